@@ -1,0 +1,143 @@
+"""The issuer's errors: a stable code, the evidence, and what puts it right.
+
+One root, `IssuerError`. Each class carries a stable `code` for programs and the `exit_code` of
+the command that it ends (DESIGN, "Command line"). Messages are lower case without a full stop and
+say what and why; `hint` names the command that mends it. The verifier has errors of its own
+(`polygent_issuer.verifier.errors`), since servers import it without this module.
+"""
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What the process says when it ends; stable, for scripts."""
+
+    DONE = 0
+    BUG = 1
+    USAGE = 2
+    INPUT = 3
+    CONSENT = 4
+    NOT_FOUND = 5
+    KEY = 6
+    REGISTRY = 7
+    OUTPUT = 8
+    NOT_AUTHENTIC = 10
+    NOT_ACCEPTED = 11
+    BATCH = 20
+    INTERRUPTED = 130
+
+
+class IssuerError(Exception):
+    """Whatever this tool refuses or cannot do, said once, for the operator.
+
+    Args:
+        message: what and why, in one line; lower case, no full stop, no secret.
+        hint: the command that puts it right, or what to do next.
+    """
+
+    code: ClassVar[str] = "error"
+    exit_code: ClassVar[ExitCode] = ExitCode.BUG
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        """Say what and why, and what puts it right."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageProblem(IssuerError):
+    """The command line contradicts itself or lacks something."""
+
+    code = "usage"
+    exit_code = ExitCode.USAGE
+
+
+class InputRefused(IssuerError):
+    """What was given cannot be used: a file, a term, a name."""
+
+    code = "input_refused"
+    exit_code = ExitCode.INPUT
+
+
+class MissingInput(InputRefused):
+    """Something that only a person can know was not given, and there is nobody to ask."""
+
+    code = "missing_input"
+
+
+class UnreadableInput(InputRefused):
+    """A file that was named cannot be read, or is larger than its format allows."""
+
+    code = "unreadable_input"
+
+
+class InvalidMachineInfo(InputRefused):
+    """A `machine-info.json` that breaks FORMAT §4."""
+
+    code = "invalid_machine_info"
+
+
+class InvalidTerms(InputRefused):
+    """Terms that no license may have, or that contradict each other."""
+
+    code = "invalid_terms"
+
+
+class InvalidSettings(InputRefused):
+    """The settings file, an environment variable or a value for them is wrong."""
+
+    code = "invalid_settings"
+
+
+class NotFound(IssuerError):
+    """No such customer, machine, license, key or plan."""
+
+    code = "not_found"
+    exit_code = ExitCode.NOT_FOUND
+
+
+class Ambiguous(IssuerError):
+    """Several match; the hint names them."""
+
+    code = "ambiguous"
+    exit_code = ExitCode.NOT_FOUND
+
+
+class KeyUnavailable(IssuerError):
+    """A signing key cannot be used, kept or read; subclasses say why."""
+
+    code = "key_unavailable"
+    exit_code = ExitCode.KEY
+
+
+class HomeProblem(IssuerError):
+    """The home or its registry is missing, unsafe, locked, damaged or too new."""
+
+    code = "home_problem"
+    exit_code = ExitCode.REGISTRY
+
+
+class HomeMissing(HomeProblem):
+    """There is no home here: a mistyped `--home` must not start an empty registry."""
+
+    code = "home_missing"
+
+
+class RegistryChanged(HomeProblem):
+    """Someone else wrote what this command's decision rested on, after it was shown."""
+
+    code = "registry_changed"
+
+
+class OutputProblem(IssuerError):
+    """A result cannot be written where it was asked for."""
+
+    code = "output_failed"
+    exit_code = ExitCode.OUTPUT
+
+
+class OutputExists(OutputProblem):
+    """The file to be written exists already; nothing is ever overwritten."""
+
+    code = "output_exists"

@@ -1,0 +1,90 @@
+"""Findings: what is allowed but risky, and the consent that it needs (DESIGN, "Findings").
+
+A finding is neither an error nor a silent success. The core collects findings; the command line
+asks on a terminal and otherwise stops with exit 4; who accepted what, when and why goes into the
+journal.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from polygent_issuer.errors import ExitCode, IssuerError
+
+
+class FindingCode(StrEnum):
+    """The stable codes, as `--accept` takes them."""
+
+    STALE_MACHINE_INFO = "stale-machine-info"
+    MACHINE_OF_ANOTHER_CUSTOMER = "machine-of-another-customer"
+    ADDITIONAL_MACHINE = "additional-machine"
+    CLAIMED_CUSTOMER = "claimed-customer"
+    ENTITLEMENT_LOSS = "entitlement-loss"
+    LONG_TERM = "long-term"
+    SIMILAR_CUSTOMER = "similar-customer"
+    NOT_DUE = "not-due"
+    CLOCK_BEHIND = "clock-behind"
+    KEY_ROLLOUT = "key-rollout"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One risk: its code, what was seen, and what to do instead of accepting it."""
+
+    code: FindingCode
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Consent:
+    """The codes that the operator accepted, and why.
+
+    A code that is not needed is harmless. `reason` is required off a terminal as soon as a
+    finding is accepted; the command line sees to that.
+    """
+
+    accepted: frozenset[FindingCode] = frozenset()
+    reason: str | None = None
+
+    def missing(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+        """The findings that this consent does not cover, in their order."""
+        return tuple(finding for finding in findings if finding.code not in self.accepted)
+
+    def used(self, findings: Iterable[Finding]) -> tuple[FindingCode, ...]:
+        """The accepted codes that were needed, sorted: what the journal keeps."""
+        return tuple(sorted({f.code for f in findings if f.code in self.accepted}))
+
+
+class ConsentNeeded(IssuerError):
+    """Findings that nobody accepted; nothing was changed.
+
+    The message names each finding, the hint prints the flags that accept them.
+    """
+
+    code = "consent_needed"
+    exit_code = ExitCode.CONSENT
+
+    def __init__(self, findings: tuple[Finding, ...], *, reason_missing: bool = False) -> None:
+        """Name the findings, and the flags that accept them."""
+        self.findings = findings
+        self.reason_missing = reason_missing
+        codes = sorted({finding.code for finding in findings})
+        told = "; ".join(f"{finding.code}: {finding.message}" for finding in findings)
+        flags = " ".join(f"--accept {code}" for code in codes)
+        instead = "; or ".join(finding.hint for finding in findings if finding.hint)
+        hint = f"to go on, add {flags} --reason TEXT"
+        super().__init__(
+            f"consent needed: {told}", hint=f"{hint}; or {instead}" if instead else hint
+        )
+
+
+def require(findings: Iterable[Finding], consent: Consent) -> None:
+    """Let pass only what was accepted.
+
+    Raises:
+        ConsentNeeded: (`consent_needed`) naming every finding that was not.
+    """
+    missing = consent.missing(findings)
+    if missing:
+        raise ConsentNeeded(missing)
