@@ -1,0 +1,218 @@
+"""Public keys of P-256, and the set that a server trusts (FORMAT §1, RFC 7517, RFC 7638)."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from . import base64url, key_forms
+from .errors import InvalidKey, LicenseError, quoted
+from .jws import SIGNATURE_BYTES
+from .strict_json import loads_object
+
+EXAMPLE_KID: Final = "xOflBwxJ7cMYFPZ-Ds2wAkuPUGFkCDjUEQsHLFowaHQ"
+"""The published, throw-away pair in `keys.example/`: its signature proves nothing."""
+
+FIELD_PRIME: Final = 2**256 - 2**224 + 2**192 + 2**96 - 1
+GROUP_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""p and n of P-256 (FIPS 186-5, SP 800-186 §3.2.1.3)."""
+
+_ES256: Final = ec.ECDSA(hashes.SHA256())
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The public half of a signing key; two are equal when their thumbprints are.
+
+    Made by `from_pem`, `from_jwk` or `from_public_key`.
+
+    Attributes:
+        point: 65 bytes, uncompressed (SEC 1 §2.3.3).
+        x: the coordinate as a JWK writes it: 32 bytes in base64url.
+        y: likewise.
+        kid: the RFC 7638 thumbprint, by which a license names its key.
+
+    Raises:
+        InvalidKey: (`invalid_key`) when the point is not on P-256.
+    """
+
+    point: bytes = field(compare=False, repr=False)
+    x: str = field(init=False, compare=False, repr=False)
+    y: str = field(init=False, compare=False, repr=False)
+    kid: str = field(init=False)
+    _public: ec.EllipticCurvePublicKey = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Derive the rest from the point, so that none of it can disagree."""
+        public = _on_curve(self.point)
+        x, y = (base64url.encode(half).decode() for half in (self.point[1:33], self.point[33:]))
+        hashed = f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}'
+        kid = base64url.encode(hashlib.sha256(hashed.encode()).digest()).decode()
+        for name, value in {"x": x, "y": y, "kid": kid, "_public": public}.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_pem(cls, data: bytes, *, allow_example: bool = False) -> "Key":
+        """The key of a PEM file (SubjectPublicKeyInfo), as `key export-public` writes it.
+
+        Raises:
+            InvalidKey: (`invalid_key`) when it is anything but one P-256 public key, or the
+                example key and that is not allowed.
+        """
+        return _allowed(cls(key_forms.point_from_pem(data)), allow_example=allow_example)
+
+    @classmethod
+    def from_jwk(cls, jwk: Mapping[str, object], *, allow_example: bool = False) -> "Key":
+        """The key of a JWK (RFC 7517); a `kid`, if given, must be the thumbprint.
+
+        Raises:
+            InvalidKey: (`invalid_key`) when it is anything but one P-256 public key, or the
+                example key and that is not allowed.
+        """
+        key = cls(key_forms.point_from_jwk(jwk))
+        if jwk.get("kid", key.kid) != key.kid:
+            raise InvalidKey(f"the JWK's kid is not its thumbprint, {key.kid}")
+        return _allowed(key, allow_example=allow_example)
+
+    @classmethod
+    def from_public_key(cls, public_key: object) -> "Key":
+        """The key that `cryptography` holds.
+
+        Raises:
+            InvalidKey: (`invalid_key`) when it is not an `ec.EllipticCurvePublicKey` on P-256.
+        """
+        if not isinstance(public_key, ec.EllipticCurvePublicKey):
+            raise InvalidKey("this is no public key of an elliptic curve")
+        if not isinstance(public_key.curve, ec.SECP256R1):
+            raise InvalidKey(f"the key is on {public_key.curve.name}, not on P-256")
+        numbers = public_key.public_numbers()
+        return cls(b"\4" + numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big"))
+
+    def verifies(self, signature: bytes, data: bytes) -> bool:
+        """Whether `signature`, 64 bytes R then S, is ES256 by this key over `data`.
+
+        Both numbers must be 1 ... n-1; a high s is fine (RFC 7518 §3.4 allows it).
+        """
+        r = int.from_bytes(signature[:32], "big")
+        s = int.from_bytes(signature[32:], "big")
+        if len(signature) != SIGNATURE_BYTES:
+            return False
+        if not (0 < r < GROUP_ORDER and 0 < s < GROUP_ORDER):
+            return False
+        try:
+            self._public.verify(encode_dss_signature(r, s), data, _ES256)
+        except InvalidSignature:
+            return False
+        return True
+
+    def to_pem(self) -> bytes:
+        """SubjectPublicKeyInfo in PEM."""
+        return key_forms.pem(self.point)
+
+    def to_jwk(self) -> dict[str, str]:
+        """The JWK with its thumbprint as `kid`."""
+        return {
+            "kty": "EC",
+            "crv": "P-256",
+            "x": self.x,
+            "y": self.y,
+            "kid": self.kid,
+            "use": "sig",
+            "alg": "ES256",
+        }
+
+
+class KeySet:
+    """The public keys that a server trusts, chosen by `kid`.
+
+    The example key is refused unless asked for. A key given twice counts once; an empty set
+    knows no key.
+    """
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, *keys: Key, allow_example: bool = False) -> None:
+        """Refuse the example key; otherwise as `of`."""
+        self._keys = {_allowed(key, allow_example=allow_example).kid: key for key in keys}
+
+    @classmethod
+    def of(cls, *keys: Key, allow_example: bool = False) -> "KeySet":
+        """The set of these keys.
+
+        Raises:
+            InvalidKey: (`invalid_key`) when one is the example key and that is not allowed.
+        """
+        return cls(*keys, allow_example=allow_example)
+
+    @classmethod
+    def from_pem(cls, *pems: bytes, allow_example: bool = False) -> "KeySet":
+        """The set of keys in these PEM files, one key in each.
+
+        Raises:
+            InvalidKey: (`invalid_key`) when one is not a P-256 public key.
+        """
+        return cls(
+            *(Key.from_pem(pem, allow_example=allow_example) for pem in pems),
+            allow_example=allow_example,
+        )
+
+    @classmethod
+    def from_jwks(cls, data: bytes, *, allow_example: bool = False) -> "KeySet":
+        """The set of keys in a JWK Set (RFC 7517 §5).
+
+        Raises:
+            InvalidKey: (`invalid_key`) when it is not strict JSON (FORMAT §1), or one of its keys
+                is not a P-256 public key or is there twice.
+        """
+        try:
+            jwks = loads_object(data, what="the JWK Set").get("keys")
+        except LicenseError as error:
+            raise InvalidKey(error.message) from None
+        if not isinstance(jwks, list) or not all(isinstance(jwk, dict) for jwk in jwks):
+            raise InvalidKey("a JWK Set is an object whose 'keys' is an array of objects")
+        keys = [Key.from_jwk(jwk, allow_example=allow_example) for jwk in jwks]
+        if len({key.kid for key in keys}) != len(keys):
+            raise InvalidKey("the JWK Set holds the same key twice")
+        return cls.of(*keys, allow_example=allow_example)
+
+    def get(self, kid: str) -> Key | None:
+        """The key with this thumbprint, or None."""
+        return self._keys.get(kid)
+
+    def to_jwks(self) -> bytes:
+        """The set as a JWK Set, for a server to trust."""
+        jwks: dict[str, Any] = {"keys": [key.to_jwk() for key in self]}
+        return json.dumps(jwks, indent=2).encode() + b"\n"
+
+    def __iter__(self) -> Iterator[Key]:
+        """The keys, in the order in which they were given."""
+        return iter(self._keys.values())
+
+    def __len__(self) -> int:
+        """How many keys there are."""
+        return len(self._keys)
+
+
+def _on_curve(point: bytes) -> ec.EllipticCurvePublicKey:
+    x, y = int.from_bytes(point[1:33], "big"), int.from_bytes(point[33:], "big")
+    if len(point) != key_forms.POINT_BYTES or point[0] != 4 or max(x, y) >= FIELD_PRIME:  # noqa: PLR2004 - SEC 1's tag
+        raise InvalidKey("a coordinate of the key is not below p")
+    try:
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+    except ValueError:
+        raise InvalidKey("the key's point is not on P-256") from None
+
+
+def _allowed(key: Key, *, allow_example: bool) -> Key:
+    if key.kid == EXAMPLE_KID and not allow_example:
+        raise InvalidKey(
+            f"this is the published example key, {quoted(key.kid)}: anyone can sign with it",
+            hint="use your own key; to try things out, allow_example=True",
+        )
+    return key

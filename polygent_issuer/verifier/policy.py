@@ -1,0 +1,177 @@
+"""Whether a server may act on an authentic license: rows 5 to 10 of FORMAT §5.
+
+`CHECKS` is the one table: `verify` stops at the first failure in it, `report` runs it all. Times
+are microseconds since 1970, exactly.
+"""
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from .clock import SECOND
+from .errors import CheckCode
+from .license import License
+from .names import canonical_fingerprint
+from .report import CheckRow, Outcome
+
+SKEW: Final = 300 * SECOND
+"""How far, in microseconds, `iat` may lie ahead of the server's clock."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Circumstances:
+    """What the server knows at the moment of the check.
+
+    Attributes:
+        now: microseconds since 1970.
+        fingerprint: of the server's machine, in any form; None when it was not given.
+        host: the request's Host header; None when there is no request.
+        freshness_window: microseconds since `iat` in which a file may be installed; None when
+            this is no installation.
+        clock_tampered: what the clock guard says of `now`; None without a guard.
+    """
+
+    now: int
+    fingerprint: str | None
+    host: str | None
+    freshness_window: int | None
+    clock_tampered: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Why a check failed, and what puts it right."""
+
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotChecked:
+    """Why there was nothing to check."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """A row of the table; `judge` gives None when the check passed."""
+
+    code: CheckCode
+    judge: Callable[[License, Circumstances], Failed | NotChecked | None]
+    passed: str
+
+    def row(self, verdict: Failed | NotChecked | None) -> CheckRow:
+        """The row of a report for what `judge` found."""
+        if verdict is None:
+            return CheckRow(code=self.code, outcome=Outcome.PASSED, message=self.passed)
+        if isinstance(verdict, NotChecked):
+            return CheckRow(code=self.code, outcome=Outcome.NOT_CHECKED, message=verdict.message)
+        return CheckRow(
+            code=self.code, outcome=Outcome.FAILED, message=verdict.message, hint=verdict.hint
+        )
+
+
+def first_failure(held: License, at: Circumstances) -> CheckRow | None:
+    """The first row of the table that fails, or None."""
+    for check in CHECKS:
+        verdict = check.judge(held, at)
+        if isinstance(verdict, Failed):
+            return check.row(verdict)
+    return None
+
+
+def every_row(held: License, at: Circumstances) -> tuple[CheckRow, ...]:
+    """All rows of the table, whatever the ones before them say."""
+    return tuple(check.row(check.judge(held, at)) for check in CHECKS)
+
+
+def _expired(held: License, at: Circumstances) -> Failed | None:
+    if at.now < held.exp * SECOND:
+        return None
+    return Failed(f"expired at {_instant(held.expires_at)}", "install a renewed license")
+
+
+def _not_yet_valid(held: License, at: Circumstances) -> Failed | None:
+    ahead = held.iat * SECOND - at.now
+    if ahead <= SKEW:
+        return None
+    return Failed(
+        f"issued at {_instant(held.issued_at)}, {ahead // SECOND} s ahead of this clock",
+        "set the server's clock right",
+    )
+
+
+def _stale_issue_date(held: License, at: Circumstances) -> Failed | NotChecked | None:
+    if at.freshness_window is None:
+        return _NO_WINDOW
+    age = at.now - held.iat * SECOND
+    if age <= at.freshness_window:
+        return None
+    return Failed(
+        f"issued at {_instant(held.issued_at)}, {age // SECOND} s ago;"
+        f" it had to be uploaded within {at.freshness_window // SECOND} s",
+        "ask for a reissued license and upload it in time",
+    )
+
+
+def _machine_mismatch(held: License, at: Circumstances) -> Failed | NotChecked | None:
+    if held.machine_fingerprint is None:
+        return _NO_MACHINE
+    if at.fingerprint is None:
+        return Failed("the license is for one machine, and no fingerprint was given")
+    given = canonical_fingerprint(at.fingerprint)
+    if given is None:
+        return Failed("the given fingerprint has no canonical form")
+    if hmac.compare_digest(given.encode(), held.machine_fingerprint.encode()):
+        return None
+    return Failed(
+        f"the license is for machine {held.machine_fingerprint}, this is {given}",
+        "ask for a license for this machine",
+    )
+
+
+def _domain_mismatch(held: License, at: Circumstances) -> Failed | NotChecked | None:
+    if held.allowed_domain is None:
+        return _NO_DOMAIN
+    if at.host is None:
+        return _NO_REQUEST
+    if held.allowed_domain.matches(at.host):
+        return None
+    return Failed(f"the request's host is not {held.allowed_domain}")
+
+
+def _clock_tampered(_held: License, at: Circumstances) -> Failed | NotChecked | None:
+    if at.clock_tampered is None:
+        return _NO_GUARD
+    if not at.clock_tampered:
+        return None
+    return Failed(
+        "the clock was set back by more than 86400 s and has not caught up since",
+        "set the server's clock right",
+    )
+
+
+def _instant(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+_NO_WINDOW: Final = NotChecked("no freshness window was given: this is no installation")
+_NO_MACHINE: Final = NotChecked("an enterprise license is for no one machine")
+_NO_DOMAIN: Final = NotChecked("the license allows any domain")
+_NO_REQUEST: Final = NotChecked("no host was given: there is no request")
+_NO_GUARD: Final = NotChecked("no clock guard was given")
+
+CHECKS: Final = (
+    Check(code=CheckCode.EXPIRED, judge=_expired, passed="not expired"),
+    Check(code=CheckCode.NOT_YET_VALID, judge=_not_yet_valid, passed="issued in the past"),
+    Check(
+        code=CheckCode.STALE_ISSUE_DATE, judge=_stale_issue_date, passed="within the upload window"
+    ),
+    Check(code=CheckCode.MACHINE_MISMATCH, judge=_machine_mismatch, passed="for this machine"),
+    Check(code=CheckCode.DOMAIN_MISMATCH, judge=_domain_mismatch, passed="for this host"),
+    Check(code=CheckCode.CLOCK_TAMPERED, judge=_clock_tampered, passed="the clock runs on"),
+)
+"""Rows 5 to 10 of FORMAT §5, in their order."""

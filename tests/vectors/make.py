@@ -1,0 +1,82 @@
+"""Writes the golden files and vectors, and checks those that lie here.
+
+    python tests/vectors/make.py            checks: the files are what this script makes
+    python tests/vectors/make.py --write    writes them
+
+Either way the verdict in every vector is compared with this project's verifier first. Signatures
+are deterministic (RFC 6979), so the files are the same on every machine.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+HERE: Final = Path(__file__).resolve().parent
+ROOT: Final = HERE.parents[1]
+sys.path[:0] = [str(HERE.parent)] if str(HERE.parent) not in sys.path else []
+
+from vectors import (  # noqa: E402 - run as a script, the folder above is not yet on the path
+    acceptance_cases,
+    example,
+    form_cases,
+    golden,
+    judge,
+    key_cases,
+    payload_cases,
+    word_cases,
+)
+from vectors.signing import EXAMPLE, SECOND  # noqa: E402 - likewise
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Check or write; the number of wrong files and verdicts, at most 1."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="write the files")
+    write = parser.parse_args(argv).write
+    made = everything()
+    problems = judge.problems({path.name: data for path, data in made.items()})
+    if write and not problems:
+        for path, data in made.items():
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
+    problems += [
+        f"{path.relative_to(ROOT)} is not what make.py --write gives"
+        for path, data in made.items()
+        if not path.is_file() or path.read_bytes() != data
+    ]
+    sys.stderr.writelines(f"{problem}\n" for problem in problems)
+    return 1 if problems else 0
+
+
+def everything() -> dict[Path, bytes]:
+    """Every file that belongs to this script, with its bytes."""
+    documents = {
+        "licenses.json": licenses(),
+        **word_cases.documents(),
+        **key_cases.documents(),
+    }
+    return {
+        **{HERE / name: _text(document) for name, document in documents.items()},
+        **{HERE / "golden" / name: data for name, data in golden.files().items()},
+        **{ROOT / "keys.example" / name: data for name, data in example.files().items()},
+    }
+
+
+def licenses() -> dict[str, Any]:
+    """The document `licenses.json`."""
+    cases = [*form_cases.every(), *payload_cases.every(), *acceptance_cases.every()]
+    return {
+        "keys": [EXAMPLE.jwk, SECOND.jwk],
+        "vectors": [case.to_json() for case in cases],
+    }
+
+
+def _text(document: object) -> bytes:
+    # escaped, so that no editor or checkout changes what is invisible
+    return json.dumps(document, indent=1, ensure_ascii=True).encode() + b"\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""FORMAT §1, the file: hints, what a token hands out, and what we write."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from vectors.signing import EXAMPLE, file, header, payload, token
+
+from polygent_issuer.verifier import LicenseError, jws
+
+PLAIN = token(payload())
+
+
+def _hint(data: bytes) -> str | None:
+    with pytest.raises(LicenseError) as refused:
+        jws.parse(data)
+    assert refused.value.code == "malformed"
+    return refused.value.hint
+
+
+def test_token_hands_out_what_was_received() -> None:
+    """The parts are those of the file; the signing input is its very bytes."""
+    found = jws.parse(b"\xef\xbb\xbf " + PLAIN + b"\r\n")
+    assert found.kid == EXAMPLE.kid
+    assert found.header == {"alg": "ES256", "kid": EXAMPLE.kid, "typ": "polygent-license+jwt"}
+    assert found.payload == payload()
+    assert found.signing_input == PLAIN.rpartition(b".")[0]
+    assert found.signature == EXAMPLE.sign(found.signing_input)
+
+
+def test_written_file_is_the_formats() -> None:
+    """What is written is, byte for byte, an independent writer's file."""
+    signed = jws.signing_input(EXAMPLE.kid, payload())
+    assert signed == PLAIN.rpartition(b".")[0]
+    assert jws.assemble(signed, EXAMPLE.sign(signed)) == file(payload()) == PLAIN + b"\n"
+
+
+@given(kid=st.from_regex(r"[A-Za-z0-9_-]{43}", fullmatch=True), data=st.binary(min_size=1))
+def test_write_and_parse(kid: str, data: bytes) -> None:
+    """Any payload written is the payload read, in one line of ASCII."""
+    written = jws.assemble(jws.signing_input(kid, data), bytes(64))
+    found = jws.parse(written)
+    assert (found.kid, found.payload, found.signature) == (kid, data, bytes(64))
+    assert written.isascii()
+    assert written.count(b"\n") == 1
+    assert written.endswith(b"\n")
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n", b" \r\n", b"\n\t"])
+@pytest.mark.parametrize("width", [64, 76])
+def test_rewrapped_file_gets_its_hint(width: int, newline: bytes) -> None:
+    """A line that a mail program broke is refused, and the hint says who did it."""
+    lines = [PLAIN[at : at + width] for at in range(0, len(PLAIN), width)]
+    assert "mail program" in str(_hint(newline.join(lines)))
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_utf16_file_gets_its_hint(codec: str, end: str) -> None:
+    """A file that a Windows shell wrote is refused, and the hint says so."""
+    assert "UTF-16" in str(_hint((PLAIN.decode() + end).encode(codec)))
+    assert "UTF-16" in str(_hint(b"\xfe\xff" + PLAIN.decode().encode("utf-16-be")))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\n",
+        b"a",
+        b"\0",
+        PLAIN[:-1],
+        PLAIN + b"\n" + PLAIN,
+        b"hello world",
+        b"x" * 16_385,
+        file(payload(), header(typ="JWT")),
+    ],
+)
+def test_other_files_get_no_wrong_hint(data: bytes) -> None:
+    """No hint is given where neither mail nor Windows is to blame."""
+    assert _hint(data) is None
+
+
+@given(st.binary() | st.text("ab.\n=_-").map(str.encode))
+def test_any_bytes_are_a_token_or_malformed(data: bytes) -> None:
+    """No bytes raise anything but LicenseError."""
+    hint = _hint(data)
+    assert hint is None or "UTF-16" in hint or "mail program" in hint
+
+
+def test_length_is_judged_first() -> None:
+    """A file over the limit is refused for its length, as received, white space and all."""
+    with pytest.raises(LicenseError, match="larger than 16384 bytes"):
+        jws.parse(PLAIN.ljust(16_385, b"\n"))
+
+
+def test_example_is_one_line() -> None:
+    """The example license is one line of ASCII with a final newline."""
+    data = (Path(__file__).parents[2] / "keys.example/example.lic").read_bytes()
+    assert data.isascii()
+    assert data.count(b"\n") == 1
+    assert data.endswith(b"\n")

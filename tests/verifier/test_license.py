@@ -1,0 +1,146 @@
+"""FORMAT §1, the payload: licenses as values, beyond the vectors."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from vectors.signing import ENTERPRISE, EXP, IAT, STANDARD, payload
+from verifier.strategies import claims, json_values
+
+from polygent_issuer.verifier import AllowedDomain, License, LicenseError, Limits, Tier
+
+
+def _refusal(changed: dict[str, Any]) -> LicenseError:
+    with pytest.raises(LicenseError) as refused:
+        License.from_claims(changed)
+    assert refused.value.code == "invalid_claims"
+    assert not refused.value.authentic
+    return refused.value
+
+
+@given(claims())
+def test_round_trip(made: dict[str, Any]) -> None:
+    """Claims → license → payload → license: nothing is lost, and the payload is canonical."""
+    held = License.from_claims(made)
+    data = held.to_payload()
+    assert License.from_payload(data) == held
+    assert held.to_claims() == {**made, "features": sorted(made["features"])}
+    expected = json.dumps(
+        held.to_claims(), sort_keys=True, ensure_ascii=False, separators=(",", ":")
+    )
+    assert data == expected.encode()
+
+
+@given(
+    made=claims(), name=st.sampled_from([*STANDARD, "allowedDomain", "replaces"]), value=json_values
+)
+def test_any_value_of_any_claim_is_judged(made: dict[str, Any], name: str, value: Any) -> None:
+    """Whatever stands in a claim: a license, or LicenseError with a printable message."""
+    try:
+        held = License.from_claims({**made, name: value})
+        License.from_payload(held.to_payload())
+    except LicenseError as error:
+        refusal = error
+    else:
+        return
+    assert refusal.code == "invalid_claims"
+    assert refusal.message.isascii()
+    assert refusal.message.isprintable()
+
+
+@given(made=claims(), name=st.text(), value=json_values)
+def test_unknown_names_are_ignored(made: dict[str, Any], name: str, value: Any) -> None:
+    """A name that FORMAT does not list changes nothing, whatever its value."""
+    listed = {*STANDARD, *ENTERPRISE, "replaces"}
+    if name not in listed:
+        assert License.from_claims({**made, name: value}) == License.from_claims(made)
+
+
+def test_fields_are_the_claims() -> None:
+    """Each claim arrives in its own field, in Python's types."""
+    replaced = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+    held = License.from_payload(payload(limits={"users": 7, "sessionHosts": 8, "deployHosts": 9}))
+    assert held == License(
+        ver=1,
+        iss="polygent-operator",
+        sub="example",
+        jti=STANDARD["jti"],
+        iat=IAT,
+        exp=EXP,
+        customer="Example GmbH",
+        tier=Tier.STANDARD,
+        machine_fingerprint=STANDARD["machineFingerprint"],
+        features=("automations", "planner", "workflows"),
+        limits=Limits(users=7, session_hosts=8, deploy_hosts=9),
+    )
+    enterprise = License.from_payload(payload(ENTERPRISE, replaces=[replaced]))
+    assert enterprise.tier is Tier.ENTERPRISE
+    assert enterprise.machine_fingerprint is None
+    assert enterprise.allowed_domain == AllowedDomain.parse("*.example.internal")
+    assert enterprise.replaces == (replaced,)
+
+
+def test_instants_are_aware() -> None:
+    """`iat` and `exp` as UTC, to the last second of year 9999."""
+    held = License.from_claims(STANDARD)
+    assert held.issued_at == datetime(2026, 1, 1, tzinfo=UTC)
+    assert held.expires_at == datetime(2027, 1, 1, tzinfo=UTC)
+    assert held.expires_at.tzinfo is UTC
+    last = License.from_claims({**STANDARD, "exp": 253_402_300_799})
+    assert last.expires_at == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+def test_features_are_written_sorted() -> None:
+    """Features come back and go out sorted, in whatever order they were read."""
+    held = License.from_claims({**STANDARD, "features": ["workflows", "automations"]})
+    assert held.features == ("automations", "workflows")
+    by_hand = replace(held, features=("workflows", "automations"))
+    assert b'"features":["automations","workflows"]' in by_hand.to_payload()
+
+
+def test_newer_version_is_told_before_anything_else() -> None:
+    """Another `ver` gets the hint, even when every other claim is missing; a missing one not."""
+    newer = _refusal({"ver": 2})
+    assert newer.message == "ver: must be 1"
+    assert "newer version" in str(newer.hint)
+    assert _refusal({}).hint is None
+    assert "newer version" in str(_refusal({**STANDARD, "ver": True}).hint)
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"limits": {"users": 0, "sessionHosts": 0, "deployHosts": 0}}, "limits.users: "),
+        ({"limits": {"users": 1, "sessionHosts": 0}}, "limits.deployHosts: "),
+        ({"features": ["a", "b", 3]}, "features[2]: "),
+        ({"features": ["a", "B"]}, "features[1]: "),
+        ({"replaces": ["x"]}, "replaces[0]: "),
+        ({"customer": "a\x1b[31m"}, "customer: "),
+        ({"iat": None}, "iat: must be an integer"),
+        ({"tier": "gold"}, "tier: "),
+        ({"allowedDomain": "a.b"}, "allowedDomain: "),
+    ],
+)
+def test_message_names_the_claim(changes: dict[str, Any], path: str) -> None:
+    """An error begins with the dotted path of the claim."""
+    assert _refusal({**STANDARD, **changes}).message.startswith(path)
+
+
+def test_missing_claim_is_told_from_a_wrong_one() -> None:
+    """Absent and of the wrong type are two messages."""
+    absent = {name: value for name, value in STANDARD.items() if name != "sub"}
+    assert _refusal(absent).message == "sub: is missing"
+    assert _refusal({**STANDARD, "sub": None}).message == "sub: must be a string"
+
+
+def test_payload_refuses_a_lone_surrogate() -> None:
+    """A text that cannot be UTF-8 ends in our own error, not in a UnicodeEncodeError."""
+    held = License.from_claims(STANDARD)
+    broken = replace(held, customer="\ud800")
+    with pytest.raises(LicenseError) as refused:
+        broken.to_payload()
+    assert refused.value.code == "invalid_claims"

@@ -1,0 +1,110 @@
+"""FORMAT §1, "JSON": what the vectors cannot say of it."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polygent_issuer.verifier import LicenseError
+from polygent_issuer.verifier.strict_json import MAX_INTEGER, loads_object
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-MAX_INTEGER, MAX_INTEGER) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def _depth(value: object) -> int:
+    if isinstance(value, dict):
+        return 1 + max(map(_depth, value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max(map(_depth, value), default=0)
+    return 0
+
+
+def _refusal(data: bytes) -> str:
+    with pytest.raises(LicenseError) as refused:
+        loads_object(data, what="the header")
+    assert refused.value.code == "malformed"
+    return refused.value.message
+
+
+@given(value=st.dictionaries(st.text(), JSON), escaped=st.booleans())
+def test_what_is_allowed_comes_back(value: dict[str, Any], *, escaped: bool) -> None:
+    """Any object within the profile is read as the standard library reads it; deeper is refused."""
+    data = json.dumps(value, ensure_ascii=escaped).encode()
+    if _depth(value) <= 8:
+        assert loads_object(data) == value
+    else:
+        assert "nests deeper" in _refusal(data)
+
+
+@given(st.binary())
+def test_any_bytes_end_in_an_object_or_malformed(data: bytes) -> None:
+    """No bytes raise anything but LicenseError."""
+    try:
+        assert isinstance(loads_object(data), dict)
+    except LicenseError as error:
+        refusal = error
+    else:
+        return
+    assert refusal.code == "malformed"
+
+
+@given(st.text('[]{}",:\\ u0', max_size=200))
+def test_any_tangle_of_brackets_is_judged(text: str) -> None:
+    """Text made of JSON's own signs: read as the standard library does, or malformed."""
+    try:
+        value = loads_object(text.encode())
+    except LicenseError:
+        return
+    assert value == json.loads(text)
+    assert _depth(value) <= 8
+
+
+@pytest.mark.parametrize("depth", [7, 8, 9, 100, 8000])
+@pytest.mark.parametrize("pair", [("[", "]"), ('{"a":', "}")])
+def test_depth_counts_the_outermost_as_one(depth: int, pair: tuple[str, str]) -> None:
+    """8 levels pass, 9 do not, in arrays and in objects, however many."""
+    inner = pair[0] * (depth - 1) + "1" + pair[1] * (depth - 1)
+    data = f'{{"x":{inner}}}'.encode()
+    if depth <= 8:
+        assert _depth(loads_object(data)) == depth
+    else:
+        assert "nests deeper" in _refusal(data)
+
+
+def test_unterminated_string_is_one_token() -> None:
+    """A string without an end is scanned once, not once for each escaped quote within it."""
+    data = b'{"a":"' + b"[" * 9 + b'\\"' * 5000
+    assert "is not JSON" in _refusal(data)
+
+
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [("-0", 0), ("0", 0), (str(MAX_INTEGER), 2**53 - 1), (str(-MAX_INTEGER), -(2**53) + 1)],
+)
+def test_integers_are_exact(number: str, value: int) -> None:
+    """Integers within the range come back as int, -0 as 0."""
+    found = loads_object(f'{{"x":{number}}}'.encode())["x"]
+    assert found == value
+    assert type(found) is int
+    assert math.copysign(1, found) == (-1 if value < 0 else 1)
+
+
+@pytest.mark.parametrize("digits", [17, 4300, 4301, 16000])
+def test_long_digit_strings_are_malformed(digits: int) -> None:
+    """Digits beyond the interpreter's own limit are refused like any number too large."""
+    assert "2^53-1" in _refusal(b'{"x":' + b"9" * digits + b"}")
+
+
+def test_message_names_the_text_and_not_its_content() -> None:
+    """A refusal says which text it means and repeats nothing of it."""
+    for data in (b'{"a":1,"a":2}', b"\xff", b"[1]", b'{"a":1e5}', b"SECRET"):
+        message = _refusal(data)
+        assert message.startswith("the header ")
+        assert "SECRET" not in message
