@@ -1,0 +1,41 @@
+"""Times for people: terms, expiries, instants (FORMAT §6).
+
+Every moment is aware and every result in UTC. Dates are ISO 8601 calendar dates, instants are
+RFC 3339. A naive datetime is the caller's mistake (`ValueError`); whatever else cannot be is
+`InvalidTerms` (`invalid_terms`).
+"""
+
+from polygent_issuer.dates.expiry import (
+    describe_expiry,
+    last_full_day,
+    parse_expires,
+    upload_deadline,
+)
+from polygent_issuer.dates.moments import (
+    MAX_EXP,
+    from_seconds,
+    in_utc,
+    instant,
+    parse_date_or_instant,
+    parse_instant,
+    parse_zone,
+    to_seconds,
+)
+from polygent_issuer.dates.term import Term, term_end
+
+__all__ = [
+    "MAX_EXP",
+    "Term",
+    "describe_expiry",
+    "from_seconds",
+    "in_utc",
+    "instant",
+    "last_full_day",
+    "parse_date_or_instant",
+    "parse_expires",
+    "parse_instant",
+    "parse_zone",
+    "term_end",
+    "to_seconds",
+    "upload_deadline",
+]

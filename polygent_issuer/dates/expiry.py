@@ -1,0 +1,79 @@
+"""Expiries: as an operator writes them, as every display says them (FORMAT §6)."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from polygent_issuer.dates.moments import (
+    TOO_LATE,
+    calendar_date,
+    in_utc,
+    instant,
+    midnight,
+    parse_instant,
+    to_seconds,
+)
+from polygent_issuer.errors import InvalidTerms
+from polygent_issuer.text import brief
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+_DAY: Final = timedelta(days=1)
+
+
+def parse_expires(text: str) -> datetime:
+    """Read `--expires`: a date, all of which is covered, or an instant, taken as it is.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) when it is neither, has a part of a second, or lies outside
+            1970 to 9999.
+    """
+    day = calendar_date(text)
+    try:
+        expires = parse_instant(text) if day is None else midnight(day) + _DAY
+    except OverflowError:
+        raise InvalidTerms(f"expires too late: {brief(text)}: {TOO_LATE}") from None
+    if expires.microsecond:
+        raise InvalidTerms(f"a license expires at a whole second, not at {brief(text)}")
+    to_seconds(expires)  # refuses what no license can name
+    return expires
+
+
+def last_full_day(expires: datetime, zone: "ZoneInfo | None" = None) -> date:
+    """Name the last day that a license covers to its end, in UTC or in a customer's zone.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) when the calendar of that zone has no such day.
+    """
+    try:
+        return in_utc(expires).astimezone(zone or UTC).date() - _DAY
+    except OverflowError:
+        raise InvalidTerms(f"no last day before {instant(expires)}") from None
+
+
+def describe_expiry(expires: datetime, zone: "ZoneInfo | None" = None) -> str:
+    """Say an expiry as every display does: the instant in UTC and the last full day covered.
+
+    A customer's time zone adds the same two as they are there.
+    """
+    told = f"{instant(expires)}, last full day {last_full_day(expires)}"
+    if zone is None:
+        return told
+    try:
+        day = last_full_day(expires, zone)
+    except InvalidTerms:  # the last hours of 9999, east of Greenwich
+        return told
+    there = expires.astimezone(zone).isoformat(timespec="seconds")
+    return f"{told}; in {zone} {there}, last full day {day}"
+
+
+def upload_deadline(issued_at: datetime, window: timedelta) -> datetime:
+    """Say until when a server installs a license: issued at + the server's window.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) when that is past the year 9999.
+    """
+    try:
+        return in_utc(issued_at) + window
+    except OverflowError:
+        raise InvalidTerms(f"the upload window is too long: {TOO_LATE}") from None

@@ -1,0 +1,21 @@
+"""Files in and out: `-`, bounded reads, publication that is whole or absent and never overwrites.
+
+Publishing is two steps, so that a registry can commit between them (DESIGN, "Registry and
+journal"): `prepare` writes and syncs a temporary file beside the target, `Prepared.publish` links
+it to its name. A crash leaves the temporary file, the finished one, or both; never half a file.
+"""
+
+from polygent_issuer.files.disk import sweep, sync_folder
+from polygent_issuer.files.publication import Prepared, prepare, publish, replace, write_private
+from polygent_issuer.files.reading import read_bounded
+
+__all__ = [
+    "Prepared",
+    "prepare",
+    "publish",
+    "read_bounded",
+    "replace",
+    "sweep",
+    "sync_folder",
+    "write_private",
+]

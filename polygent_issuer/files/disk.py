@@ -1,0 +1,154 @@
+"""The single steps of writing: new files, names made durable, what a fault is called.
+
+Where a step depends on the platform or the file system, it is said here and nowhere else.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import Final, NoReturn
+
+from polygent_issuer.errors import OutputProblem
+from polygent_issuer.text import shown
+
+PRIVATE: Final = 0o600
+SHARED: Final = 0o666
+ELSEWHERE: Final = "name another place with --output"
+
+# The flags that Windows lacks, or alone has.
+_NO_FOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT: Final[int] = getattr(os, "O_NONBLOCK", 0)
+_BINARY: Final[int] = getattr(os, "O_BINARY", 0)
+_CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NO_FOLLOW | _BINARY
+
+# How file systems say that a folder cannot be synced. A folder that we may write but not read
+# (EACCES) cannot be opened for it.
+_NO_FOLDER_SYNC: Final = frozenset(
+    {errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EACCES}
+)
+_HINTS: Final = {
+    errno.ENOENT: "make the folder first",
+    errno.ENOSPC: "make room on the disk, then run the command again",
+    errno.EDQUOT: "make room within your quota, then run the command again",
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f), then run the command again",
+    errno.ENAMETOOLONG: "name a shorter file with --output",
+    errno.EIO: f"the disk or the network share failed: check it, or {ELSEWHERE}",
+}
+
+
+def write_new(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
+    """Create a file that did not exist, 0600 while it is written, and sync it.
+
+    Raises:
+        OSError: whatever the system says; the file is removed again then.
+    """
+    descriptor = os.open(path, _CREATE, PRIVATE)
+    try:
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            if mode != PRIVATE and hasattr(os, "fchmod"):
+                os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        remove(path)
+        raise
+
+
+def open_to_readers(path: Path) -> None:
+    """Give a file the mode that the umask allows, as if it had been created without care.
+
+    Raises:
+        OSError: when the file is gone, or no longer a file of ours.
+    """
+    if not hasattr(os, "fchmod"):
+        return
+    # No call only reads the umask; a strict one for a moment harms no other thread.
+    umask = os.umask(0o077)
+    os.umask(umask)
+    descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW)
+    try:
+        # FAT and some network shares have no modes: theirs are right as they are.
+        with contextlib.suppress(OSError):
+            os.fchmod(descriptor, SHARED & ~umask)
+    finally:
+        os.close(descriptor)
+
+
+def content(path: Path, *, limit: int) -> bytes | None:
+    """Read a plain file up to one byte more than the limit; None when it is anything else."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW | _NO_WAIT | _BINARY)
+    except OSError:
+        return None
+    try:
+        plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return os.read(descriptor, limit + 1) if plain else None
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Remove a file; one that is gone, or cannot be removed, is no error."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def sweep(folder: Path, prefix: str) -> None:
+    """Remove the temporary files that a crash left: plain files whose name begins so.
+
+    What cannot be removed stays for the next time.
+    """
+    if not prefix.startswith("."):
+        raise ValueError("a prefix of temporary files begins with a dot")
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(prefix) and entry.is_file(follow_symlinks=False):
+                remove(Path(entry.path))
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable; where a folder cannot be synced, do nothing.
+
+    Raises:
+        OutputProblem: (`output_failed`) when the disk reports a fault.
+    """
+    if os.name == "nt":  # no such call there; NTFS journals names by itself
+        return
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            cannot_write(path, error)
+
+
+def why(error: Exception) -> str:
+    """Say a fault as the system calls it, in our spelling."""
+    if isinstance(error, OSError) and error.errno is not None:
+        told = os.strerror(error.errno)
+        return told[:1].lower() + told[1:]
+    return shown(str(error))
+
+
+def cannot_write(path: Path, error: Exception) -> NoReturn:
+    """Turn the system's refusal into ours.
+
+    Raises:
+        OutputProblem: (`output_failed`) always, with what mends this fault as its hint.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    raise OutputProblem(
+        f"cannot write {shown(str(path))}: {why(error)}",
+        hint=_HINTS.get(number or 0, ELSEWHERE),
+    ) from None

@@ -1,0 +1,153 @@
+"""Publication: a complete temporary file first, its final name last, nothing overwritten."""
+
+import errno
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from polygent_issuer.errors import OutputExists, OutputProblem
+from polygent_issuer.files import disk
+from polygent_issuer.text import shown
+
+# How file systems say that they have no hard links: FAT, network shares, FUSE, some containers.
+_NO_LINKS: Final = frozenset(
+    {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A temporary file, complete and synced, that awaits its name."""
+
+    folder: Path
+    temp: Path
+    private: bool = False
+    data: bytes = field(repr=False)
+
+    def publish(self, name: str) -> Path:
+        """Give the file its final name and make that last; returns where it is.
+
+        Nothing is overwritten. A file of this name with the same bytes counts as published (a
+        crash may have interrupted us here), except for private files, whose mode matters too.
+        Either way no temporary file is left. A license file gets the mode that the umask allows,
+        since it is to be mailed; a private file stays 0600.
+
+        Raises:
+            OutputExists: (`output_exists`) when the name is taken by anything else.
+            OutputProblem: (`output_failed`) when the name cannot be given or made durable; in
+                the second case the file may be there, and publishing it again is right.
+        """
+        target = self.folder / name
+        try:
+            if target.parent != self.folder or target.name != name:
+                raise OutputProblem(f"not the name of a file: {shown(name)}", hint=disk.ELSEWHERE)
+            if not self.private:
+                disk.open_to_readers(self.temp)
+            self._give_name(target)
+            disk.sync_folder(self.folder)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+            disk.cannot_write(target, error)
+        finally:
+            self.discard()
+        return target
+
+    def discard(self) -> None:
+        """Remove the temporary file; one that is gone, or cannot be removed, is no error."""
+        disk.remove(self.temp)
+
+    def _give_name(self, target: Path) -> None:
+        try:
+            os.link(self.temp, target, follow_symlinks=os.link not in os.supports_follow_symlinks)
+        except FileExistsError:
+            self._accept_existing(target)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            self._take_name(target)
+
+    def _take_name(self, target: Path) -> None:
+        """Without hard links: hold the name with an empty file, then move over that."""
+        try:
+            disk.write_new(target, b"")
+        except FileExistsError:
+            self._accept_existing(target)
+            return
+        try:
+            self.temp.replace(target)
+        except BaseException:
+            disk.remove(target)
+            raise
+
+    def _accept_existing(self, target: Path) -> None:
+        found = disk.content(target, limit=len(self.data))
+        if found == self.data and not self.private:
+            return
+        hint = f"remove it or {disk.ELSEWHERE}"
+        if found == b"":
+            hint = f"it is empty, so an interrupted command may have left it: {hint}"
+        raise OutputExists(f"{shown(str(target))} exists already", hint=hint)
+
+
+def prepare(data: bytes, folder: Path, *, temp_name: str, private: bool = False) -> Prepared:
+    """Write and sync a new temporary file (0600) in the folder where it shall be published.
+
+    Raises:
+        OutputProblem: (`output_failed`) when that fails; nothing is left behind then.
+    """
+    temp = folder / temp_name
+    try:
+        disk.write_new(temp, data)
+    except (OSError, ValueError) as error:
+        disk.cannot_write(temp, error)
+    return Prepared(folder=folder, temp=temp, data=data, private=private)
+
+
+def publish(data: bytes, target: Path) -> Path:
+    """Write a file under its final name, whole or not at all.
+
+    Raises:
+        OutputExists, OutputProblem: as `prepare` and `Prepared.publish`.
+    """
+    prepared = prepare(data, target.parent, temp_name=_temp_name(target))
+    return prepared.publish(target.name)
+
+
+def write_private(data: bytes, path: Path) -> Path:
+    """Write a key file or a backup: mode 0600 from its first byte, never over anything.
+
+    Raises:
+        OutputExists: (`output_exists`) when the name is taken, whatever by.
+        OutputProblem: (`output_failed`) when it cannot be written.
+    """
+    prepared = prepare(data, path.parent, temp_name=_temp_name(path), private=True)
+    return prepared.publish(path.name)
+
+
+def replace(data: bytes, path: Path, mode: int = disk.PRIVATE) -> None:
+    """Put new content in the place of a file that is ours (settings), whole or not at all.
+
+    A symbolic link stays one: what it names is replaced.
+
+    Raises:
+        OutputProblem: (`output_failed`) when that fails; the old content is kept then.
+    """
+    try:
+        real = path.resolve()
+        temp = real.with_name(_temp_name(real))
+        disk.write_new(temp, data, mode=mode)
+        try:
+            temp.replace(real)
+        except BaseException:
+            disk.remove(temp)
+            raise
+        disk.sync_folder(real.parent)
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
+        disk.cannot_write(path, error)
+
+
+def _temp_name(target: Path) -> str:
+    """Name a temporary file shortly: a target of 255 bytes leaves room for no suffix."""
+    digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+    return f".polygent-{digest}-{os.getpid()}.tmp"

@@ -1,0 +1,102 @@
+"""Foreign text: shown without harm, compared by sense, turned into file names.
+
+Names of customers, hosts and components come from others. FORMAT §1 keeps control, bidi and
+invisible characters out of display names; everything else that reaches a screen goes through
+`shown`. The verifier judges names by a frozen list; only here is Unicode's own data asked.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
+from typing import Final
+
+_SLUG_LENGTH: Final = 64
+_NAMELESS: Final = "customer"
+
+# Windows opens a device for these, whatever the extension.
+_DEVICES: Final = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+)
+# Letters that NFKD leaves whole.
+_LATIN: Final = str.maketrans(
+    {
+        "æ": "ae",
+        "œ": "oe",
+        "ø": "o",
+        "đ": "d",
+        "ð": "d",
+        "ł": "l",
+        "þ": "th",
+        "ħ": "h",
+        "\u0131": "i",
+    }
+)
+_APOSTROPHES: Final = str.maketrans("", "", "'`\u00b4\u2018\u2019\u02bc")
+
+
+def shown(text: str) -> str:
+    r"""Make foreign text safe for a screen or a message.
+
+    Whatever could steer a terminal, turn the reading direction or hide is written as an escape
+    (`\x1b`, `\u202e`, `\U000e0041`). A display name of FORMAT §1 comes back as it is.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return _steering().sub(_escaped, text)
+
+
+def brief(text: str, *, limit: int = 60) -> str:
+    """Make foreign text safe as `shown` does, and short enough for one line of a message."""
+    return shown(text) if len(text) <= limit else f"{shown(text[:limit])}..."
+
+
+def nfc(name: str) -> str:
+    """Normalise a name to NFC, as the issuer writes it into a license (FORMAT §1)."""
+    return unicodedata.normalize("NFC", name)
+
+
+def fold(name: str) -> str:
+    """Reduce a name to what people take for the same: NFKC, case and white space folded."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
+
+
+def slugify(name: str) -> str:
+    """Make the slug of FORMAT §1 (`sub`) from a name; never empty, never a Windows device.
+
+    Accents are dropped, what is no Latin letter or digit becomes a hyphen. A name of which
+    nothing is left (Chinese, say) gives `customer`; uniqueness is the registry's to add.
+    """
+    plain = unicodedata.normalize("NFKD", fold(name.translate(_APOSTROPHES)))
+    bare = "".join(character for character in plain if not unicodedata.combining(character))
+    words = re.findall(r"[a-z0-9]+", bare.translate(_LATIN))
+    slug = "-".join(words)[:_SLUG_LENGTH].rstrip("-")
+    if slug in _DEVICES:
+        return f"{slug}-{_NAMELESS}"
+    return slug or _NAMELESS
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """Find the known word that a mistyped one was probably meant to be; None when none is near."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistyped word pays for it
+
+    known = list(words)
+    longer = [candidate for candidate in known if word and candidate.startswith(word)]
+    near = get_close_matches(word, known, n=1) or (longer if len(longer) == 1 else [])
+    return near[0] if near else None
+
+
+@cache
+def _steering() -> re.Pattern[str]:
+    # Every command shows text and few need this; the verifier's package costs 30 ms.
+    from polygent_issuer.verifier.names import FORBIDDEN  # noqa: PLC0415
+
+    ranges = (f"\\U{first:08x}-\\U{last:08x}" for first, last in FORBIDDEN)
+    return re.compile(f"[{''.join(ranges)}]")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    if found[0].isascii():  # the codec leaves these alone
+        return f"\\x{ord(found[0]):02x}"
+    return found[0].encode("ascii", "backslashreplace").decode("ascii")

@@ -1,0 +1,178 @@
+"""Expiries as written and as said; the upload deadline (FORMAT §6)."""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polygent_issuer.dates import (
+    MAX_EXP,
+    describe_expiry,
+    from_seconds,
+    instant,
+    last_full_day,
+    parse_expires,
+    to_seconds,
+    upload_deadline,
+)
+from polygent_issuer.errors import InvalidTerms
+
+SECONDS = st.integers(86_400, MAX_EXP)
+
+
+@pytest.mark.parametrize(
+    ("text", "expires"),
+    [
+        ("2027-11-30", "2027-12-01T00:00:00Z"),
+        ("2027-12-31", "2028-01-01T00:00:00Z"),
+        ("2028-02-28", "2028-02-29T00:00:00Z"),
+        ("2028-02-29", "2028-03-01T00:00:00Z"),
+        ("2038-01-19", "2038-01-20T00:00:00Z"),
+        ("2100-02-28", "2100-03-01T00:00:00Z"),
+        ("9999-12-30", "9999-12-31T00:00:00Z"),
+        ("2027-11-30T18:00:00Z", "2027-11-30T18:00:00Z"),
+        ("2027-11-30T18:00:00+05:45", "2027-11-30T12:15:00Z"),
+        ("2027-11-30T18:00:00.000Z", "2027-11-30T18:00:00Z"),
+        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
+    ],
+)
+def test_expires_as_written(text: str, expires: str) -> None:
+    """A date covers all of its day, an instant is taken as it is."""
+    assert instant(parse_expires(text)) == expires
+    assert parse_expires(text).tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2027-02-29",
+        "2100-02-29",
+        "2027-13-01",
+        "2027-00-01",
+        "0000-01-01",
+        "9999-12-31",
+        "30.11.2027",
+        "11/30/2027",
+        "2027-11-30 ",
+        "2027-11-30\n",
+        "20271130",
+        "2027-W48-2",
+        "2027-11-30T18:00:00",
+        "2027-11-30T18:00Z",
+        "2027-11-30T18:00:00.5Z",
+        "1969-12-31T23:59:59Z",
+        "1969-12-30",
+        "0001-01-01",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "tomorrow",
+        "",
+        "٢٠٢٧-11-30",
+        "\x1b[31m",
+    ],
+)
+def test_other_expiries_are_refused(text: str) -> None:
+    """ISO dates alone; no such day, part of a second, or year is refused with our error."""
+    with pytest.raises(InvalidTerms) as caught:
+        parse_expires(text)
+    assert caught.value.message.isprintable()
+
+
+@given(SECONDS)
+def test_last_full_day_is_covered(seconds: int) -> None:
+    """The day that is named ends no later than the license, and the next one does not."""
+    expires = from_seconds(seconds)
+    day = last_full_day(expires)
+    end = to_seconds(datetime(day.year, day.month, day.day, tzinfo=UTC)) + 86_400
+    assert end <= seconds < end + 86_400
+
+
+def test_last_full_day_of_a_date_is_that_date() -> None:
+    """`--expires 2027-11-30` reads back as 2027-11-30."""
+    assert last_full_day(parse_expires("2027-11-30")) == date(2027, 11, 30)
+
+
+def test_last_full_day_before_the_calendar() -> None:
+    """The first day of all has none before it: our error."""
+    with pytest.raises(InvalidTerms):
+        last_full_day(datetime(1, 1, 1, tzinfo=UTC))
+
+
+def test_expiry_is_said_with_instant_and_day() -> None:
+    """Every display says the instant in UTC and the last full day."""
+    told = describe_expiry(parse_expires("2027-11-30"))
+    assert told == "2027-12-01T00:00:00Z, last full day 2027-11-30"
+
+
+@pytest.mark.parametrize(
+    ("zone", "there"),
+    [
+        ("America/New_York", "2027-11-30T19:00:00-05:00, last full day 2027-11-29"),
+        ("Pacific/Kiritimati", "2027-12-01T14:00:00+14:00, last full day 2027-11-30"),
+        ("Asia/Kathmandu", "2027-12-01T05:45:00+05:45, last full day 2027-11-30"),
+    ],
+)
+def test_customers_zone_is_said_too(zone: str, there: str) -> None:
+    """In the customer's zone both differ: west of Greenwich the last day is one earlier."""
+    told = describe_expiry(parse_expires("2027-11-30"), ZoneInfo(zone))
+    assert told == f"2027-12-01T00:00:00Z, last full day 2027-11-30; in {zone} {there}"
+
+
+def test_end_of_time_in_an_eastern_zone() -> None:
+    """In the last hours of 9999 a zone ahead of UTC has no such year: it is left out."""
+    told = describe_expiry(from_seconds(MAX_EXP), ZoneInfo("Pacific/Kiritimati"))
+    assert told == "9999-12-31T23:59:59Z, last full day 9999-12-30"
+
+
+def test_upload_deadline() -> None:
+    """Issued at + window, in UTC; past 9999 is our error."""
+    issued = datetime(2026, 11, 23, 11, tzinfo=timezone(timedelta(hours=2)))
+    assert instant(upload_deadline(issued, timedelta(days=7))) == "2026-11-30T09:00:00Z"
+    with pytest.raises(InvalidTerms, match="9999"):
+        upload_deadline(issued, timedelta(days=3_000_000))
+
+
+@pytest.mark.parametrize("expires", [last_full_day, describe_expiry, instant, to_seconds])
+def test_naive_moments_are_the_callers_mistake(expires: object) -> None:
+    """No function guesses a zone."""
+    assert callable(expires)
+    with pytest.raises(ValueError, match="naive"):
+        expires(datetime(2027, 1, 1))  # noqa: DTZ001 - the mistake under test
+
+
+SCRIPT = """
+from datetime import UTC, datetime
+from polygent_issuer.dates import *
+base = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+print(describe_expiry(parse_expires("2027-11-30")))
+print([instant(term_end(base, Term.parse(t))) for t in ("1y", "6mo", "90d")])
+print(to_seconds(parse_date_or_instant("2026-10-25")), instant(from_seconds(2**31)))
+print(instant(parse_instant("2026-03-29T02:30:00+01:00")), last_full_day(from_seconds(2**32)))
+"""
+
+
+def told_in(zone: str) -> str:
+    """Run the script in a process whose local time zone is another."""
+    environ = {**os.environ, "TZ": zone}
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=environ, check=True, capture_output=True, text=True
+    ).stdout
+
+
+def test_local_time_zone_changes_nothing() -> None:
+    """The same answers wherever the operator sits."""
+    told = told_in("UTC")
+    assert told.splitlines() == [
+        "2027-12-01T00:00:00Z, last full day 2027-11-30",
+        "['2027-03-30T00:00:00Z', '2026-09-30T00:00:00Z', '2026-06-28T00:00:00Z']",
+        "1792886400 2038-01-19T03:14:08Z",
+        "2026-03-29T01:30:00Z 2106-02-06",
+    ]
+    zones = ("Pacific/Kiritimati", "America/St_Johns", "Asia/Kathmandu", "Europe/Berlin")
+    for zone in (*zones, "America/New_York"):
+        assert told_in(zone) == told

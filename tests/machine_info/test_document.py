@@ -1,0 +1,476 @@
+"""Every row of FORMAT §4's table."""
+
+import codecs
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from polygent_issuer.errors import InvalidMachineInfo
+from polygent_issuer.machine_info import LIMIT, MachineInfo, parse
+from polygent_issuer.text import shown
+from polygent_issuer.verifier.names import FORBIDDEN
+
+FINGERPRINT = "sha256:" + "0f" * 32
+LEAST = {"fingerprint": FINGERPRINT, "generatedAt": "2026-11-23T09:30:00Z"}
+ABSENT: Any = object()
+
+
+def document(**changes: object) -> bytes:
+    """Write a document with some fields set, or left out."""
+    fields = {**LEAST, **changes}
+    return json.dumps(
+        {name: value for name, value in fields.items() if value is not ABSENT}
+    ).encode()
+
+
+def refused(data: bytes) -> InvalidMachineInfo:
+    """Parse what is refused; returns the error, whose message may go to any screen."""
+    with pytest.raises(InvalidMachineInfo) as caught:
+        parse(data)
+    error = caught.value
+    assert error.code == "invalid_machine_info"
+    assert shown(error.message) == error.message
+    assert error.hint
+    assert error.__cause__ is None
+    assert error.__context__ is None or error.__suppress_context__
+    return error
+
+
+def test_everything() -> None:
+    """A full document gives each field, in canonical form and UTC."""
+    info = parse(
+        document(
+            format="polygent-machine-info/1",
+            hostname="prod-1",
+            os="Windows Server 2022",
+            productVersion="4.2.0",
+            customer="Acme",
+            components={"machineId": "sha256:aa", "board": "sha256:bb"},
+        )
+    )
+    assert info == MachineInfo(
+        fingerprint=FINGERPRINT,
+        generated_at="2026-11-23T09:30:00Z",  # type: ignore[arg-type] # as the document has it
+        format="polygent-machine-info/1",
+        hostname="prod-1",
+        os="Windows Server 2022",
+        product_version="4.2.0",
+        customer="Acme",
+        components={"board": "sha256:bb", "machineId": "sha256:aa"},
+    )
+    assert info.generated_at == datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+    assert list(info.components) == ["board", "machineId"]
+
+
+def test_least() -> None:
+    """Fingerprint and time are enough; the rest is absent."""
+    info = parse(document())
+    assert (info.format, info.hostname, info.os) == (None, None, None)
+    assert (info.product_version, info.customer, info.components) == (None, None, {})
+    assert info.extra == ()
+
+
+def test_result_cannot_be_changed() -> None:
+    """What was judged stays what it was."""
+    info = parse(document(components={"board": "x"}))
+    with pytest.raises(ValidationError):
+        info.fingerprint = "other"  # type: ignore[misc] # that is the point
+    with pytest.raises(TypeError):
+        info.components["board"] = "y"  # type: ignore[index] # that is the point
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_encodings(encoding: str) -> None:
+    """What a Windows editor saves is read."""
+    text = document(customer="Größe 日本").decode()
+    text = json.dumps(json.loads(text), ensure_ascii=False)
+    assert parse(text.encode(encoding)).customer == "Größe 日本"
+
+
+@pytest.mark.parametrize("name", ["fingerprint", "machineFingerprint", "machine_fingerprint"])
+def test_spellings_of_fingerprint(name: str) -> None:
+    """Each spelling is read."""
+    assert parse(document(**{"fingerprint": ABSENT, name: FINGERPRINT})).fingerprint == FINGERPRINT
+
+
+@pytest.mark.parametrize("name", ["generatedAt", "generated_at", "timestamp", "createdAt"])
+def test_spellings_of_generated_at(name: str) -> None:
+    """Each spelling is read."""
+    data = document(**{"generatedAt": ABSENT, name: "2026-11-23T09:30:00Z"})
+    assert parse(data).generated_at == datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+
+
+def test_spellings_of_hostname() -> None:
+    """.NET says machineName."""
+    assert parse(document(machineName="prod-1")).hostname == "prod-1"
+
+
+@pytest.mark.parametrize(
+    ("given_", "canonical"),
+    [
+        (" \t\r\n" + FINGERPRINT.upper() + "\n", FINGERPRINT),
+        ("SHA256:ABCDEF", "sha256:abcdef"),
+        ("ABCDEF01", "abcdef01"),
+        ("ABCDEFGH", "ABCDEFGH"),
+        ("md5:ABCDEF", "md5:ABCDEF"),
+        ("x" * 256, "x" * 256),
+        ("~!opaque!~", "~!opaque!~"),
+    ],
+)
+def test_fingerprint_is_canonical(given_: str, canonical: str) -> None:
+    """Trimmed; hexadecimal ones in lower case, others as they are."""
+    assert parse(document(fingerprint=given_)).fingerprint == canonical
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["x" * 7, "x" * 257, "", " " * 20, "with space", "ü" * 9, "\u00a0" + "x" * 9, "a\x00" * 9],
+)
+def test_fingerprint_without_canonical_form(wrong: str) -> None:
+    """Too short, too long, not visible ASCII: refused, and not repeated."""
+    error = refused(document(fingerprint=wrong))
+    assert "fingerprint must be 8 to 256 characters of visible ASCII" in error.message
+
+
+@pytest.mark.parametrize("field", ["fingerprint", "generatedAt"])
+@pytest.mark.parametrize("wrong", [ABSENT, None, 1, True, [], {}, ["x" * 9]])
+def test_required_fields(field: str, wrong: object) -> None:
+    """Both are required, and strings; null is not a string."""
+    error = refused(document(**{field: wrong}))
+    assert field in error.message
+    assert ("is missing" if wrong is ABSENT else "must be a string") in error.message
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-23T09:30:00Z", datetime(2026, 11, 23, 9, 30, tzinfo=UTC)),
+        ("2026-11-23T09:30:00+05:45", datetime(2026, 11, 23, 3, 45, tzinfo=UTC)),
+        ("2026-11-23T09:30:00-00:00", datetime(2026, 11, 23, 9, 30, tzinfo=UTC)),
+        ("2026-11-23T09:30:00.1Z", datetime(2026, 11, 23, 9, 30, 0, 100_000, tzinfo=UTC)),
+        ("2026-11-23T09:30:00.1234569Z", datetime(2026, 11, 23, 9, 30, 0, 123_456, tzinfo=UTC)),
+        ("2028-02-29T23:59:59.9999999Z", datetime(2028, 2, 29, 23, 59, 59, 999_999, tzinfo=UTC)),
+        ("0001-01-01T00:00:00Z", datetime(1, 1, 1, tzinfo=UTC)),
+        ("9999-12-31T23:59:59Z", datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    ],
+)
+def test_generated_at(text: str, moment: datetime) -> None:
+    """The grammar of FORMAT §4; .NET's seventh digit is dropped."""
+    assert parse(document(generatedAt=text)).generated_at == moment
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "2026-11-23",
+        "2026-11-23T09:30:00",
+        "2026-11-23t09:30:00Z",
+        "2026-11-23T09:30:00z",
+        "2026-11-23 09:30:00Z",
+        "2026-11-23T09:30Z",
+        "2026-11-23T09:30:00.Z",
+        " 2026-11-23T09:30:00Z",
+        "2026-11-23T09:30:00.12345678Z",
+        "2026-11-23T09:30:00,5Z",
+        "2026-11-23T09:30:00Z\n",
+        "2026-11-23T23:59:60Z",
+        "2026-11-23T24:00:00Z",
+        "2026-11-23T09:60:00Z",
+        "2026-02-29T00:00:00Z",
+        "2100-02-29T00:00:00Z",
+        "2026-13-01T00:00:00Z",
+        "2026-00-01T00:00:00Z",
+        "2026-01-00T00:00:00Z",
+        "0000-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+00:01",
+        "9999-12-31T23:59:59-00:01",
+        "2026-11-23T09:30:00+0545",
+        "2026-11-23T09:30:00+24:00",
+        "2026-11-23T09:30:00+05:60",
+        "\u0662\u0660\u0662\u0666-11-23T09:30:00Z",
+        "+002026-11-23T09:30:00Z",
+        "1764000000",
+    ],
+)
+def test_other_times(wrong: str) -> None:
+    """Another grammar, or a time that does not exist, or that UTC has not: refused."""
+    assert "generatedAt" in refused(document(generatedAt=wrong)).message
+
+
+def test_format() -> None:
+    """The one format, or none said; another is refused."""
+    assert parse(document(format=None)).format is None
+    for wrong in ("polygent-machine-info/2", "", "POLYGENT-machine-info/1", 1, True, ["x"]):
+        error = refused(document(format=wrong))
+        assert "format must be polygent-machine-info/1" in error.message
+
+
+OPTIONAL = ["hostname", "machineName", "os", "productVersion", "customer"]
+
+
+@pytest.mark.parametrize("name", [*OPTIONAL, "format", "components"])
+def test_null_counts_as_absent(name: str) -> None:
+    """.NET writes null for what it does not know."""
+    assert parse(document(**{name: None})) == parse(document())
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+@pytest.mark.parametrize("wrong", [1, 1.5, True, [], {}, ["x"]])
+def test_optional_fields_are_strings(name: str, wrong: object) -> None:
+    """Anything else but a string or null is refused."""
+    assert "must be a string" in refused(document(**{name: wrong})).message
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_text_for_people_is_trimmed_and_composed(name: str) -> None:
+    """White space around is dropped, NFC; nothing left counts as absent."""
+    info = parse(document(**{name: " Mu\u0308ller\r\n"}))
+    assert "M\u00fcller" in (info.hostname, info.os, info.product_version, info.customer)
+    assert parse(document(**{name: " \t"})) == parse(document())
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+@pytest.mark.parametrize(
+    "wrong", ["\x1b[31mred", "a\nb", "a\u202eb", "zero\u200bwidth", "a\x00", "x" * 201, "\u00a0x"]
+)
+def test_text_that_could_mislead_is_refused(name: str, wrong: str) -> None:
+    """Control, bidi, hidden characters and overlong text; said with the field, not the text."""
+    error = refused(document(**{name: wrong}))
+    assert wrong not in error.message
+    assert "U+" in error.message or "200 characters" in error.message
+
+
+def test_every_forbidden_character_is_refused() -> None:
+    """FORMAT §1's list, at both ends of each range."""
+    for first, last in FORBIDDEN:
+        for point in (first, last):
+            refused(document(customer=f"a{chr(point)}b"))
+
+
+@pytest.mark.parametrize("name", ["[/red]", "../Acme", "CON", "日本" * 100])
+def test_odd_names_are_names(name: str) -> None:
+    """Markup, paths, devices, 200 Chinese characters: a name like any other."""
+    assert parse(document(customer=name)).customer == name
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [[], "x", 1, True, {"a": 1}, {"a": None}, {"a": []}, {"a": {}}, {"a": "\x1b"}, {"\x1b": "a"}],
+)
+def test_components_are_strings_by_name(wrong: object) -> None:
+    """An object of strings that people may see, nothing else."""
+    assert "components" in refused(document(components=wrong)).message
+
+
+def test_components_that_say_nothing() -> None:
+    """An empty value says no more than an absent one."""
+    assert parse(document(components={"board": "", "machineId": "x"})).components == {
+        "machineId": "x"
+    }
+    assert parse(document(components={})).components == {}
+
+
+def test_components_named_alike() -> None:
+    """Two names that differ only in what is dropped: refused, since one would hide the other."""
+    assert "white space" in refused(document(components={"a": "x", "a ": "y"})).message
+    assert "white space" in refused(document(components={"\u00e9": "x", "e\u0301": "y"})).message
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        {"fingerprint": FINGERPRINT, "machineFingerprint": FINGERPRINT.upper() + "\n"},
+        {"generatedAt": "2026-11-23T09:30:00Z", "timestamp": "2026-11-23T10:30:00+01:00"},
+        {"generatedAt": "2026-11-23T09:30:00.1234567Z", "createdAt": "2026-11-23T09:30:00.123456Z"},
+        {"hostname": "prod-1", "machineName": "prod-1 "},
+        {"hostname": None, "machineName": "prod-1"},
+    ],
+)
+def test_spellings_that_agree(pair: dict[str, object]) -> None:
+    """The same in canonical form is the same."""
+    expected = parse(document(hostname="prod-1" if "hostname" in pair else ABSENT)).hostname
+    assert parse(document(**pair)).hostname == expected
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        {"fingerprint": FINGERPRINT, "machineFingerprint": FINGERPRINT + "0"},
+        {"fingerprint": FINGERPRINT, "machine_fingerprint": "x"},
+        {"fingerprint": "ABCDEFGH", "machine_fingerprint": "abcdefgh"},
+        {"machineFingerprint": "x" * 9, "fingerprint": ABSENT, "machine_fingerprint": "y" * 9},
+        {"generatedAt": "2026-11-23T09:30:00Z", "timestamp": "2026-11-23T09:30:01Z"},
+        {"generatedAt": "2026-11-23T09:30:00Z", "generated_at": "soon"},
+        {"hostname": "prod-1", "machineName": "prod-2"},
+        {"hostname": "prod-1", "machineName": ""},
+    ],
+)
+def test_spellings_that_disagree(pair: dict[str, object]) -> None:
+    """Which of two is meant cannot be known: refused, naming both."""
+    error = refused(document(**pair))
+    assert "contradicts itself" in error.message
+    assert all(name in error.message for name, value in pair.items() if value is not ABSENT)
+
+
+def test_spellings_of_another_type() -> None:
+    """A null or a number beside a good fingerprint is refused, not overlooked."""
+    assert "must be a string" in refused(document(machineFingerprint=None)).message
+    assert "must be a string" in refused(document(timestamp=1764000000)).message
+
+
+def test_ignored_names() -> None:
+    """They may hold anything, and are listed."""
+    info = parse(document(zeta=1.5, alpha={"a": [None, 10**400]}, machineID="x"))
+    assert info.extra == ("alpha", "machineID", "zeta")
+    assert info.fingerprint == FINGERPRINT
+
+
+def nested(name: str, levels: int, *, closed: bool = True) -> bytes:
+    """Write a document whose field is a deep list."""
+    deep = "[" * levels + "]" * levels * closed
+    return (document().decode()[:-1] + f', "{name}": {deep}}}').encode()
+
+
+def test_depth_of_ignored_names_is_free() -> None:
+    """A document of 60 KiB, nested 30,000 deep, is read."""
+    data = nested("ignored", 30_000)
+    assert LIMIT - 6000 < len(data) <= LIMIT
+    assert parse(data).extra == ("ignored",)
+
+
+@pytest.mark.parametrize("name", ["components", "hostname", "format", "machineFingerprint"])
+def test_depth_elsewhere_is_refused(name: str) -> None:
+    """In a listed name it is refused by its rule, never by an exhausted stack."""
+    refused(nested(name, 30_000))
+    refused(nested(name, 30_000, closed=False))
+    deep = b"[" * 15_000 + b"]" * 15_000
+    twice = b'{"generatedAt":"2026-11-23T09:30:00Z","fingerprint":%b,"machine_fingerprint":%b}'
+    refused(twice % (deep, deep))
+
+
+def test_depth_in_a_component() -> None:
+    """A component that is a deep list is refused by its rule."""
+    deep = '{"board": ' + "[" * 25_000 + "]" * 25_000 + "}"
+    data = (document().decode()[:-1] + f', "components": {deep}}}').encode()
+    assert "components.board must be a string" in refused(data).message
+
+
+def test_huge_numbers() -> None:
+    """60,000 digits in an ignored name are free; in a listed one they are no string."""
+    digits = "9" * 60_000
+    body = document().decode()[:-1]
+    assert parse(f'{body}, "ignored": {digits}}}'.encode()).extra == ("ignored",)
+    assert "must be a string" in refused(f'{body}, "os": {digits}}}'.encode()).message
+
+
+def test_repeated_name() -> None:
+    """A name twice is refused, also in what is ignored."""
+    body = document().decode()[:-1]
+    assert "repeated" in refused(f'{body}, "fingerprint": "{FINGERPRINT}"}}'.encode()).message
+    assert "repeated" in refused(f'{body}, "x": {{"a": 1, "\\u0061": 1}}}}'.encode()).message
+
+
+def test_lone_surrogate() -> None:
+    """Half a character is refused, also in what is ignored."""
+    body = document().decode()[:-1]
+    assert "surrogate" in refused(f'{body}, "ignored": "\\ud800"}}'.encode()).message
+
+
+def test_too_large() -> None:
+    """64 KiB are allowed, one byte more is not."""
+    data = document()
+    assert parse(data + b" " * (LIMIT - len(data))).fingerprint == FINGERPRINT
+    assert "larger" in refused(data + b" " * (LIMIT - len(data) + 1)).message
+
+
+@pytest.mark.parametrize("data", [b"[]", b'"x"', b"null", b"1"])
+def test_not_an_object(data: bytes) -> None:
+    """Other JSON is no document."""
+    assert refused(data).message == "the machine info is not a JSON object"
+
+
+@pytest.mark.parametrize(
+    ("data", "hint"),
+    [
+        (b"eyJhbGciOiJFUzI1NiJ9.eyJ2ZXIiOjF9.c2lnbmF0dXJl\n", "polygent-issue inspect"),
+        (codecs.BOM_UTF8 + b"eyJhbGci.eyJ2ZXIi.c2ln", "polygent-issue inspect"),
+        (b"\n<!DOCTYPE html><html><body>Log in", "web page"),
+        (codecs.BOM_UTF16_LE + "<html>".encode("utf-16-le"), "web page"),
+        (b"<html>" + b"x" * LIMIT, "web page"),
+        (b"<p>Gr\xf6\xdfe", "web page"),
+        (b"Return-Path: <a@b.c>\r\nReceived: from x\r\n\r\nhello", "mail"),
+        (b"From a@b.c Mon Nov 23\nSubject: machine info\n", "mail"),
+        (b"-----BEGIN PUBLIC KEY-----\nMFk", "key"),
+        (b"PK\x03\x04\x14\x00\xff", "archive"),
+        (b"\x1f\x8b\x08\x00", "archive"),
+        (b"hello", "download machine info"),
+        (b"{'fingerprint': 1}", "download machine info"),
+        (b"\xff", "Download machine info"),
+    ],
+)
+def test_wrong_file_is_recognised(data: bytes, hint: str) -> None:
+    """A license, a web page, a mail, a key, an archive: the hint says what it looks like."""
+    assert hint in str(refused(data).hint)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    """A customer is asked once; beyond five, they are counted."""
+    error = refused(document(fingerprint="x", generatedAt="y", os=1))
+    assert error.message.count(";") == 2
+    names = {f"part{number}": number for number in range(20)}
+    assert refused(document(components=names)).message.endswith("15 more")
+
+
+def test_hostile_component_name_is_escaped() -> None:
+    """The name of a wrong component goes into the message, escaped and cut."""
+    error = refused(document(components={"\x1b]0;" + "x" * 5000: 1}))
+    assert len(error.message) < 250
+
+
+def test_no_value_is_repeated() -> None:
+    """A document may hold secrets by mistake: no message, chain or repr repeats a value."""
+    error = refused(document(fingerprint="SECRET ü", os=["SECRET"], customer="SECRET\x00"))
+    assert "SECRET" not in f"{error!r} {error.message} {error.hint} {error.__context__!r}"
+
+
+JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(st.characters()),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+NAMES = ["fingerprint", "machineFingerprint", "generatedAt", "timestamp", "format", "components"]
+DOCUMENTS: st.SearchStrategy[Mapping[str, Any]] = st.dictionaries(
+    st.sampled_from([*NAMES, *OPTIONAL]) | st.text(),
+    JSON_VALUES | st.sampled_from([FINGERPRINT, "2026-11-23T09:30:00Z"]),
+)
+
+
+@given(
+    DOCUMENTS,
+    st.sampled_from(["utf-8", "utf-16", "utf-32", "utf-8-sig"]),
+    st.sampled_from([{}, LEAST]),
+)
+def test_any_document(fields: Mapping[str, Any], encoding: str, more: Mapping[str, str]) -> None:
+    """Any JSON in any encoding is a document or our error."""
+    data = json.dumps({**fields, **more}).encode(encoding)
+    try:
+        info = parse(data)
+    except InvalidMachineInfo:
+        info = None
+    if info is None:
+        refused(data)
+    else:
+        assert info.generated_at.tzinfo is UTC
+
+
+@given(st.binary(max_size=500))
+def test_any_bytes(data: bytes) -> None:
+    """No bytes raise a foreign exception, nor are taken for a document."""
+    refused(data)

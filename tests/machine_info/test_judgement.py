@@ -1,0 +1,95 @@
+"""Freshness and changed components."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from polygent_issuer.findings import FindingCode
+from polygent_issuer.machine_info import (
+    ComponentState,
+    changed_components,
+    freshness_finding,
+    parse,
+)
+
+INFO = parse(b'{"fingerprint": "x-x-x-x-x", "generatedAt": "2026-11-23T09:30:00Z"}')
+MADE = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+FORTNIGHT = timedelta(days=14)
+
+
+@pytest.mark.parametrize(
+    ("age", "fresh"),
+    [
+        (timedelta(minutes=-5) - MICROSECOND, False),
+        (timedelta(minutes=-5), True),
+        (timedelta(), True),
+        (FORTNIGHT, True),
+        (FORTNIGHT + MICROSECOND, False),
+        (timedelta(days=-400_000), False),
+        (timedelta(days=2_000_000), False),
+    ],
+)
+def test_fresh_from_five_minutes_ahead_to_the_setting(age: timedelta, *, fresh: bool) -> None:
+    """FORMAT §4: -5 min ≤ age ≤ the setting, both ends included."""
+    finding = freshness_finding(INFO, now=MADE + age, max_age=FORTNIGHT)
+    assert (finding is None) == fresh
+    if finding is not None:
+        assert finding.code is FindingCode.STALE_MACHINE_INFO
+        assert finding.hint == "ask the customer to download machine info again"
+
+
+def test_age_is_said_both_ways() -> None:
+    """Too old says how old and what is allowed; too new says by how much."""
+    old = freshness_finding(INFO, now=MADE + timedelta(days=20, hours=5), max_age=FORTNIGHT)
+    assert old is not None
+    told = "made at 2026-11-23T09:30:00Z, over 20 days ago, and may be 14 days old"
+    assert old.message == f"the machine info was {told}"
+    new = freshness_finding(INFO, now=MADE - timedelta(hours=3), max_age=FORTNIGHT)
+    assert new is not None
+    assert new.message.endswith("2026-11-23T09:30:00Z, 3 hours ahead of this machine's clock")
+
+
+@pytest.mark.parametrize(
+    ("ahead", "told"),
+    [
+        (timedelta(days=2), "2 days"),
+        (timedelta(days=2) - MICROSECOND, "47 hours"),
+        (timedelta(hours=2) - MICROSECOND, "119 minutes"),
+        (timedelta(minutes=6), "6 minutes"),
+    ],
+)
+def test_spans_are_said_in_their_unit(ahead: timedelta, told: str) -> None:
+    """From two of a unit on it is used, rounded down."""
+    finding = freshness_finding(INFO, now=MADE - ahead, max_age=FORTNIGHT)
+    assert finding is not None
+    assert f", {told} ahead" in finding.message
+
+
+def test_short_limit_is_said_in_seconds() -> None:
+    """A setting below two minutes is said as it is."""
+    finding = freshness_finding(
+        INFO, now=MADE + timedelta(minutes=5), max_age=timedelta(seconds=90)
+    )
+    assert finding is not None
+    assert finding.message.endswith("over 5 minutes ago, and may be 90 seconds old")
+
+
+def test_naive_now_is_the_callers_mistake() -> None:
+    """A datetime without a zone says no instant."""
+    with pytest.raises(ValueError, match="naive"):
+        freshness_finding(INFO, now=datetime(2026, 11, 23), max_age=FORTNIGHT)  # noqa: DTZ001 - the mistake under test
+
+
+def test_changed_components() -> None:
+    """Each part of either document, by name, with what became of it."""
+    old = {"machineId": "a", "board": "b", "cpu": "c"}
+    new = {"machineId": "a", "board": "x", "disk": "d"}
+    changes = [(change.name, change.state) for change in changed_components(old, new)]
+    assert changes == [
+        ("board", ComponentState.CHANGED),
+        ("cpu", ComponentState.REMOVED),
+        ("disk", ComponentState.ADDED),
+        ("machineId", ComponentState.SAME),
+    ]
+    assert changed_components({}, {}) == ()

@@ -1,0 +1,156 @@
+"""Foreign text: shown, folded, made into slugs."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polygent_issuer.text import brief, fold, nearest, nfc, shown, slugify
+from polygent_issuer.verifier.names import FORBIDDEN, display_name_problem, is_slug
+
+ANY_TEXT = st.text(st.characters())
+
+
+@pytest.mark.parametrize(
+    ("foreign", "safe"),
+    [
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("a\nb\tc\x7f", r"a\x0ab\x09c\x7f"),
+        ("\x9b1m", r"\x9b1m"),
+        ("abc\u202edcba", r"abc\u202edcba"),
+        ("zero\u200bwidth", r"zero\u200bwidth"),
+        ("\U000e0041tag", r"\U000e0041tag"),
+        ("\udc80", r"\udc80"),
+        ("line\u2028end", r"line\u2028end"),
+    ],
+)
+def test_what_steers_is_escaped(foreign: str, safe: str) -> None:
+    """Escape sequences, line ends, bidi, hidden and lone surrogates are written as escapes."""
+    assert shown(foreign) == safe
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "[/red]",
+        "../Acme",
+        "CON",
+        "日本電気株式会社" * 25,
+        "Müller & Söhne\u3000東京",
+        "\u0646\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+    ],
+)
+def test_display_names_are_shown_literally(name: str) -> None:
+    """Markup, paths, devices, Chinese and Persian names stay as they are."""
+    assert shown(name) == name
+
+
+@given(ANY_TEXT)
+def test_shown_never_holds_a_forbidden_character(text: str) -> None:
+    """Whatever comes in, nothing of FORMAT §1's list goes out, nor a control of Unicode's."""
+    out = shown(text)
+    assert not any(first <= ord(c) <= last for c in out for first, last in FORBIDDEN)
+    assert not any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in out)
+    out.encode()
+
+
+@given(ANY_TEXT)
+def test_shown_keeps_every_display_name(text: str) -> None:
+    """What FORMAT §1 allows as a name is shown as it is."""
+    if display_name_problem(text) is None:
+        assert shown(text) == text
+
+
+def test_every_forbidden_code_point_is_escaped() -> None:
+    """Both ends and the middle of each range of FORMAT §1 come out as ASCII."""
+    for first, last in FORBIDDEN:
+        for point in (first, (first + last) // 2, last):
+            assert shown(chr(point)).isascii()
+            assert shown(chr(point)).startswith("\\")
+
+
+def test_brief_text_fits_a_message() -> None:
+    """A long text is cut before it is escaped, and says that it goes on."""
+    assert brief("a" * 60) == "a" * 60
+    assert brief("a" * 61) == "a" * 60 + "..."
+    assert brief("\x1b" * 9, limit=2) == r"\x1b\x1b..."
+
+
+def test_nfc_composes() -> None:
+    """A name from a Mac becomes the one that everybody else types."""
+    assert nfc("Mu\u0308ller") == "M\u00fcller"
+
+
+@pytest.mark.parametrize(
+    "alike",
+    [
+        "ACME  Corp",
+        " acme corp ",
+        "\uff21\uff43\uff4d\uff45\u3000\uff23\uff4f\uff52\uff50",
+        "acme\u00a0corp",
+        "Acme\tCorp",
+    ],
+)
+def test_names_alike_fold_alike(alike: str) -> None:
+    """Case, width and white space make no other customer."""
+    assert fold(alike) == fold("Acme Corp") == "acme corp"
+
+
+def test_fold_keeps_names_apart() -> None:
+    """Another letter or accent is another name; ß and its capital are one."""
+    assert fold("Acme") != fold("Acne")
+    assert fold("Muller") != fold("Müller")
+    assert fold("STRASSE") == fold("Straße")
+
+
+@given(ANY_TEXT)
+def test_fold_is_stable(text: str) -> None:
+    """Folding what is folded changes nothing once white space and case are settled."""
+    assert fold(fold(text)) == fold(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Acme Corp.", "acme-corp"),
+        ("Müller & Söhne GmbH", "muller-sohne-gmbh"),
+        ("Straße 9", "strasse-9"),
+        ("O'Brien\u2019s \u00b4Pub\u00b4", "obriens-pub"),
+        ("Øresund Ærø Łódź Þór", "oresund-aero-lodz-thor"),
+        ("Ǿ", "o"),
+        ("日本ABC東京DEF", "abc-def"),
+        ("東京電力", "customer"),
+        ("", "customer"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("-x-", "x"),
+        ("CON", "con-customer"),
+        ("nul.", "nul-customer"),
+        ("COM¹", "com1-customer"),
+        ("LPT9", "lpt9-customer"),
+        ("console", "console"),
+        ("[/red]", "red"),
+        ("İstanbul", "istanbul"),
+        ("x" * 63 + " y", "x" * 63),
+        ("x" * 80, "x" * 64),
+    ],
+)
+def test_slugs(name: str, slug: str) -> None:
+    """A name becomes its readable slug."""
+    assert slugify(name) == slug
+
+
+@given(ANY_TEXT)
+def test_every_name_gets_a_slug(text: str) -> None:
+    """FORMAT §1: whatever the name, the slug is one, and stays itself."""
+    slug = slugify(text)
+    assert is_slug(slug)
+    assert slugify(slug) == slug
+
+
+def test_nearest_word() -> None:
+    """A mistyped word finds the one that was meant; nonsense finds none."""
+    words = ("workflows", "planner", "sso-saml")
+    assert nearest("workflow", words) == "workflows"
+    assert nearest("sso", iter(words)) == "sso-saml"
+    assert nearest("zzz", words) is None
