@@ -1,0 +1,155 @@
+"""The settings in force, and where each of them comes from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+
+from polygent_issuer.dates import Term
+from polygent_issuer.errors import NotFound
+from polygent_issuer.settings.plans import SHIPPED_PLANS
+from polygent_issuer.terms import Catalogue, Plan, catalogue
+from polygent_issuer.text import nearest, shown
+from polygent_issuer.verifier.catalogue import Tier
+
+SETTINGS_FILE = "settings.toml"
+OPERATOR_VARIABLE = "POLYGENT_ISSUER_OPERATOR"
+"""The environment variable that overrides the setting `operator`."""
+
+ASSUMED_UPLOAD_WINDOW = timedelta(days=7)
+"""What the server's upload window is taken for until the operator tells it."""
+
+_THREE_YEARS = Term(years=3)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Every setting, with its default.
+
+    Attributes:
+        issuer: the display name that goes into each license as `iss`.
+        operator: who the journal says it was; None leaves the user of the operating system.
+        upload_window: how long after its issue a server takes a file; None while not told.
+        machine_info_max_age: the oldest machine-info.json that raises no finding.
+        long_term: a license over this needs consent.
+        not_due: a renewal further ahead of the expiry than this needs consent.
+        lapsed: a license that expired longer ago is only renewed when it is named.
+        store: where new private keys go: `keyring:` or `file:` and an absolute path.
+        stores: where the private half of each key lies, by kid.
+        key_backup_folder: where key backups are proposed.
+        output: the folder for license files; None is the current one.
+        default_plan: the plan of a first license for which none is named.
+        plans: by name.
+        features: names of modules that are newer than this tool.
+        keyring_timeout: how long a keyring may take to answer.
+    """
+
+    issuer: str = "polygent-operator"
+    operator: str | None = None
+    upload_window: timedelta | None = None
+    machine_info_max_age: timedelta = timedelta(days=14)
+    long_term: Term = _THREE_YEARS
+    not_due: timedelta = timedelta(days=90)
+    lapsed: timedelta = timedelta(days=90)
+    store: str = "keyring:"
+    stores: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    key_backup_folder: Path | None = None
+    output: Path | None = None
+    default_plan: str = "standard-annual"
+    plans: Mapping[str, Plan] = field(default_factory=lambda: SHIPPED_PLANS)
+    features: tuple[str, ...] = ()
+    keyring_timeout: timedelta = timedelta(seconds=20)
+
+    @property
+    def upload_window_or_assumed(self) -> timedelta:
+        """The upload window to count with."""
+        return ASSUMED_UPLOAD_WINDOW if self.upload_window is None else self.upload_window
+
+    @property
+    def upload_window_is_assumed(self) -> bool:
+        """Whether nobody has told the server's window yet: displays must say so."""
+        return self.upload_window is None
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The features that exist, newer modules included."""
+        return catalogue(self.features)
+
+    def plan(self, name: str) -> Plan:
+        """A plan by its name.
+
+        Raises:
+            NotFound: (`not_found`) with the nearest name.
+        """
+        if name in self.plans:
+            return self.plans[name]
+        near = nearest(name, self.plans)
+        hint = f"did you mean {near}?" if near else f"plans: {', '.join(sorted(self.plans))}"
+        raise NotFound(f"there is no plan {shown(name)}", hint=hint)
+
+    def plan_for(self, tier: Tier | None) -> Plan:
+        """The plan of a first license for which only the tier was named, or nothing.
+
+        The default plan, unless its tier is another: then the first renewable plan of the tier,
+        in the order of the file.
+
+        Raises:
+            NotFound: (`not_found`) when no renewable plan has this tier.
+        """
+        default = self.plans[self.default_plan]
+        if tier in (None, default.tier):
+            return default
+        for plan in self.plans.values():
+            if plan.tier is tier and plan.renewable:
+                return plan
+        raise NotFound(f"there is no plan of the {tier} tier", hint="name one with --plan NAME")
+
+
+class Where(StrEnum):
+    """Where a value can come from."""
+
+    DEFAULT = "default"
+    FILE = "file"
+    ENVIRONMENT = "environment"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Where a value comes from; `detail` is the file's path or the variable's name."""
+
+    where: Where
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One line of `config show`; `value` is None when nothing is set and there is no default."""
+
+    key: str
+    value: str | None
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """The settings in force, and the origin of each by its dotted key.
+
+    Attributes:
+        settings: as values.
+        origins: by dotted key; a plan has one for each of its own keys.
+        texts: each value as `config set` takes it, by dotted key.
+    """
+
+    settings: Settings
+    origins: Mapping[str, Origin]
+    texts: Mapping[str, str | None]
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Every key with its value and origin, in the order of the documentation."""
+        return tuple(
+            Entry(key=key, value=value, origin=self.origins[key])
+            for key, value in self.texts.items()
+        )

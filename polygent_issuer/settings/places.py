@@ -1,0 +1,75 @@
+"""Folders and key stores: always whole paths, so that they mean the same from everywhere."""
+
+import re
+from pathlib import Path
+
+from polygent_issuer.errors import InvalidSettings
+from polygent_issuer.settings.kind import Kind, at, text_at, wrong
+from polygent_issuer.text import shown
+
+_KID = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def parse_store(text: str) -> str:
+    """Read where private keys lie: `keyring:`, or `file:` and a whole path; `~` is expanded.
+
+    A path that ends in a slash keeps it: it means a folder.
+
+    Raises:
+        InvalidSettings: (`invalid_settings`) for any other place.
+    """
+    scheme, _, place = text.partition(":")
+    if scheme == "keyring" and not place:
+        return "keyring:"
+    if scheme != "file" or not place:
+        raise InvalidSettings(
+            f"not a key store: {shown(text)}", hint="write it as keyring: or file:/PATH"
+        )
+    if place.startswith("///"):  # file:///PATH, as a browser would write it
+        place = place[2:]
+    path = None if place.startswith("//") else _whole(place)
+    if path is None:
+        raise InvalidSettings(
+            f"not the whole path of a file: {shown(place)}",
+            hint="write it as file:/PATH or file:~/PATH",
+        )
+    return f"file:{path}{'/' if place.endswith('/') and path.name else ''}"
+
+
+def is_kid(text: str) -> bool:
+    """Whether the text looks like a key's thumbprint: base64url of 32 bytes (RFC 7638)."""
+    return _KID.fullmatch(text) is not None
+
+
+def _whole(text: str) -> Path | None:
+    if shown(text) != text:
+        return None
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:  # a `~` of nobody
+        return None
+    return path if path.is_absolute() else None
+
+
+def _read_store(value: object, path: str) -> str:
+    text = text_at(value, path, '"keyring:"')
+    try:
+        return parse_store(text)
+    except InvalidSettings as refused:
+        raise at(path, refused) from None
+
+
+def _read_folder(value: object, path: str) -> Path:
+    text = text_at(value, path, '"~/licenses"')
+    folder = _whole(text)
+    if folder is None:
+        raise wrong(
+            path,
+            f"not the whole path of a folder: {shown(text)}",
+            "begin it with / or ~/, so that it means the same place from everywhere",
+        )
+    return folder
+
+
+STORE = Kind(example='"keyring:"', read=_read_store)
+FOLDER = Kind(example='"~/licenses"', read=_read_folder)

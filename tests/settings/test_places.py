@@ -1,0 +1,55 @@
+"""Key stores: the keyring or a whole path, never what depends on where one stands."""
+
+import pytest
+
+from polygent_issuer.errors import InvalidSettings
+from polygent_issuer.settings import parse_store
+
+
+@pytest.mark.parametrize(
+    ("text", "store"),
+    [
+        ("keyring", "keyring:"),
+        ("keyring:", "keyring:"),
+        ("file:/keys/one.key", "file:/keys/one.key"),
+        ("file:/keys/", "file:/keys/"),
+        ("file:///keys/one.key", "file:/keys/one.key"),
+        ("file:/keys/ä b.key", "file:/keys/ä b.key"),
+        ("file:~/one.key", "file:/home/jane/one.key"),
+        ("file:~/", "file:/home/jane/"),
+        ("file:/", "file:/"),
+    ],
+)
+def test_a_store_has_one_spelling(monkeypatch: pytest.MonkeyPatch, text: str, store: str) -> None:
+    """Shorthands are written out; a slash at the end still means a folder."""
+    monkeypatch.setenv("HOME", "/home/jane")
+    assert parse_store(text) == store
+    assert parse_store(store) == store
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ":", "file", "file:", "keyring:x", "KEYRING:", "pkcs11:token=x", "/keys/one", " keyring:"],
+)
+def test_other_schemes_are_refused(text: str) -> None:
+    """Nothing is guessed about where a key goes."""
+    with pytest.raises(InvalidSettings, match="not a key store") as caught:
+        parse_store(text)
+    assert caught.value.hint == "write it as keyring: or file:/PATH"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file:keys/one",
+        "file:./one",
+        "file://host/one",
+        "file:~nobody-at-all/one",
+        "file:/a\x1b[31m",
+    ],
+)
+def test_a_path_that_is_not_whole_is_refused(text: str) -> None:
+    """Relative, of another host, of nobody, or not to be shown: no place for a key."""
+    with pytest.raises(InvalidSettings, match="not the whole path of a file") as caught:
+        parse_store(text)
+    assert "\x1b" not in caught.value.message

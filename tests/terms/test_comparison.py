@@ -1,0 +1,133 @@
+"""Old and new: everything that changes is shown, and nothing is lost without a word."""
+
+from dataclasses import replace
+
+import pytest
+
+from polygent_issuer.dates import Term
+from polygent_issuer.terms import (
+    Changes,
+    Difference,
+    Limits,
+    Plan,
+    Terms,
+    catalogue,
+    differences,
+    losses,
+    next_terms,
+)
+from polygent_issuer.verifier import AllowedDomain, Tier
+
+OLD = Terms(
+    tier=Tier.ENTERPRISE,
+    features=("bots", "insights", "sso-saml"),
+    limits=Limits(users=50, session_hosts=5, deploy_hosts=4),
+    allowed_domain=AllowedDomain("acme.example"),
+)
+SMALL = Plan(
+    name="small",
+    tier=Tier.ENTERPRISE,
+    features=("bots", "memory"),
+    limits=Limits(users=10, session_hosts=2, deploy_hosts=1),
+    term=Term(years=1),
+)
+
+
+def shown(old: Terms | None, new: Terms) -> list[tuple[str, str, str]]:
+    """Differences as plain rows."""
+    return [(row.name, row.old, row.new) for row in differences(old, new)]
+
+
+def renewed(changes: Changes) -> tuple[str, ...]:
+    """What a renewal with these changes would lose unasked."""
+    return losses(OLD, next_terms(OLD, changes, catalogue()), changes)
+
+
+def test_a_first_license_shows_everything() -> None:
+    """Also what is none: the operator takes a last look at the whole."""
+    new = replace(OLD, allowed_domain=None)
+    assert shown(None, new) == [
+        ("tier", "none", "enterprise"),
+        ("users", "none", "50"),
+        ("session hosts", "none", "5"),
+        ("deploy hosts", "none", "4"),
+        ("allowed domain", "none", "none"),
+        ("features", "none", "bots, insights, sso-saml"),
+    ]
+    assert shown(None, replace(OLD, features=()))[-1] == ("features", "none", "none")
+
+
+def test_the_same_terms_show_nothing() -> None:
+    """A plain renewal has no lines to read."""
+    assert differences(OLD, OLD) == ()
+
+
+@pytest.mark.parametrize(
+    ("new", "row"),
+    [
+        (replace(OLD, tier=Tier.STANDARD), ("tier", "enterprise", "standard")),
+        (replace(OLD, limits=replace(OLD.limits, users=51)), ("users", "50", "51")),
+        (replace(OLD, limits=replace(OLD.limits, session_hosts=0)), ("session hosts", "5", "0")),
+        (replace(OLD, limits=replace(OLD.limits, deploy_hosts=9)), ("deploy hosts", "4", "9")),
+        (replace(OLD, allowed_domain=None), ("allowed domain", "acme.example", "none")),
+        (replace(OLD, features=("bots", "sso-saml")), ("feature insights", "yes", "no")),
+        (replace(OLD, features=(*OLD.features, "memory")), ("feature memory", "no", "yes")),
+    ],
+)
+def test_each_change_shows_itself_alone(new: Terms, row: tuple[str, str, str]) -> None:
+    """One line for what changes, old and new."""
+    assert shown(OLD, new) == [row]
+
+
+def test_differences_are_values() -> None:
+    """They can be compared and rendered by anybody."""
+    new = replace(OLD, allowed_domain=None)
+    assert differences(OLD, new) == (
+        Difference(name="allowed domain", old="acme.example", new="none"),
+    )
+
+
+def test_a_lower_plan_loses_what_it_does_not_name() -> None:
+    """`--plan` names no single number: each loss needs consent, gains need none."""
+    assert renewed(Changes(plan=SMALL)) == (
+        "10 instead of 50 users",
+        "2 instead of 5 session hosts",
+        "1 instead of 4 deploy hosts",
+        "the feature insights is lost",
+        "the feature sso-saml is lost",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        (Changes(plan=SMALL, users=20), "users"),
+        (Changes(plan=SMALL, session_hosts=1), "session hosts"),
+        (Changes(plan=SMALL, deploy_hosts=0), "deploy hosts"),
+        (Changes(plan=SMALL, remove_features=("insights",)), "insights"),
+        (Changes(plan=SMALL, remove_features=("sso-saml",)), "sso-saml"),
+    ],
+)
+def test_what_was_named_is_a_decision(changes: Changes, named: str) -> None:
+    """Exactly the loss that was typed needs no consent; the other four still do."""
+    lost = renewed(changes)
+    assert len(lost) == 4
+    assert not any(named in sentence for sentence in lost)
+
+
+def test_named_alone_nothing_is_lost() -> None:
+    """`renew acme --users 25 --remove-feature insights` is no finding."""
+    assert renewed(Changes(users=25, remove_features=("insights",))) == ()
+
+
+def test_a_set_of_features_names_them_all() -> None:
+    """Who writes down the whole list decides on what is not in it."""
+    assert renewed(Changes(features=("bots",))) == ()
+
+
+def test_more_and_as_much_are_no_loss() -> None:
+    """Gains, and terms that stay, need no consent."""
+    limits = Limits(users=51, session_hosts=5, deploy_hosts=4)
+    more = replace(OLD, limits=limits, features=(*OLD.features, "memory"))
+    assert losses(OLD, OLD, Changes()) == ()
+    assert losses(OLD, more, Changes()) == ()

@@ -1,0 +1,113 @@
+"""What was typed: which options it was, and domains as people write them."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from polygent_issuer.dates import Term
+from polygent_issuer.errors import ExitCode, InvalidTerms
+from polygent_issuer.terms import Changes, Limits, Plan, Terms, parse_domain
+from polygent_issuer.verifier import AllowedDomain, License, Tier
+
+LIMITS = Limits(users=1, session_hosts=0, deploy_hosts=0)
+PLAN = Plan(name="p", tier=Tier.STANDARD, features=(), limits=LIMITS, term=Term(years=1))
+MOMENT = datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def test_nothing_typed_touches_nothing() -> None:
+    """An empty command line names no term."""
+    assert Changes().named == ()
+    assert not Changes().touches_terms
+
+
+@pytest.mark.parametrize(
+    ("changes", "option"),
+    [
+        (Changes(plan=PLAN), "--plan"),
+        (Changes(tier=Tier.STANDARD), "--tier"),
+        (Changes(users=1), "--users"),
+        (Changes(session_hosts=0), "--session-hosts"),
+        (Changes(deploy_hosts=0), "--deploy-hosts"),
+        (Changes(allowed_domain=AllowedDomain("a")), "--allowed-domain"),
+        (Changes(no_allowed_domain=True), "--no-allowed-domain"),
+        (Changes(features=()), "--feature"),
+        (Changes(add_features=("bots",)), "--add-feature"),
+        (Changes(remove_features=("bots",)), "--remove-feature"),
+        (Changes(term=Term(days=1)), "--term"),
+        (Changes(expires=MOMENT), "--expires"),
+        (Changes(basis="now"), "--from"),
+    ],
+)
+def test_each_option_is_named_as_it_is_typed(changes: Changes, option: str) -> None:
+    """Zero hosts and an empty set of features were typed too."""
+    assert changes.named == (option,)
+    assert changes.touches_terms
+
+
+def test_options_are_named_in_the_order_of_the_command_line() -> None:
+    """Messages list them as help does."""
+    changes = Changes(basis="now", users=3, plan=PLAN)
+    assert changes.named == ("--plan", "--users", "--from")
+
+
+def test_typed_features_are_those_that_are_asked_for() -> None:
+    """A removed feature is not asked for."""
+    changes = Changes(features=("a",), add_features=("b",), remove_features=("c",))
+    assert changes.typed_features == {"a", "b"}
+
+
+def test_terms_of_a_license_are_its_own() -> None:
+    """Tier, features, limits and domain are read from the license, features sorted."""
+    limits = Limits(users=7, session_hosts=8, deploy_hosts=9)
+    held = License(
+        iss="i",
+        sub="acme",
+        jti="00000000-0000-4000-8000-000000000000",
+        iat=1,
+        exp=2,
+        customer="Acme",
+        tier=Tier.ENTERPRISE,
+        features=("bots", "audit-export"),
+        limits=limits,
+        allowed_domain=AllowedDomain("acme.example"),
+    )
+    assert Terms.of(held) == Terms(
+        tier=Tier.ENTERPRISE,
+        features=("audit-export", "bots"),
+        limits=limits,
+        allowed_domain=AllowedDomain("acme.example"),
+    )
+
+
+def test_a_domain_is_lowered() -> None:
+    """Host names have no case; a license has small letters only."""
+    assert parse_domain("*.ACME.Internal") == AllowedDomain("*.acme.internal")
+
+
+@pytest.mark.parametrize(
+    "text", ["bücher.example", "*.例え.jp", "acme\u3002internal", "\u212a.example"]
+)  # fmt: skip - one line reads best
+def test_a_domain_in_letters_is_refused_with_the_a_label_hint(text: str) -> None:
+    """Which DNS name is meant by letters outside ASCII is not ours to guess."""
+    with pytest.raises(InvalidTerms, match="outside ASCII") as caught:
+        parse_domain(text)
+    assert "xn--" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "https://acme.example", "acme.example:443", "*.com", "10.0.0.1"]
+)  # fmt: skip - one line reads best
+def test_what_is_no_domain_is_our_error(text: str) -> None:
+    """The verifier's refusal becomes one of the issuer's, with exit 3."""
+    with pytest.raises(InvalidTerms) as caught:
+        parse_domain(text)
+    assert caught.value.exit_code is ExitCode.INPUT
+    assert caught.value.__cause__ is None
+
+
+def test_a_steering_domain_is_escaped() -> None:
+    """Neither message carries an escape sequence or a bidi override to the screen."""
+    for text in ("\x1b[31m.example", "\u202eacme.example"):
+        with pytest.raises(InvalidTerms) as caught:
+            parse_domain(text)
+        assert text[0] not in caught.value.message

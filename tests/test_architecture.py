@@ -1,0 +1,345 @@
+"""The house of DESIGN: who may import whom, and which rooms may do what.
+
+The modules are read, never run: an import within a function counts like one at the top.
+"""
+
+import ast
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import polygent_issuer
+
+PACKAGE = "polygent_issuer"
+ROOT = Path(polygent_issuer.__file__).parent
+
+# DESIGN, "The house": a room imports only from rooms above its own.
+ROOMS = (
+    {"verifier"},
+    {"errors"},
+    {"text"},
+    {"findings"},
+    {"advice"},
+    {"dates"},
+    {"files"},
+    {"terms"},
+    {"settings", "home"},
+    {"machine_info"},
+    {"this_machine"},
+    {"signer"},
+    {"keystore"},
+    {"registry"},
+    {"founding"},
+    {"custody"},
+    {"issuing"},
+    {"doctor"},
+    {"cli"},
+    {"__main__"},
+)
+LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
+
+# Where a heavy or risky module may be imported; "click" is vendored by Typer and nobody's.
+ONLY_IN = {
+    "sqlite3": {"registry"},
+    "keyring": {"keystore"},
+    "secretstorage": {"keystore"},
+    "pydantic": {"machine_info"},
+    "tomlkit": {"settings"},
+    "tomllib": {"settings"},
+    "platformdirs": {"home"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+    "click": set[str](),
+}
+
+# What the verifier does not touch: no I/O, no clock, no chance, no other process.
+VERIFIER_SHUNS = {
+    "asyncio",
+    "builtins",
+    "fcntl",
+    "getpass",
+    "glob",
+    "importlib",
+    "io",
+    "logging",
+    "multiprocessing",
+    "os",
+    "pathlib",
+    "platform",
+    "random",
+    "secrets",
+    "select",
+    "shutil",
+    "signal",
+    "socket",
+    "sqlite3",
+    "ssl",
+    "subprocess",
+    "sys",
+    "tempfile",
+    "threading",
+    "time",
+    "urllib",
+    "uuid",
+    "zoneinfo",
+}
+
+# Calls that only the command line makes: the clock, random ids, the screen, the exit.
+CLI_ONLY = {
+    "breakpoint",
+    "builtins.print",
+    "datetime.date.today",
+    "datetime.datetime.now",
+    "datetime.datetime.today",
+    "datetime.datetime.utcnow",
+    "exit",
+    "input",
+    "os._exit",
+    "print",
+    "quit",
+    "sys.exit",
+    "time.ctime",
+    "time.gmtime",
+    "time.localtime",
+    "time.time",
+    "time.time_ns",
+    "uuid.uuid1",
+    "uuid.uuid4",
+}
+MAY_END_THE_PROCESS = {"cli", "__main__"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Module:
+    """One source file: its dotted name below the package, and what it says."""
+
+    name: str
+    package: str
+    tree: ast.Module
+
+    @property
+    def room(self) -> str:
+        """The first part of the name; empty for the package itself."""
+        return self.name.split(".")[0]
+
+    def imports(self) -> Iterator[str]:
+        """Every imported module as an absolute dotted name; `from a import b` gives `a.b`."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                base = self._absolute(node)
+                yield from (f"{base}.{alias.name}" for alias in node.names)
+
+    def _absolute(self, node: ast.ImportFrom) -> str:
+        if not node.level:
+            return node.module or ""
+        parts = self.package.split(".")
+        above = parts[: len(parts) - node.level + 1]
+        return ".".join([*above, *([node.module] if node.module else [])])
+
+    def calls(self) -> Iterator[str]:
+        """Every called name, with local names spelled out by the imports they came from."""
+        names = dict(self._local_names())
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Call):
+                called = _dotted(node.func)
+                head, _, rest = called.partition(".")
+                yield names.get(head, head) + (f".{rest}" if rest else "")
+
+    def _local_names(self) -> Iterator[tuple[str, str]]:
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    yield (
+                        alias.asname or alias.name.split(".")[0],
+                        (alias.name if alias.asname else alias.name.split(".")[0]),
+                    )
+            elif isinstance(node, ast.ImportFrom):
+                base = self._absolute(node)
+                for alias in node.names:
+                    yield alias.asname or alias.name, f"{base}.{alias.name}"
+
+
+def _dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    return "?"
+
+
+def modules(root: Path) -> Iterator[Module]:
+    """Every module of the package that lies at `root`."""
+    for path in sorted(root.rglob("*.py")):
+        parts = list(path.relative_to(root).with_suffix("").parts)
+        is_package = parts[-1] == "__init__"
+        name = ".".join(parts[:-1] if is_package else parts)
+        inner = parts[:-1]
+        yield Module(
+            name=name,
+            package=".".join([PACKAGE, *inner]),
+            tree=ast.parse(path.read_text(encoding="utf-8"), filename=str(path)),
+        )
+
+
+def rooms_without_a_place(root: Path) -> list[str]:
+    """Modules that DESIGN's list does not know."""
+    return [m.name for m in modules(root) if m.room and m.room not in LEVEL]
+
+
+def upward_imports(root: Path) -> list[str]:
+    """Imports of a room below one's own, or beside it."""
+    found = []
+    for module in modules(root):
+        for imported in module.imports():
+            package, _, inner = imported.partition(".")
+            room = inner.split(".")[0]
+            if package != PACKAGE or room not in LEVEL or room == module.room or not module.room:
+                continue
+            if (
+                LEVEL[room] >= LEVEL.get(module.room, -1)
+                and ROOMS[LEVEL[room]] != ROOMS[LEVEL.get(module.room, -1)]
+            ):
+                found.append(f"{module.name} imports {imported}")
+    return found
+
+
+def package_imports(root: Path) -> list[str]:
+    """Imports of the package's own `__init__`, which has none."""
+    return [i for m in modules(root) if not m.name for i in m.imports()]
+
+
+def strangers_in_the_verifier(root: Path) -> list[str]:
+    """Imports of the verifier that are neither relative, cryptography, nor harmless stdlib."""
+    found = []
+    for module in modules(root):
+        if module.room != "verifier":
+            continue
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                if not module._absolute(node).startswith(f"{PACKAGE}.verifier"):
+                    found.append(f"{module.name} reaches outside its folder")
+                continue
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                tops = (
+                    [alias.name for alias in node.names]
+                    if isinstance(node, ast.Import)
+                    else [node.module or ""]
+                )
+                found += [
+                    f"{module.name} imports {top}"
+                    for top in (name.split(".")[0] for name in tops)
+                    if top in VERIFIER_SHUNS
+                    or (top != "cryptography" and top not in sys.stdlib_module_names)
+                ]
+        found += [f"{module.name} calls {c}" for c in module.calls() if c in {"open", "__import__"}]
+    return found
+
+
+def misplaced_libraries(root: Path) -> list[str]:
+    """Imports of a library outside the only rooms that may have it."""
+    return [
+        f"{module.name} imports {imported}"
+        for module in modules(root)
+        for imported in module.imports()
+        if (top := imported.split(".")[0]) in ONLY_IN and module.room not in ONLY_IN[top]
+    ]
+
+
+def misplaced_calls(root: Path) -> list[str]:
+    """Calls of the clock, of chance, of the screen or of exit outside the command line."""
+    return [
+        f"{module.name} calls {called}"
+        for module in modules(root)
+        for called in module.calls()
+        if called in CLI_ONLY
+        and module.room != "cli"
+        and not (called == "sys.exit" and module.room in MAY_END_THE_PROCESS)
+    ]
+
+
+Rule = Callable[[Path], list[str]]
+RULES: list[Rule] = [
+    rooms_without_a_place,
+    upward_imports,
+    package_imports,
+    strangers_in_the_verifier,
+    misplaced_libraries,
+    misplaced_calls,
+]
+
+# Rule, file, what is planted there.
+PLANTED: list[tuple[Rule, str, str]] = [
+    (rooms_without_a_place, "helpers.py", "x = 1"),
+    (upward_imports, "errors.py", "from polygent_issuer.findings import Finding"),
+    (upward_imports, "errors.py", "from polygent_issuer import findings"),
+    (upward_imports, "errors.py", "import polygent_issuer.cli.app"),
+    (upward_imports, "errors.py", "from . import text"),
+    (upward_imports, "errors.py", "from .cli.app import run"),
+    (upward_imports, "errors.py", "def f():\n    from polygent_issuer.registry import Registry"),
+    (upward_imports, "signer.py", "if TYPE_CHECKING:\n    from .keystore import KeyStore"),
+    (upward_imports, "registry/late.py", "from ..custody import generate"),
+    (upward_imports, "cli/late.py", "from polygent_issuer.__main__ import main"),
+    (package_imports, "__init__.py", "import re"),
+    (package_imports, "__init__.py", "from polygent_issuer.errors import IssuerError"),
+    (strangers_in_the_verifier, "verifier/late.py", "import pathlib"),
+    (strangers_in_the_verifier, "verifier/late.py", "from os import path"),
+    (strangers_in_the_verifier, "verifier/late.py", "from time import time"),
+    (strangers_in_the_verifier, "verifier/late.py", "import pydantic"),
+    (strangers_in_the_verifier, "verifier/late.py", "from ..errors import IssuerError"),
+    (strangers_in_the_verifier, "verifier/late.py", "from polygent_issuer.verifier import Key"),
+    (strangers_in_the_verifier, "verifier/late.py", "open('x')"),
+    (misplaced_libraries, "errors.py", "import click"),
+    (misplaced_libraries, "cli/late.py", "from click import ClickException"),
+    (misplaced_libraries, "custody.py", "import sqlite3"),
+    (misplaced_libraries, "custody.py", "def f():\n    import keyring.backends"),
+    (misplaced_libraries, "registry/late.py", "from pydantic import BaseModel"),
+    (misplaced_libraries, "errors.py", "from rich.console import Console"),
+    (misplaced_calls, "dates.py", "from datetime import datetime\nx = datetime.now()"),
+    (misplaced_calls, "dates.py", "import datetime as dt\nx = dt.datetime.utcnow()"),
+    (misplaced_calls, "verifier/late.py", "from datetime import date as d\nx = d.today()"),
+    (misplaced_calls, "files.py", "import time\nx = time.time()"),
+    (misplaced_calls, "files.py", "from time import time as t\nx = t()"),
+    (misplaced_calls, "issuing/late.py", "from uuid import uuid4\nx = uuid4()"),
+    (misplaced_calls, "issuing/late.py", "print('x')"),
+    (misplaced_calls, "issuing/late.py", "import sys\nsys.exit(1)"),
+    (misplaced_calls, "__main__.py", "x = input()"),
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_package_keeps_the_rule(rule: Rule) -> None:
+    """No module of ours breaks it."""
+    assert rule(ROOT) == []
+
+
+@pytest.mark.parametrize(("rule", "file", "planted"), PLANTED)
+def test_the_rule_sees_what_is_planted(tmp_path: Path, rule: Rule, file: str, planted: str) -> None:
+    """A rule that finds nothing holds nothing: each way of breaking it is found."""
+    target = tmp_path / file
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(planted, encoding="utf-8")
+    assert len(rule(tmp_path)) == 1
+
+
+def test_every_module_is_read() -> None:
+    """The rules judge the package's files, not an empty folder."""
+    names = {module.name for module in modules(ROOT)}
+    assert {"", "errors", "findings", "verifier", "cli.app"} <= names
+    assert len(names) == len(list(ROOT.rglob("*.py")))
+
+
+def test_relative_imports_are_resolved() -> None:
+    """`.x` in a module means its folder, `..x` the one above; an `__init__` is in its folder."""
+    tree = ast.parse("from . import a\nfrom .b import c\nfrom .. import d\nfrom ..e import f")
+    inner = Module(name="registry.rows", package="polygent_issuer.registry", tree=tree)
+    assert list(inner.imports()) == [
+        "polygent_issuer.registry.a",
+        "polygent_issuer.registry.b.c",
+        "polygent_issuer.d",
+        "polygent_issuer.e.f",
+    ]

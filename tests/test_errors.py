@@ -1,0 +1,126 @@
+"""The issuer's errors: stable codes, the exit codes of DESIGN, messages that are said once."""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+
+import pytest
+
+import polygent_issuer
+from polygent_issuer.errors import (
+    Ambiguous,
+    ExitCode,
+    HomeMissing,
+    HomeProblem,
+    InputRefused,
+    InvalidMachineInfo,
+    InvalidSettings,
+    InvalidTerms,
+    IssuerError,
+    KeyUnavailable,
+    MissingInput,
+    NotFound,
+    OutputExists,
+    OutputProblem,
+    RegistryChanged,
+    UnreadableInput,
+    UsageProblem,
+)
+
+# DESIGN, "Command line": the table of exit codes, and the codes that programs read.
+STABLE = [
+    (UsageProblem, "usage", 2),
+    (InputRefused, "input_refused", 3),
+    (MissingInput, "missing_input", 3),
+    (UnreadableInput, "unreadable_input", 3),
+    (InvalidMachineInfo, "invalid_machine_info", 3),
+    (InvalidTerms, "invalid_terms", 3),
+    (InvalidSettings, "invalid_settings", 3),
+    (NotFound, "not_found", 5),
+    (Ambiguous, "ambiguous", 5),
+    (KeyUnavailable, "key_unavailable", 6),
+    (HomeProblem, "home_problem", 7),
+    (HomeMissing, "home_missing", 7),
+    (RegistryChanged, "registry_changed", 7),
+    (OutputProblem, "output_failed", 8),
+    (OutputExists, "output_exists", 8),
+]
+
+OUR_OWN_FAULT = {"bug", "registry_misuse"}
+"""The codes of errors that no operator can cause."""
+
+
+def descendants(root: type[IssuerError]) -> Iterator[type[IssuerError]]:
+    """Every class below `root`."""
+    for child in root.__subclasses__():
+        yield child
+        yield from descendants(child)
+
+
+def every_error() -> list[type[IssuerError]]:
+    """Every error class of the package, wherever it is declared."""
+    for module in pkgutil.walk_packages(polygent_issuer.__path__, "polygent_issuer."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    return [e for e in dict.fromkeys(descendants(IssuerError)) if e.__module__.startswith("polyg")]
+
+
+@pytest.mark.parametrize(("error", "code", "exit_code"), STABLE)
+def test_codes_and_exits_are_stable(error: type[IssuerError], code: str, exit_code: int) -> None:
+    """Scripts rely on these two for ever."""
+    assert (error.code, int(error.exit_code)) == (code, exit_code)
+
+
+def test_exit_codes_are_those_of_the_design() -> None:
+    """The process ends with these numbers and no other."""
+    assert {e.name: int(e) for e in ExitCode} == {
+        "DONE": 0,
+        "BUG": 1,
+        "USAGE": 2,
+        "INPUT": 3,
+        "CONSENT": 4,
+        "NOT_FOUND": 5,
+        "KEY": 6,
+        "REGISTRY": 7,
+        "OUTPUT": 8,
+        "NOT_AUTHENTIC": 10,
+        "NOT_ACCEPTED": 11,
+        "BATCH": 20,
+        "INTERRUPTED": 130,
+    }
+
+
+def test_an_error_carries_its_message_and_hint() -> None:
+    """What and why in `message` and in `str()`, the way out in `hint`."""
+    error = NotFound("no customer acme", hint="polygent-issue customer list")
+    assert (error.message, str(error)) == ("no customer acme", "no customer acme")
+    assert error.hint == "polygent-issue customer list"
+
+
+def test_a_hint_is_optional() -> None:
+    """Not everything has a way out."""
+    assert NotFound("no customer acme").hint is None
+
+
+def test_no_two_errors_declare_the_same_code() -> None:
+    """A code says which error it was, across the whole package."""
+    codes = [error.code for error in every_error() if "code" in vars(error)]
+    assert sorted(codes) == sorted(set(codes))
+
+
+def test_no_error_is_anonymous() -> None:
+    """None falls back to the root's `error`, and only our own fault ends as a bug."""
+    for error in every_error():
+        assert error.code != IssuerError.code, error
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", error.code), error
+        assert error.exit_code is not ExitCode.BUG or error.code in OUR_OWN_FAULT, error
+        assert error.exit_code is not ExitCode.DONE, error
+
+
+def test_a_subclass_keeps_its_parents_exit() -> None:
+    """A finer code never changes how the process ends."""
+    for error in every_error():
+        for parent in error.__mro__[1:]:
+            if issubclass(parent, IssuerError) and parent is not IssuerError:
+                assert error.exit_code is parent.exit_code, error
