@@ -1,0 +1,47 @@
+"""Where private halves live: the operating system's keyring, or an encrypted file.
+
+`open_store` takes a store URI (`keyring:`, `file:PATH`) and gives a `KeyStore`. Whatever a store
+gives is compared with the pinned public key before it may sign, and nothing of a key or a
+passphrase is part of any message.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from polygent_issuer.keystore import location
+from polygent_issuer.keystore.passphrases import Passphrase
+from polygent_issuer.keystore.store import KeyStore, Presence
+
+if TYPE_CHECKING:
+    from polygent_issuer.keystore.file_store import FileStore
+    from polygent_issuer.keystore.keyring_store import KeyringStore
+
+__all__ = ["KeyStore", "Passphrase", "Presence", "open_store"]
+
+
+def open_store(
+    uri: str, *, passphrase: Passphrase, timeout: timedelta, warn: Callable[[str], None]
+) -> "FileStore | KeyringStore":
+    """The store that a URI names; nothing is read or asked yet.
+
+    Args:
+        uri: `keyring:` or `file:PATH`.
+        passphrase: of key files; the keyring asks for its own.
+        timeout: how long each call to a keyring may take.
+        warn: is told what is risky but not refused.
+
+    Raises:
+        InvalidStore: (`invalid_store`) for another URI.
+        UnsafeBackend: (`unsafe_backend`) when the environment has bent the keyring's backend.
+        KeyringAbsent: (`keyring_absent`) when the backend is not installed.
+    """
+    place = location.parse(uri)
+    if place is not None:
+        from polygent_issuer.keystore.file_store import FileStore  # noqa: PLC0415 -- one of two
+
+        return FileStore(place, passphrase=passphrase, warn=warn)
+    from polygent_issuer.keystore import vaults  # noqa: PLC0415 -- keyring is slow to import
+    from polygent_issuer.keystore.keyring_store import KeyringStore  # noqa: PLC0415 -- likewise
+
+    return KeyringStore(timeout=timeout, vaults=vaults.of_this_system())

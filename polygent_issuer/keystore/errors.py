@@ -1,0 +1,96 @@
+"""Why a key store cannot keep or give a key; each code is one thing to mend.
+
+All end a command with exit 6, save those that refuse what was typed (exit 3).
+"""
+
+from polygent_issuer.errors import InputRefused, KeyUnavailable
+
+
+class InvalidStore(InputRefused):
+    """A store URI that is neither `keyring:` nor `file:PATH`."""
+
+    code = "invalid_store"
+
+
+class NoSuchKey(KeyUnavailable):
+    """The store answers, and holds no such key."""
+
+    code = "no_such_key"
+
+
+class KeyringLocked(KeyUnavailable):
+    """The keyring is there and locked; whoever owns it did not unlock it."""
+
+    code = "keyring_locked"
+
+
+class KeyringAbsent(KeyUnavailable):
+    """This session has no keyring that keys may be kept in."""
+
+    code = "keyring_absent"
+
+
+class KeyringTimeout(KeyUnavailable):
+    """The keyring did not answer before the deadline."""
+
+    code = "keyring_timeout"
+
+
+class KeyringFailed(KeyUnavailable):
+    """The keyring answered with an error of its own."""
+
+    code = "keyring_failed"
+
+
+class UnsafeBackend(KeyUnavailable):
+    """A keyring backend that is not on the list, or that the environment has bent."""
+
+    code = "unsafe_backend"
+
+
+class NotKept(KeyUnavailable):
+    """What was saved did not come back as it was: the key is not recorded."""
+
+    code = "not_kept"
+
+
+class WrongPassphrase(KeyUnavailable):
+    """The passphrase does not open the key, or the file is damaged where it would show."""
+
+    code = "wrong_passphrase"
+
+
+class PassphraseNeeded(KeyUnavailable):
+    """A passphrase is needed, none was given, and there is nobody to ask."""
+
+    code = "passphrase_needed"
+
+
+class PassphraseRefused(KeyUnavailable):
+    """A passphrase that cannot be used or could not be had: empty, too long, typed differently."""
+
+    code = "passphrase_refused"
+
+
+class KeyDamaged(KeyUnavailable):
+    """The store gives something that is no key in a format of ours."""
+
+    code = "key_damaged"
+
+
+class KeyMismatch(KeyUnavailable):
+    """The store gives a sound key, but not the one that is pinned."""
+
+    code = "key_mismatch"
+
+
+class PlaintextKey(KeyUnavailable):
+    """A key file without a passphrase: refused as a store."""
+
+    code = "plaintext_key"
+
+
+class UnsupportedKey(KeyUnavailable):
+    """A private key of another kind than P-256, or wrapped in a way that is refused."""
+
+    code = "unsupported_key"

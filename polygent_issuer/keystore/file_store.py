@@ -1,0 +1,203 @@
+"""Keys in files: the OpenSSH private key format under bcrypt, mode 0600.
+
+In an emergency, without this tool: `ssh-keygen -p -m PKCS8 -f COPY` makes a key of it that any
+library reads.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from polygent_issuer import files
+from polygent_issuer.errors import KeyUnavailable
+from polygent_issuer.keystore import errors, openssh, private_keys
+from polygent_issuer.keystore.location import FILE, FileLocation
+from polygent_issuer.keystore.passphrases import Passphrase
+from polygent_issuer.keystore.store import Presence
+from polygent_issuer.signer import SoftwareSigner
+from polygent_issuer.text import shown, slugify
+from polygent_issuer.verifier.keys import Key
+
+KID_LETTERS: Final = 8
+_NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_LOOSE: Final = 0o077
+
+
+class FileStore:
+    """One key's file, or a folder with a file for each key.
+
+    Args:
+        location: where.
+        passphrase: of the files.
+        warn: is told what is risky but not refused.
+        rounds: of bcrypt for files that are written; None is `openssh.ROUNDS`.
+    """
+
+    def __init__(
+        self,
+        location: FileLocation,
+        *,
+        passphrase: Passphrase,
+        warn: Callable[[str], None],
+        rounds: int | None = None,
+    ) -> None:
+        """Read nothing yet."""
+        self._location = location
+        self._passphrase = passphrase
+        self._warn = warn
+        self._rounds = openssh.ROUNDS if rounds is None else rounds
+
+    @property
+    def uri(self) -> str:
+        """`file:` and the absolute path; a folder ends with a slash."""
+        return self._location.uri
+
+    def save(self, private_key: ec.EllipticCurvePrivateKey, *, label: str) -> str:
+        """Write a new key file; the URI to record is `file:` with the path of this very file.
+
+        Args and errors are those of `write`.
+        """
+        return f"{FILE}{self.write(private_key, label=label)}"
+
+    def write(self, private_key: ec.EllipticCurvePrivateKey, *, label: str) -> Path:
+        """Write a new key file (0600, never over anything), read it back and compare.
+
+        Args:
+            private_key: on P-256.
+            label: names the file when the store is a folder.
+
+        Raises:
+            PassphraseNeeded, PassphraseRefused: (`passphrase_needed`, `passphrase_refused`).
+            OutputExists: (`output_exists`) when the name is taken.
+            OutputProblem: (`output_failed`) when it cannot be written.
+            NotKept: (`not_kept`) when what is read back is not what was written.
+        """
+        public_key = private_keys.public_half(private_key)
+        path = self._new_path(public_key.kid, label)
+        secret = self._passphrase.get(f"the new key file {shown(path.name)}", confirm=True)
+        files.write_private(openssh.seal(private_key, secret, rounds=self._rounds), path)
+        try:
+            private_keys.signer(openssh.unseal(self._envelope(path), secret), public_key)
+        except KeyUnavailable:
+            raise errors.NotKept(
+                f"the key file {shown(str(path))} does not hold what was written",
+                hint="check the disk, or name another place with --store",
+            ) from None
+        return path
+
+    def load(self, pinned: Key) -> SoftwareSigner:
+        """Unlock the key of a pinned public half.
+
+        Raises:
+            NoSuchKey: (`no_such_key`) when there is no such file.
+            KeyUnavailable: (`key_unavailable`) when it cannot be read.
+            PlaintextKey: (`plaintext_key`) when it has no passphrase.
+            UnsupportedKey: (`unsupported_key`) when it asks for more than 1,024 rounds.
+            KeyMismatch: (`key_mismatch`) when it is another key.
+            KeyDamaged: (`key_damaged`) when it is no key file.
+            PassphraseNeeded, PassphraseRefused, WrongPassphrase: (`passphrase_needed`,
+                `passphrase_refused`, `wrong_passphrase`).
+        """
+        path = self._path(pinned.kid)
+        envelope = self._envelope(path, warn=self._warn)
+        if envelope.public_key != pinned:
+            raise private_keys.mismatch(envelope.public_key, pinned)
+        secret = self._passphrase.get(f"the key file {shown(path.name)}")
+        return private_keys.signer(openssh.unseal(envelope, secret), pinned)
+
+    def presence(self, kid: str) -> Presence:
+        """Say whether the file of a key is there; its passphrase is not asked for. Never raises."""
+        try:
+            held = self._envelope(self._path(kid)).public_key.kid
+        except errors.NoSuchKey:
+            return Presence.ABSENT
+        except KeyUnavailable:
+            return Presence.UNAVAILABLE
+        return Presence.PRESENT if held == kid else Presence.ABSENT
+
+    def _new_path(self, kid: str, label: str) -> Path:
+        path = self._location.path
+        if not self._location.folder:
+            return path
+        with suppress(OSError):  # the write says what is wrong with it
+            path.mkdir(mode=0o700, exist_ok=True)
+        # A label of which no slug is left (Chinese, say) gives "key".
+        name = slugify(f"key {label}").removeprefix("key-")
+        return path / f"{name}{_suffix(kid)}"
+
+    def _path(self, kid: str) -> Path:
+        if not self._location.folder:
+            return self._location.path
+        for path in self._candidates(kid):
+            with suppress(KeyUnavailable):
+                if self._envelope(path).public_key.kid == kid:
+                    return path
+        raise _no_such_key(self._location.path / f"*{_suffix(kid)}")
+
+    def _candidates(self, kid: str) -> Iterator[Path]:
+        try:
+            names = sorted(os.listdir(self._location.path))  # noqa: PTH208 -- names alone
+        except OSError as error:
+            raise _unreadable(self._location.path, error) from None
+        for name in names:
+            if name.endswith(_suffix(kid)):
+                yield self._location.path / name
+
+    def _envelope(
+        self, path: Path, *, warn: Callable[[str], None] | None = None
+    ) -> openssh.Envelope:
+        """Read a key file as far as it is clear; links are followed, since containers mount so."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | _NO_WAIT)
+            with os.fdopen(descriptor, "rb") as stream:
+                mode = os.fstat(descriptor).st_mode
+                data = stream.read(openssh.FILE_LIMIT + 1) if stat.S_ISREG(mode) else b""
+        except (OSError, ValueError) as error:
+            raise _unreadable(path, error) from None
+        if warn is not None and os.name != "nt" and mode & _LOOSE:
+            warn(f"others may read the key file {shown(str(path))}: chmod 600 it")
+        return _sealed(data, path)
+
+
+def _sealed(data: bytes, path: Path) -> openssh.Envelope:
+    """The envelope of an encrypted file; anything else is refused with what to do about it."""
+    if len(data) > openssh.FILE_LIMIT or b"PRIVATE KEY-----" not in data or b"ENCRYPTED" in data:
+        raise errors.KeyDamaged(
+            f"{shown(str(path))} is no OpenSSH private key file",
+            hint="other formats are read by: polygent-issue key import FILE",
+        )
+    envelope = openssh.parse(data) if openssh.looks_like(data) else None
+    if envelope is None or envelope.is_plaintext:
+        raise errors.PlaintextKey(
+            f"the key file {shown(str(path))} has no passphrase",
+            hint="import it with: polygent-issue key import FILE, then destroy the file",
+        )
+    return envelope
+
+
+def _suffix(kid: str) -> str:
+    return f"-{kid[:KID_LETTERS]}.key"
+
+
+def _no_such_key(path: Path) -> errors.NoSuchKey:
+    return errors.NoSuchKey(
+        f"there is no key file {shown(str(path))}",
+        hint="restore it from its backup: polygent-issue key import FILE",
+    )
+
+
+def _unreadable(path: Path, error: Exception) -> KeyUnavailable:
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.ENOENT, errno.ENOTDIR):
+        return _no_such_key(path)
+    why = os.strerror(number).lower() if number else "its name is none"
+    return KeyUnavailable(
+        f"the key file {shown(str(path))} cannot be read: {why}",
+        hint="check the permissions of the file and of its folders",
+    )

@@ -1,0 +1,82 @@
+"""Store URIs: `keyring:` and `file:PATH`."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from polygent_issuer.keystore.errors import InvalidStore
+from polygent_issuer.text import shown
+
+KEYRING = "keyring:"
+FILE = "file:"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileLocation:
+    """A place for key files: one key's file, or a folder that holds one file per key.
+
+    Attributes:
+        path: absolute.
+        folder: whether each key gets a file of its own below `path`.
+    """
+
+    path: Path
+    folder: bool
+
+    @property
+    def uri(self) -> str:
+        """`file:` and the absolute path; a folder ends with a slash."""
+        return f"{FILE}{self.path}/" if self.folder else f"{FILE}{self.path}"
+
+
+def parse(uri: str) -> FileLocation | None:
+    """Read a store URI; None is the operating system's keyring.
+
+    A relative path counts from the current folder and `~` is the home of the person; what is
+    recorded is absolute. A folder is a path that exists as one, or that ends with a slash.
+
+    Raises:
+        InvalidStore: (`invalid_store`) for any other scheme, a host, or no path at all.
+    """
+    if uri == KEYRING:
+        return None
+    scheme, colon, rest = uri.partition(":")
+    if not colon or scheme != FILE[:-1]:
+        raise _invalid(uri, "a key store is keyring: or file:PATH")
+    if rest.startswith("//"):
+        rest = rest.removeprefix("//")
+        if not rest.startswith("/"):
+            raise _invalid(uri, "a file store is on this machine, so it names no host")
+    if not rest or not rest.isprintable():
+        raise _invalid(uri, "a file store needs the path of a file or a folder")
+    return _file(rest)
+
+
+def at(path: Path) -> FileLocation:
+    """The place that a path is: the folder that exists there, else one key's file."""
+    return FileLocation(path=path.absolute(), folder=_is_folder(path))
+
+
+def _file(text: str) -> FileLocation:
+    path = Path(text)
+    if text.startswith("~"):
+        try:
+            path = path.expanduser()
+        except RuntimeError:
+            raise _invalid(f"{FILE}{text}", "whose home that is cannot be found out") from None
+    if text.endswith(("/", os.sep)):
+        return FileLocation(path=path.absolute(), folder=True)
+    return at(path)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _invalid(uri: str, why: str) -> InvalidStore:
+    return InvalidStore(
+        f"{why}: {shown(uri)}", hint="give --store keyring: or --store file:/path/to/the.key"
+    )

@@ -1,0 +1,43 @@
+"""What every key store offers, whatever it is made of."""
+
+from enum import StrEnum
+from typing import Protocol
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from polygent_issuer.signer import Signer
+from polygent_issuer.verifier.keys import Key
+
+
+class Presence(StrEnum):
+    """What can be said of a key in a store without asking anybody for anything.
+
+    `locked` means that the key is there but its keyring is locked; `unavailable` that the store
+    itself cannot be asked.
+    """
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    LOCKED = "locked"
+    UNAVAILABLE = "unavailable"
+
+
+class KeyStore(Protocol):
+    """One place where private halves live."""
+
+    @property
+    def uri(self) -> str:
+        """The store as the settings name it: `keyring:` or `file:` with an absolute path."""
+        ...
+
+    def save(self, private_key: ec.EllipticCurvePrivateKey, *, label: str) -> str:
+        """Keep a key, read it back, compare, and return the exact URI to record for it."""
+        ...
+
+    def load(self, pinned: Key) -> Signer:
+        """Unlock the key whose public half is pinned; whatever does not match is refused."""
+        ...
+
+    def presence(self, kid: str) -> Presence:
+        """Say whether the key is there, without any prompt."""
+        ...

@@ -1,0 +1,77 @@
+"""A passphrase from the terminal itself, without echo.
+
+`getpass` falls back to stdin and to echo; a passphrase may come from neither, so this asks
+/dev/tty, or the console of Windows, and nothing else.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+MAX_LINE = 4096
+
+
+def ask(prompt: str) -> bytes:
+    """Show a prompt and read one line without echo; its newline is not part of it.
+
+    Returns:
+        The bytes as the terminal gave them (UTF-8 on Windows); empty at the end of input.
+
+    Raises:
+        OSError: when this process has no terminal.
+    """
+    if sys.platform == "win32":
+        return _ask_console(prompt)
+    return _ask_tty(prompt)
+
+
+if sys.platform == "win32":
+
+    def _ask_console(prompt: str) -> bytes:
+        import msvcrt  # noqa: PLC0415 -- Windows has it
+
+        # Opening it fails where there is no console, and msvcrt would not say so.
+        with Path("CONOUT$").open("w", encoding="utf-8") as screen:
+            screen.write(prompt)
+        typed: list[str] = []
+        while (character := msvcrt.getwch()) not in "\r\n":
+            if character == "\x03":
+                raise KeyboardInterrupt
+            if character == "\b":
+                del typed[-1:]
+            else:
+                typed.append(character)
+        msvcrt.putwch("\r")
+        msvcrt.putwch("\n")
+        return "".join(typed).encode("utf-8", "surrogatepass")
+
+else:
+
+    def _ask_tty(prompt: str) -> bytes:
+        import termios  # noqa: PLC0415 -- Windows has none
+
+        descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+        try:
+            before = termios.tcgetattr(descriptor)
+            silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+            os.write(descriptor, prompt.encode("utf-8", "backslashreplace"))
+            try:
+                # FLUSH: what was typed before the prompt was not meant for it.
+                termios.tcsetattr(descriptor, termios.TCSAFLUSH, silent)
+                return _line(descriptor)
+            finally:
+                termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
+                os.write(descriptor, b"\n")
+        except termios.error:
+            raise OSError("the terminal went away") from None
+        finally:
+            os.close(descriptor)
+
+    def _line(descriptor: int) -> bytes:
+        line = b""
+        while not line.endswith(b"\n"):
+            part = os.read(descriptor, MAX_LINE)
+            if not part:
+                break
+            line += part
+        return line.removesuffix(b"\n")

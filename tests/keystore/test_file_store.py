@@ -1,0 +1,407 @@
+"""Key files: sealed, private, compared with the pin; everything else is refused."""
+
+import base64
+import os
+import re
+import stat
+import subprocess
+from pathlib import Path
+
+import bcrypt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from support.passphrases import Given
+from support.tools import require_tool
+
+from polygent_issuer import files
+from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputExists, OutputProblem
+from polygent_issuer.keystore import Presence, location, openssh
+from polygent_issuer.keystore.file_store import FileStore
+from polygent_issuer.signer import generate_private_key
+from polygent_issuer.verifier.keys import Key
+
+PASSPHRASE = b"correct horse battery staple"
+PRIVATE = generate_private_key()
+KEY = Key.from_public_key(PRIVATE.public_key())
+
+
+class Opened:
+    """A file store with what it warned of and asked for."""
+
+    def __init__(self, path: Path | str, secret: bytes = PASSPHRASE, rounds: int = 1) -> None:
+        """Open it."""
+        place = location.parse(f"file:{path}")
+        assert place is not None
+        self.warnings: list[str] = []
+        self.passphrase = Given(secret)
+        self.store = FileStore(
+            place, passphrase=self.passphrase, warn=self.warnings.append, rounds=rounds
+        )
+
+    def refusal(self, pinned: Key = KEY) -> KeyUnavailable:
+        """The error that loading ends with."""
+        with pytest.raises(KeyUnavailable) as raised:
+            self.store.load(pinned)
+        return raised.value
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A saved key file."""
+    Opened(tmp_path / "main.key").store.save(PRIVATE, label="main")
+    return tmp_path / "main.key"
+
+
+def test_saves_loads_and_signs(tmp_path: Path) -> None:
+    """A saved key comes back and signs; the URI names this very file."""
+    opened = Opened(tmp_path / "main.key")
+    assert opened.store.uri == f"file:{tmp_path}/main.key"
+    assert opened.store.presence(KEY.kid) is Presence.ABSENT
+    assert opened.store.save(PRIVATE, label="other") == f"file:{tmp_path}/main.key"
+    assert opened.store.presence(KEY.kid) is Presence.PRESENT
+    assert KEY.verifies(opened.store.load(KEY).sign(b"data"), b"data")
+    assert opened.passphrase.asked == [
+        ("the new key file main.key", True),
+        ("the key file main.key", False),
+    ]
+    assert opened.warnings == []
+
+
+def test_the_file_is_private_and_sealed(path: Path) -> None:
+    """Mode 0600, alone in its folder, the OpenSSH format under bcrypt."""
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [entry.name for entry in path.parent.iterdir()] == ["main.key"]
+    envelope = openssh.parse(path.read_bytes())
+    assert envelope.public_key == KEY
+    assert envelope.rounds == 1
+
+
+def test_64_rounds_are_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store opened without saying otherwise seals with 64 rounds (one is run here)."""
+    asked: list[int] = []
+    seal = openssh.seal
+
+    def sealed(private_key: ec.EllipticCurvePrivateKey, passphrase: bytes, *, rounds: int) -> bytes:
+        asked.append(rounds)
+        return seal(private_key, passphrase, rounds=1)
+
+    monkeypatch.setattr(openssh, "seal", sealed)
+    place = location.parse(f"file:{tmp_path}/main.key")
+    assert place is not None
+    store = FileStore(place, passphrase=Given(PASSPHRASE), warn=pytest.fail)
+    store.save(PRIVATE, label="main")
+    assert asked == [64]
+
+
+def test_a_folder_holds_one_file_per_key(tmp_path: Path) -> None:
+    """In a folder the file is named by label and kid, and found by the kid."""
+    folder = tmp_path / "keys"
+    opened = Opened(f"{folder}/")
+    other = generate_private_key()
+    other_key = Key.from_public_key(other.public_key())
+    uri = opened.store.save(PRIVATE, label="Main key/2026")
+    opened.store.save(other, label="鍵")
+    assert uri == f"file:{folder}/main-key-2026-{KEY.kid[:8]}.key"
+    assert sorted(entry.name for entry in folder.iterdir()) == sorted(
+        [f"main-key-2026-{KEY.kid[:8]}.key", f"key-{other_key.kid[:8]}.key"]
+    )
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for key in (KEY, other_key):
+        assert Opened(folder).store.load(key).public_key == key
+        assert Opened(folder).store.presence(key.kid) is Presence.PRESENT
+
+
+def test_a_folder_without_the_key_says_so(tmp_path: Path) -> None:
+    """A file that is only named like the key does not count."""
+    folder = tmp_path / "keys"
+    other = generate_private_key()
+    Opened(f"{folder}/").store.save(other, label="other")
+    (only,) = folder.iterdir()
+    only.rename(folder / f"other-{KEY.kid[:8]}.key")
+    refused = Opened(folder).refusal()
+    assert refused.code == "no_such_key"
+    assert f"{folder}/*-{KEY.kid[:8]}.key" in refused.message
+    assert Opened(folder).store.presence(KEY.kid) is Presence.ABSENT
+
+
+def test_a_missing_file_or_folder_says_so(tmp_path: Path, path: Path) -> None:
+    """No such file is no such key, with its path."""
+    for place in (tmp_path / "none.key", f"{tmp_path}/none/", path / "below"):
+        refused = Opened(place).refusal()
+        assert refused.code == "no_such_key"
+        assert "key import" in str(refused.hint)
+        assert Opened(place).store.presence(KEY.kid) is Presence.ABSENT
+
+
+def test_a_wrong_passphrase_is_refused(path: Path) -> None:
+    """The file stays closed, and the passphrase is in no message."""
+    refused = Opened(path, b"wrong passphrase").refusal()
+    assert refused.code == "wrong_passphrase"
+    assert "wrong passphrase" not in f"{refused.message}{refused.hint}{refused!r}"
+
+
+def test_another_key_is_refused_before_the_passphrase(path: Path) -> None:
+    """The clear part says that it is not the pinned key: nobody is asked."""
+    other = Key.from_public_key(generate_private_key().public_key())
+    opened = Opened(path)
+    refused = opened.refusal(other)
+    assert refused.code == "key_mismatch"
+    assert KEY.kid in refused.message
+    assert other.kid in refused.message
+    assert opened.passphrase.asked == []
+    assert opened.store.presence(other.kid) is Presence.ABSENT
+
+
+def test_a_flipped_bit_never_loads_another_key(path: Path) -> None:
+    """Throughout the file: refused, and what still loads is the pinned key."""
+    data = path.read_bytes()
+    codes = set()
+    for index in range(0, len(data), 4):
+        flipped = bytearray(data)
+        flipped[index] ^= 1 << (index // 4 % 7)
+        path.write_bytes(flipped)
+        try:
+            loaded = Opened(path).store.load(KEY)
+        except KeyUnavailable as refused:
+            codes.add(refused.code)
+            continue
+        assert loaded.public_key == KEY
+        assert KEY.verifies(loaded.sign(b"data"), b"data")
+    assert {"wrong_passphrase", "key_damaged", "key_mismatch"} <= codes
+
+
+def test_a_changed_private_number_is_found_out(path: Path) -> None:
+    """A flip in the sealed private number loads as another key, and the pin stops it."""
+    sealed = openssh.parse(path.read_bytes()).sealed
+    codes = []
+    for offset in range(1, 80):
+        flipped = bytearray(sealed)
+        flipped[-offset] ^= 1
+        body = base64.encodebytes(bytes(flipped))
+        path.write_bytes(
+            b"-----BEGIN OPENSSH PRIVATE KEY-----\n" + body + b"-----END OPENSSH PRIVATE KEY-----\n"
+        )
+        codes.append(Opened(path).refusal().code)
+    assert codes.count("key_mismatch") >= 28
+
+
+def test_too_many_rounds_are_refused_before_bcrypt(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2,000 rounds: refused before anybody is asked and before bcrypt is run."""
+    sealed = openssh.parse(path.read_bytes()).sealed
+    at = sealed.index(b"bcrypt") + 6 + 4 + 4 + 16
+    body = base64.encodebytes(sealed[:at] + (2000).to_bytes(4, "big") + sealed[at + 4 :])
+    path.write_bytes(
+        b"-----BEGIN OPENSSH PRIVATE KEY-----\n" + body + b"-----END OPENSSH PRIVATE KEY-----\n"
+    )
+    monkeypatch.setattr(bcrypt, "kdf", pytest.fail)
+    opened = Opened(path)
+    refused = opened.refusal()
+    assert refused.code == "unsupported_key"
+    assert "2000 rounds" in refused.message
+    assert opened.passphrase.asked == []
+
+
+@pytest.mark.parametrize(
+    "kind", [PrivateFormat.OpenSSH, PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL]
+)
+def test_a_plaintext_file_is_refused(path: Path, kind: PrivateFormat) -> None:
+    """A key without a passphrase is no store, in whatever format; import reads it."""
+    path.write_bytes(PRIVATE.private_bytes(Encoding.PEM, kind, NoEncryption()))
+    opened = Opened(path)
+    refused = opened.refusal()
+    assert refused.code == "plaintext_key"
+    assert "key import" in str(refused.hint)
+    assert opened.passphrase.asked == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\0" * 100, b"no key", b"x" * (openssh.FILE_LIMIT + 1), KEY.to_pem()],
+    ids=["empty", "zeros", "text", "large", "public"],
+)
+def test_a_file_that_is_no_key_is_refused(path: Path, data: bytes) -> None:
+    """Anything else says that it is no key file."""
+    path.write_bytes(data)
+    assert Opened(path).refusal().code == "key_damaged"
+    assert Opened(path).store.presence(KEY.kid) is Presence.UNAVAILABLE
+
+
+def test_an_oversized_file_is_not_read_on(path: Path) -> None:
+    """A file with the right beginning and no end in sight is refused."""
+    path.write_bytes(path.read_bytes() + b"\n" * openssh.FILE_LIMIT)
+    assert Opened(path).refusal().code == "key_damaged"
+
+
+def test_an_encrypted_pkcs8_file_points_to_import(path: Path) -> None:
+    """Not plain text, and not our format."""
+    path.write_bytes(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
+    refused = Opened(path).refusal()
+    assert refused.code == "key_damaged"
+    assert "key import" in str(refused.hint)
+
+
+def test_a_pipe_in_its_place_does_not_hang(path: Path) -> None:
+    """A FIFO that nobody writes to is no key file; nothing waits for it."""
+    path.unlink()
+    os.mkfifo(path)
+    assert Opened(path).refusal().code == "key_damaged"
+
+
+def test_a_folder_in_its_place_is_searched(path: Path) -> None:
+    """A path that became a folder is a store with a file per key, an empty one here."""
+    path.unlink()
+    path.mkdir()
+    assert Opened(path).refusal().code == "no_such_key"
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o620, 0o660])
+def test_a_looser_mode_warns(path: Path, mode: int) -> None:
+    """Containers mount secrets so: it works, and the warning names the file and the mending."""
+    path.chmod(mode)
+    opened = Opened(path)
+    assert opened.store.load(KEY).kid == KEY.kid
+    assert opened.warnings == [f"others may read the key file {path}: chmod 600 it"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400])
+def test_a_private_mode_does_not_warn(path: Path, mode: int) -> None:
+    """0600 and stricter are as they should be."""
+    path.chmod(mode)
+    opened = Opened(path)
+    opened.store.load(KEY)
+    assert opened.warnings == []
+
+
+def test_reading_follows_a_link(path: Path, tmp_path: Path) -> None:
+    """Containers mount secrets as links; the pin says whether it is the right key."""
+    link = tmp_path / "link.key"
+    link.symlink_to(path)
+    assert Opened(link).store.load(KEY).kid == KEY.kid
+
+
+@pytest.mark.parametrize("target", ["elsewhere.key", "main.key"])
+def test_saving_never_follows_a_link(path: Path, tmp_path: Path, target: str) -> None:
+    """A link laid in the place of the new file is refused, dangling or not."""
+    before = path.read_bytes()
+    link = tmp_path / "link.key"
+    link.symlink_to(tmp_path / target)
+    with pytest.raises(OutputExists):
+        Opened(link).store.save(generate_private_key(), label="main")
+    assert link.is_symlink()
+    assert not (tmp_path / "elsewhere.key").exists()
+    assert path.read_bytes() == before
+
+
+def test_saving_never_overwrites(path: Path) -> None:
+    """A file that is there stays as it is."""
+    before = path.read_bytes()
+    with pytest.raises(OutputExists):
+        Opened(path).store.save(generate_private_key(), label="main")
+    assert path.read_bytes() == before
+
+
+def test_saving_into_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    """Folders are made only where the URI says that there is one."""
+    with pytest.raises(OutputProblem):
+        Opened(tmp_path / "none" / "main.key").store.save(PRIVATE, label="main")
+    with pytest.raises(OutputProblem):
+        Opened(f"{tmp_path}/none/none/").store.save(PRIVATE, label="main")
+
+
+def test_a_key_that_does_not_come_back_is_not_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that loses or changes what it was given is found out at once."""
+    other = openssh.seal(generate_private_key(), PASSPHRASE, rounds=1)
+
+    def write_another(_data: bytes, path: Path) -> Path:
+        path.write_bytes(other)
+        return path
+
+    monkeypatch.setattr(files, "write_private", write_another)
+    with pytest.raises(KeyUnavailable) as raised:
+        Opened(tmp_path / "main.key").store.save(PRIVATE, label="main")
+    assert raised.value.code == "not_kept"
+
+
+def test_nothing_secret_is_in_the_file_or_the_errors(path: Path) -> None:
+    """Neither the private number, in any spelling, nor the passphrase."""
+    number = PRIVATE.private_numbers().private_value
+    der = PRIVATE.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    raw = number.to_bytes(32, "big")
+    secrets = [raw, base64.b64encode(raw), raw.hex().encode(), der, base64.b64encode(der)]
+    told = b""
+    for refuse in (
+        lambda: Opened(path, b"wrong").store.load(KEY),
+        lambda: Opened(path).store.save(PRIVATE, label="main"),
+    ):
+        with pytest.raises(IssuerError) as raised:
+            refuse()
+        told += f"{raised.value!r}{raised.value.message}{raised.value.hint}".encode()
+    for secret in [*secrets, PASSPHRASE, str(number).encode()]:
+        assert secret not in path.read_bytes()
+        assert secret not in base64.b64decode(b"".join(path.read_bytes().split(b"\n")[1:-2]))
+        assert secret not in told
+
+
+def test_ssh_keygen_opens_it_in_an_emergency(path: Path) -> None:
+    """`ssh-keygen -p -m PKCS8` makes a key of it that any library reads."""
+    tool = require_tool("ssh-keygen", "openssh-client")
+    command = [tool, "-p", "-m", "PKCS8", "-P", PASSPHRASE.decode(), "-N", "", "-f", str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    converted = load_pem_private_key(path.read_bytes(), None)
+    assert isinstance(converted, ec.EllipticCurvePrivateKey)
+    assert converted.private_numbers() == PRIVATE.private_numbers()
+
+
+@pytest.mark.parametrize("cipher", ["aes256-ctr", "aes256-cbc", "aes256-gcm@openssh.com"])
+def test_a_file_of_ssh_keygen_is_a_store(tmp_path: Path, cipher: str) -> None:
+    """What ssh-keygen made, with whichever of these ciphers, loads as it is."""
+    tool = require_tool("ssh-keygen", "openssh-client")
+    path = tmp_path / "made.key"
+    kind = [tool, "-q", "-t", "ecdsa", "-b", "256", "-a", "2", "-Z", cipher]
+    subprocess.run(
+        [*kind, "-N", PASSPHRASE.decode(), "-f", str(path)], check=True, capture_output=True
+    )
+    key = openssh.parse(path.read_bytes()).public_key
+    assert Opened(path).store.load(key).kid == key.kid
+    assert re.fullmatch(r"[\w-]{43}", key.kid)
+
+
+def test_a_file_that_may_not_be_read_is_not_a_missing_one(path: Path) -> None:
+    """Without permission the error names the file and says why."""
+    path.chmod(0)
+    before = os.geteuid()
+    if before == 0:  # root reads everything
+        os.seteuid(65534)
+    try:
+        refused = Opened(path).refusal()
+        presence = Opened(path).store.presence(KEY.kid)
+    finally:
+        os.seteuid(before)
+    assert refused.code == "key_unavailable"
+    assert refused.message == f"the key file {path} cannot be read: permission denied"
+    assert presence is Presence.UNAVAILABLE
+
+
+def test_a_folder_that_may_not_be_read_is_not_an_empty_one(tmp_path: Path) -> None:
+    """Likewise for a folder."""
+    opened = Opened(f"{tmp_path}/")
+    tmp_path.chmod(0)
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        refused = opened.refusal()
+    finally:
+        os.seteuid(before)
+        tmp_path.chmod(0o700)
+    assert refused.code == "key_unavailable"

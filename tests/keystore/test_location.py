@@ -1,0 +1,77 @@
+"""Store URIs: what they name, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from polygent_issuer.keystore import location
+from polygent_issuer.keystore.errors import InvalidStore
+
+
+def test_keyring_is_the_operating_systems() -> None:
+    """`keyring:` names no place of its own."""
+    assert location.parse("keyring:") is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("file:/keys/main.key", "/keys/main.key"),
+        ("file:///keys/main.key", "/keys/main.key"),
+        ("file:/keys/with space%20.key", "/keys/with space%20.key"),
+        ("file:/schlüssel/ключ.key", "/schlüssel/ключ.key"),
+    ],
+)
+def test_a_file_is_taken_as_written(uri: str, path: str) -> None:
+    """An absolute path is one key's file; nothing in it is decoded."""
+    place = location.parse(uri)
+    assert place == location.FileLocation(path=Path(path), folder=False)
+    assert place.uri == f"file:{path}"
+
+
+def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is recorded works from any folder; `~` is the home of the person."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    relative, home = location.parse("file:a/b.key"), location.parse("file:~/b.key")
+    assert relative is not None
+    assert relative.uri == f"file:{tmp_path}/a/b.key"
+    assert home is not None
+    assert home.uri == f"file:{tmp_path}/home/b.key"
+
+
+def test_a_folder_is_one_that_exists_or_ends_with_a_slash(tmp_path: Path) -> None:
+    """A folder's URI ends with a slash, so that it stays one when it is gone."""
+    existing, named = location.parse(f"file:{tmp_path}"), location.parse(f"file:{tmp_path}/no/")
+    assert existing == location.FileLocation(path=tmp_path, folder=True)
+    assert existing.uri == f"file:{tmp_path}/"
+    assert named == location.FileLocation(path=tmp_path / "no", folder=True)
+    assert named.uri == f"file:{tmp_path}/no/"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "keyring",
+        "keyring:null",
+        "Keyring:",
+        "file",
+        "file:",
+        "file://host/key",
+        "FILE:/a",
+        "pkcs11:token=a",
+        "/keys/main.key",
+        "file:/a\0b",
+        "file:/a\x1b[2Jb",
+        "file:/a\u202eb",
+        "file:~nobody-of-this-name/b",
+    ],
+)
+def test_anything_else_is_refused(uri: str) -> None:
+    """Other schemes, hosts and steering characters are refused, and shown escaped."""
+    with pytest.raises(InvalidStore) as raised:
+        location.parse(uri)
+    assert raised.value.code == "invalid_store"
+    assert raised.value.message.isprintable()
+    assert "--store" in str(raised.value.hint)
