@@ -1,0 +1,45 @@
+"""What was issued, to whom, by whom: one SQLite file and its journal.
+
+`Registry` gives transactions; the modules `customers`, `machines`, `licenses`, `keys`,
+`documents`, `journal` and `outbox` are functions of an open one:
+
+    with registry.writing(now=now, actor=actor) as db:
+        acme = customers.add(db, slug="acme", name="Acme")
+        db.record("customer-added", customer=acme.slug)
+
+All SQL of this project is in this folder.
+"""
+
+from polygent_issuer.registry.database import REGISTRY_FILE, Registry
+from polygent_issuer.registry.records import (
+    Actor,
+    Customer,
+    Document,
+    Identity,
+    JournalRow,
+    KeyRecord,
+    KnownFingerprint,
+    LicenseRecord,
+    LicenseStatus,
+    Machine,
+    OutboxRow,
+)
+from polygent_issuer.registry.transactions import Reading, Writing
+
+__all__ = [
+    "REGISTRY_FILE",
+    "Actor",
+    "Customer",
+    "Document",
+    "Identity",
+    "JournalRow",
+    "KeyRecord",
+    "KnownFingerprint",
+    "LicenseRecord",
+    "LicenseStatus",
+    "Machine",
+    "OutboxRow",
+    "Reading",
+    "Registry",
+    "Writing",
+]

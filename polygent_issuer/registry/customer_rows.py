@@ -1,0 +1,59 @@
+"""Customers as they are stored: one way to select them, for every search."""
+
+from collections.abc import Iterator
+
+from polygent_issuer.registry.columns import (
+    Row,
+    maybe_moment,
+    maybe_text,
+    moment,
+    strings,
+    text,
+    whole,
+)
+from polygent_issuer.registry.connection import Params
+from polygent_issuer.registry.records import Customer
+from polygent_issuer.registry.transactions import Reading
+
+_SELECT = """SELECT id, slug, name, created_at, archived_at, time_zone, crm, contacts,
+    (SELECT group_concat(slug, ' ') FROM aliases WHERE customer_id = customers.id)
+    FROM customers"""
+
+
+def select(db: Reading, rest: str, params: Params = ()) -> Iterator[Customer]:
+    """Stream customers.
+
+    Args:
+        rest: what follows `FROM customers`; SQL of our own, values in `params`.
+    """
+    return db.each(_customer, f"{_SELECT} {rest}", params)
+
+
+def by_id(db: Reading, customer_id: int) -> Customer | None:
+    """The customer of a row id."""
+    return next(select(db, "WHERE id = ?", (customer_id,)), None)
+
+
+def by_slug(db: Reading, slug: str) -> Customer | None:
+    """The customer of exactly this slug, or whose alias it is."""
+    where = "WHERE slug = ?1 OR id = (SELECT customer_id FROM aliases WHERE slug = ?1)"
+    return next(select(db, where, (slug,)), None)
+
+
+def beginning(prefix: str) -> tuple[str, str]:
+    """The range that the texts beginning with `prefix` are in: from, and below."""
+    return prefix, prefix + "\U0010ffff"
+
+
+def _customer(row: Row) -> Customer:
+    return Customer(
+        id=whole(row[0]),
+        slug=text(row[1]),
+        name=text(row[2]),
+        created_at=moment(row[3]),
+        archived_at=maybe_moment(row[4]),
+        time_zone=maybe_text(row[5]),
+        crm=maybe_text(row[6]),
+        contacts=strings(row[7]),
+        aliases=tuple(sorted((maybe_text(row[8]) or "").split())),
+    )

@@ -1,0 +1,180 @@
+"""Customers: whom licenses are for."""
+
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from typing import Final
+
+from polygent_issuer.errors import InputRefused, RegistryChanged
+from polygent_issuer.registry.columns import Row, Value, canonical, text
+from polygent_issuer.registry.customer_rows import beginning, by_id, by_slug, select
+from polygent_issuer.registry.customer_search import find, find_by_beginning, get
+from polygent_issuer.registry.errors import Taken
+from polygent_issuer.registry.records import Customer
+from polygent_issuer.registry.similar_names import similar
+from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.text import fold, nfc, shown, slugify
+
+__all__ = [
+    "UNSET",
+    "Unset",
+    "add",
+    "by_id",
+    "edit",
+    "every",
+    "find",
+    "find_by_beginning",
+    "free_slug",
+    "get",
+    "similar",
+]
+
+_SLUG_LENGTH: Final = 64
+
+
+class Unset(Enum):
+    """The type of `UNSET`."""
+
+    UNSET = "unset"
+
+
+# What `edit` leaves as it is; None clears.
+UNSET: Final = Unset.UNSET
+
+
+def every(db: Reading, *, archived: bool = False) -> Iterator[Customer]:
+    """Stream the customers by slug.
+
+    Args:
+        archived: also those.
+    """
+    return select(db, "ORDER BY slug" if archived else "WHERE archived_at IS NULL ORDER BY slug")
+
+
+def free_slug(db: Reading, name: str) -> str:
+    """Make a slug from a name, one that nobody has: `acme`, `acme-2` and so on."""
+    base = slugify(name)
+    taken = _slugs(db, base)
+    number, slug = 1, base
+    while slug in taken:
+        number += 1
+        ending = f"-{number}"
+        slug = base[: _SLUG_LENGTH - len(ending)].rstrip("-") + ending
+    return slug
+
+
+def add(
+    db: Writing,
+    *,
+    slug: str,
+    name: str,
+    contacts: Iterable[str] = (),
+    time_zone: str | None = None,
+    crm: str | None = None,
+) -> Customer:
+    """Add a customer; the name is stored in NFC.
+
+    Args:
+        slug: FORMAT §1 (`sub`), free: no other's slug or alias.
+        name: a display name (FORMAT §1).
+        contacts: mail addresses or names of people.
+        time_zone: an IANA name, judged by the caller.
+        crm: the reference in the operator's own books.
+
+    Raises:
+        InputRefused: (`input_refused`) for a slug or text that FORMAT §1 forbids.
+        Taken: (`taken`) when the slug is another's.
+    """
+    # The verifier loads cryptography (30 ms), which listing customers needs not wait for.
+    from polygent_issuer.verifier.names import is_slug  # noqa: PLC0415
+
+    if not is_slug(slug):
+        raise InputRefused(
+            f"{shown(slug)} is no slug", hint="use lower-case letters, digits and inner hyphens"
+        )
+    other = by_slug(db, slug)
+    if other is not None:
+        raise Taken(
+            f"the slug {slug} is taken by {shown(other.name)}",
+            hint=f"take another, such as {free_slug(db, slug)}",
+        )
+    rowid = db.insert(
+        "customers",
+        slug=slug,
+        slug_reversed=slug[::-1],
+        created_at=db.at,
+        **_name(name),
+        contacts=_contacts(contacts),
+        time_zone=time_zone,
+        crm=_text("the CRM reference", crm),
+    )
+    return _written(db, rowid)
+
+
+def edit(
+    db: Writing,
+    customer: Customer,
+    *,
+    name: str | Unset = UNSET,
+    contacts: Iterable[str] | Unset = UNSET,
+    time_zone: str | Unset | None = UNSET,
+    crm: str | Unset | None = UNSET,
+) -> Customer:
+    """Change what is given, leave the rest; the slug stays for ever.
+
+    Raises:
+        InputRefused: (`input_refused`) for text that FORMAT §1 forbids.
+    """
+    columns: dict[str, Value] = {}
+    if not isinstance(name, Unset):
+        columns.update(_name(name))
+    if not isinstance(contacts, Unset):
+        columns["contacts"] = _contacts(contacts)
+    if not isinstance(time_zone, Unset):
+        columns["time_zone"] = time_zone
+    if not isinstance(crm, Unset):
+        columns["crm"] = _text("the CRM reference", crm)
+    if columns:
+        db.update("customers", customer.id, **columns)
+    return _written(db, customer.id)
+
+
+def _name(name: str) -> dict[str, Value]:
+    name = nfc(name)
+    _text("the name", name)
+    folded = fold(name)
+    return {"name": name, "folded": folded, "folded_reversed": folded[::-1]}
+
+
+def _contacts(contacts: Iterable[str]) -> str:
+    given = tuple(contacts)
+    for contact in given:
+        _text("the contact", contact)
+    return canonical(given)
+
+
+def _text(what: str, value: str | None) -> str | None:
+    from polygent_issuer.verifier.names import display_name_problem  # noqa: PLC0415  # see add
+
+    problem = None if value is None else display_name_problem(value)
+    if problem is not None:
+        raise InputRefused(f"{what} cannot be used: {problem}")
+    return value
+
+
+def _slugs(db: Reading, prefix: str) -> set[str]:
+    # A number may have displaced the end of a long name.
+    low, high = beginning(prefix[: _SLUG_LENGTH - 8])
+    sql = """SELECT slug FROM customers WHERE slug >= ? AND slug < ?
+        UNION SELECT slug FROM aliases WHERE slug >= ? AND slug < ?"""
+    return set(db.each(_first_text, sql, (low, high, low, high)))
+
+
+def _first_text(row: Row) -> str:
+    return text(row[0])
+
+
+def _written(db: Reading, customer_id: int) -> Customer:
+    found = by_id(db, customer_id)
+    if found is None:
+        raise RegistryChanged("the customer is not in the registry any more")
+    return found

@@ -1,0 +1,160 @@
+"""The registry: one SQLite file, made on purpose, opened in a few milliseconds."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from polygent_issuer.registry import opening, schema
+from polygent_issuer.registry.columns import text
+from polygent_issuer.registry.connection import Connection
+from polygent_issuer.registry.failures import damaged
+from polygent_issuer.registry.records import Actor
+from polygent_issuer.registry.transactions import Reading, Writing
+
+REGISTRY_FILE: Final = "registry.db"
+BUSY_TIMEOUT: Final = timedelta(seconds=30)
+
+
+class Registry:
+    """An open registry; transactions are its `with` blocks, one at a time."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Take a connection that `create` or `open` has made sure of."""
+        self._connection = connection
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        *,
+        now: datetime,
+        actor: Actor,
+        registry_id: str,
+        busy_timeout: timedelta = BUSY_TIMEOUT,
+    ) -> Self:
+        """Make a registry in one transaction; an interrupted creation is begun anew.
+
+        Args:
+            path: the file; its folder exists.
+            now: the instant of creation, aware.
+            actor: who makes it.
+            registry_id: what tells it from any other, for ever.
+            busy_timeout: how long to wait for another process.
+
+        Raises:
+            RegistryExists: (`registry_exists`) when there is something already.
+            RegistryFailed: (`registry_failed`) when it cannot be written.
+        """
+        connection = opening.connect_blank(path, busy_timeout=busy_timeout)
+        registry = cls(connection)
+        try:
+            with registry.writing(now=now, actor=actor) as db:
+                # Another process may have made it in between.
+                opening.require_blank(connection)
+                db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+                for version in range(len(schema.MIGRATIONS)):
+                    schema.migrate(db.execute, version)
+                db.insert("about", name="registry_id", value=registry_id)
+                db.record("registry-created", details={"registry": registry_id})
+            connection.settle()
+        except BaseException:
+            registry.close()
+            raise
+        return registry
+
+    @classmethod
+    def open(cls, path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT) -> Self:
+        """Open an existing registry, brought up to this tool's tables.
+
+        Raises:
+            RegistryMissing: (`registry_missing`) when there is none; it is never made here.
+            RegistryDamaged: (`registry_damaged`) when the file is something else.
+            RegistryNewer: (`registry_newer`) when a later version of this tool wrote it.
+            RegistryLocked: (`registry_locked`) when it was busy for longer than the timeout.
+            RegistryFailed: (`registry_failed`) when the system cannot read it.
+        """
+        opening.require_file(path)
+        connection = Connection(path, busy_timeout=busy_timeout)
+        try:
+            opening.require_ours(connection)
+            connection.settle()
+            opening.bring_up_to_date(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection)
+
+    @property
+    def id(self) -> str:
+        """What was given to `create`."""
+        with self.reading() as db:
+            sql = "SELECT value FROM about WHERE name = 'registry_id'"
+            found = db.one(lambda row: text(row[0]), sql)
+        if found is None:
+            raise damaged(self._connection.path, "has no id")
+        return found
+
+    @contextmanager
+    def reading(self) -> Iterator[Reading]:
+        """One snapshot; commits of others wait, so ask nobody anything inside.
+
+        Raises:
+            RegistryLocked: (`registry_locked`) when it was busy for longer than the timeout.
+            RegistryMisuse: (`registry_misuse`) inside another transaction.
+        """
+        connection = self._connection
+        connection.begin("BEGIN")
+        db = Reading(connection)
+        try:
+            # Takes the snapshot, and the lock that every later read relies on.
+            connection.wait_for("SELECT 1 FROM sqlite_schema LIMIT 1").close()
+            connection.run("PRAGMA query_only = ON")
+            yield db
+        finally:
+            db.end()
+            connection.roll_back()
+            connection.run("PRAGMA query_only = OFF")
+
+    @contextmanager
+    def writing(self, *, now: datetime, actor: Actor) -> Iterator[Writing]:
+        """The one writer: committed when the block ends, undone on any exception.
+
+        Args:
+            now: the instant of every row written here, aware.
+            actor: who acts.
+
+        Raises:
+            RegistryLocked: (`registry_locked`) when another kept it busy for too long.
+            RegistryMisuse: (`registry_misuse`) for a change that was not journalled.
+        """
+        connection = self._connection
+        connection.begin("BEGIN IMMEDIATE")
+        db = Writing(connection, now=now, actor=actor)
+        try:
+            yield db
+            db.end()
+            connection.wait_for("COMMIT")
+        except BaseException:
+            Reading.end(db)
+            connection.roll_back()
+            raise
+
+    def close(self) -> None:
+        """Close the file; what was not committed is undone."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        """Close at the end of the block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()

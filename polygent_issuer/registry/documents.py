@@ -1,0 +1,51 @@
+"""The `machine-info.json` documents as they were received, each once."""
+
+from datetime import datetime
+from hashlib import sha256
+
+from polygent_issuer.errors import NotFound
+from polygent_issuer.registry.columns import Row, blob, moment, moment_text, text, whole
+from polygent_issuer.registry.records import Document
+from polygent_issuer.registry.transactions import Reading, Writing
+
+_SELECT = "SELECT id, sha256, content, fingerprint, generated_at, received_at FROM documents"
+
+
+def add(db: Writing, content: bytes, fingerprint: str, generated_at: datetime) -> Document:
+    """Keep a document; the same bytes are the same row, and keep the day they first came."""
+    digest = sha256(content).hexdigest()
+    known = db.one(_document, f"{_SELECT} WHERE sha256 = ?", (digest,))
+    if known is not None:
+        return known
+    rowid = db.insert(
+        "documents",
+        sha256=digest,
+        content=content,
+        fingerprint=fingerprint,
+        generated_at=moment_text(generated_at),
+        received_at=db.at,
+    )
+    return get(db, rowid)
+
+
+def get(db: Reading, document_id: int) -> Document:
+    """The document of a row id.
+
+    Raises:
+        NotFound: (`not_found`) when there is none.
+    """
+    found = db.one(_document, f"{_SELECT} WHERE id = ?", (document_id,))
+    if found is None:
+        raise NotFound(f"there is no document {document_id} in the registry")
+    return found
+
+
+def _document(row: Row) -> Document:
+    return Document(
+        id=whole(row[0]),
+        sha256=text(row[1]),
+        content=blob(row[2]),
+        fingerprint=text(row[3]),
+        generated_at=moment(row[4]),
+        received_at=moment(row[5]),
+    )

@@ -1,0 +1,111 @@
+"""Each failure of SQLite as one of our errors: no foreign exception leaves the registry.
+
+A message of SQLite may quote stored text, so only its symbolic name is passed on. Result codes:
+https://www.sqlite.org/rescode.html.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from polygent_issuer.errors import InputRefused, IssuerError
+from polygent_issuer.registry.errors import (
+    RegistryDamaged,
+    RegistryFailed,
+    RegistryLocked,
+    RegistryMisuse,
+    Taken,
+)
+
+# What the sqlite3 module itself raises while binding or fetching, besides its own errors.
+FOREIGN = (sqlite3.Error, UnicodeError, OverflowError, MemoryError)
+
+_TWICE = frozenset({sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY})
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+# SQLITE_ERROR: a table or column that our statement names is not there any more.
+_DAMAGED = frozenset(
+    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
+)
+_HINTS = {
+    sqlite3.SQLITE_FULL: "free some space on that disk and run the command again",
+    sqlite3.SQLITE_READONLY: "make the file and its folder writable for you",
+    sqlite3.SQLITE_CANTOPEN: "make the file and its folder writable for you",
+    sqlite3.SQLITE_PERM: "make the file and its folder writable for you",
+    sqlite3.SQLITE_NOMEM: "free some memory and run the command again",
+}
+_RESTORE = "polygent-issue journal verify says what is readable; if in doubt restore a backup"
+
+
+def place(path: Path) -> str:
+    """The path as a message may show it."""
+    # Imported here: opening a registry that is well needs none of it (it loads the verifier).
+    from polygent_issuer.text import shown  # noqa: PLC0415
+
+    return shown(str(path))
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another connection holds a lock that this statement needs."""
+    return _primary(error) in _BUSY
+
+
+def failure(error: Exception, path: Path) -> IssuerError:
+    """Our error for what the sqlite3 module raised.
+
+    Returns:
+        RegistryLocked, RegistryDamaged, RegistryFailed, Taken (a UNIQUE constraint), InputRefused
+        (text that is not Unicode) or RegistryMisuse (any other constraint, a bug).
+    """
+    if isinstance(error, sqlite3.Error):
+        return _of_sqlite(error, path)
+    if isinstance(error, UnicodeEncodeError | OverflowError):
+        return InputRefused("text or a number that the registry cannot hold")
+    if isinstance(error, MemoryError):
+        return _failed(sqlite3.SQLITE_NOMEM, "SQLITE_NOMEM", path)
+    return damaged(path)
+
+
+def _of_sqlite(error: sqlite3.Error, path: Path) -> IssuerError:
+    code = _primary(error)
+    if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+        return RegistryMisuse("the registry was used outside its transaction, or after closing")
+    if isinstance(error, sqlite3.IntegrityError):
+        return _constraint(error)
+    if code in _BUSY:
+        return RegistryLocked(
+            f"another command keeps the registry {place(path)} locked",
+            hint="let it finish, or answer its prompt, then run this one again",
+        )
+    if code is None or code in _DAMAGED:
+        return damaged(path)
+    return _failed(code, error.sqlite_errorname, path)
+
+
+def damaged(path: Path, what: str = "is damaged") -> RegistryDamaged:
+    """The registry is not as this tool left it.
+
+    Args:
+        path: the file.
+        what: continues "the registry PATH …".
+    """
+    return RegistryDamaged(f"the registry {place(path)} {what}", hint=_RESTORE)
+
+
+def _primary(error: sqlite3.Error) -> int | None:
+    # Absent on what the sqlite3 module raises by itself, such as undecodable text.
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else int(code) & 0xFF
+
+
+def _constraint(error: sqlite3.IntegrityError) -> IssuerError:
+    if error.sqlite_errorcode in _TWICE:
+        # "UNIQUE constraint failed: licenses.id": names of ours, no stored text.
+        columns = str(error).rpartition(": ")[2]
+        return Taken(f"the same {columns} is in the registry already")
+    return RegistryMisuse(f"a rule of the registry forbids this ({error.sqlite_errorname})")
+
+
+def _failed(code: int, name: str, path: Path) -> RegistryFailed:
+    return RegistryFailed(
+        f"the registry {place(path)} cannot be read or written ({name})",
+        hint=_HINTS.get(code, "look at the disk and its system log, then run the command again"),
+    )

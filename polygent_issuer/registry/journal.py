@@ -1,0 +1,86 @@
+"""The journal: who did what, when and why; append-only, each row chained to the one before."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from polygent_issuer.registry.columns import (
+    Row,
+    Value,
+    blob,
+    json_object,
+    maybe_text,
+    moment,
+    moment_text,
+    text,
+    whole,
+)
+from polygent_issuer.registry.digests import GENESIS
+from polygent_issuer.registry.journal_check import JournalCheck, verify
+from polygent_issuer.registry.records import Customer, JournalRow
+from polygent_issuer.registry.transactions import Reading
+
+__all__ = ["JournalCheck", "head", "newest_at", "rows", "verify"]
+
+_SELECT = "SELECT seq, bytes, previous, hash FROM journal"
+
+
+def rows(
+    db: Reading,
+    *,
+    customer: Customer | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Iterator[JournalRow]:
+    """Stream the rows, oldest first.
+
+    Args:
+        customer: only rows about this one, or about a slug that is its alias now.
+        since: aware; from this instant on.
+        until: aware; before this instant.
+    """
+    conditions: list[str] = []
+    values: list[Value] = []
+    if customer is not None:
+        slugs = (customer.slug, *customer.aliases)
+        conditions.append(f"customer IN ({', '.join('?' * len(slugs))})")
+        values.extend(slugs)
+    if since is not None:
+        conditions.append("at >= ?")
+        values.append(moment_text(since))
+    if until is not None:
+        conditions.append("at < ?")
+        values.append(moment_text(until))
+    where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+    return db.each(_journal_row, f"{_SELECT} {where}ORDER BY seq", tuple(values))
+
+
+def newest_at(db: Reading) -> datetime | None:
+    """When the last row was written, or None for an empty journal."""
+    sql = "SELECT at FROM journal ORDER BY seq DESC LIMIT 1"
+    return db.one(lambda row: moment(row[0]), sql)
+
+
+def head(db: Reading) -> tuple[int, str]:
+    """How many rows there are, and the hash of the last one in hex: what `--against` takes."""
+    sql = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1"
+    found = db.one(lambda row: (whole(row[0]), blob(row[1]).hex()), sql)
+    return found or (0, GENESIS.hex())
+
+
+def _journal_row(row: Row) -> JournalRow:
+    body = json_object(blob(row[1]))
+    return JournalRow(
+        seq=whole(row[0]),
+        at=moment(body["at"]),
+        event=text(body["event"]),
+        operator=text(body["operator"]),
+        customer=maybe_text(body["customer"]),
+        license=maybe_text(body["license"]),
+        kid=maybe_text(body["kid"]),
+        accepted=tuple(text(code) for code in body["accepted"]),
+        reason=maybe_text(body["reason"]),
+        details=body["particulars"],
+        body=body,
+        previous=blob(row[2]).hex(),
+        hash=blob(row[3]).hex(),
+    )

@@ -1,0 +1,138 @@
+"""Signing keys: their pinned public halves, their labels, and which one is active."""
+
+from typing import TYPE_CHECKING, Final
+
+from polygent_issuer.errors import Ambiguous, InputRefused, NotFound
+from polygent_issuer.registry.columns import Row, blob, maybe_moment, moment, text, whole
+from polygent_issuer.registry.customer_rows import beginning
+from polygent_issuer.registry.errors import Taken
+from polygent_issuer.registry.records import KeyRecord
+from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.text import nearest, shown
+
+if TYPE_CHECKING:
+    from polygent_issuer.verifier.keys import Key, KeySet
+
+_SELECT: Final = """SELECT kid, label, public_pem, created_at, active, retired_at, compromised,
+    backed_up_at FROM keys"""
+
+
+def every(db: Reading) -> tuple[KeyRecord, ...]:
+    """All keys, oldest first."""
+    return tuple(db.each(_key, f"{_SELECT} ORDER BY created_at, kid"))
+
+
+def find(db: Reading, typed: str) -> KeyRecord:
+    """The key of a label, a kid, or an unambiguous beginning of a kid.
+
+    Raises:
+        NotFound: (`not_found`) when there is none; the hint names the nearest.
+        Ambiguous: (`ambiguous`) when several kids begin so; the hint names them.
+    """
+    exact = db.one(_key, f"{_SELECT} WHERE label = ?1 OR kid = ?1 ORDER BY label <> ?1", (typed,))
+    if exact is not None:
+        return exact
+    where = "WHERE kid >= ? AND kid < ? ORDER BY kid"
+    found = tuple(db.each(_key, f"{_SELECT} {where}", beginning(typed))) if typed else ()
+    if len(found) > 1:
+        names = ", ".join(f"{key.label} ({key.kid})" for key in found)
+        raise Ambiguous(f"several keys begin with {shown(typed)}", hint=f"name one: {names}")
+    if not found:
+        raise _not_found(db, typed)
+    return found[0]
+
+
+def active(db: Reading) -> KeyRecord | None:
+    """The key that signs unless another is named, if there is one."""
+    return db.one(_key, f"{_SELECT} WHERE active = 1")
+
+
+def add(db: Writing, *, key: "Key", label: str) -> KeyRecord:
+    """Pin a public key; the first one becomes active by itself.
+
+    Raises:
+        InputRefused: (`input_refused`) for a label that is no display name.
+        Taken: (`taken`) when the key or the label is there already.
+    """
+    from polygent_issuer.verifier.names import display_name_problem  # noqa: PLC0415  # 30 ms
+
+    problem = display_name_problem(label)
+    if problem is not None:
+        raise InputRefused(f"the label cannot be used: {problem}")
+    known = every(db)
+    for other in known:
+        if key.kid == other.kid:
+            raise Taken(f"the key {key.kid} is in the registry already as {other.label}")
+        if label in (other.label, other.kid):
+            raise Taken(f"the label {label} is another key's", hint="choose another --label")
+    db.insert(
+        "keys",
+        kid=key.kid,
+        label=label,
+        public_pem=key.to_pem(),
+        created_at=db.at,
+        active=0 if known else 1,
+        compromised=0,
+    )
+    return find(db, key.kid)
+
+
+def activate(db: Writing, kid: str) -> KeyRecord:
+    """Let this key sign from now on, and no other.
+
+    Raises:
+        NotFound: (`not_found`) when there is none.
+        RegistryMisuse: (`registry_misuse`) for a retired key, which the caller refuses first.
+    """
+    wanted = find(db, kid)
+    present = active(db)
+    if present is not None:
+        db.update("keys", present.kid, active=0)
+    db.update("keys", wanted.kid, active=1)
+    return find(db, wanted.kid)
+
+
+def note_backup(db: Writing, kid: str) -> KeyRecord:
+    """Note that a backup of the private half was written now.
+
+    Raises:
+        NotFound: (`not_found`) when there is none.
+    """
+    db.update("keys", find(db, kid).kid, backed_up_at=db.at)
+    return find(db, kid)
+
+
+def key_set(db: Reading) -> "KeySet":
+    """What verifies our own licenses: all pinned keys, retired ones too, no compromised one.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) when a stored key is not the one of its kid.
+    """
+    from polygent_issuer.verifier.keys import KeySet  # noqa: PLC0415  # 30 ms
+
+    return KeySet.of(*(key.public_key for key in every(db) if not key.compromised))
+
+
+def _not_found(db: Reading, typed: str) -> NotFound:
+    known = every(db)
+    if not known:
+        return NotFound("there is no signing key yet", hint="polygent-issue key generate")
+    near = nearest(typed, [key.label for key in known])
+    hint = "polygent-issue key list"
+    return NotFound(
+        f"there is no key {shown(typed)}",
+        hint=f"did you mean `{near}`? — or `{hint}`" if near else hint,
+    )
+
+
+def _key(row: Row) -> KeyRecord:
+    return KeyRecord(
+        kid=text(row[0]),
+        label=text(row[1]),
+        public_pem=blob(row[2]),
+        created_at=moment(row[3]),
+        active=bool(whole(row[4])),
+        retired_at=maybe_moment(row[5]),
+        compromised=bool(whole(row[6])),
+        backed_up_at=maybe_moment(row[7]),
+    )

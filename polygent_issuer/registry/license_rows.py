@@ -1,0 +1,109 @@
+"""Licenses as they are stored: one way to select them, for every list and search."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+from polygent_issuer.registry.columns import (
+    Row,
+    Value,
+    blob,
+    maybe_moment,
+    maybe_text,
+    maybe_whole,
+    seconds,
+    text,
+    whole,
+    whole_seconds,
+)
+from polygent_issuer.registry.connection import Params
+from polygent_issuer.registry.customer_rows import beginning
+from polygent_issuer.registry.records import Customer, LicenseRecord, LicenseStatus
+from polygent_issuer.registry.transactions import Reading
+
+_SELECT: Final = """SELECT id, customer_id,
+    (SELECT slug FROM customers WHERE customers.id = customer_id), machine_id,
+    (SELECT label FROM machines WHERE machines.id = machine_id), kid, file, sha256, tier,
+    issued_at, expires_at, term, plan, document_id, replaced_by, retired_at,
+    retired_reason, sent_at
+    FROM licenses"""
+_STATUS: Final = {
+    LicenseStatus.CURRENT: "replaced_by IS NULL AND retired_at IS NULL",
+    LicenseStatus.REPLACED: "replaced_by IS NOT NULL",
+    LicenseStatus.RETIRED: "retired_at IS NOT NULL",
+}
+
+
+def by_id(db: Reading, license_id: str) -> LicenseRecord | None:
+    """The license of exactly this id."""
+    return next(_select(db, "WHERE id = ?", (license_id,)), None)
+
+
+def by_beginning(db: Reading, prefix: str, most: int) -> tuple[LicenseRecord, ...]:
+    """Up to `most` licenses whose ids begin so."""
+    return tuple(
+        _select(db, "WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", (*beginning(prefix), most))
+    )
+
+
+def select(
+    db: Reading,
+    *,
+    customer: Customer | None = None,
+    tier: str | None = None,
+    status: LicenseStatus | None = None,
+    kid: str | None = None,
+    unsent: bool | None = None,
+    expires_before: datetime | None = None,
+) -> Iterator[LicenseRecord]:
+    """Stream the licenses that all given filters let pass, the first to expire first.
+
+    Args:
+        tier: `standard` or `enterprise`.
+        unsent: True for those that nobody noted as sent, False for the others.
+        expires_before: an aware instant; those that expire at it are left out.
+    """
+    conditions: list[str] = []
+    values: list[Value] = []
+    for condition, value in (
+        ("customer_id = ?", customer.id if customer else None),
+        ("tier = ?", tier),
+        ("kid = ?", kid),
+        ("expires_at < ?", None if expires_before is None else whole_seconds(expires_before)),
+    ):
+        if value is not None:
+            conditions.append(condition)
+            values.append(value)
+    if status is not None:
+        conditions.append(_STATUS[status])
+    if unsent is not None:
+        conditions.append("sent_at IS NULL" if unsent else "sent_at IS NOT NULL")
+    where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+    return _select(db, f"{where}ORDER BY expires_at, id", tuple(values))
+
+
+def _select(db: Reading, rest: str, params: Params) -> Iterator[LicenseRecord]:
+    return db.each(_license, f"{_SELECT} {rest}", params)
+
+
+def _license(row: Row) -> LicenseRecord:
+    return LicenseRecord(
+        id=text(row[0]),
+        customer_id=whole(row[1]),
+        customer_slug=text(row[2]),
+        machine_id=maybe_whole(row[3]),
+        machine_label=maybe_text(row[4]),
+        kid=text(row[5]),
+        file=blob(row[6]),
+        sha256=text(row[7]),
+        tier=text(row[8]),
+        issued_at=seconds(row[9]),
+        expires_at=seconds(row[10]),
+        term=maybe_text(row[11]),
+        plan=maybe_text(row[12]),
+        document_id=maybe_whole(row[13]),
+        replaced_by=maybe_text(row[14]),
+        retired_at=maybe_moment(row[15]),
+        retired_reason=maybe_text(row[16]),
+        sent_at=maybe_moment(row[17]),
+    )

@@ -1,0 +1,168 @@
+"""Licenses: every one that was ever issued, with the exact bytes of its file."""
+
+from datetime import datetime
+from hashlib import sha256
+from typing import Final
+
+from polygent_issuer.errors import Ambiguous, NotFound, RegistryChanged
+from polygent_issuer.registry.columns import whole_seconds
+from polygent_issuer.registry.license_rows import by_beginning, by_id, select
+from polygent_issuer.registry.records import Customer, LicenseRecord, LicenseStatus
+from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.text import shown
+
+__all__ = [
+    "add",
+    "current",
+    "find",
+    "get",
+    "mark_sent",
+    "of",
+    "replace",
+    "retire",
+    "select",
+]
+
+_SHORTEST: Final = 4
+_NAMED: Final = 5
+
+
+def get(db: Reading, license_id: str) -> LicenseRecord:
+    """The license of exactly this id.
+
+    Raises:
+        NotFound: (`not_found`) when there is none.
+    """
+    found = by_id(db, license_id)
+    if found is None:
+        raise _not_found(license_id)
+    return found
+
+
+def find(db: Reading, typed: str) -> LicenseRecord:
+    """The license of an unambiguous beginning of an id, at least 4 characters.
+
+    Raises:
+        NotFound: (`not_found`) when there is none, or the beginning is too short.
+        Ambiguous: (`ambiguous`) when several ids begin so; the hint names them.
+    """
+    prefix = typed.strip().lower()
+    if len(prefix) < _SHORTEST:
+        raise NotFound(
+            f"{shown(typed)} is too short to name a license",
+            hint=f"give at least {_SHORTEST} characters of its id: polygent-issue license list",
+        )
+    found = by_beginning(db, prefix, _NAMED + 1)
+    if len(found) > 1:
+        names = ", ".join(f"{one.id} ({one.customer_slug})" for one in found[:_NAMED])
+        more = ", …" if len(found) > _NAMED else ""
+        raise Ambiguous(
+            f"several licenses begin with {shown(typed)}", hint=f"name one: {names}{more}"
+        )
+    if not found:
+        raise _not_found(typed)
+    return found[0]
+
+
+def current(db: Reading, customer: Customer) -> tuple[LicenseRecord, ...]:
+    """The customer's current licenses, the first to expire first."""
+    return tuple(select(db, customer=customer, status=LicenseStatus.CURRENT))
+
+
+def of(db: Reading, customer: Customer) -> tuple[LicenseRecord, ...]:
+    """All licenses that the customer ever had, the first to expire first."""
+    return tuple(select(db, customer=customer))
+
+
+def add(
+    db: Writing,
+    *,
+    license_id: str,
+    customer_id: int,
+    machine_id: int | None,
+    kid: str,
+    file: bytes,
+    tier: str,
+    issued_at: datetime,
+    expires_at: datetime,
+    term: str | None,
+    plan: str | None,
+    document_id: int | None,
+) -> LicenseRecord:
+    """Keep a license that was signed, current from now on.
+
+    Args:
+        license_id: its `jti`.
+        file: the exact bytes of the `.lic`.
+        issued_at, expires_at: `iat` and `exp`, aware.
+        term, plan: what the next renewal goes by.
+
+    Raises:
+        Taken: (`taken`) when the id is there already.
+    """
+    db.insert(
+        "licenses",
+        id=license_id,
+        customer_id=customer_id,
+        machine_id=machine_id,
+        kid=kid,
+        file=file,
+        sha256=sha256(file).hexdigest(),
+        tier=tier,
+        issued_at=whole_seconds(issued_at),
+        expires_at=whole_seconds(expires_at),
+        term=term,
+        plan=plan,
+        document_id=document_id,
+    )
+    return get(db, license_id)
+
+
+def replace(db: Writing, old_id: str, new_id: str) -> LicenseRecord:
+    """Note that a current license is superseded; the new one may be added after this.
+
+    Raises:
+        NotFound: (`not_found`) when there is no such license.
+        RegistryChanged: (`registry_changed`) when it is not current any more.
+    """
+    _require_current(db, old_id)
+    db.update("licenses", old_id, replaced_by=new_id)
+    return get(db, old_id)
+
+
+def retire(db: Writing, license_id: str, reason: str) -> LicenseRecord:
+    """Note that a current license is not to be renewed.
+
+    Raises:
+        NotFound: (`not_found`) when there is no such license.
+        RegistryChanged: (`registry_changed`) when it is not current any more.
+    """
+    _require_current(db, license_id)
+    db.update("licenses", license_id, retired_at=db.at, retired_reason=reason)
+    return get(db, license_id)
+
+
+def mark_sent(db: Writing, license_id: str) -> LicenseRecord:
+    """Note that the file went to the customer now; the latest sending is kept.
+
+    Raises:
+        NotFound: (`not_found`) when there is no such license.
+    """
+    get(db, license_id)
+    db.update("licenses", license_id, sent_at=db.at)
+    return get(db, license_id)
+
+
+def _require_current(db: Reading, license_id: str) -> None:
+    found = get(db, license_id)
+    if not found.is_current:
+        raise RegistryChanged(
+            f"license {license_id} was {found.status} by another command",
+            hint=f"polygent-issue license list --customer {found.customer_slug}, then run it again",
+        )
+
+
+def _not_found(typed: str) -> NotFound:
+    return NotFound(
+        f"there is no license {shown(typed)}", hint="polygent-issue license list names them"
+    )

@@ -1,0 +1,82 @@
+"""What machines were: whose a fingerprint is or was, and what a machine was before."""
+
+from datetime import datetime
+
+from polygent_issuer.errors import RegistryChanged
+from polygent_issuer.registry import customer_rows
+from polygent_issuer.registry.columns import (
+    Row,
+    mapping,
+    maybe_moment,
+    maybe_text,
+    maybe_whole,
+    moment,
+    text,
+    whole,
+)
+from polygent_issuer.registry.machine_rows import by_id
+from polygent_issuer.registry.records import Identity, KnownFingerprint, Machine
+from polygent_issuer.registry.transactions import Reading
+
+
+def with_fingerprint(db: Reading, fingerprint: str) -> tuple[KnownFingerprint, ...]:
+    """Whose machine this is, then whose it was, the latest first; of any customer.
+
+    Args:
+        fingerprint: in canonical form (FORMAT §4).
+    """
+    sql = """SELECT m.id, i.since, i.until, d.sha256 FROM (
+            SELECT id AS machine_id, since, NULL AS until, document_id
+                FROM machines WHERE fingerprint = ?1
+            UNION ALL SELECT machine_id, since, until, document_id
+                FROM machine_identities WHERE fingerprint = ?1
+        ) AS i JOIN machines AS m ON m.id = i.machine_id
+        LEFT JOIN documents AS d ON d.id = i.document_id
+        ORDER BY i.until IS NOT NULL, i.until DESC, i.since DESC, m.id"""
+    rows = tuple(db.each(_known, sql, (fingerprint,)))
+    known: list[KnownFingerprint] = []
+    for machine_id, since, until, sha256 in rows:
+        machine = by_id(db, machine_id)
+        customer = customer_rows.by_id(db, machine.customer_id)
+        if customer is None:
+            raise RegistryChanged("the machine's customer is not in the registry any more")
+        known.append(
+            KnownFingerprint(
+                customer=customer,
+                machine=machine,
+                since=since,
+                until=until,
+                document_sha256=sha256,
+            )
+        )
+    return tuple(known)
+
+
+def history(db: Reading, machine: Machine) -> tuple[Identity, ...]:
+    """What the machine is, then what it was, the latest first."""
+    present = Identity(
+        fingerprint=machine.fingerprint,
+        hostname=machine.hostname,
+        components=machine.components,
+        since=machine.since,
+        until=None,
+        document_id=machine.document_id,
+    )
+    sql = """SELECT fingerprint, hostname, components, since, until, document_id
+        FROM machine_identities WHERE machine_id = ? ORDER BY until DESC, id DESC"""
+    return (present, *db.each(_identity, sql, (machine.id,)))
+
+
+def _identity(row: Row) -> Identity:
+    return Identity(
+        fingerprint=text(row[0]),
+        hostname=maybe_text(row[1]),
+        components=mapping(row[2]),
+        since=moment(row[3]),
+        until=maybe_moment(row[4]),
+        document_id=maybe_whole(row[5]),
+    )
+
+
+def _known(row: Row) -> tuple[int, datetime, datetime | None, str | None]:
+    return whole(row[0]), moment(row[1]), maybe_moment(row[2]), maybe_text(row[3])

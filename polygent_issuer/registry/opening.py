@@ -1,0 +1,143 @@
+"""The file before it is a registry: made private, known as ours, brought up to date."""
+
+import os
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+from polygent_issuer.registry import schema
+from polygent_issuer.registry.connection import Connection
+from polygent_issuer.registry.errors import (
+    RegistryDamaged,
+    RegistryExists,
+    RegistryFailed,
+    RegistryMissing,
+    RegistryNewer,
+)
+from polygent_issuer.registry.failures import damaged, place
+
+
+def make_private(path: Path) -> None:
+    """Make the file 0600 before SQLite touches it; an empty one is a creation that broke off.
+
+    Raises:
+        RegistryFailed: (`registry_failed`) when the folder is missing or not writable.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        try:
+            os.close(os.open(path, flags, 0o600))
+        except FileExistsError:
+            if path.is_file() and path.stat().st_size == 0:
+                path.chmod(0o600)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def connect_blank(path: Path, *, busy_timeout: timedelta) -> Connection:
+    """A connection to a file that holds nothing yet, made if need be.
+
+    Raises:
+        RegistryExists: (`registry_exists`) when it holds anything, of whatever kind.
+        RegistryFailed: (`registry_failed`) when it cannot be made.
+    """
+    make_private(path)
+    try:
+        connection = Connection(path, busy_timeout=busy_timeout)
+        try:
+            require_blank(connection)
+        except BaseException:
+            connection.close()
+            raise
+    except RegistryDamaged:
+        raise _exists(path) from None
+    return connection
+
+
+def require_file(path: Path) -> None:
+    """Refuse a path where nothing is, before SQLite says so less clearly.
+
+    Raises:
+        RegistryMissing: (`registry_missing`) when there is no file.
+        RegistryFailed: (`registry_failed`) when the folder cannot be read.
+    """
+    try:
+        path.stat()
+    except FileNotFoundError:
+        raise RegistryMissing(
+            f"there is no registry at {place(path)}", hint="polygent-issue init makes one"
+        ) from None
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def _is_blank(connection: Connection) -> bool:
+    with closing(connection.wait_for("SELECT 1 FROM sqlite_schema LIMIT 1")) as cursor:
+        return not connection.fetch(cursor, 1) and connection.number("application_id") == 0
+
+
+def require_blank(connection: Connection) -> None:
+    """Refuse a file that holds anything.
+
+    Raises:
+        RegistryExists: (`registry_exists`) when it does.
+    """
+    if not _is_blank(connection):
+        raise _exists(connection.path)
+
+
+def require_ours(connection: Connection) -> None:
+    """Refuse a file that is no registry, or one that this version cannot know.
+
+    Raises:
+        RegistryMissing: (`registry_missing`) for a creation that broke off.
+        RegistryDamaged: (`registry_damaged`) for another program's database.
+        RegistryNewer: (`registry_newer`) for one that a later version wrote.
+    """
+    path = connection.path
+    if connection.number("application_id") != schema.APPLICATION_ID:
+        if _is_blank(connection):
+            raise RegistryMissing(
+                f"the registry {place(path)} is empty: its creation was interrupted",
+                hint="polygent-issue init; if it once held licenses, restore a backup",
+            )
+        raise damaged(path, "is another program's database")
+    version = connection.number("user_version")
+    if version > len(schema.MIGRATIONS):
+        raise RegistryNewer(
+            f"the registry {place(path)} was written by a newer polygent-issue "
+            f"(its tables are version {version}, this one knows {len(schema.MIGRATIONS)})",
+            hint="use that version of polygent-issue",
+        )
+
+
+def bring_up_to_date(connection: Connection) -> None:
+    """Apply the migrations that are missing, each in one transaction.
+
+    Raises:
+        RegistryLocked: (`registry_locked`) when another process holds it for too long.
+    """
+    while connection.number("user_version") < len(schema.MIGRATIONS):
+        connection.begin("BEGIN IMMEDIATE")
+        try:
+            version = connection.number("user_version")
+            # Another process may have migrated while this one waited.
+            if version < len(schema.MIGRATIONS):
+                schema.migrate(connection.run, version)
+            connection.wait_for("COMMIT")
+        except BaseException:
+            connection.roll_back()
+            raise
+
+
+def _exists(path: Path) -> RegistryExists:
+    return RegistryExists(
+        f"there is something at {place(path)} already", hint="choose another --home"
+    )
+
+
+def _unusable(path: Path, error: OSError) -> RegistryFailed:
+    return RegistryFailed(
+        f"the registry {place(path)} cannot be opened: {error.strerror}",
+        hint="make the file and its folder yours: readable and writable",
+    )

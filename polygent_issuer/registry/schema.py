@@ -1,0 +1,232 @@
+"""The tables, as ordered migrations: named, never edited, each applied in one transaction.
+
+A row's digest in the journal leaves out empty columns (`digests`), so a later migration may add
+a column that starts empty without touching what the journal says of older rows.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Final
+
+# "PLGI"; what file(1) and we know the file by.
+APPLICATION_ID: Final = 0x504C4749
+
+# The tables that the journal vouches for, each with its key. The outbox is not one of them: it
+# only says what is still to be delivered.
+JOURNALED: Final = {
+    "about": "name",
+    "aliases": "slug",
+    "customers": "id",
+    "documents": "id",
+    "keys": "kid",
+    "licenses": "id",
+    "machine_identities": "id",
+    "machines": "id",
+}
+
+
+# What SQLite adds by itself, such as statistics and the indexes of UNIQUE, is left out.
+STATEMENTS: Final = """SELECT name, sql FROM sqlite_schema
+    WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Migration:
+    """One step from `user_version` N to N + 1; N is its place in `MIGRATIONS`."""
+
+    name: str
+    statements: tuple[str, ...]
+
+
+_CUSTOMERS: Final = (
+    "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+    # The reversed columns serve the search for names that differ in one letter.
+    """CREATE TABLE customers (
+        id INTEGER PRIMARY KEY,
+        slug TEXT NOT NULL UNIQUE,
+        slug_reversed TEXT NOT NULL,
+        name TEXT NOT NULL,
+        folded TEXT NOT NULL,
+        folded_reversed TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        archived_at TEXT,
+        time_zone TEXT,
+        crm TEXT,
+        contacts TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX customers_by_slug_reversed ON customers (slug_reversed)",
+    "CREATE INDEX customers_by_folded ON customers (folded)",
+    "CREATE INDEX customers_by_folded_reversed ON customers (folded_reversed)",
+    """CREATE TABLE aliases (
+        slug TEXT PRIMARY KEY,
+        customer_id INTEGER NOT NULL REFERENCES customers (id),
+        created_at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX aliases_by_customer ON aliases (customer_id)",
+    """CREATE TRIGGER customers_slug_is_no_alias BEFORE INSERT ON customers
+        WHEN EXISTS (SELECT 1 FROM aliases WHERE slug = NEW.slug)
+        BEGIN SELECT RAISE(ABORT, 'the slug is an alias'); END""",
+    """CREATE TRIGGER aliases_slug_is_no_customer BEFORE INSERT ON aliases
+        WHEN EXISTS (SELECT 1 FROM customers WHERE slug = NEW.slug)
+        BEGIN SELECT RAISE(ABORT, 'the alias is a slug'); END""",
+)
+
+_MACHINES: Final = (
+    """CREATE TABLE documents (
+        id INTEGER PRIMARY KEY,
+        sha256 TEXT NOT NULL UNIQUE,
+        content BLOB NOT NULL,
+        fingerprint TEXT NOT NULL,
+        generated_at TEXT NOT NULL,
+        received_at TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE machines (
+        id INTEGER PRIMARY KEY,
+        customer_id INTEGER NOT NULL REFERENCES customers (id),
+        label TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        hostname TEXT,
+        components TEXT NOT NULL,
+        since TEXT NOT NULL,
+        document_id INTEGER REFERENCES documents (id),
+        UNIQUE (customer_id, label),
+        UNIQUE (customer_id, fingerprint)
+    ) STRICT""",
+    "CREATE INDEX machines_by_fingerprint ON machines (fingerprint)",
+    """CREATE TABLE machine_identities (
+        id INTEGER PRIMARY KEY,
+        machine_id INTEGER NOT NULL REFERENCES machines (id),
+        fingerprint TEXT NOT NULL,
+        hostname TEXT,
+        components TEXT NOT NULL,
+        since TEXT NOT NULL,
+        until TEXT NOT NULL,
+        document_id INTEGER REFERENCES documents (id)
+    ) STRICT""",
+    "CREATE INDEX machine_identities_by_machine ON machine_identities (machine_id)",
+    "CREATE INDEX machine_identities_by_fingerprint ON machine_identities (fingerprint)",
+)
+
+_LICENSES: Final = (
+    """CREATE TABLE keys (
+        kid TEXT PRIMARY KEY,
+        label TEXT NOT NULL UNIQUE,
+        public_pem BLOB NOT NULL,
+        created_at TEXT NOT NULL,
+        active INTEGER NOT NULL CHECK (active IN (0, 1)),
+        retired_at TEXT,
+        compromised INTEGER NOT NULL CHECK (compromised IN (0, 1)),
+        backed_up_at TEXT,
+        CHECK (active = 0 OR retired_at IS NULL)
+    ) STRICT""",
+    "CREATE UNIQUE INDEX keys_one_active ON keys (active) WHERE active = 1",
+    """CREATE TABLE licenses (
+        id TEXT PRIMARY KEY,
+        customer_id INTEGER NOT NULL REFERENCES customers (id),
+        machine_id INTEGER REFERENCES machines (id),
+        kid TEXT NOT NULL REFERENCES keys (kid),
+        file BLOB NOT NULL,
+        sha256 TEXT NOT NULL,
+        tier TEXT NOT NULL CHECK (tier IN ('standard', 'enterprise')),
+        issued_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL CHECK (expires_at > issued_at),
+        term TEXT,
+        plan TEXT,
+        document_id INTEGER REFERENCES documents (id),
+        replaced_by TEXT REFERENCES licenses (id) DEFERRABLE INITIALLY DEFERRED,
+        retired_at TEXT,
+        retired_reason TEXT,
+        sent_at TEXT,
+        CHECK (replaced_by IS NULL OR (replaced_by <> id AND retired_at IS NULL)),
+        CHECK ((retired_at IS NULL) = (retired_reason IS NULL))
+    ) STRICT""",
+    "CREATE INDEX licenses_by_customer ON licenses (customer_id, expires_at, id)",
+    "CREATE INDEX licenses_by_kid ON licenses (kid, expires_at, id)",
+    "CREATE INDEX licenses_by_expiry ON licenses (expires_at, id)",
+    """CREATE INDEX licenses_current_by_customer ON licenses (customer_id, expires_at, id)
+        WHERE replaced_by IS NULL AND retired_at IS NULL""",
+    """CREATE INDEX licenses_current_by_expiry ON licenses (expires_at, id)
+        WHERE replaced_by IS NULL AND retired_at IS NULL""",
+    "CREATE INDEX licenses_unsent ON licenses (expires_at, id) WHERE sent_at IS NULL",
+    """CREATE TABLE outbox (
+        license_id TEXT PRIMARY KEY REFERENCES licenses (id),
+        folder TEXT,
+        name TEXT,
+        temp TEXT,
+        at TEXT NOT NULL
+    ) STRICT""",
+)
+
+
+def _from_bytes(name: str, end: str = '"') -> str:
+    """A column read out of the canonical JSON of `bytes`; NULL where that says null.
+
+    Plain text functions do it, since SQLite 3.38 to 3.40 refuse their JSON functions in a schema
+    that is not trusted. In JSON a quote within a text is escaped, so a name is found as it is
+    written, and its first place is its own: whatever nests names sorts after these.
+    """
+    said = "CAST(bytes AS TEXT)"
+    place = f"(instr({said}, ',\"{name}\":') + {len(name) + 4})"
+    rest = f"substr({said}, {place} + 1)"
+    value = (
+        f"CASE substr({said}, {place}, 1) WHEN '\"' THEN "
+        f"substr({rest}, 1, instr({rest}, '{end}') - 1) END"
+    )
+    return f"{name} TEXT GENERATED ALWAYS AS ({value}) VIRTUAL"
+
+
+_JOURNAL: Final = (
+    f"""CREATE TABLE journal (
+        seq INTEGER PRIMARY KEY,
+        previous BLOB NOT NULL CHECK (length(previous) = 32),
+        bytes BLOB NOT NULL,
+        hash BLOB NOT NULL CHECK (length(hash) = 32),
+        {_from_bytes("at")},
+        {_from_bytes("event")},
+        {_from_bytes("operator", '","os_user":')},
+        {_from_bytes("customer")},
+        {_from_bytes("license")},
+        {_from_bytes("kid")}
+    ) STRICT""",
+    "CREATE INDEX journal_by_at ON journal (at)",
+    "CREATE INDEX journal_by_customer ON journal (customer) WHERE customer IS NOT NULL",
+    # REPLACE deletes without firing DELETE triggers, hence the place in the chain.
+    """CREATE TRIGGER journal_grows_at_its_end BEFORE INSERT ON journal
+        WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM journal)
+        OR NEW.previous IS NOT coalesce(
+            (SELECT hash FROM journal ORDER BY seq DESC LIMIT 1), zeroblob(32))
+        BEGIN SELECT RAISE(ABORT, 'the journal grows at its end'); END""",
+    """CREATE TRIGGER journal_rows_stay_as_they_are BEFORE UPDATE ON journal
+        BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END""",
+    """CREATE TRIGGER journal_rows_stay BEFORE DELETE ON journal
+        BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END""",
+)
+
+MIGRATIONS: Final = (
+    Migration(
+        name="customers, machines, licenses, keys, outbox and journal",
+        statements=_CUSTOMERS + _MACHINES + _LICENSES + _JOURNAL,
+    ),
+)
+
+
+def migrate(execute: Callable[[str], object], version: int) -> None:
+    """Take the tables from `version` to the next one, in the transaction that is open.
+
+    Args:
+        execute: runs one statement (never executescript, which would commit).
+        version: the present `user_version`.
+    """
+    for statement in MIGRATIONS[version].statements:
+        execute(statement)
+    execute(f"PRAGMA user_version = {version + 1}")
+
+
+def as_made() -> dict[str, str]:
+    """The SQL by name of each table, index and trigger, as this version makes them."""
+    with closing(sqlite3.connect(":memory:")) as blank:
+        for version in range(len(MIGRATIONS)):
+            migrate(blank.execute, version)
+        return dict(blank.execute(STATEMENTS).fetchall())

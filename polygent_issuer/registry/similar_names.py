@@ -1,0 +1,97 @@
+"""Names that people take for one another: equal but for case, form or spacing, or one letter."""
+
+from typing import Final
+
+from polygent_issuer.registry.columns import Row, text, whole
+from polygent_issuer.registry.customer_rows import beginning, by_id, by_slug, select
+from polygent_issuer.registry.records import Customer
+from polygent_issuer.registry.transactions import Reading
+from polygent_issuer.text import fold, nearest, slugify
+
+_NEAR: Final = 500
+
+
+def one_letter_apart(one: str, other: str) -> bool:
+    """Whether at most one character is added, left out or changed (Levenshtein ≤ 1)."""
+    if one == other:
+        return True
+    short, long = sorted((one, other), key=len)
+    if len(long) - len(short) > 1:
+        return False
+    pairs = enumerate(zip(short, long, strict=False))
+    at = next((place for place, (a, b) in pairs if a != b), len(short))
+    after = at + 1 if len(short) == len(long) else at
+    return short[after:] == long[at + 1 :]
+
+
+def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple[Customer, ...]:
+    """Customers whose name or slug is like a name: equal when folded, or one letter apart.
+
+    Args:
+        name: as an operator typed it.
+        besides: this one is left out, since it is itself.
+    """
+    folded, slug = fold(name), slugify(name)
+    ids = _alike(db, "folded", folded)
+    if _tells(slug, folded):
+        ids |= _alike(db, "slug", slug)
+        merged = by_slug(db, slug)
+        ids |= {merged.id} if merged else set()
+    if besides is not None:
+        ids.discard(besides.id)
+    found = (by_id(db, customer_id) for customer_id in ids)
+    return tuple(sorted((c for c in found if c is not None), key=lambda customer: customer.slug))
+
+
+def nearest_slug(db: Reading, typed: str) -> str | None:
+    """The slug of the customer whom a mistyped name or slug may mean."""
+    alike = similar(db, typed)
+    if alike:
+        return alike[0].slug
+    folded = fold(typed)
+    slugs: dict[str, str] = {}
+    for customer in _near(db, folded):
+        slugs[fold(customer.name)] = customer.slug
+        slugs[customer.slug] = customer.slug
+    word = nearest(folded, slugs)
+    return None if word is None else slugs[word]
+
+
+def _tells(slug: str, folded: str) -> bool:
+    """Whether a slug kept enough of its name to be compared; of a Chinese one it kept nothing."""
+    letters = any(character.isascii() and character.isalnum() for character in folded)
+    return letters and 2 * len(slug) > len(folded)
+
+
+def _alike(db: Reading, column: str, word: str) -> set[int]:
+    """Row ids of those whose column is the word, or one letter apart from it.
+
+    Whatever is one letter apart shares the word's first half or its last half, so two ranges of
+    two indexes hold all candidates, however many customers there are.
+    """
+    middle = len(word) // 2
+    backwards = word[::-1]
+    return {
+        *_in_range(db, column, word, word[:middle]),
+        *_in_range(db, f"{column}_reversed", backwards, backwards[: len(word) - middle]),
+    }
+
+
+def _in_range(db: Reading, column: str, word: str, prefix: str) -> set[int]:
+    sql = f"SELECT id, {column} FROM customers WHERE {column} >= ? AND {column} < ?"  # noqa: S608  # columns of our own
+    rows = db.each(_id_and_word, sql, beginning(prefix))
+    return {row_id for row_id, other in rows if one_letter_apart(other, word)}
+
+
+def _id_and_word(row: Row) -> tuple[int, str]:
+    return whole(row[0]), text(row[1])
+
+
+def _near(db: Reading, folded: str) -> tuple[Customer, ...]:
+    """Some whose slug or name begins alike; enough for a hint, whatever the number of rows."""
+    first = beginning(folded[:1])
+    where = (
+        "WHERE id IN (SELECT id FROM customers WHERE folded >= ? AND folded < ?"
+        " UNION SELECT id FROM customers WHERE slug >= ? AND slug < ?) ORDER BY slug LIMIT ?"
+    )
+    return tuple(select(db, where, (*first, *first, _NEAR)))

@@ -1,0 +1,181 @@
+"""Processes that are killed, refused or many: what was acknowledged stays, the rest is undone."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+
+import pytest
+from support.registries import NOW, writing
+from support.tools import require_tool
+
+from polygent_issuer.registry import Registry, journal
+from polygent_issuer.registry.errors import RegistryMissing
+
+TESTS = Path(__file__).parents[1]
+
+
+def writer(*arguments: str) -> list[str]:
+    """The command line of a process that writes."""
+    return [sys.executable, "-m", "support.registry_writer", *arguments]
+
+
+def environ() -> dict[str, str]:
+    """Ours, with the test support on the path."""
+    return {**os.environ, "PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def run(command: Sequence[str]) -> list[str]:
+    """What the writer said, line by line, however it ended."""
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environ(), timeout=60
+    )
+    return done.stdout.split()
+
+
+def rows(path: Path) -> int:
+    """How many journal rows there are; the registry must be whole."""
+    with Registry.open(path) as registry, registry.reading() as db:
+        found = journal.verify(db)
+        assert found.problems == ()
+        assert next(iter(db.execute("PRAGMA integrity_check"))) == ("ok",)
+        return found.size
+
+
+def test_a_writer_killed_within_a_transaction_leaves_nothing(
+    registry: Registry, path: Path
+) -> None:
+    """Though its pages are in the file already, the next to open undoes them."""
+    registry.close()
+    with subprocess.Popen(
+        writer("hold", str(path), "2"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environ(),
+    ) as process:
+        assert process.stdout is not None
+        said = [process.stdout.readline().strip() for _ in range(3)]
+        size = path.stat().st_size
+        process.kill()
+    assert said == ["done", "done", "holding"]
+    assert Path(f"{path}-journal").stat().st_size > 0
+    assert rows(path) == 3
+    assert path.stat().st_size < size
+    assert not Path(f"{path}-journal").exists()
+
+
+def test_writers_at_once_lose_nothing(registry: Registry, path: Path) -> None:
+    """Four processes, one chain: each acknowledged row is there, each once."""
+    registry.close()
+    processes = [
+        subprocess.Popen(
+            writer("write", str(path), "15", f"writer-{number}"),
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environ(),
+        )
+        for number in range(4)
+    ]
+    said = [process.communicate(timeout=100)[0].split() for process in processes]
+    assert said == [["done"] * 15] * 4
+    assert rows(path) == 1 + 4 * 15
+    with Registry.open(path) as opened, opened.reading() as db:
+        (found,) = db.execute("SELECT count(DISTINCT name) FROM about WHERE name LIKE 'writer-%'")
+    assert found == (60,)
+
+
+def test_creators_at_once_make_one(path: Path) -> None:
+    """One of them makes it; the others are told that it is there."""
+    processes = [
+        subprocess.Popen(
+            writer("create", str(path), "0"), stdout=subprocess.PIPE, text=True, env=environ()
+        )
+        for _ in range(4)
+    ]
+    said = sorted(process.communicate(timeout=100)[0].strip() for process in processes)
+    assert said == ["done", "registry_exists", "registry_exists", "registry_exists"]
+    assert rows(path) == 1
+
+
+def injected(call: str, fault: str, number: int, *arguments: str) -> list[str]:
+    """A writer whose N-th system call of a kind meets a fault."""
+    strace = require_tool("strace", "strace")
+    options = ["-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}"]
+    return [strace, *options, "-e", f"inject={call}:{fault}:when={number}", *writer(*arguments)]
+
+
+# The least number of calls that one transaction makes; every one meets the fault in its turn.
+CALLS = [("pwrite64", 20), ("fdatasync", 4), ("unlink", 1)]
+
+
+def turns(call: str) -> Iterator[int]:
+    """Which call of its kind is to fail: all in the deep profile, else some of the many writes."""
+    deep = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
+    return count(1, 5 if call == "pwrite64" and not deep else 1)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("call", "least"), CALLS)
+@pytest.mark.parametrize("fault", ["signal=KILL", "error=EIO", "error=ENOSPC"])
+def test_a_fault_at_each_call_of_a_write_is_survived(
+    registry: Registry, path: Path, call: str, least: int, fault: str
+) -> None:
+    """Killed or refused anywhere: acknowledged is there, the rest is whole, errors are ours."""
+    registry.close()
+    before, met = rows(path), 0
+    for number in turns(call):
+        said = run(injected(call, fault, number, "write", str(path), "1", f"{number}"))
+        after = rows(path)
+        if said == ["done"]:
+            assert after == before + 1
+            if number > least:
+                break
+        else:
+            met += 1
+            assert said == ([] if fault == "signal=KILL" else ["registry_failed"])
+            assert after in (before, before + 1)
+        before = after
+    assert met
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("call", "least"), CALLS)
+def test_a_creation_killed_at_each_call_can_be_begun_anew(
+    tmp_path: Path, call: str, least: int
+) -> None:
+    """There is a whole registry, or none and the next creation makes it."""
+    for number in turns(call):
+        path = tmp_path / f"{number}.db"
+        said = run(injected(call, "signal=KILL", number, "create", str(path), "0"))
+        assert said in ([], ["done"])
+        if not path.exists() or not is_made(path):
+            assert said == []
+            assert run(writer("create", str(path), "0")) == ["done"]
+        assert rows(path) == 1
+        if said == ["done"]:
+            assert number > least
+            return
+
+
+def is_made(path: Path) -> bool:
+    """Whether a creation came to its end."""
+    try:
+        return rows(path) == 1
+    except RegistryMissing:
+        return False
+
+
+def test_a_file_size_limit_is_told_and_leaves_nothing(registry: Registry, path: Path) -> None:
+    """A real refusal of the system; the next write works."""
+    registry.close()
+    blocks = path.stat().st_size // 1024 + 8
+    command = ["bash", "-c", f'ulimit -f {blocks}; exec "$@"', "bash"]
+    said = run([*command, *writer("hold", str(path), "1")])
+    assert said == ["done", "registry_failed"]
+    assert rows(path) == 2
+    with Registry.open(path) as opened, writing(opened, now=NOW) as db:
+        db.insert("about", name="later", value="x")
+    assert rows(path) == 3

@@ -1,0 +1,229 @@
+"""Customers: added, changed, found by what an operator types."""
+
+from collections.abc import Iterator
+
+import pytest
+from support.registries import ACTOR, NOW, writing
+
+from polygent_issuer.errors import Ambiguous, InputRefused, NotFound
+from polygent_issuer.registry import Registry, Writing, customers, journal
+from polygent_issuer.registry.errors import Taken
+
+
+@pytest.fixture
+def db(registry: Registry) -> Iterator[Writing]:
+    """An open write transaction, with a few customers."""
+    with writing(registry) as opened:
+        customers.add(opened, slug="acme", name="Acme GmbH")
+        customers.add(opened, slug="globex", name="Globex")
+        initech = customers.add(opened, slug="initech", name="Initech")
+        opened.insert("aliases", slug="penetrode", customer_id=initech.id, created_at=opened.at)
+        yield opened
+
+
+def test_a_customer_comes_back_as_it_was_added(registry: Registry) -> None:
+    """All that was given is kept; the rest is empty."""
+    with writing(registry) as db:
+        added = customers.add(
+            db,
+            slug="acme",
+            name="Acme",
+            contacts=("Ann <ann@acme.example>", "ops@acme.example"),
+            time_zone="Europe/Vienna",
+            crm="C-42",
+        )
+    with registry.reading() as read:
+        found = customers.get(read, "acme")
+    assert found == added
+    assert (found.name, found.created_at, found.archived_at) == ("Acme", NOW, None)
+    assert (found.time_zone, found.crm, found.aliases) == ("Europe/Vienna", "C-42", ())
+    assert found.contacts == ("Ann <ann@acme.example>", "ops@acme.example")
+
+
+def test_a_name_is_kept_in_nfc(db: Writing) -> None:
+    """However it was typed, a license carries one form (FORMAT §1, Issuing)."""
+    added = customers.add(db, slug="cafe", name="Cafe\u0301")
+    assert added.name == "Caf\u00e9"
+    assert customers.edit(db, added, name="Cafe\u0301 2").name == "Caf\u00e9 2"
+
+
+@pytest.mark.parametrize("slug", ["Acme", "-a", "a-", "", "a b", "../x", "a" * 65, "a\n"])
+def test_what_is_no_slug_is_refused(db: Writing, slug: str) -> None:
+    """FORMAT §1 (`sub`)."""
+    with pytest.raises(InputRefused, match="no slug"):
+        customers.add(db, slug=slug, name="Name")
+
+
+@pytest.mark.parametrize("text", ["\x1b[31mred", "bidi\u202e", "", " x", "x" * 201])
+def test_what_is_no_display_name_is_refused(db: Writing, text: str) -> None:
+    """Nothing that could steer a terminal gets in, be it name, contact or reference."""
+    with pytest.raises(InputRefused):
+        customers.add(db, slug="new", name=text)
+    with pytest.raises(InputRefused):
+        customers.add(db, slug="new", name="New", contacts=("ok", text))
+    with pytest.raises(InputRefused):
+        customers.add(db, slug="new", name="New", crm=text)
+    acme = customers.get(db, "acme")
+    with pytest.raises(InputRefused):
+        customers.edit(db, acme, name=text)
+    assert customers.get(db, "acme") == acme
+
+
+@pytest.mark.parametrize(
+    "name", ['O\'Brien "& Sons"', "[/red] 100% {x}", "'; DROP TABLE x; --", "株式会社" * 50]
+)
+def test_odd_names_are_kept_and_found(db: Writing, name: str) -> None:
+    """Quotes, markup and other scripts are only text."""
+    added = customers.add(db, slug=customers.free_slug(db, name), name=name)
+    assert added.name == name
+    assert customers.find(db, name) == added
+
+
+def test_a_taken_slug_is_refused_with_a_free_one(db: Writing) -> None:
+    """Neither another's slug nor another's alias."""
+    with pytest.raises(Taken, match="taken by Acme GmbH") as caught:
+        customers.add(db, slug="acme", name="New")
+    assert caught.value.hint == "take another, such as acme-2"
+    with pytest.raises(Taken, match="taken by Initech"):
+        customers.add(db, slug="penetrode", name="New")
+
+
+def test_an_edit_changes_what_is_given_only(db: Writing) -> None:
+    """What is not named stays; None clears; the slug stays for ever."""
+    acme = customers.get(db, "acme")
+    edited = customers.edit(db, acme, contacts=("a@b.example",), time_zone="UTC", crm="1")
+    assert (edited.name, edited.slug) == ("Acme GmbH", "acme")
+    assert (edited.contacts, edited.time_zone, edited.crm) == (("a@b.example",), "UTC", "1")
+    renamed = customers.edit(db, edited, name="Acme AG", crm=None)
+    assert (renamed.name, renamed.crm, renamed.time_zone) == ("Acme AG", None, "UTC")
+    assert renamed.contacts == ("a@b.example",)
+    assert customers.find(db, "ACME ag") == renamed
+    with pytest.raises(NotFound):
+        customers.find(db, "Acme GmbH")
+
+
+def test_an_edit_of_nothing_writes_nothing(registry: Registry) -> None:
+    """No change, no journal row needed."""
+    with writing(registry) as db:
+        acme = customers.add(db, slug="acme", name="Acme")
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        assert customers.edit(db, acme) == acme
+    with registry.reading() as read:
+        assert journal.head(read)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "slug"),
+    [
+        ("acme", "acme"),
+        ("Acme GmbH", "acme"),
+        ("  ACME   gmbh ", "acme"),
+        ("\uff21cme GmbH", "acme"),
+        ("penetrode", "initech"),
+    ],
+)
+def test_a_customer_is_found_by_slug_alias_or_name(db: Writing, typed: str, slug: str) -> None:
+    """Case, spacing and form of a name do not matter."""
+    assert customers.find(db, typed).slug == slug
+
+
+def test_aliases_come_with_the_customer(db: Writing) -> None:
+    """Whoever looks at a customer sees the slugs that led there."""
+    initech = customers.find(db, "Initech")
+    db.insert("aliases", slug="a-first", customer_id=initech.id, created_at=db.at)
+    assert customers.get(db, "initech").aliases == ("a-first", "penetrode")
+    assert customers.get(db, "a-first").slug == "initech"
+
+
+def test_a_slug_wins_over_a_name(db: Writing) -> None:
+    """A slug is exact, so another's name cannot hide it."""
+    customers.add(db, slug="other", name="acme")
+    assert customers.find(db, "acme").slug == "acme"
+
+
+def test_two_of_one_name_are_ambiguous(db: Writing) -> None:
+    """The hint names the candidates."""
+    customers.add(db, slug="acme-2", name="ACME gmbh")
+    with pytest.raises(Ambiguous) as caught:
+        customers.find(db, "Acme GmbH")
+    assert caught.value.hint == "name one: acme (Acme GmbH), acme-2 (ACME gmbh)"
+
+
+@pytest.mark.parametrize(
+    ("typed", "near"), [("acmee", "acme"), ("Globecs", "globex"), ("Acne gmbh", "acme")]
+)
+def test_a_mistyped_customer_is_guessed(db: Writing, typed: str, near: str) -> None:
+    """The hint names the nearest, by slug or by name."""
+    for search in (customers.find, customers.get, customers.find_by_beginning):
+        with pytest.raises(NotFound) as caught:
+            search(db, typed)
+        assert caught.value.hint == f"did you mean `{near}`? — or `polygent-issue customer list`"
+
+
+def test_an_unknown_customer_leads_to_the_list(db: Writing) -> None:
+    """Where nothing is near, nothing is guessed; foreign text is shown escaped."""
+    with pytest.raises(NotFound) as caught:
+        customers.find(db, "zz\x1b[31m")
+    assert caught.value.hint == "polygent-issue customer list"
+    assert "\x1b" not in caught.value.message
+    assert "\\x1b" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("typed", "slug"),
+    [("glo", "globex"), ("ini", "initech"), ("pene", "initech"), ("ACME G", "acme")],
+)
+def test_an_unambiguous_beginning_is_enough(db: Writing, typed: str, slug: str) -> None:
+    """Of a slug, an alias or a name."""
+    assert customers.find_by_beginning(db, typed).slug == slug
+    with pytest.raises(NotFound):
+        customers.find(db, typed)
+
+
+def test_an_ambiguous_beginning_names_some(db: Writing) -> None:
+    """At most five, and says that there are more."""
+    for number in range(7):
+        customers.add(db, slug=f"site-{number}", name=f"Site {number}")
+    with pytest.raises(Ambiguous) as caught:
+        customers.find_by_beginning(db, "site")
+    assert caught.value.hint is not None
+    assert caught.value.hint.endswith("site-4 (Site 4), …")
+    with pytest.raises(Ambiguous) as caught:
+        customers.find_by_beginning(db, "site-")
+    assert customers.find_by_beginning(db, "site-6").slug == "site-6"
+
+
+@pytest.mark.parametrize("typed", ["", "  "])
+def test_nothing_is_the_beginning_of_nobody(registry: Registry, typed: str) -> None:
+    """An empty answer never picks the only customer."""
+    with writing(registry) as db:
+        customers.add(db, slug="acme", name="Acme")
+        with pytest.raises(NotFound):
+            customers.find_by_beginning(db, typed)
+
+
+def test_archived_customers_are_listed_when_asked(db: Writing) -> None:
+    """By slug; the archived ones only with the others."""
+    db.update("customers", customers.get(db, "globex").id, archived_at=db.at)
+    assert [one.slug for one in customers.every(db)] == ["acme", "initech"]
+    everyone = list(customers.every(db, archived=True))
+    assert [one.slug for one in everyone] == ["acme", "globex", "initech"]
+    assert everyone[1].archived_at == NOW
+
+
+def test_a_free_slug_is_free(db: Writing) -> None:
+    """Numbered until nobody has it, aliases included, and a slug in any case."""
+    assert customers.free_slug(db, "Umbrella") == "umbrella"
+    assert customers.free_slug(db, "ACME") == "acme-2"
+    customers.add(db, slug="acme-2", name="Another")
+    assert customers.free_slug(db, "acme") == "acme-3"
+    assert customers.free_slug(db, "Penetrode") == "penetrode-2"
+
+
+def test_a_free_slug_of_a_long_name_stays_a_slug(db: Writing) -> None:
+    """The number displaces the end: 64 characters at most."""
+    for _ in range(11):
+        slug = customers.free_slug(db, "n" * 200)
+        customers.add(db, slug=slug, name="Long")
+        assert len(slug) <= 64
+    assert slug == "n" * 61 + "-11"

@@ -1,0 +1,213 @@
+"""Making and opening: on purpose, private, and only what is ours."""
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.registries import ACTOR, NOW, REGISTRY_ID, fill, writing
+
+from polygent_issuer.errors import ExitCode, HomeProblem
+from polygent_issuer.registry import Registry, customers, journal, schema
+from polygent_issuer.registry.errors import (
+    RegistryDamaged,
+    RegistryExists,
+    RegistryFailed,
+    RegistryMissing,
+    RegistryMisuse,
+    RegistryNewer,
+)
+
+
+def create(path: Path) -> None:
+    """Make a registry and let go of it."""
+    Registry.create(path, now=NOW, actor=ACTOR, registry_id=REGISTRY_ID).close()
+
+
+def header(path: Path, pragma: str) -> object:
+    """What the file's header says."""
+    with closing(sqlite3.connect(path)) as raw:
+        return raw.execute(f"PRAGMA {pragma}").fetchone()[0]
+
+
+def test_a_new_registry_is_one_private_file(path: Path) -> None:
+    """Nobody else reads it, and nothing else is left beside it."""
+    before = os.umask(0)
+    try:
+        create(path)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_file_says_whose_it_is(registry: Registry, path: Path) -> None:
+    """The header names this tool and the version of the tables."""
+    assert registry.id == REGISTRY_ID
+    assert header(path, "application_id") == 0x504C4749
+    assert header(path, "user_version") == len(schema.MIGRATIONS)
+
+
+def test_its_creation_is_the_first_journal_row(registry: Registry) -> None:
+    """The journal begins with who made it, where and when."""
+    with registry.reading() as db:
+        (row,) = journal.rows(db)
+        assert journal.verify(db).problems == ()
+    assert (row.seq, row.event, row.at, row.operator) == (1, "registry-created", NOW, "Ada")
+    assert (row.body["os_user"], row.body["uid"], row.body["host"]) == ("ada", 1000, "desk")
+    assert row.details == {"registry": REGISTRY_ID}
+    assert row.previous == "00" * 32
+
+
+def test_what_is_written_is_there_when_it_is_opened_again(path: Path, registry: Registry) -> None:
+    """A commit outlives the process's connection."""
+    fill(registry)
+    registry.close()
+    with Registry.open(path) as again, again.reading() as db:
+        assert [customer.slug for customer in customers.every(db)] == ["acme", "globex"]
+        assert journal.verify(db).problems == ()
+
+
+def test_open_never_makes_one(path: Path) -> None:
+    """A mistyped home does not start an empty registry."""
+    with pytest.raises(RegistryMissing) as caught:
+        Registry.open(path)
+    assert (caught.value.code, caught.value.exit_code) == ("registry_missing", ExitCode.REGISTRY)
+    assert caught.value.hint == "polygent-issue init makes one"
+    assert not path.exists()
+
+
+def test_an_interrupted_creation_is_missing_and_can_be_made_again(path: Path) -> None:
+    """An empty file is no registry, and is in nobody's way."""
+    path.touch(0o644)
+    with pytest.raises(RegistryMissing, match="empty"):
+        Registry.open(path)
+    create(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    Registry.open(path).close()
+
+
+def test_nothing_is_made_over_a_registry(registry: Registry, path: Path) -> None:
+    """`create` leaves what is there as it is."""
+    fill(registry)
+    before = path.read_bytes()
+    with pytest.raises(RegistryExists):
+        create(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"not a database\n" * 400, b"\x00" * 8192])
+def test_a_foreign_file_is_damaged_and_left_alone(path: Path, content: bytes) -> None:
+    """What is no registry is neither opened nor overwritten."""
+    path.write_bytes(content)
+    with pytest.raises(RegistryDamaged):
+        Registry.open(path)
+    with pytest.raises(RegistryExists):
+        create(path)
+    assert path.read_bytes() == content
+
+
+def test_another_programs_database_is_damaged_and_left_alone(path: Path) -> None:
+    """Not even its journal mode is changed."""
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("PRAGMA journal_mode = WAL")
+        raw.execute("CREATE TABLE theirs (x)")
+    with pytest.raises(RegistryDamaged, match="another program's"):
+        Registry.open(path)
+    with pytest.raises(RegistryExists):
+        create(path)
+    assert header(path, "journal_mode") == "wal"
+
+
+def test_a_newer_registry_is_refused(registry: Registry, path: Path) -> None:
+    """Tables that this version does not know are left to the version that does."""
+    registry.close()
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
+    with pytest.raises(RegistryNewer) as caught:
+        Registry.open(path)
+    assert caught.value.code == "registry_newer"
+
+
+def test_a_folder_in_its_place_is_told(path: Path) -> None:
+    """The system's refusal is ours, with what to do."""
+    path.mkdir()
+    for attempt in (Registry.open, create):
+        with pytest.raises(RegistryFailed) as caught:
+            attempt(path)
+        assert caught.value.hint
+
+
+def test_a_missing_folder_is_told(tmp_path: Path) -> None:
+    """The home is made before the registry."""
+    with pytest.raises(RegistryFailed, match="No such file"):
+        create(tmp_path / "nowhere" / "registry.db")
+
+
+def test_an_older_file_is_brought_up_to_date(path: Path) -> None:
+    """From version 0 each migration is applied when it is opened."""
+    path.touch(0o600)
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        raw.commit()
+    with Registry.open(path) as opened, writing(opened) as db:
+        customers.add(db, slug="acme", name="Acme")
+    assert header(path, "user_version") == len(schema.MIGRATIONS)
+
+
+def test_a_migration_that_fails_leaves_the_version_before(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each migration is one transaction: all of it or nothing."""
+    create(path)
+    broken = schema.Migration(
+        name="broken", statements=("CREATE TABLE extra (x TEXT) STRICT", "CREATE NONSENSE")
+    )
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, broken))
+    with pytest.raises(HomeProblem):
+        Registry.open(path)
+    assert header(path, "user_version") == len(schema.MIGRATIONS) - 1
+    with closing(sqlite3.connect(path)) as raw:
+        sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'extra'"
+        assert raw.execute(sql).fetchone() == (0,)
+
+
+def test_a_later_migration_keeps_rows_and_their_digests(
+    path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A column that starts empty changes nothing that the journal vouches for."""
+    fill(registry)
+    registry.close()
+    later = schema.Migration(
+        name="notes", statements=("ALTER TABLE customers ADD COLUMN note TEXT",)
+    )
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, later))
+    with Registry.open(path) as opened, opened.reading() as db:
+        assert customers.get(db, "acme").name == "Acme"
+        assert journal.verify(db).problems == ()
+    assert header(path, "user_version") == len(schema.MIGRATIONS)
+
+
+def test_a_closed_registry_is_a_bug_not_a_foreign_error(registry: Registry) -> None:
+    """Using it after closing is named for what it is."""
+    registry.close()
+    with pytest.raises(RegistryMisuse), registry.reading():
+        pass
+
+
+def test_opening_imports_neither_cryptography_nor_pydantic(path: Path) -> None:
+    """Listing is not slowed by what only signing needs."""
+    create(path)
+    script = (
+        "import sys; from pathlib import Path; from polygent_issuer.registry import Registry\n"
+        "Registry.open(Path(sys.argv[1])).close()\n"
+        "print([m for m in ('cryptography', 'pydantic', 'keyring', 'rich') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

@@ -1,0 +1,141 @@
+"""The journal: who did what, when and why."""
+
+import json
+from datetime import timedelta
+from hashlib import sha256
+
+import pytest
+from support.registries import ACTOR, NOW, fill, writing
+
+from polygent_issuer.findings import FindingCode
+from polygent_issuer.registry import Actor, Registry, customers, journal
+from polygent_issuer.registry.digests import row_digest
+from polygent_issuer.registry.errors import RegistryDamaged
+
+DAY = timedelta(days=1)
+
+
+def test_a_row_says_all_that_was_recorded(registry: Registry) -> None:
+    """The act, whom and what it is about, what was accepted and why, and by whom."""
+    actor = Actor(operator='Zoë "Z"', os_user="zoe", uid=None, host="laptop")
+    with registry.writing(now=NOW, actor=actor) as db:
+        db.record(
+            "license-signed",
+            customer="acme",
+            license="the-id",
+            kid="the-kid",
+            accepted=(FindingCode.LONG_TERM, FindingCode.NOT_DUE),
+            reason="signed contract\n2026",
+            details={"days": 3, "names": ["é"]},
+        )
+    with registry.reading() as read:
+        *_, row = journal.rows(read)
+    assert (row.seq, row.at, row.event) == (2, NOW, "license-signed")
+    assert (row.customer, row.license, row.kid) == ("acme", "the-id", "the-kid")
+    assert (row.operator, row.body["os_user"], row.body["uid"]) == ('Zoë "Z"', "zoe", None)
+    assert row.body["host"] == "laptop"
+    assert row.accepted == ("long-term", "not-due")
+    assert row.reason == "signed contract\n2026"
+    assert row.details == {"days": 3, "names": ["é"]}
+
+
+def test_what_was_not_given_is_empty(registry: Registry) -> None:
+    """A row about nobody in particular."""
+    with writing(registry):
+        pass
+    with registry.reading() as read:
+        *_, row = journal.rows(read)
+    assert (row.customer, row.license, row.kid, row.reason) == (None, None, None, None)
+    assert (row.accepted, row.details) == ((), {})
+
+
+def test_the_stored_bytes_are_canonical_and_chained(registry: Registry) -> None:
+    """Sorted names, no white space, UTF-8; SHA-256(previous ‖ bytes) from 32 zero bytes on."""
+    fill(registry)
+    with writing(registry) as db:
+        db.record("test", reason="é", details={"b": 1, "a": 2})
+    previous = bytes(32)
+    with registry.reading() as read:
+        for _, body, before, after in read.execute(
+            "SELECT seq, bytes, previous, hash FROM journal ORDER BY seq"
+        ):
+            assert isinstance(body, bytes)
+            loaded = json.loads(body)
+            assert (
+                body
+                == json.dumps(
+                    loaded, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+                ).encode()
+            )
+            assert before == previous
+            previous = sha256(previous + body).digest()
+            assert after == previous
+        assert journal.head(read) == (5, previous.hex())
+
+
+def test_rows_are_filtered_by_customer_and_time(registry: Registry) -> None:
+    """From `since` on, before `until`; a customer's former slugs count as his."""
+    for day, slug in enumerate(("acme", "globex", "initech", None)):
+        with writing(registry, now=NOW + day * DAY) as db:
+            if slug:
+                customers.add(db, slug=slug, name=slug)
+            db.record("made", customer=slug)
+    with writing(registry, now=NOW + 9 * DAY) as db:
+        acme = customers.get(db, "acme")
+        db.insert("aliases", slug="hooli", customer_id=acme.id, created_at=db.at)
+        db.record("merged", customer="hooli")
+        acme = customers.get(db, "acme")
+
+    def seen(**filters: object) -> list[str | None]:
+        with registry.reading() as read:
+            rows = journal.rows(read, **filters)  # type: ignore[arg-type]
+            return [row.customer for row in rows if row.event in {"made", "merged"}]
+
+    assert seen() == ["acme", "globex", "initech", None, "hooli"]
+    assert seen(customer=acme) == ["acme", "hooli"]
+    assert seen(since=NOW + DAY) == ["globex", "initech", None, "hooli"]
+    assert seen(until=NOW + 2 * DAY) == ["acme", "globex"]
+    assert seen(since=NOW + DAY, until=NOW + 2 * DAY) == ["globex"]
+    assert seen(customer=acme, since=NOW + DAY) == ["hooli"]
+
+
+def test_the_newest_row_is_the_last_one(registry: Registry) -> None:
+    """A clock that was put right is not held against what came before."""
+    with writing(registry, now=NOW + 400 * DAY):
+        pass
+    with registry.reading() as read:
+        assert journal.newest_at(read) == NOW + 400 * DAY
+    with writing(registry, now=NOW + DAY):
+        pass
+    with registry.reading() as read:
+        assert journal.newest_at(read) == NOW + DAY
+
+
+def test_the_head_is_the_last_rows_number_and_hash(registry: Registry) -> None:
+    """What an operator notes to find a truncation later."""
+    with writing(registry):
+        pass
+    with registry.reading() as read:
+        *_, last = journal.rows(read)
+        assert journal.head(read) == (last.seq, last.hash) == (2, last.hash)
+
+
+def test_a_body_that_is_no_row_is_damage(registry: Registry) -> None:
+    """Reading it back never raises a foreign exception."""
+    for seq, body in enumerate((b"[]", b"{}", b"\xff", b'{"at":1}'), 2):
+        with registry.writing(now=NOW, actor=ACTOR) as db:
+            (found,) = db.execute("SELECT hash FROM journal ORDER BY seq DESC LIMIT 1")
+            sql = "INSERT INTO journal (seq, previous, bytes, hash) VALUES (?, ?, ?, ?)"
+            db.execute(sql, (seq, found[0], body, sha256(body).digest()))
+        with registry.reading() as read, pytest.raises(RegistryDamaged):
+            list(journal.rows(read))
+
+
+def test_a_digest_leaves_out_empty_columns_only() -> None:
+    """An added empty column changes nothing; emptying, filling or renaming one does."""
+    plain = row_digest(("a", "b"), ("x", 1))
+    assert row_digest(("b", "c", "a"), (1, None, "x")) == plain
+    assert plain == sha256(b'{"a":"x","b":1}').hexdigest()
+    for names, row in ((("a", "b"), (None, 1)), (("a", "c"), ("x", 1)), (("a", "b"), ("x", "1"))):
+        assert row_digest(names, row) != plain
+    assert row_digest(("a",), (b"\xff",)) != row_digest(("a",), (b"\xfe",))

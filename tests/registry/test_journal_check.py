@@ -1,0 +1,318 @@
+"""`journal verify` finds every kind of tampering that an older head or the chain can show."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from support.registries import NOW, fill, license_id, tampering, writing
+
+from polygent_issuer.errors import InputRefused
+from polygent_issuer.registry import Registry, customers, journal
+from polygent_issuer.registry.errors import RegistryDamaged
+
+Tamper = Callable[[sqlite3.Connection], object]
+ONE, TWO = license_id(1), license_id(2)
+
+
+def check(path: Path, against: str | None = None) -> journal.JournalCheck:
+    """What `verify` says of a file."""
+    with Registry.open(path) as opened, opened.reading() as db:
+        return journal.verify(db, against=against)
+
+
+@pytest.fixture
+def filled(registry: Registry, path: Path) -> Path:
+    """A registry of four journal rows, closed."""
+    fill(registry)
+    with writing(registry) as db:
+        customers.edit(db, customers.get(db, "globex"), crm="42")
+    registry.close()
+    return path
+
+
+def rehash(raw: sqlite3.Connection, first: int) -> None:
+    """Chain the rows from `first` on anew, as a careful forger does."""
+    rows = raw.execute("SELECT seq, bytes FROM journal WHERE seq >= ? ORDER BY seq", (first,))
+    sql = "SELECT hash FROM journal WHERE seq = ?"
+    (previous,) = raw.execute(sql, (first - 1,)).fetchone() or (bytes(32),)
+    for seq, body in rows.fetchall():
+        chained = sha256(previous + body).digest()
+        update = "UPDATE journal SET previous = ?, hash = ? WHERE seq = ?"
+        raw.execute(update, (previous, chained, seq))
+        previous = chained
+
+
+def edit(raw: sqlite3.Connection, seq: int) -> None:
+    """Change a word in a journal row."""
+    (body,) = raw.execute("SELECT bytes FROM journal WHERE seq = ?", (seq,)).fetchone()
+    raw.execute("UPDATE journal SET bytes = ? WHERE seq = ?", (body.replace(b"Ada", b"Eve"), seq))
+
+
+def edit_and_hash(raw: sqlite3.Connection) -> None:
+    """Change a row together with its own hash."""
+    edit(raw, 2)
+    previous, body = raw.execute("SELECT previous, bytes FROM journal WHERE seq = 2").fetchone()
+    raw.execute("UPDATE journal SET hash = ? WHERE seq = 2", (sha256(previous + body).digest(),))
+
+
+def insert(raw: sqlite3.Connection) -> None:
+    """Put a row of one's own between the second and the third."""
+    raw.execute("UPDATE journal SET seq = seq + 100 WHERE seq >= 3")
+    raw.execute("UPDATE journal SET seq = seq - 99 WHERE seq >= 100")
+    body = raw.execute("SELECT bytes FROM journal WHERE seq = 2").fetchone()[0]
+    previous = raw.execute("SELECT hash FROM journal WHERE seq = 2").fetchone()[0]
+    sql = "INSERT INTO journal (seq, previous, bytes, hash) VALUES (3, ?, ?, ?)"
+    raw.execute(sql, (previous, body, sha256(previous + body).digest()))
+
+
+def swap(raw: sqlite3.Connection) -> None:
+    """Exchange the second and the third row, hashes and all."""
+    for old, new in ((2, 100), (3, 2), (100, 3)):
+        raw.execute("UPDATE journal SET seq = ? WHERE seq = ?", (new, old))
+
+
+def renumber_without_the_second(raw: sqlite3.Connection) -> None:
+    """Cut a row out and close the gap in the numbers."""
+    raw.execute("DELETE FROM journal WHERE seq = 2")
+    raw.execute("UPDATE journal SET seq = seq + 100 WHERE seq > 2")
+    raw.execute("UPDATE journal SET seq = seq - 101 WHERE seq > 100")
+
+
+def forge_file(raw: sqlite3.Connection) -> None:
+    """Another `.lic` together with the digest beside it."""
+    raw.execute(
+        "UPDATE licenses SET file = x'00', sha256 = ? WHERE id = ?",
+        (sha256(b"\0").hexdigest(), ONE),
+    )
+
+
+NOT_THE_LIC = "the stored .lic is not the one that was issued"
+DOES_NOT_FOLLOW = "does not follow the row before it: one was edited, deleted, inserted or moved"
+
+
+@pytest.mark.parametrize(
+    ("tamper", "problems"),
+    [
+        (lambda raw: edit(raw, 2), ["journal row 2 was edited"]),
+        (edit_and_hash, [f"journal row 3 {DOES_NOT_FOLLOW}"]),
+        (
+            lambda raw: raw.execute("DELETE FROM journal WHERE seq = 2"),
+            [
+                "journal rows are missing between 1 and 3",
+                f"journal row 3 {DOES_NOT_FOLLOW}",
+                "about the rows",
+            ],
+        ),
+        (renumber_without_the_second, [f"journal row 2 {DOES_NOT_FOLLOW}", "about the rows"]),
+        (insert, [f"journal row 4 {DOES_NOT_FOLLOW}"]),
+        (
+            swap,
+            [f"journal row {seq} {DOES_NOT_FOLLOW}" for seq in (2, 3, 4)] + ["about the rows"],
+        ),
+        (
+            lambda raw: raw.execute("UPDATE journal SET hash = zeroblob(32) WHERE seq = 4"),
+            ["journal row 4 was edited"],
+        ),
+        (
+            lambda raw: raw.execute("UPDATE customers SET name = 'Acne' WHERE slug = 'acme'"),
+            ["customers/2 was changed outside the journal"],
+        ),
+        (
+            lambda raw: raw.execute("UPDATE customers SET crm = NULL WHERE slug = 'globex'"),
+            ["customers/1 was changed outside the journal"],
+        ),
+        (
+            lambda raw: raw.execute("UPDATE licenses SET file = x'0a' WHERE id = ?", (ONE,)),
+            [f"licenses/{ONE} was changed outside the journal: {NOT_THE_LIC}"],
+        ),
+        (forge_file, [f"licenses/{ONE} was changed outside the journal"]),
+        (
+            lambda raw: raw.execute("UPDATE licenses SET replaced_by = NULL"),
+            [f"licenses/{ONE} was changed outside the journal"],
+        ),
+        (
+            lambda raw: raw.execute("UPDATE licenses SET expires_at = expires_at + 1"),
+            [f"licenses/{number} was changed outside the journal" for number in (ONE, TWO)],
+        ),
+        (
+            lambda raw: raw.execute("DELETE FROM licenses WHERE id = ?", (TWO,)),
+            [f"licenses/{TWO} was deleted outside the journal"],
+        ),
+        (
+            lambda raw: raw.execute("INSERT INTO aliases VALUES ('evil\x1b', 1, 'now')"),
+            ["aliases/evil\\x1b was added outside the journal"],
+        ),
+        (
+            lambda raw: raw.execute("UPDATE keys SET public_pem = x'00'"),
+            ["keys/"],
+        ),
+        (
+            lambda raw: raw.execute("UPDATE machine_identities SET fingerprint = 'x'"),
+            ["machine_identities/1 was changed outside the journal"],
+        ),
+        (
+            lambda raw: raw.execute("CREATE TABLE licenses2 (id TEXT)"),
+            ["licenses2 is not a table, index or trigger as this tool makes it"],
+        ),
+        (
+            lambda raw: raw.execute("UPDATE about SET value = 'another'"),
+            ["about/registry_id was changed outside the journal"],
+        ),
+    ],
+)
+def test_tampering_is_found(filled: Path, tamper: Tamper, problems: list[str]) -> None:
+    """Each problem says which row it is; nothing else is reported."""
+    assert check(filled).problems == ()
+    with tampering(filled) as raw:
+        tamper(raw)
+    found = list(check(filled).problems)
+    if problems[-1] == "about the rows":
+        problems.pop()
+        assert all("outside the journal" in extra for extra in found[len(problems) :])
+        found = found[: len(problems)]
+    assert len(found) == len(problems)
+    for said, expected in zip(found, problems, strict=True):
+        assert said.startswith(expected)
+        assert expected in (said, "keys/")
+
+
+def test_a_dropped_trigger_is_found(filled: Path) -> None:
+    """Without it the journal could be edited from now on; statistics are nobody's tampering."""
+    with closing(sqlite3.connect(filled)) as raw:
+        raw.execute("ANALYZE")
+        raw.commit()
+        assert check(filled).problems == ()
+        raw.execute("DROP TRIGGER journal_rows_stay")
+        raw.execute("DROP INDEX licenses_by_kid")
+        raw.execute("CREATE INDEX licenses_by_kid ON licenses (kid)")
+        raw.commit()
+    assert check(filled).problems == (
+        "journal_rows_stay is missing among the tables, indexes and triggers",
+        "licenses_by_kid is not a table, index or trigger as this tool makes it",
+    )
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b'{"a":1,"rows":[1]}', b'{"a":1,"rows":', b"\xff\xfe"]
+)
+def test_a_row_that_cannot_be_read_is_a_problem(filled: Path, body: bytes) -> None:
+    """Not an exception."""
+    with tampering(filled) as raw:
+        raw.execute("UPDATE journal SET bytes = ? WHERE seq = 1", (body,))
+    problems = check(filled).problems
+    assert problems[0] == "journal row 1 was edited"
+    assert "journal row 1 cannot be read" in problems
+
+
+def test_details_cannot_pass_for_the_digests(registry: Registry) -> None:
+    """Whatever an act says of itself, the row's own digests are taken."""
+    nested = {"rows": {"customers/1": "00"}, 'x","rows":{"customers/1":"11"': 1}
+    with writing(registry) as db:
+        customers.add(db, slug="acme", name="Acme")
+        db.record("test", reason=',"rows":{"customers/1":"22"}', details=nested)
+    with registry.reading() as read:
+        assert journal.verify(read).problems == ()
+
+
+def test_a_cut_off_end_is_found_by_the_older_head(filled: Path) -> None:
+    """Rows that are missing at the end leave a whole chain, but not the noted head."""
+    noted = check(filled)
+    with tampering(filled) as raw:
+        raw.execute("DELETE FROM journal WHERE seq = 4")
+        raw.execute("UPDATE customers SET crm = NULL WHERE slug = 'globex'")
+    assert check(filled).problems == ()
+    (problem,) = check(filled, f"4:{noted.head}").problems
+    assert problem == (
+        "the journal ends at row 3, the noted head is row 4: "
+        "rows were cut off, or an older copy was restored"
+    )
+    (problem,) = check(filled, noted.head).problems
+    assert problem.startswith("the noted head is not in this journal")
+
+
+def test_a_journal_written_anew_is_found_by_the_older_head(filled: Path) -> None:
+    """A forger who chains everything again cannot keep an old hash."""
+    noted = check(filled)
+    with tampering(filled) as raw:
+        edit(raw, 2)
+        rehash(raw, 2)
+    assert check(filled).problems == ()
+    for against in (f"4:{noted.head}", noted.head):
+        (problem,) = check(filled, against).problems
+        assert problem.startswith("the noted head is not in this journal")
+
+
+def test_an_older_head_is_found_again(filled: Path) -> None:
+    """Every head that ever was, with or without its size, in any case of letters no other."""
+    with Registry.open(filled) as opened, opened.reading() as db:
+        heads = [(row.seq, row.hash) for row in journal.rows(db)]
+    for seq, digest in [(0, "00" * 32), *heads]:
+        assert check(filled, f"{seq}:{digest}").problems == ()
+        assert check(filled, f" {digest}\n").problems == ()
+    (problem,) = check(filled, f"2:{heads[2][1]}").problems
+    assert problem.startswith("the noted head is not in this journal")
+
+
+def test_the_check_tells_the_head(filled: Path) -> None:
+    """What is to be noted for next time."""
+    with Registry.open(filled) as opened, opened.reading() as db:
+        found = journal.verify(db)
+        assert (found.size, found.head) == journal.head(db)
+
+
+@pytest.mark.parametrize("against", ["", "4", "4:abc", "x" * 64, "-1:" + "0" * 64, "0" * 65])
+def test_what_is_no_head_is_refused(filled: Path, against: str) -> None:
+    """A mistyped head never passes for one that was not found."""
+    with pytest.raises(InputRefused) as caught:
+        check(filled, against)
+    assert caught.value.hint == "take it from an earlier `polygent-issue journal verify`"
+
+
+def test_many_problems_are_cut_short(registry: Registry, path: Path) -> None:
+    """A hundred lines are enough to see."""
+    with writing(registry) as db:
+        for number in range(150):
+            customers.add(db, slug=f"customer-{number}", name=f"Customer {number}")
+    for _ in range(150):
+        with writing(registry):
+            pass
+    registry.close()
+    with tampering(path) as raw:
+        raw.execute("UPDATE customers SET crm = 'x'")
+    found = check(path).problems
+    assert (len(found), found[-1]) == (101, "and more")
+    with tampering(path) as raw:
+        raw.execute("UPDATE journal SET hash = zeroblob(32)")
+    found = check(path).problems
+    assert (len(found), found[-1]) == (101, "and more")
+
+
+def test_a_row_that_was_deleted_and_journalled_is_no_problem(registry: Registry) -> None:
+    """What a command removes, it says; what comes back without a word is found."""
+    with writing(registry) as db:
+        db.insert("about", name="colour", value="blue")
+    with writing(registry) as db:
+        db.execute("DELETE FROM about WHERE name = 'colour'")
+        db.touch("about", "colour")
+    with registry.reading() as read:
+        assert journal.verify(read).problems == ()
+    with registry.writing(now=NOW, actor=db.actor) as db:
+        db.execute("INSERT INTO about VALUES ('colour', 'blue')")
+    with registry.reading() as read:
+        assert journal.verify(read).problems == ("about/colour was added outside the journal",)
+
+
+def test_columns_of_another_type_are_damage(filled: Path) -> None:
+    """A chain whose cells are no bytes cannot be followed."""
+    with tampering(filled) as raw:
+        sql = raw.execute("SELECT sql FROM sqlite_schema WHERE name = 'journal'").fetchone()[0]
+        raw.execute("PRAGMA writable_schema = ON")
+        loose = sql.replace(" STRICT", "").replace("CHECK (length(hash) = 32)", "")
+        raw.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'journal'", (loose,))
+    with tampering(filled) as raw:
+        raw.execute("UPDATE journal SET hash = 'text' WHERE seq = 2")
+    with pytest.raises(RegistryDamaged):
+        check(filled)

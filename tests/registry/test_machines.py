@@ -1,0 +1,202 @@
+"""Machines: a label, an identity today, and every one before it."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from support.registries import ACTOR, NOW, add_machine, writing
+
+from polygent_issuer.errors import InputRefused, NotFound
+from polygent_issuer.registry import Customer, Registry, Writing, customers, documents, machines
+from polygent_issuer.registry.errors import Taken
+
+ONE, OTHER, THIRD = "a" * 64, "b" * 64, "c" * 64
+
+
+@pytest.fixture
+def db(registry: Registry) -> Iterator[Writing]:
+    """An open write transaction with two customers."""
+    with writing(registry) as opened:
+        customers.add(opened, slug="acme", name="Acme")
+        customers.add(opened, slug="globex", name="Globex")
+        yield opened
+
+
+@pytest.fixture
+def acme(db: Writing) -> Customer:
+    """One of them."""
+    return customers.get(db, "acme")
+
+
+@pytest.fixture
+def globex(db: Writing) -> Customer:
+    """The other."""
+    return customers.get(db, "globex")
+
+
+def test_a_machine_comes_back_as_it_was_added(db: Writing, acme: Customer) -> None:
+    """Found by label, by row and among the customer's own."""
+    machine = add_machine(db, acme, "prod", ONE)
+    assert (machine.label, machine.fingerprint, machine.hostname) == ("prod", ONE, "prod")
+    assert machine.components == {"board": "b1", "machineId": "m1"}
+    assert (machine.customer_id, machine.since) == (acme.id, NOW)
+    assert machines.by_label(db, acme, "prod") == machine
+    assert machines.by_id(db, machine.id) == machine
+    assert machines.of(db, acme) == (machine,)
+
+
+def test_machines_are_listed_by_label(db: Writing, acme: Customer, globex: Customer) -> None:
+    """Only the customer's own."""
+    add_machine(db, acme, "prod", ONE)
+    add_machine(db, acme, "dr-site", OTHER)
+    add_machine(db, globex, "alpha", THIRD)
+    assert [machine.label for machine in machines.of(db, acme)] == ["dr-site", "prod"]
+
+
+def test_a_label_and_a_fingerprint_are_unique_within_a_customer(
+    db: Writing, acme: Customer, globex: Customer
+) -> None:
+    """Twice for one customer is a mistake, told with the machine that has it."""
+    add_machine(db, acme, "prod", ONE)
+    with pytest.raises(Taken, match="prod has this label") as caught:
+        add_machine(db, acme, "prod", OTHER)
+    assert caught.value.hint == "name that machine: --machine prod"
+    with pytest.raises(Taken, match="prod has this fingerprint"):
+        add_machine(db, acme, "second", ONE)
+    assert add_machine(db, globex, "prod", ONE).customer_id == globex.id
+
+
+def test_the_database_itself_refuses_a_second(db: Writing, acme: Customer) -> None:
+    """Also when nobody asked first."""
+    add_machine(db, acme, "prod", ONE)
+    row = {"hostname": None, "components": "{}", "since": db.at, "document_id": None}
+    with pytest.raises(Taken, match="fingerprint"):
+        db.insert("machines", customer_id=acme.id, label="x", fingerprint=ONE, **row)
+    with pytest.raises(Taken, match="label"):
+        db.insert("machines", customer_id=acme.id, label="prod", fingerprint=OTHER, **row)
+
+
+def test_a_label_is_a_display_name(db: Writing, acme: Customer) -> None:
+    """In NFC, and nothing that could steer a terminal."""
+    with pytest.raises(InputRefused):
+        add_machine(db, acme, "\x1b[2J", ONE)
+    machine = add_machine(db, acme, "caf\u00e9", ONE)
+    assert machines.by_label(db, acme, "cafe\u0301") == machine
+    with pytest.raises(InputRefused):
+        machines.rename(db, machine, "")
+
+
+def test_a_mistyped_label_is_guessed(db: Writing, acme: Customer) -> None:
+    """The hint names the nearest machine of this customer, or where to look."""
+    add_machine(db, acme, "production", ONE)
+    with pytest.raises(NotFound) as caught:
+        machines.by_label(db, acme, "prodution")
+    assert caught.value.hint == (
+        "did you mean `production`? — or `polygent-issue customer show acme`"
+    )
+    with pytest.raises(NotFound) as caught:
+        machines.by_label(db, acme, "zzz")
+    assert caught.value.hint == "polygent-issue customer show acme"
+    with pytest.raises(NotFound):
+        machines.by_id(db, 99)
+
+
+def test_a_new_identity_keeps_the_old_one(db: Writing, acme: Customer) -> None:
+    """The machine stays itself: same row, same label, and what it was is known."""
+    first = add_machine(db, acme, "prod", ONE)
+    db.now = NOW + timedelta(days=30)
+    document = documents.add(db, b"{}", OTHER, NOW)
+    second = machines.change_identity(
+        db, first, fingerprint=OTHER, hostname="new", components={"x": "y"}, document_id=document.id
+    )
+    assert (second.id, second.label) == (first.id, "prod")
+    assert (second.fingerprint, second.hostname, second.components) == (OTHER, "new", {"x": "y"})
+    assert (second.since, second.document_id) == (db.now, document.id)
+    present, past = machines.history(db, second)
+    assert (present.fingerprint, present.since, present.until) == (OTHER, db.now, None)
+    assert (past.fingerprint, past.since, past.until) == (ONE, NOW, db.now)
+    assert (past.hostname, past.components) == ("prod", first.components)
+    assert past.document_id == first.document_id
+
+
+def test_a_stale_record_does_not_falsify_the_history(db: Writing, acme: Customer) -> None:
+    """What goes into the history is the row, not what the caller still holds of it."""
+    first = add_machine(db, acme, "prod", ONE)
+    for fingerprint in (OTHER, THIRD):
+        machines.change_identity(
+            db, first, fingerprint=fingerprint, hostname=None, components={}, document_id=None
+        )
+    latest = machines.by_id(db, first.id)
+    assert [one.fingerprint for one in machines.history(db, latest)] == [THIRD, OTHER, ONE]
+
+
+def test_a_new_identity_is_not_another_machine_of_the_customer(db: Writing, acme: Customer) -> None:
+    """Two labels cannot come to mean one machine."""
+    add_machine(db, acme, "prod", ONE)
+    second = add_machine(db, acme, "dr-site", OTHER)
+    with pytest.raises(Taken, match="prod has this fingerprint"):
+        machines.change_identity(
+            db, second, fingerprint=ONE, hostname=None, components={}, document_id=None
+        )
+
+
+def test_a_fingerprint_is_known_for_whoever_has_or_had_it(
+    db: Writing, acme: Customer, globex: Customer
+) -> None:
+    """Present owners first, then past ones; with since when, and by which document."""
+    was = add_machine(db, acme, "prod", ONE)
+    db.now = NOW + timedelta(days=1)
+    machines.change_identity(
+        db, was, fingerprint=OTHER, hostname=None, components={}, document_id=None
+    )
+    add_machine(db, globex, "main", ONE)
+    present, past = machines.with_fingerprint(db, ONE)
+    assert (present.customer.slug, present.machine.label) == ("globex", "main")
+    assert (present.since, present.until) == (db.now, None)
+    assert (past.customer.slug, past.machine.fingerprint) == ("acme", OTHER)
+    assert (past.since, past.until) == (NOW, db.now)
+    assert past.document_sha256 == documents.get(db, was.document_id or 0).sha256
+    (known,) = machines.with_fingerprint(db, OTHER)
+    assert known.document_sha256 is None
+    assert machines.with_fingerprint(db, THIRD) == ()
+
+
+def test_a_machine_can_be_renamed(db: Writing, acme: Customer) -> None:
+    """To a free label; to its own as well."""
+    machine = add_machine(db, acme, "prod", ONE)
+    add_machine(db, acme, "dr-site", OTHER)
+    assert machines.rename(db, machine, "production").label == "production"
+    assert machines.rename(db, machine, "production").label == "production"
+    with pytest.raises(Taken):
+        machines.rename(db, machine, "dr-site")
+
+
+def test_a_free_label_is_the_hostname(db: Writing, acme: Customer, globex: Customer) -> None:
+    """Numbered when the customer has it; `machine` when there is no usable hostname."""
+    add_machine(db, acme, "prod", ONE)
+    add_machine(db, globex, "x" * 200, ONE)
+    assert machines.free_label(db, None, "prod") == "prod"
+    assert machines.free_label(db, acme, "new") == "new"
+    assert machines.free_label(db, acme, "prod") == "prod-2"
+    assert machines.free_label(db, acme, None) == "machine"
+    assert machines.free_label(db, acme, "\x1b[2J") == "machine"
+    assert machines.free_label(db, acme, "cafe\u0301") == "caf\u00e9"
+    assert machines.free_label(db, globex, "x" * 200) == "x" * 198 + "-2"
+    add_machine(db, acme, "prod-2", OTHER)
+    assert machines.free_label(db, acme, "prod") == "prod-3"
+
+
+def test_machines_are_journalled(registry: Registry) -> None:
+    """Each of these functions notes what it wrote."""
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        acme = customers.add(db, slug="acme", name="Acme")
+        machine = add_machine(db, acme, "prod", ONE)
+        machines.change_identity(
+            db, machine, fingerprint=OTHER, hostname=None, components={}, document_id=None
+        )
+        machines.rename(db, machine, "production")
+        db.record("test")
+        row = next(iter(db.execute("SELECT bytes FROM journal ORDER BY seq DESC LIMIT 1")))
+    assert isinstance(row[0], bytes)
+    for name in (b'"machines/1"', b'"machine_identities/1"', b'"documents/1"', b'"customers/1"'):
+        assert row[0].count(name) == 1

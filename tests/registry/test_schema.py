@@ -1,0 +1,166 @@
+"""The tables: strict, referring, append-only where it matters."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from support.registries import fill, tampering, writing
+
+from polygent_issuer.registry import Registry, customers, journal, keys, schema
+from polygent_issuer.registry.errors import RegistryMisuse, Taken
+
+
+def tables(registry: Registry) -> dict[str, str]:
+    """The SQL of each table."""
+    with registry.reading() as db:
+        rows = db.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'table'")
+        return {str(name): str(sql) for name, sql in rows}
+
+
+def test_every_table_is_strict(registry: Registry) -> None:
+    """SQLite itself refuses a value of the wrong type."""
+    assert {name for name, sql in tables(registry).items() if not sql.endswith("STRICT")} == set()
+
+
+def test_the_journal_vouches_for_every_other_table(registry: Registry) -> None:
+    """A new table is journalled, or is named here with its reason."""
+    assert set(tables(registry)) == {*schema.JOURNALED, "journal", "outbox"}
+
+
+def test_each_journalled_tables_key_is_its_primary_key(registry: Registry) -> None:
+    """A digest names exactly one row."""
+    with registry.reading() as db:
+        for table, key in schema.JOURNALED.items():
+            columns = db.execute(f"PRAGMA table_info({table})")
+            assert [row[1] for row in columns if row[5]] == [key]
+
+
+def test_foreign_keys_hold(registry: Registry) -> None:
+    """A license of nobody cannot be."""
+    with writing(registry) as db, pytest.raises(RegistryMisuse):
+        db.execute("INSERT INTO machines VALUES (1, 99, 'x', 'f', NULL, '{}', 'now', NULL)")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE journal SET bytes = x'00' WHERE seq = 1",
+        "UPDATE journal SET hash = zeroblob(32)",
+        "DELETE FROM journal",
+        "DELETE FROM journal WHERE seq = 2",
+        """INSERT OR REPLACE INTO journal (seq, previous, bytes, hash)
+            SELECT seq, previous, x'00', zeroblob(32) FROM journal WHERE seq = 2""",
+        """INSERT INTO journal (seq, previous, bytes, hash)
+            SELECT max(seq) + 2, hash, bytes, zeroblob(32) FROM journal""",
+        """INSERT INTO journal (seq, previous, bytes, hash)
+            VALUES (4, zeroblob(32), x'00', zeroblob(32))""",
+    ],
+)
+def test_the_journal_only_grows_at_its_end(registry: Registry, sql: str) -> None:
+    """Neither edits nor deletions nor rows out of the chain pass the database itself."""
+    fill(registry)
+    with writing(registry) as db, pytest.raises(RegistryMisuse):
+        db.execute(sql)
+    with registry.reading() as db:
+        assert journal.verify(db).problems == ()
+
+
+def test_only_one_key_is_active(registry: Registry) -> None:
+    """Two active keys cannot be, whoever writes them."""
+    fill(registry)
+    with writing(registry) as db:
+        first = keys.active(db)
+        assert first is not None
+        with pytest.raises(Taken):
+            db.insert(
+                "keys",
+                kid="other",
+                label="other",
+                public_pem=first.public_pem,
+                created_at=db.at,
+                active=1,
+                compromised=0,
+            )
+
+
+def test_a_slug_is_never_an_alias_too(registry: Registry) -> None:
+    """A merged customer's slug stays his, also against a new customer."""
+    fill(registry)
+    with writing(registry) as db:
+        acme = customers.get(db, "acme")
+        db.insert("aliases", slug="old-acme", customer_id=acme.id, created_at=db.at)
+        with pytest.raises(RegistryMisuse):
+            db.insert("aliases", slug="globex", customer_id=acme.id, created_at=db.at)
+        with pytest.raises(Taken):
+            customers.add(db, slug="old-acme", name="New")
+        sql = "INSERT INTO customers SELECT 9, 'old-acme', '', '', '', '', '', '', '', '', ''"
+        with pytest.raises(RegistryMisuse):
+            db.execute(sql)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "replaced_by = id",
+        "replaced_by = 'nobody'",
+        "retired_at = '2026-01-01T00:00:00.000000Z'",
+        "retired_reason = 'no date'",
+        "expires_at = issued_at",
+        "tier = 'gold'",
+        "expires_at = 'soon'",
+    ],
+)
+def test_a_license_is_consistent(registry: Registry, change: str) -> None:
+    """Replaced by itself or nobody, retired without a reason, expired at once: refused."""
+    new = fill(registry)
+    with pytest.raises(RegistryMisuse), writing(registry) as db:
+        db.execute(f"UPDATE licenses SET {change} WHERE id = ?", (new.id,))  # noqa: S608
+
+
+@pytest.mark.parametrize(
+    ("where", "order", "index"),
+    [
+        (
+            "replaced_by IS NULL AND retired_at IS NULL AND customer_id = 1",
+            "",
+            "current_by_customer",
+        ),
+        ("replaced_by IS NULL AND retired_at IS NULL AND expires_at < 9", "", "current_by_expiry"),
+        ("kid = 'k'", "ORDER BY expires_at, id", "by_kid"),
+        ("1", "ORDER BY expires_at, id", "by_expiry"),
+        ("sent_at IS NULL", "ORDER BY expires_at, id", "unsent"),
+    ],
+)
+def test_the_lists_have_their_index(registry: Registry, where: str, order: str, index: str) -> None:
+    """A million licenses are listed by an index, without sorting them."""
+    with registry.reading() as db:
+        plan = db.execute(f"EXPLAIN QUERY PLAN SELECT * FROM licenses WHERE {where} {order}")  # noqa: S608
+        steps = " / ".join(str(row[3]) for row in plan)
+    assert f"licenses_{index}" in steps
+    assert "TEMP B-TREE" not in steps
+
+
+@pytest.mark.parametrize("word", ["plain", 'qu"ote', "back\\slash", "café 東京", '","os_user":'])
+def test_the_query_columns_are_read_out_of_the_bytes(registry: Registry, word: str) -> None:
+    """Each is what the canonical bytes say at their top level, whatever the rest says."""
+    nested = dict.fromkeys(("at", "customer", "event", "kid", "license", "operator"), "wrong")
+    with writing(registry) as db:
+        db.record(
+            "license-signed",
+            customer="acme",
+            kid="a_-b",
+            accepted=[word],
+            reason=f'"event":"wrong",{word}',
+            details={word: nested, **nested},
+        )
+        (row,) = db.execute(
+            "SELECT at, event, operator, customer, license, kid FROM journal WHERE seq = 2"
+        )
+    assert row == ("2026-03-01T09:30:00.123456Z", "license-signed", "Ada", "acme", None, "a_-b")
+
+
+def test_the_query_columns_cannot_be_written(registry: Registry, path: Path) -> None:
+    """They are generated, so they cannot disagree with the bytes."""
+    registry.close()
+    with tampering(path) as raw, pytest.raises(sqlite3.OperationalError, match="generated"):
+        raw.execute("UPDATE journal SET customer = 'globex'")

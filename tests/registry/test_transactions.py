@@ -1,0 +1,143 @@
+"""Transactions: all or nothing, one snapshot, and no change without a journal row."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from support.registries import ACTOR, NOW, fill, writing
+
+from polygent_issuer.errors import ExitCode, InputRefused
+from polygent_issuer.registry import Registry, customers, journal
+from polygent_issuer.registry.columns import text
+from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, Taken
+
+
+class BoomError(Exception):
+    """Something of the caller's that goes wrong."""
+
+
+def counts(registry: Registry) -> tuple[int, int]:
+    """How many customers and journal rows there are."""
+    with registry.reading() as db:
+        return len(list(customers.every(db))), journal.head(db)[0]
+
+
+@pytest.mark.parametrize("kind", [BoomError, KeyboardInterrupt])
+def test_an_exception_leaves_nothing(registry: Registry, kind: type[BaseException]) -> None:
+    """Neither the row nor its journal row stays when the block does not end well."""
+    before = counts(registry)
+
+    def write() -> None:
+        with writing(registry) as db:
+            customers.add(db, slug="acme", name="Acme")
+            db.record("customer-added")
+            raise kind
+
+    with pytest.raises(kind):
+        write()
+    assert counts(registry) == before
+
+
+def test_a_forgotten_record_is_an_error_and_leaves_nothing(registry: Registry) -> None:
+    """No row changes without a journal row: whoever forgets it is told at once."""
+    before = counts(registry)
+    with (
+        pytest.raises(RegistryMisuse, match="customers") as caught,
+        registry.writing(now=NOW, actor=ACTOR) as db,
+    ):
+        customers.add(db, slug="acme", name="Acme")
+    assert caught.value.exit_code is ExitCode.BUG
+    assert counts(registry) == before
+
+
+def test_what_is_written_after_the_last_record_is_forgotten_too(registry: Registry) -> None:
+    """A record covers what came before it, not what follows."""
+
+    def write() -> None:
+        with registry.writing(now=NOW, actor=ACTOR) as db:
+            acme = customers.add(db, slug="acme", name="Acme")
+            db.record("customer-added", customer="acme")
+            customers.edit(db, acme, crm="42")
+
+    with pytest.raises(RegistryMisuse):
+        write()
+
+
+def test_a_transaction_that_ended_reads_no_more(registry: Registry) -> None:
+    """A block's `db` is of no use outside it."""
+    with registry.reading() as db:
+        pass
+    with pytest.raises(RegistryMisuse):
+        db.execute("SELECT 1")
+
+
+def test_a_reading_writes_nothing(registry: Registry) -> None:
+    """The snapshot is for reading; a write in it is refused."""
+    before = counts(registry)
+    with registry.reading() as db, pytest.raises(Exception, match="cannot be read or written"):
+        db.execute("DELETE FROM about")
+    assert counts(registry) == before
+    fill(registry)
+
+
+def test_a_reading_is_one_snapshot(registry: Registry, path: Path) -> None:
+    """What others try to commit meanwhile is not seen, not even between two statements."""
+    with Registry.open(path, busy_timeout=timedelta(milliseconds=30)) as other:
+        with registry.reading() as db:
+            with pytest.raises(Exception, match="locked"), writing(other) as written:
+                customers.add(written, slug="acme", name="Acme")
+            assert list(customers.every(db)) == []
+        with writing(other) as written:
+            customers.add(written, slug="acme", name="Acme")
+    assert counts(registry)[0] == 1
+
+
+def test_unique_means_once(registry: Registry) -> None:
+    """The database itself refuses a second of what must be one, in our words."""
+    with writing(registry) as db:
+        db.insert("about", name="colour", value="blue")
+        with pytest.raises(Taken, match=r"the same about\.name is in the registry already"):
+            db.insert("about", name="colour", value="red")
+
+
+def test_text_that_is_not_unicode_is_refused(registry: Registry) -> None:
+    """A lone surrogate, as a mistyped argument holds it, is input, not a crash."""
+    with registry.reading() as db, pytest.raises(InputRefused):
+        customers.find(db, "\udcff")
+
+
+def test_a_number_beyond_sqlite_is_refused(registry: Registry) -> None:
+    """An integer of more than 64 bits is input, not a crash."""
+    with registry.reading() as db, pytest.raises(InputRefused):
+        db.execute("SELECT ?", (1 << 70,))
+
+
+def test_a_row_of_the_wrong_type_is_damage(registry: Registry) -> None:
+    """What cannot be read as its record is reported as damage."""
+    with registry.reading() as db, pytest.raises(RegistryDamaged, match="holds a row"):
+        db.one(lambda row: text(row[0]), "SELECT 1")
+
+
+def test_one_journal_row_tells_of_all_rows_touched_since_the_last(registry: Registry) -> None:
+    """The digests stand in the row that was recorded after the writes, each once."""
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        acme = customers.add(db, slug="acme", name="Acme")
+        customers.edit(db, acme, crm="42")
+        db.insert("about", name="colour", value="blue")
+        db.record("first")
+        db.record("second")
+    with registry.reading() as db:
+        *_, first, second = journal.rows(db)
+    assert set(first.body["rows"]) == {"about/colour", f"customers/{acme.id}"}
+    assert second.body["rows"] == {}
+    assert second.previous == first.hash
+
+
+def test_a_naive_instant_is_the_callers_bug(registry: Registry) -> None:
+    """`now` without a time zone never reaches a row."""
+    naive = datetime(2026, 1, 1)  # noqa: DTZ001  # the point
+    with (
+        pytest.raises(ValueError, match="time zone"),
+        registry.writing(now=naive, actor=ACTOR) as db,
+    ):
+        db.record("test")

@@ -1,0 +1,129 @@
+"""Registries for tests: real SQLite files with as much in them as a test needs."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from polygent_issuer.registry import (
+    REGISTRY_FILE,
+    Actor,
+    Customer,
+    LicenseRecord,
+    Machine,
+    Registry,
+    Writing,
+    customers,
+    documents,
+    keys,
+    licenses,
+    machines,
+)
+from polygent_issuer.verifier.keys import Key
+
+NOW = datetime(2026, 3, 1, 9, 30, 0, 123456, tzinfo=UTC)
+YEAR = timedelta(days=365)
+ACTOR = Actor(operator="Ada", os_user="ada", uid=1000, host="desk")
+REGISTRY_ID = "5f0c6f0e-7b8d-4b7e-9a37-0d0c3f1d2b11"
+
+
+def new_registry(folder: Path) -> Registry:
+    """An empty registry in a folder; whoever asks closes it."""
+    return Registry.create(folder / REGISTRY_FILE, now=NOW, actor=ACTOR, registry_id=REGISTRY_ID)
+
+
+@contextmanager
+def writing(registry: Registry, *, now: datetime = NOW) -> Iterator[Writing]:
+    """A write transaction, recorded as `test` when the test itself recorded nothing."""
+    with registry.writing(now=now, actor=ACTOR) as db:
+        yield db
+        db.record("test")
+
+
+def new_key(number: int | None = None) -> Key:
+    """The public half of a fresh pair, or of the same one for the same number."""
+    curve = ec.SECP256R1()
+    pair = ec.derive_private_key(number, curve) if number else ec.generate_private_key(curve)
+    return Key.from_public_key(pair.public_key())
+
+
+def license_id(number: int) -> str:
+    """A license id whose first eight digits are the number in hex."""
+    return f"{number:08x}-0000-4000-8000-000000000000"
+
+
+def add_machine(db: Writing, customer: Customer, label: str, fingerprint: str) -> Machine:
+    """A machine with its document."""
+    document = documents.add(db, f'{{"fingerprint":"{fingerprint}"}}'.encode(), fingerprint, NOW)
+    return machines.add(
+        db,
+        customer,
+        label=label,
+        fingerprint=fingerprint,
+        hostname=label,
+        components={"board": "b1", "machineId": "m1"},
+        document_id=document.id,
+    )
+
+
+def add_license(
+    db: Writing,
+    number: int,
+    customer: Customer,
+    kid: str,
+    *,
+    machine: Machine | None = None,
+    expires_at: datetime = NOW + YEAR,
+) -> LicenseRecord:
+    """A license with bytes of its own; they are no real `.lic`."""
+    return licenses.add(
+        db,
+        license_id=license_id(number),
+        customer_id=customer.id,
+        machine_id=machine.id if machine else None,
+        kid=kid,
+        file=f"license.{number}.signature\n".encode(),
+        tier="standard" if machine else "enterprise",
+        issued_at=NOW,
+        expires_at=expires_at,
+        term="1y",
+        plan="standard-annual",
+        document_id=machine.document_id if machine else None,
+    )
+
+
+def fill(registry: Registry) -> LicenseRecord:
+    """Two customers, a key, a replaced machine, two licenses of which one is current.
+
+    It is the same in each registry, byte for byte.
+    """
+    with writing(registry) as db:
+        kid = keys.add(db, key=new_key(7), label="main").kid
+        customers.add(db, slug="globex", name="Globex")
+        acme = customers.add(db, slug="acme", name="Acme", contacts=("ops@acme.example",))
+        machine = add_machine(db, acme, "prod", "a" * 64)
+        machine = machines.change_identity(
+            db, machine, fingerprint="b" * 64, hostname="prod", components={}, document_id=None
+        )
+        old = add_license(db, 1, acme, kid, machine=machine)
+    with writing(registry) as db:
+        new = add_license(db, 2, acme, kid, machine=machine, expires_at=NOW + 2 * YEAR)
+        licenses.replace(db, old.id, new.id)
+    return new
+
+
+@contextmanager
+def tampering(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that none of our rules binds; the triggers are put back afterwards."""
+    with closing(sqlite3.connect(path)) as raw:
+        sql = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"
+        triggers = raw.execute(sql).fetchall()
+        for name, _ in triggers:
+            raw.execute(f"DROP TRIGGER {name}")
+        yield raw
+        for _, statement in triggers:
+            raw.execute(statement)
+        raw.commit()

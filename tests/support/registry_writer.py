@@ -1,0 +1,59 @@
+"""A process of its own that writes to a registry, to be killed or refused by the system.
+
+    python -m support.registry_writer create|write|hold PATH COUNT [NAME]
+
+Each acknowledged write prints `done`; an error of ours prints its code; `hold` stops in the
+middle of a transaction that has already changed the file.
+"""
+
+import sys
+from pathlib import Path
+
+from polygent_issuer.errors import IssuerError
+from polygent_issuer.registry import Registry
+from support.registries import ACTOR, NOW, REGISTRY_ID
+
+
+def say(word: str) -> None:
+    """Tell the test at once."""
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
+def write(registry: Registry, name: str) -> None:
+    """Add one row in one transaction, and acknowledge it."""
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        db.insert("about", name=name, value="x")
+        db.record("written")
+    say("done")
+
+
+def hold(registry: Registry) -> None:
+    """Spill a transaction into the file, then wait to be killed."""
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        db.execute("PRAGMA cache_size = 1")
+        for number in range(500):
+            db.insert("about", name=f"held-{number}", value="x" * 500)
+        db.record("held")
+        say("holding")
+        sys.stdin.read()
+
+
+def main(act: str, path: Path, count: int) -> None:
+    """Do what the arguments say."""
+    try:
+        if act == "create":
+            Registry.create(path, now=NOW, actor=ACTOR, registry_id=REGISTRY_ID).close()
+            say("done")
+            return
+        with Registry.open(path) as registry:
+            for number in range(count):
+                write(registry, f"{sys.argv[4] if len(sys.argv) > 4 else 'row'}-{number}")
+            if act == "hold":
+                hold(registry)
+    except IssuerError as error:
+        say(error.code)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
