@@ -1,0 +1,30 @@
+"""Keystore and registry together: a key is recorded only once it is safely kept.
+
+The order of making or importing one: the private half is saved and read back, then its backup is
+written and read back, then its place goes into the operator's settings, and last the public half
+is pinned in the registry, with its journal row, in one commit. A crash in between leaves at most a
+private half that nothing names; never a pinned key whose private half is nowhere.
+"""
+
+from polygent_issuer.custody.errors import CompromisedKey, ExampleKey, RetiredKey
+from polygent_issuer.custody.keeping import Custodian, Kept
+from polygent_issuer.custody.signing import (
+    place_of,
+    presence,
+    require_not_example,
+    require_usable,
+    signer_for,
+)
+
+__all__ = [
+    "CompromisedKey",
+    "Custodian",
+    "ExampleKey",
+    "Kept",
+    "RetiredKey",
+    "place_of",
+    "presence",
+    "require_not_example",
+    "require_usable",
+    "signer_for",
+]

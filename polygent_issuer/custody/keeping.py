@@ -1,0 +1,199 @@
+"""Making, importing and backing up keys: recorded only once they are safely kept."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from polygent_issuer import settings as settings_file
+from polygent_issuer.custody.signing import require_not_example, require_usable, signer_for
+from polygent_issuer.errors import InputRefused, OutputExists
+from polygent_issuer.keystore import Passphrase, location, open_store, passphrases
+from polygent_issuer.registry import Actor, KeyRecord, Registry, keys
+from polygent_issuer.settings import Settings
+from polygent_issuer.signer import generate_private_key
+from polygent_issuer.text import shown
+from polygent_issuer.verifier.keys import Key
+from polygent_issuer.verifier.names import display_name_problem
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """A key that is safely kept and pinned.
+
+    Attributes:
+        key: the registry's record of its public half.
+        uri: the store URI of its private half.
+        backup: the file of its backup, if one was written.
+        is_new: whether this pinned it; a second operator's copy of a pinned key does not.
+    """
+
+    key: KeyRecord
+    uri: str
+    backup: Path | None
+    is_new: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Custodian:
+    """Where keys are kept, and on whose behalf.
+
+    Attributes:
+        registry: where public halves are pinned.
+        home: the folder of the settings that name each private half's place.
+        settings: those settings as they were loaded.
+        passphrase: of key files and backups.
+        warn: is told what is risky but not refused.
+        now: the instant of what is recorded, aware.
+        actor: who acts.
+    """
+
+    registry: Registry
+    home: Path
+    settings: Settings
+    passphrase: Passphrase
+    warn: Callable[[str], None]
+    now: datetime
+    actor: Actor
+
+    def generate(self, *, label: str, store_uri: str | None, backup: Path | None) -> Kept:
+        """Make a key; the first one of a registry becomes active by itself.
+
+        Args:
+            label: its name for people, a display name that no other key has.
+            store_uri: where its private half goes; None is the place that the settings name.
+            backup: a new file, or a folder, for an encrypted copy; None for no backup now.
+
+        Raises:
+            InputRefused: (`input_refused`) for a label that cannot be used.
+            OutputExists, OutputProblem: (`output_exists`, `output_failed`) for the backup or the
+                key file.
+            KeyUnavailable: each code of the key store; nothing is recorded then.
+        """
+        self._require_label(label)
+        return self._keep(generate_private_key(), "key-generated", label, store_uri, backup)
+
+    def import_key(
+        self, data: bytes, *, label: str | None, store_uri: str | None, backup: Path | None
+    ) -> Kept:
+        """Take over a private key from a file: PKCS#8, SEC1 or OpenSSH, encrypted or not.
+
+        A key that is pinned already keeps its label: this is a restored backup, or a second
+        operator's copy.
+
+        Args:
+            data: the file.
+            label: for a key that is not pinned yet; needed then.
+            store_uri: as for `generate`.
+            backup: as for `generate`.
+
+        Raises:
+            ExampleKey: (`example_key`), RetiredKey: (`key_retired`), CompromisedKey:
+                (`key_compromised`) for keys that shall not sign.
+            InputRefused: (`input_refused`) for a label that cannot be used.
+            KeyUnavailable: each code of reading a key, and of the key store.
+        """
+        from polygent_issuer.keystore import private_keys  # noqa: PLC0415 -- only imports read
+
+        private_key = private_keys.read(data, self.passphrase)
+        kid = private_keys.public_half(private_key).kid
+        require_not_example(kid)
+        known = self._pinned(kid)
+        if known is None:
+            self._require_label(label)
+        else:
+            require_usable(known)
+        return self._keep(private_key, "key-imported", label or "", store_uri, backup)
+
+    def back_up(self, key: KeyRecord, path: Path) -> Path:
+        """Write an encrypted copy of a key's private half: a new file, or one in a folder.
+
+        Returns:
+            The file: OpenSSH format under bcrypt, mode 0600; `import_key` reads it.
+
+        Raises:
+            OutputExists, OutputProblem: (`output_exists`, `output_failed`) for the file.
+            KeyUnavailable: each code of loading the key.
+        """
+        secret = self._backup_passphrase(path)
+        signer = signer_for(self.settings, key, passphrase=self.passphrase, warn=self.warn)
+        written = self._write_backup(signer.private_key, key.label, path, secret)
+        with self.registry.writing(now=self.now, actor=self.actor) as db:
+            keys.note_backup(db, key.kid)
+            db.record("key-backed-up", kid=key.kid)
+        return written
+
+    def _keep(
+        self,
+        private_key: "ec.EllipticCurvePrivateKey",
+        event: str,
+        label: str,
+        store_uri: str | None,
+        backup: Path | None,
+    ) -> Kept:
+        public_key = Key.from_public_key(private_key.public_key())
+        # Asked first: a missing passphrase shall not leave a key behind in the keyring.
+        secret = None if backup is None else self._backup_passphrase(backup)
+        store = open_store(
+            store_uri or self.settings.store,
+            passphrase=self.passphrase,
+            timeout=self.settings.keyring_timeout,
+            warn=self.warn,
+        )
+        uri = store.save(private_key, label=label)
+        written = None
+        if backup is not None and secret is not None:
+            written = self._write_backup(private_key, label, backup, secret)
+        settings_file.set_value(self.home, f"stores.{public_key.kid}", uri)
+        return self._pin(public_key, event, label, uri, written)
+
+    def _pin(self, key: Key, event: str, label: str, uri: str, backup: Path | None) -> Kept:
+        with self.registry.writing(now=self.now, actor=self.actor) as db:
+            is_new = all(known.kid != key.kid for known in keys.every(db))
+            if is_new:
+                keys.add(db, key=key, label=label)
+            if backup is not None:
+                keys.note_backup(db, key.kid)
+            place = uri.partition(":")[0]
+            db.record(event, kid=key.kid, details={"store": place, "backup": backup is not None})
+            record = keys.find(db, key.kid)
+        return Kept(key=record, uri=uri, backup=backup, is_new=is_new)
+
+    def _pinned(self, kid: str) -> KeyRecord | None:
+        with self.registry.reading() as db:
+            return next((known for known in keys.every(db) if known.kid == kid), None)
+
+    def _require_label(self, label: str | None) -> None:
+        """Refuse early what the registry would refuse after the key is made."""
+        if label is None:
+            raise InputRefused("a new key needs a label", hint="add --label NAME")
+        problem = display_name_problem(label)
+        if problem is not None:
+            raise InputRefused(f"the label cannot be used: {problem}", hint="choose another")
+        with self.registry.reading() as db:
+            known = keys.every(db)
+        if any(label in (other.label, other.kid) for other in known):
+            raise InputRefused(
+                f"the label {shown(label)} is another key's", hint="choose another label"
+            )
+
+    def _backup_passphrase(self, path: Path) -> bytes:
+        """Ask for it before a key is made or unlocked; a name that is taken needs none."""
+        if not location.at(path).folder and os.path.lexists(path):
+            raise OutputExists(
+                f"{shown(str(path))} exists already", hint="name another file for the backup"
+            )
+        return self.passphrase.get(f"the new backup {shown(path.name)}", confirm=True)
+
+    def _write_backup(
+        self, private_key: "ec.EllipticCurvePrivateKey", label: str, path: Path, secret: bytes
+    ) -> Path:
+        from polygent_issuer.keystore.file_store import FileStore  # noqa: PLC0415 -- only backups
+
+        backups = FileStore(location.at(path), passphrase=passphrases.known(secret), warn=self.warn)
+        return backups.write(private_key, label=label)

@@ -1,0 +1,155 @@
+"""Making a home: its folder, its settings, its registry, in this order.
+
+The registry comes last, so its presence says that a home is complete; a making that broke off
+before that is completed by the next one. What is complete is never changed here.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from polygent_issuer import files, home, settings
+from polygent_issuer.errors import HomeMissing, HomeProblem, OutputExists, OutputProblem
+from polygent_issuer.registry import REGISTRY_FILE, Actor, Registry
+from polygent_issuer.registry.errors import RegistryExists, RegistryMissing
+from polygent_issuer.text import shown
+
+if TYPE_CHECKING:
+    from polygent_issuer.settings import Settings
+
+
+class RegistryLost(HomeProblem):
+    """The settings name keys, so there was a registry once: an empty one would hide that."""
+
+    code = "registry_lost"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Founded:
+    """A home that was made, or completed.
+
+    Attributes:
+        folder: where it is.
+        completed: whether an earlier making had broken off after the settings were written.
+    """
+
+    folder: Path
+    completed: bool
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a home is there, registry and all.
+
+    Raises:
+        HomeProblem: (`unsafe_home`, `home_problem`, `registry_damaged`, …) when something is
+            there that is no home that this tool can use.
+    """
+    try:
+        home.require(folder)
+        Registry.open(folder / REGISTRY_FILE).close()
+    except (HomeMissing, RegistryMissing):
+        return False
+    return True
+
+
+def require_room(folder: Path) -> None:
+    """Refuse a place where a home is, before anybody is asked anything.
+
+    Raises:
+        RegistryExists: (`registry_exists`) when a complete home is there.
+        RegistryLost: (`registry_lost`) when one is there that has lost its registry.
+        HomeProblem: as `is_complete`.
+    """
+    if is_complete(folder):
+        raise RegistryExists(
+            f"there is a home at {shown(str(folder))} already; nothing was changed",
+            hint="polygent-issue config set KEY VALUE changes a setting; "
+            "--home DIR makes another home",
+        )
+    kept = settings.load(folder, {}).settings.stores
+    if kept:
+        raise RegistryLost(
+            f"the home {shown(str(folder))} has lost its registry: its settings name "
+            f"{len(kept)} key{'s' if len(kept) > 1 else ''} that it held",
+            hint=f"restore {REGISTRY_FILE} from a backup; to begin anew, move settings.toml away",
+        )
+
+
+def found(
+    folder: Path,
+    given: Mapping[str, str | None],
+    *,
+    now: datetime,
+    registry_id: str,
+    actor: Callable[["Settings"], Actor],
+    environ: Mapping[str, str],
+) -> Founded:
+    """Make a home, or complete one.
+
+    Args:
+        folder: where; made 0700, with the folders above it.
+        given: settings by key, as `config set` takes them; None leaves the default, or what a
+            making that broke off has written.
+        now: the instant of creation, aware.
+        registry_id: what tells the registry from any other, for ever.
+        actor: who makes it, by the settings that are then in force.
+        environ: the process's environment, which may name the operator.
+
+    Raises:
+        InvalidSettings: (`invalid_settings`) for a value that the settings refuse; nothing is
+            made then.
+        RegistryExists, RegistryLost: (`registry_exists`, `registry_lost`) as `require_room`.
+        HomeProblem: each code of making a folder or a registry.
+        OutputProblem: (`output_failed`) when the settings cannot be written.
+    """
+    text = settings.default_text(**given)
+    require_room(folder)
+    home.create(folder)
+    completed = not _write_new(settings.settings_path(folder), text)
+    if completed:
+        for key, value in given.items():
+            if value is not None:
+                settings.set_value(folder, key, value)
+    loaded = settings.load(folder, environ).settings
+    Registry.create(
+        folder / REGISTRY_FILE, now=now, actor=actor(loaded), registry_id=registry_id
+    ).close()
+    return Founded(folder=folder, completed=completed)
+
+
+def ensure_folder(folder: Path, *, mode: int = 0o777) -> bool:
+    """Make a folder that the settings are to name, unless it exists.
+
+    The folder above it must be there: a mistyped path or a disk that is not connected is not
+    papered over.
+
+    Returns:
+        Whether it had to be made.
+
+    Raises:
+        OutputProblem: (`output_failed`) when it cannot be made, or something else has its name.
+    """
+    try:
+        folder.mkdir(mode=mode)
+    except FileExistsError:
+        if folder.is_dir():
+            return False
+        reason = "something else has its name"
+    except (OSError, ValueError) as problem:
+        reason = (getattr(problem, "strerror", None) or "no such path").lower()
+    else:
+        return True
+    raise OutputProblem(
+        f"the folder {shown(str(folder))} cannot be made: {reason}",
+        hint="make the folder above it first, or name another",
+    )
+
+
+def _write_new(path: Path, text: str) -> bool:
+    try:
+        files.write_private(text.encode(), path)
+    except OutputExists:
+        return False
+    return True
