@@ -1,0 +1,126 @@
+"""When a license ends: the option, else the kept term, counted from the right day (FORMAT §6)."""
+
+from datetime import datetime
+
+from polygent_issuer import dates
+from polygent_issuer.errors import InvalidTerms, MissingInput
+from polygent_issuer.findings import Finding, FindingCode
+from polygent_issuer.registry import LicenseRecord
+from polygent_issuer.settings import Settings
+from polygent_issuer.terms import Changes, Plan
+
+
+def first_expiry(changes: Changes, plan: Plan, now: datetime) -> datetime:
+    """The expiry of a first license.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) when it is not after `now`, or counts from nothing.
+    """
+    if changes.expires is not None:
+        return _ahead(changes.expires, now)
+    if changes.basis == "expiry":
+        raise InvalidTerms(
+            "a first license has no earlier expiry to count from", hint="--from now, or --from DATE"
+        )
+    base = changes.basis if isinstance(changes.basis, datetime) else now
+    return _ahead(dates.term_end(base, changes.term or plan.term), now)
+
+
+def kept_term(changes: Changes, record: LicenseRecord, settings: Settings) -> dates.Term | None:
+    """The term of a renewal: the option, else the one kept with the license, else its plan's."""
+    if changes.term is not None:
+        return changes.term
+    if changes.plan is not None:
+        return changes.plan.term
+    if record.term is not None:
+        return dates.Term.parse(record.term)
+    plan = settings.plans.get(record.plan or "")
+    return plan.term if plan else None
+
+
+def renewed_expiry(
+    changes: Changes, record: LicenseRecord, settings: Settings, now: datetime
+) -> datetime:
+    """The expiry of a renewal: from the old expiry while it runs, from now once it has lapsed.
+
+    Raises:
+        MissingInput: (`missing_input`) no term is known, or the plan is not renewable.
+        InvalidTerms: (`invalid_terms`) when it is not after `now`.
+    """
+    if changes.expires is not None:
+        return _ahead(changes.expires, now)
+    plan = settings.plans.get(record.plan or "")
+    if plan is not None and not plan.renewable and not (changes.term or changes.plan):
+        raise MissingInput(
+            f"the plan {plan.name!a} of license {record.id[:8]} is not renewed by itself",
+            hint=f"polygent-issue renew {record.customer_slug} --plan PLAN, or --term TERM",
+        )
+    term = kept_term(changes, record, settings)
+    if term is None:
+        raise MissingInput(
+            f"no term is known for license {record.id[:8]}", hint="add --term 1y or --expires DATE"
+        )
+    return _ahead(dates.term_end(basis(changes, record, now), term), now)
+
+
+def reissued_expiry(
+    changes: Changes, record: LicenseRecord, settings: Settings, now: datetime
+) -> datetime:
+    """The expiry of a reissue: the same, unless an option corrects it.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) when it is not after `now`.
+        MissingInput: (`missing_input`) as for a renewal, when a basis is given without a term.
+    """
+    if changes.expires or changes.term or changes.basis:
+        return renewed_expiry(changes, record, settings, now)
+    if record.expires_at <= now:
+        raise InvalidTerms(
+            f"license {record.id[:8]} expired at {dates.instant(record.expires_at)}, "
+            "and a reissue keeps the expiry",
+            hint=f"polygent-issue renew {record.customer_slug}",
+        )
+    return record.expires_at
+
+
+def basis(changes: Changes, record: LicenseRecord, now: datetime) -> datetime:
+    """Where a renewal's term is counted from."""
+    if isinstance(changes.basis, datetime):
+        return changes.basis
+    runs = record.expires_at > now
+    from_expiry = runs if changes.basis is None else changes.basis == "expiry"
+    return record.expires_at if from_expiry else now
+
+
+def not_due(record: LicenseRecord, settings: Settings, now: datetime) -> Finding | None:
+    """`not-due`: a renewal long before the expiry is more often a slip than a wish."""
+    ahead = record.expires_at - now
+    if ahead <= settings.not_due:
+        return None
+    return Finding(
+        code=FindingCode.NOT_DUE,
+        message=f"license {record.id[:8]} still runs for {ahead.days} days, "
+        f"over {settings.not_due.days}",
+        hint=f"for a new file of the same expiry: polygent-issue reissue {record.customer_slug}",
+    )
+
+
+def long_term(now: datetime, expires_at: datetime, settings: Settings) -> Finding | None:
+    """`long-term`: there is no revocation, so a long license is a risk of its own."""
+    if expires_at <= dates.term_end(now, settings.long_term):
+        return None
+    return Finding(
+        code=FindingCode.LONG_TERM,
+        message=f"it would run until {dates.describe_expiry(expires_at)}, "
+        f"over {settings.long_term} from now, and a license cannot be revoked",
+        hint=f"choose --term {settings.long_term} or less",
+    )
+
+
+def _ahead(expires_at: datetime, now: datetime) -> datetime:
+    if expires_at <= now:
+        raise InvalidTerms(
+            f"it would have expired already: {dates.describe_expiry(expires_at)}",
+            hint="choose a term or --expires with a day to come",
+        )
+    return expires_at

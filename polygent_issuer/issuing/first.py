@@ -1,0 +1,200 @@
+"""`sign`: a customer's first license."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from polygent_issuer import dates, terms
+from polygent_issuer.errors import InvalidTerms, MissingInput
+from polygent_issuer.findings import Finding
+from polygent_issuer.issuing import expiry, following, machines, whose
+from polygent_issuer.issuing.proposal import (
+    Action,
+    MachineChoice,
+    NewCustomer,
+    Proposal,
+    ReceivedDocument,
+    build_license,
+    clock_behind,
+)
+from polygent_issuer.issuing.signing_key import choose_key
+from polygent_issuer.machine_info import freshness_finding
+from polygent_issuer.registry import Customer, LicenseRecord, Reading, licenses
+from polygent_issuer.settings import Settings
+from polygent_issuer.terms import Changes, Plan, Terms
+from polygent_issuer.verifier import Tier
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FirstRequest:
+    """What `sign` was asked for.
+
+    Attributes:
+        customer: a slug or name; a new name makes a customer.
+        claimed: nobody but the document's sender named the customer.
+        label: the machine's label; its hostname when not given.
+        key: a label or kid; the active key when not given.
+    """
+
+    customer: str | None
+    claimed: bool = False
+    document: ReceivedDocument | None = None
+    label: str | None = None
+    plan: Plan
+    changes: Changes
+    key: str | None = None
+
+
+def propose_first(
+    db: Reading, request: FirstRequest, *, settings: Settings, now: datetime, license_id: str
+) -> Proposal:
+    """Decide a first license; nothing is written and no key is needed.
+
+    A known machine whose license still runs is refused towards `renew` and `reissue`; one whose
+    license has lapsed is continued.
+
+    Raises:
+        MissingInput: (`missing_input`) no customer, or no document for a standard license.
+        InvalidTerms: (`invalid_terms`) terms that no license may have, or a license that runs.
+        NotFound, Ambiguous: the customer or the key.
+    """
+    customer = whose.who(db, request.customer, request.document, claimed=request.claimed)
+    new_terms = terms.first_terms(request.plan, request.changes, settings.catalogue)
+    choice = _machine(db, request, customer, new_terms)
+    lapsed = _lapsed(db, customer, choice, new_terms, now)
+    if lapsed is not None and isinstance(customer, Customer):
+        return _continue(
+            db, request, customer, lapsed, settings=settings, now=now, license_id=license_id
+        )
+    expires_at = expiry.first_expiry(request.changes, request.plan, now)
+    proposal = Proposal(
+        action=Action.SIGN,
+        license=build_license(
+            license_id=license_id,
+            issuer=settings.issuer,
+            customer=customer,
+            terms=new_terms,
+            fingerprint=choice.fingerprint if choice else None,
+            issued_at=now,
+            expires_at=expires_at,
+        ),
+        customer=customer,
+        machine=choice,
+        key=choose_key(db, request.key),
+        term=str(request.changes.term or request.plan.term),
+        plan=request.plan.name,
+        document=request.document,
+        differences=terms.differences(None, new_terms),
+    )
+    return proposal.with_findings(
+        *_findings(db, request, customer, choice, settings=settings, now=now),
+        expiry.long_term(now, expires_at, settings),
+        clock_behind(db, now),
+    )
+
+
+def _machine(
+    db: Reading, request: FirstRequest, customer: Customer | NewCustomer, new_terms: Terms
+) -> MachineChoice | None:
+    if new_terms.tier is Tier.ENTERPRISE:
+        if request.document is not None:
+            raise InvalidTerms(
+                "an enterprise license is for no machine, yet a machine-info document was given",
+                hint="leave out --machine-info, or choose --tier standard",
+            )
+        return None
+    if request.document is None:
+        raise MissingInput(
+            "a standard license is bound to a machine, and no document was given",
+            hint="add --machine-info FILE, or --plan enterprise-annual",
+        )
+    return machines.first_machine(db, customer, request.document, request.label)
+
+
+def _lapsed(
+    db: Reading,
+    customer: Customer | NewCustomer,
+    choice: MachineChoice | None,
+    new_terms: Terms,
+    now: datetime,
+) -> LicenseRecord | None:
+    """The current license of the same scope, which must have lapsed."""
+    if isinstance(customer, NewCustomer):
+        return None
+    for record in licenses.current(db, customer):
+        if not _same_scope(db, record, choice, new_terms):
+            continue
+        if record.expires_at > now:
+            what = f"machine {choice.label!a}" if choice else "this domain"
+            raise InvalidTerms(
+                f"{customer.name} has a license for {what} that runs until "
+                f"{dates.describe_expiry(record.expires_at)}",
+                hint=f"polygent-issue renew {customer.slug} for the next term, "
+                f"polygent-issue reissue {customer.slug} for a new file of this one",
+            )
+        return record
+    return None
+
+
+def _same_scope(
+    db: Reading, record: LicenseRecord, choice: MachineChoice | None, new_terms: Terms
+) -> bool:
+    if choice is not None:
+        return choice.known is not None and record.machine_id == choice.known.id
+    if record.machine_id is not None:
+        return False
+    old = following.read_license(db, record)
+    return old.allowed_domain == new_terms.allowed_domain
+
+
+def _continue(
+    db: Reading,
+    request: FirstRequest,
+    customer: Customer,
+    lapsed: LicenseRecord,
+    *,
+    settings: Settings,
+    now: datetime,
+    license_id: str,
+) -> Proposal:
+    changes = request.changes
+    if changes.basis is None:
+        changes = replace(changes, basis="now")
+    proposal = following.propose_next(
+        db,
+        following.NextRequest(
+            action=Action.RENEW,
+            customer=customer.slug,
+            document=request.document,
+            changes=changes,
+            key=request.key,
+        ),
+        lapsed,
+        settings=settings,
+        now=now,
+        license_id=license_id,
+    )
+    note = f"this machine's license {lapsed.id[:8]} has lapsed; the new one continues it"
+    return replace(proposal, action=Action.SIGN, notes=(*proposal.notes, note))
+
+
+def _findings(
+    db: Reading,
+    request: FirstRequest,
+    customer: Customer | NewCustomer,
+    choice: MachineChoice | None,
+    *,
+    settings: Settings,
+    now: datetime,
+) -> tuple[Finding | None, ...]:
+    found: list[Finding | None] = []
+    if request.document is not None:
+        age = settings.machine_info_max_age
+        found.append(freshness_finding(request.document.info, now=now, max_age=age))
+        found.append(machines.of_another_customer(db, customer, request.document))
+    if isinstance(customer, NewCustomer):
+        found.append(whose.similar(db, customer))
+    elif choice is not None:
+        found.append(machines.additional(db, customer, choice))
+        if request.claimed and choice.known is None:
+            found.append(whose.claimed(customer))
+    return tuple(found)

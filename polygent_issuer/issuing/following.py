@@ -1,0 +1,206 @@
+"""`renew` and `reissue`: the license that follows a current one.
+
+Terms and machine come from the stored `.lic`, verified again with its pinned key, never from
+rows that can be edited.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from polygent_issuer import dates, terms
+from polygent_issuer.errors import InvalidTerms, MissingInput
+from polygent_issuer.findings import Finding, FindingCode
+from polygent_issuer.issuing import expiry, machines
+from polygent_issuer.issuing.proposal import (
+    Action,
+    MachineChoice,
+    Proposal,
+    ReceivedDocument,
+    build_license,
+    clock_behind,
+)
+from polygent_issuer.issuing.signing_key import choose_key
+from polygent_issuer.machine_info import freshness_finding
+from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers, keys
+from polygent_issuer.registry import machines as known_machines
+from polygent_issuer.registry.errors import RegistryDamaged
+from polygent_issuer.settings import Settings
+from polygent_issuer.terms import Changes, Difference, Terms
+from polygent_issuer.verifier import KeySet, License, Tier, Verifier
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NextRequest:
+    """What `renew` or `reissue` was asked for.
+
+    Attributes:
+        customer: a slug or name.
+        license_id, machine: name one of several current licenses.
+        all_machines: each of them, though terms are given.
+        document: replaces the machine's identity.
+        key: a label or kid; the active key when not given.
+    """
+
+    action: Action
+    customer: str
+    license_id: str | None = None
+    machine: str | None = None
+    all_machines: bool = False
+    document: ReceivedDocument | None = None
+    changes: Changes
+    key: str | None = None
+
+
+def read_license(db: Reading, record: LicenseRecord) -> License:
+    """What the stored `.lic` says, verified with the key that is pinned for it.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) when it is not what was issued.
+    """
+    pinned = KeySet.of(keys.find(db, record.kid).public_key, allow_example=True)
+    found = Verifier(pinned).report(record.file, now=record.issued_at).license
+    if found is None or found.jti != record.id:
+        raise RegistryDamaged(
+            f"the stored file of license {record.id} does not verify with its pinned key",
+            hint="polygent-issue journal verify",
+        )
+    return found
+
+
+def propose_next(
+    db: Reading,
+    request: NextRequest,
+    record: LicenseRecord,
+    *,
+    settings: Settings,
+    now: datetime,
+    license_id: str,
+) -> Proposal:
+    """Decide the license that follows `record`; nothing is written and no key is needed.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) terms that no license may have.
+        MissingInput: (`missing_input`) no term is known, or a document is needed.
+        HomeProblem: (`registry_damaged`) the stored file is not what was issued.
+        NotFound, Ambiguous: the customer or the key.
+    """
+    old = read_license(db, record)
+    customer = customers.find(db, record.customer_slug)
+    changes = request.changes
+    new_terms = terms.next_terms(Terms.of(old), changes, settings.catalogue)
+    choice = _machine(db, request, record, old=old, customer=customer, new_terms=new_terms)
+    decide = expiry.reissued_expiry if request.action is Action.REISSUE else expiry.renewed_expiry
+    new = build_license(
+        license_id=license_id,
+        issuer=settings.issuer,
+        customer=customer,
+        terms=new_terms,
+        fingerprint=choice.fingerprint if choice else None,
+        issued_at=now,
+        expires_at=decide(changes, record, settings, now),
+        replaces=(record.id,),
+    )
+    term = expiry.kept_term(changes, record, settings)
+    proposal = Proposal(
+        action=request.action,
+        license=new,
+        customer=customer,
+        machine=choice,
+        key=choose_key(db, request.key),
+        term=str(term) if term else None,
+        plan=changes.plan.name if changes.plan else record.plan,
+        replaced=record,
+        old=old,
+        document=request.document,
+        differences=_differences(old, new),
+        notes=_notes(record, now),
+    )
+    return proposal.with_findings(
+        *_machine_findings(db, request, customer, choice, settings=settings, now=now),
+        _loss(old, new, changes),
+        expiry.not_due(record, settings, now) if request.action is Action.RENEW else None,
+        expiry.long_term(now, new.expires_at, settings),
+        clock_behind(db, now),
+    )
+
+
+def _machine(
+    db: Reading,
+    request: NextRequest,
+    record: LicenseRecord,
+    *,
+    old: License,
+    customer: Customer,
+    new_terms: Terms,
+) -> MachineChoice | None:
+    if new_terms.tier is Tier.ENTERPRISE:
+        if request.document is not None:
+            raise InvalidTerms(
+                "an enterprise license is for no machine, yet a machine-info document was given",
+                hint="leave out --machine-info, or add --tier standard",
+            )
+        return None
+    row = None if record.machine_id is None else known_machines.by_id(db, record.machine_id)
+    choice = machines.next_machine(db, customer, row, old.machine_fingerprint, request.document)
+    if choice is None:
+        raise MissingInput(
+            "a standard license is bound to a machine, and no document was given",
+            hint="add --machine-info FILE",
+        )
+    return choice
+
+
+def _machine_findings(
+    db: Reading,
+    request: NextRequest,
+    customer: Customer,
+    choice: MachineChoice | None,
+    *,
+    settings: Settings,
+    now: datetime,
+) -> tuple[Finding | None, ...]:
+    if request.document is None or choice is None:
+        return ()
+    return (
+        freshness_finding(request.document.info, now=now, max_age=settings.machine_info_max_age),
+        machines.of_another_customer(db, customer, request.document),
+        machines.additional(db, customer, choice),
+    )
+
+
+def _loss(old: License, new: License, changes: Changes) -> Finding | None:
+    """`entitlement-loss`: less than now, and not named on the command line."""
+    losses = list(terms.losses(Terms.of(old), Terms.of(new), changes))
+    named = changes.term or changes.expires or changes.basis
+    if new.exp < old.exp and not named:
+        days = (old.expires_at - new.expires_at).days or 1
+        losses.append(f"it would end {days} days earlier, at {dates.instant(new.expires_at)}")
+    if not losses:
+        return None
+    return Finding(
+        code=FindingCode.ENTITLEMENT_LOSS,
+        message=f"{new.customer} would lose: {'; '.join(losses)}",
+        hint="name what is meant with --users, --remove-feature or --expires",
+    )
+
+
+def _differences(old: License, new: License) -> tuple[Difference, ...]:
+    pairs = (
+        ("customer", old.customer, new.customer),
+        ("customer slug", old.sub, new.sub),
+        ("issuer", old.iss, new.iss),
+        ("machine", old.machine_fingerprint or "any", new.machine_fingerprint or "any"),
+    )
+    changed = tuple(
+        Difference(name=name, old=before, new=after)
+        for name, before, after in pairs
+        if before != after
+    )
+    return (*changed, *terms.differences(Terms.of(old), Terms.of(new)))
+
+
+def _notes(record: LicenseRecord, now: datetime) -> tuple[str, ...]:
+    until = dates.instant(record.expires_at)
+    if record.expires_at <= now:
+        return (f"license {record.id[:8]} expired at {until}",)
+    return (f"the old file {record.id[:8]} keeps working until {until} where it is installed",)

@@ -1,0 +1,97 @@
+"""What a fingerprint that arrived means for the customer it is said to be of."""
+
+from polygent_issuer import dates
+from polygent_issuer.errors import InvalidTerms
+from polygent_issuer.findings import Finding, FindingCode
+from polygent_issuer.issuing.proposal import MachineChoice, NewCustomer, ReceivedDocument
+from polygent_issuer.registry import Customer, Machine, Reading, machines
+
+
+def own_machine(db: Reading, customer: Customer | NewCustomer, fingerprint: str) -> Machine | None:
+    """The customer's machine that has this fingerprint today."""
+    if isinstance(customer, NewCustomer):
+        return None
+    own = (machine for machine in machines.of(db, customer) if machine.fingerprint == fingerprint)
+    return next(own, None)
+
+
+def first_machine(
+    db: Reading, customer: Customer | NewCustomer, document: ReceivedDocument, label: str | None
+) -> MachineChoice:
+    """The machine that a first license is for: known to this customer, or new."""
+    fingerprint = document.info.fingerprint
+    known = own_machine(db, customer, fingerprint)
+    if known is not None:
+        return MachineChoice(label=known.label, fingerprint=fingerprint, known=known)
+    if label is None:
+        existing = None if isinstance(customer, NewCustomer) else customer
+        label = machines.free_label(db, existing, document.info.hostname)
+    return MachineChoice(label=label, fingerprint=fingerprint)
+
+
+def next_machine(
+    db: Reading,
+    customer: Customer,
+    machine: Machine | None,
+    fingerprint: str | None,
+    document: ReceivedDocument | None,
+) -> MachineChoice | None:
+    """The machine of the next license: as now, or with the identity of a new document.
+
+    Args:
+        machine: the row of the license's machine; its label is used, never its fingerprint.
+        fingerprint: what the signed license says; `None` when it was enterprise.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) when the document is of another machine of this customer.
+    """
+    if document is None:
+        if machine is None or fingerprint is None:
+            return None
+        return MachineChoice(label=machine.label, fingerprint=fingerprint, known=machine)
+    new = document.info.fingerprint
+    if machine is None:
+        return first_machine(db, customer, document, None)
+    same = own_machine(db, customer, new)
+    if same is not None and same.id != machine.id:
+        raise InvalidTerms(
+            f"this document is of the machine {same.label!a}, not of {machine.label!a}",
+            hint=f"polygent-issue renew {customer.slug} --machine {same.label}",
+        )
+    changed = new != machine.fingerprint
+    return MachineChoice(label=machine.label, fingerprint=new, known=machine, changed=changed)
+
+
+def of_another_customer(
+    db: Reading, customer: Customer | NewCustomer, document: ReceivedDocument
+) -> Finding | None:
+    """`machine-of-another-customer`: who has it, since when, by the same document or another."""
+    for known in machines.with_fingerprint(db, document.info.fingerprint):
+        if known.customer.slug == customer.slug:
+            continue
+        same = known.document_sha256 == document.sha256
+        until = f" until {dates.instant(known.until)}" if known.until else ""
+        which = "the same document" if same else "another document"
+        return Finding(
+            code=FindingCode.MACHINE_OF_ANOTHER_CUSTOMER,
+            message=f"this fingerprint is known for {known.customer.name} "
+            f"({known.customer.slug}, machine {known.machine.label}) "
+            f"since {dates.instant(known.since)}{until}, by {which}",
+            hint=f"polygent-issue customer show {known.customer.slug}",
+        )
+    return None
+
+
+def additional(db: Reading, customer: Customer, choice: MachineChoice) -> Finding | None:
+    """`additional-machine`: the customer has one already, and this is another."""
+    if choice.known is not None:
+        return None
+    labels = [machine.label for machine in machines.of(db, customer)]
+    if not labels:
+        return None
+    return Finding(
+        code=FindingCode.ADDITIONAL_MACHINE,
+        message=f"{customer.name} has a machine already ({', '.join(labels)}), and this is another",
+        hint="if it replaces one: polygent-issue reissue "
+        f"{customer.slug} --machine {labels[0]} --machine-info FILE",
+    )

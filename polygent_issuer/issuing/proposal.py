@@ -1,0 +1,166 @@
+"""A license that is decided but not signed, and everything an operator wants to see of it."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from polygent_issuer import dates
+from polygent_issuer.errors import InvalidTerms
+from polygent_issuer.findings import Finding, FindingCode
+from polygent_issuer.machine_info import MachineInfo
+from polygent_issuer.registry import Customer, KeyRecord, LicenseRecord, Machine, Reading, journal
+from polygent_issuer.terms import Difference, Terms
+from polygent_issuer.text import slugify
+from polygent_issuer.verifier import License
+from polygent_issuer.verifier.errors import LicenseError
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+
+
+class Action(StrEnum):
+    """What is done to a license."""
+
+    SIGN = "sign"
+    RENEW = "renew"
+    REISSUE = "reissue"
+
+    @property
+    def done(self) -> str:
+        """The same in the past: `signed`, `renewed`, `reissued`."""
+        return {"sign": "signed", "renew": "renewed", "reissue": "reissued"}[self]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReceivedDocument:
+    """A `machine-info.json` as it came: its exact bytes and what they say."""
+
+    content: bytes
+    info: MachineInfo
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the bytes, lower-case hex."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewCustomer:
+    """A customer who will be added with the license."""
+
+    slug: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MachineChoice:
+    """The machine of a standard license, and what its row becomes.
+
+    Attributes:
+        known: the machine's row; `None` adds one.
+        changed: the row takes a new identity from the document.
+    """
+
+    label: str
+    fingerprint: str
+    known: Machine | None = None
+    changed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposal:
+    """A decision. Two proposals are equal when they rest on the same facts.
+
+    Attributes:
+        license: what will be signed, to the last claim.
+        replaced: the license that it supersedes, as it is kept.
+        term, plan: kept with the license, so that the next renewal knows them.
+        findings: what is risky and needs consent.
+        differences: old → new, or all terms of a first license.
+        notes: what the operator should know, without being asked.
+    """
+
+    action: Action
+    license: License
+    customer: Customer | NewCustomer
+    machine: MachineChoice | None
+    key: KeyRecord
+    term: str | None
+    plan: str | None
+    replaced: LicenseRecord | None = None
+    old: License | None = None
+    document: ReceivedDocument | None = None
+    findings: tuple[Finding, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def file_name(self) -> str:
+        """`acme-prod-2027-11-30-1f3a9c2e.lic`: customer, machine, last full day, ID (§6)."""
+        label = (slugify(self.machine.label),) if self.machine else ()
+        day = dates.last_full_day(self.license.expires_at).isoformat()
+        return "-".join((self.license.sub, *label, day, self.license.jti[:8])) + ".lic"
+
+    def with_findings(self, *findings: Finding | None) -> "Proposal":
+        """The same decision with more findings; `None` is left out."""
+        return replace(self, findings=(*self.findings, *(f for f in findings if f is not None)))
+
+
+def build_license(
+    *,
+    license_id: str,
+    issuer: str,
+    customer: Customer | NewCustomer,
+    terms: Terms,
+    fingerprint: str | None,
+    issued_at: datetime,
+    expires_at: datetime,
+    replaces: tuple[str, ...] = (),
+) -> License:
+    """The license of these terms, checked against FORMAT §1.
+
+    Args:
+        issued_at, expires_at: UTC; whole seconds are kept.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) when no license may say this.
+    """
+    claims: dict[str, object] = {
+        "ver": 1,
+        "iss": issuer,
+        "sub": customer.slug,
+        "jti": license_id,
+        "iat": dates.to_seconds(issued_at),
+        "exp": dates.to_seconds(expires_at),
+        "customer": customer.name,
+        "tier": str(terms.tier),
+        "features": list(terms.features),
+        "limits": {
+            "users": terms.limits.users,
+            "sessionHosts": terms.limits.session_hosts,
+            "deployHosts": terms.limits.deploy_hosts,
+        },
+    }
+    if fingerprint is not None:
+        claims["machineFingerprint"] = fingerprint
+    if terms.allowed_domain is not None:
+        claims["allowedDomain"] = str(terms.allowed_domain)
+    if replaces:
+        claims["replaces"] = list(replaces)
+    try:
+        return License.from_claims(claims)
+    except LicenseError as refused:
+        raise InvalidTerms(f"no license may say this: {refused.message}") from None
+
+
+def clock_behind(db: Reading, now: datetime) -> Finding | None:
+    """`clock-behind`: this machine's clock is before what the journal says has happened."""
+    newest = journal.newest_at(db)
+    if newest is None or now >= newest - CLOCK_TOLERANCE:
+        return None
+    return Finding(
+        code=FindingCode.CLOCK_BEHIND,
+        message=f"this machine's clock says {dates.instant(now)}, "
+        f"but the journal's newest row is of {dates.instant(newest)}",
+        hint="set the clock right",
+    )

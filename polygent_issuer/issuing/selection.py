@@ -1,0 +1,99 @@
+"""Which of a customer's current licenses `renew` and `reissue` mean."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from polygent_issuer import dates
+from polygent_issuer.errors import Ambiguous, InvalidTerms, NotFound
+from polygent_issuer.issuing.following import NextRequest
+from polygent_issuer.issuing.proposal import Action
+from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers, licenses, machines
+from polygent_issuer.settings import Settings
+
+
+def choose(
+    db: Reading, request: NextRequest, *, settings: Settings, now: datetime
+) -> tuple[LicenseRecord, ...]:
+    """The licenses that a request means, by machine label.
+
+    `renew` without terms means every current license; terms, and `reissue`, mean one, unless
+    `all_machines` says otherwise. What lapsed long ago counts only when named.
+
+    Raises:
+        NotFound: (`not_found`) nothing current matches.
+        Ambiguous: (`ambiguous`) several match where one is needed; the hint names them.
+        InvalidTerms: (`invalid_terms`) the named license is not current.
+    """
+    customer = customers.find(db, request.customer)
+    if request.license_id is not None:
+        return (_by_id(db, customer, request.license_id),)
+    found = tuple(sorted(licenses.current(db, customer), key=lambda r: r.machine_label or ""))
+    if request.machine is not None:
+        machine = machines.by_label(db, customer, request.machine)
+        found = tuple(record for record in found if record.machine_id == machine.id)
+        return _one_of(customer, found, request, f"for machine {machine.label!a}")
+    found = _not_long_lapsed(customer, found, settings, now)
+    every = request.all_machines or (
+        request.action is Action.RENEW
+        and not request.changes.touches_terms
+        and request.document is None
+    )
+    if every and found:
+        return found
+    return _one_of(customer, found, request, "")
+
+
+def _by_id(db: Reading, customer: Customer, beginning: str) -> LicenseRecord:
+    record = licenses.find(db, beginning)
+    if record.customer_id != customer.id:
+        raise NotFound(
+            f"license {record.id[:8]} is not {customer.name}'s but {record.customer_slug}'s",
+            hint=f"polygent-issue license list --customer {customer.slug}",
+        )
+    if not record.is_current:
+        raise InvalidTerms(
+            f"license {record.id[:8]} is {record.status}, and only a current one has a next",
+            hint=f"polygent-issue license list --customer {customer.slug}",
+        )
+    return record
+
+
+def _not_long_lapsed(
+    customer: Customer, found: Sequence[LicenseRecord], settings: Settings, now: datetime
+) -> tuple[LicenseRecord, ...]:
+    near = tuple(record for record in found if now - record.expires_at <= settings.lapsed)
+    if found and not near:
+        newest = max(found, key=lambda record: record.expires_at)
+        raise NotFound(
+            f"what {customer.name} had lapsed over {settings.lapsed.days} days ago, "
+            f"last at {dates.instant(newest.expires_at)}",
+            hint=f"to mean it: polygent-issue renew {customer.slug} --license {newest.id[:8]}",
+        )
+    return near
+
+
+def _one_of(
+    customer: Customer, found: Sequence[LicenseRecord], request: NextRequest, scope: str
+) -> tuple[LicenseRecord, ...]:
+    if not found:
+        raise NotFound(
+            f"{customer.name} has no current license {scope}".rstrip(),
+            hint=f"polygent-issue sign --customer {customer.slug} for a first one",
+        )
+    if len(found) > 1:
+        raise Ambiguous(
+            f"{customer.name} has {len(found)} current licenses {scope}".rstrip(),
+            hint=f"name one: {'; '.join(_candidate(record, request) for record in found)}",
+        )
+    return tuple(found)
+
+
+def _candidate(record: LicenseRecord, request: NextRequest) -> str:
+    day = dates.last_full_day(record.expires_at)
+    label = f"machine {record.machine_label}" if record.machine_label else record.tier
+    option = (
+        f"--machine {record.machine_label}"
+        if record.machine_label and request.machine is None
+        else f"--license {record.id[:8]}"
+    )
+    return f"{option} ({label}, until {day})"

@@ -1,0 +1,79 @@
+"""Whose a first license is: named, known by the machine, or new."""
+
+from polygent_issuer.errors import InvalidTerms, MissingInput, NotFound
+from polygent_issuer.findings import Finding, FindingCode
+from polygent_issuer.issuing.proposal import NewCustomer, ReceivedDocument
+from polygent_issuer.registry import Customer, Reading, customers, machines
+from polygent_issuer.text import nfc
+from polygent_issuer.verifier.names import display_name_problem
+
+
+def who(
+    db: Reading, named: str | None, document: ReceivedDocument | None, *, claimed: bool
+) -> Customer | NewCustomer:
+    """The customer: named, or known by the machine, or else new.
+
+    Args:
+        claimed: only the document's sender gave the name; who has the machine counts more.
+
+    Raises:
+        MissingInput: (`missing_input`) when nothing names one.
+        Ambiguous: (`ambiguous`) when several customers match.
+        InvalidTerms: (`invalid_terms`) when a new name is no display name.
+    """
+    known = sole_owner(db, document)
+    if known is not None and (claimed or named is None):
+        return known
+    if named is None:
+        raise MissingInput(
+            "the customer is not given, and no document names one", hint="add --customer NAME"
+        )
+    try:
+        return customers.find(db, named)
+    except NotFound:
+        return new_customer(db, named)
+
+
+def sole_owner(db: Reading, document: ReceivedDocument | None) -> Customer | None:
+    """The one customer who has the document's machine today, if it is one."""
+    if document is None:
+        return None
+    known = machines.with_fingerprint(db, document.info.fingerprint)
+    owners = {found.customer.slug: found.customer for found in known if found.until is None}
+    return next(iter(owners.values())) if len(owners) == 1 else None
+
+
+def new_customer(db: Reading, name: str) -> NewCustomer:
+    """A customer of this name, not yet in the registry; NFC, with a free slug.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) when it is no display name (FORMAT §1).
+    """
+    name = nfc(name)
+    problem = display_name_problem(name)
+    if problem is not None:
+        raise InvalidTerms(f"this cannot be a customer's name: {problem}", hint="--customer NAME")
+    return NewCustomer(slug=customers.free_slug(db, name), name=name)
+
+
+def similar(db: Reading, customer: NewCustomer) -> Finding | None:
+    """`similar-customer`: a slip of the pen would make a second customer."""
+    alike = customers.similar(db, customer.name)
+    if not alike:
+        return None
+    names = ", ".join(f"{other.name} ({other.slug})" for other in alike)
+    return Finding(
+        code=FindingCode.SIMILAR_CUSTOMER,
+        message=f"{customer.name} would be a new customer, but is very like {names}",
+        hint=f"if it is the same: --customer {alike[0].slug}",
+    )
+
+
+def claimed(customer: Customer) -> Finding:
+    """`claimed-customer`: anybody can write a name into a document."""
+    return Finding(
+        code=FindingCode.CLAIMED_CUSTOMER,
+        message=f"only the document says that it is of {customer.name}, "
+        "who is known without this machine; its sender wrote that",
+        hint=f"--customer {customer.slug} if you know it",
+    )

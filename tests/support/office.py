@@ -1,0 +1,128 @@
+"""An office: a registry, a key in memory, and an output folder; no command line."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from polygent_issuer.findings import Consent
+from polygent_issuer.issuing.destination import Destination
+from polygent_issuer.issuing.first import FirstRequest, propose_first
+from polygent_issuer.issuing.following import NextRequest, propose_next
+from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument
+from polygent_issuer.issuing.publish import Decide, Issued, publish
+from polygent_issuer.issuing.selection import choose
+from polygent_issuer.machine_info import parse
+from polygent_issuer.registry import REGISTRY_FILE, Actor, Reading, Registry, keys
+from polygent_issuer.settings import Settings
+from polygent_issuer.signer import SoftwareSigner, generate_private_key
+from polygent_issuer.terms import Changes
+
+NOW = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
+ADA = Actor(operator="Ada", os_user="ada", uid=1000, host="desk")
+
+
+def license_id(number: int) -> str:
+    """An ID that a test can know beforehand."""
+    return f"{number:08x}-0000-4000-8000-000000000000"
+
+
+@dataclass
+class Office:
+    """Everything that issuing needs, by hand."""
+
+    folder: Path
+    registry: Registry
+    signer: SoftwareSigner
+    settings: Settings
+    now: datetime = NOW
+    issued: int = 0
+
+    @property
+    def output(self) -> Destination:
+        """The folder for licenses."""
+        return Destination(folder=self.folder / "out")
+
+    def document(self, fingerprint: str = "sha256:" + "ab" * 32) -> ReceivedDocument:
+        """A fresh document of a machine."""
+        moment = (self.now - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        text = f'{{"fingerprint":"{fingerprint}","generatedAt":"{moment}","hostname":"prod-1"}}'
+        return ReceivedDocument(content=text.encode(), info=parse(text.encode()))
+
+    def first(self, db: Reading, *, number: int = 1, **more: Any) -> tuple[Proposal, ...]:
+        """Decide Acme's first license."""
+        request = FirstRequest(
+            **{
+                "customer": "Acme",
+                "document": self.document(),
+                "plan": self.settings.plans["standard-annual"],
+                "changes": Changes(),
+                **more,
+            }
+        )
+        return (
+            propose_first(
+                db, request, settings=self.settings, now=self.now, license_id=license_id(number)
+            ),
+        )
+
+    def next(
+        self, db: Reading, *, number: int = 2, action: Action = Action.RENEW, **more: Any
+    ) -> tuple[Proposal, ...]:
+        """Decide what follows Acme's current licenses."""
+        request = NextRequest(
+            **{"action": action, "customer": "acme", "changes": Changes(), **more}
+        )
+        records = choose(db, request, settings=self.settings, now=self.now)
+        return tuple(
+            propose_next(
+                db,
+                request,
+                record,
+                settings=self.settings,
+                now=self.now,
+                license_id=license_id(number + at),
+            )
+            for at, record in enumerate(records)
+        )
+
+    @property
+    def actor(self) -> Actor:
+        """Who works here."""
+        return ADA
+
+    def publish(self, decide: Decide, **more: Any) -> tuple[Issued, ...]:
+        """Show and publish a decision, with consent to everything that it finds."""
+        with self.registry.reading() as db:
+            shown = decide(db)
+        return self.publish_shown(shown, decide, **more)
+
+    def publish_shown(
+        self, shown: tuple[Proposal, ...], decide: Decide, **more: Any
+    ) -> tuple[Issued, ...]:
+        """Publish what was shown, some time ago perhaps."""
+        given: dict[str, Any] = {
+            "decide": decide,
+            "signers": {self.signer.kid: self.signer},
+            "consent": Consent(accepted=frozenset(f.code for p in shown for f in p.findings)),
+            "destination": self.output,
+            "now": self.now,
+            "actor": ADA,
+            **more,
+        }
+        return publish(self.registry, shown, **given)
+
+
+@contextmanager
+def open_office(folder: Path) -> Iterator[Office]:
+    """An office with one key."""
+    (folder / "out").mkdir()
+    signer = SoftwareSigner(generate_private_key())
+    path = folder / REGISTRY_FILE
+    with Registry.create(path, now=NOW, actor=ADA, registry_id="5a5a5a5a-test") as registry:
+        with registry.writing(now=NOW, actor=ADA) as db:
+            keys.add(db, key=signer.public_key, label="main")
+            db.record("key-generated", kid=signer.kid)
+        yield Office(folder=folder, registry=registry, signer=signer, settings=Settings())
