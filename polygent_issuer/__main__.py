@@ -1,0 +1,22 @@
+"""The command `polygent-issue`; answers `--version` before anything else is imported."""
+
+import sys
+from contextlib import suppress
+
+
+def main() -> None:
+    """Run the command line of this process and end it with its exit code."""
+    if sys.argv[1:] == ["--version"]:
+        from polygent_issuer import __version__
+
+        with suppress(OSError, AttributeError):  # the command line says what is wrong with stdout
+            sys.stdout.write(f"polygent-issue {__version__}\n")
+            sys.stdout.flush()
+            return
+    from polygent_issuer.cli.app import run
+
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

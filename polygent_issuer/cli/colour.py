@@ -1,0 +1,69 @@
+"""The same blocks on a terminal, drawn by rich. Text is data: markup is never parsed."""
+
+from collections.abc import Iterable
+from typing import TextIO
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from polygent_issuer.cli.output import Block, Fields, Line, Style, Table
+from polygent_issuer.text import shown
+
+_STYLES: dict[Style, str] = {
+    "plain": "",
+    "title": "bold",
+    "good": "green",
+    "bad": "bold red",
+    "warn": "yellow",
+    "dim": "dim",
+}
+
+
+def draw(blocks: Iterable[Block], stream: TextIO) -> None:
+    """Write blocks with colour; nothing is cut.
+
+    A line is left to the terminal to wrap, so that a command in it can be copied whole; values
+    beside their names wrap here.
+    """
+    console = _console(stream)
+    for block in blocks:
+        if isinstance(block, Line):
+            text = Text("  " * block.indent + shown(block.text), style=_STYLES[block.style])
+            console.print(text, soft_wrap=True)
+        elif isinstance(block, Fields):
+            console.print(_fields(block))
+        else:
+            console.print(_table(block))
+
+
+def draw_note(label: str, message: str, style: Style, stream: TextIO) -> None:
+    """Write `label: message` with the label in colour."""
+    text = Text.assemble((f"{label}:", _STYLES[style]), " ", shown(message))
+    _console(stream).print(text, soft_wrap=True)
+
+
+def _console(stream: TextIO) -> Console:
+    return Console(file=stream, markup=False, highlight=False, emoji=False)
+
+
+def _fields(block: Fields) -> RichTable:
+    grid = RichTable.grid(padding=(0, 2, 0, 0))
+    grid.add_column(width=2 * block.indent - 2 if block.indent else 0)
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in block.rows:
+        if value is not None:
+            grid.add_row("", name, Text(shown(value)))
+    return grid
+
+
+def _table(table: Table) -> RichTable:
+    drawn = RichTable(box=SIMPLE_HEAD, pad_edge=False)
+    for header in table.headers:
+        drawn.add_column(header, overflow="fold")
+    for number, row in enumerate(table.rows):
+        style = _STYLES[table.styles[number]] if table.styles else ""
+        drawn.add_row(*(Text(shown(cell)) for cell in row), style=style)
+    return drawn

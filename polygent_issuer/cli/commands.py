@@ -1,0 +1,90 @@
+"""The table of commands: the one place where they are registered."""
+
+from polygent_issuer.cli.lazy import Entry
+
+_ISSUE, _CHECK, _KEEP = "Issue", "Check", "Keep"
+
+
+def _command(name: str, target: str, text: str, panel: str | None = None) -> Entry:
+    return Entry(name=name, help=text, target=target, panel=panel)
+
+
+def _group(name: str, panel: str, text: str, *entries: Entry) -> Entry:
+    return Entry(name=name, help=text, entries=entries, panel=panel)
+
+
+_CUSTOMER = _group(
+    "customer",
+    _KEEP,
+    "The customers.",
+    _command("list", "customer.list_all:list_all", "List the customers."),
+    _command("show", "customer.show:show", "Show a customer: machines, licenses, history."),
+    _command("add", "customer.add:add", "Add a customer."),
+    _command("edit", "customer.edit:edit", "Change a customer's name, contacts, zone, reference."),
+)
+_LICENSE = _group(
+    "license",
+    _KEEP,
+    "Every license ever issued.",
+    _command("list", "license.list_all:list_all", "List licenses."),
+    _command("show", "license.show:show", "Show a license."),
+    _command("export", "license.export:export", "Write a license's file again."),
+    _command("retire", "license.retire:retire", "Mark a license as no longer current."),
+)
+_MACHINE_INFO = _group(
+    "machine-info",
+    _CHECK,
+    "A server's machine-info.json.",
+    _command("check", "machine_info.check:check", "Judge a machine-info.json."),
+    _command("create", "machine_info.create:create", "Make this machine's machine-info.json."),
+)
+_KEY = _group(
+    "key",
+    _KEEP,
+    "The signing keys.",
+    _command("generate", "key.generate:generate", "Make a signing key."),
+    _command("list", "key.list_all:list_all", "List the keys."),
+    _command("show", "key.show:show", "Show a key and whether it can sign."),
+    _command("use", "key.use:use", "Sign with this key from now on."),
+    _command(
+        "export-public", "key.export_public:export_public", "Write the public half, for servers."
+    ),
+    _command("import", "key.import_private:import_private", "Take in a private key."),
+    _command("backup", "key.backup:backup", "Write an encrypted backup of a key."),
+)
+_JOURNAL = _group(
+    "journal",
+    _KEEP,
+    "Who did what, when and why.",
+    _command("show", "journal.show:show", "Show the journal."),
+    _command("verify", "journal.verify:verify", "Find edits of journal and registry."),
+)
+_CONFIG = _group(
+    "config",
+    _KEEP,
+    "The settings.",
+    _command("show", "config.show:show", "Show the settings and where each comes from."),
+    _command("set", "config.set_value:set_value", "Change a setting."),
+    _command("path", "config.path:path", "Print the path of the settings file."),
+)
+
+COMMANDS = Entry(
+    name="polygent-issue",
+    help="Issue, renew and verify Polygent licenses, offline.",
+    entries=(
+        _command("init", "init:init", "Make the home: settings and registry.", _KEEP),
+        _command("sign", "sign:sign", "Sign a customer's first license.", _ISSUE),
+        _command("renew", "renew:renew", "Issue the next license of a customer.", _ISSUE),
+        _command("reissue", "reissue:reissue", "Issue again: same expiry, new file.", _ISSUE),
+        _command("verify", "verify:verify", "Check license files as the server would.", _CHECK),
+        _command("inspect", "inspect_file:inspect", "Show what a license file says.", _CHECK),
+        _command("expiring", "expiring:expiring", "List the licenses that are due.", _CHECK),
+        _CUSTOMER,
+        _LICENSE,
+        _MACHINE_INFO,
+        _KEY,
+        _JOURNAL,
+        _CONFIG,
+        _command("demo", "demo:demo", "Walk through the main job in a throw-away home.", _CHECK),
+    ),
+)

@@ -1,0 +1,1 @@
+"""`polygent-issue config`: the operator's settings."""

@@ -1,0 +1,61 @@
+"""`polygent-issue config show`: each setting, and where it comes from."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.output import Block, Line, Result, Style, Table
+from polygent_issuer.settings import Entry, Where, settings_path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Configuration(Result):
+    """The settings in force."""
+
+    path: Path
+    entries: tuple[Entry, ...]
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`settings` by dotted key: value, origin, and which file or variable that is."""
+        return {
+            "path": str(self.path),
+            "settings": {
+                entry.key: {
+                    "value": entry.value,
+                    "origin": str(entry.origin.where),
+                    "detail": entry.origin.detail or None,
+                }
+                for entry in self.entries
+            },
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """A table, and the file that it is of."""
+        yield Line(f"settings file: {self.path}", "dim")
+        rows = tuple((entry.key, told(entry.value), _origin(entry)) for entry in self.entries)
+        yield Table(("setting", "value", "from"), rows, tuple(map(_style, self.entries)))
+
+
+def show(invocation: Invocation) -> Configuration:
+    """Show the settings in force and where each comes from.
+
+    The environment counts more than the file, the file more than the default.
+    """
+    return Configuration(path=settings_path(invocation.home), entries=invocation.loaded.entries)
+
+
+def told(value: str | None) -> str:
+    """A value as people read it; an empty one is an empty list."""
+    return "not set" if value is None else value or "none"
+
+
+def _origin(entry: Entry) -> str:
+    if entry.origin.where is Where.ENVIRONMENT:
+        return entry.origin.detail
+    return str(entry.origin.where)
+
+
+def _style(entry: Entry) -> Style:
+    return "dim" if entry.origin.where is Where.DEFAULT else "plain"

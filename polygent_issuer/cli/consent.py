@@ -1,0 +1,91 @@
+"""Consent on a terminal and off it (DESIGN, "Findings and consent")."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from polygent_issuer.cli import output, prompts
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options import OptionGroup
+from polygent_issuer.errors import InputRefused, UsageProblem
+from polygent_issuer.findings import Consent, ConsentNeeded, Finding, FindingCode
+from polygent_issuer.text import nearest, shown
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConsentOptions(OptionGroup):
+    """`--accept` and `--reason`."""
+
+    accept: Annotated[
+        list[str] | None,
+        typer.Option("--accept", metavar="CODE", help="Accept a finding; repeatable."),
+    ] = None
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept in the journal.")
+    ] = None
+
+
+def sound_reason(reason: str | None) -> str | None:
+    """A reason as the journal may keep it; a blank one is none.
+
+    Raises:
+        InputRefused: (`input_refused`) when it could steer a terminal.
+    """
+    reason = (reason or "").strip()
+    if shown(reason) != reason:
+        raise InputRefused(f"the reason has characters that cannot be shown: {shown(reason)}")
+    return reason or None
+
+
+def given(options: ConsentOptions) -> Consent:
+    """The consent of the command line.
+
+    Raises:
+        UsageProblem: (`usage`) when a code does not exist.
+        InputRefused: (`input_refused`) when the reason could steer a terminal.
+    """
+    accepted = set()
+    for code in options.accept or ():
+        try:
+            accepted.add(FindingCode(code))
+        except ValueError:
+            near = nearest(code, [*FindingCode])
+            raise UsageProblem(
+                f"no finding has the code {code!a}",
+                hint=f"did you mean --accept {near}?"
+                if near
+                else f"codes: {', '.join(FindingCode)}",
+            ) from None
+    return Consent(accepted=frozenset(accepted), reason=sound_reason(options.reason))
+
+
+def obtain(invocation: Invocation, findings: Iterable[Finding], consent: Consent) -> Consent:
+    """Ask for what is missing on a terminal; elsewhere stop.
+
+    Raises:
+        ConsentNeeded: (`consent_needed`) when a finding is not accepted, or is without a reason
+            off a terminal.
+    """
+    findings = tuple(findings)
+    missing = consent.missing(findings)
+    if not invocation.interactive:
+        used = tuple(finding for finding in findings if finding.code in consent.accepted)
+        if missing:
+            raise ConsentNeeded(missing)
+        if used and not consent.reason:
+            raise ConsentNeeded(used, reason_missing=True)
+        return consent
+    for finding in missing:
+        output.note(str(finding.code), finding.message)
+        if finding.hint:
+            output.note("hint", finding.hint, style="dim")
+        if not prompts.confirm("accept this?"):
+            raise ConsentNeeded((finding,))
+    reason = consent.reason
+    if missing and not reason:
+        answer = typer.prompt("why, for the journal", default="", show_default=False, err=True)
+        reason = sound_reason(answer)
+    codes = consent.accepted | {finding.code for finding in missing}
+    return Consent(accepted=codes, reason=reason)

@@ -1,0 +1,122 @@
+"""One invocation: its instant, its options, and what it opens on demand."""
+
+import os
+import sys
+import uuid
+from collections.abc import Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polygent_issuer.cli import output
+
+if TYPE_CHECKING:
+    from polygent_issuer.registry import Actor, Registry
+    from polygent_issuer.settings import Loaded, Settings
+
+
+class Invocation:
+    """What every command is handed first.
+
+    Settings, registry and actor are opened when first asked for: `verify --public-key` needs no
+    home. One instant serves the whole operation.
+
+    Attributes:
+        now: when the command started; aware, UTC.
+        options: the global options that were given, before or after the command.
+        problem: what the operating system refused a command; stdout is written after it.
+    """
+
+    def __init__(
+        self, *, now: datetime | None = None, environ: Mapping[str, str] | None = None
+    ) -> None:
+        """Begin; nothing is opened yet."""
+        self.now = now or datetime.now(UTC)
+        self.environ = os.environ if environ is None else environ
+        self.options: dict[str, Any] = {}
+        self.problem: OSError | None = None
+        self.closing = ExitStack()
+
+    @property
+    def as_json(self) -> bool:
+        """Whether stdout carries JSON and nothing else."""
+        return bool(self.options.get("json"))
+
+    @property
+    def quiet(self) -> bool:
+        """Whether notes and warnings are left out."""
+        return bool(self.options.get("quiet"))
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person can be asked: a terminal on both sides and no `--no-input`."""
+        if self.options.get("no_input"):
+            return False
+        streams = (sys.stdin, sys.stderr)
+        return all(stream is not None and stream.isatty() for stream in streams)
+
+    def new_id(self) -> str:
+        """A license ID that was never used: a random UUID."""
+        return str(uuid.uuid4())
+
+    @cached_property
+    def home_path(self) -> Path:
+        """Where the home is or would be; not checked."""
+        from polygent_issuer.home import locate
+
+        return locate(self.options.get("home"), self.environ)
+
+    @cached_property
+    def home(self) -> Path:
+        """The home, which must exist and be safe.
+
+        Raises:
+            HomeProblem: (`home_missing`, `unsafe_home`) when it is not there or not ours.
+        """
+        from polygent_issuer.home import require
+
+        for warning in require(self.home_path):
+            self.warn(warning)
+        return self.home_path
+
+    @cached_property
+    def loaded(self) -> "Loaded":
+        """The settings with the origin of each."""
+        from polygent_issuer.settings import load
+
+        return load(self.home, self.environ)
+
+    @property
+    def settings(self) -> "Settings":
+        """The settings in force."""
+        return self.loaded.settings
+
+    @cached_property
+    def actor(self) -> "Actor":
+        """Who acts, for the journal."""
+        from polygent_issuer.cli.actor import actor
+
+        return actor(self.settings.operator)
+
+    @cached_property
+    def registry(self) -> "Registry":
+        """The registry of the home, closed when the command ends; names undelivered licenses."""
+        from polygent_issuer.issuing.recover import undelivered
+        from polygent_issuer.registry import REGISTRY_FILE, Registry
+
+        registry = self.closing.enter_context(Registry.open(self.home / REGISTRY_FILE))
+        for warning in undelivered(registry):
+            self.warn(warning)
+        return registry
+
+    def warn(self, message: str) -> None:
+        """Tell the operator something on stderr, unless `--quiet`."""
+        if not self.quiet:
+            output.note("warning", message)
+
+    def tell(self, message: str) -> None:
+        """Say what is going on, on stderr, unless `--quiet` or `--json`."""
+        if not self.quiet and not self.as_json:
+            output.note("note", message, style="dim")

@@ -1,0 +1,1 @@
+"""`polygent-issue customer`: who the licenses are for."""

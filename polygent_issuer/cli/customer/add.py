@@ -1,0 +1,88 @@
+"""`polygent-issue customer add`: a customer before the first license."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from polygent_issuer import dates
+from polygent_issuer.cli import consent
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.customer import naming
+from polygent_issuer.cli.customer.customer_view import customer_json, customer_rows
+from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.findings import FindingCode, require
+from polygent_issuer.registry import Customer, customers
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Added(Result):
+    """A new customer, and the findings that were accepted."""
+
+    customer: Customer
+    accepted: tuple[FindingCode, ...]
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`customer`."""
+        return {
+            "customer": customer_json(self.customer),
+            "accepted": [str(code) for code in self.accepted],
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """What was added, and what comes next."""
+        yield Line(f"added {self.customer.slug}", "good")
+        yield Fields(tuple(customer_rows(self.customer)))
+        yield Line(f"next: polygent-issue sign --customer {self.customer.slug}", "dim")
+
+
+def add(
+    invocation: Invocation,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As it stands in the licenses.")],
+    *,
+    slug: Annotated[
+        str | None, typer.Option("--slug", metavar="SLUG", help="Instead of one from the name.")
+    ] = None,
+    contact: Annotated[
+        list[str] | None,
+        typer.Option("--contact", metavar="EMAIL", help="Who gets the mail; repeatable."),
+    ] = None,
+    time_zone: Annotated[
+        str | None, typer.Option("--time-zone", metavar="ZONE", help="Such as Europe/Berlin.")
+    ] = None,
+    crm: Annotated[
+        str | None, typer.Option("--crm", metavar="TEXT", help="The reference in your own books.")
+    ] = None,
+    consents: consent.ConsentOptions,
+) -> Added:
+    """Add a customer; sign does that too, this one notes contacts and time zone with it.
+
+    The slug is in every license and stays for ever; the name may change. A name that is very
+    like a known one needs consent.
+    """
+    given, name = consent.given(consents), naming.proper(name)
+    zone = None if time_zone is None else str(dates.parse_zone(time_zone))
+    with invocation.registry.reading() as db:
+        findings = naming.similar(db, name)
+    agreed = consent.obtain(invocation, findings, given)
+    with invocation.registry.writing(now=invocation.now, actor=invocation.actor) as db:
+        findings = naming.similar(db, name)
+        require(findings, agreed)
+        added = customers.add(
+            db,
+            slug=slug or customers.free_slug(db, name),
+            name=name,
+            contacts=contact or (),
+            time_zone=zone,
+            crm=crm,
+        )
+        accepted = agreed.used(findings)
+        db.record(
+            "customer-added",
+            customer=added.slug,
+            accepted=accepted,
+            reason=agreed.reason,
+            details={"name": added.name},
+        )
+    return Added(customer=added, accepted=accepted)

@@ -1,0 +1,69 @@
+"""`polygent-issue customer list`: the customers, and when the first license of each ends."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from polygent_issuer import dates
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.customer.customer_view import customer_json
+from polygent_issuer.cli.output import Block, Line, Result, Table
+from polygent_issuer.registry import Customer, LicenseStatus, Reading, customers, licenses
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Customers(Result):
+    """The customers by slug.
+
+    Attributes:
+        expiries: of the current licenses, the first to end first, by the customer's row id.
+    """
+
+    customers: tuple[Customer, ...]
+    expiries: Mapping[int, list[datetime]]
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`customers`, each with the number of its current licenses."""
+        return {
+            "customers": [
+                {
+                    **customer_json(customer),
+                    "current_licenses": len(self._of(customer)),
+                    "next_expiry": dates.instant(self._of(customer)[0])
+                    if self._of(customer)
+                    else None,
+                }
+                for customer in self.customers
+            ]
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """A table."""
+        if not self.customers:
+            yield Line("no customer yet: polygent-issue customer add NAME, or sign", "dim")
+            return
+        headers = ("customer", "name", "current licenses", "next expiry", "last full day")
+        yield Table(headers, tuple(map(self._row, self.customers)))
+
+    def _of(self, customer: Customer) -> list[datetime]:
+        return self.expiries.get(customer.id, [])
+
+    def _row(self, customer: Customer) -> tuple[str, ...]:
+        ends = self._of(customer)
+        first = dates.instant(ends[0]) if ends else ""
+        last_day = dates.last_full_day(ends[0]).isoformat() if ends else ""
+        return customer.slug, customer.name, str(len(ends)), first, last_day
+
+
+def list_all(invocation: Invocation) -> Customers:
+    """List the customers, with the number of their current licenses and the next to end."""
+    with invocation.registry.reading() as db:
+        return Customers(customers=tuple(customers.every(db)), expiries=_expiries(db))
+
+
+def _expiries(db: Reading) -> dict[int, list[datetime]]:
+    found: dict[int, list[datetime]] = {}
+    for record in licenses.select(db, status=LicenseStatus.CURRENT):
+        found.setdefault(record.customer_id, []).append(record.expires_at)
+    return found

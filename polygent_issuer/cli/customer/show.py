@@ -1,0 +1,32 @@
+"""`polygent-issue customer show`: all that the registry holds of a customer."""
+
+from collections import deque
+from typing import Annotated
+
+import typer
+
+from polygent_issuer.cli import names
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.customer.show_view import ShownCustomer, ShownMachine
+from polygent_issuer.cli.license.listing import Listed
+from polygent_issuer.registry import journal, licenses, machines
+
+_LAST_ROWS = 10
+
+
+def show(
+    invocation: Invocation,
+    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="A slug or a name.")],
+) -> ShownCustomer:
+    """Show a customer: machines, licenses, and the last rows of the journal."""
+    found = names.customer(invocation, customer)
+    with invocation.registry.reading() as db:
+        return ShownCustomer(
+            customer=found,
+            machines=tuple(
+                ShownMachine(machine=machine, history=machines.history(db, machine)[1:])
+                for machine in machines.of(db, found)
+            ),
+            licenses=tuple(Listed.of(record, invocation.now) for record in licenses.of(db, found)),
+            journal=tuple(deque(journal.rows(db, customer=found), maxlen=_LAST_ROWS)),
+        )

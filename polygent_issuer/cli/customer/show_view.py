@@ -1,0 +1,83 @@
+"""How all that is known of a customer looks."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from polygent_issuer import dates
+from polygent_issuer.cli.customer.customer_view import customer_json, customer_rows
+from polygent_issuer.cli.journal.row_view import journal_json, journal_table
+from polygent_issuer.cli.license.listing import Listed, license_table
+from polygent_issuer.cli.output import Block, Fields, Line, Result, Table
+from polygent_issuer.registry import Customer, Identity, JournalRow, Machine
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownMachine:
+    """A machine as it is, and what it was before, the latest first."""
+
+    machine: Machine
+    history: tuple[Identity, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The machine for programs; `before` is its history."""
+        return {
+            "label": self.machine.label,
+            "fingerprint": self.machine.fingerprint,
+            "hostname": self.machine.hostname,
+            "since": dates.instant(self.machine.since),
+            "before": [
+                {
+                    "fingerprint": past.fingerprint,
+                    "hostname": past.hostname,
+                    "since": dates.instant(past.since),
+                    "until": None if past.until is None else dates.instant(past.until),
+                }
+                for past in self.history
+            ],
+        }
+
+    def rows(self) -> Iterable[tuple[str, ...]]:
+        """The machine as it is; below it, without a label, what it was."""
+        now = self.machine
+        yield now.label, now.hostname or "", now.fingerprint, dates.instant(now.since), "now"
+        for past in self.history:
+            until = "" if past.until is None else dates.instant(past.until)
+            yield "", past.hostname or "", past.fingerprint, dates.instant(past.since), until
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownCustomer(Result):
+    """All that the registry holds of a customer; of the journal the last rows, newest last."""
+
+    customer: Customer
+    machines: tuple[ShownMachine, ...]
+    licenses: tuple[Listed, ...]
+    journal: tuple[JournalRow, ...]
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`customer`, `machines`, `licenses`, `journal`."""
+        return {
+            "customer": customer_json(self.customer),
+            "machines": [each.to_json() for each in self.machines],
+            "licenses": [each.to_json() for each in self.licenses],
+            "journal": [journal_json(row) for row in self.journal],
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """The customer, then a table of each kind."""
+        yield Line(self.customer.name, "title")
+        yield Fields(tuple(customer_rows(self.customer))[1:])
+        yield Line()
+        if self.machines:
+            headers = ("machine", "hostname", "fingerprint", "since", "until")
+            yield Table(headers, tuple(row for each in self.machines for row in each.rows()))
+        else:
+            yield Line("no machine", "dim")
+        yield Line()
+        yield license_table(self.licenses) if self.licenses else Line("no license", "dim")
+        if self.journal:
+            yield Line()
+            yield Line(f"the last {len(self.journal)} rows of the journal", "title")
+            yield journal_table(self.journal)
+            yield Line(f"all: polygent-issue journal show --customer {self.customer.slug}", "dim")

@@ -1,0 +1,99 @@
+"""What `renew` and `reissue` share: they differ only in the default expiry."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from polygent_issuer.cli import names, terms_options
+from polygent_issuer.cli.consent import ConsentOptions, given
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.documents import MachineInfoFile, read_document
+from polygent_issuer.cli.issue_flow import IssueOptions, carry_out
+from polygent_issuer.cli.options import OptionGroup
+from polygent_issuer.cli.output import Result
+from polygent_issuer.cli.passphrase import PassphraseOptions, source
+from polygent_issuer.issuing.following import NextRequest, propose_next
+from polygent_issuer.issuing.proposal import Action, Proposal
+from polygent_issuer.issuing.selection import choose
+from polygent_issuer.registry import Reading
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NextOptions(OptionGroup):
+    """Which license is meant, and a machine that takes the old one's place."""
+
+    license_id: Annotated[
+        str | None, typer.Option("--license", metavar="ID", help="This one of several.")
+    ] = None
+    machine: Annotated[
+        str | None, typer.Option("--machine", metavar="LABEL", help="The one of this machine.")
+    ] = None
+    all_machines: Annotated[
+        bool, typer.Option("--all-machines", help="Each current license, also with terms.")
+    ] = False
+    machine_info: MachineInfoFile = None
+
+
+def issue_next(
+    invocation: Invocation,
+    action: Action,
+    customers: Sequence[str],
+    *,
+    which: NextOptions,
+    terms: terms_options.NextTerms,
+    how: IssueOptions,
+    consents: ConsentOptions,
+    passphrases: PassphraseOptions,
+) -> Result:
+    """Renew or reissue for each customer, all or nothing.
+
+    Raises:
+        IssuerError: whatever stands in the way; nothing is issued then, unless it says so.
+    """
+    changes = terms_options.changes(invocation.settings, terms)
+    document = read_document(which.machine_info)
+    slugs = dict.fromkeys(names.customer(invocation, text).slug for text in customers)
+    requests = [
+        NextRequest(
+            action=action,
+            customer=slug,
+            license_id=which.license_id,
+            machine=which.machine,
+            all_machines=which.all_machines,
+            document=document,
+            changes=changes,
+            key=how.key,
+        )
+        for slug in slugs
+    ]
+    new_ids = _Ids(invocation)
+
+    def decide(db: Reading) -> tuple[Proposal, ...]:
+        settings, now = invocation.settings, invocation.now
+        return tuple(
+            propose_next(
+                db,
+                request,
+                record,
+                settings=settings,
+                now=now,
+                license_id=new_ids.after(record.id),
+            )
+            for request in requests
+            for record in choose(db, request, settings=settings, now=now)
+        )
+
+    return carry_out(invocation, decide, how, given(consents), source(invocation, passphrases))
+
+
+class _Ids:
+    """One new ID for each license that is followed, the same when it is decided again."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        self._invocation = invocation
+        self._after: dict[str, str] = {}
+
+    def after(self, license_id: str) -> str:
+        return self._after.setdefault(license_id, self._invocation.new_id())

@@ -1,0 +1,35 @@
+"""The home that `init`, and the commands that bring in a key, make."""
+
+from polygent_issuer import founding
+from polygent_issuer.cli.actor import actor
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.founding import Founded
+
+
+def make_home(invocation: Invocation, **given: str | None) -> Founded:
+    """Make the invocation's home with these settings; the rest is at its default.
+
+    Raises:
+        HomeProblem, InvalidSettings, OutputProblem: as `founding.found`.
+    """
+    founded = founding.found(
+        invocation.home_path,
+        given,
+        now=invocation.now,
+        registry_id=invocation.new_id(),
+        actor=lambda settings: actor(settings.operator),
+        environ=invocation.environ,
+    )
+    _ = invocation.home  # warns of others who may look into a folder that was there before
+    return founded
+
+
+def ensure_home(invocation: Invocation) -> None:
+    """Make a home with every setting at its default, unless there is one.
+
+    Raises:
+        HomeProblem, OutputProblem: as `founding.found`.
+    """
+    if not founding.is_complete(invocation.home_path):
+        founded = make_home(invocation)
+        invocation.tell(f"made a home at {founded.folder}")

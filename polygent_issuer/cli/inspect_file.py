@@ -1,0 +1,134 @@
+"""`polygent-issue inspect`: what a file says, and what of it was and was not checked."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from polygent_issuer import dates, files
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.cli.public_keys import PublicKeyFiles, from_files
+from polygent_issuer.cli.verifying import READ_LIMIT, pinned
+from polygent_issuer.errors import ExitCode, HomeMissing
+from polygent_issuer.verifier import KeySet, License, LicenseError, Verifier, jws
+from polygent_issuer.verifier.errors import CheckCode
+
+_NOT_CHECKED = "expiry, upload window, machine, host, clock: polygent-issue verify checks those"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspection(Result):
+    """A file's claims, and how far its signature is to be believed.
+
+    Attributes:
+        refused: why it is not authentic; `None` when it is.
+        unchecked: why the signature was not checked; `None` when it was.
+    """
+
+    name: str
+    kid: str | None
+    license: License | None
+    refused: LicenseError | None
+    unchecked: str | None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """10 when the file is damaged or forged; an unknown key is no fault of the file."""
+        failed = self.refused is not None and self.unchecked is None
+        return ExitCode.NOT_AUTHENTIC if failed or self.license is None else ExitCode.DONE
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`claims` as the file says them, `authentic` whether to believe them."""
+        return {
+            "file": self.name,
+            "kid": self.kid,
+            "authentic": self.refused is None and self.unchecked is None,
+            "signature_checked": self.unchecked is None,
+            "failure": str(self.refused.code) if self.refused else None,
+            "message": self.refused.message if self.refused else self.unchecked,
+            "claims": None if self.license is None else dict(self.license.to_claims()),
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """The claims, then what was checked of them."""
+        if self.license is not None:
+            yield Line(f"{self.name} says:", "title")
+            yield Fields(tuple(_claims(self.license)))
+        if self.unchecked is not None:
+            yield Line(f"NOT CHECKED: the signature: {self.unchecked}", "warn")
+            yield Line("anyone could have written this file", "warn")
+        elif self.refused is not None:
+            yield Line(f"NOT AUTHENTIC: {self.refused.code}: {self.refused.message}", "bad")
+            if self.refused.hint:
+                yield Line(self.refused.hint, "plain", 1)
+        else:
+            yield Line(f"checked: form, signature (key {self.kid}), claims", "good")
+        yield Line(f"not checked: {_NOT_CHECKED}", "dim")
+
+
+def inspect(
+    invocation: Invocation,
+    license_file: Annotated[str, typer.Argument(metavar="FILE", help="A .lic; - is stdin.")],
+    public_key: PublicKeyFiles = None,
+) -> Inspection:
+    """Show what a license file says, and what of it was and was not checked.
+
+    The signature is checked with the registry's keys, or with --public-key. Where that is not
+    possible the claims are shown all the same, and said to be nobody's word.
+    """
+    data = files.read_bounded(license_file, limit=READ_LIMIT, what="license file")
+    keys, why = _keys(invocation, public_key)
+    report = Verifier(keys).report(data, now=invocation.now)
+    refused = None
+    if report.license is None and report.failure is not None:
+        failure = report.failure
+        refused = LicenseError(failure.code, failure.message, hint=failure.hint)
+    unchecked = None
+    if refused is not None and refused.code is CheckCode.UNKNOWN_KEY:
+        unchecked = why or "its key is none of ours"
+    kid, told = _unverified(data)
+    return Inspection(
+        name=license_file,
+        kid=kid,
+        license=report.license or told,
+        refused=refused,
+        unchecked=unchecked,
+    )
+
+
+def _keys(invocation: Invocation, public_key: list[Path] | None) -> tuple[KeySet, str | None]:
+    if public_key:
+        return from_files(invocation, public_key), None
+    try:
+        with invocation.registry.reading() as db:
+            return pinned(db), None
+    except HomeMissing:
+        return KeySet.of(), "there is no home with public keys, and no --public-key"
+
+
+def _unverified(data: bytes) -> tuple[str | None, License | None]:
+    """What the bytes say, whoever wrote them."""
+    try:
+        token = jws.parse(data)
+        return token.kid, License.from_payload(token.payload)
+    except LicenseError:
+        return None, None
+
+
+def _claims(held: License) -> Iterable[tuple[str, str | None]]:
+    yield "license", held.jti
+    yield "customer", f"{held.customer} ({held.sub})"
+    yield "issuer", held.iss
+    yield "tier", str(held.tier)
+    yield "machine", held.machine_fingerprint
+    yield "allowed domain", str(held.allowed_domain) if held.allowed_domain else None
+    yield "features", ", ".join(held.features) or "none"
+    yield "users", str(held.limits.users)
+    yield "session hosts", str(held.limits.session_hosts)
+    yield "deploy hosts", str(held.limits.deploy_hosts)
+    yield "issued", dates.instant(held.issued_at)
+    yield "expires", dates.describe_expiry(held.expires_at)
+    yield "replaces", ", ".join(held.replaces) or None

@@ -1,0 +1,116 @@
+"""What `sign`, `renew` and `reissue` share: show, ask, unlock, publish, report."""
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polygent_issuer.cli import consent, output, prompts
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.issue_view import DryRun, IssuedReport, preview
+from polygent_issuer.cli.options import OptionGroup
+from polygent_issuer.errors import OutputProblem, UsageProblem
+from polygent_issuer.findings import Consent
+from polygent_issuer.issuing.destination import Destination, resolve
+from polygent_issuer.issuing.proposal import Proposal
+from polygent_issuer.issuing.publish import publish
+from polygent_issuer.keystore.passphrases import Passphrase
+from polygent_issuer.registry import Reading
+from polygent_issuer.signer import Signer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IssueOptions(OptionGroup):
+    """How the operator wants it done; the same for all three."""
+
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="LABEL|KID", help="Sign with another key.")
+    ] = None
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE|DIR", help="Where it goes; - is stdout."),
+    ] = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be issued and stop.")
+    ] = False
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Go ahead without asking; accepts no finding.")
+    ] = False
+
+
+def carry_out(
+    invocation: Invocation,
+    decide: Callable[[Reading], tuple[Proposal, ...]],
+    how: IssueOptions,
+    given: Consent,
+    passphrase: Passphrase,
+) -> output.Result:
+    """Decide, show, obtain consent, sign, deliver; everything that a person is asked comes first.
+
+    Raises:
+        IssuerError: whatever stands in the way; nothing is issued then, unless it says so.
+    """
+    registry, settings = invocation.registry, invocation.settings
+    with registry.reading() as db:
+        proposals = decide(db)
+    if how.dry_run:
+        return DryRun(proposals=proposals, settings=settings, now=invocation.now)
+    destination = _destination(invocation, how.output)
+    destination.check(proposals)
+    if invocation.interactive:
+        output.write_blocks(preview(proposals, settings), sys.stderr)
+    findings = [finding for proposal in proposals for finding in proposal.findings]
+    agreed = consent.obtain(invocation, findings, given)
+    if invocation.interactive and not how.yes:
+        prompts.go_ahead("go ahead?", default=True)
+    issued = publish(
+        registry,
+        proposals,
+        decide=decide,
+        signers=_unlock(invocation, proposals, passphrase),
+        consent=agreed,
+        destination=destination,
+        now=invocation.now,
+        actor=invocation.actor,
+    )
+    return IssuedReport(
+        issued=issued, settings=settings, to_stderr=destination.folder is None, accepted=agreed
+    )
+
+
+def _destination(invocation: Invocation, option: str | None) -> Destination:
+    if option == "-" and invocation.as_json:
+        raise UsageProblem("--json and --output - both want stdout", hint="--output FILE")
+    return resolve(option, invocation.settings.output, Path.cwd(), _write_stdout)
+
+
+def _unlock(
+    invocation: Invocation, proposals: Iterable[Proposal], passphrase: Passphrase
+) -> dict[str, Signer]:
+    from polygent_issuer.custody import signer_for
+
+    keys = {proposal.key.kid: proposal.key for proposal in proposals}
+    return {
+        kid: signer_for(
+            invocation.settings,
+            key,
+            passphrase=passphrase,
+            timeout=invocation.settings.keyring_timeout,
+            warn=invocation.warn,
+        )
+        for kid, key in keys.items()
+    }
+
+
+def _write_stdout(data: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+    except (OSError, AttributeError, ValueError) as problem:
+        failed = output.stdout_failed(problem)
+        raise OutputProblem(
+            failed.message, hint="polygent-issue license export ID -o FILE"
+        ) from None

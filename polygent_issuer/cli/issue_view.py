@@ -1,0 +1,185 @@
+"""How proposals and issued licenses look: old → new, the expiry, and until when to upload."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from polygent_issuer import dates
+from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.findings import Consent
+from polygent_issuer.issuing.proposal import NewCustomer, Proposal
+from polygent_issuer.issuing.publish import Issued
+from polygent_issuer.settings import Settings
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+_ASSUMED = "assumed; polygent-issue config set upload_window 7d tells"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DryRun(Result):
+    """What would be issued; nothing was."""
+
+    proposals: tuple[Proposal, ...]
+    settings: Settings
+    now: datetime
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`licenses` as they would be, `dry_run` true."""
+        licenses = [proposal_json(proposal, self.settings) for proposal in self.proposals]
+        return {"dry_run": True, "licenses": licenses}
+
+    def blocks(self) -> Iterable[Block]:
+        """The preview, its findings, and that nothing happened."""
+        yield from preview(self.proposals, self.settings)
+        codes = sorted({finding.code for each in self.proposals for finding in each.findings})
+        for proposal in self.proposals:
+            for finding in proposal.findings:
+                yield Line(f"{finding.code}: {finding.message}", "warn")
+        if codes:
+            flags = " ".join(f"--accept {code}" for code in codes)
+            yield Line(f"it would need {flags} --reason TEXT, or a yes on a terminal", "warn")
+        yield Line("dry run: nothing was issued", "dim")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IssuedReport(Result):
+    """What was issued, and what the operator does next."""
+
+    issued: tuple[Issued, ...]
+    settings: Settings
+    accepted: Consent
+    to_stderr: bool
+
+    @property
+    def text_to_stderr(self) -> bool:
+        """Whether stdout carries the license file itself."""
+        return self.to_stderr
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`licenses`, each with its `file`."""
+        return {
+            "dry_run": False,
+            "licenses": [
+                {
+                    **proposal_json(each.proposal, self.settings),
+                    "file": None if each.path is None else str(each.path),
+                    "accepted": list(self.accepted.used(each.proposal.findings)),
+                }
+                for each in self.issued
+            ],
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """For each license: what, old → new, where the file is, until when to upload."""
+        for each in self.issued:
+            license_id = each.proposal.license.jti
+            yield Line(f"{each.proposal.action.done} license {license_id}", "good")
+            yield _fields(each.proposal, self.settings, file=str(each.path or "stdout"))
+            for note in each.proposal.notes:
+                yield Line(note, "dim", 1)
+
+
+def preview(proposals: Iterable[Proposal], settings: Settings) -> Iterable[Block]:
+    """A last look: everything that will be in the license, nothing yet signed."""
+    for proposal in proposals:
+        yield Line(f"{proposal.action} {proposal.file_name}", "title")
+        yield _fields(proposal, settings)
+        for note in proposal.notes:
+            yield Line(note, "dim", 1)
+
+
+def proposal_json(proposal: Proposal, settings: Settings) -> dict[str, Any]:
+    """A proposal or issued license for programs."""
+    issued = proposal.license
+    window, assumed = settings.upload_window_or_assumed, settings.upload_window_is_assumed
+    return {
+        "action": str(proposal.action),
+        "id": issued.jti,
+        "customer": issued.sub,
+        "customer_name": issued.customer,
+        "new_customer": isinstance(proposal.customer, NewCustomer),
+        "machine": proposal.machine.label if proposal.machine else None,
+        "tier": str(issued.tier),
+        "plan": proposal.plan,
+        "term": proposal.term,
+        "issued_at": dates.instant(issued.issued_at),
+        "expires_at": dates.instant(issued.expires_at),
+        "last_full_day": dates.last_full_day(issued.expires_at).isoformat(),
+        "upload_before": dates.instant(dates.upload_deadline(issued.issued_at, window)),
+        "upload_window_assumed": assumed,
+        "claims": dict(issued.to_claims()),
+        "kid": proposal.key.kid,
+        "replaces": list(issued.replaces),
+        "changes": [
+            {"name": change.name, "old": change.old, "new": change.new}
+            for change in proposal.differences
+            if proposal.old is not None
+        ],
+        "findings": [
+            {"code": str(finding.code), "message": finding.message, "hint": finding.hint}
+            for finding in proposal.findings
+        ],
+        "notes": list(proposal.notes),
+    }
+
+
+def _fields(proposal: Proposal, settings: Settings, file: str | None = None) -> Fields:
+    issued = proposal.license
+    until = dates.upload_deadline(issued.issued_at, settings.upload_window_or_assumed)
+    assumed = f" ({_ASSUMED})" if settings.upload_window_is_assumed else ""
+    kept = () if proposal.old is None or proposal.differences else (("terms", "as before"),)
+    return Fields(
+        (
+            ("customer", _customer(proposal)),
+            ("machine", _machine(proposal)),
+            *_terms(proposal),
+            *kept,
+            ("expires", _expiry(proposal)),
+            ("replaces", proposal.replaced.id if proposal.replaced else None),
+            ("key", f"{proposal.key.label} ({proposal.key.kid[:8]})"),
+            ("file", file),
+            ("upload before", f"{dates.instant(until)}{assumed}"),
+        )
+    )
+
+
+def _terms(proposal: Proposal) -> Iterable[tuple[str, str]]:
+    """All terms of a first license; what changes, of a later one."""
+    for term in proposal.differences:
+        if proposal.old is not None:
+            yield term.name, f"{term.old} → {term.new}"
+        elif term.new != term.old or term.name == "features":
+            yield term.name, term.new
+
+
+def _customer(proposal: Proposal) -> str:
+    new = ", new" if isinstance(proposal.customer, NewCustomer) else ""
+    return f"{proposal.license.customer} ({proposal.license.sub}{new})"
+
+
+def _machine(proposal: Proposal) -> str:
+    choice = proposal.machine
+    if choice is None:
+        return "any (enterprise)"
+    state = ", new" if choice.known is None else ", changed" if choice.changed else ""
+    return f"{choice.label}{state}: {choice.fingerprint}"
+
+
+def _expiry(proposal: Proposal) -> str:
+    issued = proposal.license
+    days = (issued.expires_at - issued.issued_at).days
+    new = f"{dates.describe_expiry(issued.expires_at, zone_of(proposal))}; {days} days from now"
+    if proposal.replaced is None:
+        return new
+    if proposal.replaced.expires_at == issued.expires_at:
+        return f"as before: {new}"
+    return f"{dates.instant(proposal.replaced.expires_at)} → {new}"
+
+
+def zone_of(proposal: Proposal) -> "ZoneInfo | None":
+    """The customer's time zone, when one is known."""
+    name = None if isinstance(proposal.customer, NewCustomer) else proposal.customer.time_zone
+    return None if name is None else dates.parse_zone(name)

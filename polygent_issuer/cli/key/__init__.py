@@ -1,0 +1,1 @@
+"""`polygent-issue key`: the signing keys. A private half is never shown."""

@@ -1,0 +1,92 @@
+"""Where the backup of a key goes: somebody decides it before the key is made."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from polygent_issuer.cli import prompts
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.key.keeping import KeepingOptions
+from polygent_issuer.errors import (
+    InputRefused,
+    MissingInput,
+    OutputExists,
+    OutputProblem,
+    UsageProblem,
+)
+from polygent_issuer.keystore import location
+from polygent_issuer.settings import Settings
+from polygent_issuer.text import shown
+
+_NONE: Final = "none"
+
+
+def backup_place(invocation: Invocation, held: Settings, options: KeepingOptions) -> Path | None:
+    """Where the backup goes, decided by somebody: None is a decision, too.
+
+    Raises:
+        UsageProblem: (`usage`) when both options are given.
+        MissingInput: (`missing_input`) when nobody says and there is nobody to ask.
+        InputRefused: (`input_refused`) for a name that no backup can have.
+        OutputExists, OutputProblem: (`output_exists`, `output_failed`) when the file is there
+            already, or its folder is not.
+    """
+    if options.backup is not None and options.no_backup:
+        raise UsageProblem("--backup and --no-backup contradict each other", hint="give one")
+    if options.no_backup:
+        return None
+    if options.backup is not None:
+        return backup_file(options.backup)
+    if held.key_backup_folder is not None:
+        return _present(held.key_backup_folder)
+    if not invocation.interactive:
+        raise MissingInput(
+            "nothing says where the key's backup goes",
+            hint="add --backup FILE or --no-backup; or once for all: "
+            "polygent-issue config set key_backup_folder DIR",
+        )
+    question = f"a file or folder for the key's backup? best on another disk, or {_NONE}"
+    answer = prompts.text(question, check=_check)
+    return None if answer == _NONE else backup_file(answer)
+
+
+def backup_file(text: str) -> Path:
+    """The file or folder that was named; a file is new, and its folder is there.
+
+    Raises:
+        InputRefused: (`input_refused`) for the empty name, stdout, or a `~` of nobody.
+        OutputExists, OutputProblem: (`output_exists`, `output_failed`) when the file is there
+            already, or its folder is not.
+    """
+    if text in ("", "-"):
+        raise InputRefused("a backup is a file of its own", hint="name a file for it")
+    try:
+        path = Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise InputRefused(
+            f"whose home that is cannot be found out: {shown(text)}", hint="name a whole path"
+        ) from None
+    place = location.at(path)
+    if place.folder:
+        return path
+    if os.path.lexists(path):
+        raise OutputExists(f"{shown(str(path))} exists already", hint="name another file")
+    _present(path.parent)
+    return path
+
+
+def _check(answer: str) -> None:
+    if answer != _NONE:
+        try:
+            backup_file(answer)
+        except OutputProblem as refused:
+            raise InputRefused(refused.message, hint=refused.hint) from None
+
+
+def _present(folder: Path) -> Path:
+    if folder.is_dir():
+        return folder
+    raise OutputProblem(
+        f"the folder for the backup is not there: {shown(str(folder))}",
+        hint="connect its disk, or make it first; or name another with --backup FILE",
+    )

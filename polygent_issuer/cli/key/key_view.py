@@ -1,0 +1,96 @@
+"""How keys look: their public side, and where the private one is."""
+
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from polygent_issuer import dates
+from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.custody import Kept
+from polygent_issuer.registry import KeyRecord
+
+
+def key_json(key: KeyRecord, store: str) -> dict[str, Any]:
+    """A key for programs; `store` is where this operator has its private half."""
+    return {
+        "kid": key.kid,
+        "label": key.label,
+        "active": key.active,
+        "store": store,
+        "created_at": dates.instant(key.created_at),
+        "backed_up_at": None if key.backed_up_at is None else dates.instant(key.backed_up_at),
+        "retired_at": None if key.retired_at is None else dates.instant(key.retired_at),
+        "compromised": key.compromised,
+    }
+
+
+def key_state(key: KeyRecord) -> str:
+    """What the key is good for, in a word or two."""
+    if key.compromised:
+        return "compromised"
+    if key.retired_at is not None:
+        return "retired"
+    return "active" if key.active else "standby"
+
+
+def typed(key: KeyRecord) -> str:
+    """The key as one types it in a shell; after `--` a hyphen begins no option."""
+    quoted = shlex.quote(key.label)
+    return f"-- {quoted}" if key.label.startswith("-") else quoted
+
+
+def backup_state(key: KeyRecord) -> str:
+    """When it was last backed up."""
+    return "none" if key.backed_up_at is None else dates.instant(key.backed_up_at)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptReport(Result):
+    """A key that was made or taken in, and what the operator does next.
+
+    Attributes:
+        verb: what was done: generated or imported.
+    """
+
+    kept: Kept
+    verb: str
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`key`, whether it is new to the registry, and the file of its `backup`."""
+        backup = self.kept.backup
+        return {
+            "key": key_json(self.kept.key, self.kept.uri),
+            "new": self.kept.is_new,
+            "backup": None if backup is None else str(backup),
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """What it is, where it is, and what comes next."""
+        key, backup = self.kept.key, self.kept.backup
+        yield Line(f"{self.verb} the key {key.label}", "good")
+        yield Fields(
+            (
+                ("kid", key.kid),
+                ("private half", self.kept.uri),
+                ("backup", backup_state(key) if backup is None else str(backup)),
+                ("state", "active: it signs from now on" if key.active else key_state(key)),
+            )
+        )
+        if not self.kept.is_new:
+            yield Line("the registry had its public half already, and its label", "dim", 1)
+            return
+        if key.backed_up_at is None:
+            yield Line(
+                "without a backup, a lost key means new licenses for everybody: "
+                f"polygent-issue key backup {typed(key)} FILE",
+                "warn",
+            )
+        yield from self._following()
+
+    def _following(self) -> Iterable[Block]:
+        key = self.kept.key
+        export = f"polygent-issue key export-public {typed(key)} --output polygent-public.pem"
+        yield Line(f"for the servers, once: {export}")
+        if not key.active:
+            yield Line(f"when all of them have it: polygent-issue key use {typed(key)}")

@@ -1,0 +1,77 @@
+"""`polygent-issue key use`: which key signs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from polygent_issuer.cli import consent
+from polygent_issuer.cli.consent import ConsentOptions
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.key.key_view import key_json
+from polygent_issuer.cli.key.show import KeyName
+from polygent_issuer.cli.output import Block, Line, Result
+from polygent_issuer.custody import place_of, presence, require_usable
+from polygent_issuer.custody.activation import activate, rollout_finding
+from polygent_issuer.keystore import Presence
+from polygent_issuer.registry import KeyRecord, keys
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Activated(Result):
+    """The key that signs from now on, and the one that did before."""
+
+    key: KeyRecord
+    before: KeyRecord | None
+    store: str
+
+    @property
+    def changed(self) -> bool:
+        """Whether it was another one."""
+        return self.before is None or self.before.kid != self.key.kid
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`key` that signs, the kid `before`, and whether that is a change."""
+        return {
+            "key": key_json(self.key, self.store),
+            "before": None if self.before is None else self.before.kid,
+            "changed": self.changed,
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """Old → new."""
+        if not self.changed:
+            yield Line(f"{self.key.label} signs, as before", "dim")
+            return
+        old = "none" if self.before is None else self.before.label
+        yield Line(f"signing key: {old} → {self.key.label}", "good")
+        if self.before is not None:
+            yield Line("licenses under the old key stay as they are, and so must its public half")
+
+
+def use(invocation: Invocation, key: KeyName, *, consents: ConsentOptions) -> Activated:
+    """Sign with this key from now on, unless --key names another.
+
+    The servers need its public half first, so this needs consent (key-rollout).
+    """
+    with invocation.registry.reading() as db:
+        wanted, present = keys.find(db, key), keys.active(db)
+    store = place_of(invocation.settings, wanted.kid)
+    if present is not None and present.kid == wanted.kid:
+        return Activated(key=wanted, before=present, store=store)
+    require_usable(wanted)
+    if presence(invocation.settings, wanted.kid) is Presence.ABSENT:
+        invocation.warn(
+            f"the private half of {wanted.label} is not in {store}; "
+            "polygent-issue key import FILE takes it from its backup"
+        )
+    given = consent.given(consents)
+    agreed = consent.obtain(invocation, [rollout_finding(wanted, present)], given)
+    changed = activate(
+        invocation.registry,
+        wanted,
+        present,
+        consent=agreed,
+        now=invocation.now,
+        actor=invocation.actor,
+    )
+    return Activated(key=changed, before=present, store=store)

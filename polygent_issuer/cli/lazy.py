@@ -1,0 +1,82 @@
+"""Commands that are imported when they are called, not when help lists them.
+
+`--help` shows names and one line each from a static table; only the command that is resolved
+imports its module. Start-up is what an operator feels most often.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from polygent_issuer.cli.options import typer_command
+
+Markup = Literal["rich"] | None
+_HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A line of the command table: a command (`target`) or a group (`entries`).
+
+    Attributes:
+        name: as it is typed.
+        help: one line, shown where the commands are listed.
+        target: `module:function` below `polygent_issuer.cli`.
+        entries: the commands of a group.
+        panel: the heading under which a terminal lists it.
+    """
+
+    name: str
+    help: str
+    target: str = ""
+    entries: tuple["Entry", ...] = ()
+    panel: str | None = None
+
+
+class LazyGroup(TyperGroup):
+    """A group that lists stubs and imports the one command that is resolved."""
+
+    entries: tuple[Entry, ...] = ()
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - Typer's own are private
+        """Swap the stub that was found for the real command."""
+        name, _stub, rest = super().resolve_command(ctx, args)
+        entry = next(entry for entry in self.entries if entry.name == name)
+        return name, load(entry, self.rich_markup_mode and "rich"), rest
+
+
+def load(entry: Entry, markup: Markup) -> TyperCommand | TyperGroup:
+    """The real command or group of an entry."""
+    if entry.entries:
+        return build_group(entry, _takes_global_options_only, markup)
+    module, function = entry.target.split(":")
+    body = getattr(import_module(f"polygent_issuer.cli.{module}"), function)
+    app = typer.Typer(add_completion=False, rich_markup_mode=markup)
+    app.command(entry.name, context_settings=_HELP_OPTIONS)(typer_command(body))
+    return get_command(app)  # type: ignore[return-value]
+
+
+def build_group(entry: Entry, callback: Callable[..., None], markup: Markup) -> TyperGroup:
+    """A group that shows a stub for each entry of `entry`."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=markup)
+    app.callback(cls=LazyGroup, help=entry.help, context_settings=_HELP_OPTIONS)(
+        typer_command(callback)
+    )
+    group: Any = get_command(app)
+    group.name = entry.name
+    group.entries = entry.entries
+    for child in entry.entries:
+        stub = TyperCommand(
+            child.name, help=child.help, rich_markup_mode=markup, rich_help_panel=child.panel
+        )
+        group.add_command(stub)
+    return group  # type: ignore[no-any-return]
+
+
+def _takes_global_options_only(_invocation: object) -> None:
+    return

@@ -1,0 +1,1 @@
+"""`polygent-issue license`: every license that was ever issued, with its file."""

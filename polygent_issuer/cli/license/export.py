@@ -1,0 +1,85 @@
+"""`polygent-issue license export`: a license's stored bytes once more."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polygent_issuer import dates, files
+from polygent_issuer.cli import output
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.license.export_view import Exported
+from polygent_issuer.cli.license.show import LicenseId
+from polygent_issuer.errors import OutputProblem, UsageProblem
+from polygent_issuer.issuing.destination import Destination, resolve
+from polygent_issuer.issuing.following import read_license
+from polygent_issuer.registry import LicenseRecord, customers, licenses, outbox
+from polygent_issuer.text import slugify
+from polygent_issuer.verifier import License
+
+
+def export(
+    invocation: Invocation,
+    license_id: LicenseId,
+    to: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE|DIR", help="Where it goes; - is stdout."),
+    ] = None,
+) -> Exported:
+    """Write a license's file again, the same bytes; nothing is overwritten.
+
+    A server takes a file only within its upload window; after that reissue makes a new one.
+    """
+    if to == "-" and invocation.as_json:
+        raise UsageProblem("--json and --output - both want stdout", hint="--output FILE")
+    settings = invocation.settings
+    with invocation.registry.reading() as db:
+        record = licenses.find(db, license_id)
+        held = read_license(db, record)
+        customer = customers.get(db, record.customer_slug)
+    place = resolve(to, settings.output, _current_folder(), output.write_bytes)
+    path = _deliver(record, place, file_name(held, record.machine_label))
+    with invocation.registry.writing(now=invocation.now, actor=invocation.actor) as db:
+        outbox.clear(db, record.id)
+        db.record(
+            "license-exported",
+            customer=record.customer_slug,
+            license=record.id,
+            kid=record.kid,
+            details={"to": "stdout" if path is None else str(path), "sha256": record.sha256},
+        )
+    exported = Exported(
+        record=record,
+        path=path,
+        customer=customer,
+        upload_before=dates.upload_deadline(held.issued_at, settings.upload_window_or_assumed),
+        assumed=settings.upload_window_is_assumed,
+        now=invocation.now,
+    )
+    for warning in exported.warnings():
+        invocation.warn(warning)
+    return exported
+
+
+def file_name(held: License, label: str | None) -> str:
+    """The name that a license's file has when it is issued: customer, machine, last day, ID."""
+    day = dates.last_full_day(held.expires_at).isoformat()
+    machine = () if label is None else (slugify(label),)
+    return "-".join((held.sub, *machine, day, held.jti[:8])) + ".lic"
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:
+        raise OutputProblem(
+            "the current folder is gone", hint="cd to another folder, or name one with --output"
+        ) from None
+
+
+def _deliver(record: LicenseRecord, place: Destination, name: str) -> Path | None:
+    """Write the bytes; where they are, `None` for stdout."""
+    if place.folder is None:
+        output.write_bytes(record.file)
+        return None
+    return files.publish(record.file, place.folder / (place.name or name))

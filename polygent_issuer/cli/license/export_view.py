@@ -1,0 +1,85 @@
+"""How an exported license looks, and what the operator must know before it is mailed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from polygent_issuer import dates
+from polygent_issuer.cli.customer.customer_view import zone_of
+from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.registry import Customer, LicenseRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exported(Result):
+    """A license whose file was written again.
+
+    Attributes:
+        path: its file; `None` when it went to stdout.
+        upload_before: until when a server installs it; `assumed` when nobody told the window.
+    """
+
+    record: LicenseRecord
+    path: Path | None
+    customer: Customer
+    upload_before: datetime
+    assumed: bool
+    now: datetime
+
+    @property
+    def text_to_stderr(self) -> bool:
+        """Whether stdout carries the license file itself."""
+        return self.path is None
+
+    @property
+    def too_late(self) -> bool:
+        """Whether a server refuses this file by now, installed for the first time."""
+        return self.now > self.upload_before
+
+    def warnings(self) -> Iterable[str]:
+        """What speaks against mailing this file."""
+        record = self.record
+        again = f"polygent-issue reissue {record.customer_slug} --license {record.id[:8]}"
+        if not record.is_current:
+            by = f" by {record.replaced_by[:8]}" if record.replaced_by else ""
+            yield f"this license is {record.status}{by}; it is not the one to send"
+        elif record.expires_at <= self.now:
+            yield (
+                f"this license expired at {dates.instant(record.expires_at)}; "
+                f"for a new one: polygent-issue renew {record.customer_slug}"
+            )
+        elif self.too_late:
+            until = dates.instant(self.upload_before)
+            yield f"a server took this file until {until}; for a new one: {again}"
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`file` and until when it can be uploaded."""
+        return {
+            "id": self.record.id,
+            "customer": self.record.customer_slug,
+            "status": str(self.record.status),
+            "file": None if self.path is None else str(self.path),
+            "sha256": self.record.sha256,
+            "expires_at": dates.instant(self.record.expires_at),
+            "upload_before": dates.instant(self.upload_before),
+            "upload_window_assumed": self.assumed,
+            "upload_window_passed": self.too_late,
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """Where the file is, and until when it serves."""
+        passed = ", which has passed" if self.too_late else ""
+        assumed = " (assumed; polygent-issue config set upload_window 7d tells)"
+        until = f"{dates.instant(self.upload_before)}{assumed if self.assumed else ''}{passed}"
+        yield Line(f"exported license {self.record.id}", "good")
+        yield Fields(
+            (
+                ("customer", f"{self.customer.name} ({self.customer.slug})"),
+                ("machine", self.record.machine_label),
+                ("expires", dates.describe_expiry(self.record.expires_at, zone_of(self.customer))),
+                ("file", "stdout" if self.path is None else str(self.path)),
+                ("upload before", until),
+            )
+        )

@@ -1,0 +1,66 @@
+"""`polygent-issue license list`: every license ever issued, by any of their properties."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from polygent_issuer import dates
+from polygent_issuer.cli import names
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.license.listing import Listed, license_table
+from polygent_issuer.cli.output import Block, Line, Result
+from polygent_issuer.registry import LicenseStatus, keys, licenses
+from polygent_issuer.verifier.catalogue import Tier
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Licenses(Result):
+    """The licenses that all filters let pass, the first to expire first."""
+
+    listed: tuple[Listed, ...]
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`licenses`."""
+        return {"licenses": [each.to_json() for each in self.listed]}
+
+    def blocks(self) -> Iterable[Block]:
+        """A table."""
+        if self.listed:
+            yield license_table(self.listed)
+        else:
+            yield Line("no license matches", "dim")
+
+
+def list_all(
+    invocation: Invocation,
+    *,
+    customer: Annotated[
+        str | None, typer.Option("--customer", metavar="NAME", help="A customer's only.")
+    ] = None,
+    tier: Annotated[Tier | None, typer.Option("--tier", help="One tier's only.")] = None,
+    status: Annotated[
+        LicenseStatus | None, typer.Option("--status", help="Current is what may be renewed.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="LABEL|KID", help="Signed with this key.")
+    ] = None,
+    expires_before: Annotated[
+        str | None, typer.Option("--expires-before", metavar="DATE", help="Ends before then.")
+    ] = None,
+) -> Licenses:
+    """List licenses, the first to expire first.
+
+    Without options every license that was ever issued. A current license is one that was neither
+    replaced nor retired; it may have expired.
+    """
+    until = None if expires_before is None else dates.parse_date_or_instant(expires_before)
+    whose = None if customer is None else names.customer(invocation, customer)
+    with invocation.registry.reading() as db:
+        kid = None if key is None else keys.find(db, key).kid
+        found = licenses.select(
+            db, customer=whose, tier=tier, status=status, kid=kid, expires_before=until
+        )
+        listed = tuple(Listed.of(record, invocation.now) for record in found)
+    return Licenses(listed=listed)

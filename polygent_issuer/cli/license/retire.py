@@ -1,0 +1,113 @@
+"""`polygent-issue license retire`: no longer current, and not to be renewed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from polygent_issuer import dates
+from polygent_issuer.cli import output, prompts
+from polygent_issuer.cli.consent import sound_reason
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.customer.customer_view import zone_of
+from polygent_issuer.cli.license.show import LicenseId
+from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.errors import InputRefused, MissingInput
+from polygent_issuer.registry import Customer, LicenseRecord, customers, licenses
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retired(Result):
+    """A license that is no longer current."""
+
+    record: LicenseRecord
+    customer: Customer
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`id`, the reason, and until when the file works all the same."""
+        return {
+            "id": self.record.id,
+            "customer": self.record.customer_slug,
+            "status": str(self.record.status),
+            "reason": self.record.retired_reason,
+            "works_until": dates.instant(self.record.expires_at),
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """What was retired, and what that does not do."""
+        yield Line(f"retired license {self.record.id}", "good")
+        yield Fields(
+            (
+                ("customer", f"{self.customer.name} ({self.customer.slug})"),
+                ("machine", self.record.machine_label),
+                ("reason", self.record.retired_reason),
+            )
+        )
+        yield Line(still_works(self.record, self.customer), "warn")
+
+
+def retire(
+    invocation: Invocation,
+    license_id: LicenseId,
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept in the journal.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")] = False,
+) -> Retired:
+    """Mark a license as no longer current: it is not renewed, and expiring leaves it out.
+
+    There is no revocation: where the file is installed it keeps working until it expires.
+    """
+    reason = sound_reason(reason)
+    with invocation.registry.reading() as db:
+        record = licenses.find(db, license_id)
+        customer = customers.get(db, record.customer_slug)
+    _require_current(record)
+    if reason is None:
+        reason = _ask_reason(invocation)
+    if invocation.interactive and not yes:
+        output.note("note", still_works(record, customer))
+        prompts.go_ahead(f"retire license {record.id[:8]} of {customer.name}?")
+    with invocation.registry.writing(now=invocation.now, actor=invocation.actor) as db:
+        retired = licenses.retire(db, record.id, reason)
+        db.record(
+            "license-retired",
+            customer=retired.customer_slug,
+            license=retired.id,
+            kid=retired.kid,
+            reason=reason,
+            details={"expires_at": dates.instant(retired.expires_at)},
+        )
+    return Retired(record=retired, customer=customer)
+
+
+def still_works(record: LicenseRecord, customer: Customer) -> str:
+    """What everybody gets wrong about taking a license back."""
+    until = dates.describe_expiry(record.expires_at, zone_of(customer))
+    return (
+        f"the old file keeps working until {until}, where it is installed; there is no revocation"
+    )
+
+
+def _require_current(record: LicenseRecord) -> None:
+    if record.is_current:
+        return
+    by = f" by {record.replaced_by}" if record.replaced_by else ""
+    raise InputRefused(
+        f"license {record.id} is {record.status}{by} already",
+        hint=f"polygent-issue license show {record.id[:8]}",
+    )
+
+
+def _ask_reason(invocation: Invocation) -> str:
+    if not invocation.interactive:
+        raise MissingInput(
+            "a license is retired for a reason, and none was given", hint="add --reason TEXT"
+        )
+    return prompts.text("why, for the journal", check=_named_reason).strip()
+
+
+def _named_reason(text: str) -> None:
+    if sound_reason(text) is None:
+        raise InputRefused("the reason is empty")

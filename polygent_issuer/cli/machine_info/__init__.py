@@ -1,0 +1,1 @@
+"""`polygent-issue machine-info`: the document that names a customer's machine."""

@@ -1,0 +1,130 @@
+"""How a judged document looks."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from polygent_issuer import dates
+from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.errors import ExitCode
+from polygent_issuer.findings import Finding
+from polygent_issuer.machine_info import MachineInfo
+from polygent_issuer.registry import KnownFingerprint
+from polygent_issuer.settings import duration_text
+from polygent_issuer.text import fold
+
+_MINUTE = timedelta(minutes=1)
+_ROUNDED = ((timedelta(days=2), timedelta(days=1)), (timedelta(hours=2), timedelta(hours=1)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checked(Result):
+    """A document that keeps FORMAT §4.
+
+    Attributes:
+        stale: why it is not fresh, if it is not.
+        known: whose machine it is or was; None where there is no registry to ask.
+    """
+
+    name: str
+    info: MachineInfo
+    now: datetime
+    max_age: timedelta
+    stale: Finding | None
+    known: tuple[KnownFingerprint, ...] | None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """As `sign` would stop for a stale one."""
+        return ExitCode.DONE if self.stale is None else ExitCode.CONSENT
+
+    @property
+    def age(self) -> timedelta:
+        """How long ago it was made; negative for one from the future."""
+        return self.now - self.info.generated_at
+
+    def to_json(self) -> Mapping[str, Any]:
+        """What it says, `fresh`, and `known`: null where there is no home."""
+        info, stale = self.info, self.stale
+        return {
+            "file": self.name,
+            "fresh": stale is None,
+            "age_seconds": self.age // timedelta(seconds=1),
+            "max_age_seconds": self.max_age // timedelta(seconds=1),
+            "fingerprint": info.fingerprint,
+            "generated_at": dates.instant(info.generated_at),
+            "hostname": info.hostname,
+            "os": info.os,
+            "product_version": info.product_version,
+            "customer": info.customer,
+            "components": dict(info.components),
+            "ignored": list(info.extra),
+            "finding": None
+            if stale is None
+            else {"code": str(stale.code), "message": stale.message, "hint": stale.hint},
+            "known": None if self.known is None else [_known_json(one) for one in self.known],
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """What it says, whether it is fresh, whose machine it is."""
+        info = self.info
+        yield Line(f"{self.name} says:", "title")
+        yield Fields(
+            (
+                ("fingerprint", info.fingerprint),
+                ("made", f"{dates.instant(info.generated_at)} ({_age(self.age)})"),
+                ("hostname", info.hostname),
+                ("system", info.os),
+                ("product", info.product_version),
+                ("customer", info.customer and f"{info.customer} (the sender's word)"),
+                ("components", ", ".join(info.components) or None),
+                ("ignored", ", ".join(info.extra) or None),
+            )
+        )
+        yield from self._freshness()
+        yield from self._owners()
+
+    def _freshness(self) -> Iterable[Block]:
+        if self.stale is None:
+            yield Line(f"fresh: it may be {duration_text(self.max_age)} old", "good")
+            return
+        yield Line(f"{self.stale.code}: {self.stale.message}", "warn")
+        if self.stale.hint:
+            yield Line(self.stale.hint, "plain", 1)
+
+    def _owners(self) -> Iterable[Block]:
+        if self.known is None:
+            yield Line("whose machine it is: there is no home with customers to ask", "dim")
+        elif not self.known:
+            yield Line("whose machine it is: nobody's yet")
+        for one in self.known or ():
+            owner = f"{one.customer.name} ({one.customer.slug}), machine {one.machine.label}"
+            yield Line(f"whose machine it is: {owner}, {_when(one)}")
+        names = {fold(one.customer.name) for one in self.known or ()}
+        claimed = self.info.customer
+        if claimed and names and fold(claimed) not in names:
+            yield Line(f"the document says that it is {claimed}'s", "warn", 1)
+
+
+def _when(one: KnownFingerprint) -> str:
+    since = f"since {dates.instant(one.since)}"
+    return since if one.until is None else f"{since} until {dates.instant(one.until)}"
+
+
+def _known_json(one: KnownFingerprint) -> dict[str, Any]:
+    return {
+        "customer": one.customer.slug,
+        "customer_name": one.customer.name,
+        "machine": one.machine.label,
+        "since": dates.instant(one.since),
+        "until": None if one.until is None else dates.instant(one.until),
+    }
+
+
+def _age(age: timedelta) -> str:
+    """Say an age in whole days, hours or minutes."""
+    span = abs(age)
+    unit = next((unit for least, unit in _ROUNDED if span >= least), _MINUTE)
+    told = duration_text(span // unit * unit) if span >= _MINUTE else "less than a minute"
+    return f"{told} ago" if age >= timedelta() else f"{told} ahead"

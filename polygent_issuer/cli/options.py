@@ -1,0 +1,104 @@
+"""Options that several commands take.
+
+Global options work before and after the command: they are added to the signature of every command
+and group, and their callbacks write what was given into the `Invocation` that Typer carries as
+`ctx.obj`. An `OptionGroup` is a frozen dataclass whose fields are options: a command that has a
+parameter of such a type gets all of them, and one value.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+
+class OptionGroup:
+    """Base of dataclasses that stand for several options of a command."""
+
+    __slots__ = ()
+
+
+def _note(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:  # noqa: ANN401 - of any option
+    if value not in (None, False) and parameter.name is not None:
+        context.obj.options[parameter.name] = value
+    return value
+
+
+def _option(*names: str, metavar: str | None = None, text: str) -> Any:  # noqa: ANN401 - as typer.Option
+    return typer.Option(
+        *names,
+        metavar=metavar,
+        help=text,
+        callback=_note,
+        expose_value=False,
+        show_default=False,
+        rich_help_panel="Global options",
+    )
+
+
+_GLOBAL: dict[str, Any] = {
+    "home": Annotated[
+        Path | None, _option("--home", metavar="DIR", text="Where settings and registry live.")
+    ],
+    "json": Annotated[bool, _option("--json", text="JSON on stdout and nothing else.")],
+    "quiet": Annotated[bool, _option("--quiet", text="No notes and warnings on stderr.")],
+    "no_input": Annotated[
+        bool, _option("--no-input", text="Never ask; implied without a terminal.")
+    ],
+    "debug": Annotated[bool, _option("--debug", text="Show the traceback of an error.")],
+}
+
+
+def typer_command(body: Callable[..., Any]) -> Callable[..., Any]:
+    """The command `body(invocation, …)` as Typer wants it: groups unfolded, global options last."""
+    _, *own = inspect.signature(body, eval_str=True).parameters.values()
+    groups = {p.name: p.annotation for p in own if _is_group(p.annotation)}
+    parameters = [parameter for p in own for parameter in _unfolded(p)]
+
+    @functools.wraps(body)
+    def command(*, context: typer.Context, **given: Any) -> Any:  # noqa: ANN401 - the body's
+        values = {p.name: given[p.name] for p in own if p.name not in groups}
+        for name, group in groups.items():
+            values[name] = group(**{field.name: given[field.name] for field in fields(group)})
+        try:
+            return body(context.obj, **values)
+        except OSError as problem:
+            context.obj.problem = problem
+            raise
+
+    signature = inspect.Signature([_parameter("context", typer.Context), *parameters, *_globals()])
+    command.__signature__ = signature  # type: ignore[attr-defined]
+    return command
+
+
+def _is_group(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, OptionGroup)
+
+
+def _unfolded(parameter: inspect.Parameter) -> Iterator[inspect.Parameter]:
+    group = parameter.annotation
+    if not _is_group(group):
+        yield parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        return
+    hints = get_type_hints(group, include_extras=True)
+    for field in fields(group):
+        default = inspect.Parameter.empty if field.default is MISSING else field.default
+        yield _parameter(field.name, hints[field.name], default)
+
+
+def _globals() -> Iterator[inspect.Parameter]:
+    for name, annotation in _GLOBAL.items():
+        yield _parameter(name, annotation, None if name == "home" else False)
+
+
+def _parameter(
+    name: str,
+    annotation: Any,  # noqa: ANN401 - any type that Typer knows
+    default: object = inspect.Parameter.empty,
+) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)

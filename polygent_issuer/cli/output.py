@@ -1,0 +1,199 @@
+"""What commands give back, and how it reaches stdout and stderr.
+
+A command returns a frozen `Result`. It becomes JSON or text only after Typer has returned, so that
+a closed pipe and Ctrl-C have their own exits. Text is made of three kinds of block; on a terminal
+rich draws them, elsewhere they are plain lines and rich is never imported. Foreign characters are
+escaped here, once, and never read as markup.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from io import TextIOWrapper
+from typing import Any, Literal, TextIO
+
+from polygent_issuer.errors import ExitCode, IssuerError, OutputProblem
+from polygent_issuer.text import shown
+
+SCHEMA = "polygent-issue/1"
+Style = Literal["plain", "title", "good", "bad", "warn", "dim"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line; `indent` in steps of two spaces."""
+
+    text: str = ""
+    style: Style = "plain"
+    indent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Names and values, aligned; a `None` value is left out."""
+
+    rows: tuple[tuple[str, str | None], ...]
+    indent: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under headers; `styles` colours whole rows, in their order."""
+
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    styles: tuple[Style, ...] = ()
+
+
+Block = Line | Fields | Table
+
+
+class Result:
+    """What a command did: `to_json` for programs, `blocks` for people."""
+
+    __slots__ = ()
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """How the process ends."""
+        return ExitCode.DONE
+
+    @property
+    def text_to_stderr(self) -> bool:
+        """Whether stdout was used for the bytes that were asked for (`-o -`)."""
+        return False
+
+    def to_json(self) -> Mapping[str, Any]:
+        """The members of the JSON object beside `schema`."""
+        raise NotImplementedError
+
+    def blocks(self) -> Iterable[Block]:
+        """The lines, fields and tables of the text."""
+        raise NotImplementedError
+
+
+def is_plain(stream: TextIO) -> bool:
+    """Whether neither colour nor boxes belong on this stream."""
+    return (
+        not stream.isatty() or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    )
+
+
+def plain_lines(blocks: Iterable[Block]) -> Iterable[str]:
+    """The blocks as lines of text without colour, foreign characters escaped."""
+    for block in blocks:
+        if isinstance(block, Line):
+            yield ("  " * block.indent + shown(block.text)).rstrip()
+        elif isinstance(block, Fields):
+            rows = [(name, value) for name, value in block.rows if value is not None]
+            width = max((len(name) for name, _ in rows), default=0)
+            for name, value in rows:
+                yield f"{'  ' * block.indent}{name:<{width}}  {shown(value)}".rstrip()
+        else:
+            yield from _plain_table(block)
+
+
+def _plain_table(table: Table) -> Iterable[str]:
+    rows = [table.headers, *(tuple(shown(cell) for cell in row) for row in table.rows)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(table.headers))]
+    for row in rows:
+        yield "  ".join(
+            f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+
+
+def write_blocks(blocks: Iterable[Block], stream: TextIO) -> None:
+    """Write blocks to a stream, with colour where a person at a terminal wants it.
+
+    What the stream's encoding lacks is escaped: a pipe on Windows has no arrow.
+    """
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    if not is_plain(stream):
+        from polygent_issuer.cli.colour import draw
+
+        draw(blocks, stream)
+        return
+    stream.writelines(line + "\n" for line in plain_lines(blocks))
+    stream.flush()
+
+
+def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
+    """Write a finished command's result.
+
+    Raises:
+        OutputProblem: (`output_failed`) when stdout cannot be written.
+    """
+    try:
+        if as_json:
+            write_json(result.to_json())
+        elif result.text_to_stderr:
+            if not quiet:
+                write_blocks(result.blocks(), sys.stderr)
+        else:
+            write_blocks(result.blocks(), sys.stdout)
+    except (OSError, AttributeError, ValueError) as problem:
+        raise stdout_failed(problem) from None
+
+
+def write_json(members: Mapping[str, Any]) -> None:
+    """One JSON object on stdout: `schema` first, ASCII only, so nothing can steer a terminal."""
+    json.dump({"schema": SCHEMA, **members}, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+
+
+def write_bytes(data: bytes) -> None:
+    """Bytes that were asked for on stdout (`-o -`), as they are.
+
+    Raises:
+        OutputProblem: (`output_failed`) when stdout cannot be written.
+    """
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+    except (OSError, AttributeError, ValueError) as problem:
+        raise stdout_failed(problem) from None
+
+
+def stdout_failed(problem: Exception) -> OutputProblem:
+    """The error for a stdout that is closed, full or gone; silences the interpreter's own flush."""
+    with suppress(OSError, AttributeError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    reason = problem.strerror if isinstance(problem, OSError) else "it is closed"
+    return OutputProblem(
+        f"stdout cannot be written: {reason}",
+        hint="what the command did is kept: polygent-issue journal show",
+    )
+
+
+def write_error(error: IssuerError, *, as_json: bool) -> None:
+    """Say an error: JSON on stdout, or `error:` and `hint:` on stderr."""
+    if as_json:
+        members = {
+            "code": error.code,
+            "message": error.message,
+            "hint": error.hint,
+            "exit_code": int(error.exit_code),
+        }
+        with suppress(OSError, AttributeError, ValueError):
+            write_json({"error": members})
+            return
+    note("error", error.message, style="bad")
+    if error.hint:
+        note("hint", error.hint)
+
+
+def note(label: str, message: str, *, style: Style = "warn") -> None:
+    """A line for the person on stderr; lost without complaint when stderr is."""
+    with suppress(OSError, AttributeError, ValueError):
+        if is_plain(sys.stderr):
+            sys.stderr.write(f"{label}: {shown(message)}\n")
+        else:
+            from polygent_issuer.cli.colour import draw_note
+
+            draw_note(label, message, style, sys.stderr)
+        sys.stderr.flush()

@@ -1,0 +1,41 @@
+"""`polygent-issue reissue`."""
+
+from typing import Annotated
+
+import typer
+
+from polygent_issuer.cli.consent import ConsentOptions
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.following import NextOptions, issue_next
+from polygent_issuer.cli.issue_flow import IssueOptions
+from polygent_issuer.cli.output import Result
+from polygent_issuer.cli.passphrase import PassphraseOptions
+from polygent_issuer.cli.terms_options import NextTerms
+from polygent_issuer.issuing.proposal import Action
+
+
+def reissue(
+    invocation: Invocation,
+    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="A slug or name.")],
+    *,
+    which: NextOptions,
+    terms: NextTerms,
+    how: IssueOptions,
+    consents: ConsentOptions,
+    passphrases: PassphraseOptions,
+) -> Result:
+    """Issue a license again: the same expiry, a new file.
+
+    For a machine or a domain that changed (--machine-info, --allowed-domain), a wrong number, or
+    an upload window that has passed; nothing need change.
+    """
+    return issue_next(
+        invocation,
+        Action.REISSUE,
+        [customer],
+        which=which,
+        terms=terms,
+        how=how,
+        consents=consents,
+        passphrases=passphrases,
+    )

@@ -1,0 +1,111 @@
+"""The options that say what a customer may use, and the `Changes` they make."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from polygent_issuer import dates
+from polygent_issuer.cli.options import OptionGroup
+from polygent_issuer.errors import UsageProblem
+from polygent_issuer.settings import Settings
+from polygent_issuer.terms import Changes, parse_domain
+from polygent_issuer.text import shown
+from polygent_issuer.verifier import Tier
+
+
+def _option(name: str, metavar: str | None, text: str) -> Any:  # noqa: ANN401 - as typer.Option
+    return typer.Option(name, metavar=metavar, help=text, rich_help_panel="Terms")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TermsOptions(OptionGroup):
+    """What `sign`, `renew` and `reissue` all take."""
+
+    plan: Annotated[str | None, _option("--plan", "NAME", "A plan of the settings.")] = None
+    tier: Annotated[str | None, _option("--tier", "TIER", "standard or enterprise.")] = None
+    term: Annotated[str | None, _option("--term", "TERM", "How long: 1y, 6mo or 90d.")] = None
+    expires: Annotated[
+        str | None, _option("--expires", "DATE", "The last day covered, or an RFC 3339 instant.")
+    ] = None
+    basis: Annotated[
+        str | None, _option("--from", "BASIS", "Where the term starts: expiry, now or a date.")
+    ] = None
+    users: Annotated[int | None, _option("--users", "N", "How many users.")] = None
+    session_hosts: Annotated[
+        int | None, _option("--session-hosts", "N", "How many session hosts.")
+    ] = None
+    deploy_hosts: Annotated[
+        int | None, _option("--deploy-hosts", "N", "How many deploy hosts.")
+    ] = None
+    allowed_domain: Annotated[
+        str | None,
+        _option("--allowed-domain", "HOST", "Enterprise: its host; *.acme.internal: one label."),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FirstTerms(TermsOptions):
+    """What only `sign` takes beside them."""
+
+    feature: Annotated[
+        list[str] | None, _option("--feature", "NAME", "Exactly these features; repeatable.")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NextTerms(TermsOptions):
+    """What only `renew` and `reissue` take beside them."""
+
+    no_allowed_domain: Annotated[
+        bool, _option("--no-allowed-domain", None, "Enterprise: any host.")
+    ] = False
+    add_feature: Annotated[
+        list[str] | None, _option("--add-feature", "NAME", "One feature more; repeatable.")
+    ] = None
+    remove_feature: Annotated[
+        list[str] | None, _option("--remove-feature", "NAME", "One feature less; repeatable.")
+    ] = None
+
+
+def changes(settings: Settings, typed: FirstTerms | NextTerms) -> Changes:
+    """What was typed, parsed; an absent option stays absent.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) a term, date or domain that is none.
+        NotFound: (`not_found`) no such plan.
+        UsageProblem: (`usage`) no such tier.
+    """
+    first = typed if isinstance(typed, FirstTerms) else FirstTerms()
+    later = typed if isinstance(typed, NextTerms) else NextTerms()
+    return Changes(
+        plan=None if typed.plan is None else settings.plan(typed.plan),
+        tier=None if typed.tier is None else _tier(typed.tier),
+        term=None if typed.term is None else dates.Term.parse(typed.term),
+        expires=None if typed.expires is None else dates.parse_expires(typed.expires),
+        basis=_basis(typed.basis),
+        users=typed.users,
+        session_hosts=typed.session_hosts,
+        deploy_hosts=typed.deploy_hosts,
+        allowed_domain=None if typed.allowed_domain is None else parse_domain(typed.allowed_domain),
+        no_allowed_domain=later.no_allowed_domain,
+        features=tuple(first.feature) if first.feature else None,
+        add_features=tuple(later.add_feature or ()),
+        remove_features=tuple(later.remove_feature or ()),
+    )
+
+
+def _tier(text: str) -> Tier:
+    try:
+        return Tier(text)
+    except ValueError:
+        raise UsageProblem(
+            f"no such tier: {shown(text)}", hint="--tier standard or --tier enterprise"
+        ) from None
+
+
+def _basis(text: str | None) -> str | datetime | None:
+    if text is None or text in ("expiry", "now"):
+        return text
+    return dates.parse_date_or_instant(text)

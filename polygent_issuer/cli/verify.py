@@ -1,0 +1,61 @@
+"""`polygent-issue verify`: what the customer's server says of a file, and why."""
+
+from typing import Annotated
+
+import typer
+
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.documents import MachineInfoFile
+from polygent_issuer.cli.output import Result
+from polygent_issuer.cli.public_keys import PublicKeyFiles
+
+
+def verify(
+    invocation: Invocation,
+    license_files: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE...", help="License files; - is stdin.")
+    ] = None,
+    *,
+    license_id: Annotated[
+        str | None, typer.Option("--license", metavar="ID", help="One of the registry instead.")
+    ] = None,
+    customer: Annotated[
+        str | None,
+        typer.Option("--customer", metavar="NAME", help="A customer's current ones instead."),
+    ] = None,
+    machine_info: MachineInfoFile = None,
+    fingerprint: Annotated[
+        str | None, typer.Option("--fingerprint", metavar="TEXT", help="The server's machine.")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="HOST", help="The request's Host header.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="DATE", help="Another time than now.")
+    ] = None,
+    install: Annotated[
+        bool, typer.Option("--install", help="As at the upload: within the window, too.")
+    ] = False,
+    public_key: PublicKeyFiles = None,
+) -> Result:
+    """Check license files as the customer's server would.
+
+    All checks run; each failure says what the customer sees and which command mends it. Without
+    --machine-info or --fingerprint the machine that the registry holds for the license is taken.
+    """
+    from polygent_issuer.cli.verifying import Question, answer  # cryptography: not for --help
+
+    return answer(
+        invocation,
+        Question(
+            license_files=tuple(license_files or ()),
+            license_id=license_id,
+            customer=customer,
+            machine_info=machine_info,
+            fingerprint=fingerprint,
+            host=host,
+            at=at,
+            install=install,
+            public_keys=tuple(public_key or ()),
+        ),
+    )

@@ -1,0 +1,160 @@
+"""How the verdicts on license files look."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from polygent_issuer import advice, dates
+from polygent_issuer.cli.judging import Judged, alert_days
+from polygent_issuer.cli.output import Block, Fields, Line, Result, Style
+from polygent_issuer.errors import ExitCode
+from polygent_issuer.verifier import CheckRow, License, Outcome
+
+_MARKS: dict[Outcome, tuple[str, Style]] = {
+    Outcome.PASSED: ("ok", "good"),
+    Outcome.FAILED: ("FAILED", "bad"),
+    Outcome.NOT_CHECKED: ("not checked", "dim"),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdicts(Result):
+    """A report for each file."""
+
+    judged: tuple[Judged, ...]
+    now: datetime
+    window: timedelta
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """10 if any is not authentic, else 11 if any is not accepted (DESIGN)."""
+        if not all(each.report.authentic for each in self.judged):
+            return ExitCode.NOT_AUTHENTIC
+        accepted = all(each.report.accepted for each in self.judged)
+        return ExitCode.DONE if accepted else ExitCode.NOT_ACCEPTED
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`files`, each with its checks in FORMAT §5's order."""
+        return {
+            "at": dates.instant(self.now),
+            "files": [self._file_json(each) for each in self.judged],
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """For each file: the verdict, whose it is, the checks, what to do, the timeline."""
+        for number, each in enumerate(self.judged):
+            if number:
+                yield Line()
+            yield from self._file_blocks(each)
+
+    def _file_json(self, judged: Judged) -> dict[str, Any]:
+        held = judged.license
+        return {
+            "file": judged.name,
+            "authentic": judged.report.authentic,
+            "accepted": judged.report.accepted,
+            "failure": judged.report.failure.code if judged.report.failure else None,
+            "claims": None if held is None else dict(held.to_claims()),
+            "fingerprint_from": judged.fingerprint_from,
+            "status": str(judged.kept.status) if judged.kept else None,
+            "checks": [_check_json(judged, row) for row in judged.report.rows],
+            "timeline": None if held is None else self._timeline_json(held),
+        }
+
+    def _timeline_json(self, held: License) -> dict[str, Any]:
+        return {
+            "accepted_from": dates.instant(held.issued_at),
+            "accepted_until": dates.instant(held.expires_at),
+            "last_full_day": dates.last_full_day(held.expires_at).isoformat(),
+            "upload_before": dates.instant(dates.upload_deadline(held.issued_at, self.window)),
+            "alerts": [dates.instant(moment) for moment in alert_days(held)],
+        }
+
+    def _file_blocks(self, judged: Judged) -> Iterable[Block]:
+        failure = judged.report.failure
+        if failure is None:
+            yield Line(f"{judged.name}: accepted", "good")
+        elif judged.report.authentic:
+            yield Line(f"{judged.name}: authentic, but not accepted: {failure.code}", "bad")
+        else:
+            yield Line(f"{judged.name}: not authentic: {failure.code}", "bad")
+        if judged.license is not None:
+            yield _whose(judged, judged.license)
+        yield from self._rows(judged)
+        if judged.license is not None:
+            yield self._timeline(judged.license)
+
+    def _rows(self, judged: Judged) -> Iterable[Block]:
+        for row in judged.report.rows:
+            mark, style = _MARKS[row.outcome]
+            failed = row.outcome is Outcome.FAILED
+            told = f"{row.code}: {row.message}" if failed else row.message
+            yield Line(f"{mark:<11}  {told}", style, 1)
+            if failed:
+                yield from _advice(judged, row)
+                if not judged.report.authentic:
+                    yield Line("not checked  the rest: nothing in it can be believed", "dim", 1)
+                    return
+
+    def _timeline(self, held: License) -> Fields:
+        deadline = dates.upload_deadline(held.issued_at, self.window)
+        late = "" if self.now <= deadline else ", which has passed"
+        days = [moment.date().isoformat() for moment in alert_days(held)]
+        return Fields(
+            (
+                ("accepted", f"from {dates.instant(held.issued_at)}"),
+                ("until", dates.describe_expiry(held.expires_at)),
+                ("upload before", f"{dates.instant(deadline)}{late}"),
+                ("alerts", ", ".join(days) or None),
+            )
+        )
+
+
+def _whose(judged: Judged, held: License) -> Fields:
+    kept = judged.kept
+    status = None
+    if kept is not None and not kept.is_current:
+        status = f"{kept.status}" + (f" by {kept.replaced_by[:8]}" if kept.replaced_by else "")
+    return Fields(
+        (
+            ("license", held.jti),
+            ("customer", f"{held.customer} ({held.sub})"),
+            ("tier", str(held.tier)),
+            ("in the registry", status),
+        )
+    )
+
+
+def _advice(judged: Judged, row: CheckRow) -> Iterable[Line]:
+    given = advice.for_check(row.code)
+    if row.hint and not judged.report.authentic:
+        yield Line(f"why: {row.hint}", "plain", 2)
+    yield Line(f"the customer sees: {given.sees}", "plain", 2)
+    yield Line(f"do: {given.do}", "plain", 2)
+    yield Line(f"with: {_mend(judged, row)}", "plain", 2)
+
+
+def _mend(judged: Judged, row: CheckRow) -> str:
+    held, kept = judged.license, judged.kept
+    if kept is not None and kept.replaced_by is not None:
+        return f"polygent-issue license export {kept.replaced_by[:8]} (its successor)"
+    return advice.mend(
+        row.code,
+        customer=held.sub if held else None,
+        license_id=held.jti if held else None,
+    )
+
+
+def _check_json(judged: Judged, row: CheckRow) -> dict[str, Any]:
+    members: dict[str, Any] = {
+        "code": str(row.code),
+        "outcome": str(row.outcome),
+        "message": row.message,
+        "hint": row.hint,
+    }
+    if row.outcome is Outcome.FAILED:
+        members["customer_sees"] = advice.for_check(row.code).sees
+        members["do"] = advice.for_check(row.code).do
+        members["mend"] = _mend(judged, row)
+    return members

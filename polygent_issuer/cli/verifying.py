@@ -1,0 +1,108 @@
+"""The work of `polygent-issue verify`, imported when it is done and not for its help."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from polygent_issuer import dates, files
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.documents import read_document
+from polygent_issuer.cli.judging import Server, judge
+from polygent_issuer.cli.public_keys import from_files
+from polygent_issuer.cli.verify_view import Verdicts
+from polygent_issuer.errors import NotFound, UsageProblem
+from polygent_issuer.settings import ASSUMED_UPLOAD_WINDOW
+from polygent_issuer.verifier import KeySet
+from polygent_issuer.verifier.jws import MAX_FILE_BYTES
+
+if TYPE_CHECKING:
+    from polygent_issuer.registry import Reading
+
+READ_LIMIT = 4 * MAX_FILE_BYTES
+"""Read a little more than a license may have: the verifier then says what is wrong (FORMAT §1)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What is to be verified, and as which server; the options as they were typed."""
+
+    license_files: tuple[str, ...]
+    license_id: str | None
+    customer: str | None
+    machine_info: str | None
+    fingerprint: str | None
+    host: str | None
+    at: str | None
+    install: bool
+    public_keys: tuple[Path, ...]
+
+
+def answer(invocation: Invocation, asked: Question) -> Verdicts:
+    """Verify everything that was named.
+
+    Raises:
+        UsageProblem: (`usage`) nothing was named, or two things.
+        UnreadableInput: (`unreadable_input`) a file cannot be read.
+        NotFound, Ambiguous: the license or the customer.
+    """
+    _one_kind(asked)
+    document = read_document(asked.machine_info)
+    named = _from_files(asked.license_files) or _kept(invocation, asked)
+    window = ASSUMED_UPLOAD_WINDOW
+    with ExitStack() as closing:
+        db = None
+        if not asked.public_keys:
+            db = closing.enter_context(invocation.registry.reading())
+            window = invocation.settings.upload_window_or_assumed
+        server = Server(
+            now=dates.parse_date_or_instant(asked.at) if asked.at else invocation.now,
+            fingerprint=document.info.fingerprint if document else asked.fingerprint,
+            host=asked.host,
+            window=window if asked.install else None,
+        )
+        keys = from_files(invocation, [*asked.public_keys]) if db is None else pinned(db)
+        judged = tuple(judge(name, data, keys, server, db) for name, data in named)
+    return Verdicts(judged=judged, now=server.now, window=window)
+
+
+def pinned(db: "Reading") -> KeySet:
+    """Every key that the registry pins and that was not compromised."""
+    from polygent_issuer.registry import keys
+
+    return keys.key_set(db)
+
+
+def _one_kind(asked: Question) -> None:
+    if sum(bool(each) for each in (asked.license_files, asked.license_id, asked.customer)) != 1:
+        raise UsageProblem(
+            "nothing says which license is meant, or two things do",
+            hint="polygent-issue verify FILE, or --license ID, or --customer NAME",
+        )
+    if asked.machine_info and asked.fingerprint:
+        raise UsageProblem("a server has one machine", hint="--machine-info or --fingerprint")
+
+
+def _from_files(names: tuple[str, ...]) -> list[tuple[str, bytes]]:
+    return [
+        (name, files.read_bounded(name, limit=READ_LIMIT, what="license file")) for name in names
+    ]
+
+
+def _kept(invocation: Invocation, asked: Question) -> list[tuple[str, bytes]]:
+    from polygent_issuer.cli import names
+    from polygent_issuer.registry import licenses
+
+    if asked.customer is None:
+        with invocation.registry.reading() as db:
+            record = licenses.find(db, asked.license_id or "")
+        return [(f"license {record.id}", record.file)]
+    customer = names.customer(invocation, asked.customer)
+    with invocation.registry.reading() as db:
+        found = [(f"license {record.id}", record.file) for record in licenses.current(db, customer)]
+    if not found:
+        raise NotFound(
+            f"{customer.name} has no current license",
+            hint=f"polygent-issue license list --customer {customer.slug}",
+        )
+    return found

@@ -1,0 +1,40 @@
+"""Public documents that a command makes: to stdout unless a file is named."""
+
+from pathlib import Path
+
+from polygent_issuer import files
+from polygent_issuer.cli import output
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.errors import OutputExists, UsageProblem
+
+STDOUT = "-"
+
+
+def write(invocation: Invocation, data: bytes, to: str | None, *, name: str) -> Path | None:
+    """Write a document, never over another one.
+
+    Args:
+        invocation: of the command.
+        data: the document.
+        to: a file, a folder, or `-`; None is stdout, which `--json` has for itself.
+        name: of the file when `to` is a folder.
+
+    Returns:
+        The file, or None for stdout; with `--json` and no `to`, the JSON carries the document.
+
+    Raises:
+        UsageProblem: (`usage`) when `--json` and `-` both want stdout.
+        OutputExists, OutputProblem: (`output_exists`, `output_failed`) when it cannot be written.
+    """
+    if to == STDOUT and invocation.as_json:
+        raise UsageProblem("--json and --output - both want stdout", hint="--output FILE")
+    if to is None and invocation.as_json:
+        return None
+    if to in (None, STDOUT):
+        output.write_bytes(data)
+        return None
+    target = Path(str(to)).absolute()
+    try:
+        return files.publish(data, target / name if target.is_dir() else target)
+    except OutputExists as exists:
+        raise OutputExists(exists.message, hint="name another file with --output") from None

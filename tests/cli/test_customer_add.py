@@ -1,0 +1,154 @@
+"""`polygent-issue customer add`."""
+
+import pytest
+from support.licenses import Books
+from support.screen import at_terminal, finish
+
+from polygent_issuer.registry import customers
+
+
+def test_a_customer_is_added_and_journalled(books: Books) -> None:
+    """A slug from the name; every option is kept; the operator is in the journal."""
+    outcome = books.desk.ok(
+        *(
+            "customer",
+            "add",
+            "Müller & Söhne",
+            "--contact",
+            "a@m.example",
+            "--contact",
+            "b@m.example",
+        ),
+        *("--time-zone", "Europe/Berlin", "--crm", "M-1", "--json"),
+    )
+    customer = outcome.json["customer"]
+    assert customer["slug"] == "muller-sohne"
+    assert customer["name"] == "Müller & Söhne"
+    assert customer["contacts"] == ["a@m.example", "b@m.example"]
+    assert (customer["time_zone"], customer["crm"]) == ("Europe/Berlin", "M-1")
+    row = books.last_row()
+    assert (row.event, row.customer, row.operator) == ("customer-added", "muller-sohne", "Ada")
+    assert (row.accepted, row.reason) == ((), None)
+    assert row.details == {"name": "Müller & Söhne"}
+
+
+def test_the_text_says_what_comes_next(books: Books) -> None:
+    """The slug that was chosen, and the command for a first license."""
+    text = books.desk.ok("customer", "add", "Initech", "--slug", "ini").text
+    assert text.startswith("added ini\n")
+    assert "next: polygent-issue sign --customer ini" in text
+
+
+def test_a_name_is_kept_in_nfc(books: Books) -> None:
+    """Two spellings of the same letters are one name."""
+    added = books.desk.ok("customer", "add", "Mu\u0308ller", "--json").json["customer"]
+    assert added["name"] == "M\u00fcller"
+
+
+def test_a_free_slug_is_found(books: Books) -> None:
+    """Names of which nothing is left in ASCII get a number."""
+    first = books.desk.ok("customer", "add", "株式会社", "--json").json["customer"]
+    second = books.desk.ok("customer", "add", "有限公司", "--json").json["customer"]
+    assert (first["slug"], second["slug"]) == ("customer", "customer-2")
+
+
+@pytest.mark.parametrize("name", ["ACME  gmbh", "Acme GmbX", "Acme Gmb"])
+def test_a_name_like_a_known_one_needs_consent(books: Books, name: str) -> None:
+    """Case, spacing, one letter: exit 4 with the flags, and nothing is added."""
+    books.customer()
+    outcome = books.desk.run("customer", "add", name, "--json")
+    assert outcome.code == 4
+    error = outcome.json["error"]
+    assert error["code"] == "consent_needed"
+    assert "similar-customer: the name" in error["message"]
+    assert "Acme GmbH (acme)" in error["message"]
+    assert "--accept similar-customer --reason TEXT" in error["hint"]
+    assert "polygent-issue customer show acme" in error["hint"]
+    with books.reading() as db:
+        assert [customer.slug for customer in customers.every(db)] == ["acme"]
+
+
+def test_an_accepted_name_is_added_with_the_reason(books: Books) -> None:
+    """The journal keeps which finding was accepted, and why."""
+    books.customer()
+    argv = ("customer", "add", "Acme GmbX", "--accept", "similar-customer")
+    assert books.desk.run(*argv).code == 4
+    assert books.desk.run(*argv, "--reason", "  ").code == 4
+    outcome = books.desk.ok(*argv, "--reason", "two firms", "--json").json
+    assert outcome["accepted"] == ["similar-customer"]
+    row = books.last_row()
+    assert (row.accepted, row.reason) == (("similar-customer",), "two firms")
+
+
+def test_an_acceptance_that_is_not_needed_is_harmless(books: Books) -> None:
+    """It is not kept either, since there was nothing to accept."""
+    argv = ("customer", "add", "Initech", "--accept", "similar-customer", "--json")
+    assert books.desk.ok(*argv).json["accepted"] == []
+    assert books.last_row().accepted == ()
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "kind", "said"),
+    [
+        (("",), 3, "input_refused", "1 to 200"),
+        (("x" * 201,), 3, "input_refused", "1 to 200"),
+        (("evil\x1b[2J",), 3, "input_refused", "cannot be a customer's name"),
+        (("evil\u202e",), 3, "input_refused", "cannot be a customer's name"),
+        (("A", "--slug", "../a"), 3, "input_refused", "is no slug"),
+        (("A", "--slug", "acme"), 3, "taken", "Acme GmbH"),
+        (("A", "--contact", "a\nb"), 3, "input_refused", "the contact"),
+        (("A", "--crm", "a\x07"), 3, "input_refused", "the CRM reference"),
+        (("A", "--time-zone", "Europe/Berln"), 3, "invalid_terms", "no such time zone"),
+        (("A", "--accept", "similar"), 2, "usage", "similar"),
+        (("A", "--reason", "a\x1b"), 3, "input_refused", "the reason"),
+        ((), 2, "usage", "missing argument 'NAME'"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused(
+    books: Books, argv: tuple[str, ...], code: int, kind: str, said: str
+) -> None:
+    """The code says the kind; nothing is written, and no input reaches the message unescaped."""
+    books.customer()
+    before = books.last_row()
+    outcome = books.desk.run("customer", "add", *argv, "--json")
+    assert outcome.code == code
+    error = outcome.json["error"]
+    assert error["code"] == kind
+    assert said in f"{error['message']} {error['hint']}"
+    assert error["message"].isprintable()
+    assert books.last_row() == before
+
+
+def test_hints_name_what_was_probably_meant(books: Books) -> None:
+    """A mistyped zone, a mistyped code."""
+    zone = books.desk.run("customer", "add", "A", "--time-zone", "Europe/Berln")
+    assert "hint: did you mean Europe/Berlin?" in zone.err
+    code = books.desk.run("customer", "add", "A", "--accept", "similar-custmer")
+    assert "hint: did you mean --accept similar-customer?" in code.err
+
+
+def test_a_person_is_asked(books: Books) -> None:
+    """Yes and a reason at the terminal are the same consent."""
+    books.customer()
+    terminal = at_terminal(books.desk.home, "customer", "add", "Acme GmbX")
+    terminal.expect("similar-customer")
+    terminal.expect("accept this?")
+    terminal.sendline("y")
+    terminal.expect("why, for the journal")
+    terminal.sendline("a sister firm")
+    code, screen = finish(terminal)
+    assert code == 0
+    assert "added acme-gmbx" in screen
+    row = books.last_row()
+    assert (row.accepted, row.reason) == (("similar-customer",), "a sister firm")
+
+
+def test_a_no_adds_nothing(books: Books) -> None:
+    """Exit 4, as without a terminal."""
+    books.customer()
+    before = books.last_row()
+    terminal = at_terminal(books.desk.home, "customer", "add", "Acme GmbX")
+    terminal.expect("accept this?")
+    terminal.sendline("n")
+    assert finish(terminal)[0] == 4
+    assert books.last_row() == before

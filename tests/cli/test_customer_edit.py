@@ -1,0 +1,216 @@
+"""`polygent-issue customer edit`."""
+
+from datetime import timedelta
+
+import pytest
+from support.licenses import Books
+from support.registries import tampering
+from support.screen import at_terminal, finish
+
+from polygent_issuer.registry import Customer, customers, machines
+
+ID = "1f3a9c2e-0000-4000-8000-000000000000"
+
+
+def _acme(books: Books) -> Customer:
+    with books.reading() as db:
+        return customers.get(db, "acme")
+
+
+@pytest.mark.parametrize(
+    ("argv", "name", "old", "new"),
+    [
+        (("--name", "Acme Europe"), "name", "Acme GmbH", "Acme Europe"),
+        (("--contact", "x@a.example", "--contact", "y@a.example"), "contacts",
+         "ops@a.example", "x@a.example, y@a.example"),
+        (("--no-contacts",), "contacts", "ops@a.example", None),
+        (("--time-zone", "Asia/Tokyo"), "time_zone", "Europe/Berlin", "Asia/Tokyo"),
+        (("--no-time-zone",), "time_zone", "Europe/Berlin", None),
+        (("--crm", "B-2"), "crm", "A-17", "B-2"),
+        (("--no-crm",), "crm", "A-17", None),
+    ],
+)  # fmt: skip
+def test_one_thing_changes_and_the_rest_stays(
+    books: Books, argv: tuple[str, ...], name: str, old: str, new: str | None
+) -> None:
+    """Old → new is said and journalled; no other member differs."""
+    before = books.customer(contacts=("ops@a.example",), time_zone="Europe/Berlin", crm="A-17")
+    outcome = books.desk.ok("customer", "edit", "acme", *argv, "--json").json
+    assert outcome["changes"] == [{"name": name, "old": old, "new": new}]
+    after = _acme(books)
+    differing = [
+        field for field in Customer.__slots__ if getattr(after, field) != getattr(before, field)
+    ]
+    assert differing == [name]
+    row = books.last_row()
+    assert (row.event, row.customer) == ("customer-edited", "acme")
+    assert row.details == {"changes": {name: [old, new]}}
+
+
+def test_the_text_says_old_and_new(books: Books) -> None:
+    """One line for each change, `none` where there is nothing."""
+    books.customer(crm="A-17")
+    argv = ("--time-zone", "Europe/Berlin", "--no-crm")
+    text = books.desk.ok("customer", "edit", "acme", *argv).text
+    assert text.startswith("changed acme\n")
+    assert "time zone  none → Europe/Berlin" in text
+    assert "crm        A-17 → none" in text
+
+
+def test_nothing_is_written_when_all_is_so_already(books: Books) -> None:
+    """Exit 0: nothing to do; the journal stays as it was."""
+    machine = books.machine(books.customer(crm="A-17"))
+    before = books.last_row()
+    argv = ("--crm", "A-17", "--name", "Acme GmbH", "--no-contacts", "--no-time-zone")
+    outcome = books.desk.ok(
+        "customer", "edit", "acme", *argv, "--machine", machine.label, "--label", machine.label
+    )
+    assert outcome.text == "acme is so already; nothing was changed\n"
+    assert books.last_row() == before
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        (),
+        ("--accept", "similar-customer"),
+        ("--contact", "a@b.example", "--no-contacts"),
+        ("--time-zone", "Asia/Tokyo", "--no-time-zone"),
+        ("--crm", "x", "--no-crm"),
+        ("--machine", "prod-1"),
+        ("--label", "prod-1"),
+    ],
+)
+def test_options_without_sense_are_wrong_usage(books: Books, argv: tuple[str, ...]) -> None:
+    """Exit 2 with the options that go together; nothing is written."""
+    books.machine(books.customer())
+    before = books.last_row()
+    outcome = books.desk.run("customer", "edit", "acme", *argv)
+    assert outcome.code == 2
+    assert "hint: " in outcome.err
+    assert books.last_row() == before
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "said"),
+    [
+        (("--name", "evil\x1b[2J"), 3, "cannot be a customer's name"),
+        (("--time-zone", "Mars/Olympus"), 3, "no such time zone"),
+        (("--machine", "prod-2", "--label", "x"), 5, "has no machine prod-2"),
+        (("--machine", "prod-1", "--label", "prod-3"), 3, "has this label already"),
+        (("--machine", "prod-1", "--label", "\x1b"), 3, "the label cannot be used"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    books: Books, argv: tuple[str, ...], code: int, said: str
+) -> None:
+    """Nothing is written, not even the part that could be."""
+    acme = books.customer()
+    books.machine(acme)
+    books.machine(acme, "prod-3", "another-fingerprint")
+    before = books.last_row()
+    outcome = books.desk.run("customer", "edit", "acme", "--crm", "new", *argv)
+    assert outcome.code == code
+    assert said in outcome.err
+    assert "\x1b" not in outcome.err
+    assert books.last_row() == before
+
+
+def test_a_machine_is_renamed(books: Books) -> None:
+    """Its licenses and its history follow, since only the label changes."""
+    acme = books.customer()
+    machine = books.machine(acme)
+    books.license(acme, machine, license_id=ID)
+    argv = ("customer", "edit", "acme", "--machine", "prod-1", "--label", "berlin", "--json")
+    assert books.desk.ok(*argv).json["changes"] == [
+        {"name": "machine", "old": "prod-1", "new": "berlin"}
+    ]
+    with books.reading() as db:
+        assert machines.by_label(db, acme, "berlin").id == machine.id
+    assert books.record(ID).machine_label == "berlin"
+
+
+def test_a_new_name_lists_the_licenses_that_carry_the_old_one(books: Books) -> None:
+    """Each license in force, with its command; not what is replaced or has expired."""
+    acme = books.customer()
+    machine = books.machine(acme)
+    old = books.license(acme, machine)
+    books.license(acme, machine, replaces=old, license_id=ID)
+    books.license(acme, expires_at=books.desk.now + timedelta(days=1))
+    books.desk.now += timedelta(days=2)
+    outcome = books.desk.ok("customer", "edit", "acme", "--name", "Acme Europe", "--json").json
+    assert outcome["still_named"] == [
+        {
+            "id": ID,
+            "name": "Acme GmbH",
+            "machine": "prod-1",
+            "expires_at": "2027-11-30T09:30:00Z",
+            "mend": "polygent-issue reissue acme --license 1f3a9c2e",
+        }
+    ]
+
+
+def test_the_list_is_said_in_words_and_ends_when_the_old_name_is_back(books: Books) -> None:
+    """The name is read from the signed file, not from the row."""
+    books.license(books.customer(), license_id=ID)
+    text = books.desk.ok("customer", "edit", "acme", "--name", "Acme Europe").text
+    assert "these files still carry the old name:" in text
+    assert "Acme GmbH, any machine, until 2027-11-30T09:30:00Z, last full day 2027-11-29" in text
+    assert "polygent-issue reissue acme --license 1f3a9c2e" in text
+    text = books.desk.ok("customer", "edit", "acme", "--name", "Acme GmbH").text
+    assert "reissue" not in text
+
+
+def test_other_changes_list_nothing(books: Books) -> None:
+    """A contact is in no license."""
+    books.license(books.customer())
+    edited = books.desk.ok("customer", "edit", "acme", "--contact", "x@a.example", "--json").json
+    assert edited["still_named"] == []
+
+
+def test_a_stored_license_that_does_not_verify_stops_it(books: Books) -> None:
+    """Exit 7: what is said of a damaged registry would be a guess."""
+    books.license(books.customer(), license_id=ID)
+    with tampering(books.path) as raw:
+        raw.execute("UPDATE licenses SET file = x'61'")
+    outcome = books.desk.run("customer", "edit", "acme", "--name", "Acme Europe", "--json")
+    assert outcome.code == 7
+    assert outcome.json["error"]["code"] == "registry_damaged"
+    assert _acme(books).name == "Acme GmbH"
+
+
+def test_a_name_like_anothers_needs_consent(books: Books) -> None:
+    """One's own name does not count; another's does, and acceptance is journalled."""
+    books.customer()
+    books.customer("Globex", "globex")
+    assert books.desk.run("customer", "edit", "acme", "--name", "ACME GmbH").code == 0
+    argv = ("customer", "edit", "acme", "--name", "Globax")
+    outcome = books.desk.run(*argv)
+    assert outcome.code == 4
+    assert "Globex (globex)" in outcome.err
+    assert _acme(books).name == "ACME GmbH"
+    books.desk.ok(*argv, "--accept", "similar-customer", "--reason", "merger")
+    row = books.last_row()
+    assert (row.accepted, row.reason) == (("similar-customer",), "merger")
+
+
+def test_what_changed_while_a_person_thought_is_not_overwritten(books: Books) -> None:
+    """Exit 7 when someone else edits between question and answer; her change stands."""
+    books.customer()
+    books.customer("Globex", "globex")
+    terminal = at_terminal(books.desk.home, "customer", "edit", "acme", "--name", "Globax")
+    terminal.expect("accept this?")
+    books.desk.ok("customer", "edit", "acme", "--crm", "B-2")
+    terminal.sendline("y")
+    terminal.expect("why, for the journal")
+    terminal.sendline("")
+    code, screen = finish(terminal)
+    assert code == 7
+    assert "nothing was changed" in screen
+    assert (_acme(books).name, _acme(books).crm) == ("Acme GmbH", "B-2")
+
+
+def test_an_unknown_customer_is_not_made(books: Books) -> None:
+    """Exit 5; edit never adds."""
+    outcome = books.desk.run("customer", "edit", "nobody", "--name", "Somebody", "--json")
+    assert (outcome.code, outcome.json["error"]["code"]) == (5, "not_found")

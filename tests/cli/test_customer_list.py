@@ -1,0 +1,56 @@
+"""`polygent-issue customer list`."""
+
+from datetime import UTC, datetime, timedelta
+
+from support.licenses import Books
+
+
+def test_customers_are_listed_by_slug_with_what_ends_first(books: Books) -> None:
+    """Two rows; the count is of current licenses, the expiry that of the first to end."""
+    globex, acme = books.customer("Globex AG", "globex"), books.customer()
+    old = books.license(globex, expires_at=datetime(2026, 12, 24, tzinfo=UTC))
+    books.license(globex, expires_at=datetime(2028, 1, 1, tzinfo=UTC))
+    books.license(globex, expires_at=datetime(2027, 6, 1, 12, tzinfo=UTC), replaces=old)
+    assert acme.slug == "acme"
+    text = books.desk.ok("customer", "list").text
+    assert text.splitlines() == [
+        "customer  name       current licenses  next expiry           last full day",
+        "acme      Acme GmbH  0",
+        "globex    Globex AG  2                 2027-06-01T12:00:00Z  2027-05-31",
+    ]
+
+
+def test_json_carries_every_member(books: Books) -> None:
+    """Stable names, null where nothing is known."""
+    books.customer(contacts=("ops@acme.example",), time_zone="Europe/Berlin", crm="A-17")
+    [acme] = books.desk.ok("customer", "list", "--json").json["customers"]
+    assert acme == {
+        "slug": "acme",
+        "name": "Acme GmbH",
+        "contacts": ["ops@acme.example"],
+        "time_zone": "Europe/Berlin",
+        "crm": "A-17",
+        "aliases": [],
+        "created_at": "2026-11-30T09:30:00Z",
+        "archived_at": None,
+        "current_licenses": 0,
+        "next_expiry": None,
+    }
+    books.license(books.customer("Globex", "globex"), expires_at=books.desk.now + timedelta(days=1))
+    _, globex = books.desk.ok("customer", "list", "--json").json["customers"]
+    assert (globex["current_licenses"], globex["next_expiry"]) == (1, "2026-12-01T09:30:00Z")
+
+
+def test_nobody_yet(books: Books) -> None:
+    """Says how to begin; JSON is an empty list."""
+    assert "polygent-issue customer add NAME" in books.desk.ok("customer", "list").text
+    assert books.desk.ok("customer", "list", "--json").json["customers"] == []
+
+
+def test_without_a_home_it_is_exit_7(books: Books) -> None:
+    """A mistyped home starts nothing."""
+    elsewhere = str(books.desk.folder / "nowhere")
+    outcome = books.desk.run("customer", "list", "--home", elsewhere, "--json")
+    assert outcome.code == 7
+    assert outcome.json["error"]["code"] == "home_missing"
+    assert outcome.json["error"]["hint"] == "polygent-issue init"

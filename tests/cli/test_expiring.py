@@ -1,0 +1,47 @@
+"""`polygent-issue expiring`: who is due."""
+
+from datetime import timedelta
+
+import pytest
+from support.cli import Desk
+
+
+@pytest.mark.parametrize(
+    ("left", "milestone"),
+    [
+        (timedelta(days=31), None),
+        (timedelta(days=30), "30 days"),
+        (timedelta(days=14), "14 days"),
+        (timedelta(days=7), "7 days"),
+        (timedelta(days=1), "1 days"),
+        (timedelta(0), "expired"),
+    ],
+)
+def test_milestones_are_the_products(desk: Desk, left: timedelta, milestone: str | None) -> None:
+    """30, 14, 7 and 1 days, each from the very moment on."""
+    argv = ("sign", "--machine-info", desk.machine_info(), "--expires", "2027-06-01T09:30:00Z")
+    [issued] = desk.ok(*argv, "--json").json["licenses"]
+    desk.now = desk.now.replace(year=2027, month=6, day=1) - left
+    found = desk.ok("expiring", "--json").json["licenses"]
+    if milestone is None:
+        assert found == []
+        return
+    assert [(each["id"], each["milestone"]) for each in found] == [(issued["id"], milestone)]
+
+
+def test_the_first_to_end_comes_first_with_the_command(desk: Desk) -> None:
+    """A table, and `renew` with the slugs."""
+    for number, day in enumerate(("2026-12-24", "2026-12-20", "2027-01-20")):
+        name = f"Customer {'ABC'[number] * 5}"
+        desk.ok("sign", "--customer", name, "--tier", "enterprise", "--expires", day)
+    text = desk.ok("expiring").text
+    assert text.index("customer-bbbbb") < text.index("customer-aaaaa")
+    assert "customer-ccccc" not in text
+    assert "polygent-issue renew customer-bbbbb customer-aaaaa" in text
+    assert "customer-ccccc" in desk.ok("expiring", "--within", "6mo").text
+
+
+def test_nothing_is_due(desk: Desk) -> None:
+    """Said in words, exit 0."""
+    assert "nothing expires until" in desk.ok("expiring").text
+    assert desk.run("expiring", "--within", "soon").code == 3

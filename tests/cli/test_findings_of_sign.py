@@ -1,0 +1,141 @@
+"""What `sign` finds risky, and the consent that it needs (DESIGN, "Findings and consent")."""
+
+from datetime import timedelta
+
+import pytest
+from support.cli import Desk
+
+OTHER = "sha256:" + "cd" * 32
+
+
+def refused(desk: Desk, code: str, *argv: str) -> str:
+    """The command stops for this code with exit 4; what stderr said."""
+    outcome = desk.run(*argv)
+    assert outcome.code == 4, outcome
+    assert f"--accept {code} --reason TEXT" in outcome.err
+    as_json = desk.run(*argv, "--json").json["error"]
+    assert (as_json["code"], as_json["exit_code"]) == ("consent_needed", 4)
+    return outcome.err
+
+
+def accepted(desk: Desk, code: str, *argv: str) -> None:
+    """With consent and a reason it goes through, and the journal keeps both."""
+    assert desk.run(*argv, "--accept", code).code == 4, "off a terminal a reason is required"
+    [issued] = desk.ok(*argv, "--accept", code, "--reason", "they asked", "--json").json["licenses"]
+    assert issued["accepted"] == [code]
+    row = desk.ok("journal", "show", "--json").json["rows"][-1]
+    assert (row["accepted"], row["reason"]) == ([code], "they asked")
+
+
+@pytest.mark.parametrize("age", [timedelta(days=14, seconds=1), -timedelta(minutes=5, seconds=1)])
+def test_stale_machine_info(desk: Desk, age: timedelta) -> None:
+    """A document that is too old, or of the future."""
+    moment = (desk.now - age).strftime("%Y-%m-%dT%H:%M:%SZ")
+    argv = ("sign", "--machine-info", desk.machine_info(generatedAt=moment))
+    refused(desk, "stale-machine-info", *argv)
+    accepted(desk, "stale-machine-info", *argv)
+
+
+@pytest.mark.parametrize("age", [timedelta(days=14), -timedelta(minutes=5)])
+def test_fresh_to_the_second(desk: Desk, age: timedelta) -> None:
+    """Both limits themselves are fresh."""
+    moment = (desk.now - age).strftime("%Y-%m-%dT%H:%M:%SZ")
+    desk.ok("sign", "--machine-info", desk.machine_info(generatedAt=moment))
+
+
+def test_machine_of_another_customer(desk: Desk) -> None:
+    """Who has it, since when, and that it is the same document."""
+    document = desk.machine_info()
+    desk.ok("sign", "--machine-info", document)
+    argv = ("sign", "--machine-info", document, "--customer", "Globex")
+    told = refused(desk, "machine-of-another-customer", *argv)
+    assert "Acme GmbH (acme-gmbh, machine prod-1) since 2026-11-30T09:30:00Z" in told
+    assert "the same document" in told
+    accepted(desk, "machine-of-another-customer", *argv)
+
+
+def test_additional_machine(desk: Desk) -> None:
+    """The hint reissues, in case the new machine replaces the old one."""
+    desk.ok("sign", "--machine-info", desk.machine_info())
+    second = desk.machine_info("n.json", fingerprint=OTHER, hostname="prod-2")
+    argv = ("sign", "--machine-info", second, "--customer", "acme-gmbh")
+    told = refused(desk, "additional-machine", *argv)
+    assert "polygent-issue reissue acme-gmbh --machine prod-1 --machine-info FILE" in told
+    accepted(desk, "additional-machine", *argv)
+
+
+def test_claimed_customer(desk: Desk) -> None:
+    """Off a terminal a document's word for a known customer is not enough."""
+    desk.ok("customer", "add", "Acme GmbH")
+    argv = ("sign", "--machine-info", desk.machine_info())
+    assert "its sender wrote that" in refused(desk, "claimed-customer", *argv)
+    accepted(desk, "claimed-customer", *argv)
+
+
+def test_a_named_customer_is_no_claim(desk: Desk) -> None:
+    """What the operator typed is a decision."""
+    desk.ok("customer", "add", "Acme GmbH")
+    desk.ok("sign", "--machine-info", desk.machine_info(), "--customer", "Acme GmbH")
+
+
+@pytest.mark.parametrize("name", ["ACME  gmbh", "Acme Gmbx", "\uff21cme GmbH2"])
+def test_similar_customer(desk: Desk, name: str) -> None:
+    """Case, NFKC, spacing and one letter make a slip likely; equal under folding is the same."""
+    desk.ok("customer", "add", "Acme GmbH")
+    argv = ("sign", "--customer", name, "--tier", "enterprise")
+    if name == "ACME  gmbh":
+        assert desk.ok(*argv, "--json").json["licenses"][0]["customer"] == "acme-gmbh"
+        return
+    assert "--customer acme-gmbh" in refused(desk, "similar-customer", *argv)
+    accepted(desk, "similar-customer", *argv)
+
+
+def test_long_term(desk: Desk) -> None:
+    """Over three years; three years themselves are not."""
+    argv = ("sign", "--customer", "Globex", "--tier", "enterprise")
+    assert "a license cannot be revoked" in refused(desk, "long-term", *argv, "--term", "37mo")
+    desk.ok(*argv, "--term", "3y", "--dry-run")
+    accepted(desk, "long-term", *argv, "--term", "37mo")
+
+
+def test_clock_behind(desk: Desk) -> None:
+    """A clock more than five minutes before the newest journal row."""
+    desk.ok("customer", "add", "Globex")
+    argv = ("sign", "--customer", "Globex", "--tier", "enterprise")
+    desk.now -= timedelta(minutes=5)
+    desk.ok(*argv, "--dry-run")
+    assert desk.ok(*argv, "--dry-run", "--json").json["licenses"][0]["findings"] == []
+    desk.now -= timedelta(seconds=1)
+    refused(desk, "clock-behind", *argv)
+    accepted(desk, "clock-behind", *argv)
+
+
+def test_consent_that_is_not_needed_is_harmless(desk: Desk) -> None:
+    """It is neither asked about nor kept."""
+    [issued] = desk.ok(
+        *("sign", "--machine-info", desk.machine_info(), "--accept", "long-term", "--json"),
+        *("--reason", "in case"),
+    ).json["licenses"]
+    assert issued["accepted"] == []
+
+
+def test_yes_accepts_no_finding(desk: Desk) -> None:
+    """`--yes` answers "go ahead?" and nothing else."""
+    argv = ("sign", "--customer", "Globex", "--tier", "enterprise", "--term", "4y", "--yes")
+    refused(desk, "long-term", *argv)
+
+
+def test_an_unknown_code_is_wrong_usage(desk: Desk) -> None:
+    """With the nearest code."""
+    outcome = desk.run("sign", "--customer", "X", "--accept", "long-trm")
+    assert outcome.code == 2
+    assert "--accept long-term" in outcome.err
+
+
+def test_findings_come_together(desk: Desk) -> None:
+    """One refusal names all of them, and one command line accepts all."""
+    old = desk.machine_info(generatedAt="2026-01-01T00:00:00Z")
+    argv = ("sign", "--machine-info", old, "--term", "4y")
+    outcome = desk.run(*argv)
+    assert "--accept long-term --accept stale-machine-info --reason TEXT" in outcome.err
+    desk.ok(*argv, "--accept", "long-term", "--accept", "stale-machine-info", "--reason", "x")

@@ -1,0 +1,158 @@
+"""`sign` and `renew` at a real terminal: what is asked, shown, and answered."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from support.cli import PASSPHRASE, Desk
+from support.screen import at_terminal, finish
+
+
+@pytest.fixture
+def today(desk: Desk) -> Desk:
+    """A desk whose clock is the machine's: the command has no other."""
+    desk.now = datetime.now(UTC)
+    return desk
+
+
+def begin(desk: Desk, *argv: str, **environ: str) -> Any:
+    """A command at a terminal, with the passphrase from its file."""
+    secret = {"POLYGENT_ISSUER_PASSPHRASE_FILE": str(desk.passphrase_file)}
+    return at_terminal(desk.home, *argv, **{**secret, **environ})
+
+
+def licenses(desk: Desk) -> list[dict[str, Any]]:
+    """What the registry holds."""
+    return list(desk.ok("license", "list", "--json").json["licenses"])
+
+
+def test_a_document_alone_is_enough_to_begin(today: Desk) -> None:
+    """Name and plan are proposed, everything is shown, and only a yes signs."""
+    terminal = begin(today, "sign", "--machine-info", today.machine_info())
+    terminal.expect_exact("customer [Acme GmbH]: ")
+    terminal.sendline("")
+    terminal.expect_exact("[standard-annual]: ")
+    terminal.sendline("trial")
+    terminal.expect("expires")
+    terminal.expect_exact("go ahead? [Y/n]: ")
+    assert list(today.output.iterdir()) == []
+    terminal.sendline("")
+    code, screen = finish(terminal)
+    assert code == 0
+    assert "signed license" in screen
+    [found] = licenses(today)
+    assert (found["customer"], found["tier"]) == ("acme-gmbh", "standard")
+    assert len(list(today.output.iterdir())) == 1
+
+
+def test_a_name_that_cannot_be_is_asked_for_again(today: Desk) -> None:
+    """The reason is said, and nothing is lost."""
+    terminal = begin(today, "sign", "--machine-info", today.machine_info(), "--yes")
+    terminal.expect_exact("customer [Acme GmbH]: ")
+    terminal.sendline("x" * 201)
+    terminal.expect("error")
+    terminal.expect_exact("customer [Acme GmbH]: ")
+    terminal.sendline("Globex")
+    terminal.expect_exact("[standard-annual]: ")
+    terminal.sendline("gold")
+    terminal.expect_exact("not one of")
+    terminal.sendline("")
+    assert finish(terminal)[0] == 0
+    assert licenses(today)[0]["customer"] == "globex"
+
+
+@pytest.mark.parametrize("answer", ["n", "\x03", "\x04"])
+def test_no_ctrl_c_and_the_end_of_input_issue_nothing(today: Desk, answer: str) -> None:
+    """At the last question: exit 130, no row, no file."""
+    argv = ("--customer", "Acme", "--plan", "trial")
+    terminal = begin(today, "sign", "--machine-info", today.machine_info(), *argv)
+    terminal.expect_exact("go ahead? [Y/n]: ")
+    if answer == "n":
+        terminal.sendline(answer)
+    else:
+        terminal.send(answer)
+    code, screen = finish(terminal)
+    assert code == 130
+    assert "Traceback" not in screen
+    assert licenses(today) == []
+    assert list(today.output.iterdir()) == []
+
+
+def test_a_finding_is_asked_about_by_name(today: Desk) -> None:
+    """No stops with exit 4; yes goes on, and the reason is kept."""
+    old = today.machine_info(generatedAt="2026-01-01T00:00:00Z")
+    argv = ("sign", "--machine-info", old, "--customer", "Acme", "--plan", "trial", "--yes")
+    terminal = begin(today, *argv)
+    terminal.expect_exact("stale-machine-info")
+    terminal.expect_exact("accept this? [y/N]: ")
+    terminal.sendline("")
+    assert finish(terminal)[0] == 4
+    assert licenses(today) == []
+
+    terminal = begin(today, *argv)
+    terminal.expect_exact("accept this? [y/N]: ")
+    terminal.sendline("y")
+    terminal.expect_exact("why, for the journal: ")
+    terminal.sendline("their mail was slow")
+    assert finish(terminal)[0] == 0
+    row = today.ok("journal", "show", "--json").json["rows"][-1]
+    assert (row["accepted"], row["reason"]) == (["stale-machine-info"], "their mail was slow")
+
+
+def test_no_input_asks_nothing_at_a_terminal(today: Desk) -> None:
+    """The same refusal as without a terminal."""
+    old = today.machine_info(generatedAt="2026-01-01T00:00:00Z")
+    code, screen = finish(begin(today, "sign", "--machine-info", old, "--no-input"))
+    assert code == 4
+    assert "--accept stale-machine-info --reason TEXT" in screen.replace("\r\n", " ")
+
+
+def test_a_beginning_names_a_customer(today: Desk) -> None:
+    """At a terminal, where the preview says who is meant."""
+    today.ok("sign", "--machine-info", today.machine_info(), "--term", "30d")
+    terminal = begin(today, "renew", "acme")
+    terminal.expect_exact("Acme GmbH (acme-gmbh)")
+    terminal.expect_exact("go ahead? [Y/n]: ")
+    terminal.sendline("y")
+    assert finish(terminal)[0] == 0
+    assert len(licenses(today)) == 2
+
+
+def test_the_passphrase_is_typed_unseen(today: Desk) -> None:
+    """Without a file the terminal itself is asked; what is typed is not shown."""
+    argv = ("--customer", "Acme", "--plan", "trial", "--yes")
+    terminal = begin(
+        *(today, "sign", "--machine-info", today.machine_info(), *argv),
+        POLYGENT_ISSUER_PASSPHRASE_FILE="",
+    )
+    terminal.expect("(?i)passphrase")
+    terminal.sendline(PASSPHRASE)
+    code, screen = finish(terminal)
+    assert code == 0, screen
+    assert PASSPHRASE not in screen
+    assert len(licenses(today)) == 1
+
+
+def test_a_wrong_passphrase_at_the_terminal(today: Desk) -> None:
+    """Exit 6, nothing issued."""
+    argv = ("--customer", "Acme", "--plan", "trial", "--yes")
+    terminal = begin(
+        *(today, "sign", "--machine-info", today.machine_info(), *argv),
+        POLYGENT_ISSUER_PASSPHRASE_FILE="",
+    )
+    terminal.expect("(?i)passphrase")
+    terminal.sendline("wrong")
+    assert finish(terminal)[0] == 6
+    assert licenses(today) == []
+
+
+def test_markup_in_a_name_is_text_at_a_terminal(today: Desk) -> None:
+    """Brackets are shown, not obeyed."""
+    named = today.machine_info(customer="[/red] [bold]Acme", hostname="[blink]x")
+    terminal = begin(today, "sign", "--machine-info", named, "--plan", "trial", "--yes")
+    terminal.expect_exact("customer [[/red] [bold]Acme]: ")
+    terminal.sendline("")
+    code, screen = finish(terminal)
+    assert code == 0
+    assert "[/red] [bold]Acme" in screen
+    assert "[blink]x" in screen

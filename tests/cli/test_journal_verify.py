@@ -1,0 +1,133 @@
+"""`polygent-issue journal verify`."""
+
+import shutil
+
+import pytest
+from support.licenses import Books
+from support.registries import tampering
+
+ID = "1f3a9c2e-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+def filled(books: Books) -> Books:
+    """A registry with a license."""
+    books.license(books.customer(), license_id=ID)
+    return books
+
+
+def _head(books: Books) -> str:
+    head: str = books.desk.ok("journal", "verify", "--json").json["head"]
+    return head
+
+
+def test_an_intact_journal_says_its_size_and_head(filled: Books) -> None:
+    """Exit 0; the head is what `--against` takes, and the text says why to keep it."""
+    outcome = filled.desk.ok("journal", "verify")
+    head = f"4:{filled.last_row().hash}"
+    assert outcome.text.startswith("journal and registry are intact\n")
+    assert "  rows  4\n" in outcome.text
+    assert f"  head  {head}\n" in outcome.text
+    assert "journal verify --against HEAD" in outcome.text
+    assert filled.desk.ok("journal", "verify", "--json").json == {
+        "schema": "polygent-issue/1",
+        "intact": True,
+        "size": 4,
+        "head": head,
+        "against": None,
+        "problems": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("sql", "problem"),
+    [
+        ("UPDATE journal SET bytes = x'7b7d' WHERE seq = 2", "journal row 2 was edited"),
+        ("DELETE FROM journal WHERE seq = 3", "journal rows are missing between 2 and 4"),
+        ("UPDATE customers SET name = 'Evil'", "customers/1 was changed outside the journal"),
+        ("DELETE FROM outbox; DELETE FROM licenses", "was deleted outside the journal"),
+        ("UPDATE licenses SET file = x'61'", "the stored .lic is not the one that was issued"),
+    ],
+)
+def test_edits_are_found(filled: Books, sql: str, problem: str) -> None:
+    """Exit 7 with each problem, as text and as JSON."""
+    with tampering(filled.path) as raw:
+        raw.executescript(sql)
+    outcome = filled.desk.run("journal", "verify", "--json")
+    assert outcome.code == 7
+    assert outcome.json["intact"] is False
+    assert any(problem in told for told in outcome.json["problems"])
+    text = filled.desk.run("journal", "verify")
+    assert text.code == 7
+    assert text.text.startswith("the registry is not as this tool left it\n")
+    assert problem in text.text
+    assert "restore the last good backup" in text.text
+
+
+def test_every_problem_is_shown(filled: Books) -> None:
+    """Not the first alone."""
+    with tampering(filled.path) as raw:
+        raw.execute("UPDATE customers SET name = 'Evil'")
+        raw.execute("UPDATE licenses SET plan = 'gold'")
+    problems = filled.desk.run("journal", "verify", "--json").json["problems"]
+    assert len(problems) == 2
+    text = filled.desk.run("journal", "verify").text
+    assert all(problem in text for problem in problems)
+
+
+def test_an_older_head_is_in_a_journal_that_grew(filled: Books) -> None:
+    """The size may be left out; the hint to keep a head is left out too."""
+    head = _head(filled)
+    filled.customer("Globex", "globex")
+    for against in (head, head.partition(":")[2]):
+        outcome = filled.desk.ok("journal", "verify", "--against", against)
+        assert "intact" in outcome.text
+        assert "--against" not in outcome.text
+
+
+def test_a_restored_copy_is_found_against_a_newer_head(filled: Books) -> None:
+    """Truncation shows only against a head that was kept elsewhere."""
+    copy = filled.desk.folder / "copy.db"
+    shutil.copy(filled.path, copy)
+    filled.customer("Globex", "globex")
+    head = _head(filled)
+    shutil.copy(copy, filled.path)
+    assert filled.desk.run("journal", "verify").code == 0
+    outcome = filled.desk.run("journal", "verify", "--against", head, "--json")
+    assert outcome.code == 7
+    assert outcome.json["against"] == head
+    assert "an older copy was restored" in outcome.json["problems"][0]
+
+
+def test_what_is_no_head_is_refused(filled: Books) -> None:
+    """Exit 3 and where to take one from."""
+    outcome = filled.desk.run("journal", "verify", "--against", "7:beef", "--json")
+    assert outcome.code == 3
+    assert "journal verify" in outcome.json["error"]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "code"),
+    [
+        (b"\x00" * 100, "registry_damaged"),
+        (b"SQLite format 3\x00" + b"\xff" * 4096, "registry_damaged"),
+        (b"", "registry_missing"),
+    ],
+)
+def test_a_file_that_is_no_registry_is_exit_7(books: Books, damage: bytes, code: str) -> None:
+    """An error of its own, since there is no journal to judge."""
+    books.path.write_bytes(damage)
+    outcome = books.desk.run("journal", "verify", "--json")
+    assert outcome.code == 7
+    assert outcome.json["error"]["code"] == code
+    assert "Traceback" not in outcome.err
+
+
+def test_pages_that_cannot_be_read_are_exit_7(filled: Books) -> None:
+    """A registry that opens, but is damaged further in."""
+    data = bytearray(filled.path.read_bytes())
+    data[4096:] = b"\xa5" * (len(data) - 4096)
+    filled.path.write_bytes(data)
+    outcome = filled.desk.run("journal", "verify", "--json")
+    assert outcome.code == 7
+    assert outcome.json["error"]["code"] == "registry_damaged"

@@ -1,0 +1,154 @@
+"""`polygent-issue license retire`."""
+
+from datetime import UTC, datetime
+
+import pytest
+from support.licenses import Books
+from support.screen import at_terminal, finish
+
+from polygent_issuer.registry import LicenseStatus
+
+ID = "1f3a9c2e-0000-4000-8000-000000000000"
+OLD_FILE = (
+    "the old file keeps working until 2027-12-01T00:00:00Z, last full day 2027-11-30, "
+    "where it is installed; there is no revocation"
+)
+
+
+@pytest.fixture
+def filled(books: Books) -> Books:
+    """One license of Acme's, which is current."""
+    end = datetime(2027, 12, 1, tzinfo=UTC)
+    books.license(books.customer(), license_id=ID, expires_at=end)
+    return books
+
+
+def test_a_license_is_no_longer_current(filled: Books) -> None:
+    """The reason is kept, and the text says what this does not do."""
+    outcome = filled.desk.ok("license", "retire", "1f3a", "--reason", "customer left")
+    assert outcome.text.startswith(f"retired license {ID}\n")
+    assert "reason    customer left\n" in outcome.text
+    assert OLD_FILE in outcome.text
+    record = filled.record(ID)
+    assert record.status is LicenseStatus.RETIRED
+    assert (record.retired_reason, record.retired_at) == ("customer left", filled.desk.now)
+    row = filled.last_row()
+    assert (row.event, row.license, row.customer) == ("license-retired", ID, "acme")
+    assert (row.kid, row.reason) == (filled.signer.kid, "customer left")
+    assert row.details == {"expires_at": "2027-12-01T00:00:00Z"}
+
+
+def test_json_says_until_when_it_works(filled: Books) -> None:
+    """Stable names."""
+    told = filled.desk.ok("license", "retire", ID, "--reason", "customer left", "--json").json
+    assert told == {
+        "schema": "polygent-issue/1",
+        "id": ID,
+        "customer": "acme",
+        "status": "retired",
+        "reason": "customer left",
+        "works_until": "2027-12-01T00:00:00Z",
+    }
+
+
+def test_the_expiry_is_said_in_the_customers_zone_too(books: Books) -> None:
+    """Where the customer's clock ends it."""
+    end = datetime(2027, 12, 1, tzinfo=UTC)
+    books.license(books.customer(time_zone="Asia/Tokyo"), license_id=ID, expires_at=end)
+    text = books.desk.ok("license", "retire", ID, "--reason", "x").text
+    assert "in Asia/Tokyo 2027-12-01T09:00:00+09:00" in text
+
+
+@pytest.mark.parametrize("reason", [(), ("--reason", ""), ("--reason", " \t ")])
+def test_a_reason_is_required(filled: Books, reason: tuple[str, ...]) -> None:
+    """Off a terminal exit 3 with the option to add; --yes does not stand for it."""
+    outcome = filled.desk.run("license", "retire", ID, "--yes", *reason, "--json")
+    assert outcome.code == 3
+    assert outcome.json["error"]["code"] == "missing_input"
+    assert outcome.json["error"]["hint"] == "add --reason TEXT"
+    assert filled.record(ID).is_current
+
+
+def test_a_reason_steers_no_terminal(filled: Books) -> None:
+    """Escape sequences are refused on the way in."""
+    outcome = filled.desk.run("license", "retire", ID, "--reason", "a\x1b[2Jb")
+    assert outcome.code == 3
+    assert "\\x1b[2J" in outcome.err
+    assert "\x1b" not in outcome.err
+    assert filled.record(ID).is_current
+
+
+def test_a_retired_license_is_not_retired_again(filled: Books) -> None:
+    """Exit 3; the first reason stays."""
+    filled.desk.ok("license", "retire", ID, "--reason", "first")
+    outcome = filled.desk.run("license", "retire", ID, "--reason", "second", "--json")
+    assert outcome.code == 3
+    assert "is retired already" in outcome.json["error"]["message"]
+    assert outcome.json["error"]["hint"] == "polygent-issue license show 1f3a9c2e"
+    assert filled.record(ID).retired_reason == "first"
+
+
+def test_a_replaced_license_is_not_retired(books: Books) -> None:
+    """Exit 3, naming the one that took its place."""
+    acme = books.customer()
+    old = books.license(acme)
+    new = books.license(acme, replaces=old)
+    outcome = books.desk.run("license", "retire", old.id, "--reason", "x")
+    assert outcome.code == 3
+    assert f"is replaced by {new.id} already" in outcome.err
+    assert books.record(new.id).is_current
+
+
+def test_an_unknown_license_is_exit_5(filled: Books) -> None:
+    """Nothing near it is taken instead."""
+    outcome = filled.desk.run("license", "retire", "ffffffff", "--reason", "x", "--json")
+    assert (outcome.code, outcome.json["error"]["code"]) == (5, "not_found")
+
+
+def test_a_person_is_told_and_asked(filled: Books) -> None:
+    """First for the reason, then whether to go ahead, knowing that the file keeps working."""
+    terminal = at_terminal(filled.desk.home, "license", "retire", ID)
+    terminal.expect("why, for the journal")
+    terminal.sendline("   ")
+    terminal.expect("the reason is empty")
+    terminal.sendline(" customer left ")
+    terminal.expect("there is no revocation")
+    terminal.expect("retire license 1f3a9c2e of Acme GmbH?")
+    terminal.sendline("y")
+    code, _ = finish(terminal)
+    assert code == 0
+    assert filled.record(ID).retired_reason == "customer left"
+
+
+@pytest.mark.parametrize("answer", ["n", ""])
+def test_a_no_changes_nothing(filled: Books, answer: str) -> None:
+    """No is also what Enter means; exit 130, nothing written."""
+    terminal = at_terminal(filled.desk.home, "license", "retire", ID, "--reason", "x")
+    terminal.expect("retire license")
+    terminal.sendline(answer)
+    code, screen = finish(terminal)
+    assert code == 130
+    assert "nothing was changed" in screen
+    assert filled.record(ID).is_current
+
+
+@pytest.mark.parametrize("options", [("--yes",), ("--no-input",)])
+def test_nobody_is_asked_when_that_was_said(filled: Books, options: tuple[str, ...]) -> None:
+    """--yes answers the question, --no-input asks none."""
+    argv = ("license", "retire", ID, "--reason", "x", *options)
+    code, screen = finish(at_terminal(filled.desk.home, *argv))
+    assert code == 0
+    assert "?" not in screen
+    assert not filled.record(ID).is_current
+
+
+def test_who_comes_second_is_told(filled: Books) -> None:
+    """Someone else retires it while the question stands: exit 7, her reason stays."""
+    terminal = at_terminal(filled.desk.home, "license", "retire", ID, "--reason", "mine")
+    terminal.expect("retire license")
+    filled.desk.ok("license", "retire", ID, "--reason", "hers")
+    terminal.sendline("y")
+    code, screen = finish(terminal)
+    assert code == 7
+    assert "retired by another command" in screen
+    assert filled.record(ID).retired_reason == "hers"

@@ -1,0 +1,109 @@
+"""`polygent-issue reissue`, without a terminal."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from support.cli import Desk
+
+from polygent_issuer.verifier import KeySet, Verifier
+
+OTHER = "sha256:" + "cd" * 32
+
+
+def signed(desk: Desk, *argv: str) -> dict[str, Any]:
+    """A first license for one machine."""
+    document = desk.machine_info()
+    [issued] = desk.ok("sign", "--machine-info", document, *argv, "--json").json["licenses"]
+    return dict(issued)
+
+
+def reissued(desk: Desk, *argv: str) -> dict[str, Any]:
+    """The one license that `reissue` issues."""
+    [issued] = desk.ok("reissue", "acme-gmbh", *argv, "--json").json["licenses"]
+    return dict(issued)
+
+
+def test_the_same_expiry_in_a_new_file(desk: Desk) -> None:
+    """Nothing need change: a new ID, a new upload window, no consent."""
+    old = signed(desk)
+    desk.now += timedelta(days=20)
+    new = reissued(desk)
+    assert new["expires_at"] == old["expires_at"]
+    assert new["id"] != old["id"]
+    assert new["upload_before"] == "2026-12-27T09:30:00Z"
+    assert (new["replaces"], new["changes"], new["findings"]) == ([old["id"]], [], [])
+    assert "as before" in desk.ok("reissue", "acme-gmbh", "--dry-run").text
+
+
+def test_a_machine_that_changed(desk: Desk) -> None:
+    """The label stays, the fingerprint is the new document's, the history keeps the old one."""
+    signed(desk)
+    desk.now += timedelta(days=1)
+    new = reissued(desk, "--machine-info", desk.machine_info("n.json", fingerprint=OTHER))
+    assert (new["machine"], new["claims"]["machineFingerprint"]) == ("prod-1", OTHER)
+    assert [change["name"] for change in new["changes"]] == ["machine"]
+    keys = KeySet.from_jwks(desk.ok("key", "export-public", "--format", "jwks", "-o", "-").out)
+    Verifier(keys).verify(Path(new["file"]).read_bytes(), now=desk.now, fingerprint=OTHER)
+    told = desk.ok("customer", "show", "acme-gmbh").text
+    assert OTHER in told
+
+
+def test_the_old_machine_of_another_label_is_refused(desk: Desk) -> None:
+    """A document of the customer's other machine is a mistake; the hint renews that one."""
+    signed(desk)
+    second = desk.machine_info("n.json", fingerprint=OTHER, hostname="prod-2")
+    accept = ("--accept", "additional-machine", "--reason", "x")
+    desk.ok("sign", "--machine-info", second, "--customer", "acme-gmbh", *accept)
+    outcome = desk.run("reissue", "acme-gmbh", "--machine", "prod-1", "--machine-info", second)
+    assert outcome.code == 3
+    assert "--machine prod-2" in outcome.err
+
+
+def test_a_wrong_expiry_is_corrected(desk: Desk) -> None:
+    """Named, so fewer days need no consent."""
+    signed(desk)
+    new = reissued(desk, "--expires", "2027-06-30")
+    assert new["expires_at"] == "2027-07-01T00:00:00Z"
+    assert new["findings"] == []
+
+
+def test_a_domain_that_changed(desk: Desk) -> None:
+    """Old → new; `--no-allowed-domain` takes it away."""
+    desk.ok("sign", "--customer", "Globex", "--tier", "enterprise", "--allowed-domain", "a.b")
+    outcome = desk.ok("reissue", "globex", "--allowed-domain", "*.globex.internal")
+    assert "a.b → *.globex.internal" in outcome.text
+    [last] = desk.ok("reissue", "globex", "--no-allowed-domain", "--json").json["licenses"]
+    assert "allowedDomain" not in last["claims"]
+
+
+def test_an_expired_license_is_renewed_instead(desk: Desk) -> None:
+    """A reissue keeps the expiry, which is over; `--expires` corrects even then."""
+    signed(desk)
+    desk.now += timedelta(days=380)
+    outcome = desk.run("reissue", "acme-gmbh")
+    assert outcome.code == 3
+    assert "polygent-issue renew acme-gmbh" in outcome.err
+    assert reissued(desk, "--expires", "2028-06-30", "--dry-run")["last_full_day"] == "2028-06-30"
+
+
+def test_a_plan_replaces_terms_and_keeps_the_expiry(desk: Desk) -> None:
+    """Tier, features and limits are the plan's; the loss is found."""
+    old = signed(desk, "--users", "900")
+    outcome = desk.run("reissue", "acme-gmbh", "--plan", "standard-annual")
+    assert outcome.code == 4
+    assert "25 instead of 900 users" in outcome.err
+    accept = ("--accept", "entitlement-loss", "--reason", "agreed")
+    new = reissued(desk, "--plan", "standard-annual", *accept)
+    assert new["expires_at"] == old["expires_at"]
+
+
+def test_another_key_signs(desk: Desk) -> None:
+    """`--key` names one; the pinned key of each license is its own."""
+    signed(desk)
+    store = f"file:{desk.folder / 'second.key'}"
+    desk.ok("key", "generate", "second", "--store", store, "--no-backup")
+    kids = {each["label"]: each["kid"] for each in desk.ok("key", "list", "--json").json["keys"]}
+    assert reissued(desk, "--key", "second")["kid"] == kids["second"]
+    assert reissued(desk)["kid"] == kids["main"]
+    assert desk.run("reissue", "acme-gmbh", "--key", "third").code == 5

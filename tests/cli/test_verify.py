@@ -1,0 +1,194 @@
+"""`polygent-issue verify`: the customer's server's words, and what mends each failure."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import Desk, Outcome
+
+FIRST = "sha256:" + "ab" * 32
+OTHER = "sha256:" + "cd" * 32
+EXAMPLES = Path(__file__).parents[2] / "keys.example"
+
+
+@pytest.fixture
+def issued(desk: Desk) -> dict[str, Any]:
+    """A standard license, signed at this desk."""
+    [found] = desk.ok("sign", "--machine-info", desk.machine_info(), "--json").json["licenses"]
+    return dict(found)
+
+
+def check(outcome: Outcome, code: str) -> dict[str, Any]:
+    """The row of one check, of the one file in a JSON answer."""
+    [file] = outcome.json["files"]
+    return next(dict(row) for row in file["checks"] if row["code"] == code)
+
+
+def test_an_issued_file_is_accepted(desk: Desk, issued: dict[str, Any]) -> None:
+    """Every check has a row; the machine is the registry's; the timeline is told."""
+    outcome = desk.ok("verify", issued["file"], "--install")
+    assert f"{issued['file']}: accepted" in outcome.text
+    for told in ("2027-12-01T00:00:00Z, last full day 2027-11-30", "2026-12-07T09:30:00Z"):
+        assert told in outcome.text
+    assert "alerts         2027-11-01, 2027-11-17, 2027-11-24, 2027-11-30" in outcome.text
+    as_json = desk.ok("verify", issued["file"], "--json")
+    assert as_json.json["files"][0]["fingerprint_from"] == "as the registry holds it"
+    assert check(as_json, "machine_mismatch")["outcome"] == "passed"
+    assert check(as_json, "stale_issue_date")["outcome"] == "not_checked"
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "mend"),
+    [
+        (("--at", "2027-12-01"), "expired", "polygent-issue renew acme-gmbh"),
+        (("--at", "2026-11-30T09:24:59Z"), "not_yet_valid", "polygent-issue reissue acme-gmbh"),
+        (
+            ("--install", "--at", "2026-12-07T09:30:01Z"),
+            "stale_issue_date",
+            "polygent-issue reissue acme-gmbh",
+        ),
+        (
+            ("--fingerprint", OTHER),
+            "machine_mismatch",
+            "polygent-issue reissue acme-gmbh --machine-info FILE",
+        ),
+    ],
+)
+def test_each_refusal_says_what_the_customer_sees_and_what_mends_it(
+    desk: Desk, issued: dict[str, Any], argv: tuple[str, ...], code: str, mend: str
+) -> None:
+    """Exit 11: authentic, but the server would not accept it."""
+    outcome = desk.run("verify", issued["file"], *argv)
+    assert outcome.code == 11
+    assert f"not accepted: {code}" in outcome.text
+    assert mend in outcome.text
+    assert "the customer sees: " in outcome.text
+    row = check(desk.run("verify", issued["file"], *argv, "--json"), code)
+    assert row["outcome"] == "failed"
+    assert row["mend"] == mend
+    assert row["customer_sees"]
+
+
+@pytest.mark.parametrize(
+    "argv", [("--at", "2027-11-30T23:59:59Z"), ("--install", "--at", "2026-12-07T09:30:00Z")]
+)
+def test_the_last_moment_is_accepted(
+    desk: Desk, issued: dict[str, Any], argv: tuple[str, ...]
+) -> None:
+    """Up to the last second of the term and of the window."""
+    desk.ok("verify", issued["file"], *argv)
+
+
+def test_the_host_is_judged(desk: Desk) -> None:
+    """An allowed domain stands for one label; without a host there is no request."""
+    argv = ("sign", "--customer", "Globex", "--tier", "enterprise", "--allowed-domain")
+    [issued] = desk.ok(*argv, "*.acme.internal", "--json").json["licenses"]
+    file = issued["file"]
+    desk.ok("verify", file, "--host", "api.acme.internal:8443")
+    outcome = desk.run("verify", file, "--host", "api.v2.acme.internal")
+    assert outcome.code == 11
+    assert "polygent-issue reissue globex --allowed-domain" in outcome.text
+    assert check(desk.ok("verify", file, "--json"), "domain_mismatch")["outcome"] == "not_checked"
+
+
+def test_a_changed_file_is_not_authentic(desk: Desk, issued: dict[str, Any]) -> None:
+    """Exit 10; the mending command writes the original again."""
+    token = bytearray(Path(issued["file"]).read_bytes())
+    token[len(token) // 2] ^= 1
+    forged = desk.folder / "forged.lic"
+    forged.write_bytes(token)
+    outcome = desk.run("verify", str(forged))
+    assert outcome.code == 10
+    assert "not authentic: " in outcome.text
+    assert "polygent-issue license export" in outcome.text
+
+
+def test_a_file_that_a_mail_program_wrapped(desk: Desk, issued: dict[str, Any]) -> None:
+    """Malformed, and the reason is said."""
+    text = Path(issued["file"]).read_text()
+    wrapped = desk.folder / "wrapped.lic"
+    wrapped.write_text("\n".join(text[i : i + 76] for i in range(0, len(text), 76)))
+    outcome = desk.run("verify", str(wrapped))
+    assert outcome.code == 10
+    assert "mail" in outcome.text
+
+
+def test_a_standard_license_of_nowhere_is_not_checked_for_its_machine(
+    empty_desk: Desk,
+) -> None:
+    """With a public key and no registry the row reads not checked and does not fail."""
+    key = str(EXAMPLES / "public.pem")
+    outcome = empty_desk.ok("verify", str(EXAMPLES / "example.lic"), "--public-key", key)
+    assert "not checked" in outcome.text
+    assert "its private half is public" in outcome.err
+    row = check(
+        empty_desk.ok("verify", str(EXAMPLES / "example.lic"), "--public-key", key, "--json"),
+        "machine_mismatch",
+    )
+    assert row["outcome"] == "not_checked"
+
+
+def test_the_example_verifies_with_its_machine_and_its_jwks(empty_desk: Desk) -> None:
+    """PEM and JWKS are both public keys."""
+    empty_desk.ok(
+        *("verify", str(EXAMPLES / "example.lic")),
+        *("--public-key", str(EXAMPLES / "jwks.json")),
+        *("--machine-info", str(EXAMPLES / "machine-info.json")),
+    )
+
+
+def test_an_unknown_key(desk: Desk) -> None:
+    """The registry never trusts the example key."""
+    outcome = desk.run("verify", str(EXAMPLES / "example.lic"))
+    assert outcome.code == 10
+    assert "not authentic: unknown_key" in outcome.text
+
+
+def test_by_license_and_by_customer(desk: Desk, issued: dict[str, Any]) -> None:
+    """The stored bytes are verified without a file."""
+    Path(issued["file"]).unlink()
+    desk.ok("verify", "--license", issued["id"][:8])
+    desk.ok("verify", "--customer", "Acme GmbH")
+    assert desk.run("verify", "--customer", "nobody").code == 5
+    assert desk.run("verify").code == 2
+    assert desk.run("verify", "x.lic", "--customer", "Acme GmbH").code == 2
+
+
+def test_a_replaced_file_says_so(desk: Desk, issued: dict[str, Any]) -> None:
+    """It still works where it is installed, and the registry knows its successor."""
+    [new] = desk.ok("reissue", "acme-gmbh", "--json").json["licenses"]
+    assert f"replaced by {new['id'][:8]}" in desk.ok("verify", issued["file"]).text
+
+
+def test_many_files_have_the_worst_exit(desk: Desk, issued: dict[str, Any]) -> None:
+    """10 when any is not authentic, else 11 when any is not accepted."""
+    bad = desk.folder / "bad.lic"
+    bad.write_bytes(b"not a license")
+    late = ("--at", "2028-01-01")
+    assert desk.run("verify", issued["file"], str(bad)).code == 10
+    assert desk.run("verify", issued["file"], str(bad), *late).code == 10
+    assert desk.run("verify", issued["file"], issued["file"], *late).code == 11
+    assert desk.run("verify", issued["file"], str(desk.folder / "none.lic")).code == 3
+
+
+def test_stdin(desk: Desk, issued: dict[str, Any]) -> None:
+    """`-` is a license file."""
+    desk.ok("verify", "-", stdin=Path(issued["file"]).read_bytes())
+
+
+def test_without_a_home_the_hint_names_both_ways(empty_desk: Desk) -> None:
+    """A public key, or a home."""
+    outcome = empty_desk.run("verify", str(EXAMPLES / "example.lic"))
+    assert outcome.code == 7
+    assert "polygent-issue init" in outcome.err
+
+
+def test_the_machine_as_the_registry_holds_it_today(desk: Desk, issued: dict[str, Any]) -> None:
+    """After a machine change the old file fails as it does at the customer's."""
+    desk.now += timedelta(hours=1)
+    desk.ok("reissue", "acme-gmbh", "--machine-info", desk.machine_info("n", fingerprint=OTHER))
+    outcome = desk.run("verify", issued["file"])
+    assert outcome.code == 11
+    assert "not accepted: machine_mismatch" in outcome.text
+    desk.ok("verify", issued["file"], "--fingerprint", FIRST.upper().replace("SHA", "sha"))

@@ -1,0 +1,143 @@
+"""A desk with a home of its own, at which commands are run in this process."""
+
+import io
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PrivateFormat,
+    load_ssh_private_key,
+)
+
+from polygent_issuer.cli.app import run
+
+NOW = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
+PASSPHRASE = "correct horse battery staple"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended and what it wrote."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        """What stdout carries, as text."""
+        return self.out.decode()
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """What stdout carries, which must be one JSON object of our schema."""
+        members: dict[str, Any] = json.loads(self.out)
+        assert members["schema"] == "polygent-issue/1"
+        return members
+
+
+@dataclass
+class Desk:
+    """A home, an output folder and a clock; `run` is one command line without a terminal."""
+
+    folder: Path
+    now: datetime = NOW
+    environ: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def home(self) -> Path:
+        """Where settings and registry are."""
+        return self.folder / "home"
+
+    @property
+    def output(self) -> Path:
+        """Where licenses go."""
+        return self.folder / "out"
+
+    def run(self, *argv: str, stdin: bytes = b"", after: timedelta = timedelta()) -> Outcome:
+        """Run a command; `after` lets time pass first, for this and later commands."""
+        self.now += after
+        with _streams(stdin) as (out, err):
+            code = run(["--home", str(self.home), *argv], now=self.now, environ=self._environ())
+        return Outcome(code=code, out=out.getvalue(), err=err.getvalue().decode())
+
+    def ok(self, *argv: str, **more: Any) -> Outcome:
+        """Run a command that must succeed."""
+        outcome = self.run(*argv, **more)
+        assert outcome.code == 0, (argv, outcome)
+        return outcome
+
+    def set_up(self) -> "Desk":
+        """Make the home, the output folder, and one key in a passphrase-protected file."""
+        self.output.mkdir()
+        self.passphrase_file.write_text(PASSPHRASE + "\n")
+        self.passphrase_file.chmod(0o600)
+        self.ok(
+            "init", "--issuer", "Polygent Ltd", "--operator", "Ada", "--output", str(self.output)
+        )
+        key = str(self.folder / "main.key")
+        self.ok("key", "generate", "main", "--store", f"file:{key}", "--no-backup")
+        return self
+
+    def copy_to(self, folder: Path) -> "Desk":
+        """The same home in another folder: a test of its own without making a key anew."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        settings = folder / "home" / "settings.toml"
+        settings.write_text(settings.read_text().replace(str(self.folder), str(folder)))
+        return Desk(folder, now=self.now)
+
+    def hasten(self) -> None:
+        """Encrypt the key file again with fewer rounds: 0.6 s a guess is long for each test."""
+        path = self.folder / "main.key"
+        key = load_ssh_private_key(path.read_bytes(), PASSPHRASE.encode())
+        builder = PrivateFormat.OpenSSH.encryption_builder().kdf_rounds(1)
+        encryption = builder.build(PASSPHRASE.encode())
+        path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, encryption))
+
+    @property
+    def passphrase_file(self) -> Path:
+        """The file that holds the key's passphrase."""
+        return self.folder / "passphrase"
+
+    def machine_info(self, name: str = "m.json", **members: Any) -> str:
+        """Write a fresh `machine-info.json`; its path."""
+        document = {
+            "format": "polygent-machine-info/1",
+            "fingerprint": "sha256:" + "ab" * 32,
+            "generatedAt": (self.now - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "hostname": "prod-1",
+            "customer": "Acme GmbH",
+            **members,
+        }
+        path = self.folder / name
+        path.write_text(json.dumps({k: v for k, v in document.items() if v is not None}))
+        return str(path)
+
+    def _environ(self) -> dict[str, str]:
+        given = {"POLYGENT_ISSUER_PASSPHRASE_FILE": str(self.passphrase_file)}
+        return {"PATH": os.environ["PATH"], **given, **self.environ}
+
+
+@contextmanager
+def _streams(stdin: bytes) -> Iterator[tuple[io.BytesIO, io.BytesIO]]:
+    out, err = io.BytesIO(), io.BytesIO()
+    before = sys.stdin, sys.stdout, sys.stderr
+    sys.stdin = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
+    sys.stdout = io.TextIOWrapper(out, encoding="utf-8", write_through=True)
+    sys.stderr = io.TextIOWrapper(err, encoding="utf-8", write_through=True)
+    try:
+        yield out, err
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            stream.detach()
+        sys.stdin, sys.stdout, sys.stderr = before

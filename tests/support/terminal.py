@@ -1,0 +1,75 @@
+"""The installed command at a real terminal."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import pexpect
+
+from support.cli import Desk
+
+SECONDS = 60
+
+
+class Terminal:
+    """A running command, and the person before its screen."""
+
+    def __init__(self, child: "pexpect.spawn[str]") -> None:
+        self._child = child
+        self.screen = ""
+
+    def sees(self, text: str) -> None:
+        """Wait until this text is on the screen."""
+        self._child.expect_exact(text)
+        self._keep()
+
+    def types(self, line: str) -> None:
+        """Type a line and return."""
+        self._child.sendline(line)
+
+    def types_secretly(self, line: str) -> None:
+        """Type a line once the terminal no longer echoes."""
+        assert self._child.waitnoecho(timeout=SECONDS)
+        self.types(line)
+
+    def ends(self) -> int:
+        """Wait for the end; the exit code."""
+        self._child.expect(pexpect.EOF)
+        self._keep()
+        self._child.close()
+        code = self._child.exitstatus
+        assert code is not None, f"ended by signal {self._child.signalstatus}"
+        return int(code)
+
+    def _keep(self) -> None:
+        after = self._child.after
+        self.screen += str(self._child.before) + (after if isinstance(after, str) else "")
+
+
+@contextmanager
+def terminal(
+    desk: Desk, *argv: str, environ: Mapping[str, str] | None = None
+) -> Iterator[Terminal]:
+    """Run a command for a desk at a terminal of its own.
+
+    Args:
+        desk: whose home and folder it is; no passphrase comes from its environment.
+        argv: the command, without `--home`.
+        environ: more variables. Of the person running the tests only PATH is taken along.
+    """
+    command = ["-m", "polygent_issuer", "--home", str(desk.home), *argv]
+    person = {"PATH": os.environ["PATH"], "HOME": str(desk.folder), "TERM": "dumb"}
+    child = pexpect.spawn(
+        sys.executable,
+        command,
+        encoding="utf-8",
+        timeout=SECONDS,
+        cwd=str(desk.folder),
+        dimensions=(24, 200),
+        env={**person, **(environ or {})},
+    )
+    try:
+        yield Terminal(child)
+    finally:
+        child.close(force=True)
