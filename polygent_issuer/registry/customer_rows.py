@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from polygent_issuer.errors import NotFound
 from polygent_issuer.registry.columns import (
     Row,
     maybe_moment,
@@ -29,9 +30,16 @@ def select(db: Reading, rest: str, params: Params = ()) -> Iterator[Customer]:
     return db.each(_customer, f"{_SELECT} {rest}", params)
 
 
-def by_id(db: Reading, customer_id: int) -> Customer | None:
-    """The customer of a row id."""
-    return next(select(db, "WHERE id = ?", (customer_id,)), None)
+def by_id(db: Reading, customer_id: int) -> Customer:
+    """The customer of a row id.
+
+    Raises:
+        NotFound: (`not_found`) when there is none.
+    """
+    found = next(select(db, "WHERE id = ?", (customer_id,)), None)
+    if found is None:
+        raise NotFound(f"there is no customer {customer_id} in the registry")
+    return found
 
 
 def by_slug(db: Reading, slug: str) -> Customer | None:

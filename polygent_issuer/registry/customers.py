@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Final
 
-from polygent_issuer.errors import InputRefused, RegistryChanged
+from polygent_issuer.errors import InputRefused
 from polygent_issuer.registry.columns import Row, Value, canonical, text
 from polygent_issuer.registry.customer_rows import beginning, by_id, by_slug, select
 from polygent_issuer.registry.customer_search import find, find_by_beginning, get
@@ -97,7 +97,7 @@ def add(
             f"the slug {slug} is taken by {shown(other.name)}",
             hint=f"take another, such as {free_slug(db, slug)}",
         )
-    rowid = db.insert(
+    db.insert(
         "customers",
         slug=slug,
         slug_reversed=slug[::-1],
@@ -107,7 +107,7 @@ def add(
         time_zone=time_zone,
         crm=_text("the CRM reference", crm),
     )
-    return _written(db, rowid)
+    return get(db, slug)
 
 
 def edit(
@@ -123,6 +123,7 @@ def edit(
 
     Raises:
         InputRefused: (`input_refused`) for text that FORMAT §1 forbids.
+        NotFound: (`not_found`) when the customer is not in the registry.
     """
     columns: dict[str, Value] = {}
     if not isinstance(name, Unset):
@@ -135,7 +136,7 @@ def edit(
         columns["crm"] = _text("the CRM reference", crm)
     if columns:
         db.update("customers", customer.id, **columns)
-    return _written(db, customer.id)
+    return by_id(db, customer.id)
 
 
 def _name(name: str) -> dict[str, Value]:
@@ -171,10 +172,3 @@ def _slugs(db: Reading, prefix: str) -> set[str]:
 
 def _first_text(row: Row) -> str:
     return text(row[0])
-
-
-def _written(db: Reading, customer_id: int) -> Customer:
-    found = by_id(db, customer_id)
-    if found is None:
-        raise RegistryChanged("the customer is not in the registry any more")
-    return found

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.registry import customer_rows
 from polygent_issuer.registry.columns import (
     Row,
@@ -37,12 +36,9 @@ def with_fingerprint(db: Reading, fingerprint: str) -> tuple[KnownFingerprint, .
     known: list[KnownFingerprint] = []
     for machine_id, since, until, sha256 in rows:
         machine = by_id(db, machine_id)
-        customer = customer_rows.by_id(db, machine.customer_id)
-        if customer is None:
-            raise RegistryChanged("the machine's customer is not in the registry any more")
         known.append(
             KnownFingerprint(
-                customer=customer,
+                customer=customer_rows.by_id(db, machine.customer_id),
                 machine=machine,
                 since=since,
                 until=until,

@@ -114,20 +114,18 @@ def require_ours(connection: Connection) -> None:
 def bring_up_to_date(connection: Connection) -> None:
     """Apply the migrations that are missing, each in one transaction.
 
+    Whoever called closes the connection on an error, which undoes the one that failed.
+
     Raises:
         RegistryLocked: (`registry_locked`) when another process holds it for too long.
     """
     while connection.number("user_version") < len(schema.MIGRATIONS):
         connection.begin("BEGIN IMMEDIATE")
-        try:
-            version = connection.number("user_version")
-            # Another process may have migrated while this one waited.
-            if version < len(schema.MIGRATIONS):
-                schema.migrate(connection.run, version)
-            connection.wait_for("COMMIT")
-        except BaseException:
-            connection.roll_back()
-            raise
+        version = connection.number("user_version")
+        # Another process may have migrated while this one waited.
+        if version < len(schema.MIGRATIONS):
+            schema.migrate(connection.run, version)
+        connection.wait_for("COMMIT").close()
 
 
 def _exists(path: Path) -> RegistryExists:

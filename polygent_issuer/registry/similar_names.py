@@ -13,11 +13,7 @@ _NEAR: Final = 500
 
 def one_letter_apart(one: str, other: str) -> bool:
     """Whether at most one character is added, left out or changed (Levenshtein ≤ 1)."""
-    if one == other:
-        return True
     short, long = sorted((one, other), key=len)
-    if len(long) - len(short) > 1:
-        return False
     pairs = enumerate(zip(short, long, strict=False))
     at = next((place for place, (a, b) in pairs if a != b), len(short))
     after = at + 1 if len(short) == len(long) else at
@@ -40,7 +36,7 @@ def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple
     if besides is not None:
         ids.discard(besides.id)
     found = (by_id(db, customer_id) for customer_id in ids)
-    return tuple(sorted((c for c in found if c is not None), key=lambda customer: customer.slug))
+    return tuple(sorted(found, key=lambda customer: customer.slug))
 
 
 def nearest_slug(db: Reading, typed: str) -> str | None:

@@ -30,6 +30,11 @@ def test_text_sorts_as_time(one: datetime, other: datetime) -> None:
     assert (columns.moment_text(one) < columns.moment_text(other)) == (one < other)
 
 
+def test_the_stored_form_has_one_length() -> None:
+    """Microseconds stand there though they are zero."""
+    assert columns.moment_text(datetime(2026, 3, 1, tzinfo=UTC)) == "2026-03-01T00:00:00.000000Z"
+
+
 @given(MOMENTS)
 def test_whole_seconds_round_down(moment: datetime) -> None:
     """A NumericDate never lies after its instant, also before 1970."""

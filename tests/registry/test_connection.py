@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -71,6 +72,17 @@ def test_a_second_writer_is_told_that_it_is_locked(registry: Registry, path: Pat
         with pytest.raises(RegistryLocked) as caught, writing(other):
             pass
         assert caught.value.code == "registry_locked"
+
+
+@pytest.mark.parametrize("wait", [timedelta(0), timedelta(milliseconds=450)])
+def test_the_busy_timeout_is_waited_out(registry: Registry, path: Path, wait: timedelta) -> None:
+    """As long as was told, and not much longer."""
+    with Registry.open(path, busy_timeout=wait) as other, writing(registry):
+        began = time.monotonic()
+        with pytest.raises(RegistryLocked), writing(other):
+            pass
+        waited = timedelta(seconds=time.monotonic() - began)
+    assert wait * 0.9 <= waited < wait + timedelta(seconds=5)
 
 
 def test_a_reader_keeps_a_writer_from_committing(registry: Registry, path: Path) -> None:

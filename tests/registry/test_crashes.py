@@ -1,9 +1,12 @@
 """Processes that are killed, refused or many: what was acknowledged stays, the rest is undone."""
 
 import os
+import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 from support.registries import NOW, writing
 from support.tools import require_tool
 
-from polygent_issuer.registry import Registry, journal
+from polygent_issuer.registry import Registry, journal, schema
 from polygent_issuer.registry.errors import RegistryMissing
 
 TESTS = Path(__file__).parents[1]
@@ -100,6 +103,48 @@ def test_creators_at_once_make_one(path: Path) -> None:
     assert rows(path) == 1
 
 
+def test_openers_at_once_migrate_once(path: Path) -> None:
+    """Who waited for another's migration does not apply it again."""
+    path.touch(0o600)
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        raw.commit()
+    processes = [
+        subprocess.Popen(
+            writer("write", str(path), "1", f"writer-{number}"),
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environ(),
+        )
+        for number in range(4)
+    ]
+    assert [process.communicate(timeout=100)[0] for process in processes] == ["done\n"] * 4
+    assert rows(path) == 4
+
+
+def test_an_interrupt_ends_the_wait_for_a_lock(registry: Registry, path: Path) -> None:
+    """Ctrl-C is heard long before the busy timeout of 30 seconds."""
+    with (
+        writing(registry),
+        subprocess.Popen(
+            writer("wait", str(path), "1"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environ(),
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "open\n"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) != 0
+            assert process.stdout.read() == ""
+        finally:
+            process.kill()
+    assert rows(path) == 2
+
+
 def injected(call: str, fault: str, number: int, *arguments: str) -> list[str]:
     """A writer whose N-th system call of a kind meets a fault."""
     strace = require_tool("strace", "strace")
@@ -166,6 +211,16 @@ def is_made(path: Path) -> bool:
         return rows(path) == 1
     except RegistryMissing:
         return False
+
+
+def test_a_creation_that_is_refused_can_be_begun_anew(path: Path) -> None:
+    """A file size limit that is too small for an empty registry."""
+    limited = ["bash", "-c", 'ulimit -f 8; exec "$@"', "bash", *writer("create", str(path), "0")]
+    assert run(limited) == ["registry_failed"]
+    with pytest.raises(RegistryMissing):
+        rows(path)
+    assert run(writer("create", str(path), "0")) == ["done"]
+    assert rows(path) == 1
 
 
 def test_a_file_size_limit_is_told_and_leaves_nothing(registry: Registry, path: Path) -> None:

@@ -1,6 +1,7 @@
 """Customers: added, changed, found by what an operator types."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from support.registries import ACTOR, NOW, writing
@@ -227,3 +228,10 @@ def test_a_free_slug_of_a_long_name_stays_a_slug(db: Writing) -> None:
         customers.add(db, slug=slug, name="Long")
         assert len(slug) <= 64
     assert slug == "n" * 61 + "-11"
+
+
+def test_a_customer_who_is_gone_is_not_edited(db: Writing) -> None:
+    """What was read in another registry, or before, names nobody here."""
+    gone = replace(customers.get(db, "acme"), id=99)
+    with pytest.raises(NotFound, match="99"):
+        customers.edit(db, gone, crm="1")

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from support.registries import ACTOR, NOW, REGISTRY_ID, fill, writing
 
 from polygent_issuer.errors import ExitCode, HomeProblem
 from polygent_issuer.registry import Registry, customers, journal, schema
+from polygent_issuer.registry.connection import Connection
 from polygent_issuer.registry.errors import (
     RegistryDamaged,
     RegistryExists,
     RegistryFailed,
+    RegistryLocked,
     RegistryMissing,
     RegistryMisuse,
     RegistryNewer,
@@ -26,6 +29,13 @@ from polygent_issuer.registry.errors import (
 def create(path: Path) -> None:
     """Make a registry and let go of it."""
     Registry.create(path, now=NOW, actor=ACTOR, registry_id=REGISTRY_ID).close()
+
+
+def open_files() -> set[Path]:
+    """What this process holds open, where the system tells."""
+    folder = Path("/proc/self/fd")
+    links = list(folder.iterdir()) if folder.is_dir() else []
+    return {link.resolve() for link in links if link.exists()}
 
 
 def header(path: Path, pragma: str) -> object:
@@ -100,14 +110,41 @@ def test_nothing_is_made_over_a_registry(registry: Registry, path: Path) -> None
     assert path.read_bytes() == before
 
 
+def test_a_creation_beside_another_waits_its_time(path: Path) -> None:
+    """Who cannot have the lock is told so, and leaves the file to the other."""
+    path.touch(0o600)
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute("BEGIN IMMEDIATE")
+        with pytest.raises(RegistryLocked):
+            Registry.create(
+                path,
+                now=NOW,
+                actor=ACTOR,
+                registry_id=REGISTRY_ID,
+                busy_timeout=timedelta(milliseconds=10),
+            )
+    create(path)
+
+
+def test_a_registry_without_its_id_is_damaged(registry: Registry, path: Path) -> None:
+    """It is told from any other by its id."""
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("DELETE FROM about")
+        raw.commit()
+    with pytest.raises(RegistryDamaged, match="has no id"):
+        _ = registry.id
+
+
 @pytest.mark.parametrize("content", [b"not a database\n" * 400, b"\x00" * 8192])
 def test_a_foreign_file_is_damaged_and_left_alone(path: Path, content: bytes) -> None:
     """What is no registry is neither opened nor overwritten."""
     path.write_bytes(content)
-    with pytest.raises(RegistryDamaged):
+    with pytest.raises(RegistryDamaged) as damaged:
         Registry.open(path)
-    with pytest.raises(RegistryExists):
+    with pytest.raises(RegistryExists) as there:
         create(path)
+    assert path not in open_files()
+    assert (damaged.value.code, there.value.code) == ("registry_damaged", "registry_exists")
     assert path.read_bytes() == content
 
 
@@ -121,6 +158,37 @@ def test_another_programs_database_is_damaged_and_left_alone(path: Path) -> None
     with pytest.raises(RegistryExists):
         create(path)
     assert header(path, "journal_mode") == "wal"
+
+
+def test_another_programs_empty_database_is_left_alone(path: Path) -> None:
+    """An application id without tables is somebody's beginning, not an interrupted creation."""
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("PRAGMA application_id = 7")
+    with pytest.raises(RegistryDamaged, match="another program's"):
+        Registry.open(path)
+    with pytest.raises(RegistryExists):
+        create(path)
+    assert header(path, "application_id") == 7
+
+
+def test_a_migration_that_another_process_made_is_not_made_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waited for the lock looks at the version again."""
+    path.touch(0o600)
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        raw.commit()
+    begin = Connection.begin
+
+    def begin_after_another(connection: Connection, sql: str) -> None:
+        monkeypatch.setattr(Connection, "begin", begin)
+        Registry.open(path).close()
+        begin(connection, sql)
+
+    monkeypatch.setattr(Connection, "begin", begin_after_another)
+    Registry.open(path).close()
+    assert header(path, "user_version") == len(schema.MIGRATIONS)
 
 
 def test_a_newer_registry_is_refused(registry: Registry, path: Path) -> None:
@@ -146,6 +214,13 @@ def test_a_missing_folder_is_told(tmp_path: Path) -> None:
     """The home is made before the registry."""
     with pytest.raises(RegistryFailed, match="No such file"):
         create(tmp_path / "nowhere" / "registry.db")
+
+
+def test_a_path_through_a_file_is_told(tmp_path: Path) -> None:
+    """Not as missing: something is in the way."""
+    (tmp_path / "home").write_text("")
+    with pytest.raises(RegistryFailed, match="Not a directory"):
+        Registry.open(tmp_path / "home" / "registry.db")
 
 
 def test_an_older_file_is_brought_up_to_date(path: Path) -> None:

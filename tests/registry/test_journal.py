@@ -56,11 +56,12 @@ def test_the_stored_bytes_are_canonical_and_chained(registry: Registry) -> None:
         db.record("test", reason="é", details={"b": 1, "a": 2})
     previous = bytes(32)
     with registry.reading() as read:
-        for _, body, before, after in read.execute(
+        for seq, body, before, after in read.execute(
             "SELECT seq, bytes, previous, hash FROM journal ORDER BY seq"
         ):
             assert isinstance(body, bytes)
             loaded = json.loads(body)
+            assert loaded["seq"] == seq
             assert (
                 body
                 == json.dumps(

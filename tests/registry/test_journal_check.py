@@ -209,7 +209,7 @@ def test_a_row_that_cannot_be_read_is_a_problem(filled: Path, body: bytes) -> No
 
 def test_details_cannot_pass_for_the_digests(registry: Registry) -> None:
     """Whatever an act says of itself, the row's own digests are taken."""
-    nested = {"rows": {"customers/1": "00"}, 'x","rows":{"customers/1":"11"': 1}
+    nested = {"a": 1, "rows": {"customers/1": "00"}, 'x","rows":{"customers/1":"11"': 1}
     with writing(registry) as db:
         customers.add(db, slug="acme", name="Acme")
         db.record("test", reason=',"rows":{"customers/1":"22"}', details=nested)

@@ -53,6 +53,15 @@ def test_only_the_first_key_becomes_active_by_itself(db: Writing) -> None:
         keys.activate(db, "nobody")
 
 
+def test_a_key_becomes_active_where_none_is(db: Writing) -> None:
+    """After the only one was retired."""
+    first = keys.add(db, key=new_key(), label="first")
+    second = keys.add(db, key=new_key(), label="second")
+    db.update("keys", first.kid, active=0, retired_at=db.at)
+    assert keys.active(db) is None
+    assert keys.activate(db, second.kid) == keys.active(db)
+
+
 def test_a_retired_key_is_not_activated(db: Writing) -> None:
     """The database itself refuses it."""
     keys.add(db, key=new_key(), label="first")

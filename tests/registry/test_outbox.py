@@ -10,20 +10,24 @@ from polygent_issuer.registry.errors import RegistryMisuse, Taken
 
 
 def test_what_is_noted_is_pending_until_it_is_cleared(registry: Registry) -> None:
-    """Clearing needs no journal row: it decides nothing."""
+    """Oldest first; neither noting nor clearing needs a journal row."""
     fill(registry)
-    first, second = license_id(1), license_id(2)
-    with registry.writing(now=NOW + timedelta(days=1), actor=ACTOR) as db:
-        outbox.add(db, first, folder="/out", name="a.lic", temp=".a.tmp")
-    with registry.writing(now=NOW, actor=ACTOR) as db:
-        outbox.add(db, second, folder=None, name=None, temp=None)
+    with writing(registry) as db:
+        add_license(db, 3, customers.get(db, "acme"), keys.find(db, "main").kid)
+    one, two, three = (license_id(number) for number in (1, 2, 3))
+    for day, noted in enumerate((two, three)):
+        with registry.writing(now=NOW + timedelta(days=day), actor=ACTOR) as db:
+            outbox.add(db, noted, folder=None, name=None, temp=None)
+    with registry.writing(now=NOW + timedelta(days=2), actor=ACTOR) as db:
+        outbox.add(db, one, folder="/out", name="a.lic", temp=".a.tmp")
     with registry.reading() as read:
-        oldest, newest = outbox.pending(read)
-    assert oldest == OutboxRow(license_id=second, folder=None, name=None, temp=None, at=NOW)
-    assert (newest.folder, newest.name, newest.temp) == ("/out", "a.lic", ".a.tmp")
+        pending = outbox.pending(read)
+    assert [row.license_id for row in pending] == [two, three, one]
+    assert pending[0] == OutboxRow(license_id=two, folder=None, name=None, temp=None, at=NOW)
+    assert (pending[2].folder, pending[2].name, pending[2].temp) == ("/out", "a.lic", ".a.tmp")
     with registry.writing(now=NOW, actor=ACTOR) as db:
-        outbox.clear(db, second)
-        assert outbox.pending(db) == (newest,)
+        outbox.clear(db, three)
+        assert outbox.pending(db) == (pending[0], pending[2])
 
 
 def test_a_license_is_noted_once(registry: Registry) -> None:

@@ -93,7 +93,7 @@ class Desk:
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         settings = folder / "home" / "settings.toml"
         settings.write_text(settings.read_text().replace(str(self.folder), str(folder)))
-        return Desk(folder, now=self.now)
+        return Desk(folder)
 
     def hasten(self) -> None:
         """Encrypt the key file again with fewer rounds: 0.6 s a guess is long for each test."""

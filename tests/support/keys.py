@@ -8,7 +8,6 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from polygent_issuer.keystore import openssh
 from polygent_issuer.verifier.keys import Key
-
 from support.cli import PASSPHRASE
 
 

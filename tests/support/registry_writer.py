@@ -1,6 +1,6 @@
 """A process of its own that writes to a registry, to be killed or refused by the system.
 
-    python -m support.registry_writer create|write|hold PATH COUNT [NAME]
+    python -m support.registry_writer create|write|wait|hold PATH COUNT [NAME]
 
 Each acknowledged write prints `done`; an error of ours prints its code; `hold` stops in the
 middle of a transaction that has already changed the file.
@@ -47,6 +47,8 @@ def main(act: str, path: Path, count: int) -> None:
             say("done")
             return
         with Registry.open(path) as registry:
+            if act == "wait":
+                say("open")
             for number in range(count):
                 write(registry, f"{sys.argv[4] if len(sys.argv) > 4 else 'row'}-{number}")
             if act == "hold":

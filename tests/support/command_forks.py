@@ -1,0 +1,116 @@
+"""A process that has everything imported and forks the commands it is asked for.
+
+    python -m support.command_forks GATE
+
+Starting Python costs several times what `sign` does, and a sweep over its system calls needs a
+process for each. A fork makes the calls of the command alone, so their numbers start with it.
+
+Orders come as lines of JSON on stdin, each answered by one on stdout. A fork that was started
+waits for a byte from the descriptor GATE before it does anything.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import sys
+from datetime import datetime
+from typing import Any
+
+from polygent_issuer.cli.app import run
+
+Order = dict[str, Any]
+_PR_SET_PTRACER = 0x59616D61
+
+
+def main(gate: int) -> None:
+    """Do as ordered until stdin ends."""
+    for line in sys.stdin:
+        order = json.loads(line)
+        answer = {"start": lambda o: _start(o, gate), "wait": _wait, "warm": _warm}[order["do"]]
+        json.dump(answer(order), sys.stdout)
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+
+
+def _start(order: Order, gate: int) -> int:
+    """Fork a command that waits at the gate; its process id, once it does."""
+    ready, told = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(ready)
+        _be(order, gate, told)
+    os.close(told)
+    os.read(ready, 1)
+    os.close(ready)
+    return pid
+
+
+def _wait(_order: Order) -> dict[str, int]:
+    """How each command ended that was started: its exit code, or minus the signal."""
+    ended = {}
+    while True:
+        try:
+            pid, status = os.wait()
+        except ChildProcessError:
+            return ended
+        ended[str(pid)] = os.waitstatus_to_exitcode(status)
+
+
+def _warm(order: Order) -> int:
+    """Run a command in this very process, so that what it imports is there for the forks."""
+    kept = [os.dup(number) for number in (1, 2)]
+    _redirect(order)
+    code = _run(order)
+    for number, copy in zip((1, 2), kept, strict=True):
+        os.dup2(copy, number)
+        os.close(copy)
+    return code
+
+
+def _be(order: Order, gate: int, told: int) -> None:
+    """Be the command, to the end of the process."""
+    code = 70
+    try:
+        _redirect(order)
+        os.chdir(order["folder"])
+        os.umask(0o022)
+        _let_strace_attach()
+        if (size := order["file_size"]) is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        if (user := order["user"]) is not None:
+            os.setgroups([])
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
+        os.write(told, b"r")
+        os.read(gate, 1)
+        code = _run(order)
+    finally:
+        os._exit(code)
+
+
+def _redirect(order: Order) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    for number, path in ((1, order["out"]), (2, order["err"])):
+        descriptor = os.open(path, flags, 0o600)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+
+
+def _run(order: Order) -> int:
+    now = datetime.fromisoformat(order["now"])
+    code = run(order["argv"], now=now, environ=order["environ"])
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return 120  # as the interpreter has it when its last flush fails
+    return code
+
+
+def _let_strace_attach() -> None:
+    """Where only ancestors may trace a process (Yama), say that anybody of this user may."""
+    ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(2**64 - 1), 0, 0, 0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,76 @@
+"""Faults of the system at one call of a process that is under way: strace injects them."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.tools import require_tool
+
+# Which of these the C library uses depends on the architecture; ? excuses a missing one.
+RENAME = "?rename,?renameat,renameat2"
+UNLINK = "?unlink,unlinkat"
+LINK = "?link,linkat"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """What happens at a call instead of the call.
+
+    Attributes:
+        calls: names of system calls with commas between them, counted together.
+        what: as strace has it: `signal=KILL`, `error=EIO`.
+        number: which of them, from 1; every one when not given.
+    """
+
+    calls: str
+    what: str
+    number: int | None = None
+
+    def __str__(self) -> str:
+        """As strace's option takes it."""
+        when = "" if self.number is None else f":when={self.number}"
+        return f"{self.calls}:{self.what}{when}"
+
+    @property
+    def kills(self) -> bool:
+        """Whether the process ends there."""
+        return self.what == "signal=KILL"
+
+
+def options(faults: Sequence[Fault], log: Path) -> list[str]:
+    """A strace command line up to the process: faults, and a log of the calls that can meet one."""
+    command = [require_tool("strace", "strace"), "-f", "-o", str(log)]
+    command += ["-e", "trace=" + ",".join(fault.calls for fault in faults)]
+    return [*command, *(f"--inject={fault}" for fault in faults)]
+
+
+@contextmanager
+def attached(pid: int, faults: Sequence[Fault], log: Path) -> Iterator[None]:
+    """Let faults come upon a process, which has to wait until the block begins and end in it."""
+    command = [*options(faults, log), "-p", str(pid)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=_plain()) as strace:
+        assert strace.stderr is not None
+        said = strace.stderr.readline()
+        assert b"attached" in said, said.decode()
+        try:
+            yield
+        finally:
+            said = strace.stderr.read()
+            strace.wait()
+
+
+def has_struck(fault: Fault, log: Path) -> bool:
+    """Whether a fault came upon the process, as the log of strace tells."""
+    told = log.read_text(errors="replace")
+    if fault.kills:
+        return "+++ killed by SIGKILL +++" in told
+    names = "|".join(name.removeprefix("?") for name in fault.calls.split(","))
+    return re.search(rf"(?m)^\d+ +(?:{names})\(.*\(INJECTED\)$", told) is not None
+
+
+def _plain() -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "LC_ALL": "C"}
