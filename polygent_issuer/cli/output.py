@@ -75,6 +75,10 @@ class Result:
         raise NotImplementedError
 
 
+class StdoutFailed(OutputProblem):
+    """Stdout is closed, full or gone, so this is said on stderr under `--json` too."""
+
+
 def is_plain(stream: TextIO) -> bool:
     """Whether neither colour nor boxes belong on this stream."""
     return (
@@ -159,12 +163,12 @@ def write_bytes(data: bytes) -> None:
         raise stdout_failed(problem) from None
 
 
-def stdout_failed(problem: Exception) -> OutputProblem:
+def stdout_failed(problem: Exception) -> StdoutFailed:
     """The error for a stdout that is closed, full or gone; silences the interpreter's own flush."""
     with suppress(OSError, AttributeError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    reason = problem.strerror if isinstance(problem, OSError) else "it is closed"
-    return OutputProblem(
+    reason = (getattr(problem, "strerror", None) or "it is closed").lower()
+    return StdoutFailed(
         f"stdout cannot be written: {reason}",
         hint="what the command did is kept: polygent-issue journal show",
     )
@@ -172,7 +176,7 @@ def stdout_failed(problem: Exception) -> OutputProblem:
 
 def write_error(error: IssuerError, *, as_json: bool) -> None:
     """Say an error: JSON on stdout, or `error:` and `hint:` on stderr."""
-    if as_json:
+    if as_json and not isinstance(error, StdoutFailed):
         members = {
             "code": error.code,
             "message": error.message,

@@ -12,7 +12,6 @@ from polygent_issuer.cli.judging import Server, judge
 from polygent_issuer.cli.public_keys import from_files
 from polygent_issuer.cli.verify_view import Verdicts
 from polygent_issuer.errors import NotFound, UsageProblem
-from polygent_issuer.settings import ASSUMED_UPLOAD_WINDOW
 from polygent_issuer.verifier import KeySet
 from polygent_issuer.verifier.jws import MAX_FILE_BYTES
 
@@ -49,7 +48,7 @@ def answer(invocation: Invocation, asked: Question) -> Verdicts:
     _one_kind(asked)
     document = read_document(asked.machine_info)
     named = _from_files(asked.license_files) or _kept(invocation, asked)
-    window = ASSUMED_UPLOAD_WINDOW
+    window = dates.ASSUMED_UPLOAD_WINDOW
     with ExitStack() as closing:
         db = None
         if not asked.public_keys:

@@ -6,6 +6,7 @@ RFC 3339. A naive datetime is the caller's mistake (`ValueError`); whatever else
 """
 
 from polygent_issuer.dates.expiry import (
+    ASSUMED_UPLOAD_WINDOW,
     describe_expiry,
     last_full_day,
     parse_expires,
@@ -24,6 +25,7 @@ from polygent_issuer.dates.moments import (
 from polygent_issuer.dates.term import Term, term_end
 
 __all__ = [
+    "ASSUMED_UPLOAD_WINDOW",
     "MAX_EXP",
     "Term",
     "describe_expiry",

@@ -18,6 +18,9 @@ from polygent_issuer.text import brief
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+ASSUMED_UPLOAD_WINDOW: Final = timedelta(days=7)
+"""What a server's upload window is taken for until somebody tells it."""
+
 _DAY: Final = timedelta(days=1)
 
 

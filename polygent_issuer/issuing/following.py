@@ -119,7 +119,7 @@ def propose_next(
         *_machine_findings(db, request, customer, choice, settings=settings, now=now),
         _loss(old, new, changes),
         expiry.not_due(record, settings, now) if request.action is Action.RENEW else None,
-        expiry.long_term(now, new.expires_at, settings),
+        expiry.long_term(now, new.expires_at, settings) if new.exp > old.exp else None,
         clock_behind(db, now),
     )
 

@@ -79,11 +79,11 @@ def publish(
     for proposal in shown:
         require(proposal.findings, consent)
     destination.check(shown)
-    prefix = temp_prefix(registry.id)
+    prefix = recover.temp_prefix(registry.id)
     prepared: list[files.Prepared] = []
     with ExitStack() as undo:
         with registry.writing(now=now, actor=actor) as db:
-            recover.deliver(db)
+            recover.deliver(db, prefix)
             if decide(db) != shown:
                 raise RegistryChanged(
                     "someone else changed the registry after this was shown; nothing was issued",
@@ -102,7 +102,7 @@ def publish(
         Issued(proposal=proposal, file=file, path=destination.target(proposal))
         for proposal, file in zip(shown, signed, strict=True)
     )
-    _deliver(issued, prepared, destination)
+    _deliver(issued, prepared, destination, prefix)
     with suppress(HomeProblem), registry.writing(now=now, actor=actor) as db:
         for each in issued:
             outbox.clear(db, each.proposal.license.jti)
@@ -134,11 +134,6 @@ def sign_and_check(proposal: Proposal, signer: Signer) -> bytes:
     return file
 
 
-def temp_prefix(registry_id: str) -> str:
-    """How the temporary files of one registry begin, so that only its own orphans are swept."""
-    return f".polygent-{registry_id[:8]}-"
-
-
 def _prepare(
     prefix: str, destination: Destination, proposal: Proposal, file: bytes
 ) -> tuple[files.Prepared, ...]:
@@ -149,22 +144,24 @@ def _prepare(
 
 
 def _deliver(
-    issued: tuple[Issued, ...], prepared: list[files.Prepared], destination: Destination
+    issued: tuple[Issued, ...],
+    prepared: list[files.Prepared],
+    destination: Destination,
+    prefix: str,
 ) -> None:
     """Step 5; a failure here no longer undoes anything, so the error says what is kept."""
     if destination.write is not None:
         destination.write(issued[0].file)
         return
     for each, temp in zip(issued, prepared, strict=True):
-        name = destination.name_for(each.proposal)
+        name, license_id = destination.name_for(each.proposal), each.proposal.license.jti
         try:
             try:
                 temp.publish(name)
             except OutputProblem:
                 # Another command may have delivered it and swept the temporary file meanwhile.
-                files.publish(each.file, temp.folder / name)
+                recover.write(each.file, temp.folder / name, license_id, prefix)
         except OutputProblem as problem:
-            license_id = each.proposal.license.jti
             raise type(problem)(
                 f"license {license_id[:8]} is issued and kept, "
                 f"but its file is not delivered: {problem.message}",

@@ -1,6 +1,9 @@
 """Licenses that were committed, but whose file a crash or a full disk kept back."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
+from stat import S_ISREG
 
 from polygent_issuer import files
 from polygent_issuer.errors import OutputProblem
@@ -14,24 +17,53 @@ def undelivered(registry: Registry) -> tuple[str, ...]:
         return tuple(_told(row) for row in outbox.pending(db) if not _is_there(db, row))
 
 
-def deliver(db: Writing) -> None:
+def deliver(db: Writing, prefix: str) -> None:
     """Deliver what is pending, and clear what was delivered; what fails stays and is named again.
 
     The bytes come from the registry, so nothing is signed twice.
+
+    Args:
+        db: the open transaction.
+        prefix: of this registry's temporary files.
     """
     for row in outbox.pending(db):
         if row.folder is None or row.name is None:
             continue
+        target = Path(row.folder) / row.name
         try:
-            files.publish(licenses.get(db, row.license_id).file, Path(row.folder) / row.name)
+            _free_held_name(target)
+            write(licenses.get(db, row.license_id).file, target, row.license_id, prefix)
         except OutputProblem:
             continue
         outbox.clear(db, row.license_id)
 
 
+def write(file: bytes, target: Path, license_id: str, prefix: str) -> None:
+    """Write a kept license's file; whatever a crash leaves of that is swept by the next issue.
+
+    Raises:
+        OutputExists, OutputProblem: as `files.publish`.
+    """
+    temp_name = f"{prefix}{license_id}-{os.getpid()}.tmp"
+    files.prepare(file, target.parent, temp_name=temp_name).publish(target.name)
+
+
+def temp_prefix(registry_id: str) -> str:
+    """How the temporary files of one registry begin, so that only its own orphans are swept."""
+    return f".polygent-{registry_id[:8]}-"
+
+
 def export_hint(license_id: str) -> str:
     """The command that writes a kept license's file again."""
     return f"polygent-issue license export {license_id[:8]} --output FILE"
+
+
+def _free_held_name(target: Path) -> None:
+    """Remove the empty file that held the name when a crash came, where there are no links."""
+    with suppress(OSError):
+        found = target.lstat()
+        if S_ISREG(found.st_mode) and found.st_size == 0:
+            target.unlink()
 
 
 def _is_there(db: Reading, row: OutboxRow) -> bool:

@@ -9,7 +9,6 @@ from polygent_issuer.settings.durations import duration_text, parse_duration
 from polygent_issuer.settings.editing import set_value, unset
 from polygent_issuer.settings.loading import load, settings_path
 from polygent_issuer.settings.model import (
-    ASSUMED_UPLOAD_WINDOW,
     OPERATOR_VARIABLE,
     SETTINGS_FILE,
     Entry,
@@ -21,7 +20,6 @@ from polygent_issuer.settings.model import (
 from polygent_issuer.settings.places import parse_store
 
 __all__ = [
-    "ASSUMED_UPLOAD_WINDOW",
     "OPERATOR_VARIABLE",
     "SETTINGS_FILE",
     "Entry",

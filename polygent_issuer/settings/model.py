@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
-from polygent_issuer.dates import Term
+from polygent_issuer.dates import ASSUMED_UPLOAD_WINDOW, Term
 from polygent_issuer.errors import NotFound
 from polygent_issuer.settings.plans import SHIPPED_PLANS
 from polygent_issuer.terms import Catalogue, Plan, catalogue
@@ -17,9 +17,6 @@ from polygent_issuer.verifier.catalogue import Tier
 SETTINGS_FILE = "settings.toml"
 OPERATOR_VARIABLE = "POLYGENT_ISSUER_OPERATOR"
 """The environment variable that overrides the setting `operator`."""
-
-ASSUMED_UPLOAD_WINDOW = timedelta(days=7)
-"""What the server's upload window is taken for until the operator tells it."""
 
 _THREE_YEARS = Term(years=3)
 

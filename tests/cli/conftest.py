@@ -1,9 +1,10 @@
 """A desk for each test of the command line."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.cli import Desk
+from support.cli import NOW, Desk
 from support.licenses import Books
 
 
@@ -15,8 +16,9 @@ def empty_desk(tmp_path: Path) -> Desk:
 
 @pytest.fixture(scope="session")
 def made_desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """A desk with a home, settings and one signing key, to be copied."""
-    made = Desk(tmp_path_factory.mktemp("made")).set_up()
+    """A desk with a home, settings and one signing key, to be copied; made a year before."""
+    folder = tmp_path_factory.mktemp("made")
+    made = Desk(folder, now=NOW - timedelta(days=365)).set_up()
     made.hasten()
     return made
 

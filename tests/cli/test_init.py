@@ -1,7 +1,6 @@
 """`polygent-issue init`: the home, from options, at a terminal, and never twice."""
 
 import os
-from pathlib import Path
 
 import pytest
 from support.cli import Desk
@@ -10,6 +9,7 @@ from support.secret_service import secret_service
 from support.terminal import terminal
 
 from polygent_issuer import settings
+from polygent_issuer.cli.app import run
 from polygent_issuer.registry import REGISTRY_FILE, Registry, journal
 from polygent_issuer.settings import Settings
 
@@ -259,10 +259,9 @@ def test_ctrl_c_leaves_nothing(empty_desk: Desk) -> None:
     assert not empty_desk.home.exists()
 
 
-def test_the_home_of_the_environment(empty_desk: Desk, tmp_path: Path) -> None:
-    """The next command is as short as it can be: `--home` only where it was typed."""
-    from support.cli import run  # noqa: PLC0415 - the one test that types no --home
-
-    environ = {"POLYGENT_ISSUER_HOME": str(tmp_path / "elsewhere"), "PATH": os.environ["PATH"]}
-    assert run(["init", "--quiet"], now=empty_desk.now, environ=environ) == 0
-    assert (tmp_path / "elsewhere" / REGISTRY_FILE).exists()
+def test_the_next_command_is_short(empty_desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """The next command names `--home` only where this one did."""
+    environ = {"POLYGENT_ISSUER_HOME": str(empty_desk.home), "PATH": os.environ["PATH"]}
+    assert run(["init"], now=empty_desk.now, environ=environ) == 0
+    assert "next: polygent-issue key generate --backup FILE\n" in capsys.readouterr().out
+    assert (empty_desk.home / REGISTRY_FILE).exists()

@@ -36,6 +36,13 @@ def test_the_same_expiry_in_a_new_file(desk: Desk) -> None:
     assert "as before" in desk.ok("reissue", "acme-gmbh", "--dry-run").text
 
 
+def test_a_long_term_was_accepted_once(desk: Desk) -> None:
+    """The same expiry needs no second consent; a later one does."""
+    signed(desk, "--term", "4y", "--accept", "long-term", "--reason", "agreed")
+    assert reissued(desk)["findings"] == []
+    assert desk.run("reissue", "acme-gmbh", "--expires", "2031-01-31").code == 4
+
+
 def test_a_machine_that_changed(desk: Desk) -> None:
     """The label stays, the fingerprint is the new document's, the history keeps the old one."""
     signed(desk)

@@ -1,5 +1,6 @@
 """`polygent-issue key backup`: an encrypted copy of a private key."""
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,10 @@ class BackedUp(Result):
         """Where it is, and how to come back from it."""
         yield Line(f"backed up the key {self.key.label}", "good")
         yield Fields((("file", str(self.path)), ("format", "OpenSSH, encrypted")))
-        yield Line(f"to restore it: polygent-issue key import {self.path.name} --no-backup", "dim")
+        yield Line(
+            f"to restore it: polygent-issue key import {shlex.quote(str(self.path))} --no-backup",
+            "dim",
+        )
 
 
 def backup(

@@ -49,9 +49,8 @@ class ExportedPublic(Result):
 
     def blocks(self) -> Iterable[Block]:
         """Which keys, and where they are."""
-        yield Line(
-            f"exported {', '.join(key.label for key in self.keys)}, public half only", "good"
-        )
+        labels = ", ".join(key.label for key in self.keys)
+        yield Line(f"exported the public half of {labels}", "good")
         file = "stdout" if self.path is None else str(self.path)
         yield Fields((("file", file), *(("kid", key.kid) for key in self.keys)))
 

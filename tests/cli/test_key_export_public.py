@@ -1,0 +1,135 @@
+"""`polygent-issue key export-public`: what a server is given."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.cli import Desk
+from support.keys import kid_of, seal_quickly
+from support.registries import ACTOR
+
+from polygent_issuer.registry import REGISTRY_FILE, Registry
+from polygent_issuer.verifier import Key, KeySet, Verifier
+
+
+@pytest.fixture
+def two(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A desk with a second key."""
+    seal_quickly(monkeypatch)
+    key = f"file:{desk.folder / 'second.key'}"
+    desk.ok("key", "generate", "second", "--store", key, "--no-backup")
+    return desk
+
+
+def test_the_active_one_as_pem(two: Desk) -> None:
+    """On stdout nothing but the key, which verifies what is signed; words go to stderr."""
+    outcome = two.ok("key", "export-public")
+    assert Key.from_pem(outcome.out).kid == kid_of(two.folder / "main.key")
+    assert outcome.out.startswith(b"-----BEGIN PUBLIC KEY-----\n")
+    assert outcome.out.endswith(b"-----END PUBLIC KEY-----\n")
+    assert outcome.err.startswith("exported the public half of main\n")
+    (issued,) = two.ok("sign", "--machine-info", two.machine_info(), "--json").json["licenses"]
+    verifier = Verifier(KeySet.from_pem(outcome.out))
+    fingerprint = issued["claims"]["machineFingerprint"]
+    license_file = Path(issued["file"]).read_bytes()
+    verifier.verify(license_file, now=two.now, fingerprint=fingerprint)
+
+
+def test_a_dash_is_stdout(two: Desk) -> None:
+    """The same bytes; `--quiet` leaves the words out."""
+    outcome = two.ok("key", "export-public", "second", "-o", "-", "--quiet")
+    assert Key.from_pem(outcome.out).kid == kid_of(two.folder / "second.key")
+    assert outcome.err == ""
+
+
+def test_one_key_as_jwks(two: Desk) -> None:
+    """A set with that key."""
+    outcome = two.ok("key", "export-public", "second", "--format", "jwks")
+    (key,) = KeySet.from_jwks(outcome.out)
+    assert key.kid == kid_of(two.folder / "second.key")
+
+
+def test_all_keys_are_a_jwks(two: Desk) -> None:
+    """Retired ones too, since their licenses run; a compromised one is left out."""
+    main, second = kid_of(two.folder / "main.key"), kid_of(two.folder / "second.key")
+    registry = Registry.open(two.home / REGISTRY_FILE)
+
+    def change(**columns: str | int | None) -> None:
+        with registry.writing(now=two.now, actor=ACTOR) as db:
+            db.update("keys", second, **columns)
+            db.record("key-retired", kid=second)
+
+    def exported() -> set[str]:
+        return {key.kid for key in KeySet.from_jwks(two.ok("key", "export-public", "--all").out)}
+
+    with registry:
+        assert exported() == {main, second}
+        change(retired_at="2026-11-30T09:30:00Z")
+        assert exported() == {main, second}
+        change(compromised=1)
+        assert exported() == {main}
+    assert set(json.loads(two.ok("key", "export-public", "--all").out)["keys"][0]) == {
+        *("kty", "crv", "x", "y", "kid", "use", "alg")
+    }
+
+
+def test_into_a_file(two: Desk) -> None:
+    """Never over another one; the same bytes again are no error."""
+    target = two.folder / "public.pem"
+    outcome = two.ok("key", "export-public", "--output", str(target))
+    assert outcome.err == ""
+    assert f"file  {target}\n" in outcome.text
+    assert Key.from_pem(target.read_bytes()).kid == kid_of(two.folder / "main.key")
+    two.ok("key", "export-public", "--output", str(target))
+    before = target.read_bytes()
+    other = two.run("key", "export-public", "second", "--output", str(target))
+    assert other.code == 8
+    assert "hint: name another file with --output\n" in other.err
+    assert target.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("form", "name"), [("pem", "polygent-public.pem"), ("jwks", "polygent-public.jwks.json")]
+)
+def test_into_a_folder(two: Desk, form: str, name: str) -> None:
+    """Under a name that says what it is."""
+    two.ok("key", "export-public", "--format", form, "-o", str(two.output))
+    assert (two.output / name).stat().st_size > 0
+
+
+def test_for_programs(two: Desk) -> None:
+    """Without a file the JSON carries the text; with one it names it."""
+    result = two.ok("key", "export-public", "--json").json
+    kid = kid_of(two.folder / "main.key")
+    assert result["keys"] == [{"kid": kid, "label": "main"}]
+    assert (result["format"], result["file"]) == ("pem", None)
+    assert Key.from_pem(result["text"].encode()).kid == kid
+    target = str(two.folder / "x.pem")
+    assert two.ok("key", "export-public", "--json", "-o", target).json["file"] == target
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (("--json", "-o", "-"), 2),
+        (("--all", "--format", "pem"), 2),
+        (("main", "--all"), 2),
+        (("--format", "der"), 2),
+        (("third",), 5),
+    ],
+)
+def test_mistakes(two: Desk, argv: tuple[str, ...], code: int) -> None:
+    """What contradicts itself is exit 2, an unknown key exit 5; stdout stays empty of keys."""
+    outcome = two.run("key", "export-public", *argv)
+    assert outcome.code == code
+    assert b"BEGIN" not in outcome.out
+    assert "hint: " in outcome.err or "hint" in outcome.text
+
+
+@pytest.mark.parametrize("argv", [(), ("--all",)])
+def test_no_key_yet(empty_desk: Desk, argv: tuple[str, ...]) -> None:
+    """Exit 5, and the command that makes one."""
+    empty_desk.ok("init")
+    outcome = empty_desk.run("key", "export-public", *argv)
+    assert outcome.code == 5
+    assert "hint: polygent-issue key generate" in outcome.err

@@ -1,0 +1,185 @@
+"""The private key and the passphrase are where they belong, and nowhere else.
+
+Every key command runs as a process of its own under strace, which writes down the arguments and
+the environment of each process that is started. Then everything is searched: what was written to
+stdout and stderr, every file that is left, what strace saw.
+"""
+
+import base64
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from support.cli import Desk
+from support.keys import opened, tree
+from support.secret_service import secret_service
+from support.tools import require_tool
+
+SECRET = "Löwenzahn & Söhne, 7 Uhr"
+RAW_PRIVATE_BYTES = 32
+# The command, sealing with one round of bcrypt: 64 take half a second each.
+QUICKLY = """
+from polygent_issuer.keystore import openssh
+from polygent_issuer.__main__ import main
+openssh.ROUNDS = 1
+main()
+"""
+
+
+@dataclass
+class Watched:
+    """Commands at a desk, and all that can be known of them afterwards."""
+
+    desk: Desk
+    environ: dict[str, str]
+    said: list[bytes] = field(default_factory=list)
+
+    def run(self, *argv: str, code: int = 0) -> bytes:
+        """Run a command with its own process, strace around it; what it wrote."""
+        log = self.desk.folder.parent / "trace"
+        strace = [require_tool("strace", "strace"), "--seccomp-bpf", "-f", "-qq", "-v"]
+        strace += ["-s", "100000", "-o", str(log), "-e", "trace=execve"]
+        command = [sys.executable, "-c", QUICKLY, "--home", str(self.desk.home), *argv]
+        done = subprocess.run(
+            [*strace, *command],
+            check=False,
+            capture_output=True,
+            env={"PATH": os.environ["PATH"], **self.environ},
+            cwd=self.desk.folder,
+            stdin=subprocess.DEVNULL,
+        )
+        assert done.returncode == code, done.stderr.decode()
+        self.said += [done.stdout, done.stderr, _unescaped(log.read_bytes())]
+        return done.stdout + done.stderr
+
+    def everything(self) -> dict[str, bytes]:
+        """Output, process arguments and environments, and every file that is left."""
+        said = {f"output {number}": data for number, data in enumerate(self.said)}
+        return said | tree(self.desk.folder)
+
+
+def _unescaped(log: bytes) -> bytes:
+    """What strace saw, its octal escapes undone as far as text needs it."""
+    return log + b"\n" + log.decode("unicode_escape").encode("latin-1")
+
+
+def forms_of(secret: bytes) -> Iterator[bytes]:
+    """How bytes may be written: raw, hexadecimal, base64 at any offset, as Python shows them."""
+    yield secret
+    yield secret.hex().encode()
+    yield secret.hex().upper().encode()
+    yield repr(secret).encode()[2:-1]
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for shift in range(3):
+            begun = encode(b"\0" * shift + secret)
+            yield begun[(shift * 8 + 5) // 6 : len(begun) // 4 * 4 - 4]
+
+
+def forms_of_key(key: ec.EllipticCurvePrivateKey) -> Iterator[bytes]:
+    """The private number, which every encoding of the key contains, and as a number."""
+    number = key.private_numbers().private_value
+    yield from forms_of(number.to_bytes(RAW_PRIVATE_BYTES, "big"))
+    yield str(number).encode()
+
+
+def places(everything: dict[str, bytes], forms: Iterator[bytes]) -> set[str]:
+    """Where any of these forms occurs."""
+    wanted = tuple(forms)
+    return {name for name, data in everything.items() if any(form in data for form in wanted)}
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    """A desk in a folder of its own, before a real Secret Service."""
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    with secret_service() as service:
+        yield Watched(Desk(folder), service.environ)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "form"),
+    [
+        (Encoding.PEM, PrivateFormat.PKCS8),
+        (Encoding.DER, PrivateFormat.PKCS8),
+        (Encoding.PEM, PrivateFormat.TraditionalOpenSSL),
+        (Encoding.DER, PrivateFormat.TraditionalOpenSSL),
+    ],
+)
+def test_the_search_finds_what_is_there(encoding: Encoding, form: PrivateFormat) -> None:
+    """A search that finds nothing says nothing: it finds the key in what holds it plainly."""
+    for _ in range(20):
+        key = ec.generate_private_key(ec.SECP256R1())
+        plain = key.private_bytes(encoding, form, NoEncryption())
+        plain = plain.replace(b"\n", b"") if encoding is Encoding.PEM else plain
+        der = key.private_bytes(Encoding.DER, form, NoEncryption())
+        held = {"plain": plain, "hex": der.hex().encode(), "base64": base64.b64encode(der)}
+        other = {
+            "other": ec.generate_private_key(ec.SECP256R1()).private_bytes(
+                encoding, form, NoEncryption()
+            )
+        }
+        assert places(held | other, forms_of_key(key)) == {"plain", "hex", "base64"}
+    said = {"a": f"x{SECRET}y".encode(), "b": repr(SECRET.encode()).encode(), "c": b"nothing"}
+    assert places(said, forms_of(SECRET.encode())) == {"a", "b"}
+
+
+def test_the_watch_sees_arguments_and_environment(watched: Watched) -> None:
+    """What a process is started with is searched, so a secret there would be found."""
+    watched.run("key", "show", SECRET, code=7)
+    trace = {"trace": watched.said[-1]}
+    assert places(trace, forms_of(SECRET.encode())) == {"trace"}
+    assert places(trace, iter([watched.environ["DBUS_SESSION_BUS_ADDRESS"].encode()])) == {"trace"}
+
+
+def test_secrets_stay_where_they_belong(watched: Watched) -> None:
+    """After every key command, those that fail included, with every output that there is."""
+    folder = watched.desk.folder
+    (folder / "pw").write_text(SECRET)
+    passphrase = ("--passphrase-file", "pw")
+    told = ("--passphrase-command", "cat pw")
+    file = f"file:{folder / 'file.key'}"
+    watched.run("init", "--issuer", "Polygent Ltd")
+    watched.run("key", "generate", "ring", "--backup", "ring.backup", *passphrase)
+    watched.run("key", "generate", "file", "--store", file, "--backup", "file.backup", *told)
+    watched.run("key", "generate", "file", "--store", file, "--no-backup", "--debug", code=3)
+    watched.run("key", "generate", "x", "--store", file, "--no-backup", "--debug", *told, code=8)
+    for command in (("key", "list"), ("key", "show", "ring"), ("key", "show", "file", "--json")):
+        watched.run(*command)
+    watched.run("key", "backup", "file", "second.backup", *told, "--json")
+    watched.run("key", "backup", "file", "second.backup", *told, "--debug", code=8)
+    watched.run("key", "import", "second.backup", "--no-backup", *told, "--debug")
+    watched.run("key", "import", "file.backup", "--no-backup", "--debug", code=6)
+    watched.run("key", "export-public", "file", "--json")
+    watched.run("key", "export-public", "--all", "-o", "public.jwks")
+    watched.run("key", "use", "file", "--accept", "key-rollout", "--reason", "x", "--json")
+    accepted = ("--accept", "stale-machine-info", "--reason", "the clock is not the test's")
+    watched.run("sign", "--machine-info", watched.desk.machine_info(), *told, *accepted)
+    watched.run("journal", "show", "--json")
+    watched.run("config", "show", "--json")
+    everything = watched.everything()
+    assert {"home/registry.db", "home/settings.toml", "file.key", "ring.backup"} <= set(everything)
+    assert places(everything, forms_of(SECRET.encode())) == {"pw"}
+    for name in ("ring.backup", "file.backup", "second.backup", "file.key"):
+        assert places(everything, forms_of_key(opened(folder / name, SECRET))) == set()
+
+
+def test_a_broken_key_file_is_not_quoted(watched: Watched) -> None:
+    """What cannot be imported may still hold a key: no piece of it reaches a message."""
+    folder = watched.desk.folder
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    keeping = ("--label", "x", "--no-backup", "--store", f"file:{folder / 'k'}", "--debug")
+    for number, broken in enumerate((pem[:-40], pem.replace(b"\n", b"\n\n!"), pem + pem)):
+        path = folder.parent / f"broken {number}"
+        path.write_bytes(broken)
+        said = watched.run("key", "import", str(path), *keeping, code=6)
+        body = pem.split(b"\n")[1]
+        assert body[:20] not in said
+    assert places(watched.everything(), forms_of_key(key)) == set()

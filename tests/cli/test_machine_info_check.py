@@ -1,0 +1,189 @@
+"""`polygent-issue machine-info check`: what a document says, its age, whose machine it is."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import Desk
+
+FINGERPRINT = "sha256:" + "ab" * 32
+OTHER = "sha256:" + "cd" * 32
+
+
+def told(desk: Desk, *argv: str) -> str:
+    """The lines that a check prints."""
+    return desk.run("machine-info", "check", *argv).text
+
+
+def test_a_fresh_document(desk: Desk) -> None:
+    """Everything that it says, its age, that it is fresh; exit 0."""
+    path = desk.machine_info(os="Linux 6.1", productVersion="4.2", components={"board": "b"}, z=1)
+    assert desk.ok("machine-info", "check", path).text.splitlines() == [
+        f"{path} says:",
+        f"  fingerprint  {FINGERPRINT}",
+        "  made         2026-11-30T08:30:00Z (1h ago)",
+        "  hostname     prod-1",
+        "  system       Linux 6.1",
+        "  product      4.2",
+        "  customer     Acme GmbH (the sender's word)",
+        "  components   board",
+        "  ignored      z",
+        "fresh: it may be 14d old",
+        "whose machine it is: nobody's yet",
+    ]
+
+
+def test_for_programs(desk: Desk) -> None:
+    """One object with all of it; `fresh` is what a script asks for."""
+    path = desk.machine_info(components={"board": "b"}, z=1)
+    assert desk.ok("machine-info", "check", path, "--json").json == {
+        "schema": "polygent-issue/1",
+        "file": path,
+        "fresh": True,
+        "age_seconds": 3600,
+        "max_age_seconds": 14 * 86_400,
+        "fingerprint": FINGERPRINT,
+        "generated_at": "2026-11-30T08:30:00Z",
+        "hostname": "prod-1",
+        "os": None,
+        "product_version": None,
+        "customer": "Acme GmbH",
+        "components": {"board": "b"},
+        "ignored": ["z"],
+        "finding": None,
+        "known": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("age", "shown", "fresh"),
+    [
+        (timedelta(seconds=59), "less than a minute ago", True),
+        (timedelta(seconds=60), "1m ago", True),
+        (timedelta(hours=2, minutes=59), "2h ago", True),
+        (timedelta(hours=47, minutes=59), "47h ago", True),
+        (timedelta(days=14), "14d ago", True),
+        (timedelta(days=14, seconds=1), "14d ago", False),
+        (timedelta(minutes=-5), "5m ahead", True),
+        (timedelta(minutes=-5, seconds=-1), "5m ahead", False),
+        (timedelta(seconds=-30), "less than a minute ahead", True),
+    ],
+)
+def test_its_age(desk: Desk, age: timedelta, shown: str, fresh: bool) -> None:  # noqa: FBT001 - a verdict
+    """Fresh from 5 minutes ahead to 14 days; stale is exit 4, as `sign` would stop."""
+    made = (desk.now - age).strftime("%Y-%m-%dT%H:%M:%SZ")
+    path = desk.machine_info(generatedAt=made)
+    outcome = desk.run("machine-info", "check", path)
+    assert outcome.code == (0 if fresh else 4)
+    assert f"({shown})" in outcome.text
+    assert ("stale-machine-info: " in outcome.text) is not fresh
+    result = desk.run("machine-info", "check", path, "--json")
+    assert result.code == outcome.code
+    assert result.json["fresh"] is fresh
+    assert result.json["age_seconds"] == age // timedelta(seconds=1)
+
+
+def test_a_stale_one_says_what_to_do(desk: Desk) -> None:
+    """The finding and its hint, in both forms; it is no error."""
+    path = desk.machine_info(generatedAt="2026-10-01T00:00:00Z")
+    assert "  ask the customer to download machine info again\n" in told(desk, path)
+    finding = desk.run("machine-info", "check", path, "--json").json["finding"]
+    assert finding["code"] == "stale-machine-info"
+    assert finding["hint"] == "ask the customer to download machine info again"
+
+
+def test_the_setting_decides(desk: Desk) -> None:
+    """What is fresh is the home's to say."""
+    path = desk.machine_info()
+    desk.ok("config", "set", "machine_info_max_age", "30m")
+    outcome = desk.run("machine-info", "check", path, "--json")
+    assert (outcome.code, outcome.json["max_age_seconds"]) == (4, 1800)
+
+
+def test_whose_machine_it_is(desk: Desk) -> None:
+    """The customer who has it; who claims to be another is said, in whatever spelling."""
+    desk.ok("sign", "--machine-info", desk.machine_info())
+    owner = "whose machine it is: Acme GmbH (acme-gmbh), machine prod-1, since 2026-11-30T09:30:00Z"
+    text = told(desk, desk.machine_info(customer="ACME  gmbh"))
+    assert text.endswith(f"{owner}\n")
+    text = told(desk, desk.machine_info(customer="Globex"))
+    assert text.endswith(f"{owner}\n  the document says that it is Globex's\n")
+    assert desk.ok("machine-info", "check", desk.machine_info(), "--json").json["known"] == [
+        {
+            "customer": "acme-gmbh",
+            "customer_name": "Acme GmbH",
+            "machine": "prod-1",
+            "since": "2026-11-30T09:30:00Z",
+            "until": None,
+        }
+    ]
+
+
+def test_a_machine_of_the_past(desk: Desk) -> None:
+    """A fingerprint that was replaced says until when it was theirs."""
+    desk.ok("sign", "--machine-info", desk.machine_info())
+    new = desk.machine_info("new.json", fingerprint=OTHER)
+    desk.ok("reissue", "acme-gmbh", "--machine-info", new, after=timedelta(days=1))
+    text = told(desk, desk.machine_info("old.json"))
+    assert "since 2026-11-30T09:30:00Z until 2026-12-01T09:30:00Z\n" in text
+
+
+def test_without_a_home(empty_desk: Desk) -> None:
+    """It can be judged all the same, by the default; nothing is made."""
+    path = empty_desk.machine_info()
+    outcome = empty_desk.ok("machine-info", "check", path)
+    assert "fresh: it may be 14d old\n" in outcome.text
+    assert "there is no home with customers to ask\n" in outcome.text
+    assert empty_desk.ok("machine-info", "check", path, "--json").json["known"] is None
+    assert not empty_desk.home.exists()
+
+
+def test_a_home_without_its_registry(desk: Desk) -> None:
+    """A broken home is not taken for none: exit 7."""
+    (desk.home / "registry.db").unlink()
+    assert desk.run("machine-info", "check", desk.machine_info()).code == 7
+
+
+def test_from_stdin(empty_desk: Desk) -> None:
+    """`-` is stdin, in any encoding of FORMAT §4."""
+    data = Path(empty_desk.machine_info()).read_text().encode("utf-16")
+    outcome = empty_desk.ok("machine-info", "check", "-", "--json", stdin=data)
+    assert outcome.json["fingerprint"] == FINGERPRINT
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "invalid_machine_info"),
+        (b"{}", "invalid_machine_info"),
+        (
+            b'{"fingerprint": "short", "generatedAt": "2026-11-30T08:30:00Z"}',
+            "invalid_machine_info",
+        ),
+        (b"x" * 70_000, "unreadable_input"),
+    ],
+)
+def test_a_refused_document(empty_desk: Desk, content: bytes, code: str) -> None:
+    """Exit 3 with what is wrong and what to ask the customer for."""
+    path = empty_desk.folder / "m.json"
+    path.write_bytes(content)
+    outcome = empty_desk.run("machine-info", "check", str(path), "--json")
+    assert outcome.code == 3
+    assert outcome.json["error"]["code"] == code
+    assert outcome.json["error"]["hint"]
+
+
+def test_foreign_text_does_not_steer(empty_desk: Desk) -> None:
+    """An ignored name may hold anything: it is shown, not obeyed."""
+    foreign: dict[str, Any] = {"\x1b[31m[/red]\u202e": 1}
+    path = empty_desk.machine_info(**foreign)
+    text = told(empty_desk, path)
+    assert r"ignored      \x1b[31m[/red]\u202e" in text
+    json.loads(empty_desk.run("machine-info", "check", path, "--json").out.decode("ascii"))
+
+
+def test_a_missing_file(empty_desk: Desk) -> None:
+    """Exit 3."""
+    assert empty_desk.run("machine-info", "check", "nowhere.json").code == 3

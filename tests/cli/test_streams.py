@@ -1,0 +1,253 @@
+"""Real processes: stdout that is closed, full or gone, Ctrl-C, colour, and what names may hold."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+from support.licenses import Books
+from support.registries import tampering
+from support.screen import at_terminal, finish
+
+ESCAPE = "\x1b"
+NAME = "[/red][b]x \x1b[2J\x1b]0;x\x07\u202e:bell:"
+SHOWN = r"[/red][b]x \x1b[2J\x1b]0;x\x07\u202e:bell:"
+
+
+def _start(*argv: str, **streams: Any) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "polygent_issuer", *argv]
+    given = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, **streams}
+    return subprocess.Popen(command, **given)
+
+
+def _ended(process: "subprocess.Popen[bytes]") -> tuple[int, str]:
+    """The exit code and stderr; a traceback is never right."""
+    _, err = process.communicate(timeout=60)
+    told = (err or b"").decode()
+    assert "Traceback" not in told
+    assert "Exception ignored" not in told
+    return process.returncode, told
+
+
+@pytest.fixture
+def commands(books: Books) -> dict[str, tuple[str, ...]]:
+    """Command lines of every way in which stdout is written."""
+    home = ("--home", str(books.desk.home))
+    record = books.license(books.customer())
+    return {
+        "text": (*home, "customer", "list"),
+        "json": (*home, "customer", "list", "--json"),
+        "bytes": (*home, "license", "export", record.id, "-o", "-"),
+        "help": ("--help",),
+        "help of a command": ("customer", "list", "--help"),
+        "version": ("--version",),
+        "version and more": ("--version", "--quiet"),
+    }
+
+
+WAYS = ("text", "json", "bytes", "help", "help of a command", "version", "version and more")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_full_stdout_is_exit_8(commands: dict[str, tuple[str, ...]], way: str) -> None:
+    """`> /dev/full`: the reason on stderr."""
+    with Path("/dev/full").open("wb") as full:
+        code, err = _ended(_start(*commands[way], stdout=full))
+    assert code == 8
+    assert err.startswith("error: stdout cannot be written: no space left on device\n")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_closed_pipe_is_exit_8(commands: dict[str, tuple[str, ...]], way: str) -> None:
+    """`| true`: the reader is gone before the first byte."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    code, err = _ended(_start(*commands[way], stdout=writer))
+    os.close(writer)
+    assert code == 8
+    assert err.startswith("error: stdout cannot be written: broken pipe\n")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_stdout_at_all_is_exit_8(commands: dict[str, tuple[str, ...]], way: str) -> None:
+    """`>&-`: nobody could see the result."""
+    process = _start(*commands[way], preexec_fn=lambda: os.close(1))
+    code, err = _ended(process)
+    assert code == 8
+    assert err == (
+        "error: stdout cannot be written: it is closed\n"
+        "hint: what the command did is kept: polygent-issue journal show\n"
+    )
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+@pytest.mark.parametrize("stdout", ["/dev/full", "/dev/null"])
+def test_an_error_keeps_its_exit_whatever_the_streams(
+    books: Books, options: tuple[str, ...], stdout: str
+) -> None:
+    """A full stdout or stderr does not hide that the customer was not found."""
+    argv = ("--home", str(books.desk.home), "customer", "show", "nobody", *options)
+    with Path(stdout).open("wb") as out, Path("/dev/full").open("wb") as err:
+        assert _ended(_start(*argv, stdout=out, stderr=err))[0] == 5
+    with Path(stdout).open("wb") as out:
+        assert _ended(_start(*argv, stdout=out, preexec_fn=lambda: os.close(2)))[0] == 5
+
+
+def test_a_json_error_that_nobody_can_read_is_said_on_stderr(books: Books) -> None:
+    """Better in another form than not at all."""
+    argv = ("--home", str(books.desk.home), "customer", "show", "nobody", "--json")
+    with Path("/dev/full").open("wb") as full:
+        code, err = _ended(_start(*argv, stdout=full))
+    assert code == 5
+    assert err.startswith("error: there is no customer nobody\n")
+
+
+def test_what_the_encoding_lacks_is_escaped(books: Books) -> None:
+    """An arrow and an umlaut reach an ASCII pipe as escapes; the command does not fail."""
+    argv = ("--home", str(books.desk.home), "config", "set", "issuer", "Köln")
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    process = _start(*argv, stdout=subprocess.PIPE, env=env)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert out == b"issuer: Polygent Ltd \\u2192 K\\xf6ln\n"
+
+
+def test_ctrl_c_at_a_question_is_exit_130(books: Books) -> None:
+    """Nothing was changed, and no traceback is on the screen."""
+    record = books.license(books.customer())
+    terminal = at_terminal(books.desk.home, "license", "retire", record.id, "--reason", "x")
+    terminal.expect("retire license")
+    terminal.sendintr()
+    code, screen = finish(terminal)
+    assert code == 130
+    assert "interrupted" in screen
+    assert "Traceback" not in screen
+    assert books.record(record.id).is_current
+
+
+def test_the_end_of_input_at_a_question_is_exit_130(books: Books) -> None:
+    """Ctrl-D says no to everything."""
+    record = books.license(books.customer())
+    terminal = at_terminal(books.desk.home, "license", "retire", record.id, "--reason", "x")
+    terminal.expect("retire license")
+    terminal.sendeof()
+    code, screen = finish(terminal)
+    assert code == 130
+    assert "Traceback" not in screen
+    assert books.record(record.id).is_current
+
+
+def test_an_interrupt_while_it_waits_is_exit_130(books: Books) -> None:
+    """SIGINT while a file is read that does not come, as a shell sends it to a pipeline."""
+    fifo = books.desk.folder / "fifo"
+    os.mkfifo(fifo)
+    argv = ("--home", str(books.desk.home), "inspect", str(fifo), "--json")
+    process = _start(*argv, stdout=subprocess.PIPE)
+    with fifo.open("wb"):  # returns when the command has opened the other end
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b'"code": "interrupted"' in out
+    assert err == b""
+
+
+def _named(books: Books, name: str) -> None:
+    """Acme under a name that no command would have let in."""
+    books.customer()
+    with tampering(books.path) as raw:
+        raw.execute("UPDATE customers SET name = ?", (name,))
+
+
+def test_names_are_shown_literally_off_a_terminal(books: Books) -> None:
+    """Markup is data, and escape sequences are escaped: in text and in errors."""
+    _named(books, NAME)
+    for argv in (("customer", "list"), ("customer", "show", "acme")):
+        text = books.desk.ok(*argv).text
+        assert SHOWN in text
+        assert ESCAPE not in text
+    outcome = books.desk.run("customer", "show", "[/red]\x1b[2J")
+    assert outcome.err.startswith("error: there is no customer [/red]\\x1b[2J\n")
+
+
+def test_names_are_shown_literally_in_colour(books: Books) -> None:
+    """On a terminal rich draws them, and reads neither markup nor emoji nor escapes in them."""
+    _named(books, NAME)
+    for argv in (("customer", "list"), ("customer", "show", "acme")):
+        code, screen = finish(at_terminal(books.desk.home, *argv))
+        assert code == 0
+        assert f"{ESCAPE}[" in screen
+        assert SHOWN in screen
+        assert f"{ESCAPE}[2J" not in screen
+        assert f"{ESCAPE}]0;" not in screen
+        assert "\u202e" not in screen
+    code, screen = finish(at_terminal(books.desk.home, "customer", "show", "[/red]\x1b[2J"))
+    assert code == 5
+    assert "there is no customer [/red]\\x1b[2J" in screen
+
+
+def test_json_is_ascii(books: Books) -> None:
+    """What could steer a terminal is a JSON escape; the value itself is whole."""
+    _named(books, NAME)
+    outcome = books.desk.ok("customer", "list", "--json")
+    assert outcome.out.isascii()
+    assert outcome.out.replace(b"\n", b"").decode().isprintable()
+    assert outcome.json["customers"][0]["name"] == NAME
+
+
+@pytest.mark.parametrize("environ", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_colour_is_left_out_when_that_was_said(books: Books, environ: dict[str, str]) -> None:
+    """NO_COLOR, and a terminal that knows none: plain lines, for results, errors and help."""
+    books.customer()
+    for argv, code in (
+        (("customer", "list"), 0),
+        (("customer", "show", "nobody"), 5),
+        (("--help",), 0),
+    ):
+        ended, screen = finish(at_terminal(books.desk.home, *argv, **environ))
+        assert ended == code
+        assert ESCAPE not in screen
+        assert "╭" not in screen
+
+
+def test_an_empty_no_color_means_colour(books: Books) -> None:
+    """As no-color.org says: only when it is not empty."""
+    screen = finish(at_terminal(books.desk.home, "customer", "show", "no", NO_COLOR=""))[1]
+    assert f"{ESCAPE}[1;31merror:" in screen
+
+
+def test_help_on_a_terminal_is_in_colour_and_panels(books: Books) -> None:
+    """The commands under their headings."""
+    code, screen = finish(at_terminal(books.desk.home, "--help"))
+    assert code == 0
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", screen)
+    assert plain != screen
+    for heading in ("Issue", "Check", "Keep", "Global options"):
+        assert f"─ {heading} ─" in plain
+
+
+def test_a_long_line_can_be_copied_whole(books: Books) -> None:
+    """The terminal wraps it: no newline is put into a path or a command."""
+    elsewhere = books.desk.folder / ("long" * 50)
+    code, screen = finish(at_terminal(books.desk.home, "config", "path", "--home", str(elsewhere)))
+    assert code == 7
+    assert str(elsewhere) in screen
+    elsewhere.mkdir(mode=0o700)
+    code, screen = finish(at_terminal(books.desk.home, "config", "path", "--home", str(elsewhere)))
+    assert code == 0
+    assert screen.strip() == f"{elsewhere}/settings.toml"
+
+
+def test_only_stdout_decides_about_the_colour_of_results(books: Books) -> None:
+    """A result in a file is plain though the person sits at a terminal."""
+    books.customer()
+    target = books.desk.folder / "list.txt"
+    command = f"{sys.executable} -m polygent_issuer --home {books.desk.home} customer list"
+    environ = {"PATH": os.environ["PATH"], "TERM": "xterm-256color"}
+    shell = pexpect.spawn("/bin/sh", ["-c", f"{command} > {target}"], env=environ, encoding="utf-8")
+    assert finish(shell) == (0, "")
+    assert target.read_text().startswith("customer  name")

@@ -1,0 +1,83 @@
+"""Which key signs: a change needs consent, and is decided on what was shown."""
+
+import pytest
+from support.registries import ACTOR, NOW
+
+from polygent_issuer.custody import Custodian
+from polygent_issuer.custody.activation import activate, rollout_finding
+from polygent_issuer.custody.errors import RetiredKey
+from polygent_issuer.errors import RegistryChanged
+from polygent_issuer.findings import Consent, ConsentNeeded, FindingCode
+from polygent_issuer.registry import KeyRecord, journal, keys
+
+AGREED = Consent(accepted=frozenset({FindingCode.KEY_ROLLOUT}), reason="rolled out")
+
+
+def two_keys(custodian: Custodian) -> tuple[KeyRecord, KeyRecord]:
+    """The one that signs, and another."""
+    folder = custodian.home
+    first, second = (
+        custodian.generate(label=name, store_uri=f"file:{folder}/{name}", backup=None).key
+        for name in ("one", "two")
+    )
+    return first, second
+
+
+def signing(custodian: Custodian) -> str:
+    """The label of the key that signs."""
+    with custodian.registry.reading() as db:
+        active = keys.active(db)
+    assert active is not None
+    return active.label
+
+
+def test_the_finding_names_both(custodian: Custodian) -> None:
+    """What happens to a server that is not ready, what signs until then, and what to do first."""
+    one, two = two_keys(custodian)
+    finding = rollout_finding(two, one)
+    assert finding.code == "key-rollout"
+    assert "lacks the public half of two" in finding.message
+    assert "one signs on" in finding.message
+    assert finding.hint is not None
+    assert "export-public --all" in finding.hint
+    assert "signs on" not in rollout_finding(two, None).message
+
+
+def test_a_change_is_journalled(custodian: Custodian) -> None:
+    """Who accepted what, why, and which key signed before."""
+    one, two = two_keys(custodian)
+    changed = activate(custodian.registry, two, one, consent=AGREED, now=NOW, actor=ACTOR)
+    assert (changed.kid, changed.active) == (two.kid, True)
+    with custodian.registry.reading() as db:
+        *_, row = journal.rows(db)
+    assert (row.event, row.kid, row.operator) == ("key-activated", two.kid, "Ada")
+    assert (row.accepted, row.reason) == (("key-rollout",), "rolled out")
+    assert row.details == {"before": one.kid}
+
+
+def test_nothing_changes_without_consent(custodian: Custodian) -> None:
+    """The core asks for it, too, not the command line alone."""
+    one, two = two_keys(custodian)
+    with pytest.raises(ConsentNeeded):
+        activate(custodian.registry, two, one, consent=Consent(), now=NOW, actor=ACTOR)
+    assert signing(custodian) == "one"
+
+
+def test_a_change_in_the_meantime_stops_it(custodian: Custodian) -> None:
+    """The consent was given for another situation."""
+    _one, two = two_keys(custodian)
+    for shown in (None, two):
+        with pytest.raises(RegistryChanged):
+            activate(custodian.registry, two, shown, consent=AGREED, now=NOW, actor=ACTOR)
+    assert signing(custodian) == "one"
+
+
+def test_a_key_that_was_retired_in_the_meantime(custodian: Custodian) -> None:
+    """What may not sign does not become the one that does."""
+    one, two = two_keys(custodian)
+    with custodian.registry.writing(now=NOW, actor=ACTOR) as db:
+        db.update("keys", two.kid, retired_at=db.at)
+        db.record("key-retired", kid=two.kid)
+    with pytest.raises(RetiredKey):
+        activate(custodian.registry, two, one, consent=AGREED, now=NOW, actor=ACTOR)
+    assert signing(custodian) == "one"
