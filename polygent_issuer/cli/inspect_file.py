@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from polygent_issuer import dates, files
+from polygent_issuer import files
+from polygent_issuer.cli.claims import claim_rows
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Block, Fields, Line, Result
 from polygent_issuer.cli.public_keys import PublicKeyFiles, from_files
@@ -56,7 +57,7 @@ class Inspection(Result):
         """The claims, then what was checked of them."""
         if self.license is not None:
             yield Line(f"{self.name} says:", "title")
-            yield Fields(tuple(_claims(self.license)))
+            yield Fields(tuple(claim_rows(self.license)))
         if self.unchecked is not None:
             yield Line(f"NOT CHECKED: the signature: {self.unchecked}", "warn")
             yield Line("anyone could have written this file", "warn")
@@ -116,19 +117,3 @@ def _unverified(data: bytes) -> tuple[str | None, License | None]:
         return token.kid, License.from_payload(token.payload)
     except LicenseError:
         return None, None
-
-
-def _claims(held: License) -> Iterable[tuple[str, str | None]]:
-    yield "license", held.jti
-    yield "customer", f"{held.customer} ({held.sub})"
-    yield "issuer", held.iss
-    yield "tier", str(held.tier)
-    yield "machine", held.machine_fingerprint
-    yield "allowed domain", str(held.allowed_domain) if held.allowed_domain else None
-    yield "features", ", ".join(held.features) or "none"
-    yield "users", str(held.limits.users)
-    yield "session hosts", str(held.limits.session_hosts)
-    yield "deploy hosts", str(held.limits.deploy_hosts)
-    yield "issued", dates.instant(held.issued_at)
-    yield "expires", dates.describe_expiry(held.expires_at)
-    yield "replaces", ", ".join(held.replaces) or None

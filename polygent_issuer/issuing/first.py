@@ -96,11 +96,7 @@ def _machine(
     db: Reading, request: FirstRequest, customer: Customer | NewCustomer, new_terms: Terms
 ) -> MachineChoice | None:
     if new_terms.tier is Tier.ENTERPRISE:
-        if request.document is not None:
-            raise InvalidTerms(
-                "an enterprise license is for no machine, yet a machine-info document was given",
-                hint="leave out --machine-info, or choose --tier standard",
-            )
+        machines.refuse_document(request.document)
         return None
     if request.document is None:
         raise MissingInput(

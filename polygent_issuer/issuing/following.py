@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from polygent_issuer import dates, terms
-from polygent_issuer.errors import InvalidTerms, MissingInput
+from polygent_issuer.errors import MissingInput
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.issuing import expiry, machines
 from polygent_issuer.issuing.proposal import (
@@ -134,11 +134,7 @@ def _machine(
     new_terms: Terms,
 ) -> MachineChoice | None:
     if new_terms.tier is Tier.ENTERPRISE:
-        if request.document is not None:
-            raise InvalidTerms(
-                "an enterprise license is for no machine, yet a machine-info document was given",
-                hint="leave out --machine-info, or add --tier standard",
-            )
+        machines.refuse_document(request.document)
         return None
     row = None if record.machine_id is None else known_machines.by_id(db, record.machine_id)
     choice = machines.next_machine(db, customer, row, old.machine_fingerprint, request.document)

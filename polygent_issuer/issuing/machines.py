@@ -62,6 +62,19 @@ def next_machine(
     return MachineChoice(label=machine.label, fingerprint=new, known=machine, changed=changed)
 
 
+def refuse_document(document: ReceivedDocument | None) -> None:
+    """Hold that an enterprise license is for no machine.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) when a document was given all the same.
+    """
+    if document is not None:
+        raise InvalidTerms(
+            "an enterprise license is for no machine, yet a machine-info document was given",
+            hint="leave out --machine-info, or add --tier standard",
+        )
+
+
 def of_another_customer(
     db: Reading, customer: Customer | NewCustomer, document: ReceivedDocument
 ) -> Finding | None:
