@@ -6,6 +6,7 @@ invisible characters out of display names; everything else that reaches a screen
 """
 
 import re
+import shlex
 import unicodedata
 from collections.abc import Iterable
 from functools import cache
@@ -44,6 +45,11 @@ def shown(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return _steering().sub(_escaped, text)
+
+
+def for_shell(word: str) -> str:
+    """Make a word of a printed command safe to paste: labels and paths come from others."""
+    return shlex.quote(shown(word))
 
 
 def brief(text: str, *, limit: int = 60) -> str:

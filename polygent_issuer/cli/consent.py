@@ -85,7 +85,6 @@ def obtain(invocation: Invocation, findings: Iterable[Finding], consent: Consent
             raise ConsentNeeded((finding,))
     reason = consent.reason
     if missing and not reason:
-        answer = typer.prompt("why, for the journal", default="", show_default=False, err=True)
-        reason = sound_reason(answer)
+        reason = sound_reason(prompts.line("why, for the journal"))
     codes = consent.accepted | {finding.code for finding in missing}
     return Consent(accepted=codes, reason=reason)

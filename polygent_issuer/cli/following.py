@@ -14,6 +14,7 @@ from polygent_issuer.cli.issue_flow import IssueOptions, carry_out
 from polygent_issuer.cli.options import OptionGroup
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
+from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing.following import NextRequest, propose_next
 from polygent_issuer.issuing.proposal import Action, Proposal
 from polygent_issuer.issuing.selection import choose
@@ -55,6 +56,7 @@ def issue_next(
     changes = terms_options.changes(invocation.settings, terms)
     document = read_document(which.machine_info)
     slugs = dict.fromkeys(names.customer(invocation, text).slug for text in customers)
+    _refuse_contradictions(which, len(slugs))
     requests = [
         NextRequest(
             action=action,
@@ -86,6 +88,24 @@ def issue_next(
         )
 
     return carry_out(invocation, decide, how, given(consents), source(invocation, passphrases))
+
+
+def _refuse_contradictions(which: NextOptions, customers: int) -> None:
+    selectors = (which.license_id, which.machine, which.all_machines or None)
+    if sum(selector is not None for selector in selectors) > 1:
+        raise UsageProblem(
+            "two options say which license is meant",
+            hint="give one of --license, --machine and --all-machines",
+        )
+    if customers > 1 and (which.license_id or which.machine):
+        raise UsageProblem(
+            "--license and --machine are of one customer", hint="name one customer at a time"
+        )
+    if which.machine_info and (customers > 1 or which.all_machines):
+        raise UsageProblem(
+            "a machine-info document is of one machine",
+            hint="name one customer, and one machine with --machine LABEL",
+        )
 
 
 class _Ids:

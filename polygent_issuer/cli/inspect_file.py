@@ -12,7 +12,7 @@ from polygent_issuer.cli.claims import claim_rows
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Block, Fields, Line, Result
 from polygent_issuer.cli.public_keys import PublicKeyFiles, from_files
-from polygent_issuer.cli.verifying import READ_LIMIT, pinned
+from polygent_issuer.cli.verifying import ENOUGH, pinned
 from polygent_issuer.errors import ExitCode, HomeMissing
 from polygent_issuer.verifier import KeySet, License, LicenseError, Verifier, jws
 from polygent_issuer.verifier.errors import CheckCode
@@ -80,7 +80,7 @@ def inspect(
     The signature is checked with the registry's keys, or with --public-key. Where that is not
     possible the claims are shown all the same, and said to be nobody's word.
     """
-    data = files.read_bounded(license_file, limit=READ_LIMIT, what="license file")
+    data = files.read_beginning(license_file, count=ENOUGH, what="license file")
     keys, why = _keys(invocation, public_key)
     report = Verifier(keys).report(data, now=invocation.now)
     refused = None
@@ -112,8 +112,10 @@ def _keys(invocation: Invocation, public_key: list[Path] | None) -> tuple[KeySet
 
 def _unverified(data: bytes) -> tuple[str | None, License | None]:
     """What the bytes say, whoever wrote them."""
+    kid = None
     try:
         token = jws.parse(data)
-        return token.kid, License.from_payload(token.payload)
+        kid = token.kid
+        return kid, License.from_payload(token.payload)
     except LicenseError:
-        return None, None
+        return kid, None

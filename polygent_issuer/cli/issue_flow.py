@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +11,7 @@ from polygent_issuer.cli import consent, output, prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.issue_view import DryRun, IssuedReport, preview
 from polygent_issuer.cli.options import OptionGroup
-from polygent_issuer.errors import OutputProblem, UsageProblem
+from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.destination import Destination, resolve
 from polygent_issuer.issuing.proposal import Proposal
@@ -84,7 +83,7 @@ def carry_out(
 def _destination(invocation: Invocation, option: str | None) -> Destination:
     if option == "-" and invocation.as_json:
         raise UsageProblem("--json and --output - both want stdout", hint="--output FILE")
-    return resolve(option, invocation.settings.output, Path.cwd(), _write_stdout)
+    return resolve(option, invocation.settings.output, output.write_bytes)
 
 
 def _unlock(
@@ -103,14 +102,3 @@ def _unlock(
         )
         for kid, key in keys.items()
     }
-
-
-def _write_stdout(data: bytes) -> None:
-    try:
-        sys.stdout.buffer.write(data)
-        sys.stdout.flush()
-    except (OSError, AttributeError, ValueError) as problem:
-        failed = output.stdout_failed(problem)
-        raise OutputProblem(
-            failed.message, hint="polygent-issue license export ID -o FILE"
-        ) from None

@@ -8,7 +8,6 @@ from polygent_issuer.errors import NotFound
 from polygent_issuer.verifier import (
     CheckCode,
     CheckRow,
-    ClockGuard,
     KeySet,
     License,
     Outcome,
@@ -47,12 +46,15 @@ class Judged:
     Attributes:
         name: the file as it was named.
         kept: what the registry holds of it, if anything.
-        fingerprint_from: where the machine's fingerprint came from.
+        heir: the last license in the chain that replaced it; itself when nothing did.
+        fingerprint_from: where the fingerprint that was compared came from; `None` when none
+            was.
     """
 
     name: str
     report: Report
     kept: "LicenseRecord | None" = None
+    heir: "LicenseRecord | None" = None
     fingerprint_from: str | None = None
 
     @property
@@ -70,21 +72,23 @@ def judge(name: str, data: bytes, keys: KeySet, server: Server, db: "Reading | N
     verifier = Verifier(keys)
     held = verifier.report(data, now=server.now).license
     kept = None if db is None or held is None else _kept(db, held)
-    fingerprint, source = server.fingerprint, "as given"
+    heir = None if db is None or kept is None else _heir(db, kept)
+    fingerprint, known = server.fingerprint, False
     if fingerprint is None and kept is not None and db is not None:
-        fingerprint, source = _known_fingerprint(db, kept), "as the registry holds it"
+        fingerprint, known = _known_fingerprint(db, kept), True
     report = verifier.report(
         data,
         now=server.now,
         fingerprint=fingerprint,
         host=server.host,
         freshness_window=server.window,
-        clock=ClockGuard(),
     )
-    if fingerprint is None and held is not None and held.tier is Tier.STANDARD:
-        report = replace(report, rows=tuple(_without_machine(row) for row in report.rows))
-        source = "not given"
-    return Judged(name=name, report=report, kept=kept, fingerprint_from=source)
+    if held is None or held.tier is not Tier.STANDARD:
+        return Judged(name=name, report=report, kept=kept, heir=heir)
+    source = None if fingerprint is None else "the registry" if known else "the command line"
+    rows = tuple(_with_source(row, source) for row in report.rows)
+    report = replace(report, rows=rows)
+    return Judged(name=name, report=report, kept=kept, heir=heir, fingerprint_from=source)
 
 
 def alert_days(held: License) -> tuple[datetime, ...]:
@@ -93,9 +97,13 @@ def alert_days(held: License) -> tuple[datetime, ...]:
     return tuple(moment for moment in moments if moment > held.issued_at)
 
 
-def _without_machine(row: CheckRow) -> CheckRow:
+def _with_source(row: CheckRow, source: str | None) -> CheckRow:
+    """Say which machine was compared: the registry's own proves nothing about the customer's."""
     if row.code is not CheckCode.MACHINE_MISMATCH:
         return row
+    if source is not None:
+        told = "no machine was given, so the one that the registry holds was taken"
+        return replace(row, message=f"{row.message} ({told})") if source == "the registry" else row
     return CheckRow(
         code=row.code,
         outcome=Outcome.NOT_CHECKED,
@@ -111,6 +119,16 @@ def _kept(db: "Reading", held: License) -> "LicenseRecord | None":
         return licenses.get(db, held.jti)
     except NotFound:
         return None
+
+
+def _heir(db: "Reading", kept: "LicenseRecord") -> "LicenseRecord":
+    from polygent_issuer.registry import licenses
+
+    seen = {kept.id}
+    while kept.replaced_by is not None and kept.replaced_by not in seen:
+        kept = licenses.get(db, kept.replaced_by)
+        seen.add(kept.id)
+    return kept
 
 
 def _known_fingerprint(db: "Reading", kept: "LicenseRecord") -> str | None:

@@ -19,6 +19,8 @@ from polygent_issuer.errors import ExitCode, IssuerError, OutputProblem
 from polygent_issuer.text import shown
 
 SCHEMA = "polygent-issue/1"
+# What a stream raises that is full or gone, closed, or was never there.
+_GONE = (OSError, ValueError, AttributeError)
 Style = Literal["plain", "title", "good", "bad", "warn", "dim"]
 
 
@@ -139,7 +141,7 @@ def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
                 write_blocks(result.blocks(), sys.stderr)
         else:
             write_blocks(result.blocks(), sys.stdout)
-    except (OSError, AttributeError, ValueError) as problem:
+    except _GONE as problem:
         raise stdout_failed(problem) from None
 
 
@@ -159,14 +161,13 @@ def write_bytes(data: bytes) -> None:
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.flush()
-    except (OSError, AttributeError, ValueError) as problem:
+    except _GONE as problem:
         raise stdout_failed(problem) from None
 
 
 def stdout_failed(problem: Exception) -> StdoutFailed:
-    """The error for a stdout that is closed, full or gone; silences the interpreter's own flush."""
-    with suppress(OSError, AttributeError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """The error for a stdout that is closed, full or gone; what it still holds is given up."""
+    _silence(sys.stdout)
     reason = (getattr(problem, "strerror", None) or "it is closed").lower()
     return StdoutFailed(
         f"stdout cannot be written: {reason}",
@@ -183,8 +184,11 @@ def write_error(error: IssuerError, *, as_json: bool) -> None:
             "hint": error.hint,
             "exit_code": int(error.exit_code),
         }
-        with suppress(OSError, AttributeError, ValueError):
+        try:
             write_json({"error": members})
+        except _GONE:
+            _silence(sys.stdout)
+        else:
             return
     note("error", error.message, style="bad")
     if error.hint:
@@ -193,7 +197,7 @@ def write_error(error: IssuerError, *, as_json: bool) -> None:
 
 def note(label: str, message: str, *, style: Style = "warn") -> None:
     """A line for the person on stderr; lost without complaint when stderr is."""
-    with suppress(OSError, AttributeError, ValueError):
+    try:
         if is_plain(sys.stderr):
             sys.stderr.write(f"{label}: {shown(message)}\n")
         else:
@@ -201,3 +205,11 @@ def note(label: str, message: str, *, style: Style = "warn") -> None:
 
             draw_note(label, message, style, sys.stderr)
         sys.stderr.flush()
+    except _GONE:
+        _silence(sys.stderr)
+
+
+def _silence(stream: TextIO) -> None:
+    """Let what is still buffered vanish: the interpreter flushes once more when it ends."""
+    with suppress(*_GONE):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,5 +1,6 @@
 """Questions to the person at the terminal. They go to stderr; stdout is for results."""
 
+import sys
 from collections.abc import Callable, Sequence
 
 import typer
@@ -7,6 +8,8 @@ import typer
 from polygent_issuer.cli import output
 from polygent_issuer.errors import ExitCode, InputRefused, IssuerError
 from polygent_issuer.text import shown
+
+_WORDS = {"y": True, "yes": True, "n": False, "no": False}
 
 
 class Declined(IssuerError):
@@ -16,12 +19,30 @@ class Declined(IssuerError):
     exit_code = ExitCode.INTERRUPTED
 
 
+def line(question: str) -> str:
+    """Ask for one line; it may be empty.
+
+    Typer's own prompts write a space to stdout, where the license itself may be going.
+
+    Raises:
+        typer.Abort: at the end of input (Ctrl-D).
+    """
+    sys.stderr.write(f"{shown(question)}: ")
+    sys.stderr.flush()
+    answer = sys.stdin.readline()
+    if not answer:
+        sys.stderr.write("\n")
+        raise typer.Abort
+    return answer.rstrip("\r\n")
+
+
 def text(question: str, *, default: str | None = None, check: Callable[[str], object]) -> str:
-    """Ask until `check` no longer refuses the answer."""
+    """Ask until `check` no longer refuses the answer; an empty one means the default."""
+    asked = question if default is None else f"{question} [{default}]"
     while True:
-        prompt_default = None if default is None else shown(default)
-        answer = typer.prompt(shown(question), default=prompt_default, err=True, type=str)
-        answer = default if default is not None and answer == prompt_default else answer
+        answer = line(asked) or default
+        if answer is None:
+            continue
         try:
             check(answer)
         except InputRefused as refused:
@@ -29,7 +50,7 @@ def text(question: str, *, default: str | None = None, check: Callable[[str], ob
             if refused.hint:
                 output.note("hint", refused.hint)
         else:
-            return str(answer)
+            return answer
 
 
 def choice(question: str, options: Sequence[str], *, default: str) -> str:
@@ -43,8 +64,15 @@ def choice(question: str, options: Sequence[str], *, default: str) -> str:
 
 
 def confirm(question: str, *, default: bool = False) -> bool:
-    """Ask for yes or no."""
-    return typer.confirm(shown(question), default=default, err=True)
+    """Ask for yes or no; an empty answer means the default."""
+    asked = f"{question} [{'Y/n' if default else 'y/N'}]"
+    while True:
+        answer = line(asked).strip().lower()
+        if answer in _WORDS:
+            return _WORDS[answer]
+        if not answer:
+            return default
+        output.note("error", "answer y or n", style="bad")
 
 
 def go_ahead(question: str, *, default: bool = False) -> None:

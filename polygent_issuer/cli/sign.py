@@ -1,5 +1,6 @@
 """`polygent-issue sign`: a customer's first license."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -47,12 +48,14 @@ def sign(
     document = read_document(machine_info)
     known = _owner(invocation, document)
     named, claimed = (customer, False) if customer or known else _ask(invocation, document)
+    if changes.plan is None and known is None and invocation.interactive:
+        changes = replace(changes, plan=_ask_plan(invocation, changes.tier))
     request = FirstRequest(
         customer=named,
         claimed=claimed,
         document=document,
         label=label,
-        plan=changes.plan or _plan(invocation, changes.tier, ask=known is None),
+        plan=changes.plan or invocation.settings.plan_for(changes.tier),
         changes=changes,
         key=how.key,
     )
@@ -90,11 +93,8 @@ def _ask(invocation: Invocation, document: ReceivedDocument | None) -> tuple[str
     return prompts.text("customer", default=proposed, check=check), False
 
 
-def _plan(invocation: Invocation, tier: Tier | None, *, ask: bool) -> Plan:
-    """Asked for on a terminal; elsewhere, and for a known machine, the default of the tier."""
+def _ask_plan(invocation: Invocation, tier: Tier | None) -> Plan:
     settings = invocation.settings
-    plan = settings.plan_for(tier)
-    if not (ask and invocation.interactive):
-        return plan
     fitting = [name for name, each in settings.plans.items() if tier in (None, each.tier)]
-    return settings.plan(prompts.choice("plan", fitting, default=plan.name))
+    default = settings.plan_for(tier).name
+    return settings.plan(prompts.choice("plan", fitting, default=default))

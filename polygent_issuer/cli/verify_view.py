@@ -9,13 +9,16 @@ from polygent_issuer import advice, dates
 from polygent_issuer.cli.judging import Judged, alert_days
 from polygent_issuer.cli.output import Block, Fields, Line, Result, Style
 from polygent_issuer.errors import ExitCode
-from polygent_issuer.verifier import CheckRow, License, Outcome
+from polygent_issuer.verifier import CheckCode, CheckRow, License, Outcome
 
 _MARKS: dict[Outcome, tuple[str, Style]] = {
     Outcome.PASSED: ("ok", "good"),
     Outcome.FAILED: ("FAILED", "bad"),
     Outcome.NOT_CHECKED: ("not checked", "dim"),
 }
+
+_OF_A_FILE = frozenset({CheckCode.MALFORMED, CheckCode.UNKNOWN_KEY, CheckCode.BAD_SIGNATURE})
+"""The checks that the same bytes, sent again or read with another key, would pass."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,14 +134,30 @@ def _advice(judged: Judged, row: CheckRow) -> Iterable[Line]:
     if row.hint and not judged.report.authentic:
         yield Line(f"why: {row.hint}", "plain", 2)
     yield Line(f"the customer sees: {given.sees}", "plain", 2)
-    yield Line(f"do: {given.do}", "plain", 2)
+    yield Line(f"do: {_do(judged, row)}", "plain", 2)
     yield Line(f"with: {_mend(judged, row)}", "plain", 2)
 
 
+def _do(judged: Judged, row: CheckRow) -> str:
+    heir, kept = judged.heir, judged.kept
+    if heir is not None and kept is not None and heir.id != kept.id:
+        return f"this license was replaced; its successor is {heir.id[:8]}, see whether it was sent"
+    if kept is not None and not kept.is_current:
+        return "this license was retired; see what the customer has instead"
+    return advice.for_check(row.code).do
+
+
 def _mend(judged: Judged, row: CheckRow) -> str:
-    held, kept = judged.license, judged.kept
-    if kept is not None and kept.replaced_by is not None:
-        return f"polygent-issue license export {kept.replaced_by[:8]} (its successor)"
+    """The mending command; for a license that we know, of this very license or its last heir."""
+    held, heir = judged.license, judged.heir
+    if heir is not None and judged.kept is not None:
+        if heir.id != judged.kept.id:
+            return f"polygent-issue license show {heir.id[:8]}"
+        if not heir.is_current:
+            return f"polygent-issue customer show {heir.customer_slug}"
+        if row.code not in _OF_A_FILE:
+            customer = f"{heir.customer_slug} --license {heir.id[:8]}"
+            return advice.FOR[row.code].mend.format(customer=customer, license=heir.id[:8])
     return advice.mend(
         row.code,
         customer=held.sub if held else None,
@@ -155,6 +174,6 @@ def _check_json(judged: Judged, row: CheckRow) -> dict[str, Any]:
     }
     if row.outcome is Outcome.FAILED:
         members["customer_sees"] = advice.for_check(row.code).sees
-        members["do"] = advice.for_check(row.code).do
+        members["do"] = _do(judged, row)
         members["mend"] = _mend(judged, row)
     return members

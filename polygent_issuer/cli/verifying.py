@@ -18,8 +18,8 @@ from polygent_issuer.verifier.jws import MAX_FILE_BYTES
 if TYPE_CHECKING:
     from polygent_issuer.registry import Reading
 
-READ_LIMIT = 4 * MAX_FILE_BYTES
-"""Read a little more than a license may have: the verifier then says what is wrong (FORMAT §1)."""
+ENOUGH = MAX_FILE_BYTES + 1
+"""Bytes of a file that are enough to judge it: a longer one is malformed (FORMAT §1)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,14 +78,14 @@ def _one_kind(asked: Question) -> None:
             "nothing says which license is meant, or two things do",
             hint="polygent-issue verify FILE, or --license ID, or --customer NAME",
         )
+    if (*asked.license_files, asked.machine_info).count("-") > 1:
+        raise UsageProblem("stdin can be read once", hint="give - in one place only")
     if asked.machine_info and asked.fingerprint:
         raise UsageProblem("a server has one machine", hint="--machine-info or --fingerprint")
 
 
 def _from_files(names: tuple[str, ...]) -> list[tuple[str, bytes]]:
-    return [
-        (name, files.read_bounded(name, limit=READ_LIMIT, what="license file")) for name in names
-    ]
+    return [(name, files.read_beginning(name, count=ENOUGH, what="license file")) for name in names]
 
 
 def _kept(invocation: Invocation, asked: Question) -> list[tuple[str, bytes]]:

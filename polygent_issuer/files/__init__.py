@@ -7,12 +7,13 @@ it to its name. A crash leaves the temporary file, the finished one, or both; ne
 
 from polygent_issuer.files.disk import sweep, sync_folder
 from polygent_issuer.files.publication import Prepared, prepare, publish, replace, write_private
-from polygent_issuer.files.reading import read_bounded
+from polygent_issuer.files.reading import read_beginning, read_bounded
 
 __all__ = [
     "Prepared",
     "prepare",
     "publish",
+    "read_beginning",
     "read_bounded",
     "replace",
     "sweep",

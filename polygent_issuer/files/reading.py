@@ -20,31 +20,44 @@ def read_bounded(source: str, *, limit: int, what: str, stdin: BinaryIO | None =
     Raises:
         UnreadableInput: (`unreadable_input`) when it cannot be read, or is larger.
     """
-    named = f"the {what} from stdin" if source == "-" else f"the {what} {shown(source)}"
-    try:
-        data = _from_stdin(limit, stdin) if source == "-" else _from_path(source, limit)
-    except IsADirectoryError:
-        raise UnreadableInput(
-            f"cannot read {named}: it is a folder", hint="name a file in it"
-        ) from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path, a closed stdin
-        raise UnreadableInput(
-            f"cannot read {named}: {why(error)}",
-            hint="check the path and its permissions; - reads stdin",
-        ) from None
+    data = read_beginning(source, count=limit + 1, what=what, stdin=stdin)
     if len(data) > limit:
         raise UnreadableInput(
-            f"{named} is larger than {limit} bytes", hint="is it the right file? check the path"
+            f"{_named(source, what)} is larger than {limit} bytes",
+            hint="is it the right file? check the path",
         )
     return data
 
 
-def _from_path(source: str, limit: int) -> bytes:
+def read_beginning(source: str, *, count: int, what: str, stdin: BinaryIO | None = None) -> bytes:
+    """Read the first `count` bytes of a file: enough for one whose reader judges its size.
+
+    Raises:
+        UnreadableInput: (`unreadable_input`) when it cannot be read.
+    """
+    try:
+        return _from_stdin(count, stdin) if source == "-" else _from_path(source, count)
+    except IsADirectoryError:
+        raise UnreadableInput(
+            f"cannot read {_named(source, what)}: it is a folder", hint="name a file in it"
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path, a closed stdin
+        raise UnreadableInput(
+            f"cannot read {_named(source, what)}: {why(error)}",
+            hint="check the path and its permissions; - reads stdin",
+        ) from None
+
+
+def _named(source: str, what: str) -> str:
+    return f"the {what} from stdin" if source == "-" else f"the {what} {shown(source)}"
+
+
+def _from_path(source: str, count: int) -> bytes:
     with open(source, "rb") as stream:  # noqa: PTH123 - a Path would take "" for "."
-        return stream.read(limit + 1)
+        return stream.read(count)
 
 
-def _from_stdin(limit: int, stdin: BinaryIO | None) -> bytes:
+def _from_stdin(count: int, stdin: BinaryIO | None) -> bytes:
     if stdin is None and sys.stdin is None:
         raise ValueError("there is no stdin")
-    return (stdin or sys.stdin.buffer).read(limit + 1)
+    return (stdin or sys.stdin.buffer).read(count)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from polygent_issuer.errors import OutputExists, OutputProblem, UsageProblem
 from polygent_issuer.issuing.proposal import Proposal
-from polygent_issuer.text import shown
+from polygent_issuer.text import for_shell, shown
+
+_ELSEWHERE = "name another place with --output"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,38 +48,59 @@ class Destination:
             )
         if self.folder is None:
             return
-        place = shown(str(self.folder))
-        if not self.folder.is_dir():
-            raise OutputProblem(f"there is no folder {place}", hint=f"mkdir -p {place}")
-        if not os.access(self.folder, os.W_OK | os.X_OK):
+        place = str(self.folder)
+        if not os.path.isdir(place):  # noqa: PTH112 - Path.is_dir raises where it may not look
             raise OutputProblem(
-                f"no right to write into {place}", hint="name another place with --output"
+                f"there is no folder {shown(place)}", hint=f"mkdir -p {for_shell(place)}"
             )
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise OutputProblem(f"no right to write into {shown(place)}", hint=_ELSEWHERE)
         for proposal in proposals:
-            target = self.folder / self.name_for(proposal)
-            if os.path.lexists(target):
-                raise OutputExists(
-                    f"{shown(str(target))} exists already, and nothing is overwritten",
-                    hint="name another place with --output",
-                )
+            _require_free(self.folder / self.name_for(proposal))
 
 
 def resolve(
-    option: str | None, default: Path | None, current: Path, write: Callable[[bytes], None]
+    option: str | None, default: Path | None, write: Callable[[bytes], None]
 ) -> Destination:
     """The destination of `--output`: `-`, a folder, or a file; else the settings', else here.
 
     Args:
         option: what was typed; an existing folder, or a trailing slash, means a folder.
         default: the folder of the settings.
-        current: the current folder.
         write: how bytes reach stdout.
+
+    Raises:
+        OutputProblem: (`output_failed`) when no file can be at that place.
     """
     if option == "-":
         return Destination(folder=None, write=write)
-    if option is None:
-        return Destination(folder=default or current)
-    path = current / Path(option).expanduser()
-    if path.is_dir() or option.endswith(("/", os.sep)):
+    if option is None and default is not None:
+        return Destination(folder=default)
+    if option == "":
+        raise OutputProblem("--output is empty", hint="name a file or a folder, or leave it out")
+    try:
+        path = Path(option or ".").expanduser().absolute()
+        str(path).encode()  # the registry keeps it as text
+    except FileNotFoundError:
+        raise OutputProblem(
+            "the current folder is gone", hint="cd to another folder, or name one with --output"
+        ) from None
+    except (RuntimeError, UnicodeEncodeError):
+        raise OutputProblem(
+            f"no place for a file: {shown(ascii(option))}", hint=_ELSEWHERE
+        ) from None
+    if option is None or os.path.isdir(path) or option.endswith(("/", os.sep)):  # noqa: PTH112 - as above
         return Destination(folder=path)
     return Destination(folder=path.parent, name=path.name)
+
+
+def _require_free(target: Path) -> None:
+    place = shown(str(target))
+    try:
+        target.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as problem:
+        reason = (problem.strerror or "").lower()
+        raise OutputProblem(f"no file can be at {place}: {reason}", hint=_ELSEWHERE) from None
+    raise OutputExists(f"{place} exists already, and nothing is overwritten", hint=_ELSEWHERE)

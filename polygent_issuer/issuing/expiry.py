@@ -53,7 +53,7 @@ def renewed_expiry(
     if plan is not None and not plan.renewable and not (changes.term or changes.plan):
         raise MissingInput(
             f"the plan {plan.name!a} of license {record.id[:8]} is not renewed by itself",
-            hint=f"polygent-issue renew {record.customer_slug} --plan PLAN, or --term TERM",
+            hint=f"add --plan PLAN or --term TERM: polygent-issue renew {_this(record)} --term 1y",
         )
     term = kept_term(changes, record, settings)
     if term is None:
@@ -70,15 +70,20 @@ def reissued_expiry(
 
     Raises:
         InvalidTerms: (`invalid_terms`) when it is not after `now`.
-        MissingInput: (`missing_input`) as for a renewal, when a basis is given without a term.
+        MissingInput: (`missing_input`) when a basis is given without a term.
     """
-    if changes.expires or changes.term or changes.basis:
+    if changes.expires or changes.term:
         return renewed_expiry(changes, record, settings, now)
+    if changes.basis:
+        raise MissingInput(
+            "a reissue keeps the expiry, so --from needs a term to count",
+            hint="add --term TERM, or name the day with --expires DATE",
+        )
     if record.expires_at <= now:
         raise InvalidTerms(
             f"license {record.id[:8]} expired at {dates.instant(record.expires_at)}, "
             "and a reissue keeps the expiry",
-            hint=f"polygent-issue renew {record.customer_slug}",
+            hint=f"polygent-issue renew {_this(record)}",
         )
     return record.expires_at
 
@@ -101,7 +106,7 @@ def not_due(record: LicenseRecord, settings: Settings, now: datetime) -> Finding
         code=FindingCode.NOT_DUE,
         message=f"license {record.id[:8]} still runs for {ahead.days} days, "
         f"over {settings.not_due.days}",
-        hint=f"for a new file of the same expiry: polygent-issue reissue {record.customer_slug}",
+        hint=f"for a new file of the same expiry: polygent-issue reissue {_this(record)}",
     )
 
 
@@ -115,6 +120,11 @@ def long_term(now: datetime, expires_at: datetime, settings: Settings) -> Findin
         f"over {settings.long_term} from now, and a license cannot be revoked",
         hint=f"choose --term {settings.long_term} or less",
     )
+
+
+def _this(record: LicenseRecord) -> str:
+    """The customer and the one license that is meant, as a command takes them."""
+    return f"{record.customer_slug} --license {record.id[:8]}"
 
 
 def _ahead(expires_at: datetime, now: datetime) -> datetime:

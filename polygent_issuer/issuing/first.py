@@ -21,6 +21,7 @@ from polygent_issuer.machine_info import freshness_finding
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, licenses
 from polygent_issuer.settings import Settings
 from polygent_issuer.terms import Changes, Plan, Terms
+from polygent_issuer.text import shown
 from polygent_issuer.verifier import Tier
 
 
@@ -120,12 +121,13 @@ def _lapsed(
         if not _same_scope(db, record, choice, new_terms):
             continue
         if record.expires_at > now:
-            what = f"machine {choice.label!a}" if choice else "this domain"
+            what = f"the machine {shown(choice.label)}" if choice else "this domain"
+            this_one = f"{customer.slug} --license {record.id[:8]}"
             raise InvalidTerms(
                 f"{customer.name} has a license for {what} that runs until "
                 f"{dates.describe_expiry(record.expires_at)}",
-                hint=f"polygent-issue renew {customer.slug} for the next term, "
-                f"polygent-issue reissue {customer.slug} for a new file of this one",
+                hint=f"for the next term: polygent-issue renew {this_one}; "
+                f"for a new file of this one: polygent-issue reissue {this_one}",
             )
         return record
     return None
@@ -152,16 +154,13 @@ def _continue(
     now: datetime,
     license_id: str,
 ) -> Proposal:
-    changes = request.changes
-    if changes.basis is None:
-        changes = replace(changes, basis="now")
     proposal = following.propose_next(
         db,
         following.NextRequest(
             action=Action.RENEW,
             customer=customer.slug,
             document=request.document,
-            changes=changes,
+            changes=request.changes,
             key=request.key,
         ),
         lapsed,
@@ -169,8 +168,16 @@ def _continue(
         now=now,
         license_id=license_id,
     )
-    note = f"this machine's license {lapsed.id[:8]} has lapsed; the new one continues it"
-    return replace(proposal, action=Action.SIGN, notes=(*proposal.notes, note))
+    note = f"license {lapsed.id[:8]} has lapsed; the new one continues it"
+    continued = replace(proposal, action=Action.SIGN, notes=(*proposal.notes, note))
+    return continued.with_findings(_contradicted(db, request, customer))
+
+
+def _contradicted(db: Reading, request: FirstRequest, customer: Customer) -> Finding | None:
+    """Only the machine says whose it is, and the document's sender says otherwise."""
+    if request.customer is not None:
+        return None
+    return whose.contradicted(db, customer, request.document)
 
 
 def _findings(
@@ -190,6 +197,7 @@ def _findings(
     if isinstance(customer, NewCustomer):
         found.append(whose.similar(db, customer))
     elif choice is not None:
+        found.append(_contradicted(db, request, customer))
         found.append(machines.additional(db, customer, choice))
         if request.claimed and choice.known is None:
             found.append(whose.claimed(customer))

@@ -5,6 +5,7 @@ from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.issuing.proposal import MachineChoice, NewCustomer, ReceivedDocument
 from polygent_issuer.registry import Customer, Machine, Reading, machines
+from polygent_issuer.text import for_shell, shown
 
 
 def own_machine(db: Reading, customer: Customer | NewCustomer, fingerprint: str) -> Machine | None:
@@ -18,14 +19,29 @@ def own_machine(db: Reading, customer: Customer | NewCustomer, fingerprint: str)
 def first_machine(
     db: Reading, customer: Customer | NewCustomer, document: ReceivedDocument, label: str | None
 ) -> MachineChoice:
-    """The machine that a first license is for: known to this customer, or new."""
+    """The machine that a first license is for: known to this customer, or new.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) when the label is not that of the machine, or is another's.
+    """
     fingerprint = document.info.fingerprint
     known = own_machine(db, customer, fingerprint)
     if known is not None:
+        if label not in (None, known.label):
+            raise InvalidTerms(
+                f"this machine is known already, as {shown(known.label)}",
+                hint="leave out --label",
+            )
         return MachineChoice(label=known.label, fingerprint=fingerprint, known=known)
+    existing = None if isinstance(customer, NewCustomer) else customer
     if label is None:
-        existing = None if isinstance(customer, NewCustomer) else customer
         label = machines.free_label(db, existing, document.info.hostname)
+    elif existing is not None and label in {each.label for each in machines.of(db, existing)}:
+        raise InvalidTerms(
+            f"{existing.name} has another machine with the label {shown(label)}",
+            hint="choose another --label; or, if this one replaces it: polygent-issue reissue "
+            f"{existing.slug} --machine {for_shell(label)} --machine-info FILE",
+        )
     return MachineChoice(label=label, fingerprint=fingerprint)
 
 
@@ -55,8 +71,8 @@ def next_machine(
     same = own_machine(db, customer, new)
     if same is not None and same.id != machine.id:
         raise InvalidTerms(
-            f"this document is of the machine {same.label!a}, not of {machine.label!a}",
-            hint=f"polygent-issue renew {customer.slug} --machine {same.label}",
+            f"this document is of the machine {shown(same.label)}, not of {shown(machine.label)}",
+            hint=f"polygent-issue renew {customer.slug} --machine {for_shell(same.label)}",
         )
     changed = new != machine.fingerprint
     return MachineChoice(label=machine.label, fingerprint=new, known=machine, changed=changed)
@@ -106,5 +122,5 @@ def additional(db: Reading, customer: Customer, choice: MachineChoice) -> Findin
         code=FindingCode.ADDITIONAL_MACHINE,
         message=f"{customer.name} has a machine already ({', '.join(labels)}), and this is another",
         hint="if it replaces one: polygent-issue reissue "
-        f"{customer.slug} --machine {labels[0]} --machine-info FILE",
+        f"{customer.slug} --machine {for_shell(labels[0])} --machine-info FILE",
     )

@@ -80,7 +80,6 @@ def publish(
         require(proposal.findings, consent)
     destination.check(shown)
     prefix = recover.temp_prefix(registry.id)
-    prepared: list[files.Prepared] = []
     with ExitStack() as undo:
         with registry.writing(now=now, actor=actor) as db:
             recover.deliver(db, prefix)
@@ -89,20 +88,20 @@ def publish(
                     "someone else changed the registry after this was shown; nothing was issued",
                     hint="run the command again and look at what it shows now",
                 )
-            signed = [sign_and_check(proposal, signers[proposal.key.kid]) for proposal in shown]
-            if destination.folder is not None:
-                files.sweep(destination.folder, prefix)
-            for proposal, file in zip(shown, signed, strict=True):
-                for temp in _prepare(prefix, destination, proposal, file):
-                    undo.callback(temp.discard)
-                    prepared.append(temp)
-                keep.keep(db, proposal, file, destination, consent)
+            issued = tuple(
+                Issued(
+                    proposal=each,
+                    file=sign_and_check(each, signers[each.key.kid]),
+                    path=destination.target(each),
+                )
+                for each in shown
+            )
+            temps = _prepare_all(issued, destination, prefix, undo)
+            for each in issued:
+                keep.keep(db, each.proposal, each.file, destination, consent)
         undo.pop_all()
-    issued = tuple(
-        Issued(proposal=proposal, file=file, path=destination.target(proposal))
-        for proposal, file in zip(shown, signed, strict=True)
-    )
-    _deliver(issued, prepared, destination, prefix)
+    for each in issued:
+        _deliver(each, temps.get(each.proposal.license.jti), destination, prefix)
     with suppress(HomeProblem), registry.writing(now=now, actor=actor) as db:
         for each in issued:
             outbox.clear(db, each.proposal.license.jti)
@@ -134,36 +133,43 @@ def sign_and_check(proposal: Proposal, signer: Signer) -> bytes:
     return file
 
 
-def _prepare(
-    prefix: str, destination: Destination, proposal: Proposal, file: bytes
-) -> tuple[files.Prepared, ...]:
+def _prepare_all(
+    issued: tuple[Issued, ...], destination: Destination, prefix: str, undo: ExitStack
+) -> dict[str, files.Prepared]:
+    """A temporary file for each license, by its ID; none for stdout. `undo` removes them."""
     if destination.folder is None:
-        return ()
-    temp_name = f"{prefix}{proposal.license.jti}.tmp"
-    return (files.prepare(file, destination.folder, temp_name=temp_name),)
+        return {}
+    files.sweep(destination.folder, prefix)
+    temps = {}
+    for each in issued:
+        license_id = each.proposal.license.jti
+        temp_name = f"{prefix}{license_id}.tmp"
+        temps[license_id] = files.prepare(each.file, destination.folder, temp_name=temp_name)
+        undo.callback(temps[license_id].discard)
+    return temps
 
 
 def _deliver(
-    issued: tuple[Issued, ...],
-    prepared: list[files.Prepared],
-    destination: Destination,
-    prefix: str,
+    issued: Issued, temp: files.Prepared | None, destination: Destination, prefix: str
 ) -> None:
     """Step 5; a failure here no longer undoes anything, so the error says what is kept."""
-    if destination.write is not None:
-        destination.write(issued[0].file)
-        return
-    for each, temp in zip(issued, prepared, strict=True):
-        name, license_id = destination.name_for(each.proposal), each.proposal.license.jti
-        try:
-            try:
-                temp.publish(name)
-            except OutputProblem:
-                # Another command may have delivered it and swept the temporary file meanwhile.
-                recover.write(each.file, temp.folder / name, license_id, prefix)
-        except OutputProblem as problem:
-            raise type(problem)(
-                f"license {license_id[:8]} is issued and kept, "
-                f"but its file is not delivered: {problem.message}",
-                hint=recover.export_hint(license_id),
-            ) from None
+    license_id = issued.proposal.license.jti
+    try:
+        if temp is not None and issued.path is not None:
+            _place(issued, issued.path, temp, prefix)
+        elif destination.write is not None:
+            destination.write(issued.file)
+    except OutputProblem as problem:
+        raise type(problem)(
+            f"license {license_id[:8]} is issued and kept, "
+            f"but its file is not delivered: {problem.message}",
+            hint=recover.export_hint(license_id),
+        ) from None
+
+
+def _place(issued: Issued, path: Path, temp: files.Prepared, prefix: str) -> None:
+    try:
+        temp.publish(path.name)
+    except OutputProblem:
+        # Another command may have delivered it and swept the temporary file meanwhile.
+        recover.write(issued.file, path, issued.proposal.license.jti, prefix)

@@ -12,13 +12,19 @@ from polygent_issuer.text import shown
 
 
 def undelivered(registry: Registry) -> tuple[str, ...]:
-    """One line for each license whose file is not known to be delivered."""
+    """One line for each current license whose file is not known to be delivered."""
     with registry.reading() as db:
-        return tuple(_told(row) for row in outbox.pending(db) if not _is_there(db, row))
+        return tuple(
+            _told(row)
+            for row in outbox.pending(db)
+            if licenses.get(db, row.license_id).is_current and not _is_there(db, row)
+        )
 
 
 def deliver(db: Writing, prefix: str) -> None:
     """Deliver what is pending, and clear what was delivered; what fails stays and is named again.
+
+    What was superseded or retired meanwhile is nobody's to send any more, and is cleared.
 
     The bytes come from the registry, so nothing is signed twice.
 
@@ -27,15 +33,17 @@ def deliver(db: Writing, prefix: str) -> None:
         prefix: of this registry's temporary files.
     """
     for row in outbox.pending(db):
-        if row.folder is None or row.name is None:
-            continue
-        target = Path(row.folder) / row.name
-        try:
-            _free_held_name(target)
-            write(licenses.get(db, row.license_id).file, target, row.license_id, prefix)
-        except OutputProblem:
-            continue
-        outbox.clear(db, row.license_id)
+        record = licenses.get(db, row.license_id)
+        if record.is_current:
+            if row.folder is None or row.name is None:
+                continue
+            target = Path(row.folder) / row.name
+            try:
+                _free_held_name(target)
+                write(record.file, target, record.id, prefix)
+            except OutputProblem:
+                continue
+        outbox.clear(db, record.id)
 
 
 def write(file: bytes, target: Path, license_id: str, prefix: str) -> None:

@@ -9,6 +9,7 @@ from polygent_issuer.issuing.following import NextRequest
 from polygent_issuer.issuing.proposal import Action
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers, licenses, machines
 from polygent_issuer.settings import Settings
+from polygent_issuer.text import for_shell
 
 
 def choose(
@@ -78,7 +79,7 @@ def _one_of(
     if not found:
         raise NotFound(
             f"{customer.name} has no current license {scope}".rstrip(),
-            hint=f"polygent-issue sign --customer {customer.slug} for a first one",
+            hint=f"for a first one: polygent-issue sign --customer {customer.slug}",
         )
     if len(found) > 1:
         raise Ambiguous(
@@ -92,7 +93,7 @@ def _candidate(record: LicenseRecord, request: NextRequest) -> str:
     day = dates.last_full_day(record.expires_at)
     label = f"machine {record.machine_label}" if record.machine_label else record.tier
     option = (
-        f"--machine {record.machine_label}"
+        f"--machine {for_shell(record.machine_label)}"
         if record.machine_label and request.machine is None
         else f"--license {record.id[:8]}"
     )

@@ -1,20 +1,28 @@
-"""Which key signs; that it can is custody's business."""
+"""Which key signs; whether it is there and opens is custody's business."""
 
-from polygent_issuer.errors import NotFound
+from polygent_issuer.custody import require_usable
+from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.registry import KeyRecord, Reading, keys
+
+
+class NoKey(KeyUnavailable):
+    """There is no signing key yet."""
+
+    code = "no_key"
 
 
 def choose_key(db: Reading, wanted: str | None) -> KeyRecord:
     """The key named by label or kid, else the active one.
 
     Raises:
-        NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or none at all.
+        NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
+        NoKey: (`no_key`) when there is none at all.
+        KeyUnavailable: (`key_retired`, `key_compromised`) when it shall not sign.
     """
-    if wanted is not None:
-        return keys.find(db, wanted)
-    active = keys.active(db)
-    if active is None:
-        raise NotFound(
-            "there is no signing key yet", hint="polygent-issue key generate LABEL --backup FILE"
+    found = keys.active(db) if wanted is None else keys.find(db, wanted)
+    if found is None:
+        raise NoKey(
+            "there is no signing key yet", hint="polygent-issue key generate main --backup FILE"
         )
-    return active
+    require_usable(found)
+    return found

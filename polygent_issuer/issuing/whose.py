@@ -1,6 +1,6 @@
 """Whose a first license is: named, known by the machine, or new."""
 
-from polygent_issuer.errors import InvalidTerms, MissingInput, NotFound
+from polygent_issuer.errors import Ambiguous, InvalidTerms, MissingInput, NotFound
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.issuing.proposal import NewCustomer, ReceivedDocument
 from polygent_issuer.registry import Customer, Reading, customers, machines
@@ -29,7 +29,7 @@ def who(
             "the customer is not given, and no document names one", hint="add --customer NAME"
         )
     try:
-        return customers.find(db, named)
+        return customers.find(db, _name(named))
     except NotFound:
         return new_customer(db, named)
 
@@ -49,10 +49,7 @@ def new_customer(db: Reading, name: str) -> NewCustomer:
     Raises:
         InvalidTerms: (`invalid_terms`) when it is no display name (FORMAT §1).
     """
-    name = nfc(name)
-    problem = display_name_problem(name)
-    if problem is not None:
-        raise InvalidTerms(f"this cannot be a customer's name: {problem}", hint="--customer NAME")
+    name = _name(name)
     return NewCustomer(slug=customers.free_slug(db, name), name=name)
 
 
@@ -69,6 +66,27 @@ def similar(db: Reading, customer: NewCustomer) -> Finding | None:
     )
 
 
+def contradicted(
+    db: Reading, customer: Customer, document: ReceivedDocument | None
+) -> Finding | None:
+    """`claimed-customer`: the machine is known as one customer's, and the sender names another."""
+    said = None if document is None else document.info.customer
+    if said is None:
+        return None
+    try:
+        other = customers.find(db, said)
+    except (NotFound, Ambiguous):
+        return None
+    if other.id == customer.id:
+        return None
+    return Finding(
+        code=FindingCode.CLAIMED_CUSTOMER,
+        message=f"the machine is known as one of {customer.name}, "
+        f"but the document says that it is of {other.name}",
+        hint=f"--customer {customer.slug} or --customer {other.slug}, whoever it is",
+    )
+
+
 def claimed(customer: Customer) -> Finding:
     """`claimed-customer`: anybody can write a name into a document."""
     return Finding(
@@ -77,3 +95,14 @@ def claimed(customer: Customer) -> Finding:
         "who is known without this machine; its sender wrote that",
         hint=f"--customer {customer.slug} if you know it",
     )
+
+
+def _name(text: str) -> str:
+    """A name in NFC that a license may carry (FORMAT §1)."""
+    name = nfc(text)
+    problem = display_name_problem(name)
+    if problem is not None:
+        raise InvalidTerms(
+            f"this cannot be a customer's name: {problem}", hint="name another with --customer NAME"
+        )
+    return name

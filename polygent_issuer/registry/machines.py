@@ -10,7 +10,7 @@ from polygent_issuer.registry.machine_history import history, with_fingerprint
 from polygent_issuer.registry.machine_rows import by_id, select
 from polygent_issuer.registry.records import Customer, Machine
 from polygent_issuer.registry.transactions import Reading, Writing
-from polygent_issuer.text import nearest, nfc, shown
+from polygent_issuer.text import for_shell, nearest, nfc, shown
 
 __all__ = [
     "add",
@@ -179,5 +179,5 @@ def _require_free(
     what = "label" if other.label == label else "fingerprint"
     raise Taken(
         f"the customer's machine {other.label} has this {what} already",
-        hint=f"name that machine: --machine {other.label}",
+        hint=f"name that machine: --machine {for_shell(other.label)}",
     )

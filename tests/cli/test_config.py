@@ -21,12 +21,12 @@ def test_each_setting_is_shown_with_its_origin(books: Books) -> None:
     lines = books.desk.ok("config", "show").text.splitlines()
     assert lines[0] == f"settings file: {settings_path(books.desk.home)}"
     cells = {line.split("  ")[0]: line.split() for line in lines[1:]}
-    assert cells["setting"] == ["setting", "value", "from"]
-    assert cells["issuer"] == ["issuer", "Polygent", "Ltd", "file"]
-    assert cells["not_due"] == ["not_due", "90d", "default"]
-    assert cells["operator"] == ["operator", "Grace", "POLYGENT_ISSUER_OPERATOR"]
-    assert cells["upload_window"] == ["upload_window", "not", "set", "default"]
-    assert cells["plans.trial.term"] == ["plans.trial.term", "30d", "file"]
+    assert cells["setting"] == ["setting", "from", "value"]
+    assert cells["issuer"] == ["issuer", "file", "Polygent", "Ltd"]
+    assert cells["not_due"] == ["not_due", "default", "90d"]
+    assert cells["operator"] == ["operator", "POLYGENT_ISSUER_OPERATOR", "Grace"]
+    assert cells["upload_window"] == ["upload_window", "default", "not", "set"]
+    assert cells["plans.trial.term"] == ["plans.trial.term", "file", "30d"]
 
 
 def test_json_has_every_setting(books: Books) -> None:

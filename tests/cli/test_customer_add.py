@@ -4,6 +4,8 @@ import pytest
 from support.licenses import Books
 from support.screen import at_terminal, finish
 
+from polygent_issuer.cli import consent
+from polygent_issuer.findings import Consent
 from polygent_issuer.registry import customers
 
 
@@ -125,6 +127,22 @@ def test_hints_name_what_was_probably_meant(books: Books) -> None:
     assert "hint: did you mean Europe/Berlin?" in zone.err
     code = books.desk.run("customer", "add", "A", "--accept", "similar-custmer")
     assert "hint: did you mean --accept similar-customer?" in code.err
+
+
+def test_a_namesake_who_came_in_between_is_noticed(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looked for again when it is written: two operators cannot add the same customer."""
+
+    def while_asking(_invocation: object, _findings: object, given: Consent) -> Consent:
+        books.customer()
+        return given
+
+    monkeypatch.setattr(consent, "obtain", while_asking)
+    outcome = books.desk.run("customer", "add", "ACME GmbH")
+    assert outcome.code == 4
+    with books.reading() as db:
+        assert [customer.slug for customer in customers.every(db)] == ["acme"]
 
 
 def test_a_person_is_asked(books: Books) -> None:

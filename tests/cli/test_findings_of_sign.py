@@ -72,6 +72,22 @@ def test_claimed_customer(desk: Desk) -> None:
     accepted(desk, "claimed-customer", *argv)
 
 
+def test_a_document_that_names_another_customer_than_the_registry(desk: Desk) -> None:
+    """The machine is known as Acme's; the sender says Globex, who is known too."""
+    desk.ok("customer", "add", "Globex")
+    desk.ok("sign", "--machine-info", desk.machine_info(), "--term", "30d")
+    desk.now += timedelta(days=40)
+    argv = ("sign", "--machine-info", desk.machine_info(customer="Globex"))
+    told = refused(desk, "claimed-customer", *argv)
+    assert "known as one of Acme GmbH, but the document says that it is of Globex" in told
+    assert (
+        desk.ok(*argv, "--customer", "acme-gmbh", "--dry-run", "--json").json["licenses"][0][
+            "findings"
+        ]
+        == []
+    )
+
+
 def test_a_named_customer_is_no_claim(desk: Desk) -> None:
     """What the operator typed is a decision."""
     desk.ok("customer", "add", "Acme GmbH")

@@ -1,8 +1,11 @@
 """`sign` and `renew` at a real terminal: what is asked, shown, and answered."""
 
+import shlex
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
+import pexpect
 import pytest
 from support.cli import PASSPHRASE, Desk
 from support.screen import at_terminal, finish
@@ -97,6 +100,26 @@ def test_a_finding_is_asked_about_by_name(today: Desk) -> None:
     assert finish(terminal)[0] == 0
     row = today.ok("journal", "show", "--json").json["rows"][-1]
     assert (row["accepted"], row["reason"]) == (["stale-machine-info"], "their mail was slow")
+
+
+def test_questions_leave_stdout_alone(today: Desk) -> None:
+    """`-o -` into a file, at a terminal: the file is the license to the last byte."""
+    argv = ("--customer", "Acme", "--plan", "trial", "-o", "-")
+    words = [sys.executable, "-m", "polygent_issuer", "--home", str(today.home), "sign"]
+    command = shlex.join([*words, "--machine-info", today.machine_info(), *argv])
+    target = today.folder / "piped.lic"
+    terminal = pexpect.spawn(
+        "/bin/sh",
+        ["-c", f"{command} > {shlex.quote(str(target))}"],
+        encoding="utf-8",
+        timeout=60,
+        env={"POLYGENT_ISSUER_PASSPHRASE_FILE": str(today.passphrase_file), "TERM": "dumb"},
+    )
+    terminal.expect_exact("go ahead? [Y/n]: ")
+    terminal.sendline("y")
+    assert finish(terminal)[0] == 0
+    [found] = licenses(today)
+    assert today.ok("license", "export", found["id"], "-o", "-").out == target.read_bytes()
 
 
 def test_no_input_asks_nothing_at_a_terminal(today: Desk) -> None:

@@ -50,7 +50,7 @@ def test_one_key_as_jwks(two: Desk) -> None:
 
 
 def test_all_keys_are_a_jwks(two: Desk) -> None:
-    """Retired ones too, since their licenses run; a compromised one is left out."""
+    """Retired ones too, since their licenses run; a compromised one is left out, and warned of."""
     main, second = kid_of(two.folder / "main.key"), kid_of(two.folder / "second.key")
     registry = Registry.open(two.home / REGISTRY_FILE)
 
@@ -60,14 +60,19 @@ def test_all_keys_are_a_jwks(two: Desk) -> None:
             db.record("key-retired", kid=second)
 
     def exported() -> set[str]:
+        one = two.ok("key", "export-public", "second")
+        assert Key.from_pem(one.out).kid == second
+        told.append("servers must drop it" in one.err)
         return {key.kid for key in KeySet.from_jwks(two.ok("key", "export-public", "--all").out)}
 
+    told: list[bool] = []
     with registry:
         assert exported() == {main, second}
         change(retired_at="2026-11-30T09:30:00Z")
         assert exported() == {main, second}
         change(compromised=1)
         assert exported() == {main}
+    assert told == [False, False, True]
     assert set(json.loads(two.ok("key", "export-public", "--all").out)["keys"][0]) == {
         *("kty", "crv", "x", "y", "kid", "use", "alg")
     }
@@ -128,8 +133,8 @@ def test_mistakes(two: Desk, argv: tuple[str, ...], code: int) -> None:
 
 @pytest.mark.parametrize("argv", [(), ("--all",)])
 def test_no_key_yet(empty_desk: Desk, argv: tuple[str, ...]) -> None:
-    """Exit 5, and the command that makes one."""
+    """Exit 6, and the command that makes one."""
     empty_desk.ok("init")
     outcome = empty_desk.run("key", "export-public", *argv)
-    assert outcome.code == 5
+    assert outcome.code == 6
     assert "hint: polygent-issue key generate" in outcome.err

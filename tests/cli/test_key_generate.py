@@ -217,6 +217,15 @@ def test_an_interrupted_home_is_completed(bare: Desk) -> None:
     assert settings.load(bare.home, {}).settings.issuer == "Polygent Ltd"
 
 
+def test_an_unsafe_home_is_not_read(bare: Desk) -> None:
+    """Settings that anybody may have written are not even looked at: exit 7."""
+    bare.ok("init")
+    (bare.home / "settings.toml").write_text("nonsense")
+    bare.home.chmod(0o777)
+    outcome = bare.run("key", "generate", *store(bare), "--no-backup", "--json")
+    assert (outcome.code, outcome.json["error"]["code"]) == (7, "unsafe_home")
+
+
 def test_without_a_passphrase(bare: Desk) -> None:
     """Exit 6 with the ways to give one; no key is recorded and no file is left."""
     bare.passphrase_file.unlink()

@@ -16,7 +16,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def second(desk: Desk) -> str:
-    """Make a second key, a day later, with a backup; its kid."""
+    """Make a second key, a day later than now, with a backup; its kid."""
     key, backup = str(desk.folder / "second.key"), str(desk.folder / "second.backup")
     options = ("--store", f"file:{key}", "--backup", backup)
     desk.ok("key", "generate", "second", *options, after=timedelta(days=1))
@@ -27,11 +27,11 @@ def test_each_key_is_a_row(desk: Desk) -> None:
     """Label, state, kid, store, backup, creation; oldest first; no secret, no other column."""
     first, later = kid_of(desk.folder / "main.key"), second(desk)
     lines = [line.split() for line in desk.ok("key", "list").text.splitlines()]
-    day, next_day = "2026-11-30T09:30:00Z", "2026-12-01T09:30:00Z"
+    made, now = "2025-11-30T09:30:00Z", "2026-12-01T09:30:00Z"
     assert lines == [
         ["label", "state", "kid", "store", "backup", "created"],
-        ["main", "active", first, f"file:{desk.folder}/main.key", "none", day],
-        ["second", "standby", later, f"file:{desk.folder}/second.key", next_day, next_day],
+        ["main", "active", first, f"file:{desk.folder}/main.key", "none", made],
+        ["second", "standby", later, f"file:{desk.folder}/second.key", now, now],
     ]
 
 

@@ -15,7 +15,7 @@ def test_its_public_side(desk: Desk) -> None:
     assert text.startswith(f"main\n  kid           {kid}\n  state         active\n")
     assert f"  private half  file:{desk.folder}/main.key (there)\n" in text
     assert "  backup        none\n" in text
-    assert "  created       2026-11-30T09:30:00Z\n" in text
+    assert "  created       2025-11-30T09:30:00Z\n" in text
     pem = text[text.index("-----BEGIN PUBLIC KEY-----") :]
     assert Key.from_pem(pem.encode()).kid == kid
     assert "PRIVATE" not in text

@@ -87,13 +87,14 @@ def test_a_private_half_that_is_elsewhere(two: Desk) -> None:
     ("columns", "code"), [({}, "key_retired"), ({"compromised": 1}, "key_compromised")]
 )
 def test_a_retired_key(two: Desk, columns: dict[str, int], code: str) -> None:
-    """Exit 6: what may not sign cannot become the one that does, whoever consents."""
+    """Exit 6: what may not sign cannot become the one that does; nobody is asked to consent."""
     registry = Registry.open(two.home / REGISTRY_FILE)
     with registry, registry.writing(now=two.now, actor=ACTOR) as db:
         db.update("keys", kid_of(two.folder / "second.key"), retired_at=db.at, **columns)
         db.record("key-retired")
-    outcome = two.run("key", "use", "second", *ACCEPT, "--json")
-    assert (outcome.code, outcome.json["error"]["code"]) == (6, code)
+    for consent in (ACCEPT, ()):
+        outcome = two.run("key", "use", "second", *consent, "--json")
+        assert (outcome.code, outcome.json["error"]["code"]) == (6, code)
     assert active(two) == ["main"]
 
 

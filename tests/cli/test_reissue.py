@@ -75,6 +75,16 @@ def test_a_wrong_expiry_is_corrected(desk: Desk) -> None:
     assert new["findings"] == []
 
 
+def test_from_needs_a_term(desk: Desk) -> None:
+    """A reissue keeps the expiry; with a term it counts from there."""
+    signed(desk)
+    outcome = desk.run("reissue", "acme-gmbh", "--from", "now")
+    assert outcome.code == 3
+    assert "--term TERM" in outcome.err
+    counted = ("--from", "now", "--term", "30d", "--dry-run")
+    assert reissued(desk, *counted)["last_full_day"] == "2026-12-30"
+
+
 def test_a_domain_that_changed(desk: Desk) -> None:
     """Old → new; `--no-allowed-domain` takes it away."""
     desk.ok("sign", "--customer", "Globex", "--tier", "enterprise", "--allowed-domain", "a.b")

@@ -149,6 +149,27 @@ def test_all_or_nothing(desk: Desk) -> None:
     assert {each["status"] for each in licenses} == {"current"}
 
 
+def test_a_document_is_of_one_machine(desk: Desk) -> None:
+    """Never for two customers or two machines at once: exit 2, before anything else."""
+    signed(desk)
+    desk.ok("sign", "--customer", "Globex", "--tier", "enterprise")
+    document = desk.machine_info("n.json", fingerprint=OTHER)
+    both = ("renew", "acme-gmbh", "globex", *CONSENT, "--machine-info", document)
+    for argv in (both, ("renew", "acme-gmbh", "--all-machines", "--machine-info", document)):
+        outcome = desk.run(*argv)
+        assert outcome.code == 2
+        assert "of one machine" in outcome.err
+
+
+def test_one_option_says_which_license(desk: Desk) -> None:
+    """Two that contradict each other are a slip: exit 2."""
+    old = signed(desk)
+    which = ("--license", old["id"], "--machine", "prod-1")
+    assert desk.run("renew", "acme-gmbh", *which).code == 2
+    assert desk.run("renew", "acme-gmbh", "--all-machines", "--machine", "prod-1").code == 2
+    assert desk.run("renew", "acme-gmbh", "globex", "--license", old["id"]).code == 5
+
+
 def test_what_lapsed_long_ago_is_renewed_only_when_named(desk: Desk) -> None:
     """Over 90 days after the expiry the hint names the license."""
     old = signed(desk)

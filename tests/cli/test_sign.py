@@ -1,7 +1,12 @@
 """`polygent-issue sign`, without a terminal."""
 
 import json
-from datetime import timedelta
+import os
+import shlex
+import subprocess
+import sys
+from contextlib import chdir
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -188,7 +193,7 @@ def test_no_key_no_license(empty_desk: Desk) -> None:
     """Without a key the hint says how to make one."""
     empty_desk.ok("init")
     outcome = empty_desk.run("sign", "--machine-info", empty_desk.machine_info())
-    assert outcome.code == 5
+    assert outcome.code == 6
     assert "polygent-issue key generate" in outcome.err
 
 
@@ -212,6 +217,73 @@ def test_a_hostile_name_is_refused_or_shown_literally(desk: Desk) -> None:
         refused = desk.run("sign", "--machine-info", named, "--customer", name)
         assert refused.code == 3, name
         assert "\x1b" not in refused.err
+
+
+def test_a_hint_is_safe_to_paste(desk: Desk) -> None:
+    """A label came from the sender; a shell would run what stands in it."""
+    evil = "$(touch pwned) x"
+    desk.ok("sign", "--machine-info", desk.machine_info(hostname=evil))
+    second = desk.machine_info("n.json", fingerprint=OTHER)
+    outcome = desk.run("sign", "--machine-info", second, "--customer", "acme-gmbh")
+    words = shlex.split(outcome.err.splitlines()[-1])
+    assert words[words.index("--machine") + 1] == evil
+
+
+def test_a_label_is_of_one_machine(desk: Desk) -> None:
+    """Another machine's label, or another label for a known machine, is exit 3 at once."""
+    desk.ok("sign", "--machine-info", desk.machine_info(), "--term", "30d", "--label", "prod")
+    second = desk.machine_info("n.json", fingerprint=OTHER)
+    argv = ("--customer", "acme-gmbh", "--label")
+    outcome = desk.run("sign", "--machine-info", second, *argv, "prod", "--dry-run")
+    assert outcome.code == 3
+    assert "reissue acme-gmbh --machine prod --machine-info FILE" in outcome.err
+    desk.now += timedelta(days=40)
+    again = desk.machine_info()
+    assert desk.run("sign", "--machine-info", again, *argv, "test", "--dry-run").code == 3
+    desk.ok("sign", "--machine-info", again, *argv, "prod", "--dry-run")
+
+
+@pytest.mark.parametrize("place", ["~nosuchuser/x.lic", "a" * 300, "", "x\udcff/"])
+def test_a_place_where_no_file_can_be(desk: Desk, place: str) -> None:
+    """Exit 8, before anything is signed."""
+    outcome = desk.run("sign", "--machine-info", desk.machine_info(), "-o", place)
+    assert outcome.code == 8, outcome
+    assert desk.ok("license", "list", "--json").json["licenses"] == []
+
+
+def test_a_current_folder_that_is_gone(desk: Desk) -> None:
+    """It matters only where nothing else says where the file goes."""
+    gone = desk.folder / "gone"
+    gone.mkdir()
+    document = desk.machine_info()
+    with chdir(gone):
+        gone.rmdir()
+        desk.ok("sign", "--machine-info", document, "--dry-run")
+        desk.ok("sign", "--machine-info", document)
+        outcome = desk.run("reissue", "acme-gmbh", "-o", "x.lic")
+        os.chdir(desk.folder)
+        gone.mkdir()
+    assert outcome.code == 8
+    assert "the current folder is gone" in outcome.err
+
+
+def test_a_license_that_stdout_did_not_take_is_said_to_be_issued(desk: Desk) -> None:
+    """Whoever mends the pipe must export it, not sign a second one."""
+    desk.now = datetime.now(UTC)
+    argv = ["--home", str(desk.home), "sign", "--machine-info", desk.machine_info(), "-o", "-"]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "polygent_issuer", *argv],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={"POLYGENT_ISSUER_PASSPHRASE_FILE": str(desk.passphrase_file)},
+        )
+    [found] = desk.ok("license", "list", "--json").json["licenses"]
+    assert ended.returncode == 8
+    assert f"license {found['id'][:8]} is issued and kept" in ended.stderr.decode()
+    assert f"polygent-issue license export {found['id'][:8]}" in ended.stderr.decode()
 
 
 def test_two_hundred_letters_of_chinese(desk: Desk) -> None:

@@ -15,13 +15,15 @@ from support.registries import tampering
 from support.screen import at_terminal, finish
 
 ESCAPE = "\x1b"
+# An unbuffered stdout fails early; the usual one fails when it is flushed.
+ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 NAME = "[/red][b]x \x1b[2J\x1b]0;x\x07\u202e:bell:"
 SHOWN = r"[/red][b]x \x1b[2J\x1b]0;x\x07\u202e:bell:"
 
 
 def _start(*argv: str, **streams: Any) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "polygent_issuer", *argv]
-    given = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, **streams}
+    given = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, "env": ENVIRON, **streams}
     return subprocess.Popen(command, **given)
 
 
@@ -110,7 +112,7 @@ def test_a_json_error_that_nobody_can_read_is_said_on_stderr(books: Books) -> No
 def test_what_the_encoding_lacks_is_escaped(books: Books) -> None:
     """An arrow and an umlaut reach an ASCII pipe as escapes; the command does not fail."""
     argv = ("--home", str(books.desk.home), "config", "set", "issuer", "Köln")
-    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    env = {**ENVIRON, "PYTHONIOENCODING": "ascii"}
     process = _start(*argv, stdout=subprocess.PIPE, env=env)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -172,6 +174,9 @@ def test_names_are_shown_literally_off_a_terminal(books: Books) -> None:
         assert ESCAPE not in text
     outcome = books.desk.run("customer", "show", "[/red]\x1b[2J")
     assert outcome.err.startswith("error: there is no customer [/red]\\x1b[2J\n")
+    outcome = books.desk.run("customer", "add", "Acme GmbX")
+    assert SHOWN in outcome.err
+    assert ESCAPE not in outcome.err
 
 
 def test_names_are_shown_literally_in_colour(books: Books) -> None:
@@ -188,6 +193,11 @@ def test_names_are_shown_literally_in_colour(books: Books) -> None:
     code, screen = finish(at_terminal(books.desk.home, "customer", "show", "[/red]\x1b[2J"))
     assert code == 5
     assert "there is no customer [/red]\\x1b[2J" in screen
+    risky = ("customer", "add", "Acme GmbX", "--no-input")
+    code, screen = finish(at_terminal(books.desk.home, *risky))
+    assert code == 4
+    assert SHOWN in screen
+    assert f"{ESCAPE}[2J" not in screen
 
 
 def test_json_is_ascii(books: Books) -> None:

@@ -33,7 +33,7 @@ def test_an_issued_file_is_accepted(desk: Desk, issued: dict[str, Any]) -> None:
         assert told in outcome.text
     assert "alerts         2027-11-01, 2027-11-17, 2027-11-24, 2027-11-30" in outcome.text
     as_json = desk.ok("verify", issued["file"], "--json")
-    assert as_json.json["files"][0]["fingerprint_from"] == "as the registry holds it"
+    assert as_json.json["files"][0]["fingerprint_from"] == "the registry"
     assert check(as_json, "machine_mismatch")["outcome"] == "passed"
     assert check(as_json, "stale_issue_date")["outcome"] == "not_checked"
 
@@ -41,17 +41,21 @@ def test_an_issued_file_is_accepted(desk: Desk, issued: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("argv", "code", "mend"),
     [
-        (("--at", "2027-12-01"), "expired", "polygent-issue renew acme-gmbh"),
-        (("--at", "2026-11-30T09:24:59Z"), "not_yet_valid", "polygent-issue reissue acme-gmbh"),
+        (("--at", "2027-12-01"), "expired", "polygent-issue renew acme-gmbh --license {id}"),
+        (
+            ("--at", "2026-11-30T09:24:59Z"),
+            "not_yet_valid",
+            "polygent-issue reissue acme-gmbh --license {id}",
+        ),
         (
             ("--install", "--at", "2026-12-07T09:30:01Z"),
             "stale_issue_date",
-            "polygent-issue reissue acme-gmbh",
+            "polygent-issue reissue acme-gmbh --license {id}",
         ),
         (
             ("--fingerprint", OTHER),
             "machine_mismatch",
-            "polygent-issue reissue acme-gmbh --machine-info FILE",
+            "polygent-issue reissue acme-gmbh --license {id} --machine-info FILE",
         ),
     ],
 )
@@ -59,6 +63,7 @@ def test_each_refusal_says_what_the_customer_sees_and_what_mends_it(
     desk: Desk, issued: dict[str, Any], argv: tuple[str, ...], code: str, mend: str
 ) -> None:
     """Exit 11: authentic, but the server would not accept it."""
+    mend = mend.format(id=issued["id"][:8])
     outcome = desk.run("verify", issued["file"], *argv)
     assert outcome.code == 11
     assert f"not accepted: {code}" in outcome.text
@@ -88,7 +93,7 @@ def test_the_host_is_judged(desk: Desk) -> None:
     desk.ok("verify", file, "--host", "api.acme.internal:8443")
     outcome = desk.run("verify", file, "--host", "api.v2.acme.internal")
     assert outcome.code == 11
-    assert "polygent-issue reissue globex --allowed-domain" in outcome.text
+    assert f"reissue globex --license {issued['id'][:8]} --allowed-domain" in outcome.text
     assert check(desk.ok("verify", file, "--json"), "domain_mismatch")["outcome"] == "not_checked"
 
 
@@ -159,6 +164,54 @@ def test_a_replaced_file_says_so(desk: Desk, issued: dict[str, Any]) -> None:
     """It still works where it is installed, and the registry knows its successor."""
     [new] = desk.ok("reissue", "acme-gmbh", "--json").json["licenses"]
     assert f"replaced by {new['id'][:8]}" in desk.ok("verify", issued["file"]).text
+
+
+def test_of_a_replaced_license_the_last_successor_is_named(
+    desk: Desk, issued: dict[str, Any]
+) -> None:
+    """However long the chain; nobody shall mail a file that is superseded itself."""
+    desk.ok("reissue", "acme-gmbh")
+    [last] = desk.ok("reissue", "acme-gmbh", "--json").json["licenses"]
+    text = desk.run("verify", issued["file"], "--at", "2028-01-01").text
+    assert f"its successor is {last['id'][:8]}" in text
+    assert f"with: polygent-issue license show {last['id'][:8]}\n" in text
+
+
+def test_of_a_retired_license_nothing_is_renewed(desk: Desk, issued: dict[str, Any]) -> None:
+    """The hint shows what the customer has instead."""
+    desk.ok("license", "retire", issued["id"], "--reason", "gone", "--yes")
+    text = desk.run("verify", issued["file"], "--at", "2028-01-01").text
+    assert "with: polygent-issue customer show acme-gmbh\n" in text
+
+
+def test_the_registrys_own_machine_is_said_to_be_that(desk: Desk, issued: dict[str, Any]) -> None:
+    """Compared with itself, it proves nothing about the customer's machine."""
+    told = "the one that the registry holds was taken"
+    assert told in desk.ok("verify", issued["file"]).text
+    assert told not in desk.ok("verify", issued["file"], "--fingerprint", FIRST).text
+
+
+def test_a_clock_that_nobody_looked_at_is_not_checked(desk: Desk, issued: dict[str, Any]) -> None:
+    """FORMAT §5, row 10: there is no guard here."""
+    row = check(desk.ok("verify", issued["file"], "--json"), "clock_tampered")
+    assert row["outcome"] == "not_checked"
+
+
+def test_a_large_file_is_malformed(desk: Desk, issued: dict[str, Any]) -> None:
+    """Judged like any other, beside others; not refused unread."""
+    large = desk.folder / "large.lic"
+    large.write_bytes(b"a" * 200_000)
+    outcome = desk.run("verify", issued["file"], str(large))
+    assert outcome.code == 10
+    assert f"{large}: not authentic: malformed" in outcome.text
+    assert f"{issued['file']}: accepted" in outcome.text
+    assert desk.run("inspect", str(large)).code == 10
+
+
+def test_stdin_is_read_once(desk: Desk) -> None:
+    """Two names for it would judge an empty file."""
+    assert desk.run("verify", "-", "-").code == 2
+    assert desk.run("verify", "-", "--machine-info", "-").code == 2
 
 
 def test_many_files_have_the_worst_exit(desk: Desk, issued: dict[str, Any]) -> None:

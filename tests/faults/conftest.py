@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 from support.cli import Desk
 from support.forks import Forks, open_forks
+from support.keys import seal_quickly
 
 
 @pytest.fixture(scope="session")
 def made_desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """A desk with a home, settings and one signing key, to be copied."""
-    made = Desk(tmp_path_factory.mktemp("made")).set_up()
-    made.hasten()
-    return made
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        seal_quickly(monkeypatch)
+        return Desk(tmp_path_factory.mktemp("made")).set_up()
 
 
 @pytest.fixture

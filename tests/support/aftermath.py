@@ -99,7 +99,8 @@ class Aftermath:
         for license_id in self.new:
             outcome = self.desk.run("license", "export", license_id[:8])
             self._expect(outcome.code == 0, f"export: {outcome}")
-            self._expect(self.lies_in_place(license_id), "exported somewhere else")
+            where = sorted(self.desk.output.iterdir())
+            self._expect(self.lies_in_place(license_id), f"exported elsewhere: {outcome}, {where}")
 
     def _judge_outcome(self, outcome: Outcome) -> None:
         self._expect("Traceback" not in outcome.err, f"traceback: {outcome.err}")

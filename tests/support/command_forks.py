@@ -48,7 +48,7 @@ def _start(order: Order, gate: int) -> int:
 
 def _wait(_order: Order) -> dict[str, int]:
     """How each command ended that was started: its exit code, or minus the signal."""
-    ended = {}
+    ended: dict[str, int] = {}
     while True:
         try:
             pid, status = os.wait()

@@ -34,8 +34,8 @@ class Configuration(Result):
     def blocks(self) -> Iterable[Block]:
         """A table, and the file that it is of."""
         yield Line(f"settings file: {self.path}", "dim")
-        rows = tuple((entry.key, told(entry.value), _origin(entry)) for entry in self.entries)
-        yield Table(("setting", "value", "from"), rows, tuple(map(_style, self.entries)))
+        rows = tuple((entry.key, _origin(entry), told(entry.value)) for entry in self.entries)
+        yield Table(("setting", "from", "value"), rows, tuple(map(_style, self.entries)))
 
 
 def show(invocation: Invocation) -> Configuration:

@@ -11,7 +11,7 @@ import typer
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Block, Fields, Line, Result
 from polygent_issuer.cli.written import write
-from polygent_issuer.errors import NotFound, UsageProblem
+from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing.signing_key import choose_key
 from polygent_issuer.registry import KeyRecord, Reading, keys
 from polygent_issuer.verifier import KeySet
@@ -83,7 +83,9 @@ def export_public(
     if every and form is Form.PEM:
         raise UsageProblem("a PEM file holds one key", hint="--all --format jwks")
     with invocation.registry.reading() as db:
-        chosen = _trusted(db) if every else (choose_key(db, key),)
+        chosen = _trusted(db) if every else (_one(db, key),)
+    if any(each.compromised for each in chosen):
+        invocation.warn("this key is compromised: servers must drop it, not trust it")
     public = KeySet.of(*(each.public_key for each in chosen))
     data = public.to_jwks() if form is Form.JWKS else chosen[0].public_key.to_pem()
     name = "polygent-public.jwks.json" if form is Form.JWKS else "polygent-public.pem"
@@ -91,8 +93,11 @@ def export_public(
     return ExportedPublic(keys=chosen, form=form, text=data.decode(), path=path)
 
 
+def _one(db: Reading, key: str | None) -> KeyRecord:
+    """The key that was named, retired or not, since its licenses run on."""
+    return choose_key(db, None) if key is None else keys.find(db, key)
+
+
 def _trusted(db: Reading) -> tuple[KeyRecord, ...]:
-    trusted = tuple(key for key in keys.every(db) if not key.compromised)
-    if not trusted:
-        raise NotFound("there is no key for servers to trust", hint="polygent-issue key generate")
-    return trusted
+    """All that may be trusted; without any there is no active one, and that is the error."""
+    return tuple(key for key in keys.every(db) if not key.compromised) or (choose_key(db, None),)

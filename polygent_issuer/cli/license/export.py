@@ -10,7 +10,7 @@ from polygent_issuer.cli import output
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.license.export_view import Exported
 from polygent_issuer.cli.license.show import LicenseId
-from polygent_issuer.errors import OutputProblem, UsageProblem
+from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing.destination import Destination, resolve
 from polygent_issuer.issuing.following import read_license
 from polygent_issuer.registry import LicenseRecord, customers, licenses, outbox
@@ -37,7 +37,7 @@ def export(
         record = licenses.find(db, license_id)
         held = read_license(db, record)
         customer = customers.get(db, record.customer_slug)
-    place = resolve(to, settings.output, _current_folder(), output.write_bytes)
+    place = resolve(to, settings.output, output.write_bytes)
     path = _deliver(record, place, file_name(held, record.machine_label))
     with invocation.registry.writing(now=invocation.now, actor=invocation.actor) as db:
         outbox.clear(db, record.id)
@@ -66,15 +66,6 @@ def file_name(held: License, label: str | None) -> str:
     day = dates.last_full_day(held.expires_at).isoformat()
     machine = () if label is None else (slugify(label),)
     return "-".join((held.sub, *machine, day, held.jti[:8])) + ".lic"
-
-
-def _current_folder() -> Path:
-    try:
-        return Path.cwd()
-    except OSError:
-        raise OutputProblem(
-            "the current folder is gone", hint="cd to another folder, or name one with --output"
-        ) from None
 
 
 def _deliver(record: LicenseRecord, place: Destination, name: str) -> Path | None:

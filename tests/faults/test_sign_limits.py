@@ -1,0 +1,197 @@
+"""What a machine may lack: room on the disk, a stdout, rights. `sign` keeps its promise there."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.aftermath import NAMED, Aftermath, held, litter_in
+from support.cli import Desk, Outcome
+from support.forks import Forks, Limits
+from support.tools import require_tool
+
+from polygent_issuer.errors import ExitCode
+
+pytestmark = pytest.mark.faults
+
+NOBODY = 65534
+FULL = "/dev/full"
+# The clock of a process of its own is not the desk's.
+ANY_TIME = (
+    *("--accept", "stale-machine-info", "--accept", "clock-behind", "--accept", "long-term"),
+    *("--reason", "the desk has another clock"),
+)
+
+
+def sign(desk: Desk) -> tuple[str, ...]:
+    """A command line."""
+    return ("sign", "--machine-info", desk.machine_info())
+
+
+def problems_after(desk: Desk, run: Callable[[], Outcome], mend: Callable[[], object]) -> list[str]:
+    """Which promises a command breaks, at once or as work goes on when the lack is mended."""
+    argv = sign(desk)
+    other = desk.machine_info("globex.json", customer="Globex", fingerprint="1" * 64)
+    before = held(desk)
+    outcome = run()
+    mend()
+    after = Aftermath(desk, before, outcome)
+    if not after.new:
+        after.repeat(*argv)
+    after.settle("sign", "--machine-info", other)
+    return after.problems
+
+
+@pytest.mark.parametrize("size", [300, 900, 5000, 50_000, 150_000, 170_000])
+def test_a_limit_on_file_sizes(desk: Desk, forks: Forks, size: int) -> None:
+    """`ulimit -f`: the kernel cuts a write short in the middle and refuses the next."""
+    limits = Limits(file_size=size)
+
+    def run() -> Outcome:
+        return forks.run(desk, *sign(desk), limits=limits)[0]
+
+    assert problems_after(desk, run, lambda: None) == []
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk of 1 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = [require_tool("mount", "mount"), "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("needs the right to mount: run as root, outside an unprivileged container")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.power
+@pytest.mark.parametrize("pages", range(0, 40, 2))
+def test_a_full_disk(made_desk: Desk, disk: Path, forks: Forks, pages: int) -> None:
+    """Home and output folder on a disk with this many free pages of 4 KiB."""
+    desk = made_desk.copy_to(disk / "desk")
+    argv = sign(desk)
+    desk.machine_info("globex.json")  # takes its room beforehand
+    filler = disk / "filler"
+    free = os.statvfs(disk)
+    filler.write_bytes(b"f" * (free.f_bavail - pages) * free.f_frsize)
+
+    def run() -> Outcome:
+        return forks.run(desk, *argv)[0]
+
+    assert problems_after(desk, run, filler.unlink) == []
+
+
+@pytest.mark.power
+def test_a_read_only_disk(made_desk: Desk, disk: Path, forks: Forks) -> None:
+    """The output folder's disk is mounted read-only: exit 8 before anything is signed."""
+    desk = made_desk.copy_to(disk.parent / "desk")
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    outcome, _ = forks.run(desk, *sign(desk), "--output", str(disk))
+    assert outcome.code == ExitCode.OUTPUT
+    assert "no right to write" in outcome.err
+    assert held(desk).files == {}
+
+
+def test_the_license_itself_on_a_full_stdout(desk: Desk, forks: Forks) -> None:
+    """`-o - > /dev/full`: kept, named by this and the next command, and had with `export`."""
+    outcome, _ = forks.run(desk, *sign(desk), "-o", "-", limits=Limits(stdout=FULL))
+    assert outcome.code == ExitCode.OUTPUT
+    assert "no space left" in outcome.err.lower()
+    [(license_id, file)] = held(desk).files.items()
+    named = f"license {license_id[:8]} {NAMED} stdout"
+    assert named in desk.ok("customer", "list").err
+    assert desk.ok("license", "export", license_id[:8], "-o", "-").out == file
+    assert NAMED not in desk.ok("customer", "list").err
+
+
+def test_the_report_on_a_full_stdout(desk: Desk, forks: Forks) -> None:
+    """The file is delivered, and exit 8 says that the report was not."""
+    outcome, _ = forks.run(desk, *sign(desk), limits=Limits(stdout=FULL))
+    assert outcome.code == ExitCode.OUTPUT
+    assert "what the command did is kept" in outcome.err
+    [file] = held(desk).files.values()
+    assert [path.read_bytes() for path in desk.output.iterdir()] == [file]
+    assert NAMED not in desk.ok("customer", "list").err
+
+
+@pytest.mark.parametrize("way", ["closed", "pipe"])
+@pytest.mark.parametrize("output", ["stdout", "folder"])
+def test_a_stdout_that_is_gone(desk: Desk, way: str, output: str) -> None:
+    """`>&-` and `| true`: as on a full one; and no file is taken for stdout."""
+    argv = [*sign(desk), *ANY_TIME, *(("-o", "-") if output == "stdout" else ())]
+    command = [sys.executable, "-m", "polygent_issuer", "--home", str(desk.home), *argv]
+    if way == "closed":
+        command = ["bash", "-c", 'exec "$@" >&-', "bash", *command]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as stdout:
+        done = subprocess.run(
+            command, check=False, stdout=stdout, stderr=subprocess.PIPE, env=desk._environ()
+        )
+    assert done.returncode == ExitCode.OUTPUT, done.stderr
+    assert b"Traceback" not in done.stderr
+    [(license_id, file)] = held(desk).files.items()
+    files = [path.read_bytes() for path in desk.output.iterdir()]
+    assert files == ([] if output == "stdout" else [file])
+    named = f"license {license_id[:8]} {NAMED} stdout" in desk.ok("customer", "list").err
+    assert named == (output == "stdout")
+
+
+@pytest.fixture
+def their_desk(made_desk: Desk) -> Iterator[Desk]:
+    """A desk that belongs to an ordinary user, where every user can reach it."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become another user")
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        desk = made_desk.copy_to(Path(name) / "desk")
+        desk.machine_info()
+        for path in (desk.folder, *desk.folder.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+        yield desk
+
+
+@pytest.mark.parametrize(
+    ("place", "mode", "code", "says"),
+    [
+        ("out", 0o555, ExitCode.OUTPUT, "no right to write into"),
+        ("home", 0o500, ExitCode.REGISTRY, "cannot be read or written"),
+        ("home/registry.db", 0o400, ExitCode.REGISTRY, "cannot be read or written"),
+        ("home/registry.db", 0o000, ExitCode.REGISTRY, "registry"),
+        ("home/settings.toml", 0o000, ExitCode.INPUT, "settings"),
+        ("main.key", 0o000, ExitCode.KEY, "key"),
+        ("passphrase", 0o000, ExitCode.KEY, "passphrase"),
+        ("m.json", 0o000, ExitCode.INPUT, "permission denied"),
+    ],
+)
+def test_rights_that_lack(
+    their_desk: Desk, forks: Forks, place: str, mode: int, code: int, *, says: str
+) -> None:
+    """An ordinary user without a right: the exit says whose matter it is; nothing is issued."""
+    desk = their_desk
+    path = desk.folder / place
+    usual = path.stat().st_mode
+    path.chmod(mode)
+    document = str(desk.folder / "m.json")
+    limits = Limits(user=NOBODY)
+    outcome, _ = forks.run(desk, "sign", "--machine-info", document, limits=limits)
+    path.chmod(usual)
+    assert (outcome.code, outcome.out) == (code, b""), outcome
+    assert says in outcome.err
+    assert "hint: " in outcome.err
+    assert litter_in(desk.output) == []
+    again, _ = forks.run(desk, "sign", "--machine-info", document, limits=limits)
+    assert again.code == 0, again
+    assert len(list(desk.output.iterdir())) == 1
+
+
+def test_the_home_of_another_user(their_desk: Desk, forks: Forks) -> None:
+    """Whoever it belongs to decides what is signed there: refused, for root too."""
+    outcome, _ = forks.run(their_desk, "sign", "--machine-info", str(their_desk.folder / "m.json"))
+    assert outcome.code == ExitCode.REGISTRY
+    assert f"belongs to another user (uid {NOBODY}" in outcome.err
+    assert list(their_desk.output.iterdir()) == []
