@@ -57,7 +57,7 @@ FOR: Mapping[CheckCode, Advice] = {
         sees=_LOST,
         do="it was made for a newer version of the product, or not by this tool: update the "
         "server, or send a file made here",
-        mend=_REISSUE,
+        mend="polygent-issue inspect FILE",
     ),
     CheckCode.EXPIRED: Advice(
         sees=f"{_LOCKED}; an admin can still use Download machine info and Upload license there",

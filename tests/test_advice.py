@@ -13,7 +13,7 @@ MENDED = {
     "malformed": "polygent-issue license export 1f3a",
     "unknown_key": "polygent-issue key export-public",
     "bad_signature": "polygent-issue license export 1f3a",
-    "invalid_claims": "polygent-issue reissue acme",
+    "invalid_claims": "polygent-issue inspect FILE",
     "expired": "polygent-issue renew acme",
     "not_yet_valid": "polygent-issue reissue acme",
     "stale_issue_date": "polygent-issue reissue acme",

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from polygent_issuer.cli.output import Block, Fields, Line, Style, Table
+from polygent_issuer.cli.blocks import Block, Fields, Line, Style, Table
 from polygent_issuer.text import shown
 
 _STYLES: dict[Style, str] = {

@@ -2,7 +2,7 @@
 
 from polygent_issuer.cli.lazy import Entry
 
-_ISSUE, _CHECK, _KEEP = "Issue", "Check", "Keep"
+_BEGIN, _ISSUE, _CHECK, _KEEP = "Begin", "Issue", "Check", "Keep"
 
 
 def _command(name: str, target: str, text: str, panel: str | None = None) -> Entry:
@@ -72,7 +72,7 @@ COMMANDS = Entry(
     name="polygent-issue",
     help="Issue, renew and verify Polygent licenses, offline.",
     entries=(
-        _command("init", "init:init", "Make the home: settings and registry.", _KEEP),
+        _command("init", "init:init", "Make the home: settings and registry.", _BEGIN),
         _command("sign", "sign:sign", "Sign a customer's first license.", _ISSUE),
         _command("renew", "renew:renew", "Issue the next license of a customer.", _ISSUE),
         _command("reissue", "reissue:reissue", "Issue again: same expiry, new file.", _ISSUE),
@@ -85,6 +85,6 @@ COMMANDS = Entry(
         _KEY,
         _JOURNAL,
         _CONFIG,
-        _command("demo", "demo:demo", "Walk through the main job in a throw-away home.", _CHECK),
+        _command("demo", "demo:demo", "Walk through the main job in a throw-away home.", _BEGIN),
     ),
 )

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from polygent_issuer import dates
+from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output import Block, Line, Result
+from polygent_issuer.cli.output import Result
 from polygent_issuer.errors import ExitCode
 
 _PASSPHRASE = ("--passphrase-file", "passphrase")

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from polygent_issuer import dates
+from polygent_issuer.cli.blocks import Block, Line, Style, Table
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output import Block, Line, Result, Style, Table
+from polygent_issuer.cli.output import Result
 from polygent_issuer.registry import LicenseRecord, LicenseStatus, licenses
 
 MILESTONES = (1, 7, 14, 30)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.cli.blocks import Block, Fields, Line
+from polygent_issuer.cli.output import Result
 from polygent_issuer.founding import Founded
 from polygent_issuer.settings import Settings, duration_text, settings_path
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from polygent_issuer import files
+from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.claims import claim_rows
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.public_keys import PublicKeyFiles, from_files
 from polygent_issuer.cli.verifying import ENOUGH, pinned
 from polygent_issuer.errors import ExitCode, HomeMissing

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from polygent_issuer import dates
-from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.cli.blocks import Block, Fields, Line
+from polygent_issuer.cli.output import Result
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.issuing.publish import Issued

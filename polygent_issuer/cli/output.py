@@ -11,46 +11,16 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from io import TextIOWrapper
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
+from polygent_issuer.cli.blocks import Block, Fields, Line, Style, Table
 from polygent_issuer.errors import ExitCode, IssuerError, OutputProblem
 from polygent_issuer.text import shown
 
 SCHEMA = "polygent-issue/1"
 # What a stream raises that is full or gone, closed, or was never there.
 _GONE = (OSError, ValueError, AttributeError)
-Style = Literal["plain", "title", "good", "bad", "warn", "dim"]
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line; `indent` in steps of two spaces."""
-
-    text: str = ""
-    style: Style = "plain"
-    indent: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """Names and values, aligned; a `None` value is left out."""
-
-    rows: tuple[tuple[str, str | None], ...]
-    indent: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows under headers; `styles` colours whole rows, in their order."""
-
-    headers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    styles: tuple[Style, ...] = ()
-
-
-Block = Line | Fields | Table
 
 
 class Result:

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from polygent_issuer import advice, dates
+from polygent_issuer.cli.blocks import Block, Fields, Line, Style
 from polygent_issuer.cli.judging import Judged, alert_days
-from polygent_issuer.cli.output import Block, Fields, Line, Result, Style
+from polygent_issuer.cli.output import Result
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.verifier import CheckCode, CheckRow, License, Outcome
 

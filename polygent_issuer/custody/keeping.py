@@ -95,7 +95,8 @@ class Custodian:
         Raises:
             ExampleKey: (`example_key`), RetiredKey: (`key_retired`), CompromisedKey:
                 (`key_compromised`) for keys that shall not sign.
-            InputRefused: (`input_refused`) for a label that cannot be used.
+            InputRefused: (`input_refused`) for a label that cannot be used, or is not the one of
+                a key that is pinned already.
             KeyUnavailable: each code of reading a key, and of the key store.
         """
         from polygent_issuer.keystore import private_keys  # noqa: PLC0415 -- only imports read
@@ -108,6 +109,11 @@ class Custodian:
             self._require_label(label)
         else:
             require_usable(known)
+            if label not in (None, known.label):
+                raise InputRefused(
+                    f"this key is pinned already, as {shown(known.label)}",
+                    hint="leave out --label: a key keeps the label that it has",
+                )
         return self._keep(private_key, "key-imported", label or "", store_uri, backup)
 
     def back_up(self, key: KeyRecord, path: Path) -> Path:

@@ -96,14 +96,24 @@ class Proposal:
 
     @property
     def file_name(self) -> str:
-        """`acme-prod-2027-11-30-1f3a9c2e.lic`: customer, machine, last full day, ID (§6)."""
-        label = (slugify(self.machine.label),) if self.machine else ()
-        day = dates.last_full_day(self.license.expires_at).isoformat()
-        return "-".join((self.license.sub, *label, day, self.license.jti[:8])) + ".lic"
+        """The name that its file gets where nobody says otherwise."""
+        return file_name(self.license, self.machine.label if self.machine else None)
 
     def with_findings(self, *findings: Finding | None) -> "Proposal":
         """The same decision with more findings; `None` is left out."""
         return replace(self, findings=(*self.findings, *(f for f in findings if f is not None)))
+
+
+def file_name(held: License, label: str | None) -> str:
+    """`acme-prod-2027-11-30-1f3a9c2e.lic`: customer, machine, last full day, ID (§6).
+
+    Args:
+        held: the license.
+        label: its machine's; `None` for an enterprise license.
+    """
+    machine = () if label is None else (slugify(label),)
+    day = dates.last_full_day(held.expires_at).isoformat()
+    return "-".join((held.sub, *machine, day, held.jti[:8])) + ".lic"
 
 
 def build_license(

@@ -7,6 +7,7 @@ import pytest
 from support.aftermath import NAMED, held, litter_in
 from support.cli import Desk
 from support.forks import Forks
+from support.strace import Fault
 
 from polygent_issuer.errors import ExitCode
 
@@ -65,3 +66,17 @@ def test_the_same_first_license_at_once(desk: Desk, forks: Forks) -> None:
     assert set(codes) <= {0, ExitCode.INPUT, ExitCode.REGISTRY}
     judge(desk, licenses=1, current=1)
     assert len(desk.ok("customer", "list", "--json").json["customers"]) == 1
+
+
+def test_a_command_that_is_overtaken_after_its_commit(desk: Desk, forks: Forks) -> None:
+    """The other delivers its license and sweeps its temporary file: fine with both."""
+    mine = desk.machine_info()
+    theirs = desk.machine_info("globex.json", customer="Globex", fingerprint="1" * 64)
+    overtaken = forks.run_around(
+        desk,
+        *("sign", "--machine-info", mine),
+        stop=Fault(calls="fchmod", what="signal=STOP", number=1),
+        meanwhile=lambda: desk.ok("sign", "--machine-info", theirs),
+    )
+    assert overtaken.code == 0, overtaken
+    judge(desk, licenses=2, current=2)

@@ -2,16 +2,17 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from support.cli import Desk, Outcome
-from support.strace import Fault, attached, has_struck
+from support.strace import Fault, attached, await_stop, has_struck
 
 TESTS = Path(__file__).parents[1]
 KILLED = -9
@@ -62,6 +63,22 @@ class Forks:
             code = self._ask({"do": "wait"})[str(pid)]
         struck = bool(faults) and has_struck(faults[0], log)
         return self._outcome(code), struck
+
+    def run_around(
+        self, desk: Desk, *argv: str, stop: Fault, meanwhile: Callable[[], object]
+    ) -> Outcome:
+        """Run a command that is stopped at one of its calls while something else happens."""
+        pid = self._ask(self._order("start", desk, argv))
+        log = self._folder / "strace.log"
+        with attached(pid, [stop], log):
+            os.write(self._gate, b"g")
+            try:
+                await_stop(log)
+                meanwhile()
+            finally:
+                os.kill(pid, signal.SIGCONT)
+                code = self._ask({"do": "wait"})[str(pid)]
+        return self._outcome(code)
 
     def together(self, commands: Sequence[tuple[Desk, Sequence[str]]]) -> list[Outcome]:
         """Run commands at once: none begins before all are ready."""

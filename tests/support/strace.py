@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from support.tools import require_tool
 RENAME = "?rename,?renameat,renameat2"
 UNLINK = "?unlink,unlinkat"
 LINK = "?link,linkat"
+STOP_SECONDS = 20.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +72,14 @@ def has_struck(fault: Fault, log: Path) -> bool:
         return "+++ killed by SIGKILL +++" in told
     names = "|".join(name.removeprefix("?") for name in fault.calls.split(","))
     return re.search(rf"(?m)^\d+ +(?:{names})\(.*\(INJECTED\)$", told) is not None
+
+
+def await_stop(log: Path) -> None:
+    """Wait until the process has been stopped by the signal of a fault."""
+    end = time.monotonic() + STOP_SECONDS
+    while "--- stopped by SIGSTOP ---" not in log.read_text(errors="replace"):
+        assert time.monotonic() < end, "the process was not stopped"
+        time.sleep(0.002)
 
 
 def _plain() -> dict[str, str]:

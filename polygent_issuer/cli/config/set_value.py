@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from polygent_issuer import settings
+from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.config.show import told
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output import Block, Line, Result
+from polygent_issuer.cli.output import Result
 from polygent_issuer.errors import InvalidSettings
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from polygent_issuer.cli.blocks import Block, Line, Style, Table
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output import Block, Line, Result, Style, Table
+from polygent_issuer.cli.output import Result
 from polygent_issuer.settings import Entry, Where, settings_path
 
 

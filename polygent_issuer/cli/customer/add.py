@@ -8,10 +8,11 @@ import typer
 
 from polygent_issuer import dates
 from polygent_issuer.cli import consent
+from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer import naming
 from polygent_issuer.cli.customer.customer_view import customer_json, customer_rows
-from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.cli.output import Result
 from polygent_issuer.findings import FindingCode, require
 from polygent_issuer.registry import Customer, customers
 

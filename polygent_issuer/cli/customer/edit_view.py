@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from polygent_issuer import dates
+from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.customer.customer_view import customer_json
-from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.cli.output import Result
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.registry import Customer
 

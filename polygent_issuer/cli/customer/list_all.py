@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from polygent_issuer import dates
+from polygent_issuer.cli.blocks import Block, Line, Table
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.customer_view import customer_json
-from polygent_issuer.cli.output import Block, Line, Result, Table
+from polygent_issuer.cli.output import Result
 from polygent_issuer.registry import Customer, LicenseStatus, Reading, customers, licenses
 
 

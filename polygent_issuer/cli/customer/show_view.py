@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from polygent_issuer import dates
+from polygent_issuer.cli.blocks import Block, Fields, Line, Table
 from polygent_issuer.cli.customer.customer_view import customer_json, customer_rows
 from polygent_issuer.cli.journal.row_view import journal_json, journal_table
 from polygent_issuer.cli.license.listing import Listed, license_table
-from polygent_issuer.cli.output import Block, Fields, Line, Result, Table
+from polygent_issuer.cli.output import Result
 from polygent_issuer.registry import Customer, Identity, JournalRow, Machine
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from polygent_issuer import dates
-from polygent_issuer.cli.output import Table
+from polygent_issuer.cli.blocks import Table
 from polygent_issuer.registry import JournalRow
 
 

@@ -10,9 +10,10 @@ import typer
 
 from polygent_issuer import dates
 from polygent_issuer.cli import names
+from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.journal.row_view import journal_json, journal_table
-from polygent_issuer.cli.output import Block, Line, Result
+from polygent_issuer.cli.output import Result
 from polygent_issuer.registry import JournalRow, journal
 
 _DATE_LENGTH = len("2026-11-30")

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.cli.output import Result
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.registry import journal
 from polygent_issuer.registry.journal import JournalCheck

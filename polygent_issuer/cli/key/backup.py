@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
+from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.key.backup_place import backup_file
 from polygent_issuer.cli.key.key_view import key_json
 from polygent_issuer.cli.key.show import KeyName
-from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
 from polygent_issuer.custody import Custodian, place_of
 from polygent_issuer.registry import KeyRecord, keys

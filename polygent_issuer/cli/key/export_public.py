@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.written import write
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing.signing_key import choose_key

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from polygent_issuer import dates
-from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.cli.blocks import Block, Fields, Line
+from polygent_issuer.cli.output import Result
 from polygent_issuer.custody import Kept
 from polygent_issuer.registry import KeyRecord
 

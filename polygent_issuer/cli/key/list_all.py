@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from polygent_issuer import dates
+from polygent_issuer.cli.blocks import Block, Line, Style, Table
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.key.key_view import backup_state, key_json, key_state
-from polygent_issuer.cli.output import Block, Line, Result, Style, Table
+from polygent_issuer.cli.output import Result
 from polygent_issuer.custody import place_of
 from polygent_issuer.registry import KeyRecord, keys
 

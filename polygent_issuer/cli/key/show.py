@@ -7,9 +7,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from polygent_issuer import dates
+from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.key.key_view import backup_state, key_json, key_state
-from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.cli.output import Result
 from polygent_issuer.custody import place_of, presence
 from polygent_issuer.keystore import Presence
 from polygent_issuer.registry import KeyRecord, keys, licenses

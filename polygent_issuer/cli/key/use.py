@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from polygent_issuer.cli import consent
+from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.key.key_view import key_json
 from polygent_issuer.cli.key.show import KeyName
-from polygent_issuer.cli.output import Block, Line, Result
+from polygent_issuer.cli.output import Result
 from polygent_issuer.custody import place_of, presence, require_usable
 from polygent_issuer.custody.activation import activate, rollout_finding
 from polygent_issuer.keystore import Presence

@@ -13,9 +13,8 @@ from polygent_issuer.cli.license.show import LicenseId
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing.destination import Destination, resolve
 from polygent_issuer.issuing.following import read_license
+from polygent_issuer.issuing.proposal import file_name
 from polygent_issuer.registry import LicenseRecord, customers, licenses, outbox
-from polygent_issuer.text import slugify
-from polygent_issuer.verifier import License
 
 
 def export(
@@ -59,13 +58,6 @@ def export(
     for warning in exported.warnings():
         invocation.warn(warning)
     return exported
-
-
-def file_name(held: License, label: str | None) -> str:
-    """The name that a license's file has when it is issued: customer, machine, last day, ID."""
-    day = dates.last_full_day(held.expires_at).isoformat()
-    machine = () if label is None else (slugify(label),)
-    return "-".join((held.sub, *machine, day, held.jti[:8])) + ".lic"
 
 
 def _deliver(record: LicenseRecord, place: Destination, name: str) -> Path | None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from polygent_issuer import dates
+from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.customer.customer_view import zone_of
-from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.cli.output import Result
 from polygent_issuer.registry import Customer, LicenseRecord
 
 

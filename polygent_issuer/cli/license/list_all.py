@@ -8,9 +8,10 @@ import typer
 
 from polygent_issuer import dates
 from polygent_issuer.cli import names
+from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.license.listing import Listed, license_table
-from polygent_issuer.cli.output import Block, Line, Result
+from polygent_issuer.cli.output import Result
 from polygent_issuer.registry import LicenseStatus, keys, licenses
 from polygent_issuer.verifier.catalogue import Tier
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from polygent_issuer import dates
-from polygent_issuer.cli.output import Style, Table
+from polygent_issuer.cli.blocks import Style, Table
 from polygent_issuer.registry import LicenseRecord, LicenseStatus
 
 

@@ -8,11 +8,12 @@ import typer
 
 from polygent_issuer import dates
 from polygent_issuer.cli import output, prompts
+from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.consent import sound_reason
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.customer_view import zone_of
 from polygent_issuer.cli.license.show import LicenseId
-from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.cli.output import Result
 from polygent_issuer.errors import InputRefused, MissingInput
 from polygent_issuer.registry import Customer, LicenseRecord, customers, licenses
 

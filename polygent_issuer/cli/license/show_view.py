@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from polygent_issuer import dates
+from polygent_issuer.cli.blocks import Block, Fields, Line, Style
 from polygent_issuer.cli.claims import claim_rows
 from polygent_issuer.cli.customer.customer_view import zone_of
 from polygent_issuer.cli.journal.row_view import journal_json, journal_table
 from polygent_issuer.cli.license.listing import Listed
-from polygent_issuer.cli.output import Block, Fields, Line, Result, Style
+from polygent_issuer.cli.output import Result
 from polygent_issuer.registry import Customer, Document, JournalRow, KeyRecord, LicenseRecord
 from polygent_issuer.verifier import License
 

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from polygent_issuer import dates
-from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.cli.blocks import Block, Fields, Line
+from polygent_issuer.cli.output import Result
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.findings import Finding
 from polygent_issuer.machine_info import MachineInfo

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from polygent_issuer import this_machine
+from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output import Block, Fields, Line, Result
+from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.written import write
 
 
