@@ -28,7 +28,7 @@ def _note(context: typer.Context, parameter: typer.CallbackParam, value: Any) ->
     return value
 
 
-def _option(*names: str, metavar: str | None = None, text: str) -> Any:  # noqa: ANN401 - as typer.Option
+def _option(*names: str, metavar: str | None = None, text: str, **more: Any) -> Any:  # noqa: ANN401 - as typer.Option
     return typer.Option(
         *names,
         metavar=metavar,
@@ -37,12 +37,15 @@ def _option(*names: str, metavar: str | None = None, text: str) -> Any:  # noqa:
         expose_value=False,
         show_default=False,
         rich_help_panel="Global options",
+        **more,
     )
 
 
 _GLOBAL: dict[str, Any] = {
     "home": Annotated[
-        Path | None, _option("--home", metavar="DIR", text="Where settings and registry live.")
+        Path | None,
+        # Its rights are the home's own to judge, with exit 7.
+        _option("--home", metavar="DIR", text="Where settings and registry live.", readable=False),
     ],
     "json": Annotated[bool, _option("--json", text="JSON on stdout and nothing else.")],
     "quiet": Annotated[bool, _option("--quiet", text="No notes and warnings on stderr.")],

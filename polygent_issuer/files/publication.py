@@ -77,7 +77,8 @@ class Prepared:
         try:
             self.temp.replace(target)
         except BaseException:
-            disk.remove(target)
+            if disk.content(target, limit=0) == b"":  # another process may have filled it
+                disk.remove(target)
             raise
 
     def _accept_existing(self, target: Path) -> None:

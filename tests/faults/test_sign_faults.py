@@ -13,16 +13,19 @@ With `--junitxml=points.xml -o junit_family=xunit1` the file says how many `poin
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
 import pytest
 from support.aftermath import Aftermath, held
 from support.cli import Desk, Outcome
-from support.forks import KILLED, Forks
-from support.strace import LINK, RENAME, UNLINK, Fault
+from support.forks import ANY_TIME, KILLED, Forks
+from support.strace import LINK, RENAME, UNLINK, Fault, has_struck, options
 
 pytestmark = pytest.mark.faults
 
@@ -199,6 +202,28 @@ def test_other_errands_at_every_call(
     points, broken = sweep(errand, forks, calls, what, OTHERS[name].get(calls, ()))
     record_property("points", points)
     assert broken == []
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(calls=LINK, what=KINDS[0]), Fault(calls="fsync", what=KINDS[1])]
+)
+def test_a_whole_process(desk: Desk, tmp_path: Path, fault: Fault) -> None:
+    """The installed command from its very start, not a fork: the same promise."""
+    _others(desk)
+    argv = ("sign", "--machine-info", desk.machine_info(), *ANY_TIME)
+    before = held(desk)
+    strace = options([fault], tmp_path / "strace.log")
+    command = [sys.executable, "-m", "polygent_issuer", "--home", str(desk.home), *argv]
+    done = subprocess.run(
+        [*strace, *command], check=False, capture_output=True, env=desk._environ()
+    )
+    assert has_struck(fault, tmp_path / "strace.log"), done
+    desk.now = max(desk.now, datetime.now(UTC))
+    after = Aftermath(desk, before, Outcome(done.returncode, done.stdout, done.stderr.decode()))
+    if not after.new:
+        after.repeat(*argv)
+    after.settle("sign", "--machine-info", str(desk.folder / "globex.json"), *ANY_TIME)
+    assert after.problems == []
 
 
 def test_the_judgement_sees_what_is_broken(errands: Errands) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.aftermath import NAMED, Aftermath, held, litter_in
 from support.cli import Desk, Outcome
-from support.forks import Forks, Limits
+from support.forks import ANY_TIME, Forks, Limits
 from support.tools import require_tool
 
 from polygent_issuer.errors import ExitCode
@@ -19,11 +19,6 @@ pytestmark = pytest.mark.faults
 
 NOBODY = 65534
 FULL = "/dev/full"
-# The clock of a process of its own is not the desk's.
-ANY_TIME = (
-    *("--accept", "stale-machine-info", "--accept", "clock-behind", "--accept", "long-term"),
-    *("--reason", "the desk has another clock"),
-)
 
 
 def sign(desk: Desk) -> tuple[str, ...]:

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from polygent_issuer import dates, files
+from polygent_issuer import dates
 from polygent_issuer.cli import output
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.license.export_view import Exported
 from polygent_issuer.cli.license.show import LicenseId
 from polygent_issuer.errors import UsageProblem
+from polygent_issuer.issuing import recover
 from polygent_issuer.issuing.destination import Destination, resolve
 from polygent_issuer.issuing.following import read_license
 from polygent_issuer.issuing.proposal import file_name
@@ -37,7 +38,7 @@ def export(
         held = read_license(db, record)
         customer = customers.get(db, record.customer_slug)
     place = resolve(to, settings.output, output.write_bytes)
-    path = _deliver(record, place, file_name(held, record.machine_label))
+    path = _deliver(invocation, record, place, file_name(held, record.machine_label))
     with invocation.registry.writing(now=invocation.now, actor=invocation.actor) as db:
         outbox.clear(db, record.id)
         db.record(
@@ -60,9 +61,13 @@ def export(
     return exported
 
 
-def _deliver(record: LicenseRecord, place: Destination, name: str) -> Path | None:
+def _deliver(
+    invocation: Invocation, record: LicenseRecord, place: Destination, name: str
+) -> Path | None:
     """Write the bytes; where they are, `None` for stdout."""
     if place.folder is None:
         output.write_bytes(record.file)
         return None
-    return files.publish(record.file, place.folder / (place.name or name))
+    target = place.folder / (place.name or name)
+    recover.write(record.file, target, record.id, recover.temp_prefix(invocation.registry.id))
+    return target
