@@ -71,6 +71,10 @@ class ConsentNeeded(IssuerError):
         self.reason_missing = reason_missing
         codes = sorted({finding.code for finding in findings})
         told = "; ".join(f"{finding.code}: {finding.message}" for finding in findings)
+        if reason_missing:
+            named = ", ".join(codes)
+            super().__init__(f"{named} is accepted without a reason", hint="add --reason TEXT")
+            return
         flags = " ".join(f"--accept {code}" for code in codes)
         instead = "; or ".join(finding.hint for finding in findings if finding.hint)
         hint = f"to go on, add {flags} --reason TEXT"

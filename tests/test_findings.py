@@ -87,8 +87,15 @@ def test_the_error_names_every_finding_and_the_flags() -> None:
 
 def test_the_hint_without_an_alternative_ends_with_the_flags() -> None:
     """A finding without a hint of its own leaves no dangling `or`."""
-    error = ConsentNeeded((LOSS,), reason_missing=True)
+    error = ConsentNeeded((LOSS,))
     assert error.hint == "to go on, add --accept entitlement-loss --reason TEXT"
+
+
+def test_only_the_reason_is_missing() -> None:
+    """What was accepted is not asked for again."""
+    error = ConsentNeeded((LOSS,), reason_missing=True)
+    assert error.message == "entitlement-loss is accepted without a reason"
+    assert error.hint == "add --reason TEXT"
     assert error.reason_missing
 
 

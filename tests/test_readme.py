@@ -53,9 +53,11 @@ def blocks() -> str:
     """The part of README between the markers, as it must be."""
     parts = [f"```text\n$ polygent-issue --help\n{help_of()}\n```\n"]
     for path in commands():
-        words = " ".join(path)
-        shown = f"```text\n$ polygent-issue {words} --help\n{help_of(*path)}\n```\n"
-        parts.append(f"### {words}\n\n{shown}")
+        words, told = " ".join(path), help_of(*path)
+        summary = f"<details><summary><code>{words}</code></summary>\n"
+        parts.append(
+            f"{summary}\n```text\n$ polygent-issue {words} --help\n{told}\n```\n\n</details>\n"
+        )
     return "\n" + "\n".join(parts) + "\n"
 
 

@@ -12,9 +12,12 @@ from polygent_issuer.cli.blocks import Block, Line, Style, Table
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Result
 from polygent_issuer.registry import LicenseRecord, LicenseStatus, licenses
+from polygent_issuer.settings import Settings
 
 MILESTONES = (1, 7, 14, 30)
 """Days before the expiry at which the product warns its admins."""
+
+_DAY = 86_400
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +25,7 @@ class Expiring(Result):
     """The current licenses that end within a time, and those that have ended."""
 
     records: tuple[LicenseRecord, ...]
+    settings: Settings
     now: datetime
     until: datetime
 
@@ -36,8 +40,10 @@ class Expiring(Result):
                     "machine": record.machine_label,
                     "tier": record.tier,
                     "expires_at": dates.instant(record.expires_at),
+                    "last_full_day": dates.last_full_day(record.expires_at).isoformat(),
                     "days_left": (record.expires_at - self.now).days,
-                    "milestone": milestone(record, self.now),
+                    "expired": record.expires_at <= self.now,
+                    "alert_days": milestone(record, self.now),
                 }
                 for record in self.records
             ],
@@ -48,22 +54,37 @@ class Expiring(Result):
         if not self.records:
             yield Line(f"nothing expires until {dates.instant(self.until)}", "good")
             return
-        headers = ("customer", "machine", "tier", "last full day", "days left", "alert", "license")
+        headers = ("customer", "machine", "license", "last full day", "expires", "left", "alert")
         rows = tuple(self._row(record) for record in self.records)
         yield Table(headers, rows, tuple(self._style(record) for record in self.records))
-        slugs = " ".join(dict.fromkeys(record.customer_slug for record in self.records))
-        yield Line(f"to renew: polygent-issue renew {slugs}", "dim")
+        together = dict.fromkeys(r.customer_slug for r in self.records if self._renews(r))
+        if together:
+            yield Line(f"to renew: polygent-issue renew {' '.join(together)}", "dim")
+        for record in self.records:
+            if not self._renews(record):
+                plan = " --plan PLAN" if self._is_trial(record) else ""
+                which = f"{record.customer_slug} --license {record.id[:8]}{plan}"
+                yield Line(f"only when it is named: polygent-issue renew {which}", "dim")
+
+    def _is_trial(self, record: LicenseRecord) -> bool:
+        plan = self.settings.plans.get(record.plan or "")
+        return plan is not None and not plan.renewable
+
+    def _renews(self, record: LicenseRecord) -> bool:
+        long_lapsed = self.now - record.expires_at > self.settings.lapsed
+        return not (self._is_trial(record) or long_lapsed)
 
     def _row(self, record: LicenseRecord) -> tuple[str, ...]:
         left = (record.expires_at - self.now).days
+        alert = milestone(record, self.now)
         return (
             record.customer_slug,
             record.machine_label or "any",
-            record.tier,
-            dates.last_full_day(record.expires_at).isoformat(),
-            "expired" if record.expires_at <= self.now else str(left),
-            milestone(record, self.now),
             record.id[:8],
+            dates.last_full_day(record.expires_at).isoformat(),
+            dates.instant(record.expires_at),
+            "expired" if record.expires_at <= self.now else dates.days(left),
+            "none yet" if alert is None else dates.days(alert),
         )
 
     def _style(self, record: LicenseRecord) -> Style:
@@ -86,13 +107,11 @@ def expiring(
     with invocation.registry.reading() as db:
         found = licenses.select(db, status=LicenseStatus.CURRENT, expires_before=until)
         records = sorted(found, key=lambda record: (record.expires_at, record.customer_slug))
-    return Expiring(records=tuple(records), now=invocation.now, until=until)
+    settings = invocation.settings
+    return Expiring(records=tuple(records), settings=settings, now=invocation.now, until=until)
 
 
-def milestone(record: LicenseRecord, now: datetime) -> str:
-    """The milestone that the customer's admins were told of last, such as `14 days`."""
-    left = record.expires_at - now
-    if left.total_seconds() <= 0:
-        return "expired"
-    passed = [days for days in MILESTONES if left.total_seconds() <= days * 86_400]
-    return f"{passed[0]} days" if passed else "none yet"
+def milestone(record: LicenseRecord, now: datetime) -> int | None:
+    """The last milestone that has passed, in days before the expiry; `None` before the first."""
+    left = (record.expires_at - now).total_seconds()
+    return next((days for days in MILESTONES if left <= days * _DAY), None)

@@ -11,11 +11,13 @@ from polygent_issuer import files
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.claims import claim_rows
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.judging import named_kid, other_kind
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.public_keys import PublicKeyFiles, from_files
+from polygent_issuer.cli.verify_view import EXAMPLE_KEY
 from polygent_issuer.cli.verifying import ENOUGH, pinned
 from polygent_issuer.errors import ExitCode, HomeMissing
-from polygent_issuer.verifier import KeySet, License, LicenseError, Verifier, jws
+from polygent_issuer.verifier import EXAMPLE_KID, KeySet, License, LicenseError, Verifier, jws
 from polygent_issuer.verifier.errors import CheckCode
 
 _NOT_CHECKED = "expiry, upload window, machine, host, clock: polygent-issue verify checks those"
@@ -37,6 +39,16 @@ class Inspection(Result):
     unchecked: str | None
 
     @property
+    def authentic(self) -> bool:
+        """Whether a trusted key signed it, and its claims keep their rules."""
+        return self.refused is None and self.unchecked is None
+
+    @property
+    def example_key(self) -> bool:
+        """Whether it is authentic only by the example key, with which anybody can sign."""
+        return self.authentic and self.kid == EXAMPLE_KID
+
+    @property
     def exit_code(self) -> ExitCode:
         """10 when the file is damaged or forged; an unknown key is no fault of the file."""
         failed = self.refused is not None and self.unchecked is None
@@ -47,7 +59,8 @@ class Inspection(Result):
         return {
             "file": self.name,
             "kid": self.kid,
-            "authentic": self.refused is None and self.unchecked is None,
+            "authentic": self.authentic,
+            "example_key": self.example_key,
             "signature_checked": self.unchecked is None,
             "failure": str(self.refused.code) if self.refused else None,
             "message": self.refused.message if self.refused else self.unchecked,
@@ -68,6 +81,8 @@ class Inspection(Result):
                 yield Line(self.refused.hint, "plain", 1)
         else:
             yield Line(f"checked: form, signature (key {self.kid}), claims", "good")
+        if self.example_key:
+            yield Line(EXAMPLE_KEY, "bad")
         yield Line(f"not checked: {_NOT_CHECKED}", "dim")
 
 
@@ -87,15 +102,16 @@ def inspect(
     refused = None
     if report.license is None and report.failure is not None:
         failure = report.failure
-        refused = LicenseError(failure.code, failure.message, hint=failure.hint)
+        malformed = failure.code is CheckCode.MALFORMED
+        hint = failure.hint or (other_kind(data) if malformed else None)
+        refused = LicenseError(failure.code, failure.message, hint=hint)
     unchecked = None
     if refused is not None and refused.code is CheckCode.UNKNOWN_KEY:
         unchecked = why or "its key is none of ours"
-    kid, told = _unverified(data)
     return Inspection(
         name=license_file,
-        kid=kid,
-        license=report.license or told,
+        kid=named_kid(data),
+        license=report.license or _unverified(data),
         refused=refused,
         unchecked=unchecked,
     )
@@ -111,12 +127,9 @@ def _keys(invocation: Invocation, public_key: list[Path] | None) -> tuple[KeySet
         return KeySet.of(), "there is no home with public keys, and no --public-key"
 
 
-def _unverified(data: bytes) -> tuple[str | None, License | None]:
+def _unverified(data: bytes) -> License | None:
     """What the bytes say, whoever wrote them."""
-    kid = None
     try:
-        token = jws.parse(data)
-        kid = token.kid
-        return kid, License.from_payload(token.payload)
+        return License.from_payload(jws.parse(data).payload)
     except LicenseError:
-        return kid, None
+        return None

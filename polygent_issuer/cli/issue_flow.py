@@ -53,12 +53,17 @@ def carry_out(
         IssuerError: whatever stands in the way; nothing is issued then, unless it says so.
     """
     registry, settings = invocation.registry, invocation.settings
+    if invocation.loaded.origins["issuer"].where == "default":
+        invocation.warn(
+            f"licenses will name {settings.issuer} as their issuer: "
+            "polygent-issue config set issuer NAME"
+        )
     with registry.reading() as db:
         proposals = decide(db)
-    if how.dry_run:
-        return DryRun(proposals=proposals, settings=settings, now=invocation.now)
     destination = _destination(invocation, how.output)
     destination.check(proposals)
+    if how.dry_run:
+        return DryRun(proposals=proposals, settings=settings, given=given)
     if invocation.interactive:
         output.write_blocks(preview(proposals, settings), sys.stderr)
     findings = [finding for proposal in proposals for finding in proposal.findings]

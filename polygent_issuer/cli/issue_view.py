@@ -2,21 +2,22 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Fields, Line
+from polygent_issuer.cli.customer.customer_view import zone_of
 from polygent_issuer.cli.output import Result
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.issuing.publish import Issued
 from polygent_issuer.settings import Settings
+from polygent_issuer.verifier import Tier
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-_ASSUMED = "assumed; polygent-issue config set upload_window 7d tells"
+_ASSUMED = "assumed; set yours with: polygent-issue config set upload_window 7d"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +26,7 @@ class DryRun(Result):
 
     proposals: tuple[Proposal, ...]
     settings: Settings
-    now: datetime
+    given: Consent
 
     def to_json(self) -> Mapping[str, Any]:
         """`licenses` as they would be, `dry_run` true."""
@@ -35,10 +36,10 @@ class DryRun(Result):
     def blocks(self) -> Iterable[Block]:
         """The preview, its findings, and that nothing happened."""
         yield from preview(self.proposals, self.settings)
-        codes = sorted({finding.code for each in self.proposals for finding in each.findings})
-        for proposal in self.proposals:
-            for finding in proposal.findings:
-                yield Line(f"{finding.code}: {finding.message}", "warn")
+        findings = [finding for each in self.proposals for finding in each.findings]
+        for finding in findings:
+            yield Line(f"{finding.code}: {finding.message}", "warn")
+        codes = sorted({finding.code for finding in self.given.missing(findings)})
         if codes:
             flags = " ".join(f"--accept {code}" for code in codes)
             yield Line(f"it would need {flags} --reason TEXT, or a yes on a terminal", "warn")
@@ -115,7 +116,7 @@ def proposal_json(proposal: Proposal, settings: Settings) -> dict[str, Any]:
         "kid": proposal.key.kid,
         "replaces": list(issued.replaces),
         "changes": [
-            {"name": change.name, "old": change.old, "new": change.new}
+            {"name": change.key, "old": change.old, "new": change.new}
             for change in proposal.differences
             if proposal.old is not None
         ],
@@ -149,6 +150,8 @@ def _fields(proposal: Proposal, settings: Settings, file: str | None = None) -> 
 
 def _terms(proposal: Proposal) -> Iterable[tuple[str, str]]:
     """All terms of a first license; what changes, of a later one."""
+    if proposal.license.tier is Tier.ENTERPRISE and proposal.license.allowed_domain is None:
+        yield "allowed domain", "any: the file works for whoever holds it"
     for term in proposal.differences:
         if proposal.old is not None:
             yield term.name, f"{term.old} → {term.new}"
@@ -172,7 +175,7 @@ def _machine(proposal: Proposal) -> str:
 def _expiry(proposal: Proposal) -> str:
     issued = proposal.license
     days = (issued.expires_at - issued.issued_at).days
-    new = f"{dates.describe_expiry(issued.expires_at, zone_of(proposal))}; {days} days from now"
+    new = f"{dates.describe_expiry(issued.expires_at, _zone(proposal))}; {days} days from now"
     if proposal.replaced is None:
         return new
     if proposal.replaced.expires_at == issued.expires_at:
@@ -180,7 +183,6 @@ def _expiry(proposal: Proposal) -> str:
     return f"{dates.instant(proposal.replaced.expires_at)} → {new}"
 
 
-def zone_of(proposal: Proposal) -> "ZoneInfo | None":
-    """The customer's time zone, when one is known."""
-    name = None if isinstance(proposal.customer, NewCustomer) else proposal.customer.time_zone
-    return None if name is None else dates.parse_zone(name)
+def _zone(proposal: Proposal) -> "ZoneInfo | None":
+    """The customer's time zone, when one is known, and this machine knows it."""
+    return None if isinstance(proposal.customer, NewCustomer) else zone_of(proposal.customer)

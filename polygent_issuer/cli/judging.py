@@ -1,19 +1,23 @@
 """What the customer's server would say of a file, as far as this machine can know it."""
 
+from codecs import BOM_UTF8
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from polygent_issuer.errors import NotFound
+from polygent_issuer.errors import NotFound, UnreadableInput
 from polygent_issuer.verifier import (
+    EXAMPLE_KID,
     CheckCode,
     CheckRow,
     KeySet,
     License,
+    LicenseError,
     Outcome,
     Report,
     Tier,
     Verifier,
+    jws,
 )
 
 if TYPE_CHECKING:
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 
 ALERT_DAYS = (30, 14, 7, 1)
 """The product warns its admins this many days before the expiry."""
+
+_PEM = b"-----BEGIN "
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +51,8 @@ class Judged:
 
     Attributes:
         name: the file as it was named.
+        kid: the key that it names, whoever wrote that; `None` when it has no such form.
+        own_keys: whether the registry's keys were the trusted ones, and not named files.
         kept: what the registry holds of it, if anything.
         heir: the last license in the chain that replaced it; itself when nothing did.
         fingerprint_from: where the fingerprint that was compared came from; `None` when none
@@ -53,6 +61,8 @@ class Judged:
 
     name: str
     report: Report
+    kid: str | None
+    own_keys: bool
     kept: "LicenseRecord | None" = None
     heir: "LicenseRecord | None" = None
     fingerprint_from: str | None = None
@@ -61,6 +71,19 @@ class Judged:
     def license(self) -> License | None:
         """The license, once authentic."""
         return self.report.license
+
+    @property
+    def example_key(self) -> bool:
+        """Whether it is authentic only by the example key, with which anybody can sign."""
+        return self.report.authentic and self.kid == EXAMPLE_KID
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unread:
+    """A file that could not be read, among others that could."""
+
+    name: str
+    error: UnreadableInput
 
 
 def judge(name: str, data: bytes, keys: KeySet, server: Server, db: "Reading | None") -> Judged:
@@ -83,18 +106,64 @@ def judge(name: str, data: bytes, keys: KeySet, server: Server, db: "Reading | N
         host=server.host,
         freshness_window=server.window,
     )
-    if held is None or held.tier is not Tier.STANDARD:
-        return Judged(name=name, report=report, kept=kept, heir=heir)
-    source = None if fingerprint is None else "the registry" if known else "the command line"
-    rows = tuple(_with_source(row, source) for row in report.rows)
-    report = replace(report, rows=rows)
-    return Judged(name=name, report=report, kept=kept, heir=heir, fingerprint_from=source)
+    rows = tuple(_for_people(row, data, authentic=held is not None) for row in report.rows)
+    source = None
+    if held is not None and held.tier is Tier.STANDARD:
+        if fingerprint is not None:
+            source = "the registry" if known else "the command line"
+        rows = tuple(_with_source(row, source) for row in rows)
+    return Judged(
+        name=name,
+        report=replace(report, rows=rows),
+        kid=named_kid(data),
+        own_keys=db is not None,
+        kept=kept,
+        heir=heir,
+        fingerprint_from=source,
+    )
+
+
+def named_kid(data: bytes) -> str | None:
+    """The key that a file of the right form names; nothing of it is checked."""
+    try:
+        return jws.parse(data).kid
+    except LicenseError:
+        return None
+
+
+def other_kind(data: bytes) -> str | None:
+    """What a file obviously is that is no license, by how it begins."""
+    beginning = data.removeprefix(BOM_UTF8).lstrip()[:1024]
+    if beginning.startswith((b"{", b"[")):
+        kind = "a machine-info" if b"polygent-machine-info" in data else "a JSON"
+        return f"this is {kind} document, not a license"
+    if beginning.startswith(_PEM):
+        label = beginning.partition(b"\n")[0]
+        for mark, kind in ((b"PRIVATE KEY", "private key"), (b"PUBLIC KEY", "public key")):
+            if mark in label:
+                return f"this is a {kind}, not a license"
+        return "this is a PEM file, not a license"
+    if beginning.lower().startswith((b"<!doctype html", b"<html")):
+        return "this is an HTML page, not a license"
+    return None
 
 
 def alert_days(held: License) -> tuple[datetime, ...]:
     """When the product warns its admins of the expiry."""
     moments = (held.expires_at - timedelta(days=days) for days in ALERT_DAYS)
     return tuple(moment for moment in moments if moment > held.issued_at)
+
+
+def _for_people(row: CheckRow, data: bytes, *, authentic: bool) -> CheckRow:
+    """Say at the command line what a server could not know, or has no word for."""
+    if row.code is CheckCode.MALFORMED and row.outcome is Outcome.FAILED:
+        return replace(row, hint=row.hint or other_kind(data))
+    if row.code is CheckCode.UNKNOWN_KEY:
+        return replace(row, hint=None)  # a server's: here the key may be a forger's
+    is_window = row.code is CheckCode.STALE_ISSUE_DATE
+    if is_window and row.outcome is Outcome.NOT_CHECKED and authentic:
+        return replace(row, message="upload window: --install checks it")
+    return row
 
 
 def _with_source(row: CheckRow, source: str | None) -> CheckRow:

@@ -43,6 +43,13 @@ class LazyGroup(TyperGroup):
 
     entries: tuple[Entry, ...] = ()
 
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - Typer's own are private
+        """Show the help where no command was named; JSON has no help, and stays an error."""
+        if not ctx._protected_args and not ctx.obj.as_json:  # noqa: SLF001 - Typer has no other word for it
+            typer.echo(ctx.get_help(), color=ctx.color)
+            raise typer.Exit
+        return super().invoke(ctx)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - Typer's own are private
         """Swap the stub that was found for the real command."""
         name, _stub, rest = super().resolve_command(ctx, args)

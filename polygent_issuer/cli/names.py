@@ -1,4 +1,4 @@
-"""How people name customers, licenses and machines on the command line."""
+"""How people name customers on the command line."""
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.errors import NotFound

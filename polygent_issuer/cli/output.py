@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from polygent_issuer.cli.blocks import Block, Fields, Line, Style, Table
 from polygent_issuer.errors import ExitCode, IssuerError, OutputProblem
+from polygent_issuer.findings import ConsentNeeded
 from polygent_issuer.text import shown
 
 SCHEMA = "polygent-issue/1"
@@ -49,6 +50,10 @@ class Result:
 
 class StdoutFailed(OutputProblem):
     """Stdout is closed, full or gone, so this is said on stderr under `--json` too."""
+
+
+class ReaderGone(StdoutFailed):
+    """Whoever read stdout has seen enough (`| head -1`): nobody needs to be told."""
 
 
 def is_plain(stream: TextIO) -> bool:
@@ -139,23 +144,20 @@ def stdout_failed(problem: Exception) -> StdoutFailed:
     """The error for a stdout that is closed, full or gone; what it still holds is given up."""
     _silence(sys.stdout)
     reason = (getattr(problem, "strerror", None) or "it is closed").lower()
-    return StdoutFailed(
+    kind = ReaderGone if isinstance(problem, BrokenPipeError) else StdoutFailed
+    return kind(
         f"stdout cannot be written: {reason}",
-        hint="what the command did is kept: polygent-issue journal show",
+        hint="what was issued is kept: polygent-issue license list",
     )
 
 
 def write_error(error: IssuerError, *, as_json: bool) -> None:
     """Say an error: JSON on stdout, or `error:` and `hint:` on stderr."""
+    if isinstance(error, ReaderGone):
+        return
     if as_json and not isinstance(error, StdoutFailed):
-        members = {
-            "code": error.code,
-            "message": error.message,
-            "hint": error.hint,
-            "exit_code": int(error.exit_code),
-        }
         try:
-            write_json({"error": members})
+            write_json({"error": _error_json(error)})
         except _GONE:
             _silence(sys.stdout)
         else:
@@ -163,6 +165,21 @@ def write_error(error: IssuerError, *, as_json: bool) -> None:
     note("error", error.message, style="bad")
     if error.hint:
         note("hint", error.hint)
+
+
+def _error_json(error: IssuerError) -> dict[str, Any]:
+    members: dict[str, Any] = {
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "exit_code": int(error.exit_code),
+    }
+    if isinstance(error, ConsentNeeded):
+        members["findings"] = [
+            {"code": str(finding.code), "message": finding.message, "hint": finding.hint}
+            for finding in error.findings
+        ]
+    return members
 
 
 def note(label: str, message: str, *, style: Style = "warn") -> None:

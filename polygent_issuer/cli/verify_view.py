@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from polygent_issuer import advice, dates
+from polygent_issuer.cli import mending
 from polygent_issuer.cli.blocks import Block, Fields, Line, Style
-from polygent_issuer.cli.judging import Judged, alert_days
+from polygent_issuer.cli.judging import Judged, Unread, alert_days
 from polygent_issuer.cli.output import Result
 from polygent_issuer.errors import ExitCode
-from polygent_issuer.verifier import CheckCode, CheckRow, License, Outcome
+from polygent_issuer.verifier import CheckRow, License, Outcome
 
 _MARKS: dict[Outcome, tuple[str, Style]] = {
     Outcome.PASSED: ("ok", "good"),
@@ -18,39 +19,55 @@ _MARKS: dict[Outcome, tuple[str, Style]] = {
     Outcome.NOT_CHECKED: ("not checked", "dim"),
 }
 
-_OF_A_FILE = frozenset({CheckCode.MALFORMED, CheckCode.UNKNOWN_KEY, CheckCode.BAD_SIGNATURE})
-"""The checks that the same bytes, sent again or read with another key, would pass."""
+EXAMPLE_KEY = "signed with the EXAMPLE key, whose private half is public: it proves nothing"
+"""What is said of a file that only the example key makes authentic."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdicts(Result):
-    """A report for each file."""
+    """A report for each file, or why there is none.
 
-    judged: tuple[Judged, ...]
+    Attributes:
+        window: how long after its issue a server takes a file.
+        window_assumed: nobody has told that yet.
+    """
+
+    answers: tuple[Judged | Unread, ...]
     now: datetime
     window: timedelta
+    window_assumed: bool
 
     @property
     def exit_code(self) -> ExitCode:
-        """10 if any is not authentic, else 11 if any is not accepted (DESIGN)."""
-        if not all(each.report.authentic for each in self.judged):
+        """10 if any is not authentic, else 3 if any is unread, else 11 if any is not accepted."""
+        judged = [each for each in self.answers if isinstance(each, Judged)]
+        if not all(each.report.authentic for each in judged):
             return ExitCode.NOT_AUTHENTIC
-        accepted = all(each.report.accepted for each in self.judged)
+        if len(judged) < len(self.answers):
+            return ExitCode.INPUT
+        accepted = all(each.report.accepted for each in judged)
         return ExitCode.DONE if accepted else ExitCode.NOT_ACCEPTED
 
     def to_json(self) -> Mapping[str, Any]:
         """`files`, each with its checks in FORMAT §5's order."""
         return {
             "at": dates.instant(self.now),
-            "files": [self._file_json(each) for each in self.judged],
+            "files": [
+                _unread_json(each) if isinstance(each, Unread) else self._file_json(each)
+                for each in self.answers
+            ],
         }
 
     def blocks(self) -> Iterable[Block]:
         """For each file: the verdict, whose it is, the checks, what to do, the timeline."""
-        for number, each in enumerate(self.judged):
+        for number, each in enumerate(self.answers):
             if number:
                 yield Line()
-            yield from self._file_blocks(each)
+            if isinstance(each, Unread):
+                reason = each.error.message.rpartition(": ")[2]
+                yield Line(f"{each.name}: cannot be read: {reason}", "bad")
+            else:
+                yield from self._file_blocks(each)
 
     def _file_json(self, judged: Judged) -> dict[str, Any]:
         held = judged.license
@@ -59,11 +76,13 @@ class Verdicts(Result):
             "authentic": judged.report.authentic,
             "accepted": judged.report.accepted,
             "failure": judged.report.failure.code if judged.report.failure else None,
+            "example_key": judged.example_key,
             "claims": None if held is None else dict(held.to_claims()),
             "fingerprint_from": judged.fingerprint_from,
             "status": str(judged.kept.status) if judged.kept else None,
             "checks": [_check_json(judged, row) for row in judged.report.rows],
             "timeline": None if held is None else self._timeline_json(held),
+            "error": None,
         }
 
     def _timeline_json(self, held: License) -> dict[str, Any]:
@@ -72,6 +91,7 @@ class Verdicts(Result):
             "accepted_until": dates.instant(held.expires_at),
             "last_full_day": dates.last_full_day(held.expires_at).isoformat(),
             "upload_before": dates.instant(dates.upload_deadline(held.issued_at, self.window)),
+            "upload_window_assumed": self.window_assumed,
             "alerts": [dates.instant(moment) for moment in alert_days(held)],
         }
 
@@ -83,6 +103,8 @@ class Verdicts(Result):
             yield Line(f"{judged.name}: authentic, but not accepted: {failure.code}", "bad")
         else:
             yield Line(f"{judged.name}: not authentic: {failure.code}", "bad")
+        if judged.example_key:
+            yield Line(EXAMPLE_KEY, "bad", 1)
         if judged.license is not None:
             yield _whose(judged, judged.license)
         yield from self._rows(judged)
@@ -103,14 +125,15 @@ class Verdicts(Result):
 
     def _timeline(self, held: License) -> Fields:
         deadline = dates.upload_deadline(held.issued_at, self.window)
+        assumed = " (assumed)" if self.window_assumed else ""
         late = "" if self.now <= deadline else ", which has passed"
         days = [moment.date().isoformat() for moment in alert_days(held)]
         return Fields(
             (
                 ("accepted", f"from {dates.instant(held.issued_at)}"),
                 ("until", dates.describe_expiry(held.expires_at)),
-                ("upload before", f"{dates.instant(deadline)}{late}"),
-                ("alerts", ", ".join(days) or None),
+                ("upload before", f"{dates.instant(deadline)}{assumed}{late}"),
+                ("admins are warned on", ", ".join(days) or None),
             )
         )
 
@@ -135,35 +158,29 @@ def _advice(judged: Judged, row: CheckRow) -> Iterable[Line]:
     if row.hint and not judged.report.authentic:
         yield Line(f"why: {row.hint}", "plain", 2)
     yield Line(f"the customer sees: {given.sees}", "plain", 2)
-    yield Line(f"do: {_do(judged, row)}", "plain", 2)
-    yield Line(f"with: {_mend(judged, row)}", "plain", 2)
+    yield Line(f"do: {mending.words(judged, row)}", "plain", 2)
+    yield Line(f"with: {mending.command(judged, row)}", "plain", 2)
 
 
-def _do(judged: Judged, row: CheckRow) -> str:
-    heir, kept = judged.heir, judged.kept
-    if heir is not None and kept is not None and heir.id != kept.id:
-        return f"this license was replaced; its successor is {heir.id[:8]}, see whether it was sent"
-    if kept is not None and not kept.is_current:
-        return "this license was retired; see what the customer has instead"
-    return advice.for_check(row.code).do
-
-
-def _mend(judged: Judged, row: CheckRow) -> str:
-    """The mending command; for a license that we know, of this very license or its last heir."""
-    held, heir = judged.license, judged.heir
-    if heir is not None and judged.kept is not None:
-        if heir.id != judged.kept.id:
-            return f"polygent-issue license show {heir.id[:8]}"
-        if not heir.is_current:
-            return f"polygent-issue customer show {heir.customer_slug}"
-        if row.code not in _OF_A_FILE:
-            customer = f"{heir.customer_slug} --license {heir.id[:8]}"
-            return advice.FOR[row.code].mend.format(customer=customer, license=heir.id[:8])
-    return advice.mend(
-        row.code,
-        customer=held.sub if held else None,
-        license_id=held.jti if held else None,
-    )
+def _unread_json(unread: Unread) -> dict[str, Any]:
+    """The members of a verdict, none of them known, and why."""
+    return {
+        "file": unread.name,
+        "authentic": None,
+        "accepted": None,
+        "failure": None,
+        "example_key": None,
+        "claims": None,
+        "fingerprint_from": None,
+        "status": None,
+        "checks": [],
+        "timeline": None,
+        "error": {
+            "code": unread.error.code,
+            "message": unread.error.message,
+            "hint": unread.error.hint,
+        },
+    }
 
 
 def _check_json(judged: Judged, row: CheckRow) -> dict[str, Any]:
@@ -175,6 +192,6 @@ def _check_json(judged: Judged, row: CheckRow) -> dict[str, Any]:
     }
     if row.outcome is Outcome.FAILED:
         members["customer_sees"] = advice.for_check(row.code).sees
-        members["do"] = _do(judged, row)
-        members["mend"] = _mend(judged, row)
+        members["do"] = mending.words(judged, row)
+        members["mend"] = mending.command(judged, row)
     return members

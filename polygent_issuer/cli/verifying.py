@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from polygent_issuer import dates, files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.documents import read_document
-from polygent_issuer.cli.judging import Server, judge
+from polygent_issuer.cli.judging import Judged, Server, Unread, judge
 from polygent_issuer.cli.public_keys import from_files
 from polygent_issuer.cli.verify_view import Verdicts
-from polygent_issuer.errors import NotFound, UsageProblem
+from polygent_issuer.errors import NotFound, UnreadableInput, UsageProblem
 from polygent_issuer.verifier import KeySet
 from polygent_issuer.verifier.jws import MAX_FILE_BYTES
 
@@ -42,18 +42,21 @@ def answer(invocation: Invocation, asked: Question) -> Verdicts:
 
     Raises:
         UsageProblem: (`usage`) nothing was named, or two things.
-        UnreadableInput: (`unreadable_input`) a file cannot be read.
+        UnreadableInput: (`unreadable_input`) the only file cannot be read; of several it is one
+            of the answers.
         NotFound, Ambiguous: the license or the customer.
     """
     _one_kind(asked)
     document = read_document(asked.machine_info)
     named = _from_files(asked.license_files) or _kept(invocation, asked)
-    window = dates.ASSUMED_UPLOAD_WINDOW
+    window, assumed = dates.ASSUMED_UPLOAD_WINDOW, True
     with ExitStack() as closing:
         db = None
         if not asked.public_keys:
             db = closing.enter_context(invocation.registry.reading())
-            window = invocation.settings.upload_window_or_assumed
+            settings = invocation.settings
+            window = settings.upload_window_or_assumed
+            assumed = settings.upload_window_is_assumed
         server = Server(
             now=dates.parse_date_or_instant(asked.at) if asked.at else invocation.now,
             fingerprint=document.info.fingerprint if document else asked.fingerprint,
@@ -61,8 +64,13 @@ def answer(invocation: Invocation, asked: Question) -> Verdicts:
             window=window if asked.install else None,
         )
         keys = from_files(invocation, [*asked.public_keys]) if db is None else pinned(db)
-        judged = tuple(judge(name, data, keys, server, db) for name, data in named)
-    return Verdicts(judged=judged, now=server.now, window=window)
+        answers: tuple[Judged | Unread, ...] = tuple(
+            Unread(name=name, error=found)
+            if isinstance(found, UnreadableInput)
+            else judge(name, found, keys, server, db)
+            for name, found in named
+        )
+    return Verdicts(answers=answers, now=server.now, window=window, window_assumed=assumed)
 
 
 def pinned(db: "Reading") -> KeySet:
@@ -73,9 +81,12 @@ def pinned(db: "Reading") -> KeySet:
 
 
 def _one_kind(asked: Question) -> None:
-    if sum(bool(each) for each in (asked.license_files, asked.license_id, asked.customer)) != 1:
+    ways = sum(bool(each) for each in (asked.license_files, asked.license_id, asked.customer))
+    if ways != 1:
         raise UsageProblem(
-            "nothing says which license is meant, or two things do",
+            "more than one thing says which license is meant"
+            if ways
+            else "nothing says which license is meant",
             hint="polygent-issue verify FILE, or --license ID, or --customer NAME",
         )
     if (*asked.license_files, asked.machine_info).count("-") > 1:
@@ -84,11 +95,20 @@ def _one_kind(asked: Question) -> None:
         raise UsageProblem("a server has one machine", hint="--machine-info or --fingerprint")
 
 
-def _from_files(names: tuple[str, ...]) -> list[tuple[str, bytes]]:
-    return [(name, files.read_beginning(name, count=ENOUGH, what="license file")) for name in names]
+def _from_files(names: tuple[str, ...]) -> list[tuple[str, bytes | UnreadableInput]]:
+    return [(name, _read(name, alone=len(names) == 1)) for name in names]
 
 
-def _kept(invocation: Invocation, asked: Question) -> list[tuple[str, bytes]]:
+def _read(name: str, *, alone: bool) -> bytes | UnreadableInput:
+    try:
+        return files.read_beginning(name, count=ENOUGH, what="license file")
+    except UnreadableInput as problem:
+        if alone:
+            raise
+        return problem
+
+
+def _kept(invocation: Invocation, asked: Question) -> list[tuple[str, bytes | UnreadableInput]]:
     from polygent_issuer.cli import names
     from polygent_issuer.registry import licenses
 
@@ -98,10 +118,10 @@ def _kept(invocation: Invocation, asked: Question) -> list[tuple[str, bytes]]:
         return [(f"license {record.id}", record.file)]
     customer = names.customer(invocation, asked.customer)
     with invocation.registry.reading() as db:
-        found = [(f"license {record.id}", record.file) for record in licenses.current(db, customer)]
-    if not found:
+        current = licenses.current(db, customer)
+    if not current:
         raise NotFound(
             f"{customer.name} has no current license",
             hint=f"polygent-issue license list --customer {customer.slug}",
         )
-    return found
+    return [(f"license {record.id}", record.file) for record in current]

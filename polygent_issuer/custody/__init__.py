@@ -7,7 +7,9 @@ private half that nothing names; never a pinned key whose private half is nowher
 """
 
 from polygent_issuer.custody.errors import CompromisedKey, ExampleKey, RetiredKey
+from polygent_issuer.custody.incoming import Incoming, read_incoming, require_welcome
 from polygent_issuer.custody.keeping import Custodian, Kept
+from polygent_issuer.custody.labels import free_label, require_free
 from polygent_issuer.custody.signing import (
     place_of,
     presence,
@@ -20,11 +22,16 @@ __all__ = [
     "CompromisedKey",
     "Custodian",
     "ExampleKey",
+    "Incoming",
     "Kept",
     "RetiredKey",
+    "free_label",
     "place_of",
     "presence",
+    "read_incoming",
+    "require_free",
     "require_not_example",
     "require_usable",
+    "require_welcome",
     "signer_for",
 ]

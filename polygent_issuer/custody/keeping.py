@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polygent_issuer import settings as settings_file
-from polygent_issuer.custody.signing import require_not_example, require_usable, signer_for
-from polygent_issuer.errors import InputRefused, OutputExists
+from polygent_issuer.custody.incoming import Incoming, require_welcome
+from polygent_issuer.custody.labels import require_free
+from polygent_issuer.custody.signing import place_of, signer_for
+from polygent_issuer.errors import OutputExists
 from polygent_issuer.keystore import Passphrase, location, open_store, passphrases
 from polygent_issuer.registry import Actor, KeyRecord, Registry, keys
 from polygent_issuer.settings import Settings
 from polygent_issuer.signer import generate_private_key
 from polygent_issuer.text import shown
 from polygent_issuer.verifier.keys import Key
-from polygent_issuer.verifier.names import display_name_problem
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -75,46 +76,33 @@ class Custodian:
                 key file.
             KeyUnavailable: each code of the key store; nothing is recorded then.
         """
-        self._require_label(label)
+        require_free(label, self._known())
         return self._keep(generate_private_key(), "key-generated", label, store_uri, backup)
 
     def import_key(
-        self, data: bytes, *, label: str | None, store_uri: str | None, backup: Path | None
+        self, incoming: Incoming, *, label: str | None, store_uri: str | None, backup: Path | None
     ) -> Kept:
-        """Take over a private key from a file: PKCS#8, SEC1 or OpenSSH, encrypted or not.
+        """Take over a private key that was read from a file.
 
         A key that is pinned already keeps its label: this is a restored backup, or a second
         operator's copy.
 
         Args:
-            data: the file.
+            incoming: the key; `read_incoming` gives it.
             label: for a key that is not pinned yet; needed then.
-            store_uri: as for `generate`.
+            store_uri: where its private half goes; None is the place that the settings name for
+                this key, or else for new ones.
             backup: as for `generate`.
 
         Raises:
-            ExampleKey: (`example_key`), RetiredKey: (`key_retired`), CompromisedKey:
-                (`key_compromised`) for keys that shall not sign.
-            InputRefused: (`input_refused`) for a label that cannot be used, or is not the one of
-                a key that is pinned already.
-            KeyUnavailable: each code of reading a key, and of the key store.
+            RetiredKey, CompromisedKey, InputRefused: as `require_welcome`.
+            OutputExists, OutputProblem, KeyUnavailable: as for `generate`.
         """
-        from polygent_issuer.keystore import private_keys  # noqa: PLC0415 -- only imports read
-
-        private_key = private_keys.read(data, self.passphrase)
-        kid = private_keys.public_half(private_key).kid
-        require_not_example(kid)
-        known = self._pinned(kid)
-        if known is None:
-            self._require_label(label)
-        else:
-            require_usable(known)
-            if label not in (None, known.label):
-                raise InputRefused(
-                    f"this key is pinned already, as {shown(known.label)}",
-                    hint="leave out --label: a key keeps the label that it has",
-                )
-        return self._keep(private_key, "key-imported", label or "", store_uri, backup)
+        known = self._known()
+        require_welcome(incoming, label, known)
+        pinned = incoming.pinned(known)
+        name = label or "" if pinned is None else pinned.label
+        return self._keep(incoming.private_key, "key-imported", name, store_uri, backup)
 
     def back_up(self, key: KeyRecord, path: Path) -> Path:
         """Write an encrypted copy of a key's private half: a new file, or one in a folder.
@@ -146,7 +134,7 @@ class Custodian:
         # Asked first: a missing passphrase shall not leave a key behind in the keyring.
         secret = None if backup is None else self._backup_passphrase(backup)
         store = open_store(
-            store_uri or self.settings.store,
+            store_uri or place_of(self.settings, public_key.kid),
             passphrase=self.passphrase,
             timeout=self.settings.keyring_timeout,
             warn=self.warn,
@@ -170,23 +158,9 @@ class Custodian:
             record = keys.find(db, key.kid)
         return Kept(key=record, uri=uri, backup=backup, is_new=is_new)
 
-    def _pinned(self, kid: str) -> KeyRecord | None:
+    def _known(self) -> tuple[KeyRecord, ...]:
         with self.registry.reading() as db:
-            return next((known for known in keys.every(db) if known.kid == kid), None)
-
-    def _require_label(self, label: str | None) -> None:
-        """Refuse early what the registry would refuse after the key is made."""
-        if label is None:
-            raise InputRefused("a new key needs a label", hint="add --label NAME")
-        problem = display_name_problem(label)
-        if problem is not None:
-            raise InputRefused(f"the label cannot be used: {problem}", hint="choose another")
-        with self.registry.reading() as db:
-            known = keys.every(db)
-        if any(label in (other.label, other.kid) for other in known):
-            raise InputRefused(
-                f"the label {shown(label)} is another key's", hint="choose another label"
-            )
+            return keys.every(db)
 
     def _backup_passphrase(self, path: Path) -> bytes:
         """Ask for it before a key is made or unlocked; a name that is taken needs none."""

@@ -7,6 +7,7 @@ RFC 3339. A naive datetime is the caller's mistake (`ValueError`); whatever else
 
 from polygent_issuer.dates.expiry import (
     ASSUMED_UPLOAD_WINDOW,
+    days,
     describe_expiry,
     last_full_day,
     parse_expires,
@@ -28,6 +29,7 @@ __all__ = [
     "ASSUMED_UPLOAD_WINDOW",
     "MAX_EXP",
     "Term",
+    "days",
     "describe_expiry",
     "from_seconds",
     "in_utc",

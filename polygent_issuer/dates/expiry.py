@@ -70,6 +70,11 @@ def describe_expiry(expires: datetime, zone: "ZoneInfo | None" = None) -> str:
     return f"{told}; in {zone} {there}, last full day {day}"
 
 
+def days(number: int) -> str:
+    """Write a number of days: `1 day`, `14 days`."""
+    return f"{number} day" if number == 1 else f"{number} days"
+
+
 def upload_deadline(issued_at: datetime, window: timedelta) -> datetime:
     """Say until when a server installs a license: issued at + the server's window.
 

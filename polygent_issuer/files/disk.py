@@ -15,7 +15,7 @@ from polygent_issuer.text import shown
 
 PRIVATE: Final = 0o600
 SHARED: Final = 0o666
-ELSEWHERE: Final = "name another place with --output"
+ELSEWHERE: Final = "name another place for it"
 
 # The flags that Windows lacks, or alone has.
 _NO_FOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
@@ -33,7 +33,7 @@ _HINTS: Final = {
     errno.ENOSPC: "make room on the disk, then run the command again",
     errno.EDQUOT: "make room within your quota, then run the command again",
     errno.EFBIG: "raise the limit on file sizes (ulimit -f), then run the command again",
-    errno.ENAMETOOLONG: "name a shorter file with --output",
+    errno.ENAMETOOLONG: "name a shorter file for it",
     errno.EIO: f"the disk or the network share failed: check it, or {ELSEWHERE}",
 }
 
@@ -141,14 +141,19 @@ def why(error: Exception) -> str:
     return shown(str(error))
 
 
-def cannot_write(path: Path, error: Exception) -> NoReturn:
+def cannot_write(path: Path, error: Exception, *, into: bool = False) -> NoReturn:
     """Turn the system's refusal into ours.
+
+    Args:
+        path: what was named: the file, or the folder for it.
+        error: as the system raised it.
+        into: whether `path` is the folder.
 
     Raises:
         OutputProblem: (`output_failed`) always, with what mends this fault as its hint.
     """
     number = error.errno if isinstance(error, OSError) else None
     raise OutputProblem(
-        f"cannot write {shown(str(path))}: {why(error)}",
+        f"cannot write {'into ' if into else ''}{shown(str(path))}: {why(error)}",
         hint=_HINTS.get(number or 0, ELSEWHERE),
     ) from None

@@ -15,6 +15,8 @@ from polygent_issuer.text import shown
 _NO_LINKS: Final = frozenset(
     {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 )
+KEPT: Final = "choose another place: a key file is never written over"
+"""The hint wherever the name of a private file is taken."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +87,7 @@ class Prepared:
         found = disk.content(target, limit=len(self.data))
         if found == self.data and not self.private:
             return
-        hint = f"remove it or {disk.ELSEWHERE}"
+        hint = KEPT if self.private else f"remove it or {disk.ELSEWHERE}"
         if found == b"":
             hint = f"it is empty, so an interrupted command may have left it: {hint}"
         raise OutputExists(f"{shown(str(target))} exists already", hint=hint)
@@ -101,7 +103,7 @@ def prepare(data: bytes, folder: Path, *, temp_name: str, private: bool = False)
     try:
         disk.write_new(temp, data)
     except (OSError, ValueError) as error:
-        disk.cannot_write(temp, error)
+        disk.cannot_write(folder, error, into=True)
     return Prepared(folder=folder, temp=temp, data=data, private=private)
 
 

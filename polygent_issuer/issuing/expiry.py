@@ -104,7 +104,7 @@ def not_due(record: LicenseRecord, settings: Settings, now: datetime) -> Finding
         return None
     return Finding(
         code=FindingCode.NOT_DUE,
-        message=f"license {record.id[:8]} still runs for {ahead.days} days, "
+        message=f"license {record.id[:8]} still runs for {dates.days(ahead.days)}, "
         f"over {settings.not_due.days}",
         hint=f"for a new file of the same expiry: polygent-issue reissue {_this(record)}",
     )

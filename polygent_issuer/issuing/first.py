@@ -85,6 +85,7 @@ def propose_first(
         plan=request.plan.name,
         document=request.document,
         differences=terms.differences(None, new_terms),
+        notes=machines.told(request.document, now),
     )
     return proposal.with_findings(
         *_findings(db, request, customer, choice, settings=settings, now=now),
@@ -169,15 +170,7 @@ def _continue(
         license_id=license_id,
     )
     note = f"license {lapsed.id[:8]} has lapsed; the new one continues it"
-    continued = replace(proposal, action=Action.SIGN, notes=(*proposal.notes, note))
-    return continued.with_findings(_contradicted(db, request, customer))
-
-
-def _contradicted(db: Reading, request: FirstRequest, customer: Customer) -> Finding | None:
-    """Only the machine says whose it is, and the document's sender says otherwise."""
-    if request.customer is not None:
-        return None
-    return whose.contradicted(db, customer, request.document)
+    return replace(proposal, action=Action.SIGN, notes=(*proposal.notes, note))
 
 
 def _findings(
@@ -194,10 +187,10 @@ def _findings(
         age = settings.machine_info_max_age
         found.append(freshness_finding(request.document.info, now=now, max_age=age))
         found.append(machines.of_another_customer(db, customer, request.document))
+        found.append(whose.contradicted(db, customer, request.document))
     if isinstance(customer, NewCustomer):
         found.append(whose.similar(db, customer))
     elif choice is not None:
-        found.append(_contradicted(db, request, customer))
         found.append(machines.additional(db, customer, choice))
         if request.claimed and choice.known is None:
             found.append(whose.claimed(customer))

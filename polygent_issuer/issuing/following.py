@@ -10,7 +10,7 @@ from datetime import datetime
 from polygent_issuer import dates, terms
 from polygent_issuer.errors import MissingInput
 from polygent_issuer.findings import Finding, FindingCode
-from polygent_issuer.issuing import expiry, machines
+from polygent_issuer.issuing import expiry, machines, whose
 from polygent_issuer.issuing.proposal import (
     Action,
     MachineChoice,
@@ -113,7 +113,10 @@ def propose_next(
         old=old,
         document=request.document,
         differences=_differences(old, new),
-        notes=_notes(record, now),
+        notes=(
+            *machines.told(request.document, now, choice.known if choice else None),
+            *_notes(record, now),
+        ),
     )
     return proposal.with_findings(
         *_machine_findings(db, request, customer, choice, settings=settings, now=now),
@@ -160,6 +163,7 @@ def _machine_findings(
     return (
         freshness_finding(request.document.info, now=now, max_age=settings.machine_info_max_age),
         machines.of_another_customer(db, customer, request.document),
+        whose.contradicted(db, customer, request.document),
         machines.additional(db, customer, choice),
     )
 
@@ -170,7 +174,9 @@ def _loss(old: License, new: License, changes: Changes) -> Finding | None:
     named = changes.term or changes.expires or changes.basis
     if new.exp < old.exp and not named:
         days = (old.expires_at - new.expires_at).days or 1
-        losses.append(f"it would end {days} days earlier, at {dates.instant(new.expires_at)}")
+        losses.append(
+            f"it would end {dates.days(days)} earlier, at {dates.instant(new.expires_at)}"
+        )
     if not losses:
         return None
     return Finding(
@@ -185,7 +191,7 @@ def _differences(old: License, new: License) -> tuple[Difference, ...]:
         ("customer", old.customer, new.customer),
         ("customer slug", old.sub, new.sub),
         ("issuer", old.iss, new.iss),
-        ("machine", old.machine_fingerprint or "any", new.machine_fingerprint or "any"),
+        ("fingerprint", old.machine_fingerprint or "any", new.machine_fingerprint or "any"),
     )
     changed = tuple(
         Difference(name=name, old=before, new=after)

@@ -45,7 +45,7 @@ def keep(
         licenses.replace(db, proposal.replaced.id, issued.jti)
     folder = None if destination.folder is None else str(destination.folder)
     name = None if folder is None else destination.name_for(proposal)
-    outbox.add(db, license_id=issued.jti, folder=folder, name=name, temp=None)
+    outbox.add(db, license_id=issued.jti, folder=folder, name=name)
     db.record(
         f"license-{proposal.action.done}",
         customer=customer.slug,
@@ -100,7 +100,7 @@ def _details(proposal: Proposal) -> dict[str, Any]:
     details: dict[str, Any] = {
         "expires_at": dates.instant(issued.expires_at),
         "tier": str(issued.tier),
-        "changes": {change.name: [change.old, change.new] for change in proposal.differences},
+        "changes": {change.key: [change.old, change.new] for change in proposal.differences},
     }
     if proposal.replaced is not None:
         details["replaces"] = proposal.replaced.id

@@ -135,32 +135,26 @@ def build_license(
     Raises:
         InvalidTerms: (`invalid_terms`) when no license may say this.
     """
-    claims: dict[str, object] = {
-        "ver": 1,
-        "iss": issuer,
-        "sub": customer.slug,
-        "jti": license_id,
-        "iat": dates.to_seconds(issued_at),
-        "exp": dates.to_seconds(expires_at),
-        "customer": customer.name,
-        "tier": str(terms.tier),
-        "features": list(terms.features),
-        "limits": {
-            "users": terms.limits.users,
-            "sessionHosts": terms.limits.session_hosts,
-            "deployHosts": terms.limits.deploy_hosts,
-        },
-    }
-    if fingerprint is not None:
-        claims["machineFingerprint"] = fingerprint
-    if terms.allowed_domain is not None:
-        claims["allowedDomain"] = str(terms.allowed_domain)
-    if replaces:
-        claims["replaces"] = list(replaces)
+    described = License(
+        iss=issuer,
+        sub=customer.slug,
+        jti=license_id,
+        iat=dates.to_seconds(issued_at),
+        exp=dates.to_seconds(expires_at),
+        customer=customer.name,
+        tier=terms.tier,
+        features=terms.features,
+        limits=terms.limits,
+        machine_fingerprint=fingerprint,
+        allowed_domain=terms.allowed_domain,
+        replaces=replaces,
+    )
     try:
-        return License.from_claims(claims)
+        return License.from_claims(described.to_claims())
     except LicenseError as refused:
-        raise InvalidTerms(f"no license may say this: {refused.message}") from None
+        raise InvalidTerms(
+            f"no license may say this: {refused.message}", hint=refused.hint
+        ) from None
 
 
 def clock_behind(db: Reading, now: datetime) -> Finding | None:

@@ -67,9 +67,13 @@ def similar(db: Reading, customer: NewCustomer) -> Finding | None:
 
 
 def contradicted(
-    db: Reading, customer: Customer, document: ReceivedDocument | None
+    db: Reading, customer: Customer | NewCustomer, document: ReceivedDocument | None
 ) -> Finding | None:
-    """`claimed-customer`: the machine is known as one customer's, and the sender names another."""
+    """`claimed-customer`: the license would be one customer's, and the document names another.
+
+    The wrong attachment is the commonest slip; that the sender wrote the name proves nothing
+    either way, so this asks and does not refuse.
+    """
     said = None if document is None else document.info.customer
     if said is None:
         return None
@@ -77,13 +81,13 @@ def contradicted(
         other = customers.find(db, said)
     except (NotFound, Ambiguous):
         return None
-    if other.id == customer.id:
+    if other.slug == customer.slug:
         return None
     return Finding(
         code=FindingCode.CLAIMED_CUSTOMER,
-        message=f"the machine is known as one of {customer.name}, "
-        f"but the document says that it is of {other.name}",
-        hint=f"--customer {customer.slug} or --customer {other.slug}, whoever it is",
+        message=f"the license would be {customer.name}'s, "
+        f"but the document says that its machine is {other.name}'s",
+        hint="look again which document this is: polygent-issue machine-info check FILE",
     )
 
 

@@ -13,11 +13,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.keystore.errors import KeyringAbsent, UnsafeBackend
+from polygent_issuer.keystore.location import EXAMPLE
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
 APPLICATION: Final = "polygent-issuer"
+INTO_FILE: Final = (
+    f"or take the key into a file: polygent-issue key import BACKUP --store {EXAMPLE}"
+)
+"""What helps whoever has no keyring, and a key that was in one."""
 
 SECRET_SERVICE: Final = "keyring.backends.SecretService.Keyring"  # noqa: S105 -- a class name
 KWALLET: Final = "keyring.backends.kwallet.DBusKeyring"
@@ -73,7 +78,7 @@ def make(name: str) -> "KeyringBackend":
 def _refused(name: str) -> UnsafeBackend:
     return UnsafeBackend(
         f"a key may not be kept by the keyring backend {name}",
-        hint="unset what replaces the backend, or use a key file: --store file:PATH",
+        hint="unset what replaces the backend",
     )
 
 
@@ -84,6 +89,6 @@ def _look_up(name: str) -> "type[KeyringBackend]":
     except (ImportError, AttributeError) as error:
         raise KeyringAbsent(
             f"the keyring backend {name} is not here ({type(error).__name__})",
-            hint="use a key file instead: --store file:PATH",
+            hint=f"install it; {INTO_FILE}",
         ) from None
     return found

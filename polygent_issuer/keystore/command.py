@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
+from polygent_issuer.files.disk import why
 from polygent_issuer.keystore.deadline import DeadlinePassed, within
 from polygent_issuer.keystore.errors import PassphraseRefused
 
@@ -27,7 +28,7 @@ def output(arguments: Sequence[str], *, limit: int, timeout: timedelta) -> bytes
         )
     except (OSError, ValueError) as error:
         raise PassphraseRefused(
-            f"the passphrase command cannot be started ({type(error).__name__})", hint=_HINT
+            f"the passphrase command cannot be started: {why(error)}", hint=_HINT
         ) from None
     try:
         written, status = within(timeout, partial(_finish, process, limit))

@@ -6,6 +6,7 @@ library reads.
 
 import errno
 import os
+import shlex
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,9 +16,10 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from polygent_issuer import files
-from polygent_issuer.errors import KeyUnavailable
+from polygent_issuer.errors import KeyUnavailable, OutputExists, OutputProblem
+from polygent_issuer.files.publication import KEPT
 from polygent_issuer.keystore import errors, openssh, private_keys
-from polygent_issuer.keystore.location import FILE, FileLocation
+from polygent_issuer.keystore.location import EXAMPLE, FILE, FileLocation, is_folder
 from polygent_issuer.keystore.passphrases import Passphrase
 from polygent_issuer.keystore.store import Presence
 from polygent_issuer.signer import SoftwareSigner
@@ -87,9 +89,22 @@ class FileStore:
         except KeyUnavailable:
             raise errors.NotKept(
                 f"the key file {shown(str(path))} does not hold what was written",
-                hint="check the disk, or name another place with --store",
+                hint="check the disk, or name another place for it",
             ) from None
         return path
+
+    def require_room(self) -> None:
+        """Refuse what `save` would refuse in any case, before anybody is asked anything.
+
+        Raises:
+            OutputExists: (`output_exists`) when the name of a key's file is taken.
+            OutputProblem: (`output_failed`) when its folder is not there.
+        """
+        path = self._location.path
+        if not self._location.folder and os.path.lexists(path):
+            raise OutputExists(f"{shown(str(path))} exists already", hint=KEPT)
+        if not is_folder(path.parent):
+            raise OutputProblem(f"there is no folder {shown(str(path.parent))}", hint="make it")
 
     def load(self, pinned: Key) -> SoftwareSigner:
         """Unlock the key of a pinned public half.
@@ -170,13 +185,15 @@ def _sealed(data: bytes, path: Path) -> openssh.Envelope:
     if len(data) > openssh.FILE_LIMIT or b"PRIVATE KEY-----" not in data or b"ENCRYPTED" in data:
         raise errors.KeyDamaged(
             f"{shown(str(path))} is no OpenSSH private key file",
-            hint="other formats are read by: polygent-issue key import FILE",
+            hint="move it away, then take the key in from it or from its backup: "
+            "polygent-issue key import BACKUP",
         )
     envelope = openssh.parse(data) if openssh.looks_like(data) else None
     if envelope is None or envelope.is_plaintext:
         raise errors.PlaintextKey(
             f"the key file {shown(str(path))} has no passphrase",
-            hint="import it with: polygent-issue key import FILE, then destroy the file",
+            hint="take it into another place, then destroy the file: polygent-issue key import "
+            f"{shlex.quote(shown(str(path)))} --store {EXAMPLE}",
         )
     return envelope
 
@@ -188,7 +205,7 @@ def _suffix(kid: str) -> str:
 def _no_such_key(path: Path) -> errors.NoSuchKey:
     return errors.NoSuchKey(
         f"there is no key file {shown(str(path))}",
-        hint="restore it from its backup: polygent-issue key import FILE",
+        hint="restore it from its backup: polygent-issue key import BACKUP",
     )
 
 

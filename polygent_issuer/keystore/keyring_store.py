@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.keystore import errors, private_keys
+from polygent_issuer.keystore.backends import INTO_FILE
 from polygent_issuer.keystore.deadline import DeadlinePassed, within
-from polygent_issuer.keystore.location import KEYRING
+from polygent_issuer.keystore.location import EXAMPLE, KEYRING
 from polygent_issuer.keystore.store import Presence
 from polygent_issuer.keystore.vaults import Survey, Vault
 from polygent_issuer.signer import SoftwareSigner
@@ -23,7 +24,8 @@ from polygent_issuer.verifier.keys import Key
 
 T = TypeVar("T")
 
-_INSTEAD: Final = "or keep the key in a file: --store file:PATH"
+_NEW_FILE: Final = f"or keep the key in an encrypted file: --store {EXAMPLE}"
+_ANY: Final = "any"  # a kid that no key has
 _LOCKED: Final = frozenset({"KeyringLocked", "LockedException", "PromptDismissedException"})
 _ABSENT: Final = frozenset({"InitError", "NoKeyringError", "SecretServiceNotAvailableException"})
 
@@ -63,19 +65,31 @@ class KeyringStore:
         kid = private_keys.public_half(private_key).kid
         text = private_keys.to_text(private_key)
         for vault in self._vaults:
-            survey = self._ask(partial(vault.survey, kid))
+            survey = self._ask(partial(vault.survey, kid), _NEW_FILE)
             if survey is None:
                 continue
             self._unlock(vault, survey)
-            self._ask(partial(vault.write, kid, text))
-            kept = self._ask(partial(vault.read, kid))
+            self._ask(partial(vault.write, kid, text), _NEW_FILE)
+            kept = self._ask(partial(vault.read, kid), _NEW_FILE)
             if kept is None or not hmac.compare_digest(kept.encode(), text.encode()):
                 raise errors.NotKept(
                     "the keyring did not give back the key that it was given",
-                    hint=f"use another keyring, {_INSTEAD}",
+                    hint=f"use another keyring, {_NEW_FILE}",
                 )
             return self.uri
-        raise _absent()
+        raise _absent(_NEW_FILE)
+
+    def require_room(self) -> None:
+        """Refuse what `save` would refuse in any case, without a prompt.
+
+        Raises:
+            KeyringAbsent: (`keyring_absent`) when no allowed keyring runs here.
+            KeyringTimeout, KeyringFailed: (`keyring_timeout`, `keyring_failed`) as for `save`.
+        """
+        for vault in self._vaults:
+            if self._ask(partial(vault.survey, _ANY), _NEW_FILE) is not None:
+                return
+        raise _absent(_NEW_FILE)
 
     def load(self, pinned: Key) -> SoftwareSigner:
         """Unlock the key of a pinned public half.
@@ -103,10 +117,10 @@ class KeyringStore:
             if text is not None:
                 return private_keys.signer(private_keys.from_text(text), pinned)
         if not answered:
-            raise _absent()
+            raise _absent(INTO_FILE)
         raise errors.NoSuchKey(
             f"the keyring holds no key {pinned.kid}",
-            hint="restore its backup: polygent-issue key import FILE",
+            hint="restore it from its backup: polygent-issue key import BACKUP",
         )
 
     def presence(self, kid: str) -> Presence:
@@ -138,8 +152,8 @@ class KeyringStore:
             where = "the key is there, but the keyring" if survey.found else "the keyring"
             raise _locked(where)
 
-    def _ask(self, call: Callable[[], T]) -> T:
-        """Run a call within the deadline.
+    def _ask(self, call: Callable[[], T], instead: str = INTO_FILE) -> T:
+        """Run a call within the deadline; `instead` ends the hint when it fails.
 
         What the libraries raise may quote what they were given, so it is dropped, not chained.
         """
@@ -148,21 +162,21 @@ class KeyringStore:
         except DeadlinePassed:
             problem: KeyUnavailable = errors.KeyringTimeout(
                 f"the keyring did not answer within {self._timeout.total_seconds():g} s",
-                hint=f"restart the keyring's service, {_INSTEAD}",
+                hint=f"restart the keyring's service; {instead}",
             )
         except Exception as error:  # noqa: BLE001 -- three libraries, each with errors of its own
-            problem = _translated(error)
+            problem = _translated(error, instead)
         raise problem
 
 
-def _translated(error: Exception) -> KeyUnavailable:
+def _translated(error: Exception, instead: str) -> KeyUnavailable:
     name = type(error).__name__
     if name in _LOCKED:
         return _locked("the keyring")
     if name in _ABSENT:
-        return _absent()
+        return _absent(instead)
     return errors.KeyringFailed(
-        f"the keyring failed ({name})", hint=f"look into the keyring's own log, {_INSTEAD}"
+        f"the keyring failed ({name})", hint=f"look into the keyring's own log; {instead}"
     )
 
 
@@ -173,8 +187,8 @@ def _locked(what: str) -> errors.KeyringLocked:
     )
 
 
-def _absent() -> errors.KeyringAbsent:
+def _absent(instead: str) -> errors.KeyringAbsent:
     return errors.KeyringAbsent(
         "no keyring runs in this session that may hold a key",
-        hint=f"log in to a desktop session, {_INSTEAD}",
+        hint=f"log in to a session with that keyring; {instead}",
     )

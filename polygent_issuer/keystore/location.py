@@ -9,6 +9,8 @@ from polygent_issuer.text import shown
 
 KEYRING = "keyring:"
 FILE = "file:"
+EXAMPLE = "file:~/polygent-keys/"
+"""A store that anybody has, for hints: typed as it stands, it works in every shell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,15 +32,16 @@ class FileLocation:
 
 
 def parse(uri: str) -> FileLocation | None:
-    """Read a store URI; None is the operating system's keyring.
+    """Read a store URI; None is the operating system's keyring, with its colon or without.
 
     A relative path counts from the current folder and `~` is the home of the person; what is
-    recorded is absolute. A folder is a path that exists as one, or that ends with a slash.
+    recorded is absolute, without `..`. A folder is a path that exists as one, or that ends with a
+    slash.
 
     Raises:
         InvalidStore: (`invalid_store`) for any other scheme, a host, or no path at all.
     """
-    if uri == KEYRING:
+    if uri in (KEYRING, KEYRING[:-1]):
         return None
     scheme, colon, rest = uri.partition(":")
     if not colon or scheme != FILE[:-1]:
@@ -54,7 +57,7 @@ def parse(uri: str) -> FileLocation | None:
 
 def at(path: Path) -> FileLocation:
     """The place that a path is: the folder that exists there, else one key's file."""
-    return FileLocation(path=path.absolute(), folder=_is_folder(path))
+    return FileLocation(path=_whole(path), folder=is_folder(path))
 
 
 def _file(text: str) -> FileLocation:
@@ -65,11 +68,23 @@ def _file(text: str) -> FileLocation:
         except RuntimeError:
             raise _invalid(f"{FILE}{text}", "whose home that is cannot be found out") from None
     if text.endswith(("/", os.sep)):
-        return FileLocation(path=path.absolute(), folder=True)
+        return FileLocation(path=_whole(path), folder=True)
     return at(path)
 
 
-def _is_folder(path: Path) -> bool:
+def _whole(path: Path) -> Path:
+    """The absolute path; where it goes up, links are followed first, since `..` means that."""
+    path = path.absolute()
+    if ".." not in path.parts:
+        return path
+    try:
+        return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
+    except (OSError, RuntimeError):  # RuntimeError: a loop of links; the write says so
+        return path
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there, as far as this person may look."""
     try:
         return path.is_dir()
     except OSError:

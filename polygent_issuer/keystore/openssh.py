@@ -200,5 +200,5 @@ def _string(data: bytes) -> tuple[bytes, bytes]:
 def _damaged() -> KeyDamaged:
     return KeyDamaged(
         "this is no whole OpenSSH private key file",
-        hint="restore the file from its backup: polygent-issue key import FILE",
+        hint="move it away, then restore the key: polygent-issue key import BACKUP",
     )

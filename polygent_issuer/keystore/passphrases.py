@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from polygent_issuer.errors import UsageProblem
+from polygent_issuer.files.disk import why
 from polygent_issuer.keystore import terminal
 from polygent_issuer.keystore.errors import PassphraseNeeded, PassphraseRefused
 from polygent_issuer.text import shown
@@ -82,7 +83,13 @@ class _Terminal:
 
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:
         """What was typed without echo, twice the same when `confirm`."""
-        first = _usable(_typed(f"passphrase for {purpose}: "))
+        first = _typed(f"passphrase for {purpose}: ")
+        if not first:
+            raise PassphraseRefused(
+                "no passphrase was typed",
+                hint="run the command again" + (", and make one up of several words" * confirm),
+            )
+        first = _usable(first)
         if confirm and _typed("the same passphrase again: ") != first:
             raise PassphraseRefused("the two passphrases differ", hint="run the command again")
         return first
@@ -128,8 +135,8 @@ def from_file(path: Path) -> Passphrase:
                 return stream.read(_READ_BYTES)
         except (OSError, ValueError) as error:
             raise PassphraseRefused(
-                f"the passphrase file {shown(str(path))} cannot be read ({type(error).__name__})",
-                hint="check its path and permissions",
+                f"the passphrase file {shown(str(path))} cannot be read: {why(error)}",
+                hint="check the path of the passphrase file",
             ) from None
 
     return _Once(read)
@@ -189,7 +196,7 @@ def _without_newline(data: bytes) -> bytes:
 
 def _usable(secret: bytes) -> bytes:
     if not secret:
-        raise PassphraseRefused("the passphrase is empty", hint="give one of several words")
+        raise PassphraseRefused("the passphrase is empty", hint="check what it was read from")
     if len(secret) > MAX_BYTES:
         raise PassphraseRefused(
             f"the passphrase is longer than {MAX_BYTES} bytes",

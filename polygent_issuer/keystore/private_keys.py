@@ -78,7 +78,7 @@ def from_text(text: str) -> ec.EllipticCurvePrivateKey:
     if loaded is None:
         raise KeyDamaged(
             "the keyring's entry is no private key",
-            hint="restore the key from its backup: polygent-issue key import FILE",
+            hint="restore the key from its backup: polygent-issue key import BACKUP",
         )
     return _p256(loaded)
 
@@ -113,6 +113,13 @@ def read(data: bytes, passphrase: Passphrase) -> ec.EllipticCurvePrivateKey:
     if loaded is None:
         raise KeyDamaged("this file holds no private key that can be read", hint=_READ)
     return _p256(loaded)
+
+
+def is_plaintext(data: bytes) -> bool:
+    """Whether a key file that can be read has no passphrase."""
+    if openssh.looks_like(data):
+        return openssh.parse(data).is_plaintext
+    return not _asks_for_passphrase(data)
 
 
 def _attempt(data: bytes, secret: bytes | None) -> object | None:

@@ -34,6 +34,10 @@ class KeyStore(Protocol):
         """Keep a key, read it back, compare, and return the exact URI to record for it."""
         ...
 
+    def require_room(self) -> None:
+        """Refuse what `save` would refuse in any case, before anybody is asked anything."""
+        ...
+
     def load(self, pinned: Key) -> Signer:
         """Unlock the key whose public half is pinned; whatever does not match is refused."""
         ...

@@ -32,7 +32,7 @@ _HINTS = {
     sqlite3.SQLITE_PERM: "make the file and its folder writable for you",
     sqlite3.SQLITE_NOMEM: "free some memory and run the command again",
 }
-_RESTORE = "polygent-issue journal verify says what is readable; if in doubt restore a backup"
+_RESTORE = "copy registry.db back from where you keep it"
 
 
 def place(path: Path) -> str:

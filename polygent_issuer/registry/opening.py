@@ -65,7 +65,8 @@ def require_file(path: Path) -> None:
         path.stat()
     except FileNotFoundError:
         raise RegistryMissing(
-            f"there is no registry at {place(path)}", hint="polygent-issue init makes one"
+            f"there is no registry at {place(path)}",
+            hint="copy registry.db back from where you keep it; in a new home: polygent-issue init",
         ) from None
     except OSError as error:
         raise _unusable(path, error) from error

@@ -10,26 +10,23 @@ from polygent_issuer.registry.transactions import Reading, Writing
 
 def pending(db: Reading) -> tuple[OutboxRow, ...]:
     """The licenses whose delivery nobody confirmed, oldest first."""
-    sql = "SELECT license_id, folder, name, temp, at FROM outbox ORDER BY at, license_id"
+    sql = "SELECT license_id, folder, name, at FROM outbox ORDER BY at, license_id"
     return tuple(db.each(_row, sql))
 
 
-def add(
-    db: Writing, license_id: str, *, folder: str | None, name: str | None, temp: str | None
-) -> None:
+def add(db: Writing, license_id: str, *, folder: str | None, name: str | None) -> None:
     """Note where a license's file is to be.
 
     Args:
         license_id: in the registry by the end of this transaction.
         folder: absolute; None for stdout.
         name: the final name in the folder.
-        temp: the temporary file's name in the folder.
 
     Raises:
         Taken: (`taken`) when it is noted already.
     """
-    sql = "INSERT INTO outbox (license_id, folder, name, temp, at) VALUES (?, ?, ?, ?, ?)"
-    db.execute(sql, (license_id, folder, name, temp, db.at))
+    sql = "INSERT INTO outbox (license_id, folder, name, at) VALUES (?, ?, ?, ?)"
+    db.execute(sql, (license_id, folder, name, db.at))
 
 
 def clear(db: Writing, license_id: str) -> None:
@@ -42,6 +39,5 @@ def _row(row: Row) -> OutboxRow:
         license_id=text(row[0]),
         folder=maybe_text(row[1]),
         name=maybe_text(row[2]),
-        temp=maybe_text(row[3]),
-        at=moment(row[4]),
+        at=moment(row[3]),
     )

@@ -199,11 +199,10 @@ class JournalRow:
 class OutboxRow:
     """A committed license whose file may not have reached its place yet.
 
-    `folder` is None for stdout; `temp` is the name of the temporary file beside `name`.
+    `folder` is None for stdout.
     """
 
     license_id: str
     folder: str | None
     name: str | None
-    temp: str | None
     at: datetime

@@ -154,7 +154,6 @@ _LICENSES: Final = (
         license_id TEXT PRIMARY KEY REFERENCES licenses (id),
         folder TEXT,
         name TEXT,
-        temp TEXT,
         at TEXT NOT NULL
     ) STRICT""",
 )

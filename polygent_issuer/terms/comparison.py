@@ -15,6 +15,11 @@ class Difference:
     old: str
     new: str
 
+    @property
+    def key(self) -> str:
+        """The same name for programs and the journal: `session_hosts`, `feature_sso-saml`."""
+        return self.name.replace(" ", "_")
+
 
 def differences(old: Terms | None, new: Terms) -> tuple[Difference, ...]:
     """What changes from one license to the next, for display.

@@ -68,7 +68,10 @@ def check_limit(name: str, value: int) -> None:
     lowest = 1 if name == "users" else 0
     if not lowest <= value <= MAX_LIMIT:
         told = name.replace("_", " ")
-        raise InvalidTerms(f"{told} must be {lowest} to {MAX_LIMIT:,}, not {value}")
+        raise InvalidTerms(
+            f"{told} must be {lowest} to {MAX_LIMIT:,}, not {value}",
+            hint=f"--{name.replace('_', '-')} N within that range",
+        )
 
 
 def _terms_of(plan: Plan, current: Terms | None = None) -> Terms:

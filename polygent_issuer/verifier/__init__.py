@@ -1,4 +1,4 @@
-"""Verifies Polygent license files (FORMAT §1 to §3 and §5).
+"""Verifies Polygent license files (FORMAT §1 to §3 and §5: `FORMAT.md` beside this file).
 
 Standard library and `cryptography` alone, relative imports, no I/O, no clock: import it, or copy
 the folder.

@@ -11,13 +11,20 @@ from datetime import datetime
 from typing import Final
 
 from .clock import SECOND
-from .errors import CheckCode
+from .errors import CheckCode, quoted
 from .license import License
 from .names import canonical_fingerprint
 from .report import CheckRow, Outcome
 
 SKEW: Final = 300 * SECOND
 """How far, in microseconds, `iat` may lie ahead of the server's clock."""
+
+_UNITS: Final = (
+    ("days", 86_400 * SECOND),
+    ("hours", 3_600 * SECOND),
+    ("minutes", 60 * SECOND),
+    ("seconds", SECOND),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +106,7 @@ def _not_yet_valid(held: License, at: Circumstances) -> Failed | None:
     if ahead <= SKEW:
         return None
     return Failed(
-        f"issued at {_instant(held.issued_at)}, {ahead // SECOND} s ahead of this clock",
+        f"issued at {_instant(held.issued_at)}, {_about(ahead)} ahead of this clock",
         "set the server's clock right",
     )
 
@@ -111,8 +118,8 @@ def _stale_issue_date(held: License, at: Circumstances) -> Failed | NotChecked |
     if age <= at.freshness_window:
         return None
     return Failed(
-        f"issued at {_instant(held.issued_at)}, {age // SECOND} s ago;"
-        f" it had to be uploaded within {at.freshness_window // SECOND} s",
+        f"issued at {_instant(held.issued_at)}, {_about(age)} ago;"
+        f" it had to be uploaded within {_exactly(at.freshness_window)}",
         "ask for a reissued license and upload it in time",
     )
 
@@ -140,7 +147,7 @@ def _domain_mismatch(held: License, at: Circumstances) -> Failed | NotChecked | 
         return _NO_REQUEST
     if held.allowed_domain.matches(at.host):
         return None
-    return Failed(f"the request's host is not {held.allowed_domain}")
+    return Failed(f"the request's host {quoted(at.host)} is not {held.allowed_domain}")
 
 
 def _clock_tampered(_held: License, at: Circumstances) -> Failed | NotChecked | None:
@@ -149,13 +156,26 @@ def _clock_tampered(_held: License, at: Circumstances) -> Failed | NotChecked | 
     if not at.clock_tampered:
         return None
     return Failed(
-        "the clock was set back by more than 86400 s and has not caught up since",
+        "the clock was set back by more than a day and has not caught up since",
         "set the server's clock right",
     )
 
 
 def _instant(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _about(span: int) -> str:
+    """A span for people, in the largest unit of which it has two; `over` what is left out."""
+    name, unit = next((each for each in _UNITS if span >= 2 * each[1]), _UNITS[-1])
+    return f"{'over ' if span % unit else ''}{span // unit} {name}"
+
+
+def _exactly(span: int) -> str:
+    """A span for people, in the largest unit of which it is at least twice a multiple."""
+    fitting = (each for each in _UNITS if span >= 2 * each[1] and not span % each[1])
+    name, unit = next(fitting, _UNITS[-1])
+    return f"{span // unit} {name}"
 
 
 _NO_WINDOW: Final = NotChecked("no freshness window was given: this is no installation")

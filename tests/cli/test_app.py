@@ -17,6 +17,7 @@ from polygent_issuer.cli.commands import COMMANDS
 from polygent_issuer.cli.config import path as path_command
 from polygent_issuer.cli.lazy import Entry
 from polygent_issuer.errors import IssuerError
+from polygent_issuer.findings import ConsentNeeded, Finding, FindingCode
 from polygent_issuer.verifier import InvalidKey
 
 
@@ -114,6 +115,19 @@ def test_an_error_is_one_json_object(books: Books) -> None:
         },
     }
     assert outcome.code == 5
+
+
+def test_findings_are_members_of_the_error(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program need not read codes out of the message; other errors have no findings."""
+    late = Finding(code=FindingCode.NOT_DUE, message="too early", hint="wait")
+    loss = Finding(code=FindingCode.ENTITLEMENT_LOSS, message="fewer users")
+    _raising(monkeypatch, ConsentNeeded((late, loss)))
+    outcome = books.desk.run("config", "path", "--json")
+    assert (outcome.code, outcome.json["error"]["code"]) == (4, "consent_needed")
+    assert outcome.json["error"]["findings"] == [
+        {"code": "not-due", "message": "too early", "hint": "wait"},
+        {"code": "entitlement-loss", "message": "fewer users", "hint": None},
+    ]
 
 
 def _usage(outcome: Outcome) -> dict[str, Any]:
@@ -232,6 +246,16 @@ def test_no_arguments_show_help() -> None:
     assert bare.returncode == 0
     assert bare.stdout == asked.stdout
     assert b"Commands:" in bare.stdout
+
+
+@pytest.mark.parametrize("argv", GROUPS)
+def test_a_group_without_a_command_shows_its_help(empty_desk: Desk, argv: tuple[str, ...]) -> None:
+    """Exit 0, with and without global options; a program gets an error and no help."""
+    asked = empty_desk.ok(*argv, "--help")
+    for options in ((), ("--quiet",)):
+        bare = empty_desk.ok(*argv, *options)
+        assert (bare.text, bare.err) == (asked.text, "")
+    assert "missing command" in _usage(empty_desk.run(*argv, "--json"))["message"]
 
 
 @pytest.mark.parametrize("argv", EVERY_COMMAND, ids=" ".join)

@@ -1,5 +1,6 @@
 """`polygent-issue config show`, `config set` and `config path`."""
 
+import shlex
 from typing import Any
 
 import pytest
@@ -66,6 +67,63 @@ def test_old_and_new_are_said(books: Books, key: str, value: str, old: str, new:
     assert text == f"{key}: {old} → {new}\n"
     in_force = _settings(books)[key]["value"]
     assert in_force == (None if new == "not set" else new)
+
+
+@pytest.mark.parametrize("word", ["none", "unknown", "not set", "None", ""])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("operator", "Hedy"),
+        ("upload_window", "7d"),
+        ("output", "/srv/licenses"),
+        ("key_backup_folder", "/srv/keys"),
+    ],
+)
+def test_what_may_be_unset_takes_the_word_for_it(
+    books: Books, key: str, value: str, word: str
+) -> None:
+    """As `config show` prints it, or as a person says it."""
+    books.desk.ok("config", "set", key, value)
+    assert books.desk.ok("config", "set", key, word).text == f"{key}: {value} → not set\n"
+    assert _settings(books)[key]["origin"] == "default"
+
+
+def test_none_empties_the_list_and_is_a_value_elsewhere(books: Books) -> None:
+    """What must be set is not taken out by a word."""
+    books.desk.ok("config", "set", "features", "insights-2")
+    assert (
+        books.desk.ok("config", "set", "features", "none").text == "features: insights-2 → none\n"
+    )
+    assert _settings(books)["features"]["value"] == ""
+    assert books.desk.run("config", "set", "not_due", "none").code == 3
+    books.desk.ok("config", "set", "issuer", "None")
+    assert _settings(books)["issuer"]["value"] == "None"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "example"),
+    [
+        ("not_due", "soon", "not_due 7d"),
+        ("issuer", "a\x1bb", "issuer 'Acme Licensing'"),
+        ("output", "here", "output '~/licenses'"),
+        ("features", "A b", "features insights,bots"),
+        ("plans.trial.users", "many", "plans.trial.users 25"),
+        ("plans.trial.renewable", "maybe", "plans.trial.renewable true"),
+        ("keyring_timeout", "2h", "keyring_timeout 20s"),
+    ],
+)
+def test_a_refusal_gives_an_example(books: Books, key: str, value: str, example: str) -> None:
+    """One that this setting takes."""
+    err = books.desk.run("config", "set", key, value).err
+    assert err.rstrip().endswith(f"for example polygent-issue config set {example}")
+    books.desk.ok("config", "set", *shlex.split(example))
+
+
+def test_a_fault_elsewhere_gets_no_example(books: Books) -> None:
+    """What was typed was right, or no setting."""
+    assert "for example" not in books.desk.run("config", "set", "not_deu", "30d").err
+    settings_path(books.desk.home).write_text('not_due = "soon"\n')
+    assert "for example" not in books.desk.run("config", "set", "lapsed", "30d").err
 
 
 def test_json_of_a_change(books: Books) -> None:

@@ -10,14 +10,14 @@ from support.cli import Desk
     ("left", "milestone"),
     [
         (timedelta(days=31), None),
-        (timedelta(days=30), "30 days"),
-        (timedelta(days=14), "14 days"),
-        (timedelta(days=7), "7 days"),
-        (timedelta(days=1), "1 days"),
-        (timedelta(0), "expired"),
+        (timedelta(days=30), 30),
+        (timedelta(days=14), 14),
+        (timedelta(days=7), 7),
+        (timedelta(days=1), 1),
+        (timedelta(0), 1),
     ],
 )
-def test_milestones_are_the_products(desk: Desk, left: timedelta, milestone: str | None) -> None:
+def test_milestones_are_the_products(desk: Desk, left: timedelta, milestone: int | None) -> None:
     """30, 14, 7 and 1 days, each from the very moment on."""
     argv = ("sign", "--machine-info", desk.machine_info(), "--expires", "2027-06-01T09:30:00Z")
     [issued] = desk.ok(*argv, "--json").json["licenses"]
@@ -26,7 +26,9 @@ def test_milestones_are_the_products(desk: Desk, left: timedelta, milestone: str
     if milestone is None:
         assert found == []
         return
-    assert [(each["id"], each["milestone"]) for each in found] == [(issued["id"], milestone)]
+    assert [(each["id"], each["alert_days"]) for each in found] == [(issued["id"], milestone)]
+    assert found[0]["expired"] is (left == timedelta(0))
+    assert "1 days" not in desk.ok("expiring").text
 
 
 def test_the_first_to_end_comes_first_with_the_command(desk: Desk) -> None:
@@ -39,6 +41,23 @@ def test_the_first_to_end_comes_first_with_the_command(desk: Desk) -> None:
     assert "customer-ccccc" not in text
     assert "polygent-issue renew customer-bbbbb customer-aaaaa" in text
     assert "customer-ccccc" in desk.ok("expiring", "--within", "6mo").text
+
+
+def test_trials_and_the_long_lapsed_are_renewed_by_name(desk: Desk) -> None:
+    """The line that renews all holds only what it can renew; the others have their own."""
+    enterprise = ("--tier", "enterprise")
+    desk.ok("sign", "--customer", "Aaaa", *enterprise, "--term", "30d")
+    desk.now += timedelta(days=125)
+    document = desk.machine_info(customer="Tttt")
+    [trial] = desk.ok("sign", "--machine-info", document, "--plan", "trial", "--json").json[
+        "licenses"
+    ]
+    desk.ok("sign", "--customer", "Bbbb", *enterprise, "--term", "20d")
+    text = desk.ok("expiring", "--within", "60d").text
+    assert "to renew: polygent-issue renew bbbb\n" in text
+    assert f"polygent-issue renew tttt --license {trial['id'][:8]} --plan PLAN" in text
+    [line] = [line for line in text.splitlines() if "renew aaaa --license" in line]
+    desk.ok(*line.partition("polygent-issue ")[2].split(), "--dry-run")
 
 
 def test_nothing_is_due(desk: Desk) -> None:

@@ -45,8 +45,8 @@ def test_fresh_to_the_second(desk: Desk, age: timedelta) -> None:
 
 def test_machine_of_another_customer(desk: Desk) -> None:
     """Who has it, since when, and that it is the same document."""
-    document = desk.machine_info()
-    desk.ok("sign", "--machine-info", document)
+    document = desk.machine_info(customer=None)
+    desk.ok("sign", "--machine-info", document, "--customer", "Acme GmbH")
     argv = ("sign", "--machine-info", document, "--customer", "Globex")
     told = refused(desk, "machine-of-another-customer", *argv)
     assert "Acme GmbH (acme-gmbh, machine prod-1) since 2026-11-30T09:30:00Z" in told
@@ -79,13 +79,11 @@ def test_a_document_that_names_another_customer_than_the_registry(desk: Desk) ->
     desk.now += timedelta(days=40)
     argv = ("sign", "--machine-info", desk.machine_info(customer="Globex"))
     told = refused(desk, "claimed-customer", *argv)
-    assert "known as one of Acme GmbH, but the document says that it is of Globex" in told
-    assert (
-        desk.ok(*argv, "--customer", "acme-gmbh", "--dry-run", "--json").json["licenses"][0][
-            "findings"
-        ]
-        == []
-    )
+    assert "the license would be Acme GmbH's, but the document says" in told
+    assert "machine is Globex's" in told
+    named = (*argv, "--customer", "acme-gmbh")
+    refused(desk, "claimed-customer", *named)
+    accepted(desk, "claimed-customer", *named)
 
 
 def test_a_named_customer_is_no_claim(desk: Desk) -> None:
@@ -124,6 +122,22 @@ def test_clock_behind(desk: Desk) -> None:
     desk.now -= timedelta(seconds=1)
     refused(desk, "clock-behind", *argv)
     accepted(desk, "clock-behind", *argv)
+
+
+def test_a_reason_is_missing(desk: Desk) -> None:
+    """Accepted without a reason off a terminal: what is missing is the reason, and that is said."""
+    argv = ("sign", "--customer", "Globex", "--tier", "enterprise", "--term", "4y")
+    outcome = desk.run(*argv, "--accept", "long-term")
+    assert outcome.code == 4
+    assert "long-term is accepted without a reason" in outcome.err
+    assert "hint: add --reason TEXT" in outcome.err
+
+
+def test_a_dry_run_names_only_what_is_not_accepted(desk: Desk) -> None:
+    """With the consent given it needs nothing more."""
+    argv = ("sign", "--customer", "Globex", "--tier", "enterprise", "--term", "4y", "--dry-run")
+    assert "it would need --accept long-term" in desk.ok(*argv).text
+    assert "it would need" not in desk.ok(*argv, "--accept", "long-term").text
 
 
 def test_consent_that_is_not_needed_is_harmless(desk: Desk) -> None:

@@ -23,7 +23,15 @@ def test_with_its_key_the_signature_is_checked(empty_desk: Desk) -> None:
     outcome = empty_desk.ok("inspect", EXAMPLE, "--public-key", KEY)
     assert "checked: form, signature" in outcome.text
     assert "not checked: expiry" in outcome.text
-    assert empty_desk.ok("inspect", EXAMPLE, "--public-key", KEY, "--json").json["authentic"]
+    as_json = empty_desk.ok("inspect", EXAMPLE, "--public-key", KEY, "--json").json
+    assert (as_json["authentic"], as_json["example_key"]) == (True, True)
+    assert "signed with the EXAMPLE key" in outcome.text
+
+
+def test_a_claimed_example_key_is_not_said_to_have_signed(empty_desk: Desk) -> None:
+    """Only a checked signature tells who signed."""
+    assert "EXAMPLE" not in empty_desk.ok("inspect", EXAMPLE).text
+    assert empty_desk.ok("inspect", EXAMPLE, "--json").json["example_key"] is False
 
 
 def test_a_forged_file_is_exit_10(empty_desk: Desk) -> None:

@@ -1,5 +1,6 @@
 """`polygent-issue key generate`: kept, backed up, pinned, or not made at all."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +88,10 @@ def test_the_text_says_what_comes_next(bare: Desk) -> None:
     assert f"backup        {backup}\n" in second
     assert "key backup" not in second
     assert "polygent-issue key use 'the second'\"'\"'s'\n" in second
+    together = "polygent-issue key export-public --all --format jwks --output keys.json\n"
+    assert together in second
+    assert together not in first
+    assert second.count("export-public") == 1
 
 
 def test_labels_are_unique(bare: Desk) -> None:
@@ -280,13 +285,67 @@ def test_a_locked_keyring(bare: Desk, service: SecretService) -> None:
 
 
 def test_no_keyring(bare: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit 6, and the way to keep the key in a file; nothing is recorded."""
+    """Exit 6 at once, and the whole command for a file; typed as it stands it works."""
+    bare.environ["POLYGENT_ISSUER_PASSPHRASE_FILE"] = "/no/such/file"
+    monkeypatch.setenv("HOME", str(bare.folder))
+    secret = str(bare.passphrase_file)
+    typed = ("key", "generate", "--passphrase-file", secret, "--no-backup", "--json", "--", "-x")
     with secret_service(daemon=False) as bus_alone:
         bus_alone.enter(monkeypatch)
-        error = bare.run("key", "generate", "--no-backup", "--json").json["error"]
+        monkeypatch.setenv("HOME", str(bare.folder))
+        error = bare.run(*typed).json["error"]
+        undecided = bare.run("key", "generate")
     assert (error["code"], error["exit_code"]) == ("keyring_absent", 6)
-    assert "--store file:PATH" in error["hint"]
-    assert labels(bare) == []
+    assert "hint: keep it in an encrypted file: polygent-issue key generate" in undecided.err
+    assert files_of(bare.folder) == ["passphrase"]
+    _, _, command = error["hint"].partition(": polygent-issue ")
+    bare.ok(*shlex.split(command))
+    assert labels(bare) == ["-x"]
+    assert [name[:2] for name in files_of(bare.folder / "polygent-keys")] == ["x-"]
+
+
+def test_a_passphrase_command_is_not_shown(bare: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hint that repeats the command line leaves out what may be in it."""
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
+    given = ("--passphrase-command", "echo t0psecret", "--backup", "a b")
+    outcome = bare.run("key", "generate", "--store", "keyring", *given)
+    assert outcome.code == 6
+    options = "--store file:~/polygent-keys/ --backup 'a b' --passphrase-command COMMAND main\n"
+    assert outcome.err.endswith(options)
+    assert "t0psecret" not in outcome.err
+
+
+def test_what_cannot_be_is_said_before_any_question(empty_desk: Desk) -> None:
+    """At a terminal: neither the backup's place nor a passphrase is asked for in vain."""
+    (empty_desk.folder / "taken.key").write_text("mine")
+    for uri in ("ftp:x", f"file:{empty_desk.folder}/taken.key", "file:/no/such/folder/x.key"):
+        with terminal(empty_desk, "key", "generate", "--store", uri) as person:
+            person.sees("error: ")
+            assert person.ends() != 0
+        assert "backup" not in person.screen
+        assert "passphrase" not in person.screen
+    assert files_of(empty_desk.folder) == ["taken.key"]
+
+
+def test_a_place_above(bare: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`..` is not recorded, for the key or its backup."""
+    (bare.folder / "here").mkdir()
+    monkeypatch.chdir(bare.folder / "here")
+    argv = ("key", "generate", "--store", "file:../x.key", "--backup", "../x.backup", "--json")
+    made = bare.ok(*argv).json
+    assert made["key"]["store"] == f"file:{bare.folder}/x.key"
+    assert made["backup"] == f"{bare.folder}/x.backup"
+
+
+def test_a_short_passphrase(bare: Desk) -> None:
+    """Taken, with one warning for key and backup together."""
+    bare.passphrase_file.write_text("short")
+    backup = str(bare.folder / "x.backup")
+    outcome = bare.ok("key", "generate", *store(bare), "--backup", backup)
+    told = "warning: a short passphrase protects little: 12 characters or more\n"
+    assert outcome.err.count(told) == 1
+    again = bare.ok("key", "backup", "main", str(bare.folder / "y.backup"))
+    assert again.err == told
 
 
 def test_one_new_passphrase_at_the_terminal(empty_desk: Desk) -> None:

@@ -84,19 +84,107 @@ def test_with_a_backup(bare: Desk) -> None:
     assert kid_of(backup) == kid
 
 
-def test_a_new_key_needs_a_label(bare: Desk) -> None:
-    """Exit 3 with the option; nothing is kept."""
+def test_a_new_key_gets_a_label(bare: Desk) -> None:
+    """As `key generate` gives one: main, then main-2; one that is taken is refused."""
+    for label in ("main", "main-2"):
+        path, _ = foreign(bare)
+        outcome = bare.ok("key", "import", path, *keeping(bare, label), "--json")
+        assert outcome.json["key"]["label"] == label
     path, _ = foreign(bare)
-    outcome = bare.run("key", "import", path, *keeping(bare))
-    assert outcome.code == 3
-    assert "hint: add --label NAME" in outcome.err
+    taken = bare.run("key", "import", path, "--label", "main", *keeping(bare))
+    assert taken.code == 3
     assert not (bare.folder / "kept.key").exists()
+
+
+def test_a_plaintext_file_remains(bare: Desk) -> None:
+    """It is said to be destroyed, and the new key has no backup yet."""
+    path, _ = foreign(bare)
+    outcome = bare.ok("key", "import", path, *keeping(bare))
+    assert f"warning: {path} is a plaintext copy of the key, which remains: destroy it\n" in (
+        outcome.err
+    )
+    assert "a lost key means new licenses for everybody" in outcome.text
+    piped, _ = foreign(bare)
+    argv = ("key", "import", "-", *keeping(bare, "piped.key"))
+    outcome = bare.ok(*argv, stdin=Path(piped).read_bytes())
+    assert "warning: the file that it came from is a plaintext copy" in outcome.err
+
+
+@pytest.mark.parametrize(("form", "serves"), [("openssh", True), ("pkcs8", False)])
+def test_an_encrypted_file(bare: Desk, form: str, *, serves: bool) -> None:
+    """In the format of backups it may serve as one; nothing is to be destroyed."""
+    path, _ = foreign(bare, form, passphrase=PASSPHRASE)
+    outcome = bare.ok("key", "import", path, *keeping(bare))
+    assert "plaintext" not in outcome.err
+    assert (f"{path} is encrypted and may serve as the backup" in outcome.text) is serves
+    assert ("a lost key means new licenses" in outcome.text) is not serves
+
+
+def test_the_command_of_the_hints(desk: Desk) -> None:
+    """`key import BACKUP` and nothing else: a pinned key goes to the place that it had."""
+    backup = desk.folder / "main.backup"
+    desk.ok("key", "backup", "main", str(backup))
+    before = kid_of(desk.folder / "main.key")
+    (desk.folder / "main.key").unlink()
+    lost = desk.run("sign", "--machine-info", desk.machine_info())
+    assert "polygent-issue key import BACKUP\n" in lost.err
+    result = desk.ok("key", "import", str(backup), "--json").json
+    assert result["key"]["store"] == f"file:{desk.folder}/main.key"
+    assert (result["new"], result["backup"]) == (False, None)
+    assert kid_of(desk.folder / "main.key") == before
+    desk.ok("sign", "--machine-info", desk.machine_info())
+    again = desk.run("key", "import", str(backup), "--json").json["error"]
+    assert again["code"] == "output_exists"
+    assert "remove" not in again["hint"]
+
+
+def test_no_home_before_the_key_could_be_read(bare: Desk) -> None:
+    """A wrong passphrase, a place that is taken, no keyring: nothing is made."""
+    path, _ = foreign(bare, passphrase="another")
+    plain, _ = foreign(bare, "sec1")
+    (bare.folder / "taken.key").write_text("mine")
+    taken = ("--store", f"file:{bare.folder}/taken.key")
+    before = tree(bare.folder)
+    for argv, code in (
+        ((path, "--no-backup"), "wrong_passphrase"),
+        ((plain, *taken), "output_exists"),
+        ((plain, "--store", "ftp:x"), "invalid_store"),
+        ((plain, "--backup", "x", "--no-backup"), "usage"),
+        ((plain, "--store", f"file:{bare.folder}/x.key"), "missing_input"),
+    ):
+        assert bare.run("key", "import", *argv, "--json").json["error"]["code"] == code
+        assert tree(bare.folder) == before
+
+
+def test_no_keyring(bare: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole command for a file, with the label that was typed."""
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
+    path, _ = foreign(bare)
+    outcome = bare.run("key", "import", path, "--label", "my key", "--no-backup")
+    assert outcome.code == 6
+    options = f"--store file:~/polygent-keys/ --label 'my key' --no-backup {path}\n"
+    assert outcome.err.endswith(f"polygent-issue key import {options}")
+    assert not bare.home.exists()
+
+
+def test_the_backup_is_asked_for_last(empty_desk: Desk) -> None:
+    """At a terminal: not before the file is open."""
+    path, _ = foreign(empty_desk, passphrase="the old one")
+    argv = ("key", "import", path, "--store", f"file:{empty_desk.folder}/kept.key")
+    with terminal(empty_desk, *argv) as person:
+        person.sees("passphrase for the key file: ")
+        person.types_secretly("wrong")
+        person.sees("error: the passphrase does not open this key")
+        assert person.ends() == 6
+    assert "backup" not in person.screen
+    assert not empty_desk.home.exists()
 
 
 def test_somebody_decides_about_the_backup(bare: Desk) -> None:
     """As for `key generate`: exit 3 off a terminal, and no home."""
     path, _ = foreign(bare)
-    outcome = bare.run("key", "import", path, "--label", "x", "--json")
+    store = ("--store", f"file:{bare.folder}/kept.key")
+    outcome = bare.run("key", "import", path, "--label", "x", *store, "--json")
     assert outcome.json["error"]["code"] == "missing_input"
     assert not bare.home.exists()
 

@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from support.cli import Desk
 from support.keys import opened, tree
+from support.searching import forms_of, forms_of_key, places
 from support.secret_service import secret_service
 from support.tools import require_tool
 
 SECRET = "Löwenzahn & Söhne, 7 Uhr"
-RAW_PRIVATE_BYTES = 32
 # The command, sealing with one round of bcrypt: 64 take half a second each.
 QUICKLY = """
 from polygent_issuer.keystore import openssh
@@ -67,31 +67,6 @@ class Watched:
 def _unescaped(log: bytes) -> bytes:
     """What strace saw, its octal escapes undone as far as text needs it."""
     return log + b"\n" + log.decode("unicode_escape").encode("latin-1")
-
-
-def forms_of(secret: bytes) -> Iterator[bytes]:
-    """How bytes may be written: raw, hexadecimal, base64 at any offset, as Python shows them."""
-    yield secret
-    yield secret.hex().encode()
-    yield secret.hex().upper().encode()
-    yield repr(secret).encode()[2:-1]
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        for shift in range(3):
-            begun = encode(b"\0" * shift + secret)
-            yield begun[(shift * 8 + 5) // 6 : len(begun) // 4 * 4 - 4]
-
-
-def forms_of_key(key: ec.EllipticCurvePrivateKey) -> Iterator[bytes]:
-    """The private number, which every encoding of the key contains, and as a number."""
-    number = key.private_numbers().private_value
-    yield from forms_of(number.to_bytes(RAW_PRIVATE_BYTES, "big"))
-    yield str(number).encode()
-
-
-def places(everything: dict[str, bytes], forms: Iterator[bytes]) -> set[str]:
-    """Where any of these forms occurs."""
-    wanted = tuple(forms)
-    return {name for name, data in everything.items() if any(form in data for form in wanted)}
 
 
 @pytest.fixture
@@ -154,7 +129,7 @@ def test_secrets_stay_where_they_belong(watched: Watched) -> None:
         watched.run(*command)
     watched.run("key", "backup", "file", "second.backup", *told, "--json")
     watched.run("key", "backup", "file", "second.backup", *told, "--debug", code=8)
-    watched.run("key", "import", "second.backup", "--no-backup", *told, "--debug")
+    watched.run("key", "import", "second.backup", "--store", "keyring:", *told, "--debug")
     watched.run("key", "import", "file.backup", "--no-backup", "--debug", code=6)
     watched.run("key", "export-public", "file", "--json")
     watched.run("key", "export-public", "--all", "-o", "public.jwks")

@@ -45,10 +45,16 @@ def test_no_prompt_is_needed(desk: Desk) -> None:
 
 
 def test_a_key_file_that_is_gone(desk: Desk) -> None:
-    """Its place is told, and how it comes back."""
-    (desk.folder / "main.key").unlink()
+    """Its place is told, and how it comes back, if there is a backup."""
+    desk.ok("key", "generate", "other", "--store", f"file:{desk.folder}/other.key", "--no-backup")
+    desk.ok("key", "backup", "main", str(desk.folder / "main.backup"))
+    for name in ("main", "other"):
+        (desk.folder / f"{name}.key").unlink()
     text = desk.ok("key", "show", "main").text
-    assert f"file:{desk.folder}/main.key (not there: polygent-issue key import FILE" in text
+    assert f"file:{desk.folder}/main.key (not there: polygent-issue key import BACKUP" in text
+    text = desk.ok("key", "show", "other").text
+    assert f"file:{desk.folder}/other.key (not there, and no backup was noted)\n" in text
+    assert "key import" not in text
 
 
 def test_keyrings(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,9 @@ def test_a_private_half_that_is_elsewhere(two: Desk) -> None:
     """A warning: this operator could not sign with it."""
     (two.folder / "second.key").unlink()
     outcome = two.ok("key", "use", "second", *ACCEPT)
-    assert f"warning: the private half of second is not in file:{two.folder}" in outcome.err
+    place = f"file:{two.folder}/second.key"
+    told = f"warning: the private half of second is not in {place}, and no backup was noted\n"
+    assert told in outcome.err
     (two.folder / "main.key").rename(two.folder / "moved")
     assert "warning" not in two.ok("key", "use", "second").err
 

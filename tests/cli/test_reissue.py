@@ -49,11 +49,34 @@ def test_a_machine_that_changed(desk: Desk) -> None:
     desk.now += timedelta(days=1)
     new = reissued(desk, "--machine-info", desk.machine_info("n.json", fingerprint=OTHER))
     assert (new["machine"], new["claims"]["machineFingerprint"]) == ("prod-1", OTHER)
-    assert [change["name"] for change in new["changes"]] == ["machine"]
+    assert [change["name"] for change in new["changes"]] == ["fingerprint"]
     keys = KeySet.from_jwks(desk.ok("key", "export-public", "--format", "jwks", "-o", "-").out)
     Verifier(keys).verify(Path(new["file"]).read_bytes(), now=desk.now, fingerprint=OTHER)
     told = desk.ok("customer", "show", "acme-gmbh").text
     assert OTHER in told
+
+
+def test_the_wrong_attachment_is_seen(desk: Desk) -> None:
+    """The document names another known customer: consent, and what it says is shown."""
+    signed(desk)
+    desk.ok("customer", "add", "Globex")
+    wrong = desk.machine_info("n.json", fingerprint=OTHER, customer="Globex", hostname="gx")
+    outcome = desk.run("reissue", "acme-gmbh", "--machine-info", wrong)
+    assert outcome.code == 4
+    assert "but the document says that its machine is Globex's" in outcome.err
+    text = desk.ok("reissue", "acme-gmbh", "--machine-info", wrong, "--dry-run").text
+    assert "the document says: customer Globex, host gx, made 1.0 hours ago" in text
+
+
+def test_what_of_the_machine_changed_is_told(desk: Desk) -> None:
+    """The parts of both documents, by name."""
+    before = {"machineId": "aa", "board": "bb"}
+    first = desk.machine_info(components=before)
+    desk.ok("sign", "--machine-info", first)
+    after = {"machineId": "cc", "board": "bb"}
+    new = desk.machine_info("n.json", fingerprint=OTHER, components=after)
+    text = desk.ok("reissue", "acme-gmbh", "--machine-info", new).text
+    assert "beside those of prod-1: board same, machineId changed" in text
 
 
 def test_the_old_machine_of_another_label_is_refused(desk: Desk) -> None:

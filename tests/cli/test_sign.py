@@ -312,3 +312,23 @@ def test_the_journal_tells_who_signed_what(desk: Desk) -> None:
     assert row["operator"] == "Ada"
     assert row["customer"] == "acme-gmbh"
     assert len(json.dumps(row)) < 4000
+
+
+def test_an_enterprise_license_for_any_host_is_said_to_be_that(desk: Desk) -> None:
+    """It is a bearer document, and the preview says so."""
+    argv = ("sign", "--customer", "Globex", "--tier", "enterprise", "--dry-run")
+    assert "any: the file works for whoever holds it" in desk.ok(*argv).text
+    assert "any: the file" not in desk.ok(*argv, "--allowed-domain", "a.b").text
+
+
+def test_the_placeholder_issuer_is_named(empty_desk: Desk) -> None:
+    """Until somebody says who issues, every license would carry it."""
+    empty_desk.ok("init")
+    outcome = empty_desk.run("sign", "--customer", "Globex", "--tier", "enterprise")
+    assert "polygent-issue config set issuer NAME" in outcome.err
+
+
+def test_a_dry_run_judges_the_place_too(desk: Desk) -> None:
+    """What would fail then fails now."""
+    argv = ("sign", "--machine-info", desk.machine_info(), "--dry-run", "-o", "/nowhere/x.lic")
+    assert desk.run(*argv).code == 8

@@ -61,18 +61,20 @@ def test_a_full_stdout_is_exit_8(commands: dict[str, tuple[str, ...]], way: str)
     with Path("/dev/full").open("wb") as full:
         code, err = _ended(_start(*commands[way], stdout=full))
     assert code == 8
-    assert err.startswith("error: stdout cannot be written: no space left on device\n")
+    assert err == (
+        "error: stdout cannot be written: no space left on device\n"
+        "hint: what was issued is kept: polygent-issue license list\n"
+    )
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_closed_pipe_is_exit_8(commands: dict[str, tuple[str, ...]], way: str) -> None:
-    """`| true`: the reader is gone before the first byte."""
+    """`| true`: the reader is gone before the first byte, and is told nothing."""
     reader, writer = os.pipe()
     os.close(reader)
     code, err = _ended(_start(*commands[way], stdout=writer))
     os.close(writer)
-    assert code == 8
-    assert err.startswith("error: stdout cannot be written: broken pipe\n")
+    assert (code, err) == (8, "")
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -83,7 +85,7 @@ def test_no_stdout_at_all_is_exit_8(commands: dict[str, tuple[str, ...]], way: s
     assert code == 8
     assert err == (
         "error: stdout cannot be written: it is closed\n"
-        "hint: what the command did is kept: polygent-issue journal show\n"
+        "hint: what was issued is kept: polygent-issue license list\n"
     )
 
 

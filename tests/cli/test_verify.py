@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from support.cli import Desk, Outcome
 
+from polygent_issuer.verifier import jws
+
 FIRST = "sha256:" + "ab" * 32
 OTHER = "sha256:" + "cd" * 32
 EXAMPLES = Path(__file__).parents[2] / "keys.example"
@@ -31,7 +33,10 @@ def test_an_issued_file_is_accepted(desk: Desk, issued: dict[str, Any]) -> None:
     assert f"{issued['file']}: accepted" in outcome.text
     for told in ("2027-12-01T00:00:00Z, last full day 2027-11-30", "2026-12-07T09:30:00Z"):
         assert told in outcome.text
-    assert "alerts         2027-11-01, 2027-11-17, 2027-11-24, 2027-11-30" in outcome.text
+    assert "admins are warned on  2027-11-01, 2027-11-17, 2027-11-24, 2027-11-30" in outcome.text
+    assert "upload window: --install checks it" not in outcome.text
+    text = desk.ok("verify", issued["file"]).text
+    assert "  not checked  upload window: --install checks it\n" in text
     as_json = desk.ok("verify", issued["file"], "--json")
     assert as_json.json["files"][0]["fingerprint_from"] == "the registry"
     assert check(as_json, "machine_mismatch")["outcome"] == "passed"
@@ -127,6 +132,7 @@ def test_a_standard_license_of_nowhere_is_not_checked_for_its_machine(
     outcome = empty_desk.ok("verify", str(EXAMPLES / "example.lic"), "--public-key", key)
     assert "not checked" in outcome.text
     assert "its private half is public" in outcome.err
+    assert "Z (assumed)" in outcome.text
     row = check(
         empty_desk.ok("verify", str(EXAMPLES / "example.lic"), "--public-key", key, "--json"),
         "machine_mismatch",
@@ -144,10 +150,86 @@ def test_the_example_verifies_with_its_machine_and_its_jwks(empty_desk: Desk) ->
 
 
 def test_an_unknown_key(desk: Desk) -> None:
-    """The registry never trusts the example key."""
+    """The registry never trusts the example key; a server's advice would help a forger."""
     outcome = desk.run("verify", str(EXAMPLES / "example.lic"))
     assert outcome.code == 10
     assert "not authentic: unknown_key" in outcome.text
+    assert "do: none of this home's keys signed it: another operator's license, a" in outcome.text
+    assert "with: polygent-issue key list\n" in outcome.text
+    assert "why: " not in outcome.text
+
+
+def test_a_public_key_that_is_not_the_signers(desk: Desk, issued: dict[str, Any]) -> None:
+    """The file says which one it names; what a forger wrote there is escaped."""
+    forged = desk.folder / "forged.lic"
+    key = ("--public-key", str(EXAMPLES / "public.pem"))
+    token = jws.signing_input("k\\u001b[2J", b"{}")
+    forged.write_bytes(jws.assemble(token, b"\1" * 64))
+    kid = jws.parse(Path(issued["file"]).read_bytes()).kid
+    for file, told_kid in ((issued["file"], f"'{kid}'"), (str(forged), r"'k\x1b[2J'")):
+        outcome = desk.run("verify", file, *key)
+        assert outcome.code == 10
+        told = "do: this public key is not the signer's: name the one of the file's kid "
+        assert told + told_kid in outcome.text
+
+
+def test_the_example_key_is_loud_in_the_verdict(empty_desk: Desk) -> None:
+    """Also where warnings are left out, and for programs; never of another key."""
+    argv = ("verify", str(EXAMPLES / "example.lic"), "--public-key", str(EXAMPLES / "public.pem"))
+    told = "signed with the EXAMPLE key, whose private half is public: it proves nothing"
+    quiet = empty_desk.ok(*argv, "--quiet")
+    assert quiet.err == ""
+    assert quiet.text.splitlines()[1] == f"  {told}"
+    assert empty_desk.ok(*argv, "--json").json["files"][0]["example_key"] is True
+
+
+def test_an_issued_file_is_of_no_example_key(desk: Desk, issued: dict[str, Any]) -> None:
+    """A forgery that names it is no more than a forgery either."""
+    outcome = desk.ok("verify", issued["file"], "--json")
+    assert outcome.json["files"][0]["example_key"] is False
+    assert "EXAMPLE" not in desk.ok("verify", issued["file"]).text
+    unknown = desk.run("verify", str(EXAMPLES / "example.lic"), "--json")
+    assert unknown.json["files"][0]["example_key"] is False
+
+
+def test_a_window_that_was_told_is_not_assumed(desk: Desk, issued: dict[str, Any]) -> None:
+    """The deadline says on what it rests."""
+    assert "upload before         2026-12-07T09:30:00Z (assumed)\n" in (
+        desk.ok("verify", issued["file"]).text
+    )
+    timeline = desk.ok("verify", issued["file"], "--json").json["files"][0]["timeline"]
+    assert timeline["upload_window_assumed"] is True
+    desk.ok("config", "set", "upload_window", "2d")
+    assert "upload before         2026-12-02T09:30:00Z\n" in (
+        desk.ok("verify", issued["file"]).text
+    )
+    timeline = desk.ok("verify", issued["file"], "--json").json["files"][0]["timeline"]
+    assert timeline["upload_window_assumed"] is False
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b'{"format": "polygent-machine-info/1"}', "a machine-info document"),
+        (b"\xef\xbb\xbf\r\n [1]", "a JSON document"),
+        (b"-----BEGIN OPENSSH PRIVATE KEY-----\n", "a private key"),
+        (b"-----BEGIN PUBLIC KEY-----\n", "a public key"),
+        (b"-----BEGIN CERTIFICATE-----\nPUBLIC KEY", "a PEM file"),
+        (b"<!DOCTYPE html><p>", "an HTML page"),
+        (b"<HTML>", "an HTML page"),
+    ],
+)
+def test_what_is_obviously_something_else_is_named(
+    empty_desk: Desk, data: bytes, kind: str
+) -> None:
+    """By its first bytes, in `verify` and `inspect`."""
+    other = empty_desk.folder / "x"
+    other.write_bytes(data)
+    key = ("--public-key", str(EXAMPLES / "public.pem"))
+    outcome = empty_desk.run("verify", str(other), *key)
+    assert outcome.code == 10
+    assert f"why: this is {kind}, not a license\n" in outcome.text
+    assert f"  this is {kind}, not a license\n" in empty_desk.run("inspect", str(other)).text
 
 
 def test_by_license_and_by_customer(desk: Desk, issued: dict[str, Any]) -> None:
@@ -156,8 +238,10 @@ def test_by_license_and_by_customer(desk: Desk, issued: dict[str, Any]) -> None:
     desk.ok("verify", "--license", issued["id"][:8])
     desk.ok("verify", "--customer", "Acme GmbH")
     assert desk.run("verify", "--customer", "nobody").code == 5
-    assert desk.run("verify").code == 2
-    assert desk.run("verify", "x.lic", "--customer", "Acme GmbH").code == 2
+    nothing = desk.run("verify")
+    assert (nothing.code, "error: nothing says which" in nothing.err) == (2, True)
+    twice = desk.run("verify", "x.lic", "--customer", "Acme GmbH")
+    assert (twice.code, "error: more than one thing says which" in twice.err) == (2, True)
 
 
 def test_a_replaced_file_says_so(desk: Desk, issued: dict[str, Any]) -> None:
@@ -215,14 +299,33 @@ def test_stdin_is_read_once(desk: Desk) -> None:
 
 
 def test_many_files_have_the_worst_exit(desk: Desk, issued: dict[str, Any]) -> None:
-    """10 when any is not authentic, else 11 when any is not accepted."""
+    """10 when any is not authentic, else 3 when any is unread, else 11 when not accepted."""
     bad = desk.folder / "bad.lic"
     bad.write_bytes(b"not a license")
     late = ("--at", "2028-01-01")
     assert desk.run("verify", issued["file"], str(bad)).code == 10
     assert desk.run("verify", issued["file"], str(bad), *late).code == 10
     assert desk.run("verify", issued["file"], issued["file"], *late).code == 11
-    assert desk.run("verify", issued["file"], str(desk.folder / "none.lic")).code == 3
+    none = str(desk.folder / "none.lic")
+    assert desk.run("verify", issued["file"], none).code == 3
+    assert desk.run("verify", none, issued["file"], *late).code == 3
+    assert desk.run("verify", none, issued["file"], str(bad)).code == 10
+
+
+def test_one_file_that_cannot_be_read_hides_no_verdict(desk: Desk, issued: dict[str, Any]) -> None:
+    """It has an entry of its own; alone it is an error as elsewhere."""
+    none = str(desk.folder / "none.lic")
+    outcome = desk.run("verify", none, issued["file"])
+    assert f"{none}: cannot be read: no such file or directory\n" in outcome.text
+    assert f"{issued['file']}: accepted\n" in outcome.text
+    assert outcome.err == ""
+    unread, read = desk.run("verify", none, issued["file"], "--json").json["files"]
+    assert (unread["file"], unread["accepted"], unread["checks"]) == (none, None, [])
+    assert unread["error"]["code"] == "unreadable_input"
+    assert (read["accepted"], read["error"]) == (True, None)
+    assert unread.keys() == read.keys()
+    alone = desk.run("verify", none, "--json")
+    assert (alone.code, alone.json["error"]["code"]) == (3, "unreadable_input")
 
 
 def test_stdin(desk: Desk, issued: dict[str, Any]) -> None:

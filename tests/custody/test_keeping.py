@@ -13,7 +13,13 @@ from support.registries import ACTOR, NOW
 from support.secret_service import SecretService
 
 from polygent_issuer import files, settings
-from polygent_issuer.custody import Custodian, signer_for, signing
+from polygent_issuer.custody import (
+    Custodian,
+    Incoming,
+    read_incoming,
+    signer_for,
+    signing,
+)
 from polygent_issuer.errors import InputRefused, IssuerError, KeyUnavailable, OutputExists
 from polygent_issuer.keystore import openssh, passphrases, private_keys
 from polygent_issuer.keystore.keyring_store import KeyringStore
@@ -42,6 +48,11 @@ def places(custodian: Custodian) -> dict[str, str]:
 def pem(private_key: ec.EllipticCurvePrivateKey) -> bytes:
     """PKCS#8, not encrypted."""
     return private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def incoming(custodian: Custodian, data: bytes) -> Incoming:
+    """The key of a file, as `import_key` takes it."""
+    return read_incoming(data, custodian.passphrase)
 
 
 def nothing_recorded(custodian: Custodian) -> bool:
@@ -191,7 +202,10 @@ def test_imports_a_key(custodian: Custodian, passphrase: Given, tmp_path: Path) 
     private_key = generate_private_key()
     key = Key.from_public_key(private_key.public_key())
     kept = custodian.import_key(
-        pem(private_key), label="Old", store_uri=f"file:{tmp_path}/old.key", backup=None
+        incoming(custodian, pem(private_key)),
+        label="Old",
+        store_uri=f"file:{tmp_path}/old.key",
+        backup=None,
     )
     assert kept.is_new
     assert kept.key.public_key == key
@@ -205,7 +219,7 @@ def test_an_import_needs_a_label(custodian: Custodian, tmp_path: Path) -> None:
     """For a key that is not pinned yet."""
     with pytest.raises(InputRefused, match="label"):
         custodian.import_key(
-            pem(generate_private_key()),
+            incoming(custodian, pem(generate_private_key())),
             label=None,
             store_uri=f"file:{tmp_path}/a.key",
             backup=None,
@@ -220,7 +234,7 @@ def test_a_backup_is_imported_again(custodian: Custodian, tmp_path: Path) -> Non
     )
     (tmp_path / "main.key").unlink()
     again = custodian.import_key(
-        (tmp_path / "backup.key").read_bytes(),
+        incoming(custodian, (tmp_path / "backup.key").read_bytes()),
         label=None,
         store_uri=f"file:{tmp_path}/again.key",
         backup=None,
@@ -240,7 +254,10 @@ def test_the_example_key_is_not_imported(
     monkeypatch.setattr(signing, "EXAMPLE_KID", kid)
     with pytest.raises(KeyUnavailable) as raised:
         custodian.import_key(
-            pem(private_key), label="Old", store_uri=f"file:{tmp_path}/a.key", backup=None
+            incoming(custodian, pem(private_key)),
+            label="Old",
+            store_uri=f"file:{tmp_path}/a.key",
+            backup=None,
         )
     assert raised.value.code == "example_key"
     assert not (tmp_path / "a.key").exists()
@@ -258,7 +275,7 @@ def test_a_compromised_key_is_not_imported_again(
     monkeypatch.setattr(keys, "every", lambda _db: (marked,))
     with pytest.raises(KeyUnavailable) as raised:
         custodian.import_key(
-            (tmp_path / "backup.key").read_bytes(),
+            incoming(custodian, (tmp_path / "backup.key").read_bytes()),
             label=None,
             store_uri=f"file:{tmp_path}/again.key",
             backup=None,
@@ -302,7 +319,10 @@ def test_nothing_secret_is_left_anywhere(
     raw = private_key.private_numbers().private_value.to_bytes(32, "big")
     der = private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     kept = custodian.import_key(
-        pem(private_key), label="Main", store_uri="keyring:", backup=tmp_path / "backup.key"
+        incoming(custodian, pem(private_key)),
+        label="Main",
+        store_uri="keyring:",
+        backup=tmp_path / "backup.key",
     )
     custodian.back_up(kept.key, tmp_path / "second.key")
     secrets = [raw, raw.hex().encode(), base64.b64encode(raw), der, base64.b64encode(der)]

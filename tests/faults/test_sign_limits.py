@@ -107,7 +107,7 @@ def test_the_report_on_a_full_stdout(desk: Desk, forks: Forks) -> None:
     """The file is delivered, and exit 8 says that the report was not."""
     outcome, _ = forks.run(desk, *sign(desk), limits=Limits(stdout=FULL))
     assert outcome.code == ExitCode.OUTPUT
-    assert "what the command did is kept" in outcome.err
+    assert "what was issued is kept" in outcome.err
     [file] = held(desk).files.values()
     assert [path.read_bytes() for path in desk.output.iterdir()] == [file]
     assert NAMED not in desk.ok("customer", "list").err

@@ -203,11 +203,12 @@ def open_folder() -> Iterator[Path]:
 
 
 def test_folder_without_permission(open_folder: Path) -> None:
-    """An ordinary user in a folder that she may not write to: our error."""
+    """An ordinary user in a folder that she may not write to: it is named, and not our file."""
     open_folder.chmod(0o555)
     said = run("publish", open_folder, limits="user")
     assert said["code"] == "output_failed"
-    assert "permission denied" in said["message"]
+    assert said["message"] == f"cannot write into {open_folder}: permission denied"
+    assert said["hint"] == "name another place for it"
     assert names(open_folder) == []
 
 

@@ -91,6 +91,7 @@ def test_other_bytes_are_never_overwritten(tmp_path: Path, there: bytes) -> None
         prepared(tmp_path).publish("x.lic")
     assert caught.value.code == "output_exists"
     assert ("empty" in str(caught.value.hint)) == (there == b"")
+    assert str(caught.value.hint).endswith("remove it or name another place for it")
     assert target.read_bytes() == there
     assert names(tmp_path) == ["x.lic"]
 
@@ -135,14 +136,15 @@ def test_name_of_the_greatest_length(tmp_path: Path) -> None:
     assert publish(b"x", tmp_path / ("n" * 255)).exists()
     with pytest.raises(OutputProblem, match="too long") as caught:
         publish(b"x", tmp_path / ("m" * 256))
-    assert "shorter" in str(caught.value.hint)
+    assert caught.value.hint == "name a shorter file for it"
     assert names(tmp_path) == ["n" * 255]
 
 
 def test_missing_folder(tmp_path: Path) -> None:
     """There is nothing to write to; the hint says what to do."""
-    with pytest.raises(OutputProblem, match="no such file") as caught:
+    with pytest.raises(OutputProblem) as caught:
         publish(b"x", tmp_path / "no" / "x.lic")
+    assert caught.value.message == f"cannot write into {tmp_path}/no: no such file or directory"
     assert caught.value.code == "output_failed"
     assert caught.value.hint == "make the folder first"
 
@@ -214,8 +216,9 @@ def test_private_files_accept_no_file_that_is_there(tmp_path: Path) -> None:
     """Not even one with the same bytes: others may be able to read it."""
     target = tmp_path / "k.key"
     target.write_bytes(b"key")
-    with pytest.raises(OutputExists):
+    with pytest.raises(OutputExists) as caught:
         write_private(b"key", target)
+    assert caught.value.hint == "choose another place: a key file is never written over"
     assert names(tmp_path) == ["k.key"]
 
 

@@ -135,7 +135,7 @@ def test_a_missing_file_or_folder_says_so(tmp_path: Path, path: Path) -> None:
     for place in (tmp_path / "none.key", f"{tmp_path}/none/", path / "below"):
         refused = Opened(place).refusal()
         assert refused.code == "no_such_key"
-        assert "key import" in str(refused.hint)
+        assert str(refused.hint).endswith(": polygent-issue key import BACKUP")
         assert Opened(place).store.presence(KEY.kid) is Presence.ABSENT
 
 
@@ -218,7 +218,8 @@ def test_a_plaintext_file_is_refused(path: Path, kind: PrivateFormat) -> None:
     opened = Opened(path)
     refused = opened.refusal()
     assert refused.code == "plaintext_key"
-    assert "key import" in str(refused.hint)
+    command = f"polygent-issue key import {path} --store file:~/polygent-keys/"
+    assert str(refused.hint).endswith(command)
     assert opened.passphrase.asked == []
 
 
@@ -232,6 +233,25 @@ def test_a_file_that_is_no_key_is_refused(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     assert Opened(path).refusal().code == "key_damaged"
     assert Opened(path).store.presence(KEY.kid) is Presence.UNAVAILABLE
+
+
+def test_whether_there_is_room(tmp_path: Path) -> None:
+    """A name that is taken, a link too, or a folder that is not there is refused; no question."""
+    (tmp_path / "taken.key").symlink_to(tmp_path / "nowhere")
+    for place, error in (
+        (tmp_path / "taken.key", OutputExists),
+        (tmp_path / "no" / "x.key", OutputProblem),
+        (f"{tmp_path}/no/keys/", OutputProblem),
+    ):
+        opened = Opened(place)
+        with pytest.raises(error) as raised:
+            opened.store.require_room()
+        assert raised.value.hint
+        assert "remove" not in raised.value.hint
+        assert opened.passphrase.asked == []
+    for place in (tmp_path / "new.key", tmp_path, f"{tmp_path}/keys/"):
+        Opened(place).store.require_room()
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.key"]
 
 
 def test_an_oversized_file_is_not_read_on(path: Path) -> None:

@@ -23,6 +23,10 @@ from polygent_issuer.verifier.keys import Key
 
 AMPLE = timedelta(seconds=30)
 SHORT = timedelta(milliseconds=300)
+INTO_FILE = (
+    "or take the key into a file: polygent-issue key import BACKUP --store file:~/polygent-keys/"
+)
+INTO_NEW_FILE = "or keep the key in an encrypted file: --store file:~/polygent-keys/"
 NULL = "keyring.backends.null.Keyring"
 
 Pair = tuple[ec.EllipticCurvePrivateKey, Key]
@@ -112,7 +116,14 @@ def test_says_when_there_is_no_such_key(pair: Pair) -> None:
     refused = refusal(keyring(), pair[1])
     assert refused.code == "no_such_key"
     assert pair[1].kid in refused.message
-    assert "key import" in str(refused.hint)
+    assert str(refused.hint).endswith(": polygent-issue key import BACKUP")
+
+
+def test_a_locked_keyring_has_room(service: SecretService) -> None:
+    """That it answers is seen without a prompt; `save` unlocks it."""
+    service.lock()
+    keyring().require_room()
+    assert service.is_locked()
 
 
 def test_says_when_the_keyring_is_locked(service: SecretService, pair: Pair) -> None:
@@ -204,10 +215,12 @@ def test_says_when_there_is_no_keyring(
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
     refused = refusal(keyring(), pair[1])
     assert refused.code == "keyring_absent"
-    assert "--store file:" in str(refused.hint)
-    with pytest.raises(KeyUnavailable) as raised:
-        keyring().save(pair[0], label="main")
-    assert raised.value.code == "keyring_absent"
+    assert refused.hint == f"log in to a session with that keyring; {INTO_FILE}"
+    for put_in in (lambda: keyring().save(pair[0], label="main"), keyring().require_room):
+        with pytest.raises(KeyUnavailable) as raised:
+            put_in()
+        assert raised.value.code == "keyring_absent"
+        assert str(raised.value.hint).endswith(INTO_NEW_FILE)
     assert keyring().presence(pair[1].kid) is Presence.UNAVAILABLE
 
 
@@ -351,6 +364,7 @@ def test_an_error_of_the_keyring_is_not_passed_on(pair: Pair) -> None:
     refused = refusal(KeyringStore(timeout=AMPLE, vaults=[_Blurting(secret)]), pair[1])
     assert refused.code == "keyring_failed"
     assert "UnicodeDecodeError" in refused.message
+    assert str(refused.hint).endswith(f"; {INTO_FILE}")
     assert secret not in f"{refused!r} {refused.message} {refused.hint}"
     assert refused.__cause__ is None
     assert refused.__context__ is None

@@ -9,8 +9,9 @@ from polygent_issuer.keystore.errors import InvalidStore
 
 
 def test_keyring_is_the_operating_systems() -> None:
-    """`keyring:` names no place of its own."""
+    """`keyring:` names no place of its own; the colon may be left out."""
     assert location.parse("keyring:") is None
+    assert location.parse("keyring") is None
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,30 @@ def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
     assert home.uri == f"file:{tmp_path}/home/b.key"
 
 
+def test_a_path_that_goes_up_is_recorded_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`..` is what the system takes it for: the folder above where a link leads; the name stays."""
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "deep")
+    (tmp_path / "real" / "x.key").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path / "real")
+    up, past = location.parse("file:../y.key"), location.parse("file:../link/../x.key")
+    assert up is not None
+    assert up.uri == f"file:{tmp_path}/y.key"
+    assert past is not None
+    assert past.uri == f"file:{tmp_path}/real/x.key"
+    assert location.at(Path("..")) == location.FileLocation(path=tmp_path, folder=True)
+    assert location.parse("file:../no/") == location.FileLocation(path=tmp_path / "no", folder=True)
+
+
+def test_the_example_works_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What hints propose is a folder that anybody may make, below the home of the person."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    place = location.parse(location.EXAMPLE)
+    assert place == location.FileLocation(path=tmp_path / "polygent-keys", folder=True)
+
+
 def test_a_folder_is_one_that_exists_or_ends_with_a_slash(tmp_path: Path) -> None:
     """A folder's URI ends with a slash, so that it stays one when it is gone."""
     existing, named = location.parse(f"file:{tmp_path}"), location.parse(f"file:{tmp_path}/no/")
@@ -53,7 +78,6 @@ def test_a_folder_is_one_that_exists_or_ends_with_a_slash(tmp_path: Path) -> Non
     "uri",
     [
         "",
-        "keyring",
         "keyring:null",
         "Keyring:",
         "file",

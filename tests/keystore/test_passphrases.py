@@ -90,6 +90,27 @@ def test_a_file_that_cannot_be_read_is_refused(name: str, tmp_path: Path) -> Non
     refused = refusal(passphrases.from_file(tmp_path / name))
     assert refused.code == "passphrase_refused"
     assert refused.message.isprintable()
+    assert "Error" not in refused.message
+    assert "check the path" in str(refused.hint)
+
+
+def test_a_missing_file_is_said_in_words(tmp_path: Path) -> None:
+    """As the system says it."""
+    refused = refusal(passphrases.from_file(tmp_path / "nope"))
+    assert refused.message == (
+        f"the passphrase file {tmp_path}/nope cannot be read: no such file or directory"
+    )
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_enter_is_no_passphrase(monkeypatch: pytest.MonkeyPatch, *, new: bool) -> None:
+    """At a prompt: nothing was typed; only who makes up a new one is told how."""
+    monkeypatch.setattr(terminal, "ask", lambda _prompt: b"")
+    with pytest.raises(KeyUnavailable) as raised:
+        passphrases.from_terminal().get("the key", confirm=new)
+    assert raised.value.code == "passphrase_refused"
+    assert raised.value.message == "no passphrase was typed"
+    assert ("several words" in str(raised.value.hint)) is new
 
 
 def test_a_descriptor_is_read_once_and_closed() -> None:

@@ -32,7 +32,7 @@ def intact(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         with writing(registry) as db:
             acme = customers.get(db, "acme")
             db.insert("aliases", slug="old", customer_id=acme.id, created_at=db.at)
-            outbox.add(db, new.id, folder="/out", name="n", temp="t")
+            outbox.add(db, new.id, folder="/out", name="n")
     return (folder / "registry.db").read_bytes()
 
 
@@ -150,9 +150,7 @@ def test_a_page_of_rubbish_is_damaged(intact: bytes, tmp_path: Path) -> None:
     error = survive(path)
     assert isinstance(error, RegistryDamaged)
     assert str(path) in error.message
-    assert error.hint == (
-        "polygent-issue journal verify says what is readable; if in doubt restore a backup"
-    )
+    assert error.hint == ("copy registry.db back from where you keep it")
 
 
 def test_text_that_is_no_utf8_is_damage(intact: bytes, tmp_path: Path) -> None:

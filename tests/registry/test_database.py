@@ -87,7 +87,10 @@ def test_open_never_makes_one(path: Path) -> None:
     with pytest.raises(RegistryMissing) as caught:
         Registry.open(path)
     assert (caught.value.code, caught.value.exit_code) == ("registry_missing", ExitCode.REGISTRY)
-    assert caught.value.hint == "polygent-issue init makes one"
+    assert (
+        caught.value.hint
+        == "copy registry.db back from where you keep it; in a new home: polygent-issue init"
+    )
     assert not path.exists()
 
 

@@ -17,14 +17,14 @@ def test_what_is_noted_is_pending_until_it_is_cleared(registry: Registry) -> Non
     one, two, three = (license_id(number) for number in (1, 2, 3))
     for day, noted in enumerate((two, three)):
         with registry.writing(now=NOW + timedelta(days=day), actor=ACTOR) as db:
-            outbox.add(db, noted, folder=None, name=None, temp=None)
+            outbox.add(db, noted, folder=None, name=None)
     with registry.writing(now=NOW + timedelta(days=2), actor=ACTOR) as db:
-        outbox.add(db, one, folder="/out", name="a.lic", temp=".a.tmp")
+        outbox.add(db, one, folder="/out", name="a.lic")
     with registry.reading() as read:
         pending = outbox.pending(read)
     assert [row.license_id for row in pending] == [two, three, one]
-    assert pending[0] == OutboxRow(license_id=two, folder=None, name=None, temp=None, at=NOW)
-    assert (pending[2].folder, pending[2].name, pending[2].temp) == ("/out", "a.lic", ".a.tmp")
+    assert pending[0] == OutboxRow(license_id=two, folder=None, name=None, at=NOW)
+    assert (pending[2].folder, pending[2].name) == ("/out", "a.lic")
     with registry.writing(now=NOW, actor=ACTOR) as db:
         outbox.clear(db, three)
         assert outbox.pending(db) == (pending[0], pending[2])
@@ -34,17 +34,17 @@ def test_a_license_is_noted_once(registry: Registry) -> None:
     """One place to deliver to."""
     fill(registry)
     with writing(registry) as db:
-        outbox.add(db, license_id(1), folder=None, name=None, temp=None)
+        outbox.add(db, license_id(1), folder=None, name=None)
         with pytest.raises(Taken):
-            outbox.add(db, license_id(1), folder="/out", name="a", temp="b")
+            outbox.add(db, license_id(1), folder="/out", name="a")
 
 
 def test_only_a_license_is_noted(registry: Registry) -> None:
     """And it may be noted only together with one."""
     with pytest.raises(RegistryMisuse), writing(registry) as db:
-        outbox.add(db, license_id(1), folder=None, name=None, temp=None)
+        outbox.add(db, license_id(1), folder=None, name=None)
     fill(registry)
     with writing(registry) as db:
         acme, key = customers.get(db, "acme"), keys.find(db, "main")
         added = add_license(db, 7, acme, key.kid)
-        outbox.add(db, added.id, folder=None, name=None, temp=None)
+        outbox.add(db, added.id, folder=None, name=None)

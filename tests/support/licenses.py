@@ -158,7 +158,7 @@ class Books:
             if replaces is not None:
                 licenses.replace(db, replaces.id, issued.jti)
             if pending is not None:
-                outbox.add(db, issued.jti, folder=pending[0], name=pending[1], temp=None)
+                outbox.add(db, issued.jti, folder=pending[0], name=pending[1])
             details = {} if replaces is None else {"replaces": replaces.id}
             event = "license-renewed" if replaces else "license-signed"
             db.record(event, customer=customer.slug, license=issued.jti, details=details)

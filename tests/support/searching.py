@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from support.tools import require_tool
 
-SCALAR_BYTES = 32
 # All by which bytes leave a process, and what it starts others with. -xx writes every byte in hex.
 _CALLS = "execve,write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg,sendmmsg,mkdir,symlink"
 _LINE = re.compile(rb"^(\d+) +(\w+)\(")
@@ -37,7 +36,8 @@ def forms_of(secret: bytes) -> Iterator[bytes]:
 def forms_of_key(key: ec.EllipticCurvePrivateKey) -> Iterator[bytes]:
     """The private number: every encoding of the key contains it; and as a decimal number."""
     number = key.private_numbers().private_value
-    yield from forms_of(number.to_bytes(SCALAR_BYTES, "big"))
+    # OpenSSH leaves leading zeros out; what is left stands in the other encodings, too.
+    yield from forms_of(number.to_bytes((number.bit_length() + 7) // 8, "big"))
     yield str(number).encode()
 
 

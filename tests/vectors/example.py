@@ -18,7 +18,7 @@ _README: Final = f"""\
 A throw-away key pair for trying things out and for tests; it is published, so it proves nothing.
 `KeySet` refuses its kid, `{EXAMPLE.kid}`, unless `allow_example=True`.
 `example.lic` is a standard license for the machine of `machine-info.json`, to the end of 2099.
-`polygent-issue verify keys.example/example.lic --public-key keys.example/public.pem` checks it.
+Here, `polygent-issue verify example.lic --public-key jwks.json --machine-info machine-info.json`.
 `python tests/vectors/make.py --write` writes this folder; do not edit it.
 """
 

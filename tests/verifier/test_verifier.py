@@ -11,6 +11,7 @@ from vectors.signing import (
     ENTERPRISE,
     EXAMPLE,
     FINGERPRINT,
+    STANDARD,
     STRANGER,
     compact,
     file,
@@ -33,6 +34,7 @@ from polygent_issuer.verifier import (
 KEYS = KeySet.from_jwks(json.dumps({"keys": [EXAMPLE.jwk]}).encode(), allow_example=True)
 VERIFIER = Verifier(KEYS)
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+ISSUED = datetime(2026, 1, 1, tzinfo=UTC)
 ACCEPTANCE = list(CheckCode)[4:]
 CIRCUMSTANCES: dict[str, Any] = {"now": NOW, "fingerprint": FINGERPRINT}
 
@@ -162,6 +164,45 @@ def test_rows_carry_the_hint_of_the_error() -> None:
         assert isinstance(error, LicenseError)
         assert row is not None
         assert (row.code, row.message, row.hint) == (code, error.message, error.hint)
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "told"),
+    [
+        ("not_yet_valid", {"now": ISSUED - timedelta(minutes=6)}, ", 6 minutes ahead of this"),
+        ("not_yet_valid", {"now": ISSUED - timedelta(hours=47)}, ", 47 hours ahead of this"),
+        (
+            "stale_issue_date",
+            {"now": ISSUED + timedelta(days=11), "freshness_window": timedelta(days=7)},
+            ", 11 days ago; it had to be uploaded within 7 days",
+        ),
+        (
+            "stale_issue_date",
+            {
+                "now": ISSUED + timedelta(days=7, microseconds=1),
+                "freshness_window": timedelta(days=7),
+            },
+            ", over 7 days ago; it had to be uploaded within 7 days",
+        ),
+        (
+            "stale_issue_date",
+            {
+                "now": ISSUED + timedelta(minutes=90),
+                "freshness_window": timedelta(minutes=61, seconds=1),
+            },
+            ", 90 minutes ago; it had to be uploaded within 3661 seconds",
+        ),
+        ("domain_mismatch", {"host": "a\x1b[2J.test"}, r"'a\x1b[2J.test' is not "),
+        ("clock_tampered", {"clock": ClockGuard(tampered=True)}, "more than a day"),
+    ],
+)
+def test_a_refusal_is_told_for_people(code: str, changes: dict[str, Any], told: str) -> None:
+    """Spans in the unit that fits, none rounded away; the host as it came, escaped."""
+    claims = ENTERPRISE if code == "domain_mismatch" else STANDARD
+    error = _verdict(file(payload(claims)), **{**CIRCUMSTANCES, **changes})
+    assert isinstance(error, LicenseError)
+    assert error.code == code
+    assert told in error.message
 
 
 def test_naive_now_is_the_callers_mistake() -> None:

@@ -13,6 +13,10 @@ from polygent_issuer.cli.config.show import told
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Result
 from polygent_issuer.errors import InvalidSettings
+from polygent_issuer.settings.schema import KEYS, kind_of
+from polygent_issuer.text import for_shell
+
+_NOTHING = frozenset({"none", "unknown", "not set"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +55,7 @@ def set_value(
         str, typer.Argument(metavar="KEY", help="As config show names it, such as not_due.")
     ],
     value: Annotated[
-        str, typer.Argument(metavar="VALUE", help="As config show prints it; '' takes it out.")
+        str, typer.Argument(metavar="VALUE", help="As config show prints it; none takes it out.")
     ],
 ) -> Changed:
     """Change a setting, and say what it was.
@@ -60,7 +64,10 @@ def set_value(
     """
     home = invocation.home
     before = _texts(home)
-    settings.set_value(home, key, value)
+    try:
+        settings.set_value(home, key, _meant(key, value))
+    except InvalidSettings as refused:
+        raise InvalidSettings(refused.message, hint=_with_example(key, refused)) from None
     after = settings.load(home, {})
     if key == "operator" and settings.OPERATOR_VARIABLE in invocation.environ:
         invocation.warn(f"{settings.OPERATOR_VARIABLE} is set, and counts more than the file")
@@ -71,6 +78,34 @@ def set_value(
         new=after.texts.get(key),
         mended=before is None,
     )
+
+
+def _meant(key: str, value: str) -> str:
+    """The value, empty where the word for nothing was typed, as `config show` prints it."""
+    word = value.strip().casefold()
+    may_be_unset = getattr(settings.Settings(), key, value) is None
+    if (may_be_unset and word in _NOTHING) or (key == "features" and word == "none"):
+        return ""
+    return value
+
+
+def _with_example(key: str, refused: InvalidSettings) -> str | None:
+    """The hint, and a value that this setting takes, where it was the value that was refused."""
+    hint = refused.hint or ""
+    try:
+        kind = kind_of(key)
+    except InvalidSettings:
+        return refused.hint
+    if not refused.message.startswith(f"{key}: ") or hint.startswith("did you mean"):
+        return refused.hint
+    example = (KEYS[key].example if key in KEYS else "") or _typed(kind.example)
+    given = f"for example polygent-issue config set {key} {for_shell(example)}"
+    return f"{hint}; {given}" if hint else given
+
+
+def _typed(toml: str) -> str:
+    """A value of TOML as one would type it."""
+    return toml.strip('["]').replace('", "', ",")
 
 
 def _texts(home: Path) -> Mapping[str, str | None] | None:

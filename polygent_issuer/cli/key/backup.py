@@ -16,6 +16,7 @@ from polygent_issuer.cli.key.show import KeyName
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
 from polygent_issuer.custody import Custodian, place_of
+from polygent_issuer.keystore.strength import Judged
 from polygent_issuer.registry import KeyRecord, keys
 
 
@@ -60,7 +61,7 @@ def backup(
         registry=invocation.registry,
         home=invocation.home,
         settings=invocation.settings,
-        passphrase=source(invocation, passphrases),
+        passphrase=Judged(source(invocation, passphrases), invocation.warn),
         warn=invocation.warn,
         now=invocation.now,
         actor=invocation.actor,

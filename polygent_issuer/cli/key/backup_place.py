@@ -31,8 +31,7 @@ def backup_place(invocation: Invocation, held: Settings, options: KeepingOptions
         OutputExists, OutputProblem: (`output_exists`, `output_failed`) when the file is there
             already, or its folder is not.
     """
-    if options.backup is not None and options.no_backup:
-        raise UsageProblem("--backup and --no-backup contradict each other", hint="give one")
+    require_sound(options)
     if options.no_backup:
         return None
     if options.backup is not None:
@@ -50,6 +49,19 @@ def backup_place(invocation: Invocation, held: Settings, options: KeepingOptions
     return None if answer == _NONE else backup_file(answer)
 
 
+def require_sound(options: KeepingOptions) -> None:
+    """Refuse early what can be known to be wrong before anybody is asked anything.
+
+    Raises:
+        UsageProblem: (`usage`) when both options are given.
+        InputRefused, OutputExists, OutputProblem: as `backup_file`.
+    """
+    if options.backup is not None and options.no_backup:
+        raise UsageProblem("--backup and --no-backup contradict each other", hint="give one")
+    if options.backup is not None:
+        backup_file(options.backup)
+
+
 def backup_file(text: str) -> Path:
     """The file or folder that was named; a file is new, and its folder is there.
 
@@ -61,12 +73,12 @@ def backup_file(text: str) -> Path:
     if text in ("", "-"):
         raise InputRefused("a backup is a file of its own", hint="name a file for it")
     try:
-        path = Path(text).expanduser().absolute()
+        place = location.at(Path(text).expanduser())
     except RuntimeError:
         raise InputRefused(
             f"whose home that is cannot be found out: {shown(text)}", hint="name a whole path"
         ) from None
-    place = location.at(path)
+    path = place.path
     if place.folder:
         return path
     if os.path.lexists(path):

@@ -6,12 +6,16 @@ import typer
 
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.key.backup_place import backup_place
-from polygent_issuer.cli.key.keeping import KeepingOptions, custodian, settings_in_force
+from polygent_issuer.cli.key.backup_place import backup_place, require_sound
+from polygent_issuer.cli.key.keeping import KeepingOptions, custodian, known_keys, settings_in_force
 from polygent_issuer.cli.key.key_view import KeptReport
+from polygent_issuer.cli.key.store_place import Again, require_store
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
+from polygent_issuer.custody import free_label, place_of, read_incoming, require_welcome
+from polygent_issuer.text import shown
 
 _LIMIT = 16 * 1024
+_STDIN = "-"
 
 
 def import_private(
@@ -31,10 +35,31 @@ def import_private(
     A key that the registry knows keeps its label. FILE may be encrypted; its passphrase then is
     the one of the new key file, too, unless a terminal is asked. FILE itself is left as it is.
     """
-    held = settings_in_force(invocation)
-    backup = backup_place(invocation, held, keeping)
-    store = keeping.store or held.store
+    held, passphrase = settings_in_force(invocation), source(invocation, passphrases)
+    require_sound(keeping)
     data = files.read_bounded(key_file, limit=_LIMIT, what="private key")
-    custody = custodian(invocation, source(invocation, passphrases), store=store, backup=backup)
-    kept = custody.import_key(data, label=label, store_uri=store, backup=backup)
-    return KeptReport(kept=kept, verb="imported")
+    known = known_keys(invocation)
+    incoming = read_incoming(data, passphrase)
+    pinned = incoming.pinned(known)
+    name = free_label(known) if pinned is None and label is None else label
+    require_welcome(incoming, name, known)
+    store = keeping.store or place_of(held, incoming.kid)
+    again = Again(
+        command="key import",
+        argument=key_file,
+        label=label,
+        keeping=keeping,
+        passphrases=passphrases,
+    )
+    require_store(held, store, again)
+    # The file of a pinned key is a backup already.
+    decided = pinned is None or keeping.backup is not None
+    backup = backup_place(invocation, held, keeping) if decided else None
+    custody = custodian(invocation, passphrase, store=store, backup=backup)
+    kept = custody.import_key(incoming, label=name, store_uri=store, backup=backup)
+    origin = "the file that it came from" if key_file == _STDIN else shown(key_file)
+    if incoming.plaintext:
+        invocation.warn(f"{origin} is a plaintext copy of the key, which remains: destroy it")
+    return KeptReport(
+        kept=kept, verb="imported", origin_as_backup=origin if incoming.is_backup else None
+    )

@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
-from polygent_issuer import home, settings
+from polygent_issuer import founding, home, settings
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.home_making import ensure_home
 from polygent_issuer.cli.options import OptionGroup
 from polygent_issuer.custody import Custodian
 from polygent_issuer.errors import HomeMissing, UsageProblem
 from polygent_issuer.keystore import Passphrase, location
+from polygent_issuer.keystore.strength import Judged
+from polygent_issuer.registry import KeyRecord, keys
 from polygent_issuer.settings import Settings
 
 
@@ -43,6 +45,19 @@ def settings_in_force(invocation: Invocation) -> Settings:
     return settings.load(invocation.home_path, invocation.environ).settings
 
 
+def known_keys(invocation: Invocation) -> tuple[KeyRecord, ...]:
+    """The keys of the registry; none where there is no home yet, which is not made here.
+
+    Raises:
+        HomeProblem: each code of a home that cannot be used, or has lost its registry.
+    """
+    if not founding.is_complete(invocation.home_path):
+        founding.require_room(invocation.home_path)
+        return ()
+    with invocation.registry.reading() as db:
+        return keys.every(db)
+
+
 def custodian(
     invocation: Invocation, passphrase: Passphrase, *, store: str, backup: Path | None
 ) -> Custodian:
@@ -65,11 +80,12 @@ def custodian(
             "the backup would lie where the key lies", hint="name another place, on another disk"
         )
     ensure_home(invocation)
+    judged = Judged(passphrase, invocation.warn)
     return Custodian(
         registry=invocation.registry,
         home=invocation.home,
         settings=invocation.settings,
-        passphrase=_OneForBoth(passphrase) if place and backup else passphrase,
+        passphrase=_OneForBoth(judged) if place and backup else judged,
         warn=invocation.warn,
         now=invocation.now,
         actor=invocation.actor,

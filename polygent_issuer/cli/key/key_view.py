@@ -46,16 +46,25 @@ def backup_state(key: KeyRecord) -> str:
     return "none" if key.backed_up_at is None else dates.instant(key.backed_up_at)
 
 
+def way_back(key: KeyRecord) -> str:
+    """How a private half comes back that is not in its place; it ends a sentence on that."""
+    if key.backed_up_at is None:
+        return ", and no backup was noted"
+    return ": polygent-issue key import BACKUP takes it from its backup"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeptReport(Result):
     """A key that was made or taken in, and what the operator does next.
 
     Attributes:
         verb: what was done: generated or imported.
+        origin_as_backup: the file that an imported key came from, if that can be its backup.
     """
 
     kept: Kept
     verb: str
+    origin_as_backup: str | None = None
 
     def to_json(self) -> Mapping[str, Any]:
         """`key`, whether it is new to the registry, and the file of its `backup`."""
@@ -81,7 +90,11 @@ class KeptReport(Result):
         if not self.kept.is_new:
             yield Line("the registry had its public half already, and its label", "dim", 1)
             return
-        if key.backed_up_at is None:
+        if key.backed_up_at is None and self.origin_as_backup is not None:
+            yield Line(
+                f"{self.origin_as_backup} is encrypted and may serve as the backup: keep it apart"
+            )
+        elif key.backed_up_at is None:
             yield Line(
                 "without a backup, a lost key means new licenses for everybody: "
                 f"polygent-issue key backup {typed(key)} FILE",
@@ -91,7 +104,10 @@ class KeptReport(Result):
 
     def _following(self) -> Iterable[Block]:
         key = self.kept.key
-        export = f"polygent-issue key export-public {typed(key)} --output polygent-public.pem"
-        yield Line(f"for the servers, once: {export}")
-        if not key.active:
+        if key.active:
+            export = f"polygent-issue key export-public {typed(key)} --output polygent-public.pem"
+            yield Line(f"for the servers, once: {export}")
+        else:
+            export = "polygent-issue key export-public --all --format jwks --output keys.json"
+            yield Line(f"for the servers, old and new together: {export}")
             yield Line(f"when all of them have it: polygent-issue key use {typed(key)}")

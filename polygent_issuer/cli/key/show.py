@@ -9,7 +9,7 @@ import typer
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.key.key_view import backup_state, key_json, key_state
+from polygent_issuer.cli.key.key_view import backup_state, key_json, key_state, way_back
 from polygent_issuer.cli.output import Result
 from polygent_issuer.custody import place_of, presence
 from polygent_issuer.keystore import Presence
@@ -19,7 +19,6 @@ KeyName = Annotated[str, typer.Argument(metavar="KEY", help="A label, or the beg
 
 _HERE: Final = {
     Presence.PRESENT: "there",
-    Presence.ABSENT: "not there: polygent-issue key import FILE takes it from its backup",
     Presence.LOCKED: "its keyring is locked",
     Presence.UNAVAILABLE: "its store cannot be asked",
 }
@@ -54,12 +53,13 @@ class ShownKey(Result):
 
     def blocks(self) -> Iterable[Block]:
         """Fields, then the public half."""
+        here = _HERE.get(self.presence) or f"not there{way_back(self.key)}"
         yield Line(self.key.label, "title")
         yield Fields(
             (
                 ("kid", self.key.kid),
                 ("state", key_state(self.key)),
-                ("private half", f"{self.store} ({_HERE[self.presence]})"),
+                ("private half", f"{self.store} ({here})"),
                 ("backup", backup_state(self.key)),
                 ("created", dates.instant(self.key.created_at)),
                 ("licenses", f"{self.licenses}, {self.current} of them current"),

@@ -8,7 +8,7 @@ from polygent_issuer.cli import consent
 from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.key.key_view import key_json
+from polygent_issuer.cli.key.key_view import key_json, way_back
 from polygent_issuer.cli.key.show import KeyName
 from polygent_issuer.cli.output import Result
 from polygent_issuer.custody import place_of, presence, require_usable
@@ -61,10 +61,7 @@ def use(invocation: Invocation, key: KeyName, *, consents: ConsentOptions) -> Ac
         return Activated(key=wanted, before=present, store=store)
     require_usable(wanted)
     if presence(invocation.settings, wanted.kid) is Presence.ABSENT:
-        invocation.warn(
-            f"the private half of {wanted.label} is not in {store}; "
-            "polygent-issue key import FILE takes it from its backup"
-        )
+        invocation.warn(f"the private half of {wanted.label} is not in {store}{way_back(wanted)}")
     given = consent.given(consents)
     agreed = consent.obtain(invocation, [rollout_finding(wanted, present)], given)
     changed = activate(

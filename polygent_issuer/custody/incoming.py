@@ -1,0 +1,74 @@
+"""A private key that comes from a file: read, and judged, before anything is made for it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from polygent_issuer.custody.labels import require_free
+from polygent_issuer.custody.signing import require_not_example, require_usable
+from polygent_issuer.errors import InputRefused
+from polygent_issuer.keystore import Passphrase
+from polygent_issuer.registry import KeyRecord
+from polygent_issuer.text import shown
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Incoming:
+    """A private key as its file gave it.
+
+    Attributes:
+        private_key: unlocked.
+        kid: of its public half.
+        plaintext: whether the file has no passphrase, so that anybody can read it.
+        is_backup: whether the file is as a backup is: OpenSSH format, encrypted.
+    """
+
+    private_key: "ec.EllipticCurvePrivateKey" = field(repr=False)
+    kid: str
+    plaintext: bool
+    is_backup: bool
+
+    def pinned(self, known: Iterable[KeyRecord]) -> KeyRecord | None:
+        """The registry's record of this key among all that it knows."""
+        return next((key for key in known if key.kid == self.kid), None)
+
+
+def read_incoming(data: bytes, passphrase: Passphrase) -> Incoming:
+    """Unlock the private key of a file: PKCS#8, SEC1 or OpenSSH, encrypted or not.
+
+    Raises:
+        ExampleKey: (`example_key`) for the published one.
+        KeyUnavailable: each code of reading a key.
+    """
+    from polygent_issuer.keystore import openssh, private_keys  # noqa: PLC0415 -- only imports read
+
+    private_key = private_keys.read(data, passphrase)
+    kid = private_keys.public_half(private_key).kid
+    require_not_example(kid)
+    plaintext = private_keys.is_plaintext(data)
+    is_backup = openssh.looks_like(data) and not plaintext
+    return Incoming(private_key=private_key, kid=kid, plaintext=plaintext, is_backup=is_backup)
+
+
+def require_welcome(incoming: Incoming, label: str | None, known: tuple[KeyRecord, ...]) -> None:
+    """Let pass a key that may be taken in under this label; a pinned one keeps its own.
+
+    Raises:
+        RetiredKey, CompromisedKey: (`key_retired`, `key_compromised`) for keys that shall not
+            sign.
+        InputRefused: (`input_refused`) for a label that cannot be used, or is not the one of a key
+            that is pinned already.
+    """
+    pinned = incoming.pinned(known)
+    if pinned is None:
+        require_free(label, known)
+        return
+    require_usable(pinned)
+    if label not in (None, pinned.label):
+        raise InputRefused(
+            f"this key is pinned already, as {shown(pinned.label)}",
+            hint="leave out --label: a key keeps the label that it has",
+        )

@@ -1,0 +1,38 @@
+"""What keys are called: a name of their own, for people."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from polygent_issuer.errors import InputRefused
+from polygent_issuer.registry import KeyRecord
+from polygent_issuer.text import shown
+from polygent_issuer.verifier.names import display_name_problem
+
+_FIRST: Final = "main"
+
+
+def free_label(known: Iterable[KeyRecord]) -> str:
+    """A label that none of these keys has: main, then main-2."""
+    taken = {name for key in known for name in (key.label, key.kid)}
+    number, label = 1, _FIRST
+    while label in taken:
+        number += 1
+        label = f"{_FIRST}-{number}"
+    return label
+
+
+def require_free(label: str | None, known: Iterable[KeyRecord]) -> None:
+    """Refuse early what the registry would refuse after the key is made.
+
+    Raises:
+        InputRefused: (`input_refused`) for no label, none that can be shown, or another key's.
+    """
+    if label is None:
+        raise InputRefused("a new key needs a label", hint="add --label NAME")
+    problem = display_name_problem(label)
+    if problem is not None:
+        raise InputRefused(f"the label cannot be used: {problem}", hint="choose another")
+    if any(label in (other.label, other.kid) for other in known):
+        raise InputRefused(
+            f"the label {shown(label)} is another key's", hint="choose another label"
+        )
