@@ -44,8 +44,8 @@ def by_id(db: Reading, customer_id: int) -> Customer:
 
 def by_slug(db: Reading, slug: str) -> Customer | None:
     """The customer of exactly this slug, or whose alias it is."""
-    where = "WHERE slug = ?1 OR id = (SELECT customer_id FROM aliases WHERE slug = ?1)"
-    return next(select(db, where, (slug,)), None)
+    where = "WHERE slug = ? OR id = (SELECT customer_id FROM aliases WHERE slug = ?)"
+    return next(select(db, where, (slug, slug)), None)
 
 
 def beginning(prefix: str) -> tuple[str, str]:

@@ -29,7 +29,7 @@ def find(db: Reading, typed: str) -> KeyRecord:
         NotFound: (`not_found`) when there is none; the hint names the nearest.
         Ambiguous: (`ambiguous`) when several kids begin so; the hint names them.
     """
-    exact = db.one(_key, f"{_SELECT} WHERE label = ?1 OR kid = ?1", (typed,))
+    exact = db.one(_key, f"{_SELECT} WHERE label = ? OR kid = ?", (typed, typed))
     if exact is not None:
         return exact
     where = "WHERE kid >= ? AND kid < ? ORDER BY kid"

@@ -26,13 +26,13 @@ def with_fingerprint(db: Reading, fingerprint: str) -> tuple[KnownFingerprint, .
     """
     sql = """SELECT m.id, i.since, i.until, d.sha256 FROM (
             SELECT id AS machine_id, since, NULL AS until, document_id
-                FROM machines WHERE fingerprint = ?1
+                FROM machines WHERE fingerprint = ?
             UNION ALL SELECT machine_id, since, until, document_id
-                FROM machine_identities WHERE fingerprint = ?1
+                FROM machine_identities WHERE fingerprint = ?
         ) AS i JOIN machines AS m ON m.id = i.machine_id
         LEFT JOIN documents AS d ON d.id = i.document_id
         ORDER BY i.until IS NOT NULL, i.until DESC, i.since DESC, m.id"""
-    rows = tuple(db.each(_known, sql, (fingerprint,)))
+    rows = tuple(db.each(_known, sql, (fingerprint, fingerprint)))
     known: list[KnownFingerprint] = []
     for machine_id, since, until, sha256 in rows:
         machine = by_id(db, machine_id)
