@@ -137,7 +137,7 @@ def replace(data: bytes, path: Path, mode: int = disk.PRIVATE) -> None:
         OutputProblem: (`output_failed`) when that fails; the old content is kept then.
     """
     try:
-        real = path.resolve()
+        real = _resolved(path)
         temp = real.with_name(_temp_name(real))
         disk.write_new(temp, data, mode=mode)
         try:
@@ -146,8 +146,15 @@ def replace(data: bytes, path: Path, mode: int = disk.PRIVATE) -> None:
             disk.remove(temp)
             raise
         disk.sync_folder(real.parent)
-    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop, before 3.13
         disk.cannot_write(path, error)
+
+
+def _resolved(path: Path) -> Path:
+    real = path.resolve()
+    if real.is_symlink():  # a loop of links, which Python 3.13 no longer refuses by itself
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return real
 
 
 def _temp_name(target: Path) -> str:
