@@ -35,7 +35,10 @@ def sound_reason(reason: str | None) -> str | None:
     """
     reason = (reason or "").strip()
     if shown(reason) != reason:
-        raise InputRefused(f"the reason has characters that cannot be shown: {shown(reason)}")
+        raise InputRefused(
+            f"the reason has characters that cannot be shown: {shown(reason)}",
+            hint="--reason with plain text",
+        )
     return reason or None
 
 

@@ -35,9 +35,14 @@ def parse_expires(text: str) -> datetime:
     try:
         expires = parse_instant(text) if day is None else midnight(day) + _DAY
     except OverflowError:
-        raise InvalidTerms(f"expires too late: {brief(text)}: {TOO_LATE}") from None
+        raise InvalidTerms(
+            f"expires too late: {brief(text)}: {TOO_LATE}", hint="name an earlier day"
+        ) from None
     if expires.microsecond:
-        raise InvalidTerms(f"a license expires at a whole second, not at {brief(text)}")
+        raise InvalidTerms(
+            f"a license expires at a whole second, not at {brief(text)}",
+            hint="leave the fraction out",
+        )
     to_seconds(expires)  # refuses what no license can name
     return expires
 

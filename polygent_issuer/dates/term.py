@@ -70,7 +70,9 @@ def term_end(base: datetime, term: Term) -> datetime:
         begun = midnight(end.date())
         return begun if begun == end else begun + _DAY
     except OverflowError:
-        raise InvalidTerms(f"the term {term} ends too late: {TOO_LATE}") from None
+        raise InvalidTerms(
+            f"the term {term} ends too late: {TOO_LATE}", hint="choose a shorter term"
+        ) from None
 
 
 def _months_later(start: datetime, term: Term) -> datetime:

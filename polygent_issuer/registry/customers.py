@@ -158,7 +158,7 @@ def _text(what: str, value: str | None) -> str | None:
 
     problem = None if value is None else display_name_problem(value)
     if problem is not None:
-        raise InputRefused(f"{what} cannot be used: {problem}")
+        raise InputRefused(f"{what} cannot be used: {problem}", hint="write it otherwise")
     return value
 
 

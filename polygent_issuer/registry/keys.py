@@ -58,7 +58,7 @@ def add(db: Writing, *, key: "Key", label: str) -> KeyRecord:
 
     problem = display_name_problem(label)
     if problem is not None:
-        raise InputRefused(f"the label cannot be used: {problem}")
+        raise InputRefused(f"the label cannot be used: {problem}", hint="choose another label")
     known = every(db)
     for other in known:
         if key.kid == other.kid:

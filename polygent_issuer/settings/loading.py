@@ -29,6 +29,7 @@ LIMIT = 64 * 1024
 """The largest settings file, in bytes."""
 
 _DEFAULT = Origin(where=Where.DEFAULT)
+_EDIT = "edit the file that polygent-issue config path names"
 
 
 def settings_path(home: Path) -> Path:
@@ -110,9 +111,11 @@ def parse(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise InvalidSettings("not TOML: nested too deeply") from None
+        raise InvalidSettings("not TOML: nested too deeply", hint=_EDIT) from None
     except ValueError as problem:  # a number of thousands of digits is no TOMLDecodeError
-        raise InvalidSettings(f"not TOML: {shown(_first_lower(str(problem)))}") from None
+        raise InvalidSettings(
+            f"not TOML: {shown(_first_lower(str(problem)))}", hint=_EDIT
+        ) from None
 
 
 def interpret(table: Mapping[str, Any]) -> Settings:

@@ -111,4 +111,4 @@ def _ask_reason(invocation: Invocation) -> str:
 
 def _named_reason(text: str) -> None:
     if sound_reason(text) is None:
-        raise InputRefused("the reason is empty")
+        raise InputRefused("the reason is empty", hint="say why, for the journal")
