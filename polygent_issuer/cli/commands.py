@@ -51,6 +51,7 @@ _KEY = _group(
     ),
     _command("import", "key.import_private:import_private", "Take in a private key."),
     _command("backup", "key.backup:backup", "Write an encrypted backup of a key."),
+    _command("retire", "key.retire:retire_key", "Let a key sign no more."),
 )
 _JOURNAL = _group(
     "journal",

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from polygent_issuer import files
+from polygent_issuer.cli import mending
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.claims import claim_rows
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.judging import named_kid, other_kind
+from polygent_issuer.cli.judging import compromised_label, named_kid, other_kind
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.public_keys import PublicKeyFiles, from_files
 from polygent_issuer.cli.verify_view import EXAMPLE_KEY
@@ -97,7 +98,7 @@ def inspect(
     possible the claims are shown all the same, and said to be nobody's word.
     """
     data = files.read_beginning(license_file, count=ENOUGH, what="license file")
-    keys, why = _keys(invocation, public_key)
+    keys, why = _keys(invocation, public_key, named_kid(data))
     report = Verifier(keys).report(data, now=invocation.now)
     refused = None
     if report.license is None and report.failure is not None:
@@ -117,12 +118,16 @@ def inspect(
     )
 
 
-def _keys(invocation: Invocation, public_key: list[Path] | None) -> tuple[KeySet, str | None]:
+def _keys(
+    invocation: Invocation, public_key: list[Path] | None, kid: str | None
+) -> tuple[KeySet, str | None]:
+    """The keys that are trusted, and why that of the file is none of them, if that is known."""
     if public_key:
         return from_files(invocation, public_key), None
     try:
         with invocation.registry.reading() as db:
-            return pinned(db), None
+            label = compromised_label(db, kid)
+            return pinned(db), None if label is None else mending.compromised(label)
     except HomeMissing:
         return KeySet.of(), "there is no home with public keys, and no --public-key"
 

@@ -57,6 +57,8 @@ class Judged:
         heir: the last license in the chain that replaced it; itself when nothing did.
         fingerprint_from: where the fingerprint that was compared came from; `None` when none
             was.
+        compromised: the label of the key that it names, when this registry says that others may
+            hold it.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Judged:
     kept: "LicenseRecord | None" = None
     heir: "LicenseRecord | None" = None
     fingerprint_from: str | None = None
+    compromised: str | None = None
 
     @property
     def license(self) -> License | None:
@@ -112,15 +115,25 @@ def judge(name: str, data: bytes, keys: KeySet, server: Server, db: "Reading | N
         if fingerprint is not None:
             source = "the registry" if known else "the command line"
         rows = tuple(_with_source(row, source) for row in rows)
+    kid = named_kid(data)
     return Judged(
         name=name,
         report=replace(report, rows=rows),
-        kid=named_kid(data),
+        kid=kid,
         own_keys=db is not None,
         kept=kept,
         heir=heir,
         fingerprint_from=source,
+        compromised=None if db is None else compromised_label(db, kid),
     )
+
+
+def compromised_label(db: "Reading", kid: str | None) -> str | None:
+    """The label of a key that the registry pins and marks as compromised."""
+    from polygent_issuer.registry import keys
+
+    marked = (key.label for key in keys.every(db) if key.compromised and key.kid == kid)
+    return next(marked, None)
 
 
 def named_kid(data: bytes) -> str | None:

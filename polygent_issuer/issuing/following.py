@@ -26,6 +26,7 @@ from polygent_issuer.registry import machines as known_machines
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.settings import Settings
 from polygent_issuer.terms import Changes, Difference, Terms
+from polygent_issuer.text import shown
 from polygent_issuer.verifier import KeySet, License, Tier, Verifier
 
 
@@ -115,7 +116,7 @@ def propose_next(
         differences=_differences(old, new),
         notes=(
             *machines.told(request.document, now, choice.known if choice else None),
-            *_notes(record, now),
+            *_notes(db, record, now),
         ),
     )
     return proposal.with_findings(
@@ -201,8 +202,12 @@ def _differences(old: License, new: License) -> tuple[Difference, ...]:
     return (*changed, *terms.differences(Terms.of(old), Terms.of(new)))
 
 
-def _notes(record: LicenseRecord, now: datetime) -> tuple[str, ...]:
+def _notes(db: Reading, record: LicenseRecord, now: datetime) -> tuple[str, ...]:
     until = dates.instant(record.expires_at)
     if record.expires_at <= now:
         return (f"license {record.id[:8]} expired at {until}",)
-    return (f"the old file {record.id[:8]} keeps working until {until} where it is installed",)
+    key = keys.find(db, record.kid)
+    works = f"keeps working until {until} where it is installed"
+    if key.compromised:
+        works = f"works only where {shown(key.label)}, a compromised key, is still believed"
+    return (f"the old file {record.id[:8]} {works}",)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.errors import Ambiguous, InputRefused, NotFound
-from polygent_issuer.registry.columns import Row, blob, maybe_moment, moment, text, whole
+from polygent_issuer.registry.columns import Row, Value, blob, maybe_moment, moment, text, whole
 from polygent_issuer.registry.customer_rows import beginning
 from polygent_issuer.registry.errors import Taken
 from polygent_issuer.registry.records import KeyRecord
@@ -90,6 +90,25 @@ def activate(db: Writing, kid: str) -> KeyRecord:
         db.update("keys", present.kid, active=0)
     db.update("keys", wanted.kid, active=1)
     return find(db, wanted.kid)
+
+
+def retire(db: Writing, kid: str, *, compromised: bool = False) -> KeyRecord:
+    """Let a key sign no more; its public half stays pinned, since its licenses run on.
+
+    Args:
+        compromised: others may hold it, so nothing under it is believed any more.
+
+    Raises:
+        NotFound: (`not_found`) when there is none.
+    """
+    key = find(db, kid)
+    columns: dict[str, Value] = {"active": 0}
+    if key.retired_at is None:
+        columns["retired_at"] = db.at
+    if compromised:
+        columns["compromised"] = 1
+    db.update("keys", key.kid, **columns)
+    return find(db, key.kid)
 
 
 def note_backup(db: Writing, kid: str) -> KeyRecord:

@@ -60,19 +60,23 @@ def test_all_keys_are_a_jwks(two: Desk) -> None:
             db.record("key-retired", kid=second)
 
     def exported() -> set[str]:
-        one = two.ok("key", "export-public", "second")
-        assert Key.from_pem(one.out).kid == second
-        told.append("servers must drop it" in one.err)
-        return {key.kid for key in KeySet.from_jwks(two.ok("key", "export-public", "--all").out)}
+        outcome = two.ok("key", "export-public", "--all")
+        told.append("left out, since others may hold them: second" in outcome.err)
+        return {key.kid for key in KeySet.from_jwks(outcome.out)}
 
     told: list[bool] = []
     with registry:
         assert exported() == {main, second}
         change(retired_at="2026-11-30T09:30:00Z")
         assert exported() == {main, second}
+        assert Key.from_pem(two.ok("key", "export-public", "second").out).kid == second
         change(compromised=1)
         assert exported() == {main}
     assert told == [False, False, True]
+    refused = two.run("key", "export-public", "second")
+    assert (refused.code, refused.out) == (6, b"")
+    assert "servers must drop it" in refused.err
+    assert "hint: all that they may trust: polygent-issue key export-public --all" in refused.err
     assert set(json.loads(two.ok("key", "export-public", "--all").out)["keys"][0]) == {
         *("kty", "crv", "x", "y", "kid", "use", "alg")
     }

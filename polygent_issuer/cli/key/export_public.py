@@ -12,9 +12,11 @@ from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.written import write
+from polygent_issuer.custody import CompromisedKey
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing.signing_key import choose_key
 from polygent_issuer.registry import KeyRecord, Reading, keys
+from polygent_issuer.text import shown
 from polygent_issuer.verifier import KeySet
 
 
@@ -85,8 +87,9 @@ def export_public(
         raise UsageProblem("a PEM file holds one key", hint="--all --format jwks")
     with invocation.registry.reading() as db:
         chosen = _trusted(db) if every else (_one(db, key),)
-    if any(each.compromised for each in chosen):
-        invocation.warn("this key is compromised: servers must drop it, not trust it")
+        left_out = [shown(each.label) for each in keys.every(db) if each.compromised]
+    if every and left_out:
+        invocation.tell(f"left out, since others may hold them: {', '.join(left_out)}")
     public = KeySet.of(*(each.public_key for each in chosen))
     data = public.to_jwks() if form is Form.JWKS else chosen[0].public_key.to_pem()
     name = "polygent-public.jwks.json" if form is Form.JWKS else "polygent-public.pem"
@@ -95,8 +98,21 @@ def export_public(
 
 
 def _one(db: Reading, key: str | None) -> KeyRecord:
-    """The key that was named, retired or not, since its licenses run on."""
-    return choose_key(db, None) if key is None else keys.find(db, key)
+    """The key that was named, retired or not, since its licenses run on.
+
+    Raises:
+        CompromisedKey: (`key_compromised`) for one that servers must drop.
+    """
+    if key is None:
+        return choose_key(db, None)
+    found = keys.find(db, key)
+    if found.compromised:
+        raise CompromisedKey(
+            f"the key {shown(found.label)} is marked as compromised: servers must drop it, "
+            "not be given it",
+            hint="all that they may trust: polygent-issue key export-public --all --format jwks",
+        )
+    return found
 
 
 def _trusted(db: Reading) -> tuple[KeyRecord, ...]:

@@ -41,6 +41,11 @@ def typed(key: KeyRecord) -> str:
     return f"-- {quoted}" if key.label.startswith("-") else quoted
 
 
+def list_command(key: KeyRecord) -> str:
+    """The command that lists the current licenses under a key."""
+    return f"polygent-issue license list --status current --key={shlex.quote(key.label)}"
+
+
 def backup_state(key: KeyRecord) -> str:
     """When it was last backed up."""
     return "none" if key.backed_up_at is None else dates.instant(key.backed_up_at)

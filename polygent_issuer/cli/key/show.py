@@ -9,7 +9,13 @@ import typer
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.key.key_view import backup_state, key_json, key_state, way_back
+from polygent_issuer.cli.key.key_view import (
+    backup_state,
+    key_json,
+    key_state,
+    list_command,
+    way_back,
+)
 from polygent_issuer.cli.output import Result
 from polygent_issuer.custody import place_of, presence
 from polygent_issuer.keystore import Presence
@@ -53,6 +59,7 @@ class ShownKey(Result):
 
     def blocks(self) -> Iterable[Block]:
         """Fields, then the public half."""
+        retired = self.key.retired_at
         here = _HERE.get(self.presence) or f"not there{way_back(self.key)}"
         yield Line(self.key.label, "title")
         yield Fields(
@@ -62,9 +69,14 @@ class ShownKey(Result):
                 ("private half", f"{self.store} ({here})"),
                 ("backup", backup_state(self.key)),
                 ("created", dates.instant(self.key.created_at)),
+                ("retired", None if retired is None else dates.instant(retired)),
                 ("licenses", f"{self.licenses}, {self.current} of them current"),
             )
         )
+        if self.current and retired is not None:
+            yield Line(
+                f"they are: {list_command(self.key)}", "bad" if self.key.compromised else "dim"
+            )
         yield Line()
         for line in self.key.public_key.to_pem().decode().splitlines():
             yield Line(line)

@@ -9,12 +9,12 @@ import typer
 from polygent_issuer import dates
 from polygent_issuer.cli import output, prompts
 from polygent_issuer.cli.blocks import Block, Fields, Line
-from polygent_issuer.cli.consent import sound_reason
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.customer_view import zone_of
 from polygent_issuer.cli.license.show import LicenseId
 from polygent_issuer.cli.output import Result
-from polygent_issuer.errors import InputRefused, MissingInput
+from polygent_issuer.cli.reasons import required_reason
+from polygent_issuer.errors import InputRefused
 from polygent_issuer.registry import Customer, LicenseRecord, customers, licenses
 
 
@@ -60,13 +60,11 @@ def retire(
 
     There is no revocation: where the file is installed it keeps working until it expires.
     """
-    reason = sound_reason(reason)
     with invocation.registry.reading() as db:
         record = licenses.find(db, license_id)
         customer = customers.get(db, record.customer_slug)
     _require_current(record)
-    if reason is None:
-        reason = _ask_reason(invocation)
+    reason = required_reason(invocation, reason, "a license is retired for a reason")
     if invocation.interactive and not yes:
         output.note("note", still_works(record, customer))
         prompts.go_ahead(f"retire license {record.id[:8]} of {customer.name}?")
@@ -99,16 +97,3 @@ def _require_current(record: LicenseRecord) -> None:
         f"license {record.id} is {record.status}{by} already",
         hint=f"polygent-issue license show {record.id[:8]}",
     )
-
-
-def _ask_reason(invocation: Invocation) -> str:
-    if not invocation.interactive:
-        raise MissingInput(
-            "a license is retired for a reason, and none was given", hint="add --reason TEXT"
-        )
-    return prompts.text("why, for the journal", check=_named_reason).strip()
-
-
-def _named_reason(text: str) -> None:
-    if sound_reason(text) is None:
-        raise InputRefused("the reason is empty", hint="say why, for the journal")

@@ -1,0 +1,55 @@
+"""`polygent-issue key retire`: a key that signs no more, or that others may hold."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from polygent_issuer.cli import consent, output, prompts
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.key.retire_view import RetiredKeyReport, following
+from polygent_issuer.cli.key.show import KeyName
+from polygent_issuer.cli.reasons import required_reason
+from polygent_issuer.custody import place_of
+from polygent_issuer.custody.retirement import decide, retire
+from polygent_issuer.issuing.proposal import clock_behind
+
+
+def retire_key(
+    invocation: Invocation,
+    key: KeyName,
+    *,
+    compromised: Annotated[
+        bool, typer.Option("--compromised", help="Others may hold it: servers must drop it.")
+    ] = False,
+    consents: consent.ConsentOptions,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")] = False,
+) -> RetiredKeyReport:
+    """Let a key sign no more, for good; the licenses under it are listed, with the way out.
+
+    Its public half stays with the servers while its licenses run. With --compromised it is the
+    other way round: servers must drop it, so each license under it is issued again.
+    """
+    given, now = consent.given(consents), invocation.now
+    with invocation.registry.reading() as db:
+        decided = decide(db, key, compromised=compromised)
+        behind = clock_behind(db, now)
+    store = place_of(invocation.settings, decided.key.kid)
+    if not decided.needed:
+        return RetiredKeyReport(retirement=decided, store=store, now=now, changed=False)
+    findings = () if behind is None else (behind,)
+    agreed = consent.obtain(invocation, findings, given)
+    reason = required_reason(invocation, agreed.reason, "a key is retired for a reason")
+    if invocation.interactive and not yes:
+        output.write_blocks(following(decided, store, now), sys.stderr)
+        prompts.go_ahead(f"let {decided.key.label} sign no more, for good?")
+    done = retire(
+        invocation.registry,
+        decided,
+        reason=reason,
+        findings=findings,
+        consent=agreed,
+        now=now,
+        actor=invocation.actor,
+    )
+    return RetiredKeyReport(retirement=done, store=store, now=now, changed=True)
