@@ -56,7 +56,7 @@ class SoftwareSigner:
         """Derive the public half."""
         if not isinstance(private_key.curve, ec.SECP256R1):
             raise KeyUnavailable(f"a signing key is on P-256, not on {private_key.curve.name}")
-        self._algorithm = _deterministic_es256()
+        self._algorithm = deterministic_es256()
         self._private_key = private_key
         self.public_key = Key.from_public_key(private_key.public_key())
 
@@ -85,7 +85,12 @@ def generate_private_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def _deterministic_es256() -> ec.ECDSA:
+def deterministic_es256() -> ec.ECDSA:
+    """ES256 with signatures that the payload and the key determine (RFC 6979).
+
+    Raises:
+        KeyUnavailable: (`key_unavailable`) when the OpenSSL below `cryptography` cannot.
+    """
     try:
         return ec.ECDSA(SHA256(), deterministic_signing=True)
     except UnsupportedAlgorithm:

@@ -86,6 +86,7 @@ COMMANDS = Entry(
         _KEY,
         _JOURNAL,
         _CONFIG,
+        _command("doctor", "doctor:doctor", "Find what is wrong, and how to mend it.", _CHECK),
         _command("demo", "demo:demo", "Walk through the main job in a throw-away home.", _BEGIN),
     ),
 )

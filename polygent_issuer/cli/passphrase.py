@@ -12,8 +12,6 @@ from polygent_issuer.errors import UsageProblem
 from polygent_issuer.keystore import passphrases
 from polygent_issuer.keystore.passphrases import Passphrase
 
-VARIABLE = "POLYGENT_ISSUER_PASSPHRASE_FILE"
-
 
 def _option(name: str, metavar: str, text: str) -> Any:  # noqa: ANN401 - as typer.Option
     return typer.Option(name, metavar=metavar, help=text, rich_help_panel="Passphrase")
@@ -50,7 +48,7 @@ def source(invocation: Invocation, options: PassphraseOptions) -> Passphrase:
         return passphrases.from_fd(fd)
     if command is not None:
         return passphrases.from_command(command)
-    named = options.passphrase_file or invocation.environ.get(VARIABLE)
+    named = options.passphrase_file or invocation.environ.get(passphrases.VARIABLE)
     if named:
         return passphrases.from_file(Path(named))
     return passphrases.from_terminal() if invocation.interactive else passphrases.absent()

@@ -13,12 +13,25 @@ from polygent_issuer.text import shown
 
 def undelivered(registry: Registry) -> tuple[str, ...]:
     """One line for each current license whose file is not known to be delivered."""
+    return tuple(
+        f"{told(row)}; get it with: {export_hint(row.license_id)}" for row in waiting(registry)
+    )
+
+
+def waiting(registry: Registry) -> tuple[OutboxRow, ...]:
+    """The current licenses whose file is not known to be delivered, oldest first."""
     with registry.reading() as db:
         return tuple(
-            _told(row)
+            row
             for row in outbox.pending(db)
             if licenses.get(db, row.license_id).is_current and not _is_there(db, row)
         )
+
+
+def told(row: OutboxRow) -> str:
+    """Which license is waiting, and for what place."""
+    where = shown(f"{row.folder}/{row.name}") if row.folder else "stdout"
+    return f"license {row.license_id[:8]} was issued, but its file may not have reached {where}"
 
 
 def deliver(db: Writing, prefix: str) -> None:
@@ -81,11 +94,3 @@ def _is_there(db: Reading, row: OutboxRow) -> bool:
         return (Path(row.folder) / row.name).read_bytes() == licenses.get(db, row.license_id).file
     except OSError:
         return False
-
-
-def _told(row: OutboxRow) -> str:
-    where = shown(f"{row.folder}/{row.name}") if row.folder else "stdout"
-    return (
-        f"license {row.license_id[:8]} was issued, but its file may not have reached {where}; "
-        f"get it with: {export_hint(row.license_id)}"
-    )

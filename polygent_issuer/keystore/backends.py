@@ -8,8 +8,10 @@ name of its class, made directly, emptied of what the environment put into it, a
 attributes that it shall have.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.keystore.errors import KeyringAbsent, UnsafeBackend
@@ -23,6 +25,9 @@ INTO_FILE: Final = (
     f"or take the key into a file: polygent-issue key import BACKUP --store {EXAMPLE}"
 )
 """What helps whoever has no keyring, and a key that was in one."""
+
+_BACKEND_VARIABLE: Final = "PYTHON_KEYRING_BACKEND"
+_PROPERTIES: Final = "KEYRING_PROPERTY_"
 
 SECRET_SERVICE: Final = "keyring.backends.SecretService.Keyring"  # noqa: S105 -- a class name
 KWALLET: Final = "keyring.backends.kwallet.DBusKeyring"
@@ -73,6 +78,25 @@ def make(name: str) -> "KeyringBackend":
             hint="unset every KEYRING_PROPERTY_* variable",
         ) from None
     return backend
+
+
+def redirections(names: Iterable[str]) -> tuple[str, ...]:
+    """What would have `keyring` keep a key elsewhere, and has no effect here.
+
+    Args:
+        names: of all variables of the environment.
+    """
+    from keyring.util.platform_ import config_root  # noqa: PLC0415 -- slow to import
+
+    told = [n for n in names if n == _BACKEND_VARIABLE or n.startswith(_PROPERTIES)]
+    config = Path(config_root()) / "keyringrc.cfg"
+    return (*sorted(told), *([str(config)] if config.exists() else []))
+
+
+def strangers() -> tuple[str, ...]:
+    """The modules of installed backends that neither `keyring` nor the list knows."""
+    found = {entry.value.partition(":")[0] for entry in entry_points(group="keyring.backends")}
+    return tuple(sorted(name for name in found if not name.startswith("keyring.")))
 
 
 def _refused(name: str) -> UnsafeBackend:

@@ -17,6 +17,8 @@ from polygent_issuer.keystore import terminal
 from polygent_issuer.keystore.errors import PassphraseNeeded, PassphraseRefused
 from polygent_issuer.text import shown
 
+VARIABLE: Final = "POLYGENT_ISSUER_PASSPHRASE_FILE"
+"""The environment variable that names the file of a passphrase."""
 MAX_BYTES: Final = 1023
 """The longest passphrase that every format of ours takes."""
 COMMAND_TIMEOUT: Final = timedelta(seconds=60)
@@ -25,7 +27,7 @@ COMMAND_TIMEOUT: Final = timedelta(seconds=60)
 _READ_BYTES: Final = MAX_BYTES + 3  # the newline in both spellings, and one byte too many
 _OPTIONS: Final = (
     "give --passphrase-fd N, --passphrase-file FILE or --passphrase-command COMMAND, "
-    "set POLYGENT_ISSUER_PASSPHRASE_FILE, or run this on a terminal"
+    f"set {VARIABLE}, or run this on a terminal"
 )
 
 

@@ -25,6 +25,11 @@ _SLICE: Final = timedelta(milliseconds=200)
 Params = tuple[Value, ...]
 
 
+def sqlite_version() -> tuple[int, ...]:
+    """The version of the SQLite library below this Python."""
+    return sqlite3.sqlite_version_info
+
+
 def require_sqlite(version: tuple[int, ...]) -> None:
     """Refuse a SQLite library that is older than the registry needs.
 
@@ -66,7 +71,7 @@ class Connection:
             RegistryFailed: (`registry_failed`) when the system cannot open it.
             SqliteTooOld: (`sqlite_too_old`) below SQLite 3.37.
         """
-        require_sqlite(sqlite3.sqlite_version_info)
+        require_sqlite(sqlite_version())
         self.path = path
         self._slices = max(1, math.ceil(busy_timeout / _SLICE))
         wait = min(busy_timeout, _SLICE).total_seconds()

@@ -66,8 +66,15 @@ class Registry:
         return registry
 
     @classmethod
-    def open(cls, path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT) -> Self:
+    def open(
+        cls, path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT, as_it_is: bool = False
+    ) -> Self:
         """Open an existing registry, brought up to this tool's tables.
+
+        Args:
+            path: the file.
+            busy_timeout: how long to wait for another process.
+            as_it_is: leave older tables as they are; `is_up_to_date` tells of them.
 
         Raises:
             RegistryMissing: (`registry_missing`) when there is none; it is never made here.
@@ -80,8 +87,9 @@ class Registry:
         connection = Connection(path, busy_timeout=busy_timeout)
         try:
             opening.require_ours(connection)
-            connection.settle()
-            opening.bring_up_to_date(connection)
+            if not as_it_is:
+                connection.settle()
+                opening.bring_up_to_date(connection)
         except BaseException:
             connection.close()
             raise
@@ -96,6 +104,21 @@ class Registry:
         if found is None:
             raise damaged(self._connection.path, "has no id")
         return found
+
+    @property
+    def path(self) -> Path:
+        """Its file."""
+        return self._connection.path
+
+    @property
+    def tables(self) -> int:
+        """The version of its tables: how many migrations made them."""
+        return self._connection.number("user_version")
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether its tables are those of this tool."""
+        return self.tables == len(schema.MIGRATIONS)
 
     @contextmanager
     def reading(self) -> Iterator[Reading]:

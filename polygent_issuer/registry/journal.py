@@ -1,6 +1,6 @@
 """The journal: who did what, when and why; append-only, each row chained to the one before."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from polygent_issuer.registry.columns import (
@@ -19,7 +19,15 @@ from polygent_issuer.registry.journal_check import JournalCheck, verify
 from polygent_issuer.registry.records import Customer, JournalRow
 from polygent_issuer.registry.transactions import Reading
 
-__all__ = ["JournalCheck", "head", "newest_at", "rows", "verify"]
+__all__ = [
+    "JournalCheck",
+    "count_since",
+    "head",
+    "newest_at",
+    "newest_of",
+    "rows",
+    "verify",
+]
 
 _SELECT = "SELECT seq, bytes, previous, hash FROM journal"
 
@@ -65,6 +73,19 @@ def head(db: Reading) -> tuple[int, str]:
     sql = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1"
     found = db.one(lambda row: (whole(row[0]), blob(row[1]).hex()), sql)
     return found or (0, GENESIS.hex())
+
+
+def newest_of(db: Reading, event: str) -> JournalRow | None:
+    """The last row of an event, or None when it never happened."""
+    return db.one(_journal_row, f"{_SELECT} WHERE event = ? ORDER BY seq DESC LIMIT 1", (event,))
+
+
+def count_since(db: Reading, seq: int, *, besides: Iterable[str] = ()) -> int:
+    """How many rows follow a row, those of some events left out."""
+    left_out = tuple(besides)
+    marks = ", ".join("?" * len(left_out))
+    sql = f"SELECT count(*) FROM journal WHERE seq > ? AND event NOT IN ({marks})"  # noqa: S608  # marks
+    return db.one(lambda row: whole(row[0]), sql, (seq, *left_out)) or 0
 
 
 def _journal_row(row: Row) -> JournalRow:

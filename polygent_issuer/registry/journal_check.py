@@ -65,7 +65,9 @@ def verify(db: Reading, *, against: str | None = None) -> JournalCheck:
     sql = "SELECT seq, previous, bytes, hash FROM journal ORDER BY seq"
     for _ in db.each(chain.follow, sql):
         pass
-    found = chain_of(chain.problems, chain.beside_noted(), _schema(db), _tables(db, chain.written))
+    found = chain_of(
+        chain.problems, chain.beside_noted(), schema_problems(db), _tables(db, chain.written)
+    )
     problems = tuple(islice(found, _MOST + 1))
     if len(problems) > _MOST:
         problems = (*problems[:_MOST], "and more")
@@ -144,7 +146,7 @@ def _written(body: bytes) -> dict[str, str | None]:
     return dict(rows)
 
 
-def _schema(db: Reading) -> Iterator[str]:
+def schema_problems(db: Reading) -> Iterator[str]:
     """Step 4: a trigger that was dropped lets the journal be edited."""
     present = {str(name): sql for name, sql in db.execute(schema.STATEMENTS)}
     expected = schema.as_made()

@@ -1,0 +1,115 @@
+"""The registry: does it open, is it sound, is everything delivered."""
+
+from datetime import datetime
+
+from polygent_issuer import dates
+from polygent_issuer.doctor.verdict import Verdict, fail, ok, warn
+from polygent_issuer.errors import ExitCode, InvalidTerms
+from polygent_issuer.issuing import recover
+from polygent_issuer.issuing.proposal import clock_behind
+from polygent_issuer.registry import Registry, customers, health, journal
+from polygent_issuer.registry.journal_check import schema_problems
+from polygent_issuer.text import for_shell, shown
+
+_VERIFY = "polygent-issue journal verify"
+_RESTORE = "keep a copy of it as it is, and restore the last good backup"
+
+
+def opened(registry: Registry) -> Verdict:
+    """How large the file is; that it could be opened is the news."""
+    return ok(f"{shown(str(registry.path))}, {registry.path.stat().st_size // 1024} KiB")
+
+
+def tables(registry: Registry) -> Verdict:
+    """Whether tables, indexes and triggers are as this version makes them, and none is added."""
+    if not registry.is_up_to_date:
+        return warn(
+            f"the tables are of version {registry.tables}, older than this polygent-issue; "
+            "the next command brings them up to date",
+            _VERIFY,
+        )
+    with registry.reading() as db:
+        problems = tuple(schema_problems(db))
+        count = ", ".join(f"{name} {count}" for name, count in health.counts(db).items())
+    if problems:
+        return _broken(problems)
+    return ok(f"version {registry.tables}, as made; rows: {count}")
+
+
+def integrity(registry: Registry) -> Verdict:
+    """Whether SQLite finds the file sound, every page of it.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) when it cannot be read to its end.
+    """
+    with registry.reading() as db:
+        problems = health.integrity(db)
+    return _broken(problems) if problems else ok("SQLite finds it sound")
+
+
+def journal_stands(registry: Registry) -> Verdict:
+    """Whether the journal stands as it was written, and the registry as the journal says.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) when it cannot be read to its end.
+    """
+    with registry.reading() as db:
+        check = journal.verify(db)
+    if check.problems:
+        return fail(_first(check.problems), _VERIFY, ExitCode.REGISTRY)
+    return ok(f"intact; rows: {check.size}")
+
+
+def clock(registry: Registry, now: datetime) -> Verdict:
+    """Whether this machine's clock is before what the journal says has happened."""
+    with registry.reading() as db:
+        finding = clock_behind(db, now)
+    if finding is not None:
+        return warn(finding.message, finding.hint or "")
+    return ok(f"{dates.instant(now)}, not before the journal's newest row")
+
+
+def outbox(registry: Registry) -> tuple[Verdict, ...]:
+    """Which licenses were issued whose file may not have reached its place."""
+    waiting = recover.waiting(registry)
+    if not waiting:
+        return (ok("every license was delivered"),)
+    return tuple(warn(recover.told(row), recover.export_hint(row.license_id)) for row in waiting)
+
+
+def customer_zones(registry: Registry) -> tuple[Verdict, ...]:
+    """Which customers have a time zone that this machine does not know; it is left out then."""
+    with registry.reading() as db:
+        zones = {
+            customer.slug: customer.time_zone
+            for customer in customers.every(db)
+            if customer.time_zone is not None
+        }
+    unknown = tuple(slug for slug, zone in zones.items() if not _is_known(zone))
+    if not unknown:
+        return (ok("every customer's time zone is known here"),)
+    return tuple(
+        warn(
+            f"{slug}: the time zone {shown(zones[slug])} is not known on this machine",
+            f"polygent-issue customer edit {for_shell(slug)} --time-zone ZONE",
+        )
+        for slug in unknown
+    )
+
+
+def _is_known(zone: str) -> bool:
+    try:
+        dates.parse_zone(zone)
+    except InvalidTerms:
+        return False
+    return True
+
+
+def _broken(problems: tuple[str, ...]) -> Verdict:
+    return fail(_first(problems), _RESTORE, ExitCode.REGISTRY)
+
+
+def _first(problems: tuple[str, ...]) -> str:
+    more = len(problems) - 1
+    told = shown(problems[0].replace("\n", " "))
+    return f"{told}, and {more} more" if more else told

@@ -1,0 +1,201 @@
+"""The one ordered table of checks, and going through it whatever is wrong."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from polygent_issuer.doctor import (
+    books,
+    configuration,
+    copies,
+    keyrings,
+    mounts,
+    place,
+    signing_keys,
+    versions,
+)
+from polygent_issuer.doctor.case import Case
+from polygent_issuer.doctor.verdict import NotChecked, Row, State, Verdict, not_checked, refused
+from polygent_issuer.errors import ExitCode, IssuerError
+from polygent_issuer.files.disk import why
+from polygent_issuer.keystore import passphrases
+from polygent_issuer.registry import KeyRecord
+from polygent_issuer.registry.connection import sqlite_version
+from polygent_issuer.settings import Entry, Settings
+from polygent_issuer.text import for_shell
+
+_TOOL: Final = "polygent-issue "
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """A line of the table.
+
+    Attributes:
+        name: of its rows; stable, for programs.
+        look: asks the case for what it needs and judges that.
+        slow: whether it reads the whole registry, and `--quick` leaves it out.
+    """
+
+    name: str
+    look: Callable[[Case], Verdict | tuple[Verdict, ...]]
+    slow: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Examination:
+    """What was found.
+
+    Attributes:
+        rows: in the order of the table.
+        settings: those that are not at their default; none when they cannot be read.
+    """
+
+    rows: tuple[Row, ...]
+    settings: tuple[Entry, ...]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """How a command would end that needs what failed first."""
+        failed = (row.exit_code for row in self.rows if row.state is State.FAIL)
+        return next(failed, ExitCode.DONE)
+
+    def count(self, state: State) -> int:
+        """How many rows are in a state."""
+        return sum(row.state is state for row in self.rows)
+
+
+def _keyring(case: Case) -> Verdict:
+    """Asked even when settings or registry cannot be read: the keyring may be what is wrong."""
+    chosen, known = Settings(), None
+    try:
+        chosen = case.settings
+        known = case.known_keys()
+    except (NotChecked, IssuerError):
+        pass
+    needed = keyrings.is_needed(chosen, None if known is None else signing_keys.usable(known))
+    return keyrings.keyring(needed=needed, timeout=min(chosen.keyring_timeout, case.patience))
+
+
+def _of_keys(
+    judge: Callable[[tuple[KeyRecord, ...], Settings], tuple[Verdict, ...]],
+) -> Callable[[Case], tuple[Verdict, ...]]:
+    return lambda case: judge(case.known_keys(), case.settings)
+
+
+CHECKS: Final = (
+    Check(name="tool", look=lambda _: versions.tool()),
+    Check(name="python", look=lambda _: versions.python(sys.version_info[:3])),
+    Check(name="sqlite", look=lambda _: versions.sqlite(sqlite_version())),
+    Check(name="cryptography", look=lambda _: versions.cryptography()),
+    Check(name="libraries", look=lambda _: versions.libraries(versions.requirements())),
+    Check(name="time-zones", look=lambda _: versions.time_zones()),
+    Check(name="home", look=lambda case: place.where(case.folder(), case.origin)),
+    Check(name="home-rights", look=lambda case: place.rights(case.home())),
+    Check(
+        name="home-disk",
+        look=lambda case: mounts.local_disk(case.folder(), mounts.read_mountinfo()),
+    ),
+    Check(name="variables", look=lambda case: configuration.variables(case.environ)),
+    Check(name="settings", look=lambda case: configuration.origins(case.loaded())),
+    Check(name="issuer", look=lambda case: configuration.issuer(case.loaded())),
+    Check(name="operator", look=lambda case: configuration.operator(case.loaded())),
+    Check(name="upload-window", look=lambda case: configuration.upload_window(case.loaded())),
+    Check(name="output", look=lambda case: configuration.output_folder(case.settings.output)),
+    Check(
+        name="key-backup-folder",
+        look=lambda case: configuration.key_backup_folder(case.settings.key_backup_folder),
+    ),
+    Check(
+        name="passphrase-file",
+        look=lambda case: configuration.passphrase_file(case.environ.get(passphrases.VARIABLE)),
+    ),
+    Check(name="home-files", look=lambda case: place.private_files(case.home_files())),
+    Check(name="key-files", look=lambda case: place.private_files(case.key_files())),
+    Check(name="leftovers", look=lambda case: place.leftovers(case.folders(), case.now)),
+    Check(name="free-space", look=lambda case: place.free_space(case.folders())),
+    Check(name="registry", look=lambda case: books.opened(case.registry())),
+    Check(name="tables", look=lambda case: books.tables(case.registry())),
+    Check(name="integrity", look=lambda case: books.integrity(case.registry()), slow=True),
+    Check(name="journal", look=lambda case: books.journal_stands(case.books()), slow=True),
+    Check(name="clock", look=lambda case: books.clock(case.books(), case.now)),
+    Check(name="outbox", look=lambda case: books.outbox(case.books())),
+    Check(name="customer-zones", look=lambda case: books.customer_zones(case.books())),
+    Check(
+        name="journal-head",
+        look=lambda case: copies.age(case.books(), copies.HEAD, case.now),
+    ),
+    Check(
+        name="registry-backup",
+        look=lambda case: copies.age(case.books(), copies.BACKUP, case.now),
+    ),
+    Check(name="active-key", look=lambda case: signing_keys.active(case.known_keys())),
+    Check(name="keyring", look=_keyring),
+    Check(name="keyring-choice", look=lambda case: keyrings.choosing(case.environ)),
+    Check(name="key", look=_of_keys(signing_keys.private_halves)),
+    Check(name="key-backup", look=_of_keys(signing_keys.backups)),
+    Check(
+        name="compromised-key",
+        look=lambda case: signing_keys.compromised(case.known_keys(), case.books()),
+    ),
+)
+"""Every check, in the order of its rows; what others rest on comes first."""
+
+
+def examine(
+    option: Path | None, environ: Mapping[str, str], *, now: datetime, quick: bool = False
+) -> Examination:
+    """Look at everything, change nothing, ask nobody; nothing that is wrong ends it.
+
+    Args:
+        option: what `--home` said; it is named in each command that mends something.
+        environ: the process's environment.
+        now: the present, aware.
+        quick: leave out what reads the whole registry.
+    """
+    with ExitStack() as closing:
+        case = Case(option, environ, now=now, closing=closing)
+        named = partial(_naming_home, option)
+        rows = tuple(row for check in CHECKS for row in _rows(check, case, named, quick=quick))
+        try:
+            chosen = configuration.chosen(case.loaded())
+        except NotChecked:
+            chosen = ()
+    return Examination(rows=rows, settings=chosen)
+
+
+def _rows(
+    check: Check, case: Case, named: Callable[[str | None], str | None], *, quick: bool
+) -> Iterator[Row]:
+    found = not_checked("left out by --quick") if quick and check.slow else _looked(check, case)
+    for verdict in found if isinstance(found, tuple) else (found,):
+        yield Row(
+            name=check.name,
+            state=verdict.state,
+            message=verdict.message,
+            mend=named(verdict.mend),
+            exit_code=verdict.exit_code,
+        )
+
+
+def _looked(check: Check, case: Case) -> Verdict | tuple[Verdict, ...]:
+    try:
+        return check.look(case)
+    except NotChecked as earlier:
+        return not_checked(str(earlier))
+    except IssuerError as error:
+        return refused(error)
+    except OSError as error:
+        return not_checked(why(error))
+
+
+def _naming_home(option: Path | None, mend: str | None) -> str | None:
+    """The same command for the home that was named; the variable's is in the shell already."""
+    if option is None or mend is None:
+        return mend
+    return mend.replace(_TOOL, f"{_TOOL}--home {for_shell(str(option))} ")

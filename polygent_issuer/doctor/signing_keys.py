@@ -1,0 +1,127 @@
+"""Signing keys: is there one, where is its private half, is there a backup."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from polygent_issuer import custody
+from polygent_issuer.doctor.keyrings import UNLOCK
+from polygent_issuer.doctor.verdict import NotChecked, Verdict, fail, ok, refused, warn
+from polygent_issuer.errors import ExitCode, IssuerError, KeyUnavailable
+from polygent_issuer.keystore import Presence, location, passphrases
+from polygent_issuer.registry import KeyRecord, LicenseStatus, Registry, licenses
+from polygent_issuer.settings import Settings
+from polygent_issuer.text import for_shell, shown
+
+_IN_HARDWARE: Final = "pkcs11:"
+_IMPORT: Final = "polygent-issue key import BACKUP"
+
+
+def usable(known: Iterable[KeyRecord]) -> tuple[KeyRecord, ...]:
+    """The keys that may sign; the published example is among them, to be refused by name."""
+    return tuple(key for key in known if not key.compromised and key.retired_at is None)
+
+
+def active(known: Sequence[KeyRecord]) -> Verdict:
+    """Whether some key signs unless another is named."""
+    if not usable(known):
+        return warn("there is no signing key", "polygent-issue key generate main --backup FILE")
+    signing = next((key for key in known if key.active), None)
+    if signing is None:
+        first = typed(usable(known)[0].label)
+        return warn("no key is active, so none signs", f"polygent-issue key use {first}")
+    return ok(f"{shown(signing.label)} signs; keys in all: {len(known)}")
+
+
+def private_halves(known: Iterable[KeyRecord], settings: Settings) -> tuple[Verdict, ...]:
+    """For each key that may sign: whether it is sound, and whether its private half is here.
+
+    Its store is asked without a prompt, for as long as the settings let a keyring take.
+    """
+    found = usable(known)
+    if not found:
+        return (ok("no key is to be looked for"),)
+    return tuple(_private_half(key, settings) for key in found)
+
+
+def backups(known: Iterable[KeyRecord], settings: Settings) -> tuple[Verdict, ...]:
+    """For each key that may sign: whether a lost machine is a lost key."""
+    found = usable(known)
+    if not found:
+        return (ok("no key is to be backed up"),)
+    return tuple(_backup(key, custody.place_of(settings, key.kid)) for key in found)
+
+
+def compromised(known: Iterable[KeyRecord], registry: Registry) -> tuple[Verdict, ...]:
+    """For each compromised key: how many current licenses hang on it; servers must drop it."""
+    marked = tuple(key for key in known if key.compromised)
+    if not marked:
+        return (ok("no key is marked as compromised"),)
+    return tuple(_hanging(key, registry) for key in marked)
+
+
+def typed(label: str) -> str:
+    """A label as an argument in a shell; after `--` a hyphen begins no option."""
+    return f"-- {for_shell(label)}" if label.startswith("-") else for_shell(label)
+
+
+def _private_half(key: KeyRecord, settings: Settings) -> Verdict:
+    try:
+        custody.require_not_example(key.kid)
+        _ = key.public_key
+    except IssuerError as error:
+        return refused(error)
+    place = custody.place_of(settings, key.kid)
+    name = f"{shown(key.label)} in {shown(place)}"
+    presence = custody.presence(settings, key.kid)
+    if presence is Presence.PRESENT:
+        return ok(name)
+    if presence is Presence.LOCKED:
+        return warn(f"{name}: it is locked", UNLOCK)
+    if place.startswith(location.FILE):
+        told, mend = _of_file(key, settings)
+    else:
+        state = "not there" if presence is Presence.ABSENT else "not within reach"
+        told, mend = f"{name}: it is {state}", _elsewhere(place)
+    return fail(told, mend, ExitCode.KEY) if key.active else warn(told, mend)
+
+
+def _of_file(key: KeyRecord, settings: Settings) -> tuple[str, str]:
+    """Why a key file gives no key: it is opened as for signing, up to its passphrase."""
+    try:
+        custody.signer_for(settings, key, passphrase=passphrases.absent(), warn=lambda _: None)
+    except KeyUnavailable as error:
+        return error.message, error.hint or _IMPORT
+    raise NotChecked("the key file has come back")
+
+
+def _elsewhere(place: str) -> str:
+    if place.startswith(_IN_HARDWARE):
+        return "plug in the token that the settings name: polygent-issue config show"
+    return f"{_IMPORT} takes it from its backup, and --store {location.EXAMPLE} into a file"
+
+
+def _backup(key: KeyRecord, place: str) -> Verdict:
+    name = shown(key.label)
+    if place.startswith(_IN_HARDWARE):
+        return ok(f"{name} is in hardware, which lets no copy out")
+    if key.backed_up_at is not None:
+        return ok(f"{name} was backed up on {key.backed_up_at.date().isoformat()}")
+    return warn(
+        f"{name} has no backup: a lost key means new licenses for everybody",
+        f"polygent-issue key backup {typed(key.label)} FILE",
+    )
+
+
+def _hanging(key: KeyRecord, registry: Registry) -> Verdict:
+    name = shown(key.label)
+    with registry.reading() as db:
+        current = licenses.select(db, kid=key.kid, status=LicenseStatus.CURRENT)
+        count = sum(1 for _ in current)
+    if not count:
+        return ok(f"{name} is compromised, and no current license is signed with it")
+    return fail(
+        f"{name} is compromised; current licenses that are signed with it: {count}; reissue them "
+        "with another key, and take it out of the servers",
+        f"polygent-issue license list --key={for_shell(key.label)} --status current",
+        ExitCode.KEY,
+    )
