@@ -10,7 +10,7 @@ from polygent_issuer import home
 from polygent_issuer.doctor.place import private_files
 from polygent_issuer.doctor.verdict import Verdict, fail, ok, warn
 from polygent_issuer.errors import ExitCode
-from polygent_issuer.keystore import passphrases
+from polygent_issuer.keystore import location, passphrases
 from polygent_issuer.settings import OPERATOR_VARIABLE, Entry, Loaded, Where
 from polygent_issuer.text import for_shell, nearest, shown
 
@@ -119,7 +119,7 @@ def _unknown(name: str) -> Verdict:
 def _unusable(folder: Path) -> tuple[str, str] | None:
     """What is wrong with a folder to write to, and what mends it."""
     place, word = shown(str(folder)), for_shell(str(folder))
-    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where it may not look
+    if not location.is_folder(folder):
         return f"there is no folder {place}", f"mkdir -p {word}"
     if not os.access(folder, os.W_OK | os.X_OK):
         return f"no right to write into {place}", f"chmod u+rwx {word}"

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from polygent_issuer.doctor import (
     signing_keys,
     versions,
 )
-from polygent_issuer.doctor.case import Case
+from polygent_issuer.doctor.case import PATIENCE, Case
 from polygent_issuer.doctor.verdict import NotChecked, Row, State, Verdict, not_checked, refused
 from polygent_issuer.errors import ExitCode, IssuerError
 from polygent_issuer.files.disk import why
@@ -148,7 +148,12 @@ CHECKS: Final = (
 
 
 def examine(
-    option: Path | None, environ: Mapping[str, str], *, now: datetime, quick: bool = False
+    option: Path | None,
+    environ: Mapping[str, str],
+    *,
+    now: datetime,
+    quick: bool = False,
+    patience: timedelta = PATIENCE,
 ) -> Examination:
     """Look at everything, change nothing, ask nobody; nothing that is wrong ends it.
 
@@ -157,9 +162,10 @@ def examine(
         environ: the process's environment.
         now: the present, aware.
         quick: leave out what reads the whole registry.
+        patience: how long a keyring, or whoever holds the registry, may take to answer.
     """
     with ExitStack() as closing:
-        case = Case(option, environ, now=now, closing=closing)
+        case = Case(option, environ, now=now, closing=closing, patience=patience)
         named = partial(_naming_home, option)
         rows = tuple(row for check in CHECKS for row in _rows(check, case, named, quick=quick))
         try:

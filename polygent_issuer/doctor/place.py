@@ -13,6 +13,7 @@ from typing import Final
 from polygent_issuer import home
 from polygent_issuer.doctor.verdict import Verdict, fail, ok, warn
 from polygent_issuer.errors import ExitCode
+from polygent_issuer.keystore.location import is_folder
 from polygent_issuer.text import for_shell, shown
 
 LITTLE: Final = 64 * 1024 * 1024
@@ -81,9 +82,7 @@ def free_space(folders: Iterable[Path], *, little: int = LITTLE) -> Verdict:
         folders: those that are not there are left out.
         little: how many free bytes are too few.
     """
-    free, folder = min(
-        (shutil.disk_usage(each).free, each) for each in folders if os.path.isdir(each)
-    )
+    free, folder = min((shutil.disk_usage(each).free, each) for each in folders if is_folder(each))
     told = f"{free // 1024 // 1024} MiB free on the disk of {shown(str(folder))}"
     if free >= little:
         return ok(told)

@@ -71,17 +71,18 @@ def _private_half(key: KeyRecord, settings: Settings) -> Verdict:
     except IssuerError as error:
         return refused(error)
     place = custody.place_of(settings, key.kid)
-    name = f"{shown(key.label)} in {shown(place)}"
+    name = f"{shown(key.label)} ({shown(place)})"
     presence = custody.presence(settings, key.kid)
     if presence is Presence.PRESENT:
-        return ok(name)
+        return ok(f"{name}: it is there")
     if presence is Presence.LOCKED:
         return warn(f"{name}: it is locked", UNLOCK)
     if place.startswith(location.FILE):
         told, mend = _of_file(key, settings)
     else:
-        state = "not there" if presence is Presence.ABSENT else "not within reach"
-        told, mend = f"{name}: it is {state}", _elsewhere(place)
+        absent = presence is Presence.ABSENT
+        told = f"{name}: it is {'not there' if absent else 'not within reach'}"
+        mend = _elsewhere(place, absent=absent)
     return fail(told, mend, ExitCode.KEY) if key.active else warn(told, mend)
 
 
@@ -94,10 +95,11 @@ def _of_file(key: KeyRecord, settings: Settings) -> tuple[str, str]:
     raise NotChecked("the key file has come back")
 
 
-def _elsewhere(place: str) -> str:
+def _elsewhere(place: str, *, absent: bool) -> str:
     if place.startswith(_IN_HARDWARE):
         return "plug in the token that the settings name: polygent-issue config show"
-    return f"{_IMPORT} takes it from its backup, and --store {location.EXAMPLE} into a file"
+    # A keyring that cannot be asked can take nothing in either.
+    return _IMPORT if absent else f"{_IMPORT} --store {location.EXAMPLE}"
 
 
 def _backup(key: KeyRecord, place: str) -> Verdict:

@@ -1,0 +1,31 @@
+"""A desk whose registry is filled directly, and a Secret Service."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.cli import Desk
+from support.licenses import Books
+from support.secret_service import SecretService, secret_service
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Books:
+    """A desk with a home and settings, whose one key is in no key store."""
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    return Books(Desk(folder)).open()
+
+
+@pytest.fixture
+def desk(books: Books) -> Desk:
+    """The same desk, to run commands at."""
+    return books.desk
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretService]:
+    """A real, unlocked Secret Service that this process sees as its own."""
+    with secret_service() as running:
+        running.enter(monkeypatch)
+        yield running

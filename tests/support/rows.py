@@ -1,0 +1,77 @@
+"""Rows of an examination: found by name, and mended as they say."""
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.cli import Desk, Outcome
+
+NOBODY = 65534
+
+
+def rows(outcome: Outcome, name: str) -> list[dict[str, Any]]:
+    """The rows of a check."""
+    found = [row for row in outcome.json["rows"] if row["name"] == name]
+    assert found, name
+    return found
+
+
+def row(outcome: Outcome, name: str) -> dict[str, Any]:
+    """The only row of a check."""
+    (found,) = rows(outcome, name)
+    return found
+
+
+def look(desk: Desk, name: str, *argv: str) -> dict[str, Any]:
+    """Have a desk examined; the only row of a check."""
+    return row(desk.run("doctor", "--json", *argv), name)
+
+
+def state(desk: Desk, name: str) -> str:
+    """Have a desk examined; how one thing is."""
+    return str(look(desk, name)["state"])
+
+
+def mend(desk: Desk, name: str, **given: str) -> None:
+    """Type what a row says, with words in the place of FILE and the like."""
+    command = look(desk, name)["mend"]
+    words = [given.get(word, word) for word in shlex.split(command)]
+    if words[0] == "polygent-issue":
+        assert words[1:3] == ["--home", str(desk.home)]
+        desk.ok(*words[1:])
+    else:
+        subprocess.run(words, check=True)
+
+
+@contextmanager
+def as_nobody(folder: Path) -> Iterator[None]:
+    """Be an ordinary user to whom a folder belongs; whoever is one already stays so."""
+    if os.geteuid() != 0:
+        yield
+        return
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, 0)  # access(2) goes by the real one
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+@contextmanager
+def mounted(folder: Path, size: str = "1m") -> Iterator[Path]:
+    """Mount a small disk of memory on a folder."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("needs the right to mount: run as root, outside an unprivileged container")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
