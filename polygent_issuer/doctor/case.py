@@ -69,8 +69,7 @@ class Case:
         now: the instant of the examination, aware.
         environ: the process's environment.
         origin: what says where the home is.
-        place: where it is to be.
-        folder: the folder that is there, whoever may write to it.
+        folder: the folder that is there, whoever else may write to it.
         home: the same, once nobody else may: what a stranger wrote is not read.
         loaded: the settings with their origins.
         registry: open, as it is.
@@ -93,8 +92,7 @@ class Case:
         self.patience = patience
         self.origin = _origin(option, environ)
         self._closing = closing
-        self.place = Opened("no place for a home", lambda: home.locate(option, environ))
-        self.folder = Opened("there is no home", lambda: _existing(self.place()))
+        self.folder = Opened("there is no home", lambda: _existing(home.locate(option, environ)))
         self.home = Opened("the home is not safe to read", lambda: _safe(self.folder()))
         self.loaded = Opened(
             "the settings cannot be read", lambda: settings.load(self.home(), environ)

@@ -8,6 +8,7 @@ from typing import Final
 
 from polygent_issuer.doctor.verdict import NotChecked, Verdict, ok, warn
 
+_MOUNTINFO: Final = Path("/proc/self/mountinfo")
 _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
 
 # Shared between hosts, or with the host of a virtual machine: whoever is there has locks of his
@@ -60,7 +61,7 @@ def mount_of(path: PurePosixPath, mountinfo: str) -> Mount | None:
     return found
 
 
-def read_mountinfo(platform: str = sys.platform) -> str:
+def read_mountinfo(platform: str = sys.platform, path: Path = _MOUNTINFO) -> str:
     """What Linux says of the mounts of this process.
 
     Raises:
@@ -69,9 +70,9 @@ def read_mountinfo(platform: str = sys.platform) -> str:
     if platform != "linux":
         raise NotChecked("which disks are network disks is asked on Linux alone")
     try:
-        text = Path("/proc/self/mountinfo").read_bytes()
+        text = path.read_bytes()
     except OSError:
-        raise NotChecked("/proc/self/mountinfo cannot be read") from None
+        raise NotChecked(f"{path} cannot be read") from None
     return text.decode(errors="surrogateescape")
 
 

@@ -91,7 +91,7 @@ def _of_file(key: KeyRecord, settings: Settings) -> tuple[str, str]:
     try:
         custody.signer_for(settings, key, passphrase=passphrases.absent(), warn=lambda _: None)
     except KeyUnavailable as error:
-        return error.message, error.hint or _IMPORT
+        return f"{shown(key.label)}: {error.message}", error.hint or _IMPORT
     raise NotChecked("the key file has come back")
 
 

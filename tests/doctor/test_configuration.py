@@ -8,8 +8,8 @@ import pytest
 from support.cli import Desk
 from support.rows import as_nobody, look, mend, row, rows, state
 
-from polygent_issuer.cli.passphrase import passphrases
 from polygent_issuer.doctor import configuration
+from polygent_issuer.keystore import passphrases
 from polygent_issuer.settings import default_text, settings_path
 
 

@@ -13,8 +13,8 @@ from polygent_issuer.doctor.verdict import NotChecked
 RECORDED = r"""
 22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw,discard,errors=remount-ro
-41 27 0:36 / /home rw,relatime shared:20 - nfs4 192.0.2.7:/export/home rw,vers=4.2,hard
 42 41 254:2 / /home/ada/local rw,relatime shared:21 master:3 - btrfs /dev/vdb rw,space_cache=v2
+41 27 0:36 / /home rw,relatime shared:20 - nfs4 192.0.2.7:/export/home rw,vers=4.2,hard
 43 27 0:37 / /mnt/my\040share rw,relatime - cifs //192.0.2.8/my\040share rw,vers=3.1.1
 44 27 0:38 / /mnt/c rw,noatime - 9p drvfs rw,dirsync,aname=drvfs;path=C:\134
 45 27 0:39 / /mnt/ssh rw,nosuid,nodev,relatime - fuse.sshfs ada@192.0.2.9: rw,user_id=1000
@@ -96,6 +96,12 @@ def test_no_mount_for_the_home_is_not_judged(tmp_path: Path) -> None:
     """A text without the root, as some sandboxes show."""
     with pytest.raises(NotChecked, match="no mount is known"):
         local_disk(tmp_path, "")
+
+
+def test_a_sandbox_without_proc_is_not_judged(tmp_path: Path) -> None:
+    """What cannot be read says nothing of the disk."""
+    with pytest.raises(NotChecked, match="cannot be read"):
+        read_mountinfo("linux", tmp_path / "mountinfo")
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32", "freebsd14"])

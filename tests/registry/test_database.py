@@ -237,6 +237,20 @@ def test_an_older_file_is_brought_up_to_date(path: Path) -> None:
     assert header(path, "user_version") == len(schema.MIGRATIONS)
 
 
+def test_an_older_file_can_be_opened_as_it_is(path: Path) -> None:
+    """Not a byte is changed, and it says that it is older."""
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    before = path.read_bytes()
+    with Registry.open(path, as_it_is=True) as registry:
+        assert (registry.path, registry.tables, registry.is_up_to_date) == (path, 0, False)
+    assert path.read_bytes() == before
+    with Registry.open(path) as registry:
+        assert registry.is_up_to_date
+    with Registry.open(path, as_it_is=True) as registry:
+        assert (registry.tables, registry.is_up_to_date) == (len(schema.MIGRATIONS), True)
+
+
 def test_a_migration_that_fails_leaves_the_version_before(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,6 +112,20 @@ def test_the_newest_row_is_the_last_one(registry: Registry) -> None:
         assert journal.newest_at(read) == NOW + DAY
 
 
+def test_the_newest_row_of_an_event_and_what_came_after(registry: Registry) -> None:
+    """The last of them; rows of events that do not matter are not counted."""
+    for event in ("noted", "made", "noted", "made", "copied", "made"):
+        with registry.writing(now=NOW, actor=ACTOR) as db:
+            db.record(event)
+    with registry.reading() as read:
+        found = journal.newest_of(read, "noted")
+        assert found is not None
+        assert (found.seq, found.event) == (4, "noted")
+        assert journal.count_since(read, found.seq) == 3
+        assert journal.count_since(read, found.seq, besides=("copied", "noted")) == 2
+        assert journal.newest_of(read, "never") is None
+
+
 def test_the_head_is_the_last_rows_number_and_hash(registry: Registry) -> None:
     """What an operator notes to find a truncation later."""
     with writing(registry):

@@ -1,0 +1,280 @@
+"""Signing keys: real key files, a real keyring, and what the registry says of them."""
+
+import os
+import shlex
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from support.cli import PASSPHRASE, Desk
+from support.keys import seal_quickly
+from support.licenses import Books
+from support.rows import look, row, rows, state
+from support.secret_service import SecretService
+
+from polygent_issuer.doctor import State, signing_keys
+from polygent_issuer.registry import KeyRecord, keys
+from polygent_issuer.settings import Settings
+from polygent_issuer.signer import SoftwareSigner, generate_private_key
+from polygent_issuer.verifier.keys import EXAMPLE_KID
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    seal_quickly(monkeypatch)
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A home without a key, and a passphrase."""
+    empty = Desk(tmp_path)
+    empty.passphrase_file.write_text(PASSPHRASE)
+    empty.passphrase_file.chmod(0o600)
+    empty.ok("init", "--issuer", "Polygent Ltd")
+    return empty
+
+
+def generate(desk: Desk, label: str = "main", *more: str) -> Path:
+    """Make a key in a file of its own."""
+    path = desk.folder / f"{label}.key"
+    desk.ok("key", "generate", label, "--store", f"file:{path}", *(more or ("--no-backup",)))
+    return path
+
+
+def the_key(books: Books) -> KeyRecord:
+    """The one key of the books."""
+    with books.reading() as db:
+        return keys.every(db)[0]
+
+
+def test_without_a_key_there_is_one_warning(desk: Desk) -> None:
+    """With the command that makes one; the other rows on keys have nothing to say."""
+    outcome = desk.run("doctor", "--json")
+    assert outcome.code == 0
+    assert row(outcome, "active-key")["mend"] == (
+        f"polygent-issue --home {desk.home} key generate main --backup FILE"
+    )
+    for name in ("key", "key-backup", "compromised-key"):
+        assert row(outcome, name)["state"] == "ok"
+
+
+def test_a_key_in_a_file_with_a_backup_is_well(desk: Desk) -> None:
+    """Its place is named; nothing asked for its passphrase."""
+    path = generate(desk, "main", "--backup", str(desk.folder / "backup"))
+    desk.passphrase_file.unlink()
+    outcome = desk.run("doctor", "--json")
+    assert row(outcome, "active-key")["message"] == "main signs; keys in all: 1"
+    assert row(outcome, "key")["message"] == f"main (file:{path}): it is there"
+    assert row(outcome, "key-backup")["message"] == "main was backed up on 2026-11-30"
+    assert row(outcome, "keyring")["state"] == "ok"
+    assert row(outcome, "keyring")["message"].startswith("no key needs one: ")
+
+
+def test_a_key_without_a_backup_is_a_warning_until_there_is_one(desk: Desk) -> None:
+    """The printed command makes it, also for a label that a shell would split."""
+    generate(desk, "my key")
+    found = look(desk, "key-backup")
+    assert found["state"] == "warn"
+    assert found["mend"] == f"polygent-issue --home {desk.home} key backup 'my key' FILE"
+    words = shlex.split(found["mend"])
+    desk.ok(*words[1:-1], str(desk.folder / "backup"))
+    assert state(desk, "key-backup") == "ok"
+
+
+def test_a_label_that_looks_like_an_option_is_typed_after_two_hyphens(desk: Desk) -> None:
+    """So that the printed command means the key."""
+    desk.ok("key", "generate", "--no-backup", "--store", f"file:{desk.folder}/k", "--", "-x")
+    words = shlex.split(look(desk, "key-backup")["mend"])
+    desk.ok(*words[1:-1], str(desk.folder / "backup"))
+    assert state(desk, "key-backup") == "ok"
+
+
+def test_a_key_in_hardware_is_not_nagged_about() -> None:
+    """The command would be refused."""
+    held = Settings(stores={"k" * 43: "pkcs11:token=t;object=main"})
+    (verdict,) = signing_keys.backups((_record("k" * 43),), held)
+    assert verdict.state is State.OK
+    assert "in hardware" in verdict.message
+
+
+def _record(kid: str, **more: object) -> KeyRecord:
+    made = KeyRecord(
+        kid=kid,
+        label="main",
+        public_pem=SoftwareSigner(generate_private_key()).public_key.to_pem(),
+        created_at=None,  # type: ignore[arg-type] # not asked for
+        active=True,
+        retired_at=None,
+        compromised=False,
+        backed_up_at=None,
+    )
+    return replace(made, **more)  # type: ignore[arg-type] # as the test has it
+
+
+@pytest.mark.parametrize(
+    ("content", "told", "mended"),
+    [
+        (None, "there is no key file", "polygent-issue key import BACKUP"),
+        (b"rubbish", "is no OpenSSH private key file", "key import BACKUP"),
+        (b"-----BEGIN PRIVATE KEY-----\n", "has no passphrase", "polygent-issue key import "),
+    ],
+)
+def test_a_key_file_that_gives_no_key_is_exit_6(
+    desk: Desk, content: bytes | None, told: str, mended: str
+) -> None:
+    """The same words as signing would end with, and no prompt."""
+    path = generate(desk)
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+        path.chmod(0o600)
+    outcome = desk.run("doctor", "--json")
+    assert outcome.code == 6
+    found = row(outcome, "key")
+    assert found["state"] == "fail"
+    assert told in found["message"]
+    assert mended.replace("polygent-issue ", f"polygent-issue --home {desk.home} ") in found["mend"]
+
+
+def test_another_key_in_the_file_is_exit_6(desk: Desk) -> None:
+    """The pin says which it must be."""
+    path = generate(desk)
+    other = generate(desk, "other")
+    os.replace(other, path)  # noqa: PTH105
+    found = {
+        said["message"].split(":")[0]: said for said in rows(desk.run("doctor", "--json"), "key")
+    }
+    assert found["main"]["state"] == "fail"
+    assert "the store gives the key" in found["main"]["message"]
+    # The other does not sign yet, so its loss stops nobody.
+    assert found["other"]["state"] == "warn"
+    assert "there is no key file" in found["other"]["message"]
+
+
+def test_a_key_in_the_keyring(desk: Desk, service: SecretService) -> None:
+    """There, locked, gone: three states, and no prompt in any."""
+    service.hold_prompts()
+    desk.ok("key", "generate", "main", "--no-backup")
+    outcome = desk.run("doctor", "--json")
+    assert row(outcome, "key")["message"] == "main (keyring:): it is there"
+    assert row(outcome, "keyring")["state"] == "ok"
+    service.lock()
+    outcome = desk.run("doctor", "--json")
+    assert outcome.code == 0
+    assert row(outcome, "key")["state"] == row(outcome, "keyring")["state"] == "warn"
+    assert "unlock it" in row(outcome, "key")["mend"]
+    assert service.is_locked()
+
+
+def test_a_key_that_is_gone_from_the_keyring_is_exit_6(
+    books: Books, service: SecretService
+) -> None:
+    """The registry pins it, and the keyring answers that it has none."""
+    assert not service.is_locked()
+    outcome = books.desk.run("doctor", "--json")
+    assert outcome.code == 6
+    found = row(outcome, "key")
+    assert found["message"] == "main (keyring:): it is not there"
+    assert found["mend"] == f"polygent-issue --home {books.desk.home} key import BACKUP"
+
+
+def test_a_keyring_out_of_reach_is_exit_6(books: Books) -> None:
+    """A file takes the key in where no keyring can."""
+    outcome = books.desk.run("doctor", "--json")
+    assert outcome.code == 6
+    found = row(outcome, "key")
+    assert found["message"] == "main (keyring:): it is not within reach"
+    assert found["mend"].endswith("key import BACKUP --store file:~/polygent-keys/")
+    assert row(outcome, "keyring")["state"] == "warn"
+
+
+def test_a_hung_keyring_ends_in_time(books: Books, service: SecretService) -> None:
+    """However long the settings would wait."""
+    books.desk.ok("config", "set", "keyring_timeout", "1s")
+    service.stop()
+    try:
+        outcome = books.desk.run("doctor", "--json")
+    finally:
+        service.cont()
+    assert "did not answer within 1 s" in row(outcome, "keyring")["message"]
+    assert row(outcome, "key")["message"].endswith("it is not within reach")
+
+
+def test_a_token_out_of_reach_is_told_as_one() -> None:
+    """Not to be imported from a backup that cannot be."""
+    signer = SoftwareSigner(generate_private_key())
+    record = _record(signer.kid, public_pem=signer.public_key.to_pem())
+    held = Settings(stores={signer.kid: "pkcs11:token=none"})
+    (verdict,) = signing_keys.private_halves((record,), held)
+    assert verdict.state is State.FAIL
+    assert verdict.mend is not None
+    assert verdict.mend.startswith("plug in the token")
+
+
+def test_the_example_key_is_exit_6(books: Books) -> None:
+    """Anybody can sign with it; it was put there by force."""
+    key = the_key(books)
+    (verdict,) = signing_keys.private_halves((replace(key, kid=EXAMPLE_KID),), Settings())
+    assert verdict.state is State.FAIL
+    assert verdict.exit_code == 6
+    assert "published example key" in verdict.message
+
+
+def test_a_public_half_that_is_not_the_kids_is_exit_7(books: Books) -> None:
+    """Damage of the registry, found before anything is asked of a key store."""
+    with closing(sqlite3.connect(books.path)) as raw:
+        pem = SoftwareSigner(generate_private_key()).public_key.to_pem()
+        raw.execute("UPDATE keys SET public_pem = ?", (pem,))
+        raw.commit()
+    outcome = books.desk.run("doctor", "--quick", "--json")
+    assert outcome.code == 7
+    assert "is another one" in row(outcome, "key")["message"]
+    assert row(outcome, "key")["mend"].endswith(" journal verify")
+
+
+def test_keys_of_which_none_is_active_are_a_warning(books: Books) -> None:
+    """With the command that lets one sign."""
+    with books.writing() as db:
+        db.update("keys", books.signer.kid, active=0)
+        db.record("test")
+    found = look(books.desk, "active-key")
+    assert found["state"] == "warn"
+    words = shlex.split(found["mend"])
+    books.desk.ok(*words[1:], "--accept", "key-rollout", "--reason", "x")
+    assert state(books.desk, "active-key") == "ok"
+
+
+def test_retired_keys_are_left_alone(books: Books) -> None:
+    """They sign no more: no place, no backup is asked of them."""
+    with books.writing() as db:
+        db.update("keys", books.signer.kid, active=0, retired_at=db.at)
+        db.record("key-retired", kid=books.signer.kid)
+    outcome = books.desk.run("doctor", "--json")
+    assert row(outcome, "active-key")["message"] == "there is no signing key"
+    assert row(outcome, "key")["message"] == "no key is to be looked for"
+    assert row(outcome, "key-backup")["message"] == "no key is to be backed up"
+
+
+def test_current_licenses_under_a_compromised_key_are_exit_6(books: Books) -> None:
+    """Others may hold that key; until none is left the row stays."""
+    other = SoftwareSigner(generate_private_key())
+    books.key("other", other)
+    acme = books.customer()
+    first = books.license(acme)
+    with books.writing() as db:
+        db.update("keys", books.signer.kid, active=0, retired_at=db.at, compromised=1)
+        db.record("key-compromised", kid=books.signer.kid)
+    found = look(books.desk, "compromised-key")
+    assert found["state"] == "fail"
+    assert "current licenses that are signed with it: 1;" in found["message"]
+    assert found["mend"].endswith("license list --key=main --status current")
+    assert books.desk.run("doctor", "--json").code == 6
+    books.desk.now += timedelta(minutes=1)
+    books.license(acme, replaces=first, signer=other)
+    found = look(books.desk, "compromised-key")
+    assert found["state"] == "ok"
+    assert found["message"] == ("main is compromised, and no current license is signed with it")
