@@ -125,7 +125,7 @@ def _judge(home: Path, found: os.stat_result, user: int) -> tuple[str, ...]:
     if found.st_uid != user:
         raise UnsafeHome(
             f"the home {place} belongs to another user (uid {found.st_uid}, not {user})",
-            hint="run this as its owner, or make a home of your own: polygent-issue init",
+            hint="run this as its owner, or name a home of your own with --home",
         )
     if found.st_mode & stat.S_IWOTH:
         raise UnsafeHome(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from polygent_issuer.cli.blocks import Block, Line, Style
+from polygent_issuer.cli.config.show import entries_json
 from polygent_issuer.cli.output import Result
 from polygent_issuer.doctor import Examination, Row, State
 from polygent_issuer.errors import ExitCode
@@ -42,14 +43,7 @@ class Findings(Result):
                 for row in found.rows
             ],
             "count": {str(state): found.count(state) for state in State},
-            "settings": {
-                entry.key: {
-                    "value": entry.value,
-                    "origin": str(entry.origin.where),
-                    "detail": entry.origin.detail or None,
-                }
-                for entry in found.settings
-            },
+            "settings": entries_json(found.settings),
         }
 
     def blocks(self) -> Iterable[Block]:

@@ -1,5 +1,6 @@
 """The registry: does it open, is it sound, is everything delivered."""
 
+import os
 from datetime import datetime
 
 from polygent_issuer import dates
@@ -16,8 +17,16 @@ _RESTORE = "keep a copy of it as it is, and restore the last good backup"
 
 
 def opened(registry: Registry) -> Verdict:
-    """How large the file is; that it could be opened is the news."""
-    return ok(f"{shown(str(registry.path))}, {registry.path.stat().st_size // 1024} KiB")
+    """How large the file is, and whether it can be written; that it opens is the news."""
+    path = registry.path
+    # Where nothing in the folder can be written, the home has a row that says so.
+    if os.access(path.parent, os.W_OK) and not os.access(path, os.W_OK):
+        return fail(
+            f"you may not write to the registry {shown(str(path))}",
+            f"chmod 600 {for_shell(str(path))}",
+            ExitCode.REGISTRY,
+        )
+    return ok(f"{shown(str(path))}, {path.stat().st_size // 1024} KiB")
 
 
 def tables(registry: Registry) -> Verdict:

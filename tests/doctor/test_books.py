@@ -71,7 +71,7 @@ def test_a_sound_registry(books: Books) -> None:
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (b"\x00" * 100, "another program's database"),
+        (b"\x00" * 100, "is damaged"),
         (b"SQLite format 3\x00" + b"\xff" * 4096, "is damaged"),
         (b"", "its creation was interrupted"),
     ],
@@ -79,10 +79,7 @@ def test_a_sound_registry(books: Books) -> None:
 def test_a_file_that_is_no_registry(books: Books, damage: bytes, told: str) -> None:
     """The one row of the registry says what it is instead."""
     books.path.write_bytes(damage)
-    outcome = books.desk.run("doctor", "--json")
-    if damage[:1] == b"\x00":
-        told = row(outcome, "registry")["message"]
-    assert_unreadable(outcome, told)
+    assert_unreadable(books.desk.run("doctor", "--json"), told)
 
 
 def test_a_registry_that_is_gone(books: Books) -> None:
@@ -141,6 +138,22 @@ def test_a_registry_that_may_not_be_read(desk: Desk) -> None:
             (theirs.home / "registry.db").chmod(0)
             outcome = theirs.run("doctor", "--json")
     assert_unreadable(outcome, "cannot be read or written")
+
+
+def test_a_registry_that_may_not_be_written(desk: Desk) -> None:
+    """It opens, so everything in it is looked at; the printed command mends it."""
+    desk.run("doctor")
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        theirs = desk.copy_to(Path(name) / "desk")
+        with as_nobody(theirs.folder):
+            (theirs.home / "registry.db").chmod(0o400)
+            outcome = theirs.run("doctor", "--json")
+            mend(theirs, "registry")
+            assert state(theirs, "registry") == "ok"
+    assert outcome.code == 7
+    assert "may not write to the registry" in row(outcome, "registry")["message"]
+    assert row(outcome, "journal")["state"] == "ok"
 
 
 def test_what_a_killed_writer_left_is_rolled_back_by_sqlite(books: Books) -> None:

@@ -22,14 +22,7 @@ class Configuration(Result):
         """`settings` by dotted key: value, origin, and which file or variable that is."""
         return {
             "path": str(self.path),
-            "settings": {
-                entry.key: {
-                    "value": entry.value,
-                    "origin": str(entry.origin.where),
-                    "detail": entry.origin.detail or None,
-                }
-                for entry in self.entries
-            },
+            "settings": entries_json(self.entries),
         }
 
     def blocks(self) -> Iterable[Block]:
@@ -45,6 +38,18 @@ def show(invocation: Invocation) -> Configuration:
     The environment counts more than the file, the file more than the default.
     """
     return Configuration(path=settings_path(invocation.home), entries=invocation.loaded.entries)
+
+
+def entries_json(entries: Iterable[Entry]) -> dict[str, Any]:
+    """Settings for programs, by dotted key."""
+    return {
+        entry.key: {
+            "value": entry.value,
+            "origin": str(entry.origin.where),
+            "detail": entry.origin.detail or None,
+        }
+        for entry in entries
+    }
 
 
 def told(value: str | None) -> str:
