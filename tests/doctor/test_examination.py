@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -154,11 +155,22 @@ def test_the_first_failure_decides_the_exit_code(books: Books) -> None:
     assert books.desk.run("doctor", "--json").code == 3
 
 
+@pytest.mark.parametrize(("set_to", "seconds"), [("1h", 3), ("1s", 1)])
+def test_no_keyring_is_waited_for_as_long_as_the_settings_say(
+    desk: Desk, set_to: str, seconds: int
+) -> None:
+    """An examination is done in seconds; a shorter wait is kept."""
+    desk.ok("config", "set", "keyring_timeout", set_to)
+    with ExitStack() as stack:
+        case = Case(desk.home, {}, now=NOW, closing=stack)
+        assert case.settings.keyring_timeout == timedelta(seconds=seconds)
+
+
 def test_a_check_that_the_system_stops_is_not_checked(tmp_path: Path) -> None:
     """Its reason stands in its row, and the next check has its turn."""
     gone = Check(name="gone", look=lambda _: str((tmp_path / "no").read_bytes()))  # type: ignore[arg-type, return-value]
-    with ExitStack() as closing_:
-        verdict = examination._looked(gone, Case(tmp_path, {}, now=NOW, closing=closing_))
+    with ExitStack() as stack:
+        verdict = examination._looked(gone, Case(tmp_path, {}, now=NOW, closing=stack))
     assert not isinstance(verdict, tuple)
     assert verdict.state is State.NOT_CHECKED
     assert verdict.message == "not checked: no such file or directory"

@@ -10,7 +10,8 @@ from support.secret_service import SecretService, secret_service
 
 from polygent_issuer.doctor import State, keyrings
 from polygent_issuer.doctor.keyrings import choosing, is_needed, keyring
-from polygent_issuer.keystore import backends
+from polygent_issuer.keystore import backends, vaults
+from polygent_issuer.keystore.vaults import Survey
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.settings import Settings
 
@@ -82,6 +83,26 @@ def test_no_keyring_at_all_is_a_warning_where_one_is_needed(bus: SecretService) 
     assert verdict.message.startswith("Secret Service does not run here; KWallet does not run")
     assert verdict.mend is not None
     assert "polygent-issue config set store file:~/polygent-keys/" in verdict.mend
+    assert bus.environ["DBUS_SESSION_BUS_ADDRESS"]
+
+
+def test_the_first_keyring_that_runs_is_the_one_that_counts(
+    bus: SecretService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A desktop of KDE: that the other one does not run is no warning."""
+
+    class Running(vaults.KWalletVault):
+        """A KWallet that is open and empty."""
+
+        def survey(self, kid: str) -> Survey:
+            assert kid
+            return Survey(found=False, locked=False)
+
+    found = (vaults.SecretServiceVault(), Running())
+    monkeypatch.setattr(vaults, "of_this_system", lambda: found)
+    verdict = keyring(needed=True, timeout=AMPLE)
+    assert verdict.state is State.OK
+    assert verdict.message.startswith("Secret Service does not run here; KWallet is ready; ")
     assert bus.environ["DBUS_SESSION_BUS_ADDRESS"]
 
 
