@@ -8,6 +8,8 @@ from support.cli import Desk
 from support.rows import look, row
 from support.terminal import terminal
 
+from polygent_issuer import __version__
+
 
 @pytest.fixture
 def healthy(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
@@ -21,7 +23,7 @@ def test_each_row_is_a_line_and_each_mend_one_below(healthy: Desk) -> None:
     """Aligned, so that an eye finds what is wrong; the sum stands at the end."""
     outcome = healthy.ok("doctor")
     lines = outcome.text.splitlines()
-    assert lines[0] == "ok    tool               polygent-issue 0.1.0"
+    assert lines[0] == f"ok    tool               polygent-issue {__version__}"
     at = lines.index(
         "warn  upload-window      not set: every upload deadline assumes that servers take a "
         "file for 7 days"
