@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _NEAR = re.compile(r"(.+?)\.? \(?(?:Did you mean(?: one of:)?|Possible options:) (.+?)[?)]*")
 
 
+COMPLETE = "__complete"
+"""The first word of the command line that the scripts of `completion` give; no help lists it."""
+
+
 class Bug(IssuerError):
     """What should never happen; its traceback is shown with `--debug` only."""
 
@@ -57,6 +61,10 @@ def run(
         environ: the environment; the process's when not given.
     """
     invocation = Invocation(now=now, environ=environ)
+    if argv[:1] == [COMPLETE]:
+        from polygent_issuer.cli.completion.answer import answer
+
+        return answer(argv[1:], invocation.environ, build_group(COMMANDS, _root, None))
     try:
         with invocation.closing:
             outcome = _parse_and_run(invocation, list(argv) or ["--help"])

@@ -87,6 +87,9 @@ COMMANDS = Entry(
         _JOURNAL,
         _CONFIG,
         _command("doctor", "doctor:doctor", "Find what is wrong, and how to mend it.", _CHECK),
+        _command(
+            "completion", "completion.print_script:completion", "Print a script for TAB.", _BEGIN
+        ),
         _command("demo", "demo:demo", "Walk through the main job in a throw-away home.", _BEGIN),
     ),
 )

@@ -63,8 +63,14 @@ def pragmas(platform: str) -> tuple[str, ...]:
 class Connection:
     """A connection to one existing file; it never creates one."""
 
-    def __init__(self, path: Path, *, busy_timeout: timedelta) -> None:
+    def __init__(self, path: Path, *, busy_timeout: timedelta, read_only: bool = False) -> None:
         """Connect and set the pragmas.
+
+        Args:
+            path: the file.
+            busy_timeout: how long to wait for another process.
+            read_only: never write to it, not even to undo what a crash left half done; then
+                such a file cannot be read.
 
         Raises:
             RegistryDamaged: (`registry_damaged`) when the file is no database.
@@ -75,10 +81,9 @@ class Connection:
         self.path = path
         self._slices = max(1, math.ceil(busy_timeout / _SLICE))
         wait = min(busy_timeout, _SLICE).total_seconds()
+        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
         try:
-            self._sqlite = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=wait, isolation_level=None
-            )
+            self._sqlite = sqlite3.connect(uri, uri=True, timeout=wait, isolation_level=None)
         except FOREIGN as error:
             raise failure(error, path) from error
         try:

@@ -95,6 +95,25 @@ class Registry:
             raise
         return cls(connection)
 
+    @classmethod
+    def peek(cls, path: Path, *, busy_timeout: timedelta) -> Self:
+        """Open an existing registry only to look: its file is never written to.
+
+        Raises:
+            RegistryFailed: (`registry_failed`) also when only `open` can make it readable: a
+                command was interrupted, or its tables are of an older version.
+            IssuerError: everything else as `open`.
+        """
+        opening.require_file(path)
+        connection = Connection(path, busy_timeout=busy_timeout, read_only=True)
+        try:
+            opening.require_ours(connection)
+            opening.require_up_to_date(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection)
+
     @property
     def id(self) -> str:
         """What was given to `create`."""

@@ -27,11 +27,12 @@ _SELECT: Final = """SELECT id, customer_id,
     issued_at, expires_at, term, plan, document_id, replaced_by, retired_at,
     retired_reason, sent_at
     FROM licenses"""
-_STATUS: Final = {
+STATUS: Final = {
     LicenseStatus.CURRENT: "replaced_by IS NULL AND retired_at IS NULL",
     LicenseStatus.REPLACED: "replaced_by IS NOT NULL",
     LicenseStatus.RETIRED: "retired_at IS NOT NULL",
 }
+"""What the columns say of a license of each status, as SQL."""
 
 
 def by_id(db: Reading, license_id: str) -> LicenseRecord | None:
@@ -75,7 +76,7 @@ def select(
             conditions.append(condition)
             values.append(value)
     if status is not None:
-        conditions.append(_STATUS[status])
+        conditions.append(STATUS[status])
     if unsent is not None:
         conditions.append("sent_at IS NULL" if unsent else "sent_at IS NOT NULL")
     where = f"WHERE {' AND '.join(conditions)} " if conditions else ""

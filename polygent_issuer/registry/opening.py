@@ -112,6 +112,19 @@ def require_ours(connection: Connection) -> None:
         )
 
 
+def require_up_to_date(connection: Connection) -> None:
+    """Refuse a file whose tables are older than this tool's.
+
+    Raises:
+        RegistryFailed: (`registry_failed`) when they are.
+    """
+    if connection.number("user_version") < len(schema.MIGRATIONS):
+        raise RegistryFailed(
+            f"the tables of the registry {place(connection.path)} are of an older version",
+            hint="any other command brings them up to date: polygent-issue customer list",
+        )
+
+
 def bring_up_to_date(connection: Connection) -> None:
     """Apply the migrations that are missing, each in one transaction.
 

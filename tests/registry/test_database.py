@@ -303,3 +303,39 @@ def test_opening_imports_neither_cryptography_nor_pydantic(path: Path) -> None:
         [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+SOON = timedelta(milliseconds=50)
+
+
+def test_peeking_writes_nothing(registry: Registry, path: Path) -> None:
+    """The file and its folder stay as they are; writing is refused by SQLite itself."""
+    fill(registry)
+    before = (path.read_bytes(), path.stat().st_mtime_ns, list(path.parent.iterdir()))
+    with Registry.peek(path, busy_timeout=SOON) as peeked:
+        with peeked.reading() as db:
+            assert customers.find(db, "acme")
+        with pytest.raises(RegistryFailed), writing(peeked) as db:
+            customers.add(db, slug="x", name="X")
+    assert (path.read_bytes(), path.stat().st_mtime_ns, list(path.parent.iterdir())) == before
+
+
+def test_peeking_migrates_nothing(path: Path) -> None:
+    """Tables of an older version are left to a command that was meant."""
+    create(path)
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("PRAGMA user_version = 0")
+    before = path.read_bytes()
+    with pytest.raises(RegistryFailed) as refused:
+        Registry.peek(path, busy_timeout=SOON)
+    assert "older" in refused.value.message
+    assert path.read_bytes() == before
+
+
+def test_peeking_does_not_wait_for_a_writer(registry: Registry, path: Path) -> None:
+    """Whoever holds the file keeps it; after the timeout that is said."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(RegistryLocked):
+            Registry.peek(path, busy_timeout=SOON)
+    assert registry.id == REGISTRY_ID

@@ -1,0 +1,34 @@
+"""`polygent-issue __complete`: what a shell's script asks when TAB is pressed.
+
+Nobody sees a message there, and nobody waits: whatever goes wrong gives no candidates. Nothing is
+asked, written or migrated.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from polygent_issuer.cli.commands import COMMANDS
+from polygent_issuer.cli.completion.candidates import reply
+from polygent_issuer.cli.completion.cursor import find
+from polygent_issuer.cli.completion.shells import lines, typed
+
+
+def answer(argv: Sequence[str], environ: Mapping[str, str], tool: Any) -> int:  # noqa: ANN401 - Typer's own are private
+    """Write the candidates for a line that is being typed; exit 0, whatever happens.
+
+    Args:
+        argv: what follows `__complete`.
+        environ: the environment, for the home.
+        tool: the whole tool as Typer has it.
+    """
+    with suppress(Exception, KeyboardInterrupt):
+        line = typed(argv, environ)
+        cursor = find(COMMANDS, tool, line.words)
+        if cursor is not None:
+            for each in (*lines(line, reply(cursor, environ)),):
+                with suppress(UnicodeEncodeError):  # what a terminal cannot show is not offered
+                    sys.stdout.write(f"{each}\n")
+        sys.stdout.flush()
+    return 0

@@ -1,0 +1,464 @@
+"""What TAB offers, as the scripts of the shells ask for it; the shells are tested beside this."""
+
+import io
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, redirect_stderr, redirect_stdout
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import Desk
+from support.licenses import Books
+from support.tools import require_tool
+
+from polygent_issuer.cli.app import COMPLETE, run
+from polygent_issuer.cli.commands import COMMANDS
+from polygent_issuer.cli.completion.candidates import PATHS, source_of
+from polygent_issuer.cli.completion.cursor import name_of
+from polygent_issuer.cli.completion.shells import WORDS_VARIABLE, Shell
+from polygent_issuer.cli.lazy import Entry, load
+from polygent_issuer.findings import FindingCode
+from polygent_issuer.settings import settings_path
+from polygent_issuer.signer import SoftwareSigner, generate_private_key
+
+REST = "-0000-4000-8000-000000000000"
+
+# What only the person knows: names to be given, numbers, dates, texts.
+FREE = frozenset(
+    {
+        "--against", "--allowed-domain", "--at", "--contact", "--crm", "--deploy-hosts",
+        "--expires", "--expires-before", "--fingerprint", "--host", "--issuer", "--label",
+        "--name", "--operator", "--passphrase-command", "--passphrase-fd", "--product-version",
+        "--reason", "--session-hosts", "--since", "--slug", "--term", "--time-zone", "--until",
+        "--upload-window", "--users", "--within", "LABEL", "NAME",
+    }
+)  # fmt: skip
+
+
+class Answer:
+    """What one press of TAB gave."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.kind, *self.lines = text.splitlines() or [""]
+
+    @property
+    def values(self) -> list[str]:
+        """The candidates without their help."""
+        return [line.partition("\t")[0] for line in self.lines]
+
+    @property
+    def told(self) -> dict[str, str]:
+        """The help of each."""
+        pairs = (line.partition("\t") for line in self.lines)
+        return {value: told for value, _, told in pairs}
+
+
+def ask(*argv: str, environ: dict[str, str] | None = None) -> Answer:
+    """Ask as a script does; nothing may be said on stderr, and it always ends well."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = run([COMPLETE, *argv], environ=environ or {})
+    assert (code, err.getvalue()) == (0, "")
+    return Answer(out.getvalue())
+
+
+def complete(books: Books, *words: str) -> Answer:
+    """Ask as fish does, for the home of these books."""
+    return ask("fish", *words, environ={"POLYGENT_ISSUER_HOME": str(books.desk.home)})
+
+
+def test_commands_and_their_lines(books: Books) -> None:
+    """Of the tool and of a group; no home is needed."""
+    assert complete(books, "").values == [entry.name for entry in COMMANDS.entries]
+    assert complete(books, "re").told == {
+        "renew": "Issue the next license of a customer.",
+        "reissue": "Issue again: same expiry, new file.",
+    }
+    assert ask("fish", "--json", "customer", "s").values == ["show"]
+    assert ask("fish", "xyzzy", "").text == ""
+    assert ask("fish", "customer", "xyzzy", "").text == ""
+
+
+def test_options_of_the_command_and_global_ones(books: Books) -> None:
+    """Those that were given are not offered again, unless they may be repeated."""
+    offered = complete(books, "renew", "acme", "--").values
+    assert {"--tier", "--machine", "--home", "--json", "--help"} <= set(offered)
+    assert "--version" in complete(books, "--").values
+    line = ("renew", "acme", "--tier", "standard", "--json", "--accept", "not-due", "--")
+    assert not {"--tier", "--json"} & set(complete(books, *line).values)
+    assert "--accept" in complete(books, *line).values
+    assert complete(books, "customer", "show", "acme", "").values[0] == "--home"
+    assert complete(books, "customer", "show", "--", "--").values == []
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        (("sign", "--tier", ""), ["standard", "enterprise"]),
+        (("sign", "--tier="), ["--tier=standard", "--tier=enterprise"]),
+        (("license", "list", "--status", "re"), ["replaced", "retired"]),
+        (("license", "list", "--tier", "e"), ["enterprise"]),
+        (("key", "export-public", "--format", ""), ["pem", "jwks"]),
+        (("renew", "acme", "--from", ""), ["expiry", "now"]),
+        (("renew", "acme", "--accept", "not"), ["not-due"]),
+        (("sign", "--plan", "st"), ["standard-annual"]),
+        (("sign", "--feature", "in"), ["insights"]),
+        (("renew", "acme", "--add-feature", "sso"), ["sso-saml"]),
+        (("renew", "acme", "--remove-feature", "b"), ["bots"]),
+        (("key", "show", ""), ["main"]),
+        (("sign", "--key", "m"), ["main"]),
+        (("key", "generate", "x", "--store", "k"), ["keyring:"]),
+        (("config", "set", "not"), ["not_due"]),
+        (("config", "set", "plans.trial.u"), ["plans.trial.users"]),
+        (("config", "set", "not_due", ""), ["90d"]),
+        (("config", "set", "plans.trial.renewable", ""), ["false", "true"]),
+        (("config", "set", "plans.trial.tier", "e"), ["enterprise"]),
+        (("config", "set", "default_plan", "t"), ["trial"]),
+        (("config", "set", "store", "f"), ["file:"]),
+        (("config", "set", "nonsense", ""), []),
+        (("completion", "z"), ["zsh"]),
+        (("renew", "--reason", ""), []),
+        (("customer", "add", ""), []),
+    ],
+)
+def test_values(books: Books, words: tuple[str, ...], values: list[str]) -> None:
+    """Of enumerations, and what settings and registry know; nothing where only a person knows."""
+    assert complete(books, *words).values == values
+
+
+def test_every_finding_can_be_accepted(books: Books) -> None:
+    """The codes are those of the program."""
+    assert complete(books, "sign", "--accept", "").values == list(FindingCode)
+
+
+def test_a_newer_module_of_the_settings_is_known(books: Books) -> None:
+    """Features and plans are those of this home."""
+    books.desk.ok("config", "set", "features", "insights-2")
+    assert complete(books, "sign", "--feature", "insights-").values == ["insights-2"]
+
+
+def test_customers(books: Books) -> None:
+    """By slug, with the name; who is there already is not offered again."""
+    books.customer()
+    books.customer("Globex AG", "globex")
+    assert complete(books, "renew", "").told == {"acme": "Acme GmbH", "globex": "Globex AG"}
+    assert complete(books, "license", "list", "--customer", "g").values == ["globex"]
+    assert complete(books, "renew", "acme", "").values == ["globex"]
+    assert complete(books, "renew", "acme", "globex", "").values == []
+    assert complete(books, "sign", "--customer=a").values == ["--customer=acme"]
+
+
+def test_licenses(books: Books) -> None:
+    """By the beginning of the id; of the customer on the line, and current where that counts."""
+    acme, globex = books.customer(), books.customer("Globex AG", "globex")
+    old = books.license(acme, books.machine(acme), license_id=f"1f3a9c2e{REST}")
+    books.license(acme, replaces=old, license_id=f"2f3a9c2e{REST}")
+    books.license(globex, license_id=f"3f3a9c2e{REST}")
+    day = f"{old.expires_at:%Y-%m-%d}"
+    assert complete(books, "license", "show", "").told == {
+        "1f3a9c2e": f"acme, prod-1, expires {day}, replaced",
+        "2f3a9c2e": f"acme, expires {day}",
+        "3f3a9c2e": f"globex, expires {day}",
+    }
+    assert complete(books, "license", "show", "1f3a9c2e-").values == [old.id]
+    assert complete(books, "renew", "acme", "--license", "").values == ["2f3a9c2e"]
+    assert complete(books, "renew", "Globex ag", "--license", "").values == ["3f3a9c2e"]
+    assert complete(books, "renew", "nobody", "--license", "2").values == ["2f3a9c2e"]
+    line = ("verify", "--customer", "acme", "--license", "")
+    assert complete(books, *line).values == ["1f3a9c2e", "2f3a9c2e"]
+
+
+def test_machines_are_of_the_customer_on_the_line(books: Books) -> None:
+    """Without one there are none."""
+    books.machine(books.customer())
+    assert complete(books, "reissue", "acme", "--machine", "").told == {"prod-1": "prod-1"}
+    assert complete(books, "customer", "edit", "acme", "--machine", "").values == ["prod-1"]
+    assert complete(books, "reissue", "--machine", "").values == []
+
+
+def test_keys_with_their_state(books: Books) -> None:
+    """Which one is active is what one wants to know."""
+    other = SoftwareSigner(generate_private_key())
+    books.key("second", other)
+    assert complete(books, "key", "use", "").told == {
+        "main": f"active, {books.signer.kid[:8]}",
+        "second": other.kid[:8],
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (("verify", ""), "files"),
+        (("verify", "a.lic", ""), "files"),
+        (("sign", "--machine-info=x"), "files\t--machine-info="),
+        (("sign", "-o", ""), "files"),
+        (("--home", ""), "folders"),
+        (("--home=/x"), "folders\t--home="),
+        (("key", "generate", "--store", "file:/x"), "files\tfile:"),
+        (("key", "generate", "--store=file:/x"), "files\t--store=file:"),
+    ],
+)
+def test_paths_are_the_shell_s(books: Books, words: tuple[str, ...] | str, answer: str) -> None:
+    """It is told only what of the word is no path."""
+    words = (words,) if isinstance(words, str) else words
+    assert complete(books, *words).text == f"{answer}\n"
+
+
+def test_names_of_others_are_data(books: Books) -> None:
+    """What would have to be escaped is not offered; in a description it is."""
+    acme = books.customer("$(touch x)", "acme")
+    books.machine(acme, "$(touch x)")
+    with books.writing() as db:
+        db.update("customers", acme.id, name="a\nb\tc\x1b[2J\u202e")
+        db.insert(
+            "machines",
+            customer_id=acme.id,
+            label="evil\nline",
+            fingerprint="f",
+            hostname=None,
+            components="{}",
+            since=db.at,
+        )
+        db.record("planted")
+    assert complete(books, "renew", "").lines == ["acme\ta\\x0ab\\x09c\\x1b[2J\\u202e"]
+    assert complete(books, "renew", "acme", "--machine", "").values == ["$(touch x)"]
+
+
+def _bash(line: str, word: str, environ: dict[str, str], kind: str = "9") -> Answer:
+    return ask("bash", kind, line, word, environ=environ)
+
+
+def test_bash_gets_quoted_words(books: Books) -> None:
+    """Only the end that readline replaces; help is said where there is room for it."""
+    environ = {"POLYGENT_ISSUER_HOME": str(books.desk.home)}
+    acme = books.customer()
+    books.machine(acme, "prod 1")
+    books.customer("Globex AG", "globex")
+    line = "polygent-issue renew acme --machine"
+    assert _bash(f"{line} pr", "pr", environ).lines == ["prod\\ 1"]
+    assert _bash(f"{line} 'pr", "pr", environ).lines == ["prod 1"]
+    assert _bash(f"{line}=pr", "pr", environ).lines == ["prod\\ 1"]
+    assert _bash("polygent-issue renew ", "", environ).lines == ["acme", "globex"]
+    listed = _bash("polygent-issue renew ", "", environ, "63").lines
+    assert listed == ["acme  (Acme GmbH)", "globex  (Globex AG)"]
+    assert _bash("polygent-issue renew a", "a", environ, "63").lines == ["acme"]
+
+
+def test_powershell_gets_quoted_words(books: Books) -> None:
+    """Its words come in the environment; what it would not take for one word is quoted."""
+    acme = books.customer()
+    for number, label in enumerate(("it's", "prod-1", "\u2019x", "@y", "$(z)")):
+        books.machine(acme, label, f"sha256:{number:064x}")
+    environ = {"POLYGENT_ISSUER_HOME": str(books.desk.home)}
+    environ[WORDS_VARIABLE] = "renew\nacme\n--machine\n"
+    found = [line.split("\t") for line in ask("powershell", environ=environ).lines]
+    assert [(insert, value) for insert, value, _ in found] == [
+        ("'$(z)'", "$(z)"),
+        ("'@y'", "@y"),
+        ("'it''s'", "it's"),
+        ("prod-1", "prod-1"),
+        ("'\u2019\u2019x'", "\u2019x"),
+    ]
+    assert all(told for _, _, told in found)
+    environ[WORDS_VARIABLE] = "renew\nacme\n--machine\n'it"
+    assert len(ask("powershell", environ=environ).lines) == 1
+
+
+def _pragma(books: Books, pragma: str) -> None:
+    with closing(sqlite3.connect(books.path)) as raw:
+        raw.execute(f"PRAGMA {pragma}")
+
+
+BROKEN: dict[str, Callable[[Books], object]] = {
+    "missing": lambda books: books.desk.home.rename(books.desk.folder / "elsewhere"),
+    "no registry": lambda books: books.path.unlink(),
+    "damaged": lambda books: books.path.write_bytes(b"no registry" * 1000),
+    "newer": lambda books: _pragma(books, "user_version = 99"),
+    "older": lambda books: _pragma(books, "user_version = 0"),
+    "open to all": lambda books: books.desk.home.chmod(0o777),
+    "no folder": lambda books: (shutil.rmtree(books.desk.home), books.desk.home.touch()),
+}
+
+
+def _tree(folder: Path) -> dict[str, tuple[int, int, int]]:
+    found = {path: path.lstat() for path in sorted(folder.rglob("*"))}
+    return {
+        str(path.relative_to(folder)): (at.st_mode, at.st_size, at.st_mtime_ns)
+        for path, at in found.items()
+    }
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_home_that_cannot_be_read_gives_nothing(books: Books, how: str) -> None:
+    """No message, no exit code, and not a byte changes; what needs no home is still offered."""
+    books.machine(books.customer())
+    BROKEN[how](books)
+    before = _tree(books.desk.folder)
+    assert complete(books, "renew", "").values == []
+    assert complete(books, "license", "show", "").values == []
+    assert complete(books, "renew", "acme", "--machine", "").values == []
+    assert complete(books, "key", "show", "").values == []
+    assert complete(books, "renew", "acme", "--tier", "s").values == ["standard"]
+    assert _tree(books.desk.folder) == before
+
+
+def test_settings_that_are_no_toml_give_nothing(books: Books) -> None:
+    """The registry's names are still offered."""
+    books.customer()
+    settings_path(books.desk.home).write_text("not TOML")
+    assert complete(books, "sign", "--plan", "").values == []
+    assert complete(books, "config", "set", "").values == []
+    assert complete(books, "renew", "").values == ["acme"]
+
+
+def test_a_locked_registry_gives_nothing_soon(books: Books) -> None:
+    """TAB does not wait for the writer, whose lock stands."""
+    books.customer()
+    with closing(sqlite3.connect(books.path, isolation_level=None)) as raw:
+        raw.execute("BEGIN EXCLUSIVE")
+        assert complete(books, "renew", "").values == []
+        raw.execute("UPDATE customers SET crm = 'x'")
+        raw.execute("COMMIT")
+    assert complete(books, "renew", "").values == ["acme"]
+
+
+def test_nothing_is_written(books: Books) -> None:
+    """Whatever is asked: no file appears, none changes."""
+    books.license(books.customer(), pending=(None, "a.lic"))
+    before = _tree(books.desk.folder)
+    for words in (
+        ("renew", ""),
+        ("license", "show", ""),
+        ("config", "set", ""),
+        ("key", "use", ""),
+    ):
+        assert complete(books, *words).values
+    assert _tree(books.desk.folder) == before
+
+
+def test_the_home_of_the_line_counts(books: Books) -> None:
+    """The last one, before or after the command; the variable only without."""
+    books.customer()
+    home = str(books.desk.home)
+    for words in (("--home", home, "renew", ""), ("renew", f"--home={home}", "")):
+        assert ask("fish", *words).values == ["acme"]
+    assert complete(books, "--home", "/nowhere", "renew", "").values == []
+    assert complete(books, "--home", "/nowhere", "renew", "--home", home, "").values == ["acme"]
+    assert ask("fish", "renew", "", environ={"POLYGENT_ISSUER_HOME": ""}).values == []
+
+
+@pytest.mark.parametrize(
+    "argv", [(), ("tcsh", ""), ("bash",), ("bash", "9", ""), ("bash", "9", "x", ""), ("fish",)]
+)
+def test_what_no_script_asks_gets_no_answer(argv: tuple[str, ...]) -> None:
+    """Neither a message nor a traceback."""
+    assert ask(*argv).text == ""
+
+
+def test_ctrl_c_and_a_closed_pipe_say_nothing(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person who goes on typing hears nothing of it."""
+    script = "import sys; from polygent_issuer.cli.app import run; sys.exit(run(sys.argv[1:]))"
+    command = [sys.executable, "-c", script, COMPLETE, "fish", ""]
+    done = subprocess.run(
+        ["bash", "-c", '"$@" >&-', "bash", *command], capture_output=True, check=True
+    )
+    assert done.stderr == b""
+
+    def interrupt(_home: Path, **_more: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("polygent_issuer.home.require", interrupt)
+    assert complete(books, "renew", "").text == ""
+
+
+def test_what_a_pipe_cannot_carry_is_left_out(books: Books) -> None:
+    """Windows has code pages; half a name would be another one."""
+    acme = books.customer("Acme", "acme")
+    books.machine(acme, "Z\u00fcrich")
+    books.machine(acme, "prod-1", "sha256:" + "cd" * 32)
+    command = [sys.executable, "-m", "polygent_issuer", COMPLETE, "fish"]
+    done = subprocess.run(
+        [*command, "renew", "acme", "--machine", ""],
+        capture_output=True,
+        check=True,
+        env={
+            **os.environ,
+            "PYTHONIOENCODING": "ascii",
+            "POLYGENT_ISSUER_HOME": str(books.desk.home),
+        },
+    )
+    assert (done.stdout, done.stderr) == (b"words\nprod-1\tprod-1\n", b"")
+
+
+def _parameters(entry: Entry, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for child in entry.entries:
+        here = (*path, child.name)
+        if child.entries:
+            yield from _parameters(child, *here)
+        else:
+            yield from ((here, parameter) for parameter in load(child, None).params)
+
+
+def test_every_value_was_thought_of() -> None:
+    """Each option and argument of each command has candidates, or is listed as the person's."""
+    forgotten = [
+        (" ".join(path), name_of(one), one.metavar)
+        for path, one in _parameters(COMMANDS)
+        if not getattr(one, "is_flag", False)
+        and name_of(one) not in FREE
+        and not source_of(path, one)
+        and not getattr(one.type, "choices", None)
+        and str(one.metavar).strip("[].") not in PATHS
+    ]
+    assert forgotten == []
+
+
+@pytest.mark.parametrize("shell", Shell)
+def test_the_script_is_printed_as_it_is(empty_desk: Desk, shell: Shell) -> None:
+    """To be sourced or saved; no home is needed and nothing is written."""
+    folder = files("polygent_issuer.cli.completion") / "scripts"
+    text = (folder / f"polygent-issue.{shell}").read_text()
+    assert text.isascii()
+    told = empty_desk.ok("completion", shell)
+    assert (told.text, told.err) == (text, "")
+    assert COMPLETE in text
+    assert empty_desk.ok("completion", shell, "--json").json["script"] == text
+    assert list(empty_desk.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(("shell", "check"), [("bash", "-n"), ("zsh", "-n"), ("fish", "-n")])
+def test_the_script_parses(shell: str, check: str) -> None:
+    """As the shell itself reads it."""
+    script = files("polygent_issuer.cli.completion") / "scripts" / f"polygent-issue.{shell}"
+    command = [require_tool(shell, shell), check, str(script)]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert done.stderr == b""
+
+
+def test_how_to_install_it_is_said(empty_desk: Desk) -> None:
+    """A line for each shell, each as long as it is."""
+    text = empty_desk.ok("completion", "--help").text
+    for line in (
+        "source <(polygent-issue completion bash)",
+        "source <(polygent-issue completion zsh)",
+        "polygent-issue completion fish > ~/.config/fish/completions/polygent-issue.fish",
+        "polygent-issue completion powershell | Out-String | Invoke-Expression",
+    ):
+        assert f"    {line}\n" in text
+    error = empty_desk.run("completion", "tcsh", "--json").json["error"]
+    assert (error["code"], "'tcsh' is not one of" in error["message"]) == ("usage", True)
+
+
+def test_help_lists_no_hidden_command(empty_desk: Desk) -> None:
+    """What the scripts say is theirs."""
+    assert COMPLETE not in empty_desk.ok("--help").text

@@ -1,0 +1,128 @@
+"""TAB in bash, zsh and fish, pressed for real.
+
+PowerShell was not at hand: nobody ran its script.
+"""
+
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.cli import Desk
+from support.licenses import Books
+from support.shells import SHELLS, TAB, Prompt
+
+TOOL = Path(sysconfig.get_path("scripts")) / "polygent-issue"
+_REST = "-0000-4000-8000-000000000000"
+HOSTILE = (
+    "$(touch pwned)",
+    "`touch pwned`",
+    """it's "one" \\ of""",
+    "a;touch pwned|b&c>d",
+    "~root *?[x]{a,b}",
+    "#no %comment ^x",
+    "Z\u00fcrich \u2013 1",
+)
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Books:
+    """Customers, licenses and machines with every name that a stranger might choose."""
+    books = Books(Desk(tmp_path_factory.mktemp("office"))).open()
+    acme = books.customer("$(touch pwned)", "acme")
+    books.license(acme, books.machine(acme, "prod-1"), license_id=f"1f3a9c2e{_REST}")
+    books.license(acme, license_id=f"2b3a9c2e{_REST}")
+    books.customer("Globex `touch pwned`", "globex")
+    rare = books.customer("Rare \"; touch pwned; '", "rare")
+    for number, label in enumerate(HOSTILE):
+        books.machine(rare, label, f"sha256:{number:064x}")
+    return books
+
+
+@pytest.fixture(params=SHELLS)
+def prompt(request: pytest.FixtureRequest, office: Books, tmp_path: Path) -> Iterator[Prompt]:
+    """A shell whose home is the office's."""
+    environ = {"POLYGENT_ISSUER_HOME": str(office.desk.home)}
+    prompt = Prompt(request.param, tmp_path, environ)
+    yield prompt
+    prompt.close()
+
+
+def test_a_line_is_written_with_tab(prompt: Prompt) -> None:
+    """Commands, customers, options and their values, each filled in from its beginning."""
+    keys = f"polygent-issue ren{TAB}gl{TAB}--ti{TAB}ent{TAB}--add-f{TAB}sso{TAB}"
+    assert prompt.enter(keys) == [
+        *("renew", "globex", "--tier", "enterprise", "--add-feature", "sso-saml"),
+    ]
+    keys = f"polygent-issue license sh{TAB}2b{TAB}--js{TAB}"
+    assert prompt.enter(keys) == ["license", "show", "2b3a9c2e", "--json"]
+    assert prompt.enter(f"polygent-issue sign --tier=st{TAB}") == ["sign", "--tier=standard"]
+
+
+def test_of_whom_the_line_speaks(prompt: Prompt) -> None:
+    """Machines and licenses are those of the customer that is named before them."""
+    keys = f"polygent-issue reissue acme --machine {TAB}--license 1{TAB}"
+    assert prompt.enter(keys) == ["reissue", "acme", "--machine", "prod-1", "--license", "1f3a9c2e"]
+
+
+def test_a_name_is_never_a_command(prompt: Prompt, tmp_path: Path) -> None:
+    """Whatever a machine is called is inserted so that the tool gets just that."""
+    for label in HOSTILE:
+        first = f"\\{label[0]}" if label[0] in "$`~#" else label[0]
+        argv = prompt.enter(f"polygent-issue renew rare --machine {first}{TAB}")
+        assert argv == ["renew", "rare", "--machine", label]
+        argv = prompt.enter(f"polygent-issue renew rare --machine={first}{TAB}")
+        assert argv == ["renew", "rare", f"--machine={label}"]
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_descriptions_are_listed_and_run_nothing(prompt: Prompt, tmp_path: Path) -> None:
+    """TAB without a beginning lists whose each slug is; a name that is a command stays a name."""
+    second = "" if prompt.shell == "fish" else TAB
+    prompt.sees(f"polygent-issue customer show {TAB}{second}", "touch pwned")
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_within_quotes(prompt: Prompt, quote: str) -> None:
+    """What a person began to quote is finished in those quotes."""
+    argv = prompt.enter(f"polygent-issue renew rare --machine {quote}Z{TAB}")
+    assert argv == ["renew", "rare", "--machine", "Z\u00fcrich \u2013 1"]
+
+
+def test_files_are_the_shell_s_own(prompt: Prompt, tmp_path: Path) -> None:
+    """Files where a file is meant, folders where a folder is, also behind `=` and `file:`."""
+    slash = "" if prompt.shell == "zsh" else "/"  # zsh takes it away again
+    (tmp_path / "license of acme.lic").touch()
+    (tmp_path / "licenses").mkdir()
+    argv = prompt.enter(f"polygent-issue verify license\\ {TAB}")
+    assert argv == ["verify", "license of acme.lic"]
+    argv = prompt.enter(f"polygent-issue sign --machine-info=license\\ {TAB}")
+    assert argv == ["sign", "--machine-info=license of acme.lic"]
+    argv = prompt.enter(f"polygent-issue --home lic{TAB}")
+    assert argv == ["--home", f"licenses{slash}"]
+    argv = prompt.enter(f"polygent-issue --home=~/lic{TAB}")
+    assert argv[0].endswith(f"/licenses{slash}")
+    argv = prompt.enter(f"polygent-issue key generate --store f{TAB}{tmp_path}/licenses{TAB}")
+    assert argv == ["key", "generate", "--store", f"file:{tmp_path}/licenses{slash}"]
+
+
+def test_nothing_known_offers_nothing(prompt: Prompt, tmp_path: Path) -> None:
+    """Neither a message nor the names of files where no file is meant."""
+    (tmp_path / "acme-file").touch()
+    argv = prompt.enter(f"polygent-issue --home /nowhere renew ac{TAB}")
+    assert argv == ["--home", "/nowhere", "renew", "ac"]
+    assert prompt.enter(f"polygent-issue renew --reason ac{TAB}") == ["renew", "--reason", "ac"]
+
+
+def test_a_home_on_the_line_counts(prompt: Prompt, office: Books) -> None:
+    """Before the variable; `~` is the person's."""
+    argv = prompt.enter(f"polygent-issue --home {office.desk.folder}/none renew ac{TAB}")
+    assert argv[-1] == "ac"
+    argv = prompt.enter(f"polygent-issue --home {office.desk.home} renew ac{TAB}")
+    assert argv[-1] == "acme"
+
+
+def test_a_path_to_the_tool_is_asked_itself(prompt: Prompt) -> None:
+    """Also in an environment that nobody activated."""
+    prompt.sees(f"{TOOL} rei{TAB}", "reissue")

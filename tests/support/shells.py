@@ -1,0 +1,80 @@
+"""A person who presses TAB in a real shell: what the tool would be given is what is looked at."""
+
+import os
+import re
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+
+import pexpect
+
+from support.tools import require_tool
+
+SECONDS = 60
+SHELLS = ("bash", "zsh", "fish")
+TAB = "\t"
+
+_BARE: Mapping[str, tuple[str, ...]] = {
+    "bash": ("--norc", "--noprofile", "-i"),
+    "zsh": ("-f", "-i"),
+    "fish": ("--no-config", "-i"),
+}
+# The shell's own function of that name stands for the tool, except where its script asks it.
+_POSIX = """polygent-issue() {
+if [[ $1 == __complete ]]; then command polygent-issue "$@"; else printf '<%s>\\n' "$@" ended; fi
+}"""
+_PREPARED: Mapping[str, str] = {
+    "bash": f"source <(polygent-issue completion bash)\n{_POSIX}",
+    "zsh": f"""autoload -Uz compinit; compinit -D -u
+source <(polygent-issue completion zsh)
+{_POSIX}""",
+    "fish": """polygent-issue completion fish | source
+function polygent-issue
+if test "$argv[1]" = __complete; command polygent-issue $argv
+else; printf '<%s>\\n' $argv ended; end
+end""",
+}
+_ARGUMENT = re.compile(r"<([^\r\n]*)>\r?\n")
+
+
+class Prompt:
+    """An interactive shell with our script loaded, in a folder of its own."""
+
+    def __init__(self, shell: str, folder: Path, environ: Mapping[str, str]) -> None:
+        self.shell = shell
+        started = folder / "started"
+        started.write_text(f"{_PREPARED[shell]}\n")
+        person = {
+            "TERM": "xterm" if shell == "fish" else "dumb",
+            "LANG": "C.UTF-8",
+            "HOME": str(folder),
+            "PATH": f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}",
+        }
+        self._child = pexpect.spawn(
+            require_tool(shell, shell),
+            list(_BARE[shell]),
+            env={**person, **environ},
+            encoding="utf-8",
+            timeout=SECONDS,
+            cwd=str(folder),
+            dimensions=(50, 200),
+        )
+        self._child.sendline(f"source {started}; echo rea''dy")
+        self._child.expect("ready\r\n")
+
+    def enter(self, keys: str) -> list[str]:
+        """Press these keys and return; the arguments that the tool is then given."""
+        self._child.send(f"{keys}\r")
+        self._child.expect_exact("<ended>")
+        found = _ARGUMENT.findall(str(self._child.before).replace("\x1b[?2004l", ""))
+        return [str(argument) for argument in found]
+
+    def sees(self, keys: str, text: str) -> None:
+        """Press these keys and wait until this text is on the screen; the line is given up."""
+        self._child.send(keys)
+        self._child.expect_exact(text)
+        self._child.send("\x03")
+
+    def close(self) -> None:
+        """End the shell."""
+        self._child.close(force=True)
