@@ -3,7 +3,6 @@
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any
@@ -74,7 +73,8 @@ def run(
     except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001 - no traceback reaches a screen unasked
         return _fail(invocation, _told(raised), argv, raised)
     if outcome == ExitCode.INTERRUPTED:  # how Typer tells of Ctrl-C
-        ended = KeyboardInterrupt()
+        problem = invocation.problem
+        ended = problem if isinstance(problem, KeyboardInterrupt) else KeyboardInterrupt()
         return _fail(invocation, _told(ended), argv, ended)
     return int(outcome or 0)
 
@@ -119,11 +119,10 @@ def _fail(
 ) -> int:
     # A usage error is raised before the options after it were read.
     output.write_error(error, as_json=invocation.as_json or "--json" in argv)
-    if invocation.options.get("debug"):
-        import traceback
+    if invocation.options.get("debug") or "--debug" in argv:
+        from polygent_issuer.cli import debug
 
-        with suppress(OSError, AttributeError, ValueError):
-            traceback.print_exception(raised, file=sys.stderr)
+        debug.write(raised)
     return int(error.exit_code)
 
 

@@ -26,7 +26,8 @@ class Invocation:
     Attributes:
         now: when the command started; aware, UTC.
         options: the global options that were given, before or after the command.
-        problem: what the operating system refused a command; stdout is written after it.
+        problem: what the operating system refused a command, or the Ctrl-C that ended it; stdout
+            is written after it.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class Invocation:
         self.now = now or datetime.now(UTC)
         self.environ = os.environ if environ is None else environ
         self.options: dict[str, Any] = {}
-        self.problem: OSError | None = None
+        self.problem: OSError | KeyboardInterrupt | None = None
         self.closing = ExitStack()
 
     @property

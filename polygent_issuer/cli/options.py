@@ -52,7 +52,7 @@ _GLOBAL: dict[str, Any] = {
     "no_input": Annotated[
         bool, _option("--no-input", text="Never ask; implied without a terminal.")
     ],
-    "debug": Annotated[bool, _option("--debug", text="Show the traceback of an error.")],
+    "debug": Annotated[bool, _option("--debug", text="Show versions and traceback of an error.")],
 }
 
 
@@ -69,7 +69,7 @@ def typer_command(body: Callable[..., Any]) -> Callable[..., Any]:
             values[name] = group(**{field.name: given[field.name] for field in fields(group)})
         try:
             return body(context.obj, **values)
-        except OSError as problem:
+        except (OSError, KeyboardInterrupt) as problem:
             context.obj.problem = problem
             raise
 

@@ -277,6 +277,11 @@ def _pragma(books: Books, pragma: str) -> None:
         raw.execute(f"PRAGMA {pragma}")
 
 
+def _no_folder(books: Books) -> None:
+    shutil.rmtree(books.desk.home)
+    books.desk.home.touch()
+
+
 BROKEN: dict[str, Callable[[Books], object]] = {
     "missing": lambda books: books.desk.home.rename(books.desk.folder / "elsewhere"),
     "no registry": lambda books: books.path.unlink(),
@@ -284,7 +289,7 @@ BROKEN: dict[str, Callable[[Books], object]] = {
     "newer": lambda books: _pragma(books, "user_version = 99"),
     "older": lambda books: _pragma(books, "user_version = 0"),
     "open to all": lambda books: books.desk.home.chmod(0o777),
-    "no folder": lambda books: (shutil.rmtree(books.desk.home), books.desk.home.touch()),
+    "no folder": _no_folder,
 }
 
 

@@ -91,7 +91,7 @@ def test_a_prefix_is_found_by_an_index(books: Books, search: str) -> None:
     """A registry of any size answers at once: no search reads a whole table."""
     acme = books.customer()
     with books.reading() as db:
-        plans = []
+        plans: list[tuple[object, ...]] = []
 
         def explain(sql: str, params: tuple[object, ...] = ()) -> object:
             plans.extend(db._connection.run(f"EXPLAIN QUERY PLAN {sql}", params))  # type: ignore[arg-type]
