@@ -14,6 +14,7 @@ from polygent_issuer.cli.commands import COMMANDS
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.lazy import Markup, build_group
 from polygent_issuer.errors import ExitCode, InputRefused, IssuerError, UsageProblem
+from polygent_issuer.text import nearest
 
 if TYPE_CHECKING:
     from polygent_issuer.verifier.errors import VerifierError
@@ -25,6 +26,10 @@ _NEAR = re.compile(r"(.+?)\.? \(?(?:Did you mean(?: one of:)?|Possible options:)
 
 COMPLETE = "__complete"
 """The first word of the command line that the scripts of `completion` give; no help lists it."""
+
+
+# How it says that a value is none of a few.
+_CHOICE = re.compile(r"'([^']*)' is not one of (.+)")
 
 
 class Bug(IssuerError):
@@ -153,6 +158,15 @@ def _usage(error: typer.TyperException) -> UsageProblem:
     command = context.command_path if context is not None else "polygent-issue"
     message, hint = error.format_message().rstrip("."), f"{command} --help"
     if near := _NEAR.fullmatch(message):
-        meant = near[2].replace("'", "")
-        message, hint = near[1], f"did you mean {meant}? or {hint}"
+        message, known = near[1], _words(near[2])
+        meant = nearest(_words(message)[-1], known) or " or ".join(known)
+        hint = f"did you mean {meant}? or {hint}"
+    elif choice := _CHOICE.search(message):
+        nearby = nearest(choice[1], _words(choice[2]))
+        hint = f"did you mean {nearby}? or {hint}" if nearby else hint
     return UsageProblem(message[:1].lower() + message[1:], hint=hint)
+
+
+def _words(text: str) -> list[str]:
+    """The words that Typer lists, or the last of a sentence, without its quotes."""
+    return [word.strip("':,") for word in text.split()]

@@ -8,10 +8,10 @@ import typer
 
 from polygent_issuer import dates
 from polygent_issuer.cli.options import OptionGroup
-from polygent_issuer.errors import UsageProblem
+from polygent_issuer.errors import InvalidTerms, UsageProblem
 from polygent_issuer.settings import Settings
 from polygent_issuer.terms import Changes, parse_domain
-from polygent_issuer.text import shown
+from polygent_issuer.text import nearest, shown
 from polygent_issuer.verifier import Tier
 
 
@@ -108,4 +108,13 @@ def _tier(text: str) -> Tier:
 def _basis(text: str | None) -> str | datetime | None:
     if text is None or text in ("expiry", "now"):
         return text
-    return dates.parse_date_or_instant(text)
+    try:
+        return dates.parse_date_or_instant(text)
+    except InvalidTerms as refused:
+        near = nearest(text, ("expiry", "now"))
+        hint = (
+            f"did you mean --from {near}?"
+            if near
+            else f"--from expiry, --from now, or {refused.hint}"
+        )
+        raise InvalidTerms(refused.message, hint=hint) from None

@@ -9,7 +9,7 @@ from polygent_issuer.registry.columns import whole_seconds
 from polygent_issuer.registry.license_rows import by_beginning, by_id, select
 from polygent_issuer.registry.records import Customer, LicenseRecord, LicenseStatus
 from polygent_issuer.registry.transactions import Reading, Writing
-from polygent_issuer.text import shown
+from polygent_issuer.text import nearest, shown
 
 __all__ = [
     "add",
@@ -60,7 +60,9 @@ def find(db: Reading, typed: str) -> LicenseRecord:
             f"several licenses begin with {shown(typed)}", hint=f"name one: {names}{more}"
         )
     if not found:
-        raise _not_found(typed)
+        alike = by_beginning(db, prefix[:_SHORTEST], _NAMED)
+        near = nearest(prefix, [one.id[: len(prefix)] for one in alike])
+        raise _not_found(typed, near)
     return found[0]
 
 
@@ -162,7 +164,9 @@ def _require_current(db: Reading, license_id: str) -> None:
         )
 
 
-def _not_found(typed: str) -> NotFound:
+def _not_found(typed: str, near: str | None = None) -> NotFound:
+    hint = "polygent-issue license list"
     return NotFound(
-        f"there is no license {shown(typed)}", hint="polygent-issue license list names them"
+        f"there is no license {shown(typed)}",
+        hint=f"did you mean `{near}`? — or `{hint}`" if near else f"{hint} names them",
     )

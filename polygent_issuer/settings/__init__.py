@@ -6,7 +6,7 @@ misspelt setting that is silently ignored would be a wrong license. The file nev
 
 from polygent_issuer.settings.defaults import default_text
 from polygent_issuer.settings.durations import duration_text, parse_duration
-from polygent_issuer.settings.editing import set_value, unset
+from polygent_issuer.settings.editing import plan_of, set_value, unset
 from polygent_issuer.settings.loading import load, settings_path
 from polygent_issuer.settings.model import (
     OPERATOR_VARIABLE,
@@ -32,6 +32,7 @@ __all__ = [
     "load",
     "parse_duration",
     "parse_store",
+    "plan_of",
     "set_value",
     "settings_path",
     "unset",

@@ -1,5 +1,6 @@
 """The settings file that `init` writes: every key with a line on what it is for."""
 
+from collections.abc import Mapping
 from textwrap import fill, indent
 
 from polygent_issuer.settings.kind import TomlValue
@@ -7,7 +8,6 @@ from polygent_issuer.settings.loading import interpret, parse
 from polygent_issuer.settings.model import Settings
 from polygent_issuer.settings.plans import SHIPPED_PLANS, plan_toml
 from polygent_issuer.settings.schema import KEYS, kind_of
-from polygent_issuer.terms import Plan
 
 _HEAD = """\
 # Settings of polygent-issue. A line that begins with # is a comment: it shows the default, or
@@ -29,7 +29,7 @@ _PLANS_HEAD = """\
 #   features        what may be used; sso-saml, audit-export, multi-tenant need enterprise
 """
 
-_STORES_HEAD = """\
+STORES_HEAD = """\
 # Below, in the table stores, key generate and key import note where each private key lies.
 """
 
@@ -46,14 +46,27 @@ def default_text(**given: str | None) -> str:
         InvalidSettings: (`invalid_settings`) for a key or a value that the settings refuse.
     """
     values = {name: _checked(name, text) for name, text in given.items() if text is not None}
-    text = "\n".join([_HEAD, *(_key(name, values) for name in KEYS), plans_text(), _STORES_HEAD])
+    text = "\n".join([_HEAD, *(_key(name, values) for name in KEYS), plans_text(), STORES_HEAD])
     interpret(parse(text))
     return text
 
 
 def plans_text() -> str:
     """The shipped plans as TOML tables, under a comment."""
-    return "\n".join([_PLANS_HEAD, *(_plan(plan) for plan in SHIPPED_PLANS.values())])
+    plans = (plan_text(plan.name, plan_toml(plan)) for plan in SHIPPED_PLANS.values())
+    return "\n".join([_PLANS_HEAD, *plans])
+
+
+def plan_text(name: str, values: Mapping[str, TomlValue]) -> str:
+    """One plan as a TOML table."""
+    lines = [f"[plans.{name}]"]
+    for key, value in values.items():
+        if isinstance(value, list):
+            items = fill(", ".join(map(toml_literal, value)), 96, break_on_hyphens=False)
+            lines += [f"{key} = [", indent(f"{items},", "    "), "]"]
+        else:
+            lines.append(f"{key} = {toml_literal(value)}")
+    return "\n".join([*lines, ""])
 
 
 def toml_literal(value: TomlValue) -> str:
@@ -82,14 +95,3 @@ def _key(name: str, values: dict[str, TomlValue]) -> str:
     default = getattr(Settings(), name)
     shown = key.example if default is None else key.kind.text(default)
     return f"{about}\n# {name} = {toml_literal(key.kind.typed(shown, name))}\n"
-
-
-def _plan(plan: Plan) -> str:
-    lines = [f"[plans.{plan.name}]"]
-    for name, value in plan_toml(plan).items():
-        if isinstance(value, list):
-            items = fill(", ".join(map(toml_literal, value)), 96, break_on_hyphens=False)
-            lines += [f"{name} = [", indent(f"{items},", "    "), "]"]
-        else:
-            lines.append(f"{name} = {toml_literal(value)}")
-    return "\n".join([*lines, ""])

@@ -1,34 +1,34 @@
 """Changing one setting: comments and order stay; what would not load is not written."""
 
 import copy
-import os
 import re
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from polygent_issuer import files
 from polygent_issuer.errors import InvalidSettings
+from polygent_issuer.settings.alone import alone
 from polygent_issuer.settings.defaults import plans_text, toml_literal
 from polygent_issuer.settings.kind import TomlValue, table_at, wrong
 from polygent_issuer.settings.loading import (
     LIMIT,
     interpret,
+    load,
     naming,
     parse,
     read_text,
     settings_path,
 )
+from polygent_issuer.settings.plan_layout import with_plan, without_plan
+from polygent_issuer.settings.plans import plan_toml
 from polygent_issuer.settings.schema import kind_of
 from polygent_issuer.settings.values import FEATURES
-from polygent_issuer.text import shown
+from polygent_issuer.text import for_shell, nearest, shown
+
+_Value = TomlValue | dict[str, TomlValue]
 
 _BY_HAND = "edit the file; polygent-issue config path names it"
-_ATTEMPTS = 200
-_PAUSE = 0.05  # seconds; ten in all
 
 
 def set_value(home: Path, dotted_key: str, text: str) -> None:
@@ -39,16 +39,21 @@ def set_value(home: Path, dotted_key: str, text: str) -> None:
         dotted_key: `not_due`, `stores.KID`, `plans.trial.users`.
         text: the value as it is typed: a text without quotes, `7d`, `25`, `true`, a list as
             `insights,bots` or as TOML writes it. Empty text is an empty list, and elsewhere takes
-            the value away as `unset` does.
+            the value away as `unset` does. For a new plan, `plans.NAME`, the one to copy.
 
     Raises:
+        NotFound: (`not_found`) when there is no plan to copy.
         InvalidSettings: (`invalid_settings`) when the key or the value is wrong, or the settings
             would not load with it; then nothing is written.
         OutputProblem: (`output_failed`) when the file cannot be written.
     """
-    kind = kind_of(dotted_key)
+    is_plan = plan_of(dotted_key) is not None
+    kind = None if is_plan else kind_of(dotted_key)
     if not text and kind is not FEATURES:
         unset(home, dotted_key)
+        return
+    if kind is None:
+        _copy_plan(home, dotted_key, text)
         return
     value = kind.typed(text, dotted_key)
     kind.read(value, dotted_key)
@@ -65,30 +70,73 @@ def unset(home: Path, dotted_key: str) -> None:
             load without it.
         OutputProblem: (`output_failed`) when the file cannot be written.
     """
-    keys = dotted_key.split(".")
-    if keys[0] != "plans" or len(keys) != len(("plans", "NAME")):
+    if plan_of(dotted_key) is None:
         kind_of(dotted_key)
-    _rewrite(home, keys, None)
+    _rewrite(home, dotted_key.split("."), None)
 
 
-def _rewrite(home: Path, keys: Sequence[str], value: TomlValue | None) -> None:
+def plan_of(dotted_key: str) -> str | None:
+    """The name of the plan that a key means as a whole: `plans.NAME`."""
+    table, _, name = dotted_key.partition(".")
+    return name if table == "plans" and name and "." not in name else None
+
+
+def _copy_plan(home: Path, dotted_key: str, like: str) -> None:
+    """Write down a plan that is as another one, to be changed key by key."""
+    settings = load(home, {}).settings
+    copied = settings.plan(like)
+    if plan_of(dotted_key) in settings.plans:
+        change = f"polygent-issue config set {dotted_key}"
+        raise wrong(
+            dotted_key,
+            "there is such a plan already",
+            f"change one of its keys: {change}.users 25; or take it out first: {change} none",
+        )
+    _rewrite(home, dotted_key.split("."), plan_toml(copied))
+
+
+def _rewrite(home: Path, keys: Sequence[str], value: _Value | None) -> None:
     path = settings_path(home)
-    with _alone(home):
+    with alone(home):
         text = read_text(path)
         with naming(path):
             before = _with_plans(text) if keys[0] == "plans" else text
             present = parse(before)
+            _require_plan(present, keys, value)
             wanted = _changed(present, keys, value)
             if repr(wanted) == repr(present):  # by value and type: true is not 1
                 return
             interpret(wanted)
-            after = _uncommented(before, keys, value, wanted) or _edited(before, keys, value)
+            after = (
+                _uncommented(before, keys, value, wanted)
+                or _planned(before, keys, value, wanted)
+                or _edited(before, keys, value)
+            )
             if parse(after) != wanted:
                 raise wrong(shown(".".join(keys)), "cannot be changed alone", _BY_HAND)
             data = after.encode()
             if len(data) > LIMIT:
                 raise InvalidSettings(f"it would be larger than {LIMIT} bytes", hint=_BY_HAND)
         files.replace(data, path)
+
+
+def _require_plan(present: dict[str, Any], keys: Sequence[str], value: _Value | None) -> None:
+    """Refuse a key of a plan that is not there: a plan cannot be made key by key."""
+    plans = present.get("plans")
+    if value is None or len(keys) != len(("plans", "NAME", "KEY")) or not isinstance(plans, dict):
+        return
+    name, key = keys[1:]
+    if name in plans:
+        return
+    near = nearest(name, plans)
+    meant = f"did you mean plans.{near}.{key}? or " if near else ""
+    like = near or next(iter(plans), "PLAN")
+    new = for_shell(f"plans.{name}")
+    raise wrong(
+        f"plans.{shown(name)}",
+        "there is no such plan",
+        f"{meant}begin it as a copy of another: polygent-issue config set {new} {like}",
+    )
 
 
 def _with_plans(text: str) -> str:
@@ -98,7 +146,7 @@ def _with_plans(text: str) -> str:
     return f"{text.rstrip()}\n\n{plans_text()}".lstrip()
 
 
-def _changed(table: dict[str, Any], keys: Sequence[str], value: TomlValue | None) -> dict[str, Any]:
+def _changed(table: dict[str, Any], keys: Sequence[str], value: _Value | None) -> dict[str, Any]:
     """The document with one value set, or taken out."""
     wanted = copy.deepcopy(table)
     inner: Any = wanted
@@ -114,10 +162,10 @@ def _changed(table: dict[str, Any], keys: Sequence[str], value: TomlValue | None
 
 
 def _uncommented(
-    text: str, keys: Sequence[str], value: TomlValue | None, wanted: dict[str, Any]
+    text: str, keys: Sequence[str], value: _Value | None, wanted: dict[str, Any]
 ) -> str | None:
     """The value in the place of its commented default, where there is just one such line."""
-    if len(keys) > 1 or value is None:
+    if len(keys) > 1 or value is None or isinstance(value, dict):
         return None
     line = re.compile(rf"^#[ \t]*{keys[0]}[ \t]*=[^\r\n]*", re.MULTILINE)
     written = f"{keys[0]} = {toml_literal(value)}"
@@ -128,7 +176,20 @@ def _uncommented(
         return None  # the key is there already, or there are two such lines
 
 
-def _edited(text: str, keys: Sequence[str], value: TomlValue | None) -> str:
+def _planned(
+    text: str, keys: Sequence[str], value: _Value | None, wanted: dict[str, Any]
+) -> str | None:
+    """A plan more or less, where the others are laid out as `init` wrote them."""
+    if keys[0] != "plans" or len(keys) != len(("plans", "NAME")):
+        return None
+    if isinstance(value, dict):
+        changed = with_plan(text, keys[1], value)
+    else:
+        changed = without_plan(text, keys[1])
+    return changed if parse(changed) == wanted else None
+
+
+def _edited(text: str, keys: Sequence[str], value: _Value | None) -> str:
     import tomlkit  # noqa: PLC0415 - slow to import, and only edits need it
     from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415 - likewise
 
@@ -146,40 +207,3 @@ def _edited(text: str, keys: Sequence[str], value: TomlValue | None) -> str:
         return tomlkit.dumps(document)
     except (TOMLKitError, ValueError, TypeError, RecursionError):
         raise wrong(shown(".".join(keys)), "cannot be changed here", _BY_HAND) from None
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Keep a second command from changing the settings at the same time.
-
-    Two keys made at once must both be found in `stores`. Windows has no such lock on a folder.
-
-    Raises:
-        InvalidSettings: (`invalid_settings`) when another command does not finish.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl  # noqa: PLC0415 - POSIX has it, Windows does not
-
-    try:
-        folder = os.open(home, os.O_RDONLY)
-    except OSError:
-        yield  # reading or writing there says what is wrong
-        return
-    try:
-        for attempt in range(_ATTEMPTS):
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if attempt == _ATTEMPTS - 1:
-                    raise InvalidSettings(
-                        "another command is changing the settings", hint="try again"
-                    ) from None
-                time.sleep(_PAUSE)
-            except OSError:
-                break  # some network disks have no locks
-        yield
-    finally:
-        os.close(folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from polygent_issuer.dates import ASSUMED_UPLOAD_WINDOW, Term
-from polygent_issuer.errors import NotFound
+from polygent_issuer.errors import InvalidSettings, NotFound
 from polygent_issuer.settings.plans import SHIPPED_PLANS
 from polygent_issuer.terms import Catalogue, Plan, catalogue
 from polygent_issuer.text import nearest, shown
@@ -18,6 +18,7 @@ SETTINGS_FILE = "settings.toml"
 OPERATOR_VARIABLE = "POLYGENT_ISSUER_OPERATOR"
 """The environment variable that overrides the setting `operator`."""
 
+_TABLES = ("plans", "stores")
 _THREE_YEARS = Term(years=3)
 
 
@@ -149,4 +150,22 @@ class Loaded:
         return tuple(
             Entry(key=key, value=value, origin=self.origins[key])
             for key, value in self.texts.items()
+        )
+
+    def entries_of(self, dotted: str) -> tuple[Entry, ...]:
+        """One key, or all of a table: `not_due`, `plans.trial`, `stores`.
+
+        Raises:
+            InvalidSettings: (`invalid_settings`) when there is no such key, with the nearest one.
+        """
+        within = f"{dotted}."
+        found = tuple(e for e in self.entries if e.key == dotted or e.key.startswith(within))
+        if found or dotted in _TABLES:
+            return found
+        known = [*self.texts, *_TABLES, *(f"plans.{name}" for name in self.settings.plans)]
+        near = nearest(dotted.casefold().replace("-", "_"), known) or nearest(dotted, known)
+        every = "polygent-issue config show"
+        raise InvalidSettings(
+            f"{shown(dotted)}: there is no such setting",
+            hint=f"did you mean {near}? or {every}" if near else every,
         )

@@ -122,6 +122,8 @@ def test_options_of_the_command_and_global_ones(books: Books) -> None:
         (("config", "set", "plans.trial.tier", "e"), ["enterprise"]),
         (("config", "set", "default_plan", "t"), ["trial"]),
         (("config", "set", "store", "f"), ["file:"]),
+        (("config", "set", "plans.partner", "t"), ["trial"]),
+        (("config", "show", "plans.trial.u"), ["plans.trial.users"]),
         (("config", "set", "nonsense", ""), []),
         (("completion", "z"), ["zsh"]),
         (("renew", "--reason", ""), []),

@@ -215,3 +215,51 @@ def test_a_key_and_a_value_are_needed(books: Books, argv: tuple[str, ...]) -> No
     """Anything else is wrong usage."""
     outcome = books.desk.run("config", *argv, "--json")
     assert (outcome.code, outcome.json["error"]["code"]) == (2, "usage")
+
+
+def test_one_key_is_shown_alone(books: Books) -> None:
+    """Or one plan, or a table, which may be empty; with its origin."""
+    lines = books.desk.ok("config", "show", "not_due").text.splitlines()
+    assert [line.split() for line in lines[1:]] == [
+        ["setting", "from", "value"],
+        ["not_due", "default", "90d"],
+    ]
+    settings = books.desk.ok("config", "show", "plans.trial", "--json").json["settings"]
+    assert [key.rpartition(".")[2] for key in settings] == [
+        *("tier", "term", "renewable", "users", "session_hosts", "deploy_hosts", "features"),
+    ]
+    assert books.desk.ok("config", "show", "stores", "--json").json["settings"] == {}
+    assert "nothing is set there" in books.desk.ok("config", "show", "stores").text
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [
+        ("not_deu", "not_due"),
+        ("not-due", "not_due"),
+        ("plans.trail", "plans.trial"),
+        ("plans.trial.user", "plans.trial.users"),
+        ("plans.standard-anual.users", "plans.standard-annual.users"),
+        ("plan", "plans"),
+        ("xyzzy", None),
+    ],
+)
+def test_a_key_that_does_not_exist_is_not_shown(books: Books, key: str, near: str | None) -> None:
+    """Exit 3 with the nearest one."""
+    outcome = books.desk.run("config", "show", key, "--json")
+    assert outcome.code == 3
+    every = "polygent-issue config show"
+    assert outcome.json["error"]["hint"] == (f"did you mean {near}? or {every}" if near else every)
+
+
+def test_a_new_plan(books: Books) -> None:
+    """It says what the plan is; taken out again, it is as before."""
+    told = books.desk.ok("config", "set", "plans.partner", "trial", "--json").json
+    assert told["old"] is None
+    assert told["new"].startswith("tier standard; term 30d; renewable false; users 5; ")
+    assert _settings(books)["plans.partner.users"]["value"] == "5"
+    outcome = books.desk.run("config", "set", "plans.partner", "trial")
+    assert (outcome.code, "plans.partner none" in outcome.err) == (3, True)
+    assert books.desk.ok("config", "set", "plans.partner", "none").text.endswith("→ not set\n")
+    assert "plans.partner.users" not in _settings(books)
+    assert books.desk.run("config", "set", "plans.partner", "trail").code == 5

@@ -149,3 +149,17 @@ def test_a_retired_keys_license_is_still_shown(books: Books) -> None:
         keys.activate(db, spare.kid)
         db.record("key-activated", kid=spare.kid)
     assert books.desk.ok("license", "show", ID, "--json").json["license"]["key_label"] == "main"
+
+
+@pytest.mark.parametrize(
+    ("typed", "near"), [("1f3a9c2f", "1f3a9c2e"), ("1f3a9ce2", "1f3a9c2e"), ("1f3b9c2e", None)]
+)
+def test_a_mistyped_id(books: Books, typed: str, near: str | None) -> None:
+    """The nearest one that begins alike, as long as what was typed."""
+    books.license(books.customer(), license_id="1f3a9c2e-0000-4000-8000-000000000000")
+    outcome = books.desk.run("license", "show", typed, "--json")
+    assert outcome.code == 5
+    assert (f"did you mean `{near}`?" in outcome.json["error"]["hint"]) == bool(near)
+    assert "polygent-issue license list" in outcome.json["error"]["hint"]
+    if near:
+        books.desk.ok("license", "show", near)

@@ -251,3 +251,18 @@ def test_an_unknown_customer(desk: Desk, argv: tuple[str, ...]) -> None:
     assert outcome.code == 5
     if argv == ("acme-gmb",):
         assert "acme-gmbh" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("expry", "did you mean --from expiry?"),
+        ("noww", "did you mean --from now?"),
+        ("1.1.2028", "--from expiry, --from now, or write a date as 2027-11-30"),
+    ],
+)
+def test_a_mistyped_basis(desk: Desk, typed: str, hint: str) -> None:
+    """One of two words, or a date: the hint says all that there is."""
+    outcome = desk.run("renew", "acme-gmbh", "--from", typed, "--json")
+    assert outcome.code == 3
+    assert outcome.json["error"]["hint"].startswith(hint)

@@ -6,6 +6,7 @@ import os
 import stat
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,16 +16,17 @@ import tomlkit.exceptions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polygent_issuer.errors import InvalidSettings, OutputProblem
+from polygent_issuer.errors import InvalidSettings, NotFound, OutputProblem
 from polygent_issuer.settings import (
     Settings,
+    alone,
     default_text,
-    editing,
     load,
     set_value,
     settings_path,
     unset,
 )
+from polygent_issuer.settings.defaults import plans_text
 
 KID = "x1_-" + "A" * 39
 BY_HAND = """\
@@ -208,9 +210,11 @@ def test_a_link_stays_a_link(home: Path, tmp_path_factory: pytest.TempPathFactor
         (f"stores.{KID}.x", "keyring:", f"stores.{KID}.x: must be stores. and a key's kid"),
         (f"stores.{KID}", "vault:", f"stores.{KID}: not a key store: vault:"),
         ("plans", "x", "plans: is no single value"),
-        ("plans.trial", "x", "plans.trial: is no single value"),
+        ("plans.trial", "standard-annual", "plans.trial: there is such a plan already"),
+        ("plans.Gold", "trial", "plans.Gold: not a plan's name"),
+        ("plans.a.b.c", "trial", "plans.a.b.c: is no single value"),
         ("plans.trial.user", "x", "plans.trial.user: there is no such setting"),
-        ("plans.gold.users", "5", "plans.gold.tier: missing"),
+        ("plans.gold.users", "5", "plans.gold: there is no such plan"),
         ("plans.trial.users", "many", "plans.trial.users: not a whole number: many"),
         ("plans.trial.users", "0", "plans.trial.users: users must be 1 to 1,000,000, not 0"),
         ("plans.trial.users", "-5", "plans.trial.users: not a whole number: -5"),
@@ -346,8 +350,8 @@ def test_a_command_that_never_ends_is_not_waited_for(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The wait has an end, here a short one."""
-    monkeypatch.setattr(editing, "_ATTEMPTS", 2)
-    monkeypatch.setattr(editing, "_PAUSE", 0)
+    monkeypatch.setattr(alone, "_ATTEMPTS", 2)
+    monkeypatch.setattr(alone, "_PAUSE", 0)
     holder = os.open(home, os.O_RDONLY)
     try:
         fcntl.flock(holder, fcntl.LOCK_EX)
@@ -407,3 +411,63 @@ def test_any_text_is_taken_whole_or_refused(
         settings = load(home, {}).settings
         if key == "output" and typed:
             assert str(settings.output) == str(Path(typed).expanduser())
+
+
+def test_a_new_plan_is_a_copy(home: Path) -> None:
+    """Written beside the others as `init` writes one; then it is changed key by key."""
+    set_value(home, "plans.partner", "standard-annual")
+    set_value(home, "plans.partner.users", "40")
+    plans = load(home, {}).settings.plans
+    like = plans["standard-annual"]
+    limits = replace(like.limits, users=40)
+    assert plans["partner"] == replace(like, name="partner", limits=limits)
+    after = text(home)
+    assert after.index("[plans.trial]") < after.index("[plans.partner]")
+    assert after.index("[plans.partner]") < after.index("Below, in the table stores")
+    set_value(home, "plans.partner", "")
+    assert text(home) == default_text()
+    set_value(home, "plans.trial", "")
+    assert "Below, in the table stores" in text(home)
+
+
+@pytest.mark.parametrize("before", ["", 'issuer = "x"\n[stores]\n', "[plans]\n"])
+def test_a_new_plan_in_a_file_of_one_s_own(home: Path, before: str) -> None:
+    """Whatever its layout is; the shipped plans are written down first, if there are none."""
+    settings_path(home).write_text(before)
+    if before == "[plans]\n":
+        settings_path(home).write_text(f"{plans_text()}\n")
+    set_value(home, "plans.partner", "trial")
+    assert list(load(home, {}).settings.plans)[-1] == "partner"
+
+
+def test_a_plan_that_is_copied_must_exist(home: Path) -> None:
+    """Exit 5 with the nearest name; nothing is written."""
+    with pytest.raises(NotFound) as caught:
+        set_value(home, "plans.partner", "trail")
+    assert caught.value.hint == "did you mean trial?"
+    assert text(home) == default_text()
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("plans.trail.users", "did you mean plans.trial.users? or {}plans.trail trial"),
+        ("plans.gold.users", "{}plans.gold standard-annual"),
+    ],
+)
+def test_a_key_of_no_plan_leads_to_one(home: Path, key: str, hint: str) -> None:
+    """To the plan that was meant, and to a new one; the command works as printed."""
+    with pytest.raises(InvalidSettings) as caught:
+        set_value(home, key, "5")
+    hint = hint.format("begin it as a copy of another: polygent-issue config set ")
+    assert caught.value.hint == hint
+    set_value(home, *hint.split(" config set ")[1].split())
+    set_value(home, key, "5")
+
+
+def test_a_plan_that_is_not_whole_is_mended_key_by_key(home: Path) -> None:
+    """One that somebody began by hand."""
+    with settings_path(home).open("a") as file:
+        file.write('[plans.gold]\ntier = "standard"\n')
+    with pytest.raises(InvalidSettings, match=r"plans\.gold\.term: missing"):
+        set_value(home, "plans.gold.users", "5")

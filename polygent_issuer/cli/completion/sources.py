@@ -108,8 +108,11 @@ def stores(_asked: Asked) -> Iterator[Candidate]:
 
 
 def setting_values(asked: Asked) -> Iterator[Candidate]:
-    """The value in force of the key on the line, and others where they are few."""
-    from polygent_issuer.settings import places, values
+    """The value in force of the key on the line, and others where they are few.
+
+    A new plan is a copy of another.
+    """
+    from polygent_issuer.settings import places, plan_of, values
     from polygent_issuer.settings.schema import kind_of
 
     key = asked.first("KEY") or ""
@@ -119,6 +122,9 @@ def setting_values(asked: Asked) -> Iterator[Candidate]:
         values.TIER: tiers,
         places.STORE: stores,
     }
+    if plan_of(key):
+        yield from plans(asked)
+        return
     present = asked.loaded.texts.get(key)
     if present:
         yield Candidate(present, "in force")

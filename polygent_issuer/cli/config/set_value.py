@@ -60,7 +60,8 @@ def set_value(
 ) -> Changed:
     """Change a setting, and say what it was.
 
-    What the settings would not load with is refused, and nothing is written then.
+    What the settings would not load with is refused, and nothing is written then. A new plan
+    begins as a copy: config set plans.NEW standard-annual; then change its keys.
     """
     home = invocation.home
     before = _texts(home)
@@ -74,8 +75,8 @@ def set_value(
     return Changed(
         path=settings.settings_path(home),
         key=key,
-        old=None if before is None else before.get(key),
-        new=after.texts.get(key),
+        old=None if before is None else _text(before, key),
+        new=_text(after.texts, key),
         mended=before is None,
     )
 
@@ -83,10 +84,24 @@ def set_value(
 def _meant(key: str, value: str) -> str:
     """The value, empty where the word for nothing was typed, as `config show` prints it."""
     word = value.strip().casefold()
+    if settings.plan_of(key):
+        return "" if word in _NOTHING else value
     may_be_unset = getattr(settings.Settings(), key, value) is None
     if (may_be_unset and word in _NOTHING) or (key == "features" and word == "none"):
         return ""
     return value
+
+
+def _text(texts: Mapping[str, str | None], key: str) -> str | None:
+    """What a key says; of a plan as a whole, all of its keys."""
+    if settings.plan_of(key) is None:
+        return texts.get(key)
+    parts = (
+        f"{name.removeprefix(f'{key}.')} {text}"
+        for name, text in texts.items()
+        if name.startswith(f"{key}.")
+    )
+    return "; ".join(parts) or None
 
 
 def _with_example(key: str, refused: InvalidSettings) -> str | None:

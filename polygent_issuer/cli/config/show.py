@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from polygent_issuer.cli.blocks import Block, Line, Style, Table
 from polygent_issuer.cli.context import Invocation
@@ -28,16 +30,26 @@ class Configuration(Result):
     def blocks(self) -> Iterable[Block]:
         """A table, and the file that it is of."""
         yield Line(f"settings file: {self.path}", "dim")
+        if not self.entries:
+            yield Line("nothing is set there", "dim")
+            return
         rows = tuple((entry.key, _origin(entry), told(entry.value)) for entry in self.entries)
         yield Table(("setting", "from", "value"), rows, tuple(map(_style, self.entries)))
 
 
-def show(invocation: Invocation) -> Configuration:
+def show(
+    invocation: Invocation,
+    key: Annotated[
+        str | None, typer.Argument(metavar="[KEY]", help="Only this one, or only plans.trial.")
+    ] = None,
+) -> Configuration:
     """Show the settings in force and where each comes from.
 
     The environment counts more than the file, the file more than the default.
     """
-    return Configuration(path=settings_path(invocation.home), entries=invocation.loaded.entries)
+    path, loaded = settings_path(invocation.home), invocation.loaded
+    entries = loaded.entries if key is None else loaded.entries_of(key)
+    return Configuration(path=path, entries=entries)
 
 
 def entries_json(entries: Iterable[Entry]) -> dict[str, Any]:
