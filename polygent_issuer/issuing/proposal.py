@@ -4,16 +4,19 @@ import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from polygent_issuer import dates
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.findings import Finding, FindingCode
-from polygent_issuer.machine_info import MachineInfo
 from polygent_issuer.registry import Customer, KeyRecord, LicenseRecord, Machine, Reading, journal
 from polygent_issuer.terms import Difference, Terms
 from polygent_issuer.text import slugify
 from polygent_issuer.verifier import License
 from polygent_issuer.verifier.errors import LicenseError
+
+if TYPE_CHECKING:
+    from polygent_issuer.machine_info import MachineInfo
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 
@@ -36,7 +39,7 @@ class ReceivedDocument:
     """A `machine-info.json` as it came: its exact bytes and what they say."""
 
     content: bytes
-    info: MachineInfo
+    info: "MachineInfo"
 
     @property
     def sha256(self) -> str:

@@ -3,15 +3,19 @@
 Its sender wrote every word of it: the fingerprint binds a license, the rest proves nothing.
 """
 
-from polygent_issuer.machine_info.document import parse
+from typing import TYPE_CHECKING
+
 from polygent_issuer.machine_info.encoding import LIMIT
-from polygent_issuer.machine_info.fields import MachineInfo
 from polygent_issuer.machine_info.judgement import (
     ComponentChange,
     ComponentState,
     changed_components,
     freshness_finding,
 )
+
+if TYPE_CHECKING:
+    from polygent_issuer.machine_info.document import parse
+    from polygent_issuer.machine_info.fields import MachineInfo
 
 __all__ = [
     "LIMIT",
@@ -22,3 +26,12 @@ __all__ = [
     "freshness_finding",
     "parse",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load pydantic when a document is read (PEP 562): most renewals are without one (100 ms)."""
+    if name not in ("MachineInfo", "parse"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from polygent_issuer.machine_info import document  # noqa: PLC0415 - see above
+
+    return getattr(document, name)

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.dates import in_utc, instant
 from polygent_issuer.findings import Finding, FindingCode
-from polygent_issuer.machine_info.fields import MachineInfo
+
+if TYPE_CHECKING:
+    from polygent_issuer.machine_info.fields import MachineInfo
 
 _CLOCKS_DIFFER: Final = timedelta(minutes=5)
 _DAY: Final = timedelta(days=1)
@@ -33,7 +35,7 @@ class ComponentChange:
     state: ComponentState
 
 
-def freshness_finding(info: MachineInfo, *, now: datetime, max_age: timedelta) -> Finding | None:
+def freshness_finding(info: "MachineInfo", *, now: datetime, max_age: timedelta) -> Finding | None:
     """Judge the age of a document: fresh from 5 minutes ahead up to `max_age` (FORMAT §4).
 
     This catches honest staleness only: the sender writes the time.

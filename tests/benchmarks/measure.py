@@ -86,6 +86,8 @@ def start_up(folder: Path) -> list[Figure]:
                 "≤ 11",
             ),
             ("verify FILE, with home and registry", ["verify", made], "≤ 11"),
+            ("TAB after customer show", ["__complete", "fish", "customer", "show", ""], "≤ 11"),
+            ("TAB after renew", ["__complete", "fish", "renew", ""], "≤ 16"),
         )
     ]
 

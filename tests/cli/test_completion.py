@@ -469,3 +469,30 @@ def test_how_to_install_it_is_said(empty_desk: Desk) -> None:
 def test_help_lists_no_hidden_command(empty_desk: Desk) -> None:
     """What the scripts say is theirs."""
     assert COMPLETE not in empty_desk.ok("--help").text
+
+
+@pytest.mark.parametrize(
+    ("words", "shunned"),
+    [
+        (("customer", "show", ""), {"pydantic", "keyring", "rich", "tomlkit", "cryptography"}),
+        (("renew", ""), {"pydantic", "keyring", "rich"}),
+        (("sign", "--plan", ""), {"pydantic", "keyring", "rich"}),
+        (("verify", ""), {"pydantic", "keyring", "rich", "cryptography", "sqlite3"}),
+    ],
+)
+def test_tab_imports_no_more_than_it_needs(
+    books: Books, words: tuple[str, ...], shunned: set[str]
+) -> None:
+    """A person waits for it; also a renewal without a document is without pydantic."""
+    books.customer()
+    program = (
+        "import sys\n"
+        "from polygent_issuer.cli.app import run\n"
+        f"run({[COMPLETE, 'fish', *words]!r})\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    bare = {"PATH": os.environ["PATH"], "POLYGENT_ISSUER_HOME": str(books.desk.home)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, env=bare)
+    assert done.stdout.startswith(("words\n", "files\n"))
+    assert not shunned & set(done.stderr.split())
