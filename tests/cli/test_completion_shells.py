@@ -3,6 +3,8 @@
 PowerShell was not at hand: nobody ran its script.
 """
 
+import os
+import subprocess
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from support.cli import Desk
 from support.licenses import Books
 from support.shells import SHELLS, TAB, Prompt
+from support.tools import require_tool
 
 TOOL = Path(sysconfig.get_path("scripts")) / "polygent-issue"
 _REST = "-0000-4000-8000-000000000000"
@@ -126,3 +129,38 @@ def test_a_home_on_the_line_counts(prompt: Prompt, office: Books) -> None:
 def test_a_path_to_the_tool_is_asked_itself(prompt: Prompt) -> None:
     """Also in an environment that nobody activated."""
     prompt.sees(f"{TOOL} rei{TAB}", "reissue")
+
+
+def test_zsh_loads_it_when_it_is_needed(office: Books, tmp_path: Path) -> None:
+    """As a file in the search path for functions, where packages put theirs."""
+    folder = tmp_path / "functions"
+    folder.mkdir()
+    text = office.desk.ok("completion", "zsh").text
+    (folder / "_polygent-issue").write_text(text)
+    loaded = f"fpath=({folder} $fpath); autoload -Uz compinit; compinit -D -u"
+    environ = {"POLYGENT_ISSUER_HOME": str(office.desk.home)}
+    prompt = Prompt("zsh", tmp_path, environ, loaded=loaded)
+    try:
+        for _ in range(2):  # the first time it is loaded, the second it is there
+            assert prompt.enter(f"polygent-issue renew gl{TAB}") == ["renew", "globex"]
+    finally:
+        prompt.close()
+
+
+def test_fish_loads_it_when_it_is_needed(office: Books, tmp_path: Path) -> None:
+    """As the file that the help tells to write."""
+    folder = tmp_path / ".config" / "fish" / "completions"
+    folder.mkdir(parents=True)
+    (folder / "polygent-issue.fish").write_text(office.desk.ok("completion", "fish").text)
+    done = subprocess.run(
+        [require_tool("fish", "fish"), "-c", "complete -C 'polygent-issue customer show gl'"],
+        capture_output=True,
+        check=True,
+        env={
+            "HOME": str(tmp_path),
+            "PATH": f"{TOOL.parent}:{os.environ['PATH']}",
+            "LANG": "C.UTF-8",
+            "POLYGENT_ISSUER_HOME": str(office.desk.home),
+        },
+    )
+    assert done.stdout.decode() == "globex\tGlobex `touch pwned`\n"

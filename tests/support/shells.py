@@ -23,16 +23,19 @@ _BARE: Mapping[str, tuple[str, ...]] = {
 _POSIX = """polygent-issue() {
 if [[ $1 == __complete ]]; then command polygent-issue "$@"; else printf '<%s>\\n' "$@" ended; fi
 }"""
-_PREPARED: Mapping[str, str] = {
-    "bash": f"source <(polygent-issue completion bash)\n{_POSIX}",
-    "zsh": f"""autoload -Uz compinit; compinit -D -u
-source <(polygent-issue completion zsh)
-{_POSIX}""",
-    "fish": """polygent-issue completion fish | source
-function polygent-issue
+_STAND_IN: Mapping[str, str] = {
+    "bash": _POSIX,
+    "zsh": _POSIX,
+    "fish": """function polygent-issue
 if test "$argv[1]" = __complete; command polygent-issue $argv
 else; printf '<%s>\\n' $argv ended; end
 end""",
+}
+# As the help says.
+_LOADED: Mapping[str, str] = {
+    "bash": "source <(polygent-issue completion bash)",
+    "zsh": "autoload -Uz compinit; compinit -D -u\nsource <(polygent-issue completion zsh)",
+    "fish": "polygent-issue completion fish | source",
 }
 _ARGUMENT = re.compile(r"<([^\r\n]*)>\r?\n")
 
@@ -40,10 +43,13 @@ _ARGUMENT = re.compile(r"<([^\r\n]*)>\r?\n")
 class Prompt:
     """An interactive shell with our script loaded, in a folder of its own."""
 
-    def __init__(self, shell: str, folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, shell: str, folder: Path, environ: Mapping[str, str], *, loaded: str = ""
+    ) -> None:
+        """Start it; `loaded` loads the script in another way than that of the help."""
         self.shell = shell
         started = folder / "started"
-        started.write_text(f"{_PREPARED[shell]}\n")
+        started.write_text(f"{loaded or _LOADED[shell]}\n{_STAND_IN[shell]}\n")
         person = {
             "TERM": "xterm" if shell == "fish" else "dumb",
             "LANG": "C.UTF-8",

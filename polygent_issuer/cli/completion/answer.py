@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from polygent_issuer.cli import output
 from polygent_issuer.cli.commands import COMMANDS
 from polygent_issuer.cli.completion.candidates import reply
 from polygent_issuer.cli.completion.cursor import find
@@ -23,12 +24,17 @@ def answer(argv: Sequence[str], environ: Mapping[str, str], tool: Any) -> int:  
         environ: the environment, for the home.
         tool: the whole tool as Typer has it.
     """
+    found: tuple[str, ...] = ()
     with suppress(Exception, KeyboardInterrupt):
         line = typed(argv, environ)
         cursor = find(COMMANDS, tool, line.words)
         if cursor is not None:
-            for each in (*lines(line, reply(cursor, environ)),):
-                with suppress(UnicodeEncodeError):  # what a terminal cannot show is not offered
-                    sys.stdout.write(f"{each}\n")
+            found = tuple(lines(line, reply(cursor, environ)))
+    try:
+        for each in found:
+            with suppress(UnicodeEncodeError):  # what a terminal cannot show is not offered
+                sys.stdout.write(f"{each}\n")
         sys.stdout.flush()
+    except (OSError, ValueError, AttributeError) as problem:
+        output.stdout_failed(problem)  # which lets go of what nobody reads
     return 0
