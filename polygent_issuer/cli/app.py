@@ -156,7 +156,8 @@ def _told(raised: BaseException) -> IssuerError:
 def _usage(error: typer.TyperException) -> UsageProblem:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "polygent-issue"
-    message, hint = error.format_message().rstrip("."), f"{command} --help"
+    message, hint = " ".join(error.format_message().split()).rstrip("."), f"{command} --help"
+    message = message.replace(". Choose from: ", ": ")
     if near := _NEAR.fullmatch(message):
         message, known = near[1], _words(near[2])
         meant = nearest(_words(message)[-1], known) or " or ".join(known)

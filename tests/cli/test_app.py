@@ -154,6 +154,7 @@ def _usage(outcome: Outcome) -> dict[str, Any]:
         (("license", "list", "--tier", "x"), "'x' is not one of", "license list --help"),
         (("license", "list", "--status", "curent"), "'curent'", "did you mean current? or "),
         (("key", "export-public", "--format", "jwk"), "'jwk'", "did you mean jwks? or "),
+        (("completion",), "missing argument 'SHELL': bash, zsh, fish", "completion --help"),
         (("completion", "zhs"), "'zhs'", "did you mean zsh? or "),
         (("license", "show"), "missing argument 'LICENSE'", "license show --help"),
         (("xyzzy",), "no such command 'xyzzy'", "polygent-issue --help"),

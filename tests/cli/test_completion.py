@@ -270,8 +270,10 @@ def test_powershell_gets_quoted_words(books: Books) -> None:
         ("'\u2019\u2019x'", "\u2019x"),
     ]
     assert all(told for _, _, told in found)
-    environ[WORDS_VARIABLE] = "renew\nacme\n--machine\n'it"
-    assert len(ask("powershell", environ=environ).lines) == 1
+    books.machine(acme, "dom\\host", "sha256:" + "ef" * 32)
+    for typed, value in (("'it''", "it's"), ('"it', "it's"), ("dom\\h", "dom\\host")):
+        environ[WORDS_VARIABLE] = f"renew\nacme\n--machine\n{typed}"
+        assert [line.split("\t")[1] for line in ask("powershell", environ=environ).lines] == [value]
 
 
 def _pragma(books: Books, pragma: str) -> None:

@@ -50,11 +50,20 @@ def typed(argv: Sequence[str], environ: Mapping[str, str]) -> Typed:
     if shell is Shell.BASH:
         kind, line, replaced = argv[1:]
         _tool, *words = bash_words.split(line)
-        plain = tuple(word.plain for word in words)
-        listing = kind == _LISTING
-        return Typed(shell=shell, words=plain, last=words[-1], replaced=replaced, listing=listing)
-    given = environ[WORDS_VARIABLE].split("\n") if shell is Shell.POWERSHELL else list(argv[1:])
-    last = bash_words.Word(raw=given[-1], plain=bash_words.plain(given[-1]), quote="")
+        return Typed(
+            shell=shell,
+            words=tuple(word.plain for word in words),
+            last=words[-1],
+            replaced=replaced,
+            listing=kind == _LISTING,
+        )
+    if shell is Shell.POWERSHELL:
+        given = environ[WORDS_VARIABLE].split("\n")
+        plain = _from_powershell(given[-1])
+    else:
+        given = list(argv[1:])
+        plain = bash_words.plain(given[-1])
+    last = bash_words.Word(raw=given[-1], plain=plain, quote="")
     return Typed(shell=shell, words=(*given[:-1], last.plain), last=last)
 
 
@@ -72,6 +81,11 @@ def lines(typed: Typed, reply: Reply) -> Iterator[str]:
             yield f"{_for_powershell(value)}\t{value}\t{told or value}"
         else:
             yield f"{value}\t{told}" if told else value
+
+
+def _from_powershell(raw: str) -> str:
+    quote = raw[:1] if raw[:1] in (*_QUOTES, '"') else ""
+    return raw[1:].replace(quote * 2, quote) if quote else raw
 
 
 def _for_powershell(value: str) -> str:
