@@ -127,6 +127,7 @@ def test_options_of_the_command_and_global_ones(books: Books) -> None:
         (("config", "set", "nonsense", ""), []),
         (("completion", "z"), ["zsh"]),
         (("renew", "--reason", ""), []),
+        (("customer", "show", "a", "too", "many", "--xyzzy", "--js"), ["--json"]),
         (("customer", "add", ""), []),
     ],
 )
@@ -248,6 +249,8 @@ def test_bash_gets_quoted_words(books: Books) -> None:
     assert _bash(f"{line} pr", "pr", environ).lines == ["prod\\ 1"]
     assert _bash(f"{line} 'pr", "pr", environ).lines == ["prod 1"]
     assert _bash(f"{line}=pr", "pr", environ).lines == ["prod\\ 1"]
+    books.machine(acme, "prod 2!", "sha256:" + "cd" * 32)
+    assert _bash(f'{line} "pr', "pr", environ).lines == ["prod 1"]  # a ! there is history
     assert _bash("polygent-issue renew ", "", environ).lines == ["acme", "globex"]
     listed = _bash("polygent-issue renew ", "", environ, "63").lines
     assert listed == ["acme  (Acme GmbH)", "globex  (Globex AG)"]
