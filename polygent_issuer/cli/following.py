@@ -15,9 +15,9 @@ from polygent_issuer.cli.options import OptionGroup
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
 from polygent_issuer.errors import UsageProblem
-from polygent_issuer.issuing.following import NextRequest, propose_next
+from polygent_issuer.issuing.following import NextRequest
+from polygent_issuer.issuing.joining import propose
 from polygent_issuer.issuing.proposal import Action, Proposal
-from polygent_issuer.issuing.selection import choose
 from polygent_issuer.registry import Reading
 
 
@@ -25,8 +25,9 @@ from polygent_issuer.registry import Reading
 class NextOptions(OptionGroup):
     """Which license is meant, and a machine that takes the old one's place."""
 
-    license_id: Annotated[
-        str | None, typer.Option("--license", metavar="ID", help="This one of several.")
+    license_ids: Annotated[
+        list[str] | None,
+        typer.Option("--license", metavar="ID", help="This one of several; repeatable."),
     ] = None
     machine: Annotated[
         str | None, typer.Option("--machine", metavar="LABEL", help="The one of this machine.")
@@ -61,7 +62,7 @@ def issue_next(
         NextRequest(
             action=action,
             customer=slug,
-            license_id=which.license_id,
+            license_ids=tuple(which.license_ids or ()),
             machine=which.machine,
             all_machines=which.all_machines,
             document=document,
@@ -73,35 +74,34 @@ def issue_next(
     new_ids = _Ids(invocation)
 
     def decide(db: Reading) -> tuple[Proposal, ...]:
-        settings, now = invocation.settings, invocation.now
         return tuple(
-            propose_next(
+            proposal
+            for request in requests
+            for proposal in propose(
                 db,
                 request,
-                record,
-                settings=settings,
-                now=now,
-                license_id=new_ids.after(record.id),
+                settings=invocation.settings,
+                now=invocation.now,
+                new_id=new_ids.after,
             )
-            for request in requests
-            for record in choose(db, request, settings=settings, now=now)
         )
 
     return carry_out(invocation, decide, how, given(consents), source(invocation, passphrases))
 
 
 def _refuse_contradictions(which: NextOptions, customers: int) -> None:
-    selectors = (which.license_id, which.machine, which.all_machines or None)
-    if sum(selector is not None for selector in selectors) > 1:
+    selectors = (which.license_ids, which.machine, which.all_machines)
+    if sum(bool(selector) for selector in selectors) > 1:
         raise UsageProblem(
             "two options say which license is meant",
             hint="give one of --license, --machine and --all-machines",
         )
-    if customers > 1 and (which.license_id or which.machine):
+    if customers > 1 and (which.license_ids or which.machine):
         raise UsageProblem(
             "--license and --machine are of one customer", hint="name one customer at a time"
         )
-    if which.machine_info and (customers > 1 or which.all_machines):
+    many = customers > 1 or which.all_machines or len(which.license_ids or ()) > 1
+    if which.machine_info and many:
         raise UsageProblem(
             "a machine-info document is of one machine",
             hint="name one customer, and one machine with --machine LABEL",

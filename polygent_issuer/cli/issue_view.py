@@ -140,7 +140,7 @@ def _fields(proposal: Proposal, settings: Settings, file: str | None = None) -> 
             *_terms(proposal),
             *kept,
             ("expires", _expiry(proposal)),
-            ("replaces", proposal.replaced.id if proposal.replaced else None),
+            ("replaces", ", ".join(record.id for record in proposal.replaced) or None),
             ("key", f"{proposal.key.label} ({proposal.key.kid[:8]})"),
             ("file", file),
             ("upload before", f"{dates.instant(until)}{assumed}"),
@@ -176,11 +176,12 @@ def _expiry(proposal: Proposal) -> str:
     issued = proposal.license
     days = (issued.expires_at - issued.issued_at).days
     new = f"{dates.describe_expiry(issued.expires_at, _zone(proposal))}; {days} days from now"
-    if proposal.replaced is None:
+    if not proposal.replaced:
         return new
-    if proposal.replaced.expires_at == issued.expires_at:
+    last = max(record.expires_at for record in proposal.replaced)
+    if last == issued.expires_at:
         return f"as before: {new}"
-    return f"{dates.instant(proposal.replaced.expires_at)} → {new}"
+    return f"{dates.instant(last)} → {new}"
 
 
 def _zone(proposal: Proposal) -> "ZoneInfo | None":

@@ -36,7 +36,8 @@ class NextRequest:
 
     Attributes:
         customer: a slug or name.
-        license_id, machine: name one of several current licenses.
+        license_ids: name some of several current licenses, by the beginnings of their IDs.
+        machine: names the one of this machine.
         all_machines: each of them, though terms are given.
         document: replaces the machine's identity.
         key: a label or kid; the active key when not given.
@@ -44,7 +45,7 @@ class NextRequest:
 
     action: Action
     customer: str
-    license_id: str | None = None
+    license_ids: tuple[str, ...] = ()
     machine: str | None = None
     all_machines: bool = False
     document: ReceivedDocument | None = None
@@ -110,13 +111,13 @@ def propose_next(
         key=choose_key(db, request.key),
         term=str(term) if term else None,
         plan=changes.plan.name if changes.plan else record.plan,
-        replaced=record,
+        replaced=(record,),
         old=old,
         document=request.document,
         differences=_differences(old, new),
         notes=(
             *machines.told(request.document, now, choice.known if choice else None),
-            *_notes(db, record, now),
+            *notes(db, record, now),
         ),
     )
     return proposal.with_findings(
@@ -202,7 +203,8 @@ def _differences(old: License, new: License) -> tuple[Difference, ...]:
     return (*changed, *terms.differences(Terms.of(old), Terms.of(new)))
 
 
-def _notes(db: Reading, record: LicenseRecord, now: datetime) -> tuple[str, ...]:
+def notes(db: Reading, record: LicenseRecord, now: datetime) -> tuple[str, ...]:
+    """What becomes of the old file of a license that is replaced."""
     until = dates.instant(record.expires_at)
     if record.expires_at <= now:
         return (f"license {record.id[:8]} expired at {until}",)

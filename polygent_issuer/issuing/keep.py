@@ -41,8 +41,8 @@ def keep(
         plan=proposal.plan,
         document_id=document.id if document else None,
     )
-    if proposal.replaced is not None:
-        licenses.replace(db, proposal.replaced.id, issued.jti)
+    for record in proposal.replaced:
+        licenses.replace(db, record.id, issued.jti)
     folder = None if destination.folder is None else str(destination.folder)
     name = None if folder is None else destination.name_for(proposal)
     outbox.add(db, license_id=issued.jti, folder=folder, name=name)
@@ -102,9 +102,12 @@ def _details(proposal: Proposal) -> dict[str, Any]:
         "tier": str(issued.tier),
         "changes": {change.key: [change.old, change.new] for change in proposal.differences},
     }
-    if proposal.replaced is not None:
-        details["replaces"] = proposal.replaced.id
-        details["expired_at"] = dates.instant(proposal.replaced.expires_at)
+    if len(proposal.replaced) == 1:
+        [old] = proposal.replaced
+        details["replaces"] = old.id
+        details["expired_at"] = dates.instant(old.expires_at)
+    elif proposal.replaced:
+        details["replaces"] = [old.id for old in proposal.replaced]
     if proposal.document is not None:
         details["machine_info"] = proposal.document.sha256
     return details

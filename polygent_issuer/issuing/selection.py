@@ -26,8 +26,9 @@ def choose(
         InvalidTerms: (`invalid_terms`) the named license is not current.
     """
     customer = customers.find(db, request.customer)
-    if request.license_id is not None:
-        return (_by_id(db, customer, request.license_id),)
+    if request.license_ids:
+        named = (_by_id(db, customer, typed) for typed in request.license_ids)
+        return tuple({record.id: record for record in named}.values())
     found = tuple(sorted(licenses.current(db, customer), key=lambda r: r.machine_label or ""))
     if request.machine is not None:
         machine = machines.by_label(db, customer, request.machine)
@@ -82,9 +83,11 @@ def _one_of(
             hint=f"for a first one: polygent-issue sign --customer {customer.slug}",
         )
     if len(found) > 1:
+        candidates = "; ".join(_candidate(record, request) for record in found)
+        every = "" if request.machine or request.document else "; or each of them: --all-machines"
         raise Ambiguous(
             f"{customer.name} has {len(found)} current licenses {scope}".rstrip(),
-            hint=f"name one: {'; '.join(_candidate(record, request) for record in found)}",
+            hint=f"name one: {candidates}{every}",
         )
     return tuple(found)
 

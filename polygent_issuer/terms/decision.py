@@ -12,7 +12,7 @@ from polygent_issuer.verifier.license import Limits
 MAX_LIMIT = 1_000_000
 """The most users or hosts that a license can name (FORMAT §1)."""
 
-_LIMITS = ("users", "session_hosts", "deploy_hosts")
+LIMITS = ("users", "session_hosts", "deploy_hosts")
 
 
 def first_terms(plan: Plan | None, changes: Changes, catalogue: Catalogue) -> Terms:
@@ -87,7 +87,7 @@ def _typed_alone(changes: Changes) -> Terms:
     tier, users = changes.tier, changes.users
     sessions, deploys = changes.session_hosts, changes.deploy_hosts
     if tier is None or users is None or sessions is None or deploys is None:
-        wanted = ("tier", *_LIMITS)
+        wanted = ("tier", *LIMITS)
         absent = [_option(name) for name in wanted if getattr(changes, name) is None]
         raise MissingInput(
             f"there is no plan, and not given: {', '.join(absent)}",
@@ -106,7 +106,7 @@ def _changed(base: Terms, changes: Changes) -> Terms:
     features |= set(changes.add_features)
     features -= set(changes.remove_features)
     limits = {}
-    for name in _LIMITS:
+    for name in LIMITS:
         typed = getattr(changes, name)
         limits[name] = getattr(base.limits, name) if typed is None else typed
         check_limit(name, limits[name])

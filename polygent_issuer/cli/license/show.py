@@ -53,5 +53,11 @@ def _history(db: Reading, record: LicenseRecord) -> tuple[JournalRow, ...]:
     return tuple(
         row
         for row in journal.rows(db, customer=customer)
-        if record.id in (row.license, row.details.get("replaces"))
+        if record.id == row.license or record.id in _replaced(row)
     )
+
+
+def _replaced(row: JournalRow) -> tuple[str, ...]:
+    """The licenses that were replaced by what a row tells of: one, or several at once."""
+    said = row.details.get("replaces", ())
+    return (said,) if isinstance(said, str) else tuple(said)

@@ -1,0 +1,197 @@
+"""Several licenses replaced by one: machines that become an enterprise."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import Desk
+
+from polygent_issuer.verifier import KeySet, LicenseError, Verifier
+
+ALL = ("--accept", "not-due", "--accept", "entitlement-loss", "--reason", "agreed")
+ANOTHER = ("--customer", "Acme GmbH", "--accept", "additional-machine", "--reason", "a cluster")
+LIMITS = ("--users", "300", "--session-hosts", "30", "--deploy-hosts", "30")
+
+
+@pytest.fixture
+def cluster(desk: Desk) -> Desk:
+    """Acme's two machines, licensed for a year and for a year and a month."""
+    desk.ok("sign", "--machine-info", desk.machine_info(hostname="one"), "--users", "40")
+    flags = (*ANOTHER, "--term", "13mo")
+    second = desk.machine_info("2.json", hostname="two", fingerprint="2" * 64)
+    desk.ok("sign", "--machine-info", second, *flags)
+    return desk
+
+
+def listed(desk: Desk, *argv: str) -> list[dict[str, Any]]:
+    """Licenses as `license list` has them."""
+    found: list[dict[str, Any]] = desk.ok("license", "list", "--json", *argv).json["licenses"]
+    return found
+
+
+def renewed(desk: Desk, *argv: str) -> dict[str, Any]:
+    """Renew Acme's licenses; the one that comes of it."""
+    (one,) = desk.ok("renew", "acme-gmbh", *argv, "--json").json["licenses"]
+    found: dict[str, Any] = one
+    return found
+
+
+def test_one_takes_the_place_of_all(cluster: Desk) -> None:
+    """One license that replaces both, from the latest expiry on; a server takes it at any host."""
+    olds = listed(cluster)
+    new = renewed(cluster, "--all-machines", "--plan", "enterprise-annual", *ALL)
+    assert new["replaces"] == [old["id"] for old in olds]
+    assert (new["machine"], new["tier"], new["plan"]) == (None, "enterprise", "enterprise-annual")
+    assert new["last_full_day"] == "2028-12-30"
+    assert [one["id"] for one in listed(cluster, "--status", "current")] == [new["id"]]
+    for old in olds:
+        kept = cluster.ok("license", "show", old["id"])
+        assert f"is replaced by {new['id']}" in kept.text
+        assert [row["event"] for row in cluster_journal(cluster, old["id"])] == [
+            "license-signed",
+            "license-renewed",
+        ]
+        cluster.ok("verify", "--license", old["id"])
+    public = cluster.ok("key", "export-public").out
+    file = Path(new["file"]).read_bytes()
+    read = Verifier(KeySet.from_pem(public)).verify(file, now=cluster.now, host="any.example")
+    assert read.replaces == tuple(new["replaces"])
+    assert cluster.ok("journal", "verify").code == 0
+    again = cluster.ok("renew", "acme-gmbh", *ALL, "--json").json["licenses"]
+    assert [one["replaces"] for one in again] == [[new["id"]]]
+
+
+def cluster_journal(desk: Desk, license_id: str) -> list[dict[str, Any]]:
+    """The journal's rows about a license, its successor's included."""
+    rows: list[dict[str, Any]] = desk.ok("license", "show", license_id, "--json").json["journal"]
+    return rows
+
+
+def test_each_old_one_is_shown(cluster: Desk) -> None:
+    """Before it is signed: each old license with what it allows, and all terms of the new one."""
+    outcome = cluster.ok(
+        "renew", "acme-gmbh", "--all-machines", "--plan", "enterprise-annual", "--dry-run"
+    )
+    first, second = (old["id"][:8] for old in listed(cluster))
+    assert f"it replaces {first} (one): 40 users, 5 session hosts, 5 deploy hosts\n" in outcome.text
+    assert f"it replaces {second} (two): 25 users, 5 session hosts, 5 deploy h" in outcome.text
+    assert f"the old file {second} keeps working until 2027-12-31T00:00:00Z" in outcome.text
+    assert "2027-12-31T00:00:00Z → 2028-12-31T00:00:00Z" in outcome.text
+    assert "users           250\n" in outcome.text
+    assert "allowed domain  any: the file works for whoever holds it\n" in outcome.text
+    assert [one["status"] for one in listed(cluster)] == ["current", "current"]
+
+
+def test_limits_are_not_added_up(cluster: Desk) -> None:
+    """40 and 25 users are 40, 65 or anything: whoever knows says it, or names a plan."""
+    refused = cluster.run("renew", "acme-gmbh", "--all-machines", "--tier", "enterprise")
+    assert refused.code == 3
+    assert "users 40, 25; session hosts 5, 5; deploy hosts 5, 5" in refused.err
+    assert "add --users N --session-hosts N --deploy-hosts N, or --plan PLAN" in refused.err
+    named = ("--all-machines", "--tier", "enterprise", *LIMITS)
+    assert renewed(cluster, *named, *ALL)["claims"]["limits"]["users"] == 300
+
+
+def test_less_than_they_had_together(cluster: Desk) -> None:
+    """A plan below the sum takes something away, and that needs consent; what is typed does not."""
+    cluster.ok("config", "set", "plans.small", "enterprise-annual")
+    cluster.ok("config", "set", "plans.small.users", "50")
+    argv = ("renew", "acme-gmbh", "--all-machines", "--plan", "small")
+    refused = cluster.run(*argv, "--accept", "not-due", "--reason", "agreed")
+    assert refused.code == 4
+    assert "would lose: 50 instead of 40 + 25 users" in refused.err
+    cluster.ok(*argv, "--users", "50", "--accept", "not-due", "--reason", "agreed")
+
+
+def test_a_reissue_keeps_the_latest_expiry(cluster: Desk) -> None:
+    """In the middle of the term nobody loses a day, and an earlier end needs consent or a date."""
+    argv = ("reissue", "acme-gmbh", "--all-machines", "--plan", "enterprise-annual")
+    (new,) = cluster.ok(*argv, "--json").json["licenses"]
+    assert new["expires_at"] == "2027-12-31T00:00:00Z"
+
+
+def test_only_those_that_are_named(cluster: Desk) -> None:
+    """`--license` twice means these two; a third machine stays as it is."""
+    third = cluster.machine_info("3.json", hostname="three", fingerprint="3" * 64)
+    cluster.ok("sign", "--machine-info", third, *ANOTHER)
+    one, two = (o["id"] for o in listed(cluster) if o["machine"] in ("one", "two"))
+    named = ("--license", one[:8], "--license", two[:8], "--license", one[:8])
+    new = renewed(cluster, *named, "--plan", "enterprise-annual", *ALL)
+    assert new["replaces"] == [one, two]
+    current = listed(cluster, "--status", "current")
+    assert {each["machine"] for each in current} == {None, "three"}
+
+
+def test_several_named_keep_their_machines(cluster: Desk) -> None:
+    """Without a change of tier each of the named ones is renewed for itself."""
+    named = [word for one in listed(cluster) for word in ("--license", one["id"][:8])]
+    result = cluster.ok("renew", "acme-gmbh", *named, "--users", "60", *ALL, "--json").json
+    assert [one["machine"] for one in result["licenses"]] == ["one", "two"]
+    assert {one["claims"]["limits"]["users"] for one in result["licenses"]} == {60}
+
+
+def test_an_enterprise_license_among_them(cluster: Desk) -> None:
+    """The running one of a domain is superseded too, and its domain stays; two are asked about."""
+    enterprise = ("sign", "--customer", "acme-gmbh", "--tier", "enterprise")
+    cluster.ok(*enterprise, "--allowed-domain", "*.acme.example")
+    argv = ("--all-machines", "--plan", "enterprise-annual", *ALL)
+    dry = cluster.ok("renew", "acme-gmbh", *argv, "--dry-run", "--json").json["licenses"]
+    assert [len(one["replaces"]) for one in dry] == [3]
+    assert dry[0]["claims"]["allowedDomain"] == "*.acme.example"
+    cluster.ok(*enterprise, "--allowed-domain", "other.example")
+    refused = cluster.run("renew", "acme-gmbh", *argv)
+    assert refused.code == 3
+    assert "these licenses are for several domains: *.acme.example, other.example" in refused.err
+    new = renewed(cluster, *argv, "--no-allowed-domain")
+    assert len(new["replaces"]) == 4
+    assert "allowedDomain" not in new["claims"]
+
+
+def test_several_enterprise_licenses_stay_several(desk: Desk) -> None:
+    """They are for several domains, so a plan changes each of them and joins none."""
+    for domain in ("a.example", "b.example"):
+        argv = ("sign", "--customer", "Globex", "--tier", "enterprise")
+        desk.ok(*argv, "--allowed-domain", domain)
+    renew = ("renew", "globex", "--all-machines", "--plan", "enterprise-annual", *ALL)
+    domains = [o["claims"]["allowedDomain"] for o in desk.ok(*renew, "--json").json["licenses"]]
+    assert sorted(domains) == ["a.example", "b.example"]
+
+
+def test_too_many(desk: Desk) -> None:
+    """A license names at most 100 that it replaces (FORMAT §1): refused before it is signed."""
+    for number in range(101):
+        names = {"hostname": f"node-{number}", "fingerprint": f"{number:064x}"}
+        desk.ok("sign", "--machine-info", desk.machine_info(**names), *ANOTHER)
+    argv = ("renew", "acme-gmbh", "--all-machines", "--plan", "enterprise-annual", *ALL)
+    refused = desk.run(*argv)
+    assert refused.code == 3
+    assert "one license replaces at most 100, and these are 101" in refused.err
+
+
+def test_which_one_is_not_guessed(cluster: Desk) -> None:
+    """Exit 5 with the candidates, and how to mean all of them."""
+    outcome = cluster.run("renew", "acme-gmbh", "--plan", "enterprise-annual")
+    assert outcome.code == 5
+    assert "--machine one (machine one, until 2027-11-30)" in outcome.err
+    assert "or each of them: --all-machines" in outcome.err
+
+
+def test_a_document_is_of_one_machine(cluster: Desk) -> None:
+    """Exit 2: several licenses, one document."""
+    one, two = (each["id"][:8] for each in listed(cluster))
+    document = cluster.machine_info("4.json", fingerprint="4" * 64)
+    argv = ("--license", one, "--license", two, "--machine-info", document)
+    assert cluster.run("reissue", "acme-gmbh", *argv).code == 2
+
+
+def test_one_that_was_replaced_meanwhile(cluster: Desk) -> None:
+    """A server knows the heir by `replaces`: the old file still works until it ends, no longer."""
+    old = listed(cluster)[0]
+    new = renewed(cluster, "--all-machines", "--plan", "enterprise-annual", *ALL)
+    verifier = Verifier(KeySet.from_pem(cluster.ok("key", "export-public").out))
+    file = Path(new["file"]).read_bytes()
+    with pytest.raises(LicenseError, match="expired"):
+        verifier.verify(file, now=cluster.now + timedelta(days=800))
+    told = cluster.ok("verify", "--license", old["id"], "--fingerprint", "sha256:" + "ab" * 32).text
+    assert f"replaced by {new['id'][:8]}" in told
