@@ -35,6 +35,10 @@ class Signer(Protocol):
         """Sign bytes with ES256; 64 bytes R‖S."""
         ...
 
+    def close(self) -> None:
+        """Let go of what signing held open; nothing is signed afterwards."""
+        ...
+
 
 class SoftwareSigner:
     """A P-256 private key in this process; deterministic signatures (RFC 6979 §3.2).
@@ -74,6 +78,9 @@ class SoftwareSigner:
         """Sign bytes with ES256; 64 bytes R‖S."""
         r, s = decode_dss_signature(self._private_key.sign(data, self._algorithm))
         return r.to_bytes(COORDINATE_BYTES, "big") + s.to_bytes(COORDINATE_BYTES, "big")
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
     def __repr__(self) -> str:
         """Name the key by its public half alone."""

@@ -53,8 +53,7 @@ def as_settings(answers: Answers) -> dict[str, str | None]:
     values = {key: None if value == _NOTHING.get(key) else value for key, value in answers.items()}
     store = values.get("store")
     if store is not None:
-        place = location.parse(store)
-        values["store"] = location.KEYRING if place is None else place.uri
+        values["store"] = location.parse(store).uri
     for key in FOLDERS:
         folder = values.get(key)
         if folder is not None:

@@ -10,6 +10,7 @@ from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.output import Result
 from polygent_issuer.founding import Founded
 from polygent_issuer.settings import Settings, duration_text, settings_path
+from polygent_issuer.settings.token_uri import is_token_uri
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +33,8 @@ class Initialised(Result):
         """The next command, as it is typed."""
         home = [] if self.home_option is None else ["--home", str(self.home_option)]
         command = shlex.join(["polygent-issue", *home, "key", "generate"])
+        if is_token_uri(self.settings.store):
+            return f"{command} --no-backup"
         return command if self.settings.key_backup_folder else f"{command} --backup FILE"
 
     def to_json(self) -> Mapping[str, Any]:

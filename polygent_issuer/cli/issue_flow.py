@@ -97,13 +97,14 @@ def _unlock(
     from polygent_issuer.custody import signer_for
 
     keys = {proposal.key.kid: proposal.key for proposal in proposals}
-    return {
-        kid: signer_for(
+    signers: dict[str, Signer] = {}
+    for kid, key in keys.items():
+        signers[kid] = signer_for(
             invocation.settings,
             key,
             passphrase=passphrase,
             timeout=invocation.settings.keyring_timeout,
             warn=invocation.warn,
         )
-        for kid, key in keys.items()
-    }
+        invocation.closing.callback(signers[kid].close)
+    return signers

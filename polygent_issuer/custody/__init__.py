@@ -7,6 +7,13 @@ private half that nothing names; never a pinned key whose private half is nowher
 """
 
 from polygent_issuer.custody.errors import CompromisedKey, ExampleKey, RetiredKey
+from polygent_issuer.custody.in_token import (
+    is_in_token,
+    no_backup_of_made,
+    require_ready,
+    require_room_for_new,
+    require_secret_for_token,
+)
 from polygent_issuer.custody.incoming import Incoming, read_incoming, require_welcome
 from polygent_issuer.custody.keeping import Custodian, Kept
 from polygent_issuer.custody.labels import free_label, require_free
@@ -26,11 +33,16 @@ __all__ = [
     "Kept",
     "RetiredKey",
     "free_label",
+    "is_in_token",
+    "no_backup_of_made",
     "place_of",
     "presence",
     "read_incoming",
     "require_free",
     "require_not_example",
+    "require_ready",
+    "require_room_for_new",
+    "require_secret_for_token",
     "require_usable",
     "require_welcome",
     "signer_for",

@@ -33,7 +33,12 @@ class Incoming:
 
     def pinned(self, known: Iterable[KeyRecord]) -> KeyRecord | None:
         """The registry's record of this key among all that it knows."""
-        return next((key for key in known if key.kid == self.kid), None)
+        return pinned_as(self.kid, known)
+
+
+def pinned_as(kid: str, known: Iterable[KeyRecord]) -> KeyRecord | None:
+    """The registry's record of a key among all that it knows."""
+    return next((key for key in known if key.kid == kid), None)
 
 
 def read_incoming(data: bytes, passphrase: Passphrase) -> Incoming:
@@ -53,8 +58,13 @@ def read_incoming(data: bytes, passphrase: Passphrase) -> Incoming:
     return Incoming(private_key=private_key, kid=kid, plaintext=plaintext, is_backup=is_backup)
 
 
-def require_welcome(incoming: Incoming, label: str | None, known: tuple[KeyRecord, ...]) -> None:
+def require_welcome(kid: str, label: str | None, known: tuple[KeyRecord, ...]) -> None:
     """Let pass a key that may be taken in under this label; a pinned one keeps its own.
+
+    Args:
+        kid: of the key.
+        label: what was said of it; a new key needs one.
+        known: the keys of the registry.
 
     Raises:
         RetiredKey, CompromisedKey: (`key_retired`, `key_compromised`) for keys that shall not
@@ -62,7 +72,7 @@ def require_welcome(incoming: Incoming, label: str | None, known: tuple[KeyRecor
         InputRefused: (`input_refused`) for a label that cannot be used, or is not the one of a key
             that is pinned already.
     """
-    pinned = incoming.pinned(known)
+    pinned = pinned_as(kid, known)
     if pinned is None:
         require_free(label, known)
         return

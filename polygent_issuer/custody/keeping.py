@@ -1,26 +1,35 @@
 """Making, importing and backing up keys: recorded only once they are safely kept."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polygent_issuer import settings as settings_file
-from polygent_issuer.custody.incoming import Incoming, require_welcome
-from polygent_issuer.custody.labels import require_free
-from polygent_issuer.custody.signing import place_of, signer_for
+from polygent_issuer.custody.in_token import no_backup_of_kept, no_backup_of_made
+from polygent_issuer.custody.incoming import Incoming, pinned_as, require_welcome
+from polygent_issuer.custody.labels import free_label, require_free
+from polygent_issuer.custody.signing import place_of, require_not_example, require_usable
 from polygent_issuer.errors import OutputExists
 from polygent_issuer.keystore import Passphrase, location, open_store, passphrases
+from polygent_issuer.keystore.pkcs11_store import Pkcs11Store
 from polygent_issuer.registry import Actor, KeyRecord, Registry, keys
 from polygent_issuer.settings import Settings
+from polygent_issuer.settings.token_uri import TokenUri
 from polygent_issuer.signer import generate_private_key
 from polygent_issuer.text import shown
 from polygent_issuer.verifier.keys import Key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
+
+    from polygent_issuer.keystore.file_store import FileStore
+    from polygent_issuer.keystore.keyring_store import KeyringStore
+
+    Store = FileStore | KeyringStore | Pkcs11Store
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +57,7 @@ class Custodian:
         registry: where public halves are pinned.
         home: the folder of the settings that name each private half's place.
         settings: those settings as they were loaded.
-        passphrase: of key files and backups.
+        passphrase: of key files and backups; the PIN of tokens.
         warn: is told what is risky but not refused.
         now: the instant of what is recorded, aware.
         actor: who acts.
@@ -74,9 +83,16 @@ class Custodian:
             InputRefused: (`input_refused`) for a label that cannot be used.
             OutputExists, OutputProblem: (`output_exists`, `output_failed`) for the backup or the
                 key file.
+            NotExtractable: (`not_extractable`) for a backup of a key that is made in a token.
             KeyUnavailable: each code of the key store; nothing is recorded then.
         """
         require_free(label, self._known())
+        store = self._store(store_uri or self.settings.store)
+        if isinstance(store, Pkcs11Store):
+            if backup is not None:
+                raise no_backup_of_made(store.uri)
+            with store.generating(label=label) as held:
+                return self._record(held.key, "key-generated", label, held.uri, None)
         return self._keep(generate_private_key(), "key-generated", label, store_uri, backup)
 
     def import_key(
@@ -99,10 +115,34 @@ class Custodian:
             OutputExists, OutputProblem, KeyUnavailable: as for `generate`.
         """
         known = self._known()
-        require_welcome(incoming, label, known)
+        require_welcome(incoming.kid, label, known)
         pinned = incoming.pinned(known)
         name = label or "" if pinned is None else pinned.label
         return self._keep(incoming.private_key, "key-imported", name, store_uri, backup)
+
+    def adopt(self, place: TokenUri, *, label: str | None) -> Kept:
+        """Take over a key that a token holds already: made by a ceremony, or a pinned one.
+
+        Args:
+            place: the token, and the key in it unless it holds only one.
+            label: for a key that is not pinned yet; None is a free one.
+
+        Raises:
+            ExampleKey, RetiredKey, CompromisedKey, InputRefused: as `require_welcome`.
+            KeyUnavailable: each code of `Pkcs11Store.adopt`; nothing is recorded then.
+        """
+        held = Pkcs11Store(
+            place,
+            passphrase=self.passphrase,
+            timeout=self.settings.keyring_timeout,
+            warn=self.warn,
+        ).adopt()
+        require_not_example(held.key.kid)
+        known = self._known()
+        pinned = pinned_as(held.key.kid, known)
+        name = free_label(known) if pinned is None and label is None else label
+        require_welcome(held.key.kid, name, known)
+        return self._record(held.key, "key-imported", name or "", held.uri, None)
 
     def back_up(self, key: KeyRecord, path: Path) -> Path:
         """Write an encrypted copy of a key's private half: a new file, or one in a folder.
@@ -112,10 +152,15 @@ class Custodian:
 
         Raises:
             OutputExists, OutputProblem: (`output_exists`, `output_failed`) for the file.
+            NotExtractable: (`not_extractable`) for a key in a token.
             KeyUnavailable: each code of loading the key.
         """
+        require_usable(key)
+        store = self._store(place_of(self.settings, key.kid))
+        if isinstance(store, Pkcs11Store):
+            raise no_backup_of_kept(key.label)
         secret = self._backup_passphrase(path)
-        signer = signer_for(self.settings, key, passphrase=self.passphrase, warn=self.warn)
+        signer = store.load(key.public_key)
         written = self._write_backup(signer.private_key, key.label, path, secret)
         with self.registry.writing(now=self.now, actor=self.actor) as db:
             keys.note_backup(db, key.kid)
@@ -133,20 +178,15 @@ class Custodian:
         public_key = Key.from_public_key(private_key.public_key())
         # Asked first: a missing passphrase shall not leave a key behind in the keyring.
         secret = None if backup is None else self._backup_passphrase(backup)
-        store = open_store(
-            store_uri or place_of(self.settings, public_key.kid),
-            passphrase=self.passphrase,
-            timeout=self.settings.keyring_timeout,
-            warn=self.warn,
-        )
-        uri = store.save(private_key, label=label)
-        written = None
-        if backup is not None and secret is not None:
-            written = self._write_backup(private_key, label, backup, secret)
-        settings_file.set_value(self.home, f"stores.{public_key.kid}", uri)
-        return self._pin(public_key, event, label, uri, written)
+        store = self._store(store_uri or place_of(self.settings, public_key.kid))
+        with _placed(store, private_key, label) as uri:
+            written = None
+            if backup is not None and secret is not None:
+                written = self._write_backup(private_key, label, backup, secret)
+            return self._record(public_key, event, label, uri, written)
 
-    def _pin(self, key: Key, event: str, label: str, uri: str, backup: Path | None) -> Kept:
+    def _record(self, key: Key, event: str, label: str, uri: str, backup: Path | None) -> Kept:
+        settings_file.set_value(self.home, f"stores.{key.kid}", uri)
         with self.registry.writing(now=self.now, actor=self.actor) as db:
             is_new = all(known.kid != key.kid for known in keys.every(db))
             if is_new:
@@ -157,6 +197,14 @@ class Custodian:
             db.record(event, kid=key.kid, details={"store": place, "backup": backup is not None})
             record = keys.find(db, key.kid)
         return Kept(key=record, uri=uri, backup=backup, is_new=is_new)
+
+    def _store(self, uri: str) -> "Store":
+        return open_store(
+            uri,
+            passphrase=self.passphrase,
+            timeout=self.settings.keyring_timeout,
+            warn=self.warn,
+        )
 
     def _known(self) -> tuple[KeyRecord, ...]:
         with self.registry.reading() as db:
@@ -177,3 +225,13 @@ class Custodian:
 
         backups = FileStore(location.at(path), passphrase=passphrases.known(secret), warn=self.warn)
         return backups.write(private_key, label=label)
+
+
+@contextmanager
+def _placed(store: "Store", private_key: "ec.EllipticCurvePrivateKey", label: str) -> Iterator[str]:
+    """Keep a key; in a token it stays only if the block ends well."""
+    if isinstance(store, Pkcs11Store):
+        with store.taking(private_key, label=label) as held:
+            yield held.uri
+    else:
+        yield store.save(private_key, label=label)

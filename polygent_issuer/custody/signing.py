@@ -9,7 +9,7 @@ from polygent_issuer.errors import IssuerError
 from polygent_issuer.keystore import Passphrase, Presence, open_store, passphrases
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.settings import Settings
-from polygent_issuer.signer import SoftwareSigner
+from polygent_issuer.signer import Signer
 from polygent_issuer.text import shown
 from polygent_issuer.verifier.keys import EXAMPLE_KID
 
@@ -23,15 +23,15 @@ def signer_for(
     passphrase: Passphrase,
     warn: Callable[[str], None],
     timeout: timedelta | None = None,
-) -> SoftwareSigner:
-    """The signer of a pinned key, unlocked; this is where prompts happen.
+) -> Signer:
+    """The signer of a pinned key, unlocked; this is where prompts happen. The caller closes it.
 
     Args:
         settings: name the key's place; a key that they do not name is looked for in `store`.
         key: the registry's record.
-        passphrase: of a key file.
+        passphrase: of a key file, or the PIN of a token.
         warn: is told what is risky but not refused.
-        timeout: how long each call to a keyring may take; None is what the settings say.
+        timeout: how long each call to a keyring or a token may take; None is what the settings say.
 
     Raises:
         ExampleKey, RetiredKey, CompromisedKey: (`example_key`, `key_retired`, `key_compromised`)

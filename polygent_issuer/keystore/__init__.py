@@ -1,8 +1,8 @@
-"""Where private halves live: the operating system's keyring, or an encrypted file.
+"""Where private halves live: the operating system's keyring, an encrypted file, a hardware token.
 
-`open_store` takes a store URI (`keyring:`, `file:PATH`) and gives a `KeyStore`. Whatever a store
-gives is compared with the pinned public key before it may sign, and nothing of a key or a
-passphrase is part of any message.
+`open_store` takes a store URI (`keyring:`, `file:PATH`, `pkcs11:…`) and gives a `KeyStore`.
+Whatever a store gives is compared with the pinned public key before it may sign, and nothing of a
+key or a passphrase is part of any message.
 """
 
 from collections.abc import Callable
@@ -12,23 +12,25 @@ from typing import TYPE_CHECKING
 from polygent_issuer.keystore import location
 from polygent_issuer.keystore.passphrases import Passphrase
 from polygent_issuer.keystore.store import KeyStore, Presence
+from polygent_issuer.settings.token_uri import TokenUri
 
 if TYPE_CHECKING:
     from polygent_issuer.keystore.file_store import FileStore
     from polygent_issuer.keystore.keyring_store import KeyringStore
+    from polygent_issuer.keystore.pkcs11_store import Pkcs11Store
 
 __all__ = ["KeyStore", "Passphrase", "Presence", "open_store"]
 
 
 def open_store(
     uri: str, *, passphrase: Passphrase, timeout: timedelta, warn: Callable[[str], None]
-) -> "FileStore | KeyringStore":
+) -> "FileStore | KeyringStore | Pkcs11Store":
     """The store that a URI names; nothing is read or asked yet.
 
     Args:
-        uri: `keyring:` or `file:PATH`.
-        passphrase: of key files; the keyring asks for its own.
-        timeout: how long each call to a keyring may take.
+        uri: `keyring:`, `file:PATH` or `pkcs11:…`.
+        passphrase: of key files, and the PIN of tokens; the keyring asks for its own.
+        timeout: how long each call to a keyring or a token may take.
         warn: is told what is risky but not refused.
 
     Raises:
@@ -37,10 +39,14 @@ def open_store(
         KeyringAbsent: (`keyring_absent`) when the backend is not installed.
     """
     place = location.parse(uri)
-    if place is not None:
-        from polygent_issuer.keystore.file_store import FileStore  # noqa: PLC0415 -- one of two
+    if isinstance(place, location.FileLocation):
+        from polygent_issuer.keystore.file_store import FileStore  # noqa: PLC0415 -- one of three
 
         return FileStore(place, passphrase=passphrase, warn=warn)
+    if isinstance(place, TokenUri):
+        from polygent_issuer.keystore.pkcs11_store import Pkcs11Store  # noqa: PLC0415 -- likewise
+
+        return Pkcs11Store(place, passphrase=passphrase, timeout=timeout, warn=warn)
     from polygent_issuer.keystore import vaults  # noqa: PLC0415 -- keyring is slow to import
     from polygent_issuer.keystore.keyring_store import KeyringStore  # noqa: PLC0415 -- likewise
 

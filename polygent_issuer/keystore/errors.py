@@ -7,7 +7,7 @@ from polygent_issuer.errors import InputRefused, KeyUnavailable
 
 
 class InvalidStore(InputRefused):
-    """A store URI that is neither `keyring:` nor `file:PATH`."""
+    """A store URI that is none of `keyring:`, `file:PATH` and `pkcs11:…`, or not a sound one."""
 
     code = "invalid_store"
 
@@ -94,3 +94,93 @@ class UnsupportedKey(KeyUnavailable):
     """A private key of another kind than P-256, or wrapped in a way that is refused."""
 
     code = "unsupported_key"
+
+
+class Pkcs11Missing(KeyUnavailable):
+    """The library that speaks PKCS#11 is not installed; few need it."""
+
+    code = "pkcs11_missing"
+
+
+class ModuleUnusable(KeyUnavailable):
+    """The PKCS#11 module cannot be loaded, is none, or lies where anybody may exchange it."""
+
+    code = "module_unusable"
+
+
+class TokenAbsent(KeyUnavailable):
+    """The module shows no such token."""
+
+    code = "token_absent"
+
+
+class TokenAmbiguous(KeyUnavailable):
+    """Several tokens are as the URI says."""
+
+    code = "token_ambiguous"
+
+
+class KeyAmbiguous(KeyUnavailable):
+    """Several keys of the token are as the URI says."""
+
+    code = "key_ambiguous"
+
+
+class PinIncorrect(KeyUnavailable):
+    """The token refused the PIN; it was given once and will not be given again."""
+
+    code = "pin_incorrect"
+
+
+class PinLocked(KeyUnavailable):
+    """The token has locked its user PIN after too many wrong ones."""
+
+    code = "pin_locked"
+
+
+class PinFinalTry(KeyUnavailable):
+    """One more wrong PIN would lock the token, so none is given."""
+
+    code = "pin_final_try"
+
+
+class PinNotSet(KeyUnavailable):
+    """The token has no user PIN yet, or one that has to be changed first."""
+
+    code = "pin_not_set"
+
+
+class TokenRemoved(KeyUnavailable):
+    """The token went away while it was in use."""
+
+    code = "token_removed"
+
+
+class TokenReadOnly(KeyUnavailable):
+    """The token takes no new keys."""
+
+    code = "token_read_only"
+
+
+class TokenTimeout(KeyUnavailable):
+    """The module did not answer before the deadline."""
+
+    code = "token_timeout"
+
+
+class TokenFailed(KeyUnavailable):
+    """The module answered with an error of its own."""
+
+    code = "token_failed"
+
+
+class MechanismMissing(KeyUnavailable):
+    """The token cannot do what is asked of it: ECDSA on P-256, or making a key."""
+
+    code = "mechanism_missing"
+
+
+class NotExtractable(KeyUnavailable):
+    """A private half that never leaves its token, so there is no copy of it."""
+
+    code = "not_extractable"

@@ -1,16 +1,28 @@
-"""Store URIs: `keyring:` and `file:PATH`."""
+"""Store URIs: `keyring:`, `file:PATH` and `pkcs11:…`."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from polygent_issuer.keystore.errors import InvalidStore
+from polygent_issuer.settings import token_uri
+from polygent_issuer.settings.token_uri import TokenUri
 from polygent_issuer.text import shown
 
 KEYRING = "keyring:"
 FILE = "file:"
 EXAMPLE = "file:~/polygent-keys/"
 """A store that anybody has, for hints: typed as it stands, it works in every shell."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyringLocation:
+    """The operating system's keyring of the person who runs this; there is one."""
+
+    @property
+    def uri(self) -> str:
+        """`keyring:`."""
+        return KEYRING
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,8 +43,12 @@ class FileLocation:
         return f"{FILE}{self.path}/" if self.folder else f"{FILE}{self.path}"
 
 
-def parse(uri: str) -> FileLocation | None:
-    """Read a store URI; None is the operating system's keyring, with its colon or without.
+Location = KeyringLocation | FileLocation | TokenUri
+"""Where private halves can be; each has its one spelling as `uri`."""
+
+
+def parse(uri: str) -> Location:
+    """Read a store URI; the keyring's may lack its colon.
 
     A relative path counts from the current folder and `~` is the home of the person; what is
     recorded is absolute, without `..`. A folder is a path that exists as one, or that ends with a
@@ -42,10 +58,12 @@ def parse(uri: str) -> FileLocation | None:
         InvalidStore: (`invalid_store`) for any other scheme, a host, or no path at all.
     """
     if uri in (KEYRING, KEYRING[:-1]):
-        return None
+        return KeyringLocation()
+    if token_uri.is_token_uri(uri):
+        return parse_token(uri)
     scheme, colon, rest = uri.partition(":")
     if not colon or scheme != FILE[:-1]:
-        raise _invalid(uri, "a key store is keyring: or file:PATH")
+        raise _invalid(uri, "a key store is keyring:, file:PATH or pkcs11:URI")
     if rest.startswith("//"):
         rest = rest.removeprefix("//")
         if not rest.startswith("/"):
@@ -53,6 +71,18 @@ def parse(uri: str) -> FileLocation | None:
     if not rest or not rest.isprintable():
         raise _invalid(uri, "a file store needs the path of a file or a folder")
     return _file(rest)
+
+
+def parse_token(uri: str) -> TokenUri:
+    """Read a URI that is known to mean a token.
+
+    Raises:
+        InvalidStore: (`invalid_store`) unless it is exactly right.
+    """
+    try:
+        return token_uri.parse(uri)
+    except token_uri.InvalidTokenUri as refused:
+        raise InvalidStore(refused.message, hint=refused.hint) from None
 
 
 def at(path: Path) -> FileLocation:
@@ -93,5 +123,7 @@ def is_folder(path: Path) -> bool:
 
 def _invalid(uri: str, why: str) -> InvalidStore:
     return InvalidStore(
-        f"{why}: {shown(uri)}", hint="give --store keyring: or --store file:/path/to/the.key"
+        f"{why}: {shown(uri)}",
+        hint="give --store keyring:, --store file:/path/to/the.key or "
+        f"--store '{token_uri.EXAMPLE}'",
     )

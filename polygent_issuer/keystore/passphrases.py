@@ -176,6 +176,11 @@ def from_terminal() -> Passphrase:
     return _Terminal()
 
 
+def is_one_for_all(source: Passphrase) -> bool:
+    """Whether a source holds one secret, which it gives for every purpose."""
+    return isinstance(source, _Once)
+
+
 def absent() -> Passphrase:
     """No source: for `--no-input` and machines without a terminal."""
     return _Absent()

@@ -13,7 +13,7 @@ class Presence(StrEnum):
     """What can be said of a key in a store without asking anybody for anything.
 
     `locked` means that the key is there but its keyring is locked; `unavailable` that the store
-    itself cannot be asked.
+    itself cannot be asked. A token shows public halves without its PIN, and they speak for both.
     """
 
     PRESENT = "present"
@@ -27,7 +27,7 @@ class KeyStore(Protocol):
 
     @property
     def uri(self) -> str:
-        """The store as the settings name it: `keyring:` or `file:` with an absolute path."""
+        """The store as the settings name it: `keyring:`, `file:` and a whole path, `pkcs11:`."""
         ...
 
     def save(self, private_key: ec.EllipticCurvePrivateKey, *, label: str) -> str:

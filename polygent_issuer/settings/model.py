@@ -34,14 +34,14 @@ class Settings:
         long_term: a license over this needs consent.
         not_due: a renewal further ahead of the expiry than this needs consent.
         lapsed: a license that expired longer ago is only renewed when it is named.
-        store: where new private keys go: `keyring:` or `file:` and an absolute path.
+        store: where new private keys go: `keyring:`, `file:` and an absolute path, or `pkcs11:`.
         stores: where the private half of each key lies, by kid.
         key_backup_folder: where key backups are proposed.
         output: the folder for license files; None is the current one.
         default_plan: the plan of a first license for which none is named.
         plans: by name.
         features: names of modules that are newer than this tool.
-        keyring_timeout: how long a keyring may take to answer.
+        keyring_timeout: how long a keyring or a token may take to answer.
     """
 
     issuer: str = "polygent-operator"

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from polygent_issuer.errors import InvalidSettings
+from polygent_issuer.settings import token_uri
 from polygent_issuer.settings.kind import Kind, at, text_at, wrong
 from polygent_issuer.text import shown
 
@@ -11,9 +12,9 @@ _KID = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def parse_store(text: str) -> str:
-    """Read where private keys lie: `keyring:`, or `file:` and a whole path; `~` is expanded.
+    """Read where private keys lie: `keyring:`, `file:` and a whole path, or a `pkcs11:` URI.
 
-    A path that ends in a slash keeps it: it means a folder.
+    `~` is expanded. A path that ends in a slash keeps it: it means a folder.
 
     Raises:
         InvalidSettings: (`invalid_settings`) for any other place.
@@ -21,9 +22,12 @@ def parse_store(text: str) -> str:
     scheme, _, place = text.partition(":")
     if scheme == "keyring" and not place:
         return "keyring:"
+    if token_uri.is_token_uri(text):
+        return _in_token(text)
     if scheme != "file" or not place:
         raise InvalidSettings(
-            f"not a key store: {shown(text)}", hint="write it as keyring: or file:/PATH"
+            f"not a key store: {shown(text)}",
+            hint=f"write it as keyring:, file:/PATH or {token_uri.EXAMPLE}",
         )
     if place.startswith("///"):  # file:///PATH, as a browser would write it
         place = place[2:]
@@ -49,6 +53,13 @@ def _whole(text: str) -> Path | None:
     except RuntimeError:  # a `~` of nobody
         return None
     return path if path.is_absolute() else None
+
+
+def _in_token(text: str) -> str:
+    try:
+        return token_uri.parse(text).uri
+    except token_uri.InvalidTokenUri as refused:
+        raise InvalidSettings(refused.message, hint=refused.hint) from None
 
 
 def _read_store(value: object, path: str) -> str:

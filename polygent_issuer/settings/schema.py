@@ -40,7 +40,8 @@ KEYS: Mapping[str, Key] = {
         kind=values.DURATION, about="what expired longer ago is renewed only when it is named"
     ),
     "store": Key(
-        kind=places.STORE, about="where new private keys are kept: keyring: or file:/PATH"
+        kind=places.STORE,
+        about="where new private keys are kept: keyring:, file:/PATH or pkcs11:URI",
     ),
     "key_backup_folder": Key(
         kind=places.FOLDER,
@@ -56,7 +57,9 @@ KEYS: Mapping[str, Key] = {
         kind=values.PLAN_NAME, about="the plan of a first license for which none is named"
     ),
     "features": Key(kind=values.FEATURES, about="names of modules that are newer than this tool"),
-    "keyring_timeout": Key(kind=values.WAIT, about="how long a keyring may take to answer"),
+    "keyring_timeout": Key(
+        kind=values.WAIT, about="how long a keyring or a token may take to answer"
+    ),
 }
 """The single keys, by name; beside them stand the tables `stores` and `plans`."""
 

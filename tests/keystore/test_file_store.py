@@ -37,7 +37,7 @@ class Opened:
     def __init__(self, path: Path | str, secret: bytes = PASSPHRASE, rounds: int = 1) -> None:
         """Open it."""
         place = location.parse(f"file:{path}")
-        assert place is not None
+        assert isinstance(place, location.FileLocation)
         self.warnings: list[str] = []
         self.passphrase = Given(secret)
         self.store = FileStore(
@@ -93,7 +93,7 @@ def test_64_rounds_are_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(openssh, "seal", sealed)
     place = location.parse(f"file:{tmp_path}/main.key")
-    assert place is not None
+    assert isinstance(place, location.FileLocation)
     store = FileStore(place, passphrase=Given(PASSPHRASE), warn=pytest.fail)
     store.save(PRIVATE, label="main")
     assert asked == [64]

@@ -10,8 +10,23 @@ from polygent_issuer.keystore.errors import InvalidStore
 
 def test_keyring_is_the_operating_systems() -> None:
     """`keyring:` names no place of its own; the colon may be left out."""
-    assert location.parse("keyring:") is None
-    assert location.parse("keyring") is None
+    assert location.parse("keyring:") == location.KeyringLocation()
+    assert location.parse("keyring").uri == "keyring:"
+
+
+def test_a_token_is_recorded_in_one_spelling() -> None:
+    """What `settings.token_uri` reads is a place like the others; elsewhere stands how."""
+    place = location.parse("pkcs11:type=private;token=a%62?module-path=/m%2Fx.so")
+    assert place == location.parse_token("pkcs11:token=ab?module-path=/m/x.so")
+    assert place.uri == "pkcs11:token=ab?module-path=/m/x.so"
+
+
+def test_a_token_that_is_not_exactly_named_is_refused() -> None:
+    """With the hint of whoever reads such URIs."""
+    with pytest.raises(InvalidStore) as raised:
+        location.parse("pkcs11:token=a")
+    assert raised.value.code == "invalid_store"
+    assert "module-path=" in str(raised.value.hint)
 
 
 @pytest.mark.parametrize(
@@ -35,9 +50,7 @@ def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     relative, home = location.parse("file:a/b.key"), location.parse("file:~/b.key")
-    assert relative is not None
     assert relative.uri == f"file:{tmp_path}/a/b.key"
-    assert home is not None
     assert home.uri == f"file:{tmp_path}/home/b.key"
 
 
@@ -50,9 +63,7 @@ def test_a_path_that_goes_up_is_recorded_without_it(
     (tmp_path / "real" / "x.key").symlink_to(tmp_path / "elsewhere")
     monkeypatch.chdir(tmp_path / "real")
     up, past = location.parse("file:../y.key"), location.parse("file:../link/../x.key")
-    assert up is not None
     assert up.uri == f"file:{tmp_path}/y.key"
-    assert past is not None
     assert past.uri == f"file:{tmp_path}/real/x.key"
     assert location.at(Path("..")) == location.FileLocation(path=tmp_path, folder=True)
     assert location.parse("file:../no/") == location.FileLocation(path=tmp_path / "no", folder=True)
@@ -84,7 +95,7 @@ def test_a_folder_is_one_that_exists_or_ends_with_a_slash(tmp_path: Path) -> Non
         "file:",
         "file://host/key",
         "FILE:/a",
-        "pkcs11:token=a",
+        "PKCS11:token=a?module-path=/m.so",
         "/keys/main.key",
         "file:/a\0b",
         "file:/a\x1b[2Jb",

@@ -3,7 +3,7 @@
 import pytest
 
 from polygent_issuer.errors import InvalidSettings
-from polygent_issuer.settings import parse_store
+from polygent_issuer.settings import parse_store, token_uri
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,7 @@ from polygent_issuer.settings import parse_store
         ("file:~/one.key", "file:/home/jane/one.key"),
         ("file:~/", "file:/home/jane/"),
         ("file:/", "file:/"),
+        ("pkcs11:id=%aB;token=t?module-path=/m.so", "pkcs11:token=t;id=%AB?module-path=/m.so"),
     ],
 )
 def test_a_store_has_one_spelling(monkeypatch: pytest.MonkeyPatch, text: str, store: str) -> None:
@@ -29,13 +30,23 @@ def test_a_store_has_one_spelling(monkeypatch: pytest.MonkeyPatch, text: str, st
 
 @pytest.mark.parametrize(
     "text",
-    ["", ":", "file", "file:", "keyring:x", "KEYRING:", "pkcs11:token=x", "/keys/one", " keyring:"],
+    [
+        "",
+        ":",
+        "file",
+        "file:",
+        "keyring:x",
+        "KEYRING:",
+        "PKCS11:token=x?module-path=/m",
+        "/keys/one",
+        " keyring:",
+    ],
 )
 def test_other_schemes_are_refused(text: str) -> None:
     """Nothing is guessed about where a key goes."""
     with pytest.raises(InvalidSettings, match="not a key store") as caught:
         parse_store(text)
-    assert caught.value.hint == "write it as keyring: or file:/PATH"
+    assert caught.value.hint == f"write it as keyring:, file:/PATH or {token_uri.EXAMPLE}"
 
 
 @pytest.mark.parametrize(
@@ -53,3 +64,10 @@ def test_a_path_that_is_not_whole_is_refused(text: str) -> None:
     with pytest.raises(InvalidSettings, match="not the whole path of a file") as caught:
         parse_store(text)
     assert "\x1b" not in caught.value.message
+
+
+def test_a_token_is_named_exactly_or_refused() -> None:
+    """As everywhere, and with the same hint; the setting's own name stands before it."""
+    with pytest.raises(InvalidSettings, match="does not say which token") as caught:
+        parse_store("pkcs11:id=%01?module-path=/m.so")
+    assert caught.value.hint == "add token=LABEL or serial=NUMBER"

@@ -5,12 +5,16 @@ from typing import Annotated
 import typer
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.key.backup_place import backup_place, require_sound
+from polygent_issuer.cli.key.backup_place import (
+    backup_place_of_made,
+    require_none_in_token,
+    require_sound,
+)
 from polygent_issuer.cli.key.keeping import KeepingOptions, custodian, known_keys, settings_in_force
 from polygent_issuer.cli.key.key_view import KeptReport
 from polygent_issuer.cli.key.store_place import Again, require_store
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
-from polygent_issuer.custody import free_label, require_free
+from polygent_issuer.custody import free_label, require_free, require_room_for_new
 
 
 def generate(
@@ -22,20 +26,24 @@ def generate(
     keeping: KeepingOptions,
     passphrases: PassphraseOptions,
 ) -> KeptReport:
-    """Make a signing key, in the keyring or in an encrypted file.
+    """Make a signing key, in the keyring, in an encrypted file or inside a token.
 
     The first key signs at once, a later one after `key use`. A home is made when there is none.
-    A key file and its backup have one passphrase; the keyring's key needs one for its backup.
+    A key file and its backup have one passphrase; the keyring's key needs one for its backup. A
+    key that is made in a token never leaves it and has no backup; the passphrase is the token's
+    PIN.
     """
     held, passphrase = settings_in_force(invocation), source(invocation, passphrases)
     store = keeping.store or held.store
     require_sound(keeping)
+    require_room_for_new(store)
+    require_none_in_token(store, keeping)
     known = known_keys(invocation)
     name = free_label(known) if label is None else label
     require_free(name, known)
     again = Again(command="key generate", argument=name, keeping=keeping, passphrases=passphrases)
     require_store(held, store, again)
-    backup = backup_place(invocation, held, keeping)
+    backup = backup_place_of_made(invocation, held, keeping, store)
     custody = custodian(invocation, passphrase, store=store, backup=backup)
     kept = custody.generate(label=name, store_uri=store, backup=backup)
     return KeptReport(kept=kept, verb="generated")

@@ -6,12 +6,21 @@ import typer
 
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.key.adopt import adopt
 from polygent_issuer.cli.key.backup_place import backup_place, require_sound
 from polygent_issuer.cli.key.keeping import KeepingOptions, custodian, known_keys, settings_in_force
 from polygent_issuer.cli.key.key_view import KeptReport
 from polygent_issuer.cli.key.store_place import Again, require_store
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
-from polygent_issuer.custody import free_label, place_of, read_incoming, require_welcome
+from polygent_issuer.custody import (
+    free_label,
+    is_in_token,
+    place_of,
+    read_incoming,
+    require_secret_for_token,
+    require_welcome,
+)
+from polygent_issuer.settings.token_uri import is_token_uri
 from polygent_issuer.text import shown
 
 _LIMIT = 16 * 1024
@@ -21,7 +30,10 @@ _STDIN = "-"
 def import_private(
     invocation: Invocation,
     key_file: Annotated[
-        str, typer.Argument(metavar="FILE", help="PKCS#8, SEC1 or OpenSSH; - is stdin.")
+        str,
+        typer.Argument(
+            metavar="FILE", help="PKCS#8, SEC1 or OpenSSH; - is stdin; or a key's pkcs11: URI."
+        ),
     ],
     label: Annotated[
         str | None, typer.Option("--label", metavar="LABEL", help="What to call a new key.")
@@ -33,8 +45,11 @@ def import_private(
     """Take in a private key: one from elsewhere, a backup, or a second operator's copy.
 
     A key that the registry knows keeps its label. FILE may be encrypted; its passphrase then is
-    the one of the new key file, too, unless a terminal is asked. FILE itself is left as it is.
+    the one of the new key file, too, unless a terminal is asked. FILE itself is left as it is. A
+    pkcs11: URI instead names a key that is in a token already, and stays there.
     """
+    if is_token_uri(key_file):
+        return adopt(invocation, key_file, label, keeping, source(invocation, passphrases))
     held, passphrase = settings_in_force(invocation), source(invocation, passphrases)
     require_sound(keeping)
     data = files.read_bounded(key_file, limit=_LIMIT, what="private key")
@@ -42,7 +57,7 @@ def import_private(
     incoming = read_incoming(data, passphrase)
     pinned = incoming.pinned(known)
     name = free_label(known) if pinned is None and label is None else label
-    require_welcome(incoming, name, known)
+    require_welcome(incoming.kid, name, known)
     store = keeping.store or place_of(held, incoming.kid)
     again = Again(
         command="key import",
@@ -55,6 +70,9 @@ def import_private(
     # The file of a pinned key is a backup already.
     decided = pinned is None or keeping.backup is not None
     backup = backup_place(invocation, held, keeping) if decided else None
+    if is_in_token(store):
+        others = (not incoming.plaintext, "that of FILE"), (backup is not None, "the backup's")
+        require_secret_for_token(passphrase, [secret for needed, secret in others if needed])
     custody = custodian(invocation, passphrase, store=store, backup=backup)
     kept = custody.import_key(incoming, label=name, store_uri=store, backup=backup)
     origin = "the file that it came from" if key_file == _STDIN else shown(key_file)

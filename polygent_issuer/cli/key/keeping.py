@@ -25,7 +25,9 @@ class KeepingOptions(OptionGroup):
 
     store: Annotated[
         str | None,
-        typer.Option("--store", metavar="URI", help="keyring: or file:PATH; else the settings'."),
+        typer.Option(
+            "--store", metavar="URI", help="keyring:, file:PATH or pkcs11:…; else the settings'."
+        ),
     ] = None
     backup: Annotated[
         str | None,
@@ -75,7 +77,8 @@ def custodian(
         HomeProblem: each code of making a home.
     """
     place = location.parse(store)
-    if place is not None and place.path == backup:
+    in_file = isinstance(place, location.FileLocation)
+    if isinstance(place, location.FileLocation) and place.path == backup:
         raise UsageProblem(
             "the backup would lie where the key lies", hint="name another place, on another disk"
         )
@@ -85,7 +88,7 @@ def custodian(
         registry=invocation.registry,
         home=invocation.home,
         settings=invocation.settings,
-        passphrase=_OneForBoth(judged) if place and backup else judged,
+        passphrase=_OneForBoth(judged) if in_file and backup else judged,
         warn=invocation.warn,
         now=invocation.now,
         actor=invocation.actor,

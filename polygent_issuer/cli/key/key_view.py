@@ -9,7 +9,9 @@ from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.output import Result
 from polygent_issuer.custody import Kept
+from polygent_issuer.keystore.location import EXAMPLE
 from polygent_issuer.registry import KeyRecord
+from polygent_issuer.settings.token_uri import is_token_uri
 
 
 def key_json(key: KeyRecord, store: str) -> dict[str, Any]:
@@ -49,6 +51,11 @@ def list_command(key: KeyRecord) -> str:
 def backup_state(key: KeyRecord) -> str:
     """When it was last backed up."""
     return "none" if key.backed_up_at is None else dates.instant(key.backed_up_at)
+
+
+def brief_place(store: str) -> str:
+    """A store for a table: of a key in a token, without the module's path."""
+    return store.partition("?")[0] if is_token_uri(store) else store
 
 
 def way_back(key: KeyRecord) -> str:
@@ -98,6 +105,12 @@ class KeptReport(Result):
         if key.backed_up_at is None and self.origin_as_backup is not None:
             yield Line(
                 f"{self.origin_as_backup} is encrypted and may serve as the backup: keep it apart"
+            )
+        elif key.backed_up_at is None and is_token_uri(self.kept.uri):
+            yield Line(
+                "nobody can copy it out of the token: for its loss, have a second key that the "
+                f"servers know: polygent-issue key generate spare --store {EXAMPLE} --backup FILE",
+                "warn",
             )
         elif key.backed_up_at is None:
             yield Line(

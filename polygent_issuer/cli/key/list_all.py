@@ -7,7 +7,7 @@ from typing import Any
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Line, Style, Table
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.key.key_view import backup_state, key_json, key_state
+from polygent_issuer.cli.key.key_view import backup_state, brief_place, key_json, key_state
 from polygent_issuer.cli.output import Result
 from polygent_issuer.custody import place_of
 from polygent_issuer.registry import KeyRecord, keys
@@ -42,4 +42,4 @@ def list_all(invocation: Invocation) -> Keys:
 
 def _row(key: KeyRecord, store: str) -> tuple[str, ...]:
     created = dates.instant(key.created_at)
-    return key.label, key_state(key), key.kid, store, backup_state(key), created
+    return key.label, key_state(key), key.kid, brief_place(store), backup_state(key), created

@@ -1,0 +1,92 @@
+"""What is special about a key in a token: it has no copy, and its PIN is a secret of its own."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from polygent_issuer.errors import UsageProblem
+from polygent_issuer.keystore import Passphrase, location, passphrases
+from polygent_issuer.keystore.errors import InvalidStore, NotExtractable
+from polygent_issuer.keystore.pkcs11_store import Pkcs11Store
+from polygent_issuer.settings import Settings
+from polygent_issuer.settings.token_uri import TokenUri
+from polygent_issuer.text import for_shell, shown
+
+_WITH_A_BACKUP: Final = (
+    "or, to have a backup, make it in a file first and put it into the token then: polygent-issue "
+    f"key generate LABEL --store {location.EXAMPLE} --backup FILE; polygent-issue key import FILE "
+    "--store {store}"
+)
+
+
+def is_in_token(store: str) -> bool:
+    """Whether a store URI means a token.
+
+    Raises:
+        InvalidStore: (`invalid_store`) for what is no key store.
+    """
+    return isinstance(location.parse(store), TokenUri)
+
+
+def require_room_for_new(store: str) -> None:
+    """Refuse to make a key where the URI points at one in particular.
+
+    Raises:
+        InvalidStore: (`invalid_store`) likewise.
+    """
+    place = location.parse(store)
+    if isinstance(place, TokenUri) and place.names_a_key:
+        raise InvalidStore(
+            "this store names one key in a token, and a new key gets a name of its own",
+            hint="leave out object and id; or, for a key that is in the token already: "
+            f"polygent-issue key import {for_shell(place.uri)}",
+        )
+
+
+def no_backup_of_made(store: str) -> NotExtractable:
+    """The refusal of a backup for a key that is made in a token."""
+    return NotExtractable(
+        "a key that is made in a token never leaves it, so it has no backup",
+        hint=f"say --no-backup; {_WITH_A_BACKUP.format(store=for_shell(store))}",
+    )
+
+
+def no_backup_of_kept(label: str) -> NotExtractable:
+    """The refusal of a backup for a key that is in a token."""
+    return NotExtractable(
+        f"the key {shown(label)} is in a token, which does not give it away: there is no backup "
+        "to be made of it",
+        hint="be ready for its loss with a second key that the servers know, too: polygent-issue "
+        f"key generate spare --store {location.EXAMPLE} --backup FILE",
+    )
+
+
+def require_ready(settings: Settings, place: TokenUri) -> None:
+    """Refuse a token that cannot be had or unlocked, before anybody is asked anything.
+
+    Raises:
+        KeyUnavailable: each code of `Pkcs11Store.require_ready`.
+    """
+    Pkcs11Store(
+        place,
+        passphrase=passphrases.absent(),
+        timeout=settings.keyring_timeout,
+        warn=lambda _: None,
+    ).require_ready()
+
+
+def require_secret_for_token(passphrase: Passphrase, others: Sequence[str]) -> None:
+    """Refuse to give a token the secret of something else as its PIN: it would count as wrong.
+
+    Args:
+        passphrase: as the command line gave it.
+        others: what else needs a secret in the same command.
+
+    Raises:
+        UsageProblem: (`usage`) when one secret would have to serve for both.
+    """
+    if others and passphrases.is_one_for_all(passphrase):
+        raise UsageProblem(
+            f"the token's PIN is not the same secret as {others[0]}, and only one was given",
+            hint="run it on a terminal without --passphrase-fd, --passphrase-file, "
+            "--passphrase-command and POLYGENT_ISSUER_PASSPHRASE_FILE: it asks for each",
+        )

@@ -1,0 +1,274 @@
+"""A PKCS#11 module in this process: loading it, asking it in time, and saying what went wrong.
+
+The module is the one that the store URI names, by its whole path; no environment variable and no
+configuration of the system chooses one. It is foreign code: each call has a deadline, and what
+the library raises is dropped, since it may quote what it was given.
+"""
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import pkcs11
+from pkcs11.constants import TokenFlag
+
+from polygent_issuer.errors import IssuerError, KeyUnavailable
+from polygent_issuer.keystore import errors
+from polygent_issuer.keystore.deadline import DeadlinePassed, within
+from polygent_issuer.settings.token_uri import TokenUri
+from polygent_issuer.text import for_shell, shown
+
+if TYPE_CHECKING:
+    from pkcs11._pkcs11 import lib as Library  # noqa: N812 -- a class
+
+T = TypeVar("T")
+
+# A module is initialised once per process, whoever uses it; the last one out finalises it.
+_IN_USE: Final = Counter[str]()
+
+
+class Cryptoki:
+    """The module of a store URI, initialised; `close` lets go of it.
+
+    Args:
+        place: names the module and the token.
+        timeout: how long any one call may take.
+
+    Raises:
+        ModuleUnusable: (`module_unusable`) when it cannot be loaded or started.
+        TokenTimeout: (`token_timeout`) when it does not answer in time.
+    """
+
+    def __init__(self, place: TokenUri, *, timeout: timedelta) -> None:
+        """Load and initialise it."""
+        _require_sound(place.module)
+        self._place = place
+        self._timeout = timeout
+        self._stuck = False
+        self._path = str(place.module)
+        self._library = self.ask(partial(_load, self._path))
+        _IN_USE[self._path] += 1
+
+    @property
+    def list_command(self) -> str:
+        """What shows, without this tool, what the module knows."""
+        return f"pkcs11-tool --module {for_shell(self._path)} --list-token-slots"
+
+    def ask(self, call: Callable[[], T]) -> T:
+        """Run a call into the module within the deadline.
+
+        A module that did not answer is not called again: it may still be at it.
+
+        Raises:
+            KeyUnavailable: what `call` itself says, or what its failure means.
+        """
+        try:
+            return self._in_time(call)
+        except DeadlinePassed:
+            self._stuck = True
+            problem: IssuerError = errors.TokenTimeout(
+                f"the token did not answer within {self._timeout.total_seconds():g} s",
+                hint="touch it if it waits for that, or plug it in again; "
+                "polygent-issue config set keyring_timeout 60s gives it more time",
+            )
+        except IssuerError as ours:
+            problem = ours
+        except Exception as error:  # noqa: BLE001 -- the library's, and what foreign bytes raise
+            problem = _translated(error)
+        except BaseException:  # Ctrl-C: the call goes on in its thread
+            self._stuck = True
+            raise
+        raise problem
+
+    def token(self) -> pkcs11.Token:
+        """The one token that is as the URI says.
+
+        Raises:
+            TokenAbsent: (`token_absent`) when there is none.
+            TokenAmbiguous: (`token_ambiguous`) when there are several.
+        """
+        found = self.ask(self._matching)
+        if not found:
+            raise errors.TokenAbsent(
+                f"the PKCS#11 module shows no token {_named(self._place)}",
+                hint=f"plug it in, or look at what is there: {self.list_command}",
+            )
+        if len(found) > 1:
+            serials = ", ".join(shown(serial_of(token) or "none") for token in found)
+            raise errors.TokenAmbiguous(
+                f"{len(found)} tokens are {_named(self._place)}; their serials are {serials}",
+                hint="add ;serial=NUMBER to the store",
+            )
+        return found[0]
+
+    def close(self) -> None:
+        """Finalise the module when nobody else uses it, which closes whatever is open in it."""
+        _IN_USE[self._path] -= 1
+        if not self._stuck and not _IN_USE[self._path]:
+            with suppress(KeyUnavailable):
+                self.ask(self._library.finalize)
+
+    def _in_time(self, call: Callable[[], T]) -> T:
+        if self._stuck:
+            raise DeadlinePassed
+        return within(self._timeout, call)
+
+    def _matching(self) -> list[pkcs11.Token]:
+        found = []
+        for slot in self._library.get_slots(token_present=True):
+            with suppress(pkcs11.PKCS11Error):  # another reader's trouble is not ours
+                token = slot.get_token()
+                if token.flags & TokenFlag.TOKEN_INITIALIZED and _matches(token, self._place):
+                    found.append(token)
+        return found
+
+
+def serial_of(token: pkcs11.Token) -> str | None:
+    """A token's serial number, if it is text as it should be."""
+    text = token.serial.decode("ascii", "replace")
+    return text if text and text.isprintable() and text.isascii() else None
+
+
+def _load(path: str) -> "Library":
+    try:
+        return pkcs11.lib(path)
+    except (pkcs11.PKCS11Error, OSError, ImportError) as error:
+        name = type(error).__name__
+    raise errors.ModuleUnusable(
+        f"the PKCS#11 module {shown(path)} cannot be loaded or started ({name})",
+        hint="see what it says for itself, and whether you may read its files: "
+        f"pkcs11-tool --module {for_shell(path)} --list-slots",
+    )
+
+
+def _require_sound(path: Path) -> None:
+    """Refuse what is no file, or one that anybody may exchange: it is run, and gets the PIN."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        why = os.strerror(getattr(error, "errno", None) or 22).lower()
+        raise errors.ModuleUnusable(
+            f"the PKCS#11 module {shown(str(path))} cannot be found: {why}",
+            hint="check module-path; the token's software may not be installed on this machine",
+        ) from None
+    if not stat.S_ISREG(mode):
+        raise errors.ModuleUnusable(
+            f"the PKCS#11 module {shown(str(path))} is no file", hint="check module-path"
+        )
+    if os.name != "nt" and mode & stat.S_IWOTH:
+        raise errors.ModuleUnusable(
+            f"anybody may change the PKCS#11 module {shown(str(path))}, which would get the PIN",
+            hint=f"install it anew, then: chmod o-w {for_shell(str(path))}",
+        )
+
+
+def _matches(token: pkcs11.Token, place: TokenUri) -> bool:
+    pairs: tuple[tuple[object, object], ...] = (
+        (place.token, token.label),
+        (place.serial, serial_of(token)),
+        (place.manufacturer, token.manufacturer_id),
+        (place.model, token.model),
+        (place.slot, token.slot.slot_id),
+    )
+    return all(wanted is None or wanted == found for wanted, found in pairs)
+
+
+def _named(place: TokenUri) -> str:
+    words = {
+        "": place.token,
+        "serial ": place.serial,
+        "of ": place.manufacturer,
+        "model ": place.model,
+        "in slot ": None if place.slot is None else str(place.slot),
+    }
+    return ", ".join(f"{word}{value}" for word, value in words.items() if value is not None)
+
+
+def _translated(error: Exception) -> KeyUnavailable:
+    name = type(error).__name__
+    for names, meaning in _MEANINGS.items():
+        if name in names:
+            return meaning()
+    return errors.TokenFailed(
+        f"the token or its module failed ({name})",
+        hint="see what the token's own software says about it",
+    )
+
+
+def _pin_incorrect() -> KeyUnavailable:
+    return errors.PinIncorrect(
+        "the token refused the PIN; it was given once and is not given again",
+        hint="make sure of the PIN before you run the command again: a token locks itself after a "
+        "few wrong ones",
+    )
+
+
+def _removed() -> KeyUnavailable:
+    return errors.TokenRemoved(
+        "the token, or the key in it, went away while it was in use",
+        hint="plug it in again and run the command once more",
+    )
+
+
+def _read_only() -> KeyUnavailable:
+    return errors.TokenReadOnly(
+        "the token takes no new key: it is full or write-protected",
+        hint="name another token, or make room in it",
+    )
+
+
+def pin_locked(where: str = "the token") -> errors.PinLocked:
+    """A token whose PIN is locked."""
+    return errors.PinLocked(
+        f"the PIN of {where} is locked after too many wrong ones",
+        hint="unlock it with the token's own software and its SO PIN (PUK)",
+    )
+
+
+def pin_not_set(where: str = "the token") -> errors.PinNotSet:
+    """A token whose user PIN is not set, or has to be changed."""
+    return errors.PinNotSet(
+        f"{where} has no user PIN yet, or one that must be changed first",
+        hint="set one with the token's own software and its SO PIN",
+    )
+
+
+def mechanism_missing(
+    where: str = "the token", what: str = "what is asked of it"
+) -> errors.MechanismMissing:
+    """A token that lacks what we need."""
+    return errors.MechanismMissing(
+        f"{where} does not offer {what}",
+        hint="it has to offer CKM_ECDSA with P-256, and CKM_EC_KEY_PAIR_GEN to make a key; "
+        "name another token",
+    )
+
+
+_MEANINGS: Final[Mapping[tuple[str, ...], Callable[[], KeyUnavailable]]] = {
+    ("PinIncorrect", "PinInvalid", "PinLenRange"): _pin_incorrect,
+    ("PinLocked",): pin_locked,
+    ("PinExpired", "UserPinNotInitialized"): pin_not_set,
+    (
+        "DeviceRemoved",
+        "KeyHandleInvalid",
+        "ObjectHandleInvalid",
+        "SessionClosed",
+        "SessionHandleInvalid",
+        "TokenNotPresent",
+        "TokenNotRecognised",
+    ): _removed,
+    (
+        "DeviceMemory",
+        "SessionReadOnly",
+        "SessionReadOnlyExists",
+        "TokenWriteProtected",
+    ): _read_only,
+    ("FunctionNotSupported", "MechanismInvalid"): mechanism_missing,
+}
+"""The library's errors by the names of their classes, and what they mean to the operator."""

@@ -1,0 +1,241 @@
+"""Keys in a hardware token, by PKCS#11: the private half is made there, signs there, stays there.
+
+The library that speaks PKCS#11 is an extra (`polygent-issuer[pkcs11]`); it is imported when a
+token is really used.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from polygent_issuer.errors import KeyUnavailable, OutputExists
+from polygent_issuer.keystore import errors, private_keys, public_halves
+from polygent_issuer.keystore.passphrases import Passphrase
+from polygent_issuer.keystore.store import Presence
+from polygent_issuer.settings.token_uri import TokenUri
+from polygent_issuer.text import for_shell, shown
+from polygent_issuer.verifier.keys import Key
+
+if TYPE_CHECKING:
+    from polygent_issuer.keystore.token_session import TokenSession
+    from polygent_issuer.keystore.token_signer import TokenSigner
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """A key that a token holds and that has signed a probe.
+
+    Attributes:
+        key: its public half.
+        uri: the exact place to record.
+    """
+
+    key: Key
+    uri: str
+
+
+class Pkcs11Store:
+    """One token, or one key in it.
+
+    Args:
+        place: the module and the token; an id or a label narrows it to one key, save where a new
+            one is made or put there.
+        passphrase: gives the user PIN.
+        timeout: how long each call into the module may take.
+        warn: is told what is risky but not refused.
+    """
+
+    def __init__(
+        self,
+        place: TokenUri,
+        *,
+        passphrase: Passphrase,
+        timeout: timedelta,
+        warn: Callable[[str], None],
+    ) -> None:
+        """Load nothing yet."""
+        self._place = place
+        self._passphrase = passphrase
+        self._timeout = timeout
+        self._warn = warn
+
+    @property
+    def uri(self) -> str:
+        """The URI in its one spelling."""
+        return self._place.uri
+
+    def save(self, private_key: ec.EllipticCurvePrivateKey, *, label: str) -> str:
+        """Put a key into the token for good; the exact URI to record. Errors as `taking`."""
+        with self.taking(private_key, label=label) as held:
+            return held.uri
+
+    def require_room(self) -> None:
+        """Refuse what making or taking a key would refuse in any case, without the PIN.
+
+        Raises:
+            Pkcs11Missing, ModuleUnusable, TokenAbsent, TokenAmbiguous, TokenTimeout: each code of
+                a token that cannot be had.
+            PinLocked, PinFinalTry, PinNotSet, TokenReadOnly, MechanismMissing: each code of one
+                that would not do it.
+        """
+        with self._writable():
+            pass
+
+    def require_ready(self) -> None:
+        """Refuse what `load` and `adopt` would refuse before they ask for the PIN."""
+        with self._found() as session:
+            session.require_ready()
+
+    def load(self, pinned: Key) -> "TokenSigner":
+        """Unlock the key of a pinned public half; the caller closes what it gets.
+
+        Raises:
+            Pkcs11Missing, ModuleUnusable, TokenAbsent, TokenAmbiguous, TokenTimeout: each code of
+                a token that cannot be had.
+            NoSuchKey, KeyAmbiguous, KeyMismatch: (`no_such_key`, `key_ambiguous`,
+                `key_mismatch`) when the token does not hold just this key.
+            PinLocked, PinFinalTry, PinNotSet, MechanismMissing: before anybody is asked.
+            PassphraseNeeded, PassphraseRefused, PinIncorrect: (`passphrase_needed`,
+                `passphrase_refused`, `pin_incorrect`).
+        """
+        session = self._found()
+        try:
+            if in_sight := session.public_halves():  # what can be refused without the PIN is
+                self._matching(in_sight, pinned)
+            self._log_in(session)
+            half = self._matching(session.public_halves(), pinned)
+            return session.signer(half, pinned)
+        except BaseException:
+            session.close()
+            raise
+
+    def presence(self, kid: str) -> Presence:
+        """Say whether the token shows the public half of a key; no PIN is given. Never raises."""
+        try:
+            with self._found() as session:
+                held = [half.key for half in session.public_halves()]
+        except KeyUnavailable:
+            return Presence.UNAVAILABLE
+        there = any(key is not None and key.kid == kid for key in held)
+        return Presence.PRESENT if there else Presence.ABSENT
+
+    @contextmanager
+    def generating(self, *, label: str) -> Iterator[Held]:
+        """Make a key pair in the token; it stays if the block ends well, and is destroyed if not.
+
+        Args:
+            label: its CKA_LABEL.
+
+        Raises:
+            NotKept: (`not_kept`) when the token would give the private half away.
+            KeyMismatch: (`key_mismatch`) when its probe does not verify.
+            KeyUnavailable: as `load` and `require_room`.
+        """
+        with self._writable() as session:
+            self._log_in(session, writing=True)
+            with self._undone_unless_kept(session, label) as made:
+                yield self._proven(session, session.generate(label, made))
+
+    @contextmanager
+    def taking(self, private_key: ec.EllipticCurvePrivateKey, *, label: str) -> Iterator[Held]:
+        """Put a key of this process into the token; likewise.
+
+        Raises:
+            OutputExists: (`output_exists`) when the token holds this key already.
+            KeyUnavailable: as `generating`.
+        """
+        key = private_keys.public_half(private_key)
+        with self._writable() as session:
+            self._log_in(session, writing=True)
+            self._require_new(session, key)
+            with self._undone_unless_kept(session, label) as made:
+                session.store(private_key, label, made)
+                yield self._proven(session, key)
+
+    def adopt(self) -> Held:
+        """The one P-256 key that the URI means and the token holds already; it stays as it is.
+
+        Raises:
+            NoSuchKey, KeyAmbiguous, UnsupportedKey, KeyMismatch: (`no_such_key`,
+                `key_ambiguous`, `unsupported_key`, `key_mismatch`).
+            KeyUnavailable: as `load`.
+        """
+        with self._found() as session:
+            self._log_in(session)
+            half, key = public_halves.only(
+                session.public_halves(), list_command=session.list_command
+            )
+            signer = session.signer(half, key)
+            signer.prove()
+            if not signer.stays_inside():
+                self._warn(
+                    "the token would give this private key away (it is extractable, or not "
+                    "sensitive), so it is no safer there than in a file"
+                )
+            return Held(key=key, uri=session.exact_uri(half))
+
+    def _proven(self, session: "TokenSession", key: Key) -> Held:
+        half = public_halves.matching(session.public_halves(), key, named=False)
+        signer = session.signer(half, key)
+        if not signer.stays_inside():
+            raise errors.NotKept(
+                "the token would give the private half away", hint="name another token for the key"
+            )
+        signer.prove()
+        return Held(key=key, uri=session.exact_uri(half))
+
+    @contextmanager
+    def _undone_unless_kept(self, session: "TokenSession", label: str) -> Iterator[list[Any]]:
+        """Collects what is made; when the block fails it is destroyed, or else named."""
+        made: list[Any] = []
+        try:
+            yield made
+        except BaseException:
+            try:
+                session.destroy(made)
+            except KeyUnavailable:
+                self._warn(
+                    f"{session.name} may hold a key {shown(label)} that nothing here names; "
+                    f"look, and delete it: {session.list_command}"
+                )
+            raise
+
+    def _log_in(self, session: "TokenSession", *, writing: bool = False) -> None:
+        session.require_ready()
+        session.log_in(self._passphrase, warn=self._warn, writing=writing)
+
+    def _matching(
+        self, halves: list[public_halves.PublicHalf], key: Key
+    ) -> public_halves.PublicHalf:
+        return public_halves.matching(halves, key, named=self._place.names_a_key)
+
+    def _require_new(self, session: "TokenSession", key: Key) -> None:
+        for half in session.public_halves():
+            if half.key == key:
+                raise OutputExists(
+                    f"{session.name} holds this key already",
+                    hint=f"polygent-issue key import {for_shell(session.exact_uri(half))}",
+                )
+
+    @contextmanager
+    def _writable(self) -> "Iterator[TokenSession]":
+        with self._found(self._place.of_token) as session:
+            session.require_ready()
+            session.require_writable()
+            yield session
+
+    def _found(self, place: TokenUri | None = None) -> "TokenSession":
+        try:
+            from polygent_issuer.keystore.token_session import TokenSession  # noqa: PLC0415
+        except ImportError:
+            pass
+        else:
+            return TokenSession(place or self._place, timeout=self._timeout)
+        raise errors.Pkcs11Missing(
+            "keys in a token need the library python-pkcs11, which is not installed",
+            hint="pip install 'polygent-issuer[pkcs11]'",
+        )

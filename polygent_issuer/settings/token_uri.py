@@ -1,0 +1,188 @@
+"""A key's place in a PKCS#11 token, by RFC 7512: `pkcs11:token=t;id=%AB?module-path=/m.so`.
+
+Stricter than the RFC wherever it leaves a choice: what this tool would ignore is refused, since an
+attribute that was meant to narrow must not be passed over. No secret is part of such a URI: it
+stands in settings, shell histories and process lists.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, unquote_to_bytes
+
+from polygent_issuer.errors import InputRefused
+from polygent_issuer.text import brief, shown
+
+SCHEME: Final = "pkcs11:"
+EXAMPLE: Final = "pkcs11:token=LABEL?module-path=/PATH/TO/MODULE.so"
+
+# RFC 7512 §2.3: what stands in a path or in a query without percent-encoding.
+_PATH_VALUE: Final = re.compile(r"(?:[\w.~:\[\]@!$'()*+,=&-]|%[0-9A-Fa-f]{2})+", re.ASCII)
+_QUERY_VALUE: Final = re.compile(r"(?:[\w.~:\[\]@!$'()*+,=/?|-]|%[0-9A-Fa-f]{2})+", re.ASCII)
+_SLOT: Final = re.compile(r"[0-9]{1,20}")
+_TEXTS: Final = ("token", "serial", "manufacturer", "model", "object")
+_PATH: Final = (*_TEXTS, "slot-id", "id", "type")
+_QUERY: Final = ("module-path",)
+_PIN_HINT: Final = (
+    "leave it out: the PIN comes from --passphrase-fd, --passphrase-file, --passphrase-command, "
+    "POLYGENT_ISSUER_PASSPHRASE_FILE, or the terminal"
+)
+_SECRETS: Final = {
+    "pin-value": "a PIN does not belong into a URI, which others can read",
+    "pin-source": "where the PIN comes from is not part of the store",
+}
+
+
+class InvalidTokenUri(InputRefused):
+    """A `pkcs11:` URI that breaks RFC 7512, or says what is not taken here."""
+
+    code = "invalid_store"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenUri:
+    """A token, perhaps one key in it, and the module that speaks to it.
+
+    Attributes:
+        module: absolute path of the PKCS#11 module; nothing else ever names one.
+        token: the token's label; this or `serial` is always there.
+        serial: the token's serial number.
+        manufacturer: the token's.
+        model: the token's.
+        slot: the slot's number.
+        label: the key's CKA_LABEL.
+        id: the key's CKA_ID.
+    """
+
+    module: Path
+    token: str | None = None
+    serial: str | None = None
+    manufacturer: str | None = None
+    model: str | None = None
+    slot: int | None = None
+    label: str | None = None
+    id: bytes | None = None
+
+    @property
+    def uri(self) -> str:
+        """The URI in its one spelling: attributes in order, all that may be encoded is."""
+        path: Mapping[str, str | None] = {
+            "token": self.token,
+            "serial": self.serial,
+            "manufacturer": self.manufacturer,
+            "model": self.model,
+            "slot-id": None if self.slot is None else str(self.slot),
+            "object": self.label,
+        }
+        parts = [f"{name}={quote(value, safe='')}" for name, value in path.items() if value]
+        if self.id is not None:
+            parts.append(f"id={id_text(self.id)}")
+        return f"{SCHEME}{';'.join(parts)}?module-path={quote(str(self.module), safe='/')}"
+
+    @property
+    def of_token(self) -> "TokenUri":
+        """The token alone, whatever key this points at."""
+        return replace(self, label=None, id=None)
+
+    @property
+    def names_a_key(self) -> bool:
+        """Whether it points at one key, not at a token alone."""
+        return self.label is not None or self.id is not None
+
+
+def id_text(key_id: bytes) -> str:
+    """A CKA_ID as a URI has it: all of it percent-encoded (RFC 7512 §2.3)."""
+    return "".join(f"%{byte:02X}" for byte in key_id)
+
+
+def is_token_uri(text: str) -> bool:
+    """Whether a text means a place in a token, well-formed or not."""
+    return text.startswith(SCHEME)
+
+
+def parse(text: str) -> TokenUri:
+    """Read a `pkcs11:` URI.
+
+    Raises:
+        InvalidTokenUri: (`invalid_store`) for whatever is not exactly right; the hint says how.
+    """
+    path, mark, query = text.removeprefix(SCHEME).partition("?")
+    if not mark:
+        raise _refused("it names no module", "add ?module-path=/PATH/TO/MODULE.so to it")
+    inside = dict(_attributes(path, ";", _PATH, _PATH_VALUE))
+    module = dict(_attributes(query, "&", _QUERY, _QUERY_VALUE))
+    if inside.get("type", b"private") != b"private":
+        raise _refused("type may only be private", "leave type out")
+    texts = {name: _text(name, inside[name]) for name in _TEXTS if name in inside}
+    if not texts.keys() & {"token", "serial"}:
+        raise _refused("it does not say which token", "add token=LABEL or serial=NUMBER")
+    return TokenUri(
+        module=_module(_text("module-path", module["module-path"])),
+        token=texts.get("token"),
+        serial=texts.get("serial"),
+        manufacturer=texts.get("manufacturer"),
+        model=texts.get("model"),
+        slot=_slot(inside.get("slot-id")),
+        label=texts.get("object"),
+        id=inside.get("id"),
+    )
+
+
+def _attributes(
+    text: str, separator: str, known: tuple[str, ...], value_form: re.Pattern[str]
+) -> Iterator[tuple[str, bytes]]:
+    seen: set[str] = set()
+    for part in text.split(separator):
+        name, sign, value = part.partition("=")
+        if name in _SECRETS:  # before anything that would quote it
+            raise _refused(_SECRETS[name], _PIN_HINT)
+        if name == "module-name":
+            raise _refused("a module is named by its whole path", "write module-path=/PATH")
+        if name not in known:
+            told = f"{brief(name)} is not among them" if name else "one of them is empty"
+            raise _refused(f"it may have the attributes {', '.join(known)}; {told}")
+        if name in seen:
+            raise _refused(f"it has {name} twice", "name each attribute once")
+        seen.add(name)
+        if not sign or not value_form.fullmatch(value):
+            raise _refused(
+                f"the value of {name} is empty, or has a character that must be percent-encoded",
+                "write a space as %20, a semicolon as %3B, a slash (but in module-path) as %2F",
+            )
+        yield name, unquote_to_bytes(value)
+
+
+def _text(name: str, value: bytes) -> str:
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if not text or shown(text) != text:
+        raise _refused(f"the value of {name} is no text in UTF-8 that can be shown")
+    return text
+
+
+def _module(text: str) -> Path:
+    path = Path(text)
+    if not path.is_absolute():
+        raise _refused(
+            f"the module's path is not absolute: {text}", "write module-path=/PATH/TO/MODULE.so"
+        )
+    return path
+
+
+def _slot(value: bytes | None) -> int | None:
+    if value is None:
+        return None
+    text = value.decode("ascii", "replace")
+    if not _SLOT.fullmatch(text):
+        raise _refused("slot-id is not a number", "leave slot-id out: token and serial suffice")
+    return int(text)
+
+
+def _refused(why: str, hint: str | None = None) -> InvalidTokenUri:
+    return InvalidTokenUri(
+        f"this is no key store in a token: {why}", hint=hint or f"write it as '{EXAMPLE}'"
+    )

@@ -1,0 +1,179 @@
+"""A real PKCS#11 token for one test: SoftHSM with a configuration and a folder of its own.
+
+SoftHSM reads its configuration whenever it is initialised, and the key store finalises a module
+when it is done with it: so each test in one process gets the tokens of its own.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pkcs11
+import pytest
+
+from polygent_issuer.settings.token_uri import TokenUri
+from support.tools import require_tool
+
+MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
+PIN = "4711-only-for-tests"
+SO_PIN = "87654321-only-for-tests"
+LABEL = "vault"
+
+COUNT_LOW, FINAL_TRY, LOCKED = 0x10000, 0x20000, 0x40000
+WRITE_PROTECTED = 0x2
+_FRESH = 0x42D  # the flags of a token that was just initialised
+
+
+class SoftHsm:
+    """A folder of tokens, with one of the label `vault` in it.
+
+    Attributes:
+        environ: what a process needs to reach it.
+        pin_file: holds the user PIN.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Write the configuration and initialise the token."""
+        self._tokens = folder / "tokens"
+        self._tokens.mkdir()
+        configuration = folder / "softhsm2.conf"
+        configuration.write_text(
+            f"directories.tokendir = {self._tokens}\nobjectstore.backend = file\n"
+            "log.level = ERROR\nslots.removable = false\n"
+        )
+        self.environ = {"SOFTHSM2_CONF": str(configuration)}
+        self.pin_file = folder / "pin"
+        self.pin_file.write_text(f"{PIN}\n")
+        self.initialise(LABEL)
+
+    def initialise(self, label: str) -> None:
+        """Make another token."""
+        self._run(
+            *(require_tool("softhsm2-util", "softhsm2"), "--init-token", "--free"),
+            *("--label", label, "--so-pin", SO_PIN, "--pin", PIN),
+        )
+
+    def initialise_without_pin(self, label: str) -> None:
+        """Make a token whose user PIN nobody has set yet."""
+        self._run(
+            *(require_tool("pkcs11-tool", "opensc"), "--module", str(MODULE), "--init-token"),
+            *("--slot-index", "1", "--label", label, "--so-pin", SO_PIN),
+        )
+
+    @property
+    def place(self) -> TokenUri:
+        """The token `vault`."""
+        return TokenUri(module=MODULE, token=LABEL)
+
+    @property
+    def uri(self) -> str:
+        """The store URI of the token `vault`."""
+        return self.place.uri
+
+    def enter(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let this process see these tokens."""
+        for name, value in self.environ.items():
+            monkeypatch.setenv(name, value)
+
+    def tool(self, *arguments: str) -> str:
+        """Run OpenSC's pkcs11-tool on the token, logged in; what it prints."""
+        program = require_tool("pkcs11-tool", "opensc")
+        return self._run(
+            *(program, "--module", str(MODULE), "--token-label", LABEL),
+            *("--login", "--pin", PIN, *arguments),
+        )
+
+    def ceremony(self, label: str, key_id: str, *more: str, kind: str = "EC:prime256v1") -> None:
+        """Make a key pair as a ceremony without this tool would."""
+        self.tool("--keypairgen", "--key-type", kind, "--label", label, "--id", key_id, *more)
+
+    def objects(self) -> list[str]:
+        """The kinds of objects in the token with their labels, as another program sees them."""
+        listed = self.tool("--list-objects")
+        return sorted(
+            re.findall(r"^(\w+ Key) Object.*?\n  label: +(\S+)", listed, re.DOTALL | re.MULTILINE)
+        )
+
+    def set_flags(self, added: int) -> None:
+        """Change what the (one, fresh) token says of itself, in its own file.
+
+        SoftHSM counts no wrong PINs and locks nothing; hardware says so by these flags.
+        """
+        (state,) = self._tokens.glob("*/token.object")
+        data = state.read_bytes()
+        flags = _FRESH.to_bytes(8, "big")
+        assert data.count(flags) == 1
+        state.write_bytes(data.replace(flags, (_FRESH | added).to_bytes(8, "big")))
+
+    def noted_a_wrong_pin(self) -> bool:
+        """Whether the token says that a wrong PIN was given since the last right one."""
+        program = require_tool("pkcs11-tool", "opensc")
+        told = self._run(program, "--module", str(MODULE), "--list-token-slots")
+        return "PIN count low" in told
+
+    def remove(self) -> None:
+        """Take the token away, as one pulls a key out of its socket."""
+        for token in self._tokens.iterdir():
+            shutil.rmtree(token)
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Within the block, whoever asks the token waits: another process holds its file."""
+        (state,) = self._tokens.glob("*/token.object")
+        holding = (
+            "import fcntl, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_EX); "
+            "print('held', flush=True); sys.stdin.read()"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", holding, str(state)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as holder:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"held\n"
+            try:
+                yield
+            finally:
+                holder.kill()
+
+    def spied(self, monkeypatch: pytest.MonkeyPatch, log: Path) -> TokenUri:
+        """The same token through OpenSC's pkcs11-spy, which writes every call into a log.
+
+        The spy opens its log when it is loaded, so an earlier test's is thrown out.
+        """
+        found = sorted(Path("/usr/lib").glob("*/pkcs11-spy.so"))
+        if not found:
+            require_tool("pkcs11-spy.so", "opensc-pkcs11")
+        pkcs11.unload(str(found[0]))
+        monkeypatch.setenv("PKCS11SPY", str(MODULE))
+        monkeypatch.setenv("PKCS11SPY_OUTPUT", str(log))
+        return TokenUri(module=found[0], token=LABEL)
+
+    def _run(self, *command: str) -> str:
+        done = subprocess.run(
+            command, env={**os.environ, **self.environ}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done
+        return done.stdout
+
+
+def calls(log: Path, name: str) -> int:
+    """How often a function of the module was called, by the spy's log."""
+    return len(re.findall(rf"^\d+: {name}$", log.read_text(errors="replace"), re.MULTILINE))
+
+
+def still_initialised() -> list[str]:
+    """The modules that this process has loaded and not let go of."""
+    return [path for path, library in pkcs11._loaded.items() if library.initialized]
+
+
+def softhsm(folder: Path) -> SoftHsm:
+    """A token of one's own; without SoftHSM the test skips and says which package has it."""
+    require_tool("softhsm2-util", "softhsm2")
+    folder.mkdir()
+    return SoftHsm(folder)
