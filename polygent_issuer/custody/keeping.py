@@ -13,8 +13,9 @@ from polygent_issuer.custody.in_token import no_backup_of_kept, no_backup_of_mad
 from polygent_issuer.custody.incoming import Incoming, pinned_as, require_welcome
 from polygent_issuer.custody.labels import free_label, require_free
 from polygent_issuer.custody.signing import place_of, require_not_example, require_usable
-from polygent_issuer.errors import OutputExists
+from polygent_issuer.errors import KeyUnavailable, OutputExists, OutputProblem
 from polygent_issuer.keystore import Passphrase, location, open_store, passphrases
+from polygent_issuer.keystore.location import FileLocation
 from polygent_issuer.keystore.pkcs11_store import Pkcs11Store
 from polygent_issuer.registry import Actor, KeyRecord, Registry, keys
 from polygent_issuer.settings import Settings
@@ -82,7 +83,7 @@ class Custodian:
         Raises:
             InputRefused: (`input_refused`) for a label that cannot be used.
             OutputExists, OutputProblem: (`output_exists`, `output_failed`) for the backup or the
-                key file.
+                key file; where it was the backup alone, the key is kept and recorded.
             NotExtractable: (`not_extractable`) for a backup of a key that is made in a token.
             KeyUnavailable: each code of the key store; nothing is recorded then.
         """
@@ -120,23 +121,19 @@ class Custodian:
         name = label or "" if pinned is None else pinned.label
         return self._keep(incoming.private_key, "key-imported", name, store_uri, backup)
 
-    def adopt(self, place: TokenUri, *, label: str | None) -> Kept:
-        """Take over a key that a token holds already: made by a ceremony, or a pinned one.
+    def adopt(self, place: TokenUri | FileLocation, *, label: str | None) -> Kept:
+        """Take over a key where it is: in a token, or in a file that a container has mounted.
 
         Args:
-            place: the token, and the key in it unless it holds only one.
+            place: the file; or the token, and the key in it unless it holds only one.
             label: for a key that is not pinned yet; None is a free one.
 
         Raises:
             ExampleKey, RetiredKey, CompromisedKey, InputRefused: as `require_welcome`.
-            KeyUnavailable: each code of `Pkcs11Store.adopt`; nothing is recorded then.
+            KeyUnavailable: each code of `Pkcs11Store.adopt` and `FileStore.adopt`; nothing is
+                recorded then.
         """
-        held = Pkcs11Store(
-            place,
-            passphrase=self.passphrase,
-            timeout=self.settings.keyring_timeout,
-            warn=self.warn,
-        ).adopt()
+        held = self._holder(place).adopt()
         require_not_example(held.key.kid)
         known = self._known()
         pinned = pinned_as(held.key.kid, known)
@@ -179,11 +176,21 @@ class Custodian:
         # Asked first: a missing passphrase shall not leave a key behind in the keyring.
         secret = None if backup is None else self._backup_passphrase(backup)
         store = self._store(store_uri or place_of(self.settings, public_key.kid))
+        written, failed = None, None
         with _placed(store, private_key, label) as uri:
-            written = None
             if backup is not None and secret is not None:
-                written = self._write_backup(private_key, label, backup, secret)
-            return self._record(public_key, event, label, uri, written)
+                try:
+                    written = self._write_backup(private_key, label, backup, secret)
+                except (OutputProblem, KeyUnavailable) as problem:
+                    failed = problem  # the key itself is safely kept, so it gets its name
+            kept = self._record(public_key, event, label, uri, written)
+        if failed is not None:
+            raise type(failed)(
+                f"the key {shown(kept.key.label)} is kept, but it has no backup yet: "
+                f"{failed.message}",
+                hint=f"polygent-issue key backup {kept.key.kid[:8]} FILE",
+            )
+        return kept
 
     def _record(self, key: Key, event: str, label: str, uri: str, backup: Path | None) -> Kept:
         settings_file.set_value(self.home, f"stores.{key.kid}", uri)
@@ -197,6 +204,14 @@ class Custodian:
             db.record(event, kid=key.kid, details={"store": place, "backup": backup is not None})
             record = keys.find(db, key.kid)
         return Kept(key=record, uri=uri, backup=backup, is_new=is_new)
+
+    def _holder(self, place: TokenUri | FileLocation) -> "FileStore | Pkcs11Store":
+        if isinstance(place, TokenUri):
+            timeout = self.settings.keyring_timeout
+            return Pkcs11Store(place, passphrase=self.passphrase, timeout=timeout, warn=self.warn)
+        from polygent_issuer.keystore.file_store import FileStore  # noqa: PLC0415 -- one of two
+
+        return FileStore(place, passphrase=self.passphrase, warn=self.warn)
 
     def _store(self, uri: str) -> "Store":
         return open_store(

@@ -118,9 +118,9 @@ class Case:
 
     def key_files(self) -> tuple[Path, ...]:
         """The key files that the settings name."""
-        named = (uri for uri in self.settings.stores.values() if uri.startswith(location.FILE))
-        places = map(location.parse, named)
-        return tuple(place.path for place in places if place is not None and not place.folder)
+        places = map(location.parse, self.settings.stores.values())
+        files = (place for place in places if isinstance(place, location.FileLocation))
+        return tuple(place.path for place in files if not place.folder)
 
     def folders(self) -> tuple[Path, ...]:
         """Where this tool writes: the home, and the folders that the settings name."""

@@ -21,7 +21,7 @@ from polygent_issuer.files.publication import KEPT
 from polygent_issuer.keystore import errors, openssh, private_keys
 from polygent_issuer.keystore.location import EXAMPLE, FILE, FileLocation, is_folder
 from polygent_issuer.keystore.passphrases import Passphrase
-from polygent_issuer.keystore.store import Presence
+from polygent_issuer.keystore.store import Held, Presence
 from polygent_issuer.signer import SoftwareSigner
 from polygent_issuer.text import shown, slugify
 from polygent_issuer.verifier.keys import Key
@@ -125,6 +125,23 @@ class FileStore:
             raise private_keys.mismatch(envelope.public_key, pinned)
         secret = self._passphrase.get(f"the key file {shown(path.name)}")
         return private_keys.signer(openssh.unseal(envelope, secret), pinned)
+
+    def adopt(self) -> Held:
+        """The key that lies in the file already; it stays as it is.
+
+        Raises:
+            InvalidStore: (`invalid_store`) for a folder, which has no one key.
+            KeyUnavailable: each code of `load`, but for a pin to compare with.
+        """
+        path = self._location.path
+        if self._location.folder:
+            raise errors.InvalidStore(
+                f"{shown(str(path))} is a folder, and one key is meant", hint="name its file"
+            )
+        envelope = self._envelope(path, warn=self._warn)
+        secret = self._passphrase.get(f"the key file {shown(path.name)}")
+        private_keys.signer(openssh.unseal(envelope, secret), envelope.public_key)
+        return Held(key=envelope.public_key, uri=self.uri)
 
     def presence(self, kid: str) -> Presence:
         """Say whether the file of a key is there; its passphrase is not asked for. Never raises."""

@@ -6,7 +6,6 @@ token is really used.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from polygent_issuer.errors import KeyUnavailable, OutputExists
 from polygent_issuer.keystore import errors, private_keys, public_halves
 from polygent_issuer.keystore.passphrases import Passphrase
-from polygent_issuer.keystore.store import Presence
+from polygent_issuer.keystore.store import Held, Presence
 from polygent_issuer.settings.token_uri import TokenUri
 from polygent_issuer.text import for_shell, shown
 from polygent_issuer.verifier.keys import Key
@@ -23,19 +22,6 @@ from polygent_issuer.verifier.keys import Key
 if TYPE_CHECKING:
     from polygent_issuer.keystore.token_session import TokenSession
     from polygent_issuer.keystore.token_signer import TokenSigner
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
-    """A key that a token holds and that has signed a probe.
-
-    Attributes:
-        key: its public half.
-        uri: the exact place to record.
-    """
-
-    key: Key
-    uri: str
 
 
 class Pkcs11Store:

@@ -1,5 +1,6 @@
 """What every key store offers, whatever it is made of."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -20,6 +21,19 @@ class Presence(StrEnum):
     ABSENT = "absent"
     LOCKED = "locked"
     UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """A key that a store holds, and whose private half has shown that it belongs to it.
+
+    Attributes:
+        key: its public half.
+        uri: the exact place to record.
+    """
+
+    key: Key
+    uri: str
 
 
 class KeyStore(Protocol):

@@ -17,7 +17,8 @@ from support.tools import require_tool
 
 from polygent_issuer.errors import IssuerError
 from polygent_issuer.keystore import Presence, open_store, token_objects
-from polygent_issuer.keystore.pkcs11_store import Held, Pkcs11Store
+from polygent_issuer.keystore.pkcs11_store import Pkcs11Store
+from polygent_issuer.keystore.store import Held
 from polygent_issuer.settings import token_uri
 from polygent_issuer.settings.token_uri import TokenUri
 from polygent_issuer.signer import Signer, generate_private_key

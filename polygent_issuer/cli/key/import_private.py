@@ -20,6 +20,7 @@ from polygent_issuer.custody import (
     require_secret_for_token,
     require_welcome,
 )
+from polygent_issuer.keystore import location
 from polygent_issuer.settings.token_uri import is_token_uri
 from polygent_issuer.text import shown
 
@@ -32,7 +33,8 @@ def import_private(
     key_file: Annotated[
         str,
         typer.Argument(
-            metavar="FILE", help="PKCS#8, SEC1 or OpenSSH; - is stdin; or a key's pkcs11: URI."
+            metavar="FILE",
+            help="PKCS#8, SEC1 or OpenSSH; - is stdin; or a pkcs11: or file: URI.",
         ),
     ],
     label: Annotated[
@@ -46,9 +48,10 @@ def import_private(
 
     A key that the registry knows keeps its label. FILE may be encrypted; its passphrase then is
     the one of the new key file, too, unless a terminal is asked. FILE itself is left as it is. A
-    pkcs11: URI instead names a key that is in a token already, and stays there.
+    pkcs11: or file: URI instead names a key that stays where it is: in a token, or in a file that
+    a container has mounted.
     """
-    if is_token_uri(key_file):
+    if is_token_uri(key_file) or key_file.startswith(location.FILE):
         return adopt(invocation, key_file, label, keeping, source(invocation, passphrases))
     held, passphrase = settings_in_force(invocation), source(invocation, passphrases)
     require_sound(keeping)
