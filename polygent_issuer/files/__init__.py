@@ -5,12 +5,14 @@ journal"): `prepare` writes and syncs a temporary file beside the target, `Prepa
 it to its name. A crash leaves the temporary file, the finished one, or both; never half a file.
 """
 
+from polygent_issuer.files.appending import append_line
 from polygent_issuer.files.disk import sweep, sync_folder
 from polygent_issuer.files.publication import Prepared, prepare, publish, replace, write_private
 from polygent_issuer.files.reading import read_beginning, read_bounded
 
 __all__ = [
     "Prepared",
+    "append_line",
     "prepare",
     "publish",
     "read_beginning",

@@ -2,33 +2,31 @@
 
 1. Each row's hash is SHA-256(previous ‖ bytes) of what is stored; nothing is serialised again.
 2. Each row follows the one before, by number and by hash.
-3. The head that was noted earlier is in it (`against`).
+3. Each head that was noted earlier is in it (`against`).
 4. The tables, indexes and triggers are as this version makes them.
 5. Each row of the other tables is what its latest journal row says, and none is there that the
    journal never wrote; each `.lic` has the digest that stands beside it.
 
-What this cannot find: a journal written anew from its beginning together with all tables, unless
-an older head is given.
+What this cannot find without an older head: rows that were cut off the end, a restored older copy,
+and a journal that was written anew, from some row on, together with all tables.
 """
 
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain as chain_of
 from itertools import islice
 from typing import Final
 
-from polygent_issuer.errors import InputRefused
-from polygent_issuer.registry import schema
+from polygent_issuer.registry import schema, schema_check
 from polygent_issuer.registry.columns import Row, blob, whole
 from polygent_issuer.registry.digests import GENESIS, chain_hash, row_digest
+from polygent_issuer.registry.noted_heads import NotedHead
 from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.text import shown
 
 _MOST: Final = 100
-_HEAD: Final = re.compile(r"(?:(\d{1,15}):)?([0-9a-f]{64})")
 # In the canonical bytes only a name is written so: within a text the quotes would be escaped.
 # The last one is the row's own, since no name that sorts after it holds an object.
 _ROWS: Final = b',"rows":'
@@ -49,24 +47,23 @@ class JournalCheck:
     problems: tuple[str, ...]
 
 
-def verify(db: Reading, *, against: str | None = None) -> JournalCheck:
+def verify(db: Reading, *, against: Iterable[NotedHead] = ()) -> JournalCheck:
     """Check the journal and all that it vouches for, in one pass over each table.
 
     Args:
-        against: a head that was noted earlier, "SIZE:HASH" or the hash alone: rows that were cut
-            off since, or a restored older copy, are found only so.
+        against: heads that were noted earlier: rows that were cut off since, a journal that was
+            written anew, or a restored older copy, are found only so.
 
     Raises:
-        InputRefused: (`input_refused`) when `against` is no head.
         RegistryDamaged: (`registry_damaged`) when the file cannot be read to its end.
     """
-    noted = None if against is None else _noted(against)
-    chain = _Chain(noted)
+    chain = _Chain(against)
     sql = "SELECT seq, previous, bytes, hash FROM journal ORDER BY seq"
     for _ in db.each(chain.follow, sql):
         pass
+    schema_problems = schema_check.differences(db.execute(schema_check.STATEMENTS))
     found = chain_of(
-        chain.problems, chain.beside_noted(), schema_problems(db), _tables(db, chain.written)
+        chain.problems, chain.beside_noted(), schema_problems, _tables(db, chain.written)
     )
     problems = tuple(islice(found, _MOST + 1))
     if len(problems) > _MOST:
@@ -77,13 +74,16 @@ def verify(db: Reading, *, against: str | None = None) -> JournalCheck:
 class _Chain:
     """Steps 1 to 3, row by row; collects the latest digest of every row that was written."""
 
-    def __init__(self, noted: tuple[int | None, bytes] | None) -> None:
+    def __init__(self, against: Iterable[NotedHead]) -> None:
         self.size = 0
         self.head = GENESIS
         self.problems: list[str] = []
         self.written: dict[str, str | None] = {}
-        self._noted = noted
-        self._met = noted is None or noted in ((0, GENESIS), (None, GENESIS))
+        self._against = tuple(against)
+        # Where each of these hashes was met; one look-up a row, however many there are.
+        self._met: dict[bytes, int | None] = dict.fromkeys(head.digest for head in self._against)
+        if GENESIS in self._met:
+            self._met[GENESIS] = 0
 
     def follow(self, row: Row) -> None:
         """Take the next row; a step that fails adds a problem, and the next row is judged anew."""
@@ -101,40 +101,30 @@ class _Chain:
             self.written.update(_written(body))
         except (ValueError, TypeError, RecursionError):
             self._problem(f"journal row {seq} cannot be read")
-        if not self._met and self._noted in ((seq, stored), (None, stored)):
-            self._met = True
+        if stored in self._met:
+            self._met[stored] = seq
         self.size, self.head = seq, stored
 
     def beside_noted(self) -> Iterator[str]:
-        """What the head that was noted earlier says against the journal."""
-        if self._met or self._noted is None:
-            return
-        size = self._noted[0]
-        if size is not None and size > self.size:
-            yield (
-                f"the journal ends at row {self.size}, the noted head is row {size}: "
-                "rows were cut off, or an older copy was restored"
-            )
-        else:
-            yield (
-                "the noted head is not in this journal: "
-                "it was written anew, cut off, or is another registry's"
-            )
+        """What the heads that were noted earlier say against the journal."""
+        for head in self._against:
+            met = self._met[head.digest]
+            if met is not None and head.size in (None, met):
+                continue
+            if head.size is not None and head.size > self.size:
+                yield (
+                    f"the journal ends at row {self.size}, {head.told} is row {head.size}: "
+                    "rows were cut off, or an older copy was restored"
+                )
+            else:
+                yield (
+                    f"{head.told} is not in this journal: "
+                    "it was written anew, cut off, or is another registry's"
+                )
 
     def _problem(self, text: str) -> None:
         if len(self.problems) <= _MOST:
             self.problems.append(text)
-
-
-def _noted(against: str) -> tuple[int | None, bytes]:
-    match = _HEAD.fullmatch(against.strip())
-    if match is None:
-        raise InputRefused(
-            "the older head is not of the form SIZE:HASH",
-            hint="take it from an earlier `polygent-issue journal verify`",
-        )
-    size, digest = match.groups()
-    return None if size is None else int(size), bytes.fromhex(digest)
 
 
 def _written(body: bytes) -> dict[str, str | None]:
@@ -144,17 +134,6 @@ def _written(body: bytes) -> dict[str, str | None]:
         raise ValueError("no rows")
     rows, _ = _DECODE(body[at + len(_ROWS) :].decode())
     return dict(rows)
-
-
-def schema_problems(db: Reading) -> Iterator[str]:
-    """Step 4: a trigger that was dropped lets the journal be edited."""
-    present = {str(name): sql for name, sql in db.execute(schema.STATEMENTS)}
-    expected = schema.as_made()
-    for name in sorted(present.keys() | expected.keys()):
-        if name not in present:
-            yield f"{name} is missing among the tables, indexes and triggers"
-        elif present[name] != expected.get(name):
-            yield f"{shown(name)} is not a table, index or trigger as this tool makes it"
 
 
 def _tables(db: Reading, written: dict[str, str | None]) -> Iterator[str]:

@@ -4,9 +4,7 @@ A row's digest in the journal leaves out empty columns (`digests`), so a later m
 a column that starts empty without touching what the journal says of older rows.
 """
 
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,11 +23,6 @@ JOURNALED: Final = {
     "machine_identities": "id",
     "machines": "id",
 }
-
-
-# What SQLite adds by itself, such as statistics and the indexes of UNIQUE, is left out.
-STATEMENTS: Final = """SELECT name, sql FROM sqlite_schema
-    WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,11 +214,3 @@ def migrate(execute: Callable[[str], object], version: int) -> None:
     for statement in MIGRATIONS[version].statements:
         execute(statement)
     execute(f"PRAGMA user_version = {version + 1}")
-
-
-def as_made() -> dict[str, str]:
-    """The SQL by name of each table, index and trigger, as this version makes them."""
-    with closing(sqlite3.connect(":memory:")) as blank:
-        for version in range(len(MIGRATIONS)):
-            migrate(blank.execute, version)
-        return dict(blank.execute(STATEMENTS).fetchall())

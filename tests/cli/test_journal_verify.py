@@ -1,6 +1,7 @@
 """`polygent-issue journal verify`."""
 
 import shutil
+from datetime import timedelta
 
 import pytest
 from support.licenses import Books
@@ -28,13 +29,15 @@ def test_an_intact_journal_says_its_size_and_head(filled: Books) -> None:
     assert outcome.text.startswith("journal and registry are intact\n")
     assert "  rows  4\n" in outcome.text
     assert f"  head  {head}\n" in outcome.text
-    assert "journal verify --against HEAD" in outcome.text
+    assert "journal verify --note FILE" in outcome.text
     assert filled.desk.ok("journal", "verify", "--json").json == {
         "schema": "polygent-issue/1",
         "intact": True,
         "size": 4,
         "head": head,
         "against": None,
+        "heads_checked": 0,
+        "noted": None,
         "problems": [],
     }
 
@@ -61,7 +64,7 @@ def test_edits_are_found(filled: Books, sql: str, problem: str) -> None:
     assert text.code == 7
     assert text.text.startswith("the registry is not as this tool left it\n")
     assert problem in text.text
-    assert "restore the last good backup" in text.text
+    assert "restore the last good backup:\npolygent-issue registry restore BACKUP\n" in text.text
 
 
 def test_every_problem_is_shown(filled: Books) -> None:
@@ -82,7 +85,8 @@ def test_an_older_head_is_in_a_journal_that_grew(filled: Books) -> None:
     for against in (head, head.partition(":")[2]):
         outcome = filled.desk.ok("journal", "verify", "--against", against)
         assert "intact" in outcome.text
-        assert "--against" not in outcome.text
+        assert "--note" not in outcome.text
+        assert "  noted heads in it  1\n" in outcome.text
 
 
 def test_a_restored_copy_is_found_against_a_newer_head(filled: Books) -> None:
@@ -104,6 +108,93 @@ def test_what_is_no_head_is_refused(filled: Books) -> None:
     outcome = filled.desk.run("journal", "verify", "--against", "7:beef", "--json")
     assert outcome.code == 3
     assert "journal verify" in outcome.json["error"]["hint"]
+
+
+def test_heads_are_noted_in_a_file_and_found_again(filled: Books) -> None:
+    """Each time one line; later all of them are looked for, and a cut-off end is found."""
+    notes = filled.desk.folder / "stick" / "heads"
+    notes.parent.mkdir()
+    for _ in range(2):
+        outcome = filled.desk.ok("journal", "verify", "--note", str(notes))
+        assert f"  noted in  {notes}\n" in outcome.text
+    first, second = notes.read_text().splitlines()
+    assert first.startswith("2026-11-30T09:30:00Z 4:")
+    assert second.split()[1].startswith("5:")
+    row = filled.last_row()
+    assert row.event == "head-noted"
+    assert row.details == {"size": 5, "head": second.split()[1], "file": str(notes)}
+    outcome = filled.desk.ok("journal", "verify", "--against", str(notes), "--json")
+    assert (outcome.json["heads_checked"], outcome.json["size"]) == (2, 6)
+    stdin = notes.read_bytes()
+    filled.desk.ok("journal", "verify", "--against", "-", stdin=stdin)
+    with tampering(filled.path) as raw:
+        raw.execute("DELETE FROM journal WHERE seq > 4")
+    filled.desk.ok("journal", "verify")
+    outcome = filled.desk.run("journal", "verify", "--against", str(notes), "--json")
+    assert outcome.code == 7
+    (problem,) = outcome.json["problems"]
+    assert problem.startswith("the journal ends at row 4, the head noted in line 2 of ")
+
+
+def test_a_head_of_another_registry_is_a_problem(filled: Books) -> None:
+    """A registry that was begun anew does not pass because its own heads are new, too."""
+    notes = filled.desk.folder / "heads"
+    filled.desk.ok("journal", "verify", "--note", str(notes))
+    notes.write_text(f"{notes.read_text()}2026-01-01T00:00:00Z 2:{'ab' * 32} {ID}\n")
+    outcome = filled.desk.run("journal", "verify", "--against", str(notes))
+    assert outcome.code == 7
+    assert "line 2" in outcome.text
+
+
+def test_nothing_is_noted_of_a_journal_with_problems(filled: Books) -> None:
+    """A head is a statement that all was well."""
+    with tampering(filled.path) as raw:
+        raw.execute("UPDATE customers SET name = 'Evil'")
+    notes = filled.desk.folder / "heads"
+    outcome = filled.desk.run("journal", "verify", "--note", str(notes), "--json")
+    assert (outcome.code, outcome.json["noted"]) == (7, None)
+    assert not notes.exists()
+
+
+def test_a_head_is_not_noted_in_the_home(filled: Books) -> None:
+    """Whoever changes the registry there changes it, too; a link there changes nothing."""
+    link = filled.desk.folder / "link"
+    link.symlink_to(filled.desk.home)
+    before = filled.path.read_bytes()
+    for place in (filled.desk.home / "heads", link / "heads"):
+        outcome = filled.desk.run("journal", "verify", "--note", str(place))
+        assert outcome.code == 8
+        assert "lies in the home" in outcome.err
+        assert not place.exists()
+    assert filled.path.read_bytes() == before
+
+
+def test_a_head_that_cannot_be_noted_is_not_journalled(filled: Books) -> None:
+    """Exit 8, and the registry is as it was."""
+    before = filled.path.read_bytes()
+    outcome = filled.desk.run("journal", "verify", "--note", str(filled.desk.folder / "no" / "f"))
+    assert outcome.code == 8
+    assert "make the folder first" in outcome.err
+    assert filled.path.read_bytes() == before
+
+
+def test_a_clock_that_is_behind_is_told_when_a_head_is_noted(filled: Books) -> None:
+    """The head is noted all the same: it says what is, not when."""
+    notes = filled.desk.folder / "heads"
+    filled.desk.now -= timedelta(hours=1)
+    outcome = filled.desk.ok("journal", "verify", "--note", str(notes))
+    assert "warning: this machine's clock says 2026-11-30T08:30:00Z" in outcome.err
+    assert notes.exists()
+
+
+@pytest.mark.parametrize("text", ["", "nothing of the kind\n"])
+def test_a_file_without_heads_is_refused(filled: Books, text: str) -> None:
+    """Exit 3: it would vouch for nothing."""
+    notes = filled.desk.folder / "heads"
+    notes.write_text(text)
+    outcome = filled.desk.run("journal", "verify", "--against", str(notes))
+    assert outcome.code == 3
+    assert "holds no head" in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`journal verify` finds every kind of tampering that an older head or the chain can show."""
 
+import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -9,18 +10,21 @@ from pathlib import Path
 import pytest
 from support.registries import NOW, fill, license_id, tampering, writing
 
-from polygent_issuer.errors import InputRefused
 from polygent_issuer.registry import Registry, customers, journal
+from polygent_issuer.registry.digests import row_digest
 from polygent_issuer.registry.errors import RegistryDamaged
+from polygent_issuer.registry.noted_heads import parse_head
 
 Tamper = Callable[[sqlite3.Connection], object]
 ONE, TWO = license_id(1), license_id(2)
 
 
-def check(path: Path, against: str | None = None) -> journal.JournalCheck:
+def check(path: Path, *against: str) -> journal.JournalCheck:
     """What `verify` says of a file."""
+    heads = tuple(head for text in against if (head := parse_head(text)))
+    assert len(heads) == len(against)
     with Registry.open(path) as opened, opened.reading() as db:
-        return journal.verify(db, against=against)
+        return journal.verify(db, against=heads)
 
 
 @pytest.fixture
@@ -246,7 +250,7 @@ def test_a_journal_written_anew_is_found_by_the_older_head(filled: Path) -> None
 
 
 def test_an_older_head_is_found_again(filled: Path) -> None:
-    """Every head that ever was, with or without its size, in any case of letters no other."""
+    """Every head that ever was, with or without its size, in hash alone too."""
     with Registry.open(filled) as opened, opened.reading() as db:
         heads = [(row.seq, row.hash) for row in journal.rows(db)]
     for seq, digest in [(0, "00" * 32), *heads]:
@@ -263,12 +267,66 @@ def test_the_check_tells_the_head(filled: Path) -> None:
         assert (found.size, found.head) == journal.head(db)
 
 
-@pytest.mark.parametrize("against", ["", "4", "4:abc", "x" * 64, "-1:" + "0" * 64, "0" * 65])
-def test_what_is_no_head_is_refused(filled: Path, against: str) -> None:
-    """A mistyped head never passes for one that was not found."""
-    with pytest.raises(InputRefused) as caught:
-        check(filled, against)
-    assert caught.value.hint == "take it from an earlier `polygent-issue journal verify`"
+def test_every_noted_head_is_looked_for(filled: Path) -> None:
+    """Of several heads each that is missing is a problem of its own, whatever the others say."""
+    with Registry.open(filled) as opened, opened.reading() as db:
+        heads = [f"{row.seq}:{row.hash}" for row in journal.rows(db)]
+    assert check(filled, *heads, heads[0]).problems == ()
+    wrong, late = f"2:{'ab' * 32}", f"9:{'cd' * 32}"
+    problems = check(filled, heads[0], wrong, late, heads[3]).problems
+    assert len(problems) == 2
+    assert "is not in this journal" in problems[0]
+    assert problems[1].startswith("the journal ends at row 4, the noted head is row 9")
+
+
+def restamp(raw: sqlite3.Connection, seq: int) -> None:
+    """Change Globex as if the journal had said so from row `seq` on: no rule is broken."""
+    raw.execute("UPDATE customers SET name = 'Globe', folded = 'globe' WHERE slug = 'globex'")
+    cursor = raw.execute("SELECT * FROM customers WHERE slug = 'globex'")
+    names = [column[0] for column in cursor.description]
+    row = cursor.fetchone()
+    (body,) = raw.execute("SELECT bytes FROM journal WHERE seq = ?", (seq,)).fetchone()
+    told = json.loads(body)
+    told["rows"][f"customers/{row[0]}"] = row_digest(names, row)
+    forged = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    raw.execute("UPDATE journal SET bytes = ? WHERE seq = ?", (forged.encode(), seq))
+    rehash(raw, seq)
+
+
+def test_a_chain_and_tables_that_were_written_anew_need_an_older_head(filled: Path) -> None:
+    """A forger who adapts everything is found by a head from after the change, and only by it."""
+    with Registry.open(filled) as opened, opened.reading() as db:
+        heads = [f"{row.seq}:{row.hash}" for row in journal.rows(db)]
+    with tampering(filled) as raw:
+        restamp(raw, 4)
+    assert check(filled).problems == ()
+    assert check(filled, heads[2]).problems == ()
+    (problem,) = check(filled, heads[2], heads[3]).problems
+    assert problem.startswith("the noted head is not in this journal")
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        # It stands before the table of its name, which a look-up by name finds last.
+        """UPDATE sqlite_schema SET rowid = rowid + 1000 WHERE tbl_name = 'outbox';
+        INSERT INTO sqlite_schema (rowid, type, name, tbl_name, rootpage, sql) VALUES
+            (500, 'trigger', 'outbox', 'licenses', 0,
+            'CREATE TRIGGER outbox AFTER INSERT ON licenses BEGIN SELECT 1; END')""",
+        """INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql) VALUES
+            ('trigger', 'sqlite_x', 'licenses', 0,
+            'CREATE TRIGGER sqlite_x AFTER INSERT ON licenses BEGIN SELECT 1; END')""",
+        """INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql) VALUES
+            ('view', 'sqlite_y', 'sqlite_y', 0, 'CREATE VIEW sqlite_y AS SELECT 1')""",
+    ],
+)
+def test_a_hidden_trigger_is_found(filled: Path, hide: str) -> None:
+    """Written into the schema by hand, under a name that is or looks like one of SQLite's own."""
+    with closing(sqlite3.connect(filled)) as raw:
+        raw.execute("PRAGMA writable_schema = ON")
+        raw.executescript(hide)
+    (problem,) = check(filled).problems
+    assert problem.endswith("is not a table, index or trigger as this tool makes it")
 
 
 def test_many_problems_are_cut_short(registry: Registry, path: Path) -> None:

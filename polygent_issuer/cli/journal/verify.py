@@ -1,77 +1,72 @@
 """`polygent-issue journal verify`: does the journal stand, and the registry as it says?"""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from polygent_issuer.cli.blocks import Block, Fields, Line
+from polygent_issuer import files
+from polygent_issuer.cli.against import AgainstOption, noted_heads
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output import Result
-from polygent_issuer.errors import ExitCode
+from polygent_issuer.cli.journal.verify_view import Verification
+from polygent_issuer.errors import OutputProblem
+from polygent_issuer.issuing.proposal import clock_behind
 from polygent_issuer.registry import journal
 from polygent_issuer.registry.journal import JournalCheck
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verification(Result):
-    """What was found.
-
-    Attributes:
-        against: the older head that was given; `None` without one.
-    """
-
-    check: JournalCheck
-    against: str | None
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """7 when anything was found."""
-        return ExitCode.REGISTRY if self.check.problems else ExitCode.DONE
-
-    @property
-    def head(self) -> str:
-        """The head as `--against` takes it later."""
-        return f"{self.check.size}:{self.check.head}"
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`intact`, the size and the head, `problems` in words."""
-        return {
-            "intact": not self.check.problems,
-            "size": self.check.size,
-            "head": self.head,
-            "against": self.against,
-            "problems": list(self.check.problems),
-        }
-
-    def blocks(self) -> Iterable[Block]:
-        """The verdict, each problem, and the head to note."""
-        if self.check.problems:
-            yield Line("the registry is not as this tool left it", "bad")
-            for problem in self.check.problems:
-                yield Line(problem, "bad", 1)
-        else:
-            yield Line("journal and registry are intact", "good")
-        yield Fields((("rows", str(self.check.size)), ("head", self.head)))
-        if self.check.problems:
-            yield Line("keep a copy of it as it is, and restore the last good backup", "plain")
-        elif self.against is None:
-            yield Line("what was cut off the end shows only against a head that was kept", "dim")
-            yield Line("elsewhere: polygent-issue journal verify --against HEAD", "dim")
+from polygent_issuer.registry.noted_heads import head_text, noted_line
+from polygent_issuer.text import shown
 
 
 def verify(
     invocation: Invocation,
-    against: Annotated[
+    *,
+    against: AgainstOption = None,
+    note: Annotated[
         str | None,
-        typer.Option("--against", metavar="HEAD", help="A head that was noted earlier."),
+        typer.Option(
+            "--note", metavar="FILE", help="When all is well, add the head to FILE, kept elsewhere."
+        ),
     ] = None,
 ) -> Verification:
     """Find edits of the journal and of the registry that it vouches for.
 
     Prints how many rows there are and the head, to be kept elsewhere: given with --against later,
-    it finds rows that were cut off and a restored older copy.
+    it finds rows that were cut off, a journal that was written anew and a restored older copy. The
+    head that --note notes is the one before the journal row that tells of the noting.
     """
+    heads = noted_heads(against)
+    place = None if note is None else _place(invocation, note)
     with invocation.registry.reading() as db:
-        return Verification(check=journal.verify(db, against=against), against=against)
+        check = journal.verify(db, against=heads)
+        behind = clock_behind(db, invocation.now)
+    noted = None if check.problems else place
+    if noted is not None:
+        if behind is not None:
+            invocation.warn(f"{behind.message}: {behind.hint}")
+        _note(invocation, check, noted)
+    return Verification(check=check, against=against, checked=len(heads), noted=noted)
+
+
+def _place(invocation: Invocation, note: str) -> Path:
+    """Where the head is noted: never in the home, where the registry lies."""
+    path = Path(note).absolute()
+    if path.resolve().is_relative_to(invocation.home.resolve()):
+        raise OutputProblem(
+            f"{shown(note)} lies in the home: whoever changes the registry there changes it, too",
+            hint="note the head on another disk, or in a folder that only others may write to",
+        )
+    return path
+
+
+def _note(invocation: Invocation, check: JournalCheck, path: Path) -> None:
+    """Write the head down, then journal that; a head that is noted twice is no harm."""
+    registry, now = invocation.registry, invocation.now
+    line = noted_line(check.size, check.head, now=now, registry_id=registry.id)
+    files.append_line(path, line)
+    details = {
+        "size": check.size,
+        "head": head_text(check.size, check.head),
+        "file": str(path),
+    }
+    with registry.writing(now=now, actor=invocation.actor) as db:
+        db.record("head-noted", details=details)

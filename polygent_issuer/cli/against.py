@@ -1,0 +1,44 @@
+"""The option `--against`: a head that was noted earlier, or a file of them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polygent_issuer import files
+from polygent_issuer.errors import InputRefused
+from polygent_issuer.registry.noted_heads import NotedHead, parse_head, parse_noted
+from polygent_issuer.text import shown
+
+AgainstOption = Annotated[
+    str | None,
+    typer.Option(
+        "--against",
+        metavar="HEAD|FILE",
+        help="A head that was noted earlier, or a file of them; - is stdin.",
+    ),
+]
+_LIMIT = 16 * 1024 * 1024
+
+
+def noted_heads(against: str | None) -> tuple[NotedHead, ...]:
+    """The heads that the option names; none without it.
+
+    Raises:
+        InputRefused: (`input_refused`) when it is neither a head nor a file, or the file has a
+            line without one.
+        UnreadableInput: (`unreadable_input`) when the file cannot be read.
+    """
+    if against is None:
+        return ()
+    head = parse_head(against)
+    if head is not None:
+        return (head,)
+    if against != "-" and not Path(against).exists():
+        raise InputRefused(
+            f"{shown(against)} is neither a head (SIZE:HASH) nor a file of heads",
+            hint="take a head from an earlier `polygent-issue journal verify`",
+        )
+    data = files.read_bounded(against, limit=_LIMIT, what="file of noted heads")
+    name = "stdin" if against == "-" else shown(against)
+    return parse_noted(data.decode("utf-8", "replace"), name)
