@@ -25,6 +25,7 @@ class FindingCode(StrEnum):
     NOT_DUE = "not-due"
     CLOCK_BEHIND = "clock-behind"
     KEY_ROLLOUT = "key-rollout"
+    REGISTRY_ROLLBACK = "registry-rollback"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -62,19 +62,44 @@ def require_room(folder: Path) -> None:
         RegistryLost: (`registry_lost`) when one is there that has lost its registry.
         HomeProblem: as `is_complete`.
     """
+    _require_incomplete(folder)
+    kept = settings.load(folder, {}).settings.stores
+    if kept:
+        raise RegistryLost(
+            f"the home {shown(str(folder))} has lost its registry: its settings name "
+            f"{len(kept)} key{'s' if len(kept) > 1 else ''} that it held",
+            hint="polygent-issue registry restore BACKUP; without a backup, from the license "
+            "files: polygent-issue registry import FOLDER --public-key FILE",
+        )
+
+
+def _require_incomplete(folder: Path) -> None:
     if is_complete(folder):
         raise RegistryExists(
             f"there is a home at {shown(str(folder))} already; nothing was changed",
             hint="polygent-issue config set KEY VALUE changes a setting; "
             "--home DIR makes another home",
         )
-    kept = settings.load(folder, {}).settings.stores
-    if kept:
-        raise RegistryLost(
-            f"the home {shown(str(folder))} has lost its registry: its settings name "
-            f"{len(kept)} key{'s' if len(kept) > 1 else ''} that it held",
-            hint=f"restore {REGISTRY_FILE} from a backup; to begin anew, move settings.toml away",
-        )
+
+
+def furnish(folder: Path, text: str | None = None) -> bool:
+    """Make the folder of a home and its settings; those that are there already stay.
+
+    Args:
+        folder: where; made 0700, with the folders above it.
+        text: the settings; the defaults when not given.
+
+    Returns:
+        Whether the settings had to be made.
+
+    Raises:
+        HomeProblem: each code of making a folder.
+        OutputProblem: (`output_failed`) when the settings cannot be written.
+    """
+    home.create(folder)
+    return _write_new(
+        settings.settings_path(folder), settings.default_text() if text is None else text
+    )
 
 
 def found(
@@ -85,6 +110,7 @@ def found(
     registry_id: str,
     actor: Callable[["Settings"], Actor],
     environ: Mapping[str, str],
+    lost: bool = False,
 ) -> Founded:
     """Make a home, or complete one.
 
@@ -96,6 +122,8 @@ def found(
         registry_id: what tells the registry from any other, for ever.
         actor: who makes it, by the settings that are then in force.
         environ: the process's environment, which may name the operator.
+        lost: whether it is known that the home has lost its registry, and what it held is about
+            to be rebuilt.
 
     Raises:
         InvalidSettings: (`invalid_settings`) for a value that the settings refuse; nothing is
@@ -105,9 +133,11 @@ def found(
         OutputProblem: (`output_failed`) when the settings cannot be written.
     """
     text = settings.default_text(**given)
-    require_room(folder)
-    home.create(folder)
-    completed = not _write_new(settings.settings_path(folder), text)
+    if lost:
+        _require_incomplete(folder)
+    else:
+        require_room(folder)
+    completed = not furnish(folder, text)
     if completed:
         for key, value in given.items():
             if value is not None:

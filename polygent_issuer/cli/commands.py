@@ -60,6 +60,17 @@ _JOURNAL = _group(
     _command("show", "journal.show:show", "Show the journal."),
     _command("verify", "journal.verify:verify", "Find edits of journal and registry."),
 )
+_REGISTRY = _group(
+    "registry",
+    _KEEP,
+    "The registry: backup, restore, export, rebuild.",
+    _command("backup", "registry.backup:backup", "Write a backup of the registry."),
+    _command("restore", "registry.restore:restore", "Go back to a backup."),
+    _command("export", "registry.export:export", "Write the current licenses as TOML for apply."),
+    _command(
+        "import", "registry.import_files:import_files", "Rebuild the registry from license files."
+    ),
+)
 _CONFIG = _group(
     "config",
     _KEEP,
@@ -85,6 +96,7 @@ COMMANDS = Entry(
         _MACHINE_INFO,
         _KEY,
         _JOURNAL,
+        _REGISTRY,
         _CONFIG,
         _command("doctor", "doctor:doctor", "Find what is wrong, and how to mend it.", _CHECK),
         _command(

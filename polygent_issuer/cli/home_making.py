@@ -1,9 +1,12 @@
 """The home that `init`, and the commands that bring in a key, make."""
 
+from collections.abc import Mapping
+
 from polygent_issuer import founding
 from polygent_issuer.cli.actor import actor
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.founding import Founded
+from polygent_issuer.settings import settings_path
 
 
 def make_home(invocation: Invocation, **given: str | None) -> Founded:
@@ -12,6 +15,24 @@ def make_home(invocation: Invocation, **given: str | None) -> Founded:
     Raises:
         HomeProblem, InvalidSettings, OutputProblem: as `founding.found`.
     """
+    return _make(invocation, given, lost=False)
+
+
+def begin_anew(invocation: Invocation, issuer: str) -> None:
+    """Make the home, or the registry that it has lost, so that it can be rebuilt.
+
+    Args:
+        invocation: of the command.
+        issuer: who issued the licenses; settings that are there already stay as they are.
+
+    Raises:
+        HomeProblem, InvalidSettings, OutputProblem: as `founding.found`.
+    """
+    there = settings_path(invocation.home_path).exists()
+    _make(invocation, {} if there else {"issuer": issuer}, lost=True)
+
+
+def _make(invocation: Invocation, given: Mapping[str, str | None], *, lost: bool) -> Founded:
     founded = founding.found(
         invocation.home_path,
         given,
@@ -19,6 +40,7 @@ def make_home(invocation: Invocation, **given: str | None) -> Founded:
         registry_id=invocation.new_id(),
         actor=lambda settings: actor(settings.operator),
         environ=invocation.environ,
+        lost=lost,
     )
     _ = invocation.home  # warns of others who may look into a folder that was there before
     return founded

@@ -7,17 +7,27 @@ it to its name. A crash leaves the temporary file, the finished one, or both; ne
 
 from polygent_issuer.files.appending import append_line
 from polygent_issuer.files.disk import sweep, sync_folder
-from polygent_issuer.files.publication import Prepared, prepare, publish, replace, write_private
+from polygent_issuer.files.publication import (
+    Prepared,
+    prepare,
+    prepare_with,
+    publish,
+    replace,
+    set_aside,
+    write_private,
+)
 from polygent_issuer.files.reading import read_beginning, read_bounded
 
 __all__ = [
     "Prepared",
     "append_line",
     "prepare",
+    "prepare_with",
     "publish",
     "read_beginning",
     "read_bounded",
     "replace",
+    "set_aside",
     "sweep",
     "sync_folder",
     "write_private",

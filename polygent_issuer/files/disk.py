@@ -60,6 +60,19 @@ def write_new(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
         raise
 
 
+def sync_file(path: Path) -> None:
+    """Make what a plain file holds durable.
+
+    Raises:
+        OSError: whatever the system says.
+    """
+    descriptor = os.open(path, os.O_RDWR | _NO_FOLLOW | _BINARY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def open_to_readers(path: Path) -> None:
     """Give a file the mode that the umask allows, as if it had been created without care.
 

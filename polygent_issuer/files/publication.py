@@ -3,7 +3,9 @@
 import errno
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -107,6 +109,33 @@ def prepare(data: bytes, folder: Path, *, temp_name: str, private: bool = False)
     return Prepared(folder=folder, temp=temp, data=data, private=private)
 
 
+def prepare_with(
+    fill: Callable[[Path], object], target: Path, *, temp_name: str | None = None
+) -> Prepared:
+    """Let somebody fill a private temporary file (0600) beside its target, and sync it.
+
+    Args:
+        fill: is handed the temporary file, which is empty, and may raise; nothing is left then.
+        target: what it is to become, by `Prepared.publish`.
+        temp_name: of the temporary file; one of its own when not given.
+
+    Raises:
+        OutputProblem: (`output_failed`) when it cannot be written.
+    """
+    temp = target.parent / (temp_name or _temp_name(target))
+    try:
+        disk.write_new(temp, b"")
+        try:
+            fill(temp)
+            disk.sync_file(temp)
+        except BaseException:
+            disk.remove(temp)
+            raise
+    except (OSError, ValueError) as error:
+        disk.cannot_write(target.parent, error, into=True)
+    return Prepared(folder=target.parent, temp=temp, data=b"", private=True)
+
+
 def publish(data: bytes, target: Path) -> Path:
     """Write a file under its final name, whole or not at all.
 
@@ -148,6 +177,27 @@ def replace(data: bytes, path: Path, mode: int = disk.PRIVATE) -> None:
         disk.sync_folder(real.parent)
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop, before 3.13
         disk.cannot_write(path, error)
+
+
+def set_aside(path: Path, kept: Path) -> Callable[[], object]:
+    """Give a file a second name, so that it stays when something else takes its first.
+
+    Where there are no hard links it is moved, and for a moment nothing has the first name.
+
+    Returns:
+        What undoes it.
+
+    Raises:
+        OSError: whatever the system says; nothing has happened then.
+    """
+    try:
+        os.link(path, kept, follow_symlinks=os.link not in os.supports_follow_symlinks)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        path.rename(kept)
+        return partial(kept.replace, path)
+    return partial(disk.remove, kept)
 
 
 def _resolved(path: Path) -> Path:

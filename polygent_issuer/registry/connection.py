@@ -12,15 +12,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.registry.columns import Row, Value, whole
 from polygent_issuer.registry.errors import RegistryMisuse, SqliteTooOld
-from polygent_issuer.registry.failures import FOREIGN, failure, is_busy
+from polygent_issuer.registry.failures import FOREIGN, failure, is_busy, not_copied, place
 
 # STRICT tables.
 OLDEST_SQLITE: Final = (3, 37)
 
 # SQLite waits inside C, deaf to Ctrl-C; so it waits in slices.
 _SLICE: Final = timedelta(milliseconds=200)
+_SLICE_PAGES: Final = 4096
 
 Params = tuple[Value, ...]
 
@@ -63,7 +65,14 @@ def pragmas(platform: str) -> tuple[str, ...]:
 class Connection:
     """A connection to one existing file; it never creates one."""
 
-    def __init__(self, path: Path, *, busy_timeout: timedelta, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        busy_timeout: timedelta,
+        read_only: bool = False,
+        named: Path | None = None,
+    ) -> None:
         """Connect and set the pragmas.
 
         Args:
@@ -71,27 +80,69 @@ class Connection:
             busy_timeout: how long to wait for another process.
             read_only: never write to it, not even to undo what a crash left half done; then
                 such a file cannot be read.
+            named: what messages name in its place, when it is a private copy of that.
 
         Raises:
+            RegistryChanged: (`registry_changed`) when the file was replaced while it was opened.
             RegistryDamaged: (`registry_damaged`) when the file is no database.
             RegistryFailed: (`registry_failed`) when the system cannot open it.
             SqliteTooOld: (`sqlite_too_old`) below SQLite 3.37.
         """
         require_sqlite(sqlite_version())
-        self.path = path
+        self.path = path if named is None else named
+        self._place = path
         self._slices = max(1, math.ceil(busy_timeout / _SLICE))
         wait = min(busy_timeout, _SLICE).total_seconds()
+        self._file = _identity(path)
         uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
         try:
             self._sqlite = sqlite3.connect(uri, uri=True, timeout=wait, isolation_level=None)
         except FOREIGN as error:
             raise failure(error, path) from error
         try:
+            self.require_in_place()
             for pragma in pragmas(sys.platform):
                 self.wait_for(pragma).close()
         except BaseException:
             self.close()
             raise
+
+    def require_in_place(self) -> None:
+        """Hold that the path still names the file that was opened.
+
+        `registry restore` puts another file there while it holds the lock of this one, so whoever
+        has just got that lock looks here before it writes where nobody will read.
+
+        Raises:
+            RegistryChanged: (`registry_changed`) when it names another one.
+        """
+        if _identity(self._place) != self._file:
+            raise RegistryChanged(
+                f"the registry {place(self.path)} was replaced while this command was at work; "
+                "nothing was written",
+                hint="run the command again",
+            )
+
+    def copy_into(self, path: Path, *, named: Path) -> None:
+        """Copy the whole database, as the open transaction sees it, with SQLite's own backup.
+
+        Args:
+            path: an empty file; it is not synced.
+            named: what messages name in its place.
+
+        Raises:
+            OutputProblem: (`output_failed`) when the copy cannot be written.
+            RegistryDamaged: (`registry_damaged`) when this database cannot be read to its end.
+        """
+        try:
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as copy:
+                # A copy that breaks off is thrown away, so it needs no journal beside it.
+                copy.execute("PRAGMA journal_mode = OFF")
+                copy.execute("PRAGMA synchronous = OFF")
+                # In slices, and with a call in between, so that Ctrl-C is heard.
+                self._sqlite.backup(copy, pages=_SLICE_PAGES, progress=lambda *_: None)
+        except FOREIGN as error:
+            raise not_copied(error, self.path, named) from error
 
     def settle(self) -> None:
         """Set the journal mode, which the file itself remembers: only once it is known as ours."""
@@ -168,3 +219,12 @@ class Connection:
         """Close; what was not committed is undone."""
         with suppress(sqlite3.Error):
             self._sqlite.close()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file a path names, as the system tells files apart; None when it names none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -19,6 +19,7 @@ __all__ = [
     "Unset",
     "add",
     "by_id",
+    "by_slug",
     "edit",
     "every",
     "find",

@@ -171,11 +171,13 @@ class Registry:
         Raises:
             RegistryLocked: (`registry_locked`) when another kept it busy for too long.
             RegistryMisuse: (`registry_misuse`) for a change that was not journalled.
+            RegistryChanged: (`registry_changed`) when another file was restored in its place.
         """
         connection = self._connection
         connection.begin("BEGIN IMMEDIATE")
         db = Writing(connection, now=now, actor=actor)
         try:
+            connection.require_in_place()
             yield db
             db.end()
             connection.wait_for("COMMIT")

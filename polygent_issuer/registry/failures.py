@@ -7,7 +7,7 @@ https://www.sqlite.org/rescode.html.
 import sqlite3
 from pathlib import Path
 
-from polygent_issuer.errors import InputRefused, IssuerError
+from polygent_issuer.errors import InputRefused, IssuerError, OutputProblem
 from polygent_issuer.registry.errors import (
     RegistryDamaged,
     RegistryFailed,
@@ -32,7 +32,7 @@ _HINTS = {
     sqlite3.SQLITE_PERM: "make the file and its folder writable for you",
     sqlite3.SQLITE_NOMEM: "free some memory and run the command again",
 }
-_RESTORE = "copy registry.db back from where you keep it"
+_RESTORE = "go back to your last backup: polygent-issue registry restore BACKUP"
 
 
 def place(path: Path) -> str:
@@ -78,6 +78,19 @@ def _of_sqlite(error: sqlite3.Error, path: Path) -> IssuerError:
     if code is None or code in _DAMAGED:
         return damaged(path)
     return _failed(code, error.sqlite_errorname, path)
+
+
+def not_copied(error: Exception, source: Path, target: Path) -> IssuerError:
+    """Our error for a copy that broke off: about the target, unless the source is to blame.
+
+    Returns:
+        OutputProblem (`output_failed`), or what `failure` says of the source.
+    """
+    told = failure(error, source)
+    if not isinstance(told, RegistryFailed):
+        return told
+    name = getattr(error, "sqlite_errorname", "SQLITE_NOMEM")
+    return OutputProblem(f"cannot write {place(target)} ({name})", hint=told.hint)
 
 
 def damaged(path: Path, what: str = "is damaged") -> RegistryDamaged:

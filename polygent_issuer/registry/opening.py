@@ -66,7 +66,7 @@ def require_file(path: Path) -> None:
     except FileNotFoundError:
         raise RegistryMissing(
             f"there is no registry at {place(path)}",
-            hint="copy registry.db back from where you keep it; in a new home: polygent-issue init",
+            hint="polygent-issue registry restore BACKUP; in a new home: polygent-issue init",
         ) from None
     except OSError as error:
         raise _unusable(path, error) from error
@@ -100,7 +100,8 @@ def require_ours(connection: Connection) -> None:
         if _is_blank(connection):
             raise RegistryMissing(
                 f"the registry {place(path)} is empty: its creation was interrupted",
-                hint="polygent-issue init; if it once held licenses, restore a backup",
+                hint="polygent-issue init; if it once held licenses: "
+                "polygent-issue registry restore BACKUP",
             )
         raise damaged(path, "is another program's database")
     version = connection.number("user_version")

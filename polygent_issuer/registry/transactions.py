@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import Final, TypeVar
 from weakref import WeakSet
 
@@ -61,6 +62,18 @@ class Reading:
     def one(self, build: Callable[[Row], _Record], sql: str, params: Params = ()) -> _Record | None:
         """The first record, or None; errors as `each`."""
         return next(self.each(build, sql, params), None)
+
+    def copy_into(self, path: Path, *, named: Path) -> None:
+        """Copy the whole registry, as this transaction sees it, into an empty file.
+
+        Args:
+            path: the file, which is not synced; messages name `named` in its place.
+
+        Raises:
+            OutputProblem: (`output_failed`) when the copy cannot be written.
+            RegistryDamaged: (`registry_damaged`) when the registry cannot be read to its end.
+        """
+        self._connection.copy_into(path, named=named)
 
     def end(self) -> None:
         """Let go of every row that was not fetched; nothing can be read from now on."""

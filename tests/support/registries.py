@@ -127,3 +127,14 @@ def tampering(path: Path) -> Iterator[sqlite3.Connection]:
         for _, statement in triggers:
             raw.execute(statement)
         raw.commit()
+
+
+def ruin_table(path: Path, table: str) -> None:
+    """Put rubbish on the root page of a table: the file opens, but its rows cannot be read."""
+    with closing(sqlite3.connect(path)) as raw:
+        sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+        ((page,),) = raw.execute(sql, (table,)).fetchall()
+        ((size,),) = raw.execute("PRAGMA page_size").fetchall()
+    data = bytearray(path.read_bytes())
+    data[(page - 1) * size : page * size] = b"\xa5" * size
+    path.write_bytes(data)

@@ -1,16 +1,18 @@
 """A process of its own that writes to a registry, to be killed or refused by the system.
 
-    python -m support.registry_writer create|write|wait|hold PATH COUNT [NAME]
+    python -m support.registry_writer create|write|wait|waiting|hold PATH COUNT [NAME]
 
 Each acknowledged write prints `done`; an error of ours prints its code; `hold` stops in the
-middle of a transaction that has already changed the file.
+middle of a transaction that has already changed the file, `waiting` tries to write as soon as a
+line comes in, and says so once the registry has refused it for the first time.
 """
 
+import sqlite3
 import sys
 from pathlib import Path
 
 from polygent_issuer.errors import IssuerError
-from polygent_issuer.registry import Registry
+from polygent_issuer.registry import Registry, connection
 from support.registries import ACTOR, NOW, REGISTRY_ID
 
 
@@ -39,6 +41,22 @@ def hold(registry: Registry) -> None:
         sys.stdin.read()
 
 
+def write_when_told(registry: Registry) -> None:
+    """Wait for a word, then for the lock, and write."""
+    sys.stdin.readline()
+    busy = connection.is_busy
+
+    def is_busy(error: sqlite3.Error) -> bool:
+        found = busy(error)
+        if found:
+            connection.is_busy = busy
+            say("waiting")
+        return found
+
+    connection.is_busy = is_busy
+    write(registry, "late")
+
+
 def main(act: str, path: Path, count: int) -> None:
     """Do what the arguments say."""
     try:
@@ -47,8 +65,10 @@ def main(act: str, path: Path, count: int) -> None:
             say("done")
             return
         with Registry.open(path) as registry:
-            if act == "wait":
+            if act in ("wait", "waiting"):
                 say("open")
+            if act == "waiting":
+                write_when_told(registry)
             for number in range(count):
                 write(registry, f"{sys.argv[4] if len(sys.argv) > 4 else 'row'}-{number}")
             if act == "hold":

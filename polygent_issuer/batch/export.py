@@ -1,0 +1,76 @@
+"""The current licenses as rows: what `apply` reads, streamed one after the other."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from polygent_issuer import dates
+from polygent_issuer.issuing.following import read_license
+from polygent_issuer.registry import LicenseRecord, Reading, customers, licenses
+from polygent_issuer.verifier import License
+
+SCHEMA: Final = "polygent-issue/1"
+_MIDNIGHT: Final = "T00:00:00Z"
+_HEAD: Final = """\
+# Current licenses of customers that are not archived; {schema}, registry {registry}.
+# Made {made} by polygent-issue registry export, for polygent-issue apply.
+#
+# A row's key is customer + machine; without a machine it is an enterprise license.
+# `expires` is the last day that is covered to its end, UTC, or an instant where the license ends
+# within a day. It is reached once and then kept; in its place `term = "1y"` renews year after year.
+"""
+
+
+def rows(db: Reading) -> Iterator[dict[str, Any]]:
+    """One row for each current license, by customer and machine, read from its verified file.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) when a stored file is not what was issued.
+    """
+    for customer in customers.every(db):
+        current = licenses.current(db, customer)
+        for record in sorted(current, key=_place):
+            yield _row(record, read_license(db, record))
+
+
+def toml(
+    exported: Iterable[Mapping[str, Any]], *, now: datetime, registry_id: str
+) -> Iterator[bytes]:
+    """The rows as TOML, piece by piece.
+
+    Args:
+        exported: what `rows` gives.
+        now: when it is made, aware; the only part that the registry does not decide.
+        registry_id: which registry the rows are of.
+    """
+    import tomli_w  # noqa: PLC0415 - only an export needs it
+
+    yield _HEAD.format(schema=SCHEMA, registry=registry_id, made=dates.instant(now)).encode()
+    for row in exported:
+        yield f"\n[[license]]\n{tomli_w.dumps(row)}".encode()
+
+
+def _place(record: LicenseRecord) -> tuple[str, datetime, str]:
+    return record.machine_label or "", record.expires_at, record.id
+
+
+def _row(record: LicenseRecord, held: License) -> dict[str, Any]:
+    row: dict[str, Any] = {"customer": record.customer_slug}
+    if record.machine_label is not None:
+        row["machine"] = record.machine_label
+    row |= {
+        "tier": str(held.tier),
+        "expires": _expires(held.expires_at),
+        "users": held.limits.users,
+        "session_hosts": held.limits.session_hosts,
+        "deploy_hosts": held.limits.deploy_hosts,
+    }
+    if held.allowed_domain is not None:
+        row["allowed_domain"] = held.allowed_domain.text
+    return row | {"features": sorted(held.features)}
+
+
+def _expires(moment: datetime) -> str:
+    """As `--expires` takes it (FORMAT §6)."""
+    written = dates.instant(moment)
+    return dates.last_full_day(moment).isoformat() if written.endswith(_MIDNIGHT) else written

@@ -1,0 +1,1 @@
+"""`polygent-issue registry`: its backup, its restoration, its export, its rebuilding."""

@@ -1,0 +1,125 @@
+"""`polygent-issue registry export`: the current licenses as rows that `apply` reads."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+
+from polygent_issuer import files
+from polygent_issuer.batch import export as exporting
+from polygent_issuer.cli import output
+from polygent_issuer.cli.blocks import Block, Line
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.output import Result
+from polygent_issuer.cli.written import STDOUT
+from polygent_issuer.errors import OutputExists, UsageProblem
+from polygent_issuer.text import shown
+
+_IN_MEMORY = 1024 * 1024
+_NAME = "licenses.toml"
+
+Keys = Counter[tuple[str, str | None]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exported(Result):
+    """What was exported; `rows` only where stdout is to carry them as JSON."""
+
+    path: Path | None
+    count: int
+    rows: tuple[Mapping[str, Any], ...] | None = None
+
+    @property
+    def text_to_stderr(self) -> bool:
+        """Stdout carries the TOML."""
+        return self.path is None
+
+    def to_json(self) -> Mapping[str, Any]:
+        """The `licenses`, or the `file` that they are in, and their `count`."""
+        if self.rows is not None:
+            return {"licenses": list(self.rows), "count": self.count}
+        return {"file": str(self.path), "count": self.count}
+
+    def blocks(self) -> Iterable[Block]:
+        """How many, and where."""
+        where = "stdout" if self.path is None else str(self.path)
+        noun = "license" if self.count == 1 else "licenses"
+        yield Line(f"exported {self.count} current {noun} to {where}", "good")
+
+
+def export(
+    invocation: Invocation,
+    *,
+    to: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE|DIR", help="Where it goes; else stdout."),
+    ] = None,
+) -> Exported:
+    """Write the current licenses as TOML that apply reads: a row for each customer and machine.
+
+    Terms are read from the signed files. Customers that are archived are left out. The file is
+    confidential, and nothing is written over.
+    """
+    if to == STDOUT and invocation.as_json:
+        raise UsageProblem("--json and --output - both want stdout", hint="--output FILE")
+    keys: Keys = Counter()
+    if to is None and invocation.as_json:
+        rows = tuple(_rows(invocation, keys))
+        _warn(invocation, keys)
+        return Exported(path=None, count=len(rows), rows=rows)
+    path = None if to in (None, STDOUT) else _to_file(invocation, Path(str(to)).absolute(), keys)
+    if path is None:
+        _to_stdout(invocation, keys)
+    _warn(invocation, keys)
+    return Exported(path=path, count=keys.total())
+
+
+def _rows(invocation: Invocation, keys: Keys) -> Iterator[Mapping[str, Any]]:
+    with invocation.registry.reading() as db:
+        for row in exporting.rows(db):
+            keys[row["customer"], row.get("machine")] += 1
+            yield row
+
+
+def _write(invocation: Invocation, stream: IO[bytes], keys: Keys) -> None:
+    registry_id = invocation.registry.id
+    rows = _rows(invocation, keys)
+    stream.writelines(exporting.toml(rows, now=invocation.now, registry_id=registry_id))
+
+
+def _to_file(invocation: Invocation, target: Path, keys: Keys) -> Path:
+    path = target / _NAME if target.is_dir() else target
+
+    def fill(temp: Path) -> None:
+        with temp.open("r+b") as stream:
+            _write(invocation, stream, keys)
+
+    try:
+        return files.prepare_with(fill, path).publish(path.name)
+    except OutputExists:
+        raise OutputExists(
+            f"{shown(str(path))} exists already", hint="name another file with --output"
+        ) from None
+
+
+def _to_stdout(invocation: Invocation, keys: Keys) -> None:
+    # Whoever reads stdout may take his time, and the registry shall not wait for him.
+    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as spooled:
+        _write(invocation, spooled, keys)
+        spooled.seek(0)
+        for chunk in iter(lambda: spooled.read(_IN_MEMORY), b""):
+            output.write_bytes(chunk)
+
+
+def _warn(invocation: Invocation, keys: Keys) -> None:
+    for (customer, machine), count in keys.items():
+        if count > 1:
+            what = "without a machine" if machine is None else f"for the machine {machine}"
+            invocation.warn(
+                f"{customer} has {count} current licenses {what}; apply takes one of each: "
+                f"polygent-issue customer show {customer}"
+            )

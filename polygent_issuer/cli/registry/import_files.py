@@ -1,0 +1,113 @@
+"""`polygent-issue registry import`: the registry again, from signed license files."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polygent_issuer import founding
+from polygent_issuer.batch import rebuild
+from polygent_issuer.batch.sources import gather
+from polygent_issuer.batch.taking_in import carry_out
+from polygent_issuer.cli import consent, output, prompts, public_keys
+from polygent_issuer.cli.actor import actor
+from polygent_issuer.cli.consent import ConsentOptions
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.home_making import begin_anew
+from polygent_issuer.cli.registry.import_view import ImportReport, preview
+from polygent_issuer.errors import RegistryChanged
+from polygent_issuer.issuing.proposal import clock_behind
+from polygent_issuer.registry import REGISTRY_FILE, Registry
+from polygent_issuer.registry.errors import RegistryMissing
+from polygent_issuer.text import shown
+from polygent_issuer.verifier import Key
+
+
+def import_files(
+    invocation: Invocation,
+    named: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE|DIR...", help="License files, or folders of them; - is stdin."
+        ),
+    ],
+    *,
+    public_key: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--public-key", metavar="FILE", help="Pin this PEM or JWKS first; repeatable."
+        ),
+    ] = None,
+    consents: ConsentOptions,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be imported and stop.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Go ahead without asking; accepts no finding.")
+    ] = False,
+) -> ImportReport:
+    """Rebuild customers, machines and licenses from signed license files alone.
+
+    A file is taken in when it verifies under a pinned key that is not compromised; one that is
+    refused holds up no other (exit 20). Without a registry --public-key begins a new one. What
+    no file says does not come back: labels, contacts, terms, what was sent or retired and why.
+    """
+    given = consent.given(consents)
+    keys = tuple(public_keys.from_files(invocation, public_key)) if public_key else ()
+    sources = tuple(gather(named))
+    with _registry(invocation, keys) as registry, registry.reading() as db:
+        decided = rebuild.plan(db, sources, keys)
+        behind = clock_behind(db, invocation.now)
+    if dry_run or not (decided.new or decided.keys):
+        return ImportReport(plan=decided, done=not dry_run)
+    if invocation.interactive:
+        output.write_blocks(preview(decided), sys.stderr)
+    findings = () if behind is None else (behind,)
+    agreed = consent.obtain(invocation, findings, given)
+    if invocation.interactive and not yes:
+        prompts.go_ahead("import these?", default=True)
+    if not founding.is_complete(invocation.home_path):
+        begin_anew(invocation, decided.issuer)
+    with invocation.registry.writing(now=invocation.now, actor=invocation.actor) as db:
+        if rebuild.plan(db, sources, keys) != decided:
+            raise _changed()
+        carry_out(db, decided, accepted=agreed.used(findings), reason=agreed.reason)
+    return ImportReport(plan=decided, done=True)
+
+
+@contextmanager
+def _registry(invocation: Invocation, keys: tuple[Key, ...]) -> Iterator[Registry]:
+    """The registry to decide on; an empty one, thrown away, where there is none yet.
+
+    Raises:
+        RegistryMissing: (`registry_missing`) when there is none, and no key to begin one with.
+    """
+    if founding.is_complete(invocation.home_path):
+        yield invocation.registry
+        return
+    if not keys:
+        raise RegistryMissing(
+            f"there is no registry at {shown(str(invocation.home_path))}, so no key is pinned by "
+            "which a license could be judged",
+            hint="add --public-key FILE, the public half that your customers' servers have",
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        blank = Registry.create(
+            Path(folder) / REGISTRY_FILE,
+            now=invocation.now,
+            actor=actor(None),
+            registry_id=invocation.new_id(),
+        )
+        with blank:
+            yield blank
+
+
+def _changed() -> RegistryChanged:
+    return RegistryChanged(
+        "another command wrote to the registry after this was shown; nothing was imported",
+        hint="run the command again and look at what it shows now",
+    )

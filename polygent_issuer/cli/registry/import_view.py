@@ -1,0 +1,110 @@
+"""How an import looks, before it and after it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from polygent_issuer.batch.judging import Refused
+from polygent_issuer.batch.rebuild import LOST, Imported, Outcome, Plan, There
+from polygent_issuer.cli.blocks import Block, Fields, Line, Table
+from polygent_issuer.cli.output import Result
+from polygent_issuer.errors import ExitCode
+
+_MOST = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportReport(Result):
+    """What became of each file.
+
+    Attributes:
+        done: False for a dry run.
+    """
+
+    plan: Plan
+    done: bool
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """20 when a file was refused."""
+        return ExitCode.BATCH if self.plan.refused else ExitCode.DONE
+
+    def to_json(self) -> Mapping[str, Any]:
+        """Each file with its outcome, and what was added."""
+        plan = self.plan
+        return {
+            "done": self.done,
+            "files": [_item(each) for each in plan.outcomes],
+            "imported": len(plan.new),
+            "refused": len(plan.refused),
+            "keys": [key.kid for key in plan.keys],
+            "customers": dict(plan.customers),
+            "machines": len(plan.machines),
+            "replaced": dict(plan.replaced),
+            "missing": [{"license": old, "replaced_by": new} for old, new in plan.missing],
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """What was added, what was refused and why, and what cannot come back."""
+        plan = self.plan
+        if not (plan.new or plan.keys):
+            there = sum(isinstance(each, There) for each in plan.outcomes)
+            yield Line(f"nothing to import; {there} of the files are in the registry already")
+        elif self.done:
+            yield Line(f"imported {_licenses(len(plan.new))}", "good")
+        else:
+            yield Line(f"would import {_licenses(len(plan.new))}; nothing was written", "dim")
+        yield from _told(plan)
+        if self.done and plan.new:
+            yield Line(f"not in any file, so to be done by hand: {LOST}", "warn")
+            yield Line("a renewal asks for --term, since no file says it", "dim")
+        if self.done and plan.keys:
+            yield Line("the key's private half, if it is not here: polygent-issue key import FILE")
+
+
+def preview(plan: Plan) -> Iterable[Block]:
+    """What would be written."""
+    yield Line(f"to import: {_licenses(len(plan.new))}", "title")
+    yield from _told(plan)
+    yield Line(f"not in any file: {LOST}", "dim")
+
+
+def _told(plan: Plan) -> Iterable[Block]:
+    there = sum(isinstance(each, There) for each in plan.outcomes)
+    yield Fields(
+        (
+            ("keys pinned", ", ".join(key.kid for key in plan.keys) or None),
+            ("new customers", _some([f"{n} ({s})" for s, n in plan.customers.items()])),
+            ("new machines", str(len(plan.machines)) if plan.machines else None),
+            ("replaced", str(len(plan.replaced)) if plan.replaced else None),
+            ("there already", str(there) if there else None),
+        )
+    )
+    if plan.refused:
+        yield Line(f"refused: {len(plan.refused)}", "bad")
+        rows = tuple((each.name, each.code, each.message) for each in plan.refused)
+        yield Table(("file", "code", "why"), rows)
+        for hint in dict.fromkeys(each.hint for each in plan.refused if each.hint):
+            yield Line(f"hint: {hint}", "dim")
+    for old, new in plan.missing[:_MOST]:
+        yield Line(f"no file of license {old}, which {new[:8]} replaced", "warn")
+    if len(plan.missing) > _MOST:
+        yield Line(f"and of {len(plan.missing) - _MOST} more", "warn")
+
+
+def _some(names: list[str]) -> str | None:
+    more = f", and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return ", ".join(names[:_MOST]) + more if names else None
+
+
+def _licenses(count: int) -> str:
+    return f"{count} license{'' if count == 1 else 's'}"
+
+
+def _item(each: Outcome) -> dict[str, Any]:
+    if isinstance(each, Refused):
+        told = {"code": each.code, "message": each.message, "hint": each.hint}
+        return {"file": each.name, "outcome": "refused", **told}
+    outcome = "imported" if isinstance(each, Imported) else "there"
+    held = each.license
+    return {"file": each.name, "outcome": outcome, "license": held.jti, "customer": held.sub}

@@ -1,0 +1,196 @@
+"""A backup that shall become the registry: copied, and judged to the last row, before it may.
+
+1. A private copy is made in the home, with a hot journal beside it if there is one; the backup
+   itself is never opened by SQLite.
+2. It is ours, of this version or an older one, and every table, index, view and trigger is as
+   that version made it: nothing foreign runs, neither now nor with a later write.
+3. An older version is brought up to date.
+4. SQLite finds it whole, and the journal vouches for every row (`journal verify`), together with
+   the heads that were noted elsewhere.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from polygent_issuer import files
+from polygent_issuer.errors import HomeProblem, UnreadableInput
+from polygent_issuer.files import disk
+from polygent_issuer.registry import journal, opening, schema_check, soundness
+from polygent_issuer.registry.connection import Connection
+from polygent_issuer.registry.database import Registry
+from polygent_issuer.registry.errors import RegistryDamaged, RegistryMissing
+from polygent_issuer.registry.noted_heads import NotedHead
+from polygent_issuer.text import shown
+
+_PATIENCE: Final = timedelta(seconds=30)
+_CHUNK: Final = 1024 * 1024
+_TOLD: Final = 3
+_TEMPORARY: Final = ".polygent-restore-"
+_BESIDE: Final = ("-journal", "-wal")
+_BINARY: Final[int] = getattr(os, "O_BINARY", 0)
+_ANOTHER: Final = "nothing was changed; restore another backup"
+
+
+class BackupRefused(HomeProblem):
+    """The file is no backup of a registry, or not as this tool left it."""
+
+    code = "backup_refused"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A sound private copy of a backup.
+
+    Attributes:
+        source: the backup itself; `copy` the private copy, in the home.
+        sha256: of the backup's bytes, in hex.
+        registry: the copy, opened.
+        registry_id: of which registry it is a backup.
+        size: how many journal rows it holds; `head` is the hash of the last one, in hex.
+    """
+
+    source: Path
+    copy: Path
+    sha256: str
+    registry: Registry
+    registry_id: str
+    size: int
+    head: str
+
+
+@contextmanager
+def opened(source: Path, home: Path, *, against: Iterable[NotedHead] = ()) -> Iterator[Candidate]:
+    """A backup as a candidate; its private copy is gone after the block, unless it was moved.
+
+    Args:
+        source: the backup.
+        home: the folder of the registry that it shall become.
+        against: heads that were noted elsewhere.
+
+    Raises:
+        UnreadableInput: (`unreadable_input`) when it cannot be read.
+        BackupRefused: (`backup_refused`) when it is no backup, or not as this tool left it.
+        RegistryNewer: (`registry_newer`) when a later version of this tool made it.
+        OutputProblem: (`output_failed`) when the copy cannot be written.
+    """
+    files.sweep(home, _TEMPORARY)
+    copy = home / f"{_TEMPORARY}{os.getpid()}.tmp"
+    try:
+        sha256 = _copy(source, copy)
+        with _refusing():
+            registry = _open(copy, source)
+        with registry:
+            with _refusing():
+                candidate = _judged(registry, source, copy, sha256, against)
+            yield candidate
+    finally:
+        for suffix in ("", *_BESIDE, "-shm"):
+            Path(f"{copy}{suffix}").unlink(missing_ok=True)
+
+
+def _copy(source: Path, copy: Path) -> str:
+    """Step 1; the digest of the backup."""
+    digest = hashlib.sha256()
+    _copy_one(source, copy, digest.update)
+    for suffix in _BESIDE:
+        beside = Path(f"{source}{suffix}")
+        if beside.is_file() and beside.stat().st_size:
+            _copy_one(beside, Path(f"{copy}{suffix}"), lambda _: None)
+    return digest.hexdigest()
+
+
+def _copy_one(source: Path, copy: Path, seen: Callable[[bytes], object]) -> None:
+    def fill(temp: Path) -> None:
+        with temp.open("r+b") as target:
+            for chunk in _chunks(source):
+                seen(chunk)
+                target.write(chunk)
+
+    files.prepare_with(fill, copy, temp_name=copy.name)
+
+
+def _chunks(source: Path) -> Iterator[bytes]:
+    """What a plain file holds; a pipe or a device is not waited for."""
+    try:
+        descriptor = os.open(source, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise UnreadableInput(
+                    f"cannot read the backup {shown(str(source))}: it is no plain file",
+                    hint="name the file that registry backup wrote",
+                )
+            while chunk := os.read(descriptor, _CHUNK):
+                yield chunk
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as error:
+        raise UnreadableInput(
+            f"cannot read the backup {shown(str(source))}: {disk.why(error)}",
+            hint="check the path and its permissions",
+        ) from None
+
+
+def _open(copy: Path, source: Path) -> Registry:
+    """Steps 2 and 3."""
+    connection = Connection(copy, busy_timeout=_PATIENCE, named=source)
+    registry = Registry(connection)
+    try:
+        opening.require_ours(connection)
+        version = connection.number("user_version")
+        with registry.reading() as db:
+            foreign = schema_check.differences(db.execute(schema_check.STATEMENTS), version)
+            _require_none(source, tuple(foreign))
+        connection.settle()
+        size = connection.number("page_count") * connection.number("page_size")
+        _require_none(source, () if size == copy.stat().st_size else ("it was cut short",))
+        opening.bring_up_to_date(connection)
+    except BaseException:
+        registry.close()
+        raise
+    return registry
+
+
+def _judged(
+    registry: Registry, source: Path, copy: Path, sha256: str, against: Iterable[NotedHead]
+) -> Candidate:
+    """Step 4."""
+    with registry.reading() as db:
+        _require_none(source, soundness.problems(db))
+        check = journal.verify(db, against=against)
+    _require_none(source, check.problems)
+    return Candidate(
+        source=source,
+        copy=copy,
+        sha256=sha256,
+        registry=registry,
+        registry_id=registry.id,
+        size=check.size,
+        head=check.head,
+    )
+
+
+def _require_none(source: Path, problems: tuple[str, ...]) -> None:
+    if problems:
+        more = f"; and {len(problems) - _TOLD} more" if len(problems) > _TOLD else ""
+        raise BackupRefused(
+            f"the backup {shown(str(source))} is not as this tool left it: "
+            f"{'; '.join(problems[:_TOLD])}{more}",
+            hint=_ANOTHER,
+        )
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Say of the backup what is otherwise said of a registry."""
+    try:
+        yield
+    except (RegistryDamaged, RegistryMissing) as error:
+        told = error.message.replace("the registry", "the backup", 1)
+        raise BackupRefused(told, hint=_ANOTHER) from error

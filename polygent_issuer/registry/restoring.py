@@ -1,0 +1,136 @@
+"""A backup becomes the registry: in one rename, with what was there kept beside it.
+
+1. The present registry is locked against everybody, and compared once more with what was shown.
+   Having that lock, SQLite has undone whatever a crash left half-written.
+2. The private copy gets its journal row, `registry-restored`, and is synced.
+3. The present file gets a second name, `registry.db.before-restore-…`; a journal file beside one
+   that cannot be read goes with it, lest SQLite apply it to the new file.
+4. The copy is renamed to `registry.db`, and the folder synced.
+
+Another command that waits for the lock gets it afterwards, sees that the file is another one,
+and stops (`Connection.require_in_place`).
+"""
+
+import os
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+
+from polygent_issuer import files
+from polygent_issuer.errors import RegistryChanged
+from polygent_issuer.files import disk
+from polygent_issuer.findings import Consent, Finding, require
+from polygent_issuer.registry import comparison
+from polygent_issuer.registry.backup import stamp
+from polygent_issuer.registry.candidate import Candidate
+from polygent_issuer.registry.comparison import Present
+from polygent_issuer.registry.errors import RegistryDamaged
+from polygent_issuer.registry.noted_heads import head_text
+from polygent_issuer.registry.records import Actor
+from polygent_issuer.registry.transactions import Reading
+
+_BESIDE = ("-journal", "-wal", "-shm")
+
+
+def restore(
+    candidate: Candidate,
+    path: Path,
+    shown: Present | None,
+    *,
+    findings: tuple[Finding, ...],
+    consent: Consent,
+    now: datetime,
+    actor: Actor,
+) -> Path | None:
+    """Put a candidate in the place of the registry at `path`.
+
+    Args:
+        candidate: sound; closed by this.
+        path: `registry.db` in the home.
+        shown: the comparison that the operator saw.
+        findings: those that the operator saw; `consent` must cover them.
+        now: the instant of the journal row, aware.
+        actor: who restores.
+
+    Returns:
+        Where the replaced registry is kept; None when there was none.
+
+    Raises:
+        ConsentNeeded: (`consent_needed`) when a finding was not accepted.
+        RegistryChanged: (`registry_changed`) when it is no longer what was shown.
+        RegistryLocked: (`registry_locked`) when another command had it for too long.
+        OutputProblem: (`output_failed`) when the disk refuses; the present one stays then.
+    """
+    require(findings, consent)
+    with comparison.held(path) as db:
+        if _compared(db, candidate) != _readable(shown):
+            raise RegistryChanged(
+                "another command wrote to the registry after this was shown; nothing was restored",
+                hint="run the command again and look at what it shows now",
+            )
+        kept = _kept_name(path, now)
+        with candidate.registry.writing(now=now, actor=actor) as row:
+            row.record(
+                "registry-restored",
+                accepted=consent.used(findings),
+                reason=consent.reason,
+                details=_details(candidate, shown, kept),
+            )
+        candidate.registry.close()
+        _swap(candidate.copy, path, kept)
+    return kept
+
+
+def _compared(db: Reading | None, candidate: Candidate) -> Present | None:
+    try:
+        return None if db is None else comparison.compare(db, candidate)
+    except RegistryDamaged:
+        return None
+
+
+def _readable(shown: Present | None) -> Present | None:
+    return shown if shown is not None and shown.readable else None
+
+
+def _details(candidate: Candidate, shown: Present | None, kept: Path | None) -> dict[str, object]:
+    replaced = _readable(shown)
+    return {
+        "file": str(candidate.source),
+        "sha256": candidate.sha256,
+        "size": candidate.size,
+        "head": head_text(candidate.size, candidate.head),
+        "replaced": None if replaced is None else head_text(replaced.size, replaced.head),
+        "kept": None if kept is None else kept.name,
+    }
+
+
+def _kept_name(path: Path, now: datetime) -> Path | None:
+    """The name of the replaced file; an empty one, or none, is not kept."""
+    if not path.exists() or path.stat().st_size == 0:
+        return None
+    base = path.with_name(f"{path.name}.before-restore-{stamp(now)}")
+    number, kept = 1, base
+    while os.path.lexists(kept):
+        number += 1
+        kept = base.with_name(f"{base.name}-{number}")
+    return kept
+
+
+def _swap(copy: Path, path: Path, kept: Path | None) -> None:
+    """Steps 3 and 4; what fails is undone."""
+    try:
+        disk.sync_file(copy)
+        with ExitStack() as undo:
+            if kept is not None:
+                undo.callback(files.set_aside(path, kept))
+            aside = kept or path.with_name(f"{path.name}.before-restore")
+            for suffix in _BESIDE:
+                beside = Path(f"{path}{suffix}")
+                if beside.exists():
+                    moved = beside.replace(f"{aside}{suffix}")
+                    undo.callback(moved.replace, beside)
+            copy.replace(path)
+            undo.pop_all()
+    except OSError as error:
+        disk.cannot_write(path, error)
+    files.sync_folder(path.parent)

@@ -1,0 +1,185 @@
+"""A backup is the whole registry at one instant, private, and never over anything."""
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from support.registries import NOW, fill, ruin_table, writing
+from support.tools import require_tool
+
+from polygent_issuer.errors import OutputExists, OutputProblem
+from polygent_issuer.registry import Registry, backup, customers, journal
+from polygent_issuer.registry.errors import RegistryDamaged
+
+TESTS = Path(__file__).parents[1]
+
+
+def writer(*arguments: str) -> "subprocess.Popen[str]":
+    """Another process at the registry."""
+    command = [sys.executable, "-m", "support.registry_writer", *arguments]
+    return subprocess.Popen(
+        command, cwd=TESTS, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+
+
+def head_of(path: Path) -> tuple[int, str]:
+    """The head of a registry whose journal stands."""
+    with Registry.open(path) as registry, registry.reading() as db:
+        assert journal.verify(db).problems == ()
+        return journal.head(db)
+
+
+def test_a_backup_is_the_registry_in_one_private_file(registry: Registry, tmp_path: Path) -> None:
+    """Byte for byte what was there, 0600, and nothing else is left beside it."""
+    fill(registry)
+    target = tmp_path / "stick" / "x.db"
+    target.parent.mkdir()
+    before = os.umask(0)
+    try:
+        written = backup.back_up(registry, target)
+    finally:
+        os.umask(before)
+    with registry.reading() as db:
+        assert (written.size, written.head) == journal.head(db)
+    assert list(target.parent.iterdir()) == [target]
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert head_of(target) == (written.size, written.head)
+
+
+def test_the_place_of_a_backup(tmp_path: Path) -> None:
+    """A folder gets a file that is named for the instant; a file is taken as it is."""
+    assert backup.place_in(tmp_path, NOW) == tmp_path / "registry-2026-03-01T093000Z.db"
+    assert backup.place_in(tmp_path / "x", NOW) == tmp_path / "x"
+
+
+@pytest.mark.parametrize("there", ["file", "folder", "dangling link"])
+def test_nothing_is_written_over(registry: Registry, tmp_path: Path, there: str) -> None:
+    """Whatever has the name keeps it."""
+    target = tmp_path / "x.db"
+    if there == "file":
+        target.write_text("mine")
+    elif there == "folder":
+        target.mkdir()
+    else:
+        target.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OutputExists, match="never written over"):
+        backup.back_up(registry, target)
+    assert not (tmp_path / "nowhere").exists()
+    assert not list(tmp_path.glob(".polygent-*"))
+
+
+def test_a_name_that_is_taken_meanwhile_is_left(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link is what decides, not the look before."""
+    target = tmp_path / "x.db"
+    read_back = backup._read_back
+
+    def late(*arguments: object) -> None:
+        target.write_text("theirs")
+        read_back(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(backup, "_read_back", late)
+    with pytest.raises(OutputExists):
+        backup.back_up(registry, target)
+    assert target.read_text() == "theirs"
+    assert not list(tmp_path.glob(".polygent-*"))
+
+
+def test_a_copy_that_is_not_sound_is_thrown_away(
+    registry: Registry, path: Path, tmp_path: Path
+) -> None:
+    """A registry with a broken reference gives no backup that one would rely on."""
+    fill(registry)
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("UPDATE licenses SET kid = 'nobody'")
+        raw.commit()
+    with pytest.raises(RegistryDamaged, match="is not sound, so it was thrown away") as caught:
+        backup.back_up(registry, tmp_path / "x.db")
+    assert caught.value.hint == "look at the registry first: polygent-issue journal verify"
+    assert {each.name for each in tmp_path.iterdir()} == {path.name}
+
+
+def test_a_registry_that_cannot_be_read_gives_none(
+    registry: Registry, path: Path, tmp_path: Path
+) -> None:
+    """A page of rubbish: said of the registry, not of the target."""
+    fill(registry)
+    registry.close()
+    ruin_table(path, "journal")
+    with Registry.open(path) as opened, pytest.raises(RegistryDamaged):
+        backup.back_up(opened, tmp_path / "x.db")
+    assert {each.name for each in tmp_path.iterdir()} == {path.name}
+
+
+def test_a_missing_folder_is_told(registry: Registry, tmp_path: Path) -> None:
+    """As the output problem that it is."""
+    with pytest.raises(OutputProblem) as caught:
+        backup.back_up(registry, tmp_path / "no" / "x.db")
+    assert caught.value.hint == "make the folder first"
+
+
+def test_a_full_disk_leaves_nothing(registry: Registry, tmp_path: Path) -> None:
+    """A real full disk: exit 8's error, with what to do, and no half a backup."""
+    require_tool("mount", "mount")
+    fill(registry)
+    with writing(registry) as db:
+        customers.add(db, slug="large", name="Large", contacts=("x" * 190,) * 3000)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if os.getuid() or subprocess.run(mount, check=False).returncode:
+        pytest.skip("only root may mount a small disk")
+    try:
+        with pytest.raises(OutputProblem, match="SQLITE_FULL") as caught:
+            backup.back_up(registry, disk / "x.db")
+        assert str(disk / "x.db") in caught.value.message
+        assert caught.value.hint == "free some space on that disk and run the command again"
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_backup_while_another_process_writes(registry: Registry, tmp_path: Path) -> None:
+    """Each backup is a whole state in between; the writer loses nothing and is refused nothing."""
+    fill(registry)
+    path = tmp_path / "registry.db"
+    with writer("write", str(path), "200") as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "done\n"
+        heads = [backup.back_up(registry, tmp_path / f"{number}.db") for number in range(8)]
+        rest = other.stdout.read()
+    assert rest == "done\n" * 199
+    with registry.reading() as db:
+        hashes = {row.seq: row.hash for row in journal.rows(db)}
+    assert len(hashes) == 3 + 200
+    assert heads[0].size < heads[-1].size
+    for number, head in enumerate(heads):
+        assert head_of(tmp_path / f"{number}.db") == (head.size, head.head)
+        assert hashes[head.size] == head.head
+
+
+def test_what_is_not_committed_is_not_in_it(registry: Registry, tmp_path: Path) -> None:
+    """Another connection in the middle of its transaction: the state before it is backed up."""
+    fill(registry)
+    with registry.reading() as db:
+        before = journal.head(db)
+    with closing(sqlite3.connect(tmp_path / "registry.db", isolation_level=None)) as raw:
+        raw.execute("BEGIN IMMEDIATE")
+        raw.execute("INSERT INTO about VALUES ('x', 'y')")
+        written = backup.back_up(registry, tmp_path / "x.db")
+        raw.execute("ROLLBACK")
+    assert (written.size, written.head) == before
+    with closing(sqlite3.connect(tmp_path / "x.db")) as raw:
+        assert raw.execute("SELECT count(*) FROM about WHERE name = 'x'").fetchone() == (0,)
+
+
+def test_the_stamp_has_no_colon() -> None:
+    """Windows has no such names."""
+    assert backup.stamp(NOW + timedelta(hours=5)) == "2026-03-01T143000Z"
