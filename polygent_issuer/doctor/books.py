@@ -8,8 +8,14 @@ from polygent_issuer.doctor.verdict import Verdict, fail, ok, warn
 from polygent_issuer.errors import ExitCode, InvalidTerms
 from polygent_issuer.issuing import recover
 from polygent_issuer.issuing.proposal import clock_behind
-from polygent_issuer.registry import Registry, customers, health, journal
-from polygent_issuer.registry.journal_check import schema_problems
+from polygent_issuer.registry import (
+    Registry,
+    counts,
+    customers,
+    journal,
+    schema_check,
+    soundness,
+)
 from polygent_issuer.text import for_shell, shown
 
 _VERIFY = "polygent-issue journal verify"
@@ -38,8 +44,8 @@ def tables(registry: Registry) -> Verdict:
             _VERIFY,
         )
     with registry.reading() as db:
-        problems = tuple(schema_problems(db))
-        count = ", ".join(f"{name} {count}" for name, count in health.counts(db).items())
+        problems = tuple(schema_check.differences(db.execute(schema_check.STATEMENTS)))
+        count = ", ".join(f"{name} {count}" for name, count in counts.of(db).items())
     if problems:
         return _broken(problems)
     return ok(f"version {registry.tables}, as made; rows: {count}")
@@ -52,7 +58,7 @@ def integrity(registry: Registry) -> Verdict:
         RegistryDamaged: (`registry_damaged`) when it cannot be read to its end.
     """
     with registry.reading() as db:
-        problems = health.integrity(db)
+        problems = soundness.problems(db)
     return _broken(problems) if problems else ok("SQLite finds it sound")
 
 

@@ -80,6 +80,7 @@ def test_commands_and_their_lines(books: Books) -> None:
     assert complete(books, "re").told == {
         "renew": "Issue the next license of a customer.",
         "reissue": "Issue again: same expiry, new file.",
+        "registry": "The registry: backup, restore, export, rebuild.",
     }
     assert ask("fish", "--json", "customer", "s").values == ["show"]
     assert ask("fish", "xyzzy", "").text == ""

@@ -89,7 +89,7 @@ def test_open_never_makes_one(path: Path) -> None:
     assert (caught.value.code, caught.value.exit_code) == ("registry_missing", ExitCode.REGISTRY)
     assert (
         caught.value.hint
-        == "copy registry.db back from where you keep it; in a new home: polygent-issue init"
+        == "polygent-issue registry restore BACKUP; in a new home: polygent-issue init"
     )
     assert not path.exists()
 
