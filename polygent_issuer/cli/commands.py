@@ -29,6 +29,7 @@ _LICENSE = _group(
     _command("list", "license.list_all:list_all", "List licenses."),
     _command("show", "license.show:show", "Show a license."),
     _command("export", "license.export:export", "Write a license's file again."),
+    _command("sent", "license.sent:sent", "Note that files went to their customers."),
     _command("retire", "license.retire:retire", "Mark a license as no longer current."),
 )
 _MACHINE_INFO = _group(

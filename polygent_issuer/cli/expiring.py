@@ -11,11 +11,18 @@ from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Line, Style, Table
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Result
+from polygent_issuer.cli.spreadsheet import CsvOptions, CsvTable
 from polygent_issuer.registry import LicenseRecord, LicenseStatus, licenses
 from polygent_issuer.settings import Settings
 
 MILESTONES = (1, 7, 14, 30)
 """Days before the expiry at which the product warns its admins."""
+
+COLUMNS = (
+    *("id", "customer", "machine", "tier", "expires_at", "last_full_day"),
+    *("days_left", "expired", "alert_days"),
+)
+"""The members of a license that is due, as the columns of its CSV."""
 
 _DAY = 86_400
 
@@ -31,23 +38,22 @@ class Expiring(Result):
 
     def to_json(self) -> Mapping[str, Any]:
         """`licenses`, the first to end first."""
-        return {
-            "until": dates.instant(self.until),
-            "licenses": [
-                {
-                    "id": record.id,
-                    "customer": record.customer_slug,
-                    "machine": record.machine_label,
-                    "tier": record.tier,
-                    "expires_at": dates.instant(record.expires_at),
-                    "last_full_day": dates.last_full_day(record.expires_at).isoformat(),
-                    "days_left": (record.expires_at - self.now).days,
-                    "expired": record.expires_at <= self.now,
-                    "alert_days": milestone(record, self.now),
-                }
-                for record in self.records
-            ],
-        }
+        return {"until": dates.instant(self.until), "licenses": list(self.items())}
+
+    def items(self) -> Iterable[Mapping[str, Any]]:
+        """Each license for programs."""
+        for record in self.records:
+            yield {
+                "id": record.id,
+                "customer": record.customer_slug,
+                "machine": record.machine_label,
+                "tier": record.tier,
+                "expires_at": dates.instant(record.expires_at),
+                "last_full_day": dates.last_full_day(record.expires_at).isoformat(),
+                "days_left": (record.expires_at - self.now).days,
+                "expired": record.expires_at <= self.now,
+                "alert_days": milestone(record, self.now),
+            }
 
     def blocks(self) -> Iterable[Block]:
         """A table, and the command that renews."""
@@ -98,17 +104,21 @@ def expiring(
     within: Annotated[
         str, typer.Option("--within", metavar="TERM", help="How far ahead: 30d, 6mo, 1y.")
     ] = "30d",
-) -> Expiring:
+    *,
+    form: CsvOptions,
+) -> Expiring | CsvTable:
     """List the licenses that are due, and those that have expired and were not renewed.
 
     The column alert is the product's last milestone that has passed: 30, 14, 7 or 1 days.
     """
+    as_csv = form.asked(invocation)
     until = dates.term_end(invocation.now, dates.Term.parse(within))
     with invocation.registry.reading() as db:
         found = licenses.select(db, status=LicenseStatus.CURRENT, expires_before=until)
         records = sorted(found, key=lambda record: (record.expires_at, record.customer_slug))
     settings = invocation.settings
-    return Expiring(records=tuple(records), settings=settings, now=invocation.now, until=until)
+    due = Expiring(records=tuple(records), settings=settings, now=invocation.now, until=until)
+    return CsvTable(columns=COLUMNS, items=due.items()) if as_csv else due
 
 
 def milestone(record: LicenseRecord, now: datetime) -> int | None:

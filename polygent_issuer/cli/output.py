@@ -39,6 +39,15 @@ class Result:
         """Whether stdout was used for the bytes that were asked for (`-o -`)."""
         return False
 
+    @property
+    def writes_itself(self) -> bool:
+        """Whether it has a form of its own (CSV, a document), and `write` puts it on stdout."""
+        return False
+
+    def write(self, stream: TextIO) -> None:
+        """Write that form."""
+        raise NotImplementedError
+
     def to_json(self) -> Mapping[str, Any]:
         """The members of the JSON object beside `schema`."""
         raise NotImplementedError
@@ -109,7 +118,9 @@ def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
         OutputProblem: (`output_failed`) when stdout cannot be written.
     """
     try:
-        if as_json:
+        if result.writes_itself:
+            result.write(sys.stdout)
+        elif as_json:
             write_json(result.to_json())
         elif result.text_to_stderr:
             if not quiet:

@@ -17,6 +17,7 @@ __all__ = [
     "find",
     "get",
     "mark_sent",
+    "mark_unsent",
     "of",
     "replace",
     "retire",
@@ -152,6 +153,17 @@ def mark_sent(db: Writing, license_id: str) -> LicenseRecord:
     """
     get(db, license_id)
     db.update("licenses", license_id, sent_at=db.at)
+    return get(db, license_id)
+
+
+def mark_unsent(db: Writing, license_id: str) -> LicenseRecord:
+    """Note that the file did not go to the customer after all.
+
+    Raises:
+        NotFound: (`not_found`) when there is no such license.
+    """
+    get(db, license_id)
+    db.update("licenses", license_id, sent_at=None)
     return get(db, license_id)
 
 

@@ -40,7 +40,7 @@ def test_every_license_is_listed_the_first_to_end_first(filled: Books) -> None:
     """A table with status and expiry; expired is said of a current one."""
     lines = filled.desk.ok("license", "list").text.splitlines()
     assert [" ".join(line.split()) for line in lines] == [
-        "license customer machine tier status expires last full day",
+        "license customer machine tier status sent expires last full day",
         "00000004 globex any enterprise current, expired 2026-12-01T00:00:00Z 2026-11-30",
         "00000001 acme prod-1 standard replaced 2027-01-01T00:00:00Z 2026-12-31",
         "00000003 globex any enterprise retired 2027-03-01T00:00:00Z 2027-02-28",
@@ -95,6 +95,7 @@ def test_json_carries_every_member(filled: Books) -> None:
             "last_full_day": "2026-12-31",
             "kid": filled.signer.kid,
             "replaced_by": IDS[1],
+            "sent_at": None,
         }
     ]
 

@@ -3,14 +3,21 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Line, Table
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.customer_view import customer_json
 from polygent_issuer.cli.output import Result
+from polygent_issuer.cli.spreadsheet import CsvOptions, CsvTable
 from polygent_issuer.registry import Customer, LicenseStatus, Reading, customers, licenses
+
+COLUMNS: Final = (
+    *("slug", "name", "contacts", "time_zone", "crm", "aliases"),
+    *("created_at", "archived_at", "current_licenses", "next_expiry"),
+)
+"""The members of a listed customer, as the columns of its CSV."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,18 +33,17 @@ class Customers(Result):
 
     def to_json(self) -> Mapping[str, Any]:
         """`customers`, each with the number of its current licenses."""
-        return {
-            "customers": [
-                {
-                    **customer_json(customer),
-                    "current_licenses": len(self._of(customer)),
-                    "next_expiry": dates.instant(self._of(customer)[0])
-                    if self._of(customer)
-                    else None,
-                }
-                for customer in self.customers
-            ]
-        }
+        return {"customers": list(self.items())}
+
+    def items(self) -> Iterable[Mapping[str, Any]]:
+        """Each customer for programs."""
+        for customer in self.customers:
+            ends = self._of(customer)
+            yield {
+                **customer_json(customer),
+                "current_licenses": len(ends),
+                "next_expiry": dates.instant(ends[0]) if ends else None,
+            }
 
     def blocks(self) -> Iterable[Block]:
         """A table."""
@@ -57,10 +63,12 @@ class Customers(Result):
         return customer.slug, customer.name, str(len(ends)), first, last_day
 
 
-def list_all(invocation: Invocation) -> Customers:
+def list_all(invocation: Invocation, *, form: CsvOptions) -> Customers | CsvTable:
     """List the customers, with the number of their current licenses and the next to end."""
+    as_csv = form.asked(invocation)
     with invocation.registry.reading() as db:
-        return Customers(customers=tuple(customers.every(db)), expiries=_expiries(db))
+        listed = Customers(customers=tuple(customers.every(db)), expiries=_expiries(db))
+    return CsvTable(columns=COLUMNS, items=listed.items()) if as_csv else listed
 
 
 def _expiries(db: Reading) -> dict[int, list[datetime]]:

@@ -1,11 +1,17 @@
 """How journal rows look."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Table
 from polygent_issuer.registry import JournalRow
+
+COLUMNS: Final = (
+    *("seq", "at", "event", "operator", "os_user", "uid", "host", "customer", "license", "kid"),
+    *("accepted", "reason", "details", "previous", "hash"),
+)
+"""The members of a row, as the columns of its CSV."""
 
 
 def journal_json(row: JournalRow) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from polygent_issuer import dates
 from polygent_issuer.cli import names
 from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.journal.row_view import journal_json, journal_table
+from polygent_issuer.cli.journal.row_view import COLUMNS, journal_json, journal_table
 from polygent_issuer.cli.output import Result
+from polygent_issuer.cli.spreadsheet import CsvOptions, CsvTable
 from polygent_issuer.registry import JournalRow, journal
 
 _DATE_LENGTH = len("2026-11-30")
@@ -48,16 +49,21 @@ def show(
     until: Annotated[
         str | None, typer.Option("--until", metavar="DATE", help="Until then; a day, all of it.")
     ] = None,
-) -> Journal:
+    *,
+    form: CsvOptions,
+) -> Journal | CsvTable:
     """Show the journal, the newest row last.
 
     Dates are UTC: 2026-11-30, or an instant such as 2026-11-30T09:30:00Z.
     """
+    as_csv = form.asked(invocation)
     start = None if since is None else dates.parse_date_or_instant(since)
     end = None if until is None else _end(until)
     whose = None if customer is None else names.customer(invocation, customer)
     with invocation.registry.reading() as db:
         rows = tuple(journal.rows(db, customer=whose, since=start, until=end))
+    if as_csv:
+        return CsvTable(columns=COLUMNS, items=map(journal_json, rows))
     return Journal(rows=rows)
 
 

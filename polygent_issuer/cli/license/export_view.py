@@ -9,6 +9,7 @@ from typing import Any
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.customer.customer_view import zone_of
+from polygent_issuer.cli.license.standing import objections
 from polygent_issuer.cli.output import Result
 from polygent_issuer.registry import Customer, LicenseRecord
 
@@ -41,19 +42,7 @@ class Exported(Result):
 
     def warnings(self) -> Iterable[str]:
         """What speaks against mailing this file."""
-        record = self.record
-        again = f"polygent-issue reissue {record.customer_slug} --license {record.id[:8]}"
-        if not record.is_current:
-            by = f" by {record.replaced_by[:8]}" if record.replaced_by else ""
-            yield f"this license is {record.status}{by}; it is not the one to send"
-        elif record.expires_at <= self.now:
-            yield (
-                f"this license expired at {dates.instant(record.expires_at)}; "
-                f"for a new one: polygent-issue renew {record.customer_slug}"
-            )
-        elif self.too_late:
-            until = dates.instant(self.upload_before)
-            yield f"a server took this file until {until}; for a new one: {again}"
+        return objections(self.record, upload_before=self.upload_before, now=self.now)
 
     def to_json(self) -> Mapping[str, Any]:
         """`file` and until when it can be uploaded."""

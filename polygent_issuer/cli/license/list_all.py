@@ -10,8 +10,10 @@ from polygent_issuer import dates
 from polygent_issuer.cli import names
 from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.license.listing import Listed, license_table
+from polygent_issuer.cli.license.listing import COLUMNS, Listed, license_table
 from polygent_issuer.cli.output import Result
+from polygent_issuer.cli.spreadsheet import CsvOptions, CsvTable
+from polygent_issuer.errors import UsageProblem
 from polygent_issuer.registry import LicenseStatus, keys, licenses
 from polygent_issuer.verifier.catalogue import Tier
 
@@ -47,21 +49,36 @@ def list_all(
     key: Annotated[
         str | None, typer.Option("--key", metavar="LABEL|KID", help="Signed with this key.")
     ] = None,
+    unsent: Annotated[
+        bool, typer.Option("--unsent", help="Current, and not noted as sent.")
+    ] = False,
     expires_before: Annotated[
         str | None, typer.Option("--expires-before", metavar="DATE", help="Ends before then.")
     ] = None,
-) -> Licenses:
+    form: CsvOptions,
+) -> Licenses | CsvTable:
     """List licenses, the first to expire first.
 
     Without options every license that was ever issued. A current license is one that was neither
     replaced nor retired; it may have expired.
     """
+    as_csv = form.asked(invocation)
+    if unsent and status not in (None, LicenseStatus.CURRENT):
+        raise UsageProblem("only a current license is to be sent", hint="leave out --status")
     until = None if expires_before is None else dates.parse_date_or_instant(expires_before)
     whose = None if customer is None else names.customer(invocation, customer)
     with invocation.registry.reading() as db:
         kid = None if key is None else keys.find(db, key).kid
         found = licenses.select(
-            db, customer=whose, tier=tier, status=status, kid=kid, expires_before=until
+            db,
+            customer=whose,
+            tier=tier,
+            status=LicenseStatus.CURRENT if unsent else status,
+            kid=kid,
+            unsent=True if unsent else None,
+            expires_before=until,
         )
         listed = tuple(Listed.of(record, invocation.now) for record in found)
+    if as_csv:
+        return CsvTable(columns=COLUMNS, items=(each.to_json() for each in listed))
     return Licenses(listed=listed)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Style, Table
@@ -28,6 +28,7 @@ class Listed:
     expires_at: datetime
     kid: str
     replaced_by: str | None
+    sent_at: datetime | None
 
     @classmethod
     def of(cls, record: LicenseRecord, now: datetime) -> Self:
@@ -43,6 +44,7 @@ class Listed:
             expires_at=record.expires_at,
             kid=record.kid,
             replaced_by=record.replaced_by,
+            sent_at=record.sent_at,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -59,13 +61,24 @@ class Listed:
             "last_full_day": dates.last_full_day(self.expires_at).isoformat(),
             "kid": self.kid,
             "replaced_by": self.replaced_by,
+            "sent_at": None if self.sent_at is None else dates.instant(self.sent_at),
         }
+
+
+COLUMNS: Final = (
+    *("id", "customer", "machine", "tier", "status", "expired"),
+    *("issued_at", "expires_at", "last_full_day", "kid", "replaced_by", "sent_at"),
+)
+"""The members of a listed license, as the columns of its CSV."""
 
 
 def license_table(listed: Iterable[Listed]) -> Table:
     """The licenses as a table; what no longer counts is dim, what has run out is red."""
     listed = tuple(listed)
-    headers = ("license", "customer", "machine", "tier", "status", "expires", "last full day")
+    headers = (
+        *("license", "customer", "machine", "tier"),
+        *("status", "sent", "expires", "last full day"),
+    )
     return Table(headers, tuple(map(_row, listed)), tuple(map(_style, listed)))
 
 
@@ -77,6 +90,7 @@ def _row(listed: Listed) -> tuple[str, ...]:
         listed.machine or "any",
         listed.tier,
         f"{listed.status}{gone}",
+        "" if listed.sent_at is None else listed.sent_at.date().isoformat(),
         dates.instant(listed.expires_at),
         dates.last_full_day(listed.expires_at).isoformat(),
     )

@@ -48,7 +48,6 @@ class ShownLicense(Result):
                 "replaces": list(self.license.replaces),
                 "retired_at": _instant(record.retired_at),
                 "retired_reason": record.retired_reason,
-                "sent_at": _instant(record.sent_at),
                 "sha256": record.sha256,
                 "upload_before": dates.instant(self.upload_before),
                 "machine_info": None

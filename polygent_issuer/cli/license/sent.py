@@ -1,0 +1,103 @@
+"""`polygent-issue license sent`: the file went to the customer."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from polygent_issuer import dates
+from polygent_issuer.cli import consent
+from polygent_issuer.cli.blocks import Block, Line
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.license.standing import objections
+from polygent_issuer.cli.output import Result
+from polygent_issuer.findings import require
+from polygent_issuer.issuing.proposal import clock_behind
+from polygent_issuer.registry import LicenseRecord, Reading, licenses
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sent(Result):
+    """The licenses that are noted as sent, or as not sent, and when they were before."""
+
+    records: tuple[LicenseRecord, ...]
+    before: Mapping[str, datetime | None]
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`licenses`, each with `sent_at`."""
+        return {
+            "licenses": [
+                {
+                    "id": record.id,
+                    "customer": record.customer_slug,
+                    "sent_at": _instant(record.sent_at),
+                    "sent_before": _instant(self.before[record.id]),
+                }
+                for record in self.records
+            ]
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """A line for each."""
+        for record in self.records:
+            before = self.before[record.id]
+            earlier = "" if before is None else f" (before: {dates.instant(before)})"
+            at = (
+                "not sent" if record.sent_at is None else f"sent at {dates.instant(record.sent_at)}"
+            )
+            yield Line(f"license {record.id[:8]} of {record.customer_slug}: {at}{earlier}", "good")
+
+
+def sent(
+    invocation: Invocation,
+    license_ids: Annotated[
+        list[str],
+        typer.Argument(metavar="LICENSE...", help="Ids, or their beginnings."),
+    ],
+    *,
+    undo: Annotated[bool, typer.Option("--undo", help="It was not sent after all.")] = False,
+    consents: consent.ConsentOptions,
+) -> Sent:
+    """Note that license files went to their customers, all of them or none.
+
+    license list --unsent shows what is still to be sent. A file that is sent again keeps the
+    latest time.
+    """
+    given, now = consent.given(consents), invocation.now
+    window = invocation.settings.upload_window_or_assumed
+    with invocation.registry.reading() as db:
+        chosen = _chosen(db, license_ids)
+        behind = clock_behind(db, now)
+    findings = () if behind is None else (behind,)
+    for record in () if undo else chosen:
+        until = dates.upload_deadline(record.issued_at, window)
+        for objection in objections(record, upload_before=until, now=now):
+            invocation.warn(objection)
+    agreed = consent.obtain(invocation, findings, given)
+    require(findings, agreed)
+    noted = []
+    with invocation.registry.writing(now=now, actor=invocation.actor) as db:
+        for record in chosen:
+            mark = licenses.mark_unsent if undo else licenses.mark_sent
+            noted.append(mark(db, record.id))
+            db.record(
+                "license-not-sent" if undo else "license-sent",
+                customer=record.customer_slug,
+                license=record.id,
+                kid=record.kid,
+                accepted=agreed.used(findings),
+                reason=agreed.reason,
+            )
+    before = {record.id: record.sent_at for record in chosen}
+    return Sent(records=tuple(noted), before=before)
+
+
+def _chosen(db: Reading, typed: list[str]) -> tuple[LicenseRecord, ...]:
+    found = (licenses.find(db, each) for each in typed)
+    return tuple({record.id: record for record in found}.values())
+
+
+def _instant(moment: datetime | None) -> str | None:
+    return None if moment is None else dates.instant(moment)

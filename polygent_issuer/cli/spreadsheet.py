@@ -1,0 +1,86 @@
+"""Lists as CSV (RFC 4180), for a spreadsheet that runs nothing of what they hold.
+
+Names of customers and machines come from others. A cell that a spreadsheet would take for a formula
+(CWE-1236) gets an apostrophe before it, and every text is quoted; whatever steers a terminal is
+escaped, so a cell has one line. Columns have the names of the JSON members.
+"""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TextIO
+
+import typer
+
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options import OptionGroup
+from polygent_issuer.cli.output import Result
+from polygent_issuer.errors import UsageProblem
+from polygent_issuer.text import shown
+
+_RUN: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+"""What begins a formula, full-width forms included; some programs look past spaces and quotes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CsvOptions(OptionGroup):
+    """`--csv`."""
+
+    csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout, for a spreadsheet.")] = False
+
+    def asked(self, invocation: Invocation) -> bool:
+        """Whether CSV is wanted.
+
+        Raises:
+            UsageProblem: (`usage`) when JSON is, too.
+        """
+        if self.csv and invocation.as_json:
+            raise UsageProblem("--csv and --json both want stdout", hint="give one")
+        return self.csv
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CsvTable(Result):
+    """A list as CSV.
+
+    Attributes:
+        columns: the names of the header, members of each item.
+        items: as programs get them; what a column does not name is left out.
+    """
+
+    columns: tuple[str, ...]
+    items: Iterable[Mapping[str, Any]]
+
+    @property
+    def writes_itself(self) -> bool:
+        """It does."""
+        return True
+
+    def write(self, stream: TextIO) -> None:
+        """Write it, a row at a time.
+
+        Raises:
+            OSError, ValueError: when the stream takes no more.
+        """
+        rows = csv.writer(stream, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
+        rows.writerow(self.columns)
+        rows.writerows([_cell(item[name]) for name in self.columns] for item in self.items)
+        stream.flush()
+
+
+def _cell(value: object) -> str | int:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return value
+    if isinstance(value, list):
+        return _harmless("; ".join(map(str, value)))
+    if isinstance(value, dict):
+        return _harmless(json.dumps(value, ensure_ascii=False))
+    return "" if value is None else _harmless(str(value))
+
+
+def _harmless(text: str) -> str:
+    text = shown(text)
+    return f"'{text}" if text.lstrip(" '\"\u00a0\u3000").startswith(_RUN) else text

@@ -1,0 +1,126 @@
+"""`--csv`: lists for a spreadsheet, which runs nothing of what they hold."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from support.cli import Desk
+from support.licenses import Books
+
+from polygent_issuer.cli.customer import list_all as customer_list
+from polygent_issuer.cli.expiring import COLUMNS as EXPIRING
+from polygent_issuer.cli.journal.row_view import COLUMNS as JOURNAL
+from polygent_issuer.cli.license.listing import COLUMNS as LICENSES
+from polygent_issuer.cli.spreadsheet import CsvTable
+from polygent_issuer.text import shown
+
+LISTS = {
+    ("license", "list"): LICENSES,
+    ("customer", "list"): customer_list.COLUMNS,
+    ("expiring", "--within", "2y"): EXPIRING,
+    ("journal", "show"): JOURNAL,
+}
+MEMBERS = {
+    "license": "licenses",
+    "customer": "customers",
+    "expiring": "licenses",
+    "journal": "rows",
+}
+FORMULAS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+
+
+def read(text: str) -> list[list[str]]:
+    """The rows as any program reads them."""
+    return list(csv.reader(io.StringIO(text, newline=""), strict=True))
+
+
+def written(value: object) -> str:
+    """How one cell comes out of a file with one column."""
+    out = io.StringIO(newline="")
+    CsvTable(columns=("x",), items=[{"x": value}]).write(out)
+    header, (cell,) = read(out.getvalue())
+    assert header == ["x"]
+    return cell
+
+
+@pytest.mark.parametrize("argv", LISTS)
+def test_each_list(books: Books, argv: tuple[str, ...]) -> None:
+    """A header of the JSON's own names, then a row for each item of the JSON; nothing else."""
+    acme = books.customer()
+    books.license(acme, books.machine(acme))
+    books.license(books.customer("Globex", "globex"))
+    outcome = books.desk.ok(*argv, "--csv")
+    assert outcome.out.count(b"\r\n") == outcome.out.count(b"\n")
+    header, *rows = read(outcome.text)
+    items = books.desk.ok(*argv, "--json").json[MEMBERS[argv[0]]]
+    assert tuple(header) == LISTS[argv] == tuple(items[0])
+    assert len(rows) == len(items) > 0
+    assert [row[0] for row in rows] == [str(item[header[0]]) for item in items]
+
+
+@pytest.mark.parametrize("argv", LISTS)
+def test_an_empty_list_has_its_header(empty_desk: Desk, argv: tuple[str, ...]) -> None:
+    """So that a script finds its columns, whatever is in them."""
+    empty_desk.ok("init")
+    header, *_ = read(empty_desk.ok(*argv, "--csv").text)
+    assert tuple(header) == LISTS[argv]
+
+
+@pytest.mark.parametrize("argv", LISTS)
+def test_one_form_at_a_time(books: Books, argv: tuple[str, ...]) -> None:
+    """`--csv --json` is exit 2, and stdout is the JSON error alone."""
+    outcome = books.desk.run(*argv, "--csv", "--json")
+    assert outcome.code == 2
+    assert "both want stdout" in outcome.json["error"]["message"]
+
+
+def test_a_customer_who_is_a_formula(books: Books) -> None:
+    """The cell begins with an apostrophe; the JSON has the name as it is."""
+    name = '=HYPERLINK("http://x.example","Acme")'
+    books.customer(name, "evil")
+    _, row = read(books.desk.ok("customer", "list", "--csv").text)
+    assert row[1] == f"'{name}"
+    assert books.desk.ok("customer", "list", "--json").json["customers"][0]["name"] == name
+
+
+@given(st.text())
+@example("=1+1")
+@example(" \t=1")
+@example("\uff1d1")
+@example('"=1')
+@example("\x1b[31m")
+@example("line\r\nline")
+def test_no_cell_is_run(text: str) -> None:
+    """One line, nothing that steers, and no formula at its beginning; all else as it is."""
+    cell = written(text)
+    assert cell.removeprefix("'") in (shown(text), shown(text).removeprefix("'"))
+    assert cell in (shown(text), f"'{shown(text)}")
+    assert not cell.lstrip(" \"'" * (not cell.startswith("'"))).startswith(tuple(FORMULAS))
+    assert shown(cell) == cell
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        (None, ""),
+        (-5, "-5"),
+        (True, "true"),
+        (["a@b.example", "c"], "a@b.example; c"),
+        ({"b": "ü"}, '{"b": "ü"}'),
+        ([], ""),
+        (["=1"], "'=1"),
+    ],
+)
+def test_what_is_no_text(value: object, cell: str) -> None:
+    """Numbers stay numbers, lists are joined, what is absent is empty."""
+    assert written(value) == cell
+
+
+def test_numbers_are_bare(books: Books) -> None:
+    """A spreadsheet counts with them; every text is quoted."""
+    books.license(books.customer())
+    text = books.desk.ok("expiring", "--within", "2y", "--csv").text
+    assert ',"standard",' not in text
+    assert ',365,"false",""\r\n' in text
