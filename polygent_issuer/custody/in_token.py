@@ -79,14 +79,15 @@ def require_secret_for_token(passphrase: Passphrase, others: Sequence[str]) -> N
 
     Args:
         passphrase: as the command line gave it.
-        others: what else needs a secret in the same command.
+        others: what else needs a secret in the same command: file, backup.
 
     Raises:
         UsageProblem: (`usage`) when one secret would have to serve for both.
     """
     if others and passphrases.is_one_for_all(passphrase):
         raise UsageProblem(
-            f"the token's PIN is not the same secret as {others[0]}, and only one was given",
+            f"the {others[0]}'s passphrase and the token's PIN are two secrets; one was given",
             hint="run it on a terminal without --passphrase-fd, --passphrase-file, "
-            "--passphrase-command and POLYGENT_ISSUER_PASSPHRASE_FILE: it asks for each",
+            "--passphrase-command and POLYGENT_ISSUER_PASSPHRASE_FILE: it asks for each"
+            + ("; or say --no-backup" if others == ["backup"] else ""),
         )

@@ -126,7 +126,7 @@ class Custodian:
 
         Args:
             place: the file; or the token, and the key in it unless it holds only one.
-            label: for a key that is not pinned yet; None is a free one.
+            label: for a key that is not pinned yet; None is the token's, or a free one.
 
         Raises:
             ExampleKey, RetiredKey, CompromisedKey, InputRefused: as `require_welcome`.
@@ -137,7 +137,9 @@ class Custodian:
         require_not_example(held.key.kid)
         known = self._known()
         pinned = pinned_as(held.key.kid, known)
-        name = free_label(known) if pinned is None and label is None else label
+        name = label
+        if pinned is None and label is None:
+            name = free_label(known, held.label)
         require_welcome(held.key.kid, name, known)
         return self._record(held.key, "key-imported", name or "", held.uri, None)
 

@@ -11,9 +11,11 @@ from polygent_issuer.verifier.names import display_name_problem
 _FIRST: Final = "main"
 
 
-def free_label(known: Iterable[KeyRecord]) -> str:
-    """A label that none of these keys has: main, then main-2."""
+def free_label(known: Iterable[KeyRecord], wish: str = "") -> str:
+    """A label that none of these keys has: the wish, if it can be one; else main, then main-2."""
     taken = {name for key in known for name in (key.label, key.kid)}
+    if wish not in taken and display_name_problem(wish) is None:
+        return wish
     number, label = 1, _FIRST
     while label in taken:
         number += 1

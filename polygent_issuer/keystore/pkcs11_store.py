@@ -162,7 +162,7 @@ class Pkcs11Store:
                     "the token would give this private key away (it is extractable, or not "
                     "sensitive), so it is no safer there than in a file"
                 )
-            return Held(key=key, uri=session.exact_uri(half))
+            return Held(key=key, uri=session.exact_uri(half), label=half.label)
 
     def _proven(self, session: "TokenSession", key: Key) -> Held:
         half = public_halves.matching(session.public_halves(), key, named=False)
@@ -172,7 +172,7 @@ class Pkcs11Store:
                 "the token would give the private half away", hint="name another token for the key"
             )
         signer.prove()
-        return Held(key=key, uri=session.exact_uri(half))
+        return Held(key=key, uri=session.exact_uri(half), label=half.label)
 
     @contextmanager
     def _undone_unless_kept(self, session: "TokenSession", label: str) -> Iterator[list[Any]]:

@@ -30,10 +30,12 @@ class Held:
     Attributes:
         key: its public half.
         uri: the exact place to record.
+        label: what the store calls it; empty where it has no name there.
     """
 
     key: Key
     uri: str
+    label: str = ""
 
 
 class KeyStore(Protocol):

@@ -108,6 +108,9 @@ def parse(text: str) -> TokenUri:
     Raises:
         InvalidTokenUri: (`invalid_store`) for whatever is not exactly right; the hint says how.
     """
+    for name, why in _SECRETS.items():  # first of all: nothing of such a text is ever repeated
+        if name in text.lower():
+            raise _refused(why, _PIN_HINT)
     path, mark, query = text.removeprefix(SCHEME).partition("?")
     if not mark:
         raise _refused("it names no module", "add ?module-path=/PATH/TO/MODULE.so to it")
@@ -136,8 +139,6 @@ def _attributes(
     seen: set[str] = set()
     for part in text.split(separator):
         name, sign, value = part.partition("=")
-        if name in _SECRETS:  # before anything that would quote it
-            raise _refused(_SECRETS[name], _PIN_HINT)
         if name == "module-name":
             raise _refused("a module is named by its whole path", "write module-path=/PATH")
         if name not in known:

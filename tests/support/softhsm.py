@@ -92,7 +92,7 @@ class SoftHsm:
         """Make a key pair as a ceremony without this tool would."""
         self.tool("--keypairgen", "--key-type", kind, "--label", label, "--id", key_id, *more)
 
-    def objects(self) -> list[str]:
+    def objects(self) -> list[tuple[str, str]]:
         """The kinds of objects in the token with their labels, as another program sees them."""
         listed = self.tool("--list-objects")
         return sorted(

@@ -74,13 +74,16 @@ def import_private(
     decided = pinned is None or keeping.backup is not None
     backup = backup_place(invocation, held, keeping) if decided else None
     if is_in_token(store):
-        others = (not incoming.plaintext, "that of FILE"), (backup is not None, "the backup's")
-        require_secret_for_token(passphrase, [secret for needed, secret in others if needed])
+        others = (not incoming.plaintext, "file"), (backup is not None, "backup")
+        require_secret_for_token(passphrase, [what for needed, what in others if needed])
     custody = custodian(invocation, passphrase, store=store, backup=backup)
     kept = custody.import_key(incoming, label=name, store_uri=store, backup=backup)
     origin = "the file that it came from" if key_file == _STDIN else shown(key_file)
+    former = held.stores.get(incoming.kid, kept.uri)
     if incoming.plaintext:
         invocation.warn(f"{origin} is a plaintext copy of the key, which remains: destroy it")
+    if is_in_token(kept.uri) and not is_in_token(former):
+        invocation.warn(f"{former} still holds the key: destroy it there, too")
     return KeptReport(
         kept=kept, verb="imported", origin_as_backup=origin if incoming.is_backup else None
     )

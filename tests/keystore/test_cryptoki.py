@@ -1,0 +1,112 @@
+"""A module in this process: what is not answered in time, and what its errors mean."""
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pkcs11
+import pytest
+from support import softhsm
+from support.softhsm import MODULE, SoftHsm
+
+from polygent_issuer.errors import KeyUnavailable
+from polygent_issuer.keystore import cryptoki, errors
+from polygent_issuer.keystore.cryptoki import Cryptoki
+
+
+@pytest.fixture
+def hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftHsm]:
+    """A fresh token; the module is let go of even when it counts as stuck."""
+    made = softhsm.softhsm(tmp_path / "hsm")
+    made.enter(monkeypatch)
+    yield made
+    if softhsm.still_initialised():
+        pkcs11.lib(str(MODULE)).finalize()
+
+
+def test_one_that_does_not_answer_is_left_alone(hsm: SoftHsm) -> None:
+    """The deadline passes once; nothing is called any more, not even to close."""
+    module = Cryptoki(hsm.place, timeout=timedelta(milliseconds=50))
+    never, called = threading.Event(), threading.Event()
+    try:
+        for call in (never.wait, called.set):
+            with pytest.raises(errors.TokenTimeout) as raised:
+                module.ask(call)
+            assert raised.value.exit_code == 6
+            assert "0.05 s" in raised.value.message
+            assert "config set keyring_timeout 60s" in str(raised.value.hint)
+        module.close()
+        assert softhsm.still_initialised() == [str(MODULE)]
+        assert not called.is_set()
+    finally:
+        never.set()
+
+
+def test_ctrl_c_leaves_it_alone_too(hsm: SoftHsm) -> None:
+    """The call goes on in its thread: nobody may call beside it."""
+    module = Cryptoki(hsm.place, timeout=timedelta(seconds=20))
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        module.ask(interrupted)
+    with pytest.raises(errors.TokenTimeout):
+        module.ask(list)
+    module.close()
+
+
+def test_the_last_one_out_finalises(hsm: SoftHsm) -> None:
+    """A process has a module once, whoever uses it."""
+    one, two = (Cryptoki(hsm.place, timeout=timedelta(seconds=20)) for _ in range(2))
+    one.close()
+    assert softhsm.still_initialised() == [str(MODULE)]
+    assert two.token().label == "vault"
+    two.close()
+    assert softhsm.still_initialised() == []
+
+
+def test_one_that_cannot_be_closed(hsm: SoftHsm) -> None:
+    """Somebody else has finalised it: nothing is left to do, and nobody is bothered."""
+    module = Cryptoki(hsm.place, timeout=timedelta(seconds=20))
+    module.ask(pkcs11.lib(str(MODULE)).finalize)
+    with pytest.raises(KeyUnavailable):
+        module.token()
+    module.close()
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [
+        (pkcs11.PinIncorrect, "pin_incorrect"),
+        (pkcs11.PinLenRange, "pin_incorrect"),
+        (pkcs11.PinInvalid, "pin_incorrect"),
+        (pkcs11.PinLocked, "pin_locked"),
+        (pkcs11.PinExpired, "pin_not_set"),
+        (pkcs11.UserPinNotInitialized, "pin_not_set"),
+        (pkcs11.DeviceRemoved, "token_removed"),
+        (pkcs11.TokenNotPresent, "token_removed"),
+        (pkcs11.TokenNotRecognised, "token_removed"),
+        (pkcs11.SessionHandleInvalid, "token_removed"),
+        (pkcs11.SessionClosed, "token_removed"),
+        (pkcs11.ObjectHandleInvalid, "token_removed"),
+        (pkcs11.KeyHandleInvalid, "token_removed"),
+        (pkcs11.TokenWriteProtected, "token_read_only"),
+        (pkcs11.SessionReadOnly, "token_read_only"),
+        (pkcs11.SessionReadOnlyExists, "token_read_only"),
+        (pkcs11.DeviceMemory, "token_read_only"),
+        (pkcs11.MechanismInvalid, "mechanism_missing"),
+        (pkcs11.FunctionNotSupported, "mechanism_missing"),
+        (pkcs11.DeviceError, "token_failed"),
+        (pkcs11.UserNotLoggedIn, "token_failed"),
+        (UnicodeDecodeError, "token_failed"),
+    ],
+)
+def test_what_the_librarys_errors_mean(raised: type[Exception], code: str) -> None:
+    """Each has one meaning; its text, which may quote what was given, is dropped."""
+    arguments = ("utf-8", b"4711", 0, 1, "4711") if raised is UnicodeDecodeError else ("4711",)
+    problem = cryptoki._translated(raised(*arguments))
+    assert (problem.code, problem.exit_code) == (code, 6)
+    assert problem.hint
+    assert "4711" not in f"{problem.message} {problem.hint}"
