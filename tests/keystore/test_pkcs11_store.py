@@ -497,6 +497,45 @@ def test_a_token_that_makes_another_curve(hsm: SoftHsm, monkeypatch: pytest.Monk
     assert hsm.objects() == []
 
 
+def test_a_token_that_cannot_sign(hsm: SoftHsm) -> None:
+    """It does not offer ECDSA: known before anybody is asked for the PIN."""
+    hsm.ceremony("root", "aabb")
+    hsm.offer_only("CKM_EC_KEY_PAIR_GEN")
+    opened = Opened(hsm.place)
+    for call in (lambda store: store.adopt(), lambda store: store.require_room()):
+        problem = opened.refusal(call)
+        assert (problem.code, problem.exit_code) == ("mechanism_missing", 6)
+        assert "CKM_ECDSA with P-256" in str(problem.hint)
+    assert opened.pin.asked == []
+
+
+def test_a_signature_of_another_length(hsm: SoftHsm) -> None:
+    """96 bytes of P-384 are none of ours, whatever key the token took it for."""
+    hsm.ceremony("root", "aabb", kind="EC:secp384r1")
+    with Opened(hsm.place).store._found() as session:
+        session.log_in(Given(PIN.encode()), warn=pytest.fail)
+        (half,) = session.public_halves()
+        with pytest.raises(IssuerError) as raised:
+            session.signer(half, KEY).sign(b"x")
+    assert raised.value.code == "token_failed"
+
+
+def test_a_point_off_the_curve(hsm: SoftHsm) -> None:
+    """A public half that no key has is none of ours."""
+    broken = b"\x04\x41\x04" + bytes(64)
+    with Opened(hsm.place).store._found() as session:
+        session.log_in(Given(PIN.encode()), warn=pytest.fail, writing=True)
+        template = {
+            pkcs11.Attribute.CLASS: pkcs11.ObjectClass.PUBLIC_KEY,
+            pkcs11.Attribute.KEY_TYPE: pkcs11.KeyType.EC,
+            pkcs11.Attribute.EC_PARAMS: token_objects.P256,
+            pkcs11.Attribute.EC_POINT: broken,
+            pkcs11.Attribute.TOKEN: True,
+        }
+        session.ask(lambda opened: opened.create_object(template))
+    assert Opened(hsm.place).refusal(lambda store: store.adopt()).code == "unsupported_key"
+
+
 @pytest.mark.parametrize("pin", [b"\xff\xfe", "1", "9" * 300])
 def test_what_is_no_pin(hsm: SoftHsm, pin: str | bytes) -> None:
     """Not UTF-8: not even given. Too short or too long: the token says that it is wrong."""

@@ -41,12 +41,12 @@ class SoftHsm:
         """Write the configuration and initialise the token."""
         self._tokens = folder / "tokens"
         self._tokens.mkdir()
-        configuration = folder / "softhsm2.conf"
-        configuration.write_text(
+        self._configuration = folder / "softhsm2.conf"
+        self._configuration.write_text(
             f"directories.tokendir = {self._tokens}\nobjectstore.backend = file\n"
             "log.level = ERROR\nslots.removable = false\n"
         )
-        self.environ = {"SOFTHSM2_CONF": str(configuration)}
+        self.environ = {"SOFTHSM2_CONF": str(self._configuration)}
         self.pin_file = folder / "pin"
         self.pin_file.write_text(f"{PIN}\n")
         self.initialise(LABEL)
@@ -115,6 +115,11 @@ class SoftHsm:
         program = require_tool("pkcs11-tool", "opensc")
         told = self._run(program, "--module", str(MODULE), "--list-token-slots")
         return "PIN count low" in told
+
+    def offer_only(self, mechanism: str) -> None:
+        """Let the module offer this one mechanism."""
+        with self._configuration.open("a") as configuration:
+            configuration.write(f"slots.mechanisms = {mechanism}\n")
 
     def remove(self) -> None:
         """Take the token away, as one pulls a key out of its socket."""
