@@ -89,7 +89,7 @@ def plan(db: Reading, sources: Iterable[Source], given: Iterable[Key] = ()) -> P
     Args:
         db: the registry as it is.
         sources: the license files.
-        given: public keys that the operator named; those that are not pinned yet will be.
+        given: public keys that the operator named; one that vouches for a license is pinned.
 
     Raises:
         ExampleKey: (`example_key`) when the published one was named.
@@ -104,10 +104,10 @@ def plan(db: Reading, sources: Iterable[Source], given: Iterable[Key] = ()) -> P
     new = [each for each in outcomes if isinstance(each, Imported)]
     whose = {each.license.sub: customers.by_slug(db, each.license.sub) for each in new}
     replaced, missing = _replaced(db, new, whose)
-    known = {key.kid for key in pinned}
+    needed = {each.kid for each in new} - {key.kid for key in pinned}
     return Plan(
         outcomes=outcomes,
-        keys=tuple(key for key in given if key.kid not in known),
+        keys=tuple(key for key in given if key.kid in needed),
         customers=_new_customers(new, whose),
         machines=_new_machines(db, new, whose),
         replaced=replaced,

@@ -1,4 +1,4 @@
-"""The rows of an import: keys, customers, machines, licenses; a journal row for each license."""
+"""The rows of an import: keys, customers, machines, licenses, each with its journal row."""
 
 from collections.abc import Iterable
 

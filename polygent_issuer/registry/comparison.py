@@ -138,8 +138,8 @@ def _told(compared: Present) -> str:
     if not compared.readable:
         return "the present registry cannot be read, so what it holds that the backup lacks is open"
     counted = (
-        f"{_number(compared.licenses_lost, 'license')} and "
-        f"{_number(compared.rows_lost, 'journal row')}"
+        f"{number(compared.licenses_lost, 'license')} and "
+        f"{number(compared.rows_lost, 'journal row')}"
     )
     since = "" if compared.since is None else f", since {dates.instant(compared.since)}"
     if not compared.same:
@@ -148,7 +148,7 @@ def _told(compared: Present) -> str:
             f"backup's: it holds {counted} that the backup lacks{since}"
         )
     apart = (
-        f"; the backup has {_number(compared.rows_gained, 'row')} of its own, so both went on"
+        f"; the backup has {number(compared.rows_gained, 'row')} of its own, so both went on"
         if compared.rows_gained
         else ""
     )
@@ -159,7 +159,8 @@ def _hint(compared: Present) -> str | None:
     return _BACK_UP if compared.readable else None
 
 
-def _number(count: int, noun: str) -> str:
+def number(count: int, noun: str) -> str:
+    """`1 license`, `2 licenses`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 

@@ -2,8 +2,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -12,9 +11,8 @@ import typer
 from polygent_issuer import files
 from polygent_issuer.batch import export as exporting
 from polygent_issuer.cli import output
-from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output import Result
+from polygent_issuer.cli.registry.export_view import Exported
 from polygent_issuer.cli.written import STDOUT
 from polygent_issuer.errors import OutputExists, UsageProblem
 from polygent_issuer.text import shown
@@ -23,32 +21,6 @@ _IN_MEMORY = 1024 * 1024
 _NAME = "licenses.toml"
 
 Keys = Counter[tuple[str, str | None]]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Exported(Result):
-    """What was exported; `rows` only where stdout is to carry them as JSON."""
-
-    path: Path | None
-    count: int
-    rows: tuple[Mapping[str, Any], ...] | None = None
-
-    @property
-    def text_to_stderr(self) -> bool:
-        """Stdout carries the TOML."""
-        return self.path is None
-
-    def to_json(self) -> Mapping[str, Any]:
-        """The `licenses`, or the `file` that they are in, and their `count`."""
-        if self.rows is not None:
-            return {"licenses": list(self.rows), "count": self.count}
-        return {"file": str(self.path), "count": self.count}
-
-    def blocks(self) -> Iterable[Block]:
-        """How many, and where."""
-        where = "stdout" if self.path is None else str(self.path)
-        noun = "license" if self.count == 1 else "licenses"
-        yield Line(f"exported {self.count} current {noun} to {where}", "good")
 
 
 def export(

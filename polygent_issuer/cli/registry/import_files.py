@@ -62,7 +62,7 @@ def import_files(
     with _registry(invocation, keys) as registry, registry.reading() as db:
         decided = rebuild.plan(db, sources, keys)
         behind = clock_behind(db, invocation.now)
-    if dry_run or not (decided.new or decided.keys):
+    if dry_run or not decided.new:
         return ImportReport(plan=decided, done=not dry_run)
     if invocation.interactive:
         output.write_blocks(preview(decided), sys.stderr)

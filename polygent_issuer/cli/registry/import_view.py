@@ -47,7 +47,7 @@ class ImportReport(Result):
     def blocks(self) -> Iterable[Block]:
         """What was added, what was refused and why, and what cannot come back."""
         plan = self.plan
-        if not (plan.new or plan.keys):
+        if not plan.new:
             there = sum(isinstance(each, There) for each in plan.outcomes)
             yield Line(f"nothing to import; {there} of the files are in the registry already")
         elif self.done:

@@ -8,7 +8,7 @@ from typing import Any
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.output import Result
 from polygent_issuer.registry.candidate import Candidate
-from polygent_issuer.registry.comparison import Present
+from polygent_issuer.registry.comparison import Present, number
 from polygent_issuer.registry.noted_heads import head_text
 
 
@@ -73,7 +73,8 @@ def preview(candidate: Candidate, present: Present | None, path: Path) -> Iterab
     elif not present.readable:
         yield Line("it cannot be read", "bad", 1)
     else:
-        lost = f"{present.rows_lost} journal rows, {present.licenses_lost} licenses"
+        rows, licenses = present.rows_lost, present.licenses_lost
+        lost = f"{number(rows, 'journal row')}, {number(licenses, 'license')}"
         yield Fields(
             (
                 ("registry", present.registry_id),

@@ -1,0 +1,111 @@
+"""`polygent-issue registry backup`."""
+
+import os
+import stat
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from support.cli import Desk
+from support.keys import opened, tree
+from support.licenses import Books
+from support.searching import forms_of_key, places
+
+from polygent_issuer.registry import Registry, journal
+
+
+def test_a_backup_says_what_it_holds(books: Books) -> None:
+    """The file, its head to be kept elsewhere, what is not in it; the journal tells of it."""
+    books.license(books.customer())
+    stick = books.desk.folder / "the stick"
+    stick.mkdir()
+    head = books.desk.ok("journal", "verify", "--json").json["head"]
+    outcome = books.desk.ok("registry", "backup", str(stick))
+    path = stick / "registry-2026-11-30T093000Z.db"
+    assert outcome.text.startswith(f"backed up the registry to {path}\n  rows  4\n  head  {head}\n")
+    assert "confidential" in outcome.text
+    assert f"  cp {books.desk.home}/settings.toml '{stick}'\n" in outcome.text
+    assert outcome.err == ""
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    row = books.last_row()
+    assert row.event == "registry-backed-up"
+    assert row.details == {"file": str(path), "size": 4, "head": head}
+    with Registry.open(path) as copy, copy.reading() as db:
+        assert "{}:{}".format(*journal.head(db)) == head
+
+
+def test_json(books: Books) -> None:
+    """For scripts that keep the head."""
+    path = books.desk.folder / "b.db"
+    assert books.desk.ok("registry", "backup", str(path), "--json").json == {
+        "schema": "polygent-issue/1",
+        "file": str(path),
+        "size": 2,
+        "head": f"2:{_hash(path)}",
+        "settings": str(books.desk.home / "settings.toml"),
+    }
+
+
+def _hash(path: Path) -> str:
+    with Registry.open(path) as copy, copy.reading() as db:
+        return journal.head(db)[1]
+
+
+def test_nothing_is_written_over(books: Books) -> None:
+    """Exit 8, nothing journalled."""
+    path = books.desk.folder / "b.db"
+    books.desk.ok("registry", "backup", str(path))
+    before = tree(books.desk.folder)
+    outcome = books.desk.run("registry", "backup", str(path))
+    assert outcome.code == 8
+    assert "never written over" in outcome.err
+    assert tree(books.desk.folder) == before
+
+
+def test_a_backup_in_the_home_is_warned_of(books: Books) -> None:
+    """It goes where the home goes."""
+    outcome = books.desk.ok("registry", "backup", str(books.desk.home / "b.db"))
+    assert "the backup lies in the home" in outcome.err
+
+
+def test_a_clock_that_is_behind_is_told(books: Books) -> None:
+    """A backup that is not made is worse than one with a wrong date."""
+    books.desk.now -= timedelta(days=2)
+    outcome = books.desk.ok("registry", "backup", str(books.desk.folder / "b.db"))
+    assert "warning: this machine's clock says 2026-11-28T09:30:00Z" in outcome.err
+
+
+def test_no_private_key_is_in_it(desk: Desk) -> None:
+    """In no form: the key of the desk is nowhere in the backup."""
+    desk.ok("sign", "--machine-info", desk.machine_info())
+    path = desk.folder / "b.db"
+    desk.ok("registry", "backup", str(path))
+    key = opened(desk.folder / "main.key")
+    assert places({"backup": path.read_bytes()}, forms_of_key(key)) == set()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
+def test_a_folder_that_is_not_ours(books: Books, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """An ordinary user without rights there: exit 8 and why."""
+    foreign = tmp_path_factory.mktemp("foreign")
+    foreign.chmod(0o755)
+    for folder in (*books.desk.folder.parents, books.desk.folder):
+        if folder.name.startswith("pytest-"):
+            folder.chmod(0o755)
+    for path in (books.desk.folder, *books.desk.folder.rglob("*")):
+        os.chown(path, 65534, 65534)
+    books.desk.folder.chmod(0o755)
+    books.desk.folder.parent.chmod(0o755)
+    nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    command = [sys.executable, "-m", "polygent_issuer", "--home", str(books.desk.home)]
+    done = subprocess.run(
+        [*nobody, *command, "registry", "backup", str(foreign)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 8, done
+    assert "permission denied" in done.stderr
+    assert list(foreign.iterdir()) == []

@@ -1,0 +1,234 @@
+"""`polygent-issue registry restore`."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from support.cli import Desk
+from support.keys import tree
+from support.licenses import Books
+from support.terminal import terminal
+
+ID = "1f3a9c2e-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+def saved(books: Books) -> Path:
+    """A backup of a registry with a license."""
+    books.license(books.customer(), license_id=ID)
+    path = books.desk.folder / "b.db"
+    books.desk.ok("registry", "backup", str(path))
+    return path
+
+
+@pytest.fixture
+def today(empty_desk: Desk) -> Books:
+    """Books whose clock is the machine's: a command at a terminal has no other."""
+    empty_desk.now = datetime.now(UTC)
+    return Books(empty_desk).open()
+
+
+def restored(desk: Desk, path: Path, *more: str) -> str:
+    """Restore with consent; what it said."""
+    accept = ("--accept", "registry-rollback", "--reason", "the disk failed")
+    return desk.ok("registry", "restore", str(path), *accept, *more).text
+
+
+def test_a_lost_registry_comes_back(books: Books, saved: Path) -> None:
+    """The errors until then name this command, as it is typed."""
+    books.path.unlink()
+    outcome = books.desk.run("license", "list")
+    assert outcome.code == 7
+    assert "hint: polygent-issue registry restore BACKUP; in a new home" in outcome.err
+    text = books.desk.ok("registry", "restore", str(saved)).text
+    assert text.startswith(f"restored the registry from {saved}\n  rows  4\n")
+    assert ID[:8] in books.desk.ok("license", "list").text
+    assert books.last_row().event == "registry-restored"
+
+
+def test_a_home_is_made_for_it(books: Books, saved: Path) -> None:
+    """On a new machine: default settings, the registry, and which key is to be taken in."""
+    other = Desk(books.desk.folder / "new")
+    other.folder.mkdir()
+    text = other.ok("registry", "restore", str(saved)).text
+    assert sorted(tree(other.home)) == ["registry.db", "settings.toml"]
+    assert other.home.stat().st_mode & 0o777 == 0o700
+    assert "where the private half of main is:\n  polygent-issue key import" in text
+    assert ID[:8] in other.ok("license", "list").text
+
+
+def test_a_home_that_lost_its_registry_gets_it_back(desk: Desk) -> None:
+    """Its settings name the key, which is where it was: it signs at once."""
+    path = desk.folder / "b.db"
+    desk.ok("registry", "backup", str(path))
+    (desk.home / "registry.db").unlink()
+    outcome = desk.run("init")
+    assert outcome.code == 7
+    assert "polygent-issue registry restore BACKUP" in outcome.err
+    outcome = desk.ok("registry", "restore", str(path), "--json")
+    assert outcome.json["keys_to_import"] == []
+    desk.ok("sign", "--machine-info", desk.machine_info())
+
+
+def test_newer_rows_need_consent(books: Books, saved: Path) -> None:
+    """Exit 4 with the loss; nothing happened. With consent the old file is kept and named."""
+    books.license(books.customer("Globex", "globex"))
+    before = tree(books.desk.home)
+    outcome = books.desk.run("registry", "restore", str(saved), "--json")
+    assert outcome.code == 4
+    (finding,) = outcome.json["error"]["findings"]
+    assert finding["code"] == "registry-rollback"
+    assert finding["message"] == (
+        "the present registry holds 1 license and 3 journal rows that the backup lacks, "
+        "since 2026-11-30T09:30:00Z"
+    )
+    assert finding["hint"] == "first keep what is there: polygent-issue registry backup FILE"
+    assert tree(books.desk.home) == before
+    text = restored(books.desk, saved)
+    kept = books.desk.home / "registry.db.before-restore-2026-11-30T093000Z"
+    assert f"  the one before  {kept}\n" in text
+    assert "polygent-issue registry import FILE" in text
+    assert kept.read_bytes() == before["registry.db"]
+    row = books.last_row()
+    assert (row.accepted, row.reason) == (("registry-rollback",), "the disk failed")
+
+
+def test_json_tells_what_was_lost(books: Books, saved: Path) -> None:
+    """For scripts; and the way back is the same command."""
+    books.license(books.customer("Globex", "globex"))
+    accept = ("--accept", "registry-rollback", "--reason", "x")
+    told = books.desk.ok("registry", "restore", str(saved), *accept, "--json").json
+    assert (told["size"], told["journal_rows_lost"], told["licenses_lost"]) == (4, 3, 1)
+    assert told["replaced"].startswith("7:")
+    back = books.desk.ok("registry", "restore", told["kept"], *accept, "--json").json
+    assert (back["size"], back["licenses_lost"]) == (7, 0)
+    assert len(books.desk.ok("license", "list", "--json").json["licenses"]) == 2
+
+
+def test_a_damaged_registry_is_replaced_with_consent(books: Books, saved: Path) -> None:
+    """Whatever is in it; as JSON nothing is claimed about it."""
+    books.path.write_bytes(b"rubbish" * 999)
+    outcome = books.desk.run("journal", "verify")
+    assert "hint: go back to your last backup: polygent-issue registry restore BACKUP" in (
+        outcome.err
+    )
+    outcome = books.desk.run("registry", "restore", str(saved))
+    assert outcome.code == 4
+    assert "cannot be read" in outcome.err
+    told = books.desk.ok(
+        *("registry", "restore", str(saved), "--accept", "registry-rollback"),
+        *("--reason", "x", "--json"),
+    ).json
+    assert (told["replaced"], told["licenses_lost"]) == (None, None)
+    assert Path(told["kept"]).read_bytes() == b"rubbish" * 999
+
+
+def test_a_backup_with_problems_is_exit_7(books: Books, saved: Path) -> None:
+    """Nothing was changed, and no home is made for it."""
+    with closing(sqlite3.connect(saved)) as raw:
+        raw.execute("UPDATE customers SET name = 'Evil'")
+        raw.commit()
+    before = tree(books.desk.home)
+    outcome = books.desk.run("registry", "restore", str(saved), "--json")
+    assert outcome.code == 7
+    assert outcome.json["error"]["code"] == "backup_refused"
+    assert "customers/1 was changed outside the journal" in outcome.json["error"]["message"]
+    assert tree(books.desk.home) == before
+    other = Desk(books.desk.folder / "new")
+    assert other.run("registry", "restore", str(saved)).code == 7
+    assert not other.home.exists()
+
+
+def test_a_missing_backup_is_exit_3(books: Books) -> None:
+    """And no home is made."""
+    other = Desk(books.desk.folder / "new")
+    for desk in (books.desk, other):
+        outcome = desk.run("registry", "restore", "no.db")
+        assert outcome.code == 3
+        assert outcome.err == (
+            "error: cannot read the backup no.db: no such file or directory\n"
+            "hint: check the path and its permissions\n"
+        )
+    assert not other.home.exists()
+
+
+def test_noted_heads_are_looked_for(books: Books, saved: Path) -> None:
+    """An older backup than the notes know is refused: exit 7."""
+    notes = books.desk.folder / "heads"
+    books.desk.ok("journal", "verify", "--note", str(notes))
+    outcome = books.desk.run("registry", "restore", str(saved), "--against", str(notes))
+    assert outcome.code == 7
+    assert "an older copy was restored" in outcome.err
+    late = books.desk.folder / "late.db"
+    books.desk.ok("registry", "backup", str(late))
+    restored(books.desk, late, "--against", str(notes))
+
+
+def test_a_clock_that_is_behind_needs_consent(books: Books, saved: Path) -> None:
+    """Its row would come before what it follows."""
+    books.path.unlink()
+    books.desk.now -= timedelta(days=1)
+    outcome = books.desk.run("registry", "restore", str(saved))
+    assert outcome.code == 4
+    assert "clock-behind" in outcome.err
+    books.desk.ok("registry", "restore", str(saved), "--accept", "clock-behind", "--reason", "x")
+    assert books.last_row().accepted == ("clock-behind",)
+
+
+def test_others_may_look_into_the_home(books: Books, saved: Path) -> None:
+    """A warning, as everywhere."""
+    books.desk.home.chmod(0o755)
+    outcome = books.desk.run("registry", "restore", str(saved))
+    assert "warning: other users may look into the home" in outcome.err
+
+
+def test_at_a_terminal_it_asks(today: Books) -> None:
+    """What would be restored over what, the loss, the last yes; a no changes nothing."""
+    backup = today.desk.folder / "b.db"
+    today.desk.ok("registry", "backup", str(backup))
+    today.license(today.customer())
+    before = today.path.read_bytes()
+    with terminal(today.desk, "registry", "restore", str(backup)) as person:
+        person.sees(f"backup {backup}")
+        person.sees("3 journal rows, 1 license")
+        person.sees("accept this? [y/N]: ")
+        person.types("n")
+        assert person.ends() == 4
+    assert today.path.read_bytes() == before
+    with terminal(today.desk, "registry", "restore", str(backup)) as person:
+        person.sees("accept this? [y/N]: ")
+        person.types("y")
+        person.sees("why, for the journal: ")
+        person.types("a test")
+        person.sees("put the backup in its place? [y/N]: ")
+        person.types("y")
+        person.sees("restored the registry")
+        assert person.ends() == 0
+    assert today.last_row().reason == "a test"
+
+
+def test_at_a_terminal_over_an_older_state(today: Books) -> None:
+    """Nothing is lost, so only the last yes is asked for; where nothing is, not even that."""
+    older, late = today.desk.folder / "older.db", today.desk.folder / "late.db"
+    shutil.copy(today.path, older)
+    today.customer()
+    today.desk.ok("registry", "backup", str(late))
+    shutil.copy(older, today.path)
+    with terminal(today.desk, "registry", "restore", str(late)) as person:
+        person.sees("nothing")
+        person.sees("put the backup in its place? [y/N]: ")
+        person.types("")
+        assert person.ends() == 130
+    today.path.write_bytes(b"")
+    with terminal(today.desk, "registry", "restore", str(late)) as person:
+        person.sees("there is none yet")
+        assert person.ends() == 0
+    today.path.write_bytes(b"rubbish" * 999)
+    with terminal(today.desk, "registry", "restore", str(late)) as person:
+        person.sees("it cannot be read")
+        person.sees("accept this? [y/N]: ")
+        person.types("n")
+        assert person.ends() == 4
