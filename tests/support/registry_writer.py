@@ -44,15 +44,15 @@ def hold(registry: Registry) -> None:
 def write_when_told(registry: Registry) -> None:
     """Wait for a word, then for the lock, and write."""
     sys.stdin.readline()
-    busy = failures.is_busy
 
     def is_busy(error: sqlite3.Error) -> bool:
-        found = busy(error)
-        if found:
-            vars(connection)["is_busy"] = busy
+        found = failures.is_busy(error)
+        if found and not refused:
+            refused.append(error)
             say("waiting")
         return found
 
+    refused: list[sqlite3.Error] = []
     vars(connection)["is_busy"] = is_busy
     write(registry, "late")
 

@@ -1,0 +1,107 @@
+"""`polygent-issue registry export`."""
+
+import stat
+import tomllib
+from pathlib import Path
+
+from support.keys import tree
+from support.licenses import Books
+from support.registries import tampering
+
+
+def test_stdout_carries_toml_and_nothing_else(books: Books) -> None:
+    """What is said to people goes to stderr."""
+    acme = books.customer()
+    books.license(acme, books.machine(acme))
+    outcome = books.desk.ok("registry", "export")
+    (row,) = tomllib.loads(outcome.text)["license"]
+    assert row == {
+        "customer": "acme",
+        "machine": "prod-1",
+        "tier": "standard",
+        "expires": "2027-11-30T09:30:00Z",
+        "users": 25,
+        "session_hosts": 2,
+        "deploy_hosts": 1,
+        "features": ["insights", "planner"],
+    }
+    assert outcome.err == "exported 1 current license to stdout\n"
+    assert books.desk.ok("registry", "export", "-o", "-").out == outcome.out
+    assert books.desk.ok("registry", "export", "--quiet").err == ""
+
+
+def test_json_has_the_same_rows(books: Books) -> None:
+    """For programs that read no TOML."""
+    books.license(books.customer())
+    rows = tomllib.loads(books.desk.ok("registry", "export").text)["license"]
+    assert books.desk.ok("registry", "export", "--json").json == {
+        "schema": "polygent-issue/1",
+        "licenses": rows,
+        "count": 1,
+    }
+
+
+def test_a_file_is_private_and_never_written_over(books: Books) -> None:
+    """It names customers and machines."""
+    books.license(books.customer())
+    text = books.desk.ok("registry", "export").text
+    folder = books.desk.folder / "plans"
+    folder.mkdir()
+    outcome = books.desk.ok("registry", "export", "-o", str(folder), "--json")
+    path = folder / "licenses.toml"
+    assert outcome.json == {"schema": "polygent-issue/1", "file": str(path), "count": 1}
+    assert path.read_text() == text
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    again = books.desk.run("registry", "export", "-o", str(path))
+    assert again.code == 8
+    assert "name another file with --output" in again.err
+    assert list(folder.iterdir()) == [path]
+    text = books.desk.ok("registry", "export", "-o", str(folder / "x.toml")).text
+    assert text == f"exported 1 current license to {folder / 'x.toml'}\n"
+
+
+def test_a_registry_without_licenses(books: Books) -> None:
+    """Valid TOML without rows."""
+    outcome = books.desk.ok("registry", "export")
+    assert tomllib.loads(outcome.text) == {}
+    assert "exported 0 current licenses" in outcome.err
+
+
+def test_two_licenses_of_one_key_are_warned_of(books: Books) -> None:
+    """A plan has one row for a customer and machine."""
+    acme = books.customer()
+    books.license(acme)
+    books.license(acme)
+    for options in ((), ("--json",)):
+        outcome = books.desk.ok("registry", "export", *options)
+        assert (
+            "warning: acme has 2 current licenses without a machine; apply takes one of each: "
+            "polygent-issue customer show acme" in outcome.err
+        )
+
+
+def test_a_forged_license_leaves_nothing(books: Books) -> None:
+    """Exit 7, and no half a file."""
+    books.license(books.customer())
+    books.license(books.customer("Globex", "globex"))
+    with tampering(books.path) as raw:
+        raw.execute("UPDATE licenses SET file = x'61' WHERE customer_id = 2")
+    before = tree(books.desk.folder)
+    for options in ((), ("-o", str(books.desk.folder / "x.toml"))):
+        outcome = books.desk.run("registry", "export", *options)
+        assert outcome.code == 7
+        assert outcome.out == b""
+        assert "journal verify" in outcome.err
+    assert tree(books.desk.folder) == before
+
+
+def test_json_and_stdout_are_one_too_many(books: Books) -> None:
+    """Exit 2."""
+    assert books.desk.run("registry", "export", "-o", "-", "--json").code == 2
+
+
+def test_a_missing_folder(books: Books, tmp_path: Path) -> None:
+    """Exit 8 and what to do."""
+    outcome = books.desk.run("registry", "export", "-o", str(tmp_path / "no" / "x.toml"))
+    assert outcome.code == 8
+    assert "make the folder first" in outcome.err
