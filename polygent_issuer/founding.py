@@ -4,6 +4,7 @@ The registry comes last, so its presence says that a home is complete; a making 
 before that is completed by the next one. What is complete is never changed here.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -97,9 +98,10 @@ def furnish(folder: Path, text: str | None = None) -> bool:
         OutputProblem: (`output_failed`) when the settings cannot be written.
     """
     home.create(folder)
-    return _write_new(
-        settings.settings_path(folder), settings.default_text() if text is None else text
-    )
+    path = settings.settings_path(folder)
+    if os.path.lexists(path):
+        return False
+    return _write_new(path, settings.default_text() if text is None else text)
 
 
 def found(

@@ -33,6 +33,7 @@ def test_the_codes_are_those_of_the_design() -> None:
         "not-due",
         "clock-behind",
         "key-rollout",
+        "registry-rollback",
     }
 
 

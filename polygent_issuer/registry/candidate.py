@@ -92,7 +92,7 @@ def opened(source: Path, home: Path, *, against: Iterable[NotedHead] = ()) -> It
             yield candidate
     finally:
         for suffix in ("", *_BESIDE, "-shm"):
-            Path(f"{copy}{suffix}").unlink(missing_ok=True)
+            disk.remove(Path(f"{copy}{suffix}"))
 
 
 def _copy(source: Path, copy: Path) -> str:

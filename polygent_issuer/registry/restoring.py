@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from polygent_issuer import files
-from polygent_issuer.errors import RegistryChanged
+from polygent_issuer.errors import OutputProblem, RegistryChanged
 from polygent_issuer.files import disk
 from polygent_issuer.findings import Consent, Finding, require
 from polygent_issuer.registry import comparison
@@ -133,4 +133,11 @@ def _swap(copy: Path, path: Path, kept: Path | None) -> None:
             undo.pop_all()
     except OSError as error:
         disk.cannot_write(path, error)
-    files.sync_folder(path.parent)
+    try:
+        files.sync_folder(path.parent)
+    except OutputProblem as failed:
+        raise OutputProblem(
+            "the backup is in its place, but the disk does not say that this lasts: "
+            f"{failed.message}",
+            hint="check the disk, then polygent-issue journal verify",
+        ) from None

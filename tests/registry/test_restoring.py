@@ -25,6 +25,7 @@ from support.registries import (
     writing,
 )
 
+from polygent_issuer import files
 from polygent_issuer.errors import ExitCode, OutputProblem, RegistryChanged, UnreadableInput
 from polygent_issuer.findings import Consent, ConsentNeeded, FindingCode
 from polygent_issuer.registry import (
@@ -419,6 +420,20 @@ def test_a_link_that_cannot_be_made_stops_it(
     with pytest.raises(OutputProblem):
         restore(saved, path)
     assert path.read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_synced_is_told(
+    saved: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The backup is in its place, and nothing is said to the contrary."""
+
+    def fail(_: Path) -> None:
+        raise OutputProblem("cannot write it: input/output error")
+
+    monkeypatch.setattr(files, "sync_folder", fail)
+    with pytest.raises(OutputProblem, match="the backup is in its place, but the disk"):
+        restore(saved, path)
+    assert rows_of(path)[-1] == "registry-restored"
 
 
 def test_the_second_restoration_sweeps_what_a_crash_left(saved: Path, path: Path) -> None:

@@ -1,0 +1,139 @@
+"""Killed or refused at any call, backup, restoration and import leave a whole registry.
+
+For each kind of call that writes, syncs, names or removes, the first such call meets the fault,
+then the second, and so on until the command ends without meeting it. By default a part of the
+points is tried. All of them: POLYGENT_FAULTS=full pytest tests/faults/test_registry_faults.py
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+
+import pytest
+from support.cli import Desk
+from support.forks import KILLED, Forks
+from support.keys import tree
+from support.strace import LINK, RENAME, UNLINK, Fault
+
+from polygent_issuer.registry import Registry, journal, licenses
+
+pytestmark = pytest.mark.faults
+
+FULL = os.environ.get("POLYGENT_FAULTS") == "full"
+KINDS = ("signal=KILL", "error=EIO", "error=ENOSPC")
+ACCEPT = ("--accept", "clock-behind", "--accept", "registry-rollback", "--reason", "x")
+CALLS: dict[str, Sequence[int]] = {
+    "pwrite64": (1, 5, 20),
+    "write": (1, 2),
+    "fdatasync": (1, 2, 3),
+    "fsync": (1, 2, 3, 4),
+    LINK: (1,),
+    RENAME: (1, 2),
+    UNLINK: (1, 2),
+}
+
+
+def points(calls: str) -> Sequence[int]:
+    """The numbers of the calls that are tried."""
+    return range(1, 500) if FULL else CALLS[calls]
+
+
+def state(path: Path) -> tuple[int, str, int]:
+    """Head and number of licenses of a registry that must stand."""
+    with Registry.open(path) as registry, registry.reading() as db:
+        assert journal.verify(db).problems == ()
+        return *journal.head(db), sum(1 for _ in licenses.select(db))
+
+
+@pytest.fixture
+def worked(desk: Desk) -> Desk:
+    """A desk with a backup, a license that is newer, and the files of both."""
+    desk.ok("sign", "--machine-info", desk.machine_info())
+    desk.ok("key", "export-public", "-o", str(desk.folder / "public.pem"))
+    desk.ok("registry", "backup", str(desk.folder / "b.db"))
+    other = desk.machine_info("2.json", customer="Globex", fingerprint="2" * 64)
+    desk.ok("sign", "--machine-info", other)
+    return desk
+
+
+def put_back(desk: Desk, order: Path) -> None:
+    """Undo whatever happened at the desk."""
+    shutil.rmtree(desk.folder)
+    shutil.copytree(order, desk.folder)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("calls", CALLS)
+def test_a_restoration_is_whole_or_not_there(
+    worked: Desk, forks: Forks, tmp_path: Path, calls: str, kind: str
+) -> None:
+    """The old registry or the backup, never half of either; what was there is never gone."""
+    path, order = worked.home / "registry.db", tmp_path / "order"
+    shutil.copytree(worked.folder, order)
+    before, content = state(path), path.read_bytes()
+    command = ("registry", "restore", str(worked.folder / "b.db"), *ACCEPT)
+    for number in points(calls):
+        fault = Fault(calls=calls, what=kind, number=number)
+        outcome, struck = forks.run(worked, *command, faults=[fault])
+        if not struck:
+            break
+        after = state(path)
+        restored = after[2] == 1
+        assert restored or after == before, (number, outcome)
+        assert outcome.code != 1, outcome
+        assert restored or outcome.code != 0
+        if restored:
+            (kept,) = worked.home.glob("registry.db.before-restore-*Z")
+            assert kept.read_bytes() == content
+        if outcome.code != KILLED and not restored:
+            assert sorted(tree(worked.home)) == ["registry.db", "settings.toml"], (number, outcome)
+        worked.ok(*command)
+        assert state(path)[2] == 1
+        assert not list(worked.home.glob(".polygent-*"))
+        put_back(worked, order)
+    else:
+        assert not FULL
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("calls", CALLS)
+def test_a_backup_is_whole_or_not_there(worked: Desk, forks: Forks, calls: str, kind: str) -> None:
+    """Under its name lies all of it or nothing; the registry stands."""
+    path = worked.home / "registry.db"
+    for number in points(calls):
+        target = worked.folder / f"backup-{number}.db"
+        fault = Fault(calls=calls, what=kind, number=number)
+        outcome, struck = forks.run(worked, "registry", "backup", str(target), faults=[fault])
+        if not struck:
+            break
+        assert outcome.code != 1, outcome
+        assert state(path)[2] == 2
+        assert target.exists() or outcome.code != 0
+        if target.exists():
+            assert state(target)[2] == 2
+    else:
+        assert not FULL
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("calls", [calls for calls in CALLS if calls not in (LINK, RENAME)])
+def test_an_import_is_all_or_nothing(
+    worked: Desk, forks: Forks, tmp_path: Path, calls: str, kind: str
+) -> None:
+    """One transaction: none of the files, or all of them; again does the rest."""
+    worked.ok("registry", "restore", str(worked.folder / "b.db"), *ACCEPT)
+    path, order = worked.home / "registry.db", tmp_path / "order"
+    shutil.copytree(worked.folder, order)
+    command = ("registry", "import", str(worked.output), *ACCEPT)
+    for number in count(1) if FULL else points(calls):
+        fault = Fault(calls=calls, what=kind, number=number)
+        outcome, struck = forks.run(worked, *command, faults=[fault])
+        if not struck:
+            break
+        assert outcome.code != 1, outcome
+        assert state(path)[2] in ((2,) if outcome.code == 0 else (1, 2))
+        worked.ok(*command)
+        assert state(path)[2] == 2
+        put_back(worked, order)
