@@ -96,10 +96,10 @@ class UnsupportedKey(KeyUnavailable):
     code = "unsupported_key"
 
 
-class Pkcs11Missing(KeyUnavailable):
+class TokenLibraryMissing(KeyUnavailable):
     """The library that speaks PKCS#11 is not installed; few need it."""
 
-    code = "pkcs11_missing"
+    code = "token_library_missing"
 
 
 class ModuleUnusable(KeyUnavailable):

@@ -63,7 +63,7 @@ class Pkcs11Store:
         """Refuse what making or taking a key would refuse in any case, without the PIN.
 
         Raises:
-            Pkcs11Missing, ModuleUnusable, TokenAbsent, TokenAmbiguous, TokenTimeout: each code of
+            TokenLibraryMissing, ModuleUnusable, TokenAbsent, TokenAmbiguous, TokenTimeout: each code of
                 a token that cannot be had.
             PinLocked, PinFinalTry, PinNotSet, TokenReadOnly, MechanismMissing: each code of one
                 that would not do it.
@@ -80,7 +80,7 @@ class Pkcs11Store:
         """Unlock the key of a pinned public half; the caller closes what it gets.
 
         Raises:
-            Pkcs11Missing, ModuleUnusable, TokenAbsent, TokenAmbiguous, TokenTimeout: each code of
+            TokenLibraryMissing, ModuleUnusable, TokenAbsent, TokenAmbiguous, TokenTimeout: each code of
                 a token that cannot be had.
             NoSuchKey, KeyAmbiguous, KeyMismatch: (`no_such_key`, `key_ambiguous`,
                 `key_mismatch`) when the token does not hold just this key.
@@ -221,7 +221,7 @@ class Pkcs11Store:
             pass
         else:
             return TokenSession(place or self._place, timeout=self._timeout)
-        raise errors.Pkcs11Missing(
+        raise errors.TokenLibraryMissing(
             "keys in a token need the library python-pkcs11, which is not installed",
             hint="pip install 'polygent-issuer[pkcs11]'",
         )

@@ -38,7 +38,7 @@ _SECRETS: Final = {
 class InvalidTokenUri(InputRefused):
     """A `pkcs11:` URI that breaks RFC 7512, or says what is not taken here."""
 
-    code = "invalid_store"
+    code = "invalid_token_uri"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +106,7 @@ def parse(text: str) -> TokenUri:
     """Read a `pkcs11:` URI.
 
     Raises:
-        InvalidTokenUri: (`invalid_store`) for whatever is not exactly right; the hint says how.
+        InvalidTokenUri: (`invalid_token_uri`) for whatever is not exactly right; the hint says how.
     """
     for name, why in _SECRETS.items():  # first of all: nothing of such a text is ever repeated
         if name in text.lower():

@@ -553,7 +553,7 @@ def test_without_the_library(hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch) -> N
     opened = Opened(hsm.place)
     for call in (lambda s: s.load(KEY), lambda s: s.require_room(), lambda s: s.adopt()):
         problem = opened.refusal(call)
-        assert (problem.code, problem.exit_code) == ("pkcs11_missing", 6)
+        assert (problem.code, problem.exit_code) == ("token_library_missing", 6)
         assert problem.hint == "pip install 'polygent-issuer[pkcs11]'"
     assert opened.store.presence(KEY.kid) is Presence.UNAVAILABLE
 

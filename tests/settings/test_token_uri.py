@@ -105,7 +105,7 @@ def test_whatever_is_not_exactly_right_is_refused(uri: str, why: str, hint: str)
     """The message says what is wrong and the hint what is right; nothing of it steers a screen."""
     with pytest.raises(InvalidTokenUri) as raised:
         token_uri.parse(uri)
-    assert raised.value.code == "invalid_store"
+    assert raised.value.code == "invalid_token_uri"
     assert why in raised.value.message
     assert hint in str(raised.value.hint)
     assert shown(raised.value.message) == raised.value.message
