@@ -33,7 +33,7 @@ def init(
     ] = None,
     store: Annotated[
         str | None,
-        typer.Option("--store", metavar="URI", help="Where keys are kept: keyring: or file:PATH."),
+        typer.Option("--store", metavar="URI", help="keyring:, file:PATH or pkcs11:URI."),
     ] = None,
     key_backup_folder: Annotated[
         str | None,

@@ -25,7 +25,7 @@ _NOTHING: Final = {"upload_window": UNKNOWN, "key_backup_folder": NONE, "output"
 _QUESTIONS: Final = {
     "issuer": "who issues? it stands in every license",
     "upload_window": f"how long after its issue does a server take a file? 7d, 36h, or {UNKNOWN}",
-    "store": "where are private keys kept? keyring: or file:PATH",
+    "store": "where are private keys kept? keyring:, file:PATH or pkcs11:URI",
     "key_backup_folder": f"where do key backups go? best another disk, or {NONE}",
     "output": f"where do license files go? {NONE} is the folder you are in",
 }

@@ -110,8 +110,8 @@ class Cryptoki:
     def close(self) -> None:
         """Finalise the module when nobody else uses it, which closes whatever is open in it."""
         _IN_USE[self._path] -= 1
-        if not self._stuck and not _IN_USE[self._path]:
-            with suppress(KeyUnavailable):
+        if not _IN_USE[self._path]:
+            with suppress(KeyUnavailable):  # not even asked when it is stuck
                 self.ask(self._library.finalize)
 
     def _in_time(self, call: Callable[[], T]) -> T:

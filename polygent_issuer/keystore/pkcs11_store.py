@@ -63,8 +63,8 @@ class Pkcs11Store:
         """Refuse what making or taking a key would refuse in any case, without the PIN.
 
         Raises:
-            TokenLibraryMissing, ModuleUnusable, TokenAbsent, TokenAmbiguous, TokenTimeout: each code of
-                a token that cannot be had.
+            TokenLibraryMissing, ModuleUnusable, TokenAbsent, TokenAmbiguous, TokenTimeout: each
+                code of a token that cannot be had.
             PinLocked, PinFinalTry, PinNotSet, TokenReadOnly, MechanismMissing: each code of one
                 that would not do it.
         """
@@ -80,8 +80,8 @@ class Pkcs11Store:
         """Unlock the key of a pinned public half; the caller closes what it gets.
 
         Raises:
-            TokenLibraryMissing, ModuleUnusable, TokenAbsent, TokenAmbiguous, TokenTimeout: each code of
-                a token that cannot be had.
+            TokenLibraryMissing, ModuleUnusable, TokenAbsent, TokenAmbiguous, TokenTimeout: each
+                code of a token that cannot be had.
             NoSuchKey, KeyAmbiguous, KeyMismatch: (`no_such_key`, `key_ambiguous`,
                 `key_mismatch`) when the token does not hold just this key.
             PinLocked, PinFinalTry, PinNotSet, MechanismMissing: before anybody is asked.

@@ -1,6 +1,7 @@
 """Keys in a token: a real SoftHSM token for each test, a real module, real calls."""
 
 import dataclasses
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -379,18 +380,14 @@ def test_which_token(hsm: SoftHsm) -> None:
         assert str(next(iter(other.values()))) in problem.message
 
 
-@pytest.mark.parametrize(
-    "module", ["missing", "text", "program", "library", "folder", "shared"], ids=str
-)
+@pytest.mark.parametrize("module", ["missing", "text", "program", "library", "folder"], ids=str)
 def test_what_is_no_module(tmp_path: Path, module: str) -> None:
-    """Not there, a text, a program, another library, a folder, or anybody's to change."""
+    """Not there, a text, a program, another library, a folder."""
     path = {"program": "/bin/true", "library": "/lib/x86_64-linux-gnu/libm.so.6"}.get(
         module, str(tmp_path / module)
     )
-    if module in ("text", "shared"):
+    if module == "text":
         Path(path).write_text("no module")
-    if module == "shared":
-        Path(path).chmod(0o666)
     if module == "folder":
         Path(path).mkdir()
     opened = Opened(TokenUri(module=Path(path), token=LABEL))
@@ -399,6 +396,19 @@ def test_what_is_no_module(tmp_path: Path, module: str) -> None:
     assert path in problem.message
     assert opened.store.presence(KEY.kid) is Presence.UNAVAILABLE
     assert opened.pin.asked == []
+
+
+def test_a_module_that_anybody_may_change(hsm: SoftHsm, tmp_path: Path) -> None:
+    """It would get the PIN, so it is not even loaded; what mends it is said."""
+    copy = tmp_path / "it's mine.so"
+    copy.write_bytes(MODULE.read_bytes())
+    place = dataclasses.replace(hsm.place, module=copy)
+    copy.chmod(0o757)
+    problem = Opened(place).refusal(lambda store: store.require_ready())
+    assert problem.code == "module_unusable"
+    assert f"chmod o-w {shlex.quote(str(copy))}" in str(problem.hint)
+    copy.chmod(0o755)
+    Opened(place).store.require_ready()
 
 
 def test_a_module_that_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -485,6 +495,19 @@ def test_a_key_that_would_come_out_is_not_kept(
     problem = opened.refusal(lambda store: store.generating(label="x").__enter__())
     assert problem.code == "not_kept"
     assert hsm.objects() == []
+
+
+def test_a_key_that_signs_wrongly_is_not_kept(
+    hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The probe is verified before a key is recorded; the signatures of this token are bent."""
+    monkeypatch.setattr(token_objects, "sign", lambda *_given, **_named: bytes(63) + b"1")
+    for make in (
+        lambda store: store.generating(label="x").__enter__(),
+        lambda store: store.save(PRIVATE, label="x"),
+    ):
+        assert Opened(hsm.place).refusal(make).code == "key_mismatch"
+        assert hsm.objects() == []
 
 
 def test_a_token_that_makes_another_curve(hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch) -> None:

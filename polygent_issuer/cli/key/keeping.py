@@ -26,7 +26,7 @@ class KeepingOptions(OptionGroup):
     store: Annotated[
         str | None,
         typer.Option(
-            "--store", metavar="URI", help="keyring:, file:PATH or pkcs11:…; else the settings'."
+            "--store", metavar="URI", help="keyring:, file:PATH or pkcs11:URI; else the settings'."
         ),
     ] = None
     backup: Annotated[
