@@ -9,6 +9,7 @@ import csv
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from io import TextIOWrapper
 from typing import Annotated, Any, Final, TextIO
 
 import typer
@@ -58,11 +59,13 @@ class CsvTable(Result):
         return True
 
     def write(self, stream: TextIO) -> None:
-        """Write it, a row at a time.
+        """Write it, a row at a time: UTF-8 and CR LF, whatever the stream had for the screen.
 
         Raises:
             OSError, ValueError: when the stream takes no more.
         """
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", newline="")
         rows = csv.writer(stream, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
         rows.writerow(self.columns)
         rows.writerows([_cell(item[name]) for name in self.columns] for item in self.items)

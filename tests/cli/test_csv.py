@@ -2,6 +2,9 @@
 
 import csv
 import io
+import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import example, given
@@ -83,6 +86,23 @@ def test_a_customer_who_is_a_formula(books: Books) -> None:
     _, row = read(books.desk.ok("customer", "list", "--csv").text)
     assert row[1] == f"'{name}"
     assert books.desk.ok("customer", "list", "--json").json["customers"][0]["name"] == name
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_it_is_utf_8_wherever_it_is_made(books: Books, encoding: str) -> None:
+    """Neither the locale nor a system that writes CR LF by itself changes a byte of it."""
+    books.customer("Müller 株式", "muller")
+    expected = books.desk.ok("customer", "list", "--csv").out
+    home = ("--home", str(books.desk.home))
+    command = [sys.executable, "-m", "polygent_issuer", *home, "customer", "list", "--csv"]
+    environ = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, env=environ, capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (expected, b"")
+    assert "Müller 株式".encode() in expected
+    out = io.BytesIO()
+    stream = io.TextIOWrapper(out, encoding=encoding, newline="\r\n")
+    CsvTable(columns=("x",), items=[{"x": "株"}]).write(stream)
+    assert out.getvalue() == '"x"\r\n"株"\r\n'.encode()
 
 
 @given(st.text())
