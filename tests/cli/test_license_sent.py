@@ -6,6 +6,10 @@ import pytest
 from support.cli import NOW
 from support.licenses import Books
 
+from polygent_issuer.cli import consent
+from polygent_issuer.findings import Consent
+from polygent_issuer.registry import licenses
+
 FIRST = "0000000a-0000-4000-8000-000000000000"
 SECOND = "0000000b-0000-4000-8000-000000000000"
 
@@ -58,8 +62,10 @@ def test_sent_again_and_not_after_all(two: Books) -> None:
     undone = two.desk.ok("license", "sent", FIRST, "--undo", "--json").json["licenses"][0]
     assert (undone["sent_at"], undone["sent_before"]) == (None, "2026-12-01T09:30:00Z")
     assert unsent(two) == [FIRST, SECOND]
+    row = two.last_row()
+    assert (row.event, row.license) == ("license-not-sent", FIRST)
     assert two.desk.ok("license", "sent", FIRST, "--undo").text.endswith("acme: not sent\n")
-    assert two.desk.ok("journal", "show", "--json").json["rows"][-1]["event"] == "license-not-sent"
+    assert two.last_row() == row  # nothing to do, so nothing is journalled
 
 
 @pytest.mark.parametrize(
@@ -85,6 +91,37 @@ def test_what_is_no_longer_current(two: Books) -> None:
     assert "0000000a is retired; it is not the one" in two.desk.ok("license", "sent", FIRST).err
     clash = two.desk.run("license", "list", "--unsent", "--status", "retired")
     assert (clash.code, "only a current license is to be sent" in clash.err) == (2, True)
+
+
+def test_what_is_signed_with_a_leaked_key(two: Books) -> None:
+    """Servers must refuse it: said where it is mailed and where it is written, with the way out."""
+    two.desk.ok("key", "retire", "main", "--compromised", "--reason", "leak", "--yes")
+    told = (
+        "license 0000000a is signed with the key main, which is marked as compromised: servers "
+        "must refuse it; for a new one: polygent-issue reissue acme --license 0000000a\n"
+    )
+    assert told in two.desk.ok("license", "sent", FIRST).err
+    exported = two.desk.ok("license", "export", FIRST, "--json")
+    assert told in exported.err
+    assert exported.json["compromised_key"] == "main"
+    two.desk.now += timedelta(days=800)  # an expired one cannot be reissued
+    outcome = two.desk.ok("license", "sent", FIRST)
+    assert "polygent-issue renew acme --license 0000000a\n" in outcome.err
+    assert "reissue" not in outcome.err
+
+
+def test_what_was_noted_while_a_person_thought(two: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time before is the one that is replaced, not the one that was read earlier."""
+
+    def while_asking(_invocation: object, _findings: object, given: Consent) -> Consent:
+        with two.writing() as db:
+            licenses.mark_sent(db, FIRST)
+            db.record("license-sent", customer="acme", license=FIRST)
+        return given
+
+    monkeypatch.setattr(consent, "obtain", while_asking)
+    told = two.desk.ok("license", "sent", FIRST, "--json").json["licenses"][0]
+    assert told["sent_before"] == "2026-11-30T09:30:00Z"
 
 
 def test_a_clock_that_is_behind(two: Books) -> None:

@@ -15,7 +15,7 @@ from polygent_issuer.issuing import recover
 from polygent_issuer.issuing.destination import Destination, resolve
 from polygent_issuer.issuing.following import read_license
 from polygent_issuer.issuing.proposal import file_name
-from polygent_issuer.registry import LicenseRecord, customers, licenses, outbox
+from polygent_issuer.registry import LicenseRecord, customers, keys, licenses, outbox
 
 
 def export(
@@ -37,6 +37,7 @@ def export(
         record = licenses.find(db, license_id)
         held = read_license(db, record)
         customer = customers.get(db, record.customer_slug)
+        key = keys.find(db, record.kid)
     place = resolve(to, settings.output, output.write_bytes)
     path = _deliver(invocation, record, place, file_name(held, record.machine_label))
     with invocation.registry.writing(now=invocation.now, actor=invocation.actor) as db:
@@ -50,6 +51,7 @@ def export(
         )
     exported = Exported(
         record=record,
+        key=key,
         path=path,
         customer=customer,
         upload_before=dates.upload_deadline(held.issued_at, settings.upload_window_or_assumed),

@@ -11,7 +11,7 @@ from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.customer.customer_view import zone_of
 from polygent_issuer.cli.license.standing import objections
 from polygent_issuer.cli.output import Result
-from polygent_issuer.registry import Customer, LicenseRecord
+from polygent_issuer.registry import Customer, KeyRecord, LicenseRecord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,11 +19,13 @@ class Exported(Result):
     """A license whose file was written again.
 
     Attributes:
+        key: what it is signed with.
         path: its file; `None` when it went to stdout.
         upload_before: until when a server installs it; `assumed` when nobody told the window.
     """
 
     record: LicenseRecord
+    key: KeyRecord
     path: Path | None
     customer: Customer
     upload_before: datetime
@@ -42,7 +44,7 @@ class Exported(Result):
 
     def warnings(self) -> Iterable[str]:
         """What speaks against mailing this file."""
-        return objections(self.record, upload_before=self.upload_before, now=self.now)
+        return objections(self.record, self.key, upload_before=self.upload_before, now=self.now)
 
     def to_json(self) -> Mapping[str, Any]:
         """`file` and until when it can be uploaded."""
@@ -56,6 +58,7 @@ class Exported(Result):
             "upload_before": dates.instant(self.upload_before),
             "upload_window_assumed": self.assumed,
             "upload_window_passed": self.too_late,
+            "compromised_key": self.key.label if self.key.compromised else None,
         }
 
     def blocks(self) -> Iterable[Block]:

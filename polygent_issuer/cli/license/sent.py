@@ -13,9 +13,9 @@ from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.license.standing import objections
 from polygent_issuer.cli.output import Result
-from polygent_issuer.findings import require
+from polygent_issuer.findings import Consent, Finding, require
 from polygent_issuer.issuing.proposal import clock_behind
-from polygent_issuer.registry import LicenseRecord, Reading, licenses
+from polygent_issuer.registry import LicenseRecord, Reading, Writing, keys, licenses
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,28 +70,42 @@ def sent(
     with invocation.registry.reading() as db:
         chosen = _chosen(db, license_ids)
         behind = clock_behind(db, now)
+        signed_with = {record.id: keys.find(db, record.kid) for record in chosen}
     findings = () if behind is None else (behind,)
     for record in () if undo else chosen:
         until = dates.upload_deadline(record.issued_at, window)
-        for objection in objections(record, upload_before=until, now=now):
+        for objection in objections(record, signed_with[record.id], upload_before=until, now=now):
             invocation.warn(objection)
     agreed = consent.obtain(invocation, findings, given)
     require(findings, agreed)
-    noted = []
     with invocation.registry.writing(now=now, actor=invocation.actor) as db:
-        for record in chosen:
-            mark = licenses.mark_unsent if undo else licenses.mark_sent
-            noted.append(mark(db, record.id))
-            db.record(
-                "license-not-sent" if undo else "license-sent",
-                customer=record.customer_slug,
-                license=record.id,
-                kid=record.kid,
-                accepted=agreed.used(findings),
-                reason=agreed.reason,
-            )
-    before = {record.id: record.sent_at for record in chosen}
-    return Sent(records=tuple(noted), before=before)
+        present = tuple(licenses.get(db, record.id) for record in chosen)
+        noted = tuple(_note(db, record, findings, agreed, undo=undo) for record in present)
+    return Sent(records=noted, before={record.id: record.sent_at for record in present})
+
+
+def _note(
+    db: Writing,
+    record: LicenseRecord,
+    findings: tuple[Finding, ...],
+    agreed: Consent,
+    *,
+    undo: bool,
+) -> LicenseRecord:
+    """The license as it is noted now; one that is not sent stays so without a word."""
+    if undo and record.sent_at is None:
+        return record
+    mark = licenses.mark_unsent if undo else licenses.mark_sent
+    noted = mark(db, record.id)
+    db.record(
+        "license-not-sent" if undo else "license-sent",
+        customer=record.customer_slug,
+        license=record.id,
+        kid=record.kid,
+        accepted=agreed.used(findings),
+        reason=agreed.reason,
+    )
+    return noted
 
 
 def _chosen(db: Reading, typed: list[str]) -> tuple[LicenseRecord, ...]:

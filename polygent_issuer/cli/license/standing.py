@@ -4,14 +4,18 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from polygent_issuer import dates
-from polygent_issuer.registry import LicenseRecord
+from polygent_issuer.registry import KeyRecord, LicenseRecord
+from polygent_issuer.text import shown
 
 
-def objections(record: LicenseRecord, *, upload_before: datetime, now: datetime) -> Iterable[str]:
+def objections(
+    record: LicenseRecord, key: KeyRecord, *, upload_before: datetime, now: datetime
+) -> Iterable[str]:
     """One line at most, with the command that makes the file which is the one to send.
 
     Args:
         record: the license.
+        key: what it is signed with.
         upload_before: until when a server takes its file; after that a new one is needed.
         now: the instant at which it would be sent.
     """
@@ -23,6 +27,12 @@ def objections(record: LicenseRecord, *, upload_before: datetime, now: datetime)
         yield (
             f"license {record.id[:8]} expired at {dates.instant(record.expires_at)}; "
             f"for a new one: polygent-issue renew {this_one}"
+        )
+    elif key.compromised:
+        yield (
+            f"license {record.id[:8]} is signed with the key {shown(key.label)}, which is marked "
+            "as compromised: servers must refuse it; "
+            f"for a new one: polygent-issue reissue {this_one}"
         )
     elif now > upload_before:
         yield (
