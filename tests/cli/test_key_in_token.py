@@ -267,7 +267,8 @@ def test_a_label_that_cannot_be_ours(at_hand: Desk, hsm: SoftHsm) -> None:
 def test_what_has_no_meaning_there(at_hand: Desk, hsm: SoftHsm, option: str) -> None:
     """A key that stays in its token goes into no store and no backup."""
     code, name, hint = error(at_hand, "key", "import", hsm.uri, option, hsm.uri)
-    assert (code, name, hint) == (2, "usage", f"leave out {option}")
+    copied = "or name its file without file: to have it copied"
+    assert (code, name, hint) == (2, "usage", f"leave out {option}; {copied}")
 
 
 def test_nothing_is_made_for_a_token_that_is_not_there(at_hand: Desk, hsm: SoftHsm) -> None:
