@@ -15,12 +15,13 @@ from polygent_issuer import dates
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.registry import journal, opening
 from polygent_issuer.registry.candidate import Candidate
-from polygent_issuer.registry.columns import blob, moment, text
+from polygent_issuer.registry.columns import blob, moment, text, whole
 from polygent_issuer.registry.connection import Connection
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMissing
 from polygent_issuer.registry.transactions import Reading
 
+_COPIES: Final = ("registry-backed-up", "head-noted")
 _BACK_UP: Final = "first keep what is there: polygent-issue registry backup FILE"
 
 
@@ -32,7 +33,9 @@ class Present:
         readable: False for a damaged one, of which nothing else is known.
         registry_id: which one it is; `same` whether the backup is one of it.
         size: how many journal rows it holds; `head` is the hash of the last one, in hex.
-        rows_lost: journal rows that the backup lacks, the first of them `since` then.
+        rows_lost: journal rows that the backup lacks, the first of them `since` then; `acts_lost`
+            those of them that tell of more than of a copy: a backup never holds the row that
+            tells of it.
         licenses_lost: licenses that the backup lacks.
         rows_gained: journal rows of the backup that this one lacks.
     """
@@ -43,6 +46,7 @@ class Present:
     size: int = 0
     head: str = ""
     rows_lost: int = 0
+    acts_lost: int = 0
     licenses_lost: int = 0
     since: datetime | None = None
     rows_gained: int = 0
@@ -119,6 +123,7 @@ def compare(db: Reading, candidate: Candidate) -> Present:
         size=size,
         head=head,
         rows_lost=size - shared,
+        acts_lost=size - shared - _of_copies(db, shared),
         licenses_lost=licenses_lost,
         since=db.one(lambda row: moment(row[0]), sql, (shared + 1,)),
         rows_gained=candidate.size - shared,
@@ -127,7 +132,7 @@ def compare(db: Reading, candidate: Candidate) -> Present:
 
 def rollback_finding(compared: Present | None) -> Finding | None:
     """`registry-rollback`: the backup lacks what the registry that it replaces holds."""
-    if compared is None or (compared.readable and not compared.rows_lost):
+    if compared is None or (compared.readable and not compared.acts_lost):
         return None
     return Finding(
         code=FindingCode.REGISTRY_ROLLBACK, message=_told(compared), hint=_hint(compared)
@@ -174,6 +179,13 @@ def _shared(db: Reading, copy: Reading, most: int) -> int:
         else:
             high = middle - 1
     return low
+
+
+def _of_copies(db: Reading, after: int) -> int:
+    """How many rows beyond a number tell of a copy that was made, and of nothing else."""
+    events = ", ".join("?" * len(_COPIES))
+    sql = f"SELECT count(*) FROM journal WHERE seq > ? AND event IN ({events})"  # noqa: S608  # marks
+    return db.one(lambda row: whole(row[0]), sql, (after, *_COPIES)) or 0
 
 
 def _hash(db: Reading, seq: int) -> bytes | None:
