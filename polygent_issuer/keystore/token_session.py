@@ -13,15 +13,10 @@ from pkcs11.types import Object, Session
 
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.keystore import errors, token_objects
-from polygent_issuer.keystore.cryptoki import (
-    Cryptoki,
-    mechanism_missing,
-    pin_locked,
-    pin_not_set,
-    serial_of,
-)
+from polygent_issuer.keystore.cryptoki import Cryptoki, serial_of
 from polygent_issuer.keystore.passphrases import Passphrase
 from polygent_issuer.keystore.public_halves import PublicHalf
+from polygent_issuer.keystore.token_faults import mechanism_missing, pin_locked, pin_not_set
 from polygent_issuer.keystore.token_signer import TokenSigner
 from polygent_issuer.settings.token_uri import TokenUri
 from polygent_issuer.text import for_shell, shown

@@ -176,7 +176,7 @@ def test_return_takes_what_is_proposed(empty_desk: Desk) -> None:
         person.types("")
         person.sees("7d, 36h, or unknown [unknown]: ")
         person.types("")
-        person.sees(f"keyring: or file:PATH [file:{empty_desk.home}/keys/]: ")
+        person.sees(f"keyring:, file:PATH or pkcs11:URI [file:{empty_desk.home}/keys/]: ")
         person.types("")
         person.sees("best another disk, or none [~/polygent-key-backup]: ")
         person.types("")
@@ -222,7 +222,7 @@ def test_a_keyring_is_proposed_where_one_runs(empty_desk: Desk) -> None:
     with secret_service() as service:
         service.lock()
         with terminal(empty_desk, "init", *given, environ=service.environ) as person:
-            person.sees("keyring: or file:PATH [keyring:]: ")
+            person.sees("keyring:, file:PATH or pkcs11:URI [keyring:]: ")
             person.types("")
             person.sees("best another disk")
             person.types("none")

@@ -5,11 +5,8 @@ from typing import Annotated
 import typer
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.key.backup_place import (
-    backup_place_of_made,
-    require_none_in_token,
-    require_sound,
-)
+from polygent_issuer.cli.key.backup_of_made import backup_place_of_made, require_none_in_token
+from polygent_issuer.cli.key.backup_place import require_sound
 from polygent_issuer.cli.key.keeping import KeepingOptions, custodian, known_keys, settings_in_force
 from polygent_issuer.cli.key.key_view import KeptReport
 from polygent_issuer.cli.key.store_place import Again, require_store

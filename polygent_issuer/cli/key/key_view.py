@@ -53,11 +53,6 @@ def backup_state(key: KeyRecord) -> str:
     return "none" if key.backed_up_at is None else dates.instant(key.backed_up_at)
 
 
-def brief_place(store: str) -> str:
-    """A store for a table: of a key in a token, without the module's path."""
-    return store.partition("?")[0] if is_token_uri(store) else store
-
-
 def way_back(key: KeyRecord) -> str:
     """How a private half comes back that is not in its place; it ends a sentence on that."""
     if key.backed_up_at is None:

@@ -7,10 +7,11 @@ from typing import Any
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Line, Style, Table
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.key.key_view import backup_state, brief_place, key_json, key_state
+from polygent_issuer.cli.key.key_view import backup_state, key_json, key_state
 from polygent_issuer.cli.output import Result
 from polygent_issuer.custody import place_of
 from polygent_issuer.registry import KeyRecord, keys
+from polygent_issuer.settings.token_uri import is_token_uri
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,4 +43,9 @@ def list_all(invocation: Invocation) -> Keys:
 
 def _row(key: KeyRecord, store: str) -> tuple[str, ...]:
     created = dates.instant(key.created_at)
-    return key.label, key_state(key), key.kid, brief_place(store), backup_state(key), created
+    return key.label, key_state(key), key.kid, _brief(store), backup_state(key), created
+
+
+def _brief(store: str) -> str:
+    """A store for a table: of a key in a token, without the module's path."""
+    return store.partition("?")[0] if is_token_uri(store) else store
