@@ -193,4 +193,6 @@ def _refusing() -> Iterator[None]:
         yield
     except (RegistryDamaged, RegistryMissing) as error:
         told = error.message.replace("the registry", "the backup", 1)
+        if told.endswith("is damaged"):
+            told += ", or no backup of a registry at all"
         raise BackupRefused(told, hint=_ANOTHER) from error

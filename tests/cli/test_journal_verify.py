@@ -169,6 +169,15 @@ def test_a_head_is_not_noted_in_the_home(filled: Books) -> None:
     assert filled.path.read_bytes() == before
 
 
+def test_a_loop_of_links_is_told(filled: Books) -> None:
+    """On every version of Python the system's own reason."""
+    loop = filled.desk.folder / "loop"
+    loop.symlink_to(loop)
+    outcome = filled.desk.run("journal", "verify", "--note", str(loop))
+    assert outcome.code == 8
+    assert "symbolic links" in outcome.err
+
+
 def test_a_head_that_cannot_be_noted_is_not_journalled(filled: Books) -> None:
     """Exit 8, and the registry is as it was."""
     before = filled.path.read_bytes()

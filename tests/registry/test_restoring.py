@@ -460,8 +460,8 @@ def refused(backup: Path, path: Path, *against: NotedHead) -> str:
     ("content", "told"),
     [
         (b"", "is empty: its creation was interrupted"),
-        (b"some text", "is damaged"),
-        (b"a license file, say" * 500, "is damaged"),
+        (b"some text", "is damaged, or no backup of a registry at all"),
+        (b"a license file, say" * 500, "is damaged, or no backup of a registry at all"),
     ],
 )
 def test_what_is_no_database_is_refused(saved: Path, path: Path, content: bytes, told: str) -> None:

@@ -1,5 +1,6 @@
 """`polygent-issue journal verify`: does the journal stand, and the registry as it says?"""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -50,7 +51,8 @@ def verify(
 def _place(invocation: Invocation, note: str) -> Path:
     """Where the head is noted: never in the home, where the registry lies."""
     path = Path(note).absolute()
-    if path.resolve().is_relative_to(invocation.home.resolve()):
+    # Not Path.resolve, which has an exception of its own for a loop of links.
+    if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(invocation.home)):
         raise OutputProblem(
             f"{shown(note)} lies in the home: whoever changes the registry there changes it, too",
             hint="note the head on another disk, or in a folder that only others may write to",
