@@ -17,6 +17,8 @@ from polygent_issuer.verifier import Tier
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+_DOMAIN = "allowed domain"
+_ANYWHERE = "any: the file works for whoever holds it"
 _ASSUMED = "assumed; set yours with: polygent-issue config set upload_window 7d"
 
 
@@ -118,7 +120,7 @@ def proposal_json(proposal: Proposal, settings: Settings) -> dict[str, Any]:
         "changes": [
             {"name": change.key, "old": change.old, "new": change.new}
             for change in proposal.differences
-            if proposal.old is not None
+            if proposal.replaced
         ],
         "findings": [
             {"code": str(finding.code), "message": finding.message, "hint": finding.hint}
@@ -132,7 +134,7 @@ def _fields(proposal: Proposal, settings: Settings, file: str | None = None) -> 
     issued = proposal.license
     until = dates.upload_deadline(issued.issued_at, settings.upload_window_or_assumed)
     assumed = f" ({_ASSUMED})" if settings.upload_window_is_assumed else ""
-    kept = () if proposal.old is None or proposal.differences else (("terms", "as before"),)
+    kept = (("terms", "as before"),) if proposal.replaced and not proposal.differences else ()
     return Fields(
         (
             ("customer", _customer(proposal)),
@@ -140,7 +142,7 @@ def _fields(proposal: Proposal, settings: Settings, file: str | None = None) -> 
             *_terms(proposal),
             *kept,
             ("expires", _expiry(proposal)),
-            ("replaces", ", ".join(record.id for record in proposal.replaced) or None),
+            *_replaced(proposal),
             ("key", f"{proposal.key.label} ({proposal.key.kid[:8]})"),
             ("file", file),
             ("upload before", f"{dates.instant(until)}{assumed}"),
@@ -150,13 +152,26 @@ def _fields(proposal: Proposal, settings: Settings, file: str | None = None) -> 
 
 def _terms(proposal: Proposal) -> Iterable[tuple[str, str]]:
     """All terms of a first license; what changes, of a later one."""
-    if proposal.license.tier is Tier.ENTERPRISE and proposal.license.allowed_domain is None:
-        yield "allowed domain", "any: the file works for whoever holds it"
+    anywhere = proposal.license.tier is Tier.ENTERPRISE and proposal.license.allowed_domain is None
+    changed = {term.name for term in proposal.differences} if proposal.replaced else frozenset()
+    if anywhere and _DOMAIN not in changed:
+        yield _DOMAIN, _ANYWHERE
     for term in proposal.differences:
-        if proposal.old is not None:
-            yield term.name, f"{term.old} → {term.new}"
+        if proposal.replaced:
+            after = _ANYWHERE if anywhere and term.name == _DOMAIN else term.new
+            yield term.name, f"{term.old} → {after}"
         elif term.new != term.old or term.name == "features":
             yield term.name, term.new
+
+
+def _replaced(proposal: Proposal) -> Iterable[tuple[str, str]]:
+    """The license that it replaces; of several, which machine's each is, and until when."""
+    if len(proposal.replaced) == 1:
+        yield "replaces", proposal.replaced[0].id
+        return
+    for record in proposal.replaced:
+        of = record.machine_label or record.tier
+        yield "replaces", f"{record.id} ({of}, until {dates.instant(record.expires_at)})"
 
 
 def _customer(proposal: Proposal) -> str:
@@ -179,9 +194,10 @@ def _expiry(proposal: Proposal) -> str:
     if not proposal.replaced:
         return new
     last = max(record.expires_at for record in proposal.replaced)
+    of_several = ", the last of them" if len(proposal.replaced) > 1 else ""
     if last == issued.expires_at:
-        return f"as before: {new}"
-    return f"{dates.instant(last)} → {new}"
+        return f"as before{of_several}: {new}"
+    return f"{dates.instant(last)}{of_several} → {new}"
 
 
 def _zone(proposal: Proposal) -> "ZoneInfo | None":

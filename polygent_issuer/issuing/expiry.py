@@ -1,5 +1,10 @@
-"""When a license ends: the option, else the kept term, counted from the right day (FORMAT §6)."""
+"""When a license ends: the option, else the kept term, counted from the right day (FORMAT §6).
 
+What it follows is mostly one license. Of several, the one that ends last counts, so that nobody
+loses a day of what she has; their terms count only where they agree.
+"""
+
+from collections.abc import Sequence
 from datetime import datetime
 
 from polygent_issuer import dates
@@ -26,45 +31,47 @@ def first_expiry(changes: Changes, plan: Plan, now: datetime) -> datetime:
     return _ahead(dates.term_end(base, changes.term or plan.term), now)
 
 
-def kept_term(changes: Changes, record: LicenseRecord, settings: Settings) -> dates.Term | None:
-    """The term of a renewal: the option, else the one kept with the license, else its plan's."""
+def kept_term(
+    changes: Changes, records: Sequence[LicenseRecord], settings: Settings
+) -> dates.Term | None:
+    """The term of a renewal: the option, else the one kept with the license, else its plan's.
+
+    `None` when nobody said one, and when several licenses were for different terms.
+    """
     if changes.term is not None:
         return changes.term
     if changes.plan is not None:
         return changes.plan.term
-    if record.term is not None:
-        return dates.Term.parse(record.term)
-    plan = settings.plans.get(record.plan or "")
-    return plan.term if plan else None
+    found = {_own_term(record, settings) for record in records}
+    return found.pop() if len(found) == 1 else None
 
 
 def renewed_expiry(
-    changes: Changes, record: LicenseRecord, settings: Settings, now: datetime
+    changes: Changes, records: Sequence[LicenseRecord], settings: Settings, now: datetime
 ) -> datetime:
     """The expiry of a renewal: from the old expiry while it runs, from now once it has lapsed.
 
     Raises:
-        MissingInput: (`missing_input`) no term is known, or the plan is not renewable.
+        MissingInput: (`missing_input`) no term is known, or a plan is not renewable.
         InvalidTerms: (`invalid_terms`) when it is not after `now`.
     """
     if changes.expires is not None:
         return _ahead(changes.expires, now)
-    plan = settings.plans.get(record.plan or "")
-    if plan is not None and not plan.renewable and not (changes.term or changes.plan):
-        raise MissingInput(
-            f"the plan {plan.name!a} of license {record.id[:8]} is not renewed by itself",
-            hint=f"add --plan PLAN or --term TERM: polygent-issue renew {_this(record)} --term 1y",
-        )
-    term = kept_term(changes, record, settings)
+    if not (changes.term or changes.plan):
+        for record in records:
+            _require_renewable(record, settings)
+    term = kept_term(changes, records, settings)
     if term is None:
-        raise MissingInput(
-            f"no term is known for license {record.id[:8]}", hint="add --term 1y or --expires DATE"
-        )
-    return _ahead(dates.term_end(basis(changes, record, now), term), now)
+        which = f"license {records[0].id[:8]}"
+        told = f"no term is known for {which}"
+        if len(records) > 1:
+            told = f"these {len(records)} licenses were not all for the same term"
+        raise MissingInput(told, hint="add --term 1y or --expires DATE")
+    return _ahead(dates.term_end(basis(changes, records, now), term), now)
 
 
 def reissued_expiry(
-    changes: Changes, record: LicenseRecord, settings: Settings, now: datetime
+    changes: Changes, records: Sequence[LicenseRecord], settings: Settings, now: datetime
 ) -> datetime:
     """The expiry of a reissue: the same, unless an option corrects it.
 
@@ -73,40 +80,55 @@ def reissued_expiry(
         MissingInput: (`missing_input`) when a basis is given without a term.
     """
     if changes.expires or changes.term:
-        return renewed_expiry(changes, record, settings, now)
+        return renewed_expiry(changes, records, settings, now)
     if changes.basis:
         raise MissingInput(
             "a reissue keeps the expiry, so --from needs a term to count",
             hint="add --term TERM, or name the day with --expires DATE",
         )
-    if record.expires_at <= now:
+    last = last_to_end(records)
+    if last.expires_at <= now:
         raise InvalidTerms(
-            f"license {record.id[:8]} expired at {dates.instant(record.expires_at)}, "
+            f"license {last.id[:8]} expired at {dates.instant(last.expires_at)}, "
             "and a reissue keeps the expiry",
-            hint=f"polygent-issue renew {_this(record)}",
+            hint=f"polygent-issue renew {_this(last)}"
+            if len(records) == 1
+            else "the same command with renew in place of reissue",
         )
-    return record.expires_at
+    return last.expires_at
 
 
-def basis(changes: Changes, record: LicenseRecord, now: datetime) -> datetime:
+def basis(changes: Changes, records: Sequence[LicenseRecord], now: datetime) -> datetime:
     """Where a renewal's term is counted from."""
     if isinstance(changes.basis, datetime):
         return changes.basis
-    runs = record.expires_at > now
-    from_expiry = runs if changes.basis is None else changes.basis == "expiry"
-    return record.expires_at if from_expiry else now
+    expires_at = last_to_end(records).expires_at
+    from_expiry = expires_at > now if changes.basis is None else changes.basis == "expiry"
+    return expires_at if from_expiry else now
 
 
-def not_due(record: LicenseRecord, settings: Settings, now: datetime) -> Finding | None:
-    """`not-due`: a renewal long before the expiry is more often a slip than a wish."""
-    ahead = record.expires_at - now
-    if ahead <= settings.not_due:
+def last_to_end(records: Sequence[LicenseRecord]) -> LicenseRecord:
+    """The license that runs longest."""
+    return max(records, key=lambda record: record.expires_at)
+
+
+def not_due(records: Sequence[LicenseRecord], settings: Settings, now: datetime) -> Finding | None:
+    """`not-due`: a renewal long before the expiry is more often a slip than a wish.
+
+    Of several the last to end is judged, since the new term counts from there. A trial is never
+    too early for a contract: it is followed only by what was named.
+    """
+    last = last_to_end(records)
+    ahead = last.expires_at - now
+    if ahead <= settings.not_due or not _renewable(last, settings):
         return None
     return Finding(
         code=FindingCode.NOT_DUE,
-        message=f"license {record.id[:8]} still runs for {dates.days(ahead.days)}, "
+        message=f"license {last.id[:8]} still runs for {dates.days(ahead.days)}, "
         f"over {settings.not_due.days}",
-        hint=f"for a new file of the same expiry: polygent-issue reissue {_this(record)}",
+        hint=f"for a new file of the same expiry: polygent-issue reissue {_this(last)}"
+        if len(records) == 1
+        else "for the expiry of that one: the same command with reissue in place of renew",
     )
 
 
@@ -120,6 +142,27 @@ def long_term(now: datetime, expires_at: datetime, settings: Settings) -> Findin
         f"over {settings.long_term} from now, and a license cannot be revoked",
         hint=f"choose --term {settings.long_term} or less",
     )
+
+
+def _own_term(record: LicenseRecord, settings: Settings) -> dates.Term | None:
+    if record.term is not None:
+        return dates.Term.parse(record.term)
+    plan = settings.plans.get(record.plan or "")
+    return plan.term if plan else None
+
+
+def _renewable(record: LicenseRecord, settings: Settings) -> bool:
+    plan = settings.plans.get(record.plan or "")
+    return plan is None or plan.renewable
+
+
+def _require_renewable(record: LicenseRecord, settings: Settings) -> None:
+    if not _renewable(record, settings):
+        raise MissingInput(
+            f"the plan {record.plan!a} of license {record.id[:8]} is not renewed by itself",
+            hint="for a contract add --plan PLAN; for more of the same: "
+            f"polygent-issue renew {_this(record)} --term {record.term or '30d'}",
+        )
 
 
 def _this(record: LicenseRecord) -> str:

@@ -84,8 +84,11 @@ def propose_first(
         term=str(request.changes.term or request.plan.term),
         plan=request.plan.name,
         document=request.document,
-        differences=terms.differences(None, new_terms),
-        notes=machines.told(request.document, now),
+        differences=terms.differences((), new_terms),
+        notes=(
+            *machines.told(request.document, now),
+            *_beside(db, request, customer, new_terms, now),
+        ),
     )
     return proposal.with_findings(
         *_findings(db, request, customer, choice, settings=settings, now=now),
@@ -145,6 +148,30 @@ def _same_scope(
     return old.allowed_domain == new_terms.allowed_domain
 
 
+def _beside(
+    db: Reading,
+    request: FirstRequest,
+    customer: Customer | NewCustomer,
+    new_terms: Terms,
+    now: datetime,
+) -> tuple[str, ...]:
+    """Who buys enterprise mostly means it instead of the machines, not beside them."""
+    if new_terms.tier is Tier.STANDARD or isinstance(customer, NewCustomer):
+        return ()
+    labels = [
+        record.machine_label
+        for record in licenses.current(db, customer)
+        if record.machine_label is not None and record.expires_at > now
+    ]
+    if not labels:
+        return ()
+    plan = request.plan
+    typed = f"--plan {plan.name}" if plan.tier is Tier.ENTERPRISE else "--tier enterprise"
+    instead = f"polygent-issue reissue {customer.slug} --all-machines {typed}"
+    beside = f"it stands beside the licenses for {', '.join(labels)}"
+    return (f"{beside}; to take their place instead: {instead}",)
+
+
 def _continue(
     db: Reading,
     request: FirstRequest,
@@ -164,7 +191,7 @@ def _continue(
             changes=request.changes,
             key=request.key,
         ),
-        lapsed,
+        (lapsed,),
         settings=settings,
         now=now,
         license_id=license_id,

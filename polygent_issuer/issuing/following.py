@@ -1,16 +1,17 @@
-"""`renew` and `reissue`: the license that follows a current one.
+"""`renew` and `reissue`: the license that follows a current one, or several.
 
-Terms and machine come from the stored `.lic`, verified again with its pinned key, never from
-rows that can be edited.
+Terms, dates and machine come from the stored `.lic`, verified again with its pinned key, never
+from rows that can be edited.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from polygent_issuer import dates, terms
+from polygent_issuer import terms
 from polygent_issuer.errors import MissingInput
-from polygent_issuer.findings import Finding, FindingCode
-from polygent_issuer.issuing import expiry, machines, whose
+from polygent_issuer.findings import Finding
+from polygent_issuer.issuing import expiry, machines, succession, whose
 from polygent_issuer.issuing.proposal import (
     Action,
     MachineChoice,
@@ -25,8 +26,7 @@ from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers
 from polygent_issuer.registry import machines as known_machines
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.settings import Settings
-from polygent_issuer.terms import Changes, Difference, Terms
-from polygent_issuer.text import shown
+from polygent_issuer.terms import Changes, Terms
 from polygent_issuer.verifier import KeySet, License, Tier, Verifier
 
 
@@ -72,25 +72,33 @@ def read_license(db: Reading, record: LicenseRecord) -> License:
 def propose_next(
     db: Reading,
     request: NextRequest,
-    record: LicenseRecord,
+    records: Sequence[LicenseRecord],
     *,
     settings: Settings,
     now: datetime,
     license_id: str,
 ) -> Proposal:
-    """Decide the license that follows `record`; nothing is written and no key is needed.
+    """Decide the license that follows `records`; nothing is written and no key is needed.
+
+    Args:
+        records: mostly one; several only where the terms say enterprise (`joining.grouped`).
 
     Raises:
         InvalidTerms: (`invalid_terms`) terms that no license may have.
-        MissingInput: (`missing_input`) no term is known, or a document is needed.
+        MissingInput: (`missing_input`) no term is known, or limits or a document are needed.
         HomeProblem: (`registry_damaged`) the stored file is not what was issued.
         NotFound, Ambiguous: the customer or the key.
     """
-    old = read_license(db, record)
-    customer = customers.find(db, record.customer_slug)
+    olds = tuple(read_license(db, record) for record in records)
+    replaced = tuple(
+        replace(record, expires_at=old.expires_at)
+        for record, old in zip(records, olds, strict=True)
+    )
+    customer = customers.find(db, replaced[0].customer_slug)
     changes = request.changes
-    new_terms = terms.next_terms(Terms.of(old), changes, settings.catalogue)
-    choice = _machine(db, request, record, old=old, customer=customer, new_terms=new_terms)
+    had = terms.joined([Terms.of(old) for old in olds], changes)
+    new_terms = terms.next_terms(had, changes, settings.catalogue)
+    choice = _machine(db, request, replaced[0], old=olds[0], customer=customer, new_terms=new_terms)
     decide = expiry.reissued_expiry if request.action is Action.REISSUE else expiry.renewed_expiry
     new = build_license(
         license_id=license_id,
@@ -99,10 +107,11 @@ def propose_next(
         terms=new_terms,
         fingerprint=choice.fingerprint if choice else None,
         issued_at=now,
-        expires_at=decide(changes, record, settings, now),
-        replaces=(record.id,),
+        expires_at=decide(changes, replaced, settings, now),
+        replaces=tuple(record.id for record in replaced),
     )
-    term = expiry.kept_term(changes, record, settings)
+    term = expiry.kept_term(changes, replaced, settings)
+    kept_plan = replaced[0].plan if len(replaced) == 1 else None
     proposal = Proposal(
         action=request.action,
         license=new,
@@ -110,21 +119,21 @@ def propose_next(
         machine=choice,
         key=choose_key(db, request.key),
         term=str(term) if term else None,
-        plan=changes.plan.name if changes.plan else record.plan,
-        replaced=(record,),
-        old=old,
+        plan=changes.plan.name if changes.plan else kept_plan,
+        replaced=replaced,
         document=request.document,
-        differences=_differences(old, new),
+        differences=succession.differences(olds, new),
         notes=(
             *machines.told(request.document, now, choice.known if choice else None),
-            *notes(db, record, now),
+            *succession.notes(db, replaced, now),
         ),
     )
+    longest = max(old.expires_at for old in olds)
     return proposal.with_findings(
         *_machine_findings(db, request, customer, choice, settings=settings, now=now),
-        _loss(old, new, changes),
-        expiry.not_due(record, settings, now) if request.action is Action.RENEW else None,
-        expiry.long_term(now, new.expires_at, settings) if new.exp > old.exp else None,
+        succession.loss(olds, new, changes),
+        expiry.not_due(replaced, settings, now) if request.action is Action.RENEW else None,
+        expiry.long_term(now, new.expires_at, settings) if new.expires_at > longest else None,
         clock_behind(db, now),
     )
 
@@ -168,48 +177,3 @@ def _machine_findings(
         whose.contradicted(db, customer, request.document),
         machines.additional(db, customer, choice),
     )
-
-
-def _loss(old: License, new: License, changes: Changes) -> Finding | None:
-    """`entitlement-loss`: less than now, and not named on the command line."""
-    losses = list(terms.losses(Terms.of(old), Terms.of(new), changes))
-    named = changes.term or changes.expires or changes.basis
-    if new.exp < old.exp and not named:
-        days = (old.expires_at - new.expires_at).days or 1
-        losses.append(
-            f"it would end {dates.days(days)} earlier, at {dates.instant(new.expires_at)}"
-        )
-    if not losses:
-        return None
-    return Finding(
-        code=FindingCode.ENTITLEMENT_LOSS,
-        message=f"{new.customer} would lose: {'; '.join(losses)}",
-        hint="name what is meant with --users, --remove-feature or --expires",
-    )
-
-
-def _differences(old: License, new: License) -> tuple[Difference, ...]:
-    pairs = (
-        ("customer", old.customer, new.customer),
-        ("customer slug", old.sub, new.sub),
-        ("issuer", old.iss, new.iss),
-        ("fingerprint", old.machine_fingerprint or "any", new.machine_fingerprint or "any"),
-    )
-    changed = tuple(
-        Difference(name=name, old=before, new=after)
-        for name, before, after in pairs
-        if before != after
-    )
-    return (*changed, *terms.differences(Terms.of(old), Terms.of(new)))
-
-
-def notes(db: Reading, record: LicenseRecord, now: datetime) -> tuple[str, ...]:
-    """What becomes of the old file of a license that is replaced."""
-    until = dates.instant(record.expires_at)
-    if record.expires_at <= now:
-        return (f"license {record.id[:8]} expired at {until}",)
-    key = keys.find(db, record.kid)
-    works = f"keeps working until {until} where it is installed"
-    if key.compromised:
-        works = f"works only where {shown(key.label)}, a compromised key, is still believed"
-    return (f"the old file {record.id[:8]} {works}",)

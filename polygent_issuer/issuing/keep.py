@@ -102,12 +102,10 @@ def _details(proposal: Proposal) -> dict[str, Any]:
         "tier": str(issued.tier),
         "changes": {change.key: [change.old, change.new] for change in proposal.differences},
     }
-    if len(proposal.replaced) == 1:
-        [old] = proposal.replaced
-        details["replaces"] = old.id
-        details["expired_at"] = dates.instant(old.expires_at)
-    elif proposal.replaced:
-        details["replaces"] = [old.id for old in proposal.replaced]
+    if proposal.replaced:
+        ids = [old.id for old in proposal.replaced]
+        details["replaces"] = ids[0] if len(ids) == 1 else ids
+        details["expired_at"] = dates.instant(max(old.expires_at for old in proposal.replaced))
     if proposal.document is not None:
         details["machine_info"] = proposal.document.sha256
     return details

@@ -77,7 +77,6 @@ class Proposal:
     Attributes:
         license: what will be signed, to the last claim.
         replaced: the licenses that it supersedes, as they are kept; mostly one.
-        old: what the one of them says; `None` of a first license, and where there are several.
         term, plan: kept with the license, so that the next renewal knows them.
         findings: what is risky and needs consent.
         differences: old → new, or all terms of a first license.
@@ -92,7 +91,6 @@ class Proposal:
     term: str | None
     plan: str | None
     replaced: tuple[LicenseRecord, ...] = ()
-    old: License | None = None
     document: ReceivedDocument | None = None
     findings: tuple[Finding, ...] = ()
     differences: tuple[Difference, ...] = ()

@@ -10,6 +10,7 @@ from polygent_issuer.issuing.proposal import Action
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers, licenses, machines
 from polygent_issuer.settings import Settings
 from polygent_issuer.text import for_shell
+from polygent_issuer.verifier import Tier
 
 
 def choose(
@@ -84,12 +85,19 @@ def _one_of(
         )
     if len(found) > 1:
         candidates = "; ".join(_candidate(record, request) for record in found)
-        every = "" if request.machine or request.document else "; or each of them: --all-machines"
         raise Ambiguous(
             f"{customer.name} has {len(found)} current licenses {scope}".rstrip(),
-            hint=f"name one: {candidates}{every}",
+            hint=f"name one: {candidates}{_or_all(found, request)}",
         )
     return tuple(found)
+
+
+def _or_all(found: Sequence[LicenseRecord], request: NextRequest) -> str:
+    if request.machine or request.document:
+        return ""
+    bound = any(record.tier == Tier.STANDARD for record in found)
+    what = "one for all of them" if bound and request.changes.makes_enterprise else "each of them"
+    return f"; or {what}: --all-machines"
 
 
 def _candidate(record: LicenseRecord, request: NextRequest) -> str:

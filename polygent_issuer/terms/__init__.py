@@ -8,7 +8,7 @@ runs is decided elsewhere: `Changes` merely carries `term`, `expires` and `basis
 from polygent_issuer.terms.comparison import Difference, differences, losses
 from polygent_issuer.terms.decision import check_limit, first_terms, next_terms
 from polygent_issuer.terms.features import Catalogue, catalogue
-from polygent_issuer.terms.joining import joined_terms, joint_losses, wants_one
+from polygent_issuer.terms.joining import joined
 from polygent_issuer.terms.values import Changes, Plan, Terms, parse_domain
 from polygent_issuer.verifier.license import Limits
 
@@ -23,10 +23,8 @@ __all__ = [
     "check_limit",
     "differences",
     "first_terms",
-    "joined_terms",
-    "joint_losses",
+    "joined",
     "losses",
     "next_terms",
     "parse_domain",
-    "wants_one",
 ]

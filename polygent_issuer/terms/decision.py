@@ -4,15 +4,13 @@ from collections.abc import Iterable
 
 from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.terms.features import Catalogue
-from polygent_issuer.terms.values import Changes, Plan, Terms
+from polygent_issuer.terms.values import LIMITS, Changes, Plan, Terms
 from polygent_issuer.text import nearest, shown
 from polygent_issuer.verifier.catalogue import Tier
 from polygent_issuer.verifier.license import Limits
 
 MAX_LIMIT = 1_000_000
 """The most users or hosts that a license can name (FORMAT §1)."""
-
-LIMITS = ("users", "session_hosts", "deploy_hosts")
 
 
 def first_terms(plan: Plan | None, changes: Changes, catalogue: Catalogue) -> Terms:

@@ -12,6 +12,9 @@ from polygent_issuer.verifier.domain import AllowedDomain
 from polygent_issuer.verifier.errors import InvalidDomain
 from polygent_issuer.verifier.license import License, Limits
 
+LIMITS = ("users", "session_hosts", "deploy_hosts")
+"""The limits by their names here, in the order of the command line."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
@@ -90,6 +93,16 @@ class Changes:
         return bool(self.named)
 
     @property
+    def makes_enterprise(self) -> bool:
+        """Whether the tier, or the plan's, was said to be enterprise."""
+        return (self.tier or (self.plan.tier if self.plan else None)) is Tier.ENTERPRISE
+
+    @property
+    def names_domain(self) -> bool:
+        """Whether it was the operator's word which hosts are allowed, or that all are."""
+        return self.allowed_domain is not None or self.no_allowed_domain
+
+    @property
     def typed_features(self) -> frozenset[str]:
         """The features that were asked for by name."""
         return frozenset((*(self.features or ()), *self.add_features))
@@ -122,4 +135,8 @@ def parse_domain(text: str) -> AllowedDomain:
     try:
         return AllowedDomain.parse(text.lower())
     except InvalidDomain as refused:
-        raise InvalidTerms(refused.message, hint=refused.hint) from None
+        raise InvalidTerms(
+            refused.message,
+            hint="write it like api.acme.internal or *.acme.internal: the name alone, without "
+            "scheme, port, path or a dot at its end",
+        ) from None

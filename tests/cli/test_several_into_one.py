@@ -70,28 +70,79 @@ def cluster_journal(desk: Desk, license_id: str) -> list[dict[str, Any]]:
 
 
 def test_each_old_one_is_shown(cluster: Desk) -> None:
-    """Before it is signed: each old license with what it allows, and all terms of the new one."""
-    outcome = cluster.ok(
-        "renew", "acme-gmbh", "--all-machines", "--plan", "enterprise-annual", "--dry-run"
-    )
-    first, second = (old["id"][:8] for old in listed(cluster))
-    assert f"it replaces {first} (one): 40 users, 5 session hosts, 5 deploy hosts\n" in outcome.text
-    assert f"it replaces {second} (two): 25 users, 5 session hosts, 5 deploy h" in outcome.text
-    assert f"the old file {second} keeps working until 2027-12-31T00:00:00Z" in outcome.text
-    assert "2027-12-31T00:00:00Z → 2028-12-31T00:00:00Z" in outcome.text
-    assert "users           250\n" in outcome.text
-    assert "allowed domain  any: the file works for whoever holds it\n" in outcome.text
+    """Before it is signed: which licenses go, until when each runs, and old → new of every term."""
+    argv = ("renew", "acme-gmbh", "--all-machines", "--plan", "enterprise-annual", "--dry-run")
+    text = " ".join(cluster.ok(*argv).text.split())
+    first, second = (old["id"] for old in listed(cluster))
+    assert f"replaces {first} (one, until 2027-12-01T00:00:00Z) replaces {second} (two" in text
+    assert f"the old file {second[:8]} keeps working until 2027-12-31T00:00:00Z" in text
+    assert "2027-12-31T00:00:00Z, the last of them → 2028-12-31T00:00:00Z" in text
+    assert "fingerprint of 2 machines → any tier standard → enterprise users 40 + 25 → 250" in text
+    assert "session hosts 5 + 5 → 50" in text
+    assert "allowed domain any: the file works for whoever holds it" in text
     assert [one["status"] for one in listed(cluster)] == ["current", "current"]
+    (planned,) = cluster.ok(*argv, "--json").json["licenses"]
+    assert {"name": "users", "old": "40 + 25", "new": "250"} in planned["changes"]
+
+
+def test_the_journal_keeps_what_each_was(cluster: Desk) -> None:
+    """All the replaced, until when the last of them ran, and old → new."""
+    olds = listed(cluster)
+    renewed(cluster, "--all-machines", "--tier", "enterprise", *LIMITS, "--term", "1y", *ALL)
+    details = cluster.ok("journal", "show", "--json").json["rows"][-1]["details"]
+    assert details["replaces"] == [old["id"] for old in olds]
+    assert details["expired_at"] == "2027-12-31T00:00:00Z"
+    assert details["changes"]["users"] == ["40 + 25", "300"]
+
+
+def test_a_feature_that_only_some_had(desk: Desk) -> None:
+    """What one machine had, the enterprise has; that it is more for the others is shown."""
+    desk.ok("sign", "--machine-info", desk.machine_info(hostname="one"), "--feature", "bots")
+    second = desk.machine_info("2.json", hostname="two", fingerprint="2" * 64)
+    desk.ok("sign", "--machine-info", second, *ANOTHER, "--feature", "memory", "--feature", "bots")
+    argv = ("reissue", "acme-gmbh", "--all-machines", "--tier", "enterprise", *LIMITS)
+    (new,) = desk.ok(*argv, "--json").json["licenses"]
+    assert new["claims"]["features"] == ["bots", "memory"]
+    assert {"name": "feature_memory", "old": "1 of 2", "new": "yes"} in new["changes"]
+    assert "feature_bots" not in {change["name"] for change in new["changes"]}
 
 
 def test_limits_are_not_added_up(cluster: Desk) -> None:
     """40 and 25 users are 40, 65 or anything: whoever knows says it, or names a plan."""
     refused = cluster.run("renew", "acme-gmbh", "--all-machines", "--tier", "enterprise")
     assert refused.code == 3
-    assert "users 40, 25; session hosts 5, 5; deploy hosts 5, 5" in refused.err
+    assert "users 40 + 25; session hosts 5 + 5; deploy hosts 5 + 5" in refused.err
     assert "add --users N --session-hosts N --deploy-hosts N, or --plan PLAN" in refused.err
-    named = ("--all-machines", "--tier", "enterprise", *LIMITS)
+    named = ("--all-machines", "--tier", "enterprise", *LIMITS[:2], "--term", "1y")
+    refused = cluster.run("renew", "acme-gmbh", *named)
+    assert "by itself: session hosts 5 + 5; deploy hosts 5 + 5" in refused.err
+    named = (*named[:3], *LIMITS, "--term", "1y")
     assert renewed(cluster, *named, *ALL)["claims"]["limits"]["users"] == 300
+
+
+def test_a_term_is_kept_only_where_all_had_it(cluster: Desk) -> None:
+    """Of 1y and 13mo neither goes on by itself; a reissue leaves the question to its renewal."""
+    argv = ("--all-machines", "--tier", "enterprise", *LIMITS)
+    refused = cluster.run("renew", "acme-gmbh", *argv)
+    assert refused.code == 3
+    assert "these 2 licenses were not all for the same term" in refused.err
+    (new,) = cluster.ok("reissue", "acme-gmbh", *argv, "--json").json["licenses"]
+    assert (new["term"], new["plan"]) == (None, None)
+    refused = cluster.run("renew", "acme-gmbh")
+    assert f"no term is known for license {new['id'][:8]}" in refused.err
+
+
+def test_a_trial_among_them(desk: Desk) -> None:
+    """It is never renewed by itself, neither alone nor under an enterprise's roof."""
+    trial = ("--plan", "trial", "--term", "1y")
+    desk.ok("sign", "--machine-info", desk.machine_info(hostname="one"), *trial)
+    second = desk.machine_info("2.json", hostname="two", fingerprint="2" * 64)
+    desk.ok("sign", "--machine-info", second, *ANOTHER)
+    argv = ("renew", "acme-gmbh", "--all-machines", "--tier", "enterprise", *LIMITS)
+    refused = desk.run(*argv)
+    assert refused.code == 3
+    assert "the plan 'trial' of license" in refused.err
+    desk.ok(*argv, "--term", "1y", *ALL)
 
 
 def test_less_than_they_had_together(cluster: Desk) -> None:
@@ -110,6 +161,35 @@ def test_a_reissue_keeps_the_latest_expiry(cluster: Desk) -> None:
     argv = ("reissue", "acme-gmbh", "--all-machines", "--plan", "enterprise-annual")
     (new,) = cluster.ok(*argv, "--json").json["licenses"]
     assert new["expires_at"] == "2027-12-31T00:00:00Z"
+
+
+def test_the_same_command_with_the_other_verb(cluster: Desk) -> None:
+    """No hint leads to a command that would follow one of several, as a standard license."""
+    argv = ("acme-gmbh", "--all-machines", "--plan", "enterprise-annual")
+    refused = cluster.run("renew", *argv)
+    assert refused.code == 4
+    assert "the same command with reissue in place of renew" in refused.err
+    cluster.ok("reissue", *argv, "--dry-run")
+    cluster.now += timedelta(days=400)
+    refused = cluster.run("reissue", *argv)
+    assert refused.code == 3
+    assert "the same command with renew in place of reissue" in refused.err
+    (new,) = cluster.ok("renew", *argv, "--json").json["licenses"]
+    assert (len(new["replaces"]), new["last_full_day"]) == (2, "2029-01-04")
+
+
+def test_what_lapsed_long_ago_is_left_out_aloud(cluster: Desk) -> None:
+    """*All* means what is still in use; what is not meant is named, and can be meant."""
+    first, second = (old["id"] for old in listed(cluster))
+    cluster.now += timedelta(days=366 + 91)
+    argv = ("--plan", "enterprise-annual", "--dry-run")
+    alone = renewed(cluster, "--all-machines", *argv)
+    assert alone["replaces"] == [second]
+    assert (
+        f"license {first[:8]} (one) lapsed long ago, at 2027-12-01T00:00:00Z" in alone["notes"][1]
+    )
+    both = renewed(cluster, "--license", first, "--license", second, *argv)
+    assert both["replaces"] == [first, second]
 
 
 def test_only_those_that_are_named(cluster: Desk) -> None:
@@ -137,6 +217,9 @@ def test_an_enterprise_license_among_them(cluster: Desk) -> None:
     enterprise = ("sign", "--customer", "acme-gmbh", "--tier", "enterprise")
     cluster.ok(*enterprise, "--allowed-domain", "*.acme.example")
     argv = ("--all-machines", "--plan", "enterprise-annual", *ALL)
+    asked = cluster.run("renew", "acme-gmbh", *argv[:3])
+    assert "entitlement-loss: Acme GmbH would lose: 250 instead of 250 + 40 + 25" in asked.err
+    assert "; every host name outside *.acme.example" in asked.err
     dry = cluster.ok("renew", "acme-gmbh", *argv, "--dry-run", "--json").json["licenses"]
     assert [len(one["replaces"]) for one in dry] == [3]
     assert dry[0]["claims"]["allowedDomain"] == "*.acme.example"
@@ -159,15 +242,60 @@ def test_several_enterprise_licenses_stay_several(desk: Desk) -> None:
     assert sorted(domains) == ["a.example", "b.example"]
 
 
+def test_enterprise_licenses_of_one_domain_are_one(desk: Desk) -> None:
+    """Two files that say the same serve nobody: one domain for all makes one license."""
+    for domain in ("a.example", "b.example"):
+        argv = ("sign", "--customer", "Globex", "--tier", "enterprise")
+        desk.ok(*argv, "--allowed-domain", domain)
+    argv = ("reissue", "globex", "--all-machines", "--allowed-domain", "*.globex.example")
+    refused = desk.run(*argv)
+    assert refused.code == 3
+    assert "users 250 + 250" in refused.err
+    (new,) = desk.ok(*argv, *LIMITS, "--json").json["licenses"]
+    assert len(new["replaces"]) == 2
+    assert {
+        "name": "allowed_domain",
+        "old": "a.example, b.example",
+        "new": "*.globex.example",
+    } in new["changes"]
+
+
+def test_a_domain_does_not_make_an_enterprise(cluster: Desk) -> None:
+    """Without a word of the tier each stays what it is, and cannot have a domain."""
+    argv = ("reissue", "acme-gmbh", "--all-machines", "--allowed-domain", "acme.example")
+    refused = cluster.run(*argv)
+    assert refused.code == 3
+    assert "add --tier enterprise" in refused.err
+
+
+def test_sign_says_what_stands_beside(cluster: Desk) -> None:
+    """An enterprise license where machines have theirs: mostly it is meant instead of them."""
+    argv = ("sign", "--customer", "acme-gmbh", "--tier", "enterprise", "--dry-run")
+    instead = "polygent-issue reissue acme-gmbh --all-machines --plan enterprise-annual"
+    told = f"it stands beside the licenses for one, two; to take their place instead: {instead}"
+    assert told in cluster.ok(*argv).text
+    cluster.ok(*instead.split()[1:], "--dry-run")
+    cluster.now += timedelta(days=500)
+    assert "stands beside" not in cluster.ok(*argv).text
+
+
 def test_too_many(desk: Desk) -> None:
     """A license names at most 100 that it replaces (FORMAT §1): refused before it is signed."""
     for number in range(101):
         names = {"hostname": f"node-{number}", "fingerprint": f"{number:064x}"}
         desk.ok("sign", "--machine-info", desk.machine_info(**names), *ANOTHER)
-    argv = ("renew", "acme-gmbh", "--all-machines", "--plan", "enterprise-annual", *ALL)
-    refused = desk.run(*argv)
+    argv = ("renew", "acme-gmbh", "--plan", "enterprise-annual", *ALL)
+    refused = desk.run(*argv, "--all-machines")
     assert refused.code == 3
     assert "one license replaces at most 100, and these are 101" in refused.err
+    assert "go in steps: up to 100 of them, each named with --license ID" in refused.err
+    named = [word for one in listed(desk)[:100] for word in ("--license", one["id"])]
+    (hundred,) = desk.ok(*argv, *named, "--json").json["licenses"]
+    assert len(hundred["replaces"]) == 100
+    assert {"name": "users", "old": "2500 in 100 licenses", "new": "250"} in hundred["changes"]
+    (last,) = desk.ok(*argv, "--all-machines", "--json").json["licenses"]
+    assert hundred["id"] in last["replaces"]
+    assert [one["id"] for one in listed(desk, "--status", "current")] == [last["id"]]
 
 
 def test_which_one_is_not_guessed(cluster: Desk) -> None:
@@ -175,6 +303,8 @@ def test_which_one_is_not_guessed(cluster: Desk) -> None:
     outcome = cluster.run("renew", "acme-gmbh", "--plan", "enterprise-annual")
     assert outcome.code == 5
     assert "--machine one (machine one, until 2027-11-30)" in outcome.err
+    assert "or one for all of them: --all-machines" in outcome.err
+    outcome = cluster.run("renew", "acme-gmbh", "--users", "9")
     assert "or each of them: --all-machines" in outcome.err
 
 

@@ -67,22 +67,22 @@ def test_a_renewal(
     record: LicenseRecord, now: datetime, changes: Changes, expected: datetime
 ) -> None:
     """From the old expiry while it runs, from now once it has lapsed, unless it was named."""
-    assert expiry.renewed_expiry(changes, record, SETTINGS, now) == expected
+    assert expiry.renewed_expiry(changes, (record,), SETTINGS, now) == expected
 
 
 def test_no_term_is_known(record: LicenseRecord) -> None:
     """A license that was imported without one, of a plan that is gone."""
     bare = replace(record, term=None, plan="gone")
     with pytest.raises(MissingInput, match="no term is known"):
-        expiry.renewed_expiry(Changes(), bare, SETTINGS, NOW)
+        expiry.renewed_expiry(Changes(), (bare,), SETTINGS, NOW)
     by_plan = replace(record, term=None)
-    assert expiry.renewed_expiry(Changes(), by_plan, SETTINGS, NOW).year == 2028
+    assert expiry.renewed_expiry(Changes(), (by_plan,), SETTINGS, NOW).year == 2028
 
 
 @pytest.mark.parametrize(("days", "due"), [(90, True), (91, False)])
 def test_ninety_days_ahead_is_due(record: LicenseRecord, days: int, due: bool) -> None:  # noqa: FBT001 - a row
     """The limit itself needs no consent."""
-    found = expiry.not_due(record, SETTINGS, OLD_END - timedelta(days=days))
+    found = expiry.not_due((record,), SETTINGS, OLD_END - timedelta(days=days))
     assert (found is None) is due
 
 

@@ -4,16 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.issuing.first import FirstRequest, propose_first
-from polygent_issuer.issuing.following import NextRequest, propose_next
+from polygent_issuer.issuing.following import NextRequest
+from polygent_issuer.issuing.joining import propose
 from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument
 from polygent_issuer.issuing.publish import Decide, Issued, publish
-from polygent_issuer.issuing.selection import choose
 from polygent_issuer.machine_info import parse
 from polygent_issuer.registry import REGISTRY_FILE, Actor, Reading, Registry, keys
 from polygent_issuer.settings import Settings
@@ -75,17 +76,13 @@ class Office:
         request = NextRequest(
             **{"action": action, "customer": "acme", "changes": Changes(), **more}
         )
-        records = choose(db, request, settings=self.settings, now=self.now)
-        return tuple(
-            propose_next(
-                db,
-                request,
-                record,
-                settings=self.settings,
-                now=self.now,
-                license_id=license_id(number + at),
-            )
-            for at, record in enumerate(records)
+        numbers = count(number)
+        return propose(
+            db,
+            request,
+            settings=self.settings,
+            now=self.now,
+            new_id=lambda _: license_id(next(numbers)),
         )
 
     @property

@@ -35,12 +35,12 @@ SMALL = Plan(
 
 def shown(old: Terms | None, new: Terms) -> list[tuple[str, str, str]]:
     """Differences as plain rows."""
-    return [(row.name, row.old, row.new) for row in differences(old, new)]
+    return [(row.name, row.old, row.new) for row in differences((old,) if old else (), new)]
 
 
 def renewed(changes: Changes) -> tuple[str, ...]:
     """What a renewal with these changes would lose unasked."""
-    return losses(OLD, next_terms(OLD, changes, catalogue()), changes)
+    return losses((OLD,), next_terms(OLD, changes, catalogue()), changes)
 
 
 def test_a_first_license_shows_everything() -> None:
@@ -59,7 +59,7 @@ def test_a_first_license_shows_everything() -> None:
 
 def test_the_same_terms_show_nothing() -> None:
     """A plain renewal has no lines to read."""
-    assert differences(OLD, OLD) == ()
+    assert differences((OLD,), OLD) == ()
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_each_change_shows_itself_alone(new: Terms, row: tuple[str, str, str]) -
 def test_differences_are_values() -> None:
     """They can be compared and rendered by anybody."""
     new = replace(OLD, allowed_domain=None)
-    assert differences(OLD, new) == (
+    assert differences((OLD,), new) == (
         Difference(name="allowed domain", old="acme.example", new="none"),
     )
 
@@ -129,5 +129,5 @@ def test_more_and_as_much_are_no_loss() -> None:
     """Gains, and terms that stay, need no consent."""
     limits = Limits(users=51, session_hosts=5, deploy_hosts=4)
     more = replace(OLD, limits=limits, features=(*OLD.features, "memory"))
-    assert losses(OLD, OLD, Changes()) == ()
-    assert losses(OLD, more, Changes()) == ()
+    assert losses((OLD,), OLD, Changes()) == ()
+    assert losses((OLD,), more, Changes()) == ()
