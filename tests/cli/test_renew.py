@@ -214,7 +214,7 @@ def test_standard_becomes_enterprise_and_back(desk: Desk) -> None:
 
 
 def test_an_edited_row_changes_no_license(desk: Desk) -> None:
-    """Terms and fingerprint come from the signed file, never from rows that can be edited."""
+    """Terms, dates and machine come from the signed file, never from rows that can be edited."""
     old = signed(desk)
     database = sqlite3.connect(desk.home / "registry.db")
     with database:
@@ -226,7 +226,7 @@ def test_an_edited_row_changes_no_license(desk: Desk) -> None:
     desk.now += timedelta(days=330)
     issued = renewed(desk, "acme-gmbh")
     assert issued["claims"]["machineFingerprint"] == old["claims"]["machineFingerprint"]
-    assert issued["tier"] == "standard"
+    assert (issued["tier"], issued["expires_at"]) == ("standard", "2028-12-01T00:00:00Z")
     assert desk.run("journal", "verify").code == 7
 
 
