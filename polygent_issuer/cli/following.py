@@ -33,7 +33,7 @@ class NextOptions(OptionGroup):
         str | None, typer.Option("--machine", metavar="LABEL", help="The one of this machine.")
     ] = None
     all_machines: Annotated[
-        bool, typer.Option("--all-machines", help="Each current license, also with terms.")
+        bool, typer.Option("--all-machines", help="Each current license; enterprise: one for all.")
     ] = False
     machine_info: MachineInfoFile = None
 

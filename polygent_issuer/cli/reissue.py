@@ -27,7 +27,8 @@ def reissue(
     """Issue a license again: the same expiry, a new file.
 
     For a machine or a domain that changed (--machine-info, --allowed-domain), a wrong number, or
-    an upload window that has passed; nothing need change.
+    an upload window that has passed; nothing need change. Where several become enterprise, one
+    takes their place, until the last of them would have ended.
     """
     return issue_next(
         invocation,

@@ -28,7 +28,7 @@ def renew(
 
     Machine and terms are as now; an option changes what it names. The new term starts where the
     old one ends, or now once that has lapsed. Several current licenses are renewed together,
-    unless terms are given: then name one.
+    unless terms are given: then name one. Where several become enterprise, one takes their place.
     """
     return issue_next(
         invocation,

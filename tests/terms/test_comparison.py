@@ -131,3 +131,61 @@ def test_more_and_as_much_are_no_loss() -> None:
     more = replace(OLD, limits=limits, features=(*OLD.features, "memory"))
     assert losses((OLD,), OLD, Changes()) == ()
     assert losses((OLD,), more, Changes()) == ()
+
+
+SECOND = replace(
+    OLD,
+    tier=Tier.STANDARD,
+    features=("bots", "planner"),
+    limits=Limits(users=7, session_hosts=5, deploy_hosts=0),
+    allowed_domain=None,
+)
+
+
+def test_several_are_told_side_by_side() -> None:
+    """Each value that was, and how many had a feature: nothing is added up for the reader."""
+    new = replace(OLD, limits=replace(OLD.limits, users=57), features=("bots", "insights"))
+    assert [(row.name, row.old, row.new) for row in differences((OLD, SECOND), new)] == [
+        ("tier", "enterprise, standard", "enterprise"),
+        ("users", "50 + 7", "57"),
+        ("session hosts", "5 + 5", "5"),
+        ("deploy hosts", "4 + 0", "4"),
+        ("allowed domain", "acme.example, none", "acme.example"),
+        ("feature insights", "1 of 2", "yes"),
+        ("feature planner", "1 of 2", "no"),
+        ("feature sso-saml", "1 of 2", "no"),
+    ]
+
+
+def test_of_many_the_sum_is_told() -> None:
+    """A hundred numbers in a row would be read by nobody."""
+    [users, *_] = [row for row in differences((OLD,) * 6, OLD) if row.name == "users"]
+    assert users.old == "300 in 6 licenses"
+
+
+def test_several_lose_what_they_have_together() -> None:
+    """Seats in all, features of any, and the host names of those that had no domain."""
+    new = replace(OLD, limits=replace(OLD.limits, users=56, deploy_hosts=4), features=())
+    changes = Changes(session_hosts=5)
+    assert losses((OLD, SECOND), new, changes) == (
+        "56 instead of 50 + 7 users",
+        "the feature bots is lost",
+        "the feature insights is lost",
+        "the feature planner is lost",
+        "the feature sso-saml is lost",
+        "every host name outside acme.example",
+    )
+
+
+@pytest.mark.parametrize(
+    ("domain", "changes"),
+    [
+        (AllowedDomain("acme.example"), Changes(allowed_domain=AllowedDomain("acme.example"))),
+        (None, Changes()),
+    ],
+)
+def test_a_domain_that_was_named_or_fell(domain: AllowedDomain | None, changes: Changes) -> None:
+    """A decision is no loss, and neither is a domain less."""
+    limits = Limits(users=57, session_hosts=10, deploy_hosts=4)
+    new = replace(OLD, features=(*OLD.features, "planner"), limits=limits, allowed_domain=domain)
+    assert losses((OLD, SECOND), new, changes) == ()

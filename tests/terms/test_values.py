@@ -1,5 +1,6 @@
 """What was typed: which options it was, and domains as people write them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -54,6 +55,22 @@ def test_typed_features_are_those_that_are_asked_for() -> None:
     """A removed feature is not asked for."""
     changes = Changes(features=("a",), add_features=("b",), remove_features=("c",))
     assert changes.typed_features == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "makes"),
+    [
+        (Changes(), False),
+        (Changes(tier=Tier.ENTERPRISE), True),
+        (Changes(plan=replace(PLAN, tier=Tier.ENTERPRISE)), True),
+        (Changes(plan=PLAN, tier=Tier.ENTERPRISE), True),
+        (Changes(plan=replace(PLAN, tier=Tier.ENTERPRISE), tier=Tier.STANDARD), False),
+        (Changes(allowed_domain=AllowedDomain("a")), False),
+    ],
+)
+def test_what_makes_an_enterprise(changes: Changes, makes: bool) -> None:  # noqa: FBT001 - a row
+    """The tier, else the plan's: an option wins over its plan."""
+    assert changes.makes_enterprise is makes
 
 
 def test_terms_of_a_license_are_its_own() -> None:
