@@ -13,32 +13,11 @@ from pathlib import Path
 
 import pytest
 from support.cli import PASSPHRASE
+from support.runbooks import blocks
 from support.secret_service import secret_service
 
-README = Path(__file__).parents[1] / "README.md"
-
-KEEP = """\
-$ polygent-issue key backup main /media/safe/main-key.backup
-$ polygent-issue journal verify --note /media/notes/heads.txt
-$ polygent-issue registry backup /media/safe/2026-11-30.db
-$ cp "$(polygent-issue config path)" /media/safe/settings.toml
-"""
-LOST_LAPTOP = """\
-$ polygent-issue registry restore /media/safe/2026-11-30.db --against /media/notes/heads.txt
-$ cp /media/safe/settings.toml "$(polygent-issue config path)"
-$ polygent-issue key import /media/safe/main-key.backup
-$ polygent-issue registry import ~/sent
-$ polygent-issue journal verify
-"""
-NO_BACKUP = """\
-$ polygent-issue key import /media/safe/main-key.backup --no-backup
-$ polygent-issue registry import ~/sent
-$ polygent-issue config set issuer "Your Company"
-$ polygent-issue license list --status current
-"""
-LOST_REGISTRY = """\
-$ polygent-issue registry import ~/sent --public-key polygent-public.pem
-"""
+(KEEP,) = blocks("Backups")
+LOST_LAPTOP, NO_BACKUP, LOST_REGISTRY = blocks("A lost laptop")
 
 
 @dataclass
@@ -147,9 +126,3 @@ def test_a_lost_registry(old: Laptop) -> None:
     assert "polygent-issue registry import" in old.types("polygent-issue init", code=7)
     assert "imported 2 licenses" in old.types(LOST_REGISTRY)
     goes_on(old)
-
-
-@pytest.mark.parametrize("block", [KEEP, LOST_LAPTOP, NO_BACKUP, LOST_REGISTRY])
-def test_readme_says_the_same(block: str) -> None:
-    """What is walked here is what README prints."""
-    assert f"```console\n{block}```\n" in README.read_text(encoding="utf-8")

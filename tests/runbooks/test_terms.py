@@ -9,54 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli import Desk, Outcome
+from support.cli import Desk
+from support.runbooks import blocks, walk
 
 from polygent_issuer.verifier import KeySet, LicenseError, Verifier
 
 OLD, NEW, SECOND = (f"sha256:{digits * 32}" for digits in ("0a", "0b", "0c"))
 CONSENT = ("--accept", "additional-machine", "--reason", "a second server")
 
-A_TRIAL_BECOMES_A_CONTRACT = """
-$ polygent-issue renew acme --plan standard-annual --dry-run
-$ polygent-issue renew acme --plan standard-annual
-$ polygent-issue verify --customer acme --machine-info machine-info.json --install
-"""
-
-THE_MACHINE_CHANGED = """
-$ polygent-issue machine-info check new-machine-info.json
-$ polygent-issue reissue acme --machine-info new-machine-info.json
-$ polygent-issue verify --customer acme --machine-info new-machine-info.json --install
-"""
-
-ONE_OF_SEVERAL_MACHINES_CHANGED = """
-$ polygent-issue reissue acme --machine prod --machine-info new-machine-info.json
-"""
-
-THE_DOMAIN_CHANGED = """
-$ polygent-issue reissue globex --allowed-domain '*.new.internal'
-$ polygent-issue verify --customer globex --host api.new.internal --install
-"""
-
-A_WRONG_EXPIRY = """
-$ polygent-issue reissue acme --expires 2027-11-30
-$ polygent-issue verify --customer acme --machine-info machine-info.json --install
-"""
-
-STANDARD_BECOMES_ENTERPRISE = """
-$ polygent-issue reissue acme --plan enterprise-annual --allowed-domain '*.acme.internal'
-$ polygent-issue verify --customer acme --host api.acme.internal --install
-"""
-
-SEVERAL_MACHINES_BECOME_ENTERPRISE = """
-$ polygent-issue reissue acme --all-machines --plan enterprise-annual --dry-run
-$ polygent-issue reissue acme --all-machines --plan enterprise-annual --users 300
-$ polygent-issue license list --customer acme --status current
-$ polygent-issue verify --customer acme --install
-"""
-
-ENTERPRISE_BECOMES_STANDARD = """
-$ polygent-issue reissue acme --plan standard-annual --no-allowed-domain --machine-info machine-info.json --accept entitlement-loss --reason 'one machine is enough'
-"""  # noqa: E501 - one line in README, too
+(A_TRIAL_BECOMES_A_CONTRACT,) = blocks("A trial becomes a contract")
+THE_MACHINE_CHANGED, ONE_OF_SEVERAL_MACHINES_CHANGED = blocks("The machine changed")
+(THE_DOMAIN_CHANGED,) = blocks("The domain changed")
+(A_WRONG_EXPIRY,) = blocks("A wrong expiry")
+(
+    STANDARD_BECOMES_ENTERPRISE,
+    SEVERAL_MACHINES_BECOME_ENTERPRISE,
+    ENTERPRISE_BECOMES_STANDARD,
+) = blocks("Standard becomes enterprise")
 
 
 @pytest.fixture
@@ -66,13 +35,6 @@ def office(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     desk.machine_info("new-machine-info.json", fingerprint=NEW, hostname="prod", customer="Acme")
     monkeypatch.chdir(desk.folder)
     return desk
-
-
-def walk(desk: Desk, runbook: str) -> list[Outcome]:
-    """Type each command as it is written there; each must succeed."""
-    lines = [shlex.split(line.removeprefix("$ ")) for line in runbook.strip().splitlines()]
-    assert {program for program, *_ in lines} == {"polygent-issue"}
-    return [desk.ok(*argv) for _, *argv in lines]
 
 
 def licenses(desk: Desk, customer: str = "acme", **having: Any) -> list[dict[str, Any]]:

@@ -1,0 +1,94 @@
+"""Runbooks for places without a desktop, and for a second pair of hands."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from support.cli import PASSPHRASE, Desk
+from support.keys import kid_of, seal_quickly
+from support.runbooks import blocks, walk
+
+NO_KEYRING = {"DBUS_SESSION_BUS_ADDRESS": ""}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    seal_quickly(monkeypatch)
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A machine without a keyring and without a home; a customer's document has come."""
+    desk = Desk(tmp_path, environ=dict(NO_KEYRING))
+    desk.machine_info("machine-info.json", customer="Acme")
+    desk.environ["POLYGENT_ISSUER_PASSPHRASE_FILE"] = ""
+    monkeypatch.chdir(tmp_path)
+    return desk
+
+
+def test_a_server_without_a_desktop(bare: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Key in a file, passphrase from a command or a file, a license, and who is due as JSON."""
+    monkeypatch.setenv("HOME", str(bare.folder))
+    (bare.folder / "licenses").mkdir()
+    (bare.folder / "passphrase").write_text(PASSPHRASE)
+    (block,) = blocks("A server without a desktop")
+    *_, signed, due = walk(bare, block)
+    assert "upload before  2026-12-07T09:30:00Z\n" in signed.text
+    assert due.json["licenses"] == []
+    (key,) = (bare.folder / "polygent-keys").iterdir()
+    assert kid_of(key) == kid_of(bare.folder / "main-key.backup")
+    assert [path.suffix for path in (bare.folder / "licenses").iterdir()] == [".lic"]
+    row = bare.ok("journal", "show", "--json").json["rows"][-1]
+    assert (row["event"], row["operator"]) == ("license-signed", "renewals")
+
+
+def test_a_container(bare: Desk, tmp_path: Path) -> None:
+    """The secrets are mounted 0444 and read-only; the key stays where it is."""
+    made = Desk(tmp_path / "elsewhere", environ=dict(NO_KEYRING))
+    made.folder.mkdir()
+    made.set_up()
+    secrets = bare.folder / "secrets"
+    secrets.mkdir()
+    shutil.copy(made.folder / "main.key", secrets)
+    (secrets / "passphrase").write_text(PASSPHRASE + "\n")
+    for path in secrets.iterdir():
+        path.chmod(0o444)
+    secrets.chmod(0o555)
+    bare.environ["POLYGENT_ISSUER_PASSPHRASE_FILE"] = str(secrets / "passphrase")
+    (block,) = blocks("A container, or CI")
+    taken, _, signed, health = walk(bare, block, {"/run/secrets": str(secrets)})
+    assert f"private half  file:{secrets}/main.key\n" in taken.text
+    assert "others may read the key file" in taken.err
+    assert "0 failures" in health.text
+    assert "signed license" in signed.text
+    assert len(list(bare.folder.glob("acme-*.lic"))) == 1
+    assert sorted(path.name for path in secrets.iterdir()) == ["main.key", "passphrase"]
+
+
+def test_a_second_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deputy issues from a copy; what she did comes back, and the journal tells who did it."""
+    ada, grace = (Desk(tmp_path / name, environ=dict(NO_KEYRING)) for name in ("ada", "grace"))
+    for desk in (ada, grace):
+        desk.folder.mkdir()
+    ada.set_up()
+    ada.ok("key", "backup", "main", str(ada.folder / "main-key.backup"))
+    ada.ok("sign", "--machine-info", ada.machine_info(customer="Acme"), "--term", "60d")
+    grace.passphrase_file.write_text(PASSPHRASE)
+    over, work, back = blocks("A second operator")
+    monkeypatch.chdir(ada.folder)
+    walk(ada, over)
+    for name in ("for-grace.db", "main-key.backup"):
+        shutil.copy(ada.folder / name, grace.folder)
+    monkeypatch.chdir(grace.folder)
+    *_, renewed, _ = walk(grace, work)
+    assert "renewed license" in renewed.text
+    shutil.copy(grace.folder / "from-grace.db", ada.folder)
+    monkeypatch.chdir(ada.folder)
+    walk(ada, back)
+    rows = ada.ok("journal", "show", "--json").json["rows"]
+    assert [(r["event"], r["operator"]) for r in rows if r["event"].startswith("license-")] == [
+        ("license-signed", "Ada"),
+        ("license-renewed", "Grace"),
+    ]
+    ada.ok("verify", "--customer", "acme")
+    assert ada.ok("doctor", "--quick").code == 0

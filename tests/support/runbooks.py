@@ -1,0 +1,65 @@
+"""Runbooks as README prints them: a test types exactly these commands.
+
+A runbook is a section of README, and its commands stand in its console blocks. What only the reader
+can know is an example there: a test makes its desk so that the example is right.
+"""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from support.cli import Desk, Outcome
+
+README = Path(__file__).parents[2] / "README.md"
+PROGRAM = "polygent-issue"
+
+
+def blocks(title: str) -> tuple[str, ...]:
+    """The console blocks of the section with this heading, as they stand there."""
+    lines = README.read_text(encoding="utf-8").splitlines()
+    starts = [at for at, line in enumerate(lines) if line.lstrip("#") == f" {title}"]
+    assert len(starts) == 1, f"README has {len(starts)} sections {title!a}"
+    depth = lines[starts[0]].index(" ")
+    return tuple(_blocks(lines[starts[0] + 1 :], depth))
+
+
+def titles(chapter: str) -> tuple[str, ...]:
+    """The headings of a chapter's sections."""
+    text = README.read_text(encoding="utf-8").split(f"\n## {chapter}\n")[1].split("\n## ")[0]
+    return tuple(line[4:] for line in text.splitlines() if line.startswith("### "))
+
+
+def commands(block: str) -> tuple[tuple[str, ...], ...]:
+    """The words of each `$` line; a backslash at the end goes on in the next line."""
+    lines = block.replace("\\\n", "").splitlines()
+    return tuple(tuple(shlex.split(line[2:])) for line in lines if line.startswith("$ "))
+
+
+def walk(desk: Desk, block: str, examples: Mapping[str, str] | None = None) -> list[Outcome]:
+    """Type each command of a block at a desk; each must succeed.
+
+    Args:
+        desk: where; the test has gone into its folder.
+        block: what `blocks` gave.
+        examples: what stands in README, and what it is here.
+    """
+    for example, here in (examples or {}).items():
+        assert example in block, example
+        block = block.replace(example, here)
+    typed = commands(block)
+    assert {program for program, *_ in typed} == {PROGRAM}, block
+    return [desk.ok(*argv) for _, *argv in typed]
+
+
+def _blocks(lines: list[str], depth: int) -> Iterator[str]:
+    inside: list[str] | None = None
+    for line in lines:
+        if inside is None and line.startswith("#") and line.index(" ") <= depth:
+            return
+        if line == "```console":
+            inside = []
+        elif line == "```" and inside is not None:
+            yield "".join(f"{each}\n" for each in inside)
+            inside = None
+        elif inside is not None:
+            inside.append(line)
