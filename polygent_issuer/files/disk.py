@@ -15,6 +15,7 @@ from polygent_issuer.text import shown
 
 PRIVATE: Final = 0o600
 SHARED: Final = 0o666
+_TRIES: Final = 100
 ELSEWHERE: Final = "name another place for it"
 
 # The flags that Windows lacks, or alone has.
@@ -71,6 +72,27 @@ def sync_file(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_temporary(path: Path, data: bytes, *, mode: int = PRIVATE) -> Path:
+    """Create a file as `write_new` does; where a crash has left one of this name, beside that.
+
+    In containers every process may have the same id, and so the same temporary names.
+
+    Returns:
+        The file: `path`, or with a number before its suffix.
+
+    Raises:
+        OSError: whatever the system says; no file is left then.
+    """
+    candidates = (path.with_suffix(f".{number}{path.suffix}") for number in range(2, _TRIES))
+    for candidate in (path, *candidates):
+        try:
+            write_new(candidate, data, mode=mode)
+        except FileExistsError:
+            continue
+        return candidate
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
 
 def open_to_readers(path: Path) -> None:

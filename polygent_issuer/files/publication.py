@@ -101,9 +101,8 @@ def prepare(data: bytes, folder: Path, *, temp_name: str, private: bool = False)
     Raises:
         OutputProblem: (`output_failed`) when that fails; nothing is left behind then.
     """
-    temp = folder / temp_name
     try:
-        disk.write_new(temp, data)
+        temp = disk.write_temporary(folder / temp_name, data)
     except (OSError, ValueError) as error:
         disk.cannot_write(folder, error, into=True)
     return Prepared(folder=folder, temp=temp, data=data, private=private)
@@ -167,8 +166,7 @@ def replace(data: bytes, path: Path, mode: int = disk.PRIVATE) -> None:
     """
     try:
         real = _resolved(path)
-        temp = real.with_name(_temp_name(real))
-        disk.write_new(temp, data, mode=mode)
+        temp = disk.write_temporary(real.with_name(_temp_name(real)), data, mode=mode)
         try:
             temp.replace(real)
         except BaseException:

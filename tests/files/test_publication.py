@@ -1,5 +1,6 @@
 """Publication: whole or absent, durable, never over anything."""
 
+import hashlib
 import os
 import socket
 import stat
@@ -184,16 +185,36 @@ def test_temporary_file_replaced_by_a_link(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("there", ["file", "link"])
 def test_temporary_name_that_is_taken(tmp_path: Path, there: str) -> None:
-    """A file or a link under the temporary name is neither followed, overwritten nor removed."""
+    """What has the temporary name is neither followed, overwritten nor removed, nor in the way."""
     temp = tmp_path / ".polygent-1.tmp"
     if there == "link":
         temp.symlink_to(tmp_path / "victim")
     else:
         temp.write_bytes(b"another's")
+    assert prepared(tmp_path).publish("x.lic").read_bytes() == b"license\n"
+    assert names(tmp_path) == [".polygent-1.tmp", "x.lic"]
+    assert there == "link" or temp.read_bytes() == b"another's"
+
+
+def test_what_crashes_in_containers_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    """Where every process has the same id, they all choose the same temporary names."""
+    path = tmp_path / "settings.toml"
+    digest = hashlib.sha256(path.name.encode()).hexdigest()[:16]
+    left = [tmp_path / f".polygent-{digest}-{os.getpid()}{number}.tmp" for number in ("", ".2")]
+    for orphan in left:
+        orphan.write_bytes(b"half")
+        replace(b"whole", path)
+        assert path.read_bytes() == b"whole"
+    assert [orphan.read_bytes() for orphan in left] == [b"half"] * 2
+
+
+def test_too_many_of_them_are_an_error(tmp_path: Path) -> None:
+    """Something is wrong with a folder that is full of them."""
+    (tmp_path / ".polygent-1.tmp").touch()
+    for number in range(2, 100):
+        (tmp_path / f".polygent-1.{number}.tmp").touch()
     with pytest.raises(OutputProblem, match="exists"):
         prepared(tmp_path)
-    assert names(tmp_path) == [".polygent-1.tmp"]
-    assert there == "link" or temp.read_bytes() == b"another's"
 
 
 def test_message_escapes_the_name(tmp_path: Path) -> None:
