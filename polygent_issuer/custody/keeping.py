@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,8 @@ from polygent_issuer.custody.in_token import no_backup_of_kept, no_backup_of_mad
 from polygent_issuer.custody.incoming import Incoming, pinned_as, require_welcome
 from polygent_issuer.custody.labels import free_label, require_free
 from polygent_issuer.custody.signing import place_of, require_not_example, require_usable
-from polygent_issuer.errors import KeyUnavailable, OutputExists, OutputProblem
+from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputExists, OutputProblem
+from polygent_issuer.files import disk
 from polygent_issuer.keystore import Passphrase, location, open_store, passphrases
 from polygent_issuer.keystore.location import FileLocation
 from polygent_issuer.keystore.pkcs11_store import Pkcs11Store
@@ -180,12 +181,18 @@ class Custodian:
         store = self._store(store_uri or place_of(self.settings, public_key.kid))
         written, failed = None, None
         with _placed(store, private_key, label) as uri:
-            if backup is not None and secret is not None:
-                try:
-                    written = self._write_backup(private_key, label, backup, secret)
-                except (OutputProblem, KeyUnavailable) as problem:
-                    failed = problem  # the key itself is safely kept, so it gets its name
-            kept = self._record(public_key, event, label, uri, written)
+            try:
+                if backup is not None and secret is not None:
+                    try:
+                        written = self._write_backup(private_key, label, backup, secret)
+                    except (OutputProblem, KeyUnavailable) as problem:
+                        if uri != location.KEYRING:
+                            raise
+                        failed = problem  # nothing takes an entry out again, so it gets its name
+                kept = self._record(public_key, event, label, uri, written)
+            except BaseException:
+                self._take_back(public_key.kid, uri, written)
+                raise
         if failed is not None:
             raise type(failed)(
                 f"the key {shown(kept.key.label)} is kept, but it has no backup yet: "
@@ -193,6 +200,21 @@ class Custodian:
                 hint=f"polygent-issue key backup {kept.key.kid[:8]} FILE",
             )
         return kept
+
+    def _take_back(self, kid: str, uri: str, backup: Path | None) -> None:
+        """Remove the files of a key that was not recorded: the same command can then be repeated.
+
+        What the registry knows, or may know, stays; and so does an entry of the keyring, which is
+        in nobody's way.
+        """
+        with suppress(IssuerError):
+            if any(key.kid == kid for key in self._known()):
+                return
+            place = location.parse(uri)
+            for path in (backup, place.path if isinstance(place, FileLocation) else None):
+                if path is not None:
+                    disk.remove(path)
+            settings_file.unset(self.home, f"stores.{kid}")
 
     def _record(self, key: Key, event: str, label: str, uri: str, backup: Path | None) -> Kept:
         settings_file.set_value(self.home, f"stores.{key.kid}", uri)

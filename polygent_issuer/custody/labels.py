@@ -5,7 +5,7 @@ from typing import Final
 
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.registry import KeyRecord
-from polygent_issuer.text import shown
+from polygent_issuer.text import for_shell, shown
 from polygent_issuer.verifier.names import display_name_problem
 
 _FIRST: Final = "main"
@@ -36,5 +36,6 @@ def require_free(label: str | None, known: Iterable[KeyRecord]) -> None:
         raise InputRefused(f"the label cannot be used: {problem}", hint="choose another")
     if any(label in (other.label, other.kid) for other in known):
         raise InputRefused(
-            f"the label {shown(label)} is another key's", hint="choose another label"
+            f"the label {shown(label)} is that of a key that is there already",
+            hint=f"choose another label; what is there: polygent-issue key show {for_shell(label)}",
         )

@@ -102,7 +102,10 @@ def test_labels_are_unique(bare: Desk) -> None:
     before = tree(bare.folder)
     again = bare.run("key", "generate", "main-2", *store(bare, "d"), "--no-backup")
     assert again.code == 3
-    assert "the label main-2 is another key's" in again.err
+    assert "the label main-2 is that of a key that is there already" in again.err
+    assert (
+        "hint: choose another label; what is there: polygent-issue key show main-2\n" in again.err
+    )
     assert tree(bare.folder) == before
 
 
@@ -399,3 +402,35 @@ def test_the_place_of_the_backup_is_asked(empty_desk: Desk) -> None:
         person.types("second.backup")
         assert person.ends() == 0
     assert kid_of(empty_desk.folder / "second.backup", "mine")
+
+
+def test_a_taken_place_leads_to_a_free_one(bare: Desk) -> None:
+    """Whatever a crash left there stays; the hint of each refusal can be typed as it stands."""
+    folder = bare.folder / "with space"
+    folder.mkdir()
+    for name in ("k.key", "k-2.key", "b.key"):
+        (folder / name).write_text("left")
+    argv = ["key", "generate", "main", "--store", f"file:{folder}/k.key"]
+    argv += ["--backup", f"{folder}/b.key"]
+    for _ in ("the backup", "the key"):
+        refused = bare.run(*argv)
+        assert refused.code == 8
+        assert "exists already\nhint: no key file is written over" in refused.err
+        argv = shlex.split(refused.err.partition("polygent-issue ")[2])
+    bare.ok(*argv)
+    assert kid_of(folder / "k-3.key") == kid_of(folder / "b-2.key")
+    assert (folder / "k.key").read_text() == "left"
+
+
+def test_a_failed_backup_can_be_done_again(bare: Desk) -> None:
+    """No key file is left in the way of the same command when there is room again."""
+    backup = bare.folder / "disk"
+    backup.mkdir()
+    argv = ("key", "generate", "main", *store(bare), "--backup", f"{backup}/{'x' * 252}.key")
+    before = tree(bare.folder)
+    refused = bare.run(*argv)
+    assert refused.code == 8
+    left = {name for name in tree(bare.folder) if not name.startswith("home/")}
+    assert left == set(before)
+    assert labels(bare) == []
+    bare.ok(*argv[:-1], f"{backup}/x.key")

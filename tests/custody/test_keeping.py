@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from polygent_issuer.custody import (
 )
 from polygent_issuer.errors import (
     InputRefused,
+    InvalidSettings,
     IssuerError,
     KeyUnavailable,
     OutputExists,
@@ -170,7 +172,7 @@ def test_a_missing_passphrase_leaves_no_key_behind(custodian: Custodian, tmp_pat
     assert nothing_recorded(custodian)
 
 
-@pytest.mark.parametrize("step", ["key file", "settings", "registry"])
+@pytest.mark.parametrize("step", ["key file", "backup", "settings", "registry"])
 def test_a_failure_at_any_step_pins_nothing(
     step: str, custodian: Custodian, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,7 +184,7 @@ def test_a_failure_at_any_step_pins_nothing(
         raise IssuerError("failed here")
 
     def write(data: bytes, path: Path) -> Path:
-        if path.name == "main.key":
+        if path.name == ("main.key" if step == "key file" else "backup.key"):
             fail()
         written.append(path)
         return write_private(data, path)
@@ -199,19 +201,18 @@ def test_a_failure_at_any_step_pins_nothing(
         )
     assert pinned(custodian) == ()
     assert journalled(custodian) == []
-    assert bool(places(custodian)) is (step == "registry")
-    assert written == []
+    assert places(custodian) == {}
+    assert not [path for path in written if path.exists()]
+    assert written == ([tmp_path / "main.key"] if step == "backup" else [])
 
 
-def test_a_backup_that_fails_leaves_a_key_with_a_name(custodian: Custodian, tmp_path: Path) -> None:
-    """The key is safely kept by then, so it is pinned; the error says what is missing."""
+def test_a_backup_that_fails_leaves_a_key_with_a_name(custodian: Custodian) -> None:
+    """Nothing takes a key out of the keyring again, so it is pinned; the error says what lacks."""
     with pytest.raises(OutputProblem, match="the key Main is kept, but it has no backup yet") as no:
-        custodian.generate(
-            label="Main", store_uri=f"file:{tmp_path}/main.key", backup=Path("/proc/backup.key")
-        )
+        custodian.generate(label="Main", store_uri=None, backup=Path("/proc/backup.key"))
     (key,) = pinned(custodian)
     assert no.value.hint == f"polygent-issue key backup {key.kid[:8]} FILE"
-    assert (key.backed_up_at, places(custodian)[key.kid]) == (None, f"file:{tmp_path}/main.key")
+    assert (key.backed_up_at, places(custodian)[key.kid]) == (None, "keyring:")
 
 
 def test_imports_a_key(custodian: Custodian, passphrase: Given, tmp_path: Path) -> None:
@@ -354,3 +355,71 @@ def test_nothing_secret_is_left_anywhere(
     assert searched >= 5
     assert list(temporary.iterdir()) == []
     assert not any(secret in f"{kept!r}{custodian!r}".encode() for secret in secrets)
+
+
+class Meanwhile(Given):
+    """Somebody to whom something happens while she types the passphrase of the key file."""
+
+    def __init__(self, secret: bytes, happens: Callable[[], object]) -> None:
+        super().__init__(secret)
+        self._happens = happens
+
+    def get(self, purpose: str, *, confirm: bool = False) -> bytes:
+        if purpose.startswith("the new key file"):
+            self._happens()
+        return super().get(purpose, confirm=confirm)
+
+
+def fails_after(custodian: Custodian, folder: Path, happens: Callable[[], object]) -> IssuerError:
+    """How a key with a backup is refused to which that happens meanwhile."""
+    careful = dataclasses.replace(custodian, passphrase=Meanwhile(b"a long passphrase", happens))
+    store, backup = f"file:{folder}/main.key", folder / "backup" / "main.key"
+    backup.parent.mkdir()
+    with pytest.raises(IssuerError) as caught:
+        careful.generate(label="Main", store_uri=store, backup=backup)
+    return caught.value
+
+
+@pytest.mark.parametrize("lost", ["backup", "settings", "label"])
+def test_what_fails_half_way_is_taken_back(custodian: Custodian, tmp_path: Path, lost: str) -> None:
+    """A disk that is pulled out, settings that break, a label that somebody takes: as before.
+
+    So the same command can be given again.
+    """
+    path = settings.settings_path(custodian.home)
+    store = f"file:{tmp_path}/other.key"
+    happens: dict[str, Callable[[], object]] = {
+        "backup": (tmp_path / "backup").rmdir,
+        "settings": lambda: path.write_text("["),
+        "label": lambda: custodian.generate(label="Main", store_uri=store, backup=None),
+    }
+    fails_after(custodian, tmp_path, happens[lost])
+    assert not (tmp_path / "main.key").exists()
+    assert not list(tmp_path.glob("backup/*"))
+    assert len(pinned(custodian)) == len(places_or_none(path)) == (1 if lost == "label" else 0)
+
+
+def places_or_none(path: Path) -> dict[str, str]:
+    """The places of a settings file that may be broken."""
+    if path.exists() and path.read_text() == "[":
+        return {}
+    return dict(settings.load(path.parent, {}).settings.stores)
+
+
+def test_what_may_be_recorded_is_never_taken_back(custodian: Custodian, tmp_path: Path) -> None:
+    """When the registry cannot be asked whether it knows the key, its file stays."""
+    fails_after(custodian, tmp_path, custodian.registry.close)
+    assert openssh.looks_like((tmp_path / "main.key").read_bytes())
+    assert openssh.looks_like((tmp_path / "backup" / "main.key").read_bytes())
+
+
+def test_a_copy_of_a_pinned_key_stays(custodian: Custodian, tmp_path: Path) -> None:
+    """A second operator's copy, though her settings could not be written: nothing is removed."""
+    data = pem(generate_private_key())
+    first = incoming(custodian, data)
+    custodian.import_key(first, label="Main", store_uri=f"file:{tmp_path}/1.key", backup=None)
+    settings.settings_path(custodian.home).write_text("[")
+    with pytest.raises(InvalidSettings):
+        custodian.import_key(first, label=None, store_uri=f"file:{tmp_path}/2.key", backup=None)
+    assert (tmp_path / "1.key").exists()
+    assert (tmp_path / "2.key").exists()

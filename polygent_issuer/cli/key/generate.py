@@ -6,10 +6,9 @@ import typer
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.key.backup_of_made import backup_place_of_made, require_none_in_token
-from polygent_issuer.cli.key.backup_place import require_sound
 from polygent_issuer.cli.key.keeping import KeepingOptions, custodian, known_keys, settings_in_force
 from polygent_issuer.cli.key.key_view import KeptReport
-from polygent_issuer.cli.key.store_place import Again, require_store
+from polygent_issuer.cli.key.store_place import Again, require_backup, require_store
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
 from polygent_issuer.custody import free_label, require_free, require_room_for_new
 
@@ -32,13 +31,13 @@ def generate(
     """
     held, passphrase = settings_in_force(invocation), source(invocation, passphrases)
     store = keeping.store or held.store
-    require_sound(keeping)
     require_room_for_new(store)
     require_none_in_token(store, keeping)
     known = known_keys(invocation)
     name = free_label(known) if label is None else label
     require_free(name, known)
     again = Again(command="key generate", argument=name, keeping=keeping, passphrases=passphrases)
+    require_backup(again)
     require_store(held, store, again)
     backup = backup_place_of_made(invocation, held, keeping, store)
     custody = custodian(invocation, passphrase, store=store, backup=backup)

@@ -7,10 +7,10 @@ import typer
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.key.adopt import adopt
-from polygent_issuer.cli.key.backup_place import backup_place, require_sound
+from polygent_issuer.cli.key.backup_place import backup_place
 from polygent_issuer.cli.key.keeping import KeepingOptions, custodian, known_keys, settings_in_force
 from polygent_issuer.cli.key.key_view import KeptReport
-from polygent_issuer.cli.key.store_place import Again, require_store
+from polygent_issuer.cli.key.store_place import Again, require_backup, require_store
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
 from polygent_issuer.custody import (
     free_label,
@@ -54,14 +54,6 @@ def import_private(
     if is_token_uri(key_file) or key_file.startswith(location.FILE):
         return adopt(invocation, key_file, label, keeping, source(invocation, passphrases))
     held, passphrase = settings_in_force(invocation), source(invocation, passphrases)
-    require_sound(keeping)
-    data = files.read_bounded(key_file, limit=_LIMIT, what="private key")
-    known = known_keys(invocation)
-    incoming = read_incoming(data, passphrase)
-    pinned = incoming.pinned(known)
-    name = free_label(known) if pinned is None and label is None else label
-    require_welcome(incoming.kid, name, known)
-    store = keeping.store or place_of(held, incoming.kid)
     again = Again(
         command="key import",
         argument=key_file,
@@ -69,6 +61,14 @@ def import_private(
         keeping=keeping,
         passphrases=passphrases,
     )
+    require_backup(again)
+    data = files.read_bounded(key_file, limit=_LIMIT, what="private key")
+    known = known_keys(invocation)
+    incoming = read_incoming(data, passphrase)
+    pinned = incoming.pinned(known)
+    name = free_label(known) if pinned is None and label is None else label
+    require_welcome(incoming.kid, name, known)
+    store = keeping.store or place_of(held, incoming.kid)
     require_store(held, store, again)
     # The file of a pinned key is a backup already.
     decided = pinned is None or keeping.backup is not None

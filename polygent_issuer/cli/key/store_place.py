@@ -1,13 +1,22 @@
 """Whether a store could take a key, before anybody is asked anything; else what to type."""
 
+import os
 import shlex
 from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Final
 
+from polygent_issuer.cli.key.backup_place import require_sound
 from polygent_issuer.cli.key.keeping import KeepingOptions
 from polygent_issuer.cli.passphrase import PassphraseOptions
+from polygent_issuer.errors import OutputExists
 from polygent_issuer.keystore import location, open_store, passphrases
 from polygent_issuer.keystore.errors import KeyringAbsent
 from polygent_issuer.settings import Settings
+
+LEFT: Final = "no key file is written over; if an interrupted command left it, make another"
+"""The beginning of the hint where a key file's name is taken; a whole command follows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,20 +38,45 @@ class Again:
     passphrases: PassphraseOptions
 
     def with_store(self, uri: str) -> str:
-        """The whole command; the argument comes last, since it may begin with a hyphen."""
+        """The whole command with this store, which is written as it is."""
+        return self._typed(uri, self.keeping.backup)
+
+    def with_backup(self, path: Path) -> str:
+        """The whole command with this backup."""
+        store = self.keeping.store
+        return self._typed(None if store is None else shlex.quote(store), str(path))
+
+    def _typed(self, store: str | None, backup: str | None) -> str:
+        """The argument comes last, since it may begin with a hyphen."""
         given = {
             "--label": self.label,
-            "--backup": self.keeping.backup,
+            "--backup": backup,
             "--passphrase-fd": self.passphrases.passphrase_fd,
             "--passphrase-file": self.passphrases.passphrase_file,
             # Not as it was typed: it may hold what is nobody's business.
             "--passphrase-command": self.passphrases.passphrase_command and "COMMAND",
         }
-        words = [f"polygent-issue {self.command} --store {uri}"]
+        words = [f"polygent-issue {self.command}", *([] if store is None else [f"--store {store}"])]
         words += [f"{name} {shlex.quote(str(v))}" for name, v in given.items() if v is not None]
         words += ["--no-backup"] if self.keeping.no_backup else []
         words += ["--"] if self.argument.startswith("-") and self.argument != "-" else []
         return " ".join([*words, shlex.quote(self.argument)])
+
+
+def require_backup(again: Again) -> None:
+    """Refuse a backup that could not be written there; there is no prompt.
+
+    Args:
+        again: the command, with what it says of the backup, and for the hint.
+
+    Raises:
+        UsageProblem, InputRefused, OutputExists, OutputProblem: as `require_sound`.
+    """
+    try:
+        require_sound(again.keeping)
+    except OutputExists as exists:
+        other = free_beside(Path(again.keeping.backup or "").expanduser())
+        raise OutputExists(exists.message, hint=f"{LEFT}: {again.with_backup(other)}") from None
 
 
 def require_store(held: Settings, uri: str, again: Again) -> None:
@@ -56,6 +90,7 @@ def require_store(held: Settings, uri: str, again: Again) -> None:
     Raises:
         InvalidStore: (`invalid_store`) for what is no key store.
         KeyringAbsent: (`keyring_absent`) when no keyring answers that may hold a key.
+        OutputExists: (`output_exists`) when the name of a key's file is taken.
         KeyUnavailable, OutputProblem: each code of a store that has no room for it.
     """
     nobody = passphrases.absent()
@@ -68,3 +103,15 @@ def require_store(held: Settings, uri: str, again: Again) -> None:
             absent.message,
             hint=f"keep it in an encrypted file: {again.with_store(location.EXAMPLE)}",
         ) from None
+    except OutputExists as exists:
+        place = location.parse(uri)
+        if not isinstance(place, location.FileLocation):
+            raise
+        other = shlex.quote(f"{location.FILE}{free_beside(place.path)}")
+        raise OutputExists(exists.message, hint=f"{LEFT}: {again.with_store(other)}") from None
+
+
+def free_beside(path: Path) -> Path:
+    """The first of NAME-2, NAME-3 … in the same folder that is not there."""
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+    return next(free for free in numbered if not os.path.lexists(free))
