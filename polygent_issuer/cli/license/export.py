@@ -1,6 +1,5 @@
 """`polygent-issue license export`: a license's stored bytes once more."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,10 +11,10 @@ from polygent_issuer.cli.license.export_view import Exported
 from polygent_issuer.cli.license.show import LicenseId
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing import recover
-from polygent_issuer.issuing.destination import Destination, resolve
+from polygent_issuer.issuing.destination import resolve
 from polygent_issuer.issuing.following import read_license
 from polygent_issuer.issuing.proposal import file_name
-from polygent_issuer.registry import LicenseRecord, customers, keys, licenses, outbox
+from polygent_issuer.registry import customers, keys, licenses, outbox
 
 
 def export(
@@ -39,7 +38,9 @@ def export(
         customer = customers.get(db, record.customer_slug)
         key = keys.find(db, record.kid)
     place = resolve(to, settings.output, output.write_bytes)
-    path = _deliver(invocation, record, place, file_name(held, record.machine_label))
+    name = place.name or file_name(held, record.machine_label)
+    path = None if place.folder is None else place.folder / name
+    prefix = recover.temp_prefix(invocation.registry.id)
     with invocation.registry.writing(now=invocation.now, actor=invocation.actor) as db:
         outbox.clear(db, record.id)
         db.record(
@@ -49,6 +50,11 @@ def export(
             kid=record.kid,
             details={"to": "stdout" if path is None else str(path), "sha256": record.sha256},
         )
+        # Last, so that a registry that cannot be written keeps the file back, too.
+        if path is None:
+            output.write_bytes(record.file)
+        else:
+            recover.write(record.file, path, record.id, prefix)
     exported = Exported(
         record=record,
         key=key,
@@ -61,15 +67,3 @@ def export(
     for warning in exported.warnings():
         invocation.warn(warning)
     return exported
-
-
-def _deliver(
-    invocation: Invocation, record: LicenseRecord, place: Destination, name: str
-) -> Path | None:
-    """Write the bytes; where they are, `None` for stdout."""
-    if place.folder is None:
-        output.write_bytes(record.file)
-        return None
-    target = place.folder / (place.name or name)
-    recover.write(record.file, target, record.id, recover.temp_prefix(invocation.registry.id))
-    return target

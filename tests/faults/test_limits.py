@@ -1,0 +1,191 @@
+"""What a machine may lack, for the commands after `sign`: room, a stdout, rights."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.cli import Desk, Outcome
+from support.errands import ERRANDS, Errands, give_away, prepare
+from support.forks import ANY_TIME, NOBODY, Forks, Limits
+from support.held import held, litter_in
+from support.keys import seal_quickly, tree
+from support.sweeping import FULL
+
+from polygent_issuer.errors import ExitCode
+
+pytestmark = pytest.mark.faults
+
+WRITERS = [name for name in ERRANDS if not name.startswith("sign")]
+ISSUERS = ("renew", "reissue", "reissue for another machine")
+STDOUT = "what was done is kept: polygent-issue journal show"
+
+
+@pytest.mark.parametrize("size", [300, 900, 5000, 50_000, 150_000] if FULL else [300, 900])
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_limit_on_file_sizes(errands: Errands, forks: Forks, name: str, size: int) -> None:
+    """`ulimit -f`: the kernel cuts a write short in the middle and refuses the next."""
+    errand = errands(name)
+    before = errand.begin()
+    outcome, _ = errand.run(forks, limits=Limits(file_size=size))
+    after = errand.judge(before, outcome)
+    after.go_on(errand.task.argv, size)
+    assert after.problems == []
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_full_stdout(errands: Errands, forks: Forks, name: str) -> None:
+    """`> /dev/full`: it is done, exit 8 says that the report was not, and where to look."""
+    errand = errands(name)
+    before = errand.begin()
+    outcome, _ = errand.run(forks, limits=Limits(stdout="/dev/full"))
+    assert outcome.code == ExitCode.OUTPUT
+    assert STDOUT in outcome.err
+    assert errand.done in (None, held(errand.desk))
+    assert held(errand.desk).rows != before.rows or name == "config set"
+    after = errand.judge(before, outcome)
+    after.go_on(errand.task.argv, 1)
+    assert after.problems == []
+
+
+@pytest.mark.parametrize("way", ["closed", "pipe"])
+@pytest.mark.parametrize("name", [*WRITERS[:1], "license retire", "key generate"])
+def test_a_stdout_that_is_gone(errands: Errands, name: str, way: str) -> None:
+    """`>&-` and `| true`: as on a full one; and no file is taken for stdout."""
+    errand = errands(name)
+    before = errand.begin()
+    done = _without_stdout(errand.desk, errand.task.argv, way)
+    assert done.code == ExitCode.OUTPUT, done
+    assert (STDOUT in done.err) == (way == "closed")
+    assert held(errand.desk).rows != before.rows
+
+
+@pytest.mark.parametrize("way", ["closed", "pipe", "full"])
+@pytest.mark.parametrize("what", ["license export", "key export-public"])
+def test_what_was_asked_for_on_stdout(desk: Desk, what: str, way: str) -> None:
+    """A license or a public key that nobody received: exit 8, and nothing says otherwise."""
+    signed = desk.ok("sign", "--machine-info", desk.machine_info(), "--json").json["licenses"][0]
+    before = held(desk)
+    argv = (*what.split(), *((signed["id"],) if what == "license export" else ()), "-o", "-")
+    done = _without_stdout(desk, argv, way)
+    assert done.code == ExitCode.OUTPUT, done
+    assert held(desk).rows == before.rows, "no journal row tells of an export"
+    assert desk.ok(*argv).out
+
+
+def _without_stdout(desk: Desk, argv: tuple[str, ...], way: str) -> Outcome:
+    if argv[0] in ISSUERS:
+        argv = (*argv, *ANY_TIME)
+    command = [sys.executable, "-m", "polygent_issuer", "--home", str(desk.home), *argv]
+    if way == "closed":
+        command = ["bash", "-c", 'exec "$@" >&-', "bash", *command]
+    reader, writer = os.pipe()
+    os.close(reader)
+    if way == "full":
+        os.close(writer)
+        writer = os.open("/dev/full", os.O_WRONLY)
+    with os.fdopen(writer, "wb") as stdout:
+        done = subprocess.run(
+            command, check=False, stdout=stdout, stderr=subprocess.PIPE, env=desk._environ()
+        )
+    assert b"Traceback" not in done.stderr
+    return Outcome(done.returncode, b"", done.stderr.decode())
+
+
+@pytest.mark.parametrize("place", ["home", "home/registry.db", "out", "keys"])
+@pytest.mark.parametrize("name", WRITERS)
+def test_rights_that_lack(
+    open_desk: Desk,
+    forks: Forks,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    name: str,
+    place: str,
+) -> None:
+    """An ordinary user who may only read there: done, or refused with nothing changed."""
+    seal_quickly(monkeypatch)
+    errand = prepare(name, open_desk, forks, tmp_path / "order")
+    desk = errand.desk
+    errand.begin()
+    give_away(desk)
+    target = desk.folder / place
+    if not target.exists():
+        return
+    usual = target.stat().st_mode
+    target.chmod(0o555 if target.is_dir() else 0o400)
+    before = tree(desk.folder)
+    limits = Limits(user=NOBODY)
+    outcome, _ = errand.run(forks, limits=limits)
+    target.chmod(usual)
+    if outcome.code:
+        assert outcome.code in (ExitCode.REGISTRY, ExitCode.OUTPUT), outcome
+        assert "hint: " in outcome.err
+        assert outcome.out == b""
+        assert tree(desk.folder) == before or "made a home" in outcome.err
+        again, _ = errand.run(forks, limits=limits)
+        assert again.code == 0, again
+    assert litter_in(desk.output) == []
+
+
+@pytest.mark.power
+@pytest.mark.parametrize("pages", range(0, 48, 4))
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_full_disk(
+    made_desk: Desk,
+    disk: Path,
+    forks: Forks,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    name: str,
+    pages: int,
+) -> None:
+    """Everything on a disk with this many free pages of 4 KiB; then there is room again."""
+    seal_quickly(monkeypatch)
+    desk = made_desk.copy_to(disk / "desk")
+    errand = prepare(name, desk, forks, tmp_path / "order")
+    before = errand.begin()
+    filler = disk / "filler"
+    free = os.statvfs(disk)
+    filler.write_bytes(b"f" * (free.f_bavail - pages) * free.f_frsize)
+    outcome, _ = errand.run(forks)
+    filler.unlink()
+    after = errand.judge(before, outcome)
+    after.go_on(errand.task.argv, pages)
+    assert after.problems == []
+
+
+READERS = (
+    ("customer", "list"),
+    ("customer", "show", "acme-gmbh"),
+    ("license", "list"),
+    ("expiring",),
+    ("verify", "--customer", "acme-gmbh"),
+    ("key", "list"),
+    ("journal", "show"),
+    ("journal", "verify"),
+    ("config", "show"),
+    ("key", "export-public"),
+)
+
+
+@pytest.mark.power
+def test_a_read_only_home(made_desk: Desk, disk: Path, forks: Forks, tmp_path: Path) -> None:
+    """Everything can be read there; whatever would write is refused, and nothing is changed."""
+    desk = made_desk.copy_to(disk / "desk")
+    retire = ERRANDS["license retire"](desk, forks).argv
+    renew = ("renew", "acme-gmbh", "--accept", "not-due", "--reason", "asked for")
+    shutil.move(desk.output, tmp_path / "out")
+    desk.output.symlink_to(tmp_path / "out")
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    for argv in READERS:
+        desk.ok(*argv)
+    before = tree(desk.folder)
+    for writer in (retire, renew):
+        outcome, _ = forks.run(desk, *writer)
+        assert outcome.code in (ExitCode.REGISTRY, ExitCode.OUTPUT), outcome
+        assert "hint: " in outcome.err
+    assert tree(desk.folder) == before
