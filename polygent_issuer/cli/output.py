@@ -158,7 +158,7 @@ def stdout_failed(problem: Exception) -> StdoutFailed:
     kind = ReaderGone if isinstance(problem, BrokenPipeError) else StdoutFailed
     return kind(
         f"stdout cannot be written: {reason}",
-        hint="what was issued is kept: polygent-issue license list",
+        hint="what was done is kept: polygent-issue journal show",
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from polygent_issuer.machine_info import MachineInfo
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
+_FIRST_SECOND = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)  # FORMAT §1: iat is at least 1
 
 
 class Action(StrEnum):
@@ -135,8 +136,14 @@ def build_license(
         issued_at, expires_at: UTC; whole seconds are kept.
 
     Raises:
-        InvalidTerms: (`invalid_terms`) when no license may say this.
+        InvalidTerms: (`invalid_terms`) when no license may say this, or be of this instant.
     """
+    if issued_at < _FIRST_SECOND:
+        raise InvalidTerms(
+            f"no license can be issued at {dates.instant(issued_at)}, "
+            "as this machine's clock has it",
+            hint="set the clock right",
+        )
     described = License(
         iss=issuer,
         sub=customer.slug,

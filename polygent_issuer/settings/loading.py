@@ -84,7 +84,7 @@ def read_text(path: Path) -> str:
     try:
         data = read_bounded(str(path), limit=LIMIT, what="settings file")
     except UnreadableInput as refused:
-        raise InvalidSettings(refused.message, hint=refused.hint) from None
+        raise InvalidSettings(refused.message, hint="check the file and its permissions") from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
