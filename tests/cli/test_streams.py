@@ -63,7 +63,7 @@ def test_a_full_stdout_is_exit_8(commands: dict[str, tuple[str, ...]], way: str)
     assert code == 8
     assert err == (
         "error: stdout cannot be written: no space left on device\n"
-        "hint: what was issued is kept: polygent-issue license list\n"
+        "hint: what was done is kept: polygent-issue journal show\n"
     )
 
 
@@ -85,7 +85,7 @@ def test_no_stdout_at_all_is_exit_8(commands: dict[str, tuple[str, ...]], way: s
     assert code == 8
     assert err == (
         "error: stdout cannot be written: it is closed\n"
-        "hint: what was issued is kept: polygent-issue license list\n"
+        "hint: what was done is kept: polygent-issue journal show\n"
     )
 
 

@@ -1,12 +1,17 @@
-"""Desks to be copied, and the process that forks commands."""
+"""Desks to be copied, errands at them, and the process that forks commands."""
 
+import os
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.cli import Desk
+from support.errands import Errand, Errands, give_away, prepare
 from support.forks import Forks, open_forks
 from support.keys import seal_quickly
+from support.tools import require_tool
 
 
 @pytest.fixture(scope="session")
@@ -25,10 +30,60 @@ def desk(made_desk: Desk, tmp_path: Path) -> Desk:
 
 @pytest.fixture(scope="session")
 def forks(made_desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    """A process that forks commands and has imported what issuing needs."""
+    """A process that forks commands and has imported what they need."""
     folder = tmp_path_factory.mktemp("forks")
     warm = made_desk.copy_to(folder / "warm")
     with open_forks(folder) as running:
+        accepted = ("--accept", "not-due", "--reason", "x")
         running.warm_up(warm, "sign", "--machine-info", warm.machine_info())
-        running.warm_up(warm, "renew", "acme-gmbh", "--accept", "not-due", "--reason", "x")
+        running.warm_up(warm, "renew", "acme-gmbh", *accepted)
+        running.warm_up(warm, "reissue", "acme-gmbh", "--json")
+        [current] = warm.ok("license", "list", "--json", "--status", "current").json["licenses"]
+        running.warm_up(warm, "license", "export", current["id"])
+        running.warm_up(warm, "license", "retire", current["id"], "--reason", "x")
+        running.warm_up(warm, "config", "set", "upload_window", "7d")
+        store = ("--store", f"file:{folder / 'new.key'}", "--backup", str(folder / "backup"))
+        running.warm_up(warm, "key", "generate", "second", *store)
+        running.warm_up(warm, "key", "export-public")
         yield running
+
+
+@pytest.fixture
+def errands(desk: Desk, forks: Forks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Errands:
+    """The errands by name."""
+    seal_quickly(monkeypatch)
+
+    def errand(name: str) -> Errand:
+        return prepare(name, desk, forks, tmp_path / "order")
+
+    return errand
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk of 1 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = [require_tool("mount", "mount"), "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("needs the right to mount: run as root, outside an unprivileged container")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def open_desk(made_desk: Desk) -> Iterator[Desk]:
+    """A desk where every user can reach it; pytest's own folders are for one user."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become another user")
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield made_desk.copy_to(Path(name) / "desk")
+
+
+@pytest.fixture
+def their_desk(open_desk: Desk) -> Desk:
+    """A desk that belongs to an ordinary user."""
+    open_desk.machine_info()
+    give_away(open_desk)
+    return open_desk

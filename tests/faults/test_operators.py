@@ -2,18 +2,24 @@
 
 from collections import Counter
 from datetime import timedelta
+from hashlib import sha256
 
 import pytest
-from support.aftermath import NAMED, held, litter_in
+from support.aftermath import NAMED
 from support.cli import Desk
 from support.forks import Forks
+from support.held import held, litter_in
+from support.keys import seal_quickly
 from support.strace import Fault
+from support.sweeping import FULL
 
 from polygent_issuer.errors import ExitCode
 
 pytestmark = pytest.mark.faults
 
 OPERATORS = 8
+ISSUES = 25 if FULL else 4
+ROUNDS = 8 if FULL else 2
 
 
 def judge(desk: Desk, *, licenses: int, current: int) -> None:
@@ -80,3 +86,72 @@ def test_a_command_that_is_overtaken_after_its_commit(desk: Desk, forks: Forks) 
     )
     assert overtaken.code == 0, overtaken
     judge(desk, licenses=2, current=2)
+
+
+def document(desk: Desk, number: int) -> str:
+    """A document of a customer whose name is like nobody else's; its path."""
+    name = sha256(str(number).encode()).hexdigest()[:12]
+    return desk.machine_info(
+        f"{number}.json", customer=f"Customer {name}", fingerprint=f"sha256:{number:064x}"
+    )
+
+
+def events(desk: Desk) -> Counter[str]:
+    """How often the journal tells of what."""
+    return Counter(row["event"] for row in desk.ok("journal", "show", "--json").json["rows"])
+
+
+def test_many_issues_of_each(desk: Desk, forks: Forks) -> None:
+    """Eight operators issue one license after the other: none is lost, none is there twice."""
+    people = [
+        (desk, [("sign", "--machine-info", document(desk, at * ISSUES + n)) for n in range(ISSUES)])
+        for at in range(OPERATORS)
+    ]
+    ended = forks.shifts(people)
+    assert [outcome.code for outcome in ended] == [0] * OPERATORS, ended
+    judge(desk, licenses=OPERATORS * ISSUES, current=OPERATORS * ISSUES)
+    assert events(desk)["license-signed"] == OPERATORS * ISSUES
+
+
+def test_different_commands_at_once(
+    desk: Desk, forks: Forks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is overtaken is told so and does it again; nobody waits for ever, nothing is lost."""
+    seal_quickly(monkeypatch)
+    desk.ok("key", "generate", "second", "--store", f"file:{desk.folder}/second", "--no-backup")
+    known = [
+        desk.ok("sign", "--machine-info", document(desk, number), "--json").json["licenses"][0]
+        for number in range(3 * ROUNDS)
+    ]
+    consent = ("--accept", "not-due", "--accept", "key-rollout", "--reason", "asked for")
+    todo: list[tuple[str, ...]] = []
+    for at in range(ROUNDS):
+        renewed, retired, edited = known[3 * at : 3 * at + 3]
+        todo += [
+            ("sign", "--machine-info", document(desk, 100 + at)),
+            ("renew", renewed["customer"], *consent),
+            ("license", "retire", retired["id"], "--reason", "the contract has ended"),
+            ("customer", "edit", edited["customer"], "--crm", f"{at}"),
+            ("reissue", edited["customer"]),
+            ("key", "use", ("second", "main")[at % 2], *consent),
+            ("config", "set", "upload_window", f"{at + 1}d"),
+            ("journal", "verify"),
+        ]
+    before = events(desk)
+    again = list(todo)
+    for _ in todo:
+        ended = forks.together([(desk, argv) for argv in again])
+        for argv, outcome in zip(again, ended, strict=True):
+            overtaken = outcome.code == ExitCode.REGISTRY and "again" in outcome.err
+            assert outcome.code == 0 or overtaken, (argv, outcome)
+            assert "locked" not in outcome.err
+        again = [a for a, outcome in zip(again, ended, strict=True) if outcome.code]
+        if not again:
+            break
+    assert again == []
+    judge(desk, licenses=6 * ROUNDS, current=3 * ROUNDS)
+    written = events(desk) - before
+    assert 1 <= written.pop("key-activated") <= ROUNDS  # none by who finds it active already
+    one_each = ("signed", "renewed", "reissued", "retired")
+    assert written == {"customer-edited": ROUNDS} | {f"license-{e}": ROUNDS for e in one_each}
+    assert desk.ok("config", "show").code == 0

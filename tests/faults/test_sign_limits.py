@@ -3,21 +3,19 @@
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.aftermath import NAMED, Aftermath, held, litter_in
+from support.aftermath import NAMED, IssueAftermath
 from support.cli import Desk, Outcome
-from support.forks import ANY_TIME, Forks, Limits
-from support.tools import require_tool
+from support.forks import ANY_TIME, NOBODY, Forks, Limits
+from support.held import held, litter_in
 
 from polygent_issuer.errors import ExitCode
 
 pytestmark = pytest.mark.faults
 
-NOBODY = 65534
 FULL = "/dev/full"
 
 
@@ -33,7 +31,7 @@ def problems_after(desk: Desk, run: Callable[[], Outcome], mend: Callable[[], ob
     before = held(desk)
     outcome = run()
     mend()
-    after = Aftermath(desk, before, outcome)
+    after = IssueAftermath(desk, before, outcome)
     if not after.new:
         after.repeat(*argv)
     after.settle("sign", "--machine-info", other)
@@ -49,18 +47,6 @@ def test_a_limit_on_file_sizes(desk: Desk, forks: Forks, size: int) -> None:
         return forks.run(desk, *sign(desk), limits=limits)[0]
 
     assert problems_after(desk, run, lambda: None) == []
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a disk of 1 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = [require_tool("mount", "mount"), "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("needs the right to mount: run as root, outside an unprivileged container")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.mark.power
@@ -107,7 +93,7 @@ def test_the_report_on_a_full_stdout(desk: Desk, forks: Forks) -> None:
     """The file is delivered, and exit 8 says that the report was not."""
     outcome, _ = forks.run(desk, *sign(desk), limits=Limits(stdout=FULL))
     assert outcome.code == ExitCode.OUTPUT
-    assert "what was issued is kept" in outcome.err
+    assert "what was done is kept" in outcome.err
     [file] = held(desk).files.values()
     assert [path.read_bytes() for path in desk.output.iterdir()] == [file]
     assert NAMED not in desk.ok("customer", "list").err
@@ -134,20 +120,6 @@ def test_a_stdout_that_is_gone(desk: Desk, way: str, output: str) -> None:
     assert files == ([] if output == "stdout" else [file])
     named = f"license {license_id[:8]} {NAMED} stdout" in desk.ok("customer", "list").err
     assert named == (output == "stdout")
-
-
-@pytest.fixture
-def their_desk(made_desk: Desk) -> Iterator[Desk]:
-    """A desk that belongs to an ordinary user, where every user can reach it."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to become another user")
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        desk = made_desk.copy_to(Path(name) / "desk")
-        desk.machine_info()
-        for path in (desk.folder, *desk.folder.rglob("*")):
-            os.chown(path, NOBODY, NOBODY)
-        yield desk
 
 
 @pytest.mark.parametrize(

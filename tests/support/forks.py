@@ -13,9 +13,11 @@ from typing import Any
 
 from support.cli import Desk, Outcome
 from support.strace import Fault, attached, await_stop, has_struck
+from support.tools import require_tool
 
 TESTS = Path(__file__).parents[1]
 KILLED = -9
+NOBODY = 65534
 # The clock of a process of its own is not the desk's.
 ANY_TIME = (
     *("--accept", "stale-machine-info", "--accept", "clock-behind", "--accept", "long-term"),
@@ -38,17 +40,20 @@ class Limits:
     stdout: str | None = None
 
 
-_NONE = Limits()
+NO_LIMITS = Limits()
 
 
 class Forks:
     """The process that forks commands; `open_forks` starts it."""
 
-    def __init__(self, process: "subprocess.Popen[str]", gate: int, folder: Path) -> None:
+    def __init__(
+        self, process: "subprocess.Popen[str]", gate: int, folder: Path, *, clocked: bool
+    ) -> None:
         """Take the running process, the writing end of its gate, and a folder for outputs."""
         self._process = process
         self._gate = gate
         self._folder = folder
+        self._clocked = clocked
 
     def warm_up(self, desk: Desk, *argv: str) -> None:
         """Run a command there in place, which must succeed, for the sake of what it imports."""
@@ -56,10 +61,24 @@ class Forks:
         assert code == 0, self._outcome(code)
 
     def run(
-        self, desk: Desk, *argv: str, faults: Sequence[Fault] = (), limits: Limits = _NONE
+        self,
+        desk: Desk,
+        *argv: str,
+        faults: Sequence[Fault] = (),
+        limits: Limits = NO_LIMITS,
+        first_id: int | None = None,
     ) -> tuple[Outcome, bool]:
-        """Run a command; how it ended, and whether the first of the faults came upon it."""
-        pid = self._ask(self._order("start", desk, argv, limits))
+        """Run a command; how it ended, and whether the first of the faults came upon it.
+
+        Args:
+            desk: where.
+            argv: the command line.
+            faults: what comes upon its calls.
+            limits: what it has to do without.
+            first_id: the number of the first new ID that it gives; drawn at random when not given.
+        """
+        order = self._order("start", desk, argv, limits=limits) | {"first_id": first_id}
+        pid = self._ask(order)
         log = self._folder / "strace.log"
         with ExitStack() as tracing:
             if faults:
@@ -87,24 +106,34 @@ class Forks:
 
     def together(self, commands: Sequence[tuple[Desk, Sequence[str]]]) -> list[Outcome]:
         """Run commands at once: none begins before all are ready."""
+        return self.shifts([(desk, [argv]) for desk, argv in commands])
+
+    def shifts(self, people: Sequence[tuple[Desk, Sequence[Sequence[str]]]]) -> list[Outcome]:
+        """Run several series of commands at once; each ends with the first that fails."""
         pids = [
-            self._ask(self._order("start", desk, argv, name=str(at)))
-            for at, (desk, argv) in enumerate(commands)
+            self._ask(self._order("start", desk, *series, name=str(at)))
+            for at, (desk, series) in enumerate(people)
         ]
         os.write(self._gate, b"g" * len(pids))
         codes = self._ask({"do": "wait"})
         return [self._outcome(codes[str(pid)], str(at)) for at, pid in enumerate(pids)]
 
     def _order(
-        self, do: str, desk: Desk, argv: Sequence[str], limits: Limits = _NONE, name: str = ""
+        self,
+        do: str,
+        desk: Desk,
+        *series: Sequence[str],
+        limits: Limits = NO_LIMITS,
+        name: str = "",
     ) -> dict[str, Any]:
         out, err = self._outputs(name)
         out.unlink(missing_ok=True)
         return {
             "do": do,
-            "argv": ["--home", str(desk.home), *argv],
+            "series": [["--home", str(desk.home), *argv] for argv in series],
             "environ": desk._environ(),
             "now": desk.now.isoformat(),
+            "clock": _clock(desk) if self._clocked else None,
             "folder": str(desk.folder),
             "out": limits.stdout or str(out),
             "err": str(err),
@@ -128,15 +157,36 @@ class Forks:
         return self._folder / f"out{name}", self._folder / f"err{name}"
 
 
+def _clock(desk: Desk) -> dict[str, str]:
+    """The variables that set the clock and the time zone of a process to the desk's."""
+    return {"FAKETIME": f"{desk.now.timestamp():.0f}", "TZ": desk.environ.get("TZ", "UTC")}
+
+
+def faketime_environ() -> dict[str, str]:
+    """The environment under which `FAKETIME` is the second at which the clock stands."""
+    find = [require_tool("faketime", "faketime"), "-f", "+0d", "sh", "-c", "echo $LD_PRELOAD"]
+    library = subprocess.run(find, check=True, capture_output=True, text=True).stdout.strip()
+    return {
+        "LD_PRELOAD": library,
+        "FAKETIME_FMT": "%s",
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
 @contextmanager
-def open_forks(folder: Path) -> Iterator[Forks]:
+def open_forks(folder: Path, *, clocked: bool = False) -> Iterator[Forks]:
     """Start the process, and end it with the block.
 
     Args:
         folder: where outputs and logs of the commands go.
+        clocked: whether the commands ask the machine's clock, which faketime sets to the desk's,
+            in the time zone that the desk's environment names.
     """
     waiting, gate = os.pipe()
     environ = {**os.environ, "PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"}
+    if clocked:
+        environ |= faketime_environ() | {"FAKETIME": "0"}
     with subprocess.Popen(
         [sys.executable, "-m", "support.command_forks", str(waiting)],
         stdin=subprocess.PIPE,
@@ -147,6 +197,6 @@ def open_forks(folder: Path) -> Iterator[Forks]:
     ) as process:
         os.close(waiting)
         try:
-            yield Forks(process, gate, folder)
+            yield Forks(process, gate, folder, clocked=clocked)
         finally:
             os.close(gate)

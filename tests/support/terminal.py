@@ -2,6 +2,7 @@
 
 import os
 import sys
+import termios
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -17,6 +18,7 @@ class Terminal:
 
     def __init__(self, child: "pexpect.spawn[str]") -> None:
         self._child = child
+        self._modes = termios.tcgetattr(child.fileno())
         self.screen = ""
 
     def sees(self, text: str) -> None:
@@ -33,10 +35,16 @@ class Terminal:
         assert self._child.waitnoecho(timeout=SECONDS)
         self.types(line)
 
+    def presses_ctrl_c(self, *, unseen: bool = False) -> None:
+        """Interrupt it; `unseen` once the terminal no longer echoes."""
+        assert not unseen or self._child.waitnoecho(timeout=SECONDS)
+        self._child.sendintr()
+
     def ends(self) -> int:
-        """Wait for the end; the exit code."""
+        """Wait for the end, which leaves the terminal as it was; the exit code."""
         self._child.expect(pexpect.EOF)
         self._keep()
+        assert termios.tcgetattr(self._child.fileno()) == self._modes
         self._child.close()
         code = self._child.exitstatus
         assert code is not None, f"ended by signal {self._child.signalstatus}"

@@ -1,0 +1,105 @@
+"""Ctrl-C at every question: exit 130, not a byte is different, and the terminal is as it was."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from support.cli import PASSPHRASE, Desk
+from support.keys import tree
+from support.terminal import terminal
+
+Dialogue = tuple[tuple[str, str], ...]
+
+_KEYRING = {"DBUS_SESSION_BUS_ADDRESS": ""}  # none answers
+_GO_AHEAD = ("go ahead? [Y/n]: ", "y")
+_ACCEPT = (("accept this? [y/N]: ", "y"), ("why, for the journal: ", "asked for"))
+_UNLOCK = ("passphrase for the key file main.key: ", PASSPHRASE)
+
+# Command lines, and what each asks; the customer `acme-gmbh` has the license LICENSE.
+DIALOGUES: dict[str, Dialogue] = {
+    "sign --machine-info old.json": (
+        ("customer [Initech]: ", ""),
+        ("[standard-annual]: ", ""),
+        *_ACCEPT,
+        _GO_AHEAD,
+        _UNLOCK,
+    ),
+    "renew acme-gmbh": (*_ACCEPT, _GO_AHEAD, _UNLOCK),
+    "reissue acme-gmbh": (_GO_AHEAD, _UNLOCK),
+    "license retire LICENSE": (
+        ("why, for the journal: ", "asked for"),
+        ("of Acme GmbH? [y/N]: ", "y"),
+    ),
+    "key generate second --store file:second.key": (
+        ("best on another disk, or none: ", "second.backup"),
+        ("passphrase for the new key file and its backup: ", PASSPHRASE),
+        ("the same passphrase again: ", PASSPHRASE),
+    ),
+    "key backup main main.backup": (
+        ("passphrase for the new backup main.backup: ", PASSPHRASE),
+        ("the same passphrase again: ", PASSPHRASE),
+        _UNLOCK,
+    ),
+    "customer add Acme-GmbH": _ACCEPT,
+    "init --home another": (
+        ("[polygent-operator]: ", "Polygent Ltd"),
+        ("or unknown [unknown]: ", "7d"),
+        ("/keys/]: ", ""),
+        ("or none [~/polygent-key-backup]: ", ""),
+        ("[~/licenses]: ", ""),
+    ),
+}
+
+
+def questions() -> Iterator[tuple[str, int]]:
+    """Each command with the number of each of its questions."""
+    for command, asked in DIALOGUES.items():
+        for at in range(len(asked)):
+            yield command, at
+
+
+@pytest.fixture
+def today(desk: Desk) -> Desk:
+    """A desk whose clock is the machine's, with a license and a document of a year ago."""
+    desk.now = datetime.now(UTC)
+    desk.ok("sign", "--machine-info", desk.machine_info())
+    initech = {"customer": "Initech", "fingerprint": f"sha256:{1:064x}"}
+    desk.machine_info("old.json", **initech, generatedAt="2026-01-01T00:00:00Z")
+    return desk
+
+
+def words(desk: Desk, command: str) -> list[str]:
+    """The command line as one types it."""
+    [signed] = desk.ok("license", "list", "--json").json["licenses"]
+    return [signed["id"] if word == "LICENSE" else word for word in command.split()]
+
+
+@pytest.mark.parametrize(("command", "at"), tuple(questions()))
+def test_ctrl_c(today: Desk, command: str, at: int) -> None:
+    """Whoever gives up at a question, the first or the last, has changed nothing."""
+    argv = words(today, command)
+    before = tree(today.folder)
+    with terminal(today, *argv, environ=_KEYRING) as person:
+        for question, answer in DIALOGUES[command][:at]:
+            person.sees(question)
+            person.types_secretly(answer) if answer == PASSPHRASE else person.types(answer)
+        question, answer = DIALOGUES[command][at]
+        person.sees(question)
+        person.presses_ctrl_c(unseen=answer == PASSPHRASE)
+        assert person.ends() == 130
+    assert "interrupted; what was acknowledged is kept" in person.screen
+    assert "Traceback" not in person.screen
+    assert PASSPHRASE not in person.screen
+    assert tree(today.folder) == before
+    assert not (today.folder / "another").exists()
+
+
+@pytest.mark.parametrize("command", DIALOGUES)
+def test_these_are_all_questions(today: Desk, command: str) -> None:
+    """Whoever answers each of them is asked nothing else, and it is done."""
+    argv = words(today, command)
+    with terminal(today, *argv, environ=_KEYRING) as person:
+        for question, answer in DIALOGUES[command]:
+            person.sees(question)
+            person.types_secretly(answer) if answer == PASSPHRASE else person.types(answer)
+        assert person.ends() == 0, person.screen

@@ -1,0 +1,121 @@
+"""A sweep that finds nothing says nothing: each broken promise is found where it is made."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from support.aftermath import Aftermath
+from support.cli import Outcome
+from support.errands import Errand, Errands
+from support.fault_figures import figures
+from support.forks import Forks
+from support.held import Held
+from support.key_aftermath import KEYS, KeyAftermath
+from support.keys import opened
+
+from polygent_issuer.settings import settings_path
+
+pytestmark = pytest.mark.faults
+
+FAILED = Outcome(code=1, out=b"", err="error: x\nTraceback")
+
+
+def run_well(errand: Errand, forks: Forks) -> tuple[Held, Outcome]:
+    """Let no fault come upon an errand, whose judgement then finds nothing."""
+    before = errand.begin()
+    outcome, _ = errand.run(forks)
+    assert errand.judge(before, outcome).problems == []
+    return before, outcome
+
+
+def kinds(after: Aftermath) -> set[str]:
+    """The problems without their particulars."""
+    return {problem.partition(":")[0] for problem in after.problems}
+
+
+def test_of_issuing(errands: Errands, forks: Forks) -> None:
+    """A file cut short, or gone; a temporary one; a traceback; two licenses of one command."""
+    errand = errands("sign")
+    before, done = run_well(errand, forks)
+    [file] = errand.desk.output.glob("*.lic")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    assert "half a file" in kinds(errand.judge(before, done))
+    file.unlink()
+    problems = errand.judge(before, done).problems
+    assert "exit 0, and no license was delivered" in problems
+    assert any("neither delivered nor named" in problem for problem in problems)
+    file.write_bytes(whole)
+    (errand.desk.output / ".polygent-x.tmp").write_bytes(b"")
+    after = errand.judge(before, FAILED)
+    after.sign_for_another(1)
+    assert {"traceback", "a bug", "left in the output folder"} <= kinds(after)
+    assert "2 licenses of one command" in errand.judge(before, done).problems
+
+
+def test_of_a_change(errands: Errands, forks: Forks) -> None:
+    """Half of it; done though it says nothing; not done though it says so; other settings."""
+    errand = errands("license retire")
+    before, done = run_well(errand, forks)
+    assert errand.done is not None
+    half = replace(errand, done=replace(errand.done, rows={}))
+    assert "half of it is in the registry" in kinds(half.judge(before, done))
+    errand.begin()
+    assert "exit 0, and it is not done" in kinds(errand.judge(before, done))
+    with settings_path(errand.desk.home).open("a") as settings:
+        settings.write("\n")
+    assert "settings" in kinds(errand.judge(before, FAILED))
+
+
+def test_of_a_new_key(errands: Errands, forks: Forks) -> None:
+    """A private half that is gone, cut short, open to others or not sealed; torn settings."""
+    errand = errands("key generate")
+    before, done = run_well(errand, forks)
+    file = errand.desk.folder / KEYS / "second.key"
+    sealed = file.read_bytes()
+
+    def found() -> set[str]:
+        after = errand.judge(before, done)
+        assert isinstance(after, KeyAftermath)
+        after.judge_keys()
+        return {" ".join(problem.split()[:3]) for problem in after.problems}
+
+    def pinned(problem: str) -> bool:
+        return problem.endswith("has no")
+
+    assert found() == set()
+    file.write_bytes(sealed[: len(sealed) // 2])
+    assert "half a key" in found()
+    file.unlink()
+    assert any(pinned(problem) for problem in found())
+    file.write_bytes(sealed)
+    assert found() == {"others may read"}
+    file.chmod(0o600)
+    key = opened(file)
+    plain = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    (errand.desk.home / "left").write_bytes(plain)
+    assert found() == {"a private key"}
+    (errand.desk.home / "left").unlink()
+    with settings_path(errand.desk.home).open("a") as settings:
+        settings.write("# torn\n")
+    assert "settings: b'issuer" not in found()
+    assert any(problem.startswith("settings:") for problem in found())
+
+
+REPORT = """<testsuites><testsuite>
+<testcase name="a"><properties><property name="errand" value="sign"/>
+<property name="points" value="3"/><property name="broken" value="1"/></properties></testcase>
+<testcase name="b"><properties><property name="errand" value="sign"/>
+<property name="points" value="4"/><property name="broken" value="0"/></properties></testcase>
+<testcase name="c"/>%s</testsuite></testsuites>"""
+
+
+def test_of_the_figures(tmp_path: Path) -> None:
+    """They are sums; a test that failed before it could say how far it came makes them void."""
+    report = tmp_path / "points.xml"
+    report.write_text(REPORT % "")
+    assert figures(report) == [("sign", 7, 1), ("together", 7, 1)]
+    report.write_text(REPORT % '<testcase name="d"><failure/></testcase>')
+    with pytest.raises(ValueError, match="d failed"):
+        figures(report)

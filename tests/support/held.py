@@ -1,0 +1,65 @@
+"""What a desk holds: registry, settings, and the files in its output folder."""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from polygent_issuer.registry import REGISTRY_FILE, Reading, Registry, journal, keys, licenses
+from polygent_issuer.registry.errors import RegistryMissing
+from polygent_issuer.settings import settings_path
+from support.cli import Desk
+
+Rows = dict[str, tuple[tuple[object, ...], ...]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """What a desk holds; where there is no registry it is nothing.
+
+    Attributes:
+        settings: the bytes of the settings file.
+        files: every license's stored bytes, by ID.
+        current: the IDs of those that are neither replaced nor retired.
+        keys: the kids of the pinned keys.
+        problems: what `journal verify` complains of.
+        rows: every row of the registry by its table, but those of the outbox.
+    """
+
+    settings: bytes
+    files: dict[str, bytes] = field(default_factory=dict)
+    current: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
+    problems: tuple[str, ...] = ()
+    rows: Rows = field(default_factory=dict)
+
+
+def held(desk: Desk) -> Held:
+    """Look at a desk."""
+    path = settings_path(desk.home)
+    settings = path.read_bytes() if path.exists() else b""
+    with (
+        suppress(RegistryMissing),
+        Registry.open(desk.home / REGISTRY_FILE) as registry,
+        registry.reading() as db,
+    ):
+        records = tuple(licenses.select(db))
+        return Held(
+            settings=settings,
+            files={record.id: record.file for record in records},
+            current=frozenset(record.id for record in records if record.is_current),
+            keys=frozenset(key.kid for key in keys.every(db)),
+            problems=journal.verify(db).problems,
+            rows=_rows(db),
+        )
+    return Held(settings=settings)
+
+
+def litter_in(folder: Path) -> list[str]:
+    """Temporary files in a folder."""
+    return sorted(path.name for path in folder.glob(".polygent-*"))
+
+
+def _rows(db: Reading) -> Rows:
+    sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'outbox'"
+    tables = sorted(str(name) for (name,) in db.execute(sql))
+    return {table: tuple(db.execute(f"SELECT * FROM {table}")) for table in tables}  # noqa: S608
