@@ -415,7 +415,7 @@ def test_a_taken_place_leads_to_a_free_one(bare: Desk) -> None:
     for _ in ("the backup", "the key"):
         refused = bare.run(*argv)
         assert refused.code == 8
-        assert "exists already\nhint: no key file is written over" in refused.err
+        assert "exists already\nhint: nothing is written over" in refused.err
         argv = shlex.split(refused.err.partition("polygent-issue ")[2])
     bare.ok(*argv)
     assert kid_of(folder / "k-3.key") == kid_of(folder / "b-2.key")

@@ -119,7 +119,7 @@ def test_every_call(
 
 def chosen(numbers: Sequence[int], what: str) -> Sequence[int]:
     """All of them for a kill; of several, every other one for each kind of refusal."""
-    return numbers if len(numbers) < 2 or what == KINDS[0] else numbers[KINDS.index(what) - 1 :: 2]
+    return numbers if len(numbers) < 2 or what == KINDS[0] else numbers[KINDS.index(what) % 2 :: 2]
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,10 @@ class Fault:
         return f"{self.calls}:{self.what}{when}"
 
     @property
-    def kills(self) -> bool:
-        """Whether the process ends there."""
-        return self.what == "signal=KILL"
+    def signal(self) -> str | None:
+        """The name of the signal that comes, if it is one."""
+        kind, _, name = self.what.partition("=")
+        return name if kind == "signal" else None
 
 
 def options(faults: Sequence[Fault], log: Path) -> list[str]:
@@ -68,8 +69,8 @@ def attached(pid: int, faults: Sequence[Fault], log: Path) -> Iterator[None]:
 def has_struck(fault: Fault, log: Path) -> bool:
     """Whether a fault came upon the process, as the log of strace tells."""
     told = log.read_text(errors="replace")
-    if fault.kills:
-        return "+++ killed by SIGKILL +++" in told
+    if fault.signal is not None:
+        return f"+++ killed by SIG{fault.signal} +++" in told or f"--- SIG{fault.signal} {{" in told
     names = "|".join(name.removeprefix("?") for name in fault.calls.split(","))
     return re.search(rf"(?m)^\d+ +(?:{names})\(.*\(INJECTED\)$", told) is not None
 

@@ -9,7 +9,7 @@ from support.forks import Forks
 from support.strace import LINK, RENAME, UNLINK, Fault
 
 FULL = os.environ.get("POLYGENT_FAULTS") == "full"
-KINDS = ("signal=KILL", "error=EIO", "error=ENOSPC")
+KINDS = ("signal=KILL", "error=EIO", "error=ENOSPC", "signal=INT")
 # Each kind of call that writes, syncs, names or removes.
 CALLS: Sequence[str] = (
     *("pwrite64", "fdatasync", "fsync", LINK, UNLINK, "write", "openat", "fchmod", RENAME),

@@ -15,7 +15,7 @@ from polygent_issuer.keystore import location, open_store, passphrases
 from polygent_issuer.keystore.errors import KeyringAbsent
 from polygent_issuer.settings import Settings
 
-LEFT: Final = "no key file is written over; if an interrupted command left it, make another"
+LEFT: Final = "nothing is written over, not even what an interrupted command left; elsewhere"
 """The beginning of the hint where a key file's name is taken; a whole command follows."""
 
 
