@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.cli import PASSPHRASE, Desk, Outcome
 from support.forks import Forks, faketime_environ, open_forks
-from support.keys import seal_quickly, tree
+from support.keys import quick_desk, tree
 from support.sweeping import FULL
 
 from polygent_issuer.dates import parse_instant
@@ -52,9 +52,7 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
 @pytest.fixture(scope="module")
 def made_desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """A desk with a home and a key, to be copied."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        seal_quickly(monkeypatch)
-        return Desk(tmp_path_factory.mktemp("made")).set_up()
+    return quick_desk(tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture

@@ -1,25 +1,22 @@
 """Desks to be copied, errands at them, and the process that forks commands."""
 
 import os
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.cli import Desk
+from support.disks import mounted
 from support.errands import Errand, Errands, give_away, prepare
 from support.forks import Forks, open_forks
-from support.keys import seal_quickly
-from support.tools import require_tool
+from support.keys import quick_desk, seal_quickly
 
 
 @pytest.fixture(scope="session")
 def made_desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """A desk with a home, settings and one signing key, to be copied."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        seal_quickly(monkeypatch)
-        return Desk(tmp_path_factory.mktemp("made")).set_up()
+    return quick_desk(tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture
@@ -62,13 +59,8 @@ def errands(desk: Desk, forks: Forks, tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a disk of 1 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = [require_tool("mount", "mount"), "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("needs the right to mount: run as root, outside an unprivileged container")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted(tmp_path / "disk", size="1m") as folder:
+        yield folder
 
 
 @pytest.fixture

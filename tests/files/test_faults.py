@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.disks import mounted
 from support.tools import require_tool
 
 from polygent_issuer.files import sweep
@@ -242,13 +243,8 @@ def test_fault_of_a_read(tmp_path: Path) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a disk of 64 KiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = [require_tool("mount", "mount"), "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("needs the right to mount: run as root, outside an unprivileged container")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted(tmp_path / "disk", size="64k") as folder:
+        yield folder
 
 
 @pytest.mark.power

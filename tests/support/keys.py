@@ -8,12 +8,19 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from polygent_issuer.keystore import openssh
 from polygent_issuer.verifier.keys import Key
-from support.cli import PASSPHRASE
+from support.cli import PASSPHRASE, Desk
 
 
 def seal_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what this process seals take one round of bcrypt: 64 take half a second each."""
     monkeypatch.setattr(openssh, "ROUNDS", 1)
+
+
+def quick_desk(folder: Path) -> Desk:
+    """A desk with a home, settings and one signing key, which is sealed quickly."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        seal_quickly(monkeypatch)
+        return Desk(folder).set_up()
 
 
 def opened(path: Path, passphrase: str = PASSPHRASE) -> ec.EllipticCurvePrivateKey:

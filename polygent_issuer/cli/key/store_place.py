@@ -95,19 +95,18 @@ def require_store(held: Settings, uri: str, again: Again) -> None:
     """
     nobody = passphrases.absent()
     try:
-        open_store(
+        store = open_store(
             uri, passphrase=nobody, timeout=held.keyring_timeout, warn=lambda _: None
-        ).require_room()
+        )
+        store.require_room()
     except KeyringAbsent as absent:
         raise KeyringAbsent(
             absent.message,
             hint=f"keep it in an encrypted file: {again.with_store(location.EXAMPLE)}",
         ) from None
     except OutputExists as exists:
-        place = location.parse(uri)
-        if not isinstance(place, location.FileLocation):
-            raise
-        other = shlex.quote(f"{location.FILE}{free_beside(place.path)}")
+        taken = Path(store.uri.removeprefix(location.FILE))
+        other = shlex.quote(f"{location.FILE}{free_beside(taken)}")
         raise OutputExists(exists.message, hint=f"{LEFT}: {again.with_store(other)}") from None
 
 

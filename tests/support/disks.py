@@ -1,0 +1,23 @@
+"""Small disks of their own, to be filled or to be made read-only."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from support.tools import require_tool
+
+
+@contextmanager
+def mounted(folder: Path, *, size: str) -> Iterator[Path]:
+    """Mount a new disk of this size, as `64k` or `1m`; the test skips where nobody may mount."""
+    folder.mkdir()
+    mount = [require_tool("mount", "mount"), "-t", "tmpfs", "-o", f"size={size}"]
+    if subprocess.run([*mount, "tmpfs", str(folder)], check=False, capture_output=True).returncode:
+        pytest.skip("needs the right to mount: run as root, outside an unprivileged container")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
