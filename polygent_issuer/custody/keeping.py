@@ -210,10 +210,10 @@ class Custodian:
         with suppress(IssuerError):
             if any(key.kid == kid for key in self._known()):
                 return
-            place = location.parse(uri)
-            for path in (backup, place.path if isinstance(place, FileLocation) else None):
-                if path is not None:
-                    disk.remove(path)
+            if backup is not None:
+                disk.remove(backup)
+            if uri.startswith(location.FILE):
+                disk.remove(Path(uri.removeprefix(location.FILE)))
             settings_file.unset(self.home, f"stores.{kid}")
 
     def _record(self, key: Key, event: str, label: str, uri: str, backup: Path | None) -> Kept:
