@@ -92,3 +92,13 @@ def test_three_years_are_not_long(record: LicenseRecord) -> None:
     assert record.expires_at < limit
     assert expiry.long_term(NOW, limit, SETTINGS) is None
     assert expiry.long_term(NOW, limit + timedelta(seconds=1), SETTINGS) is not None
+
+
+def test_no_license_is_of_the_first_second_of_all(office: Office) -> None:
+    """A clock that says 1970-01-01T00:00:00Z is told to be wrong: `iat` is at least 1."""
+    at_the_epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    document = office.document()
+    office.now = at_the_epoch
+    with office.registry.reading() as db, pytest.raises(InvalidTerms, match="clock") as caught:
+        office.first(db, document=document)
+    assert caught.value.hint == "set the clock right"
