@@ -42,6 +42,7 @@ def forks(made_desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         store = ("--store", f"file:{folder / 'new.key'}", "--backup", str(folder / "backup"))
         running.warm_up(warm, "key", "generate", "second", *store)
         running.warm_up(warm, "key", "export-public")
+        running.warm_up(warm, "registry", "import", str(warm.output))
         yield running
 
 

@@ -63,6 +63,19 @@ SOME: dict[str, dict[str, Sequence[int]]] = {
         "openat": (5, 6, 7),
     },
     "license export": {"fdatasync": (1, 3, 5), "fsync": (1, 2), LINK: (1,), UNLINK: (1, 2)},
+    "registry import": {
+        "pwrite64": (2, 20, 40),
+        "fdatasync": range(1, 6),
+        UNLINK: (1,),
+        "write": (1,),
+        "openat": (8, 9, 10),
+    },
+    "registry import without a home": {
+        MKDIR: (1, 2),
+        "fdatasync": (1, 3, 5, 7, 10),
+        "fsync": (1, 2),
+        LINK: (1,),
+    },
     "config set": {"fsync": (1, 2), RENAME: (1,), "write": (1, 2)},
     "key generate": {
         "fdatasync": (2, 4, 5),

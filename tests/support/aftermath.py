@@ -12,6 +12,7 @@ from support.cli import Desk, Outcome
 from support.held import Held, held, litter_in
 
 _SAID = re.compile(r"((note|warning): .+\n)*error: .+\n(hint: .+\n)?")
+_SOME_REFUSED = 20  # what DESIGN calls a batch of which some items failed
 NAMED = "was issued, but its file may not have reached"
 
 
@@ -167,3 +168,30 @@ class IssueAftermath(Aftermath):
         if succeeded:
             delivered = len(self.new) == 1 and self.lies_in_place(self.new[0])
             self.expect(delivered, "exit 0, and no license was delivered")
+
+
+class ImportAftermath(Aftermath):
+    """The judgement of one desk after `registry import`: the files are there before the rows."""
+
+    def sign_for_another(self, number: int, *options: str) -> None:
+        """Settle, with the private key that no registry and no license file gives back."""
+        store = f"file:{self.desk.folder / 'again.key'}"
+        outcome = self.desk.run(
+            "key", "import", str(self.desk.folder / "main.key"), "--store", store
+        )
+        self.expect(outcome.code == 0, f"key import: {outcome}")
+        super().sign_for_another(number, *options)
+
+    def _judge_outcome(self) -> None:
+        if self.outcome.code != _SOME_REFUSED:  # said on stdout, file by file
+            super()._judge_outcome()
+
+    def _judge_wholeness(self, done: Held) -> None:
+        begun = not self.before.rows and not self.after.files
+        # A home that is empty hinders nobody from doing it again; nor does what was taken in.
+        if not begun and self.outcome.code != _SOME_REFUSED:
+            super()._judge_wholeness(done)
+
+    def _judge_files(self, besides: set[bytes]) -> None:
+        known = set() if self.done is None else {*self.done.files.values()}
+        super()._judge_files(besides | known)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.aftermath import Aftermath, IssueAftermath
+from support.aftermath import Aftermath, ImportAftermath, IssueAftermath
 from support.cli import Desk, Outcome
 from support.forks import KILLED, NO_LIMITS, NOBODY, Forks, Limits
 from support.held import Held, held
@@ -192,6 +192,26 @@ def _new_key(desk: Desk, *backup: str) -> Task:
     return Task(argv=argv, judged=KeyAftermath, repeatable=False)
 
 
+def _import(desk: Desk, _: Forks) -> Task:
+    """The registry is lost; its backup knows the key, and the license files are there."""
+    kept = shutil.copytree(desk.home, desk.folder / "kept")
+    _signed(desk)
+    desk.ok("sign", "--machine-info", machine(desk, "soylent", 5))
+    shutil.rmtree(desk.home)
+    kept.rename(desk.home)
+    return Task(argv=("registry", "import", str(desk.output)), judged=ImportAftermath)
+
+
+def _import_anew(desk: Desk, _: Forks) -> Task:
+    """Nothing is left but the license files and the public key that the servers have."""
+    _signed(desk)
+    public = str(desk.folder / "public.pem")
+    desk.ok("key", "export-public", "--output", public)
+    shutil.rmtree(desk.home)
+    argv = ("registry", "import", str(desk.output), "--public-key", public)
+    return Task(argv=argv, judged=ImportAftermath)
+
+
 ERRANDS: dict[str, Callable[[Desk, Forks], Task]] = {
     "sign": _first,
     "sign without hard links": _without_links,
@@ -201,6 +221,8 @@ ERRANDS: dict[str, Callable[[Desk, Forks], Task]] = {
     "reissue for another machine": _reissue_for_another_machine,
     "license retire": _retire,
     "license export": _export,
+    "registry import": _import,
+    "registry import without a home": _import_anew,
     "config set": _config,
     "key generate": _key,
     "key generate with a backup": _key_with_backup,

@@ -20,6 +20,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.home_making import begin_anew
 from polygent_issuer.cli.registry.import_view import ImportReport, preview
 from polygent_issuer.errors import RegistryChanged
+from polygent_issuer.files import disk
 from polygent_issuer.issuing.proposal import clock_behind
 from polygent_issuer.registry import REGISTRY_FILE, Registry
 from polygent_issuer.registry.errors import RegistryMissing
@@ -95,15 +96,30 @@ def _registry(invocation: Invocation, keys: tuple[Key, ...]) -> Iterator[Registr
             "which a license could be judged",
             hint="add --public-key FILE, the public half that your customers' servers have",
         )
-    with tempfile.TemporaryDirectory() as folder:
+    with _throw_away() as folder:
         blank = Registry.create(
-            Path(folder) / REGISTRY_FILE,
+            folder / REGISTRY_FILE,
             now=invocation.now,
             actor=actor(None),
             registry_id=invocation.new_id(),
         )
         with blank:
             yield blank
+
+
+@contextmanager
+def _throw_away() -> Iterator[Path]:
+    """A folder for the duration of the block; what cannot be removed of it is left.
+
+    Raises:
+        OutputProblem: (`output_failed`) when it cannot be made.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    except OSError as error:
+        disk.cannot_write(Path(tempfile.gettempdir()), error, into=True)
+    with folder as name:
+        yield Path(name)
 
 
 def _changed() -> RegistryChanged:
