@@ -123,7 +123,7 @@ def prepare_with(
     """
     temp = target.parent / (temp_name or _temp_name(target))
     try:
-        disk.write_new(temp, b"")
+        temp = disk.write_temporary(temp, b"")
         try:
             fill(temp)
             disk.sync_file(temp)

@@ -105,6 +105,8 @@ def require_store(held: Settings, uri: str, again: Again) -> None:
             hint=f"keep it in an encrypted file: {again.with_store(location.EXAMPLE)}",
         ) from None
     except OutputExists as exists:
+        if not store.uri.startswith(location.FILE):
+            raise
         taken = Path(store.uri.removeprefix(location.FILE))
         other = shlex.quote(f"{location.FILE}{free_beside(taken)}")
         raise OutputExists(exists.message, hint=f"{LEFT}: {again.with_store(other)}") from None
