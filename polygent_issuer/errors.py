@@ -84,6 +84,12 @@ class InvalidTerms(InputRefused):
     code = "invalid_terms"
 
 
+class CustomerArchived(InputRefused):
+    """The customer is none any more, and is issued nothing."""
+
+    code = "customer_archived"
+
+
 class InvalidSettings(InputRefused):
     """The settings file, an environment variable or a value for them is wrong."""
 

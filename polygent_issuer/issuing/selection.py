@@ -5,6 +5,7 @@ from datetime import datetime
 
 from polygent_issuer import dates
 from polygent_issuer.errors import Ambiguous, InvalidTerms, NotFound
+from polygent_issuer.issuing import whose
 from polygent_issuer.issuing.following import NextRequest
 from polygent_issuer.issuing.proposal import Action
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers, licenses, machines
@@ -25,8 +26,9 @@ def choose(
         NotFound: (`not_found`) nothing current matches.
         Ambiguous: (`ambiguous`) several match where one is needed; the hint names them.
         InvalidTerms: (`invalid_terms`) the named license is not current.
+        CustomerArchived: (`customer_archived`) the customer is none any more.
     """
-    customer = customers.find(db, request.customer)
+    customer = whose.active(customers.find(db, request.customer))
     if request.license_ids:
         named = (_by_id(db, customer, typed) for typed in request.license_ids)
         return tuple({record.id: record for record in named}.values())

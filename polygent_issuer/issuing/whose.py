@@ -1,6 +1,7 @@
 """Whose a first license is: named, known by the machine, or new."""
 
-from polygent_issuer.errors import Ambiguous, InvalidTerms, MissingInput, NotFound
+from polygent_issuer import dates
+from polygent_issuer.errors import Ambiguous, CustomerArchived, InvalidTerms, MissingInput, NotFound
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.issuing.proposal import NewCustomer, ReceivedDocument
 from polygent_issuer.registry import Customer, Reading, customers, machines
@@ -20,18 +21,34 @@ def who(
         MissingInput: (`missing_input`) when nothing names one.
         Ambiguous: (`ambiguous`) when several customers match.
         InvalidTerms: (`invalid_terms`) when a new name is no display name.
+        CustomerArchived: (`customer_archived`) when it is one who was archived.
     """
     known = sole_owner(db, document)
     if known is not None and (claimed or named is None):
-        return known
+        return active(known)
     if named is None:
         raise MissingInput(
             "the customer is not given, and no document names one", hint="add --customer NAME"
         )
     try:
-        return customers.find(db, _name(named))
+        return active(customers.find(db, _name(named)))
     except NotFound:
         return new_customer(db, named)
+
+
+def active(customer: Customer) -> Customer:
+    """The customer, who may be issued licenses: one who was archived may not.
+
+    Raises:
+        CustomerArchived: (`customer_archived`) when it is one; the hint takes that back.
+    """
+    if customer.archived_at is None:
+        return customer
+    raise CustomerArchived(
+        f"{customer.name} was archived at {dates.instant(customer.archived_at)}, "
+        "and no license is issued to who was",
+        hint=f"polygent-issue customer archive {customer.slug} --undo",
+    )
 
 
 def sole_owner(db: Reading, document: ReceivedDocument | None) -> Customer | None:

@@ -1,5 +1,6 @@
 """Customers: whom licenses are for."""
 
+import re
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Final
@@ -18,6 +19,7 @@ __all__ = [
     "UNSET",
     "Unset",
     "add",
+    "archive",
     "by_id",
     "by_slug",
     "edit",
@@ -27,9 +29,12 @@ __all__ = [
     "free_slug",
     "get",
     "similar",
+    "unarchive",
 ]
 
 _SLUG_LENGTH: Final = 64
+_ADDRESS: Final = r"[^@\s<>]+@[^@\s<>]+"
+_MAILBOX: Final = re.compile(rf"{_ADDRESS}|[^@<>]+ <{_ADDRESS}>")
 
 
 class Unset(Enum):
@@ -140,6 +145,18 @@ def edit(
     return by_id(db, customer.id)
 
 
+def archive(db: Writing, customer: Customer) -> Customer:
+    """Note that the customer is none any more; the licenses stay as they are."""
+    db.update("customers", customer.id, archived_at=db.at)
+    return by_id(db, customer.id)
+
+
+def unarchive(db: Writing, customer: Customer) -> Customer:
+    """Take back an `archive`."""
+    db.update("customers", customer.id, archived_at=None)
+    return by_id(db, customer.id)
+
+
 def _name(name: str) -> dict[str, Value]:
     name = nfc(name)
     _text("the name", name)
@@ -151,6 +168,11 @@ def _contacts(contacts: Iterable[str]) -> str:
     given = tuple(contacts)
     for contact in given:
         _text("the contact", contact)
+        if "@" in contact and not _MAILBOX.fullmatch(contact):
+            raise InputRefused(
+                f"this is no mail address: {shown(contact)}",
+                hint="such as ops@acme.example or Ada <ada@acme.example>; a name alone has no @",
+            )
     return canonical(given)
 
 

@@ -5,17 +5,19 @@ from datetime import datetime
 from polygent_issuer.registry import customer_rows
 from polygent_issuer.registry.columns import (
     Row,
+    canonical,
     mapping,
     maybe_moment,
     maybe_text,
     maybe_whole,
     moment,
+    moment_text,
     text,
     whole,
 )
 from polygent_issuer.registry.machine_rows import by_id
 from polygent_issuer.registry.records import Identity, KnownFingerprint, Machine
-from polygent_issuer.registry.transactions import Reading
+from polygent_issuer.registry.transactions import Reading, Writing
 
 
 def with_fingerprint(db: Reading, fingerprint: str) -> tuple[KnownFingerprint, ...]:
@@ -24,17 +26,17 @@ def with_fingerprint(db: Reading, fingerprint: str) -> tuple[KnownFingerprint, .
     Args:
         fingerprint: in canonical form (FORMAT §4).
     """
-    sql = """SELECT m.id, i.since, i.until, d.sha256 FROM (
-            SELECT id AS machine_id, since, NULL AS until, document_id
+    sql = """SELECT m.id, i.since, i.until, i.hostname, d.sha256 FROM (
+            SELECT id AS machine_id, since, NULL AS until, hostname, document_id
                 FROM machines WHERE fingerprint = ?
-            UNION ALL SELECT machine_id, since, until, document_id
+            UNION ALL SELECT machine_id, since, until, hostname, document_id
                 FROM machine_identities WHERE fingerprint = ?
         ) AS i JOIN machines AS m ON m.id = i.machine_id
         LEFT JOIN documents AS d ON d.id = i.document_id
         ORDER BY i.until IS NOT NULL, i.until DESC, i.since DESC, m.id"""
     rows = tuple(db.each(_known, sql, (fingerprint, fingerprint)))
     known: list[KnownFingerprint] = []
-    for machine_id, since, until, sha256 in rows:
+    for machine_id, since, until, hostname, sha256 in rows:
         machine = by_id(db, machine_id)
         known.append(
             KnownFingerprint(
@@ -42,6 +44,7 @@ def with_fingerprint(db: Reading, fingerprint: str) -> tuple[KnownFingerprint, .
                 machine=machine,
                 since=since,
                 until=until,
+                hostname=hostname,
                 document_sha256=sha256,
             )
         )
@@ -63,6 +66,20 @@ def history(db: Reading, machine: Machine) -> tuple[Identity, ...]:
     return (present, *db.each(_identity, sql, (machine.id,)))
 
 
+def remember(db: Writing, machine: Machine, *, machine_id: int) -> None:
+    """Put what a machine is until now into the history of a machine: its own, or another's."""
+    db.insert(
+        "machine_identities",
+        machine_id=machine_id,
+        fingerprint=machine.fingerprint,
+        hostname=machine.hostname,
+        components=canonical(machine.components),
+        since=moment_text(machine.since),
+        until=db.at,
+        document_id=machine.document_id,
+    )
+
+
 def _identity(row: Row) -> Identity:
     return Identity(
         fingerprint=text(row[0]),
@@ -74,5 +91,6 @@ def _identity(row: Row) -> Identity:
     )
 
 
-def _known(row: Row) -> tuple[int, datetime, datetime | None, str | None]:
-    return whole(row[0]), moment(row[1]), maybe_moment(row[2]), maybe_text(row[3])
+def _known(row: Row) -> tuple[int, datetime, datetime | None, str | None, str | None]:
+    times = moment(row[1]), maybe_moment(row[2])
+    return whole(row[0]), *times, maybe_text(row[3]), maybe_text(row[4])

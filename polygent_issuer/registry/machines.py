@@ -1,12 +1,12 @@
 """A customer's machines: a label for people, the present identity, and the past ones."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from polygent_issuer.errors import InputRefused, NotFound
-from polygent_issuer.registry.columns import canonical, moment_text
+from polygent_issuer.registry.columns import canonical
 from polygent_issuer.registry.errors import Taken
-from polygent_issuer.registry.machine_history import history, with_fingerprint
+from polygent_issuer.registry.machine_history import history, remember, with_fingerprint
 from polygent_issuer.registry.machine_rows import by_id, select
 from polygent_issuer.registry.records import Customer, Machine
 from polygent_issuer.registry.transactions import Reading, Writing
@@ -19,6 +19,7 @@ __all__ = [
     "change_identity",
     "free_label",
     "history",
+    "numbered",
     "of",
     "rename",
     "with_fingerprint",
@@ -63,12 +64,17 @@ def free_label(db: Reading, customer: Customer | None, hostname: str | None) -> 
     if hostname is not None and display_name_problem(hostname) is None:
         base = nfc(hostname)
     taken = {machine.label for machine in of(db, customer)} if customer else set()
-    number, label = 1, base
-    while label in taken:
+    return numbered(base, taken)
+
+
+def numbered(label: str, taken: Collection[str]) -> str:
+    """The label, or with a number at its end the first that is not taken: `prod`, `prod-2`."""
+    number, free = 1, label
+    while free in taken:
         number += 1
         ending = f"-{number}"
-        label = base[: _LABEL_LENGTH - len(ending)] + ending
-    return label
+        free = label[: _LABEL_LENGTH - len(ending)] + ending
+    return free
 
 
 def add(
@@ -124,16 +130,7 @@ def change_identity(
     """
     present = by_id(db, machine.id)
     _require_free(db, machine.customer_id, fingerprint=fingerprint, besides=machine.id)
-    db.insert(
-        "machine_identities",
-        machine_id=present.id,
-        fingerprint=present.fingerprint,
-        hostname=present.hostname,
-        components=canonical(present.components),
-        since=moment_text(present.since),
-        until=db.at,
-        document_id=present.document_id,
-    )
+    remember(db, present, machine_id=present.id)
     db.update(
         "machines",
         machine.id,

@@ -65,12 +65,16 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KnownFingerprint:
-    """Whose machine a fingerprint is, or was; with the digest of the document that said so."""
+    """Whose machine a fingerprint is, or was; with the digest of the document that said so.
+
+    `hostname` is what the machine was called under this fingerprint.
+    """
 
     customer: Customer
     machine: Machine
     since: datetime
     until: datetime | None
+    hostname: str | None
     document_sha256: str | None
 
 

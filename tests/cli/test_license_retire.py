@@ -1,6 +1,6 @@
 """`polygent-issue license retire`."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.licenses import Books
@@ -8,6 +8,8 @@ from support.screen import at_terminal, finish
 
 from polygent_issuer.registry import LicenseStatus
 
+# Where the machine's own clock is read, it may be behind the desk's.
+CLOCK = ("--accept", "clock-behind")
 ID = "1f3a9c2e-0000-4000-8000-000000000000"
 OLD_FILE = (
     "the old file keeps working until 2027-12-01T00:00:00Z, last full day 2027-11-30, "
@@ -107,7 +109,7 @@ def test_an_unknown_license_is_exit_5(filled: Books) -> None:
 
 def test_a_person_is_told_and_asked(filled: Books) -> None:
     """First for the reason, then whether to go ahead, knowing that the file keeps working."""
-    terminal = at_terminal(filled.desk.home, "license", "retire", ID)
+    terminal = at_terminal(filled.desk.home, "license", "retire", ID, *CLOCK)
     terminal.expect("why, for the journal")
     terminal.sendline("   ")
     terminal.expect("the reason is empty")
@@ -123,7 +125,7 @@ def test_a_person_is_told_and_asked(filled: Books) -> None:
 @pytest.mark.parametrize("answer", ["n", ""])
 def test_a_no_changes_nothing(filled: Books, answer: str) -> None:
     """No is also what Enter means; exit 130, nothing written."""
-    terminal = at_terminal(filled.desk.home, "license", "retire", ID, "--reason", "x")
+    terminal = at_terminal(filled.desk.home, "license", "retire", ID, "--reason", "x", *CLOCK)
     terminal.expect("retire license")
     terminal.sendline(answer)
     code, screen = finish(terminal)
@@ -136,7 +138,7 @@ def test_a_no_changes_nothing(filled: Books, answer: str) -> None:
 def test_nobody_is_asked_when_that_was_said(filled: Books, options: tuple[str, ...]) -> None:
     """--yes answers the question, --no-input asks none."""
     argv = ("license", "retire", ID, "--reason", "x", *options)
-    code, screen = finish(at_terminal(filled.desk.home, *argv))
+    code, screen = finish(at_terminal(filled.desk.home, *argv, *CLOCK))
     assert code == 0
     assert "?" not in screen
     assert not filled.record(ID).is_current
@@ -144,7 +146,7 @@ def test_nobody_is_asked_when_that_was_said(filled: Books, options: tuple[str, .
 
 def test_who_comes_second_is_told(filled: Books) -> None:
     """Someone else retires it while the question stands: exit 7, her reason stays."""
-    terminal = at_terminal(filled.desk.home, "license", "retire", ID, "--reason", "mine")
+    terminal = at_terminal(filled.desk.home, "license", "retire", ID, "--reason", "mine", *CLOCK)
     terminal.expect("retire license")
     filled.desk.ok("license", "retire", ID, "--reason", "hers")
     terminal.sendline("y")
@@ -152,3 +154,14 @@ def test_who_comes_second_is_told(filled: Books) -> None:
     assert code == 7
     assert "retired by another command" in screen
     assert filled.record(ID).retired_reason == "hers"
+
+
+def test_a_clock_that_is_behind(filled: Books) -> None:
+    """Exit 4 first; what was accepted is in the journal beside the reason."""
+    filled.desk.now -= timedelta(days=1)
+    argv = ("license", "retire", ID, "--reason", "customer left")
+    assert filled.desk.run(*argv).code == 4
+    assert filled.record(ID).is_current
+    filled.desk.ok(*argv, "--accept", "clock-behind")
+    row = filled.last_row()
+    assert (row.accepted, row.reason) == (("clock-behind",), "customer left")

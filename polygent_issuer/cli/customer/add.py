@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -13,8 +14,9 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer import naming
 from polygent_issuer.cli.customer.customer_view import customer_json, customer_rows
 from polygent_issuer.cli.output import Result
-from polygent_issuer.findings import FindingCode, require
-from polygent_issuer.registry import Customer, customers
+from polygent_issuer.findings import Finding, FindingCode, require
+from polygent_issuer.issuing.proposal import clock_behind
+from polygent_issuer.registry import Customer, Reading, customers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +49,11 @@ def add(
     ] = None,
     contact: Annotated[
         list[str] | None,
-        typer.Option("--contact", metavar="EMAIL", help="Who gets the mail; repeatable."),
+        typer.Option(
+            "--contact",
+            metavar="EMAIL",
+            help="Who gets the mail: an address or a name; repeatable.",
+        ),
     ] = None,
     time_zone: Annotated[
         str | None, typer.Option("--time-zone", metavar="ZONE", help="Such as Europe/Berlin.")
@@ -65,10 +71,10 @@ def add(
     given, name = consent.given(consents), naming.proper(name)
     zone = None if time_zone is None else str(dates.parse_zone(time_zone))
     with invocation.registry.reading() as db:
-        findings = naming.similar(db, name)
+        findings = _findings(db, name, invocation.now)
     agreed = consent.obtain(invocation, findings, given)
     with invocation.registry.writing(now=invocation.now, actor=invocation.actor) as db:
-        findings = naming.similar(db, name)
+        findings = _findings(db, name, invocation.now)
         require(findings, agreed)
         added = customers.add(
             db,
@@ -87,3 +93,8 @@ def add(
             details={"name": added.name},
         )
     return Added(customer=added, accepted=accepted)
+
+
+def _findings(db: Reading, name: str, now: datetime) -> tuple[Finding, ...]:
+    alike, behind = naming.similar(db, name), clock_behind(db, now)
+    return alike if behind is None else (*alike, behind)

@@ -18,7 +18,11 @@ class ChangeOptions(OptionGroup):
     ] = None
     contact: Annotated[
         list[str] | None,
-        typer.Option("--contact", metavar="EMAIL", help="Instead of all so far; repeatable."),
+        typer.Option(
+            "--contact",
+            metavar="EMAIL",
+            help="An address or a name, instead of all so far; repeatable.",
+        ),
     ] = None
     no_contacts: Annotated[bool, typer.Option("--no-contacts", help="Forget them all.")] = False
     time_zone: Annotated[

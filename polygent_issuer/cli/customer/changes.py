@@ -8,9 +8,9 @@ from typing import Any
 from polygent_issuer import dates
 from polygent_issuer.cli.customer import naming
 from polygent_issuer.cli.customer.change_options import ChangeOptions
-from polygent_issuer.cli.customer.edit_view import StillNamed
 from polygent_issuer.findings import Finding
-from polygent_issuer.issuing.following import read_license
+from polygent_issuer.issuing.proposal import clock_behind
+from polygent_issuer.issuing.still_named import StillNamed, still_named
 from polygent_issuer.registry import Customer, Reading, Writing, customers, licenses, machines
 
 
@@ -56,8 +56,8 @@ def decide(db: Reading, slug: str, wanted: ChangeOptions, *, now: datetime) -> C
         customer=customer,
         columns=columns,
         relabelled=_relabelled(db, customer, wanted),
-        findings=() if name is None else naming.similar(db, name, besides=customer),
-        still_named=() if name is None else _still_named(db, customer, name, now),
+        findings=_findings(db, customer, name, now),
+        still_named=() if name is None else _named_otherwise(db, customer, name, now),
     )
 
 
@@ -90,22 +90,19 @@ def _relabelled(db: Reading, customer: Customer, wanted: ChangeOptions) -> tuple
     return None if machine.label == wanted.label else (machine.label, wanted.label)
 
 
-def _still_named(
+def _findings(
+    db: Reading, customer: Customer, name: str | None, now: datetime
+) -> tuple[Finding, ...]:
+    alike = () if name is None else naming.similar(db, name, besides=customer)
+    behind = clock_behind(db, now)
+    return alike if behind is None else (*alike, behind)
+
+
+def _named_otherwise(
     db: Reading, customer: Customer, name: str, now: datetime
 ) -> tuple[StillNamed, ...]:
-    in_force = (each for each in licenses.current(db, customer) if each.expires_at > now)
-    read = ((record, read_license(db, record)) for record in in_force)
-    return tuple(
-        StillNamed(
-            license_id=record.id,
-            name=held.customer,
-            machine=record.machine_label,
-            expires_at=record.expires_at,
-            slug=customer.slug,
-        )
-        for record, held in read
-        if held.customer != name
-    )
+    current = licenses.current(db, customer)
+    return still_named(db, current, slug=customer.slug, name=name, now=now)
 
 
 def _text(value: object) -> str | None:

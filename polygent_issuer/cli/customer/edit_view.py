@@ -2,43 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.customer.customer_view import customer_json
+from polygent_issuer.cli.customer.still_named_view import still_named_json, still_named_lines
 from polygent_issuer.cli.output import Result
 from polygent_issuer.findings import FindingCode
+from polygent_issuer.issuing.still_named import StillNamed
 from polygent_issuer.registry import Customer
 
 _NONE = "none"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StillNamed:
-    """A license in force that carries another name than the customer's."""
-
-    license_id: str
-    name: str
-    machine: str | None
-    expires_at: datetime
-    slug: str
-
-    @property
-    def command(self) -> str:
-        """What issues it again, with the new name."""
-        return f"polygent-issue reissue {self.slug} --license {self.license_id[:8]}"
-
-    def to_json(self) -> dict[str, Any]:
-        """The license for programs."""
-        return {
-            "id": self.license_id,
-            "name": self.name,
-            "machine": self.machine,
-            "expires_at": dates.instant(self.expires_at),
-            "mend": self.command,
-        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +36,7 @@ class Edited(Result):
             "changes": [
                 {"name": name, "old": old, "new": new} for name, (old, new) in self.changes.items()
             ],
-            "still_named": [each.to_json() for each in self.still_named],
+            "still_named": [still_named_json(each) for each in self.still_named],
             "accepted": [str(code) for code in self.accepted],
         }
 
@@ -78,9 +52,4 @@ class Edited(Result):
                 for name, (old, new) in self.changes.items()
             )
         )
-        if self.still_named:
-            yield Line("these files still carry the old name:", "warn")
-            for each in self.still_named:
-                until = dates.describe_expiry(each.expires_at)
-                yield Line(f"{each.name}, {each.machine or 'any machine'}, until {until}", indent=1)
-                yield Line(each.command, indent=2)
+        yield from still_named_lines(self.still_named, "the old name")

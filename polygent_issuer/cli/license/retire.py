@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from polygent_issuer import dates
-from polygent_issuer.cli import output, prompts
+from polygent_issuer.cli import consent, output, prompts
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.customer_view import zone_of
@@ -15,6 +15,7 @@ from polygent_issuer.cli.license.show import LicenseId
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.reasons import required_reason
 from polygent_issuer.errors import InputRefused
+from polygent_issuer.issuing.proposal import clock_behind
 from polygent_issuer.registry import Customer, LicenseRecord, customers, licenses
 
 
@@ -51,30 +52,34 @@ class Retired(Result):
 def retire(
     invocation: Invocation,
     license_id: LicenseId,
-    reason: Annotated[
-        str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept in the journal.")
-    ] = None,
+    *,
+    consents: consent.ConsentOptions,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")] = False,
 ) -> Retired:
     """Mark a license as no longer current: it is not renewed, and expiring leaves it out.
 
     There is no revocation: where the file is installed it keeps working until it expires.
     """
+    given, now = consent.given(consents), invocation.now
     with invocation.registry.reading() as db:
         record = licenses.find(db, license_id)
         customer = customers.get(db, record.customer_slug)
+        behind = clock_behind(db, now)
     _require_current(record)
-    reason = required_reason(invocation, reason, "a license is retired for a reason")
+    findings = () if behind is None else (behind,)
+    agreed = consent.obtain(invocation, findings, given)
+    reason = required_reason(invocation, agreed.reason, "a license is retired for a reason")
     if invocation.interactive and not yes:
         output.note("note", still_works(record, customer))
         prompts.go_ahead(f"retire license {record.id[:8]} of {customer.name}?")
-    with invocation.registry.writing(now=invocation.now, actor=invocation.actor) as db:
+    with invocation.registry.writing(now=now, actor=invocation.actor) as db:
         retired = licenses.retire(db, record.id, reason)
         db.record(
             "license-retired",
             customer=retired.customer_slug,
             license=retired.id,
             kid=retired.kid,
+            accepted=agreed.used(findings),
             reason=reason,
             details={"expires_at": dates.instant(retired.expires_at)},
         )
