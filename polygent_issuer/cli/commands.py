@@ -21,6 +21,8 @@ _CUSTOMER = _group(
     _command("show", "customer.show:show", "Show a customer: machines, licenses, history."),
     _command("add", "customer.add:add", "Add a customer."),
     _command("edit", "customer.edit:edit", "Change a customer's name, contacts, zone, reference."),
+    _command("merge", "customer.merge:merge", "Merge a customer into another."),
+    _command("archive", "customer.archive:archive", "Archive a customer, or take that back."),
 )
 _LICENSE = _group(
     "license",

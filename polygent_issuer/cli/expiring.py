@@ -12,7 +12,7 @@ from polygent_issuer.cli.blocks import Block, Line, Style, Table
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.spreadsheet import CsvOptions, CsvTable
-from polygent_issuer.registry import LicenseRecord, LicenseStatus, licenses
+from polygent_issuer.registry import LicenseRecord, LicenseStatus, customers, licenses
 from polygent_issuer.settings import Settings
 
 MILESTONES = (1, 7, 14, 30)
@@ -110,15 +110,18 @@ def expiring(
     """List the licenses that are due, and those that have expired and were not renewed.
 
     The column alert is the product's last milestone that has passed: 30, 14, 7 or 1 days.
+    Customers who were archived are left out.
     """
     as_csv = form.asked(invocation)
     until = dates.term_end(invocation.now, dates.Term.parse(within))
     with invocation.registry.reading() as db:
-        found = licenses.select(db, status=LicenseStatus.CURRENT, expires_before=until)
+        active = {customer.id for customer in customers.every(db)}
+        due = licenses.select(db, status=LicenseStatus.CURRENT, expires_before=until)
+        found = (record for record in due if record.customer_id in active)
         records = sorted(found, key=lambda record: (record.expires_at, record.customer_slug))
     settings = invocation.settings
-    due = Expiring(records=tuple(records), settings=settings, now=invocation.now, until=until)
-    return CsvTable(columns=COLUMNS, items=due.items()) if as_csv else due
+    listed = Expiring(records=tuple(records), settings=settings, now=invocation.now, until=until)
+    return CsvTable(columns=COLUMNS, items=listed.items()) if as_csv else listed
 
 
 def milestone(record: LicenseRecord, now: datetime) -> int | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from polygent_issuer import dates, terms
 from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.findings import Finding
-from polygent_issuer.issuing import expiry, following, machines, whose
+from polygent_issuer.issuing import expiry, following, machine_history, machines, whose
 from polygent_issuer.issuing.proposal import (
     Action,
     MachineChoice,
@@ -86,7 +86,7 @@ def propose_first(
         document=request.document,
         differences=terms.differences((), new_terms),
         notes=(
-            *machines.told(request.document, now),
+            *machine_history.told(db, request.document, choice, now),
             *_beside(db, request, customer, new_terms, now),
         ),
     )

@@ -11,7 +11,7 @@ from datetime import datetime
 from polygent_issuer import terms
 from polygent_issuer.errors import MissingInput
 from polygent_issuer.findings import Finding
-from polygent_issuer.issuing import expiry, machines, succession, whose
+from polygent_issuer.issuing import expiry, machine_history, machines, succession, whose
 from polygent_issuer.issuing.proposal import (
     Action,
     MachineChoice,
@@ -124,7 +124,7 @@ def propose_next(
         document=request.document,
         differences=succession.differences(olds, new),
         notes=(
-            *machines.told(request.document, now, choice.known if choice else None),
+            *machine_history.told(db, request.document, choice, now),
             *succession.notes(db, replaced, now),
         ),
     )

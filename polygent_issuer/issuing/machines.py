@@ -1,12 +1,9 @@
 """What a fingerprint that arrived means for the customer it is said to be of."""
 
-from datetime import datetime
-
 from polygent_issuer import dates
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.issuing.proposal import MachineChoice, NewCustomer, ReceivedDocument
-from polygent_issuer.machine_info import changed_components
 from polygent_issuer.registry import Customer, Machine, Reading, machines
 from polygent_issuer.text import for_shell, shown
 
@@ -92,28 +89,6 @@ def refuse_document(document: ReceivedDocument | None) -> None:
             "an enterprise license is for no machine, yet a machine-info document was given",
             hint="leave out --machine-info, or add --tier standard",
         )
-
-
-def told(
-    document: ReceivedDocument | None, now: datetime, machine: Machine | None = None
-) -> tuple[str, ...]:
-    """What a document says of itself, so that a wrong attachment is seen before it is signed.
-
-    Args:
-        machine: whose identity it would replace; the parts of both are compared by name.
-    """
-    if document is None:
-        return ()
-    info = document.info
-    age = now - info.generated_at
-    days = f"{age.days} days ago" if age.days else f"{age.total_seconds() / 3600:.1f} hours ago"
-    customer, host = shown(info.customer or "unnamed"), shown(info.hostname or "unnamed")
-    says = f"the document says: customer {customer}, host {host}, made {days}"
-    if machine is None or not (machine.components or info.components):
-        return (says,)
-    parts = changed_components(machine.components, info.components)
-    compared = ", ".join(f"{shown(part.name)} {part.state}" for part in parts)
-    return (says, f"its parts beside those of {shown(machine.label)}: {compared}")
 
 
 def of_another_customer(

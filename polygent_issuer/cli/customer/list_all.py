@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import typer
 
 from polygent_issuer import dates
-from polygent_issuer.cli.blocks import Block, Line, Table
+from polygent_issuer.cli.blocks import Block, Line, Style, Table
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.customer_view import customer_json
 from polygent_issuer.cli.output import Result
@@ -26,10 +28,12 @@ class Customers(Result):
 
     Attributes:
         expiries: of the current licenses, the first to end first, by the customer's row id.
+        archived: whether those are among them.
     """
 
     customers: tuple[Customer, ...]
     expiries: Mapping[int, list[datetime]]
+    archived: bool
 
     def to_json(self) -> Mapping[str, Any]:
         """`customers`, each with the number of its current licenses."""
@@ -51,7 +55,9 @@ class Customers(Result):
             yield Line("no customer yet: polygent-issue customer add NAME, or sign", "dim")
             return
         headers = ("customer", "name", "current licenses", "next expiry", "last full day")
-        yield Table(headers, tuple(map(self._row, self.customers)))
+        more = ("archived",) if self.archived else ()
+        styles = tuple(map(_style, self.customers))
+        yield Table((*headers, *more), tuple(map(self._row, self.customers)), styles)
 
     def _of(self, customer: Customer) -> list[datetime]:
         return self.expiries.get(customer.id, [])
@@ -60,14 +66,26 @@ class Customers(Result):
         ends = self._of(customer)
         first = dates.instant(ends[0]) if ends else ""
         last_day = dates.last_full_day(ends[0]).isoformat() if ends else ""
-        return customer.slug, customer.name, str(len(ends)), first, last_day
+        at = customer.archived_at
+        more = (("" if at is None else dates.instant(at)),) if self.archived else ()
+        return customer.slug, customer.name, str(len(ends)), first, last_day, *more
 
 
-def list_all(invocation: Invocation, *, form: CsvOptions) -> Customers | CsvTable:
+def _style(customer: Customer) -> Style:
+    return "plain" if customer.archived_at is None else "dim"
+
+
+def list_all(
+    invocation: Invocation,
+    *,
+    archived: Annotated[bool, typer.Option("--archived", help="Those too.")] = False,
+    form: CsvOptions,
+) -> Customers | CsvTable:
     """List the customers, with the number of their current licenses and the next to end."""
     as_csv = form.asked(invocation)
     with invocation.registry.reading() as db:
-        listed = Customers(customers=tuple(customers.every(db)), expiries=_expiries(db))
+        found = tuple(customers.every(db, archived=archived))
+        listed = Customers(customers=found, expiries=_expiries(db), archived=archived)
     return CsvTable(columns=COLUMNS, items=listed.items()) if as_csv else listed
 
 

@@ -1,6 +1,7 @@
 """`polygent-issue customer show`: all that the registry holds of a customer."""
 
 from collections import deque
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -9,7 +10,8 @@ from polygent_issuer.cli import names
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.show_view import ShownCustomer, ShownMachine
 from polygent_issuer.cli.license.listing import Listed
-from polygent_issuer.registry import journal, licenses, machines
+from polygent_issuer.issuing import machine_history
+from polygent_issuer.registry import Machine, Reading, journal, licenses, machines
 
 _LAST_ROWS = 10
 
@@ -19,14 +21,21 @@ def show(
     customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="A slug or a name.")],
 ) -> ShownCustomer:
     """Show a customer: machines, licenses, and the last rows of the journal."""
-    found = names.customer(invocation, customer)
+    found, now = names.customer(invocation, customer), invocation.now
     with invocation.registry.reading() as db:
         return ShownCustomer(
             customer=found,
-            machines=tuple(
-                ShownMachine(machine=machine, history=machines.history(db, machine)[1:])
-                for machine in machines.of(db, found)
-            ),
-            licenses=tuple(Listed.of(record, invocation.now) for record in licenses.of(db, found)),
+            machines=tuple(_shown(db, machine, now) for machine in machines.of(db, found)),
+            licenses=tuple(Listed.of(record, now) for record in licenses.of(db, found)),
             journal=tuple(deque(journal.rows(db, customer=found), maxlen=_LAST_ROWS)),
         )
+
+
+def _shown(db: Reading, machine: Machine, now: datetime) -> ShownMachine:
+    identities = machines.history(db, machine)
+    return ShownMachine(
+        machine=machine,
+        history=identities[1:],
+        changes=machine_history.changes(identities),
+        notes=machine_history.of_machine(db, machine, now),
+    )

@@ -2,23 +2,27 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Fields, Line, Table
-from polygent_issuer.cli.customer.customer_view import customer_json, customer_rows
+from polygent_issuer.cli.customer.customer_view import customer_json, customer_rows, zone_of
 from polygent_issuer.cli.journal.row_view import journal_json, journal_table
 from polygent_issuer.cli.license.listing import Listed, license_table
 from polygent_issuer.cli.output import Result
+from polygent_issuer.issuing.machine_history import IdentityChange, listed
 from polygent_issuer.registry import Customer, Identity, JournalRow, Machine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShownMachine:
-    """A machine as it is, and what it was before, the latest first."""
+    """A machine as it is, what it was before and when it changed, the latest first."""
 
     machine: Machine
     history: tuple[Identity, ...]
+    changes: tuple[IdentityChange, ...]
+    notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The machine for programs; `before` is its history."""
@@ -36,7 +40,25 @@ class ShownMachine:
                 }
                 for past in self.history
             ],
+            "changes": [
+                {
+                    "at": dates.instant(change.at),
+                    "components": {part.name: str(part.state) for part in change.components},
+                }
+                for change in self.changes
+            ],
+            "notes": list(self.notes),
         }
+
+    def lines(self) -> Iterable[Line]:
+        """Which parts each change was of, where they are known, and what else is to be known."""
+        label = self.machine.label
+        for change in self.changes:
+            parts = listed(change.components)
+            if parts is not None:
+                yield Line(f"{label} changed at {dates.instant(change.at)}: {parts}", "dim", 1)
+        for note in self.notes:
+            yield Line(f"{label}: {note}", "warn", 1)
 
     def rows(self) -> Iterable[tuple[str, ...]]:
         """The machine as it is; below it, without a label, what it was."""
@@ -61,7 +83,7 @@ class ShownCustomer(Result):
         return {
             "customer": customer_json(self.customer),
             "machines": [each.to_json() for each in self.machines],
-            "licenses": [each.to_json() for each in self.licenses],
+            "licenses": [self._license_json(each) for each in self.licenses],
             "journal": [journal_json(row) for row in self.journal],
         }
 
@@ -73,12 +95,35 @@ class ShownCustomer(Result):
         if self.machines:
             headers = ("machine", "hostname", "fingerprint", "since", "until")
             yield Table(headers, tuple(row for each in self.machines for row in each.rows()))
+            for each in self.machines:
+                yield from each.lines()
         else:
             yield Line("no machine", "dim")
         yield Line()
-        yield license_table(self.licenses) if self.licenses else Line("no license", "dim")
+        yield self._licenses() if self.licenses else Line("no license", "dim")
         if self.journal:
             yield Line()
             yield Line(f"the last {len(self.journal)} rows of the journal", "title")
             yield journal_table(self.journal)
             yield Line(f"all: polygent-issue journal show --customer {self.customer.slug}", "dim")
+
+    def _license_json(self, one: Listed) -> dict[str, Any]:
+        there = self._there(one.expires_at)
+        return one.to_json() | {"expires_at_local": there}
+
+    def _licenses(self) -> Table:
+        """The table of licenses; where a time zone is known, with the expiries as they are there."""
+        table = license_table(self.licenses)
+        if zone_of(self.customer) is None:
+            return table
+        local = (self._there(each.expires_at) or "" for each in self.licenses)
+        rows = tuple((*row, there) for row, there in zip(table.rows, local, strict=True))
+        return Table((*table.headers, f"in {self.customer.time_zone}"), rows, table.styles)
+
+    def _there(self, expires: datetime) -> str | None:
+        """An expiry in the customer's time zone; None without one, and past its calendar."""
+        zone = zone_of(self.customer)
+        try:
+            return None if zone is None else expires.astimezone(zone).isoformat(timespec="seconds")
+        except OverflowError:
+            return None

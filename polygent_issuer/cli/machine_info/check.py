@@ -8,6 +8,8 @@ from polygent_issuer import files, machine_info
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.machine_info.check_view import Checked
 from polygent_issuer.errors import HomeMissing
+from polygent_issuer.issuing import machine_history
+from polygent_issuer.machine_info import MachineInfo
 from polygent_issuer.registry import KnownFingerprint, machines
 from polygent_issuer.settings import Settings
 
@@ -27,9 +29,9 @@ def check(
     data = files.read_bounded(document_file, limit=machine_info.LIMIT, what=what)
     info = machine_info.parse(data)
     try:
-        settings, known = invocation.settings, _known(invocation, info.fingerprint)
+        settings, (known, notes) = invocation.settings, _known(invocation, info)
     except HomeMissing:
-        settings, known = Settings(), None
+        settings, known, notes = Settings(), None, ()
     max_age = settings.machine_info_max_age
     return Checked(
         name=document_file,
@@ -38,9 +40,13 @@ def check(
         max_age=max_age,
         stale=machine_info.freshness_finding(info, now=invocation.now, max_age=max_age),
         known=known,
+        notes=notes,
     )
 
 
-def _known(invocation: Invocation, fingerprint: str) -> tuple[KnownFingerprint, ...]:
+def _known(
+    invocation: Invocation, info: MachineInfo
+) -> tuple[tuple[KnownFingerprint, ...], tuple[str, ...]]:
     with invocation.registry.reading() as db:
-        return machines.with_fingerprint(db, fingerprint)
+        known = machines.with_fingerprint(db, info.fingerprint)
+        return known, machine_history.of_document(db, info, invocation.now)

@@ -26,6 +26,7 @@ class Checked(Result):
     Attributes:
         stale: why it is not fresh, if it is not.
         known: whose machine it is or was; None where there is no registry to ask.
+        notes: what the past of that machine says, or of one that it may be.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Checked(Result):
     max_age: timedelta
     stale: Finding | None
     known: tuple[KnownFingerprint, ...] | None
+    notes: tuple[str, ...]
 
     @property
     def exit_code(self) -> ExitCode:
@@ -65,6 +67,7 @@ class Checked(Result):
             if stale is None
             else {"code": str(stale.code), "message": stale.message, "hint": stale.hint},
             "known": None if self.known is None else [_known_json(one) for one in self.known],
+            "notes": list(self.notes),
         }
 
     def blocks(self) -> Iterable[Block]:
@@ -106,6 +109,8 @@ class Checked(Result):
         claimed = self.info.customer
         if claimed and names and fold(claimed) not in names:
             yield Line(f"the document says that it is {claimed}'s", "warn", 1)
+        for note in self.notes:
+            yield Line(note, "warn", 1)
 
 
 def _when(one: KnownFingerprint) -> str:

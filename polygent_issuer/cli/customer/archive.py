@@ -1,0 +1,52 @@
+"""`polygent-issue customer archive`: a customer who is none any more."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from polygent_issuer.cli import consent, names, output, prompts
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.customer.archive_view import ArchivedReport, following
+from polygent_issuer.cli.reasons import required_reason
+from polygent_issuer.issuing import archival
+from polygent_issuer.issuing.proposal import clock_behind
+
+
+def archive(
+    invocation: Invocation,
+    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="A slug or a name.")],
+    *,
+    undo: Annotated[bool, typer.Option("--undo", help="Take it back.")] = False,
+    consents: consent.ConsentOptions,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")] = False,
+) -> ArchivedReport:
+    """Archive a customer: issued nothing more, and left out of customer list and expiring.
+
+    Nothing is forgotten, and what runs keeps running where it is installed.
+    """
+    given, now = consent.given(consents), invocation.now
+    slug = names.customer(invocation, customer).slug
+    with invocation.registry.reading() as db:
+        decided = archival.decide(db, slug, undo=undo, now=now)
+        behind = clock_behind(db, now)
+    if not decided.needed:
+        return ArchivedReport(archival=decided, changed=False)
+    findings = () if behind is None else (behind,)
+    agreed = consent.obtain(invocation, findings, given)
+    reason = agreed.reason
+    if not undo:
+        reason = required_reason(invocation, reason, "a customer is archived for a reason")
+        if invocation.interactive and not yes:
+            output.write_blocks(following(decided), sys.stderr)
+            prompts.go_ahead(f"archive {decided.customer.name} ({slug})?")
+    done = archival.carry_out(
+        invocation.registry,
+        decided,
+        reason=reason,
+        findings=findings,
+        consent=agreed,
+        now=now,
+        actor=invocation.actor,
+    )
+    return ArchivedReport(archival=done, changed=True)

@@ -1,0 +1,50 @@
+"""`polygent-issue customer merge`: two customers who are one."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from polygent_issuer.cli import consent, names, output, prompts
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.customer.merge_view import Merged, following
+from polygent_issuer.cli.reasons import required_reason
+from polygent_issuer.issuing import merger
+from polygent_issuer.issuing.proposal import clock_behind
+
+
+def merge(
+    invocation: Invocation,
+    gone: Annotated[str, typer.Argument(metavar="FROM", help="Whose slug becomes an alias.")],
+    kept: Annotated[str, typer.Argument(metavar="INTO", help="Who remains.")],
+    *,
+    consents: consent.ConsentOptions,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")] = False,
+) -> Merged:
+    """Merge a customer into another: machines, licenses and history follow, for good.
+
+    The old slug stays an alias, so commands and journal find by it what they found before. Of
+    contacts both are kept; time zone and CRM reference are those of INTO, where it has them.
+    """
+    given, now = consent.given(consents), invocation.now
+    typed = [names.customer(invocation, text).slug for text in (gone, kept)]
+    with invocation.registry.reading() as db:
+        decided = merger.decide(db, *typed, now=now)
+        behind = clock_behind(db, now)
+    findings = () if behind is None else (behind,)
+    agreed = consent.obtain(invocation, findings, given)
+    reason = required_reason(invocation, agreed.reason, "customers are merged for a reason")
+    if invocation.interactive and not yes:
+        output.write_blocks(following(decided), sys.stderr)
+        rows = decided.merger
+        prompts.go_ahead(f"merge {rows.gone.slug} into {rows.kept.slug}, for good?")
+    merged = merger.carry_out(
+        invocation.registry,
+        decided,
+        reason=reason,
+        findings=findings,
+        consent=agreed,
+        now=now,
+        actor=invocation.actor,
+    )
+    return Merged(decided=decided, customer=merged)

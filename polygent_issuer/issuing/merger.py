@@ -1,0 +1,176 @@
+"""Two customers who are one: what follows for machines and licenses, and carrying it out."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from polygent_issuer import dates
+from polygent_issuer.errors import CustomerArchived, InputRefused, RegistryChanged
+from polygent_issuer.findings import Consent, Finding, require
+from polygent_issuer.issuing.still_named import StillNamed, still_named
+from polygent_issuer.registry import (
+    Actor,
+    Customer,
+    LicenseRecord,
+    Reading,
+    Registry,
+    customers,
+    licenses,
+    merging,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rival:
+    """One of several current licenses that a merger leaves one machine with.
+
+    Attributes:
+        machine: its label after the merger.
+        keep: the one that runs longest, which the others are second to.
+    """
+
+    record: LicenseRecord
+    machine: str
+    keep: LicenseRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecidedMerger:
+    """What a merger means; two are equal when they rest on the same facts.
+
+    Attributes:
+        merger: what becomes of the rows.
+        licenses: how many of `gone` change hands, whatever became of them.
+        still_named: the licenses in force that carry the old slug in their signed file.
+        rivals: current licenses for a machine that has a longer one now.
+    """
+
+    merger: merging.Merger
+    licenses: int
+    still_named: tuple[StillNamed, ...]
+    rivals: tuple[Rival, ...]
+
+
+def decide(db: Reading, gone: str, kept: str, *, now: datetime) -> DecidedMerger:
+    """What would follow; nothing is written.
+
+    Args:
+        gone, kept: slugs, aliases or names.
+
+    Raises:
+        NotFound, Ambiguous: (`not_found`, `ambiguous`) no such customer, or several.
+        InputRefused: (`input_refused`) when both are the same already.
+        CustomerArchived: (`customer_archived`) when `kept` is one who was archived.
+        RegistryDamaged: (`registry_damaged`) when a stored license does not verify.
+    """
+    one, other = customers.find(db, gone), customers.find(db, kept)
+    if one.id == other.id:
+        raise InputRefused(
+            f"both are the same customer already: {other.name} ({other.slug})",
+            hint=f"look at it: polygent-issue customer show {other.slug}",
+        )
+    if other.archived_at is not None:
+        raise CustomerArchived(
+            f"{other.name} was archived at {dates.instant(other.archived_at)}, "
+            "and nobody is merged into who was",
+            hint=f"polygent-issue customer archive {other.slug} --undo",
+        )
+    merger = merging.plan(db, one, other)
+    labels = {each.machine.id: each.label for each in merger.moved}
+    labels |= {each.gone.id: each.kept.label for each in merger.same}
+    held = licenses.of(db, one)
+    current = [
+        replace(each, machine_label=_label(each, labels)) for each in held if each.is_current
+    ]
+    return DecidedMerger(
+        merger=merger,
+        licenses=len(held),
+        still_named=still_named(db, current, slug=other.slug, name=other.name, now=now),
+        rivals=_rivals(merger, (*current, *licenses.current(db, other))),
+    )
+
+
+def carry_out(
+    registry: Registry,
+    decided: DecidedMerger,
+    *,
+    reason: str,
+    findings: Iterable[Finding] = (),
+    consent: Consent,
+    now: datetime,
+    actor: Actor,
+) -> Customer:
+    """Do what was shown, and journal who decided it and why; who remains.
+
+    Raises:
+        ConsentNeeded: (`consent_needed`) when a finding was not accepted.
+        RegistryChanged: (`registry_changed`) when it is no longer what was shown.
+    """
+    findings = tuple(findings)
+    require(findings, consent)
+    merger = decided.merger
+    with registry.writing(now=now, actor=actor) as db:
+        if _again(db, merger, now) != decided:
+            raise RegistryChanged(
+                "someone else changed one of these customers meanwhile; nothing was changed",
+                hint="run the command again",
+            )
+        merged = merging.merge(db, merger)
+        db.record(
+            "customer-merged",
+            customer=merged.slug,
+            accepted=consent.used(findings),
+            reason=reason,
+            details=_details(decided),
+        )
+    return merged
+
+
+def _again(db: Reading, merger: merging.Merger, now: datetime) -> DecidedMerger | None:
+    """The same decision on what is there now; None when there is nothing to merge any more."""
+    slugs = {merger.gone.slug, merger.kept.slug}
+    if slugs != {customers.get(db, slug).slug for slug in slugs}:
+        return None
+    return decide(db, merger.gone.slug, merger.kept.slug, now=now)
+
+
+def _label(record: LicenseRecord, labels: dict[int, str]) -> str | None:
+    return None if record.machine_id is None else labels[record.machine_id]
+
+
+def _rivals(merger: merging.Merger, current: Iterable[LicenseRecord]) -> tuple[Rival, ...]:
+    """Of each machine that both had, all current licenses but the one that runs longest."""
+    of = {each.gone.id: each.kept for each in merger.same}
+    of |= {each.kept.id: each.kept for each in merger.same}
+    longest: dict[int, LicenseRecord] = {}
+    rivals: list[Rival] = []
+    for record in sorted(current, key=lambda record: (record.expires_at, record.id), reverse=True):
+        machine = None if record.machine_id is None else of.get(record.machine_id)
+        if machine is None:
+            continue
+        keep = longest.setdefault(machine.id, record)
+        if keep is not record:
+            rivals.append(Rival(record=record, machine=machine.label, keep=keep))
+    return tuple(rivals)
+
+
+def _details(decided: DecidedMerger) -> dict[str, Any]:
+    """What the row of `gone` said, and what its machines are called now."""
+    merger = decided.merger
+    gone = merger.gone
+    return {
+        "from": {
+            "slug": gone.slug,
+            "name": gone.name,
+            "aliases": list(gone.aliases),
+            "contacts": list(gone.contacts),
+            "time_zone": gone.time_zone,
+            "crm": gone.crm,
+            "since": dates.instant(gone.created_at),
+            "archived": None if gone.archived_at is None else dates.instant(gone.archived_at),
+        },
+        "licenses": decided.licenses,
+        "moved": {each.machine.label: each.label for each in merger.moved},
+        "same": {each.gone.label: each.kept.label for each in merger.same},
+    }
