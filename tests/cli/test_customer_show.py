@@ -1,12 +1,12 @@
 """`polygent-issue customer show`."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.licenses import FINGERPRINT, Books
 from support.screen import at_terminal, finish
 
-from polygent_issuer.registry import machines
+from polygent_issuer.registry import customers, machines
 
 OTHER = "sha256:" + "cd" * 32
 
@@ -58,6 +58,77 @@ def test_json_has_the_same(books: Books) -> None:
     events = [row["event"] for row in shown["journal"]]
     assert events[0] == "customer-added"
     assert events[-1] == "license-renewed"
+
+
+def test_changes_of_a_machine(books: Books) -> None:
+    """When it changed and in which parts; the second and later ones within 12 months are told."""
+    acme = books.customer()
+    machine = books.machine(acme)
+    for number in (1, 2, 3):
+        books.desk.now += timedelta(days=100)
+        with books.writing() as db:
+            known = {"board": str(number), "disk": "1"} if number > 1 else {}
+            machines.change_identity(
+                db,
+                machine,
+                fingerprint=f"sha256:{number:064}",
+                hostname="prod-1",
+                components=known,
+                document_id=None,
+            )
+            db.record("machine-changed", customer="acme")
+    text = books.desk.ok("customer", "show", "acme").text
+    assert "  prod-1 changed at 2027-09-26T09:30:00Z: board changed, disk same\n" in text
+    assert "  prod-1 changed at 2027-06-18T09:30:00Z: board added, disk added\n" in text
+    assert text.count("prod-1 changed at") == 2
+    assert "  prod-1: 3rd machine change in 12 months\n" in text
+    [told] = books.desk.ok("customer", "show", "acme", "--json").json["machines"]
+    assert told["notes"] == ["3rd machine change in 12 months"]
+    assert told["changes"][0] == {
+        "at": "2027-09-26T09:30:00Z",
+        "components": {"board": "changed", "disk": "same"},
+    }
+    assert told["changes"][2]["components"] == {}
+
+
+def test_a_clone_elsewhere(books: Books) -> None:
+    """The same fingerprint under another hostname, at whomever."""
+    books.machine(books.customer())
+    books.machine(books.customer("Globex", "globex"), "gx")
+    text = books.desk.ok("customer", "show", "acme").text
+    clone = "same fingerprint, other hostname: a clone? prod-1 here, gx as Globex (globex)"
+    assert f"  prod-1: {clone}" in text
+
+
+def test_expiries_as_they_are_at_the_customer(books: Books) -> None:
+    """In the customer's time zone, where one is known and this machine knows it."""
+    end = datetime(2027, 12, 1, tzinfo=UTC)
+    acme = books.customer(time_zone="Asia/Tokyo")
+    books.license(acme, expires_at=end)
+    there = "2027-12-01T09:00:00+09:00"
+    header, row = [
+        line
+        for line in books.desk.ok("customer", "show", "acme").text.splitlines()
+        if "last full day" in line or there in line
+    ]
+    assert header.endswith("last full day  in Asia/Tokyo")
+    assert row.endswith(f"2027-11-30     {there}")
+    shown = books.desk.ok("customer", "show", "acme", "--json").json["licenses"]
+    assert [each["expires_at_local"] for each in shown] == [there]
+    with books.writing() as db:
+        customers.edit(db, acme, time_zone="Mars/Olympus")
+        db.record("customer-edited", customer="acme")
+    shown = books.desk.ok("customer", "show", "acme", "--json").json["licenses"]
+    assert [each["expires_at_local"] for each in shown] == [None]
+
+
+def test_an_expiry_past_the_calendar_of_a_zone(books: Books) -> None:
+    """East of Greenwich the last hours of 9999 have no date: that cell stays empty."""
+    end = datetime(9999, 12, 31, 23, tzinfo=UTC)
+    books.license(books.customer(time_zone="Asia/Tokyo"), expires_at=end)
+    assert "9999-12-31T23:00:00Z" in books.desk.ok("customer", "show", "acme").text
+    [shown] = books.desk.ok("customer", "show", "acme", "--json").json["licenses"]
+    assert shown["expires_at_local"] is None
 
 
 def test_the_journal_is_its_last_ten_rows_newest_last(books: Books) -> None:

@@ -54,6 +54,7 @@ def test_for_programs(desk: Desk) -> None:
         "ignored": ["z"],
         "finding": None,
         "known": [],
+        "notes": [],
     }
 
 
@@ -187,3 +188,61 @@ def test_foreign_text_does_not_steer(empty_desk: Desk) -> None:
 def test_a_missing_file(empty_desk: Desk) -> None:
     """Exit 3."""
     assert empty_desk.run("machine-info", "check", "nowhere.json").code == 3
+
+
+def test_a_known_machine_under_another_name(desk: Desk) -> None:
+    """One fingerprint, two host names: a clone, perhaps; names differ not by case alone."""
+    desk.ok("sign", "--machine-info", desk.machine_info())
+    path = desk.machine_info(hostname="PROD-1")
+    assert desk.ok("machine-info", "check", path, "--json").json["notes"] == []
+    text = told(desk, desk.machine_info(hostname="web-7", customer="Globex"))
+    assert (
+        "  same fingerprint, other hostname: a clone? web-7 here, prod-1 as Acme GmbH (acme-gmbh), "
+        "machine prod-1, since 2026-11-30T09:30:00Z\n"
+    ) in text
+    desk.ok("reissue", "acme-gmbh", "--machine-info", desk.machine_info(fingerprint=OTHER))
+    text = told(desk, desk.machine_info(hostname="web-7"))
+    since = "since 2026-11-30T09:30:00Z until 2026-11-30T09:30:00Z"
+    assert f"web-7 here, prod-1 as Acme GmbH (acme-gmbh), machine prod-1, {since}\n" in text
+
+
+def test_the_machine_that_it_may_be(desk: Desk) -> None:
+    """Its parts beside those of the one of this hostname, or the only one; how often it changed."""
+    first = desk.machine_info(components={"board": "1", "disk": "1"})
+    desk.ok("sign", "--machine-info", first)
+    reissue = "polygent-issue reissue acme-gmbh --machine prod-1"
+    new: dict[str, Any] = {
+        "fingerprint": OTHER,
+        "components": {"board": "2", "disk": "1", "cpu": "1"},
+    }
+    notes = desk.ok("machine-info", "check", desk.machine_info(**new), "--json").json["notes"]
+    assert notes == [
+        f"it may be acme-gmbh's machine prod-1, changed: {reissue} --machine-info FILE",
+        "its parts beside those of prod-1: board changed, cpu added, disk same",
+    ]
+    desk.ok(
+        "reissue", "acme-gmbh", "--machine", "prod-1", "--machine-info", desk.machine_info(**new)
+    )
+    third = desk.machine_info(fingerprint="ef" * 32, hostname="elsewhere")
+    assert "  2nd machine change in 12 months: prod-1\n" in told(desk, third)
+    back = told(desk, first_again(desk))
+    assert "its parts beside those of prod-1: board changed, cpu removed, disk same\n" in back
+    assert "  2nd machine change in 12 months: prod-1\n" in back
+
+
+def first_again(desk: Desk) -> str:
+    """The document of the machine as it was first."""
+    return desk.machine_info(components={"board": "1", "disk": "1"})
+
+
+def test_no_machine_is_likely_where_several_are(desk: Desk) -> None:
+    """None of two other names is picked; nor is any of a customer whom nobody knows."""
+    desk.ok("sign", "--machine-info", desk.machine_info())
+    second = desk.machine_info(fingerprint=OTHER, hostname="prod-2")
+    flags = ("--customer", "Acme GmbH", "--accept", "additional-machine", "--reason", "x")
+    desk.ok("sign", "--machine-info", second, *flags)
+    for more in ({"hostname": "prod-3"}, {"customer": "Globex"}, {"customer": None}):
+        path = desk.machine_info(fingerprint="ef" * 32, **more)
+        assert desk.ok("machine-info", "check", path, "--json").json["notes"] == []
+    path = desk.machine_info(fingerprint="ef" * 32, hostname="prod-2")
+    assert "acme-gmbh's machine prod-2, changed" in told(desk, path)

@@ -147,3 +147,27 @@ def test_another_key_signs(desk: Desk) -> None:
     assert reissued(desk, "--key", "second")["kid"] == kids["second"]
     assert reissued(desk)["kid"] == kids["main"]
     assert desk.run("reissue", "acme-gmbh", "--key", "third").code == 5
+
+
+def test_the_third_machine_change_in_a_year(desk: Desk) -> None:
+    """Told, not asked, from the second change of that machine on."""
+    desk.ok("sign", "--machine-info", desk.machine_info())
+    notes = []
+    for number in (1, 2, 3):
+        document = desk.machine_info(fingerprint=f"{number:064}")
+        argv = ("reissue", "acme-gmbh", "--machine-info", document, "--json")
+        (issued,) = desk.ok(*argv, after=timedelta(days=10)).json["licenses"]
+        notes.append([note for note in issued["notes"] if "machine change" in note])
+    second, third = (
+        "2nd machine change in 12 months: prod-1",
+        "3rd machine change in 12 months: prod-1",
+    )
+    assert notes == [[], [second], [third]]
+
+
+def test_a_document_of_the_same_machine_under_another_name(desk: Desk) -> None:
+    """A clone, perhaps: told in the preview, and not asked."""
+    desk.ok("sign", "--machine-info", desk.machine_info())
+    document = desk.machine_info(hostname="web-7")
+    text = desk.ok("reissue", "acme-gmbh", "--machine-info", document).text
+    assert "same fingerprint, other hostname: a clone? web-7 here, prod-1 as Acme GmbH" in text

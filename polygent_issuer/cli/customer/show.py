@@ -8,7 +8,8 @@ import typer
 
 from polygent_issuer.cli import names
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.customer.show_view import ShownCustomer, ShownMachine
+from polygent_issuer.cli.customer.machine_view import ShownMachine
+from polygent_issuer.cli.customer.show_view import ShownCustomer
 from polygent_issuer.cli.license.listing import Listed
 from polygent_issuer.issuing import machine_history
 from polygent_issuer.registry import Machine, Reading, journal, licenses, machines

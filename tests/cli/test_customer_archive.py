@@ -1,0 +1,157 @@
+"""`polygent-issue customer archive`: none any more, and never forgotten."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support.cli import Desk
+from support.licenses import Books
+from support.terminal import terminal
+
+REASON = ("--reason", "they left")
+UNDO = "polygent-issue customer archive acme --undo"
+
+
+@pytest.fixture
+def filled(books: Books) -> Books:
+    """Acme, in Tokyo, with a license that runs, and one that has ended."""
+    acme = books.customer(time_zone="Asia/Tokyo")
+    machine = books.machine(acme)
+    books.license(acme, machine, expires_at=datetime(2026, 12, 10, tzinfo=UTC))
+    books.license(acme, expires_at=books.desk.now + timedelta(days=1))
+    books.desk.now += timedelta(days=2)
+    return books
+
+
+def test_a_customer_is_archived(filled: Books) -> None:
+    """Told until when its licenses work all the same; left out of lists; the journal says why."""
+    outcome = filled.desk.ok("customer", "archive", "acme", *REASON)
+    assert outcome.text.startswith("Acme GmbH (acme) is archived\n")
+    works = "for prod-1 keeps working until 2026-12-10T00:00:00Z, last full day 2026-12-09"
+    assert works in outcome.text
+    assert "in Asia/Tokyo 2026-12-10T09:00:00+09:00" in outcome.text
+    assert "where it is installed" in outcome.text
+    assert outcome.text.count("keeps working") == 1
+    assert outcome.text.endswith(f"to undo: {UNDO}\n")
+    row = filled.last_row()
+    assert (row.event, row.customer, row.reason) == ("customer-archived", "acme", "they left")
+    assert list(row.details["running"].values()) == ["2026-12-10T00:00:00Z"]
+    assert "acme" not in filled.desk.ok("customer", "list").text
+    assert "acme" not in filled.desk.ok("expiring").text
+    assert "archived   2026-12-02T09:30:00Z" in filled.desk.ok("customer", "show", "acme").text
+    assert "acme" in filled.desk.ok("license", "list").text
+
+
+def test_those_too(filled: Books) -> None:
+    """`customer list --archived` says since when; who is not archived has nothing there."""
+    filled.customer("Globex", "globex")
+    filled.desk.ok("customer", "archive", "acme", *REASON)
+    header, acme, globex = filled.desk.ok("customer", "list", "--archived").text.splitlines()
+    assert header.split()[-1] == "archived"
+    assert acme.split()[0] == "acme"
+    assert acme.split()[-1] == "2026-12-02T09:30:00Z"
+    assert globex.split() == ["globex", "Globex", "0"]
+    told = filled.desk.ok("customer", "list", "--archived", "--json").json["customers"]
+    assert [each["archived_at"] for each in told] == ["2026-12-02T09:30:00Z", None]
+
+
+def test_it_is_taken_back(filled: Books) -> None:
+    """As printed; no reason is asked for, one that is given is kept; twice is so already."""
+    filled.desk.ok("customer", "archive", "acme", *REASON)
+    again = filled.desk.ok("customer", "archive", "acme")
+    assert again.text == "Acme GmbH (acme) is archived already\n"
+    undone = filled.desk.ok("customer", "archive", "acme", "--undo", "--reason", "they are back")
+    assert undone.text == "Acme GmbH (acme) is not archived any more\n"
+    row = filled.last_row()
+    assert (row.event, row.reason) == ("customer-unarchived", "they are back")
+    told = filled.desk.ok("customer", "archive", "acme", "--undo", "--json").json
+    assert (told["changed"], told["customer"]["archived_at"]) == (False, None)
+    assert filled.last_row() == row
+    quiet = filled.desk.ok("customer", "archive", "acme", "--undo").text
+    assert quiet == "Acme GmbH (acme) is not archived\n"
+    assert "acme" in filled.desk.ok("expiring").text
+
+
+def test_for_programs(filled: Books) -> None:
+    """The customer, and what runs all the same."""
+    told = filled.desk.ok("customer", "archive", "acme", *REASON, "--json").json
+    assert told["changed"] is True
+    assert told["customer"]["archived_at"] == "2026-12-02T09:30:00Z"
+    (running,) = told["running"]
+    assert (running["machine"], running["works_until"]) == ("prod-1", "2026-12-10T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "said"),
+    [
+        (("acme",), 3, "a customer is archived for a reason, and none was given"),
+        (("acme", "--reason", "a\x1b"), 3, "\\x1b"),
+        (("nobody", *REASON), 5, "there is no customer nobody"),
+        ((), 2, "missing argument 'CUSTOMER'"),
+    ],
+)
+def test_mistakes(filled: Books, argv: tuple[str, ...], code: int, said: str) -> None:
+    """Nothing is written."""
+    before = filled.last_row()
+    outcome = filled.desk.run("customer", "archive", *argv)
+    assert outcome.code == code
+    assert said in outcome.err
+    assert filled.last_row() == before
+
+
+def test_a_clock_that_is_behind(filled: Books) -> None:
+    """Asked about first."""
+    filled.desk.now -= timedelta(days=30)
+    assert filled.desk.run("customer", "archive", "acme", *REASON).code == 4
+    filled.desk.ok("customer", "archive", "acme", *REASON, "--accept", "clock-behind")
+    assert filled.last_row().accepted == ("clock-behind",)
+
+
+def test_nothing_is_issued(desk: Desk) -> None:
+    """`sign`, `renew` and `reissue` stop with the command that takes it back, which works."""
+    document = desk.machine_info()
+    desk.ok("sign", "--machine-info", document)
+    desk.ok("customer", "archive", "acme-gmbh", *REASON)
+    undo = "customer archive acme-gmbh --undo"
+    for argv in (
+        ("sign", "--machine-info", document),
+        ("sign", "--machine-info", document, "--customer", "Acme GmbH"),
+        ("sign", "--customer", "acme-gmbh", "--plan", "enterprise-annual"),
+        ("renew", "acme-gmbh"),
+        ("reissue", "acme-gmbh"),
+    ):
+        outcome = desk.run(*argv, "--json")
+        assert outcome.code == 3, argv
+        error = outcome.json["error"]
+        assert error["code"] == "customer_archived"
+        assert error["hint"] == f"polygent-issue {undo}"
+    alike = desk.run("customer", "add", "Acme GmbX")
+    assert "very like Acme GmbH (acme-gmbh)" in alike.err
+    desk.ok(*undo.split())
+    desk.ok("reissue", "acme-gmbh")
+
+
+def test_on_a_terminal(filled: Books) -> None:
+    """What follows is shown and asked; a no changes nothing, and --yes is not asked."""
+    argv = ("customer", "archive", "acme", "--accept", "clock-behind")
+    with terminal(filled.desk, *argv) as person:
+        person.sees("why, for the journal: ")
+        person.types("they left")
+        person.sees("sign, renew and reissue refuse it")
+        person.sees("archive Acme GmbH (acme)? [y/N]: ")
+        person.types("n")
+        assert person.ends() == 130
+    assert "acme" in filled.desk.ok("customer", "list").text
+    with terminal(filled.desk, *argv, "--yes", *REASON) as person:
+        person.sees("Acme GmbH (acme) is archived")
+        assert person.ends() == 0
+
+
+def test_who_comes_in_between(filled: Books) -> None:
+    """What was shown is no longer so: nothing is changed, and what to do is said."""
+    argv = ("customer", "archive", "acme", "--accept", "clock-behind", *REASON)
+    with terminal(filled.desk, *argv) as person:
+        person.sees("archive Acme GmbH (acme)? [y/N]: ")
+        filled.desk.ok("customer", "edit", "acme", "--crm", "A-1")
+        person.types("y")
+        person.sees("someone else changed acme meanwhile; nothing was changed")
+        assert person.ends() == 7

@@ -1,0 +1,272 @@
+"""`polygent-issue customer merge`: two customers who are one."""
+
+import shlex
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from support.cli import Desk
+from support.licenses import Books
+from support.terminal import terminal
+
+from polygent_issuer.registry import customers
+
+OTHER = "sha256:" + "cd" * 32
+REASON = ("--reason", "one firm since May")
+SOON = datetime(2026, 12, 24, tzinfo=UTC)
+OLD = "aaaaaaaa-0000-4000-8000-000000000000"
+NEW = "bbbbbbbb-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+def pair(books: Books) -> Books:
+    """Acme and Globex, each with a machine prod-1 and a license for it."""
+    acme = books.customer(contacts=("ops@acme.example",), crm="A-1")
+    globex = books.customer("Globex AG", "globex", contacts=("it@globex.example",), crm="G-1")
+    books.license(acme, books.machine(acme), license_id=NEW)
+    books.license(globex, books.machine(globex, fingerprint=OTHER), license_id=OLD)
+    return books
+
+
+def slugs(books: Books) -> list[str]:
+    """Who is there."""
+    with books.reading() as db:
+        return [customer.slug for customer in customers.every(db, archived=True)]
+
+
+def test_one_remains(pair: Books) -> None:
+    """Who, with what of the other; the label that was taken; what to issue again."""
+    text = pair.desk.ok("customer", "merge", "globex", "acme", *REASON).text
+    assert text.startswith("merged globex into acme\n")
+    assert "  aliases   globex\n" in text
+    assert "  contacts  ops@acme.example, it@globex.example\n" in text
+    assert "Globex AG (globex) → Acme GmbH (acme); globex is an alias then\n" in text
+    assert "  licenses that change hands: 1\n" in text
+    assert "  machine prod-1, now prod-1-2: that label was taken\n" in text
+    assert "  CRM reference: A-1 stays; globex had G-1\n" in text
+    assert "these files still carry what globex was, and keep working:\n" in text
+    assert "  Globex AG, prod-1-2, until 2027-11-30T09:30:00Z" in text
+    assert "    polygent-issue reissue acme --license aaaaaaaa\n" in text
+    assert "bbbbbbbb" not in text
+    assert slugs(pair) == ["acme"]
+    assert (pair.record(OLD).customer_slug, pair.record(OLD).machine_label) == ("acme", "prod-1-2")
+
+
+def test_what_the_journal_keeps(pair: Books) -> None:
+    """All that the row said that is gone, the labels, and the reason; both histories are one."""
+    pair.desk.ok("customer", "merge", "globex", "acme", *REASON)
+    row = pair.last_row()
+    assert (row.event, row.customer, row.reason) == ("customer-merged", "acme", REASON[1])
+    assert row.details == {
+        "from": {
+            "slug": "globex",
+            "name": "Globex AG",
+            "aliases": [],
+            "contacts": ["it@globex.example"],
+            "time_zone": None,
+            "crm": "G-1",
+            "since": "2026-11-30T09:30:00Z",
+            "archived": None,
+        },
+        "licenses": 1,
+        "moved": {"prod-1": "prod-1-2"},
+        "same": {},
+    }
+    for name in ("acme", "globex"):
+        told = pair.desk.ok("journal", "show", "--customer", name, "--json").json["rows"]
+        assert {each["customer"] for each in told} == {"acme", "globex"}
+        shown = pair.desk.ok("customer", "show", name, "--json").json
+        assert len(shown["licenses"]) == 2
+        assert "globex" in {each["customer"] for each in shown["journal"]}
+    assert pair.desk.ok("journal", "verify").code == 0
+
+
+def test_the_same_machine(books: Books) -> None:
+    """One fingerprint is one machine; of its two licenses the shorter is to be retired."""
+    acme, globex = books.customer(), books.customer("Globex AG", "globex")
+    longer = books.desk.now + timedelta(days=400)
+    books.license(acme, books.machine(acme), license_id=NEW)
+    machine = books.machine(globex, "web's")
+    old = books.license(globex, machine, license_id=OLD, expires_at=longer)
+    books.license(globex)
+    told = books.desk.ok("customer", "merge", "globex", "acme", *REASON).text
+    assert "  machine web's is acme's prod-1: one fingerprint, so it is one machine\n" in told
+    assert "prod-1 has two current licenses: aaaaaaaa runs longer than bbbbbbbb" in told
+    (command,) = [line.strip() for line in told.splitlines() if "license retire" in line]
+    assert command == (
+        "polygent-issue license retire bbbbbbbb --reason 'the same machine as aaaaaaaa'"
+    )
+    books.desk.ok(*shlex.split(command)[1:])
+    assert not books.record(NEW).is_current
+    assert books.record(old.id).machine_label == "prod-1"
+    clone = "same fingerprint, other hostname: a clone? prod-1 here, web's as Acme GmbH"
+    assert clone in books.desk.ok("customer", "show", "acme").text
+    assert books.desk.ok("journal", "verify").code == 0
+
+
+def test_for_programs(books: Books) -> None:
+    """Every part of it, each with the command that mends it."""
+    acme, globex = books.customer(), books.customer("Globex AG", "globex", time_zone="Asia/Tokyo")
+    books.license(acme, books.machine(acme), license_id=NEW)
+    books.license(globex, books.machine(globex, "web"), license_id=OLD, expires_at=SOON)
+    books.machine(globex, "db", OTHER)
+    told = books.desk.ok("customer", "merge", "globex", "acme", *REASON, "--json").json
+    assert (told["customer"]["slug"], told["customer"]["aliases"]) == ("acme", ["globex"])
+    assert told["customer"]["time_zone"] == "Asia/Tokyo"
+    assert (told["from"]["slug"], told["licenses"]) == ("globex", 1)
+    assert told["machines"] == [
+        {"was": "db", "label": "db", "what": "moved"},
+        {"was": "web", "label": "prod-1", "what": "same"},
+    ]
+    assert told["still_named"] == [
+        {
+            "id": OLD,
+            "name": "Globex AG",
+            "slug": "globex",
+            "machine": "prod-1",
+            "expires_at": "2026-12-24T00:00:00Z",
+            "mend": "polygent-issue reissue acme --license aaaaaaaa",
+        }
+    ]
+    why = "--reason 'the same machine as bbbbbbbb'"
+    assert told["rivals"] == [
+        {
+            "id": OLD,
+            "machine": "prod-1",
+            "expires_at": "2026-12-24T00:00:00Z",
+            "longer": NEW,
+            "mend": f"polygent-issue license retire aaaaaaaa {why}",
+        }
+    ]
+
+
+def test_what_was_archived_counts_again(books: Books) -> None:
+    """Said, with the time zone that is taken over; nobody is merged into who was archived."""
+    books.license(books.customer("Globex AG", "globex", time_zone="Asia/Tokyo"))
+    books.customer()
+    books.desk.ok("customer", "archive", "globex", "--reason", "x")
+    refused = books.desk.run("customer", "merge", "acme", "globex", *REASON)
+    assert refused.code == 3
+    assert "hint: polygent-issue customer archive globex --undo" in refused.err
+    text = books.desk.ok("customer", "merge", "globex", "acme", *REASON).text
+    assert "  globex was archived; its licenses count again\n" in text
+    assert "  time zone: Asia/Tokyo, taken from globex\n" in text
+    assert "acme" in books.desk.ok("expiring", "--within", "1y").text
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "said"),
+    [
+        (("globex", "acme"), 3, "customers are merged for a reason, and none was given"),
+        (("acme", "Acme GmbH", *REASON), 3, "both are the same customer already: Acme GmbH (acme)"),
+        (("acme", "acme", *REASON), 3, "hint: look at it: polygent-issue customer show acme"),
+        (("globex", "nobody", *REASON), 5, "there is no customer nobody"),
+        (("glo", "acme", *REASON), 5, "there is no customer glo"),
+        (("globex", *REASON), 2, "missing argument 'INTO'"),
+        (("globex", "acme", "--reason", "\x1b[2J"), 3, "\\x1b[2J"),
+    ],
+)
+def test_mistakes(pair: Books, argv: tuple[str, ...], code: int, said: str) -> None:
+    """Nothing is written."""
+    outcome = pair.desk.run("customer", "merge", *argv)
+    assert outcome.code == code
+    assert said in outcome.err
+    assert "\x1b" not in outcome.err
+    assert slugs(pair) == ["acme", "globex"]
+
+
+def test_twice(pair: Books) -> None:
+    """The old slug is the same customer then; whoever comes after that is merged like any other."""
+    pair.desk.ok("customer", "merge", "globex", "acme", *REASON)
+    before = pair.last_row()
+    assert pair.desk.run("customer", "merge", "globex", "acme", *REASON).code == 3
+    assert pair.desk.run("customer", "merge", "acme", "globex", *REASON).code == 3
+    assert pair.last_row() == before
+    pair.customer("Holding", "holding")
+    pair.desk.ok("customer", "merge", "globex", "holding", *REASON)
+    assert slugs(pair) == ["holding"]
+    with pair.reading() as db:
+        assert customers.get(db, "globex").aliases == ("acme", "globex")
+    assert pair.desk.ok("journal", "verify").code == 0
+
+
+def test_a_clock_that_is_behind(pair: Books) -> None:
+    """Asked about first."""
+    pair.desk.now -= timedelta(days=1)
+    assert pair.desk.run("customer", "merge", "globex", "acme", *REASON).code == 4
+    pair.desk.ok("customer", "merge", "globex", "acme", *REASON, "--accept", "clock-behind")
+    assert pair.last_row().accepted == ("clock-behind",)
+
+
+def test_a_damaged_license_stops_it(pair: Books) -> None:
+    """Exit 7, and both are there: what is said of their files would be a guess."""
+    with pair.writing() as db:
+        db.update("licenses", OLD, file=b"x")
+        db.record("test")
+    outcome = pair.desk.run("customer", "merge", "globex", "acme", *REASON)
+    assert outcome.code == 7
+    assert slugs(pair) == ["acme", "globex"]
+
+
+def test_the_old_slug_goes_on_working(desk: Desk) -> None:
+    """In every command that takes a customer; the next file carries the new one."""
+    desk.ok("sign", "--machine-info", desk.machine_info())
+    other = desk.machine_info("g.json", fingerprint=OTHER, customer="Globex AG", hostname="gx")
+    (issued,) = desk.ok("sign", "--machine-info", other, "--json").json["licenses"]
+    file = Path(issued["file"])
+    merged = desk.ok("customer", "merge", "globex-ag", "acme-gmbh", *REASON).text
+    assert desk.ok("verify", str(file), "--machine-info", other).code == 0
+    assert desk.ok("license", "show", issued["id"]).code == 0
+    assert desk.ok("license", "export", issued["id"], "-o", "-").out == file.read_bytes()
+    assert "gx" in desk.ok("license", "list", "--customer", "globex-ag").text
+    assert (
+        desk.ok("renew", "globex-ag", "--machine", "gx", "--dry-run", "--accept", "not-due").code
+        == 0
+    )
+    (command,) = [line.strip() for line in merged.splitlines() if "reissue" in line]
+    (again,) = desk.ok(*command.split()[1:], "--json").json["licenses"]
+    assert (again["claims"]["sub"], again["claims"]["customer"]) == ("acme-gmbh", "Acme GmbH")
+    third = desk.machine_info("t.json", fingerprint="ef" * 32, customer=None, hostname="third")
+    flags = ("--accept", "additional-machine", "--reason", "x")
+    argv = ("sign", "--machine-info", third, "--customer", "globex-ag", *flags, "--json")
+    (signed,) = desk.ok(*argv).json["licenses"]
+    assert (signed["customer"], signed["new_customer"]) == ("acme-gmbh", False)
+    assert desk.run("customer", "add", "Globex AG").code == 4
+    assert desk.ok("journal", "verify").code == 0
+
+
+def test_on_a_terminal(pair: Books) -> None:
+    """What will happen is shown and asked; a no changes nothing, and --yes is not asked."""
+    argv = ("customer", "merge", "glo", "acme", "--accept", "clock-behind")
+    with terminal(pair.desk, *argv) as person:
+        person.sees("why, for the journal: ")
+        person.types("one firm")
+        person.sees("machine prod-1, now prod-1-2: that label was taken")
+        person.sees("polygent-issue reissue acme --license aaaaaaaa")
+        person.sees("merge globex into acme, for good? [y/N]: ")
+        person.types("n")
+        assert person.ends() == 130
+    assert slugs(pair) == ["acme", "globex"]
+    with terminal(pair.desk, *argv, "--yes", *REASON) as person:
+        person.sees("merged globex into acme")
+        assert person.ends() == 0
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        ("customer", "edit", "acme", "--crm", "B-2"),
+        ("customer", "merge", "globex", "acme", "--reason", "hers"),
+    ],
+)
+def test_who_comes_in_between(pair: Books, meanwhile: tuple[str, ...]) -> None:
+    """What was shown is no longer so: exit 7, and nothing is changed."""
+    argv = ("customer", "merge", "globex", "acme", "--accept", "clock-behind", *REASON)
+    with terminal(pair.desk, *argv) as person:
+        person.sees("for good? [y/N]: ")
+        pair.desk.ok(*meanwhile)
+        before = pair.last_row()
+        person.types("y")
+        person.sees("someone else changed one of these customers meanwhile")
+        assert person.ends() == 7
+    assert pair.last_row() == before

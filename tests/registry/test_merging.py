@@ -1,0 +1,133 @@
+"""Two customers become one: everything follows, nothing is lost, and the journal vouches for it."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from support.registries import NOW, add_license, add_machine, new_key, new_registry, writing
+
+from polygent_issuer.registry import Customer, Registry, customers, journal, keys, licenses
+from polygent_issuer.registry import machines as known
+from polygent_issuer.registry.merging import Merger, merge, plan
+
+LATER = NOW + timedelta(days=30)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """Acme and its sister, with nothing yet."""
+    made = new_registry(tmp_path)
+    with writing(made) as db:
+        keys.add(db, key=new_key(7), label="main")
+        customers.add(db, slug="acme", name="Acme", contacts=("ops@a.example", "both@a.example"))
+        sister = ("both@a.example", "it@s.example")
+        customers.add(
+            db, slug="sister", name="Sister", contacts=sister, time_zone="Asia/Tokyo", crm="S-1"
+        )
+    return made
+
+
+def merged(registry: Registry) -> tuple[Merger, Customer]:
+    """Merge the sister into Acme; what was planned, and who remains."""
+    with writing(registry, now=LATER) as db:
+        planned = plan(db, customers.get(db, "sister"), customers.get(db, "acme"))
+        return planned, merge(db, planned)
+
+
+def test_the_rows_of_the_customer(registry: Registry) -> None:
+    """The slug is an alias; contacts are united, zone and reference taken where none was."""
+    _, kept = merged(registry)
+    assert kept.aliases == ("sister",)
+    assert kept.contacts == ("ops@a.example", "both@a.example", "it@s.example")
+    assert (kept.time_zone, kept.crm) == ("Asia/Tokyo", "S-1")
+    with registry.reading() as db:
+        assert [each.slug for each in customers.every(db, archived=True)] == ["acme"]
+        assert customers.find(db, "sister") == kept
+        assert journal.verify(db).problems == ()
+
+
+def test_the_journal_says_that_the_row_went(registry: Registry) -> None:
+    """Without a digest: whoever brings the row back is found."""
+    with registry.reading() as db:
+        gone = customers.get(db, "sister").id
+    merged(registry)
+    with registry.reading() as db:
+        last = tuple(journal.rows(db))[-1]
+    assert last.body["rows"][f"customers/{gone}"] is None
+
+
+def test_what_the_one_who_remains_has_wins(registry: Registry) -> None:
+    """Neither zone nor reference is overwritten."""
+    with writing(registry) as db:
+        customers.edit(db, customers.get(db, "acme"), time_zone="UTC", crm="A-1")
+    _, kept = merged(registry)
+    assert (kept.time_zone, kept.crm) == ("UTC", "A-1")
+
+
+def test_aliases_follow(registry: Registry) -> None:
+    """Who was merged into the sister before is found as Acme."""
+    with writing(registry) as db:
+        older = customers.add(db, slug="older", name="Older")
+        merge(db, plan(db, older, customers.get(db, "sister")))
+    _, kept = merged(registry)
+    assert kept.aliases == ("older", "sister")
+
+
+def test_machines_keep_their_labels_where_these_are_free(registry: Registry) -> None:
+    """A label that both have gets a number, one that nobody has or will have."""
+    with writing(registry) as db:
+        acme, sister = customers.get(db, "acme"), customers.get(db, "sister")
+        add_machine(db, acme, "prod", "a" * 64)
+        clash = add_machine(db, sister, "prod", "b" * 64)
+        own = add_machine(db, sister, "prod-2", "c" * 64)
+        kid = keys.find(db, "main").kid
+        add_license(db, 1, sister, kid, machine=clash)
+        known.change_identity(
+            db, own, fingerprint="d" * 64, hostname=None, components={}, document_id=None
+        )
+    planned, kept = merged(registry)
+    assert {each.machine.label: each.label for each in planned.moved} == {
+        "prod": "prod-3",
+        "prod-2": "prod-2",
+    }
+    with registry.reading() as db:
+        labels = {each.label: each.fingerprint[0] for each in known.of(db, kept)}
+        assert labels == {"prod": "a", "prod-2": "d", "prod-3": "b"}
+        history = known.history(db, known.by_label(db, kept, "prod-2"))
+        assert [each.fingerprint[0] for each in history] == ["d", "c"]
+        (held,) = licenses.of(db, kept)
+        assert (held.customer_slug, held.machine_label) == ("acme", "prod-3")
+        assert journal.verify(db).problems == ()
+
+
+def test_one_fingerprint_is_one_machine(registry: Registry) -> None:
+    """Licenses and past go to the one that remains, and so does what it was called."""
+    with writing(registry) as db:
+        acme, sister = customers.get(db, "acme"), customers.get(db, "sister")
+        ours = add_machine(db, acme, "prod", "a" * 64)
+        theirs = add_machine(db, sister, "web", "b" * 64)
+        kid = keys.find(db, "main").kid
+        add_license(db, 1, sister, kid, machine=theirs)
+        known.change_identity(
+            db, theirs, fingerprint="a" * 64, hostname="web", components={}, document_id=None
+        )
+    planned, kept = merged(registry)
+    assert [(each.gone.label, each.kept.label) for each in planned.same] == [("web", "prod")]
+    assert planned.moved == ()
+    with registry.reading() as db:
+        (machine,) = known.of(db, kept)
+        assert machine == ours
+        past = [(each.fingerprint[0], each.hostname) for each in known.history(db, machine)]
+        assert past == [("a", "prod"), ("a", "web"), ("b", "web")]
+        (held,) = licenses.of(db, kept)
+        assert held.machine_id == ours.id
+        assert journal.verify(db).problems == ()
+
+
+def test_a_plan_is_equal_for_the_same_facts(registry: Registry) -> None:
+    """And another one once a fact changed: what was shown is what is carried out."""
+    with registry.reading() as db:
+        acme, sister = customers.get(db, "acme"), customers.get(db, "sister")
+        assert plan(db, sister, acme) == plan(db, sister, acme)
+        assert plan(db, sister, acme) != plan(db, sister, replace(acme, crm="A-1"))
