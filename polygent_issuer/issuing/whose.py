@@ -46,7 +46,7 @@ def active(customer: Customer) -> Customer:
         return customer
     raise CustomerArchived(
         f"{customer.name} was archived at {dates.instant(customer.archived_at)}, "
-        "and no license is issued to who was",
+        "and nothing is issued to who is archived",
         hint=f"polygent-issue customer archive {customer.slug} --undo",
     )
 

@@ -35,7 +35,9 @@ def test_a_customer_is_archived(filled: Books) -> None:
     row = filled.last_row()
     assert (row.event, row.customer, row.reason) == ("customer-archived", "acme", "they left")
     assert list(row.details["running"].values()) == ["2026-12-10T00:00:00Z"]
-    assert "acme" not in filled.desk.ok("customer", "list").text
+    hidden = "archived, not listed: 1; to see them: polygent-issue customer list --archived\n"
+    assert filled.desk.ok("customer", "list").text == hidden
+    assert filled.desk.ok("customer", "list", "--json").json["customers"] == []
     assert "acme" not in filled.desk.ok("expiring").text
     assert "archived   2026-12-02T09:30:00Z" in filled.desk.ok("customer", "show", "acme").text
     assert "acme" in filled.desk.ok("license", "list").text
@@ -47,6 +49,8 @@ def test_those_too(filled: Books) -> None:
     filled.desk.ok("customer", "archive", "acme", *REASON)
     header, acme, globex = filled.desk.ok("customer", "list", "--archived").text.splitlines()
     assert header.split()[-1] == "archived"
+    both = filled.desk.ok("customer", "list").text.splitlines()
+    assert [line.split()[0] for line in both] == ["customer", "globex", "archived,"]
     assert acme.split()[0] == "acme"
     assert acme.split()[-1] == "2026-12-02T09:30:00Z"
     assert globex.split() == ["globex", "Globex", "0"]

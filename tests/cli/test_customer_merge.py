@@ -40,11 +40,11 @@ def test_one_remains(pair: Books) -> None:
     assert text.startswith("merged globex into acme\n")
     assert "  aliases   globex\n" in text
     assert "  contacts  ops@acme.example, it@globex.example\n" in text
-    assert "Globex AG (globex) → Acme GmbH (acme); globex is an alias then\n" in text
+    assert "Globex AG (globex) → Acme GmbH (acme); globex becomes an alias\n" in text
     assert "  licenses that change hands: 1\n" in text
     assert "  machine prod-1, now prod-1-2: that label was taken\n" in text
     assert "  CRM reference: A-1 stays; globex had G-1\n" in text
-    assert "these files still carry what globex was, and keep working:\n" in text
+    assert "these files still carry the name or slug of globex, and keep working:\n" in text
     assert "  Globex AG, prod-1-2, until 2027-11-30T09:30:00Z" in text
     assert "    polygent-issue reissue acme --license aaaaaaaa\n" in text
     assert "bbbbbbbb" not in text

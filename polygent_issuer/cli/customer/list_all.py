@@ -28,12 +28,14 @@ class Customers(Result):
 
     Attributes:
         expiries: of the current licenses, the first to end first, by the customer's row id.
-        archived: whether those are among them.
+        archived: whether those who were archived are among them.
+        left_out: how many were archived and are not listed.
     """
 
     customers: tuple[Customer, ...]
     expiries: Mapping[int, list[datetime]]
     archived: bool
+    left_out: int
 
     def to_json(self) -> Mapping[str, Any]:
         """`customers`, each with the number of its current licenses."""
@@ -51,13 +53,19 @@ class Customers(Result):
 
     def blocks(self) -> Iterable[Block]:
         """A table."""
-        if not self.customers:
+        if self.customers:
+            yield self._table()
+        elif not self.left_out:
             yield Line("no customer yet: polygent-issue customer add NAME, or sign", "dim")
-            return
+        if self.left_out:
+            all_of_them = "polygent-issue customer list --archived"
+            yield Line(f"archived, not listed: {self.left_out}; to see them: {all_of_them}", "dim")
+
+    def _table(self) -> Table:
         headers = ("customer", "name", "current licenses", "next expiry", "last full day")
         more = ("archived",) if self.archived else ()
         styles = tuple(map(_style, self.customers))
-        yield Table((*headers, *more), tuple(map(self._row, self.customers)), styles)
+        return Table((*headers, *more), tuple(map(self._row, self.customers)), styles)
 
     def _of(self, customer: Customer) -> list[datetime]:
         return self.expiries.get(customer.id, [])
@@ -84,8 +92,13 @@ def list_all(
     """List the customers, with the number of their current licenses and the next to end."""
     as_csv = form.asked(invocation)
     with invocation.registry.reading() as db:
-        found = tuple(customers.every(db, archived=archived))
-        listed = Customers(customers=found, expiries=_expiries(db), archived=archived)
+        every = tuple(customers.every(db, archived=True))
+        listed = Customers(
+            customers=tuple(each for each in every if archived or each.archived_at is None),
+            expiries=_expiries(db),
+            archived=archived,
+            left_out=0 if archived else sum(each.archived_at is not None for each in every),
+        )
     return CsvTable(columns=COLUMNS, items=listed.items()) if as_csv else listed
 
 

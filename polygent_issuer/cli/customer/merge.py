@@ -21,10 +21,11 @@ def merge(
     consents: consent.ConsentOptions,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")] = False,
 ) -> Merged:
-    """Merge a customer into another: machines, licenses and history follow, for good.
+    """Merge a customer into another: machines, licenses and history follow.
 
-    The old slug stays an alias, so commands and journal find by it what they found before. Of
-    contacts both are kept; time zone and CRM reference are those of INTO, where it has them.
+    It cannot be undone. The old slug stays an alias, so commands and journal find by it what they
+    found before. The contacts of both are kept; time zone and CRM reference are those of INTO,
+    where it has them.
     """
     given, now = consent.given(consents), invocation.now
     typed = [names.customer(invocation, text).slug for text in (gone, kept)]

@@ -47,7 +47,7 @@ def following(decided: DecidedMerger) -> Iterable[Block]:
     merger = decided.merger
     gone, kept = merger.gone, merger.kept
     yield Line(
-        f"{gone.name} ({gone.slug}) → {kept.name} ({kept.slug}); {gone.slug} is an alias then"
+        f"{gone.name} ({gone.slug}) → {kept.name} ({kept.slug}); {gone.slug} becomes an alias"
     )
     yield Line(f"licenses that change hands: {decided.licenses}", indent=1)
     for moved in merger.moved:
@@ -62,7 +62,7 @@ def following(decided: DecidedMerger) -> Iterable[Block]:
         )
     yield from _dropped(decided)
     yield from _rivals(decided)
-    yield from still_named_lines(decided.still_named, f"what {gone.slug} was")
+    yield from still_named_lines(decided.still_named, f"the name or slug of {gone.slug}")
 
 
 def _dropped(decided: DecidedMerger) -> Iterable[Block]:
