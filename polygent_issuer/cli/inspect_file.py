@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from polygent_issuer import files
-from polygent_issuer.cli import mending
+from polygent_issuer.cli import leaked_key
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.claims import claim_rows
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.judging import compromised_label, named_kid, other_kind
+from polygent_issuer.cli.judging import named_kid, other_kind
+from polygent_issuer.cli.leaked_key import LeakedKey
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.public_keys import PublicKeyFiles, from_files
 from polygent_issuer.cli.verify_view import EXAMPLE_KEY
@@ -31,6 +32,7 @@ class Inspection(Result):
     Attributes:
         refused: why it is not authentic; `None` when it is.
         unchecked: why the signature was not checked; `None` when it was.
+        leaked: the key that it names, when this registry says that others may hold it.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Inspection(Result):
     license: License | None
     refused: LicenseError | None
     unchecked: str | None
+    leaked: LeakedKey | None
 
     @property
     def authentic(self) -> bool:
@@ -62,6 +65,7 @@ class Inspection(Result):
             "kid": self.kid,
             "authentic": self.authentic,
             "example_key": self.example_key,
+            "compromised_key": None if self.leaked is None else self.leaked.to_json(),
             "signature_checked": self.unchecked is None,
             "failure": str(self.refused.code) if self.refused else None,
             "message": self.refused.message if self.refused else self.unchecked,
@@ -98,7 +102,8 @@ def inspect(
     possible the claims are shown all the same, and said to be nobody's word.
     """
     data = files.read_beginning(license_file, count=ENOUGH, what="license file")
-    keys, why = _keys(invocation, public_key, named_kid(data))
+    kid = named_kid(data)
+    keys, leaked, why = _keys(invocation, public_key, kid)
     report = Verifier(keys).report(data, now=invocation.now)
     refused = None
     if report.license is None and report.failure is not None:
@@ -111,25 +116,26 @@ def inspect(
         unchecked = why or "its key is none of ours"
     return Inspection(
         name=license_file,
-        kid=named_kid(data),
+        kid=kid,
         license=report.license or _unverified(data),
         refused=refused,
         unchecked=unchecked,
+        leaked=leaked,
     )
 
 
 def _keys(
     invocation: Invocation, public_key: list[Path] | None, kid: str | None
-) -> tuple[KeySet, str | None]:
+) -> tuple[KeySet, LeakedKey | None, str | None]:
     """The keys that are trusted, and why that of the file is none of them, if that is known."""
     if public_key:
-        return from_files(invocation, public_key), None
+        return from_files(invocation, public_key), None, None
     try:
         with invocation.registry.reading() as db:
-            label = compromised_label(db, kid)
-            return pinned(db), None if label is None else mending.compromised(label)
+            leaked = None if kid is None else leaked_key.find(db, kid)
+            return pinned(db), leaked, None if leaked is None else leaked.told
     except HomeMissing:
-        return KeySet.of(), "there is no home with public keys, and no --public-key"
+        return KeySet.of(), None, "there is no home with public keys, and no --public-key"
 
 
 def _unverified(data: bytes) -> License | None:

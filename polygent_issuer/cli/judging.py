@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from polygent_issuer.cli import leaked_key
+from polygent_issuer.cli.leaked_key import LeakedKey
 from polygent_issuer.errors import NotFound, UnreadableInput
 from polygent_issuer.verifier import (
     EXAMPLE_KID,
@@ -51,24 +53,26 @@ class Judged:
 
     Attributes:
         name: the file as it was named.
+        at: when the server judges it.
         kid: the key that it names, whoever wrote that; `None` when it has no such form.
         own_keys: whether the registry's keys were the trusted ones, and not named files.
         kept: what the registry holds of it, if anything.
         heir: the last license in the chain that replaced it; itself when nothing did.
         fingerprint_from: where the fingerprint that was compared came from; `None` when none
             was.
-        compromised: the label of the key that it names, when this registry says that others may
-            hold it.
+        leaked: the key that it names, when this registry says that others may hold it; `kept` is
+            then the license that was issued as exactly these bytes.
     """
 
     name: str
+    at: datetime
     report: Report
     kid: str | None
     own_keys: bool
     kept: "LicenseRecord | None" = None
     heir: "LicenseRecord | None" = None
     fingerprint_from: str | None = None
-    compromised: str | None = None
+    leaked: LeakedKey | None = None
 
     @property
     def license(self) -> License | None:
@@ -95,9 +99,10 @@ def judge(name: str, data: bytes, keys: KeySet, server: Server, db: "Reading | N
     Without a fingerprint the one that the registry holds for this license is taken; where it
     holds none the check is reported as not checked, though a server would refuse.
     """
-    verifier = Verifier(keys)
+    verifier, kid = Verifier(keys), named_kid(data)
     held = verifier.report(data, now=server.now).license
-    kept = None if db is None or held is None else _kept(db, held)
+    leaked = None if db is None or held is not None or kid is None else leaked_key.find(db, kid)
+    kept = None if db is None else _kept(db, held, data, leaked)
     heir = None if db is None or kept is None else _heir(db, kept)
     fingerprint, known = server.fingerprint, False
     if fingerprint is None and kept is not None and db is not None:
@@ -109,31 +114,23 @@ def judge(name: str, data: bytes, keys: KeySet, server: Server, db: "Reading | N
         host=server.host,
         freshness_window=server.window,
     )
-    rows = tuple(_for_people(row, data, authentic=held is not None) for row in report.rows)
+    rows = tuple(_for_people(row, data, leaked, authentic=held is not None) for row in report.rows)
     source = None
     if held is not None and held.tier is Tier.STANDARD:
         if fingerprint is not None:
             source = "the registry" if known else "the command line"
         rows = tuple(_with_source(row, source) for row in rows)
-    kid = named_kid(data)
     return Judged(
         name=name,
+        at=server.now,
         report=replace(report, rows=rows),
         kid=kid,
         own_keys=db is not None,
         kept=kept,
         heir=heir,
         fingerprint_from=source,
-        compromised=None if db is None else compromised_label(db, kid),
+        leaked=leaked,
     )
-
-
-def compromised_label(db: "Reading", kid: str | None) -> str | None:
-    """The label of a key that the registry pins and marks as compromised."""
-    from polygent_issuer.registry import keys
-
-    marked = (key.label for key in keys.every(db) if key.compromised and key.kid == kid)
-    return next(marked, None)
 
 
 def named_kid(data: bytes) -> str | None:
@@ -167,11 +164,15 @@ def alert_days(held: License) -> tuple[datetime, ...]:
     return tuple(moment for moment in moments if moment > held.issued_at)
 
 
-def _for_people(row: CheckRow, data: bytes, *, authentic: bool) -> CheckRow:
+def _for_people(
+    row: CheckRow, data: bytes, leaked: LeakedKey | None, *, authentic: bool
+) -> CheckRow:
     """Say at the command line what a server could not know, or has no word for."""
     if row.code is CheckCode.MALFORMED and row.outcome is Outcome.FAILED:
         return replace(row, hint=row.hint or other_kind(data))
     if row.code is CheckCode.UNKNOWN_KEY:
+        if leaked is not None:
+            return replace(row, message=leaked.told, hint=None)
         return replace(row, hint=None)  # a server's: here the key may be a forger's
     is_window = row.code is CheckCode.STALE_ISSUE_DATE
     if is_window and row.outcome is Outcome.NOT_CHECKED and authentic:
@@ -194,9 +195,17 @@ def _with_source(row: CheckRow, source: str | None) -> CheckRow:
     )
 
 
-def _kept(db: "Reading", held: License) -> "LicenseRecord | None":
+def _kept(
+    db: "Reading", held: License | None, data: bytes, leaked: LeakedKey | None
+) -> "LicenseRecord | None":
+    """What the registry holds: by the ID of a file that is authentic, else by its very bytes."""
     from polygent_issuer.registry import licenses
 
+    if held is None:
+        if leaked is None:
+            return None
+        token = jws.parse(data)
+        return licenses.of_file(db, leaked.kid, jws.assemble(token.signing_input, token.signature))
     try:
         return licenses.get(db, held.jti)
     except NotFound:

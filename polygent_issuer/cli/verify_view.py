@@ -77,7 +77,7 @@ class Verdicts(Result):
             "accepted": judged.report.accepted,
             "failure": judged.report.failure.code if judged.report.failure else None,
             "example_key": judged.example_key,
-            "compromised_key": judged.compromised,
+            "compromised_key": None if judged.leaked is None else judged.leaked.to_json(),
             "claims": None if held is None else dict(held.to_claims()),
             "fingerprint_from": judged.fingerprint_from,
             "status": str(judged.kept.status) if judged.kept else None,

@@ -3,10 +3,13 @@
 The order of making or importing one: the private half is saved and read back, then its backup is
 written and read back, then its place goes into the operator's settings, and last the public half
 is pinned in the registry, with its journal row, in one commit. A crash in between leaves at most a
-private half that nothing names; never a pinned key whose private half is nowhere.
+private half that nothing names; never a pinned key whose private half is nowhere. A backup that
+fails stops nothing: the key is safely kept by then, and a private half that nothing names would be
+worse than a key that still needs its backup, which the error and `doctor` say.
 """
 
-from polygent_issuer.custody.errors import CompromisedKey, ExampleKey, RetiredKey
+from polygent_issuer.custody.activation import to_sign
+from polygent_issuer.custody.errors import BackupFailed, CompromisedKey, ExampleKey, RetiredKey
 from polygent_issuer.custody.in_token import (
     is_in_token,
     no_backup_of_made,
@@ -16,7 +19,7 @@ from polygent_issuer.custody.in_token import (
 )
 from polygent_issuer.custody.incoming import Incoming, read_incoming, require_welcome
 from polygent_issuer.custody.keeping import Custodian, Kept
-from polygent_issuer.custody.labels import free_label, require_free
+from polygent_issuer.custody.labels import free_label, require_free, typed
 from polygent_issuer.custody.signing import (
     place_of,
     presence,
@@ -26,6 +29,7 @@ from polygent_issuer.custody.signing import (
 )
 
 __all__ = [
+    "BackupFailed",
     "CompromisedKey",
     "Custodian",
     "ExampleKey",
@@ -46,4 +50,6 @@ __all__ = [
     "require_usable",
     "require_welcome",
     "signer_for",
+    "to_sign",
+    "typed",
 ]

@@ -1,12 +1,40 @@
 """Which key signs: changing it is a roll-out, since servers must know the new one first."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
+from polygent_issuer.custody.labels import free_label, typed
 from polygent_issuer.custody.signing import require_usable
 from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
 from polygent_issuer.registry import Actor, KeyRecord, Registry, keys
 from polygent_issuer.text import shown
+
+_NAMED: Final = 3
+
+
+def to_sign(known: Iterable[KeyRecord], *, instead_of: KeyRecord | None = None) -> str:
+    """The command that lets a key sign where none does: one that may, else a new one.
+
+    Args:
+        known: all keys of the registry.
+        instead_of: the one that shall not.
+    """
+    known = tuple(known)
+    if not known:
+        return "polygent-issue key generate main --backup FILE"
+    shunned = None if instead_of is None else instead_of.kid
+    usable = [key for key in known if key.kid != shunned and key.may_sign]
+    # The newest first: it was made to sign next.
+    ways = [f"polygent-issue key use {typed(key.label)}" for key in reversed(usable)]
+    if ways:
+        return ", or ".join(ways[:_NAMED])
+    label = free_label(known)
+    return (
+        f"polygent-issue key generate {label} --backup FILE, and then polygent-issue key use "
+        f"{label}"
+    )
 
 
 def rollout_finding(key: KeyRecord, present: KeyRecord | None) -> Finding:

@@ -1,6 +1,6 @@
-"""Why a key that is there may not sign."""
+"""Why a key that is there may not sign, may not be retired, or has no backup."""
 
-from polygent_issuer.errors import KeyUnavailable
+from polygent_issuer.errors import InputRefused, KeyUnavailable, OutputProblem
 
 
 class ExampleKey(KeyUnavailable):
@@ -19,3 +19,15 @@ class CompromisedKey(KeyUnavailable):
     """A key that others may hold."""
 
     code = "key_compromised"
+
+
+class KeySigns(InputRefused):
+    """The key that signs is not retired while it does: nothing could be signed."""
+
+    code = "key_signs"
+
+
+class BackupFailed(OutputProblem):
+    """The key is kept and recorded; its backup alone could not be written."""
+
+    code = "backup_failed"

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polygent_issuer import settings as settings_file
+from polygent_issuer.custody.errors import BackupFailed
 from polygent_issuer.custody.in_token import no_backup_of_kept, no_backup_of_made
 from polygent_issuer.custody.incoming import Incoming, pinned_as, require_welcome
-from polygent_issuer.custody.labels import free_label, require_free
+from polygent_issuer.custody.labels import free_label, require_free, typed
 from polygent_issuer.custody.signing import place_of, require_not_example, require_usable
 from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputExists, OutputProblem
 from polygent_issuer.files import disk
@@ -83,8 +84,10 @@ class Custodian:
 
         Raises:
             InputRefused: (`input_refused`) for a label that cannot be used.
-            OutputExists, OutputProblem: (`output_exists`, `output_failed`) for the backup or the
-                key file; where it was the backup alone, the key is kept and recorded.
+            OutputExists, OutputProblem: (`output_exists`, `output_failed`) for the key file, or for
+                the name of the backup.
+            BackupFailed: (`backup_failed`) when the key is kept and recorded, but its backup could
+                not be written.
             NotExtractable: (`not_extractable`) for a backup of a key that is made in a token.
             KeyUnavailable: each code of the key store; nothing is recorded then.
         """
@@ -114,7 +117,7 @@ class Custodian:
 
         Raises:
             RetiredKey, CompromisedKey, InputRefused: as `require_welcome`.
-            OutputExists, OutputProblem, KeyUnavailable: as for `generate`.
+            OutputExists, OutputProblem, BackupFailed, KeyUnavailable: as for `generate`.
         """
         known = self._known()
         require_welcome(incoming.kid, label, known)
@@ -194,10 +197,10 @@ class Custodian:
                 self._take_back(public_key.kid, uri, written)
                 raise
         if failed is not None:
-            raise type(failed)(
+            raise BackupFailed(
                 f"the key {shown(kept.key.label)} is kept, but it has no backup yet: "
                 f"{failed.message}",
-                hint=f"polygent-issue key backup {kept.key.kid[:8]} FILE",
+                hint=f"polygent-issue key backup {typed(kept.key.label)} FILE",
             )
         return kept
 

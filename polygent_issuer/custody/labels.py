@@ -39,3 +39,8 @@ def require_free(label: str | None, known: Iterable[KeyRecord]) -> None:
             f"the label {shown(label)} is that of a key that is there already",
             hint=f"choose another label; what is there: polygent-issue key show {for_shell(label)}",
         )
+
+
+def typed(label: str) -> str:
+    """A label as the last argument in a shell; after `--` a hyphen begins no option."""
+    return f"-- {for_shell(label)}" if label.startswith("-") else for_shell(label)

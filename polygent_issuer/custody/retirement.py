@@ -9,7 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from polygent_issuer.errors import InputRefused, RegistryChanged
+from polygent_issuer.custody.activation import to_sign
+from polygent_issuer.custody.errors import KeySigns
+from polygent_issuer.custody.labels import typed
+from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.findings import Consent, Finding, require
 from polygent_issuer.registry import (
     Actor,
@@ -21,7 +24,7 @@ from polygent_issuer.registry import (
     keys,
     licenses,
 )
-from polygent_issuer.text import for_shell, shown
+from polygent_issuer.text import shown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,49 +34,51 @@ class Retirement:
     Attributes:
         key: as it is recorded.
         compromised: whether it is to be marked so.
+        since: since when it is marked so.
         needed: whether anything is to be written; else it is so already.
-        hanging: the current licenses that were signed with it, the first to expire first.
+        hanging: the current licenses that were signed with it, by customer.
+        last_end: when the last file under it ends, also of a license that was replaced; None when
+            there never was one.
         signs: the key that signs once this one does not, if that is decided.
-        others: the other keys that may sign.
+        to_sign: the command that lets another one sign, where none does.
     """
 
     key: KeyRecord
     compromised: bool
+    since: datetime | None
     needed: bool
     hanging: tuple[LicenseRecord, ...]
+    last_end: datetime | None
     signs: KeyRecord | None
-    others: tuple[KeyRecord, ...]
+    to_sign: str | None
 
 
-def decide(db: Reading, typed: str, *, compromised: bool) -> Retirement:
+def decide(db: Reading, named: str, *, compromised: bool) -> Retirement:
     """What would follow; nothing is written.
 
     Args:
-        typed: a label, a kid, or the beginning of one.
+        named: a label, a kid, or the beginning of one.
         compromised: whether others may hold the key: then it is taken even while it signs.
 
     Raises:
         NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
-        InputRefused: (`input_refused`) for the key that signs, unless it is compromised.
+        KeySigns: (`key_signs`) for the key that signs, unless it is compromised.
     """
-    key = keys.find(db, typed)
-    usable = tuple(
-        other
-        for other in keys.every(db)
-        if other.kid != key.kid and other.retired_at is None and not other.compromised
-    )
-    needed = key.retired_at is None or (compromised and not key.compromised)
+    key, known = keys.find(db, named), keys.every(db)
     if key.active and not compromised:
-        raise _signs(key, usable)
-    signs = keys.active(db)
+        raise _signs(key, known)
+    signs = next((other for other in known if other.active and other.kid != key.kid), None)
     current = licenses.select(db, kid=key.kid, status=LicenseStatus.CURRENT)
+    use = keys.uses(db).get(key.kid)
     return Retirement(
         key=key,
         compromised=compromised or key.compromised,
-        needed=needed,
-        hanging=tuple(current),
-        signs=None if signs is None or signs.kid == key.kid else signs,
-        others=usable,
+        since=keys.compromised_since(db, key),
+        needed=key.retired_at is None or (compromised and not key.compromised),
+        hanging=tuple(sorted(current, key=lambda record: record.customer_slug)),
+        last_end=None if use is None else use.last_end,
+        signs=signs,
+        to_sign=to_sign(known, instead_of=key) if signs is None else None,
     )
 
 
@@ -108,26 +113,24 @@ def retire(
         if keys.find(db, key.kid) != key:
             raise RegistryChanged(
                 "somebody else has changed this key in the meantime",
-                hint=f"look again: polygent-issue key show {key.kid[:8]}",
+                hint=f"look again: polygent-issue key show {typed(key.label)}",
             )
         keys.retire(db, key.kid, compromised=decided.compromised)
+        current = licenses.select(db, kid=key.kid, status=LicenseStatus.CURRENT)
         db.record(
             "key-compromised" if decided.compromised else "key-retired",
             kid=key.kid,
             accepted=consent.used(findings),
             reason=reason,
-            details={"current_licenses": len(decided.hanging), "signed": key.active},
+            details={"current_licenses": sum(1 for _ in current), "signed": key.active},
         )
         return decide(db, key.kid, compromised=decided.compromised)
 
 
-def _signs(key: KeyRecord, usable: tuple[KeyRecord, ...]) -> InputRefused:
-    if usable:
-        labels = " or ".join(f"`polygent-issue key use {for_shell(k.label)}`" for k in usable[:2])
-        hint = f"let another one sign first: {labels}"
-    else:
-        hint = "make another one first: polygent-issue key generate, and then key use"
-    return InputRefused(
+def _signs(key: KeyRecord, known: tuple[KeyRecord, ...]) -> KeySigns:
+    leaked = f"polygent-issue key retire --compromised {typed(key.label)}"
+    return KeySigns(
         f"the key {shown(key.label)} is the one that signs",
-        hint=f"{hint}; if others may hold it: --compromised",
+        hint=f"let another one sign first: {to_sign(known, instead_of=key)}; "
+        f"if others may hold it, at once: {leaked}",
     )

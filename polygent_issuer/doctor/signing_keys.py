@@ -18,7 +18,7 @@ _IMPORT: Final = "polygent-issue key import BACKUP"
 
 def usable(known: Iterable[KeyRecord]) -> tuple[KeyRecord, ...]:
     """The keys that may sign; the published example is among them, to be refused by name."""
-    return tuple(key for key in known if not key.compromised and key.retired_at is None)
+    return tuple(key for key in known if key.may_sign)
 
 
 def active(known: Sequence[KeyRecord]) -> Verdict:
@@ -27,7 +27,7 @@ def active(known: Sequence[KeyRecord]) -> Verdict:
         return warn("there is no signing key", "polygent-issue key generate main --backup FILE")
     signing = next((key for key in known if key.active), None)
     if signing is None:
-        first = typed(usable(known)[0].label)
+        first = custody.typed(usable(known)[0].label)
         return warn("no key is active, so none signs", f"polygent-issue key use {first}")
     return ok(f"{shown(signing.label)} signs; keys in all: {len(known)}")
 
@@ -57,11 +57,6 @@ def compromised(known: Iterable[KeyRecord], registry: Registry) -> tuple[Verdict
     if not marked:
         return (ok("no key is marked as compromised"),)
     return tuple(_hanging(key, registry) for key in marked)
-
-
-def typed(label: str) -> str:
-    """A label as an argument in a shell; after `--` a hyphen begins no option."""
-    return f"-- {for_shell(label)}" if label.startswith("-") else for_shell(label)
 
 
 def _private_half(key: KeyRecord, settings: Settings) -> Verdict:
@@ -110,7 +105,7 @@ def _backup(key: KeyRecord, place: str) -> Verdict:
         return ok(f"{name} was backed up on {key.backed_up_at.date().isoformat()}")
     return warn(
         f"{name} has no backup: a lost key means new licenses for everybody",
-        f"polygent-issue key backup {typed(key.label)} FILE",
+        f"polygent-issue key backup {custody.typed(key.label)} FILE",
     )
 
 

@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 from polygent_issuer import files
+from polygent_issuer.custody import typed
 from polygent_issuer.errors import HomeProblem, KeyUnavailable, OutputProblem, RegistryChanged
 from polygent_issuer.findings import Consent, require
 from polygent_issuer.issuing import keep, recover
@@ -128,7 +129,7 @@ def sign_and_check(proposal: Proposal, signer: Signer) -> bytes:
         raise SignatureRefused(
             f"what the key {proposal.key.label!a} signed does not verify with its pinned public "
             "half; the signature was dropped and nothing was issued",
-            hint=f"polygent-issue key show {proposal.key.kid[:8]}",
+            hint=f"polygent-issue key show {typed(proposal.key.label)}",
         )
     return file
 

@@ -1,12 +1,12 @@
 """Which key signs; whether it is there and opens is custody's business."""
 
-from polygent_issuer.custody import require_usable
+from polygent_issuer.custody import require_usable, to_sign
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.registry import KeyRecord, Reading, keys
 
 
 class NoKey(KeyUnavailable):
-    """There is no signing key yet."""
+    """No key signs: there is none yet, or none is chosen since the last one was compromised."""
 
     code = "no_key"
 
@@ -16,13 +16,13 @@ def choose_key(db: Reading, wanted: str | None) -> KeyRecord:
 
     Raises:
         NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
-        NoKey: (`no_key`) when there is none at all.
+        NoKey: (`no_key`) when none was named and none is active.
         KeyUnavailable: (`key_retired`, `key_compromised`) when it shall not sign.
     """
     found = keys.active(db) if wanted is None else keys.find(db, wanted)
     if found is None:
-        raise NoKey(
-            "there is no signing key yet", hint="polygent-issue key generate main --backup FILE"
-        )
+        known = keys.every(db)
+        none = "no key is chosen to sign" if known else "there is no signing key yet"
+        raise NoKey(none, hint=to_sign(known))
     require_usable(found)
     return found

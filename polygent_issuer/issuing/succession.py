@@ -56,11 +56,14 @@ def _note(db: Reading, record: LicenseRecord, now: datetime) -> str:
     until = dates.instant(record.expires_at)
     if record.expires_at <= now:
         return f"license {record.id[:8]} expired at {until}"
-    key = keys.find(db, record.kid)
+    old, key = f"the old file {record.id[:8]}", keys.find(db, record.kid)
     works = f"keeps working until {until} where it is installed"
     if key.compromised:
-        works = f"works only where {shown(key.label)}, a compromised key, is still believed"
-    return f"the old file {record.id[:8]} {works}"
+        told = f"{old} was signed with {shown(key.label)}, which is compromised"
+        return f"{told}: it works only where that key is still believed"
+    if key.retired_at is not None:
+        return f"{old} was signed with {shown(key.label)}, which is retired; it {works}"
+    return f"{old} {works}"
 
 
 def _said(words: Iterable[str]) -> str:

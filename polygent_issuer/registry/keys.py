@@ -1,12 +1,24 @@
 """Signing keys: their pinned public halves, their labels, and which one is active."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.errors import Ambiguous, InputRefused, NotFound
-from polygent_issuer.registry.columns import Row, Value, blob, maybe_moment, moment, text, whole
+from polygent_issuer.registry.columns import (
+    Row,
+    Value,
+    blob,
+    maybe_moment,
+    moment,
+    seconds,
+    text,
+    whole,
+)
 from polygent_issuer.registry.customer_rows import beginning
 from polygent_issuer.registry.errors import Taken
-from polygent_issuer.registry.records import KeyRecord
+from polygent_issuer.registry.license_rows import STATUS
+from polygent_issuer.registry.records import KeyRecord, KeyUse, LicenseStatus
 from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.text import nearest, shown
 
@@ -15,6 +27,11 @@ if TYPE_CHECKING:
 
 _SELECT: Final = """SELECT kid, label, public_pem, created_at, active, retired_at, compromised,
     backed_up_at FROM keys"""
+_SHORTEST: Final = 4
+_USES: Final = f"""SELECT kid, count(*), sum({STATUS[LicenseStatus.CURRENT]}), max(expires_at)
+    FROM licenses GROUP BY kid"""  # noqa: S608  # a condition of our own
+_LEAKED: Final = """SELECT at FROM journal WHERE event = 'key-compromised' AND kid = ?
+    ORDER BY seq DESC LIMIT 1"""
 
 
 def every(db: Reading) -> tuple[KeyRecord, ...]:
@@ -23,7 +40,9 @@ def every(db: Reading) -> tuple[KeyRecord, ...]:
 
 
 def find(db: Reading, typed: str) -> KeyRecord:
-    """The key of a label, a kid, or an unambiguous beginning of a kid.
+    """The key of a label, a kid, or an unambiguous beginning of a kid, at least 4 characters.
+
+    A slip of a label is not to name a key by chance.
 
     Raises:
         NotFound: (`not_found`) when there is none; the hint names the nearest.
@@ -33,7 +52,9 @@ def find(db: Reading, typed: str) -> KeyRecord:
     if exact is not None:
         return exact
     where = "WHERE kid >= ? AND kid < ? ORDER BY kid"
-    found = tuple(db.each(_key, f"{_SELECT} {where}", beginning(typed))) if typed else ()
+    found: tuple[KeyRecord, ...] = ()
+    if len(typed) >= _SHORTEST:
+        found = tuple(db.each(_key, f"{_SELECT} {where}", beginning(typed)))
     if len(found) > 1:
         names = ", ".join(f"{key.label} ({key.kid})" for key in found)
         raise Ambiguous(f"several keys begin with {shown(typed)}", hint=f"name one: {names}")
@@ -45,6 +66,21 @@ def find(db: Reading, typed: str) -> KeyRecord:
 def active(db: Reading) -> KeyRecord | None:
     """The key that signs unless another is named, if there is one."""
     return db.one(_key, f"{_SELECT} WHERE active = 1")
+
+
+def uses(db: Reading) -> Mapping[str, KeyUse]:
+    """What was signed with each key, by kid; a key that signed nothing is left out."""
+    return dict(db.each(_use, _USES))
+
+
+def compromised_since(db: Reading, key: KeyRecord) -> datetime | None:
+    """Since when a key is marked as compromised; None for one that is not.
+
+    The journal tells; a registry that was rebuilt from files has only the end of the key's use.
+    """
+    if not key.compromised:
+        return None
+    return db.one(lambda row: moment(row[0]), _LEAKED, (key.kid,)) or key.retired_at
 
 
 def add(db: Writing, *, key: "Key", label: str) -> KeyRecord:
@@ -142,6 +178,11 @@ def _not_found(db: Reading, typed: str) -> NotFound:
         f"there is no key {shown(typed)}",
         hint=f"did you mean `{near}`? — or `{hint}`" if near else hint,
     )
+
+
+def _use(row: Row) -> tuple[str, KeyUse]:
+    use = KeyUse(licenses=whole(row[1]), current=whole(row[2]), last_end=seconds(row[3]))
+    return text(row[0]), use
 
 
 def _key(row: Row) -> KeyRecord:

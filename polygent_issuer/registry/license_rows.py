@@ -47,6 +47,11 @@ def by_beginning(db: Reading, prefix: str, most: int) -> tuple[LicenseRecord, ..
     )
 
 
+def by_file(db: Reading, kid: str, sha256: str) -> LicenseRecord | None:
+    """The license whose file under this key is exactly the one of this digest (hex)."""
+    return next(_select(db, "WHERE kid = ? AND sha256 = ?", (kid, sha256)), None)
+
+
 def select(
     db: Reading,
     *,

@@ -6,7 +6,7 @@ from typing import Final
 
 from polygent_issuer.errors import Ambiguous, NotFound, RegistryChanged
 from polygent_issuer.registry.columns import whole_seconds
-from polygent_issuer.registry.license_rows import by_beginning, by_id, select
+from polygent_issuer.registry.license_rows import by_beginning, by_file, by_id, select
 from polygent_issuer.registry.records import Customer, LicenseRecord, LicenseStatus
 from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.text import nearest, shown
@@ -19,6 +19,7 @@ __all__ = [
     "mark_sent",
     "mark_unsent",
     "of",
+    "of_file",
     "replace",
     "retire",
     "select",
@@ -75,6 +76,11 @@ def current(db: Reading, customer: Customer) -> tuple[LicenseRecord, ...]:
 def of(db: Reading, customer: Customer) -> tuple[LicenseRecord, ...]:
     """All licenses that the customer ever had, the first to expire first."""
     return tuple(select(db, customer=customer))
+
+
+def of_file(db: Reading, kid: str, file: bytes) -> LicenseRecord | None:
+    """The license that was issued as exactly these bytes under this key, if any was."""
+    return by_file(db, kid, sha256(file).hexdigest())
 
 
 def add(

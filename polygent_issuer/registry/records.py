@@ -139,6 +139,11 @@ class KeyRecord:
     backed_up_at: datetime | None
 
     @property
+    def may_sign(self) -> bool:
+        """Neither retired nor compromised."""
+        return self.retired_at is None and not self.compromised
+
+    @property
     def public_key(self) -> "Key":
         """The public half, decoded at each call.
 
@@ -162,6 +167,20 @@ class KeyRecord:
                 hint="polygent-issue journal verify",
             )
         return key
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyUse:
+    """What was signed with a key.
+
+    Attributes:
+        licenses: how many were; `current` of them are neither replaced nor retired.
+        last_end: when the last of them ends, replaced and retired ones too: their files run on.
+    """
+
+    licenses: int
+    current: int
+    last_end: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,9 +5,6 @@ from datetime import timedelta
 import pytest
 from support.cli import Desk
 from support.keys import kid_of, seal_quickly
-from support.registries import ACTOR
-
-from polygent_issuer.registry import REGISTRY_FILE, Registry
 
 
 @pytest.fixture(autouse=True)
@@ -24,14 +21,15 @@ def second(desk: Desk) -> str:
 
 
 def test_each_key_is_a_row(desk: Desk) -> None:
-    """Label, state, kid, store, backup, creation; oldest first; no secret, no other column."""
+    """Label, state, kid, store, backup, creation, licenses; oldest first; no secret."""
+    desk.ok("sign", "--machine-info", desk.machine_info())
     first, later = kid_of(desk.folder / "main.key"), second(desk)
     lines = [line.split() for line in desk.ok("key", "list").text.splitlines()]
     made, now = "2025-11-30T09:30:00Z", "2026-12-01T09:30:00Z"
     assert lines == [
-        ["label", "state", "kid", "store", "backup", "created"],
-        ["main", "active", first, f"file:{desk.folder}/main.key", "none", made],
-        ["second", "standby", later, f"file:{desk.folder}/second.key", now, now],
+        ["label", "state", "kid", "store", "backup", "created", "current", "licenses"],
+        ["main", "active", first, f"file:{desk.folder}/main.key", "none", made, "1"],
+        ["second", "standby", later, f"file:{desk.folder}/second.key", now, now, "0"],
     ]
 
 
@@ -49,19 +47,29 @@ def test_for_programs(desk: Desk) -> None:
         "backed_up_at": "2026-12-01T09:30:00Z",
         "retired_at": None,
         "compromised": False,
+        "current_licenses": 0,
+        "compromised_since": None,
     }
 
 
 def test_retired_and_compromised(desk: Desk) -> None:
-    """What may not sign any more says so."""
-    retired, bad = second(desk), kid_of(desk.folder / "main.key")
-    registry = Registry.open(desk.home / REGISTRY_FILE)
-    with registry, registry.writing(now=desk.now, actor=ACTOR) as db:
-        db.update("keys", retired, retired_at=db.at)
-        db.update("keys", bad, active=0, retired_at=db.at, compromised=1)
-        db.record("key-retired")
-    states = [line.split()[1] for line in desk.ok("key", "list").text.splitlines()]
-    assert states == ["state", "compromised", "retired"]
+    """Since when; and which command lists the licenses that still hang on such a key."""
+    desk.ok("sign", "--machine-info", desk.machine_info())
+    retired = second(desk)
+    desk.ok("key", "retire", "second", "--reason", "unused")
+    desk.ok("key", "retire", "main", "--reason", "leaked", "--compromised", after=timedelta(days=1))
+    lines = desk.ok("key", "list").text.splitlines()
+    assert [line.split()[1:4] for line in lines[1:3]] == [
+        ["compromised", "since", "2026-12-02"],
+        ["retired", "since", "2026-12-01"],
+    ]
+    assert lines[3:] == [
+        "under main, compromised: polygent-issue license list --status current --key=main"
+    ]
+    keys = {key["label"]: key for key in desk.ok("key", "list", "--json").json["keys"]}
+    assert keys["main"]["compromised_since"] == "2026-12-02T09:30:00Z"
+    assert (keys["second"]["kid"], keys["second"]["compromised_since"]) == (retired, None)
+    assert keys["main"]["current_licenses"] == 1
 
 
 def test_no_key_yet(empty_desk: Desk) -> None:

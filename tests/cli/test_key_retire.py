@@ -1,5 +1,6 @@
 """`polygent-issue key retire`: a key signs no more, and what hangs on it is led elsewhere."""
 
+import shlex
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 import pytest
 from support.cli import Desk
 from support.keys import seal_quickly
+from support.secret_service import secret_service
 from support.terminal import terminal
 
+GENERATE = "polygent-issue key generate main-2 --backup FILE"
 EXPORT = "polygent-issue key export-public --all --format jwks --output keys.json"
 REISSUE = "polygent-issue reissue acme-gmbh --license"
 REASON = ("--reason", "a laptop was stolen")
@@ -30,7 +33,8 @@ def add_key(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None
 def states(desk: Desk) -> dict[str, str]:
     """What each key is good for, by its label."""
     table = desk.ok("key", "list").text.splitlines()[1:]
-    return {line.split()[0]: line.split()[1] for line in table}
+    listed = len(desk.ok("key", "list", "--json").json["keys"])
+    return {line.split()[0]: line.split()[1] for line in table[:listed]}
 
 
 def sign(desk: Desk) -> tuple[str, Path]:
@@ -40,19 +44,27 @@ def sign(desk: Desk) -> tuple[str, Path]:
 
 
 def test_the_one_that_signs(desk: Desk, add_key: Callable[[str], None]) -> None:
-    """Refused with what to do first: another key, once there is one; nothing changes."""
-    alone = desk.run("key", "retire", "main", *REASON)
-    assert alone.code == 3
-    assert "make another one first: polygent-issue key generate" in alone.err
-    name = "it's second"
-    add_key(name)
-    refused = desk.run("key", "retire", "main", *REASON)
-    assert refused.code == 3
-    assert (
-        """let another one sign first: `polygent-issue key use 'it'"'"'s second'`""" in refused.err
+    """Refused with what to do first: the other keys, the newest first; else how to make one."""
+    alone = desk.run("key", "retire", "main", *REASON, "--json")
+    assert (alone.code, alone.json["error"]["code"]) == (3, "key_signs")
+    assert alone.json["error"]["hint"] == (
+        "let another one sign first: polygent-issue key generate main-2 --backup FILE, and then "
+        "polygent-issue key use main-2; if others may hold it, at once: "
+        "polygent-issue key retire --compromised main"
     )
-    assert "if others may hold it: --compromised" in refused.err
-    assert states(desk)["main"] == "active"
+    for label in ("-old", "it's second"):
+        add_key(label)
+        desk.now += timedelta(days=1)
+    hint = str(desk.run("key", "retire", "main", *REASON, "--json").json["error"]["hint"])
+    ways = hint.removeprefix("let another one sign first: ").partition(";")[0].split(", or ")
+    assert ways == [
+        """polygent-issue key use 'it'"'"'s second'""",
+        "polygent-issue key use -- -old",
+    ]
+    for way in ways:
+        _, *argv = shlex.split(way)
+        desk.ok(*argv[:2], *ROLLOUT, *argv[2:])
+    assert states(desk)["-old"] == "active"
 
 
 def test_a_key_is_retired(desk: Desk, add_key: Callable[[str], None]) -> None:
@@ -64,18 +76,69 @@ def test_a_key_is_retired(desk: Desk, add_key: Callable[[str], None]) -> None:
     assert outcome.text.startswith("the key main is retired: it signs no more\n")
     assert "servers keep its public half until 2027-12-01T00:00:00Z" in outcome.text
     assert f"polygent-issue reissue acme-gmbh --license {license_id[:8]}\n" in outcome.text
-    assert f"file:{desk.folder}/main.key: it stays there" in outcome.text
     assert states(desk) == {"main": "retired", "second": "active"}
     row = desk.ok("journal", "show", "--json").json["rows"][-1]
     assert (row["event"], row["reason"]) == ("key-retired", "rotation")
     assert row["details"] == {"current_licenses": 1, "signed": False}
     assert desk.run("verify", str(file)).code == 0
     assert desk.run("reissue", "acme-gmbh", "--key", "main").code == 6
-    assert "signed with main" not in desk.ok("reissue", "acme-gmbh").text
+    assert "signed with main, which is retired" in desk.ok("reissue", "acme-gmbh").text
+    rows = desk.ok("journal", "show", "--json").json["rows"]
     again = desk.ok("key", "retire", "main")
     assert again.text.startswith("the key main is retired already\n")
-    assert "no current license is signed with it: servers may drop its public half" in again.text
+    assert desk.ok("journal", "show", "--json").json["rows"] == rows
     assert desk.ok("key", "show", "main", "--json").json["key"]["current_licenses"] == 0
+
+
+def test_a_replaced_file_still_needs_the_key(desk: Desk, add_key: Callable[[str], None]) -> None:
+    """Without a current license servers may drop a key, but each only once it has the new file."""
+    add_key("second")
+    unused = desk.ok("key", "retire", "second", "--reason", "unused").text
+    assert "nothing was ever signed with it: servers may drop its public half\n" in unused
+    sign(desk)
+    add_key("third")
+    desk.ok("key", "use", "third", *ROLLOUT)
+    desk.ok("reissue", "acme-gmbh")
+    told = desk.ok("key", "retire", "main", "--reason", "rotation").text
+    assert (
+        "no current license is signed with it: a server may drop its public half once the file "
+        "installed there is of another key, and any server from 2027-12-01T00:00:00Z on\n"
+    ) in told
+    desk.now += timedelta(days=400)
+    ended = "every file under it has expired: servers may drop its public half\n"
+    assert ended in desk.ok("key", "retire", "main").text
+
+
+def test_the_private_half_stays(desk: Desk, add_key: Callable[[str], None]) -> None:
+    """Nothing deletes it; where it lies is said, and how it is destroyed."""
+    label = "two words"
+    add_key(label)
+    path = desk.folder / f"{label}.key"
+    told = desk.ok("key", "retire", label, "--reason", "unused").text
+    assert f"  private half      file:{path} (there)\n" in told
+    assert f"nothing deletes them: destroy them: rm '{path}'\n" in told
+    assert path.exists()
+    path.unlink()
+    assert f"file:{path} (not there)\n" in desk.ok("key", "retire", label).text
+
+
+def test_a_private_half_in_the_keyring(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its entry is named, as the keyring's own program shows it."""
+    empty_desk.ok("init")
+    with secret_service() as service:
+        service.enter(monkeypatch)
+        kid = empty_desk.ok("key", "generate", "--no-backup", "--json").json["key"]["kid"]
+        told = empty_desk.ok("key", "retire", "main", "--compromised", *REASON).text
+    assert "  private half      keyring: (there)\n" in told
+    own = f"destroy them, in the keyring's own program: the entry polygent-issuer, {kid}\n"
+    assert own in told
+    assert "2. have every server take that set instead of what it has\n" not in told
+    assert "3. have every server take that set instead of what it has\n" in told
+    empty_desk.ok("config", "set", "store", f"file:{empty_desk.folder}/")
+    settings = empty_desk.home / "settings.toml"
+    kept = [line for line in settings.read_text().splitlines() if kid not in line]
+    settings.write_text("\n".join(kept))
+    assert "nothing deletes them: destroy them\n" in empty_desk.ok("key", "retire", "main").text
 
 
 def test_a_leaked_key_that_signs(desk: Desk) -> None:
@@ -85,23 +148,36 @@ def test_a_leaked_key_that_signs(desk: Desk) -> None:
     lines = [line.strip() for line in outcome.text.splitlines()]
     told = [line for line in lines if "polygent-issue" in line or "both at once" in line]
     assert told == [
-        "let another key sign: polygent-issue key generate, then key use",
-        f"make the set of keys without it: {EXPORT}",
-        "send each customer both at once: the set for the server, its new file",
-        f"acme-gmbh  prod-1   2027-11-30     {REISSUE} {license_id[:8]}",
+        f"1. let another key sign: {GENERATE}, and then polygent-issue key use main-2",
+        f"3. make the set of keys without it: {EXPORT}",
+        "4. send each customer both at once: the set for the server, its new file",
+        f"acme-gmbh, prod-1, until 2027-11-30: {REISSUE} {license_id[:8]}",
     ]
+    assert "iat proves nothing" in outcome.text
+    assert "it refuses every file under it, until a new one is uploaded" in outcome.text
+    assert "compromised       since 2026-11-30T09:30:00Z\n" in outcome.text
     assert states(desk) == {"main": "compromised"}
-    refused = desk.run("renew", "acme-gmbh")
-    assert refused.code == 6
+    refused = desk.run("renew", "acme-gmbh", "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (6, "no_key")
+    assert refused.json["error"]["message"] == "no key is chosen to sign"
     row = desk.ok("journal", "show", "--json").json["rows"][-1]
     assert (row["event"], row["details"]["signed"]) == ("key-compromised", True)
-    verdict = desk.run("verify", str(file))
-    assert verdict.code == 10
-    assert "it names the key main, which is marked as compromised" in verdict.text
-    assert "with: polygent-issue license list --status current --key=main\n" in verdict.text
+    assert desk.run("verify", str(file)).code == 10
     assert desk.ok("license", "list", "--status", "current", "--key=main").text.count("\n") == 2
-    inspected = desk.ok("inspect", str(file))
-    assert "NOT CHECKED: the signature: it names the key main, which is marked" in inspected.text
+
+
+def test_the_one_that_is_left_is_named(desk: Desk, add_key: Callable[[str], None]) -> None:
+    """A leaked key leaves nothing that signs: the only other one is named, and makes the rest."""
+    license_id, _ = sign(desk)
+    add_key("-second")
+    result = desk.ok("key", "retire", "main", "--compromised", *REASON, "--json").json
+    assert result["to_sign"] == "polygent-issue key use -- -second"
+    hint = desk.run("reissue", "acme-gmbh", "--json").json["error"]["hint"]
+    assert hint == result["to_sign"]
+    desk.ok("key", "use", *ROLLOUT, "--", "-second")
+    again = desk.ok("key", "retire", "main", "--compromised", "--json").json
+    assert (again["changed"], again["to_sign"]) == (False, None)
+    desk.ok("reissue", "acme-gmbh", "--license", license_id[:8])
 
 
 def test_for_programs(desk: Desk) -> None:

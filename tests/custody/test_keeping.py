@@ -15,6 +15,7 @@ from support.secret_service import SecretService
 
 from polygent_issuer import files, settings
 from polygent_issuer.custody import (
+    BackupFailed,
     Custodian,
     Incoming,
     read_incoming,
@@ -27,7 +28,6 @@ from polygent_issuer.errors import (
     IssuerError,
     KeyUnavailable,
     OutputExists,
-    OutputProblem,
 )
 from polygent_issuer.keystore import openssh, passphrases, private_keys
 from polygent_issuer.keystore.keyring_store import KeyringStore
@@ -208,10 +208,11 @@ def test_a_failure_at_any_step_pins_nothing(
 
 def test_a_backup_that_fails_leaves_a_key_with_a_name(custodian: Custodian) -> None:
     """Nothing takes a key out of the keyring again, so it is pinned; the error says what lacks."""
-    with pytest.raises(OutputProblem, match="the key Main is kept, but it has no backup yet") as no:
-        custodian.generate(label="Main", store_uri=None, backup=Path("/proc/backup.key"))
+    with pytest.raises(BackupFailed, match="the key -x is kept, but it has no backup yet") as no:
+        custodian.generate(label="-x", store_uri=None, backup=Path("/proc/backup.key"))
     (key,) = pinned(custodian)
-    assert no.value.hint == f"polygent-issue key backup {key.kid[:8]} FILE"
+    assert (no.value.code, no.value.exit_code) == ("backup_failed", 8)
+    assert no.value.hint == "polygent-issue key backup -- -x FILE"
     assert (key.backed_up_at, places(custodian)[key.kid]) == (None, "keyring:")
 
 

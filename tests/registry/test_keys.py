@@ -7,10 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.registries import NOW, new_key, writing
+from support.registries import NOW, YEAR, add_license, license_id, new_key, writing
 
 from polygent_issuer.errors import Ambiguous, InputRefused, NotFound
-from polygent_issuer.registry import Registry, Writing, keys
+from polygent_issuer.registry import KeyUse, Registry, Writing, customers, keys, licenses
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, Taken
 from polygent_issuer.verifier.keys import Key
 
@@ -109,7 +109,7 @@ def test_a_label_wins_over_a_kids_beginning(db: Writing) -> None:
 def test_a_beginning_of_several_kids_names_them(db: Writing) -> None:
     """Ambiguous, with the candidates."""
     pem = new_key().to_pem()
-    for kid, label in (("aaa1", "one"), ("aaa2", "two")):
+    for kid, label in (("aaaa1", "one"), ("aaaa2", "two")):
         db.insert(
             "keys",
             kid=kid,
@@ -120,8 +120,48 @@ def test_a_beginning_of_several_kids_names_them(db: Writing) -> None:
             compromised=0,
         )
     with pytest.raises(Ambiguous) as caught:
-        keys.find(db, "aaa")
-    assert caught.value.hint == "name one: one (aaa1), two (aaa2)"
+        keys.find(db, "aaaa")
+    assert caught.value.hint == "name one: one (aaaa1), two (aaaa2)"
+
+
+def test_a_slip_names_no_key_by_chance(db: Writing) -> None:
+    """A beginning of a kid has at least four characters; a label may be shorter."""
+    kid = keys.add(db, key=new_key(), label="b").kid
+    assert keys.find(db, kid[:4]).label == "b"
+    for typed in (kid[:3], kid[:1]):
+        with pytest.raises(NotFound):
+            keys.find(db, typed)
+    assert keys.find(db, "b").kid == kid
+
+
+def test_what_hangs_on_a_key(db: Writing) -> None:
+    """How many, how many of them current, and when the last ends, be it replaced."""
+    kid, unused = (keys.add(db, key=new_key(n), label=str(n)).kid for n in (1, 2))
+    acme = customers.add(db, slug="acme", name="Acme")
+    long = add_license(db, 1, acme, kid, expires_at=NOW + 2 * YEAR)
+    for number in (2, 3, 4):
+        add_license(db, number, acme, kid)
+    licenses.replace(db, long.id, license_id(2))
+    licenses.retire(db, license_id(3), "left")
+    assert keys.uses(db)[kid] == KeyUse(
+        licenses=4, current=2, last_end=(NOW + 2 * YEAR).replace(microsecond=0)
+    )
+    assert unused not in keys.uses(db)
+
+
+def test_since_when_a_key_is_compromised(db: Writing) -> None:
+    """The journal tells; without its row the end of the key's use does. Others: nothing."""
+    kid = keys.add(db, key=new_key(), label="main").kid
+    keys.retire(db, kid)
+    assert keys.compromised_since(db, keys.find(db, kid)) is None
+    db.now = NOW + timedelta(days=1)
+    marked = keys.retire(db, kid, compromised=True)
+    assert marked.retired_at == NOW
+    assert keys.compromised_since(db, marked) == NOW
+    db.record("key-compromised", kid=kid)
+    db.now += timedelta(days=1)
+    db.record("key-compromised", kid="another")
+    assert keys.compromised_since(db, marked) == NOW + timedelta(days=1)
 
 
 def test_without_a_key_the_hint_makes_one(db: Writing) -> None:

@@ -1,17 +1,28 @@
 """How keys look: their public side, and where the private one is."""
 
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.output import Result
-from polygent_issuer.custody import Kept
+from polygent_issuer.custody import Kept, typed
+from polygent_issuer.keystore import Presence
 from polygent_issuer.keystore.location import EXAMPLE
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.settings.token_uri import is_token_uri
+from polygent_issuer.text import for_shell
+
+EXPORT_ALL: Final = "polygent-issue key export-public --all --format jwks --output keys.json"
+"""The command that makes the set of keys that servers are to trust."""
+
+_HERE: Final = {
+    Presence.PRESENT: "there",
+    Presence.LOCKED: "its keyring is locked",
+    Presence.UNAVAILABLE: "its store cannot be asked",
+}
 
 
 def key_json(key: KeyRecord, store: str) -> dict[str, Any]:
@@ -37,20 +48,44 @@ def key_state(key: KeyRecord) -> str:
     return "active" if key.active else "standby"
 
 
-def typed(key: KeyRecord) -> str:
-    """The key as one types it in a shell; after `--` a hyphen begins no option."""
-    quoted = shlex.quote(key.label)
-    return f"-- {quoted}" if key.label.startswith("-") else quoted
-
-
-def list_command(key: KeyRecord) -> str:
+def list_command(label: str) -> str:
     """The command that lists the current licenses under a key."""
-    return f"polygent-issue license list --status current --key={shlex.quote(key.label)}"
+    return f"polygent-issue license list --status current --key={for_shell(label)}"
 
 
 def backup_state(key: KeyRecord) -> str:
     """When it was last backed up."""
     return "none" if key.backed_up_at is None else dates.instant(key.backed_up_at)
+
+
+def brief_place(store: str) -> str:
+    """A store for a table: of a key in a token, without the module's path."""
+    return store.partition("?")[0] if is_token_uri(store) else store
+
+
+def whereabouts(key: KeyRecord, store: str, presence: Presence) -> str:
+    """Where this operator has the private half, and whether it is there."""
+    here = _HERE.get(presence) or ("not there" if not key.may_sign else f"not there{way_back(key)}")
+    return f"{store} ({here})"
+
+
+def no_server_needs(last_end: datetime | None, now: datetime) -> str:
+    """From when on servers may drop a key under which no license is current.
+
+    A license that was replaced runs on where it is installed, until the next file is uploaded.
+
+    Args:
+        last_end: when the last file under the key ends; None when there never was one.
+        now: the instant of the command.
+    """
+    if last_end is None:
+        return "nothing was ever signed with it: servers may drop its public half"
+    if last_end <= now:
+        return "every file under it has expired: servers may drop its public half"
+    return (
+        "no current license is signed with it: a server may drop its public half once the file "
+        f"installed there is of another key, and any server from {dates.instant(last_end)} on"
+    )
 
 
 def way_back(key: KeyRecord) -> str:
@@ -110,7 +145,7 @@ class KeptReport(Result):
         elif key.backed_up_at is None:
             yield Line(
                 "without a backup, a lost key means new licenses for everybody: "
-                f"polygent-issue key backup {typed(key)} FILE",
+                f"polygent-issue key backup {typed(key.label)} FILE",
                 "warn",
             )
         yield from self._following()
@@ -118,9 +153,10 @@ class KeptReport(Result):
     def _following(self) -> Iterable[Block]:
         key = self.kept.key
         if key.active:
-            export = f"polygent-issue key export-public {typed(key)} --output polygent-public.pem"
+            export = (
+                f"polygent-issue key export-public {typed(key.label)} --output polygent-public.pem"
+            )
             yield Line(f"for the servers, once: {export}")
         else:
-            export = "polygent-issue key export-public --all --format jwks --output keys.json"
-            yield Line(f"for the servers, old and new together: {export}")
-            yield Line(f"when all of them have it: polygent-issue key use {typed(key)}")
+            yield Line(f"for the servers, with all others that they may trust: {EXPORT_ALL}")
+            yield Line(f"when all of them have it: polygent-issue key use {typed(key.label)}")

@@ -1,16 +1,17 @@
 """`polygent-issue key retire`: a key that signs no more, or that others may hold."""
 
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from polygent_issuer.cli import consent, output, prompts
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.key.retire_view import RetiredKeyReport, following
+from polygent_issuer.cli.key.retire_view import RetiredKeyReport
 from polygent_issuer.cli.key.show import KeyName
 from polygent_issuer.cli.reasons import required_reason
-from polygent_issuer.custody import place_of
+from polygent_issuer.custody import place_of, presence
 from polygent_issuer.custody.retirement import decide, retire
 from polygent_issuer.issuing.proposal import clock_behind
 
@@ -34,14 +35,18 @@ def retire_key(
     with invocation.registry.reading() as db:
         decided = decide(db, key, compromised=compromised)
         behind = clock_behind(db, now)
-    store = place_of(invocation.settings, decided.key.kid)
+    held = place_of(invocation.settings, decided.key.kid)
+    here = presence(invocation.settings, decided.key.kid)
+    foreseen = RetiredKeyReport(
+        retirement=decided, store=held, presence=here, now=now, changed=False
+    )
     if not decided.needed:
-        return RetiredKeyReport(retirement=decided, store=store, now=now, changed=False)
+        return foreseen
     findings = () if behind is None else (behind,)
     agreed = consent.obtain(invocation, findings, given)
     reason = required_reason(invocation, agreed.reason, "a key is retired for a reason")
     if invocation.interactive and not yes:
-        output.write_blocks(following(decided, store, now), sys.stderr)
+        output.write_blocks(foreseen.following(), sys.stderr)
         prompts.go_ahead(f"let {decided.key.label} sign no more, for good?")
     done = retire(
         invocation.registry,
@@ -52,4 +57,4 @@ def retire_key(
         now=now,
         actor=invocation.actor,
     )
-    return RetiredKeyReport(retirement=done, store=store, now=now, changed=True)
+    return replace(foreseen, retirement=done, changed=True)

@@ -6,27 +6,38 @@ from datetime import datetime
 from typing import Any, Final
 
 from polygent_issuer import dates
-from polygent_issuer.cli.blocks import Block, Fields, Line, Table
-from polygent_issuer.cli.key.key_view import key_json, key_state, list_command, typed
+from polygent_issuer.cli.blocks import Block, Fields, Line
+from polygent_issuer.cli.key.key_view import (
+    EXPORT_ALL,
+    backup_state,
+    key_json,
+    key_state,
+    list_command,
+    no_server_needs,
+    whereabouts,
+)
+from polygent_issuer.cli.license.standing import made_again
 from polygent_issuer.cli.output import Result
 from polygent_issuer.custody.retirement import Retirement
-from polygent_issuer.registry import LicenseRecord
+from polygent_issuer.keystore import Presence, location
+from polygent_issuer.keystore.vaults import SERVICE
+from polygent_issuer.text import for_shell
 
 _SHOWN: Final = 20
-_EXPORT: Final = "polygent-issue key export-public --all --format jwks --output keys.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetiredKeyReport(Result):
-    """A key that signs no more.
+    """A key that signs no more, or is to.
 
     Attributes:
-        store: where this operator has its private half.
+        store: where this operator has its private half; `presence` says whether it is there.
         changed: whether it was this command that ended it.
     """
 
     retirement: Retirement
     store: str
+    presence: Presence
     now: datetime
     changed: bool
 
@@ -34,16 +45,23 @@ class RetiredKeyReport(Result):
         """`key`, and the current `licenses` under it, each with the command that `mend`s it."""
         found = self.retirement
         return {
-            "key": key_json(found.key, self.store),
+            "key": {
+                **key_json(found.key, self.store),
+                "presence": str(self.presence),
+                "compromised_since": _instant(found.since),
+            },
             "changed": self.changed,
             "signs": None if found.signs is None else found.signs.kid,
+            "to_sign": found.to_sign,
+            "last_end": _instant(found.last_end),
+            "current_licenses": len(found.hanging),
             "licenses": [
                 {
                     "id": record.id,
                     "customer": record.customer_slug,
                     "machine": record.machine_label,
                     "expires_at": dates.instant(record.expires_at),
-                    "mend": way_out(record, self.now),
+                    "mend": made_again(record, self.now),
                 }
                 for record in found.hanging
             ],
@@ -56,71 +74,88 @@ class RetiredKeyReport(Result):
             yield Line(f"the key {key.label} is {key_state(key)}: it signs no more", "good")
         else:
             yield Line(f"the key {key.label} is {key_state(key)} already", "dim")
-        yield from following(self.retirement, self.store, self.now)
+        yield from self.following()
 
-
-def way_out(record: LicenseRecord, now: datetime) -> str:
-    """The command that issues a license again with the key that signs: the next one if it ended."""
-    verb = "reissue" if record.expires_at > now else "renew"
-    return f"polygent-issue {verb} {record.customer_slug} --license {record.id[:8]}"
-
-
-def following(found: Retirement, store: str, now: datetime) -> Iterable[Block]:
-    """What follows, in the order in which it is to be done."""
-    yield Fields(
-        (
-            ("kid", found.key.kid),
-            ("signs now", "none" if found.signs is None else found.signs.label),
-            ("private half", f"{store}: it stays there, nothing deletes it"),
-            ("current licenses", str(len(found.hanging))),
+    def following(self) -> Iterable[Block]:
+        """What follows, in the order in which it is to be done."""
+        found = self.retirement
+        yield Fields(
+            (
+                ("kid", found.key.kid),
+                ("compromised", None if found.since is None else f"since {_instant(found.since)}"),
+                ("signs instead", "none" if found.signs is None else found.signs.label),
+                ("private half", whereabouts(found.key, self.store, self.presence)),
+                ("backup", backup_state(found.key)),
+                ("current licenses", str(len(found.hanging))),
+            )
         )
-    )
-    if found.compromised:
-        yield from _compromised(found)
-    else:
-        yield from _retired(found)
-    yield from _hanging(found, now)
+        yield from _compromised(found) if found.compromised else _retired(found, self.now)
+        yield Line(
+            "nothing signs with its private half and backups again, and nothing deletes them: "
+            f"destroy them{_by(self.store, found.key.kid)}"
+        )
+        yield from _hanging(found, self.now)
 
 
-def _retired(found: Retirement) -> Iterable[Block]:
-    if not found.hanging:
-        yield Line("no current license is signed with it: servers may drop its public half")
+def _retired(found: Retirement, now: datetime) -> Iterable[Block]:
+    if not found.hanging or found.last_end is None:
+        yield Line(no_server_needs(found.last_end, now))
         return
-    last = max(record.expires_at for record in found.hanging)
     yield Line(
         "its licenses keep working, and each is renewed with the key that signs; "
-        f"servers keep its public half until {dates.instant(last)}"
+        f"servers keep its public half until {dates.instant(found.last_end)}"
     )
 
 
 def _compromised(found: Retirement) -> Iterable[Block]:
     yield Line(
-        "whoever holds it signs licenses and dates them at will; nothing can be revoked", "bad"
+        "whoever holds it signs licenses and dates them at will: iat proves nothing, and nothing "
+        "can be revoked",
+        "bad",
     )
     yield Line(
-        "a server believes them until it drops this key, then it refuses all under it", "bad"
+        "a server believes them until it drops this key; then it refuses every file under it, "
+        "until a new one is uploaded",
+        "bad",
     )
-    if found.signs is None:
-        chosen = f"use {typed(found.others[0])}" if found.others else "generate, then key use"
-        yield Line(f"let another key sign: polygent-issue key {chosen}", indent=1)
+    steps = [f"make the set of keys without it: {EXPORT_ALL}"]
     if found.hanging:
-        yield Line("issue its licenses again: the commands are below", indent=1)
-    yield Line(f"make the set of keys without it: {_EXPORT}", indent=1)
-    yield Line("send each customer both at once: the set for the server, its new file", indent=1)
+        steps.insert(0, "issue its licenses again: the commands are below")
+        steps.append("send each customer both at once: the set for the server, its new file")
+    else:
+        steps.append("have every server take that set instead of what it has")
+    if found.to_sign is not None:
+        steps.insert(0, f"let another key sign: {found.to_sign}")
+    for number, step in enumerate(steps, start=1):
+        yield Line(f"{number}. {step}", indent=1)
+
+
+def _by(store: str, kid: str) -> str:
+    """How a private half is destroyed, as far as its place tells; it ends a sentence."""
+    if store == location.KEYRING:
+        return f", in the keyring's own program: the entry {SERVICE}, {kid}"
+    if store.startswith(location.FILE) and not store.endswith("/"):
+        return f": rm {for_shell(store.removeprefix(location.FILE))}"
+    return ""
 
 
 def _hanging(found: Retirement, now: datetime) -> Iterable[Block]:
+    """The licenses as lines: a table would break the commands where the screen is narrow."""
     if not found.hanging:
         return
-    rows = tuple(
-        (
-            record.customer_slug,
-            record.machine_label or "any",
-            dates.last_full_day(record.expires_at).isoformat(),
-            way_out(record, now),
+    customers = len({record.customer_slug for record in found.hanging})
+    yield Line(f"its current licenses, by customer ({customers}):", "title")
+    for record in found.hanging[:_SHOWN]:
+        day = dates.last_full_day(record.expires_at).isoformat()
+        machine = record.machine_label or "any machine"
+        yield Line(
+            f"{record.customer_slug}, {machine}, until {day}: {made_again(record, now)}", indent=1
         )
-        for record in found.hanging[:_SHOWN]
-    )
-    yield Table(("customer", "machine", "last full day", "to issue it again"), rows)
     if len(found.hanging) > _SHOWN:
-        yield Line(f"and {len(found.hanging) - _SHOWN} more: {list_command(found.key)}", "dim")
+        yield Line(
+            f"and {len(found.hanging) - _SHOWN} more: {list_command(found.key.label)}", "dim"
+        )
+
+
+def _instant(moment: datetime | None) -> str | None:
+    return None if moment is None else dates.instant(moment)

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from datetime import datetime
+from typing import Annotated, Any
 
 import typer
 
@@ -14,20 +15,15 @@ from polygent_issuer.cli.key.key_view import (
     key_json,
     key_state,
     list_command,
-    way_back,
+    no_server_needs,
+    whereabouts,
 )
 from polygent_issuer.cli.output import Result
 from polygent_issuer.custody import place_of, presence
 from polygent_issuer.keystore import Presence
-from polygent_issuer.registry import KeyRecord, keys, licenses
+from polygent_issuer.registry import KeyRecord, KeyUse, keys
 
 KeyName = Annotated[str, typer.Argument(metavar="KEY", help="A label, or the beginning of a kid.")]
-
-_HERE: Final = {
-    Presence.PRESENT: "there",
-    Presence.LOCKED: "its keyring is locked",
-    Presence.UNAVAILABLE: "its store cannot be asked",
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,14 +32,21 @@ class ShownKey(Result):
 
     Attributes:
         store: where this operator has its private half; `presence` says whether it is there.
-        licenses: how many were signed with it; `current` of them are neither replaced nor retired.
+        use: what was signed with it; None for nothing.
+        since: since when it is marked as compromised.
     """
 
     key: KeyRecord
     store: str
     presence: Presence
-    licenses: int
-    current: int
+    use: KeyUse | None
+    since: datetime | None
+    now: datetime
+
+    @property
+    def current(self) -> int:
+        """How many current licenses hang on it."""
+        return 0 if self.use is None else self.use.current
 
     def to_json(self) -> Mapping[str, Any]:
         """`key` as in the list, with the public half and what is signed with it."""
@@ -52,31 +55,33 @@ class ShownKey(Result):
                 **key_json(self.key, self.store),
                 "presence": str(self.presence),
                 "public_pem": self.key.public_key.to_pem().decode(),
-                "licenses": self.licenses,
+                "licenses": 0 if self.use is None else self.use.licenses,
                 "current_licenses": self.current,
+                "compromised_since": None if self.since is None else dates.instant(self.since),
             }
         }
 
     def blocks(self) -> Iterable[Block]:
         """Fields, then the public half."""
-        retired = self.key.retired_at
-        here = _HERE.get(self.presence) or f"not there{way_back(self.key)}"
-        yield Line(self.key.label, "title")
+        key, retired = self.key, self.key.retired_at
+        signed = 0 if self.use is None else self.use.licenses
+        yield Line(key.label, "title")
         yield Fields(
             (
-                ("kid", self.key.kid),
-                ("state", key_state(self.key)),
-                ("private half", f"{self.store} ({here})"),
-                ("backup", backup_state(self.key)),
-                ("created", dates.instant(self.key.created_at)),
+                ("kid", key.kid),
+                ("state", key_state(key)),
+                ("private half", whereabouts(key, self.store, self.presence)),
+                ("backup", backup_state(key)),
+                ("created", dates.instant(key.created_at)),
                 ("retired", None if retired is None else dates.instant(retired)),
-                ("licenses", f"{self.licenses}, {self.current} of them current"),
+                ("compromised", None if self.since is None else dates.instant(self.since)),
+                ("licenses", f"{signed}, {self.current} of them current"),
             )
         )
-        if self.current and retired is not None:
-            yield Line(
-                f"they are: {list_command(self.key)}", "bad" if self.key.compromised else "dim"
-            )
+        if self.current:
+            yield Line(f"they are: {list_command(key.label)}", "bad" if key.compromised else "dim")
+        elif not key.may_sign and not key.compromised:
+            yield Line(no_server_needs(self.use.last_end if self.use else None, self.now), "dim")
         yield Line()
         for line in self.key.public_key.to_pem().decode().splitlines():
             yield Line(line)
@@ -89,11 +94,12 @@ def show(invocation: Invocation, key: KeyName) -> ShownKey:
     """
     with invocation.registry.reading() as db:
         found = keys.find(db, key)
-        signed = [record.is_current for record in licenses.select(db, kid=found.kid)]
+        use, since = keys.uses(db).get(found.kid), keys.compromised_since(db, found)
     return ShownKey(
         key=found,
         store=place_of(invocation.settings, found.kid),
         presence=presence(invocation.settings, found.kid),
-        licenses=len(signed),
-        current=sum(signed),
+        use=use,
+        since=since,
+        now=invocation.now,
     )

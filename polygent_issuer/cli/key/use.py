@@ -11,7 +11,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.key.key_view import key_json, way_back
 from polygent_issuer.cli.key.show import KeyName
 from polygent_issuer.cli.output import Result
-from polygent_issuer.custody import place_of, presence, require_usable
+from polygent_issuer.custody import place_of, presence, require_usable, typed
 from polygent_issuer.custody.activation import activate, rollout_finding
 from polygent_issuer.keystore import Presence
 from polygent_issuer.registry import KeyRecord, keys
@@ -47,6 +47,8 @@ class Activated(Result):
         yield Line(f"signing key: {old} → {self.key.label}", "good")
         if self.before is not None:
             yield Line("licenses under the old key stay as they are, and so must its public half")
+            retire = f"polygent-issue key retire {typed(self.before.label)}"
+            yield Line(f"so that nothing is signed with it by mistake: {retire}", "dim")
 
 
 def use(invocation: Invocation, key: KeyName, *, consents: ConsentOptions) -> Activated:

@@ -35,8 +35,7 @@ def export(
     with invocation.registry.reading() as db:
         record = licenses.find(db, license_id)
         held = read_license(db, record)
-        customer = customers.get(db, record.customer_slug)
-        key = keys.find(db, record.kid)
+        customer, key = customers.get(db, record.customer_slug), keys.find(db, record.kid)
     place = resolve(to, settings.output, output.write_bytes)
     name = place.name or file_name(held, record.machine_label)
     path = None if place.folder is None else place.folder / name

@@ -1,4 +1,4 @@
-"""Whether a license file is the one to send: what speaks against mailing it."""
+"""Whether a license file is the one to send, and which command makes the one that is."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -8,34 +8,34 @@ from polygent_issuer.registry import KeyRecord, LicenseRecord
 from polygent_issuer.text import shown
 
 
+def made_again(record: LicenseRecord, now: datetime) -> str:
+    """The command that issues a current license again: the next one, if this one has ended."""
+    verb = "reissue" if record.expires_at > now else "renew"
+    return f"polygent-issue {verb} {record.customer_slug} --license {record.id[:8]}"
+
+
 def objections(
     record: LicenseRecord, key: KeyRecord, *, upload_before: datetime, now: datetime
 ) -> Iterable[str]:
-    """One line at most, with the command that makes the file which is the one to send.
+    """What speaks against mailing a file: one line at most, with the command that mends it.
 
     Args:
         record: the license.
-        key: what it is signed with.
+        key: the one that it was signed with.
         upload_before: until when a server takes its file; after that a new one is needed.
         now: the instant at which it would be sent.
     """
-    this_one = f"{record.customer_slug} --license {record.id[:8]}"
+    this, again = f"license {record.id[:8]}", f"for a new one: {made_again(record, now)}"
     if not record.is_current:
         by = f" by {record.replaced_by[:8]}" if record.replaced_by else ""
-        yield f"license {record.id[:8]} is {record.status}{by}; it is not the one to send"
-    elif record.expires_at <= now:
-        yield (
-            f"license {record.id[:8]} expired at {dates.instant(record.expires_at)}; "
-            f"for a new one: polygent-issue renew {this_one}"
-        )
+        yield f"{this} is {record.status}{by}; it is not the one to send"
     elif key.compromised:
         yield (
-            f"license {record.id[:8]} is signed with the key {shown(key.label)}, which is marked "
-            "as compromised: servers must refuse it; "
-            f"for a new one: polygent-issue reissue {this_one}"
+            f"{this} was signed with {shown(key.label)}, which is compromised: servers must refuse "
+            f"it; {again}"
         )
+    elif record.expires_at <= now:
+        yield f"{this} expired at {dates.instant(record.expires_at)}; {again}"
     elif now > upload_before:
-        yield (
-            f"a server took the file of {record.id[:8]} until {dates.instant(upload_before)}; "
-            f"for a new one: polygent-issue reissue {this_one}"
-        )
+        until = dates.instant(upload_before)
+        yield f"a server took the file of {record.id[:8]} until {until}; {again}"

@@ -1,0 +1,48 @@
+"""A file that names a key which others may hold: what the registry says of that key."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from polygent_issuer import dates
+from polygent_issuer.text import shown
+
+if TYPE_CHECKING:
+    from polygent_issuer.registry import Reading
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeakedKey:
+    """A key that the registry pins and marks as compromised.
+
+    Attributes:
+        since: since when it is marked so; `None` where nothing tells.
+    """
+
+    kid: str
+    label: str
+    since: datetime | None
+
+    @property
+    def told(self) -> str:
+        """Why a file that names it is nobody's word."""
+        since = "" if self.since is None else f" since {dates.instant(self.since)}"
+        return (
+            f"it names the key {shown(self.label)}, which is marked as compromised{since}: whoever "
+            "holds that key can write such a file, so servers must refuse it"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The key for programs."""
+        since = None if self.since is None else dates.instant(self.since)
+        return {"kid": self.kid, "label": self.label, "since": since}
+
+
+def find(db: "Reading", kid: str) -> LeakedKey | None:
+    """The key of exactly this kid, whoever wrote that, if the registry marks it as compromised."""
+    from polygent_issuer.registry import keys
+
+    for key in keys.every(db):
+        if key.compromised and key.kid == kid:
+            return LeakedKey(kid=kid, label=key.label, since=keys.compromised_since(db, key))
+    return None

@@ -1,0 +1,260 @@
+"""From the first key to the second, and away from a leaked one: README's runbooks, walked."""
+
+import shlex
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from support.cli import Desk, Outcome
+from support.keys import opened, seal_quickly
+
+from polygent_issuer.signer import SoftwareSigner
+from polygent_issuer.verifier import KeySet, License, LicenseError, Limits, Tier, Verifier, jws
+
+# README's runbooks, word for word; 1f3a9c2e stands for whichever license it is.
+PREPARE = (
+    "polygent-issue key generate second --backup second-key.backup",
+    "polygent-issue key export-public --all --format jwks --output keys.json",
+)
+CHANGE = (
+    'polygent-issue key use second --accept key-rollout --reason "every server has keys.json"',
+    'polygent-issue key retire main --reason "change of key"',
+)
+LATER = (
+    "polygent-issue renew acme",
+    "polygent-issue license list --key main --status current",
+    "polygent-issue key show main",
+)
+LEAKED = (
+    'polygent-issue key retire main --compromised --reason "a laptop was stolen"',
+    "polygent-issue journal verify",
+    "polygent-issue key generate second --backup second-key.backup",
+    'polygent-issue key use second --accept key-rollout --reason "main is compromised"',
+    "polygent-issue license list --key main --status current",
+)
+REISSUE = "polygent-issue reissue acme --license 1f3a9c2e"
+RENEWED_SET = "polygent-issue key export-public --all --format jwks --output keys.json"
+
+FINGERPRINT = "sha256:" + "ab" * 32
+
+
+@pytest.fixture
+def acme(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A desk that keeps keys in files, with Acme's first license."""
+    seal_quickly(monkeypatch)
+    monkeypatch.chdir(desk.folder)
+    desk.ok("config", "set", "store", f"file:{desk.folder}/keys/")
+    sign(desk, "Acme", "ab" * 32)
+    return desk
+
+
+def sign(desk: Desk, customer: str, fingerprint: str) -> tuple[str, bytes]:
+    """Sign a customer's license; its ID and its file."""
+    document = desk.machine_info(customer=customer, fingerprint=f"sha256:{fingerprint}")
+    (issued,) = desk.ok("sign", "--machine-info", document, "--json").json["licenses"]
+    return issued["id"], Path(issued["file"]).read_bytes()
+
+
+def walk(desk: Desk, *lines: str, license_id: str = "", options: Iterable[str] = ()) -> Outcome:
+    """Run commands as README prints them; what the last one said."""
+    for line in lines:
+        program, *argv = shlex.split(line.replace("1f3a9c2e", license_id[:8]))
+        assert program == "polygent-issue"
+        outcome = desk.ok(*argv, *options)
+    return outcome
+
+
+def current(desk: Desk) -> dict[str, bytes]:
+    """The files of all current licenses, by ID."""
+    listed = desk.ok("license", "list", "--status", "current", "--json").json["licenses"]
+    return {
+        each["id"]: desk.ok("license", "export", each["id"], "-o", "-", "--quiet").out
+        for each in listed
+    }
+
+
+def verdict(keys: KeySet, file: bytes, desk: Desk, fingerprint: str = FINGERPRINT) -> str:
+    """What a server with these keys says of a file: accepted, or the code of its refusal."""
+    try:
+        Verifier(keys).verify(file, now=desk.now, fingerprint=fingerprint)
+    except LicenseError as refused:
+        return str(refused.code)
+    return "accepted"
+
+
+def forge(desk: Desk) -> bytes:
+    """What whoever took the key file can make of it: a year before it was taken, if they like."""
+    thief = SoftwareSigner(opened(desk.folder / "main.key"))
+    forged = License(
+        iss="Polygent Ltd",
+        sub="mallory",
+        jti="deadbeef-0000-4000-8000-000000000000",
+        iat=int((desk.now - timedelta(days=365)).timestamp()),
+        exp=int((desk.now + timedelta(days=3650)).timestamp()),
+        customer="Mallory",
+        tier=Tier.ENTERPRISE,
+        features=(),
+        limits=Limits(users=1_000_000, session_hosts=1_000_000, deploy_hosts=1_000_000),
+    )
+    signing_input = jws.signing_input(thief.kid, forged.to_payload())
+    return jws.assemble(signing_input, thief.sign(signing_input))
+
+
+def test_from_the_first_key_to_the_second(acme: Desk) -> None:
+    """Old files stay good, new ones are of the new key, and no server is surprised."""
+    (old_file,) = current(acme).values()
+    old_server = KeySet.from_pem(acme.ok("key", "export-public", "main").out)
+
+    # Servers learn both halves while the first key signs on.
+    walk(acme, *PREPARE)
+    server = KeySet.from_jwks((acme.folder / "keys.json").read_bytes())
+    assert len(server) == 2
+    assert verdict(server, old_file, acme) == "accepted"
+    (by_second,) = acme.ok(
+        *("sign", "--customer", "Globex", "--tier", "enterprise", "--plan", "enterprise-annual"),
+        *("--key", "second", "--json"),
+    ).json["licenses"]
+    assert verdict(server, Path(by_second["file"]).read_bytes(), acme) == "accepted"
+
+    # The change itself is a decision: without consent nothing changes.
+    refused = acme.run("key", "use", "second", "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (4, "consent_needed")
+    retired = walk(acme, *CHANGE)
+    assert "signs instead     second\n" in retired.text
+    events = acme.ok("journal", "show", "--json").json["rows"][-2:]
+    assert [(row["event"], row["accepted"], row["reason"]) for row in events] == [
+        ("key-activated", ["key-rollout"], "every server has keys.json"),
+        ("key-retired", [], "change of key"),
+    ]
+    assert acme.ok("verify", "--customer", "acme").code == 0
+    assert verdict(server, old_file, acme) == "accepted"
+
+    # A year later the renewal is signed with the second key.
+    acme.now += timedelta(days=300)
+    shown = walk(acme, LATER[0])
+    assert "was signed with main, which is retired; it keeps working until" in shown.text
+    assert "key            second (" in shown.text
+    assert walk(acme, LATER[1]).text == "no license matches\n"
+    new_file = next(
+        file for file in current(acme).values() if verdict(server, file, acme) == "accepted"
+    )
+    assert verdict(old_server, new_file, acme) == "unknown_key"
+
+    # A server that was forgotten: seen here as it sees itself.
+    (acme.folder / "new.lic").write_bytes(new_file)
+    (acme.folder / "old.pem").write_bytes(acme.ok("key", "export-public", "main").out)
+    seen = acme.run("verify", "new.lic", "--public-key", "old.pem")
+    assert seen.code == 10
+    assert "not authentic: unknown_key" in seen.text
+    assert "a server that has only this one refuses the file until it is given" in seen.text
+
+
+def test_the_old_key_stays_in_the_set_while_its_files_run(acme: Desk) -> None:
+    """Retired is not dropped; key show says from when on no server needs its public half."""
+    walk(acme, *PREPARE, *CHANGE)
+    acme.ok("key", "export-public", "--all", "-o", "set.json")
+    assert len(KeySet.from_jwks((acme.folder / "set.json").read_bytes())) == 2
+    hanging = walk(acme, LATER[2]).text
+    assert "they are: polygent-issue license list --status current --key=main\n" in hanging
+    acme.now += timedelta(days=300)
+    walk(acme, LATER[0])
+    replaced = walk(acme, LATER[2]).text
+    assert "once the file installed there is of another key, and any server from " in replaced
+    assert "2027-12-01T00:00:00Z on\n" in replaced
+    acme.now += timedelta(days=365)
+    assert (
+        "every file under it has expired: servers may drop its public" in walk(acme, LATER[2]).text
+    )
+    assert len(KeySet.from_jwks(acme.ok("key", "export-public", "--all").out)) == 2
+
+
+def test_away_from_a_leaked_key(acme: Desk) -> None:
+    """Forged files are believed until a server drops the key; then only new files are."""
+    _, globex = sign(acme, "Globex", "cd" * 32)
+    files = {"ab" * 32: next(f for f in current(acme).values() if f != globex), "cd" * 32: globex}
+    forged = forge(acme)
+    before = KeySet.from_jwks(acme.ok("key", "export-public", "--all").out)
+    assert verdict(before, forged, acme) == "accepted"
+
+    walk(acme, LEAKED[0])
+    stopped = acme.run("reissue", "acme", "--json")
+    assert (stopped.code, stopped.json["error"]["code"]) == (6, "no_key")
+    assert stopped.json["error"]["hint"].startswith("polygent-issue key generate main-2 --backup")
+    listed = walk(acme, *LEAKED[1:], options=()).text
+    assert len(listed.splitlines()) == 3
+
+    # The way out of each is what key retire prints.
+    mends = acme.ok("key", "retire", "main", "--compromised", "--json").json["licenses"]
+    assert [each["customer"] for each in mends] == ["acme", "globex"]
+    assert mends[0]["mend"] == REISSUE.replace("1f3a9c2e", mends[0]["id"][:8])
+    told = walk(acme, mends[0]["mend"]).text
+    assert "was signed with main, which is compromised: it works only where that key is" in told
+    walk(acme, mends[1]["mend"])
+    assert acme.ok("key", "retire", "main", "--json").json["licenses"] == []
+
+    outcome = walk(acme, RENEWED_SET)
+    assert "left out, since others may hold them: main" in outcome.err
+    after = KeySet.from_jwks((acme.folder / "keys.json").read_bytes())
+    assert verdict(after, forged, acme) == "unknown_key"
+    renewed = {jws.parse(file).payload: file for file in current(acme).values()}
+    for fingerprint, file in files.items():
+        named = f"sha256:{fingerprint}"
+        assert verdict(before, file, acme, named) == "accepted"
+        assert verdict(after, file, acme, named) == "unknown_key"
+        verdicts = [verdict(after, new, acme, named) for new in renewed.values()]
+        assert sorted(verdicts) == ["accepted", "machine_mismatch"]
+        # A server that only has the old set refuses what is new.
+        assert {verdict(before, new, acme, named) for new in renewed.values()} == {"unknown_key"}
+
+
+def test_a_forged_file_is_told_from_ours(acme: Desk) -> None:
+    """By its very bytes: ours is issued again, what was never issued here is a forgery."""
+    ((license_id, ours),) = current(acme).items()
+    (acme.folder / "ours.lic").write_bytes(b"\xef\xbb\xbf" + ours.rstrip() + b"\r\n")
+    (acme.folder / "forged.lic").write_bytes(forge(acme))
+    walk(acme, LEAKED[0])
+    outcome = acme.run("verify", "ours.lic", "forged.lic", "--json")
+    assert outcome.code == 10
+    first, second = outcome.json["files"]
+    for file in (first, second):
+        assert (file["failure"], file["claims"]) == ("unknown_key", None)
+        assert file["compromised_key"]["label"] == "main"
+        assert file["compromised_key"]["since"] == "2026-11-30T09:30:00Z"
+        row = next(row for row in file["checks"] if row["outcome"] == "failed")
+        told = "it names the key main, which is marked as compromised since 2026-11-30T09:30:00Z"
+        assert row["message"].startswith(told)
+    failed = [
+        next(row for row in file["checks"] if row["outcome"] == "failed")
+        for file in (first, second)
+    ]
+    assert (first["status"], second["status"]) == ("current", None)
+    assert failed[0]["mend"] == f"polygent-issue reissue acme --license {license_id[:8]}"
+    assert "this very file was issued here" in failed[0]["do"]
+    assert failed[1]["mend"] == "polygent-issue license list --status current --key=main"
+    assert "take it for a forgery" in failed[1]["do"]
+
+    inspected = acme.ok("inspect", "forged.lic")
+    assert "NOT CHECKED: the signature: it names the key main, which is marked" in inspected.text
+    as_json = acme.ok("inspect", "forged.lic", "--json").json
+    assert (as_json["authentic"], as_json["compromised_key"]["label"]) == (False, "main")
+
+    # Once it was issued again, its successor is what the customer needs.
+    walk(acme, *LEAKED[2:4], REISSUE, license_id=license_id)
+    (new_id,) = current(acme)
+    text = acme.run("verify", "ours.lic").text
+    assert f"this license was replaced; its successor is {new_id[:8]}" in text
+    acme.ok("license", "retire", new_id, "--reason", "left")
+    assert "polygent-issue license show " + new_id[:8] in acme.run("verify", "ours.lic").text
+
+
+def test_an_old_file_is_not_sent(acme: Desk) -> None:
+    """The commands that send say which one makes the file that is to be sent."""
+    (license_id,) = current(acme)
+    walk(acme, LEAKED[0])
+    mend = (
+        f"license {license_id[:8]} was signed with main, which is compromised: servers must refuse "
+        f"it; for a new one: polygent-issue reissue acme --license {license_id[:8]}\n"
+    )
+    assert mend in acme.ok("license", "export", license_id, "-o", "again.lic").err
+    assert mend in acme.ok("license", "sent", license_id).err
