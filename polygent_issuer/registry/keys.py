@@ -11,6 +11,7 @@ from polygent_issuer.registry.columns import (
     blob,
     maybe_moment,
     moment,
+    moment_text,
     seconds,
     text,
     whole,
@@ -30,8 +31,8 @@ _SELECT: Final = """SELECT kid, label, public_pem, created_at, active, retired_a
 _SHORTEST: Final = 4
 _USES: Final = f"""SELECT kid, count(*), sum({STATUS[LicenseStatus.CURRENT]}), max(expires_at)
     FROM licenses GROUP BY kid"""  # noqa: S608  # a condition of our own
-_LEAKED: Final = """SELECT at FROM journal WHERE event = 'key-compromised' AND kid = ?
-    ORDER BY seq DESC LIMIT 1"""
+_LEAKED: Final = """SELECT at FROM journal WHERE at >= ? AND event = 'key-compromised' AND kid = ?
+    ORDER BY at LIMIT 1"""
 
 
 def every(db: Reading) -> tuple[KeyRecord, ...]:
@@ -78,9 +79,11 @@ def compromised_since(db: Reading, key: KeyRecord) -> datetime | None:
 
     The journal tells; a registry that was rebuilt from files has only the end of the key's use.
     """
-    if not key.compromised:
+    if not key.compromised or key.retired_at is None:
         return None
-    return db.one(lambda row: moment(row[0]), _LEAKED, (key.kid,)) or key.retired_at
+    # What is marked so is retired with that, or was before.
+    found = (moment_text(key.retired_at), key.kid)
+    return db.one(lambda row: moment(row[0]), _LEAKED, found) or key.retired_at
 
 
 def add(db: Writing, *, key: "Key", label: str) -> KeyRecord:

@@ -108,3 +108,13 @@ def test_at_a_terminal(desk: Desk) -> None:
     assert "for the safe" not in person.screen
     assert PASSPHRASE not in person.screen
     assert kid_of(desk.folder / "b", "for the safe") == kid_of(desk.folder / "main.key")
+
+
+def test_a_key_that_signs_no_more(desk: Desk) -> None:
+    """Exit 6 before anybody is asked for a passphrase: nothing will ever need that backup."""
+    argv = ("key", "retire", "main", "--compromised", "--reason", "stolen")
+    desk.ok(*argv)
+    desk.passphrase_file.unlink()
+    outcome = desk.run("key", "backup", "main", str(desk.folder / "x"), "--json")
+    assert (outcome.code, outcome.json["error"]["code"]) == (6, "key_compromised")
+    assert not (desk.folder / "x").exists()

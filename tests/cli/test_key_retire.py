@@ -11,7 +11,6 @@ from support.keys import seal_quickly
 from support.secret_service import secret_service
 from support.terminal import terminal
 
-GENERATE = "polygent-issue key generate main-2 --backup FILE"
 EXPORT = "polygent-issue key export-public --all --format jwks --output keys.json"
 REISSUE = "polygent-issue reissue acme-gmbh --license"
 REASON = ("--reason", "a laptop was stolen")
@@ -116,10 +115,12 @@ def test_the_private_half_stays(desk: Desk, add_key: Callable[[str], None]) -> N
     path = desk.folder / f"{label}.key"
     told = desk.ok("key", "retire", label, "--reason", "unused").text
     assert f"  private half      file:{path} (there)\n" in told
-    assert f"nothing deletes them: destroy them: rm '{path}'\n" in told
+    assert f"nothing deletes them: that is yours to do: rm '{path}'\n" in told
     assert path.exists()
     path.unlink()
-    assert f"file:{path} (not there)\n" in desk.ok("key", "retire", label).text
+    gone = desk.ok("key", "retire", label).text
+    assert f"file:{path} (not there)\n" in gone
+    assert "that is yours to do\n" in gone
 
 
 def test_a_private_half_in_the_keyring(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +131,7 @@ def test_a_private_half_in_the_keyring(empty_desk: Desk, monkeypatch: pytest.Mon
         kid = empty_desk.ok("key", "generate", "--no-backup", "--json").json["key"]["kid"]
         told = empty_desk.ok("key", "retire", "main", "--compromised", *REASON).text
     assert "  private half      keyring: (there)\n" in told
-    own = f"destroy them, in the keyring's own program: the entry polygent-issuer, {kid}\n"
+    own = f"that is yours to do, in the keyring's own program: the entry polygent-issuer, {kid}\n"
     assert own in told
     assert "2. have every server take that set instead of what it has\n" not in told
     assert "3. have every server take that set instead of what it has\n" in told
@@ -138,7 +139,9 @@ def test_a_private_half_in_the_keyring(empty_desk: Desk, monkeypatch: pytest.Mon
     settings = empty_desk.home / "settings.toml"
     kept = [line for line in settings.read_text().splitlines() if kid not in line]
     settings.write_text("\n".join(kept))
-    assert "nothing deletes them: destroy them\n" in empty_desk.ok("key", "retire", "main").text
+    assert (
+        "nothing deletes them: that is yours to do\n" in empty_desk.ok("key", "retire", "main").text
+    )
 
 
 def test_a_leaked_key_that_signs(desk: Desk) -> None:
@@ -147,8 +150,10 @@ def test_a_leaked_key_that_signs(desk: Desk) -> None:
     outcome = desk.ok("key", "retire", "main", "--compromised", *REASON)
     lines = [line.strip() for line in outcome.text.splitlines()]
     told = [line for line in lines if "polygent-issue" in line or "both at once" in line]
+    make = "polygent-issue key generate main-2 --backup FILE"
+    use = "polygent-issue key use main-2"
     assert told == [
-        f"1. let another key sign: {GENERATE}, and then polygent-issue key use main-2",
+        f"1. let another key sign: {make}, and then {use}",
         f"3. make the set of keys without it: {EXPORT}",
         "4. send each customer both at once: the set for the server, its new file",
         f"acme-gmbh, prod-1, until 2027-11-30: {REISSUE} {license_id[:8]}",
@@ -262,14 +267,41 @@ def test_on_a_terminal(desk: Desk) -> None:
     desk.now += timedelta(days=3650)
     sign(desk)
     with terminal(desk, "key", "retire", "main", "--compromised") as person:
+        person.sees("a server believes them until it drops this key")
         person.sees("clock-behind: ")
         person.sees("accept this? [y/N]: ")
         person.types("y")
         person.sees("why, for the journal: ")
         person.types("stolen")
-        person.sees("a server believes them until it drops this key")
         person.sees("let main sign no more, for good? [y/N]: ")
         person.types("n")
         assert person.ends() == 130
     assert "nothing was changed, as you said" in person.screen
     assert states(desk) == {"main": "active"}
+
+
+def test_on_a_terminal_without_a_question(desk: Desk) -> None:
+    """--yes shows nothing beforehand, and asks nothing."""
+    # The command has the machine's clock, which is before the desk's.
+    accepted = ("--accept", "clock-behind", "--yes")
+    argv = ("key", "retire", "main", "--compromised", *REASON, *accepted)
+    with terminal(desk, *argv) as person:
+        assert person.ends() == 0
+    assert "[y/N]" not in person.screen
+    assert person.screen.count("iat proves nothing") == 1
+    assert states(desk) == {"main": "compromised"}
+
+
+def test_a_change_in_the_meantime(desk: Desk, add_key: Callable[[str], None]) -> None:
+    """What was shown no longer holds: exit 7, and the command to look again."""
+    add_key("-spare")
+    desk.now += timedelta(days=3650)
+    desk.ok("customer", "add", "Acme")
+    accepted = ("--accept", "clock-behind")
+    with terminal(desk, "key", "retire", *REASON, *accepted, "--", "-spare") as person:
+        person.sees("let -spare sign no more, for good? [y/N]: ")
+        desk.ok("key", "use", *ROLLOUT, "--", "-spare")
+        person.types("y")
+        assert person.ends() == 7
+    assert "look again: polygent-issue key show -- -spare" in person.screen
+    assert states(desk)["-spare"] == "active"

@@ -42,11 +42,13 @@ def retire_key(
     )
     if not decided.needed:
         return foreseen
+    asks = invocation.interactive and not yes
+    if asks:
+        output.write_blocks(foreseen.following(), sys.stderr)
     findings = () if behind is None else (behind,)
     agreed = consent.obtain(invocation, findings, given)
     reason = required_reason(invocation, agreed.reason, "a key is retired for a reason")
-    if invocation.interactive and not yes:
-        output.write_blocks(foreseen.following(), sys.stderr)
+    if asks:
         prompts.go_ahead(f"let {decided.key.label} sign no more, for good?")
     done = retire(
         invocation.registry,

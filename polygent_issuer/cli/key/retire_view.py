@@ -90,9 +90,10 @@ class RetiredKeyReport(Result):
             )
         )
         yield from _compromised(found) if found.compromised else _retired(found, self.now)
+        by = "" if self.presence is Presence.ABSENT else _by(self.store, found.key.kid)
         yield Line(
-            "nothing signs with its private half and backups again, and nothing deletes them: "
-            f"destroy them{_by(self.store, found.key.kid)}"
+            "nothing signs with its private half and backups again, but nothing deletes them: "
+            f"that is yours to do{by}"
         )
         yield from _hanging(found, self.now)
 
