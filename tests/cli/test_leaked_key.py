@@ -1,0 +1,37 @@
+"""A key that others may hold: exactly the one of that kid, and since when."""
+
+from support.licenses import Books
+
+from polygent_issuer.cli import leaked_key
+from polygent_issuer.registry import keys
+
+
+def test_only_a_compromised_key_of_exactly_this_kid(books: Books) -> None:
+    """A forger may write a label there, or the beginning of a kid: that names no key."""
+    kid = books.signer.kid
+    with books.reading() as db:
+        assert leaked_key.find(db, kid) is None
+    with books.writing() as db:
+        keys.retire(db, kid, compromised=True)
+        db.record("key-compromised", kid=kid)
+    with books.reading() as db:
+        found = leaked_key.find(db, kid)
+        assert found == leaked_key.LeakedKey(kid=kid, label="main", since=books.desk.now)
+        assert found.told.startswith(
+            "it names the key main, which is marked as compromised since 2026-11-30T09:30:00Z: "
+        )
+        for other in ("main", kid[:8], kid.lower()):
+            assert leaked_key.find(db, other) is None
+
+
+def test_where_nothing_tells_since_when(books: Books) -> None:
+    """A row that was never retired, as no command of ours leaves it, is not made up for."""
+    kid = books.signer.kid
+    with books.writing() as db:
+        db.update("keys", kid, compromised=1)
+        db.record("test")
+    with books.reading() as db:
+        found = leaked_key.find(db, kid)
+    assert found is not None
+    assert "marked as compromised: whoever" in found.told
+    assert found.to_json() == {"kid": kid, "label": "main", "since": None}

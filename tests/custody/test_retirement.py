@@ -1,0 +1,110 @@
+"""The end of a key: decided on what was shown, journalled, and never taken back."""
+
+import pytest
+from support.registries import ACTOR, NOW, YEAR, add_license, writing
+
+from polygent_issuer.custody import Custodian, to_sign
+from polygent_issuer.custody.errors import KeySigns
+from polygent_issuer.custody.retirement import Retirement, decide, retire
+from polygent_issuer.errors import RegistryChanged
+from polygent_issuer.findings import Consent, ConsentNeeded, Finding, FindingCode
+from polygent_issuer.registry import KeyRecord, customers, journal, keys
+
+BEHIND = Finding(code=FindingCode.CLOCK_BEHIND, message="a year")
+
+
+@pytest.fixture
+def two(custodian: Custodian) -> tuple[KeyRecord, KeyRecord]:
+    """The key that signs, with two licenses, and another."""
+    one, other = (
+        custodian.generate(label=name, store_uri=f"file:{custodian.home}/{name}", backup=None).key
+        for name in ("one", "two")
+    )
+    with writing(custodian.registry) as db:
+        zeta = customers.add(db, slug="zeta", name="Zeta")
+        acme = customers.add(db, slug="acme", name="Acme")
+        add_license(db, 1, zeta, one.kid, expires_at=NOW + YEAR)
+        add_license(db, 2, acme, one.kid, expires_at=NOW + 2 * YEAR)
+    return one, other
+
+
+def decided(custodian: Custodian, named: str, *, compromised: bool = False) -> Retirement:
+    """What would follow."""
+    with custodian.registry.reading() as db:
+        return decide(db, named, compromised=compromised)
+
+
+def carry_out(custodian: Custodian, shown: Retirement, **more: object) -> Retirement:
+    """Retire what was shown."""
+    given: dict[str, object] = {"consent": Consent(), "now": NOW, "actor": ACTOR, **more}
+    return retire(custodian.registry, shown, reason="stolen", **given)  # type: ignore[arg-type]
+
+
+def test_what_hangs_on_it_is_told_by_customer(
+    custodian: Custodian, two: tuple[KeyRecord, KeyRecord]
+) -> None:
+    """With the end of the last file, what signs instead, and what lets another one sign."""
+    one, other = two
+    found = decided(custodian, "one", compromised=True)
+    assert [record.customer_slug for record in found.hanging] == ["acme", "zeta"]
+    assert found.last_end == (NOW + 2 * YEAR).replace(microsecond=0)
+    assert (found.needed, found.since, found.signs) == (True, None, None)
+    assert found.to_sign == "polygent-issue key use two"
+    spare = decided(custodian, other.kid)
+    assert (spare.signs, spare.to_sign, spare.hanging, spare.last_end) == (one, None, (), None)
+
+
+@pytest.mark.usefixtures("two")
+def test_the_one_that_signs_is_not_retired(custodian: Custodian) -> None:
+    """Unless it is compromised: then nothing signs, and the journal counts what hangs on it."""
+    with pytest.raises(KeySigns):
+        decided(custodian, "one")
+    done = carry_out(custodian, decided(custodian, "one", compromised=True))
+    assert (done.key.active, done.key.compromised, done.since) == (False, True, NOW)
+    assert not done.needed
+    with custodian.registry.reading() as db:
+        assert keys.active(db) is None
+        *_, row = journal.rows(db)
+    assert (row.event, row.kid, row.reason) == ("key-compromised", done.key.kid, "stolen")
+    assert row.details == {"current_licenses": 2, "signed": True}
+    assert not decided(custodian, "one").needed
+
+
+@pytest.mark.usefixtures("two")
+def test_a_finding_needs_consent(custodian: Custodian) -> None:
+    """The core asks for it, too, not the command line alone."""
+    shown = decided(custodian, "two")
+    with pytest.raises(ConsentNeeded):
+        carry_out(custodian, shown, findings=(BEHIND,))
+    consent = Consent(accepted=frozenset({FindingCode.CLOCK_BEHIND}))
+    carry_out(custodian, shown, findings=(BEHIND,), consent=consent)
+    with custodian.registry.reading() as db:
+        *_, row = journal.rows(db)
+    assert (row.event, row.accepted) == ("key-retired", ("clock-behind",))
+
+
+def test_a_key_that_was_changed_in_the_meantime(
+    custodian: Custodian, two: tuple[KeyRecord, KeyRecord]
+) -> None:
+    """What was shown no longer holds."""
+    shown = decided(custodian, "two")
+    with writing(custodian.registry) as db:
+        keys.activate(db, two[1].kid)
+    with pytest.raises(RegistryChanged) as changed:
+        carry_out(custodian, shown)
+    assert changed.value.hint == "look again: polygent-issue key show two"
+
+
+def test_what_lets_a_key_sign(custodian: Custodian, two: tuple[KeyRecord, KeyRecord]) -> None:
+    """One that may, the newest first and at most three; else a new one, under a free label."""
+    use = "polygent-issue key use"
+    assert to_sign(()) == "polygent-issue key generate main --backup FILE"
+    assert to_sign(two) == f"{use} two, or {use} one"
+    assert to_sign(two, instead_of=two[1]) == f"{use} one"
+    assert to_sign(two * 2).count(use) == 3
+    carry_out(custodian, decided(custodian, "one", compromised=True))
+    carry_out(custodian, decided(custodian, "two"))
+    with custodian.registry.reading() as db:
+        ended = keys.every(db)
+    make = "polygent-issue key generate main --backup FILE"
+    assert to_sign(ended) == f"{make}, and then {use} main"
