@@ -11,6 +11,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
+from support.runbooks import blocks as blocks_of
+from support.runbooks import titles
 
 from polygent_issuer.cli.app import run
 from polygent_issuer.cli.commands import COMMANDS
@@ -20,6 +22,7 @@ from polygent_issuer.findings import FindingCode
 from polygent_issuer.verifier import CheckCode
 
 README = Path(__file__).parents[1] / "README.md"
+RUNBOOKS = Path(__file__).parent / "runbooks"
 BEGIN, END = "<!-- help: begin -->\n", "<!-- help: end -->\n"
 
 
@@ -78,6 +81,14 @@ def test_every_exit_code_is_explained() -> None:
     text = README.read_text(encoding="utf-8")
     for code in ExitCode:
         assert f"\n| {code:d} | " in text, code
+
+
+def test_every_runbook_is_walked() -> None:
+    """Each has its commands, and a test that reads them from there."""
+    tests = "".join(path.read_text(encoding="utf-8") for path in RUNBOOKS.glob("test_*.py"))
+    for title in titles("Runbooks"):
+        assert blocks_of(title), title
+        assert f'blocks("{title}")' in tests, title
 
 
 def test_the_example_of_the_five_commands_parses() -> None:

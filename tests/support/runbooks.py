@@ -30,9 +30,14 @@ def titles(chapter: str) -> tuple[str, ...]:
 
 
 def commands(block: str) -> tuple[tuple[str, ...], ...]:
-    """The words of each `$` line; a backslash at the end goes on in the next line."""
-    lines = block.replace("\\\n", "").splitlines()
-    return tuple(tuple(shlex.split(line[2:])) for line in lines if line.startswith("$ "))
+    """The words of each line; a backslash at the end goes on in the next line."""
+    return tuple(tuple(shlex.split(line)) for line in lines(block))
+
+
+def lines(block: str) -> tuple[str, ...]:
+    """Each `$` line without its prompt, in one piece."""
+    joined = block.replace("\\\n", "").splitlines()
+    return tuple(line[2:] for line in joined if line.startswith("$ "))
 
 
 def walk(desk: Desk, block: str, examples: Mapping[str, str] | None = None) -> list[Outcome]:

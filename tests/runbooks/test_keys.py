@@ -8,33 +8,14 @@ from pathlib import Path
 import pytest
 from support.cli import Desk, Outcome
 from support.keys import opened, seal_quickly
+from support.runbooks import blocks, lines
 
 from polygent_issuer.signer import SoftwareSigner
 from polygent_issuer.verifier import KeySet, License, LicenseError, Limits, Tier, Verifier, jws
 
-# README's runbooks, word for word; 1f3a9c2e stands for whichever license it is.
-PREPARE = (
-    "polygent-issue key generate second --backup second-key.backup",
-    "polygent-issue key export-public --all --format jwks --output keys.json",
-)
-CHANGE = (
-    'polygent-issue key use second --accept key-rollout --reason "every server has keys.json"',
-    'polygent-issue key retire main --reason "change of key"',
-)
-LATER = (
-    "polygent-issue renew acme",
-    "polygent-issue license list --key main --status current",
-    "polygent-issue key show main",
-)
-LEAKED = (
-    'polygent-issue key retire main --compromised --reason "a laptop was stolen"',
-    "polygent-issue journal verify",
-    "polygent-issue key generate second --backup second-key.backup",
-    'polygent-issue key use second --accept key-rollout --reason "main is compromised"',
-    "polygent-issue license list --key main --status current",
-)
-REISSUE = "polygent-issue reissue acme --license 1f3a9c2e"
-RENEWED_SET = "polygent-issue key export-public --all --format jwks --output keys.json"
+# 1f3a9c2e stands for whichever license it is.
+PREPARE, CHANGE, LATER = map(lines, blocks("A change of key"))
+LEAKED, (REISSUE,), (RENEWED_SET,) = map(lines, blocks("A leaked key"))
 
 FINGERPRINT = "sha256:" + "ab" * 32
 
@@ -56,9 +37,9 @@ def sign(desk: Desk, customer: str, fingerprint: str) -> tuple[str, bytes]:
     return issued["id"], Path(issued["file"]).read_bytes()
 
 
-def walk(desk: Desk, *lines: str, license_id: str = "", options: Iterable[str] = ()) -> Outcome:
+def walk(desk: Desk, *typed: str, license_id: str = "", options: Iterable[str] = ()) -> Outcome:
     """Run commands as README prints them; what the last one said."""
-    for line in lines:
+    for line in typed:
         program, *argv = shlex.split(line.replace("1f3a9c2e", license_id[:8]))
         assert program == "polygent-issue"
         outcome = desk.ok(*argv, *options)
