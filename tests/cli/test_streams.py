@@ -124,7 +124,9 @@ def test_what_the_encoding_lacks_is_escaped(books: Books) -> None:
 def test_ctrl_c_at_a_question_is_exit_130(books: Books) -> None:
     """Nothing was changed, and no traceback is on the screen."""
     record = books.license(books.customer())
-    terminal = at_terminal(books.desk.home, "license", "retire", record.id, "--reason", "x")
+    terminal = at_terminal(
+        books.desk.home, "license", "retire", record.id, "--reason", "x", "--accept", "clock-behind"
+    )
     terminal.expect("retire license")
     terminal.sendintr()
     code, screen = finish(terminal)
@@ -137,7 +139,9 @@ def test_ctrl_c_at_a_question_is_exit_130(books: Books) -> None:
 def test_the_end_of_input_at_a_question_is_exit_130(books: Books) -> None:
     """Ctrl-D says no to everything."""
     record = books.license(books.customer())
-    terminal = at_terminal(books.desk.home, "license", "retire", record.id, "--reason", "x")
+    terminal = at_terminal(
+        books.desk.home, "license", "retire", record.id, "--reason", "x", "--accept", "clock-behind"
+    )
     terminal.expect("retire license")
     terminal.sendeof()
     code, screen = finish(terminal)
