@@ -8,12 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from polygent_issuer import dates
 from polygent_issuer.errors import Ambiguous, NotFound
-from polygent_issuer.issuing.proposal import MachineChoice, ReceivedDocument
-from polygent_issuer.machine_info import ComponentChange, MachineInfo, changed_components
+from polygent_issuer.machine_info import ComponentChange, changed_components
 from polygent_issuer.registry import (
     Customer,
     Identity,
@@ -24,6 +23,10 @@ from polygent_issuer.registry import (
     machines,
 )
 from polygent_issuer.text import for_shell, shown
+
+if TYPE_CHECKING:
+    from polygent_issuer.issuing.proposal import MachineChoice, ReceivedDocument
+    from polygent_issuer.machine_info import MachineInfo
 
 _YEAR: Final = timedelta(days=365)
 
@@ -80,7 +83,7 @@ def clones(db: Reading, fingerprint: str, hostname: str | None) -> tuple[str, ..
 
 
 def told(
-    db: Reading, document: ReceivedDocument | None, choice: MachineChoice | None, now: datetime
+    db: Reading, document: "ReceivedDocument | None", choice: "MachineChoice | None", now: datetime
 ) -> tuple[str, ...]:
     """What a document says, so that a wrong attachment is seen before it is signed.
 
@@ -102,7 +105,7 @@ def told(
     )
 
 
-def beside(db: Reading, machine: Machine, info: MachineInfo, now: datetime) -> Iterable[str]:
+def beside(db: Reading, machine: Machine, info: "MachineInfo", now: datetime) -> Iterable[str]:
     """What a document says beside a machine: which parts differ, how often it has changed."""
     compared = parts(machine.components, info.components)
     if compared is not None:
@@ -123,7 +126,7 @@ def listed(components: Iterable[ComponentChange]) -> str | None:
     return ", ".join(f"{shown(part.name)} {part.state}" for part in components) or None
 
 
-def likely(db: Reading, info: MachineInfo) -> tuple[Customer, Machine] | None:
+def likely(db: Reading, info: "MachineInfo") -> tuple[Customer, Machine] | None:
     """The machine that a document is probably of, by no proof: a person judges.
 
     Whoever has or had the fingerprint; else of the customer whom the document names the machine of
@@ -141,7 +144,7 @@ def likely(db: Reading, info: MachineInfo) -> tuple[Customer, Machine] | None:
     return (customer, found[0]) if len(found) == 1 else None
 
 
-def of_document(db: Reading, info: MachineInfo, now: datetime) -> tuple[str, ...]:
+def of_document(db: Reading, info: "MachineInfo", now: datetime) -> tuple[str, ...]:
     """What the registry's past says of a document that nobody signs for yet."""
     notes: list[str] = []
     found = likely(db, info)

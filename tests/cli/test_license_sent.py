@@ -97,8 +97,8 @@ def test_what_is_signed_with_a_leaked_key(two: Books) -> None:
     """Servers must refuse it: said where it is mailed and where it is written, with the way out."""
     two.desk.ok("key", "retire", "main", "--compromised", "--reason", "leak", "--yes")
     told = (
-        "license 0000000a is signed with the key main, which is marked as compromised: servers "
-        "must refuse it; for a new one: polygent-issue reissue acme --license 0000000a\n"
+        "license 0000000a was signed with main, which is compromised: servers must refuse it; "
+        "for a new one: polygent-issue reissue acme --license 0000000a\n"
     )
     assert told in two.desk.ok("license", "sent", FIRST).err
     exported = two.desk.ok("license", "export", FIRST, "--json")

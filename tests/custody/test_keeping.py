@@ -206,6 +206,7 @@ def test_a_failure_at_any_step_pins_nothing(
     assert written == ([tmp_path / "main.key"] if step == "backup" else [])
 
 
+@pytest.mark.usefixtures("service")
 def test_a_backup_that_fails_leaves_a_key_with_a_name(custodian: Custodian) -> None:
     """Nothing takes a key out of the keyring again, so it is pinned; the error says what lacks."""
     with pytest.raises(BackupFailed, match="the key -x is kept, but it has no backup yet") as no:
