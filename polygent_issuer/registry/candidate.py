@@ -36,6 +36,9 @@ _TEMPORARY: Final = ".polygent-restore-"
 _BESIDE: Final = ("-journal", "-wal")
 _BINARY: Final[int] = getattr(os, "O_BINARY", 0)
 _ANOTHER: Final = "nothing was changed; restore another backup"
+_OLDER: Final = (
+    "nothing was changed; restore a newer backup, or leave out --against where there is none"
+)
 
 
 class BackupRefused(HomeProblem):
@@ -161,10 +164,12 @@ def _judged(
     registry: Registry, source: Path, copy: Path, sha256: str, against: Iterable[NotedHead]
 ) -> Candidate:
     """Step 4."""
+    heads = tuple(against)
     with registry.reading() as db:
         _require_none(source, soundness.problems(db))
-        check = journal.verify(db, against=against)
-    _require_none(source, check.problems)
+        check = journal.verify(db, against=heads)
+        intact = bool(check.problems and heads) and not journal.verify(db).problems
+    _require_none(source, check.problems, hint=_OLDER if intact else _ANOTHER)
     return Candidate(
         source=source,
         copy=copy,
@@ -176,13 +181,13 @@ def _judged(
     )
 
 
-def _require_none(source: Path, problems: tuple[str, ...]) -> None:
+def _require_none(source: Path, problems: tuple[str, ...], *, hint: str = _ANOTHER) -> None:
     if problems:
         more = f"; and {len(problems) - _TOLD} more" if len(problems) > _TOLD else ""
         raise BackupRefused(
             f"the backup {shown(str(source))} is not as this tool left it: "
             f"{'; '.join(problems[:_TOLD])}{more}",
-            hint=_ANOTHER,
+            hint=hint,
         )
 
 

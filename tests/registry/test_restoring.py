@@ -450,7 +450,9 @@ def refused(backup: Path, path: Path, *against: NotedHead) -> str:
     with pytest.raises(BackupRefused) as caught, opening:
         pytest.fail("it was taken")
     assert caught.value.exit_code == ExitCode.REGISTRY
-    assert caught.value.hint == "nothing was changed; restore another backup"
+    other = "a newer backup, or leave out --against where there is none"
+    wanted = other if against else "another backup"
+    assert caught.value.hint == f"nothing was changed; restore {wanted}"
     assert path.read_bytes() == before
     assert not list(path.parent.glob(".polygent-*"))
     return caught.value.message
