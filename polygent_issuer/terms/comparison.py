@@ -80,7 +80,8 @@ def _plain(several: Sequence[Terms]) -> list[tuple[str, str]]:
         for name in LIMITS
     ]
     tiers = ", ".join(dict.fromkeys(str(terms.tier) for terms in several))
-    domains = ", ".join(dict.fromkeys(str(terms.allowed_domain or NONE) for terms in several))
+    # By name: the order of the licenses goes by their random IDs.
+    domains = ", ".join(sorted({str(terms.allowed_domain or NONE) for terms in several}))
     rows = [("tier", tiers), *limits, ("allowed domain", domains)]
     return [(name, value or NONE) for name, value in rows]
 
