@@ -30,7 +30,8 @@ def waiting(registry: Registry) -> tuple[OutboxRow, ...]:
 
 def told(row: OutboxRow) -> str:
     """Which license is waiting, and for what place."""
-    where = shown(f"{row.folder}/{row.name}") if row.folder else "stdout"
+    place = f"{row.folder}/{row.name}" if row.folder else None
+    where = shown(place) if place else "stdout, or its folder before a restoration"
     return f"license {row.license_id[:8]} was issued, but its file may not have reached {where}"
 
 

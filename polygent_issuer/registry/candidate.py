@@ -1,7 +1,9 @@
 """A backup that shall become the registry: copied, and judged to the last row, before it may.
 
 1. A private copy is made in the home, with a hot journal beside it if there is one; the backup
-   itself is never opened by SQLite.
+   itself is never opened by SQLite. A journal of another owner is refused: whoever may only write
+   into that folder would decide what the backup holds. So is one that names a super-journal,
+   which this tool never writes: SQLite would remove the file that is named.
 2. It is ours, of this version or an older one, and every table, index, view and trigger is as
    that version made it: nothing foreign runs, neither now nor with a later write.
 3. An older version is brought up to date.
@@ -34,6 +36,8 @@ _CHUNK: Final = 1024 * 1024
 _TOLD: Final = 3
 _TEMPORARY: Final = ".polygent-restore-"
 _BESIDE: Final = ("-journal", "-wal")
+# What a rollback journal ends with when it names a super-journal (SQLite, file format §3).
+_SUPER_JOURNAL: Final = bytes.fromhex("d9d505f920a163d7")
 _BINARY: Final[int] = getattr(os, "O_BINARY", 0)
 _ANOTHER: Final = "nothing was changed; restore another backup"
 _OLDER: Final = (
@@ -105,29 +109,45 @@ def _copy(source: Path, copy: Path) -> str:
     for suffix in _BESIDE:
         beside = Path(f"{source}{suffix}")
         if beside.is_file() and beside.stat().st_size:
-            _copy_one(beside, Path(f"{copy}{suffix}"), lambda _: None)
+            end = bytearray()
+
+            def seen(chunk: bytes, end: bytearray = end) -> None:
+                end[:] = (end + chunk)[-len(_SUPER_JOURNAL) :]
+
+            _copy_one(beside, Path(f"{copy}{suffix}"), seen, owner=source.stat().st_uid)
+            if end == _SUPER_JOURNAL:
+                _require_none(source, ("its journal file names files of another program",))
     return digest.hexdigest()
 
 
-def _copy_one(source: Path, copy: Path, seen: Callable[[bytes], object]) -> None:
+def _copy_one(
+    source: Path, copy: Path, seen: Callable[[bytes], object], *, owner: int | None = None
+) -> None:
     def fill(temp: Path) -> None:
         with temp.open("r+b") as target:
-            for chunk in _chunks(source):
+            for chunk in _chunks(source, owner):
                 seen(chunk)
                 target.write(chunk)
 
     files.prepare_with(fill, copy, temp_name=copy.name)
 
 
-def _chunks(source: Path) -> Iterator[bytes]:
-    """What a plain file holds; a pipe or a device is not waited for."""
+def _chunks(source: Path, owner: int | None) -> Iterator[bytes]:
+    """What a plain file holds, of this owner if one is named; a pipe is not waited for."""
     try:
         descriptor = os.open(source, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
                 raise UnreadableInput(
                     f"cannot read the backup {shown(str(source))}: it is no plain file",
                     hint="name the file that registry backup wrote",
+                )
+            if owner not in (None, found.st_uid):
+                raise BackupRefused(
+                    f"{shown(str(source))} belongs to somebody else than the backup beside it, and "
+                    "would change what that holds; nothing was changed",
+                    hint="copy the backup alone into a folder of yours, and restore that",
                 )
             while chunk := os.read(descriptor, _CHUNK):
                 yield chunk

@@ -29,6 +29,11 @@ def add(db: Writing, license_id: str, *, folder: str | None, name: str | None) -
     db.execute(sql, (license_id, folder, name, db.at))
 
 
+def forget_places(db: Writing) -> None:
+    """Leave every delivery to people: what is pending is named, and written nowhere by itself."""
+    db.execute("UPDATE outbox SET folder = NULL, name = NULL")
+
+
 def clear(db: Writing, license_id: str) -> None:
     """Forget it: the file is in its place."""
     db.execute("DELETE FROM outbox WHERE license_id = ?", (license_id,))

@@ -2,7 +2,8 @@
 
 1. The present registry is locked against everybody, and compared once more with what was shown.
    Having that lock, SQLite has undone whatever a crash left half-written.
-2. The private copy gets its journal row, `registry-restored`, and is synced.
+2. The private copy gets its journal row, `registry-restored`, and is synced. What it has still to
+   deliver keeps no place: no journal row vouches for that, and the next command would write there.
 3. The present file gets a second name, `registry.db.before-restore-…`; a journal file beside one
    that cannot be read goes with it, lest SQLite apply it to the new file.
 4. The copy is renamed to `registry.db`, and the folder synced.
@@ -20,7 +21,7 @@ from polygent_issuer import files
 from polygent_issuer.errors import OutputProblem, RegistryChanged
 from polygent_issuer.files import disk
 from polygent_issuer.findings import Consent, Finding, require
-from polygent_issuer.registry import comparison
+from polygent_issuer.registry import comparison, outbox
 from polygent_issuer.registry.backup import stamp
 from polygent_issuer.registry.candidate import Candidate
 from polygent_issuer.registry.comparison import Present
@@ -70,6 +71,7 @@ def restore(
             )
         kept = _kept_name(path, now)
         with candidate.registry.writing(now=now, actor=actor) as row:
+            outbox.forget_places(row)
             row.record(
                 "registry-restored",
                 accepted=consent.used(findings),

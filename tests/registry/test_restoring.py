@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from support.registries import (
 from polygent_issuer import files
 from polygent_issuer.errors import ExitCode, OutputProblem, RegistryChanged, UnreadableInput
 from polygent_issuer.findings import Consent, ConsentNeeded, FindingCode
+from polygent_issuer.issuing import recover
 from polygent_issuer.registry import (
     Registry,
     candidate,
@@ -35,6 +37,7 @@ from polygent_issuer.registry import (
     customers,
     journal,
     keys,
+    outbox,
     restoring,
     schema,
 )
@@ -272,6 +275,58 @@ def test_a_backup_with_a_hot_journal_is_restored_as_sqlite_would(saved: Path, pa
     assert rows_of(path) == [*before, "registry-restored"]
     assert saved.read_bytes() == half
     assert Path(f"{saved}-journal").read_bytes() == content
+
+
+def naming_super_journal(victim: Path) -> bytes:
+    """A rollback journal of no pages that names a super-journal (SQLite, file format §3)."""
+    magic = bytes.fromhex("d9d505f920a163d7")
+    header = magic + struct.pack(">IIIII", 0, 0, 1, 512, 4096)
+    name = os.fsencode(victim)
+    end = struct.pack(">I", 262145) + name + struct.pack(">II", len(name), sum(name)) + magic
+    return header.ljust(512, b"\0") + end
+
+
+def test_a_journal_beside_a_backup_removes_no_other_file(
+    saved: Path, path: Path, tmp_path: Path
+) -> None:
+    """SQLite removes the super-journal that a journal names; it may be any file."""
+    victim = tmp_path / "main.key"
+    victim.write_text("precious")
+    Path(f"{saved}-journal").write_bytes(naming_super_journal(victim))
+    with pytest.raises(BackupRefused, match="its journal file names files of another program"):
+        restore(saved, path)
+    assert victim.read_text() == "precious"
+    assert [each.name for each in path.parent.glob(".polygent-*")] == []
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root gives files away")
+def test_a_journal_of_somebody_else_beside_a_backup_is_refused(saved: Path, path: Path) -> None:
+    """In a folder like /tmp anybody can put one there, and so decide what the backup holds."""
+    before = rows_of(saved)
+    hot_journal(saved)
+    os.chown(f"{saved}-journal", 65534, 65534)
+    with pytest.raises(BackupRefused, match="belongs to somebody else than the backup"):
+        restore(saved, path)
+    assert rows_of(path) == before
+
+
+def test_what_a_backup_has_still_to_deliver_goes_nowhere_by_itself(
+    saved: Path, path: Path, tmp_path: Path
+) -> None:
+    """No journal row vouches for a folder and a name: whoever made the backup could choose them."""
+    sql = "INSERT INTO outbox SELECT id, ?, 'evil.desktop', '2026-03-01T09:30:00Z' FROM licenses"
+    with closing(sqlite3.connect(saved)) as raw:
+        raw.execute(f"{sql} WHERE replaced_by IS NULL", (str(tmp_path),))
+        raw.commit()
+    restore(saved, path)
+    with Registry.open(path) as registry:
+        prefix = recover.temp_prefix(registry.id)
+        with writing(registry, now=LATER) as db:
+            recover.deliver(db, prefix)
+        with registry.reading() as db:
+            assert [(row.folder, row.name) for row in outbox.pending(db)] == [(None, None)]
+        assert "polygent-issue license export" in recover.undelivered(registry)[0]
+    assert not (tmp_path / "evil.desktop").exists()
 
 
 def test_another_process_does_not_write_into_the_old_file(saved: Path, path: Path) -> None:
