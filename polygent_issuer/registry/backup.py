@@ -77,7 +77,7 @@ def back_up(registry: Registry, target: Path) -> Backup:
 
 def _read_back(path: Path, target: Path, size: int, head: str) -> None:
     """Hold that the copy is whole, before it gets its name."""
-    connection = Connection(path, busy_timeout=_PATIENCE, named=target)
+    connection = Connection(path, busy_timeout=_PATIENCE, named=target, immutable=True)
     with Registry(connection) as copy:
         opening.require_ours(connection)
         with copy.reading() as db:

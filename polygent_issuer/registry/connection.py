@@ -72,6 +72,7 @@ class Connection:
         busy_timeout: timedelta,
         read_only: bool = False,
         named: Path | None = None,
+        immutable: bool = False,
     ) -> None:
         """Connect and set the pragmas.
 
@@ -81,6 +82,7 @@ class Connection:
             read_only: never write to it, not even to undo what a crash left half done; then
                 such a file cannot be read.
             named: what messages name in its place, when it is a private copy of that.
+            immutable: read it as it stands, whatever journal somebody has put beside it.
 
         Raises:
             RegistryChanged: (`registry_changed`) when the file was replaced while it was opened.
@@ -94,7 +96,8 @@ class Connection:
         self._slices = max(1, math.ceil(busy_timeout / _SLICE))
         wait = min(busy_timeout, _SLICE).total_seconds()
         self._file = _identity(path)
-        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
+        mode = "ro&immutable=1" if immutable else "ro" if read_only else "rw"
+        uri = f"{path.absolute().as_uri()}?mode={mode}"
         try:
             self._sqlite = sqlite3.connect(uri, uri=True, timeout=wait, isolation_level=None)
         except FOREIGN as error:

@@ -3,8 +3,10 @@
 import os
 import sqlite3
 import stat
+import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from support.registries import NOW, fill, ruin_table, writing
 from support.tools import require_tool
 
+from polygent_issuer import files
 from polygent_issuer.errors import OutputExists, OutputProblem
 from polygent_issuer.registry import Registry, backup, customers, journal
 from polygent_issuer.registry.errors import RegistryDamaged
@@ -49,6 +52,27 @@ def test_a_backup_is_the_registry_in_one_private_file(registry: Registry, tmp_pa
         assert (written.size, written.head) == journal.head(db)
     assert list(target.parent.iterdir()) == [target]
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert head_of(target) == (written.size, written.head)
+
+
+def test_a_journal_that_is_put_beside_a_growing_backup_is_not_applied(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder like /tmp anybody may put one there before the backup is read back."""
+    fill(registry)
+    target = tmp_path / "stick" / "x.db"
+    target.parent.mkdir()
+    prepare_with = files.prepare_with
+    # No page, and a size of one page: SQLite would cut the file down to that.
+    cut = bytes.fromhex("d9d505f920a163d7") + struct.pack(">IIIII", 0, 0, 1, 512, 4096)
+
+    def prepare(fill_it: Callable[[Path], object], to: Path) -> files.Prepared:
+        prepared = prepare_with(fill_it, to)
+        Path(f"{prepared.temp}-journal").write_bytes(cut.ljust(512, b"\0"))
+        return prepared
+
+    monkeypatch.setattr(files, "prepare_with", prepare)
+    written = backup.back_up(registry, target)
     assert head_of(target) == (written.size, written.head)
 
 
