@@ -217,7 +217,9 @@ class Custodian:
                 disk.remove(backup)
             if uri.startswith(location.FILE):
                 disk.remove(Path(uri.removeprefix(location.FILE)))
-            settings_file.unset(self.home, f"stores.{kid}")
+            # A registry that was lost is no reason to forget where its keys are.
+            before = self.settings.stores.get(kid, "")
+            settings_file.set_value(self.home, f"stores.{kid}", before)
 
     def _record(self, key: Key, event: str, label: str, uri: str, backup: Path | None) -> Kept:
         settings_file.set_value(self.home, f"stores.{key.kid}", uri)

@@ -408,6 +408,24 @@ def places_or_none(path: Path) -> dict[str, str]:
     return dict(settings.load(path.parent, {}).settings.stores)
 
 
+def test_what_is_taken_back_forgets_no_earlier_place(
+    custodian: Custodian, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The registry was lost, the settings say where the key is: a failed import keeps that."""
+    coming = incoming(custodian, pem(generate_private_key()))
+    settings.set_value(custodian.home, f"stores.{coming.kid}", "keyring:")
+    again = dataclasses.replace(custodian, settings=settings.load(custodian.home, {}).settings)
+
+    def fail(*_: object, **__: object) -> None:
+        raise IssuerError("failed here")
+
+    monkeypatch.setattr(keys, "add", fail)
+    with pytest.raises(IssuerError, match="failed here"):
+        again.import_key(coming, label="Main", store_uri=f"file:{tmp_path}/main.key", backup=None)
+    assert not (tmp_path / "main.key").exists()
+    assert places(custodian) == {coming.kid: "keyring:"}
+
+
 def test_what_may_be_recorded_is_never_taken_back(custodian: Custodian, tmp_path: Path) -> None:
     """When the registry cannot be asked whether it knows the key, its file stays."""
     fails_after(custodian, tmp_path, custodian.registry.close)
