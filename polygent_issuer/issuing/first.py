@@ -118,23 +118,27 @@ def _lapsed(
     new_terms: Terms,
     now: datetime,
 ) -> LicenseRecord | None:
-    """The current license of the same scope, which must have lapsed."""
+    """The current license of the same scope, which must have lapsed.
+
+    Mostly it is one; a merger of customers may leave several, and the last to end counts.
+    """
     if isinstance(customer, NewCustomer):
         return None
-    for record in licenses.current(db, customer):
-        if not _same_scope(db, record, choice, new_terms):
-            continue
-        if record.expires_at > now:
-            what = f"the machine {shown(choice.label)}" if choice else "this domain"
-            this_one = f"{customer.slug} --license {record.id[:8]}"
-            raise InvalidTerms(
-                f"{customer.name} has a license for {what} that runs until "
-                f"{dates.describe_expiry(record.expires_at)}",
-                hint=f"for the next term: polygent-issue renew {this_one}; "
-                f"for a new file of this one: polygent-issue reissue {this_one}",
-            )
-        return record
-    return None
+    current = licenses.current(db, customer)
+    same = [record for record in current if _same_scope(db, record, choice, new_terms)]
+    if not same:
+        return None
+    last = expiry.last_to_end(same)
+    if last.expires_at > now:
+        what = f"the machine {shown(choice.label)}" if choice else "this domain"
+        this_one = f"{customer.slug} --license {last.id[:8]}"
+        raise InvalidTerms(
+            f"{customer.name} has a license for {what} that runs until "
+            f"{dates.describe_expiry(last.expires_at)}",
+            hint=f"for the next term: polygent-issue renew {this_one}; "
+            f"for a new file of this one: polygent-issue reissue {this_one}",
+        )
+    return last
 
 
 def _same_scope(

@@ -1,5 +1,6 @@
 """Which of a customer's current licenses `renew` and `reissue` mean."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -86,7 +87,10 @@ def _one_of(
             hint=f"for a first one: polygent-issue sign --customer {customer.slug}",
         )
     if len(found) > 1:
-        candidates = "; ".join(_candidate(record, request) for record in found)
+        labels = Counter(record.machine_label for record in found)
+        candidates = "; ".join(
+            _candidate(record, by_label=labels[record.machine_label] == 1) for record in found
+        )
         raise Ambiguous(
             f"{customer.name} has {len(found)} current licenses {scope}".rstrip(),
             hint=f"name one: {candidates}{_or_all(found, request)}",
@@ -102,12 +106,13 @@ def _or_all(found: Sequence[LicenseRecord], request: NextRequest) -> str:
     return f"; or {what}: --all-machines"
 
 
-def _candidate(record: LicenseRecord, request: NextRequest) -> str:
+def _candidate(record: LicenseRecord, *, by_label: bool) -> str:
+    """The option that names it: by its machine, unless another license is for that one, too."""
     day = dates.last_full_day(record.expires_at)
     label = f"machine {record.machine_label}" if record.machine_label else record.tier
     option = (
         f"--machine {for_shell(record.machine_label)}"
-        if record.machine_label and request.machine is None
+        if record.machine_label and by_label
         else f"--license {record.id[:8]}"
     )
     return f"{option} ({label}, until {day})"

@@ -270,3 +270,25 @@ def test_who_comes_in_between(pair: Books, meanwhile: tuple[str, ...]) -> None:
         person.sees("someone else changed one of these customers meanwhile")
         assert person.ends() == 7
     assert pair.last_row() == before
+
+
+def test_two_licenses_for_one_machine(books: Books) -> None:
+    """While one of them runs no third is signed, and each is named by what names only it."""
+    acme, globex = books.customer(), books.customer("Globex AG", "globex")
+    soon = books.desk.now + timedelta(days=1)
+    books.license(acme, books.machine(acme), license_id=OLD, expires_at=soon)
+    books.license(globex, books.machine(globex), license_id=NEW)
+    books.desk.ok("customer", "merge", "globex", "acme", *REASON)
+    books.desk.now += timedelta(days=2)
+    refused = books.desk.run("sign", "--machine-info", books.desk.machine_info(), "--dry-run")
+    assert refused.code == 3
+    assert "has a license for the machine prod-1 that runs until 2027-11-30" in refused.err
+    assert "polygent-issue reissue acme --license bbbbbbbb" in refused.err
+    for argv in (("reissue", "acme"), ("reissue", "acme", "--machine", "prod-1")):
+        told = books.desk.run(*argv, "--dry-run").err
+        assert "--license aaaaaaaa (machine prod-1, " in told
+        assert "--license bbbbbbbb (machine prod-1, " in told
+    books.desk.ok("reissue", "acme", "--license", "bbbbbbbb", "--dry-run")
+    books.desk.now += timedelta(days=365)
+    continued = books.desk.ok("sign", "--machine-info", books.desk.machine_info(), "--dry-run")
+    assert "license bbbbbbbb has lapsed; the new one continues it" in continued.text
