@@ -12,6 +12,7 @@ from polygent_issuer.cli.blocks import Block, Line, Style, Table
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.spreadsheet import CsvOptions, CsvTable
+from polygent_issuer.issuing.expiry import renews_together
 from polygent_issuer.registry import LicenseRecord, LicenseStatus, customers, licenses
 from polygent_issuer.settings import Settings
 
@@ -29,9 +30,14 @@ _DAY = 86_400
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expiring(Result):
-    """The current licenses that end within a time, and those that have ended."""
+    """The current licenses that end within a time, and those that have ended.
+
+    Attributes:
+        apart: the customers who have others beside, which are not to be renewed now.
+    """
 
     records: tuple[LicenseRecord, ...]
+    apart: frozenset[str]
     settings: Settings
     now: datetime
     until: datetime
@@ -78,7 +84,8 @@ class Expiring(Result):
 
     def _renews(self, record: LicenseRecord) -> bool:
         long_lapsed = self.now - record.expires_at > self.settings.lapsed
-        return not (self._is_trial(record) or long_lapsed)
+        apart = record.customer_slug in self.apart
+        return not (self._is_trial(record) or long_lapsed or apart)
 
     def _row(self, record: LicenseRecord) -> tuple[str, ...]:
         left = (record.expires_at - self.now).days
@@ -113,14 +120,20 @@ def expiring(
     Customers who were archived are left out.
     """
     as_csv = form.asked(invocation)
-    until = dates.term_end(invocation.now, dates.Term.parse(within))
+    settings, now = invocation.settings, invocation.now
+    until = dates.term_end(now, dates.Term.parse(within))
     with invocation.registry.reading() as db:
-        active = {customer.id for customer in customers.every(db)}
-        due = licenses.select(db, status=LicenseStatus.CURRENT, expires_before=until)
-        found = (record for record in due if record.customer_id in active)
-        records = sorted(found, key=lambda record: (record.expires_at, record.customer_slug))
-    settings = invocation.settings
-    listed = Expiring(records=tuple(records), settings=settings, now=invocation.now, until=until)
+        due = tuple(licenses.select(db, status=LicenseStatus.CURRENT, expires_before=until))
+        owners = [customers.by_id(db, each) for each in {record.customer_id for record in due}]
+        active = {owner.id: owner for owner in owners if owner.archived_at is None}
+        apart = frozenset(
+            owner.slug
+            for owner in active.values()
+            if not renews_together(licenses.current(db, owner), settings, now, until=until)
+        )
+    found = (record for record in due if record.customer_id in active)
+    records = sorted(found, key=lambda record: (record.expires_at, record.customer_slug))
+    listed = Expiring(records=tuple(records), apart=apart, settings=settings, now=now, until=until)
     return CsvTable(columns=COLUMNS, items=listed.items()) if as_csv else listed
 
 

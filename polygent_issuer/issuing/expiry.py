@@ -4,7 +4,7 @@ What it follows is mostly one license. Of several, the one that ends last counts
 loses a day of what she has; their terms count only where they agree.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from polygent_issuer import dates
@@ -129,6 +129,28 @@ def not_due(records: Sequence[LicenseRecord], settings: Settings, now: datetime)
         hint=f"for a new file of the same expiry: polygent-issue reissue {_this(last)}"
         if len(records) == 1
         else "for the expiry of that one: the same command with reissue in place of renew",
+    )
+
+
+def renews_together(
+    records: Iterable[LicenseRecord], settings: Settings, now: datetime, *, until: datetime
+) -> bool:
+    """Whether `renew` of a customer, of whose licenses none is named, asks for nothing more.
+
+    It takes all that did not lapse long ago: a trial wants a plan, and what still runs for long
+    wants consent.
+
+    Args:
+        records: the customer's current licenses.
+        until: what ends before then is meant to be renewed, however long it runs.
+    """
+    return not any(
+        now - record.expires_at <= settings.lapsed
+        and (
+            not _renewable(record, settings)
+            or (record.expires_at >= until and not_due((record,), settings, now))
+        )
+        for record in records
     )
 
 

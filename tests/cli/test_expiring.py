@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from support.cli import Desk
+from support.licenses import Books
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,35 @@ def test_nothing_is_due(desk: Desk) -> None:
     """Said in words, exit 0."""
     assert "nothing expires until" in desk.ok("expiring").text
     assert desk.run("expiring", "--within", "soon").code == 3
+
+
+def test_what_is_not_due_is_not_renewed_beside(books: Books) -> None:
+    """Of two machines the one that is due is named, so that nobody is asked about the other."""
+    acme = books.customer()
+    soon, later = (books.desk.now + timedelta(days=days) for days in (10, 300))
+    due = books.license(acme, books.machine(acme), expires_at=soon)
+    books.license(acme, books.machine(acme, "db", "cd" * 32), expires_at=later)
+    books.license(books.customer("Globex AG", "globex"), expires_at=soon)
+    text = books.desk.ok("expiring").text
+    assert "to renew: polygent-issue renew globex\n" in text
+    [line] = [line for line in text.splitlines() if "renew acme" in line]
+    command = f"polygent-issue renew acme --license {due.id[:8]}"
+    assert line == f"only when it is named: {command}"
+    told = books.desk.ok(*command.split()[1:], "--dry-run").text
+    assert "not-due" not in told
+    assert "to renew: polygent-issue renew " in books.desk.ok("expiring", "--within", "1y").text
+
+
+def test_a_trial_beside_does_not_stop_the_rest(books: Books) -> None:
+    """The line that renews all leaves out whoever has a trial, too, and names the other license."""
+    acme = books.customer()
+    soon = books.desk.now + timedelta(days=10)
+    contract = books.license(acme, books.machine(acme), expires_at=soon)
+    trial = books.license(acme, expires_at=soon + timedelta(days=60))
+    with books.writing() as db:
+        db.update("licenses", trial.id, plan="trial")
+        db.record("test")
+    text = books.desk.ok("expiring").text
+    [line] = [line for line in text.splitlines() if "renew acme" in line]
+    books.desk.ok(*line.partition("polygent-issue ")[2].split(), "--dry-run")
+    assert contract.id[:8] in line
