@@ -93,10 +93,9 @@ def told(
     if document is None:
         return ()
     info = document.info
-    age = now - info.generated_at
-    days = f"{age.days} days ago" if age.days else f"{age.total_seconds() / 3600:.1f} hours ago"
     customer, host = shown(info.customer or "unnamed"), shown(info.hostname or "unnamed")
-    says = f"the document says: customer {customer}, host {host}, made {days}"
+    made = _made(now - info.generated_at)
+    says = f"the document says: customer {customer}, host {host}, made {made}"
     machine = None if choice is None else choice.known
     return (
         says,
@@ -151,11 +150,7 @@ def of_document(db: Reading, info: "MachineInfo", now: datetime) -> tuple[str, .
     if found is not None:
         customer, machine = found
         if machine.fingerprint != info.fingerprint:
-            label = shown(machine.label)
-            notes.append(
-                f"it may be {customer.slug}'s machine {label}, changed: polygent-issue reissue "
-                f"{customer.slug} --machine {for_shell(machine.label)} --machine-info FILE"
-            )
+            notes.append(_may_be(customer, machine))
         notes.extend(beside(db, machine, info, now))
     return (*notes, *clones(db, info.fingerprint, info.hostname))
 
@@ -166,6 +161,22 @@ def of_machine(db: Reading, machine: Machine, now: datetime) -> tuple[str, ...]:
     count = often(identities, now)
     found = clones(db, machine.fingerprint, machine.hostname)
     return found if count is None else (count, *found)
+
+
+def _made(age: timedelta) -> str:
+    """How old a document is; a clock that runs ahead made it in our future."""
+    span = abs(age)
+    told = dates.days(span.days) if span.days else f"{span.total_seconds() / 3600:.1f} hours"
+    return f"{told} {'ago' if age >= timedelta() else 'ahead of this clock'}"
+
+
+def _may_be(customer: Customer, machine: Machine) -> str:
+    told = f"it may be {customer.slug}'s machine {shown(machine.label)}, changed"
+    if customer.archived_at is not None:
+        undo = f"polygent-issue customer archive {customer.slug} --undo"
+        return f"{told}; {customer.slug} was archived: {undo}"
+    mend = f"reissue {customer.slug} --machine {for_shell(machine.label)} --machine-info FILE"
+    return f"{told}: polygent-issue {mend}"
 
 
 def _clone(known: KnownFingerprint, hostname: str) -> str:

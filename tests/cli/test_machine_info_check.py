@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.cli import Desk
+from support.licenses import Books
 
 FINGERPRINT = "sha256:" + "ab" * 32
 OTHER = "sha256:" + "cd" * 32
@@ -246,3 +247,31 @@ def test_no_machine_is_likely_where_several_are(desk: Desk) -> None:
         assert desk.ok("machine-info", "check", path, "--json").json["notes"] == []
     path = desk.machine_info(fingerprint="ef" * 32, hostname="prod-2")
     assert "acme-gmbh's machine prod-2, changed" in told(desk, path)
+
+
+@pytest.mark.parametrize(
+    ("age", "said"),
+    [
+        (timedelta(minutes=-3), "made 0.1 hours ahead of this clock"),
+        (timedelta(0), "made 0.0 hours ago"),
+        (timedelta(hours=30), "made 1 day ago"),
+        (timedelta(days=13), "made 13 days ago"),
+    ],
+)
+def test_how_old_it_is_where_it_is_signed_for(books: Books, age: timedelta, said: str) -> None:
+    """Also from a clock that is a little ahead, which is no day."""
+    made = (books.desk.now - age).strftime("%Y-%m-%dT%H:%M:%SZ")
+    document = books.desk.machine_info(generatedAt=made)
+    text = books.desk.ok("sign", "--machine-info", document, "--dry-run").text
+    assert f"  the document says: customer Acme GmbH, host prod-1, {said}\n" in text
+
+
+def test_the_machine_of_one_who_was_archived(books: Books) -> None:
+    """Said, with what takes that back, and not with a command that would be refused."""
+    books.machine(books.customer())
+    books.desk.ok("customer", "archive", "acme", "--reason", "x")
+    same = told(books.desk, books.desk.machine_info())
+    assert "whose machine it is: Acme GmbH (acme), who was archived, machine prod-1, since" in same
+    changed = told(books.desk, books.desk.machine_info(fingerprint="cd" * 32))
+    assert "it may be acme's machine prod-1, changed; acme was archived: polygent-issue" in changed
+    assert "reissue" not in changed

@@ -103,7 +103,8 @@ class Checked(Result):
         elif not self.known:
             yield Line("whose machine it is: nobody's yet")
         for one in self.known or ():
-            owner = f"{one.customer.name} ({one.customer.slug}), machine {one.machine.label}"
+            gone = ", who was archived" if one.customer.archived_at is not None else ""
+            owner = f"{one.customer.name} ({one.customer.slug}){gone}, machine {one.machine.label}"
             yield Line(f"whose machine it is: {owner}, {_when(one)}")
         names = {fold(one.customer.name) for one in self.known or ()}
         claimed = self.info.customer
