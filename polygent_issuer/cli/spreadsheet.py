@@ -2,11 +2,14 @@
 
 Names of customers and machines come from others. A cell that a spreadsheet would take for a formula
 (CWE-1236) gets an apostrophe before it, and every text is quoted; whatever steers a terminal is
-escaped, so a cell has one line. Columns have the names of the JSON members.
+escaped, so a cell has one line. Where the comma is the decimal sign, a spreadsheet takes the
+semicolon for the separator and parts our quoted cells at it, so what follows one is held to the
+same. Columns have the names of the JSON members.
 """
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -20,8 +23,8 @@ from polygent_issuer.cli.output import Result
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.text import shown
 
-_RUN: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-"""What begins a formula, full-width forms included; some programs look past spaces and quotes."""
+_RUN: Final = re.compile(r"(^|;)(?=[ '\"\u00a0\u3000]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
+"""Before what begins a formula, full-width forms included; some look past spaces and quotes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,5 +88,4 @@ def _cell(value: object) -> str | int:
 
 
 def _harmless(text: str) -> str:
-    text = shown(text)
-    return f"'{text}" if text.lstrip(" '\"\u00a0\u3000").startswith(_RUN) else text
+    return _RUN.sub(r"\1'", shown(text))
