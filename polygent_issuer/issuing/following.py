@@ -84,7 +84,8 @@ def propose_next(
         records: mostly one; several only where the terms say enterprise (`joining.grouped`).
 
     Raises:
-        InvalidTerms: (`invalid_terms`) terms that no license may have.
+        InvalidTerms: (`invalid_terms`) terms that no license may have, or a machine that is
+            another one since.
         MissingInput: (`missing_input`) no term is known, or limits or a document are needed.
         HomeProblem: (`registry_damaged`) the stored file is not what was issued.
         NotFound, Ambiguous: the customer or the key.
@@ -151,6 +152,8 @@ def _machine(
         machines.refuse_document(request.document)
         return None
     row = None if record.machine_id is None else known_machines.by_id(db, record.machine_id)
+    if request.document is None:
+        machines.refuse_replaced(db, record, row, old.machine_fingerprint)
     choice = machines.next_machine(db, customer, row, old.machine_fingerprint, request.document)
     if choice is None:
         raise MissingInput(

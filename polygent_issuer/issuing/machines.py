@@ -4,7 +4,7 @@ from polygent_issuer import dates
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.issuing.proposal import MachineChoice, NewCustomer, ReceivedDocument
-from polygent_issuer.registry import Customer, Machine, Reading, machines
+from polygent_issuer.registry import Customer, LicenseRecord, Machine, Reading, machines
 from polygent_issuer.text import for_shell, shown
 
 
@@ -76,6 +76,35 @@ def next_machine(
         )
     changed = new != machine.fingerprint
     return MachineChoice(label=machine.label, fingerprint=new, known=machine, changed=changed)
+
+
+def refuse_replaced(
+    db: Reading, record: LicenseRecord, machine: Machine | None, fingerprint: str | None
+) -> None:
+    """Hold that a license that goes on as it is, is not for what its machine was before.
+
+    A machine has mostly one current license, and that one is replaced when the machine changes; a
+    merger of customers may leave it another.
+
+    Args:
+        machine: the row of the license's machine.
+        fingerprint: what the signed license says.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) when the machine took another identity since.
+    """
+    if machine is None or machine.fingerprint == fingerprint:
+        return
+    if all(past.fingerprint != fingerprint for past in machines.history(db, machine)):
+        return
+    license_id = record.id[:8]
+    raise InvalidTerms(
+        f"license {license_id} is for what {shown(machine.label)} was before "
+        f"{dates.instant(machine.since)}: the machine has another fingerprint since",
+        hint=f"polygent-issue license retire {license_id} --reason TEXT, if the machine has "
+        f"another license; else polygent-issue reissue {record.customer_slug} "
+        f"--license {license_id} --machine-info FILE",
+    )
 
 
 def refuse_document(document: ReceivedDocument | None) -> None:

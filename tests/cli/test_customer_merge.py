@@ -3,13 +3,14 @@
 import shlex
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.cli import Desk
-from support.licenses import Books
+from support.licenses import FINGERPRINT, Books
 from support.terminal import terminal
 
-from polygent_issuer.registry import customers
+from polygent_issuer.registry import customers, machines
 
 OTHER = "sha256:" + "cd" * 32
 REASON = ("--reason", "one firm since May")
@@ -292,3 +293,28 @@ def test_two_licenses_for_one_machine(books: Books) -> None:
     books.desk.now += timedelta(days=365)
     continued = books.desk.ok("sign", "--machine-info", books.desk.machine_info(), "--dry-run")
     assert "license bbbbbbbb has lapsed; the new one continues it" in continued.text
+
+
+def test_the_other_license_of_a_machine_that_changed(books: Books) -> None:
+    """It is not renewed for what the machine was before; both ways out work as printed."""
+    acme, globex = books.customer(), books.customer("Globex AG", "globex")
+    soon = books.desk.now + timedelta(days=30)
+    books.license(acme, books.machine(acme), license_id=OLD, expires_at=soon)
+    books.license(globex, books.machine(globex), license_id=NEW, expires_at=soon)
+    books.desk.ok("customer", "merge", "globex", "acme", *REASON)
+    again = books.desk.ok("renew", "acme", "--dry-run", "--json").json["licenses"]
+    assert {each["claims"]["machineFingerprint"] for each in again} == {FINGERPRINT}
+    with books.writing() as db:
+        (machine,) = machines.of(db, customers.get(db, "acme"))
+        identity: dict[str, Any] = {"hostname": None, "components": {}, "document_id": None}
+        machines.change_identity(db, machine, fingerprint=OTHER, **identity)
+        db.record("test")
+    refused = books.desk.run("renew", "acme", "--license", OLD[:8], "--dry-run")
+    assert refused.code == 3
+    assert "license aaaaaaaa is for what prod-1 was before 2026-11-30T09:30:00Z" in refused.err
+    assert books.desk.run("reissue", "acme", "--all-machines", "--dry-run").code == 3
+    document = books.desk.machine_info(fingerprint=OTHER)
+    anew = ("reissue", "acme", "--license", OLD[:8], "--machine-info", document, "--dry-run")
+    (given,) = books.desk.ok(*anew, "--json").json["licenses"]
+    assert given["claims"]["machineFingerprint"] == OTHER
+    books.desk.ok("license", "retire", OLD[:8], "--reason", "x")
