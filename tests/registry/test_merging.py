@@ -1,6 +1,7 @@
 """Two customers become one: everything follows, nothing is lost, and the journal vouches for it."""
 
 from dataclasses import replace
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,17 +16,18 @@ LATER = NOW + timedelta(days=30)
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Registry:
+def registry(tmp_path: Path) -> Iterator[Registry]:
     """Acme and its sister, with nothing yet."""
-    made = new_registry(tmp_path)
-    with writing(made) as db:
-        keys.add(db, key=new_key(7), label="main")
-        customers.add(db, slug="acme", name="Acme", contacts=("ops@a.example", "both@a.example"))
-        sister = ("both@a.example", "it@s.example")
-        customers.add(
-            db, slug="sister", name="Sister", contacts=sister, time_zone="Asia/Tokyo", crm="S-1"
-        )
-    return made
+    with new_registry(tmp_path) as made:
+        with writing(made) as db:
+            keys.add(db, key=new_key(7), label="main")
+            acme = ("ops@a.example", "both@a.example")
+            customers.add(db, slug="acme", name="Acme", contacts=acme)
+            sister = ("both@a.example", "it@s.example")
+            customers.add(
+                db, slug="sister", name="Sister", contacts=sister, time_zone="Asia/Tokyo", crm="S-1"
+            )
+        yield made
 
 
 def merged(registry: Registry) -> tuple[Merger, Customer]:
