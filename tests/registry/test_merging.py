@@ -1,7 +1,7 @@
 """Two customers become one: everything follows, nothing is lost, and the journal vouches for it."""
 
-from dataclasses import replace
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
