@@ -77,13 +77,15 @@ class IssuedReport(Result):
         }
 
     def blocks(self) -> Iterable[Block]:
-        """For each license: what, old → new, where the file is, until when to upload."""
+        """For each license: what, old → new, the file, until when to upload; what to do next."""
         for each in self.issued:
             license_id = each.proposal.license.jti
             yield Line(f"{each.proposal.action.done} license {license_id}", "good")
             yield _fields(each.proposal, self.settings, file=str(each.path or "stdout"))
             for note in each.proposal.notes:
                 yield Line(note, "dim", 1)
+        ids = " ".join(each.proposal.license.jti[:8] for each in self.issued)
+        yield Line(f"once mailed: polygent-issue license sent {ids}", "dim")
 
 
 def preview(proposals: Iterable[Proposal], settings: Settings) -> Iterable[Block]:

@@ -119,6 +119,7 @@ def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
     """
     try:
         if result.writes_itself:
+            sys.stdout.flush()  # one that was never there fails here
             result.write(sys.stdout)
         elif as_json:
             write_json(result.to_json())

@@ -23,8 +23,8 @@ from polygent_issuer.cli.output import Result
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.text import shown
 
-_RUN: Final = re.compile(r"(^|;)(?=[ '\"\u00a0\u3000]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
-"""Before what begins a formula, full-width forms included; some look past spaces and quotes."""
+_RUN: Final = re.compile(r"(^|;)(?=[\s'\"]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
+"""Before what begins a formula, full-width forms included, behind white space and quotes too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

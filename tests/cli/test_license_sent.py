@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from support.cli import NOW
+from support.cli import NOW, Desk
 from support.licenses import Books
 
 from polygent_issuer.cli import consent
@@ -41,6 +41,19 @@ def test_it_is_noted_when(two: Books) -> None:
     assert shown["sent_at"] == "2026-11-30T09:30:00Z"
     assert " 2026-11-30  " in two.desk.ok("license", "list").text
     assert two.desk.ok("journal", "verify").code == 0
+
+
+def test_issuing_ends_with_the_command_for_it(desk: Desk) -> None:
+    """The last line of sign, renew and reissue, pasted, marks just what they issued."""
+    said = []
+    for command in (("sign", "--machine-info", desk.machine_info()), ("reissue", "acme-gmbh")):
+        last = desk.ok(*command).text.splitlines()[-1]
+        before, pasted = last.split(": polygent-issue ")
+        assert before == "once mailed"
+        [sent] = desk.ok(*pasted.split(), "--json").json["licenses"]
+        said.append(sent["id"])
+    issued = desk.ok("license", "list", "--json").json["licenses"]
+    assert sorted(said) == sorted(each["id"] for each in issued)
 
 
 def test_several_at_once(two: Books) -> None:

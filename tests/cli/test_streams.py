@@ -44,6 +44,7 @@ def commands(books: Books) -> dict[str, tuple[str, ...]]:
     return {
         "text": (*home, "customer", "list"),
         "json": (*home, "customer", "list", "--json"),
+        "csv": (*home, "customer", "list", "--csv"),
         "bytes": (*home, "license", "export", record.id, "-o", "-"),
         "help": ("--help",),
         "help of a command": ("customer", "list", "--help"),
@@ -52,7 +53,7 @@ def commands(books: Books) -> dict[str, tuple[str, ...]]:
     }
 
 
-WAYS = ("text", "json", "bytes", "help", "help of a command", "version", "version and more")
+WAYS = ("text", "json", "csv", "bytes", "help", "help of a command", "version", "version and more")
 
 
 @pytest.mark.parametrize("way", WAYS)
