@@ -177,7 +177,7 @@ def test_a_backup_while_another_process_writes(registry: Registry, tmp_path: Pat
     with writer("write", str(path), "200") as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "done\n"
-        heads = []
+        heads: list[backup.Backup] = []
         while other.poll() is None or len(heads) < 2:
             heads.append(backup.back_up(registry, tmp_path / f"{len(heads)}.db"))
         rest = other.stdout.read()
