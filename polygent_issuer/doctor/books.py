@@ -7,7 +7,6 @@ from polygent_issuer import dates
 from polygent_issuer.doctor.verdict import Verdict, fail, ok, warn
 from polygent_issuer.errors import ExitCode, InvalidTerms
 from polygent_issuer.issuing import recover
-from polygent_issuer.issuing.proposal import clock_behind
 from polygent_issuer.registry import (
     Registry,
     counts,
@@ -16,6 +15,7 @@ from polygent_issuer.registry import (
     schema_check,
     soundness,
 )
+from polygent_issuer.registry.clock import clock_behind
 from polygent_issuer.text import for_shell, shown
 
 _VERIFY = "polygent-issue journal verify"
@@ -78,9 +78,9 @@ def journal_stands(registry: Registry) -> Verdict:
 def clock(registry: Registry, now: datetime) -> Verdict:
     """Whether this machine's clock is before what the journal says has happened."""
     with registry.reading() as db:
-        finding = clock_behind(db, now)
-    if finding is not None:
-        return warn(finding.message, finding.hint or "")
+        behind = clock_behind(db, now)
+    if behind:
+        return warn(behind[0].message, behind[0].hint or "")
     return ok(f"{dates.instant(now)}, not before the journal's newest row")
 
 

@@ -14,11 +14,11 @@ from polygent_issuer.issuing.proposal import (
     Proposal,
     ReceivedDocument,
     build_license,
-    clock_behind,
 )
 from polygent_issuer.issuing.signing_key import choose_key
 from polygent_issuer.machine_info import freshness_finding
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, licenses
+from polygent_issuer.registry.clock import clock_behind
 from polygent_issuer.settings import Settings
 from polygent_issuer.terms import Changes, Plan, Terms
 from polygent_issuer.text import shown
@@ -93,7 +93,7 @@ def propose_first(
     return proposal.with_findings(
         *_findings(db, request, customer, choice, settings=settings, now=now),
         expiry.long_term(now, expires_at, settings),
-        clock_behind(db, now),
+        *clock_behind(db, now),
     )
 
 

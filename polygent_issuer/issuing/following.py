@@ -18,12 +18,12 @@ from polygent_issuer.issuing.proposal import (
     Proposal,
     ReceivedDocument,
     build_license,
-    clock_behind,
 )
 from polygent_issuer.issuing.signing_key import choose_key
 from polygent_issuer.machine_info import freshness_finding
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers, keys
 from polygent_issuer.registry import machines as known_machines
+from polygent_issuer.registry.clock import clock_behind
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.settings import Settings
 from polygent_issuer.terms import Changes, Terms
@@ -135,7 +135,7 @@ def propose_next(
         succession.loss(olds, new, changes),
         expiry.not_due(replaced, settings, now) if request.action is Action.RENEW else None,
         expiry.long_term(now, new.expires_at, settings) if new.expires_at > longest else None,
-        clock_behind(db, now),
+        *clock_behind(db, now),
     )
 
 

@@ -2,14 +2,14 @@
 
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from polygent_issuer import dates
 from polygent_issuer.errors import InvalidTerms
-from polygent_issuer.findings import Finding, FindingCode
-from polygent_issuer.registry import Customer, KeyRecord, LicenseRecord, Machine, Reading, journal
+from polygent_issuer.findings import Finding
+from polygent_issuer.registry import Customer, KeyRecord, LicenseRecord, Machine
 from polygent_issuer.terms import Difference, Terms
 from polygent_issuer.text import slugify
 from polygent_issuer.verifier import License
@@ -18,7 +18,6 @@ from polygent_issuer.verifier.errors import LicenseError
 if TYPE_CHECKING:
     from polygent_issuer.machine_info import MachineInfo
 
-CLOCK_TOLERANCE = timedelta(minutes=5)
 _FIRST_SECOND = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)  # FORMAT §1: iat is at least 1
 
 
@@ -164,16 +163,3 @@ def build_license(
         raise InvalidTerms(
             f"no license may say this: {refused.message}", hint=refused.hint
         ) from None
-
-
-def clock_behind(db: Reading, now: datetime) -> Finding | None:
-    """`clock-behind`: this machine's clock is before what the journal says has happened."""
-    newest = journal.newest_at(db)
-    if newest is None or now >= newest - CLOCK_TOLERANCE:
-        return None
-    return Finding(
-        code=FindingCode.CLOCK_BEHIND,
-        message=f"this machine's clock says {dates.instant(now)}, "
-        f"but the journal's newest row is of {dates.instant(newest)}",
-        hint="set the clock right",
-    )

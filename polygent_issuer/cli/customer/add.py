@@ -15,8 +15,8 @@ from polygent_issuer.cli.customer import naming
 from polygent_issuer.cli.customer.customer_view import customer_json, customer_rows
 from polygent_issuer.cli.output import Result
 from polygent_issuer.findings import Finding, FindingCode, require
-from polygent_issuer.issuing.proposal import clock_behind
 from polygent_issuer.registry import Customer, Reading, customers
+from polygent_issuer.registry.clock import clock_behind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,5 +96,4 @@ def add(
 
 
 def _findings(db: Reading, name: str, now: datetime) -> tuple[Finding, ...]:
-    alike, behind = naming.similar(db, name), clock_behind(db, now)
-    return alike if behind is None else (*alike, behind)
+    return (*naming.similar(db, name), *clock_behind(db, now))

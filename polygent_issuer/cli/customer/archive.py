@@ -10,7 +10,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.archive_view import ArchivedReport, following
 from polygent_issuer.cli.reasons import required_reason
 from polygent_issuer.issuing import archival
-from polygent_issuer.issuing.proposal import clock_behind
+from polygent_issuer.registry.clock import clock_behind
 
 
 def archive(
@@ -29,10 +29,9 @@ def archive(
     slug = names.customer(invocation, customer).slug
     with invocation.registry.reading() as db:
         decided = archival.decide(db, slug, undo=undo, now=now)
-        behind = clock_behind(db, now)
+        findings = clock_behind(db, now)
     if not decided.needed:
         return ArchivedReport(archival=decided, changed=False)
-    findings = () if behind is None else (behind,)
     agreed = consent.obtain(invocation, findings, given)
     reason = agreed.reason
     if not undo:

@@ -9,9 +9,9 @@ from polygent_issuer import dates
 from polygent_issuer.cli.customer import naming
 from polygent_issuer.cli.customer.change_options import ChangeOptions
 from polygent_issuer.findings import Finding
-from polygent_issuer.issuing.proposal import clock_behind
 from polygent_issuer.issuing.still_named import StillNamed, still_named
 from polygent_issuer.registry import Customer, Reading, Writing, customers, licenses, machines
+from polygent_issuer.registry.clock import clock_behind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,8 +94,7 @@ def _findings(
     db: Reading, customer: Customer, name: str | None, now: datetime
 ) -> tuple[Finding, ...]:
     alike = () if name is None else naming.similar(db, name, besides=customer)
-    behind = clock_behind(db, now)
-    return alike if behind is None else (*alike, behind)
+    return (*alike, *clock_behind(db, now))
 
 
 def _named_otherwise(

@@ -10,7 +10,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.merge_view import Merged, following
 from polygent_issuer.cli.reasons import required_reason
 from polygent_issuer.issuing import merger
-from polygent_issuer.issuing.proposal import clock_behind
+from polygent_issuer.registry.clock import clock_behind
 
 
 def merge(
@@ -31,8 +31,7 @@ def merge(
     typed = [names.customer(invocation, text).slug for text in (gone, kept)]
     with invocation.registry.reading() as db:
         decided = merger.decide(db, *typed, now=now)
-        behind = clock_behind(db, now)
-    findings = () if behind is None else (behind,)
+        findings = clock_behind(db, now)
     agreed = consent.obtain(invocation, findings, given)
     reason = required_reason(invocation, agreed.reason, "customers are merged for a reason")
     if invocation.interactive and not yes:

@@ -11,8 +11,8 @@ from polygent_issuer.cli.against import AgainstOption, noted_heads
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.journal.verify_view import Verification
 from polygent_issuer.errors import OutputProblem
-from polygent_issuer.issuing.proposal import clock_behind
 from polygent_issuer.registry import journal
+from polygent_issuer.registry.clock import clock_behind
 from polygent_issuer.registry.journal import JournalCheck
 from polygent_issuer.registry.noted_heads import head_text, noted_line
 from polygent_issuer.text import shown
@@ -42,8 +42,8 @@ def verify(
         behind = clock_behind(db, invocation.now)
     noted = None if check.problems else place
     if noted is not None:
-        if behind is not None:
-            invocation.warn(f"{behind.message}: {behind.hint}")
+        for finding in behind:
+            invocation.warn(f"{finding.message}: {finding.hint}")
         _note(invocation, check, noted)
     return Verification(check=check, against=against, checked=len(heads), noted=noted)
 

@@ -13,7 +13,7 @@ from polygent_issuer.cli.key.show import KeyName
 from polygent_issuer.cli.reasons import required_reason
 from polygent_issuer.custody import place_of, presence
 from polygent_issuer.custody.retirement import decide, retire
-from polygent_issuer.issuing.proposal import clock_behind
+from polygent_issuer.registry.clock import clock_behind
 
 
 def retire_key(
@@ -34,7 +34,7 @@ def retire_key(
     given, now = consent.given(consents), invocation.now
     with invocation.registry.reading() as db:
         decided = decide(db, key, compromised=compromised)
-        behind = clock_behind(db, now)
+        findings = clock_behind(db, now)
     held = place_of(invocation.settings, decided.key.kid)
     here = presence(invocation.settings, decided.key.kid)
     foreseen = RetiredKeyReport(
@@ -45,7 +45,6 @@ def retire_key(
     asks = invocation.interactive and not yes
     if asks:
         output.write_blocks(foreseen.following(), sys.stderr)
-    findings = () if behind is None else (behind,)
     agreed = consent.obtain(invocation, findings, given)
     reason = required_reason(invocation, agreed.reason, "a key is retired for a reason")
     if asks:

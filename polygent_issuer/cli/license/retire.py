@@ -15,8 +15,8 @@ from polygent_issuer.cli.license.show import LicenseId
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.reasons import required_reason
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.issuing.proposal import clock_behind
 from polygent_issuer.registry import Customer, LicenseRecord, customers, licenses
+from polygent_issuer.registry.clock import clock_behind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,9 +64,8 @@ def retire(
     with invocation.registry.reading() as db:
         record = licenses.find(db, license_id)
         customer = customers.get(db, record.customer_slug)
-        behind = clock_behind(db, now)
+        findings = clock_behind(db, now)
     _require_current(record)
-    findings = () if behind is None else (behind,)
     agreed = consent.obtain(invocation, findings, given)
     reason = required_reason(invocation, agreed.reason, "a license is retired for a reason")
     if invocation.interactive and not yes:

@@ -14,8 +14,8 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.license.standing import objections
 from polygent_issuer.cli.output import Result
 from polygent_issuer.findings import Consent, Finding, require
-from polygent_issuer.issuing.proposal import clock_behind
 from polygent_issuer.registry import LicenseRecord, Reading, Writing, keys, licenses
+from polygent_issuer.registry.clock import clock_behind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,9 +69,8 @@ def sent(
     window = invocation.settings.upload_window_or_assumed
     with invocation.registry.reading() as db:
         chosen = _chosen(db, license_ids)
-        behind = clock_behind(db, now)
+        findings = clock_behind(db, now)
         signed_with = {record.id: keys.find(db, record.kid) for record in chosen}
-    findings = () if behind is None else (behind,)
     for record in () if undo else chosen:
         until = dates.upload_deadline(record.issued_at, window)
         for objection in objections(record, signed_with[record.id], upload_before=until, now=now):

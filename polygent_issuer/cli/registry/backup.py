@@ -10,8 +10,8 @@ import typer
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Result
-from polygent_issuer.issuing.proposal import clock_behind
 from polygent_issuer.registry.backup import Backup, back_up, place_in
+from polygent_issuer.registry.clock import clock_behind
 from polygent_issuer.registry.noted_heads import head_text
 from polygent_issuer.settings import settings_path
 from polygent_issuer.text import for_shell
@@ -61,8 +61,8 @@ def backup(
     registry, now = invocation.registry, invocation.now
     with registry.reading() as db:
         behind = clock_behind(db, now)
-    if behind is not None:
-        invocation.warn(f"{behind.message}: {behind.hint}")
+    for finding in behind:
+        invocation.warn(f"{finding.message}: {finding.hint}")
     written = back_up(registry, place_in(to, now))
     if written.path.resolve().is_relative_to(invocation.home.resolve()):
         invocation.warn("the backup lies in the home: what takes the home takes it, too")

@@ -21,8 +21,8 @@ from polygent_issuer.cli.home_making import begin_anew
 from polygent_issuer.cli.registry.import_view import ImportReport, preview
 from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.files import disk
-from polygent_issuer.issuing.proposal import clock_behind
 from polygent_issuer.registry import REGISTRY_FILE, Registry
+from polygent_issuer.registry.clock import clock_behind
 from polygent_issuer.registry.errors import RegistryMissing
 from polygent_issuer.text import shown
 from polygent_issuer.verifier import Key
@@ -62,12 +62,11 @@ def import_files(
     sources = tuple(gather(named))
     with _registry(invocation, keys) as registry, registry.reading() as db:
         decided = rebuild.plan(db, sources, keys)
-        behind = clock_behind(db, invocation.now)
+        findings = clock_behind(db, invocation.now)
     if dry_run or not decided.new:
         return ImportReport(plan=decided, done=not dry_run)
     if invocation.interactive:
         output.write_blocks(preview(decided), sys.stderr)
-    findings = () if behind is None else (behind,)
     agreed = consent.obtain(invocation, findings, given)
     if invocation.interactive and not yes:
         prompts.go_ahead("import these?", default=True)

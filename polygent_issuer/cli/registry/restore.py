@@ -15,8 +15,8 @@ from polygent_issuer.cli.against import AgainstOption, noted_heads
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.registry.restore_view import Restored, preview
-from polygent_issuer.issuing.proposal import clock_behind
 from polygent_issuer.registry import REGISTRY_FILE, candidate, comparison, keys, restoring
+from polygent_issuer.registry.clock import clock_behind
 from polygent_issuer.settings import Settings, load
 
 
@@ -41,12 +41,13 @@ def restore(
         path = folder / REGISTRY_FILE
         present = comparison.present(path, found)
         with found.registry.reading() as db:
-            findings = (comparison.rollback_finding(present), clock_behind(db, invocation.now))
+            behind = clock_behind(db, invocation.now)
             labels = {key.kid: key.label for key in keys.every(db) if key.retired_at is None}
-        needed = tuple(finding for finding in findings if finding is not None)
+        rollback = comparison.rollback_finding(present)
+        findings = behind if rollback is None else (rollback, *behind)
         if invocation.interactive:
             output.write_blocks(preview(found, present, path), sys.stderr)
-        agreed = consent.obtain(invocation, needed, given)
+        agreed = consent.obtain(invocation, findings, given)
         if invocation.interactive and present is not None and not yes:
             prompts.go_ahead("put the backup in its place?")
         founding.furnish(folder)
@@ -55,7 +56,7 @@ def restore(
             found,
             path,
             present,
-            findings=needed,
+            findings=findings,
             consent=agreed,
             now=invocation.now,
             actor=actor(settings.operator),
