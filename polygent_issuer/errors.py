@@ -135,6 +135,19 @@ class RegistryChanged(HomeProblem):
 
     code = "registry_changed"
 
+    @classmethod
+    def since_shown(cls, undone: str, *, hint: str | None = None) -> "RegistryChanged":
+        """The error of every command that decides, shows, asks and decides again.
+
+        Args:
+            undone: what has not happened, such as `nothing was issued`.
+            hint: where to look first; the same command when not given.
+        """
+        return cls(
+            f"the registry changed after this was shown; {undone}",
+            hint=hint or "run the command again and look at what it shows now",
+        )
+
 
 class OutputProblem(IssuerError):
     """A result cannot be written where it was asked for."""

@@ -103,6 +103,15 @@ def test_a_hint_is_optional() -> None:
     assert NotFound("no customer acme").hint is None
 
 
+def test_a_decision_that_no_longer_holds_is_told_in_one_wording() -> None:
+    """What has not happened, and to look again; a command that knows where says where."""
+    changed = RegistryChanged.since_shown("nothing was merged")
+    assert changed.message == "the registry changed after this was shown; nothing was merged"
+    assert changed.hint == "run the command again and look at what it shows now"
+    elsewhere = RegistryChanged.since_shown("nothing was changed", hint="polygent-issue key list")
+    assert elsewhere.hint == "polygent-issue key list"
+
+
 def test_no_two_errors_declare_the_same_code() -> None:
     """A code says which error it was, across the whole package."""
     codes = [error.code for error in every_error() if "code" in vars(error)]

@@ -83,9 +83,8 @@ def activate(
     with registry.writing(now=now, actor=actor) as db:
         signing = keys.active(db)
         if (signing and signing.kid) != (present and present.kid):
-            raise RegistryChanged(
-                "somebody else has changed the signing key in the meantime",
-                hint="look again: polygent-issue key list",
+            raise RegistryChanged.since_shown(
+                "nothing was changed", hint="look again: polygent-issue key list"
             )
         require_usable(keys.find(db, key.kid))
         changed = keys.activate(db, key.kid)

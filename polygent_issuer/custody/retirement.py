@@ -111,8 +111,8 @@ def retire(
     key = decided.key
     with registry.writing(now=now, actor=actor) as db:
         if keys.find(db, key.kid) != key:
-            raise RegistryChanged(
-                "somebody else has changed this key in the meantime",
+            raise RegistryChanged.since_shown(
+                "nothing was retired",
                 hint=f"look again: polygent-issue key show {typed(key.label)}",
             )
         keys.retire(db, key.kid, compromised=decided.compromised)

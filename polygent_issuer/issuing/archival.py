@@ -71,10 +71,7 @@ def carry_out(
     slug = decided.customer.slug
     with registry.writing(now=now, actor=actor) as db:
         if decide(db, slug, undo=decided.undo, now=now) != decided:
-            raise RegistryChanged(
-                f"someone else changed {slug} meanwhile; nothing was changed",
-                hint="run the command again",
-            )
+            raise RegistryChanged.since_shown("nothing was changed")
         write = customers.unarchive if decided.undo else customers.archive
         write(db, decided.customer)
         db.record(

@@ -112,10 +112,7 @@ def carry_out(
     merger = decided.merger
     with registry.writing(now=now, actor=actor) as db:
         if _again(db, merger, now) != decided:
-            raise RegistryChanged(
-                "someone else changed one of these customers meanwhile; nothing was changed",
-                hint="run the command again",
-            )
+            raise RegistryChanged.since_shown("nothing was merged")
         merged = merging.merge(db, merger)
         db.record(
             "customer-merged",

@@ -85,10 +85,7 @@ def publish(
         with registry.writing(now=now, actor=actor) as db:
             recover.deliver(db, prefix)
             if decide(db) != shown:
-                raise RegistryChanged(
-                    "someone else changed the registry after this was shown; nothing was issued",
-                    hint="run the command again and look at what it shows now",
-                )
+                raise RegistryChanged.since_shown("nothing was issued")
             issued = tuple(
                 Issued(
                     proposal=each,

@@ -65,10 +65,7 @@ def restore(
     require(findings, consent)
     with comparison.held(path) as db:
         if _compared(db, candidate) != _readable(shown):
-            raise RegistryChanged(
-                "another command wrote to the registry after this was shown; nothing was restored",
-                hint="run the command again and look at what it shows now",
-            )
+            raise RegistryChanged.since_shown("nothing was restored")
         kept = _kept_name(path, now)
         with candidate.registry.writing(now=now, actor=actor) as row:
             outbox.forget_places(row)

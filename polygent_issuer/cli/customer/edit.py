@@ -35,10 +35,7 @@ def edit(
     agreed = consent.obtain(invocation, change.findings, given)
     with invocation.registry.writing(now=now, actor=invocation.actor) as db:
         if changes.decide(db, slug, wanted, now=now) != change:
-            raise RegistryChanged(
-                f"someone else changed the registry after {slug} was read; nothing was changed",
-                hint="run the command again",
-            )
+            raise RegistryChanged.since_shown("nothing was changed")
         require(change.findings, agreed)
         edited = changes.write(db, change)
         accepted = agreed.used(change.findings)

@@ -74,7 +74,7 @@ def import_files(
         begin_anew(invocation, decided.issuer)
     with invocation.registry.writing(now=invocation.now, actor=invocation.actor) as db:
         if rebuild.plan(db, sources, keys) != decided:
-            raise _changed()
+            raise RegistryChanged.since_shown("nothing was imported")
         carry_out(db, decided, accepted=agreed.used(findings), reason=agreed.reason)
     return ImportReport(plan=decided, done=True)
 
@@ -119,10 +119,3 @@ def _throw_away() -> Iterator[Path]:
         disk.cannot_write(Path(tempfile.gettempdir()), error, into=True)
     with folder as name:
         yield Path(name)
-
-
-def _changed() -> RegistryChanged:
-    return RegistryChanged(
-        "another command wrote to the registry after this was shown; nothing was imported",
-        hint="run the command again and look at what it shows now",
-    )
