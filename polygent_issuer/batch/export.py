@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from polygent_issuer import dates
-from polygent_issuer.issuing.following import read_license
+from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.registry import LicenseRecord, Reading, customers, licenses
 from polygent_issuer.verifier import License
 

@@ -12,7 +12,7 @@ from polygent_issuer.batch.judging import Judge, Refused, Sound, one_content_eac
 from polygent_issuer.batch.sources import Source
 from polygent_issuer.custody.signing import require_not_example
 from polygent_issuer.errors import NotFound
-from polygent_issuer.issuing.following import read_license
+from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.registry import Customer, Reading, customers, keys, licenses, machines
 from polygent_issuer.settings import Settings
 from polygent_issuer.text import nfc

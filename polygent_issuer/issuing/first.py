@@ -16,6 +16,7 @@ from polygent_issuer.issuing.proposal import (
     build_license,
 )
 from polygent_issuer.issuing.signing_key import choose_key
+from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.machine_info import freshness_finding
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, licenses
 from polygent_issuer.registry.clock import clock_behind
@@ -148,7 +149,7 @@ def _same_scope(
         return choice.known is not None and record.machine_id == choice.known.id
     if record.machine_id is not None:
         return False
-    old = following.read_license(db, record)
+    old = read_license(db, record)
     return old.allowed_domain == new_terms.allowed_domain
 
 

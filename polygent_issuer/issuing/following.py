@@ -20,14 +20,14 @@ from polygent_issuer.issuing.proposal import (
     build_license,
 )
 from polygent_issuer.issuing.signing_key import choose_key
+from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.machine_info import freshness_finding
-from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers, keys
+from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers
 from polygent_issuer.registry import machines as known_machines
 from polygent_issuer.registry.clock import clock_behind
-from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.settings import Settings
 from polygent_issuer.terms import Changes, Terms
-from polygent_issuer.verifier import KeySet, License, Tier, Verifier
+from polygent_issuer.verifier import License, Tier
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,22 +51,6 @@ class NextRequest:
     document: ReceivedDocument | None = None
     changes: Changes
     key: str | None = None
-
-
-def read_license(db: Reading, record: LicenseRecord) -> License:
-    """What the stored `.lic` says, verified with the key that is pinned for it.
-
-    Raises:
-        RegistryDamaged: (`registry_damaged`) when it is not what was issued.
-    """
-    pinned = KeySet.of(keys.find(db, record.kid).public_key, allow_example=True)
-    found = Verifier(pinned).report(record.file, now=record.issued_at).license
-    if found is None or found.jti != record.id:
-        raise RegistryDamaged(
-            f"the stored file of license {record.id} does not verify with its pinned key",
-            hint="polygent-issue journal verify",
-        )
-    return found
 
 
 def propose_next(

@@ -6,9 +6,10 @@ from datetime import datetime
 
 from polygent_issuer import dates
 from polygent_issuer.errors import InvalidTerms
-from polygent_issuer.issuing.following import NextRequest, propose_next, read_license
+from polygent_issuer.issuing.following import NextRequest, propose_next
 from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.issuing.selection import choose
+from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.registry import LicenseRecord, Reading, customers, licenses
 from polygent_issuer.settings import Settings
 from polygent_issuer.terms import Changes

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from polygent_issuer.issuing.following import read_license
+from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.registry import LicenseRecord, Reading
 
 

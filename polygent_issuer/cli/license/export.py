@@ -12,8 +12,8 @@ from polygent_issuer.cli.license.show import LicenseId
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing import recover
 from polygent_issuer.issuing.destination import resolve
-from polygent_issuer.issuing.following import read_license
 from polygent_issuer.issuing.proposal import file_name
+from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.registry import customers, keys, licenses, outbox
 
 

@@ -8,7 +8,7 @@ from polygent_issuer import dates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.license.listing import Listed
 from polygent_issuer.cli.license.show_view import ShownLicense
-from polygent_issuer.issuing.following import read_license
+from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.registry import (
     JournalRow,
     LicenseRecord,
