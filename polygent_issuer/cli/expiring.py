@@ -12,7 +12,7 @@ from polygent_issuer.cli.blocks import Block, Line, Style, Table
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.spreadsheet import CsvOptions, CsvTable
-from polygent_issuer.issuing.expiry import renews_together
+from polygent_issuer.issuing.expiry import long_lapsed, renewable, renews_together
 from polygent_issuer.registry import LicenseRecord, LicenseStatus, customers, licenses
 from polygent_issuer.settings import Settings
 
@@ -74,18 +74,14 @@ class Expiring(Result):
             yield Line(f"to renew: polygent-issue renew {' '.join(together)}", "dim")
         for record in self.records:
             if not self._renews(record):
-                plan = " --plan PLAN" if self._is_trial(record) else ""
+                plan = "" if renewable(record, self.settings) else " --plan PLAN"
                 which = f"{record.customer_slug} --license {record.id[:8]}{plan}"
                 yield Line(f"only when it is named: polygent-issue renew {which}", "dim")
 
-    def _is_trial(self, record: LicenseRecord) -> bool:
-        plan = self.settings.plans.get(record.plan or "")
-        return plan is not None and not plan.renewable
-
     def _renews(self, record: LicenseRecord) -> bool:
-        long_lapsed = self.now - record.expires_at > self.settings.lapsed
+        lapsed = long_lapsed(record, self.settings, self.now)
         apart = record.customer_slug in self.apart
-        return not (self._is_trial(record) or long_lapsed or apart)
+        return renewable(record, self.settings) and not (lapsed or apart)
 
     def _row(self, record: LicenseRecord) -> tuple[str, ...]:
         left = (record.expires_at - self.now).days

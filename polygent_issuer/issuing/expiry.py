@@ -112,6 +112,17 @@ def last_to_end(records: Sequence[LicenseRecord]) -> LicenseRecord:
     return max(records, key=lambda record: record.expires_at)
 
 
+def renewable(record: LicenseRecord, settings: Settings) -> bool:
+    """Whether its plan lets it be renewed as it is; a trial is followed by what is named."""
+    plan = settings.plans.get(record.plan or "")
+    return plan is None or plan.renewable
+
+
+def long_lapsed(record: LicenseRecord, settings: Settings, now: datetime) -> bool:
+    """Whether it ended so long ago that it is followed only when it is named."""
+    return now - record.expires_at > settings.lapsed
+
+
 def not_due(records: Sequence[LicenseRecord], settings: Settings, now: datetime) -> Finding | None:
     """`not-due`: a renewal long before the expiry is more often a slip than a wish.
 
@@ -120,7 +131,7 @@ def not_due(records: Sequence[LicenseRecord], settings: Settings, now: datetime)
     """
     last = last_to_end(records)
     ahead = last.expires_at - now
-    if ahead <= settings.not_due or not _renewable(last, settings):
+    if ahead <= settings.not_due or not renewable(last, settings):
         return None
     return Finding(
         code=FindingCode.NOT_DUE,
@@ -145,9 +156,9 @@ def renews_together(
         until: what ends before then is meant to be renewed, however long it runs.
     """
     return not any(
-        now - record.expires_at <= settings.lapsed
+        not long_lapsed(record, settings, now)
         and (
-            not _renewable(record, settings)
+            not renewable(record, settings)
             or (record.expires_at >= until and not_due((record,), settings, now))
         )
         for record in records
@@ -173,13 +184,8 @@ def _own_term(record: LicenseRecord, settings: Settings) -> dates.Term | None:
     return plan.term if plan else None
 
 
-def _renewable(record: LicenseRecord, settings: Settings) -> bool:
-    plan = settings.plans.get(record.plan or "")
-    return plan is None or plan.renewable
-
-
 def _require_renewable(record: LicenseRecord, settings: Settings) -> None:
-    if not _renewable(record, settings):
+    if not renewable(record, settings):
         raise MissingInput(
             f"the plan {record.plan!a} of license {record.id[:8]} is not renewed by itself",
             hint="for a contract add --plan PLAN; for more of the same: "

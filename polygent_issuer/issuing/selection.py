@@ -6,7 +6,7 @@ from datetime import datetime
 
 from polygent_issuer import dates
 from polygent_issuer.errors import Ambiguous, InvalidTerms, NotFound
-from polygent_issuer.issuing import whose
+from polygent_issuer.issuing import expiry, whose
 from polygent_issuer.issuing.following import NextRequest
 from polygent_issuer.issuing.proposal import Action
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers, licenses, machines
@@ -67,7 +67,7 @@ def _by_id(db: Reading, customer: Customer, beginning: str) -> LicenseRecord:
 def _not_long_lapsed(
     customer: Customer, found: Sequence[LicenseRecord], settings: Settings, now: datetime
 ) -> tuple[LicenseRecord, ...]:
-    near = tuple(record for record in found if now - record.expires_at <= settings.lapsed)
+    near = tuple(record for record in found if not expiry.long_lapsed(record, settings, now))
     if found and not near:
         newest = max(found, key=lambda record: record.expires_at)
         raise NotFound(

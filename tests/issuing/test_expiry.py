@@ -86,6 +86,24 @@ def test_ninety_days_ahead_is_due(record: LicenseRecord, days: int, due: bool) -
     assert (found is None) is due
 
 
+def test_what_lapsed_long_ago(record: LicenseRecord) -> None:
+    """Over 90 days after its end; the limit itself is still near."""
+    limit = OLD_END + timedelta(days=90)
+    assert not expiry.long_lapsed(record, SETTINGS, limit)
+    assert expiry.long_lapsed(record, SETTINGS, limit + timedelta(microseconds=1))
+
+
+@pytest.mark.parametrize(
+    ("plan", "renewable"),
+    [("standard-annual", True), ("trial", False), ("gone", True), (None, True)],
+)
+def test_what_its_plan_lets_be_renewed(
+    record: LicenseRecord, plan: str | None, *, renewable: bool
+) -> None:
+    """A trial is not; without a plan, or with one that is gone, nothing speaks against it."""
+    assert expiry.renewable(replace(record, plan=plan), SETTINGS) is renewable
+
+
 def test_three_years_are_not_long(record: LicenseRecord) -> None:
     """The limit itself needs no consent, a second more does."""
     limit = datetime(2029, 12, 1, tzinfo=UTC)
