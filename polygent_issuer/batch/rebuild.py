@@ -1,8 +1,8 @@
 """The registry from signed license files alone: customers, machines, licenses, what replaced what.
 
-The plan rests on what the files say and the registry holds, never on the order of the files. What
-files cannot say stays empty: labels, hosts, contacts, time zones, references, plans, terms, what
-was sent or retired and why, documents, and the journal's past.
+What is decided rests on what the files say and the registry holds, never on the order of the
+files. What files cannot say stays empty: labels, hosts, contacts, time zones, references, plans,
+terms, what was sent or retired and why, documents, and the journal's past.
 """
 
 from collections.abc import Iterable, Mapping
@@ -47,7 +47,7 @@ Outcome = Imported | There | Refused
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class Rebuild:
     """What an import does. Two are equal when they rest on the same facts.
 
     Attributes:
@@ -83,7 +83,7 @@ class Plan:
         return tuple(each for each in self.outcomes if isinstance(each, Refused))
 
 
-def plan(db: Reading, sources: Iterable[Source], given: Iterable[Key] = ()) -> Plan:
+def decide(db: Reading, sources: Iterable[Source], given: Iterable[Key] = ()) -> Rebuild:
     """Decide what an import of these files does; nothing is written.
 
     Args:
@@ -105,7 +105,7 @@ def plan(db: Reading, sources: Iterable[Source], given: Iterable[Key] = ()) -> P
     whose = {each.license.sub: customers.by_slug(db, each.license.sub) for each in new}
     replaced, missing = _replaced(db, new, whose)
     needed = {each.kid for each in new} - {key.kid for key in pinned}
-    return Plan(
+    return Rebuild(
         outcomes=outcomes,
         keys=tuple(key for key in given if key.kid in needed),
         customers=_new_customers(new, whose),

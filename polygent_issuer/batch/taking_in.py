@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from polygent_issuer.batch.rebuild import Imported, Plan, known_machine
+from polygent_issuer.batch.rebuild import Imported, Rebuild, known_machine
 from polygent_issuer.custody.labels import free_label
 from polygent_issuer.registry import Customer, Writing, customers, keys, licenses, machines
 
@@ -10,12 +10,12 @@ _EVENT = "registry-imported"
 
 
 def carry_out(
-    db: Writing, decided: Plan, *, accepted: Iterable[str] = (), reason: str | None = None
+    db: Writing, decided: Rebuild, *, accepted: Iterable[str] = (), reason: str | None = None
 ) -> None:
     """Write what was decided into the open transaction, a journal row for each license.
 
     Args:
-        db: the open transaction, in which `plan` was made once more.
+        db: the open transaction, in which it was decided once more.
         decided: what the operator saw.
         accepted: codes of the findings that were accepted; `reason` says why.
     """
@@ -44,7 +44,7 @@ def carry_out(
         )
 
 
-def _add(db: Writing, each: Imported, decided: Plan) -> Customer:
+def _add(db: Writing, each: Imported, decided: Rebuild) -> Customer:
     held = each.license
     customer = customers.by_slug(db, held.sub)
     if customer is None:

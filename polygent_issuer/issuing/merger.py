@@ -76,7 +76,7 @@ def decide(db: Reading, gone: str, kept: str, *, now: datetime) -> DecidedMerger
             "and nobody is merged into who was",
             hint=f"polygent-issue customer archive {other.slug} --undo",
         )
-    merger = merging.plan(db, one, other)
+    merger = merging.decide(db, one, other)
     labels = {each.machine.id: each.label for each in merger.moved}
     labels |= {each.gone.id: each.kept.label for each in merger.same}
     held = licenses.of(db, one)

@@ -51,7 +51,7 @@ class Merger:
     crm: str | None
 
 
-def plan(db: Reading, gone: Customer, kept: Customer) -> Merger:
+def decide(db: Reading, gone: Customer, kept: Customer) -> Merger:
     """What a merger would do; nothing is written."""
     theirs, ours = of(db, gone), of(db, kept)
     present = {machine.fingerprint: machine for machine in ours}
@@ -73,7 +73,7 @@ def plan(db: Reading, gone: Customer, kept: Customer) -> Merger:
 
 
 def merge(db: Writing, merger: Merger) -> Customer:
-    """Carry out a plan, and leave the journal row to the caller; who remains, as recorded then.
+    """Carry out what was decided, but for the journal row; who remains, as recorded then.
 
     What the same machine was called at `gone` goes into its history.
     """

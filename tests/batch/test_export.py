@@ -13,7 +13,7 @@ from support.lic_files import Issuer, license_id
 from support.registries import ACTOR, NOW, REGISTRY_ID, tampering, writing
 
 from polygent_issuer.batch import export
-from polygent_issuer.batch.rebuild import plan
+from polygent_issuer.batch.rebuild import decide
 from polygent_issuer.batch.sources import Source
 from polygent_issuer.batch.taking_in import carry_out
 from polygent_issuer.registry import Registry, customers, licenses, machines
@@ -25,7 +25,7 @@ def fill(registry: Registry, issuer: Issuer, *files: bytes) -> None:
     """Import files."""
     found = [Source(name="x", data=data) for data in files]
     with registry.writing(now=NOW, actor=ACTOR) as db:
-        carry_out(db, plan(db, found, (issuer.signer.public_key,)))
+        carry_out(db, decide(db, found, (issuer.signer.public_key,)))
 
 
 def exported(registry: Registry) -> str:

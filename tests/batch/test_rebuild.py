@@ -13,7 +13,7 @@ from support.lic_files import Issuer, license_id
 from support.registries import ACTOR, NOW, tampering, writing
 
 from polygent_issuer.batch.judging import Refused
-from polygent_issuer.batch.rebuild import Plan, plan
+from polygent_issuer.batch.rebuild import Rebuild, decide
 from polygent_issuer.batch.sources import Source
 from polygent_issuer.batch.taking_in import carry_out
 from polygent_issuer.custody.errors import ExampleKey
@@ -38,14 +38,14 @@ def sources(*files: bytes) -> list[Source]:
     return [Source(name=f"{number}.lic", data=data) for number, data in enumerate(files)]
 
 
-def take_in(registry: Registry, issuer: Issuer, *files: bytes, **more: Any) -> Plan:
+def take_in(registry: Registry, issuer: Issuer, *files: bytes, **more: Any) -> Rebuild:
     """Import files under the key that signed them."""
     found = sources(*files)
     given = more.get("given", (issuer.signer.public_key,))
     with registry.reading() as db:
-        decided = plan(db, found, given)
+        decided = decide(db, found, given)
     with registry.writing(now=NOW, actor=ACTOR) as db:
-        assert plan(db, found, given) == decided
+        assert decide(db, found, given) == decided
         carry_out(db, decided)
         if not decided.new:
             db.record("test")
@@ -54,7 +54,7 @@ def take_in(registry: Registry, issuer: Issuer, *files: bytes, **more: Any) -> P
     return decided
 
 
-def codes(decided: Plan) -> list[str]:
+def codes(decided: Rebuild) -> list[str]:
     """What became of each file."""
     return [
         each.code if isinstance(each, Refused) else type(each).__name__.lower()
@@ -214,7 +214,7 @@ def test_each_refusal_says_why(registry: Registry, issuer: Issuer) -> None:
         Source(name="no.lic", problem=UnreadableInput("cannot read it", hint="check the path")),
     ]
     with registry.reading() as db:
-        decided = plan(db, found, (issuer.signer.public_key,))
+        decided = decide(db, found, (issuer.signer.public_key,))
     assert codes(decided) == [
         "malformed",
         "bad_signature",
@@ -246,7 +246,7 @@ def test_the_example_key_is_not_pinned(registry: Registry) -> None:
     """Whoever names it is told what it is."""
     example = Key.from_pem((EXAMPLES / "public.pem").read_bytes(), allow_example=True)
     with registry.reading() as db, pytest.raises(ExampleKey):
-        plan(db, sources((EXAMPLES / "example.lic").read_bytes()), (example,))
+        decide(db, sources((EXAMPLES / "example.lic").read_bytes()), (example,))
 
 
 def test_a_key_that_vouches_for_nothing_is_not_pinned(registry: Registry, issuer: Issuer) -> None:
@@ -334,12 +334,12 @@ def test_a_registry_that_was_tampered_with_is_not_built_on(
     with tampering(tmp_path / "registry.db") as raw:
         raw.execute("UPDATE licenses SET file = x'61'")
     with registry.reading() as db, pytest.raises(RegistryDamaged):
-        plan(db, sources(issuer.file(2)), ())
+        decide(db, sources(issuer.file(2)), ())
 
 
 def test_the_issuer_of_the_newest_license(registry: Registry, issuer: Issuer) -> None:
     """A home that is begun anew goes on under that name."""
     files = sources(issuer.file(2, iss="New Ltd"), issuer.file(1, iss="Old Ltd"))
     with registry.reading() as db:
-        assert plan(db, files, (issuer.signer.public_key,)).issuer == "New Ltd"
-        assert plan(db, (), ()).issuer == "polygent-operator"
+        assert decide(db, files, (issuer.signer.public_key,)).issuer == "New Ltd"
+        assert decide(db, (), ()).issuer == "polygent-operator"

@@ -10,7 +10,7 @@ from support.registries import NOW, add_license, add_machine, new_key, new_regis
 
 from polygent_issuer.registry import Customer, Registry, customers, journal, keys, licenses
 from polygent_issuer.registry import machines as known
-from polygent_issuer.registry.merging import Merger, merge, plan
+from polygent_issuer.registry.merging import Merger, decide, merge
 
 LATER = NOW + timedelta(days=30)
 
@@ -31,10 +31,10 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 
 
 def merged(registry: Registry) -> tuple[Merger, Customer]:
-    """Merge the sister into Acme; what was planned, and who remains."""
+    """Merge the sister into Acme; what was decided, and who remains."""
     with writing(registry, now=LATER) as db:
-        planned = plan(db, customers.get(db, "sister"), customers.get(db, "acme"))
-        return planned, merge(db, planned)
+        decided = decide(db, customers.get(db, "sister"), customers.get(db, "acme"))
+        return decided, merge(db, decided)
 
 
 def test_the_rows_of_the_customer(registry: Registry) -> None:
@@ -71,7 +71,7 @@ def test_aliases_follow(registry: Registry) -> None:
     """Who was merged into the sister before is found as Acme."""
     with writing(registry) as db:
         older = customers.add(db, slug="older", name="Older")
-        merge(db, plan(db, older, customers.get(db, "sister")))
+        merge(db, decide(db, older, customers.get(db, "sister")))
     _, kept = merged(registry)
     assert kept.aliases == ("older", "sister")
 
@@ -88,8 +88,8 @@ def test_machines_keep_their_labels_where_these_are_free(registry: Registry) -> 
         known.change_identity(
             db, own, fingerprint="d" * 64, hostname=None, components={}, document_id=None
         )
-    planned, kept = merged(registry)
-    assert {each.machine.label: each.label for each in planned.moved} == {
+    decided, kept = merged(registry)
+    assert {each.machine.label: each.label for each in decided.moved} == {
         "prod": "prod-3",
         "prod-2": "prod-2",
     }
@@ -114,9 +114,9 @@ def test_one_fingerprint_is_one_machine(registry: Registry) -> None:
         known.change_identity(
             db, theirs, fingerprint="a" * 64, hostname="web", components={}, document_id=None
         )
-    planned, kept = merged(registry)
-    assert [(each.gone.label, each.kept.label) for each in planned.same] == [("web", "prod")]
-    assert planned.moved == ()
+    decided, kept = merged(registry)
+    assert [(each.gone.label, each.kept.label) for each in decided.same] == [("web", "prod")]
+    assert decided.moved == ()
     with registry.reading() as db:
         (machine,) = known.of(db, kept)
         assert machine == ours
@@ -127,9 +127,9 @@ def test_one_fingerprint_is_one_machine(registry: Registry) -> None:
         assert journal.verify(db).problems == ()
 
 
-def test_a_plan_is_equal_for_the_same_facts(registry: Registry) -> None:
+def test_a_decision_is_equal_for_the_same_facts(registry: Registry) -> None:
     """And another one once a fact changed: what was shown is what is carried out."""
     with registry.reading() as db:
         acme, sister = customers.get(db, "acme"), customers.get(db, "sister")
-        assert plan(db, sister, acme) == plan(db, sister, acme)
-        assert plan(db, sister, acme) != plan(db, sister, replace(acme, crm="A-1"))
+        assert decide(db, sister, acme) == decide(db, sister, acme)
+        assert decide(db, sister, acme) != decide(db, sister, replace(acme, crm="A-1"))

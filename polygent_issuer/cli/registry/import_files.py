@@ -61,10 +61,10 @@ def import_files(
     keys = tuple(public_keys.from_files(invocation, public_key)) if public_key else ()
     sources = tuple(gather(named))
     with _registry(invocation, keys) as registry, registry.reading() as db:
-        decided = rebuild.plan(db, sources, keys)
+        decided = rebuild.decide(db, sources, keys)
         findings = clock_behind(db, invocation.now)
     if dry_run or not decided.new:
-        return ImportReport(plan=decided, done=not dry_run)
+        return ImportReport(rebuild=decided, done=not dry_run)
     if invocation.interactive:
         output.write_blocks(preview(decided), sys.stderr)
     agreed = consent.obtain(invocation, findings, given)
@@ -73,10 +73,10 @@ def import_files(
     if not founding.is_complete(invocation.home_path):
         begin_anew(invocation, decided.issuer)
     with invocation.registry.writing(now=invocation.now, actor=invocation.actor) as db:
-        if rebuild.plan(db, sources, keys) != decided:
+        if rebuild.decide(db, sources, keys) != decided:
             raise RegistryChanged.since_shown("nothing was imported")
         carry_out(db, decided, accepted=agreed.used(findings), reason=agreed.reason)
-    return ImportReport(plan=decided, done=True)
+    return ImportReport(rebuild=decided, done=True)
 
 
 @contextmanager

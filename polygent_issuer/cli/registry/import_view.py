@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from polygent_issuer.batch.judging import Refused
-from polygent_issuer.batch.rebuild import LOST, Imported, Outcome, Plan, There
+from polygent_issuer.batch.rebuild import LOST, Imported, Outcome, Rebuild, There
 from polygent_issuer.cli.blocks import Block, Fields, Line, Table
 from polygent_issuer.cli.output import Result
 from polygent_issuer.errors import ExitCode
@@ -21,75 +21,75 @@ class ImportReport(Result):
         done: False for a dry run.
     """
 
-    plan: Plan
+    rebuild: Rebuild
     done: bool
 
     @property
     def exit_code(self) -> ExitCode:
         """20 when a file was refused."""
-        return ExitCode.BATCH if self.plan.refused else ExitCode.DONE
+        return ExitCode.BATCH if self.rebuild.refused else ExitCode.DONE
 
     def to_json(self) -> Mapping[str, Any]:
         """Each file with its outcome, and what was added."""
-        plan = self.plan
+        rebuild = self.rebuild
         return {
             "done": self.done,
-            "files": [_item(each) for each in plan.outcomes],
-            "imported": len(plan.new),
-            "refused": len(plan.refused),
-            "keys": [key.kid for key in plan.keys],
-            "customers": dict(plan.customers),
-            "machines": len(plan.machines),
-            "replaced": dict(plan.replaced),
-            "missing": [{"license": old, "replaced_by": new} for old, new in plan.missing],
+            "files": [_item(each) for each in rebuild.outcomes],
+            "imported": len(rebuild.new),
+            "refused": len(rebuild.refused),
+            "keys": [key.kid for key in rebuild.keys],
+            "customers": dict(rebuild.customers),
+            "machines": len(rebuild.machines),
+            "replaced": dict(rebuild.replaced),
+            "missing": [{"license": old, "replaced_by": new} for old, new in rebuild.missing],
         }
 
     def blocks(self) -> Iterable[Block]:
         """What was added, what was refused and why, and what cannot come back."""
-        plan = self.plan
-        if not plan.new:
-            there = sum(isinstance(each, There) for each in plan.outcomes)
+        rebuild = self.rebuild
+        if not rebuild.new:
+            there = sum(isinstance(each, There) for each in rebuild.outcomes)
             yield Line(f"nothing to import; {there} of the files are in the registry already")
         elif self.done:
-            yield Line(f"imported {_licenses(len(plan.new))}", "good")
+            yield Line(f"imported {_licenses(len(rebuild.new))}", "good")
         else:
-            yield Line(f"would import {_licenses(len(plan.new))}; nothing was written", "dim")
-        yield from _told(plan)
-        if self.done and plan.new:
+            yield Line(f"would import {_licenses(len(rebuild.new))}; nothing was written", "dim")
+        yield from _told(rebuild)
+        if self.done and rebuild.new:
             yield Line(f"not in any file, so to be done by hand: {LOST}", "warn")
             yield Line("a renewal asks for --term, since no file says it", "dim")
-        if self.done and plan.keys:
+        if self.done and rebuild.keys:
             yield Line("the key's private half, if it is not here: polygent-issue key import FILE")
 
 
-def preview(plan: Plan) -> Iterable[Block]:
+def preview(rebuild: Rebuild) -> Iterable[Block]:
     """What would be written."""
-    yield Line(f"to import: {_licenses(len(plan.new))}", "title")
-    yield from _told(plan)
+    yield Line(f"to import: {_licenses(len(rebuild.new))}", "title")
+    yield from _told(rebuild)
     yield Line(f"not in any file: {LOST}", "dim")
 
 
-def _told(plan: Plan) -> Iterable[Block]:
-    there = sum(isinstance(each, There) for each in plan.outcomes)
+def _told(rebuild: Rebuild) -> Iterable[Block]:
+    there = sum(isinstance(each, There) for each in rebuild.outcomes)
     yield Fields(
         (
-            ("keys pinned", ", ".join(key.kid for key in plan.keys) or None),
-            ("new customers", _some([f"{n} ({s})" for s, n in plan.customers.items()])),
-            ("new machines", str(len(plan.machines)) if plan.machines else None),
-            ("replaced", str(len(plan.replaced)) if plan.replaced else None),
+            ("keys pinned", ", ".join(key.kid for key in rebuild.keys) or None),
+            ("new customers", _some([f"{n} ({s})" for s, n in rebuild.customers.items()])),
+            ("new machines", str(len(rebuild.machines)) if rebuild.machines else None),
+            ("replaced", str(len(rebuild.replaced)) if rebuild.replaced else None),
             ("there already", str(there) if there else None),
         )
     )
-    if plan.refused:
-        yield Line(f"refused: {len(plan.refused)}", "bad")
-        rows = tuple((each.name, each.code, each.message) for each in plan.refused)
+    if rebuild.refused:
+        yield Line(f"refused: {len(rebuild.refused)}", "bad")
+        rows = tuple((each.name, each.code, each.message) for each in rebuild.refused)
         yield Table(("file", "code", "why"), rows)
-        for hint in dict.fromkeys(each.hint for each in plan.refused if each.hint):
+        for hint in dict.fromkeys(each.hint for each in rebuild.refused if each.hint):
             yield Line(f"hint: {hint}", "dim")
-    for old, new in plan.missing[:_MOST]:
+    for old, new in rebuild.missing[:_MOST]:
         yield Line(f"no file of license {old}, which {new[:8]} replaced", "warn")
-    if len(plan.missing) > _MOST:
-        yield Line(f"and of {len(plan.missing) - _MOST} more", "warn")
+    if len(rebuild.missing) > _MOST:
+        yield Line(f"and of {len(rebuild.missing) - _MOST} more", "warn")
 
 
 def _some(names: list[str]) -> str | None:
