@@ -10,10 +10,16 @@ from polygent_issuer.errors import ExitCode, IssuerError, KeyUnavailable
 from polygent_issuer.keystore import Presence, location, passphrases
 from polygent_issuer.registry import KeyRecord, LicenseStatus, Registry, licenses
 from polygent_issuer.settings import Settings
+from polygent_issuer.settings.token_uri import TokenUri
 from polygent_issuer.text import for_shell, shown
 
 _IN_HARDWARE: Final = "pkcs11:"
 _IMPORT: Final = "polygent-issue key import BACKUP"
+_SETTINGS: Final = "polygent-issue config show"
+_OTHER_TOKEN: Final = (
+    f"plug in the token that holds it; which one the settings name: {_SETTINGS}; "
+    f"or, if it has a backup: {_IMPORT} --store URI"
+)
 
 
 def usable(known: Iterable[KeyRecord]) -> tuple[KeyRecord, ...]:
@@ -66,6 +72,14 @@ def _private_half(key: KeyRecord, settings: Settings) -> Verdict:
     except IssuerError as error:
         return refused(error)
     place = custody.place_of(settings, key.kid)
+    try:
+        _require_token(place, settings)
+    except IssuerError as error:
+        return _lost(key, f"{shown(key.label)}: {error.message}", error.hint or _SETTINGS)
+    return _in_its_store(key, place, settings)
+
+
+def _in_its_store(key: KeyRecord, place: str, settings: Settings) -> Verdict:
     name = f"{shown(key.label)} ({shown(place)})"
     presence = custody.presence(settings, key.kid)
     if presence is Presence.PRESENT:
@@ -73,12 +87,36 @@ def _private_half(key: KeyRecord, settings: Settings) -> Verdict:
     if presence is Presence.LOCKED:
         return warn(f"{name}: it is locked", UNLOCK)
     if place.startswith(location.FILE):
-        told, mend = _of_file(key, settings)
-    else:
-        absent = presence is Presence.ABSENT
-        told = f"{name}: it is {'not there' if absent else 'not within reach'}"
-        mend = _elsewhere(place, absent=absent)
+        return _lost(key, *_of_file(key, settings))
+    told, mend = _elsewhere(place, presence)
+    return _lost(key, f"{name}: {told}", mend)
+
+
+def _elsewhere(place: str, presence: Presence) -> tuple[str, str]:
+    """What a token or a keyring that does not give the key means, and what mends it."""
+    if place.startswith(_IN_HARDWARE):
+        return "the token shows no such key", _OTHER_TOKEN
+    if presence is Presence.ABSENT:
+        return "it is not there", _IMPORT
+    # A keyring that cannot be asked can take nothing in either.
+    return "it is not within reach", f"{_IMPORT} --store {location.EXAMPLE}"
+
+
+def _lost(key: KeyRecord, told: str, mend: str) -> Verdict:
+    """A key that cannot sign; only the active one stops anybody."""
     return fail(told, mend, ExitCode.KEY) if key.active else warn(told, mend)
+
+
+def _require_token(place: str, settings: Settings) -> None:
+    """Hold that a token is as for signing, up to its PIN; any other place passes.
+
+    Raises:
+        InvalidStore: (`invalid_store`) for what is no key store.
+        KeyUnavailable: each code of `custody.require_ready`.
+    """
+    token = location.parse(place)
+    if isinstance(token, TokenUri):
+        custody.require_ready(settings, token)
 
 
 def _of_file(key: KeyRecord, settings: Settings) -> tuple[str, str]:
@@ -88,13 +126,6 @@ def _of_file(key: KeyRecord, settings: Settings) -> tuple[str, str]:
     except KeyUnavailable as error:
         return f"{shown(key.label)}: {error.message}", error.hint or _IMPORT
     raise NotChecked("the key file has come back")
-
-
-def _elsewhere(place: str, *, absent: bool) -> str:
-    if place.startswith(_IN_HARDWARE):
-        return "plug in the token that the settings name: polygent-issue config show"
-    # A keyring that cannot be asked can take nothing in either.
-    return _IMPORT if absent else f"{_IMPORT} --store {location.EXAMPLE}"
 
 
 def _backup(key: KeyRecord, place: str) -> Verdict:

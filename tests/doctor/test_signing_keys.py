@@ -1,19 +1,23 @@
-"""Signing keys: real key files, a real keyring, and what the registry says of them."""
+"""Signing keys: real key files, a real keyring, a real token, and what the registry says."""
 
 import os
 import shlex
 import sqlite3
+import sys
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from support import softhsm
 from support.cli import PASSPHRASE, Desk
 from support.keys import seal_quickly
 from support.licenses import Books
 from support.rows import look, row, rows, state
 from support.secret_service import SecretService
+from support.softhsm import PIN, SoftHsm
 
 from polygent_issuer.doctor import State, signing_keys
 from polygent_issuer.registry import KeyRecord, keys
@@ -204,15 +208,98 @@ def test_a_hung_keyring_ends_in_time(books: Books, service: SecretService) -> No
     assert row(outcome, "key")["message"].endswith("it is not within reach")
 
 
-def test_a_token_out_of_reach_is_told_as_one() -> None:
-    """Not to be imported from a backup that cannot be."""
+@pytest.fixture
+def hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftHsm]:
+    """A fresh token that this process sees; doctor lets go of its module."""
+    made = softhsm.softhsm(tmp_path / "hsm")
+    made.enter(monkeypatch)
+    yield made
+    assert softhsm.still_initialised() == []
+
+
+@pytest.fixture
+def in_token(desk: Desk, hsm: SoftHsm) -> Desk:
+    """The desk with one key, which was made in the token; nobody gives the PIN from now on."""
+    desk.passphrase_file.write_text(PIN)
+    desk.ok("key", "generate", "hard", "--store", hsm.uri, "--no-backup")
+    desk.passphrase_file.unlink()
+    return desk
+
+
+def test_a_key_in_a_token_is_well(in_token: Desk, hsm: SoftHsm) -> None:
+    """It is seen without the PIN."""
+    assert look(in_token, "key")["message"].endswith(": it is there")
+    assert not hsm.noted_a_wrong_pin()
+
+
+def test_a_module_that_is_not_there_is_not_a_token_to_plug_in(in_token: Desk) -> None:
+    """The same words as signing would end with."""
+    [kid] = in_token.ok("key", "list", "--json").json["keys"]
+    place = "pkcs11:token=vault?module-path=/nonexistent.so"
+    in_token.ok("config", "set", f"stores.{kid['kid']}", place)
+    outcome = in_token.run("doctor", "--json")
+    assert outcome.code == 6
+    found = row(outcome, "key")
+    assert found["message"] == (
+        "hard: the PKCS#11 module /nonexistent.so cannot be found: no such file or directory"
+    )
+    assert found["mend"].startswith("check module-path")
+
+
+def test_a_token_that_is_not_there_is_to_be_plugged_in(in_token: Desk, hsm: SoftHsm) -> None:
+    """With the command that lists those that are."""
+    hsm.remove()
+    found = look(in_token, "key")
+    assert found["state"] == "fail"
+    assert "the PKCS#11 module shows no token vault" in found["message"]
+    assert found["mend"].startswith("plug it in, or look at what is there: pkcs11-tool ")
+
+
+def test_a_token_whose_pin_is_locked_gives_no_key(in_token: Desk, hsm: SoftHsm) -> None:
+    """Though it shows it: no license could be signed."""
+    hsm.set_flags(softhsm.LOCKED)
+    found = look(in_token, "key")
+    assert found["state"] == "fail"
+    assert "is locked after too many wrong ones" in found["message"]
+    assert "SO PIN" in found["mend"]
+
+
+def test_a_token_without_the_key_is_the_wrong_one(in_token: Desk, hsm: SoftHsm) -> None:
+    """It is plugged in already, so the mend is another one, or the backup."""
+    hsm.tool("--delete-object", "--type", "pubkey", "--label", "hard")
+    found = look(in_token, "key")
+    assert found["state"] == "fail"
+    assert found["message"].endswith(": the token shows no such key")
+    home = f"polygent-issue --home {in_token.home}"
+    assert found["mend"] == (
+        f"plug in the token that holds it; which one the settings name: {home} config show; "
+        f"or, if it has a backup: {home} key import BACKUP --store URI"
+    )
+
+
+def test_without_the_library_its_installation_is_the_mend(
+    in_token: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing can be said of the token then."""
+    for module in ("cryptoki", "token_objects", "token_session", "token_signer"):
+        monkeypatch.delitem(sys.modules, f"polygent_issuer.keystore.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, "pkcs11", None)
+    found = look(in_token, "key")
+    assert "python-pkcs11, which is not installed" in found["message"]
+    assert found["mend"] == "pip install 'polygent-issuer[pkcs11]'"
+
+
+def test_a_token_of_a_key_that_does_not_sign_is_a_warning() -> None:
+    """Its loss stops nobody yet; and a place that is none is told as such."""
     signer = SoftwareSigner(generate_private_key())
-    record = _record(signer.kid, public_pem=signer.public_key.to_pem())
+    record = _record(signer.kid, public_pem=signer.public_key.to_pem(), active=False)
     held = Settings(stores={signer.kid: "pkcs11:token=none"})
     (verdict,) = signing_keys.private_halves((record,), held)
-    assert verdict.state is State.FAIL
-    assert verdict.mend is not None
-    assert verdict.mend.startswith("plug in the token")
+    assert (verdict.state, verdict.message) == (
+        State.WARN,
+        "main: this is no key store in a token: it names no module",
+    )
+    assert verdict.mend == "add ?module-path=/PATH/TO/MODULE.so to it"
 
 
 def test_the_example_key_is_exit_6(books: Books) -> None:
