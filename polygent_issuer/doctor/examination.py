@@ -1,5 +1,6 @@
 """The one ordered table of checks, and going through it whatever is wrong."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -29,7 +30,13 @@ from polygent_issuer.registry.connection import sqlite_version
 from polygent_issuer.settings import Entry, Settings
 from polygent_issuer.text import for_shell
 
-_TOOL: Final = "polygent-issue "
+_COMMANDS: Final = re.compile(
+    r"""
+      (?P<quoted> (?<!\w) '[^']*' (?: "'"'[^']*' )* )  # by `for_shell`: a path may say anything
+    | (?<! [^\s`] ) polygent-issue (?=\ )
+    """,
+    re.VERBOSE,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -201,7 +208,8 @@ def _looked(check: Check, case: Case) -> Verdict | tuple[Verdict, ...]:
 
 
 def _naming_home(option: Path | None, mend: str | None) -> str | None:
-    """The same command for the home that was named; the variable's is in the shell already."""
+    """The same commands for the home that was named; the variable's is in the shell already."""
     if option is None or mend is None:
         return mend
-    return mend.replace(_TOOL, f"{_TOOL}--home {for_shell(str(option))} ")
+    named = f"polygent-issue --home {for_shell(str(option))}"
+    return _COMMANDS.sub(lambda found: found["quoted"] or named, mend)

@@ -19,6 +19,7 @@ from polygent_issuer.doctor.case import Case
 from polygent_issuer.doctor.examination import CHECKS, Check
 from polygent_issuer.registry import schema
 from polygent_issuer.registry.schema import Migration
+from polygent_issuer.text import for_shell
 
 LATER = Migration(name="later", statements=("CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT",))
 
@@ -115,6 +116,27 @@ def test_no_home_is_made(tmp_path: Path) -> None:
     assert (home["state"], home["mend"]) == ("fail", f"polygent-issue --home {desk.home} init")
     later = [row(outcome, name)["message"] for name in ("home-rights", "settings", "journal")]
     assert later == ["not checked: there is no home"] * 3
+
+
+@pytest.mark.parametrize("name", ["polygent-issue home", "Ada's polygent-issue home"])
+def test_a_home_may_be_called_as_the_tool(tmp_path: Path, name: str) -> None:
+    """It is named in the commands of this tool, and no path is changed."""
+    folder = tmp_path / name
+    folder.mkdir()
+    desk = Books(Desk(folder)).open().desk
+    desk.home.chmod(0o755)
+    outcome = desk.run("doctor", "--json")
+    home = for_shell(str(desk.home))
+    assert row(outcome, "home-rights")["mend"] == f"chmod 700 {home}"
+    assert row(outcome, "key")["mend"].startswith(f"polygent-issue --home {home} key import ")
+
+
+def test_every_command_of_a_mend_names_the_home(desk: Desk) -> None:
+    """Also one that stands within a sentence."""
+    (desk.home / "settings.toml").write_text("nonsense")
+    outcome = desk.run("doctor", "--json")
+    named = f"polygent-issue --home {desk.home}"
+    assert f"the file that {named} config path names" in row(outcome, "settings")["mend"]
 
 
 def test_a_place_that_cannot_be_a_home() -> None:
