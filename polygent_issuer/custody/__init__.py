@@ -3,9 +3,12 @@
 The order of making or importing one: the private half is saved and read back, then its backup is
 written and read back, then its place goes into the operator's settings, and last the public half
 is pinned in the registry, with its journal row, in one commit. A crash in between leaves at most a
-private half that nothing names; never a pinned key whose private half is nowhere. A backup that
-fails stops nothing: the key is safely kept by then, and a private half that nothing names would be
-worse than a key that still needs its backup, which the error and `doctor` say.
+private half that nothing names; never a pinned key whose private half is nowhere.
+
+When the backup fails, the private half is taken back out of a file or a token, nothing is recorded,
+and the same command can be repeated. Out of a keyring nothing is taken: a private half there that
+nothing names would be worse than a key that still needs its backup, so that key is recorded, which
+the error and `doctor` say.
 """
 
 from polygent_issuer.custody.activation import to_sign

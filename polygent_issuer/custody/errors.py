@@ -28,6 +28,9 @@ class KeySigns(InputRefused):
 
 
 class BackupFailed(OutputProblem):
-    """The key is kept and recorded; its backup alone could not be written."""
+    """The key is kept in the keyring and recorded; its backup alone could not be written.
+
+    Out of a file or a token it is taken back, and the error is the one of the backup's file.
+    """
 
     code = "backup_failed"

@@ -84,10 +84,10 @@ class Custodian:
 
         Raises:
             InputRefused: (`input_refused`) for a label that cannot be used.
-            OutputExists, OutputProblem: (`output_exists`, `output_failed`) for the key file, or for
-                the name of the backup.
-            BackupFailed: (`backup_failed`) when the key is kept and recorded, but its backup could
-                not be written.
+            OutputExists, OutputProblem: (`output_exists`, `output_failed`) for the key file or the
+                backup; nothing is recorded then.
+            BackupFailed: (`backup_failed`) when the key is kept in the keyring and recorded, but
+                its backup could not be written.
             NotExtractable: (`not_extractable`) for a backup of a key that is made in a token.
             KeyUnavailable: each code of the key store; nothing is recorded then.
         """
