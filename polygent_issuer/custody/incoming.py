@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from polygent_issuer.custody.labels import require_free
+from polygent_issuer.custody.labels import free_label, require_free
 from polygent_issuer.custody.signing import require_not_example, require_usable
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.keystore import Passphrase
@@ -58,13 +58,16 @@ def read_incoming(data: bytes, passphrase: Passphrase) -> Incoming:
     return Incoming(private_key=private_key, kid=kid, plaintext=plaintext, is_backup=is_backup)
 
 
-def require_welcome(kid: str, label: str | None, known: tuple[KeyRecord, ...]) -> None:
-    """Let pass a key that may be taken in under this label; a pinned one keeps its own.
+def require_welcome(
+    kid: str, label: str | None, known: tuple[KeyRecord, ...], *, wish: str = ""
+) -> str:
+    """Let pass a key that may be taken in under this label; the label that it will have.
 
     Args:
         kid: of the key.
-        label: what was said of it; a new key needs one.
+        label: what was said of it; None is the one of a pinned key, and else a free one.
         known: the keys of the registry.
+        wish: what a key of which nothing was said is called, where that is free.
 
     Raises:
         RetiredKey, CompromisedKey: (`key_retired`, `key_compromised`) for keys that shall not
@@ -74,11 +77,13 @@ def require_welcome(kid: str, label: str | None, known: tuple[KeyRecord, ...]) -
     """
     pinned = pinned_as(kid, known)
     if pinned is None:
-        require_free(label, known)
-        return
+        name = free_label(known, wish) if label is None else label
+        require_free(name, known)
+        return name
     require_usable(pinned)
     if label not in (None, pinned.label):
         raise InputRefused(
             f"this key is pinned already, as {shown(pinned.label)}",
             hint="leave out --label: a key keeps the label that it has",
         )
+    return pinned.label

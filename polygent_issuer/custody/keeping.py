@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from polygent_issuer import settings as settings_file
 from polygent_issuer.custody.errors import BackupFailed
 from polygent_issuer.custody.in_token import no_backup_of_kept, no_backup_of_made
-from polygent_issuer.custody.incoming import Incoming, pinned_as, require_welcome
-from polygent_issuer.custody.labels import free_label, require_free, typed
+from polygent_issuer.custody.incoming import Incoming, require_welcome
+from polygent_issuer.custody.labels import require_free, typed
 from polygent_issuer.custody.signing import place_of, require_not_example, require_usable
 from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputExists, OutputProblem
 from polygent_issuer.files import disk
@@ -110,7 +110,7 @@ class Custodian:
 
         Args:
             incoming: the key; `read_incoming` gives it.
-            label: for a key that is not pinned yet; needed then.
+            label: for a key that is not pinned yet; None is a free one.
             store_uri: where its private half goes; None is the place that the settings name for
                 this key, or else for new ones.
             backup: as for `generate`.
@@ -119,10 +119,7 @@ class Custodian:
             RetiredKey, CompromisedKey, InputRefused: as `require_welcome`.
             OutputExists, OutputProblem, BackupFailed, KeyUnavailable: as for `generate`.
         """
-        known = self._known()
-        require_welcome(incoming.kid, label, known)
-        pinned = incoming.pinned(known)
-        name = label or "" if pinned is None else pinned.label
+        name = require_welcome(incoming.kid, label, self._known())
         return self._keep(incoming.private_key, "key-imported", name, store_uri, backup)
 
     def adopt(self, place: TokenUri | FileLocation, *, label: str | None) -> Kept:
@@ -139,13 +136,8 @@ class Custodian:
         """
         held = self._holder(place).adopt()
         require_not_example(held.key.kid)
-        known = self._known()
-        pinned = pinned_as(held.key.kid, known)
-        name = label
-        if pinned is None and label is None:
-            name = free_label(known, held.label)
-        require_welcome(held.key.kid, name, known)
-        return self._record(held.key, "key-imported", name or "", held.uri, None)
+        name = require_welcome(held.key.kid, label, self._known(), wish=held.label)
+        return self._record(held.key, "key-imported", name, held.uri, None)
 
     def back_up(self, key: KeyRecord, path: Path) -> Path:
         """Write an encrypted copy of a key's private half: a new file, or one in a folder.

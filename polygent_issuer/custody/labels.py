@@ -23,14 +23,12 @@ def free_label(known: Iterable[KeyRecord], wish: str = "") -> str:
     return label
 
 
-def require_free(label: str | None, known: Iterable[KeyRecord]) -> None:
+def require_free(label: str, known: Iterable[KeyRecord]) -> None:
     """Refuse early what the registry would refuse after the key is made.
 
     Raises:
-        InputRefused: (`input_refused`) for no label, none that can be shown, or another key's.
+        InputRefused: (`input_refused`) for a label that cannot be shown, or is another key's.
     """
-    if label is None:
-        raise InputRefused("a new key needs a label", hint="add --label NAME")
     problem = display_name_problem(label)
     if problem is not None:
         raise InputRefused(f"the label cannot be used: {problem}", hint="choose another")

@@ -1,5 +1,7 @@
 """Keys from files: what they are is known before anything is made for them."""
 
+from datetime import UTC, datetime
+
 import pytest
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -9,7 +11,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from support.passphrases import Given
 
-from polygent_issuer.custody import read_incoming
+from polygent_issuer.custody import read_incoming, require_welcome
+from polygent_issuer.errors import InputRefused
+from polygent_issuer.registry import KeyRecord
 from polygent_issuer.signer import generate_private_key
 from polygent_issuer.verifier.keys import Key
 
@@ -40,3 +44,28 @@ def test_nothing_of_the_key_is_shown() -> None:
     incoming = read_incoming(pem, Given(SECRET))
     assert "private_key" not in repr(incoming)
     assert incoming.kid in repr(incoming)
+
+
+def test_the_label_that_a_key_will_have() -> None:
+    """A pinned key keeps its own; a new one has what was said, else the wish if free, else main."""
+    key = Key.from_public_key(generate_private_key().public_key())
+    pinned = KeyRecord(
+        kid=key.kid,
+        label="Hers",
+        public_pem=key.to_pem(),
+        created_at=datetime(2026, 11, 30, tzinfo=UTC),
+        active=True,
+        retired_at=None,
+        compromised=False,
+        backed_up_at=None,
+    )
+    known = (pinned,)
+    assert require_welcome(key.kid, None, known, wish="other") == "Hers"
+    assert require_welcome(key.kid, "Hers", known) == "Hers"
+    with pytest.raises(InputRefused, match="pinned already, as Hers"):
+        require_welcome(key.kid, "other", known)
+    assert require_welcome("new", "said", known, wish="other") == "said"
+    assert require_welcome("new", None, known, wish="other") == "other"
+    assert require_welcome("new", None, known, wish="Hers") == "main"
+    with pytest.raises(InputRefused, match="is that of a key that is there already"):
+        require_welcome("new", "Hers", known)

@@ -235,16 +235,16 @@ def test_imports_a_key(custodian: Custodian, passphrase: Given, tmp_path: Path) 
     assert private_keys.read(sealed, passphrase).private_numbers() == private_key.private_numbers()
 
 
-def test_an_import_needs_a_label(custodian: Custodian, tmp_path: Path) -> None:
-    """For a key that is not pinned yet."""
-    with pytest.raises(InputRefused, match="label"):
-        custodian.import_key(
+def test_an_import_without_a_label_gets_a_free_one(custodian: Custodian, tmp_path: Path) -> None:
+    """As a key that is made does."""
+    for number, label in enumerate(("main", "main-2")):
+        kept = custodian.import_key(
             incoming(custodian, pem(generate_private_key())),
             label=None,
-            store_uri=f"file:{tmp_path}/a.key",
+            store_uri=f"file:{tmp_path}/{number}.key",
             backup=None,
         )
-    assert nothing_recorded(custodian)
+        assert kept.key.label == label
 
 
 def test_a_backup_is_imported_again(custodian: Custodian, tmp_path: Path) -> None:

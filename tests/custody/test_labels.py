@@ -35,10 +35,10 @@ def test_a_free_label_is_the_first_that_is_free() -> None:
 
 
 def test_a_label_is_of_one_key() -> None:
-    """Neither the label nor the kid of another one; none at all is refused, too."""
+    """Neither the label nor the kid of another one; an empty one is refused, too."""
     other = key("main")
     require_free("second", (other,))
-    for label in ("main", other.kid, None, "", "a\x1bb"):
+    for label in ("main", other.kid, "", "a\x1bb"):
         with pytest.raises(InputRefused) as raised:
             require_free(label, (other,))
         assert raised.value.hint

@@ -13,7 +13,6 @@ from polygent_issuer.cli.key.key_view import KeptReport
 from polygent_issuer.cli.key.store_place import Again, require_backup, require_store
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
 from polygent_issuer.custody import (
-    free_label,
     is_in_token,
     place_of,
     read_incoming,
@@ -66,8 +65,7 @@ def import_private(
     known = known_keys(invocation)
     incoming = read_incoming(data, passphrase)
     pinned = incoming.pinned(known)
-    name = free_label(known) if pinned is None and label is None else label
-    require_welcome(incoming.kid, name, known)
+    name = require_welcome(incoming.kid, label, known)
     store = keeping.store or place_of(held, incoming.kid)
     require_store(held, store, again)
     # The file of a pinned key is a backup already.
