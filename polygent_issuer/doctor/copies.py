@@ -9,9 +9,6 @@ from polygent_issuer.doctor.verdict import Verdict, ok, warn
 from polygent_issuer.registry import Registry, journal
 from polygent_issuer.text import shown
 
-NOTED: Final = "head-noted"
-BACKED_UP: Final = "registry-backed-up"
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Copy:
@@ -33,14 +30,14 @@ class Copy:
 
 
 HEAD: Final = Copy(
-    event=NOTED,
+    event=journal.HEAD_NOTED,
     made="noted",
     lack="the journal's head was never noted elsewhere: rows that are cut off would not be missed",
     lasts=timedelta(days=30),
     mend="polygent-issue journal verify --note FILE",
 )
 BACKUP: Final = Copy(
-    event=BACKED_UP,
+    event=journal.BACKED_UP,
     made="backed up",
     lack="the registry was never backed up",
     lasts=timedelta(days=7),
@@ -55,7 +52,7 @@ def age(registry: Registry, copy: Copy, now: datetime) -> Verdict:
     """
     with registry.reading() as db:
         made = journal.newest_of(db, copy.event)
-        since = 0 if made is None else journal.count_since(db, made.seq, besides=(NOTED, BACKED_UP))
+        since = 0 if made is None else journal.count_since(db, made.seq, besides=journal.COPIES)
     if made is None:
         return warn(f"{copy.lack}; keep it on another disk", copy.mend)
     where = made.details.get("file")

@@ -5,18 +5,16 @@ once, those that write as soon as it is done.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from polygent_issuer import files
 from polygent_issuer.errors import OutputExists
 from polygent_issuer.registry import journal, opening, soundness
 from polygent_issuer.registry.connection import Connection
-from polygent_issuer.registry.database import Registry
+from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.text import shown
-
-_PATIENCE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +75,7 @@ def back_up(registry: Registry, target: Path) -> Backup:
 
 def _read_back(path: Path, target: Path, size: int, head: str) -> None:
     """Hold that the copy is whole, before it gets its name."""
-    connection = Connection(path, busy_timeout=_PATIENCE, named=target, immutable=True)
+    connection = Connection(path, busy_timeout=BUSY_TIMEOUT, named=target, immutable=True)
     with Registry(connection) as copy:
         opening.require_ours(connection)
         with copy.reading() as db:

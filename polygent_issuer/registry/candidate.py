@@ -17,7 +17,6 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -25,17 +24,17 @@ from polygent_issuer import files
 from polygent_issuer.errors import HomeProblem, UnreadableInput
 from polygent_issuer.files import disk
 from polygent_issuer.registry import journal, opening, schema_check, soundness
-from polygent_issuer.registry.connection import Connection
-from polygent_issuer.registry.database import Registry
+from polygent_issuer.registry.connection import BESIDE, Connection
+from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMissing
 from polygent_issuer.registry.noted_heads import NotedHead
 from polygent_issuer.text import shown
 
-_PATIENCE: Final = timedelta(seconds=30)
 _CHUNK: Final = 1024 * 1024
 _TOLD: Final = 3
 _TEMPORARY: Final = ".polygent-restore-"
-_BESIDE: Final = ("-journal", "-wal")
+# Not -shm: SQLite makes that index anew, and would believe a foreign one.
+_CONTENT: Final = ("-journal", "-wal")
 # What a rollback journal ends with when it names a super-journal (SQLite, file format §3).
 _SUPER_JOURNAL: Final = bytes.fromhex("d9d505f920a163d7")
 _BINARY: Final[int] = getattr(os, "O_BINARY", 0)
@@ -98,7 +97,7 @@ def opened(source: Path, home: Path, *, against: Iterable[NotedHead] = ()) -> It
                 candidate = _judged(registry, source, copy, sha256, against)
             yield candidate
     finally:
-        for suffix in ("", *_BESIDE, "-shm"):
+        for suffix in ("", *BESIDE):
             disk.remove(Path(f"{copy}{suffix}"))
 
 
@@ -106,7 +105,7 @@ def _copy(source: Path, copy: Path) -> str:
     """Step 1; the digest of the backup."""
     digest = hashlib.sha256()
     _copy_one(source, copy, digest.update)
-    for suffix in _BESIDE:
+    for suffix in _CONTENT:
         beside = Path(f"{source}{suffix}")
         if beside.is_file() and beside.stat().st_size:
             end = bytearray()
@@ -162,7 +161,7 @@ def _chunks(source: Path, owner: int | None) -> Iterator[bytes]:
 
 def _open(copy: Path, source: Path) -> Registry:
     """Steps 2 and 3."""
-    connection = Connection(copy, busy_timeout=_PATIENCE, named=source)
+    connection = Connection(copy, busy_timeout=BUSY_TIMEOUT, named=source)
     registry = Registry(connection)
     try:
         opening.require_ours(connection)

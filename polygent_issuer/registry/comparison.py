@@ -21,7 +21,6 @@ from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMissing
 from polygent_issuer.registry.transactions import Reading
 
-_COPIES: Final = ("registry-backed-up", "head-noted")
 _BACK_UP: Final = "first keep what is there: polygent-issue registry backup FILE"
 
 
@@ -183,9 +182,9 @@ def _shared(db: Reading, copy: Reading, most: int) -> int:
 
 def _of_copies(db: Reading, after: int) -> int:
     """How many rows beyond a number tell of a copy that was made, and of nothing else."""
-    events = ", ".join("?" * len(_COPIES))
+    events = ", ".join("?" * len(journal.COPIES))
     sql = f"SELECT count(*) FROM journal WHERE seq > ? AND event IN ({events})"  # noqa: S608  # marks
-    return db.one(lambda row: whole(row[0]), sql, (after, *_COPIES)) or 0
+    return db.one(lambda row: whole(row[0]), sql, (after, *journal.COPIES)) or 0
 
 
 def _hash(db: Reading, seq: int) -> bytes | None:

@@ -17,6 +17,8 @@ from polygent_issuer.registry.columns import Row, Value, whole
 from polygent_issuer.registry.errors import RegistryMisuse, SqliteTooOld
 from polygent_issuer.registry.failures import FOREIGN, failure, is_busy, not_copied, place
 
+BESIDE: Final = ("-journal", "-wal", "-shm")
+"""What follows a database's name in those of the files that SQLite may put beside it."""
 # STRICT tables.
 OLDEST_SQLITE: Final = (3, 37)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import Final
 
 from polygent_issuer.registry.columns import (
     Row,
@@ -20,6 +21,9 @@ from polygent_issuer.registry.records import Customer, JournalRow
 from polygent_issuer.registry.transactions import Reading
 
 __all__ = [
+    "BACKED_UP",
+    "COPIES",
+    "HEAD_NOTED",
     "JournalCheck",
     "count_since",
     "head",
@@ -28,6 +32,11 @@ __all__ = [
     "rows",
     "verify",
 ]
+
+BACKED_UP: Final = "registry-backed-up"
+HEAD_NOTED: Final = "head-noted"
+COPIES: Final = (BACKED_UP, HEAD_NOTED)
+"""The events that tell of a copy that was made, and of nothing else."""
 
 _SELECT = "SELECT seq, bytes, previous, hash FROM journal"
 

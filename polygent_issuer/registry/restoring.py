@@ -25,12 +25,11 @@ from polygent_issuer.registry import comparison, outbox
 from polygent_issuer.registry.backup import stamp
 from polygent_issuer.registry.candidate import Candidate
 from polygent_issuer.registry.comparison import Present
+from polygent_issuer.registry.connection import BESIDE
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.registry.noted_heads import head_text
 from polygent_issuer.registry.records import Actor
 from polygent_issuer.registry.transactions import Reading
-
-_BESIDE = ("-journal", "-wal", "-shm")
 
 
 def restore(
@@ -123,7 +122,7 @@ def _swap(copy: Path, path: Path, kept: Path | None) -> None:
             if kept is not None:
                 undo.callback(files.set_aside(path, kept))
             aside = kept or path.with_name(f"{path.name}.before-restore")
-            for suffix in _BESIDE:
+            for suffix in BESIDE:
                 beside = Path(f"{path}{suffix}")
                 if beside.exists():
                     moved = beside.replace(f"{aside}{suffix}")

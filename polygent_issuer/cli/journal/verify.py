@@ -71,4 +71,4 @@ def _note(invocation: Invocation, check: JournalCheck, path: Path) -> None:
         "file": str(path),
     }
     with registry.writing(now=now, actor=invocation.actor) as db:
-        db.record("head-noted", details=details)
+        db.record(journal.HEAD_NOTED, details=details)

@@ -10,6 +10,7 @@ import typer
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Result
+from polygent_issuer.registry import journal
 from polygent_issuer.registry.backup import Backup, back_up, place_in
 from polygent_issuer.registry.clock import clock_behind
 from polygent_issuer.registry.noted_heads import head_text
@@ -69,5 +70,5 @@ def backup(
     result = BackedUp(backup=written, settings=settings_path(invocation.home))
     details = {"file": str(written.path), "size": written.size, "head": result.head}
     with registry.writing(now=now, actor=invocation.actor) as db:
-        db.record("registry-backed-up", details=details)
+        db.record(journal.BACKED_UP, details=details)
     return result
