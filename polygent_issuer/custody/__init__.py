@@ -11,7 +11,7 @@ nothing names would be worse than a key that still needs its backup, so that key
 the error and `doctor` say.
 """
 
-from polygent_issuer.custody.activation import to_sign
+from polygent_issuer.custody.activation import signing_command
 from polygent_issuer.custody.errors import BackupFailed, CompromisedKey, ExampleKey, RetiredKey
 from polygent_issuer.custody.in_token import (
     is_in_token,
@@ -53,6 +53,6 @@ __all__ = [
     "require_usable",
     "require_welcome",
     "signer_for",
-    "to_sign",
+    "signing_command",
     "typed",
 ]

@@ -14,7 +14,7 @@ from polygent_issuer.text import shown
 _NAMED: Final = 3
 
 
-def to_sign(known: Iterable[KeyRecord], *, instead_of: KeyRecord | None = None) -> str:
+def signing_command(known: Iterable[KeyRecord], *, instead_of: KeyRecord | None = None) -> str:
     """The command that lets a key sign where none does: one that may, else a new one.
 
     Args:

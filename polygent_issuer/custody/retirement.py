@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from polygent_issuer.custody.activation import to_sign
+from polygent_issuer.custody.activation import signing_command
 from polygent_issuer.custody.errors import KeySigns
 from polygent_issuer.custody.labels import typed
 from polygent_issuer.errors import RegistryChanged
@@ -29,7 +29,10 @@ from polygent_issuer.text import shown
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retirement:
-    """What the end of a key means; two are equal when they rest on the same facts.
+    """What the end of a key means.
+
+    It is carried out as long as the key is recorded as it was then: a license that was issued
+    meanwhile must not stop the retirement of a leaked key.
 
     Attributes:
         key: as it is recorded.
@@ -40,7 +43,7 @@ class Retirement:
         last_end: when the last file under it ends, also of a license that was replaced; None when
             there never was one.
         signs: the key that signs once this one does not, if that is decided.
-        to_sign: the command that lets another one sign, where none does.
+        signing_command: the command that lets another one sign, where none does.
     """
 
     key: KeyRecord
@@ -50,7 +53,7 @@ class Retirement:
     hanging: tuple[LicenseRecord, ...]
     last_end: datetime | None
     signs: KeyRecord | None
-    to_sign: str | None
+    signing_command: str | None
 
 
 def decide(db: Reading, named: str, *, compromised: bool) -> Retirement:
@@ -66,7 +69,7 @@ def decide(db: Reading, named: str, *, compromised: bool) -> Retirement:
     """
     key, known = keys.find(db, named), keys.every(db)
     if key.active and not compromised:
-        raise _signs(key, known)
+        raise _refuse_signing(key, known)
     signs = next((other for other in known if other.active and other.kid != key.kid), None)
     current = licenses.select(db, kid=key.kid, status=LicenseStatus.CURRENT)
     use = keys.uses(db).get(key.kid)
@@ -78,7 +81,7 @@ def decide(db: Reading, named: str, *, compromised: bool) -> Retirement:
         hanging=tuple(sorted(current, key=lambda record: record.customer_slug)),
         last_end=None if use is None else use.last_end,
         signs=signs,
-        to_sign=to_sign(known, instead_of=key) if signs is None else None,
+        signing_command=signing_command(known, instead_of=key) if signs is None else None,
     )
 
 
@@ -127,10 +130,10 @@ def retire(
         return decide(db, key.kid, compromised=decided.compromised)
 
 
-def _signs(key: KeyRecord, known: tuple[KeyRecord, ...]) -> KeySigns:
+def _refuse_signing(key: KeyRecord, known: tuple[KeyRecord, ...]) -> KeySigns:
     leaked = f"polygent-issue key retire --compromised {typed(key.label)}"
     return KeySigns(
         f"the key {shown(key.label)} is the one that signs",
-        hint=f"let another one sign first: {to_sign(known, instead_of=key)}; "
+        hint=f"let another one sign first: {signing_command(known, instead_of=key)}; "
         f"if others may hold it, at once: {leaked}",
     )

@@ -52,42 +52,42 @@ class DecidedMerger:
     rivals: tuple[Rival, ...]
 
 
-def decide(db: Reading, gone: str, kept: str, *, now: datetime) -> DecidedMerger:
+def decide(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) -> DecidedMerger:
     """What would follow; nothing is written.
 
     Args:
-        gone, kept: slugs, aliases or names.
+        typed_gone, typed_kept: slugs, aliases or names.
 
     Raises:
         NotFound, Ambiguous: (`not_found`, `ambiguous`) no such customer, or several.
         InputRefused: (`input_refused`) when both are the same already.
-        CustomerArchived: (`customer_archived`) when `kept` is one who was archived.
+        CustomerArchived: (`customer_archived`) when the one who remains was archived.
         RegistryDamaged: (`registry_damaged`) when a stored license does not verify.
     """
-    one, other = customers.find(db, gone), customers.find(db, kept)
-    if one.id == other.id:
+    gone, kept = customers.find(db, typed_gone), customers.find(db, typed_kept)
+    if gone.id == kept.id:
         raise InputRefused(
-            f"both are the same customer already: {other.name} ({other.slug})",
-            hint=f"look at it: polygent-issue customer show {other.slug}",
+            f"both are the same customer already: {kept.name} ({kept.slug})",
+            hint=f"look at it: polygent-issue customer show {kept.slug}",
         )
-    if other.archived_at is not None:
+    if kept.archived_at is not None:
         raise CustomerArchived(
-            f"{other.name} was archived at {dates.instant(other.archived_at)}, "
+            f"{kept.name} was archived at {dates.instant(kept.archived_at)}, "
             "and nobody is merged into who was",
-            hint=f"polygent-issue customer archive {other.slug} --undo",
+            hint=f"polygent-issue customer archive {kept.slug} --undo",
         )
-    merger = merging.decide(db, one, other)
+    merger = merging.decide(db, gone, kept)
     labels = {each.machine.id: each.label for each in merger.moved}
     labels |= {each.gone.id: each.kept.label for each in merger.same}
-    held = licenses.of(db, one)
+    held = licenses.of(db, gone)
     current = [
         replace(each, machine_label=_label(each, labels)) for each in held if each.is_current
     ]
     return DecidedMerger(
         merger=merger,
         licenses=len(held),
-        still_named=still_named(db, current, slug=other.slug, name=other.name, now=now),
-        rivals=_rivals(merger, (*current, *licenses.current(db, other))),
+        still_named=still_named(db, current, slug=kept.slug, name=kept.name, now=now),
+        rivals=_rivals(merger, (*current, *licenses.current(db, kept))),
     )
 
 

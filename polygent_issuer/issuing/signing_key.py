@@ -1,6 +1,6 @@
 """Which key signs; whether it is there and opens is custody's business."""
 
-from polygent_issuer.custody import require_usable, to_sign
+from polygent_issuer.custody import require_usable, signing_command
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.registry import KeyRecord, Reading, keys
 
@@ -23,6 +23,6 @@ def choose_key(db: Reading, wanted: str | None) -> KeyRecord:
     if found is None:
         known = keys.every(db)
         none = "no key is chosen to sign" if known else "there is no signing key yet"
-        raise NoKey(none, hint=to_sign(known))
+        raise NoKey(none, hint=signing_command(known))
     require_usable(found)
     return found

@@ -3,7 +3,7 @@
 import pytest
 from support.registries import ACTOR, NOW, YEAR, add_license, writing
 
-from polygent_issuer.custody import Custodian, to_sign
+from polygent_issuer.custody import Custodian, signing_command
 from polygent_issuer.custody.errors import KeySigns
 from polygent_issuer.custody.retirement import Retirement, decide, retire
 from polygent_issuer.errors import RegistryChanged
@@ -49,9 +49,10 @@ def test_what_hangs_on_it_is_told_by_customer(
     assert [record.customer_slug for record in found.hanging] == ["acme", "zeta"]
     assert found.last_end == (NOW + 2 * YEAR).replace(microsecond=0)
     assert (found.needed, found.since, found.signs) == (True, None, None)
-    assert found.to_sign == "polygent-issue key use two"
+    assert found.signing_command == "polygent-issue key use two"
     spare = decided(custodian, other.kid)
-    assert (spare.signs, spare.to_sign, spare.hanging, spare.last_end) == (one, None, (), None)
+    assert (spare.signs, spare.signing_command) == (one, None)
+    assert (spare.hanging, spare.last_end) == ((), None)
 
 
 @pytest.mark.usefixtures("two")
@@ -95,16 +96,28 @@ def test_a_key_that_was_changed_in_the_meantime(
     assert changed.value.hint == "look again: polygent-issue key show two"
 
 
+def test_a_license_in_the_meantime_stops_no_retirement(
+    custodian: Custodian, two: tuple[KeyRecord, KeyRecord]
+) -> None:
+    """A leaked key is retired all the same, and the new license is told with the others."""
+    shown = decided(custodian, "one", compromised=True)
+    with writing(custodian.registry) as db:
+        add_license(db, 3, customers.get(db, "acme"), two[0].kid)
+    done = carry_out(custodian, shown)
+    assert done.key.compromised
+    assert (len(shown.hanging), len(done.hanging)) == (2, 3)
+
+
 def test_what_lets_a_key_sign(custodian: Custodian, two: tuple[KeyRecord, KeyRecord]) -> None:
     """One that may, the newest first and at most three; else a new one, under a free label."""
     use = "polygent-issue key use"
-    assert to_sign(()) == "polygent-issue key generate main --backup FILE"
-    assert to_sign(two) == f"{use} two, or {use} one"
-    assert to_sign(two, instead_of=two[1]) == f"{use} one"
-    assert to_sign(two * 2).count(use) == 3
+    assert signing_command(()) == "polygent-issue key generate main --backup FILE"
+    assert signing_command(two) == f"{use} two, or {use} one"
+    assert signing_command(two, instead_of=two[1]) == f"{use} one"
+    assert signing_command(two * 2).count(use) == 3
     carry_out(custodian, decided(custodian, "one", compromised=True))
     carry_out(custodian, decided(custodian, "two"))
     with custodian.registry.reading() as db:
         ended = keys.every(db)
     make = "polygent-issue key generate main --backup FILE"
-    assert to_sign(ended) == f"{make}, and then {use} main"
+    assert signing_command(ended) == f"{make}, and then {use} main"

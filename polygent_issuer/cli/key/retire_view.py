@@ -52,7 +52,7 @@ class RetiredKeyReport(Result):
             },
             "changed": self.changed,
             "signs": None if found.signs is None else found.signs.kid,
-            "to_sign": found.to_sign,
+            "to_sign": found.signing_command,
             "last_end": _instant(found.last_end),
             "current_licenses": len(found.hanging),
             "licenses": [
@@ -125,8 +125,8 @@ def _compromised(found: Retirement) -> Iterable[Block]:
         steps.append("send each customer both at once: the set for the server, its new file")
     else:
         steps.append("have every server take that set instead of what it has")
-    if found.to_sign is not None:
-        steps.insert(0, f"let another key sign: {found.to_sign}")
+    if found.signing_command is not None:
+        steps.insert(0, f"let another key sign: {found.signing_command}")
     for number, step in enumerate(steps, start=1):
         yield Line(f"{number}. {step}", indent=1)
 
