@@ -12,7 +12,7 @@ def required_reason(invocation: Invocation, given: str | None, what: str) -> str
     Args:
         invocation: of the command.
         given: what `--reason` said, if anything.
-        what: begins the refusal off a terminal: `a license is retired for a reason`.
+        what: is done, for the refusal off a terminal: `a license is retired`.
 
     Raises:
         MissingInput: (`missing_input`) when there is none and nobody to ask.
@@ -22,7 +22,9 @@ def required_reason(invocation: Invocation, given: str | None, what: str) -> str
     if reason is not None:
         return reason
     if not invocation.interactive:
-        raise MissingInput(f"{what}, and none was given", hint="add --reason TEXT")
+        raise MissingInput(
+            f"no reason was given, and the journal keeps why {what}", hint="add --reason TEXT"
+        )
     return prompts.text("why, for the journal", check=_named).strip()
 
 

@@ -19,7 +19,10 @@ from polygent_issuer.registry.clock import clock_behind
 from polygent_issuer.text import for_shell, shown
 
 _VERIFY = "polygent-issue journal verify"
-_RESTORE = "keep a copy of it as it is, and restore the last good backup"
+_RESTORE = (
+    "keep a copy of it as it is, and restore the last good backup: "
+    "polygent-issue registry restore FILE"
+)
 
 
 def opened(registry: Registry) -> Verdict:

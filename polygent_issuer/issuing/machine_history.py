@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from polygent_issuer.issuing.proposal import MachineChoice, ReceivedDocument
     from polygent_issuer.machine_info import MachineInfo
 
+_HOUR: Final = timedelta(hours=1)
 _YEAR: Final = timedelta(days=365)
 
 
@@ -166,7 +167,10 @@ def of_machine(db: Reading, machine: Machine, now: datetime) -> tuple[str, ...]:
 def _made(age: timedelta) -> str:
     """How old a document is; a clock that runs ahead made it in our future."""
     span = abs(age)
-    told = dates.days(span.days) if span.days else f"{span.total_seconds() / 3600:.1f} hours"
+    hours = span // _HOUR
+    told = f"{hours} hour{'' if hours == 1 else 's'}" if hours else "less than an hour"
+    if span.days:
+        told = dates.days(span.days)
     return f"{told} {'ago' if age >= timedelta() else 'ahead of this clock'}"
 
 

@@ -140,7 +140,9 @@ def rollback_finding(compared: Present | None) -> Finding | None:
 
 def _told(compared: Present) -> str:
     if not compared.readable:
-        return "the present registry cannot be read, so what it holds that the backup lacks is open"
+        return (
+            "the present registry cannot be read, so what it holds that the backup lacks is unknown"
+        )
     counted = (
         f"{number(compared.licenses_lost, 'license')} and "
         f"{number(compared.rows_lost, 'journal row')}"

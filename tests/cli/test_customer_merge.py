@@ -158,7 +158,11 @@ def test_what_was_archived_counts_again(books: Books) -> None:
 @pytest.mark.parametrize(
     ("argv", "code", "said"),
     [
-        (("globex", "acme"), 3, "customers are merged for a reason, and none was given"),
+        (
+            ("globex", "acme"),
+            3,
+            "no reason was given, and the journal keeps why customers are merged",
+        ),
         (("acme", "Acme GmbH", *REASON), 3, "both are the same customer already: Acme GmbH (acme)"),
         (("acme", "acme", *REASON), 3, "hint: look at it: polygent-issue customer show acme"),
         (("globex", "nobody", *REASON), 5, "there is no customer nobody"),

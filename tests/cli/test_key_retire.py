@@ -236,7 +236,11 @@ def test_many_licenses_are_counted(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("argv", "code", "says"),
     [
-        (("main", "--compromised"), 3, "a key is retired for a reason, and none was given"),
+        (
+            ("main", "--compromised"),
+            3,
+            "no reason was given, and the journal keeps why a key is retired",
+        ),
         (("main", "--compromised", "--reason", "\x1b[31m"), 3, r"\x1b[31m"),
         (("third", *REASON), 5, "there is no key third"),
     ],

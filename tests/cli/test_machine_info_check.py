@@ -252,8 +252,11 @@ def test_no_machine_is_likely_where_several_are(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("age", "said"),
     [
-        (timedelta(minutes=-3), "made 0.1 hours ahead of this clock"),
-        (timedelta(0), "made 0.0 hours ago"),
+        (timedelta(minutes=-3), "made less than an hour ahead of this clock"),
+        (timedelta(0), "made less than an hour ago"),
+        (timedelta(minutes=59, seconds=59), "made less than an hour ago"),
+        (timedelta(hours=1), "made 1 hour ago"),
+        (timedelta(hours=23, minutes=59), "made 23 hours ago"),
         (timedelta(hours=30), "made 1 day ago"),
         (timedelta(days=13), "made 13 days ago"),
     ],

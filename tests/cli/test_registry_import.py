@@ -60,9 +60,11 @@ def test_a_registry_is_begun_from_files_and_the_public_key(new: Desk) -> None:
     assert [one["status"] for one in listed].count("current") == 2
     new.ok("journal", "verify")
     again = new.ok("registry", "import", str(new.folder / "mailed"))
-    assert again.text == (
-        "nothing to import; 3 of the files are in the registry already\n  there already  3\n"
-    )
+    assert again.text == "nothing to import; 3 of the files are in the registry already\n"
+    (new.folder / "rubbish").mkdir()
+    (new.folder / "rubbish" / "0.lic").write_text("rubbish")
+    refused = new.run("registry", "import", str(new.folder / "rubbish"))
+    assert refused.text.startswith("nothing to import\nrefused: 1\n")
 
 
 def test_json_has_each_file(new: Desk) -> None:

@@ -65,7 +65,7 @@ def test_the_wrong_attachment_is_seen(desk: Desk) -> None:
     assert outcome.code == 4
     assert "but the document says that its machine is Globex's" in outcome.err
     text = desk.ok("reissue", "acme-gmbh", "--machine-info", wrong, "--dry-run").text
-    assert "the document says: customer Globex, host gx, made 1.0 hours ago" in text
+    assert "the document says: customer Globex, host gx, made 1 hour ago" in text
 
 
 def test_what_of_the_machine_changed_is_told(desk: Desk) -> None:

@@ -35,7 +35,7 @@ def archive(
     agreed = consent.obtain(invocation, findings, given)
     reason = agreed.reason
     if not undo:
-        reason = required_reason(invocation, reason, "a customer is archived for a reason")
+        reason = required_reason(invocation, reason, "a customer is archived")
         if invocation.interactive and not yes:
             output.write_blocks(following(decided), sys.stderr)
             prompts.go_ahead(f"archive {decided.customer.name} ({slug})?")

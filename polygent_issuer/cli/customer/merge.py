@@ -33,7 +33,7 @@ def merge(
         decided = merger.decide(db, *typed, now=now)
         findings = clock_behind(db, now)
     agreed = consent.obtain(invocation, findings, given)
-    reason = required_reason(invocation, agreed.reason, "customers are merged for a reason")
+    reason = required_reason(invocation, agreed.reason, "customers are merged")
     if invocation.interactive and not yes:
         output.write_blocks(following(decided), sys.stderr)
         rows = decided.merger

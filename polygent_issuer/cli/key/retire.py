@@ -46,7 +46,7 @@ def retire_key(
     if asks:
         output.write_blocks(foreseen.following(), sys.stderr)
     agreed = consent.obtain(invocation, findings, given)
-    reason = required_reason(invocation, agreed.reason, "a key is retired for a reason")
+    reason = required_reason(invocation, agreed.reason, "a key is retired")
     if asks:
         prompts.go_ahead(f"let {decided.key.label} sign no more, for good?")
     done = retire(

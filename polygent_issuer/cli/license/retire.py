@@ -67,7 +67,7 @@ def retire(
         findings = clock_behind(db, now)
     _require_current(record)
     agreed = consent.obtain(invocation, findings, given)
-    reason = required_reason(invocation, agreed.reason, "a license is retired for a reason")
+    reason = required_reason(invocation, agreed.reason, "a license is retired")
     if invocation.interactive and not yes:
         output.note("note", still_works(record, customer))
         prompts.go_ahead(f"retire license {record.id[:8]} of {customer.name}?")

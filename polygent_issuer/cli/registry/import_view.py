@@ -48,8 +48,9 @@ class ImportReport(Result):
         """What was added, what was refused and why, and what cannot come back."""
         rebuild = self.rebuild
         if not rebuild.new:
-            there = sum(isinstance(each, There) for each in rebuild.outcomes)
-            yield Line(f"nothing to import; {there} of the files are in the registry already")
+            there = _there(rebuild)
+            told = f"; {there} of the files are in the registry already" if there else ""
+            yield Line(f"nothing to import{told}")
         elif self.done:
             yield Line(f"imported {_licenses(len(rebuild.new))}", "good")
         else:
@@ -70,7 +71,7 @@ def preview(rebuild: Rebuild) -> Iterable[Block]:
 
 
 def _told(rebuild: Rebuild) -> Iterable[Block]:
-    there = sum(isinstance(each, There) for each in rebuild.outcomes)
+    there = _there(rebuild) if rebuild.new else 0
     yield Fields(
         (
             ("keys pinned", ", ".join(key.kid for key in rebuild.keys) or None),
@@ -90,6 +91,10 @@ def _told(rebuild: Rebuild) -> Iterable[Block]:
         yield Line(f"no file of license {old}, which {new[:8]} replaced", "warn")
     if len(rebuild.missing) > _MOST:
         yield Line(f"and of {len(rebuild.missing) - _MOST} more", "warn")
+
+
+def _there(rebuild: Rebuild) -> int:
+    return sum(isinstance(each, There) for each in rebuild.outcomes)
 
 
 def _some(names: list[str]) -> str | None:
