@@ -94,7 +94,7 @@ class Pkcs11Store:
                 self._matching(in_sight, pinned)
             self._log_in(session)
             half = self._matching(session.public_halves(), pinned)
-            return session.signer(half, pinned)
+            return _signer(session, half, pinned)
         except BaseException:
             session.close()
             raise
@@ -155,7 +155,7 @@ class Pkcs11Store:
             half, key = public_halves.only(
                 session.public_halves(), list_command=session.list_command
             )
-            signer = session.signer(half, key)
+            signer = _signer(session, half, key)
             signer.prove()
             if not signer.stays_inside():
                 self._warn(
@@ -166,7 +166,7 @@ class Pkcs11Store:
 
     def _proven(self, session: "TokenSession", key: Key) -> Held:
         half = public_halves.matching(session.public_halves(), key, named=False)
-        signer = session.signer(half, key)
+        signer = _signer(session, half, key)
         if not signer.stays_inside():
             raise errors.NotKept(
                 "the token would give the private half away", hint="name another token for the key"
@@ -225,3 +225,9 @@ class Pkcs11Store:
             "keys in a token need the library python-pkcs11, which is not installed",
             hint="pip install 'polygent-issuer[pkcs11]'",
         )
+
+
+def _signer(session: "TokenSession", half: public_halves.PublicHalf, key: Key) -> "TokenSigner":
+    from polygent_issuer.keystore.token_signer import TokenSigner  # noqa: PLC0415 -- as the session
+
+    return TokenSigner(session, half, key)

@@ -17,7 +17,6 @@ from polygent_issuer.keystore.cryptoki import Cryptoki, serial_of
 from polygent_issuer.keystore.passphrases import Passphrase
 from polygent_issuer.keystore.public_halves import PublicHalf
 from polygent_issuer.keystore.token_faults import mechanism_missing, pin_locked, pin_not_set
-from polygent_issuer.keystore.token_signer import TokenSigner
 from polygent_issuer.settings.token_uri import TokenUri
 from polygent_issuer.text import for_shell, shown
 from polygent_issuer.verifier.keys import Key
@@ -73,10 +72,6 @@ class TokenSession:
         """The public keys in sight that are as the URI says."""
         place = self._place
         return self.ask(partial(token_objects.public_halves, label=place.label, key_id=place.id))
-
-    def signer(self, half: PublicHalf, key: Key) -> TokenSigner:
-        """The signer of a public half whose key is known; errors as `TokenSigner`."""
-        return TokenSigner(self, half, key)
 
     def generate(self, label: str, made: list[Object]) -> Key:
         """Make a key pair here; see `token_objects.generate`."""

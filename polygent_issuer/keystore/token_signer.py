@@ -1,15 +1,13 @@
 """A private key in a token, as a signer."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from polygent_issuer.keystore import token_objects
 from polygent_issuer.keystore.errors import KeyMismatch
 from polygent_issuer.keystore.public_halves import PublicHalf
+from polygent_issuer.keystore.token_session import TokenSession
 from polygent_issuer.verifier.keys import Key
-
-if TYPE_CHECKING:
-    from polygent_issuer.keystore.token_session import TokenSession
 
 PROBE: Final = b"polygent-issue: a probe of a key in a token; no license"
 """What a key signs to show that it can; no license begins so."""
@@ -32,7 +30,7 @@ class TokenSigner:
 
     __slots__ = ("_pin", "_private", "_session", "public_key")
 
-    def __init__(self, session: "TokenSession", half: PublicHalf, public_key: Key) -> None:
+    def __init__(self, session: TokenSession, half: PublicHalf, public_key: Key) -> None:
         """Find the private half."""
         self._session = session
         self._private = session.ask(partial(token_objects.private_half, half=half))

@@ -20,6 +20,7 @@ from polygent_issuer.errors import IssuerError
 from polygent_issuer.keystore import Presence, open_store, token_objects
 from polygent_issuer.keystore.pkcs11_store import Pkcs11Store
 from polygent_issuer.keystore.store import Held
+from polygent_issuer.keystore.token_signer import TokenSigner
 from polygent_issuer.settings import token_uri
 from polygent_issuer.settings.token_uri import TokenUri
 from polygent_issuer.signer import Signer, generate_private_key
@@ -539,7 +540,7 @@ def test_a_signature_of_another_length(hsm: SoftHsm) -> None:
         session.log_in(Given(PIN.encode()), warn=pytest.fail)
         (half,) = session.public_halves()
         with pytest.raises(IssuerError) as raised:
-            session.signer(half, KEY).sign(b"x")
+            TokenSigner(session, half, KEY).sign(b"x")
     assert raised.value.code == "token_failed"
 
 
