@@ -673,7 +673,8 @@ def test_two_registries_share_no_row(tmp_path: Path) -> None:
     """Not even their first one: the id stands in it."""
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-    fill(new_registry(tmp_path / "a"))
+    with new_registry(tmp_path / "a") as registry:
+        fill(registry)
     Registry.create(tmp_path / "b" / "registry.db", now=NOW, actor=ACTOR, registry_id="b").close()
     message = finding_of(tmp_path / "b" / "registry.db", tmp_path / "a" / "registry.db")
     assert message is not None
