@@ -51,7 +51,7 @@ ONLY_IN = {
     "pydantic": {"machine_info"},
     "tomlkit": {"settings"},
     "tomli_w": {"batch"},
-    "tomllib": {"settings"},
+    "tomllib": {"settings", "batch"},
     "platformdirs": {"home"},
     "typer": {"cli"},
     "rich": {"cli"},

@@ -17,15 +17,18 @@ from polygent_issuer.files.publication import (
     write_private,
 )
 from polygent_issuer.files.reading import read_beginning, read_bounded
+from polygent_issuer.files.within import inner_parts, read_within
 
 __all__ = [
     "Prepared",
     "append_line",
+    "inner_parts",
     "prepare",
     "prepare_with",
     "publish",
     "read_beginning",
     "read_bounded",
+    "read_within",
     "replace",
     "set_aside",
     "sweep",

@@ -1,0 +1,15 @@
+"""What can be wrong with an apply file as a whole; a single row's fault is a `RefusedRow`."""
+
+from polygent_issuer.errors import InputRefused
+
+
+class InvalidApplyFile(InputRefused):
+    """It is not TOML or CSV as `apply` reads them, so that nothing in it can be relied on."""
+
+    code = "invalid_apply_file"
+
+
+class DuplicateRow(InputRefused):
+    """Two rows are for the same customer and machine: which one holds is not for us to say."""
+
+    code = "duplicate_row"

@@ -1,0 +1,67 @@
+"""The fields of a row, each with its rule for TOML and for a cell of CSV."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from polygent_issuer import dates
+from polygent_issuer.batch import row_values as values
+from polygent_issuer.errors import InputRefused
+
+_NO_FEATURES: Final = "none"
+_SPACE: Final = re.compile(r"[ \t\r\n]+")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Field:
+    """What reads a value of TOML, and what the text of a cell, which is trimmed and not empty.
+
+    Both raise `InputRefused`.
+    """
+
+    toml: Callable[[Any], Any]
+    cell: Callable[[str], Any]
+
+
+def _text(rule: Callable[[str], object]) -> Field:
+    return Field(toml=lambda value: rule(values.text(value)), cell=rule)
+
+
+def _number(name: str) -> Field:
+    return Field(toml=partial(values.number, name), cell=partial(values.typed_number, name))
+
+
+def _features(cell: str) -> tuple[str, ...]:
+    names = _SPACE.split(cell)
+    if _NO_FEATURES not in names:
+        return values.features(names)
+    if len(names) > 1:
+        raise InputRefused(
+            f"{_NO_FEATURES} stands beside other features", hint="leave it out, or the others"
+        )
+    return ()
+
+
+FIELDS: Final[Mapping[str, Field]] = {
+    "customer": _text(values.name),
+    "machine": _text(values.name),
+    "machine_info": _text(values.path),
+    "plan": _text(values.plan),
+    "tier": _text(values.tier),
+    "key": _text(values.name),
+    "term": _text(dates.Term.parse),
+    "expires": Field(toml=values.expires, cell=dates.parse_expires),
+    "users": _number("users"),
+    "session_hosts": _number("session_hosts"),
+    "deploy_hosts": _number("deploy_hosts"),
+    "allowed_domain": _text(values.domain),
+    "features": Field(toml=lambda value: values.features(values.texts(value)), cell=_features),
+    "accept": Field(
+        toml=lambda value: values.codes(values.texts(value)),
+        cell=lambda cell: values.codes(_SPACE.split(cell)),
+    ),
+    "reason": _text(values.reason),
+}
+"""By their names: the long options with underscores."""
