@@ -1,0 +1,259 @@
+"""What a row's fields may hold, from TOML and from cells; what is wrong is told by field."""
+
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polygent_issuer.batch.row_fields import FIELDS
+from polygent_issuer.batch.rows import RefusedRow, Row, read_row
+from polygent_issuer.dates import Term
+from polygent_issuer.findings import FindingCode
+from polygent_issuer.verifier import AllowedDomain, Tier
+
+END = datetime(2027, 12, 1, tzinfo=UTC)
+
+
+def read(given: dict[str, Any], *, cells: bool = False, **defaults: Any) -> Row | RefusedRow:
+    """A row of TOML, or of cells."""
+    return read_row("x, line 1", {"customer": "acme"} | given, cells=cells, defaults=defaults)
+
+
+def row(given: dict[str, Any], *, cells: bool = False, **defaults: Any) -> Row:
+    """One that must be a row."""
+    found = read(given, cells=cells, **defaults)
+    assert isinstance(found, Row), found
+    return found
+
+
+def refused(given: dict[str, Any], *, cells: bool = False) -> RefusedRow:
+    """One that must be none; it is told in one line that can be shown."""
+    found = read(given, cells=cells)
+    assert isinstance(found, RefusedRow), found
+    assert found.code == "invalid_row"
+    assert found.hint
+    for told in (found.message, found.hint, found.customer or ""):
+        assert told.isprintable()
+        assert len(told) < 400
+    return found
+
+
+BOTH = [
+    ("customer", "Acme, Inc", "Acme, Inc"),
+    ("customer", "Mu\u0308ller", "M\u00fcller"),
+    ("machine", "prod 1", "prod 1"),
+    ("machine_info", "documents/acme.json", "documents/acme.json"),
+    ("plan", "standard-annual", "standard-annual"),
+    ("tier", "enterprise", Tier.ENTERPRISE),
+    ("key", "main", "main"),
+    ("term", "6mo", Term(months=6)),
+    ("expires", "2027-11-30", END),
+    ("expires", "2027-11-30T18:00:00+01:00", datetime(2027, 11, 30, 17, tzinfo=UTC)),
+    ("allowed_domain", "*.Acme.internal", AllowedDomain("*.acme.internal")),
+    ("reason", "asked for by mail", "asked for by mail"),
+]
+
+
+@pytest.mark.parametrize("cells", [False, True])
+@pytest.mark.parametrize(("field", "written", "meant"), BOTH)
+def test_texts_mean_the_same_in_both(
+    field: str, written: str, meant: object, *, cells: bool
+) -> None:
+    """TOML and CSV read them by one rule."""
+    assert getattr(row({field: written}, cells=cells), field) == meant
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "meant"),
+    [
+        ("expires", date(2027, 11, 30), END),
+        ("expires", datetime(2027, 12, 1, tzinfo=UTC), END),
+        ("expires", datetime(2027, 12, 1, 5, 30, tzinfo=timezone(timedelta(hours=5.5))), END),
+        ("users", 25, 25),
+        ("session_hosts", 0, 0),
+        ("deploy_hosts", 1_000_000, 1_000_000),
+        ("features", [], ()),
+        ("features", ["b", "a", "b"], ("b", "a")),
+        ("accept", ["not-due"], (FindingCode.NOT_DUE,)),
+    ],
+)
+def test_toml_has_types(field: str, value: object, meant: object) -> None:
+    """Dates, numbers and lists of its own."""
+    assert getattr(row({field: value}), field) == meant
+
+
+@pytest.mark.parametrize(
+    ("field", "cell", "meant"),
+    [
+        ("users", "025", 25),
+        ("deploy_hosts", "0", 0),
+        ("features", "none", ()),
+        ("features", "planner  insights\r\nbots planner", ("planner", "insights", "bots")),
+        (
+            "accept",
+            "not-due entitlement-loss",
+            (FindingCode.NOT_DUE, FindingCode.ENTITLEMENT_LOSS),
+        ),
+    ],
+)
+def test_cells_are_text(field: str, cell: str, meant: object) -> None:
+    """Digits, and lists parted by white space; `none` is no feature at all."""
+    assert getattr(row({field: cell}, cells=True), field) == meant
+
+
+def test_what_is_not_said_is_as_now() -> None:
+    """A customer alone is a row."""
+    assert row({}) == Row(place="x, line 1", customer="acme")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        *((name, 1.5, "not a number") for name in FIELDS if name not in ("features", "accept")),
+        ("users", True, "not true or false"),
+        ("users", "25", "not a text"),
+        ("users", 0, "users must be 1 to 1,000,000, not 0"),
+        ("session_hosts", -1, "must be 0 to"),
+        ("expires", datetime(2027, 11, 30), "without an offset"),  # noqa: DTZ001 - as TOML's
+        ("expires", time(12), "not a date or time"),
+        ("expires", date.max, "too late"),
+        ("expires", datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))), "no such time"),
+        ("expires", datetime(2027, 1, 1, 0, 0, 0, 1, tzinfo=UTC), "whole second"),
+        ("features", "insights", "must be a list, not a text"),
+        ("features", [1], "must be a text, not a whole number"),
+        ("features", [""], "not a feature's name"),
+        ("accept", "not-due", "must be a list"),
+        ("accept", [["not-due"]], "not a list"),
+        ("customer", {}, "not a table"),
+    ],
+)
+def test_wrong_types_are_refused(field: str, value: object, told: str) -> None:
+    """TOML is strict: nothing is taken for what it is not."""
+    found = refused({field: value})
+    assert found.field == field
+    assert told in found.message
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_numbers_that_python_would_not_write_are_refused(sign: int) -> None:
+    """TOML's hexadecimals may have any length."""
+    assert refused({"users": sign * 16**9999}).message == "the number is too large"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "1,000",
+        "1.000",
+        "25.0",
+        "\uff12\uff15",
+        "\u0662\u0665",
+        "+25",
+        "-1",
+        "1e3",
+        "0x10",
+        "1 000",
+        "9" * 10,
+    ],
+)
+def test_numbers_of_spreadsheets_are_refused(cell: str) -> None:
+    """Which sign parts thousands depends on the country; nobody guesses."""
+    found = refused({"users": cell}, cells=True)
+    assert (found.field, found.customer) == ("users", "acme")
+    assert found.message == f"not a whole number: {cell}"
+
+
+WRONG = [
+    ("expires", "30.11.2027", "not a date or an instant: 30.11.2027", "2027-11-30"),
+    ("expires", "11/30/2027", "not a date", "2027-11-30"),
+    ("expires", "2027-02-30", "no such day", "2027-11-30"),
+    ("expires", "\uff12\uff10\uff12\uff17-11-30", "not a date", "2027-11-30"),
+    ("expires", "2027-11-30T00:00:00", "not a date or an instant", "T18:00:00Z"),
+    ("term", "1 year", "not a term: 1 year", "1y"),
+    ("tier", "Enterprise", "no such tier: Enterprise", "standard or enterprise"),
+    ("plan", "Standard Annual", "not a plan's name", "config show"),
+    ("accept", "notdue", "no such finding: notdue", "did you mean not-due?"),
+    ("accept", "x", "no such finding: x", "entitlement-loss"),
+    ("features", "insights,bots", "not a feature's name: insights,bots", "spaces between"),
+    ("features", "none bots", "none stands beside other features", "leave it out"),
+    ("features", "a" * 65, "not a feature's name: aaa", "small letters"),
+    ("allowed_domain", "https://acme.internal", "is not a lower-case host name", "without"),
+    ("allowed_domain", "b\u00fccher.example", "outside ASCII", "xn--"),
+    ("allowed_domain", "\u00e4" * 254, "longer than 253 characters", "one host"),
+    ("machine_info", "../acme.json", "leads upwards", "documents/acme.json"),
+    ("machine_info", "C:\\acme.json", "has a backslash", "machine_info"),
+    ("customer", "x" * 201, "must have 1 to 200 characters, has 201", "1 to 200"),
+    ("customer", "Acme\nInc", "Acme\\x0aInc: character U+000A", "in one line"),
+    ("machine", "\x1b[31m", "\\x1b[31m: character U+001B", "visible"),
+    ("key", "\u202egnp.exe", "\\u202egnp.exe: character U+202E", "visible"),
+    ("reason", "two\nlines", "two\\x0alines", "one line"),
+    ("reason", "x" * 1001, "longer than 1,000 characters", "in brief"),
+]
+
+
+@pytest.mark.parametrize(("field", "cell", "told", "hint"), WRONG)
+def test_wrong_cells_are_refused(field: str, cell: str, told: str, hint: str) -> None:
+    """By field, with what stands there, escaped and short, and how it is written right."""
+    found = refused({field: cell}, cells=True)
+    assert found.field == field
+    assert told in found.message
+    assert hint in (found.hint or "")
+
+
+def test_one_of_term_and_expires() -> None:
+    """They contradict each other within a row; over the defaults a row's own one wins."""
+    assert refused({"term": "1y", "expires": "2027-11-30"}).field == "expires"
+    year = Term(years=1)
+    own = row({"expires": "2027-11-30"}, term=year, users=5)
+    assert (own.term, own.expires, own.users) == (None, END, 5)
+    own = row({"term": "1y"}, expires=END)
+    assert (own.term, own.expires) == (year, None)
+    assert row({}, term=year).term == year
+
+
+def test_defaults_fill_what_is_not_said() -> None:
+    """And nothing else, not even an empty list of features."""
+    found = row({"features": [], "users": 5}, features=("bots",), users=9, deploy_hosts=1)
+    assert (found.features, found.users, found.deploy_hosts) == ((), 5, 1)
+
+
+def test_a_row_without_customer_is_none() -> None:
+    """It is told as such."""
+    found = read_row("x, line 1", {"users": 1}, cells=False, defaults={})
+    assert isinstance(found, RefusedRow)
+    assert (found.field, found.customer) == ("customer", None)
+    assert found.message == "the customer is missing"
+
+
+def test_the_customer_of_a_refused_row_is_shown_short() -> None:
+    """Whatever stands there."""
+    found = refused({"customer": "\x1b[31m" + "x" * 5000})
+    assert found.customer == "\\x1b[31m" + "x" * 55 + "..."
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.dates()
+    | st.datetimes(timezones=st.none() | st.timezones())
+    | st.times(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.dictionaries(st.sampled_from(list(FIELDS)), VALUES))
+def test_any_toml_value_is_a_row_or_refused(given: dict[str, Any]) -> None:
+    """No value raises anything."""
+    assert isinstance(read(given), Row | RefusedRow)
+
+
+@given(st.dictionaries(st.sampled_from(list(FIELDS)), st.text(min_size=1)))
+def test_any_cell_is_a_row_or_refused(given: dict[str, str]) -> None:
+    """Likewise."""
+    assert isinstance(read(given, cells=True), Row | RefusedRow)
