@@ -70,12 +70,11 @@ class TomlDocuments:
 
 def _one_by_one(data: bytes) -> Iterator[Document]:
     seen: set[str] = set()
-    for piece in _pieces(data):
+    for number, piece in enumerate(_pieces(data)):
         document = _parse(piece)
-        others = document.keys() - {LICENSE}
-        if seen & others:
-            raise ValueError("a table twice")  # no TOML, or one table in two places
-        seen |= others
+        if seen & document.keys():
+            raise ValueError("a table in two places")  # what that means, the whole says
+        seen |= document.keys() - {LICENSE} if number else document.keys()
         yield document
 
 

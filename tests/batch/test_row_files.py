@@ -1,0 +1,519 @@
+"""Apply files: each spelling of a file gives the same rows; what is wrong is told by its place."""
+
+import csv
+import io
+import tomllib
+import tracemalloc
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+from hypothesis import example, given
+from hypothesis import strategies as st
+from support.lic_files import Issuer
+from support.registries import ACTOR, NOW
+
+from polygent_issuer.batch import export
+from polygent_issuer.batch.errors import InvalidApplyFile
+from polygent_issuer.batch.rebuild import plan
+from polygent_issuer.batch.row_fields import FIELDS
+from polygent_issuer.batch.row_files import RowFile
+from polygent_issuer.batch.rows import RefusedRow, Row
+from polygent_issuer.batch.sources import Source
+from polygent_issuer.batch.taking_in import carry_out
+from polygent_issuer.dates import Term, parse_expires
+from polygent_issuer.errors import InputRefused, UnreadableInput
+from polygent_issuer.findings import FindingCode
+from polygent_issuer.registry import Registry
+from polygent_issuer.text import nfc
+from polygent_issuer.verifier import AllowedDomain
+from polygent_issuer.verifier.names import display_name_problem
+
+
+def read(content: str | bytes) -> RowFile:
+    """An apply file from stdin."""
+    data = content.encode() if isinstance(content, str) else content
+    return RowFile.read("-", stdin=io.BytesIO(data))
+
+
+def found(content: str | bytes) -> list[Row | RefusedRow]:
+    """All that it gives, the same each time."""
+    file = read(content)
+    rows = list(file.rows())
+    assert list(file.rows()) == rows
+    return rows
+
+
+def rows(content: str | bytes) -> list[Row]:
+    """Its rows, none of which is refused."""
+    given = found(content)
+    assert all(isinstance(row, Row) for row in given), given
+    return [row for row in given if isinstance(row, Row)]
+
+
+def customers(content: str | bytes) -> list[tuple[str, str]]:
+    """Where each row stands, and whom it is for."""
+    return [(row.place.removeprefix("stdin, "), row.customer) for row in rows(content)]
+
+
+def refused(content: str | bytes) -> InvalidApplyFile:
+    """What is refused as a whole, in one line that can be shown."""
+    with pytest.raises(InvalidApplyFile) as caught:
+        read(content)
+    assert caught.value.code == "invalid_apply_file"
+    assert caught.value.exit_code == 3
+    assert caught.value.hint
+    for told in (caught.value.message, caught.value.hint):
+        assert told.isprintable()
+        assert len(told) < 400
+    return caught.value
+
+
+# Reading
+
+
+def test_a_file_is_read_once(tmp_path: Path) -> None:
+    """Two passes see the same, whatever becomes of the file; `machine_info` lies beside it."""
+    path = tmp_path / "licenses.csv"
+    path.write_bytes(b"customer\nacme\n")
+    file = RowFile.read(str(path))
+    path.unlink()
+    assert [row.place for row in file.rows()] == ["licenses.csv, line 2"]
+    assert (file.folder, file.digest) == (tmp_path, sha256(b"customer\nacme\n").hexdigest())
+    assert read("customer\nacme\n").folder is None
+
+
+def test_what_cannot_be_read(tmp_path: Path) -> None:
+    """Missing, or larger than 64 MiB."""
+    with pytest.raises(UnreadableInput, match="cannot read the apply file"):
+        RowFile.read(str(tmp_path / "no.csv"))
+    with pytest.raises(UnreadableInput, match="larger than 67108864 bytes"):
+        RowFile.read("/dev/zero")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("x.csv", "customer\nacme", "line 2"),
+        ("x.TOML", '[[license]]\ncustomer = "acme"', "license 1"),
+        ("x.txt", '\n\n# hello\n[[license]]\ncustomer = "acme"', "license 1"),
+        ("x", 'license = [{ customer = "acme" }]', "license 1"),
+        ("x", '\ufeff"license" = [{ customer = "acme" }]', "license 1"),
+        ("x", '\ufeff\r\n"customer";"users"\nacme;1', "line 3"),
+        ("x.tsv", "customer\tusers\nacme\t1", "line 2"),
+    ],
+)
+def test_kinds_are_told_apart(tmp_path: Path, name: str, content: str, kind: str) -> None:
+    """By the ending, else by the first line that says something."""
+    path = tmp_path / name
+    path.write_text(content)
+    (row,) = RowFile.read(str(path)).rows()
+    assert (row.place, row.customer) == (f"{name}, {kind}", "acme")
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", "stdin is empty"),
+        (b"\xef\xbb\xbf \r\n\t", "stdin is empty"),
+        ("customer\nacme".encode("utf-16"), "NUL"),
+        ("customer\nacme".encode("utf-16-le"), "NUL"),
+        ("customer\nacme".encode("utf-32"), "NUL"),
+        ("customer;users\n\nM\u00fcller;1".encode("cp1252"), "stdin, line 3: not UTF-8"),
+        (b'[[license]]\ncustomer = "M\xfcller"', "stdin, line 2: not UTF-8"),
+        (b"customer\n\xed\xa0\x80", "stdin, line 2: not UTF-8"),
+        (b"customer\nac\0me", "NUL"),
+        (b"PK\x03\x04\x14\0", "a spreadsheet's own format"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "a spreadsheet's own format"),
+    ],
+)
+def test_only_utf8_is_text(data: bytes, told: str) -> None:
+    """The hint says what to save it as."""
+    error = refused(data)
+    assert told in error.message
+    assert "empty" in told or "CSV UTF-8" in (error.hint or "")
+
+
+# CSV
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_every_dialect_of_spreadsheets(mark: str, separator: str, end: str) -> None:
+    """A byte order mark or none, three separators, three line ends, cells within quotes."""
+    lines = [
+        ["customer", '"users"', "features"],
+        ['"Acme, Inc; ""x"""', "25", f'"insights{end}bots"'],
+        ["", "", ""],
+        ["globex", '" 7 "', "none"],
+    ]
+    first, second = rows(mark + end.join(separator.join(line) for line in lines))
+    assert (first.place, first.customer) == ("stdin, line 2", 'Acme, Inc; "x"')
+    assert (first.users, first.features) == (25, ("insights", "bots"))
+    assert (second.place, second.customer) == ("stdin, line 5", "globex")  # one break is in quotes
+    assert (second.users, second.features) == (7, ())
+
+
+def test_empty_rows_and_cells_say_nothing() -> None:
+    """Also before the header; the lines are those of the file."""
+    assert customers(";;\n\ncustomer;users;\n ; ;\n\nacme;;\n;;;;;\n\nglobex\n") == [
+        ("line 6", "acme"),
+        ("line 9", "globex"),
+    ]
+    assert found("customer,users\n") == []
+
+
+def test_the_line_is_where_the_record_begins() -> None:
+    """Line breaks within quotes count."""
+    content = 'customer,features\nacme,"bots\n\n\ninsights"\nglobex,\n'
+    assert customers(content) == [("line 2", "acme"), ("line 6", "globex")]
+
+
+def test_names_of_columns_may_be_padded() -> None:
+    """Blanks around cells are nobody's meaning, also after the separator and before a quote."""
+    (row,) = rows('customer , users\n "Acme, Inc" , 5 \n'.replace('" ,', '",'))
+    assert (row.customer, row.users) == ("Acme, Inc", 5)
+
+
+@pytest.mark.parametrize(
+    ("header", "told", "hint"),
+    [
+        ("Customer,users", "stdin, line 1: there is no field Customer", "mean customer?"),
+        ("customer,session-hosts", "no field session-hosts", "mean session_hosts?"),
+        ("customer,Session Hosts", "no field Session Hosts", "mean session_hosts?"),
+        ("initech,25", "there is no field initech", "fields are customer, machine, "),
+        ("customer,users,users", "two columns are called users", "one of them"),
+        ("customer,users, users ", "two columns are called users", "one of them"),
+        ("machine,users", "there is no column customer", "the first line"),
+        ("customer,\x1b[31m", "no field \\x1b[31m", "fields are"),
+        ("customer," + "x" * 5000, "no field xxx", "fields are"),
+        ('customer,"users\nacme,1', "line 1: the quotes of the row", "twice"),
+        (",;\n", "there is no header", "customer"),
+    ],
+)
+def test_a_header_that_is_none_refuses_the_file(header: str, told: str, hint: str) -> None:
+    """A misread column could issue something else to everybody."""
+    error = refused(f"{header}\n")
+    assert told in error.message
+    assert hint in (error.hint or "")
+
+
+@pytest.mark.parametrize(
+    "line", ['"acme,1', '"ac"me,1', 'acme,"1"x', '"acme" ,1', f"{'x' * 200_000},1"]
+)
+def test_quotes_that_do_not_match_refuse_the_file(line: str) -> None:
+    """Nobody can tell where the next row begins, so that none is relied on."""
+    error = refused(f"customer,users\nglobex,1\n{line}\nzeta,2\n")
+    assert "stdin, line 3: the quotes" in error.message
+
+
+def test_a_wrong_row_holds_up_no_other() -> None:
+    """It is told by its place and field."""
+    content = "customer,users,\nacme,1\nglobex,x\nAcme, Inc,1,\n,5,\ninitech,5,note\nzeta,2"
+    one, two, three, four, five, six = found(content)
+    assert isinstance(one, Row)
+    assert isinstance(six, Row)
+    assert [
+        (row.place, row.customer, row.field)
+        for row in (two, three, four, five)
+        if isinstance(row, RefusedRow)
+    ] == [
+        ("stdin, line 3", "globex", "users"),
+        ("stdin, line 4", "Acme", None),
+        ("stdin, line 5", None, "customer"),
+        ("stdin, line 6", "initech", None),
+    ]
+    assert isinstance(three, RefusedRow)
+    assert three.message == "the row has 4 cells, and the header 3"
+    assert isinstance(five, RefusedRow)
+    assert five.message == "a cell stands under no name: note"
+
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(
+    lambda name: display_name_problem(name) is None
+)
+WISHES = st.fixed_dictionaries(
+    {"customer": NAMES},
+    optional={
+        "machine": NAMES,
+        "users": st.integers(1, 1_000_000),
+        "session_hosts": st.integers(0, 1_000_000),
+        "term": st.builds(Term, years=st.integers(1, 9)),
+        "allowed_domain": st.just(AllowedDomain("*.acme.internal")),
+        "features": st.lists(st.sampled_from(["bots", "planner", "x-9"]), unique=True).map(tuple),
+        "accept": st.lists(st.sampled_from(list(FindingCode)), unique=True, min_size=1).map(tuple),
+        "reason": NAMES,
+    },
+)
+
+
+def cell(name: str, value: object) -> str:
+    """As an operator writes it into a spreadsheet."""
+    if isinstance(value, tuple):
+        return " ".join(value) or ("none" if name == "features" else "")
+    return str(value)
+
+
+def meant(wishes: Sequence[dict[str, Any]]) -> list[Row]:
+    """The rows of these wishes; places aside."""
+    made = []
+    for wish in wishes:
+        names: dict[str, Any] = {n: nfc(wish[n]) for n in ("customer", "machine") if n in wish}
+        made.append(Row(place="", **(wish | names)))
+    return made
+
+
+def unplaced(given: Sequence[Row]) -> list[Row]:
+    """Rows without their places."""
+    return [Row(place="", **{name: getattr(row, name) for name in FIELDS}) for row in given]
+
+
+@given(
+    st.lists(WISHES, max_size=5),
+    st.permutations(list(FIELDS)),
+    st.sampled_from([",", ";", "\t"]),
+    st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC]),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+)
+def test_what_is_written_as_csv_comes_back(
+    wishes: list[dict[str, Any]], columns: list[str], separator: str, quoting: Any, end: str
+) -> None:
+    """In every dialect and order of columns."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, delimiter=separator, quoting=quoting, lineterminator=end)
+    writer.writerow(columns)
+    for wish in wishes:
+        writer.writerow([cell(name, wish[name]) if name in wish else "" for name in columns])
+    assert unplaced(rows(out.getvalue())) == meant(wishes)
+
+
+@given(st.lists(WISHES, max_size=5), st.booleans())
+def test_what_is_written_as_toml_comes_back(wishes: list[dict[str, Any]], multiline: bool) -> None:  # noqa: FBT001
+    """Whatever the names are."""
+    tables = [
+        {
+            name: list(value)
+            if isinstance(value, tuple)
+            else value
+            if isinstance(value, int)
+            else str(value)
+            for name, value in wish.items()
+        }
+        for wish in wishes
+    ]
+    text = tomli_w.dumps({"license": tables}, multiline_strings=multiline)
+    headed = "".join(f"[[license]]\n{tomli_w.dumps(table)}" for table in tables)
+    assert unplaced(rows("# x\n" + text)) == unplaced(rows("# x\n" + headed)) == meant(wishes)
+
+
+# TOML
+
+
+def test_defaults_hold_for_every_license() -> None:
+    """Wherever they stand, and whatever stands in quotes."""
+    content = """
+        [[license]]
+        customer = "acme"
+        users = 5
+
+        [[ license ]]  # the second
+        customer = "globex"
+        plan = ""
+        expires = 2027-11-30
+
+        [defaults]
+        users = 25
+        plan = "standard-annual"
+        term = "1y"
+        """
+    acme, globex = rows(content)
+    assert (acme.place, acme.users, acme.plan) == ("stdin, license 1", 5, "standard-annual")
+    assert (acme.term, acme.expires) == (Term(years=1), None)
+    assert (globex.place, globex.users, globex.plan) == ("stdin, license 2", 25, "standard-annual")
+    assert globex.term is None
+    assert globex.expires is not None
+
+
+@pytest.mark.parametrize(
+    ("content", "told", "hint"),
+    [
+        ("[[licence]]\n", "there is no table licence", "did you mean license?"),
+        ("[Defaults]\n", "there is no table Defaults", "did you mean defaults?"),
+        ("users = 5\n", "there is no table users", "[defaults] and [[license]]"),
+        ("[license]\n", "license is not written as [[license]]", "below it"),
+        ("license = [1]\n", "license is not written as [[license]]", "below it"),
+        ("[[defaults]]\n", "defaults is not written as [defaults]", "below it"),
+        (
+            '[[license]]\ncustomer = "a"\n[[license]]\nuser = 1',
+            "stdin, license 2: there is no field user",
+            "users",
+        ),
+        (
+            "[[license]]\n[license.users]\n[license.x]",
+            "license 1: there is no field x",
+            "fields are",
+        ),
+        ("[[license]]\n'\\u001b' = 1", "no field \\u001b", "fields are"),
+        ('[[license]]\n"\\u001b" = 1', "no field \\x1b", "fields are"),
+        ("[defaults]\ncustomer = 'a'", "defaults: customer is no default", "[[license]]"),
+        ("[defaults]\naccept = []", "defaults: accept is no default", "[[license]]"),
+        ("[defaults]\nmachines = 1", "defaults: there is no field machines", "fields are plan"),
+        ("[defaults]\nusers = '5'", "defaults: users: must be a whole number", "as 25"),
+        ("[defaults]\nterm = '1y'\nexpires = 2027-11-30", "defaults: term and expires", "one of"),
+        (
+            "[[license]]\ncustomer = acme",
+            "is not TOML: invalid value (at line 2, column 12)",
+            "quotes",
+        ),
+        ("[[license]]\n\n[[license]]\nusers = 1\nusers = 2\n", "(at line 5, ", "quotes"),
+        (
+            "[defaults]\n[[license]]\n[defaults]\n",
+            "declare ('defaults',) twice (at line 3",
+            "quotes",
+        ),
+        ("[[license]]\nusers = " + "1" * 5000, "is not TOML: exceeds the limit", "quotes"),
+        ("x = " + "[" * 100_000, "is not TOML: nested too deeply", "quotes"),
+        ("[[license]]\n" + "x" * 5000, "is not TOML", "quotes"),
+    ],
+)
+def test_toml_that_is_wrong_as_a_whole(content: str, told: str, hint: str) -> None:
+    """The line is that of the file, wherever the license stands."""
+    error = refused(content)
+    assert told in error.message
+    assert hint in (error.hint or "")
+
+
+def test_a_wrong_license_holds_up_no_other() -> None:
+    """As in CSV."""
+    content = '[[license]]\ncustomer = "a"\nusers = true\n[[license]]\ncustomer = "b"\n'
+    first, second = found(content)
+    assert isinstance(first, RefusedRow)
+    assert (first.place, first.field) == ("stdin, license 1", "users")
+    assert isinstance(second, Row)
+
+
+def test_a_file_without_licenses_is_in_order() -> None:
+    """An empty registry's export is one."""
+    assert found("# nothing here\n") == []
+    assert found("[defaults]\nusers = 5\n") == []
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            "[[license]]\n",
+            " [[ license ]] # x\n",
+            '[["license"]]\n',
+            "[defaults]\n",
+            "users = 5\n",
+            'customer = "a"\n',
+            'reason = """\n',
+            '"""\n',
+            "reason = '''\n",
+            "'''\n",
+            "features = [\n",
+            '"bots",\n',
+            "]\n",
+            "# [[license]]\n",
+            "license = []\n",
+            "machine = '[[license]]'\n",
+            "[license.x]\n",
+            "\r\n",
+        ]
+    ),
+    max_size=12,
+).map("".join)
+
+
+@given(PIECES)
+@example('license = [{ customer = "a" }]\n[[license]]\ncustomer = "b"\n')
+@example('[["license"]]\ncustomer = "a"\n[[license]]\ncustomer = "b"\n')
+@example("[defaults]\n[[license]]\n[defaults.users]\n")
+@example(
+    '[[license]]\ncustomer = "a"\nreason = """\n[[license]]\n"""\n[[license]]\ncustomer = "b"\n'
+)
+@example(
+    '[[license]]\ncustomer = "a"\nreason = """\n[[license]]\ncustomer = "b"\nmachine = """x"""\n'
+)
+@example("[[license]]\nfeatures = [\n[[license]]\n]\n")
+def test_in_pieces_a_document_is_what_it_is_as_a_whole(text: str) -> None:
+    """Cutting it at its headers neither makes nor loses a license."""
+    content = "# toml\n" + text
+    try:
+        document = tomllib.loads(content)
+    except tomllib.TOMLDecodeError:
+        document = None
+    try:
+        given = found(content)
+    except InvalidApplyFile:
+        return
+    assert document is not None
+    told = [row.customer for row in given]
+    assert told == [table.get("customer") for table in document.get("license", [])]
+
+
+# Both
+
+
+@given(st.binary(max_size=200))
+@example(b'customer\n"')
+@example(b"[[license]]\nx = [[[[")
+def test_any_bytes_are_rows_or_refused(data: bytes) -> None:
+    """Nothing but our own errors comes of a file."""
+    for start in (b"", b"customer,users\n", b"[[license]]\ncustomer = 'a'\n"):
+        try:
+            list(read(start + data).rows())
+        except InputRefused:
+            continue
+
+
+@pytest.mark.parametrize("kind", ["csv", "toml"])
+def test_rows_are_streamed(kind: str) -> None:
+    """Ten times as many take no more memory beside the bytes."""
+    peaks = []
+    for count in (1_000, 10_000):
+        if kind == "csv":
+            text = "customer,users\n" + "".join(f"c{n},{n}\n" for n in range(1, count + 1))
+        else:
+            text = "".join(
+                f'[[license]]\ncustomer = "c{n}"\nusers = {n}\n' for n in range(1, count + 1)
+            )
+        file = read(text)
+        tracemalloc.start()
+        assert sum(isinstance(row, Row) for row in file.rows()) == count
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 100_000
+
+
+def test_an_export_is_an_apply_file(registry: Registry, issuer: Issuer) -> None:
+    """Each current license comes back as the row that keeps it."""
+    files = (
+        issuer.file(1),
+        issuer.file(2, sub="none", customer="None", fingerprint=None, features=()),
+        issuer.file(
+            3,
+            sub="globex",
+            customer="Globex",
+            fingerprint=None,
+            allowed_domain=AllowedDomain("*.globex.internal"),
+        ),
+    )
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        sources = [Source(name="x", data=data) for data in files]
+        carry_out(db, plan(db, sources, (issuer.signer.public_key,)))
+    with registry.reading() as db:
+        exported = list(export.rows(db))
+        text = b"".join(export.toml(exported, now=NOW, registry_id="r"))
+        empty = b"".join(export.toml([], now=NOW, registry_id="r"))
+    acme, globex, none = rows(text)
+    assert [row.customer for row in (acme, globex, none)] == ["acme", "globex", "none"]
+    assert (acme.machine, none.machine, none.features) == ("machine", None, ())
+    assert globex.allowed_domain == AllowedDomain("*.globex.internal")
+    ends = [parse_expires(row["expires"]) for row in exported]
+    assert [row.expires for row in (acme, globex, none)] == ends
+    assert found(empty) == []
