@@ -1,5 +1,6 @@
 """Apply files: TOML or CSV, read once into bytes, so that two passes see the same rows."""
 
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -86,9 +87,6 @@ def _is_toml(source: str, data: bytes) -> bool:
 
 
 def _not_utf8(name: str, data: bytes) -> InvalidApplyFile:
-    try:
-        data.decode()
-    except UnicodeDecodeError as problem:
-        line = data.count(b"\n", 0, problem.start) + 1
-        return InvalidApplyFile(f"{name}, line {line}: not UTF-8", hint=_SAVE_AS)
-    raise AssertionError
+    lines = enumerate(io.BytesIO(data), 1)
+    broken = next(number for number, line in lines if line.decode(errors="ignore").encode() != line)
+    return InvalidApplyFile(f"{name}, line {broken}: not UTF-8", hint=_SAVE_AS)

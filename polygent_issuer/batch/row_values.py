@@ -68,9 +68,8 @@ def tier(written: str) -> Tier:
     try:
         return Tier(written)
     except ValueError:
-        raise InputRefused(
-            f"no such tier: {brief(written)}", hint="standard or enterprise"
-        ) from None
+        told = f"no such tier: {brief(written)}"
+        raise InputRefused(told, hint="standard or enterprise") from None
 
 
 def expires(value: object) -> datetime:
@@ -109,9 +108,8 @@ def typed_number(field: str, written: str) -> int:
 def domain(written: str) -> AllowedDomain:
     """An allowed domain (FORMAT §3)."""
     if len(written) > MAX_DOMAIN:
-        raise InputRefused(
-            f"longer than {MAX_DOMAIN} characters: {brief(written)}", hint="name one host"
-        )
+        told = f"longer than {MAX_DOMAIN} characters: {brief(written)}"
+        raise InputRefused(told, hint="name one host")
     return parse_domain(written)
 
 
@@ -134,14 +132,11 @@ def codes(written: Sequence[str]) -> tuple[FindingCode, ...]:
 def reason(written: str) -> str | None:
     """A reason as the journal may keep it; a blank one is none."""
     if len(written) > _LONGEST_REASON:
-        raise InputRefused(
-            f"longer than {_LONGEST_REASON:,} characters: {brief(written)}", hint="say it in brief"
-        )
+        told = f"longer than {_LONGEST_REASON:,} characters: {brief(written)}"
+        raise InputRefused(told, hint="say it in brief")
     if shown(written) != written:
-        raise InputRefused(
-            f"it has characters that cannot be shown: {brief(written)}",
-            hint="plain text in one line",
-        )
+        told = f"it has characters that cannot be shown: {brief(written)}"
+        raise InputRefused(told, hint="plain text in one line")
     return written.strip() or None
 
 
