@@ -2,8 +2,7 @@
 
 from polygent_issuer import advice
 from polygent_issuer.cli.judging import Judged
-from polygent_issuer.cli.key.key_view import list_command
-from polygent_issuer.cli.license.standing import made_again
+from polygent_issuer.cli.license.standing import list_command, made_again
 from polygent_issuer.verifier import CheckCode, CheckRow
 from polygent_issuer.verifier.errors import quoted
 

@@ -13,7 +13,6 @@ from polygent_issuer.keystore import Presence
 from polygent_issuer.keystore.location import EXAMPLE
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.settings.token_uri import is_token_uri
-from polygent_issuer.text import for_shell
 
 EXPORT_ALL: Final = "polygent-issue key export-public --all --format jwks --output keys.json"
 """The command that makes the set of keys that servers are to trust."""
@@ -46,11 +45,6 @@ def key_state(key: KeyRecord) -> str:
     if key.retired_at is not None:
         return "retired"
     return "active" if key.active else "standby"
-
-
-def list_command(label: str) -> str:
-    """The command that lists the current licenses under a key."""
-    return f"polygent-issue license list --status current --key={for_shell(label)}"
 
 
 def backup_state(key: KeyRecord) -> str:

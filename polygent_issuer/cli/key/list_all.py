@@ -13,8 +13,8 @@ from polygent_issuer.cli.key.key_view import (
     brief_place,
     key_json,
     key_state,
-    list_command,
 )
+from polygent_issuer.cli.license.standing import list_command
 from polygent_issuer.cli.output import Result
 from polygent_issuer.custody import place_of
 from polygent_issuer.registry import KeyRecord, keys

@@ -12,11 +12,10 @@ from polygent_issuer.cli.key.key_view import (
     backup_state,
     key_json,
     key_state,
-    list_command,
     no_server_needs,
     whereabouts,
 )
-from polygent_issuer.cli.license.standing import made_again
+from polygent_issuer.cli.license.standing import list_command, made_again
 from polygent_issuer.cli.output import Result
 from polygent_issuer.custody.retirement import Retirement
 from polygent_issuer.keystore import Presence, location

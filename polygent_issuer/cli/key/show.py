@@ -14,10 +14,10 @@ from polygent_issuer.cli.key.key_view import (
     backup_state,
     key_json,
     key_state,
-    list_command,
     no_server_needs,
     whereabouts,
 )
+from polygent_issuer.cli.license.standing import list_command
 from polygent_issuer.cli.output import Result
 from polygent_issuer.custody import place_of, presence
 from polygent_issuer.keystore import Presence

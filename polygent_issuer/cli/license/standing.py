@@ -1,21 +1,29 @@
-"""Whether a license file is the one to send, and which command makes the one that is."""
+"""Whether a license file is the one to send, and which commands make or list those that are."""
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from polygent_issuer import dates
-from polygent_issuer.registry import KeyRecord, LicenseRecord
-from polygent_issuer.text import shown
+from polygent_issuer.text import for_shell, shown
+
+if TYPE_CHECKING:
+    from polygent_issuer.registry import KeyRecord, LicenseRecord
 
 
-def made_again(record: LicenseRecord, now: datetime) -> str:
+def list_command(label: str) -> str:
+    """The command that lists the current licenses under a key."""
+    return f"polygent-issue license list --status current --key={for_shell(label)}"
+
+
+def made_again(record: "LicenseRecord", now: datetime) -> str:
     """The command that issues a current license again: the next one, if this one has ended."""
     verb = "reissue" if record.expires_at > now else "renew"
     return f"polygent-issue {verb} {record.customer_slug} --license {record.id[:8]}"
 
 
 def objections(
-    record: LicenseRecord, key: KeyRecord, *, upload_before: datetime, now: datetime
+    record: "LicenseRecord", key: "KeyRecord", *, upload_before: datetime, now: datetime
 ) -> Iterable[str]:
     """What speaks against mailing a file: one line at most, with the command that mends it.
 
