@@ -8,17 +8,17 @@ from typing import Annotated, Any
 import typer
 
 from polygent_issuer import files
-from polygent_issuer.cli import leaked_key
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.claims import claim_rows
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.judging import named_kid, other_kind
-from polygent_issuer.cli.leaked_key import LeakedKey
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.public_keys import PublicKeyFiles, from_files
 from polygent_issuer.cli.verify_view import EXAMPLE_KEY
 from polygent_issuer.cli.verifying import ENOUGH, pinned
 from polygent_issuer.errors import ExitCode, HomeMissing
+from polygent_issuer.issuing import leaked_key
+from polygent_issuer.issuing.foreign_files import named_kid, other_kind
+from polygent_issuer.issuing.leaked_key import LeakedKey
 from polygent_issuer.verifier import EXAMPLE_KID, KeySet, License, LicenseError, Verifier, jws
 from polygent_issuer.verifier.errors import CheckCode
 

@@ -1,8 +1,8 @@
 """What puts a failed check right, as far as the registry tells more than the check itself."""
 
 from polygent_issuer import advice
-from polygent_issuer.cli.judging import Judged
 from polygent_issuer.cli.license.standing import list_command, made_again
+from polygent_issuer.issuing.judging import Judged
 from polygent_issuer.verifier import CheckCode, CheckRow
 from polygent_issuer.verifier.errors import quoted
 

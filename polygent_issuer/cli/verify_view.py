@@ -8,9 +8,9 @@ from typing import Any
 from polygent_issuer import advice, dates
 from polygent_issuer.cli import mending
 from polygent_issuer.cli.blocks import Block, Fields, Line, Style
-from polygent_issuer.cli.judging import Judged, Unread, alert_days
 from polygent_issuer.cli.output import Result
 from polygent_issuer.errors import ExitCode
+from polygent_issuer.issuing.judging import Judged, Unread, alert_days
 from polygent_issuer.verifier import CheckRow, License, Outcome
 
 _MARKS: dict[Outcome, tuple[str, Style]] = {

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from polygent_issuer import dates, files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.documents import read_document
-from polygent_issuer.cli.judging import Judged, Server, Unread, judge
 from polygent_issuer.cli.public_keys import from_files
 from polygent_issuer.cli.verify_view import Verdicts
 from polygent_issuer.errors import NotFound, UnreadableInput, UsageProblem
+from polygent_issuer.issuing.judging import Judged, Server, Unread, judge
 from polygent_issuer.verifier import KeySet
 from polygent_issuer.verifier.jws import MAX_FILE_BYTES
 

@@ -7,10 +7,10 @@ are microseconds since 1970, exactly.
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
-from .clock import SECOND
+from .clock import SECOND, ClockGuard, microseconds, moment
 from .errors import CheckCode, quoted
 from .license import License
 from .names import canonical_fingerprint
@@ -45,6 +45,28 @@ class Circumstances:
     host: str | None
     freshness_window: int | None
     clock_tampered: bool | None
+
+    @classmethod
+    def of(
+        cls,
+        now: datetime,
+        fingerprint: str | None,
+        host: str | None,
+        freshness_window: timedelta | None,
+        clock: ClockGuard | None = None,
+    ) -> "Circumstances":
+        """The circumstances in a server's own words, as `Verifier.verify` takes them.
+
+        Raises:
+            ValueError: `now` is naive.
+        """
+        return cls(
+            now=moment(now),
+            fingerprint=fingerprint,
+            host=host,
+            freshness_window=None if freshness_window is None else microseconds(freshness_window),
+            clock_tampered=None if clock is None else clock.observe(now).tampered,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from . import jws, policy
-from .clock import ClockGuard, microseconds, moment
+from .clock import ClockGuard
 from .errors import CheckCode, LicenseError, quoted
 from .keys import KeySet
 from .license import License
@@ -70,11 +70,21 @@ class Verifier:
                 `expired` on it carries the decoded license.
             ValueError: `now` is naive.
         """
-        at = _circumstances(now, fingerprint, host, freshness_window, clock)
-        held = License.from_payload(self._authentic_payload(data))  # 1 again, 4
+        at = Circumstances.of(now, fingerprint, host, freshness_window, clock)
+        held = self.authenticate(data)
         if failure := policy.first_failure(held, at):  # 5 to 10
             raise LicenseError(failure.code, failure.message, hint=failure.hint, license=held)
         return held
+
+    def authenticate(self, data: bytes) -> License:
+        """The license that a file holds, whoever may act on it: rows 1 to 4 of FORMAT §5 alone.
+
+        For tools that keep licenses; a server asks `verify`.
+
+        Raises:
+            LicenseError: with the code of the first of these checks that fails.
+        """
+        return License.from_payload(self._authentic_payload(data))  # 1 again, 4
 
     def report(
         self,
@@ -94,7 +104,7 @@ class Verifier:
         Raises:
             ValueError: `now` is naive.
         """
-        at = _circumstances(now, fingerprint, host, freshness_window, clock)
+        at = Circumstances.of(now, fingerprint, host, freshness_window, clock)
         try:
             payload = self._authentic_payload(data)
         except LicenseError as refusal:
@@ -129,22 +139,6 @@ class Verifier:
                 hint="use the file as it was received",
             )
         return token.payload
-
-
-def _circumstances(
-    now: datetime,
-    fingerprint: str | None,
-    host: str | None,
-    freshness_window: timedelta | None,
-    clock: ClockGuard | None,
-) -> Circumstances:
-    return Circumstances(
-        now=moment(now),
-        fingerprint=fingerprint,
-        host=host,
-        freshness_window=None if freshness_window is None else microseconds(freshness_window),
-        clock_tampered=None if clock is None else clock.observe(now).tampered,
-    )
 
 
 def _passed(code: CheckCode) -> CheckRow:

@@ -1,25 +1,24 @@
 """What the customer's server would say of a file, as far as this machine can know it."""
 
-from codecs import BOM_UTF8
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from polygent_issuer.cli import leaked_key
-from polygent_issuer.cli.leaked_key import LeakedKey
-from polygent_issuer.errors import NotFound, UnreadableInput
+from polygent_issuer.errors import UnreadableInput
+from polygent_issuer.issuing import leaked_key
+from polygent_issuer.issuing.foreign_files import named_kid, other_kind
+from polygent_issuer.issuing.leaked_key import LeakedKey
 from polygent_issuer.verifier import (
     EXAMPLE_KID,
     CheckCode,
     CheckRow,
     KeySet,
     License,
-    LicenseError,
     Outcome,
     Report,
     Tier,
     Verifier,
-    jws,
+    policy,
 )
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 ALERT_DAYS = (30, 14, 7, 1)
 """The product warns its admins this many days before the expiry."""
-
-_PEM = b"-----BEGIN "
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +42,10 @@ class Server:
     fingerprint: str | None
     host: str | None
     window: timedelta | None
+
+    def circumstances(self, fingerprint: str | None) -> policy.Circumstances:
+        """What it knows, with this fingerprint for its machine's."""
+        return policy.Circumstances.of(self.now, fingerprint, self.host, self.window)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,21 +100,28 @@ def judge(name: str, data: bytes, keys: KeySet, server: Server, db: "Reading | N
     Without a fingerprint the one that the registry holds for this license is taken; where it
     holds none the check is reported as not checked, though a server would refuse.
     """
-    verifier, kid = Verifier(keys), named_kid(data)
-    held = verifier.report(data, now=server.now).license
-    leaked = None if db is None or held is not None or kid is None else leaked_key.find(db, kid)
-    kept = None if db is None else _kept(db, held, data, leaked)
-    heir = None if db is None or kept is None else _heir(db, kept)
-    fingerprint, known = server.fingerprint, False
-    if fingerprint is None and kept is not None and db is not None:
-        fingerprint, known = _known_fingerprint(db, kept), True
-    report = verifier.report(
+    kid = named_kid(data)
+    report = Verifier(keys).report(
         data,
         now=server.now,
-        fingerprint=fingerprint,
+        fingerprint=server.fingerprint,
         host=server.host,
         freshness_window=server.window,
     )
+    held = report.license
+    leaked = None if db is None or held is not None or kid is None else leaked_key.find(db, kid)
+    kept = heir = None
+    fingerprint, known = server.fingerprint, False
+    if db is not None:
+        from polygent_issuer.issuing import kept_license  # noqa: PLC0415  # 20 ms
+
+        kept = kept_license.find(db, held, data, leaked)
+        heir = None if kept is None else kept_license.heir(db, kept)
+        if fingerprint is None and kept is not None:
+            fingerprint, known = kept_license.fingerprint(db, kept), True
+    if held is not None and known:  # the signature, which costs most, is checked once
+        acceptance = policy.every_row(held, server.circumstances(fingerprint))
+        report = replace(report, rows=(*report.rows[: -len(acceptance)], *acceptance))
     rows = tuple(_for_people(row, data, leaked, authentic=held is not None) for row in report.rows)
     source = None
     if held is not None and held.tier is Tier.STANDARD:
@@ -131,31 +139,6 @@ def judge(name: str, data: bytes, keys: KeySet, server: Server, db: "Reading | N
         fingerprint_from=source,
         leaked=leaked,
     )
-
-
-def named_kid(data: bytes) -> str | None:
-    """The key that a file of the right form names; nothing of it is checked."""
-    try:
-        return jws.parse(data).kid
-    except LicenseError:
-        return None
-
-
-def other_kind(data: bytes) -> str | None:
-    """What a file obviously is that is no license, by how it begins."""
-    beginning = data.removeprefix(BOM_UTF8).lstrip()[:1024]
-    if beginning.startswith((b"{", b"[")):
-        kind = "a machine-info" if b"polygent-machine-info" in data else "a JSON"
-        return f"this is {kind} document, not a license"
-    if beginning.startswith(_PEM):
-        label = beginning.partition(b"\n")[0]
-        for mark, kind in ((b"PRIVATE KEY", "private key"), (b"PUBLIC KEY", "public key")):
-            if mark in label:
-                return f"this is a {kind}, not a license"
-        return "this is a PEM file, not a license"
-    if beginning.lower().startswith((b"<!doctype html", b"<html")):
-        return "this is an HTML page, not a license"
-    return None
 
 
 def alert_days(held: License) -> tuple[datetime, ...]:
@@ -193,36 +176,3 @@ def _with_source(row: CheckRow, source: str | None) -> CheckRow:
         message="no machine was given, and the registry knows none for it",
         hint="--machine-info FILE or --fingerprint TEXT",
     )
-
-
-def _kept(
-    db: "Reading", held: License | None, data: bytes, leaked: LeakedKey | None
-) -> "LicenseRecord | None":
-    """What the registry holds: by the ID of a file that is authentic, else by its very bytes."""
-    from polygent_issuer.registry import licenses
-
-    if held is None:
-        if leaked is None:
-            return None
-        token = jws.parse(data)
-        return licenses.of_file(db, leaked.kid, jws.assemble(token.signing_input, token.signature))
-    try:
-        return licenses.get(db, held.jti)
-    except NotFound:
-        return None
-
-
-def _heir(db: "Reading", kept: "LicenseRecord") -> "LicenseRecord":
-    from polygent_issuer.registry import licenses
-
-    seen = {kept.id}
-    while kept.replaced_by is not None and kept.replaced_by not in seen:
-        kept = licenses.get(db, kept.replaced_by)
-        seen.add(kept.id)
-    return kept
-
-
-def _known_fingerprint(db: "Reading", kept: "LicenseRecord") -> str | None:
-    from polygent_issuer.registry import machines
-
-    return None if kept.machine_id is None else machines.by_id(db, kept.machine_id).fingerprint

@@ -2,7 +2,7 @@
 
 from support.licenses import Books
 
-from polygent_issuer.cli import leaked_key
+from polygent_issuer.issuing import leaked_key
 from polygent_issuer.registry import keys
 
 
