@@ -1,5 +1,6 @@
 """License files as somebody names them: files, folders of them, stdin; each one by itself."""
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from polygent_issuer.verifier import jws
 STDIN: Final = "-"
 _MOST_FROM_STDIN: Final = 64 * 1024 * 1024
 _WHAT: Final = "license file"
+_ENDING: Final = ".lic"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,34 +41,52 @@ def gather(named: Iterable[str]) -> Iterator[Source]:
     for name in named:
         if name == STDIN:
             yield from _from_stdin()
-        elif Path(name).is_dir():
-            yield from _from_folder(Path(name))
+        elif is_folder(name):
+            yield from map(read, listed(name))
         else:
-            yield _from_file(name)
+            yield read(name)
 
 
-def _from_file(name: str) -> Source:
+def is_folder(name: str) -> bool:
+    """Whether a folder is there; of what cannot be looked at, reading says why."""
+    return os.path.isdir(name)  # noqa: PTH112 - a Path raises where it may not look
+
+
+def listed(folder: str) -> list[str | Source]:
+    """The paths of a folder's `.lic` files in their order, not of those deeper in it.
+
+    Where there is none, or the folder cannot be read: one source that says so.
+    """
     try:
-        data = files.read_beginning(name, count=jws.MAX_FILE_BYTES + 1, what=_WHAT)
-    except UnreadableInput as problem:
-        return Source(name=name, problem=problem)
-    return Source(name=name, data=data)
-
-
-def _from_folder(folder: Path) -> Iterator[Source]:
-    try:
-        found = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".lic")
+        found = sorted(each for each in os.listdir(folder) if _is_license(each))  # noqa: PTH208 - a tenth of the time
     except OSError as error:
-        found, told = [], f"cannot be read: {disk.why(error)}"
-    else:
-        told = "holds no .lic file"
-    for path in found:
-        yield _from_file(str(path))
+        return [_none(folder, f"cannot be read: {disk.why(error)}")]
     if not found:
-        problem = UnreadableInput(
-            f"the folder {shown(str(folder))} {told}", hint="name the files, or their folder"
-        )
-        yield Source(name=str(folder), problem=problem)
+        return [_none(folder, "holds no .lic file")]
+    beginning = str(Path(folder) / "x")[:-1]
+    return [beginning + name for name in found]
+
+
+def read(named: str | Source) -> Source:
+    """The license file of a path, or `-` for all of stdin; a source as it is."""
+    if isinstance(named, Source):
+        return named
+    try:
+        data = files.read_beginning(named, count=jws.MAX_FILE_BYTES + 1, what=_WHAT)
+    except UnreadableInput as problem:
+        return Source(name=named, problem=problem)
+    return Source(name=named, data=data)
+
+
+def _is_license(name: str) -> bool:
+    return name.lower().endswith(_ENDING) and len(name) > len(_ENDING)
+
+
+def _none(folder: str, why: str) -> Source:
+    problem = UnreadableInput(
+        f"the folder {shown(folder)} {why}", hint="name the files, or their folder"
+    )
+    return Source(name=folder, problem=problem)
 
 
 def _from_stdin() -> Iterator[Source]:

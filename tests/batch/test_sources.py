@@ -1,8 +1,8 @@
 """License files as they are named: each one by itself, and none holds up another."""
 
 import io
+import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,13 +56,27 @@ def test_what_cannot_be_read_is_a_source_with_its_problem(folder: Path) -> None:
 def test_a_folder_that_cannot_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system's reason is told."""
 
-    def refuse(_: Path) -> Iterator[Path]:
+    def refuse(_: str) -> list[str]:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(os, "listdir", refuse)
     (source,) = gather([str(folder)])
     assert source.problem is not None
     assert "permission denied" in source.problem.message
+
+
+def test_a_name_that_cannot_be_looked_at(tmp_path: Path) -> None:
+    """One that is too long for the system is a source with its problem."""
+    (source,) = gather([str(tmp_path / ("x" * 5_000))])
+    assert source.problem is not None
+    assert "file name too long" in source.problem.message
+
+
+def test_a_file_is_no_license_by_its_ending_alone(tmp_path: Path) -> None:
+    """A hidden file named `.lic` has no ending."""
+    (tmp_path / ".lic").write_bytes(b"")
+    (source,) = gather([str(tmp_path)])
+    assert source.problem is not None
 
 
 def test_a_large_file_is_cut_where_it_is_too_large(tmp_path: Path) -> None:
