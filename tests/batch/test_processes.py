@@ -1,0 +1,159 @@
+"""The same work by several processes: in order, not far ahead, and none is left over."""
+
+import subprocess
+import sys
+from contextlib import closing
+from multiprocessing import active_children
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, get_args
+
+import pytest
+from support.jobs import Doubling, Faulty, Large
+
+from polygent_issuer.batch.processes import Method, ProcessLost, cores, in_order, method
+from polygent_issuer.batch.work import CHUNK, WorkFailed
+from polygent_issuer.errors import NotFound
+
+METHODS: tuple[Method, ...] = get_args(Method)
+# Newer Pythons warn of what `method` avoids and these tests do on purpose: pytest has threads.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+
+PROGRAM = """
+import sys
+from support.jobs import Large
+from polygent_issuer.batch.processes import in_order
+results = in_order(Large(), range(10_000), processes=2, start=sys.argv[1])
+next(results)
+print("begun", flush=True)
+sys.stdin.read()
+"""
+
+
+def run(job: Doubling, count: int, **how: Any) -> list[int]:
+    """Every result, one after the other."""
+    given = {"processes": 2, "start": "fork", **how}
+    return [each for chunk in in_order(job, range(count), **given) for each in chunk]
+
+
+@pytest.mark.parametrize("start", METHODS)
+@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("count", [0, 1, CHUNK, 7 * CHUNK + 5])
+def test_results_come_in_order(start: Method, processes: int, count: int) -> None:
+    """However many processes, however they are started, whatever is left for the last chunk."""
+    doubled = run(Doubling(), count, processes=processes, start=start)
+    assert doubled == [2 * number for number in range(count)]
+    assert active_children() == []
+
+
+@pytest.mark.parametrize("start", METHODS)
+def test_results_that_no_pipe_holds(start: Method) -> None:
+    """Each process waits for its reader, and none for another."""
+    assert len(run(Large(), 10 * CHUNK, start=start)) == 10 * CHUNK * 5_000
+
+
+@pytest.mark.parametrize("start", METHODS)
+def test_nobody_is_far_ahead_of_the_reader(tmp_path: Path, start: Method) -> None:
+    """What is done before it is asked for is bounded by the processes, not by the items."""
+    noted = tmp_path / "noted"
+    with closing(in_order(Large(noted), range(60 * CHUNK), processes=2, start=start)) as results:
+        for read, chunk in enumerate(results, 1):
+            assert len(chunk) == CHUNK * 5_000
+            assert len(noted.read_bytes()) <= read + 2 * 2
+    assert len(noted.read_bytes()) == 60
+
+
+def test_alone_nothing_is_done_before_it_is_asked_for(tmp_path: Path) -> None:
+    """In this process, too."""
+    noted = tmp_path / "noted"
+    results = in_order(Doubling(noted), range(10 * CHUNK), processes=1, start="fork")
+    next(results)
+    assert len(noted.read_bytes()) == 1
+
+
+@pytest.mark.parametrize("start", METHODS)
+def test_a_process_that_dies_is_an_error(start: Method) -> None:
+    """Not a wait for ever; what came before is kept, and the others are ended."""
+    results = in_order(Faulty(at=3 * CHUNK, how="die"), range(1_000), processes=2, start=start)
+    assert [len(next(results)) for _ in range(3)] == [CHUNK] * 3
+    with pytest.raises(ProcessLost, match="by signal 9") as lost:
+        next(results)
+    assert (lost.value.code, lost.value.exit_code) == ("process_lost", 1)
+    assert active_children() == []
+
+
+def test_a_process_that_exits_is_an_error() -> None:
+    """Whatever made it."""
+    with pytest.raises(ProcessLost, match="with exit 7"):
+        run(Faulty(at=0, how="exit"), 1_000)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_a_job_refuses_is_raised_here(processes: int) -> None:
+    """Whole: its code, its words and its hint."""
+    with pytest.raises(NotFound, match="there is no such thing") as refused:
+        run(Faulty(at=500), 1_000, processes=processes)
+    assert refused.value.hint == "look elsewhere"
+    assert active_children() == []
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_mistake_of_ours_is_told_by_kind_and_place(processes: int) -> None:
+    """As an error that no stream raises: a full disk would be blamed for it."""
+    with pytest.raises(WorkFailed, match=r"^KeyError at jobs\.py:\d+$") as failed:
+        run(Faulty(at=500, how="slip"), 1_000, processes=processes)
+    assert not isinstance(failed.value, OSError | ValueError | AttributeError)
+
+
+@pytest.mark.parametrize("start", METHODS)
+def test_who_stops_reading_ends_the_processes(start: Method) -> None:
+    """At once, though they have results left to give."""
+    results = in_order(Large(), range(10_000), processes=2, start=start)
+    next(results)
+    assert len(active_children()) == 2
+    results.close()
+    assert active_children() == []
+
+
+@pytest.mark.parametrize("start", METHODS)
+def test_processes_end_with_the_one_that_started_them(start: Method) -> None:
+    """Also when it is killed: stderr, which they share, comes to its end."""
+    command = [sys.executable, "-c", PROGRAM, start]
+    environ = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, env=environ, **pipes) as started:
+        assert started.stdout is not None
+        assert started.stderr is not None
+        assert started.stdout.readline() == b"begun\n"
+        started.kill()
+        assert b"Traceback" not in started.stderr.read()
+
+
+def test_where_no_process_can_be_started() -> None:
+    """No more files may be open: this process does the work alone."""
+    program = (
+        "import os, resource, multiprocessing.popen_fork, multiprocessing.connection\n"
+        "from support.jobs import Doubling\n"
+        "from polygent_issuer.batch.processes import in_order\n"
+        "most = max(map(int, os.listdir('/proc/self/fd'))) + 1\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))\n"
+        "print(sum(map(len, in_order(Doubling(), range(500), processes=2, start='fork'))))\n"
+    )
+    environ = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environ, capture_output=True, check=False)
+    assert (done.stdout, done.stderr) == (b"500\n", b"")
+
+
+def test_a_fork_is_for_a_process_without_threads() -> None:
+    """One of them may hold a lock that the other process would wait for, for ever."""
+    assert cores() >= 1
+    assert method() == ("fork" if sys.platform == "linux" else "spawn")
+    release = Event()
+    thread = Thread(target=release.wait)
+    thread.start()
+    try:
+        assert method() == "spawn"
+    finally:
+        release.set()
+        thread.join()

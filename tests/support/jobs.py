@@ -1,0 +1,58 @@
+"""Jobs for other processes, which import them from here."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from polygent_issuer.errors import NotFound
+
+
+@dataclass(frozen=True)
+class Doubling:
+    """Doubles each number; notes every chunk that was begun in a file, if one is given."""
+
+    noted: Path | None = None
+
+    @contextmanager
+    def begin(self) -> Iterator[Callable[[Sequence[int]], list[int]]]:
+        """Nothing to open."""
+        yield self.work
+
+    def work(self, chunk: Sequence[int]) -> list[int]:
+        """Twice each."""
+        if self.noted is not None:
+            with self.noted.open("ab") as stream:
+                stream.write(b".")
+        return [2 * number for number in chunk]
+
+
+@dataclass(frozen=True)
+class Large(Doubling):
+    """Gives more for each chunk than any pipe holds."""
+
+    def work(self, chunk: Sequence[int]) -> list[int]:
+        """The numbers many times."""
+        return super().work(chunk) * 5_000
+
+
+@dataclass(frozen=True)
+class Faulty(Doubling):
+    """Ends its work where the number `at` is."""
+
+    at: int = 0
+    how: str = "refuse"
+
+    def work(self, chunk: Sequence[int]) -> list[int]:
+        """As asked for."""
+        if self.at in chunk:
+            if self.how == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.how == "exit":
+                os._exit(7)
+            if self.how == "slip":
+                return [{-1: 0}[number] for number in chunk]
+            raise NotFound("there is no such thing", hint="look elsewhere")
+        return super().work(chunk)
