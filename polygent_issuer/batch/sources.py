@@ -48,8 +48,8 @@ def gather(named: Iterable[str]) -> Iterator[Source]:
 
 
 def is_folder(name: str) -> bool:
-    """Whether a folder is there; of what cannot be looked at, reading says why."""
-    return os.path.isdir(name)  # noqa: PTH112 - a Path raises where it may not look
+    """Whether a name is a folder's; of what cannot be looked at, reading says why."""
+    return name != STDIN and os.path.isdir(name)  # noqa: PTH112 - a Path raises where it may not look
 
 
 def listed(folder: str) -> list[str | Source]:

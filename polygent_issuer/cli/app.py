@@ -69,6 +69,7 @@ def run(
         from polygent_issuer.cli.completion.answer import answer
 
         return answer(argv[1:], invocation.environ, build_group(COMMANDS, _root, None))
+    outcome = None
     try:
         with invocation.closing:
             outcome = _parse_and_run(invocation, list(argv) or ["--help"])
@@ -76,7 +77,8 @@ def run(
             output.write_result(outcome, as_json=invocation.as_json, quiet=invocation.quiet)
             return int(outcome.exit_code)
     except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001 - no traceback reaches a screen unasked
-        return _fail(invocation, _told(raised), argv, raised)
+        in_line = isinstance(outcome, output.Result) and outcome.in_lines
+        return _fail(invocation, _told(raised), argv, raised, in_line=in_line)
     if outcome == ExitCode.INTERRUPTED:  # how Typer tells of Ctrl-C
         problem = invocation.problem
         ended = problem if isinstance(problem, KeyboardInterrupt) else KeyboardInterrupt()
@@ -120,10 +122,16 @@ def _root(
 
 
 def _fail(
-    invocation: Invocation, error: IssuerError, argv: Sequence[str], raised: BaseException
+    invocation: Invocation,
+    error: IssuerError,
+    argv: Sequence[str],
+    raised: BaseException,
+    *,
+    in_line: bool = False,
 ) -> int:
     # A usage error is raised before the options after it were read.
-    output.write_error(error, as_json=invocation.as_json or "--json" in argv)
+    as_json = invocation.as_json or "--json" in argv
+    output.write_error(error, as_json=as_json, in_line=in_line)
     if invocation.options.get("debug") or "--debug" in argv:
         from polygent_issuer.cli import debug
 

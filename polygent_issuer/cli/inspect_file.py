@@ -13,7 +13,7 @@ from polygent_issuer.cli.claims import claim_rows
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.public_keys import PublicKeyFiles, from_files
-from polygent_issuer.cli.verify_view import EXAMPLE_KEY
+from polygent_issuer.cli.verdicts import EXAMPLE_KEY
 from polygent_issuer.cli.verifying import ENOUGH, pinned
 from polygent_issuer.errors import ExitCode, HomeMissing
 from polygent_issuer.issuing import leaked_key

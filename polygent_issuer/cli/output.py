@@ -44,6 +44,11 @@ class Result:
         """Whether it has a form of its own (CSV, a document), and `write` puts it on stdout."""
         return False
 
+    @property
+    def in_lines(self) -> bool:
+        """Whether that form is JSON, an object on each line, and an error the last of them."""
+        return False
+
     def write(self, stream: TextIO) -> None:
         """Write that form."""
         raise NotImplementedError
@@ -132,9 +137,9 @@ def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
         raise stdout_failed(problem) from None
 
 
-def write_json(members: Mapping[str, Any]) -> None:
+def write_json(members: Mapping[str, Any], *, in_line: bool = False) -> None:
     """One JSON object on stdout: `schema` first, ASCII only, so nothing can steer a terminal."""
-    json.dump({"schema": SCHEMA, **members}, sys.stdout, indent=2)
+    json.dump({"schema": SCHEMA, **members}, sys.stdout, indent=None if in_line else 2)
     sys.stdout.write("\n")
     sys.stdout.flush()
 
@@ -163,13 +168,13 @@ def stdout_failed(problem: Exception) -> StdoutFailed:
     )
 
 
-def write_error(error: IssuerError, *, as_json: bool) -> None:
-    """Say an error: JSON on stdout, or `error:` and `hint:` on stderr."""
+def write_error(error: IssuerError, *, as_json: bool, in_line: bool = False) -> None:
+    """Say an error: JSON on stdout (one line of it after others), or text on stderr."""
     if isinstance(error, ReaderGone):
         return
     if as_json and not isinstance(error, StdoutFailed):
         try:
-            write_json({"error": _error_json(error)})
+            write_json({"error": _error_json(error)}, in_line=in_line)
         except _GONE:
             _silence(sys.stdout)
         else:

@@ -13,7 +13,8 @@ from polygent_issuer.cli.public_keys import PublicKeyFiles
 def verify(
     invocation: Invocation,
     license_files: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE...", help="License files; - is stdin.")
+        list[str] | None,
+        typer.Argument(metavar="FILE|DIR...", help="License files or folders; - is stdin."),
     ] = None,
     *,
     license_id: Annotated[

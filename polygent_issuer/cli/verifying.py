@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polygent_issuer import dates, files
+from polygent_issuer.batch.sources import is_folder
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.documents import read_document
+from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.public_keys import from_files
-from polygent_issuer.cli.verify_view import Verdicts
-from polygent_issuer.errors import NotFound, UnreadableInput, UsageProblem
-from polygent_issuer.issuing.judging import Judged, Server, Unread, judge
+from polygent_issuer.cli.verdicts import UploadWindow
+from polygent_issuer.errors import NotFound, UsageProblem
+from polygent_issuer.issuing.judging import Server, judge
 from polygent_issuer.verifier import KeySet
 from polygent_issuer.verifier.jws import MAX_FILE_BYTES
 
@@ -37,7 +39,7 @@ class Question:
     public_keys: tuple[Path, ...]
 
 
-def answer(invocation: Invocation, asked: Question) -> Verdicts:
+def answer(invocation: Invocation, asked: Question) -> Result:
     """Verify everything that was named.
 
     Raises:
@@ -48,29 +50,30 @@ def answer(invocation: Invocation, asked: Question) -> Verdicts:
     """
     _one_kind(asked)
     document = read_document(asked.machine_info)
-    named = _from_files(asked.license_files) or _kept(invocation, asked)
-    window, assumed = dates.ASSUMED_UPLOAD_WINDOW, True
+    fingerprint = document.info.fingerprint if document else asked.fingerprint
+    several = len(asked.license_files) > 1 or any(map(is_folder, asked.license_files))
+    named = [] if several else _read(asked.license_files) or _kept(invocation, asked)
     with ExitStack() as closing:
         db = None
         if not asked.public_keys:
             db = closing.enter_context(invocation.registry.reading())
-            settings = invocation.settings
-            window = settings.upload_window_or_assumed
-            assumed = settings.upload_window_is_assumed
+        window = _window(invocation, asked)
         server = Server(
             now=dates.parse_date_or_instant(asked.at) if asked.at else invocation.now,
-            fingerprint=document.info.fingerprint if document else asked.fingerprint,
+            fingerprint=fingerprint,
             host=asked.host,
-            window=window if asked.install else None,
+            window=window.span if asked.install else None,
         )
         keys = from_files(invocation, [*asked.public_keys]) if db is None else pinned(db)
-        answers: tuple[Judged | Unread, ...] = tuple(
-            Unread(name=name, error=found)
-            if isinstance(found, UnreadableInput)
-            else judge(name, found, keys, server, db)
-            for name, found in named
-        )
-    return Verdicts(answers=answers, now=server.now, window=window, window_assumed=assumed)
+        if several:
+            from polygent_issuer.cli.verifying_many import verdicts
+
+            path = None if db is None else invocation.registry.path
+            return verdicts(invocation, asked.license_files, keys, server, window, registry=path)
+        from polygent_issuer.cli.verify_view import Verdicts
+
+        answers = tuple(judge(name, data, keys, server, db) for name, data in named)
+    return Verdicts(answers=answers, now=server.now, window=window)
 
 
 def pinned(db: "Reading") -> KeySet:
@@ -95,20 +98,21 @@ def _one_kind(asked: Question) -> None:
         raise UsageProblem("a server has one machine", hint="--machine-info or --fingerprint")
 
 
-def _from_files(names: tuple[str, ...]) -> list[tuple[str, bytes | UnreadableInput]]:
-    return [(name, _read(name, alone=len(names) == 1)) for name in names]
+def _window(invocation: Invocation, asked: Question) -> UploadWindow:
+    """The window of the settings; who names public keys needs no home, so there it is assumed."""
+    if asked.public_keys:
+        return UploadWindow(span=dates.ASSUMED_UPLOAD_WINDOW, assumed=True)
+    settings = invocation.settings
+    return UploadWindow(
+        span=settings.upload_window_or_assumed, assumed=settings.upload_window_is_assumed
+    )
 
 
-def _read(name: str, *, alone: bool) -> bytes | UnreadableInput:
-    try:
-        return files.read_beginning(name, count=ENOUGH, what="license file")
-    except UnreadableInput as problem:
-        if alone:
-            raise
-        return problem
+def _read(names: tuple[str, ...]) -> list[tuple[str, bytes]]:
+    return [(name, files.read_beginning(name, count=ENOUGH, what="license file")) for name in names]
 
 
-def _kept(invocation: Invocation, asked: Question) -> list[tuple[str, bytes | UnreadableInput]]:
+def _kept(invocation: Invocation, asked: Question) -> list[tuple[str, bytes]]:
     from polygent_issuer.cli import names
     from polygent_issuer.registry import licenses
 

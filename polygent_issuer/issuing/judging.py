@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from polygent_issuer.errors import UnreadableInput
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
 
 ALERT_DAYS = (30, 14, 7, 1)
 """The product warns its admins this many days before the expiry."""
+
+
+class Verdict(StrEnum):
+    """What is to be thought of a file."""
+
+    ACCEPTED = "accepted"
+    NOT_ACCEPTED = "not_accepted"
+    NOT_AUTHENTIC = "not_authentic"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +91,13 @@ class Judged:
         return self.report.license
 
     @property
+    def verdict(self) -> Verdict:
+        """What is to be thought of it."""
+        if not self.report.authentic:
+            return Verdict.NOT_AUTHENTIC
+        return Verdict.ACCEPTED if self.report.accepted else Verdict.NOT_ACCEPTED
+
+    @property
     def example_key(self) -> bool:
         """Whether it is authentic only by the example key, with which anybody can sign."""
         return self.report.authentic and self.kid == EXAMPLE_KID
@@ -92,6 +109,11 @@ class Unread:
 
     name: str
     error: UnreadableInput
+
+    @property
+    def verdict(self) -> Verdict:
+        """That it cannot be read."""
+        return Verdict.UNREADABLE
 
 
 def judge(name: str, data: bytes, keys: KeySet, server: Server, db: "Reading | None") -> Judged:
@@ -122,12 +144,12 @@ def judge(name: str, data: bytes, keys: KeySet, server: Server, db: "Reading | N
     if held is not None and known:  # the signature, which costs most, is checked once
         acceptance = policy.every_row(held, server.circumstances(fingerprint))
         report = replace(report, rows=(*report.rows[: -len(acceptance)], *acceptance))
-    rows = tuple(_for_people(row, data, leaked, authentic=held is not None) for row in report.rows)
+    rows = tuple(for_people(row, data, leaked, authentic=held is not None) for row in report.rows)
     source = None
     if held is not None and held.tier is Tier.STANDARD:
         if fingerprint is not None:
             source = "the registry" if known else "the command line"
-        rows = tuple(_with_source(row, source) for row in rows)
+        rows = tuple(with_source(row, source) for row in rows)
     return Judged(
         name=name,
         at=server.now,
@@ -147,7 +169,7 @@ def alert_days(held: License) -> tuple[datetime, ...]:
     return tuple(moment for moment in moments if moment > held.issued_at)
 
 
-def _for_people(
+def for_people(
     row: CheckRow, data: bytes, leaked: LeakedKey | None, *, authentic: bool
 ) -> CheckRow:
     """Say at the command line what a server could not know, or has no word for."""
@@ -163,7 +185,7 @@ def _for_people(
     return row
 
 
-def _with_source(row: CheckRow, source: str | None) -> CheckRow:
+def with_source(row: CheckRow, source: str | None) -> CheckRow:
     """Say which machine was compared: the registry's own proves nothing about the customer's."""
     if row.code is not CheckCode.MACHINE_MISMATCH:
         return row
