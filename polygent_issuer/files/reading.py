@@ -53,8 +53,11 @@ def _named(source: str, what: str) -> str:
 
 
 def _from_path(source: str, count: int) -> bytes:
-    with open(source, "rb") as stream:  # noqa: PTH123 - a Path would take "" for "."
-        return stream.read(count)
+    data = b""
+    with open(source, "rb", buffering=0) as stream:  # noqa: PTH123 - a Path would take "" for "."
+        while part := stream.read(count - len(data)):  # a pipe gives it piecemeal
+            data += part
+    return data
 
 
 def _from_stdin(count: int, stdin: BinaryIO | None) -> bytes:

@@ -1,0 +1,204 @@
+"""`verify DIR` of many files, as a ratio: `python tests/benchmarks/verifying.py [FILES [RUNS]]`.
+
+The floor is what nobody can do without: reading the files and, for each, one bare verification of
+`cryptography`, these by as many bare processes as there are cores, started before the clock is: two
+cores of one machine are seldom twice as fast as one. Floor and command are measured in turn, the
+command as a whole process with its start and its workers, and the median ratio is told.
+"""
+
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from polygent_issuer import home
+from polygent_issuer.batch.processes import cores
+from polygent_issuer.registry import (
+    REGISTRY_FILE,
+    Actor,
+    Registry,
+    Writing,
+    customers,
+    keys,
+    licenses,
+    machines,
+)
+from polygent_issuer.settings import default_text, settings_path
+from polygent_issuer.signer import SoftwareSigner, generate_private_key
+from polygent_issuer.verifier import License, Limits, Tier, jws
+
+TOOL = str(Path(sysconfig.get_path("scripts")) / "polygent-issue")
+PER_CUSTOMER = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """License files of a registry, and what a bare verification of each needs."""
+
+    home: Path
+    files: tuple[str, ...]
+    path: Path
+    public_key: ec.EllipticCurvePublicKey
+
+    def command(self, *options: str) -> list[str]:
+        """The command that is measured."""
+        return [TOOL, "--home", str(self.home), "verify", str(self.path), *options]
+
+    def floor(self) -> float:
+        """Seconds for reading every file, and for the bare verifications by all cores."""
+        begun = time.perf_counter()
+        read = [_read(name) for name in self.files]
+        reading = time.perf_counter() - begun
+        bare = Bare(public_key=self.public_key, signed=[_signed(data) for data in read])
+        _BARE.append(bare)  # a fork has it without pickling
+        with get_context("fork").Pool(cores()) as pool:
+            pool.map(len, ["started"] * cores(), chunksize=1)
+            verifying = _seconds(lambda: pool.map(_verify_share, range(cores()), chunksize=1))
+        return reading + verifying
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bare:
+    """What bare verifications need: signatures in DER, with what was signed."""
+
+    public_key: ec.EllipticCurvePublicKey
+    signed: Sequence[tuple[bytes, bytes]]
+
+
+_BARE: deque[Bare] = deque(maxlen=1)
+
+
+def _verify_share(first: int) -> None:
+    [bare] = _BARE
+    es256 = ec.ECDSA(SHA256())
+    for der, signing_input in bare.signed[first :: cores()]:
+        bare.public_key.verify(der, signing_input, es256)
+
+
+def make(folder: Path, count: int) -> Folder:
+    """A home whose registry holds `count` licenses, each for a machine, and their files."""
+    private_key = generate_private_key()
+    made, files = folder / "home", folder / "files"
+    home.create(made)
+    files.mkdir()
+    settings_path(made).write_text(default_text(issuer="P", operator="A", output=str(files)))
+    now, actor = datetime.now(UTC), Actor(operator="A", os_user="a", uid=None, host="desk")
+    path = made / REGISTRY_FILE
+    with (
+        Registry.create(path, now=now, actor=actor, registry_id=str(uuid.uuid4())) as registry,
+        registry.writing(now=now, actor=actor) as db,
+    ):
+        signer = SoftwareSigner(private_key)
+        keys.add(db, key=signer.public_key, label="main")
+        for first in range(0, count, PER_CUSTOMER):
+            _issue(db, signer, files, range(first, min(first + PER_CUSTOMER, count)))
+        db.record("key-generated", kid=signer.kid)
+    named = tuple(sorted(str(file) for file in files.iterdir()))
+    return Folder(home=made, files=named, path=files, public_key=private_key.public_key())
+
+
+def measure(made: Folder, *, runs: int, options: tuple[str, ...] = ()) -> float:
+    """The median ratio of the command to the floor, each pair run in turn."""
+    ratios = []
+    for _ in range(runs):
+        floor = made.floor()
+        took = _seconds(lambda: _run(made.command(*options)))
+        ratios.append(took / floor)
+        sys.stdout.write(f"{took:.2f} s to a floor of {floor:.2f} s: {ratios[-1]:.2f}\n")
+    return statistics.median(ratios)
+
+
+def _issue(db: Writing, signer: SoftwareSigner, folder: Path, numbers: range) -> None:
+    """One customer's licenses, kept and written to their files."""
+    slug = f"customer-{numbers.start}"
+    customer = customers.add(db, slug=slug, name=f"Customer {numbers.start}")
+    for number in numbers:
+        machine = machines.add(
+            db,
+            customer,
+            label=f"node-{number}",
+            fingerprint=f"sha256:{number:064x}",
+            hostname=None,
+            components={},
+            document_id=None,
+        )
+        issued = License(
+            iss="Polygent Ltd",
+            sub=slug,
+            jti=str(uuid.uuid4()),
+            iat=int(db.now.timestamp()),
+            exp=int((db.now + timedelta(days=365)).timestamp()),
+            customer=customer.name,
+            tier=Tier.STANDARD,
+            features=("automations", "insights", "planner", "workflows"),
+            limits=Limits(users=25, session_hosts=2, deploy_hosts=1),
+            machine_fingerprint=machine.fingerprint,
+        )
+        signing_input = jws.signing_input(signer.kid, issued.to_payload())
+        file = jws.assemble(signing_input, signer.sign(signing_input))
+        licenses.add(
+            db,
+            license_id=issued.jti,
+            customer_id=customer.id,
+            machine_id=machine.id,
+            kid=signer.kid,
+            file=file,
+            tier=str(issued.tier),
+            issued_at=issued.issued_at,
+            expires_at=issued.expires_at,
+            term="1y",
+            plan=None,
+            document_id=None,
+        )
+        (folder / f"{slug}-{issued.jti[:8]}.lic").write_bytes(file)
+
+
+def _read(name: str) -> bytes:
+    with open(name, "rb") as stream:  # noqa: PTH123 - the bare call is the floor
+        return stream.read()
+
+
+def _signed(data: bytes) -> tuple[bytes, bytes]:
+    token = jws.parse(data)
+    halves = (token.signature[:32], token.signature[32:])
+    r, s = (int.from_bytes(half, "big") for half in halves)
+    return encode_dss_signature(r, s), token.signing_input
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun
+
+
+def main() -> None:
+    """Measure text and JSON, and print both ratios."""
+    given = [int(argument) for argument in sys.argv[1:3]]
+    count, runs = (*given, *(10_000, 9)[len(given) :])
+    with tempfile.TemporaryDirectory() as folder:
+        made = make(Path(folder), count)
+        for options in ((), ("--json",)):
+            ratio = measure(made, runs=runs, options=options)
+            told = " ".join(("verify DIR", *options))
+            sys.stdout.write(f"{told}, {count} files, {cores()} cores: {ratio:.2f} x the floor\n")
+
+
+if __name__ == "__main__":
+    main()
