@@ -8,6 +8,8 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 
 from . import base64url
@@ -88,10 +90,10 @@ def _parse_token(token: bytes) -> Token:
     if len(segments) != _SEGMENTS or not all(segments):
         raise malformed("the file is not three base64url texts with dots between them")
     try:
-        header_bytes, payload, signature = map(base64url.decode, segments)
+        payload, signature = map(base64url.decode, segments[1:])
+        header = _header(segments[0])
     except ValueError:
         raise malformed("the file is not unpadded, canonical base64url") from None
-    header = _header(header_bytes)
     if len(signature) != SIGNATURE_BYTES:
         raise malformed(f"the signature has {len(signature)} bytes, not {SIGNATURE_BYTES}")
     return Token(
@@ -103,8 +105,9 @@ def _parse_token(token: bytes) -> Token:
     )
 
 
-def _header(data: bytes) -> dict[str, Any]:
-    header = loads_object(data, what="the header")
+@lru_cache(maxsize=16)  # all licenses of one key begin with the same bytes
+def _header(segment: bytes) -> Mapping[str, Any]:
+    header = loads_object(base64url.decode(segment), what="the header")
     if header.keys() != _HEADER_NAMES:
         raise malformed("the header must hold alg, kid and typ, and nothing else")
     if header["alg"] != ALGORITHM:
@@ -113,7 +116,7 @@ def _header(data: bytes) -> dict[str, Any]:
         raise malformed(f"the header's typ is not {TYPE}")
     if not isinstance(header["kid"], str):
         raise malformed("the header's kid is not a string")
-    return header
+    return MappingProxyType(header)
 
 
 def _hint(data: bytes, token: bytes) -> str | None:
