@@ -23,8 +23,12 @@ from polygent_issuer.verifier import Key, KeySet
 Told = tuple[Verdict, str, Style]
 """A verdict, and the line that tells of it."""
 
-_WORTH: dict[processes.Method, int] = {"fork": 400, "spawn": 2_000}
-"""From how many files on other processes win back what starting them costs, measured on 2 cores."""
+_WORTH: dict[processes.Method, int] = {"fork": 1_000, "spawn": 5_000}
+"""From how many files on other processes are worth their start, by how they are started.
+
+Measured: a file takes 0.13 ms, of which a second core saves half; a start costs some 40 ms by fork
+and some 250 ms anew. Below twice the break-even a busy machine would only lose.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
