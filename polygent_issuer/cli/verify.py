@@ -43,6 +43,9 @@ def verify(
 
     All checks run; each failure says what the customer sees and which command mends it. Without
     --machine-info or --fingerprint the machine that the registry holds for the license is taken.
+
+    Of several files, or a folder's .lic files, each is one line as soon as it is judged (with
+    --json an object), and a summary ends them.
     """
     from polygent_issuer.cli.verifying import Question, answer  # cryptography: not for --help
 
