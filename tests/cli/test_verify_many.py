@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.cli import Desk, Outcome
+from support.cli import Desk
 from support.licenses import Books
 from support.screen import at_terminal, finish
 
@@ -53,14 +53,6 @@ def many(tmp_path: Path) -> Path:
     return made
 
 
-def lines(outcome: Outcome) -> list[dict[str, Any]]:
-    """The objects of an answer, one on each line."""
-    assert outcome.out.isascii()
-    found = [json.loads(line) for line in outcome.text.splitlines()]
-    assert {each["schema"] for each in found} == {"polygent-issue/1"}
-    return found
-
-
 def test_a_folder_is_each_license_file_in_it(books: Books, folder: Path) -> None:
     """In the order of their names: verdict, code and reason on a line, then how many of each."""
     outcome = books.desk.run("verify", str(folder), "--at", "2026-11-30T10:00:00Z")
@@ -83,7 +75,7 @@ def test_a_folder_is_each_license_file_in_it(books: Books, folder: Path) -> None
 def test_json_is_a_line_for_each_file_and_a_summary(books: Books, folder: Path) -> None:
     """Each with the members of a file that is verified alone."""
     argv = ("--at", "2026-11-30T10:00:00Z", "--json")
-    *files, last = lines(books.desk.run("verify", str(folder), *argv))
+    *files, last = books.desk.run("verify", str(folder), *argv).json_lines
     assert [Path(each["file"]).name for each in files] == [
         *("a.lic", "b.lic", "c.lic", "d.LIC", "e.lic")
     ]

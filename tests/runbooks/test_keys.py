@@ -197,7 +197,7 @@ def test_a_forged_file_is_told_from_ours(acme: Desk) -> None:
     walk(acme, LEAKED[0])
     outcome = acme.run("verify", "ours.lic", "forged.lic", "--json")
     assert outcome.code == 10
-    first, second = outcome.json["files"]
+    first, second, _ = outcome.json_lines
     for file in (first, second):
         assert (file["failure"], file["claims"]) == ("unknown_key", None)
         assert file["compromised_key"]["label"] == "main"

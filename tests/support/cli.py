@@ -44,6 +44,14 @@ class Outcome:
         assert members["schema"] == "polygent-issue/1"
         return members
 
+    @property
+    def json_lines(self) -> list[dict[str, Any]]:
+        """What stdout carries, which must be an object of our schema on each line, in ASCII."""
+        assert self.out.isascii()
+        found = [json.loads(line) for line in self.text.splitlines()]
+        assert {each["schema"] for each in found} == {"polygent-issue/1"}
+        return found
+
 
 @dataclass
 class Desk:
