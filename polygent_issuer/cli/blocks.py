@@ -1,5 +1,6 @@
 """What text is made of: lines, named values, tables; drawn by `output` or, in colour, `colour`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,11 +26,14 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under headers; `styles` colours whole rows, in their order."""
+    """Rows under headers; `styles` colours whole rows, in their order.
+
+    Rows are gone through more than once, so an iterator is none of them.
+    """
 
     headers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    styles: tuple[Style, ...] = ()
+    rows: Iterable[tuple[str, ...]]
+    styles: Iterable[Style] = ()
 
 
 Block = Line | Fields | Table

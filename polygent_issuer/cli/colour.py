@@ -1,6 +1,7 @@
 """The same blocks on a terminal, drawn by rich. Text is data: markup is never parsed."""
 
 from collections.abc import Iterable
+from itertools import chain, repeat
 from typing import TextIO
 
 from rich.box import SIMPLE_HEAD
@@ -11,6 +12,7 @@ from rich.text import Text
 from polygent_issuer.cli.blocks import Block, Fields, Line, Style, Table
 from polygent_issuer.text import shown
 
+_PLAIN: Iterable[Style] = repeat("plain")
 _STYLES: dict[Style, str] = {
     "plain": "",
     "title": "bold",
@@ -63,7 +65,6 @@ def _table(table: Table) -> RichTable:
     drawn = RichTable(box=SIMPLE_HEAD, pad_edge=False)
     for header in table.headers:
         drawn.add_column(header, overflow="fold")
-    for number, row in enumerate(table.rows):
-        style = _STYLES[table.styles[number]] if table.styles else ""
-        drawn.add_row(*(Text(shown(cell)) for cell in row), style=style)
+    for row, style in zip(table.rows, chain(table.styles, _PLAIN), strict=False):
+        drawn.add_row(*(Text(shown(cell)) for cell in row), style=_STYLES[style])
     return drawn

@@ -9,17 +9,20 @@ escaped here, once, and never read as markup.
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from io import TextIOWrapper
+from itertools import chain
 from typing import Any, TextIO
 
 from polygent_issuer.cli.blocks import Block, Fields, Line, Style, Table
+from polygent_issuer.cli.kept import Each
 from polygent_issuer.errors import ExitCode, IssuerError, OutputProblem
 from polygent_issuer.findings import ConsentNeeded
 from polygent_issuer.text import shown
 
 SCHEMA = "polygent-issue/1"
+_ENCODE = json.JSONEncoder(indent=2).encode
 # What a stream raises that is full or gone, closed, or was never there.
 _GONE = (OSError, ValueError, AttributeError)
 
@@ -54,7 +57,7 @@ class Result:
         raise NotImplementedError
 
     def to_json(self) -> Mapping[str, Any]:
-        """The members of the JSON object beside `schema`."""
+        """The members of the JSON object beside `schema`; an iterator is an array, streamed."""
         raise NotImplementedError
 
     def blocks(self) -> Iterable[Block]:
@@ -92,12 +95,18 @@ def plain_lines(blocks: Iterable[Block]) -> Iterable[str]:
 
 
 def _plain_table(table: Table) -> Iterable[str]:
-    rows = [table.headers, *(tuple(shown(cell) for cell in row) for row in table.rows)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(table.headers))]
+    rows = Each(table.rows, _shown_row)
+    widths = [len(header) for header in table.headers]
     for row in rows:
+        widths = [max(width, len(cell)) for width, cell in zip(widths, row, strict=True)]
+    for row in chain((table.headers,), rows):
         yield "  ".join(
             f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
         ).rstrip()
+
+
+def _shown_row(row: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(shown, row))
 
 
 def write_blocks(blocks: Iterable[Block], stream: TextIO) -> None:
@@ -139,9 +148,28 @@ def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
 
 def write_json(members: Mapping[str, Any], *, in_line: bool = False) -> None:
     """One JSON object on stdout: `schema` first, ASCII only, so nothing can steer a terminal."""
-    json.dump({"schema": SCHEMA, **members}, sys.stdout, indent=None if in_line else 2)
-    sys.stdout.write("\n")
+    sys.stdout.write("{")
+    comma = ""
+    for name, value in {"schema": SCHEMA, **members}.items():
+        sys.stdout.write(f"{comma}\n  {_ENCODE(name)}: ")
+        sys.stdout.writelines(_array(value) if isinstance(value, Iterator) else _json(value, "  "))
+        comma = ","
+    sys.stdout.write("\n}\n")
     sys.stdout.flush()
+
+
+def _array(items: Iterator[Any]) -> Iterator[str]:
+    comma = "["
+    for item in items:
+        yield f"{comma}\n    "
+        yield from _json(item, "    ")
+        comma = ","
+    yield "[]" if comma == "[" else "\n  ]"
+
+
+def _json(value: object, indent: str) -> Iterator[str]:
+    # In JSON a text has no line breaks.
+    yield _ENCODE(value).replace("\n", f"\n{indent}")
 
 
 def write_bytes(data: bytes) -> None:

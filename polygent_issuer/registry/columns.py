@@ -61,6 +61,11 @@ def seconds(value: Value) -> datetime:
         raise ValueError("no date") from None
 
 
+def maybe_seconds(value: Value) -> datetime | None:
+    """An aware UTC datetime or nothing, or ValueError."""
+    return None if value is None else seconds(value)
+
+
 def strings(value: Value) -> tuple[str, ...]:
     """The texts of a JSON array, or ValueError."""
     return tuple(_of(str, item) for item in _of(list, json.loads(text(value))))

@@ -1,6 +1,7 @@
 """Customers as they are stored: one way to select them, for every search."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from polygent_issuer.errors import NotFound
 from polygent_issuer.registry.columns import (
@@ -16,9 +17,9 @@ from polygent_issuer.registry.connection import Params
 from polygent_issuer.registry.records import Customer
 from polygent_issuer.registry.transactions import Reading
 
-_SELECT = """SELECT id, slug, name, created_at, archived_at, time_zone, crm, contacts,
-    (SELECT group_concat(slug, ' ') FROM aliases WHERE customer_id = customers.id)
-    FROM customers"""
+COLUMNS: Final = """id, slug, name, created_at, archived_at, time_zone, crm, contacts,
+    (SELECT group_concat(slug, ' ') FROM aliases WHERE customer_id = customers.id)"""
+"""What `of_row` wants first of a row of customers, as SQL."""
 
 
 def select(db: Reading, rest: str, params: Params = ()) -> Iterator[Customer]:
@@ -27,7 +28,7 @@ def select(db: Reading, rest: str, params: Params = ()) -> Iterator[Customer]:
     Args:
         rest: what follows `FROM customers`; SQL of our own, values in `params`.
     """
-    return db.each(_customer, f"{_SELECT} {rest}", params)
+    return db.each(of_row, f"SELECT {COLUMNS} FROM customers {rest}", params)  # noqa: S608  # likewise
 
 
 def by_id(db: Reading, customer_id: int) -> Customer:
@@ -53,7 +54,8 @@ def beginning(prefix: str) -> tuple[str, str]:
     return prefix, prefix + "\U0010ffff"
 
 
-def _customer(row: Row) -> Customer:
+def of_row(row: Row) -> Customer:
+    """The customer that a row begins with."""
     return Customer(
         id=whole(row[0]),
         slug=text(row[1]),

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Final
 
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.registry.columns import Row, Value, canonical, text
+from polygent_issuer.registry.columns import Row, Value, canonical, text, whole
 from polygent_issuer.registry.customer_rows import beginning, by_id, by_slug, select
 from polygent_issuer.registry.customer_search import find, find_by_beginning, get
 from polygent_issuer.registry.errors import Taken
@@ -22,6 +22,7 @@ __all__ = [
     "archive",
     "by_id",
     "by_slug",
+    "count_archived",
     "edit",
     "every",
     "find",
@@ -54,6 +55,12 @@ def every(db: Reading, *, archived: bool = False) -> Iterator[Customer]:
         archived: also those.
     """
     return select(db, "ORDER BY slug" if archived else "WHERE archived_at IS NULL ORDER BY slug")
+
+
+def count_archived(db: Reading) -> int:
+    """How many are archived."""
+    sql = "SELECT count(*) FROM customers WHERE archived_at IS NOT NULL"
+    return db.one(lambda row: whole(row[0]), sql) or 0
 
 
 def free_slug(db: Reading, name: str) -> str:

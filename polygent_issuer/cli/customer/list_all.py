@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 import typer
@@ -11,9 +10,11 @@ from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Line, Style, Table
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.customer_view import customer_json
+from polygent_issuer.cli.kept import Each, Kept
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.spreadsheet import CsvOptions, CsvTable
-from polygent_issuer.registry import Customer, LicenseStatus, Reading, customers, licenses
+from polygent_issuer.registry import customer_ends, customers
+from polygent_issuer.registry.customer_ends import CustomerEnds
 
 COLUMNS: Final = (
     *("slug", "name", "contacts", "time_zone", "crm", "aliases"),
@@ -27,29 +28,17 @@ class Customers(Result):
     """The customers by slug.
 
     Attributes:
-        expiries: of the current licenses, the first to end first, by the customer's row id.
         archived: whether those who were archived are among them.
         left_out: how many were archived and are not listed.
     """
 
-    customers: tuple[Customer, ...]
-    expiries: Mapping[int, list[datetime]]
+    customers: Kept[CustomerEnds]
     archived: bool
     left_out: int
 
     def to_json(self) -> Mapping[str, Any]:
         """`customers`, each with the number of its current licenses."""
-        return {"customers": list(self.items())}
-
-    def items(self) -> Iterable[Mapping[str, Any]]:
-        """Each customer for programs."""
-        for customer in self.customers:
-            ends = self._of(customer)
-            yield {
-                **customer_json(customer),
-                "current_licenses": len(ends),
-                "next_expiry": dates.instant(ends[0]) if ends else None,
-            }
+        return {"customers": map(_json, self.customers)}
 
     def blocks(self) -> Iterable[Block]:
         """A table."""
@@ -64,23 +53,29 @@ class Customers(Result):
     def _table(self) -> Table:
         headers = ("customer", "name", "current licenses", "next expiry", "last full day")
         more = ("archived",) if self.archived else ()
-        styles = tuple(map(_style, self.customers))
-        return Table((*headers, *more), tuple(map(self._row, self.customers)), styles)
+        return Table(
+            (*headers, *more), Each(self.customers, self._row), Each(self.customers, _style)
+        )
 
-    def _of(self, customer: Customer) -> list[datetime]:
-        return self.expiries.get(customer.id, [])
-
-    def _row(self, customer: Customer) -> tuple[str, ...]:
-        ends = self._of(customer)
-        first = dates.instant(ends[0]) if ends else ""
-        last_day = dates.last_full_day(ends[0]).isoformat() if ends else ""
-        at = customer.archived_at
+    def _row(self, listed: CustomerEnds) -> tuple[str, ...]:
+        first = "" if listed.first is None else dates.instant(listed.first)
+        last_day = "" if listed.first is None else dates.last_full_day(listed.first).isoformat()
+        customer, at = listed.customer, listed.customer.archived_at
         more = (("" if at is None else dates.instant(at)),) if self.archived else ()
-        return customer.slug, customer.name, str(len(ends)), first, last_day, *more
+        return customer.slug, customer.name, str(listed.current), first, last_day, *more
 
 
-def _style(customer: Customer) -> Style:
-    return "plain" if customer.archived_at is None else "dim"
+def _json(listed: CustomerEnds) -> dict[str, Any]:
+    """A customer for programs."""
+    return {
+        **customer_json(listed.customer),
+        "current_licenses": listed.current,
+        "next_expiry": None if listed.first is None else dates.instant(listed.first),
+    }
+
+
+def _style(listed: CustomerEnds) -> Style:
+    return "plain" if listed.customer.archived_at is None else "dim"
 
 
 def list_all(
@@ -92,18 +87,8 @@ def list_all(
     """List the customers, with the number of their current licenses and the next to end."""
     as_csv = form.asked(invocation)
     with invocation.registry.reading() as db:
-        every = tuple(customers.every(db, archived=True))
-        listed = Customers(
-            customers=tuple(each for each in every if archived or each.archived_at is None),
-            expiries=_expiries(db),
-            archived=archived,
-            left_out=0 if archived else sum(each.archived_at is not None for each in every),
-        )
-    return CsvTable(columns=COLUMNS, items=listed.items()) if as_csv else listed
-
-
-def _expiries(db: Reading) -> dict[int, list[datetime]]:
-    found: dict[int, list[datetime]] = {}
-    for record in licenses.select(db, status=LicenseStatus.CURRENT):
-        found.setdefault(record.customer_id, []).append(record.expires_at)
-    return found
+        listed = Kept(customer_ends.every(db, archived=archived))
+        left_out = 0 if archived else customers.count_archived(db)
+    if as_csv:
+        return CsvTable(columns=COLUMNS, items=map(_json, listed))
+    return Customers(customers=listed, archived=archived, left_out=left_out)

@@ -13,6 +13,7 @@ from polygent_issuer.cli import names
 from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.journal.row_view import COLUMNS, journal_json, journal_table
+from polygent_issuer.cli.kept import Kept
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.spreadsheet import CsvOptions, CsvTable
 from polygent_issuer.registry import JournalRow, journal
@@ -24,11 +25,11 @@ _DATE_LENGTH = len("2026-11-30")
 class Journal(Result):
     """The rows that all filters let pass, the newest last."""
 
-    rows: tuple[JournalRow, ...]
+    rows: Kept[JournalRow]
 
     def to_json(self) -> Mapping[str, Any]:
         """`rows`, each with its hash."""
-        return {"rows": [journal_json(row) for row in self.rows]}
+        return {"rows": map(journal_json, self.rows)}
 
     def blocks(self) -> Iterable[Block]:
         """A table."""
@@ -61,7 +62,7 @@ def show(
     end = None if until is None else _end(until)
     whose = None if customer is None else names.customer(invocation, customer)
     with invocation.registry.reading() as db:
-        rows = tuple(journal.rows(db, customer=whose, since=start, until=end))
+        rows = Kept(journal.rows(db, customer=whose, since=start, until=end))
     if as_csv:
         return CsvTable(columns=COLUMNS, items=map(journal_json, rows))
     return Journal(rows=rows)

@@ -10,6 +10,7 @@ from polygent_issuer import dates
 from polygent_issuer.cli import names
 from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.kept import Kept
 from polygent_issuer.cli.license.listing import COLUMNS, Listed, license_table
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.spreadsheet import CsvOptions, CsvTable
@@ -22,11 +23,11 @@ from polygent_issuer.verifier.catalogue import Tier
 class Licenses(Result):
     """The licenses that all filters let pass, the first to expire first."""
 
-    listed: tuple[Listed, ...]
+    listed: Kept[Listed]
 
     def to_json(self) -> Mapping[str, Any]:
         """`licenses`."""
-        return {"licenses": [each.to_json() for each in self.listed]}
+        return {"licenses": (each.to_json() for each in self.listed)}
 
     def blocks(self) -> Iterable[Block]:
         """A table."""
@@ -78,7 +79,7 @@ def list_all(
             unsent=True if unsent else None,
             expires_before=until,
         )
-        listed = tuple(Listed.of(record, invocation.now) for record in found)
+        listed = Kept(Listed.of(record, invocation.now) for record in found)
     if as_csv:
         return CsvTable(columns=COLUMNS, items=(each.to_json() for each in listed))
     return Licenses(listed=listed)

@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Style, Table
+from polygent_issuer.cli.kept import Each
 from polygent_issuer.registry import LicenseRecord, LicenseStatus
 
 
@@ -74,12 +75,11 @@ COLUMNS: Final = (
 
 def license_table(listed: Iterable[Listed]) -> Table:
     """The licenses as a table; what no longer counts is dim, what has run out is red."""
-    listed = tuple(listed)
     headers = (
         *("license", "customer", "machine", "tier"),
         *("status", "sent", "expires", "last full day"),
     )
-    return Table(headers, tuple(map(_row, listed)), tuple(map(_style, listed)))
+    return Table(headers, Each(listed, _row), Each(listed, _style))
 
 
 def _row(listed: Listed) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from polygent_issuer.cli.blocks import Block, Line
+from polygent_issuer.cli.kept import Kept
 from polygent_issuer.cli.output import Result
 
 
@@ -15,7 +16,7 @@ class Exported(Result):
 
     path: Path | None
     count: int
-    rows: tuple[Mapping[str, Any], ...] | None = None
+    rows: Kept[Mapping[str, Any]] | None = None
 
     @property
     def text_to_stderr(self) -> bool:
@@ -25,7 +26,7 @@ class Exported(Result):
     def to_json(self) -> Mapping[str, Any]:
         """The `licenses`, or the `file` that they are in, and their `count`."""
         if self.rows is not None:
-            return {"licenses": list(self.rows), "count": self.count}
+            return {"licenses": iter(self.rows), "count": self.count}
         return {"file": str(self.path), "count": self.count}
 
     def blocks(self) -> Iterable[Block]:
