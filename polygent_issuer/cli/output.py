@@ -6,23 +6,22 @@ rich draws them, elsewhere they are plain lines and rich is never imported. Fore
 escaped here, once, and never read as markup.
 """
 
-import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from io import TextIOWrapper
 from itertools import chain
 from typing import Any, TextIO
 
 from polygent_issuer.cli.blocks import Block, Fields, Line, Style, Table
+from polygent_issuer.cli.json_text import document
 from polygent_issuer.cli.kept import Each
 from polygent_issuer.errors import ExitCode, IssuerError, OutputProblem
 from polygent_issuer.findings import ConsentNeeded
 from polygent_issuer.text import shown
 
 SCHEMA = "polygent-issue/1"
-_ENCODE = json.JSONEncoder(indent=2).encode
 # What a stream raises that is full or gone, closed, or was never there.
 _GONE = (OSError, ValueError, AttributeError)
 
@@ -148,28 +147,8 @@ def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
 
 def write_json(members: Mapping[str, Any], *, in_line: bool = False) -> None:
     """One JSON object on stdout: `schema` first, ASCII only, so nothing can steer a terminal."""
-    sys.stdout.write("{")
-    comma = ""
-    for name, value in {"schema": SCHEMA, **members}.items():
-        sys.stdout.write(f"{comma}\n  {_ENCODE(name)}: ")
-        sys.stdout.writelines(_array(value) if isinstance(value, Iterator) else _json(value, "  "))
-        comma = ","
-    sys.stdout.write("\n}\n")
+    sys.stdout.writelines(document({"schema": SCHEMA, **members}))
     sys.stdout.flush()
-
-
-def _array(items: Iterator[Any]) -> Iterator[str]:
-    comma = "["
-    for item in items:
-        yield f"{comma}\n    "
-        yield from _json(item, "    ")
-        comma = ","
-    yield "[]" if comma == "[" else "\n  ]"
-
-
-def _json(value: object, indent: str) -> Iterator[str]:
-    # In JSON a text has no line breaks.
-    yield _ENCODE(value).replace("\n", f"\n{indent}")
 
 
 def write_bytes(data: bytes) -> None:

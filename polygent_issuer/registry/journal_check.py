@@ -12,19 +12,18 @@ and a journal that was written anew, from some row on, together with all tables.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from itertools import chain as chain_of
 from itertools import islice
 from typing import Final
 
-from polygent_issuer.registry import schema, schema_check
+from polygent_issuer.registry import schema_check, table_check
 from polygent_issuer.registry.columns import Row, blob, whole
-from polygent_issuer.registry.digests import GENESIS, chain_hash, row_digest
+from polygent_issuer.registry.comparing import Told
+from polygent_issuer.registry.digests import GENESIS, chain_hash
 from polygent_issuer.registry.noted_heads import NotedHead
 from polygent_issuer.registry.transactions import Reading
-from polygent_issuer.text import shown
 
 _MOST: Final = 100
 # In the canonical bytes only a name is written so: within a text the quotes would be escaped.
@@ -57,13 +56,14 @@ def verify(db: Reading, *, against: Iterable[NotedHead] = ()) -> JournalCheck:
     Raises:
         RegistryDamaged: (`registry_damaged`) when the file cannot be read to its end.
     """
-    chain = _Chain(against)
+    told = Told()
+    chain = _Chain(against, told)
     sql = "SELECT seq, previous, bytes, hash FROM journal ORDER BY seq"
     for _ in db.each(chain.follow, sql):
         pass
     schema_problems = schema_check.differences(db.execute(schema_check.STATEMENTS))
     found = chain_of(
-        chain.problems, chain.beside_noted(), schema_problems, _tables(db, chain.written)
+        chain.problems, chain.beside_noted(), schema_problems, table_check.problems(db, told)
     )
     problems = tuple(islice(found, _MOST + 1))
     if len(problems) > _MOST:
@@ -72,13 +72,13 @@ def verify(db: Reading, *, against: Iterable[NotedHead] = ()) -> JournalCheck:
 
 
 class _Chain:
-    """Steps 1 to 3, row by row; collects the latest digest of every row that was written."""
+    """Steps 1 to 3, row by row; passes on what each tells of the other tables."""
 
-    def __init__(self, against: Iterable[NotedHead]) -> None:
+    def __init__(self, against: Iterable[NotedHead], told: Told) -> None:
         self.size = 0
         self.head = GENESIS
         self.problems: list[str] = []
-        self.written: dict[str, str | None] = {}
+        self._told = told
         self._against = tuple(against)
         # Where each of these hashes was met; one look-up a row, however many there are.
         self._met: dict[bytes, int | None] = dict.fromkeys(head.digest for head in self._against)
@@ -98,7 +98,7 @@ class _Chain:
         if chain_hash(previous, body) != stored:
             self._problem(f"journal row {seq} was edited")
         try:
-            self.written.update(_written(body))
+            self._told.tell(_written(body))
         except (ValueError, TypeError, RecursionError):
             self._problem(f"journal row {seq} cannot be read")
         if stored in self._met:
@@ -134,30 +134,3 @@ def _written(body: bytes) -> dict[str, str | None]:
         raise ValueError("no rows")
     rows, _ = _DECODE(body[at + len(_ROWS) :].decode())
     return dict(rows)
-
-
-def _tables(db: Reading, written: dict[str, str | None]) -> Iterator[str]:
-    """Step 5; what is left in `written` at the end has no row any more."""
-    for table, key in schema.JOURNALED.items():
-        names = [str(column[1]) for column in db.execute(f"PRAGMA table_info({table})")]
-        if key not in names:
-            continue  # step 4 has told
-        place = names.index(key)
-        for row in db.execute(f"SELECT * FROM {table}"):  # noqa: S608  # tables of our own
-            name = f"{table}/{row[place]!s}"
-            expected = written.pop(name, None)
-            if expected is None:
-                yield f"{shown(name)} was added outside the journal"
-            elif row_digest(names, row) != expected:
-                yield f"{shown(name)} was changed outside the journal{_of_file(names, row)}"
-    for name, expected in written.items():
-        if expected is not None:
-            yield f"{shown(name)} was deleted outside the journal"
-
-
-def _of_file(names: Sequence[str], row: Row) -> str:
-    """Says so when it is the `.lic` itself that was changed."""
-    values = dict(zip(names, row, strict=True))
-    file = values.get("file")
-    changed = isinstance(file, bytes) and sha256(file).hexdigest() != values.get("sha256")
-    return ": the stored .lic is not the one that was issued" if changed else ""

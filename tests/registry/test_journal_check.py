@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.registries import NOW, fill, license_id, tampering, writing
 
-from polygent_issuer.registry import Registry, customers, journal
+from polygent_issuer.registry import Registry, comparing, customers, journal
 from polygent_issuer.registry.digests import row_digest
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.registry.noted_heads import parse_head
@@ -181,6 +181,21 @@ def test_tampering_is_found(filled: Path, tamper: Tamper, problems: list[str]) -
     for said, expected in zip(found, problems, strict=True):
         assert said.startswith(expected)
         assert expected in (said, "keys/")
+
+
+def test_what_does_not_fit_into_memory_is_found_as_well(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same lines, in another order."""
+    with tampering(filled) as raw:
+        raw.execute("UPDATE customers SET name = 'Acne' WHERE slug = 'acme'")
+        raw.execute("INSERT INTO aliases VALUES ('evil', 1, 'now')")
+        raw.execute("UPDATE licenses SET file = x'0a' WHERE id = ?", (ONE,))
+        raw.execute("DELETE FROM licenses WHERE id = ?", (TWO,))
+    in_memory = check(filled).problems
+    assert len(in_memory) == 4
+    monkeypatch.setattr(comparing, "_TOGETHER", 1)
+    assert sorted(check(filled).problems) == sorted(in_memory)
 
 
 def test_a_dropped_trigger_is_found(filled: Path) -> None:
