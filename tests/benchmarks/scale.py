@@ -1,0 +1,234 @@
+"""How it grows, as ratios within one run: `python tests/benchmarks/scale.py [--small]`.
+
+What concerns one customer is timed as whole processes with a thousand and with a million licenses
+in the registry, in turn; the median of the ratios is told. What walks through everything is run
+once with ten thousand and once with a hundred thousand customers, and the ratio of its peak memory
+is told. `journal verify` is timed in its own process, a license for each row, and so is
+reading and hashing those rows and nothing else.
+
+Nothing but the standard library is imported here: on Linux a child's peak memory is at least what
+its parent had when it was started.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+TOOL = str(Path(sysconfig.get_path("scripts")) / "polygent-issue")
+ONE = "due-049"
+PER_CUSTOMER = 10
+KIB = 1 if sys.platform.startswith("linux") else 1024
+
+# In process, so that neither start-up nor a migration counts; in seconds of the processor. Bare is
+# reading the same rows, and hashing as many bytes, with nothing compared.
+_VERIFY = """
+import sqlite3, sys, time
+from hashlib import sha256
+from pathlib import Path
+from polygent_issuer.registry import Registry, journal
+with Registry.open(Path(sys.argv[1])) as registry, registry.reading() as db:
+    begun = time.process_time()
+    check = journal.verify(db)
+    ours = time.process_time() - begun
+    assert not check.problems
+begun = time.process_time()
+bare = sqlite3.connect(sys.argv[1])
+for _, previous, body, _ in bare.execute("SELECT seq, previous, bytes, hash FROM journal"):
+    sha256(previous + body).digest()
+for row in bare.execute("SELECT * FROM licenses"):
+    sha256(row[4]).hexdigest()
+    sha256(body).hexdigest()
+print(check.size / ours, check.size / (time.process_time() - begun))
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large the registries are, and how often each pair is timed."""
+
+    few: int
+    many: int
+    fewer_customers: int
+    more_customers: int
+    runs: int
+
+
+FULL = Size(few=1_000, many=1_000_000, fewer_customers=10_000, more_customers=100_000, runs=15)
+SMALL = Size(few=1_000, many=20_000, fewer_customers=2_000, more_customers=20_000, runs=3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Home:
+    """A folder that `support.large_registries` made."""
+
+    folder: Path
+
+    @classmethod
+    def make(cls, folder: Path, *words: object) -> "Home":
+        """In a process of its own, which takes its memory with it."""
+        command = [sys.executable, "-m", "support.large_registries", str(folder)]
+        environ = {**os.environ, "PYTHONPATH": str(TESTS)}
+        subprocess.run([*command, *map(str, words)], check=True, env=environ)
+        return cls(folder=folder)
+
+    @property
+    def registry(self) -> str:
+        """Its registry."""
+        return str(self.folder / "home" / "registry.db")
+
+    def start(self, *argv: str, **streams: int) -> "subprocess.Popen[bytes]":
+        """Start a command of the tool here."""
+        passphrase = {"POLYGENT_ISSUER_PASSPHRASE_FILE": str(self.folder / "passphrase")}
+        home = {"POLYGENT_ISSUER_HOME": str(self.folder / "home")}
+        given = {"stdout": subprocess.DEVNULL, **streams}
+        environ = {**os.environ, **passphrase, **home}
+        return subprocess.Popen([TOOL, *argv], env=environ, **given)  # type: ignore[call-overload,no-any-return]
+
+    def seconds(self, *argv: str) -> float:
+        """How long a command takes that must succeed."""
+        begun = time.perf_counter()
+        assert self.start(*argv, stderr=subprocess.DEVNULL).wait() == 0, argv
+        return time.perf_counter() - begun
+
+    def license_of(self, customer: str) -> str:
+        """The id of the only license of a customer."""
+        listing = ("license", "list", "--customer", customer, "--json")
+        with self.start(*listing, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            return str(json.load(process.stdout)["licenses"][0]["id"])
+
+    def first_line(self, *argv: str) -> float:
+        """How long a command takes until its reader has a line and leaves, in seconds."""
+        begun = time.perf_counter()
+        with self.start(*argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            taken = time.perf_counter() - begun
+            process.stdout.close()
+        return taken
+
+    def peak(self, *argv: str) -> int:
+        """The most memory that a command has, in KiB."""
+        process = self.start(*argv, stderr=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0, argv
+        return used.ru_maxrss // KIB
+
+    def rows_a_second(self) -> tuple[float, float]:
+        """How many rows of its journal, and licenses with them, are verified; and the bare rate."""
+        command = [sys.executable, "-c", _VERIFY, self.registry]
+        ours, bare = subprocess.run(command, check=True, capture_output=True).stdout.split()
+        return float(ours), float(bare)
+
+
+Timed = Callable[[Home, int], float]
+
+
+def of_one(license_id: str) -> dict[str, tuple[str, Timed]]:
+    """What concerns one customer or few rows, by name, with what is wanted of it.
+
+    Each run renews another customer who is due.
+    """
+
+    def command(*argv: str) -> Timed:
+        return lambda home, _: home.seconds(*argv)
+
+    def renew(home: Home, run: int) -> float:
+        return home.seconds("renew", f"due-{run:03}", "--output", "-")
+
+    def first_line(home: Home, _: int) -> float:
+        return home.first_line("customer", "list", "--csv")
+
+    return {
+        "`renew ONE`": ("≤ 1.5", renew),
+        "`renew ONE --dry-run`": ("≤ 1.5", command("renew", ONE, "--dry-run")),
+        "`license list --customer ONE`": ("≤ 1.5", command("license", "list", "--customer", ONE)),
+        "`license show ID`": ("", command("license", "show", license_id)),
+        "`customer show ONE`": ("", command("customer", "show", ONE)),
+        "`expiring`": ("", command("expiring")),
+        "`doctor --quick`": ("", command("doctor", "--quick")),
+        "TAB after `renew due-0`": ("", command("__complete", "fish", "renew", "due-0")),
+        "TAB after `license show`": ("", command("__complete", "fish", "license", "show", "")),
+        "`customer list --csv`, a customer": ("", first_line),
+    }
+
+
+def everything(folder: Path) -> dict[str, tuple[str, ...]]:
+    """What walks through the whole registry."""
+    return {
+        "`license list`": ("license", "list"),
+        "`license list --json`": ("license", "list", "--json"),
+        "`license list --csv`": ("license", "list", "--csv"),
+        "`customer list`": ("customer", "list"),
+        "`customer list --json`": ("customer", "list", "--json"),
+        "`expiring --within 2y`": ("expiring", "--within", "2y"),
+        "`journal show --csv`": ("journal", "show", "--csv"),
+        "`journal show --json`": ("journal", "show", "--json"),
+        "`journal verify`": ("journal", "verify"),
+        "`registry export`": ("registry", "export"),
+        "`registry export --json`": ("registry", "export", "--json"),
+        "`registry backup`": ("registry", "backup", str(folder)),
+    }
+
+
+def told(name: str, values: list[float], wanted: str, unit: str = "") -> None:
+    """A row of the table: the median, and the ratio of each run."""
+    runs = " ".join(f"{value:.2f}" for value in sorted(values)) if len(values) > 1 else unit
+    sys.stdout.write(f"| {name} | {statistics.median(values):.2f} | {wanted} | {runs} |\n")
+    sys.stdout.flush()
+
+
+def time_one(folder: Path, size: Size) -> None:
+    """The ratios of seconds, many licenses to few."""
+    few = Home.make(folder / "few", size.few, PER_CUSTOMER)
+    many = Home.make(folder / "many", size.many, PER_CUSTOMER)
+    for name, (wanted, timed) in of_one(few.license_of(ONE)).items():
+        ratios, seconds = [], []
+        for run in range(size.runs):
+            base = timed(few, run)
+            seconds.append(timed(many, run))
+            ratios.append(seconds[-1] / base)
+        told(f"{name} (median {statistics.median(seconds):.2f} s)", ratios, wanted)
+
+
+def weigh_all(folder: Path, size: Size) -> None:
+    """The ratios of peak memory, more customers to fewer; and how fast a journal is verified."""
+    fewer = Home.make(folder / "fewer", size.fewer_customers, 1, "signed")
+    more = Home.make(folder / "more", size.more_customers, 1, "signed")
+    for name, argv in everything(folder).items():
+        base = fewer.peak(*argv)
+        peak = more.peak(*argv)
+        told(name, [peak / base], "≤ 1.3", f"{peak // 1024} MiB")
+        for backup in folder.glob("registry-*.db"):
+            backup.unlink()
+
+
+def verify_rows(folder: Path, size: Size) -> None:
+    """How many rows of the journal are verified a second, a license for each."""
+    home = Home.make(folder / "one", size.more_customers, size.more_customers)
+    rates = [home.rows_a_second() for _ in range(size.runs)]
+    told("`journal verify`, thousands of rows a second", [r / 1000 for r, _ in rates], "≥ 200")
+    told("the same, bare", [bare / 1000 for _, bare in rates], "")
+    told("bare seconds to ours", [ours / bare for ours, bare in rates], "")
+
+
+def main() -> None:
+    """Measure and print; whatever was made is removed."""
+    size = SMALL if "--small" in sys.argv[1:] else FULL
+    for measure in (verify_rows, weigh_all, time_one):
+        with tempfile.TemporaryDirectory() as folder:
+            measure(Path(folder), size)
+
+
+if __name__ == "__main__":
+    main()
