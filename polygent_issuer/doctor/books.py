@@ -98,20 +98,15 @@ def outbox(registry: Registry) -> tuple[Verdict, ...]:
 def customer_zones(registry: Registry) -> tuple[Verdict, ...]:
     """Which customers have a time zone that this machine does not know; it is left out then."""
     with registry.reading() as db:
-        zones = {
-            customer.slug: customer.time_zone
-            for customer in customers.every(db)
-            if customer.time_zone is not None
-        }
-    unknown = tuple(slug for slug, zone in zones.items() if not _is_known(zone))
+        unknown = tuple(each for each in customers.zones(db) if not _is_known(each[1]))
     if not unknown:
         return (ok("every customer's time zone is known here"),)
     return tuple(
         warn(
-            f"{slug}: the time zone {shown(zones[slug])} is not known on this machine",
+            f"{slug}: the time zone {shown(zone)} is not known on this machine",
             f"polygent-issue customer edit {for_shell(slug)} --time-zone ZONE",
         )
-        for slug in unknown
+        for slug, zone in unknown
     )
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "get",
     "similar",
     "unarchive",
+    "zones",
 ]
 
 _SLUG_LENGTH: Final = 64
@@ -55,6 +56,13 @@ def every(db: Reading, *, archived: bool = False) -> Iterator[Customer]:
         archived: also those.
     """
     return select(db, "ORDER BY slug" if archived else "WHERE archived_at IS NULL ORDER BY slug")
+
+
+def zones(db: Reading) -> Iterator[tuple[str, str]]:
+    """Stream slug and time zone of those who have one and are not archived, by slug."""
+    sql = """SELECT slug, time_zone FROM customers
+        WHERE time_zone IS NOT NULL AND archived_at IS NULL ORDER BY slug"""
+    return db.each(lambda row: (text(row[0]), text(row[1])), sql)
 
 
 def count_archived(db: Reading) -> int:
