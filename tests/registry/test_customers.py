@@ -235,3 +235,15 @@ def test_a_customer_who_is_gone_is_not_edited(db: Writing) -> None:
     gone = replace(customers.get(db, "acme"), id=99)
     with pytest.raises(NotFound, match="99"):
         customers.edit(db, gone, crm="1")
+
+
+def test_zones_are_of_those_who_have_one_and_are_not_archived(registry: Registry) -> None:
+    """By slug."""
+    with writing(registry) as db:
+        for slug in ("umbrella", "globex", "acme"):
+            customers.add(db, slug=slug, name=slug.title(), time_zone="Europe/Berlin")
+        customers.add(db, slug="initech", name="Initech")
+        customers.archive(db, customers.get(db, "globex"))
+    with registry.reading() as read:
+        zones = list(customers.zones(read))
+    assert zones == [("acme", "Europe/Berlin"), ("umbrella", "Europe/Berlin")]
