@@ -79,6 +79,14 @@ def parse_zone(name: str) -> "ZoneInfo":
     raise InvalidTerms(f"no such time zone: {brief(name)}", hint=hint)
 
 
+def known_zone(name: str | None) -> "ZoneInfo | None":
+    """Find a time zone that may not be set; None also where this machine does not know it."""
+    try:
+        return None if name is None else parse_zone(name)
+    except InvalidTerms:
+        return None
+
+
 def instant(moment: datetime) -> str:
     """Write a moment as RFC 3339 in UTC, whole seconds: `2027-12-01T00:00:00Z`."""
     return f"{in_utc(moment).replace(tzinfo=None).isoformat(timespec='seconds')}Z"

@@ -38,6 +38,7 @@ class Settings:
         stores: where the private half of each key lies, by kid.
         key_backup_folder: where key backups are proposed.
         output: the folder for license files; None is the current one.
+        mail_from: whom mail drafts are from: an address, alone or as `Name <address>`.
         default_plan: the plan of a first license for which none is named.
         plans: by name.
         features: names of modules that are newer than this tool.
@@ -55,6 +56,7 @@ class Settings:
     stores: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     key_backup_folder: Path | None = None
     output: Path | None = None
+    mail_from: str | None = None
     default_plan: str = "standard-annual"
     plans: Mapping[str, Plan] = field(default_factory=lambda: SHIPPED_PLANS)
     features: tuple[str, ...] = ()

@@ -53,6 +53,11 @@ KEYS: Mapping[str, Key] = {
         about="the folder for license files; without it the current one",
         example="~/licenses",
     ),
+    "mail_from": Key(
+        kind=values.MAILBOX,
+        about="whom mail drafts are from; without it the mail program says",
+        example="Polygent <licenses@polygent.example>",
+    ),
     "default_plan": Key(
         kind=values.PLAN_NAME, about="the plan of a first license for which none is named"
     ),

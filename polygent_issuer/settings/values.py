@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Callable
 from datetime import timedelta
 
+from polygent_issuer import mailbox
 from polygent_issuer.dates import Term
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.settings.durations import HUNDRED_YEARS, duration_text, parse_duration
@@ -23,6 +24,14 @@ def _read_name(value: object, path: str) -> str:
     text = nfc(text_at(value, path, '"Acme Licensing"'))
     if problem := display_name_problem(text):
         raise wrong(path, problem, "a name of 1 to 200 visible characters")
+    return text
+
+
+def _read_mailbox(value: object, path: str) -> str:
+    text = nfc(text_at(value, path, '"licenses@polygent.example"'))
+    if mailbox.parse(text) is None:
+        hint = "licenses@polygent.example, or Polygent <licenses@polygent.example>"
+        raise wrong(path, f"not a mail address: {shown(text)}", hint)
     return text
 
 
@@ -122,6 +131,7 @@ def _typed_flag(text: str, path: str) -> bool:
 
 
 NAME = Kind(example='"Acme Licensing"', read=_read_name)
+MAILBOX = Kind(example='"licenses@polygent.example"', read=_read_mailbox)
 PLAN_NAME = Kind(example='"standard-annual"', read=_read_plan_name)
 DURATION = Kind(example='"7d"', read=_duration_up_to(HUNDRED_YEARS), text=duration_text)
 WAIT = Kind(example='"20s"', read=_duration_up_to(_LONGEST_WAIT), text=duration_text)

@@ -105,6 +105,7 @@ def test_none_empties_the_list_and_is_a_value_elsewhere(books: Books) -> None:
     [
         ("not_due", "soon", "not_due 7d"),
         ("issuer", "a\x1bb", "issuer 'Acme Licensing'"),
+        ("mail_from", "Ada", "mail_from 'Polygent <licenses@polygent.example>'"),
         ("output", "here", "output '~/licenses'"),
         ("features", "A b", "features insights,bots"),
         ("plans.trial.users", "many", "plans.trial.users 25"),

@@ -11,6 +11,7 @@ from polygent_issuer.dates import (
     from_seconds,
     in_utc,
     instant,
+    known_zone,
     parse_date_or_instant,
     parse_instant,
     parse_zone,
@@ -175,6 +176,13 @@ def test_other_zones_are_refused(name: str) -> None:
         parse_zone(name)
     assert caught.value.hint
     assert caught.value.message.isprintable()
+
+
+def test_a_zone_that_may_be_unknown() -> None:
+    """None when none is set, and where this machine does not know it."""
+    assert str(known_zone("Europe/Berlin")) == "Europe/Berlin"
+    assert known_zone(None) is None
+    assert known_zone("Mars/Base") is None
 
 
 def test_mistyped_zone_finds_the_near_one() -> None:

@@ -69,6 +69,7 @@ def comments(home: Path) -> list[str]:
         ("store", "file:/keys/", "file:/keys/"),
         ("key_backup_folder", "/media/usb", "/media/usb"),
         ("output", "~/licenses", "~/licenses"),
+        ("mail_from", "Ops <o@a.example>", "Ops <o@a.example>"),
         ("default_plan", "trial", "trial"),
         ("features", "quantum, warp", ["quantum", "warp"]),
         ("features", '["quantum"]', ["quantum"]),
@@ -235,6 +236,7 @@ def test_a_link_stays_a_link(home: Path, tmp_path_factory: pytest.TempPathFactor
         ("default_plan", "gold", "default_plan: there is no plan gold"),
         ("not_due", "soon", "not_due: not a length of time: soon"),
         ("issuer", "a\x1b[31m", r"issuer: character U\+001B is not allowed"),
+        ("mail_from", "a@b, c@d", "mail_from: not a mail address: a@b, c@d"),
         ("output", "here", "output: not the whole path of a folder: here"),
     ],
 )

@@ -59,6 +59,7 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
     assert settings.stores == {}
     assert settings.key_backup_folder is None
     assert settings.output is None
+    assert settings.mail_from is None
     assert settings.default_plan == "standard-annual"
     assert settings.features == ()
     assert settings.keyring_timeout == timedelta(seconds=20)
@@ -104,6 +105,7 @@ lapsed = "10d"
 store = "file:/keys/"
 key_backup_folder = "~/backup"
 output = "/out"
+mail_from = "Licensing <licenses@polygent.example>"
 default_plan = "gold"
 features = ["quantum"]
 keyring_timeout = "5s"
@@ -123,6 +125,7 @@ keyring_timeout = "5s"
         stores={KID: "keyring:"},
         key_backup_folder=Path("/home/jane/backup"),
         output=Path("/out"),
+        mail_from="Licensing <licenses@polygent.example>",
         default_plan="gold",
         plans={
             "gold": Plan(
@@ -185,6 +188,7 @@ def test_origins_are_known_for_every_key(tmp_path: Path) -> None:
         "store",
         "key_backup_folder",
         "output",
+        "mail_from",
         "default_plan",
         "features",
         "keyring_timeout",
@@ -278,6 +282,8 @@ def test_an_unknown_key_is_refused(tmp_path: Path, text: str, path: str, hint: s
         ('store = "file:keys"', "store: not the whole path of a file: keys"),
         ('output = "licenses"', "output: not the whole path of a folder: licenses"),
         ('output = ""', "output: not the whole path of a folder: "),
+        ('mail_from = "Ada"', "mail_from: not a mail address: Ada"),
+        ("mail_from = []", "mail_from: must be a text, not a list"),
         ("output = []", "output: must be a text, not a list"),
         ('key_backup_folder = "~nobody-at-all"', "key_backup_folder: not the whole path"),
         ('features = "bots"', "features: must be a list, not a text"),

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from polygent_issuer import dates
-from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.registry import Customer
 
 if TYPE_CHECKING:
@@ -40,7 +39,4 @@ def customer_rows(customer: Customer) -> Iterable[tuple[str, str | None]]:
 
 def zone_of(customer: Customer) -> "ZoneInfo | None":
     """The customer's time zone; `None` also where this machine does not know it."""
-    try:
-        return None if customer.time_zone is None else dates.parse_zone(customer.time_zone)
-    except InvalidTerms:
-        return None
+    return dates.known_zone(customer.time_zone)
