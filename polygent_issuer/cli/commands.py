@@ -81,6 +81,9 @@ _CONFIG = _group(
     _command("show", "config.show:show", "Show the settings and where each comes from."),
     _command("set", "config.set_value:set_value", "Change a setting."),
     _command("path", "config.path:path", "Print the path of the settings file."),
+    _command(
+        "mail-template", "config.mail_template:mail_template", "Print the text of mail drafts."
+    ),
 )
 
 COMMANDS = Entry(

@@ -9,6 +9,7 @@ import typer
 
 from polygent_issuer.cli import consent, output, prompts
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.drafts import EmlFolder, drafter
 from polygent_issuer.cli.issue_view import DryRun, IssuedReport, preview
 from polygent_issuer.cli.options import OptionGroup
 from polygent_issuer.errors import UsageProblem
@@ -32,6 +33,7 @@ class IssueOptions(OptionGroup):
         str | None,
         typer.Option("--output", "-o", metavar="FILE|DIR", help="Where it goes; - is stdout."),
     ] = None
+    eml: EmlFolder = None
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be issued and stop.")
     ] = False
@@ -62,6 +64,7 @@ def carry_out(
         proposals = decide(db)
     destination = _destination(invocation, how.output)
     destination.check(proposals)
+    drafts = drafter(invocation, how.eml)
     if how.dry_run:
         return DryRun(proposals=proposals, settings=settings, given=given)
     if invocation.interactive:
@@ -81,7 +84,11 @@ def carry_out(
         actor=invocation.actor,
     )
     return IssuedReport(
-        issued=issued, settings=settings, to_stderr=destination.folder is None, accepted=agreed
+        issued=issued,
+        drafts=drafts.write(each.proposal.license.jti for each in issued),
+        settings=settings,
+        to_stderr=destination.folder is None,
+        accepted=agreed,
     )
 
 

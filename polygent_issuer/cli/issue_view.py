@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.customer.customer_view import zone_of
+from polygent_issuer.cli.drafts import draft_lines
 from polygent_issuer.cli.output import Result
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
@@ -50,9 +52,14 @@ class DryRun(Result):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IssuedReport(Result):
-    """What was issued, and what the operator does next."""
+    """What was issued, and what the operator does next.
+
+    Attributes:
+        drafts: the mail drafts, by the ID of the license.
+    """
 
     issued: tuple[Issued, ...]
+    drafts: Mapping[str, tuple[Path, ...]]
     settings: Settings
     accepted: Consent
     to_stderr: bool
@@ -63,13 +70,14 @@ class IssuedReport(Result):
         return self.to_stderr
 
     def to_json(self) -> Mapping[str, Any]:
-        """`licenses`, each with its `file`."""
+        """`licenses`, each with its `file` and `drafts`."""
         return {
             "dry_run": False,
             "licenses": [
                 {
                     **proposal_json(each.proposal, self.settings),
                     "file": None if each.path is None else str(each.path),
+                    "drafts": [str(path) for path in self.drafts[each.proposal.license.jti]],
                     "accepted": list(self.accepted.used(each.proposal.findings)),
                 }
                 for each in self.issued
@@ -84,6 +92,7 @@ class IssuedReport(Result):
             yield _fields(each.proposal, self.settings, file=str(each.path or "stdout"))
             for note in each.proposal.notes:
                 yield Line(note, "dim", 1)
+            yield from draft_lines(self.drafts[license_id])
         ids = " ".join(each.proposal.license.jti[:8] for each in self.issued)
         yield Line(f"once mailed: polygent-issue license sent {ids}", "dim")
 

@@ -75,6 +75,18 @@ def describe_expiry(expires: datetime, zone: "ZoneInfo | None" = None) -> str:
     return f"{told}; in {zone} {there}, last full day {day}"
 
 
+def describe_instant(moment: datetime, zone: "ZoneInfo | None" = None) -> str:
+    """Say an instant in UTC and, where a customer's time zone is known, as it is there."""
+    told = instant(moment)
+    if zone is None:
+        return told
+    try:
+        there = moment.astimezone(zone)
+    except OverflowError:  # the last hours of 9999, east of Greenwich
+        return told
+    return f"{told} (in {zone} {there.isoformat(timespec='seconds')})"
+
+
 def days(number: int) -> str:
     """Write a number of days: `1 day`, `14 days`."""
     return f"{number} day" if number == 1 else f"{number} days"

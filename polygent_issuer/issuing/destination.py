@@ -48,15 +48,24 @@ class Destination:
             )
         if self.folder is None:
             return
-        place = str(self.folder)
-        if not os.path.isdir(place):  # noqa: PTH112 - Path.is_dir raises where it may not look
-            raise OutputProblem(
-                f"there is no folder {shown(place)}", hint=f"mkdir -p {for_shell(place)}"
-            )
-        if not os.access(place, os.W_OK | os.X_OK):
-            raise OutputProblem(f"no right to write into {shown(place)}", hint=_ELSEWHERE)
+        require_folder(self.folder)
         for proposal in proposals:
             _require_free(self.folder / self.name_for(proposal))
+
+
+def require_folder(folder: Path, elsewhere: str = _ELSEWHERE) -> None:
+    """Hold that files can be written there.
+
+    Raises:
+        OutputProblem: (`output_failed`) when the folder is not there or takes no files.
+    """
+    place = str(folder)
+    if not os.path.isdir(place):  # noqa: PTH112 - Path.is_dir raises where it may not look
+        raise OutputProblem(
+            f"there is no folder {shown(place)}", hint=f"mkdir -p {for_shell(place)}"
+        )
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise OutputProblem(f"no right to write into {shown(place)}", hint=elsewhere)
 
 
 def resolve(

@@ -7,6 +7,7 @@ import typer
 from polygent_issuer import dates
 from polygent_issuer.cli import output
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.drafts import EmlFolder, drafter
 from polygent_issuer.cli.license.export_view import Exported
 from polygent_issuer.cli.license.show import LicenseId
 from polygent_issuer.errors import UsageProblem
@@ -24,6 +25,7 @@ def export(
         str | None,
         typer.Option("--output", "-o", metavar="FILE|DIR", help="Where it goes; - is stdout."),
     ] = None,
+    eml: EmlFolder = None,
 ) -> Exported:
     """Write a license's file again, the same bytes; nothing is overwritten.
 
@@ -36,6 +38,7 @@ def export(
         record = licenses.find(db, license_id)
         held = read_license(db, record)
         customer, key = customers.get(db, record.customer_slug), keys.find(db, record.kid)
+    drafts = drafter(invocation, eml)
     place = resolve(to, settings.output, output.write_bytes)
     name = place.name or file_name(held, record.machine_label)
     path = None if place.folder is None else place.folder / name
@@ -58,6 +61,7 @@ def export(
         record=record,
         key=key,
         path=path,
+        drafts=drafts.write([record.id])[record.id],
         customer=customer,
         upload_before=dates.upload_deadline(held.issued_at, settings.upload_window_or_assumed),
         assumed=settings.upload_window_is_assumed,

@@ -9,6 +9,7 @@ from typing import Any
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.customer.customer_view import zone_of
+from polygent_issuer.cli.drafts import draft_lines
 from polygent_issuer.cli.license.standing import objections
 from polygent_issuer.cli.output import Result
 from polygent_issuer.registry import Customer, KeyRecord, LicenseRecord
@@ -21,12 +22,14 @@ class Exported(Result):
     Attributes:
         key: what it is signed with.
         path: its file; `None` when it went to stdout.
+        drafts: mails with it, to be sent.
         upload_before: until when a server installs it; `assumed` when nobody told the window.
     """
 
     record: LicenseRecord
     key: KeyRecord
     path: Path | None
+    drafts: tuple[Path, ...]
     customer: Customer
     upload_before: datetime
     assumed: bool
@@ -53,6 +56,7 @@ class Exported(Result):
             "customer": self.record.customer_slug,
             "status": str(self.record.status),
             "file": None if self.path is None else str(self.path),
+            "drafts": [str(path) for path in self.drafts],
             "sha256": self.record.sha256,
             "expires_at": dates.instant(self.record.expires_at),
             "upload_before": dates.instant(self.upload_before),
@@ -76,3 +80,4 @@ class Exported(Result):
                 ("upload before", until),
             )
         )
+        yield from draft_lines(self.drafts)

@@ -1,0 +1,1 @@
+"""How a license reaches its customer, and its end the operator's calendar: drafts and events."""
