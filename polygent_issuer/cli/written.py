@@ -10,7 +10,9 @@ from polygent_issuer.errors import OutputExists, UsageProblem
 STDOUT = "-"
 
 
-def write(invocation: Invocation, data: bytes, to: str | None, *, name: str) -> Path | None:
+def write(
+    invocation: Invocation, data: bytes, to: str | None, *, name: str, option: str = "--output"
+) -> Path | None:
     """Write a document, never over another one.
 
     Args:
@@ -18,6 +20,7 @@ def write(invocation: Invocation, data: bytes, to: str | None, *, name: str) -> 
         data: the document.
         to: a file, a folder, or `-`; None is stdout, which `--json` has for itself.
         name: of the file when `to` is a folder.
+        option: which one names it, for hints.
 
     Returns:
         The file, or None for stdout; with `--json` and no `to`, the JSON carries the document.
@@ -27,7 +30,7 @@ def write(invocation: Invocation, data: bytes, to: str | None, *, name: str) -> 
         OutputExists, OutputProblem: (`output_exists`, `output_failed`) when it cannot be written.
     """
     if to == STDOUT and invocation.as_json:
-        raise UsageProblem("--json and --output - both want stdout", hint="--output FILE")
+        raise UsageProblem(f"--json and {option} - both want stdout", hint=f"{option} FILE")
     if to is None and invocation.as_json:
         return None
     if to in (None, STDOUT):
@@ -37,4 +40,4 @@ def write(invocation: Invocation, data: bytes, to: str | None, *, name: str) -> 
     try:
         return files.publish(data, target / name if target.is_dir() else target)
     except OutputExists as exists:
-        raise OutputExists(exists.message, hint="name another file with --output") from None
+        raise OutputExists(exists.message, hint=f"name another file with {option}") from None

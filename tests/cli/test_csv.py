@@ -14,7 +14,7 @@ from support.cli import Desk
 from support.licenses import Books
 
 from polygent_issuer.cli.customer import list_all as customer_list
-from polygent_issuer.cli.expiring import COLUMNS as EXPIRING
+from polygent_issuer.cli.expiring_view import COLUMNS as EXPIRING
 from polygent_issuer.cli.journal.row_view import COLUMNS as JOURNAL
 from polygent_issuer.cli.license.listing import COLUMNS as LICENSES
 from polygent_issuer.cli.spreadsheet import CsvTable

@@ -1,10 +1,14 @@
 """`polygent-issue expiring`: who is due."""
 
-from datetime import timedelta
+from datetime import date, timedelta
+from typing import Any
 
 import pytest
+from icalendar import Calendar
 from support.cli import Desk
 from support.licenses import Books
+
+from polygent_issuer.registry import LicenseRecord
 
 
 @pytest.mark.parametrize(
@@ -97,3 +101,76 @@ def test_a_trial_beside_does_not_stop_the_rest(books: Books) -> None:
     [line] = [line for line in text.splitlines() if "renew acme" in line]
     books.desk.ok(*line.partition("polygent-issue ")[2].split(), "--dry-run")
     assert contract.id[:8] in line
+
+
+def read(data: bytes) -> list[Any]:
+    """The events of a calendar."""
+    return list(Calendar.from_ical(data).walk("VEVENT"))
+
+
+def due(books: Books) -> LicenseRecord:
+    """A license that ends in ten days, beside one of an archived customer."""
+    acme = books.customer("Acme, Söhne; GmbH")
+    soon = (books.desk.now + timedelta(days=11)).replace(hour=0, minute=0)
+    books.license(books.customer("Gone", "gone"), expires_at=soon)
+    books.desk.ok("customer", "archive", "gone", "--yes", "--reason", "left")
+    return books.license(acme, books.machine(acme), expires_at=soon)
+
+
+def test_a_calendar_of_what_is_due(books: Books) -> None:
+    """An event on the last full day, with the command; archived customers are left out."""
+    record = due(books)
+    target = books.desk.folder / "due.ics"
+    told = books.desk.ok("expiring", "--ics", str(target))
+    assert told.text.startswith(f"calendar: {target}\n")
+    assert "acme" in told.text
+    [event] = read(target.read_bytes())
+    assert event["SUMMARY"] == "Acme, Söhne; GmbH (prod-1): license ends"
+    assert event["DTSTART"].dt == date(2026, 12, 10)
+    assert event["DTSTAMP"].dt == books.desk.now
+    command = event["DESCRIPTION"].splitlines()[0]
+    assert command == f"polygent-issue renew acme --license {record.id[:8]}"
+    books.desk.ok(*command.split()[1:], "--dry-run")
+    assert len(event.walk("VALARM")) == 4
+
+
+def test_the_calendar_goes_to_a_file_a_folder_or_stdout(books: Books) -> None:
+    """On stdout alone, with the list on stderr; never over another file."""
+    due(books)
+    piped = books.desk.ok("expiring", "--ics", "-")
+    assert len(read(piped.out)) == 1
+    assert "last full day" in piped.err
+    folder = str(books.desk.output)
+    told = books.desk.ok("expiring", "--ics", folder, "--json").json
+    assert told["calendar"] == str(books.desk.output / "licenses.ics")
+    assert (books.desk.output / "licenses.ics").read_bytes() == piped.out
+    assert books.desk.ok("expiring", "--json").json["calendar"] is None
+    outcome = books.desk.run("expiring", "--ics", folder, after=timedelta(seconds=1))
+    assert outcome.code == 8
+    assert "name another file with --ics" in outcome.err
+    assert books.desk.run("expiring", "--ics", "no/such/x.ics").code == 8
+
+
+@pytest.mark.parametrize("other", ["--json", "--csv"])
+def test_stdout_carries_one_thing(books: Books, other: str) -> None:
+    """A calendar there excludes JSON and CSV."""
+    assert books.desk.run("expiring", "--ics", "-", other).code == 2
+
+
+def test_a_calendar_beside_csv(books: Books) -> None:
+    """Two forms at once, when one of them has a file."""
+    due(books)
+    target = books.desk.folder / "due.ics"
+    assert books.desk.ok("expiring", "--csv", "--ics", str(target)).text.startswith('"id"')
+    assert len(read(target.read_bytes())) == 1
+
+
+def test_an_empty_calendar(books: Books) -> None:
+    """Nothing due is a calendar, too, and a trial's command asks for its plan."""
+    assert read(books.desk.ok("expiring", "--ics", "-").out) == []
+    trial = due(books)
+    with books.writing() as db:
+        db.update("licenses", trial.id, plan="trial")
+        db.record("test")
+    [event] = read(books.desk.ok("expiring", "--ics", "-").out)
+    assert event["DESCRIPTION"].splitlines()[0].endswith(" --plan PLAN")

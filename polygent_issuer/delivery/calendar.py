@@ -1,0 +1,98 @@
+"""Licenses that end, as a calendar (RFC 5545): an all-day event each, with alarms."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from polygent_issuer import dates
+from polygent_issuer.text import shown
+
+_OCTETS: Final = 75  # RFC 5545 §3.1: of a line, without its CRLF
+_ESCAPES: Final = str.maketrans({"\\": r"\\", ";": r"\;", ",": r"\,", "\n": r"\n"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ending:
+    """A license that ends.
+
+    Attributes:
+        whose: the customer, and the machine if it is for one.
+        command: what renews it.
+    """
+
+    license_id: str
+    whose: str
+    expires_at: datetime
+    command: str
+
+
+def calendar(endings: Iterable[Ending], *, alarms: Iterable[int], now: datetime) -> Iterator[bytes]:
+    """The calendar in pieces, UTF-8: each license on the last day that it covers to its end (UTC).
+
+    Args:
+        endings: in any order.
+        alarms: how many days before the expiry; each at least 1.
+        now: when it is made.
+    """
+    days = sorted(alarms, reverse=True)
+    yield _lines(
+        "BEGIN:VCALENDAR",
+        "VERSION:2.0",
+        "PRODID:-//Polygent//polygent-issue//EN",
+        "CALSCALE:GREGORIAN",
+    )
+    for ending in endings:
+        yield _lines(*_event(ending, days, now))
+    yield _lines("END:VCALENDAR")
+
+
+def _event(ending: Ending, alarms: Iterable[int], now: datetime) -> Iterator[str]:
+    day = dates.last_full_day(ending.expires_at)
+    summary = _text(f"{ending.whose}: license ends")
+    yield "BEGIN:VEVENT"
+    yield f"UID:{ending.license_id}@polygent-issue.invalid"
+    yield f"DTSTAMP:{dates.in_utc(now):%Y%m%dT%H%M%SZ}"
+    yield f"DTSTART;VALUE=DATE:{day:%Y%m%d}"
+    yield f"SUMMARY:{summary}"
+    yield f"DESCRIPTION:{_text(_description(ending))}"
+    yield "TRANSP:TRANSPARENT"
+    for before in alarms:
+        yield "BEGIN:VALARM"
+        yield "ACTION:DISPLAY"
+        # The day begins 24 hours before a license that ends at midnight does.
+        yield f"TRIGGER:-{_duration(timedelta(days=before - 1))}"
+        yield f"DESCRIPTION:{summary}\\, {dates.days(before)} left"
+        yield "END:VALARM"
+    yield "END:VEVENT"
+
+
+def _description(ending: Ending) -> str:
+    ends = dates.describe_expiry(ending.expires_at)
+    return f"{ending.command}\nlicense {ending.license_id}\nends {ends}"
+
+
+def _duration(length: timedelta) -> str:
+    return f"P{length.days}D" if length else "PT0S"
+
+
+def _text(value: str) -> str:
+    """A value of type TEXT (RFC 5545 §3.3.11); whatever steers a screen is escaped before."""
+    return "\n".join(map(shown, value.split("\n"))).translate(_ESCAPES)
+
+
+def _lines(*lines: str) -> bytes:
+    return b"".join(map(_folded, lines))
+
+
+def _folded(line: str) -> bytes:
+    """One content line with CRLF, folded at 75 octets and never within a character (§3.1)."""
+    folded, width = [""], 0
+    for character in line:
+        size = len(character.encode())
+        if width + size > _OCTETS:
+            folded.append(" ")
+            width = 1
+        folded[-1] += character
+        width += size
+    return "\r\n".join([*folded, ""]).encode()

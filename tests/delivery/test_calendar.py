@@ -1,0 +1,107 @@
+"""Licenses that end as a calendar, judged by another implementation of RFC 5545."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from icalendar import Calendar
+
+from polygent_issuer.delivery.calendar import Ending, calendar
+from polygent_issuer.verifier.names import display_name_problem
+
+NOW = datetime(2026, 11, 30, 9, 30, 15, 999, tzinfo=UTC)
+END = datetime(2027, 12, 1, tzinfo=UTC)
+MILESTONES = (1, 7, 14, 30)
+ID = "1f3a9c2e-0000-4000-8000-000000000000"
+
+
+def made(whose: str = "Acme GmbH (prod-1)", end: datetime = END, **more: Any) -> bytes:
+    """A calendar with one event."""
+    command = "polygent-issue renew acme --license 1f3a9c2e"
+    given = {"license_id": ID, "whose": whose, "expires_at": end, "command": command, **more}
+    return b"".join(calendar([Ending(**given)], alarms=MILESTONES, now=NOW))
+
+
+def event(data: bytes) -> Any:
+    """The one event, as the other implementation reads it."""
+    found: Any = Calendar.from_ical(data)
+    [one] = found.walk("VEVENT")
+    assert found.walk("VCALENDAR")[0]["VERSION"] == "2.0"
+    assert not found.errors
+    assert not one.errors
+    return one
+
+
+def test_an_event_on_the_last_full_day() -> None:
+    """All day, with what ends, the command that renews, and an ID that stays."""
+    one = event(made())
+    assert one["SUMMARY"] == "Acme GmbH (prod-1): license ends"
+    assert one["DTSTART"].dt == date(2027, 11, 30)
+    assert one["DTSTAMP"].dt == NOW.replace(microsecond=0)
+    assert one["UID"] == f"{ID}@polygent-issue.invalid"
+    command, which, ends = one["DESCRIPTION"].split("\n")
+    assert command == "polygent-issue renew acme --license 1f3a9c2e"
+    assert which == f"license {ID}"
+    assert ends == "ends 2027-12-01T00:00:00Z, last full day 2027-11-30"
+
+
+def test_alarms_at_the_milestones_of_the_product() -> None:
+    """A license that ends at midnight UTC has them at the very days before."""
+    begin = datetime(2027, 11, 30, tzinfo=UTC)
+    alarms = event(made()).walk("VALARM")
+    assert [END - (begin + alarm["TRIGGER"].dt) for alarm in alarms] == [
+        timedelta(days=days) for days in (30, 14, 7, 1)
+    ]
+    assert [alarm["ACTION"] for alarm in alarms] == ["DISPLAY"] * 4
+    assert alarms[-1]["DESCRIPTION"] == "Acme GmbH (prod-1): license ends, 1 day left"
+
+
+@pytest.mark.parametrize(
+    ("end", "day"),
+    [
+        (datetime(2027, 6, 1, 9, 30, tzinfo=UTC), date(2027, 5, 31)),
+        (datetime(2028, 3, 1, tzinfo=UTC), date(2028, 2, 29)),
+        (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), date(9999, 12, 30)),
+    ],
+)
+def test_days(end: datetime, day: date) -> None:
+    """Of the UTC calendar, up to the last year."""
+    assert event(made(end=end))["DTSTART"].dt == day
+
+
+def test_several_and_none() -> None:
+    """In the order in which they are given; without any it is still a calendar."""
+    ids = [ID.replace("1f3a", each) for each in ("aaaa", "bbbb")]
+    endings = [Ending(license_id=i, whose="A", expires_at=END, command="c") for i in ids]
+    found: Any = Calendar.from_ical(b"".join(calendar(endings, alarms=(), now=NOW)))
+    assert [each["UID"].partition("@")[0] for each in found.walk("VEVENT")] == ids
+    assert found.walk("VALARM") == []
+    empty = b"".join(calendar([], alarms=(1,), now=NOW))
+    assert empty.startswith(b"BEGIN:VCALENDAR\r\nVERSION:2.0\r\n")
+    assert empty.endswith(b"END:VCALENDAR\r\n")
+
+
+def test_what_could_end_a_line_is_escaped() -> None:
+    """No name makes another property, or steers the screen of a calendar."""
+    one = event(made("A\r\nATTENDEE:mailto:x@y.example\x1b[31m\u202e"))
+    assert "ATTENDEE" not in one
+    assert one["SUMMARY"] == ("A\\x0d\nATTENDEE:mailto:x@y.example\\x1b[31m\\u202e: license ends")
+
+
+NAMES = st.text(min_size=1, max_size=200).filter(lambda name: display_name_problem(name) is None)
+
+
+@given(NAMES | st.text(alphabet='\\;,:"nNé漢🚀 a', min_size=1, max_size=200))
+def test_every_name_comes_back(name: str) -> None:
+    """Escaped and folded: lines of at most 75 octets, CR LF, whole characters."""
+    data = made(name)
+    assert event(data)["SUMMARY"] == f"{name}: license ends"
+    lines = data.split(b"\r\n")
+    assert lines.pop() == b""
+    for line in lines:
+        assert len(line) <= 75
+        assert b"\n" not in line
+        assert b"\r" not in line
+        line.decode()
