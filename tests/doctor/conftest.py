@@ -1,5 +1,6 @@
 """A desk whose registry is filled directly, and a Secret Service."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,14 @@ def books(tmp_path: Path) -> Books:
 def desk(books: Books) -> Desk:
     """The same desk, to run commands at."""
     return books.desk
+
+
+@pytest.fixture
+def no_tzdata(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wheel of the time zones, which the tests bring along, as if it were not installed."""
+    for name in ["tzdata", *sys.modules]:
+        if name.partition(".")[0] == "tzdata":
+            monkeypatch.setitem(sys.modules, name, None)
 
 
 @pytest.fixture

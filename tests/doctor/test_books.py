@@ -285,6 +285,7 @@ def test_each_undelivered_license_is_a_warning(books: Books) -> None:
     assert len(rows(books.desk.run("doctor", "--json"), "outbox")) == 1
 
 
+@pytest.mark.usefixtures("no_tzdata")
 def test_a_customers_zone_that_is_not_known_here_is_a_warning(books: Books) -> None:
     """Each with the command that names another."""
     books.customer(time_zone="Europe/Berlin")

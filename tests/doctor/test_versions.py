@@ -111,6 +111,7 @@ def test_what_was_never_installed_says_nothing_of_its_needs(
         versions.requirements()
 
 
+@pytest.mark.usefixtures("no_tzdata")
 def test_a_machine_without_time_zones_is_a_warning() -> None:
     """An image without tzdata; the wheel of that name brings them."""
     assert versions.time_zones().state is State.OK
