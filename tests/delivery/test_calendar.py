@@ -90,6 +90,11 @@ def test_what_could_end_a_line_is_escaped() -> None:
     assert one["SUMMARY"] == ("A\\x0d\nATTENDEE:mailto:x@y.example\\x1b[31m\\u202e: license ends")
 
 
+def test_texts_are_escaped() -> None:
+    """As RFC 5545 §3.3.11 has it; other readers are stricter than the one above."""
+    assert rb'SUMMARY:A\; B\, C\\ "D": license ends' in made('A; B, C\\ "D"')
+
+
 NAMES = st.text(min_size=1, max_size=200).filter(lambda name: display_name_problem(name) is None)
 
 
