@@ -113,14 +113,12 @@ def draft_lines(drafts: Iterable[Path]) -> Iterable[Block]:
 
 def _kept(problem: OutputProblem, waiting: list[str], folder: Path) -> OutputProblem:
     """The error for the first of the licenses whose drafts are missing."""
-    more = len(waiting) - _NAMED
-    again = [
-        f"polygent-issue license export {each[:8]} --eml {for_shell(str(folder))}"
-        for each in waiting[:_NAMED]
-    ]
+    place = for_shell(str(folder))
+    again = [f"polygent-issue license export {each[:8]} --eml {place}" for each in waiting]
+    more = len(again) - _NAMED
     rest = [f"{more} more: polygent-issue license list --unsent"] if more > 0 else []
     return type(problem)(
         f"license {waiting[0][:8]} is issued and kept, but its mail draft is not written: "
         f"{problem.message}",
-        hint="; ".join((*again, *rest)),
+        hint="; ".join((*again[:_NAMED], *rest)),
     )

@@ -139,7 +139,12 @@ def test_a_dry_run_writes_none(desk: Desk, mail: Path) -> None:
 @pytest.mark.parametrize("command", ["sign", "export"])
 @pytest.mark.parametrize(
     ("place", "why"),
-    [("no/such", "there is no folder"), ("", "--eml is empty"), ("main.key", "there is no folder")],
+    [
+        ("no/such", "there is no folder"),
+        ("", "--eml is empty"),
+        ("main.key", "there is no folder"),
+        ("~nobody-here/mail", "no such place: ~nobody-here/mail"),
+    ],
 )
 def test_a_place_that_takes_no_files_is_refused_first(
     desk: Desk, command: str, place: str, why: str
@@ -150,7 +155,9 @@ def test_a_place_that_takes_no_files_is_refused_first(
         [issued] = desk.ok(*argv, "--json").json["licenses"]
         argv = ("license", "export", issued["id"], "-o", str(desk.folder / "x.lic"))
     before = desk.ok("journal", "show", "--json").json["rows"]
-    outcome = desk.run(*argv, "--eml", str(desk.folder / place) if place else "")
+    outcome = desk.run(
+        *argv, "--eml", place if place[:1] in ("", "~") else str(desk.folder / place)
+    )
     assert outcome.code == 8
     assert why in outcome.err
     assert desk.ok("journal", "show", "--json").json["rows"] == before

@@ -1,35 +1,26 @@
 """The coming twelve months of `expiring`, at a real terminal."""
 
 import re
-import sys
 from datetime import UTC, datetime, timedelta
 
-import pexpect
 import pytest
 from support.cli import NOW
 from support.licenses import Books
+from support.screen import at_terminal, finish
 
 from polygent_issuer.cli.cells import cells
 from polygent_issuer.cli.outlook import months
 
-WAIT = 60
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def screen(books: Books, *argv: str, columns: int = 100, **environ: str) -> str:
     """What `expiring` shows on a terminal of this width."""
-    child = pexpect.spawn(
-        sys.executable,
-        ["-m", "polygent_issuer", "--home", str(books.desk.home), "expiring", *argv],
-        env={"PATH": "/usr/bin:/bin", "TERM": "xterm-256color", "LANG": "C.UTF-8", **environ},
-        encoding="utf-8",
-        timeout=WAIT,
-        dimensions=(50, columns),
+    code, shown = finish(
+        at_terminal(books.desk.home, "expiring", *argv, COLUMNS=str(columns), **environ)
     )
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0, child.before
-    return str(child.before).replace("\r\n", "\n")
+    assert code == 0, shown
+    return shown.replace("\r\n", "\n")
 
 
 def bars(shown: str) -> list[str]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from polygent_issuer.dates import (
     MAX_EXP,
     describe_expiry,
+    describe_instant,
     from_seconds,
     instant,
     last_full_day,
@@ -135,6 +136,16 @@ def test_upload_deadline() -> None:
     assert instant(upload_deadline(issued, timedelta(days=7))) == "2026-11-30T09:00:00Z"
     with pytest.raises(InvalidTerms, match="9999"):
         upload_deadline(issued, timedelta(days=3_000_000))
+
+
+def test_an_instant_in_a_zone() -> None:
+    """In UTC, and as it is there where the calendar has it."""
+    moment = datetime(2026, 12, 7, 9, 30, tzinfo=UTC)
+    assert describe_instant(moment) == "2026-12-07T09:30:00Z"
+    there = "2026-12-07T09:30:00Z (in Asia/Kathmandu 2026-12-07T15:15:00+05:45)"
+    assert describe_instant(moment, ZoneInfo("Asia/Kathmandu")) == there
+    last = from_seconds(MAX_EXP)
+    assert describe_instant(last, ZoneInfo("Pacific/Kiritimati")) == "9999-12-31T23:59:59Z"
 
 
 @pytest.mark.parametrize("expires", [last_full_day, describe_expiry, instant, to_seconds])

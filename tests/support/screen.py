@@ -14,11 +14,12 @@ _COVERAGE = "COVERAGE_PROCESS_CONFIG"
 
 
 def at_terminal(home: Path, *argv: str, **environ: str) -> "pexpect.spawn[str]":
-    """Run one command line for a home; the screen is 120 columns wide.
+    """Run one command line for a home; the screen is 120 columns wide, or as COLUMNS says.
 
     Args:
         environ: more variables; TERM says that colour is welcome.
     """
+    columns = int(environ.pop("COLUMNS", "120"))
     kept = {name: os.environ[name] for name in ("PATH", _COVERAGE) if name in os.environ}
     return pexpect.spawn(
         sys.executable,
@@ -26,7 +27,7 @@ def at_terminal(home: Path, *argv: str, **environ: str) -> "pexpect.spawn[str]":
         env={**kept, "TERM": "xterm-256color", "LANG": "C.UTF-8", **environ},
         encoding="utf-8",
         timeout=WAIT,
-        dimensions=(50, 120),
+        dimensions=(50, columns),
     )
 
 
