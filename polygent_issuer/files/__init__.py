@@ -17,10 +17,13 @@ from polygent_issuer.files.publication import (
     write_private,
 )
 from polygent_issuer.files.reading import read_beginning, read_bounded
+from polygent_issuer.files.together import Together, Unpublished
 from polygent_issuer.files.within import inner_parts, read_within
 
 __all__ = [
     "Prepared",
+    "Together",
+    "Unpublished",
     "append_line",
     "inner_parts",
     "prepare",

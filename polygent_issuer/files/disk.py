@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import stat
+from itertools import chain
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -39,8 +40,12 @@ _HINTS: Final = {
 }
 
 
-def write_new(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
+def write_new(path: Path, data: bytes, *, mode: int = PRIVATE, sync: bool = True) -> None:
     """Create a file that did not exist, 0600 while it is written, and sync it.
+
+    Args:
+        path, data, mode: what, where, and its mode in the end.
+        sync: False when the caller makes it durable, together with others.
 
     Raises:
         OSError: whatever the system says; the file is removed again then.
@@ -53,7 +58,8 @@ def write_new(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
                 rest = rest[os.write(descriptor, rest) :]
             if mode != PRIVATE and hasattr(os, "fchmod"):
                 os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
+            if sync:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
     except BaseException:
@@ -74,7 +80,7 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_temporary(path: Path, data: bytes, *, mode: int = PRIVATE) -> Path:
+def write_temporary(path: Path, data: bytes, *, mode: int = PRIVATE, sync: bool = True) -> Path:
     """Create a file as `write_new` does; where a crash has left one of this name, beside that.
 
     In containers every process may have the same id, and so the same temporary names.
@@ -85,10 +91,10 @@ def write_temporary(path: Path, data: bytes, *, mode: int = PRIVATE) -> Path:
     Raises:
         OSError: whatever the system says; no file is left then.
     """
-    candidates = (path.with_suffix(f".{number}{path.suffix}") for number in range(2, _TRIES))
-    for candidate in (path, *candidates):
+    others = (path.with_suffix(f".{number}{path.suffix}") for number in range(2, _TRIES))
+    for candidate in chain((path,), others):
         try:
-            write_new(candidate, data, mode=mode)
+            write_new(candidate, data, mode=mode, sync=sync)
         except FileExistsError:
             continue
         return candidate

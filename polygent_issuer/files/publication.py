@@ -43,14 +43,23 @@ class Prepared:
             OutputProblem: (`output_failed`) when the name cannot be given or made durable; in
                 the second case the file may be there, and publishing it again is right.
         """
+        target = self.give_name(name)
+        disk.sync_folder(self.folder)
+        return target
+
+    def give_name(self, name: str) -> Path:
+        """As `publish`, but the name is not durable before the folder is synced.
+
+        Raises:
+            OutputExists, OutputProblem: as `publish`.
+        """
         target = self.folder / name
         try:
             if target.parent != self.folder or target.name != name:
                 raise OutputProblem(f"not the name of a file: {shown(name)}", hint=disk.ELSEWHERE)
             if not self.private:
                 disk.open_to_readers(self.temp)
-            self._give_name(target)
-            disk.sync_folder(self.folder)
+            self._link(target)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             disk.cannot_write(target, error)
         finally:
@@ -61,7 +70,7 @@ class Prepared:
         """Remove the temporary file; one that is gone, or cannot be removed, is no error."""
         disk.remove(self.temp)
 
-    def _give_name(self, target: Path) -> None:
+    def _link(self, target: Path) -> None:
         try:
             os.link(self.temp, target, follow_symlinks=os.link not in os.supports_follow_symlinks)
         except FileExistsError:
