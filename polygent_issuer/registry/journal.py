@@ -17,7 +17,7 @@ from polygent_issuer.registry.columns import (
 )
 from polygent_issuer.registry.digests import GENESIS
 from polygent_issuer.registry.journal_check import JournalCheck, verify
-from polygent_issuer.registry.records import Customer, JournalRow
+from polygent_issuer.registry.records import Customer, JournalRow, LicenseRecord
 from polygent_issuer.registry.transactions import Reading
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "JournalCheck",
     "count_since",
     "head",
+    "issue_of",
     "newest_at",
     "newest_of",
     "rows",
@@ -74,7 +75,7 @@ def rows(
 def newest_at(db: Reading) -> datetime | None:
     """When the last row was written, or None for an empty journal."""
     sql = "SELECT at FROM journal ORDER BY seq DESC LIMIT 1"
-    return db.one(lambda row: moment(row[0]), sql)
+    return db.once("journal", "newest", lambda: db.one(lambda row: moment(row[0]), sql))
 
 
 def head(db: Reading) -> tuple[int, str]:
@@ -87,6 +88,15 @@ def head(db: Reading) -> tuple[int, str]:
 def newest_of(db: Reading, event: str) -> JournalRow | None:
     """The last row of an event, or None when it never happened."""
     return db.one(_journal_row, f"{_SELECT} WHERE event = ? ORDER BY seq DESC LIMIT 1", (event,))
+
+
+def issue_of(db: Reading, record: LicenseRecord) -> JournalRow | None:
+    """The first row that tells of a license, which is that of its issue or of its import."""
+    owner = "SELECT slug FROM customers WHERE id = ?"
+    was = "SELECT slug FROM aliases WHERE customer_id = ?"
+    where = f"WHERE customer IN ({owner} UNION {was}) AND license = ? ORDER BY seq LIMIT 1"
+    whose = record.customer_id
+    return db.one(_journal_row, f"{_SELECT} {where}", (whose, whose, record.id))
 
 
 def count_since(db: Reading, seq: int, *, besides: Iterable[str] = ()) -> int:

@@ -49,7 +49,8 @@ def find(db: Reading, typed: str) -> KeyRecord:
         NotFound: (`not_found`) when there is none; the hint names the nearest.
         Ambiguous: (`ambiguous`) when several kids begin so; the hint names them.
     """
-    exact = db.one(_key, f"{_SELECT} WHERE label = ? OR kid = ?", (typed, typed))
+    sql = f"{_SELECT} WHERE label = ? OR kid = ?"
+    exact = db.once("keys", typed, lambda: db.one(_key, sql, (typed, typed)))
     if exact is not None:
         return exact
     where = "WHERE kid >= ? AND kid < ? ORDER BY kid"
@@ -66,7 +67,7 @@ def find(db: Reading, typed: str) -> KeyRecord:
 
 def active(db: Reading) -> KeyRecord | None:
     """The key that signs unless another is named, if there is one."""
-    return db.one(_key, f"{_SELECT} WHERE active = 1")
+    return db.once("keys", None, lambda: db.one(_key, f"{_SELECT} WHERE active = 1"))
 
 
 def uses(db: Reading) -> Mapping[str, KeyUse]:

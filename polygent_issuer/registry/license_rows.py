@@ -21,6 +21,8 @@ from polygent_issuer.registry.customer_rows import beginning
 from polygent_issuer.registry.records import Customer, LicenseRecord, LicenseStatus
 from polygent_issuer.registry.transactions import Reading
 
+_SLUG: Final = 3
+"""Its place among the columns."""
 _SELECT: Final = """SELECT id, customer_id,
     (SELECT slug FROM customers WHERE customers.id = customer_id), machine_id,
     (SELECT label FROM machines WHERE machines.id = machine_id), kid, file, sha256, tier,
@@ -61,6 +63,8 @@ def select(
     kid: str | None = None,
     unsent: bool | None = None,
     expires_before: datetime | None = None,
+    archived: bool | None = None,
+    after: LicenseRecord | None = None,
 ) -> Iterator[LicenseRecord]:
     """Stream the licenses that all given filters let pass, the first to expire first.
 
@@ -68,7 +72,53 @@ def select(
         tier: `standard` or `enterprise`.
         unsent: True for those that nobody noted as sent, False for the others.
         expires_before: an aware instant; those that expire at it are left out.
+        archived: True for those of customers who were archived, False for the others.
+        after: only those that follow this one in the order.
     """
+    where, values = _where(
+        customer=customer,
+        tier=tier,
+        status=status,
+        kid=kid,
+        unsent=unsent,
+        expires_before=expires_before,
+        archived=archived,
+        after=after,
+    )
+    return _select(db, f"{where} ORDER BY expires_at, id", values)
+
+
+def due(db: Reading, expires_before: datetime) -> Iterator[LicenseRecord]:
+    """Stream the current licenses of customers who are not archived, the first to end first.
+
+    Those that end together come by their customers' slugs.
+    """
+    where, values = _where(
+        status=LicenseStatus.CURRENT, expires_before=expires_before, archived=False
+    )
+    return _select(db, f"{where} ORDER BY expires_at, {_SLUG}, id", values)
+
+
+def count(
+    db: Reading, *, status: LicenseStatus, expires_before: datetime, archived: bool | None = None
+) -> int:
+    """How many licenses `select` would give."""
+    where, values = _where(status=status, expires_before=expires_before, archived=archived)
+    sql = f"SELECT count(*) FROM licenses {where}"  # noqa: S608  # conditions of our own
+    return db.one(lambda row: whole(row[0]), sql, values) or 0
+
+
+def _where(
+    *,
+    customer: Customer | None = None,
+    tier: str | None = None,
+    status: LicenseStatus | None = None,
+    kid: str | None = None,
+    unsent: bool | None = None,
+    expires_before: datetime | None = None,
+    archived: bool | None = None,
+    after: LicenseRecord | None = None,
+) -> tuple[str, Params]:
     conditions: list[str] = []
     values: list[Value] = []
     for condition, value in (
@@ -84,8 +134,14 @@ def select(
         conditions.append(STATUS[status])
     if unsent is not None:
         conditions.append("sent_at IS NULL" if unsent else "sent_at IS NOT NULL")
-    where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
-    return _select(db, f"{where}ORDER BY expires_at, id", tuple(values))
+    if archived is not None:
+        word = "IN" if archived else "NOT IN"
+        archive = "SELECT id FROM customers WHERE archived_at IS NOT NULL"
+        conditions.append(f"customer_id {word} ({archive})")
+    if after is not None:
+        conditions.append("(expires_at, id) > (?, ?)")
+        values += whole_seconds(after.expires_at), after.id
+    return f"WHERE {' AND '.join(conditions)}" if conditions else "", tuple(values)
 
 
 def _select(db: Reading, rest: str, params: Params) -> Iterator[LicenseRecord]:

@@ -6,14 +6,24 @@ from typing import Final
 
 from polygent_issuer.errors import Ambiguous, NotFound, RegistryChanged
 from polygent_issuer.registry.columns import whole_seconds
-from polygent_issuer.registry.license_rows import by_beginning, by_file, by_id, select
+from polygent_issuer.registry.license_rows import (
+    STATUS,
+    by_beginning,
+    by_file,
+    by_id,
+    count,
+    due,
+    select,
+)
 from polygent_issuer.registry.records import Customer, LicenseRecord, LicenseStatus
 from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.text import nearest, shown
 
 __all__ = [
     "add",
+    "count",
     "current",
+    "due",
     "find",
     "get",
     "mark_sent",
@@ -97,7 +107,7 @@ def add(
     term: str | None,
     plan: str | None,
     document_id: int | None,
-) -> LicenseRecord:
+) -> None:
     """Keep a license that was signed, current from now on.
 
     Args:
@@ -124,19 +134,17 @@ def add(
         plan=plan,
         document_id=document_id,
     )
-    return get(db, license_id)
 
 
-def replace(db: Writing, old_id: str, new_id: str) -> LicenseRecord:
+def replace(db: Writing, old_id: str, new_id: str) -> None:
     """Note that a current license is superseded; the new one may be added after this.
 
     Raises:
         NotFound: (`not_found`) when there is no such license.
         RegistryChanged: (`registry_changed`) when it is not current any more.
     """
-    _require_current(db, old_id)
-    db.update("licenses", old_id, replaced_by=new_id)
-    return get(db, old_id)
+    if not db.update("licenses", old_id, STATUS[LicenseStatus.CURRENT], replaced_by=new_id):
+        _require_current(db, old_id)
 
 
 def retire(db: Writing, license_id: str, reason: str) -> LicenseRecord:

@@ -3,15 +3,51 @@
 No journal row tells of the outbox: it holds no decision.
 """
 
-from polygent_issuer.registry.columns import Row, maybe_text, moment, text
-from polygent_issuer.registry.records import OutboxRow
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from polygent_issuer.registry.columns import Row, blob, maybe_text, moment, seconds, text
+from polygent_issuer.registry.license_rows import STATUS
+from polygent_issuer.registry.records import LicenseStatus, OutboxRow
 from polygent_issuer.registry.transactions import Reading, Writing
+
+_BUNDLED: Final = f"""SELECT licenses.id, customers.slug, customers.name, machines.label,
+    licenses.file, licenses.issued_at, licenses.expires_at, outbox.name
+    FROM outbox JOIN licenses ON licenses.id = outbox.license_id
+    JOIN customers ON customers.id = licenses.customer_id
+    LEFT JOIN machines ON machines.id = licenses.machine_id
+    WHERE outbox.folder = ? AND {STATUS[LicenseStatus.CURRENT]} ORDER BY outbox.license_id"""  # noqa: S608  # of our own
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bundled:
+    """A license that waits for its archive, and what the table of contents says of it.
+
+    Attributes:
+        name: of its file in the archive.
+    """
+
+    id: str
+    customer_slug: str
+    customer_name: str
+    machine_label: str | None
+    file: bytes
+    issued_at: datetime
+    expires_at: datetime
+    name: str
 
 
 def pending(db: Reading) -> tuple[OutboxRow, ...]:
     """The licenses whose delivery nobody confirmed, oldest first."""
     sql = "SELECT license_id, folder, name, at FROM outbox ORDER BY at, license_id"
     return tuple(db.each(_row, sql))
+
+
+def for_archive(db: Reading, archive: str) -> Iterator[Bundled]:
+    """Stream the current licenses that are for one archive."""
+    return db.each(_bundled, _BUNDLED, (archive,))
 
 
 def add(db: Writing, license_id: str, *, folder: str | None, name: str | None) -> None:
@@ -34,6 +70,11 @@ def forget_places(db: Writing) -> None:
     db.execute("UPDATE outbox SET folder = NULL, name = NULL")
 
 
+def clear_folder(db: Writing, folder: str) -> None:
+    """Forget all that are for one folder, or archive: they are there."""
+    db.execute("DELETE FROM outbox WHERE folder = ?", (folder,))
+
+
 def clear(db: Writing, license_id: str) -> None:
     """Forget it: the file is in its place."""
     db.execute("DELETE FROM outbox WHERE license_id = ?", (license_id,))
@@ -45,4 +86,17 @@ def _row(row: Row) -> OutboxRow:
         folder=maybe_text(row[1]),
         name=maybe_text(row[2]),
         at=moment(row[3]),
+    )
+
+
+def _bundled(row: Row) -> Bundled:
+    return Bundled(
+        id=text(row[0]),
+        customer_slug=text(row[1]),
+        customer_name=text(row[2]),
+        machine_label=maybe_text(row[3]),
+        file=blob(row[4]),
+        issued_at=seconds(row[5]),
+        expires_at=seconds(row[6]),
+        name=text(row[7]),
     )

@@ -1,12 +1,12 @@
 """An open transaction: `Reading` for one snapshot, `Writing` for changes and their journal row."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
 from polygent_issuer.registry.columns import Row, Value, blob, canonical, moment_text, whole
@@ -34,6 +34,19 @@ class Reading:
         self._connection = connection
         self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
         self._ended = False
+        self._known: dict[str, dict[Hashable, Any]] = {}
+
+    def once(self, table: str, name: Hashable, read: Callable[[], _Record]) -> _Record:
+        """What `read` gives, remembered until a row of the table is written.
+
+        Args:
+            table: the one that `read` looks at.
+            name: of what it reads, within the table.
+        """
+        known = self._known.setdefault(table, {})
+        if name not in known:
+            known[name] = read()
+        return known[name]  # type: ignore[no-any-return]
 
     def execute(self, sql: str, params: Params = ()) -> Iterator[Row]:
         """Run one statement now; its rows are streamed.
@@ -129,20 +142,27 @@ class Writing(Reading):
         self.touch(table, key if isinstance(key, str) else rowid)
         return rowid
 
-    def update(self, table: str, key: Key, **columns: Value) -> None:
-        """Change one row by its key, noted for the journal.
+    def update(self, table: str, key: Key, only: str = "1", /, **columns: Value) -> bool:
+        """Change one row by its key, noted for the journal; whether there was one to change.
+
+        Args:
+            only: a condition on the row, as SQL of our own.
+            columns: the new values.
 
         Raises:
             Taken: (`taken`) when what must be unique is there already.
         """
         names = ", ".join(f"{name} = ?" for name in columns)
-        sql = f"UPDATE {table} SET {names} WHERE {JOURNALED[table]} = ?"  # noqa: S608  # likewise
-        self._run(sql, (*columns.values(), key))
+        sql = f"UPDATE {table} SET {names} WHERE {JOURNALED[table]} = ? AND {only}"  # noqa: S608  # likewise
+        if self._run(sql, (*columns.values(), key)).rowcount == 0:
+            return False
         self.touch(table, key)
+        return True
 
     def touch(self, table: str, key: Key) -> None:
         """Note that a row was written or deleted; `record` journals what it is by then."""
         self._touched[table, key] = None
+        self._known.pop(table, None)
 
     def record(
         self,
@@ -188,6 +208,7 @@ class Writing(Reading):
         sql = "INSERT INTO journal (seq, previous, bytes, hash) VALUES (?, ?, ?, ?)"
         self._run(sql, (seq + 1, previous, body, chained))
         self._head = seq + 1, chained
+        self._known["journal"] = {"newest": self.now}
 
     def end(self) -> None:
         """As `Reading.end`; then nothing may be left that no journal row tells of.

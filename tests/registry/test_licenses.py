@@ -100,7 +100,8 @@ def test_a_replaced_license_is_replaced_once(db: Writing, acme: Customer, kid: s
     """The second replacement is told that it came too late."""
     for number in (1, 2, 3):
         add_license(db, number, acme, kid)
-    old = licenses.replace(db, FIRST, SECOND)
+    licenses.replace(db, FIRST, SECOND)
+    old = licenses.get(db, FIRST)
     assert (old.status, old.is_current, old.replaced_by) == ("replaced", False, SECOND)
     with pytest.raises(RegistryChanged, match="replaced by another command") as caught:
         licenses.replace(db, FIRST, THIRD)
@@ -245,6 +246,29 @@ def test_the_list_filters_by_key_and_customer(db: Writing, acme: Customer, many:
     assert ids(licenses.select(db, kid=many)) == [license_id(4)]
     assert ids(licenses.of(db, acme)) == [license_id(number) for number in (2, 3, 4, 5)]
     assert ids(licenses.current(db, acme)) == [license_id(2), license_id(5)]
+
+
+def test_the_list_goes_on_after_a_license(db: Writing, acme: Customer, kid: str) -> None:
+    """Read in pieces it is the same list, also where several end at one instant."""
+    for number in (3, 1, 2):
+        add_license(db, number, acme, kid)
+    add_license(db, 4, acme, kid, expires_at=NOW + 2 * YEAR)
+    whole = list(licenses.select(db))
+    for number, last in enumerate(whole, 1):
+        assert list(licenses.select(db, after=last)) == whole[number:]
+
+
+def test_who_is_archived_can_be_left_out(db: Writing, acme: Customer, many: str) -> None:
+    """Or be the only ones; their number is that of the list."""
+    assert many
+    customers.archive(db, acme)
+    assert ids(licenses.select(db, archived=False)) == [license_id(1)]
+    assert ids(licenses.select(db, archived=True)) == [license_id(n) for n in (2, 3, 4, 5)]
+    current: dict[str, Any] = {"status": LicenseStatus.CURRENT, "expires_before": NOW + 6 * YEAR}
+    for archived, count in ((False, 1), (True, 2), (None, 3)):
+        assert licenses.count(db, **current, archived=archived) == count
+    soon = NOW.replace(microsecond=0) + YEAR
+    assert licenses.count(db, status=LicenseStatus.CURRENT, expires_before=soon) == 0
 
 
 def test_of_one_expiry_the_id_decides(db: Writing, acme: Customer, kid: str) -> None:

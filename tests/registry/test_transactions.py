@@ -7,7 +7,7 @@ import pytest
 from support.registries import ACTOR, NOW, fill, writing
 
 from polygent_issuer.errors import ExitCode, InputRefused
-from polygent_issuer.registry import Registry, customers, journal
+from polygent_issuer.registry import Reading, Registry, customers, journal
 from polygent_issuer.registry.columns import text
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, Taken
 
@@ -141,3 +141,40 @@ def test_a_naive_instant_is_the_callers_bug(registry: Registry) -> None:
         registry.writing(now=naive, actor=ACTOR) as db,
     ):
         db.record("test")
+
+
+def test_what_is_read_once_is_remembered_until_it_changes(registry: Registry) -> None:
+    """A row of another table changes nothing; one of its own does, and a new transaction."""
+    reads: list[str] = []
+
+    def names(db: Reading) -> int:
+        return db.once("customers", "names", lambda: _count(db, reads))
+
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        assert (names(db), names(db)) == (0, 0)
+        db.insert("about", name="colour", value="blue")
+        assert names(db) == 0
+        assert len(reads) == 1
+        customers.add(db, slug="acme", name="Acme")
+        assert (names(db), names(db)) == (1, 1)
+        assert len(reads) == 2
+        db.record("test")
+    with registry.reading() as later:
+        assert names(later) == 1
+    assert len(reads) == 3
+
+
+def _count(db: Reading, reads: list[str]) -> int:
+    reads.append("read")
+    return len(list(customers.every(db)))
+
+
+def test_the_newest_row_is_known_at_once(registry: Registry) -> None:
+    """Whoever asks after a record sees it, though the answer before it is remembered."""
+    later = NOW + timedelta(days=1)
+    with writing(registry):
+        pass
+    with registry.writing(now=later, actor=ACTOR) as db:
+        assert journal.newest_at(db) == NOW
+        db.record("test")
+        assert journal.newest_at(db) == later

@@ -79,7 +79,7 @@ def add_license(
     expires_at: datetime = NOW + YEAR,
 ) -> LicenseRecord:
     """A license with bytes of its own; they are no real `.lic`."""
-    return licenses.add(
+    licenses.add(
         db,
         license_id=license_id(number),
         customer_id=customer.id,
@@ -93,6 +93,7 @@ def add_license(
         plan="standard-annual",
         document_id=machine.document_id if machine else None,
     )
+    return licenses.get(db, license_id(number))
 
 
 def fill(registry: Registry) -> LicenseRecord:
