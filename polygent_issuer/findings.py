@@ -84,12 +84,18 @@ class ConsentNeeded(IssuerError):
         )
 
 
-def require(findings: Iterable[Finding], consent: Consent) -> None:
+def require(findings: Iterable[Finding], consent: Consent, *, with_reason: bool = False) -> None:
     """Let pass only what was accepted.
+
+    Args:
+        with_reason: whether nothing counts as accepted without one.
 
     Raises:
         ConsentNeeded: (`consent_needed`) naming every finding that was not.
     """
+    findings = tuple(findings)
     missing = consent.missing(findings)
     if missing:
         raise ConsentNeeded(missing)
+    if findings and with_reason and not consent.reason:
+        raise ConsentNeeded(findings, reason_missing=True)

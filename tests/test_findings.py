@@ -100,6 +100,21 @@ def test_only_the_reason_is_missing() -> None:
     assert error.reason_missing
 
 
+def test_a_reason_may_be_required() -> None:
+    """Off a terminal nothing is accepted without one; where nothing was found none is needed."""
+    accepted = frozenset({LOSS.code})
+    require([LOSS], Consent(accepted=accepted))
+    require([LOSS], Consent(accepted=accepted, reason="asked for"), with_reason=True)
+    require([], Consent(), with_reason=True)
+    with pytest.raises(ConsentNeeded) as caught:
+        require([LOSS], Consent(accepted=accepted), with_reason=True)
+    assert caught.value.reason_missing
+    with pytest.raises(ConsentNeeded) as caught:
+        require([LOSS, STALE], Consent(accepted=accepted), with_reason=True)
+    assert caught.value.findings == (STALE,)
+    assert not caught.value.reason_missing
+
+
 @given(findings, consents)
 def test_each_finding_is_either_missing_or_used(found: list[Finding], consent: Consent) -> None:
     """Nothing gets lost between the two, and the order of the findings is kept."""

@@ -18,7 +18,7 @@ from polygent_issuer.issuing.destination import Destination, resolve
 from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.issuing.publish import publish
 from polygent_issuer.keystore.passphrases import Passphrase
-from polygent_issuer.registry import Reading
+from polygent_issuer.registry import KeyRecord, Reading
 from polygent_issuer.signer import Signer
 
 
@@ -55,11 +55,7 @@ def carry_out(
         IssuerError: whatever stands in the way; nothing is issued then, unless it says so.
     """
     registry, settings = invocation.registry, invocation.settings
-    if invocation.loaded.origins["issuer"].where == "default":
-        invocation.warn(
-            f"licenses will name {settings.issuer} as their issuer: "
-            "polygent-issue config set issuer NAME"
-        )
+    tell_default_issuer(invocation)
     with registry.reading() as db:
         proposals = decide(db)
     destination = _destination(invocation, how.output)
@@ -77,7 +73,7 @@ def carry_out(
         registry,
         proposals,
         decide=decide,
-        signers=_unlock(invocation, proposals, passphrase),
+        signers=signers_of(invocation, [each.key for each in proposals], passphrase),
         consent=agreed,
         destination=destination,
         now=invocation.now,
@@ -98,14 +94,27 @@ def _destination(invocation: Invocation, option: str | None) -> Destination:
     return resolve(option, invocation.settings.output, output.write_bytes)
 
 
-def _unlock(
-    invocation: Invocation, proposals: Iterable[Proposal], passphrase: Passphrase
+def tell_default_issuer(invocation: Invocation) -> None:
+    """Tell whose name licenses will bear while nobody has set one."""
+    if invocation.loaded.origins["issuer"].where == "default":
+        invocation.warn(
+            f"licenses will name {invocation.settings.issuer} as their issuer: "
+            "polygent-issue config set issuer NAME"
+        )
+
+
+def signers_of(
+    invocation: Invocation, keys: Iterable[KeyRecord], passphrase: Passphrase
 ) -> dict[str, Signer]:
+    """The signer of each key, by kid, unlocked; this is where prompts happen.
+
+    Raises:
+        KeyUnavailable: each code of custody and of the key store.
+    """
     from polygent_issuer.custody import signer_for
 
-    keys = {proposal.key.kid: proposal.key for proposal in proposals}
     signers: dict[str, Signer] = {}
-    for kid, key in keys.items():
+    for kid, key in {key.kid: key for key in keys}.items():
         signers[kid] = signer_for(
             invocation.settings,
             key,

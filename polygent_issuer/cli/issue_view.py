@@ -12,7 +12,7 @@ from polygent_issuer.cli.drafts import draft_lines
 from polygent_issuer.cli.output import Result
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
-from polygent_issuer.issuing.publish import Issued
+from polygent_issuer.issuing.signing import Issued
 from polygent_issuer.settings import Settings
 from polygent_issuer.verifier import Tier
 

@@ -50,7 +50,19 @@ class Destination:
             return
         require_folder(self.folder)
         for proposal in proposals:
-            _require_free(self.folder / self.name_for(proposal))
+            self.free_target(proposal)
+
+    def free_target(self, proposal: Proposal) -> Path | None:
+        """As `target`, when nothing is there yet.
+
+        Raises:
+            OutputExists: (`output_exists`) when something is.
+            OutputProblem: (`output_failed`) when no file can be there.
+        """
+        target = self.target(proposal)
+        if target is not None:
+            _require_free(target)
+        return target
 
 
 def require_folder(folder: Path, elsewhere: str = _ELSEWHERE) -> None:

@@ -5,7 +5,7 @@ loses a day of what she has; their terms count only where they agree.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from polygent_issuer import dates
 from polygent_issuer.errors import InvalidTerms, MissingInput
@@ -141,6 +141,29 @@ def not_due(records: Sequence[LicenseRecord], settings: Settings, now: datetime)
         if len(records) == 1
         else "for the expiry of that one: the same command with reissue in place of renew",
     )
+
+
+def is_due(
+    record: LicenseRecord,
+    settings: Settings,
+    now: datetime,
+    *,
+    within: timedelta | None,
+    term: dates.Term | None = None,
+) -> bool:
+    """Whether a license ends within a time, and has less left than its own term.
+
+    One that was renewed a moment ago has its whole term before it; so a batch that is run again
+    issues nothing twice, however short the terms are.
+
+    Args:
+        within: None when it does not matter how far ahead it ends.
+        term: what it would be renewed for; its own when not given.
+    """
+    term = term or _own_term(record, settings)
+    ends = record.expires_at
+    soon = within is None or ends - now <= within
+    return soon and (term is None or ends < dates.term_end(now, term))
 
 
 def renews_together(

@@ -41,6 +41,8 @@ class NextRequest:
         all_machines: each of them, though terms are given.
         document: replaces the machine's identity.
         key: a label or kid; the active key when not given.
+        typed: the operator typed the changes. What stands in a file is no decision of hers, so
+            that whatever it takes away is a finding.
     """
 
     action: Action
@@ -51,6 +53,7 @@ class NextRequest:
     document: ReceivedDocument | None = None
     changes: Changes
     key: str | None = None
+    typed: bool = True
 
 
 def propose_next(
@@ -79,7 +82,7 @@ def propose_next(
         replace(record, expires_at=old.expires_at)
         for record, old in zip(records, olds, strict=True)
     )
-    customer = customers.find(db, replaced[0].customer_slug)
+    customer = customers.by_id(db, replaced[0].customer_id)
     changes = request.changes
     had = terms.joined([Terms.of(old) for old in olds], changes)
     new_terms = terms.next_terms(had, changes, settings.catalogue)
@@ -116,7 +119,7 @@ def propose_next(
     longest = max(old.expires_at for old in olds)
     return proposal.with_findings(
         *_machine_findings(db, request, customer, choice, settings=settings, now=now),
-        succession.loss(olds, new, changes),
+        _loss(request, olds, new),
         expiry.not_due(replaced, settings, now) if request.action is Action.RENEW else None,
         expiry.long_term(now, new.expires_at, settings) if new.expires_at > longest else None,
         *clock_behind(db, now),
@@ -145,6 +148,13 @@ def _machine(
             hint="add --machine-info FILE",
         )
     return choice
+
+
+def _loss(request: NextRequest, olds: Sequence[License], new: License) -> Finding | None:
+    if request.typed:
+        return succession.loss(olds, new, request.changes)
+    found = succession.loss(olds, new, Changes())
+    return None if found is None else replace(found, hint=None)
 
 
 def _machine_findings(

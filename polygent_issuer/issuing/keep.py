@@ -1,11 +1,12 @@
 """The rows of an issued license: customer, machine, document, license, outbox, journal."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from polygent_issuer import dates
 from polygent_issuer.findings import Consent
-from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
+from polygent_issuer.issuing.signing import Issued
 from polygent_issuer.registry import (
     Customer,
     Document,
@@ -20,9 +21,18 @@ from polygent_issuer.registry import (
 
 
 def keep(
-    db: Writing, proposal: Proposal, file: bytes, destination: Destination, consent: Consent
+    db: Writing,
+    signed: Issued,
+    consent: Consent,
+    *,
+    particulars: Mapping[str, object] | None = None,
 ) -> None:
-    """Write everything that one issue means into the open transaction."""
+    """Write everything that one issue means into the open transaction.
+
+    Args:
+        particulars: what the journal tells of it besides; JSON.
+    """
+    proposal = signed.proposal
     customer = _customer(db, proposal)
     document = _document(db, proposal)
     machine = _machine(db, customer, proposal, document)
@@ -33,7 +43,7 @@ def keep(
         customer_id=customer.id,
         machine_id=machine.id if machine else None,
         kid=proposal.key.kid,
-        file=file,
+        file=signed.file,
         tier=str(issued.tier),
         issued_at=issued.issued_at,
         expires_at=issued.expires_at,
@@ -43,8 +53,7 @@ def keep(
     )
     for record in proposal.replaced:
         licenses.replace(db, record.id, issued.jti)
-    folder = None if destination.folder is None else str(destination.folder)
-    name = None if folder is None else destination.name_for(proposal)
+    folder, name = (str(signed.path.parent), signed.path.name) if signed.path else (None, None)
     outbox.add(db, license_id=issued.jti, folder=folder, name=name)
     db.record(
         f"license-{proposal.action.done}",
@@ -53,7 +62,7 @@ def keep(
         kid=proposal.key.kid,
         accepted=consent.used(proposal.findings),
         reason=consent.reason,
-        details=_details(proposal),
+        details={**_details(proposal), **(particulars or {})},
     )
 
 

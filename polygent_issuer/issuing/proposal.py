@@ -103,7 +103,8 @@ class Proposal:
 
     def with_findings(self, *findings: Finding | None) -> "Proposal":
         """The same decision with more findings; `None` is left out."""
-        return replace(self, findings=(*self.findings, *(f for f in findings if f is not None)))
+        more = tuple(finding for finding in findings if finding is not None)
+        return replace(self, findings=(*self.findings, *more)) if more else self
 
 
 def file_name(held: License, label: str | None) -> str:

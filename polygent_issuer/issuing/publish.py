@@ -14,42 +14,20 @@ away. A crash after 4 leaves a row in the outbox, which `recover` delivers or na
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from polygent_issuer import files
-from polygent_issuer.custody import typed
-from polygent_issuer.errors import HomeProblem, KeyUnavailable, OutputProblem, RegistryChanged
+from polygent_issuer.errors import HomeProblem, OutputProblem, RegistryChanged
 from polygent_issuer.findings import Consent, require
 from polygent_issuer.issuing import keep, recover
 from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.issuing.proposal import Proposal
+from polygent_issuer.issuing.signing import Issued, sign
 from polygent_issuer.registry import Actor, Reading, Registry, outbox
 from polygent_issuer.signer import Signer
-from polygent_issuer.verifier import KeySet, Verifier, jws
-from polygent_issuer.verifier.errors import LicenseError
 
 Decide = Callable[[Reading], tuple[Proposal, ...]]
-
-
-class SignatureRefused(KeyUnavailable):
-    """A signature that we made does not verify with the pinned key; it was dropped."""
-
-    code = "signature_refused"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Issued:
-    """A license that is signed, kept and delivered.
-
-    Attributes:
-        path: its file; `None` when it went to stdout.
-    """
-
-    proposal: Proposal
-    file: bytes
-    path: Path | None
 
 
 def publish(
@@ -87,16 +65,11 @@ def publish(
             if decide(db) != shown:
                 raise RegistryChanged.since_shown("nothing was issued")
             issued = tuple(
-                Issued(
-                    proposal=each,
-                    file=sign_and_check(each, signers[each.key.kid]),
-                    path=destination.target(each),
-                )
-                for each in shown
+                sign(each, signers[each.key.kid], destination.target(each)) for each in shown
             )
             temps = _prepare_all(issued, destination, prefix, undo)
             for each in issued:
-                keep.keep(db, each.proposal, each.file, destination, consent)
+                keep.keep(db, each, consent)
         undo.pop_all()
     for each in issued:
         _deliver(each, temps.get(each.proposal.license.jti), destination, prefix)
@@ -104,31 +77,6 @@ def publish(
         for each in issued:
             outbox.clear(db, each.proposal.license.jti)
     return issued
-
-
-def sign_and_check(proposal: Proposal, signer: Signer) -> bytes:
-    """The license file's bytes, proven good with the pinned key before anyone sees them.
-
-    Raises:
-        SignatureRefused: (`signature_refused`) when they are not; they are dropped.
-    """
-    expected = proposal.license
-    signing_input = jws.signing_input(proposal.key.kid, expected.to_payload())
-    file = jws.assemble(signing_input, signer.sign(signing_input))
-    pinned = KeySet.of(proposal.key.public_key, allow_example=True)
-    try:
-        read = Verifier(pinned).verify(
-            file, now=expected.issued_at, fingerprint=expected.machine_fingerprint
-        )
-    except LicenseError:
-        read = None
-    if read != expected:
-        raise SignatureRefused(
-            f"what the key {proposal.key.label!a} signed does not verify with its pinned public "
-            "half; the signature was dropped and nothing was issued",
-            hint=f"polygent-issue key show {typed(proposal.key.label)}",
-        )
-    return file
 
 
 def _prepare_all(
@@ -158,11 +106,16 @@ def _deliver(
         elif destination.write is not None:
             destination.write(issued.file)
     except OutputProblem as problem:
-        raise type(problem)(
-            f"license {license_id[:8]} is issued and kept, "
-            f"but its file is not delivered: {problem.message}",
-            hint=recover.export_hint(license_id),
-        ) from None
+        raise undelivered(license_id, problem) from None
+
+
+def undelivered(license_id: str, problem: OutputProblem) -> OutputProblem:
+    """The same problem, said of a license that is committed."""
+    return type(problem)(
+        f"license {license_id[:8]} is issued and kept, "
+        f"but its file is not delivered: {problem.message}",
+        hint=recover.export_hint(license_id),
+    )
 
 
 def _place(issued: Issued, path: Path, temp: files.Prepared, prefix: str) -> None:

@@ -1,6 +1,7 @@
 """Licenses that were committed, but whose file a crash or a full disk kept back."""
 
 import os
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
@@ -12,10 +13,27 @@ from polygent_issuer.text import shown
 
 
 def undelivered(registry: Registry) -> tuple[str, ...]:
-    """One line for each current license whose file is not known to be delivered."""
-    return tuple(
-        f"{told(row)}; get it with: {export_hint(row.license_id)}" for row in waiting(registry)
+    """One line for each current license whose file is not known to be delivered.
+
+    Those that wait for one archive are told of together.
+    """
+    rows = waiting(registry)
+    places = (row.folder for row in rows if row.folder is not None)
+    bundles = Counter(place for place in places if is_bundle(place))
+    alone = (row for row in rows if row.folder not in bundles)
+    return (
+        *(f"{told(row)}; get it with: {export_hint(row.license_id)}" for row in alone),
+        *(
+            f"{count:,} {'license waits' if count == 1 else 'licenses wait'} for the archive "
+            f"{shown(place)}, which is not finished: the same command finishes it"
+            for place, count in bundles.items()
+        ),
     )
+
+
+def is_bundle(place: str) -> bool:
+    """Whether the outbox names an archive, and no folder that is called like one."""
+    return place.endswith(".zip") and not os.path.isdir(place)  # noqa: PTH112 - Path.is_dir raises
 
 
 def waiting(registry: Registry) -> tuple[OutboxRow, ...]:
@@ -49,7 +67,7 @@ def deliver(db: Writing, prefix: str) -> None:
     for row in outbox.pending(db):
         record = licenses.get(db, row.license_id)
         if record.is_current:
-            if row.folder is None or row.name is None:
+            if row.folder is None or row.name is None or is_bundle(row.folder):
                 continue
             target = Path(row.folder) / row.name
             try:

@@ -7,7 +7,7 @@ from support.office import Office, license_id
 
 from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.issuing.proposal import Proposal
-from polygent_issuer.issuing.publish import SignatureRefused
+from polygent_issuer.issuing.signing import SignatureRefused
 from polygent_issuer.registry import Reading, licenses
 from polygent_issuer.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.terms import Changes

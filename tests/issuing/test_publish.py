@@ -11,7 +11,7 @@ from polygent_issuer.errors import OutputExists, OutputProblem, RegistryChanged
 from polygent_issuer.findings import Consent, ConsentNeeded
 from polygent_issuer.issuing import keep, recover
 from polygent_issuer.issuing.destination import Destination
-from polygent_issuer.issuing.publish import SignatureRefused
+from polygent_issuer.issuing.signing import SignatureRefused
 from polygent_issuer.registry import customers, licenses, outbox
 from polygent_issuer.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.verifier.keys import Key

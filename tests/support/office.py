@@ -14,7 +14,8 @@ from polygent_issuer.issuing.first import FirstRequest, propose_first
 from polygent_issuer.issuing.following import NextRequest
 from polygent_issuer.issuing.joining import propose
 from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument
-from polygent_issuer.issuing.publish import Decide, Issued, publish
+from polygent_issuer.issuing.publish import Decide, publish
+from polygent_issuer.issuing.signing import Issued
 from polygent_issuer.machine_info import parse
 from polygent_issuer.registry import REGISTRY_FILE, Actor, Reading, Registry, keys
 from polygent_issuer.settings import Settings
