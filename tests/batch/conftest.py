@@ -1,10 +1,12 @@
-"""An empty registry for each test, and somebody who signs."""
+"""An empty registry for each test, somebody who signs, and an office for batches."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.batches import Batches
 from support.lic_files import Issuer
+from support.office import open_office
 from support.registries import new_registry
 
 from polygent_issuer.registry import Registry
@@ -21,3 +23,12 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 def issuer() -> Issuer:
     """Whose license files these are."""
     return Issuer()
+
+
+@pytest.fixture
+def batches(tmp_path: Path) -> Iterator[Batches]:
+    """An office with one key, for batches."""
+    folder = tmp_path / "office"
+    folder.mkdir()
+    with open_office(folder) as office:
+        yield Batches(office)

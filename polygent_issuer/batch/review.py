@@ -1,0 +1,122 @@
+"""What a batch would do, before it does: decided in order, counted, and made into one digest."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from polygent_issuer.batch.digest import REVIEW, digest, shortened
+from polygent_issuer.batch.numbers import Numbers
+from polygent_issuer.batch.outcomes import OF_ALL, Decision, Job
+from polygent_issuer.errors import IssuerError
+from polygent_issuer.findings import Finding
+from polygent_issuer.registry import Reading, Registry, journal
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+_CHUNK: Final = 256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What would be done for one item, or why nothing can be.
+
+    Attributes:
+        before: the digest of what a run that broke off has done for it, under the same review.
+    """
+
+    job: Job
+    decision: Decision
+    error: IssuerError | None = None
+    before: bytes | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """Of what would be done, and 32 bytes."""
+        return digest(self.job, self.error.code if self.error else self.decision)
+
+    @property
+    def missing(self) -> tuple[Finding, ...]:
+        """The findings that nobody accepted for it yet."""
+        found = (finding for each in self.decision.proposals for finding in each.findings)
+        return self.job.consent.missing(found)
+
+
+def look(registry: Registry, jobs: Iterable[Job], *, resumed: str | None = None) -> Iterator[Seen]:
+    """Decide each job on what the registry holds now; nothing is written.
+
+    Args:
+        jobs: no transaction may be open while they are drawn.
+        resumed: the digest of a review whose run may have broken off.
+    """
+    jobs = iter(jobs)
+    while chunk := list(islice(jobs, _CHUNK)):
+        seen = []
+        with registry.reading() as db:
+            for job in chunk:
+                try:
+                    decision = job.decide(db)
+                except OF_ALL:
+                    raise
+                except IssuerError as error:
+                    seen.append(Seen(job=job, decision=Decision(), error=error))
+                else:
+                    before = _before(db, decision, resumed) if resumed else None
+                    seen.append(Seen(job=job, decision=decision, before=before))
+        yield from seen
+
+
+def _before(db: Reading, decision: Decision, review: str) -> bytes | None:
+    """What the journal says that a run of this review decided for a license that is kept."""
+    if decision.kept is None:
+        return None
+    issue = journal.issue_of(db, decision.kept)
+    found = issue.details.get(REVIEW) if issue is not None else None
+    if not isinstance(found, dict) or found.get("digest") != review:
+        return None
+    return bytes.fromhex(found["decision"])
+
+
+@dataclass(kw_only=True, slots=True)
+class Review:
+    """Adds up what `look` gives.
+
+    Attributes:
+        actions: how many licenses would be issued, by action; items that are kept, and refused.
+        missing: how many items each finding stops, by its code.
+        ready: how many licenses would be issued with the consents that there are.
+        shown: the short digests of the items, as `Run.outcomes` takes them.
+    """
+
+    actions: Counter[str] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
+    ready: int = 0
+    shown: Numbers = field(default_factory=Numbers)
+    _whole: "_Hash" = field(default_factory=sha256)
+
+    def add(self, seen: Seen) -> None:
+        """Count one more."""
+        self._whole.update(seen.before or seen.digest)
+        self.shown.add(shortened(seen.digest))
+        if seen.error is not None:
+            self.actions["refused"] += 1
+        elif not seen.decision.proposals:
+            self.actions["keep"] += 1
+        for proposal in seen.decision.proposals:
+            self.actions[str(proposal.action)] += 1
+        self.missing.update({str(finding.code) for finding in seen.missing})
+        if not seen.missing:
+            self.ready += len(seen.decision.proposals)
+
+    @property
+    def issues(self) -> int:
+        """How many licenses would be issued, if everything were accepted."""
+        return sum(n for word, n in self.actions.items() if word not in ("keep", "refused"))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the digests of all items, lower-case hex."""
+        return self._whole.hexdigest()

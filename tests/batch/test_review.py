@@ -1,0 +1,87 @@
+"""What a batch would do: decided in order, counted, with one digest of it all."""
+
+from datetime import timedelta
+
+import pytest
+from support.batches import Batches, accepting
+from support.office import NOW
+
+from polygent_issuer.batch.digest import digest, shortened
+from polygent_issuer.batch.outcomes import Decision, Job
+from polygent_issuer.findings import Consent, FindingCode
+from polygent_issuer.registry import Reading, journal
+from polygent_issuer.registry.errors import RegistryFailed
+
+ROWS = "".join(
+    f'[[license]]\ncustomer = "c{number}"\n{more}\n'
+    for number, more in ((1, ""), (2, "users = 5"), (3, ""), (4, 'plan = ""\nusers = 0'))
+)
+
+
+def filled(batches: Batches) -> Batches:
+    """Four customers, of whom two are due."""
+    batches.crowd(2)
+    batches.crowd(2, first=3, expires_at=NOW + timedelta(days=300))
+    return batches
+
+
+def test_it_is_counted(batches: Batches) -> None:
+    """By action; what is kept, refused, and stopped by a finding; nothing is written."""
+    filled(batches)
+    with batches.office.registry.reading() as db:
+        head = journal.head(db)
+    review, seen = batches.seen(batches.rows(ROWS))
+    assert dict(review.actions) == {"renew": 2, "keep": 1, "refused": 1}
+    assert dict(review.missing) == {"entitlement-loss": 1}
+    assert (review.issues, review.ready) == (2, 1)
+    assert [each.job.subject for each in seen] == ["c1", "c2", "c3", "plan.toml, license 4"]
+    with batches.office.registry.reading() as db:
+        assert journal.head(db) == head
+    assert batches.unlocked == 0
+
+
+def test_consent_makes_it_ready(batches: Batches) -> None:
+    """The same decisions, the same digest, and nothing is stopped."""
+    filled(batches)
+    before = batches.seen(batches.rows(ROWS))[0]
+    consent = accepting(FindingCode.ENTITLEMENT_LOSS)
+    after = batches.seen(batches.rows(ROWS, consent=consent))[0]
+    assert (after.ready, dict(after.missing)) == (2, {})
+    assert after.digest == before.digest
+
+
+def test_the_order_counts(batches: Batches) -> None:
+    """Two reviews of the same items in another order are two."""
+    batches.crowd(2)
+    forth, _ = batches.seen(batches.renewals().of_customers(["c1", "c2"]))
+    back, _ = batches.seen(batches.renewals().of_customers(["c2", "c1"]))
+    assert forth.digest != back.digest
+    assert len(forth.digest) == 64
+
+
+def test_each_decision_is_known_again(batches: Batches) -> None:
+    """By the first 64 bits of its digest, which has the item's subject in it."""
+    batches.crowd(2)
+    review, seen = batches.seen(batches.renewals().of_customers(["c1", "c2"]))
+    assert all(shortened(each.digest) in review.shown for each in seen)
+    other = Job(place="c3", subject="c3", decide=seen[0].job.decide, consent=Consent())
+    assert shortened(digest(other, seen[0].decision)) not in review.shown
+
+
+def test_kept_and_refused_have_digests(batches: Batches) -> None:
+    """By the code of the error, not by its words."""
+    batches.crowd(1)
+    [seen] = batches.seen(batches.renewals().of_customers(["nobody"]))[1]
+    assert seen.digest == digest(seen.job, "not_found")
+    assert digest(seen.job, Decision()) == digest(seen.job, Decision(note="why"))
+    assert digest(seen.job, Decision()) != seen.digest
+
+
+def test_a_registry_that_fails_ends_it(batches: Batches) -> None:
+    """It is no item's outcome."""
+
+    def fails(_: Reading) -> Decision:
+        raise RegistryFailed("disk")
+
+    with pytest.raises(RegistryFailed):
+        batches.seen([Job(place="x", subject="x", decide=fails, consent=Consent())])

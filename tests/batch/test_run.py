@@ -1,0 +1,368 @@
+"""Many items, each by itself: in order, durable before they are told, none twice."""
+
+import os
+from contextlib import closing
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from support.batches import Batches, accepting, errors, words
+from support.crowd import old_id
+from support.office import ADA, NOW
+from support.registries import tampering
+
+from polygent_issuer.batch import run
+from polygent_issuer.batch.outcomes import Decision, Done, Job, Outcome
+from polygent_issuer.errors import KeyUnavailable, OutputProblem
+from polygent_issuer.files import together
+from polygent_issuer.findings import Consent, FindingCode
+from polygent_issuer.issuing.destination import Destination
+from polygent_issuer.issuing.signing import SignatureRefused
+from polygent_issuer.registry import REGISTRY_FILE, Registry, customers, journal, keys, licenses
+from polygent_issuer.registry.errors import RegistryLocked
+from polygent_issuer.signer import SoftwareSigner, generate_private_key
+
+
+@pytest.fixture(autouse=True)
+def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four items in a group, so that a few items make several."""
+    monkeypatch.setattr(run, "GROUP", 4)
+
+
+def archive(batches: Batches, slug: str) -> None:
+    """Let a customer be archived."""
+    with batches.office.registry.writing(now=NOW, actor=ADA) as db:
+        customers.archive(db, customers.find(db, slug))
+        db.record("customer-archived", customer=slug)
+
+
+def test_outcomes_come_in_the_order_of_the_items(batches: Batches) -> None:
+    """Over several groups; each license has its file, and nothing waits in the outbox."""
+    batches.crowd(11)
+    names = [f"c{number}" for number in (7, 3, 11, 1, 2, 4, 5, 6, 8, 9, 10)]
+    outcomes = batches.done(batches.renewals().of_customers(names))
+    assert [outcome.job.place for outcome in outcomes] == names
+    assert words(outcomes) == ["renew"] * 11
+    assert len(batches.files()) == 11
+    assert batches.pending() == []
+    assert batches.sound()
+    for outcome in outcomes:
+        assert isinstance(outcome, Done)
+        [issued] = outcome.issued
+        assert issued.path is not None
+        assert issued.path.read_bytes() == issued.file
+
+
+def test_one_that_fails_leaves_the_others(batches: Batches) -> None:
+    """Nobody of that name, archived, a stored file that was changed, consent that is missing."""
+    batches.crowd(8)
+    archive(batches, "c2")
+    path = batches.office.folder / REGISTRY_FILE
+    with tampering(path) as database:
+        sql = "UPDATE licenses SET file = CAST(replace(file, 'a', 'b') AS BLOB) WHERE id = ?"
+        database.execute(sql, (old_id(3),))
+    names = ["c1", "nobody", "c2", "c3", "c4", "c5", "c6"]
+    outcomes = batches.done(batches.renewals().of_customers(names))
+    assert errors(outcomes) == {
+        "nobody": "not_found",
+        "c2": "customer_archived",
+        "c3": "registry_damaged",
+    }
+    assert words(outcomes).count("renew") == 4
+    assert len(batches.files()) == 4
+    assert batches.pending() == []
+
+
+def test_consent_that_is_missing_is_of_that_item(batches: Batches) -> None:
+    """A license over three years: who accepts it with a reason gets it."""
+    batches.crowd(3)
+    rows = "".join(
+        f'[[license]]\ncustomer = "c{number}"\nmachine = "prod-1"\nterm = "{term}"\n'
+        for number, term in ((1, "1y"), (2, "5y"), (3, "1y"))
+    )
+    outcomes = batches.done(batches.rows(rows))
+    assert words(outcomes) == ["renew", "consent_needed", "renew"]
+    consent = accepting(FindingCode.LONG_TERM, reason=None)
+    assert words(batches.done(batches.rows(rows, consent=consent))) == [
+        "keep",
+        "consent_needed",
+        "keep",
+    ]
+    outcomes = batches.done(batches.rows(rows, consent=accepting(FindingCode.LONG_TERM)))
+    assert words(outcomes) == ["keep", "renew", "keep"]
+
+
+def test_a_name_that_is_taken_leaves_the_others(batches: Batches) -> None:
+    """It is told of, kept as it is, and nothing was issued for it."""
+    batches.crowd(3)
+    out = batches.office.folder / "out"
+    there = [out / f"c2-prod-1-2027-12-20-{number:08x}.lic" for number in range(1, 9)]
+    for path in there:
+        path.write_bytes(b"mine")
+    outcomes = batches.done(batches.renewals().of_customers(["c1", "c2", "c3"]))
+    assert words(outcomes) == ["renew", "output_exists", "renew"]
+    assert {path.read_bytes() for path in there} == {b"mine"}
+    assert [record.id for record in batches.current("c2")] == [old_id(2)]
+
+
+def test_nothing_is_told_before_it_lasts(batches: Batches) -> None:
+    """When an outcome comes, another process sees row and file."""
+    batches.crowd(9)
+    path = batches.office.folder / REGISTRY_FILE
+    for outcome in batches.run().outcomes(batches.due()):
+        assert isinstance(outcome, Done)
+        [issued] = outcome.issued
+        with Registry.open(path) as other, other.reading() as db:
+            assert licenses.get(db, issued.proposal.license.jti).file == issued.file
+        assert issued.path is not None
+        assert issued.path.read_bytes() == issued.file
+
+
+def test_the_key_is_asked_for_only_when_there_is_something_to_sign(batches: Batches) -> None:
+    """Once for all groups; never for items that are kept or refused."""
+    batches.crowd(9)
+    assert words(batches.done(batches.renewals().of_customers(["nobody"]))) == ["not_found"]
+    assert batches.unlocked == 0
+    batches.done(batches.due())
+    assert batches.unlocked == 1
+    names = [f"c{number}" for number in range(1, 10)]
+    assert set(words(batches.done(batches.renewals().of_customers(names)))) == {"keep"}
+    assert batches.unlocked == 1
+
+
+def test_a_stop_finishes_the_item_in_hand(batches: Batches) -> None:
+    """What was begun is told and kept; the same again does the rest."""
+    batches.crowd(9)
+    told: list[Outcome] = []
+    told += batches.run(stopped=lambda: len(batches.files()) >= 4).outcomes(batches.due())
+    assert words(told) == ["renew"] * 4
+    assert batches.pending() == []
+    assert words(batches.done(batches.due())) == ["renew"] * 5
+    assert batches.sound()
+    assert len(batches.files()) == 9
+
+
+def test_a_stop_in_the_middle_of_a_group(batches: Batches) -> None:
+    """The group is closed with the items that it has."""
+    batches.crowd(9)
+    asked = iter(range(100))
+    outcomes = batches.done(batches.due(), stopped=lambda: next(asked) >= 2)
+    assert words(outcomes) == ["renew"] * 2
+    assert len(batches.files()) == 2
+
+
+def test_a_stop_before_anything_began(batches: Batches) -> None:
+    """Nothing is issued, and the key is not asked for."""
+    batches.crowd(3)
+    assert batches.done(batches.due(), stopped=lambda: True) == []
+    assert batches.unlocked == 0
+
+
+def test_a_key_that_was_made_active_meanwhile(batches: Batches) -> None:
+    """Nothing is signed with what the operator has not unlocked."""
+    batches.crowd(6)
+    told = []
+    other = SoftwareSigner(generate_private_key())
+    for outcome in batches.run().outcomes(batches.due()):
+        told.append(outcome)
+        if len(told) == 4:
+            with batches.office.registry.writing(now=NOW, actor=ADA) as db:
+                keys.add(db, key=other.public_key, label="other")
+                keys.activate(db, other.kid)
+                db.record("key-used", kid=other.kid)
+    assert words(told) == ["renew"] * 4 + ["registry_changed"] * 2
+    assert len(batches.files()) == 4
+    assert batches.sound()
+
+
+def test_what_was_not_shown_is_not_issued(batches: Batches) -> None:
+    """A decision that is another since the review fails, and says so."""
+    batches.crowd(3)
+    review, _ = batches.seen(batches.due())
+    with batches.office.registry.writing(now=NOW, actor=ADA) as db:
+        customers.edit(db, customers.find(db, "c2"), name="Customer Two")
+        db.record("customer-edited", customer="c2")
+    outcomes = list(batches.run().outcomes(batches.due(), review.shown))
+    assert words(outcomes) == ["renew", "registry_changed", "renew"]
+    assert [record.id for record in batches.current("c2")] == [old_id(2)]
+
+
+def test_what_another_has_done_since_the_review_is_kept(batches: Batches) -> None:
+    """Nothing is left to do for it, so nothing failed."""
+    batches.crowd(3)
+    review, _ = batches.seen(batches.renewals().of_customers(["c1", "c2", "c3"]))
+    batches.done(batches.renewals().of_customers(["c2"]))
+    jobs = batches.renewals().of_customers(["c1", "c2", "c3"])
+    outcomes = list(batches.run().outcomes(jobs, review.shown))
+    assert words(outcomes) == ["renew", "keep", "renew"]
+
+
+class _Wrong(SoftwareSigner):
+    """Signs right for some time, then something else."""
+
+    left = 5
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature; from the sixth on of other bytes."""
+        self.left -= 1
+        return super().sign(message if self.left >= 0 else message + b"!")
+
+
+class _Gone(_Wrong):
+    """Signs for some time, then cannot."""
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature; from the sixth on an error, as from a token that was pulled out."""
+        if self.left == 0:
+            raise KeyUnavailable("the token is gone")
+        return super().sign(message)
+
+
+@pytest.mark.parametrize(("kind", "error"), [(_Wrong, SignatureRefused), (_Gone, KeyUnavailable)])
+def test_a_key_that_fails_ends_all(
+    batches: Batches, kind: type[_Wrong], error: type[KeyUnavailable]
+) -> None:
+    """A signature that does not verify, or none: nothing of the group is kept."""
+    private = generate_private_key()
+    signer = kind(private)
+    batches.office.signer = signer
+    with batches.office.registry.writing(now=NOW, actor=ADA) as db:
+        keys.add(db, key=signer.public_key, label="second")
+        keys.activate(db, signer.kid)
+        db.record("key-used", kid=signer.kid)
+    batches.office.signer = SoftwareSigner(private)
+    batches.crowd(9)
+    batches.office.signer = signer
+    told: list[Outcome] = []
+    with pytest.raises(error):
+        told.extend(batches.run().outcomes(batches.due()))
+    assert words(told) == ["renew"] * 4
+    assert len(batches.licenses()) == 9 + 4
+    assert len(batches.files()) == 4
+    assert batches.sound()
+
+
+def test_a_registry_that_fails_ends_all(batches: Batches) -> None:
+    """It is no fault of the one item, and none after it is issued."""
+    batches.crowd(6)
+
+    def fails(_: object) -> Decision:
+        raise RegistryLocked("locked")
+
+    bad = Job(place="bad", subject="bad", decide=fails, consent=Consent())
+    jobs = [*batches.renewals().of_customers(["c1"]), bad]
+    with pytest.raises(RegistryLocked):
+        batches.done(jobs)
+    assert len(batches.licenses()) == 6
+    assert batches.files() == []
+
+
+def test_a_disk_that_fails_at_the_sync(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the group is kept, and no temporary file is left."""
+    batches.crowd(6)
+    _without_syncfs(monkeypatch)
+    monkeypatch.setattr(os, "fsync", _fails_at(6))
+    told: list[Outcome] = []
+    with pytest.raises(OutputProblem, match="no space left"):
+        told.extend(batches.run().outcomes(batches.due()))
+    monkeypatch.undo()
+    assert words(told) == ["renew"] * 4
+    assert len(batches.files()) == 4
+    assert len(batches.licenses()) == 6 + 4
+    assert words(batches.done(batches.due())) == ["renew"] * 2
+    assert batches.sound()
+
+
+def test_a_disk_that_fails_at_the_names(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the COMMIT: the licenses are kept, and the next batch delivers their files."""
+    batches.crowd(3)
+    _without_syncfs(monkeypatch)
+    monkeypatch.setattr(os, "fsync", _fails_at(4))
+    with pytest.raises(OutputProblem):
+        batches.done(batches.due())
+    monkeypatch.undo()
+    assert len(batches.licenses()) == 6
+    assert len(batches.pending()) == 3
+    for path in batches.files():
+        path.unlink()  # as if power had failed before the names lasted
+    assert batches.done(batches.due()) == []
+    batches.crowd(1, first=9)
+    assert words(batches.done(batches.due())) == ["renew"]
+    assert len(batches.files()) == 4
+    assert batches.pending() == []
+
+
+def _without_syncfs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "_syncfs", lambda: None)
+
+
+def _fails_at(number: int) -> Any:
+    genuine, left = os.fsync, [number]
+
+    def fsync(descriptor: int) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise OSError(28, "no space left on device")
+        genuine(descriptor)
+
+    return fsync
+
+
+def test_what_a_crash_kept_back_is_delivered(batches: Batches) -> None:
+    """A group that was committed but got no names: nothing is signed again."""
+    batches.crowd(4)
+    batches.done(batches.due())
+    with tampering(batches.office.folder / REGISTRY_FILE) as database:
+        for path in batches.files():
+            [row] = [each for each in batches.licenses() if path.read_bytes() == each.file]
+            sql = "INSERT INTO outbox (license_id, folder, name, at) VALUES (?, ?, ?, ?)"
+            at = "2026-11-30T09:30:00.000000Z"
+            database.execute(sql, (row.id, str(path.parent), path.name, at))
+            path.unlink()
+    orphan = batches.office.folder / "out" / ".polygent-5a5a5a5a-0-1.tmp"
+    orphan.write_bytes(b"half")
+    batches.crowd(1, first=9)
+    assert words(batches.done(batches.due())) == ["renew"]
+    assert len(batches.files()) == 5
+    assert batches.pending() == []
+    assert batches.sound()
+
+
+def test_who_stops_listening_has_lost_nothing(batches: Batches) -> None:
+    """A reader that goes away after one outcome: the group is whole, the rest comes later."""
+    batches.crowd(9)
+    with closing(batches.run().outcomes(batches.due())) as outcomes:  # type: ignore[type-var]
+        next(outcomes)
+    assert len(batches.files()) == 4
+    assert words(batches.done(batches.due())) == ["renew"] * 5
+    assert batches.pending() == []
+    assert batches.sound()
+
+
+def test_a_slow_key_closes_groups_early(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others wait for the registry meanwhile; so a group ends when its time is over."""
+    batches.crowd(3)
+    ticks = iter(range(0, 1000, 10))
+    monkeypatch.setattr(run, "monotonic", lambda: next(ticks))
+    seqs = set()
+    for _ in batches.run().outcomes(batches.due()):
+        seqs.add(len(batches.licenses()))
+    assert seqs == {4, 5, 6}
+
+
+def test_a_folder_is_needed(batches: Batches) -> None:
+    """A batch has no one file to go into."""
+    batches.crowd(1)
+    with pytest.raises(ValueError, match="folder"):
+        batches.done(batches.due(), destination=Destination(folder=None))
+
+
+def test_the_journal_tells_of_each(batches: Batches) -> None:
+    """One row for each license, with the consents that it needed and no others."""
+    batches.crowd(1)
+    batches.crowd(1, first=2, expires_at=NOW + timedelta(days=100))
+    consent = accepting(FindingCode.NOT_DUE)
+    batches.done(batches.renewals(consent=consent).of_customers(["c1", "c2"]))
+    with batches.office.registry.reading() as db:
+        rows = [row for row in journal.rows(db) if row.event == "license-renewed"]
+    assert [(row.customer, row.accepted) for row in rows] == [("c1", ()), ("c2", ("not-due",))]

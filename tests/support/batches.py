@@ -1,0 +1,164 @@
+"""Batches of an office: jobs, and a run that carries them out."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from polygent_issuer.batch.changes import Desired
+from polygent_issuer.batch.outcomes import Done, Failed, Job, Kept, Outcome
+from polygent_issuer.batch.renewals import Renewals
+from polygent_issuer.batch.review import Review, Seen, look
+from polygent_issuer.batch.row_files import RowFile
+from polygent_issuer.batch.run import Run
+from polygent_issuer.findings import Consent, FindingCode
+from polygent_issuer.registry import LicenseRecord, Registry, customers, journal, licenses, outbox
+from polygent_issuer.signer import Signer
+from polygent_issuer.terms import Changes
+from support.crowd import new_ids, settle
+from support.office import NOW, Office
+
+SOON = NOW + timedelta(days=20)
+"""When the licenses of a crowd end, if a test says nothing else."""
+MONTH = timedelta(days=30)
+
+
+def accepting(*codes: FindingCode, reason: str | None = "said so") -> Consent:
+    """Consent to some findings."""
+    return Consent(accepted=frozenset(codes), reason=reason)
+
+
+@dataclass
+class Batches:
+    """What is done many times in an office.
+
+    Attributes:
+        unlocked: how often the key was asked for.
+    """
+
+    office: Office
+    unlocked: int = 0
+    now: datetime = NOW
+    _ids: Any = field(default_factory=new_ids)
+
+    def crowd(
+        self, count: int, *, first: int = 1, expires_at: datetime = SOON, **more: Any
+    ) -> None:
+        """Let customers have licenses that were issued a year ago."""
+        settle(
+            self.office.registry,
+            self.office.signer,
+            range(first, first + count),
+            now=NOW - timedelta(days=345),
+            expires_at=expires_at,
+            **more,
+        )
+
+    def renewals(self, **more: Any) -> Renewals:
+        """How renewals are decided here."""
+        given: dict[str, Any] = {
+            "settings": self.office.settings,
+            "now": self.now,
+            "within": MONTH,
+            "changes": Changes(),
+            "key": None,
+            "consent": Consent(),
+            "new_id": lambda: next(self._ids),
+        }
+        return Renewals(**{**given, **more})
+
+    def due(self, **more: Any) -> Iterable[Job]:
+        """Every license that is due."""
+        return self.renewals(**more).due(self.office.registry)
+
+    def rows(self, text: str, *, name: str = "plan.toml", **more: Any) -> Iterable[Job]:
+        """What an apply file wants, beside which there may be documents."""
+        path = self.office.folder / name
+        path.write_text(text)
+        given: dict[str, Any] = {
+            "settings": self.office.settings,
+            "now": self.now,
+            "folder": path.parent,
+            "within": MONTH,
+            "consent": Consent(),
+            "trusted": False,
+            "key": None,
+            "new_id": lambda: next(self._ids),
+        }
+        return Desired(**{**given, **more}).jobs(RowFile.read(str(path)).rows())
+
+    def unlock(self) -> Mapping[str, Signer]:
+        """Give the only key, and count."""
+        self.unlocked += 1
+        return {self.office.signer.kid: self.office.signer}
+
+    def run(self, registry: Registry | None = None, **more: Any) -> Run:
+        """A run into the office's folder."""
+        given: dict[str, Any] = {
+            "unlock": self.unlock,
+            "destination": self.office.output,
+            "now": self.now,
+            "actor": self.office.actor,
+        }
+        return Run(registry or self.office.registry, **{**given, **more})
+
+    def done(self, jobs: Iterable[Job], **more: Any) -> list[Outcome]:
+        """Carry jobs out to the end."""
+        return list(self.run(**more).outcomes(jobs))
+
+    def seen(self, jobs: Iterable[Job], **more: Any) -> tuple[Review, list[Seen]]:
+        """Review jobs."""
+        review, each = Review(), list(look(self.office.registry, jobs, **more))
+        for seen in each:
+            review.add(seen)
+        return review, each
+
+    def current(self, slug: str) -> list[LicenseRecord]:
+        """The current licenses of a customer."""
+        with self.office.registry.reading() as db:
+            return list(licenses.current(db, customers.find(db, slug)))
+
+    def licenses(self) -> list[LicenseRecord]:
+        """Every license that was ever issued."""
+        with self.office.registry.reading() as db:
+            return list(licenses.select(db))
+
+    def pending(self) -> list[str]:
+        """The licenses in the outbox."""
+        with self.office.registry.reading() as db:
+            return [row.license_id for row in outbox.pending(db)]
+
+    def sound(self) -> bool:
+        """Whether the journal stands, and each file in the folder is of a license once."""
+        with self.office.registry.reading() as db:
+            assert journal.verify(db).problems == ()
+            kept = {record.file for record in licenses.select(db)}
+        files = [path.read_bytes() for path in self.files()]
+        return len(set(files)) == len(files) and kept.issuperset(files)
+
+    def files(self) -> list[Path]:
+        """What is in the folder, hidden files too."""
+        return sorted((self.office.folder / "out").iterdir())
+
+
+def words(outcomes: Iterable[Outcome]) -> list[str]:
+    """Each outcome in a word: an action, `keep`, or an error's code."""
+    return [_word(outcome) for outcome in outcomes]
+
+
+def errors(outcomes: Iterable[Outcome]) -> dict[str, str]:
+    """The codes of what failed, by place."""
+    return {each.job.place: each.error.code for each in outcomes if isinstance(each, Failed)}
+
+
+def _word(outcome: Outcome) -> str:
+    if isinstance(outcome, Kept):
+        return "keep"
+    if isinstance(outcome, Failed):
+        return outcome.error.code
+    assert isinstance(outcome, Done)
+    return " ".join(str(each.proposal.action) for each in outcome.issued)
+
+
+Unlock = Callable[[], Mapping[str, Signer]]
