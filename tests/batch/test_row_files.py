@@ -18,7 +18,7 @@ from support.registries import ACTOR, NOW
 
 from polygent_issuer.batch import export
 from polygent_issuer.batch.errors import InvalidApplyFile
-from polygent_issuer.batch.rebuild import plan
+from polygent_issuer.batch.rebuild import decide
 from polygent_issuer.batch.row_fields import FIELDS
 from polygent_issuer.batch.row_files import RowFile
 from polygent_issuer.batch.rows import RefusedRow, Row
@@ -505,7 +505,7 @@ def test_an_export_is_an_apply_file(registry: Registry, issuer: Issuer) -> None:
     )
     with registry.writing(now=NOW, actor=ACTOR) as db:
         sources = [Source(name="x", data=data) for data in files]
-        carry_out(db, plan(db, sources, (issuer.signer.public_key,)))
+        carry_out(db, decide(db, sources, (issuer.signer.public_key,)))
     with registry.reading() as db:
         exported = list(export.rows(db))
         text = b"".join(export.toml(exported, now=NOW, registry_id="r"))

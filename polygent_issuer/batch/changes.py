@@ -1,0 +1,233 @@
+"""From a row to what it takes: issue, renew, reissue, or keep.
+
+A row says what shall be; what it does not say stays as it is. `expires` is reached once and then
+kept for ever; a `term`, the row's or the one that is kept with the license, is a standing policy.
+
+1. The license that the row is about: the customer's for that machine. None: *issue*.
+2. Due or lapsed by its term, or `expires` is later: *renew*, with whatever else changes.
+3. Terms, machine or domain differ, or `expires` is earlier: *reissue*.
+4. Else *keep*.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from polygent_issuer import dates, files, machine_info, terms
+from polygent_issuer.batch.errors import RowRefused
+from polygent_issuer.batch.outcomes import Decision, Job
+from polygent_issuer.batch.place import Whose, of_machine, whose
+from polygent_issuer.batch.rows import RefusedRow, Row
+from polygent_issuer.errors import InvalidTerms, UnreadableInput
+from polygent_issuer.findings import Consent, Finding, FindingCode
+from polygent_issuer.issuing import expiry
+from polygent_issuer.issuing.first import FirstRequest, propose_first
+from polygent_issuer.issuing.following import NextRequest, propose_next
+from polygent_issuer.issuing.proposal import Action, NewCustomer, Proposal, ReceivedDocument
+from polygent_issuer.issuing.stored import read_license
+from polygent_issuer.registry import LicenseRecord, Reading
+from polygent_issuer.settings import Settings
+from polygent_issuer.terms import Changes, Terms
+from polygent_issuer.text import shown
+from polygent_issuer.verifier import License
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Desired:
+    """How the rows of one file are read, in one pass.
+
+    Attributes:
+        folder: where the files are that `machine_info` names; None where there can be none.
+        within: what ends later is not due.
+        consent: what the operator accepted for every row.
+        trusted: whether a row's own `accept` and `reason` count.
+        key: what signs where a row names none; the active key when not given.
+        new_id: a license ID that was never used.
+    """
+
+    settings: Settings
+    now: datetime
+    folder: Path | None
+    within: timedelta
+    consent: Consent
+    trusted: bool
+    key: str | None
+    new_id: Callable[[], str]
+    _newcomers: dict[str, str] = field(default_factory=dict)
+
+    def jobs(self, rows: Iterable[Row | RefusedRow]) -> Iterator[Job]:
+        """One job for each row, in the order of the file."""
+        for row in rows:
+            yield self._refused(row) if isinstance(row, RefusedRow) else self._job(row)
+
+    def _refused(self, row: RefusedRow) -> Job:
+        def decide(_: Reading) -> Decision:
+            raise RowRefused(row)
+
+        whose_row = f" ({row.customer})" if row.customer else ""
+        return Job(
+            place=f"{row.place}{whose_row}", subject=row.place, decide=decide, consent=self.consent
+        )
+
+    def _job(self, row: Row) -> Job:
+        consent = self.consent
+        if self.trusted:
+            consent = Consent(
+                accepted=consent.accepted | frozenset(row.accept),
+                reason=row.reason or consent.reason,
+            )
+        name = ", ".join(filter(None, (row.customer, row.machine)))
+
+        def decide(db: Reading) -> Decision:
+            return self._decide(db, row)
+
+        return Job(place=f"{row.place} ({name})", subject=name, decide=decide, consent=consent)
+
+    def _decide(self, db: Reading, row: Row) -> Decision:
+        found = whose(db, row)
+        document = self._document(row)
+        record = found.record
+        if record is None and document is not None and row.machine is None:
+            record = of_machine(db, found.customer, document.info.fingerprint)
+        if record is None:
+            return Decision(proposals=(self._first(db, row, found, document),))
+        old = read_license(db, record)
+        if document is not None and document.info.fingerprint == old.machine_fingerprint:
+            document = None
+        changes = _changes(row)
+        had = Terms.of(old)
+        differs = terms.next_terms(had, changes, self.settings.catalogue) != had
+        action, note = self._action(record, row, old, differs=differs or bool(document))
+        if action is None:
+            return Decision(kept=record, note=note)
+        if row.expires != old.expires_at:
+            changes = replace(changes, expires=row.expires)
+        if action is Action.RENEW:
+            changes = replace(changes, term=row.term)
+        request = NextRequest(
+            action=action,
+            customer=record.customer_slug,
+            document=document,
+            changes=changes,
+            key=row.key or self.key,
+            typed=False,
+        )
+        proposal = propose_next(
+            db,
+            request,
+            (record,),
+            settings=self.settings,
+            now=self.now,
+            license_id=self.new_id(),
+        )
+        return Decision(proposals=(self._told_of_consent(row, proposal),), note=note)
+
+    def _told_of_consent(self, row: Row, proposal: Proposal) -> Proposal:
+        """Say of each finding that the row itself accepts, how that would count."""
+        _require_machine(row, proposal)
+        if self.trusted or not row.accept:
+            return proposal
+        how = "--accept-from-file, which lets the row's own accept count"
+        findings = tuple(
+            replace(finding, hint=how) if finding.code in row.accept else finding
+            for finding in proposal.findings
+        )
+        return replace(proposal, findings=findings)
+
+    def _action(
+        self, record: LicenseRecord, row: Row, old: License, *, differs: bool
+    ) -> tuple[Action | None, str | None]:
+        """Steps 2 to 4, and what should be known of them."""
+        record = replace(record, expires_at=old.expires_at)
+        reissue = Action.REISSUE if differs else None
+        if row.expires is not None:
+            if row.expires > old.expires_at:
+                return Action.RENEW, None
+            return (Action.REISSUE if row.expires < old.expires_at else reissue), None
+        if not expiry.is_due(record, self.settings, self.now, within=self.within, term=row.term):
+            return reissue, None
+        which = f"polygent-issue renew {record.customer_slug} --license {record.id[:8]}"
+        if row.term is None and not expiry.renewable(record, self.settings):
+            note = f"a trial is not renewed by itself; for a contract: {which} --plan PLAN"
+            return reissue, note
+        if expiry.long_lapsed(record, self.settings, self.now):
+            ended = dates.instant(record.expires_at)
+            return None, f"lapsed long ago, at {ended}; to mean it: {which}"
+        return Action.RENEW, None
+
+    def _first(
+        self, db: Reading, row: Row, found: Whose, document: ReceivedDocument | None
+    ) -> Proposal:
+        named = self.settings.plan(row.plan) if row.plan is not None else None
+        proposal = propose_first(
+            db,
+            FirstRequest(
+                customer=found.customer.slug if found.customer else row.customer,
+                document=document,
+                label=row.machine,
+                plan=named or self.settings.plan_for(row.tier),
+                changes=replace(_changes(row), term=row.term, expires=row.expires),
+                key=row.key or self.key,
+            ),
+            settings=self.settings,
+            now=self.now,
+            license_id=self.new_id(),
+        )
+        return self._told_of_consent(row, self._beside_newcomer(row, proposal))
+
+    def _beside_newcomer(self, row: Row, proposal: Proposal) -> Proposal:
+        """A second machine of a customer whom an earlier row of this file would make.
+
+        A row may be decided more than once, and is never beside itself.
+        """
+        if not isinstance(proposal.customer, NewCustomer):
+            return proposal
+        name = proposal.customer.name
+        first = self._newcomers.setdefault(name, row.place)
+        if first == row.place or proposal.machine is None:
+            return proposal
+        finding = Finding(
+            code=FindingCode.ADDITIONAL_MACHINE,
+            message=f"{name} gets a machine by an earlier row, and this is another",
+            hint="leave one of the rows out",
+        )
+        return proposal.with_findings(finding)
+
+    def _document(self, row: Row) -> ReceivedDocument | None:
+        if row.machine_info is None:
+            return None
+        if self.folder is None:
+            raise UnreadableInput(
+                "machine_info names a file beside the apply file, and that came from stdin",
+                hint="polygent-issue apply FILE",
+            )
+        content = files.read_within(
+            self.folder, row.machine_info, limit=machine_info.LIMIT, what="machine info"
+        )
+        return ReceivedDocument(content=content, info=machine_info.parse(content))
+
+
+def _require_machine(row: Row, proposal: Proposal) -> None:
+    """Hold that a row with a machine is for one, else the same row would not find its license.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) when it would be an enterprise license.
+    """
+    if row.machine is not None and proposal.machine is None:
+        raise InvalidTerms(
+            f"an enterprise license is for no machine, and the row names {shown(row.machine)}",
+            hint="leave machine out, or say tier standard",
+        )
+
+
+def _changes(row: Row) -> Changes:
+    """What the row says of the terms; its plan fills first licenses only."""
+    return Changes(
+        tier=row.tier,
+        users=row.users,
+        session_hosts=row.session_hosts,
+        deploy_hosts=row.deploy_hosts,
+        allowed_domain=row.allowed_domain,
+        features=row.features,
+    )

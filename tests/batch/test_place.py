@@ -1,0 +1,138 @@
+"""Which license a row is about, and two rows that are about the same."""
+
+from datetime import timedelta
+
+import pytest
+from support.batches import Batches
+from support.office import ADA, NOW
+
+from polygent_issuer.batch.errors import DuplicateRow
+from polygent_issuer.batch.place import keys, whose
+from polygent_issuer.batch.rows import Row
+from polygent_issuer.batch.unique_rows import require_unique
+from polygent_issuer.errors import Ambiguous, CustomerArchived
+from polygent_issuer.registry import Writing, customers, licenses, machines
+from polygent_issuer.verifier import AllowedDomain
+
+
+def wish(customer: str, machine: str | None = None, place: str = "row", **more: object) -> Row:
+    """A row."""
+    return Row(place=place, customer=customer, machine=machine, **more)  # type: ignore[arg-type]
+
+
+def found(batches: Batches, row: Row) -> str | None:
+    """The ID of the license that it is about."""
+    with batches.office.registry.reading() as db:
+        record = whose(db, row).record
+    return None if record is None else record.id
+
+
+def places(batches: Batches, *rows: Row) -> None:
+    """Hold that each row is for a license of its own."""
+    with batches.office.registry.reading() as db:
+        require_unique(lambda: keys(db, rows))
+
+
+def second_machine(db: Writing, slug: str, label: str, file_of: str) -> None:
+    """Give a customer a further license; whose bytes it has does not matter here."""
+    customer = customers.find(db, slug)
+    machine = machines.add(
+        db,
+        customer,
+        label=label,
+        fingerprint="sha256:" + "ef" * 32,
+        hostname=label,
+        components={},
+        document_id=None,
+    )
+    old = licenses.find(db, file_of)
+    licenses.add(
+        db,
+        license_id="ffff0002-0000-4000-8000-000000000000",
+        customer_id=customer.id,
+        machine_id=machine.id,
+        kid=old.kid,
+        file=old.file + b"\n",
+        tier="standard",
+        issued_at=NOW,
+        expires_at=NOW + timedelta(days=300),
+        term=None,
+        plan=None,
+        document_id=None,
+    )
+    db.record("license-signed", customer=slug)
+
+
+def test_slug_name_and_label(batches: Batches) -> None:
+    """As a whole, however a name is composed; nothing is guessed."""
+    batches.crowd(2)
+    assert found(batches, wish("c1")) == found(batches, wish("Customer 1", "prod-1"))
+    assert found(batches, wish("c1", "prod-2")) is None
+    assert found(batches, wish("c")) is None
+    assert found(batches, wish("Customer")) is None
+
+
+def test_several_machines_are_told_apart_by_label(batches: Batches) -> None:
+    """Without a label it is ambiguous, and the hint has the labels; a new document is a new one."""
+    batches.crowd(1)
+    with batches.office.registry.writing(now=NOW, actor=ADA) as db:
+        second_machine(db, "c1", "prod-2", "00000001")
+    assert found(batches, wish("c1", "prod-2")) == "ffff0002-0000-4000-8000-000000000000"
+    with pytest.raises(Ambiguous) as caught:
+        found(batches, wish("c1"))
+    assert caught.value.hint == "name a machine: prod-1, prod-2"
+    assert found(batches, wish("c1", machine_info="m.json")) is None
+
+
+def test_an_archived_customer_has_none(batches: Batches) -> None:
+    """Nothing is issued to her."""
+    batches.crowd(1)
+    with batches.office.registry.writing(now=NOW, actor=ADA) as db:
+        customers.archive(db, customers.find(db, "c1"))
+        db.record("customer-archived", customer="c1")
+    with pytest.raises(CustomerArchived):
+        found(batches, wish("c1"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (wish("c1", place="a"), wish("Customer 1", "prod-1", place="b")),
+        (wish("c1", "prod-2", place="a"), wish("Customer 1", "prod-2", place="b")),
+        (wish("Globex", "x", place="a"), wish("Globex", "x", place="b")),
+        (wish("Caf\u00e9", place="a"), wish("Cafe\u0301", place="b")),
+    ],
+)
+def test_the_same_license_twice(batches: Batches, one: Row, other: Row) -> None:
+    """However the customer is written; both places are named."""
+    batches.crowd(1)
+    with pytest.raises(DuplicateRow, match="a and b"):
+        places(batches, one, other)
+
+
+def test_rows_of_different_licenses(batches: Batches) -> None:
+    """Another customer, another machine, or a row that fails by itself."""
+    batches.crowd(2)
+    places(
+        batches,
+        wish("c1"),
+        wish("c2"),
+        wish("c1", "prod-2"),
+        wish("Globex"),
+        wish("Globex", "x"),
+        wish("Globex", "y"),
+    )
+
+
+def test_licenses_for_hosts_are_told_apart_by_domain(batches: Batches) -> None:
+    """Two enterprise licenses of one customer: the one whose domain the row has."""
+    text = "".join(
+        f'[[license]]\ncustomer = "Globex"\nallowed_domain = "*.{name}.internal"\n'
+        'tier = "enterprise"\n'
+        for name in ("one",)
+    )
+    batches.done(batches.rows(text))
+    domain = AllowedDomain.parse("*.one.internal")
+    [record] = batches.current("globex")
+    assert found(batches, wish("Globex", allowed_domain=domain)) == record.id
+    assert found(batches, wish("Globex")) == record.id

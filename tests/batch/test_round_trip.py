@@ -1,0 +1,97 @@
+"""`registry export` writes what `apply` answers with nothing to do."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.batches import MONTH, words
+from support.lic_files import Issuer
+from support.registries import ACTOR, NOW, new_registry
+
+from polygent_issuer.batch import export
+from polygent_issuer.batch.changes import Desired
+from polygent_issuer.batch.outcomes import Kept
+from polygent_issuer.batch.place import keys
+from polygent_issuer.batch.rebuild import decide
+from polygent_issuer.batch.row_files import RowFile
+from polygent_issuer.batch.run import Run
+from polygent_issuer.batch.sources import Source
+from polygent_issuer.batch.taking_in import carry_out
+from polygent_issuer.batch.unique_rows import require_unique
+from polygent_issuer.findings import Consent
+from polygent_issuer.issuing.destination import Destination
+from polygent_issuer.settings import Settings
+from polygent_issuer.verifier import AllowedDomain, Limits
+
+LIMIT = st.integers(min_value=0, max_value=1_000_000)
+FEATURES = st.lists(st.sampled_from(["insights", "planner", "bots"]), unique=True).map(tuple)
+SECONDS = st.integers(min_value=-(10**8), max_value=10**8)
+
+
+@st.composite
+def held(draw: st.DrawFn, number: int) -> dict[str, Any]:
+    """The claims of one license of a customer of her own."""
+    name = draw(st.sampled_from(["Acme GmbH", "acme", "Müller & Söhne", '"x" [y]', "名前"]))
+    claims: dict[str, Any] = {
+        "sub": f"c{number}",
+        "customer": f"{name} {number}",
+        "exp": int(NOW.timestamp()) + draw(SECONDS),
+        "iat": int(NOW.timestamp()) - 2 * 10**8,
+        "features": draw(FEATURES),
+        "limits": Limits(
+            users=draw(LIMIT) or 1, session_hosts=draw(LIMIT), deploy_hosts=draw(LIMIT)
+        ),
+    }
+    if draw(st.booleans()):
+        domain = draw(st.sampled_from([None, "*.globex.internal", "a.b.example"]))
+        claims["fingerprint"] = None
+        claims["allowed_domain"] = None if domain is None else AllowedDomain.parse(domain)
+    else:
+        claims["fingerprint"] = f"sha256:{number:064x}"
+    return claims
+
+
+@given(
+    st.lists(st.integers(), min_size=1, max_size=6).flatmap(
+        lambda many: st.tuples(*(held(number) for number, _ in enumerate(many, 1)))
+    )
+)
+@settings(max_examples=25)
+def test_nothing_to_do(
+    tmp_path_factory: pytest.TempPathFactory, issuer: Issuer, several: tuple[dict[str, Any], ...]
+) -> None:
+    """Whatever the licenses say and whenever they end: each row is kept, without a word."""
+    folder = tmp_path_factory.mktemp("trip")
+    files = [issuer.file(number, **claims) for number, claims in enumerate(several, 1)]
+    found = [Source(name="x", data=data) for data in files]
+    with new_registry(folder) as registry:
+        with registry.writing(now=NOW, actor=ACTOR) as db:
+            carry_out(db, decide(db, found, (issuer.signer.public_key,)))
+        path = folder / "export.toml"
+        with registry.reading() as db:
+            path.write_bytes(b"".join(export.toml(export.rows(db), now=NOW, registry_id="r")))
+        rows = RowFile.read(str(path))
+        desired = Desired(
+            settings=Settings(),
+            now=NOW + timedelta(days=1),
+            folder=folder,
+            within=MONTH,
+            consent=Consent(),
+            trusted=False,
+            key=None,
+            new_id=lambda: "never",
+        )
+        with registry.reading() as db:
+            require_unique(lambda: keys(db, rows.rows()))
+        run = Run(
+            registry,
+            unlock=dict,
+            destination=Destination(folder=folder),
+            now=NOW + timedelta(days=1),
+            actor=ACTOR,
+        )
+        outcomes = list(run.outcomes(desired.jobs(rows.rows())))
+    assert words(outcomes) == ["keep"] * len(several)
+    assert {each.decision.note for each in outcomes if isinstance(each, Kept)} == {None}
