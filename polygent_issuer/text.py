@@ -33,6 +33,8 @@ _LATIN: Final = str.maketrans(
         "\u0131": "i",
     }
 )
+# Before what begins a formula, full-width forms included, behind white space and quotes too.
+_RUN: Final = re.compile(r"(^|;)(?=[\s'\"]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
 _APOSTROPHES: Final = str.maketrans("", "", "'`\u00b4\u2018\u2019\u02bc")
 
 
@@ -45,6 +47,15 @@ def shown(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return _steering().sub(_escaped, text)
+
+
+def for_spreadsheet(text: str) -> str:
+    """Make foreign text safe as `shown` does, and no formula in a cell of a spreadsheet (CWE-1236).
+
+    An apostrophe stands before what would be run, also after a semicolon: where the comma is the
+    decimal sign, a spreadsheet parts cells there.
+    """
+    return _RUN.sub(r"\1'", shown(text))
 
 
 def for_shell(word: str) -> str:

@@ -9,11 +9,10 @@ same. Columns have the names of the JSON members.
 
 import csv
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import TextIOWrapper
-from typing import Annotated, Any, Final, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -21,10 +20,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options import OptionGroup
 from polygent_issuer.cli.output import Result
 from polygent_issuer.errors import UsageProblem
-from polygent_issuer.text import shown
-
-_RUN: Final = re.compile(r"(^|;)(?=[\s'\"]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
-"""Before what begins a formula, full-width forms included, behind white space and quotes too."""
+from polygent_issuer.text import for_spreadsheet
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,11 +77,7 @@ def _cell(value: object) -> str | int:
     if isinstance(value, int):
         return value
     if isinstance(value, list):
-        return _harmless("; ".join(map(str, value)))
+        return for_spreadsheet("; ".join(map(str, value)))
     if isinstance(value, dict):
-        return _harmless(json.dumps(value, ensure_ascii=False))
-    return "" if value is None else _harmless(str(value))
-
-
-def _harmless(text: str) -> str:
-    return _RUN.sub(r"\1'", shown(text))
+        return for_spreadsheet(json.dumps(value, ensure_ascii=False))
+    return "" if value is None else for_spreadsheet(str(value))

@@ -1,0 +1,150 @@
+"""`--bundle FILE.zip`: the licenses of a batch in one archive, with a table of contents.
+
+While the batch runs, the outbox names the archive as the place of each license. When it has ended
+the archive is written from the registry in one go; so one that a crash left unfinished is finished
+by the same command, from what is committed.
+"""
+
+import csv
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from polygent_issuer import dates, files
+from polygent_issuer.errors import OutputExists, OutputProblem
+from polygent_issuer.issuing import recover
+from polygent_issuer.issuing.destination import Destination
+from polygent_issuer.registry import Actor, Reading, Registry, outbox
+from polygent_issuer.text import for_spreadsheet, shown
+
+MANIFEST: Final = "manifest.csv"
+COLUMNS: Final = (
+    "customer",
+    "name",
+    "machine",
+    "license",
+    "file",
+    "last_full_day",
+    "upload_before",
+)
+
+
+class Bundle:
+    """An archive that a batch fills."""
+
+    def __init__(self, target: Path, *, window: timedelta) -> None:
+        """Name it; nothing is written yet.
+
+        Args:
+            target: its absolute path.
+            window: how long after their issue the server takes licenses.
+        """
+        self.target = target
+        self._window = window
+
+    @property
+    def destination(self) -> Destination:
+        """The archive, as the place of each license."""
+        return Destination(folder=self.target)
+
+    def check(self) -> None:
+        """Refuse before anything else a name that no archive can have.
+
+        Raises:
+            OutputProblem: (`output_failed`) when its folder is not there or takes no files.
+        """
+        place = str(self.target)
+        if not recover.is_bundle(place):
+            raise OutputProblem(
+                f"not the name of an archive: {shown(place)}", hint="--bundle X.zip"
+            )
+
+    def require_free(self) -> None:
+        """Refuse before anything is signed: what is there may be the archive of an earlier run.
+
+        Raises:
+            OutputExists: (`output_exists`) when something is there.
+        """
+        if self._is_there:
+            raise OutputExists(
+                f"{shown(str(self.target))} exists already, and nothing is overwritten",
+                hint="name another file with --bundle",
+            )
+
+    def recover(self, registry: Registry, *, now: datetime, actor: Actor) -> None:
+        """Let nothing wait any more for an archive that holds it: a crash came after its name."""
+        place = str(self.target)
+        if not self._is_there:
+            return
+        with registry.writing(now=now, actor=actor) as db:
+            if self._holds(outbox.for_archive(db, place)):
+                outbox.clear_folder(db, place)
+
+    def finish(self, registry: Registry, *, now: datetime, actor: Actor) -> None:
+        """Write the archive with every license that waits for it; none, no archive.
+
+        Nobody else writes to the registry meanwhile.
+
+        Raises:
+            OutputExists, OutputProblem: as `files.publish`; the licenses wait on.
+        """
+        place, prefix = str(self.target), recover.temp_prefix(registry.id)
+        with registry.writing(now=now, actor=actor) as db:
+            if next(outbox.for_archive(db, place), None) is None:
+                outbox.clear_folder(db, place)
+                return
+            files.sweep(self.target.parent, prefix)
+            files.prepare_with(
+                lambda temp: self._fill(db, temp), self.target, temp_name=f"{prefix}bundle.tmp"
+            ).publish(self.target.name)
+            outbox.clear_folder(db, place)
+
+    @property
+    def _is_there(self) -> bool:
+        return self.target.is_symlink() or self.target.exists()
+
+    def _holds(self, waiting: Iterable[outbox.Bundled]) -> bool:
+        """Whether the archive has each of these files, whole."""
+        try:
+            with zipfile.ZipFile(self.target) as archive:
+                return all(archive.read(each.name) == each.file for each in waiting)
+        except (OSError, KeyError, zipfile.BadZipFile, zlib.error):
+            return False
+
+    def _fill(self, db: Reading, temp: Path) -> None:
+        with (
+            zipfile.ZipFile(temp, "w") as archive,
+            tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as manifest,
+        ):
+            rows = csv.writer(manifest)
+            rows.writerow(COLUMNS)
+            for each in outbox.for_archive(db, str(self.target)):
+                archive.writestr(_entry(each.name, each.issued_at), each.file)
+                rows.writerow(self._row(each))
+            manifest.seek(0)
+            with archive.open(_entry(MANIFEST, None), "w") as entry:
+                for line in manifest:
+                    entry.write(line.encode())
+
+    def _row(self, each: outbox.Bundled) -> tuple[str, ...]:
+        until = dates.upload_deadline(each.issued_at, self._window)
+        return (
+            each.customer_slug,
+            for_spreadsheet(each.customer_name),
+            for_spreadsheet(each.machine_label or ""),
+            each.id,
+            each.name,
+            dates.last_full_day(each.expires_at).isoformat(),
+            dates.instant(until),
+        )
+
+
+def _entry(name: str, at: datetime | None) -> zipfile.ZipInfo:
+    """An entry whose time is that of the issue, so that the same licenses give the same bytes."""
+    info = zipfile.ZipInfo(name, at.timetuple()[:6] if at is not None else (1980, 1, 1, 0, 0, 0))
+    info.external_attr = 0o644 << 16
+    return info
