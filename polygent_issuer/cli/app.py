@@ -77,7 +77,7 @@ def run(
             output.write_result(outcome, as_json=invocation.as_json, quiet=invocation.quiet)
             return int(outcome.exit_code)
     except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001 - no traceback reaches a screen unasked
-        in_line = isinstance(outcome, output.Result) and outcome.in_lines
+        in_line = invocation.in_lines or (isinstance(outcome, output.Result) and outcome.in_lines)
         return _fail(invocation, _told(raised), argv, raised, in_line=in_line)
     if outcome == ExitCode.INTERRUPTED:  # how Typer tells of Ctrl-C
         problem = invocation.problem

@@ -94,6 +94,7 @@ COMMANDS = Entry(
         _command("sign", "sign:sign", "Sign a customer's first license.", _ISSUE),
         _command("renew", "renew:renew", "Issue the next license of a customer.", _ISSUE),
         _command("reissue", "reissue:reissue", "Issue again: same expiry, new file.", _ISSUE),
+        _command("apply", "apply:apply", "Issue what a file of licenses wishes for.", _ISSUE),
         _command("verify", "verify:verify", "Check license files as the server would.", _CHECK),
         _command("inspect", "inspect_file:inspect", "Show what a license file says.", _CHECK),
         _command("expiring", "expiring:expiring", "List the licenses that are due.", _CHECK),

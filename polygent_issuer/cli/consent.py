@@ -1,6 +1,6 @@
 """Consent on a terminal and off it (DESIGN, "Findings and consent")."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -62,6 +62,23 @@ def given(options: ConsentOptions) -> Consent:
                 else f"codes: {', '.join(FindingCode)}",
             ) from None
     return Consent(accepted=frozenset(accepted), reason=sound_reason(options.reason))
+
+
+def obtain_for_many(missing: Mapping[str, int], consent: Consent) -> Consent:
+    """Ask on a terminal, once for each code; what is declined stops the items that need it.
+
+    Args:
+        missing: how many items each code stops.
+    """
+    codes = {
+        FindingCode(code)
+        for code, count in sorted(missing.items())
+        if prompts.confirm(f"accept {code} for {count:,}?")
+    }
+    if not codes:
+        return consent
+    reason = consent.reason or sound_reason(prompts.line("why, for the journal"))
+    return Consent(accepted=consent.accepted | codes, reason=reason)
 
 
 def obtain(invocation: Invocation, findings: Iterable[Finding], consent: Consent) -> Consent:

@@ -26,6 +26,7 @@ class Invocation:
     Attributes:
         now: when the command started; aware, UTC.
         options: the global options that were given, before or after the command.
+        in_lines: under `--json` lines were written already, so that an error is one, too.
         problem: what the operating system refused a command, or the Ctrl-C that ended it; stdout
             is written after it.
     """
@@ -37,6 +38,7 @@ class Invocation:
         self.now = now or datetime.now(UTC)
         self.environ = os.environ if environ is None else environ
         self.options: dict[str, Any] = {}
+        self.in_lines = False
         self.problem: OSError | KeyboardInterrupt | None = None
         self.closing = ExitStack()
 

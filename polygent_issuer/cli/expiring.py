@@ -1,20 +1,23 @@
 """`polygent-issue expiring`: who is due, as a list, for a spreadsheet, or for a calendar."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from polygent_issuer import dates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.expiring_view import COLUMNS, MILESTONES, Expiring
+from polygent_issuer.cli.expiring_view import COLUMNS, MILESTONES, Due, Expiring
+from polygent_issuer.cli.kept import Kept
 from polygent_issuer.cli.outlook import Outlook
 from polygent_issuer.cli.spreadsheet import CsvOptions, CsvTable
 from polygent_issuer.cli.written import STDOUT, write
 from polygent_issuer.errors import UsageProblem
-from polygent_issuer.issuing.expiry import renews_together
-from polygent_issuer.registry import Customer, LicenseStatus, customers, licenses
+from polygent_issuer.issuing.expiry import long_lapsed, renewable, renews_together
+from polygent_issuer.registry import Reading, customers, licenses
+from polygent_issuer.settings import Settings
 
 _CALENDAR = "licenses.ics"
 
@@ -43,41 +46,43 @@ def expiring(
     settings, now = invocation.settings, invocation.now
     until = dates.term_end(now, dates.Term.parse(within))
     with invocation.registry.reading() as db:
-        due = tuple(licenses.select(db, status=LicenseStatus.CURRENT, expires_before=until))
-        owners = [customers.by_id(db, each) for each in {record.customer_id for record in due}]
-        active = {owner.id: owner for owner in owners if owner.archived_at is None}
-        apart = frozenset(
-            owner.slug
-            for owner in active.values()
-            if not renews_together(licenses.current(db, owner), settings, now, until=until)
-        )
+        due = Kept(_due(db, settings, now=now, until=until))
         outlook = None if as_csv or invocation.as_json else Outlook.on_stdout(db, now)
-    found = (record for record in due if record.customer_id in active)
-    records = sorted(found, key=lambda record: (record.expires_at, record.customer_slug))
-    listed = Expiring(
-        records=tuple(records),
-        apart=apart,
-        settings=settings,
-        now=now,
-        until=until,
-        outlook=outlook,
-    )
+    listed = Expiring(due=due, now=now, until=until, within=within, outlook=outlook)
     if ics is not None:
-        path = write(invocation, _calendar(listed, active), ics, name=_CALENDAR, option="--ics")
+        path = write(invocation, _calendar(listed), ics, name=_CALENDAR, option="--ics")
         listed = replace(listed, calendar=path or STDOUT)
     return CsvTable(columns=COLUMNS, items=listed.items()) if as_csv else listed
 
 
-def _calendar(listed: Expiring, owners: Mapping[int, Customer]) -> bytes:
+def _due(db: Reading, settings: Settings, *, now: datetime, until: datetime) -> Iterator[Due]:
+    for record in licenses.due(db, until):
+        owner = customers.by_id(db, record.customer_id)
+        trial = not renewable(record, settings)
+        held_back = trial or long_lapsed(record, settings, now)
+        yield Due(
+            id=record.id,
+            customer=owner.slug,
+            owner=owner.name,
+            machine=record.machine_label,
+            tier=record.tier,
+            expires_at=record.expires_at,
+            bare=not held_back
+            and renews_together(licenses.current(db, owner), settings, now, until=until),
+            trial=trial,
+        )
+
+
+def _calendar(listed: Expiring) -> bytes:
     from polygent_issuer.delivery.calendar import Ending, calendar
 
     endings = (
         Ending(
-            license_id=record.id,
-            whose=f"{owners[record.customer_id].name} ({record.machine_label or 'any machine'})",
-            expires_at=record.expires_at,
-            command=listed.renewal(record),
+            license_id=each.id,
+            whose=f"{each.owner} ({each.machine or 'any machine'})",
+            expires_at=each.expires_at,
+            command=each.renewal,
         )
-        for record in listed.records
+        for each in listed.due
     )
     return b"".join(calendar(endings, alarms=MILESTONES, now=listed.now))

@@ -57,7 +57,7 @@ def issue_next(
     changes = terms_options.changes(invocation.settings, terms)
     document = read_document(which.machine_info)
     slugs = dict.fromkeys(names.customer(invocation, text).slug for text in customers)
-    _refuse_contradictions(which, len(slugs))
+    refuse_contradictions(which, len(slugs))
     requests = [
         NextRequest(
             action=action,
@@ -89,7 +89,15 @@ def issue_next(
     return carry_out(invocation, decide, how, given(consents), source(invocation, passphrases))
 
 
-def _refuse_contradictions(which: NextOptions, customers: int) -> None:
+def refuse_contradictions(which: NextOptions, customers: int) -> None:
+    """Refuse options that say two things, or that are of one license where several are meant.
+
+    Args:
+        customers: how many are meant.
+
+    Raises:
+        UsageProblem: (`usage`) naming what to give instead.
+    """
     selectors = (which.license_ids, which.machine, which.all_machines)
     if sum(bool(selector) for selector in selectors) > 1:
         raise UsageProblem(

@@ -6,6 +6,7 @@ rich draws them, elsewhere they are plain lines and rich is never imported. Fore
 escaped here, once, and never read as markup.
 """
 
+import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -48,7 +49,7 @@ class Result:
 
     @property
     def in_lines(self) -> bool:
-        """Whether that form is JSON, an object on each line, and an error the last of them."""
+        """Whether its JSON is the last of several lines, or are several lines itself."""
         return False
 
     def write(self, stream: TextIO) -> None:
@@ -135,7 +136,7 @@ def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
             sys.stdout.flush()  # one that was never there fails here
             result.write(sys.stdout)
         elif as_json:
-            write_json(result.to_json())
+            write_json(result.to_json(), in_line=result.in_lines)
         elif result.text_to_stderr:
             if not quiet:
                 write_blocks(result.blocks(), sys.stderr)
@@ -147,8 +148,33 @@ def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
 
 def write_json(members: Mapping[str, Any], *, in_line: bool = False) -> None:
     """One JSON object on stdout: `schema` first, ASCII only, so nothing can steer a terminal."""
-    sys.stdout.writelines(document({"schema": SCHEMA, **members}))
+    told = {"schema": SCHEMA, **members}
+    sys.stdout.writelines((json.dumps(told), "\n") if in_line else document(told))
     sys.stdout.flush()
+
+
+def write_json_line(members: Mapping[str, Any]) -> None:
+    """One JSON object on one line of stdout, at once: an item of a batch, its summary, an error.
+
+    Raises:
+        OutputProblem: (`output_failed`) when stdout cannot be written.
+    """
+    try:
+        write_json(members, in_line=True)
+    except _GONE as problem:
+        raise stdout_failed(problem) from None
+
+
+def write_now(blocks: Iterable[Block]) -> None:
+    """Blocks on stdout, while the command goes on.
+
+    Raises:
+        OutputProblem: (`output_failed`) when stdout cannot be written.
+    """
+    try:
+        write_blocks(blocks, sys.stdout)
+    except _GONE as problem:
+        raise stdout_failed(problem) from None
 
 
 def write_bytes(data: bytes) -> None:

@@ -8,6 +8,7 @@ from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.following import NextOptions, issue_next
 from polygent_issuer.cli.issue_flow import IssueOptions
+from polygent_issuer.cli.many.flow import BatchOptions
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.passphrase import PassphraseOptions
 from polygent_issuer.cli.terms_options import NextTerms
@@ -16,11 +17,19 @@ from polygent_issuer.issuing.proposal import Action
 
 def renew(
     invocation: Invocation,
-    customers: Annotated[list[str], typer.Argument(metavar="CUSTOMER...", help="Slugs or names.")],
+    customers: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CUSTOMER...", help="Slugs or names; - reads them from stdin."),
+    ] = None,
+    due_within: Annotated[
+        str | None,
+        typer.Option("--due-within", metavar="TERM", help="Every license that ends by then."),
+    ] = None,
     *,
     which: NextOptions,
     terms: NextTerms,
     how: IssueOptions,
+    told: BatchOptions,
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Result:
@@ -29,14 +38,32 @@ def renew(
     Machine and terms are as now; an option changes what it names. The new term starts where the
     old one ends, or now once that has lapsed. Several current licenses are renewed together,
     unless terms are given: then name one. Where several become enterprise, one takes their place.
+
+    Several customers, - and --due-within are a batch: one that fails leaves the others alone, what
+    is not due is kept, and the same command again does only what is missing.
     """
-    return issue_next(
+    names = customers or []
+    if due_within is None and len(names) == 1 and names != ["-"] and told.report is None:
+        return issue_next(
+            invocation,
+            Action.RENEW,
+            names,
+            which=which,
+            terms=terms,
+            how=how,
+            consents=consents,
+            passphrases=passphrases,
+        )
+    from polygent_issuer.cli.many.renew_many import renew_many
+
+    return renew_many(
         invocation,
-        Action.RENEW,
-        customers,
+        names,
+        due_within,
         which=which,
         terms=terms,
         how=how,
+        told=told,
         consents=consents,
         passphrases=passphrases,
     )

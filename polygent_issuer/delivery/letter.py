@@ -13,8 +13,8 @@ from pathlib import PurePath
 from polygent_issuer import dates, mailbox, terms
 from polygent_issuer.errors import NotFound
 from polygent_issuer.issuing import succession
-from polygent_issuer.issuing.following import read_license
 from polygent_issuer.issuing.proposal import file_name
+from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.mailbox import Mailbox
 from polygent_issuer.registry import Customer, Reading, customers, licenses
 from polygent_issuer.settings import Settings

@@ -33,7 +33,8 @@ REST = "-0000-4000-8000-000000000000"
 FREE = frozenset(
     {
         "--against", "--allowed-domain", "--at", "--contact", "--crm", "--deploy-hosts",
-        "--expires", "--expires-before", "--fingerprint", "--host", "--issuer", "--label",
+        "--due-within", "--expect", "--expires", "--expires-before", "--fingerprint", "--host",
+        "--issuer", "--label",
         "--name", "--operator", "--passphrase-command", "--passphrase-fd", "--product-version",
         "--reason", "--session-hosts", "--since", "--slug", "--term", "--time-zone", "--until",
         "--upload-window", "--users", "--within", "LABEL", "NAME",

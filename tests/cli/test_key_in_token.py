@@ -143,14 +143,14 @@ def test_a_wrong_pin_signs_nothing(
 
 def test_a_token_that_goes_away(desk: Desk, hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch) -> None:
     """After its PIN was given, or before: nothing is issued, and what to do is said."""
-    unlock = issue_flow._unlock
+    unlock = issue_flow.signers_of
 
     def unlock_and_pull_out(*given: Any) -> Any:
         signers = unlock(*given)
         hsm.remove()
         return signers
 
-    monkeypatch.setattr(issue_flow, "_unlock", unlock_and_pull_out)
+    monkeypatch.setattr(issue_flow, "signers_of", unlock_and_pull_out)
     code, name, hint = error(desk, *ENTERPRISE)
     assert (code, name) == (6, "token_removed")
     assert "plug it in again" in hint

@@ -137,16 +137,28 @@ def test_several_licenses_are_renewed_together_or_named(desk: Desk) -> None:
     assert len(every.json["licenses"]) == 2
 
 
-def test_all_or_nothing(desk: Desk) -> None:
-    """When one of several cannot be issued, none is."""
+def test_the_machines_of_a_customer_stand_or_fall_together(desk: Desk) -> None:
+    """When one of several licenses of a customer cannot be issued, none is."""
     signed(desk)
     add = ("--customer", "acme-gmbh", "--accept", "additional-machine", "--reason", "x")
     signed(desk, *add, fingerprint=OTHER, hostname="prod-2")
     desk.now += timedelta(days=330)
     assert desk.run("renew", "acme-gmbh", "--output", str(desk.output / "one.lic")).code == 2
-    assert desk.run("renew", "acme-gmbh", "nobody").code == 5
     licenses = desk.ok("license", "list", "--json").json["licenses"]
     assert {each["status"] for each in licenses} == {"current"}
+
+
+def test_customers_do_not_hold_each_other_up(desk: Desk) -> None:
+    """Several are a batch: who cannot be renewed leaves the others alone, and exit 20 tells."""
+    old = signed(desk)
+    desk.now += timedelta(days=330)
+    outcome = desk.run("renew", "acme-gmbh", "nobody")
+    assert outcome.code == 20
+    assert "nobody  there is no customer nobody" in outcome.text
+    licenses = desk.ok("license", "list", "--json").json["licenses"]
+    assert {each["id"]: each["status"] for each in licenses}[old["id"]] == "replaced"
+    assert desk.run("renew", "acme-gmbh", "nobody").code == 20
+    assert len(desk.ok("license", "list", "--json").json["licenses"]) == 2
 
 
 def test_a_document_is_of_one_machine(desk: Desk) -> None:
@@ -167,7 +179,7 @@ def test_one_option_says_which_license(desk: Desk) -> None:
     which = ("--license", old["id"], "--machine", "prod-1")
     assert desk.run("renew", "acme-gmbh", *which).code == 2
     assert desk.run("renew", "acme-gmbh", "--all-machines", "--machine", "prod-1").code == 2
-    assert desk.run("renew", "acme-gmbh", "globex", "--license", old["id"]).code == 5
+    assert desk.run("renew", "acme-gmbh", "globex", "--license", old["id"]).code == 2
 
 
 def test_what_lapsed_long_ago_is_renewed_only_when_named(desk: Desk) -> None:

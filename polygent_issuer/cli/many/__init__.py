@@ -1,0 +1,1 @@
+"""Commands of many licenses: reviewed, carried out in groups, each outcome told."""

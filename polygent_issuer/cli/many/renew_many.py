@@ -1,0 +1,132 @@
+"""`renew` of many: customers that are named, or every license that is due."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from polygent_issuer import dates, files
+from polygent_issuer.batch.outcomes import Job
+from polygent_issuer.batch.renewals import Renewals
+from polygent_issuer.cli import terms_options
+from polygent_issuer.cli.consent import ConsentOptions, given
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.following import NextOptions, refuse_contradictions
+from polygent_issuer.cli.issue_flow import IssueOptions, signers_of
+from polygent_issuer.cli.many.agreement import Batch
+from polygent_issuer.cli.many.flow import BatchOptions, carry_out_many
+from polygent_issuer.cli.names import customer
+from polygent_issuer.cli.output import Result
+from polygent_issuer.cli.passphrase import PassphraseOptions, source
+from polygent_issuer.errors import Ambiguous, NotFound, UnreadableInput, UsageProblem
+from polygent_issuer.findings import Consent
+from polygent_issuer.issuing.signing_key import choose_key
+from polygent_issuer.registry import LicenseStatus, licenses
+from polygent_issuer.signer import Signer
+
+_MOST_NAMES = 64 * 1024 * 1024
+"""Bytes of names on stdin."""
+
+
+def renew_many(
+    invocation: Invocation,
+    names: Sequence[str],
+    due_within: str | None,
+    *,
+    which: NextOptions,
+    terms: terms_options.NextTerms,
+    how: IssueOptions,
+    told: BatchOptions,
+    consents: ConsentOptions,
+    passphrases: PassphraseOptions,
+) -> Result:
+    """Renew each customer, or each license that is due, by itself.
+
+    Raises:
+        UsageProblem: (`usage`) options that are for one customer, or nothing that is named.
+        IssuerError: what stands in the way of all.
+    """
+    _refuse_contradictions(names, due_within, which)
+    settings, now = invocation.settings, invocation.now
+    within = settings.not_due
+    if due_within is not None:
+        within = dates.term_end(now, dates.Term.parse(due_within)) - now
+    renewals = Renewals(
+        settings=settings,
+        now=now,
+        within=within,
+        changes=terms_options.changes(settings, terms),
+        key=how.key,
+        consent=Consent(),
+        new_id=invocation.new_id,
+        all_machines=which.all_machines,
+    )
+    slugs = None if due_within is not None else _slugs(invocation, names)
+
+    def jobs(consent: Consent) -> Iterable[Job]:
+        agreed = replace(renewals, consent=consent)
+        return agreed.due(invocation.registry) if slugs is None else agreed.of_customers(slugs)
+
+    def unlock() -> Mapping[str, Signer]:
+        with invocation.registry.reading() as db:
+            keys = (choose_key(db, how.key),)
+        return signers_of(invocation, keys, secret)
+
+    secret = source(invocation, passphrases)
+    batch = Batch(
+        what="renewing",
+        jobs=jobs,
+        unlock=unlock,
+        total=_count_due(invocation, renewals) if slugs is None else len(slugs),
+    )
+    return carry_out_many(invocation, batch, how, told, given(consents))
+
+
+def _count_due(invocation: Invocation, renewals: Renewals) -> int:
+    with invocation.registry.reading() as db:
+        until = renewals.now + renewals.within
+        return licenses.count(
+            db, status=LicenseStatus.CURRENT, expires_before=until, archived=False
+        )
+
+
+def _refuse_contradictions(
+    names: Sequence[str], due_within: str | None, which: NextOptions
+) -> None:
+    if bool(names) == (due_within is not None):
+        raise UsageProblem(
+            "customers and --due-within are two ways to say who is meant"
+            if names
+            else "nobody is named",
+            hint="polygent-issue renew CUSTOMER..., or polygent-issue renew --due-within 30d",
+        )
+    refuse_contradictions(which, 2)
+    if due_within is not None and which.all_machines:
+        raise UsageProblem(
+            "--due-within renews each license by itself", hint="leave out --all-machines"
+        )
+
+
+def _slugs(invocation: Invocation, names: Sequence[str]) -> tuple[str, ...]:
+    """Each customer once, however often and by whatever name; who is not known, as it was typed."""
+
+    def slug(name: str) -> str:
+        try:
+            return customer(invocation, name).slug
+        except (NotFound, Ambiguous):
+            return name
+
+    return tuple(dict.fromkeys(map(slug, _named(names))))
+
+
+def _named(names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        if name != "-":
+            yield name
+            continue
+        data = files.read_bounded("-", limit=_MOST_NAMES, what="list of customers")
+        try:
+            lines = data.decode("utf-8-sig").splitlines()
+        except UnicodeDecodeError:
+            raise UnreadableInput(
+                "the list of customers from stdin is not UTF-8", hint="one slug or name a line"
+            ) from None
+        yield from (line.strip() for line in lines if line.strip())

@@ -1,0 +1,108 @@
+"""`--report FILE.csv|.json`: what became of each item, for a spreadsheet or a program.
+
+The items wait in an unnamed temporary file until the batch has ended, however it did: a report is
+whole or absent.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+from polygent_issuer import files
+from polygent_issuer.cli.spreadsheet import CsvTable
+from polygent_issuer.errors import OutputExists, UsageProblem
+from polygent_issuer.issuing.destination import Destination
+from polygent_issuer.text import shown
+
+COLUMNS = (
+    *("item", "outcome", "action", "customer", "machine", "license", "last_full_day"),
+    *("upload_before", "file", "code", "why", "hint"),
+)
+
+
+class ReportFile:
+    """A report that is being written."""
+
+    def __init__(self, target: Path) -> None:
+        """Wait for outcomes.
+
+        Raises:
+            UsageProblem: (`usage`) when the name is neither `.csv` nor `.json`.
+            OutputExists: (`output_exists`) when there is such a file.
+            OutputProblem: (`output_failed`) when its folder is not there or takes no files.
+        """
+        if target.suffix not in (".csv", ".json"):
+            raise UsageProblem(
+                f"a report is CSV or JSON, and {shown(target.name)} says neither",
+                hint="--report FILE.csv or --report FILE.json",
+            )
+        if target.exists() or target.is_symlink():
+            raise OutputExists(
+                f"{shown(str(target))} exists already, and nothing is overwritten",
+                hint="name another file with --report",
+            )
+        Destination(folder=target.parent).check(())
+        self._target = target
+        self._closing = ExitStack()
+
+    def add(self, outcome: Mapping[str, Any]) -> None:
+        """Note one outcome, as programs get it."""
+        json.dump(outcome, self._spool)
+        self._spool.write("\n")
+
+    def finish(self) -> Path:
+        """Give the file its name.
+
+        Raises:
+            OutputExists, OutputProblem: as `files.publish`.
+        """
+        fill = self._as_csv if self._target.suffix == ".csv" else self._as_json
+        return files.prepare_with(fill, self._target).publish(self._target.name)
+
+    def _items(self) -> Iterator[dict[str, Any]]:
+        self._spool.seek(0)
+        return map(json.loads, self._spool)
+
+    def _as_json(self, path: Path) -> None:
+        with path.open("w", encoding="ascii") as stream:
+            stream.write("[")
+            for number, item in enumerate(self._items()):
+                stream.write((",\n" if number else "\n") + json.dumps(item))
+            stream.write("\n]\n")
+
+    def _as_csv(self, path: Path) -> None:
+        rows = (row for item in self._items() for row in _rows(item))
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            CsvTable(columns=COLUMNS, items=rows).write(stream)
+
+    def __enter__(self) -> Self:
+        """Begin to take outcomes."""
+        self._spool = self._closing.enter_context(tempfile.TemporaryFile("w+", encoding="ascii"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of what waits."""
+        self._closing.close()
+
+
+def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A row for each license of an item; one without for an item that has none."""
+    error = item.get("error") or {}
+    for license_ in item["licenses"] or [{}]:
+        yield {
+            "item": item["item"],
+            "outcome": item["outcome"],
+            "action": license_.get("action"),
+            "customer": license_.get("customer"),
+            "machine": license_.get("machine"),
+            "license": license_.get("id"),
+            "last_full_day": license_.get("last_full_day"),
+            "upload_before": license_.get("upload_before"),
+            "file": license_.get("file"),
+            "code": error.get("code"),
+            "why": error.get("message") or item.get("note"),
+            "hint": error.get("hint"),
+        }

@@ -1,0 +1,97 @@
+"""What a batch gives back when it has ended: the summary, and how it exits."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polygent_issuer import dates
+from polygent_issuer.batch.review import Review
+from polygent_issuer.cli import output
+from polygent_issuer.cli.blocks import Block, Line
+from polygent_issuer.cli.many.view import WORDS, Tally, review_blocks, review_json, unnamed_blocks
+from polygent_issuer.errors import ExitCode
+from polygent_issuer.settings import Settings
+
+
+class _LastLine(output.Result):
+    """The last line of a batch; under `--json` one line, like those of its items."""
+
+    __slots__ = ()
+
+    @property
+    def in_lines(self) -> bool:
+        """It does."""
+        return True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reviewed(_LastLine):
+    """What would be done; nothing was."""
+
+    review: Review
+    unnamed: tuple[str, ...] = ()
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`summary`, with the digest."""
+        counts = review_json(self.review)
+        return {"summary": {"dry_run": True, **counts, "unnamed": list(self.unnamed)}}
+
+    def blocks(self) -> Iterable[Block]:
+        """Counts, what is missing, the digest."""
+        yield from review_blocks(self.review)
+        yield from unnamed_blocks(self.unnamed)
+        yield Line(f"digest {self.review.digest}")
+        yield Line("dry run: nothing was issued", "dim")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary(_LastLine):
+    """What was done.
+
+    Attributes:
+        report: the file that tells of each item.
+        interrupted: Ctrl-C ended it early.
+        stopped: a problem did, which is told after this.
+        unnamed: the customers of whom no item tells.
+    """
+
+    tally: Tally
+    settings: Settings
+    report: Path | None = None
+    interrupted: bool = False
+    stopped: bool = False
+    unnamed: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """130 when interrupted, else 20 when an item failed."""
+        return ExitCode.INTERRUPTED if self.interrupted else self.tally.exit_code
+
+    @property
+    def complete(self) -> bool:
+        """Whether it came to its end."""
+        return not (self.interrupted or self.stopped)
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`summary`: counts, and whether it came to its end."""
+        counts = {word: self.tally.done[word] for word in WORDS}
+        ended = {"dry_run": False, "complete": self.complete}
+        return {"summary": {**ended, **counts, "unnamed": list(self.unnamed)}}
+
+    def blocks(self) -> Iterable[Block]:
+        """What failed, the counts, and what is next."""
+        yield from self.tally.failures_table()
+        yield Line(self.tally.told(complete=self.complete), "title")
+        yield from unnamed_blocks(self.unnamed)
+        if self.tally.last is not None:
+            issued_at, window = self.tally.last.license.issued_at, self.settings
+            until = dates.upload_deadline(issued_at, window.upload_window_or_assumed)
+            yield Line(f"upload before {dates.instant(until)}")
+        if self.report is not None:
+            yield Line(f"each of them: {self.report}", "dim")
+        if not self.complete:
+            ended = "interrupted" if self.interrupted else "broken off"
+            yield Line(f"{ended}; the same command does the rest", "warn")
+        elif self.tally.issued:
+            yield Line("what is still to go: polygent-issue license list --unsent", "dim")

@@ -1,0 +1,265 @@
+"""`polygent-issue apply`, without a terminal."""
+
+import csv
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import Desk, Outcome
+from support.crowd import fingerprint, settle_at
+from support.held import held, litter_in
+
+CSV = "customer,users\r\nc1,30\r\nc2,\r\n"
+
+
+def lines(outcome: Outcome) -> list[dict[str, Any]]:
+    """Each line of stdout, which must be JSON of our schema."""
+    found = [json.loads(line) for line in outcome.out.splitlines()]
+    assert {each.pop("schema") for each in found} == {"polygent-issue/1"}
+    return found
+
+
+def write(desk: Desk, text: str, name: str = "plan.csv") -> str:
+    """Write an apply file; its path."""
+    path = desk.folder / name
+    path.write_text(text, newline="")
+    return str(path)
+
+
+def digest(desk: Desk, file: str, *argv: str) -> str:
+    """The digest of what would be done."""
+    return str(lines(desk.ok("apply", file, "--dry-run", "--json", *argv))[-1]["summary"]["digest"])
+
+
+def issued(desk: Desk) -> int:
+    """How many license files there are."""
+    assert litter_in(desk.output) == []
+    return len(list(desk.output.iterdir()))
+
+
+def test_a_spreadsheet(desk: Desk) -> None:
+    """Each row is told; the same file again has nothing to do."""
+    settle_at(desk, range(1, 3))
+    file = write(desk, CSV)
+    outcome = desk.ok("apply", file)
+    first, second, *rest = outcome.text.splitlines()
+    assert first.startswith(
+        "renewed plan.csv, line 2 (c1): 2026-12-19 → 2027-12-20, users 25 → 30; "
+    )
+    assert second.startswith("renewed plan.csv, line 3 (c2): 2026-12-19 → 2027-12-20; ")
+    assert rest[0] == "renewed 2"
+    assert issued(desk) == 2
+    assert desk.ok("apply", file).text == "nothing to do, kept 2\n"
+    assert held(desk).problems == ()
+
+
+def test_every_action_in_json(desk: Desk) -> None:
+    """Issued, renewed, reissued, kept and failed, each in its line and in the summary."""
+    settle_at(desk, range(1, 2))
+    settle_at(desk, range(2, 5), ends_in=200)
+    desk.machine_info("new.json", fingerprint=fingerprint(50), customer=None)
+    text = (
+        '[[license]]\ncustomer = "Globex"\nmachine_info = "new.json"\n'
+        '[[license]]\ncustomer = "c1"\n'
+        '[[license]]\ncustomer = "c2"\nusers = 30\n'
+        '[[license]]\ncustomer = "c3"\n'
+        '[[license]]\ncustomer = "c9"\nusers = 0\n'
+    )
+    outcome = desk.run("apply", write(desk, text, "plan.toml"), "--json")
+    assert outcome.code == 20
+    *items, last = lines(outcome)
+    assert [each["outcome"] for each in items] == ["done", "done", "done", "kept", "failed"]
+    assert items[0]["licenses"][0]["customer"] == "globex"
+    assert items[4]["error"]["code"] == "invalid_row"
+    assert items[4]["item"] == "plan.toml, license 5 (c9)"
+    counts = {"issued": 1, "renewed": 1, "reissued": 1, "kept": 1, "failed": 1}
+    assert last["summary"] == {"dry_run": False, "complete": True, **counts, "unnamed": ["c4"]}
+
+
+def test_what_the_file_does_not_name(desk: Desk) -> None:
+    """Told, never touched."""
+    settle_at(desk, range(1, 4))
+    outcome = desk.ok("apply", write(desk, CSV))
+    assert "not in the file, so left as they are: c3" in outcome.text
+    assert len(held(desk).current) == 3
+
+
+def test_a_row_that_fails(desk: Desk) -> None:
+    """Told with file, row and field; the rest is done, and mended it does what is missing."""
+    settle_at(desk, range(1, 3))
+    outcome = desk.run("apply", write(desk, "customer,users\r\nc1,many\r\nc2,\r\n"))
+    assert outcome.code == 20
+    assert "plan.csv, line 2 (c1)  users: " in outcome.text
+    assert issued(desk) == 1
+    desk.ok("apply", write(desk, CSV))
+    assert issued(desk) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("customer,user\r\nc1,3\r\n", "did you mean users?"),
+        ("customer\r\nc1\r\nCustomer 1\r\n", "plan.csv, line 2 and plan.csv, line 3"),
+        ("", "empty"),
+    ],
+)
+def test_a_file_that_is_wrong_as_a_whole(desk: Desk, text: str, told: str) -> None:
+    """Exit 3, and nothing is issued."""
+    settle_at(desk, range(1, 3))
+    outcome = desk.run("apply", write(desk, text))
+    assert outcome.code == 3
+    assert told in outcome.err
+    assert issued(desk) == 0
+
+
+def test_a_file_that_is_not_there(desk: Desk) -> None:
+    """Exit 3, by its name."""
+    outcome = desk.run("apply", "absent.csv")
+    assert outcome.code == 3
+    assert "absent.csv" in outcome.err
+
+
+def test_rows_from_stdin(desk: Desk) -> None:
+    """`-`: places are told of stdin."""
+    settle_at(desk, range(1, 3))
+    outcome = desk.ok("apply", "-", stdin=CSV.encode())
+    assert outcome.text.startswith("renewed stdin, line 2 (c1): ")
+
+
+def test_no_home(empty_desk: Desk) -> None:
+    """Exit 7, and none is made."""
+    assert empty_desk.run("apply", write(empty_desk, CSV)).code == 7
+    assert not empty_desk.home.exists()
+
+
+def test_only_what_was_reviewed(desk: Desk) -> None:
+    """`--expect` with the digest of `--dry-run`: done. With another: exit 3, nothing issued."""
+    settle_at(desk, range(1, 3))
+    file = write(desk, CSV)
+    reviewed = digest(desk, file)
+    assert issued(desk) == 0
+    outcome = desk.run("apply", file, "--expect", "0" * 64)
+    assert outcome.code == 3
+    assert reviewed in outcome.err
+    assert "--dry-run" in outcome.err
+    assert issued(desk) == 0
+    desk.ok("apply", file, "--expect", reviewed, after=timedelta(hours=9))
+    assert issued(desk) == 2
+
+
+def test_the_same_review_again(desk: Desk) -> None:
+    """The digest stands for what was done under it: nothing to do, exit 0."""
+    settle_at(desk, range(1, 3))
+    file = write(desk, CSV)
+    reviewed = digest(desk, file)
+    desk.ok("apply", file, "--expect", reviewed)
+    assert desk.ok("apply", file, "--expect", reviewed).text == "nothing to do, kept 2\n"
+
+
+def test_decisions_that_became_others(desk: Desk) -> None:
+    """Somebody renewed meanwhile: the digest is another, and says so."""
+    settle_at(desk, range(1, 3))
+    file = write(desk, CSV)
+    reviewed = digest(desk, file)
+    desk.ok("renew", "c2")
+    outcome = desk.run("apply", file, "--expect", reviewed, "--json")
+    assert outcome.code == 3
+    assert outcome.json["error"]["code"] == "decisions_changed"
+    assert issued(desk) == 1
+
+
+def test_consents_of_the_file(desk: Desk) -> None:
+    """Alone they count for nothing; with `--expect` or `--accept-from-file` they do."""
+    settle_at(desk, range(1, 3), ends_in=200)
+    header = "customer,users,accept,reason\r\n"
+    row = "c{},5,entitlement-loss,downgrade\r\n"
+    file = write(desk, header + row.format(1))
+    outcome = desk.run("apply", file)
+    assert outcome.code == 20
+    assert "--accept-from-file" in outcome.text
+    desk.ok("apply", file, "--expect", digest(desk, file))
+    assert issued(desk) == 1
+    desk.ok("apply", write(desk, header + row.format(2)), "--accept-from-file")
+    assert issued(desk) == 2
+    rows = desk.ok("journal", "show", "--json").json["rows"]
+    reasons = [each["reason"] for each in rows if each["event"] == "license-reissued"]
+    assert reasons == ["downgrade", "downgrade"]
+
+
+def test_consent_on_the_command_line(desk: Desk) -> None:
+    """For every row; entitlement-loss needs it though the file says the number."""
+    settle_at(desk, range(1, 3), ends_in=200)
+    file = write(desk, "customer,users\r\nc1,5\r\nc2,5\r\n")
+    assert desk.run("apply", file).code == 20
+    assert "entitlement-loss stops 2 of them" in desk.ok("apply", file, "--dry-run").text
+    desk.ok("apply", file, "--accept", "entitlement-loss", "--reason", "downgrades")
+    assert issued(desk) == 2
+
+
+def test_documents_beside_the_file(desk: Desk) -> None:
+    """Read from its folder, wherever one stands."""
+    folder = desk.folder / "sales"
+    folder.mkdir()
+    desk.machine_info("sales/a.json", fingerprint=fingerprint(50), customer=None)
+    file = write(desk, "customer;machine_info\r\nGlobex;a.json\r\n", "sales/plan.csv")
+    desk.ok("apply", file)
+    assert desk.ok("apply", file).text == "nothing to do, kept 1\n"
+
+
+def test_a_key_for_a_row(desk: Desk) -> None:
+    """Another key for one row; one that is not there is that row's failure."""
+    settle_at(desk, range(1, 4))
+    store = f"file:{desk.folder / 'second.key'}"
+    desk.ok("key", "generate", "second", "--store", store, "--no-backup")
+    outcome = desk.run("apply", write(desk, "customer,key\r\nc1,second\r\nc2,third\r\nc3,\r\n"))
+    assert outcome.code == 20
+    assert "plan.csv, line 3 (c2)  there is no key third" in outcome.text
+    assert issued(desk) == 2
+    keys = {each["kid"] for each in desk.ok("license", "list", "--json").json["licenses"]}
+    assert len(keys) == 2
+
+
+def test_a_report_holds_what_failed(desk: Desk) -> None:
+    """By its place in the file."""
+    settle_at(desk, range(1, 3))
+    report = desk.folder / "report.csv"
+    file = write(desk, "customer,users\r\nc1,many\r\nc2,\r\n")
+    assert desk.run("apply", file, "--report", str(report)).code == 20
+    with report.open(encoding="utf-8", newline="") as stream:
+        failed, done = csv.DictReader(stream)
+    assert failed["item"] == "plan.csv, line 2 (c1)"
+    assert failed["why"].startswith("users: ")
+    assert done["outcome"] == "done"
+
+
+def test_an_export_is_answered_with_nothing_to_do(desk: Desk) -> None:
+    """The registry as TOML, applied to itself; no passphrase is needed."""
+    settle_at(desk, range(1, 4))
+    settle_at(desk, range(4, 6), ends_in=-30)
+    file = desk.folder / "export.toml"
+    desk.ok("registry", "export", "--output", str(file))
+    desk.passphrase_file.unlink()
+    assert desk.ok("apply", str(file)).text == "nothing to do, kept 5\n"
+
+
+def test_due_within(desk: Desk) -> None:
+    """How far ahead a term's renewal is due is the operator's say."""
+    settle_at(desk, range(1, 3), ends_in=50)
+    file = write(desk, CSV.replace("30", ""))
+    assert desk.ok("apply", file).text == "nothing to do, kept 2\n"
+    desk.ok("apply", file, "--due-within", "60d")
+    assert issued(desk) == 2
+
+
+def test_names_cannot_steer_a_screen(desk: Desk) -> None:
+    """Neither in the table of what failed nor in a report."""
+    report = desk.folder / "report.json"
+    file = write(desk, 'customer\r\n"x\x1b[2J"\r\n"[red]b"\r\n')
+    outcome = desk.run("apply", file, "--report", str(report))
+    assert outcome.code == 20
+    assert "\x1b" not in outcome.text
+    assert "[red]b" in outcome.text
+    assert "\x1b" not in report.read_text()
+    assert Path(report).exists()
