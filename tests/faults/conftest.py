@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.batch_errands import BATCHES
 from support.cli import Desk
 from support.disks import mounted
-from support.errands import Errand, Errands, give_away, prepare
+from support.errands import ERRANDS, Errand, Errands, give_away, prepare
 from support.forks import Forks, open_forks
 from support.keys import quick_desk, seal_quickly
+from support.twenty import due, mixed
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +45,9 @@ def forks(made_desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         running.warm_up(warm, "key", "generate", "second", *store)
         running.warm_up(warm, "key", "export-public")
         running.warm_up(warm, "registry", "import", str(warm.output))
+        many = made_desk.copy_to(folder / "many")
+        running.warm_up(many, *due(many))
+        running.warm_up(many, *mixed(made_desk.copy_to(folder / "mixed")), "--dry-run")
         yield running
 
 
@@ -52,7 +57,7 @@ def errands(desk: Desk, forks: Forks, tmp_path: Path, monkeypatch: pytest.Monkey
     seal_quickly(monkeypatch)
 
     def errand(name: str) -> Errand:
-        return prepare(name, desk, forks, tmp_path / "order")
+        return prepare((ERRANDS | BATCHES)[name], desk, forks, tmp_path / "order")
 
     return errand
 

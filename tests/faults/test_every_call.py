@@ -27,7 +27,7 @@ from support.errands import ERRANDS, Errands, machine
 from support.forks import ANY_TIME, Forks
 from support.held import held
 from support.strace import LINK, RENAME, UNLINK, Fault, has_struck, options
-from support.sweeping import CALLS, FULL, KINDS, sweep
+from support.sweeping import KINDS, sweep_each
 
 pytestmark = pytest.mark.faults
 
@@ -116,23 +116,10 @@ def test_every_call(
     record_property: Callable[[str, object], None],
 ) -> None:
     """Nothing happened, or all of it, and whoever comes next is told what is there."""
-    errand = errands(name)
-    there = {fault.calls for fault in errand.task.always}
-    points, broken = 0, list[str]()
-    for calls in CALLS if FULL else SOME[name]:
-        if calls not in there:
-            some = chosen(SOME[name].get(calls, ()), what)
-            tried, found = sweep(errand, forks, calls, what, some)
-            assert tried >= len(some)
-            points, broken = points + tried, broken + found
-    for key, value in (("errand", name), ("points", points), ("broken", len(broken))):
+    swept = sweep_each(errands(name), forks, what, SOME[name])
+    for key, value in (("errand", name), ("points", swept.points), ("broken", len(swept.broken))):
         record_property(key, value)
-    assert not broken, "\n".join(broken)
-
-
-def chosen(numbers: Sequence[int], what: str) -> Sequence[int]:
-    """All of them for a kill; of several, every other one for each kind of refusal."""
-    return numbers if len(numbers) < 2 or what == KINDS[0] else numbers[KINDS.index(what) % 2 :: 2]
+    assert not swept.broken, "\n".join(swept.broken)
 
 
 @pytest.mark.parametrize(

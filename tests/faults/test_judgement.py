@@ -1,18 +1,21 @@
 """A sweep that finds nothing says nothing: each broken promise is found where it is made."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from support.aftermath import Aftermath
+from support.batch_aftermath import acknowledged, kind
 from support.cli import Outcome
 from support.errands import Errand, Errands
-from support.fault_figures import figures
+from support.fault_figures import BROKEN, Tried, batches, figures, write_batches
 from support.forks import Forks
 from support.held import Held
 from support.key_aftermath import KEYS, KeyAftermath
 from support.keys import opened
+from support.twenty import ITEMS
 
 from polygent_issuer.settings import settings_path
 
@@ -103,6 +106,29 @@ def test_of_a_new_key(errands: Errands, forks: Forks) -> None:
     assert any(problem.startswith("settings:") for problem in found())
 
 
+def test_of_a_batch(errands: Errands, forks: Forks) -> None:
+    """What was acknowledged and is cut short, or gone; one that is issued twice."""
+    errand = errands("renew many")
+    before, done = run_well(errand, forks)
+    licenses = list(acknowledged(done.out))
+    assert len(licenses) == ITEMS
+    file = Path(licenses[3]["file"])
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    assert sorted(map(kind, errand.judge(before, done).problems)) == ["lost", "repair", "torn"]
+    file.unlink()
+    assert "acknowledged without file" in kinds(errand.judge(before, done))
+    file.write_bytes(whole)
+    errand.desk.ok("renew", licenses[3]["customer"], "--accept", "not-due", "--reason", "x")
+    after = errand.judge(before, done)
+    after.go_on(errand.task.argv, 1)
+    assert "twice" in map(kind, after.problems)
+    errand.begin()
+    found = errand.judge(before, done).problems
+    assert "exit 0, and it is not done" in found
+    assert sum(problem.startswith("acknowledged and lost") for problem in found) == ITEMS
+
+
 REPORT = """<testsuites><testsuite>
 <testcase name="a"><properties><property name="errand" value="sign"/>
 <property name="points" value="3"/><property name="broken" value="1"/></properties></testcase>
@@ -119,3 +145,15 @@ def test_of_the_figures(tmp_path: Path) -> None:
     report.write_text(REPORT % '<testcase name="d"><failure/></testcase>')
     with pytest.raises(ValueError, match="d failed"):
         figures(report)
+
+
+def test_of_the_figures_of_batches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What one test records of a batch comes back, added up, as a row of the table."""
+    broken = Counter({kind: number for number, kind in enumerate(BROKEN)})
+    tried = Tried(name="apply", points=3, acknowledged=40, broken=broken)
+    said = "".join(f'<property name="{k}" value="{v}"/>' for k, v in tried.properties().items())
+    case = f'<testcase name="a"><properties>{said}</properties></testcase>'
+    report = tmp_path / "points.xml"
+    report.write_text(f"<testsuites><testsuite>{2 * case}</testsuite></testsuites>")
+    write_batches(batches(report))
+    assert "| apply | 6 | 80 | 0 | 2 | 4 | 6 |" in capsys.readouterr().out

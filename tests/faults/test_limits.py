@@ -107,7 +107,7 @@ def test_rights_that_lack(
 ) -> None:
     """An ordinary user who may only read there: done, or refused with nothing changed."""
     seal_quickly(monkeypatch)
-    errand = prepare(name, open_desk, forks, tmp_path / "order")
+    errand = prepare(ERRANDS[name], open_desk, forks, tmp_path / "order")
     desk = errand.desk
     errand.begin()
     give_away(desk)
@@ -146,7 +146,7 @@ def test_a_full_disk(
     """Everything on a disk with this many free pages of 4 KiB; then there is room again."""
     seal_quickly(monkeypatch)
     desk = made_desk.copy_to(disk / "desk")
-    errand = prepare(name, desk, forks, tmp_path / "order")
+    errand = prepare(ERRANDS[name], desk, forks, tmp_path / "order")
     before = errand.begin()
     filler = disk / "filler"
     free = os.statvfs(disk)

@@ -3,23 +3,27 @@
 from collections import Counter
 from datetime import timedelta
 from hashlib import sha256
+from itertools import chain
 
 import pytest
 from support.aftermath import NAMED
+from support.batch_aftermath import said
 from support.cli import Desk
 from support.forks import Forks
 from support.held import held, litter_in
 from support.keys import seal_quickly
 from support.strace import Fault
 from support.sweeping import FULL
+from support.twenty import apply, row
 
 from polygent_issuer.errors import ExitCode
 
 pytestmark = pytest.mark.faults
 
 OPERATORS = 8
-ISSUES = 25 if FULL else 4
+ISSUES = 100 if FULL else 4
 ROUNDS = 8 if FULL else 2
+ROWS = 100 if FULL else 20
 
 
 def judge(desk: Desk, *, licenses: int, current: int) -> None:
@@ -111,6 +115,22 @@ def test_many_issues_of_each(desk: Desk, forks: Forks) -> None:
     assert [outcome.code for outcome in ended] == [0] * OPERATORS, ended
     judge(desk, licenses=OPERATORS * ISSUES, current=OPERATORS * ISSUES)
     assert events(desk)["license-signed"] == OPERATORS * ISSUES
+
+
+@pytest.mark.parametrize("group", [7, None])
+def test_the_same_file_at_once(desk: Desk, forks: Forks, group: int | None) -> None:
+    """Eight apply one file: each row is issued by exactly one of them, the others see *keep*."""
+    argv = apply(desk, [row(desk, number) for number in range(ROWS)])
+    ended = forks.together([(desk, argv)] * OPERATORS, group)
+    assert [outcome.code for outcome in ended] == [0] * OPERATORS, ended
+    done, kept = Counter[str](), Counter[str]()
+    for members in chain.from_iterable(said(outcome.out) for outcome in ended):
+        if "outcome" in members:
+            (done if members["outcome"] == "done" else kept)[members["item"]] += 1
+    assert sorted(done.values()) == [1] * ROWS
+    assert sorted(kept.values()) == [OPERATORS - 1] * ROWS
+    judge(desk, licenses=ROWS, current=ROWS)
+    assert events(desk)["license-signed"] == ROWS
 
 
 def test_different_commands_at_once(

@@ -39,6 +39,7 @@ class Aftermath:
         """
         self.desk = desk
         self.problems: list[str] = []
+        self.acknowledged = 0  # licenses, by a batch
         # The next command, whichever it is, comes before anything else looks at the registry.
         self._next = desk.run("customer", "list")
         self.before, self.outcome, self.done = before, outcome, done

@@ -27,12 +27,14 @@ class Task:
         always: faults that are there all the time.
         repeatable: whether the same ids and signatures come of the same command, so that what it
             leaves when nothing happens to it is known to the last byte.
+        group: how many items of a batch have one commit; as many as usual when not given.
     """
 
     argv: tuple[str, ...]
     judged: type[Aftermath] = IssueAftermath
     always: tuple[Fault, ...] = ()
     repeatable: bool = True
+    group: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +69,19 @@ class Errand:
             faults=[*faults, *self.task.always],
             limits=limits,
             first_id=1,
+            group=self.task.group,
+        )
+
+    def run_around(self, forks: Forks, *, stop: Fault, meanwhile: Callable[[], object]) -> None:
+        """Do the task, stopped at one of its calls while something else happens."""
+        task = self.task
+        forks.run_around(
+            self.desk,
+            *task.argv,
+            stop=stop,
+            meanwhile=meanwhile,
+            always=task.always,
+            group=task.group,
         )
 
     def judge(self, before: Held, outcome: Outcome) -> Aftermath:
@@ -80,16 +95,16 @@ Errands = Callable[[str], Errand]
 """An errand by its name, at a desk of the test's own."""
 
 
-def prepare(name: str, desk: Desk, forks: Forks, order: Path) -> Errand:
+def prepare(make: Callable[[Desk, Forks], Task], desk: Desk, forks: Forks, order: Path) -> Errand:
     """Set the desk up for an errand, and see what comes of it without a fault.
 
     Args:
-        name: one of ERRANDS.
+        make: one of ERRANDS, or of BATCHES.
         desk: with a home and a key.
         forks: where the command will run.
         order: a folder that is not there yet, for the desk as it is put back.
     """
-    task = ERRANDS[name](desk, forks)
+    task = make(desk, forks)
     machine(desk, "globex", 1)
     machine(desk, "initech", 2)
     shutil.copytree(desk.folder, order)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from support.cli import Desk, Outcome
-from support.strace import Fault, attached, await_stop, has_struck
+from support.strace import Fault, attached, await_stop, called, has_struck
 from support.tools import require_tool
 
 TESTS = Path(__file__).parents[1]
@@ -67,6 +67,7 @@ class Forks:
         faults: Sequence[Fault] = (),
         limits: Limits = NO_LIMITS,
         first_id: int | None = None,
+        group: int | None = None,
     ) -> tuple[Outcome, bool]:
         """Run a command; how it ended, and whether the first of the faults came upon it.
 
@@ -76,8 +77,10 @@ class Forks:
             faults: what comes upon its calls.
             limits: what it has to do without.
             first_id: the number of the first new ID that it gives; drawn at random when not given.
+            group: how many items of a batch have one commit; as many as usual when not given.
         """
-        order = self._order("start", desk, argv, limits=limits) | {"first_id": first_id}
+        order = self._order("start", desk, argv, limits=limits, group=group)
+        order["first_id"] = first_id
         pid = self._ask(order)
         log = self._folder / "strace.log"
         with ExitStack() as tracing:
@@ -89,12 +92,27 @@ class Forks:
         return self._outcome(code), struck
 
     def run_around(
-        self, desk: Desk, *argv: str, stop: Fault, meanwhile: Callable[[], object]
+        self,
+        desk: Desk,
+        *argv: str,
+        stop: Fault,
+        meanwhile: Callable[[], object],
+        always: Sequence[Fault] = (),
+        group: int | None = None,
     ) -> Outcome:
-        """Run a command that is stopped at one of its calls while something else happens."""
-        pid = self._ask(self._order("start", desk, argv))
+        """Run a command that is stopped at one of its calls while something else happens.
+
+        Args:
+            desk: where.
+            argv: the command line.
+            stop: the signal that stops it, and where.
+            meanwhile: what happens then.
+            always: faults that are there all the time.
+            group: how many items of a batch have one commit; as many as usual when not given.
+        """
+        pid = self._ask(self._order("start", desk, argv, group=group))
         log = self._folder / "strace.log"
-        with attached(pid, [stop], log):
+        with attached(pid, [stop, *always], log):
             os.write(self._gate, b"g")
             try:
                 await_stop(log)
@@ -104,14 +122,27 @@ class Forks:
                 code = self._ask({"do": "wait"})[str(pid)]
         return self._outcome(code)
 
-    def together(self, commands: Sequence[tuple[Desk, Sequence[str]]]) -> list[Outcome]:
-        """Run commands at once: none begins before all are ready."""
-        return self.shifts([(desk, [argv]) for desk, argv in commands])
+    def said(self) -> bytes:
+        """What the command that is under way, or the last one, has written to stdout."""
+        out, _ = self._outputs("")
+        return out.read_bytes()
 
-    def shifts(self, people: Sequence[tuple[Desk, Sequence[Sequence[str]]]]) -> list[Outcome]:
+    def calls(self, kind: str) -> int:
+        """How many calls of a kind the last command made, to which faults were attached."""
+        return called(kind, self._folder / "strace.log")
+
+    def together(
+        self, commands: Sequence[tuple[Desk, Sequence[str]]], group: int | None = None
+    ) -> list[Outcome]:
+        """Run commands at once: none begins before all are ready."""
+        return self.shifts([(desk, [argv]) for desk, argv in commands], group)
+
+    def shifts(
+        self, people: Sequence[tuple[Desk, Sequence[Sequence[str]]]], group: int | None = None
+    ) -> list[Outcome]:
         """Run several series of commands at once; each ends with the first that fails."""
         pids = [
-            self._ask(self._order("start", desk, *series, name=str(at)))
+            self._ask(self._order("start", desk, *series, name=str(at), group=group))
             for at, (desk, series) in enumerate(people)
         ]
         os.write(self._gate, b"g" * len(pids))
@@ -125,6 +156,7 @@ class Forks:
         *series: Sequence[str],
         limits: Limits = NO_LIMITS,
         name: str = "",
+        group: int | None = None,
     ) -> dict[str, Any]:
         out, err = self._outputs(name)
         out.unlink(missing_ok=True)
@@ -139,6 +171,7 @@ class Forks:
             "err": str(err),
             "file_size": limits.file_size,
             "user": limits.user,
+            "group": group,
         }
 
     def _ask(self, order: dict[str, Any]) -> Any:

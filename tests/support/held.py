@@ -4,7 +4,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from polygent_issuer.registry import REGISTRY_FILE, Reading, Registry, journal, keys, licenses
+from polygent_issuer.registry import (
+    REGISTRY_FILE,
+    Reading,
+    Registry,
+    journal,
+    keys,
+    licenses,
+    outbox,
+)
 from polygent_issuer.registry.errors import RegistryMissing
 from polygent_issuer.settings import settings_path
 from support.cli import Desk
@@ -21,6 +29,7 @@ class Held:
         files: every license's stored bytes, by ID.
         current: the IDs of those that are neither replaced nor retired.
         keys: the kids of the pinned keys.
+        pending: the IDs of those in the outbox.
         problems: what `journal verify` complains of.
         rows: every row of the registry by its table, but those of the outbox.
     """
@@ -29,6 +38,7 @@ class Held:
     files: dict[str, bytes] = field(default_factory=dict)
     current: frozenset[str] = frozenset()
     keys: frozenset[str] = frozenset()
+    pending: frozenset[str] = frozenset()
     problems: tuple[str, ...] = ()
     rows: Rows = field(default_factory=dict)
 
@@ -48,6 +58,7 @@ def held(desk: Desk) -> Held:
             files={record.id: record.file for record in records},
             current=frozenset(record.id for record in records if record.is_current),
             keys=frozenset(key.kid for key in keys.every(db)),
+            pending=frozenset(row.license_id for row in outbox.pending(db)),
             problems=journal.verify(db).problems,
             rows=_rows(db),
         )

@@ -75,6 +75,12 @@ def has_struck(fault: Fault, log: Path) -> bool:
     return re.search(rf"(?m)^\d+ +(?:{names})\(.*\(INJECTED\)$", told) is not None
 
 
+def called(calls: str, log: Path) -> int:
+    """How many calls of a kind the log of strace tells of."""
+    names = "|".join(name.removeprefix("?") for name in calls.split(","))
+    return len(re.findall(rf"(?m)^\d+ +(?:{names})\(", log.read_text(errors="replace")))
+
+
 def await_stop(log: Path) -> None:
     """Wait until the process has been stopped by the signal of a fault."""
     end = time.monotonic() + STOP_SECONDS

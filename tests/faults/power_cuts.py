@@ -1,0 +1,116 @@
+"""Cut the power while a batch of twenty is under way, and judge what the disk then holds.
+
+    PYTHONPATH=tests python tests/faults/power_cuts.py [CUTS]
+
+Needs root, for it mounts an ext4 image; no test run does this. The batch is stopped after one of
+its calls that write, sync, name or remove; the image is copied, which has nothing of what is only
+in the page cache, and mounted as after a restart. What was acknowledged must be there, and the same
+command must make every item be there exactly once. At every other cut somebody else had just synced
+a file of theirs, which writes the names of ours too. The calls are drawn by chance, always the
+same, CUTS (100) for each batch; `all` tries every one.
+"""
+
+import random
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from support.aftermath import Aftermath
+from support.batch_aftermath import kind
+from support.batch_errands import BATCHES
+from support.cli import Desk, Outcome
+from support.errands import Errand, prepare
+from support.fault_figures import Tried, write_batches
+from support.forks import KILLED, Forks, open_forks
+from support.held import Held, held
+from support.keys import quick_desk
+from support.loop_disk import LoopDisk
+from support.strace import Fault
+from support.sweeping import CALLS
+from support.twenty import due, mixed
+
+from polygent_issuer.keystore import openssh
+
+_CUTS = 100
+
+
+def main(cuts: int | None) -> int:
+    """Cut each batch so many times, or at every call; how many promises were broken."""
+    openssh.ROUNDS = 1  # type: ignore[misc] # as `seal_quickly`
+    found: list[Tried] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for each in ("forks", "made"):
+            (folder / each).mkdir()
+        made = quick_desk(folder / "made")
+        with open_forks(folder / "forks") as forks:
+            for get_ready in (due, mixed):
+                warm = made.copy_to(folder / get_ready.__name__)
+                forks.warm_up(warm, *get_ready(warm))
+            found += (cut_batch(batch, made, folder, forks, cuts) for batch in BATCHES)
+    write_batches(found)
+    return sum(tried.broken.total() for tried in found)
+
+
+def cut_batch(name: str, made: Desk, folder: Path, forks: Forks, cuts: int | None) -> Tried:
+    """Cut one batch at its calls."""
+    disk = LoopDisk(folder / name)
+    disk.mount()
+    desk = made.copy_to(disk.place / "desk")
+    errand = prepare(BATCHES[name], desk, forks, folder / name / "order")
+    before = held(desk)
+    disk.keep()
+    points = calls(errand, disk, forks)
+    tried = Tried(name=name)
+    for stop in points if cuts is None else random.Random(name).sample(points, k=cuts):  # noqa: S311
+        after = cut_once(errand, disk, forks, before, stop=stop, number=tried.points)
+        sys.stderr.writelines(f"{stop}: {problem}\n" for problem in after.problems)
+        broken = Counter(map(kind, after.problems))
+        tried.add(Tried(name=name, points=1, acknowledged=after.acknowledged, broken=broken))
+    sys.stderr.write(f"{name}: {tried.points} cuts\n")
+    return tried
+
+
+def calls(errand: Errand, disk: LoopDisk, forks: Forks) -> list[Fault]:
+    """A stop after each of the batch's calls."""
+    disk.put_back()
+    never = [Fault(calls=kind, what="signal=STOP", number=65535) for kind in CALLS]
+    outcome, _ = errand.run(forks, faults=never)
+    assert outcome.code == 0, outcome
+    disk.unmount()
+    return [
+        Fault(calls=kind, what="signal=STOP", number=number)
+        for kind in CALLS
+        if kind not in {fault.calls for fault in errand.task.always}
+        for number in range(1, forks.calls(kind) + 1)
+    ]
+
+
+def cut_once(
+    errand: Errand, disk: LoopDisk, forks: Forks, before: Held, *, stop: Fault, number: int
+) -> Aftermath:
+    """Cut the power after one call, and judge what is there after the restart."""
+    said = b""
+
+    def cut() -> None:
+        nonlocal said
+        said = forks.said()
+        if number % 2:
+            disk.sync_another_file()
+        disk.cut()
+
+    disk.put_back()
+    try:
+        errand.run_around(forks, stop=stop, meanwhile=cut)
+        disk.restart()
+        after = errand.judge(before, Outcome(code=KILLED, out=said, err=""))
+        after.go_on(errand.task.argv, number)
+    finally:
+        disk.unmount()
+    return after
+
+
+if __name__ == "__main__":
+    given = sys.argv[1] if len(sys.argv) > 1 else str(_CUTS)
+    sys.exit(1 if main(None if given == "all" else int(given)) else 0)

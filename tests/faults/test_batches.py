@@ -1,0 +1,83 @@
+r"""Killed or refused at any call, a batch has done what it acknowledged, and goes on from there.
+
+Twenty items; after each fault the same command is given again (`support.batch_aftermath`). By
+default a part of the points is tried, always the same. All of them, about half an hour:
+
+    POLYGENT_FAULTS=full pytest tests/faults/test_batches.py --junitxml=batches.xml \
+        -o junit_family=xunit1
+    PYTHONPATH=tests python -m support.fault_figures batches.xml
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from support.batch_aftermath import acknowledged, kind
+from support.batch_errands import BATCHES
+from support.cli import Desk
+from support.errands import Errands, give_away
+from support.fault_figures import Tried
+from support.forks import NOBODY, Forks, Limits
+from support.held import held
+from support.strace import LINK, RENAME, UNLINK
+from support.sweeping import KINDS, sweep_each
+from support.twenty import ITEMS, due
+
+pytestmark = pytest.mark.faults
+
+# Of three groups, of one, without links, and into an archive: before and after each COMMIT, in
+# the midst of the names, and what is cleared away in the end.
+SOME: dict[str, dict[str, Sequence[int]]] = {
+    "renew many": {
+        "pwrite64": (3, 40, 90),
+        "fdatasync": range(1, 7),
+        "fsync": (1,),
+        "syncfs": (1,),
+        LINK: (1, 11, 20),
+        UNLINK: (1, 2, 12, 21),
+        "write": (1, 14, 21, 30),
+        "openat": (30, 40, 50),
+    },
+    "renew many into an archive": {"fdatasync": (1, 3, 5, 7), "fsync": (1, 2, 3), LINK: (1,)},
+    "apply": {
+        "fdatasync": range(1, 16, 2),
+        "syncfs": (1, 2, 3),
+        LINK: (1, 9, 20),
+        UNLINK: (1, 9, 18),
+        "write": (9, 18, 30),
+    },
+    "apply without hard links": {RENAME: (1, 10), "syncfs": (1,), "fsync": (1,)},
+}
+
+
+@pytest.mark.parametrize("what", KINDS)
+@pytest.mark.parametrize("name", BATCHES)
+def test_every_call(
+    errands: Errands,
+    forks: Forks,
+    name: str,
+    what: str,
+    *,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """What was acknowledged is there, and again makes every item be there exactly once."""
+    swept = sweep_each(errands(name), forks, what, SOME[name])
+    broken = Counter(map(kind, swept.broken))
+    tried = Tried(name=name, points=swept.points, acknowledged=swept.acknowledged, broken=broken)
+    for key, value in tried.properties().items():
+        record_property(key, value)
+    assert not swept.broken, "\n".join(swept.broken)
+
+
+def test_a_folder_that_may_not_be_read(open_desk: Desk, forks: Forks) -> None:
+    """Where only the syncing of each file can be asked for, that is done."""
+    argv = due(open_desk)
+    give_away(open_desk)
+    open_desk.output.chmod(0o300)
+    outcome, _ = forks.run(open_desk, *argv, limits=Limits(user=NOBODY))
+    open_desk.output.chmod(0o700)
+    assert outcome.code == 0, outcome
+    done = {Path(each["file"]).read_bytes() for each in acknowledged(outcome.out)}
+    assert len(done) == ITEMS
+    assert done <= set(held(open_desk).files.values())

@@ -1,0 +1,35 @@
+"""Batches as command lines that meet faults: into a folder, or an archive, in groups or at once."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from support.batch_aftermath import BatchAftermath, BundleAftermath
+from support.cli import Desk
+from support.errands import NO_LINKS, Task
+from support.forks import Forks
+from support.twenty import BUNDLE, due, mixed
+
+
+def _renew_many(desk: Desk, _: Forks) -> Task:
+    return Task(argv=due(desk), judged=BatchAftermath, repeatable=False)
+
+
+def _bundle(desk: Desk, _: Forks) -> Task:
+    argv = (*due(desk), "--bundle", str(desk.folder / BUNDLE))
+    return Task(argv=argv, judged=BundleAftermath, repeatable=False)
+
+
+def _apply(desk: Desk, _: Forks) -> Task:
+    return Task(argv=mixed(desk), judged=BatchAftermath, repeatable=False, group=7)
+
+
+def _apply_without_links(desk: Desk, forks: Forks) -> Task:
+    return replace(_apply(desk, forks), always=(NO_LINKS,), group=None)
+
+
+BATCHES: dict[str, Callable[[Desk, Forks], Task]] = {
+    "renew many": _renew_many,
+    "renew many into an archive": _bundle,
+    "apply": _apply,
+    "apply without hard links": _apply_without_links,
+}
