@@ -1,0 +1,276 @@
+"""Batches, as ratios within one run: `python tests/benchmarks/batches.py [ITEMS [RUNS]]`.
+
+The floor is what nobody can do without, for the same items, each measured alone: a deterministic
+signature and a verification of `cryptography` for each, the bare SQLite rows in as many commits,
+and bare files with one sync for each commit. Ours is the renewal of as many due licenses, in
+process, from the registry to the files or the archive, with a line of JSON for each.
+
+With `--memory ITEMS` it renews so many and tells the peak memory of the process in KiB.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import shutil
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from polygent_issuer.batch.bundle import Bundle
+from polygent_issuer.batch.outcomes import Done
+from polygent_issuer.batch.renewals import Renewals
+from polygent_issuer.batch.run import GROUP, Run
+from polygent_issuer.cli.many.view import outcome_json
+from polygent_issuer.findings import Consent
+from polygent_issuer.issuing.destination import Destination
+from polygent_issuer.registry import (
+    REGISTRY_FILE,
+    Actor,
+    Registry,
+    Writing,
+    customers,
+    keys,
+    licenses,
+    machines,
+)
+from polygent_issuer.settings import Settings
+from polygent_issuer.signer import SoftwareSigner
+from polygent_issuer.terms import Changes
+from polygent_issuer.verifier import License, Limits, Tier, jws
+
+NOW: Final = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
+WINDOW: Final = timedelta(days=7)
+ADA: Final = Actor(operator="Ada", os_user="ada", uid=1000, host="desk")
+SIGNER: Final = SoftwareSigner(ec.derive_private_key(0x5EED, ec.SECP256R1()))
+_TOGETHER: Final = 5_000
+_BYTES: Final = 800
+"""Of a license file, and of a journal row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Floor:
+    """Seconds of each part, alone."""
+
+    signing: float
+    verifying: float
+    rows: float
+    files: float
+
+    @property
+    def with_files(self) -> float:
+        """All of it."""
+        return self.signing + self.verifying + self.rows + self.files
+
+    @property
+    def without_files(self) -> float:
+        """Without the files."""
+        return self.signing + self.verifying + self.rows
+
+
+def make(folder: Path, count: int) -> None:
+    """A registry in which so many customers have a license that ends in a fortnight."""
+    issued = NOW - timedelta(days=350)
+    path = folder / REGISTRY_FILE
+    with Registry.create(path, now=issued, actor=ADA, registry_id=str(uuid.uuid4())) as registry:
+        with registry.writing(now=issued, actor=ADA) as db:
+            keys.add(db, key=SIGNER.public_key, label="main")
+            db.record("key-generated", kid=SIGNER.kid)
+        for first in range(0, count, _TOGETHER):
+            with registry.writing(now=issued, actor=ADA) as db:
+                for number in range(first, min(count, first + _TOGETHER)):
+                    _sell(db, number, issued)
+
+
+def _sell(db: Writing, number: int, issued: datetime) -> None:
+    customer = customers.add(db, slug=f"customer-{number:06}", name=f"Customer {number} Ltd")
+    fingerprint = f"sha256:{number:064x}"
+    machine = machines.add(
+        db,
+        customer,
+        label="prod",
+        fingerprint=fingerprint,
+        hostname="prod",
+        components={},
+        document_id=None,
+    )
+    held = License(
+        iss="Polygent Ltd",
+        sub=customer.slug,
+        jti=f"{number:08x}-0000-4000-8000-000000000000",
+        iat=int(issued.timestamp()),
+        exp=int((NOW + timedelta(days=14)).timestamp()),
+        customer=customer.name,
+        tier=Tier.STANDARD,
+        features=("planner", "workflows"),
+        limits=Limits(users=25, session_hosts=5, deploy_hosts=5),
+        machine_fingerprint=fingerprint,
+    )
+    signing_input = jws.signing_input(SIGNER.kid, held.to_payload())
+    licenses.add(
+        db,
+        license_id=held.jti,
+        customer_id=customer.id,
+        machine_id=machine.id,
+        kid=SIGNER.kid,
+        file=jws.assemble(signing_input, SIGNER.sign(signing_input)),
+        tier="standard",
+        issued_at=held.issued_at,
+        expires_at=held.expires_at,
+        term="1y",
+        plan="standard-annual",
+        document_id=None,
+    )
+    db.record("license-signed", customer=customer.slug, license=held.jti, kid=SIGNER.kid)
+
+
+def renew(folder: Path, into: Path) -> int:
+    """Renew all that is due into a folder or an archive; how many those were."""
+    with Registry.open(folder / REGISTRY_FILE) as registry, Path(os.devnull).open("w") as told:
+        renewals = Renewals(
+            settings=Settings(),
+            now=NOW,
+            within=timedelta(days=30),
+            changes=Changes(),
+            key=None,
+            consent=Consent(),
+            new_id=lambda: str(uuid.uuid4()),
+        )
+        run = Run(
+            registry,
+            unlock=lambda: {SIGNER.kid: SIGNER},
+            destination=Destination(folder=into),
+            now=NOW,
+            actor=ADA,
+        )
+        count = 0
+        for outcome in run.outcomes(renewals.due(registry)):
+            if not isinstance(outcome, Done):
+                raise SystemExit(f"not renewed: {outcome}")
+            told.write(json.dumps(outcome_json(outcome, Settings(), {})) + "\n")
+            count += 1
+        if into.suffix == ".zip":
+            Bundle(into, window=WINDOW).finish(registry, now=NOW, actor=ADA)
+        return count
+
+
+def floor(folder: Path, count: int) -> Floor:
+    """Measure each part alone."""
+    bodies = [os.urandom(_BYTES) for _ in range(count)]
+    private, public = SIGNER.private_key, SIGNER.private_key.public_key()
+    deterministic = ec.ECDSA(SHA256(), deterministic_signing=True)
+    verification = ec.ECDSA(SHA256())
+    with _clock() as signing:
+        signatures = [private.sign(body, deterministic) for body in bodies]
+    with _clock() as verifying:
+        for signature, body in zip(signatures, bodies, strict=True):
+            public.verify(signature, body, verification)
+    with _clock() as rows:
+        _bare_rows(folder / "floor.db", bodies)
+    out = folder / "floor"
+    out.mkdir()
+    with _clock() as files:
+        _bare_files(out, bodies)
+    return Floor(signing=signing[0], verifying=verifying[0], rows=rows[0], files=files[0])
+
+
+def _bare_rows(path: Path, bodies: list[bytes]) -> None:
+    """What an issue writes: a license, its forerunner, a journal row, the outbox and back."""
+    with sqlite3.connect(path, isolation_level=None) as db:
+        db.execute("PRAGMA synchronous = EXTRA")
+        db.execute("CREATE TABLE licenses (id TEXT PRIMARY KEY, file BLOB, next TEXT)")
+        db.execute("CREATE TABLE journal (seq INTEGER PRIMARY KEY, bytes BLOB)")
+        db.execute("CREATE TABLE outbox (id TEXT PRIMARY KEY, name TEXT)")
+        for first in range(0, len(bodies), GROUP):
+            db.execute("BEGIN IMMEDIATE")
+            for number, body in enumerate(bodies[first : first + GROUP], first):
+                name = f"{number:036}"
+                db.execute("INSERT INTO licenses VALUES (?, ?, NULL)", (name, body))
+                db.execute("UPDATE licenses SET next = ? WHERE id = ?", (name, name))
+                db.execute("INSERT INTO journal VALUES (NULL, ?)", (body,))
+                db.execute("INSERT INTO outbox VALUES (?, ?)", (name, name))
+            db.execute("COMMIT")
+
+
+def _bare_files(out: Path, bodies: list[bytes]) -> None:
+    """A file for each, and one sync of the file system for each group."""
+    syncfs = ctypes.CDLL(None).syncfs
+    folder = os.open(out, os.O_RDONLY)
+    for first in range(0, len(bodies), GROUP):
+        for number, body in enumerate(bodies[first : first + GROUP], first):
+            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+            file = os.open(f"{out}/customer-{number:06}-prod-2027-12-14.lic", flags, 0o644)
+            os.write(file, body)
+            os.close(file)
+        syncfs(folder)
+    os.close(folder)
+
+
+@contextmanager
+def _clock() -> Iterator[list[float]]:
+    seconds: list[float] = []
+    begun = time.perf_counter()
+    yield seconds
+    seconds.append(time.perf_counter() - begun)
+
+
+def ratios(made: Path, count: int) -> tuple[float, float]:
+    """With files, and with an archive; each to its floor, in one run."""
+    with tempfile.TemporaryDirectory(dir=made.parent) as name:
+        folder = Path(name)
+        least = floor(folder, count)
+        seconds = []
+        for into in ("out", "all.zip"):
+            shutil.copy(made / REGISTRY_FILE, folder / REGISTRY_FILE)
+            if into == "out":
+                (folder / into).mkdir()
+            with _clock() as clock:
+                renew(folder, folder / into)
+            seconds += clock
+        sys.stdout.write(
+            f"floor {least}\nours {seconds[0]:.2f} s with files, {seconds[1]:.2f} s in an archive\n"
+        )
+        return seconds[0] / least.with_files, seconds[1] / least.without_files
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as name:
+        made = Path(name) / "made"
+        made.mkdir()
+        if "--memory" in sys.argv[1:]:
+            count = int(sys.argv[2])
+            make(made, count)
+            if os.fork() == 0:
+                (made / "out").mkdir()
+                renew(made, made / "out")
+                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+                sys.stdout.write(f"{count} renewals: {peak} KiB\n")
+                sys.stdout.flush()
+                os._exit(0)
+            os.wait()
+            return
+        count, runs = (int(word) for word in (*sys.argv[1:], *("10000", "3")[len(sys.argv) - 1 :]))
+        make(made, count)
+        pairs = [ratios(made, count) for _ in range(runs)]
+        with_files, bundled = (statistics.median(each) for each in zip(*pairs, strict=True))
+        sys.stdout.write(
+            f"{count} renewals with files: {with_files:.2f} x floor (wanted: <= 1.6)\n"
+            f"{count} renewals in an archive: {bundled:.2f} x floor without files (<= 2.2)\n"
+        )
+
+
+if __name__ == "__main__":
+    main()
