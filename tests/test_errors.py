@@ -47,8 +47,8 @@ STABLE = [
     (OutputExists, "output_exists", 8),
 ]
 
-OUR_OWN_FAULT = {"bug", "registry_misuse"}
-"""The codes of errors that no operator can cause."""
+OUR_OWN_FAULT = {"bug", "process_lost", "registry_misuse"}
+"""The codes of errors that no operator causes by what she types."""
 
 
 def descendants(root: type[IssuerError]) -> Iterator[type[IssuerError]]:
