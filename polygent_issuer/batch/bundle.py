@@ -17,7 +17,7 @@ from typing import Final
 from polygent_issuer import dates, files
 from polygent_issuer.errors import OutputExists, OutputProblem
 from polygent_issuer.issuing import recover
-from polygent_issuer.issuing.destination import Destination
+from polygent_issuer.issuing.destination import Destination, require_folder
 from polygent_issuer.registry import Actor, Reading, Registry, outbox
 from polygent_issuer.text import for_spreadsheet, shown
 
@@ -60,8 +60,9 @@ class Bundle:
         place = str(self.target)
         if not recover.is_bundle(place):
             raise OutputProblem(
-                f"not the name of an archive: {shown(place)}", hint="--bundle X.zip"
+                f"not the name of an archive: {shown(place)}", hint="--bundle FILE.zip"
             )
+        require_folder(self.target.parent, "name another file with --bundle")
 
     def require_free(self) -> None:
         """Refuse before anything is signed: what is there may be the archive of an earlier run.

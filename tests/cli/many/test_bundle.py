@@ -1,0 +1,114 @@
+"""`--bundle`: one archive with a table of contents, finished whatever came in between."""
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+from support.cli import Desk
+from support.crowd import settle_at
+
+from polygent_issuer.batch.bundle import COLUMNS, Bundle
+from polygent_issuer.errors import OutputProblem
+from polygent_issuer.registry import REGISTRY_FILE, Registry, licenses, outbox
+
+RENEW = ("renew", "--due-within", "30d", "--bundle")
+
+
+def archive(path: Path) -> tuple[list[dict[str, str]], dict[str, bytes]]:
+    """The rows of the table of contents, and the files by name."""
+    with zipfile.ZipFile(path) as read:
+        assert read.testzip() is None
+        held = {name: read.read(name) for name in read.namelist()}
+    table = io.StringIO(held.pop("manifest.csv").decode(), newline="")
+    return list(csv.DictReader(table, strict=True)), held
+
+
+def waiting(desk: Desk) -> int:
+    """How many licenses the outbox holds."""
+    with Registry.open(desk.home / REGISTRY_FILE) as registry, registry.reading() as db:
+        return len(outbox.pending(db))
+
+
+@pytest.fixture
+def crowd(desk: Desk) -> Desk:
+    """Five customers whose licenses end in three weeks."""
+    settle_at(desk, range(5), ends_in=21)
+    return desk
+
+
+def test_each_license_with_its_row(crowd: Desk) -> None:
+    """The bytes are the registry's; nothing is in the folder, and nothing waits."""
+    target = crowd.folder / "all.zip"
+    crowd.ok(*RENEW, str(target))
+    rows, held = archive(target)
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["file"] for row in rows] == list(held)
+    assert len(rows) == 5
+    with Registry.open(crowd.home / REGISTRY_FILE) as registry, registry.reading() as db:
+        for row in rows:
+            assert licenses.get(db, row["license"]).file == held[row["file"]]
+    assert list(crowd.output.iterdir()) == []
+    assert waiting(crowd) == 0
+
+
+def test_one_that_was_not_finished_is_finished(
+    crowd: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The licenses wait, each command says so in one line, and the same command finishes it."""
+    target = crowd.folder / "all.zip"
+
+    def full(*_: object, **__: object) -> None:
+        raise OutputProblem("no room", hint="make room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bundle, "finish", full)
+        outcome = crowd.run(*RENEW, str(target))
+    assert (outcome.code, target.exists(), waiting(crowd)) == (8, False, 5)
+    told = crowd.ok("customer", "list").err
+    assert told.count("warning") == 1
+    assert f"5 licenses wait for the archive {target}" in told
+    assert "nothing to do" in crowd.ok(*RENEW, str(target)).text
+    assert len(archive(target)[0]) == 5
+    assert waiting(crowd) == 0
+    assert crowd.ok("journal", "verify").code == 0
+
+
+def test_nothing_is_overwritten(crowd: Desk) -> None:
+    """What is there stays, and nothing is signed for it."""
+    target = crowd.folder / "all.zip"
+    target.write_bytes(b"mine")
+    outcome = crowd.run(*RENEW, str(target))
+    assert (outcome.code, target.read_bytes(), waiting(crowd)) == (8, b"mine", 0)
+    listed = crowd.ok("license", "list", "--json").json["licenses"]
+    assert {each["status"] for each in listed} == {"current"}
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [(("x.tar",), 8), (("none/x.zip",), 8), (("x.zip", "--output", "."), 2)],
+)
+def test_what_cannot_be_is_told_before(
+    crowd: Desk, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], code: int
+) -> None:
+    """Nothing is issued."""
+    monkeypatch.chdir(crowd.folder)
+    assert crowd.run(*RENEW, *options).code == code
+    assert waiting(crowd) == 0
+
+
+def test_nothing_due_makes_no_archive(crowd: Desk) -> None:
+    """An empty one would look like a mistake."""
+    target = crowd.folder / "all.zip"
+    assert "nothing to do" in crowd.ok("renew", "--due-within", "7d", "--bundle", str(target)).text
+    assert not target.exists()
+
+
+def test_no_row_of_it_is_a_formula(crowd: Desk) -> None:
+    """A spreadsheet that opens the table runs nothing."""
+    crowd.ok("customer", "edit", "c1", "--name", "=1+1")
+    target = crowd.folder / "all.zip"
+    crowd.ok(*RENEW, str(target))
+    names = [row["name"] for row in archive(target)[0]]
+    assert "'=1+1" in names
