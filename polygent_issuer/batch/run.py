@@ -181,12 +181,19 @@ class Run:
             return Failed(job=job, error=error)
         # A key that fails stands in the way of all, so that is not caught.
         issued = tuple(sign(proposal, signer, path) for proposal, signer, path in ready)
+        if not issued:
+            return Kept(job=job, decision=decision)
+        try:
+            with db.part():
+                for each in issued:
+                    keep.keep(db, each, job.consent, particulars=self._reviewed(job, decision))
+        except OF_ALL:
+            raise
+        except IssuerError as error:
+            return Failed(job=job, error=error)
         for each in issued:
             if each.path is not None and staged is not None:
                 staged.prepare(each.file, each.path.name)
-            keep.keep(db, each, job.consent, particulars=self._reviewed(job, decision))
-        if not issued:
-            return Kept(job=job, decision=decision)
         return Done(job=job, issued=issued, note=decision.note)
 
     def _decided(self, db: Reading, job: Job) -> Decision:

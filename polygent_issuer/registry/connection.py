@@ -210,6 +210,19 @@ class Connection:
             raise RegistryMisuse("a transaction of the registry is open already")
         self.wait_for(sql).close()
 
+    def undo_part(self) -> None:
+        """Undo what was written since `SAVEPOINT part`, and forget that.
+
+        After some failures, such as a full disk, SQLite has undone the whole transaction by itself.
+
+        Raises:
+            IssuerError: each failure of SQLite as `failures` maps it; the transaction must not be
+                committed then.
+        """
+        if self._sqlite.in_transaction:
+            self.run("ROLLBACK TO part").close()
+            self.run("RELEASE part").close()
+
     def roll_back(self) -> None:
         """Undo the open transaction, if there still is one.
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -210,6 +210,26 @@ class Writing(Reading):
         self._head = seq + 1, chained
         self._known["journal"] = {"newest": self.now}
 
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """What is written in the block stands or falls together, and the rest with neither.
+
+        Raises:
+            RegistryMisuse: (`registry_misuse`) where something is not journalled yet.
+            IssuerError: what the block raises, when all that it wrote is undone.
+        """
+        self._require_journalled()
+        self._run("SAVEPOINT part", ()).close()
+        try:
+            yield
+        except BaseException:
+            self._touched.clear()
+            self._known.clear()
+            self._head = None
+            self._connection.undo_part()
+            raise
+        self._run("RELEASE part", ()).close()
+
     def end(self) -> None:
         """As `Reading.end`; then nothing may be left that no journal row tells of.
 
@@ -217,6 +237,9 @@ class Writing(Reading):
             RegistryMisuse: (`registry_misuse`) for a forgotten `record`.
         """
         super().end()
+        self._require_journalled()
+
+    def _require_journalled(self) -> None:
         if self._touched:
             tables = ", ".join(sorted({table for table, _ in self._touched}))
             raise RegistryMisuse(f"rows of {tables} were written without a journal row")

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +19,15 @@ from polygent_issuer.files import together
 from polygent_issuer.findings import Consent, FindingCode
 from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.issuing.signing import SignatureRefused
-from polygent_issuer.registry import REGISTRY_FILE, Registry, customers, journal, keys, licenses
+from polygent_issuer.registry import (
+    REGISTRY_FILE,
+    Reading,
+    Registry,
+    customers,
+    journal,
+    keys,
+    licenses,
+)
 from polygent_issuer.registry.errors import RegistryLocked
 from polygent_issuer.signer import SoftwareSigner, generate_private_key
 
@@ -103,6 +112,22 @@ def test_a_name_that_is_taken_leaves_the_others(batches: Batches) -> None:
     assert words(outcomes) == ["renew", "output_exists", "renew"]
     assert {path.read_bytes() for path in there} == {b"mine"}
     assert [record.id for record in batches.current("c2")] == [old_id(2)]
+
+
+def test_rows_that_cannot_be_kept_are_of_that_item(batches: Batches) -> None:
+    """Another license of it replaces the same one: nothing of it is kept, and the others are."""
+    batches.crowd(3)
+    first, second, third = batches.due()
+
+    def twice(db: Reading) -> Decision:
+        return Decision(proposals=(*second.decide(db).proposals, *second.decide(db).proposals))
+
+    outcomes = batches.done([first, replace(second, decide=twice), third])
+    assert words(outcomes) == ["renew", "registry_changed", "renew"]
+    assert [record.id for record in batches.current("c2")] == [old_id(2)]
+    assert len(batches.files()) == 2
+    assert batches.pending() == []
+    assert batches.sound()
 
 
 def test_nothing_is_told_before_it_lasts(batches: Batches) -> None:

@@ -38,6 +38,43 @@ def test_an_exception_leaves_nothing(registry: Registry, kind: type[BaseExceptio
     assert counts(registry) == before
 
 
+@pytest.mark.parametrize("kind", [BoomError, KeyboardInterrupt])
+def test_a_part_that_fails_leaves_the_rest(registry: Registry, kind: type[BaseException]) -> None:
+    """Its rows and journal rows are gone, whether they were journalled or not; the others stand."""
+    with writing(registry) as db:
+        customers.add(db, slug="acme", name="Acme")
+        db.record("customer-added", customer="acme")
+
+        def fail() -> None:
+            with db.part():
+                customers.add(db, slug="globex", name="Globex")
+                db.record("customer-added", customer="globex")
+                customers.add(db, slug="initech", name="Initech")
+                raise kind
+
+        with pytest.raises(kind):
+            fail()
+        with db.part():
+            customers.add(db, slug="umbrella", name="Umbrella")
+            db.record("customer-added", customer="umbrella")
+    with registry.reading() as reading:
+        assert [each.slug for each in customers.every(reading)] == ["acme", "umbrella"]
+        assert journal.verify(reading).problems == ()
+
+
+def test_a_part_begins_with_nothing_open(registry: Registry) -> None:
+    """What no journal row tells of yet could be forgotten with it."""
+
+    def write() -> None:
+        with writing(registry) as db:
+            customers.add(db, slug="acme", name="Acme")
+            with db.part():
+                pass
+
+    with pytest.raises(RegistryMisuse, match="customers"):
+        write()
+
+
 def test_a_forgotten_record_is_an_error_and_leaves_nothing(registry: Registry) -> None:
     """No row changes without a journal row: whoever forgets it is told at once."""
     before = counts(registry)
