@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from polygent_issuer import dates, files, machine_info, terms
-from polygent_issuer.batch.errors import RowRefused
+from polygent_issuer import dates, terms
+from polygent_issuer.batch.errors import DuplicateRow, RowRefused
 from polygent_issuer.batch.outcomes import Decision, Job
-from polygent_issuer.batch.place import Whose, of_machine, whose
+from polygent_issuer.batch.place import Whose, whose
+from polygent_issuer.batch.row_documents import document_of
 from polygent_issuer.batch.rows import RefusedRow, Row
-from polygent_issuer.errors import InvalidTerms, UnreadableInput
+from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.findings import Consent, Finding, FindingCode
 from polygent_issuer.issuing import expiry
 from polygent_issuer.issuing.first import FirstRequest, propose_first
@@ -71,25 +72,23 @@ class Desired:
         )
 
     def _job(self, row: Row) -> Job:
-        consent = self.consent
+        consent, own = self.consent, Consent(accepted=frozenset(row.accept), reason=row.reason)
         if self.trusted:
             consent = Consent(
-                accepted=consent.accepted | frozenset(row.accept),
-                reason=row.reason or consent.reason,
+                accepted=consent.accepted | own.accepted, reason=own.reason or consent.reason
             )
         name = ", ".join(filter(None, (row.customer, row.machine)))
 
         def decide(db: Reading) -> Decision:
             return self._decide(db, row)
 
-        return Job(place=f"{row.place} ({name})", subject=name, decide=decide, consent=consent)
+        place = f"{row.place} ({name})"
+        return Job(place=place, subject=name, decide=decide, consent=consent, own=own)
 
     def _decide(self, db: Reading, row: Row) -> Decision:
-        found = whose(db, row)
-        document = self._document(row)
+        document = document_of(row, self.folder)
+        found = whose(db, row, document)
         record = found.record
-        if record is None and document is not None and row.machine is None:
-            record = of_machine(db, found.customer, document.info.fingerprint)
         if record is None:
             return Decision(proposals=(self._first(db, row, found, document),))
         old = read_license(db, record)
@@ -101,6 +100,7 @@ class Desired:
         action, note = self._action(record, row, old, differs=differs or bool(document))
         if action is None:
             return Decision(kept=record, note=note)
+        self._refuse_of_newcomer(row, found)
         if row.expires != old.expires_at:
             changes = replace(changes, expires=row.expires)
         if action is Action.RENEW:
@@ -176,6 +176,18 @@ class Desired:
         )
         return self._told_of_consent(row, self._beside_newcomer(row, proposal))
 
+    def _refuse_of_newcomer(self, row: Row, found: Whose) -> None:
+        """Hold that no row changes what an earlier one gave a customer who was new.
+
+        Before that customer was there, nobody could tell that both rows are about the same one.
+        """
+        first = self._newcomers.get(found.customer.name) if found.customer else None
+        if first not in (None, row.place):
+            raise DuplicateRow(
+                f"two rows for one license: {first} and {row.place}",
+                hint="leave one row for each customer and machine",
+            )
+
     def _beside_newcomer(self, row: Row, proposal: Proposal) -> Proposal:
         """A second machine of a customer whom an earlier row of this file would make.
 
@@ -193,19 +205,6 @@ class Desired:
             hint="leave one of the rows out",
         )
         return proposal.with_findings(finding)
-
-    def _document(self, row: Row) -> ReceivedDocument | None:
-        if row.machine_info is None:
-            return None
-        if self.folder is None:
-            raise UnreadableInput(
-                "machine_info names a file beside the apply file, and that came from stdin",
-                hint="polygent-issue apply FILE",
-            )
-        content = files.read_within(
-            self.folder, row.machine_info, limit=machine_info.LIMIT, what="machine info"
-        )
-        return ReceivedDocument(content=content, info=machine_info.parse(content))
 
 
 def _require_machine(row: Row, proposal: Proposal) -> None:

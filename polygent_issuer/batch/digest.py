@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Final
 
 from polygent_issuer.batch.outcomes import Decision, Job
+from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.proposal import Proposal
 
 REVIEW: Final = "review"
@@ -26,7 +27,7 @@ def digest(job: Job, decided: Decision | str) -> bytes:
     if isinstance(decided, str):
         what: Sequence[object] = ["failed", decided]
     elif decided.proposals:
-        what = [_said(proposal) for proposal in decided.proposals]
+        what = [_said(proposal, job.own) for proposal in decided.proposals]
     else:
         what = ["keep"]
     said = json.dumps([job.subject, *what], sort_keys=True, separators=(",", ":"))
@@ -38,8 +39,10 @@ def shortened(digest: bytes) -> int:
     return int.from_bytes(digest[:8], "big")
 
 
-def _said(proposal: Proposal) -> Sequence[object]:
+def _said(proposal: Proposal, own: Consent) -> Sequence[object]:
+    """What is new, what it takes the place of, and what an item's own consent would let pass."""
     claims = proposal.license.to_claims()
+    accepted = [str(code) for code in own.used(proposal.findings)]
     return [
         str(proposal.action),
         {name: claims[name] for name in claims if name not in _OF_ONE_RUN},
@@ -47,5 +50,8 @@ def _said(proposal: Proposal) -> Sequence[object]:
         proposal.term,
         proposal.plan,
         proposal.key.kid,
+        sorted(old.expires_at.isoformat() for old in proposal.replaced),
+        [(change.key, change.old, change.new) for change in proposal.differences],
         sorted(str(finding.code) for finding in proposal.findings),
+        [accepted, own.reason] if accepted else [],
     ]

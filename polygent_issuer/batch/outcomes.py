@@ -1,7 +1,7 @@
 """What a batch does with each of its items: a job, and the outcome that it ends with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from polygent_issuer.errors import IssuerError
@@ -39,12 +39,15 @@ class Job:
         subject: whose license it is about, as long as the batch says the same.
         decide: what it needs, in the transaction that is open; an `IssuerError` is its outcome.
         consent: what was accepted for it, and why.
+        own: what the item itself says of that, such as a row of a file; whether that counts or
+            not, it is a part of what is reviewed.
     """
 
     place: str
     subject: str
     decide: Callable[[Reading], Decision]
     consent: Consent
+    own: Consent = field(default_factory=Consent)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

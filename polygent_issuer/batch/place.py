@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from polygent_issuer.batch.row_documents import document_of
 from polygent_issuer.batch.rows import RefusedRow, Row
 from polygent_issuer.errors import Ambiguous, IssuerError, NotFound
 from polygent_issuer.issuing.machines import own_machine
+from polygent_issuer.issuing.proposal import ReceivedDocument
 from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.issuing.whose import active
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers, licenses
-from polygent_issuer.text import nfc, shown
+from polygent_issuer.text import fold, nfc, shown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,11 +23,14 @@ class Whose:
     record: LicenseRecord | None
 
 
-def whose(db: Reading, row: Row) -> Whose:
+def whose(db: Reading, row: Row, document: ReceivedDocument | None = None) -> Whose:
     """Find them: the slug or name as a whole, the label as it is.
 
     A row without a machine is about the license without one; where there is none, about the only
-    one that there is.
+    one that there is, else about that of the document's machine.
+
+    Args:
+        document: the one that the row names.
 
     Raises:
         Ambiguous: (`ambiguous`) when several customers or licenses match.
@@ -34,31 +40,41 @@ def whose(db: Reading, row: Row) -> Whose:
         customer = active(customers.find(db, row.customer))
     except NotFound:
         return Whose(customer=None, record=None)
-    return Whose(customer=customer, record=_current(db, customer, row))
+    record = _current(db, customer, row)
+    if record is None and document is not None and row.machine is None:
+        record = _of_machine(db, customer, document.info.fingerprint)
+    return Whose(customer=customer, record=record)
 
 
-def of_machine(db: Reading, customer: Customer | None, fingerprint: str) -> LicenseRecord | None:
+def _of_machine(db: Reading, customer: Customer, fingerprint: str) -> LicenseRecord | None:
     """The current license for a machine that is known by its document, not by its label."""
-    known = None if customer is None else own_machine(db, customer, fingerprint)
-    if customer is None or known is None:
+    known = own_machine(db, customer, fingerprint)
+    if known is None:
         return None
     found = [each for each in licenses.current(db, customer) if each.machine_id == known.id]
     return found[0] if len(found) == 1 else None
 
 
-def keys(db: Reading, rows: Iterable[Row | RefusedRow]) -> Iterator[tuple[str, str]]:
-    """The place and the key of each row, however its customer is written; for `require_unique`."""
+def keys(
+    db: Reading, rows: Iterable[Row | RefusedRow], folder: Path | None
+) -> Iterator[tuple[str, str]]:
+    """The place and the key of each row, however its customer is written; for `require_unique`.
+
+    Args:
+        folder: where the files are that `machine_info` names.
+    """
     for row in rows:
         if isinstance(row, RefusedRow):
             continue
         try:
-            found = whose(db, row)
+            document = document_of(row, folder) if row.machine is None else None
+            found = whose(db, row, document)
         except IssuerError:  # the outcome of that row
             continue
         label = nfc(row.machine or "")
         if found.record is not None:
             label = found.record.machine_label or found.record.id
-        slug = found.customer.slug if found.customer else f"new: {nfc(row.customer)}"
+        slug = found.customer.slug if found.customer else f"new: {fold(row.customer)}"
         yield row.place, f"{slug}\n{label}"
 
 

@@ -57,7 +57,7 @@ def apply(
     now = invocation.now
     within = dates.term_end(now, dates.Term.parse(due_within)) - now
     with invocation.registry.reading() as db:
-        require_unique(lambda: keys(db, rows.rows()))
+        require_unique(lambda: keys(db, rows.rows(), rows.folder))
     secret = source(invocation, passphrases)
 
     def jobs(consent: Consent) -> Iterable[Job]:

@@ -320,6 +320,45 @@ def test_a_document_that_cannot_be_read(batches: Batches) -> None:
     assert "came from stdin" in outcome.error.message
 
 
+def test_two_rows_for_one_new_license(batches: Batches) -> None:
+    """By the name, and by the slug that it gets: the second changes nothing of the first."""
+    text = row(customer="Globex Ltd", tier="enterprise", users=10)
+    more = text + row(customer="globex-ltd", tier="enterprise", users=20)
+    assert again(batches, more) == ["sign", "duplicate_row"]
+    assert only(batches, "globex-ltd").limits.users == 10
+    same = text + row(customer="globex-ltd", tier="enterprise", users=10)
+    assert again(batches, same) == ["keep", "keep"]
+
+
+def test_a_review_is_of_what_the_file_accepts(batches: Batches) -> None:
+    """Who adds a consent or changes its reason after the review, has reviewed nothing."""
+    batches.crowd(1)
+    digests = {
+        batches.seen(batches.rows(row(customer="c1", users=5, **more)))[0].digest
+        for more in (
+            {},
+            {"accept": ["entitlement-loss"]},
+            {"accept": ["entitlement-loss"], "reason": "downgrade"},
+            {"accept": ["entitlement-loss"], "reason": "another"},
+        )
+    }
+    assert len(digests) == 4
+    unneeded = row(customer="c1", users=30, accept=["long-term"], reason="why")
+    before = batches.seen(batches.rows(row(customer="c1", users=30)))[0].digest
+    assert batches.seen(batches.rows(unneeded))[0].digest == before
+    trusted = batches.seen(batches.rows(unneeded, trusted=True))[0].digest
+    assert trusted == before
+
+
+def test_a_review_is_of_what_is_taken_away(batches: Batches) -> None:
+    """The row is the same, and the customer has more by now than she had at the review."""
+    batches.crowd(1, expires_at=NOW + timedelta(days=300))
+    text = row(customer="c1", users=20)
+    before = batches.seen(batches.rows(text))[0].digest
+    assert again(batches, row(customer="c1", users=500)) == ["reissue"]
+    assert batches.seen(batches.rows(text))[0].digest != before
+
+
 def test_a_review_decides_the_same_again(batches: Batches) -> None:
     """Its digest is of decisions and dates: not of IDs, the hour, or what is consented to."""
     batches.crowd(2)

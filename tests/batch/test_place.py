@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from support.batches import Batches
+from support.crowd import fingerprint
 from support.office import ADA, NOW
 
 from polygent_issuer.batch.errors import DuplicateRow
@@ -30,7 +31,7 @@ def found(batches: Batches, row: Row) -> str | None:
 def places(batches: Batches, *rows: Row) -> None:
     """Hold that each row is for a license of its own."""
     with batches.office.registry.reading() as db:
-        require_unique(lambda: keys(db, rows))
+        require_unique(lambda: keys(db, rows, batches.office.folder))
 
 
 def second_machine(db: Writing, slug: str, label: str, file_of: str) -> None:
@@ -101,6 +102,7 @@ def test_an_archived_customer_has_none(batches: Batches) -> None:
         (wish("c1", "prod-2", place="a"), wish("Customer 1", "prod-2", place="b")),
         (wish("Globex", "x", place="a"), wish("Globex", "x", place="b")),
         (wish("Caf\u00e9", place="a"), wish("Cafe\u0301", place="b")),
+        (wish("Initech", place="a"), wish("INITECH", place="b")),
     ],
 )
 def test_the_same_license_twice(batches: Batches, one: Row, other: Row) -> None:
@@ -108,6 +110,19 @@ def test_the_same_license_twice(batches: Batches, one: Row, other: Row) -> None:
     batches.crowd(1)
     with pytest.raises(DuplicateRow, match="a and b"):
         places(batches, one, other)
+
+
+def test_a_machine_by_its_label_and_by_its_document(batches: Batches) -> None:
+    """Two rows for one license, though only one of them has the label."""
+    batches.crowd(1)
+    with batches.office.registry.writing(now=NOW, actor=ADA) as db:
+        second_machine(db, "c1", "prod-2", "00000001")
+    of_prod_1 = batches.office.document(fingerprint(1))
+    (batches.office.folder / "m.json").write_bytes(of_prod_1.content)
+    by_document = wish("c1", place="b", machine_info="m.json")
+    places(batches, wish("c1", "prod-2", place="a"), by_document)
+    with pytest.raises(DuplicateRow, match="a and b"):
+        places(batches, wish("c1", "prod-1", place="a"), by_document)
 
 
 def test_rows_of_different_licenses(batches: Batches) -> None:

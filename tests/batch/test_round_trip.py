@@ -84,7 +84,7 @@ def test_nothing_to_do(
             new_id=lambda: "never",
         )
         with registry.reading() as db:
-            require_unique(lambda: keys(db, rows.rows()))
+            require_unique(lambda: keys(db, rows.rows(), None))
         run = Run(
             registry,
             unlock=dict,

@@ -179,7 +179,13 @@ def test_consents_of_the_file(desk: Desk) -> None:
     outcome = desk.run("apply", file)
     assert outcome.code == 20
     assert "--accept-from-file" in outcome.text
-    desk.ok("apply", file, "--expect", digest(desk, file))
+    reviewed = digest(desk, file)
+    assert "the row accepts it" in desk.ok("apply", file, "--dry-run").text
+    write(desk, header + row.format(1).replace("downgrade", "sales said so"))
+    assert desk.run("apply", file, "--expect", reviewed).code == 3
+    assert issued(desk) == 0
+    write(desk, header + row.format(1))
+    desk.ok("apply", file, "--expect", reviewed)
     assert issued(desk) == 1
     desk.ok("apply", write(desk, header + row.format(2)), "--accept-from-file")
     assert issued(desk) == 2

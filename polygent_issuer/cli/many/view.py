@@ -13,6 +13,7 @@ from polygent_issuer.cli.blocks import Block, Line, Table
 from polygent_issuer.cli.drafts import draft_lines
 from polygent_issuer.cli.issue_view import proposal_json
 from polygent_issuer.errors import ExitCode, IssuerError
+from polygent_issuer.findings import Finding
 from polygent_issuer.issuing.proposal import Action, Proposal
 from polygent_issuer.settings import Settings
 
@@ -154,8 +155,15 @@ def seen_blocks(seen: Seen) -> Iterable[Block]:
             yield Line(note, "dim", 1)
         missing = {finding.code for finding in seen.missing}
         for finding in proposal.findings:
-            state = "" if finding.code in missing else " (accepted)"
+            state = _state(seen, finding) if finding.code in missing else " (accepted)"
             yield Line(f"{finding.code}{state}: {finding.message}", "warn", 1)
+
+
+def _state(seen: Seen, finding: Finding) -> str:
+    """What the item itself says of a finding that nobody accepted yet."""
+    if finding.code not in seen.job.own.accepted:
+        return ""
+    return " (the row accepts it, which counts with --expect or --accept-from-file)"
 
 
 def seen_json(seen: Seen, settings: Settings) -> dict[str, Any]:
