@@ -24,13 +24,19 @@ _HEAD: Final = """\
 def rows(db: Reading) -> Iterator[dict[str, Any]]:
     """One row for each current license, by customer and machine, read from its verified file.
 
+    Of licenses that are alike, which a merger of customers may leave, one: two rows that say the
+    same would be two for one license.
+
     Raises:
         RegistryDamaged: (`registry_damaged`) when a stored file is not what was issued.
     """
     for customer in customers.every(db):
-        current = licenses.current(db, customer)
-        for record in sorted(current, key=_place):
-            yield _row(record, read_license(db, record))
+        told: list[dict[str, Any]] = []
+        for record in sorted(licenses.current(db, customer), key=_place):
+            row = _row(record, read_license(db, record))
+            if row not in told:
+                told.append(row)
+                yield row
 
 
 def toml(

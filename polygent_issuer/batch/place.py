@@ -13,6 +13,7 @@ from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.issuing.whose import active
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers, licenses
 from polygent_issuer.text import fold, nfc, shown
+from polygent_issuer.verifier import License
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,11 +98,20 @@ def _current(db: Reading, customer: Customer, row: Row) -> LicenseRecord | None:
 def _one(
     db: Reading, customer: Customer, row: Row, found: list[LicenseRecord]
 ) -> LicenseRecord | None:
-    """The only one; of several for hosts, the one whose domain the row has."""
-    if len(found) > 1 and row.allowed_domain is not None:
-        found = [
-            each for each in found if read_license(db, each).allowed_domain == row.allowed_domain
-        ]
+    """The only one; of several, the one whose domain the row has, or that is as the row says.
+
+    Of several that are alike, any is: there is nothing to do for it.
+    """
+    if len(found) < 2:  # noqa: PLR2004 - one, or none
+        return found[0] if found else None
+    held = [(each, read_license(db, each)) for each in found]
+    of_domain = [pair for pair in held if pair[1].allowed_domain == row.allowed_domain]
+    if row.expires is not None:
+        alike = [each for each, old in (*of_domain, *held) if _is_as(row, old)]
+        if alike:
+            return alike[0]
+    if row.allowed_domain is not None:
+        found = [each for each, _ in of_domain]
     if len(found) > 1:
         raise Ambiguous(
             f"{customer.name} has {len(found)} current licenses that this row may mean",
@@ -109,3 +119,17 @@ def _one(
             f"{customer.slug}, then polygent-issue renew or reissue with --license ID",
         )
     return found[0] if found else None
+
+
+def _is_as(row: Row, held: License) -> bool:
+    """Whether a license is as a row wishes it to be."""
+    wishes = (
+        (row.tier, held.tier),
+        (row.expires, held.expires_at),
+        (row.users, held.limits.users),
+        (row.session_hosts, held.limits.session_hosts),
+        (row.deploy_hosts, held.limits.deploy_hosts),
+        (row.allowed_domain, held.allowed_domain),
+        (None if row.features is None else set(row.features), set(held.features)),
+    )
+    return all(wish in (None, now) for wish, now in wishes)
