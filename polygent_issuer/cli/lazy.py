@@ -38,7 +38,28 @@ class Entry:
     panel: str | None = None
 
 
-class LazyGroup(TyperGroup):
+class _KnowsItself:
+    """A command whose wrong usage says of which command it is.
+
+    Typer does not know it where an option lacks its value, and the hint would name another help.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer's own are private
+        """As Typer does."""
+        try:
+            parsed: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        except typer.TyperException as error:
+            if getattr(error, "ctx", ctx) is None:
+                error.ctx = ctx  # type: ignore[attr-defined]
+            raise
+        return parsed
+
+
+class _Command(_KnowsItself, TyperCommand):
+    """A command, which does the work."""
+
+
+class LazyGroup(_KnowsItself, TyperGroup):
     """A group that lists stubs and imports the one command that is resolved."""
 
     entries: tuple[Entry, ...] = ()
@@ -64,7 +85,7 @@ def load(entry: Entry, markup: Markup) -> TyperCommand | TyperGroup:
     module, function = entry.target.split(":")
     body = getattr(import_module(f"polygent_issuer.cli.{module}"), function)
     app = typer.Typer(add_completion=False, rich_markup_mode=markup)
-    app.command(entry.name, context_settings=_HELP_OPTIONS)(typer_command(body))
+    app.command(entry.name, cls=_Command, context_settings=_HELP_OPTIONS)(typer_command(body))
     return get_command(app)  # type: ignore[return-value]
 
 

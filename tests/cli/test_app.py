@@ -171,6 +171,21 @@ def test_wrong_usage_is_an_error_like_others(
     assert hint in error["hint"]
 
 
+@pytest.mark.parametrize(
+    ("argv", "command"),
+    [
+        (("apply", "--expect"), "apply"),
+        (("license", "list", "--tier"), "license list"),
+        (("config", "--home"), "config"),
+    ],
+)
+def test_an_option_without_its_value(empty_desk: Desk, argv: tuple[str, ...], command: str) -> None:
+    """The hint is the help of the command that was typed."""
+    error = _usage(empty_desk.run("--json", *argv))
+    assert "requires an argument" in error["message"]
+    assert error["hint"] == f"polygent-issue {command} --help"
+
+
 @pytest.mark.parametrize("argv", [("customer", "list"), ("expiring",), ("config", "path")])
 def test_a_mistyped_home_starts_nothing(empty_desk: Desk, argv: tuple[str, ...]) -> None:
     """Exit 7 and `init`; no folder appears."""
