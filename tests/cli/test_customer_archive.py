@@ -41,6 +41,7 @@ def test_a_customer_is_archived(filled: Books) -> None:
     assert "acme" not in filled.desk.ok("expiring").text
     assert "archived   2026-12-02T09:30:00Z" in filled.desk.ok("customer", "show", "acme").text
     assert "acme" in filled.desk.ok("license", "list").text
+    assert "acme" not in filled.desk.ok("license", "list", "--unsent").text
 
 
 def test_those_too(filled: Books) -> None:

@@ -78,6 +78,8 @@ def list_all(
             kid=kid,
             unsent=True if unsent else None,
             expires_before=until,
+            # Nothing is sent to a customer who is archived.
+            archived=False if unsent else None,
         )
         listed = Kept(Listed.of(record, invocation.now) for record in found)
     if as_csv:
