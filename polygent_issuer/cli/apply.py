@@ -1,6 +1,6 @@
 """`polygent-issue apply`: the licenses that a file wishes for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated
 
 import typer
@@ -10,6 +10,7 @@ from polygent_issuer.batch.changes import Desired
 from polygent_issuer.batch.named import unnamed
 from polygent_issuer.batch.outcomes import Job
 from polygent_issuer.batch.place import keys
+from polygent_issuer.batch.review import look
 from polygent_issuer.batch.row_files import RowFile
 from polygent_issuer.batch.rows import Row
 from polygent_issuer.batch.unique_rows import require_unique
@@ -20,10 +21,9 @@ from polygent_issuer.cli.many.agreement import Batch
 from polygent_issuer.cli.many.flow import BatchOptions, carry_out_many
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
-from polygent_issuer.errors import IssuerError
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.signing_key import choose_key
-from polygent_issuer.registry import KeyRecord
+from polygent_issuer.registry import KeyRecord, Registry
 from polygent_issuer.signer import Signer
 
 
@@ -73,8 +73,11 @@ def apply(
         )
         return desired.jobs(rows.rows())
 
+    named = {row.key or how.key for row in rows.rows() if isinstance(row, Row)}
+
     def unlock() -> Mapping[str, Signer]:
-        return signers_of(invocation, _keys(invocation, rows, how.key), secret)
+        found = _needed(invocation.registry, jobs(Consent()), named)
+        return signers_of(invocation, found, secret)
 
     batch = Batch(
         what="applying",
@@ -82,20 +85,19 @@ def apply(
         unlock=unlock,
         total=sum(1 for _ in rows.rows()),
         expect=expect,
+        expectable=True,
+        default_key=None in named,
         unnamed=lambda: unnamed(invocation.registry, rows.rows()),
     )
     return carry_out_many(invocation, batch, how, told, given(consents))
 
 
-def _keys(invocation: Invocation, rows: RowFile, default: str | None) -> list[KeyRecord]:
-    """Each key that a row may have to be signed with; one that is wrong is that row's outcome."""
-    wanted = {row.key or default for row in rows.rows() if isinstance(row, Row)}
-    found = []
-    with invocation.registry.reading() as db:
-        for name in sorted(wanted, key=lambda name: name or ""):
-            try:
-                found.append(choose_key(db, name))
-            except IssuerError:
-                if len(wanted) == 1:
-                    raise
-    return found
+def _needed(
+    registry: Registry, jobs: Iterable[Job], named: Collection[str | None]
+) -> Iterable[KeyRecord]:
+    """The keys that sign; of several, those of rows for which there is something to sign."""
+    if len(named) == 1:
+        with registry.reading() as db:
+            return [choose_key(db, each) for each in named]
+    every = (proposal.key for seen in look(registry, jobs) for proposal in seen.decision.proposals)
+    return {key.kid: key for key in every}.values()

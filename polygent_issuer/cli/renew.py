@@ -43,7 +43,8 @@ def renew(
     is not due is kept, and the same command again does only what is missing.
     """
     names = customers or []
-    if due_within is None and len(names) == 1 and names != ["-"] and told.report is None:
+    alone = due_within is None and len(names) == 1 and names != ["-"]
+    if alone and told.report is None and told.bundle is None:
         return issue_next(
             invocation,
             Action.RENEW,

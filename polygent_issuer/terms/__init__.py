@@ -6,7 +6,12 @@ runs is decided elsewhere: `Changes` merely carries `term`, `expires` and `basis
 """
 
 from polygent_issuer.terms.comparison import Difference, differences, losses
-from polygent_issuer.terms.decision import check_limit, first_terms, next_terms
+from polygent_issuer.terms.decision import (
+    check_limit,
+    contradiction,
+    first_terms,
+    next_terms,
+)
 from polygent_issuer.terms.features import Catalogue, catalogue
 from polygent_issuer.terms.joining import joined
 from polygent_issuer.terms.values import Changes, Plan, Terms, parse_domain
@@ -21,6 +26,7 @@ __all__ = [
     "Terms",
     "catalogue",
     "check_limit",
+    "contradiction",
     "differences",
     "first_terms",
     "joined",

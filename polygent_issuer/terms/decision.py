@@ -57,6 +57,30 @@ def next_terms(current: Terms, changes: Changes, catalogue: Catalogue) -> Terms:
     return terms
 
 
+def contradiction(changes: Changes) -> InvalidTerms | None:
+    """What is wrong with what was typed, whatever it is to change; None when nothing is."""
+    no_domain = changes.no_allowed_domain or None
+    exclusive = (
+        ("--term", changes.term, "--expires", changes.expires),
+        ("--from", changes.basis, "--expires", changes.expires),
+        ("--allowed-domain", changes.allowed_domain, "--no-allowed-domain", no_domain),
+        ("--feature", changes.features, "--add-feature", changes.add_features or None),
+        ("--feature", changes.features, "--remove-feature", changes.remove_features or None),
+    )
+    for one, one_value, other, other_value in exclusive:
+        if one_value is not None and other_value is not None:
+            return InvalidTerms(
+                f"{one} and {other} contradict each other", hint="give one of the two"
+            )
+    both = sorted(set(changes.add_features) & set(changes.remove_features))
+    if both:
+        return InvalidTerms(
+            f"feature {shown(both[0])} is both added and removed",
+            hint="give it to --add-feature or to --remove-feature",
+        )
+    return None
+
+
 def check_limit(name: str, value: int) -> None:
     """Hold a limit to FORMAT §1: `users` from 1, hosts from 0, to a million.
 
@@ -119,25 +143,9 @@ def _changed(base: Terms, changes: Changes) -> Terms:
 
 
 def _refuse_contradictions(changes: Changes) -> None:
-    no_domain = changes.no_allowed_domain or None
-    exclusive = (
-        ("--term", changes.term, "--expires", changes.expires),
-        ("--from", changes.basis, "--expires", changes.expires),
-        ("--allowed-domain", changes.allowed_domain, "--no-allowed-domain", no_domain),
-        ("--feature", changes.features, "--add-feature", changes.add_features or None),
-        ("--feature", changes.features, "--remove-feature", changes.remove_features or None),
-    )
-    for one, one_value, other, other_value in exclusive:
-        if one_value is not None and other_value is not None:
-            raise InvalidTerms(
-                f"{one} and {other} contradict each other", hint="give one of the two"
-            )
-    both = sorted(set(changes.add_features) & set(changes.remove_features))
-    if both:
-        raise InvalidTerms(
-            f"feature {shown(both[0])} is both added and removed",
-            hint="give it to --add-feature or to --remove-feature",
-        )
+    problem = contradiction(changes)
+    if problem is not None:
+        raise problem
 
 
 def _refuse_absent(removed: Iterable[str], present: Iterable[str], where: str) -> None:

@@ -227,6 +227,31 @@ def test_a_key_for_a_row(desk: Desk) -> None:
     assert len(keys) == 2
 
 
+def test_only_the_keys_that_sign_are_opened(desk: Desk) -> None:
+    """A row that is kept needs none; a key that cannot be opened is in nobody's way."""
+    settle_at(desk, range(1, 3))
+    settle_at(desk, range(3, 4), ends_in=300)
+    store = desk.folder / "second.key"
+    desk.ok("key", "generate", "second", "--store", f"file:{store}", "--no-backup")
+    store.unlink()
+    file = write(desk, "customer,key\r\nc1,\r\nc3,second\r\nc2,main\r\n")
+    desk.ok("apply", file)
+    assert issued(desk) == 2
+
+
+def test_no_key_is_chosen(desk: Desk) -> None:
+    """Exit 6 before any row, where one names none; where each names its own, that is enough."""
+    settle_at(desk, range(1, 3))
+    store = f"file:{desk.folder / 'second.key'}"
+    desk.ok("key", "generate", "second", "--store", store, "--no-backup")
+    desk.ok("key", "retire", "main", "--compromised", "--reason", "leaked", "--yes")
+    outcome = desk.run("apply", write(desk, "customer,key\r\nc1,second\r\nc2,\r\n"))
+    assert outcome.code == 6
+    assert issued(desk) == 0
+    desk.ok("apply", write(desk, "customer,key\r\nc1,second\r\nc2,second\r\n"))
+    assert issued(desk) == 2
+
+
 def test_a_report_holds_what_failed(desk: Desk) -> None:
     """By its place in the file."""
     settle_at(desk, range(1, 3))

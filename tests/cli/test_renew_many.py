@@ -113,6 +113,8 @@ def test_nobody_on_stdin(desk: Desk) -> None:
         ("c1", "c2", "-o", "-"),
         ("c1", "c2", "-o", "one.lic"),
         ("c1", "c2", "--report", "report.txt"),
+        ("c1", "c2", "--term", "1y", "--expires", "2028-01-01"),
+        ("--due-within", "30d", "--add-feature", "bots", "--remove-feature", "bots"),
     ],
 )
 def test_wrong_usage(desk: Desk, argv: tuple[str, ...]) -> None:
@@ -135,6 +137,17 @@ def test_a_key_that_is_not_there(desk: Desk) -> None:
     outcome = desk.run("renew", "c1", "c2", "--key", "mian")
     assert outcome.code == 5
     assert "main" in outcome.err
+    assert outcome.out == b""
+
+
+@pytest.mark.parametrize("argv", [("c1", "c2"), ("--due-within", "30d"), ("c1", "-", "--dry-run")])
+def test_no_key_is_chosen(desk: Desk, argv: tuple[str, ...]) -> None:
+    """It stands in the way of all, so nothing is tried: exit 6."""
+    settle_at(desk, range(1, 3))
+    desk.ok("key", "retire", "main", "--compromised", "--reason", "leaked", "--yes")
+    outcome = desk.run("renew", *argv)
+    assert outcome.code == 6
+    assert "no key is chosen to sign" in outcome.err
     assert outcome.out == b""
 
 
@@ -169,20 +182,47 @@ def test_no_folder(desk: Desk) -> None:
 
 
 def test_a_dry_run_issues_nothing(desk: Desk) -> None:
-    """What would be done, a digest, and no passphrase."""
+    """What would be done, no passphrase, and no digest that nothing takes; one is refused: 20."""
     settle_at(desk, range(1, 3))
     desk.passphrase_file.unlink()
-    outcome = desk.ok("renew", "c1", "nobody", "c2", "--dry-run")
+    outcome = desk.run("renew", "c1", "nobody", "c2", "--dry-run")
+    assert outcome.code == 20
     told = outcome.text.splitlines()
     assert told[0] == "renew c1: 2026-12-19 → 2027-12-20"
     assert any(line.startswith("refused nobody: ") for line in told)
     assert "renew 2, refused 1" in told
     assert told[-1] == "dry run: nothing was issued"
     assert files(desk) == []
-    *items, last = lines(desk.ok("renew", "c1", "nobody", "c2", "--dry-run", "--json"))
+    assert not any(line.startswith("digest") for line in told)
+    *items, last = lines(desk.run("renew", "c1", "nobody", "c2", "--dry-run", "--json"))
     assert [each["decision"] for each in items] == ["renew", "refused", "renew"]
     assert (last["summary"]["renew"], last["summary"]["dry_run"]) == (2, True)
-    assert told[-2] == f"digest {last['summary']['digest']}"
+    assert "digest" not in last["summary"]
+    assert desk.ok("renew", "c1", "c2", "--dry-run").code == 0
+
+
+def test_a_report_of_a_dry_run(desk: Desk) -> None:
+    """What would become of each: no ID, for none is issued, and what consent is missing."""
+    settle_at(desk, range(1, 3))
+    report = desk.folder / "report.csv"
+    argv = ("renew", "c1", "nobody", "c2", "--term", "5y", "--dry-run", "--report", str(report))
+    outcome = desk.run(*argv)
+    assert outcome.code == 20
+    assert f"each of them: {report}" in outcome.text
+    with report.open(encoding="utf-8", newline="") as stream:
+        first, second, _ = csv.DictReader(stream)
+    assert (first["outcome"], first["license"], first["customer"]) == ("renew", "", "c1")
+    assert first["why"] == "without consent: long-term"
+    assert (second["outcome"], second["code"]) == ("refused", "not_found")
+    assert desk.run(*argv).code == 8
+
+
+def test_one_customer_into_an_archive(desk: Desk) -> None:
+    """An option of batches is not overlooked where only one is named."""
+    settle_at(desk, range(1, 3))
+    desk.ok("renew", "c1", "--bundle", str(desk.folder / "one.zip"))
+    assert files(desk) == []
+    assert (desk.folder / "one.zip").is_file()
 
 
 def test_consent_off_a_terminal(desk: Desk) -> None:

@@ -10,6 +10,7 @@ from polygent_issuer.cli import consent, output, prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.issue_flow import IssueOptions
 from polygent_issuer.cli.many.progress import progress
+from polygent_issuer.cli.many.report_file import ReportFile
 from polygent_issuer.cli.many.summary import Reviewed
 from polygent_issuer.cli.many.view import review_blocks, seen_blocks, seen_json
 from polygent_issuer.errors import InputRefused
@@ -36,6 +37,8 @@ class Batch:
         unlock: gives the signer of each key that may have to sign; prompts happen there.
         total: how many items there are, when that is known.
         expect: the digest that the review must have.
+        expectable: whether the command takes such a digest.
+        default_key: whether an item may have to be signed with the key for all.
         unnamed: the customers of whom no item tells.
     """
 
@@ -44,20 +47,36 @@ class Batch:
     unlock: Callable[[], Mapping[str, Signer]]
     total: int | None = None
     expect: str | None = None
+    expectable: bool = False
+    default_key: bool = True
     unnamed: Callable[[], tuple[str, ...]] = tuple
 
 
-def dry_run(invocation: Invocation, batch: Batch, given: Consent) -> Reviewed:
-    """Show what would be done for each item, and issue nothing."""
+def dry_run(
+    invocation: Invocation, batch: Batch, given: Consent, report: ReportFile | None
+) -> Reviewed:
+    """Show what would be done for each item, and issue nothing.
+
+    Raises:
+        OutputExists, OutputProblem: when the report cannot be written.
+    """
 
     def show(seen: Seen) -> None:
+        if report is not None:
+            report.add(seen_json(seen, invocation.settings))
         if invocation.as_json:
             invocation.in_lines = True
             output.write_json_line(seen_json(seen, invocation.settings))
         else:
             output.write_now(seen_blocks(seen))
 
-    return Reviewed(review=_review(invocation, batch, given, show), unnamed=batch.unnamed())
+    review = _review(invocation, batch, given, show)
+    return Reviewed(
+        review=review,
+        expectable=batch.expectable,
+        report=None if report is None else report.finish(),
+        unnamed=batch.unnamed(),
+    )
 
 
 def agree(

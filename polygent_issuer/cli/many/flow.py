@@ -57,16 +57,17 @@ def carry_out_many(
     drafts = drafter(invocation, how.eml)
     bundle = _bundle(invocation, told.bundle, how.output)
     destination = _folder(invocation, how.output) if bundle is None else bundle.destination
-    _require_key(invocation, how.key)
-    if how.dry_run:
-        return dry_run(invocation, batch, given)
+    if how.key is not None or batch.default_key:
+        _require_key(invocation, how.key)
     with ExitStack() as closing:
         report = None
+        if told.report is not None:
+            report = closing.enter_context(ReportFile(told.report))
+        if how.dry_run:
+            return dry_run(invocation, batch, given, report)
         if bundle is not None:
             bundle.recover(invocation.registry, now=invocation.now, actor=invocation.actor)
             batch = _into(bundle, batch)
-        if told.report is not None:
-            report = closing.enter_context(ReportFile(told.report))
         review, signers = None, None
         if batch.expect is not None or invocation.interactive:
             review, given = agree(invocation, batch, how, given)
@@ -180,10 +181,9 @@ def _bundle(invocation: Invocation, option: Path | None, output: str | None) -> 
 
 
 def _require_key(invocation: Invocation, named: str | None) -> None:
-    """A key that was named for all, and is none, stands in the way of all."""
-    if named is not None:
-        with invocation.registry.reading() as db:
-            choose_key(db, named)
+    """The key for all, named or active, stands in the way of all when there is none."""
+    with invocation.registry.reading() as db:
+        choose_key(db, named)
 
 
 def _into(bundle: Bundle, batch: Batch) -> Batch:

@@ -21,6 +21,7 @@ from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.signing_key import choose_key
 from polygent_issuer.registry import LicenseStatus, licenses
 from polygent_issuer.signer import Signer
+from polygent_issuer.terms import contradiction
 
 _MOST_NAMES = 64 * 1024 * 1024
 """Bytes of names on stdin."""
@@ -49,11 +50,14 @@ def renew_many(
     within = settings.not_due
     if due_within is not None:
         within = dates.term_end(now, dates.Term.parse(due_within)) - now
+    changes = terms_options.changes(settings, terms)
+    if problem := contradiction(changes):
+        raise UsageProblem(problem.message, hint=problem.hint)
     renewals = Renewals(
         settings=settings,
         now=now,
         within=within,
-        changes=terms_options.changes(settings, terms),
+        changes=changes,
         key=how.key,
         consent=Consent(),
         new_id=invocation.new_id,

@@ -89,20 +89,24 @@ class ReportFile:
 
 
 def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A row for each license of an item; one without for an item that has none."""
-    error = item.get("error") or {}
+    """A row for each license of an item; one without for an item that has none.
+
+    A dry run has decisions in place of outcomes, and what is not issued has no ID.
+    """
+    error, missing = item.get("error") or {}, ", ".join(item.get("missing", ()))
+    stopped = f"without consent: {missing}" if missing else None
     for license_ in item["licenses"] or [{}]:
         yield {
             "item": item["item"],
-            "outcome": item["outcome"],
+            "outcome": item.get("outcome") or item["decision"],
             "action": license_.get("action"),
             "customer": license_.get("customer"),
             "machine": license_.get("machine"),
-            "license": license_.get("id"),
+            "license": license_.get("id") if "outcome" in item else None,
             "last_full_day": license_.get("last_full_day"),
             "upload_before": license_.get("upload_before"),
             "file": license_.get("file"),
             "code": error.get("code"),
-            "why": error.get("message") or item.get("note"),
+            "why": error.get("message") or stopped or item.get("note"),
             "hint": error.get("hint"),
         }

@@ -27,21 +27,38 @@ class _LastLine(output.Result):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reviewed(_LastLine):
-    """What would be done; nothing was."""
+    """What would be done; nothing was.
+
+    Attributes:
+        expectable: whether the command takes the digest of a review.
+        report: the file that tells of each item.
+        unnamed: the customers of whom no item tells.
+    """
 
     review: Review
+    expectable: bool = False
+    report: Path | None = None
     unnamed: tuple[str, ...] = ()
 
+    @property
+    def exit_code(self) -> ExitCode:
+        """20 when an item is refused, as it would fail."""
+        return ExitCode.BATCH if self.review.actions["refused"] else ExitCode.DONE
+
     def to_json(self) -> Mapping[str, Any]:
-        """`summary`, with the digest."""
+        """`summary`, with the digest where one is taken."""
         counts = review_json(self.review)
-        return {"summary": {"dry_run": True, **counts, "unnamed": list(self.unnamed)}}
+        digest = {"digest": self.review.digest} if self.expectable else {}
+        return {"summary": {"dry_run": True, **counts, **digest, "unnamed": list(self.unnamed)}}
 
     def blocks(self) -> Iterable[Block]:
         """Counts, what is missing, the digest."""
         yield from review_blocks(self.review)
         yield from unnamed_blocks(self.unnamed)
-        yield Line(f"digest {self.review.digest}")
+        if self.report is not None:
+            yield Line(f"each of them: {self.report}", "dim")
+        if self.expectable:
+            yield Line(f"digest {self.review.digest}")
         yield Line("dry run: nothing was issued", "dim")
 
 

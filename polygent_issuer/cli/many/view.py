@@ -203,7 +203,7 @@ def review_blocks(review: Review) -> Iterable[Block]:
 def review_json(review: Review) -> Mapping[str, Any]:
     """The same for programs."""
     counts = {_word(name): count for name, count in review.actions.items()}
-    return {**counts, "missing": dict(review.missing), "digest": review.digest}
+    return {**counts, "missing": dict(review.missing)}
 
 
 def unnamed_blocks(slugs: tuple[str, ...]) -> Iterable[Block]:
