@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from polygent_issuer.errors import OutputExists, OutputProblem
 from polygent_issuer.files import Together, together
 
 PREFIX = ".polygent-test-"
+EXT4 = 0xEF53
+OVERLAYFS, FUSE, NFS = 0x794C7630, 0x65735546, 0x6969
 
 
 @pytest.fixture(params=["syncfs", "fsync"])
@@ -22,6 +25,8 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.setattr(together, "_syncfs", lambda: None)
     elif together._syncfs() is None:
         pytest.skip("this system has no syncfs that reports errors")
+    else:
+        monkeypatch.setattr(together, "_file_system", lambda _: EXT4)
     return str(request.param)
 
 
@@ -144,6 +149,7 @@ def test_a_file_system_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         return -1
 
     monkeypatch.setattr(together, "_syncfs", lambda: fails)
+    monkeypatch.setattr(together, "_file_system", lambda _: EXT4)
     staged = prepared(tmp_path, "a.lic")
     with pytest.raises(OutputProblem, match="no space left"):
         staged.sync()
@@ -180,6 +186,34 @@ def test_an_old_kernel_is_not_believed(monkeypatch: pytest.MonkeyPatch, release:
         monkeypatch.undo()
         together._syncfs.cache_clear()
     assert os.uname() == genuine
+
+
+@pytest.mark.parametrize("found", [OVERLAYFS, FUSE, NFS, None])
+def test_a_file_system_that_nobody_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: int | None
+) -> None:
+    """Its syncfs(2) may succeed though a write failed, so each file is synced by itself."""
+
+    def succeeds(_: int) -> int:
+        return 0
+
+    monkeypatch.setattr(together, "_syncfs", lambda: succeeds)
+    monkeypatch.setattr(together, "_file_system", lambda _: found)
+    seen = calls_of(monkeypatch)
+    staged = prepared(tmp_path, "a.lic", "b.lic")
+    staged.sync()
+    assert len(seen) == 2
+    assert list(staged.publish()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no syncfs")
+def test_a_file_system_is_known_by_its_number(tmp_path: Path) -> None:
+    """As statfs(2) tells it: of memory, and of processes."""
+    with mounted(tmp_path / "disk", size="64k") as disk:
+        for folder, number in ((disk, 0x01021994), (Path("/proc"), 0x9FA0)):
+            descriptor = os.open(folder, os.O_RDONLY)
+            assert together._file_system(descriptor) == number
+            os.close(descriptor)
 
 
 def test_no_folder(tmp_path: Path) -> None:
