@@ -55,19 +55,19 @@ def main(cuts: int | None) -> int:
 
 def cut_batch(name: str, made: Desk, folder: Path, forks: Forks, cuts: int | None) -> Tried:
     """Cut one batch at its calls."""
-    disk = LoopDisk(folder / name)
-    disk.mount()
-    desk = made.copy_to(disk.place / "desk")
-    errand = prepare(BATCHES[name], desk, forks, folder / name / "order")
-    before = held(desk)
-    disk.keep()
-    points = calls(errand, disk, forks)
     tried = Tried(name=name)
-    for stop in points if cuts is None else random.Random(name).sample(points, k=cuts):  # noqa: S311
-        after = cut_once(errand, disk, forks, before, stop=stop, number=tried.points)
-        sys.stderr.writelines(f"{stop}: {problem}\n" for problem in after.problems)
-        broken = Counter(map(kind, after.problems))
-        tried.add(Tried(name=name, points=1, acknowledged=after.acknowledged, broken=broken))
+    with LoopDisk(folder / name) as disk:
+        disk.mount()
+        desk = made.copy_to(disk.place / "desk")
+        errand = prepare(BATCHES[name], desk, forks, folder / name / "order")
+        before = held(desk)
+        disk.keep()
+        points = calls(errand, disk, forks)
+        for stop in points if cuts is None else random.Random(name).sample(points, k=cuts):  # noqa: S311
+            after = cut_once(errand, disk, forks, before, stop=stop, number=tried.points)
+            sys.stderr.writelines(f"{stop}: {problem}\n" for problem in after.problems)
+            broken = Counter(map(kind, after.problems))
+            tried.add(Tried(name=name, points=1, acknowledged=after.acknowledged, broken=broken))
     sys.stderr.write(f"{name}: {tried.points} cuts\n")
     return tried
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Self
 
 SIZE = 24 * 1024 * 1024
 
@@ -31,6 +32,15 @@ class LoopDisk:
         subprocess.run(
             ["mount", "-o", "loop,commit=300", str(self._image), str(self.place)], check=True
         )
+
+    def __enter__(self) -> Self:
+        """However the block ends, nothing stays mounted."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of it, if it is mounted."""
+        if self.place.is_mount():
+            self.unmount()
 
     def unmount(self) -> None:
         """Let go of it; everything is written."""
