@@ -19,8 +19,9 @@ from polygent_issuer.batch.errors import DuplicateRow, RowRefused
 from polygent_issuer.batch.outcomes import Decision, Job
 from polygent_issuer.batch.place import Whose, whose
 from polygent_issuer.batch.row_documents import document_of
+from polygent_issuer.batch.row_hints import in_fields
 from polygent_issuer.batch.rows import RefusedRow, Row
-from polygent_issuer.errors import InvalidTerms
+from polygent_issuer.errors import InvalidTerms, IssuerError
 from polygent_issuer.findings import Consent, Finding, FindingCode
 from polygent_issuer.issuing import expiry
 from polygent_issuer.issuing.first import FirstRequest, propose_first
@@ -80,7 +81,11 @@ class Desired:
         name = ", ".join(filter(None, (row.customer, row.machine)))
 
         def decide(db: Reading) -> Decision:
-            return self._decide(db, row)
+            try:
+                return self._decide(db, row)
+            except IssuerError as error:
+                error.hint = in_fields(error.hint)
+                raise
 
         place = f"{row.place} ({name})"
         return Job(place=place, subject=name, decide=decide, consent=consent, own=own)
@@ -124,13 +129,16 @@ class Desired:
         return Decision(proposals=(self._told_of_consent(row, proposal),), note=note)
 
     def _told_of_consent(self, row: Row, proposal: Proposal) -> Proposal:
-        """Say of each finding that the row itself accepts, how that would count."""
+        """Say of each finding what to change in the row, or how its own consent would count."""
         _require_machine(row, proposal)
-        if self.trusted or not row.accept:
-            return proposal
         how = "--accept-from-file, which lets the row's own accept count"
         findings = tuple(
-            replace(finding, hint=how) if finding.code in row.accept else finding
+            replace(
+                finding,
+                hint=how
+                if finding.code in row.accept and not self.trusted
+                else in_fields(finding.hint),
+            )
             for finding in proposal.findings
         )
         return replace(proposal, findings=findings)

@@ -320,6 +320,24 @@ def test_a_document_that_cannot_be_read(batches: Batches) -> None:
     assert "came from stdin" in outcome.error.message
 
 
+def test_hints_name_fields(batches: Batches) -> None:
+    """Of what is refused, and of what needs consent."""
+    batches.crowd(1)
+    text = (
+        row(customer="Globex")
+        + row(customer="c1", machine="prod-1", term="5y")
+        + row(customer="customer1", tier="enterprise")
+    )
+    hints = [
+        each.error.hint for each in batches.done(batches.rows(text)) if isinstance(each, Failed)
+    ]
+    assert hints == [
+        "add machine_info FILE, or plan enterprise-annual",
+        "to go on, add --accept long-term --reason TEXT; or choose term 3y or less",
+        "to go on, add --accept similar-customer --reason TEXT; or if it is the same: customer c1",
+    ]
+
+
 def test_two_rows_for_one_new_license(batches: Batches) -> None:
     """By the name, and by the slug that it gets: the second changes nothing of the first."""
     text = row(customer="Globex Ltd", tier="enterprise", users=10)
