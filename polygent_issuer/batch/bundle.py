@@ -10,6 +10,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -17,10 +18,11 @@ from typing import Final
 from polygent_issuer import dates, files
 from polygent_issuer.errors import OutputExists, OutputProblem
 from polygent_issuer.issuing import recover
-from polygent_issuer.issuing.destination import Destination, require_folder
+from polygent_issuer.issuing.destination import Destination, require_folder, require_free
 from polygent_issuer.registry import Actor, Reading, Registry, outbox
 from polygent_issuer.text import for_spreadsheet, shown
 
+_ELSEWHERE: Final = "name another file with --bundle"
 MANIFEST: Final = "manifest.csv"
 COLUMNS: Final = (
     "customer",
@@ -55,14 +57,17 @@ class Bundle:
         """Refuse before anything else a name that no archive can have.
 
         Raises:
-            OutputProblem: (`output_failed`) when its folder is not there or takes no files.
+            OutputProblem: (`output_failed`) when its folder is not there or takes no files, or none
+                of this name.
         """
         place = str(self.target)
         if not recover.is_bundle(place):
             raise OutputProblem(
                 f"not the name of an archive: {shown(place)}", hint="--bundle FILE.zip"
             )
-        require_folder(self.target.parent, "name another file with --bundle")
+        require_folder(self.target.parent, _ELSEWHERE)
+        with suppress(OutputExists):
+            self.require_free()
 
     def require_free(self) -> None:
         """Refuse before anything is signed: what is there may be the archive of an earlier run.
@@ -70,11 +75,7 @@ class Bundle:
         Raises:
             OutputExists: (`output_exists`) when something is there.
         """
-        if self._is_there:
-            raise OutputExists(
-                f"{shown(str(self.target))} exists already, and nothing is overwritten",
-                hint="name another file with --bundle",
-            )
+        require_free(self.target, _ELSEWHERE)
 
     def recover(self, registry: Registry, *, now: datetime, actor: Actor) -> None:
         """Let nothing wait any more for an archive that holds it: a crash came after its name."""
@@ -110,10 +111,12 @@ class Bundle:
 
     def _holds(self, waiting: Iterable[outbox.Bundled]) -> bool:
         """Whether the archive has each of these files, whole."""
+        if not self.target.is_file():  # to open a pipe would wait for ever
+            return False
         try:
             with zipfile.ZipFile(self.target) as archive:
                 return all(archive.read(each.name) == each.file for each in waiting)
-        except (OSError, KeyError, zipfile.BadZipFile, zlib.error):
+        except (OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error):
             return False
 
     def _fill(self, db: Reading, temp: Path) -> None:

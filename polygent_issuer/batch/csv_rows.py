@@ -81,7 +81,13 @@ class CsvRows:
                 if any(cell.strip(_SPACE) for cell in cells):
                     yield line, cells
                 line = reader.line_num + 1
-        except csv.Error:
+        except csv.Error as error:
+            if "field limit" in str(error):
+                raise InvalidApplyFile(
+                    f"{self._name}, line {line}: the row that begins here has a cell of over "
+                    f"{csv.field_size_limit():,} characters",
+                    hint="is a quote missing? a quoted cell ends before the separator",
+                ) from None
             raise InvalidApplyFile(
                 f"{self._name}, line {line}: the quotes of the row that begins here do not match",
                 hint='a quoted cell ends before the separator; a quote in it is written twice: ""',

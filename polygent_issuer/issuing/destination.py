@@ -61,7 +61,7 @@ class Destination:
         """
         target = self.target(proposal)
         if target is not None:
-            _require_free(target)
+            require_free(target)
         return target
 
 
@@ -115,7 +115,13 @@ def resolve(
     return Destination(folder=path.parent, name=path.name)
 
 
-def _require_free(target: Path) -> None:
+def require_free(target: Path, elsewhere: str = _ELSEWHERE) -> None:
+    """Hold that a file can get this name, and nothing has it.
+
+    Raises:
+        OutputExists: (`output_exists`) when something has.
+        OutputProblem: (`output_failed`) when no file can be there.
+    """
     place = shown(str(target))
     try:
         target.lstat()
@@ -123,5 +129,5 @@ def _require_free(target: Path) -> None:
         return
     except OSError as problem:
         reason = (problem.strerror or "").lower()
-        raise OutputProblem(f"no file can be at {place}: {reason}", hint=_ELSEWHERE) from None
-    raise OutputExists(f"{place} exists already, and nothing is overwritten", hint=_ELSEWHERE)
+        raise OutputProblem(f"no file can be at {place}: {reason}", hint=elsewhere) from None
+    raise OutputExists(f"{place} exists already, and nothing is overwritten", hint=elsewhere)

@@ -202,9 +202,13 @@ def test_a_header_that_is_none_refuses_the_file(header: str, told: str, hint: st
     assert hint in (error.hint or "")
 
 
-@pytest.mark.parametrize(
-    "line", ['"acme,1', '"ac"me,1', 'acme,"1"x', '"acme" ,1', f"{'x' * 200_000},1"]
-)
+def test_a_cell_that_does_not_end_is_refused() -> None:
+    """It is told as what it is: a quote may be missing before it, or none."""
+    error = refused(f"customer,users\nglobex,1\n{'x' * 200_000},1\n")
+    assert "stdin, line 3: the row that begins here has a cell of over 131,072" in error.message
+
+
+@pytest.mark.parametrize("line", ['"acme,1', '"ac"me,1', 'acme,"1"x', '"acme" ,1'])
 def test_quotes_that_do_not_match_refuse_the_file(line: str) -> None:
     """Nobody can tell where the next row begins, so that none is relied on."""
     error = refused(f"customer,users\nglobex,1\n{line}\nzeta,2\n")

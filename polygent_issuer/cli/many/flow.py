@@ -150,17 +150,17 @@ class _Going:
         if isinstance(outcome, Done):
             try:
                 drafts = self.drafter.write(each.proposal.license.jti for each in outcome.issued)
-            except OutputProblem as problem:
+            except IssuerError as problem:  # whatever it is, the license is issued and told of
                 outcome = Failed(job=outcome.job, error=problem, issued=outcome.issued)
         tally.add(outcome)
         members = partial(outcome_json, outcome, self.invocation.settings, drafts)
-        if self.report is not None:
-            self.report.add(members())
         if self.invocation.as_json:
             self.invocation.in_lines = True
             output.write_json_line(members())
         else:
             output.write_now(outcome_blocks(outcome, drafts))
+        if self.report is not None:
+            self.report.add(members())
 
 
 def _bundle(invocation: Invocation, option: Path | None, output: str | None) -> Bundle | None:

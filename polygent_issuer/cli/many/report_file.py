@@ -7,16 +7,18 @@ whole or absent.
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from polygent_issuer import files
 from polygent_issuer.cli.spreadsheet import CsvTable
-from polygent_issuer.errors import OutputExists, UsageProblem
-from polygent_issuer.issuing.destination import Destination
+from polygent_issuer.errors import OutputProblem, UsageProblem
+from polygent_issuer.files import disk
+from polygent_issuer.issuing.destination import require_folder, require_free
 from polygent_issuer.text import shown
 
+_ELSEWHERE = "name another file with --report"
 COLUMNS = (
     *("item", "outcome", "action", "customer", "machine", "license", "last_full_day"),
     *("upload_before", "file", "code", "why", "hint"),
@@ -39,26 +41,32 @@ class ReportFile:
                 f"a report is CSV or JSON, and {shown(target.name)} says neither",
                 hint="--report FILE.csv or --report FILE.json",
             )
-        if target.exists() or target.is_symlink():
-            raise OutputExists(
-                f"{shown(str(target))} exists already, and nothing is overwritten",
-                hint="name another file with --report",
-            )
-        Destination(folder=target.parent).check(())
+        require_folder(target.parent, _ELSEWHERE)
+        require_free(target, _ELSEWHERE)
         self._target = target
         self._closing = ExitStack()
+        self._torn = False
 
     def add(self, outcome: Mapping[str, Any]) -> None:
-        """Note one outcome, as programs get it."""
-        json.dump(outcome, self._spool)
-        self._spool.write("\n")
+        """Note one outcome, as programs get it.
 
-    def finish(self) -> Path:
-        """Give the file its name.
+        Raises:
+            OutputProblem: (`output_failed`) when no more can be noted.
+        """
+        try:
+            self._spool.write(json.dumps(outcome) + "\n")
+        except OSError as error:
+            self._torn = True
+            _cannot_wait(error)
+
+    def finish(self) -> Path | None:
+        """Give the file its name; None when it lacks an outcome.
 
         Raises:
             OutputExists, OutputProblem: as `files.publish`.
         """
+        if self._torn:
+            return None
         fill = self._as_csv if self._target.suffix == ".csv" else self._as_json
         return files.prepare_with(fill, self._target).publish(self._target.name)
 
@@ -80,12 +88,25 @@ class ReportFile:
 
     def __enter__(self) -> Self:
         """Begin to take outcomes."""
-        self._spool = self._closing.enter_context(tempfile.TemporaryFile("w+", encoding="ascii"))
+        try:
+            spool = tempfile.TemporaryFile("w+", encoding="ascii")
+        except OSError as error:
+            _cannot_wait(error)
+        self._spool = self._closing.enter_context(spool)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Let go of what waits."""
-        self._closing.close()
+        with suppress(OSError):  # what could not be written still cannot
+            self._closing.close()
+
+
+def _cannot_wait(error: OSError) -> NoReturn:
+    """The folder for temporary files takes no more."""
+    raise OutputProblem(
+        f"the report cannot wait for its end in a temporary file: {disk.why(error)}",
+        hint="make room, or name another folder for such files in TMPDIR",
+    ) from None
 
 
 def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import zipfile
 from pathlib import Path
 
@@ -87,13 +88,20 @@ def test_nothing_is_overwritten(crowd: Desk) -> None:
 
 @pytest.mark.parametrize(
     ("options", "code"),
-    [(("x.tar",), 8), (("none/x.zip",), 8), (("x.zip", "--output", "."), 2)],
+    [
+        (("x.tar",), 8),
+        (("none/x.zip",), 8),
+        ((f"{'x' * 300}.zip",), 8),
+        (("pipe.zip",), 8),
+        (("x.zip", "--output", "."), 2),
+    ],
 )
 def test_what_cannot_be_is_told_before(
     crowd: Desk, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], code: int
 ) -> None:
-    """Nothing is issued."""
+    """Nothing is issued, and nobody waits for what a pipe would say."""
     monkeypatch.chdir(crowd.folder)
+    os.mkfifo("pipe.zip")
     assert crowd.run(*RENEW, *options).code == code
     assert waiting(crowd) == 0
 

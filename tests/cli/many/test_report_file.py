@@ -2,9 +2,11 @@
 
 import csv
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
+from support.disks import mounted
 
 from polygent_issuer.batch.outcomes import Decision, Failed, Job, Kept
 from polygent_issuer.cli.many.report_file import COLUMNS, ReportFile
@@ -66,6 +68,7 @@ def test_a_name_that_was_taken_meanwhile(tmp_path: Path) -> None:
         ("none/r.csv", OutputProblem),
         ("taken.csv", OutputExists),
         ("link.csv", OutputExists),
+        (f"{'x' * 300}.csv", OutputProblem),
     ],
 )
 def test_what_cannot_be_is_told_before(tmp_path: Path, name: str, error: type[Exception]) -> None:
@@ -74,3 +77,27 @@ def test_what_cannot_be_is_told_before(tmp_path: Path, name: str, error: type[Ex
     (tmp_path / "link.csv").symlink_to("nowhere")
     with pytest.raises(error):
         ReportFile(tmp_path / name)
+
+
+def test_no_room_for_what_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report that lacks an outcome is none, and the batch is told why it ends."""
+
+    def add_many(report: ReportFile) -> None:
+        for _ in range(1000):
+            report.add(outcome_json(KEPT, Settings(), {}))
+
+    def begin() -> None:
+        with ReportFile(tmp_path / "r.json"):
+            pass
+
+    with mounted(tmp_path / "tmp", size="16k") as small:
+        monkeypatch.setattr(tempfile, "tempdir", str(small))
+        with ReportFile(tmp_path / "r.json") as report:
+            with pytest.raises(OutputProblem, match="no space left") as caught:
+                add_many(report)
+            assert "TMPDIR" in (caught.value.hint or "")
+            assert report.finish() is None
+        monkeypatch.setattr(tempfile, "tempdir", str(small / "none"))
+        with pytest.raises(OutputProblem, match="no such file"):
+            begin()
+    assert not (tmp_path / "r.json").exists()
