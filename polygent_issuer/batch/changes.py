@@ -16,17 +16,18 @@ from pathlib import Path
 
 from polygent_issuer import dates, terms
 from polygent_issuer.batch.errors import DuplicateRow, RowRefused
+from polygent_issuer.batch.newcomers import Newcomers
 from polygent_issuer.batch.outcomes import Decision, Job
 from polygent_issuer.batch.place import Whose, whose
 from polygent_issuer.batch.row_documents import document_of
 from polygent_issuer.batch.row_hints import in_fields
 from polygent_issuer.batch.rows import RefusedRow, Row
 from polygent_issuer.errors import InvalidTerms, IssuerError
-from polygent_issuer.findings import Consent, Finding, FindingCode
+from polygent_issuer.findings import Consent
 from polygent_issuer.issuing import expiry
 from polygent_issuer.issuing.first import FirstRequest, propose_first
 from polygent_issuer.issuing.following import NextRequest, propose_next
-from polygent_issuer.issuing.proposal import Action, NewCustomer, Proposal, ReceivedDocument
+from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument
 from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.registry import LicenseRecord, Reading
 from polygent_issuer.settings import Settings
@@ -56,7 +57,7 @@ class Desired:
     trusted: bool
     key: str | None
     new_id: Callable[[], str]
-    _newcomers: dict[str, str] = field(default_factory=dict)
+    _newcomers: Newcomers = field(default_factory=Newcomers)
 
     def jobs(self, rows: Iterable[Row | RefusedRow]) -> Iterator[Job]:
         """One job for each row, in the order of the file."""
@@ -182,37 +183,19 @@ class Desired:
             now=self.now,
             license_id=self.new_id(),
         )
-        return self._told_of_consent(row, self._beside_newcomer(row, proposal))
+        return self._told_of_consent(row, self._newcomers.beside(db, row.place, proposal))
 
     def _refuse_of_newcomer(self, row: Row, found: Whose) -> None:
         """Hold that no row changes what an earlier one gave a customer who was new.
 
         Before that customer was there, nobody could tell that both rows are about the same one.
         """
-        first = self._newcomers.get(found.customer.name) if found.customer else None
+        first = self._newcomers.place(found.customer.name) if found.customer else None
         if first not in (None, row.place):
             raise DuplicateRow(
                 f"two rows for one license: {first} and {row.place}",
                 hint="leave one row for each customer and machine",
             )
-
-    def _beside_newcomer(self, row: Row, proposal: Proposal) -> Proposal:
-        """A second machine of a customer whom an earlier row of this file would make.
-
-        A row may be decided more than once, and is never beside itself.
-        """
-        if not isinstance(proposal.customer, NewCustomer):
-            return proposal
-        name = proposal.customer.name
-        first = self._newcomers.setdefault(name, row.place)
-        if first == row.place or proposal.machine is None:
-            return proposal
-        finding = Finding(
-            code=FindingCode.ADDITIONAL_MACHINE,
-            message=f"{name} gets a machine by an earlier row, and this is another",
-            hint="leave one of the rows out",
-        )
-        return proposal.with_findings(finding)
 
 
 def _require_machine(row: Row, proposal: Proposal) -> None:

@@ -52,6 +52,6 @@ def _said(proposal: Proposal, own: Consent) -> Sequence[object]:
         proposal.key.kid,
         sorted(old.expires_at.isoformat() for old in proposal.replaced),
         [(change.key, change.old, change.new) for change in proposal.differences],
-        sorted(str(finding.code) for finding in proposal.findings),
+        sorted({str(finding.code) for finding in proposal.findings}),
         [accepted, own.reason] if accepted else [],
     ]

@@ -71,10 +71,14 @@ def count_archived(db: Reading) -> int:
     return db.one(lambda row: whole(row[0]), sql) or 0
 
 
-def free_slug(db: Reading, name: str) -> str:
-    """Make a slug from a name, one that nobody has: `acme`, `acme-2` and so on."""
+def free_slug(db: Reading, name: str, *, besides: Iterable[str] = ()) -> str:
+    """Make a slug from a name, one that nobody has: `acme`, `acme-2` and so on.
+
+    Args:
+        besides: what is not free either.
+    """
     base = slugify(name)
-    taken = _slugs(db, base)
+    taken = _slugs(db, base).union(besides)
     number, slug = 1, base
     while slug in taken:
         number += 1

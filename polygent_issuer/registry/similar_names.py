@@ -27,9 +27,9 @@ def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple
         name: as an operator typed it.
         besides: this one is left out, since it is itself.
     """
-    folded, slug = fold(name), slugify(name)
+    folded, *slugs = spellings(name)
     ids = _alike(db, "folded", folded)
-    if _tells(slug, folded):
+    for slug in slugs:
         ids |= _alike(db, "slug", slug)
         merged = by_slug(db, slug)
         ids |= {merged.id} if merged else set()
@@ -37,6 +37,12 @@ def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple
         ids.discard(besides.id)
     found = (by_id(db, customer_id) for customer_id in ids)
     return tuple(sorted(found, key=lambda customer: customer.slug))
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """What of a name is compared: folded, and its slug where that kept enough of it."""
+    folded, slug = fold(name), slugify(name)
+    return (folded, slug) if _tells(slug, folded) else (folded,)
 
 
 def nearest_slug(db: Reading, typed: str) -> str | None:

@@ -338,6 +338,28 @@ def test_hints_name_fields(batches: Batches) -> None:
     ]
 
 
+def test_new_customers_are_held_against_each_other(batches: Batches) -> None:
+    """A review finds what the run will: names that are alike, each beside the earlier ones."""
+    names = ("Fresh 1", "Fresh 2", "Globex", "Initech", "FRESH-1")
+    text = "".join(row(customer=name, tier="enterprise") for name in names)
+    review, seen = batches.seen(batches.rows(text))
+    stopped = [[str(each.code) for each in one.missing] for one in seen]
+    assert stopped == [[], ["similar-customer"], [], [], ["similar-customer"]]
+    assert "Fresh 1 of an earlier row" in seen[1].missing[0].message
+    consent = accepting(FindingCode.SIMILAR_CUSTOMER)
+    outcomes = list(batches.run().outcomes(batches.rows(text, consent=consent), review.shown))
+    assert words(outcomes) == ["sign"] * 5
+
+
+def test_new_customers_of_whose_names_no_slug_is_left(batches: Batches) -> None:
+    """Each gets one that is free by then, and the review holds."""
+    text = "".join(row(customer=name, tier="enterprise") for name in ("名前会社", "株式会社"))
+    review, _ = batches.seen(batches.rows(text))
+    outcomes = list(batches.run().outcomes(batches.rows(text), review.shown))
+    assert words(outcomes) == ["sign", "sign"]
+    assert only(batches, "customer-2").customer == "株式会社"
+
+
 def test_two_rows_for_one_new_license(batches: Batches) -> None:
     """By the name, and by the slug that it gets: the second changes nothing of the first."""
     text = row(customer="Globex Ltd", tier="enterprise", users=10)
