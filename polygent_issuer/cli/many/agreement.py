@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from polygent_issuer.batch.outcomes import Job
 from polygent_issuer.batch.review import Review, Seen, look
@@ -108,7 +108,8 @@ def agree(
     output.write_blocks([*blocks, *review_blocks(review)], sys.stderr)
     agreed = consent.obtain_for_many(review.missing, given)
     if agreed != given:
-        review = _review(invocation, batch, agreed, lambda _: None)
+        # What was on the screen counts, though others may have written since.
+        review = replace(_review(invocation, batch, agreed, lambda _: None), shown=review.shown)
     if review.ready and not how.yes:
         prompts.go_ahead(f"go ahead with {review.ready:,}?", default=True)
     return review, agreed

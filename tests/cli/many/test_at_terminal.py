@@ -105,6 +105,22 @@ def test_consent_is_asked_for_once_a_code(today: Desk) -> None:
     assert reasons == ["agreed with sales"] * 3
 
 
+def test_what_changed_at_the_question_is_not_issued(today: Desk) -> None:
+    """Somebody wrote while a consent was thought about: that item is another than was shown."""
+    terminal = begin(today, "renew", "c1", "c2", "c3", "--term", "5y", **unlocked(today))
+    terminal.expect_exact("accept long-term for 3? [y/N]: ")
+    today.ok("customer", "edit", "c2", "--name", "Globex Corporation")
+    terminal.sendline("y")
+    terminal.expect_exact("why, for the journal: ")
+    terminal.sendline("agreed with sales")
+    terminal.expect_exact(QUESTION)
+    terminal.sendline("")
+    code, screen = finish(terminal)
+    assert code == 20
+    assert "renewed 2, failed 1" in screen
+    assert "otherwise than it was shown" in "".join(left_on(screen))
+
+
 def test_a_consent_that_is_declined(today: Desk) -> None:
     """Stops those that need it: they fail, and the others are done."""
     file = today.folder / "plan.csv"
