@@ -36,7 +36,12 @@ COLUMNS: Final = (
 
 
 class Bundle:
-    """An archive that a batch fills."""
+    """An archive that a batch fills.
+
+    Attributes:
+        target: its absolute path.
+        written: how many licenses it has, once it is finished.
+    """
 
     def __init__(self, target: Path, *, window: timedelta) -> None:
         """Name it; nothing is written yet.
@@ -46,6 +51,7 @@ class Bundle:
             window: how long after their issue the server takes licenses.
         """
         self.target = target
+        self.written = 0
         self._window = window
 
     @property
@@ -126,9 +132,10 @@ class Bundle:
         ):
             rows = csv.writer(manifest)
             rows.writerow(COLUMNS)
-            for each in outbox.for_archive(db, str(self.target)):
+            for number, each in enumerate(outbox.for_archive(db, str(self.target)), start=1):
                 archive.writestr(_entry(each.name, each.issued_at), each.file)
                 rows.writerow(self._row(each))
+                self.written = number
             manifest.seek(0)
             with archive.open(_entry(MANIFEST, None), "w") as entry:
                 for line in manifest:

@@ -148,9 +148,31 @@ def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
 
 def write_json(members: Mapping[str, Any], *, in_line: bool = False) -> None:
     """One JSON object on stdout: `schema` first, ASCII only, so nothing can steer a terminal."""
-    told = {"schema": SCHEMA, **members}
-    sys.stdout.writelines((json.dumps(told), "\n") if in_line else document(told))
+    if in_line:
+        sys.stdout.writelines((json_line(members), "\n"))
+    else:
+        sys.stdout.writelines(document({"schema": SCHEMA, **members}))
     sys.stdout.flush()
+
+
+def json_line(members: Mapping[str, Any]) -> str:
+    """The same on one line, without its end."""
+    return json.dumps({"schema": SCHEMA, **members})
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """Lines with their ends, made before, on stdout at once.
+
+    Raises:
+        OutputProblem: (`output_failed`) when stdout cannot be written.
+    """
+    try:
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
+        sys.stdout.writelines(lines)
+        sys.stdout.flush()
+    except _GONE as problem:
+        raise stdout_failed(problem) from None
 
 
 def write_json_line(members: Mapping[str, Any]) -> None:

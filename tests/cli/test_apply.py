@@ -75,7 +75,13 @@ def test_every_action_in_json(desk: Desk) -> None:
     assert items[4]["error"]["code"] == "invalid_row"
     assert items[4]["item"] == "plan.toml, license 5 (c9)"
     counts = {"issued": 1, "renewed": 1, "reissued": 1, "kept": 1, "failed": 1}
-    assert last["summary"] == {"dry_run": False, "complete": True, **counts, "unnamed": ["c4"]}
+    assert last["summary"] == {
+        "dry_run": False,
+        "complete": True,
+        **counts,
+        "archive": None,
+        "unnamed": ["c4"],
+    }
 
 
 def test_what_the_file_does_not_name(desk: Desk) -> None:

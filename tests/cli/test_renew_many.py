@@ -66,6 +66,7 @@ def test_json_lines(desk: Desk) -> None:
             "reissued": 0,
             "kept": 0,
             "failed": 1,
+            "archive": None,
             "unnamed": [],
         }
     }

@@ -11,8 +11,8 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.issue_flow import IssueOptions
 from polygent_issuer.cli.many.progress import progress
 from polygent_issuer.cli.many.report_file import ReportFile
+from polygent_issuer.cli.many.review_view import review_blocks, seen_blocks, seen_json
 from polygent_issuer.cli.many.summary import Reviewed
-from polygent_issuer.cli.many.view import review_blocks, seen_blocks, seen_json
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.findings import Consent
 from polygent_issuer.signer import Signer

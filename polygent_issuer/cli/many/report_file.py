@@ -5,16 +5,14 @@ whole or absent.
 """
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from polygent_issuer import files
+from polygent_issuer.cli.many.spool import Spool
 from polygent_issuer.cli.spreadsheet import CsvTable
-from polygent_issuer.errors import OutputProblem, UsageProblem
-from polygent_issuer.files import disk
+from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing.destination import require_folder, require_free
 from polygent_issuer.text import shown
 
@@ -44,8 +42,7 @@ class ReportFile:
         require_folder(target.parent, _ELSEWHERE)
         require_free(target, _ELSEWHERE)
         self._target = target
-        self._closing = ExitStack()
-        self._torn = False
+        self._spool = Spool("the report")
 
     def add(self, outcome: Mapping[str, Any]) -> None:
         """Note one outcome, as programs get it.
@@ -53,11 +50,7 @@ class ReportFile:
         Raises:
             OutputProblem: (`output_failed`) when no more can be noted.
         """
-        try:
-            self._spool.write(json.dumps(outcome) + "\n")
-        except OSError as error:
-            self._torn = True
-            _cannot_wait(error)
+        self._spool.add(json.dumps(outcome))
 
     def finish(self) -> Path | None:
         """Give the file its name; None when it lacks an outcome.
@@ -65,14 +58,13 @@ class ReportFile:
         Raises:
             OutputExists, OutputProblem: as `files.publish`.
         """
-        if self._torn:
+        if self._spool.torn:
             return None
         fill = self._as_csv if self._target.suffix == ".csv" else self._as_json
         return files.prepare_with(fill, self._target).publish(self._target.name)
 
     def _items(self) -> Iterator[dict[str, Any]]:
-        self._spool.seek(0)
-        return map(json.loads, self._spool)
+        return map(json.loads, self._spool.lines())
 
     def _as_json(self, path: Path) -> None:
         with path.open("w", encoding="ascii") as stream:
@@ -88,25 +80,12 @@ class ReportFile:
 
     def __enter__(self) -> Self:
         """Begin to take outcomes."""
-        try:
-            spool = tempfile.TemporaryFile("w+", encoding="ascii")
-        except OSError as error:
-            _cannot_wait(error)
-        self._spool = self._closing.enter_context(spool)
+        self._spool.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Let go of what waits."""
-        with suppress(OSError):  # what could not be written still cannot
-            self._closing.close()
-
-
-def _cannot_wait(error: OSError) -> NoReturn:
-    """The folder for temporary files takes no more."""
-    raise OutputProblem(
-        f"the report cannot wait for its end in a temporary file: {disk.why(error)}",
-        hint="make room, or name another folder for such files in TMPDIR",
-    ) from None
+        self._spool.__exit__()
 
 
 def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:

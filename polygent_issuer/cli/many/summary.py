@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from polygent_issuer import dates
+from polygent_issuer.batch.bundle import Bundle
 from polygent_issuer.batch.review import Review
 from polygent_issuer.cli import output
 from polygent_issuer.cli.blocks import Block, Line
-from polygent_issuer.cli.many.view import WORDS, Tally, review_blocks, review_json, unnamed_blocks
+from polygent_issuer.cli.many.review_view import review_blocks, review_json, unnamed_blocks
+from polygent_issuer.cli.many.tally import WORDS, Tally
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.settings import Settings
 
@@ -68,6 +70,7 @@ class Summary(_LastLine):
 
     Attributes:
         report: the file that tells of each item.
+        bundle: the archive, if any is made.
         interrupted: Ctrl-C ended it early.
         stopped: a problem did, which is told after this.
         unnamed: the customers of whom no item tells.
@@ -76,6 +79,7 @@ class Summary(_LastLine):
     tally: Tally
     settings: Settings
     report: Path | None = None
+    bundle: Bundle | None = None
     interrupted: bool = False
     stopped: bool = False
     unnamed: tuple[str, ...] = ()
@@ -94,7 +98,11 @@ class Summary(_LastLine):
         """`summary`: counts, and whether it came to its end."""
         counts = {word: self.tally.done[word] for word in WORDS}
         ended = {"dry_run": False, "complete": self.complete}
-        return {"summary": {**ended, **counts, "unnamed": list(self.unnamed)}}
+        made = None
+        if self.bundle is not None and self.bundle.written:
+            made = {"file": str(self.bundle.target), "licenses": self.bundle.written}
+        unnamed = list(self.unnamed)
+        return {"summary": {**ended, **counts, "archive": made, "unnamed": unnamed}}
 
     def blocks(self) -> Iterable[Block]:
         """What failed, the counts, and what is next."""
@@ -105,6 +113,9 @@ class Summary(_LastLine):
             issued_at, window = self.tally.last.license.issued_at, self.settings
             until = dates.upload_deadline(issued_at, window.upload_window_or_assumed)
             yield Line(f"upload before {dates.instant(until)}")
+        if self.bundle is not None and self.bundle.written:
+            held = "1 license" if self.bundle.written == 1 else f"{self.bundle.written:,} licenses"
+            yield Line(f"archive: {self.bundle.target}, {held}", "good")
         if self.report is not None:
             yield Line(f"each of them: {self.report}", "dim")
         if not self.complete:

@@ -3,8 +3,10 @@
 import csv
 import io
 import os
+import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.cli import Desk
@@ -67,13 +69,34 @@ def test_one_that_was_not_finished_is_finished(
         patch.setattr(Bundle, "finish", full)
         outcome = crowd.run(*RENEW, str(target))
     assert (outcome.code, target.exists(), waiting(crowd)) == (8, False, 5)
+    assert "renewed c" not in outcome.text, "nothing is acknowledged whose file is not there"
     told = crowd.ok("customer", "list").err
     assert told.count("warning") == 1
     assert f"5 licenses wait for the archive {target}" in told
-    assert "nothing to do" in crowd.ok(*RENEW, str(target)).text
+    again = crowd.ok(*RENEW, str(target)).text
+    assert "nothing to do" in again
+    assert f"archive: {target}, 5 licenses" in again
     assert len(archive(target)[0]) == 5
     assert waiting(crowd) == 0
     assert crowd.ok("journal", "verify").code == 0
+
+
+def test_an_item_is_acknowledged_once_the_archive_is_there(
+    crowd: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under `--json`, too; the real archive is watched as it is written."""
+    target = crowd.folder / "all.zip"
+    finish, said = Bundle.finish, list[bytes]()
+
+    def watched(self: Bundle, *given: Any, **named: Any) -> None:
+        said.append(sys.stdout.buffer.getvalue())  # type: ignore[union-attr]
+        finish(self, *given, **named)
+
+    monkeypatch.setattr(Bundle, "finish", watched)
+    lines = crowd.ok(*RENEW, str(target), "--json").json_lines
+    assert said == [b""]
+    assert [each.get("outcome") for each in lines] == ["done"] * 5 + [None]
+    assert lines[-1]["summary"]["archive"] == {"file": str(target), "licenses": 5}
 
 
 def test_nothing_is_overwritten(crowd: Desk) -> None:

@@ -9,8 +9,8 @@ import pytest
 from support.disks import mounted
 
 from polygent_issuer.batch.outcomes import Decision, Failed, Job, Kept
+from polygent_issuer.cli.many.outcome_view import outcome_json
 from polygent_issuer.cli.many.report_file import COLUMNS, ReportFile
-from polygent_issuer.cli.many.view import outcome_json
 from polygent_issuer.errors import NotFound, OutputExists, OutputProblem, UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.settings import Settings

@@ -2,8 +2,9 @@
 
 from polygent_issuer.batch.outcomes import Decision, Failed, Job, Kept
 from polygent_issuer.cli.blocks import Table
+from polygent_issuer.cli.many.review_view import MOST_UNNAMED
 from polygent_issuer.cli.many.summary import Summary
-from polygent_issuer.cli.many.view import MOST_FAILURES, MOST_UNNAMED, Tally
+from polygent_issuer.cli.many.tally import MOST_FAILURES, Tally
 from polygent_issuer.cli.output import plain_lines
 from polygent_issuer.errors import ExitCode, NotFound
 from polygent_issuer.findings import Consent

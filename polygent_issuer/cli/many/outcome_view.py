@@ -1,0 +1,57 @@
+"""How an item looks that is done: a line for each license, or an object for programs."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from polygent_issuer.batch.outcomes import Done, Failed, Kept, Outcome
+from polygent_issuer.cli.blocks import Block, Line
+from polygent_issuer.cli.drafts import draft_lines
+from polygent_issuer.cli.issue_view import proposal_json
+from polygent_issuer.cli.many.item_view import change, error_json
+from polygent_issuer.cli.many.tally import DONE
+from polygent_issuer.settings import Settings
+
+Drafts = Mapping[str, tuple[Path, ...]]
+
+
+def outcome_blocks(outcome: Outcome, drafts: Drafts) -> Iterable[Block]:
+    """One line for each license that was issued, or for an item with something to be told.
+
+    Args:
+        drafts: the mail drafts, by the ID of the license.
+    """
+    if isinstance(outcome, Kept):
+        if outcome.decision.note is not None:
+            yield Line(f"kept {outcome.job.place}: {outcome.decision.note}", "dim")
+        return
+    for each in outcome.issued:
+        word = DONE[each.proposal.action]
+        where = f"; {each.path}" if each.path is not None else ""
+        yield Line(f"{word} {outcome.job.place}: {change(each.proposal)}{where}", "good")
+        yield from draft_lines(drafts.get(each.proposal.license.jti, ()))
+    if isinstance(outcome, Done) and outcome.note is not None:
+        yield Line(outcome.note, "dim", 1)
+
+
+def outcome_json(outcome: Outcome, settings: Settings, drafts: Drafts) -> dict[str, Any]:
+    """The same for programs: `outcome` is `done`, `kept` or `failed`."""
+    said: dict[str, Any] = {"outcome": _name(outcome), "item": outcome.job.place}
+    if isinstance(outcome, Kept):
+        return {**said, "licenses": [], "note": outcome.decision.note}
+    said["licenses"] = [
+        {
+            **proposal_json(each.proposal, settings),
+            "file": None if each.path is None else str(each.path),
+            "drafts": [str(path) for path in drafts.get(each.proposal.license.jti, ())],
+            "accepted": list(outcome.job.consent.used(each.proposal.findings)),
+        }
+        for each in outcome.issued
+    ]
+    if isinstance(outcome, Failed):
+        said["error"] = error_json(outcome.error)
+    return said
+
+
+def _name(outcome: Outcome) -> str:
+    return type(outcome).__name__.lower()

@@ -1,0 +1,54 @@
+"""Where the licenses of a batch go: a folder or an archive, each known to take them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from polygent_issuer.batch.bundle import Bundle
+from polygent_issuer.cli import output
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.many.agreement import Batch
+from polygent_issuer.errors import UsageProblem
+from polygent_issuer.issuing.destination import Destination, resolve
+from polygent_issuer.signer import Signer
+
+
+def archive(invocation: Invocation, option: Path | None, output: str | None) -> Bundle | None:
+    """The archive that was asked for, which can be made.
+
+    Raises:
+        UsageProblem: (`usage`) for an archive and a folder at once.
+        OutputProblem: as `Bundle.check`.
+    """
+    if option is None:
+        return None
+    if output is not None:
+        raise UsageProblem("--bundle and --output are two places", hint="give one of them")
+    window = invocation.settings.upload_window_or_assumed
+    bundle = Bundle(option.expanduser().absolute(), window=window)
+    bundle.check()
+    return bundle
+
+
+def into(bundle: Bundle, batch: Batch) -> Batch:
+    """The same batch, which signs nothing that the archive could not take."""
+
+    def unlock() -> Mapping[str, Signer]:
+        bundle.require_free()
+        return batch.unlock()
+
+    return replace(batch, unlock=unlock)
+
+
+def folder(invocation: Invocation, option: str | None) -> Destination:
+    """The folder of a batch.
+
+    Raises:
+        UsageProblem: (`usage`) for a single file, or stdout.
+        OutputProblem: (`output_failed`) when it is not there or takes no files.
+    """
+    destination = resolve(option, invocation.settings.output, output.write_bytes)
+    if destination.folder is None or destination.name is not None:
+        raise UsageProblem("a batch makes many files", hint="--output FOLDER, which must exist")
+    destination.check(())
+    return destination

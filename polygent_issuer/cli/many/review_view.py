@@ -1,0 +1,81 @@
+"""How a review looks: what would be done for each item, how much it is, what stands in its way."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from polygent_issuer.batch.review import Review, Seen
+from polygent_issuer.cli.blocks import Block, Line
+from polygent_issuer.cli.issue_view import proposal_json
+from polygent_issuer.cli.many.item_view import change, error_json, told
+from polygent_issuer.findings import Finding
+from polygent_issuer.issuing.proposal import Action
+from polygent_issuer.settings import Settings
+
+MOST_UNNAMED: Final = 20
+"""Customers beside the file that are told by name; `--json` has all of them."""
+
+_WORDS: Final = {Action.SIGN: "issue", Action.RENEW: "renew", Action.REISSUE: "reissue"}
+
+
+def seen_blocks(seen: Seen) -> Iterable[Block]:
+    """What would be done for one item: a line, and its findings."""
+    if seen.error is not None:
+        yield Line(f"refused {seen.job.place}: {told(seen.error)}", "bad")
+    elif not seen.decision.proposals and seen.decision.note is not None:
+        yield Line(f"keep {seen.job.place}: {seen.decision.note}", "dim")
+    for proposal in seen.decision.proposals:
+        yield Line(f"{_WORDS[proposal.action]} {seen.job.place}: {change(proposal)}")
+        for note in proposal.notes:
+            yield Line(note, "dim", 1)
+        missing = {finding.code for finding in seen.missing}
+        for finding in proposal.findings:
+            state = _state(seen, finding) if finding.code in missing else " (accepted)"
+            yield Line(f"{finding.code}{state}: {finding.message}", "warn", 1)
+
+
+def _state(seen: Seen, finding: Finding) -> str:
+    """What the item itself says of a finding that nobody accepted yet."""
+    if finding.code not in seen.job.own.accepted:
+        return ""
+    return " (the row accepts it, which counts with --expect or --accept-from-file)"
+
+
+def seen_json(seen: Seen, settings: Settings) -> dict[str, Any]:
+    """The same for programs: `decision` is `issue`, `renew`, `reissue`, `keep` or `refused`."""
+    if seen.error is not None:
+        error = error_json(seen.error)
+        return {"item": seen.job.place, "decision": "refused", "licenses": [], "error": error}
+    words = [_WORDS[proposal.action] for proposal in seen.decision.proposals]
+    return {
+        "item": seen.job.place,
+        "decision": words[0] if words else "keep",
+        "licenses": [proposal_json(each, settings) for each in seen.decision.proposals],
+        "missing": sorted({str(finding.code) for finding in seen.missing}),
+        "note": seen.decision.note,
+    }
+
+
+def review_blocks(review: Review) -> Iterable[Block]:
+    """How much would be done, and what stands in its way."""
+    words = (f"{_word(name)} {count:,}" for name, count in review.actions.items())
+    yield Line(", ".join(words) or "nothing to do", "title")
+    for code, count in sorted(review.missing.items()):
+        yield Line(f"{code} stops {count:,} of them: --accept {code} --reason TEXT", "warn")
+
+
+def review_json(review: Review) -> Mapping[str, Any]:
+    """The same for programs."""
+    counts = {_word(name): count for name, count in review.actions.items()}
+    return {**counts, "missing": dict(review.missing)}
+
+
+def unnamed_blocks(slugs: tuple[str, ...]) -> Iterable[Block]:
+    """The customers of whom no item tells, the first of them by name."""
+    if not slugs:
+        return
+    more = f" and {len(slugs) - MOST_UNNAMED:,} more" if len(slugs) > MOST_UNNAMED else ""
+    yield Line(f"not in the file, so left as they are: {', '.join(slugs[:MOST_UNNAMED])}{more}")
+
+
+def _word(name: str) -> str:
+    return _WORDS[Action(name)] if name in set(Action) else name
