@@ -16,6 +16,9 @@ Row = tuple[Value, ...]
 _Kind = TypeVar("_Kind")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
+_encode: Final = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode
 
 
 def text(value: Value) -> str:
@@ -106,9 +109,7 @@ def canonical(value: Mapping[str, object] | tuple[str, ...]) -> str:
     Raises:
         TypeError, ValueError: for what JSON cannot hold, the caller's bug.
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    return _encode(value)
 
 
 def _aware(value: datetime) -> datetime:

@@ -7,6 +7,7 @@ opened read-write even for reading, since a hot journal must be rolled back firs
 import math
 import sqlite3
 import sys
+from collections.abc import Iterable
 from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -161,6 +162,30 @@ class Connection:
         """
         try:
             return self._sqlite.execute(sql, params)
+        except FOREIGN as error:
+            raise failure(error, self.path) from error
+
+    def first(self, sql: str, params: Params = ()) -> Row | None:
+        """Execute one statement to its first row; None when it gives none.
+
+        Raises:
+            IssuerError: each failure of SQLite as `failures` maps it.
+        """
+        try:
+            with closing(self._sqlite.execute(sql, params)) as cursor:
+                row: Row | None = cursor.fetchone()
+                return row
+        except FOREIGN as error:
+            raise failure(error, self.path) from error
+
+    def run_many(self, sql: str, several: Iterable[Params]) -> None:
+        """Execute one statement that gives no rows for each of several parameters.
+
+        Raises:
+            IssuerError: each failure of SQLite as `failures` maps it.
+        """
+        try:
+            self._sqlite.executemany(sql, several).close()
         except FOREIGN as error:
             raise failure(error, self.path) from error
 

@@ -17,7 +17,7 @@ def add(db: Writing, content: bytes, fingerprint: str, generated_at: datetime) -
     known = db.one(_document, f"{_SELECT} WHERE sha256 = ?", (digest,))
     if known is not None:
         return known
-    rowid = db.insert(
+    key = db.insert(
         "documents",
         sha256=digest,
         content=content,
@@ -25,7 +25,7 @@ def add(db: Writing, content: bytes, fingerprint: str, generated_at: datetime) -
         generated_at=moment_text(generated_at),
         received_at=db.at,
     )
-    return get(db, rowid)
+    return get(db, whole(key))
 
 
 def get(db: Reading, document_id: int) -> Document:

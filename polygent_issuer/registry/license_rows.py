@@ -39,7 +39,7 @@ STATUS: Final = {
 
 def by_id(db: Reading, license_id: str) -> LicenseRecord | None:
     """The license of exactly this id."""
-    return next(_select(db, "WHERE id = ?", (license_id,)), None)
+    return db.one(_license, f"{_SELECT} WHERE id = ?", (license_id,))
 
 
 def by_beginning(db: Reading, prefix: str, most: int) -> tuple[LicenseRecord, ...]:
@@ -51,7 +51,7 @@ def by_beginning(db: Reading, prefix: str, most: int) -> tuple[LicenseRecord, ..
 
 def by_file(db: Reading, kid: str, sha256: str) -> LicenseRecord | None:
     """The license whose file under this key is exactly the one of this digest (hex)."""
-    return next(_select(db, "WHERE kid = ? AND sha256 = ?", (kid, sha256)), None)
+    return db.one(_license, f"{_SELECT} WHERE kid = ? AND sha256 = ?", (kid, sha256))
 
 
 def select(

@@ -32,7 +32,7 @@ def by_id(db: Reading, machine_id: int) -> Machine:
     Raises:
         NotFound: (`not_found`) when there is none.
     """
-    found = next(select(db, "WHERE id = ?", (machine_id,)), None)
+    found = db.one(_machine, f"{_SELECT} WHERE id = ?", (machine_id,))
     if found is None:
         raise NotFound(f"there is no machine {machine_id} in the registry")
     return found

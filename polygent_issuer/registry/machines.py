@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from polygent_issuer.errors import InputRefused, NotFound
-from polygent_issuer.registry.columns import canonical
+from polygent_issuer.registry.columns import canonical, whole
 from polygent_issuer.registry.errors import Taken
 from polygent_issuer.registry.machine_history import history, remember, with_fingerprint
 from polygent_issuer.registry.machine_rows import by_id, select
@@ -101,7 +101,7 @@ def add(
     """
     label = nfc(label)
     _require_free(db, customer.id, label=label, fingerprint=fingerprint)
-    rowid = db.insert(
+    key = db.insert(
         "machines",
         customer_id=customer.id,
         label=label,
@@ -111,7 +111,7 @@ def add(
         since=db.at,
         document_id=document_id,
     )
-    return by_id(db, rowid)
+    return by_id(db, whole(key))
 
 
 def change_identity(

@@ -84,8 +84,7 @@ def merge(db: Writing, merger: Merger) -> Customer:
         _unite(db, same)
     for table, column in _OF_A_CUSTOMER:
         _repoint(db, table, column, gone.id, kept.id)
-    db.execute("DELETE FROM customers WHERE id = ?", (gone.id,))
-    db.touch("customers", gone.id)
+    db.delete("customers", gone.id)
     db.insert("aliases", slug=gone.slug, customer_id=kept.id, created_at=db.at)
     db.update(
         "customers",
@@ -113,8 +112,7 @@ def _unite(db: Writing, same: SameMachine) -> None:
     for table, column in _OF_A_MACHINE:
         _repoint(db, table, column, gone.id, kept.id)
     remember(db, gone, machine_id=kept.id)
-    db.execute("DELETE FROM machines WHERE id = ?", (gone.id,))
-    db.touch("machines", gone.id)
+    db.delete("machines", gone.id)
 
 
 def _repoint(db: Writing, table: str, column: str, old: int, new: int) -> None:

@@ -75,9 +75,9 @@ def clear_folder(db: Writing, folder: str) -> None:
     db.execute("DELETE FROM outbox WHERE folder = ?", (folder,))
 
 
-def clear(db: Writing, license_id: str) -> None:
-    """Forget it: the file is in its place."""
-    db.execute("DELETE FROM outbox WHERE license_id = ?", (license_id,))
+def clear(db: Writing, *license_ids: str) -> None:
+    """Forget them: the files are in their places."""
+    db.execute_many("DELETE FROM outbox WHERE license_id = ?", ((each,) for each in license_ids))
 
 
 def _row(row: Row) -> OutboxRow:

@@ -1,17 +1,27 @@
 """An open transaction: `Reading` for one snapshot, `Writing` for changes and their journal row."""
 
 import sqlite3
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
-from polygent_issuer.registry.columns import Row, Value, blob, canonical, moment_text, whole
+from polygent_issuer.registry.columns import (
+    Row,
+    Value,
+    blob,
+    canonical,
+    moment_text,
+    text,
+    whole,
+)
 from polygent_issuer.registry.connection import Connection, Params
-from polygent_issuer.registry.digests import GENESIS, chain_hash, row_digest
+from polygent_issuer.registry.digests import GENESIS, chain_hash, row_digests
 from polygent_issuer.registry.errors import RegistryMisuse
 from polygent_issuer.registry.failures import damaged
 from polygent_issuer.registry.records import Actor
@@ -66,15 +76,12 @@ class Reading:
             RegistryDamaged: (`registry_damaged`) when a row cannot be read as one.
         """
         for row in self.execute(sql, params):
-            try:
-                record = build(row)
-            except _UNREADABLE as error:
-                raise damaged(self._connection.path, "holds a row that cannot be read") from error
-            yield record
+            yield self._built(build, row)
 
     def one(self, build: Callable[[Row], _Record], sql: str, params: Params = ()) -> _Record | None:
         """The first record, or None; errors as `each`."""
-        return next(self.each(build, sql, params), None)
+        row = self._first(sql, params)
+        return None if row is None else self._built(build, row)
 
     def copy_into(self, path: Path, *, named: Path) -> None:
         """Copy the whole registry, as this transaction sees it, into an empty file.
@@ -94,9 +101,22 @@ class Reading:
         for cursor in tuple(self._cursors):
             cursor.close()
 
-    def _run(self, sql: str, params: Params) -> sqlite3.Cursor:
+    def _built(self, build: Callable[[Row], _Record], row: Row) -> _Record:
+        try:
+            return build(row)
+        except _UNREADABLE as error:
+            raise damaged(self._connection.path, "holds a row that cannot be read") from error
+
+    def _require_open(self) -> None:
         if self._ended:
             raise RegistryMisuse("the transaction has ended")
+
+    def _first(self, sql: str, params: Params) -> Row | None:
+        self._require_open()
+        return self._connection.first(sql, params)
+
+    def _run(self, sql: str, params: Params) -> sqlite3.Cursor:
+        self._require_open()
         cursor = self._connection.run(sql, params)
         self._cursors.add(cursor)
         return cursor
@@ -105,6 +125,35 @@ class Reading:
         with closing(cursor):
             while rows := self._connection.fetch(cursor, _CHUNK):
                 yield from rows
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Layout:
+    """Where a table has its key and the bytes of a `.lic`, and what makes the digest of a row."""
+
+    key: int
+    file: int | None
+    digest: Callable[[Row], str]
+
+    @classmethod
+    def of(cls, table: str, names: Sequence[str]) -> "_Layout":
+        """The layout of a table with these columns."""
+        has_file = table == "licenses" and "file" in names
+        file = names.index("file") if has_file else None
+        return cls(key=names.index(JOURNALED[table]), file=file, digest=row_digests(names))
+
+
+@cache
+def _inserting(table: str, columns: tuple[str, ...]) -> str:
+    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+    return f"INSERT INTO {table} ({names}) VALUES ({marks}) RETURNING *"  # noqa: S608  # names of our own
+
+
+@cache
+def _updating(table: str, columns: tuple[str, ...], only: str) -> str:
+    names = ", ".join(f"{name} = ?" for name in columns)
+    where = f"{JOURNALED[table]} = ? AND {only}"
+    return f"UPDATE {table} SET {names} WHERE {where} RETURNING *"  # noqa: S608  # likewise
 
 
 class Writing(Reading):
@@ -120,7 +169,9 @@ class Writing(Reading):
         super().__init__(connection)
         self.now = now
         self.actor = actor
-        self._touched: dict[tuple[str, Key], None] = {}
+        self._written: dict[str, str | None] = {}
+        self._files: dict[str, str] = {}
+        self._layouts: dict[str, _Layout] = {}
         self._head: tuple[int, bytes] | None = None
 
     @property
@@ -128,19 +179,14 @@ class Writing(Reading):
         """`now` as rows store it."""
         return moment_text(self.now)
 
-    def insert(self, table: str, **columns: Value) -> int:
-        """Add one row, noted for the journal; the rowid.
+    def insert(self, table: str, **columns: Value) -> Key:
+        """Add one row, noted for the journal; its key.
 
         Raises:
             Taken: (`taken`) when what must be unique is there already.
         """
-        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-        sql = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608  # names of our own
-        cursor = self._run(sql, tuple(columns.values()))
-        rowid = whole(cursor.lastrowid)
-        key = columns.get(JOURNALED[table])
-        self.touch(table, key if isinstance(key, str) else rowid)
-        return rowid
+        row = self._first(_inserting(table, tuple(columns)), tuple(columns.values()))
+        return self._note(table, row or ())
 
     def update(self, table: str, key: Key, only: str = "1", /, **columns: Value) -> bool:
         """Change one row by its key, noted for the journal; whether there was one to change.
@@ -152,17 +198,25 @@ class Writing(Reading):
         Raises:
             Taken: (`taken`) when what must be unique is there already.
         """
-        names = ", ".join(f"{name} = ?" for name in columns)
-        sql = f"UPDATE {table} SET {names} WHERE {JOURNALED[table]} = ? AND {only}"  # noqa: S608  # likewise
-        if self._run(sql, (*columns.values(), key)).rowcount == 0:
+        row = self._first(_updating(table, tuple(columns), only), (*columns.values(), key))
+        if row is None:
             return False
-        self.touch(table, key)
+        self._note(table, row)
         return True
 
-    def touch(self, table: str, key: Key) -> None:
-        """Note that a row was written or deleted; `record` journals what it is by then."""
-        self._touched[table, key] = None
+    def delete(self, table: str, key: Key) -> None:
+        """Delete one row by its key, noted for the journal."""
+        self._run(f"DELETE FROM {table} WHERE {JOURNALED[table]} = ?", (key,))  # noqa: S608  # names of our own
+        self._written[f"{table}/{key}"] = None
         self._known.pop(table, None)
+
+    def execute_many(self, sql: str, several: Iterable[Params]) -> None:
+        """Run one statement that gives no rows for each of several parameters; errors as `execute`.
+
+        Only for tables that the journal does not vouch for.
+        """
+        self._require_open()
+        self._connection.run_many(sql, several)
 
     def record(
         self,
@@ -175,7 +229,7 @@ class Writing(Reading):
         reason: str | None = None,
         details: Mapping[str, object] | None = None,
     ) -> None:
-        """Append one journal row with the digests of the rows touched since the last one.
+        """Append one journal row with the digests of the rows written since the last one.
 
         Args:
             event: what was done, such as `license-signed`.
@@ -184,14 +238,13 @@ class Writing(Reading):
             details: what else explains the act; JSON.
         """
         seq, previous = self._journal_head()
-        rows, files = self._digests()
         body = canonical(
             {
                 "accepted": [str(code) for code in accepted],
                 "at": self.at,
                 "customer": customer,
                 "event": event,
-                "files": files,
+                "files": self._files,
                 "host": self.actor.host,
                 "kid": kid,
                 "license": license,
@@ -199,14 +252,16 @@ class Writing(Reading):
                 "os_user": self.actor.os_user,
                 "particulars": dict(details or {}),
                 "reason": reason,
-                "rows": rows,
+                "rows": self._written,
                 "seq": seq + 1,
                 "uid": self.actor.uid,
             }
         ).encode()
         chained = chain_hash(previous, body)
         sql = "INSERT INTO journal (seq, previous, bytes, hash) VALUES (?, ?, ?, ?)"
-        self._run(sql, (seq + 1, previous, body, chained))
+        self._first(sql, (seq + 1, previous, body, chained))
+        self._written.clear()
+        self._files.clear()
         self._head = seq + 1, chained
         self._known["journal"] = {"newest": self.now}
 
@@ -223,7 +278,8 @@ class Writing(Reading):
         try:
             yield
         except BaseException:
-            self._touched.clear()
+            self._written.clear()
+            self._files.clear()
             self._known.clear()
             self._head = None
             self._connection.undo_part()
@@ -240,8 +296,8 @@ class Writing(Reading):
         self._require_journalled()
 
     def _require_journalled(self) -> None:
-        if self._touched:
-            tables = ", ".join(sorted({table for table, _ in self._touched}))
+        if self._written:
+            tables = ", ".join(sorted({name.partition("/")[0] for name in self._written}))
             raise RegistryMisuse(f"rows of {tables} were written without a journal row")
 
     def _journal_head(self) -> tuple[int, bytes]:
@@ -250,18 +306,19 @@ class Writing(Reading):
             self._head = self.one(lambda row: (whole(row[0]), blob(row[1])), sql) or (0, GENESIS)
         return self._head
 
-    def _digests(self) -> tuple[dict[str, str | None], dict[str, str]]:
-        """Of the touched rows (None for a deleted one), and of the `.lic` among them."""
-        rows: dict[str, str | None] = {}
-        files: dict[str, str] = {}
-        for table, key in self._touched:
-            sql = f"SELECT * FROM {table} WHERE {JOURNALED[table]} = ?"  # noqa: S608  # likewise
-            with closing(self._run(sql, (key,))) as cursor:
-                names = [column[0] for column in cursor.description]
-                found = self._connection.fetch(cursor, 1)
-            rows[f"{table}/{key}"] = row_digest(names, found[0]) if found else None
-            for name, value in zip(names, found[0], strict=True) if found else ():
-                if (table, name) == ("licenses", "file"):
-                    files[str(key)] = sha256(blob(value)).hexdigest()
-        self._touched.clear()
-        return rows, files
+    def _note(self, table: str, row: Row) -> Key:
+        """Note what a row is now, as SQLite gave it back: `record` journals it; its key."""
+        layout = self._layouts.get(table) or self._layout(table)
+        key = row[layout.key]
+        if not isinstance(key, str | int):
+            raise damaged(self._connection.path, "holds a row without a key")
+        self._written[f"{table}/{key}"] = layout.digest(row)
+        if layout.file is not None:
+            self._files[str(key)] = sha256(blob(row[layout.file])).hexdigest()
+        self._known.pop(table, None)
+        return key
+
+    def _layout(self, table: str) -> _Layout:
+        names = list(self.each(lambda row: text(row[1]), f"PRAGMA table_info({table})"))
+        self._layouts[table] = _Layout.of(table, names)
+        return self._layouts[table]

@@ -368,8 +368,7 @@ def test_a_row_that_was_deleted_and_journalled_is_no_problem(registry: Registry)
     with writing(registry) as db:
         db.insert("about", name="colour", value="blue")
     with writing(registry) as db:
-        db.execute("DELETE FROM about WHERE name = 'colour'")
-        db.touch("about", "colour")
+        db.delete("about", "colour")
     with registry.reading() as read:
         assert journal.verify(read).problems == ()
     with registry.writing(now=NOW, actor=db.actor) as db:
