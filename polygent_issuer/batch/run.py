@@ -14,23 +14,21 @@ it kept back of a group is delivered from the registry by the next command, neve
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
 from time import monotonic
 from typing import Final
 
 from polygent_issuer import files
-from polygent_issuer.batch.digest import REVIEW, digest, shortened
-from polygent_issuer.batch.outcomes import OF_ALL, Decision, Done, Failed, Job, Kept, Outcome
-from polygent_issuer.errors import HomeProblem, IssuerError, OutputProblem, RegistryChanged
-from polygent_issuer.findings import require
-from polygent_issuer.issuing import keep, recover
+from polygent_issuer.batch.deciding import Deciding
+from polygent_issuer.batch.group import Group
+from polygent_issuer.batch.outcomes import OF_ALL, Done, Failed, Job, Kept, Outcome
+from polygent_issuer.errors import HomeProblem, IssuerError, OutputProblem
+from polygent_issuer.issuing import recover
 from polygent_issuer.issuing.destination import Destination
-from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.issuing.publish import undelivered
-from polygent_issuer.issuing.signing import sign
-from polygent_issuer.registry import Actor, Reading, Registry, Writing, outbox
+from polygent_issuer.registry import Actor, Registry, Writing, outbox
 from polygent_issuer.signer import Signer
 
 GROUP: Final = 256
@@ -71,16 +69,14 @@ class Run:
         self._signers: Mapping[str, Signer] = {}
         if destination.folder is None:
             raise ValueError("a batch goes into a folder or an archive")
-        self._destination = destination
+        self._deciding = Deciding(destination=destination, shown=None, with_reason=with_reason)
         self._folder = destination.folder
         self._into_bundle = recover.is_bundle(str(destination.folder))
         self._now = now
         self._actor = actor
         self._stopped = stopped
-        self._with_reason = with_reason
         self._review = review
         self._prefix = recover.temp_prefix(registry.id)
-        self._shown: Container[int] | None = None
         self._delivered: list[str] = []
         self._first = True
 
@@ -98,7 +94,7 @@ class Run:
             IssuerError: what stands in the way of all: the registry, the disk, the key. What was
                 acknowledged stays; nothing else is issued.
         """
-        self._shown = shown
+        self._deciding = replace(self._deciding, shown=shown)
         self._recover()
         jobs, waiting = iter(jobs), list[Job]()
         while not self._stopped() and (waiting := waiting or list(islice(jobs, GROUP))):
@@ -128,7 +124,7 @@ class Run:
         with self._registry.reading() as db:
             for job in jobs:
                 try:
-                    decision = self._decided(db, job)
+                    decision = self._deciding.decide(db, job)
                 except OF_ALL:
                     raise
                 except IssuerError as error:
@@ -142,17 +138,14 @@ class Run:
     def _group(self, jobs: list[Job]) -> list[Outcome]:
         """Steps 1 to 5 for the first of these jobs, as many as time allows."""
         staged = None if self._into_bundle else files.Together(self._folder, self._prefix)
-        outcomes: list[Outcome] = []
         try:
             with self._registry.writing(now=self._now, actor=self._actor) as db:
                 self._begin(db)
+                group = Group(
+                    db, self._deciding, signers=self._signers, staged=staged, review=self._review
+                )
                 until = monotonic() + _PATIENCE
-                for job in jobs:
-                    outcomes.append(self._one(db, job, staged))
-                    if monotonic() > until or self._stopped():
-                        break
-                if staged is not None:
-                    staged.sync()
+                outcomes = group.issue(jobs, lambda: monotonic() > until or self._stopped())
         except BaseException:
             if staged is not None:
                 staged.discard()
@@ -166,68 +159,8 @@ class Run:
             if not self._into_bundle:
                 files.sweep(self._folder, self._prefix)
             self._first = False
-        for license_id in self._delivered:
-            outbox.clear(db, license_id)
+        outbox.clear(db, *self._delivered)
         self._delivered.clear()
-
-    def _one(self, db: Writing, job: Job, staged: files.Together | None) -> Outcome:
-        """Steps 1 and 2 of one item, its rows, and its temporary files."""
-        try:
-            decision = self._decided(db, job)
-            ready = [self._ready(each, job) for each in decision.proposals]
-        except OF_ALL:
-            raise
-        except IssuerError as error:
-            return Failed(job=job, error=error)
-        # A key that fails stands in the way of all, so that is not caught.
-        issued = tuple(sign(proposal, signer, path) for proposal, signer, path in ready)
-        if not issued:
-            return Kept(job=job, decision=decision)
-        try:
-            with db.part():
-                for each in issued:
-                    keep.keep(db, each, job.consent, particulars=self._reviewed(job, decision))
-        except OF_ALL:
-            raise
-        except IssuerError as error:
-            return Failed(job=job, error=error)
-        for each in issued:
-            if each.path is not None and staged is not None:
-                staged.prepare(each.file, each.path.name)
-        return Done(job=job, issued=issued, note=decision.note)
-
-    def _decided(self, db: Reading, job: Job) -> Decision:
-        """The decision, when it is the one that was shown, and nothing is missing for it.
-
-        Where nothing is left to be issued, somebody else was first, and that is as good.
-        """
-        decision = job.decide(db)
-        if decision.proposals and not self._was_shown(job, decision):
-            raise RegistryChanged(
-                "it would now be decided otherwise than it was shown; nothing was issued for it",
-                hint="run the command again and look at what it shows now",
-            )
-        for each in decision.proposals:
-            require(each.findings, job.consent, with_reason=self._with_reason)
-        return decision
-
-    def _was_shown(self, job: Job, decision: Decision) -> bool:
-        return self._shown is None or shortened(digest(job, decision)) in self._shown
-
-    def _ready(self, proposal: Proposal, job: Job) -> tuple[Proposal, Signer, Path | None]:
-        """What it takes to sign."""
-        signer = self._signers.get(proposal.key.kid)
-        if signer is None:
-            raise RegistryChanged(
-                f"another key was chosen to sign meanwhile; nothing was issued for {job.place}",
-                hint="run the command again",
-            )
-        return proposal, signer, self._destination.free_target(proposal)
-
-    def _reviewed(self, job: Job, decision: Decision) -> dict[str, object]:
-        if self._review is None:
-            return {}
-        return {REVIEW: {"digest": self._review, "decision": digest(job, decision).hex()}}
 
     def _deliver(self, outcomes: list[Outcome], staged: files.Together) -> list[Outcome]:
         """Step 5; whatever got no name is tried once more by itself, and else told of."""
@@ -260,5 +193,4 @@ class Run:
                 suppress(HomeProblem),
                 self._registry.writing(now=self._now, actor=self._actor) as db,
             ):
-                for license_id in self._delivered:
-                    outbox.clear(db, license_id)
+                outbox.clear(db, *self._delivered)
