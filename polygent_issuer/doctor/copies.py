@@ -51,8 +51,8 @@ def age(registry: Registry, copy: Copy, now: datetime) -> Verdict:
     A copy lasts for ever while nothing but copies is made.
     """
     with registry.reading() as db:
-        made = journal.newest_of(db, copy.event)
-        since = 0 if made is None else journal.count_since(db, made.seq, besides=journal.COPIES)
+        made = journal.newest_copy(db, copy.event)
+        since = 0 if made is None else journal.acts_since(db, made.seq)
     if made is None:
         return warn(f"{copy.lack}; keep it on another disk", copy.mend)
     where = made.details.get("file")

@@ -15,7 +15,7 @@ from polygent_issuer import dates
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.registry import journal, opening
 from polygent_issuer.registry.candidate import Candidate
-from polygent_issuer.registry.columns import blob, moment, text, whole
+from polygent_issuer.registry.columns import blob, moment, text
 from polygent_issuer.registry.connection import Connection
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMissing
@@ -122,7 +122,7 @@ def compare(db: Reading, candidate: Candidate) -> Present:
         size=size,
         head=head,
         rows_lost=size - shared,
-        acts_lost=size - shared - _of_copies(db, shared),
+        acts_lost=size - shared - journal.copies_since(db, shared),
         licenses_lost=licenses_lost,
         since=db.one(lambda row: moment(row[0]), sql, (shared + 1,)),
         rows_gained=candidate.size - shared,
@@ -180,13 +180,6 @@ def _shared(db: Reading, copy: Reading, most: int) -> int:
         else:
             high = middle - 1
     return low
-
-
-def _of_copies(db: Reading, after: int) -> int:
-    """How many rows beyond a number tell of a copy that was made, and of nothing else."""
-    events = ", ".join("?" * len(journal.COPIES))
-    sql = f"SELECT count(*) FROM journal WHERE seq > ? AND event IN ({events})"  # noqa: S608  # marks
-    return db.one(lambda row: whole(row[0]), sql, (after, *journal.COPIES)) or 0
 
 
 def _hash(db: Reading, seq: int) -> bytes | None:

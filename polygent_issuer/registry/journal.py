@@ -1,6 +1,6 @@
 """The journal: who did what, when and why; append-only, each row chained to the one before."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
@@ -25,11 +25,12 @@ __all__ = [
     "COPIES",
     "HEAD_NOTED",
     "JournalCheck",
-    "count_since",
+    "acts_since",
+    "copies_since",
     "head",
     "issue_of",
     "newest_at",
-    "newest_of",
+    "newest_copy",
     "rows",
     "verify",
 ]
@@ -39,6 +40,8 @@ HEAD_NOTED: Final = "head-noted"
 COPIES: Final = (BACKED_UP, HEAD_NOTED)
 """The events that tell of a copy that was made, and of nothing else."""
 
+# In so many words, as the index has it: what is bound to a mark is known too late to choose one.
+_OF_COPY: Final = f"event IN ('{BACKED_UP}', '{HEAD_NOTED}')"
 _SELECT = "SELECT seq, bytes, previous, hash FROM journal"
 
 
@@ -85,9 +88,14 @@ def head(db: Reading) -> tuple[int, str]:
     return found or (0, GENESIS.hex())
 
 
-def newest_of(db: Reading, event: str) -> JournalRow | None:
-    """The last row of an event, or None when it never happened."""
-    return db.one(_journal_row, f"{_SELECT} WHERE event = ? ORDER BY seq DESC LIMIT 1", (event,))
+def newest_copy(db: Reading, event: str) -> JournalRow | None:
+    """The last row that tells of such a copy, or None when there never was one.
+
+    Args:
+        event: one of `COPIES`.
+    """
+    sql = f"{_SELECT} WHERE {_OF_COPY} AND event = ? ORDER BY seq DESC LIMIT 1"
+    return db.one(_journal_row, sql, (event,))
 
 
 def issue_of(db: Reading, record: LicenseRecord) -> JournalRow | None:
@@ -99,12 +107,16 @@ def issue_of(db: Reading, record: LicenseRecord) -> JournalRow | None:
     return db.one(_journal_row, f"{_SELECT} {where}", (whose, whose, record.id))
 
 
-def count_since(db: Reading, seq: int, *, besides: Iterable[str] = ()) -> int:
-    """How many rows follow a row, those of some events left out."""
-    left_out = tuple(besides)
-    marks = ", ".join("?" * len(left_out))
-    sql = f"SELECT count(*) FROM journal WHERE seq > ? AND event NOT IN ({marks})"  # noqa: S608  # marks
-    return db.one(lambda row: whole(row[0]), sql, (seq, *left_out)) or 0
+def copies_since(db: Reading, seq: int) -> int:
+    """How many of the rows that follow a row tell of a copy, and of nothing else."""
+    sql = f"SELECT count(*) FROM journal WHERE {_OF_COPY} AND seq > ?"  # noqa: S608  # our own
+    return db.one(lambda row: whole(row[0]), sql, (seq,)) or 0
+
+
+def acts_since(db: Reading, seq: int) -> int:
+    """How many of the rows that follow a row tell of more; they are numbered without a gap."""
+    size, _ = head(db)
+    return size - seq - copies_since(db, seq)
 
 
 def _journal_row(row: Row) -> JournalRow:

@@ -196,11 +196,18 @@ _JOURNAL: Final = (
         BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END""",
 )
 
+_COPIES: Final = (
+    # Few rows tell of a copy, and `doctor` asks for the last of them at every start.
+    """CREATE INDEX journal_of_copies ON journal (event, seq)
+        WHERE event IN ('registry-backed-up', 'head-noted')""",
+)
+
 MIGRATIONS: Final = (
     Migration(
         name="customers, machines, licenses, keys, outbox and journal",
         statements=_CUSTOMERS + _MACHINES + _LICENSES + _JOURNAL,
     ),
+    Migration(name="an index of the copies that were made", statements=_COPIES),
 )
 
 

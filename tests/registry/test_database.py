@@ -268,6 +268,25 @@ def test_a_migration_that_fails_leaves_the_version_before(
         assert raw.execute(sql).fetchone() == (0,)
 
 
+@pytest.mark.parametrize("version", range(1, len(schema.MIGRATIONS)))
+def test_each_older_version_is_brought_up_to_date(
+    path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    """Its rows and its journal stay as they are, and its tables become those of a new one."""
+    with monkeypatch.context() as older:
+        older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:version])
+        create(path)
+        with Registry.open(path) as registry:
+            fill(registry)
+            with registry.writing(now=NOW, actor=ACTOR) as db:
+                db.record(journal.HEAD_NOTED)
+    with Registry.open(path) as opened, opened.reading() as db:
+        assert customers.get(db, "acme").name == "Acme"
+        assert journal.newest_copy(db, journal.HEAD_NOTED) is not None
+        assert journal.verify(db).problems == ()
+    assert header(path, "user_version") == len(schema.MIGRATIONS)
+
+
 def test_a_later_migration_keeps_rows_and_their_digests(
     path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

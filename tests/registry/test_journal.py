@@ -9,6 +9,8 @@ from support.registries import ACTOR, NOW, fill, writing
 
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.registry import Actor, Registry, customers, journal
+from polygent_issuer.registry.columns import Row
+from polygent_issuer.registry.connection import Connection, Params
 from polygent_issuer.registry.digests import row_digest
 from polygent_issuer.registry.errors import RegistryDamaged
 
@@ -112,18 +114,43 @@ def test_the_newest_row_is_the_last_one(registry: Registry) -> None:
         assert journal.newest_at(read) == NOW + DAY
 
 
-def test_the_newest_row_of_an_event_and_what_came_after(registry: Registry) -> None:
-    """The last of them; rows of events that do not matter are not counted."""
-    for event in ("noted", "made", "noted", "made", "copied", "made"):
+def test_the_newest_copy_and_what_came_after(registry: Registry) -> None:
+    """The last of its kind; what tells of another copy is not an act that would be missed."""
+    noted, backed_up = journal.HEAD_NOTED, journal.BACKED_UP
+    with registry.reading() as read:
+        assert journal.newest_copy(read, noted) is None
+    for event in (noted, "made", noted, "made", backed_up, "made"):
         with registry.writing(now=NOW, actor=ACTOR) as db:
             db.record(event)
     with registry.reading() as read:
-        found = journal.newest_of(read, "noted")
+        found = journal.newest_copy(read, noted)
         assert found is not None
-        assert (found.seq, found.event) == (4, "noted")
-        assert journal.count_since(read, found.seq) == 3
-        assert journal.count_since(read, found.seq, besides=("copied", "noted")) == 2
-        assert journal.newest_of(read, "never") is None
+        assert (found.seq, found.event) == (4, noted)
+        assert journal.acts_since(read, found.seq) == 2
+        assert journal.copies_since(read, found.seq) == 1
+        assert journal.copies_since(read, found.seq - 1) == 2
+
+
+def test_what_asks_for_copies_walks_through_no_journal(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a million rows few tell of a copy, and an index has them."""
+    asked: list[str] = []
+    real = Connection.first
+
+    def first(self: Connection, sql: str, params: Params = ()) -> Row | None:
+        asked.append(sql)
+        return real(self, sql, params)
+
+    monkeypatch.setattr(Connection, "first", first)
+    with registry.reading() as read:
+        journal.newest_copy(read, journal.BACKED_UP)
+        journal.copies_since(read, 1)
+        for sql in asked:
+            plan = read.execute(f"EXPLAIN QUERY PLAN {sql}", ("?",) * sql.count("?"))
+            steps = " / ".join(str(row[3]) for row in plan)
+            assert "journal_of_copies" in steps
+            assert "TEMP B-TREE" not in steps
 
 
 def test_the_head_is_the_last_rows_number_and_hash(registry: Registry) -> None:
