@@ -16,7 +16,7 @@ _Signed = tuple[Ready | Kept | Failed, tuple[Issued, ...]]
 
 
 class Group:
-    """Steps 1 to 4 of a run (`batch.run`), but for the COMMIT."""
+    """Steps 1 to 3 of a run (`batch.run`)."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Group:
         return signed, False
 
     def _written(self, decided: Ready | Kept | Failed, issued: tuple[Issued, ...]) -> Outcome:
-        """The rows of an item; where they cannot be kept, it fails alone."""
+        """Step 3: the rows of an item; where they cannot be kept, it fails alone."""
         if not isinstance(decided, Ready):
             return decided
         job, decision = decided.job, decided.decision
@@ -97,7 +97,7 @@ class Group:
         return Done(job=job, issued=issued, note=decision.note)
 
     def _write_files(self, written: Sequence[Outcome]) -> None:
-        """Step 3, for what has its rows."""
+        """Step 3: the files of what has its rows."""
         if self._staged is None:
             return
         for outcome in written:

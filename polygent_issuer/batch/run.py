@@ -4,8 +4,9 @@ For each group, as for a single issue (DESIGN, "An issue"):
 
 1. `BEGIN IMMEDIATE`, and decide each item on what the registry holds by then.
 2. Sign, and verify our own bytes with the pinned key.
-3. Temporary files beside their targets, made durable together.
-4. License, outbox and journal rows of the whole group in one `COMMIT`.
+3. License, outbox and journal rows; then temporary files beside their targets, made durable
+   together.
+4. One `COMMIT` for the whole group.
 5. Link each file to its name, sync the folder; only now its items are acknowledged.
 
 An item that fails leaves the others alone. A crash loses nothing that was acknowledged, and what
