@@ -86,6 +86,26 @@ class Verifier:
         """
         return License.from_payload(self._authentic_payload(data))  # 1 again, 4
 
+    def acceptance(
+        self,
+        held: License,
+        *,
+        now: datetime,
+        fingerprint: str | None = None,
+        host: str | None = None,
+        clock: ClockGuard | None = None,
+    ) -> CheckRow | None:
+        """The first of rows 5 to 10 of FORMAT §5 that an authentic license fails, or None.
+
+        For a server that judges the same license at every request: it keeps what `verify` or
+        `authenticate` gave, and asks this, which reads no file. The arguments are those of
+        `verify`; the freshness window is for an installation alone.
+
+        Raises:
+            ValueError: `now` is naive.
+        """
+        return policy.first_failure(held, Circumstances.of(now, fingerprint, host, None, clock))
+
     def report(
         self,
         data: bytes,

@@ -89,6 +89,21 @@ def test_authenticity_alone(code: CheckCode) -> None:
     assert not refused.value.authentic
 
 
+@pytest.mark.parametrize("code", ACCEPTANCE)
+def test_acceptance_of_a_license_that_is_authentic(code: CheckCode) -> None:
+    """Rows 5 to 10 are all that `acceptance` judges, but the freshness window."""
+    data, changes = AT_ROW[code]
+    held = VERIFIER.authenticate(data)
+    arguments = {**CIRCUMSTANCES, **changes}
+    if arguments.pop("freshness_window", None) is not None:
+        assert VERIFIER.acceptance(held, **arguments) is None
+        return
+    row = VERIFIER.acceptance(held, **arguments)
+    assert row == VERIFIER.report(data, **arguments).failure
+    assert row is not None
+    assert row.code is code
+
+
 @pytest.mark.parametrize("code", CheckCode)
 def test_report_has_a_row_for_each_check(code: CheckCode) -> None:
     """Ten rows in FORMAT's order; what lies beyond the lack of authenticity is not checked."""
@@ -226,6 +241,8 @@ def test_naive_now_is_the_callers_mistake() -> None:
             VERIFIER.verify(data, now=naive)
         with pytest.raises(ValueError, match="naive"):
             VERIFIER.report(data, now=naive)
+    with pytest.raises(ValueError, match="naive"):
+        VERIFIER.acceptance(VERIFIER.authenticate(data), now=naive)
 
 
 def test_payload_is_not_parsed_before_its_signature_holds(monkeypatch: pytest.MonkeyPatch) -> None:
