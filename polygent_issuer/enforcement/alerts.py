@@ -1,0 +1,160 @@
+"""Alerts before a license expires: which milestone is due, for whom, and the admins' banner."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from ..verifier import License
+from .instants import utc
+
+MILESTONES: Final = (1, 7, 14, 30)
+"""Days before the expiry."""
+
+HOUR: Final = 9
+"""Of the daily run, in the server's time zone."""
+
+_DAY: Final = timedelta(days=1)
+
+
+class Level(StrEnum):
+    """How pressing a banner is: from 30, 14, 7 and 1 days before the expiry."""
+
+    NOTICE = "notice"
+    WARNING = "warning"
+    URGENT = "urgent"
+    CRITICAL = "critical"
+
+
+_LEVELS: Final = dict(zip(MILESTONES, reversed(Level), strict=True))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Admin:
+    """Who is alerted; `address` is None or empty when there is none."""
+
+    name: str
+    address: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alert:
+    """A milestone to be sent now; it is handed out once.
+
+    Attributes:
+        milestone: 30, 14, 7 or 1 days.
+        expires_at: UTC.
+        days_left: whole days.
+        to: the admins with an address.
+    """
+
+    license_id: str
+    customer: str
+    milestone: int
+    expires_at: datetime
+    days_left: int
+    to: tuple[Admin, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AlertRun:
+    """What a daily run found.
+
+    Attributes:
+        alert: what to send, or None.
+        without_address: the admins whom no alert can reach.
+    """
+
+    alert: Alert | None
+    without_address: tuple[Admin, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Banner:
+    """What admins see on every page as the date nears."""
+
+    level: Level
+    days_left: int
+    expires_at: datetime
+    message: str
+
+
+def days_left(held: License, now: datetime) -> int:
+    """Days until the expiry, a begun one as a whole: 1 on the last day, 0 once expired."""
+    return max(0, -((now - held.expires_at) // _DAY))
+
+
+def milestone(held: License, now: datetime) -> int | None:
+    """The last milestone that has passed; None before the first."""
+    left = held.expires_at - now
+    return next((days for days in MILESTONES if left <= days * _DAY), None)
+
+
+def due(held: License, now: datetime, sent: AbstractSet[tuple[str, int]]) -> int | None:
+    """The present milestone, unless it or a later one was sent for this license."""
+    present = milestone(held, now)
+    if present is None:
+        return None
+    gone = any((held.jti, days) in sent for days in MILESTONES if days <= present)
+    return None if gone else present
+
+
+def alert(held: License, days: int, now: datetime, admins: Sequence[Admin]) -> Alert:
+    """The alert of a milestone."""
+    return Alert(
+        license_id=held.jti,
+        customer=held.customer,
+        milestone=days,
+        expires_at=held.expires_at,
+        days_left=days_left(held, now),
+        to=tuple(admin for admin in admins if admin.address),
+    )
+
+
+def banner(held: License, now: datetime) -> Banner | None:
+    """The banner of an active license; None more than 30 days before its expiry."""
+    present = milestone(held, now)
+    if present is None:
+        return None
+    left = days_left(held, now)
+    told = "1 day" if left == 1 else f"{left} days"
+    return Banner(
+        level=_LEVELS[present],
+        days_left=left,
+        expires_at=held.expires_at,
+        message=f"the license expires in {told}",
+    )
+
+
+def next_run(now: datetime) -> datetime:
+    """The next 09:00 after `now`, in the time zone of `now`.
+
+    Raises:
+        ValueError: `now` is naive.
+    """
+    at = _nine(now)
+    while utc(at) <= utc(now):
+        at += _DAY  # of the calendar: 23 or 25 hours when the clocks change
+    return at
+
+
+def last_run(now: datetime) -> datetime:
+    """The last 09:00 up to `now`, in the time zone of `now`."""
+    at = _nine(now)
+    while utc(at) > utc(now):
+        at -= _DAY
+    return at
+
+
+def is_run_due(now: datetime, kept: datetime | None) -> bool:
+    """Whether a 09:00 has passed since the run that was kept last.
+
+    A run that seems to lie ahead was kept by a clock that has been set back since.
+    """
+    return kept is None or utc(kept) > utc(now) or utc(last_run(now)) > utc(kept)
+
+
+def _nine(now: datetime) -> datetime:
+    return now.replace(hour=HOUR, minute=0, second=0, microsecond=0, fold=0)

@@ -1,0 +1,74 @@
+"""How many hosts of agents are connected, and whether one more may be.
+
+Connections end with the process, so nothing here is kept.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import count
+from threading import Lock
+
+from .refusals import HOST_LIMIT, Refusal
+
+
+class HostKind(StrEnum):
+    """The two kinds of agents, each with a cap of its own."""
+
+    SESSION = "session"
+    DEPLOY = "deploy"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connection:
+    """One live connection of a host; give it back to `disconnect`."""
+
+    kind: HostKind
+    host: str
+    number: int
+
+
+class HostCaps:
+    """Counts distinct hosts of each kind, from their first connection to the end of their last.
+
+    A host's name is whatever the server knows it by, compared exactly and never shown. Safe under
+    many threads.
+    """
+
+    def __init__(self) -> None:
+        """With no host connected."""
+        self._lock = Lock()
+        self._numbers = count(1)
+        self._live: set[Connection] = set()
+        self._connections: dict[HostKind, Counter[str]] = {kind: Counter() for kind in HostKind}
+
+    def connect(self, kind: HostKind, host: str, *, cap: int) -> Connection | Refusal:
+        """Count a connection, unless its host is one more than the cap.
+
+        A host that has a live connection is counted already, so another always succeeds, also
+        above a cap that was lowered in between.
+        """
+        with self._lock:
+            connections = self._connections[kind]
+            if host not in connections and len(connections) >= cap:
+                return HOST_LIMIT
+            connection = Connection(kind=kind, host=host, number=next(self._numbers))
+            connections[host] += 1
+            self._live.add(connection)
+            return connection
+
+    def disconnect(self, connection: Connection) -> None:
+        """End a connection; to end it again changes nothing."""
+        with self._lock:
+            if connection not in self._live:
+                return
+            self._live.remove(connection)
+            connections = self._connections[connection.kind]
+            connections[connection.host] -= 1
+            if not connections[connection.host]:
+                del connections[connection.host]
+
+    def connected(self, kind: HostKind) -> int:
+        """How many distinct hosts have a live connection."""
+        with self._lock:
+            return len(self._connections[kind])

@@ -1,0 +1,122 @@
+"""What a server answers when the license does not allow something.
+
+The texts go to whoever asked, signed in or not, so they name no machine, domain or customer;
+`Standing.message` and `Status` tell admins more.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..verifier import CheckCode, License
+from .states import State
+
+SUPERSEDED: Final = "superseded"
+"""The code of an installation that a later license of the same scope forbids."""
+
+_UPLOAD: Final = "an admin uploads a license under Settings, License"
+_STATES: Final = {
+    State.NONE: ("no license is installed", _UPLOAD),
+    State.EXPIRED: ("the license has expired", "an admin uploads a renewed license"),
+    State.NOT_YET_VALID: (
+        "the license was issued later than this server's clock says",
+        "set the server's clock right",
+    ),
+    State.MACHINE_CHANGED: (
+        "the license is for another machine",
+        "an admin downloads the machine info, asks for a reissued license and uploads it",
+    ),
+    State.CLOCK_TAMPERED: (
+        "the server's clock was set back",
+        "set the server's clock right, or upload a newly issued license",
+    ),
+    State.NOT_AUTHENTIC: (
+        "the installed license is not authentic any more",
+        "an admin asks for a reissued license and uploads it",
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """A refused request, as a value: return it, or answer with it.
+
+    Attributes:
+        status: of HTTP: 503 for the license as a whole, 403 a feature, 400 a user too many.
+        code: stable: `license_` and the state, `license_store_failed`, `domain_mismatch`,
+            `feature_missing`, `user_limit`, `host_limit`.
+        message: what and why, for people.
+        hint: what puts it right, where one thing does.
+        feature: the feature that is missing, with `feature_missing`.
+    """
+
+    status: int
+    code: str
+    message: str
+    hint: str | None = None
+    feature: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The machine-readable reason: `{"error": {"code", "message", "hint"?, "feature"?}}`."""
+        error = {"code": self.code, "message": self.message}
+        if self.hint is not None:
+            error["hint"] = self.hint
+        if self.feature is not None:
+            error["feature"] = self.feature
+        return {"error": error}
+
+
+class InstallRefused(Exception):
+    """A license file was not installed; the present license stays in force.
+
+    Attributes:
+        code: a `CheckCode` of FORMAT §5, or `superseded`.
+        message: what and why, in one line without control characters, for the admin.
+        hint: what puts it right, where one thing does.
+        license: the decoded license once it is authentic, else None.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        hint: str | None = None,
+        license: License | None = None,  # noqa: A002 - as in LicenseError
+    ) -> None:
+        """Say which check failed, and of which license once that is known."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.license = license
+
+
+OF_STATE: Final = {
+    state: Refusal(status=503, code=f"license_{state}", message=message, hint=hint)
+    for state, (message, hint) in _STATES.items()
+}
+"""The answer in every state but active."""
+
+STORE_FAILED: Final = Refusal(
+    status=503,
+    code="license_store_failed",
+    message="the server cannot keep its license state",
+    hint="look after the disk and the file of the license store",
+)
+"""The answer while a transition of the clock guard cannot be made durable."""
+
+DOMAIN_MISMATCH: Final = Refusal(
+    status=503,
+    code=str(CheckCode.DOMAIN_MISMATCH),
+    message="the license does not cover the host name of this request",
+    hint="use the server's licensed host name",
+)
+"""The verdict on one request whose Host is not the allowed domain (FORMAT §3)."""
+
+HOST_LIMIT: Final = Refusal(
+    status=503,
+    code="host_limit",
+    message="concurrent host limit reached",
+    hint="disconnect another host, or ask for a license for more",
+)
+"""The answer to a host above the cap."""

@@ -1,0 +1,226 @@
+"""The store as one SQLite file.
+
+One process owns the file, and holds its lock while it is open: a second one would not see what the
+first has installed. `synchronous=EXTRA` makes a commit durable before it returns.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from ..verifier import ClockGuard
+from .instants import from_moment, to_moment
+from .sqlite_schema import APPLICATION_ID, OLDEST_SQLITE, PRAGMAS, SCHEMA, SCHEMA_VERSION, SMALLEST
+from .store import INSTALLED, REFUSALS_KEPT, Installation, Kept, LogEntry, StoreFailed
+
+
+class SqliteStore:
+    """A `Store` in one file, which is made when it is not there; usable from many threads."""
+
+    def __init__(self, path: Path, *, patience: timedelta = timedelta(seconds=5)) -> None:
+        """Open the file, or make it.
+
+        Args:
+            path: in a folder that exists, on a local disk.
+            patience: how long to wait for another process to let go of it.
+
+        Raises:
+            StoreFailed: (`license_store_failed`) when it is another application's, in use by
+                another process, damaged, made by a newer version, or cannot be opened.
+        """
+        self._path = path
+        self._lock = Lock()
+        self._owner = os.getpid()
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise StoreFailed(
+                f"this Python has SQLite {sqlite3.sqlite_version}; the license store needs 3.37",
+                hint="use a Python built with a newer SQLite: python3 -m sqlite3 --version tells",
+            )
+        with self._failures():
+            self._make()
+            self._sqlite = sqlite3.connect(
+                path,
+                timeout=patience.total_seconds(),
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                self._take()
+            except BaseException:
+                self._sqlite.close()
+                raise
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._sqlite.close()
+
+    def load(self) -> Kept:
+        """See `Store.load`."""
+        with self._transaction():
+            in_force, seen, tampered, run = self._rows(
+                "SELECT in_force, last_seen, tampered, last_run FROM kept"
+            )[0]
+            installations = self._rows(
+                "SELECT license_id, file, sub, scope, iat, replaces, at, by"
+                " FROM installation ORDER BY number"
+            )
+            sent = self._rows("SELECT license_id, days FROM sent_milestone")
+            return Kept(
+                installations=tuple(map(_installation, installations)),
+                in_force=in_force,
+                guard=ClockGuard(None if seen is None else from_moment(seen), bool(tampered)),
+                sent=frozenset(sent),
+                last_run=None if run is None else from_moment(run),
+            )
+
+    def keep_guard(self, guard: ClockGuard) -> None:
+        """See `Store.keep_guard`."""
+        with self._transaction():
+            self._keep_guard(guard)
+
+    def install(self, installation: Installation, guard: ClockGuard, entry: LogEntry) -> None:
+        """See `Store.install`."""
+        made = installation
+        with self._transaction():
+            self._rows(
+                "INSERT INTO installation (license_id, file, sub, scope, iat, replaces, at, by)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (license_id) DO UPDATE SET file = excluded.file",
+                *(made.license_id, made.file, made.sub, made.scope, made.iat),
+                *(" ".join(made.replaces), to_moment(made.at), made.by),
+            )
+            self._rows("UPDATE kept SET in_force = ?", made.license_id)
+            self._keep_guard(guard)
+            self._log(entry)
+
+    def log_refusal(self, entry: LogEntry) -> None:
+        """See `Store.log_refusal`."""
+        with self._transaction():
+            self._log(entry)
+            self._rows(
+                "DELETE FROM install_log WHERE outcome <> ? AND number NOT IN"
+                " (SELECT number FROM install_log WHERE outcome <> ?"
+                " ORDER BY number DESC LIMIT ?)",
+                *(INSTALLED, INSTALLED, REFUSALS_KEPT),
+            )
+
+    def install_log(self) -> tuple[LogEntry, ...]:
+        """See `Store.install_log`."""
+        with self._transaction():
+            rows = self._rows(
+                "SELECT at, by, license_id, customer, outcome FROM install_log ORDER BY number DESC"
+            )
+            return tuple(
+                LogEntry(
+                    at=from_moment(at),
+                    by=by,
+                    license_id=license_id,
+                    customer=customer,
+                    outcome=outcome,
+                )
+                for at, by, license_id, customer, outcome in rows
+            )
+
+    def keep_run(self, at: datetime, sent: tuple[str, int] | None) -> None:
+        """See `Store.keep_run`."""
+        with self._transaction():
+            self._rows("UPDATE kept SET last_run = ?", to_moment(at))
+            if sent is not None:
+                self._rows("INSERT INTO sent_milestone VALUES (?, ?)", *sent)
+
+    def _keep_guard(self, guard: ClockGuard) -> None:
+        seen = None if guard.last_seen is None else to_moment(guard.last_seen)
+        self._rows("UPDATE kept SET last_seen = ?, tampered = ?", seen, int(guard.tampered))
+
+    def _log(self, entry: LogEntry) -> None:
+        self._rows(
+            "INSERT INTO install_log (at, by, license_id, customer, outcome)"
+            " VALUES (?, ?, ?, ?, ?)",
+            *(to_moment(entry.at), entry.by, entry.license_id, entry.customer, entry.outcome),
+        )
+
+    def _rows(self, statement: str, *values: object) -> list[Any]:
+        return self._sqlite.execute(statement, values).fetchall()
+
+    def _pragma(self, name: str) -> int:
+        return int(self._rows(f"PRAGMA {name}")[0][0])
+
+    def _make(self) -> None:
+        # The rights are there before anything is in the file.
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            size = os.fstat(file).st_size
+        finally:
+            os.close(file)
+        if 0 < size < SMALLEST:
+            raise self._not_ours()
+
+    def _take(self) -> None:
+        """Hold the lock of a file that is ours, or becomes ours."""
+        for pragma in PRAGMAS:
+            self._rows(f"PRAGMA {pragma}")
+        self._require_ours()
+        self._rows("PRAGMA locking_mode = EXCLUSIVE")
+        self._rows("BEGIN EXCLUSIVE")
+        if not self._rows("SELECT 1 FROM sqlite_schema LIMIT 1"):
+            for statement in SCHEMA:
+                self._rows(statement)
+        self._require_ours()
+        self._rows("COMMIT")
+
+    def _require_ours(self) -> None:
+        if not self._pragma("page_count"):
+            return
+        if self._pragma("application_id") != APPLICATION_ID:
+            raise self._not_ours()
+        if self._pragma("user_version") != SCHEMA_VERSION:
+            raise StoreFailed(f"{str(self._path)!a} was made by a newer version")
+
+    def _not_ours(self) -> StoreFailed:
+        return StoreFailed(
+            f"{str(self._path)!a} is another application's file",
+            hint="give the license store a file of its own",
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock, self._failures():
+            if os.getpid() != self._owner:
+                raise StoreFailed(
+                    "the license store was opened before this process was forked",
+                    hint="open a store of its own in each process",
+                )
+            self._rows("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._rows("COMMIT")
+            finally:
+                if self._sqlite.in_transaction:
+                    self._rows("ROLLBACK")
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError, OverflowError, LookupError) as error:
+            raise StoreFailed(f"{str(self._path)!a}: {error}") from error
+
+
+def _installation(row: Any) -> Installation:  # noqa: ANN401 - a row of SQLite
+    license_id, file, sub, scope, iat, replaces, at, by = row
+    return Installation(
+        license_id=license_id,
+        file=file,
+        sub=sub,
+        scope=scope,
+        iat=iat,
+        replaces=tuple(replaces.split()),
+        at=from_moment(at),
+        by=by,
+    )

@@ -1,0 +1,125 @@
+"""The status view: what Settings, License shows."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ..verifier import Tier
+from .alerts import days_left
+from .hosts import HostCaps, HostKind
+from .states import Standing, State
+from .store import LogEntry
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """How much of a limit is in use; `limit` is None without a license."""
+
+    used: int
+    limit: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """All that an admin wants to know of the license.
+
+    Attributes:
+        message: why the state is what it is.
+        expires_at: UTC.
+        days_left: a begun day counts, so 1 on the last and 0 once expired.
+        machine_id: the machine's fingerprint; with a standard license, and without one.
+        allowed_domain: enterprise only, if at all.
+        install_log: enterprise only, the newest first.
+    """
+
+    state: State
+    message: str
+    license_id: str | None = None
+    customer: str | None = None
+    tier: Tier | None = None
+    expires_at: datetime | None = None
+    days_left: int | None = None
+    users: Usage
+    session_hosts: Usage
+    deploy_hosts: Usage
+    features: tuple[str, ...] = ()
+    machine_id: str | None = None
+    allowed_domain: str | None = None
+    install_log: tuple[LogEntry, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The view for programs; times are RFC 3339 in UTC, what does not apply is null."""
+        return {
+            "state": str(self.state),
+            "message": self.message,
+            "licenseId": self.license_id,
+            "customer": self.customer,
+            "tier": None if self.tier is None else str(self.tier),
+            "expiresAt": None if self.expires_at is None else _instant(self.expires_at),
+            "daysLeft": self.days_left,
+            "users": {"active": self.users.used, "limit": self.users.limit},
+            "sessionHosts": _hosts(self.session_hosts),
+            "deployHosts": _hosts(self.deploy_hosts),
+            "features": list(self.features),
+            "machineId": self.machine_id,
+            "allowedDomain": self.allowed_domain,
+            "installLog": [_entry(each) for each in self.install_log],
+        }
+
+
+def status(
+    standing: Standing,
+    *,
+    now: datetime,
+    users_active: int,
+    hosts: HostCaps,
+    machine_id: str,
+    install_log: tuple[LogEntry, ...],
+) -> Status:
+    """The view of a standing."""
+    held = standing.license
+    session, deploy = hosts.connected(HostKind.SESSION), hosts.connected(HostKind.DEPLOY)
+    if held is None:
+        return Status(
+            state=standing.state,
+            message=standing.message,
+            users=Usage(used=users_active, limit=None),
+            session_hosts=Usage(used=session, limit=None),
+            deploy_hosts=Usage(used=deploy, limit=None),
+            machine_id=machine_id,
+        )
+    enterprise = held.tier is Tier.ENTERPRISE
+    return Status(
+        state=standing.state,
+        message=standing.message,
+        license_id=held.jti,
+        customer=held.customer,
+        tier=held.tier,
+        expires_at=held.expires_at,
+        days_left=days_left(held, now),
+        users=Usage(used=users_active, limit=held.limits.users),
+        session_hosts=Usage(used=session, limit=held.limits.session_hosts),
+        deploy_hosts=Usage(used=deploy, limit=held.limits.deploy_hosts),
+        features=held.features,
+        machine_id=None if enterprise else machine_id,
+        allowed_domain=None if held.allowed_domain is None else held.allowed_domain.text,
+        install_log=install_log if enterprise else (),
+    )
+
+
+def _hosts(usage: Usage) -> dict[str, Any]:
+    return {"connected": usage.used, "cap": usage.limit}
+
+
+def _entry(entry: LogEntry) -> dict[str, Any]:
+    return {
+        "at": _instant(entry.at),
+        "by": entry.by,
+        "licenseId": entry.license_id,
+        "customer": entry.customer,
+        "outcome": entry.outcome,
+    }
+
+
+def _instant(moment: datetime) -> str:
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"

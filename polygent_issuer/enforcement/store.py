@@ -1,0 +1,126 @@
+"""What a server remembers of its licenses, behind a small protocol.
+
+Every write is atomic and durable before it returns: what the rules act on afterwards survives a
+crash at any moment.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Protocol
+
+from ..verifier import ClockGuard
+
+INSTALLED: Final = "installed"
+"""The outcome of an installation that succeeded."""
+
+REFUSALS_KEPT: Final = 1_000
+"""How many refused installations the log keeps: the newest ones."""
+
+
+class StoreFailed(Exception):
+    """The store cannot be read or written, or is not this server's.
+
+    Attributes:
+        code: `license_store_failed`.
+        message: what and why.
+        hint: what puts it right, where one thing does.
+    """
+
+    code = "license_store_failed"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        """Say what and why, and what puts it right."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Installation:
+    """A license that was installed once, with what later ones are compared with.
+
+    Attributes:
+        file: the bytes as they were uploaded.
+        scope: the machine or domain that it is for, as `succession.scope` writes it.
+        iat: seconds since 1970 UTC.
+        at: when it was installed first, UTC.
+        by: who did that.
+    """
+
+    license_id: str
+    file: bytes
+    sub: str
+    scope: str
+    iat: int
+    replaces: tuple[str, ...]
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogEntry:
+    """An attempt to install a license.
+
+    Attributes:
+        at: UTC.
+        by: who, without control characters.
+        license_id: None when the file was not authentic.
+        customer: likewise.
+        outcome: `installed`, or the code of the refusal.
+    """
+
+    at: datetime
+    by: str
+    license_id: str | None
+    customer: str | None
+    outcome: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """All that a server remembers, but the log.
+
+    Attributes:
+        installations: every license ever installed, in the order of their first time.
+        in_force: the ID of the one installed last.
+        sent: license ID and days of each milestone that was handed out.
+        last_run: of the daily alerts, UTC.
+    """
+
+    installations: tuple[Installation, ...] = ()
+    in_force: str | None = None
+    guard: ClockGuard = field(default_factory=ClockGuard)
+    sent: frozenset[tuple[str, int]] = frozenset()
+    last_run: datetime | None = None
+
+
+class Store(Protocol):
+    """Where a server keeps it; one process at a time, any number of threads.
+
+    Each method raises `StoreFailed` when it cannot do its work; a write that raises has left
+    either what was before or what was to be.
+    """
+
+    def load(self) -> Kept:
+        """What was kept last."""
+        ...
+
+    def keep_guard(self, guard: ClockGuard) -> None:
+        """Keep the clock guard."""
+        ...
+
+    def install(self, installation: Installation, guard: ClockGuard, entry: LogEntry) -> None:
+        """Put a license in force, with guard and log entry, all or nothing."""
+        ...
+
+    def log_refusal(self, entry: LogEntry) -> None:
+        """Log a refused installation; of these the newest `REFUSALS_KEPT` are kept."""
+        ...
+
+    def install_log(self) -> tuple[LogEntry, ...]:
+        """Every kept attempt, the newest first."""
+        ...
+
+    def keep_run(self, at: datetime, sent: tuple[str, int] | None) -> None:
+        """Keep when the daily alerts ran last, with the milestone that is handed out now."""
+        ...

@@ -1,0 +1,158 @@
+"""What the license costs a request, as a ratio: `python tests/benchmarks/enforcement.py [RUNS]`.
+
+A bare Starlette request through the ASGI interface, and the same with `LicenseMiddleware` before
+it, whose license is active; each pair of 500 requests is run in turn, now this one first and now
+that, and the median of the ratios is told.
+"""
+
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from polygent_issuer.enforcement import LicenseMiddleware, ServerLicense, SqliteStore
+from polygent_issuer.enforcement.asgi import App
+from polygent_issuer.signer import SoftwareSigner, generate_private_key
+from polygent_issuer.verifier import AllowedDomain, KeySet, License, Limits, Tier, Verifier, jws
+
+FINGERPRINT = "sha256:" + "ab" * 32
+REQUESTS = 500
+WANTED = 1.10
+
+# What a browser sends along.
+HEADERS = [
+    (b"host", b"polygent.acme.internal"),
+    (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+    (b"accept", b"application/json"),
+    (b"accept-language", b"en"),
+    (b"accept-encoding", b"gzip, deflate, br"),
+    (b"cookie", b"session=2f0c8a6e5d1b4973"),
+    (b"connection", b"keep-alive"),
+]
+
+
+async def item(request: Request) -> JSONResponse:
+    """An answer that costs next to nothing."""
+    return JSONResponse({"id": request.path_params["id"]})
+
+
+def bare() -> Starlette:
+    """An app with one route."""
+    return Starlette(routes=[Route("/api/items/{id}", item)])
+
+
+def licensed(server_license: ServerLicense) -> Starlette:
+    """The same, as an integrator adds the license to it."""
+    app = bare()
+    app.add_middleware(
+        LicenseMiddleware,
+        license=server_license,
+        now=lambda: datetime.now(UTC),
+        features={"/api/workflows": "workflows", "/api/planner": "planner"},
+    )
+    return app
+
+
+@contextmanager
+def active(folder: Path, *, enterprise: bool) -> Iterator[ServerLicense]:
+    """A server whose license is active; an enterprise one judges the Host too."""
+    now = datetime.now(UTC)
+    signer = SoftwareSigner(generate_private_key())
+    issued = License(
+        iss="Polygent Ltd",
+        sub="acme",
+        jti=str(uuid.uuid4()),
+        iat=int(now.timestamp()),
+        exp=int((now + timedelta(days=365)).timestamp()),
+        customer="Acme GmbH",
+        tier=Tier.ENTERPRISE if enterprise else Tier.STANDARD,
+        features=("planner", "workflows"),
+        limits=Limits(users=25, session_hosts=2, deploy_hosts=1),
+        machine_fingerprint=None if enterprise else FINGERPRINT,
+        allowed_domain=AllowedDomain("*.acme.internal") if enterprise else None,
+    )
+    signing_input = jws.signing_input(signer.kid, issued.to_payload())
+    file = jws.assemble(signing_input, signer.sign(signing_input))
+    store = SqliteStore(folder / f"{issued.tier}.db")
+    server_license = ServerLicense(
+        Verifier(KeySet(signer.public_key)), store, fingerprint=FINGERPRINT
+    )
+    server_license.install(file, now=now, by="ada")
+    yield server_license
+    store.close()
+
+
+async def requests(app: App) -> float:
+    """Seconds for all requests of one half of a pair."""
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message.get("status", 200) != 200:
+            raise RuntimeError(message)
+
+    begun = time.perf_counter()
+    for _ in range(REQUESTS):
+        await app(_scope(), receive, send)
+    return time.perf_counter() - begun
+
+
+def ratio(app: App, base: App, *, runs: int) -> float:
+    """The median ratio of the app's time to the base's."""
+
+    async def measured() -> float:
+        ratios = []
+        for run in range(runs):
+            if run % 2:
+                ours, theirs = await requests(app), await requests(base)
+            else:
+                theirs, ours = await requests(base), await requests(app)
+            ratios.append(ours / theirs)
+        return statistics.median(ratios[1:])
+
+    return asyncio.run(measured())
+
+
+def _scope() -> dict[str, Any]:
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "https",
+        "path": "/api/items/4711",
+        "raw_path": b"/api/items/4711",
+        "query_string": b"",
+        "root_path": "",
+        "headers": list(HEADERS),
+        "client": ("127.0.0.1", 50000),
+        "server": ("127.0.0.1", 8000),
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 101
+    with tempfile.TemporaryDirectory() as folder:
+        for tier, enterprise in (("standard", False), ("enterprise with a domain", True)):
+            with active(Path(folder), enterprise=enterprise) as server_license:
+                found = ratio(licensed(server_license), bare(), runs=runs)
+            line = f"LicenseMiddleware, {tier}: {found:.3f} of a bare request"
+            sys.stdout.write(f"{line} (wanted: at most {WANTED:.2f})\n")
+
+
+if __name__ == "__main__":
+    main()

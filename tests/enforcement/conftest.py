@@ -1,0 +1,14 @@
+"""What tests of enforcement share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.servers import Server, running
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server on which nothing is installed, an hour after the issuer's first file."""
+    with running(tmp_path / "license.db") as made:
+        yield made

@@ -1,0 +1,210 @@
+"""A process that ends between keeping a transition and acting on it, and one that cannot keep it.
+
+The process is a real one and ends as by kill -9; what it kept is what the next one finds.
+"""
+
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.lic_files import ISSUED, Issuer, license_id
+from support.servers import DAY, MACHINE, Server, running
+
+from polygent_issuer.enforcement import Admin, SqliteStore, State, StoreFailed
+from polygent_issuer.verifier import ClockGuard
+
+ADA = Admin(name="Ada", address="ada@acme.example")
+
+SCRIPT = """
+import os, sys
+from datetime import datetime
+from pathlib import Path
+from polygent_issuer.enforcement import Admin, ServerLicense, SqliteStore
+from polygent_issuer.verifier import KeySet, Verifier
+
+path, pem, write, when, now, machine = sys.argv[1:7]
+
+class Dying(SqliteStore):
+    pass
+
+def dying(self, *arguments):
+    if when == "after":
+        getattr(SqliteStore, write)(self, *arguments)
+        os._exit(9)
+    commit = self._rows
+    def rows(statement, *values):
+        if statement == "COMMIT":
+            os._exit(9)
+        return commit(statement, *values)
+    self._rows = rows
+    getattr(SqliteStore, write)(self, *arguments)
+
+setattr(Dying, write, dying)
+held = ServerLicense(
+    Verifier(KeySet.from_pem(Path(pem).read_bytes())), Dying(Path(path)), fingerprint=machine
+)
+at = datetime.fromisoformat(now)
+if write == "install":
+    held.install(sys.stdin.buffer.read(), now=at, by="ada")
+elif write == "keep_run":
+    held.alerts(at, [Admin(name="Ada", address="ada@acme.example")])
+else:
+    held.standing(at)
+"""
+
+
+def dies(server: Server, write: str, when: str, now: datetime, data: bytes = b"") -> None:
+    """A process that ends `before` the commit of a write, or `after` it; the server stands."""
+    server.store.close()
+    pem = server.path.with_name("key.pem")
+    pem.write_bytes(server.issuer.signer.public_key.to_pem())
+    arguments = [str(server.path), str(pem), write, when, now.isoformat(), MACHINE]
+    ended = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments], input=data, capture_output=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (9, b"")
+    server.start()
+    server.now = now
+
+
+def test_an_install_is_kept_or_not(server: Server) -> None:
+    """License, guard and log entry are there together, or none of them is."""
+    server.install(0)
+    then = server.now + DAY
+    dies(server, "install", "before", then, server.issuer.file(1))
+    assert server.held().jti == license_id(0)
+    assert [each.license_id for each in server.log()] == [license_id(0)]
+    dies(server, "install", "after", then, server.issuer.file(1))
+    assert server.held().jti == license_id(1)
+    assert [each.license_id for each in server.log()] == [license_id(1), license_id(0)]
+    assert server.refused(server.issuer.file(0)).code == "superseded"
+
+
+def test_tampering_is_kept_before_it_is_acted_on(server: Server) -> None:
+    """A crash does not make a server forget that its clock was set back."""
+    server.install(0)
+    server.now += 9 * DAY
+    server.held()
+    back = server.now - 2 * DAY
+    dies(server, "keep_guard", "after", back)
+    assert server.guard().tampered
+    server.now = back + DAY + timedelta(hours=23)
+    assert server.state() is State.CLOCK_TAMPERED
+
+
+def test_a_milestone_is_lost_rather_than_doubled(server: Server) -> None:
+    """It is kept as sent before it is handed out; one that was not kept is still due."""
+    server.install(0)
+    then = ISSUED + 351 * DAY
+    dies(server, "keep_run", "before", then)
+    dies(server, "keep_run", "after", then)
+    assert server.license.alerts(then, [ADA]).alert is None
+
+
+class Failing(SqliteStore):
+    """A disk that refuses, before the commit or right after it."""
+
+    fails: str | None = None
+
+    def _rows(self, statement: str, *values: object) -> list[Any]:
+        if self.fails == "before" and statement.startswith(("UPDATE", "INSERT")):
+            raise OSError(28, "No space left on device")
+        found = super()._rows(statement, *values)
+        if self.fails == "after" and statement == "COMMIT":
+            raise OSError(5, "Input/output error")
+        return found
+
+
+class ServerOnAFailingDisk(Server):
+    """A server whose store fails on demand."""
+
+    disk: Failing
+
+    def start(self, *_: Any) -> None:
+        """Open the store."""
+        super().start()
+        self.store.close()
+        self.disk = self.store = Failing(self.path)
+        self.license._store = self.license._memory._store = self.disk
+
+
+@pytest.fixture
+def failing(tmp_path: Path) -> ServerOnAFailingDisk:
+    """A server with a license, whose disk is full next."""
+    server = ServerOnAFailingDisk(tmp_path / "license.db")
+    server.install(0)
+    return server
+
+
+def test_a_full_disk_refuses(failing: ServerOnAFailingDisk) -> None:
+    """Nothing is acted on that cannot be kept; once it can, everything is as it was."""
+    failing.disk.fails = "before"
+    failing.held()
+    failing.now += 9 * DAY
+    assert failing.answer().code == "license_store_failed"
+    with pytest.raises(StoreFailed, match="No space left"):
+        failing.install(1)
+    with pytest.raises(StoreFailed):
+        failing.license.alerts(failing.now, [ADA])
+    with pytest.raises(StoreFailed):
+        failing.license.install(b"x", now=failing.now, by="ada")
+    failing.disk.fails = None
+    assert failing.held().jti == license_id(0)
+    assert failing.guard() == ClockGuard(failing.now)
+    assert len(failing.log()) == 1
+    failing.store.close()
+
+
+def test_a_commit_of_which_nobody_knows(failing: ServerOnAFailingDisk) -> None:
+    """What the server goes by afterwards is what is stored."""
+    failing.now += DAY
+    failing.held()
+    failing.disk.fails = "after"
+    with pytest.raises(StoreFailed, match="Input/output"):
+        failing.install(1)
+    assert failing.answer().code == "license_store_failed"
+    failing.disk.fails = None
+    assert failing.held().jti == license_id(1)
+    failing.store.close()
+
+
+def test_a_kept_guard_of_which_nobody_knows(failing: ServerOnAFailingDisk) -> None:
+    """A time that was kept after all is a time seen."""
+    failing.now += 9 * DAY
+    failing.disk.fails = "after"
+    assert failing.answer().code == "license_store_failed"
+    failing.disk.fails = None
+    failing.now -= 5 * DAY
+    assert failing.answer().code == "license_clock_tampered"
+    failing.store.close()
+
+
+def test_a_setback_that_cannot_be_kept_is_not_forgotten(failing: ServerOnAFailingDisk) -> None:
+    """A full disk does not hide that the clock was set back."""
+    failing.now += 9 * DAY
+    failing.held()
+    failing.disk.fails = "before"
+    failing.now -= 5 * DAY
+    assert failing.answer().code == "license_store_failed"
+    failing.disk.fails = None
+    assert failing.answer().code == "license_clock_tampered"
+    failing.store.close()
+
+
+def test_two_servers_share_nothing(tmp_path: Path) -> None:
+    """A cluster: the same file on each node, no coordination."""
+    issuer = Issuer()
+    with (
+        running(tmp_path / "one.db", issuer=issuer) as one,
+        running(tmp_path / "two.db", issuer=issuer) as two,
+    ):
+        file = issuer.file(0)
+        one.upload(file)
+        assert two.state() is State.NONE
+        two.upload(file)
+        assert one.held() == two.held()
+        one.now += 365 * DAY
+        assert (one.state(), two.state()) == (State.EXPIRED, State.ACTIVE)

@@ -1,0 +1,177 @@
+"""Host caps, as issue 5 has them: each docstring is a sentence of it."""
+
+from datetime import timedelta
+from threading import Barrier, Thread
+
+import pytest
+from support.servers import DAY, Server
+
+from polygent_issuer.enforcement import Connection, HostCaps, HostKind, Refusal
+from polygent_issuer.verifier import AllowedDomain, Limits
+
+SESSION, DEPLOY = HostKind.SESSION, HostKind.DEPLOY
+
+
+def connected(caps: HostCaps, kind: HostKind, host: str, cap: int) -> Connection:
+    """A connection that is not refused."""
+    connection = caps.connect(kind, host, cap=cap)
+    assert isinstance(connection, Connection)
+    return connection
+
+
+def test_kinds_are_counted_apart(server: Server) -> None:
+    """Session-agents and deploy-agents counted apart, each by the license's own cap."""
+    server.install(0, limits=Limits(users=1, session_hosts=2, deploy_hosts=1))
+    for kind, hosts, cap in ((SESSION, "abc", 2), (DEPLOY, "ab", 1)):
+        answers = [server.license.connect(kind, host, server.now) for host in hosts]
+        assert [isinstance(each, Connection) for each in answers] == [
+            *([True] * cap),
+            False,
+        ]
+        assert server.license.hosts.connected(kind) == cap
+
+
+def test_one_more_than_the_cap(server: Server) -> None:
+    """One more than the cap: "concurrent host limit reached"."""
+    server.install(0, limits=Limits(users=1, session_hosts=0, deploy_hosts=1))
+    refused = server.license.connect(SESSION, "a", server.now)
+    assert isinstance(refused, Refusal)
+    assert refused.message == "concurrent host limit reached"
+    assert refused.code == "host_limit"
+
+
+def test_a_reconnect_is_not_counted_twice() -> None:
+    """A reconnect of a host that has a live connection always succeeds and is not counted twice."""
+    caps = HostCaps()
+    first = connected(caps, SESSION, "a", 1)
+    second = connected(caps, SESSION, "a", 1)
+    assert caps.connected(SESSION) == 1
+    caps.disconnect(first)
+    assert isinstance(caps.connect(SESSION, "b", cap=1), Refusal)
+    caps.disconnect(second)
+    assert caps.connected(SESSION) == 0
+    connected(caps, SESSION, "b", 1)
+
+
+def test_a_lowered_cap_disconnects_nobody(server: Server) -> None:
+    """A lowered cap disconnects nobody; a host with a live connection may still reconnect."""
+    server.install(0, limits=Limits(users=1, session_hosts=3, deploy_hosts=0))
+    live = [server.license.connect(SESSION, host, server.now) for host in "abc"]
+    server.now += DAY
+    server.install(1, limits=Limits(users=1, session_hosts=1, deploy_hosts=0))
+    assert server.license.hosts.connected(SESSION) == 3
+    assert isinstance(server.license.connect(SESSION, "c", server.now), Connection)
+    assert isinstance(server.license.connect(SESSION, "d", server.now), Refusal)
+    for each in live[:2]:
+        assert isinstance(each, Connection)
+        server.license.hosts.disconnect(each)
+    assert isinstance(server.license.connect(SESSION, "d", server.now), Refusal)
+
+
+def test_to_disconnect_twice_changes_nothing() -> None:
+    """A connection ends once, also when its host has another, and one of another process never."""
+    caps, another = HostCaps(), HostCaps()
+    first = connected(caps, SESSION, "a", 1)
+    connected(caps, SESSION, "a", 1)
+    caps.disconnect(first)
+    caps.disconnect(first)
+    assert caps.connected(SESSION) == 1
+    for _ in range(3):
+        foreign = connected(another, SESSION, "a", 1)
+    caps.disconnect(foreign)
+    assert caps.connected(SESSION) == 1
+
+
+@pytest.mark.parametrize("host", ["", "A", "a\x00", "\x1b[2J", "\ud800", "a" * 10_000])
+def test_any_name_is_a_host(host: str) -> None:
+    """Names are compared exactly, and never shown."""
+    caps = HostCaps()
+    connected(caps, DEPLOY, "a", 1)
+    refused = caps.connect(DEPLOY, host, cap=1)
+    assert isinstance(refused, Refusal)
+    assert refused == HostCaps().connect(DEPLOY, "a", cap=0)
+    connected(caps, DEPLOY, host, 2)
+    assert caps.connected(DEPLOY) == 2
+
+
+def test_agents_are_refused_in_every_other_state(server: Server) -> None:
+    """Session- and deploy-agents are refused at connect with a license error."""
+    refused = server.license.connect(SESSION, "a", server.now)
+    assert isinstance(refused, Refusal)
+    assert refused.code == "license_none"
+    server.install(0)
+    assert isinstance(server.license.connect(SESSION, "a", server.now), Connection)
+    server.now += 365 * DAY
+    refused = server.license.connect(SESSION, "a", server.now)
+    assert isinstance(refused, Refusal)
+    assert refused.code == "license_expired"
+    assert server.license.hosts.connected(SESSION) == 1
+
+
+def test_agents_of_another_domain_are_refused(server: Server) -> None:
+    """The verdict on a request is one on an agent's too."""
+    server.install(0, fingerprint=None, allowed_domain=AllowedDomain("acme.internal"))
+    refused = server.license.connect(SESSION, "a", server.now, request_host="other.internal")
+    assert isinstance(refused, Refusal)
+    assert refused.code == "domain_mismatch"
+    allowed = server.license.connect(SESSION, "a", server.now, request_host="acme.internal:443")
+    assert isinstance(allowed, Connection)
+
+
+def test_exact_counts_from_eight_threads() -> None:
+    """10,000 host connects/disconnects from 8 threads: exact counts, the cap never exceeded."""
+    caps, cap, each = HostCaps(), 5, 1_250
+    barrier = Barrier(8)
+    seen: list[int] = []
+    kept: list[Connection] = []
+
+    def work(number: int) -> None:
+        barrier.wait()
+        for turn in range(each):
+            connection = caps.connect(SESSION, f"{number}-{turn % 3}", cap=cap)
+            seen.append(caps.connected(SESSION))
+            if isinstance(connection, Connection):
+                if turn == each - 1:
+                    kept.append(connection)
+                else:
+                    caps.disconnect(connection)
+
+    threads = [Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 10_000
+    assert max(seen) <= cap
+    assert caps.connected(SESSION) == len({each.host for each in kept})
+    for connection in kept:
+        caps.disconnect(connection)
+    assert caps.connected(SESSION) == 0
+
+
+def test_connects_race_with_installs(server: Server) -> None:
+    """No cap but the greater of two is ever exceeded while a renewal lowers it."""
+    files = [
+        server.issuer.file(number, limits=Limits(users=1, session_hosts=cap, deploy_hosts=0))
+        for number, cap in ((0, 8), (1, 4))
+    ]
+    server.now += DAY + timedelta(minutes=1)
+    server.upload(files[0])
+    barrier = Barrier(9)
+
+    def agent(number: int) -> None:
+        barrier.wait()
+        for turn in range(50):
+            connection = server.license.connect(SESSION, f"{number}-{turn}", server.now)
+            if isinstance(connection, Connection):
+                assert server.license.hosts.connected(SESSION) <= 8
+                server.license.hosts.disconnect(connection)
+
+    threads = [Thread(target=agent, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    barrier.wait()
+    server.upload(files[1])
+    for thread in threads:
+        thread.join()
+    assert server.license.hosts.connected(SESSION) == 0

@@ -1,0 +1,425 @@
+"""Installed license, states and clock, as issue 5 has them: each docstring is a sentence of it."""
+
+from datetime import datetime, timedelta
+from threading import Barrier, Thread
+from typing import Any
+
+import pytest
+from support.lic_files import ISSUED, Issuer, license_id
+from support.servers import ANOTHER_MACHINE, DAY, MACHINE, Server
+
+from polygent_issuer.enforcement import InstallRefused, State
+from polygent_issuer.verifier import AllowedDomain, CheckCode, KeySet, Limits, Verifier
+
+YEARS = timedelta(days=3650)
+
+
+def test_success_takes_effect_at_once(server: Server) -> None:
+    """Success takes effect at once, no restart; and a restart finds it."""
+    assert server.state() is State.NONE
+    server.install(0)
+    assert server.held().jti == license_id(0)
+    server.restart()
+    assert server.held().jti == license_id(0)
+
+
+REFUSED: list[tuple[str, dict[str, Any], timedelta]] = [
+    ("expired", {"exp": int((ISSUED + DAY).timestamp()) + 1}, timedelta()),
+    ("not_yet_valid", {}, -timedelta(hours=1, minutes=6)),
+    ("stale_issue_date", {}, 14 * DAY),
+    ("machine_mismatch", {"fingerprint": ANOTHER_MACHINE}, timedelta()),
+]
+
+
+@pytest.mark.parametrize(("code", "claims", "later"), REFUSED)
+def test_failure_leaves_the_present_license_in_force(
+    server: Server, code: str, claims: dict[str, Any], later: timedelta
+) -> None:
+    """`install` runs the verifier with machine, freshness window and expiry; failure leaves it."""
+    server.install(0)
+    server.now += DAY + later
+    refused = server.refused(server.issuer.file(1, **claims))
+    assert refused.code == code
+    assert refused.license is not None
+    assert refused.license.jti == license_id(1)
+    assert server.held().jti == license_id(0)
+    assert server.store.load().in_force == license_id(0)
+
+
+def test_install_asks_for_no_host(server: Server) -> None:
+    """...and without a host: a license for a domain is installed under any name."""
+    held = server.install(0, fingerprint=None, allowed_domain=AllowedDomain("*.acme.internal"))
+    assert server.held() == held
+
+
+def test_the_last_moment_of_the_freshness_window(server: Server) -> None:
+    """The window is the server's own, and its last microsecond still counts."""
+    server.now = ISSUED + 14 * DAY + timedelta(microseconds=1)
+    assert server.refused(server.issuer.file(0)).code == CheckCode.STALE_ISSUE_DATE
+    server.now = ISSUED + 14 * DAY
+    assert server.install(0) == server.held()
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00\xff", b"a.b.c", b"x" * 1_000_000])
+def test_what_is_no_license_is_refused(server: Server, data: bytes) -> None:
+    """Any bytes may be uploaded; the log says that somebody tried."""
+    assert server.refused(data).code == CheckCode.MALFORMED
+    assert [(each.license_id, each.outcome) for each in server.log()] == [(None, "malformed")]
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_other_buffers_are_bytes_too(server: Server, kind: Any) -> None:
+    """What a web framework hands over is copied: what it does with it later changes nothing."""
+    data = kind(bytearray(server.issuer.file(0)))
+    server.upload(data)
+    data[:] = b"x" * len(data)
+    server.held()
+    server.restart()
+    server.held()
+
+
+def test_superseded_by_issue_date(server: Server) -> None:
+    """`superseded`: the same `sub` and machine scope, and `iat` below the installed one's."""
+    server.now += 2 * DAY
+    server.install(2)
+    generous = server.issuer.file(1, limits=Limits(users=999, session_hosts=99, deploy_hosts=99))
+    assert server.refused(generous).code == "superseded"
+    assert server.held().jti == license_id(2)
+
+
+def test_superseded_by_domain_scope(server: Server) -> None:
+    """`superseded` likewise for the same domain; another domain is another scope."""
+    enterprise = {"fingerprint": None, "allowed_domain": AllowedDomain("*.acme.internal")}
+    server.now += 2 * DAY
+    server.install(2, **enterprise)
+    assert server.refused(server.issuer.file(1, **enterprise)).code == "superseded"
+    elsewhere = {"fingerprint": None, "allowed_domain": AllowedDomain("acme.example")}
+    assert server.install(1, **elsewhere) == server.held()
+    assert server.refused(server.issuer.file(1, **enterprise)).code == "superseded"
+
+
+def test_another_customer_is_another_scope(server: Server) -> None:
+    """`superseded` is about the same `sub`."""
+    server.now += 2 * DAY
+    server.install(2, sub="globex")
+    assert server.install(1) == server.held()
+
+
+def test_superseded_by_being_replaced(server: Server) -> None:
+    """...or `replaces` of an installed one names it, whatever the scope and however long ago."""
+    old = server.issuer.file(0)
+    server.upload(old)
+    server.now += 3 * DAY
+    server.fingerprint = ANOTHER_MACHINE
+    server.install(2, fingerprint=ANOTHER_MACHINE, replaces=(0,))
+    server.install(3, fingerprint=ANOTHER_MACHINE)
+    server.fingerprint = MACHINE
+    assert server.refused(old).code == "superseded"
+    server.restart()
+    assert server.refused(old).code == "superseded"
+
+
+def test_of_two_from_the_same_second_either_may_follow(server: Server) -> None:
+    """`iat` below the installed one's is refused, an equal one is not."""
+    server.install(0)
+    server.install(0, jti=license_id(7))
+    assert server.install(0) == server.held()
+
+
+def test_the_license_in_force_may_be_installed_again(server: Server) -> None:
+    """It stays in force, is one installation, and is logged."""
+    server.install(0)
+    server.install(0)
+    assert len(server.store.load().installations) == 1
+    assert [each.outcome for each in server.log()] == ["installed", "installed"]
+
+
+def test_a_removed_key_takes_no_history_along(server: Server) -> None:
+    """An older file does not come back because the newer one's key is not trusted any more."""
+    other = Issuer()
+    both = Verifier(KeySet(server.issuer.signer.public_key, other.signer.public_key))
+    server.restart(both)
+    server.now += 2 * DAY
+    server.upload(other.file(2))
+    server.restart()
+    assert server.state() is State.NOT_AUTHENTIC
+    assert server.refused(server.issuer.file(1)).code == "superseded"
+    assert server.install(2, jti=license_id(9)) == server.held()
+
+
+def test_a_license_that_was_signed_again_with_another_key(server: Server) -> None:
+    """A license's identity is its `jti`: the bytes that came last are those that are kept."""
+    server.install(0)
+    other = Issuer()
+    server.restart(Verifier(KeySet(other.signer.public_key)))
+    assert server.state() is State.NOT_AUTHENTIC
+    server.upload(other.file(0))
+    server.held()
+    assert len(server.store.load().installations) == 1
+
+
+def test_one_of_two_concurrent_installs_is_superseded(server: Server) -> None:
+    """Judging and keeping are one step: whoever comes last, the newer license ends in force."""
+    server.now += 9 * DAY
+    files = [server.issuer.file(number) for number in range(8)]
+    barrier = Barrier(len(files))
+    codes: set[str] = set()
+
+    def upload(data: bytes) -> None:
+        barrier.wait()
+        try:
+            server.upload(data)
+        except InstallRefused as refused:
+            codes.add(refused.code)
+
+    threads = [Thread(target=upload, args=(data,)) for data in files]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert server.held().jti == license_id(7)
+    assert codes <= {"superseded"}
+    assert len(server.log()) == 8
+
+
+def test_every_attempt_is_logged(server: Server) -> None:
+    """Every install is kept in an install log (who, when, license, outcome)."""
+    server.now += DAY
+    server.install(1, fingerprint=None)
+    server.now += timedelta(minutes=1)
+    server.refused(server.issuer.file(0, fingerprint=None))
+    newest, first = server.log()
+    assert (newest.by, newest.at, newest.license_id, newest.outcome) == (
+        *("ada", server.now),
+        *(license_id(0), "superseded"),
+    )
+    assert (first.customer, first.license_id, first.outcome) == (
+        *("Acme GmbH", license_id(1)),
+        "installed",
+    )
+
+
+def test_no_control_character_gets_into_the_log(server: Server) -> None:
+    """Who uploads is the server's word for a user, and may be anything."""
+    data = server.issuer.file(0)
+    server.license.install(data, now=server.now, by="a\x1b[2J\r\n\u202eb\ud800" + "c" * 999)
+    (entry,) = server.log()
+    assert entry.by.startswith("a\ufffd[2J\ufffd\ufffd\ufffdb\ufffdccc")
+    assert len(entry.by) == 200
+
+
+def at_none(_server: Server) -> None:
+    """Nothing is installed."""
+
+
+def at_expired(server: Server) -> None:
+    """Its last second has passed."""
+    server.install(0)
+    server.now = ISSUED + 365 * DAY
+
+
+def at_not_yet_valid(server: Server) -> None:
+    """The clock is over five minutes behind its issue."""
+    server.install(0)
+    server.now = ISSUED - timedelta(minutes=5, microseconds=1)
+
+
+def at_machine_changed(server: Server) -> None:
+    """The machine has another identity."""
+    server.install(0)
+    server.fingerprint = ANOTHER_MACHINE
+
+
+def at_clock_tampered(server: Server) -> None:
+    """The clock was set back by over a day, though not to before the issue."""
+    server.now += 2 * DAY
+    server.install(0)
+    server.now -= DAY + timedelta(microseconds=1)
+
+
+def at_not_authentic(server: Server) -> None:
+    """The key is not trusted any more."""
+    server.install(0)
+    server.restart(Verifier(KeySet(Issuer().signer.public_key)))
+
+
+INACTIVE = {
+    State.NONE: at_none,
+    State.EXPIRED: at_expired,
+    State.NOT_YET_VALID: at_not_yet_valid,
+    State.MACHINE_CHANGED: at_machine_changed,
+    State.CLOCK_TAMPERED: at_clock_tampered,
+    State.NOT_AUTHENTIC: at_not_authentic,
+}
+
+
+@pytest.mark.parametrize("state", State)
+def test_states(server: Server, state: State) -> None:
+    """None, active, expired, not yet valid, machine changed, clock tampered, not authentic."""
+    if state is State.ACTIVE:
+        server.install(0)
+    else:
+        INACTIVE[state](server)
+    assert server.state() is state
+    assert server.license.standing(server.now).active == (state is State.ACTIVE)
+    if state is State.ACTIVE:
+        assert server.held().jti == license_id(0)
+    else:
+        answer = server.answer()
+        assert (answer.status, answer.code) == (503, f"license_{state}")
+        assert MACHINE not in str(answer)
+
+
+@pytest.mark.parametrize("state", [State.EXPIRED, State.MACHINE_CHANGED, State.CLOCK_TAMPERED])
+def test_a_state_names_the_license(server: Server, state: State) -> None:
+    """A server must still show whom an expired license belongs to."""
+    INACTIVE[state](server)
+    standing = server.license.standing(server.now)
+    assert standing.license is not None
+    assert standing.license.customer == "Acme GmbH"
+
+
+def test_a_state_ends_with_its_cause(server: Server) -> None:
+    """The machine's identity is back, the clock runs on: the license is active again."""
+    at_machine_changed(server)
+    assert server.state() is State.MACHINE_CHANGED
+    server.fingerprint = MACHINE
+    assert server.state() is State.ACTIVE
+
+
+def test_between_commits_every_boundary_is_exact(server: Server) -> None:
+    """What is answered without a look at the guard is what a fresh look finds."""
+    server.install(0, exp=int(ISSUED.timestamp()) + 3_630)
+    last = ISSUED + timedelta(seconds=3_630)
+    server.held()
+    server.now = last - timedelta(microseconds=1)
+    server.held()
+    server.now = last
+    assert server.answer().code == "license_expired"
+    server.now = ISSUED - timedelta(minutes=5)
+    server.held()
+    server.now -= timedelta(microseconds=1)
+    assert server.answer().code == "license_not_yet_valid"
+
+
+def test_a_changed_machine_is_seen_between_commits(server: Server) -> None:
+    """A fingerprint is asked for at every judgment."""
+    server.install(0)
+    server.held()
+    server.fingerprint = ANOTHER_MACHINE
+    assert server.answer().code == "license_machine_changed"
+
+
+def test_a_way_out_for_a_clock_that_jumped_ahead(server: Server) -> None:
+    """A license never installed before with the greatest `iat` clears the guard."""
+    server.install(0)
+    server.now += YEARS
+    server.state()
+    server.now -= YEARS - DAY
+    assert server.state() is State.CLOCK_TAMPERED
+    server.install(1)
+    assert server.held().jti == license_id(1)
+    assert server.guard().last_seen == server.now
+    server.restart()
+    assert server.held().jti == license_id(1)
+
+
+def test_clearing_sets_last_seen_to_the_greater(server: Server) -> None:
+    """...and sets last-seen to max(now, `iat`)."""
+    server.now = ISSUED - timedelta(minutes=4)
+    server.install(0)
+    assert server.guard().last_seen == ISSUED
+    server.now += timedelta(minutes=10)
+    server.install(1, iat=int(ISSUED.timestamp()) + 1)
+    assert server.guard().last_seen == server.now
+
+
+def test_neither_the_same_license_nor_an_older_one_clears_the_guard(server: Server) -> None:
+    """While the guard says tampered, an install takes effect at once or is refused."""
+    server.now += 3 * DAY
+    server.install(2)
+    server.now += 40 * DAY
+    server.state()
+    server.now -= 40 * DAY
+    assert server.refused(server.issuer.file(2)).code == CheckCode.CLOCK_TAMPERED
+    another_scope = {"fingerprint": None, "iat": int(ISSUED.timestamp())}
+    assert server.refused(server.issuer.file(3, **another_scope)).code == CheckCode.CLOCK_TAMPERED
+    same_second = {"iat": int((ISSUED + 2 * DAY).timestamp())}
+    assert server.refused(server.issuer.file(4, **same_second)).code == CheckCode.CLOCK_TAMPERED
+    assert server.state() is State.CLOCK_TAMPERED
+
+
+def test_a_tampered_guard_is_sticky(server: Server) -> None:
+    """Back and forth below last-seen changes nothing; only a clock beyond it does."""
+    server.install(0)
+    server.now += 9 * DAY
+    server.state()
+    server.now -= 2 * DAY
+    assert server.state() is State.CLOCK_TAMPERED
+    last = server.guard().last_seen
+    assert last is not None
+    for now in (last - timedelta(hours=1), last - 3 * DAY, last):
+        server.now = now
+        assert server.state() is State.CLOCK_TAMPERED
+        server.restart()
+        assert server.state() is State.CLOCK_TAMPERED
+        assert server.guard().tampered
+    server.now = last + timedelta(microseconds=1)
+    assert server.state() is State.ACTIVE
+    assert not server.guard().tampered
+
+
+def test_each_transition_is_kept_before_it_is_acted_on(server: Server) -> None:
+    """The guard of FORMAT §5; `last_seen` alone is kept once a minute."""
+    server.install(0)
+    begun = server.now
+    server.now = begun + timedelta(seconds=60) - timedelta(microseconds=1)
+    server.held()
+    server.state()
+    assert server.guard().last_seen == begun
+    server.now = begun + timedelta(seconds=60)
+    server.held()
+    assert server.guard().last_seen == server.now
+    server.now -= DAY
+    server.state()
+    assert not server.guard().tampered
+    server.now -= timedelta(microseconds=1)
+    assert server.answer().code == "license_not_yet_valid"
+    assert server.guard().tampered
+
+
+def test_a_set_back_is_seen_between_commits(server: Server) -> None:
+    """A request is enough to notice it: exactly a day passes, a microsecond more does not."""
+    server.install(0)
+    server.now += 9 * DAY
+    server.held()
+    server.now -= DAY
+    server.held()
+    assert not server.guard().tampered
+    server.now -= timedelta(microseconds=1)
+    assert server.answer().code == "license_clock_tampered"
+    assert server.guard().tampered
+
+
+def test_a_naive_now_is_the_callers_mistake(server: Server) -> None:
+    """It is refused before anything is judged, kept or logged, also between commits."""
+    server.install(0)
+    server.held()
+    naive = server.now.replace(tzinfo=None)
+    with pytest.raises(ValueError, match="naive"):
+        server.license.active(naive)
+    with pytest.raises(ValueError, match="naive"):
+        server.license.standing(naive)
+    with pytest.raises(ValueError, match="naive"):
+        server.license.install(server.issuer.file(1), now=naive, by="ada")
+    assert len(server.log()) == 1
+
+
+@pytest.mark.parametrize("now", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59.999999-23:59"])
+def test_any_aware_now_is_judged(server: Server, now: str) -> None:
+    """Instants that are outside the calendar in UTC too."""
+    server.install(0)
+    server.now = datetime.fromisoformat(now)
+    assert server.state() in {State.NOT_YET_VALID, State.EXPIRED}
+    server.restart()
+    assert server.state() in {State.NOT_YET_VALID, State.EXPIRED}

@@ -1,0 +1,38 @@
+"""What an integrator asks of a route by its kind."""
+
+import pytest
+from support.servers import Server
+
+from polygent_issuer.enforcement import Refusal, Route
+from polygent_issuer.verifier import AllowedDomain
+
+PASS = (
+    *(Route.LICENSE_STATUS, Route.MACHINE_INFO, Route.LICENSE_UPLOAD),
+    *(Route.SIGN_IN, Route.SIGN_OUT, Route.CURRENT_USER, Route.PAGE),
+)
+
+
+@pytest.mark.parametrize("route", Route)
+def test_routes(server: Server, route: Route) -> None:
+    """In every state but active API and agents are refused; the issue's six and pages pass."""
+    refusal = server.license.judge(route, now=server.now, host="a.example")
+    assert (refusal is None) == (route in PASS)
+    server.install(0)
+    assert server.license.judge(route, now=server.now, host="a.example") is None
+
+
+@pytest.mark.parametrize("route", Route)
+def test_a_domain_is_judged_on_the_same_routes(server: Server, route: Route) -> None:
+    """...against `allowedDomain`; where no host is given, none is judged."""
+    server.install(0, fingerprint=None, allowed_domain=AllowedDomain("acme.example"))
+    for host, matches in (("acme.example:443", True), ("a.example", False), ("", False)):
+        refusal = server.license.judge(route, now=server.now, host=host)
+        assert (refusal is None) == (matches or route in PASS)
+        assert refusal is None or (refusal.status, refusal.code) == (503, "domain_mismatch")
+    assert server.license.judge(route, now=server.now) is None
+
+
+def test_a_reason_without_a_hint() -> None:
+    """What is not there is left out."""
+    told = Refusal(status=400, code="x", message="y").to_json()
+    assert told == {"error": {"code": "x", "message": "y"}}

@@ -1,0 +1,32 @@
+"""User limit, as issue 5 has it."""
+
+from support.servers import DAY, Server
+
+from polygent_issuer.verifier import Limits
+
+
+def test_one_more_at_the_limit_is_400(server: Server) -> None:
+    """Creating or activating a user at the limit gives 400."""
+    server.install(0, limits=Limits(users=25, session_hosts=0, deploy_hosts=0))
+    assert server.license.may_add_user(24, server.now) is None
+    refusal = server.license.may_add_user(25, server.now)
+    assert refusal is not None
+    assert (refusal.status, refusal.code) == (400, "user_limit")
+    assert refusal.message == "the license is for 25 active users, and 25 are"
+
+
+def test_a_lowered_limit_blocks_activations_alone(server: Server) -> None:
+    """A renewal lowers the limit: only activations are blocked, until the count is below."""
+    server.install(0)
+    server.now += DAY
+    server.install(1, limits=Limits(users=20, session_hosts=0, deploy_hosts=0))
+    server.held()
+    answers = [server.license.may_add_user(active, server.now) for active in (25, 21, 20, 19)]
+    assert [answer and answer.status for answer in answers] == [400, 400, 400, None]
+
+
+def test_without_an_active_license_nobody_is_added(server: Server) -> None:
+    """The state comes first: 503."""
+    refusal = server.license.may_add_user(0, server.now)
+    assert refusal is not None
+    assert (refusal.status, refusal.code) == (503, "license_none")
