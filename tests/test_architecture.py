@@ -19,6 +19,7 @@ ROOT = Path(polygent_issuer.__file__).parent
 # DESIGN, "The house": a room imports only from rooms above its own.
 ROOMS = (
     {"verifier"},
+    {"enforcement"},
     {"errors"},
     {"text"},
     {"findings"},
@@ -39,6 +40,7 @@ ROOMS = (
     {"batch"},
     {"delivery"},
     {"doctor"},
+    {"sandbox"},
     {"cli"},
     {"__main__"},
 )
@@ -46,7 +48,7 @@ LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 
 # Where a heavy or risky module may be imported; "click" is vendored by Typer and nobody's.
 ONLY_IN = {
-    "sqlite3": {"registry"},
+    "sqlite3": {"registry", "enforcement"},
     "keyring": {"keystore"},
     "secretstorage": {"keystore"},
     "pkcs11": {"keystore"},
@@ -55,6 +57,9 @@ ONLY_IN = {
     "tomli_w": {"batch"},
     "tomllib": {"settings", "batch"},
     "platformdirs": {"home"},
+    "starlette": {"sandbox"},
+    "uvicorn": {"sandbox"},
+    "jinja2": {"sandbox"},
     "typer": {"cli"},
     "rich": {"cli"},
     "click": set[str](),
@@ -91,6 +96,11 @@ VERIFIER_SHUNS = {
     "uuid",
     "zoneinfo",
 }
+
+# Enforcement decides without I/O: what it needs of the system is in its store alone.
+ENFORCEMENT_SHUNS = VERIFIER_SHUNS - {"logging", "threading"}
+HARMLESS = {"urllib.parse"}
+STORE = "enforcement.sqlite_store"
 
 # Calls that only the command line makes: the clock, random ids, the screen, the exit.
 CLI_ONLY = {
@@ -245,6 +255,31 @@ def strangers_in_the_verifier(root: Path) -> list[str]:
     return found
 
 
+def strangers_in_enforcement(root: Path) -> list[str]:
+    """Its imports but its own, the verifier's (each relative), and harmless stdlib."""
+    found = []
+    for module in modules(root):
+        if module.room != "enforcement":
+            continue
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                imported = module._absolute(node).split(".")
+                if imported[:2] not in ([PACKAGE, "enforcement"], [PACKAGE, "verifier"]):
+                    found.append(f"{module.name} reaches outside the two folders")
+                continue
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name for alias in node.names]
+                tops = names if isinstance(node, ast.Import) else [node.module or ""]
+                found += [
+                    f"{module.name} imports {top}"
+                    for top in (name.split(".")[0] for name in tops if name not in HARMLESS)
+                    if top not in sys.stdlib_module_names
+                    or (top in ENFORCEMENT_SHUNS and module.name != STORE)
+                ]
+        found += [f"{module.name} calls {c}" for c in module.calls() if c in {"open", "__import__"}]
+    return found
+
+
 def misplaced_libraries(root: Path) -> list[str]:
     """Imports of a library outside the only rooms that may have it."""
     return [
@@ -273,6 +308,7 @@ RULES: list[Rule] = [
     upward_imports,
     package_imports,
     strangers_in_the_verifier,
+    strangers_in_enforcement,
     misplaced_libraries,
     misplaced_calls,
 ]
@@ -298,6 +334,15 @@ PLANTED: list[tuple[Rule, str, str]] = [
     (strangers_in_the_verifier, "verifier/late.py", "from ..errors import IssuerError"),
     (strangers_in_the_verifier, "verifier/late.py", "from polygent_issuer.verifier import Key"),
     (strangers_in_the_verifier, "verifier/late.py", "open('x')"),
+    (upward_imports, "verifier/late.py", "from ..enforcement import State"),
+    (upward_imports, "enforcement/late.py", "from ..errors import IssuerError"),
+    (strangers_in_enforcement, "enforcement/late.py", "from ..errors import IssuerError"),
+    (strangers_in_enforcement, "enforcement/late.py", "from polygent_issuer.verifier import Key"),
+    (strangers_in_enforcement, "enforcement/late.py", "import starlette.types"),
+    (strangers_in_enforcement, "enforcement/late.py", "import sqlite3"),
+    (strangers_in_enforcement, "enforcement/late.py", "from time import time"),
+    (strangers_in_enforcement, "enforcement/sqlite_store.py", "import cryptography"),
+    (strangers_in_enforcement, "enforcement/late.py", "open('x')"),
     (misplaced_libraries, "errors.py", "import click"),
     (misplaced_libraries, "cli/late.py", "from click import ClickException"),
     (misplaced_libraries, "custody.py", "import sqlite3"),

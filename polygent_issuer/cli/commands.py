@@ -97,6 +97,7 @@ COMMANDS = Entry(
         _command("apply", "apply:apply", "Issue what a file of licenses wishes for.", _ISSUE),
         _command("verify", "verify:verify", "Check license files as the server would.", _CHECK),
         _command("inspect", "inspect_file:inspect", "Show what a license file says.", _CHECK),
+        _command("sandbox", "sandbox:sandbox", "Try a license as the customer will.", _CHECK),
         _command("expiring", "expiring:expiring", "List the licenses that are due.", _CHECK),
         _CUSTOMER,
         _LICENSE,

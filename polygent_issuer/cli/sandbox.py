@@ -1,0 +1,146 @@
+"""`polygent-issue sandbox`: try a license exactly as the customer will."""
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from polygent_issuer.cli.blocks import Block, Line
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.output import Result, write_json_line, write_now
+from polygent_issuer.cli.public_keys import PublicKeyFiles, from_files
+from polygent_issuer.errors import UsageProblem
+
+if TYPE_CHECKING:
+    import socket
+
+    from polygent_issuer.sandbox.site import Site
+    from polygent_issuer.verifier import KeySet
+
+_PORT = 8321
+_LICENSE_LIMIT = 16_384
+_NEEDED = ("starlette", "uvicorn", "jinja2", "python_multipart")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stopped(Result):
+    """The sandbox has come to its end; nothing of it is left."""
+
+    url: str
+
+    @property
+    def in_lines(self) -> bool:
+        """The address was a line before."""
+        return True
+
+    def to_json(self) -> Mapping[str, Any]:
+        """That it has."""
+        return {"stopped": self.url}
+
+    def blocks(self) -> Iterable[Block]:
+        """That it has."""
+        yield Line("the sandbox has ended, and nothing of it is left", "dim")
+
+
+def sandbox(
+    invocation: Invocation,
+    *,
+    license_file: Annotated[
+        str | None, typer.Option("--license", metavar="FILE", help="Installed at the start.")
+    ] = None,
+    public_key: PublicKeyFiles = None,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="0 takes a free one.")
+    ] = _PORT,
+) -> Stopped:
+    """Try a license in a small server, exactly as the customer will.
+
+    Open the address that it prints in a browser of this machine. Upload licenses, move the
+    server's clock, host name, machine, users and hosts, and see what the product does. Without
+    --public-key it trusts the example key alone: polygent-issue key export-public writes yours.
+    It opens no key and no registry, and keeps nothing. Ctrl-C ends it.
+    """
+    _require_extra()
+    from polygent_issuer.sandbox.server import address, serve
+
+    keys = _keys(invocation, public_key)
+    first = _license(license_file)
+    with (
+        closing(_listen(port)) as listening,
+        tempfile.TemporaryDirectory(prefix="polygent-") as kept,
+    ):
+        site = _site(keys, Path(kept), first)
+        _tell_refusal(invocation, site)
+        url = address(listening)
+        if invocation.as_json:
+            invocation.in_lines = True
+            write_json_line({"url": url})
+        else:
+            write_now([Line(f"the sandbox runs at {url} (Ctrl-C ends it)", "good")])
+        serve(site, listening)
+    return Stopped(url=url)
+
+
+def _require_extra() -> None:
+    if any(find_spec(name) is None for name in _NEEDED):
+        raise UsageProblem(
+            "the sandbox needs packages that are not installed",
+            hint="pip install 'polygent-issuer[sandbox]'",
+        )
+
+
+def _keys(invocation: Invocation, paths: list[Path] | None) -> "KeySet":
+    """The keys that the server trusts; without any, the published example key."""
+    if paths:
+        return from_files(invocation, paths)
+    from polygent_issuer.sandbox.example_key import EXAMPLE
+
+    invocation.warn(
+        "only the example key is trusted, which proves nothing; for licenses of yours: "
+        "polygent-issue key export-public -o public.pem, then --public-key public.pem"
+    )
+    return EXAMPLE
+
+
+def _license(source: str | None) -> bytes | None:
+    if source is None:
+        return None
+    from polygent_issuer import files
+
+    return files.read_bounded(source, limit=_LICENSE_LIMIT, what="license file")
+
+
+def _listen(port: int) -> "socket.socket":
+    from polygent_issuer.sandbox.server import listen
+
+    try:
+        return listen(port)
+    except OSError as problem:
+        raise UsageProblem(
+            f"port {port} cannot be used: {problem.strerror}", hint="--port 0 takes a free one"
+        ) from None
+
+
+def _site(keys: "KeySet", folder: Path, first: bytes | None) -> "Site":
+    from polygent_issuer.dates import ASSUMED_UPLOAD_WINDOW
+    from polygent_issuer.sandbox.site import Site
+
+    return Site(
+        keys,
+        folder=folder,
+        clock=lambda: datetime.now(UTC),
+        window=ASSUMED_UPLOAD_WINDOW,
+        first=first,
+    )
+
+
+def _tell_refusal(invocation: Invocation, site: "Site") -> None:
+    if site.attempt is not None and site.attempt.refused is not None:
+        refused = site.attempt.refused
+        invocation.warn(f"the license is refused, {refused.code}: {refused.message}")

@@ -1,0 +1,198 @@
+"""The endpoints under `/api/`. `LicenseMiddleware` stands before them; none asks for the license.
+
+What they answer when the license allows them is small: an operator wants to know that they answer.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, Final
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from polygent_issuer.enforcement import Connection, HostKind, InstallRefused, Refusal
+from polygent_issuer.sandbox.machine import machine_info
+from polygent_issuer.sandbox.sessions import COOKIE, Role, Session, Sessions
+from polygent_issuer.sandbox.site import Site
+from polygent_issuer.verifier.catalogue import ENTERPRISE_FEATURES, FEATURES
+
+FEATURE_PATHS: Final = {f"/api/{name}": name for name in (*FEATURES, *ENTERPRISE_FEATURES)}
+"""One endpoint for each feature of the catalogue."""
+
+_POLICY_VIOLATION: Final = 1008
+_HOST_NAME: Final = 253
+
+
+def site_of(request: HTTPConnection) -> Site:
+    """The pretended server."""
+    return request.app.state.site  # type: ignore[no-any-return]
+
+
+def sessions_of(request: HTTPConnection) -> Sessions:
+    """Its sessions."""
+    return request.app.state.sessions  # type: ignore[no-any-return]
+
+
+def session_of(request: HTTPConnection) -> Session | None:
+    """Who asks."""
+    return sessions_of(request).of(request.cookies.get(COOKIE))
+
+
+def sign_in_as(request: HTTPConnection, role: Role) -> Session:
+    """Begin a session; the license says whether the user's other ones end."""
+    site, sessions = site_of(request), sessions_of(request)
+    session = sessions.begin(role)
+    others = sessions.others(session)
+    sessions.end(*site.license.sessions_to_revoke(others, site.now()))
+    return session
+
+
+def keep_cookie(response: Response, session: Session) -> None:
+    """Let the browser hold the session's token, out of reach of other sites and scripts."""
+    response.set_cookie(COOKIE, session.token, httponly=True, samesite="strict")
+
+
+def attached_machine_info(site: Site) -> Response:
+    """*Download machine info*."""
+    held = site.standing().license
+    content = machine_info(
+        site.fingerprint, now=site.now(), customer=None if held is None else held.customer
+    )
+    disposition = 'attachment; filename="machine-info.json"'
+    return Response(
+        content, media_type="application/json", headers={"content-disposition": disposition}
+    )
+
+
+def _error(status: int, code: str, message: str, hint: str | None = None) -> JSONResponse:
+    refusal = Refusal(status=status, code=code, message=message, hint=hint)
+    return JSONResponse(refusal.to_json(), status)
+
+
+Handler = Callable[[Request, Session], Awaitable[Response]]
+
+
+def _signed_in(handler: Handler, *, admin: bool = False) -> Callable[[Request], Any]:
+    """Let only users, or only admins, through."""
+
+    @wraps(handler)
+    async def guarded(request: Request) -> Response:
+        session = session_of(request)
+        if session is None:
+            return _error(401, "not_signed_in", "nobody is signed in", "POST /api/sign-in")
+        if admin and session.role is not Role.ADMIN:
+            return _error(403, "not_an_admin", "only an admin may do this")
+        return await handler(request, session)
+
+    return guarded
+
+
+async def _sign_in(request: Request) -> Response:
+    try:
+        role = Role((await request.json())["user"])
+    except (ValueError, TypeError, KeyError):
+        return _error(400, "bad_request", 'the body is not {"user": "admin"} or "member"')
+    session = sign_in_as(request, role)
+    response = JSONResponse({"user": session.name})
+    keep_cookie(response, session)
+    return response
+
+
+async def _sign_out(request: Request, session: Session) -> Response:
+    sessions_of(request).end(session)
+    response = Response(status_code=204)
+    response.delete_cookie(COOKIE)
+    return response
+
+
+async def _me(_request: Request, session: Session) -> Response:
+    return JSONResponse({"user": session.name, "role": str(session.role)})
+
+
+async def _license(request: Request, _session: Session) -> Response:
+    site = site_of(request)
+    return JSONResponse(site.license.status(site.now(), users_active=site.users).to_json())
+
+
+async def _upload(request: Request, session: Session) -> Response:
+    attempt = site_of(request).install(await request.body(), by=session.name)
+    if attempt.refused is not None:
+        return JSONResponse(refused_json(attempt.refused), 400)
+    return await _license(request, session)
+
+
+def refused_json(refused: InstallRefused) -> dict[str, Any]:
+    """A refused upload for programs."""
+    return Refusal(
+        status=400, code=refused.code, message=refused.message, hint=refused.hint
+    ).to_json()
+
+
+async def _machine_info(request: Request, _session: Session) -> Response:
+    return attached_machine_info(site_of(request))
+
+
+async def _projects(_request: Request, _session: Session) -> Response:
+    return JSONResponse({"projects": ["sandbox"]})
+
+
+async def _users(request: Request, _session: Session) -> Response:
+    return JSONResponse({"active": site_of(request).users})
+
+
+async def _add_user(request: Request, _session: Session) -> Response:
+    site = site_of(request)
+    if refusal := site.add_user():
+        return JSONResponse(refusal.to_json(), refusal.status)
+    return JSONResponse({"active": site.users}, 201)
+
+
+async def _features(request: Request, _session: Session) -> Response:
+    site = site_of(request)
+    return JSONResponse({"features": site.license.features(site.now())})
+
+
+async def _feature(request: Request, _session: Session) -> Response:
+    return JSONResponse({"feature": FEATURE_PATHS[request.url.path]})
+
+
+def _agents(kind: HostKind) -> Callable[[WebSocket], Awaitable[None]]:
+    """An agent's socket: its host counts for as long as it is open."""
+
+    async def connected(socket: WebSocket) -> None:
+        site = site_of(socket)
+        host = socket.query_params.get("host", "")[:_HOST_NAME]
+        made = site.license.connect(kind, host, site.now(), request_host=site.host)
+        if not isinstance(made, Connection):
+            await socket.close(_POLICY_VIOLATION, f"{made.code}: {made.message}")
+            return
+        try:
+            await socket.accept()
+            while True:
+                await socket.receive_text()
+        except WebSocketDisconnect:
+            pass
+        finally:
+            site.license.hosts.disconnect(made)
+
+    return connected
+
+
+ROUTES: Final = (
+    Route("/api/sign-in", _sign_in, methods=["POST"]),
+    Route("/api/sign-out", _signed_in(_sign_out), methods=["POST"]),
+    Route("/api/me", _signed_in(_me)),
+    Route("/api/license", _signed_in(_license), methods=["GET"]),
+    Route("/api/license", _signed_in(_upload, admin=True), methods=["POST"]),
+    Route("/api/machine-info", _signed_in(_machine_info, admin=True)),
+    Route("/api/projects", _signed_in(_projects)),
+    Route("/api/users", _signed_in(_users), methods=["GET"]),
+    Route("/api/users", _signed_in(_add_user, admin=True), methods=["POST"]),
+    Route("/api/features", _signed_in(_features)),
+    *(Route(path, _signed_in(_feature)) for path in FEATURE_PATHS),
+    WebSocketRoute("/api/agents/session", _agents(HostKind.SESSION)),
+    WebSocketRoute("/api/agents/deploy", _agents(HostKind.DEPLOY)),
+)
+"""Every endpoint."""

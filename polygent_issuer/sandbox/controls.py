@@ -1,0 +1,172 @@
+"""The control strip: moves whatever a customer's server could meet, by chance or on purpose."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from polygent_issuer.enforcement import WEBSOCKET, HostKind, Refusal
+from polygent_issuer.sandbox import probe
+from polygent_issuer.sandbox.api import session_of, site_of
+from polygent_issuer.sandbox.machine import another_fingerprint
+from polygent_issuer.sandbox.pages import to
+from polygent_issuer.sandbox.rendering import render, tell
+from polygent_issuer.sandbox.site import MOST, Site
+
+ANSWERS: Final = "/sandbox"
+"""The page with what the API answers now."""
+
+_DAY: Final = timedelta(days=1)
+_STEPS: Final = {"1-days": 1, "-2-days": -2}
+_BEFORE: Final = {"expiry": 0, "before-1": 1, "before-7": 7, "before-14": 14, "before-30": 30}
+_YEARS: Final = range(1971, 9999)
+_LONGEST: Final = 300
+_PAGES: Final = frozenset({"/", "/settings/license", "/license-expired", "/sign-in", ANSWERS})
+
+Control = Callable[[Site, FormData], str | None]
+"""Moves something, and says what cannot be seen on the page."""
+
+
+def _clock(site: Site, form: FormData) -> str | None:
+    """Set the server's clock."""
+    to_when = _text(form, "to")
+    moment = _moment(_text(form, "at")) if to_when == "at" else _relative(site, to_when)
+    if moment is None:
+        return "the clock takes a date and time, or a step that is listed"
+    if moment.year not in _YEARS:
+        return f"the clock runs from {_YEARS.start} to {_YEARS.stop - 1}"
+    site.set_clock(moment)
+    return None
+
+
+def _relative(site: Site, step: str) -> datetime | None:
+    if step == "true":
+        return site.now() - site.ahead
+    if step in _STEPS:
+        return site.now() + _STEPS[step] * _DAY
+    held = site.standing().license
+    return held.expires_at - _BEFORE[step] * _DAY if held and step in _BEFORE else None
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _host(site: Site, form: FormData) -> str | None:
+    """Choose the Host header of every request; an empty field is one that the license allows."""
+    host = _text(form, "host")
+    site.set_host(host or None)
+    return None
+
+
+def _machine(site: Site, form: FormData) -> str | None:
+    """Change the machine's identity, or change it back."""
+    be = _text(form, "be")
+    if be == "another":
+        site.be_machine(another_fingerprint())
+    elif be == "first":
+        site.be_machine(site.home_fingerprint)
+    elif be == "typed" and (fingerprint := _text(form, "fingerprint")):
+        site.be_machine(fingerprint)
+    else:
+        return "the fingerprint of a machine is missing"
+    return None
+
+
+def _users(site: Site, form: FormData) -> str | None:
+    """Add a user as the product would, or pretend a number."""
+    if _text(form, "do") == "add":
+        return _told("POST /api/users", site.add_user())
+    number = _text(form, "number")
+    if not number.isdecimal() or int(number[:9]) > MOST:
+        return f"the number of users is 0 to {MOST:,}"
+    site.set_users(int(number))
+    return None
+
+
+def _hosts(site: Site, form: FormData) -> str | None:
+    """Connect or disconnect a host of agents."""
+    try:
+        kind = HostKind(_text(form, "kind"))
+    except ValueError:
+        return "there are session hosts and deploy hosts"
+    if _text(form, "do") == "connect":
+        made = site.connect(kind)
+        return _told(f"the {kind} agent", made if isinstance(made, Refusal) else None)
+    site.disconnect(kind)
+    return None
+
+
+def _alerts(site: Site, _form: FormData) -> str | None:
+    """Run the daily alerts now."""
+    run = site.run_alerts()
+    return None if run.alert is not None else "the 09:00 run has nothing to send"
+
+
+def _start_over(site: Site, _form: FormData) -> str | None:
+    """Forget everything but the license that the sandbox was started with."""
+    site.start_over()
+    return "started over: true time, a server that was never used"
+
+
+def _told(who: str, refusal: Refusal | None) -> str | None:
+    if refusal is None:
+        return None
+    return f"{who} is answered {refusal.status} {refusal.code}: {refusal.message}"
+
+
+def _text(form: FormData, name: str) -> str:
+    """A field, without what no header and no page may have."""
+    value = form.get(name)
+    text = value[:_LONGEST].strip() if isinstance(value, str) else ""
+    return text if text.isprintable() else ""
+
+
+def _control(control: Control) -> Callable[[Request], Awaitable[Response]]:
+    async def moved(request: Request) -> Response:
+        async with request.form(max_files=0, max_fields=5) as form:
+            notice = control(site_of(request), form)
+            back = _text(form, "back")
+        if notice is not None:
+            tell(request, notice)
+        return to(back if back in _PAGES else ANSWERS)
+
+    return moved
+
+
+async def _answers(request: Request) -> Response:
+    site = site_of(request)
+    method, path = request.query_params.get("method", "GET"), request.query_params.get("path")
+    asked = None
+    if path and method in (*probe.METHODS, WEBSOCKET):
+        asked = probe.answer(site, method, "/" + path[:_LONGEST].lstrip("/"))
+    return render(
+        request,
+        "answers.html",
+        session=session_of(request),
+        general=probe.general(site),
+        features=probe.features(site),
+        asked=asked,
+        methods=probe.METHODS,
+    )
+
+
+ROUTES: Final[tuple[Any, ...]] = (
+    Route(ANSWERS, _answers, methods=["GET"]),
+    Route("/sandbox/clock", _control(_clock), methods=["POST"]),
+    Route("/sandbox/host", _control(_host), methods=["POST"]),
+    Route("/sandbox/machine", _control(_machine), methods=["POST"]),
+    Route("/sandbox/users", _control(_users), methods=["POST"]),
+    Route("/sandbox/hosts", _control(_hosts), methods=["POST"]),
+    Route("/sandbox/alerts", _control(_alerts), methods=["POST"]),
+    Route("/sandbox/start-over", _control(_start_over), methods=["POST"]),
+)
+"""Every control, and the page of answers."""

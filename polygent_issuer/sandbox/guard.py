@@ -1,0 +1,120 @@
+"""What every request passes before anything looks at it.
+
+1. Its Host is a name of the loopback interface with our port, else 421: a page elsewhere whose
+   name was bound to 127.0.0.1 reaches nothing.
+2. What changes something comes from a page of ours (`Sec-Fetch-Site`, else `Origin`), else 403. A
+   request with neither is no browser's.
+3. Its body is at most `MOST_BODY` bytes, whatever it declared, else 413.
+
+Every answer carries the headers that let a browser load and frame nothing but our own.
+"""
+
+from collections.abc import Collection
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MOST_BODY: Final = 64 * 1024
+"""Bytes of a request; a license file has at most 16,384."""
+
+HEADERS: Final = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Guard:
+    """Stands before the app."""
+
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str]) -> None:
+        """Guard an app.
+
+        Args:
+            hosts: the Host headers under which it may be reached, in lower case.
+        """
+        self.app = app
+        self._hosts = frozenset(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        refusal = self._refusal(scope, headers)
+        if scope["type"] == "websocket":
+            if refusal is None:
+                await self.app(scope, receive, send)
+            else:
+                await send({"type": "websocket.close", "code": 1008})
+            return
+        if refusal is None:
+            body = await _body(Request(scope, receive))
+            if body is not None:
+                await self.app(scope, _replay(body, receive), _with_headers(send))
+                return
+            refusal = 413, f"a request has at most {MOST_BODY} bytes"
+        status, text = refusal
+        await PlainTextResponse(text + "\n", status)(scope, receive, _with_headers(send))
+
+    def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
+            return 421, "this sandbox answers on the loopback interface alone"
+        changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
+        if changes and not _same_site(headers, hosts[0].lower()):
+            return 403, "the request comes from another site"
+        return None
+
+
+def _same_site(headers: Headers, host: str) -> bool:
+    if site := headers.get("sec-fetch-site"):
+        return site == "same-origin"
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin.lower()).netloc == host
+
+
+async def _body(request: Request) -> bytes | None:
+    """The body, or None when it is larger than it may be; no more of it is read."""
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdecimal() or int(declared[:9]) > MOST_BODY:
+        return None
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BODY:
+            return None
+    return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replay
+
+
+def _with_headers(send: Send) -> Send:
+    async def with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return with_headers

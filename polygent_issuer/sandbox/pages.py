@@ -1,0 +1,160 @@
+"""The pages of the product: sign-in, home, Settings → License, and the full-screen page."""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, Final
+
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from polygent_issuer.enforcement import State
+from polygent_issuer.sandbox.api import (
+    keep_cookie,
+    session_of,
+    sessions_of,
+    sign_in_as,
+    site_of,
+)
+from polygent_issuer.sandbox.rendering import render
+from polygent_issuer.sandbox.sessions import COOKIE, Role, Session
+from polygent_issuer.sandbox.words import OF_STATE, OTHER_ADDRESS
+from polygent_issuer.verifier.catalogue import ENTERPRISE_FEATURES, FEATURES
+
+LOCKED: Final = "/license-expired"
+"""Where every page leads without a valid license."""
+
+_ONE_FILE: Final = 1
+
+Page = Callable[[Request, Session], Awaitable[Response]]
+
+
+def to(path: str) -> Response:
+    """Go there with a GET."""
+    return RedirectResponse(path, 303)
+
+
+def _for_users(page: Page) -> Callable[[Request], Awaitable[Response]]:
+    """A page for whoever is signed in."""
+
+    @wraps(page)
+    async def shown(request: Request) -> Response:
+        session = session_of(request)
+        return to("/sign-in") if session is None else await page(request, session)
+
+    return shown
+
+
+def _licensed(page: Page) -> Callable[[Request], Awaitable[Response]]:
+    """A page that the full-screen one stands for without a valid license."""
+
+    @wraps(page)
+    async def shown(request: Request, session: Session) -> Response:
+        if site_of(request).refusal_here() is not None:
+            return to(LOCKED)
+        return await page(request, session)
+
+    return _for_users(shown)
+
+
+async def _home(request: Request, session: Session) -> Response:
+    site = site_of(request)
+    return render(
+        request, "home.html", session=session, features=_features(site.license.features(site.now()))
+    )
+
+
+async def _settings(request: Request, session: Session) -> Response:
+    site = site_of(request)
+    status = site.license.status(site.now(), users_active=site.users)
+    attempt = site.attempt
+    site.forget_attempt()
+    return render(
+        request,
+        "license.html",
+        session=session,
+        status=status,
+        features=_features(status.features),
+        attempt=attempt,
+    )
+
+
+async def _locked(request: Request, session: Session) -> Response:
+    site = site_of(request)
+    refusal = site.refusal_here()
+    if refusal is None:
+        return to("/")
+    standing, attempt = site.standing(), site.attempt
+    site.forget_attempt()
+    words = OTHER_ADDRESS if standing.state is State.ACTIVE else OF_STATE[standing.state]
+    return render(
+        request,
+        "locked.html",
+        session=session,
+        words=words,
+        standing=standing,
+        refusal=refusal,
+        attempt=attempt,
+    )
+
+
+async def _sign_in_page(request: Request) -> Response:
+    return render(request, "sign-in.html", session=session_of(request))
+
+
+async def _sign_in(request: Request) -> Response:
+    try:
+        role = Role(str((await request.form()).get("user")))
+    except ValueError:
+        return to("/sign-in")
+    response = to("/")
+    keep_cookie(response, sign_in_as(request, role))
+    return response
+
+
+async def _sign_out(request: Request, session: Session) -> Response:
+    sessions_of(request).end(session)
+    response = to("/sign-in")
+    response.delete_cookie(COOKIE)
+    return response
+
+
+async def _upload(request: Request, session: Session) -> Response:
+    """*Upload license*, of admins alone."""
+    if session.role is not Role.ADMIN:
+        return render(request, "refused.html", session=session, status_code=403)
+    site = site_of(request)
+    locked = site.refusal_here() is not None
+    async with request.form(max_files=_ONE_FILE, max_fields=_ONE_FILE) as form:
+        file = form.get("license")
+        content = await file.read() if isinstance(file, UploadFile) else b""
+    attempt = site.install(content, by=session.name)
+    if attempt.refused is not None and locked:
+        return to(LOCKED)
+    return to("/settings/license")
+
+
+def _features(held: tuple[str, ...]) -> list[tuple[str, bool]]:
+    """Every feature of the catalogue, and those that only the license knows; whether it has it."""
+    known = (*FEATURES, *ENTERPRISE_FEATURES)
+    return [
+        (name, name in held) for name in (*known, *(each for each in held if each not in known))
+    ]
+
+
+def _nothing(_request: Request) -> Response:
+    return Response(status_code=204)
+
+
+ROUTES: Final[tuple[Any, ...]] = (
+    Route("/", _licensed(_home)),
+    Route("/settings/license", _licensed(_settings), methods=["GET"]),
+    Route("/license", _for_users(_upload), methods=["POST"]),
+    Route(LOCKED, _for_users(_locked)),
+    Route("/sign-in", _sign_in_page, methods=["GET"]),
+    Route("/sign-in", _sign_in, methods=["POST"]),
+    Route("/sign-out", _for_users(_sign_out), methods=["POST"]),
+    Route("/favicon.ico", _nothing),
+)
+"""Every page of the product."""

@@ -1,0 +1,149 @@
+"""What the API would answer, asked of the real middleware; nothing is changed by asking."""
+
+import json
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.responses import JSONResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from polygent_issuer.enforcement import (
+    WEBSOCKET,
+    Connection,
+    HostKind,
+    LicenseMiddleware,
+    Refusal,
+)
+from polygent_issuer.sandbox.api import FEATURE_PATHS
+from polygent_issuer.sandbox.site import Site
+
+METHODS: Final = ("GET", "POST")
+"""Of the requests that may be asked about."""
+
+GENERAL: Final = (
+    ("GET", "/api/projects"),
+    ("POST", "/api/users"),
+    ("GET", "/api/license"),
+    ("POST", "/api/license"),
+    ("GET", "/api/machine-info"),
+    ("POST", "/api/sign-in"),
+    ("POST", "/api/sign-out"),
+    ("GET", "/api/me"),
+    (WEBSOCKET, "/api/agents/session"),
+    (WEBSOCKET, "/api/agents/deploy"),
+)
+"""One route of each kind."""
+
+_AGENTS: Final = {
+    "/api/agents/session": HostKind.SESSION,
+    "/api/agents/deploy": HostKind.DEPLOY,
+}
+_PROBE_HOST: Final = "\0the probe's own"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a request would be answered.
+
+    Attributes:
+        method: of HTTP, or `WEBSOCKET` for an agent.
+        status: of HTTP; 101 for an agent that is let in.
+        code: the machine-readable reason of a refusal.
+        message: the reason for people.
+    """
+
+    method: str
+    path: str
+    status: int
+    code: str | None = None
+    message: str | None = None
+
+    @property
+    def feature(self) -> str | None:
+        """The feature that the path needs."""
+        return FEATURE_PATHS.get(self.path)
+
+    @property
+    def good(self) -> bool:
+        """Whether it is let through."""
+        return self.code is None
+
+
+def general(site: Site) -> tuple[Answer, ...]:
+    """The answer of one route of each kind."""
+    return tuple(answer(site, method, path) for method, path in GENERAL)
+
+
+def features(site: Site) -> tuple[Answer, ...]:
+    """The answer of each feature's route."""
+    return tuple(answer(site, "GET", path) for path in FEATURE_PATHS)
+
+
+def answer(site: Site, method: str, path: str) -> Answer:
+    """What a signed-in admin's request would be answered, as far as the license decides it.
+
+    Args:
+        method: of HTTP, or `WEBSOCKET`.
+        path: decoded, as ASGI has it.
+    """
+    sent: list[Message] = []
+
+    async def beyond(scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = _refused_beyond(site, method, path)
+        if refusal is not None:
+            await JSONResponse(refusal.to_json(), refusal.status)(scope, receive, send)
+            return
+        status = 101 if method == WEBSOCKET else 200
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    async def ask() -> None:
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        async def receive() -> Message:
+            return {"type": "websocket.connect"}
+
+        app = LicenseMiddleware(beyond, license=site.license, now=site.now, features=FEATURE_PATHS)
+        await app(_scope(site, method, path), receive, send)
+
+    _run(ask())
+    start, body = sent[0], json.loads(sent[1]["body"])
+    error: dict[str, Any] = body.get("error", {})
+    return Answer(
+        method=method,
+        path=path,
+        status=start["status"],
+        code=error.get("code"),
+        message=error.get("message"),
+    )
+
+
+def _refused_beyond(site: Site, method: str, path: str) -> Refusal | None:
+    """What the endpoint itself refuses for the license's sake: a user or a host too many."""
+    if (method, path) == ("POST", "/api/users"):
+        return site.license.may_add_user(site.users, site.now())
+    if method == WEBSOCKET and path in _AGENTS:
+        made = site.license.connect(_AGENTS[path], _PROBE_HOST, site.now(), request_host=site.host)
+        if not isinstance(made, Connection):
+            return made
+        site.license.hosts.disconnect(made)
+    return None
+
+
+def _scope(site: Site, method: str, path: str) -> Scope:
+    headers = [(b"host", site.host.encode("latin-1", "replace"))]
+    if method == WEBSOCKET:
+        extensions: dict[str, Any] = {"websocket.http.response": {}}
+        return {"type": "websocket", "path": path, "headers": headers, "extensions": extensions}
+    return {"type": "http", "method": method, "path": path, "headers": headers}
+
+
+def _run(asking: Coroutine[Any, Any, None]) -> None:
+    """Run to the end what never waits."""
+    try:
+        asking.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("the middleware waited for something")

@@ -1,0 +1,55 @@
+"""The web server, on the loopback interface alone."""
+
+import socket
+from typing import Final
+
+import uvicorn
+
+from polygent_issuer.sandbox.application import application
+from polygent_issuer.sandbox.site import Site
+
+LOOPBACK: Final = "127.0.0.1"
+
+
+def listen(port: int) -> socket.socket:
+    """A socket that only this machine reaches.
+
+    Args:
+        port: 0 takes a free one.
+
+    Raises:
+        OSError: it is taken, or not ours to take.
+    """
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((LOOPBACK, port))
+        listening.listen()
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def serve(site: Site, listening: socket.socket) -> None:
+    """Serve until the process is told to stop, by Ctrl-C or SIGTERM."""
+    port = listening.getsockname()[1]
+    hosts = (f"{LOOPBACK}:{port}", f"localhost:{port}")
+    config = uvicorn.Config(
+        application(site, hosts=hosts),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    try:
+        server.run(sockets=[listening])
+    except KeyboardInterrupt:
+        return
+
+
+def address(listening: socket.socket) -> str:
+    """Where a browser finds it."""
+    return f"http://{LOOPBACK}:{listening.getsockname()[1]}/"

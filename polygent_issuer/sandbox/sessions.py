@@ -1,0 +1,59 @@
+"""Who is signed in. There are no passwords here: whoever can reach the sandbox started it."""
+
+import secrets
+from dataclasses import dataclass
+from enum import StrEnum
+
+COOKIE = "polygent_sandbox"
+"""The name of the cookie that holds the session's token."""
+
+
+class Role(StrEnum):
+    """What somebody may do: admins upload licenses, members use the product."""
+
+    ADMIN = "admin"
+    MEMBER = "member"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One sign-in; the token is what the cookie holds."""
+
+    token: str
+    role: Role
+
+    @property
+    def name(self) -> str:
+        """The user's name: there is one of each role."""
+        return str(self.role)
+
+
+class Sessions:
+    """The sessions of the server, in memory."""
+
+    def __init__(self) -> None:
+        """With nobody signed in."""
+        self._live: dict[str, Session] = {}
+
+    def begin(self, role: Role) -> Session:
+        """Sign in."""
+        session = Session(secrets.token_urlsafe(32), role)
+        self._live[session.token] = session
+        return session
+
+    def of(self, token: str | None) -> Session | None:
+        """The session of a token; None when it has ended or never was."""
+        return None if token is None else self._live.get(token)
+
+    def others(self, session: Session) -> tuple[Session, ...]:
+        """The other sessions of the same user."""
+        return tuple(
+            each
+            for each in self._live.values()
+            if each.role is session.role and each.token != session.token
+        )
+
+    def end(self, *sessions: Session) -> None:
+        """Sign out."""
+        for each in sessions:
+            self._live.pop(each.token, None)

@@ -1,0 +1,132 @@
+"""`polygent-issue sandbox`: the command, as a real process; its pages have tests of their own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx2
+import pytest
+from support.cli import Desk
+
+COMMAND = (sys.executable, "-m", "polygent_issuer", "sandbox", "--port", "0")
+EXAMPLES = Path(__file__).parents[2] / "keys.example"
+
+
+@contextmanager
+def running(
+    *options: str, environ: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """The command while it runs."""
+    process = subprocess.Popen(
+        [*COMMAND, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(environ or {})},
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def told(process: subprocess.Popen[str]) -> str:
+    """The next line of its stdout."""
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def state(url: str) -> str:
+    """What an admin sees of the license in force."""
+    with httpx2.Client(base_url=url) as client:
+        client.post("api/sign-in", json={"user": "admin"})
+        return str(client.get("api/license").json()["state"])
+
+
+def test_it_runs_until_ctrl_c(tmp_path: Path) -> None:
+    """It prints where, serves a license from the start, ends with 0 and leaves nothing behind."""
+    license_file = str(EXAMPLES / "example.lic")
+    environ = {"TMPDIR": str(tmp_path), "POLYGENT_ISSUER_HOME": str(tmp_path / "no-home")}
+    with running("--license", license_file, "--json", environ=environ) as process:
+        url = json.loads(told(process))["url"]
+        assert url.startswith("http://127.0.0.1:")
+        assert state(url) == "active"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert json.loads(out)["stopped"] == url
+    assert "only the example key is trusted" in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == [], "neither a home nor a database is left"
+
+
+def test_with_a_key_of_ours(desk: Desk) -> None:
+    """`--public-key` takes what `key export-public` writes; nothing is said of the example."""
+    desk.now = datetime.now(UTC)
+    public = str(desk.folder / "public.pem")
+    desk.ok("key", "export-public", "--output", public)
+    license_file = desk.ok("sign", "--machine-info", desk.machine_info(), "--yes", "--json").json
+    file = license_file["licenses"][0]["file"]
+    with running("--public-key", public, "--license", file) as process:
+        url = told(process).split()[4]
+        assert state(url) == "active"
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    assert "example" not in err
+
+
+def test_a_license_that_is_refused_is_told(tmp_path: Path) -> None:
+    """The server starts without it, as the customer's would."""
+    file = tmp_path / "x.lic"
+    file.write_bytes(b"nonsense")
+    with running("--license", str(file)) as process:
+        url = told(process).split()[4]
+        assert state(url) == "none"
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    assert "the license is refused, malformed" in err
+
+
+def test_a_port_that_is_taken(empty_desk: Desk) -> None:
+    """Is told, with the option that helps; nothing is started."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        outcome = empty_desk.run("sandbox", "--port", str(taken.getsockname()[1]))
+    assert outcome.code == 2
+    assert "cannot be used" in outcome.err
+    assert "--port 0" in outcome.err
+
+
+def test_a_license_that_is_not_there(empty_desk: Desk) -> None:
+    """Is an error before anything is started."""
+    outcome = empty_desk.run("sandbox", "--port", "0", "--license", "nowhere.lic")
+    assert outcome.code == 3
+    assert "nowhere.lic" in outcome.err
+
+
+def test_without_the_extra(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The packages that it needs are told with the command that installs them; faked away here."""
+    monkeypatch.setattr("polygent_issuer.cli.sandbox._NEEDED", ("starlette", "no_such_package"))
+    outcome = empty_desk.run("sandbox")
+    assert outcome.code == 2
+    assert "pip install 'polygent-issuer[sandbox]'" in outcome.err
+
+
+def test_only_the_loopback_is_listened_on() -> None:
+    """Nobody else in the network reaches it."""
+    with running("--json") as process:
+        port = int(json.loads(told(process))["url"].rstrip("/").rpartition(":")[2])
+        listening = [
+            line.split()[1]
+            for table in ("/proc/net/tcp", "/proc/net/tcp6")
+            for line in Path(table).read_text().splitlines()[1:]
+            if line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A"
+        ]
+    assert listening == [f"0100007F:{port:04X}"]

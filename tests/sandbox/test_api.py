@@ -1,0 +1,121 @@
+"""The endpoints under `/api/`."""
+
+import json
+
+import pytest
+from starlette.testclient import WebSocketDenialResponse
+from starlette.websockets import WebSocketDisconnect
+from support.sandboxes import MACHINE, Sandbox
+
+from polygent_issuer import machine_info
+from polygent_issuer.enforcement import HostKind
+
+
+def test_who_is_signed_in(sandbox: Sandbox) -> None:
+    """Sign-in, current user and sign-out work without a license."""
+    client = sandbox.client
+    client.cookies.clear()
+    assert client.get("/api/me").status_code == 401
+    assert client.post("/api/sign-in", json={"user": "member"}).json() == {"user": "member"}
+    assert client.get("/api/me").json() == {"user": "member", "role": "member"}
+    assert client.post("/api/sign-out").status_code == 204
+    assert client.get("/api/me").status_code == 401
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"user": "root"}', b"\xff"])
+def test_a_sign_in_of_nobody(sandbox: Sandbox, body: bytes) -> None:
+    """What names no user is 400, not an error of ours."""
+    answer = sandbox.client.post("/api/sign-in", content=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
+
+
+def test_the_session_cookie_is_out_of_reach(sandbox: Sandbox) -> None:
+    """Of scripts and of other sites."""
+    cookie = sandbox.client.post("/api/sign-in", json={"user": "admin"}).headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+
+
+def test_without_a_license_the_api_answers_503(sandbox: Sandbox) -> None:
+    """With a machine-readable reason; status, machine info and upload stay open."""
+    answer = sandbox.client.get("/api/projects")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "license_none")
+    assert sandbox.client.get("/api/license").json()["state"] == "none"
+    document = machine_info.parse(sandbox.client.get("/api/machine-info").content)
+    assert document.fingerprint == MACHINE
+    assert sandbox.client.post("/api/license", content=sandbox.issuer.file(1)).status_code == 200
+    assert sandbox.client.get("/api/projects").status_code == 200
+
+
+def test_a_refused_upload(sandbox: Sandbox) -> None:
+    """400 with the code of the check that failed."""
+    answer = sandbox.client.post("/api/license", content=b"no license")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "malformed")
+
+
+def test_a_missing_feature_is_403_with_its_name(licensed: Sandbox) -> None:
+    """One that the license has answers."""
+    answer = licensed.client.get("/api/planner")
+    assert (answer.status_code, answer.json()["error"]["feature"]) == (403, "planner")
+    assert licensed.client.get("/api/insights").json() == {"feature": "insights"}
+    assert licensed.client.get("/api/features").json() == {"features": ["insights"]}
+
+
+def test_the_user_limit(licensed: Sandbox) -> None:
+    """One more than the limit is 400; who is active stays so."""
+    licensed.site.set_users(24)
+    assert licensed.client.post("/api/users").json() == {"active": 25}
+    answer = licensed.client.post("/api/users")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "user_limit")
+    assert licensed.client.get("/api/users").json() == {"active": 25}
+
+
+def test_an_agent_counts_while_its_socket_is_open(licensed: Sandbox) -> None:
+    """One host more than the cap is refused with the reason; a reconnect is not counted twice."""
+    with (
+        licensed.agent("deploy", "a"),
+        licensed.agent("deploy", "a"),
+        pytest.raises(WebSocketDisconnect) as refused,
+        licensed.agent("deploy", "b"),
+    ):
+        pass
+    assert "concurrent host limit reached" in str(refused.value.reason)
+    assert licensed.site.connected(HostKind.DEPLOY) == 0
+
+
+def test_an_agent_without_a_license(sandbox: Sandbox) -> None:
+    """Is refused at connect, with a license error, by the middleware."""
+    with pytest.raises(WebSocketDenialResponse) as refused, sandbox.agent("session", "a"):
+        pass
+    assert refused.value.status_code == 503
+    assert refused.value.json()["error"]["code"] == "license_none"
+
+
+def test_a_new_sign_in_ends_the_other_sessions(licensed: Sandbox) -> None:
+    """Unless the license has `multiple-active-sessions`."""
+    client, first = licensed.client, dict(licensed.client.cookies)
+    client.post("/api/sign-in", json={"user": "admin"})
+    second = dict(client.cookies)
+    client.cookies.clear()
+    assert client.get("/api/me", headers=_cookie(first)).status_code == 401
+    assert client.get("/api/me", headers=_cookie(second)).status_code == 200
+    several = licensed.issuer.file(
+        2, iat=int(licensed.at.timestamp()), features=("multiple-active-sessions",)
+    )
+    client.post("/api/license", content=several, headers=_cookie(second))
+    client.post("/api/sign-in", json={"user": "admin"})
+    client.cookies.clear()
+    assert client.get("/api/me", headers=_cookie(second)).status_code == 200
+
+
+def _cookie(cookies: dict[str, str]) -> dict[str, str]:
+    return {"cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+
+
+def test_the_status_is_json(licensed: Sandbox) -> None:
+    """The status view for programs, with what is in use."""
+    licensed.site.connect(HostKind.SESSION)
+    status = json.loads(licensed.client.get("/api/license").text)
+    assert status["state"] == "active"
+    assert status["users"] == {"active": 3, "limit": 25}
+    assert status["sessionHosts"] == {"connected": 1, "cap": 2}

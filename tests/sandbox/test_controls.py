@@ -1,0 +1,135 @@
+"""The control strip."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support.sandboxes import MACHINE, NOW, Sandbox
+
+from polygent_issuer.enforcement import HostKind, State
+
+
+def test_what_will_the_customer_see_on_a_day(licensed: Sandbox) -> None:
+    """Set the clock, and look."""
+    licensed.move("clock", to="at", at="2027-03-01T09:00")
+    assert licensed.site.now() == datetime(2027, 3, 1, 9, tzinfo=UTC)
+    assert "License expired" in licensed.client.get("/").text
+
+
+@pytest.mark.parametrize(("step", "days"), [("30", 30), ("14", 14), ("7", 7), ("1", 1)])
+def test_the_days_before_the_expiry(licensed: Sandbox, step: str, days: int) -> None:
+    """Each button shows the day that it names, and its alert went out."""
+    page = licensed.move("clock", to=f"before-{step}")
+    told = "1 day" if days == 1 else f"{days} days"
+    assert f"The license expires in {told}" in page
+    assert [run.alert.milestone for _, run in licensed.site.mails if run.alert] == [days]
+    assert "second-admin" in page, "an admin without an address is told of"
+
+
+def test_each_alert_comes_once(licensed: Sandbox) -> None:
+    """However often the daily run runs; at the expiry there is none."""
+    for step in ("before-30", "before-14", "before-14", "before-7", "before-1", "expiry"):
+        licensed.move("clock", to=step)
+        licensed.move("alerts")
+    sent = [run.alert.milestone for _, run in reversed(licensed.site.mails) if run.alert]
+    assert sent == [30, 14, 7, 1]
+
+
+def test_the_background_pauses_and_resumes(licensed: Sandbox) -> None:
+    """At the expiry, and after the renewal."""
+    licensed.move("clock", to="expiry")
+    reason = licensed.site.background.reason
+    assert reason is not None
+    assert reason.code == "license_expired"
+    at = int(licensed.site.now().timestamp())
+    licensed.upload(licensed.issuer.file(9, iat=at, exp=at + 90_000))
+    assert licensed.site.background.reason is None
+
+
+def test_a_clock_that_is_set_back(licensed: Sandbox) -> None:
+    """By more than a day is seen; by starting over it is forgotten."""
+    licensed.move("clock", to="before-30")
+    page = licensed.move("clock", to="-2-days")
+    assert "clock tampered" in page
+    assert "Start over" in page
+    licensed.move("clock", to="true")
+    assert licensed.site.standing().state is State.CLOCK_TAMPERED, "until it passes the latest"
+    licensed.move("start-over")
+    assert licensed.site.standing().state is State.NONE
+    assert licensed.site.now() == NOW
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"to": "at", "at": ""},
+        {"to": "at", "at": "1 March"},
+        {"to": "at", "at": "0001-01-01T00:00"},
+        {"to": "at", "at": "9999-12-31T23:59"},
+        {"to": "9999999999-days"},
+        {"to": "--days"},
+        {"to": "before-3"},
+        {"to": ""},
+    ],
+)
+def test_a_clock_that_cannot_be(licensed: Sandbox, form: dict[str, str]) -> None:
+    """Is told of, and the clock stays."""
+    page = licensed.move("clock", **form)
+    assert "the clock " in page
+    assert licensed.site.now() == NOW
+
+
+def test_another_machine(licensed: Sandbox) -> None:
+    """Leads to the full-screen page, and back."""
+    licensed.move("machine", be="another")
+    assert "Machine changed" in licensed.client.get("/").text
+    licensed.move("machine", be="typed", fingerprint=MACHINE)
+    assert licensed.site.standing().active
+    assert "missing" in licensed.move("machine", be="typed", fingerprint="")
+
+
+def test_users_and_hosts(licensed: Sandbox) -> None:
+    """What the license refuses is told as the API would; pretending is free."""
+    licensed.move("users", do="set", number="25")
+    assert "400 user_limit" in licensed.move("users", do="add", number="25")
+    assert "0 to" in licensed.move("users", do="set", number="-1")
+    licensed.move("hosts", kind="deploy", do="connect")
+    assert "concurrent host limit reached" in licensed.move("hosts", kind="deploy", do="connect")
+    licensed.move("hosts", kind="deploy", do="disconnect")
+    assert licensed.site.connected(HostKind.DEPLOY) == 0
+    assert "session hosts" in licensed.move("hosts", kind="x", do="connect")
+
+
+@pytest.mark.parametrize("back", ["https://evil.example/", "//evil.example", "/\\evil.example", ""])
+def test_it_leads_back_to_pages_of_ours_alone(licensed: Sandbox, back: str) -> None:
+    """A form that names another place goes to the sandbox's own."""
+    answer = licensed.client.post("/sandbox/alerts", data={"back": back}, follow_redirects=False)
+    assert answer.headers["location"] == "/sandbox"
+
+
+def test_no_control_character_reaches_a_header(licensed: Sandbox) -> None:
+    """Of the pretended Host, nor more of it than a host has."""
+    licensed.move("host", host="a\r\nx: y")
+    assert licensed.site.host == "polygent.example"
+
+
+def test_a_license_from_the_start(
+    sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """`--license` is what the customer runs: its machine is the server's, its window is past."""
+    sandbox.at += timedelta(days=100)
+    file = sandbox.issuer.file(1, fingerprint="sha256:" + "cd" * 32)
+    site = sandbox.build(tmp_path_factory.mktemp("other"), file)
+    assert site.standing().active
+    assert site.fingerprint == "sha256:" + "cd" * 32
+    assert site.attempt is None or site.attempt.refused is None
+
+
+def test_a_license_that_is_refused_at_the_start(
+    sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Is none; the reason is there to be told."""
+    site = sandbox.build(tmp_path_factory.mktemp("other"), b"nonsense")
+    assert site.standing().state is State.NONE
+    assert site.attempt is not None
+    assert site.attempt.refused is not None
+    assert site.attempt.refused.code == "malformed"

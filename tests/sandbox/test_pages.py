@@ -1,0 +1,129 @@
+"""The pages of the product."""
+
+import pytest
+from support.sandboxes import MACHINE, Sandbox
+
+from polygent_issuer.verifier import AllowedDomain
+
+PAGES = ("/", "/settings/license")
+
+
+def test_nobody_is_signed_in_at_first(sandbox: Sandbox) -> None:
+    """Every page leads to the sign-in."""
+    sandbox.client.cookies.clear()
+    for path in (*PAGES, "/license-expired"):
+        assert sandbox.client.get(path, follow_redirects=False).headers["location"] == "/sign-in"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_without_a_license_every_page_leads_to_the_full_screen_one(
+    sandbox: Sandbox, path: str
+) -> None:
+    """And that one offers an admin both halves of the way out."""
+    answer = sandbox.client.get(path)
+    assert answer.url.path == "/license-expired"
+    assert "No license yet" in answer.text
+    assert "Download machine info" in answer.text
+    assert "Upload license" in answer.text
+
+
+def test_a_member_is_told_whom_to_ask(sandbox: Sandbox) -> None:
+    """And is offered nothing that only an admin can do."""
+    sandbox.sign_in("member")
+    page = sandbox.client.get("/").text
+    assert "Ask an admin" in page
+    assert "Upload license" not in page
+    assert "Download machine info" not in page
+
+
+def test_a_member_cannot_upload(sandbox: Sandbox) -> None:
+    """Nor by asking the server directly."""
+    sandbox.sign_in("member")
+    content = sandbox.issuer.file(1)
+    by_page = sandbox.client.post("/license", files={"license": ("x.lic", content)})
+    by_api = sandbox.client.post("/api/license", content=content)
+    assert (by_page.status_code, by_api.status_code) == (403, 403)
+    assert sandbox.site.standing().license is None
+
+
+def test_after_the_upload_the_app_works_at_once(sandbox: Sandbox) -> None:
+    """The page that follows says so, and home is there."""
+    page = sandbox.upload(sandbox.issuer.file(1))
+    assert "The license is installed" in page
+    assert "insights" in sandbox.client.get("/").text
+    assert sandbox.client.get("/license-expired").url.path == "/"
+
+
+def test_a_refused_upload_says_why(sandbox: Sandbox) -> None:
+    """With the code of the check, where the admin is; the license in force stays."""
+    content = sandbox.issuer.file(1)
+    tampered = content[:300] + (b"A" if content[300:301] != b"A" else b"B") + content[301:]
+    page = sandbox.upload(tampered)
+    assert "bad_signature" in page
+    assert "No license yet" in page
+    sandbox.upload(content)
+    page = sandbox.upload(b"")
+    assert "malformed" in page
+    assert "untouched" in page
+    assert sandbox.site.standing().active
+    assert "malformed" not in sandbox.client.get("/settings/license").text, "it is told once"
+
+
+def test_settings_show_the_status(licensed: Sandbox) -> None:
+    """License ID and customer, tier, expiry and days left, limits in use, features, machine."""
+    page = licensed.client.get("/settings/license").text
+    held = licensed.site.standing().license
+    assert held is not None
+    for text in (
+        held.jti,
+        "Acme GmbH",
+        "Standard",
+        "2027-01-06 08:00 UTC",
+        MACHINE,
+    ):
+        assert text in page
+    assert "Allowed domain" not in page
+    assert "Install log" not in page
+
+
+def test_settings_of_an_enterprise_license(sandbox: Sandbox) -> None:
+    """The allowed domain and the install log stand in place of the machine."""
+    domain = AllowedDomain.parse("*.acme.internal")
+    sandbox.upload(sandbox.issuer.file(1, fingerprint=None, allowed_domain=domain))
+    page = sandbox.client.get("/settings/license").text
+    assert "*.acme.internal" in page
+    assert "Install log" in page
+    assert "Machine ID" not in page
+
+
+def test_a_request_under_another_host_name_gets_the_page_and_no_state(sandbox: Sandbox) -> None:
+    """The verdict is on the request: the background goes on, and the right host works."""
+    domain = AllowedDomain.parse("*.acme.internal")
+    sandbox.upload(sandbox.issuer.file(1, fingerprint=None, allowed_domain=domain))
+    sandbox.move("host", host="api.v2.acme.internal")
+    page = sandbox.client.get("/").text
+    assert "Address not covered" in page
+    assert sandbox.site.background.reason is None
+    assert sandbox.client.get("/api/projects").json()["error"]["code"] == "domain_mismatch"
+    sandbox.move("host", host="api.acme.internal")
+    assert sandbox.client.get("/").url.path == "/"
+
+
+def test_whatever_is_shown_is_escaped(sandbox: Sandbox) -> None:
+    """A license may name its customer as it likes."""
+    name = "<b>&\"'</b>"
+    sandbox.upload(sandbox.issuer.file(1, customer=name))
+    page = sandbox.client.get("/settings/license").text
+    assert name not in page
+    assert "&lt;b&gt;" in page
+    sandbox.move("host", host='"><script>')
+    assert "<script>" not in sandbox.client.get("/sandbox").text
+
+
+def test_the_banner_comes_for_admins_as_the_date_nears(licensed: Sandbox) -> None:
+    """From 30 days before the expiry on; members are not troubled."""
+    assert "expires in" not in licensed.client.get("/").text
+    licensed.move("clock", to="before-30")
+    assert "The license expires in 30 days" in licensed.client.get("/").text
+    licensed.sign_in("member")
+    assert "expires in" not in licensed.client.get("/").text

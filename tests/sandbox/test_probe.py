@@ -1,0 +1,45 @@
+"""What the API would answer."""
+
+import pytest
+from support.sandboxes import Sandbox
+
+from polygent_issuer.enforcement import WEBSOCKET, HostKind
+from polygent_issuer.sandbox import probe
+
+
+def test_it_says_what_the_api_then_does(licensed: Sandbox) -> None:
+    """For each route that can be asked without changing anything."""
+    for step in ("1-days", "expiry", "-2-days"):
+        for each in (*probe.general(licensed.site), *probe.features(licensed.site)):
+            if each.method == "GET":
+                answer = licensed.client.get(each.path)
+                assert answer.status_code == each.status, each
+                assert answer.json().get("error", {}).get("code") == each.code
+        licensed.move("clock", to=step)
+
+
+def test_asking_changes_nothing(licensed: Sandbox) -> None:
+    """Neither users nor hosts, though both limits are judged."""
+    licensed.site.set_users(25)
+    licensed.site.connect(HostKind.DEPLOY)
+    assert probe.answer(licensed.site, "POST", "/api/users").code == "user_limit"
+    deploy = probe.answer(licensed.site, WEBSOCKET, "/api/agents/deploy")
+    assert (deploy.status, deploy.code) == (503, "host_limit")
+    session = probe.answer(licensed.site, WEBSOCKET, "/api/agents/session")
+    assert (session.status, session.good) == (101, True)
+    assert licensed.site.users == 25
+    assert licensed.site.connected(HostKind.DEPLOY) == 1
+    assert licensed.site.connected(HostKind.SESSION) == 0
+
+
+@pytest.mark.parametrize("path", ["/api/planner", "api/planner/x", "//API/planner"])
+def test_any_path_can_be_asked(licensed: Sandbox, path: str) -> None:
+    """By the form, however it is spelled."""
+    page = licensed.client.get("/sandbox", params={"path": path, "method": "GET"}).text
+    assert page.count("feature_missing") == 15, "14 of the table, and the one that was asked"
+
+
+def test_what_nobody_offers_is_not_asked(licensed: Sandbox) -> None:
+    """A method of nobody's, or no path: the page is there all the same."""
+    page = licensed.client.get("/sandbox", params={"path": "/api/planner", "method": "BREW"}).text
+    assert page.count("feature_missing") == 14

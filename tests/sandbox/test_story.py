@@ -1,0 +1,122 @@
+"""The whole story of a customer, in a real browser, with the real command line on the other side.
+
+The sandbox is a process of its own, whose clock is moved by its control strip; the operator's
+commands run at the time that the sandbox then has.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from support.browser import Visitor, chromium, sandbox_process
+from support.cli import Desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """The operator's, with a key, this very day."""
+    made = Desk(tmp_path, now=datetime.now(UTC)).set_up()
+    made.hasten()
+    made.ok("key", "export-public", "--output", str(tmp_path / "public.pem"))
+    return made
+
+
+@pytest.fixture
+def visitor(desk: Desk) -> Iterator[Visitor]:
+    """The customer's admin, at a server without a license."""
+    downloads = desk.folder / "downloads"
+    downloads.mkdir()
+    with (
+        sandbox_process("--public-key", str(desk.folder / "public.pem")) as url,
+        chromium(downloads) as driver,
+    ):
+        visitor = Visitor(driver, url, downloads)
+        visitor.press("Sign in as admin")
+        yield visitor
+
+
+def issued(desk: Desk, visitor: Visitor, *command: str) -> Path:
+    """What the operator issues at the time of the server."""
+    desk.now = visitor.clock
+    licenses = desk.ok(*command, "--json", "--yes").json["licenses"]
+    return Path(licenses[-1]["file"])
+
+
+def tampered(file: Path) -> Path:
+    """A copy with one letter of its payload changed."""
+    text = file.read_text()
+    middle = len(text) // 2
+    copy = file.with_name("tampered.lic")
+    copy.write_text(text[:middle] + ("A" if text[middle] != "A" else "B") + text[middle + 1 :])
+    return copy
+
+
+TERMS = ("--plan", "standard-annual", "--customer", "Acme GmbH")
+CONSENT = ("--reason", "the story")
+
+
+def test_a_standard_customer(desk: Desk, visitor: Visitor) -> None:
+    """Expired page, machine info, sign, upload, alerts, expiry, renewal, another machine."""
+    assert visitor.title == "No license yet"
+    document = visitor.download()
+    first = issued(desk, visitor, "sign", "--machine-info", str(document), *TERMS)
+
+    visitor.upload(tampered(first))
+    assert visitor.title == "No license yet"
+    assert "bad_signature" in visitor.text
+
+    visitor.upload(first)
+    assert visitor.title == "License"
+    assert "The license is installed" in visitor.text
+    visitor.press("Home")
+    assert visitor.title == "Welcome back, admin"
+
+    for days in ("30", "14", "7", "1"):
+        visitor.press(f"{days} d")
+        assert f"expires in {days} day" in visitor.text
+        assert f"{days}-day alert to admin@sandbox.example" in visitor.strip
+    visitor.press("At expiry")
+    assert visitor.title == "License expired"
+    assert "background paused" in visitor.strip
+
+    visitor.upload(issued(desk, visitor, "renew", "acme-gmbh"))
+    visitor.press("Home")
+    assert visitor.title == "Welcome back, admin"
+    assert "background running" in visitor.strip
+
+    visitor.press("Another machine")
+    assert visitor.title == "Machine changed"
+    document = visitor.download()
+    consent = ("--accept", "claimed-customer", *CONSENT)
+    reissue = ("reissue", "acme-gmbh", "--machine-info", str(document), *consent)
+    visitor.upload(issued(desk, visitor, *reissue))
+    visitor.press("Home")
+    assert visitor.title == "Welcome back, admin"
+
+
+def test_an_enterprise_customer(desk: Desk, visitor: Visitor) -> None:
+    """A wrong domain refuses the request, until the license is reissued for the right one."""
+    enterprise = ("--customer", "Globex", "--tier", "enterprise", "--plan", "enterprise-annual")
+    domain = ("--allowed-domain", "*.globex.internal")
+    visitor.upload(issued(desk, visitor, "sign", *enterprise, *domain))
+    assert "*.globex.internal" in visitor.text
+    assert "Install log" in visitor.text
+
+    visitor.enter("Requests are for", "polygent.globex.example")
+    assert visitor.title == "Address not covered"
+    assert "background running" in visitor.strip, "one request is no state"
+    reissue = ("reissue", "globex", "--allowed-domain", "*.globex.example")
+    visitor.upload(issued(desk, visitor, *reissue))
+    visitor.press("Home")
+    assert visitor.title == "Welcome back, admin"
+
+
+def test_a_member_cannot_upload(visitor: Visitor) -> None:
+    """The page offers it to admins alone."""
+    assert visitor.has("Upload license")
+    visitor.press("Sign out")
+    visitor.press("Sign in as member")
+    assert visitor.title == "No license yet"
+    assert not visitor.has("Upload license")
+    assert "Ask an admin" in visitor.text

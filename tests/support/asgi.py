@@ -1,0 +1,92 @@
+"""ASGI spoken directly, and a real server on a socket of its own."""
+
+import asyncio
+import socket
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from threading import Thread
+from typing import Any
+
+import httpx
+import uvicorn
+
+from polygent_issuer.enforcement.asgi import App
+
+
+def http_scope(path: str, *, method: str = "GET", **more: Any) -> dict[str, Any]:
+    """A request as a server hands it to an app."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": b"",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"localhost")],
+        **more,
+    }
+
+
+def websocket_scope(path: str, **more: Any) -> dict[str, Any]:
+    """A websocket likewise."""
+    return {**http_scope(path), "type": "websocket", "scheme": "ws", "subprotocols": [], **more}
+
+
+def messages(app: App, scope: MutableMapping[str, Any], first: str) -> list[Any]:
+    """All that an app sends when it receives one message."""
+    sent: list[Any] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": first, "body": b"", "more_body": False, "code": 1000}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(_awaited(app, scope, receive, send))
+    return sent
+
+
+async def _awaited(app: App, *arguments: Any) -> None:
+    await app(*arguments)
+
+
+def status(app: App, scope: MutableMapping[str, Any]) -> int:
+    """The status that a request is answered with."""
+    return int(messages(app, scope, "http.request")[0]["status"])
+
+
+def asked(app: App, method: str, path: str, **how: Any) -> httpx.Response:
+    """The answer that an ordinary client gets."""
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.request(method, path, **how)
+
+    return asyncio.run(ask())
+
+
+@contextmanager
+def served(app: App) -> Iterator[int]:
+    """The port on which uvicorn serves an app."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, ws="wsproto", log_config=None, lifespan="off")
+    server = uvicorn.Server(config)
+    thread = Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
+
+
+def spoken(port: int, *lines: str) -> bytes:
+    """The first bytes that a server answers to a request, as it stands."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall("\r\n".join([*lines, "", ""]).encode())
+        return client.recv(65_536)

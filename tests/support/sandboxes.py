@@ -1,0 +1,57 @@
+"""A sandbox without a socket: its pages and its API, asked as a browser asks them."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from starlette.testclient import TestClient, WebSocketTestSession
+
+from polygent_issuer.sandbox.application import application
+from polygent_issuer.sandbox.site import Site
+from polygent_issuer.verifier import KeySet
+from support.lic_files import ISSUED, Issuer
+
+HOST = "127.0.0.1:8321"
+NOW = ISSUED + timedelta(days=1, hours=2)
+MACHINE = "sha256:" + "ab" * 32
+
+
+class Sandbox:
+    """A site, and a browser at its pages."""
+
+    def __init__(self, folder: Path, first: bytes | None = None) -> None:
+        """Begin with no license, or the one that is given."""
+        self.issuer = Issuer()
+        self.at = NOW
+        self.site = self.build(folder, first)
+        self.client = TestClient(application(self.site, hosts=[HOST]), base_url=f"http://{HOST}")
+
+    def build(self, folder: Path, first: bytes | None) -> Site:
+        """A site whose true time is `at`."""
+        return Site(
+            KeySet.of(self.issuer.signer.public_key),
+            folder=folder,
+            clock=self.clock,
+            window=timedelta(days=7),
+            first=first,
+        )
+
+    def clock(self) -> datetime:
+        """The true time."""
+        return self.at
+
+    def sign_in(self, user: str) -> None:
+        """Sign in by the page."""
+        self.client.post("/sign-in", data={"user": user})
+
+    def upload(self, content: bytes) -> str:
+        """Upload by the page; the page that follows."""
+        return self.client.post("/license", files={"license": ("x.lic", content)}).text
+
+    def move(self, control: str, **form: str) -> str:
+        """Use the control strip; the page that follows."""
+        return self.client.post(f"/sandbox/{control}", data={"back": "/sandbox", **form}).text
+
+    def agent(self, kind: str, host: str, **headers: str) -> WebSocketTestSession:
+        """The socket of an agent; enter it to connect."""
+        url = f"ws://{HOST}/api/agents/{kind}?host={host}"
+        return self.client.websocket_connect(url, headers=headers)
