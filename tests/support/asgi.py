@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from threading import Thread
 from typing import Any
 
-import httpx
+import httpx2
 import uvicorn
 
 from polygent_issuer.enforcement.asgi import App
@@ -58,12 +58,12 @@ def status(app: App, scope: MutableMapping[str, Any]) -> int:
     return int(messages(app, scope, "http.request")[0]["status"])
 
 
-def asked(app: App, method: str, path: str, **how: Any) -> httpx.Response:
+def asked(app: App, method: str, path: str, **how: Any) -> httpx2.Response:
     """The answer that an ordinary client gets."""
 
-    async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+    async def ask() -> httpx2.Response:
+        transport = httpx2.ASGITransport(app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.request(method, path, **how)
 
     return asyncio.run(ask())
