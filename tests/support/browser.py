@@ -15,6 +15,8 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.wait import WebDriverWait
 
+from support.tools import require_tool
+
 _PATIENCE = 60
 """Seconds for a download on a machine that is busy; it takes milliseconds."""
 
@@ -35,12 +37,12 @@ def sandbox_process(*options: str) -> Iterator[str]:
 def chromium(downloads: Path) -> Iterator[webdriver.Chrome]:
     """A browser that saves what it downloads to a folder."""
     options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
+    options.binary_location = require_tool("chromium", "chromium")
     # As root in a container there is neither a sandbox of Chromium's own nor much /dev/shm.
     for each in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1360,900"):
         options.add_argument(f"--{each}")
     options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    service = webdriver.ChromeService("/usr/bin/chromedriver")
+    service = webdriver.ChromeService(require_tool("chromedriver", "chromium-driver"))
     driver = webdriver.Chrome(options=options, service=service)
     try:
         yield driver
