@@ -13,6 +13,7 @@ from polygent_issuer.cli import output
 from polygent_issuer.cli.commands import COMMANDS
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.lazy import Markup, build_group
+from polygent_issuer.cli.plain_text import is_plain
 from polygent_issuer.errors import ExitCode, InputRefused, IssuerError, UsageProblem
 from polygent_issuer.text import nearest
 
@@ -87,7 +88,7 @@ def run(
 
 
 def _parse_and_run(invocation: Invocation, argv: list[str]) -> Any:  # noqa: ANN401 - a Result or an exit code
-    markup: Markup = None if sys.stdout is None or output.is_plain(sys.stdout) else "rich"
+    markup: Markup = None if sys.stdout is None or is_plain(sys.stdout) else "rich"
     try:
         outcome = build_group(COMMANDS, _root, markup).main(
             argv, prog_name="polygent-issue", standalone_mode=False, obj=invocation

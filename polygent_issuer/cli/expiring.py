@@ -9,7 +9,8 @@ import typer
 
 from polygent_issuer import dates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.expiring_view import COLUMNS, MILESTONES, Due, Expiring
+from polygent_issuer.cli.due import MILESTONES, Due
+from polygent_issuer.cli.expiring_view import COLUMNS, Expiring
 from polygent_issuer.cli.kept import Kept
 from polygent_issuer.cli.outlook import Outlook
 from polygent_issuer.cli.spreadsheet import CsvOptions, CsvTable

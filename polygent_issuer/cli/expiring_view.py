@@ -9,13 +9,11 @@ from typing import Any
 
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Line, Style, Table
+from polygent_issuer.cli.due import MILESTONES, Due, days_left, milestone
 from polygent_issuer.cli.kept import Each, Kept
 from polygent_issuer.cli.outlook import Outlook
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.written import STDOUT
-
-MILESTONES = (1, 7, 14, 30)
-"""Days before the expiry at which the product warns its admins."""
 
 COLUMNS = (
     *("id", "customer", "machine", "tier", "expires_at", "last_full_day"),
@@ -23,49 +21,8 @@ COLUMNS = (
 )
 """The members of a license that is due, as the columns of its CSV."""
 
-_DAY = 86_400
 _NAMED = 10
 """Customers whom one command names; of more, --due-within says who is meant."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Due:
-    """One license of the list.
-
-    Attributes:
-        owner: the customer's name.
-        bare: whether `renew` of the customer, with nothing else said, renews it.
-        trial: whether it is renewed only for a plan that is named.
-    """
-
-    id: str
-    customer: str
-    owner: str
-    machine: str | None
-    tier: str
-    expires_at: datetime
-    bare: bool
-    trial: bool
-
-    def to_json(self, now: datetime) -> dict[str, Any]:
-        """The license for programs."""
-        return {
-            "id": self.id,
-            "customer": self.customer,
-            "machine": self.machine,
-            "tier": self.tier,
-            "expires_at": dates.instant(self.expires_at),
-            "last_full_day": dates.last_full_day(self.expires_at).isoformat(),
-            "days_left": (self.expires_at - now).days,
-            "expired": self.expires_at <= now,
-            "alert_days": milestone(self.expires_at, now),
-        }
-
-    @property
-    def renewal(self) -> str:
-        """The command that renews just this one."""
-        plan = " --plan PLAN" if self.trial else ""
-        return f"polygent-issue renew {self.customer} --license {self.id[:8]}{plan}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,7 +80,7 @@ class Expiring(Result):
                 yield Line(f"only when it is named: {each.renewal}", "dim")
 
     def _row(self, each: Due) -> tuple[str, ...]:
-        left = (each.expires_at - self.now).days
+        left = days_left(each.expires_at, self.now)
         alert = milestone(each.expires_at, self.now)
         return (
             each.customer,
@@ -138,13 +95,7 @@ class Expiring(Result):
     def _style(self, each: Due) -> Style:
         if each.expires_at <= self.now:
             return "bad"
-        return "warn" if (each.expires_at - self.now).days < MILESTONES[1] else "plain"
-
-
-def milestone(expires_at: datetime, now: datetime) -> int | None:
-    """The last milestone that has passed, in days before the expiry; `None` before the first."""
-    left = (expires_at - now).total_seconds()
-    return next((days for days in MILESTONES if left <= days * _DAY), None)
+        return "warn" if days_left(each.expires_at, self.now) <= MILESTONES[1] else "plain"
 
 
 def _unlike(words: Iterable[str]) -> Iterator[str]:

@@ -12,12 +12,11 @@ import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from io import TextIOWrapper
-from itertools import chain
 from typing import Any, TextIO
 
-from polygent_issuer.cli.blocks import Block, Fields, Line, Style, Table
+from polygent_issuer.cli.blocks import Block, Style
 from polygent_issuer.cli.json_text import document
-from polygent_issuer.cli.kept import Each
+from polygent_issuer.cli.plain_text import is_plain, plain_lines
 from polygent_issuer.errors import ExitCode, IssuerError, OutputProblem
 from polygent_issuer.findings import ConsentNeeded
 from polygent_issuer.text import shown
@@ -71,42 +70,6 @@ class StdoutFailed(OutputProblem):
 
 class ReaderGone(StdoutFailed):
     """Whoever read stdout has seen enough (`| head -1`): nobody needs to be told."""
-
-
-def is_plain(stream: TextIO) -> bool:
-    """Whether neither colour nor boxes belong on this stream."""
-    return (
-        not stream.isatty() or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-    )
-
-
-def plain_lines(blocks: Iterable[Block]) -> Iterable[str]:
-    """The blocks as lines of text without colour, foreign characters escaped."""
-    for block in blocks:
-        if isinstance(block, Line):
-            yield ("  " * block.indent + shown(block.text)).rstrip()
-        elif isinstance(block, Fields):
-            rows = [(name, value) for name, value in block.rows if value is not None]
-            width = max((len(name) for name, _ in rows), default=0)
-            for name, value in rows:
-                yield f"{'  ' * block.indent}{name:<{width}}  {shown(value)}".rstrip()
-        else:
-            yield from _plain_table(block)
-
-
-def _plain_table(table: Table) -> Iterable[str]:
-    rows = Each(table.rows, _shown_row)
-    widths = [len(header) for header in table.headers]
-    for row in rows:
-        widths = [max(width, len(cell)) for width, cell in zip(widths, row, strict=True)]
-    for row in chain((table.headers,), rows):
-        yield "  ".join(
-            f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
-
-
-def _shown_row(row: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(map(shown, row))
 
 
 def write_blocks(blocks: Iterable[Block], stream: TextIO) -> None:

@@ -1,5 +1,6 @@
 """The web server, on the loopback interface alone."""
 
+import logging
 import socket
 from typing import Final
 
@@ -43,6 +44,8 @@ def serve(site: Site, listening: socket.socket) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=1,
     )
+    # What libraries log of odd requests is no news to an operator.
+    logging.getLogger().addHandler(logging.NullHandler())
     server = uvicorn.Server(config)
     try:
         server.run(sockets=[listening])

@@ -13,6 +13,7 @@ import pytest
 from polygent_issuer.cli import output
 from polygent_issuer.cli.blocks import Table
 from polygent_issuer.cli.kept import Each, Kept
+from polygent_issuer.cli.plain_text import plain_lines
 from polygent_issuer.errors import OutputProblem
 
 MOMENT = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
@@ -89,6 +90,6 @@ def test_a_streamed_array_is_written_as_a_list(
 def test_a_table_is_as_wide_as_its_widest_cell_wherever_it_is() -> None:
     """The last row of many counts as the first does."""
     rows = Kept([("a", "b")] * 600 + [("a long one", "c")])
-    lines = list(output.plain_lines([Table(("h", "i"), rows)]))
+    lines = list(plain_lines([Table(("h", "i"), rows)]))
     assert lines[:2] == ["h           i", "a           b"]
     assert (len(lines), lines[-1]) == (602, "a long one  c")

@@ -95,6 +95,19 @@ def test_a_license_that_is_refused_is_told(tmp_path: Path) -> None:
     assert "the license is refused, malformed" in err
 
 
+def test_odd_requests_leave_the_terminal_alone() -> None:
+    """What they hold reaches neither stream."""
+    with running("--json") as process:
+        url = json.loads(told(process))["url"]
+        odd = {"content-type": "multipart/form-data; boundary=x"}
+        for path in ("sign-in", "license", "sandbox/clock"):
+            httpx2.post(url + path, content=b"\x1b[2J--y", headers=odd)
+        process.terminate()
+        out, err = process.communicate(timeout=60)
+    assert "stopped" in out or not out
+    assert err.count("\n") == 1, err
+
+
 def test_a_port_that_is_taken(empty_desk: Desk) -> None:
     """Is told, with the option that helps; nothing is started."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

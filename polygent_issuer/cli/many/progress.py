@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output import is_plain
+from polygent_issuer.cli.plain_text import is_plain
 
 
 class Progress(Protocol):

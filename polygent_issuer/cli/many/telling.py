@@ -11,6 +11,7 @@ from polygent_issuer.cli.many.outcome_view import outcome_blocks, outcome_json
 from polygent_issuer.cli.many.report_file import ReportFile
 from polygent_issuer.cli.many.spool import Spool
 from polygent_issuer.cli.many.tally import Tally
+from polygent_issuer.cli.plain_text import plain_lines
 from polygent_issuer.errors import IssuerError
 
 
@@ -58,7 +59,7 @@ class Telling:
         self._invocation.in_lines |= self._invocation.as_json
         if self._withheld is not None:
             as_json = self._invocation.as_json
-            lines = [output.json_line(members())] if as_json else output.plain_lines(blocks())
+            lines = [output.json_line(members())] if as_json else plain_lines(blocks())
             for line in lines:
                 self._withheld.add(line)
         elif self._invocation.as_json:

@@ -5,7 +5,7 @@ from polygent_issuer.cli.blocks import Table
 from polygent_issuer.cli.many.review_view import MOST_UNNAMED
 from polygent_issuer.cli.many.summary import Summary
 from polygent_issuer.cli.many.tally import MOST_FAILURES, Tally
-from polygent_issuer.cli.output import plain_lines
+from polygent_issuer.cli.plain_text import plain_lines
 from polygent_issuer.errors import ExitCode, NotFound
 from polygent_issuer.findings import Consent
 from polygent_issuer.settings import Settings
