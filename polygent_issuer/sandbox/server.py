@@ -1,6 +1,7 @@
 """The web server, on the loopback interface alone."""
 
 import logging
+import signal
 import socket
 from typing import Final
 
@@ -47,6 +48,8 @@ def serve(site: Site, listening: socket.socket) -> None:
     # What libraries log of odd requests is no news to an operator.
     logging.getLogger().addHandler(logging.NullHandler())
     server = uvicorn.Server(config)
+    # It raises what it was stopped with again; SIGTERM ends in order, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:

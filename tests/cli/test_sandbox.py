@@ -51,7 +51,8 @@ def state(url: str) -> str:
         return str(client.get("api/license").json()["state"])
 
 
-def test_it_runs_until_ctrl_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_it_runs_until_it_is_stopped(tmp_path: Path, stop: signal.Signals) -> None:
     """It prints where, serves a license from the start, ends with 0 and leaves nothing behind."""
     license_file = str(EXAMPLES / "example.lic")
     environ = {"TMPDIR": str(tmp_path), "POLYGENT_ISSUER_HOME": str(tmp_path / "no-home")}
@@ -59,7 +60,7 @@ def test_it_runs_until_ctrl_c(tmp_path: Path) -> None:
         url = json.loads(told(process))["url"]
         assert url.startswith("http://127.0.0.1:")
         assert state(url) == "active"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(stop)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert json.loads(out)["stopped"] == url
@@ -103,8 +104,7 @@ def test_odd_requests_leave_the_terminal_alone() -> None:
         for path in ("sign-in", "license", "sandbox/clock"):
             httpx2.post(url + path, content=b"\x1b[2J--y", headers=odd)
         process.terminate()
-        out, err = process.communicate(timeout=60)
-    assert "stopped" in out or not out
+        _, err = process.communicate(timeout=60)
     assert err.count("\n") == 1, err
 
 
