@@ -35,7 +35,8 @@ FREE = frozenset(
         "--against", "--allowed-domain", "--at", "--contact", "--crm", "--deploy-hosts",
         "--due-within", "--expect", "--expires", "--expires-before", "--fingerprint", "--host",
         "--issuer", "--label",
-        "--name", "--operator", "--passphrase-command", "--passphrase-fd", "--product-version",
+        "--name", "--operator", "--passphrase-command", "--passphrase-fd", "--port",
+        "--product-version",
         "--reason", "--session-hosts", "--since", "--slug", "--term", "--time-zone", "--until",
         "--upload-window", "--users", "--within", "LABEL", "NAME",
     }

@@ -2,6 +2,7 @@
 
 import stat
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 
 from support.keys import tree
@@ -68,16 +69,21 @@ def test_a_registry_without_licenses(books: Books) -> None:
 
 
 def test_two_licenses_of_one_key_are_warned_of(books: Books) -> None:
-    """A plan has one row for a customer and machine."""
+    """As they are, each row means its own; one that is changed could mean either."""
     acme = books.customer()
     books.license(acme)
-    books.license(acme)
+    books.license(acme, expires_at=books.desk.now + timedelta(days=90))
     for options in ((), ("--json",)):
         outcome = books.desk.ok("registry", "export", *options)
         assert (
-            "warning: acme has 2 current licenses without a machine; apply takes one of each: "
-            "polygent-issue customer show acme" in outcome.err
+            "warning: acme has 2 current licenses without a machine; apply cannot tell which of "
+            "them a row means that is changed: polygent-issue customer show acme" in outcome.err
         )
+    plan = books.desk.folder / "plan.toml"
+    books.desk.ok("registry", "export", "-o", str(plan))
+    assert "keep 2" in books.desk.ok("apply", str(plan), "--dry-run").text
+    plan.write_text(plan.read_text().replace("users = 25", "users = 26"))
+    assert books.desk.run("apply", str(plan), "--dry-run").code == 20
 
 
 def test_a_forged_license_leaves_nothing(books: Books) -> None:

@@ -108,6 +108,6 @@ def _warn(invocation: Invocation, seen: _Seen) -> None:
     for (customer, machine), more in seen.more.items():
         what = "without a machine" if machine is None else f"for the machine {machine}"
         invocation.warn(
-            f"{customer} has {more + 1} current licenses {what}; apply takes one of each: "
-            f"polygent-issue customer show {customer}"
+            f"{customer} has {more + 1} current licenses {what}; apply cannot tell which of them a "
+            f"row means that is changed: polygent-issue customer show {customer}"
         )
