@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from polygent_issuer import home
+from polygent_issuer.delivery import template
 from polygent_issuer.doctor.place import private_files
 from polygent_issuer.doctor.verdict import Verdict, fail, ok, warn
-from polygent_issuer.errors import ExitCode
+from polygent_issuer.errors import ExitCode, InputRefused
 from polygent_issuer.keystore import location, passphrases
 from polygent_issuer.settings import OPERATOR_VARIABLE, Entry, Loaded, Where
 from polygent_issuer.text import for_shell, nearest, shown
@@ -108,6 +109,18 @@ def passphrase_file(named: str | None) -> Verdict:
             f"the passphrase file {shown(named)} cannot be read", f"unset {passphrases.VARIABLE}"
         )
     return private_files([Path(named)])
+
+
+def mail_template(folder: Path) -> Verdict:
+    """Whether drafts can be written with the text of the home: a wrong one refuses `--eml`."""
+    path = template.template_path(folder)
+    try:
+        edited = template.load(folder).edited
+    except InputRefused as wrong:
+        word = for_shell(str(path))
+        why = wrong.message if wrong.hint is None else f"{wrong.message}; {wrong.hint}"
+        return warn(f"no mail draft can be written: {why}", f"mv {word} {word}.wrong")
+    return ok(shown(str(path)) if edited else "drafts have the text that ships")
 
 
 def _unknown(name: str) -> Verdict:

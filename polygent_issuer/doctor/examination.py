@@ -122,6 +122,7 @@ CHECKS: Final = (
         name="passphrase-file",
         look=lambda case: configuration.passphrase_file(case.environ.get(passphrases.VARIABLE)),
     ),
+    Check(name="mail-template", look=lambda case: configuration.mail_template(case.home())),
     Check(name="home-files", look=lambda case: place.private_files(case.home_files())),
     Check(name="key-files", look=lambda case: place.private_files(case.key_files())),
     Check(name="leftovers", look=lambda case: place.leftovers(case.folders(), case.now)),

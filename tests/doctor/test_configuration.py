@@ -191,3 +191,18 @@ def test_no_passphrase_file_is_well() -> None:
     """Unset, or empty, as the commands take it."""
     for named in (None, ""):
         assert configuration.passphrase_file(named).message.startswith("not set: ")
+
+
+def test_a_mail_template_that_refuses_every_draft(desk: Desk) -> None:
+    """Is told before a customer waits for one, and is moved aside, not thrown away."""
+    assert look(desk, "mail-template")["message"] == "drafts have the text that ships"
+    path = desk.home / "mail.txt"
+    path.write_text("Subject: $custommer\n\nhello\n")
+    found = look(desk, "mail-template")
+    assert found["state"] == "warn"
+    assert "line 1 has an unknown $custommer; did you mean $customer?" in found["message"]
+    mend(desk, "mail-template")
+    assert state(desk, "mail-template") == "ok"
+    assert (desk.home / "mail.txt.wrong").exists()
+    path.write_text("Subject: $customer\n\nhello\n")
+    assert look(desk, "mail-template")["message"] == str(path)
