@@ -9,7 +9,7 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 _SLUG_LENGTH: Final = 64
@@ -79,6 +79,7 @@ def fold(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
+@lru_cache(maxsize=256)  # many machines have one label
 def slugify(name: str) -> str:
     """Make the slug of FORMAT §1 (`sub`) from a name; never empty, never a Windows device.
 

@@ -122,6 +122,8 @@ def in_utc(moment: datetime) -> datetime:
         InvalidTerms: (`invalid_terms`) when UTC puts it outside the years 1 to 9999.
         ValueError: for a naive datetime.
     """
+    if moment.tzinfo is UTC:
+        return moment
     if moment.utcoffset() is None:
         raise ValueError("a naive datetime says no instant")
     try:

@@ -122,12 +122,12 @@ def require_free(target: Path, elsewhere: str = _ELSEWHERE) -> None:
         OutputExists: (`output_exists`) when something has.
         OutputProblem: (`output_failed`) when no file can be there.
     """
-    place = shown(str(target))
     try:
         target.lstat()
     except FileNotFoundError:
         return
     except OSError as problem:
-        reason = (problem.strerror or "").lower()
+        reason, place = (problem.strerror or "").lower(), shown(str(target))
         raise OutputProblem(f"no file can be at {place}: {reason}", hint=elsewhere) from None
+    place = shown(str(target))
     raise OutputExists(f"{place} exists already, and nothing is overwritten", hint=elsewhere)

@@ -6,6 +6,7 @@ loses a day of what she has; their terms count only where they agree.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from polygent_issuer import dates
 from polygent_issuer.errors import InvalidTerms, MissingInput
@@ -200,9 +201,14 @@ def long_term(now: datetime, expires_at: datetime, settings: Settings) -> Findin
     )
 
 
+@lru_cache(maxsize=64)  # of many licenses few terms
+def _term(text: str) -> dates.Term:
+    return dates.Term.parse(text)
+
+
 def _own_term(record: LicenseRecord, settings: Settings) -> dates.Term | None:
     if record.term is not None:
-        return dates.Term.parse(record.term)
+        return _term(record.term)
     plan = settings.plans.get(record.plan or "")
     return plan.term if plan else None
 

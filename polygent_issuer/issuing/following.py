@@ -79,7 +79,9 @@ def propose_next(
     """
     olds = tuple(read_license(db, record) for record in records)
     replaced = tuple(
-        replace(record, expires_at=old.expires_at)
+        record
+        if record.expires_at == old.expires_at
+        else replace(record, expires_at=old.expires_at)
         for record, old in zip(records, olds, strict=True)
     )
     customer = customers.by_id(db, replaced[0].customer_id)

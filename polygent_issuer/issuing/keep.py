@@ -1,5 +1,6 @@
 """The rows of an issued license: customer, machine, document, license, outbox, journal."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,7 +54,7 @@ def keep(
     )
     for record in proposal.replaced:
         licenses.replace(db, record.id, issued.jti)
-    folder, name = (str(signed.path.parent), signed.path.name) if signed.path else (None, None)
+    folder, name = os.path.split(signed.path) if signed.path else (None, None)
     outbox.add(db, license_id=issued.jti, folder=folder, name=name)
     db.record(
         f"license-{proposal.action.done}",

@@ -23,7 +23,9 @@ _encode: Final = json.JSONEncoder(
 
 def text(value: Value) -> str:
     """A text, or ValueError."""
-    return _of(str, value)
+    if isinstance(value, str):
+        return value
+    raise _other_than(str)
 
 
 def maybe_text(value: Value) -> str | None:
@@ -33,7 +35,9 @@ def maybe_text(value: Value) -> str | None:
 
 def whole(value: Value) -> int:
     """An integer, or ValueError."""
-    return _of(int, value)
+    if isinstance(value, int):
+        return value
+    raise _other_than(int)
 
 
 def maybe_whole(value: Value) -> int | None:
@@ -43,7 +47,9 @@ def maybe_whole(value: Value) -> int | None:
 
 def blob(value: Value) -> bytes:
     """Bytes, or ValueError."""
-    return _of(bytes, value)
+    if isinstance(value, bytes):
+        return value
+    raise _other_than(bytes)
 
 
 def moment(value: Value) -> datetime:
@@ -121,4 +127,8 @@ def _aware(value: datetime) -> datetime:
 def _of(kind: type[_Kind], value: object) -> _Kind:
     if isinstance(value, kind):
         return value
-    raise ValueError(f"not of type {kind.__name__}")
+    raise _other_than(kind)
+
+
+def _other_than(kind: type) -> ValueError:
+    return ValueError(f"not of type {kind.__name__}")

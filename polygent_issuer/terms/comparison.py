@@ -33,6 +33,8 @@ def differences(olds: Sequence[Terms], new: Terms) -> tuple[Difference, ...]:
 
     Without an old license every term is told; else only those that change, features one by one.
     """
+    if len(olds) == 1 and olds[0] == new:
+        return ()
     rows = (
         Difference(name=name, old=before, new=after)
         for (name, before), (_, after) in zip(_plain(olds), _plain((new,)), strict=True)
@@ -51,6 +53,8 @@ def losses(olds: Sequence[Terms], new: Terms, changes: Changes) -> tuple[str, ..
     Returns:
         A sentence for each loss; empty when there is none.
     """
+    if len(olds) == 1 and olds[0] == new:
+        return ()
     told = []
     for name in LIMITS:
         each = [getattr(old.limits, name) for old in olds]
