@@ -88,12 +88,15 @@ class SqliteStore:
         """See `Store.install`."""
         made = installation
         with self._transaction():
+            # One that is signed again under its ID adds to what it replaces, and forgets nothing.
+            replaces = dict.fromkeys((*self._replaced_by(made.license_id), *made.replaces))
             self._rows(
                 "INSERT INTO installation (license_id, file, sub, scope, iat, replaces, at, by)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (license_id) DO UPDATE SET file = excluded.file",
+                " ON CONFLICT (license_id) DO UPDATE SET file = excluded.file,"
+                " replaces = excluded.replaces",
                 *(made.license_id, made.file, made.sub, made.scope, made.iat),
-                *(" ".join(made.replaces), to_moment(made.at), made.by),
+                *(" ".join(replaces), to_moment(made.at), made.by),
             )
             self._rows("UPDATE kept SET in_force = ?", made.license_id)
             self._keep_guard(guard)
@@ -133,6 +136,10 @@ class SqliteStore:
             self._rows("UPDATE kept SET last_run = ?", to_moment(at))
             if sent is not None:
                 self._rows("INSERT INTO sent_milestone VALUES (?, ?)", *sent)
+
+    def _replaced_by(self, license_id: str) -> list[str]:
+        rows = self._rows("SELECT replaces FROM installation WHERE license_id = ?", license_id)
+        return [each for row in rows for each in row[0].split()]
 
     def _keep_guard(self, guard: ClockGuard) -> None:
         seen = None if guard.last_seen is None else to_moment(guard.last_seen)

@@ -110,7 +110,11 @@ class Store(Protocol):
         ...
 
     def install(self, installation: Installation, guard: ClockGuard, entry: LogEntry) -> None:
-        """Put a license in force, with guard and log entry, all or nothing."""
+        """Put a license in force, with guard and log entry, all or nothing.
+
+        One that was installed before keeps its first time, takes the new bytes, and replaces what
+        it replaced and what it replaces now.
+        """
         ...
 
     def log_refusal(self, entry: LogEntry) -> None:

@@ -158,6 +158,18 @@ def test_a_license_that_was_signed_again_with_another_key(server: Server) -> Non
     assert len(server.store.load().installations) == 1
 
 
+def test_a_license_that_is_signed_again_replaces_both_times(server: Server) -> None:
+    """What it named the first time stays named, and what it names now is, too."""
+    server.now += 3 * DAY
+    server.install(0, replaces=(1,))
+    server.install(0, replaces=(2,))
+    server.restart()
+    for number in (1, 2):
+        with pytest.raises(InstallRefused) as refused:
+            server.install(number)
+        assert refused.value.code == "superseded"
+
+
 def test_one_of_two_concurrent_installs_is_superseded(server: Server) -> None:
     """Judging and keeping are one step: whoever comes last, the newer license ends in force."""
     server.now += 9 * DAY
