@@ -1,20 +1,21 @@
 """`polygent-issue sandbox`: try a license exactly as the customer will."""
 
+import os
 import tempfile
-from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polygent_issuer.cli.blocks import Block, Line
+from polygent_issuer.cli.blocks import Line
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output import Result, write_json_line, write_now
+from polygent_issuer.cli.output import write_json_line, write_now
 from polygent_issuer.cli.public_keys import PublicKeyFiles, from_files
+from polygent_issuer.cli.sandbox_view import Stopped
 from polygent_issuer.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -25,27 +26,7 @@ if TYPE_CHECKING:
 
 _PORT = 8321
 _LICENSE_LIMIT = 16_384
-_NEEDED = ("starlette", "uvicorn", "jinja2", "python_multipart")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stopped(Result):
-    """The sandbox has come to its end; nothing of it is left."""
-
-    url: str
-
-    @property
-    def in_lines(self) -> bool:
-        """The address was a line before."""
-        return True
-
-    def to_json(self) -> Mapping[str, Any]:
-        """That it has."""
-        return {"stopped": self.url}
-
-    def blocks(self) -> Iterable[Block]:
-        """That it has."""
-        yield Line("the sandbox has ended, and nothing of it is left", "dim")
+_NEEDED = ("starlette", "uvicorn", "jinja2", "python_multipart", "wsproto")
 
 
 def sandbox(
@@ -67,22 +48,20 @@ def sandbox(
     It opens no key and no registry, and keeps nothing. Ctrl-C ends it.
     """
     _require_extra()
-    from polygent_issuer.sandbox.server import address, serve
+    from polygent_issuer.sandbox.server import address, serve, stop_at_sigterm
+    from polygent_issuer.sandbox.site import Site
 
-    keys = _keys(invocation, public_key)
-    first = _license(license_file)
+    keys, first = _keys(invocation, public_key), _license(license_file)
+    clock = partial(datetime.now, UTC)
     with (
         closing(_listen(port)) as listening,
         tempfile.TemporaryDirectory(prefix="polygent-") as kept,
+        closing(Site(keys, folder=Path(kept), clock=clock, first=first)) as site,
     ):
-        site = _site(keys, Path(kept), first)
+        stop_at_sigterm()
         _tell_refusal(invocation, site)
         url = address(listening)
-        if invocation.as_json:
-            invocation.in_lines = True
-            write_json_line({"url": url})
-        else:
-            write_now([Line(f"the sandbox runs at {url} (Ctrl-C ends it)", "good")])
+        _announce(invocation, url)
         serve(site, listening)
     return Stopped(url=url)
 
@@ -123,24 +102,21 @@ def _listen(port: int) -> "socket.socket":
         return listen(port)
     except OSError as problem:
         raise UsageProblem(
-            f"port {port} cannot be used: {problem.strerror}", hint="--port 0 takes a free one"
+            f"port {port} cannot be used: {os.strerror(problem.errno or 0).lower()}",
+            hint="--port 0 takes a free one",
         ) from None
-
-
-def _site(keys: "KeySet", folder: Path, first: bytes | None) -> "Site":
-    from polygent_issuer.dates import ASSUMED_UPLOAD_WINDOW
-    from polygent_issuer.sandbox.site import Site
-
-    return Site(
-        keys,
-        folder=folder,
-        clock=lambda: datetime.now(UTC),
-        window=ASSUMED_UPLOAD_WINDOW,
-        first=first,
-    )
 
 
 def _tell_refusal(invocation: Invocation, site: "Site") -> None:
     if site.attempt is not None and site.attempt.refused is not None:
         refused = site.attempt.refused
-        invocation.warn(f"the license is refused, {refused.code}: {refused.message}")
+        told = f"the license is refused, {refused.code}: {refused.message}"
+        invocation.warn(told if refused.hint is None else f"{told}; {refused.hint}")
+
+
+def _announce(invocation: Invocation, url: str) -> None:
+    if invocation.as_json:
+        invocation.in_lines = True
+        write_json_line({"url": url})
+    else:
+        write_now([Line(f"the sandbox runs at {url} (Ctrl-C ends it)", "good")])

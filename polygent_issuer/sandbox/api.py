@@ -7,51 +7,26 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, Final
 
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from polygent_issuer.enforcement import Connection, HostKind, InstallRefused, Refusal
+from polygent_issuer.enforcement import Connection, HostKind, Refusal
 from polygent_issuer.sandbox.machine import machine_info
-from polygent_issuer.sandbox.sessions import COOKIE, Role, Session, Sessions
+from polygent_issuer.sandbox.sessions import Role, Session
+from polygent_issuer.sandbox.signed_in import session_of, sign_in, sign_out, site_of
 from polygent_issuer.sandbox.site import Site
 from polygent_issuer.verifier.catalogue import ENTERPRISE_FEATURES, FEATURES
 
-FEATURE_PATHS: Final = {f"/api/{name}": name for name in (*FEATURES, *ENTERPRISE_FEATURES)}
+API: Final = "/api/"
+"""What every path here begins with."""
+
+FEATURE_PATHS: Final = {f"{API}{name}": name for name in (*FEATURES, *ENTERPRISE_FEATURES)}
 """One endpoint for each feature of the catalogue."""
 
 _POLICY_VIOLATION: Final = 1008
 _HOST_NAME: Final = 253
-
-
-def site_of(request: HTTPConnection) -> Site:
-    """The pretended server."""
-    return request.app.state.site  # type: ignore[no-any-return]
-
-
-def sessions_of(request: HTTPConnection) -> Sessions:
-    """Its sessions."""
-    return request.app.state.sessions  # type: ignore[no-any-return]
-
-
-def session_of(request: HTTPConnection) -> Session | None:
-    """Who asks."""
-    return sessions_of(request).of(request.cookies.get(COOKIE))
-
-
-def sign_in_as(request: HTTPConnection, role: Role) -> Session:
-    """Begin a session; the license says whether the user's other ones end."""
-    site, sessions = site_of(request), sessions_of(request)
-    session = sessions.begin(role)
-    others = sessions.others(session)
-    sessions.end(*site.license.sessions_to_revoke(others, site.now()))
-    return session
-
-
-def keep_cookie(response: Response, session: Session) -> None:
-    """Let the browser hold the session's token, out of reach of other sites and scripts."""
-    response.set_cookie(COOKIE, session.token, httponly=True, samesite="strict")
 
 
 def attached_machine_info(site: Site) -> Response:
@@ -66,25 +41,26 @@ def attached_machine_info(site: Site) -> Response:
     )
 
 
-def _error(status: int, code: str, message: str, hint: str | None = None) -> JSONResponse:
+def error(status: int, code: str, message: str, hint: str | None = None) -> JSONResponse:
+    """A refusal in the form that those of the license have."""
     refusal = Refusal(status=status, code=code, message=message, hint=hint)
     return JSONResponse(refusal.to_json(), status)
 
 
-Handler = Callable[[Request, Session], Awaitable[Response]]
+Endpoint = Callable[[Request, Session], Awaitable[Response]]
 
 
-def _signed_in(handler: Handler, *, admin: bool = False) -> Callable[[Request], Any]:
+def _signed_in(endpoint: Endpoint, *, admin: bool = False) -> Callable[[Request], Any]:
     """Let only users, or only admins, through."""
 
-    @wraps(handler)
+    @wraps(endpoint)
     async def guarded(request: Request) -> Response:
         session = session_of(request)
         if session is None:
-            return _error(401, "not_signed_in", "nobody is signed in", "POST /api/sign-in")
+            return error(401, "not_signed_in", "nobody is signed in", "POST /api/sign-in")
         if admin and session.role is not Role.ADMIN:
-            return _error(403, "not_an_admin", "only an admin may do this")
-        return await handler(request, session)
+            return error(403, "not_an_admin", "only an admin may do this")
+        return await endpoint(request, session)
 
     return guarded
 
@@ -93,17 +69,15 @@ async def _sign_in(request: Request) -> Response:
     try:
         role = Role((await request.json())["user"])
     except (ValueError, TypeError, KeyError):
-        return _error(400, "bad_request", 'the body is not {"user": "admin"} or "member"')
-    session = sign_in_as(request, role)
-    response = JSONResponse({"user": session.name})
-    keep_cookie(response, session)
+        return error(400, "bad_request", 'the body is not {"user": "admin"} or "member"')
+    response = JSONResponse({"user": str(role)})
+    sign_in(request, response, role)
     return response
 
 
 async def _sign_out(request: Request, session: Session) -> Response:
-    sessions_of(request).end(session)
     response = Response(status_code=204)
-    response.delete_cookie(COOKIE)
+    sign_out(request, response, session)
     return response
 
 
@@ -113,21 +87,16 @@ async def _me(_request: Request, session: Session) -> Response:
 
 async def _license(request: Request, _session: Session) -> Response:
     site = site_of(request)
-    return JSONResponse(site.license.status(site.now(), users_active=site.users).to_json())
+    return JSONResponse(
+        site.license.status(site.now(), users_active=site.population.users).to_json()
+    )
 
 
 async def _upload(request: Request, session: Session) -> Response:
     attempt = site_of(request).install(await request.body(), by=session.name)
     if attempt.refused is not None:
-        return JSONResponse(refused_json(attempt.refused), 400)
+        return error(400, attempt.refused.code, attempt.refused.message, attempt.refused.hint)
     return await _license(request, session)
-
-
-def refused_json(refused: InstallRefused) -> dict[str, Any]:
-    """A refused upload for programs."""
-    return Refusal(
-        status=400, code=refused.code, message=refused.message, hint=refused.hint
-    ).to_json()
 
 
 async def _machine_info(request: Request, _session: Session) -> Response:
@@ -139,14 +108,14 @@ async def _projects(_request: Request, _session: Session) -> Response:
 
 
 async def _users(request: Request, _session: Session) -> Response:
-    return JSONResponse({"active": site_of(request).users})
+    return JSONResponse({"active": site_of(request).population.users})
 
 
 async def _add_user(request: Request, _session: Session) -> Response:
     site = site_of(request)
-    if refusal := site.add_user():
+    if refusal := site.population.add_user():
         return JSONResponse(refusal.to_json(), refusal.status)
-    return JSONResponse({"active": site.users}, 201)
+    return JSONResponse({"active": site.population.users}, 201)
 
 
 async def _features(request: Request, _session: Session) -> Response:

@@ -7,7 +7,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from polygent_issuer.enforcement import LicenseMiddleware
-from polygent_issuer.sandbox import api, controls, pages, rendering
+from polygent_issuer.sandbox import answers, api, controls, failures, minutes, pages, rendering
 from polygent_issuer.sandbox.guard import Guard
 from polygent_issuer.sandbox.sessions import Sessions
 from polygent_issuer.sandbox.site import Site
@@ -44,15 +44,20 @@ def _for_host(headers: list[tuple[bytes, bytes]], host: str) -> list[tuple[bytes
     return [*others, (b"host", host.encode("latin-1", "replace"))]
 
 
-def application(site: Site, *, hosts: Collection[str]) -> Starlette:
+def application(
+    site: Site, *, hosts: Collection[str], tick_every: float = minutes.MINUTE
+) -> Starlette:
     """The sandbox of a site.
 
     Args:
         hosts: the Host headers under which it answers.
+        tick_every: seconds between two looks at the license that nobody asked for.
     """
     app = Starlette(
-        routes=[*pages.ROUTES, *api.ROUTES, *controls.ROUTES, *rendering.ROUTES],
+        routes=[*pages.ROUTES, *api.ROUTES, *answers.ROUTES, *controls.ROUTES, *rendering.ROUTES],
         middleware=[Middleware(Guard, hosts=hosts), Middleware(Restarting, site=site)],
+        exception_handlers=failures.ON,
+        lifespan=minutes.every(tick_every, site),
     )
     app.state.site = site
     app.state.sessions = Sessions()

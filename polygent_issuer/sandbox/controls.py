@@ -9,16 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from polygent_issuer.enforcement import WEBSOCKET, HostKind, Refusal
-from polygent_issuer.sandbox import probe
-from polygent_issuer.sandbox.api import session_of, site_of
+from polygent_issuer.enforcement import HostKind, Refusal
+from polygent_issuer.sandbox.answers import ANSWERS
 from polygent_issuer.sandbox.machine import another_fingerprint
 from polygent_issuer.sandbox.pages import to
-from polygent_issuer.sandbox.rendering import render, tell
-from polygent_issuer.sandbox.site import MOST, Site
-
-ANSWERS: Final = "/sandbox"
-"""The page with what the API answers now."""
+from polygent_issuer.sandbox.population import MOST
+from polygent_issuer.sandbox.rendering import tell
+from polygent_issuer.sandbox.signed_in import site_of
+from polygent_issuer.sandbox.site import Site
 
 _DAY: Final = timedelta(days=1)
 _STEPS: Final = {"1-days": 1, "-2-days": -2}
@@ -82,13 +80,16 @@ def _machine(site: Site, form: FormData) -> str | None:
 
 
 def _users(site: Site, form: FormData) -> str | None:
-    """Add a user as the product would, or pretend a number."""
-    if _text(form, "do") == "add":
-        return _told("POST /api/users", site.add_user())
-    number = _text(form, "number")
+    """Add a user as the product would, remove one, or pretend a number."""
+    do, number = _text(form, "do"), _text(form, "number")
+    if do == "add":
+        return _told("POST /api/users", site.population.add_user())
+    if do == "remove":
+        site.population.set_users(site.population.users - 1)
+        return None
     if not number.isdecimal() or int(number[:9]) > MOST:
         return f"the number of users is 0 to {MOST:,}"
-    site.set_users(int(number))
+    site.population.set_users(int(number))
     return None
 
 
@@ -99,16 +100,16 @@ def _hosts(site: Site, form: FormData) -> str | None:
     except ValueError:
         return "there are session hosts and deploy hosts"
     if _text(form, "do") == "connect":
-        made = site.connect(kind)
+        made = site.population.connect(kind, request_host=site.host)
         return _told(f"the {kind} agent", made if isinstance(made, Refusal) else None)
-    site.disconnect(kind)
+    site.population.disconnect(kind)
     return None
 
 
 def _alerts(site: Site, _form: FormData) -> str | None:
     """Run the daily alerts now."""
-    run = site.run_alerts()
-    return None if run.alert is not None else "the 09:00 run has nothing to send"
+    run = site.mails.run(site.now())
+    return None if run.alert is not None else "the 09:00 run has nothing to send now"
 
 
 def _start_over(site: Site, _form: FormData) -> str | None:
@@ -142,25 +143,7 @@ def _control(control: Control) -> Callable[[Request], Awaitable[Response]]:
     return moved
 
 
-async def _answers(request: Request) -> Response:
-    site = site_of(request)
-    method, path = request.query_params.get("method", "GET"), request.query_params.get("path")
-    asked = None
-    if path and method in (*probe.METHODS, WEBSOCKET):
-        asked = probe.answer(site, method, "/" + path[:_LONGEST].lstrip("/"))
-    return render(
-        request,
-        "answers.html",
-        session=session_of(request),
-        general=probe.general(site),
-        features=probe.features(site),
-        asked=asked,
-        methods=probe.METHODS,
-    )
-
-
 ROUTES: Final[tuple[Any, ...]] = (
-    Route(ANSWERS, _answers, methods=["GET"]),
     Route("/sandbox/clock", _control(_clock), methods=["POST"]),
     Route("/sandbox/host", _control(_host), methods=["POST"]),
     Route("/sandbox/machine", _control(_machine), methods=["POST"]),
@@ -169,4 +152,4 @@ ROUTES: Final[tuple[Any, ...]] = (
     Route("/sandbox/alerts", _control(_alerts), methods=["POST"]),
     Route("/sandbox/start-over", _control(_start_over), methods=["POST"]),
 )
-"""Every control, and the page of answers."""
+"""Every control."""

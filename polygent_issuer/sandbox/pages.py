@@ -10,15 +10,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from polygent_issuer.enforcement import State
-from polygent_issuer.sandbox.api import (
-    keep_cookie,
-    session_of,
-    sessions_of,
-    sign_in_as,
-    site_of,
-)
 from polygent_issuer.sandbox.rendering import render
-from polygent_issuer.sandbox.sessions import COOKIE, Role, Session
+from polygent_issuer.sandbox.sessions import Role, Session
+from polygent_issuer.sandbox.signed_in import session_of, sign_in, sign_out, site_of
 from polygent_issuer.sandbox.words import OF_STATE, OTHER_ADDRESS
 from polygent_issuer.verifier.catalogue import ENTERPRISE_FEATURES, FEATURES
 
@@ -67,7 +61,7 @@ async def _home(request: Request, session: Session) -> Response:
 
 async def _settings(request: Request, session: Session) -> Response:
     site = site_of(request)
-    status = site.license.status(site.now(), users_active=site.users)
+    status = site.license.status(site.now(), users_active=site.population.users)
     attempt = site.attempt
     site.forget_attempt()
     return render(
@@ -109,21 +103,27 @@ async def _sign_in(request: Request) -> Response:
     except ValueError:
         return to("/sign-in")
     response = to("/")
-    keep_cookie(response, sign_in_as(request, role))
+    sign_in(request, response, role)
     return response
 
 
 async def _sign_out(request: Request, session: Session) -> Response:
-    sessions_of(request).end(session)
     response = to("/sign-in")
-    response.delete_cookie(COOKIE)
+    sign_out(request, response, session)
     return response
 
 
 async def _upload(request: Request, session: Session) -> Response:
     """*Upload license*, of admins alone."""
     if session.role is not Role.ADMIN:
-        return render(request, "refused.html", session=session, status_code=403)
+        return render(
+            request,
+            "refused.html",
+            session=session,
+            status_code=403,
+            title="Not allowed",
+            why="Only an admin may upload a license.",
+        )
     site = site_of(request)
     locked = site.refusal_here() is not None
     async with request.form(max_files=_ONE_FILE, max_fields=_ONE_FILE) as form:

@@ -18,7 +18,7 @@ from polygent_issuer.enforcement import (
 from polygent_issuer.sandbox.api import FEATURE_PATHS
 from polygent_issuer.sandbox.site import Site
 
-METHODS: Final = ("GET", "POST")
+METHODS: Final = ("GET", "POST", WEBSOCKET)
 """Of the requests that may be asked about."""
 
 GENERAL: Final = (
@@ -51,6 +51,7 @@ class Answer:
         status: of HTTP; 101 for an agent that is let in.
         code: the machine-readable reason of a refusal.
         message: the reason for people.
+        body: of a refusal, as it is sent; None where the endpoint's own answer would be.
     """
 
     method: str
@@ -58,6 +59,7 @@ class Answer:
     status: int
     code: str | None = None
     message: str | None = None
+    body: str | None = None
 
     @property
     def feature(self) -> str | None:
@@ -80,17 +82,18 @@ def features(site: Site) -> tuple[Answer, ...]:
     return tuple(answer(site, "GET", path) for path in FEATURE_PATHS)
 
 
-def answer(site: Site, method: str, path: str) -> Answer:
+def answer(site: Site, method: str, path: str, *, feature: str | None = None) -> Answer:
     """What a signed-in admin's request would be answered, as far as the license decides it.
 
     Args:
         method: of HTTP, or `WEBSOCKET`.
         path: decoded, as ASGI has it.
+        feature: that the endpoint asks for by itself, with `ServerLicense.feature`.
     """
     sent: list[Message] = []
 
     async def beyond(scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = _refused_beyond(site, method, path)
+        refusal = _refused_beyond(site, method, path, feature)
         if refusal is not None:
             await JSONResponse(refusal.to_json(), refusal.status)(scope, receive, send)
             return
@@ -111,19 +114,23 @@ def answer(site: Site, method: str, path: str) -> Answer:
     _run(ask())
     start, body = sent[0], json.loads(sent[1]["body"])
     error: dict[str, Any] = body.get("error", {})
+    told = json.dumps(body, indent=2, ensure_ascii=False) if error else None
     return Answer(
         method=method,
         path=path,
         status=start["status"],
         code=error.get("code"),
         message=error.get("message"),
+        body=told,
     )
 
 
-def _refused_beyond(site: Site, method: str, path: str) -> Refusal | None:
-    """What the endpoint itself refuses for the license's sake: a user or a host too many."""
+def _refused_beyond(site: Site, method: str, path: str, feature: str | None) -> Refusal | None:
+    """What the endpoint itself refuses: a feature that it asks for, a user or a host too many."""
+    if feature is not None and (refusal := site.license.feature(feature, site.now())):
+        return refusal
     if (method, path) == ("POST", "/api/users"):
-        return site.license.may_add_user(site.users, site.now())
+        return site.license.may_add_user(site.population.users, site.now())
     if method == WEBSOCKET and path in _AGENTS:
         made = site.license.connect(_AGENTS[path], _PROBE_HOST, site.now(), request_host=site.host)
         if not isinstance(made, Connection):

@@ -11,17 +11,32 @@ from starlette.routing import Route
 
 from polygent_issuer import dates
 from polygent_issuer.enforcement import HostKind
-from polygent_issuer.sandbox.api import site_of
 from polygent_issuer.sandbox.sessions import Role, Session
+from polygent_issuer.sandbox.signed_in import site_of
 
 _HERE: Final = Path(__file__).parent
 _TEMPLATES: Final = Environment(
     loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined
 )
-_TEMPLATES.filters["day"] = lambda moment: f"{moment:%-d %B %Y}"
-_TEMPLATES.filters["instant"] = lambda moment: f"{moment:%Y-%m-%d %H:%M} UTC"
-_TEMPLATES.filters["last_day"] = lambda moment: f"{dates.last_full_day(moment):%-d %B %Y}"
-_TEMPLATES.globals["kinds"] = tuple(HostKind)
+
+
+def _last_day(expires_at: datetime) -> str:
+    """The last full day that is covered."""
+    day = dates.last_full_day(expires_at)
+    return f"{day.day} {day:%B %Y}"
+
+
+def _at_input(moment: datetime) -> str:
+    """As a form field takes an instant: to the minute, UTC."""
+    return f"{moment:%Y-%m-%dT%H:%M}"
+
+
+def _instant(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+_TEMPLATES.filters.update(last_day=_last_day, at_input=_at_input, instant=_instant)
+_TEMPLATES.globals.update(kinds=tuple(HostKind))
 
 
 def render(
@@ -69,13 +84,6 @@ def _notice(request: Request) -> str | None:
 def _style(_request: Request) -> Response:
     return FileResponse(_HERE / "style.css", media_type="text/css")
 
-
-def at_input(moment: datetime) -> str:
-    """As a form field takes an instant: to the minute, UTC."""
-    return f"{moment:%Y-%m-%dT%H:%M}"
-
-
-_TEMPLATES.filters["at_input"] = at_input
 
 ROUTES: Final = (Route("/style.css", _style),)
 """The style sheet."""

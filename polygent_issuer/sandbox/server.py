@@ -22,19 +22,19 @@ def listen(port: int) -> socket.socket:
     Raises:
         OSError: it is taken, or not ours to take.
     """
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((LOOPBACK, port))
-        listening.listen()
-    except OSError:
-        listening.close()
-        raise
-    return listening
+    return socket.create_server((LOOPBACK, port))
+
+
+def stop_at_sigterm() -> None:
+    """Let SIGTERM end the process as Ctrl-C does, so that whoever called clears up.
+
+    Uvicorn raises the signal again once it has stopped.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def serve(site: Site, listening: socket.socket) -> None:
-    """Serve until the process is told to stop, by Ctrl-C or SIGTERM."""
+    """Serve until the process is told to stop, by Ctrl-C or, after `stop_at_sigterm`, SIGTERM."""
     port = listening.getsockname()[1]
     hosts = (f"{LOOPBACK}:{port}", f"localhost:{port}")
     config = uvicorn.Config(
@@ -48,8 +48,6 @@ def serve(site: Site, listening: socket.socket) -> None:
     # What libraries log of odd requests is no news to an operator.
     logging.getLogger().addHandler(logging.NullHandler())
     server = uvicorn.Server(config)
-    # It raises what it was stopped with again; SIGTERM ends in order, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:

@@ -4,9 +4,6 @@ import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 
-COOKIE = "polygent_sandbox"
-"""The name of the cookie that holds the session's token."""
-
 
 class Role(StrEnum):
     """What somebody may do: admins upload licenses, members use the product."""

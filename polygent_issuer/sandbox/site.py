@@ -4,16 +4,12 @@ All of it can be moved; what follows is decided by the enforcement library alone
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 
+from polygent_issuer.dates import ASSUMED_UPLOAD_WINDOW
 from polygent_issuer.enforcement import (
-    Admin,
-    AlertRun,
-    Connection,
-    HostKind,
     InstallRefused,
     Refusal,
     Route,
@@ -22,69 +18,15 @@ from polygent_issuer.enforcement import (
     Standing,
 )
 from polygent_issuer.sandbox.machine import another_fingerprint
-from polygent_issuer.verifier import (
-    AllowedDomain,
-    CheckCode,
-    KeySet,
-    License,
-    LicenseError,
-    Verifier,
+from polygent_issuer.sandbox.mails import Mails
+from polygent_issuer.sandbox.population import Population
+from polygent_issuer.sandbox.pretended import (
+    Attempt,
+    Background,
+    Pretended,
+    host_within,
 )
-
-ADMINS = (
-    Admin(name="admin", address="admin@sandbox.example"),
-    Admin(name="second-admin", address=None),
-)
-"""Who is alerted; the second shows what happens to one without an address."""
-
-MOST = 1_000_000
-"""Users or hosts that may be pretended."""
-
-_USERS = 3
-
-
-@dataclass(kw_only=True, slots=True)
-class Background:
-    """The queue, the automations and the sync: one stands for all.
-
-    Attributes:
-        reason: why they are paused; None while they run.
-        told: how often they were told anything.
-    """
-
-    reason: Refusal | None = None
-    told: int = 0
-
-    def pause(self, reason: Refusal) -> None:
-        """Start nothing more."""
-        self.reason, self.told = reason, self.told + 1
-
-    def resume(self) -> None:
-        """Work again."""
-        self.reason, self.told = None, self.told + 1
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Attempt:
-    """The last upload: what became of it."""
-
-    installed: License | None = None
-    refused: InstallRefused | None = None
-
-
-@dataclass(kw_only=True, slots=True)
-class _Pretended:
-    """What the control strip moves."""
-
-    ahead: timedelta = timedelta(0)
-    fingerprint: str
-    host: str | None = None
-    users: int = _USERS
-    hosts: dict[HostKind, list[Connection]] = field(
-        default_factory=lambda: {kind: [] for kind in HostKind}
-    )
-    mails: list[tuple[datetime, AlertRun]] = field(default_factory=list)
-    attempt: Attempt | None = None
+from polygent_issuer.verifier import CheckCode, KeySet, License, LicenseError, Verifier
 
 
 class Site:
@@ -96,7 +38,7 @@ class Site:
         *,
         folder: Path,
         clock: Callable[[], datetime],
-        window: timedelta,
+        window: timedelta = ASSUMED_UPLOAD_WINDOW,
         first: bytes | None = None,
     ) -> None:
         """Start it, with the license that the customer has, if any.
@@ -115,6 +57,9 @@ class Site:
         self._first = first
         self._numbers = count(1)
         self._store: SqliteStore | None = None
+        self._first_held = self._authentic(first)
+        own = self._first_held.machine_fingerprint if self._first_held is not None else None
+        self.home_fingerprint = own or another_fingerprint()
         self.start_over()
 
     def close(self) -> None:
@@ -123,11 +68,8 @@ class Site:
             self._store.close()
 
     def start_over(self) -> None:
-        """A server that was never used, at the true time, with the license it began with."""
-        first = self._decoded(self._first)
-        own = first.machine_fingerprint if first is not None else None
-        self.home_fingerprint = own or another_fingerprint()
-        self._is = _Pretended(fingerprint=self.home_fingerprint)
+        """The same machine, never used, at the true time, with the license that it began with."""
+        self._is = Pretended(fingerprint=self.home_fingerprint)
         self.background = Background()
         self.close()
         self._store = SqliteStore(self._folder / f"license-{next(self._numbers)}.db")
@@ -137,21 +79,22 @@ class Site:
             fingerprint=lambda: self._is.fingerprint,
             freshness_window=self._window,
         )
+        self.mails = Mails(self.license)
+        self.population = Population(self.license, now=self.now)
         if self._first is not None:
-            self._install_first(self._first, first)
+            self._install_first(self._first)
         self.license.listen(self.background, self.now())
 
-    def _decoded(self, file: bytes | None) -> License | None:
+    def _authentic(self, file: bytes | None) -> License | None:
         try:
             return None if file is None else self._verifier.authenticate(file)
         except LicenseError:
             return None
 
-    def _install_first(self, file: bytes, held: License | None) -> None:
+    def _install_first(self, file: bytes) -> None:
         """Install it now; one that is older than the window, when it was issued."""
-        self.install(file, by="admin")
-        refused = self._is.attempt and self._is.attempt.refused
-        if held is None or not refused or refused.code != CheckCode.STALE_ISSUE_DATE:
+        refused, held = self.install(file, by="admin").refused, self._first_held
+        if held is None or refused is None or refused.code != CheckCode.STALE_ISSUE_DATE:
             return
         try:
             self.license.install(file, now=held.issued_at, by="admin")
@@ -176,21 +119,19 @@ class Site:
         A clock may not be set beyond what `datetime` holds with a day to spare.
         """
         self._is.ahead = now - self._clock()
-        self.license.tick(self.now())
-        if self.license.alerts_due(self.now()):
-            self.run_alerts()
+        self.tick()
 
-    def run_alerts(self) -> AlertRun:
-        """The daily run, whatever the hour."""
-        run = self.license.alerts(self.now(), ADMINS)
-        if run.alert is not None:
-            self._is.mails.append((self.now(), run))
-        return run
+    def tick(self) -> None:
+        """What every server does once a minute, whether anybody asks it or not.
 
-    @property
-    def mails(self) -> tuple[tuple[datetime, AlertRun], ...]:
-        """The alerts that were sent, the newest first."""
-        return tuple(reversed(self._is.mails))
+        The services hear of an expiry, and the daily run comes when a 09:00 has passed.
+
+        Raises:
+            StoreFailed: what the license is worth cannot be kept.
+        """
+        now = self.now()
+        self.license.tick(now)
+        self.mails.run_if_due(now)
 
     # License
 
@@ -248,46 +189,4 @@ class Site:
 
     def _usual_host(self) -> str:
         held = self.standing().license
-        return _within(held.allowed_domain if held is not None else None)
-
-    # Users and agents' hosts
-
-    @property
-    def users(self) -> int:
-        """Active users."""
-        return self._is.users
-
-    def add_user(self) -> Refusal | None:
-        """One more, if the license allows it: counted and added in one step."""
-        refusal = self.license.may_add_user(self._is.users, self.now())
-        if refusal is None:
-            self._is.users += 1
-        return refusal
-
-    def set_users(self, number: int) -> None:
-        """As if so many were active already."""
-        self._is.users = min(max(number, 0), MOST)
-
-    def connected(self, kind: HostKind) -> int:
-        """How many hosts are connected."""
-        return self.license.hosts.connected(kind)
-
-    def connect(self, kind: HostKind, host: str | None = None) -> Connection | Refusal:
-        """One more host, or another connection of the one that is named."""
-        name = host or f"host-{next(self._numbers)}"
-        made = self.license.connect(kind, name, self.now(), request_host=self.host)
-        if isinstance(made, Connection):
-            self._is.hosts[kind].append(made)
-        return made
-
-    def disconnect(self, kind: HostKind) -> None:
-        """The one that came last goes."""
-        if self._is.hosts[kind]:
-            self.license.hosts.disconnect(self._is.hosts[kind].pop())
-
-
-def _within(allowed: AllowedDomain | None) -> str:
-    """A host that is allowed: the product's own name below a `*.` domain."""
-    if allowed is None:
-        return "polygent.example"
-    return allowed.text.replace("*", "polygent", 1)
+        return host_within(held.allowed_domain if held is not None else None)

@@ -15,12 +15,14 @@ class Words:
         why: in a sentence.
         admin: what an admin does about it.
         member: what a member does about it.
+        needs_request: whether the vendor needs this server's machine info for it.
     """
 
     title: str
     why: str
     admin: str
     member: str = "Ask an admin of your organisation; your work is safe and waits for you."
+    needs_request: bool = False
 
 
 _REQUEST: Final = (
@@ -33,6 +35,7 @@ OF_STATE: Final = {
         "This server was never given a license.",
         _REQUEST,
         "Ask an admin of your organisation: the server is not set up yet.",
+        needs_request=True,
     ),
     State.EXPIRED: Words(
         "License expired",
@@ -48,6 +51,7 @@ OF_STATE: Final = {
         "Machine changed",
         "The license is for another machine than this one: its identity has changed.",
         _REQUEST,
+        needs_request=True,
     ),
     State.CLOCK_TAMPERED: Words(
         "Clock set back",

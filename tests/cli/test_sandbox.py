@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -9,11 +10,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 
 import httpx2
 import pytest
 from support.cli import Desk
+
+from polygent_issuer.cli.sandbox import _NEEDED
 
 COMMAND = (sys.executable, "-m", "polygent_issuer", "sandbox", "--port", "0")
 EXAMPLES = Path(__file__).parents[2] / "keys.example"
@@ -67,6 +71,52 @@ def test_it_runs_until_it_is_stopped(tmp_path: Path, stop: signal.Signals) -> No
     assert "only the example key is trusted" in err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == [], "neither a home nor a database is left"
+
+
+HANDSHAKE = (
+    "GET /api/agents/{kind}?host=a HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "first_line"),
+    [
+        (("--license", str(EXAMPLES / "example.lic")), b"HTTP/1.1 101 "),
+        ((), b"HTTP/1.1 503 "),
+    ],
+)
+def test_agents_connect_over_the_network(options: tuple[str, ...], first_line: bytes) -> None:
+    """The web server speaks WebSocket, and tells an agent that it refuses why."""
+    with running("--json", *options) as process:
+        port = int(json.loads(told(process))["url"].rstrip("/").rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as agent:
+            agent.sendall(HANDSHAKE.format(kind="session", port=port).encode())
+            assert agent.makefile("rb").readline().startswith(first_line)
+
+
+def test_what_it_needs_is_what_the_extra_installs() -> None:
+    """Also what only a real web server imports: its WebSocket library."""
+    wanted = {
+        re.split(r"[<>=; ]", line, maxsplit=1)[0].replace("-", "_")
+        for line in metadata.requires("polygent-issuer") or ()
+        if 'extra == "sandbox"' in line or "extra == 'sandbox'" in line
+    }
+    assert wanted == set(_NEEDED)
+
+
+@pytest.mark.parametrize("command", [("--help",), ("verify", "--help"), ("sandbox", "--help")])
+def test_no_other_command_pays_for_it(command: tuple[str, ...]) -> None:
+    """Neither help nor another command imports the web framework."""
+    code = (
+        "import sys; from polygent_issuer.cli.app import run; run(sys.argv[1:]);"
+        "sys.exit(', '.join({'starlette', 'uvicorn', 'jinja2'} & sys.modules.keys()) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_with_a_key_of_ours(desk: Desk) -> None:

@@ -63,7 +63,7 @@ def test_a_missing_feature_is_403_with_its_name(licensed: Sandbox) -> None:
 
 def test_the_user_limit(licensed: Sandbox) -> None:
     """One more than the limit is 400; who is active stays so."""
-    licensed.site.set_users(24)
+    licensed.site.population.set_users(24)
     assert licensed.client.post("/api/users").json() == {"active": 25}
     answer = licensed.client.post("/api/users")
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "user_limit")
@@ -80,7 +80,7 @@ def test_an_agent_counts_while_its_socket_is_open(licensed: Sandbox) -> None:
     ):
         pass
     assert "concurrent host limit reached" in str(refused.value.reason)
-    assert licensed.site.connected(HostKind.DEPLOY) == 0
+    assert licensed.site.population.connected(HostKind.DEPLOY) == 0
 
 
 def test_an_agent_without_a_license(sandbox: Sandbox) -> None:
@@ -114,7 +114,7 @@ def _cookie(cookies: dict[str, str]) -> dict[str, str]:
 
 def test_the_status_is_json(licensed: Sandbox) -> None:
     """The status view for programs, with what is in use."""
-    licensed.site.connect(HostKind.SESSION)
+    licensed.site.population.connect(HostKind.SESSION, request_host=licensed.site.host)
     status = json.loads(licensed.client.get("/api/license").text)
     assert status["state"] == "active"
     assert status["users"] == {"active": 3, "limit": 25}

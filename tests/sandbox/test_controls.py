@@ -18,10 +18,10 @@ def test_what_will_the_customer_see_on_a_day(licensed: Sandbox) -> None:
 @pytest.mark.parametrize(("step", "days"), [("30", 30), ("14", 14), ("7", 7), ("1", 1)])
 def test_the_days_before_the_expiry(licensed: Sandbox, step: str, days: int) -> None:
     """Each button shows the day that it names, and its alert went out."""
-    page = licensed.move("clock", to=f"before-{step}")
+    page = licensed.move("clock", to=f"before-{step}", back="/")
     told = "1 day" if days == 1 else f"{days} days"
     assert f"The license expires in {told}" in page
-    assert [run.alert.milestone for _, run in licensed.site.mails if run.alert] == [days]
+    assert [run.alert.milestone for _, run in licensed.site.mails.sent if run.alert] == [days]
     assert "second-admin" in page, "an admin without an address is told of"
 
 
@@ -30,7 +30,7 @@ def test_each_alert_comes_once(licensed: Sandbox) -> None:
     for step in ("before-30", "before-14", "before-14", "before-7", "before-1", "expiry"):
         licensed.move("clock", to=step)
         licensed.move("alerts")
-    sent = [run.alert.milestone for _, run in reversed(licensed.site.mails) if run.alert]
+    sent = [run.alert.milestone for _, run in reversed(licensed.site.mails.sent) if run.alert]
     assert sent == [30, 14, 7, 1]
 
 
@@ -53,7 +53,9 @@ def test_a_clock_that_is_set_back(licensed: Sandbox) -> None:
     assert "Start over" in page
     licensed.move("clock", to="true")
     assert licensed.site.standing().state is State.CLOCK_TAMPERED, "until it passes the latest"
+    before = licensed.site.home_fingerprint
     licensed.move("start-over")
+    assert licensed.site.fingerprint == before, "its licenses still fit"
     assert licensed.site.standing().state is State.NONE
     assert licensed.site.now() == NOW
 
@@ -92,10 +94,14 @@ def test_users_and_hosts(licensed: Sandbox) -> None:
     licensed.move("users", do="set", number="25")
     assert "400 user_limit" in licensed.move("users", do="add", number="25")
     assert "0 to" in licensed.move("users", do="set", number="-1")
+    licensed.move("users", do="remove", number="25")
+    assert licensed.site.population.users == 24
+    licensed.move("users", do="add", number="24")
+    assert licensed.site.population.users == 25
     licensed.move("hosts", kind="deploy", do="connect")
     assert "concurrent host limit reached" in licensed.move("hosts", kind="deploy", do="connect")
     licensed.move("hosts", kind="deploy", do="disconnect")
-    assert licensed.site.connected(HostKind.DEPLOY) == 0
+    assert licensed.site.population.connected(HostKind.DEPLOY) == 0
     assert "session hosts" in licensed.move("hosts", kind="x", do="connect")
 
 

@@ -20,16 +20,16 @@ def test_it_says_what_the_api_then_does(licensed: Sandbox) -> None:
 
 def test_asking_changes_nothing(licensed: Sandbox) -> None:
     """Neither users nor hosts, though both limits are judged."""
-    licensed.site.set_users(25)
-    licensed.site.connect(HostKind.DEPLOY)
+    licensed.site.population.set_users(25)
+    licensed.site.population.connect(HostKind.DEPLOY, request_host=licensed.site.host)
     assert probe.answer(licensed.site, "POST", "/api/users").code == "user_limit"
     deploy = probe.answer(licensed.site, WEBSOCKET, "/api/agents/deploy")
     assert (deploy.status, deploy.code) == (503, "host_limit")
     session = probe.answer(licensed.site, WEBSOCKET, "/api/agents/session")
     assert (session.status, session.good) == (101, True)
-    assert licensed.site.users == 25
-    assert licensed.site.connected(HostKind.DEPLOY) == 1
-    assert licensed.site.connected(HostKind.SESSION) == 0
+    assert licensed.site.population.users == 25
+    assert licensed.site.population.connected(HostKind.DEPLOY) == 1
+    assert licensed.site.population.connected(HostKind.SESSION) == 0
 
 
 @pytest.mark.parametrize("path", ["/api/planner", "api/planner/x", "//API/planner"])

@@ -103,7 +103,7 @@ def test_an_enterprise_customer(desk: Desk, visitor: Visitor) -> None:
     assert "*.globex.internal" in visitor.text
     assert "Install log" in visitor.text
 
-    visitor.enter("Requests are for", "polygent.globex.example")
+    visitor.enter("Requests are for host", "polygent.globex.example")
     assert visitor.title == "Address not covered"
     assert "background running" in visitor.strip, "one request is no state"
     reissue = ("reissue", "globex", "--allowed-domain", "*.globex.example")
