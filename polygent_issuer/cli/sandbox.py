@@ -2,9 +2,8 @@
 
 import os
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from polygent_issuer.verifier import KeySet
 
 _PORT = 8321
-_LICENSE_LIMIT = 16_384
+_LIMIT = 16_384
 _NEEDED = ("starlette", "uvicorn", "jinja2", "python_multipart", "wsproto")
 
 
@@ -52,17 +51,19 @@ def sandbox(
     from polygent_issuer.sandbox.site import Site
 
     keys, first = _keys(invocation, public_key), _license(license_file)
-    clock = partial(datetime.now, UTC)
     with (
         closing(_listen(port)) as listening,
         tempfile.TemporaryDirectory(prefix="polygent-") as kept,
-        closing(Site(keys, folder=Path(kept), clock=clock, first=first)) as site,
+        closing(
+            Site(keys, folder=Path(kept), clock=lambda: datetime.now(UTC), first=first)
+        ) as site,
     ):
         stop_at_sigterm()
         _tell_refusal(invocation, site)
         url = address(listening)
-        _announce(invocation, url)
-        serve(site, listening)
+        with suppress(KeyboardInterrupt):  # its only end
+            _announce(invocation, url)
+            serve(site, listening)
     return Stopped(url=url)
 
 
@@ -88,11 +89,9 @@ def _keys(invocation: Invocation, paths: list[Path] | None) -> "KeySet":
 
 
 def _license(source: str | None) -> bytes | None:
-    if source is None:
-        return None
-    from polygent_issuer import files
+    from polygent_issuer.files import read_bounded
 
-    return files.read_bounded(source, limit=_LICENSE_LIMIT, what="license file")
+    return None if source is None else read_bounded(source, limit=_LIMIT, what="license file")
 
 
 def _listen(port: int) -> "socket.socket":
@@ -108,8 +107,7 @@ def _listen(port: int) -> "socket.socket":
 
 
 def _tell_refusal(invocation: Invocation, site: "Site") -> None:
-    if site.attempt is not None and site.attempt.refused is not None:
-        refused = site.attempt.refused
+    if site.attempt is not None and (refused := site.attempt.refused) is not None:
         told = f"the license is refused, {refused.code}: {refused.message}"
         invocation.warn(told if refused.hint is None else f"{told}; {refused.hint}")
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from polygent_issuer.enforcement import Connection, HostKind, Refusal
 from polygent_issuer.sandbox.machine import machine_info
@@ -68,7 +68,7 @@ def _signed_in(endpoint: Endpoint, *, admin: bool = False) -> Callable[[Request]
 async def _sign_in(request: Request) -> Response:
     try:
         role = Role((await request.json())["user"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return error(400, "bad_request", 'the body is not {"user": "admin"} or "member"')
     response = JSONResponse({"user": str(role)})
     sign_in(request, response, role)
@@ -131,18 +131,18 @@ def _agents(kind: HostKind) -> Callable[[WebSocket], Awaitable[None]]:
     """An agent's socket: its host counts for as long as it is open."""
 
     async def connected(socket: WebSocket) -> None:
-        site = site_of(socket)
-        host = socket.query_params.get("host", "")[:_HOST_NAME]
+        site, host = site_of(socket), socket.query_params.get("host", "")[:_HOST_NAME]
+        if not host:
+            await socket.close(_POLICY_VIOLATION, "bad_request: the agent does not name its host")
+            return
         made = site.license.connect(kind, host, site.now(), request_host=site.host)
         if not isinstance(made, Connection):
             await socket.close(_POLICY_VIOLATION, f"{made.code}: {made.message}")
             return
         try:
             await socket.accept()
-            while True:
-                await socket.receive_text()
-        except WebSocketDisconnect:
-            pass
+            while (await socket.receive())["type"] != "websocket.disconnect":
+                pass
         finally:
             site.license.hosts.disconnect(made)
 

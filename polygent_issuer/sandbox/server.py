@@ -3,6 +3,8 @@
 import logging
 import signal
 import socket
+import traceback
+from pathlib import Path
 from typing import Final
 
 import uvicorn
@@ -11,6 +13,20 @@ from polygent_issuer.sandbox.application import application
 from polygent_issuer.sandbox.site import Site
 
 LOOPBACK: Final = "127.0.0.1"
+
+
+class Brief(logging.Filter):
+    """Tells a bug of ours in a line, without the traceback that uvicorn would print."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Shorten a record that has one."""
+        if record.exc_info and record.exc_info[2]:
+            _, failed, trace = record.exc_info
+            where = traceback.extract_tb(trace)[-1]
+            place = f"{Path(where.filename).name}:{where.lineno}"
+            record.msg = f"this is a bug in the sandbox: {type(failed).__name__} at {place}"
+            record.args, record.exc_info = (), None
+        return True
 
 
 def listen(port: int) -> socket.socket:
@@ -34,7 +50,11 @@ def stop_at_sigterm() -> None:
 
 
 def serve(site: Site, listening: socket.socket) -> None:
-    """Serve until the process is told to stop, by Ctrl-C or, after `stop_at_sigterm`, SIGTERM."""
+    """Serve until the process is told to stop, by Ctrl-C or SIGTERM.
+
+    Raises:
+        KeyboardInterrupt: it was told to, and has stopped.
+    """
     port = listening.getsockname()[1]
     hosts = (f"{LOOPBACK}:{port}", f"localhost:{port}")
     config = uvicorn.Config(
@@ -45,13 +65,13 @@ def serve(site: Site, listening: socket.socket) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=1,
     )
-    # What libraries log of odd requests is no news to an operator.
+    # What libraries log of odd requests is no news to an operator; a bug of ours is.
     logging.getLogger().addHandler(logging.NullHandler())
-    server = uvicorn.Server(config)
-    try:
-        server.run(sockets=[listening])
-    except KeyboardInterrupt:
-        return
+    bugs = logging.StreamHandler()
+    bugs.setLevel(logging.ERROR)
+    bugs.addFilter(Brief())
+    logging.getLogger("uvicorn.error").addHandler(bugs)
+    uvicorn.Server(config).run(sockets=[listening])
 
 
 def address(listening: socket.socket) -> str:

@@ -16,6 +16,7 @@ from polygent_issuer.enforcement import (
     ServerLicense,
     SqliteStore,
     Standing,
+    StoreFailed,
 )
 from polygent_issuer.sandbox.machine import another_fingerprint
 from polygent_issuer.sandbox.mails import Mails
@@ -102,8 +103,6 @@ class Site:
             return
         self._is.attempt = None
 
-    # Clock
-
     def now(self) -> datetime:
         """What the server's clock says, UTC."""
         return self._clock() + self._is.ahead
@@ -133,8 +132,6 @@ class Site:
         self.license.tick(now)
         self.mails.run_if_due(now)
 
-    # License
-
     def standing(self) -> Standing:
         """What is in force now."""
         return self.license.standing(self.now())
@@ -161,8 +158,6 @@ class Site:
         """What stands in the way of every page: the state, or the address of the request."""
         return self.license.judge(Route.API, now=self.now(), host=self.host)
 
-    # Machine and host name
-
     @property
     def fingerprint(self) -> str:
         """Of the machine that the server pretends to be."""
@@ -188,5 +183,8 @@ class Site:
         self._is.host = host
 
     def _usual_host(self) -> str:
-        held = self.standing().license
+        try:
+            held = self.standing().license
+        except StoreFailed:  # whoever needs to know is told by the license itself
+            held = None
         return host_within(held.allowed_domain if held is not None else None)

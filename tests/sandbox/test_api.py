@@ -22,7 +22,11 @@ def test_who_is_signed_in(sandbox: Sandbox) -> None:
     assert client.get("/api/me").status_code == 401
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"user": "root"}', b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{}", b'{"user": "root"}', b'{"user": []}', b"\xff", b"[" * 60_000],
+    ids=range(7),
+)
 def test_a_sign_in_of_nobody(sandbox: Sandbox, body: bytes) -> None:
     """What names no user is 400, not an error of ours."""
     answer = sandbox.client.post("/api/sign-in", content=body)
@@ -81,6 +85,22 @@ def test_an_agent_counts_while_its_socket_is_open(licensed: Sandbox) -> None:
         pass
     assert "concurrent host limit reached" in str(refused.value.reason)
     assert licensed.site.population.connected(HostKind.DEPLOY) == 0
+
+
+def test_what_an_agent_sends_does_not_end_it(licensed: Sandbox) -> None:
+    """Text or bytes: it counts until its socket closes."""
+    with licensed.agent("deploy", "a") as socket:
+        socket.send_text("x")
+        socket.send_bytes(b"x")
+        assert licensed.client.get("/api/license").json()["deployHosts"]["connected"] == 1
+    assert licensed.site.population.connected(HostKind.DEPLOY) == 0
+
+
+def test_an_agent_names_its_host(licensed: Sandbox) -> None:
+    """Two without a name are not one host."""
+    with pytest.raises(WebSocketDisconnect) as refused, licensed.agent("deploy", ""):
+        pass
+    assert refused.value.reason.startswith("bad_request")
 
 
 def test_an_agent_without_a_license(sandbox: Sandbox) -> None:

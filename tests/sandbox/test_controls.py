@@ -67,6 +67,8 @@ def test_a_clock_that_is_set_back(licensed: Sandbox) -> None:
         {"to": "at", "at": "1 March"},
         {"to": "at", "at": "0001-01-01T00:00"},
         {"to": "at", "at": "9999-12-31T23:59"},
+        {"to": "at", "at": "0001-01-01T00:00+10:00"},
+        {"to": "at", "at": "9999-12-31T23:59-10:00"},
         {"to": "9999999999-days"},
         {"to": "--days"},
         {"to": "before-3"},

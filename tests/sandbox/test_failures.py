@@ -1,0 +1,43 @@
+"""What is answered when something fails."""
+
+import pytest
+from support.sandboxes import Sandbox
+
+from polygent_issuer.sandbox.guard import HEADERS
+
+
+def test_a_page_that_does_not_exist(licensed: Sandbox) -> None:
+    """Is a page that says so, with the way back; an endpoint that does not exist is JSON."""
+    page = licensed.client.get("/nowhere")
+    assert (page.status_code, "Back" in page.text) == (404, True)
+    answer = licensed.client.get("/api/nowhere")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+    answer = licensed.client.put("/api/license")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (405, "method_not_allowed")
+
+
+def test_without_a_license_no_page_is_an_exception(sandbox: Sandbox) -> None:
+    """One that does not exist leads to the full-screen page, too."""
+    assert sandbox.client.get("/nowhere").url.path == "/license-expired"
+
+
+@pytest.mark.parametrize("path", ["/license", "/sandbox/clock"])
+def test_a_form_that_cannot_be_read(licensed: Sandbox, path: str) -> None:
+    """Is the sender's error, not ours."""
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = licensed.client.post(path, content=b"--y\r\nnonsense", headers=headers)
+    assert answer.status_code == 400
+    assert licensed.site.standing().active
+
+
+def test_a_database_that_fails(licensed: Sandbox) -> None:
+    """Is told with its code by pages and API, under every header; nothing passes meanwhile."""
+    licensed.site.close()
+    licensed.at = licensed.at.replace(year=2028)  # the guard must be kept anew
+    for path in ("/", "/settings/license", "/sandbox"):
+        answer = licensed.client.get(path)
+        assert (answer.status_code, "license_store_failed" in answer.text) == (503, True), path
+        assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
+    for path in ("/api/projects", "/api/license"):
+        answer = licensed.client.get(path)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "license_store_failed")

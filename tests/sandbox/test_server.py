@@ -1,0 +1,28 @@
+"""The web server; that it runs and stops is tested with the command."""
+
+import logging
+
+import pytest
+
+from polygent_issuer.sandbox.server import Brief, listen
+
+
+def test_a_bug_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    """No traceback reaches the terminal, and no text of the error, which may be a visitor's."""
+    logger = logging.getLogger("brief")
+    logger.addFilter(Brief())
+    try:
+        raise KeyError("\x1b[31m")  # noqa: TRY301 - to be logged
+    except KeyError:
+        logger.exception("Exception in ASGI application")
+    logger.warning("Invalid HTTP request received.")
+    bug, other = (logging.Formatter().format(record) for record in caplog.records)
+    assert bug.startswith("this is a bug in the sandbox: KeyError at test_server.py:")
+    assert "\n" not in bug
+    assert other == "Invalid HTTP request received."
+
+
+def test_only_the_loopback() -> None:
+    """The socket is bound before anything is served."""
+    with listen(0) as listening:
+        assert listening.getsockname()[0] == "127.0.0.1"
