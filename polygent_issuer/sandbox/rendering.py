@@ -35,7 +35,14 @@ def _instant(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-_TEMPLATES.filters.update(last_day=_last_day, at_input=_at_input, instant=_instant)
+def _sentence(text: str) -> str:
+    """With a capital first letter; the rest, which may hold a kid or an instant, as it is."""
+    return text[:1].upper() + text[1:]
+
+
+_TEMPLATES.filters.update(
+    sentence=_sentence, last_day=_last_day, at_input=_at_input, instant=_instant
+)
 _TEMPLATES.globals.update(kinds=tuple(HostKind))
 
 

@@ -1,6 +1,9 @@
 """The pages of the product."""
 
+from datetime import timedelta
+
 import pytest
+from support.lic_files import Issuer
 from support.sandboxes import MACHINE, Sandbox
 
 from polygent_issuer.verifier import AllowedDomain
@@ -67,6 +70,14 @@ def test_a_refused_upload_says_why(sandbox: Sandbox) -> None:
     assert "untouched" in page
     assert sandbox.site.standing().active
     assert "malformed" not in sandbox.client.get("/settings/license").text, "it is told once"
+
+
+def test_a_refusal_is_told_letter_by_letter(sandbox: Sandbox) -> None:
+    """A kid that the operator looks for keeps its capitals, an instant its T and Z."""
+    stranger = Issuer()
+    assert stranger.signer.kid in sandbox.upload(stranger.file(1))
+    sandbox.at += timedelta(days=100)
+    assert "Issued at 2026-01-06T08:00:00Z" in sandbox.upload(sandbox.issuer.file(1))
 
 
 def test_settings_show_the_status(licensed: Sandbox) -> None:

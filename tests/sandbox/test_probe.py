@@ -1,5 +1,7 @@
 """What the API would answer."""
 
+import json
+
 import pytest
 from support.sandboxes import Sandbox
 
@@ -37,6 +39,17 @@ def test_any_path_can_be_asked(licensed: Sandbox, path: str) -> None:
     """By the form, however it is spelled."""
     page = licensed.client.get("/sandbox", params={"path": path, "method": "GET"}).text
     assert page.count("feature_missing") == 15, "14 of the table, and the one that was asked"
+
+
+def test_any_feature_can_be_asked(licensed: Sandbox) -> None:
+    """For any path: the body is the one that an endpoint with this feature sends."""
+    query = {"path": "/api/x", "method": "GET", "feature": "planner"}
+    page = licensed.client.get("/sandbox", params=query).text
+    assert "&#34;feature&#34;: &#34;planner&#34;" in page
+    sent = probe.answer(licensed.site, "GET", "/api/x", feature="planner").body
+    assert sent is not None
+    assert json.loads(sent) == licensed.client.get("/api/planner").json()
+    assert probe.answer(licensed.site, "GET", "/api/x", feature="insights").good
 
 
 def test_what_nobody_offers_is_not_asked(licensed: Sandbox) -> None:

@@ -95,6 +95,20 @@ def test_a_standard_customer(desk: Desk, visitor: Visitor) -> None:
     assert visitor.title == "Welcome back, admin"
 
 
+def test_a_clock_that_once_ran_ahead(desk: Desk, visitor: Visitor) -> None:
+    """Set right again it looks set back; a newly issued license is the way out."""
+    document = visitor.download()
+    visitor.upload(issued(desk, visitor, "sign", "--machine-info", str(document), *TERMS))
+    visitor.press("30 d")
+    visitor.press("Back to now")
+    assert visitor.title == "Clock set back"
+    visitor.press("+1 day")
+    assert visitor.title == "Clock set back"
+    visitor.upload(issued(desk, visitor, "reissue", "acme-gmbh"))
+    visitor.press("Home")
+    assert visitor.title == "Welcome back, admin"
+
+
 def test_an_enterprise_customer(desk: Desk, visitor: Visitor) -> None:
     """A wrong domain refuses the request, until the license is reissued for the right one."""
     enterprise = ("--customer", "Globex", "--tier", "enterprise", "--plan", "enterprise-annual")
@@ -110,6 +124,43 @@ def test_an_enterprise_customer(desk: Desk, visitor: Visitor) -> None:
     visitor.upload(issued(desk, visitor, *reissue))
     visitor.press("Home")
     assert visitor.title == "Welcome back, admin"
+
+
+def test_the_api_under_the_same_controls(desk: Desk, visitor: Visitor) -> None:
+    """What programs are answered, asked on the page, as users and hosts come and the end nears."""
+    visitor.press("What the API answers")
+    visitor.press("Ask")
+    assert '"code": "license_none"' in visitor.text
+    visitor.press("← Back to the product")
+    document = visitor.download()
+    visitor.upload(issued(desk, visitor, "sign", "--machine-info", str(document), *TERMS))
+    for name in ("Connect a deploy host", "Add a user"):
+        visitor.press(name)
+    visitor.press("Home")
+    visitor.press("Settings → License")
+    assert "Users\n4 of 25" in visitor.text
+    assert "Deploy hosts\n1 of 5" in visitor.text
+    visitor.press("What the API answers")
+    visitor.choose("The endpoint needs", "sso-saml")
+    visitor.press("Ask")
+    assert '"feature": "sso-saml"' in visitor.text
+    visitor.press("At expiry")
+    visitor.press("Ask")
+    assert '"code": "license_expired"' in visitor.text
+
+
+def test_a_narrow_window(desk: Desk, visitor: Visitor) -> None:
+    """No page is wider than its window, whatever long words it shows."""
+    document = visitor.download()
+    visitor.upload(issued(desk, visitor, "sign", "--machine-info", str(document), *TERMS))
+    visitor.narrow()
+    for path in ("/", "/settings/license", "/sandbox"):
+        visitor.open(path)
+        assert not visitor.overflows, path
+    visitor.press("Another machine")
+    visitor.open("/")
+    assert visitor.title == "Machine changed"
+    assert not visitor.overflows
 
 
 def test_a_member_cannot_upload(visitor: Visitor) -> None:

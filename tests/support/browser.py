@@ -13,6 +13,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.expected_conditions import staleness_of
+from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
 from support.tools import require_tool
@@ -88,6 +89,11 @@ class Visitor:
         element.send_keys(text)
         return element
 
+    def choose(self, label: str, option: str) -> None:
+        """Choose what the field with this label offers."""
+        field = self._find(f"//label[starts-with(normalize-space(), '{label}')]/select")
+        Select(field).select_by_visible_text(option)
+
     def upload(self, file: Path) -> None:
         """Upload a license with the page's own form."""
         self.fill("License file (.lic)", str(file))
@@ -111,6 +117,16 @@ class Visitor:
         """What the page of the product says."""
         return self._find("//div[@class='product']").text
 
+    def narrow(self) -> None:
+        """Make the window as narrow as Chromium makes one."""
+        self._driver.set_window_size(400, 800)
+
+    @property
+    def overflows(self) -> bool:
+        """Whether the page is wider than its window."""
+        wider = "let root = document.documentElement; return root.scrollWidth > root.clientWidth"
+        return bool(self._driver.execute_script(wider))
+
     @property
     def strip(self) -> str:
         """What the control strip says."""
@@ -129,7 +145,8 @@ class Visitor:
         WebDriverWait(self._driver, _PATIENCE).until(staleness_of(before))
 
     def _clickable(self, text: str) -> WebElement:
-        return self._find(f"//*[self::button or self::a][normalize-space()='{text}']")
+        says = f"normalize-space()='{text}' or @aria-label='{text}'"
+        return self._find(f"//*[self::button or self::a][{says}]")
 
     def _find(self, path: str) -> WebElement:
         return self._driver.find_element(By.XPATH, path)
