@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -62,7 +62,10 @@ class Guard:
                 await send({"type": "websocket.close", "code": 1008})
             return
         if refusal is None:
-            body = await _body(Request(scope, receive))
+            try:
+                body = await _body(Request(scope, receive))
+            except ClientDisconnect:  # nobody waits for an answer
+                return
             if body is not None:
                 await self.app(scope, _replay(body, receive), _with_headers(send))
                 return

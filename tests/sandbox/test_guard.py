@@ -1,10 +1,12 @@
 """What every request passes first."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
+from starlette.types import Message
 from starlette.websockets import WebSocketDisconnect
-from support.sandboxes import Sandbox
+from support.sandboxes import HOST, Sandbox
 
 from polygent_issuer.sandbox.guard import HEADERS, MOST_BODY
 
@@ -74,3 +76,19 @@ def test_every_answer_lets_a_browser_load_and_frame_only_ours(licensed: Sandbox)
     assert "<script" not in page
     assert "style=" not in page
     assert "http" not in page.replace(f"http://{licensed.site.host}", "")
+
+
+def test_who_goes_away_within_a_body_is_no_error(sandbox: Sandbox) -> None:
+    """Nothing is answered, nothing installed, and nothing raised."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    headers = [(b"host", HOST.encode()), (b"content-length", b"9")]
+    scope = {"type": "http", "method": "POST", "path": "/license", "headers": headers}
+    asyncio.run(sandbox.client.app(scope, receive, send))  # type: ignore[arg-type]
+    assert sent == []
