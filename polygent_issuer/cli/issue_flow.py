@@ -10,8 +10,9 @@ import typer
 from polygent_issuer.cli import consent, output, prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.drafts import EmlFolder, drafter
-from polygent_issuer.cli.issue_view import DryRun, IssuedReport, preview
+from polygent_issuer.cli.issue_view import DryRun, IssuedReport
 from polygent_issuer.cli.options import OptionGroup
+from polygent_issuer.cli.proposal_view import preview
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.destination import Destination, resolve

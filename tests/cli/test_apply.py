@@ -44,11 +44,10 @@ def test_a_spreadsheet(desk: Desk) -> None:
     settle_at(desk, range(1, 3))
     file = write(desk, CSV)
     outcome = desk.ok("apply", file)
-    first, second, *rest = outcome.text.splitlines()
-    assert first.startswith(
-        "renewed plan.csv, line 2 (c1): 2026-12-19 → 2027-12-20, users 25 → 30; "
-    )
-    assert second.startswith("renewed plan.csv, line 3 (c2): 2026-12-19 → 2027-12-20; ")
+    first, place, second, _, *rest = outcome.text.splitlines()
+    assert first == "renewed plan.csv, line 2 (c1): 2026-12-19 → 2027-12-20, users 25 → 30"
+    assert place.startswith(f"  file: {desk.output}/c1-")
+    assert second == "renewed plan.csv, line 3 (c2): 2026-12-19 → 2027-12-20"
     assert rest[0] == "renewed 2"
     assert issued(desk) == 2
     assert desk.ok("apply", file).text == "nothing to do, kept 2\n"
@@ -300,3 +299,20 @@ def test_names_cannot_steer_a_screen(desk: Desk) -> None:
     assert "[red]b" in outcome.text
     assert "\x1b" not in report.read_text()
     assert Path(report).exists()
+
+
+def test_a_review_in_short_lines(desk: Desk) -> None:
+    """A line for each item; hints, findings and what a row says of them stand below it."""
+    settle_at(desk, range(1, 4), ends_in=200)
+    desk.machine_info("new.json", fingerprint=f"sha256:{'ab' * 32}", customer=None)
+    rows = ("c1,new.json,,,", "c2,,x,,", "c3,,5,entitlement-loss,sales said so")
+    text = "\n".join(("customer,machine_info,users,accept,reason", *rows))
+    told = desk.run("apply", write(desk, text), "--dry-run").text.splitlines()
+    change = "fingerprint sha256:0000000000... → sha256:ababababab..."
+    assert f"reissue plan.csv, line 2 (c1): until 2027-06-17, {change}" in told
+    refused = told.index("refused plan.csv, line 3 (c2): users: not a whole number: x")
+    assert told[refused + 1].startswith("  hint: write it as 25")
+    found = told.index("  entitlement-loss: Customer 3 would lose: 5 instead of 25 users")
+    counts = "which counts with --expect or --accept-from-file"
+    assert told[found + 1] == f"    the row accepts it, {counts}"
+    assert "reissue 2, refused 1" in told

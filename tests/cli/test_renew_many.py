@@ -32,11 +32,13 @@ def test_every_license_that_is_due(desk: Desk) -> None:
     settle_at(desk, range(4, 5), ends_in=200)
     outcome = desk.ok("renew", "--due-within", "30d")
     told = outcome.text.splitlines()
-    assert told[0].startswith("renewed c1, prod-1: 2026-12-19 → 2027-12-20; ")
-    assert told[3:] == [
+    assert told[0] == "renewed c1, prod-1: 2026-12-19 → 2027-12-20"
+    assert told[1].startswith(f"  file: {desk.output}/c1-prod-1-2027-12-20-")
+    assumed = "assumed; set yours with: polygent-issue config set upload_window 7d"
+    assert told[6:] == [
         "renewed 3",
-        "upload before 2026-12-07T09:30:00Z",
-        "what is still to go: polygent-issue license list --unsent",
+        f"upload before 2026-12-07T09:30:00Z ({assumed})",
+        "to be mailed: polygent-issue license list --unsent",
     ]
     assert outcome.err == ""
     assert len(files(desk)) == 3
@@ -209,7 +211,7 @@ def test_a_report_of_a_dry_run(desk: Desk) -> None:
     argv = ("renew", "c1", "nobody", "c2", "--term", "5y", "--dry-run", "--report", str(report))
     outcome = desk.run(*argv)
     assert outcome.code == 20
-    assert f"each of them: {report}" in outcome.text
+    assert f"report: {report}" in outcome.text
     with report.open(encoding="utf-8", newline="") as stream:
         first, second, _ = csv.DictReader(stream)
     assert (first["outcome"], first["license"], first["customer"]) == ("renew", "", "c1")
@@ -255,7 +257,7 @@ def test_a_report_for_a_spreadsheet(desk: Desk) -> None:
     report = desk.folder / "report.csv"
     outcome = desk.run("renew", "c1", "=HYPERLINK(1)", "--report", str(report))
     assert outcome.code == 20
-    assert f"each of them: {report}" in outcome.text
+    assert f"report: {report}" in outcome.text
     with report.open(encoding="utf-8", newline="") as stream:
         done, failed = csv.DictReader(stream)
     assert (done["item"], done["outcome"], done["action"]) == ("c1", "done", "renew")

@@ -7,7 +7,7 @@ from typing import Any
 from polygent_issuer.batch.outcomes import Done, Failed, Kept, Outcome
 from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.drafts import draft_lines
-from polygent_issuer.cli.issue_view import proposal_json
+from polygent_issuer.cli.issue_json import issued_json
 from polygent_issuer.cli.many.item_view import change, error_json
 from polygent_issuer.cli.many.tally import DONE
 from polygent_issuer.settings import Settings
@@ -27,8 +27,9 @@ def outcome_blocks(outcome: Outcome, drafts: Drafts) -> Iterable[Block]:
         return
     for each in outcome.issued:
         word = DONE[each.proposal.action]
-        where = f"; {each.path}" if each.path is not None else ""
-        yield Line(f"{word} {outcome.job.place}: {change(each.proposal)}{where}", "good")
+        yield Line(f"{word} {outcome.job.place}: {change(each.proposal)}", "good")
+        if each.path is not None:
+            yield Line(f"file: {each.path}", indent=1)
         yield from draft_lines(drafts.get(each.proposal.license.jti, ()))
     if isinstance(outcome, Done) and outcome.note is not None:
         yield Line(outcome.note, "dim", 1)
@@ -40,12 +41,12 @@ def outcome_json(outcome: Outcome, settings: Settings, drafts: Drafts) -> dict[s
     if isinstance(outcome, Kept):
         return {**said, "licenses": [], "note": outcome.decision.note}
     said["licenses"] = [
-        {
-            **proposal_json(each.proposal, settings),
-            "file": None if each.path is None else str(each.path),
-            "drafts": [str(path) for path in drafts.get(each.proposal.license.jti, ())],
-            "accepted": list(outcome.job.consent.used(each.proposal.findings)),
-        }
+        issued_json(
+            each,
+            settings,
+            drafts=drafts.get(each.proposal.license.jti, ()),
+            agreed=outcome.job.consent,
+        )
         for each in outcome.issued
     ]
     if isinstance(outcome, Failed):

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from polygent_issuer.batch.review import Review, Seen
 from polygent_issuer.cli.blocks import Block, Line
-from polygent_issuer.cli.issue_view import proposal_json
-from polygent_issuer.cli.many.item_view import change, error_json, told
+from polygent_issuer.cli.issue_json import proposal_json
+from polygent_issuer.cli.many.item_view import change, error_blocks, error_json
 from polygent_issuer.findings import Finding
 from polygent_issuer.issuing.proposal import Action
 from polygent_issuer.settings import Settings
@@ -20,24 +20,25 @@ _WORDS: Final = {Action.SIGN: "issue", Action.RENEW: "renew", Action.REISSUE: "r
 def seen_blocks(seen: Seen) -> Iterable[Block]:
     """What would be done for one item: a line, and its findings."""
     if seen.error is not None:
-        yield Line(f"refused {seen.job.place}: {told(seen.error)}", "bad")
+        yield from error_blocks("refused", seen.job.place, seen.error)
     elif not seen.decision.proposals and seen.decision.note is not None:
         yield Line(f"keep {seen.job.place}: {seen.decision.note}", "dim")
     for proposal in seen.decision.proposals:
         yield Line(f"{_WORDS[proposal.action]} {seen.job.place}: {change(proposal)}")
         for note in proposal.notes:
             yield Line(note, "dim", 1)
-        missing = {finding.code for finding in seen.missing}
         for finding in proposal.findings:
-            state = _state(seen, finding) if finding.code in missing else " (accepted)"
-            yield Line(f"{finding.code}{state}: {finding.message}", "warn", 1)
+            yield from _finding_blocks(seen, finding)
 
 
-def _state(seen: Seen, finding: Finding) -> str:
-    """What the item itself says of a finding that nobody accepted yet."""
-    if finding.code not in seen.job.own.accepted:
-        return ""
-    return " (the row accepts it, which counts with --expect or --accept-from-file)"
+def _finding_blocks(seen: Seen, finding: Finding) -> Iterable[Block]:
+    """A finding, and what the item itself says of it while nobody has accepted it."""
+    missing = finding.code in {each.code for each in seen.missing}
+    accepted = "" if missing else " (accepted)"
+    yield Line(f"{finding.code}{accepted}: {finding.message}", "warn", 1)
+    if missing and finding.code in seen.job.own.accepted:
+        counts = "which counts with --expect or --accept-from-file"
+        yield Line(f"the row accepts it, {counts}", "dim", 2)
 
 
 def seen_json(seen: Seen, settings: Settings) -> dict[str, Any]:
@@ -57,16 +58,17 @@ def seen_json(seen: Seen, settings: Settings) -> dict[str, Any]:
 
 def review_blocks(review: Review) -> Iterable[Block]:
     """How much would be done, and what stands in its way."""
-    words = (f"{_word(name)} {count:,}" for name, count in review.actions.items())
-    yield Line(", ".join(words) or "nothing to do", "title")
+    words = [f"{word} {count:,}" for word, count in _counts(review).items()]
+    if not review.issues and not review.actions["refused"]:
+        words.insert(0, "nothing to do")
+    yield Line(", ".join(words), "title")
     for code, count in sorted(review.missing.items()):
         yield Line(f"{code} stops {count:,} of them: --accept {code} --reason TEXT", "warn")
 
 
 def review_json(review: Review) -> Mapping[str, Any]:
     """The same for programs."""
-    counts = {_word(name): count for name, count in review.actions.items()}
-    return {**counts, "missing": dict(review.missing)}
+    return {**_counts(review), "missing": dict(review.missing)}
 
 
 def unnamed_blocks(slugs: tuple[str, ...]) -> Iterable[Block]:
@@ -77,5 +79,8 @@ def unnamed_blocks(slugs: tuple[str, ...]) -> Iterable[Block]:
     yield Line(f"not in the file, so left as they are: {', '.join(slugs[:MOST_UNNAMED])}{more}")
 
 
-def _word(name: str) -> str:
-    return _WORDS[Action(name)] if name in set(Action) else name
+def _counts(review: Review) -> dict[str, int]:
+    """How many of each, in the order of a summary; without what there is none of."""
+    told = {word: review.actions[action] for action, word in _WORDS.items()}
+    told |= {word: review.actions[word] for word in ("keep", "refused")}
+    return {word: count for word, count in told.items() if count}

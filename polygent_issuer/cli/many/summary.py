@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polygent_issuer import dates
 from polygent_issuer.batch.bundle import Bundle
 from polygent_issuer.batch.review import Review
 from polygent_issuer.cli import output
 from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.many.review_view import review_blocks, review_json, unnamed_blocks
 from polygent_issuer.cli.many.tally import WORDS, Tally
+from polygent_issuer.cli.proposal_view import upload_before
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.settings import Settings
 
@@ -58,9 +58,11 @@ class Reviewed(_LastLine):
         yield from review_blocks(self.review)
         yield from unnamed_blocks(self.unnamed)
         if self.report is not None:
-            yield Line(f"each of them: {self.report}", "dim")
+            yield Line(f"report: {self.report}", "dim")
         if self.expectable:
             yield Line(f"digest {self.review.digest}")
+            if self.review.issues:
+                yield Line("to do exactly this: --expect DIGEST in place of --dry-run", "dim")
         yield Line("dry run: nothing was issued", "dim")
 
 
@@ -106,20 +108,18 @@ class Summary(_LastLine):
 
     def blocks(self) -> Iterable[Block]:
         """What failed, the counts, and what is next."""
-        yield from self.tally.failures_table()
+        yield from self.tally.failures_blocks()
         yield Line(self.tally.told(complete=self.complete), "title")
         yield from unnamed_blocks(self.unnamed)
         if self.tally.last is not None:
-            issued_at, window = self.tally.last.license.issued_at, self.settings
-            until = dates.upload_deadline(issued_at, window.upload_window_or_assumed)
-            yield Line(f"upload before {dates.instant(until)}")
+            yield Line(f"upload before {upload_before(self.tally.last.license, self.settings)}")
         if self.bundle is not None and self.bundle.written:
             held = "1 license" if self.bundle.written == 1 else f"{self.bundle.written:,} licenses"
             yield Line(f"archive: {self.bundle.target}, {held}", "good")
         if self.report is not None:
-            yield Line(f"each of them: {self.report}", "dim")
+            yield Line(f"report: {self.report}", "dim")
         if not self.complete:
             ended = "interrupted" if self.interrupted else "broken off"
             yield Line(f"{ended}; the same command does the rest", "warn")
         elif self.tally.issued:
-            yield Line("what is still to go: polygent-issue license list --unsent", "dim")
+            yield Line("to be mailed: polygent-issue license list --unsent", "dim")

@@ -7,7 +7,6 @@ from typing import Final
 
 from polygent_issuer.batch.outcomes import Failed, Kept, Outcome
 from polygent_issuer.cli.blocks import Block, Line, Table
-from polygent_issuer.cli.many.item_view import told
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.issuing.proposal import Action, Proposal
 
@@ -70,11 +69,22 @@ class Tally:
             words.insert(0, "nothing to do" if complete else "nothing was issued")
         return ", ".join(words)
 
-    def failures_table(self) -> Iterable[Block]:
-        """What failed, why, and what puts it right."""
+    def failures_blocks(self) -> Iterable[Block]:
+        """A table of what failed and why; below it what puts it right, each hint once and whole."""
         if not self.failures:
             return
-        rows = tuple((each.job.place, told(each.error)) for each in self.failures)
+        rows = tuple((each.job.place, each.error.message) for each in self.failures)
         yield Table(("failed", "why"), rows)
         if (rest := self.done["failed"] - len(self.failures)) > 0:
             yield Line(f"and {rest:,} more: --report FILE lists them all", "warn")
+        hinted: dict[str, list[str]] = {}
+        for each in self.failures:
+            if each.error.hint:
+                hinted.setdefault(each.error.hint, []).append(each.job.place)
+        for hint, places in hinted.items():
+            yield Line(f"hint for {_first_of(places)}: {hint}")
+
+
+def _first_of(places: list[str]) -> str:
+    more = len(places) - 1
+    return f"{places[0]} and {more:,} more" if more else places[0]
