@@ -12,9 +12,11 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.drafts import drafter
 from polygent_issuer.cli.issue_flow import IssueOptions, tell_default_issuer
 from polygent_issuer.cli.many import places
-from polygent_issuer.cli.many.agreement import Batch, agree, dry_run
+from polygent_issuer.cli.many.agreement import agree
+from polygent_issuer.cli.many.batch import Batch
 from polygent_issuer.cli.many.going import Going
 from polygent_issuer.cli.many.report_file import ReportFile
+from polygent_issuer.cli.many.reviewing import dry_run
 from polygent_issuer.cli.many.spool import Spool
 from polygent_issuer.cli.many.telling import Telling
 from polygent_issuer.cli.options import OptionGroup

@@ -8,7 +8,7 @@ from polygent_issuer.batch.review import Review
 from polygent_issuer.batch.run import Run
 from polygent_issuer.cli import output
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.many.agreement import Batch
+from polygent_issuer.cli.many.batch import Batch
 from polygent_issuer.cli.many.interruption import Interruption
 from polygent_issuer.cli.many.progress import progress
 from polygent_issuer.cli.many.report_file import ReportFile

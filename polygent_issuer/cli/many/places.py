@@ -7,7 +7,7 @@ from pathlib import Path
 from polygent_issuer.batch.bundle import Bundle
 from polygent_issuer.cli import output
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.many.agreement import Batch
+from polygent_issuer.cli.many.batch import Batch
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing.destination import Destination, resolve
 from polygent_issuer.signer import Signer

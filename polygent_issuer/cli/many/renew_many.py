@@ -1,9 +1,9 @@
 """`renew` of many: customers that are named, or every license that is due."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from polygent_issuer import dates, files
+from polygent_issuer import dates
 from polygent_issuer.batch.outcomes import Job
 from polygent_issuer.batch.renewals import Renewals
 from polygent_issuer.cli import terms_options
@@ -11,20 +11,17 @@ from polygent_issuer.cli.consent import ConsentOptions, given
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.following import NextOptions, refuse_contradictions
 from polygent_issuer.cli.issue_flow import IssueOptions, signers_of
-from polygent_issuer.cli.many.agreement import Batch
+from polygent_issuer.cli.many.batch import Batch
+from polygent_issuer.cli.many.customers_named import slugs
 from polygent_issuer.cli.many.flow import BatchOptions, carry_out_many
-from polygent_issuer.cli.names import customer
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
-from polygent_issuer.errors import Ambiguous, NotFound, UnreadableInput, UsageProblem
+from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.signing_key import choose_key
 from polygent_issuer.registry import LicenseStatus, licenses
 from polygent_issuer.signer import Signer
 from polygent_issuer.terms import contradiction
-
-_MOST_NAMES = 64 * 1024 * 1024
-"""Bytes of names on stdin."""
 
 
 def renew_many(
@@ -63,11 +60,11 @@ def renew_many(
         new_id=invocation.new_id,
         all_machines=which.all_machines,
     )
-    slugs = None if due_within is not None else _slugs(invocation, names)
+    named = None if due_within is not None else slugs(invocation, names)
 
     def jobs(consent: Consent) -> Iterable[Job]:
         agreed = replace(renewals, consent=consent)
-        return agreed.due(invocation.registry) if slugs is None else agreed.of_customers(slugs)
+        return agreed.due(invocation.registry) if named is None else agreed.of_customers(named)
 
     def unlock() -> Mapping[str, Signer]:
         with invocation.registry.reading() as db:
@@ -79,7 +76,7 @@ def renew_many(
         what="renewing",
         jobs=jobs,
         unlock=unlock,
-        total=_count_due(invocation, renewals) if slugs is None else len(slugs),
+        total=_count_due(invocation, renewals) if named is None else len(named),
     )
     return carry_out_many(invocation, batch, how, told, given(consents))
 
@@ -107,30 +104,3 @@ def _refuse_contradictions(
         raise UsageProblem(
             "--due-within renews each license by itself", hint="leave out --all-machines"
         )
-
-
-def _slugs(invocation: Invocation, names: Sequence[str]) -> tuple[str, ...]:
-    """Each customer once, however often and by whatever name; who is not known, as it was typed."""
-
-    def slug(name: str) -> str:
-        try:
-            return customer(invocation, name).slug
-        except (NotFound, Ambiguous):
-            return name
-
-    return tuple(dict.fromkeys(map(slug, _named(names))))
-
-
-def _named(names: Sequence[str]) -> Iterator[str]:
-    for name in names:
-        if name != "-":
-            yield name
-            continue
-        data = files.read_bounded("-", limit=_MOST_NAMES, what="list of customers")
-        try:
-            lines = data.decode("utf-8-sig").splitlines()
-        except UnicodeDecodeError:
-            raise UnreadableInput(
-                "the list of customers from stdin is not UTF-8", hint="one slug or name a line"
-            ) from None
-        yield from (line.strip() for line in lines if line.strip())

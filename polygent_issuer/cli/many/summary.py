@@ -1,4 +1,4 @@
-"""What a batch gives back when it has ended: the summary, and how it exits."""
+"""What a batch gives back when it has ended: what was done, and how it exits."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,68 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from polygent_issuer.batch.bundle import Bundle
-from polygent_issuer.batch.review import Review
-from polygent_issuer.cli import output
 from polygent_issuer.cli.blocks import Block, Line
-from polygent_issuer.cli.many.review_view import review_blocks, review_json, unnamed_blocks
+from polygent_issuer.cli.many.last_line import LastLine
+from polygent_issuer.cli.many.review_view import unnamed_blocks
 from polygent_issuer.cli.many.tally import WORDS, Tally
 from polygent_issuer.cli.proposal_view import upload_before
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.settings import Settings
 
 
-class _LastLine(output.Result):
-    """The last line of a batch; under `--json` one line, like those of its items."""
-
-    __slots__ = ()
-
-    @property
-    def in_lines(self) -> bool:
-        """It does."""
-        return True
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reviewed(_LastLine):
-    """What would be done; nothing was.
-
-    Attributes:
-        expectable: whether the command takes the digest of a review.
-        report: the file that tells of each item.
-        unnamed: the customers of whom no item tells.
-    """
-
-    review: Review
-    expectable: bool = False
-    report: Path | None = None
-    unnamed: tuple[str, ...] = ()
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """20 when an item is refused, as it would fail."""
-        return ExitCode.BATCH if self.review.actions["refused"] else ExitCode.DONE
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`summary`, with the digest where one is taken."""
-        counts = review_json(self.review)
-        digest = {"digest": self.review.digest} if self.expectable else {}
-        return {"summary": {"dry_run": True, **counts, **digest, "unnamed": list(self.unnamed)}}
-
-    def blocks(self) -> Iterable[Block]:
-        """Counts, what is missing, the digest."""
-        yield from review_blocks(self.review)
-        yield from unnamed_blocks(self.unnamed)
-        if self.report is not None:
-            yield Line(f"report: {self.report}", "dim")
-        if self.expectable:
-            yield Line(f"digest {self.review.digest}")
-            if self.review.issues:
-                yield Line("to do exactly this: --expect DIGEST in place of --dry-run", "dim")
-        yield Line("dry run: nothing was issued", "dim")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Summary(_LastLine):
+class Summary(LastLine):
     """What was done.
 
     Attributes:
