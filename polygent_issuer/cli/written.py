@@ -6,6 +6,7 @@ from polygent_issuer import files
 from polygent_issuer.cli import output
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.errors import OutputExists, UsageProblem
+from polygent_issuer.issuing.destination import require_folder
 
 STDOUT = "-"
 
@@ -37,7 +38,9 @@ def write(
         output.write_bytes(data)
         return None
     target = Path(str(to)).absolute()
+    file = target / name if target.is_dir() else target
+    require_folder(file.parent, f"name another place with {option}")
     try:
-        return files.publish(data, target / name if target.is_dir() else target)
+        return files.publish(data, file)
     except OutputExists as exists:
         raise OutputExists(exists.message, hint=f"name another file with {option}") from None

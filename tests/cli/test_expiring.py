@@ -148,7 +148,9 @@ def test_the_calendar_goes_to_a_file_a_folder_or_stdout(books: Books) -> None:
     outcome = books.desk.run("expiring", "--ics", folder, after=timedelta(seconds=1))
     assert outcome.code == 8
     assert "name another file with --ics" in outcome.err
-    assert books.desk.run("expiring", "--ics", "no/such/x.ics").code == 8
+    nowhere = books.desk.run("expiring", "--ics", "no/such/x.ics")
+    assert nowhere.code == 8
+    assert "hint: mkdir -p /" in nowhere.err
 
 
 @pytest.mark.parametrize("other", ["--json", "--csv"])

@@ -112,6 +112,7 @@ def test_nobody_on_stdin(desk: Desk) -> None:
         ("c1", "c2", "--machine", "prod-1"),
         ("c1", "c2", "--license", "00000001"),
         ("--due-within", "30d", "--all-machines"),
+        ("--due-within", "30d", "--license", "00000001"),
         ("--due-within", "30d", "--machine-info", "m.json"),
         ("c1", "c2", "-o", "-"),
         ("c1", "c2", "-o", "one.lic"),
@@ -127,6 +128,14 @@ def test_wrong_usage(desk: Desk, argv: tuple[str, ...]) -> None:
     assert outcome.code == 2
     assert "hint: " in outcome.err
     assert files(desk) == []
+
+
+def test_a_folder_that_is_not_there(desk: Desk) -> None:
+    """Many files need a folder: the hint makes it as it stands there."""
+    place = desk.folder / "not yet"
+    outcome = desk.run("renew", "--due-within", "30d", "-o", str(place))
+    assert outcome.code == 2
+    assert f"hint: mkdir -p '{place}'" in outcome.err
 
 
 def test_a_term_that_is_none(desk: Desk) -> None:

@@ -46,8 +46,8 @@ def agree(
             f"{review.digest}; nothing was issued",
             hint="look at it with --dry-run, and give the digest that it prints",
         )
-    if not invocation.interactive:
-        return review, given
+    if not invocation.interactive or not (review.ready or review.missing):
+        return review, given  # nobody to ask, or nothing: the summary tells the rest
     blocks = [block for seen in few for block in seen_blocks(seen)]
     output.write_blocks([*blocks, *review_blocks(review)], sys.stderr)
     agreed = consent.obtain_for_many(review.missing, given)

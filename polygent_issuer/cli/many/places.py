@@ -1,5 +1,6 @@
 """Where the licenses of a batch go: a folder or an archive, each known to take them."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from polygent_issuer.cli.many.batch import Batch
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing.destination import Destination, resolve
 from polygent_issuer.signer import Signer
+from polygent_issuer.text import for_shell, shown
 
 
 def archive(invocation: Invocation, option: Path | None, output: str | None) -> Bundle | None:
@@ -48,7 +50,16 @@ def folder(invocation: Invocation, option: str | None) -> Destination:
         OutputProblem: (`output_failed`) when it is not there or takes no files.
     """
     destination = resolve(option, invocation.settings.output, output.write_bytes)
-    if destination.folder is None or destination.name is not None:
-        raise UsageProblem("a batch makes many files", hint="--output FOLDER, which must exist")
+    if destination.folder is None:
+        raise UsageProblem(
+            "a batch makes many files, which do not fit into stdout",
+            hint="--output FOLDER, or --bundle FILE.zip",
+        )
+    if destination.name is not None:
+        place = str(destination.folder / destination.name)
+        raise UsageProblem(
+            f"a batch makes many files, and {shown(place)} is no folder",
+            hint="--output FOLDER" if os.path.lexists(place) else f"mkdir -p {for_shell(place)}",
+        )
     destination.check(())
     return destination

@@ -25,7 +25,8 @@ def progress(
         what: is being done.
         total: how many items there are, when that is known.
     """
-    if invocation.quiet or not invocation.interactive or is_plain(sys.stderr):
+    unseen = invocation.quiet or not invocation.interactive or is_plain(sys.stderr)
+    if unseen or total == 0:
         return nullcontext(_nothing)
     from polygent_issuer.cli.many.bar import bar
 

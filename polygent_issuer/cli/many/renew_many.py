@@ -99,8 +99,17 @@ def _refuse_contradictions(
             else "nobody is named",
             hint="polygent-issue renew CUSTOMER..., or polygent-issue renew --due-within 30d",
         )
-    refuse_contradictions(which, 2)
-    if due_within is not None and which.all_machines:
+    if due_within is None:
+        refuse_contradictions(which, 2)
+        return
+    chosen = {
+        "--license": which.license_ids,
+        "--machine": which.machine,
+        "--all-machines": which.all_machines,
+        "--machine-info": which.machine_info,
+    }
+    if superfluous := [option for option, value in chosen.items() if value]:
         raise UsageProblem(
-            "--due-within renews each license by itself", hint="leave out --all-machines"
+            "--due-within renews each license by itself",
+            hint=f"leave out {' and '.join(superfluous)}",
         )

@@ -69,7 +69,8 @@ def test_nothing_to_do_asks_nothing(today: Desk) -> None:
     """Neither to go ahead nor for a passphrase."""
     code, screen = finish(begin(today, "renew", "--due-within", "1d"))
     assert code == 0
-    assert "nothing to do" in screen
+    assert screen.count("nothing to do") == 1
+    assert "\u2501" not in screen, "no bar of nothing"
     assert "?" not in "".join(left_on(screen))
     assert "passphrase" not in screen
 
