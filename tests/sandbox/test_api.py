@@ -3,12 +3,13 @@
 import json
 
 import pytest
-from starlette.testclient import WebSocketDenialResponse
+from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 from support.sandboxes import MACHINE, Sandbox
 
 from polygent_issuer import machine_info
 from polygent_issuer.enforcement import HostKind
+from polygent_issuer.sandbox.application import application
 
 
 def test_who_is_signed_in(sandbox: Sandbox) -> None:
@@ -38,6 +39,21 @@ def test_the_session_cookie_is_out_of_reach(sandbox: Sandbox) -> None:
     cookie = sandbox.client.post("/api/sign-in", json={"user": "admin"}).headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
+
+
+def test_two_sandboxes_sign_nobody_out(sandbox: Sandbox) -> None:
+    """A browser has one jar for every port of 127.0.0.1, so each has a cookie of its own."""
+    host = "127.0.0.1:8322"
+    other = TestClient(
+        application(sandbox.site, hosts=[host]),
+        base_url=f"http://{host}",
+        cookies=sandbox.client.cookies,
+    )
+    other.post("/api/sign-in", json={"user": "member"})
+    jar = dict(other.cookies)
+    assert len(jar) == 2
+    sandbox.client.cookies.update(jar)
+    assert sandbox.client.get("/api/me").json()["role"] == "admin"
 
 
 def test_without_a_license_the_api_answers_503(sandbox: Sandbox) -> None:
