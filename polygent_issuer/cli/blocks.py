@@ -28,12 +28,15 @@ class Fields:
 class Table:
     """Rows under headers; `styles` colours whole rows, in their order.
 
-    Rows are gone through more than once, so an iterator is none of them.
+    Rows are gone through more than once, so an iterator is none of them. Where a terminal is too
+    narrow, the columns of `folding` give way, so that IDs and instants stay whole; without them
+    all do.
     """
 
     headers: tuple[str, ...]
     rows: Iterable[tuple[str, ...]]
     styles: Iterable[Style] = ()
+    folding: tuple[str, ...] = ()
 
 
 Block = Line | Fields | Table

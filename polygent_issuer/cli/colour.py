@@ -12,6 +12,10 @@ from rich.text import Text
 from polygent_issuer.cli.blocks import Block, Fields, Line, Style, Table
 from polygent_issuer.text import shown
 
+_GAP = 2
+"""Columns of the screen between two of a table."""
+_LEAST = 6
+"""The narrowest column that is still read."""
 _PLAIN: Iterable[Style] = repeat("plain")
 _STYLES: dict[Style, str] = {
     "plain": "",
@@ -37,7 +41,7 @@ def draw(blocks: Iterable[Block], stream: TextIO) -> None:
         elif isinstance(block, Fields):
             console.print(_fields(block))
         else:
-            console.print(_table(block))
+            console.print(_table(block, console.width))
 
 
 def draw_note(label: str, message: str, style: Style, stream: TextIO) -> None:
@@ -61,10 +65,32 @@ def _fields(block: Fields) -> RichTable:
     return grid
 
 
-def _table(table: Table) -> RichTable:
-    drawn = RichTable(box=SIMPLE_HEAD, pad_edge=False)
+def _table(table: Table, room: int) -> RichTable:
+    drawn = RichTable(box=SIMPLE_HEAD, pad_edge=False, padding=(0, _GAP - 1, 0, 0))
     for header in table.headers:
         drawn.add_column(header, overflow="fold")
+    widest = [0] * len(table.headers)
     for row, style in zip(table.rows, chain(table.styles, _PLAIN), strict=False):
-        drawn.add_row(*(Text(shown(cell)) for cell in row), style=_STYLES[style])
+        cells = [Text(shown(cell)) for cell in row]
+        widest = [max(width, cell.cell_len) for width, cell in zip(widest, cells, strict=True)]
+        drawn.add_row(*cells, style=_STYLES[style])
+    if table.folding:
+        _keep_whole(drawn, table, widest, room)
     return drawn
+
+
+def _keep_whole(drawn: RichTable, table: Table, widest: list[int], room: int) -> None:
+    """Fix the columns that shall not fold, if that leaves the others some room.
+
+    Their headers fold between words.
+    """
+    room -= _GAP * len(widest)  # the edges take one each
+    natural = sum(map(max, widest, map(len, table.headers)))
+    fixed = {
+        number: max(widest[number], *map(len, header.split()))
+        for number, header in enumerate(table.headers)
+        if header not in table.folding
+    }
+    if natural > room >= sum(fixed.values()) + _LEAST * len(table.folding):
+        for number, width in fixed.items():
+            drawn.columns[number].width = width

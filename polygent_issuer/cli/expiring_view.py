@@ -69,7 +69,8 @@ class Expiring(Result):
             yield Line(f"nothing expires until {dates.instant(self.until)}", "good")
             return
         headers = ("customer", "machine", "license", "last full day", "expires", "left", "alert")
-        yield Table(headers, Each(self.due, self._row), Each(self.due, self._style))
+        rows, styles = Each(self.due, self._row), Each(self.due, self._style)
+        yield Table(headers, rows, styles, folding=("customer", "machine"))
         bare = (each.customer for each in self.due if each.bare)
         together = list(islice(_unlike(bare), _NAMED + 1))
         if together:
@@ -88,8 +89,8 @@ class Expiring(Result):
             each.id[:8],
             dates.last_full_day(each.expires_at).isoformat(),
             dates.instant(each.expires_at),
-            "expired" if each.expires_at <= self.now else dates.days(left),
-            "none yet" if alert is None else dates.days(alert),
+            "expired" if each.expires_at <= self.now else f"{left}d",
+            "none" if alert is None else f"{alert}d",
         )
 
     def _style(self, each: Due) -> Style:

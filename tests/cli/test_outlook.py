@@ -136,3 +136,14 @@ def test_a_customer_is_named_once_and_counted_once(books: Books) -> None:
     assert found.count == 40
     assert len(found.customers) == 20
     assert found.names[:2] == ["Customer 0", "Customer 1"]
+
+
+def test_the_list_below_keeps_what_is_copied_whole(books: Books) -> None:
+    """At 80 columns the names fold, and neither the ID nor the instant."""
+    books.desk.now = datetime.now(UTC)
+    owner = books.customer("Globex International", "globex-international-holdings")
+    soon = (books.desk.now + timedelta(days=10)).replace(microsecond=0)
+    held = books.license(owner, expires_at=soon)
+    [row] = [line for line in screen(books, columns=80).splitlines() if held.id[:8] in line]
+    assert f"{soon:%Y-%m-%dT%H:%M:%SZ}" in row
+    assert " 10d " in row

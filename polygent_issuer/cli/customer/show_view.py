@@ -1,7 +1,7 @@
 """How all that is known of a customer looks."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -39,7 +39,8 @@ class ShownCustomer(Result):
         yield Line()
         if self.machines:
             headers = ("machine", "hostname", "fingerprint", "since", "until")
-            yield Table(headers, tuple(row for each in self.machines for row in each.rows()))
+            rows = tuple(row for each in self.machines for row in each.rows())
+            yield Table(headers, rows, folding=("hostname", "fingerprint"))
             for each in self.machines:
                 yield from each.lines()
         else:
@@ -63,7 +64,8 @@ class ShownCustomer(Result):
             return table
         local = (self._there(each.expires_at) or "" for each in self.licenses)
         rows = tuple((*row, there) for row, there in zip(table.rows, local, strict=True))
-        return Table((*table.headers, f"in {self.customer.time_zone}"), rows, table.styles)
+        headers = (*table.headers, f"in {self.customer.time_zone}")
+        return replace(table, headers=headers, rows=rows)
 
     def _there(self, expires: datetime) -> str | None:
         """An expiry in the customer's time zone; None without one, and past its calendar."""

@@ -71,7 +71,8 @@ class Keys(Result):
             return
         styles: tuple[Style, ...] = tuple("good" if k.key.active else "plain" for k in self.keys)
         headers = ("label", "state", "kid", "store", "backup", "created", "current licenses")
-        yield Table(headers, tuple(each.row() for each in self.keys), styles)
+        rows = tuple(each.row() for each in self.keys)
+        yield Table(headers, rows, styles, folding=("kid", "store"))
         for each in self.keys:
             if each.current and not each.key.may_sign:
                 told = (
