@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from polygent_issuer.cli import output
+from polygent_issuer.cli import error_view, gone_streams, output
 from polygent_issuer.cli.commands import COMMANDS
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.lazy import Markup, build_group
@@ -98,9 +98,9 @@ def _parse_and_run(invocation: Invocation, argv: list[str]) -> Any:  # noqa: ANN
         problem = ended.__context__ if isinstance(ended, SystemExit) else ended
         if problem is invocation.problem or not isinstance(problem, OSError):
             raise invocation.problem or ended from None
-        raise output.stdout_failed(problem) from None
+        raise gone_streams.stdout_failed(problem) from None
     if sys.stdout is None and not isinstance(outcome, output.Result):
-        raise output.stdout_failed(ValueError())  # nobody saw the help that was asked for
+        raise gone_streams.stdout_failed(ValueError())  # nobody saw the help that was asked for
     return outcome
 
 
@@ -132,7 +132,7 @@ def _fail(
 ) -> int:
     # A usage error is raised before the options after it were read.
     as_json = invocation.as_json or "--json" in argv
-    output.write_error(error, as_json=as_json, in_line=in_line)
+    error_view.write_error(error, as_json=as_json, in_line=in_line)
     if invocation.options.get("debug") or "--debug" in argv:
         from polygent_issuer.cli import debug
 

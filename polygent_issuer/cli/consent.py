@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from polygent_issuer.cli import output, prompts
+from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.notes import note
 from polygent_issuer.cli.options import OptionGroup
 from polygent_issuer.errors import InputRefused, UsageProblem
 from polygent_issuer.findings import Consent, ConsentNeeded, Finding, FindingCode
@@ -98,9 +99,9 @@ def obtain(invocation: Invocation, findings: Iterable[Finding], consent: Consent
             raise ConsentNeeded(used, reason_missing=True)
         return consent
     for finding in missing:
-        output.note(str(finding.code), finding.message)
+        note(str(finding.code), finding.message)
         if finding.hint:
-            output.note("hint", finding.hint, style="dim")
+            note("hint", finding.hint, style="dim")
         if not prompts.confirm("accept this?"):
             raise ConsentNeeded((finding,))
     reason = consent.reason

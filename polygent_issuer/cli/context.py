@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polygent_issuer.cli import output
+from polygent_issuer.cli.notes import note
 
 if TYPE_CHECKING:
     from polygent_issuer.registry import Actor, Registry
@@ -117,9 +117,9 @@ class Invocation:
     def warn(self, message: str) -> None:
         """Tell the operator something on stderr, unless `--quiet`."""
         if not self.quiet:
-            output.note("warning", message)
+            note("warning", message)
 
     def tell(self, message: str) -> None:
         """Say what is going on, on stderr, unless `--quiet` or `--json`."""
         if not self.quiet and not self.as_json:
-            output.note("note", message, style="dim")
+            note("note", message, style="dim")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from polygent_issuer.cli import consent, output, prompts
+from polygent_issuer.cli import consent, output, prompts, streaming
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.drafts import EmlFolder, drafter
 from polygent_issuer.cli.issue_view import DryRun, IssuedReport
@@ -92,7 +92,7 @@ def carry_out(
 def _destination(invocation: Invocation, option: str | None) -> Destination:
     if option == "-" and invocation.as_json:
         raise UsageProblem("--json and --output - both want stdout", hint="--output FILE")
-    return resolve(option, invocation.settings.output, output.write_bytes)
+    return resolve(option, invocation.settings.output, streaming.write_bytes)
 
 
 def tell_default_issuer(invocation: Invocation) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from polygent_issuer.cli import output
+from polygent_issuer.cli.notes import note
 from polygent_issuer.errors import ExitCode, InputRefused, IssuerError
 from polygent_issuer.text import shown
 
@@ -46,9 +46,9 @@ def text(question: str, *, default: str | None = None, check: Callable[[str], ob
         try:
             check(answer)
         except InputRefused as refused:
-            output.note("error", refused.message, style="bad")
+            note("error", refused.message, style="bad")
             if refused.hint:
-                output.note("hint", refused.hint)
+                note("hint", refused.hint)
         else:
             return answer
 
@@ -72,7 +72,7 @@ def confirm(question: str, *, default: bool = False) -> bool:
             return _WORDS[answer]
         if not answer:
             return default
-        output.note("error", "answer y or n", style="bad")
+        note("error", "answer y or n", style="bad")
 
 
 def go_ahead(question: str, *, default: bool = False) -> None:

@@ -12,9 +12,9 @@ import typer
 
 from polygent_issuer.cli.blocks import Line
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output import write_json_line, write_now
 from polygent_issuer.cli.public_keys import PublicKeyFiles, from_files
 from polygent_issuer.cli.sandbox_view import Stopped
+from polygent_issuer.cli.streaming import write_json_line, write_now
 from polygent_issuer.errors import UsageProblem
 
 if TYPE_CHECKING:

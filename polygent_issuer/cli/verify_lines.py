@@ -1,13 +1,12 @@
 """What judges a chunk of license files, and the line that tells of each, for people or programs."""
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 from polygent_issuer.batch.sources import Source, read
 from polygent_issuer.batch.verifying import Brief, Examiner
+from polygent_issuer.cli import json_text
 from polygent_issuer.cli.blocks import Style
-from polygent_issuer.cli.output import SCHEMA
 from polygent_issuer.cli.verdicts import EXAMPLE_KEY, UploadWindow, heading, unread
 from polygent_issuer.issuing.judging import Judged, Server, Unread, Verdict, judge
 from polygent_issuer.registry import Reading, Registry
@@ -40,8 +39,7 @@ def json_lines(
         with nullcontext() if registry is None else registry.reading() as db:
             answers = [_judged(each, keys, server, db) for each in found]
         return [
-            (each.verdict, json.dumps({"schema": SCHEMA, **answer_json(each, window)}), "plain")
-            for each in answers
+            (each.verdict, json_text.line(answer_json(each, window)), "plain") for each in answers
         ]
 
     return work

@@ -1,9 +1,8 @@
 """`polygent-issue verify` of a folder or many files: judged by all cores, told as they come."""
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -11,17 +10,15 @@ from typing import TextIO
 from polygent_issuer import dates
 from polygent_issuer.batch import processes, sources
 from polygent_issuer.batch.sources import Source
-from polygent_issuer.cli.blocks import Line, Style
+from polygent_issuer.cli import json_text
+from polygent_issuer.cli.blocks import Line
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output import SCHEMA, Result, write_blocks
+from polygent_issuer.cli.output import Result, write_blocks
 from polygent_issuer.cli.verdicts import UploadWindow, worst_exit
+from polygent_issuer.cli.verify_examination import Examination
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.issuing.judging import Server, Verdict
-from polygent_issuer.registry import Registry
-from polygent_issuer.verifier import Key, KeySet
-
-Told = tuple[Verdict, str, Style]
-"""A verdict, and the line that tells of it."""
+from polygent_issuer.verifier import KeySet
 
 _WORTH: dict[processes.Method, int] = {"fork": 1_000, "spawn": 5_000}
 """From how many files on other processes are worth their start, by how they are started.
@@ -29,40 +26,6 @@ _WORTH: dict[processes.Method, int] = {"fork": 1_000, "spawn": 5_000}
 Measured: a file takes 0.13 ms, of which a second core saves half; a start costs some 40 ms by fork
 and some 250 ms anew. Below twice the break-even a busy machine would only lose.
 """
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Examination:
-    """How files are judged, as it reaches a process.
-
-    Attributes:
-        points: the trusted keys, all of one moment.
-        registry: what else is known of a license; each process looks at it by itself, a chunk in
-            one snapshot, so that no writer waits for whoever reads the answers.
-    """
-
-    points: tuple[bytes, ...]
-    registry: Path | None
-    server: Server
-    window: UploadWindow
-    as_json: bool
-
-    @contextmanager
-    def begin(self) -> Iterator[Callable[[Sequence[str | Source]], list[Told]]]:
-        """Open the registry; what reads and judges a chunk of files."""
-        keys = KeySet.of(*map(Key, self.points), allow_example=True)
-        with ExitStack() as closing:
-            registry = None
-            if self.registry is not None:
-                registry = closing.enter_context(Registry.open(self.registry))
-            if self.as_json:
-                from polygent_issuer.cli.verify_lines import json_lines
-
-                yield json_lines(keys, self.server, registry, self.window)
-            else:
-                from polygent_issuer.cli.verify_lines import text_lines
-
-                yield text_lines(keys, self.server, registry)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,17 +67,17 @@ class Verdicts(Result):
         self._write_summary(stream)
 
     def _write_summary(self, stream: TextIO) -> None:
+        total = self.counted.total()
         if self.in_lines:
             at = dates.instant(self.examination.server.now)
-            summary = {str(verdict): self.counted[verdict] for verdict in Verdict}
-            members = {"at": at, "files": self.counted.total(), **summary}
-            stream.write(json.dumps({"schema": SCHEMA, "summary": members}) + "\n")
+            counts = {str(verdict): self.counted[verdict] for verdict in Verdict}
+            summary = {"at": at, "files": total, **counts}
+            stream.write(json_text.line({"summary": summary}) + "\n")
             stream.flush()
-        else:
-            counts = ", ".join(
-                f"{self.counted[verdict]} {str(verdict).replace('_', ' ')}" for verdict in Verdict
-            )
-            write_blocks([Line(f"{self.counted.total()} files: {counts}")], stream)
+            return
+        words = (f"{self.counted[each]:,} {each.replace('_', ' ')}" for each in Verdict)
+        files = "1 file" if total == 1 else f"{total:,} files"
+        write_blocks([Line(f"{files}: {', '.join(words)}", "title")], stream)
 
 
 def verdicts(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from polygent_issuer import files
-from polygent_issuer.cli import output
+from polygent_issuer.cli import streaming
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.errors import OutputExists, UsageProblem
 from polygent_issuer.issuing.destination import require_folder
@@ -35,7 +35,7 @@ def write(
     if to is None and invocation.as_json:
         return None
     if to in (None, STDOUT):
-        output.write_bytes(data)
+        streaming.write_bytes(data)
         return None
     target = Path(str(to)).absolute()
     file = target / name if target.is_dir() else target

@@ -12,6 +12,7 @@ import pytest
 
 from polygent_issuer.cli import output
 from polygent_issuer.cli.blocks import Table
+from polygent_issuer.cli.json_text import SCHEMA
 from polygent_issuer.cli.kept import Each, Kept
 from polygent_issuer.cli.plain_text import plain_lines
 from polygent_issuer.errors import OutputProblem
@@ -83,7 +84,7 @@ def test_a_streamed_array_is_written_as_a_list(
     """Byte for byte, first, last or alone among the members."""
     for members in ({"x": items}, {"x": items, "y": {"z": items}}, {"y": 1, "x": items}):
         output.write_json({**members, "x": iter(items)})
-        told = json.dumps({"schema": output.SCHEMA, **members}, indent=2) + "\n"
+        told = json.dumps({"schema": SCHEMA, **members}, indent=2) + "\n"
         assert capsys.readouterr().out == told
 
 

@@ -197,7 +197,7 @@ def test_very_many_by_several_processes(empty_desk: Desk, many: Path) -> None:
     assert told[:900] == alone.text.splitlines()[:900]
     assert [line.partition(": ")[0] for line in told] == sorted(map(str, many.iterdir()))
     assert summary == (
-        f"{MANY} files: {MANY - 1} accepted, 0 not accepted, 1 not authentic, 0 unreadable"
+        f"{MANY:,} files: {MANY - 1:,} accepted, 0 not accepted, 1 not authentic, 0 unreadable"
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from polygent_issuer.cli import output
+from polygent_issuer.cli import gone_streams
 from polygent_issuer.cli.commands import COMMANDS
 from polygent_issuer.cli.completion.candidates import reply
 from polygent_issuer.cli.completion.cursor import find
@@ -36,5 +36,5 @@ def answer(argv: Sequence[str], environ: Mapping[str, str], tool: Any) -> int:  
                 sys.stdout.write(f"{each}\n")
         sys.stdout.flush()
     except (OSError, ValueError, AttributeError) as problem:
-        output.stdout_failed(problem)  # which lets go of what nobody reads
+        gone_streams.stdout_failed(problem)  # which lets go of what nobody reads
     return 0

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from polygent_issuer.cli import output, prompts
+from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.key.backup_place import backup_place
 from polygent_issuer.cli.key.keeping import KeepingOptions
+from polygent_issuer.cli.notes import note
 from polygent_issuer.custody import is_in_token, no_backup_of_made
 from polygent_issuer.errors import MissingInput
 from polygent_issuer.settings import Settings
@@ -28,7 +29,7 @@ def backup_place_of_made(
     refusal = no_backup_of_made(store)
     if not invocation.interactive:
         raise MissingInput(refusal.message, hint=refusal.hint)
-    output.note("warning", refusal.message)
+    note("warning", refusal.message)
     prompts.go_ahead("make it all the same?")
     return None
 

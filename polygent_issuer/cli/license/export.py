@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from polygent_issuer import dates
-from polygent_issuer.cli import output
+from polygent_issuer.cli import streaming
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.drafts import EmlFolder, drafter
 from polygent_issuer.cli.license.export_view import Exported
@@ -39,7 +39,7 @@ def export(
         held = read_license(db, record)
         customer, key = customers.get(db, record.customer_slug), keys.find(db, record.kid)
     drafts = drafter(invocation, eml)
-    place = resolve(to, settings.output, output.write_bytes)
+    place = resolve(to, settings.output, streaming.write_bytes)
     name = place.name or file_name(held, record.machine_label)
     path = None if place.folder is None else place.folder / name
     prefix = recover.temp_prefix(invocation.registry.id)
@@ -54,7 +54,7 @@ def export(
         )
         # Last, so that a registry that cannot be written keeps the file back, too.
         if path is None:
-            output.write_bytes(record.file)
+            streaming.write_bytes(record.file)
         else:
             recover.write(record.file, path, record.id, prefix)
     exported = Exported(

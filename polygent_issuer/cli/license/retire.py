@@ -7,11 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from polygent_issuer import dates
-from polygent_issuer.cli import consent, output, prompts
+from polygent_issuer.cli import consent, prompts
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.customer_view import zone_of
 from polygent_issuer.cli.license.show import LicenseId
+from polygent_issuer.cli.notes import note
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.reasons import required_reason
 from polygent_issuer.errors import InputRefused
@@ -69,7 +70,7 @@ def retire(
     agreed = consent.obtain(invocation, findings, given)
     reason = required_reason(invocation, agreed.reason, "a license is retired")
     if invocation.interactive and not yes:
-        output.note("note", still_works(record, customer))
+        note("note", still_works(record, customer))
         prompts.go_ahead(f"retire license {record.id[:8]} of {customer.name}?")
     with invocation.registry.writing(now=now, actor=invocation.actor) as db:
         retired = licenses.retire(db, record.id, reason)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from polygent_issuer.batch.bundle import Bundle
-from polygent_issuer.cli import output
+from polygent_issuer.cli import streaming
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.many.batch import Batch
 from polygent_issuer.errors import UsageProblem
@@ -49,7 +49,7 @@ def folder(invocation: Invocation, option: str | None) -> Destination:
         UsageProblem: (`usage`) for a single file, or stdout.
         OutputProblem: (`output_failed`) when it is not there or takes no files.
     """
-    destination = resolve(option, invocation.settings.output, output.write_bytes)
+    destination = resolve(option, invocation.settings.output, streaming.write_bytes)
     if destination.folder is None:
         raise UsageProblem(
             "a batch makes many files, which do not fit into stdout",

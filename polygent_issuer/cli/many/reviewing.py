@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from polygent_issuer.batch.review import Review, Seen, look
-from polygent_issuer.cli import output
+from polygent_issuer.cli import streaming
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.many.batch import Batch
 from polygent_issuer.cli.many.progress import progress
@@ -27,9 +27,9 @@ def dry_run(
             report.add(seen_json(seen, invocation.settings))
         if invocation.as_json:
             invocation.in_lines = True
-            output.write_json_line(seen_json(seen, invocation.settings))
+            streaming.write_json_line(seen_json(seen, invocation.settings))
         else:
-            output.write_now(seen_blocks(seen))
+            streaming.write_now(seen_blocks(seen))
 
     review = review_all(invocation, batch, given, show)
     return Reviewed(

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from polygent_issuer.batch.outcomes import Done, Failed, Outcome
-from polygent_issuer.cli import output
+from polygent_issuer.cli import json_text, streaming
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.drafts import Drafter
 from polygent_issuer.cli.many.outcome_view import outcome_blocks, outcome_json
@@ -43,7 +43,7 @@ class Telling:
     def release(self) -> None:
         """Tell what was held back: what it speaks of is durable now."""
         if self._withheld is not None:
-            output.write_lines(self._withheld.lines())
+            streaming.write_lines(self._withheld.lines())
 
     def tell(self, outcome: Outcome) -> None:
         """Tell an outcome that is durable, once its mail drafts are written, too."""
@@ -59,12 +59,12 @@ class Telling:
         self._invocation.in_lines |= self._invocation.as_json
         if self._withheld is not None:
             as_json = self._invocation.as_json
-            lines = [output.json_line(members())] if as_json else plain_lines(blocks())
+            lines = [json_text.line(members())] if as_json else plain_lines(blocks())
             for line in lines:
                 self._withheld.add(line)
         elif self._invocation.as_json:
-            output.write_json_line(members())
+            streaming.write_json_line(members())
         else:
-            output.write_now(blocks())
+            streaming.write_now(blocks())
         if self._report is not None:
             self._report.add(members())

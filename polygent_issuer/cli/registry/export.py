@@ -11,7 +11,7 @@ import typer
 
 from polygent_issuer import files
 from polygent_issuer.batch import export as exporting
-from polygent_issuer.cli import output
+from polygent_issuer.cli import streaming
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.kept import Kept
 from polygent_issuer.cli.registry.export_view import Exported
@@ -101,7 +101,7 @@ def _to_stdout(invocation: Invocation, seen: _Seen) -> None:
         _write(invocation, spooled, seen)
         spooled.seek(0)
         for chunk in iter(lambda: spooled.read(_IN_MEMORY), b""):
-            output.write_bytes(chunk)
+            streaming.write_bytes(chunk)
 
 
 def _warn(invocation: Invocation, seen: _Seen) -> None:
