@@ -102,10 +102,10 @@ class Bundle:
         """
         place, prefix = str(self.target), recover.temp_prefix(registry.id)
         with registry.writing(now=now, actor=actor) as db:
+            files.sweep(self.target.parent, prefix)
             if next(outbox.for_archive(db, place), None) is None:
                 outbox.clear_folder(db, place)
                 return
-            files.sweep(self.target.parent, prefix)
             files.prepare_with(
                 lambda temp: self._fill(db, temp), self.target, temp_name=f"{prefix}bundle.tmp"
             ).publish(self.target.name)

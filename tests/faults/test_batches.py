@@ -39,7 +39,13 @@ SOME: dict[str, dict[str, Sequence[int]]] = {
         "write": (1, 14, 21, 30),
         "openat": (30, 40, 50),
     },
-    "renew many into an archive": {"fdatasync": (1, 3, 5, 7), "fsync": (1, 2, 3), LINK: (1,)},
+    "renew many into an archive": {
+        "fdatasync": (1, 3, 5, 7),
+        "fsync": (1, 2, 3),
+        LINK: (1,),
+        UNLINK: (3,),
+        "write": (49,),
+    },
     "apply": {
         "fdatasync": range(1, 16, 2),
         "syncfs": (1, 2, 3),

@@ -39,8 +39,16 @@ class Spool:
             self._cannot_wait(error)
 
     def lines(self) -> Iterator[str]:
-        """All of them, with their ends."""
-        self._file.seek(0)
+        """All of them, with their ends.
+
+        Raises:
+            OutputProblem: (`output_failed`) when they did not all reach the file.
+        """
+        try:
+            self._file.seek(0)
+        except OSError as error:
+            self.torn = True
+            self._cannot_wait(error)
         return iter(self._file)
 
     def __enter__(self) -> Self:
