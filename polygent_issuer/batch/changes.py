@@ -14,25 +14,25 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from polygent_issuer import dates, terms
+from polygent_issuer import terms
+from polygent_issuer.batch.action import Needed, needed
 from polygent_issuer.batch.errors import DuplicateRow, RowRefused
 from polygent_issuer.batch.newcomers import Newcomers
 from polygent_issuer.batch.outcomes import Decision, Job
 from polygent_issuer.batch.place import Whose, whose
 from polygent_issuer.batch.row_documents import document_of
 from polygent_issuer.batch.row_hints import in_fields
+from polygent_issuer.batch.row_terms import changes_of, require_machine
 from polygent_issuer.batch.rows import RefusedRow, Row
-from polygent_issuer.errors import InvalidTerms, IssuerError
+from polygent_issuer.errors import IssuerError
 from polygent_issuer.findings import Consent
-from polygent_issuer.issuing import expiry
 from polygent_issuer.issuing.first import FirstRequest, propose_first
 from polygent_issuer.issuing.following import NextRequest, propose_next
 from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument
 from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.registry import LicenseRecord, Reading
 from polygent_issuer.settings import Settings
-from polygent_issuer.terms import Changes, Terms
-from polygent_issuer.text import shown
+from polygent_issuer.terms import Terms
 from polygent_issuer.verifier import License
 
 
@@ -100,19 +100,17 @@ class Desired:
         old = read_license(db, record)
         if document is not None and document.info.fingerprint == old.machine_fingerprint:
             document = None
-        changes = _changes(row)
-        had = Terms.of(old)
-        differs = terms.next_terms(had, changes, self.settings.catalogue) != had
-        action, note = self._action(record, row, old, differs=differs or bool(document))
-        if action is None:
-            return Decision(kept=record, note=note)
+        need = self._needed(row, record, old, document)
+        if need.action is None:
+            return Decision(kept=record, note=need.note)
         self._refuse_of_newcomer(row, found)
+        changes = changes_of(row)
         if row.expires != old.expires_at:
             changes = replace(changes, expires=row.expires)
-        if action is Action.RENEW:
+        if need.action is Action.RENEW:
             changes = replace(changes, term=row.term)
         request = NextRequest(
-            action=action,
+            action=need.action,
             customer=record.customer_slug,
             document=document,
             changes=changes,
@@ -127,11 +125,26 @@ class Desired:
             now=self.now,
             license_id=self.new_id(),
         )
-        return Decision(proposals=(self._told_of_consent(row, proposal),), note=note)
+        return Decision(proposals=(self._told_of_consent(row, proposal),), note=need.note)
+
+    def _needed(
+        self, row: Row, record: LicenseRecord, old: License, document: ReceivedDocument | None
+    ) -> Needed:
+        had = Terms.of(old)
+        differs = terms.next_terms(had, changes_of(row), self.settings.catalogue) != had
+        return needed(
+            row,
+            record,
+            old,
+            differs=differs or document is not None,
+            settings=self.settings,
+            now=self.now,
+            within=self.within,
+        )
 
     def _told_of_consent(self, row: Row, proposal: Proposal) -> Proposal:
         """Say of each finding what to change in the row, or how its own consent would count."""
-        _require_machine(row, proposal)
+        require_machine(row, proposal)
         how = "--accept-from-file, which lets the row's own accept count"
         findings = tuple(
             replace(
@@ -144,27 +157,6 @@ class Desired:
         )
         return replace(proposal, findings=findings)
 
-    def _action(
-        self, record: LicenseRecord, row: Row, old: License, *, differs: bool
-    ) -> tuple[Action | None, str | None]:
-        """Steps 2 to 4, and what should be known of them."""
-        record = replace(record, expires_at=old.expires_at)
-        reissue = Action.REISSUE if differs else None
-        if row.expires is not None:
-            if row.expires > old.expires_at:
-                return Action.RENEW, None
-            return (Action.REISSUE if row.expires < old.expires_at else reissue), None
-        if not expiry.is_due(record, self.settings, self.now, within=self.within, term=row.term):
-            return reissue, None
-        which = f"polygent-issue renew {record.customer_slug} --license {record.id[:8]}"
-        if row.term is None and not expiry.renewable(record, self.settings):
-            note = f"a trial is not renewed by itself; for a contract: {which} --plan PLAN"
-            return reissue, note
-        if expiry.long_lapsed(record, self.settings, self.now):
-            ended = dates.instant(record.expires_at)
-            return None, f"lapsed long ago, at {ended}; to mean it: {which}"
-        return Action.RENEW, None
-
     def _first(
         self, db: Reading, row: Row, found: Whose, document: ReceivedDocument | None
     ) -> Proposal:
@@ -176,7 +168,7 @@ class Desired:
                 document=document,
                 label=row.machine,
                 plan=named or self.settings.plan_for(row.tier),
-                changes=replace(_changes(row), term=row.term, expires=row.expires),
+                changes=replace(changes_of(row), term=row.term, expires=row.expires),
                 key=row.key or self.key,
             ),
             settings=self.settings,
@@ -196,28 +188,3 @@ class Desired:
                 f"two rows for one license: {first} and {row.place}",
                 hint="leave one row for each customer and machine",
             )
-
-
-def _require_machine(row: Row, proposal: Proposal) -> None:
-    """Hold that a row with a machine is for one, else the same row would not find its license.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) when it would be an enterprise license.
-    """
-    if row.machine is not None and proposal.machine is None:
-        raise InvalidTerms(
-            f"an enterprise license is for no machine, and the row names {shown(row.machine)}",
-            hint="leave machine out, or say tier standard",
-        )
-
-
-def _changes(row: Row) -> Changes:
-    """What the row says of the terms; its plan fills first licenses only."""
-    return Changes(
-        tier=row.tier,
-        users=row.users,
-        session_hosts=row.session_hosts,
-        deploy_hosts=row.deploy_hosts,
-        allowed_domain=row.allowed_domain,
-        features=row.features,
-    )
