@@ -1,58 +1,22 @@
 """The command line of a process: parse, run, and the one place where its outcome is decided."""
 
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import PurePath
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from polygent_issuer.cli import error_view, gone_streams, output
 from polygent_issuer.cli.commands import COMMANDS
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.endings import told
 from polygent_issuer.cli.lazy import Markup, build_group
 from polygent_issuer.cli.plain_text import is_plain
-from polygent_issuer.errors import ExitCode, InputRefused, IssuerError, UsageProblem
-from polygent_issuer.text import nearest
-
-if TYPE_CHECKING:
-    from polygent_issuer.verifier.errors import VerifierError
-
-
-# How Typer ends a message with what was probably meant.
-_NEAR = re.compile(r"(.+?)\.? \(?(?:Did you mean(?: one of:)?|Possible options:) (.+?)[?)]*")
-
+from polygent_issuer.errors import ExitCode, IssuerError
 
 COMPLETE = "__complete"
 """The first word of the command line that the scripts of `completion` give; no help lists it."""
-
-
-# How it says that a value is none of a few.
-_CHOICE = re.compile(r"'([^']*)' is not one of (.+)")
-
-
-class Bug(IssuerError):
-    """What should never happen; its traceback is shown with `--debug` only."""
-
-    code = "bug"
-
-
-class Refused(InputRefused):
-    """What the verifier refuses outside of a verdict: a public key, a domain."""
-
-    def __init__(self, error: "VerifierError") -> None:
-        """Carry over what the verifier said."""
-        super().__init__(error.message, hint=error.hint)
-        self.code = error.code  # type: ignore[misc] # stable, but its own
-
-
-class Interrupted(IssuerError):
-    """Ctrl-C, or the end of input at a question."""
-
-    code = "interrupted"
-    exit_code = ExitCode.INTERRUPTED
 
 
 def run(
@@ -79,11 +43,11 @@ def run(
             return int(outcome.exit_code)
     except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001 - no traceback reaches a screen unasked
         in_line = invocation.in_lines or (isinstance(outcome, output.Result) and outcome.in_lines)
-        return _fail(invocation, _told(raised), argv, raised, in_line=in_line)
+        return _fail(invocation, told(raised), argv, raised, in_line=in_line)
     if outcome == ExitCode.INTERRUPTED:  # how Typer tells of Ctrl-C
         problem = invocation.problem
         ended = problem if isinstance(problem, KeyboardInterrupt) else KeyboardInterrupt()
-        return _fail(invocation, _told(ended), argv, ended)
+        return _fail(invocation, told(ended), argv, ended)
     return int(outcome or 0)
 
 
@@ -138,45 +102,3 @@ def _fail(
 
         debug.write(raised)
     return int(error.exit_code)
-
-
-def _told(raised: BaseException) -> IssuerError:
-    """What ended the command, as an error of ours."""
-    import traceback
-
-    from polygent_issuer.verifier.errors import VerifierError
-
-    if isinstance(raised, IssuerError):
-        return raised
-    if isinstance(raised, VerifierError):
-        return Refused(raised)
-    if isinstance(raised, KeyboardInterrupt | typer.Abort):
-        return Interrupted("interrupted; what was acknowledged is kept")
-    if isinstance(raised, typer.TyperException):
-        return _usage(raised)
-    where = traceback.extract_tb(raised.__traceback__)[-1]
-    place = f"{PurePath(where.filename).name}:{where.lineno}"
-    return Bug(
-        f"this is a bug in polygent-issue: {type(raised).__name__} at {place}",
-        hint="run it again with --debug and report what it prints",
-    )
-
-
-def _usage(error: typer.TyperException) -> UsageProblem:
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "polygent-issue"
-    message, hint = " ".join(error.format_message().split()).rstrip("."), f"{command} --help"
-    message = message.replace(". Choose from: ", ": ")
-    if near := _NEAR.fullmatch(message):
-        message, known = near[1], _words(near[2])
-        meant = nearest(_words(message)[-1], known) or " or ".join(known)
-        hint = f"did you mean {meant}? or {hint}"
-    elif choice := _CHOICE.search(message):
-        nearby = nearest(choice[1], _words(choice[2]))
-        hint = f"did you mean {nearby}? or {hint}" if nearby else hint
-    return UsageProblem(message[:1].lower() + message[1:], hint=hint)
-
-
-def _words(text: str) -> list[str]:
-    """The words that Typer lists, or the last of a sentence, without its quotes."""
-    return [word.strip("':,") for word in text.split()]
