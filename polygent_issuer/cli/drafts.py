@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from polygent_issuer import files, mailbox
-from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.errors import OutputProblem
 from polygent_issuer.issuing.destination import require_folder
@@ -104,11 +103,6 @@ def drafter(invocation: Invocation, option: str | None) -> Drafter:
         raise OutputProblem(f"no such place: {shown(option)}", hint=_ELSEWHERE) from None
     require_folder(folder, _ELSEWHERE)
     return Drafter(invocation=invocation, place=(folder, template.load(invocation.home)))
-
-
-def draft_lines(drafts: Iterable[Path]) -> Iterable[Block]:
-    """A line for each draft."""
-    return (Line(f"mail draft: {path}", indent=1) for path in drafts)
 
 
 def _kept(problem: OutputProblem, waiting: list[str], folder: Path) -> OutputProblem:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from polygent_issuer.cli.blocks import Block, Line
-from polygent_issuer.cli.drafts import draft_lines
 from polygent_issuer.cli.issue_json import issued_json, proposal_json
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.proposal_view import fields, preview
@@ -81,9 +80,13 @@ class IssuedReport(Result):
         for each in self.issued:
             license_id = each.proposal.license.jti
             yield Line(f"{each.proposal.action.done} license {license_id}", "good")
-            yield fields(each.proposal, self.settings, file=str(each.path or "stdout"))
+            yield fields(
+                each.proposal,
+                self.settings,
+                file=str(each.path or "stdout"),
+                drafts=self.drafts[license_id],
+            )
             for note in each.proposal.notes:
                 yield Line(note, "dim", 1)
-            yield from draft_lines(self.drafts[license_id])
         ids = " ".join(each.proposal.license.jti[:8] for each in self.issued)
         yield Line(f"once mailed: polygent-issue license sent {ids}", "dim")

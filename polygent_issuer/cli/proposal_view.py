@@ -1,6 +1,8 @@
 """How a proposal looks: old → new, the expiry, and until when to upload."""
 
 from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polygent_issuer import dates
@@ -27,8 +29,14 @@ def preview(proposals: Iterable[Proposal], settings: Settings) -> Iterable[Block
             yield Line(note, "dim", 1)
 
 
-def fields(proposal: Proposal, settings: Settings, file: str | None = None) -> Fields:
-    """Whose it is, old → new, until when; `file` is where it was written."""
+def fields(
+    proposal: Proposal,
+    settings: Settings,
+    *,
+    file: str | None = None,
+    drafts: Iterable[Path] = (),
+) -> Fields:
+    """Whose it is, old → new, until when; `file` and `drafts` are what was written."""
     kept = (("terms", "as before"),) if proposal.replaced and not proposal.differences else ()
     return Fields(
         (
@@ -40,6 +48,7 @@ def fields(proposal: Proposal, settings: Settings, file: str | None = None) -> F
             *_replaced(proposal),
             ("key", f"{proposal.key.label} ({proposal.key.kid[:8]})"),
             ("file", file),
+            *(("mail draft", str(draft)) for draft in drafts),
             ("upload before", upload_before(proposal.license, settings)),
         )
     )
@@ -48,8 +57,12 @@ def fields(proposal: Proposal, settings: Settings, file: str | None = None) -> F
 def upload_before(license_: License, settings: Settings) -> str:
     """Until when a server takes the file, and whether that rests on a guess."""
     until = dates.upload_deadline(license_.issued_at, settings.upload_window_or_assumed)
-    assumed = f" ({_ASSUMED})" if settings.upload_window_is_assumed else ""
-    return f"{dates.instant(until)}{assumed}"
+    return deadline(until, assumed=settings.upload_window_is_assumed)
+
+
+def deadline(until: datetime, *, assumed: bool) -> str:
+    """The same, where both are known."""
+    return f"{dates.instant(until)} ({_ASSUMED})" if assumed else dates.instant(until)
 
 
 def _terms(proposal: Proposal) -> Iterable[tuple[str, str]]:

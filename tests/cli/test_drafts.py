@@ -77,7 +77,7 @@ def test_each_draft_is_named_on_the_screen(desk: Desk, mail: Path) -> None:
     argv = ("sign", "--machine-info", desk.machine_info(), "--customer", "acme-gmbh")
     told = desk.ok(*argv, "--eml", str(mail)).text
     [draft] = mail.iterdir()
-    assert f"  mail draft: {draft}\n" in told
+    assert f"  mail draft     {draft}\n" in told
 
 
 def test_several_at_once(desk: Desk, mail: Path) -> None:
@@ -198,7 +198,7 @@ def test_export_writes_the_same_draft_later(desk: Desk, mail: Path) -> None:
     assert told["drafts"] == [str(draft)]
     assert draft.read_bytes() == before
     draft.unlink()
-    assert f"mail draft: {draft}" in desk.ok(*argv).text
+    assert f"  mail draft     {draft}\n" in desk.ok(*argv).text
     assert draft.read_bytes() == before
     draft.write_bytes(b"mine")
     outcome = desk.run(*argv)

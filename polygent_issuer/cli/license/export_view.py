@@ -9,9 +9,9 @@ from typing import Any
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.customer.customer_view import zone_of
-from polygent_issuer.cli.drafts import draft_lines
 from polygent_issuer.cli.license.standing import objections
 from polygent_issuer.cli.output import Result
+from polygent_issuer.cli.proposal_view import deadline
 from polygent_issuer.registry import Customer, KeyRecord, LicenseRecord
 
 
@@ -68,8 +68,7 @@ class Exported(Result):
     def blocks(self) -> Iterable[Block]:
         """Where the file is, and until when it serves."""
         passed = ", which has passed" if self.too_late else ""
-        assumed = " (assumed; polygent-issue config set upload_window 7d tells)"
-        until = f"{dates.instant(self.upload_before)}{assumed if self.assumed else ''}{passed}"
+        until = f"{deadline(self.upload_before, assumed=self.assumed)}{passed}"
         yield Line(f"exported license {self.record.id}", "good")
         yield Fields(
             (
@@ -77,7 +76,7 @@ class Exported(Result):
                 ("machine", self.record.machine_label),
                 ("expires", dates.describe_expiry(self.record.expires_at, zone_of(self.customer))),
                 ("file", "stdout" if self.path is None else str(self.path)),
+                *(("mail draft", str(draft)) for draft in self.drafts),
                 ("upload before", until),
             )
         )
-        yield from draft_lines(self.drafts)

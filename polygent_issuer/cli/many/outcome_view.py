@@ -6,7 +6,6 @@ from typing import Any
 
 from polygent_issuer.batch.outcomes import Done, Failed, Kept, Outcome
 from polygent_issuer.cli.blocks import Block, Line
-from polygent_issuer.cli.drafts import draft_lines
 from polygent_issuer.cli.issue_json import issued_json
 from polygent_issuer.cli.many.item_view import change, error_json
 from polygent_issuer.cli.many.tally import DONE
@@ -30,7 +29,8 @@ def outcome_blocks(outcome: Outcome, drafts: Drafts) -> Iterable[Block]:
         yield Line(f"{word} {outcome.job.place}: {change(each.proposal)}", "good")
         if each.path is not None:
             yield Line(f"file: {each.path}", indent=1)
-        yield from draft_lines(drafts.get(each.proposal.license.jti, ()))
+        for draft in drafts.get(each.proposal.license.jti, ()):
+            yield Line(f"mail draft: {draft}", indent=1)
     if isinstance(outcome, Done) and outcome.note is not None:
         yield Line(outcome.note, "dim", 1)
 
