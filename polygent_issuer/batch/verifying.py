@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from polygent_issuer.batch.sources import Source
 from polygent_issuer.errors import UnreadableInput
 from polygent_issuer.issuing import leaked_key
+from polygent_issuer.issuing.check_rows import for_people, with_source
 from polygent_issuer.issuing.foreign_files import named_kid
-from polygent_issuer.issuing.judging import Server, Verdict, for_people, with_source
+from polygent_issuer.issuing.judging import Server, Verdict
 from polygent_issuer.registry import Reading, Registry
 from polygent_issuer.registry.standing import Standing, of_licenses
 from polygent_issuer.verifier import (

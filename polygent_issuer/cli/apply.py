@@ -16,11 +16,12 @@ from polygent_issuer.batch.rows import Row
 from polygent_issuer.batch.unique_rows import require_unique
 from polygent_issuer.cli.consent import ConsentOptions, given
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.issue_flow import IssueOptions, signers_of
+from polygent_issuer.cli.issue_flow import IssueOptions
 from polygent_issuer.cli.many.batch import Batch
 from polygent_issuer.cli.many.flow import BatchOptions, carry_out_many
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
+from polygent_issuer.cli.signers import signers_of
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.signing_key import choose_key
 from polygent_issuer.registry import KeyRecord, Registry

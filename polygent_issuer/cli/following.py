@@ -1,41 +1,19 @@
 """What `renew` and `reissue` share: they differ only in the default expiry."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
-
-import typer
 
 from polygent_issuer.cli import names, terms_options
 from polygent_issuer.cli.consent import ConsentOptions, given
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.documents import MachineInfoFile, read_document
+from polygent_issuer.cli.documents import read_document
 from polygent_issuer.cli.issue_flow import IssueOptions, carry_out
-from polygent_issuer.cli.options import OptionGroup
+from polygent_issuer.cli.next_options import NextOptions, refuse_contradictions
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
-from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing.following import NextRequest
 from polygent_issuer.issuing.joining import propose
 from polygent_issuer.issuing.proposal import Action, Proposal
 from polygent_issuer.registry import Reading
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NextOptions(OptionGroup):
-    """Which license is meant, and a machine that takes the old one's place."""
-
-    license_ids: Annotated[
-        list[str] | None,
-        typer.Option("--license", metavar="ID", help="This one of several; repeatable."),
-    ] = None
-    machine: Annotated[
-        str | None, typer.Option("--machine", metavar="LABEL", help="The one of this machine.")
-    ] = None
-    all_machines: Annotated[
-        bool, typer.Option("--all-machines", help="Each current license; enterprise: one for all.")
-    ] = False
-    machine_info: MachineInfoFile = None
 
 
 def issue_next(
@@ -87,33 +65,6 @@ def issue_next(
         )
 
     return carry_out(invocation, decide, how, given(consents), source(invocation, passphrases))
-
-
-def refuse_contradictions(which: NextOptions, customers: int) -> None:
-    """Refuse options that say two things, or that are of one license where several are meant.
-
-    Args:
-        customers: how many are meant.
-
-    Raises:
-        UsageProblem: (`usage`) naming what to give instead.
-    """
-    selectors = (which.license_ids, which.machine, which.all_machines)
-    if sum(bool(selector) for selector in selectors) > 1:
-        raise UsageProblem(
-            "two options say which license is meant",
-            hint="give one of --license, --machine and --all-machines",
-        )
-    if customers > 1 and (which.license_ids or which.machine):
-        raise UsageProblem(
-            "--license and --machine are of one customer", hint="name one customer at a time"
-        )
-    many = customers > 1 or which.all_machines or len(which.license_ids or ()) > 1
-    if which.machine_info and many:
-        raise UsageProblem(
-            "a machine-info document is of one machine",
-            hint="name one customer, and one machine with --machine LABEL",
-        )
 
 
 class _Ids:

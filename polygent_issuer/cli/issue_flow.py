@@ -1,7 +1,7 @@
 """What `sign`, `renew` and `reissue` share: show, ask, unlock, publish, report."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,14 +13,14 @@ from polygent_issuer.cli.drafts import EmlFolder, drafter
 from polygent_issuer.cli.issue_view import DryRun, IssuedReport
 from polygent_issuer.cli.options import OptionGroup
 from polygent_issuer.cli.proposal_view import preview
+from polygent_issuer.cli.signers import signers_of
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.destination import Destination, resolve
 from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.issuing.publish import publish
 from polygent_issuer.keystore.passphrases import Passphrase
-from polygent_issuer.registry import KeyRecord, Reading
-from polygent_issuer.signer import Signer
+from polygent_issuer.registry import Reading
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,26 +102,3 @@ def tell_default_issuer(invocation: Invocation) -> None:
             f"licenses will name {invocation.settings.issuer} as their issuer: "
             "polygent-issue config set issuer NAME"
         )
-
-
-def signers_of(
-    invocation: Invocation, keys: Iterable[KeyRecord], passphrase: Passphrase
-) -> dict[str, Signer]:
-    """The signer of each key, by kid, unlocked; this is where prompts happen.
-
-    Raises:
-        KeyUnavailable: each code of custody and of the key store.
-    """
-    from polygent_issuer.custody import signer_for
-
-    signers: dict[str, Signer] = {}
-    for kid, key in {key.kid: key for key in keys}.items():
-        signers[kid] = signer_for(
-            invocation.settings,
-            key,
-            passphrase=passphrase,
-            timeout=invocation.settings.keyring_timeout,
-            warn=invocation.warn,
-        )
-        invocation.closing.callback(signers[kid].close)
-    return signers

@@ -47,7 +47,8 @@ def verify(
     Of several files, or a folder's .lic files, each is one line as soon as it is judged (with
     --json an object), and a summary ends them.
     """
-    from polygent_issuer.cli.verifying import Question, answer  # cryptography: not for --help
+    from polygent_issuer.cli.verify_question import Question
+    from polygent_issuer.cli.verifying import answer  # cryptography: not for --help
 
     return answer(
         invocation,

@@ -1,8 +1,6 @@
 """The work of `polygent-issue verify`, imported when it is done and not for its help."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polygent_issuer import dates, files
@@ -12,7 +10,8 @@ from polygent_issuer.cli.documents import read_document
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.public_keys import from_files
 from polygent_issuer.cli.verdicts import UploadWindow
-from polygent_issuer.errors import NotFound, UsageProblem
+from polygent_issuer.cli.verify_question import Question
+from polygent_issuer.errors import NotFound
 from polygent_issuer.issuing.judging import Server, judge
 from polygent_issuer.verifier import KeySet
 from polygent_issuer.verifier.jws import MAX_FILE_BYTES
@@ -24,21 +23,6 @@ ENOUGH = MAX_FILE_BYTES + 1
 """Bytes of a file that are enough to judge it: a longer one is malformed (FORMAT §1)."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
-    """What is to be verified, and as which server; the options as they were typed."""
-
-    license_files: tuple[str, ...]
-    license_id: str | None
-    customer: str | None
-    machine_info: str | None
-    fingerprint: str | None
-    host: str | None
-    at: str | None
-    install: bool
-    public_keys: tuple[Path, ...]
-
-
 def answer(invocation: Invocation, asked: Question) -> Result:
     """Verify everything that was named.
 
@@ -48,7 +32,7 @@ def answer(invocation: Invocation, asked: Question) -> Result:
             of the answers.
         NotFound, Ambiguous: the license or the customer.
     """
-    _one_kind(asked)
+    asked.require_one_meaning()
     document = read_document(asked.machine_info)
     fingerprint = document.info.fingerprint if document else asked.fingerprint
     several = len(asked.license_files) > 1 or any(map(is_folder, asked.license_files))
@@ -81,21 +65,6 @@ def pinned(db: "Reading") -> KeySet:
     from polygent_issuer.registry import keys
 
     return keys.key_set(db)
-
-
-def _one_kind(asked: Question) -> None:
-    ways = sum(bool(each) for each in (asked.license_files, asked.license_id, asked.customer))
-    if ways != 1:
-        raise UsageProblem(
-            "more than one thing says which license is meant"
-            if ways
-            else "nothing says which license is meant",
-            hint="polygent-issue verify FILE, or --license ID, or --customer NAME",
-        )
-    if (*asked.license_files, asked.machine_info).count("-") > 1:
-        raise UsageProblem("stdin can be read once", hint="give - in one place only")
-    if asked.machine_info and asked.fingerprint:
-        raise UsageProblem("a server has one machine", hint="--machine-info or --fingerprint")
 
 
 def _window(invocation: Invocation, asked: Question) -> UploadWindow:

@@ -9,13 +9,14 @@ from polygent_issuer.batch.renewals import Renewals
 from polygent_issuer.cli import terms_options
 from polygent_issuer.cli.consent import ConsentOptions, given
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.following import NextOptions, refuse_contradictions
-from polygent_issuer.cli.issue_flow import IssueOptions, signers_of
+from polygent_issuer.cli.issue_flow import IssueOptions
 from polygent_issuer.cli.many.batch import Batch
 from polygent_issuer.cli.many.customers_named import slugs
 from polygent_issuer.cli.many.flow import BatchOptions, carry_out_many
+from polygent_issuer.cli.next_options import NextOptions, refuse_contradictions
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
+from polygent_issuer.cli.signers import signers_of
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.signing_key import choose_key
