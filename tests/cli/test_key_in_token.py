@@ -26,6 +26,7 @@ from support.softhsm import MODULE, PIN, SoftHsm
 from support.terminal import terminal
 
 from polygent_issuer.cli import issue_flow
+from polygent_issuer.cli.signers import signers_of
 from polygent_issuer.errors import HomeProblem
 from polygent_issuer.registry import keys
 from polygent_issuer.settings import settings_path
@@ -143,10 +144,9 @@ def test_a_wrong_pin_signs_nothing(
 
 def test_a_token_that_goes_away(desk: Desk, hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch) -> None:
     """After its PIN was given, or before: nothing is issued, and what to do is said."""
-    unlock = issue_flow.signers_of
 
     def unlock_and_pull_out(*given: Any) -> Any:
-        signers = unlock(*given)
+        signers = signers_of(*given)
         hsm.remove()
         return signers
 

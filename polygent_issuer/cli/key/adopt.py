@@ -2,7 +2,7 @@
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.key.keeping import KeepingOptions, custodian, known_keys, settings_in_force
-from polygent_issuer.cli.key.key_view import KeptReport
+from polygent_issuer.cli.key.kept_view import KeptReport
 from polygent_issuer.custody import require_ready
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.keystore import Passphrase, location

@@ -7,7 +7,7 @@ import typer
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.key.backup_of_made import backup_place_of_made, require_none_in_token
 from polygent_issuer.cli.key.keeping import KeepingOptions, custodian, known_keys, settings_in_force
-from polygent_issuer.cli.key.key_view import KeptReport
+from polygent_issuer.cli.key.kept_view import KeptReport
 from polygent_issuer.cli.key.store_place import Again, require_backup, require_store
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
 from polygent_issuer.custody import free_label, require_free, require_room_for_new

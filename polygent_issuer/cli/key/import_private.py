@@ -9,7 +9,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.key.adopt import adopt
 from polygent_issuer.cli.key.backup_place import backup_place
 from polygent_issuer.cli.key.keeping import KeepingOptions, custodian, known_keys, settings_in_force
-from polygent_issuer.cli.key.key_view import KeptReport
+from polygent_issuer.cli.key.kept_view import KeptReport
 from polygent_issuer.cli.key.store_place import Again, require_backup, require_store
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
 from polygent_issuer.custody import (

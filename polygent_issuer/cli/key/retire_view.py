@@ -3,26 +3,21 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Fields, Line
+from polygent_issuer.cli.key import retire_steps
 from polygent_issuer.cli.key.key_view import (
-    EXPORT_ALL,
     backup_state,
     key_json,
     key_state,
-    no_server_needs,
     whereabouts,
 )
-from polygent_issuer.cli.license.standing import list_command, made_again
+from polygent_issuer.cli.license.standing import made_again
 from polygent_issuer.cli.output import Result
 from polygent_issuer.custody.retirement import Retirement
-from polygent_issuer.keystore import Presence, location
-from polygent_issuer.keystore.vaults import SERVICE
-from polygent_issuer.text import for_shell
-
-_SHOWN: Final = 20
+from polygent_issuer.keystore import Presence
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,73 +83,18 @@ class RetiredKeyReport(Result):
                 ("current licenses", str(len(found.hanging))),
             )
         )
-        yield from _compromised(found) if found.compromised else _retired(found, self.now)
-        by = "" if self.presence is Presence.ABSENT else _by(self.store, found.key.kid)
+        yield from (
+            retire_steps.compromised(found)
+            if found.compromised
+            else retire_steps.retired(found, self.now)
+        )
+        gone = self.presence is Presence.ABSENT
+        by = "" if gone else retire_steps.destroyed_by(self.store, found.key.kid)
         yield Line(
             "nothing signs with its private half and backups again, but nothing deletes them: "
             f"that is yours to do{by}"
         )
-        yield from _hanging(found, self.now)
-
-
-def _retired(found: Retirement, now: datetime) -> Iterable[Block]:
-    if not found.hanging or found.last_end is None:
-        yield Line(no_server_needs(found.last_end, now))
-        return
-    yield Line(
-        "its licenses keep working, and each is renewed with the key that signs; "
-        f"servers keep its public half until {dates.instant(found.last_end)}"
-    )
-
-
-def _compromised(found: Retirement) -> Iterable[Block]:
-    yield Line(
-        "whoever holds it signs licenses and dates them at will: iat proves nothing, and nothing "
-        "can be revoked",
-        "bad",
-    )
-    yield Line(
-        "a server believes them until it drops this key; then it refuses every file under it, "
-        "until a new one is uploaded",
-        "bad",
-    )
-    steps = [f"make the set of keys without it: {EXPORT_ALL}"]
-    if found.hanging:
-        steps.insert(0, "issue its licenses again: the commands are below")
-        steps.append("send each customer both at once: the set for the server, its new file")
-    else:
-        steps.append("have every server take that set instead of what it has")
-    if found.signing_command is not None:
-        steps.insert(0, f"let another key sign: {found.signing_command}")
-    for number, step in enumerate(steps, start=1):
-        yield Line(f"{number}. {step}", indent=1)
-
-
-def _by(store: str, kid: str) -> str:
-    """How a private half is destroyed, as far as its place tells; it ends a sentence."""
-    if store == location.KEYRING:
-        return f", in the keyring's own program: the entry {SERVICE}, {kid}"
-    if store.startswith(location.FILE) and not store.endswith("/"):
-        return f": rm {for_shell(store.removeprefix(location.FILE))}"
-    return ""
-
-
-def _hanging(found: Retirement, now: datetime) -> Iterable[Block]:
-    """The licenses as lines: a table would break the commands where the screen is narrow."""
-    if not found.hanging:
-        return
-    customers = len({record.customer_slug for record in found.hanging})
-    yield Line(f"its current licenses, by customer ({customers}):", "title")
-    for record in found.hanging[:_SHOWN]:
-        day = dates.last_full_day(record.expires_at).isoformat()
-        machine = record.machine_label or "any machine"
-        yield Line(
-            f"{record.customer_slug}, {machine}, until {day}: {made_again(record, now)}", indent=1
-        )
-    if len(found.hanging) > _SHOWN:
-        yield Line(
-            f"and {len(found.hanging) - _SHOWN} more: {list_command(found.key.label)}", "dim"
-        )
+        yield from retire_steps.hanging(found, self.now)
 
 
 def _instant(moment: datetime | None) -> str | None:
