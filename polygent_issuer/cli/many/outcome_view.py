@@ -9,6 +9,7 @@ from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.issue_json import issued_json
 from polygent_issuer.cli.many.item_view import change, error_json
 from polygent_issuer.cli.many.tally import DONE
+from polygent_issuer.issuing import recover
 from polygent_issuer.settings import Settings
 
 Drafts = Mapping[str, tuple[Path, ...]]
@@ -28,7 +29,8 @@ def outcome_blocks(outcome: Outcome, drafts: Drafts) -> Iterable[Block]:
         word = DONE[each.proposal.action]
         yield Line(f"{word} {outcome.job.place}: {change(each.proposal)}", "good")
         if each.path is not None:
-            yield Line(f"file: {each.path}", indent=1)
+            where = each.path.name if _archive(each.path) else each.path
+            yield Line(f"file: {where}", indent=1)
         for draft in drafts.get(each.proposal.license.jti, ()):
             yield Line(f"mail draft: {draft}", indent=1)
     if isinstance(outcome, Done) and outcome.note is not None:
@@ -47,11 +49,23 @@ def outcome_json(outcome: Outcome, settings: Settings, drafts: Drafts) -> dict[s
             drafts=drafts.get(each.proposal.license.jti, ()),
             agreed=outcome.job.consent,
         )
+        | _within_archive(each.path)
         for each in outcome.issued
     ]
     if isinstance(outcome, Failed):
         said["error"] = error_json(outcome.error)
     return said
+
+
+def _within_archive(path: Path | None) -> dict[str, str]:
+    """In which archive a file is, and its name there; nothing for one in a folder."""
+    archive = _archive(path)
+    return {} if path is None or archive is None else {"archive": archive, "file": path.name}
+
+
+def _archive(path: Path | None) -> str | None:
+    place = None if path is None else str(path.parent)
+    return place if place is not None and recover.is_bundle(place) else None
 
 
 def _name(outcome: Outcome) -> str:

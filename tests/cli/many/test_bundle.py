@@ -96,6 +96,9 @@ def test_an_item_is_acknowledged_once_the_archive_is_there(
     lines = crowd.ok(*RENEW, str(target), "--json").json_lines
     assert said == [b""]
     assert [each.get("outcome") for each in lines] == ["done"] * 5 + [None]
+    first = lines[0]["licenses"][0]
+    assert first["archive"] == str(target)
+    assert first["file"] in archive(target)[1], "its name there, no path that is not"
     assert lines[-1]["summary"]["archive"] == {"file": str(target), "licenses": 5}
 
 
