@@ -25,8 +25,11 @@ def require_machine(row: Row, proposal: Proposal) -> None:
     Raises:
         InvalidTerms: (`invalid_terms`) when it would be an enterprise license.
     """
-    if row.machine is not None and proposal.machine is None:
-        raise InvalidTerms(
-            f"an enterprise license is for no machine, and the row names {shown(row.machine)}",
-            hint="leave machine out, or say tier standard",
-        )
+    if proposal.machine is not None:
+        return
+    for field, value in (("machine", row.machine), ("machine_info", row.machine_info)):
+        if value is not None:
+            raise InvalidTerms(
+                f"an enterprise license is for no machine, and the row has {field} {shown(value)}",
+                hint=f"leave {field} out, or say tier standard",
+            )

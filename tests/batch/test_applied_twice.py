@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.batches import Batches, accepting, words
 from support.crowd import fingerprint
@@ -48,6 +48,11 @@ def wishes(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 
 @given(wishes(), DAYS, CONSENTS)
+@example(
+    rows=[{"customer": "c1", "tier": "enterprise", "machine_info": "m1.json"}],
+    ends_in=0,
+    consent=Consent(),
+)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_nothing_is_issued_twice(
     tmp_path_factory: pytest.TempPathFactory,

@@ -287,7 +287,7 @@ def test_an_enterprise_license_is_for_no_machine(batches: Batches) -> None:
     wanted = {"customer": "c1", "tier": "enterprise"}
     [failed] = batches.done(batches.rows(row(**wanted, machine="prod-1")))
     assert isinstance(failed, Failed)
-    assert "the row names prod-1" in failed.error.message
+    assert "the row has machine prod-1" in failed.error.message
     assert again(batches, row(**wanted)) == ["reissue"]
     assert again(batches, row(**wanted)) == ["keep"]
 
