@@ -124,7 +124,7 @@ async def _features(request: Request, _session: Session) -> Response:
 
 
 async def _feature(request: Request, _session: Session) -> Response:
-    return JSONResponse({"feature": FEATURE_PATHS[request.url.path]})
+    return JSONResponse({"feature": FEATURE_PATHS[request.scope["path"]]})
 
 
 def _agents(kind: HostKind) -> Callable[[WebSocket], Awaitable[None]]:

@@ -59,6 +59,8 @@ def application(
         exception_handlers=failures.ON,
         lifespan=minutes.every(tick_every, site),
     )
+    # A redirect to the path with another slash would lead to the pretended host.
+    app.router.redirect_slashes = False
     app.state.site = site
     app.state.sessions = Sessions()
     app.state.notice = None

@@ -22,7 +22,7 @@ async def _not_served(request: Request, failed: Exception) -> Response:
     """
     status = failed.status_code if isinstance(failed, HTTPException) else 500
     why = str(getattr(failed, "detail", failed))
-    if request.url.path.startswith(API):
+    if request.scope["path"].startswith(API):
         return error(status, _CODES.get(status, "error"), why)
     session = session_of(request)
     if status == 404 and session is not None and site_of(request).refusal_here() is not None:  # noqa: PLR2004 - not found
@@ -35,7 +35,7 @@ async def _not_served(request: Request, failed: Exception) -> Response:
 async def _store_failed(request: Request, failed: Exception) -> Response:
     """The server's database cannot be used: nothing else that it could show is known."""
     code = StoreFailed.code
-    if request.url.path.startswith(API):
+    if request.scope["path"].startswith(API):
         return error(503, code, str(failed))
     return PlainTextResponse(f"{code}: {failed}\nStart the sandbox again.\n", 503)
 

@@ -71,7 +71,7 @@ def render(
         standing=shown.pop("standing", site.standing()),
         banner=site.license.banner(now) if is_admin else None,
         notice=_notice(request),
-        path=request.url.path,
+        path=request.scope["path"],
         **shown,
     )
     return HTMLResponse(text, status_code)

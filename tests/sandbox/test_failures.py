@@ -41,3 +41,14 @@ def test_a_database_that_fails(licensed: Sandbox) -> None:
     for path in ("/api/projects", "/api/license"):
         answer = licensed.client.get(path)
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "license_store_failed")
+
+
+@pytest.mark.parametrize("host", ["polygent.example", "[", "a/b?c#d", "\xfc"])
+def test_the_pretended_host_leads_nowhere(licensed: Sandbox, host: str) -> None:
+    """It is judged and shown; no redirect and no path is made of it, whatever it is."""
+    licensed.move("host", host=host)
+    answer = licensed.client.get("/settings/license/", follow_redirects=False)
+    assert (answer.status_code, "location" in answer.headers) == (404, False)
+    page = licensed.client.get("/settings/license").text
+    assert '<a href="/settings/license" aria-current="page">' in page
+    assert licensed.client.get("/api/insights").json() == {"feature": "insights"}
