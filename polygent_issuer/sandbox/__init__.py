@@ -9,6 +9,7 @@ pieces go together:
 - `api`, `pages` the endpoints and the pages of the product, `signed_in` who asks for them
 - `minutes`      what a server does by itself: one look at the license a minute
 - `guard`        what every request passes first: Host, size, same site, headers
+- `forms`        what a page sends
 - `failures`     what is answered when something fails
 - `server`       the loopback socket and the web server
 

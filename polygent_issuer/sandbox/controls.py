@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from polygent_issuer.enforcement import HostKind, Refusal
 from polygent_issuer.sandbox.answers import ANSWERS
+from polygent_issuer.sandbox.forms import form_of
 from polygent_issuer.sandbox.machine import another_fingerprint
 from polygent_issuer.sandbox.pages import to
 from polygent_issuer.sandbox.population import MOST
@@ -133,7 +134,7 @@ def _text(form: FormData, name: str) -> str:
 
 def _control(control: Control) -> Callable[[Request], Awaitable[Response]]:
     async def moved(request: Request) -> Response:
-        async with request.form(max_files=0, max_fields=5) as form:
+        async with form_of(request) as form:
             notice = control(site_of(request), form)
             back = _text(form, "back")
         if notice is not None:

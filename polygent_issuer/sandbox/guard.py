@@ -11,7 +11,6 @@ Every answer carries the headers that let a browser load and frame nothing but o
 
 from collections.abc import Collection
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
@@ -87,7 +86,7 @@ def _same_site(headers: Headers, host: str) -> bool:
     if site := headers.get("sec-fetch-site"):
         return site == "same-origin"
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin.lower()).netloc == host
+    return origin is None or origin.lower() in (f"http://{host}", f"https://{host}")
 
 
 async def _body(request: Request) -> bytes | None:

@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from polygent_issuer.enforcement import State
+from polygent_issuer.sandbox.forms import form_of
 from polygent_issuer.sandbox.rendering import render
 from polygent_issuer.sandbox.sessions import Role, Session
 from polygent_issuer.sandbox.signed_in import session_of, sign_in, sign_out, site_of
@@ -18,8 +19,6 @@ from polygent_issuer.verifier.catalogue import ENTERPRISE_FEATURES, FEATURES
 
 LOCKED: Final = "/license-expired"
 """Where every page leads without a valid license."""
-
-_ONE_FILE: Final = 1
 
 Page = Callable[[Request, Session], Awaitable[Response]]
 
@@ -98,12 +97,12 @@ async def _sign_in_page(request: Request) -> Response:
 
 
 async def _sign_in(request: Request) -> Response:
-    try:
-        role = Role(str((await request.form()).get("user")))
-    except ValueError:
+    async with form_of(request) as form:
+        user = form.get("user")
+    if user not in tuple(Role):
         return to("/sign-in")
     response = to("/")
-    sign_in(request, response, role)
+    sign_in(request, response, Role(user))
     return response
 
 
@@ -126,7 +125,7 @@ async def _upload(request: Request, session: Session) -> Response:
         )
     site = site_of(request)
     locked = site.refusal_here() is not None
-    async with request.form(max_files=_ONE_FILE, max_fields=_ONE_FILE) as form:
+    async with form_of(request, files=1) as form:
         file = form.get("license")
         content = await file.read() if isinstance(file, UploadFile) else b""
     attempt = site.install(content, by=session.name)

@@ -21,11 +21,30 @@ def test_without_a_license_no_page_is_an_exception(sandbox: Sandbox) -> None:
     assert sandbox.client.get("/nowhere").url.path == "/license-expired"
 
 
-@pytest.mark.parametrize("path", ["/license", "/sandbox/clock"])
-def test_a_form_that_cannot_be_read(licensed: Sandbox, path: str) -> None:
-    """Is the sender's error, not ours."""
-    headers = {"content-type": "multipart/form-data; boundary=x"}
-    answer = licensed.client.post(path, content=b"--y\r\nnonsense", headers=headers)
+FIELD = b'--x\r\nContent-Disposition: form-data; name="user.x"\r\n\r\na.b\r\n--x--\r\n'
+
+
+@pytest.mark.parametrize("path", ["/license", "/sign-in", "/sandbox/clock"])
+@pytest.mark.parametrize(
+    ("more", "content"),
+    [
+        ("", b"--y\r\nnonsense"),
+        ("; charset=punycode", FIELD),
+        ("; charset=undefined", FIELD),
+        ('; charset="a\0b"', FIELD),
+        ("", FIELD * 6),
+        ("", FIELD.replace(b'"user.x"', b'"license"; filename="x"') * 2),
+    ],
+    ids=range(6),
+)
+def test_a_form_that_cannot_be_read(
+    licensed: Sandbox, path: str, more: str, content: bytes
+) -> None:
+    """Is the sender's error, not ours: other parts, charsets, and more than the page sends."""
+    headers = {"content-type": "multipart/form-data; boundary=x" + more}
+    answer = licensed.client.post(
+        path, content=content.replace(b"--x--\r\n--x", b"--x"), headers=headers
+    )
     assert answer.status_code == 400
     assert licensed.site.standing().active
 

@@ -29,6 +29,9 @@ def test_a_name_bound_to_the_loopback_reaches_nothing(sandbox: Sandbox, host: st
         {"sec-fetch-site": "none"},
         {"origin": "http://evil.example"},
         {"origin": "null"},
+        {"origin": ""},
+        {"origin": "http://["},
+        {"origin": f"http://{HOST}@evil.example"},
         {"origin": "http://127.0.0.1:8322"},
     ],
 )
