@@ -12,7 +12,15 @@ from polygent_issuer.sandbox.pages import LOCKED, to
 from polygent_issuer.sandbox.rendering import render
 from polygent_issuer.sandbox.signed_in import session_of, site_of
 
-_CODES: Final = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
+_WORDS: Final = {
+    400: ("bad_request", "Not understood"),
+    404: ("not_found", "Nothing here"),
+    405: ("method_not_allowed", "Not possible here"),
+    413: ("too_large", "Too large"),
+}
+"""The code for programs, and the title for people."""
+
+_OTHER: Final = ("error", "Not possible")
 
 
 async def _not_served(request: Request, failed: Exception) -> Response:
@@ -22,13 +30,19 @@ async def _not_served(request: Request, failed: Exception) -> Response:
     """
     status = failed.status_code if isinstance(failed, HTTPException) else 500
     why = str(getattr(failed, "detail", failed))
+    code, title = _WORDS.get(status, _OTHER)
     if request.scope["path"].startswith(API):
-        return error(status, _CODES.get(status, "error"), why)
+        return error(status, code, why)
     session = session_of(request)
     if status == 404 and session is not None and site_of(request).refusal_here() is not None:  # noqa: PLR2004 - not found
         return to(LOCKED)
     return render(
-        request, "refused.html", session=session, status_code=status, title=str(status), why=why
+        request,
+        "refused.html",
+        session=session,
+        status_code=status,
+        title=title,
+        why=f"{status}: {why}",
     )
 
 

@@ -4,7 +4,7 @@
    name was bound to 127.0.0.1 reaches nothing.
 2. What changes something comes from a page of ours (`Sec-Fetch-Site`, else `Origin`), else 403. A
    request with neither is no browser's.
-3. Its body is at most `MOST_BODY` bytes, whatever it declared, else 413.
+3. Its body is at most `MOST_BODY` bytes, whatever it declared; whoever reads more answers 413.
 
 Every answer carries the headers that let a browser load and frame nothing but our own.
 """
@@ -13,6 +13,7 @@ from collections.abc import Collection
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -46,6 +47,7 @@ class Guard:
         """
         self.app = app
         self._hosts = frozenset(hosts)
+        self._names = " and ".join(f"http://{host}/" for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -65,17 +67,16 @@ class Guard:
                 body = await _body(Request(scope, receive))
             except ClientDisconnect:  # nobody waits for an answer
                 return
-            if body is not None:
-                await self.app(scope, _replay(body, receive), _with_headers(send))
-                return
-            refusal = 413, f"a request has at most {MOST_BODY} bytes"
+            replay = _too_large if body is None else _replay(body, receive)
+            await self.app(scope, replay, _with_headers(send))
+            return
         status, text = refusal
         await PlainTextResponse(text + "\n", status)(scope, receive, _with_headers(send))
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
-            return 421, "this sandbox answers on the loopback interface alone"
+            return 421, f"this sandbox answers under {self._names} alone"
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
         if changes and not _same_site(headers, hosts[0].lower()):
             return 403, "the request comes from another site"
@@ -109,6 +110,11 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return waiting.pop() if waiting else await receive()
 
     return replay
+
+
+async def _too_large() -> Message:
+    """Fail whoever reads the body, so that the app answers as it answers everything else."""
+    raise HTTPException(413, f"a request has at most {MOST_BODY:,} bytes; a license is smaller")
 
 
 def _with_headers(send: Send) -> Send:

@@ -14,6 +14,8 @@ from polygent_issuer.sandbox.site import Site
 
 LOOPBACK: Final = "127.0.0.1"
 
+_HTTP: Final = 80
+
 
 class Brief(logging.Filter):
     """Tells a bug of ours in a line, without the traceback that uvicorn would print."""
@@ -55,10 +57,8 @@ def serve(site: Site, listening: socket.socket) -> None:
     Raises:
         KeyboardInterrupt: it was told to, and has stopped.
     """
-    port = listening.getsockname()[1]
-    hosts = (f"{LOOPBACK}:{port}", f"localhost:{port}")
     config = uvicorn.Config(
-        application(site, hosts=hosts),
+        application(site, hosts=hosts(listening.getsockname()[1])),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -72,6 +72,13 @@ def serve(site: Site, listening: socket.socket) -> None:
     bugs.addFilter(Brief())
     logging.getLogger("uvicorn.error").addHandler(bugs)
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def hosts(port: int) -> tuple[str, ...]:
+    """The Host headers of who asks for us; a browser leaves out the port that every site has."""
+    ours = LOOPBACK, "localhost"
+    with_port = tuple(f"{name}:{port}" for name in ours)
+    return (*with_port, *ours) if port == _HTTP else with_port
 
 
 def address(listening: socket.socket) -> str:

@@ -19,6 +19,7 @@ def test_a_name_bound_to_the_loopback_reaches_nothing(sandbox: Sandbox, host: st
     for path in ("/", "/api/license", "/style.css"):
         answer = sandbox.client.get(path, headers={"host": host})
         assert answer.status_code == 421
+        assert f"answers under http://{HOST}/ alone" in answer.text
 
 
 @pytest.mark.parametrize(
@@ -65,9 +66,14 @@ def test_a_large_body_is_refused_however_it_is_declared(sandbox: Sandbox) -> Non
         for _ in range(MOST_BODY // 1024 + 1):
             yield b"x" * 1024
 
-    declared = sandbox.client.post("/license", content=b"x" * (MOST_BODY + 1))
-    undeclared = sandbox.client.post("/license", content=chunks())
+    form = {"content-type": "multipart/form-data; boundary=x"}
+    declared = sandbox.client.post("/license", content=b"x" * (MOST_BODY + 1), headers=form)
+    undeclared = sandbox.client.post("/license", content=chunks(), headers=form)
     assert (declared.status_code, undeclared.status_code) == (413, 413)
+    by_api = sandbox.client.post("/api/license", content=b"x" * (MOST_BODY + 1))
+    assert (by_api.status_code, by_api.json()["error"]["code"]) == (413, "too_large")
+    assert "Too large" in declared.text, "a page of ours, with the way back"
+    assert "Sandbox controls" in declared.text
 
 
 def test_every_answer_lets_a_browser_load_and_frame_only_ours(licensed: Sandbox) -> None:

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from polygent_issuer.sandbox.server import Brief, listen
+from polygent_issuer.sandbox.server import Brief, hosts, listen
 
 
 def test_a_bug_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
@@ -26,3 +26,9 @@ def test_only_the_loopback() -> None:
     """The socket is bound before anything is served."""
     with listen(0) as listening:
         assert listening.getsockname()[0] == "127.0.0.1"
+
+
+def test_the_port_that_browsers_leave_out() -> None:
+    """At port 80 the Host has none; at any other it must have ours."""
+    assert "127.0.0.1" in hosts(80)
+    assert hosts(8321) == ("127.0.0.1:8321", "localhost:8321")
