@@ -47,7 +47,7 @@ def sandbox(
     It opens no key and no registry, and keeps nothing. Ctrl-C ends it.
     """
     _require_extra()
-    from polygent_issuer.sandbox.server import address, serve, stop_at_sigterm
+    from polygent_issuer.sandbox.server import address, serve, stop_in_order
     from polygent_issuer.sandbox.site import Site
 
     keys, first = _keys(invocation, public_key), _license(license_file)
@@ -58,7 +58,7 @@ def sandbox(
             Site(keys, folder=Path(kept), clock=lambda: datetime.now(UTC), first=first)
         ) as site,
     ):
-        stop_at_sigterm()
+        stop_in_order()
         _tell_refusal(invocation, site)
         url = address(listening)
         with suppress(KeyboardInterrupt):  # its only end

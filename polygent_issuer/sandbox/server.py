@@ -1,5 +1,6 @@
 """The web server, on the loopback interface alone."""
 
+import asyncio
 import logging
 import signal
 import socket
@@ -18,16 +19,20 @@ _HTTP: Final = 80
 
 
 class Brief(logging.Filter):
-    """Tells a bug of ours in a line, without the traceback that uvicorn would print."""
+    """Tells a bug of ours in a line, without the traceback that uvicorn would print.
+
+    What was under way at the end is cut short and no bug; nothing else is an operator's news.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Shorten a record that has one."""
-        if record.exc_info and record.exc_info[2]:
-            _, failed, trace = record.exc_info
-            where = traceback.extract_tb(trace)[-1]
-            place = f"{Path(where.filename).name}:{where.lineno}"
-            record.msg = f"this is a bug in the sandbox: {type(failed).__name__} at {place}"
-            record.args, record.exc_info = (), None
+        """Shorten a record that tells of one, and drop any other."""
+        _, failed, trace = record.exc_info or (None, None, None)
+        if trace is None or isinstance(failed, asyncio.CancelledError):
+            return False
+        where = traceback.extract_tb(trace)[-1]
+        place = f"{Path(where.filename).name}:{where.lineno}"
+        record.msg = f"this is a bug in the sandbox: {type(failed).__name__} at {place}"
+        record.args, record.exc_info = (), None
         return True
 
 
@@ -43,12 +48,16 @@ def listen(port: int) -> socket.socket:
     return socket.create_server((LOOPBACK, port))
 
 
-def stop_at_sigterm() -> None:
-    """Let SIGTERM end the process as Ctrl-C does, so that whoever called clears up.
+def stop_in_order() -> None:
+    """Let SIGTERM, and a terminal that is closed, end the process as Ctrl-C does.
 
-    Uvicorn raises the signal again once it has stopped.
+    So whoever called clears up. Uvicorn raises SIGTERM again once it has stopped; of SIGHUP it knows
+    nothing. Who wants to outlive the terminal (`nohup`) has it ignored before.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    hangup = getattr(signal, "SIGHUP", None)  # not on Windows
+    if hangup is not None and signal.getsignal(hangup) is signal.SIG_DFL:
+        signal.signal(hangup, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 def serve(site: Site, listening: socket.socket) -> None:

@@ -55,7 +55,7 @@ def state(url: str) -> str:
         return str(client.get("api/license").json()["state"])
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_runs_until_it_is_stopped(tmp_path: Path, stop: signal.Signals) -> None:
     """It prints where, serves a license from the start, ends with 0 and leaves nothing behind."""
     license_file = str(EXAMPLES / "example.lic")
@@ -147,14 +147,19 @@ def test_a_license_that_is_refused_is_told(tmp_path: Path) -> None:
 
 
 def test_odd_requests_leave_the_terminal_alone() -> None:
-    """What they hold reaches neither stream."""
+    """What they hold reaches neither stream; nor does one that is cut short at the end."""
     with running("--json") as process:
         url = json.loads(told(process))["url"]
         odd = {"content-type": "multipart/form-data; boundary=x"}
         for path in ("sign-in", "license", "sandbox/clock"):
             httpx2.post(url + path, content=b"\x1b[2J--y", headers=odd)
-        process.terminate()
-        _, err = process.communicate(timeout=60)
+        port = int(url.rstrip("/").rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as slow:
+            slow.sendall(f"POST /license HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n".encode())
+            slow.sendall(b"Content-Length: 9\r\nExpect: 100-continue\r\n\r\n")
+            assert slow.recv(12) == b"HTTP/1.1 100", "its body is waited for"
+            process.terminate()
+            _, err = process.communicate(timeout=60)
     assert err.count("\n") == 1, err
 
 
