@@ -1,7 +1,6 @@
 """`polygent-issue sandbox`: try a license exactly as the customer will."""
 
 import os
-import tempfile
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -48,17 +47,14 @@ def sandbox(
     """
     _require_extra()
     from polygent_issuer.sandbox.server import address, serve, stop_in_order
-    from polygent_issuer.sandbox.site import Site
+    from polygent_issuer.sandbox.throw_away import throw_away
 
     keys, first = _keys(invocation, public_key), _license(license_file)
+    stop_in_order()
     with (
         closing(_listen(port)) as listening,
-        tempfile.TemporaryDirectory(prefix="polygent-") as kept,
-        closing(
-            Site(keys, folder=Path(kept), clock=lambda: datetime.now(UTC), first=first)
-        ) as site,
+        throw_away(keys, clock=lambda: datetime.now(UTC), first=first) as site,
     ):
-        stop_in_order()
         _tell_refusal(invocation, site)
         url = address(listening)
         with suppress(KeyboardInterrupt):  # its only end

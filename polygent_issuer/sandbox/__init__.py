@@ -11,6 +11,7 @@ pieces go together:
 - `guard`        what every request passes first: Host, size, same site, headers
 - `forms`        what a page sends
 - `failures`     what is answered when something fails
+- `throw_away`   the folder for all of its state
 - `server`       the loopback socket and the web server
 
 What no product has: `controls`, the strip with which one moves the clock and everything else;

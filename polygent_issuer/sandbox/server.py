@@ -51,8 +51,8 @@ def listen(port: int) -> socket.socket:
 def stop_in_order() -> None:
     """Let SIGTERM, and a terminal that is closed, end the process as Ctrl-C does.
 
-    So whoever called clears up. Uvicorn raises SIGTERM again once it has stopped; of SIGHUP it knows
-    nothing. Who wants to outlive the terminal (`nohup`) has it ignored before.
+    So whoever called clears up. Uvicorn raises SIGTERM again once it has stopped; of SIGHUP it
+    knows nothing. Whoever wants to outlive the terminal (`nohup`) has it ignored before.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     hangup = getattr(signal, "SIGHUP", None)  # not on Windows

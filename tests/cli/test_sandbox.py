@@ -163,6 +163,24 @@ def test_odd_requests_leave_the_terminal_alone() -> None:
     assert err.count("\n") == 1, err
 
 
+@pytest.mark.parametrize("room", [0, 4_096])
+def test_no_room_for_its_database(room: int) -> None:
+    """Is told, with what helps; a limit on files stands for a disk that is full."""
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}));"
+    code = (
+        limit + "import sys; from polygent_issuer.cli.app import run; sys.exit(run(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *COMMAND[3:]],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (8, "")
+    assert "cannot keep its database" in done.stderr
+    assert "TMPDIR" in done.stderr
+
+
 def test_a_port_that_is_taken(empty_desk: Desk) -> None:
     """Is told, with the option that helps; nothing is started."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
