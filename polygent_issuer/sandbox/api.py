@@ -135,7 +135,8 @@ def _agents(kind: HostKind) -> Callable[[WebSocket], Awaitable[None]]:
         if not host:
             await socket.close(_POLICY_VIOLATION, "bad_request: the agent does not name its host")
             return
-        made = site.license.connect(kind, host, site.now(), request_host=site.host)
+        license = site.license  # noqa: A001 - starting over brings another, which counts anew
+        made = license.connect(kind, host, site.now(), request_host=site.host)
         if not isinstance(made, Connection):
             await socket.close(_POLICY_VIOLATION, f"{made.code}: {made.message}")
             return
@@ -144,7 +145,7 @@ def _agents(kind: HostKind) -> Callable[[WebSocket], Awaitable[None]]:
             while (await socket.receive())["type"] != "websocket.disconnect":
                 pass
         finally:
-            site.license.hosts.disconnect(made)
+            license.hosts.disconnect(made)
 
     return connected
 

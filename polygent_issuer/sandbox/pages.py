@@ -11,9 +11,11 @@ from starlette.routing import Route
 
 from polygent_issuer.enforcement import State
 from polygent_issuer.sandbox.forms import form_of
+from polygent_issuer.sandbox.pretended import Attempt
 from polygent_issuer.sandbox.rendering import render
 from polygent_issuer.sandbox.sessions import Role, Session
 from polygent_issuer.sandbox.signed_in import session_of, sign_in, sign_out, site_of
+from polygent_issuer.sandbox.site import Site
 from polygent_issuer.sandbox.words import OF_STATE, OTHER_ADDRESS
 from polygent_issuer.verifier.catalogue import ENTERPRISE_FEATURES, FEATURES
 
@@ -61,15 +63,13 @@ async def _home(request: Request, session: Session) -> Response:
 async def _settings(request: Request, session: Session) -> Response:
     site = site_of(request)
     status = site.license.status(site.now(), users_active=site.population.users)
-    attempt = site.attempt
-    site.forget_attempt()
     return render(
         request,
         "license.html",
         session=session,
         status=status,
         features=_features(status.features),
-        attempt=attempt,
+        attempt=_attempt(site, session),
     )
 
 
@@ -78,8 +78,7 @@ async def _locked(request: Request, session: Session) -> Response:
     refusal = site.refusal_here()
     if refusal is None:
         return to("/")
-    standing, attempt = site.standing(), site.attempt
-    site.forget_attempt()
+    standing = site.standing()
     words = OTHER_ADDRESS if standing.state is State.ACTIVE else OF_STATE[standing.state]
     return render(
         request,
@@ -88,8 +87,13 @@ async def _locked(request: Request, session: Session) -> Response:
         words=words,
         standing=standing,
         refusal=refusal,
-        attempt=attempt,
+        attempt=_attempt(site, session),
     )
+
+
+def _attempt(site: Site, session: Session) -> Attempt | None:
+    """What became of the last upload, for an admin; a member's page leaves it to be shown."""
+    return site.take_attempt() if session.role is Role.ADMIN else None
 
 
 async def _sign_in_page(request: Request) -> Response:

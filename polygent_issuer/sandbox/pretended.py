@@ -41,7 +41,7 @@ class Pretended:
     Attributes:
         ahead: of the true time.
         host: the Host header of every request; None: one that the license allows.
-        attempt: until it was shown.
+        attempt: the last upload, until it was shown.
     """
 
     ahead: timedelta = timedelta(0)

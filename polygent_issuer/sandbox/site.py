@@ -27,7 +27,7 @@ from polygent_issuer.sandbox.pretended import (
     Pretended,
     host_within,
 )
-from polygent_issuer.verifier import CheckCode, KeySet, License, LicenseError, Verifier
+from polygent_issuer.verifier import KeySet, License, LicenseError, Verifier
 
 
 class Site:
@@ -93,15 +93,12 @@ class Site:
             return None
 
     def _install_first(self, file: bytes) -> None:
-        """Install it now; one that is older than the window, when it was issued."""
-        refused, held = self.install(file, by="admin").refused, self._first_held
-        if held is None or refused is None or refused.code != CheckCode.STALE_ISSUE_DATE:
-            return
-        try:
-            self.license.install(file, now=held.issued_at, by="admin")
-        except InstallRefused:
-            return
-        self._is.attempt = None
+        """As the customer did: now, or when it was issued if it is too late for that."""
+        now, held = self.now(), self._first_held
+        if held is not None and now >= min(held.issued_at + self._window, held.expires_at):
+            now = held.issued_at
+        if self._install(file, now=now, by="admin").refused is None:
+            self._is.attempt = None
 
     def now(self) -> datetime:
         """What the server's clock says, UTC."""
@@ -138,8 +135,11 @@ class Site:
 
     def install(self, file: bytes, *, by: str) -> Attempt:
         """Install a license; a refusal leaves the present one in force."""
+        return self._install(file, now=self.now(), by=by)
+
+    def _install(self, file: bytes, *, now: datetime, by: str) -> Attempt:
         try:
-            attempt = Attempt(installed=self.license.install(file, now=self.now(), by=by))
+            attempt = Attempt(installed=self.license.install(file, now=now, by=by))
         except InstallRefused as refused:
             attempt = Attempt(refused=refused)
         self._is.attempt = attempt
@@ -147,12 +147,13 @@ class Site:
 
     @property
     def attempt(self) -> Attempt | None:
-        """The last upload."""
+        """The last upload, until it is taken."""
         return self._is.attempt
 
-    def forget_attempt(self) -> None:
-        """It was shown."""
-        self._is.attempt = None
+    def take_attempt(self) -> Attempt | None:
+        """The last upload, to be shown once."""
+        attempt, self._is.attempt = self._is.attempt, None
+        return attempt
 
     def refusal_here(self) -> Refusal | None:
         """What stands in the way of every page: the state, or the address of the request."""

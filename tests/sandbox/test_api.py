@@ -1,6 +1,7 @@
 """The endpoints under `/api/`."""
 
 import json
+from contextlib import ExitStack
 
 import pytest
 from starlette.testclient import TestClient, WebSocketDenialResponse
@@ -110,6 +111,18 @@ def test_what_an_agent_sends_does_not_end_it(licensed: Sandbox) -> None:
         socket.send_bytes(b"x")
         assert licensed.client.get("/api/license").json()["deployHosts"]["connected"] == 1
     assert licensed.site.population.connected(HostKind.DEPLOY) == 0
+
+
+def test_an_agent_from_before_the_start_over(licensed: Sandbox) -> None:
+    """Its end takes away nobody who came since, however alike their connections look."""
+    first = licensed.issuer.file(1, fingerprint=licensed.site.home_fingerprint)
+    with ExitStack() as before:
+        before.enter_context(licensed.agent("deploy", "a"))
+        licensed.move("start-over")
+        licensed.upload(first)
+        with licensed.agent("deploy", "a"):
+            before.close()
+            assert licensed.site.population.connected(HostKind.DEPLOY) == 1
 
 
 def test_an_agent_names_its_host(licensed: Sandbox) -> None:

@@ -129,7 +129,22 @@ def test_a_license_from_the_start(
     site = sandbox.build(tmp_path_factory.mktemp("other"), file)
     assert site.standing().active
     assert site.fingerprint == "sha256:" + "cd" * 32
-    assert site.attempt is None or site.attempt.refused is None
+    assert site.attempt is None
+
+
+@pytest.mark.parametrize("days", [5, 400])
+def test_a_license_from_the_start_that_has_ended(
+    sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory, days: int
+) -> None:
+    """Is the license that has expired, as at the customer's: not none, and installed once."""
+    issued = int(NOW.timestamp())
+    file = sandbox.issuer.file(1, iat=issued, exp=issued + (days - 1) * 86_400, fingerprint=None)
+    sandbox.at += timedelta(days=days)
+    site = sandbox.build(tmp_path_factory.mktemp("other"), file)
+    assert site.standing().state is State.EXPIRED
+    assert site.attempt is None
+    log = site.license.status(site.now(), users_active=0).install_log
+    assert [each.outcome for each in log] == ["installed"]
 
 
 def test_a_license_that_is_refused_at_the_start(

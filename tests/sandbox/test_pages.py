@@ -72,6 +72,18 @@ def test_a_refused_upload_says_why(sandbox: Sandbox) -> None:
     assert "malformed" not in sandbox.client.get("/settings/license").text, "it is told once"
 
 
+@pytest.mark.parametrize("path", PAGES)
+def test_what_became_of_an_upload_is_for_an_admin(sandbox: Sandbox, path: str) -> None:
+    """A member who looks in between sees nothing of it, and takes it from nobody."""
+    if path == "/settings/license":
+        sandbox.upload(sandbox.issuer.file(1))
+    sandbox.site.install(b"nonsense", by="admin")
+    sandbox.client.post("/api/sign-in", json={"user": "member"})
+    assert "malformed" not in sandbox.client.get(path).text
+    sandbox.client.post("/api/sign-in", json={"user": "admin"})
+    assert "malformed" in sandbox.client.get("/settings/license").text
+
+
 def test_a_refusal_is_told_letter_by_letter(sandbox: Sandbox) -> None:
     """A kid that the operator looks for keeps its capitals, an instant its T and Z."""
     stranger = Issuer()
