@@ -18,7 +18,7 @@ from polygent_issuer.enforcement import (
 from polygent_issuer.sandbox.api import FEATURE_PATHS
 from polygent_issuer.sandbox.site import Site
 
-METHODS: Final = ("GET", "POST", WEBSOCKET)
+METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", WEBSOCKET)
 """Of the requests that may be asked about."""
 
 GENERAL: Final = (

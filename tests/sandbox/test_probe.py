@@ -56,3 +56,11 @@ def test_what_nobody_offers_is_not_asked(licensed: Sandbox) -> None:
     """A method of nobody's, or no path: the page is there all the same."""
     page = licensed.client.get("/sandbox", params={"path": "/api/planner", "method": "BREW"}).text
     assert page.count("feature_missing") == 14
+
+
+@pytest.mark.parametrize("method", probe.METHODS)
+def test_any_method_can_be_asked(licensed: Sandbox, method: str) -> None:
+    """A route that needs no license is exempt by its own method alone."""
+    licensed.move("clock", to="expiry")
+    exempt = probe.answer(licensed.site, method, "/api/license").good
+    assert exempt == (method in ("GET", "POST"))

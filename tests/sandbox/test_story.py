@@ -157,6 +157,7 @@ def test_a_narrow_window(desk: Desk, visitor: Visitor) -> None:
     for path in ("/", "/settings/license", "/sandbox"):
         visitor.open(path)
         assert not visitor.overflows, path
+    visitor.follow("Sandbox controls")
     visitor.press("Another machine")
     visitor.open("/")
     assert visitor.title == "Machine changed"

@@ -70,6 +70,10 @@ class Visitor:
         with self._next_page():
             self._clickable(text).click()
 
+    def follow(self, text: str) -> None:
+        """Follow the link that says so, within the page."""
+        self._clickable(text).click()
+
     def enter(self, label: str, text: str) -> None:
         """Write into the field with this label, and press Enter."""
         with self._next_page():
