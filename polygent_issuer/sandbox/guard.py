@@ -64,11 +64,10 @@ class Guard:
             return
         if refusal is None:
             try:
-                body = await _body(Request(scope, receive))
+                again = await _received(Request(scope, receive))
             except ClientDisconnect:  # nobody waits for an answer
                 return
-            replay = _too_large if body is None else _replay(body, receive)
-            await self.app(scope, replay, _with_headers(send))
+            await self.app(scope, again, _with_headers(send))
             return
         status, text = refusal
         await PlainTextResponse(text + "\n", status)(scope, receive, _with_headers(send))
@@ -101,6 +100,14 @@ async def _body(request: Request) -> bytes | None:
         if len(body) > MOST_BODY:
             return None
     return bytes(body)
+
+
+async def _received(request: Request) -> Receive:
+    """The body, to be received by the app; none of a GET, where it has no meaning."""
+    body = await _body(request)
+    if body is None and request.method not in _SAFE:
+        return _too_large
+    return _replay(body or b"", request.receive)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -76,6 +76,13 @@ def test_a_large_body_is_refused_however_it_is_declared(sandbox: Sandbox) -> Non
     assert "Sandbox controls" in declared.text
 
 
+def test_the_body_of_a_get_is_nobodys(licensed: Sandbox) -> None:
+    """However large: pages, API and the style sheet answer as without one."""
+    for path in ("/", "/api/license", "/style.css"):
+        answer = licensed.client.request("GET", path, content=b"x" * (MOST_BODY + 1))
+        assert answer.status_code == 200, path
+
+
 def test_every_answer_lets_a_browser_load_and_frame_only_ours(licensed: Sandbox) -> None:
     """CSP, nosniff and the rest, on pages, API, errors and the style sheet."""
     for path in ("/", "/api/license", "/nowhere", "/style.css", "/sandbox"):
