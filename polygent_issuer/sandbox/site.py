@@ -21,12 +21,7 @@ from polygent_issuer.enforcement import (
 from polygent_issuer.sandbox.machine import another_fingerprint
 from polygent_issuer.sandbox.mails import Mails
 from polygent_issuer.sandbox.population import Population
-from polygent_issuer.sandbox.pretended import (
-    Attempt,
-    Background,
-    Pretended,
-    host_within,
-)
+from polygent_issuer.sandbox.pretended import Attempt, Background, Pretended, host_within
 from polygent_issuer.verifier import KeySet, License, LicenseError, Verifier
 
 
