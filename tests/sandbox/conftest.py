@@ -1,6 +1,7 @@
 """A sandbox for each test."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
     made = Sandbox(tmp_path)
     made.site.be_machine(MACHINE)
     made.sign_in("admin")
-    with made.client:
+    with closing(made), made.client:
         yield made
 
 

@@ -29,13 +29,12 @@ FIELD = b'--x\r\nContent-Disposition: form-data; name="user.x"\r\n\r\na.b\r\n--x
     ("more", "content"),
     [
         ("", b"--y\r\nnonsense"),
-        ("; charset=punycode", FIELD),
         ("; charset=undefined", FIELD),
         ('; charset="a\0b"', FIELD),
         ("", FIELD * 6),
         ("", FIELD.replace(b'"user.x"', b'"license"; filename="x"') * 2),
     ],
-    ids=range(6),
+    ids=range(5),
 )
 def test_a_form_that_cannot_be_read(
     licensed: Sandbox, path: str, more: str, content: bytes

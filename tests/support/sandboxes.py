@@ -22,18 +22,26 @@ class Sandbox:
         """Begin with no license, or the one that is given."""
         self.issuer = Issuer()
         self.at = NOW
+        self._built: list[Site] = []
         self.site = self.build(folder, first)
         self.client = TestClient(application(self.site, hosts=[HOST]), base_url=f"http://{HOST}")
 
     def build(self, folder: Path, first: bytes | None) -> Site:
         """A site whose true time is `at`."""
-        return Site(
+        site = Site(
             KeySet.of(self.issuer.signer.public_key),
             folder=folder,
             clock=self.clock,
             window=timedelta(days=7),
             first=first,
         )
+        self._built.append(site)
+        return site
+
+    def close(self) -> None:
+        """Let go of the databases of all sites."""
+        for site in self._built:
+            site.close()
 
     def clock(self) -> datetime:
         """The true time."""
