@@ -1,0 +1,42 @@
+"""README's chapter "In your server": its code, as it stands there."""
+
+import re
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from support.asgi import asked
+from support.lic_files import Issuer
+
+README = Path(__file__).parents[2] / "README.md"
+MACHINE = "sha256:" + "ab" * 32
+
+
+def test_it_verifies_gates_a_feature_and_serves_the_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lines run, given an app and what is said to be the reader's own."""
+    chapter = README.read_text(encoding="utf-8").partition("## In your server\n")[2]
+    code = re.search(r"```python\n(.*?)```", chapter, re.DOTALL)
+    assert code is not None
+    issuer = Issuer()
+    monkeypatch.chdir(tmp_path)
+    Path("public.pem").write_bytes(issuer.signer.public_key.to_pem())
+    names: dict[str, Any] = {
+        "app": FastAPI(),
+        "fingerprint": MACHINE,
+        "count_users": lambda: 7,
+    }
+    exec(code[1], names)  # noqa: S102 - that is the point
+    app, held, now = names["app"], names["license"], datetime.now(UTC)
+    with closing(held._store):
+        assert asked(app, "GET", "/api/workflows").json()["error"]["code"] == "license_none"
+        issued = int(now.timestamp())
+        held.install(issuer.file(1, iat=issued, exp=issued + 86_400), now=now, by="admin")
+        status = asked(app, "GET", "/api/license").json()
+        assert (status["state"], status["users"]) == ("active", {"active": 7, "limit": 25})
+        assert asked(app, "GET", "/api/workflows").json()["error"]["feature"] == "workflows"
+        assert asked(app, "GET", "/api/insights").status_code == 404, "no gate, and no such route"
