@@ -8,11 +8,11 @@ invisible characters out of display names; everything else that reaches a screen
 import re
 import shlex
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from typing import Final
 
-_SLUG_LENGTH: Final = 64
+SLUG_LENGTH: Final = 64
 _NAMELESS: Final = "customer"
 
 # Windows opens a device for these, whatever the extension.
@@ -79,20 +79,35 @@ def fold(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
+def without_accents(folded: str) -> str:
+    """Bring folded text down to its base letters; Latin letters become ASCII."""
+    plain = unicodedata.normalize("NFKD", folded)
+    bare = "".join(character for character in plain if not unicodedata.combining(character))
+    return bare.translate(_LATIN)
+
+
 @lru_cache(maxsize=256)  # many machines have one label
 def slugify(name: str) -> str:
     """Make the slug of FORMAT §1 (`sub`) from a name; never empty, never a Windows device.
 
-    Accents are dropped, what is no Latin letter or digit becomes a hyphen. A name of which
-    nothing is left (Chinese, say) gives `customer`; uniqueness is the registry's to add.
+    Accents are dropped, letters of other scripts are transliterated, everything else becomes a
+    hyphen. A name without letters and digits gives `customer`; the registry makes slugs unique.
     """
-    plain = unicodedata.normalize("NFKD", fold(name.translate(_APOSTROPHES)))
-    bare = "".join(character for character in plain if not unicodedata.combining(character))
-    words = re.findall(r"[a-z0-9]+", bare.translate(_LATIN))
-    slug = "-".join(words)[:_SLUG_LENGTH].rstrip("-")
+    folded = fold(name.translate(_APOSTROPHES))
+    plain = without_accents(folded)
+    if not plain.isascii():
+        plain = "".join(map(_transliterate, folded))
+    words = re.findall(r"[a-z0-9]+", plain)
+    slug = "-".join(words)[:SLUG_LENGTH].rstrip("-")
     if slug in _DEVICES:
         return f"{slug}-{_NAMELESS}"
     return slug or _NAMELESS
+
+
+def list_first(names: Sequence[str], *, most: int = 3) -> str:
+    """List the first names and count the rest: `a, b, c and 297 more`."""
+    rest = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{rest}"
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
@@ -103,6 +118,23 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
     longer = [candidate for candidate in known if word and candidate.startswith(word)]
     near = get_close_matches(word, known, n=1) or (longer if len(longer) == 1 else [])
     return near[0] if near else None
+
+
+def _transliterate(character: str) -> str:
+    """Write one folded character in ASCII; a space unless it is a letter, digit or vowel sign.
+
+    Vowel signs (Thai, Hebrew, Devanagari) are combining characters that carry a sound, unlike
+    the accents U+0300 to U+036F; U+02B0 to U+02FF are accents that stand alone.
+    """
+    plain = without_accents(character)
+    if plain.isascii() and (plain or "\u0300" <= character <= "\u036f"):
+        return plain
+    letter = character.isalnum() or unicodedata.category(character).startswith("M")
+    if not letter or "\u02b0" <= character <= "\u02ff":
+        return " "
+    from anyascii import anyascii  # noqa: PLC0415 - few names need it
+
+    return anyascii(character).lower().translate(_APOSTROPHES)
 
 
 @cache

@@ -55,6 +55,7 @@ ONLY_IN = {
     "pydantic": {"machine_info"},
     "tomlkit": {"settings"},
     "tomli_w": {"batch"},
+    "anyascii": {"text"},
     "tomllib": {"settings", "batch"},
     "platformdirs": {"home"},
     "starlette": {"sandbox"},

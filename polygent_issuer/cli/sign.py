@@ -15,7 +15,7 @@ from polygent_issuer.cli.passphrase import PassphraseOptions, source
 from polygent_issuer.issuing.first import FirstRequest, propose_first
 from polygent_issuer.issuing.proposal import Proposal, ReceivedDocument
 from polygent_issuer.issuing.whose import new_customer, sole_owner
-from polygent_issuer.registry import Customer, Reading
+from polygent_issuer.registry import Customer, Reading, customers
 from polygent_issuer.terms import Plan
 from polygent_issuer.verifier import Tier
 
@@ -27,6 +27,12 @@ def sign(
         str | None,
         typer.Option(
             "--customer", metavar="NAME", help="Whose it is; a new name makes a customer."
+        ),
+    ] = None,
+    slug: Annotated[
+        str | None,
+        typer.Option(
+            "--slug", metavar="SLUG", help="Slug of a new customer, instead of one from the name."
         ),
     ] = None,
     label: Annotated[
@@ -46,13 +52,14 @@ def sign(
     """
     changes = terms_options.changes(invocation.settings, terms)
     document = read_document(machine_info)
-    known = _owner(invocation, document)
+    known = _owner(invocation, document, slug)
     named, claimed = (customer, False) if customer or known else _ask(invocation, document)
     if changes.plan is None and known is None and invocation.interactive:
         changes = replace(changes, plan=_ask_plan(invocation, changes.tier))
     request = FirstRequest(
         customer=named,
         claimed=claimed,
+        slug=slug,
         document=document,
         label=label,
         plan=changes.plan or invocation.settings.plan_for(changes.tier),
@@ -74,9 +81,13 @@ def sign(
     )
 
 
-def _owner(invocation: Invocation, document: ReceivedDocument | None) -> Customer | None:
-    """Who has the document's machine already."""
+def _owner(
+    invocation: Invocation, document: ReceivedDocument | None, slug: str | None
+) -> Customer | None:
+    """Find who has the document's machine; a slug that is not free stops before any question."""
     with invocation.registry.reading() as db:
+        if slug is not None:
+            customers.require_free_slug(db, slug)
         return sole_owner(db, document)
 
 

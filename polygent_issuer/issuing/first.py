@@ -33,12 +33,14 @@ class FirstRequest:
     Attributes:
         customer: a slug or name; a new name makes a customer.
         claimed: nobody but the document's sender named the customer.
+        slug: for a new customer; made from the name when not given.
         label: the machine's label; its hostname when not given.
         key: a label or kid; the active key when not given.
     """
 
     customer: str | None
     claimed: bool = False
+    slug: str | None = None
     document: ReceivedDocument | None = None
     label: str | None = None
     plan: Plan
@@ -57,9 +59,12 @@ def propose_first(
     Raises:
         MissingInput: (`missing_input`) no customer, or no document for a standard license.
         InvalidTerms: (`invalid_terms`) terms that no license may have, or a license that runs.
+        InputRefused, Taken: a slug for a customer who exists, or one that is not free.
         NotFound, Ambiguous: the customer or the key.
     """
-    customer = whose.who(db, request.customer, request.document, claimed=request.claimed)
+    customer = whose.who(
+        db, request.customer, request.document, claimed=request.claimed, slug=request.slug
+    )
     new_terms = terms.first_terms(request.plan, request.changes, settings.catalogue)
     choice = _machine(db, request, customer, new_terms)
     lapsed = _lapsed(db, customer, choice, new_terms, now)

@@ -1,39 +1,56 @@
 """Whose a first license is: named, known by the machine, or new."""
 
 from polygent_issuer import dates
-from polygent_issuer.errors import Ambiguous, CustomerArchived, InvalidTerms, MissingInput, NotFound
+from polygent_issuer.errors import (
+    Ambiguous,
+    CustomerArchived,
+    InputRefused,
+    InvalidTerms,
+    MissingInput,
+    NotFound,
+)
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.issuing.proposal import NewCustomer, ReceivedDocument
 from polygent_issuer.registry import Customer, Reading, customers, machines
-from polygent_issuer.text import nfc
+from polygent_issuer.text import list_first, nfc
 from polygent_issuer.verifier.names import display_name_problem
 
 
 def who(
-    db: Reading, named: str | None, document: ReceivedDocument | None, *, claimed: bool
+    db: Reading,
+    named: str | None,
+    document: ReceivedDocument | None,
+    *,
+    claimed: bool,
+    slug: str | None = None,
 ) -> Customer | NewCustomer:
     """The customer: named, or known by the machine, or else new.
 
     Args:
         claimed: only the document's sender gave the name; who has the machine counts more.
+        slug: for a new customer, instead of one made from the name.
 
     Raises:
         MissingInput: (`missing_input`) when nothing names one.
         Ambiguous: (`ambiguous`) when several customers match.
         InvalidTerms: (`invalid_terms`) when a new name is no display name.
         CustomerArchived: (`customer_archived`) when it is one who was archived.
+        InputRefused: (`input_refused`) when a slug is given and the customer exists, or FORMAT §1
+            (`sub`) forbids it.
+        Taken: (`taken`) when the slug is another's.
     """
     known = sole_owner(db, document)
     if known is not None and (claimed or named is None):
-        return active(known)
+        return _without_new_slug(active(known), slug)
     if named is None:
         raise MissingInput(
             "the customer is not given, and no document names one", hint="add --customer NAME"
         )
     try:
-        return active(customers.find(db, _name(named)))
+        found = customers.find(db, _name(named))
     except NotFound:
-        return new_customer(db, named)
+        return new_customer(db, named, slug)
+    return _without_new_slug(active(found), slug)
 
 
 def active(customer: Customer) -> Customer:
@@ -60,14 +77,21 @@ def sole_owner(db: Reading, document: ReceivedDocument | None) -> Customer | Non
     return next(iter(owners.values())) if len(owners) == 1 else None
 
 
-def new_customer(db: Reading, name: str) -> NewCustomer:
-    """A customer of this name, not yet in the registry; NFC, with a free slug.
+def new_customer(db: Reading, name: str, slug: str | None = None) -> NewCustomer:
+    """Make a customer of this name, not yet in the registry; NFC, with a free slug.
+
+    Args:
+        slug: instead of one made from the name.
 
     Raises:
         InvalidTerms: (`invalid_terms`) when it is no display name (FORMAT §1).
+        InputRefused: (`input_refused`) when FORMAT §1 (`sub`) forbids the slug.
+        Taken: (`taken`) when the slug is another's.
     """
     name = _name(name)
-    return NewCustomer(slug=customers.free_slug(db, name), name=name)
+    if slug is not None:
+        customers.require_free_slug(db, slug)
+    return NewCustomer(slug=slug or customers.free_slug(db, name), name=name)
 
 
 def similar(db: Reading, customer: NewCustomer) -> Finding | None:
@@ -75,7 +99,7 @@ def similar(db: Reading, customer: NewCustomer) -> Finding | None:
     alike = customers.similar(db, customer.name)
     if not alike:
         return None
-    names = ", ".join(f"{other.name} ({other.slug})" for other in alike)
+    names = list_first([f"{other.name} ({other.slug})" for other in alike])
     return Finding(
         code=FindingCode.SIMILAR_CUSTOMER,
         message=f"{customer.name} would be a new customer, but is very like {names}",
@@ -115,6 +139,16 @@ def claimed(customer: Customer) -> Finding:
         message=f"only the document says that it is of {customer.name}, "
         "who is known without this machine; its sender wrote that",
         hint=f"--customer {customer.slug} if you know it",
+    )
+
+
+def _without_new_slug(customer: Customer, slug: str | None) -> Customer:
+    if slug is None:
+        return customer
+    raise InputRefused(
+        f"{customer.name} is a customer already and has the slug {customer.slug}, "
+        "which never changes",
+        hint="leave out --slug",
     )
 
 

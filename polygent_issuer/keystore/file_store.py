@@ -159,7 +159,7 @@ class FileStore:
             return path
         with suppress(OSError):  # the write says what is wrong with it
             path.mkdir(mode=0o700, exist_ok=True)
-        # A label of which no slug is left (Chinese, say) gives "key".
+        # A label without letters and digits gives "key".
         name = slugify(f"key {label}").removeprefix("key-")
         return path / f"{name}{_suffix(kid)}"
 

@@ -13,7 +13,7 @@ from polygent_issuer.registry.errors import Taken
 from polygent_issuer.registry.records import Customer
 from polygent_issuer.registry.similar_names import similar
 from polygent_issuer.registry.transactions import Reading, Writing
-from polygent_issuer.text import fold, nfc, shown, slugify
+from polygent_issuer.text import SLUG_LENGTH, fold, nfc, shown, slugify
 
 __all__ = [
     "UNSET",
@@ -29,12 +29,12 @@ __all__ = [
     "find_by_beginning",
     "free_slug",
     "get",
+    "require_free_slug",
     "similar",
     "unarchive",
     "zones",
 ]
 
-_SLUG_LENGTH: Final = 64
 _ADDRESS: Final = r"[^@\s<>]+@[^@\s<>]+"
 _MAILBOX: Final = re.compile(rf"{_ADDRESS}|[^@<>]+ <{_ADDRESS}>")
 
@@ -83,8 +83,30 @@ def free_slug(db: Reading, name: str, *, besides: Iterable[str] = ()) -> str:
     while slug in taken:
         number += 1
         ending = f"-{number}"
-        slug = base[: _SLUG_LENGTH - len(ending)].rstrip("-") + ending
+        slug = base[: SLUG_LENGTH - len(ending)].rstrip("-") + ending
     return slug
+
+
+def require_free_slug(db: Reading, slug: str) -> None:
+    """Check a slug that a new customer will get.
+
+    Raises:
+        InputRefused: (`input_refused`) when it breaks FORMAT §1 (`sub`).
+        Taken: (`taken`) when it is the slug or alias of another customer.
+    """
+    # The verifier loads cryptography (30 ms), which listing customers needs not wait for.
+    from polygent_issuer.verifier.names import is_slug  # noqa: PLC0415
+
+    if not is_slug(slug):
+        raise InputRefused(
+            f"{shown(slug)} is no slug", hint="use lower-case letters, digits and inner hyphens"
+        )
+    other = by_slug(db, slug)
+    if other is not None:
+        raise Taken(
+            f"the slug {slug} is taken by {shown(other.name)}",
+            hint=f"take another, such as {free_slug(db, slug)}",
+        )
 
 
 def add(
@@ -109,19 +131,7 @@ def add(
         InputRefused: (`input_refused`) for a slug or text that FORMAT §1 forbids.
         Taken: (`taken`) when the slug is another's.
     """
-    # The verifier loads cryptography (30 ms), which listing customers needs not wait for.
-    from polygent_issuer.verifier.names import is_slug  # noqa: PLC0415
-
-    if not is_slug(slug):
-        raise InputRefused(
-            f"{shown(slug)} is no slug", hint="use lower-case letters, digits and inner hyphens"
-        )
-    other = by_slug(db, slug)
-    if other is not None:
-        raise Taken(
-            f"the slug {slug} is taken by {shown(other.name)}",
-            hint=f"take another, such as {free_slug(db, slug)}",
-        )
+    require_free_slug(db, slug)
     db.insert(
         "customers",
         slug=slug,
@@ -196,7 +206,7 @@ def _contacts(contacts: Iterable[str]) -> str:
 
 
 def _text(what: str, value: str | None) -> str | None:
-    from polygent_issuer.verifier.names import display_name_problem  # noqa: PLC0415  # see add
+    from polygent_issuer.verifier.names import display_name_problem  # noqa: PLC0415  # see above
 
     problem = None if value is None else display_name_problem(value)
     if problem is not None:
@@ -206,7 +216,7 @@ def _text(what: str, value: str | None) -> str | None:
 
 def _slugs(db: Reading, prefix: str) -> set[str]:
     # A number may have displaced the end of a long name.
-    low, high = beginning(prefix[: _SLUG_LENGTH - 8])
+    low, high = beginning(prefix[: SLUG_LENGTH - 8])
     sql = """SELECT slug FROM customers WHERE slug >= ? AND slug < ?
         UNION SELECT slug FROM aliases WHERE slug >= ? AND slug < ?"""
     return set(db.each(_first_text, sql, (low, high, low, high)))

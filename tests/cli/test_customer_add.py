@@ -53,10 +53,11 @@ def test_a_name_is_kept_in_nfc(books: Books) -> None:
 
 
 def test_a_free_slug_is_found(books: Books) -> None:
-    """Names of which nothing is left in ASCII get a number."""
-    first = books.desk.ok("customer", "add", "株式会社", "--json").json["customer"]
-    second = books.desk.ok("customer", "add", "有限公司", "--json").json["customer"]
-    assert (first["slug"], second["slug"]) == ("customer", "customer-2")
+    """Names of which nothing is left in ASCII get a number; those in other scripts are readable."""
+    names = ("\U0001f680\U0001f680", "\U0001f40c", "株式会社アクメ", "Ромашка ЛЛД")
+    added = [books.desk.ok("customer", "add", name, "--json").json for name in names]
+    slugs = ["customer", "customer-2", "zhushihuisheakume", "romashka-lld"]
+    assert [each["customer"]["slug"] for each in added] == slugs
 
 
 @pytest.mark.parametrize("name", ["ACME  gmbh", "Acme GmbX", "Acme Gmb"])

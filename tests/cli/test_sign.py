@@ -70,6 +70,43 @@ def test_an_enterprise_license_needs_no_machine(desk: Desk) -> None:
     assert "sso-saml" in held.features
 
 
+def test_a_slug_of_the_operators_choice(desk: Desk) -> None:
+    """A new customer gets it in registry, license and file name."""
+    argv = ("--tier", "enterprise", "--slug", "acme-kk", "--json")
+    [issued] = desk.ok("sign", "--customer", "株式会社アクメ", *argv).json["licenses"]
+    assert (issued["customer"], issued["claims"]["sub"]) == ("acme-kk", "acme-kk")
+    assert Path(issued["file"]).name.startswith("acme-kk-2027-11-30-")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (("--customer", "Acme GmbH", "--slug", "other"), "Acme GmbH is a customer already"),
+        (("--customer", "acme-gmbh", "--slug", "other"), "has the slug acme-gmbh, which never"),
+        (("--customer", "Globex", "--slug", "acme-gmbh"), "the slug acme-gmbh is taken by Acme"),
+        (("--customer", "Globex", "--slug", "Globex!"), "Globex! is no slug"),
+        (("--customer", "Globex", "--slug", ""), " is no slug"),
+    ],
+)
+def test_a_slug_that_cannot_be(desk: Desk, argv: tuple[str, ...], message: str) -> None:
+    """For a customer who exists, taken, or against FORMAT: exit 3, and nothing is added."""
+    desk.ok("customer", "add", "Acme GmbH")
+    outcome = desk.run("sign", *argv, "--tier", "enterprise", "--yes")
+    assert outcome.code == 3
+    assert message in outcome.err
+    assert len(desk.ok("customer", "list", "--json").json["customers"]) == 1
+    assert not list(desk.output.iterdir())
+
+
+def test_a_slug_for_a_known_machine(desk: Desk) -> None:
+    """The machine's customer exists, so a slug is refused."""
+    document = desk.machine_info()
+    desk.ok("sign", "--machine-info", document)
+    outcome = desk.run("sign", "--machine-info", document, "--slug", "other")
+    assert outcome.code == 3
+    assert "hint: leave out --slug" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("argv", "hint"),
     [
@@ -287,13 +324,13 @@ def test_a_license_that_stdout_did_not_take_is_said_to_be_issued(desk: Desk) -> 
 
 
 def test_two_hundred_letters_of_chinese(desk: Desk) -> None:
-    """A long name without a Latin letter is kept whole; its file has a readable name."""
+    """A long name without a Latin letter is kept whole; its slug is cut as any other."""
     name = "株" * 200
     [issued] = desk.ok(
         "sign", "--machine-info", desk.machine_info(), "--customer", name, "--json"
     ).json["licenses"]
     assert issued["customer_name"] == name
-    assert Path(issued["file"]).name.startswith("customer-prod-1-2027-11-30-")
+    assert Path(issued["file"]).name.startswith("zhu" * 21 + "z-prod-1-2027-11-30-")
     assert desk.run("sign", "--customer", name + "株", "--tier", "enterprise").code == 3
 
 
