@@ -12,6 +12,7 @@ from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.registry import Reading, customers
 from polygent_issuer.registry.similar_names import one_letter_apart, spellings
+from polygent_issuer.text import list_first
 
 _OUT = "leave one of the rows out"
 
@@ -46,7 +47,7 @@ class Newcomers:
             return proposal
         finding = Finding(
             code=FindingCode.SIMILAR_CUSTOMER,
-            message=f"{name} would be a new customer, but is very like {', '.join(alike)} "
+            message=f"{name} would be a new customer, but is very like {list_first(alike)} "
             "of an earlier row",
             hint=f"if it is the same, {_OUT}",
         )

@@ -1,4 +1,7 @@
-"""Names that people take for one another: equal but for case, form or spacing, or one letter."""
+"""Names that people take for one another: equal but for case, form or spacing, or one letter.
+
+A digit is never a slip: Store 001 and Store 002 are two customers.
+"""
 
 from typing import Final
 
@@ -6,17 +9,22 @@ from polygent_issuer.registry.columns import Row, text, whole
 from polygent_issuer.registry.customer_rows import beginning, by_id, by_slug, select
 from polygent_issuer.registry.records import Customer
 from polygent_issuer.registry.transactions import Reading
-from polygent_issuer.text import fold, nearest, slugify
+from polygent_issuer.text import SLUG_LENGTH, fold, nearest, slugify, without_accents
 
 _NEAR: Final = 500
 
 
 def one_letter_apart(one: str, other: str) -> bool:
-    """Whether at most one character is added, left out or changed (Levenshtein ≤ 1)."""
+    """Check that at most one character, not a digit, is added, left out or changed.
+
+    That is a Levenshtein distance of 1, or 0. Numerals of any script count as digits.
+    """
     short, long = sorted((one, other), key=len)
     pairs = enumerate(zip(short, long, strict=False))
     at = next((place for place, (a, b) in pairs if a != b), len(short))
     after = at + 1 if len(short) == len(long) else at
+    if any(character.isnumeric() for character in (*short[at:after], *long[at : at + 1])):
+        return False
     return short[after:] == long[at + 1 :]
 
 
@@ -40,7 +48,7 @@ def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple
 
 
 def spellings(name: str) -> tuple[str, ...]:
-    """What of a name is compared: folded, and its slug where that kept enough of it."""
+    """What of a name is compared: folded, and its slug where that kept all of it."""
     folded, slug = fold(name), slugify(name)
     return (folded, slug) if _tells(slug, folded) else (folded,)
 
@@ -60,9 +68,14 @@ def nearest_slug(db: Reading, typed: str) -> str | None:
 
 
 def _tells(slug: str, folded: str) -> bool:
-    """Whether a slug kept enough of its name to be compared; of a Chinese one it kept nothing."""
-    letters = any(character.isascii() and character.isalnum() for character in folded)
-    return letters and 2 * len(slug) > len(folded)
+    """Check that a slug can be compared in place of its name.
+
+    One that was cut may have lost the digits at its end, and different names of other scripts
+    are transliterated alike.
+    """
+    letters = [character for character in without_accents(folded) if character.isalnum()]
+    latin = bool(letters) and all(character.isascii() for character in letters)
+    return latin and len(slug) < SLUG_LENGTH and 2 * len(slug) > len(folded)
 
 
 def _alike(db: Reading, column: str, word: str) -> set[int]:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from support.cli import Desk
 
+ACCEPTED = ("--accept", "similar-customer", "--reason", "many stores")
 OTHER = "sha256:" + "cd" * 32
 
 
@@ -92,7 +93,7 @@ def test_a_named_customer_is_no_claim(desk: Desk) -> None:
     desk.ok("sign", "--machine-info", desk.machine_info(), "--customer", "Acme GmbH")
 
 
-@pytest.mark.parametrize("name", ["ACME  gmbh", "Acme Gmbx", "\uff21cme GmbH2"])
+@pytest.mark.parametrize("name", ["ACME  gmbh", "Acme Gmbx", "\uff21cme GmbHs"])
 def test_similar_customer(desk: Desk, name: str) -> None:
     """Case, NFKC, spacing and one letter make a slip likely; equal under folding is the same."""
     desk.ok("customer", "add", "Acme GmbH")
@@ -102,6 +103,25 @@ def test_similar_customer(desk: Desk, name: str) -> None:
         return
     assert "--customer acme-gmbh" in refused(desk, "similar-customer", *argv)
     accepted(desk, "similar-customer", *argv)
+
+
+def test_names_that_differ_in_digits_are_not_similar(desk: Desk) -> None:
+    """A digit is not a slip: no consent for another number, at the end or anywhere."""
+    desk.ok("customer", "add", "Store 001")
+    for name in ("Store 002", "Store 0012", "Store", "Store 01", "2tore 001"):
+        desk.ok("sign", "--customer", name, "--tier", "enterprise")
+
+
+def test_similar_customer_names_three_and_counts_the_rest(desk: Desk) -> None:
+    """A name like many others gives a short message, for a license and for a customer alone."""
+    for letter in "ABCDE":
+        desk.ok("customer", "add", f"Store {letter}", *ACCEPTED)
+    expected = "very like Store A (store-a), Store B (store-b), Store C (store-c) and 2 more"
+    for argv in (
+        ("sign", "--customer", "Store F", "--tier", "enterprise"),
+        ("customer", "add", "Store F"),
+    ):
+        assert expected in refused(desk, "similar-customer", *argv)
 
 
 def test_long_term(desk: Desk) -> None:

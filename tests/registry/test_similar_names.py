@@ -35,7 +35,7 @@ def distance(one: str, other: str) -> int:
 
 @given(WORDS, WORDS)
 def test_one_letter_apart_is_levenshtein_one(one: str, other: str) -> None:
-    """It agrees with the textbook for all words, in both directions."""
+    """It agrees with the textbook for all words of letters, in both directions."""
     assert one_letter_apart(one, other) == (distance(one, other) <= 1)
 
 
@@ -62,6 +62,35 @@ def test_names_that_are_alike_are_found(db: Writing, name: str) -> None:
 def test_names_that_differ_more_are_not(db: Writing, name: str) -> None:
     """Two letters apart is another customer."""
     assert similar(db, name) == ()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Store 001", "Store 002"),
+        ("Store 001", "Store 0010"),
+        ("Store 1", "Store"),
+        ("Store \uff11", "Store \uff12"),
+        ("Store \u0663", "Store \u0664"),
+        ("Store \u4e00", "Store \u4e03"),
+        (f"{'N' * 70} 001", f"{'N' * 70} 002"),
+        ("Plant O", "Plant 0"),
+    ],
+)
+def test_a_digit_is_not_a_slip(db: Writing, one: str, other: str) -> None:
+    """Names that differ in a digit of any script are two customers, however long they are."""
+    customers.add(db, slug=customers.free_slug(db, one), name=one)
+    assert similar(db, other) == ()
+    customers.add(db, slug=customers.free_slug(db, other), name=other)
+    assert [found.name for found in similar(db, one.upper())] == [one]
+    assert [found.name for found in similar(db, one + "x")] == [one]
+
+
+def test_letters_count_in_names_with_digits(db: Writing) -> None:
+    """A letter that is mistyped is a slip in a name with a number, too."""
+    customers.add(db, slug="store-001", name="Store 001")
+    assert [found.slug for found in similar(db, "Stoer 001")] == []
+    assert [found.slug for found in similar(db, "Stor 001")] == ["store-001"]
 
 
 def test_every_single_change_is_found(db: Writing) -> None:

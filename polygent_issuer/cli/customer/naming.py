@@ -3,7 +3,7 @@
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.registry import Customer, Reading, customers
-from polygent_issuer.text import nfc
+from polygent_issuer.text import list_first, nfc
 from polygent_issuer.verifier.names import display_name_problem
 
 
@@ -32,7 +32,7 @@ def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple
     alike = customers.similar(db, name, besides=besides)
     if not alike:
         return ()
-    names = ", ".join(f"{other.name} ({other.slug})" for other in alike)
+    names = list_first([f"{other.name} ({other.slug})" for other in alike])
     return (
         Finding(
             code=FindingCode.SIMILAR_CUSTOMER,

@@ -10,6 +10,7 @@ from polygent_issuer.cli.many.item_view import change, error_blocks, error_json
 from polygent_issuer.findings import Finding
 from polygent_issuer.issuing.proposal import Action
 from polygent_issuer.settings import Settings
+from polygent_issuer.text import list_first
 
 MOST_UNNAMED: Final = 20
 """Customers beside the file that are told by name; `--json` has all of them."""
@@ -75,8 +76,7 @@ def unnamed_blocks(slugs: tuple[str, ...]) -> Iterable[Block]:
     """The customers of whom no item tells, the first of them by name."""
     if not slugs:
         return
-    more = f" and {len(slugs) - MOST_UNNAMED:,} more" if len(slugs) > MOST_UNNAMED else ""
-    yield Line(f"not in the file, so left as they are: {', '.join(slugs[:MOST_UNNAMED])}{more}")
+    yield Line(f"not in the file, so left as they are: {list_first(slugs, most=MOST_UNNAMED)}")
 
 
 def _counts(review: Review) -> dict[str, int]:
