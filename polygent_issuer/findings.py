@@ -16,6 +16,7 @@ class FindingCode(StrEnum):
     """The stable codes, as `--accept` takes them."""
 
     STALE_MACHINE_INFO = "stale-machine-info"
+    IMPLAUSIBLE_FINGERPRINT = "implausible-fingerprint"
     MACHINE_OF_ANOTHER_CUSTOMER = "machine-of-another-customer"
     ADDITIONAL_MACHINE = "additional-machine"
     CLAIMED_CUSTOMER = "claimed-customer"

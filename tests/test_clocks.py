@@ -199,7 +199,7 @@ def story(forks: Forks, desk: Desk, made: Desk, instant: str, zone: str) -> dict
     here = made.copy_to(desk.folder)
     here.now, here.environ = parse_instant(instant), {"TZ": zone}
     here.machine_info(generatedAt=instant)
-    here.machine_info("globex.json", customer="Globex", fingerprint="1" * 64, generatedAt=instant)
+    here.machine_info("globex.json", customer="Globex", fingerprint="1e" * 32, generatedAt=instant)
     said: dict[str, bytes] = {}
     for command in STORY:
         outcome = does(forks, here, *command.split())

@@ -24,6 +24,7 @@ def test_the_codes_are_those_of_the_design() -> None:
     """`--accept` takes exactly these, for ever."""
     assert {str(code) for code in FindingCode} == {
         "stale-machine-info",
+        "implausible-fingerprint",
         "machine-of-another-customer",
         "additional-machine",
         "claimed-customer",

@@ -17,7 +17,7 @@ from polygent_issuer.issuing.proposal import (
 )
 from polygent_issuer.issuing.signing_key import choose_key
 from polygent_issuer.issuing.stored import read_license
-from polygent_issuer.machine_info import freshness_finding
+from polygent_issuer.machine_info import freshness_finding, implausible_fingerprint
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, licenses
 from polygent_issuer.registry.clock import clock_behind
 from polygent_issuer.settings import Settings
@@ -223,6 +223,7 @@ def _findings(
     if request.document is not None:
         age = settings.machine_info_max_age
         found.append(freshness_finding(request.document.info, now=now, max_age=age))
+        found.append(implausible_fingerprint(request.document.info))
         found.append(machines.of_another_customer(db, customer, request.document))
         found.append(whose.contradicted(db, customer, request.document))
     if isinstance(customer, NewCustomer):

@@ -21,7 +21,7 @@ from polygent_issuer.issuing.proposal import (
 )
 from polygent_issuer.issuing.signing_key import choose_key
 from polygent_issuer.issuing.stored import read_license
-from polygent_issuer.machine_info import freshness_finding
+from polygent_issuer.machine_info import freshness_finding, implausible_fingerprint
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers
 from polygent_issuer.registry import machines as known_machines
 from polygent_issuer.registry.clock import clock_behind
@@ -172,6 +172,7 @@ def _machine_findings(
         return ()
     return (
         freshness_finding(request.document.info, now=now, max_age=settings.machine_info_max_age),
+        implausible_fingerprint(request.document.info),
         machines.of_another_customer(db, customer, request.document),
         whose.contradicted(db, customer, request.document),
         machines.additional(db, customer, choice),

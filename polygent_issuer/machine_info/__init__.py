@@ -12,6 +12,7 @@ from polygent_issuer.machine_info.judgement import (
     changed_components,
     freshness_finding,
 )
+from polygent_issuer.machine_info.placeholders import implausible_fingerprint, is_placeholder
 
 if TYPE_CHECKING:
     from polygent_issuer.machine_info.document import parse
@@ -24,6 +25,8 @@ __all__ = [
     "MachineInfo",
     "changed_components",
     "freshness_finding",
+    "implausible_fingerprint",
+    "is_placeholder",
     "parse",
 ]
 

@@ -62,6 +62,16 @@ def describe(
     return data
 
 
+def image_id_warning(*, system: str | None = None, root: Path = Path("/")) -> str | None:
+    """Warn where the id of this machine is shared by all containers of an image; else None.
+
+    Args:
+        system: what `platform.system()` says by default.
+        root: where a Linux system's files are.
+    """
+    return linux.image_id_warning(root) if (system or platform.system()) == "Linux" else None
+
+
 def _reader(system: str, root: Path) -> Callable[[], MachineId]:
     readers: dict[str, Callable[[], MachineId]] = {
         "Linux": lambda: linux.read(root),

@@ -13,16 +13,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from polygent_issuer.errors import InputRefused
+from polygent_issuer.machine_info import is_placeholder
 
 _APPLICATION: Final = b"polygent machine info 1: "
 
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]{32}")
-# What firmware says when its maker said nothing; the UUID is a mainboard vendor's example.
-_PLACEHOLDERS: Final = re.compile(
-    r"(?:to be filled by o\.?e\.?m\.?|default string|system serial number|base ?board serial number"
-    r"|not (?:specified|applicable|available|present)|none|unknown|invalid|n/?a|o\.?e\.?m\.?"
-    r"|03000200-0400-0500-0006-000700080009|[0-]*|[f-]*|123456789|[x. ]*)"
-)
 
 
 class NoMachineId(InputRefused):
@@ -66,7 +61,7 @@ def board_id(*candidates: str | None) -> str | None:
     """Choose the first serial number or UUID that is no placeholder, trimmed and in lower case."""
     for candidate in candidates:
         text = (candidate or "").strip().strip("{}").lower()
-        if text and not _PLACEHOLDERS.fullmatch(text):
+        if not is_placeholder(text):
             return text
     return None
 

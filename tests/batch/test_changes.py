@@ -320,6 +320,19 @@ def test_a_document_that_cannot_be_read(batches: Batches) -> None:
     assert "came from stdin" in outcome.error.message
 
 
+def test_a_placeholder_as_fingerprint(batches: Batches) -> None:
+    """A row with a document is judged as `sign` is; one without is not."""
+    content = batches.office.document("Default-string").content
+    (batches.office.folder / "a.json").write_bytes(content)
+    rows = batches.rows(row(customer="A", machine_info="a.json"))
+    assert words(batches.done(rows)) == ["consent_needed"]
+    consent = accepting(FindingCode.IMPLAUSIBLE_FINGERPRINT)
+    rows = batches.rows(row(customer="A", machine_info="a.json"), consent=consent)
+    assert words(batches.done(rows)) == ["sign"]
+    rows = batches.rows(row(customer="A", users=700))
+    assert words(batches.done(rows)) == ["reissue"]
+
+
 def test_hints_name_fields(batches: Batches) -> None:
     """Of what is refused, and of what needs consent."""
     batches.crowd(1)

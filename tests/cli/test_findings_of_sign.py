@@ -93,6 +93,29 @@ def test_a_named_customer_is_no_claim(desk: Desk) -> None:
     desk.ok("sign", "--machine-info", desk.machine_info(), "--customer", "Acme GmbH")
 
 
+@pytest.mark.parametrize("fingerprint", ["sha256:abc", "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF"])
+def test_implausible_fingerprint(desk: Desk, fingerprint: str) -> None:
+    """Judged where the document is recorded; once accepted, a renewal does not ask again."""
+    document = desk.machine_info(fingerprint=fingerprint)
+    argv = ("sign", "--machine-info", document)
+    refused(desk, "implausible-fingerprint", *argv)
+    accepted(desk, "implausible-fingerprint", *argv)
+    desk.ok("renew", "acme-gmbh", after=timedelta(days=300))
+    desk.ok("reissue", "acme-gmbh")
+
+
+@pytest.mark.parametrize("command", ["renew", "reissue"])
+def test_implausible_fingerprint_of_a_changed_machine(desk: Desk, command: str) -> None:
+    """A document given to renew or reissue is judged as one given to sign."""
+    desk.ok("sign", "--machine-info", desk.machine_info())
+    desk.now += timedelta(days=300)
+    made = (desk.now - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    document = desk.machine_info(fingerprint="uninitialized", generatedAt=made)
+    argv = (command, "acme-gmbh", "--machine-info", document)
+    refused(desk, "implausible-fingerprint", *argv)
+    accepted(desk, "implausible-fingerprint", *argv)
+
+
 @pytest.mark.parametrize("name", ["ACME  gmbh", "Acme Gmbx", "\uff21cme GmbHs"])
 def test_similar_customer(desk: Desk, name: str) -> None:
     """Case, NFKC, spacing and one letter make a slip likely; equal under folding is the same."""

@@ -222,7 +222,7 @@ def test_many_licenses_are_counted(desk: Desk) -> None:
     """Twenty are named, the rest is counted, with the command that lists all; JSON has all."""
     for number in range(22):
         document = desk.machine_info(
-            customer=f"Customer {number:02}a", fingerprint=f"{number:064x}"
+            customer=f"Customer {number:02}a", fingerprint=f"{number + 1:064x}"
         )
         flags = ("--accept", "similar-customer", "--reason", "another")
         desk.ok("sign", "--machine-info", document, *flags)

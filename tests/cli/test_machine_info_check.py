@@ -54,6 +54,7 @@ def test_for_programs(desk: Desk) -> None:
         "components": {"board": "b"},
         "ignored": ["z"],
         "finding": None,
+        "findings": [],
         "known": [],
         "notes": [],
     }
@@ -94,6 +95,23 @@ def test_a_stale_one_says_what_to_do(desk: Desk) -> None:
     finding = desk.run("machine-info", "check", path, "--json").json["finding"]
     assert finding["code"] == "stale-machine-info"
     assert finding["hint"] == "ask the customer to download machine info again"
+
+
+def test_a_placeholder_is_named(desk: Desk) -> None:
+    """Fresh all the same, but exit 4, as `sign` would stop; a stale one has both findings."""
+    path = desk.machine_info(fingerprint="uninitialized")
+    outcome = desk.run("machine-info", "check", path)
+    assert outcome.code == 4
+    assert (
+        "fresh: it may be 14d old\nimplausible-fingerprint: the fingerprint uninit" in outcome.text
+    )
+    result = desk.run("machine-info", "check", path, "--json").json
+    assert (result["fresh"], result["finding"]) == (True, None)
+    assert [each["code"] for each in result["findings"]] == ["implausible-fingerprint"]
+    path = desk.machine_info(fingerprint="sha256:abc", generatedAt="2026-10-01T00:00:00Z")
+    result = desk.run("machine-info", "check", path, "--json").json
+    codes = [each["code"] for each in result["findings"]]
+    assert codes == ["stale-machine-info", "implausible-fingerprint"]
 
 
 def test_the_setting_decides(desk: Desk) -> None:

@@ -1,7 +1,8 @@
 """`polygent-issue machine-info create`: the document of this machine.
 
 The machine is real wherever it has an id; on one that has none (some containers) `machine` gives
-this process one, below the command, and the test of the error does the opposite.
+this process one, below the command, and the test of the error does the opposite. Whether this is a
+container does not matter: the warning is looked for on a root that the test lays out.
 """
 
 import json
@@ -13,16 +14,32 @@ from support.cli import Desk
 from polygent_issuer.machine_info import parse
 from polygent_issuer.this_machine import MachineId, NoMachineId, linux
 
+IMAGE_ID_WARNING = linux.image_id_warning
+
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> MachineId:
-    """This machine's ids, or invented ones where it has none."""
+    """This machine's ids, or invented ones where it has none; it is not a container."""
+    monkeypatch.setattr(linux, "image_id_warning", lambda _root: None)
     try:
         return linux.read(Path("/"))
     except NoMachineId:
         invented = MachineId(machine="5f0c6f0e7b8d4b7e9a370d0c3f1d2b11")
         monkeypatch.setattr(linux, "read", lambda _root: invented)
         return invented
+
+
+def test_the_id_of_an_image(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container it is made all the same, with a warning on stderr."""
+    (empty_desk.folder / ".dockerenv").touch()
+    (empty_desk.folder / "etc").mkdir()
+    (empty_desk.folder / "etc/machine-id").write_text("5f0c6f0e7b8d4b7e9a370d0c3f1d2b11\n")
+    monkeypatch.setattr(
+        linux, "image_id_warning", lambda _root: IMAGE_ID_WARNING(empty_desk.folder)
+    )
+    outcome = empty_desk.ok("machine-info", "create")
+    parse(outcome.out)
+    assert outcome.err.startswith("warning: this is a container and /etc/machine-id is not mounted")
 
 
 def test_to_stdout(empty_desk: Desk, machine: MachineId) -> None:

@@ -19,7 +19,7 @@ def cluster(desk: Desk) -> Desk:
     """Acme's two machines, licensed for a year and for a year and a month."""
     desk.ok("sign", "--machine-info", desk.machine_info(hostname="one"), "--users", "40")
     flags = (*ANOTHER, "--term", "13mo")
-    second = desk.machine_info("2.json", hostname="two", fingerprint="2" * 64)
+    second = desk.machine_info("2.json", hostname="two", fingerprint="2e" * 32)
     desk.ok("sign", "--machine-info", second, *flags)
     return desk
 
@@ -98,7 +98,7 @@ def test_the_journal_keeps_what_each_was(cluster: Desk) -> None:
 def test_a_feature_that_only_some_had(desk: Desk) -> None:
     """What one machine had, the enterprise has; that it is more for the others is shown."""
     desk.ok("sign", "--machine-info", desk.machine_info(hostname="one"), "--feature", "bots")
-    second = desk.machine_info("2.json", hostname="two", fingerprint="2" * 64)
+    second = desk.machine_info("2.json", hostname="two", fingerprint="2e" * 32)
     desk.ok("sign", "--machine-info", second, *ANOTHER, "--feature", "memory", "--feature", "bots")
     argv = ("reissue", "acme-gmbh", "--all-machines", "--tier", "enterprise", *LIMITS)
     (new,) = desk.ok(*argv, "--json").json["licenses"]
@@ -135,7 +135,7 @@ def test_a_trial_among_them(desk: Desk) -> None:
     """It is never renewed by itself, neither alone nor under an enterprise's roof."""
     trial = ("--plan", "trial", "--term", "1y")
     desk.ok("sign", "--machine-info", desk.machine_info(hostname="one"), *trial)
-    second = desk.machine_info("2.json", hostname="two", fingerprint="2" * 64)
+    second = desk.machine_info("2.json", hostname="two", fingerprint="2e" * 32)
     desk.ok("sign", "--machine-info", second, *ANOTHER)
     argv = ("renew", "acme-gmbh", "--all-machines", "--tier", "enterprise", *LIMITS)
     refused = desk.run(*argv)
@@ -193,7 +193,7 @@ def test_what_lapsed_long_ago_is_left_out_aloud(cluster: Desk) -> None:
 
 def test_only_those_that_are_named(cluster: Desk) -> None:
     """`--license` twice means these two; a third machine stays as it is."""
-    third = cluster.machine_info("3.json", hostname="three", fingerprint="3" * 64)
+    third = cluster.machine_info("3.json", hostname="three", fingerprint="3e" * 32)
     cluster.ok("sign", "--machine-info", third, *ANOTHER)
     one, two = (o["id"] for o in listed(cluster) if o["machine"] in ("one", "two"))
     named = ("--license", one[:8], "--license", two[:8], "--license", one[:8])
@@ -281,7 +281,7 @@ def test_sign_says_what_stands_beside(cluster: Desk) -> None:
 def test_too_many(desk: Desk) -> None:
     """A license names at most 100 that it replaces (FORMAT §1): refused before it is signed."""
     for number in range(101):
-        names = {"hostname": f"node-{number}", "fingerprint": f"{number:064x}"}
+        names = {"hostname": f"node-{number}", "fingerprint": f"{number + 1:064x}"}
         desk.ok("sign", "--machine-info", desk.machine_info(**names), *ANOTHER)
     argv = ("renew", "acme-gmbh", "--plan", "enterprise-annual", *ALL)
     refused = desk.run(*argv, "--all-machines")
@@ -310,7 +310,7 @@ def test_which_one_is_not_guessed(cluster: Desk) -> None:
 def test_a_document_is_of_one_machine(cluster: Desk) -> None:
     """Exit 2: several licenses, one document."""
     one, two = (each["id"][:8] for each in listed(cluster))
-    document = cluster.machine_info("4.json", fingerprint="4" * 64)
+    document = cluster.machine_info("4.json", fingerprint="4e" * 32)
     argv = ("--license", one, "--license", two, "--machine-info", document)
     assert cluster.run("reissue", "acme-gmbh", *argv).code == 2
 

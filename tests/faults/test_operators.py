@@ -42,7 +42,7 @@ def test_different_customers_at_once(desk: Desk, forks: Forks) -> None:
     """Eight signed at once are eight licenses; each waits for the others, none is refused."""
     documents = [
         desk.machine_info(
-            f"{number}.json", customer=f"Customer {number * 111}", fingerprint=f"{number:064x}"
+            f"{number}.json", customer=f"Customer {number * 111}", fingerprint=f"{number + 1:064x}"
         )
         for number in range(OPERATORS)
     ]
@@ -81,7 +81,7 @@ def test_the_same_first_license_at_once(desk: Desk, forks: Forks) -> None:
 def test_a_command_that_is_overtaken_after_its_commit(desk: Desk, forks: Forks) -> None:
     """The other delivers its license and sweeps its temporary file: fine with both."""
     mine = desk.machine_info()
-    theirs = desk.machine_info("globex.json", customer="Globex", fingerprint="1" * 64)
+    theirs = desk.machine_info("globex.json", customer="Globex", fingerprint="1e" * 32)
     overtaken = forks.run_around(
         desk,
         *("sign", "--machine-info", mine),
@@ -96,7 +96,7 @@ def document(desk: Desk, number: int) -> str:
     """A document of a customer whose name is like nobody else's; its path."""
     name = sha256(str(number).encode()).hexdigest()[:12]
     return desk.machine_info(
-        f"{number}.json", customer=f"Customer {name}", fingerprint=f"sha256:{number:064x}"
+        f"{number}.json", customer=f"Customer {name}", fingerprint=f"sha256:{number + 1:064x}"
     )
 
 

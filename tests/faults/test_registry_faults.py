@@ -53,7 +53,7 @@ def worked(desk: Desk) -> Desk:
     desk.ok("sign", "--machine-info", desk.machine_info())
     desk.ok("key", "export-public", "-o", str(desk.folder / "public.pem"))
     desk.ok("registry", "backup", str(desk.folder / "b.db"))
-    other = desk.machine_info("2.json", customer="Globex", fingerprint="2" * 64)
+    other = desk.machine_info("2.json", customer="Globex", fingerprint="2e" * 32)
     desk.ok("sign", "--machine-info", other)
     return desk
 

@@ -63,7 +63,7 @@ class Story:
     def issues(self, number: int) -> None:
         """A license and its renewal, at once and with every form of output."""
         document = self.desk.machine_info(
-            f"{number}.json", customer=f"Customer {number}", fingerprint=f"{number:064x}"
+            f"{number}.json", customer=f"Customer {number}", fingerprint=f"{number + 1:064x}"
         )
         self.does("sign", "--machine-info", document, *PASSPHRASE, *ACCEPTED, "--json")
         self.does("renew", f"customer-{number}", *PASSPHRASE, *ACCEPTED, "--debug", "-o", "-")

@@ -9,7 +9,7 @@ def test_two_customers_merge(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Non
     """What was theirs is one customer's, under both names; the new file says so."""
     monkeypatch.chdir(desk.folder)
     desk.ok("sign", "--machine-info", desk.machine_info(customer="Acme"))
-    other = desk.machine_info("gx.json", customer="Globex", hostname="gx", fingerprint="c" * 64)
+    other = desk.machine_info("gx.json", customer="Globex", hostname="gx", fingerprint="ce" * 32)
     desk.ok("sign", "--machine-info", other)
     (block,) = blocks("Two customers merge")
     merged, shown, reissued, verified = walk(desk, block)

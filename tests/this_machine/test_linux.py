@@ -4,12 +4,27 @@ from pathlib import Path
 
 import pytest
 
-from polygent_issuer.this_machine import MachineId, NoMachineId
+from polygent_issuer.this_machine import MachineId, NoMachineId, image_id_warning
 from polygent_issuer.this_machine.linux import read
 
 ID = "0123456789abcdef0123456789abcdef"
 OTHER = "fedcba9876543210fedcba9876543210"
 UUID = "4C4C4544-0042-3510-8052-B4C04F4D4D32"
+
+
+# As Docker, Podman, systemd, Kubernetes, lxc-start and control groups v1 leave them.
+MARKS = (
+    (".dockerenv", ""),
+    ("run/.containerenv", 'engine="podman-4.3.1"\n'),
+    ("run/systemd/container", "systemd-nspawn\n"),
+    ("run/secrets/kubernetes.io/serviceaccount/namespace", "default"),
+    ("proc/1/environ", "PATH=/bin\0container=lxc\0"),
+    ("proc/1/cgroup", "11:cpu:/docker/1f3a9c2e\n"),
+)
+MOUNTS = (
+    "22 27 0:21 / /proc rw,relatime - proc proc rw\n"
+    "27 1 0:40 / / rw,relatime - overlay overlay rw,lowerdir=/l\n"
+)
 
 
 def lay(root: Path, name: str, content: str) -> None:
@@ -65,10 +80,10 @@ def test_malformed_id_is_refused(tmp_path: Path, said: str) -> None:
     assert said not in error.message
 
 
-@pytest.mark.parametrize("mark", [".dockerenv", "run/.containerenv", "run/systemd/container"])
-def test_container_without_an_id(tmp_path: Path, mark: str) -> None:
+@pytest.mark.parametrize(("mark", "content"), MARKS)
+def test_container_without_an_id(tmp_path: Path, mark: str, content: str) -> None:
     """Docker, Podman, systemd-nspawn: the error says so, and how to pass the host's id."""
-    lay(tmp_path, mark, "")
+    lay(tmp_path, mark, content)
     error = refused(tmp_path)
     assert "container" in str(error.hint)
     assert "-v /etc/machine-id:/etc/machine-id:ro" in str(error.hint)
@@ -79,6 +94,34 @@ def test_container_with_an_id(tmp_path: Path) -> None:
     lay(tmp_path, ".dockerenv", "")
     lay(tmp_path, "etc/machine-id", ID)
     assert read(tmp_path) == MachineId(machine=ID)
+
+
+@pytest.mark.parametrize(("mark", "content"), MARKS)
+@pytest.mark.parametrize("file", ["etc/machine-id", "var/lib/dbus/machine-id"])
+def test_an_id_of_the_image_is_warned_of(
+    tmp_path: Path, mark: str, content: str, file: str
+) -> None:
+    """In a container whose id is not mounted: which file it is, and how to pass the host's id."""
+    lay(tmp_path, file, ID)
+    lay(tmp_path, "proc/self/mountinfo", MOUNTS)
+    assert image_id_warning(system="Linux", root=tmp_path) is None, "no container"
+    lay(tmp_path, mark, content)
+    warning = str(image_id_warning(system="Linux", root=tmp_path))
+    assert f"/{file} is not mounted" in warning
+    assert "-v /etc/machine-id:/etc/machine-id:ro" in warning
+    assert image_id_warning(system="Darwin", root=tmp_path) is None
+
+
+@pytest.mark.parametrize("mount", ["/etc/machine-id", "/etc"])
+def test_a_mounted_id_is_not_of_the_image(tmp_path: Path, mount: str) -> None:
+    """The file itself or its folder; a mount below or elsewhere does not count."""
+    lay(tmp_path, ".dockerenv", "")
+    lay(tmp_path, "proc/self/mountinfo", f"{MOUNTS}31 27 8:1 /x /etc/hosts rw - ext4 /dev/sda rw\n")
+    assert image_id_warning(system="Linux", root=tmp_path) is None, "there is no id"
+    lay(tmp_path, "etc/machine-id", ID)
+    assert image_id_warning(system="Linux", root=tmp_path) is not None
+    lay(tmp_path, "proc/self/mountinfo", f"{MOUNTS}31 27 8:1 /x {mount} rw - ext4 /dev/sda rw\n")
+    assert image_id_warning(system="Linux", root=tmp_path) is None
 
 
 def test_board(tmp_path: Path) -> None:

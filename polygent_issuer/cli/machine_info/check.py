@@ -22,8 +22,9 @@ def check(
 ) -> Checked:
     """Judge a machine-info.json: what it says, how old it is, whose machine it is.
 
-    Exit 0: it is good and fresh. Exit 3: it is refused. Exit 4: it is good but stale, so sign
-    would ask for consent. No home is needed; without one, nobody's machines are known.
+    Exit 0: it is good and fresh. Exit 3: it is refused. Exit 4: it is stale, or its fingerprint
+    is a placeholder, so sign would ask for consent. No home is needed; without one, nobody's
+    machines are known.
     """
     what = "machine-info document"
     data = files.read_bounded(document_file, limit=machine_info.LIMIT, what=what)
@@ -39,6 +40,7 @@ def check(
         now=invocation.now,
         max_age=max_age,
         stale=machine_info.freshness_finding(info, now=invocation.now, max_age=max_age),
+        implausible=machine_info.implausible_fingerprint(info),
         known=known,
         notes=notes,
     )

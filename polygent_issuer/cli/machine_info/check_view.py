@@ -25,6 +25,7 @@ class Checked(Result):
 
     Attributes:
         stale: why it is not fresh, if it is not.
+        implausible: why its fingerprint identifies no machine, if it does not.
         known: whose machine it is or was; None where there is no registry to ask.
         notes: what the past of that machine says, or of one that it may be.
     """
@@ -34,13 +35,19 @@ class Checked(Result):
     now: datetime
     max_age: timedelta
     stale: Finding | None
+    implausible: Finding | None
     known: tuple[KnownFingerprint, ...] | None
     notes: tuple[str, ...]
 
     @property
     def exit_code(self) -> ExitCode:
-        """As `sign` would stop for a stale one."""
-        return ExitCode.DONE if self.stale is None else ExitCode.CONSENT
+        """The code with which `sign` would stop for a finding."""
+        return ExitCode.CONSENT if self.findings else ExitCode.DONE
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What `sign` would need consent for."""
+        return tuple(each for each in (self.stale, self.implausible) if each is not None)
 
     @property
     def age(self) -> timedelta:
@@ -48,7 +55,10 @@ class Checked(Result):
         return self.now - self.info.generated_at
 
     def to_json(self) -> Mapping[str, Any]:
-        """What it says, `fresh`, and `known`: null where there is no home."""
+        """What it says, `fresh`, and `known`: null where there is no home.
+
+        `findings` has all that `sign` would stop for, `finding` the one about the age.
+        """
         info, stale = self.info, self.stale
         return {
             "file": self.name,
@@ -63,9 +73,8 @@ class Checked(Result):
             "customer": info.customer,
             "components": dict(info.components),
             "ignored": list(info.extra),
-            "finding": None
-            if stale is None
-            else {"code": str(stale.code), "message": stale.message, "hint": stale.hint},
+            "finding": None if stale is None else _finding_json(stale),
+            "findings": [_finding_json(each) for each in self.findings],
             "known": None if self.known is None else [_known_json(one) for one in self.known],
             "notes": list(self.notes),
         }
@@ -92,10 +101,10 @@ class Checked(Result):
     def _freshness(self) -> Iterable[Block]:
         if self.stale is None:
             yield Line(f"fresh: it may be {duration_text(self.max_age)} old", "good")
-            return
-        yield Line(f"{self.stale.code}: {self.stale.message}", "warn")
-        if self.stale.hint:
-            yield Line(self.stale.hint, "plain", 1)
+        for finding in self.findings:
+            yield Line(f"{finding.code}: {finding.message}", "warn")
+            if finding.hint:
+                yield Line(finding.hint, "plain", 1)
 
     def _owners(self) -> Iterable[Block]:
         if self.known is None:
@@ -117,6 +126,10 @@ class Checked(Result):
 def _when(one: KnownFingerprint) -> str:
     since = f"since {dates.instant(one.since)}"
     return since if one.until is None else f"{since} until {dates.instant(one.until)}"
+
+
+def _finding_json(finding: Finding) -> dict[str, Any]:
+    return {"code": str(finding.code), "message": finding.message, "hint": finding.hint}
 
 
 def _known_json(one: KnownFingerprint) -> dict[str, Any]:

@@ -61,10 +61,13 @@ def create(
     """Make the machine-info.json of this machine.
 
     For servers that are built on our library, and for trying things out. The machine's id never
-    leaves it: the document holds keyed hashes of it. Nothing is overwritten.
+    leaves it: the document holds keyed hashes of it. Nothing is overwritten. In a container,
+    mount the host's /etc/machine-id: otherwise all containers of an image are one machine.
     """
     data = this_machine.describe(
         now=invocation.now, customer=customer, product_version=product_version
     )
+    if warning := this_machine.image_id_warning():
+        invocation.warn(warning)
     path = write(invocation, data, to, name="machine-info.json")
     return CreatedDocument(document=json.loads(data), path=path)
