@@ -40,7 +40,7 @@ class Due:
             "tier": self.tier,
             "expires_at": dates.instant(self.expires_at),
             "last_full_day": dates.last_full_day(self.expires_at).isoformat(),
-            "days_left": days_left(self.expires_at, now),
+            "days_left": dates.days_left(self.expires_at, now),
             "expired": self.expires_at <= now,
             "alert_days": milestone(self.expires_at, now),
         }
@@ -55,8 +55,3 @@ class Due:
 def milestone(expires_at: datetime, now: datetime) -> int | None:
     """The last milestone that has passed, in days before the expiry; `None` before the first."""
     return next((days for days in MILESTONES if expires_at - now <= days * _DAY), None)
-
-
-def days_left(expires_at: datetime, now: datetime) -> int:
-    """Days until the expiry, a begun one as a whole, as the product counts them."""
-    return -((now - expires_at) // _DAY)

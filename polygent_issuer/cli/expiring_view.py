@@ -9,7 +9,7 @@ from typing import Any
 
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Line, Style, Table
-from polygent_issuer.cli.due import MILESTONES, Due, days_left, milestone
+from polygent_issuer.cli.due import MILESTONES, Due, milestone
 from polygent_issuer.cli.kept import Each, Kept
 from polygent_issuer.cli.outlook import Outlook
 from polygent_issuer.cli.output import Result
@@ -81,7 +81,7 @@ class Expiring(Result):
                 yield Line(f"only when it is named: {each.renewal}", "dim")
 
     def _row(self, each: Due) -> tuple[str, ...]:
-        left = days_left(each.expires_at, self.now)
+        left = dates.days_left(each.expires_at, self.now)
         alert = milestone(each.expires_at, self.now)
         return (
             each.customer,
@@ -96,7 +96,7 @@ class Expiring(Result):
     def _style(self, each: Due) -> Style:
         if each.expires_at <= self.now:
             return "bad"
-        return "warn" if days_left(each.expires_at, self.now) <= MILESTONES[1] else "plain"
+        return "warn" if dates.days_left(each.expires_at, self.now) <= MILESTONES[1] else "plain"
 
 
 def _unlike(words: Iterable[str]) -> Iterator[str]:

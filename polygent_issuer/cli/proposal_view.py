@@ -104,8 +104,8 @@ def _machine(proposal: Proposal) -> str:
 
 def _expiry(proposal: Proposal) -> str:
     issued = proposal.license
-    days = (issued.expires_at - issued.issued_at).days
-    new = f"{dates.describe_expiry(issued.expires_at, _zone(proposal))}; {days} days from now"
+    days = dates.days(dates.days_left(issued.expires_at, issued.issued_at))
+    new = f"{dates.describe_expiry(issued.expires_at, _zone(proposal))}; {days} from now"
     if not proposal.replaced:
         return new
     last = max(record.expires_at for record in proposal.replaced)

@@ -8,6 +8,7 @@ RFC 3339. A naive datetime is the caller's mistake (`ValueError`); whatever else
 from polygent_issuer.dates.expiry import (
     ASSUMED_UPLOAD_WINDOW,
     days,
+    days_left,
     describe_expiry,
     describe_instant,
     last_full_day,
@@ -32,6 +33,7 @@ __all__ = [
     "MAX_EXP",
     "Term",
     "days",
+    "days_left",
     "describe_expiry",
     "describe_instant",
     "from_seconds",

@@ -87,6 +87,15 @@ def describe_instant(moment: datetime, zone: "ZoneInfo | None" = None) -> str:
     return f"{told} (in {zone} {there.isoformat(timespec='seconds')})"
 
 
+def days_left(expires: datetime, now: datetime) -> int:
+    """Count the days until an expiry, a begun one as a whole, as the product does.
+
+    Every display of this number uses this function: 1 within the last 24 hours, 0 or less once
+    expired. `enforcement.alerts.days_left` counts the same.
+    """
+    return -((now - expires) // _DAY)
+
+
 def days(number: int) -> str:
     """Write a number of days: `1 day`, `14 days`."""
     return f"{number} day" if number == 1 else f"{number} days"

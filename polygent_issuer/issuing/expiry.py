@@ -131,12 +131,12 @@ def not_due(records: Sequence[LicenseRecord], settings: Settings, now: datetime)
     too early for a contract: it is followed only by what was named.
     """
     last = last_to_end(records)
-    ahead = last.expires_at - now
-    if ahead <= settings.not_due or not renewable(last, settings):
+    if last.expires_at - now <= settings.not_due or not renewable(last, settings):
         return None
+    left = dates.days_left(last.expires_at, now)
     return Finding(
         code=FindingCode.NOT_DUE,
-        message=f"license {last.id[:8]} still runs for {dates.days(ahead.days)}, "
+        message=f"license {last.id[:8]} still runs for {dates.days(left)}, "
         f"over {settings.not_due.days}",
         hint=f"for a new file of the same expiry: polygent-issue reissue {_this(last)}"
         if len(records) == 1

@@ -17,7 +17,7 @@ def loss(olds: Sequence[License], new: License, changes: Changes) -> Finding | N
     named = changes.term or changes.expires or changes.basis
     longest = max(old.expires_at for old in olds)
     if new.expires_at < longest and not named:
-        days = (longest - new.expires_at).days or 1
+        days = dates.days_left(longest, new.expires_at)
         losses.append(
             f"it would end {dates.days(days)} earlier, at {dates.instant(new.expires_at)}"
         )

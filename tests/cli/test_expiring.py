@@ -36,6 +36,19 @@ def test_milestones_are_the_products(desk: Desk, left: timedelta, milestone: int
     assert "1 days" not in desk.ok("expiring").text
 
 
+def test_every_command_counts_the_same_days(desk: Desk) -> None:
+    """A begun day counts: what `sign` announces is what `expiring` and a refusal say."""
+    text = desk.ok("sign", "--machine-info", desk.machine_info()).text
+    assert "2027-12-01T00:00:00Z, last full day 2027-11-30; 366 days from now" in text
+    assert desk.ok("expiring", "--within", "2y", "--json").json["licenses"][0]["days_left"] == 366
+    refused = desk.run("renew", "acme-gmbh")
+    assert refused.code == 4
+    assert "still runs for 366 days, over 90" in refused.err
+    desk.now = desk.now.replace(year=2027)
+    text = desk.ok("reissue", "acme-gmbh", "--dry-run").text
+    assert "; 1 day from now" in text
+
+
 def test_the_first_to_end_comes_first_with_the_command(desk: Desk) -> None:
     """A table, and `renew` with the slugs."""
     for number, day in enumerate(("2026-12-24", "2026-12-20", "2027-01-20")):

@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from vectors.signing import STANDARD
 
 from polygent_issuer.dates import (
     MAX_EXP,
+    days_left,
     describe_expiry,
     describe_instant,
     from_seconds,
@@ -21,9 +23,36 @@ from polygent_issuer.dates import (
     to_seconds,
     upload_deadline,
 )
+from polygent_issuer.enforcement import alerts
 from polygent_issuer.errors import InvalidTerms
+from polygent_issuer.verifier import License
 
+END = datetime(2027, 12, 1, tzinfo=UTC)
 SECONDS = st.integers(86_400, MAX_EXP)
+
+
+@pytest.mark.parametrize(
+    ("before", "left"),
+    [
+        (timedelta(days=365, hours=14, minutes=30), 366),
+        (timedelta(days=2, microseconds=1), 3),
+        (timedelta(days=2), 2),
+        (timedelta(microseconds=1), 1),
+        (timedelta(0), 0),
+        (timedelta(hours=-23), 0),
+        (timedelta(days=-1), -1),
+    ],
+)
+def test_a_begun_day_counts_as_a_whole_one(before: timedelta, left: int) -> None:
+    """One on the last day, none once expired, and less than none from a day later."""
+    assert days_left(END, END - before) == left
+
+
+@given(st.timedeltas(min_value=timedelta(days=-800), max_value=timedelta(days=800)))
+def test_the_product_counts_the_same_days(before: timedelta) -> None:
+    """What a server shows its admins is what the operator sees; once expired it shows 0."""
+    installed = License.from_claims({**STANDARD, "exp": to_seconds(END)})
+    assert alerts.days_left(installed, END - before) == max(0, days_left(END, END - before))
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,15 @@ def test_a_day_less_than_the_longest_is_a_loss() -> None:
     assert found.message == "Acme would lose: it would end 10 days earlier, at 2026-12-20T09:30:00Z"
 
 
+@pytest.mark.parametrize(("hours", "days"), [(1, "1 day"), (36, "2 days"), (48, "2 days")])
+def test_a_begun_day_less_counts_as_a_whole_one(hours: int, days: str) -> None:
+    """As every display of days counts."""
+    shorter = replace(LONG, jti=license_id(3), exp=LONG.exp - hours * 3600)
+    found = succession.loss([LONG], shorter, Changes())
+    assert found is not None
+    assert f"it would end {days} earlier, at" in found.message
+
+
 @pytest.mark.parametrize(
     "changes",
     [
