@@ -33,6 +33,12 @@ _LATIN: Final = str.maketrans(
         "\u0131": "i",
     }
 )
+BACKSLASH: Final = (
+    "in double quotes a backslash begins an escape; use single quotes, as in 'C:\\Licenses'"
+)
+"""The hint for a TOML string with a Windows path."""
+
+_LINE: Final = re.compile(r"\(at line ([0-9]{1,9}),")
 # Before what begins a formula, full-width forms included, behind white space and quotes too.
 _RUN: Final = re.compile(r"(^|;)(?=[\s'\"]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
 _APOSTROPHES: Final = str.maketrans("", "", "'`\u00b4\u2018\u2019\u02bc")
@@ -108,6 +114,19 @@ def list_first(names: Sequence[str], *, most: int = 3) -> str:
     """List the first names and count the rest: `a, b, c and 297 more`."""
     rest = f" and {len(names) - most:,} more" if len(names) > most else ""
     return f"{', '.join(names[:most])}{rest}"
+
+
+def backslash_hint(toml: str, problem: str) -> str | None:
+    """Return a hint where TOML is wrong in a line with a backslash, such as a Windows path.
+
+    Args:
+        toml: the document.
+        problem: what `tomllib` reported, with the line.
+    """
+    place = _LINE.search(problem)
+    lines = toml.splitlines() or [""]
+    line = lines[min(int(place[1]), len(lines)) - 1] if place else lines[-1]
+    return BACKSLASH if "\\" in line else None
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 from polygent_issuer.batch.errors import InvalidApplyFile
-from polygent_issuer.text import brief
+from polygent_issuer.text import backslash_hint, brief
 
 LICENSE: Final = "license"
 _HEADER: Final = re.compile(rb"^[ \t]*\[\[[ \t]*license[ \t]*\]\]", re.MULTILINE)
 _MARK: Final = b"\xef\xbb\xbf"
 _LONGEST: Final = 200
+_HINT: Final = "texts stand in quotes, dates as 2027-11-30; CSV is to be called .csv"
 
 Document = dict[str, Any]
 _Judged = TypeVar("_Judged")
@@ -58,14 +59,12 @@ class TomlDocuments:
         except UnicodeDecodeError:
             raise
         except RecursionError:
-            problem = "nested too deeply"
+            problem, hint = "nested too deeply", _HINT
         except ValueError as error:  # a number of thousands of digits is no TOMLDecodeError
             told = str(error)
             problem = brief(told[:1].lower() + told[1:], limit=_LONGEST)
-        raise InvalidApplyFile(
-            f"{self._name} is not TOML: {problem}",
-            hint="texts stand in quotes, dates as 2027-11-30; CSV is to be called .csv",
-        )
+            hint = backslash_hint(self._data.decode(), told) or _HINT
+        raise InvalidApplyFile(f"{self._name} is not TOML: {problem}", hint=hint)
 
 
 def _one_by_one(data: bytes) -> Iterator[Document]:

@@ -85,8 +85,24 @@ def load(entry: Entry, markup: Markup) -> TyperCommand | TyperGroup:
     module, function = entry.target.split(":")
     body = getattr(import_module(f"polygent_issuer.cli.{module}"), function)
     app = typer.Typer(add_completion=False, rich_markup_mode=markup)
-    app.command(entry.name, cls=_Command, context_settings=_HELP_OPTIONS)(typer_command(body))
+    text = body.__doc__ or _help_from_source(body) or entry.help
+    command = app.command(entry.name, cls=_Command, help=text, context_settings=_HELP_OPTIONS)
+    command(typer_command(body))
     return get_command(app)  # type: ignore[return-value]
+
+
+def _help_from_source(body: Callable[..., object]) -> str | None:
+    """Read the docstring of a command, which `python -OO` drops; None without the source."""
+    import ast
+    import inspect
+    from textwrap import dedent
+
+    try:
+        tree = ast.parse(dedent(inspect.getsource(body)))
+    except OSError:
+        return None
+    functions = (node for node in tree.body if isinstance(node, ast.FunctionDef))
+    return next(map(ast.get_docstring, functions), None)
 
 
 def build_group(entry: Entry, callback: Callable[..., None], markup: Markup) -> TyperGroup:

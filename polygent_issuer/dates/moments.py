@@ -26,7 +26,7 @@ _INSTANT: Final = re.compile(
 _ZONE: Final = re.compile(r"(?!posix/|right/)[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2}")
 _ZONE_HINT: Final = "write it like Europe/Berlin (without a zone database: pip install tzdata)"
 # What these mean depends on the machine.
-_NO_ZONES: Final = frozenset({"localtime", "posixrules", "Factory"})
+_NO_ZONES: Final = frozenset({"localtime", "posixrules", "factory"})
 
 
 def parse_date_or_instant(text: str) -> datetime:
@@ -69,12 +69,19 @@ def parse_zone(name: str) -> "ZoneInfo":
     # Few commands name a zone, and each pays for what it imports.
     from zoneinfo import ZoneInfo, available_timezones  # noqa: PLC0415
 
-    if _ZONE.fullmatch(name) and name not in _NO_ZONES:
+    if name.casefold() in _NO_ZONES:
+        raise InvalidTerms(
+            f"no such time zone: {brief(name)} depends on the machine",
+            hint="write the zone of the customer, like Europe/Berlin",
+        )
+    if _ZONE.fullmatch(name):
         try:
             return ZoneInfo(name)
         except (LookupError, ValueError, OSError):
             pass  # the reason is always the same: said below
-    near = nearest(name, available_timezones())
+    near = nearest(
+        name, {zone for zone in available_timezones() if zone.casefold() not in _NO_ZONES}
+    )
     hint = f"did you mean {near}?" if near else _ZONE_HINT
     raise InvalidTerms(f"no such time zone: {brief(name)}", hint=hint)
 

@@ -15,25 +15,40 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from polygent_issuer.errors import InvalidMachineInfo
 from polygent_issuer.machine_info.encoding import decode, wrong_file
-from polygent_issuer.machine_info.fields import MachineInfo, fingerprint, moment, told_text
+from polygent_issuer.machine_info.fields import MachineInfo, fingerprint, moment, parts, told_text
 from polygent_issuer.machine_info.foreign_json import NotJson, Value, loads
 from polygent_issuer.text import brief
 
-# How the name of each field may be written; the first is ours.
+# How the name of each field may be written; the first is ours. .NET writes PascalCase.
 _SPELLINGS: Final = {
-    "fingerprint": ("fingerprint", "machineFingerprint", "machine_fingerprint"),
-    "generated_at": ("generatedAt", "generated_at", "timestamp", "createdAt"),
-    "format": ("format",),
-    "hostname": ("hostname", "machineName"),
-    "os": ("os",),
-    "product_version": ("productVersion",),
-    "customer": ("customer",),
-    "components": ("components",),
+    "fingerprint": (
+        *("fingerprint", "machineFingerprint", "machine_fingerprint"),
+        *("Fingerprint", "MachineFingerprint"),
+    ),
+    "generated_at": (
+        *("generatedAt", "generated_at", "timestamp", "createdAt"),
+        *("GeneratedAt", "Timestamp", "CreatedAt"),
+    ),
+    "format": ("format", "Format"),
+    "hostname": ("hostname", "machineName", "Hostname", "HostName", "MachineName"),
+    "os": ("os", "Os", "OS"),
+    "product_version": ("productVersion", "ProductVersion"),
+    "customer": ("customer", "Customer"),
+    "components": ("components", "Components"),
 }
 _LISTED: Final = frozenset(name for names in _SPELLINGS.values() for name in names)
 _REQUIRED: Final = frozenset({"fingerprint", "generated_at"})
 _CANONICAL: Final[Mapping[str, Callable[[Any], object]]] = MappingProxyType(
-    {"fingerprint": fingerprint, "generated_at": moment, "hostname": told_text}
+    {
+        "fingerprint": fingerprint,
+        "generated_at": moment,
+        "format": str,
+        "hostname": told_text,
+        "os": told_text,
+        "product_version": told_text,
+        "customer": told_text,
+        "components": parts,
+    }
 )
 _PROBLEMS: Final = {
     "missing": "is missing",
@@ -87,7 +102,7 @@ def _one(field: str, given: dict[str, Value]) -> Value:
     """Take the value that all spellings of a field agree on."""
     (name, value), *others = given.items()
     for its_value in given.values():
-        if not isinstance(its_value, str):
+        if not _comparable(field, its_value):
             return its_value  # refused by its rule; comparing deep values would recurse
     for other, its_value in others:
         if _canonical(field, its_value) != _canonical(field, value):
@@ -95,6 +110,13 @@ def _one(field: str, given: dict[str, Value]) -> Value:
                 f"the machine info contradicts itself: {name} and {other} differ", hint=_HINT
             )
     return value
+
+
+def _comparable(field: str, value: Value) -> bool:
+    """Check the type that the rule of a field requires: an object of strings, or a string."""
+    if field == "components" and isinstance(value, dict):
+        return all(isinstance(part, str) for part in value.values())
+    return field != "components" and isinstance(value, str)
 
 
 def _canonical(field: str, value: Value) -> object:

@@ -40,10 +40,24 @@ def stamp(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H%M%SZ}"
 
 
-def place_in(target: Path, now: datetime) -> Path:
-    """Where a backup goes: the file that was named, or one in the folder that was."""
-    target = target.absolute()
-    return target / f"registry-{stamp(now)}.db" if target.is_dir() else target
+def back_up_to(registry: Registry, place: Path, now: datetime) -> Backup:
+    """Write a backup as the file `place`, or under a free name in the folder `place`.
+
+    The second backup within a second, perhaps of another process, gets a number: `…Z-2.db`.
+
+    Raises:
+        As `back_up`.
+    """
+    place = place.absolute()
+    if not place.is_dir():
+        return back_up(registry, place)
+    name, number = f"registry-{stamp(now)}", 1
+    while True:
+        numbered = name if number == 1 else f"{name}-{number}"
+        try:
+            return back_up(registry, place / f"{numbered}.db")
+        except OutputExists:
+            number += 1
 
 
 def back_up(registry: Registry, target: Path) -> Backup:

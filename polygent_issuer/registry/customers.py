@@ -35,8 +35,7 @@ __all__ = [
     "zones",
 ]
 
-_ADDRESS: Final = r"[^@\s<>]+@[^@\s<>]+"
-_MAILBOX: Final = re.compile(rf"{_ADDRESS}|[^@<>]+ <{_ADDRESS}>")
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 
 
 class Unset(Enum):
@@ -197,12 +196,21 @@ def _contacts(contacts: Iterable[str]) -> str:
     given = tuple(contacts)
     for contact in given:
         _text("the contact", contact)
-        if "@" in contact and not _MAILBOX.fullmatch(contact):
+        if "@" in contact and not _is_mailbox(contact):
             raise InputRefused(
                 f"this is no mail address: {shown(contact)}",
-                hint="such as ops@acme.example or Ada <ada@acme.example>; a name alone has no @",
+                hint="leave out mailto:"
+                if "mailto:" in contact.lower()
+                else "such as ops@acme.example or Ada <ada@acme.example>; a name alone has no @",
             )
     return canonical(given)
+
+
+def _is_mailbox(contact: str) -> bool:
+    """Check the form of a mailbox; letters beyond ASCII may be in both parts of the address."""
+    from polygent_issuer import mailbox  # noqa: PLC0415  # see above
+
+    return mailbox.parse(_NOT_ASCII.sub("x", contact)) is not None
 
 
 def _text(what: str, value: str | None) -> str | None:

@@ -23,7 +23,7 @@ from polygent_issuer.settings.plans import plan_texts, read_plans
 from polygent_issuer.settings.schema import KEYS, TABLES
 from polygent_issuer.settings.values import NAME
 from polygent_issuer.terms import catalogue
-from polygent_issuer.text import nearest, shown
+from polygent_issuer.text import backslash_hint, nearest, shown
 
 LIMIT = 64 * 1024
 """The largest settings file, in bytes."""
@@ -114,7 +114,8 @@ def parse(text: str) -> dict[str, Any]:
         raise InvalidSettings("not TOML: nested too deeply", hint=_EDIT) from None
     except ValueError as problem:  # a number of thousands of digits is no TOMLDecodeError
         raise InvalidSettings(
-            f"not TOML: {shown(_first_lower(str(problem)))}", hint=_EDIT
+            f"not TOML: {shown(_first_lower(str(problem)))}",
+            hint=backslash_hint(text, str(problem)) or _EDIT,
         ) from None
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from polygent_issuer.errors import InvalidSettings
 from polygent_issuer.settings import token_uri
 from polygent_issuer.settings.kind import Kind, at, text_at, wrong
-from polygent_issuer.text import shown
+from polygent_issuer.text import BACKSLASH, shown
 
+# What TOML makes of "C:\\new\\temp".
+_ESCAPES = re.compile(r"[\x08\t\n\f\r\x1b]")
 _KID = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -35,7 +37,7 @@ def parse_store(text: str) -> str:
     if path is None:
         raise InvalidSettings(
             f"not the whole path of a file: {shown(place)}",
-            hint="write it as file:/PATH or file:~/PATH",
+            hint=BACKSLASH if _ESCAPES.search(place) else "write it as file:/PATH or file:~/PATH",
         )
     return f"file:{path}{'/' if place.endswith('/') and path.name else ''}"
 
@@ -77,7 +79,9 @@ def _read_folder(value: object, path: str) -> Path:
         raise wrong(
             path,
             f"not the whole path of a folder: {shown(text)}",
-            "begin it with / or ~/, so that it means the same place from everywhere",
+            BACKSLASH
+            if _ESCAPES.search(text)
+            else "begin it with / or ~/, so that it means the same place from everywhere",
         )
     return folder
 

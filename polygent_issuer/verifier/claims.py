@@ -93,7 +93,8 @@ def check_version(claims: Mapping[str, object]) -> None:
         return
     if "ver" not in claims:
         raise invalid_claim("ver", "is missing")
-    raise invalid_claim("ver", f"must be {VERSION}", hint=_NEWER)
+    newer = type(ver) is int and ver > VERSION
+    raise invalid_claim("ver", f"must be {VERSION}", hint=_NEWER if newer else None)
 
 
 def tier(claims: Mapping[str, object]) -> Tier:

@@ -382,6 +382,9 @@ def test_defaults_hold_for_every_license() -> None:
         ("[[license]]\nusers = " + "1" * 5000, "is not TOML: exceeds the limit", "quotes"),
         ("x = " + "[" * 100_000, "is not TOML: nested too deeply", "quotes"),
         ("[[license]]\n" + "x" * 5000, "is not TOML", "quotes"),
+        ('[[license]]\nmachine_info = "C:\\Users\\a.json"', "is not TOML", "use single quotes, as"),
+        ('[[license]]\nmachine_info = "docs\\a.json"', "is not TOML", "use single quotes, as"),
+        ('[[license]]\nmachine_info = "docs\\', "is not TOML", "use single quotes, as"),
     ],
 )
 def test_toml_that_is_wrong_as_a_whole(content: str, told: str, hint: str) -> None:

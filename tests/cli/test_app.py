@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from support.cli import Desk, Outcome
 from support.licenses import Books
 
 import polygent_issuer
+from polygent_issuer.cli import lazy
 from polygent_issuer.cli.commands import COMMANDS
 from polygent_issuer.cli.config import path as path_command
 from polygent_issuer.cli.lazy import Entry
@@ -286,6 +287,35 @@ def test_every_command_has_help(empty_desk: Desk, argv: tuple[str, ...]) -> None
     assert text.startswith(f"Usage: polygent-issue {' '.join(argv)} ")
     assert text.splitlines()[2].strip()
     assert all(option in text for option in GLOBAL)
+
+
+def test_help_does_not_depend_on_docstrings() -> None:
+    """With PYTHONOPTIMIZE=2, which drops them, every command has the same help."""
+    lines = [list(argv) for argv in ((), *GROUPS, *EVERY_COMMAND)]
+    program = (
+        "from polygent_issuer.cli.app import run\n"
+        f"codes = [run([*argv, '--help']) for argv in {lines!r}]\n"
+        "raise SystemExit(max(codes))"
+    )
+    plain, optimized = (
+        subprocess.run(
+            [sys.executable, *flags, "-c", program], capture_output=True, check=True, text=True
+        ).stdout
+        for flags in ((), ("-OO",))
+    )
+    assert optimized.splitlines() == plain.splitlines()
+    assert plain.count("Usage: polygent-issue") == len(lines)
+
+
+def test_help_without_docstring_and_source_is_the_line_of_the_table() -> None:
+    """A build of compiled files alone, with PYTHONOPTIMIZE=2."""
+    namespace: dict[str, Callable[..., None]] = {}
+    exec("def path(_invocation: object) -> None: ...", namespace)  # noqa: S102 - no source
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(path_command, "path", namespace["path"])
+        entry = next(entry for entry in COMMANDS.entries if entry.name == "config")
+        [path] = [each for each in entry.entries if each.name == "path"]
+        assert lazy.load(path, None).help == path.help
 
 
 @pytest.mark.parametrize("argv", [("--help",), (), ("customer", "-h"), ("key", "--help")])

@@ -111,6 +111,15 @@ def test_an_acceptance_that_is_not_needed_is_harmless(books: Books) -> None:
         (("A", "--contact", "a@b.example, c@d.example"), 3, "input_refused", "no mail address"),
         (("A", "--contact", "Ada ada@a.example"), 3, "input_refused", "no mail address"),
         (("A", "--contact", "Ada <ada>@a.example"), 3, "input_refused", "no mail address"),
+        (("A", "--contact", "mailto:a@x.example"), 3, "input_refused", "example leave out mailto:"),
+        (("A", "--contact", "Ada <MAILTO:a@x.example>"), 3, "input_refused", "leave out mailto:"),
+        (("A", "--contact", "a@x..example"), 3, "input_refused", "no mail address"),
+        (("A", "--contact", "a..b@x.example"), 3, "input_refused", "no mail address"),
+        (("A", "--contact", "a@.example"), 3, "input_refused", "no mail address"),
+        (("A", "--contact", "a@x.example."), 3, "input_refused", "no mail address"),
+        (("A", "--contact", "Ada <a,b@x.example>"), 3, "input_refused", "no mail address"),
+        (("A", "--contact", "jürgen@bücher..example"), 3, "input_refused", "no mail address"),
+        (("A", "--time-zone", "localtime"), 3, "invalid_terms", "localtime depends on the machine"),
         (("A", "--crm", "a\x07"), 3, "input_refused", "the CRM reference"),
         (("A", "--time-zone", "Europe/Berln"), 3, "invalid_terms", "no such time zone"),
         (("A", "--accept", "similar"), 2, "usage", "similar"),
@@ -194,7 +203,13 @@ def test_a_clock_that_is_behind(books: Books) -> None:
     assert (row.event, row.accepted) == ("customer-added", ("clock-behind",))
 
 
-@pytest.mark.parametrize("contact", ["Ada Lovelace", "Ada <ada@a.example>", "ops@a.example"])
+@pytest.mark.parametrize(
+    "contact",
+    [
+        *("Ada Lovelace", "Ada <ada@a.example>", "ops@a.example", "+49 30 1234"),
+        *('"Lovelace, Ada" <ada@a.example>', "Jürgen <jürgen@bücher.example>"),
+    ],
+)
 def test_a_contact_is_an_address_or_a_person(books: Books, contact: str) -> None:
     """Kept as it was given."""
     added = books.desk.ok("customer", "add", "A", "--contact", contact, "--json").json["customer"]

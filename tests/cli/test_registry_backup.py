@@ -64,6 +64,16 @@ def test_nothing_is_written_over(books: Books) -> None:
     assert tree(books.desk.folder) == before
 
 
+def test_two_backups_within_a_second(books: Books) -> None:
+    """Both are made, each under its own name, and the journal has both."""
+    stick = books.desk.folder / "stick"
+    stick.mkdir()
+    files = [books.desk.ok("registry", "backup", str(stick), "--json").json for _ in range(2)]
+    name = f"{stick}/registry-2026-11-30T093000Z"
+    assert [each["file"] for each in files] == [f"{name}.db", f"{name}-2.db"]
+    assert books.last_row().details["file"] == f"{name}-2.db"
+
+
 def test_a_backup_in_the_home_is_warned_of(books: Books) -> None:
     """It goes where the home goes."""
     outcome = books.desk.ok("registry", "backup", str(books.desk.home / "b.db"))

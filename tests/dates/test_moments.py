@@ -1,5 +1,6 @@
 """Instants, dates, zones, seconds."""
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -160,6 +161,8 @@ def test_zones(name: str) -> None:
         "Mars/Base",
         "localtime",
         "posixrules",
+        "Factory",
+        "LOCALTIME",
         "right/Europe/Berlin",
         "posix/Europe/Berlin",
         "CEST+2\0",
@@ -176,6 +179,9 @@ def test_other_zones_are_refused(name: str) -> None:
         parse_zone(name)
     assert caught.value.hint
     assert caught.value.message.isprintable()
+    assert not {"localtime", "posixrules", "Factory"} & set(
+        re.split("[^A-Za-z]", caught.value.hint)
+    )
 
 
 def test_a_zone_that_may_be_unknown() -> None:

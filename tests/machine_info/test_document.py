@@ -2,8 +2,10 @@
 
 import codecs
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from pydantic import ValidationError
 
 from polygent_issuer.errors import InvalidMachineInfo
 from polygent_issuer.machine_info import LIMIT, MachineInfo, parse
+from polygent_issuer.machine_info import document as document_module
 from polygent_issuer.text import shown
 from polygent_issuer.verifier.names import FORBIDDEN
 
@@ -93,22 +96,68 @@ def test_encodings(encoding: str) -> None:
     assert parse(text.encode(encoding)).customer == "Größe 日本"
 
 
-@pytest.mark.parametrize("name", ["fingerprint", "machineFingerprint", "machine_fingerprint"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("fingerprint", "machineFingerprint", "machine_fingerprint"),
+        *("Fingerprint", "MachineFingerprint"),
+    ],
+)
 def test_spellings_of_fingerprint(name: str) -> None:
     """Each spelling is read."""
     assert parse(document(**{"fingerprint": ABSENT, name: FINGERPRINT})).fingerprint == FINGERPRINT
 
 
-@pytest.mark.parametrize("name", ["generatedAt", "generated_at", "timestamp", "createdAt"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("generatedAt", "generated_at", "timestamp", "createdAt"),
+        *("GeneratedAt", "Timestamp", "CreatedAt"),
+    ],
+)
 def test_spellings_of_generated_at(name: str) -> None:
     """Each spelling is read."""
     data = document(**{"generatedAt": ABSENT, name: "2026-11-23T09:30:00Z"})
     assert parse(data).generated_at == datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 
 
-def test_spellings_of_hostname() -> None:
-    """.NET says machineName."""
-    assert parse(document(machineName="prod-1")).hostname == "prod-1"
+@pytest.mark.parametrize("name", ["machineName", "Hostname", "HostName", "MachineName"])
+def test_spellings_of_hostname(name: str) -> None:
+    """.NET says machineName, or MachineName."""
+    assert parse(document(**{name: "prod-1"})).hostname == "prod-1"
+
+
+@pytest.mark.parametrize("system", ["Os", "OS"])
+def test_a_document_in_pascal_case(system: str) -> None:
+    """As .NET writes the properties of a class: each field is read, and none is ignored."""
+    fields = {
+        "Fingerprint": FINGERPRINT,
+        "GeneratedAt": "2026-11-23T09:30:00Z",
+        "Format": "polygent-machine-info/1",
+        "HostName": "prod-1",
+        system: "Windows Server 2022",
+        "ProductVersion": "4.2.0",
+        "Customer": "Acme",
+        "Components": {"board": "sha256:bb"},
+    }
+    info = parse(json.dumps(fields).encode())
+    assert (info.fingerprint, info.generated_at.isoformat()) == (
+        *(FINGERPRINT, "2026-11-23T09:30:00+00:00"),
+    )
+    assert (info.format, info.hostname) == ("polygent-machine-info/1", "prod-1")
+    assert (info.os, info.product_version, info.customer) == (
+        *("Windows Server 2022", "4.2.0", "Acme"),
+    )
+    assert (dict(info.components), info.extra) == ({"board": "sha256:bb"}, ())
+
+
+def test_the_spellings_are_those_of_the_format() -> None:
+    """FORMAT §4 lists each name that is read."""
+    text = (resources.files("polygent_issuer.verifier") / "FORMAT.md").read_text("utf-8")
+    section = text.partition("## 4.")[2].partition("## 5.")[0]
+    rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
+    listed = re.findall("`([A-Za-z_]+)`", " ".join(f"{name} {also}" for name, also in rows))
+    assert sorted(listed) == sorted(document_module._LISTED)
 
 
 @pytest.mark.parametrize(
@@ -291,6 +340,10 @@ def test_components_named_alike() -> None:
         {"generatedAt": "2026-11-23T09:30:00.1234567Z", "createdAt": "2026-11-23T09:30:00.123456Z"},
         {"hostname": "prod-1", "machineName": "prod-1 "},
         {"hostname": None, "machineName": "prod-1"},
+        {"customer": "Acme", "Customer": "Acme "},
+        {"os": "Linux", "OS": "Linux", "Os": None},
+        {"format": "polygent-machine-info/1", "Format": "polygent-machine-info/1"},
+        {"components": {"a": "x"}, "Components": {"a ": "x", "b": ""}},
     ],
 )
 def test_spellings_that_agree(pair: dict[str, object]) -> None:
@@ -310,6 +363,12 @@ def test_spellings_that_agree(pair: dict[str, object]) -> None:
         {"generatedAt": "2026-11-23T09:30:00Z", "generated_at": "soon"},
         {"hostname": "prod-1", "machineName": "prod-2"},
         {"hostname": "prod-1", "machineName": ""},
+        {"customer": "Acme", "Customer": "Globex"},
+        {"os": "Linux", "OS": "Windows"},
+        {"productVersion": "4", "ProductVersion": "4.1"},
+        {"format": "polygent-machine-info/1", "Format": "polygent-machine-info/2"},
+        {"components": {"a": "x"}, "Components": {"a": "y"}},
+        {"components": {"a": "x"}, "Components": {"a": "x", "a ": "x"}},
     ],
 )
 def test_spellings_that_disagree(pair: dict[str, object]) -> None:
@@ -323,6 +382,9 @@ def test_spellings_of_another_type() -> None:
     """A null or a number beside a good fingerprint is refused, not overlooked."""
     assert "must be a string" in refused(document(machineFingerprint=None)).message
     assert "must be a string" in refused(document(timestamp=1764000000)).message
+    assert "must be a string" in refused(document(customer="Acme", Customer={"a": "x"})).message
+    assert "an object of strings" in refused(document(components={}, Components="x")).message
+    assert "must be a string" in refused(document(components={}, Components={"a": 1})).message
 
 
 def test_ignored_names() -> None:

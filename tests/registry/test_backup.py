@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -76,10 +77,32 @@ def test_a_journal_that_is_put_beside_a_growing_backup_is_not_applied(
     assert head_of(target) == (written.size, written.head)
 
 
-def test_the_place_of_a_backup(tmp_path: Path) -> None:
-    """A folder gets a file that is named for the instant; a file is taken as it is."""
-    assert backup.place_in(tmp_path, NOW) == tmp_path / "registry-2026-03-01T093000Z.db"
-    assert backup.place_in(tmp_path / "x", NOW) == tmp_path / "x"
+def test_the_place_of_a_backup(registry: Registry, tmp_path: Path) -> None:
+    """A folder gets files that are named for the instant, then numbered; a file is as named."""
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    names = [backup.back_up_to(registry, folder, NOW).path.name for _ in range(3)]
+    name = "registry-2026-03-01T093000Z"
+    assert names == [f"{name}.db", f"{name}-2.db", f"{name}-3.db"]
+    assert backup.back_up_to(registry, tmp_path / "x", NOW).path == tmp_path / "x"
+    with pytest.raises(OutputExists):
+        backup.back_up_to(registry, tmp_path / "x", NOW)
+
+
+def test_backups_at_once(registry: Registry, tmp_path: Path) -> None:
+    """Each gets a name of its own, even where another takes it while the copy is made."""
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    fill(registry)
+
+    def back_up(_number: int) -> Path:
+        with Registry.open(registry.path) as mine:
+            return backup.back_up_to(mine, folder, NOW).path
+
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(back_up, range(8)))
+    assert sorted(paths) == sorted(folder.iterdir())
+    assert len(set(paths)) == 8
 
 
 @pytest.mark.parametrize("there", ["file", "folder", "dangling link"])

@@ -14,7 +14,7 @@ from polygent_issuer.errors import ExitCode, InvalidSettings, NotFound
 from polygent_issuer.settings import Origin, Settings, Where, load, settings_path
 from polygent_issuer.settings.loading import interpret, parse
 from polygent_issuer.terms import Limits, Plan
-from polygent_issuer.text import shown
+from polygent_issuer.text import BACKSLASH, shown
 from polygent_issuer.verifier import Tier
 
 KID = "x1_-" + "A" * 39
@@ -333,6 +333,11 @@ def test_a_wrong_value_is_refused_by_its_path(tmp_path: Path, text: str, message
         ('default_plan = "standart-annual"', "did you mean standard-annual?"),
         ('default_plan = "xyzzy"', "plans: standard-annual, enterprise-annual, trial"),
         ("plans = {}", "plans: none"),
+        (r'output = "C:\Users\ada"', BACKSLASH),
+        (r'output = "C:\new"', BACKSLASH),
+        ('output = "C:\\', BACKSLASH),
+        (r'store = "file:C:\temp\keys"', BACKSLASH),
+        ("# C:\\Keys\nissuer = ", "edit the file that polygent-issue config path names"),
         (PLAN.replace("bots", "bits"), "did you mean bots?"),
         (PLAN.replace("bots", "xyzzy"), "name newer modules in features first"),
         (PLAN.replace('term = "6mo"', ""), 'add term = "1y"'),

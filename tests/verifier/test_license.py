@@ -103,12 +103,18 @@ def test_features_are_written_sorted() -> None:
 
 
 def test_newer_version_is_told_before_anything_else() -> None:
-    """Another `ver` gets the hint, even when every other claim is missing; a missing one not."""
+    """A greater `ver` gets the hint, even when every other claim is missing; a missing one not."""
     newer = _refusal({"ver": 2})
     assert newer.message == "ver: must be 1"
     assert "newer version" in str(newer.hint)
     assert _refusal({}).hint is None
-    assert "newer version" in str(_refusal({**STANDARD, "ver": True}).hint)
+
+
+@pytest.mark.parametrize("ver", ["1", "2", True, 0, -1, None, [2], {"2": 2}])
+def test_what_is_not_a_later_version_gets_no_hint_of_one(ver: object) -> None:
+    """A string or a smaller number was not made for a newer version of the product."""
+    refusal = _refusal({**STANDARD, "ver": ver})
+    assert (refusal.message, refusal.hint) == ("ver: must be 1", None)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Result
 from polygent_issuer.registry import journal
-from polygent_issuer.registry.backup import Backup, back_up, place_in
+from polygent_issuer.registry.backup import Backup, back_up_to
 from polygent_issuer.registry.clock import clock_behind
 from polygent_issuer.registry.noted_heads import head_text
 from polygent_issuer.settings import settings_path
@@ -64,7 +64,7 @@ def backup(
         behind = clock_behind(db, now)
     for finding in behind:
         invocation.warn(f"{finding.message}: {finding.hint}")
-    written = back_up(registry, place_in(to, now))
+    written = back_up_to(registry, to, now)
     if written.path.resolve().is_relative_to(invocation.home.resolve()):
         invocation.warn("the backup lies in the home: what takes the home takes it, too")
     result = BackedUp(backup=written, settings=settings_path(invocation.home))
