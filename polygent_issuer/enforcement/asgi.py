@@ -50,7 +50,12 @@ class LicenseMiddleware:
             now: the server's clock, aware.
             routes: method (or `WEBSOCKET`) and path of the routes that are more than API.
             api: what the paths of the API begin with.
-            features: the feature that a path, and all below it, needs.
+            features: the feature that a path, and all below it, needs; a path that is below two
+                of them needs both.
+
+        Raises:
+            ValueError: `api` or a feature's path does not begin with a slash, or has a parameter
+                (`{…}`): no request would match it.
         """
         self.app = app
         self._license = license
@@ -85,7 +90,11 @@ class LicenseMiddleware:
         domain = held.allowed_domain
         if domain is not None and not self._covers(domain, _host(scope["headers"])):
             return DOMAIN_MISMATCH
-        return next(filter(None, (missing(held, each) for each in needs)), None) if needs else None
+        if not needs:
+            return None
+        if isinstance(needs, Refusal):
+            return needs
+        return next(filter(None, (missing(held, each) for each in needs)), None)
 
     def _covers(self, domain: AllowedDomain, host: bytes) -> bool:
         covered = self._covered

@@ -2,7 +2,9 @@
 
 Only the exact spelling of a route makes a request exempt. Everything else is read as the most
 lenient server, proxy or router would read it, so that no other spelling of a path of the API
-passes for a page, nor of a feature's path for one that needs none.
+passes for a page, nor of a feature's path for one that needs none. A path of the API with a
+control character is refused, since routers disagree about it: Starlette's patterns end in `$`,
+which matches before a final newline.
 """
 
 import posixpath
@@ -12,18 +14,22 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote
 
+from .refusals import MALFORMED_PATH, Refusal
 from .routes import JUDGED, Route
 
-Needs = tuple[str, ...] | None
-"""The features that a request needs beside an active license; None when it passes without one."""
+Needs = tuple[str, ...] | Refusal | None
+"""The features that a request needs in addition to an active license, or the refusal of a path that
+no license allows; None when the request passes without a license."""
 
 _PLAIN: Final = string.ascii_lowercase + string.digits + "/-_~"
 """Of these, without a doubled slash, nobody makes another path."""
 
 _SLASHES: Final = re.compile(r"[/\\]+")
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ROUNDS: Final = 3
 
-# What was read lately; bounded, since the paths are the clients'.
+# What was read lately: at most so many requests, each of at most so many characters, since clients
+# choose method and path.
 _SEEN: Final = 4_096
 _SHORT: Final = 200
 _UNSEEN: Final = ("",)
@@ -39,13 +45,27 @@ class Paths:
         api: str,
         features: Mapping[str, str],
     ) -> None:
-        """The arguments are those of `LicenseMiddleware`."""
-        self._judged = {at for at, route in routes.items() if route in JUDGED}
-        self._exempt: dict[tuple[str, str], Needs] = dict.fromkeys(routes.keys() - self._judged)
+        """The arguments are those of `LicenseMiddleware`.
+
+        Raises:
+            ValueError: `api` or a feature's path does not begin with a slash, or has a parameter
+                (`{…}`): no request would match it.
+        """
+        for path in (api, *features):
+            if not path.startswith("/") or "{" in path:
+                raise ValueError(f"{path!a} does not begin with a slash, or has a parameter")
+        judged = {at for at, route in routes.items() if route in JUDGED}
+        self._exempt: dict[tuple[str, str], Needs] = dict.fromkeys(routes.keys() - judged)
         self._seen = dict(self._exempt)
-        self._below: dict[str, tuple[str, ...]] = {_prefix(api): ()}
-        for each, name in features.items():
-            self._below[_prefix(each)] = (name,)
+        # Routers run the endpoint of a GET for a HEAD, too.
+        self._judged = judged | {("HEAD", path) for method, path in judged if method == "GET"}
+        pairs = [(_prefix(path), name) for path, name in features.items()]
+        prefixes = {_prefix(api), *(prefix for prefix, _ in pairs)}
+        # A path that is below two features' paths needs both.
+        self._below = {
+            each: frozenset(name for prefix, name in pairs if f"{each}/".startswith(f"{prefix}/"))
+            for each in prefixes
+        }
         longest_first = sorted(self._below, key=len, reverse=True)
         self._match = re.compile(f"({'|'.join(map(re.escape, longest_first))})(?:/|\\Z)").match
 
@@ -65,7 +85,7 @@ class Paths:
             seen = self._read(method, path)
             if len(self._seen) >= _SEEN:
                 self._seen = dict(self._exempt)
-            if len(path) <= _SHORT:
+            if len(method) + len(path) <= _SHORT:
                 self._seen[method, path] = seen
         return seen
 
@@ -73,10 +93,12 @@ class Paths:
         if any((method, path) in self._exempt for path in paths):
             return None
         readings = set().union(*map(_readings, paths))
-        found = [self._below[at[1]] for at in map(self._match, readings) if at]
-        if not found and not any((method, reading) in self._judged for reading in readings):
+        matches = [self._below[at[1]] for at in map(self._match, readings) if at]
+        if not matches and not any((method, reading) in self._judged for reading in readings):
             return None
-        return tuple(sorted({feature for features in found for feature in features}))
+        if any(map(_CONTROLS.search, readings)):
+            return MALFORMED_PATH
+        return tuple(sorted(frozenset().union(*matches)))
 
 
 def _prefix(path: str) -> str:
@@ -90,7 +112,13 @@ def _readings(path: str) -> set[str]:
     decoded = path
     for _ in range(_ROUNDS):
         decoded = unquote(decoded)
+    # Whoever tolerates a control character removes it, or ends the path there.
+    tolerant = {decoded, _CONTROLS.sub("", decoded), _CONTROLS.split(decoded, maxsplit=1)[0]}
+    return {path, path.lower()}.union(*map(_foldings, tolerant))
+
+
+def _foldings(decoded: str) -> set[str]:
     folded = _SLASHES.sub("/", decoded.lower())
     bare = "/".join(each.partition(";")[0] for each in folded.split("/"))
     resolved = (posixpath.normpath(each) for each in (folded, _SLASHES.sub("/", bare)))
-    return {path, path.lower(), folded, *resolved}
+    return {folded, *resolved}

@@ -41,9 +41,10 @@ class Refusal:
     """A refused request, as a value: return it, or answer with it.
 
     Attributes:
-        status: of HTTP: 503 for the license as a whole, 403 a feature, 400 a user too many.
+        status: of HTTP: 503 for the license as a whole, 403 a feature, 400 a user too many or a
+            malformed path.
         code: stable: `license_` and the state, `license_store_failed`, `domain_mismatch`,
-            `feature_missing`, `user_limit`, `host_limit`.
+            `feature_missing`, `user_limit`, `host_limit`, `malformed_path`.
         message: what and why, for people.
         hint: what puts it right, where one thing does.
         feature: the feature that is missing, with `feature_missing`.
@@ -112,6 +113,14 @@ DOMAIN_MISMATCH: Final = Refusal(
     hint="use the server's licensed host name",
 )
 """The verdict on one request whose Host is not the allowed domain (FORMAT §3)."""
+
+MALFORMED_PATH: Final = Refusal(
+    status=400,
+    code="malformed_path",
+    message="the path of this request contains a control character",
+    hint="send the path without line breaks and other control characters",
+)
+"""The answer to a path of the API that servers and routers read in different ways."""
 
 HOST_LIMIT: Final = Refusal(
     status=503,

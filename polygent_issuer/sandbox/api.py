@@ -123,8 +123,13 @@ async def _features(request: Request, _session: Session) -> Response:
     return JSONResponse({"features": site.license.features(site.now())})
 
 
-async def _feature(request: Request, _session: Session) -> Response:
-    return JSONResponse({"feature": FEATURE_PATHS[request.scope["path"]]})
+def _feature(name: str) -> Endpoint:
+    """The endpoint of a feature."""
+
+    async def answer(_request: Request, _session: Session) -> Response:
+        return JSONResponse({"feature": name})
+
+    return answer
 
 
 def _agents(kind: HostKind) -> Callable[[WebSocket], Awaitable[None]]:
@@ -161,7 +166,7 @@ ROUTES: Final = (
     Route("/api/users", _signed_in(_users), methods=["GET"]),
     Route("/api/users", _signed_in(_add_user, admin=True), methods=["POST"]),
     Route("/api/features", _signed_in(_features)),
-    *(Route(path, _signed_in(_feature)) for path in FEATURE_PATHS),
+    *(Route(path, _signed_in(_feature(name))) for path, name in FEATURE_PATHS.items()),
     WebSocketRoute("/api/agents/session", _agents(HostKind.SESSION)),
     WebSocketRoute("/api/agents/deploy", _agents(HostKind.DEPLOY)),
 )

@@ -3,6 +3,10 @@
 import secrets
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+MOST_SESSIONS: Final = 1_000
+"""Sessions that are remembered: the newest."""
 
 
 class Role(StrEnum):
@@ -33,8 +37,10 @@ class Sessions:
         self._live: dict[str, Session] = {}
 
     def begin(self, role: Role) -> Session:
-        """Sign in."""
+        """Sign in; beyond `MOST_SESSIONS` the oldest session ends."""
         session = Session(secrets.token_urlsafe(32), role)
+        if len(self._live) >= MOST_SESSIONS:
+            del self._live[next(iter(self._live))]
         self._live[session.token] = session
         return session
 

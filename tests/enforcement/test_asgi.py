@@ -1,6 +1,8 @@
 """The middleware in a real Starlette app, a real FastAPI app, and a real server."""
 
+import gc
 import json
+import tracemalloc
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -121,6 +123,17 @@ def test_a_missing_feature_is_403(app: App, server: Server) -> None:
     assert asked(app, "GET", "/api/workflows/1").text == "api GET"
 
 
+def test_a_control_character_in_a_path_of_the_api_is_400(app: App, server: Server) -> None:
+    """The state comes first; a page with such a path passes."""
+    assert asked(app, "GET", "/api/workflows%0A").status_code == 503
+    server.install(0, features=("workflows",))
+    assert asked(app, "GET", "/api/workflows").status_code == 200
+    for path in ("/api/workflows%0A", "/api%0A", "/api/me%00"):
+        refused = asked(app, "GET", path)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "malformed_path")
+    assert asked(app, "GET", "/pages%0A").status_code == 200
+
+
 HOSTS = [
     ([b"api.acme.internal"], 200),
     ([b"API.ACME.internal.:8443"], 200),
@@ -200,6 +213,7 @@ def test_a_close_reason_fits_into_its_frame(server: Server) -> None:
     all_of_them = (
         *refusals.OF_STATE.values(),
         *(refusals.STORE_FAILED, refusals.DOMAIN_MISMATCH, refusals.HOST_LIMIT),
+        refusals.MALFORMED_PATH,
     )
     for each in all_of_them:
         assert len(f"{each.code}: {each.message}".encode()) <= 123
@@ -268,6 +282,28 @@ def test_the_router_never_reaches_the_api(server: Server, path: str, root_path: 
     for each in (f"/{path}", root_path + path, root_path + "/" + path):
         status(app, http_scope(each, root_path=root_path))
     assert reached == []
+
+
+def test_requests_leave_no_memory_behind(server: Server) -> None:
+    """However long their methods, paths and hosts are, refused or not."""
+    server.install(0, fingerprint=None, allowed_domain=AllowedDomain("*.acme.internal"))
+
+    async def inner(_scope: Any, _receive: Any, _send: Any) -> None:
+        pass
+
+    app = LicenseMiddleware(inner, license=server.license, now=lambda: server.now)
+    tracemalloc.start()
+    for number in range(100):
+        long = f"{number:060000}"
+        for host in (b"a.acme.internal", long.encode()):
+            headers = [(b"host", host), (b"x", long.encode())]
+            for path in ("/api/x", f"/api/{long}", f"/pages/{long}", "/api/me"):
+                messages(app, http_scope(path, method=long, headers=headers), "http.request")
+        messages(app, websocket_scope(f"/api/{long}"), "websocket.connect")
+    gc.collect()
+    memory, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert memory < 2 * 2**20
 
 
 def test_mounted_below_another_app(server: Server) -> None:

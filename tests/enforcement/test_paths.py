@@ -1,11 +1,14 @@
 """Only the exact spelling of a route is exempt; any other of the API's paths is judged."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from polygent_issuer.enforcement import DEFAULT_ROUTES, WEBSOCKET, Route
 from polygent_issuer.enforcement.paths import Paths
+from polygent_issuer.enforcement.refusals import MALFORMED_PATH
 
 FEATURES = {
     "/api/workflows": "workflows",
@@ -25,7 +28,13 @@ API = [
     *("/%61pi/x", "/%2561pi/x", "/api%2fx", "/api%2Flicense", "/pages/%2e%2e/api/x"),
     *("/\\api/x", "\\api\\x", "/pages\\..\\api", "/api\\license"),
     *("/api;v=1/x", "/pages/..;/api/x", "/;a/api/x", "/api/..;/pages"),
-    *("/api/../pages", "/api/..", "/api/\x00", "/api/\ud800", "/api/\u2028"),
+    *("/api/../pages", "/api/..", "/api/\ud800", "/api/\u2028"),
+]
+MALFORMED = [
+    *("/api\n", "/api/\n", "/api/x\n", "/api/license\n", "\n/api", "/\napi/x", "/ap\ri/x"),
+    *("/api/\x00", "/api\x00/../pages", "/api/x\ty", "/API\x7f", "/pages/../api/\x85"),
+    *("/api%0A", "/api/x%250d", "/pages/%2e%2e/api/%00", "/reports\n", "/reports\x00x"),
+    *("//api/me\n", "/\n/api/x", "/reports%0a/1", "/\t/..//reports"),
 ]
 PAGES = [
     "/",
@@ -36,6 +45,8 @@ PAGES = [
     "/settings/license",
     "/pages/api/x",
     "/assets/api.js",
+    "/pages/x\n",
+    "/apiary\n",
 ]
 
 
@@ -54,9 +65,7 @@ def test_another_method_is_judged(method: str, path: str) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), EXEMPT)
-@pytest.mark.parametrize(
-    "written", ["{}/", "{}//", "/{}", "{}/.", "{}?", "{};a", "{}%20", "{}\x00"]
-)
+@pytest.mark.parametrize("written", ["{}/", "{}//", "/{}", "{}/.", "{}?", "{};a", "{}%20"])
 def test_another_spelling_is_judged(method: str, path: str, written: str) -> None:
     """...and what only resembles it is part of the API."""
     assert PATHS.needs(method, written.format(path)) == ()
@@ -67,6 +76,13 @@ def test_no_spelling_of_the_api_is_a_page(path: str) -> None:
     """Encoded, doubled, folded, resolved, with parameters: judged."""
     for method in ("GET", "POST", WEBSOCKET):
         assert PATHS.needs(method, path) == ()
+
+
+@pytest.mark.parametrize("path", MALFORMED)
+def test_a_control_character_in_a_path_of_the_api_is_refused(path: str) -> None:
+    """However it is encoded and wherever it is: a router may find an endpoint there."""
+    for method in ("GET", "POST", WEBSOCKET):
+        assert PATHS.needs(method, path) is MALFORMED_PATH
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -88,7 +104,10 @@ def test_pages_pass(path: str) -> None:
         ("/api/x/../workflows", ("workflows",)),
         ("/api/agents/deploy", ("deployments",)),
         ("/api/planner/1", ("planner",)),
-        ("/api/planner/bots/1", ("bots",)),
+        ("/api/planner/bots/1", ("bots", "planner")),
+        ("/api/planner/bots", ("bots", "planner")),
+        ("/api/planner/botsy", ("planner",)),
+        ("/api/planner//Bots/", ("bots", "planner")),
         ("/api/planner/../workflows", ("planner", "workflows")),
         ("/reports/1", ("insights",)),
     ],
@@ -96,6 +115,31 @@ def test_pages_pass(path: str) -> None:
 def test_features(path: str, needs: tuple[str, ...]) -> None:
     """A path and all below it need a feature; one that can be read twice needs both."""
     assert PATHS.needs("GET", path) == needs
+
+
+def test_two_spellings_of_one_path() -> None:
+    """Features of `/api/a` and `/api/A/` are both needed there."""
+    features = {"/api/a": "planner", "/api/A/": "bots", "/": "insights"}
+    paths = Paths(routes={}, api="/api/", features=features)
+    assert paths.needs("GET", "/api/a/1") == ("bots", "insights", "planner")
+    assert paths.needs("GET", "/pages") == ("insights",)
+
+
+@pytest.mark.parametrize("path", ["api/bots", "", "/api/bots/{id}"])
+def test_a_path_that_no_request_has(path: str) -> None:
+    """It is an error at the start, not a gate that stays open."""
+    with pytest.raises(ValueError, match="slash"):
+        Paths(routes={}, api="/api/", features={path: "bots"})
+    with pytest.raises(ValueError, match="slash"):
+        Paths(routes={}, api=path, features={})
+
+
+def test_a_head_is_judged_as_a_get() -> None:
+    """Routers run the endpoint of a GET for it."""
+    routes = {("GET", "/health"): Route.API, ("POST", "/jobs"): Route.API}
+    paths = Paths(routes=routes, api="/api/", features={})
+    assert paths.needs("HEAD", "/health") == ()
+    assert paths.needs("HEAD", "/jobs") is None
 
 
 def test_agents() -> None:
@@ -153,11 +197,17 @@ def test_what_is_below_the_api_is_never_a_page(text: str, again: bool) -> None: 
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    """Paths are the clients': neither many nor long ones fill the memory."""
-    paths = Paths(routes=DEFAULT_ROUTES, api="/api", features={})
+    """Clients choose method and path: neither many nor long ones fill the memory."""
+    paths = Paths(routes=DEFAULT_ROUTES, api="/api", features=FEATURES)
+    tracemalloc.start()
     for number in range(10_000):
         assert paths.needs("GET", f"/api/{number}") == ()
-    assert paths.needs("GET", "/api/" + "x" * 10_000) == ()
-    assert len(paths._seen) <= 4_096
-    assert max(len(path) for _, path in paths._seen) <= 200
+        assert paths.needs("GET", f"/api/workflows/{number:\N{SNOWMAN}>190}"[:197]) is not None
+    for number in range(150):
+        assert paths.needs(f"{number:060000}", "/api/x") == ()
+        assert paths.needs("GET", f"/api/{number:060000}") == ()
+        assert paths.needs("GET", f"/{number:060000}") is None
+    memory, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert memory < 5 * 2**20
     assert paths.needs("GET", "/api/me") is None

@@ -2,15 +2,20 @@
 
 import json
 from contextlib import ExitStack
+from urllib.parse import unquote
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
-from support.sandboxes import MACHINE, Sandbox
+from support.asgi import http_scope, status
+from support.sandboxes import HOST, MACHINE, Sandbox
 
 from polygent_issuer import machine_info
 from polygent_issuer.enforcement import HostKind
 from polygent_issuer.sandbox.application import application
+from polygent_issuer.sandbox.sessions import MOST_SESSIONS, Role, Sessions
 
 
 def test_who_is_signed_in(sandbox: Sandbox) -> None:
@@ -155,6 +160,57 @@ def test_a_new_sign_in_ends_the_other_sessions(licensed: Sandbox) -> None:
     client.post("/api/sign-in", json={"user": "admin"})
     client.cookies.clear()
     assert client.get("/api/me", headers=_cookie(second)).status_code == 200
+
+
+def test_sessions_are_bounded() -> None:
+    """With `multiple-active-sessions` no sign-in ends another, until the oldest is one too many."""
+    sessions = Sessions()
+    first, second = sessions.begin(Role.ADMIN), sessions.begin(Role.MEMBER)
+    for _ in range(MOST_SESSIONS - 1):
+        last = sessions.begin(Role.ADMIN)
+    assert sessions.of(first.token) is None
+    assert (sessions.of(second.token), sessions.of(last.token)) == (second, last)
+
+
+PARTS = [
+    "/",
+    "//",
+    "%0A",
+    "%0D",
+    "%00",
+    "%09",
+    "%E2%80%A8",
+    " ",
+    ".",
+    "..",
+    "%2f",
+    "%252F",
+    "%250A",
+]
+ENDPOINTS = [
+    *(f"/api/{name}" for name in ("sso-saml", "insights", "license", "users", "me", "features")),
+    *("/api", "/", "/sandbox", "/settings/license", "/license-expired", "/nowhere", "/style.css"),
+    *("/sandbox/clock", "/sign-in", "/api/agents/session"),
+]
+
+
+@given(
+    path=st.sampled_from(ENDPOINTS),
+    before=st.lists(st.sampled_from(PARTS), max_size=2).map("".join),
+    after=st.lists(st.sampled_from(PARTS) | st.text(max_size=2), max_size=3).map("".join),
+    method=st.sampled_from(["GET", "HEAD", "POST", "PUT", "get", "X\n"]),
+)
+@example(path="/api/sso-saml", before="", after="%0A", method="GET")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_path_is_an_error_of_ours(
+    licensed: Sandbox, path: str, before: str, after: str, method: str
+) -> None:
+    """Pages, controls and API answer any spelling of their paths, or say that there is none."""
+    scope = {**http_scope(unquote(before + path + after), method=method)}
+    cookies = "; ".join(f"{name}={value}" for name, value in licensed.client.cookies.items())
+    scope["headers"] = [(b"host", HOST.encode()), (b"cookie", cookies.encode())]
+    scope["server"] = ("127.0.0.1", 8321)
+    assert status(licensed.client.app, scope) < 500
 
 
 def _cookie(cookies: dict[str, str]) -> dict[str, str]:
