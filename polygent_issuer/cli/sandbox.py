@@ -40,12 +40,14 @@ def sandbox(
 ) -> Stopped:
     """Try a license in a small server, exactly as the customer will.
 
-    Open the address that it prints in a browser of this machine. Upload licenses, move the
-    server's clock, host name, machine, users and hosts, and see what the product does. Without
-    --public-key it trusts the example key alone: polygent-issue key export-public writes yours.
-    It opens no key and no registry, and keeps nothing. Ctrl-C ends it.
+    Open the address that it prints in a browser of this machine. The address works once, so
+    that other users of the machine get no access. Upload licenses, move the server's clock, host
+    name, machine, users and hosts, and see what the product does. Without --public-key it trusts
+    the example key alone: polygent-issue key export-public writes yours. It opens no key and no
+    registry, and keeps nothing. Ctrl-C ends it.
     """
     _require_extra()
+    from polygent_issuer.sandbox.access import Access
     from polygent_issuer.sandbox.server import address, serve, stop_in_order
     from polygent_issuer.sandbox.throw_away import throw_away
 
@@ -57,9 +59,10 @@ def sandbox(
     ):
         _tell_refusal(invocation, site)
         url = address(listening)
+        access = Access(url)
         with suppress(KeyboardInterrupt):  # its only end
-            _announce(invocation, url)
-            serve(site, listening)
+            _announce(invocation, url, access.new_address())
+            serve(site, listening, access)
     return Stopped(url=url)
 
 
@@ -108,9 +111,10 @@ def _tell_refusal(invocation: Invocation, site: "Site") -> None:
         invocation.warn(told if refused.hint is None else f"{told}; {refused.hint}")
 
 
-def _announce(invocation: Invocation, url: str) -> None:
+def _announce(invocation: Invocation, url: str, opens_once: str) -> None:
     if invocation.as_json:
         invocation.in_lines = True
-        write_json_line({"url": url})
+        write_json_line({"url": url, "open": opens_once})
     else:
-        write_now([Line(f"the sandbox runs at {url} (Ctrl-C ends it)", "good")])
+        runs = "the sandbox runs until Ctrl-C; open this address, which works once:"
+        write_now([Line(runs, "good"), Line(opens_once)])

@@ -8,7 +8,8 @@ pieces go together:
 - `application`  the app: `LicenseMiddleware` before everything
 - `api`, `pages` the endpoints and the pages of the product, `signed_in` who asks for them
 - `minutes`      what a server does by itself: one look at the license a minute
-- `guard`        what every request passes first: Host, size, same site, headers
+- `guard`        what every request passes first: Host, same site, access, size, headers
+- `access`       the one-time token in the printed address, and the cookie that it becomes
 - `forms`        what a page sends
 - `failures`     what is answered when something fails
 - `throw_away`   the folder for all of its state

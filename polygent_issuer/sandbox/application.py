@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from polygent_issuer.enforcement import LicenseMiddleware
 from polygent_issuer.sandbox import answers, api, controls, failures, minutes, pages, rendering
+from polygent_issuer.sandbox.access import Access
 from polygent_issuer.sandbox.guard import Guard
 from polygent_issuer.sandbox.sessions import Sessions
 from polygent_issuer.sandbox.site import Site
@@ -45,23 +46,28 @@ def _for_host(headers: list[tuple[bytes, bytes]], host: str) -> list[tuple[bytes
 
 
 def application(
-    site: Site, *, hosts: Collection[str], tick_every: float = minutes.MINUTE
+    site: Site, *, hosts: Collection[str], access: Access, tick_every: float = minutes.MINUTE
 ) -> Starlette:
     """The sandbox of a site.
 
     Args:
         hosts: the Host headers under which it answers.
+        access: what a request must carry.
         tick_every: seconds between two looks at the license that nobody asked for.
     """
     app = Starlette(
         routes=[*pages.ROUTES, *api.ROUTES, *answers.ROUTES, *controls.ROUTES, *rendering.ROUTES],
-        middleware=[Middleware(Guard, hosts=hosts), Middleware(Restarting, site=site)],
+        middleware=[
+            Middleware(Guard, hosts=hosts, access=access),
+            Middleware(Restarting, site=site),
+        ],
         exception_handlers=failures.ON,
         lifespan=minutes.every(tick_every, site),
     )
     # A redirect to the path with another slash would lead to the pretended host.
     app.router.redirect_slashes = False
     app.state.site = site
+    app.state.access = access
     app.state.sessions = Sessions()
     app.state.notice = None
     return app

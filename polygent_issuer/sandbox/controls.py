@@ -16,7 +16,7 @@ from polygent_issuer.sandbox.machine import another_fingerprint
 from polygent_issuer.sandbox.pages import to
 from polygent_issuer.sandbox.population import MOST
 from polygent_issuer.sandbox.rendering import tell
-from polygent_issuer.sandbox.signed_in import site_of
+from polygent_issuer.sandbox.signed_in import new_address, site_of
 from polygent_issuer.sandbox.site import Site
 
 _DAY: Final = timedelta(days=1)
@@ -144,6 +144,14 @@ def _control(control: Control) -> Callable[[Request], Awaitable[Response]]:
     return moved
 
 
+async def _address(request: Request) -> Response:
+    """Make an address for another browser or program."""
+    async with form_of(request) as form:
+        back = _text(form, "back")
+    tell(request, f"opens once, in another browser or program: {new_address(request)}")
+    return to(back if back in _PAGES else ANSWERS)
+
+
 ROUTES: Final[tuple[Any, ...]] = (
     Route("/sandbox/clock", _control(_clock), methods=["POST"]),
     Route("/sandbox/host", _control(_host), methods=["POST"]),
@@ -151,6 +159,7 @@ ROUTES: Final[tuple[Any, ...]] = (
     Route("/sandbox/users", _control(_users), methods=["POST"]),
     Route("/sandbox/hosts", _control(_hosts), methods=["POST"]),
     Route("/sandbox/alerts", _control(_alerts), methods=["POST"]),
+    Route("/sandbox/address", _address, methods=["POST"]),
     Route("/sandbox/start-over", _control(_start_over), methods=["POST"]),
 )
 """Every control."""

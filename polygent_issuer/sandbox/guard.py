@@ -4,7 +4,9 @@
    name was bound to 127.0.0.1 reaches nothing.
 2. What changes something comes from a page of ours (`Sec-Fetch-Site`, else `Origin`), else 403. A
    request with neither is no browser's.
-3. Its body is at most `MOST_BODY` bytes, whatever it declared; whoever reads more answers 413.
+3. It carries the cookie of `access`, else it gets the style sheet or a page that says how to get
+   the cookie: every user of the machine reaches the loopback interface.
+4. Its body is at most `MOST_BODY` bytes, whatever it declared; whoever reads more answers 413.
 
 Every answer carries the headers that let a browser load and frame nothing but our own.
 """
@@ -14,9 +16,11 @@ from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from polygent_issuer.sandbox.access import Access
 
 MOST_BODY: Final = 64 * 1024
 """Bytes of a request; a license file has at most 16,384."""
@@ -39,13 +43,14 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 class Guard:
     """Stands before the app."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str], access: Access) -> None:
         """Guard an app.
 
         Args:
             hosts: the Host headers under which it may be reached, in lower case.
         """
         self.app = app
+        self._access = access
         self._hosts = frozenset(hosts)
         self._names = " and ".join(f"http://{host}/" for host in hosts)
 
@@ -57,28 +62,29 @@ class Guard:
         headers = Headers(scope=scope)
         refusal = self._refusal(scope, headers)
         if scope["type"] == "websocket":
-            if refusal is None:
+            if refusal is None and self._access.has(HTTPConnection(scope)):
                 await self.app(scope, receive, send)
             else:
                 await send({"type": "websocket.close", "code": 1008})
             return
         if refusal is None:
-            try:
-                again = await _received(Request(scope, receive))
-            except ClientDisconnect:  # nobody waits for an answer
-                return
-            await self.app(scope, again, _with_headers(send))
+            refusal = self._access.answer(HTTPConnection(scope))
+        if refusal is not None:
+            await refusal(scope, receive, _with_headers(send))
             return
-        status, text = refusal
-        await PlainTextResponse(text + "\n", status)(scope, receive, _with_headers(send))
+        try:
+            again = await _received(Request(scope, receive))
+        except ClientDisconnect:  # nobody waits for an answer
+            return
+        await self.app(scope, again, _with_headers(send))
 
-    def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
-            return 421, f"this sandbox answers under {self._names} alone"
+            return PlainTextResponse(f"this sandbox answers under {self._names} alone\n", 421)
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
         if changes and not _same_site(headers, hosts[0].lower()):
-            return 403, "the request comes from another site"
+            return PlainTextResponse("the request comes from another site\n", 403)
         return None
 
 

@@ -14,6 +14,9 @@ from polygent_issuer.enforcement import HostKind
 from polygent_issuer.sandbox.sessions import Role, Session
 from polygent_issuer.sandbox.signed_in import site_of
 
+STYLE: Final = "/style.css"
+"""The path of the style sheet."""
+
 _HERE: Final = Path(__file__).parent
 _TEMPLATES: Final = Environment(
     loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined
@@ -77,6 +80,11 @@ def render(
     return HTMLResponse(text, status_code)
 
 
+def no_access() -> Response:
+    """The page for a browser without access: it shows nothing of the site."""
+    return HTMLResponse(_TEMPLATES.get_template("no-access.html").render(), 403)
+
+
 def tell(request: Request, notice: str) -> None:
     """Show this once, in the control strip of the next page."""
     request.app.state.notice = notice
@@ -92,5 +100,5 @@ def _style(_request: Request) -> Response:
     return FileResponse(_HERE / "style.css", media_type="text/css")
 
 
-ROUTES: Final = (Route("/style.css", _style),)
+ROUTES: Final = (Route(STYLE, _style),)
 """The style sheet."""

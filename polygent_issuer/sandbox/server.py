@@ -10,6 +10,7 @@ from typing import Final
 
 import uvicorn
 
+from polygent_issuer.sandbox.access import Access
 from polygent_issuer.sandbox.application import application
 from polygent_issuer.sandbox.site import Site
 
@@ -60,14 +61,14 @@ def stop_in_order() -> None:
         signal.signal(hangup, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
-def serve(site: Site, listening: socket.socket) -> None:
+def serve(site: Site, listening: socket.socket, access: Access) -> None:
     """Serve until the process is told to stop, by Ctrl-C or SIGTERM.
 
     Raises:
         KeyboardInterrupt: it was told to, and has stopped.
     """
     config = uvicorn.Config(
-        application(site, hosts=hosts(listening.getsockname()[1])),
+        application(site, hosts=hosts(listening.getsockname()[1]), access=access),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -1,4 +1,4 @@
-"""Who is signed in. There are no passwords here: whoever can reach the sandbox started it."""
+"""Who is signed in. There are no passwords here: whoever has access may sign in."""
 
 import secrets
 from dataclasses import dataclass

@@ -14,6 +14,11 @@ def site_of(request: HTTPConnection) -> Site:
     return request.app.state.site  # type: ignore[no-any-return]
 
 
+def new_address(request: HTTPConnection) -> str:
+    """An address that gives one more browser or program access to the sandbox."""
+    return request.app.state.access.new_address()  # type: ignore[no-any-return]
+
+
 def session_of(request: HTTPConnection) -> Session | None:
     """The session of whoever asks; None when nobody is signed in."""
     return _sessions_of(request).of(request.cookies.get(_cookie(request)))

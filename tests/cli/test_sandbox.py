@@ -48,9 +48,16 @@ def told(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline()
 
 
-def state(url: str) -> str:
+def address(process: subprocess.Popen[str]) -> str:
+    """The address that the terminal shows, on a line of its own."""
+    assert told(process) == "the sandbox runs until Ctrl-C; open this address, which works once:\n"
+    return told(process).removesuffix("\n")
+
+
+def state(address: str) -> str:
     """What an admin sees of the license in force."""
-    with httpx2.Client(base_url=url) as client:
+    with httpx2.Client(base_url=address.partition("?")[0]) as client:
+        client.get(address)
         client.post("api/sign-in", json={"user": "admin"})
         return str(client.get("api/license").json()["state"])
 
@@ -61,9 +68,10 @@ def test_it_runs_until_it_is_stopped(tmp_path: Path, stop: signal.Signals) -> No
     license_file = str(EXAMPLES / "example.lic")
     environ = {"TMPDIR": str(tmp_path), "POLYGENT_ISSUER_HOME": str(tmp_path / "no-home")}
     with running("--license", license_file, "--json", environ=environ) as process:
-        url = json.loads(told(process))["url"]
+        line = json.loads(told(process))
+        url = line["url"]
         assert url.startswith("http://127.0.0.1:")
-        assert state(url) == "active"
+        assert state(line["open"]) == "active"
         process.send_signal(stop)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -75,7 +83,7 @@ def test_it_runs_until_it_is_stopped(tmp_path: Path, stop: signal.Signals) -> No
 
 HANDSHAKE = (
     "GET /api/agents/{kind}?host=a HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nCookie: {cookie}\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 
@@ -90,9 +98,16 @@ HANDSHAKE = (
 def test_agents_connect_over_the_network(options: tuple[str, ...], first_line: bytes) -> None:
     """The web server speaks WebSocket, and tells an agent that it refuses why."""
     with running("--json", *options) as process:
-        port = int(json.loads(told(process))["url"].rstrip("/").rpartition(":")[2])
+        line = json.loads(told(process))
+        port = int(line["url"].rstrip("/").rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as stranger:
+            handshake = HANDSHAKE.format(kind="session", port=port, cookie="")
+            stranger.sendall(handshake.encode())
+            assert stranger.makefile("rb").readline().startswith(b"HTTP/1.1 403 ")
+        cookie = httpx2.get(line["open"]).headers["set-cookie"].partition(";")[0]
         with socket.create_connection(("127.0.0.1", port), timeout=60) as agent:
-            agent.sendall(HANDSHAKE.format(kind="session", port=port).encode())
+            handshake = HANDSHAKE.format(kind="session", port=port, cookie=cookie)
+            agent.sendall(handshake.encode())
             assert agent.makefile("rb").readline().startswith(first_line)
 
 
@@ -127,11 +142,27 @@ def test_with_a_key_of_ours(desk: Desk) -> None:
     license_file = desk.ok("sign", "--machine-info", desk.machine_info(), "--yes", "--json").json
     file = license_file["licenses"][0]["file"]
     with running("--public-key", public, "--license", file) as process:
-        url = told(process).split()[4]
-        assert state(url) == "active"
+        assert state(address(process)) == "active"
         process.terminate()
         _, err = process.communicate(timeout=60)
     assert "example" not in err
+
+
+def test_the_address_works_once() -> None:
+    """Its token is in no list of processes, and in nothing that follows on either stream."""
+    with running() as process:
+        shown = address(process)
+        token = shown.rpartition("=")[2]
+        listed = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        listed += Path(f"/proc/{process.pid}/environ").read_bytes()
+        assert token.encode() not in listed
+        assert len(shown) <= 80
+        assert state(shown) == "none"
+        assert httpx2.get(shown).status_code == 403
+        assert httpx2.get(f"{shown}%00").status_code == 403
+        process.terminate()
+        out, err = process.communicate(timeout=60)
+    assert token not in out + err
 
 
 def test_a_license_that_is_refused_is_told(tmp_path: Path) -> None:
@@ -139,8 +170,7 @@ def test_a_license_that_is_refused_is_told(tmp_path: Path) -> None:
     file = tmp_path / "x.lic"
     file.write_bytes(b"nonsense")
     with running("--license", str(file)) as process:
-        url = told(process).split()[4]
-        assert state(url) == "none"
+        assert state(address(process)) == "none"
         process.terminate()
         _, err = process.communicate(timeout=60)
     assert "the license is refused, malformed" in err
@@ -149,13 +179,16 @@ def test_a_license_that_is_refused_is_told(tmp_path: Path) -> None:
 def test_odd_requests_leave_the_terminal_alone() -> None:
     """What they hold reaches neither stream; nor does one that is cut short at the end."""
     with running("--json") as process:
-        url = json.loads(told(process))["url"]
-        odd = {"content-type": "multipart/form-data; boundary=x"}
+        line = json.loads(told(process))
+        url, odd = line["url"], {"content-type": "multipart/form-data; boundary=x"}
+        cookie = httpx2.get(line["open"]).headers["set-cookie"].partition(";")[0]
         for path in ("sign-in", "license", "sandbox/clock"):
-            httpx2.post(url + path, content=b"\x1b[2J--y", headers=odd)
+            for headers in (odd, {**odd, "cookie": cookie}):
+                httpx2.post(url + path, content=b"\x1b[2J--y", headers=headers)
         port = int(url.rstrip("/").rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port)) as slow:
             slow.sendall(f"POST /license HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n".encode())
+            slow.sendall(f"Cookie: {cookie}\r\n".encode())
             slow.sendall(b"Content-Length: 9\r\nExpect: 100-continue\r\n\r\n")
             assert slow.recv(12) == b"HTTP/1.1 100", "its body is waited for"
             process.terminate()

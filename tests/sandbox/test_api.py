@@ -14,6 +14,7 @@ from support.sandboxes import HOST, MACHINE, Sandbox
 
 from polygent_issuer import machine_info
 from polygent_issuer.enforcement import HostKind
+from polygent_issuer.sandbox.access import Access
 from polygent_issuer.sandbox.application import application
 from polygent_issuer.sandbox.sessions import MOST_SESSIONS, Role, Sessions
 
@@ -21,7 +22,7 @@ from polygent_issuer.sandbox.sessions import MOST_SESSIONS, Role, Sessions
 def test_who_is_signed_in(sandbox: Sandbox) -> None:
     """Sign-in, current user and sign-out work without a license."""
     client = sandbox.client
-    client.cookies.clear()
+    sandbox.forget_sign_in()
     assert client.get("/api/me").status_code == 401
     assert client.post("/api/sign-in", json={"user": "member"}).json() == {"user": "member"}
     assert client.get("/api/me").json() == {"user": "member", "role": "member"}
@@ -50,14 +51,16 @@ def test_the_session_cookie_is_out_of_reach(sandbox: Sandbox) -> None:
 def test_two_sandboxes_sign_nobody_out(sandbox: Sandbox) -> None:
     """A browser has one jar for every port of 127.0.0.1, so each has a cookie of its own."""
     host = "127.0.0.1:8322"
+    access = Access(f"http://{host}/")
     other = TestClient(
-        application(sandbox.site, hosts=[host]),
+        application(sandbox.site, hosts=[host], access=access),
         base_url=f"http://{host}",
         cookies=sandbox.client.cookies,
     )
+    other.get(access.new_address())
     other.post("/api/sign-in", json={"user": "member"})
     jar = dict(other.cookies)
-    assert len(jar) == 2
+    assert len(jar) == 4, "access and session of each"
     sandbox.client.cookies.update(jar)
     assert sandbox.client.get("/api/me").json()["role"] == "admin"
 

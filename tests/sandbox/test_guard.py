@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 from starlette.types import Message
 from starlette.websockets import WebSocketDisconnect
-from support.sandboxes import HOST, Sandbox
+from support.asgi import http_scope
+from support.sandboxes import HOST, PORT, Sandbox
 
 from polygent_issuer.sandbox.guard import HEADERS, MOST_BODY
 
@@ -104,7 +105,8 @@ def test_who_goes_away_within_a_body_is_no_error(sandbox: Sandbox) -> None:
     async def receive() -> Message:
         return {"type": "http.disconnect"}
 
-    headers = [(b"host", HOST.encode()), (b"content-length", b"9")]
-    scope = {"type": "http", "method": "POST", "path": "/license", "headers": headers}
+    cookies = "; ".join(f"{name}={value}" for name, value in sandbox.client.cookies.items())
+    headers = [(b"host", HOST.encode()), (b"content-length", b"9"), (b"cookie", cookies.encode())]
+    scope = http_scope("/license", method="POST", headers=headers, server=("127.0.0.1", PORT))
     asyncio.run(sandbox.client.app(scope, receive, send))  # type: ignore[arg-type]
     assert sent == []

@@ -34,7 +34,9 @@ def test_services_pause_at_the_expiry_without_a_request(licensed: Sandbox) -> No
     assert held is not None
     queue = Queue()
     licensed.site.license.listen(queue, licensed.site.now())
-    with TestClient(application(licensed.site, hosts=[HOST], tick_every=0.001)):
+    with TestClient(
+        application(licensed.site, hosts=[HOST], access=licensed.access, tick_every=0.001)
+    ):
         licensed.at = held.expires_at
         assert queue.paused.wait(PATIENCE)
     assert queue.reason is not None

@@ -13,7 +13,7 @@ PAGES = ("/", "/settings/license")
 
 def test_nobody_is_signed_in_at_first(sandbox: Sandbox) -> None:
     """Every page leads to the sign-in."""
-    sandbox.client.cookies.clear()
+    sandbox.forget_sign_in()
     for path in (*PAGES, "/license-expired"):
         assert sandbox.client.get(path, follow_redirects=False).headers["location"] == "/sign-in"
 

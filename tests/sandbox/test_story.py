@@ -28,10 +28,10 @@ def visitor(desk: Desk) -> Iterator[Visitor]:
     downloads = desk.folder / "downloads"
     downloads.mkdir()
     with (
-        sandbox_process("--public-key", str(desk.folder / "public.pem")) as url,
+        sandbox_process("--public-key", str(desk.folder / "public.pem")) as address,
         chromium(downloads) as driver,
     ):
-        visitor = Visitor(driver, url, downloads)
+        visitor = Visitor(driver, address, downloads)
         visitor.press("Sign in as admin")
         yield visitor
 
@@ -172,3 +172,23 @@ def test_a_member_cannot_upload(visitor: Visitor) -> None:
     assert visitor.title == "No license yet"
     assert not visitor.has("Upload license")
     assert "Ask an admin" in visitor.text
+
+
+def test_another_browser(visitor: Visitor, tmp_path: Path) -> None:
+    """It has no access until it opens an address of its own, which works once."""
+    assert "token" not in visitor.address
+    url = visitor.address.rpartition("/")[0] + "/"
+    with chromium(tmp_path) as driver:
+        other = Visitor(driver, url, tmp_path)
+        assert other.title == "Open the address that the terminal shows"
+        other.press("I have opened it: continue")
+        assert other.title == "Open the address that the terminal shows"
+        visitor.press("New address")
+        address = url + "?token=" + visitor.strip.partition("?token=")[2].split()[0]
+        other = Visitor(driver, address, tmp_path)
+        assert (other.title, other.address) == ("Sign in", url + "sign-in")
+        other.press("Sign in as member")
+        assert other.title == "No license yet"
+    with chromium(tmp_path) as driver:
+        third = Visitor(driver, address, tmp_path)
+        assert third.title == "Open the address that the terminal shows"

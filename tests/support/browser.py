@@ -24,12 +24,12 @@ _PATIENCE = 60
 
 @contextmanager
 def sandbox_process(*options: str) -> Iterator[str]:
-    """`polygent-issue sandbox` on a free port; its address."""
+    """`polygent-issue sandbox` on a free port; the address that it prints, which opens once."""
     command = (sys.executable, "-m", "polygent_issuer", "sandbox", "--port", "0", "--json")
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
-            yield json.loads(process.stdout.readline())["url"]
+            yield json.loads(process.stdout.readline())["open"]
         finally:
             process.terminate()
 
@@ -54,12 +54,12 @@ def chromium(downloads: Path) -> Iterator[webdriver.Chrome]:
 class Visitor:
     """Somebody at the sandbox's pages."""
 
-    def __init__(self, driver: webdriver.Chrome, url: str, downloads: Path) -> None:
-        """Open the first page."""
+    def __init__(self, driver: webdriver.Chrome, address: str, downloads: Path) -> None:
+        """Open the address that the terminal shows."""
         self._driver = driver
-        self._url = url
+        self._url = address.partition("?")[0]
         self._downloads = downloads
-        self.open("/")
+        self._driver.get(address)
 
     def open(self, path: str) -> None:
         """Go to a page."""
@@ -110,6 +110,11 @@ class Visitor:
         self._clickable("Download machine info").click()
         WebDriverWait(self._driver, _PATIENCE).until(lambda _: target.exists())
         return target
+
+    @property
+    def address(self) -> str:
+        """What the browser's address bar shows."""
+        return self._driver.current_url
 
     @property
     def title(self) -> str:

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from starlette.testclient import TestClient, WebSocketTestSession
 
+from polygent_issuer.sandbox.access import Access
 from polygent_issuer.sandbox.application import application
 from polygent_issuer.sandbox.site import Site
 from polygent_issuer.verifier import KeySet
 from support.lic_files import ISSUED, Issuer
 
-HOST = "127.0.0.1:8321"
+PORT = 8321
+HOST = f"127.0.0.1:{PORT}"
 NOW = ISSUED + timedelta(days=1, hours=2)
 MACHINE = "sha256:" + "ab" * 32
 
@@ -24,7 +26,14 @@ class Sandbox:
         self.at = NOW
         self._built: list[Site] = []
         self.site = self.build(folder, first)
-        self.client = TestClient(application(self.site, hosts=[HOST]), base_url=f"http://{HOST}")
+        self.access = Access(f"http://{HOST}/")
+        self.client = self.browser()
+        self.client.get(self.access.new_address())
+
+    def browser(self) -> TestClient:
+        """A browser that has no access yet; a server of its own, with the same site."""
+        app = application(self.site, hosts=[HOST], access=self.access)
+        return TestClient(app, base_url=f"http://{HOST}")
 
     def build(self, folder: Path, first: bytes | None) -> Site:
         """A site whose true time is `at`."""
@@ -50,6 +59,10 @@ class Sandbox:
     def sign_in(self, user: str) -> None:
         """Sign in by the page."""
         self.client.post("/sign-in", data={"user": user})
+
+    def forget_sign_in(self) -> None:
+        """Drop the browser's session; its access to the sandbox remains."""
+        self.client.cookies.delete(f"polygent_sandbox_{PORT}")
 
     def upload(self, content: bytes) -> str:
         """Upload by the page; the page that follows."""
