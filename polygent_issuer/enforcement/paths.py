@@ -109,12 +109,13 @@ def _readings(path: str) -> set[str]:
     """The path as it stands, and as whoever decodes, folds or resolves it would read it."""
     if not path.strip(_PLAIN) and "//" not in path:
         return {path}
-    decoded = path
+    decoded = [path]
     for _ in range(_ROUNDS):
-        decoded = unquote(decoded)
+        decoded.append(unquote(decoded[-1]))
     # Whoever tolerates a control character removes it, or ends the path there.
-    tolerant = {decoded, _CONTROLS.sub("", decoded), _CONTROLS.split(decoded, maxsplit=1)[0]}
-    return {path, path.lower()}.union(*map(_foldings, tolerant))
+    tolerant = {_CONTROLS.sub("", each) for each in decoded}
+    tolerant.update(_CONTROLS.split(each, maxsplit=1)[0] for each in decoded)
+    return {path, path.lower()}.union(*map(_foldings, tolerant.union(decoded)))
 
 
 def _foldings(decoded: str) -> set[str]:

@@ -28,6 +28,7 @@ API = [
     *("/%61pi/x", "/%2561pi/x", "/api%2fx", "/api%2Flicense", "/pages/%2e%2e/api/x"),
     *("/\\api/x", "\\api\\x", "/pages\\..\\api", "/api\\license"),
     *("/api;v=1/x", "/pages/..;/api/x", "/;a/api/x", "/api/..;/pages"),
+    *("/a/b%2fc/../../api/x", "/a/b%252fc/../../api/x", "/a/b;/c/../../../api/x"),
     *("/api/../pages", "/api/..", "/api/\ud800", "/api/\u2028"),
 ]
 MALFORMED = [
