@@ -7,6 +7,7 @@ The commands are processes of their own that ask the machine's clock, which fake
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from support.cli import PASSPHRASE, Desk, Outcome
 from support.forks import Forks, faketime_environ, open_forks
 from support.keys import quick_desk, tree
+from support.strace import LINK, Fault
 from support.sweeping import FULL
 
 from polygent_issuer.dates import parse_instant
@@ -205,6 +207,36 @@ def story(forks: Forks, desk: Desk, made: Desk, instant: str, zone: str) -> dict
         outcome = does(forks, here, *command.split())
         said[command] = outcome.out + outcome.err.encode()
     return said | tree(here.folder)
+
+
+@pytest.mark.parametrize(
+    ("clock", "entry"),
+    [
+        ("1970-01-01T00:00:01Z", (1980, 1, 1, 0, 0, 0)),
+        ("1979-12-31T23:59:59Z", (1980, 1, 1, 0, 0, 0)),
+        ("1980-01-01T00:00:00Z", (1980, 1, 1, 0, 0, 0)),
+        ("2107-12-31T23:59:59Z", (2107, 12, 31, 23, 59, 58)),
+        ("2108-01-01T00:00:00Z", (2107, 12, 31, 23, 59, 58)),
+        ("2262-01-01T00:00:00Z", (2107, 12, 31, 23, 59, 58)),
+    ],
+)
+def test_an_archive(forks: Forks, bare: Desk, clock: str, entry: tuple[int, ...]) -> None:
+    """Of a clock that no ZIP can name: written, and one left unfinished is finished."""
+    begin(forks, bare, clock)
+    rows, target = bare.folder / "rows.csv", bare.folder / "all.zip"
+    rows.write_text(
+        "customer,tier,users,session_hosts,deploy_hosts,term\nAcme GmbH,enterprise,5,0,0,1y\n"
+    )
+    argv = ("apply", str(rows), "--bundle", str(target), "--yes")
+    no_name = Fault(calls=LINK, what="error=ENOSPC")
+    broken, struck = forks.run(bare, *argv, faults=[no_name], first_id=1)
+    assert (broken.code, struck, target.exists()) == (ExitCode.OUTPUT, True, False)
+    does(forks, bare, *argv)
+    with zipfile.ZipFile(target) as archive:
+        assert archive.testzip() is None
+        assert archive.infolist()[0].date_time == entry
+        (bare.folder / "a.lic").write_bytes(archive.read(archive.namelist()[0]))
+    does(forks, bare, "verify", str(bare.folder / "a.lic"))
 
 
 @pytest.mark.parametrize("at", range(len(INSTANTS)))

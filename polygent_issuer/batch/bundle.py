@@ -23,6 +23,8 @@ from polygent_issuer.registry import Actor, Reading, Registry, outbox
 from polygent_issuer.text import for_spreadsheet, shown
 
 _ELSEWHERE: Final = "name another file with --bundle"
+_FIRST_TIME: Final = (1980, 1, 1, 0, 0, 0)
+_LAST_TIME: Final = (2107, 12, 31, 23, 59, 58)
 MANIFEST: Final = "manifest.csv"
 COLUMNS: Final = (
     "customer",
@@ -155,7 +157,12 @@ class Bundle:
 
 
 def _entry(name: str, at: datetime | None) -> zipfile.ZipInfo:
-    """An entry whose time is that of the issue, so that the same licenses give the same bytes."""
-    info = zipfile.ZipInfo(name, at.timetuple()[:6] if at is not None else (1980, 1, 1, 0, 0, 0))
+    """An entry with the time of issue, so that the same licenses give the same bytes.
+
+    ZIP counts the years from 1980 in 7 bits (APPNOTE 4.4.6), so a time outside that becomes the
+    nearest one.
+    """
+    issued = _FIRST_TIME if at is None else at.timetuple()[:6]
+    info = zipfile.ZipInfo(name, min(max(issued, _FIRST_TIME), _LAST_TIME))
     info.external_attr = 0o644 << 16
     return info
