@@ -117,4 +117,4 @@ def _not_authentic(data: bytes, refusal: LicenseError, db: Reading | None) -> Ch
     )
     kid = named_kid(data) if refusal.code is CheckCode.UNKNOWN_KEY else None
     leaked = None if db is None or kid is None else leaked_key.find(db, kid)
-    return for_people(row, data, leaked, authentic=False)
+    return for_people(row, leaked, authentic=False)

@@ -12,7 +12,7 @@ from polygent_issuer.cli.public_keys import PublicKeyFiles, from_files
 from polygent_issuer.cli.verifying import ENOUGH, pinned
 from polygent_issuer.errors import HomeMissing
 from polygent_issuer.issuing import leaked_key
-from polygent_issuer.issuing.foreign_files import named_kid, other_kind
+from polygent_issuer.issuing.foreign_files import named_kid
 from polygent_issuer.issuing.leaked_key import LeakedKey
 from polygent_issuer.verifier import KeySet, License, LicenseError, Verifier, jws
 from polygent_issuer.verifier.errors import CheckCode
@@ -35,9 +35,7 @@ def inspect(
     refused = None
     if report.license is None and report.failure is not None:
         failure = report.failure
-        malformed = failure.code is CheckCode.MALFORMED
-        hint = failure.hint or (other_kind(data) if malformed else None)
-        refused = LicenseError(failure.code, failure.message, hint=hint)
+        refused = LicenseError(failure.code, failure.message, hint=failure.hint)
     unchecked = None
     if refused is not None and refused.code is CheckCode.UNKNOWN_KEY:
         unchecked = why or "its key is none of ours"

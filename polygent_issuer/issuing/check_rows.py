@@ -2,17 +2,12 @@
 
 from dataclasses import replace
 
-from polygent_issuer.issuing.foreign_files import other_kind
 from polygent_issuer.issuing.leaked_key import LeakedKey
 from polygent_issuer.verifier import CheckCode, CheckRow, Outcome
 
 
-def for_people(
-    row: CheckRow, data: bytes, leaked: LeakedKey | None, *, authentic: bool
-) -> CheckRow:
+def for_people(row: CheckRow, leaked: LeakedKey | None, *, authentic: bool) -> CheckRow:
     """Say at the command line what a server could not know, or has no word for."""
-    if row.code is CheckCode.MALFORMED and row.outcome is Outcome.FAILED:
-        return replace(row, hint=row.hint or other_kind(data))
     if row.code is CheckCode.UNKNOWN_KEY:
         if leaked is not None:
             return replace(row, message=leaked.told, hint=None)

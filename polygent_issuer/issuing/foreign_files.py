@@ -1,11 +1,11 @@
-"""A file that somebody took for a license: what can be said of it before anything is believed."""
+"""A file that may be a license: what can be read from it before anything is checked."""
 
-from codecs import BOM_UTF8
 from typing import Final
 
-from polygent_issuer.verifier import LicenseError, jws
+from polygent_issuer.verifier import LicenseError, hints, jws
 
-_PEM: Final = b"-----BEGIN "
+_TEXT: Final = (hints.START.encode(), hints.START_ENCODED.encode())
+_UTF16: Final = (hints.START.encode("utf-16-le"), hints.START.encode("utf-16-be"))
 
 
 def named_kid(data: bytes) -> str | None:
@@ -16,18 +16,14 @@ def named_kid(data: bytes) -> str | None:
         return None
 
 
-def other_kind(data: bytes) -> str | None:
-    """What a file obviously is that is no license, by how it begins."""
-    beginning = data.removeprefix(BOM_UTF8).lstrip()[:1024]
-    if beginning.startswith((b"{", b"[")):
-        kind = "a machine-info" if b"polygent-machine-info" in data else "a JSON"
-        return f"this is {kind} document, not a license"
-    if beginning.startswith(_PEM):
-        label = beginning.partition(b"\n")[0]
-        for mark, kind in ((b"PRIVATE KEY", "private key"), (b"PUBLIC KEY", "public key")):
-            if mark in label:
-                return f"this is a {kind}, not a license"
-        return "this is a PEM file, not a license"
-    if beginning.lower().startswith((b"<!doctype html", b"<html")):
-        return "this is an HTML page, not a license"
-    return None
+def holds_license(data: bytes) -> bool:
+    """Return whether a file holds a license as text, whatever mail or an editor did to it.
+
+    An archive, a database or a document in binary form does not, though a license may be in it.
+
+    Args:
+        data: the file, or its first 16,385 bytes: more than a license file may have.
+    """
+    if named_kid(data) is not None or any(beginning in data for beginning in _UTF16):
+        return True
+    return b"\0" not in data and any(beginning in data for beginning in _TEXT)

@@ -142,7 +142,7 @@ def judge(name: str, data: bytes, keys: KeySet, server: Server, db: "Reading | N
     if held is not None and known:  # the signature, which costs most, is checked once
         acceptance = policy.every_row(held, server.circumstances(fingerprint))
         report = replace(report, rows=(*report.rows[: -len(acceptance)], *acceptance))
-    rows = tuple(for_people(row, data, leaked, authentic=held is not None) for row in report.rows)
+    rows = tuple(for_people(row, leaked, authentic=held is not None) for row in report.rows)
     source = None
     if held is not None and held.tier is Tier.STANDARD:
         if fingerprint is not None:

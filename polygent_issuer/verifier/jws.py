@@ -4,7 +4,6 @@
 checked over those bytes, never over a second spelling of them.
 """
 
-import re
 from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
-from . import base64url
+from . import base64url, hints
 from .errors import LicenseError, malformed
 from .strict_json import loads_object
 
@@ -24,12 +23,6 @@ TYPE: Final = "polygent-license+jwt"
 _SPACE: Final = b" \t\r\n"
 _HEADER_NAMES: Final = {"alg", "kid", "typ"}
 _SEGMENTS: Final = 3
-_UTF16 = re.compile(rb"\xff\xfe|\xfe\xff|(?:[^\0]\0)+\Z|(?:\0[^\0])+\Z")
-
-_NOT_UTF8_HINT: Final = (
-    "the file is UTF-16, as a Windows shell writes it: use the file as it was received"
-)
-_WRAPPED_HINT: Final = "a mail program re-wrapped the line: use the attachment itself"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,18 +52,13 @@ def parse(data: bytes) -> Token:
 
     Raises:
         LicenseError: (`malformed`) when the file or its header breaks FORMAT §1 or the signature
-            is not 64 bytes; the hint tells a re-wrapped mail and a UTF-16 file.
+            is not 64 bytes; the hint says what the file looks like, where that is clear.
     """
-    if len(data) > MAX_FILE_BYTES:
-        raise malformed(f"the file is larger than {MAX_FILE_BYTES} bytes")
-    data = bytes(data)  # whatever buffer it came in
-    token = data.removeprefix(BOM_UTF8).strip(_SPACE)
-    if not token:
-        raise malformed("the file is empty")
+    data = bytes(data[: MAX_FILE_BYTES + 1])  # whatever buffer it came in
     try:
-        return _parse_token(token)
+        return _parse_file(data)
     except LicenseError as error:
-        error.hint = _hint(data, token)
+        error.hint = hints.hint(data, _is_token)
         raise
 
 
@@ -83,6 +71,15 @@ def signing_input(kid: str, payload: bytes) -> bytes:
 def assemble(signing_input: bytes, signature: bytes) -> bytes:
     """The license file: one line of ASCII and a final newline."""
     return signing_input + b"." + base64url.encode(signature) + b"\n"
+
+
+def _parse_file(data: bytes) -> Token:
+    if len(data) > MAX_FILE_BYTES:
+        raise malformed(f"the file is larger than {MAX_FILE_BYTES} bytes")
+    token = data.removeprefix(BOM_UTF8).strip(_SPACE)
+    if not token:
+        raise malformed("the file is empty")
+    return _parse_token(token)
 
 
 def _parse_token(token: bytes) -> Token:
@@ -119,14 +116,9 @@ def _header(segment: bytes) -> Mapping[str, Any]:
     return MappingProxyType(header)
 
 
-def _hint(data: bytes, token: bytes) -> str | None:
-    if _UTF16.match(data):
-        return _NOT_UTF8_HINT
-    joined = token.translate(None, _SPACE)
-    if joined == token:
-        return None
+def _is_token(token: bytes) -> bool:
     try:
-        _parse_token(joined)
+        _parse_token(token)
     except LicenseError:
-        return None
-    return _WRAPPED_HINT
+        return False
+    return True

@@ -67,7 +67,7 @@ def test_a_folder_is_each_license_file_in_it(books: Books, folder: Path) -> None
         "changed, or forged (use the file as it was received)"
     )
     assert told[3].startswith(f"{folder}/d.LIC: not authentic: malformed: ")
-    assert told[3].endswith(" (this is a private key, not a license)")
+    assert " (this is a private key, not a license: keep it secret" in told[3]
     assert told[4] == f"{folder}/e.lic: cannot be read: it is a folder"
     assert summary == "5 files: 1 accepted, 1 not accepted, 2 not authentic, 1 unreadable"
 

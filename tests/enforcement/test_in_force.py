@@ -119,6 +119,18 @@ def test_superseded_by_being_replaced(server: Server) -> None:
     assert server.refused(old).code == "superseded"
 
 
+def test_a_mangled_upload_says_what_to_do(server: Server) -> None:
+    """The refusal carries the verifier's hint: a ZIP, a saved mail, a quoted copy."""
+    text = server.issuer.file(0).decode()
+    for data, hint in (
+        (b"PK\x03\x04", "this is a ZIP archive: unpack it"),
+        (b"MIME-Version: 1.0\n", "this is a saved mail"),
+        (f"> {text[:70]}\n> {text[70:]}".encode(), "the license was copied from a quoted mail"),
+    ):
+        refused = server.refused(data)
+        assert (refused.code, str(refused.hint).startswith(hint)) == ("malformed", True)
+
+
 def test_of_two_from_the_same_second_either_may_follow(server: Server) -> None:
     """`iat` below the installed one's is refused, an equal one is not."""
     server.install(0)

@@ -72,6 +72,14 @@ def test_a_refused_upload_says_why(sandbox: Sandbox) -> None:
     assert "malformed" not in sandbox.client.get("/settings/license").text, "it is told once"
 
 
+def test_a_mangled_upload_says_what_to_do(sandbox: Sandbox) -> None:
+    """On the page and in the API: what the file is, and what to use instead."""
+    page = sandbox.upload(b"PK\x03\x04\x14\x00")
+    assert "This is a ZIP archive: unpack it and use the .lic file in it." in page
+    answer = sandbox.client.post("/api/license", content=b"\x78\x9f\x3e\x22")
+    assert answer.json()["error"]["hint"].startswith("this is winmail.dat")
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_what_became_of_an_upload_is_for_an_admin(sandbox: Sandbox, path: str) -> None:
     """A member who looks in between sees nothing of it, and takes it from nobody."""

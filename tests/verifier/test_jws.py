@@ -66,27 +66,24 @@ def test_utf16_file_gets_its_hint(codec: str, end: str) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"",
-        b"\n",
         b"a",
-        b"\0",
-        PLAIN[:-1],
-        PLAIN + b"\n" + PLAIN,
+        b"\0a\0",
+        PLAIN + b".a",
         b"hello world",
         b"x" * 16_385,
         file(payload(), header(typ="JWT")),
     ],
 )
 def test_other_files_get_no_wrong_hint(data: bytes) -> None:
-    """No hint is given where neither mail nor Windows is to blame."""
+    """No hint is given where it is not clear what happened."""
     assert _hint(data) is None
 
 
 @given(st.binary() | st.text("ab.\n=_-").map(str.encode))
 def test_any_bytes_are_a_token_or_malformed(data: bytes) -> None:
-    """No bytes raise anything but LicenseError."""
+    """No bytes raise anything but LicenseError; a hint is one line of ASCII."""
     hint = _hint(data)
-    assert hint is None or "UTF-16" in hint or "mail program" in hint
+    assert hint is None or (hint.isascii() and hint.isprintable())
 
 
 def test_length_is_judged_first() -> None:
