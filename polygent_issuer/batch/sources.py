@@ -1,14 +1,21 @@
-"""License files as somebody names them: files, folders of them, stdin; each one by itself."""
+"""License files as the operator names them: files, folders of them, stdin.
+
+In a folder a file is a license by its ending or by its content. Everything else is left alone, and
+a `Listing` says what that was.
+"""
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from polygent_issuer import files
 from polygent_issuer.errors import UnreadableInput
 from polygent_issuer.files import disk
+from polygent_issuer.issuing.foreign_files import holds_license, what_it_is
 from polygent_issuer.text import shown
 from polygent_issuer.verifier import jws
 
@@ -16,6 +23,8 @@ STDIN: Final = "-"
 _MOST_FROM_STDIN: Final = 64 * 1024 * 1024
 _WHAT: Final = "license file"
 _ENDING: Final = ".lic"
+_NAME_THEM: Final = "name the files, or their folder"
+_JUNCTION: Final = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT of Windows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,38 +42,113 @@ class Source:
     problem: UnreadableInput | None = None
 
 
-def gather(named: Iterable[str]) -> Iterator[Source]:
-    """Each license file that is named: a file, each `.lic` of a folder, each line of stdin (`-`).
+class Reason(StrEnum):
+    """Why something in a folder was left alone; the values never change."""
 
-    What cannot be read is a source with its problem, so that the others are not held up.
+    NOT_A_LICENSE = "not_a_license"
+    FOLDER = "folder"
+    HIDDEN = "hidden"
+    LINK = "link"
+    NOT_A_FILE = "not_a_file"
+    UNREADABLE = "unreadable"
+
+
+_MESSAGES: Final = {
+    Reason.FOLDER: "a folder: --recursive reads it",
+    Reason.HIDDEN: "hidden",
+    Reason.LINK: "a link",
+    Reason.NOT_A_FILE: "not a regular file",
+    Reason.UNREADABLE: "cannot be read",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftAlone:
+    """Something in a folder that is not taken for a license file.
+
+    Attributes:
+        name: its path.
+        reason: a stable code.
+        message: what it is, for people.
     """
+
+    name: str
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """What was named, in its order.
+
+    Attributes:
+        sources: paths of license files, and sources that are read already.
+        left_alone: what else is in the folders.
+    """
+
+    sources: list[str | Source] = field(default_factory=list)
+    left_alone: list[LeftAlone] = field(default_factory=list)
+
+    def add_folder(self, folder: str, *, recursive: bool, registry: Path | None) -> None:
+        """Add the license files of a folder, by name; where there is none, a source says so.
+
+        A file is a license when its name ends in `.lic` or its content is a license, mangled or
+        not. Hidden files and folders are left alone, and so are links, except those to files whose
+        name ends in `.lic`.
+
+        Args:
+            folder: its path.
+            recursive: whether to read sub-folders.
+            registry: the registry that this process may have open. It is not touched: to close a
+                file releases every lock that the process has on it (fcntl(2)).
+        """
+        before, others = len(self.sources), len(self.left_alone)
+        spared = _stat(registry)
+        path = str(Path(folder))
+        begin = len("./") if path == os.curdir else 0
+        for entry in _entries(path, recursive=recursive):
+            if isinstance(entry, Source):
+                self.sources.append(entry)
+                continue
+            found = _look(entry, entry.path[begin:], spared)
+            if isinstance(found, LeftAlone):
+                self.left_alone.append(found)
+            else:
+                self.sources.append(found)
+        if len(self.sources) == before:
+            deeper = any(each.reason is Reason.FOLDER for each in self.left_alone[others:])
+            hint = "--recursive reads the folders in it" if deeper else _NAME_THEM
+            self.sources.append(_none(folder, "holds no license file", hint))
+
+
+def gather(
+    named: Iterable[str], *, recursive: bool = False, registry: Path | None = None
+) -> tuple[tuple[Source, ...], tuple[LeftAlone, ...]]:
+    """Read each license file that is named: a file, those of a folder, each line of stdin (`-`).
+
+    What cannot be read is a source with its problem, so that it does not hold up the others.
+
+    Args:
+        named: as the operator named them.
+        recursive, registry: as `Listing.add_folder`.
+
+    Returns:
+        The files, and what was left alone in folders.
+    """
+    listing = Listing()
     for name in named:
         if name == STDIN:
-            yield from _from_stdin()
+            listing.sources.extend(_from_stdin())
         elif is_folder(name):
-            yield from map(read, listed(name))
+            listing.add_folder(name, recursive=recursive, registry=registry)
         else:
-            yield read(name)
+            listing.sources.append(name)
+    return tuple(map(read, listing.sources)), tuple(listing.left_alone)
 
 
 def is_folder(name: str) -> bool:
     """Whether a name is a folder's; of what cannot be looked at, reading says why."""
     return name != STDIN and os.path.isdir(name)  # noqa: PTH112 - a Path raises where it may not look
-
-
-def listed(folder: str) -> list[str | Source]:
-    """The paths of a folder's `.lic` files in their order, not of those deeper in it.
-
-    Where there is none, or the folder cannot be read: one source that says so.
-    """
-    try:
-        found = sorted(each for each in os.listdir(folder) if _is_license(each))  # noqa: PTH208 - a tenth of the time
-    except OSError as error:
-        return [_none(folder, f"cannot be read: {disk.why(error)}")]
-    if not found:
-        return [_none(folder, "holds no .lic file")]
-    beginning = str(Path(folder) / "x")[:-1]
-    return [beginning + name for name in found]
 
 
 def read(named: str | Source) -> Source:
@@ -78,14 +162,99 @@ def read(named: str | Source) -> Source:
     return Source(name=named, data=data)
 
 
-def _is_license(name: str) -> bool:
-    return name.lower().endswith(_ENDING) and len(name) > len(_ENDING)
+def _entries(folder: str, *, recursive: bool) -> "Iterator[os.DirEntry[str] | Source]":
+    """Yield what is in a folder, by name; a sub-folder that is read is replaced by its content."""
+    waiting: list[str | os.DirEntry[str]] = [folder]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, os.DirEntry) and not (recursive and _is_inner_folder(each)):
+            yield each
+            continue
+        try:
+            with os.scandir(each) as entries:
+                inside = sorted(entries, key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            yield _none(os.fspath(each), f"cannot be read: {disk.why(error)}")
+        else:
+            waiting.extend(inside)
 
 
-def _none(folder: str, why: str) -> Source:
+def _look(
+    entry: "os.DirEntry[str]", name: str, spared: os.stat_result | None
+) -> str | Source | LeftAlone:
+    """Return the path of a license file, why it is not read, or why something is left alone."""
+    if entry.name.lower().endswith(_ENDING) and not _is_hidden(entry):
+        return _named_as_license(entry, name)
+    reason = _not_looked_into(entry)
+    if reason is not None:
+        return LeftAlone(name=name, reason=reason, message=_MESSAGES[reason])
+    if _is_same(entry, spared):
+        return LeftAlone(name=name, reason=Reason.NOT_A_LICENSE, message="the registry")
+    data = disk.content(Path(entry.path), limit=jws.MAX_FILE_BYTES)
+    if data is None:
+        reason = Reason.UNREADABLE
+        return LeftAlone(name=name, reason=reason, message=_MESSAGES[reason])
+    if holds_license(data):
+        return name
+    return LeftAlone(name=name, reason=Reason.NOT_A_LICENSE, message=what_it_is(data))
+
+
+def _is_same(entry: "os.DirEntry[str]", spared: os.stat_result | None) -> bool:
+    if spared is None or entry.inode() != spared.st_ino:
+        return False
+    return os.path.samestat(entry.stat(), spared)
+
+
+def _not_looked_into(entry: "os.DirEntry[str]") -> Reason | None:
+    if _is_hidden(entry):
+        return Reason.HIDDEN
+    if _is_link(entry):
+        return Reason.LINK
+    if entry.is_dir():
+        return Reason.FOLDER
+    return None if entry.is_file() else Reason.NOT_A_FILE
+
+
+def _named_as_license(entry: "os.DirEntry[str]", name: str) -> str | Source:
+    """Return the path of what is named `.lic`; reading it reports a folder and a missing file."""
+    try:
+        mode = stat.S_IFREG if entry.is_file(follow_symlinks=False) else entry.stat().st_mode
+    except OSError:
+        return name
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return name
+    # Not opened: a pipe waits for a writer, and a device may act.
     problem = UnreadableInput(
-        f"the folder {shown(folder)} {why}", hint="name the files, or their folder"
+        f"cannot read the {_WHAT} {shown(name)}: it is not a regular file",
+        hint="check the path and its permissions; - reads stdin",
     )
+    return Source(name=name, problem=problem)
+
+
+def _is_hidden(entry: "os.DirEntry[str]") -> bool:
+    return entry.name.startswith(".")
+
+
+def _is_link(entry: "os.DirEntry[str]") -> bool:
+    is_junction = os.name == "nt" and (
+        getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0) == _JUNCTION
+    )
+    return entry.is_symlink() or is_junction
+
+
+def _stat(path: Path | None) -> os.stat_result | None:
+    try:
+        return None if path is None else path.stat()
+    except OSError:
+        return None
+
+
+def _is_inner_folder(entry: "os.DirEntry[str]") -> bool:
+    return entry.is_dir() and not _is_hidden(entry) and not _is_link(entry)
+
+
+def _none(folder: str, why: str, hint: str = _NAME_THEM) -> Source:
+    problem = UnreadableInput(f"the folder {shown(folder)} {why}", hint=hint)
     return Source(name=folder, problem=problem)
 
 

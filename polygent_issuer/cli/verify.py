@@ -6,6 +6,7 @@ import typer
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.documents import MachineInfoFile
+from polygent_issuer.cli.left_alone import Recursive
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.public_keys import PublicKeyFiles
 
@@ -17,6 +18,7 @@ def verify(
         typer.Argument(metavar="FILE|DIR...", help="License files or folders; - is stdin."),
     ] = None,
     *,
+    recursive: Recursive = False,
     license_id: Annotated[
         str | None, typer.Option("--license", metavar="ID", help="One of the registry instead.")
     ] = None,
@@ -44,8 +46,9 @@ def verify(
     All checks run; each failure says what the customer sees and which command mends it. Without
     --machine-info or --fingerprint the machine that the registry holds for the license is taken.
 
-    Of several files, or a folder's .lic files, each is one line as soon as it is judged (with
-    --json an object), and a summary ends them.
+    Of several files, or of a folder, each is one line as soon as it is judged (with --json an
+    object), and a summary ends them. In a folder a file is a license by its ending (.lic) or by its
+    content; what else is in it is counted and named.
     """
     from polygent_issuer.cli.verify_question import Question
     from polygent_issuer.cli.verifying import answer  # cryptography: not for --help
@@ -54,6 +57,7 @@ def verify(
         invocation,
         Question(
             license_files=tuple(license_files or ()),
+            recursive=recursive,
             license_id=license_id,
             customer=customer,
             machine_info=machine_info,

@@ -11,6 +11,7 @@ class Question:
     """What is to be verified, and as which server; the options as they were typed."""
 
     license_files: tuple[str, ...]
+    recursive: bool
     license_id: str | None
     customer: str | None
     machine_info: str | None

@@ -53,7 +53,15 @@ def answer(invocation: Invocation, asked: Question) -> Result:
             from polygent_issuer.cli.verifying_many import verdicts
 
             path = None if db is None else invocation.registry.path
-            return verdicts(invocation, asked.license_files, keys, server, window, registry=path)
+            return verdicts(
+                invocation,
+                asked.license_files,
+                keys,
+                server,
+                window,
+                registry=path,
+                recursive=asked.recursive,
+            )
         from polygent_issuer.cli.verify_view import Verdicts
 
         answers = tuple(judge(name, data, keys, server, db) for name, data in named)

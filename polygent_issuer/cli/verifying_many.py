@@ -9,8 +9,8 @@ from typing import TextIO
 
 from polygent_issuer import dates
 from polygent_issuer.batch import processes, sources
-from polygent_issuer.batch.sources import Source
-from polygent_issuer.cli import json_text
+from polygent_issuer.batch.sources import Listing
+from polygent_issuer.cli import json_text, left_alone
 from polygent_issuer.cli.blocks import Line
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Result, write_blocks
@@ -33,7 +33,7 @@ class Verdicts(Result):
     """A line for each file as it is judged, and a summary; counted while it is written."""
 
     examination: Examination
-    named: Sequence[str | Source]
+    listing: Listing
     counted: Counter[Verdict] = field(default_factory=Counter)
 
     @property
@@ -54,8 +54,9 @@ class Verdicts(Result):
     def write(self, stream: TextIO) -> None:
         """Judge and write, chunk by chunk."""
         start = processes.method()
-        count = processes.cores() if len(self.named) >= _WORTH[start] else 1
-        told = processes.in_order(self.examination, self.named, processes=count, start=start)
+        named = self.listing.sources
+        count = processes.cores() if len(named) >= _WORTH[start] else 1
+        told = processes.in_order(self.examination, named, processes=count, start=start)
         with closing(told) as chunks:
             for chunk in chunks:
                 self.counted.update(verdict for verdict, _, _ in chunk)
@@ -71,12 +72,14 @@ class Verdicts(Result):
         if self.in_lines:
             at = dates.instant(self.examination.server.now)
             counts = {str(verdict): self.counted[verdict] for verdict in Verdict}
-            summary = {"at": at, "files": total, **counts}
+            others = left_alone.to_json(self.listing.left_alone)
+            summary = {"at": at, "files": total, **counts, "left_alone": others}
             stream.write(json_text.line({"summary": summary}) + "\n")
             stream.flush()
             return
         words = (f"{self.counted[each]:,} {each.replace('_', ' ')}" for each in Verdict)
         files = "1 file" if total == 1 else f"{total:,} files"
+        write_blocks(left_alone.blocks(self.listing.left_alone), stream)
         write_blocks([Line(f"{files}: {', '.join(words)}", "title")], stream)
 
 
@@ -88,8 +91,15 @@ def verdicts(
     window: UploadWindow,
     *,
     registry: Path | None,
+    recursive: bool,
 ) -> Verdicts:
     """What will judge these files, folders and `-` when it is written."""
+    listing = Listing()
+    for name in named:
+        if sources.is_folder(name):
+            listing.add_folder(name, recursive=recursive, registry=registry)
+        else:
+            listing.sources.append(sources.read(name) if name == sources.STDIN else name)
     return Verdicts(
         examination=Examination(
             points=tuple(key.point for key in keys),
@@ -98,11 +108,5 @@ def verdicts(
             window=window,
             as_json=invocation.as_json,
         ),
-        named=[each for name in named for each in _listed(name)],
+        listing=listing,
     )
-
-
-def _listed(name: str) -> Sequence[str | Source]:
-    if sources.is_folder(name):
-        return sources.listed(name)
-    return [sources.read(name) if name == sources.STDIN else name]

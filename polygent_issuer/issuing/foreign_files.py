@@ -27,3 +27,16 @@ def holds_license(data: bytes) -> bool:
     if named_kid(data) is not None or any(beginning in data for beginning in _UTF16):
         return True
     return b"\0" not in data and any(beginning in data for beginning in _TEXT)
+
+
+def what_it_is(data: bytes) -> str:
+    """Say what a file is that is not a license, as far as its beginning shows that.
+
+    Args:
+        data: the file, or its first 16,385 bytes: more than a license file may have.
+    """
+    try:
+        jws.parse(data)
+    except LicenseError as error:
+        return error.hint or "not a license"
+    return "a license"

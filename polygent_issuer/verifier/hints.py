@@ -40,22 +40,22 @@ _KINDS: Final = tuple(
         (
             rb"\x78\x9f\x3e\x22",  # TNEF, [MS-OXTNEF] 2.1.3.1
             (
-                "this is winmail.dat, which Outlook makes of a mail in rich text: have the .lic file "
-                "sent again in a mail in plain text or HTML"
+                "this is winmail.dat, which Outlook makes of a mail in rich text: have the .lic "
+                "file sent again in a mail in plain text or HTML"
             ),
         ),
         (
             rb"\xd0\xcf\x11\xe0",  # compound file, [MS-CFB] 2.2
             (
-                "this is a mail saved by Outlook (.msg), or an office document: open it and save the "
-                ".lic file that is attached"
+                "this is a mail saved by Outlook (.msg), or an office document: open it and save "
+                "the .lic file that is attached"
             ),
         ),
         (
             rb"\x30[\x80-\x84].{0,4}?\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07|-----BEGIN PGP",
             (
-                "this is encrypted or signed with S/MIME or PGP: open it in a mail program and save "
-                "the .lic file"
+                "this is encrypted or signed with S/MIME or PGP: open it in a mail program and "
+                "save the .lic file"
             ),
         ),
         (
@@ -139,8 +139,8 @@ _MARKS: Final = tuple(
             ),
             "",
             (
-                "there are invisible characters or no-break spaces in the license, which was copied "
-                f"from a mail, a page or a document: {_AGAIN}"
+                "there are invisible characters or no-break spaces in the license, which was "
+                f"copied from a mail, a page or a document: {_AGAIN}"
             ),
         ),
     )

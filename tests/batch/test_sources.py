@@ -1,18 +1,38 @@
 """License files as they are named: each one by itself, and none holds up another."""
 
+import base64
 import io
 import os
+import socket
+import subprocess
 import sys
+import tempfile
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from polygent_issuer.batch.sources import Source, gather
 
+EXAMPLE = (Path(__file__).parents[2] / "keys.example/example.lic").read_bytes()
 
-def names(*named: str | Path) -> list[str]:
+
+def read(*named: str | Path, **more: Any) -> tuple[Source, ...]:
+    """The sources alone."""
+    return gather(map(str, named), **more)[0]
+
+
+def names(*named: str | Path, **more: Any) -> list[str]:
     """What the sources are called."""
-    return [source.name for source in gather(map(str, named))]
+    return [source.name for source in read(*named, **more)]
+
+
+def left_alone(folder: Path, **more: Any) -> dict[str, tuple[str, str]]:
+    """What is left alone in a folder: the code and the message by the path within."""
+    _, others = gather([str(folder)], **more)
+    begin = len(f"{folder}/")
+    return {each.name[begin:]: (str(each.reason), each.message) for each in others}
 
 
 @pytest.fixture
@@ -38,36 +58,40 @@ def test_a_folder_gives_its_license_files(folder: Path) -> None:
     assert names(folder, folder / "notes.txt") == [
         str(folder / name) for name in ("A.LIC", "b.lic", "notes.txt")
     ]
-    assert [source.data for source in gather([str(folder)])] == [b"A.LIC", b"b.lic"]
+    assert [source.data for source in read(folder)] == [b"A.LIC", b"b.lic"]
 
 
 def test_what_cannot_be_read_is_a_source_with_its_problem(folder: Path) -> None:
     """A missing file, a folder without any: the next one is still read."""
     (folder / "empty").mkdir()
-    missing, empty, there = gather(
-        [str(folder / "no.lic"), str(folder / "empty"), str(folder / "b.lic")]
-    )
+    missing, empty, there = read(folder / "no.lic", folder / "empty", folder / "b.lic")
     assert missing.problem is not None
     assert empty.problem is not None
-    assert "holds no .lic file" in empty.problem.message
+    assert "holds no license file" in empty.problem.message
     assert there == Source(name=str(folder / "b.lic"), data=b"b.lic")
 
 
 def test_a_folder_that_cannot_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system's reason is told."""
+    """The system's reason is told, for the folder that was named and for one in it."""
+    scan = os.scandir
 
-    def refuse(_: str) -> list[str]:
-        raise PermissionError(13, "Permission denied")
+    def refuse(place: Any) -> Any:
+        if os.fspath(place).endswith("deeper"):
+            raise PermissionError(13, "Permission denied")
+        return scan(place)
 
-    monkeypatch.setattr(os, "listdir", refuse)
-    (source,) = gather([str(folder)])
+    monkeypatch.setattr(os, "scandir", refuse)
+    (source,) = read(folder / "deeper")
     assert source.problem is not None
     assert "permission denied" in source.problem.message
+    *_, last = read(folder, recursive=True)
+    assert last.name == str(folder / "deeper")
+    assert last.problem is not None
 
 
 def test_a_name_that_cannot_be_looked_at(tmp_path: Path) -> None:
     """One that is too long for the system is a source with its problem."""
-    (source,) = gather([str(tmp_path / ("x" * 5_000))])
+    (source,) = read(tmp_path / ("x" * 5_000))
     assert source.problem is not None
     assert "file name too long" in source.problem.message
 
@@ -75,14 +99,157 @@ def test_a_name_that_cannot_be_looked_at(tmp_path: Path) -> None:
 def test_a_file_is_no_license_by_its_ending_alone(tmp_path: Path) -> None:
     """A hidden file named `.lic` has no ending."""
     (tmp_path / ".lic").write_bytes(b"")
-    (source,) = gather([str(tmp_path)])
+    (source,) = read(tmp_path)
     assert source.problem is not None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        EXAMPLE,
+        b"\xef\xbb\xbf" + EXAMPLE.replace(b"\n", b"\r\n"),
+        EXAMPLE.decode().encode("utf-16"),
+        EXAMPLE.decode().encode("utf-16-be"),
+        b"".join(b"> " + EXAMPLE[at : at + 70] + b"\n" for at in range(0, len(EXAMPLE), 70)),
+        base64.encodebytes(EXAMPLE),
+        b"MIME-Version: 1.0\n\n" + base64.encodebytes(EXAMPLE),
+        b"Here is your license:\n\n" + EXAMPLE,
+        EXAMPLE[:300],
+    ],
+    ids=range(9),
+)
+def test_a_license_is_known_by_its_content(tmp_path: Path, data: bytes) -> None:
+    """Whatever the file is called, and whatever mail did to it: it is judged, not left alone."""
+    (tmp_path / "Globex.lic.txt").write_bytes(data)
+    (tmp_path / "notes.txt").write_bytes(b"hello")
+    assert names(tmp_path) == [str(tmp_path / "Globex.lic.txt")]
+    assert list(left_alone(tmp_path)) == ["notes.txt"]
+
+
+def test_what_is_left_alone_is_named(folder: Path) -> None:
+    """Each with a code and with what it is; nothing that is not a file is opened."""
+    with zipfile.ZipFile(folder / "old.zip", "w") as archive:
+        archive.writestr("acme.lic", EXAMPLE)
+    (folder / ".hidden.lic").write_bytes(EXAMPLE)
+    (folder / "link").symlink_to(folder / "b.lic")
+    (folder / "up").symlink_to(folder)
+    os.mkfifo(folder / "pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / "socket"))
+    assert left_alone(folder) == {
+        ".hidden.lic": ("hidden", "hidden"),
+        "deeper": ("folder", "a folder: --recursive reads it"),
+        "link": ("link", "a link"),
+        "notes.txt": ("not_a_license", "not a license"),
+        "old.zip": (
+            "not_a_license",
+            "this is a ZIP archive: unpack it and use the .lic file in it",
+        ),
+        "pipe": ("not_a_file", "not a regular file"),
+        "socket": ("not_a_file", "not a regular file"),
+        "up": ("link", "a link"),
+    }
+    assert names(folder) == [str(folder / name) for name in ("A.LIC", "b.lic")]
+
+
+def test_folders_within(folder: Path) -> None:
+    """In the order of names, each link left alone, and as deep as the system has them."""
+    (folder / ".git").mkdir()
+    (folder / ".git" / "x.lic").write_bytes(EXAMPLE)
+    (folder / "deeper" / "again").symlink_to(folder)
+    (folder / "deeper" / "b").mkdir()
+    (folder / "deeper" / "b" / "x.txt").write_bytes(EXAMPLE)
+    (folder / "deeper" / "out").symlink_to("/etc")
+    assert names(folder, recursive=True) == [
+        str(folder / name) for name in ("A.LIC", "b.lic", "deeper/b/x.txt", "deeper/c.lic")
+    ]
+    others = left_alone(folder, recursive=True)
+    assert list(others) == [".git", "deeper/again", "deeper/out", "notes.txt"]
+
+
+def test_a_chain_of_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deeper than Python recurses; what the system cannot name is a problem, not a crash."""
+    monkeypatch.chdir(tmp_path)
+    depth = sys.getrecursionlimit() + 1_500
+    before = os.open(".", os.O_RDONLY)
+    for _ in range(depth):
+        Path("d").mkdir()
+        os.chdir("d")
+    os.fchdir(before)
+    os.close(before)
+    try:
+        (source,) = read(".", recursive=True)
+        assert source.problem is not None
+        assert "file name too long" in source.problem.message
+    finally:
+        subprocess.run(["rm", "-rf", "d"], check=True)
+
+
+def test_the_folder_one_is_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files are called by their names alone."""
+    monkeypatch.chdir(folder)
+    assert names(".", recursive=True) == ["A.LIC", "b.lic", "deeper/c.lic"]
+    assert names("deeper//") == ["deeper/c.lic"]
+
+
+def test_a_folder_of_folders(tmp_path: Path) -> None:
+    """Where all the licenses are deeper, the option is named."""
+    (tmp_path / "2026").mkdir()
+    (tmp_path / "2026" / "a.lic").write_bytes(EXAMPLE)
+    (source,) = read(tmp_path)
+    assert source.problem is not None
+    assert str(source.problem.hint).startswith("--recursive")
+    assert names(tmp_path, recursive=True) == [str(tmp_path / "2026" / "a.lic")]
+
+
+def test_what_is_named_as_a_license_is_never_left_alone(tmp_path: Path) -> None:
+    """A link to a file is read; a folder, a pipe and a link to nothing are problems."""
+    (tmp_path / "target").write_bytes(EXAMPLE)
+    (tmp_path / "a.lic").symlink_to(tmp_path / "target")
+    (tmp_path / "b.lic").symlink_to(tmp_path / "nothing")
+    (tmp_path / "c.lic").mkdir()
+    os.mkfifo(tmp_path / "d.lic")
+    good, *bad = (source for source in read(tmp_path) if "target" not in source.name)
+    assert good == Source(name=str(tmp_path / "a.lic"), data=EXAMPLE)
+    assert [str(source.problem).rpartition(": ")[2] for source in bad] == [
+        *("no such file or directory", "it is a folder", "it is not a regular file")
+    ]
+
+
+def test_the_registry_is_not_touched(tmp_path: Path) -> None:
+    """To open and close it would release this process's locks on it."""
+    path = tmp_path / "registry.db"
+    path.write_bytes(EXAMPLE)
+    os.link(path, tmp_path / "same")
+    (tmp_path / "x.lic").write_bytes(EXAMPLE)
+    assert names(tmp_path, registry=path) == [str(tmp_path / "x.lic")]
+    told = ("not_a_license", "the registry")
+    assert left_alone(tmp_path, registry=path) == {"registry.db": told, "same": told}
+    assert len(names(tmp_path, registry=tmp_path / "none" / "registry.db")) == 3
+
+
+def test_a_file_that_may_not_be_read() -> None:
+    """It is left alone by name: it may be anything, and a license beside it is read."""
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        (folder / "secret.txt").write_bytes(EXAMPLE)
+        (folder / "secret.txt").chmod(0)
+        (folder / "x.lic").write_bytes(EXAMPLE)
+        before = os.geteuid()
+        if before == 0:  # root reads everything
+            os.seteuid(65534)
+        try:
+            assert names(folder) == [str(folder / "x.lic")]
+            assert left_alone(folder) == {"secret.txt": ("unreadable", "cannot be read")}
+        finally:
+            os.seteuid(before)
 
 
 def test_a_large_file_is_cut_where_it_is_too_large(tmp_path: Path) -> None:
     """One byte more than the format allows is enough to refuse it."""
     (tmp_path / "x.lic").write_bytes(b"a" * 100_000)
-    (source,) = gather([str(tmp_path / "x.lic")])
+    (source,) = read(tmp_path / "x.lic")
     assert len(source.data) == 16_385
 
 
@@ -90,7 +257,7 @@ def test_stdin_has_a_license_on_each_line(stdin: io.BytesIO) -> None:
     """As `cat *.lic` gives them; blank lines are nobody's."""
     stdin.write(b"one\n\ntwo\r\n")
     stdin.seek(0)
-    assert [(source.name, source.data) for source in gather(["-"])] == [
+    assert [(source.name, source.data) for source in read("-")] == [
         ("-:1", b"one"),
         ("-:3", b"two"),
     ]
@@ -100,7 +267,7 @@ def test_an_empty_stdin_is_a_problem(stdin: io.BytesIO) -> None:
     """Nothing came where something was expected."""
     stdin.write(b"\n")
     stdin.seek(0)
-    (source,) = gather(["-"])
+    (source,) = read("-")
     assert source.problem is not None
     assert source.problem.message == "stdin is empty"
 
@@ -108,5 +275,5 @@ def test_an_empty_stdin_is_a_problem(stdin: io.BytesIO) -> None:
 def test_a_closed_stdin_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not an exception."""
     monkeypatch.setattr(sys, "stdin", None)
-    (source,) = gather(["-"])
+    (source,) = read("-")
     assert source.problem is not None

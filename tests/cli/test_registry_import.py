@@ -67,6 +67,28 @@ def test_a_registry_is_begun_from_files_and_the_public_key(new: Desk) -> None:
     assert refused.text.startswith("nothing to import\nrefused: 1\n")
 
 
+def test_nothing_is_left_out_silently(new: Desk) -> None:
+    """A license is known by its content, a mangled one is refused with its hint, the rest named."""
+    folder = new.folder / "mailed"
+    first, second, third = sorted(folder.iterdir())
+    first.rename(folder / "Globex.lic.txt")
+    (folder / "2025").mkdir()
+    second.rename(folder / "2025" / second.name)
+    (folder / "copied.txt").write_bytes(b"> " + third.read_bytes()[:90])
+    (folder / "old.zip").write_bytes(b"PK\x03\x04")
+    outcome = new.run(*begin(new))
+    assert outcome.code == 20
+    assert outcome.text.startswith("imported 2 licenses\n")
+    assert "hint: the license was copied from a quoted mail" in outcome.text
+    assert "not read, since not a license file: 2\n" in outcome.text
+    assert f"  {folder}/2025: a folder: --recursive reads it\n" in outcome.text
+    assert f"  {folder}/old.zip: this is a ZIP archive: unpack it" in outcome.text
+    (folder / "copied.txt").unlink()
+    deeper = new.ok("registry", "import", str(folder), "--recursive", "--json").json
+    assert deeper["imported"] == 1
+    assert [each["reason"] for each in deeper["left_alone"]] == ["not_a_license"]
+
+
 def test_json_has_each_file(new: Desk) -> None:
     """With its outcome, and what was added."""
     (new.folder / "mailed" / "0.lic").write_text("rubbish")

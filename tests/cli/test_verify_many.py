@@ -69,6 +69,10 @@ def test_a_folder_is_each_license_file_in_it(books: Books, folder: Path) -> None
     assert told[3].startswith(f"{folder}/d.LIC: not authentic: malformed: ")
     assert " (this is a private key, not a license: keep it secret" in told[3]
     assert told[4] == f"{folder}/e.lic: cannot be read: it is a folder"
+    assert told[5:] == [
+        "not read, since not a license file: 1",
+        f"  {folder}/f.txt: not a license",
+    ]
     assert summary == "5 files: 1 accepted, 1 not accepted, 2 not authentic, 1 unreadable"
 
 
@@ -91,6 +95,13 @@ def test_json_is_a_line_for_each_file_and_a_summary(books: Books, folder: Path) 
         "not_accepted": 1,
         "not_authentic": 2,
         "unreadable": 1,
+        "left_alone": [
+            {
+                "file": f"{folder}/f.txt",
+                "reason": "not_a_license",
+                "message": "not a license",
+            }
+        ],
     }
     alone = books.desk.ok("verify", f"{folder}/a.lic", *argv).json["files"]
     assert [{"schema": "polygent-issue/1", **alone[0]}] == files[:1]
@@ -108,7 +119,7 @@ def test_the_worst_decides_how_it_ends(books: Books, folder: Path) -> None:
 
 def test_files_folders_and_stdin_come_as_they_were_named(books: Books, folder: Path) -> None:
     """`-` is one file among them."""
-    for name in ("b.lic", "c.lic", "d.LIC"):
+    for name in ("b.lic", "c.lic", "d.LIC", "f.txt"):
         (folder / name).unlink()
     good = (folder / "a.lic").read_bytes()
     outcome = books.desk.run("verify", "-", str(folder), f"{folder}/a.lic", stdin=good)
@@ -124,10 +135,56 @@ def test_a_folder_of_one_and_of_none(desk: Desk, options: tuple[str, ...]) -> No
     made.mkdir()
     empty = desk.run("verify", str(made), *options)
     assert empty.code == 3
-    assert f"the folder {made} holds no .lic file" in empty.text
+    assert f"the folder {made} holds no license file" in empty.text
     (made / "x.lic").write_bytes((EXAMPLES / "example.lic").read_bytes())
     outcome = desk.ok("verify", str(made), *KEY, *options)
     assert len(outcome.text.splitlines()) == 2
+
+
+def test_nothing_is_left_out_silently(books: Books, folder: Path) -> None:
+    """A license is known by its content, mangled or not; of the rest five are named."""
+    good = (folder / "a.lic").read_bytes()
+    (folder / "Globex.lic.txt").write_bytes(good)
+    (folder / "g.eml").write_bytes(b"Subject: license\n\n" + good)
+    for number in range(6):
+        (folder / f"old-{number}.zip").write_bytes(b"PK\x03\x04")
+    at = ("--at", "2026-11-30T10:00:00Z")
+    lines = books.desk.run("verify", str(folder), *at).text.splitlines()
+    assert lines[0] == f"{folder}/Globex.lic.txt: accepted"
+    assert "malformed" in lines[6]
+    assert lines[6].startswith(f"{folder}/g.eml: not authentic: ")
+    assert "this is a saved mail: open it" in lines[6]
+    assert lines[7] == "not read, since not a license file: 7"
+    zipped = "this is a ZIP archive: unpack it and use the .lic file in it"
+    assert lines[9] == f"  {folder}/old-0.zip: {zipped}"
+    assert lines[13] == "  and 2 more (--json names all)"
+    *_, last = books.desk.run("verify", str(folder), *at, "--json").json_lines
+    assert len(last["summary"]["left_alone"]) == 7
+
+
+@pytest.mark.parametrize("option", ["-r", "--recursive"])
+def test_folders_in_a_folder(books: Books, folder: Path, option: str) -> None:
+    """Read where that is asked for; otherwise each is named with the option."""
+    (folder / "deeper").mkdir()
+    (folder / "a.lic").rename(folder / "deeper" / "a.lic")
+    for name in ("b.lic", "c.lic", "d.LIC", "f.txt"):
+        (folder / name).unlink()
+    (folder / "e.lic").rmdir()
+    plain = books.desk.run("verify", str(folder))
+    assert plain.code == 3
+    assert f"  {folder}/deeper: a folder: --recursive reads it\n" in plain.text
+    deep = books.desk.ok("verify", str(folder), option)
+    assert deep.text.splitlines()[0] == f"{folder}/deeper/a.lic: accepted"
+
+
+def test_the_home_itself(books: Books) -> None:
+    """Its registry is left alone while it is open, though it is below the folder."""
+    (books.desk.folder / "x.lic").write_bytes(books.license(books.customer()).file)
+    *_, last = books.desk.ok("verify", str(books.desk.folder), "-r", "--json").json_lines
+    others = {each["file"]: each["message"] for each in last["summary"]["left_alone"]}
+    assert others[str(books.desk.home / "registry.db")] == "the registry"
+    imported = books.desk.ok("registry", "import", str(books.desk.folder), "-r", "--json").json
+    assert others == {each["file"]: each["message"] for each in imported["left_alone"]}
 
 
 def test_what_the_registry_says_of_a_license(books: Books) -> None:

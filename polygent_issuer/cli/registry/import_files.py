@@ -18,6 +18,7 @@ from polygent_issuer.cli.actor import actor
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.home_making import begin_anew
+from polygent_issuer.cli.left_alone import Recursive
 from polygent_issuer.cli.registry.import_view import ImportReport, preview
 from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.files import disk
@@ -37,6 +38,7 @@ def import_files(
         ),
     ],
     *,
+    recursive: Recursive = False,
     public_key: Annotated[
         list[Path] | None,
         typer.Option(
@@ -56,17 +58,21 @@ def import_files(
     A file is taken in when it verifies under a pinned key that is not compromised; one that is
     refused holds up no other (exit 20). Without a registry --public-key begins a new one. What
     no file says does not come back: labels, contacts, terms, what was sent or retired and why.
+
+    In a folder a file is a license by its ending (.lic) or by its content; what else is in it is
+    counted and named.
     """
     given = consent.given(consents)
     keys = tuple(public_keys.from_files(invocation, public_key)) if public_key else ()
-    sources = tuple(gather(named))
+    registry_file = invocation.home_path / REGISTRY_FILE
+    sources, others = gather(named, recursive=recursive, registry=registry_file)
     with _registry(invocation, keys) as registry, registry.reading() as db:
         decided = rebuild.decide(db, sources, keys)
         findings = clock_behind(db, invocation.now)
     if dry_run or not decided.new:
-        return ImportReport(rebuild=decided, done=not dry_run)
+        return ImportReport(rebuild=decided, done=not dry_run, left_alone=others)
     if invocation.interactive:
-        output.write_blocks(preview(decided), sys.stderr)
+        output.write_blocks(preview(decided, others), sys.stderr)
     agreed = consent.obtain(invocation, findings, given)
     if invocation.interactive and not yes:
         prompts.go_ahead("import these?", default=True)
@@ -76,7 +82,7 @@ def import_files(
         if rebuild.decide(db, sources, keys) != decided:
             raise RegistryChanged.since_shown("nothing was imported")
         carry_out(db, decided, accepted=agreed.used(findings), reason=agreed.reason)
-    return ImportReport(rebuild=decided, done=True)
+    return ImportReport(rebuild=decided, done=True, left_alone=others)
 
 
 @contextmanager

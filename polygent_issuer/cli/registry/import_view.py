@@ -1,11 +1,13 @@
 """How an import looks, before it and after it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from polygent_issuer.batch.judging import Refused
 from polygent_issuer.batch.rebuild import LOST, Imported, Outcome, Rebuild, There
+from polygent_issuer.batch.sources import LeftAlone
+from polygent_issuer.cli import left_alone
 from polygent_issuer.cli.blocks import Block, Fields, Line, Table
 from polygent_issuer.cli.output import Result
 from polygent_issuer.errors import ExitCode
@@ -19,10 +21,12 @@ class ImportReport(Result):
 
     Attributes:
         done: False for a dry run.
+        left_alone: what else is in the folders.
     """
 
     rebuild: Rebuild
     done: bool
+    left_alone: Sequence[LeftAlone]
 
     @property
     def exit_code(self) -> ExitCode:
@@ -42,6 +46,7 @@ class ImportReport(Result):
             "machines": len(rebuild.machines),
             "replaced": dict(rebuild.replaced),
             "missing": [{"license": old, "replaced_by": new} for old, new in rebuild.missing],
+            "left_alone": left_alone.to_json(self.left_alone),
         }
 
     def blocks(self) -> Iterable[Block]:
@@ -56,6 +61,7 @@ class ImportReport(Result):
         else:
             yield Line(f"would import {_licenses(len(rebuild.new))}; nothing was written", "dim")
         yield from _told(rebuild)
+        yield from left_alone.blocks(self.left_alone)
         if self.done and rebuild.new:
             yield Line(f"not in any file, so to be done by hand: {LOST}", "warn")
             yield Line("a renewal asks for --term, since no file says it", "dim")
@@ -63,10 +69,11 @@ class ImportReport(Result):
             yield Line("the key's private half, if it is not here: polygent-issue key import FILE")
 
 
-def preview(rebuild: Rebuild) -> Iterable[Block]:
-    """What would be written."""
+def preview(rebuild: Rebuild, others: Sequence[LeftAlone]) -> Iterable[Block]:
+    """What would be written, and what else is in the folders."""
     yield Line(f"to import: {_licenses(len(rebuild.new))}", "title")
     yield from _told(rebuild)
+    yield from left_alone.blocks(others)
     yield Line(f"not in any file: {LOST}", "dim")
 
 
