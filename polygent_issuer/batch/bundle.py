@@ -9,6 +9,7 @@ import csv
 import tempfile
 import zipfile
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -140,6 +141,7 @@ class Bundle:
                 self.written = number
             manifest.seek(0)
             with archive.open(_entry(MANIFEST, None), "w") as entry:
+                entry.write(BOM_UTF8)  # without it Excel reads the system's code page
                 for line in manifest:
                     entry.write(line.encode())
 

@@ -1,21 +1,27 @@
 """Rows of a CSV file as spreadsheets write it: RFC 4180, and `;` or TAB in place of the comma.
 
-Cells are trimmed; nothing else is guessed. The rows are read anew each time, never kept.
+A first line `sep=;` names the separator, as Excel reads it. Cells are trimmed, `="007"` means the
+text 007, and empty cells at the end of a row are ignored; nothing else is guessed. The rows are
+read anew each time, never kept.
 """
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from typing import Final
 
 from polygent_issuer.batch.errors import InvalidApplyFile
-from polygent_issuer.batch.row_fields import FIELDS
+from polygent_issuer.batch.row_fields import FIELDS, SPACE
 from polygent_issuer.batch.rows import RefusedRow, Row, read_row, refuse, unknown_field
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.text import brief
 
-_SPACE: Final = " \t\r\n"
 _SEPARATORS: Final = ",;\t"
+_NAMED_SEPARATOR: Final = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?:\"sep=([^\w\"\r\n])\"|sep=([^\w\"\r\n]))[ \t]*\r?\n", re.IGNORECASE
+)
+_TEXT_FORMULA: Final = re.compile(r'="((?:[^"]|"")*)"')
 
 
 class CsvRows:
@@ -35,10 +41,15 @@ class CsvRows:
         """
         self._name = name
         self._data = data
+        named = _NAMED_SEPARATOR.match(data)
+        self._begin = named.end() if named else 0
+        self._line = 2 if named else 1
         self._separator = self._find_separator()
+        if named:
+            self._separator = (named[1] or named[2]).decode("ascii")
         records = self._records()
         line, header = next(records)
-        self._columns = tuple(cell.strip(_SPACE) for cell in header)
+        self._columns = tuple(header)
         self._judge_header(f"{name}, line {line}")
         for _ in records:
             pass
@@ -51,13 +62,10 @@ class CsvRows:
             yield self._row(f"{self._name}, line {line}", cells)
 
     def _row(self, place: str, cells: list[str]) -> Row | RefusedRow:
-        # Spreadsheets leave out separators at the end of a row, so fewer cells are no fault.
-        given = {
-            name: text
-            for name, cell in zip(self._columns, cells, strict=False)
-            if (text := cell.strip(_SPACE))
-        }
-        if len(cells) > len(self._columns):
+        # Spreadsheets leave out separators at the end of a row, or write too many, so fewer cells
+        # are no fault, and neither are more if they are empty.
+        given = {name: text for name, text in zip(self._columns, cells, strict=False) if text}
+        if any(cells[len(self._columns) :]):
             more = InputRefused(
                 f"the row has {len(cells)} cells, and the header {len(self._columns)}",
                 hint='quote a cell that has the separator in it: "Acme, Inc"',
@@ -66,21 +74,23 @@ class CsvRows:
         if "" in given:
             nameless = InputRefused(
                 f"a cell stands under no name: {brief(given[''])}",
-                hint="name its column, or clear it",
+                hint='name its column, clear it, or quote the cell with the separator: "Acme, Inc"',
             )
             return refuse(place, given, nameless)
         return read_row(place, given, cells=True, defaults={})
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """The records that are not empty, each with the line where it begins."""
-        lines = io.TextIOWrapper(io.BytesIO(self._data), encoding="utf-8-sig", newline="")
-        reader = csv.reader(lines, delimiter=self._separator, strict=True, skipinitialspace=True)
-        line = 1
+        reader = csv.reader(
+            self._lines(), delimiter=self._separator, strict=True, skipinitialspace=True
+        )
+        line = self._line
         try:
-            for cells in reader:
-                if any(cell.strip(_SPACE) for cell in cells):
+            for record in reader:
+                cells = [_text(cell) for cell in record]
+                if any(cells):
                     yield line, cells
-                line = reader.line_num + 1
+                line = reader.line_num + self._line
         except csv.Error as error:
             if "field limit" in str(error):
                 raise InvalidApplyFile(
@@ -93,10 +103,15 @@ class CsvRows:
                 hint='a quoted cell ends before the separator; a quote in it is written twice: ""',
             ) from None
 
+    def _lines(self) -> io.TextIOWrapper:
+        data = io.BytesIO(self._data)
+        data.seek(self._begin)
+        return io.TextIOWrapper(data, encoding="utf-8-sig", newline="")
+
     def _find_separator(self) -> str:
         """The first one in the header, whose names have none."""
-        for line in io.TextIOWrapper(io.BytesIO(self._data), encoding="utf-8-sig", newline=""):
-            if line.strip(_SPACE + _SEPARATORS + '"'):
+        for line in self._lines():
+            if line.strip(SPACE + _SEPARATORS + '"'):
                 return next((sign for sign in line if sign in _SEPARATORS), ",")
         raise InvalidApplyFile(
             f"{self._name}: there is no header", hint=f"fields are {', '.join(FIELDS)}"
@@ -115,3 +130,10 @@ class CsvRows:
             raise InvalidApplyFile(
                 f"{place}: there is no column customer", hint="the first line names the columns"
             )
+
+
+def _text(cell: str) -> str:
+    """Return what a cell means: trimmed, and the text of a formula that is only a text."""
+    trimmed = cell.strip(SPACE)
+    formula = _TEXT_FORMULA.fullmatch(trimmed)
+    return trimmed if formula is None else formula[1].replace('""', '"').strip(SPACE)

@@ -11,7 +11,9 @@ from polygent_issuer.batch import row_values as values
 from polygent_issuer.errors import InputRefused
 
 _NO_FEATURES: Final = "none"
-_SPACE: Final = re.compile(r"[ \t\r\n]+")
+SPACE: Final = " \t\r\n\u00a0\u2007\u202f"
+"""White space of a cell; spreadsheets and pages that were copied from have no-break spaces."""
+_SPACES: Final = re.compile(f"[{SPACE}]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +36,7 @@ def _number(name: str) -> Field:
 
 
 def _features(cell: str) -> tuple[str, ...]:
-    names = _SPACE.split(cell)
+    names = _SPACES.split(cell)
     if _NO_FEATURES not in names:
         return values.features(names)
     if len(names) > 1:
@@ -60,7 +62,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "features": Field(toml=lambda value: values.features(values.texts(value)), cell=_features),
     "accept": Field(
         toml=lambda value: values.codes(values.texts(value)),
-        cell=lambda cell: values.codes(_SPACE.split(cell)),
+        cell=lambda cell: values.codes(_SPACES.split(cell)),
     ),
     "reason": _text(values.reason),
 }

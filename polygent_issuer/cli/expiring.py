@@ -13,7 +13,8 @@ from polygent_issuer.cli.due import MILESTONES, Due
 from polygent_issuer.cli.expiring_view import COLUMNS, Expiring
 from polygent_issuer.cli.kept import Kept
 from polygent_issuer.cli.outlook import Outlook
-from polygent_issuer.cli.spreadsheet import CsvOptions, CsvTable
+from polygent_issuer.cli.output import Result
+from polygent_issuer.cli.spreadsheet import CsvOptions
 from polygent_issuer.cli.written import STDOUT, write
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing.expiry import long_lapsed, renewable, renews_together
@@ -34,7 +35,7 @@ def expiring(
     ] = None,
     *,
     form: CsvOptions,
-) -> Expiring | CsvTable:
+) -> Result:
     """List the licenses that are due, and those that have expired and were not renewed.
 
     The column alert is the product's last milestone that has passed: 30, 14, 7 or 1 days.
@@ -43,7 +44,7 @@ def expiring(
     """
     as_csv = form.asked(invocation)
     if ics == STDOUT and as_csv:
-        raise UsageProblem("--csv and --ics - both want stdout", hint="--ics FILE")
+        raise UsageProblem("--csv and --ics - are mutually exclusive", hint="--ics FILE")
     settings, now = invocation.settings, invocation.now
     until = dates.term_end(now, dates.Term.parse(within))
     with invocation.registry.reading() as db:
@@ -53,7 +54,7 @@ def expiring(
     if ics is not None:
         path = write(invocation, _calendar(listed), ics, name=_CALENDAR, option="--ics")
         listed = replace(listed, calendar=path or STDOUT)
-    return CsvTable(columns=COLUMNS, items=listed.items()) if as_csv else listed
+    return form.table(COLUMNS, listed.items(), name="expiring.csv") if as_csv else listed
 
 
 def _due(db: Reading, settings: Settings, *, now: datetime, until: datetime) -> Iterator[Due]:

@@ -4,7 +4,8 @@ Names of customers and machines come from others. A cell that a spreadsheet woul
 (CWE-1236) gets an apostrophe before it, and every text is quoted; whatever steers a terminal is
 escaped, so a cell has one line. Where the comma is the decimal sign, a spreadsheet takes the
 semicolon for the separator and parts our quoted cells at it, so what follows one is held to the
-same. Columns have the names of the JSON members.
+same. Columns have the names of the JSON members. A file begins with a UTF-8 BOM, without which
+Excel reads it in the system's code page; stdout never does.
 """
 
 import csv
@@ -12,32 +13,75 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import TextIOWrapper
-from typing import Annotated, Any, TextIO
+from pathlib import Path
+from typing import Annotated, Any, Final, TextIO
 
 import typer
 
+from polygent_issuer import files
+from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options import OptionGroup
 from polygent_issuer.cli.output import Result
-from polygent_issuer.errors import UsageProblem
+from polygent_issuer.cli.written import STDOUT
+from polygent_issuer.errors import OutputExists, UsageProblem
+from polygent_issuer.issuing.destination import require_folder
 from polygent_issuer.text import for_spreadsheet
+
+BOM: Final = "\ufeff"
+_ELSEWHERE: Final = "name another file with --output"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CsvOptions(OptionGroup):
-    """`--csv`."""
+    """`--csv`, and the file for it."""
 
-    csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout, for a spreadsheet.")] = False
+    csv: Annotated[
+        bool, typer.Option("--csv", help="CSV for a spreadsheet, on stdout or in --output.")
+    ] = False
+    to: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE|DIR", help="Write the CSV to a new file."),
+    ] = None
 
     def asked(self, invocation: Invocation) -> bool:
         """Whether CSV is wanted.
 
         Raises:
-            UsageProblem: (`usage`) when JSON is, too.
+            UsageProblem: (`usage`) when JSON wants stdout, too, or a file is named without CSV.
         """
-        if self.csv and invocation.as_json:
-            raise UsageProblem("--csv and --json both want stdout", hint="give one")
+        if self.to is not None and not self.csv:
+            raise UsageProblem("--output is the file for --csv", hint="add --csv")
+        if self.csv and invocation.as_json and self.to in (None, STDOUT):
+            raise UsageProblem(
+                "--csv and --json both want stdout", hint="give one, or --output FILE"
+            )
         return self.csv
+
+    def table(
+        self, columns: tuple[str, ...], items: Iterable[Mapping[str, Any]], *, name: str
+    ) -> "CsvTable | CsvFile":
+        """The table for stdout, or the file that was written.
+
+        Args:
+            columns, items: as `CsvTable`.
+            name: of the file when a folder is named for it.
+
+        Raises:
+            OutputExists, OutputProblem: (`output_exists`, `output_failed`) when it cannot be
+                written.
+        """
+        table = CsvTable(columns=columns, items=items)
+        if self.to in (None, STDOUT):
+            return table
+        target = Path(str(self.to)).absolute()
+        path = target / name if target.is_dir() else target
+        require_folder(path.parent, _ELSEWHERE)
+        try:
+            files.prepare_with(table.write_file, path).publish(path.name)
+        except OutputExists as exists:
+            raise OutputExists(exists.message, hint=_ELSEWHERE) from None
+        return CsvFile(path=path)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +113,31 @@ class CsvTable(Result):
         rows.writerow(self.columns)
         rows.writerows([_cell(item[name]) for name in self.columns] for item in self.items)
         stream.flush()
+
+    def write_file(self, path: Path) -> None:
+        """Write it into a file, with a BOM.
+
+        Raises:
+            OSError: whatever the system says.
+        """
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            stream.write(BOM)
+            self.write(stream)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CsvFile(Result):
+    """A list that was written to a file."""
+
+    path: Path
+
+    def to_json(self) -> Mapping[str, Any]:
+        """The file."""
+        return {"file": str(self.path)}
+
+    def blocks(self) -> Iterable[Block]:
+        """Its path."""
+        yield Line(f"wrote {self.path}")
 
 
 def _cell(value: object) -> str | int:

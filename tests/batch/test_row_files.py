@@ -215,9 +215,51 @@ def test_quotes_that_do_not_match_refuse_the_file(line: str) -> None:
     assert "stdin, line 3: the quotes" in error.message
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\u00a0customer\u00a0,users\n\u00a0Acme GmbH\u202f,\u00a05\n",
+        "sep=;\r\ncustomer;users\r\nAcme GmbH;5\r\n",
+        "\ufeffsep=;\ncustomer;users\nAcme GmbH;5\n",
+        '\ufeff"sep=;"\ncustomer;users\nAcme GmbH;5\n',
+        "SEP=\t\ncustomer\tusers\nAcme GmbH\t5\n",
+        "sep=|\n\ncustomer|users\nAcme GmbH|5\n",
+        "customer,users\nAcme GmbH,5,,,\n,,,,\n\u00a0,\n",
+        "customer,users,,\nAcme GmbH,5\n\n\n",
+        'customer,users\n="Acme GmbH",="5"\n',
+        '="customer",="users"\n"=""Acme GmbH""","=""5"""\n',
+    ],
+    ids=range(10),
+)
+def test_what_spreadsheets_write(content: str) -> None:
+    """No-break spaces, a line that names the separator, empty cells, and text as a formula."""
+    (row,) = rows(content)
+    assert (row.customer, row.users) == ("Acme GmbH", 5)
+
+
+def test_the_place_of_a_row_below_a_named_separator() -> None:
+    """The line that names it counts."""
+    assert customers("sep=;\n\ncustomer\nacme\n") == [("line 4", "acme")]
+    (row,) = found("sep=;\ncustomer;users\nacme;x")
+    assert row.place == "stdin, line 3"
+
+
+def test_what_only_looks_like_a_text_formula() -> None:
+    """It stays as it is, and quotes in one are kept."""
+    assert customers('customer\n="Acme ""A"" GmbH"\n') == [("line 2", 'Acme "A" GmbH')]
+    assert customers('customer\n="Acme"&"GmbH"\n') == [("line 2", '="Acme"&"GmbH"')]
+    (row,) = rows("customer,features\nacme,planner\u00a0insights\n")
+    assert row.features == ("planner", "insights")
+
+
+def test_a_file_with_a_bom_is_the_same() -> None:
+    """As our own tables for spreadsheets have one."""
+    assert rows("\ufeffcustomer,users\r\nAcme GmbH,5\r\n") == rows("customer,users\nAcme GmbH,5\n")
+
+
 def test_a_wrong_row_holds_up_no_other() -> None:
     """It is told by its place and field."""
-    content = "customer,users,\nacme,1\nglobex,x\nAcme, Inc,1,\n,5,\ninitech,5,note\nzeta,2"
+    content = "customer,users,\nacme,1\nglobex,x\nAcme, Inc,1,2\n,5,\ninitech,5,note\nzeta,2"
     one, two, three, four, five, six = found(content)
     assert isinstance(one, Row)
     assert isinstance(six, Row)

@@ -263,7 +263,7 @@ def test_a_report_holds_what_failed(desk: Desk) -> None:
     report = desk.folder / "report.csv"
     file = write(desk, "customer,users\r\nc1,many\r\nc2,\r\n")
     assert desk.run("apply", file, "--report", str(report)).code == 20
-    with report.open(encoding="utf-8", newline="") as stream:
+    with report.open(encoding="utf-8-sig", newline="") as stream:
         failed, done = csv.DictReader(stream)
     assert failed["item"] == "plan.csv, line 2 (c1)"
     assert failed["why"].startswith("users: ")

@@ -72,6 +72,59 @@ def test_an_empty_list_has_its_header(empty_desk: Desk, argv: tuple[str, ...]) -
     assert tuple(header) == LISTS[argv]
 
 
+NAMES = {
+    "license": "licenses.csv",
+    "customer": "customers.csv",
+    "expiring": "expiring.csv",
+    "journal": "journal.csv",
+}
+
+
+@pytest.mark.parametrize("argv", LISTS)
+def test_a_file_for_a_spreadsheet(books: Books, argv: tuple[str, ...]) -> None:
+    """The same bytes behind a BOM, also by the list's own name in a folder; stdout has no BOM."""
+    books.license(books.customer("Müller 株式", "muller"))
+    target = books.desk.folder / "x.csv"
+    on_stdout = books.desk.ok(*argv, "--csv").out
+    assert not on_stdout.startswith(b"\xef\xbb\xbf")
+    outcome = books.desk.ok(*argv, "--csv", "--output", str(target))
+    assert (outcome.text, outcome.err) == (f"wrote {target}\n", "")
+    assert target.read_bytes() == b"\xef\xbb\xbf" + on_stdout
+    (books.desk.folder / "lists").mkdir()
+    named = books.desk.ok(*argv, "--csv", "-o", str(books.desk.folder / "lists"), "--json").json
+    path = books.desk.folder / "lists" / NAMES[argv[0]]
+    assert (named["file"], path.read_bytes()) == (str(path), target.read_bytes())
+    assert books.desk.ok(*argv, "--csv", "-o", "-").out == on_stdout
+    left = [each.name for each in books.desk.folder.iterdir() if each.name.startswith(".")]
+    assert left == []
+
+
+@pytest.mark.parametrize("argv", LISTS)
+def test_no_file_is_overwritten(books: Books, argv: tuple[str, ...]) -> None:
+    """Exit 8, and what is there stays; `--output` alone is wrong usage."""
+    target = books.desk.folder / "x.csv"
+    target.write_bytes(b"mine")
+    taken = books.desk.run(*argv, "--csv", "-o", str(target))
+    assert (taken.code, target.read_bytes()) == (8, b"mine")
+    assert taken.err.endswith("exists already\nhint: name another file with --output\n")
+    nowhere = str(books.desk.folder / "none" / "x.csv")
+    assert books.desk.run(*argv, "--csv", "-o", nowhere).code == 8
+    alone = books.desk.run(*argv, "-o", str(books.desk.folder / "y.csv"))
+    assert (alone.code, "hint: add --csv" in alone.err) == (2, True)
+    assert books.desk.run(*argv, "--csv", "--json", "-o", "-").code == 2
+
+
+def test_a_calendar_and_a_table(books: Books) -> None:
+    """Each in a file of its own."""
+    books.license(books.customer())
+    table, calendar = books.desk.folder / "x.csv", books.desk.folder / "x.ics"
+    argv = ("expiring", "--within", "2y", "--csv", "-o", str(table), "--ics")
+    assert books.desk.run(*argv, "-").code == 2
+    books.desk.ok(*argv, str(calendar))
+    assert calendar.read_bytes().startswith(b"BEGIN:VCALENDAR")
+    assert table.read_bytes().startswith(b"\xef\xbb\xbf")
+
+
 @pytest.mark.parametrize("argv", LISTS)
 def test_one_form_at_a_time(books: Books, argv: tuple[str, ...]) -> None:
     """`--csv --json` is exit 2, and stdout is the JSON error alone."""

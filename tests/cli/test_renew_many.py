@@ -221,7 +221,7 @@ def test_a_report_of_a_dry_run(desk: Desk) -> None:
     outcome = desk.run(*argv)
     assert outcome.code == 20
     assert f"report: {report}" in outcome.text
-    with report.open(encoding="utf-8", newline="") as stream:
+    with report.open(encoding="utf-8-sig", newline="") as stream:
         first, second, _ = csv.DictReader(stream)
     assert (first["outcome"], first["license"], first["customer"]) == ("renew", "", "c1")
     assert first["why"] == "without consent: long-term"
@@ -267,7 +267,7 @@ def test_a_report_for_a_spreadsheet(desk: Desk) -> None:
     outcome = desk.run("renew", "c1", "=HYPERLINK(1)", "--report", str(report))
     assert outcome.code == 20
     assert f"report: {report}" in outcome.text
-    with report.open(encoding="utf-8", newline="") as stream:
+    with report.open(encoding="utf-8-sig", newline="") as stream:
         done, failed = csv.DictReader(stream)
     assert (done["item"], done["outcome"], done["action"]) == ("c1", "done", "renew")
     assert Path(done["file"]).is_file()

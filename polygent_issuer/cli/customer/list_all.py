@@ -12,7 +12,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.customer_view import customer_json
 from polygent_issuer.cli.kept import Each, Kept
 from polygent_issuer.cli.output import Result
-from polygent_issuer.cli.spreadsheet import CsvOptions, CsvTable
+from polygent_issuer.cli.spreadsheet import CsvOptions
 from polygent_issuer.registry import customer_ends, customers
 from polygent_issuer.registry.customer_ends import CustomerEnds
 
@@ -83,12 +83,12 @@ def list_all(
     *,
     archived: Annotated[bool, typer.Option("--archived", help="Those too.")] = False,
     form: CsvOptions,
-) -> Customers | CsvTable:
+) -> Result:
     """List the customers, with the number of their current licenses and the next to end."""
     as_csv = form.asked(invocation)
     with invocation.registry.reading() as db:
         listed = Kept(customer_ends.every(db, archived=archived))
         left_out = 0 if archived else customers.count_archived(db)
     if as_csv:
-        return CsvTable(columns=COLUMNS, items=map(_json, listed))
+        return form.table(COLUMNS, map(_json, listed), name="customers.csv")
     return Customers(customers=listed, archived=archived, left_out=left_out)

@@ -15,7 +15,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.journal.row_view import COLUMNS, journal_json, journal_table
 from polygent_issuer.cli.kept import Kept
 from polygent_issuer.cli.output import Result
-from polygent_issuer.cli.spreadsheet import CsvOptions, CsvTable
+from polygent_issuer.cli.spreadsheet import CsvOptions
 from polygent_issuer.registry import JournalRow, journal
 
 _DATE_LENGTH = len("2026-11-30")
@@ -52,7 +52,7 @@ def show(
     ] = None,
     *,
     form: CsvOptions,
-) -> Journal | CsvTable:
+) -> Result:
     """Show the journal, the newest row last.
 
     Dates are UTC: 2026-11-30, or an instant such as 2026-11-30T09:30:00Z.
@@ -64,7 +64,7 @@ def show(
     with invocation.registry.reading() as db:
         rows = Kept(journal.rows(db, customer=whose, since=start, until=end))
     if as_csv:
-        return CsvTable(columns=COLUMNS, items=map(journal_json, rows))
+        return form.table(COLUMNS, map(journal_json, rows), name="journal.csv")
     return Journal(rows=rows)
 
 

@@ -13,7 +13,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.kept import Kept
 from polygent_issuer.cli.license.listing import COLUMNS, Listed, license_table
 from polygent_issuer.cli.output import Result
-from polygent_issuer.cli.spreadsheet import CsvOptions, CsvTable
+from polygent_issuer.cli.spreadsheet import CsvOptions
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.registry import LicenseStatus, keys, licenses
 from polygent_issuer.verifier.catalogue import Tier
@@ -57,7 +57,7 @@ def list_all(
         str | None, typer.Option("--expires-before", metavar="DATE", help="Ends before then.")
     ] = None,
     form: CsvOptions,
-) -> Licenses | CsvTable:
+) -> Result:
     """List licenses, the first to expire first.
 
     Without options every license that was ever issued. A current license is one that was neither
@@ -83,5 +83,5 @@ def list_all(
         )
         listed = Kept(Listed.of(record, invocation.now) for record in found)
     if as_csv:
-        return CsvTable(columns=COLUMNS, items=(each.to_json() for each in listed))
+        return form.table(COLUMNS, (each.to_json() for each in listed), name="licenses.csv")
     return Licenses(listed=listed)

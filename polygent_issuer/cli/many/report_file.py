@@ -75,8 +75,7 @@ class ReportFile:
 
     def _as_csv(self, path: Path) -> None:
         rows = (row for item in self._items() for row in _rows(item))
-        with path.open("w", encoding="utf-8", newline="") as stream:
-            CsvTable(columns=COLUMNS, items=rows).write(stream)
+        CsvTable(columns=COLUMNS, items=rows).write_file(path)
 
     def __enter__(self) -> Self:
         """Begin to take outcomes."""

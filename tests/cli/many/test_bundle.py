@@ -24,7 +24,8 @@ def archive(path: Path) -> tuple[list[dict[str, str]], dict[str, bytes]]:
     with zipfile.ZipFile(path) as read:
         assert read.testzip() is None
         held = {name: read.read(name) for name in read.namelist()}
-    table = io.StringIO(held.pop("manifest.csv").decode(), newline="")
+    assert held["manifest.csv"].startswith(b"\xef\xbb\xbfcustomer,")
+    table = io.StringIO(held.pop("manifest.csv").decode("utf-8-sig"), newline="")
     return list(csv.DictReader(table, strict=True)), held
 
 

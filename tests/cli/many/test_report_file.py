@@ -26,7 +26,8 @@ def test_rows_of_what_has_no_license(tmp_path: Path) -> None:
         report.add(outcome_json(KEPT, Settings(), {}))
         report.add(outcome_json(FAILED, Settings(), {}))
         assert report.finish() == tmp_path / "r.csv"
-    with (tmp_path / "r.csv").open(encoding="utf-8", newline="") as stream:
+    assert (tmp_path / "r.csv").read_bytes().startswith(b'\xef\xbb\xbf"item"')
+    with (tmp_path / "r.csv").open(encoding="utf-8-sig", newline="") as stream:
         header, kept, failed = csv.reader(stream)
     assert tuple(header) == COLUMNS
     told = dict(zip(COLUMNS, kept, strict=True))
