@@ -1,6 +1,6 @@
 """License files as the operator names them: files, folders of them, stdin.
 
-In a folder a file is a license by its ending or by its content. Everything else is left alone, and
+In a folder a file is a license by its ending or by its content. Everything else is skipped, and
 a `Listing` says what that was.
 """
 
@@ -43,7 +43,7 @@ class Source:
 
 
 class Reason(StrEnum):
-    """Why something in a folder was left alone; the values never change."""
+    """Why something in a folder was skipped; the values never change."""
 
     NOT_A_LICENSE = "not_a_license"
     FOLDER = "folder"
@@ -63,7 +63,7 @@ _MESSAGES: Final = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LeftAlone:
+class Skipped:
     """Something in a folder that is not taken for a license file.
 
     Attributes:
@@ -83,17 +83,17 @@ class Listing:
 
     Attributes:
         sources: paths of license files, and sources that are read already.
-        left_alone: what else is in the folders.
+        skipped: what else is in the folders.
     """
 
     sources: list[str | Source] = field(default_factory=list)
-    left_alone: list[LeftAlone] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
 
     def add_folder(self, folder: str, *, recursive: bool, registry: Path | None) -> None:
         """Add the license files of a folder, by name; where there is none, a source says so.
 
         A file is a license when its name ends in `.lic` or its content is a license, mangled or
-        not. Hidden files and folders are left alone, and so are links, except those to files whose
+        not. Hidden files and folders are skipped, and so are links, except those to files whose
         name ends in `.lic`.
 
         Args:
@@ -102,7 +102,7 @@ class Listing:
             registry: the registry that this process may have open. It is not touched: to close a
                 file releases every lock that the process has on it (fcntl(2)).
         """
-        before, others = len(self.sources), len(self.left_alone)
+        before, others = len(self.sources), len(self.skipped)
         spared = _stat(registry)
         path = str(Path(folder))
         begin = len("./") if path == os.curdir else 0
@@ -111,19 +111,19 @@ class Listing:
                 self.sources.append(entry)
                 continue
             found = _look(entry, entry.path[begin:], spared)
-            if isinstance(found, LeftAlone):
-                self.left_alone.append(found)
+            if isinstance(found, Skipped):
+                self.skipped.append(found)
             else:
                 self.sources.append(found)
         if len(self.sources) == before:
-            deeper = any(each.reason is Reason.FOLDER for each in self.left_alone[others:])
+            deeper = any(each.reason is Reason.FOLDER for each in self.skipped[others:])
             hint = "--recursive reads the folders in it" if deeper else _NAME_THEM
             self.sources.append(_none(folder, "holds no license file", hint))
 
 
 def gather(
     named: Iterable[str], *, recursive: bool = False, registry: Path | None = None
-) -> tuple[tuple[Source, ...], tuple[LeftAlone, ...]]:
+) -> tuple[tuple[Source, ...], tuple[Skipped, ...]]:
     """Read each license file that is named: a file, those of a folder, each line of stdin (`-`).
 
     What cannot be read is a source with its problem, so that it does not hold up the others.
@@ -133,7 +133,7 @@ def gather(
         recursive, registry: as `Listing.add_folder`.
 
     Returns:
-        The files, and what was left alone in folders.
+        The files, and what was skipped in folders.
     """
     listing = Listing()
     for name in named:
@@ -143,7 +143,7 @@ def gather(
             listing.add_folder(name, recursive=recursive, registry=registry)
         else:
             listing.sources.append(name)
-    return tuple(map(read, listing.sources)), tuple(listing.left_alone)
+    return tuple(map(read, listing.sources)), tuple(listing.skipped)
 
 
 def is_folder(name: str) -> bool:
@@ -181,22 +181,22 @@ def _entries(folder: str, *, recursive: bool) -> "Iterator[os.DirEntry[str] | So
 
 def _look(
     entry: "os.DirEntry[str]", name: str, spared: os.stat_result | None
-) -> str | Source | LeftAlone:
-    """Return the path of a license file, why it is not read, or why something is left alone."""
+) -> str | Source | Skipped:
+    """Return the path of a license file, why it is not read, or why something is skipped."""
     if entry.name.lower().endswith(_ENDING) and not _is_hidden(entry):
         return _named_as_license(entry, name)
     reason = _not_looked_into(entry)
     if reason is not None:
-        return LeftAlone(name=name, reason=reason, message=_MESSAGES[reason])
+        return Skipped(name=name, reason=reason, message=_MESSAGES[reason])
     if _is_same(entry, spared):
-        return LeftAlone(name=name, reason=Reason.NOT_A_LICENSE, message="the registry")
+        return Skipped(name=name, reason=Reason.NOT_A_LICENSE, message="the registry")
     data = disk.content(Path(entry.path), limit=jws.MAX_FILE_BYTES)
     if data is None:
         reason = Reason.UNREADABLE
-        return LeftAlone(name=name, reason=reason, message=_MESSAGES[reason])
+        return Skipped(name=name, reason=reason, message=_MESSAGES[reason])
     if holds_license(data):
         return name
-    return LeftAlone(name=name, reason=Reason.NOT_A_LICENSE, message=what_it_is(data))
+    return Skipped(name=name, reason=Reason.NOT_A_LICENSE, message=what_it_is(data))
 
 
 def _is_same(entry: "os.DirEntry[str]", spared: os.stat_result | None) -> bool:

@@ -6,9 +6,9 @@ import typer
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.documents import MachineInfoFile
-from polygent_issuer.cli.left_alone import Recursive
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.public_keys import PublicKeyFiles
+from polygent_issuer.cli.skipped import Recursive
 
 
 def verify(

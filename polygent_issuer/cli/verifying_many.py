@@ -10,7 +10,7 @@ from typing import TextIO
 from polygent_issuer import dates
 from polygent_issuer.batch import processes, sources
 from polygent_issuer.batch.sources import Listing
-from polygent_issuer.cli import json_text, left_alone
+from polygent_issuer.cli import json_text, skipped
 from polygent_issuer.cli.blocks import Line
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Result, write_blocks
@@ -72,14 +72,14 @@ class Verdicts(Result):
         if self.in_lines:
             at = dates.instant(self.examination.server.now)
             counts = {str(verdict): self.counted[verdict] for verdict in Verdict}
-            others = left_alone.to_json(self.listing.left_alone)
-            summary = {"at": at, "files": total, **counts, "left_alone": others}
+            others = skipped.to_json(self.listing.skipped)
+            summary = {"at": at, "files": total, **counts, "skipped": others}
             stream.write(json_text.line({"summary": summary}) + "\n")
             stream.flush()
             return
         words = (f"{self.counted[each]:,} {each.replace('_', ' ')}" for each in Verdict)
         files = "1 file" if total == 1 else f"{total:,} files"
-        write_blocks(left_alone.blocks(self.listing.left_alone), stream)
+        write_blocks(skipped.blocks(self.listing.skipped), stream)
         write_blocks([Line(f"{files}: {', '.join(words)}", "title")], stream)
 
 

@@ -28,8 +28,8 @@ def names(*named: str | Path, **more: Any) -> list[str]:
     return [source.name for source in read(*named, **more)]
 
 
-def left_alone(folder: Path, **more: Any) -> dict[str, tuple[str, str]]:
-    """What is left alone in a folder: the code and the message by the path within."""
+def skipped(folder: Path, **more: Any) -> dict[str, tuple[str, str]]:
+    """What is skipped in a folder: the code and the message by the path within."""
     _, others = gather([str(folder)], **more)
     begin = len(f"{folder}/")
     return {each.name[begin:]: (str(each.reason), each.message) for each in others}
@@ -119,14 +119,14 @@ def test_a_file_is_no_license_by_its_ending_alone(tmp_path: Path) -> None:
     ids=range(9),
 )
 def test_a_license_is_known_by_its_content(tmp_path: Path, data: bytes) -> None:
-    """Whatever the file is called, and whatever mail did to it: it is judged, not left alone."""
+    """Whatever the file is called, and whatever mail did to it: it is judged, not skipped."""
     (tmp_path / "Globex.lic.txt").write_bytes(data)
     (tmp_path / "notes.txt").write_bytes(b"hello")
     assert names(tmp_path) == [str(tmp_path / "Globex.lic.txt")]
-    assert list(left_alone(tmp_path)) == ["notes.txt"]
+    assert list(skipped(tmp_path)) == ["notes.txt"]
 
 
-def test_what_is_left_alone_is_named(folder: Path) -> None:
+def test_what_is_skipped_is_named(folder: Path) -> None:
     """Each with a code and with what it is; nothing that is not a file is opened."""
     with zipfile.ZipFile(folder / "old.zip", "w") as archive:
         archive.writestr("acme.lic", EXAMPLE)
@@ -136,7 +136,7 @@ def test_what_is_left_alone_is_named(folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(folder / "socket"))
-    assert left_alone(folder) == {
+    assert skipped(folder) == {
         ".hidden.lic": ("hidden", "hidden"),
         "deeper": ("folder", "a folder: --recursive reads it"),
         "link": ("link", "a link"),
@@ -153,7 +153,7 @@ def test_what_is_left_alone_is_named(folder: Path) -> None:
 
 
 def test_folders_within(folder: Path) -> None:
-    """In the order of names, each link left alone, and as deep as the system has them."""
+    """In the order of names, each link skipped, and as deep as the system has them."""
     (folder / ".git").mkdir()
     (folder / ".git" / "x.lic").write_bytes(EXAMPLE)
     (folder / "deeper" / "again").symlink_to(folder)
@@ -163,7 +163,7 @@ def test_folders_within(folder: Path) -> None:
     assert names(folder, recursive=True) == [
         str(folder / name) for name in ("A.LIC", "b.lic", "deeper/b/x.txt", "deeper/c.lic")
     ]
-    others = left_alone(folder, recursive=True)
+    others = skipped(folder, recursive=True)
     assert list(others) == [".git", "deeper/again", "deeper/out", "notes.txt"]
 
 
@@ -202,7 +202,7 @@ def test_a_folder_of_folders(tmp_path: Path) -> None:
     assert names(tmp_path, recursive=True) == [str(tmp_path / "2026" / "a.lic")]
 
 
-def test_what_is_named_as_a_license_is_never_left_alone(tmp_path: Path) -> None:
+def test_what_is_named_as_a_license_is_never_skipped(tmp_path: Path) -> None:
     """A link to a file is read; a folder, a pipe and a link to nothing are problems."""
     (tmp_path / "target").write_bytes(EXAMPLE)
     (tmp_path / "a.lic").symlink_to(tmp_path / "target")
@@ -224,12 +224,12 @@ def test_the_registry_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "x.lic").write_bytes(EXAMPLE)
     assert names(tmp_path, registry=path) == [str(tmp_path / "x.lic")]
     told = ("not_a_license", "the registry")
-    assert left_alone(tmp_path, registry=path) == {"registry.db": told, "same": told}
+    assert skipped(tmp_path, registry=path) == {"registry.db": told, "same": told}
     assert len(names(tmp_path, registry=tmp_path / "none" / "registry.db")) == 3
 
 
 def test_a_file_that_may_not_be_read() -> None:
-    """It is left alone by name: it may be anything, and a license beside it is read."""
+    """It is skipped by name: it may be anything, and a license beside it is read."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         folder.chmod(0o755)
@@ -241,7 +241,7 @@ def test_a_file_that_may_not_be_read() -> None:
             os.seteuid(65534)
         try:
             assert names(folder) == [str(folder / "x.lic")]
-            assert left_alone(folder) == {"secret.txt": ("unreadable", "cannot be read")}
+            assert skipped(folder) == {"secret.txt": ("unreadable", "cannot be read")}
         finally:
             os.seteuid(before)
 

@@ -80,13 +80,13 @@ def test_nothing_is_left_out_silently(new: Desk) -> None:
     assert outcome.code == 20
     assert outcome.text.startswith("imported 2 licenses\n")
     assert "hint: the license was copied from a quoted mail" in outcome.text
-    assert "not read, since not a license file: 2\n" in outcome.text
+    assert "skipped: 2\n" in outcome.text
     assert f"  {folder}/2025: a folder: --recursive reads it\n" in outcome.text
     assert f"  {folder}/old.zip: this is a ZIP archive: unpack it" in outcome.text
     (folder / "copied.txt").unlink()
     deeper = new.ok("registry", "import", str(folder), "--recursive", "--json").json
     assert deeper["imported"] == 1
-    assert [each["reason"] for each in deeper["left_alone"]] == ["not_a_license"]
+    assert [each["reason"] for each in deeper["skipped"]] == ["not_a_license"]
 
 
 def test_json_has_each_file(new: Desk) -> None:

@@ -70,7 +70,7 @@ def test_a_folder_is_each_license_file_in_it(books: Books, folder: Path) -> None
     assert " (this is a private key, not a license: keep it secret" in told[3]
     assert told[4] == f"{folder}/e.lic: cannot be read: it is a folder"
     assert told[5:] == [
-        "not read, since not a license file: 1",
+        "skipped: 1",
         f"  {folder}/f.txt: not a license",
     ]
     assert summary == "5 files: 1 accepted, 1 not accepted, 2 not authentic, 1 unreadable"
@@ -95,7 +95,7 @@ def test_json_is_a_line_for_each_file_and_a_summary(books: Books, folder: Path) 
         "not_accepted": 1,
         "not_authentic": 2,
         "unreadable": 1,
-        "left_alone": [
+        "skipped": [
             {
                 "file": f"{folder}/f.txt",
                 "reason": "not_a_license",
@@ -154,12 +154,12 @@ def test_nothing_is_left_out_silently(books: Books, folder: Path) -> None:
     assert "malformed" in lines[6]
     assert lines[6].startswith(f"{folder}/g.eml: not authentic: ")
     assert "this is a saved mail: open it" in lines[6]
-    assert lines[7] == "not read, since not a license file: 7"
+    assert lines[7] == "skipped: 7"
     zipped = "this is a ZIP archive: unpack it and use the .lic file in it"
     assert lines[9] == f"  {folder}/old-0.zip: {zipped}"
     assert lines[13] == "  and 2 more (--json names all)"
     *_, last = books.desk.run("verify", str(folder), *at, "--json").json_lines
-    assert len(last["summary"]["left_alone"]) == 7
+    assert len(last["summary"]["skipped"]) == 7
 
 
 @pytest.mark.parametrize("option", ["-r", "--recursive"])
@@ -178,13 +178,13 @@ def test_folders_in_a_folder(books: Books, folder: Path, option: str) -> None:
 
 
 def test_the_home_itself(books: Books) -> None:
-    """Its registry is left alone while it is open, though it is below the folder."""
+    """Its registry is skipped while it is open, though it is below the folder."""
     (books.desk.folder / "x.lic").write_bytes(books.license(books.customer()).file)
     *_, last = books.desk.ok("verify", str(books.desk.folder), "-r", "--json").json_lines
-    others = {each["file"]: each["message"] for each in last["summary"]["left_alone"]}
+    others = {each["file"]: each["message"] for each in last["summary"]["skipped"]}
     assert others[str(books.desk.home / "registry.db")] == "the registry"
     imported = books.desk.ok("registry", "import", str(books.desk.folder), "-r", "--json").json
-    assert others == {each["file"]: each["message"] for each in imported["left_alone"]}
+    assert others == {each["file"]: each["message"] for each in imported["skipped"]}
 
 
 def test_what_the_registry_says_of_a_license(books: Books) -> None:

@@ -18,8 +18,8 @@ from polygent_issuer.cli.actor import actor
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.home_making import begin_anew
-from polygent_issuer.cli.left_alone import Recursive
 from polygent_issuer.cli.registry.import_view import ImportReport, preview
+from polygent_issuer.cli.skipped import Recursive
 from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.files import disk
 from polygent_issuer.registry import REGISTRY_FILE, Registry
@@ -70,7 +70,7 @@ def import_files(
         decided = rebuild.decide(db, sources, keys)
         findings = clock_behind(db, invocation.now)
     if dry_run or not decided.new:
-        return ImportReport(rebuild=decided, done=not dry_run, left_alone=others)
+        return ImportReport(rebuild=decided, done=not dry_run, skipped=others)
     if invocation.interactive:
         output.write_blocks(preview(decided, others), sys.stderr)
     agreed = consent.obtain(invocation, findings, given)
@@ -82,7 +82,7 @@ def import_files(
         if rebuild.decide(db, sources, keys) != decided:
             raise RegistryChanged.since_shown("nothing was imported")
         carry_out(db, decided, accepted=agreed.used(findings), reason=agreed.reason)
-    return ImportReport(rebuild=decided, done=True, left_alone=others)
+    return ImportReport(rebuild=decided, done=True, skipped=others)
 
 
 @contextmanager

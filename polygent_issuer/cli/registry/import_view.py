@@ -6,8 +6,8 @@ from typing import Any
 
 from polygent_issuer.batch.judging import Refused
 from polygent_issuer.batch.rebuild import LOST, Imported, Outcome, Rebuild, There
-from polygent_issuer.batch.sources import LeftAlone
-from polygent_issuer.cli import left_alone
+from polygent_issuer.batch.sources import Skipped
+from polygent_issuer.cli import skipped
 from polygent_issuer.cli.blocks import Block, Fields, Line, Table
 from polygent_issuer.cli.output import Result
 from polygent_issuer.errors import ExitCode
@@ -21,12 +21,12 @@ class ImportReport(Result):
 
     Attributes:
         done: False for a dry run.
-        left_alone: what else is in the folders.
+        skipped: what else is in the folders.
     """
 
     rebuild: Rebuild
     done: bool
-    left_alone: Sequence[LeftAlone]
+    skipped: Sequence[Skipped]
 
     @property
     def exit_code(self) -> ExitCode:
@@ -46,7 +46,7 @@ class ImportReport(Result):
             "machines": len(rebuild.machines),
             "replaced": dict(rebuild.replaced),
             "missing": [{"license": old, "replaced_by": new} for old, new in rebuild.missing],
-            "left_alone": left_alone.to_json(self.left_alone),
+            "skipped": skipped.to_json(self.skipped),
         }
 
     def blocks(self) -> Iterable[Block]:
@@ -61,7 +61,7 @@ class ImportReport(Result):
         else:
             yield Line(f"would import {_licenses(len(rebuild.new))}; nothing was written", "dim")
         yield from _told(rebuild)
-        yield from left_alone.blocks(self.left_alone)
+        yield from skipped.blocks(self.skipped)
         if self.done and rebuild.new:
             yield Line(f"not in any file, so to be done by hand: {LOST}", "warn")
             yield Line("a renewal asks for --term, since no file says it", "dim")
@@ -69,11 +69,11 @@ class ImportReport(Result):
             yield Line("the key's private half, if it is not here: polygent-issue key import FILE")
 
 
-def preview(rebuild: Rebuild, others: Sequence[LeftAlone]) -> Iterable[Block]:
+def preview(rebuild: Rebuild, others: Sequence[Skipped]) -> Iterable[Block]:
     """What would be written, and what else is in the folders."""
     yield Line(f"to import: {_licenses(len(rebuild.new))}", "title")
     yield from _told(rebuild)
-    yield from left_alone.blocks(others)
+    yield from skipped.blocks(others)
     yield Line(f"not in any file: {LOST}", "dim")
 
 
