@@ -7,11 +7,12 @@ Whether the point lies on the curve is for `keys` to ask.
 
 import binascii
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Final
 
 from . import base64url
-from .errors import InvalidKey
+from .errors import InvalidKey, quoted
 
 COORDINATE_BYTES: Final = 32
 POINT_BYTES: Final = 1 + 2 * COORDINATE_BYTES
@@ -23,11 +24,16 @@ _PEM = re.compile(
     rb"\s*-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END PUBLIC KEY-----\s*"
 )
 _PLAIN_HINT: Final = "openssl pkey -pubin -in FILE -pubout -ec_conv_form uncompressed writes it so"
+_REQUIRED: Final = {"kty": "EC", "crv": "P-256"}
+_OPTIONAL: Final = {"use": "sig", "alg": "ES256"}
+_OPERATION: Final = "verify"
 _PRIVATE_HINT: Final = "give the public half alone, and treat the private one as published"
 
 
 def point_from_pem(data: bytes) -> bytes:
-    """The point that one PEM block carries; only white space may stand around the block.
+    """The point that one PEM block carries.
+
+    One UTF-8 BOM and white space around the block are dropped, CRLF is accepted.
 
     Raises:
         InvalidKey: (`invalid_key`) for a private key, several blocks, another kind of key, or
@@ -37,7 +43,7 @@ def point_from_pem(data: bytes) -> bytes:
         raise InvalidKey("this is a private key", hint=_PRIVATE_HINT)
     if data.count(b"-----BEGIN") > 1:
         raise InvalidKey("the PEM file holds more than one block")
-    block = _PEM.fullmatch(data)
+    block = _PEM.fullmatch(data.removeprefix(BOM_UTF8))
     if block is None:
         raise InvalidKey("this is not one PEM block of a PUBLIC KEY")
     text = block[1].translate(None, b"\r\n")
@@ -68,13 +74,40 @@ def point_from_jwk(jwk: Mapping[str, object]) -> bytes:
     """
     if "d" in jwk:
         raise InvalidKey("this is a private key", hint=_PRIVATE_HINT)
-    for name, value in {"kty": "EC", "crv": "P-256"}.items():
+    for name, value in _REQUIRED.items():
         if jwk.get(name) != value:
             raise InvalidKey(f"the JWK's {name} must be {value}")
-    for name, value in {"use": "sig", "alg": "ES256"}.items():
+    for name, value in _OPTIONAL.items():
         if jwk.get(name, value) != value:
             raise InvalidKey(f"the JWK's {name}, if given, must be {value}")
+    if _OPERATION not in _operations(jwk):
+        raise InvalidKey(f"the JWK's key_ops, if given, must include {_OPERATION}")
     return b"\4" + _coordinate(jwk, "x") + _coordinate(jwk, "y")
+
+
+def foreign_purpose(jwk: Mapping[str, object]) -> str | None:
+    """Return why a key of a JWK Set is not meant for licenses, or None when it may be.
+
+    Such a key is ignored whatever its other members (RFC 7517 §5). A private key never is: someone
+    has published it. Nor is one whose `kty`, `crv`, `use` or `alg` has the wrong type.
+
+    Raises:
+        InvalidKey: (`invalid_key`) when `key_ops` is not an array of strings (RFC 7517 §4.3).
+    """
+    if "d" in jwk:
+        return None
+    for name, value in (_REQUIRED | _OPTIONAL).items():
+        given = jwk.get(name, value if name in _OPTIONAL else None)
+        if given != value:
+            return f"{name} {quoted(given)}" if isinstance(given, str) else None
+    return None if _OPERATION in _operations(jwk) else f"key_ops without {_OPERATION}"
+
+
+def _operations(jwk: Mapping[str, object]) -> list[str]:
+    operations = jwk.get("key_ops", [_OPERATION])
+    if not isinstance(operations, list) or not all(isinstance(each, str) for each in operations):
+        raise InvalidKey("the JWK's key_ops must be an array of strings")
+    return operations
 
 
 def _coordinate(jwk: Mapping[str, object], name: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -23,6 +24,8 @@ FIELD_PRIME: Final = 2**256 - 2**224 + 2**192 + 2**96 - 1
 GROUP_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """p and n of P-256 (FIPS 186-5, SP 800-186 §3.2.1.3)."""
 
+_FEW: Final = 3
+_JWK_HINT: Final = "a key for licenses has kty EC and crv P-256; use is sig, alg ES256, if given"
 _ES256: Final = ec.ECDSA(hashes.SHA256())
 
 
@@ -166,17 +169,29 @@ class KeySet:
     def from_jwks(cls, data: bytes, *, allow_example: bool = False) -> "KeySet":
         """The set of keys in a JWK Set (RFC 7517 §5).
 
+        Keys of another kind, and keys for another purpose, are ignored: those with another `kty`,
+        `crv`, `use` or `alg`, or with `key_ops` that lack `verify`. One UTF-8 BOM is dropped.
+
         Raises:
-            InvalidKey: (`invalid_key`) when it is not strict JSON (FORMAT §1), or one of its keys
-                is not a P-256 public key or is there twice.
+            InvalidKey: (`invalid_key`) when it is not strict JSON (FORMAT §1), when one of its keys
+                is a private key, a broken P-256 key or there twice, or when it has keys and all of
+                them were ignored.
         """
         try:
-            jwks = loads_object(data, what="the JWK Set").get("keys")
+            jwks = loads_object(data.removeprefix(BOM_UTF8), what="the JWK Set").get("keys")
         except LicenseError as error:
             raise InvalidKey(error.message) from None
         if not isinstance(jwks, list) or not all(isinstance(jwk, dict) for jwk in jwks):
             raise InvalidKey("a JWK Set is an object whose 'keys' is an array of objects")
-        keys = [Key.from_jwk(jwk, allow_example=allow_example) for jwk in jwks]
+        purposes = [key_forms.foreign_purpose(jwk) for jwk in jwks]
+        if jwks and all(purposes):
+            reasons = "; ".join(_first_few(purposes))
+            raise InvalidKey(f"no key of the JWK Set verifies licenses: {reasons}", hint=_JWK_HINT)
+        keys = [
+            Key.from_jwk(jwk, allow_example=allow_example)
+            for jwk, foreign in zip(jwks, purposes, strict=True)
+            if not foreign
+        ]
         if len({key.kid for key in keys}) != len(keys):
             raise InvalidKey("the JWK Set holds the same key twice")
         return cls.of(*keys, allow_example=allow_example)
@@ -197,6 +212,13 @@ class KeySet:
     def __len__(self) -> int:
         """How many keys there are."""
         return len(self._keys)
+
+
+def _first_few(purposes: list[str | None]) -> list[str]:
+    """Three different purposes at most, in their order, then how many more there are."""
+    different = [each for each in dict.fromkeys(purposes) if each]
+    more = len(different) - _FEW
+    return [*different[:_FEW], f"and {more} more"] if more > 0 else different
 
 
 def _on_curve(point: bytes) -> ec.EllipticCurvePublicKey:

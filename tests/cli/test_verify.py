@@ -1,5 +1,6 @@
 """`polygent-issue verify`: the customer's server's words, and what mends each failure."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,19 @@ def test_the_example_verifies_with_its_machine_and_its_jwks(empty_desk: Desk) ->
         *("--public-key", str(EXAMPLES / "jwks.json")),
         *("--machine-info", str(EXAMPLES / "machine-info.json")),
     )
+
+
+def test_a_public_key_file_from_windows(empty_desk: Desk) -> None:
+    """A PEM file or JWK Set with a BOM is read, also next to keys for another purpose."""
+    jwks = json.loads((EXAMPLES / "jwks.json").read_bytes())
+    jwks["keys"].append({"kty": "RSA", "n": "AQAB", "e": "AQAB"})
+    for name, text in {
+        "k.json": json.dumps(jwks, indent=1),
+        "k.pem": (EXAMPLES / "public.pem").read_text(),
+    }.items():
+        path = empty_desk.folder / name
+        path.write_text(text, encoding="utf-8-sig", newline="\r\n")
+        empty_desk.ok("verify", str(EXAMPLES / "example.lic"), "--public-key", str(path))
 
 
 def test_an_unknown_key(desk: Desk) -> None:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 from vectors.signing import EXAMPLE, SECOND, b64url
 
 _PRIME: Final = 2**256 - 2**224 + 2**192 + 2**96 - 1
+_BOM: Final = b"\xef\xbb\xbf"
 _SPKI: Final = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
 
 
@@ -55,7 +56,9 @@ def pems() -> list[tuple[str, bytes, str]]:
         "private key behind the public one": plain + private_pem(),
         "text before": b"comment\n" + plain,
         "text behind": plain + b"comment\n",
-        "BOM": b"\xef\xbb\xbf" + plain,
+        "two BOMs": _BOM + _BOM + plain,
+        "BOM within": plain.replace(b"\n", b"\n" + _BOM, 1),
+        "UTF-16 with BOM": plain.decode().encode("utf-16"),
         "cut off": plain[:-10],
         "DER": _SPKI + point,
         "another label": plain.replace(b"PUBLIC", b"EC PUBLIC"),
@@ -76,6 +79,8 @@ def pems() -> list[tuple[str, bytes, str]]:
     }
     accepted = {
         "plain": plain,
+        "BOM": _BOM + plain,
+        "BOM and CRLF": _BOM + plain.replace(b"\n", b"\r\n"),
         "CRLF": plain.replace(b"\n", b"\r\n"),
         "white space around": b"\n " + plain + b"\n\n",
         "one long line": b"-----BEGIN PUBLIC KEY-----\n%b\n-----END PUBLIC KEY-----"
@@ -117,7 +122,21 @@ def jwks() -> list[tuple[str, bytes, str]]:
         "no kid": [_without("kid")],
         "no use, no alg": [{name: jwk[name] for name in ("kty", "crv", "x", "y")}],
         "unknown members": [{**jwk, "key_ops": ["verify"], "x5u": None}],
+        "key_ops sign and verify": [{**jwk, "key_ops": ["sign", "verify"]}],
+        "one good, one bad": [jwk, {**second, "crv": "P-521"}],
+        "one good, foreign kty": [jwk, {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA"}],
+        "one good, kty RSA": [{"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "tls"}, jwk],
+        "one good, kty OKP": [jwk, {"kty": "OKP", "crv": "Ed25519", "x": jwk["x"]}],
+        "one good, kty of another case": [jwk, {**second, "kty": "ec"}],
+        "one good, foreign kty with broken members": [jwk, {"kty": "RSA", "crv": 1, "use": None}],
+        "one good, foreign crv": [jwk, {**second, "crv": "secp256k1", "x": 1}],
+        "one good, foreign use": [jwk, {**second, "use": "enc"}],
+        "one good, foreign alg": [jwk, {**second, "alg": "ECDH-ES"}],
+        "one good, key_ops without verify": [jwk, {**second, "key_ops": ["deriveBits"]}],
+        "one good, key_ops empty": [jwk, {**second, "key_ops": []}],
+        "one good, the same one for encryption": [jwk, {**jwk, "use": "enc"}],
     }
+    private = {**second, "d": b64url(bytes(31) + b"\1").decode()}
     refused: dict[str, Any] = {
         "the same key twice": [jwk, jwk],
         "the same key twice, once without kid": [jwk, _without("kid")],
@@ -148,7 +167,25 @@ def jwks() -> list[tuple[str, bytes, str]]:
             }
         ],
         "not on the curve": [{**_without("kid"), "y": jwk["x"]}],
-        "one good, one bad": [jwk, {**second, "crv": "P-521"}],
+        "every key foreign": [{**jwk, "kty": "RSA"}, {**second, "use": "enc"}],
+        "key_ops without verify": [{**jwk, "key_ops": ["sign"]}],
+        "one good, one off the curve": [jwk, {**second, "y": second["x"]}],
+        "one good, one without y": [jwk, {n: second[n] for n in ("kty", "crv", "x")}],
+        "one good, one with the kid of another": [jwk, {**second, "kid": jwk["kid"]}],
+        "one good, kty absent": [jwk, {"crv": "P-256"}],
+        "one good, kty a number": [jwk, {**second, "kty": 1}],
+        "one good, kty null": [jwk, {**second, "kty": None}],
+        "one good, crv absent": [jwk, {"kty": "EC"}],
+        "one good, crv an array": [jwk, {**second, "crv": ["P-521"]}],
+        "one good, use null": [jwk, {**second, "use": None}],
+        "one good, alg a number": [jwk, {**second, "alg": 384}],
+        "one good, key_ops a text": [jwk, {**second, "key_ops": "verify"}],
+        "one good, key_ops of numbers": [jwk, {**second, "key_ops": [1]}],
+        "one good, key_ops null": [jwk, {**second, "key_ops": None}],
+        "one good, one private": [jwk, private],
+        "one good, one private for encryption": [jwk, {**private, "use": "enc"}],
+        "one good, one private RSA": [jwk, {"kty": "RSA", "n": "AQAB", "e": "AQAB", "d": "AQAB"}],
+        "one good, one not an object": [jwk, None],
         "not an object": [1],
         "an object": jwk,
     }
@@ -162,6 +199,8 @@ def jwks() -> list[tuple[str, bytes, str]]:
     }
     return [
         *((f"JWKS: {name}", _set(keys), "ok") for name, keys in accepted.items()),
+        ("JWKS: BOM", _BOM + _set([jwk]), "ok"),
+        ("JWKS: two BOMs", _BOM + _BOM + _set([jwk]), "invalid_key"),
         *((f"JWKS: {name}", _set(keys), "invalid_key") for name, keys in refused.items()),
         *((f"JWKS: {name}", data, "invalid_key") for name, data in texts.items()),
     ]

@@ -259,3 +259,44 @@ def test_representation_is_the_kid() -> None:
     """A key shows its thumbprint and nothing else."""
     key = Key.from_public_key(SECOND.private.public_key())
     assert repr(key) == f"Key(kid='{SECOND.kid}')"
+
+
+def _jwks(*keys: object) -> bytes:
+    return json.dumps({"keys": keys}).encode()
+
+
+def test_foreign_keys_of_a_set_are_ignored() -> None:
+    """RFC 7517 §5: what is for another purpose is left out, wherever it is in the set."""
+    rsa, encryption = {"kty": "RSA", "n": "AQAB", "e": "AQAB"}, {**STRANGER.jwk, "use": "enc"}
+    keys = KeySet.from_jwks(_jwks(rsa, SECOND.jwk, encryption, {**SECOND.jwk, "alg": "ES512"}))
+    assert [key.kid for key in keys] == [SECOND.kid]
+
+
+def test_a_set_of_foreign_keys_alone_is_refused() -> None:
+    """The message names what the keys are for, three at most, escaped; the hint what is needed."""
+    foreign = [{"kty": "\x1b[31m"}, {"kty": "RSA"}, {"kty": "RSA"}, {**SECOND.jwk, "use": "enc"}]
+    more = [{**SECOND.jwk, "key_ops": ["sign"]}, {**SECOND.jwk, "alg": "ES384"}]
+    with pytest.raises(InvalidKey) as refused:
+        KeySet.from_jwks(_jwks(*foreign, *more))
+    assert refused.value.message == (
+        r"no key of the JWK Set verifies licenses: kty '\x1b[31m'; kty 'RSA'; use 'enc'; and 2 more"
+    )
+    assert refused.value.hint is not None
+    assert "crv P-256" in refused.value.hint
+    with pytest.raises(InvalidKey, match=r"licenses: key_ops without verify$"):
+        KeySet.from_jwks(_jwks(more[0]))
+    assert len(KeySet.from_jwks(_jwks())) == 0
+
+
+def test_a_private_key_is_never_ignored() -> None:
+    """A set that publishes a private key of any kind is refused, whatever that key is for."""
+    for private in ({"kty": "RSA", "d": "AQAB"}, {**STRANGER.jwk, "use": "enc", "d": "AQAB"}):
+        with pytest.raises(InvalidKey, match="private key"):
+            KeySet.from_jwks(_jwks(SECOND.jwk, private))
+
+
+def test_a_key_on_its_own_is_not_ignored() -> None:
+    """What a set leaves out is refused where it is the one key that was given."""
+    for name, value in {"kty": "RSA", "use": "enc", "key_ops": ["sign"]}.items():
+        with pytest.raises(InvalidKey, match=name):
+            Key.from_jwk({**SECOND.jwk, name: value})
