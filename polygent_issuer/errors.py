@@ -7,7 +7,7 @@ say what and why; `hint` names the command that mends it. The verifier has error
 """
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ExitCode(IntEnum):
@@ -44,6 +44,10 @@ class IssuerError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy by attributes: `__init__` may take other arguments than `args`."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class UsageProblem(IssuerError):

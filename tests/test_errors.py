@@ -1,6 +1,8 @@
 """The issuer's errors: stable codes, the exit codes of DESIGN, messages that are said once."""
 
+import copy
 import importlib
+import pickle
 import pkgutil
 import re
 from collections.abc import Iterator
@@ -8,6 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 import polygent_issuer
+from polygent_issuer.batch.errors import RowRefused
+from polygent_issuer.batch.rows import RefusedRow
+from polygent_issuer.cli.endings import Refused
 from polygent_issuer.errors import (
     Ambiguous,
     ExitCode,
@@ -27,6 +32,8 @@ from polygent_issuer.errors import (
     UnreadableInput,
     UsageProblem,
 )
+from polygent_issuer.findings import ConsentNeeded, Finding, FindingCode
+from polygent_issuer.verifier import InvalidDomain
 
 # DESIGN, "Command line": the table of exit codes, and the codes that programs read.
 STABLE = [
@@ -133,3 +140,27 @@ def test_a_subclass_keeps_its_parents_exit() -> None:
         for parent in error.__mro__[1:]:
             if issubclass(parent, IssuerError) and parent is not IssuerError:
                 assert error.exit_code is parent.exit_code, error
+
+
+def test_every_error_reaches_another_process() -> None:
+    """Pickle and copy keep message, hint, code and evidence, whatever `__init__` takes."""
+    row = RefusedRow(place="row 3", customer=None, field="users", message="too many", hint="fewer")
+    errors: list[IssuerError] = [
+        ConsentNeeded((Finding(code=FindingCode.NOT_DUE, message="early", hint="wait"),)),
+        RowRefused(row),
+        Refused(InvalidDomain("no domain", hint="write one")),
+    ]
+    for kind in every_error():
+        error = kind.__new__(kind, "why")
+        IssuerError.__init__(error, "why", hint="what to do")
+        errors.append(error)
+    for error in errors:
+        pickles = [pickle.dumps(error, each) for each in range(2, pickle.HIGHEST_PROTOCOL + 1)]
+        copies = [*map(pickle.loads, pickles), copy.copy(error), copy.deepcopy(error)]
+        for made in copies:
+            assert (type(made), str(made), vars(made)) == (type(error), str(error), vars(error))
+            assert (made.code, made.exit_code, made.args) == (
+                error.code,
+                error.exit_code,
+                error.args,
+            )

@@ -18,6 +18,7 @@ from .paths import Paths
 from .refusals import DOMAIN_MISMATCH, Refusal
 from .routes import DEFAULT_ROUTES, WEBSOCKET, Route
 from .server_license import ServerLicense
+from .store import ProcessBound
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -29,7 +30,7 @@ POLICY_VIOLATION: Final = 1008
 """The close code of a refused websocket (RFC 6455 §7.4.1)."""
 
 
-class LicenseMiddleware:
+class LicenseMiddleware(ProcessBound):
     """Asks the license about every request and websocket."""
 
     def __init__(

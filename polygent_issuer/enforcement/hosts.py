@@ -10,6 +10,7 @@ from itertools import count
 from threading import Lock
 
 from .refusals import HOST_LIMIT, Refusal
+from .store import ProcessBound
 
 
 class HostKind(StrEnum):
@@ -28,7 +29,7 @@ class Connection:
     number: int
 
 
-class HostCaps:
+class HostCaps(ProcessBound):
     """Counts distinct hosts of each kind, from their first connection to the end of their last.
 
     A host's name is whatever the server knows it by, compared exactly and never shown. Safe under

@@ -14,7 +14,7 @@ from .refusals import InstallRefused, Refusal
 from .services import Pausable, Services
 from .shown import shown
 from .states import Standing, State
-from .store import INSTALLED, Installation, LogEntry, Store, StoreFailed
+from .store import INSTALLED, Installation, LogEntry, ProcessBound, Store, StoreFailed
 
 STATE_OF: Final = {
     CheckCode.EXPIRED: State.EXPIRED,
@@ -35,7 +35,7 @@ class _Calm:
     held: License
 
 
-class InForce:
+class InForce(ProcessBound):
     """What `ServerLicense` answers everything else from."""
 
     def __init__(

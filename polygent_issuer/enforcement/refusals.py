@@ -91,6 +91,10 @@ class InstallRefused(Exception):
         self.hint = hint
         self.license = license
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy by attributes: `__init__` takes other arguments than `args`."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
+
 
 OF_STATE: Final = {
     state: Refusal(status=503, code=f"license_{state}", message=message, hint=hint)

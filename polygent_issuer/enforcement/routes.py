@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final
 
 
@@ -27,16 +26,14 @@ JUDGED: Final = frozenset({Route.API, Route.SESSION_AGENT, Route.DEPLOY_AGENT})
 WEBSOCKET: Final = "WEBSOCKET"
 """Stands in a table of routes where HTTP has its method."""
 
-DEFAULT_ROUTES: Final[Mapping[tuple[str, str], Route]] = MappingProxyType(
-    {
-        ("GET", "/api/license"): Route.LICENSE_STATUS,
-        ("POST", "/api/license"): Route.LICENSE_UPLOAD,
-        ("GET", "/api/machine-info"): Route.MACHINE_INFO,
-        ("POST", "/api/sign-in"): Route.SIGN_IN,
-        ("POST", "/api/sign-out"): Route.SIGN_OUT,
-        ("GET", "/api/me"): Route.CURRENT_USER,
-        (WEBSOCKET, "/api/agents/session"): Route.SESSION_AGENT,
-        (WEBSOCKET, "/api/agents/deploy"): Route.DEPLOY_AGENT,
-    }
-)
+DEFAULT_ROUTES: Final[Mapping[tuple[str, str], Route]] = {
+    ("GET", "/api/license"): Route.LICENSE_STATUS,
+    ("POST", "/api/license"): Route.LICENSE_UPLOAD,
+    ("GET", "/api/machine-info"): Route.MACHINE_INFO,
+    ("POST", "/api/sign-in"): Route.SIGN_IN,
+    ("POST", "/api/sign-out"): Route.SIGN_OUT,
+    ("GET", "/api/me"): Route.CURRENT_USER,
+    (WEBSOCKET, "/api/agents/session"): Route.SESSION_AGENT,
+    (WEBSOCKET, "/api/agents/deploy"): Route.DEPLOY_AGENT,
+}
 """Method and path, both exactly, of the routes that are more than API or page."""

@@ -16,10 +16,10 @@ from typing import Any
 from ..verifier import ClockGuard
 from .instants import from_moment, to_moment
 from .sqlite_schema import APPLICATION_ID, OLDEST_SQLITE, PRAGMAS, SCHEMA, SCHEMA_VERSION, SMALLEST
-from .store import INSTALLED, REFUSALS_KEPT, Installation, Kept, LogEntry, StoreFailed
+from .store import INSTALLED, REFUSALS_KEPT, Installation, Kept, LogEntry, ProcessBound, StoreFailed
 
 
-class SqliteStore:
+class SqliteStore(ProcessBound):
     """A `Store` in one file, which is made when it is not there; usable from many threads."""
 
     def __init__(self, path: Path, *, patience: timedelta = timedelta(seconds=5)) -> None:

@@ -6,7 +6,7 @@ crash at any moment.
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 from ..verifier import ClockGuard
 
@@ -33,6 +33,21 @@ class StoreFailed(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+class ProcessBound:
+    """An object with a lock, an open file or live connections: no other process may get a copy."""
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse pickle and copy.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            f"cannot pickle or copy a {type(self).__name__}: it belongs to one process; "
+            "make one in each"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND: Final = 1_000_000
@@ -51,6 +51,10 @@ class ClockGuard:
         """Refuse a naive time at once, not at the first comparison."""
         if self.last_seen is not None:
             moment(self.last_seen)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy as the arguments, which are judged again."""
+        return type(self), (self.last_seen, self.tampered)
 
     def observe(self, now: datetime) -> "ClockGuard":
         """The guard after the clock read `now`; this one, when nothing changes.

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from .errors import InvalidDomain, quoted
 
@@ -57,6 +57,10 @@ class AllowedDomain:
             return name == self.text
         label, _, rest = name.partition(".")
         return rest == self.text[2:] and _LABEL.fullmatch(label) is not None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy as the text, which is judged again."""
+        return type(self), (self.text,)
 
     def __str__(self) -> str:
         """The domain as the license carries it."""

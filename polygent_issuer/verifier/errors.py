@@ -5,7 +5,7 @@ and hold text from a file only as `quoted` gives it.
 """
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from .license import License
@@ -43,6 +43,10 @@ class VerifierError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy by attributes: `__init__` takes other arguments than `args`."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class LicenseError(VerifierError):

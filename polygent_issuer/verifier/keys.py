@@ -5,6 +5,7 @@ import json
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
@@ -96,6 +97,10 @@ class Key:
             raise InvalidKey(f"the key is on {public_key.curve.name}, not on P-256")
         numbers = public_key.public_numbers()
         return cls(b"\4" + numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big"))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy as the point, which is judged again."""
+        return type(self), (self.point,)
 
     def verifies(self, signature: bytes, data: bytes) -> bool:
         """Whether `signature`, 64 bytes R then S, is ES256 by this key over `data`.
@@ -204,6 +209,11 @@ class KeySet:
         """The set as a JWK Set, for a server to trust."""
         jwks: dict[str, Any] = {"keys": [key.to_jwk() for key in self]}
         return json.dumps(jwks, indent=2).encode() + b"\n"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy as the keys, which are judged again."""
+        made = partial(type(self), allow_example=EXAMPLE_KID in self._keys)
+        return made, tuple(self)
 
     def __iter__(self) -> Iterator[Key]:
         """The keys, in the order in which they were given."""
