@@ -75,9 +75,12 @@ def _before(db: Reading, decision: Decision, review: str) -> bytes | None:
         return None
     issue = journal.issue_of(db, decision.kept)
     found = issue.details.get(REVIEW) if issue is not None else None
-    if not isinstance(found, dict) or found.get("digest") != review:
+    if issue is None or not isinstance(found, dict) or found.get("digest") != review:
         return None
-    return bytes.fromhex(found["decision"])
+    try:
+        return bytes.fromhex(found["decision"])
+    except (LookupError, TypeError, ValueError):
+        raise db.damaged(f"has a row that cannot be read: journal/{issue.seq}") from None
 
 
 @dataclass(kw_only=True, slots=True)

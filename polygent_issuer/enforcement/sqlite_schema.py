@@ -1,6 +1,14 @@
-"""The tables of the store; times are microseconds since 1970 UTC."""
+"""The tables of the store, and their rows as values; times are microseconds since 1970 UTC."""
 
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, TypeVar
+
+from ..verifier.license import MAX_EXP
+from .instants import FIRST, LAST, from_moment, to_moment
+
+_Kind = TypeVar("_Kind")
 
 APPLICATION_ID: Final = 0x50474C53
 """`PGLS` in the file's header: no other application's file is taken for a store."""
@@ -56,3 +64,63 @@ SCHEMA: Final = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
+
+
+class DamagedStore(Exception):
+    """The file holds what this server never wrote; the text names table, row and column."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """A row of a table, in which a damaged file may hold any type anywhere.
+
+    Each method returns the value of a column.
+
+    Raises:
+        DamagedStore: when it has another type, or is out of range.
+    """
+
+    table: str
+    columns: Sequence[str]
+    values: Sequence[object]
+
+    def text(self, column: str) -> str:
+        """Return a text."""
+        return self._of(str, column)
+
+    def maybe_text(self, column: str) -> str | None:
+        """Return a text or None."""
+        return None if self._value(column) is None else self.text(column)
+
+    def blob(self, column: str) -> bytes:
+        """Return bytes."""
+        return self._of(bytes, column)
+
+    def whole(self, column: str, least: int = 0, most: int = MAX_EXP) -> int:
+        """Return an integer from `least` to `most`."""
+        value = self._of(int, column)
+        if not least <= value <= most:
+            raise self._damaged(column)
+        return value
+
+    def moment(self, column: str) -> datetime:
+        """Return an instant in UTC."""
+        return from_moment(self.whole(column, to_moment(FIRST), to_moment(LAST)))
+
+    def maybe_moment(self, column: str) -> datetime | None:
+        """Return an instant in UTC or None."""
+        return None if self._value(column) is None else self.moment(column)
+
+    def _value(self, column: str) -> object:
+        return self.values[self.columns.index(column)]
+
+    def _of(self, kind: type[_Kind], column: str) -> _Kind:
+        value = self._value(column)
+        if isinstance(value, kind):
+            return value
+        raise self._damaged(column)
+
+    def _damaged(self, column: str) -> DamagedStore:
+        # The row's number comes first in every statement that reads one.
+        row = f"row {self.values[0]}" if isinstance(self.values[0], int) else "a row"
+        return DamagedStore(f"{row} of its table {self.table} has an impossible {column}")

@@ -11,12 +11,39 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
 from ..verifier import ClockGuard
-from .instants import from_moment, to_moment
-from .sqlite_schema import APPLICATION_ID, OLDEST_SQLITE, PRAGMAS, SCHEMA, SCHEMA_VERSION, SMALLEST
+from .instants import to_moment
+from .shown import shown
+from .sqlite_schema import (
+    APPLICATION_ID,
+    OLDEST_SQLITE,
+    PRAGMAS,
+    SCHEMA,
+    SCHEMA_VERSION,
+    SMALLEST,
+    DamagedStore,
+    StoredRow,
+)
 from .store import INSTALLED, REFUSALS_KEPT, Installation, Kept, LogEntry, ProcessBound, StoreFailed
+
+_INSTALLATION: Final = (
+    "number",
+    "license_id",
+    "file",
+    "sub",
+    "scope",
+    "iat",
+    "replaces",
+    "at",
+    "by",
+)
+_LOG_ENTRY: Final = ("number", "at", "by", "license_id", "customer", "outcome")
+_DAMAGED: Final = frozenset(
+    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
+)
+_DAMAGED_HINT: Final = "restore a backup of this file, or move it away and upload the license again"
 
 
 class SqliteStore(ProcessBound):
@@ -63,20 +90,22 @@ class SqliteStore(ProcessBound):
     def load(self) -> Kept:
         """See `Store.load`."""
         with self._transaction():
-            in_force, seen, tampered, run = self._rows(
-                "SELECT in_force, last_seen, tampered, last_run FROM kept"
-            )[0]
-            installations = self._rows(
-                "SELECT license_id, file, sub, scope, iat, replaces, at, by"
-                " FROM installation ORDER BY number"
-            )
-            sent = self._rows("SELECT license_id, days FROM sent_milestone")
+            rows = self._read("kept", "one", "in_force", "last_seen", "tampered", "last_run")
+            if len(rows) != 1:
+                raise DamagedStore(f"its table kept has {len(rows)} rows instead of 1")
+            installations = tuple(map(_installation, self._read("installation", *_INSTALLATION)))
+            in_force = rows[0].maybe_text("in_force")
+            if in_force not in (None, *(each.license_id for each in installations)):
+                raise DamagedStore("it does not have the license that it says is installed")
+            sent = self._read("sent_milestone", "rowid", "license_id", "days")
             return Kept(
-                installations=tuple(map(_installation, installations)),
+                installations=installations,
                 in_force=in_force,
-                guard=ClockGuard(None if seen is None else from_moment(seen), bool(tampered)),
-                sent=frozenset(sent),
-                last_run=None if run is None else from_moment(run),
+                guard=ClockGuard(
+                    rows[0].maybe_moment("last_seen"), bool(rows[0].whole("tampered", most=1))
+                ),
+                sent=frozenset((row.text("license_id"), row.whole("days")) for row in sent),
+                last_run=rows[0].maybe_moment("last_run"),
             )
 
     def keep_guard(self, guard: ClockGuard) -> None:
@@ -116,19 +145,7 @@ class SqliteStore(ProcessBound):
     def install_log(self) -> tuple[LogEntry, ...]:
         """See `Store.install_log`."""
         with self._transaction():
-            rows = self._rows(
-                "SELECT at, by, license_id, customer, outcome FROM install_log ORDER BY number DESC"
-            )
-            return tuple(
-                LogEntry(
-                    at=from_moment(at),
-                    by=by,
-                    license_id=license_id,
-                    customer=customer,
-                    outcome=outcome,
-                )
-                for at, by, license_id, customer, outcome in rows
-            )
+            return tuple(map(_log_entry, reversed(self._read("install_log", *_LOG_ENTRY))))
 
     def keep_run(self, at: datetime, sent: tuple[str, int] | None) -> None:
         """See `Store.keep_run`."""
@@ -138,8 +155,9 @@ class SqliteStore(ProcessBound):
                 self._rows("INSERT INTO sent_milestone VALUES (?, ?)", *sent)
 
     def _replaced_by(self, license_id: str) -> list[str]:
-        rows = self._rows("SELECT replaces FROM installation WHERE license_id = ?", license_id)
-        return [each for row in rows for each in row[0].split()]
+        rows = self._read("installation", "number", "license_id", "replaces")
+        same = (row for row in rows if row.text("license_id") == license_id)
+        return [each for row in same for each in row.text("replaces").split()]
 
     def _keep_guard(self, guard: ClockGuard) -> None:
         seen = None if guard.last_seen is None else to_moment(guard.last_seen)
@@ -151,6 +169,12 @@ class SqliteStore(ProcessBound):
             " VALUES (?, ?, ?, ?, ?)",
             *(to_moment(entry.at), entry.by, entry.license_id, entry.customer, entry.outcome),
         )
+
+    def _read(self, table: str, *columns: str) -> list[StoredRow]:
+        """Return the rows of a table by the first of these columns, their number."""
+        names = ", ".join(columns)
+        rows = self._rows(f"SELECT {names} FROM {table} ORDER BY {columns[0]}")  # noqa: S608 - our own
+        return [StoredRow(table, columns, row) for row in rows]
 
     def _rows(self, statement: str, *values: object) -> list[Any]:
         return self._sqlite.execute(statement, values).fetchall()
@@ -186,8 +210,11 @@ class SqliteStore(ProcessBound):
             return
         if self._pragma("application_id") != APPLICATION_ID:
             raise self._not_ours()
-        if self._pragma("user_version") != SCHEMA_VERSION:
+        version = self._pragma("user_version")
+        if version > SCHEMA_VERSION:
             raise StoreFailed(f"{str(self._path)!a} was made by a newer version")
+        if version < SCHEMA_VERSION:
+            raise DamagedStore(f"its tables cannot be version {version}")
 
     def _not_ours(self) -> StoreFailed:
         return StoreFailed(
@@ -215,19 +242,42 @@ class SqliteStore(ProcessBound):
     def _failures(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError, OverflowError, LookupError) as error:
-            raise StoreFailed(f"{str(self._path)!a}: {error}") from error
+        except (DamagedStore, UnicodeDecodeError) as error:
+            why = str(error) if isinstance(error, DamagedStore) else "a text is not UTF-8"
+            raise StoreFailed(
+                f"{str(self._path)!a} is damaged: {why}", hint=_DAMAGED_HINT
+            ) from error
+        except (sqlite3.Error, OSError, OverflowError, LookupError, MemoryError) as error:
+            # SQLite quotes what is stored.
+            why = shown(str(error)) or type(error).__name__
+            hint = _DAMAGED_HINT if _is_damage(error) else None
+            raise StoreFailed(f"{str(self._path)!a}: {why}", hint=hint) from error
 
 
-def _installation(row: Any) -> Installation:  # noqa: ANN401 - a row of SQLite
-    license_id, file, sub, scope, iat, replaces, at, by = row
+def _is_damage(error: Exception) -> bool:
+    # None: the sqlite3 module could not decode a text.
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(error, sqlite3.Error) and (code is None or code & 0xFF in _DAMAGED)
+
+
+def _installation(row: StoredRow) -> Installation:
     return Installation(
-        license_id=license_id,
-        file=file,
-        sub=sub,
-        scope=scope,
-        iat=iat,
-        replaces=tuple(replaces.split()),
-        at=from_moment(at),
-        by=by,
+        license_id=row.text("license_id"),
+        file=row.blob("file"),
+        sub=row.text("sub"),
+        scope=row.text("scope"),
+        iat=row.whole("iat"),
+        replaces=tuple(row.text("replaces").split()),
+        at=row.moment("at"),
+        by=row.text("by"),
+    )
+
+
+def _log_entry(row: StoredRow) -> LogEntry:
+    return LogEntry(
+        at=row.moment("at"),
+        by=row.text("by"),
+        license_id=row.maybe_text("license_id"),
+        customer=row.maybe_text("customer"),
+        outcome=row.text("outcome"),
     )

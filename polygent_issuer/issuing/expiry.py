@@ -12,6 +12,7 @@ from polygent_issuer import dates
 from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.registry import LicenseRecord
+from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.settings import Settings
 from polygent_issuer.terms import Changes, Plan
 
@@ -208,7 +209,13 @@ def _term(text: str) -> dates.Term:
 
 def _own_term(record: LicenseRecord, settings: Settings) -> dates.Term | None:
     if record.term is not None:
-        return _term(record.term)
+        try:
+            return _term(record.term)
+        except InvalidTerms:
+            raise RegistryDamaged(
+                f"the stored term of license {record.id} is not one",
+                hint="polygent-issue journal verify",
+            ) from None
     plan = settings.plans.get(record.plan or "")
     return plan.term if plan else None
 

@@ -30,8 +30,8 @@ def find(
 def heir(db: Reading, kept: LicenseRecord) -> LicenseRecord:
     """The last license in the chain that replaced it; itself when nothing did."""
     seen = {kept.id}
-    while kept.replaced_by is not None and kept.replaced_by not in seen:
-        kept = licenses.get(db, kept.replaced_by)
+    while (following := licenses.successor(db, kept)) is not None and following.id not in seen:
+        kept = following
         seen.add(kept.id)
     return kept
 

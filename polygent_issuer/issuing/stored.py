@@ -13,7 +13,7 @@ def read_license(db: Reading, record: LicenseRecord) -> License:
     Raises:
         RegistryDamaged: (`registry_damaged`) when it is not what was issued.
     """
-    pinned = verifier_of(keys.find(db, record.kid))
+    pinned = verifier_of(keys.pinned(db, record.kid))
     try:
         found = pinned.authenticate(record.file)
     except LicenseError:

@@ -56,7 +56,7 @@ def _note(db: Reading, record: LicenseRecord, now: datetime) -> str:
     until = dates.instant(record.expires_at)
     if record.expires_at <= now:
         return f"license {record.id[:8]} expired at {until}"
-    old, key = f"the old file {record.id[:8]}", keys.find(db, record.kid)
+    old, key = f"the old file {record.id[:8]}", keys.pinned(db, record.kid)
     works = f"keeps working until {until} where it is installed"
     if key.compromised:
         told = f"{old} was signed with {shown(key.label)}, which is compromised"

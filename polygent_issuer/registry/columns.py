@@ -8,6 +8,7 @@ length, so that text sorts as time; `iat` and `exp` are whole seconds as in the 
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from typing import Any, Final, TypeVar
 
 Value = str | int | bytes | None
@@ -77,7 +78,7 @@ def maybe_seconds(value: Value) -> datetime | None:
 
 def strings(value: Value) -> tuple[str, ...]:
     """The texts of a JSON array, or ValueError."""
-    return tuple(_of(str, item) for item in _of(list, json.loads(text(value))))
+    return tuple(_of(str, item) for item in _of(list, _loads(text(value))))
 
 
 def mapping(value: Value) -> dict[str, str]:
@@ -85,9 +86,14 @@ def mapping(value: Value) -> dict[str, str]:
     return {name: _of(str, item) for name, item in json_object(text(value)).items()}
 
 
+def members(value: object) -> dict[str, Any]:
+    """The members of a JSON object within another, or ValueError."""
+    return _of(dict, value)
+
+
 def json_object(value: str | bytes) -> dict[str, Any]:
     """A JSON object, or ValueError."""
-    return _of(dict, json.loads(value))
+    return _of(dict, _loads(value))
 
 
 def moment_text(value: datetime) -> str:
@@ -116,6 +122,25 @@ def canonical(value: Mapping[str, object] | tuple[str, ...]) -> str:
         TypeError, ValueError: for what JSON cannot hold, the caller's bug.
     """
     return _encode(value)
+
+
+def _loads(value: str | bytes) -> object:
+    """Return what JSON says; a lone surrogate and what is no finite number are ValueErrors."""
+    written = value if isinstance(value, str) else value.decode()
+    found = _decode(written)
+    if "\\u" in written:
+        _encode({"": found}).encode()
+    return found
+
+
+def _finite(value: str) -> float:
+    number = float(value)
+    if isfinite(number):
+        return number
+    raise ValueError("no finite number")
+
+
+_decode: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_finite).decode
 
 
 def _aware(value: datetime) -> datetime:

@@ -199,7 +199,7 @@ class Connection:
         for _ in range(self._slices - 1):
             try:
                 return self._sqlite.execute(sql)
-            except sqlite3.Error as error:
+            except FOREIGN as error:
                 if not is_busy(error):
                     raise failure(error, self.path) from error
         return self.run(sql)
@@ -254,13 +254,13 @@ class Connection:
         A failure here is not reported: the one that led here is, and the journal file that is
         left makes the next command undo it.
         """
-        with suppress(sqlite3.Error):
+        with suppress(*FOREIGN):
             if self._sqlite.in_transaction:
                 self._sqlite.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close; what was not committed is undone."""
-        with suppress(sqlite3.Error):
+        with suppress(*FOREIGN):
             self._sqlite.close()
 
 

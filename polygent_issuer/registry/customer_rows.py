@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Final
 
-from polygent_issuer.errors import NotFound
 from polygent_issuer.registry.columns import (
     Row,
     maybe_moment,
@@ -35,11 +34,11 @@ def by_id(db: Reading, customer_id: int) -> Customer:
     """The customer of a row id.
 
     Raises:
-        NotFound: (`not_found`) when there is none.
+        RegistryDamaged: (`registry_damaged`) when there is none: only another row names it.
     """
     found = _one(db, "WHERE id = ?", (customer_id,))
     if found is None:
-        raise NotFound(f"there is no customer {customer_id} in the registry")
+        raise db.damaged(f"lacks the customer {customer_id}, which another row names")
     return found
 
 

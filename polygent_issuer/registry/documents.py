@@ -3,7 +3,6 @@
 from datetime import datetime
 from hashlib import sha256
 
-from polygent_issuer.errors import NotFound
 from polygent_issuer.registry.columns import Row, blob, moment, moment_text, text, whole
 from polygent_issuer.registry.records import Document
 from polygent_issuer.registry.transactions import Reading, Writing
@@ -32,11 +31,11 @@ def get(db: Reading, document_id: int) -> Document:
     """The document of a row id.
 
     Raises:
-        NotFound: (`not_found`) when there is none.
+        RegistryDamaged: (`registry_damaged`) when there is none: only another row names it.
     """
     found = db.one(_document, f"{_SELECT} WHERE id = ?", (document_id,))
     if found is None:
-        raise NotFound(f"there is no document {document_id} in the registry")
+        raise db.damaged(f"lacks the document {document_id}, which another row names")
     return found
 
 

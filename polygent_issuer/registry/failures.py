@@ -4,10 +4,12 @@ A message of SQLite may quote stored text, so only its symbolic name is passed o
 https://www.sqlite.org/rescode.html.
 """
 
+import re
 import sqlite3
 from pathlib import Path
 
 from polygent_issuer.errors import InputRefused, IssuerError, OutputProblem
+from polygent_issuer.registry.columns import Row
 from polygent_issuer.registry.errors import (
     RegistryDamaged,
     RegistryFailed,
@@ -15,6 +17,7 @@ from polygent_issuer.registry.errors import (
     RegistryMisuse,
     Taken,
 )
+from polygent_issuer.registry.schema import JOURNALED
 
 # What the sqlite3 module itself raises while binding or fetching, besides its own errors.
 FOREIGN = (sqlite3.Error, UnicodeError, OverflowError, MemoryError)
@@ -32,6 +35,11 @@ _HINTS = {
     sqlite3.SQLITE_PERM: "make the file and its folder writable for you",
     sqlite3.SQLITE_NOMEM: "free some memory and run the command again",
 }
+_KEYS = {**JOURNALED, "journal": "seq", "outbox": "license_id"}
+_FROM = re.compile(r"\bFROM (\w+)")
+# Subqueries have tables of their own; none of ours nests deeper.
+_NESTED, _DEPTH = re.compile(r"\([^()]*\)"), 3
+_VERIFY = "see what else is damaged: polygent-issue journal verify; then "
 _RESTORE = "go back to your last backup: polygent-issue registry restore BACKUP"
 
 
@@ -43,7 +51,7 @@ def place(path: Path) -> str:
     return shown(str(path))
 
 
-def is_busy(error: sqlite3.Error) -> bool:
+def is_busy(error: Exception) -> bool:
     """Whether another connection holds a lock that this statement needs."""
     return _primary(error) in _BUSY
 
@@ -103,7 +111,33 @@ def damaged(path: Path, what: str = "is damaged") -> RegistryDamaged:
     return RegistryDamaged(f"the registry {place(path)} {what}", hint=_RESTORE)
 
 
-def _primary(error: sqlite3.Error) -> int | None:
+def damaged_row(path: Path, sql: str, row: Row) -> RegistryDamaged:
+    """A row holds what this tool never wrote.
+
+    Args:
+        path: the file.
+        sql: the statement that selected it.
+        row: its values; the first one names it where that is its table's key.
+    """
+    error = damaged(path, f"has a row that cannot be read{_name(sql, row)}")
+    error.hint = f"{_VERIFY}{_RESTORE}"
+    return error
+
+
+def _name(sql: str, row: Row) -> str:
+    from polygent_issuer.text import brief  # noqa: PLC0415  # as in `place`
+
+    for _ in range(_DEPTH):
+        sql = _NESTED.sub("", sql)
+    match = _FROM.search(sql)
+    if match is None:
+        return ""
+    key = _KEYS.get(match[1])
+    named = key is not None and sql.startswith(f"SELECT {key},")
+    return f": {match[1]}/{brief(str(row[0]))}" if named else f": one of its table {match[1]}"
+
+
+def _primary(error: Exception) -> int | None:
     # Absent on what the sqlite3 module raises by itself, such as undecodable text.
     code = getattr(error, "sqlite_errorcode", None)
     return None if code is None else int(code) & 0xFF

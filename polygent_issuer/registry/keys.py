@@ -21,7 +21,7 @@ from polygent_issuer.registry.errors import Taken
 from polygent_issuer.registry.license_rows import STATUS
 from polygent_issuer.registry.records import KeyRecord, KeyUse, LicenseStatus
 from polygent_issuer.registry.transactions import Reading, Writing
-from polygent_issuer.text import nearest, shown
+from polygent_issuer.text import brief, nearest, shown
 
 if TYPE_CHECKING:
     from polygent_issuer.verifier.keys import Key, KeySet
@@ -63,6 +63,18 @@ def find(db: Reading, typed: str) -> KeyRecord:
     if not found:
         raise _not_found(db, typed)
     return found[0]
+
+
+def pinned(db: Reading, kid: str) -> KeyRecord:
+    """Return the key that a license names.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) when there is none.
+    """
+    key = db.once("keys", ("kid", kid), lambda: db.one(_key, f"{_SELECT} WHERE kid = ?", (kid,)))
+    if key is None:
+        raise db.damaged(f"lacks the key {brief(kid)}, which a license names")
+    return key
 
 
 def active(db: Reading) -> KeyRecord | None:

@@ -17,7 +17,7 @@ from polygent_issuer.registry.license_rows import (
 )
 from polygent_issuer.registry.records import Customer, LicenseRecord, LicenseStatus
 from polygent_issuer.registry.transactions import Reading, Writing
-from polygent_issuer.text import nearest, shown
+from polygent_issuer.text import brief, nearest, shown
 
 __all__ = [
     "add",
@@ -33,6 +33,7 @@ __all__ = [
     "replace",
     "retire",
     "select",
+    "successor",
 ]
 
 _SHORTEST: Final = 4
@@ -48,6 +49,20 @@ def get(db: Reading, license_id: str) -> LicenseRecord:
     found = by_id(db, license_id)
     if found is None:
         raise _not_found(license_id)
+    return found
+
+
+def successor(db: Reading, record: LicenseRecord) -> LicenseRecord | None:
+    """Return the license that replaced this one, or None.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) when it is not in the registry.
+    """
+    if record.replaced_by is None:
+        return None
+    found = by_id(db, record.replaced_by)
+    if found is None:
+        raise db.damaged(f"lacks the license that replaced {brief(record.id)}")
     return found
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Final
 
-from polygent_issuer.errors import NotFound
 from polygent_issuer.registry.columns import (
     Row,
     mapping,
@@ -30,11 +29,11 @@ def by_id(db: Reading, machine_id: int) -> Machine:
     """The machine of a row id.
 
     Raises:
-        NotFound: (`not_found`) when there is none.
+        RegistryDamaged: (`registry_damaged`) when there is none: only another row names it.
     """
     found = db.one(_machine, f"{_SELECT} WHERE id = ?", (machine_id,))
     if found is None:
-        raise NotFound(f"there is no machine {machine_id} in the registry")
+        raise db.damaged(f"lacks the machine {machine_id}, which another row names")
     return found
 
 

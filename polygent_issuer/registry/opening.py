@@ -105,6 +105,8 @@ def require_ours(connection: Connection) -> None:
             )
         raise damaged(path, "is another program's database")
     version = connection.number("user_version")
+    if version < 0:
+        raise damaged(path, f"is damaged: its tables cannot be version {version}")
     if version > len(schema.MIGRATIONS):
         raise RegistryNewer(
             f"the registry {place(path)} was written by a newer polygent-issue "

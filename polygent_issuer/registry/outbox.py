@@ -41,7 +41,8 @@ class Bundled:
 
 def pending(db: Reading) -> tuple[OutboxRow, ...]:
     """The licenses whose delivery nobody confirmed, oldest first."""
-    sql = "SELECT license_id, folder, name, at FROM outbox ORDER BY at, license_id"
+    there = "(SELECT id FROM licenses WHERE id = license_id)"
+    sql = f"SELECT license_id, folder, name, at, {there} FROM outbox ORDER BY at, license_id"  # noqa: S608  # our own
     return tuple(db.each(_row, sql))
 
 
@@ -81,6 +82,7 @@ def clear(db: Writing, *license_ids: str) -> None:
 
 
 def _row(row: Row) -> OutboxRow:
+    text(row[4])  # the license is in the registry
     return OutboxRow(
         license_id=text(row[0]),
         folder=maybe_text(row[1]),

@@ -22,8 +22,8 @@ from polygent_issuer.registry.columns import (
 )
 from polygent_issuer.registry.connection import Connection, Params
 from polygent_issuer.registry.digests import GENESIS, chain_hash, row_digests
-from polygent_issuer.registry.errors import RegistryMisuse
-from polygent_issuer.registry.failures import damaged
+from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse
+from polygent_issuer.registry.failures import damaged, damaged_row
 from polygent_issuer.registry.records import Actor
 from polygent_issuer.registry.schema import JOURNALED
 
@@ -76,12 +76,12 @@ class Reading:
             RegistryDamaged: (`registry_damaged`) when a row cannot be read as one.
         """
         for row in self.execute(sql, params):
-            yield self._built(build, row)
+            yield self._built(build, sql, row)
 
     def one(self, build: Callable[[Row], _Record], sql: str, params: Params = ()) -> _Record | None:
         """The first record, or None; errors as `each`."""
         row = self._first(sql, params)
-        return None if row is None else self._built(build, row)
+        return None if row is None else self._built(build, sql, row)
 
     def copy_into(self, path: Path, *, named: Path) -> None:
         """Copy the whole registry, as this transaction sees it, into an empty file.
@@ -101,11 +101,15 @@ class Reading:
         for cursor in tuple(self._cursors):
             cursor.close()
 
-    def _built(self, build: Callable[[Row], _Record], row: Row) -> _Record:
+    def damaged(self, what: str) -> RegistryDamaged:
+        """Return the error for rows that contradict each other; continues "the registry PATH …"."""
+        return damaged(self._connection.path, what)
+
+    def _built(self, build: Callable[[Row], _Record], sql: str, row: Row) -> _Record:
         try:
             return build(row)
         except _UNREADABLE as error:
-            raise damaged(self._connection.path, "holds a row that cannot be read") from error
+            raise damaged_row(self._connection.path, sql, row) from error
 
     def _require_open(self) -> None:
         if self._ended:

@@ -8,7 +8,7 @@ from support.registries import ACTOR, NOW, writing
 
 from polygent_issuer.errors import Ambiguous, InputRefused, NotFound
 from polygent_issuer.registry import Registry, Writing, customers, journal
-from polygent_issuer.registry.errors import Taken
+from polygent_issuer.registry.errors import RegistryDamaged, Taken
 
 
 @pytest.fixture
@@ -231,9 +231,9 @@ def test_a_free_slug_of_a_long_name_stays_a_slug(db: Writing) -> None:
 
 
 def test_a_customer_who_is_gone_is_not_edited(db: Writing) -> None:
-    """What was read in another registry, or before, names nobody here."""
+    """No row is ever deleted: a number without its row is damage."""
     gone = replace(customers.get(db, "acme"), id=99)
-    with pytest.raises(NotFound, match="99"):
+    with pytest.raises(RegistryDamaged, match="lacks the customer 99"):
         customers.edit(db, gone, crm="1")
 
 

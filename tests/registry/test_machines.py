@@ -8,7 +8,7 @@ from support.registries import ACTOR, NOW, add_machine, writing
 
 from polygent_issuer.errors import InputRefused, NotFound
 from polygent_issuer.registry import Customer, Registry, Writing, customers, documents, machines
-from polygent_issuer.registry.errors import Taken
+from polygent_issuer.registry.errors import RegistryDamaged, Taken
 
 ONE, OTHER, THIRD = "a" * 64, "b" * 64, "c" * 64
 
@@ -97,7 +97,7 @@ def test_a_mistyped_label_is_guessed(db: Writing, acme: Customer) -> None:
     with pytest.raises(NotFound) as caught:
         machines.by_label(db, acme, "zzz")
     assert caught.value.hint == "polygent-issue customer show acme"
-    with pytest.raises(NotFound):
+    with pytest.raises(RegistryDamaged, match="lacks the machine 99"):
         machines.by_id(db, 99)
 
 

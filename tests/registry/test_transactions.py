@@ -8,7 +8,7 @@ from support.registries import ACTOR, NOW, fill, writing
 
 from polygent_issuer.errors import ExitCode, InputRefused
 from polygent_issuer.registry import Reading, Registry, customers, journal
-from polygent_issuer.registry.columns import text
+from polygent_issuer.registry.columns import blob, text
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, Taken
 
 
@@ -151,8 +151,26 @@ def test_a_number_beyond_sqlite_is_refused(registry: Registry) -> None:
 
 def test_a_row_of_the_wrong_type_is_damage(registry: Registry) -> None:
     """What cannot be read as its record is reported as damage."""
-    with registry.reading() as db, pytest.raises(RegistryDamaged, match="holds a row"):
+    with registry.reading() as db, pytest.raises(RegistryDamaged, match=r"cannot be read$"):
         db.one(lambda row: text(row[0]), "SELECT 1")
+
+
+@pytest.mark.parametrize(
+    ("sql", "named"),
+    [
+        ("SELECT name, (SELECT 1 FROM keys) FROM about", "read: about/registry_id"),
+        ("SELECT value, name FROM about", "read: one of its table about"),
+        ("SELECT seq, bytes FROM journal WHERE seq = 1", "read: journal/1"),
+    ],
+)
+def test_a_damaged_row_is_named(registry: Registry, sql: str, named: str) -> None:
+    """The message names table and key, the hint both ways on; no value is quoted."""
+    with registry.reading() as db, pytest.raises(RegistryDamaged, match=f"{named}$") as caught:
+        list(db.each(lambda row: blob(row[0]), sql))
+    assert caught.value.hint == (
+        "see what else is damaged: polygent-issue journal verify; then go back to your last "
+        "backup: polygent-issue registry restore BACKUP"
+    )
 
 
 def test_one_journal_row_tells_of_all_rows_touched_since_the_last(registry: Registry) -> None:

@@ -37,7 +37,7 @@ def export(
     with invocation.registry.reading() as db:
         record = licenses.find(db, license_id)
         held = read_license(db, record)
-        customer, key = customers.get(db, record.customer_slug), keys.find(db, record.kid)
+        customer, key = customers.get(db, record.customer_slug), keys.pinned(db, record.kid)
     drafts = drafter(invocation, eml)
     place = resolve(to, settings.output, streaming.write_bytes)
     name = place.name or file_name(held, record.machine_label)

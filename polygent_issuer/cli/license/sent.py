@@ -70,7 +70,7 @@ def sent(
     with invocation.registry.reading() as db:
         chosen = _chosen(db, license_ids)
         findings = clock_behind(db, now)
-        signed_with = {record.id: keys.find(db, record.kid) for record in chosen}
+        signed_with = {record.id: keys.pinned(db, record.kid) for record in chosen}
     for record in () if undo else chosen:
         until = dates.upload_deadline(record.issued_at, window)
         for objection in objections(record, signed_with[record.id], upload_before=until, now=now):

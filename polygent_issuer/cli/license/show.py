@@ -40,7 +40,7 @@ def show(invocation: Invocation, license_id: LicenseId) -> ShownLicense:
             record=record,
             license=held,
             customer=customers.get(db, record.customer_slug),
-            key=keys.find(db, record.kid),
+            key=keys.pinned(db, record.kid),
             document=None if document is None else documents.get(db, document),
             upload_before=dates.upload_deadline(held.issued_at, window),
             history=_history(db, record),
@@ -60,4 +60,4 @@ def _history(db: Reading, record: LicenseRecord) -> tuple[JournalRow, ...]:
 def _replaced(row: JournalRow) -> tuple[str, ...]:
     """The licenses that were replaced by what a row tells of: one, or several at once."""
     said = row.details.get("replaces", ())
-    return (said,) if isinstance(said, str) else tuple(said)
+    return (said,) if isinstance(said, str) else tuple(said) if isinstance(said, list) else ()
