@@ -50,6 +50,12 @@ class IssuerError(Exception):
         return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
+class InternalError(IssuerError):
+    """A bug in this tool: something that should never happen."""
+
+    code = "bug"
+
+
 class UsageProblem(IssuerError):
     """The command line contradicts itself or lacks something."""
 

@@ -16,6 +16,8 @@ _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _LOCAL: Final = rf"(?=.{{1,64}}@){_ATOM}(?:\.{_ATOM})*"
 _ADDRESS: Final = re.compile(rf"{_LOCAL}@{_LABEL}(?:\.{_LABEL})*")
 _LONGEST: Final = 254
+ENCODED_WORD: Final = "=?"
+"""How an encoded word (RFC 2047) begins, which a mail program shows as the text it encodes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +34,13 @@ class Mailbox:
 
 
 def parse(text: str) -> Mailbox | None:
-    """Read `ADDRESS` or `NAME <ADDRESS>`; None when it is neither, or the name is none (§1)."""
+    """Read `ADDRESS` or `NAME <ADDRESS>`; None when it is neither, or the name is none (§1).
+
+    A text with an encoded word (RFC 2047) is refused: what a mail program makes of it is another
+    name or address than the one that the operator reads.
+    """
+    if ENCODED_WORD in text:
+        return None
     name, bracket, rest = text.rpartition(" <")
     address = rest.removesuffix(">") if bracket else text
     if len(address) > _LONGEST or not _ADDRESS.fullmatch(address):

@@ -13,7 +13,7 @@ import typer
 
 from polygent_issuer import files, mailbox
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.errors import OutputProblem
+from polygent_issuer.errors import InternalError, OutputProblem
 from polygent_issuer.issuing.destination import require_folder
 from polygent_issuer.text import for_shell, shown
 
@@ -47,6 +47,8 @@ class Drafter:
         Raises:
             OutputProblem: (`output_failed`, `output_exists`) with the commands that write what
                 is missing.
+            InternalError: (`bug`) when a draft does not read back as it was meant; no draft of
+                its license is written.
         """
         waiting = list(license_ids)
         if self.place is None:
@@ -55,7 +57,7 @@ class Drafter:
         while waiting:
             try:
                 written[waiting[0]] = self._write(waiting[0], *self.place)
-            except OutputProblem as problem:
+            except (OutputProblem, InternalError) as problem:
                 raise _kept(problem, waiting, self.place[0]) from None
             del waiting[0]
         return written
@@ -105,14 +107,19 @@ def drafter(invocation: Invocation, option: str | None) -> Drafter:
     return Drafter(invocation=invocation, place=(folder, template.load(invocation.home)))
 
 
-def _kept(problem: OutputProblem, waiting: list[str], folder: Path) -> OutputProblem:
+def _kept(
+    problem: OutputProblem | InternalError, waiting: list[str], folder: Path
+) -> OutputProblem | InternalError:
     """The error for the first of the licenses whose drafts are missing."""
     place = for_shell(str(folder))
     again = [f"polygent-issue license export {each[:8]} --eml {place}" for each in waiting]
     more = len(again) - _NAMED
     rest = [f"{more} more: polygent-issue license list --unsent"] if more > 0 else []
+    hint = "; ".join((*again[:_NAMED], *rest))
+    if isinstance(problem, InternalError):
+        hint = f"report what this prints: {again[0]} --debug"
     return type(problem)(
         f"license {waiting[0][:8]} is issued and kept, but its mail draft is not written: "
         f"{problem.message}",
-        hint="; ".join((*again[:_NAMED], *rest)),
+        hint=hint,
     )

@@ -5,16 +5,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from polygent_issuer.errors import ExitCode, InputRefused, IssuerError
+from polygent_issuer.errors import ExitCode, InputRefused, InternalError, IssuerError
 
 if TYPE_CHECKING:
     from polygent_issuer.verifier.errors import VerifierError
-
-
-class Bug(IssuerError):
-    """What should never happen; its traceback is shown with `--debug` only."""
-
-    code = "bug"
 
 
 class Refused(InputRefused):
@@ -50,7 +44,7 @@ def told(raised: BaseException) -> IssuerError:
         return usage(raised)
     where = traceback.extract_tb(raised.__traceback__)[-1]
     place = f"{PurePath(where.filename).name}:{where.lineno}"
-    return Bug(
+    return InternalError(
         f"this is a bug in polygent-issue: {type(raised).__name__} at {place}",
         hint="run it again with --debug and report what it prints",
     )

@@ -2,24 +2,47 @@
 
 The same license, contact, settings and template give the same bytes, so that a draft which is there
 already can be told from another one.
+
+Names and subjects are foreign text. Python's newer mail classes decode an encoded word (RFC 2047)
+in whatever they are given, and what comes out of it can be a line break and another header. So
+drafts are made with the older classes, which decode nothing, and are read back before they are
+written.
 """
 
 import hashlib
+import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from email import policy
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.parser import BytesHeaderParser
+from email.charset import QP, Charset
+from email.errors import HeaderParseError
+from email.header import Header, decode_header, make_header
+from email.message import Message
+from email.mime.application import MIMEApplication
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
+from email.parser import BytesParser
+from email.utils import format_datetime, getaddresses
 from typing import Final
 
 from polygent_issuer.delivery.letter import Letter
 from polygent_issuer.delivery.template import Template
 from polygent_issuer.delivery.wording import words
-from polygent_issuer.mailbox import Mailbox
+from polygent_issuer.errors import InternalError
+from polygent_issuer.mailbox import ENCODED_WORD, Mailbox
 from polygent_issuer.text import slugify
 
 _NOWHERE: Final = "polygent-issue.invalid"  # RFC 2606 §2: nobody's domain
+# RFC 2047 §2: a line with an encoded word has at most 76 characters.
+_POLICY: Final = policy.compat32.clone(linesep="\r\n", max_line_length=76)
+# RFC 5322 §3.2.3: a phrase of atoms needs no quotes.
+_PHRASE: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=^_`{|}~ -]+")
+# RFC 5322 §2.1.1: a line can only be folded at a space.
+_LONG_WORD: Final = re.compile(r"[^ ]{61}")
+_FOLD: Final = re.compile(r"\r?\n(?=[ \t])")
+_UTF_8: Final = Charset("utf-8")
+_UTF_8.body_encoding = QP
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +60,9 @@ def drafts(letter: Letter, template: Template, sender: Mailbox | None) -> tuple[
         letter: of the license.
         template: checked by `template.load`.
         sender: whom they are from; None leaves it to the mail program.
+
+    Raises:
+        InternalError: (`bug`) when a draft does not read back as it was meant.
     """
     recipients: tuple[Mailbox | None, ...] = letter.recipients or (None,)
     return tuple(
@@ -61,37 +87,112 @@ def _names(letter: Letter) -> list[str]:
 def _message(
     letter: Letter, template: Template, sender: Mailbox | None, recipient: Mailbox | None
 ) -> bytes:
-    told = words(letter, recipient)
+    values = words(letter, recipient)
     to = recipient.address if recipient else ""
     digest = hashlib.sha256(f"{letter.license.jti} {to}".encode()).hexdigest()[:32]
-    message = EmailMessage(policy=policy.SMTP)
-    message["X-Unsent"] = "1"  # Outlook opens it for editing
-    for header, box in (("From", sender), ("To", recipient)):
-        if box is not None:
-            message[header] = _address(header, box)
-    message["Subject"] = template.subject(told)
-    # Not the present instant: the same draft, made again, has the same bytes.
-    message["Date"] = letter.license.issued_at
-    message["Message-ID"] = f"<{digest}@{sender.host if sender else _NOWHERE}>"
-    # Neither this encoding nor base64 has a line with "=_" in it (RFC 2045 §6.7).
-    message.set_content(template.body(told), cte="quoted-printable")
-    message.add_attachment(
-        letter.file, maintype="application", subtype="octet-stream", filename=letter.file_name
+    boxes = (("From", sender), ("To", recipient))
+    fields: tuple[tuple[str, str | Mailbox], ...] = (
+        ("X-Unsent", "1"),  # Outlook opens it for editing
+        *((name, box) for name, box in boxes if box is not None),
+        ("Subject", template.subject(values)),
+        # Not the present instant: the same draft, made again, has the same bytes.
+        ("Date", format_datetime(letter.license.issued_at)),
+        ("Message-ID", f"<{digest}@{sender.host if sender else _NOWHERE}>"),
     )
-    message.set_boundary(f"=_{digest}")
-    return message.as_bytes()
+    body = template.body(values)
+    # Neither quoted-printable nor base64 has a line with "=_" in it (RFC 2045 §6.7).
+    message = MIMEMultipart(boundary=f"=_{digest}", policy=_POLICY)
+    for name, value in fields:
+        message[name] = _encoded(name, value)  # type: ignore[assignment] # typeshed knows no Header
+    message.attach(MIMEText(body, _charset=_UTF_8))  # type: ignore[arg-type] # documented so
+    attachment = MIMEApplication(letter.file)
+    attachment.add_header("Content-Disposition", "attachment", filename=letter.file_name)
+    message.attach(attachment)
+    try:
+        data = message.as_bytes()
+    except HeaderParseError:
+        raise _not_as_meant("a header") from None
+    _require_as_meant(data, fields, body, letter)
+    return data
 
 
-def _address(header: str, box: Mailbox) -> Address:
-    """The name and the address, if that reads back as this one address; else the address alone.
+def _encoded(name: str, value: str | Mailbox) -> Header | str:
+    """A header that every mail program shows as it is meant, encoded words in it too (RFC 2047)."""
+    if isinstance(value, Mailbox):
+        who = _name(value)
+        if not who or (_PHRASE.fullmatch(who) and ENCODED_WORD not in who):
+            return _text(value)
+        header = Header(who, "utf-8", header_name=name)
+        header.append(f"<{value.address}>", "us-ascii")
+        return header
+    plain = value.isascii() and ENCODED_WORD not in value
+    if name != "Subject" or (plain and not _LONG_WORD.search(value)):
+        return value
+    return Header(value, "utf-8", header_name=name)
 
-    Versions of Python differ in how they fold a long name that needs quotes.
-    """
-    name = " ".join(box.name.split())  # a header has no two spaces together
-    named = Address(display_name=name, addr_spec=box.address)
-    trial = EmailMessage(policy=policy.SMTP)
-    trial[header] = named
-    read = BytesHeaderParser(policy=policy.default).parsebytes(trial.as_bytes())[header]
-    if [(each.display_name, each.addr_spec) for each in read.addresses] == [(name, box.address)]:
-        return named
-    return Address(addr_spec=box.address)
+
+def _text(value: str | Mailbox) -> str:
+    """A header's value as a person reads it."""
+    if isinstance(value, str):
+        return value
+    return f"{_name(value)} <{value.address}>" if value.name else value.address
+
+
+def _name(box: Mailbox) -> str:
+    return " ".join(box.name.split())  # a header has no two spaces together
+
+
+def _require_as_meant(
+    data: bytes, fields: Iterable[tuple[str, str | Mailbox]], body: str, letter: Letter
+) -> None:
+    """Read a draft as a mail program does, and compare all of it with what was meant."""
+    message = BytesParser(policy=policy.compat32).parsebytes(data)
+    boundary = message.get_boundary()
+    meant = [
+        ("Content-Type", f'multipart/mixed; boundary="{boundary}"'),
+        ("MIME-Version", "1.0"),
+        *((name, _text(value)) for name, value in fields),
+    ]
+    if _headers(message) != meant:
+        raise _not_as_meant("a header")
+    for name, value in fields:
+        if isinstance(value, Mailbox):
+            addresses = [address for _, address in getaddresses([message[name]])]
+            if addresses != [value.address]:
+                raise _not_as_meant("an address")
+    meant_parts = [
+        (
+            [
+                ("Content-Type", 'text/plain; charset="utf-8"'),
+                ("MIME-Version", "1.0"),
+                ("Content-Transfer-Encoding", "quoted-printable"),
+            ],
+            body.replace("\n", "\r\n").encode(),
+        ),
+        (
+            [
+                ("Content-Type", "application/octet-stream"),
+                ("MIME-Version", "1.0"),
+                ("Content-Transfer-Encoding", "base64"),
+                ("Content-Disposition", f'attachment; filename="{letter.file_name}"'),
+            ],
+            letter.file,
+        ),
+    ]
+    _, *inner = message.walk()
+    parts = [(_headers(part), part.get_payload(decode=True)) for part in inner]
+    if parts != meant_parts:
+        raise _not_as_meant("a part")
+
+
+def _headers(message: Message) -> list[tuple[str, str]]:
+    """The headers, unfolded (RFC 5322 §2.2.3) and decoded (RFC 2047)."""
+    unfolded = ((name, _FOLD.sub("", value)) for name, value in message.items())
+    return [(name, str(make_header(decode_header(value)))) for name, value in unfolded]
+
+
+def _not_as_meant(what: str) -> InternalError:
+    return InternalError(
+        f"{what} of the mail draft does not read back as it was meant",
+        hint="run it again with --debug and report what it prints",
+    )

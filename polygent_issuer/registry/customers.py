@@ -193,9 +193,17 @@ def _name(name: str) -> dict[str, Value]:
 
 
 def _contacts(contacts: Iterable[str]) -> str:
+    from polygent_issuer.mailbox import ENCODED_WORD  # noqa: PLC0415  # see above
+
     given = tuple(contacts)
     for contact in given:
         _text("the contact", contact)
+        if ENCODED_WORD in contact:
+            raise InputRefused(
+                f"the contact cannot be used: {shown(contact)} contains {ENCODED_WORD}, which "
+                "begins an encoded word (RFC 2047)",
+                hint="type the name as it reads: Ada <ada@acme.example>",
+            )
         if "@" in contact and not _is_mailbox(contact):
             raise InputRefused(
                 f"this is no mail address: {shown(contact)}",

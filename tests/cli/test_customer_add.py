@@ -107,6 +107,15 @@ def test_an_acceptance_that_is_not_needed_is_harmless(books: Books) -> None:
         (("A", "--contact", "a\nb"), 3, "input_refused", "the contact"),
         (("A", "--contact", "a@"), 3, "input_refused", "this is no mail address: a@"),
         (("A", "--contact", "@a.example"), 3, "input_refused", "a name alone has no @"),
+        (
+            ("A", "--contact", "=?utf-8?q?=0D=0ABcc:t=40x.example?= <r@x.example>"),
+            *(3, "input_refused", "contains =?, which begins an encoded word (RFC 2047)"),
+        ),
+        (
+            ("A", "--contact", "=?utf-8?q?=0D=0ABcc=3At=40x.example?=@x.example"),
+            *(3, "input_refused", "contains =?, which begins an encoded word (RFC 2047)"),
+        ),
+        (("A", "--contact", "=?utf-8?q?Ada?="), 3, "input_refused", "contains =?"),
         (("A", "--contact", "a@b@c"), 3, "input_refused", "this is no mail address"),
         (("A", "--contact", "a@b.example, c@d.example"), 3, "input_refused", "no mail address"),
         (("A", "--contact", "Ada ada@a.example"), 3, "input_refused", "no mail address"),

@@ -164,6 +164,17 @@ def test_the_list_is_said_in_words_and_ends_when_the_old_name_is_back(books: Boo
     assert "reissue" not in text
 
 
+def test_a_contact_with_an_encoded_word_is_refused(books: Books) -> None:
+    """What a mail program makes of it is another name or address; nothing is changed."""
+    books.customer(contacts=("ops@a.example",))
+    encoded = "=?utf-8?q?=0D=0ABcc:t=40x.example?= <r@x.example>"
+    outcome = books.desk.run("customer", "edit", "acme", "--contact", encoded, "--json")
+    assert outcome.code == 3
+    assert outcome.json["error"]["code"] == "input_refused"
+    [customer] = books.desk.ok("customer", "list", "--json").json["customers"]
+    assert customer["contacts"] == ["ops@a.example"]
+
+
 def test_other_changes_list_nothing(books: Books) -> None:
     """A contact is in no license."""
     books.license(books.customer())

@@ -1,5 +1,6 @@
 """`--eml DIR`: mail drafts beside license files."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from email import policy
@@ -10,9 +11,12 @@ from typing import Any
 
 import pytest
 from support.cli import Desk
+from support.registries import tampering
 from support.screen import at_terminal, finish
 
 from polygent_issuer.delivery.template import template_path
+from polygent_issuer.mailbox import Mailbox
+from polygent_issuer.registry import REGISTRY_FILE
 
 ACME = ("customer", "add", "Acme GmbH", "--contact", "Ada <ada@acme.example>")
 
@@ -69,6 +73,66 @@ def test_sign_renew_and_reissue_write_drafts(desk: Desk, mail: Path) -> None:
     assert "  users: 40 instead of 25\n" in text(read(renewed["drafts"][0]))
     assert "nothing but the file" in text(read(reissued["drafts"][0]))
     assert len(list(mail.iterdir())) == 6
+
+
+ENCODED = "=?utf-8?q?=0D=0ABcc:thief@x.example=0D=0AX:?="
+
+
+@pytest.mark.parametrize("where", ["hostname", "customer", "label"])
+def test_an_encoded_word_makes_no_header(desk: Desk, mail: Path, where: str) -> None:
+    """Names come from others; the draft shows them as they are written."""
+    desk.ok(*ACME)
+    document = desk.machine_info(hostname=ENCODED if where == "hostname" else "prod-1")
+    name = ENCODED if where == "customer" else "acme-gmbh"
+    if where == "customer":
+        desk.ok("customer", "edit", "acme-gmbh", "--name", ENCODED)
+    label = ("--label", ENCODED) if where == "label" else ()
+    argv = ("sign", "--machine-info", document, "--customer", name, *label, "--eml", str(mail))
+    desk.ok(*argv, "--accept", "claimed-customer", "--reason", "test")
+    [draft] = mail.iterdir()
+    assert b"\nBcc" not in draft.read_bytes()
+    message = read(draft)
+    assert set(message.keys()) == {
+        *("X-Unsent", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type")
+    }
+    assert ENCODED in message["Subject"]
+    assert ENCODED in text(message)
+
+
+def test_an_older_contact_with_an_encoded_word_gets_no_draft(desk: Desk, mail: Path) -> None:
+    """Registries of earlier versions have them."""
+    desk.ok(*ACME)
+    contact = f"{ENCODED} <r@x.example>"
+    with tampering(desk.home / REGISTRY_FILE) as raw:
+        raw.execute("UPDATE customers SET contacts = ?", (json.dumps([contact]),))
+    told = desk.ok(
+        *("sign", "--machine-info", desk.machine_info(), "--customer", "acme-gmbh"),
+        *("--eml", str(mail)),
+    )
+    assert f"no draft for {contact}" in told.err
+    [draft] = mail.iterdir()
+    assert read(draft)["To"] is None
+
+
+def test_a_draft_that_does_not_read_back_is_not_written(
+    desk: Desk, mail: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug, exit 1: the license is kept, and the message names the command to report."""
+    desk.ok(*ACME)
+
+    def parse(text: str) -> Mailbox:
+        return Mailbox(name="", address=f"{text}\nBcc:")
+
+    monkeypatch.setattr("polygent_issuer.mailbox.parse", parse)
+    argv = ("sign", "--machine-info", desk.machine_info(), "--customer", "acme-gmbh")
+    outcome = desk.run(*argv, "--eml", str(mail))
+    assert outcome.code == 1
+    [issued] = desk.ok("license", "list", "--json").json["licenses"]
+    short = issued["id"][:8]
+    assert f"license {short} is issued and kept, but its mail draft is not written: " in outcome.err
+    command = f"polygent-issue license export {short} --eml {mail} --debug"
+    assert f"hint: report what this prints: {command}\n" in outcome.err
+    assert list(mail.iterdir()) == []
 
 
 def test_each_draft_is_named_on_the_screen(desk: Desk, mail: Path) -> None:

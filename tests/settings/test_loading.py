@@ -283,6 +283,10 @@ def test_an_unknown_key_is_refused(tmp_path: Path, text: str, path: str, hint: s
         ('output = "licenses"', "output: not the whole path of a folder: licenses"),
         ('output = ""', "output: not the whole path of a folder: "),
         ('mail_from = "Ada"', "mail_from: not a mail address: Ada"),
+        (
+            'mail_from = "=?utf-8?q?=0ABcc=3At?= <a@x.example>"',
+            "mail_from: not a mail address: =?utf-8?q?=0ABcc=3At?= <a@x.example>",
+        ),
         ("mail_from = []", "mail_from: must be a text, not a list"),
         ("output = []", "output: must be a text, not a list"),
         ('key_backup_folder = "~nobody-at-all"', "key_backup_folder: not the whole path"),
