@@ -1,9 +1,9 @@
 """`polygent-issue expiring`: who is due, as a list, for a spreadsheet, or for a calendar."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,10 +18,22 @@ from polygent_issuer.cli.spreadsheet import CsvOptions
 from polygent_issuer.cli.written import STDOUT, write
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing.expiry import long_lapsed, renewable, renews_together
-from polygent_issuer.registry import Reading, customers, licenses
+from polygent_issuer.registry import (
+    Customer,
+    LicenseRecord,
+    Reading,
+    customers,
+    expiries,
+    journal,
+    licenses,
+)
 from polygent_issuer.settings import Settings
 
+if TYPE_CHECKING:
+    from polygent_issuer.delivery.calendar import Ending
+
 _CALENDAR = "licenses.ics"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # no license ended before; --within may be 5000y
 
 
 def expiring(
@@ -40,7 +52,8 @@ def expiring(
 
     The column alert is the product's last milestone that has passed: 30, 14, 7 or 1 days.
     Customers who were archived are left out. On a terminal the coming twelve months are drawn
-    above the list.
+    above the list. The calendar also moves or cancels the events of an earlier one, where a license
+    was replaced, retired or archived.
     """
     as_csv = form.asked(invocation)
     if ics == STDOUT and as_csv:
@@ -49,10 +62,11 @@ def expiring(
     until = dates.term_end(now, dates.Term.parse(within))
     with invocation.registry.reading() as db:
         due = Kept(_due(db, settings, now=now, until=until))
+        endings = () if ics is None else tuple(_endings(db, settings, due, now=now, until=until))
         outlook = None if as_csv or invocation.as_json else Outlook.on_stdout(db, now)
     listed = Expiring(due=due, now=now, until=until, within=within, outlook=outlook)
     if ics is not None:
-        path = write(invocation, _calendar(listed), ics, name=_CALENDAR, option="--ics")
+        path = write(invocation, _calendar(endings, now), ics, name=_CALENDAR, option="--ics")
         listed = replace(listed, calendar=path or STDOUT)
     return form.table(COLUMNS, listed.items(), name="expiring.csv") if as_csv else listed
 
@@ -60,31 +74,74 @@ def expiring(
 def _due(db: Reading, settings: Settings, *, now: datetime, until: datetime) -> Iterator[Due]:
     for record in licenses.due(db, until):
         owner = customers.by_id(db, record.customer_id)
-        trial = not renewable(record, settings)
-        held_back = trial or long_lapsed(record, settings, now)
-        yield Due(
-            id=record.id,
-            customer=owner.slug,
-            owner=owner.name,
-            machine=record.machine_label,
-            tier=record.tier,
-            expires_at=record.expires_at,
-            bare=not held_back
-            and renews_together(licenses.current(db, owner), settings, now, until=until),
-            trial=trial,
+        held_back = not renewable(record, settings) or long_lapsed(record, settings, now)
+        bare = not held_back and renews_together(
+            licenses.current(db, owner), settings, now, until=until
         )
+        yield _one(record, owner, settings, bare=bare)
 
 
-def _calendar(listed: Expiring) -> bytes:
-    from polygent_issuer.delivery.calendar import Ending, calendar
-
-    endings = (
-        Ending(
-            license_id=each.id,
-            whose=f"{each.owner} ({each.machine or 'any machine'})",
-            expires_at=each.expires_at,
-            command=each.renewal,
-        )
-        for each in listed.due
+def _one(record: LicenseRecord, owner: Customer, settings: Settings, *, bare: bool = False) -> Due:
+    return Due(
+        id=record.id,
+        customer=owner.slug,
+        owner=owner.name,
+        machine=record.machine_label,
+        tier=record.tier,
+        expires_at=record.expires_at,
+        bare=bare,
+        trial=not renewable(record, settings),
     )
-    return b"".join(calendar(endings, alarms=MILESTONES, now=listed.now))
+
+
+def _endings(
+    db: Reading, settings: Settings, due: Iterable[Due], *, now: datetime, until: datetime
+) -> Iterator["Ending"]:
+    """The events: what is due, and what an earlier calendar may have as due.
+
+    The latter is what was replaced, retired or archived and ends within the time that was asked
+    for, before now or after.
+    """
+    chains = expiries.Chains(db)
+    seen: set[str] = set()
+    for each in due:
+        chain = chains.of(each.id)
+        seen.add(chain.first_id)
+        yield _ending(db, settings, chain, licenses.get(db, each.id))
+    after = now - min(until - now, now - _EPOCH)
+    for record in licenses.changed(db, after, until):
+        chain = chains.of(record.id)
+        if chain.first_id not in seen:
+            seen.add(chain.first_id)
+            yield _ending(db, settings, chain, licenses.get(db, chain.last_id))
+
+
+def _ending(
+    db: Reading, settings: Settings, chain: expiries.Chain, record: LicenseRecord
+) -> "Ending":
+    from polygent_issuer.delivery.calendar import Ending
+
+    owner = customers.by_id(db, record.customer_id)
+    cancelled = None if record.is_current else str(record.status)
+    if record.replaced_by is not None:
+        cancelled = f"joined with another license into {record.replaced_by}"
+    sequence = (
+        chain.replacements + (cancelled is not None) + journal.customer_status_changes(db, owner)
+    )
+    if cancelled is None and owner.archived_at is not None:
+        cancelled = "the customer is archived"
+    return Ending(
+        license_id=record.id,
+        first_id=chain.first_id,
+        sequence=sequence,
+        whose=f"{owner.name} ({record.machine_label or 'any machine'})",
+        expires_at=record.expires_at,
+        note=cancelled or _one(record, owner, settings).renewal,
+        cancelled=cancelled is not None,
+    )
+
+
+def _calendar(endings: Iterable["Ending"], now: datetime) -> bytes:
+    from polygent_issuer.delivery.calendar import calendar
+
+    return b"".join(calendar(endings, alarms=MILESTONES, now=now))

@@ -1,4 +1,8 @@
-"""Licenses that end, as a calendar (RFC 5545): an all-day event each, with alarms."""
+"""Licenses that end, as a calendar (RFC 5545): an all-day event each, with alarms.
+
+A license and those that replace it are one event, which keeps its UID: a calendar that takes the
+file again moves it, or strikes it out.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,22 +13,28 @@ from polygent_issuer import dates
 from polygent_issuer.text import shown
 
 _OCTETS: Final = 75  # RFC 5545 §3.1: of a line, without its CRLF
-_ESCAPES: Final = str.maketrans({"\\": r"\\", ";": r"\;", ",": r"\,", "\n": r"\n"})
+_ESCAPES: Final = str.maketrans({"\\": r"\\", ";": r"\;", ",": r"\,"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ending:
-    """A license that ends.
+    """A license that ends, or that no longer matters.
 
     Attributes:
+        first_id: the license that its chain of replacements began with.
+        sequence: how often the chain was changed (RFC 5545 §3.8.7.4).
         whose: the customer, and the machine if it is for one.
-        command: what renews it.
+        note: the command that renews it, or why it is cancelled.
+        cancelled: whether it no longer matters.
     """
 
     license_id: str
+    first_id: str
+    sequence: int
     whose: str
     expires_at: datetime
-    command: str
+    note: str
+    cancelled: bool = False
 
 
 def calendar(endings: Iterable[Ending], *, alarms: Iterable[int], now: datetime) -> Iterator[bytes]:
@@ -51,13 +61,15 @@ def _event(ending: Ending, alarms: Iterable[int], now: datetime) -> Iterator[str
     day = dates.last_full_day(ending.expires_at)
     summary = _text(f"{ending.whose}: license ends")
     yield "BEGIN:VEVENT"
-    yield f"UID:{ending.license_id}@polygent-issue.invalid"
+    yield f"UID:{_text(ending.first_id)}@polygent-issue.invalid"
+    yield f"SEQUENCE:{ending.sequence}"
+    yield f"STATUS:{'CANCELLED' if ending.cancelled else 'CONFIRMED'}"
     yield f"DTSTAMP:{dates.in_utc(now):%Y%m%dT%H%M%SZ}"
     yield f"DTSTART;VALUE=DATE:{day:%Y%m%d}"
     yield f"SUMMARY:{summary}"
-    yield f"DESCRIPTION:{_text(_description(ending))}"
+    yield f"DESCRIPTION:{_description(ending)}"
     yield "TRANSP:TRANSPARENT"
-    for before in alarms:
+    for before in () if ending.cancelled else alarms:
         yield "BEGIN:VALARM"
         yield "ACTION:DISPLAY"
         # The day begins 24 hours before a license that ends at midnight does.
@@ -69,7 +81,7 @@ def _event(ending: Ending, alarms: Iterable[int], now: datetime) -> Iterator[str
 
 def _description(ending: Ending) -> str:
     ends = dates.describe_expiry(ending.expires_at)
-    return f"{ending.command}\nlicense {ending.license_id}\nends {ends}"
+    return r"\n".join(map(_text, (ending.note, f"license {ending.license_id}", f"ends {ends}")))
 
 
 def _duration(length: timedelta) -> str:
@@ -77,8 +89,8 @@ def _duration(length: timedelta) -> str:
 
 
 def _text(value: str) -> str:
-    """A value of type TEXT (RFC 5545 §3.3.11); whatever steers a screen is escaped before."""
-    return "\n".join(map(shown, value.split("\n"))).translate(_ESCAPES)
+    """One line of type TEXT (RFC 5545 §3.3.11); whatever steers a screen is escaped before."""
+    return shown(value).translate(_ESCAPES)
 
 
 def _lines(*lines: str) -> bytes:

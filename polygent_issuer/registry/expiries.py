@@ -1,6 +1,6 @@
-"""When current licenses end, and whose they are: enough for an overview of any number of them."""
+"""When licenses end: the current ones of an overview, and chains of replacements for a calendar."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -16,6 +16,46 @@ _ENDS: Final = f"""SELECT expires_at, customer_id,
     AND expires_at > ? AND expires_at <= ?
     AND EXISTS (SELECT 1 FROM customers WHERE id = customer_id AND archived_at IS NULL)
     ORDER BY expires_at, id"""  # noqa: S608 - conditions of our own
+
+
+_REPLACED: Final = f"""SELECT id, replaced_by FROM licenses
+    WHERE {STATUS[LicenseStatus.REPLACED]} ORDER BY issued_at, id"""  # noqa: S608 - our own
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chain:
+    """A license with those that it replaced, one after the other, and those that replaced it.
+
+    Attributes:
+        first_id, last_id: the two ends.
+        replacements: how often one took the place of another.
+    """
+
+    first_id: str
+    last_id: str
+    replacements: int
+
+
+class Chains:
+    """The chains of replacements of a snapshot.
+
+    Where several licenses were joined into one, it continues the chain of the one that was issued
+    first; the chains of the others end there.
+    """
+
+    def __init__(self, db: Reading) -> None:
+        """Read which license replaced which."""
+        self._next: dict[str, str] = {}
+        self._before: dict[str, str] = {}
+        for old, new in db.each(lambda row: (text(row[0]), text(row[1])), _REPLACED):
+            if self._before.setdefault(new, old) == old:
+                self._next[old] = new
+
+    def of(self, license_id: str) -> Chain:
+        """The chain that a license belongs to; edited rows that go round in a circle end."""
+        back = _walk(license_id, self._before)
+        on = _walk(license_id, self._next)
+        return Chain(first_id=back[-1], last_id=on[-1], replacements=len(back) + len(on) - 2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,3 +78,11 @@ def between(db: Reading, after: datetime, until: datetime) -> Iterator[Expiry]:
 
 def _expiry(row: Row) -> Expiry:
     return Expiry(expires_at=seconds(row[0]), customer_id=whole(row[1]), customer=text(row[2]))
+
+
+def _walk(start: str, steps: Mapping[str, str]) -> list[str]:
+    walked = {start: None}  # a dict keeps its order
+    while (step := steps.get(start)) is not None and step not in walked:
+        walked[step] = None
+        start = step
+    return list(walked)

@@ -108,6 +108,14 @@ def issue_of(db: Reading, record: LicenseRecord) -> JournalRow | None:
     return db.one(_journal_row, f"{_SELECT} {where}", (whose, whose, record.id))
 
 
+def customer_status_changes(db: Reading, customer: Customer) -> int:
+    """How often a customer was archived, unarchived or merged with another; it never shrinks."""
+    slugs = (customer.slug, *customer.aliases)
+    sql = f"""SELECT count(*) FROM journal WHERE customer IN ({", ".join("?" * len(slugs))})
+        AND event IN ('customer-archived', 'customer-unarchived', 'customer-merged')"""  # noqa: S608
+    return db.one(lambda row: whole(row[0]), sql, slugs) or 0
+
+
 def copies_since(db: Reading, seq: int) -> int:
     """How many of the rows that follow a row tell of a copy, and of nothing else."""
     sql = f"SELECT count(*) FROM journal WHERE {_OF_COPY} AND seq > ?"  # noqa: S608  # our own

@@ -35,6 +35,8 @@ STATUS: Final = {
     LicenseStatus.RETIRED: "retired_at IS NOT NULL",
 }
 """What the columns say of a license of each status, as SQL."""
+_CURRENT: Final = f"({STATUS[LicenseStatus.CURRENT]})"
+_ARCHIVED: Final = "customer_id IN (SELECT id FROM customers WHERE archived_at IS NOT NULL)"
 
 
 def by_id(db: Reading, license_id: str) -> LicenseRecord | None:
@@ -97,6 +99,17 @@ def due(db: Reading, expires_before: datetime) -> Iterator[LicenseRecord]:
         status=LicenseStatus.CURRENT, expires_before=expires_before, archived=False
     )
     return _select(db, f"{where} ORDER BY expires_at, {_SLUG}, id", values)
+
+
+def changed(db: Reading, after: datetime, expires_before: datetime) -> Iterator[LicenseRecord]:
+    """Stream what would be due, were it not replaced or retired or its customer archived.
+
+    Args:
+        after, expires_before: aware; those that end at `after` or later, and before the other.
+    """
+    where = f"""WHERE expires_at >= ? AND expires_at < ? AND (NOT {_CURRENT} OR {_ARCHIVED})
+        ORDER BY expires_at, {_SLUG}, id"""
+    return _select(db, where, (whole_seconds(after), whole_seconds(expires_before)))
 
 
 def count(

@@ -11,6 +11,7 @@ from polygent_issuer.registry.license_rows import (
     by_beginning,
     by_file,
     by_id,
+    changed,
     count,
     due,
     select,
@@ -21,6 +22,7 @@ from polygent_issuer.text import brief, nearest, shown
 
 __all__ = [
     "add",
+    "changed",
     "count",
     "current",
     "due",

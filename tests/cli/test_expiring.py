@@ -7,6 +7,7 @@ import pytest
 from icalendar import Calendar
 from support.cli import Desk
 from support.licenses import Books
+from support.registries import tampering
 
 from polygent_issuer.registry import LicenseRecord
 
@@ -117,8 +118,9 @@ def test_a_trial_beside_does_not_stop_the_rest(books: Books) -> None:
 
 
 def read(data: bytes) -> list[Any]:
-    """The events of a calendar."""
-    return list(Calendar.from_ical(data).walk("VEVENT"))
+    """The events of a calendar, without those that are cancelled."""
+    events: list[Any] = Calendar.from_ical(data).walk("VEVENT")
+    return [event for event in events if event["STATUS"] == "CONFIRMED"]
 
 
 def due(books: Books) -> LicenseRecord:
@@ -131,7 +133,7 @@ def due(books: Books) -> LicenseRecord:
 
 
 def test_a_calendar_of_what_is_due(books: Books) -> None:
-    """An event on the last full day, with the command; archived customers are left out."""
+    """An event on the last full day, with the command; an archived customer's is cancelled."""
     record = due(books)
     target = books.desk.folder / "due.ics"
     told = books.desk.ok("expiring", "--ics", str(target))
@@ -145,6 +147,8 @@ def test_a_calendar_of_what_is_due(books: Books) -> None:
     assert command == f"polygent-issue renew acme --license {record.id[:8]}"
     books.desk.ok(*command.split()[1:], "--dry-run")
     assert len(event.walk("VALARM")) == 4
+    assert b"SUMMARY:Gone (any machine): license ends\r\n" in target.read_bytes()
+    assert target.read_bytes().count(b"STATUS:CANCELLED\r\n") == 1
 
 
 def test_the_calendar_goes_to_a_file_a_folder_or_stdout(books: Books) -> None:
@@ -189,3 +193,115 @@ def test_an_empty_calendar(books: Books) -> None:
         db.record("test")
     [event] = read(books.desk.ok("expiring", "--ics", "-").out)
     assert event["DESCRIPTION"].splitlines()[0].endswith(" --plan PLAN")
+
+
+Events = dict[str, tuple[int, str, date]]
+
+
+def events(desk: Desk, *argv: str) -> Events:
+    """What a calendar has by UID: sequence, status and day of each event."""
+    data = desk.ok("expiring", *(argv or ("--within", "60d")), "--ics", "-").out
+    found: list[Any] = Calendar.from_ical(data).walk("VEVENT")
+    by_uid = {
+        each["UID"].partition("@")[0]: (each["SEQUENCE"], str(each["STATUS"]), each["DTSTART"].dt)
+        for each in found
+    }
+    assert len(by_uid) == len(found)
+    return by_uid
+
+
+def enterprise(desk: Desk, customer: str = "Acme GmbH", *argv: str) -> str:
+    """Sign a license for 30 days; its ID."""
+    sign = ("sign", "--customer", customer, "--tier", "enterprise", "--term", "30d", *argv)
+    [issued] = desk.ok(*sign, "--json").json["licenses"]
+    return str(issued["id"])
+
+
+def test_a_renewal_moves_the_event(desk: Desk) -> None:
+    """One UID for a license and what replaces it, counted up each time, at the new day."""
+    first = enterprise(desk)
+    assert events(desk) == {first: (0, "CONFIRMED", date(2026, 12, 30))}
+    desk.now += timedelta(days=20)
+    desk.ok("renew", "acme-gmbh")
+    assert events(desk) == {first: (1, "CONFIRMED", date(2027, 1, 29))}
+    desk.ok("reissue", "acme-gmbh")
+    assert events(desk) == {first: (2, "CONFIRMED", date(2027, 1, 29))}
+    desk.now += timedelta(days=25)
+    desk.ok("renew", "acme-gmbh", "--term", "1y")
+    assert events(desk) == {first: (3, "CONFIRMED", date(2028, 1, 29))}
+
+
+def test_a_late_renewal_moves_the_event(desk: Desk) -> None:
+    """What ended within the time that --within names, counted back from now."""
+    first = enterprise(desk)
+    desk.now += timedelta(days=40)
+    desk.ok("renew", "acme-gmbh")
+    assert events(desk)[first][0] == 1
+    assert list(events(desk, "--within", "7d")) == []
+    assert list(events(desk, "--within", "5000y")) == [first]
+
+
+def test_what_is_retired_is_cancelled(desk: Desk) -> None:
+    """On its day, with the next number."""
+    first = enterprise(desk)
+    desk.ok("reissue", "acme-gmbh")
+    [current] = desk.ok("license", "list", "--status", "current", "--json").json["licenses"]
+    desk.ok("license", "retire", current["id"], "--reason", "ended", "--yes")
+    assert events(desk) == {first: (2, "CANCELLED", date(2026, 12, 30))}
+
+
+def test_an_archived_customer_is_cancelled_until_that_is_undone(desk: Desk) -> None:
+    """Each is a change: a calendar ignores what has no higher number."""
+    first = enterprise(desk)
+    other = enterprise(desk, "Globex")
+    desk.ok("customer", "archive", "acme-gmbh", "--yes", "--reason", "left")
+    day = date(2026, 12, 30)
+    live = {other: (0, "CONFIRMED", day)}
+    assert events(desk) == {first: (1, "CANCELLED", day)} | live
+    desk.ok("customer", "archive", "acme-gmbh", "--undo", "--yes", "--reason", "back")
+    assert events(desk) == {first: (2, "CONFIRMED", day)} | live
+
+
+def test_of_licenses_that_are_joined_one_goes_on(desk: Desk) -> None:
+    """That which was issued first; the others are cancelled."""
+    [issued] = desk.ok(
+        "sign", "--machine-info", desk.machine_info(hostname="one"), "--term", "20d", "--json"
+    ).json["licenses"]
+    first, why = issued["id"], ("--accept", "additional-machine", "--reason", "a cluster")
+    desk.now += timedelta(hours=2)
+    document = desk.machine_info("2.json", hostname="two", fingerprint="2" * 64)
+    sign = ("sign", "--machine-info", document, "--customer", "Acme GmbH", "--term", "25d", *why)
+    [issued] = desk.ok(*sign, "--json").json["licenses"]
+    second = issued["id"]
+    join = ("renew", "acme-gmbh", "--all-machines", "--plan", "enterprise-annual", "--term", "1y")
+    desk.ok(*join, "--accept", "entitlement-loss", "--reason", "agreed")
+    told = desk.ok("expiring", "--ics", "-").text
+    assert "joined with another license into " in told.replace("\r\n ", "")
+    assert events(desk) == {
+        first: (1, "CONFIRMED", date(2027, 12, 25)),
+        second: (1, "CANCELLED", date(2026, 12, 25)),
+    }
+    desk.ok("reissue", "acme-gmbh")
+    assert [each[0] for each in events(desk).values()] == [2, 1]
+
+
+def test_licenses_of_merged_customers(desk: Desk) -> None:
+    """The event stays with its license; each customer's earlier changes count on."""
+    first, other = enterprise(desk), enterprise(desk, "Globex")
+    desk.ok("customer", "archive", "globex", "--yes", "--reason", "left")
+    assert events(desk)[other][:2] == (1, "CANCELLED")
+    desk.ok("customer", "merge", "globex", "acme-gmbh", "--yes", "--reason", "one firm")
+    assert events(desk)[other][:2] == (2, "CONFIRMED")
+    assert events(desk)[first][1] == "CONFIRMED"
+
+
+def test_rows_that_replace_each_other_end(books: Books) -> None:
+    """Edited rows that go round in a circle are cancelled."""
+    acme = books.customer()
+    soon = books.desk.now + timedelta(days=9)
+    one = books.license(acme, expires_at=soon)
+    two = books.license(acme, expires_at=soon)
+    with tampering(books.path) as raw:
+        for old, new in ((one, two), (two, one)):
+            raw.execute("UPDATE licenses SET replaced_by = ? WHERE id = ?", (new.id, old.id))
+    assert [status for _, status, _ in events(books.desk).values()] == ["CANCELLED"] * 2

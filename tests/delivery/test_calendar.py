@@ -15,12 +15,14 @@ NOW = datetime(2026, 11, 30, 9, 30, 15, 999, tzinfo=UTC)
 END = datetime(2027, 12, 1, tzinfo=UTC)
 MILESTONES = (1, 7, 14, 30)
 ID = "1f3a9c2e-0000-4000-8000-000000000000"
+FIRST = "0e2b8d1f-0000-4000-8000-000000000000"
 
 
 def made(whose: str = "Acme GmbH (prod-1)", end: datetime = END, **more: Any) -> bytes:
     """A calendar with one event."""
     command = "polygent-issue renew acme --license 1f3a9c2e"
-    given = {"license_id": ID, "whose": whose, "expires_at": end, "command": command, **more}
+    which = {"license_id": ID, "first_id": FIRST, "sequence": 2}
+    given = {**which, "whose": whose, "expires_at": end, "note": command, **more}
     return b"".join(calendar([Ending(**given)], alarms=MILESTONES, now=NOW))
 
 
@@ -40,7 +42,8 @@ def test_an_event_on_the_last_full_day() -> None:
     assert one["SUMMARY"] == "Acme GmbH (prod-1): license ends"
     assert one["DTSTART"].dt == date(2027, 11, 30)
     assert one["DTSTAMP"].dt == NOW.replace(microsecond=0)
-    assert one["UID"] == f"{ID}@polygent-issue.invalid"
+    assert one["UID"] == f"{FIRST}@polygent-issue.invalid"
+    assert (one["SEQUENCE"], one["STATUS"]) == (2, "CONFIRMED")
     command, which, ends = one["DESCRIPTION"].split("\n")
     assert command == "polygent-issue renew acme --license 1f3a9c2e"
     assert which == f"license {ID}"
@@ -74,7 +77,10 @@ def test_days(end: datetime, day: date) -> None:
 def test_several_and_none() -> None:
     """In the order in which they are given; without any it is still a calendar."""
     ids = [ID.replace("1f3a", each) for each in ("aaaa", "bbbb")]
-    endings = [Ending(license_id=i, whose="A", expires_at=END, command="c") for i in ids]
+    endings = [
+        Ending(license_id=i, first_id=i, sequence=0, whose="A", expires_at=END, note="c")
+        for i in ids
+    ]
     found: Any = Calendar.from_ical(b"".join(calendar(endings, alarms=(), now=NOW)))
     assert [each["UID"].partition("@")[0] for each in found.walk("VEVENT")] == ids
     assert found.walk("VALARM") == []
@@ -83,11 +89,26 @@ def test_several_and_none() -> None:
     assert empty.endswith(b"END:VCALENDAR\r\n")
 
 
-def test_what_could_end_a_line_is_escaped() -> None:
-    """No name makes another property, or steers the screen of a calendar."""
-    one = event(made("A\r\nATTENDEE:mailto:x@y.example\x1b[31m\u202e"))
+def test_what_was_cancelled_has_no_alarm() -> None:
+    """It is struck out, and says why in place of a command."""
+    one = event(made(note="retired", cancelled=True))
+    assert one["STATUS"] == "CANCELLED"
+    assert one.walk("VALARM") == []
+    assert one["DESCRIPTION"].split("\n")[0] == "retired"
+
+
+@pytest.mark.parametrize("field", ["whose", "note", "license_id", "first_id"])
+def test_what_could_end_a_line_is_escaped(field: str) -> None:
+    """No text makes another property or line, or steers the screen of a calendar."""
+    text = "A\r\nATTENDEE:mailto:x@y.example\x1b[31m\u202e\u2028\x85"
+    more: dict[str, Any] = {field: text}
+    data = made(**more)
+    one = event(data)
     assert "ATTENDEE" not in one
-    assert one["SUMMARY"] == ("A\\x0d\nATTENDEE:mailto:x@y.example\\x1b[31m\\u202e: license ends")
+    escaped = r"A\x0d\x0aATTENDEE:mailto:x@y.example\x1b[31m\u202e\u2028\x85"
+    assert escaped in one["UID"] + one["SUMMARY"] + one["DESCRIPTION"]
+    assert len(one["DESCRIPTION"].split("\n")) == 3
+    assert all(character.isprintable() for character in data.decode().replace("\r\n", ""))
 
 
 def test_texts_are_escaped() -> None:
