@@ -50,7 +50,7 @@ def shown(text: str) -> str:
     Whatever could steer a terminal, turn the reading direction or hide is written as an escape
     (`\x1b`, `\u202e`, `\U000e0041`). A display name of FORMAT §1 comes back as it is.
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():  # and so holds none of them, as a test says of every Python
         return text
     return _steering().sub(_escaped, text)
 
@@ -62,6 +62,16 @@ def for_spreadsheet(text: str) -> str:
     decimal sign, a spreadsheet parts cells there.
     """
     return _RUN.sub(r"\1'", shown(text))
+
+
+def for_toml(text: str) -> str:
+    r"""Escape in a basic string of TOML whatever `shown` escapes; a reader gets the same text.
+
+    Args:
+        text: what stands between its quotes, in which `"` and `\\` are escaped already; or a line
+            of a document in which such characters are in strings only.
+    """
+    return _steering().sub(_escaped_for_toml, text)
 
 
 def for_shell(word: str) -> str:
@@ -163,6 +173,11 @@ def _steering() -> re.Pattern[str]:
 
     ranges = (f"\\U{first:08x}-\\U{last:08x}" for first, last in FORBIDDEN)
     return re.compile(f"[{''.join(ranges)}]")
+
+
+def _escaped_for_toml(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\U{code:08x}" if code > 0xFFFF else f"\\u{code:04x}"  # noqa: PLR2004 # of \u
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -2,12 +2,14 @@
 # ruff: noqa: RUF001 - names in other scripts are meant
 
 import re
+import tomllib
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from polygent_issuer.settings.defaults import toml_literal
 from polygent_issuer.text import (
     brief,
     fold,
@@ -56,6 +58,21 @@ def test_what_steers_is_escaped(foreign: str, safe: str) -> None:
 def test_display_names_are_shown_literally(name: str) -> None:
     """Markup, paths, devices, Chinese and Persian names stay as they are."""
     assert shown(name) == name
+
+
+def test_what_python_calls_printable_is_never_escaped() -> None:
+    """`shown` asks Python first; a later Unicode may not make it let a forbidden character pass."""
+    forbidden = (chr(code) for first, last in FORBIDDEN for code in range(first, last + 1))
+    assert not any(map(str.isprintable, forbidden))
+
+
+@given(ANY_TEXT)
+def test_toml_reads_back_what_was_escaped(text: str) -> None:
+    """In the settings and in an export alike; what steers a screen is written as an escape."""
+    assume(not any("\ud800" <= character <= "\udfff" for character in text))
+    literal = toml_literal(text)
+    assert tomllib.loads(f"x = {literal}") == {"x": text}
+    assert shown(literal) == literal
 
 
 @given(ANY_TEXT)

@@ -147,15 +147,16 @@ class Bundle:
 
     def _row(self, each: outbox.Bundled) -> tuple[str, ...]:
         until = dates.upload_deadline(each.issued_at, self._window)
-        return (
+        cells = (
             each.customer_slug,
-            for_spreadsheet(each.customer_name),
-            for_spreadsheet(each.machine_label or ""),
+            each.customer_name,
+            each.machine_label or "",
             each.id,
             each.name,
             dates.last_full_day(each.expires_at).isoformat(),
             dates.instant(until),
         )
+        return tuple(map(for_spreadsheet, cells))
 
 
 def _entry(name: str, at: datetime | None) -> zipfile.ZipInfo:

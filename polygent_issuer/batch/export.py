@@ -7,6 +7,7 @@ from typing import Any, Final
 from polygent_issuer import dates
 from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.registry import LicenseRecord, Reading, customers, licenses
+from polygent_issuer.text import for_toml, shown
 from polygent_issuer.verifier import License
 
 SCHEMA: Final = "polygent-issue/1"
@@ -51,9 +52,11 @@ def toml(
     """
     import tomli_w  # noqa: PLC0415 - only an export needs it
 
-    yield _HEAD.format(schema=SCHEMA, registry=registry_id, made=dates.instant(now)).encode()
+    registry = shown(registry_id)
+    yield _HEAD.format(schema=SCHEMA, registry=registry, made=dates.instant(now)).encode()
     for row in exported:
-        yield f"\n[[license]]\n{tomli_w.dumps(row)}".encode()
+        lines = ("", "[[license]]", *map(for_toml, tomli_w.dumps(row).split("\n")))
+        yield "\n".join(lines).encode()
 
 
 def _place(record: LicenseRecord) -> tuple[str, datetime, str]:

@@ -1,6 +1,7 @@
 """Licenses that were committed, but whose file a crash or a full disk kept back."""
 
 import os
+import re
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -89,8 +90,11 @@ def write(file: bytes, target: Path, license_id: str, prefix: str) -> None:
 
 
 def temp_prefix(registry_id: str) -> str:
-    """How the temporary files of one registry begin, so that only its own orphans are swept."""
-    return f".polygent-{registry_id[:8]}-"
+    """How the temporary files of one registry begin, so that only its own orphans are swept.
+
+    An edited ID names no other folder.
+    """
+    return f".polygent-{re.sub('[^0-9A-Za-z]', '_', registry_id[:8])}-"
 
 
 def export_hint(license_id: str) -> str:
@@ -100,7 +104,7 @@ def export_hint(license_id: str) -> str:
 
 def _free_held_name(target: Path) -> None:
     """Remove the empty file that held the name when a crash came, where there are no links."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # ValueError: as in `_is_there`
         found = target.lstat()
         if S_ISREG(found.st_mode) and found.st_size == 0:
             target.unlink()
@@ -111,5 +115,5 @@ def _is_there(db: Reading, row: OutboxRow) -> bool:
         return False
     try:
         return (Path(row.folder) / row.name).read_bytes() == licenses.get(db, row.license_id).file
-    except OSError:
+    except (OSError, ValueError):  # ValueError: an edited name with a NUL in it
         return False

@@ -188,7 +188,7 @@ def absent() -> Passphrase:
 
 def _typed(prompt: str) -> bytes:
     try:
-        return terminal.ask(prompt)
+        return terminal.ask(shown(prompt))
     except OSError:
         raise PassphraseNeeded(
             "there is no terminal to ask for the passphrase", hint=_OPTIONS

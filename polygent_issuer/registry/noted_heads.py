@@ -12,7 +12,7 @@ from typing import Final
 
 from polygent_issuer import dates
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.text import brief
+from polygent_issuer.text import brief, shown
 
 HEAD: Final = re.compile(r"(?:([0-9]{1,15}):)?([0-9a-f]{64})")
 
@@ -47,7 +47,7 @@ def noted_line(size: int, digest: str, *, now: datetime, registry_id: str) -> st
     Args:
         now: when it is noted, aware.
     """
-    return f"{dates.instant(now)} {head_text(size, digest)} {registry_id}"
+    return f"{dates.instant(now)} {head_text(size, digest)} {shown(registry_id)}"
 
 
 def parse_head(text: str) -> NotedHead | None:

@@ -8,6 +8,7 @@ from polygent_issuer.settings.loading import interpret, parse
 from polygent_issuer.settings.model import Settings
 from polygent_issuer.settings.plans import SHIPPED_PLANS, plan_toml
 from polygent_issuer.settings.schema import KEYS, kind_of
+from polygent_issuer.text import for_toml
 
 _HEAD = """\
 # Settings of polygent-issue. A line that begins with # is a comment: it shows the default, or
@@ -33,7 +34,7 @@ STORES_HEAD = """\
 # Below, in the table stores, key generate and key import note where each private key lies.
 """
 
-_ESCAPES = {'"': '\\"', "\\": "\\\\"}
+_ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\"})
 
 
 def default_text(**given: str | None) -> str:
@@ -70,14 +71,14 @@ def plan_text(name: str, values: Mapping[str, TomlValue]) -> str:
 
 
 def toml_literal(value: TomlValue) -> str:
-    """One value as TOML writes it (TOML 1.0); control characters never get here."""
+    """One value as TOML writes it (TOML 1.0)."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):
         return str(value)
     if isinstance(value, list):
         return f"[{', '.join(toml_literal(item) for item in value)}]"
-    return f'"{"".join(_ESCAPES.get(character, character) for character in value)}"'
+    return f'"{for_toml(value.translate(_ESCAPES))}"'
 
 
 def _checked(name: str, text: str) -> TomlValue:

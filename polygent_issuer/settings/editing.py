@@ -201,7 +201,9 @@ def _edited(text: str, keys: Sequence[str], value: _Value | None) -> str:
                 inner[key] = tomlkit.table()
             inner = inner[key]
         if value is not None:
-            inner[keys[-1]] = value
+            inner[keys[-1]] = (
+                value if isinstance(value, dict) else tomlkit.value(toml_literal(value))
+            )
         elif keys[-1] in inner:
             del inner[keys[-1]]
         return tomlkit.dumps(document)

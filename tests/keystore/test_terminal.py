@@ -11,7 +11,7 @@ import sys
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.keystore import passphrases
 try:
-    got = passphrases.from_terminal().get("the key", confirm=True)
+    got = passphrases.from_terminal().get("{what}", confirm=True)
     print("got", len(got), got == "{secret}".encode())
 except KeyUnavailable as refused:
     print("refused", refused.code)
@@ -21,12 +21,17 @@ except KeyboardInterrupt:
 SECRET = "größer als ein Pferd"
 
 
-@pytest.fixture
-def child() -> "pexpect.spawn[str]":
+def started(what: str) -> "pexpect.spawn[str]":
     """A process with a terminal, whose stdin is something else."""
-    code = shlex.quote(CODE.format(secret=SECRET))
+    code = shlex.quote(CODE.format(secret=SECRET, what=what))
     command = f"echo from-stdin | {shlex.quote(sys.executable)} -c {code}; echo end"
     return pexpect.spawn("/bin/sh", ["-c", command], encoding="utf-8", timeout=30)
+
+
+@pytest.fixture
+def child() -> "pexpect.spawn[str]":
+    """It asks for the passphrase of a key."""
+    return started("the key")
 
 
 def answer(child: "pexpect.spawn[str]", prompt: str, line: str) -> None:
@@ -72,3 +77,11 @@ def test_an_interruption_leaves_the_echo_on(child: "pexpect.spawn[str]") -> None
     child.expect_exact("interrupted")
     assert child.getecho()
     child.close(force=True)
+
+
+def test_a_prompt_steers_no_terminal() -> None:
+    """A key file's name comes from others, too."""
+    child = started(r"the key file a\x1b[2J\u202e")
+    answer(child, r"passphrase for the key file a\x1b[2J\u202e: ", SECRET)
+    answer(child, "the same passphrase again: ", SECRET)
+    child.expect(pexpect.EOF)

@@ -329,6 +329,12 @@ def test_what_a_backup_has_still_to_deliver_goes_nowhere_by_itself(
     assert not (tmp_path / "evil.desktop").exists()
 
 
+def test_an_edited_registry_id_names_no_other_folder() -> None:
+    """Temporary files begin with it, and what begins so is swept."""
+    assert recover.temp_prefix("5f0c6f0e-7b8d") == ".polygent-5f0c6f0e-"
+    assert recover.temp_prefix("/../\n\u202e*") == ".polygent-_______-"
+
+
 def test_another_process_does_not_write_into_the_old_file(saved: Path, path: Path) -> None:
     """It waited for the lock while the file was exchanged: it stops, and nothing goes astray."""
     command = [sys.executable, "-m", "support.registry_writer", "waiting", str(path), "0"]

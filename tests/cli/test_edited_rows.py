@@ -1,0 +1,134 @@
+"""Rows that somebody edited past this tool: nothing of them steers a screen or a reader of a file."""
+
+import json
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
+from email import policy
+from email.parser import BytesParser
+from pathlib import Path
+
+import pytest
+from support.cli import Desk
+from support.crowd import settle_at
+from support.registries import tampering
+
+from polygent_issuer.registry import REGISTRY_FILE
+from polygent_issuer.text import shown
+
+LINE = "INJECTED: 1"
+EVIL = "".join(
+    f"{steers}{LINE}"
+    for steers in ("\n", "\r\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029", "\t", "\0")
+)
+EVIL = f"Evil\x1b[31m\x9b1m\x07\x7f\u202e\u2066\u200b\u061c\U000e0041{EVIL}"
+EDITS = {
+    "name": "UPDATE customers SET name = ?",
+    "slug": "UPDATE customers SET slug = ? WHERE id = 1",
+    "contacts": "UPDATE customers SET contacts = json_array(?)",
+    "crm": "UPDATE customers SET crm = ?",
+    "time zone": "UPDATE customers SET time_zone = ?",
+    "label": "UPDATE machines SET label = ?",
+    "hostname": "UPDATE machines SET hostname = ?, components = json_object('board', hostname)",
+    "fingerprint": "UPDATE machines SET fingerprint = ?",
+    "key": "UPDATE keys SET label = ?",
+    "term": "UPDATE licenses SET term = ?",
+    "plan": "UPDATE licenses SET plan = ?",
+    "reason": "UPDATE licenses SET retired_at = '2026-12-01T09:30:00Z', retired_reason = ?",
+    "registry": "UPDATE about SET value = ?",
+    "license": "UPDATE licenses SET id = ? WHERE id LIKE '00000001%'",
+    "outbox": "INSERT INTO outbox SELECT id, '/nowhere', ?, '2026-12-01T09:30:00Z' FROM licenses",
+}
+COMMANDS = (
+    "registry export",
+    "registry export -o out/rows.toml",
+    "license list",
+    "license list --csv",
+    "license show 00000001",
+    "license export 00000001 -o out/x.lic --eml mail",
+    "customer list",
+    "customer list --csv",
+    "customer show c1",
+    "expiring",
+    "expiring --csv",
+    "expiring --ics -",
+    "expiring --ics out/due.ics",
+    "journal show",
+    "journal show --csv",
+    "journal verify --note heads.txt",
+    "key list",
+    "key show main",
+    "doctor --quick",
+    "verify --license 00000001",
+    "customer archive c1 --reason left --dry-run",
+    "renew --due-within 30d --dry-run",
+    "renew --due-within 30d --bundle all.zip --report report.csv --eml mail",
+    "registry backup backups",
+)
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_no_export_has_them_raw(desk: Desk, monkeypatch: pytest.MonkeyPatch, edit: str) -> None:
+    """On no stream and in no file is a character raw that ends a line, hides or steers."""
+    monkeypatch.chdir(desk.folder)
+    for folder in ("mail", "backups"):
+        (desk.folder / folder).mkdir()
+    desk.ok("config", "set", "mail_from", "licenses@polygent.example")
+    settle_at(desk, range(1, 4), ends_in=21)
+    before = set(desk.folder.rglob("*"))
+    with tampering(desk.home / REGISTRY_FILE) as raw:
+        raw.execute("PRAGMA foreign_keys = OFF")
+        raw.execute(EDITS[edit], (EVIL,))
+    for command in COMMANDS:
+        for options in ([], ["--json"]):
+            outcome = desk.run(*command.split(), *options)
+            assert outcome.code != 1, (command, outcome.err)
+            check(outcome.out.decode(), f"stdout of {command}")
+            check(outcome.err, f"stderr of {command}")
+    made = {path for path in desk.folder.rglob("*") if path.is_file()} - before
+    for path in made - set((desk.folder / "backups").iterdir()):
+        assert shown(str(path)) == str(path)
+        for name, text in texts(path):
+            check(text, name)
+    assert desk.folder / "out" / "due.ics" in made
+
+
+def check(text: str, where: str) -> None:
+    """No line begins with what was edited, and each of them is shown as it is."""
+    for line in text.replace("\r\n", "\n").split("\n"):
+        assert shown(line) == line, (where, line)
+        assert not line.startswith(LINE), (where, line)
+
+
+def texts(path: Path) -> Iterator[tuple[str, str]]:
+    """The texts of a file: of an archive its table of contents, of a mail all that is read."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            yield f"manifest of {path}", archive.read("manifest.csv").decode()
+    elif path.suffix == ".eml":
+        yield str(path), path.read_bytes().decode()
+        message = BytesParser(policy=policy.default).parsebytes(path.read_bytes())
+        yield f"headers of {path}", "\n".join(map(str, message.values()))
+        yield f"body of {path}", message.get_body().get_content()
+    else:
+        yield str(path), path.read_bytes().decode()
+
+
+def test_toml_reads_back_an_edited_row(desk: Desk) -> None:
+    """Escaped as TOML has it, so a label is the same for whoever reads the file."""
+    settle_at(desk, range(1, 3))
+    with tampering(desk.home / REGISTRY_FILE) as raw:
+        raw.execute("UPDATE machines SET label = ?", (EVIL,))
+    rows = tomllib.loads(desk.ok("registry", "export").text)["license"]
+    assert [row["machine"] for row in rows] == [EVIL, EVIL]
+
+
+def test_json_reads_back_an_edited_row(desk: Desk) -> None:
+    """ASCII alone, and the same text."""
+    settle_at(desk, range(1, 2))
+    with tampering(desk.home / REGISTRY_FILE) as raw:
+        raw.execute("UPDATE customers SET name = ?", (EVIL,))
+    out = desk.ok("customer", "list", "--json").out
+    assert out.isascii()
+    assert json.loads(out)["customers"][0]["name"] == EVIL
