@@ -17,14 +17,12 @@ class Due:
     """One license of the list.
 
     Attributes:
-        owner: the customer's name.
         bare: whether `renew` of the customer, with nothing else said, renews it.
         trial: whether it is renewed only for a plan that is named.
     """
 
     id: str
     customer: str
-    owner: str
     machine: str | None
     tier: str
     expires_at: datetime

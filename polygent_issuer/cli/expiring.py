@@ -78,14 +78,15 @@ def _due(db: Reading, settings: Settings, *, now: datetime, until: datetime) -> 
         bare = not held_back and renews_together(
             licenses.current(db, owner), settings, now, until=until
         )
-        yield _one(record, owner, settings, bare=bare)
+        yield _due_license(record, owner, settings, bare=bare)
 
 
-def _one(record: LicenseRecord, owner: Customer, settings: Settings, *, bare: bool = False) -> Due:
+def _due_license(
+    record: LicenseRecord, owner: Customer, settings: Settings, *, bare: bool = False
+) -> Due:
     return Due(
         id=record.id,
         customer=owner.slug,
-        owner=owner.name,
         machine=record.machine_label,
         tier=record.tier,
         expires_at=record.expires_at,
@@ -136,7 +137,7 @@ def _ending(
         sequence=sequence,
         whose=f"{owner.name} ({record.machine_label or 'any machine'})",
         expires_at=record.expires_at,
-        note=cancelled or _one(record, owner, settings).renewal,
+        note=cancelled or _due_license(record, owner, settings).renewal,
         cancelled=cancelled is not None,
     )
 

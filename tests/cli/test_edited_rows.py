@@ -1,11 +1,11 @@
-"""Rows that somebody edited past this tool: nothing of them steers a screen or a reader of a file."""
+"""Rows that were edited without this tool: none steers a screen or a reader of a file."""
 
 import json
 import tomllib
 import zipfile
 from collections.abc import Iterator
-from contextlib import suppress
 from email import policy
+from email.message import EmailMessage
 from email.parser import BytesParser
 from pathlib import Path
 
@@ -18,11 +18,10 @@ from polygent_issuer.registry import REGISTRY_FILE
 from polygent_issuer.text import shown
 
 LINE = "INJECTED: 1"
-EVIL = "".join(
-    f"{steers}{LINE}"
-    for steers in ("\n", "\r\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029", "\t", "\0")
+BREAKS = ("\n", "\r\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029", "\t", "\0")
+EVIL = "Evil\x1b[31m\x9b1m\x07\x7f\u202e\u2066\u200b\u061c\U000e0041" + "".join(
+    each + LINE for each in BREAKS
 )
-EVIL = f"Evil\x1b[31m\x9b1m\x07\x7f\u202e\u2066\u200b\u061c\U000e0041{EVIL}"
 EDITS = {
     "name": "UPDATE customers SET name = ?",
     "slug": "UPDATE customers SET slug = ? WHERE id = 1",
@@ -110,7 +109,10 @@ def texts(path: Path) -> Iterator[tuple[str, str]]:
         yield str(path), path.read_bytes().decode()
         message = BytesParser(policy=policy.default).parsebytes(path.read_bytes())
         yield f"headers of {path}", "\n".join(map(str, message.values()))
-        yield f"body of {path}", message.get_body().get_content()
+        assert isinstance(message, EmailMessage)
+        body = message.get_body()
+        assert body is not None
+        yield f"body of {path}", body.get_content()
     else:
         yield str(path), path.read_bytes().decode()
 
