@@ -72,6 +72,10 @@ class RowFile:
 def _require_text(name: str, data: bytes) -> None:
     if data.startswith(_WORKBOOKS):
         raise InvalidApplyFile(f"{name} is a spreadsheet's own format", hint=_SAVE_AS)
+    try:
+        files.without_mark(data, name)
+    except files.NotUtf8 as refused:
+        raise InvalidApplyFile(refused.message, hint=_SAVE_AS) from None
     if b"\0" in data:
         raise InvalidApplyFile(f"{name} holds NUL characters: UTF-16, perhaps", hint=_SAVE_AS)
     if not _SAYS_SOMETHING.search(data):

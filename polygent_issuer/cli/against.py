@@ -39,6 +39,6 @@ def noted_heads(against: str | None) -> tuple[NotedHead, ...]:
             f"{shown(against)} is neither a head (SIZE:HASH) nor a file of heads",
             hint="take a head from an earlier `polygent-issue journal verify`",
         )
-    data = files.read_bounded(against, limit=_LIMIT, what="file of noted heads")
+    data = files.read_unmarked(against, limit=_LIMIT, what="file of noted heads")
     name = "stdin" if against == "-" else shown(against)
     return parse_noted(data.decode("utf-8", "replace"), name)

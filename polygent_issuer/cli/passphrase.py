@@ -45,10 +45,10 @@ def source(invocation: Invocation, options: PassphraseOptions) -> Passphrase:
             hint="one of --passphrase-fd, --passphrase-file, --passphrase-command",
         )
     if fd is not None:
-        return passphrases.from_fd(fd)
+        return passphrases.from_fd(fd, warn=invocation.warn)
     if command is not None:
-        return passphrases.from_command(command)
+        return passphrases.from_command(command, warn=invocation.warn)
     named = options.passphrase_file or invocation.environ.get(passphrases.VARIABLE)
     if named:
-        return passphrases.from_file(Path(named))
+        return passphrases.from_file(Path(named), warn=invocation.warn)
     return passphrases.from_terminal() if invocation.interactive else passphrases.absent()

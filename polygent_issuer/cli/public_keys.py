@@ -1,6 +1,5 @@
 """Which public keys a check trusts: the files that were named, else the registry's."""
 
-from codecs import BOM_UTF8
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,9 +33,8 @@ def from_files(invocation: Invocation, paths: list[Path]) -> "KeySet":
 
     found: dict[str, Key] = {}
     for path in paths:
-        data = files.read_bounded(str(path), limit=_LIMIT, what="public key")
-        json = data.removeprefix(BOM_UTF8).lstrip().startswith(b"{")
-        read = KeySet.from_jwks if json else KeySet.from_pem
+        data = files.read_unmarked(str(path), limit=_LIMIT, what="public key")
+        read = KeySet.from_jwks if data.lstrip().startswith(b"{") else KeySet.from_pem
         found.update({key.kid: key for key in read(data, allow_example=True)})
     if EXAMPLE_KID in found:
         invocation.warn(

@@ -13,7 +13,7 @@ from typing import Final
 
 from polygent_issuer.delivery.wording import PLACEHOLDERS
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.files import read_bounded
+from polygent_issuer.files import NotUtf8, read_text
 from polygent_issuer.text import nearest, shown
 
 TEMPLATE_FILE: Final = "mail.txt"
@@ -90,13 +90,10 @@ def load(home: Path) -> Template:
     path = template_path(home)
     if not path.exists() and not path.is_symlink():
         return Template(text=DEFAULT, edited=False)
-    data = read_bounded(str(path), limit=LIMIT, what="mail template")
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        line = data.count(b"\n", 0, problem.start) + 1
-        raise _wrong(path, f"line {line} is not UTF-8", "save it as UTF-8") from None
-    text = text.replace("\r\n", "\n")
+        text = read_text(str(path), limit=LIMIT, what="mail template").replace("\r\n", "\n")
+    except NotUtf8 as refused:
+        raise InvalidTemplate(refused.message, hint=refused.hint) from None
     _check(text, path)
     return Template(text=text, edited=True)
 

@@ -16,25 +16,46 @@ from polygent_issuer.files.publication import (
     set_aside,
     write_private,
 )
-from polygent_issuer.files.reading import read_beginning, read_bounded
+from polygent_issuer.files.reading import (
+    NotRegular,
+    NotUtf8,
+    decode,
+    open_file,
+    open_regular,
+    read_beginning,
+    read_bounded,
+    read_text,
+    read_unmarked,
+    secret_warning,
+    without_mark,
+)
 from polygent_issuer.files.together import Together, Unpublished
 from polygent_issuer.files.within import inner_parts, read_within
 
 __all__ = [
+    "NotRegular",
+    "NotUtf8",
     "Prepared",
     "Together",
     "Unpublished",
     "append_line",
+    "decode",
     "inner_parts",
+    "open_file",
+    "open_regular",
     "prepare",
     "prepare_with",
     "publish",
     "read_beginning",
     "read_bounded",
+    "read_text",
+    "read_unmarked",
     "read_within",
     "replace",
+    "secret_warning",
     "set_aside",
     "sweep",
     "sync_folder",
+    "without_mark",
     "write_private",
 ]

@@ -14,7 +14,7 @@ _FLAGS: Final = (
     os.O_RDWR
     | os.O_APPEND
     | os.O_CREAT
-    | getattr(os, "O_NONBLOCK", 0)  # a pipe is refused, not waited for
+    | disk.NO_WAIT  # a pipe is refused, not waited for
     | getattr(os, "O_BINARY", 0)
 )
 

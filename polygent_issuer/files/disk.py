@@ -21,7 +21,8 @@ ELSEWHERE: Final = "name another place for it"
 
 # The flags that Windows lacks, or alone has.
 _NO_FOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
-_NO_WAIT: Final[int] = getattr(os, "O_NONBLOCK", 0)
+NO_WAIT: Final[int] = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+"""What keeps an open call from waiting for a FIFO, and from taking a terminal as its own."""
 _BINARY: Final[int] = getattr(os, "O_BINARY", 0)
 _CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NO_FOLLOW | _BINARY
 
@@ -112,7 +113,7 @@ def open_to_readers(path: Path) -> None:
     # No call only reads the umask; a strict one for a moment harms no other thread.
     umask = os.umask(0o077)
     os.umask(umask)
-    descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW)
+    descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW | NO_WAIT)
     try:
         # FAT and some network shares have no modes: theirs are right as they are.
         with contextlib.suppress(OSError):
@@ -124,8 +125,8 @@ def open_to_readers(path: Path) -> None:
 def content(path: Path, *, limit: int) -> bytes | None:
     """Read a plain file up to one byte more than the limit; None when it is anything else."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW | _NO_WAIT | _BINARY)
-    except OSError:
+        descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW | NO_WAIT | _BINARY)
+    except (OSError, ValueError):  # ValueError: a NUL in the path
         return None
     try:
         plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
@@ -172,6 +173,15 @@ def sync_folder(path: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_FOLDER_SYNC:
             cannot_write(path, error)
+
+
+def irregular(mode: int) -> str | None:
+    """Name what a file's mode says it is, in a message; None for a regular file and a folder."""
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return None
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
 def why(error: Exception) -> str:

@@ -1,15 +1,45 @@
-"""Reading what somebody named: a path or `-`, never more than its format allows."""
+"""Read files that the operator names: a path or `-`, never more than its format allows.
 
+Only regular files are opened. A FIFO, a socket or a device with the name of a file would block the
+command, or have an effect of its own when it is opened. A descriptor that the shell opened for this
+process (`/dev/stdin`, and `/dev/fd/63` for `<(…)`) is read as `-` is.
+"""
+
+import codecs
+import errno
+import os
+import re
+import stat
 import sys
-from typing import BinaryIO
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO, Final
 
 from polygent_issuer.errors import UnreadableInput
-from polygent_issuer.files.disk import why
-from polygent_issuer.text import shown
+from polygent_issuer.files.disk import NO_WAIT, irregular, why
+from polygent_issuer.text import for_shell, shown
+
+_READ: Final = os.O_RDONLY | NO_WAIT | getattr(os, "O_BINARY", 0)
+_DESCRIPTOR: Final = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/([0-9]{1,9})")
+_SAVE: Final = "save it as UTF-8"
+# UTF-32 first: in little-endian its byte order mark begins with that of UTF-16.
+_OTHER_MARKS: Final = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+# Two characters below U+0100; neither DER nor text in UTF-8 begins so.
+_UTF16_WITHOUT_MARK: Final = re.compile(rb"[^\0]\0[^\0]\0|\0[^\0]\0[^\0]")
+_OTHERS_READ: Final = stat.S_IRGRP | stat.S_IROTH
+
+
+class NotUtf8(UnreadableInput):
+    """A text file in another encoding than UTF-8."""
 
 
 def read_bounded(source: str, *, limit: int, what: str, stdin: BinaryIO | None = None) -> bytes:
-    """Read a file that somebody named; pipes and devices too, for at most `limit` bytes.
+    """Read a file that somebody named, of at most `limit` bytes.
 
     Args:
         source: a path, or `-` for stdin.
@@ -18,7 +48,8 @@ def read_bounded(source: str, *, limit: int, what: str, stdin: BinaryIO | None =
         stdin: what `-` reads; the process's own by default.
 
     Raises:
-        UnreadableInput: (`unreadable_input`) when it cannot be read, or is larger.
+        UnreadableInput: (`unreadable_input`) when it cannot be read, is not a regular file, or is
+            larger.
     """
     data = read_beginning(source, count=limit + 1, what=what, stdin=stdin)
     if len(data) > limit:
@@ -33,34 +64,163 @@ def read_beginning(source: str, *, count: int, what: str, stdin: BinaryIO | None
     """Read the first `count` bytes of a file: enough for one whose reader judges its size.
 
     Raises:
-        UnreadableInput: (`unreadable_input`) when it cannot be read.
+        UnreadableInput: (`unreadable_input`) when it cannot be read, or is not a regular file.
     """
+    hint = "check the path and its permissions; - reads stdin"
     try:
         return _from_stdin(count, stdin) if source == "-" else _from_path(source, count)
     except IsADirectoryError:
-        raise UnreadableInput(
-            f"cannot read {_named(source, what)}: it is a folder", hint="name a file in it"
-        ) from None
+        problem, hint = "it is a folder", "name a file in it"
+    except NotRegular as error:
+        problem, hint = why(error), "name a regular file; - reads stdin"
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path, a closed stdin
-        raise UnreadableInput(
-            f"cannot read {_named(source, what)}: {why(error)}",
-            hint="check the path and its permissions; - reads stdin",
-        ) from None
+        problem = why(error)
+    raise UnreadableInput(f"cannot read {_named(source, what)}: {problem}", hint=hint)
+
+
+def read_text(source: str, *, limit: int, what: str) -> str:
+    """Read a text file in UTF-8 as `read_bounded` does; line ends stay as they are.
+
+    Raises:
+        NotUtf8: (`unreadable_input`) as `decode`.
+        UnreadableInput: (`unreadable_input`) as `read_bounded`.
+    """
+    return decode(read_bounded(source, limit=limit, what=what), _named(source, what))
+
+
+def read_unmarked(source: str, *, limit: int, what: str) -> bytes:
+    """Read a file as `read_bounded` does, and drop a byte order mark as `without_mark` does.
+
+    Raises:
+        NotUtf8: (`unreadable_input`) as `without_mark`.
+        UnreadableInput: (`unreadable_input`) as `read_bounded`.
+    """
+    return without_mark(read_bounded(source, limit=limit, what=what), _named(source, what))
+
+
+class NotRegular(OSError):
+    """Something else has the name of a file: a FIFO, a socket, a device."""
+
+
+def open_file(source: str) -> BufferedReader:
+    """Open a regular file, or a descriptor that this process has already, for reading.
+
+    Raises:
+        OSError: whatever the system says; `NotRegular` for a FIFO, a socket or a device,
+            IsADirectoryError for a folder.
+        ValueError: for a NUL in the path.
+    """
+    match = _DESCRIPTOR.fullmatch(source)
+    descriptor = open_regular(source) if match is None else os.dup(int(match[1] or 0))
+    return os.fdopen(descriptor, "rb")
+
+
+def open_regular(path: str | os.PathLike[str]) -> int:
+    """Open a regular file for reading; returns its descriptor.
+
+    Raises:
+        OSError, ValueError: as `open_file`.
+    """
+    # Before it is opened, which alone can rewind a tape; a Path would take "" for ".".
+    _require_regular(os.stat(path))  # noqa: PTH116
+    descriptor = os.open(path, _READ)
+    try:
+        _require_regular(os.fstat(descriptor))  # it may have been replaced meanwhile
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def secret_warning(source: str, *, what: str) -> str | None:
+    """The warning that other users can read a secret; None where they cannot.
+
+    Args:
+        source: the path of a file, or `-`; a pipe or what is missing gives no warning.
+        what: what the file is, for the message: `passphrase file`.
+    """
+    if os.name == "nt" or source == "-":  # the mode has nothing of the access lists of Windows
+        return None
+    try:
+        mode = Path(source).stat().st_mode
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(mode) or not mode & _OTHERS_READ:
+        return None
+    return f"other users can read the {what} {shown(source)}: chmod 600 {for_shell(source)}"
+
+
+def decode(data: bytes, name: str) -> str:
+    """Decode UTF-8, with or without a byte order mark.
+
+    Args:
+        data: the whole file.
+        name: what a message calls it, safe to show.
+
+    Raises:
+        NotUtf8: (`unreadable_input`) for another encoding, or a NUL, with the line.
+    """
+    data = without_mark(data, name)
+    nul = data.find(b"\0")
+    if nul >= 0:
+        problem = f"line {_line(data, nul)} has a NUL character"
+    else:
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            problem = f"line {_line(data, error.start)} is not UTF-8"
+    raise NotUtf8(f"cannot read {name}: {problem}", hint=_SAVE)
+
+
+def without_mark(data: bytes, name: str) -> bytes:
+    """Drop the byte order mark of UTF-8; what follows may be text or not (DER).
+
+    Args:
+        data: the whole file, or its beginning.
+        name: what a message calls it, safe to show.
+
+    Raises:
+        NotUtf8: (`unreadable_input`) for UTF-16 and UTF-32.
+    """
+    encoding = next((each for mark, each in _OTHER_MARKS if data.startswith(mark)), None)
+    if encoding is None and _UTF16_WITHOUT_MARK.match(data):
+        encoding = "UTF-16"
+    if encoding is not None:
+        raise NotUtf8(f"cannot read {name}: it is in {encoding}", hint=_SAVE)
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def _line(data: bytes, position: int) -> int:
+    return data.count(b"\n", 0, position) + 1
 
 
 def _named(source: str, what: str) -> str:
     return f"the {what} from stdin" if source == "-" else f"the {what} {shown(source)}"
 
 
+def _require_regular(status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    kind = irregular(status.st_mode)
+    if kind is not None:
+        raise NotRegular(f"it is {kind}, not a regular file")
+
+
 def _from_path(source: str, count: int) -> bytes:
-    data = b""
-    with open(source, "rb", buffering=0) as stream:  # noqa: PTH123 - a Path would take "" for "."
-        while part := stream.read(count - len(data)):  # a pipe gives it piecemeal
-            data += part
-    return data
+    with open_file(source) as stream:
+        return _read(stream, count)
 
 
 def _from_stdin(count: int, stdin: BinaryIO | None) -> bytes:
     if stdin is None and sys.stdin is None:
         raise ValueError("there is no stdin")
-    return (stdin or sys.stdin.buffer).read(count)
+    return _read(stdin or sys.stdin.buffer, count)
+
+
+def _read(stream: BinaryIO, count: int) -> bytes:
+    data = b""
+    while part := stream.read(count - len(data)):  # a pipe gives it piecemeal
+        data += part
+    if part is None:  # a descriptor that does not wait, and nothing is there yet
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return data

@@ -7,19 +7,20 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 
 from polygent_issuer.errors import UnreadableInput
-from polygent_issuer.files.disk import why
+from polygent_issuer.files.disk import NO_WAIT, why
 from polygent_issuer.text import brief, shown
 
 _LONGEST: Final = 1_000
+_NOT_PLAIN: Final = "it is not a plain file"
 _HINT: Final = (
     "machine_info names a plain file beside the apply file, or in a folder there: "
     "documents/acme.json"
 )
 
-# The flags that Windows lacks, or alone has; a pipe is refused, not waited for.
+# The flags that Windows lacks, or alone has.
 _NO_FOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 _FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
-_FILE: Final = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_FILE: Final = os.O_RDONLY | _NO_FOLLOW | NO_WAIT | getattr(os, "O_BINARY", 0)
 # How systems say that O_NOFOLLOW met a link; with O_DIRECTORY Linux says ENOTDIR.
 _LINKS: Final = frozenset({errno.ELOOP, errno.EMLINK, errno.ENOTDIR})
 _JUNCTION: Final = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT of Windows
@@ -77,10 +78,12 @@ def read_within(folder: Path, relative: str, *, limit: int, what: str) -> bytes:
     except OSError as error:
         linked = error.errno in _LINKS
         problem = "it leads over a link, or over what is no folder" if linked else why(error)
+        if error.errno == errno.ENXIO:  # how systems refuse to open a socket
+            problem = _NOT_PLAIN
     else:
         if data is not None and len(data) <= limit:
             return data
-        problem = "it is not a plain file" if data is None else f"it is larger than {limit} bytes"
+        problem = _NOT_PLAIN if data is None else f"it is larger than {limit} bytes"
     raise UnreadableInput(f"cannot read the {what} {brief(relative)}: {problem}", hint=_HINT)
 
 

@@ -9,6 +9,7 @@ from stat import S_ISREG
 
 from polygent_issuer import files
 from polygent_issuer.errors import OutputProblem
+from polygent_issuer.files import disk
 from polygent_issuer.registry import OutboxRow, Reading, Registry, Writing, licenses, outbox
 from polygent_issuer.text import shown
 
@@ -113,7 +114,5 @@ def _free_held_name(target: Path) -> None:
 def _is_there(db: Reading, row: OutboxRow) -> bool:
     if row.folder is None or row.name is None:
         return False
-    try:
-        return (Path(row.folder) / row.name).read_bytes() == licenses.get(db, row.license_id).file
-    except (OSError, ValueError):  # ValueError: an edited name with a NUL in it
-        return False
+    file = licenses.get(db, row.license_id).file
+    return disk.content(Path(row.folder) / row.name, limit=len(file)) == file

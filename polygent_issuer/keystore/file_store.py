@@ -7,9 +7,9 @@ library reads.
 import errno
 import os
 import shlex
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from polygent_issuer import files
 from polygent_issuer.errors import KeyUnavailable, OutputExists, OutputProblem
+from polygent_issuer.files.disk import why
 from polygent_issuer.files.publication import KEPT
 from polygent_issuer.keystore import errors, openssh, private_keys
 from polygent_issuer.keystore.location import EXAMPLE, FILE, FileLocation, is_folder
@@ -27,8 +28,6 @@ from polygent_issuer.text import shown, slugify
 from polygent_issuer.verifier.keys import Key
 
 KID_LETTERS: Final = 8
-_NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_LOOSE: Final = 0o077
 
 
 class FileStore:
@@ -123,8 +122,7 @@ class FileStore:
         envelope = self._envelope(path, warn=self._warn)
         if envelope.public_key != pinned:
             raise private_keys.mismatch(envelope.public_key, pinned)
-        secret = self._passphrase.get(f"the key file {shown(path.name)}")
-        return private_keys.signer(openssh.unseal(envelope, secret), pinned)
+        return private_keys.signer(self._unseal(envelope, path), pinned)
 
     def adopt(self) -> Held:
         """The key that lies in the file already; it stays as it is.
@@ -139,8 +137,7 @@ class FileStore:
                 f"{shown(str(path))} is a folder, and one key is meant", hint="name its file"
             )
         envelope = self._envelope(path, warn=self._warn)
-        secret = self._passphrase.get(f"the key file {shown(path.name)}")
-        private_keys.signer(openssh.unseal(envelope, secret), envelope.public_key)
+        private_keys.signer(self._unseal(envelope, path), envelope.public_key)
         return Held(key=envelope.public_key, uri=self.uri)
 
     def presence(self, kid: str) -> Presence:
@@ -152,6 +149,10 @@ class FileStore:
         except KeyUnavailable:
             return Presence.UNAVAILABLE
         return Presence.PRESENT if held == kid else Presence.ABSENT
+
+    def _unseal(self, envelope: openssh.Envelope, path: Path) -> ec.EllipticCurvePrivateKey:
+        purpose = f"the key file {shown(path.name)}"
+        return self._passphrase.unlock(purpose, partial(openssh.unseal, envelope))
 
     def _new_path(self, kid: str, label: str) -> Path:
         path = self._location.path
@@ -186,19 +187,22 @@ class FileStore:
     ) -> openssh.Envelope:
         """Read a key file as far as it is clear; links are followed, since containers mount so."""
         try:
-            descriptor = os.open(path, os.O_RDONLY | _NO_WAIT)
-            with os.fdopen(descriptor, "rb") as stream:
-                mode = os.fstat(descriptor).st_mode
-                data = stream.read(openssh.FILE_LIMIT + 1) if stat.S_ISREG(mode) else b""
+            with os.fdopen(files.open_regular(path), "rb") as stream:
+                data = stream.read(openssh.FILE_LIMIT + 1)
         except (OSError, ValueError) as error:
             raise _unreadable(path, error) from None
-        if warn is not None and os.name != "nt" and mode & _LOOSE:
-            warn(f"others may read the key file {shown(str(path))}: chmod 600 it")
+        warning = files.secret_warning(str(path), what="key file")
+        if warn is not None and warning is not None:
+            warn(warning)
         return _sealed(data, path)
 
 
 def _sealed(data: bytes, path: Path) -> openssh.Envelope:
     """The envelope of an encrypted file; anything else is refused with what to do about it."""
+    try:
+        data = files.without_mark(data, f"the key file {shown(str(path))}")
+    except files.NotUtf8 as refused:
+        raise errors.KeyDamaged(refused.message, hint=refused.hint) from None
     if len(data) > openssh.FILE_LIMIT or b"PRIVATE KEY-----" not in data or b"ENCRYPTED" in data:
         raise errors.KeyDamaged(
             f"{shown(str(path))} is no OpenSSH private key file",
@@ -230,8 +234,12 @@ def _unreadable(path: Path, error: Exception) -> KeyUnavailable:
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.ENOENT, errno.ENOTDIR):
         return _no_such_key(path)
-    why = os.strerror(number).lower() if number else "its name is none"
+    if isinstance(error, files.NotRegular):
+        return errors.KeyDamaged(
+            f"the key file {shown(str(path))} cannot be read: {why(error)}",
+            hint="move it away, then restore the key: polygent-issue key import BACKUP",
+        )
     return KeyUnavailable(
-        f"the key file {shown(str(path))} cannot be read: {why}",
+        f"the key file {shown(str(path))} cannot be read: {why(error)}",
         hint="check the permissions of the file and of its folders",
     )

@@ -1,20 +1,25 @@
 """Where a passphrase comes from: a descriptor, a file, a command, the terminal; never argv.
 
 A source is asked when a passphrase is needed and not before, so that nothing prompts for a key
-that turns out to be in the keyring. Exactly one final newline is stripped.
+that turns out to be in the keyring. What a file, a descriptor or a command gives is one line of
+UTF-8: a byte order mark and one line end are dropped, anything else that a person could not type
+at a prompt is refused. Earlier versions dropped the line end alone, so an existing key that does
+not open is tried once more with the bytes that they would have used.
 """
 
 import os
+import re
 import shlex
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
+from polygent_issuer import files
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.files.disk import why
 from polygent_issuer.keystore import terminal
-from polygent_issuer.keystore.errors import PassphraseNeeded, PassphraseRefused
+from polygent_issuer.keystore.errors import PassphraseNeeded, PassphraseRefused, WrongPassphrase
 from polygent_issuer.text import shown
 
 VARIABLE: Final = "POLYGENT_ISSUER_PASSPHRASE_FILE"
@@ -24,15 +29,22 @@ MAX_BYTES: Final = 1023
 COMMAND_TIMEOUT: Final = timedelta(seconds=60)
 """Long enough for a person to answer the prompt of a password manager."""
 
-_READ_BYTES: Final = MAX_BYTES + 3  # the newline in both spellings, and one byte too many
+_READ_BYTES: Final = MAX_BYTES + 6  # a byte order mark, a line end, and one byte too many
+_LINE_END: Final = re.compile(rb"\r?\n\Z")
+_ONE_LINE: Final = "save the passphrase as one line of UTF-8 text"
 _OPTIONS: Final = (
     "give --passphrase-fd N, --passphrase-file FILE or --passphrase-command COMMAND, "
     f"set {VARIABLE}, or run this on a terminal"
 )
 
 
+T = TypeVar("T")
+
+
 class Passphrase(Protocol):
     """A source of passphrases."""
+
+    __slots__ = ()
 
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:
         """The passphrase, 1 to 1,023 bytes.
@@ -43,29 +55,77 @@ class Passphrase(Protocol):
 
         Raises:
             PassphraseNeeded: (`passphrase_needed`) when there is no source.
-            PassphraseRefused: (`passphrase_refused`) when the source fails, or gives an empty or
-                too long one.
+            PassphraseRefused: (`passphrase_refused`) when the source fails, or gives one that is
+                empty, too long or not one line of UTF-8.
         """
         ...
 
+    def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
+        """Open a key that exists already: neither for a new key nor for a PIN.
 
-class _Once:
-    """A source that is read once and gives the same passphrase for every purpose."""
+        Args:
+            purpose: as for `get`.
+            attempt: opens it with a passphrase.
 
-    __slots__ = ("_kept", "_read")
+        Returns:
+            What `attempt` returns.
 
-    def __init__(self, read: Callable[[], bytes]) -> None:
+        Raises:
+            WrongPassphrase: (`wrong_passphrase`) from `attempt`.
+            PassphraseNeeded, PassphraseRefused: as `get`.
+        """
+        return attempt(self.get(purpose))
+
+
+class _Once(Passphrase):
+    """A source that is read once and gives the same passphrase for every purpose.
+
+    Args:
+        name: what messages call it, safe to show: `the passphrase file X`.
+        read: reads it, up to `_READ_BYTES`.
+        warn: prints a warning.
+    """
+
+    __slots__ = ("_data", "_name", "_read", "_warn")
+
+    def __init__(self, name: str, read: Callable[[], bytes], warn: Callable[[str], None]) -> None:
+        self._name = name
         self._read = read
-        self._kept: bytes | None = None
+        self._warn = warn
+        self._data: bytes | None = None
 
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:  # noqa: ARG002
         """What the source holds; it is not a person, so `confirm` asks for nothing."""
-        if self._kept is None:
-            self._kept = _usable(_without_newline(self._read()))
-        return self._kept
+        return _one_line(self._bytes(), self._name)
+
+    def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
+        """Try the passphrase, then once what earlier versions took from the same bytes."""
+        earlier, secret = _LINE_END.sub(b"", self._bytes()), None
+        try:
+            secret = self.get(purpose)
+            return attempt(secret)
+        except (WrongPassphrase, PassphraseRefused) as error:
+            refused = error
+        if earlier == secret or not 1 <= len(earlier) <= MAX_BYTES:
+            raise refused
+        try:
+            opened = attempt(earlier)
+        except WrongPassphrase:
+            raise refused from None
+        problem = f"{self._name} begins with a byte order mark" if secret else refused.message
+        self._warn(
+            f"{problem}, and {purpose} opens only with all of its bytes; give the key another "
+            "passphrase: polygent-issue key import FILE --store URI"
+        )
+        return opened
+
+    def _bytes(self) -> bytes:
+        if self._data is None:
+            self._data = self._read()
+        return self._data
 
 
-class _Known:
+class _Known(Passphrase):
     """A passphrase in hand."""
 
     __slots__ = ("_secret",)
@@ -78,7 +138,7 @@ class _Known:
         return self._secret
 
 
-class _Terminal:
+class _Terminal(Passphrase):
     """The person at the terminal, asked anew for each purpose."""
 
     __slots__ = ()
@@ -97,7 +157,7 @@ class _Terminal:
         return first
 
 
-class _Absent:
+class _Absent(Passphrase):
     """Nobody to ask."""
 
     __slots__ = ()
@@ -112,7 +172,7 @@ def known(secret: bytes) -> Passphrase:
     return _Known(secret)
 
 
-def from_fd(descriptor: int) -> Passphrase:
+def from_fd(descriptor: int, *, warn: Callable[[str], None]) -> Passphrase:
     """The passphrase that an open file descriptor gives, up to its end; it is closed then."""
 
     def read() -> bytes:
@@ -125,30 +185,37 @@ def from_fd(descriptor: int) -> Passphrase:
                 hint="open it for the command, for example with 3<FILE",
             ) from None
 
-    return _Once(read)
+    return _Once(f"the passphrase from file descriptor {descriptor}", read, warn)
 
 
-def from_file(path: Path) -> Passphrase:
-    """The passphrase in a file."""
+def from_file(path: Path, *, warn: Callable[[str], None]) -> Passphrase:
+    """The passphrase in a file; a warning where other users can read it."""
 
     def read() -> bytes:
         try:
-            with path.open("rb") as stream:
-                return stream.read(_READ_BYTES)
+            with files.open_file(str(path)) as stream:
+                data = stream.read(_READ_BYTES)
         except (OSError, ValueError) as error:
             raise PassphraseRefused(
                 f"the passphrase file {shown(str(path))} cannot be read: {why(error)}",
                 hint="check the path of the passphrase file",
             ) from None
+        warning = files.secret_warning(str(path), what="passphrase file")
+        if warning is not None:
+            warn(warning)
+        return data
 
-    return _Once(read)
+    return _Once(f"the passphrase file {shown(str(path))}", read, warn)
 
 
-def from_command(command_line: str, *, timeout: timedelta = COMMAND_TIMEOUT) -> Passphrase:
+def from_command(
+    command_line: str, *, warn: Callable[[str], None], timeout: timedelta = COMMAND_TIMEOUT
+) -> Passphrase:
     """The passphrase that a command writes to its stdout; no shell runs it.
 
     Args:
         command_line: split as a POSIX shell would, and nothing else of what a shell does.
+        warn: prints a warning.
         timeout: how long it may take.
 
     Raises:
@@ -168,7 +235,7 @@ def from_command(command_line: str, *, timeout: timedelta = COMMAND_TIMEOUT) -> 
 
         return command.output(arguments, limit=_READ_BYTES, timeout=timeout)
 
-    return _Once(read)
+    return _Once("the output of the passphrase command", read, warn)
 
 
 def from_terminal() -> Passphrase:
@@ -195,10 +262,21 @@ def _typed(prompt: str) -> bytes:
         ) from None
 
 
-def _without_newline(data: bytes) -> bytes:
-    r"""Strip exactly one final newline, `\n` or (Windows) `\r\n`."""
-    stripped = data.removesuffix(b"\n")
-    return stripped.removesuffix(b"\r") if stripped != data else data
+def _one_line(data: bytes, name: str) -> bytes:
+    r"""Drop a byte order mark and one line end, `\n` or `\r\n`.
+
+    Raises:
+        PassphraseRefused: (`passphrase_refused`) for what is not one line of UTF-8.
+    """
+    if len(data) < _READ_BYTES:  # a longer one may be cut off within a character
+        try:
+            data = files.decode(data, name).encode()
+        except files.NotUtf8 as refused:
+            raise PassphraseRefused(refused.message, hint=_ONE_LINE) from None
+    line = _usable(_LINE_END.sub(b"", data))
+    if b"\n" in line or b"\r" in line:
+        raise PassphraseRefused(f"{name} is not one line", hint=_ONE_LINE)
+    return line
 
 
 def _usable(secret: bytes) -> bytes:

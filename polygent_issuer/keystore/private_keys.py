@@ -7,6 +7,7 @@ is ever believed. Errors never carry a cause: the libraries' own may quote what 
 import base64
 import binascii
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -101,15 +102,12 @@ def read(data: bytes, passphrase: Passphrase) -> ec.EllipticCurvePrivateKey:
         raise KeyDamaged("this file holds more than one private key", hint="import them one by one")
     if openssh.looks_like(data):
         envelope = openssh.parse(data)
-        secret = None if envelope.is_plaintext else passphrase.get("the key file")
-        return _agreed(openssh.unseal(envelope, secret), envelope.public_key)
+        unseal = partial(openssh.unseal, envelope)
+        key = unseal(None) if envelope.is_plaintext else passphrase.unlock("the key file", unseal)
+        return _agreed(key, envelope.public_key)
     loaded = _attempt(data, None)
     if loaded is None and _asks_for_passphrase(data):
-        loaded = _attempt(data, passphrase.get("the key file"))
-        if loaded is None:
-            raise WrongPassphrase(
-                "the passphrase does not open this key (or the file is damaged)", hint="try again"
-            )
+        loaded = passphrase.unlock("the key file", partial(_decrypted, data))
     if loaded is None:
         raise KeyDamaged("this file holds no private key that can be read", hint=_READ)
     return _p256(loaded)
@@ -128,6 +126,15 @@ def _attempt(data: bytes, secret: bytes | None) -> object | None:
         return _loader(data)(data, secret)
     except Exception:  # noqa: BLE001 -- damaged files raise anything
         return None
+
+
+def _decrypted(data: bytes, secret: bytes) -> object:
+    loaded = _attempt(data, secret)
+    if loaded is None:
+        raise WrongPassphrase(
+            "the passphrase does not open this key (or the file is damaged)", hint="try again"
+        )
+    return loaded
 
 
 def _asks_for_passphrase(data: bytes) -> bool:

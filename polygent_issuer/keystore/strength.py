@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Final
 
-from polygent_issuer.keystore.passphrases import Passphrase
+from polygent_issuer.keystore.passphrases import Passphrase, T
 
 AMPLE: Final = 12
 """Characters from which on nothing is said."""
 
 
-class Judged:
+class Judged(Passphrase):
     """A source whose new passphrases are looked at.
 
     Args:
@@ -32,3 +32,7 @@ class Judged:
             self._told = True
             self._warn(f"a short passphrase protects little: {AMPLE} characters or more")
         return secret
+
+    def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
+        """As the source does."""
+        return self._source.unlock(purpose, attempt)

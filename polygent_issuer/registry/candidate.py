@@ -13,7 +13,6 @@
 
 import hashlib
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,7 +36,6 @@ _TEMPORARY: Final = ".polygent-restore-"
 _CONTENT: Final = ("-journal", "-wal")
 # What a rollback journal ends with when it names a super-journal (SQLite, file format §3).
 _SUPER_JOURNAL: Final = bytes.fromhex("d9d505f920a163d7")
-_BINARY: Final[int] = getattr(os, "O_BINARY", 0)
 _ANOTHER: Final = "nothing was changed; restore another backup"
 _OLDER: Final = (
     "nothing was changed; restore a newer backup, or leave out --against where there is none"
@@ -132,17 +130,11 @@ def _copy_one(
 
 
 def _chunks(source: Path, owner: int | None) -> Iterator[bytes]:
-    """What a plain file holds, of this owner if one is named; a pipe is not waited for."""
+    """The content of a regular file, of this owner if one is named."""
     try:
-        descriptor = os.open(source, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
+        descriptor = files.open_regular(source)
         try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                raise UnreadableInput(
-                    f"cannot read the backup {shown(str(source))}: it is no plain file",
-                    hint="name the file that registry backup wrote",
-                )
-            if owner not in (None, found.st_uid):
+            if owner not in (None, os.fstat(descriptor).st_uid):
                 raise BackupRefused(
                     f"{shown(str(source))} belongs to somebody else than the backup beside it, and "
                     "would change what that holds; nothing was changed",
@@ -155,7 +147,7 @@ def _chunks(source: Path, owner: int | None) -> Iterator[bytes]:
     except (OSError, ValueError) as error:
         raise UnreadableInput(
             f"cannot read the backup {shown(str(source))}: {disk.why(error)}",
-            hint="check the path and its permissions",
+            hint="name the file that registry backup wrote",
         ) from None
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from polygent_issuer.errors import RegistryChanged
+from polygent_issuer.files.disk import irregular
 from polygent_issuer.registry.columns import Row, Value, whole
-from polygent_issuer.registry.errors import RegistryMisuse, SqliteTooOld
+from polygent_issuer.registry.errors import RegistryFailed, RegistryMisuse, SqliteTooOld
 from polygent_issuer.registry.failures import FOREIGN, failure, is_busy, not_copied, place
 
 BESIDE: Final = ("-journal", "-wal", "-shm")
@@ -90,10 +91,12 @@ class Connection:
         Raises:
             RegistryChanged: (`registry_changed`) when the file was replaced while it was opened.
             RegistryDamaged: (`registry_damaged`) when the file is no database.
-            RegistryFailed: (`registry_failed`) when the system cannot open it.
+            RegistryFailed: (`registry_failed`) when the system cannot open it, or something else
+                than a regular file has its name or that of its journal.
             SqliteTooOld: (`sqlite_too_old`) below SQLite 3.37.
         """
         require_sqlite(sqlite_version())
+        _require_regular(path)
         self.path = path if named is None else named
         self._place = path
         self._slices = max(1, math.ceil(busy_timeout / _SLICE))
@@ -262,6 +265,22 @@ class Connection:
         """Close; what was not committed is undone."""
         with suppress(*FOREIGN):
             self._sqlite.close()
+
+
+def _require_regular(path: Path) -> None:
+    """Refuse what SQLite would wait for or write to: a FIFO, a socket or a device."""
+    for suffix in ("", *BESIDE):
+        file = Path(f"{path}{suffix}")
+        try:
+            kind = irregular(file.stat().st_mode)
+        except OSError:
+            continue  # whoever opens it says what is wrong
+        if kind is not None:
+            raise RegistryFailed(
+                f"{place(file)} is {kind}, not a file of the registry",
+                hint="move it away; if the registry is missing then: "
+                "polygent-issue registry restore BACKUP",
+            )
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

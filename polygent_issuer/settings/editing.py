@@ -17,8 +17,8 @@ from polygent_issuer.settings.loading import (
     load,
     naming,
     parse,
-    read_text,
     settings_path,
+    settings_text,
 )
 from polygent_issuer.settings.plan_layout import with_plan, without_plan
 from polygent_issuer.settings.plans import plan_toml
@@ -98,7 +98,7 @@ def _copy_plan(home: Path, dotted_key: str, like: str) -> None:
 def _rewrite(home: Path, keys: Sequence[str], value: _Value | None) -> None:
     path = settings_path(home)
     with alone(home):
-        text = read_text(path)
+        text = settings_text(path)
         with naming(path):
             before = _with_plans(text) if keys[0] == "plans" else text
             present = parse(before)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from polygent_issuer.errors import InvalidSettings, UnreadableInput
-from polygent_issuer.files import read_bounded
+from polygent_issuer.files import NotUtf8, read_text
 from polygent_issuer.settings.kind import refuse_unknown, table_at, wrong
 from polygent_issuer.settings.model import (
     OPERATOR_VARIABLE,
@@ -48,7 +48,7 @@ def load(home: Path, environ: Mapping[str, str]) -> Loaded:
         InvalidSettings: (`invalid_settings`) naming the file, and the dotted key or the line.
     """
     path = settings_path(home)
-    text = read_text(path)
+    text = settings_text(path)
     with naming(path):
         table = parse(text)
         settings = interpret(table)
@@ -73,8 +73,8 @@ def naming(path: Path) -> Iterator[None]:
         raise wrong(shown(str(path)), refused.message, refused.hint) from None
 
 
-def read_text(path: Path) -> str:
-    """The text of a settings file; empty when there is none. A UTF-8 BOM is dropped.
+def settings_text(path: Path) -> str:
+    """The text of a settings file; empty when there is none. A byte order mark is dropped.
 
     Raises:
         InvalidSettings: (`invalid_settings`) when it cannot be read, is too large or not UTF-8.
@@ -82,14 +82,11 @@ def read_text(path: Path) -> str:
     if _is_missing(path):
         return ""
     try:
-        data = read_bounded(str(path), limit=LIMIT, what="settings file")
+        return read_text(str(path), limit=LIMIT, what="settings file")
+    except NotUtf8 as refused:
+        raise InvalidSettings(refused.message, hint=refused.hint) from None
     except UnreadableInput as refused:
         raise InvalidSettings(refused.message, hint="check the file and its permissions") from None
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        line = data.count(b"\n", 0, problem.start) + 1
-        raise wrong(shown(str(path)), f"line {line} is not UTF-8", "save it as UTF-8") from None
 
 
 def _is_missing(path: Path) -> bool:

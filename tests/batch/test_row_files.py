@@ -20,7 +20,7 @@ from polygent_issuer.batch import export
 from polygent_issuer.batch.errors import InvalidApplyFile
 from polygent_issuer.batch.rebuild import decide
 from polygent_issuer.batch.row_fields import FIELDS
-from polygent_issuer.batch.row_files import RowFile
+from polygent_issuer.batch.row_files import MAX_BYTES, RowFile
 from polygent_issuer.batch.rows import RefusedRow, Row
 from polygent_issuer.batch.sources import Source
 from polygent_issuer.batch.taking_in import carry_out
@@ -90,8 +90,11 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     """Missing, or larger than 64 MiB."""
     with pytest.raises(UnreadableInput, match="cannot read the apply file"):
         RowFile.read(str(tmp_path / "no.csv"))
+    large = tmp_path / "large.csv"
+    with large.open("wb") as stream:
+        stream.truncate(MAX_BYTES + 1)
     with pytest.raises(UnreadableInput, match="larger than 67108864 bytes"):
-        RowFile.read("/dev/zero")
+        RowFile.read(str(large))
 
 
 @pytest.mark.parametrize(
@@ -119,9 +122,10 @@ def test_kinds_are_told_apart(tmp_path: Path, name: str, content: str, kind: str
     [
         (b"", "stdin is empty"),
         (b"\xef\xbb\xbf \r\n\t", "stdin is empty"),
-        ("customer\nacme".encode("utf-16"), "NUL"),
-        ("customer\nacme".encode("utf-16-le"), "NUL"),
-        ("customer\nacme".encode("utf-32"), "NUL"),
+        ("customer\nacme".encode("utf-16"), "it is in UTF-16"),
+        ("customer\nacme".encode("utf-16-le"), "it is in UTF-16"),
+        ("\n\u0100customer".encode("utf-16-le"), "NUL"),
+        ("customer\nacme".encode("utf-32"), "it is in UTF-32"),
         ("customer;users\n\nM\u00fcller;1".encode("cp1252"), "stdin, line 3: not UTF-8"),
         (b'[[license]]\ncustomer = "M\xfcller"', "stdin, line 2: not UTF-8"),
         (b"customer\n\xed\xa0\x80", "stdin, line 2: not UTF-8"),

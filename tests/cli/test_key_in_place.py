@@ -38,7 +38,7 @@ def test_it_signs_from_where_it_is(mounted: Desk) -> None:
     before = tree(mounted.folder / "secrets")
     outcome = mounted.ok("key", "import", place(mounted), "--label", "main")
     assert outcome.text.startswith("took in the key main\n")
-    assert "others may read the key file" in outcome.err
+    assert "other users can read the key file" in outcome.err
     assert f"private half  {place(mounted)}\n" in outcome.text
     sign = ("sign", "--machine-info", mounted.machine_info(), "--output", str(mounted.output))
     (issued,) = mounted.ok(*sign, "--json").json["licenses"]

@@ -1,5 +1,6 @@
 """Real processes: stdout that is closed, full or gone, Ctrl-C, colour, and what names may hold."""
 
+import fcntl
 import os
 import re
 import signal
@@ -152,14 +153,16 @@ def test_the_end_of_input_at_a_question_is_exit_130(books: Books) -> None:
 
 
 def test_an_interrupt_while_it_waits_is_exit_130(books: Books) -> None:
-    """SIGINT while a file is read that does not come, as a shell sends it to a pipeline."""
-    fifo = books.desk.folder / "fifo"
-    os.mkfifo(fifo)
-    argv = ("--home", str(books.desk.home), "inspect", str(fifo), "--json")
-    process = _start(*argv, stdout=subprocess.PIPE)
-    with fifo.open("wb"):  # returns when the command has opened the other end
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+    """SIGINT while stdin is read that does not come, as a shell sends it to a pipeline."""
+    argv = ("--home", str(books.desk.home), "inspect", "-", "--json")
+    process = _start(*argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None
+    room = fcntl.fcntl(process.stdin, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(
+        process.stdin.fileno(), b"x" * (room + 1)
+    )  # returns when the command has begun to read
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b'"code": "interrupted"' in out
     assert err == b""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support import softhsm
-from support.passphrases import Given
+from support.passphrases import Given, ignore
 from support.softhsm import PIN, SoftHsm
 
 from polygent_issuer import settings as settings_file
@@ -108,7 +108,7 @@ def test_room_for_a_new_key() -> None:
 def test_two_secrets_need_two_answers(tmp_path: Path) -> None:
     """A source that gives one secret for all may give the PIN, and nothing beside it."""
     (tmp_path / "secret").write_text("x")
-    one = passphrases.from_file(tmp_path / "secret")
+    one = passphrases.from_file(tmp_path / "secret", warn=ignore)
     require_secret_for_token(one, [])
     require_secret_for_token(passphrases.from_terminal(), ["file", "backup"])
     for others, told in ((["file", "backup"], "the file's"), (["backup"], "the backup's")):

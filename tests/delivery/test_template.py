@@ -83,7 +83,7 @@ def test_what_is_filled_in_is_not_read_again(tmp_path: Path) -> None:
         ("Subject: x\n\na\x1b[31m", "line 3 holds the control character U+001B", "take the file"),
         ("Subject: x\rBcc: y", "line 1 holds the control character U+000D", "take the file"),
         (b"Subject: x\n\n\xff", "line 3 is not UTF-8", "save it as UTF-8"),
-        ("Subject: x\n".encode("utf-16"), "line 1 is not UTF-8", "save it as UTF-8"),
+        ("Subject: x\n".encode("utf-16"), "it is in UTF-16", "save it as UTF-8"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str | bytes, why: str, hint: str) -> None:

@@ -61,7 +61,7 @@ def test_the_default_name_is_well_where_it_was_chosen(desk: Desk) -> None:
     [
         (b"issuer = ", "not TOML"),
         (b"isuer = 'X'\n", "there is no such setting"),
-        (b"\xff\xfe\n", "line 1 is not UTF-8"),
+        (b"\xff\xfe\n", "it is in UTF-16"),
     ],
 )
 def test_settings_that_cannot_be_read_are_exit_3(desk: Desk, content: bytes, told: str) -> None:

@@ -1,22 +1,44 @@
 """Bounded reads of files, pipes and stdin."""
 
+import codecs
 import io
 import os
+import shlex
+import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from polygent_issuer.errors import UnreadableInput
+from polygent_issuer.files import NotUtf8, decode, read_bounded, secret_warning, without_mark
+
+READ = """
+import sys
+from polygent_issuer.errors import UnreadableInput
 from polygent_issuer.files import read_bounded
+try:
+    sys.stdout.buffer.write(read_bounded(sys.argv[1], limit=10_000, what="x"))
+except UnreadableInput as error:
+    sys.exit(error.message)
+"""
+DEVICE = "it is a device, not a regular file"
+PIPE = "it is a pipe, not a regular file"
+SOCKET = "it is a socket, not a regular file"
 
 
-def refused(source: str, *, limit: int = 10) -> UnreadableInput:
+def python(code: str, *argv: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    """Run code in a process of its own, which must end."""
+    command = [sys.executable, "-c", code, *argv]
+    return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=60)
+
+
+def refused(source: str, *, limit: int = 10, stdin: BinaryIO | None = None) -> UnreadableInput:
     """Read what cannot be read; returns the error."""
     with pytest.raises(UnreadableInput) as caught:
-        read_bounded(source, limit=limit, what="license file")
+        read_bounded(source, limit=limit, what="license file", stdin=stdin)
     assert caught.value.hint
     assert caught.value.message.isprintable()
     return caught.value
@@ -32,9 +54,47 @@ def test_file_is_read_whole_up_to_the_limit(tmp_path: Path) -> None:
     assert read_bounded(str(path), limit=10, what="license file") == b""
 
 
-def test_endless_file_is_not_read_to_its_end() -> None:
-    """A device without end is refused like any file that is too large."""
-    assert "larger than 10 bytes" in refused("/dev/zero").message
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/null", "/dev/tty"])
+def test_a_device_is_refused(device: str) -> None:
+    """Whether it ever ends or not."""
+    error = refused(device)
+    assert error.message == f"cannot read the license file {device}: {DEVICE}"
+    assert error.hint == "name a regular file; - reads stdin"
+
+
+def test_a_socket_is_refused(tmp_path: Path) -> None:
+    """It is named, where the system would say that there is no such device."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+        assert refused(f"{tmp_path}/socket").message.endswith(SOCKET)
+
+
+def test_a_named_pipe_is_refused(tmp_path: Path) -> None:
+    """The command does not wait for a writer."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    done = python(READ, str(path))
+    assert done.returncode == 1
+    assert done.stderr.endswith(PIPE.encode() + b"\n")
+
+
+def test_what_takes_the_place_of_a_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A FIFO that gets the name between the look and the opening is not read either."""
+    path = tmp_path / "x"
+    path.write_bytes(b"x")
+    opening = os.open
+
+    def replaced(name: str, flags: int) -> int:
+        path.unlink()
+        os.mkfifo(path)
+        return opening(name, flags)
+
+    monkeypatch.setattr(os, "open", replaced)
+    before = os.listdir("/dev/fd")  # noqa: PTH208 -- names alone
+    assert refused(str(path)).message.endswith(PIPE)
+    assert os.listdir("/dev/fd") == before  # noqa: PTH208 -- names alone
 
 
 def test_dash_is_stdin() -> None:
@@ -47,13 +107,7 @@ def test_dash_is_stdin() -> None:
 
 def test_dash_is_the_processs_stdin() -> None:
     """Without a given stream, `-` is stdin itself, byte for byte."""
-    script = (
-        "import sys; from polygent_issuer.files import read_bounded;"
-        "sys.stdout.buffer.write(read_bounded('-', limit=99, what='x'))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], input=b"\xff\x00\r\n", capture_output=True, check=True
-    )
+    done = python(READ, "-", stdin=b"\xff\x00\r\n")
     assert done.stdout == b"\xff\x00\r\n"
 
 
@@ -66,22 +120,98 @@ def test_no_stdin_is_said(stdin: str | None, monkeypatch: pytest.MonkeyPatch) ->
     assert "from stdin" in refused("-").message
 
 
-def test_named_pipe_is_read(tmp_path: Path) -> None:
-    """A process substitution is a pipe: it comes in pieces, and whole."""
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
+def test_a_process_substitution_is_read() -> None:
+    """It is a pipe that comes in pieces; `/dev/stdin` and `/dev/fd/N` are read as `-` is."""
+    read = shlex.join([sys.executable, "-c", READ])
+    line = f"{read} <(for n in {{1..100}}; do printf %0100d 7; done)"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, check=True, timeout=60)
+    assert done.stdout == (b"0" * 99 + b"7") * 100
+    for name in ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
+        assert python(READ, name, stdin=b"\xff\x00\r\n").stdout == b"\xff\x00\r\n"
 
-    def write() -> None:
-        with path.open("wb", buffering=0) as pipe:
-            for _ in range(10):
-                pipe.write(b"x" * 1000)
 
-    writer = threading.Thread(target=write)
-    writer.start()
+def test_a_descriptor_that_cannot_be_read() -> None:
+    """One that is not open, and one that has nothing yet and does not wait."""
+    assert refused("/dev/fd/999999").message.endswith("bad file descriptor")
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
     try:
-        assert read_bounded(str(path), limit=10_000, what="license file") == b"x" * 10_000
+        os.write(writing, b"x")
+        message = refused(f"/dev/fd/{reading}").message
+        with open(reading, "rb", closefd=False) as stream:
+            assert refused("-", stdin=stream).message.startswith(
+                "cannot read the license file from"
+            )
     finally:
-        writer.join()
+        os.close(reading)
+        os.close(writing)
+    assert message.endswith("resource temporarily unavailable")
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o444])
+def test_a_secret_that_others_can_read(tmp_path: Path, mode: int) -> None:
+    """The warning has the command that changes it, safe to paste."""
+    path = tmp_path / "my pass"
+    path.write_bytes(b"x")
+    path.chmod(mode)
+    assert secret_warning(str(path), what="passphrase file") == (
+        f"other users can read the passphrase file {path}: chmod 600 '{path}'"
+    )
+    path.chmod(0o600)
+    assert secret_warning(str(path), what="passphrase file") is None
+
+
+def test_what_is_no_secret_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stdin, a pipe, a folder, and what is missing give no warning."""
+    monkeypatch.chdir(tmp_path)
+    Path("-").write_bytes(b"")
+    Path("-").chmod(0o644)
+    os.mkfifo("pipe", 0o666)
+    for source in ("-", "pipe", ".", "missing", "a\0b"):
+        assert secret_warning(source, what="passphrase file") is None
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", ""),
+        ("größer\r\n".encode(), "größer\r\n"),
+        ("größer".encode("utf-8-sig"), "größer"),
+        (codecs.BOM_UTF8, ""),
+        (b"\xc3\xbf", "\u00ff"),
+    ],
+)
+def test_utf8_with_or_without_a_mark_is_text(data: bytes, text: str) -> None:
+    """The mark is dropped; line ends stay as they are."""
+    assert decode(data, "x") == text
+    assert without_mark(data, "x") == text.encode()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_other_encodings_are_named(encoding: str) -> None:
+    """With a byte order mark or without one, whether text is meant or a key."""
+    data = "abc".encode(encoding)
+    for read in (decode, without_mark):
+        with pytest.raises(NotUtf8) as caught:
+            read(data, "the file x")
+        assert caught.value.message == f"cannot read the file x: it is in {encoding.upper()[:6]}"
+        assert caught.value.hint == "save it as UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"a\nb\xff", "line 2 is not UTF-8"),
+        (b"a\n\nb\0", "line 3 has a NUL character"),
+        ("größer".encode("latin-1"), "line 1 is not UTF-8"),
+    ],
+)
+def test_what_is_no_text_is_named_by_its_line(data: bytes, problem: str) -> None:
+    """A key in DER may hold such bytes."""
+    with pytest.raises(NotUtf8) as caught:
+        decode(data, "the file x")
+    assert caught.value.message == f"cannot read the file x: {problem}"
+    assert without_mark(data, "the file x") == data
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Key files: sealed, private, compared with the pin; everything else is refused."""
 
 import base64
+import codecs
 import os
 import re
 import stat
@@ -21,7 +22,7 @@ from support.tools import require_tool
 
 from polygent_issuer import files
 from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputExists, OutputProblem
-from polygent_issuer.keystore import Presence, location, openssh
+from polygent_issuer.keystore import Presence, location, openssh, passphrases
 from polygent_issuer.keystore.file_store import FileStore
 from polygent_issuer.signer import generate_private_key
 from polygent_issuer.verifier.keys import Key
@@ -272,7 +273,60 @@ def test_a_pipe_in_its_place_does_not_hang(path: Path) -> None:
     """A FIFO that nobody writes to is no key file; nothing waits for it."""
     path.unlink()
     os.mkfifo(path)
-    assert Opened(path).refusal().code == "key_damaged"
+    refused = Opened(path).refusal()
+    assert refused.code == "key_damaged"
+    assert refused.message.endswith("cannot be read: it is a pipe, not a regular file")
+
+
+def test_a_key_file_that_an_editor_saved_in_another_encoding(path: Path) -> None:
+    """A byte order mark and CRLF are read; UTF-16 is refused by name."""
+    text = path.read_text().replace("\n", "\r\n")
+    path.write_bytes(text.encode("utf-8-sig"))
+    assert Opened(path).store.load(KEY).kid == KEY.kid
+    path.write_bytes(text.encode("utf-16"))
+    refused = Opened(path).refusal()
+    assert refused.code == "key_damaged"
+    assert refused.message == f"cannot read the key file {path}: it is in UTF-16"
+
+
+@pytest.mark.parametrize("mark", [codecs.BOM_UTF8, codecs.BOM_UTF16_LE])
+def test_bytes_that_an_earlier_version_used_open_an_existing_key(path: Path, mark: bytes) -> None:
+    """The passphrase is tried first, then once what earlier versions took; a warning says so."""
+    source = path.with_name("passphrase")
+    source.write_bytes(mark + PASSPHRASE + b"\n")
+    source.chmod(0o600)
+    path.write_bytes(openssh.seal(PRIVATE, mark + PASSPHRASE, rounds=1))
+    warnings: list[str] = []
+    place = location.at(path)
+    given = passphrases.from_file(source, warn=warnings.append)
+    store = FileStore(place, passphrase=given, warn=warnings.append, rounds=1)
+    assert store.load(KEY).kid == KEY.kid
+    assert store.adopt().key == KEY
+    assert len(warnings) == 2
+    assert all(
+        "the key file main.key opens only with all of its bytes" in each for each in warnings
+    )
+    assert str(source) in warnings[0]
+
+
+def test_a_new_key_never_gets_the_bytes_of_an_earlier_version(tmp_path: Path) -> None:
+    """A byte order mark is no part of its passphrase, and UTF-16 is refused before it is made."""
+    source = tmp_path / "passphrase"
+    source.write_bytes(codecs.BOM_UTF8 + PASSPHRASE + b"\r\n")
+    source.chmod(0o600)
+    warnings: list[str] = []
+    place = location.at(tmp_path / "main.key")
+    given = passphrases.from_file(source, warn=warnings.append)
+    FileStore(place, passphrase=given, warn=warnings.append, rounds=1).save(PRIVATE, label="main")
+    assert Opened(tmp_path / "main.key").store.load(KEY).kid == KEY.kid
+    source.write_bytes("correct horse".encode("utf-16"))
+    place = location.at(tmp_path / "other.key")
+    given = passphrases.from_file(source, warn=warnings.append)
+    store = FileStore(place, passphrase=given, warn=warnings.append, rounds=1)
+    with pytest.raises(KeyUnavailable, match="it is in UTF-16"):
+        store.save(PRIVATE, label="other")
+    assert not (tmp_path / "other.key").exists()
+    assert warnings == []
 
 
 def test_a_folder_in_its_place_is_searched(path: Path) -> None:
@@ -282,13 +336,13 @@ def test_a_folder_in_its_place_is_searched(path: Path) -> None:
     assert Opened(path).refusal().code == "no_such_key"
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o620, 0o660])
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660])
 def test_a_looser_mode_warns(path: Path, mode: int) -> None:
     """Containers mount secrets so: it works, and the warning names the file and the mending."""
     path.chmod(mode)
     opened = Opened(path)
     assert opened.store.load(KEY).kid == KEY.kid
-    assert opened.warnings == [f"others may read the key file {path}: chmod 600 it"]
+    assert opened.warnings == [f"other users can read the key file {path}: chmod 600 {path}"]
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400])

@@ -58,7 +58,8 @@ def test_a_container(bare: Desk, tmp_path: Path) -> None:
     (block,) = blocks("A container, or CI")
     taken, _, signed, health = walk(bare, block, {"/run/secrets": str(secrets)})
     assert f"private half  file:{secrets}/main.key\n" in taken.text
-    assert "others may read the key file" in taken.err
+    assert "other users can read the key file" in taken.err
+    assert "other users can read the passphrase file" in signed.err
     assert "0 failures" in health.text
     assert "signed license" in signed.text
     assert len(list(bare.folder.glob("acme-*.lic"))) == 1

@@ -361,8 +361,6 @@ def test_the_hint_says_how_it_is_written(tmp_path: Path, text: str, hint: str) -
         (b'issuer = "x"\nissuer = "y"', "not TOML: cannot overwrite a value (at "),
         (b"x = " + b"[" * 5000, "not TOML: nested too deeply"),
         (b"x = " + b"9" * 5000, "not TOML: "),
-        (b'issuer = "x"\n# \xff\xfe', "line 2 is not UTF-8"),
-        ("issuer = 'x'".encode("utf-16"), "line 1 is not UTF-8"),
     ],
 )
 def test_what_is_no_toml_is_refused_by_its_line(tmp_path: Path, data: bytes, message: str) -> None:
@@ -370,6 +368,22 @@ def test_what_is_no_toml_is_refused_by_its_line(tmp_path: Path, data: bytes, mes
     told = refusal(tmp_path, data).message
     assert told.startswith(f"{tmp_path / 'settings.toml'}: {message}")
     assert "\x1b" not in told
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b'issuer = "x"\n# \xff\xfe', "line 2 is not UTF-8"),
+        (b'issuer = "x"\n# \0', "line 2 has a NUL character"),
+        ("issuer = 'x'".encode("utf-16"), "it is in UTF-16"),
+        ("issuer = 'x'".encode("utf-16-le"), "it is in UTF-16"),
+    ],
+)
+def test_another_encoding_is_named(tmp_path: Path, data: bytes, message: str) -> None:
+    """The hint says what to save it as."""
+    error = refusal(tmp_path, data)
+    assert error.message == f"cannot read the settings file {tmp_path}/settings.toml: {message}"
+    assert error.hint == "save it as UTF-8"
 
 
 def test_a_third_line_is_named(tmp_path: Path) -> None:

@@ -1,7 +1,13 @@
 """A passphrase source that remembers what it was asked for."""
 
+from polygent_issuer.keystore import Passphrase
 
-class Given:
+
+def ignore(_warning: str) -> None:
+    """What a test does with warnings that are not its subject."""
+
+
+class Given(Passphrase):
     """Gives the same passphrase for every purpose.
 
     Attributes:

@@ -61,7 +61,10 @@ def import_private(
         passphrases=passphrases,
     )
     require_backup(again)
-    data = files.read_bounded(key_file, limit=_LIMIT, what="private key")
+    data = files.read_unmarked(key_file, limit=_LIMIT, what="private key")
+    warning = files.secret_warning(key_file, what="private key")
+    if warning is not None:
+        invocation.warn(warning)
     known = known_keys(invocation)
     incoming = read_incoming(data, passphrase)
     pinned = incoming.pinned(known)

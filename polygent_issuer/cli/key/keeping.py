@@ -1,5 +1,6 @@
 """What `key generate` and `key import` share: options, the home, the passphrase."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from polygent_issuer.cli.options import OptionGroup
 from polygent_issuer.custody import Custodian
 from polygent_issuer.errors import HomeMissing, UsageProblem
 from polygent_issuer.keystore import Passphrase, location
+from polygent_issuer.keystore.passphrases import T
 from polygent_issuer.keystore.strength import Judged
 from polygent_issuer.registry import KeyRecord, keys
 from polygent_issuer.settings import Settings
@@ -95,7 +97,7 @@ def custodian(
     )
 
 
-class _OneForBoth:
+class _OneForBoth(Passphrase):
     """The key file and its backup share one new passphrase, so a person types it for one."""
 
     def __init__(self, source: Passphrase) -> None:
@@ -109,3 +111,7 @@ class _OneForBoth:
         if self._new is None:
             self._new = self._source.get("the new key file and its backup", confirm=True)
         return self._new
+
+    def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
+        """As the source does."""
+        return self._source.unlock(purpose, attempt)

@@ -6,7 +6,7 @@ from typing import Final
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.names import customer
-from polygent_issuer.errors import Ambiguous, NotFound, UnreadableInput
+from polygent_issuer.errors import Ambiguous, NotFound
 
 STDIN: Final = "-"
 _MOST: Final = 64 * 1024 * 1024
@@ -34,11 +34,5 @@ def _named(names: Sequence[str]) -> Iterator[str]:
         if name != STDIN:
             yield name
             continue
-        data = files.read_bounded(STDIN, limit=_MOST, what="list of customers")
-        try:
-            lines = data.decode("utf-8-sig").splitlines()
-        except UnicodeDecodeError:
-            raise UnreadableInput(
-                "the list of customers from stdin is not UTF-8", hint="one slug or name a line"
-            ) from None
-        yield from (line.strip() for line in lines if line.strip())
+        text = files.read_text(STDIN, limit=_MOST, what="list of customers")
+        yield from (line.strip() for line in text.splitlines() if line.strip())
