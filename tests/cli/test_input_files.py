@@ -1,0 +1,279 @@
+"""Files that a command is given: FIFOs, devices, encodings of Windows, secrets others can read."""
+
+import codecs
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.cli import PASSPHRASE, Desk, Outcome
+from support.keys import opened
+
+from polygent_issuer.keystore import openssh
+
+PIPE = "it is a pipe, not a regular file"
+MARK = codecs.BOM_UTF8
+
+
+def started(desk: Desk, *argv: str, **environ: str) -> tuple[int, str]:
+    """Run a command as a process that must end; its exit code, and all that it printed."""
+    command = [sys.executable, "-m", "polygent_issuer", "--home", str(desk.home), *argv]
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "POLYGENT_ISSUER_PASSPHRASE_FILE": str(desk.passphrase_file), **environ},
+    )
+    told = (done.stdout + done.stderr).decode()
+    assert "Traceback" not in told
+    return done.returncode, told
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (("verify", "PIPE"), 3),
+        (("verify", "--license", "x", "--machine-info", "PIPE"), 3),
+        (("verify", "PIPE", "--public-key", "PIPE"), 3),
+        (("inspect", "PIPE"), 3),
+        (("sign", "--customer", "Acme", "--machine-info", "PIPE"), 3),
+        (("machine-info", "check", "PIPE"), 3),
+        (("apply", "PIPE"), 3),
+        (("journal", "verify", "--against", "PIPE"), 3),
+        (("registry", "restore", "PIPE"), 3),
+        (("key", "import", "PIPE", "--no-backup"), 3),
+        (("key", "import", "file:PIPE"), 6),
+        (("key", "backup", "main", "FOLDER/b", "--passphrase-file", "PIPE"), 6),
+    ],
+)
+def test_a_named_pipe_is_refused(desk: Desk, argv: tuple[str, ...], code: int) -> None:
+    """One error, and no command waits for a writer."""
+    pipe = desk.folder / "pipe"
+    os.mkfifo(pipe)
+    words = (word.replace("PIPE", str(pipe)) for word in argv)
+    ended, told = started(desk, *(word.replace("FOLDER", str(desk.folder)) for word in words))
+    assert ended == code, told
+    assert PIPE in told
+
+
+@pytest.mark.parametrize(
+    ("name", "argv", "code"),
+    [
+        ("settings.toml", ("config", "show"), 3),
+        ("settings.toml", ("config", "set", "operator", "Grace"), 3),
+        ("registry.db", ("customer", "list"), 7),
+        ("registry.db-journal", ("customer", "list"), 7),
+        ("registry.db-journal", ("doctor", "--quick"), 7),
+        (
+            "mail.txt",
+            ("sign", "--customer", "x", "--plan", "enterprise-annual", "--eml", "FOLDER"),
+            3,
+        ),
+    ],
+)
+def test_a_named_pipe_in_the_home_is_refused(
+    desk: Desk, name: str, argv: tuple[str, ...], code: int
+) -> None:
+    """SQLite would wait for a pipe that has the name of its journal."""
+    path = desk.home / name
+    path.unlink(missing_ok=True)
+    os.mkfifo(path, 0o600)
+    words = (word.replace("FOLDER", str(desk.output)) for word in argv)
+    ended, told = started(desk, *words)
+    assert ended == code, told
+    assert "a pipe, not a" in told
+    assert str(path) in told
+
+
+def test_irregular_files_of_a_folder_are_named_and_counted(desk: Desk) -> None:
+    """A FIFO and a socket among licenses are reported like any file that cannot be read."""
+    desk.ok("sign", "--machine-info", desk.machine_info(), "--customer", "Acme")
+    os.mkfifo(desk.output / "pipe.lic")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(desk.output / "socket.lic"))
+    (desk.output / "device.lic").symlink_to("/dev/zero")
+    _, told = started(desk, "verify", str(desk.output))
+    assert "4 files: " in told
+    assert "3 unreadable" in told
+    code, told = started(desk, "registry", "import", str(desk.output))
+    assert code == 20
+    for name in ("pipe.lic", "socket.lic", "device.lic"):
+        assert f"{desk.output}/{name}" in told
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("key", "export-public", "-o", "PIPE"),
+        ("registry", "export", "-o", "PIPE"),
+        ("registry", "backup", "PIPE"),
+        ("journal", "verify", "--note", "PIPE"),
+        ("key", "backup", "main", "PIPE"),
+        ("sign", "--customer", "x", "--machine-info", "INFO", "-o", "PIPE"),
+    ],
+)
+def test_nothing_is_written_into_a_pipe(desk: Desk, argv: tuple[str, ...]) -> None:
+    """The name is taken, and nothing waits for a reader."""
+    pipe = desk.folder / "pipe"
+    os.mkfifo(pipe)
+    words = {"PIPE": str(pipe), "INFO": desk.machine_info()}
+    code, told = started(desk, *(words.get(word, word) for word in argv))
+    assert code == 8, told
+    assert str(pipe) in told
+
+
+def test_process_substitution_gives_passphrase_and_document(desk: Desk) -> None:
+    """`<(…)` names a descriptor that is open already, and works as stdin does."""
+    info = desk.machine_info()
+    line = (
+        f'"$0" -m polygent_issuer --home {desk.home} sign --customer Acme --output {desk.output} '
+        f"--machine-info <(cat {info}) --passphrase-file <(cat {desk.passphrase_file}) "
+        "--accept stale-machine-info --reason test"
+    )
+    done = subprocess.run(
+        ["bash", "-c", line, sys.executable], capture_output=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"other users" not in done.stderr
+
+
+def test_a_passphrase_file_that_others_can_read_is_warned_of(desk: Desk) -> None:
+    """Named by the option or the environment; the same words as for a key file and a backup."""
+    for path in (desk.passphrase_file, desk.folder / "main.key"):
+        path.chmod(0o640)
+    info = desk.machine_info()
+    signed = desk.ok("sign", "--machine-info", info, "--customer", "Acme")
+    passphrase = f"other users can read the passphrase file {desk.passphrase_file}: chmod 600"
+    assert passphrase in signed.err
+    assert f"other users can read the key file {desk.folder}/main.key: chmod 600" in signed.err
+    named = ("--passphrase-file", str(desk.passphrase_file))
+    assert (
+        passphrase in desk.ok("renew", "acme", "--accept", "not-due", "--reason", "x", *named).err
+    )
+    again = ("key", "import", str(desk.folder / "main.key"), "--no-backup")
+    kept = desk.ok(*again, "--store", f"file:{desk.folder}/new.key")
+    assert f"other users can read the private key {desk.folder}/main.key: chmod 600" in kept.err
+
+
+def sealed_as_before(desk: Desk, written: bytes) -> None:
+    """Write a passphrase file, and encrypt the key as an earlier version did with that file."""
+    desk.passphrase_file.write_bytes(written)
+    path = desk.folder / "main.key"
+    key = opened(path)
+    path.write_bytes(openssh.seal(key, written.removesuffix(b"\n").removesuffix(b"\r"), rounds=1))
+
+
+def sign(desk: Desk) -> Outcome:
+    """Sign a first license."""
+    return desk.run("sign", "--machine-info", desk.machine_info(), "--customer", "Acme")
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        (MARK + PASSPHRASE.encode() + b"\r\n", "begins with a byte order mark"),
+        (b"correct horse\nbattery staple\n", "is not one line"),
+        (PASSPHRASE.encode("utf-16"), "it is in UTF-16"),
+    ],
+)
+def test_a_key_from_an_earlier_version_still_signs(
+    desk: Desk, written: bytes, problem: str
+) -> None:
+    """With a warning that says what is wrong with the file."""
+    sealed_as_before(desk, written)
+    signed = sign(desk)
+    assert signed.code == 0, signed.err
+    assert problem in signed.err
+    assert "the key file main.key opens only with all of its bytes" in signed.err
+
+
+def test_a_byte_order_mark_is_taken_out_of_a_passphrase(desk: Desk) -> None:
+    """The command that the warning names encrypts the key with what a person can type."""
+    sealed_as_before(desk, MARK + PASSPHRASE.encode() + b"\r\n")
+    place = f"file:{desk.folder}/new.key"
+    desk.ok("key", "import", str(desk.folder / "main.key"), "--store", place, "--no-backup")
+    desk.passphrase_file.write_text(PASSPHRASE)
+    (desk.folder / "main.key").unlink()
+    signed = sign(desk)
+    assert signed.code == 0, signed.err
+    assert "opens only" not in signed.err
+
+
+@pytest.mark.parametrize("written", [b"correct horse\nbattery staple\n", "hö".encode("utf-16")])
+def test_no_new_key_is_made_with_such_a_file(desk: Desk, written: bytes) -> None:
+    """Neither a key nor its file is left."""
+    desk.passphrase_file.write_bytes(written)
+    made = desk.run("key", "generate", "two", "--store", f"file:{desk.folder}/t", "--no-backup")
+    assert made.code == 6
+    assert "passphrase file" in made.err
+    assert "save the passphrase as one line of UTF-8 text" in made.err
+    assert not (desk.folder / "t").exists()
+
+
+def rewritten(path: Path, encoding: str) -> str:
+    """The file as an editor of Windows saves it, in another file."""
+    other = path.with_name(f"{encoding}-{path.name}")
+    other.write_bytes(path.read_text().replace("\n", "\r\n").encode(encoding))
+    return str(other)
+
+
+@pytest.mark.parametrize("form", ["pem", "jwks"])
+def test_public_keys_from_windows(desk: Desk, form: str) -> None:
+    """A PEM or JWKS with a byte order mark and CRLF is a key; UTF-16 is named."""
+    assert sign(desk).code == 0
+    (license_file,) = desk.output.iterdir()
+    public = desk.folder / "public"
+    desk.ok("key", "export-public", "--format", form, "-o", str(public))
+    argv = ("verify", str(license_file), "--public-key")
+    assert desk.run(*argv, rewritten(public, "utf-8-sig")).code in (0, 11)
+    refused = desk.run(*argv, rewritten(public, "utf-16"))
+    assert refused.code == 3
+    assert "utf-16-public: it is in UTF-16\nhint: save it as UTF-8\n" in refused.err
+
+
+def test_noted_heads_from_windows(desk: Desk) -> None:
+    """A byte order mark and CRLF are read; UTF-16, as PowerShell redirects, is named."""
+    heads = desk.folder / "heads.txt"
+    heads.write_text("# noted\n")
+    desk.ok("journal", "verify", "--note", str(heads))
+    desk.ok("journal", "verify", "--against", rewritten(heads, "utf-8-sig"))
+    refused = desk.run("journal", "verify", "--against", rewritten(heads, "utf-16"))
+    assert refused.code == 3
+    assert "it is in UTF-16\nhint: save it as UTF-8\n" in refused.err
+
+
+def test_names_of_customers_from_windows(desk: Desk) -> None:
+    """PowerShell pipes a byte order mark and CRLF; UTF-16 is named."""
+    sign(desk)
+    argv = ("renew", "-", "--dry-run")
+    assert desk.run(*argv, stdin=MARK + b"acme\r\n").code in (0, 4)
+    refused = desk.run(*argv, stdin="acme\r\n".encode("utf-16"))
+    assert refused.code == 3
+    assert "cannot read the list of customers from stdin: it is in UTF-16" in refused.err
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_private_key_from_windows(desk: Desk, encoding: str) -> None:
+    """A byte order mark before the PEM is dropped; UTF-16 is named."""
+    other = rewritten(desk.folder / "main.key", encoding)
+    done = desk.run("key", "import", other, "--store", f"file:{desk.folder}/n", "--no-backup")
+    assert done.code == (0 if encoding == "utf-8-sig" else 3), done.err
+    assert ("it is in UTF-16" in done.err) == (encoding == "utf-16")
+
+
+def test_settings_with_a_mark_are_edited(desk: Desk) -> None:
+    """The first change drops the mark; comments and the other settings stay."""
+    path = desk.home / "settings.toml"
+    text = path.read_text().replace("\n", "\r\n")
+    path.write_bytes(text.encode("utf-8-sig"))
+    desk.ok("config", "set", "operator", "Grace")
+    desk.ok("config", "set", "plans.trial.users", "7")
+    data = path.read_bytes()
+    assert not data.startswith(MARK)
+    assert data.count(b"#") >= text.count("#") - 1
+    assert b'operator = "Grace"' in data
+    assert desk.ok("config", "show", "issuer").text.strip().endswith("Polygent Ltd")
