@@ -278,8 +278,9 @@ def _require_regular(path: Path) -> None:
         if kind is not None:
             raise RegistryFailed(
                 f"{place(file)} is {kind}, not a file of the registry",
-                hint="move it away; if the registry is missing then: "
-                "polygent-issue registry restore BACKUP",
+                hint="move it away"
+                if suffix
+                else "move it away, then: polygent-issue registry restore BACKUP",
             )
 
 

@@ -1,6 +1,7 @@
 """Files beside another: nothing outside of the folder is ever read, whatever a row names."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,9 @@ def test_what_is_no_plain_file_is_refused(folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     assert "not a plain file" in refused(folder, "pipe").message
     assert "not a plain file" in refused(folder, "deep").message
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(folder / "socket"))
+    assert "not a plain file" in refused(folder, "socket").message
     assert "no folder" in refused(folder, "m.json/x").message
 
 

@@ -1,5 +1,6 @@
 """From proposals to files: all or nothing, nothing forgotten, nothing twice."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,6 +139,10 @@ def test_a_failure_after_the_commit_says_what_is_kept(
     assert "license 00000001 was issued, but its file may not have reached" in told
     monkeypatch.undo()
     folder.mkdir()
+    in_its_place = folder / "acme-prod-1-2027-11-30-00000001.lic"
+    os.mkfifo(in_its_place)  # is not waited for
+    assert recover.undelivered(office.registry) == (told,)
+    in_its_place.unlink()
     office.publish(office.next)
     assert recover.undelivered(office.registry) == ()
     assert "acme-prod-1-2027-11-30-00000001.lic" in files(office)

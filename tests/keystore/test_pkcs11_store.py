@@ -17,7 +17,7 @@ from support.softhsm import LABEL, MODULE, PIN, SoftHsm, calls
 from support.tools import require_tool
 
 from polygent_issuer.errors import IssuerError
-from polygent_issuer.keystore import Presence, open_store, token_objects
+from polygent_issuer.keystore import Presence, open_store, passphrases, token_objects
 from polygent_issuer.keystore.pkcs11_store import Pkcs11Store
 from polygent_issuer.keystore.store import Held
 from polygent_issuer.keystore.token_signer import TokenSigner
@@ -139,6 +139,30 @@ def test_a_wrong_pin_is_given_once(
     assert calls(log, "C_Finalize") == calls(log, "C_Initialize") == 1
     assert len(opened.pin.asked) == 1
     assert hsm.noted_a_wrong_pin()
+
+
+def test_a_pin_from_a_file_is_given_once(
+    hsm: SoftHsm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its byte order mark and line end; the bytes of the file are not tried, too."""
+    held = Opened(hsm.place).generate()
+    log = tmp_path / "spy"
+    place = dataclasses.replace(
+        token_uri.parse(held.uri), module=hsm.spied(monkeypatch, log).module
+    )
+    file = tmp_path / "pin"
+    for number, pin in enumerate((PIN, WRONG), start=1):
+        file.write_bytes(f"{pin}\r\n".encode("utf-8-sig"))
+        file.chmod(0o600)
+        given = passphrases.from_file(file, warn=pytest.fail)
+        store = Pkcs11Store(place, passphrase=given, timeout=TIMEOUT, warn=pytest.fail)
+        if pin == PIN:
+            store.load(held.key).close()
+        else:
+            with pytest.raises(IssuerError) as raised:
+                store.load(held.key)
+            assert raised.value.code == "pin_incorrect"
+        assert calls(log, "C_Login") == number
 
 
 def test_a_wrong_pin_before_is_told(hsm: SoftHsm) -> None:

@@ -8,11 +8,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.registries import ACTOR, NOW, writing
+from support.registries import ACTOR, NOW, new_registry, writing
 
 from polygent_issuer.registry import Registry, customers
 from polygent_issuer.registry.connection import pragmas, require_sqlite
-from polygent_issuer.registry.errors import RegistryLocked, RegistryMisuse, SqliteTooOld
+from polygent_issuer.registry.errors import (
+    RegistryFailed,
+    RegistryLocked,
+    RegistryMisuse,
+    SqliteTooOld,
+)
 
 BRIEFLY = timedelta(milliseconds=50)
 
@@ -64,6 +69,19 @@ def test_an_old_sqlite_is_refused() -> None:
         require_sqlite((3, 36, 9))
     require_sqlite((3, 37, 0))
     require_sqlite(sqlite3.sqlite_version_info)
+
+
+@pytest.mark.parametrize("suffix", ["", "-journal", "-wal"])
+def test_nothing_but_a_regular_file_is_opened(path: Path, suffix: str) -> None:
+    """A device is refused by name, in the place of the file or of its journal."""
+    if suffix:
+        new_registry(path.parent).close()
+    place = Path(f"{path}{suffix}")
+    place.symlink_to("/dev/zero")
+    with pytest.raises(RegistryFailed) as caught:
+        Registry.open(path)
+    assert caught.value.message == f"{place} is a device, not a file of the registry"
+    assert ("restore" in str(caught.value.hint)) == (not suffix)
 
 
 def test_a_second_writer_is_told_that_it_is_locked(registry: Registry, path: Path) -> None:
