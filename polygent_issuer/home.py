@@ -2,35 +2,56 @@
 
 Only a few commands make one (DESIGN, "Command line"); elsewhere a missing home is an error, so that
 a mistyped `--home` never starts an empty registry. Whoever can write in the home decides what
-is signed: one that belongs to somebody else, or that everybody may write to, is refused.
+is signed: one that another user owns, or may write to, is refused (`files.ownership`).
 """
 
 import os
-import shlex
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from polygent_issuer.errors import HomeMissing, HomeProblem
-from polygent_issuer.text import shown
+from polygent_issuer.files import disk, ownership
+from polygent_issuer.text import for_shell, shown
 
 VARIABLE = "POLYGENT_ISSUER_HOME"
 """The environment variable that names the home when `--home` does not."""
 
 _PRIVATE = 0o700
+_NAME_ONE: Final = f"name the home: --home DIR, or export {VARIABLE}=DIR"
 
 
 class UnsafeHome(HomeProblem):
-    """Somebody else owns the home, or everybody may write to it."""
+    """Another user owns the home, or may write to it."""
 
     code = "unsafe_home"
 
 
 def default_home() -> Path:
-    """Where the home is when nobody says otherwise: the platform's folder for a user's data."""
+    """Return the default place of the home: the platform's folder for a user's data.
+
+    Raises:
+        HomeMissing: (`home_missing`) for a user without `HOME` and without an account, or if a
+            variable such as `HOME` or `XDG_DATA_HOME` is not an absolute path.
+    """
     from platformdirs import user_data_dir  # noqa: PLC0415 - not needed with --home
 
-    return Path(user_data_dir("polygent-issuer", appauthor=False))
+    try:
+        folder = Path(user_data_dir("polygent-issuer", appauthor=False))
+    except RuntimeError:
+        raise HomeMissing(
+            "there is no default home: HOME is not set, and this user has no account here",
+            hint=_NAME_ONE,
+        ) from None
+    if not folder.is_absolute():
+        raise HomeMissing(
+            f"there is no default home: {shown(str(folder))} is not an absolute path; "
+            "HOME or XDG_DATA_HOME is wrong",
+            hint=_NAME_ONE,
+        )
+    return folder
 
 
 def locate(option: Path | None, environ: Mapping[str, str]) -> Path:
@@ -41,6 +62,7 @@ def locate(option: Path | None, environ: Mapping[str, str]) -> Path:
         environ: the process's environment, for `POLYGENT_ISSUER_HOME`.
 
     Raises:
+        HomeMissing: (`home_missing`) as `default_home`.
         HomeProblem: (`home_problem`) when the place is the empty text, or `~` has no meaning here.
     """
     named = environ.get(VARIABLE) if option is None else str(option)
@@ -65,11 +87,11 @@ def require(home: Path, *, user: int | None = None) -> tuple[str, ...]:
             owner nor mode is judged: the profile folder's access list protects the home.
 
     Returns:
-        Warnings: who else can read the home, or write to it as a member of its group.
+        Warnings: that others can read the home.
 
     Raises:
         HomeMissing: (`home_missing`) when there is none.
-        UnsafeHome: (`unsafe_home`) when somebody else owns it or everybody may write to it.
+        UnsafeHome: (`unsafe_home`) when another user owns it or may write to it.
         HomeProblem: (`home_problem`) when it is no folder or cannot be looked at.
     """
     found = _look(home)
@@ -92,13 +114,19 @@ def create(home: Path, *, user: int | None = None) -> tuple[str, ...]:
         UnsafeHome: (`unsafe_home`) as `require`.
         HomeProblem: (`home_problem`) when the folder cannot be made.
     """
+    made: list[Path] = []
     try:
-        home.parent.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
-        home.mkdir(mode=_PRIVATE)
-        home.chmod(_PRIVATE)  # whatever the umask left of it
+        above = [folder for folder in home.parents if not folder.exists()]
+        for folder in (*reversed(above), home):
+            folder.mkdir(mode=_PRIVATE, exist_ok=folder != home)
+            made.append(folder)
+        disk.make_private(home, _PRIVATE)
     except FileExistsError:
         pass
     except (OSError, ValueError) as problem:
+        for folder in reversed(made):
+            with suppress(OSError):
+                folder.rmdir()
         raise _failed(home, "made", problem) from None
     return require(home, user=user)
 
@@ -121,21 +149,17 @@ def _look(home: Path) -> os.stat_result:
 
 def _judge(home: Path, found: os.stat_result, user: int) -> tuple[str, ...]:
     place = shown(str(home))
-    mend = f"chmod 700 {shlex.quote(place)}"
-    if found.st_uid != user:
+    exposure = ownership.exposure_of(home, "home", found, user=user)
+    if exposure is not None:
+        hint = exposure.hint(ownership.LOOK_FOR_CHANGES)
+        raise UnsafeHome(exposure.message, hint=f"{hint}; or name another home with --home DIR")
+    if found.st_uid != user and not os.access(home, os.R_OK | os.X_OK):
         raise UnsafeHome(
             f"the home {place} belongs to another user (uid {found.st_uid}, not {user})",
-            hint="run this as its owner, or name a home of your own with --home",
+            hint="run this as its owner, or name another home with --home DIR",
         )
-    if found.st_mode & stat.S_IWOTH:
-        raise UnsafeHome(
-            f"everybody may write to the home {place}",
-            hint=f"{mend}, then look for changes: polygent-issue journal verify",
-        )
-    if found.st_mode & stat.S_IWGRP:
-        return (f"the group of the home {place} may write to it: {mend}",)
-    if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        return (f"other users may look into the home {place}: {mend}",)
+    if ownership.is_open_to_others(found):
+        return (f"other users may look into the home {place}: chmod 700 {for_shell(str(home))}",)
     return ()
 
 

@@ -162,7 +162,7 @@ def test_an_unsafe_folder_is_refused(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     home.chmod(0o777)
-    with pytest.raises(HomeProblem, match="everybody may write"):
+    with pytest.raises(HomeProblem, match="every user may write"):
         found(home)
     assert list(home.iterdir()) == []
 

@@ -3,9 +3,11 @@
 import os
 import stat
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from support.users import ADA, give, lowered, require_root
 
 from polygent_issuer.errors import ExitCode, HomeMissing, HomeProblem
 from polygent_issuer.home import UnsafeHome, create, default_home, locate, require
@@ -119,18 +121,33 @@ def test_a_readable_home_is_a_warning(tmp_path: Path, bits: int) -> None:
     assert require(made) == (f"other users may look into the home {made}: chmod 700 {made}",)
 
 
+def test_a_home_that_a_group_without_other_members_can_write(tmp_path: Path) -> None:
+    """As under umask 002: nobody else is in that group, so only the rest is warned of."""
+    require_root()
+    assert require(folder(tmp_path, 0o770)) == ()
+    (tmp_path / "home").chmod(0o775)
+    assert len(require(tmp_path / "home")) == 1
+
+
 @pytest.mark.parametrize("bits", [0o770, 0o720, 0o775])
-def test_a_home_that_its_group_can_write_is_a_warning(tmp_path: Path, bits: int) -> None:
-    """A group is chosen by its owner; it is said, not refused."""
+def test_a_home_that_a_shared_group_can_write_is_refused(
+    tmp_path: Path, bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the environment names that group, as for the volume of a container."""
     made = folder(tmp_path, bits)
-    assert require(made) == (f"the group of the home {made} may write to it: chmod 700 {made}",)
+    give(made, user=US, group=ADA)
+    with pytest.raises(UnsafeHome, match=rf"^the group {ADA}, .* may write to the home ") as caught:
+        require(made)
+    assert str(caught.value.hint).startswith(f"chmod g-w {made}, then look for changes: ")
+    monkeypatch.setenv("POLYGENT_ISSUER_TRUST_GROUP", str(ADA))
+    assert len(require(made)) == (bits == 0o775)
 
 
 @pytest.mark.parametrize("bits", [0o777, 0o702, 0o1777])
 def test_a_home_that_everybody_can_write_is_refused(tmp_path: Path, bits: int) -> None:
     """Whoever writes there decides what is signed."""
     made = folder(tmp_path, bits)
-    with pytest.raises(UnsafeHome, match="everybody may write") as caught:
+    with pytest.raises(UnsafeHome, match=f"^every user may write to the home {made}$") as caught:
         require(made)
     assert (caught.value.code, caught.value.exit_code) == ("unsafe_home", ExitCode.REGISTRY)
 
@@ -138,9 +155,23 @@ def test_a_home_that_everybody_can_write_is_refused(tmp_path: Path, bits: int) -
 def test_a_strangers_home_is_refused(tmp_path: Path) -> None:
     """A folder of another user is not ours, however private it is."""
     made = folder(tmp_path, 0o700)
-    with pytest.raises(UnsafeHome, match=rf"belongs to another user \(uid {US}, not {US + 1}\)"):
-        require(made, user=US + 1)
-    assert require(made, user=US) == ()
+    give(made, user=ADA)
+    with pytest.raises(UnsafeHome, match=rf"belongs to another user \(uid {ADA}, not {US}\)"):
+        require(made)
+    assert require(made, user=ADA) == ()
+
+
+def test_a_home_of_root_is_used_by_whom_it_is_open_to(tmp_path: Path) -> None:
+    """The volume of a container is root's; the home of `sudo polygent-issue init` is closed."""
+    made = folder(tmp_path, 0o755)
+    give(made, user=0)
+    assert len(require(made, user=ADA)) == 1
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        closed = folder(Path(name), 0o700)
+        with lowered(ADA), pytest.raises(UnsafeHome, match="belongs to another user") as caught:
+            require(closed)
+        assert str(caught.value.hint).startswith("run this as its owner")
 
 
 def test_on_windows_owner_and_mode_are_not_judged(
@@ -183,8 +214,9 @@ def test_an_unsafe_folder_does_not_become_a_home(tmp_path: Path) -> None:
     """The check of `require` holds from the first minute."""
     with pytest.raises(UnsafeHome):
         create(folder(tmp_path, 0o777))
+    give(tmp_path / "home", user=ADA)
     with pytest.raises(UnsafeHome):
-        create(tmp_path / "mine", user=US + 1)
+        create(tmp_path / "home")
 
 
 def test_a_home_cannot_be_made_below_or_over_a_file(tmp_path: Path) -> None:

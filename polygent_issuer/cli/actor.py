@@ -20,7 +20,10 @@ def actor(operator: str | None) -> Actor:
 
 def _user(uid: int | None) -> str:
     if uid is None:
-        return getpass.getuser()
+        try:
+            return getpass.getuser()
+        except (OSError, ImportError):  # no variable names the user; ImportError before 3.13
+            return "unknown"
     import pwd
 
     try:

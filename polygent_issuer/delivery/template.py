@@ -84,6 +84,7 @@ def load(home: Path) -> Template:
     """The text in force.
 
     Raises:
+        UnsafeFile: (`unsafe_file`) when another user owns the file or may write to it.
         InvalidTemplate: (`invalid_template`) naming the file, the line and what is wrong there.
         UnreadableInput: (`unreadable_input`) when it cannot be read.
     """
@@ -91,9 +92,10 @@ def load(home: Path) -> Template:
     if not path.exists() and not path.is_symlink():
         return Template(text=DEFAULT, edited=False)
     try:
-        text = read_text(str(path), limit=LIMIT, what="mail template").replace("\r\n", "\n")
+        text = read_text(str(path), limit=LIMIT, what="mail template", trusted=True)
     except NotUtf8 as refused:
         raise InvalidTemplate(refused.message, hint=refused.hint) from None
+    text = text.replace("\r\n", "\n")
     _check(text, path)
     return Template(text=text, edited=True)
 

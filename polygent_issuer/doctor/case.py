@@ -5,19 +5,23 @@ write to it then: when a writer has crashed in the middle of a transaction, the 
 that back, as every other command would.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from polygent_issuer import home, settings
+from polygent_issuer.delivery import template
 from polygent_issuer.doctor.verdict import NotChecked
 from polygent_issuer.errors import IssuerError
+from polygent_issuer.files.ownership import require_unexposed
 from polygent_issuer.home import UnsafeHome
 from polygent_issuer.keystore import location
 from polygent_issuer.registry import REGISTRY_FILE, KeyRecord, Registry, keys
+from polygent_issuer.registry.opening import require_safe
 from polygent_issuer.settings import Settings
 
 T = TypeVar("T")
@@ -115,6 +119,13 @@ class Case:
     def home_files(self) -> tuple[Path, ...]:
         """What lies in a home."""
         return (self.registry_path, settings.settings_path(self.home()))
+
+    def home_requirements(self) -> Iterator[Callable[[], None]]:
+        """For each file of a home that decides what is signed, what a command requires of it."""
+        folder = self.folder()
+        yield partial(require_safe, folder / REGISTRY_FILE)
+        yield partial(require_unexposed, settings.settings_path(folder), "settings file")
+        yield partial(require_unexposed, template.template_path(folder), "mail template")
 
     def key_files(self) -> tuple[Path, ...]:
         """The key files that the settings name."""

@@ -11,12 +11,13 @@ from polygent_issuer.delivery import template
 from polygent_issuer.doctor.place import private_files
 from polygent_issuer.doctor.verdict import Verdict, fail, ok, warn
 from polygent_issuer.errors import ExitCode, InputRefused
+from polygent_issuer.files.ownership import TRUST_GROUP
 from polygent_issuer.keystore import location, passphrases
 from polygent_issuer.settings import OPERATOR_VARIABLE, Entry, Loaded, Where
 from polygent_issuer.text import for_shell, nearest, shown
 
 PREFIX: Final = "POLYGENT_ISSUER_"
-VARIABLES: Final = (home.VARIABLE, OPERATOR_VARIABLE, passphrases.VARIABLE)
+VARIABLES: Final = (home.VARIABLE, OPERATOR_VARIABLE, passphrases.VARIABLE, TRUST_GROUP)
 """Every variable that this tool reads."""
 
 

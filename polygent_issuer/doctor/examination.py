@@ -24,6 +24,7 @@ from polygent_issuer.doctor.case import PATIENCE, Case
 from polygent_issuer.doctor.verdict import NotChecked, Row, State, Verdict, not_checked, refused
 from polygent_issuer.errors import ExitCode, IssuerError
 from polygent_issuer.files.disk import why
+from polygent_issuer.files.ownership import require_unexposed
 from polygent_issuer.keystore import passphrases
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.registry.connection import sqlite_version
@@ -89,6 +90,20 @@ def _keyring(case: Case) -> Verdict:
     return keyrings.keyring(needed=needed, timeout=min(chosen.keyring_timeout, case.patience))
 
 
+def _home_files(case: Case) -> Verdict | tuple[Verdict, ...]:
+    """Who can change them is examined even where the home is not safe to read."""
+    return place.exposed(case.home_requirements()) or place.private_files(
+        case.home_files(), group_may=True
+    )
+
+
+def _key_files(case: Case) -> Verdict | tuple[Verdict, ...]:
+    found = case.key_files()
+    return place.exposed(
+        partial(require_unexposed, path, "key file") for path in found
+    ) or place.private_files(found)
+
+
 def _of_keys(
     judge: Callable[[tuple[KeyRecord, ...], Settings], tuple[Verdict, ...]],
 ) -> Callable[[Case], tuple[Verdict, ...]]:
@@ -123,8 +138,8 @@ CHECKS: Final = (
         look=lambda case: configuration.passphrase_file(case.environ.get(passphrases.VARIABLE)),
     ),
     Check(name="mail-template", look=lambda case: configuration.mail_template(case.home())),
-    Check(name="home-files", look=lambda case: place.private_files(case.home_files())),
-    Check(name="key-files", look=lambda case: place.private_files(case.key_files())),
+    Check(name="home-files", look=_home_files),
+    Check(name="key-files", look=_key_files),
     Check(name="leftovers", look=lambda case: place.leftovers(case.folders(), case.now)),
     Check(name="free-space", look=lambda case: place.free_space(case.folders())),
     Check(name="registry", look=lambda case: books.opened(case.registry())),

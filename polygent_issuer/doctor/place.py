@@ -4,15 +4,16 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from polygent_issuer import home
-from polygent_issuer.doctor.verdict import Verdict, fail, ok, warn
+from polygent_issuer.doctor.verdict import Verdict, fail, ok, refused, warn
 from polygent_issuer.errors import ExitCode
+from polygent_issuer.files.ownership import UnsafeFile, is_open_to_others
 from polygent_issuer.keystore.location import is_folder
 from polygent_issuer.text import for_shell, shown
 
@@ -34,7 +35,7 @@ def rights(folder: Path) -> Verdict:
     """Whether it is the operator's alone, and can be written.
 
     Raises:
-        UnsafeHome: (`unsafe_home`) when somebody else owns it or everybody may write to it.
+        UnsafeHome: (`unsafe_home`) when another user owns it or may write to it.
     """
     mend = f"chmod 700 {for_shell(str(folder))}"
     warnings = home.require(folder)
@@ -45,12 +46,35 @@ def rights(folder: Path) -> Verdict:
     return ok("nobody else can look into it")
 
 
-def private_files(paths: Iterable[Path]) -> Verdict:
-    """Whether files that are nobody else's business are closed to others."""
+def exposed(requirements: Iterable[Callable[[], None]]) -> tuple[Verdict, ...]:
+    """Find the files that other users can change; what is not there, or not to be seen, is not.
+
+    Args:
+        requirements: for each file, what a command requires of it before it uses it.
+    """
+    found = []
+    for require in requirements:
+        try:
+            require()
+        except UnsafeFile as unsafe:
+            found.append(refused(unsafe))
+        except OSError:
+            pass  # whether it is there is another check's business
+    return tuple(found)
+
+
+def private_files(paths: Iterable[Path], *, group_may: bool = False) -> Verdict:
+    """Whether files that are nobody else's business are closed to others.
+
+    Args:
+        paths: of the files; those that are not there are left out.
+        group_may: whether a group that may write to them, and so is trusted, is none of the others.
+    """
     if os.name == "nt":
         return ok("the profile folder's access list protects them")
     found = [path for path in paths if os.path.isfile(path)]  # noqa: PTH113 - is_file may raise
-    open_ones = [path for path in found if path.stat().st_mode & _OTHERS]
+    is_open = is_open_to_others if group_may else _is_open
+    open_ones = [path for path in found if is_open(path.stat())]
     if not open_ones:
         return ok(f"closed to others: {_named(found)}" if found else "there is none")
     words = " ".join(for_shell(str(path)) for path in open_ones)
@@ -87,6 +111,10 @@ def free_space(folders: Iterable[Path], *, little: int = LITTLE) -> Verdict:
     if free >= little:
         return ok(told)
     return warn(f"only {told}", "free some space on that disk")
+
+
+def _is_open(status: os.stat_result) -> bool:
+    return bool(status.st_mode & _OTHERS)
 
 
 def _not_writable(folder: Path) -> Verdict:

@@ -7,6 +7,7 @@ from polygent_issuer import custody
 from polygent_issuer.doctor.keyrings import UNLOCK
 from polygent_issuer.doctor.verdict import NotChecked, Verdict, fail, ok, refused, warn
 from polygent_issuer.errors import ExitCode, IssuerError, KeyUnavailable
+from polygent_issuer.files.ownership import UnsafeFile
 from polygent_issuer.keystore import Presence, location, passphrases
 from polygent_issuer.registry import KeyRecord, LicenseStatus, Registry, licenses
 from polygent_issuer.settings import Settings
@@ -75,7 +76,8 @@ def _private_half(key: KeyRecord, settings: Settings) -> Verdict:
     try:
         _require_token(place, settings)
     except IssuerError as error:
-        return _lost(key, f"{shown(key.label)}: {error.message}", error.hint or _SETTINGS)
+        message = f"{shown(key.label)}: {error.message}"
+        return _lost(key, message, error.hint or _SETTINGS, _exit_code(error))
     return _in_its_store(key, place, settings)
 
 
@@ -102,9 +104,14 @@ def _elsewhere(place: str, presence: Presence) -> tuple[str, str]:
     return "it is not within reach", f"{_IMPORT} --store {location.EXAMPLE}"
 
 
-def _lost(key: KeyRecord, told: str, mend: str) -> Verdict:
+def _lost(key: KeyRecord, told: str, mend: str, exit_code: ExitCode = ExitCode.KEY) -> Verdict:
     """A key that cannot sign; only the active one stops anybody."""
-    return fail(told, mend, ExitCode.KEY) if key.active else warn(told, mend)
+    return fail(told, mend, exit_code) if key.active else warn(told, mend)
+
+
+def _exit_code(error: IssuerError) -> ExitCode:
+    """The exit code of signing: a file that others can change is no fault of the key."""
+    return error.exit_code if isinstance(error, UnsafeFile) else ExitCode.KEY
 
 
 def _require_token(place: str, settings: Settings) -> None:
@@ -119,12 +126,12 @@ def _require_token(place: str, settings: Settings) -> None:
         custody.require_ready(settings, token)
 
 
-def _of_file(key: KeyRecord, settings: Settings) -> tuple[str, str]:
+def _of_file(key: KeyRecord, settings: Settings) -> tuple[str, str, ExitCode]:
     """Why a key file gives no key: it is opened as for signing, up to its passphrase."""
     try:
         custody.signer_for(settings, key, passphrase=passphrases.absent(), warn=lambda _: None)
-    except KeyUnavailable as error:
-        return f"{shown(key.label)}: {error.message}", error.hint or _IMPORT
+    except (KeyUnavailable, UnsafeFile) as error:
+        return f"{shown(key.label)}: {error.message}", error.hint or _IMPORT, error.exit_code
     raise NotChecked("the key file has come back")
 
 

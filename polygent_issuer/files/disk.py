@@ -102,6 +102,23 @@ def write_temporary(path: Path, data: bytes, *, mode: int = PRIVATE, sync: bool 
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
 
+def make_private(path: Path, mode: int) -> None:
+    """Give a file or folder of ours a mode without rights for others, whatever the umask left.
+
+    Disks without modes (FAT, some network shares) refuse that and show the mode that they are
+    mounted with, which is fine if it is as private.
+
+    Raises:
+        OSError: as the system refused it.
+    """
+    try:
+        path.chmod(mode)
+    except OSError:
+        found = path.stat().st_mode
+        if found & mode != mode or found & (stat.S_IRWXG | stat.S_IRWXO):
+            raise
+
+
 def open_to_readers(path: Path) -> None:
     """Give a file the mode that the umask allows, as if it had been created without care.
 

@@ -17,6 +17,7 @@ from typing import BinaryIO, Final
 
 from polygent_issuer.errors import UnreadableInput
 from polygent_issuer.files.disk import NO_WAIT, irregular, why
+from polygent_issuer.files.ownership import require_unexposed
 from polygent_issuer.text import for_shell, shown
 
 _READ: Final = os.O_RDONLY | NO_WAIT | getattr(os, "O_BINARY", 0)
@@ -38,7 +39,9 @@ class NotUtf8(UnreadableInput):
     """A text file in another encoding than UTF-8."""
 
 
-def read_bounded(source: str, *, limit: int, what: str, stdin: BinaryIO | None = None) -> bytes:
+def read_bounded(
+    source: str, *, limit: int, what: str, stdin: BinaryIO | None = None, trusted: bool = False
+) -> bytes:
     """Read a file that somebody named, of at most `limit` bytes.
 
     Args:
@@ -46,12 +49,15 @@ def read_bounded(source: str, *, limit: int, what: str, stdin: BinaryIO | None =
         limit: the largest size in bytes.
         what: what the file is to be, for messages: `license file`.
         stdin: what `-` reads; the process's own by default.
+        trusted: whether the file decides what this tool does, so that no other user may change
+            it; for paths alone.
 
     Raises:
+        UnsafeFile: (`unsafe_file`) when a trusted file belongs to another user, who may change it.
         UnreadableInput: (`unreadable_input`) when it cannot be read, is not a regular file, or is
             larger.
     """
-    data = read_beginning(source, count=limit + 1, what=what, stdin=stdin)
+    data = read_beginning(source, count=limit + 1, what=what, stdin=stdin, trusted=trusted)
     if len(data) > limit:
         raise UnreadableInput(
             f"{_named(source, what)} is larger than {limit} bytes",
@@ -60,7 +66,9 @@ def read_bounded(source: str, *, limit: int, what: str, stdin: BinaryIO | None =
     return data
 
 
-def read_beginning(source: str, *, count: int, what: str, stdin: BinaryIO | None = None) -> bytes:
+def read_beginning(
+    source: str, *, count: int, what: str, stdin: BinaryIO | None = None, trusted: bool = False
+) -> bytes:
     """Read the first `count` bytes of a file: enough for one whose reader judges its size.
 
     Raises:
@@ -68,7 +76,9 @@ def read_beginning(source: str, *, count: int, what: str, stdin: BinaryIO | None
     """
     hint = "check the path and its permissions; - reads stdin"
     try:
-        return _from_stdin(count, stdin) if source == "-" else _from_path(source, count)
+        if source == "-":
+            return _from_stdin(count, stdin)
+        return _from_path(source, count, what if trusted else None)
     except IsADirectoryError:
         problem, hint = "it is a folder", "name a file in it"
     except NotRegular as error:
@@ -78,14 +88,15 @@ def read_beginning(source: str, *, count: int, what: str, stdin: BinaryIO | None
     raise UnreadableInput(f"cannot read {_named(source, what)}: {problem}", hint=hint)
 
 
-def read_text(source: str, *, limit: int, what: str) -> str:
+def read_text(source: str, *, limit: int, what: str, trusted: bool = False) -> str:
     """Read a text file in UTF-8 as `read_bounded` does; line ends stay as they are.
 
     Raises:
         NotUtf8: (`unreadable_input`) as `decode`.
-        UnreadableInput: (`unreadable_input`) as `read_bounded`.
+        UnsafeFile, UnreadableInput: as `read_bounded`.
     """
-    return decode(read_bounded(source, limit=limit, what=what), _named(source, what))
+    data = read_bounded(source, limit=limit, what=what, trusted=trusted)
+    return decode(data, _named(source, what))
 
 
 def read_unmarked(source: str, *, limit: int, what: str) -> bytes:
@@ -206,8 +217,11 @@ def _require_regular(status: os.stat_result) -> None:
         raise NotRegular(f"it is {kind}, not a regular file")
 
 
-def _from_path(source: str, count: int) -> bytes:
+def _from_path(source: str, count: int, trusted: str | None) -> bytes:
+    """Read a path; `trusted` names a file that no other user may change."""
     with open_file(source) as stream:
+        if trusted is not None:
+            require_unexposed(Path(source), trusted, opened=stream.fileno())
         return _read(stream, count)
 
 

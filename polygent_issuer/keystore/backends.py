@@ -89,7 +89,10 @@ def redirections(names: Iterable[str]) -> tuple[str, ...]:
     from keyring.util.platform_ import config_root  # noqa: PLC0415 -- slow to import
 
     told = [n for n in names if n == _BACKEND_VARIABLE or n.startswith(_PROPERTIES)]
-    config = Path(config_root()) / "keyringrc.cfg"
+    try:
+        config = Path(config_root()) / "keyringrc.cfg"
+    except RuntimeError:  # a user without a home folder has no such file
+        return tuple(sorted(told))
     return (*sorted(told), *([str(config)] if config.exists() else []))
 
 

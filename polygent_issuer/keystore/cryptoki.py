@@ -19,6 +19,7 @@ import pkcs11
 from pkcs11.constants import TokenFlag
 
 from polygent_issuer.errors import IssuerError, KeyUnavailable
+from polygent_issuer.files import ownership
 from polygent_issuer.keystore import errors, token_faults
 from polygent_issuer.keystore.deadline import DeadlinePassed, within
 from polygent_issuer.settings.token_uri import TokenUri
@@ -41,6 +42,7 @@ class Cryptoki:
         timeout: how long any one call may take.
 
     Raises:
+        UnsafeFile: (`unsafe_file`) when another user can replace it.
         ModuleUnusable: (`module_unusable`) when it cannot be loaded or started.
         TokenTimeout: (`token_timeout`) when it does not answer in time.
     """
@@ -148,9 +150,10 @@ def _load(path: str) -> "Library":
 
 
 def _require_sound(path: Path) -> None:
-    """Refuse what is no file, or one that anybody may exchange: it is run, and gets the PIN."""
+    """Refuse what is not a file, or what another user may replace: it is run, and gets the PIN."""
     try:
         mode = path.stat().st_mode
+        ownership.require_code(path, "PKCS#11 module")
     except (OSError, ValueError) as error:
         why = os.strerror(getattr(error, "errno", None) or 22).lower()
         raise errors.ModuleUnusable(
@@ -160,11 +163,6 @@ def _require_sound(path: Path) -> None:
     if not stat.S_ISREG(mode):
         raise errors.ModuleUnusable(
             f"the PKCS#11 module {shown(str(path))} is no file", hint="check module-path"
-        )
-    if os.name != "nt" and mode & stat.S_IWOTH:
-        raise errors.ModuleUnusable(
-            f"anybody may change the PKCS#11 module {shown(str(path))}, which would get the PIN",
-            hint=f"install it anew, then: chmod o-w {for_shell(str(path))}",
         )
 
 

@@ -16,8 +16,10 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from polygent_issuer import files
-from polygent_issuer.errors import KeyUnavailable, OutputExists, OutputProblem
+from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputExists, OutputProblem
+from polygent_issuer.files import disk, ownership
 from polygent_issuer.files.disk import why
+from polygent_issuer.files.ownership import UnsafeFile
 from polygent_issuer.files.publication import KEPT
 from polygent_issuer.keystore import errors, openssh, private_keys
 from polygent_issuer.keystore.location import EXAMPLE, FILE, FileLocation, is_folder
@@ -63,8 +65,20 @@ class FileStore:
         """Write a new key file; the URI to record is `file:` with the path of this very file.
 
         Args and errors are those of `write`.
+
+        Raises:
+            UnsafeFile: (`unsafe_file`) when its disk lets another user change it; it is removed.
         """
-        return f"{FILE}{self.write(private_key, label=label)}"
+        path = self.write(private_key, label=label)
+        try:
+            ownership.require_unexposed(path, "key file")
+        except UnsafeFile as unsafe:
+            disk.remove(path)
+            raise UnsafeFile(
+                f"{unsafe.message}, so it was removed again",
+                hint="name a place on a disk that keeps owners and modes",
+            ) from None
+        return f"{FILE}{path}"
 
     def write(self, private_key: ec.EllipticCurvePrivateKey, *, label: str) -> Path:
         """Write a new key file (0600, never over anything), read it back and compare.
@@ -84,7 +98,9 @@ class FileStore:
         secret = self._passphrase.get(f"the new key file {shown(path.name)}", confirm=True)
         files.write_private(openssh.seal(private_key, secret, rounds=self._rounds), path)
         try:
-            private_keys.signer(openssh.unseal(self._envelope(path), secret), public_key)
+            private_keys.signer(
+                openssh.unseal(self._envelope(path, trusted=False), secret), public_key
+            )
         except KeyUnavailable:
             raise errors.NotKept(
                 f"the key file {shown(str(path))} does not hold what was written",
@@ -110,6 +126,7 @@ class FileStore:
 
         Raises:
             NoSuchKey: (`no_such_key`) when there is no such file.
+            UnsafeFile: (`unsafe_file`) when another user owns it or may write to it.
             KeyUnavailable: (`key_unavailable`) when it cannot be read.
             PlaintextKey: (`plaintext_key`) when it has no passphrase.
             UnsupportedKey: (`unsupported_key`) when it asks for more than 1,024 rounds.
@@ -146,7 +163,7 @@ class FileStore:
             held = self._envelope(self._path(kid)).public_key.kid
         except errors.NoSuchKey:
             return Presence.ABSENT
-        except KeyUnavailable:
+        except IssuerError:
             return Presence.UNAVAILABLE
         return Presence.PRESENT if held == kid else Presence.ABSENT
 
@@ -183,11 +200,16 @@ class FileStore:
                 yield self._location.path / name
 
     def _envelope(
-        self, path: Path, *, warn: Callable[[str], None] | None = None
+        self, path: Path, *, warn: Callable[[str], None] | None = None, trusted: bool = True
     ) -> openssh.Envelope:
-        """Read a key file as far as it is clear; links are followed, since containers mount so."""
+        """Read a key file as far as it is clear; links are followed, since containers mount so.
+
+        A backup is not trusted: its disk may have neither owners nor modes.
+        """
         try:
             with os.fdopen(files.open_regular(path), "rb") as stream:
+                if trusted:
+                    ownership.require_unexposed(path, "key file", opened=stream.fileno())
                 data = stream.read(openssh.FILE_LIMIT + 1)
         except (OSError, ValueError) as error:
             raise _unreadable(path, error) from None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from polygent_issuer.errors import KeyUnavailable, OutputExists
+from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputExists
 from polygent_issuer.keystore import errors, private_keys, public_halves
 from polygent_issuer.keystore.passphrases import Passphrase
 from polygent_issuer.keystore.store import Held, Presence
@@ -104,7 +104,7 @@ class Pkcs11Store:
         try:
             with self._found() as session:
                 held = [half.key for half in session.public_halves()]
-        except KeyUnavailable:
+        except IssuerError:
             return Presence.UNAVAILABLE
         there = any(key is not None and key.kid == kid for key in held)
         return Presence.PRESENT if there else Presence.ABSENT

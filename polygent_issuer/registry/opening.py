@@ -1,12 +1,14 @@
 """The file before it is a registry: made private, known as ours, brought up to date."""
 
 import os
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 
+from polygent_issuer.files import disk
+from polygent_issuer.files.ownership import LOOK_FOR_CHANGES, require_unexposed
 from polygent_issuer.registry import schema
-from polygent_issuer.registry.connection import Connection
+from polygent_issuer.registry.connection import BESIDE, Connection
 from polygent_issuer.registry.errors import (
     RegistryDamaged,
     RegistryExists,
@@ -29,7 +31,7 @@ def make_private(path: Path) -> None:
             os.close(os.open(path, flags, 0o600))
         except FileExistsError:
             if path.is_file() and path.stat().st_size == 0:
-                path.chmod(0o600)
+                disk.make_private(path, 0o600)
     except OSError as error:
         raise _unusable(path, error) from error
 
@@ -40,8 +42,10 @@ def connect_blank(path: Path, *, busy_timeout: timedelta) -> Connection:
     Raises:
         RegistryExists: (`registry_exists`) when it holds anything, of whatever kind.
         RegistryFailed: (`registry_failed`) when it cannot be made.
+        UnsafeFile: (`unsafe_file`) as `require_safe`.
     """
     make_private(path)
+    require_file(path)
     try:
         connection = Connection(path, busy_timeout=busy_timeout)
         try:
@@ -55,14 +59,15 @@ def connect_blank(path: Path, *, busy_timeout: timedelta) -> Connection:
 
 
 def require_file(path: Path) -> None:
-    """Refuse a path where nothing is, before SQLite says so less clearly.
+    """Refuse a path where nothing is, or what another user can change, before SQLite opens it.
 
     Raises:
+        UnsafeFile: (`unsafe_file`) as `require_safe`.
         RegistryMissing: (`registry_missing`) when there is no file.
         RegistryFailed: (`registry_failed`) when the folder cannot be read.
     """
     try:
-        path.stat()
+        require_safe(path)
     except FileNotFoundError:
         raise RegistryMissing(
             f"there is no registry at {place(path)}",
@@ -70,6 +75,25 @@ def require_file(path: Path) -> None:
         ) from None
     except OSError as error:
         raise _unusable(path, error) from error
+
+
+def require_safe(path: Path) -> None:
+    """Refuse a registry that another user can change.
+
+    The files that SQLite puts next to it count too: a journal that another user left there would
+    be applied to it. So does the folder that a link leads to; otherwise it is the home.
+
+    Raises:
+        UnsafeFile: (`unsafe_file`) when another user owns one of them or may write to it.
+        OSError: when there is no file, or it cannot be examined.
+    """
+    real = Path(os.path.realpath(path))  # as SQLite does
+    require_unexposed(real, "registry", then=LOOK_FOR_CHANGES)
+    if real.parent != Path(os.path.realpath(path.parent)):  # else it is the home, judged before
+        require_unexposed(real.parent, "registry's folder", then=LOOK_FOR_CHANGES)
+    for suffix in BESIDE:
+        with suppress(FileNotFoundError):
+            require_unexposed(Path(f"{real}{suffix}"), "registry's file")
 
 
 def _is_blank(connection: Connection) -> bool:

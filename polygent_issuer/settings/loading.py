@@ -45,6 +45,7 @@ def load(home: Path, environ: Mapping[str, str]) -> Loaded:
         environ: the process's environment, for `POLYGENT_ISSUER_OPERATOR`.
 
     Raises:
+        UnsafeFile: (`unsafe_file`) when another user owns the file or may write to it.
         InvalidSettings: (`invalid_settings`) naming the file, and the dotted key or the line.
     """
     path = settings_path(home)
@@ -77,12 +78,13 @@ def settings_text(path: Path) -> str:
     """The text of a settings file; empty when there is none. A byte order mark is dropped.
 
     Raises:
+        UnsafeFile: (`unsafe_file`) when another user owns it or may write to it.
         InvalidSettings: (`invalid_settings`) when it cannot be read, is too large or not UTF-8.
     """
     if _is_missing(path):
         return ""
     try:
-        return read_text(str(path), limit=LIMIT, what="settings file")
+        return read_text(str(path), limit=LIMIT, what="settings file", trusted=True)
     except NotUtf8 as refused:
         raise InvalidSettings(refused.message, hint=refused.hint) from None
     except UnreadableInput as refused:

@@ -52,8 +52,11 @@ def _whole(text: str) -> Path | None:
         return None
     try:
         path = Path(text).expanduser()
-    except RuntimeError:  # a `~` of nobody
-        return None
+    except RuntimeError:
+        raise InvalidSettings(
+            f"the home folder that ~ stands for is unknown: {shown(text)}",
+            hint="write the whole path, or set HOME",
+        ) from None
     return path if path.is_absolute() else None
 
 
@@ -74,7 +77,10 @@ def _read_store(value: object, path: str) -> str:
 
 def _read_folder(value: object, path: str) -> Path:
     text = text_at(value, path, '"~/licenses"')
-    folder = _whole(text)
+    try:
+        folder = _whole(text)
+    except InvalidSettings as refused:
+        raise at(path, refused) from None
     if folder is None:
         raise wrong(
             path,

@@ -19,9 +19,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from support.passphrases import Given
 from support.tools import require_tool
+from support.users import ADA, give
 
 from polygent_issuer import files
 from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputExists, OutputProblem
+from polygent_issuer.files.ownership import UnsafeFile
 from polygent_issuer.keystore import Presence, location, openssh, passphrases
 from polygent_issuer.keystore.file_store import FileStore
 from polygent_issuer.signer import generate_private_key
@@ -336,13 +338,36 @@ def test_a_folder_in_its_place_is_searched(path: Path) -> None:
     assert Opened(path).refusal().code == "no_such_key"
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660])
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
 def test_a_looser_mode_warns(path: Path, mode: int) -> None:
     """Containers mount secrets so: it works, and the warning names the file and the mending."""
     path.chmod(mode)
     opened = Opened(path)
     assert opened.store.load(KEY).kid == KEY.kid
     assert opened.warnings == [f"other users can read the key file {path}: chmod 600 {path}"]
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o602])
+def test_a_file_that_every_user_may_write_to_is_refused(path: Path, mode: int) -> None:
+    """Exit 7, before the passphrase is asked for; a look at it does not say that it is there."""
+    path.chmod(mode)
+    opened = Opened(path)
+    with pytest.raises(UnsafeFile, match=f"^every user may write to the key file {path}$"):
+        opened.store.load(KEY)
+    with pytest.raises(UnsafeFile):
+        opened.store.adopt()
+    assert opened.store.presence(KEY.kid) is Presence.UNAVAILABLE
+    assert opened.passphrase.asked == []
+
+
+def test_a_file_of_another_user_is_refused(path: Path) -> None:
+    """Also one of several in a folder, which is not passed over in silence."""
+    folder = path.parent / "keys"
+    folder.mkdir()
+    path.rename(folder / f"main-{KEY.kid[:8]}.key")
+    give(folder, user=ADA)
+    with pytest.raises(UnsafeFile, match=f"belongs to another user .uid {ADA}"):
+        Opened(folder).store.load(KEY)
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400])

@@ -430,7 +430,8 @@ def test_a_module_that_anybody_may_change(hsm: SoftHsm, tmp_path: Path) -> None:
     place = dataclasses.replace(hsm.place, module=copy)
     copy.chmod(0o757)
     problem = Opened(place).refusal(lambda store: store.require_ready())
-    assert problem.code == "module_unusable"
+    assert (problem.code, problem.exit_code) == ("unsafe_file", 7)
+    assert Opened(place).store.presence(KEY.kid) is Presence.UNAVAILABLE
     assert f"chmod o-w {shlex.quote(str(copy))}" in str(problem.hint)
     copy.chmod(0o755)
     Opened(place).store.require_ready()

@@ -56,7 +56,7 @@ def mail_template(
     path = template_path(invocation.home)
     if write:
         try:
-            files.publish(DEFAULT.encode(), path)
+            files.write_private(DEFAULT.encode(), path)
         except OutputExists as exists:
             raise OutputExists(exists.message, hint="edit that file") from None
     template = load(invocation.home)

@@ -9,7 +9,7 @@ from polygent_issuer.batch.bundle import Bundle
 from polygent_issuer.cli import streaming
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.many.batch import Batch
-from polygent_issuer.errors import UsageProblem
+from polygent_issuer.errors import OutputProblem, UsageProblem
 from polygent_issuer.issuing.destination import Destination, resolve
 from polygent_issuer.signer import Signer
 from polygent_issuer.text import for_shell, shown
@@ -20,14 +20,20 @@ def archive(invocation: Invocation, option: Path | None, output: str | None) -> 
 
     Raises:
         UsageProblem: (`usage`) for an archive and a folder at once.
-        OutputProblem: as `Bundle.check`.
+        OutputProblem: (`output_failed`) for a `~` without a meaning, and as `Bundle.check`.
     """
     if option is None:
         return None
     if output is not None:
         raise UsageProblem("--bundle and --output are two places", hint="give one of them")
     window = invocation.settings.upload_window_or_assumed
-    bundle = Bundle(option.expanduser().absolute(), window=window)
+    try:
+        path = option.expanduser().absolute()
+    except (RuntimeError, OSError):
+        raise OutputProblem(
+            f"no place for a file: {shown(str(option))}", hint="name another with --bundle"
+        ) from None
+    bundle = Bundle(path, window=window)
     bundle.check()
     return bundle
 
