@@ -33,8 +33,8 @@ def default_home() -> Path:
     """Return the default place of the home: the platform's folder for a user's data.
 
     Raises:
-        HomeMissing: (`home_missing`) for a user without `HOME` and without an account, or if a
-            variable such as `HOME` or `XDG_DATA_HOME` is not an absolute path.
+        HomeMissing: (`home_missing`) for a user without `HOME` and without an account, or if
+            `HOME` is not an absolute path.
     """
     from platformdirs import user_data_dir  # noqa: PLC0415 - not needed with --home
 
@@ -47,8 +47,7 @@ def default_home() -> Path:
         ) from None
     if not folder.is_absolute():
         raise HomeMissing(
-            f"there is no default home: {shown(str(folder))} is not an absolute path; "
-            "HOME or XDG_DATA_HOME is wrong",
+            f"there is no default home: {shown(str(folder))} is not an absolute path; HOME is wrong",
             hint=_NAME_ONE,
         )
     return folder

@@ -1,11 +1,15 @@
 """`polygent-issue init`: the home, from options, at a terminal, and never twice."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from support.cli import Desk
 from support.keys import tree
 from support.secret_service import secret_service
+from support.strace import Fault, options
 from support.terminal import terminal
 
 from polygent_issuer import settings
@@ -265,3 +269,67 @@ def test_the_next_command_is_short(empty_desk: Desk, capsys: pytest.CaptureFixtu
     assert run(["init"], now=empty_desk.now, environ=environ) == 0
     assert "next: polygent-issue key generate --backup FILE\n" in capsys.readouterr().out
     assert (empty_desk.home / REGISTRY_FILE).exists()
+
+
+CHMOD = Fault(calls="?chmod,fchmod,fchmodat", what="error=EPERM")
+
+
+def refused_modes(desk: Desk, umask: str, *argv: str) -> subprocess.CompletedProcess[str]:
+    """Run a command on a disk that refuses every change of a mode."""
+    command = [*options([CHMOD], desk.folder / "strace.log"), sys.executable, "-m"]
+    return subprocess.run(
+        ["sh", "-c", f'umask {umask}; exec "$@"', "sh", *command, "polygent_issuer", *argv],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={
+            "PATH": os.environ["PATH"],
+            "POLYGENT_ISSUER_HOME": str(desk.home),
+            "POLYGENT_ISSUER_PASSPHRASE_FILE": str(desk.passphrase_file),
+        },
+    )
+
+
+def test_a_disk_without_modes(empty_desk: Desk) -> None:
+    """Where the home would not be as it must be, each run says so and leaves nothing behind."""
+    empty_desk.environ["POLYGENT_ISSUER_HOME"] = str(empty_desk.home)
+    for _ in range(2):
+        # The mode that this umask leaves stands in for one that such a disk shows.
+        done = refused_modes(empty_desk, "0277", "init", "--home", f"{empty_desk.home}/a/b")
+        assert done.returncode == 7
+        assert done.stderr == (
+            f"error: the home {empty_desk.home}/a/b cannot be made: operation not permitted\n"
+            "hint: choose another place with --home DIR\n"
+        )
+        assert not empty_desk.home.exists()
+
+
+def test_a_disk_that_refuses_modes_but_is_private(empty_desk: Desk, tmp_path: Path) -> None:
+    """Everything works the first time, and every file is private."""
+    empty_desk.passphrase_file.write_text("correct horse battery staple")
+    empty_desk.passphrase_file.chmod(0o600)
+    key, backup = tmp_path / "main.key", tmp_path / "backup.key"
+    copy = tmp_path / "copy.db"
+    for argv in (
+        ["init"],
+        ["key", "generate", "main", "--store", f"file:{key}", "--no-backup"],
+        ["key", "backup", "main", str(backup)],
+        ["config", "set", "issuer", "Polygent Ltd"],
+        ["registry", "backup", str(copy)],
+        ["registry", "restore", str(copy), "--yes"],
+    ):
+        done = refused_modes(empty_desk, "022", *argv)
+        assert done.returncode == 0, (argv, done)
+    for path in (key, backup, copy, *empty_desk.home.iterdir()):
+        assert path.stat().st_mode & 0o077 == 0, path
+    assert empty_desk.home.stat().st_mode & 0o777 == 0o700
+
+
+def test_an_empty_registry_is_filled_where_modes_are_refused(empty_desk: Desk) -> None:
+    """A creation that broke off is completed, unless others may read the file."""
+    empty_desk.home.mkdir(mode=0o700)
+    registry = empty_desk.home / "registry.db"
+    for mode, code in ((0o644, 7), (0o600, 0)):
+        registry.touch()
+        registry.chmod(mode)
+        assert refused_modes(empty_desk, "022", "init").returncode == code

@@ -360,6 +360,25 @@ def test_a_file_that_every_user_may_write_to_is_refused(path: Path, mode: int) -
     assert opened.passphrase.asked == []
 
 
+def test_a_disk_that_lets_every_user_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new key file there is removed again: it would be refused whenever it is to sign."""
+    create = os.open
+
+    def without_modes(path: Path, flags: int, mode: int = 0) -> int:
+        return create(path, flags, 0o666 if mode else mode)
+
+    monkeypatch.setattr(os, "open", without_modes)
+    umask = os.umask(0)
+    try:
+        with pytest.raises(UnsafeFile, match=r"so it was removed again$") as raised:
+            Opened(tmp_path / "main.key").store.save(PRIVATE, label="main")
+        backup = Opened(tmp_path / "backup.key").store.write(PRIVATE, label="main")
+    finally:
+        os.umask(umask)
+    assert raised.value.hint == "name a place on a disk that keeps owners and modes"
+    assert list(tmp_path.iterdir()) == [backup]
+
+
 def test_a_file_of_another_user_is_refused(path: Path) -> None:
     """Also one of several in a folder, which is not passed over in silence."""
     folder = path.parent / "keys"

@@ -1,0 +1,99 @@
+"""A user without HOME and without an account, as in containers: no home is guessed."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from support.cli import Desk
+from support.users import ADA, run_as
+
+from polygent_issuer.cli.actor import actor
+
+EXAMPLES = Path(__file__).parents[2] / "keys.example"
+
+
+@pytest.fixture
+def home() -> Iterator[str]:
+    """A place for a home, where that user can write."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o1777)
+        yield f"{name}/home"
+
+
+@pytest.mark.parametrize(
+    "argv", [["config", "path"], ["init"], ["customer", "list"], ["registry", "import", "/"]]
+)
+def test_what_needs_a_home_says_how_to_name_one(argv: list[str]) -> None:
+    """Exit 7 with both ways in the hint."""
+    done = run_as(ADA, *argv)
+    assert done.returncode == 7
+    assert done.stderr == (
+        "error: there is no default home: HOME is not set, and this user has no account here\n"
+        "hint: name the home: --home DIR, or export POLYGENT_ISSUER_HOME=DIR\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (["machine-info", "check", f"{EXAMPLES}/machine-info.json"], 4),
+        (["inspect", f"{EXAMPLES}/example.lic"], 0),
+        (["verify", "--public-key", f"{EXAMPLES}/public.pem", f"{EXAMPLES}/example.lic"], 0),
+        (["completion", "bash"], 0),
+        (["--help"], 0),
+        (["doctor", "--quick"], 7),
+    ],
+)
+def test_what_needs_no_home_works(argv: list[str], code: int) -> None:
+    """The document is stale, so exit 4; doctor reports the home that is missing, and goes on."""
+    done = run_as(ADA, *argv)
+    assert done.returncode == code, done.stderr
+    assert done.stdout
+    assert "error: " not in done.stderr
+    if argv[0] == "doctor":
+        assert "fail  home  " in done.stdout
+        assert "ok    keyring-choice" in done.stdout
+
+
+def test_with_a_home_everything_works(home: str) -> None:
+    """The journal names the uid."""
+    for argv in (["init"], ["customer", "add", "Acme"], ["doctor", "--quick"]):
+        done = run_as(ADA, *argv, POLYGENT_ISSUER_HOME=home)
+        assert done.returncode == 0, done.stderr
+    assert f"uid {ADA}" in run_as(ADA, "--home", home, "journal", "show").stdout
+
+
+def test_a_tilde_means_nothing(home: str) -> None:
+    """In an option, a setting, a store: each says so in its own words and never as a bug."""
+    assert run_as(ADA, "--home", home, "init").returncode == 0
+    for code, argv in (
+        (3, ["config", "set", "output", "~/licenses"]),
+        (3, ["config", "set", "store", "file:~/keys/"]),
+        (3, ["key", "generate", "main", "--store", "file:~/keys/", "--no-backup"]),
+        (3, ["key", "generate", "main", "--backup", "~/main.key"]),
+        (8, ["renew", "acme", "globex", "--bundle", "~/all.zip"]),
+        (8, ["renew", "acme", "--output", "~/licenses"]),
+        (7, ["--home", "~/home", "customer", "list"]),
+    ):
+        done = run_as(ADA, *([] if "--home" in argv else ["--home", home]), *argv)
+        assert done.returncode == code, (argv, done)
+        assert "~" in next(x for x in done.stderr.splitlines() if x.startswith("error: "))
+    settings = Path(home) / "settings.toml"
+    settings.write_text(settings.read_text() + '\noutput = "~/licenses"\n')
+    done = run_as(ADA, "--home", home, "config", "show")
+    assert done.returncode == 3
+    assert "output: the home folder that ~ stands for is unknown: ~/licenses" in done.stderr
+    assert "hint: write the whole path, or set HOME\n" in done.stderr
+
+
+def test_a_user_of_windows_without_a_name(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No uid, no account database, no variable: this test takes them away."""
+    monkeypatch.delattr(os, "getuid")
+    monkeypatch.setitem(sys.modules, "pwd", None)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    assert actor(None).os_user == "unknown"
+    desk.ok("customer", "list")
