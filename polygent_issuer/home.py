@@ -33,24 +33,21 @@ def default_home() -> Path:
     """Return the default place of the home: the platform's folder for a user's data.
 
     Raises:
-        HomeMissing: (`home_missing`) for a user without `HOME` and without an account, or if
-            `HOME` is not an absolute path.
+        HomeMissing: (`home_missing`) for a user without an account, if `HOME` is not set to an
+            absolute path.
     """
     from platformdirs import user_data_dir  # noqa: PLC0415 - not needed with --home
 
     try:
         folder = Path(user_data_dir("polygent-issuer", appauthor=False))
+        if folder.is_absolute():  # older versions of platformdirs leave `~` as it is
+            return folder
     except RuntimeError:
-        raise HomeMissing(
-            "there is no default home: HOME is not set, and this user has no account here",
-            hint=_NAME_ONE,
-        ) from None
-    if not folder.is_absolute():
-        raise HomeMissing(
-            f"there is no default home: {shown(str(folder))} is not an absolute path; HOME is wrong",
-            hint=_NAME_ONE,
-        )
-    return folder
+        pass
+    raise HomeMissing(
+        "there is no default home: HOME is not set, and this user has no account here",
+        hint=_NAME_ONE,
+    )
 
 
 def locate(option: Path | None, environ: Mapping[str, str]) -> Path:

@@ -48,14 +48,6 @@ def test_without_either_it_is_the_platforms_folder(monkeypatch: pytest.MonkeyPat
     assert default_home().name == "polygent-issuer"
 
 
-def test_a_default_that_is_no_whole_path_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would be another home in each folder."""
-    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    monkeypatch.setenv("HOME", "relative")
-    with pytest.raises(HomeMissing, match="/polygent-issuer is not an absolute path; HOME"):
-        default_home()
-
-
 def test_a_relative_home_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The place does not move when the command changes its folder."""
     monkeypatch.chdir(tmp_path)

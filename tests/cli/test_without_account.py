@@ -75,7 +75,6 @@ def test_a_tilde_means_nothing(home: str) -> None:
         (3, ["key", "generate", "main", "--store", "file:~/keys/", "--no-backup"]),
         (3, ["key", "generate", "main", "--backup", "~/main.key"]),
         (8, ["renew", "acme", "globex", "--bundle", "~/all.zip"]),
-        (8, ["renew", "acme", "--output", "~/licenses"]),
         (7, ["--home", "~/home", "customer", "list"]),
     ):
         done = run_as(ADA, *([] if "--home" in argv else ["--home", home]), *argv)
