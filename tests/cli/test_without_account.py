@@ -81,7 +81,7 @@ def test_a_tilde_means_nothing(home: str) -> None:
         assert done.returncode == code, (argv, done)
         assert "~" in next(x for x in done.stderr.splitlines() if x.startswith("error: "))
     settings = Path(home) / "settings.toml"
-    settings.write_text(settings.read_text() + '\noutput = "~/licenses"\n')
+    settings.write_text('output = "~/licenses"\n' + settings.read_text())
     done = run_as(ADA, "--home", home, "config", "show")
     assert done.returncode == 3
     assert "output: the home folder that ~ stands for is unknown: ~/licenses" in done.stderr
