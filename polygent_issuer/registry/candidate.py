@@ -147,7 +147,7 @@ def _chunks(source: Path, owner: int | None) -> Iterator[bytes]:
     except (OSError, ValueError) as error:
         raise UnreadableInput(
             f"cannot read the backup {shown(str(source))}: {disk.why(error)}",
-            hint="name the file that registry backup wrote",
+            hint="check the path and its permissions",
         ) from None
 
 

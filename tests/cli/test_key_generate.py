@@ -25,6 +25,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def bare(empty_desk: Desk) -> Desk:
     """A desk with a passphrase in a file and no home."""
     empty_desk.passphrase_file.write_text(PASSPHRASE)
+    empty_desk.passphrase_file.chmod(0o600)
     return empty_desk
 
 

@@ -35,6 +35,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def bare(empty_desk: Desk) -> Desk:
     """A desk with a passphrase in a file and no home."""
     empty_desk.passphrase_file.write_text(PASSPHRASE)
+    empty_desk.passphrase_file.chmod(0o600)
     return empty_desk
 
 
@@ -44,6 +45,7 @@ def foreign(desk: Desk, form: str = "pkcs8", *, passphrase: str | None = None) -
     encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
     path = desk.folder / f"foreign.{form}"
     path.write_bytes(key.private_bytes(Encoding.PEM, FORMATS[form], encryption))
+    path.chmod(0o600)
     return str(path), Key.from_public_key(key.public_key()).kid
 
 
