@@ -1,5 +1,6 @@
 """What every connection is set to, and how long it waits."""
 
+import os
 import sqlite3
 import threading
 import time
@@ -73,14 +74,14 @@ def test_an_old_sqlite_is_refused() -> None:
 
 @pytest.mark.parametrize("suffix", ["", "-journal", "-wal"])
 def test_nothing_but_a_regular_file_is_opened(path: Path, suffix: str) -> None:
-    """A device is refused by name, in the place of the file or of its journal."""
+    """A pipe is refused by name, in the place of the file or of its journal."""
     if suffix:
         new_registry(path.parent).close()
     place = Path(f"{path}{suffix}")
-    place.symlink_to("/dev/zero")
+    os.mkfifo(place, 0o600)
     with pytest.raises(RegistryFailed) as caught:
         Registry.open(path)
-    assert caught.value.message == f"{place} is a device, not a file of the registry"
+    assert caught.value.message == f"{place} is a pipe, not a file of the registry"
     assert ("restore" in str(caught.value.hint)) == (not suffix)
 
 
