@@ -134,8 +134,8 @@ def backslash_hint(toml: str, problem: str) -> str | None:
         problem: what `tomllib` reported, with the line.
     """
     place = _LINE.search(problem)
-    lines = toml.splitlines() or [""]
-    line = lines[min(int(place[1]), len(lines)) - 1] if place else lines[-1]
+    lines = toml.split("\n")
+    line = lines[min(int(place[1]), len(lines)) - 1] if place else toml.rstrip().split("\n")[-1]
     return BACKSLASH if "\\" in line else None
 
 
