@@ -81,7 +81,7 @@ def decide(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) -> D
     labels |= {each.gone.id: each.kept.label for each in merger.same}
     held = licenses.of(db, gone)
     current = [
-        replace(each, machine_label=_label(each, labels)) for each in held if each.is_current
+        replace(each, machine_label=_label(db, each, labels)) for each in held if each.is_current
     ]
     return DecidedMerger(
         merger=merger,
@@ -132,7 +132,9 @@ def _again(db: Reading, merger: merging.Merger, now: datetime) -> DecidedMerger 
     return decide(db, merger.gone.slug, merger.kept.slug, now=now)
 
 
-def _label(record: LicenseRecord, labels: dict[int, str]) -> str | None:
+def _label(db: Reading, record: LicenseRecord, labels: dict[int, str]) -> str | None:
+    if record.machine_id is not None and record.machine_id not in labels:
+        raise db.damaged(f"has license {record.id} on a machine of another customer, or of none")
     return None if record.machine_id is None else labels[record.machine_id]
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from polygent_issuer.registry import opening, schema
+from polygent_issuer.registry import opening, schema, soundness
 from polygent_issuer.registry.columns import text
 from polygent_issuer.registry.connection import Connection
+from polygent_issuer.registry.errors import RegistryMisuse
 from polygent_issuer.registry.failures import damaged
 from polygent_issuer.registry.records import Actor
 from polygent_issuer.registry.transactions import Reading, Writing
@@ -171,6 +172,7 @@ class Registry:
         Raises:
             RegistryLocked: (`registry_locked`) when another kept it busy for too long.
             RegistryMisuse: (`registry_misuse`) for a change that was not journalled.
+            RegistryDamaged: (`registry_damaged`) when rows that were there break a rule of theirs.
             RegistryChanged: (`registry_changed`) when another file was restored in its place.
         """
         connection = self._connection
@@ -181,10 +183,23 @@ class Registry:
             yield db
             db.end()
             connection.wait_for("COMMIT")
-        except BaseException:
+        except BaseException as error:
             Reading.end(db)
             connection.roll_back()
+            if isinstance(error, RegistryMisuse):
+                self._require_sound(error)
             raise
+
+    def _require_sound(self, error: RegistryMisuse) -> None:
+        """Report damage where rows that were there before break a rule: the write did not.
+
+        Raises:
+            RegistryDamaged: (`registry_damaged`) when it does.
+        """
+        with self.reading() as db:
+            problems = soundness.problems(db)
+        if problems:
+            raise damaged(self.path, f"is damaged: {problems[0]}") from error
 
     def close(self) -> None:
         """Close the file; what was not committed is undone."""

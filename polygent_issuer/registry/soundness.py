@@ -5,6 +5,7 @@ from itertools import islice
 
 from polygent_issuer.registry.columns import text
 from polygent_issuer.registry.transactions import Reading
+from polygent_issuer.text import shown
 
 _MOST = 100
 
@@ -25,4 +26,4 @@ def _found(db: Reading) -> Iterator[str]:
             yield "SQLite finds the file damaged: a page, a row or an index is not as it should be"
             break
     for table in db.each(lambda row: text(row[0]), "PRAGMA foreign_key_check"):
-        yield f"a row of {table} refers to one that is not there"
+        yield f"a row of {shown(table)} refers to one that is not there"

@@ -25,6 +25,8 @@ pytestmark = pytest.mark.faults
 
 PARTS, CORRUPTIONS = 4, 40_000 if FULL else 160
 ACCEPT = ("--accept", "not-due", "--accept", "clock-behind", "--reason", "x", "--yes")
+EDIT = ("customer", "edit", "acme", "--crm", "1")
+MERGE = ("customer", "merge", "globex", "acme", "--reason", "x", "--yes")
 RESTORE = ("--accept", "registry-rollback", "--accept", "clock-behind", "--reason", "x", "--yes")
 
 
@@ -108,7 +110,7 @@ def commands(desk: Desk) -> list[Sequence[str]]:
         ("customer", "add", "Newcomer"),
         ("customer", "edit", "acme", "--contact", "x@y.example"),
         ("customer", "archive", "globex", "--reason", "x", "--yes"),
-        ("customer", "merge", "globex", "acme", "--reason", "x", "--yes"),
+        MERGE,
         ("expiring", "--within", "999d"),
         ("expiring", "--within", "999d", "--json"),
         ("expiring", "--within", "999d", "--ics", f"{folder}/e.ics"),
@@ -193,6 +195,8 @@ def test_no_damage_is_a_bug(
         ("UPDATE licenses SET customer_id = 99", ("license", "list"), "licenses/"),
         ("UPDATE licenses SET machine_id = 99", ("renew", "acme", *ACCEPT), "the machine 99"),
         ("UPDATE licenses SET replaced_by = 'x'", ("verify", "{file}"), "lacks the license that"),
+        ("UPDATE journal SET hash = x'00' WHERE seq > 8", EDIT, "SQLite finds the file damaged"),
+        ("UPDATE machines SET customer_id = 1", MERGE, "on a machine of another customer"),
         ("PRAGMA user_version = -1", ("license", "list"), "cannot be version -1"),
     ],
 )
