@@ -112,7 +112,7 @@ def test_a_folder_holds_one_file_per_key(tmp_path: Path) -> None:
     opened.store.save(other, label="鍵")
     assert uri == f"file:{folder}/main-key-2026-{KEY.kid[:8]}.key"
     assert sorted(entry.name for entry in folder.iterdir()) == sorted(
-        [f"main-key-2026-{KEY.kid[:8]}.key", f"key-{other_key.kid[:8]}.key"]
+        [f"main-key-2026-{KEY.kid[:8]}.key", f"jian-{other_key.kid[:8]}.key"]
     )
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     for key in (KEY, other_key):
