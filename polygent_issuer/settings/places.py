@@ -55,7 +55,7 @@ def _whole(text: str) -> Path | None:
     except RuntimeError:
         raise InvalidSettings(
             f"the home folder that ~ stands for is unknown: {shown(text)}",
-            hint="write the whole path, or set HOME",
+            hint="write the whole path",
         ) from None
     return path if path.is_absolute() else None
 

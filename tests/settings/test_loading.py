@@ -289,7 +289,10 @@ def test_an_unknown_key_is_refused(tmp_path: Path, text: str, path: str, hint: s
         ),
         ("mail_from = []", "mail_from: must be a text, not a list"),
         ("output = []", "output: must be a text, not a list"),
-        ('key_backup_folder = "~nobody-at-all"', "key_backup_folder: not the whole path"),
+        (
+            'key_backup_folder = "~nobody-at-all"',
+            "key_backup_folder: the home folder that ~ stands",
+        ),
         ('features = "bots"', "features: must be a list, not a text"),
         ('features = ["Bots"]', "features: not a feature's name: Bots"),
         ("features = [1]", "features: not a feature's name: a whole number"),

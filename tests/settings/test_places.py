@@ -55,15 +55,20 @@ def test_other_schemes_are_refused(text: str) -> None:
         "file:keys/one",
         "file:./one",
         "file://host/one",
-        "file:~nobody-at-all/one",
         "file:/a\x1b[31m",
     ],
 )
 def test_a_path_that_is_not_whole_is_refused(text: str) -> None:
-    """Relative, of another host, of nobody, or not to be shown: no place for a key."""
+    """Relative, of another host, or not to be shown: no place for a key."""
     with pytest.raises(InvalidSettings, match="not the whole path of a file") as caught:
         parse_store(text)
     assert "\x1b" not in caught.value.message
+
+
+def test_a_home_folder_that_is_unknown_is_refused() -> None:
+    """A `~` of a user that does not exist names no place."""
+    with pytest.raises(InvalidSettings, match="that ~ stands for is unknown: ~nobody-at-all/one"):
+        parse_store("file:~nobody-at-all/one")
 
 
 def test_a_token_is_named_exactly_or_refused() -> None:
