@@ -269,7 +269,7 @@ def test_of_licenses_that_are_joined_one_goes_on(desk: Desk) -> None:
     ).json["licenses"]
     first, why = issued["id"], ("--accept", "additional-machine", "--reason", "a cluster")
     desk.now += timedelta(hours=2)
-    document = desk.machine_info("2.json", hostname="two", fingerprint="2" * 64)
+    document = desk.machine_info("2.json", hostname="two", fingerprint="2e" * 32)
     sign = ("sign", "--machine-info", document, "--customer", "Acme GmbH", "--term", "25d", *why)
     [issued] = desk.ok(*sign, "--json").json["licenses"]
     second = issued["id"]
