@@ -104,7 +104,7 @@ def texts(path: Path) -> Iterator[tuple[str, str]]:
     """The texts of a file: of an archive its table of contents, of a mail all that is read."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
-            yield f"manifest of {path}", archive.read("manifest.csv").decode()
+            yield f"manifest of {path}", archive.read("manifest.csv").decode("utf-8-sig")
     elif path.suffix == ".eml":
         yield str(path), path.read_bytes().decode()
         message = BytesParser(policy=policy.default).parsebytes(path.read_bytes())
@@ -114,7 +114,7 @@ def texts(path: Path) -> Iterator[tuple[str, str]]:
         assert body is not None
         yield f"body of {path}", body.get_content()
     else:
-        yield str(path), path.read_bytes().decode()
+        yield str(path), path.read_bytes().decode("utf-8-sig")
 
 
 def test_toml_reads_back_an_edited_row(desk: Desk) -> None:
