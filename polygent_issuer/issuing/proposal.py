@@ -1,10 +1,11 @@
 """A license that is decided but not signed, and everything an operator wants to see of it."""
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from polygent_issuer import dates
 from polygent_issuer.errors import InvalidTerms
@@ -12,12 +13,15 @@ from polygent_issuer.findings import Finding
 from polygent_issuer.registry import Customer, KeyRecord, LicenseRecord, Machine
 from polygent_issuer.terms import Difference, Terms
 from polygent_issuer.text import slugify
-from polygent_issuer.verifier import License
+from polygent_issuer.verifier import License, jws
 from polygent_issuer.verifier.errors import LicenseError
 
 if TYPE_CHECKING:
     from polygent_issuer.machine_info import MachineInfo
 
+# A kid is an RFC 7638 thumbprint under SHA-256: 43 characters, whichever key signs.
+_ANY_KID: Final = "A" * 43
+_CERTAINLY_FITS: Final = 6_000
 _FIRST_SECOND = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)  # FORMAT §1: iat is at least 1
 
 
@@ -136,7 +140,8 @@ def build_license(
         issued_at, expires_at: UTC; whole seconds are kept.
 
     Raises:
-        InvalidTerms: (`invalid_terms`) when no license may say this, or be of this instant.
+        InvalidTerms: (`invalid_terms`) when no license may say this, or be of this instant, or
+            its file would have more bytes than a server reads.
     """
     if issued_at < _FIRST_SECOND:
         raise InvalidTerms(
@@ -159,8 +164,32 @@ def build_license(
         replaces=replaces,
     )
     try:
-        return License.from_claims(described.to_claims())
+        built = License.from_claims(described.to_claims())
     except LicenseError as refused:
         raise InvalidTerms(
             f"no license may say this: {refused.message}", hint=refused.hint
         ) from None
+    _require_readable(built)
+    return built
+
+
+def _require_readable(license_: License) -> None:
+    """Refuse what no server would read; the size of its file is known before it is signed.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) above `jws.MAX_FILE_BYTES` (FORMAT §1).
+    """
+    # At most 67 bytes of the payload for a feature, 39 for an id, 4,000 for all other claims.
+    if 67 * len(license_.features) + 39 * len(license_.replaces) < _CERTAINLY_FITS:
+        return
+    signing_input = jws.signing_input(_ANY_KID, license_.to_payload())
+    size = len(jws.assemble(signing_input, bytes(jws.SIGNATURE_BYTES)))
+    if size <= jws.MAX_FILE_BYTES:
+        return
+    taken = len(json.dumps(license_.features, separators=(",", ":"))) * 4 // 3  # in base64url
+    raise InvalidTerms(
+        f"the license file would have {size:,} bytes, and a server reads at most "
+        f"{jws.MAX_FILE_BYTES:,}",
+        hint=f"grant fewer features, or give them shorter names: the {len(license_.features)} "
+        f"that it grants take {taken:,} bytes",
+    )

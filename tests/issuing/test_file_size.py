@@ -1,0 +1,108 @@
+"""A license file that no server reads: refused where its terms are decided."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from polygent_issuer.errors import InvalidTerms
+from polygent_issuer.issuing.proposal import NewCustomer, build_license
+from polygent_issuer.signer import SoftwareSigner, generate_private_key
+from polygent_issuer.terms import Terms
+from polygent_issuer.verifier import KeySet, License, LicenseError, Limits, Tier, Verifier, jws
+
+NOW = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
+SIGNER = SoftwareSigner(generate_private_key())
+LIMITS = Limits(users=25, session_hosts=2, deploy_hosts=1)
+
+
+def decide(features: int, *, name: str = "Acme", replaces: int = 0) -> License:
+    """Decide an enterprise license with so many features of 60 characters."""
+    return build_license(
+        license_id=f"{0:08x}-0000-4000-8000-000000000000",
+        issuer="Polygent Ltd",
+        customer=NewCustomer(slug="acme", name=name),
+        terms=Terms(
+            tier=Tier.ENTERPRISE,
+            features=tuple(f"feature-{number:0>52}" for number in range(features)),
+            limits=LIMITS,
+        ),
+        fingerprint=None,
+        issued_at=NOW,
+        expires_at=NOW + timedelta(days=365),
+        replaces=tuple(f"{one:08x}-0000-4000-8000-000000000000" for one in range(1, replaces + 1)),
+    )
+
+
+def signed(license_: License) -> bytes:
+    """The license file."""
+    signing_input = jws.signing_input(SIGNER.kid, license_.to_payload())
+    return jws.assemble(signing_input, SIGNER.sign(signing_input))
+
+
+@pytest.mark.parametrize("script", ["x", "é", "東", "😀"])
+@pytest.mark.parametrize("replaces", [0, 100])
+def test_the_limit_is_exact(replaces: int, script: str) -> None:
+    """What is decided can be signed and read; a byte more is refused before it is signed."""
+    refused = 0
+    for features in range(95, 200):
+        for length in (1, 60, 61, 62, 63, 200):
+            try:
+                built = decide(features, name=script * length, replaces=replaces)
+            except InvalidTerms:
+                refused += 1
+                continue
+            file = signed(built)
+            assert len(file) <= jws.MAX_FILE_BYTES
+            key_set = KeySet.of(SIGNER.public_key)
+            assert Verifier(key_set).authenticate(file) == built
+    assert 0 < refused < 630
+
+
+def test_what_is_not_measured_fits() -> None:
+    """The longest claims of every kind beside features that nobody counts in bytes."""
+    name = "😀" * 200
+    widest = License(
+        iss=name,
+        sub="a" * 64,
+        jti="00000000-0000-4000-8000-000000000000",
+        iat=253402300798,
+        exp=253402300799,
+        customer=name,
+        tier=Tier.STANDARD,
+        features=tuple(f"{number:0>64}" for number in range(89)),
+        limits=Limits(users=1_000_000, session_hosts=1_000_000, deploy_hosts=1_000_000),
+        machine_fingerprint="z" * 512,
+        replaces=(),
+    )
+    assert 67 * len(widest.features) < 6_000
+    assert len(signed(widest)) < jws.MAX_FILE_BYTES - 2_000
+
+
+def test_what_is_refused_would_not_be_read() -> None:
+    """The message has the size of the file, to the byte, the limit, and what to shorten."""
+    most = next(number for number in range(300) if _size(number) is not None)
+    license_ = decide(most - 1)
+    above = License.from_claims(
+        {**license_.to_claims(), "features": [*license_.features, f"feature-{most - 1:0>52}"]}
+    )
+    file = signed(above)
+    assert len(file) > jws.MAX_FILE_BYTES
+    with pytest.raises(LicenseError):
+        Verifier(KeySet.of(SIGNER.public_key)).authenticate(file)
+    with pytest.raises(InvalidTerms) as caught:
+        decide(most)
+    assert caught.value.message == (
+        f"the license file would have {len(file):,} bytes, and a server reads at most 16,384"
+    )
+    assert caught.value.hint == (
+        f"grant fewer features, or give them shorter names: the {most} that it grants take "
+        f"{(most * 63 + 1) * 4 // 3:,} bytes"
+    )
+
+
+def _size(features: int) -> str | None:
+    try:
+        decide(features)
+    except InvalidTerms as refused:
+        return refused.message
+    return None
