@@ -1,6 +1,6 @@
 """The registry: one SQLite file, made on purpose, opened in a few milliseconds."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -52,9 +52,8 @@ class Registry:
         connection = opening.connect_blank(path, busy_timeout=busy_timeout)
         registry = cls(connection)
         try:
-            with registry.writing(now=now, actor=actor) as db:
-                # Another process may have made it in between.
-                opening.require_blank(connection)
+            # Another process may have made it in between.
+            with registry._transaction(opening.require_blank, now=now, actor=actor) as db:
                 db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
                 for version in range(len(schema.MIGRATIONS)):
                     schema.migrate(db.execute, version)
@@ -174,12 +173,23 @@ class Registry:
             RegistryMisuse: (`registry_misuse`) for a change that was not journalled.
             RegistryDamaged: (`registry_damaged`) when rows that were there break a rule of theirs.
             RegistryChanged: (`registry_changed`) when another file was restored in its place.
+            RegistryDamaged: (`registry_damaged`) when its tables, indexes or triggers are not
+                those of this tool, or a row that was written is not there before the COMMIT.
         """
+        with self._transaction(opening.require_as_made, now=now, actor=actor) as db:
+            yield db
+
+    @contextmanager
+    def _transaction(
+        self, judge: Callable[[Connection], None], *, now: datetime, actor: Actor
+    ) -> Iterator[Writing]:
+        """A write transaction, once `judge` lets the file pass: nothing changes in between."""
         connection = self._connection
         connection.begin("BEGIN IMMEDIATE")
         db = Writing(connection, now=now, actor=actor)
         try:
             connection.require_in_place()
+            judge(connection)
             yield db
             db.end()
             connection.wait_for("COMMIT")

@@ -111,6 +111,21 @@ def damaged(path: Path, what: str = "is damaged") -> RegistryDamaged:
     return RegistryDamaged(f"the registry {place(path)} {what}", hint=_RESTORE)
 
 
+def tampered(path: Path, what: str) -> RegistryDamaged:
+    """The registry holds, or lacks, what only something else than this tool can have changed.
+
+    Args:
+        path: the file.
+        what: the object or the rows, and what is wrong with them.
+    """
+    return RegistryDamaged(
+        f"the registry {place(path)} was changed outside polygent-issue: {what}; "
+        "nothing was written",
+        hint="polygent-issue journal verify lists what was changed; to go back to a backup: "
+        "polygent-issue registry restore BACKUP",
+    )
+
+
 def damaged_row(path: Path, sql: str, row: Row) -> RegistryDamaged:
     """A row holds what this tool never wrote.
 

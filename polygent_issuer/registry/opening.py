@@ -7,7 +7,7 @@ from pathlib import Path
 
 from polygent_issuer.files import disk
 from polygent_issuer.files.ownership import LOOK_FOR_CHANGES, require_unexposed
-from polygent_issuer.registry import schema
+from polygent_issuer.registry import schema, schema_check
 from polygent_issuer.registry.connection import BESIDE, Connection
 from polygent_issuer.registry.errors import (
     RegistryDamaged,
@@ -139,6 +139,17 @@ def require_ours(connection: Connection) -> None:
         )
 
 
+def require_as_made(connection: Connection) -> None:
+    """Refuse to write to a file whose tables, indexes and triggers are not those of this tool.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) with the names of the first that are not.
+        RegistryMissing, RegistryNewer: as `require_ours`.
+    """
+    require_ours(connection)
+    schema_check.require_as_made(connection)
+
+
 def require_up_to_date(connection: Connection) -> None:
     """Refuse a file whose tables are older than this tool's.
 
@@ -158,10 +169,12 @@ def bring_up_to_date(connection: Connection) -> None:
     Whoever called closes the connection on an error, which undoes the one that failed.
 
     Raises:
+        RegistryDamaged: (`registry_damaged`) when it is not as the earlier version made it.
         RegistryLocked: (`registry_locked`) when another process holds it for too long.
     """
     while connection.number("user_version") < len(schema.MIGRATIONS):
         connection.begin("BEGIN IMMEDIATE")
+        require_as_made(connection)
         version = connection.number("user_version")
         # Another process may have migrated while this one waited.
         if version < len(schema.MIGRATIONS):

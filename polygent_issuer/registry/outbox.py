@@ -62,8 +62,7 @@ def add(db: Writing, license_id: str, *, folder: str | None, name: str | None) -
     Raises:
         Taken: (`taken`) when it is noted already.
     """
-    sql = "INSERT INTO outbox (license_id, folder, name, at) VALUES (?, ?, ?, ?)"
-    db.execute(sql, (license_id, folder, name, db.at))
+    db.insert_unjournalled("outbox", license_id=license_id, folder=folder, name=name, at=db.at)
 
 
 def forget_places(db: Writing) -> None:
@@ -78,7 +77,7 @@ def clear_folder(db: Writing, folder: str) -> None:
 
 def clear(db: Writing, *license_ids: str) -> None:
     """Forget them: the files are in their places."""
-    db.execute_many("DELETE FROM outbox WHERE license_id = ?", ((each,) for each in license_ids))
+    db.delete_unjournalled("outbox", license_ids)
 
 
 def _row(row: Row) -> OutboxRow:

@@ -23,6 +23,8 @@ JOURNALED: Final = {
     "machine_identities": "id",
     "machines": "id",
 }
+# Every table that a command writes rows of, the journal aside.
+KEYS: Final = {**JOURNALED, "outbox": "license_id"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,16 +6,42 @@ A trigger that was dropped lets the journal be edited; one that was added runs w
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from functools import cache
 from typing import Final
 
 from polygent_issuer.registry import schema
 from polygent_issuer.registry.columns import Row
+from polygent_issuer.registry.connection import Connection
+from polygent_issuer.registry.failures import tampered
 from polygent_issuer.text import shown
 
-# Statistics, which SQLite may add by itself, are left out. Nothing else is: who writes the schema
+# The tables of statistics that ANALYZE makes are left out. Nothing else is: who writes the schema
 # directly can give a trigger the name of a table, or one that begins like SQLite's own.
 STATEMENTS: Final = """SELECT type, name, tbl_name, sql FROM sqlite_schema
-    WHERE NOT (type = 'table' AND name IN ('sqlite_stat1', 'sqlite_stat4'))"""
+    WHERE (type, sql) IS NOT ('table', 'CREATE TABLE sqlite_stat1(tbl,idx,stat)')
+    AND (type, sql) IS NOT ('table', 'CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)')"""
+_NAMED: Final = 3
+_MOST: Final = 10_000
+
+
+def require_as_made(connection: Connection) -> None:
+    """Refuse to write where a table, index, view or trigger is missing, changed or added.
+
+    To be asked within the transaction that writes, so that nothing changes in between.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) with the names of the first of them.
+        IssuerError: each failure of SQLite as `failures` maps it.
+    """
+    version = connection.number("user_version")
+    with closing(connection.run(STATEMENTS)) as cursor:
+        present = connection.fetch(cursor, _MOST)
+    expected = as_made(version)
+    if len(present) == len(expected) and set(present) == set(expected):
+        return
+    found = tuple(differences(present, version))
+    more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    raise tampered(connection.path, "; ".join(found[:_NAMED]) + more)
 
 
 def as_made(version: int | None = None) -> tuple[Row, ...]:
@@ -24,10 +50,15 @@ def as_made(version: int | None = None) -> tuple[Row, ...]:
     Args:
         version: the `user_version` to stop at; the present one when not given.
     """
-    steps = len(schema.MIGRATIONS) if version is None else version
+    return _made_by(schema.MIGRATIONS[:version])
+
+
+@cache
+def _made_by(migrations: tuple[schema.Migration, ...]) -> tuple[Row, ...]:
     with closing(sqlite3.connect(":memory:")) as blank:
-        for step in range(steps):
-            schema.migrate(blank.execute, step)
+        for migration in migrations:
+            for statement in migration.statements:
+                blank.execute(statement)
         return tuple(blank.execute(STATEMENTS).fetchall())
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
@@ -23,9 +24,9 @@ from polygent_issuer.registry.columns import (
 from polygent_issuer.registry.connection import Connection, Params
 from polygent_issuer.registry.digests import GENESIS, chain_hash, row_digests
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse
-from polygent_issuer.registry.failures import damaged, damaged_row
+from polygent_issuer.registry.failures import damaged, damaged_row, tampered
 from polygent_issuer.registry.records import Actor
-from polygent_issuer.registry.schema import JOURNALED
+from polygent_issuer.registry.schema import JOURNALED, KEYS
 
 Key = str | int
 
@@ -144,7 +145,7 @@ class _Layout:
         """The layout of a table with these columns."""
         has_file = table == "licenses" and "file" in names
         file = names.index("file") if has_file else None
-        return cls(key=names.index(JOURNALED[table]), file=file, digest=row_digests(names))
+        return cls(key=names.index(KEYS[table]), file=file, digest=row_digests(names))
 
 
 @cache
@@ -177,6 +178,9 @@ class Writing(Reading):
         self._files: dict[str, str] = {}
         self._layouts: dict[str, _Layout] = {}
         self._head: tuple[int, bytes] | None = None
+        # What must be there at the COMMIT: rows (None: deleted), and journal rows by their hash.
+        self._rows: list[tuple[str, Key, str | None]] = []
+        self._chained: list[tuple[int, bytes]] = []
 
     @property
     def at(self) -> str:
@@ -189,8 +193,23 @@ class Writing(Reading):
         Raises:
             Taken: (`taken`) when what must be unique is there already.
         """
-        row = self._first(_inserting(table, tuple(columns)), tuple(columns.values()))
-        return self._note(table, row or ())
+        return self._note(table, self._inserted(table, columns))
+
+    def insert_unjournalled(self, table: str, **columns: Value) -> None:
+        """Add one row to a table that the journal does not vouch for.
+
+        Raises:
+            Taken: (`taken`) when what must be unique is there already.
+        """
+        self._follow(table, self._inserted(table, columns))
+
+    def delete_unjournalled(self, table: str, keys: Iterable[Key]) -> None:
+        """Delete rows by their keys from a table that the journal does not vouch for."""
+        self._require_open()
+        gone = tuple(keys)
+        sql = f"DELETE FROM {table} WHERE {KEYS[table]} = ?"  # noqa: S608  # names of our own
+        self._connection.run_many(sql, ((key,) for key in gone))
+        self._rows.extend((table, key, None) for key in gone)
 
     def update(self, table: str, key: Key, only: str = "1", /, **columns: Value) -> bool:
         """Change one row by its key, noted for the journal; whether there was one to change.
@@ -204,6 +223,7 @@ class Writing(Reading):
         """
         row = self._first(_updating(table, tuple(columns), only), (*columns.values(), key))
         if row is None:
+            self._require_no_such_row(table, key, only)
             return False
         self._note(table, row)
         return True
@@ -212,15 +232,8 @@ class Writing(Reading):
         """Delete one row by its key, noted for the journal."""
         self._run(f"DELETE FROM {table} WHERE {JOURNALED[table]} = ?", (key,))  # noqa: S608  # names of our own
         self._written[f"{table}/{key}"] = None
+        self._rows.append((table, key, None))
         self._known.pop(table, None)
-
-    def execute_many(self, sql: str, several: Iterable[Params]) -> None:
-        """Run one statement that gives no rows for each of several parameters; errors as `execute`.
-
-        Only for tables that the journal does not vouch for.
-        """
-        self._require_open()
-        self._connection.run_many(sql, several)
 
     def record(
         self,
@@ -267,6 +280,7 @@ class Writing(Reading):
         self._written.clear()
         self._files.clear()
         self._head = seq + 1, chained
+        self._chained.append(self._head)
         self._known["journal"] = {"newest": self.now}
 
     @contextmanager
@@ -278,6 +292,7 @@ class Writing(Reading):
             IssuerError: what the block raises, when all that it wrote is undone.
         """
         self._require_journalled()
+        rows, chained = len(self._rows), len(self._chained)
         self._run("SAVEPOINT part", ()).close()
         try:
             yield
@@ -286,23 +301,75 @@ class Writing(Reading):
             self._files.clear()
             self._known.clear()
             self._head = None
+            del self._rows[rows:], self._chained[chained:]
             self._connection.undo_part()
             raise
         self._run("RELEASE part", ()).close()
 
     def end(self) -> None:
-        """As `Reading.end`; then nothing may be left that no journal row tells of.
+        """As `Reading.end`, after `check_written`."""
+        self.check_written()
+        super().end()
+
+    def check_written(self) -> None:
+        """Read back what this transaction wrote, before its COMMIT or a file that goes with it.
+
+        A trigger can swallow or change a row without an error.
 
         Raises:
             RegistryMisuse: (`registry_misuse`) for a forgotten `record`.
+            RegistryDamaged: (`registry_damaged`) when a row is not there as it was written.
         """
-        super().end()
         self._require_journalled()
+        self._require_chained()
+        self._require_rows()
 
     def _require_journalled(self) -> None:
         if self._written:
             tables = ", ".join(sorted({name.partition("/")[0] for name in self._written}))
             raise RegistryMisuse(f"rows of {tables} were written without a journal row")
+
+    def _require_chained(self) -> None:
+        if not self._chained:
+            return
+        first, _ = self._chained[0]
+        sql = "SELECT seq, previous, bytes, hash FROM journal WHERE seq >= ? ORDER BY seq"
+        stored = self.each(
+            lambda row: (whole(row[0]), chain_hash(blob(row[1]), blob(row[2])), blob(row[3])),
+            sql,
+            (first,),
+        )
+        if list(stored) != [(seq, hashed, hashed) for seq, hashed in self._chained]:
+            raise self._not_kept("journal")
+
+    def _require_rows(self) -> None:
+        latest: dict[str, dict[Key, str | None]] = {}
+        for table, key, digest in self._rows:
+            latest.setdefault(table, {})[key] = digest
+        for table, digests in latest.items():
+            keys = iter(digests)
+            while some := tuple(islice(keys, _CHUNK)):
+                stored = self._digests(table, some)
+                if any(stored.get(key) != digests[key] for key in some):
+                    raise self._not_kept(table)
+
+    def _digests(self, table: str, keys: Sequence[Key]) -> dict[Value, str]:
+        """The digests of the rows that have these keys, by key."""
+        layout = self._layout(table)
+        marks = ", ".join("?" * len(keys))
+        sql = f"SELECT * FROM {table} WHERE {KEYS[table]} IN ({marks})"  # noqa: S608  # likewise
+        return {row[layout.key]: layout.digest(row) for row in self._run(sql, tuple(keys))}
+
+    def _require_no_such_row(self, table: str, key: Key, only: str) -> None:
+        """Check that an update found nothing because nothing is there: a trigger can ignore it."""
+        sql = f"SELECT 1 FROM {table} WHERE {KEYS[table]} = ? AND {only}"  # noqa: S608  # likewise
+        if self._first(sql, (key,)) is not None:
+            raise self._not_kept(table)
+
+    def _not_kept(self, table: str) -> RegistryDamaged:
+        return tampered(
+            self._connection.path, f"a row of {table} that was written did not stay as it was"
+        )
 
     def _journal_head(self) -> tuple[int, bytes]:
         if self._head is None:
@@ -312,17 +379,33 @@ class Writing(Reading):
 
     def _note(self, table: str, row: Row) -> Key:
         """Note what a row is now, as SQLite gave it back: `record` journals it; its key."""
-        layout = self._layouts.get(table) or self._layout(table)
+        key, digest = self._follow(table, row)
+        self._written[f"{table}/{key}"] = digest
+        file = self._layout(table).file
+        if file is not None:
+            self._files[str(key)] = sha256(blob(row[file])).hexdigest()
+        return key
+
+    def _follow(self, table: str, row: Row) -> tuple[Key, str]:
+        """Remember a row that was written for `check_written`; its key and digest."""
+        layout = self._layout(table)
         key = row[layout.key]
         if not isinstance(key, str | int):
             raise damaged(self._connection.path, "holds a row without a key")
-        self._written[f"{table}/{key}"] = layout.digest(row)
-        if layout.file is not None:
-            self._files[str(key)] = sha256(blob(row[layout.file])).hexdigest()
+        digest = layout.digest(row)
+        self._rows.append((table, key, digest))
         self._known.pop(table, None)
-        return key
+        return key, digest
+
+    def _inserted(self, table: str, columns: Mapping[str, Value]) -> Row:
+        """Insert one row; the row as SQLite returned it."""
+        row = self._first(_inserting(table, tuple(columns)), tuple(columns.values()))
+        if row is None:
+            raise self._not_kept(table)
+        return row
 
     def _layout(self, table: str) -> _Layout:
-        names = list(self.each(lambda row: text(row[1]), f"PRAGMA table_info({table})"))
-        self._layouts[table] = _Layout.of(table, names)
+        if table not in self._layouts:
+            names = list(self.each(lambda row: text(row[1]), f"PRAGMA table_info({table})"))
+            self._layouts[table] = _Layout.of(table, names)
         return self._layouts[table]

@@ -53,6 +53,7 @@ def export(
             details={"to": "stdout" if path is None else str(path), "sha256": record.sha256},
         )
         # Last, so that a registry that cannot be written keeps the file back, too.
+        db.check_written()
         if path is None:
             streaming.write_bytes(record.file)
         else:

@@ -1,0 +1,224 @@
+"""A schema that something else changed, and rows that a trigger swallows: nothing is written."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.registries import ACTOR, NOW, add_license, fill, license_id, writing
+
+from polygent_issuer.registry import Registry, Writing, customers, journal, keys, outbox, schema
+from polygent_issuer.registry.errors import RegistryDamaged, RegistryNewer
+
+IGNORE = "BEGIN SELECT RAISE(IGNORE); END"
+
+
+def schema_edit(sql: str, first: str = "") -> str:
+    """A script that edits the stored schema directly, after another statement."""
+    return f"{first}; PRAGMA writable_schema = ON; {sql}; PRAGMA writable_schema = RESET"
+
+
+def change(path: Path, script: str) -> None:
+    """Run a script in the file, as anybody who can write to it."""
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript(script)
+
+
+def add_customer(registry: Registry) -> None:
+    """One command that writes."""
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        customers.add(db, slug="initech", name="Initech")
+        db.record("customer-added", customer="initech")
+
+
+def size(registry: Registry) -> tuple[int, int]:
+    """How many journal rows and customers there are."""
+    with registry.reading() as db:
+        return journal.head(db)[0], len(list(customers.every(db)))
+
+
+@pytest.mark.parametrize(
+    ("script", "named"),
+    [
+        *(
+            (f"CREATE TRIGGER evil BEFORE INSERT ON {table} {IGNORE}", "evil")
+            for table in ("journal", *schema.KEYS)
+        ),
+        ("CREATE TRIGGER evil AFTER UPDATE ON keys BEGIN DELETE FROM outbox; END", "evil"),
+        ("CREATE TRIGGER evil BEFORE DELETE ON outbox BEGIN SELECT 1; END", "evil"),
+        ("CREATE VIEW evil AS SELECT * FROM licenses", "evil"),
+        ("CREATE TABLE evil (x)", "evil"),
+        ("CREATE TABLE evil (x INTEGER PRIMARY KEY AUTOINCREMENT)", "evil"),
+        ("CREATE INDEX evil ON customers (upper(name))", "evil"),
+        ("ALTER TABLE customers ADD COLUMN evil TEXT AS (upper(name))", "customers"),
+        ("DROP TRIGGER journal_rows_stay", "journal_rows_stay is missing"),
+        ("DROP INDEX keys_one_active", "keys_one_active is missing"),
+        (
+            schema_edit(
+                "UPDATE sqlite_schema SET sql = replace(sql, 'NOT NULL', '') WHERE name = 'keys'"
+            ),
+            "keys",
+        ),
+        (
+            schema_edit(
+                """INSERT INTO sqlite_schema VALUES ('trigger', 'sqlite_stat1', 'licenses', 0,
+                'CREATE TRIGGER sqlite_stat1 AFTER INSERT ON licenses BEGIN SELECT 1; END')""",
+                "ANALYZE",
+            ),
+            "sqlite_stat1",
+        ),
+        (
+            schema_edit(
+                """UPDATE sqlite_schema SET name = 'sqlite_stat1', tbl_name = 'sqlite_stat1',
+                sql = 'CREATE TABLE sqlite_stat1(tbl, idx, stat DEFAULT (random()))'
+                WHERE name = 'fake'""",
+                "CREATE TABLE fake (tbl, idx, stat DEFAULT (random()))",
+            ),
+            "sqlite_stat1",
+        ),
+    ],
+)
+def test_nothing_is_written_where_the_schema_was_changed(
+    path: Path, registry: Registry, script: str, named: str
+) -> None:
+    """Whatever was added, changed or dropped is named, and the hint says how to go on."""
+    fill(registry)
+    before = size(registry)
+    change(path, script)
+    with pytest.raises(RegistryDamaged) as caught:
+        add_customer(registry)
+    assert named in caught.value.message
+    assert "nothing was written" in caught.value.message
+    assert "journal verify" in (caught.value.hint or "")
+    assert "registry restore" in (caught.value.hint or "")
+    assert size(registry) == before
+
+
+def test_of_many_changes_three_are_named(path: Path, registry: Registry) -> None:
+    """A message stays a message; its names cannot steer a screen."""
+    change(path, "".join(f'CREATE TABLE "t{number}\x1b" (x);' for number in range(5)))
+    with pytest.raises(RegistryDamaged, match="; and 2 more; nothing") as caught:
+        add_customer(registry)
+    assert caught.value.message.count("is not a table") == 3
+    assert "\x1b" not in caught.value.message
+
+
+def test_statistics_are_no_change(path: Path, registry: Registry) -> None:
+    """ANALYZE leaves a table of its own."""
+    fill(registry)
+    change(path, "ANALYZE")
+    add_customer(registry)
+    assert size(registry)[1] == 3
+
+
+def test_a_registry_of_a_newer_version_is_named_so(path: Path, registry: Registry) -> None:
+    """Another process may have migrated it while this one worked."""
+    change(path, "PRAGMA user_version = 9; CREATE TABLE later (x)")
+    with pytest.raises(RegistryNewer):
+        add_customer(registry)
+
+
+def test_no_migration_of_a_changed_schema(path: Path, registry: Registry) -> None:
+    """An older registry is compared with the tables of its own version, before it is changed."""
+    registry.close()
+    older = "DROP INDEX journal_of_copies; PRAGMA user_version = 1"
+    change(path, f"{older}; CREATE TABLE evil (x)")
+    with pytest.raises(RegistryDamaged, match="evil is not a table"):
+        Registry.open(path)
+    change(path, "DROP TABLE evil")
+    with Registry.open(path) as opened:
+        assert opened.is_up_to_date
+
+
+def edit_key(db: Writing) -> None:
+    """Change a row of `keys`."""
+    keys.note_backup(db, keys.find(db, "main").kid)
+
+
+def note_license(db: Writing) -> None:
+    """Add a row to `licenses` and to `outbox`."""
+    acme, key = customers.get(db, "acme"), keys.find(db, "main")
+    add_license(db, 7, acme, key.kid)
+    outbox.add(db, license_id(7), folder="/out", name="a.lic")
+
+
+def clear_outbox(db: Writing) -> None:
+    """Delete a row of `outbox`."""
+    outbox.clear(db, license_id(2))
+
+
+def delete_about(db: Writing) -> None:
+    """Delete a row that is journalled."""
+    db.delete("about", "colour")
+
+
+@pytest.mark.parametrize(
+    ("table", "trigger", "write"),
+    [
+        ("journal", f"BEFORE INSERT ON main.journal {IGNORE}", edit_key),
+        (
+            "journal",
+            """AFTER INSERT ON main.journal WHEN NEW.event = 'test' BEGIN
+            INSERT INTO journal (seq, previous, bytes, hash)
+            VALUES (NEW.seq + 1, NEW.hash, x'00', zeroblob(32)); END""",
+            edit_key,
+        ),
+        ("licenses", f"BEFORE INSERT ON main.licenses {IGNORE}", note_license),
+        (
+            "licenses",
+            """AFTER INSERT ON main.licenses
+            BEGIN UPDATE licenses SET term = '99y' WHERE id = NEW.id; END""",
+            note_license,
+        ),
+        ("outbox", f"BEFORE INSERT ON main.outbox {IGNORE}", note_license),
+        (
+            "outbox",
+            "AFTER INSERT ON main.outbox BEGIN DELETE FROM outbox; END",
+            note_license,
+        ),
+        ("outbox", f"BEFORE DELETE ON main.outbox {IGNORE}", clear_outbox),
+        ("keys", f"BEFORE UPDATE ON main.keys {IGNORE}", edit_key),
+        (
+            "keys",
+            """AFTER UPDATE OF backed_up_at ON main.keys WHEN NEW.backed_up_at IS NOT NULL
+            BEGIN UPDATE keys SET backed_up_at = NULL; END""",
+            edit_key,
+        ),
+        ("about", f"BEFORE DELETE ON main.about {IGNORE}", delete_about),
+    ],
+)
+def test_what_is_not_there_is_not_committed(
+    registry: Registry, table: str, trigger: str, write: object
+) -> None:
+    """A trigger that the stored schema does not show: rows are read back before the COMMIT."""
+    assert callable(write)
+    fill(registry)
+    with writing(registry) as db:
+        db.insert("about", name="colour", value="blue")
+        outbox.add(db, license_id(2), folder=None, name=None)
+    before = size(registry)
+    registry._connection.run(f"CREATE TEMP TRIGGER evil {trigger}").close()
+
+    def run() -> None:
+        with writing(registry) as db:
+            write(db)
+
+    with pytest.raises(RegistryDamaged, match=f"a row of {table} that was written"):
+        run()
+    registry._connection.run("DROP TRIGGER temp.evil").close()
+    assert size(registry) == before
+    with registry.reading() as read:
+        assert journal.verify(read).problems == ()
+        assert [row.license_id for row in outbox.pending(read)] == [license_id(2)]
+
+
+def test_the_last_write_of_a_row_counts(registry: Registry) -> None:
+    """Added, changed and deleted in one transaction, in however many parts."""
+    with writing(registry) as db:
+        with db.part():
+            db.insert("about", name="colour", value="blue")
+            db.record("one")
+        db.update("about", "colour", value="red")
+        db.delete("about", "colour")
+        db.insert("about", name="colour", value="green")
+    assert size(registry)[0] == 3
