@@ -10,17 +10,19 @@ import tempfile
 import zipfile
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from polygent_issuer import dates, files
+from polygent_issuer.batch.outcomes import Done, Outcome
 from polygent_issuer.errors import OutputExists, OutputProblem
 from polygent_issuer.issuing import recover
 from polygent_issuer.issuing.destination import Destination, require_folder, require_free
-from polygent_issuer.registry import Actor, Reading, Registry, outbox
+from polygent_issuer.registry import Actor, Reading, Registry, licenses, outbox
 from polygent_issuer.text import for_spreadsheet, shown
 
 _ELSEWHERE: Final = "name another file with --bundle"
@@ -56,6 +58,7 @@ class Bundle:
         self.target = target
         self.written = 0
         self._window = window
+        self._signed: dict[str, tuple[str, bytes]] = {}
 
     @property
     def destination(self) -> Destination:
@@ -87,13 +90,23 @@ class Bundle:
         require_free(self.target, _ELSEWHERE)
 
     def recover(self, registry: Registry, *, now: datetime, actor: Actor) -> None:
-        """Let nothing wait any more for an archive that holds it: a crash came after its name."""
+        """Let nothing wait any more for an archive that holds it: a crash came after its name.
+
+        All that it would be filled with must be in it; what the journal does not vouch for never
+        is filled in, so each of that counts alone.
+        """
         place = str(self.target)
         if not self._is_there:
             return
         with registry.writing(now=now, actor=actor) as db:
-            if self._holds(outbox.for_archive(db, place)):
-                outbox.clear_folder(db, place)
+            outbox.clear(db, *self._held(db, place))
+
+    def note(self, outcome: Outcome) -> None:
+        """Remember what this run signed, verified and committed: it need not be verified again."""
+        for each in outcome.issued if isinstance(outcome, Done) else ():
+            if each.path is not None:
+                found = each.path.name, sha256(each.file).digest()
+                self._signed[each.proposal.license.jti] = found
 
     def finish(self, registry: Registry, *, now: datetime, actor: Actor) -> None:
         """Write the archive with every license that waits for it; none, no archive.
@@ -106,36 +119,55 @@ class Bundle:
         place, prefix = str(self.target), recover.temp_prefix(registry.id)
         with registry.writing(now=now, actor=actor) as db:
             files.sweep(self.target.parent, prefix)
-            if next(outbox.for_archive(db, place), None) is None:
-                outbox.clear_folder(db, place)
+            outbox.clear_superseded(db, place)
+            vouched = self._vouched(db, place)
+            if not vouched:
                 return
             files.prepare_with(
-                lambda temp: self._fill(db, temp), self.target, temp_name=f"{prefix}bundle.tmp"
+                lambda temp: self._fill(db, temp, vouched),
+                self.target,
+                temp_name=f"{prefix}bundle.tmp",
             ).publish(self.target.name)
-            outbox.clear_folder(db, place)
+            outbox.clear(db, *vouched)
 
     @property
     def _is_there(self) -> bool:
         return self.target.is_symlink() or self.target.exists()
 
-    def _holds(self, waiting: Iterable[outbox.Bundled]) -> bool:
-        """Whether the archive has each of these files, whole."""
+    def _vouched(self, db: Reading, place: str) -> dict[str, None]:
+        """The ids of the licenses that the journal says are for this archive, in their order."""
+        return {
+            each.id: None
+            for each in outbox.for_archive(db, place)
+            if self._signed.get(each.id) == (each.name, sha256(each.file).digest())
+            or recover.is_vouched(db, licenses.get(db, each.id), place, each.name)
+        }
+
+    def _held(self, db: Reading, place: str) -> set[str]:
+        """The ids of those that need not wait any more."""
+        held, vouched = self._whole(outbox.for_archive(db, place)), self._vouched(db, place)
+        return held if held.issuperset(vouched) else held.difference(vouched)
+
+    def _whole(self, waiting: Iterable[outbox.Bundled]) -> set[str]:
+        """The ids of those whose files the archive has, whole."""
         if not self.target.is_file():  # to open a pipe would wait for ever
-            return False
+            return set()
         try:
             with zipfile.ZipFile(self.target) as archive:
-                return all(archive.read(each.name) == each.file for each in waiting)
-        except (OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error):
-            return False
+                return {each.id for each in waiting if _has(archive, each)}
+        except (OSError, zipfile.BadZipFile):
+            return set()
 
-    def _fill(self, db: Reading, temp: Path) -> None:
+    def _fill(self, db: Reading, temp: Path, vouched: Container[str]) -> None:
         with (
             zipfile.ZipFile(temp, "w") as archive,
             tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as manifest,
         ):
             rows = csv.writer(manifest)
             rows.writerow(COLUMNS)
-            for number, each in enumerate(outbox.for_archive(db, str(self.target)), start=1):
+            every = outbox.for_archive(db, str(self.target))
+            waiting = (each for each in every if each.id in vouched)
+            for number, each in enumerate(waiting, start=1):
                 archive.writestr(_entry(each.name, each.issued_at), each.file)
                 rows.writerow(self._row(each))
                 self.written = number
@@ -157,6 +189,13 @@ class Bundle:
             dates.instant(until),
         )
         return tuple(map(for_spreadsheet, cells))
+
+
+def _has(archive: zipfile.ZipFile, each: outbox.Bundled) -> bool:
+    try:
+        return archive.read(each.name) == each.file
+    except (OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        return False
 
 
 def _entry(name: str, at: datetime | None) -> zipfile.ZipInfo:

@@ -54,6 +54,7 @@ def keep(
     )
     for record in proposal.replaced:
         licenses.replace(db, record.id, issued.jti)
+    place = "stdout" if signed.path is None else str(signed.path)
     folder, name = os.path.split(signed.path) if signed.path else (None, None)
     outbox.add(db, license_id=issued.jti, folder=folder, name=name)
     db.record(
@@ -63,7 +64,7 @@ def keep(
         kid=proposal.key.kid,
         accepted=consent.used(proposal.findings),
         reason=consent.reason,
-        details={**_details(proposal), **(particulars or {})},
+        details={**_details(proposal), **(particulars or {}), "to": place},
     )
 
 

@@ -4,14 +4,28 @@ import os
 import re
 from collections import Counter
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from stat import S_ISREG
+from typing import Final
 
 from polygent_issuer import files
-from polygent_issuer.errors import OutputProblem
+from polygent_issuer.errors import IssuerError, OutputProblem
 from polygent_issuer.files import disk
-from polygent_issuer.registry import OutboxRow, Reading, Registry, Writing, licenses, outbox
+from polygent_issuer.registry import (
+    LicenseRecord,
+    OutboxRow,
+    Reading,
+    Registry,
+    Writing,
+    journal,
+    licenses,
+    outbox,
+)
 from polygent_issuer.text import shown
+
+_NAMED: Final = 50
+"""Licenses that a warning names one by one; `doctor` names all."""
 
 
 def undelivered(registry: Registry) -> tuple[str, ...]:
@@ -19,12 +33,18 @@ def undelivered(registry: Registry) -> tuple[str, ...]:
 
     Those that wait for one archive are told of together.
     """
-    rows = waiting(registry)
-    places = (row.folder for row in rows if row.folder is not None)
-    bundles = Counter(place for place in places if is_bundle(place))
-    alone = (row for row in rows if row.folder not in bundles)
+    alone, bundles = [], Counter[str]()
+    with registry.reading() as db:
+        for row, record in _waiting(db):
+            archive = row.folder is not None and is_bundle(row.folder)
+            if row.folder is not None and archive and is_vouched(db, record, row.folder, row.name):
+                bundles[row.folder] += 1
+            else:
+                alone.append(row)
+    more = len(alone) - _NAMED
     return (
-        *(f"{told(row)}; get it with: {export_hint(row.license_id)}" for row in alone),
+        *(f"{told(row)}; get it with: {export_hint(row.license_id)}" for row in alone[:_NAMED]),
+        *([f"{more:,} more licenses were issued like these: polygent-issue doctor"] * (more > 0)),
         *(
             f"{count:,} {'license waits' if count == 1 else 'licenses wait'} for the archive "
             f"{shown(place)}, which is not finished: the same command finishes it"
@@ -41,11 +61,7 @@ def is_bundle(place: str) -> bool:
 def waiting(registry: Registry) -> tuple[OutboxRow, ...]:
     """The current licenses whose file is not known to be delivered, oldest first."""
     with registry.reading() as db:
-        return tuple(
-            row
-            for row in outbox.pending(db)
-            if licenses.get(db, row.license_id).is_current and not _is_there(db, row)
-        )
+        return tuple(row for row, _ in _waiting(db))
 
 
 def told(row: OutboxRow) -> str:
@@ -60,7 +76,9 @@ def deliver(db: Writing, prefix: str) -> None:
 
     What was superseded or retired meanwhile is nobody's to send any more, and is cleared.
 
-    The bytes come from the registry, so nothing is signed twice.
+    The bytes come from the registry, so nothing is signed twice. Where the journal does not vouch
+    for them and their place, the license is not delivered, and stays named until it is exported:
+    the row was edited, or an earlier version wrote it.
 
     Args:
         db: the open transaction.
@@ -68,16 +86,33 @@ def deliver(db: Writing, prefix: str) -> None:
     """
     for row in outbox.pending(db):
         record = licenses.get(db, row.license_id)
-        if record.is_current:
-            if row.folder is None or row.name is None or is_bundle(row.folder):
-                continue
-            target = Path(row.folder) / row.name
-            try:
-                _free_held_name(target)
-                write(record.file, target, record.id, prefix)
-            except OutputProblem:
-                continue
-        outbox.clear(db, record.id)
+        if not record.is_current or _is_delivered(db, row, record, prefix):
+            outbox.clear(db, record.id)
+
+
+def is_vouched(db: Reading, record: LicenseRecord, folder: str, name: str | None) -> bool:
+    """Whether the journal row of its issue names this place, key and file, and the file verifies.
+
+    Args:
+        folder, name: where the outbox would have the file delivered. A name that is hidden, is a
+            path, or steers a terminal is never vouched for.
+    """
+    # Most commands find nothing undelivered; only here is cryptography needed (30 ms).
+    from polygent_issuer.issuing.stored import read_license  # noqa: PLC0415
+
+    if name is None or not _is_plain(name) or not os.path.isabs(folder):  # noqa: PTH117 - a text
+        return False
+    try:
+        held = read_license(db, record)
+        issue = journal.intact_issue(db, record.id, customer=held.sub)
+    except IssuerError:
+        return False
+    if issue is None or issue.kid != record.kid:
+        return False
+    digests, place = issue.body.get("files"), issue.details.get("to")
+    digest = sha256(record.file).hexdigest()
+    is_its_file = isinstance(digests, dict) and digests.get(record.id) == digest
+    return is_its_file and place == os.path.join(folder, name)  # noqa: PTH118 - as it was split
 
 
 def write(file: bytes, target: Path, license_id: str, prefix: str) -> None:
@@ -111,8 +146,38 @@ def _free_held_name(target: Path) -> None:
             target.unlink()
 
 
-def _is_there(db: Reading, row: OutboxRow) -> bool:
+def _is_plain(name: str) -> bool:
+    """Whether a name is one of a file that people see, in whatever folder."""
+    is_path = name != Path(name).name or "\\" in name
+    return not is_path and not name.startswith(".") and name == shown(name)
+
+
+def _waiting(db: Reading) -> tuple[tuple[OutboxRow, LicenseRecord], ...]:
+    found = ((row, licenses.get(db, row.license_id)) for row in outbox.pending(db))
+    return tuple(
+        (row, record) for row, record in found if record.is_current and not _is_there(row, record)
+    )
+
+
+def _is_delivered(db: Writing, row: OutboxRow, record: LicenseRecord, prefix: str) -> bool:
+    """Whether the file is in its place, written now if the journal vouches for it."""
     if row.folder is None or row.name is None:
         return False
-    file = licenses.get(db, row.license_id).file
-    return disk.content(Path(row.folder) / row.name, limit=len(file)) == file
+    if not is_vouched(db, record, row.folder, row.name):
+        return _is_there(row, record)
+    if is_bundle(row.folder):
+        return False
+    target = Path(row.folder) / row.name
+    try:
+        _free_held_name(target)
+        write(record.file, target, record.id, prefix)
+    except OutputProblem:
+        return False
+    return True
+
+
+def _is_there(row: OutboxRow, record: LicenseRecord) -> bool:
+    if row.folder is None or row.name is None:
+        return False
+    found = disk.content(Path(row.folder) / row.name, limit=len(record.file))
+    return found == record.file

@@ -16,7 +16,7 @@ from polygent_issuer.registry.columns import (
     text,
     whole,
 )
-from polygent_issuer.registry.digests import GENESIS
+from polygent_issuer.registry.digests import GENESIS, chain_hash
 from polygent_issuer.registry.journal_check import JournalCheck, verify
 from polygent_issuer.registry.records import Customer, JournalRow, LicenseRecord
 from polygent_issuer.registry.transactions import Reading
@@ -29,6 +29,7 @@ __all__ = [
     "acts_since",
     "copies_since",
     "head",
+    "intact_issue",
     "issue_of",
     "newest_at",
     "newest_copy",
@@ -114,6 +115,25 @@ def customer_status_changes(db: Reading, customer: Customer) -> int:
     sql = f"""SELECT count(*) FROM journal WHERE customer IN ({", ".join("?" * len(slugs))})
         AND event IN ('customer-archived', 'customer-unarchived', 'customer-merged')"""  # noqa: S608
     return db.one(lambda row: whole(row[0]), sql, slugs) or 0
+
+
+def intact_issue(db: Reading, license_id: str, *, customer: str) -> JournalRow | None:
+    """The journal row of a license's issue; None where there is none, or it was edited.
+
+    The row's hash must be that of its stored bytes, and the next row must follow it.
+
+    Args:
+        customer: the slug in the signed license, which no edited row can change.
+    """
+    where = "WHERE customer = ? AND license = ? ORDER BY seq LIMIT 1"
+    issue = db.one(_journal_row, f"{_SELECT} {where}", (customer, license_id))
+    if issue is None:
+        return None
+    sql = "SELECT previous, bytes, hash FROM journal WHERE seq IN (?, ? + 1) ORDER BY seq"
+    links = db.each(lambda row: tuple(map(blob, row)), sql, (issue.seq, issue.seq))
+    (previous, body, stored), *following = links
+    follows = all(each[0] == stored for each in following)
+    return issue if follows and chain_hash(previous, body) == stored else None
 
 
 def copies_since(db: Reading, seq: int) -> int:

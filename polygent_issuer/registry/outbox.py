@@ -18,7 +18,8 @@ _BUNDLED: Final = f"""SELECT licenses.id, customers.slug, customers.name, machin
     FROM outbox JOIN licenses ON licenses.id = outbox.license_id
     JOIN customers ON customers.id = licenses.customer_id
     LEFT JOIN machines ON machines.id = licenses.machine_id
-    WHERE outbox.folder = ? AND {STATUS[LicenseStatus.CURRENT]} ORDER BY outbox.license_id"""  # noqa: S608  # of our own
+    WHERE outbox.folder = ? AND outbox.name IS NOT NULL
+    AND {STATUS[LicenseStatus.CURRENT]} ORDER BY outbox.license_id"""  # noqa: S608  # of our own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,9 +71,10 @@ def forget_places(db: Writing) -> None:
     db.execute("UPDATE outbox SET folder = NULL, name = NULL")
 
 
-def clear_folder(db: Writing, folder: str) -> None:
-    """Forget all that are for one folder, or archive: they are there."""
-    db.execute("DELETE FROM outbox WHERE folder = ?", (folder,))
+def clear_superseded(db: Writing, folder: str) -> None:
+    """Forget those for one folder, or archive, whose license is not current any more."""
+    sql = f"SELECT id FROM licenses WHERE {STATUS[LicenseStatus.CURRENT]}"  # noqa: S608  # our own
+    db.execute(f"DELETE FROM outbox WHERE folder = ? AND license_id NOT IN ({sql})", (folder,))  # noqa: S608
 
 
 def clear(db: Writing, *license_ids: str) -> None:

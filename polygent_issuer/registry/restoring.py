@@ -3,7 +3,7 @@
 1. The present registry is locked against everybody, and compared once more with what was shown.
    Having that lock, SQLite has undone whatever a crash left half-written.
 2. The private copy gets its journal row, `registry-restored`, and is synced. What it has still to
-   deliver keeps no place: no journal row vouches for that, and the next command would write there.
+   deliver keeps no place: it was perhaps delivered since, or the backup is from another machine.
 3. The present file gets a second name, `registry.db.before-restore-…`; a journal file beside one
    that cannot be read goes with it, lest SQLite apply it to the new file.
 4. The copy is renamed to `registry.db`, and the folder synced.

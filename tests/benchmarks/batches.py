@@ -155,14 +155,15 @@ def renew(folder: Path, into: Path) -> int:
             now=NOW,
             actor=ADA,
         )
-        count = 0
+        count, bundle = 0, Bundle(into, window=WINDOW)
         for outcome in run.outcomes(renewals.due(registry)):
             if not isinstance(outcome, Done):
                 raise SystemExit(f"not renewed: {outcome}")
             told.write(json.dumps(outcome_json(outcome, Settings(), {})) + "\n")
             count += 1
+            bundle.note(outcome)
         if into.suffix == ".zip":
-            Bundle(into, window=WINDOW).finish(registry, now=NOW, actor=ADA)
+            bundle.finish(registry, now=NOW, actor=ADA)
         return count
 
 

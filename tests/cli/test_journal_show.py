@@ -1,8 +1,10 @@
 """`polygent-issue journal show`."""
 
+import zipfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from support.cli import Desk
 from support.licenses import Books
 
 from polygent_issuer.registry import journal
@@ -88,6 +90,19 @@ def test_json_carries_the_chain(filled: Books) -> None:
     assert row["host"]
     assert isinstance(row["uid"], int)
     assert (rows[6]["license"], rows[6]["kid"]) == (ID, filled.signer.kid)
+
+
+def test_an_issue_says_where_its_file_goes(desk: Desk) -> None:
+    """A path, an archive and the name in it, or stdout."""
+    single, archive = desk.output / "acme.lic", desk.output / "all.zip"
+    document = desk.machine_info()
+    desk.ok("sign", "--machine-info", document, "--expires", "2026-12-10", "-o", str(single))
+    desk.ok("renew", "--due-within", "30d", "--bundle", str(archive))
+    desk.ok("reissue", "acme-gmbh", "-o", "-")
+    rows = desk.ok("journal", "show", "--customer", "acme-gmbh", "--json").json["rows"]
+    [member] = zipfile.ZipFile(archive).namelist()[:1]
+    places = [row["details"]["to"] for row in rows]
+    assert places == [str(single), f"{archive}/{member}", "stdout"]
 
 
 def test_no_match_is_no_error(filled: Books) -> None:

@@ -89,6 +89,8 @@ class Going:
         shown = None if self.review is None else self.review.shown
         with progress(invocation, self.batch.what, self.batch.total) as one:
             for outcome in run.outcomes(self.batch.jobs(self.given), shown):
+                if self.bundle is not None:
+                    self.bundle.note(outcome)
                 self.telling.tell(outcome)
                 one()
         if self.bundle is not None and not interruption.came:

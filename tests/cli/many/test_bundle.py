@@ -3,8 +3,10 @@
 import csv
 import io
 import os
+import sqlite3
 import sys
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +149,90 @@ def test_no_row_of_it_is_a_formula(crowd: Desk) -> None:
     crowd.ok(*RENEW, str(target))
     names = [row["name"] for row in archive(target)[0]]
     assert "'=1+1" in names
+
+
+def unfinished(crowd: Desk, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renew into an archive that the disk refuses."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OutputProblem("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bundle, "finish", full)
+        assert crowd.run(*RENEW, str(target)).code == 8
+
+
+def edit(crowd: Desk, *statements: str) -> list[str]:
+    """Edit the registry, as anybody who can write to it; the ids in the outbox before that."""
+    with closing(sqlite3.connect(crowd.home / REGISTRY_FILE)) as raw:
+        found = raw.execute("SELECT license_id FROM outbox ORDER BY license_id").fetchall()
+        for sql in statements:
+            raw.execute(sql)
+        raw.commit()
+    return [str(row[0]) for row in found]
+
+
+_NTH = "(SELECT license_id FROM outbox ORDER BY license_id LIMIT 1 OFFSET {})"
+
+
+def test_an_archive_holds_only_what_the_journal_vouches_for(
+    crowd: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exchanged bytes and edited names stay outside, each named with what writes the license."""
+    target = crowd.folder / "all.zip"
+    unfinished(crowd, target, monkeypatch)
+    ids = edit(
+        crowd,
+        f"UPDATE licenses SET file = x'6576696c' WHERE id = {_NTH.format(0)}",  # noqa: S608
+        f"UPDATE outbox SET name = '../../.bashrc' WHERE license_id = {_NTH.format(1)}",  # noqa: S608
+        f"UPDATE outbox SET name = NULL WHERE license_id = {_NTH.format(2)}",  # noqa: S608
+    )
+    told = crowd.ok("customer", "list").err
+    assert "2 licenses wait for the archive" in told
+    for each in ids[:3]:
+        assert f"polygent-issue license export {each[:8]} --output FILE" in told
+    assert f"archive: {target}, 2 licenses" in crowd.ok(*RENEW, str(target)).text
+    rows, held = archive(target)
+    assert [row["license"] for row in rows] == ids[3:]
+    assert list(held) == [row["file"] for row in rows]
+    told = crowd.ok("customer", "list").err
+    assert "wait for the archive" not in told
+    assert told.count("may not have reached") == 3
+    for each in ids[1:3]:
+        crowd.ok("license", "export", each[:8])
+    outcome = crowd.run("license", "export", ids[0][:8])
+    assert (outcome.code, waiting(crowd)) == (7, 1)
+
+
+def test_an_archive_that_a_crash_left_whole_is_not_made_again(
+    crowd: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its licenses wait no more, those that no journal row vouches for included."""
+    target = crowd.folder / "all.zip"
+    unfinished(crowd, target, monkeypatch)
+    copy = crowd.folder / "outbox.db"
+    edit(crowd, f"ATTACH '{copy}' AS kept", "CREATE TABLE kept.outbox AS SELECT * FROM outbox")
+    crowd.ok(*RENEW, str(target))
+    before = target.read_bytes()
+    edit(crowd, f"ATTACH '{copy}' AS kept", "INSERT INTO outbox SELECT * FROM kept.outbox")
+    assert waiting(crowd) == 5
+    crowd.ok(*RENEW, str(target))
+    assert (waiting(crowd), target.read_bytes()) == (0, before)
+
+
+def test_another_archive_in_its_place_clears_only_what_it_holds(
+    crowd: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the archive would be filled with waits on until all of it is there."""
+    target = crowd.folder / "all.zip"
+    unfinished(crowd, target, monkeypatch)
+    ids = edit(crowd, f"UPDATE outbox SET name = 'moved.lic' WHERE license_id = {_NTH.format(0)}")  # noqa: S608
+    with Registry.open(crowd.home / REGISTRY_FILE) as registry, registry.reading() as db:
+        places = {row.license_id: str(row.name) for row in outbox.pending(db)}
+        with zipfile.ZipFile(target, "w") as other:
+            for each in ids[:2]:
+                other.writestr(places[each], licenses.get(db, each).file)
+    assert crowd.run(*RENEW, str(target)).code == 8
+    assert waiting(crowd) == 4
+    target.unlink()
+    assert f"archive: {target}, 4 licenses" in crowd.ok(*RENEW, str(target)).text
