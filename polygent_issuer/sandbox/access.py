@@ -44,13 +44,15 @@ class Access:
 
     def answer(self, request: HTTPConnection) -> Response | None:
         """The answer to an HTTP request in place of the app's; None where the app answers."""
-        path, token = request.scope["path"], request.query_params.get("token")
-        if request.scope["method"] == "GET" and path == "/" and token is not None:
+        method, path = request.scope["method"], request.scope["path"]
+        token = request.query_params.get("token")
+        if method == "GET" and path == "/" and token is not None:
             if self._redeem(token):
                 return self._admitted(request)
             if self.has(request):
                 return _first_page()
-        if path == STYLE or self.has(request):
+        # To another method the app answers 405, with a page that shows the site.
+        if (method == "GET" and path == STYLE) or self.has(request):
             return None
         if path.startswith(API):
             return error(

@@ -52,6 +52,19 @@ def test_without_the_cookie_nothing_is_changed(licensed: Sandbox) -> None:
     assert dict(other.cookies) == {}
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PROPFIND"])
+def test_the_style_sheet_is_no_way_in(licensed: Sandbox, method: str) -> None:
+    """No method gets the app's page, which shows the site and an address that was asked for."""
+    asked = {"back": "/sandbox"}
+    licensed.client.post("/sandbox/address", data=asked, follow_redirects=False)
+    other = TestClient(licensed.client.app, base_url=f"http://{HOST}")
+    answer = other.request(method, "/style.css")
+    assert answer.status_code == 403
+    for secret in ("sha256:", "token=", "Acme", "Sandbox controls"):
+        assert secret not in answer.text
+    assert "?token=" in licensed.client.get("/sandbox").text
+
+
 def test_an_address_works_once(sandbox: Sandbox) -> None:
     """It leads to the first page without its token, and sets a cookie that no script can read."""
     address = sandbox.access.new_address()
