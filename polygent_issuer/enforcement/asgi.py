@@ -55,8 +55,8 @@ class LicenseMiddleware(ProcessBound):
                 of them needs both.
 
         Raises:
-            ValueError: `api` or a feature's path does not begin with a slash, or has a parameter
-                (`{…}`): no request would match it.
+            ValueError: `api`, a feature's path or that of a route that is judged does not begin
+                with a slash, or has a parameter (`{…}`): no request would match it.
         """
         self.app = app
         self._license = license
@@ -69,7 +69,9 @@ class LicenseMiddleware(ProcessBound):
         """Pass a request on, or answer it with the refusal."""
         kind = scope["type"]
         if kind == "http":
-            refusal = self._refusal(scope, scope["method"])
+            # A client may call its method `WEBSOCKET`: that opens no websocket.
+            method = scope["method"]
+            refusal = self._refusal(scope, "" if method == WEBSOCKET else method)
         elif kind == "websocket":
             refusal = self._refusal(scope, WEBSOCKET)
         else:

@@ -4,7 +4,8 @@ Only the exact spelling of a route makes a request exempt. Everything else is re
 lenient server, proxy or router would read it, so that no other spelling of a path of the API
 passes for a page, nor of a feature's path for one that needs none. A path of the API with a
 control character is refused, since routers disagree about it: Starlette's patterns end in `$`,
-which matches before a final newline.
+which matches before a final newline. Whoever builds a URL of a decoded path, as `request.url` did
+before Starlette 1, ends the path at `?` or `#`; werkzeug adds a slash that is missing in front.
 """
 
 import posixpath
@@ -26,6 +27,7 @@ _PLAIN: Final = string.ascii_lowercase + string.digits + "/-_~"
 
 _SLASHES: Final = re.compile(r"[/\\]+")
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_ENDS: Final = re.compile(r"[?#]")
 _ROUNDS: Final = 3
 
 # What was read lately: at most so many requests, each of at most so many characters, since clients
@@ -48,17 +50,22 @@ class Paths:
         """The arguments are those of `LicenseMiddleware`.
 
         Raises:
-            ValueError: `api` or a feature's path does not begin with a slash, or has a parameter
-                (`{…}`): no request would match it.
+            ValueError: `api`, a feature's path or that of a route that is judged does not begin
+                with a slash, or has a parameter (`{…}`): no request would match it.
         """
-        for path in (api, *features):
+        judged = {at for at, route in routes.items() if route in JUDGED}
+        for path in (api, *features, *(path for _, path in judged)):
             if not path.startswith("/") or "{" in path:
                 raise ValueError(f"{path!a} does not begin with a slash, or has a parameter")
-        judged = {at for at, route in routes.items() if route in JUDGED}
         self._exempt: dict[tuple[str, str], Needs] = dict.fromkeys(routes.keys() - judged)
         self._seen = dict(self._exempt)
         # Routers run the endpoint of a GET for a HEAD, too.
-        self._judged = judged | {("HEAD", path) for method, path in judged if method == "GET"}
+        judged |= {("HEAD", path) for method, path in judged if method.upper() == "GET"}
+        self._judged = {
+            (method.upper(), each)
+            for method, path in judged
+            for each in (path, path.lower(), _prefix(path))
+        }
         pairs = [(_prefix(path), name) for path, name in features.items()]
         prefixes = {_prefix(api), *(prefix for prefix, _ in pairs)}
         # A path that is below two features' paths needs both.
@@ -94,7 +101,8 @@ class Paths:
             return None
         readings = set().union(*map(_readings, paths))
         matches = [self._below[at[1]] for at in map(self._match, readings) if at]
-        if not matches and not any((method, reading) in self._judged for reading in readings):
+        asked = method.upper()  # so do Django and werkzeug
+        if not matches and not any((asked, reading) in self._judged for reading in readings):
             return None
         if any(map(_CONTROLS.search, readings)):
             return MALFORMED_PATH
@@ -107,11 +115,12 @@ def _prefix(path: str) -> str:
 
 def _readings(path: str) -> set[str]:
     """The path as it stands, and as whoever decodes, folds or resolves it would read it."""
-    if not path.strip(_PLAIN) and "//" not in path:
+    if path.startswith("/") and not path.strip(_PLAIN) and "//" not in path:
         return {path}
     decoded = [path]
     for _ in range(_ROUNDS):
         decoded.append(unquote(decoded[-1]))
+    decoded += [_ENDS.split(each, maxsplit=1)[0] for each in decoded]
     # Whoever tolerates a control character removes it, or ends the path there.
     tolerant = {_CONTROLS.sub("", each) for each in decoded}
     tolerant.update(_CONTROLS.split(each, maxsplit=1)[0] for each in decoded)
@@ -119,7 +128,7 @@ def _readings(path: str) -> set[str]:
 
 
 def _foldings(decoded: str) -> set[str]:
-    folded = _SLASHES.sub("/", decoded.lower())
+    folded = _SLASHES.sub("/", f"/{decoded.lower()}")
     bare = "/".join(each.partition(";")[0] for each in folded.split("/"))
     resolved = (posixpath.normpath(each) for each in (folded, _SLASHES.sub("/", bare)))
     return {folded, *resolved}

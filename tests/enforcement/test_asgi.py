@@ -18,7 +18,7 @@ from starlette.routing import Route as AppRoute
 from support.asgi import asked, http_scope, messages, served, spoken, status, websocket_scope
 from support.servers import DAY, Server
 
-from polygent_issuer.enforcement import DEFAULT_ROUTES, LicenseMiddleware
+from polygent_issuer.enforcement import DEFAULT_ROUTES, WEBSOCKET, LicenseMiddleware, Route
 from polygent_issuer.enforcement.asgi import App
 from polygent_issuer.verifier import AllowedDomain
 
@@ -346,3 +346,19 @@ def test_on_a_real_server(server: Server) -> None:
             (b"HTTP/1.1 503 ", b"HTTP/1.1 400 ")
         )
         assert spoken(port, *handshake).startswith(b"HTTP/1.1 101 ")
+
+
+def test_a_method_called_websocket(server: Server) -> None:
+    """A client chooses its method: the exemption of a websocket is not that of a request."""
+    routes = {(WEBSOCKET, "/api/live"): Route.PAGE}
+    reached: list[str] = []
+
+    async def endpoint(scope: MutableMapping[str, Any], *_: object) -> None:
+        reached.append(scope["type"])
+
+    gate = LicenseMiddleware(
+        endpoint, license=server.license, now=lambda: server.now, routes=routes
+    )
+    assert status(gate, http_scope("/api/live", method=WEBSOCKET)) == 503
+    messages(gate, websocket_scope("/api/live"), "websocket.connect")
+    assert reached == ["websocket"]

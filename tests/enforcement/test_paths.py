@@ -30,6 +30,8 @@ API = [
     *("/api;v=1/x", "/pages/..;/api/x", "/;a/api/x", "/api/..;/pages"),
     *("/a/b%2fc/../../api/x", "/a/b%252fc/../../api/x", "/a/b;/c/../../../api/x"),
     *("/api/../pages", "/api/..", "/api/\ud800", "/api/\u2028"),
+    *("api", "api/x", "API/x", "%61pi/x", "./api/x"),
+    *("/api?", "/api?x", "/api#x", "/api%3Fx", "/api%2523", "/pages/../api?/../..", "/API?a#b"),
 ]
 MALFORMED = [
     *("/api\n", "/api/\n", "/api/x\n", "/api/license\n", "\n/api", "/\napi/x", "/ap\ri/x"),
@@ -111,6 +113,8 @@ def test_pages_pass(path: str) -> None:
         ("/api/planner//Bots/", ("bots", "planner")),
         ("/api/planner/../workflows", ("planner", "workflows")),
         ("/reports/1", ("insights",)),
+        ("/reports?x", ("insights",)),
+        ("/api/workflows%3Fx", ("workflows",)),
     ],
 )
 def test_features(path: str, needs: tuple[str, ...]) -> None:
@@ -133,6 +137,17 @@ def test_a_path_that_no_request_has(path: str) -> None:
         Paths(routes={}, api="/api/", features={path: "bots"})
     with pytest.raises(ValueError, match="slash"):
         Paths(routes={}, api=path, features={})
+    with pytest.raises(ValueError, match="slash"):
+        Paths(routes={("GET", path): Route.API}, api="/api/", features={})
+    Paths(routes={("GET", path): Route.PAGE}, api="/api/", features={})
+
+
+@pytest.mark.parametrize("path", ["/Export/", "/Export", "//export", "/x/../EXPORT", "/export?x"])
+def test_another_spelling_of_a_route_outside_the_api(path: str) -> None:
+    """It is judged as the route is, also where a framework raises the method to upper case."""
+    paths = Paths(routes={("GET", "/Export/"): Route.API}, api="/api/", features={})
+    for method in ("GET", "get", "HEAD", "head"):
+        assert paths.needs(method, path) == ()
 
 
 def test_a_head_is_judged_as_a_get() -> None:
