@@ -72,7 +72,7 @@ def point_from_jwk(jwk: Mapping[str, object]) -> bytes:
         InvalidKey: (`invalid_key`) for a private key, another kind of key, another use of it, or
             a coordinate that is not 32 bytes in canonical base64url.
     """
-    if "d" in jwk:
+    if _is_private(jwk):
         raise InvalidKey("this is a private key", hint=_PRIVATE_HINT)
     for name, value in _REQUIRED.items():
         if jwk.get(name) != value:
@@ -88,19 +88,25 @@ def point_from_jwk(jwk: Mapping[str, object]) -> bytes:
 def foreign_purpose(jwk: Mapping[str, object]) -> str | None:
     """Return why a key of a JWK Set is not meant for licenses, or None when it may be.
 
-    Such a key is ignored whatever its other members (RFC 7517 §5). A private key never is: someone
-    has published it. Nor is one whose `kty`, `crv`, `use` or `alg` has the wrong type.
+    Such a key is ignored whatever its other members (RFC 7517 §5): any of `kty`, `crv`, `use` and
+    `alg` that is another text shows it, or `key_ops` that lack `verify`. A private key never is
+    ignored: someone has published it.
 
     Raises:
         InvalidKey: (`invalid_key`) when `key_ops` is not an array of strings (RFC 7517 §4.3).
     """
-    if "d" in jwk:
+    if _is_private(jwk):
         return None
     for name, value in (_REQUIRED | _OPTIONAL).items():
-        given = jwk.get(name, value if name in _OPTIONAL else None)
-        if given != value:
-            return f"{name} {quoted(given)}" if isinstance(given, str) else None
+        given = jwk.get(name)
+        if isinstance(given, str) and given != value:
+            return f"{name} {quoted(given)}"
     return None if _OPERATION in _operations(jwk) else f"key_ops without {_OPERATION}"
+
+
+def _is_private(jwk: Mapping[str, object]) -> bool:
+    """Whether there is a private part: `d` (RFC 7518 §6), or `priv` of the kty AKP (ML-DSA)."""
+    return "d" in jwk or ("priv" in jwk and jwk.get("kty") == "AKP")
 
 
 def _operations(jwk: Mapping[str, object]) -> list[str]:
