@@ -200,6 +200,8 @@ class SqliteStore(ProcessBound):
         self._rows("PRAGMA locking_mode = EXCLUSIVE")
         self._rows("BEGIN EXCLUSIVE")
         if not self._rows("SELECT 1 FROM sqlite_schema LIMIT 1"):
+            if self._pragma("user_version"):  # as a transaction that made the tables set it
+                raise DamagedStore("it has no tables")
             for statement in SCHEMA:
                 self._rows(statement)
         self._require_ours()

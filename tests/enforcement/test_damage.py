@@ -155,6 +155,21 @@ def test_the_damage_is_named(server: Server, statement: str, why: str) -> None:
     )
 
 
+def test_a_store_that_lost_its_tables_is_not_a_new_one(server: Server) -> None:
+    """It would forget the license, what was superseded and the last time seen."""
+    server.install(0)
+    server.store.close()
+    with server.path.open("r+b") as file:
+        file.seek(103)  # the number of cells on the first page: the rows of sqlite_schema
+        file.write(b"\0\0")
+    before = server.path.read_bytes()
+    with pytest.raises(StoreFailed) as failed:
+        SqliteStore(server.path)
+    assert failed.value.message == f"{str(server.path)!a} is damaged: it has no tables"
+    assert "restore a backup" in str(failed.value.hint)
+    assert server.path.read_bytes() == before
+
+
 def test_stored_text_in_a_message_of_sqlite_is_harmless(server: Server) -> None:
     """SQLite quotes the schema: no escape sequence of it reaches a log."""
     server.store.close()
