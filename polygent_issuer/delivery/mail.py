@@ -187,7 +187,8 @@ def _require_as_meant(
 
 def _headers(message: Message) -> list[tuple[str, str]]:
     """The headers, unfolded (RFC 5322 §2.2.3) and decoded (RFC 2047)."""
-    unfolded = ((name, _FOLD.sub("", value)) for name, value in message.items())
+    # What does not fit into the first line, such as a long address, begins in the second.
+    unfolded = ((name, _FOLD.sub("", value).lstrip(" ")) for name, value in message.items())
     return [(name, str(make_header(decode_header(value)))) for name, value in unfolded]
 
 

@@ -269,3 +269,29 @@ def test_a_long_word_in_a_subject_is_folded(letter: Letter) -> None:
     [first, _] = drafts(letter, own, None)
     assert read(first.data)["Subject"] == "x" * 2000
     assert all(len(line) <= 998 for line in first.data.split(b"\r\n"))
+
+
+HOST = f"{'b' * 60}.{'c' * 60}.{'d' * 40}.example"
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("", f"support+{'a' * 56}@mail.example"),
+        ("", f"{'a' * 64}@{HOST}"),
+        ("Ada", f"{'a' * 64}@{HOST}"),
+        ("x" * 190, "ada@acme.example"),
+        ("é" * 190, f"{'a' * 64}@{HOST}"),
+    ],
+)
+def test_a_long_address_or_word_has_a_line_of_its_own(
+    letter: Letter, name: str, address: str
+) -> None:
+    """As sender, whose host is in the Message-ID, and as contact."""
+    box = Mailbox(name=name, address=address)
+    for draft in drafts(to(f"{name} <{address}>" if name else address, letter), SHIPS, box):
+        for header in ("From", "To"):
+            assert addresses(draft.data, header) == [(name, address)]
+            assert [each.addr_spec for each in read(draft.data)[header].addresses] == [address]
+        assert read(draft.data)["Message-ID"].endswith(f"@{box.host}>")
+        assert all(len(line) <= 998 for line in draft.data.split(b"\r\n"))
