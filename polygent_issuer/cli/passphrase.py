@@ -14,7 +14,10 @@ from polygent_issuer.keystore.passphrases import Passphrase
 
 
 def _option(name: str, metavar: str, text: str) -> Any:  # noqa: ANN401 - as typer.Option
-    return typer.Option(name, metavar=metavar, help=text, rich_help_panel="Passphrase")
+    # access(2) refuses what the shell opened for another user: `… | sudo -u ada polygent-issue …`.
+    return typer.Option(
+        name, metavar=metavar, help=text, rich_help_panel="Passphrase", readable=False
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

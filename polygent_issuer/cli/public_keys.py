@@ -16,6 +16,7 @@ PublicKeyFiles = Annotated[
         "--public-key",
         metavar="FILE",
         help="Trust this PEM or JWKS instead of the registry's keys; repeatable.",
+        readable=False,  # reading it says what is wrong
     ),
 ]
 _LIMIT = 64 * 1024

@@ -143,6 +143,21 @@ def open_regular(path: str | os.PathLike[str]) -> int:
     return descriptor
 
 
+def read_stream(stream: BinaryIO, count: int) -> bytes:
+    """Read the first `count` bytes of an open file, or all of it.
+
+    Raises:
+        OSError: whatever the system says; BlockingIOError for a descriptor that does not wait,
+            when nothing is there yet.
+    """
+    data = b""
+    while part := stream.read(count - len(data)):  # a pipe gives it piecemeal
+        data += part
+    if part is None:  # a descriptor that does not wait, and nothing is there yet
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return data
+
+
 def secret_warning(source: str, *, what: str) -> str | None:
     """The warning that other users can read a secret; None where they cannot.
 
@@ -222,19 +237,10 @@ def _from_path(source: str, count: int, trusted: str | None) -> bytes:
     with open_file(source) as stream:
         if trusted is not None:
             require_unexposed(Path(source), trusted, opened=stream.fileno())
-        return _read(stream, count)
+        return read_stream(stream, count)
 
 
 def _from_stdin(count: int, stdin: BinaryIO | None) -> bytes:
     if stdin is None and sys.stdin is None:
         raise ValueError("there is no stdin")
-    return _read(stdin or sys.stdin.buffer, count)
-
-
-def _read(stream: BinaryIO, count: int) -> bytes:
-    data = b""
-    while part := stream.read(count - len(data)):  # a pipe gives it piecemeal
-        data += part
-    if part is None:  # a descriptor that does not wait, and nothing is there yet
-        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-    return data
+    return read_stream(stdin or sys.stdin.buffer, count)

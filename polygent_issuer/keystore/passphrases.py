@@ -112,12 +112,22 @@ class _Once(Passphrase):
             opened = attempt(earlier)
         except WrongPassphrase:
             raise refused from None
-        problem = f"{self._name} begins with a byte order mark" if secret else refused.message
+        problem, where = f"{self._name} begins with a byte order mark", ""
+        if secret is None:  # a new key file cannot have it; key import asks for another one
+            problem, where = refused.message, " (on a terminal, from the same source)"
         self._warn(
             f"{problem}, and {purpose} opens only with all of its bytes; give the key another "
-            "passphrase: polygent-issue key import FILE --store URI"
+            f"passphrase{where}: polygent-issue key import FILE --store URI"
         )
         return opened
+
+    def is_usable(self) -> bool:
+        """Whether a new key may have this passphrase."""
+        try:
+            _one_line(self._bytes(), self._name)
+        except PassphraseRefused:
+            return False
+        return True
 
     def _bytes(self) -> bytes:
         if self._data is None:
@@ -178,7 +188,7 @@ def from_fd(descriptor: int, *, warn: Callable[[str], None]) -> Passphrase:
     def read() -> bytes:
         try:
             with os.fdopen(descriptor, "rb", closefd=descriptor > 2) as stream:  # noqa: PLR2004
-                return stream.read(_READ_BYTES)
+                return files.read_stream(stream, _READ_BYTES)
         except (OSError, ValueError, OverflowError, TypeError):  # each for some number
             raise PassphraseRefused(
                 f"no passphrase can be read from file descriptor {descriptor}",
@@ -194,7 +204,7 @@ def from_file(path: Path, *, warn: Callable[[str], None]) -> Passphrase:
     def read() -> bytes:
         try:
             with files.open_file(str(path)) as stream:
-                data = stream.read(_READ_BYTES)
+                data = files.read_stream(stream, _READ_BYTES)
         except (OSError, ValueError) as error:
             raise PassphraseRefused(
                 f"the passphrase file {shown(str(path))} cannot be read: {why(error)}",
@@ -241,6 +251,13 @@ def from_command(
 def from_terminal() -> Passphrase:
     """What a person types at the terminal, whatever stdin and stdout are."""
     return _Terminal()
+
+
+def or_terminal(source: Passphrase) -> Passphrase:
+    """A source for a new key file: the same, or the terminal where it has no usable passphrase."""
+    if isinstance(source, _Once) and not source.is_usable():
+        return from_terminal()
+    return source
 
 
 def is_one_for_all(source: Passphrase) -> bool:

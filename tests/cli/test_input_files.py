@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 from support.cli import PASSPHRASE, Desk, Outcome
 from support.keys import opened
+from support.terminal import terminal
+from support.users import ADA, run_as
 
 from polygent_issuer.keystore import openssh
 
 PIPE = "it is a pipe, not a regular file"
 MARK = codecs.BOM_UTF8
+EXAMPLES = Path(__file__).parents[2] / "keys.example"
 
 
 def started(desk: Desk, *argv: str, **environ: str) -> tuple[int, str]:
@@ -201,6 +204,60 @@ def test_a_byte_order_mark_is_taken_out_of_a_passphrase(desk: Desk) -> None:
     signed = sign(desk)
     assert signed.code == 0, signed.err
     assert "opens only" not in signed.err
+
+
+@pytest.mark.parametrize("written", [b"correct horse\nbattery staple\n", "hö".encode("utf-16")])
+def test_a_key_gets_another_passphrase_on_a_terminal(desk: Desk, written: bytes) -> None:
+    """The file opens the old one; what it cannot be for a new key file is typed."""
+    sealed_as_before(desk, written)
+    argv = ("key", "import", "main.key", "--store", f"file:{desk.folder}/new.key", "--no-backup")
+    with terminal(desk, *argv, "--passphrase-file", str(desk.passphrase_file)) as person:
+        person.sees("(on a terminal, from the same source): polygent-issue key import FILE")
+        for _ in range(2):
+            person.sees("again: " if _ else "passphrase for the new key file new.key: ")
+            person.types_secretly(PASSPHRASE)
+        person.sees("imported the key main")
+        assert person.ends() == 0
+    (desk.folder / "main.key").unlink()
+    desk.passphrase_file.write_text(PASSPHRASE)
+    assert sign(desk).code == 0
+
+
+@pytest.mark.parametrize("source", [("--passphrase-file", "/dev/stdin"), ("--passphrase-fd", "0")])
+def test_a_descriptor_that_does_not_wait(desk: Desk, source: tuple[str, str]) -> None:
+    """Where nothing is there yet, exit 6 and no bug."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    argv = ("key", "backup", "main", f"{desk.folder}/b", *source)
+    done = subprocess.run(
+        [sys.executable, "-m", "polygent_issuer", "--home", str(desk.home), *argv],
+        check=False,
+        capture_output=True,
+        stdin=reading,
+        cwd=desk.folder,
+    )
+    for each in (reading, writing):
+        os.close(each)
+    assert done.returncode == 6, done.stderr
+    assert b"read" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (("verify", f"{EXAMPLES}/example.lic", "--public-key", "/dev/stdin"), 0),
+        (("registry", "import", "/", "--public-key", "/dev/stdin"), 7),
+        (("renew", "acme", "--passphrase-file", "/dev/stdin"), 7),
+    ],
+)
+def test_a_pipe_that_another_user_opened(argv: tuple[str, ...], code: int) -> None:
+    """It is read, as in `… | sudo -u ada polygent-issue …`; a missing home is reported."""
+    reading, writing = os.pipe()
+    os.write(writing, (EXAMPLES / "public.pem").read_bytes())
+    os.close(writing)
+    done = run_as(ADA, *argv, stdin=reading)
+    os.close(reading)
+    assert done.returncode == code, done.stderr
 
 
 @pytest.mark.parametrize("written", [b"correct horse\nbattery staple\n", "hö".encode("utf-16")])

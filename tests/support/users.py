@@ -46,7 +46,11 @@ def lowered(user: int) -> Iterator[None]:
 
 
 def run_as(
-    user: int, *argv: str, accounts: dict[str, str] | None = None, **environ: str
+    user: int,
+    *argv: str,
+    accounts: dict[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
+    **environ: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run the tool as a user without other groups, with these variables alone.
 
@@ -57,6 +61,7 @@ def run_as(
         user: the uid, and the gid.
         argv: the command line.
         accounts: files that stand in for `/etc/passwd` and the like, by the path they replace.
+        stdin: a descriptor.
         environ: the environment, next to PATH.
     """
     require_root()
@@ -69,7 +74,7 @@ def run_as(
         check=False,
         capture_output=True,
         text=True,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         env={"PATH": os.environ["PATH"], **environ},
         cwd="/",
     )

@@ -20,6 +20,7 @@ from polygent_issuer.custody import (
     require_welcome,
 )
 from polygent_issuer.keystore import location
+from polygent_issuer.keystore.passphrases import or_terminal
 from polygent_issuer.settings.token_uri import is_token_uri
 from polygent_issuer.text import shown
 
@@ -77,6 +78,8 @@ def import_private(
     if is_in_token(store):
         others = (not incoming.plaintext, "file"), (backup is not None, "backup")
         require_secret_for_token(passphrase, [what for needed, what in others if needed])
+    if invocation.interactive and not incoming.plaintext:
+        passphrase = or_terminal(passphrase)  # it opened FILE, but may be none for a new file
     custody = custodian(invocation, passphrase, store=store, backup=backup)
     kept = custody.import_key(incoming, label=name, store_uri=store, backup=backup)
     origin = "the file that it came from" if key_file == _STDIN else shown(key_file)

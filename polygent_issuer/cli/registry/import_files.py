@@ -42,7 +42,10 @@ def import_files(
     public_key: Annotated[
         list[Path] | None,
         typer.Option(
-            "--public-key", metavar="FILE", help="Pin this PEM or JWKS first; repeatable."
+            "--public-key",
+            metavar="FILE",
+            help="Pin this PEM or JWKS first; repeatable.",
+            readable=False,  # reading it says what is wrong
         ),
     ] = None,
     consents: ConsentOptions,
