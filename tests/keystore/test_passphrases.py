@@ -399,3 +399,16 @@ def test_a_new_passphrase_is_typed_twice(monkeypatch: pytest.MonkeyPatch) -> Non
         "passphrase for the backup: ",
         "the same passphrase again: ",
     ]
+
+
+@pytest.mark.parametrize(("written", "kept"), [(b"correct horse\n", True), (b"a\nb\n", False)])
+def test_a_new_key_gets_what_the_source_holds_if_it_can(
+    tmp_path: Path, written: bytes, *, kept: bool
+) -> None:
+    """Else the terminal is asked; what is asked already stays."""
+    path = tmp_path / "passphrase"
+    path.write_bytes(written)
+    source = passphrases.from_file(path, warn=ignore)
+    assert (passphrases.or_terminal(source) is source) == kept
+    typed = passphrases.from_terminal()
+    assert passphrases.or_terminal(typed) is typed
