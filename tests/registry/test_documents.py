@@ -6,8 +6,8 @@ from hashlib import sha256
 import pytest
 from support.registries import NOW, writing
 
-from polygent_issuer.errors import NotFound
 from polygent_issuer.registry import Registry, documents
+from polygent_issuer.registry.errors import RegistryDamaged
 
 
 def test_a_document_comes_back_byte_for_byte(registry: Registry) -> None:
@@ -33,7 +33,7 @@ def test_the_same_bytes_are_one_row(registry: Registry) -> None:
     assert before == (2,)
 
 
-def test_an_unknown_document_is_not_found(registry: Registry) -> None:
-    """By its row."""
-    with registry.reading() as db, pytest.raises(NotFound):
+def test_a_document_that_is_not_there_is_damage(registry: Registry) -> None:
+    """Only other rows name documents, so a missing one is no slip of the operator."""
+    with registry.reading() as db, pytest.raises(RegistryDamaged, match="lacks the document 7"):
         documents.get(db, 7)
