@@ -185,10 +185,14 @@ def _look(
     """Return the path of a license file, why it is not read, or why something is skipped."""
     if entry.name.lower().endswith(_ENDING) and not _is_hidden(entry):
         return _named_as_license(entry, name)
-    reason = _not_looked_into(entry)
+    try:
+        reason = _not_looked_into(entry)
+        same = reason is None and _is_same(entry, spared)
+    except OSError:  # where a file system does not say what an entry is
+        reason, same = Reason.UNREADABLE, False
     if reason is not None:
         return Skipped(name=name, reason=reason, message=_MESSAGES[reason])
-    if _is_same(entry, spared):
+    if same:
         return Skipped(name=name, reason=Reason.NOT_A_LICENSE, message="the registry")
     data = disk.content(Path(entry.path), limit=jws.MAX_FILE_BYTES)
     if data is None:
@@ -250,7 +254,10 @@ def _stat(path: Path | None) -> os.stat_result | None:
 
 
 def _is_inner_folder(entry: "os.DirEntry[str]") -> bool:
-    return entry.is_dir() and not _is_hidden(entry) and not _is_link(entry)
+    try:  # a link first: to follow one that leads back to itself is an error
+        return not _is_hidden(entry) and not _is_link(entry) and entry.is_dir()
+    except OSError:
+        return False
 
 
 def _none(folder: str, why: str, hint: str = _NAME_THEM) -> Source:

@@ -133,12 +133,14 @@ def test_what_is_skipped_is_named(folder: Path) -> None:
     (folder / ".hidden.lic").write_bytes(EXAMPLE)
     (folder / "link").symlink_to(folder / "b.lic")
     (folder / "up").symlink_to(folder)
+    (folder / "itself").symlink_to(folder / "itself")
     os.mkfifo(folder / "pipe")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(folder / "socket"))
     assert skipped(folder) == {
         ".hidden.lic": ("hidden", "hidden"),
         "deeper": ("folder", "a folder: --recursive reads it"),
+        "itself": ("link", "a link"),
         "link": ("link", "a link"),
         "notes.txt": ("not_a_license", "not a license"),
         "old.zip": (
@@ -160,11 +162,14 @@ def test_folders_within(folder: Path) -> None:
     (folder / "deeper" / "b").mkdir()
     (folder / "deeper" / "b" / "x.txt").write_bytes(EXAMPLE)
     (folder / "deeper" / "out").symlink_to("/etc")
+    (folder / "itself").symlink_to("itself")
+    (folder / "itself.lic").symlink_to("itself.lic")
     assert names(folder, recursive=True) == [
-        str(folder / name) for name in ("A.LIC", "b.lic", "deeper/b/x.txt", "deeper/c.lic")
+        str(folder / name)
+        for name in ("A.LIC", "b.lic", "deeper/b/x.txt", "deeper/c.lic", "itself.lic")
     ]
     others = skipped(folder, recursive=True)
-    assert list(others) == [".git", "deeper/again", "deeper/out", "notes.txt"]
+    assert list(others) == [".git", "deeper/again", "deeper/out", "itself", "notes.txt"]
 
 
 def test_a_chain_of_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
