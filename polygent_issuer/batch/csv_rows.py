@@ -19,7 +19,8 @@ from polygent_issuer.text import brief
 
 _SEPARATORS: Final = ",;\t"
 _NAMED_SEPARATOR: Final = re.compile(
-    rb"(?:\xef\xbb\xbf)?(?:\"sep=([^\w\"\r\n])\"|sep=([^\w\"\r\n]))[ \t]*\r?\n", re.IGNORECASE
+    rb"(?:\xef\xbb\xbf)?(?:\"sep=([^\w\"\r\n])\"|sep=([^\w\"\r\n]))([ \t,;]*)(?:\r\n?|\n)",
+    re.IGNORECASE,
 )
 _TEXT_FORMULA: Final = re.compile(r'="((?:[^"]|"")*)"')
 
@@ -45,7 +46,7 @@ class CsvRows:
         self._begin = named.end() if named else 0
         self._line = 2 if named else 1
         self._separator = self._find_separator()
-        if named:
+        if named and not named[3].strip():
             self._separator = (named[1] or named[2]).decode("ascii")
         records = self._records()
         line, header = next(records)

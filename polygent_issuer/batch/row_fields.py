@@ -14,6 +14,7 @@ _NO_FEATURES: Final = "none"
 SPACE: Final = " \t\r\n\u00a0\u2007\u202f"
 """White space of a cell; spreadsheets and pages that were copied from have no-break spaces."""
 _SPACES: Final = re.compile(f"[{SPACE}]+")
+_NO_BREAK: Final = re.compile("[\u00a0\u2007\u202f]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +36,11 @@ def _number(name: str) -> Field:
     return Field(toml=partial(values.number, name), cell=partial(values.typed_number, name))
 
 
+def _customer(cell: str) -> str:
+    """A name; customers are found whatever its spaces are, and a new one gets plain ones."""
+    return values.name(_NO_BREAK.sub(" ", cell))
+
+
 def _features(cell: str) -> tuple[str, ...]:
     names = _SPACES.split(cell)
     if _NO_FEATURES not in names:
@@ -47,7 +53,7 @@ def _features(cell: str) -> tuple[str, ...]:
 
 
 FIELDS: Final[Mapping[str, Field]] = {
-    "customer": _text(values.name),
+    "customer": Field(toml=lambda value: values.name(values.text(value)), cell=_customer),
     "machine": _text(values.name),
     "machine_info": _text(values.path),
     "plan": _text(values.plan),

@@ -23,7 +23,9 @@ _WHAT: Final = "apply file"
 _SAVE_AS: Final = 'save it as "CSV UTF-8", or as TOML in UTF-8'
 _WORKBOOKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, .xls
 _SAYS_SOMETHING: Final = re.compile(rb"[^\s\xef\xbb\xbf]")
-_TOML: Final = re.compile(rb"""(?!"?sep=\W"?[ \t]*\r?\n)(?:[\[#]|[\w."' \t-]+=)""", re.IGNORECASE)
+_TOML: Final = re.compile(
+    rb"""(?!"?sep=\W"?[ \t,;]*[\r\n])(?:[\[#]|[\w."' \t-]+=)""", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -232,8 +232,12 @@ def test_quotes_that_do_not_match_refuse_the_file(line: str) -> None:
         "customer,users,,\nAcme GmbH,5\n\n\n",
         'customer,users\n="Acme GmbH",="5"\n',
         '="customer",="users"\n"=""Acme GmbH""","=""5"""\n',
+        "sep=;\rcustomer;users\rAcme GmbH;5\r",
+        "sep=,,\r\ncustomer,users\r\nAcme GmbH,5\r\n",
+        "sep=;,\r\ncustomer,users\r\nAcme GmbH,5\r\n",
+        "customer,users\nAcme\u00a0GmbH,5\n",
     ],
-    ids=range(10),
+    ids=range(14),
 )
 def test_what_spreadsheets_write(content: str) -> None:
     """No-break spaces, a line that names the separator, empty cells, and text as a formula."""
