@@ -14,7 +14,7 @@ from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
 from polygent_issuer.issuing.first import FirstRequest, propose_first
 from polygent_issuer.issuing.proposal import Proposal, ReceivedDocument
-from polygent_issuer.issuing.whose import new_customer, sole_owner
+from polygent_issuer.issuing.whose import new_customer, sole_owner, who
 from polygent_issuer.registry import Customer, Reading, customers
 from polygent_issuer.terms import Plan
 from polygent_issuer.verifier import Tier
@@ -52,7 +52,7 @@ def sign(
     """
     changes = terms_options.changes(invocation.settings, terms)
     document = read_document(machine_info)
-    known = _owner(invocation, document, slug)
+    known = _owner(invocation, document, customer, slug)
     named, claimed = (customer, False) if customer or known else _ask(invocation, document)
     if changes.plan is None and known is None and invocation.interactive:
         changes = replace(changes, plan=_ask_plan(invocation, changes.tier))
@@ -82,13 +82,16 @@ def sign(
 
 
 def _owner(
-    invocation: Invocation, document: ReceivedDocument | None, slug: str | None
+    invocation: Invocation, document: ReceivedDocument | None, named: str | None, slug: str | None
 ) -> Customer | None:
-    """Find who has the document's machine; a slug that is not free stops before any question."""
+    """Find who has the document's machine; a slug that cannot be stops before any question."""
     with invocation.registry.reading() as db:
-        if slug is not None:
+        known = sole_owner(db, document)
+        if slug is not None and (named or known):
+            who(db, named, document, claimed=False, slug=slug)
+        elif slug is not None:
             customers.require_free_slug(db, slug)
-        return sole_owner(db, document)
+        return known
 
 
 def _ask(invocation: Invocation, document: ReceivedDocument | None) -> tuple[str | None, bool]:

@@ -35,13 +35,13 @@ def who(
         Ambiguous: (`ambiguous`) when several customers match.
         InvalidTerms: (`invalid_terms`) when a new name is no display name.
         CustomerArchived: (`customer_archived`) when it is one who was archived.
-        InputRefused: (`input_refused`) when a slug is given and the customer exists, or FORMAT §1
-            (`sub`) forbids it.
+        InputRefused: (`input_refused`) when the customer exists and has another slug, or FORMAT
+            §1 (`sub`) forbids it.
         Taken: (`taken`) when the slug is another's.
     """
     known = sole_owner(db, document)
     if known is not None and (claimed or named is None):
-        return _without_new_slug(active(known), slug)
+        return _with_no_other_slug(active(known), slug)
     if named is None:
         raise MissingInput(
             "the customer is not given, and no document names one", hint="add --customer NAME"
@@ -50,7 +50,7 @@ def who(
         found = customers.find(db, _name(named))
     except NotFound:
         return new_customer(db, named, slug)
-    return _without_new_slug(active(found), slug)
+    return _with_no_other_slug(active(found), slug)
 
 
 def active(customer: Customer) -> Customer:
@@ -142,8 +142,8 @@ def claimed(customer: Customer) -> Finding:
     )
 
 
-def _without_new_slug(customer: Customer, slug: str | None) -> Customer:
-    if slug is None:
+def _with_no_other_slug(customer: Customer, slug: str | None) -> Customer:
+    if slug in (None, customer.slug):
         return customer
     raise InputRefused(
         f"{customer.name} is a customer already and has the slug {customer.slug}, "
