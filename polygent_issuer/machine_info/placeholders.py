@@ -16,7 +16,7 @@ from polygent_issuer.text import brief
 if TYPE_CHECKING:
     from polygent_issuer.machine_info.fields import MachineInfo
 
-_PREFIX: Final = re.compile(r"[a-z][a-z0-9_-]{2,}:")  # longer than a byte of a MAC address
+_PREFIX: Final = re.compile(r"(?:urn:)?[a-z][a-z0-9_-]{2,}:")  # longer than a byte of a MAC address
 _HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _PUNCTUATION: Final = re.compile(r"[^a-z0-9]+")
 _FILLERS: Final = (

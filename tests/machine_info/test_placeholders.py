@@ -46,6 +46,7 @@ def document(fingerprint: str) -> MachineInfo:
         ("Not-Specified", "is a placeholder"),
         ("SystemSerialNumber", "is a placeholder"),
         ("machine-id:unknown", "is a placeholder"),
+        ("urn:uuid:00000000-0000-0000-0000-000000000000", "is one repeated character"),
         ("03000200-0400-0500-0006-000700080009", "is a placeholder"),
         ("FEFEFEFE-FEFE-FEFE-FEFE-FEFEFEFEFEFE", "is a placeholder"),
     ],
