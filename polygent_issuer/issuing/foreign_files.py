@@ -1,11 +1,14 @@
 """A file that may be a license: what can be read from it before anything is checked."""
 
+import re
 from typing import Final
 
 from polygent_issuer.verifier import LicenseError, hints, jws
 
 _TEXT: Final = (hints.START.encode(), hints.START_ENCODED.encode())
 _UTF16: Final = (hints.START.encode("utf-16-le"), hints.START.encode("utf-16-be"))
+# In the header of a mail, which ends before the first empty line (RFC 5322 §2.1).
+_DRAFT: Final = re.compile(rb"(?:[!-9;-~]+:[^\n]*\n(?:[ \t][^\n]*\n)*)*?X-Unsent: 1\r?\n")
 
 
 def named_kid(data: bytes) -> str | None:
@@ -19,14 +22,17 @@ def named_kid(data: bytes) -> str | None:
 def holds_license(data: bytes) -> bool:
     """Return whether a file holds a license as text, whatever mail or an editor did to it.
 
-    An archive, a database or a document in binary form does not, though a license may be in it.
+    An archive, a database or a document in binary form does not, though a license may be in it;
+    neither does an unsent mail draft (`--eml`), whose license was written as a file, too.
 
     Args:
         data: the file, or its first 16,385 bytes: more than a license file may have.
     """
     if named_kid(data) is not None or any(beginning in data for beginning in _UTF16):
         return True
-    return b"\0" not in data and any(beginning in data for beginning in _TEXT)
+    if b"\0" in data or _DRAFT.match(data):
+        return False
+    return any(beginning in data for beginning in _TEXT)
 
 
 def what_it_is(data: bytes) -> str:
@@ -35,6 +41,8 @@ def what_it_is(data: bytes) -> str:
     Args:
         data: the file, or its first 16,385 bytes: more than a license file may have.
     """
+    if _DRAFT.match(data):
+        return "an unsent mail draft"
     try:
         jws.parse(data)
     except LicenseError as error:

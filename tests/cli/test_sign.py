@@ -80,7 +80,15 @@ def test_a_slug_of_the_operators_choice(desk: Desk) -> None:
 
 def test_the_slug_that_a_customer_has(desk: Desk) -> None:
     """The same options work for a customer's next machine."""
-    argv = ("sign", "--customer", "Acme GmbH", "--slug", "acme-kk", "--accept", "additional-machine")
+    argv = (
+        "sign",
+        "--customer",
+        "Acme GmbH",
+        "--slug",
+        "acme-kk",
+        "--accept",
+        "additional-machine",
+    )
     desk.ok(*argv, "--reason", "x", "--machine-info", desk.machine_info())
     other = desk.machine_info("other.json", fingerprint="sha256:" + "12" * 32, hostname="other")
     [issued] = desk.ok(*argv, "--reason", "x", "--machine-info", other, "--json").json["licenses"]

@@ -162,6 +162,17 @@ def test_nothing_is_left_out_silently(books: Books, folder: Path) -> None:
     assert len(last["summary"]["skipped"]) == 7
 
 
+def test_our_own_drafts_are_no_malformed_licenses(desk: Desk) -> None:
+    """Files and mail drafts may be written into one folder, and read from there."""
+    desk.ok("customer", "add", "Acme", "--contact", "ops@acme.example")
+    argv = ("sign", "--customer", "acme", "--tier", "enterprise", "--eml", str(desk.output))
+    desk.ok(*argv)
+    *_, last = desk.ok("verify", str(desk.output), "--json").json_lines
+    [draft] = last["summary"]["skipped"]
+    assert (draft["reason"], draft["message"]) == ("not_a_license", "an unsent mail draft")
+    assert desk.run("registry", "import", str(desk.output)).code == 0
+
+
 @pytest.mark.parametrize("option", ["-r", "--recursive"])
 def test_folders_in_a_folder(books: Books, folder: Path, option: str) -> None:
     """Read where that is asked for; otherwise each is named with the option."""
