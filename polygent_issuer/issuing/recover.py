@@ -18,7 +18,6 @@ from polygent_issuer.registry import (
     Reading,
     Registry,
     Writing,
-    journal,
     licenses,
     outbox,
 )
@@ -99,6 +98,7 @@ def is_vouched(db: Reading, record: LicenseRecord, folder: str, name: str | None
     """
     # Most commands find nothing undelivered; only here is cryptography needed (30 ms).
     from polygent_issuer.issuing.stored import read_license  # noqa: PLC0415
+    from polygent_issuer.registry import journal  # noqa: PLC0415
 
     if name is None or not _is_plain(name) or not os.path.isabs(folder):  # noqa: PTH117 - a text
         return False
