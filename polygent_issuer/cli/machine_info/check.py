@@ -23,8 +23,8 @@ def check(
     """Judge a machine-info.json: what it says, how old it is, whose machine it is.
 
     Exit 0: it is good and fresh. Exit 3: it is refused. Exit 4: it is stale, or its fingerprint
-    is a placeholder, so sign would ask for consent. No home is needed; without one, nobody's
-    machines are known.
+    is a placeholder, so sign would ask for consent. No home is needed. Without one, the
+    document is not compared with known machines.
     """
     what = "machine-info document"
     data = files.read_bounded(document_file, limit=machine_info.LIMIT, what=what)
