@@ -17,7 +17,7 @@ _LOCAL: Final = rf"(?=.{{1,64}}@){_ATOM}(?:\.{_ATOM})*"
 _ADDRESS: Final = re.compile(rf"{_LOCAL}@{_LABEL}(?:\.{_LABEL})*")
 _LONGEST: Final = 254
 ENCODED_WORD: Final = "=?"
-"""How an encoded word (RFC 2047) begins, which a mail program shows as the text it encodes."""
+"""The beginning of an encoded word (RFC 2047), which a mail program shows decoded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,10 +34,10 @@ class Mailbox:
 
 
 def parse(text: str) -> Mailbox | None:
-    """Read `ADDRESS` or `NAME <ADDRESS>`; None when it is neither, or the name is none (§1).
+    """Read `ADDRESS` or `NAME <ADDRESS>`; None for anything else, or a name against FORMAT §1.
 
-    A text with an encoded word (RFC 2047) is refused: what a mail program makes of it is another
-    name or address than the one that the operator reads.
+    A text with an encoded word (RFC 2047) is refused: a mail program would show another name or
+    address than the operator reads.
     """
     if ENCODED_WORD in text:
         return None

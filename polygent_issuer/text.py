@@ -50,7 +50,7 @@ def shown(text: str) -> str:
     Whatever could steer a terminal, turn the reading direction or hide is written as an escape
     (`\x1b`, `\u202e`, `\U000e0041`). A display name of FORMAT §1 comes back as it is.
     """
-    if text.isprintable():  # and so holds none of them, as a test says of every Python
+    if text.isprintable():  # then it has none of them, as a test checks on every Python
         return text
     return _steering().sub(_escaped, text)
 
@@ -65,11 +65,11 @@ def for_spreadsheet(text: str) -> str:
 
 
 def for_toml(text: str) -> str:
-    r"""Escape in a basic string of TOML whatever `shown` escapes; a reader gets the same text.
+    r"""Escape in a basic string of TOML whatever `shown` escapes. A parser returns the same text.
 
     Args:
-        text: what stands between its quotes, in which `"` and `\\` are escaped already; or a line
-            of a document in which such characters are in strings only.
+        text: the text between its quotes, with `"` and `\\` already escaped; or a line of a
+            document that has such characters in strings only.
     """
     return _steering().sub(_escaped_for_toml, text)
 
@@ -131,7 +131,7 @@ def backslash_hint(toml: str, problem: str) -> str | None:
 
     Args:
         toml: the document.
-        problem: what `tomllib` reported, with the line.
+        problem: the message of `tomllib`, which names the line.
     """
     place = _LINE.search(problem)
     lines = toml.split("\n")
@@ -153,7 +153,7 @@ def _transliterate(character: str) -> str:
     """Write one folded character in ASCII; a space unless it is a letter, digit or vowel sign.
 
     Vowel signs (Thai, Hebrew, Devanagari) are combining characters that carry a sound, unlike
-    the accents U+0300 to U+036F; U+02B0 to U+02FF are accents that stand alone.
+    the accents U+0300 to U+036F. U+02B0 to U+02FF are spacing accents.
     """
     plain = without_accents(character)
     if plain.isascii() and (plain or "\u0300" <= character <= "\u036f"):
@@ -175,8 +175,8 @@ def _steering() -> re.Pattern[str]:
     return re.compile(f"[{''.join(ranges)}]")
 
 
-def _escaped_for_toml(found: re.Match[str]) -> str:
-    code = ord(found[0])
+def _escaped_for_toml(match: re.Match[str]) -> str:
+    code = ord(match[0])
     return f"\\U{code:08x}" if code > 0xFFFF else f"\\u{code:04x}"  # noqa: PLR2004 # of \u
 
 

@@ -143,7 +143,7 @@ def test_a_subclass_keeps_its_parents_exit() -> None:
 
 
 def test_every_error_reaches_another_process() -> None:
-    """Pickle and copy keep message, hint, code and evidence, whatever `__init__` takes."""
+    """Pickle and copy keep message, hint, code and evidence of every error."""
     row = RefusedRow(place="row 3", customer=None, field="users", message="too many", hint="fewer")
     errors: list[IssuerError] = [
         ConsentNeeded((Finding(code=FindingCode.NOT_DUE, message="early", hint="wait"),)),

@@ -122,7 +122,7 @@ def test_a_readable_home_is_a_warning(tmp_path: Path, bits: int) -> None:
 
 
 def test_a_home_that_a_group_without_other_members_can_write(tmp_path: Path) -> None:
-    """As under umask 002: nobody else is in that group, so only the rest is warned of."""
+    """A group without other members may write, as under umask 002; others may not even read."""
     require_root()
     assert require(folder(tmp_path, 0o770)) == ()
     (tmp_path / "home").chmod(0o775)
@@ -161,7 +161,7 @@ def test_a_strangers_home_is_refused(tmp_path: Path) -> None:
     assert require(made, user=ADA) == ()
 
 
-def test_a_home_of_root_is_used_by_whom_it_is_open_to(tmp_path: Path) -> None:
+def test_a_home_of_root_is_used_by_a_user_who_can_read_it(tmp_path: Path) -> None:
     """The volume of a container is root's; the home of `sudo polygent-issue init` is closed."""
     made = folder(tmp_path, 0o755)
     give(made, user=0)

@@ -60,8 +60,8 @@ def test_display_names_are_shown_literally(name: str) -> None:
     assert shown(name) == name
 
 
-def test_what_python_calls_printable_is_never_escaped() -> None:
-    """`shown` asks Python first; a later Unicode may not make it let a forbidden character pass."""
+def test_printable_characters_are_never_escaped() -> None:
+    """`shown` asks Python first, so no printable character may be one that it escapes."""
     forbidden = (chr(code) for first, last in FORBIDDEN for code in range(first, last + 1))
     assert not any(map(str.isprintable, forbidden))
 

@@ -201,8 +201,7 @@ def _has(archive: zipfile.ZipFile, each: outbox.Bundled) -> bool:
 def _entry(name: str, at: datetime | None) -> zipfile.ZipInfo:
     """An entry with the time of issue, so that the same licenses give the same bytes.
 
-    ZIP counts the years from 1980 in 7 bits (APPNOTE 4.4.6), so a time outside that becomes the
-    nearest one.
+    ZIP counts the years from 1980 in 7 bits (APPNOTE 4.4.6). Another time becomes the nearest one.
     """
     issued = _FIRST_TIME if at is None else at.timetuple()[:6]
     info = zipfile.ZipInfo(name, min(max(issued, _FIRST_TIME), _LAST_TIME))

@@ -42,12 +42,12 @@ class CsvRows:
         """
         self._name = name
         self._data = data
-        named = _NAMED_SEPARATOR.match(data)
-        self._begin = named.end() if named else 0
-        self._line = 2 if named else 1
+        separator_line = _NAMED_SEPARATOR.match(data)
+        self._begin = separator_line.end() if separator_line else 0
+        self._line = 2 if separator_line else 1
         self._separator = self._find_separator()
-        if named and not named[3].strip():
-            self._separator = (named[1] or named[2]).decode("ascii")
+        if separator_line and not separator_line[3].strip():
+            self._separator = (separator_line[1] or separator_line[2]).decode("ascii")
         records = self._records()
         line, header = next(records)
         self._columns = tuple(header)
@@ -63,8 +63,8 @@ class CsvRows:
             yield self._row(f"{self._name}, line {line}", cells)
 
     def _row(self, place: str, cells: list[str]) -> Row | RefusedRow:
-        # Spreadsheets leave out separators at the end of a row, or write too many, so fewer cells
-        # are no fault, and neither are more if they are empty.
+        # Spreadsheets write too few or too many separators at the end of a row, so fewer cells are
+        # allowed, and so are additional empty ones.
         given = {name: text for name, text in zip(self._columns, cells, strict=False) if text}
         if any(cells[len(self._columns) :]):
             more = InputRefused(
@@ -134,7 +134,7 @@ class CsvRows:
 
 
 def _text(cell: str) -> str:
-    """Return what a cell means: trimmed, and the text of a formula that is only a text."""
+    """Return the text of a cell: trimmed, and without the formula around it (`="007"`)."""
     trimmed = cell.strip(SPACE)
     formula = _TEXT_FORMULA.fullmatch(trimmed)
     return trimmed if formula is None else formula[1].replace('""', '"').strip(SPACE)

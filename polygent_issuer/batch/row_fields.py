@@ -12,7 +12,7 @@ from polygent_issuer.errors import InputRefused
 
 _NO_FEATURES: Final = "none"
 SPACE: Final = " \t\r\n\u00a0\u2007\u202f"
-"""White space of a cell; spreadsheets and pages that were copied from have no-break spaces."""
+"""White space of a cell. Spreadsheets and text copied from web pages have no-break spaces."""
 _SPACES: Final = re.compile(f"[{SPACE}]+")
 _NO_BREAK: Final = re.compile("[\u00a0\u2007\u202f]")
 

@@ -1,7 +1,7 @@
 """License files as the operator names them: files, folders of them, stdin.
 
-In a folder a file is a license by its ending or by its content. Everything else is skipped, and
-a `Listing` says what that was.
+In a folder a file is a license by its ending or by its content. Everything else is skipped and
+listed.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import Final
 from polygent_issuer import files
 from polygent_issuer.errors import UnreadableInput
 from polygent_issuer.files import disk
-from polygent_issuer.issuing.foreign_files import holds_license, what_it_is
+from polygent_issuer.issuing.foreign_files import describe, has_license_text
 from polygent_issuer.text import shown
 from polygent_issuer.verifier import jws
 
@@ -64,7 +64,7 @@ _MESSAGES: Final = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Skipped:
-    """Something in a folder that is not taken for a license file.
+    """A file or folder in a folder that is not read as a license.
 
     Attributes:
         name: its path.
@@ -79,7 +79,7 @@ class Skipped:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listing:
-    """What was named, in its order.
+    """License files and skipped files, in the order of the command line.
 
     Attributes:
         sources: paths of license files, and sources that are read already.
@@ -90,7 +90,7 @@ class Listing:
     skipped: list[Skipped] = field(default_factory=list)
 
     def add_folder(self, folder: str, *, recursive: bool, registry: Path | None) -> None:
-        """Add the license files of a folder, by name; where there is none, a source says so.
+        """Add the license files of a folder, by name; without any, add a source that reports that.
 
         A file is a license when its name ends in `.lic` or its content is a license, mangled or
         not. Hidden files and folders are skipped, and so are links, except those to files whose
@@ -103,22 +103,22 @@ class Listing:
                 file releases every lock that the process has on it (fcntl(2)).
         """
         before, others = len(self.sources), len(self.skipped)
-        spared = _stat(registry)
+        open_registry = _stat(registry)
         path = str(Path(folder))
         begin = len("./") if path == os.curdir else 0
         for entry in _entries(path, recursive=recursive):
             if isinstance(entry, Source):
                 self.sources.append(entry)
                 continue
-            found = _look(entry, entry.path[begin:], spared)
-            if isinstance(found, Skipped):
-                self.skipped.append(found)
+            item = _look(entry, entry.path[begin:], open_registry)
+            if isinstance(item, Skipped):
+                self.skipped.append(item)
             else:
-                self.sources.append(found)
+                self.sources.append(item)
         if len(self.sources) == before:
             deeper = any(each.reason is Reason.FOLDER for each in self.skipped[others:])
             hint = "--recursive reads the folders in it" if deeper else _NAME_THEM
-            self.sources.append(_none(folder, "holds no license file", hint))
+            self.sources.append(_none(folder, "has no license file", hint))
 
 
 def gather(
@@ -126,7 +126,7 @@ def gather(
 ) -> tuple[tuple[Source, ...], tuple[Skipped, ...]]:
     """Read each license file that is named: a file, those of a folder, each line of stdin (`-`).
 
-    What cannot be read is a source with its problem, so that it does not hold up the others.
+    A file that cannot be read is a source with its problem. The others are read all the same.
 
     Args:
         named: as the operator named them.
@@ -180,14 +180,14 @@ def _entries(folder: str, *, recursive: bool) -> "Iterator[os.DirEntry[str] | So
 
 
 def _look(
-    entry: "os.DirEntry[str]", name: str, spared: os.stat_result | None
+    entry: "os.DirEntry[str]", name: str, open_registry: os.stat_result | None
 ) -> str | Source | Skipped:
     """Return the path of a license file, why it is not read, or why something is skipped."""
     if entry.name.lower().endswith(_ENDING) and not _is_hidden(entry):
         return _named_as_license(entry, name)
     try:
         reason = _not_looked_into(entry)
-        same = reason is None and _is_same(entry, spared)
+        same = reason is None and _is_same(entry, open_registry)
     except OSError:  # where a file system does not say what an entry is
         reason, same = Reason.UNREADABLE, False
     if reason is not None:
@@ -198,15 +198,15 @@ def _look(
     if data is None:
         reason = Reason.UNREADABLE
         return Skipped(name=name, reason=reason, message=_MESSAGES[reason])
-    if holds_license(data):
+    if has_license_text(data):
         return name
-    return Skipped(name=name, reason=Reason.NOT_A_LICENSE, message=what_it_is(data))
+    return Skipped(name=name, reason=Reason.NOT_A_LICENSE, message=describe(data))
 
 
-def _is_same(entry: "os.DirEntry[str]", spared: os.stat_result | None) -> bool:
-    if spared is None or entry.inode() != spared.st_ino:
+def _is_same(entry: "os.DirEntry[str]", open_registry: os.stat_result | None) -> bool:
+    if open_registry is None or entry.inode() != open_registry.st_ino:
         return False
-    return os.path.samestat(entry.stat(), spared)
+    return os.path.samestat(entry.stat(), open_registry)
 
 
 def _not_looked_into(entry: "os.DirEntry[str]") -> Reason | None:
@@ -220,7 +220,7 @@ def _not_looked_into(entry: "os.DirEntry[str]") -> Reason | None:
 
 
 def _named_as_license(entry: "os.DirEntry[str]", name: str) -> str | Source:
-    """Return the path of what is named `.lic`; reading it reports a folder and a missing file."""
+    """Return the path of a `.lic` file; a folder or a missing file is reported on reading."""
     try:
         mode = stat.S_IFREG if entry.is_file(follow_symlinks=False) else entry.stat().st_mode
     except OSError:

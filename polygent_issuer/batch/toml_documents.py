@@ -18,7 +18,7 @@ LICENSE: Final = "license"
 _HEADER: Final = re.compile(rb"^[ \t]*\[\[[ \t]*license[ \t]*\]\]", re.MULTILINE)
 _MARK: Final = b"\xef\xbb\xbf"
 _LONGEST: Final = 200
-_HINT: Final = "texts stand in quotes, dates as 2027-11-30; CSV is to be called .csv"
+_HINT: Final = "put texts in quotes, write dates as 2027-11-30, and name a CSV file .csv"
 
 Document = dict[str, Any]
 _Judged = TypeVar("_Judged")
@@ -61,9 +61,9 @@ class TomlDocuments:
         except RecursionError:
             problem, hint = "nested too deeply", _HINT
         except ValueError as error:  # a number of thousands of digits is no TOMLDecodeError
-            told = str(error)
-            problem = brief(told[:1].lower() + told[1:], limit=_LONGEST)
-            hint = backslash_hint(self._data.decode(), told) or _HINT
+            message = str(error)
+            problem = brief(message[:1].lower() + message[1:], limit=_LONGEST)
+            hint = backslash_hint(self._data.decode(), message) or _HINT
         raise InvalidApplyFile(f"{self._name} is not TOML: {problem}", hint=hint)
 
 

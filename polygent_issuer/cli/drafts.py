@@ -47,8 +47,8 @@ class Drafter:
         Raises:
             OutputProblem: (`output_failed`, `output_exists`) with the commands that write what
                 is missing.
-            InternalError: (`bug`) when a draft does not read back as it was meant; no draft of
-                its license is written.
+            InternalError: (`bug`) when a draft reads back otherwise than it was composed. No
+                draft of its license is written.
         """
         waiting = list(license_ids)
         if self.place is None:

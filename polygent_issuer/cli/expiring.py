@@ -98,10 +98,9 @@ def _due_license(
 def _endings(
     db: Reading, settings: Settings, due: Iterable[Due], *, now: datetime, until: datetime
 ) -> Iterator["Ending"]:
-    """The events: what is due, and what an earlier calendar may have as due.
+    """Yield an event for each license that is due, or that an earlier calendar may show as due.
 
-    The latter is what was replaced, retired or archived and ends within the time that was asked
-    for, before now or after.
+    The latter are replaced, retired or archived, and end at most --within before or after now.
     """
     chains = expiries.Chains(db)
     seen: set[str] = set()
@@ -109,8 +108,8 @@ def _endings(
         chain = chains.of(each.id)
         seen.add(chain.first_id)
         yield _ending(db, settings, chain, licenses.get(db, each.id))
-    after = now - min(until - now, now - _EPOCH)
-    for record in licenses.changed(db, after, until):
+    expires_from = now - min(until - now, now - _EPOCH)
+    for record in licenses.no_longer_due(db, expires_from, until):
         chain = chains.of(record.id)
         if chain.first_id not in seen:
             seen.add(chain.first_id)

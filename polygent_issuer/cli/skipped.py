@@ -1,4 +1,4 @@
-"""What a command skipped in the folders that it read: counted, and the first ones named."""
+"""Text and JSON of the files that a command skipped in folders."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,14 +18,14 @@ Recursive = Annotated[
 
 
 def to_json(skipped: "Sequence[Skipped]") -> list[dict[str, Any]]:
-    """Each with its path, the code of the reason, and what it is."""
+    """Return each with its path, the code of the reason, and the reason for people."""
     return [
         {"file": each.name, "reason": str(each.reason), "message": each.message} for each in skipped
     ]
 
 
 def blocks(skipped: "Sequence[Skipped]") -> Iterator[Block]:
-    """How many, and a line for each of the first; nothing where nothing was skipped."""
+    """Yield their number and the first five; nothing if nothing was skipped."""
     if not skipped:
         return
     yield Line(f"skipped: {len(skipped):,}", "warn")

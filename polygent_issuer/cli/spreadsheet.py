@@ -47,24 +47,25 @@ class CsvOptions(OptionGroup):
         """Whether CSV is wanted.
 
         Raises:
-            UsageProblem: (`usage`) when JSON wants stdout, too, or a file is named without CSV.
+            UsageProblem: (`usage`) for CSV and JSON both on stdout, or a file without CSV.
         """
         if self.to is not None and not self.csv:
-            raise UsageProblem("--output is the file for --csv", hint="add --csv")
+            raise UsageProblem("--output needs --csv", hint="add --csv")
         if self.csv and invocation.as_json and self.to in (None, STDOUT):
             raise UsageProblem(
-                "--csv and --json both want stdout", hint="give one, or --output FILE"
+                "--csv and --json cannot both be written to stdout",
+                hint="give one of them, or --output FILE",
             )
         return self.csv
 
     def table(
         self, columns: tuple[str, ...], items: Iterable[Mapping[str, Any]], *, name: str
     ) -> "CsvTable | CsvFile":
-        """The table for stdout, or the file that was written.
+        """Return the table for stdout, or write it to the file of `--output`.
 
         Args:
             columns, items: as `CsvTable`.
-            name: of the file when a folder is named for it.
+            name: the name of the file in a folder.
 
         Raises:
             OutputExists, OutputProblem: (`output_exists`, `output_failed`) when it cannot be
@@ -116,7 +117,7 @@ class CsvTable(Result):
         stream.flush()
 
     def write_file(self, path: Path) -> None:
-        """Write it into a file, with a BOM.
+        """Write it to a file, with a BOM.
 
         Raises:
             OSError: whatever the system says.

@@ -54,10 +54,10 @@ class Verdicts(Result):
     def write(self, stream: TextIO) -> None:
         """Judge and write, chunk by chunk."""
         start = processes.method()
-        named = self.listing.sources
-        count = processes.cores() if len(named) >= _WORTH[start] else 1
-        told = processes.in_order(self.examination, named, processes=count, start=start)
-        with closing(told) as chunks:
+        files = self.listing.sources
+        count = processes.cores() if len(files) >= _WORTH[start] else 1
+        results = processes.in_order(self.examination, files, processes=count, start=start)
+        with closing(results) as chunks:
             for chunk in chunks:
                 self.counted.update(verdict for verdict, _, _ in chunk)
                 if self.in_lines:

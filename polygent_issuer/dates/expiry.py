@@ -88,10 +88,10 @@ def describe_instant(moment: datetime, zone: "ZoneInfo | None" = None) -> str:
 
 
 def days_left(expires: datetime, now: datetime) -> int:
-    """Count the days until an expiry, a begun one as a whole, as the product does.
+    """Count the days until an expiry as the product does: a begun day is a whole one.
 
-    Every display of this number uses this function: 1 within the last 24 hours, 0 or less once
-    expired. `enforcement.alerts.days_left` counts the same.
+    Every display of this number uses this function. It is 1 within the last 24 hours, and 0 or
+    less once expired. `enforcement.alerts.days_left` counts the same.
     """
     return -((now - expires) // _DAY)
 

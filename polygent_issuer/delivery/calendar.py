@@ -1,7 +1,7 @@
 """Licenses that end, as a calendar (RFC 5545): an all-day event each, with alarms.
 
-A license and those that replace it are one event, which keeps its UID: a calendar that takes the
-file again moves it, or strikes it out.
+A license and its replacements are one event with one UID, so a calendar program that imports a
+newer file moves the event, or cancels it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,14 +18,14 @@ _ESCAPES: Final = str.maketrans({"\\": r"\\", ";": r"\;", ",": r"\,"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ending:
-    """A license that ends, or that no longer matters.
+    """The end of a license, or the cancellation of its event.
 
     Attributes:
-        first_id: the license that its chain of replacements began with.
+        first_id: the license at the beginning of its chain of replacements.
         sequence: how often the chain was changed (RFC 5545 §3.8.7.4).
         whose: the customer, and the machine if it is for one.
-        note: the command that renews it, or why it is cancelled.
-        cancelled: whether it no longer matters.
+        note: the command that renews it, or why the event is cancelled.
+        cancelled: whether the event is cancelled.
     """
 
     license_id: str
@@ -89,7 +89,7 @@ def _duration(length: timedelta) -> str:
 
 
 def _text(value: str) -> str:
-    """One line of type TEXT (RFC 5545 §3.3.11); whatever steers a screen is escaped before."""
+    """Return one line of type TEXT (RFC 5545 §3.3.11), with control characters escaped."""
     return shown(value).translate(_ESCAPES)
 
 

@@ -3,10 +3,9 @@
 The same license, contact, settings and template give the same bytes, so that a draft which is there
 already can be told from another one.
 
-Names and subjects are foreign text. Python's newer mail classes decode an encoded word (RFC 2047)
-in whatever they are given, and what comes out of it can be a line break and another header. So
-drafts are made with the older classes, which decode nothing, and are read back before they are
-written.
+Names and subjects are foreign text. Python's newer mail classes decode every encoded word
+(RFC 2047), which may then become a line break and another header. So drafts are made with the
+older classes, which decode nothing, and each draft is read back and compared before it is written.
 """
 
 import hashlib
@@ -62,7 +61,7 @@ def drafts(letter: Letter, template: Template, sender: Mailbox | None) -> tuple[
         sender: whom they are from; None leaves it to the mail program.
 
     Raises:
-        InternalError: (`bug`) when a draft does not read back as it was meant.
+        InternalError: (`bug`) when a draft reads back otherwise than it was composed.
     """
     recipients: tuple[Mailbox | None, ...] = letter.recipients or (None,)
     return tuple(
@@ -111,18 +110,20 @@ def _message(
     try:
         data = message.as_bytes()
     except HeaderParseError:
-        raise _not_as_meant("a header") from None
-    _require_as_meant(data, fields, body, letter)
+        raise _misread("a header") from None
+    _require_as_composed(data, fields, body, letter)
     return data
 
 
 def _encoded(name: str, value: str | Mailbox) -> Header | str:
-    """A header that every mail program shows as it is meant, encoded words in it too (RFC 2047)."""
+    """Return a header that every mail program shows unchanged, even with `=?` in it (RFC 2047)."""
     if isinstance(value, Mailbox):
-        who = _name(value)
-        if not who or (_PHRASE.fullmatch(who) and ENCODED_WORD not in who):
+        display_name = _name(value)
+        if not display_name or (
+            _PHRASE.fullmatch(display_name) and ENCODED_WORD not in display_name
+        ):
             return _text(value)
-        header = Header(who, "utf-8", header_name=name)
+        header = Header(display_name, "utf-8", header_name=name)
         header.append(f"<{value.address}>", "us-ascii")
         return header
     plain = value.isascii() and ENCODED_WORD not in value
@@ -132,7 +133,7 @@ def _encoded(name: str, value: str | Mailbox) -> Header | str:
 
 
 def _text(value: str | Mailbox) -> str:
-    """A header's value as a person reads it."""
+    """Return the value of a header as a person reads it."""
     if isinstance(value, str):
         return value
     return f"{_name(value)} <{value.address}>" if value.name else value.address
@@ -142,25 +143,25 @@ def _name(box: Mailbox) -> str:
     return " ".join(box.name.split())  # a header has no two spaces together
 
 
-def _require_as_meant(
+def _require_as_composed(
     data: bytes, fields: Iterable[tuple[str, str | Mailbox]], body: str, letter: Letter
 ) -> None:
-    """Read a draft as a mail program does, and compare all of it with what was meant."""
+    """Read a draft as a mail program does, and compare every header and part."""
     message = BytesParser(policy=policy.compat32).parsebytes(data)
     boundary = message.get_boundary()
-    meant = [
+    expected = [
         ("Content-Type", f'multipart/mixed; boundary="{boundary}"'),
         ("MIME-Version", "1.0"),
         *((name, _text(value)) for name, value in fields),
     ]
-    if _headers(message) != meant:
-        raise _not_as_meant("a header")
+    if _headers(message) != expected:
+        raise _misread("a header")
     for name, value in fields:
         if isinstance(value, Mailbox):
             addresses = [address for _, address in getaddresses([message[name]])]
             if addresses != [value.address]:
-                raise _not_as_meant("an address")
-    meant_parts = [
+                raise _misread("an address")
+    expected_parts = [
         (
             [
                 ("Content-Type", 'text/plain; charset="utf-8"'),
@@ -181,19 +182,19 @@ def _require_as_meant(
     ]
     _, *inner = message.walk()
     parts = [(_headers(part), part.get_payload(decode=True)) for part in inner]
-    if parts != meant_parts:
-        raise _not_as_meant("a part")
+    if parts != expected_parts:
+        raise _misread("a part")
 
 
 def _headers(message: Message) -> list[tuple[str, str]]:
-    """The headers, unfolded (RFC 5322 §2.2.3) and decoded (RFC 2047)."""
+    """Return the headers, unfolded (RFC 5322 §2.2.3) and decoded (RFC 2047)."""
     # What does not fit into the first line, such as a long address, begins in the second.
     unfolded = ((name, _FOLD.sub("", value).lstrip(" ")) for name, value in message.items())
     return [(name, str(make_header(decode_header(value)))) for name, value in unfolded]
 
 
-def _not_as_meant(what: str) -> InternalError:
+def _misread(what: str) -> InternalError:
     return InternalError(
-        f"{what} of the mail draft does not read back as it was meant",
+        f"{what} of the mail draft differs when the draft is read back",
         hint="run it again with --debug and report what it prints",
     )

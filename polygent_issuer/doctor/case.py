@@ -121,7 +121,7 @@ class Case:
         return (self.registry_path, settings.settings_path(self.home()))
 
     def home_requirements(self) -> Iterator[Callable[[], None]]:
-        """For each file of a home that decides what is signed, what a command requires of it."""
+        """Yield the checks that commands make on the files of a home that decide what is signed."""
         folder = self.folder()
         yield partial(require_safe, folder / REGISTRY_FILE)
         yield partial(require_unexposed, settings.settings_path(folder), "settings file")

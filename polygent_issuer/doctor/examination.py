@@ -91,7 +91,7 @@ def _keyring(case: Case) -> Verdict:
 
 
 def _home_files(case: Case) -> Verdict | tuple[Verdict, ...]:
-    """Who can change them is examined even where the home is not safe to read."""
+    """Check who can change them, even where the home is not safe to read."""
     return place.exposed(case.home_requirements()) or place.private_files(
         case.home_files(), group_may=True
     )

@@ -47,28 +47,28 @@ def rights(folder: Path) -> Verdict:
 
 
 def exposed(requirements: Iterable[Callable[[], None]]) -> tuple[Verdict, ...]:
-    """Find the files that other users can change; what is not there, or not to be seen, is not.
+    """Report the files that other users can change. Another check reports missing files.
 
     Args:
-        requirements: for each file, what a command requires of it before it uses it.
+        requirements: for each file, the check that a command makes before it uses it.
     """
-    found = []
+    verdicts = []
     for require in requirements:
         try:
             require()
         except UnsafeFile as unsafe:
-            found.append(refused(unsafe))
+            verdicts.append(refused(unsafe))
         except OSError:
-            pass  # whether it is there is another check's business
-    return tuple(found)
+            pass
+    return tuple(verdicts)
 
 
 def private_files(paths: Iterable[Path], *, group_may: bool = False) -> Verdict:
-    """Whether files that are nobody else's business are closed to others.
+    """Check that private files are closed to other users.
 
     Args:
-        paths: of the files; those that are not there are left out.
-        group_may: whether a group that may write to them, and so is trusted, is none of the others.
+        paths: the files; missing ones are left out.
+        group_may: let a group read the files that it may write to, since it is trusted.
     """
     if os.name == "nt":
         return ok("the profile folder's access list protects them")

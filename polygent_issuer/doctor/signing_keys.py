@@ -104,13 +104,13 @@ def _elsewhere(place: str, presence: Presence) -> tuple[str, str]:
     return "it is not within reach", f"{_IMPORT} --store {location.EXAMPLE}"
 
 
-def _lost(key: KeyRecord, told: str, mend: str, exit_code: ExitCode = ExitCode.KEY) -> Verdict:
-    """A key that cannot sign; only the active one stops anybody."""
-    return fail(told, mend, exit_code) if key.active else warn(told, mend)
+def _lost(key: KeyRecord, message: str, fix: str, exit_code: ExitCode = ExitCode.KEY) -> Verdict:
+    """Report a key that cannot sign: a failure only for the active one."""
+    return fail(message, fix, exit_code) if key.active else warn(message, fix)
 
 
 def _exit_code(error: IssuerError) -> ExitCode:
-    """The exit code of signing: a file that others can change is no fault of the key."""
+    """Return the exit code of signing, which differs for a file that others can change."""
     return error.exit_code if isinstance(error, UnsafeFile) else ExitCode.KEY
 
 

@@ -30,8 +30,8 @@ _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ENDS: Final = re.compile(r"[?#]")
 _ROUNDS: Final = 3
 
-# What was read lately: at most so many requests, each of at most so many characters, since clients
-# choose method and path.
+# The requests that were read last: a limited number of limited length, since clients choose method
+# and path.
 _SEEN: Final = 4_096
 _SHORT: Final = 200
 _UNSEEN: Final = ("",)
@@ -121,7 +121,7 @@ def _readings(path: str) -> set[str]:
     for _ in range(_ROUNDS):
         decoded.append(unquote(decoded[-1]))
     decoded += [_ENDS.split(each, maxsplit=1)[0] for each in decoded]
-    # Whoever tolerates a control character removes it, or ends the path there.
+    # A router that tolerates a control character removes it, or ends the path there.
     tolerant = {_CONTROLS.sub("", each) for each in decoded}
     tolerant.update(_CONTROLS.split(each, maxsplit=1)[0] for each in decoded)
     return {path, path.lower()}.union(*map(_foldings, tolerant.union(decoded)))

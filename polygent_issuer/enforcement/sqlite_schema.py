@@ -67,12 +67,12 @@ SCHEMA: Final = (
 
 
 class DamagedStore(Exception):
-    """The file holds what this server never wrote; the text names table, row and column."""
+    """The file has a value that this server never writes. The text names table, row and column."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRow:
-    """A row of a table, in which a damaged file may hold any type anywhere.
+    """A row of a table. In a damaged file any column may have any type.
 
     Each method returns the value of a column.
 
@@ -121,6 +121,6 @@ class StoredRow:
         raise self._damaged(column)
 
     def _damaged(self, column: str) -> DamagedStore:
-        # The row's number comes first in every statement that reads one.
+        # Every statement that reads a row selects its number first.
         row = f"row {self.values[0]}" if isinstance(self.values[0], int) else "a row"
         return DamagedStore(f"{row} of its table {self.table} has an impossible {column}")

@@ -171,7 +171,7 @@ class SqliteStore(ProcessBound):
         )
 
     def _read(self, table: str, *columns: str) -> list[StoredRow]:
-        """Return the rows of a table by the first of these columns, their number."""
+        """Return the rows of a table, ordered by the first of these columns."""
         names = ", ".join(columns)
         rows = self._rows(f"SELECT {names} FROM {table} ORDER BY {columns[0]}")  # noqa: S608 - our own
         return [StoredRow(table, columns, row) for row in rows]

@@ -22,7 +22,7 @@ ELSEWHERE: Final = "name another place for it"
 # The flags that Windows lacks, or alone has.
 _NO_FOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 NO_WAIT: Final[int] = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-"""What keeps an open call from waiting for a FIFO, and from taking a terminal as its own."""
+"""Flags of `os.open` that never wait for a FIFO, and never make a terminal the controlling one."""
 _BINARY: Final[int] = getattr(os, "O_BINARY", 0)
 _CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NO_FOLLOW | _BINARY
 
@@ -106,7 +106,7 @@ def make_private(path: Path, mode: int) -> None:
     """Give a file or folder of ours a mode without rights for others, whatever the umask left.
 
     Disks without modes (FAT, some network shares) refuse that and show the mode that they are
-    mounted with, which is fine if it is as private.
+    mounted with. That is accepted if it is as private.
 
     Raises:
         OSError: as the system refused it.
@@ -193,7 +193,7 @@ def sync_folder(path: Path) -> None:
 
 
 def irregular(mode: int) -> str | None:
-    """Name what a file's mode says it is, in a message; None for a regular file and a folder."""
+    """Return the kind of file, for a message; None for a regular file or a folder."""
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
         return None
     if stat.S_ISFIFO(mode):

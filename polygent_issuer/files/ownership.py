@@ -1,12 +1,12 @@
-"""Who else can change a file that decides what is signed.
+"""Refuse files that another user can change.
 
 Settings, the registry, key files, mail templates and PKCS#11 modules decide what this tool does.
-On POSIX such a file is used only if this user or root owns it and nobody else may write to it:
+On POSIX such a file is used only if this user or root owns it and no other user may write to it:
 
 - A group may write, modules aside, if it has no other member (user-private groups under umask
   002) or if `POLYGENT_ISSUER_TRUST_GROUP` names it (volumes of containers).
-- A group whose members cannot be listed counts as shared: it is not in the system's list, or that
-  list does not even have this user, as with directory services.
+- A group counts as shared if its members cannot be listed: it is not in the system's list, or
+  that list lacks this user, as with directory services.
 - Root may always write, so root's own entries never count.
 
 Windows protects files with access lists, so nothing is checked there.
@@ -29,7 +29,7 @@ TRUST_GROUP: Final = "POLYGENT_ISSUER_TRUST_GROUP"
 """The environment variable that names the group that may write, by name or number."""
 
 LOOK_FOR_CHANGES: Final = "look for changes: polygent-issue journal verify"
-"""What to do once a home or a registry that others could change is closed to them."""
+"""The next step after a home or registry that others could change is closed to them."""
 
 _ROOT: Final = 0
 _ACCESS_LIST: Final = "system.posix_acl_access"
@@ -44,26 +44,26 @@ class UnsafeFile(HomeProblem):
 
 
 class Rule(Enum):
-    """Who may write.
+    """The users that may write to a file.
 
-    FILE: this user, root, and a group that is alone or trusted. CODE: this user and root alone.
-    WAY: the same, for a folder or link on the way to code; a sticky folder such as `/tmp` may be
-    written by all, since only the owner of an entry in it can replace that entry.
+    FILE: this user, root, and a group without other members or a trusted one. CODE: this user and
+    root alone. CODE_PATH: the same, for a folder or link that leads to code. All users may write to
+    a sticky folder such as `/tmp`, where only the owner of an entry can replace it.
     """
 
     FILE = auto()
     CODE = auto()
-    WAY = auto()
+    CODE_PATH = auto()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exposure:
-    """Why a file must not be relied on.
+    """The reason why a file cannot be trusted.
 
     Attributes:
         message: who else can change it.
         fix: the command that ends that.
-        instead: what to do where that is meant to be so.
+        instead: the alternative, for an operator who wants it so; may be empty.
     """
 
     message: str
@@ -71,8 +71,9 @@ class Exposure:
     instead: str = ""
 
     def hint(self, then: str) -> str:
-        """The hint of an error: the command, what to check then, and the other way."""
-        return f"{self.fix}, then {then}{self.instead and f'; {self.instead}'}"
+        """Return the hint of an error: the command, the next step, and the alternative."""
+        hint = f"{self.fix}, then {then}"
+        return f"{hint}; {self.instead}" if self.instead else hint
 
 
 def require_unexposed(
@@ -97,7 +98,7 @@ def require_unexposed(
 
 
 def require_code(path: Path, what: str) -> None:
-    """Refuse code to be loaded if another user can change it, or what its path leads to.
+    """Refuse code if another user can change it, or make its path lead to other code.
 
     Every folder from `/` down and every link on the way counts.
 
@@ -116,7 +117,7 @@ def require_code(path: Path, what: str) -> None:
         last = step == steps[-1][0]
         noun = "link" if stat.S_ISLNK(status.st_mode) else "folder"
         name = what if last else f"{what}'s {noun}"
-        exposure = exposure_of(step, name, status, rule=Rule.CODE if last else Rule.WAY)
+        exposure = exposure_of(step, name, status, rule=Rule.CODE if last else Rule.CODE_PATH)
         if exposure is not None:
             raise UnsafeFile(exposure.message, hint=exposure.hint("install that software again"))
 
@@ -129,7 +130,7 @@ def exposure_of(
     user: int | None = None,
     rule: Rule = Rule.FILE,
 ) -> Exposure | None:
-    """Explain why a file must not be relied on; None if only the right users can change it.
+    """Explain why a file cannot be trusted; None if only the right users can change it.
 
     Args:
         path: the file or folder, for the command that fixes it.
@@ -143,7 +144,7 @@ def exposure_of(
     user = os.geteuid() if user is None else user
     if status.st_uid not in (user, _ROOT):
         return _foreign(path, what, status, user)
-    if stat.S_ISLNK(status.st_mode) or (rule is Rule.WAY and status.st_mode & stat.S_ISVTX):
+    if stat.S_ISLNK(status.st_mode) or (rule is Rule.CODE_PATH and status.st_mode & stat.S_ISVTX):
         return None
     group, trust = None, ""
     if status.st_mode & stat.S_IWGRP:
@@ -160,7 +161,7 @@ def exposure_of(
 
 
 def is_open_to_others(status: os.stat_result) -> bool:
-    """Whether others may read or write; a group that may write is trusted, so it may read."""
+    """Check whether others may read or write. A group that may write is trusted, so it may read."""
     trusted = stat.S_IRWXG if status.st_mode & stat.S_IWGRP else 0
     return bool(status.st_mode & (stat.S_IRWXG | stat.S_IRWXO) & ~trusted)
 
@@ -187,7 +188,7 @@ def _foreign(path: Path, what: str, status: os.stat_result, user: int) -> Exposu
 
 
 def _sudo(status: os.stat_result, user: int) -> str:
-    """Return what a command needs in front where only root may run it."""
+    """Return the prefix of a command that only root may run."""
     return "" if user in (status.st_uid, _ROOT) else "sudo "
 
 
@@ -196,9 +197,9 @@ def _writing_group(path: Path, gid: int, user: int, rule: Rule) -> tuple[str | N
     if rule is not Rule.FILE:
         return f"the group {gid}", ""
     if _has_access_list(path):  # its limit is what the group bits show
-        return "an access list says that others", ""
-    named = os.environ.get(TRUST_GROUP, "")
-    if named_group(named) == gid:
+        return "a user or group in its access list", ""
+    trusted = os.environ.get(TRUST_GROUP, "")
+    if named_group(trusted) == gid:
         return None, ""
     others = _others_in(gid, user)
     if others == ():
@@ -208,8 +209,8 @@ def _writing_group(path: Path, gid: int, user: int, rule: Rule) -> tuple[str | N
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         members = f" ({shown(others[0])}{more})"
     trust = f"if all its members may decide what is signed: export {TRUST_GROUP}={gid}"
-    if named and named_group(named) is None:
-        trust = f"the group {shown(named)} that {TRUST_GROUP} names does not exist"
+    if trusted and named_group(trusted) is None:
+        trust = f"the group {shown(trusted)} that {TRUST_GROUP} names does not exist"
     return f"the group {gid}{members}", trust
 
 
@@ -237,7 +238,7 @@ def _has_access_list(path: Path) -> bool:
 
 
 def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield each folder and link that decides what a path means, and the file at its end."""
+    """Yield each folder and link on a path, and the file at its end."""
     here = Path(path.anchor)
     rest = list(reversed(path.parts[1:]))
     links = 0

@@ -42,18 +42,18 @@ class NotUtf8(UnreadableInput):
 def read_bounded(
     source: str, *, limit: int, what: str, stdin: BinaryIO | None = None, trusted: bool = False
 ) -> bytes:
-    """Read a file that somebody named, of at most `limit` bytes.
+    """Read a file that the operator named, of at most `limit` bytes.
 
     Args:
         source: a path, or `-` for stdin.
         limit: the largest size in bytes.
         what: what the file is to be, for messages: `license file`.
         stdin: what `-` reads; the process's own by default.
-        trusted: whether the file decides what this tool does, so that no other user may change
-            it; for paths alone.
+        trusted: refuse a path that another user may change, as for a file that decides what is
+            signed.
 
     Raises:
-        UnsafeFile: (`unsafe_file`) when a trusted file belongs to another user, who may change it.
+        UnsafeFile: (`unsafe_file`) when it is `trusted`, but another user may change it.
         UnreadableInput: (`unreadable_input`) when it cannot be read, is not a regular file, or is
             larger.
     """
@@ -159,11 +159,11 @@ def read_stream(stream: BinaryIO, count: int) -> bytes:
 
 
 def secret_warning(source: str, *, what: str) -> str | None:
-    """The warning that other users can read a secret; None where they cannot.
+    """Return the warning that other users can read a secret, or None.
 
     Args:
-        source: the path of a file, or `-`; a pipe or what is missing gives no warning.
-        what: what the file is, for the message: `passphrase file`.
+        source: the path of a file, or `-`. A pipe or a missing file gives no warning.
+        what: names it in the message: `passphrase file`.
     """
     if os.name == "nt" or source == "-":  # the mode has nothing of the access lists of Windows
         return None
@@ -199,7 +199,7 @@ def decode(data: bytes, name: str) -> str:
 
 
 def without_mark(data: bytes, name: str) -> bytes:
-    """Drop the byte order mark of UTF-8; what follows may be text or not (DER).
+    """Drop the byte order mark of UTF-8, before text or before bytes such as DER.
 
     Args:
         data: the whole file, or its beginning.

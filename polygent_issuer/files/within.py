@@ -11,7 +11,7 @@ from polygent_issuer.files.disk import NO_WAIT, why
 from polygent_issuer.text import brief, shown
 
 _LONGEST: Final = 1_000
-_NOT_PLAIN: Final = "it is not a plain file"
+_NOT_REGULAR: Final = "it is not a regular file"
 _HINT: Final = (
     "machine_info names a plain file beside the apply file, or in a folder there: "
     "documents/acme.json"
@@ -79,11 +79,11 @@ def read_within(folder: Path, relative: str, *, limit: int, what: str) -> bytes:
         linked = error.errno in _LINKS
         problem = "it leads over a link, or over what is no folder" if linked else why(error)
         if error.errno == errno.ENXIO:  # how systems refuse to open a socket
-            problem = _NOT_PLAIN
+            problem = _NOT_REGULAR
     else:
         if data is not None and len(data) <= limit:
             return data
-        problem = _NOT_PLAIN if data is None else f"it is larger than {limit} bytes"
+        problem = _NOT_REGULAR if data is None else f"it is larger than {limit} bytes"
     raise UnreadableInput(f"cannot read the {what} {brief(relative)}: {problem}", hint=_HINT)
 
 

@@ -213,7 +213,7 @@ def _own_term(record: LicenseRecord, settings: Settings) -> dates.Term | None:
             return _term(record.term)
         except InvalidTerms:
             raise RegistryDamaged(
-                f"the stored term of license {record.id} is not one",
+                f"the stored term of license {record.id} cannot be read",
                 hint="polygent-issue journal verify",
             ) from None
     plan = settings.plans.get(record.plan or "")

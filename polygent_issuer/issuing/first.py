@@ -33,7 +33,7 @@ class FirstRequest:
     Attributes:
         customer: a slug or name; a new name makes a customer.
         claimed: nobody but the document's sender named the customer.
-        slug: for a new customer; made from the name when not given.
+        slug: of a new customer; made from the name when not given.
         label: the machine's label; its hostname when not given.
         key: a label or kid; the active key when not given.
     """

@@ -19,11 +19,11 @@ def named_kid(data: bytes) -> str | None:
         return None
 
 
-def holds_license(data: bytes) -> bool:
-    """Return whether a file holds a license as text, whatever mail or an editor did to it.
+def has_license_text(data: bytes) -> bool:
+    """Return whether a file has a license as text, whatever mail or an editor did to it.
 
-    An archive, a database or a document in binary form does not, though a license may be in it;
-    neither does an unsent mail draft (`--eml`), whose license was written as a file, too.
+    A license within an archive, a database or another binary file does not count, nor one in an
+    unsent mail draft (`--eml`), whose license was written as a file, too.
 
     Args:
         data: the file, or its first 16,385 bytes: more than a license file may have.
@@ -35,8 +35,8 @@ def holds_license(data: bytes) -> bool:
     return any(beginning in data for beginning in _TEXT)
 
 
-def what_it_is(data: bytes) -> str:
-    """Say what a file is that is not a license, as far as its beginning shows that.
+def describe(data: bytes) -> str:
+    """Return what a file is that is not a license, as far as its beginning shows that.
 
     Args:
         data: the file, or its first 16,385 bytes: more than a license file may have.

@@ -126,9 +126,9 @@ def write(file: bytes, target: Path, license_id: str, prefix: str) -> None:
 
 
 def temp_prefix(registry_id: str) -> str:
-    """How the temporary files of one registry begin, so that only its own orphans are swept.
+    """Return the prefix of the temporary files of one registry, so that only its own are removed.
 
-    An edited ID names no other folder.
+    An edited ID cannot lead to another folder.
     """
     return f".polygent-{re.sub('[^0-9A-Za-z]', '_', registry_id[:8])}-"
 

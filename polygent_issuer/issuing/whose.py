@@ -28,7 +28,7 @@ def who(
 
     Args:
         claimed: only the document's sender gave the name; who has the machine counts more.
-        slug: for a new customer, instead of one made from the name.
+        slug: of a new customer, instead of one made from the name.
 
     Raises:
         MissingInput: (`missing_input`) when nothing names one.

@@ -88,12 +88,12 @@ def redirections(names: Iterable[str]) -> tuple[str, ...]:
     """
     from keyring.util.platform_ import config_root  # noqa: PLC0415 -- slow to import
 
-    told = [n for n in names if n == _BACKEND_VARIABLE or n.startswith(_PROPERTIES)]
+    variables = [n for n in names if n == _BACKEND_VARIABLE or n.startswith(_PROPERTIES)]
     try:
         config = Path(config_root()) / "keyringrc.cfg"
     except RuntimeError:  # a user without a home folder has no such file
-        return tuple(sorted(told))
-    return (*sorted(told), *([str(config)] if config.exists() else []))
+        return tuple(sorted(variables))
+    return (*sorted(variables), *([str(config)] if config.exists() else []))
 
 
 def strangers() -> tuple[str, ...]:

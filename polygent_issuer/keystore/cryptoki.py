@@ -150,7 +150,7 @@ def _load(path: str) -> "Library":
 
 
 def _require_sound(path: Path) -> None:
-    """Refuse what is not a file, or what another user may replace: it is run, and gets the PIN."""
+    """Refuse a module that is not a file, or that another user may replace: it gets the PIN."""
     try:
         mode = path.stat().st_mode
         ownership.require_code(path, "PKCS#11 module")

@@ -202,9 +202,9 @@ class FileStore:
     def _envelope(
         self, path: Path, *, warn: Callable[[str], None] | None = None, trusted: bool = True
     ) -> openssh.Envelope:
-        """Read a key file as far as it is clear; links are followed, since containers mount so.
+        """Read the unencrypted part of a key file. Links are followed, since containers mount so.
 
-        A backup is not trusted: its disk may have neither owners nor modes.
+        A backup is read with `trusted=False`: its disk may have neither owners nor modes.
         """
         try:
             with os.fdopen(files.open_regular(path), "rb") as stream:

@@ -1,10 +1,10 @@
 """Where a passphrase comes from: a descriptor, a file, a command, the terminal; never argv.
 
 A source is asked when a passphrase is needed and not before, so that nothing prompts for a key
-that turns out to be in the keyring. What a file, a descriptor or a command gives is one line of
-UTF-8: a byte order mark and one line end are dropped, anything else that a person could not type
-at a prompt is refused. Earlier versions dropped the line end alone, so an existing key that does
-not open is tried once more with the bytes that they would have used.
+that turns out to be in the keyring. A file, a descriptor or a command gives one line of UTF-8. A
+byte order mark and one line end are dropped. Everything else that a person could not type at a
+prompt is refused. Earlier versions dropped the line end alone, so an existing key that does not
+open is tried once more with the bytes that they would have used.
 """
 
 import os
@@ -61,7 +61,7 @@ class Passphrase(Protocol):
         ...
 
     def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
-        """Open a key that exists already: neither for a new key nor for a PIN.
+        """Open an existing key. New keys and PINs take `get`.
 
         Args:
             purpose: as for `get`.
@@ -99,7 +99,7 @@ class _Once(Passphrase):
         return _one_line(self._bytes(), self._name)
 
     def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
-        """Try the passphrase, then once what earlier versions took from the same bytes."""
+        """Try the passphrase, then once the one that earlier versions made of the same bytes."""
         earlier, secret = _LINE_END.sub(b"", self._bytes()), None
         try:
             secret = self.get(purpose)
@@ -199,7 +199,7 @@ def from_fd(descriptor: int, *, warn: Callable[[str], None]) -> Passphrase:
 
 
 def from_file(path: Path, *, warn: Callable[[str], None]) -> Passphrase:
-    """The passphrase in a file; a warning where other users can read it."""
+    """Return the passphrase in a file. Warn if other users can read it."""
 
     def read() -> bytes:
         try:

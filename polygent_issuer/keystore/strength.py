@@ -34,5 +34,5 @@ class Judged(Passphrase):
         return secret
 
     def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
-        """As the source does."""
+        """Unlock with the source."""
         return self._source.unlock(purpose, attempt)

@@ -113,7 +113,7 @@ def _one(field: str, given: dict[str, Value]) -> Value:
 
 
 def _comparable(field: str, value: Value) -> bool:
-    """Check the type that the rule of a field requires: an object of strings, or a string."""
+    """Check that a value has the type of its field: an object of strings, or a string."""
     if field == "components" and isinstance(value, dict):
         return all(isinstance(part, str) for part in value.values())
     return field != "components" and isinstance(value, str)

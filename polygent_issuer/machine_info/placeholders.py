@@ -1,4 +1,4 @@
-"""Placeholders: what firmware and programs write in place of an id that they do not have.
+"""Placeholders that firmware and programs write when they have no id.
 
 FORMAT §4 keeps a fingerprint opaque, so a placeholder is a finding and not an error. Machines that
 share one would share a license.
@@ -29,7 +29,7 @@ _FILLERS: Final = (
     *("03000200-0400-0500-0006-000700080009", "00020003-0004-0005-0006-000700080009"),
     *("12345678-1234-5678-90ab-cddeefaabbcc", "fefefefe-fefe-fefe-fefe-fefefefefefe"),
 )
-# What a program hashes that has read nothing: with and without a line end, a NUL, a zero UUID.
+# Texts that a program hashes when it could not read an id.
 _NOTHING: Final = (
     *("", " ", "\0", "{}", "[]", '""'),
     *("0" * 32, "f" * 32, "F" * 32),
@@ -70,7 +70,7 @@ def _problem(fingerprint: str) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """Keep letters and digits alone, in lower case; of a text without any, keep all."""
+    """Keep only letters and digits, in lower case; keep all of a text that has neither."""
     text = text.strip().lower()
     return _PUNCTUATION.sub("", text) or text
 

@@ -125,19 +125,19 @@ def canonical(value: Mapping[str, object] | tuple[str, ...]) -> str:
 
 
 def _loads(value: str | bytes) -> object:
-    """Return what JSON says; a lone surrogate and what is no finite number are ValueErrors."""
-    written = value if isinstance(value, str) else value.decode()
-    found = _decode(written)
-    if "\\u" in written:
-        _encode({"": found}).encode()
-    return found
+    """Decode JSON. A lone surrogate, or a number that is not finite, is a ValueError."""
+    document = value if isinstance(value, str) else value.decode()
+    decoded = _decode(document)
+    if "\\u" in document:
+        _encode({"": decoded}).encode()
+    return decoded
 
 
 def _finite(value: str) -> float:
     number = float(value)
     if isfinite(number):
         return number
-    raise ValueError("no finite number")
+    raise ValueError("not a finite number")
 
 
 _decode: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_finite).decode

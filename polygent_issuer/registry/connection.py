@@ -91,8 +91,8 @@ class Connection:
         Raises:
             RegistryChanged: (`registry_changed`) when the file was replaced while it was opened.
             RegistryDamaged: (`registry_damaged`) when the file is no database.
-            RegistryFailed: (`registry_failed`) when the system cannot open it, or something else
-                than a regular file has its name or that of its journal.
+            RegistryFailed: (`registry_failed`) when the system cannot open it, or its name or
+                that of its journal is not a regular file.
             SqliteTooOld: (`sqlite_too_old`) below SQLite 3.37.
         """
         require_sqlite(sqlite_version())
@@ -268,13 +268,13 @@ class Connection:
 
 
 def _require_regular(path: Path) -> None:
-    """Refuse what SQLite would wait for or write to: a FIFO, a socket or a device."""
+    """Refuse a FIFO, a socket or a device, which SQLite would wait for or write to."""
     for suffix in ("", *BESIDE):
         file = Path(f"{path}{suffix}")
         try:
             kind = irregular(file.stat().st_mode)
         except OSError:
-            continue  # whoever opens it says what is wrong
+            continue  # opening it reports the reason
         if kind is not None:
             raise RegistryFailed(
                 f"{place(file)} is {kind}, not a file of the registry",

@@ -98,7 +98,7 @@ def require_free_slug(db: Reading, slug: str) -> None:
 
     if not is_slug(slug):
         raise InputRefused(
-            f"{shown(slug)} is no slug", hint="use lower-case letters, digits and inner hyphens"
+            f"{shown(slug)} is not a slug", hint="use lower-case letters, digits and inner hyphens"
         )
     other = by_slug(db, slug)
     if other is not None:

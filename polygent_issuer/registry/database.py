@@ -171,7 +171,7 @@ class Registry:
         Raises:
             RegistryLocked: (`registry_locked`) when another kept it busy for too long.
             RegistryMisuse: (`registry_misuse`) for a change that was not journalled.
-            RegistryDamaged: (`registry_damaged`) when rows that were there break a rule of theirs.
+            RegistryDamaged: (`registry_damaged`) when earlier rows break a rule of their table.
             RegistryChanged: (`registry_changed`) when another file was restored in its place.
             RegistryDamaged: (`registry_damaged`) when its tables, indexes or triggers are not
                 those of this tool, or a row that was written is not there before the COMMIT.
@@ -201,10 +201,10 @@ class Registry:
             raise
 
     def _require_sound(self, error: RegistryMisuse) -> None:
-        """Report damage where rows that were there before break a rule: the write did not.
+        """Report damage if earlier rows break a rule: then the command that writes has no bug.
 
         Raises:
-            RegistryDamaged: (`registry_damaged`) when it does.
+            RegistryDamaged: (`registry_damaged`) when they do.
         """
         with self.reading() as db:
             problems = soundness.problems(db)

@@ -1,4 +1,4 @@
-"""When licenses end: the current ones of an overview, and chains of replacements for a calendar."""
+"""Expiries of current licenses for an overview, and chains of replacements for a calendar."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ _REPLACED: Final = f"""SELECT id, replaced_by FROM licenses
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chain:
-    """A license with those that it replaced, one after the other, and those that replaced it.
+    """A license, those that it replaced one after the other, and those that replaced it.
 
     Attributes:
         first_id, last_id: the two ends.
-        replacements: how often one took the place of another.
+        replacements: how often a license replaced another.
     """
 
     first_id: str
@@ -44,7 +44,7 @@ class Chains:
     """
 
     def __init__(self, db: Reading) -> None:
-        """Read which license replaced which."""
+        """Read which license replaced which other."""
         self._next: dict[str, str] = {}
         self._before: dict[str, str] = {}
         for old, new in db.each(lambda row: (text(row[0]), text(row[1])), _REPLACED):
@@ -52,7 +52,7 @@ class Chains:
                 self._next[old] = new
 
     def of(self, license_id: str) -> Chain:
-        """The chain that a license belongs to; edited rows that go round in a circle end."""
+        """Return the chain of a license. If edited rows form a circle, it ends there."""
         back = _walk(license_id, self._before)
         on = _walk(license_id, self._next)
         return Chain(first_id=back[-1], last_id=on[-1], replacements=len(back) + len(on) - 2)

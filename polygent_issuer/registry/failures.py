@@ -127,12 +127,12 @@ def tampered(path: Path, what: str) -> RegistryDamaged:
 
 
 def damaged_row(path: Path, sql: str, row: Row) -> RegistryDamaged:
-    """A row holds what this tool never wrote.
+    """Return the error for a row with a value that this tool never writes.
 
     Args:
         path: the file.
         sql: the statement that selected it.
-        row: its values; the first one names it where that is its table's key.
+        row: its values. The first one names the row if it is the key of its table.
     """
     error = damaged(path, f"has a row that cannot be read{_name(sql, row)}")
     error.hint = f"{_VERIFY}{_RESTORE}"

@@ -110,7 +110,7 @@ def issue_of(db: Reading, record: LicenseRecord) -> JournalRow | None:
 
 
 def customer_status_changes(db: Reading, customer: Customer) -> int:
-    """How often a customer was archived, unarchived or merged with another; it never shrinks."""
+    """Count how often a customer was archived, unarchived or merged; this never decreases."""
     slugs = (customer.slug, *customer.aliases)
     sql = f"""SELECT count(*) FROM journal WHERE customer IN ({", ".join("?" * len(slugs))})
         AND event IN ('customer-archived', 'customer-unarchived', 'customer-merged')"""  # noqa: S608

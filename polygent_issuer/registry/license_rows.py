@@ -101,15 +101,17 @@ def due(db: Reading, expires_before: datetime) -> Iterator[LicenseRecord]:
     return _select(db, f"{where} ORDER BY expires_at, {_SLUG}, id", values)
 
 
-def changed(db: Reading, after: datetime, expires_before: datetime) -> Iterator[LicenseRecord]:
-    """Stream what would be due, were it not replaced or retired or its customer archived.
+def no_longer_due(
+    db: Reading, expires_from: datetime, expires_before: datetime
+) -> Iterator[LicenseRecord]:
+    """Stream the licenses that are replaced or retired, or whose customer is archived.
 
     Args:
-        after, expires_before: aware; those that end at `after` or later, and before the other.
+        expires_from, expires_before: aware; the earliest expiry, and the first one too late.
     """
     where = f"""WHERE expires_at >= ? AND expires_at < ? AND (NOT {_CURRENT} OR {_ARCHIVED})
         ORDER BY expires_at, {_SLUG}, id"""
-    return _select(db, where, (whole_seconds(after), whole_seconds(expires_before)))
+    return _select(db, where, (whole_seconds(expires_from), whole_seconds(expires_before)))
 
 
 def count(

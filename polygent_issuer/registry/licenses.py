@@ -11,9 +11,9 @@ from polygent_issuer.registry.license_rows import (
     by_beginning,
     by_file,
     by_id,
-    changed,
     count,
     due,
+    no_longer_due,
     select,
 )
 from polygent_issuer.registry.records import Customer, LicenseRecord, LicenseStatus
@@ -22,7 +22,6 @@ from polygent_issuer.text import brief, nearest, shown
 
 __all__ = [
     "add",
-    "changed",
     "count",
     "current",
     "due",
@@ -30,6 +29,7 @@ __all__ = [
     "get",
     "mark_sent",
     "mark_unsent",
+    "no_longer_due",
     "of",
     "of_file",
     "replace",

@@ -59,7 +59,7 @@ def connect_blank(path: Path, *, busy_timeout: timedelta) -> Connection:
 
 
 def require_file(path: Path) -> None:
-    """Refuse a path where nothing is, or what another user can change, before SQLite opens it.
+    """Refuse a missing registry, or one that another user can change, before SQLite opens it.
 
     Raises:
         UnsafeFile: (`unsafe_file`) as `require_safe`.
@@ -81,7 +81,7 @@ def require_safe(path: Path) -> None:
     """Refuse a registry that another user can change.
 
     The files that SQLite puts next to it count too: a journal that another user left there would
-    be applied to it. So does the folder that a link leads to; otherwise it is the home.
+    be applied to it. So does the folder of a link's target. Otherwise its folder is the home.
 
     Raises:
         UnsafeFile: (`unsafe_file`) when another user owns one of them or may write to it.
@@ -89,7 +89,7 @@ def require_safe(path: Path) -> None:
     """
     real = Path(os.path.realpath(path))  # as SQLite does
     require_unexposed(real, "registry", then=LOOK_FOR_CHANGES)
-    if real.parent != Path(os.path.realpath(path.parent)):  # else it is the home, judged before
+    if real.parent != Path(os.path.realpath(path.parent)):  # else it is the home, checked before
         require_unexposed(real.parent, "registry's folder", then=LOOK_FOR_CHANGES)
     for suffix in BESIDE:
         with suppress(FileNotFoundError):

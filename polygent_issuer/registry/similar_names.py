@@ -48,9 +48,9 @@ def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple
 
 
 def spellings(name: str) -> tuple[str, ...]:
-    """What of a name is compared: folded, and its slug where that kept all of it."""
+    """Return the forms of a name to compare: folded, and its slug if that kept all of it."""
     folded, slug = fold(name), slugify(name)
-    return (folded, slug) if _tells(slug, folded) else (folded,)
+    return (folded, slug) if _is_comparable(slug, folded) else (folded,)
 
 
 def nearest_slug(db: Reading, typed: str) -> str | None:
@@ -67,7 +67,7 @@ def nearest_slug(db: Reading, typed: str) -> str | None:
     return None if word is None else slugs[word]
 
 
-def _tells(slug: str, folded: str) -> bool:
+def _is_comparable(slug: str, folded: str) -> bool:
     """Check that a slug can be compared in place of its name.
 
     One that was cut may have lost the digits at its end, and different names of other scripts

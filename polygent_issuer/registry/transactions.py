@@ -103,7 +103,7 @@ class Reading:
             cursor.close()
 
     def damaged(self, what: str) -> RegistryDamaged:
-        """Return the error for rows that contradict each other; continues "the registry PATH …"."""
+        """Return the error for rows that contradict each other: "the registry PATH" and `what`."""
         return damaged(self._connection.path, what)
 
     def _built(self, build: Callable[[Row], _Record], sql: str, row: Row) -> _Record:

@@ -1,9 +1,9 @@
 """The one-time token in the printed address, and the cookie that it is exchanged for.
 
 Every user of a machine reaches its loopback interface, so a request without the cookie gets the
-style sheet and one page. The token works once: a browser that is started with the address shows it
-in the list of processes for as long as it runs. The cookie is named after the port, since a browser
-has one jar for every port of 127.0.0.1, and is kept when the browser is closed.
+style sheet and one page. The token works once, because a browser that is started with the address
+shows it in the list of processes as long as it runs. The cookie is named after the port, since a
+browser has one jar for all ports of 127.0.0.1. It remains when the browser is closed.
 """
 
 import secrets
@@ -24,7 +24,7 @@ class Access:
     """The token and the cookie of one sandbox, in memory."""
 
     def __init__(self, url: str) -> None:
-        """No address is valid yet.
+        """Start without a valid address.
 
         Args:
             url: of the sandbox's first page.
@@ -34,16 +34,16 @@ class Access:
         self._token: str | None = None
 
     def new_address(self) -> str:
-        """An address that one browser or program can open; an earlier, unused one is void."""
+        """Make an address that opens once. An earlier one that was not used becomes invalid."""
         self._token = secrets.token_urlsafe()
         return f"{self._url}?token={self._token}"
 
     def has(self, request: HTTPConnection) -> bool:
-        """Whether a request, or the handshake of a websocket, carries the cookie."""
+        """Check for the cookie in a request or the handshake of a websocket."""
         return _equal(request.cookies.get(_name(request), ""), self._cookie)
 
     def answer(self, request: HTTPConnection) -> Response | None:
-        """The answer to an HTTP request in place of the app's; None where the app answers."""
+        """Return the answer to an HTTP request, or None where the app answers."""
         method, path = request.scope["method"], request.scope["path"]
         token = request.query_params.get("token")
         if method == "GET" and path == "/" and token is not None:
@@ -82,7 +82,7 @@ class Access:
 
 
 def _first_page() -> Response:
-    """Go there without the token, so that neither history nor a link carries it on."""
+    """Redirect to an address without the token, so that no history or link has it."""
     return RedirectResponse("/", 303)
 
 

@@ -124,7 +124,7 @@ async def _features(request: Request, _session: Session) -> Response:
 
 
 def _feature(name: str) -> Endpoint:
-    """The endpoint of a feature."""
+    """Return the endpoint of a feature."""
 
     async def answer(_request: Request, _session: Session) -> Response:
         return JSONResponse({"feature": name})

@@ -6,7 +6,7 @@
    request with neither is no browser's.
 3. It carries the cookie of `access`, else it gets the style sheet or a page that says how to get
    the cookie: every user of the machine reaches the loopback interface.
-4. Its body is at most `MOST_BODY` bytes, whatever it declared; whoever reads more answers 413.
+4. Its body is at most `MOST_BODY` bytes, whatever it declared; reading more of it answers 413.
 
 Every answer carries the headers that let a browser load and frame nothing but our own.
 """
@@ -74,7 +74,7 @@ class Guard:
             return
         try:
             again = await _received(Request(scope, receive))
-        except ClientDisconnect:  # nobody waits for an answer
+        except ClientDisconnect:  # the client is gone
             return
         await self.app(scope, again, _with_headers(send))
 

@@ -1,4 +1,4 @@
-"""Who is signed in. There are no passwords here: whoever has access may sign in."""
+"""Sessions. There are no passwords: every user with access to the sandbox may sign in."""
 
 import secrets
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ def site_of(request: HTTPConnection) -> Site:
 
 
 def new_address(request: HTTPConnection) -> str:
-    """An address that gives one more browser or program access to the sandbox."""
+    """Make an address that gives one more browser or program access to the sandbox."""
     return request.app.state.access.new_address()  # type: ignore[no-any-return]
 
 

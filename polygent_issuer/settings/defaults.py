@@ -71,7 +71,7 @@ def plan_text(name: str, values: Mapping[str, TomlValue]) -> str:
 
 
 def toml_literal(value: TomlValue) -> str:
-    """One value as TOML writes it (TOML 1.0)."""
+    """Return one value as TOML 1.0 writes it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):

@@ -75,7 +75,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def settings_text(path: Path) -> str:
-    """The text of a settings file; empty when there is none. A byte order mark is dropped.
+    """Read a settings file; a missing one is empty. A byte order mark is dropped.
 
     Raises:
         UnsafeFile: (`unsafe_file`) when another user owns it or may write to it.

@@ -8,7 +8,7 @@ from polygent_issuer.settings import token_uri
 from polygent_issuer.settings.kind import Kind, at, text_at, wrong
 from polygent_issuer.text import BACKSLASH, shown
 
-# What TOML makes of "C:\\new\\temp".
+# Control characters that TOML reads from escapes in a Windows path: "C:\new\temp".
 _ESCAPES = re.compile(r"[\x08\t\n\f\r\x1b]")
 _KID = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -54,7 +54,7 @@ def _whole(text: str) -> Path | None:
         path = Path(text).expanduser()
     except RuntimeError:
         raise InvalidSettings(
-            f"the home folder that ~ stands for is unknown: {shown(text)}",
+            f"the home folder for ~ is unknown: {shown(text)}",
             hint="write the whole path",
         ) from None
     return path if path.is_absolute() else None

@@ -44,7 +44,7 @@ def read(root: Path = Path("/")) -> MachineId:
 
 
 def image_id_warning(root: Path = Path("/")) -> str | None:
-    """Warn of an id that a container has from its image; None where that is not so.
+    """Return a warning if this is a container and its id comes from the image, else None.
 
     A file or folder that is mounted into the container is not part of the image.
     """
@@ -83,7 +83,7 @@ def _in_container(root: Path) -> bool:
 
 
 def _content(path: Path) -> bytes:
-    """Read a file of the kernel; nothing where this user may not."""
+    """Read a file of the kernel; empty if this user may not."""
     try:
         return path.read_bytes()
     except OSError:

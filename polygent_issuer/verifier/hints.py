@@ -9,8 +9,8 @@ from codecs import BOM_UTF8
 from collections.abc import Callable
 from typing import Final
 
-_SEEN: Final = 16_384
-"""How many bytes of a file are looked at: the size that a license file may have (FORMAT §1)."""
+_EXAMINED_BYTES: Final = 16_384
+"""The bytes of a file that are examined: the size that a license file may have (FORMAT §1)."""
 
 _AGAIN: Final = "use the .lic file as it was received, or ask for it again"
 _INSTEAD: Final = "use the .lic file instead"
@@ -24,7 +24,7 @@ _KINDS: Final = tuple(
     (re.compile(pattern, re.DOTALL), hint)
     for pattern, hint in (
         (rb"\Z", f"nothing was saved: {_AGAIN}"),
-        (rb"\0+\Z", f"the file has zero bytes only, so it was not saved completely: {_AGAIN}"),
+        (rb"\0+\Z", f"the file has only NUL bytes, so it was not saved completely: {_AGAIN}"),
         (
             rb"PK\x03\x04.{26}(?:\[Content_Types\]|_rels/|docProps/|word/|xl/|mimetypeapp)",
             f"this is an office document, not a license: {_INSTEAD}",
@@ -106,7 +106,7 @@ _KINDS: Final = tuple(
         (rb"[\[{]", f"this is a JSON document, not a license: {_INSTEAD}"),
     )
 )
-"""What a file is that does not begin as a license does; the first that fits."""
+"""Beginnings of files that are not licenses, each with its hint; the first match counts."""
 
 _QUOTES: Final = r"\"'`\xab\xbb\u2018-\u201f"
 _MARKS: Final = tuple(
@@ -145,7 +145,7 @@ _MARKS: Final = tuple(
         ),
     )
 )
-"""What mail, editors and copying do to a license, and what undoes it."""
+"""Traces of mail, editors and copying in a license: pattern, replacement that undoes it, hint."""
 
 _WRAPPED: Final = "a mail program re-wrapped the line: use the attachment itself"
 _CUT: Final = f"the end of the license is missing: {_AGAIN}"
@@ -167,24 +167,24 @@ _LEAST: Final = len("eyJ")
 
 
 def hint(data: bytes, is_token: Callable[[bytes], bool]) -> str | None:
-    """Say what a malformed file looks like and what to do about it; None when that is not clear.
+    """Return what a malformed file looks like and what to do; None when that is not clear.
 
     Args:
-        data: the file as received; only its first 16,384 bytes are looked at.
+        data: the file as received; only its first 16,384 bytes are examined.
         is_token: whether bytes are a token of the right form.
     """
-    seen = data[:_SEEN]
-    if _UTF16.match(seen):
+    examined = data[:_EXAMINED_BYTES]
+    if _UTF16.match(examined):
         return f"{_UTF16_HINT}: {_AGAIN}"
-    beginning = seen.removeprefix(BOM_UTF8).lstrip(_SPACE)
+    beginning = examined.removeprefix(BOM_UTF8).lstrip(_SPACE)
     for kind, text in _KINDS:
         if kind.match(beginning):
             return text
-    return _of_license(beginning, is_token) if len(data) <= _SEEN else None
+    return _of_license(beginning, is_token) if len(data) <= _EXAMINED_BYTES else None
 
 
 def _of_license(data: bytes, is_token: Callable[[bytes], bool]) -> str | None:
-    """Return the hint for what was a license before something happened to it."""
+    """Return the hint for a license that was changed on its way."""
     text, reason = _text(data), None
     for pattern, replacement, mark in _MARKS:
         undone = pattern.sub(replacement, text)

@@ -31,9 +31,9 @@ _PRIVATE_HINT: Final = "give the public half alone, and treat the private one as
 
 
 def point_from_pem(data: bytes) -> bytes:
-    """The point that one PEM block carries.
+    """Return the point of one PEM block.
 
-    One UTF-8 BOM and white space around the block are dropped, CRLF is accepted.
+    One UTF-8 BOM and white space around the block are dropped. CRLF is accepted.
 
     Raises:
         InvalidKey: (`invalid_key`) for a private key, several blocks, another kind of key, or

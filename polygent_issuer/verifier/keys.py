@@ -225,7 +225,7 @@ class KeySet:
 
 
 def _first_few(purposes: list[str | None]) -> list[str]:
-    """Three different purposes at most, in their order, then how many more there are."""
+    """Return at most three different purposes in their order, then the number of the rest."""
     different = [each for each in dict.fromkeys(purposes) if each]
     more = len(different) - _FEW
     return [*different[:_FEW], f"and {more} more"] if more > 0 else different

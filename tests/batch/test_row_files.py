@@ -239,7 +239,7 @@ def test_quotes_that_do_not_match_refuse_the_file(line: str) -> None:
     ],
     ids=range(14),
 )
-def test_what_spreadsheets_write(content: str) -> None:
+def test_cells_as_spreadsheets_write_them(content: str) -> None:
     """No-break spaces, a line that names the separator, empty cells, and text as a formula."""
     (row,) = rows(content)
     assert (row.customer, row.users) == ("Acme GmbH", 5)
@@ -252,7 +252,7 @@ def test_the_place_of_a_row_below_a_named_separator() -> None:
     assert row.place == "stdin, line 3"
 
 
-def test_what_only_looks_like_a_text_formula() -> None:
+def test_other_formulas_stay() -> None:
     """It stays as it is, and quotes in one are kept."""
     assert customers('customer\n="Acme ""A"" GmbH"\n') == [("line 2", 'Acme "A" GmbH')]
     assert customers('customer\n="Acme"&"GmbH"\n') == [("line 2", '="Acme"&"GmbH"')]

@@ -19,7 +19,7 @@ EXAMPLE = (Path(__file__).parents[2] / "keys.example/example.lic").read_bytes()
 
 
 def read(*named: str | Path, **more: Any) -> tuple[Source, ...]:
-    """The sources alone."""
+    """Return the sources alone."""
     return gather(map(str, named), **more)[0]
 
 
@@ -29,7 +29,7 @@ def names(*named: str | Path, **more: Any) -> list[str]:
 
 
 def skipped(folder: Path, **more: Any) -> dict[str, tuple[str, str]]:
-    """What is skipped in a folder: the code and the message by the path within."""
+    """Return code and message of each skipped file by its path in the folder."""
     _, others = gather([str(folder)], **more)
     begin = len(f"{folder}/")
     return {each.name[begin:]: (str(each.reason), each.message) for each in others}
@@ -67,12 +67,12 @@ def test_what_cannot_be_read_is_a_source_with_its_problem(folder: Path) -> None:
     missing, empty, there = read(folder / "no.lic", folder / "empty", folder / "b.lic")
     assert missing.problem is not None
     assert empty.problem is not None
-    assert "holds no license file" in empty.problem.message
+    assert "has no license file" in empty.problem.message
     assert there == Source(name=str(folder / "b.lic"), data=b"b.lic")
 
 
 def test_a_folder_that_cannot_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system's reason is told, for the folder that was named and for one in it."""
+    """The error has the system's reason, for the folder that was named and for one in it."""
     scan = os.scandir
 
     def refuse(place: Any) -> Any:
@@ -119,15 +119,15 @@ def test_a_file_is_no_license_by_its_ending_alone(tmp_path: Path) -> None:
     ids=range(9),
 )
 def test_a_license_is_known_by_its_content(tmp_path: Path, data: bytes) -> None:
-    """Whatever the file is called, and whatever mail did to it: it is judged, not skipped."""
+    """A file of any name with a license, mangled or not, is judged and not skipped."""
     (tmp_path / "Globex.lic.txt").write_bytes(data)
     (tmp_path / "notes.txt").write_bytes(b"hello")
     assert names(tmp_path) == [str(tmp_path / "Globex.lic.txt")]
     assert list(skipped(tmp_path)) == ["notes.txt"]
 
 
-def test_what_is_skipped_is_named(folder: Path) -> None:
-    """Each with a code and with what it is; nothing that is not a file is opened."""
+def test_skipped_files_are_named(folder: Path) -> None:
+    """Each skipped file has a code and a message, and only regular files are opened."""
     with zipfile.ZipFile(folder / "old.zip", "w") as archive:
         archive.writestr("acme.lic", EXAMPLE)
     (folder / ".hidden.lic").write_bytes(EXAMPLE)
@@ -190,15 +190,15 @@ def test_a_chain_of_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         subprocess.run(["rm", "-rf", "d"], check=True)
 
 
-def test_the_folder_one_is_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its files are called by their names alone."""
+def test_the_current_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of the current folder have names without a folder."""
     monkeypatch.chdir(folder)
     assert names(".", recursive=True) == ["A.LIC", "b.lic", "deeper/c.lic"]
     assert names("deeper//") == ["deeper/c.lic"]
 
 
 def test_a_folder_of_folders(tmp_path: Path) -> None:
-    """Where all the licenses are deeper, the option is named."""
+    """A folder with licenses only in sub-folders gives a hint to --recursive."""
     (tmp_path / "2026").mkdir()
     (tmp_path / "2026" / "a.lic").write_bytes(EXAMPLE)
     (source,) = read(tmp_path)
@@ -207,7 +207,7 @@ def test_a_folder_of_folders(tmp_path: Path) -> None:
     assert names(tmp_path, recursive=True) == [str(tmp_path / "2026" / "a.lic")]
 
 
-def test_what_is_named_as_a_license_is_never_skipped(tmp_path: Path) -> None:
+def test_a_file_named_lic_is_never_skipped(tmp_path: Path) -> None:
     """A link to a file is read; a folder, a pipe and a link to nothing are problems."""
     (tmp_path / "target").write_bytes(EXAMPLE)
     (tmp_path / "a.lic").symlink_to(tmp_path / "target")
@@ -222,19 +222,19 @@ def test_what_is_named_as_a_license_is_never_skipped(tmp_path: Path) -> None:
 
 
 def test_the_registry_is_not_touched(tmp_path: Path) -> None:
-    """To open and close it would release this process's locks on it."""
+    """The registry is not opened, since closing it would release this process's locks on it."""
     path = tmp_path / "registry.db"
     path.write_bytes(EXAMPLE)
     os.link(path, tmp_path / "same")
     (tmp_path / "x.lic").write_bytes(EXAMPLE)
     assert names(tmp_path, registry=path) == [str(tmp_path / "x.lic")]
-    told = ("not_a_license", "the registry")
-    assert skipped(tmp_path, registry=path) == {"registry.db": told, "same": told}
+    registry = ("not_a_license", "the registry")
+    assert skipped(tmp_path, registry=path) == {"registry.db": registry, "same": registry}
     assert len(names(tmp_path, registry=tmp_path / "none" / "registry.db")) == 3
 
 
 def test_a_file_that_may_not_be_read() -> None:
-    """It is skipped by name: it may be anything, and a license beside it is read."""
+    """An unreadable file is skipped and named, and a license next to it is read."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         folder.chmod(0o755)

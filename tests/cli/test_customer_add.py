@@ -102,7 +102,7 @@ def test_an_acceptance_that_is_not_needed_is_harmless(books: Books) -> None:
         (("x" * 201,), 3, "input_refused", "1 to 200"),
         (("evil\x1b[2J",), 3, "input_refused", "cannot be a customer's name"),
         (("evil\u202e",), 3, "input_refused", "cannot be a customer's name"),
-        (("A", "--slug", "../a"), 3, "input_refused", "is no slug"),
+        (("A", "--slug", "../a"), 3, "input_refused", "is not a slug"),
         (("A", "--slug", "acme"), 3, "taken", "Acme GmbH"),
         (("A", "--contact", "a\nb"), 3, "input_refused", "the contact"),
         (("A", "--contact", "a@"), 3, "input_refused", "this is no mail address: a@"),

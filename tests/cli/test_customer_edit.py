@@ -165,7 +165,7 @@ def test_the_list_is_said_in_words_and_ends_when_the_old_name_is_back(books: Boo
 
 
 def test_a_contact_with_an_encoded_word_is_refused(books: Books) -> None:
-    """What a mail program makes of it is another name or address; nothing is changed."""
+    """A mail program would show another name or address, so the contact is refused."""
     books.customer(contacts=("ops@a.example",))
     encoded = "=?utf-8?q?=0D=0ABcc:t=40x.example?= <r@x.example>"
     outcome = books.desk.run("customer", "edit", "acme", "--contact", encoded, "--json")

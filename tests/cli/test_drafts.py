@@ -80,7 +80,7 @@ ENCODED = "=?utf-8?q?=0D=0ABcc:thief@x.example=0D=0AX:?="
 
 @pytest.mark.parametrize("where", ["hostname", "customer", "label"])
 def test_an_encoded_word_makes_no_header(desk: Desk, mail: Path, where: str) -> None:
-    """Names come from others; the draft shows them as they are written."""
+    """An encoded word in foreign text adds no header, and the draft shows it as it is written."""
     desk.ok(*ACME)
     document = desk.machine_info(hostname=ENCODED if where == "hostname" else "prod-1")
     name = ENCODED if where == "customer" else "acme-gmbh"
@@ -100,16 +100,16 @@ def test_an_encoded_word_makes_no_header(desk: Desk, mail: Path, where: str) -> 
 
 
 def test_an_older_contact_with_an_encoded_word_gets_no_draft(desk: Desk, mail: Path) -> None:
-    """Registries of earlier versions have them."""
+    """Registries of earlier versions may have such a contact; it gets a warning, not a draft."""
     desk.ok(*ACME)
     contact = f"{ENCODED} <r@x.example>"
     with tampering(desk.home / REGISTRY_FILE) as raw:
         raw.execute("UPDATE customers SET contacts = ?", (json.dumps([contact]),))
-    told = desk.ok(
+    outcome = desk.ok(
         *("sign", "--machine-info", desk.machine_info(), "--customer", "acme-gmbh"),
         *("--eml", str(mail)),
     )
-    assert f"no draft for {contact}" in told.err
+    assert f"no draft for {contact}" in outcome.err
     [draft] = mail.iterdir()
     assert read(draft)["To"] is None
 

@@ -94,7 +94,7 @@ def test_no_export_has_them_raw(desk: Desk, monkeypatch: pytest.MonkeyPatch, edi
 
 
 def check(text: str, where: str) -> None:
-    """No line begins with what was edited, and each of them is shown as it is."""
+    """No line begins with an edited text, and each of them is shown as it is."""
     for line in text.replace("\r\n", "\n").split("\n"):
         assert shown(line) == line, (where, line)
         assert not line.startswith(LINE), (where, line)
@@ -118,7 +118,7 @@ def texts(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def test_toml_reads_back_an_edited_row(desk: Desk) -> None:
-    """Escaped as TOML has it, so a label is the same for whoever reads the file."""
+    """A TOML parser returns the label as it is in the registry."""
     settle_at(desk, range(1, 3))
     with tampering(desk.home / REGISTRY_FILE) as raw:
         raw.execute("UPDATE machines SET label = ?", (EVIL,))

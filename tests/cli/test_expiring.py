@@ -199,7 +199,7 @@ Events = dict[str, tuple[int, str, date]]
 
 
 def events(desk: Desk, *argv: str) -> Events:
-    """What a calendar has by UID: sequence, status and day of each event."""
+    """Return sequence, status and day of each event by its UID."""
     data = desk.ok("expiring", *(argv or ("--within", "60d")), "--ics", "-").out
     found: list[Any] = Calendar.from_ical(data).walk("VEVENT")
     by_uid = {
@@ -232,7 +232,7 @@ def test_a_renewal_moves_the_event(desk: Desk) -> None:
 
 
 def test_a_late_renewal_moves_the_event(desk: Desk) -> None:
-    """What ended within the time that --within names, counted back from now."""
+    """A license that ended within --within before now counts too."""
     first = enterprise(desk)
     desk.now += timedelta(days=40)
     desk.ok("renew", "acme-gmbh")
@@ -241,8 +241,8 @@ def test_a_late_renewal_moves_the_event(desk: Desk) -> None:
     assert list(events(desk, "--within", "5000y")) == [first]
 
 
-def test_what_is_retired_is_cancelled(desk: Desk) -> None:
-    """On its day, with the next number."""
+def test_a_retired_license_is_cancelled(desk: Desk) -> None:
+    """A retired license is cancelled on its day, with the next number."""
     first = enterprise(desk)
     desk.ok("reissue", "acme-gmbh")
     [current] = desk.ok("license", "list", "--status", "current", "--json").json["licenses"]
@@ -251,7 +251,7 @@ def test_what_is_retired_is_cancelled(desk: Desk) -> None:
 
 
 def test_an_archived_customer_is_cancelled_until_that_is_undone(desk: Desk) -> None:
-    """Each is a change: a calendar ignores what has no higher number."""
+    """Each change has a higher number, without which a calendar ignores it."""
     first = enterprise(desk)
     other = enterprise(desk, "Globex")
     desk.ok("customer", "archive", "acme-gmbh", "--yes", "--reason", "left")
@@ -262,8 +262,8 @@ def test_an_archived_customer_is_cancelled_until_that_is_undone(desk: Desk) -> N
     assert events(desk) == {first: (2, "CONFIRMED", day)} | live
 
 
-def test_of_licenses_that_are_joined_one_goes_on(desk: Desk) -> None:
-    """That which was issued first; the others are cancelled."""
+def test_joined_licenses_continue_one_event(desk: Desk) -> None:
+    """The event of the license issued first continues, and the others are cancelled."""
     [issued] = desk.ok(
         "sign", "--machine-info", desk.machine_info(hostname="one"), "--term", "20d", "--json"
     ).json["licenses"]
@@ -275,8 +275,8 @@ def test_of_licenses_that_are_joined_one_goes_on(desk: Desk) -> None:
     second = issued["id"]
     join = ("renew", "acme-gmbh", "--all-machines", "--plan", "enterprise-annual", "--term", "1y")
     desk.ok(*join, "--accept", "entitlement-loss", "--reason", "agreed")
-    told = desk.ok("expiring", "--ics", "-").text
-    assert "joined with another license into " in told.replace("\r\n ", "")
+    calendar = desk.ok("expiring", "--ics", "-").text
+    assert "joined with another license into " in calendar.replace("\r\n ", "")
     assert events(desk) == {
         first: (1, "CONFIRMED", date(2027, 12, 25)),
         second: (1, "CANCELLED", date(2026, 12, 25)),
@@ -295,8 +295,8 @@ def test_licenses_of_merged_customers(desk: Desk) -> None:
     assert events(desk)[first][1] == "CONFIRMED"
 
 
-def test_rows_that_replace_each_other_end(books: Books) -> None:
-    """Edited rows that go round in a circle are cancelled."""
+def test_a_circle_of_replacements_ends(books: Books) -> None:
+    """Licenses that replace each other in edited rows are cancelled."""
     acme = books.customer()
     soon = books.desk.now + timedelta(days=9)
     one = books.license(acme, expires_at=soon)

@@ -31,9 +31,9 @@ def started(desk: Desk, *argv: str, **environ: str) -> tuple[int, str]:
         timeout=60,
         env={**os.environ, "POLYGENT_ISSUER_PASSPHRASE_FILE": str(desk.passphrase_file), **environ},
     )
-    told = (done.stdout + done.stderr).decode()
-    assert "Traceback" not in told
-    return done.returncode, told
+    output = (done.stdout + done.stderr).decode()
+    assert "Traceback" not in output
+    return done.returncode, output
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,9 @@ def test_a_named_pipe_is_refused(desk: Desk, argv: tuple[str, ...], code: int) -
     pipe = desk.folder / "pipe"
     os.mkfifo(pipe)
     words = (word.replace("PIPE", str(pipe)) for word in argv)
-    ended, told = started(desk, *(word.replace("FOLDER", str(desk.folder)) for word in words))
-    assert ended == code, told
-    assert PIPE in told
+    ended, output = started(desk, *(word.replace("FOLDER", str(desk.folder)) for word in words))
+    assert ended == code, output
+    assert PIPE in output
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,10 @@ def test_a_named_pipe_in_the_home_is_refused(
     path.unlink(missing_ok=True)
     os.mkfifo(path, 0o600)
     words = (word.replace("FOLDER", str(desk.output)) for word in argv)
-    ended, told = started(desk, *words)
-    assert ended == code, told
-    assert "a pipe, not a" in told
-    assert str(path) in told
+    ended, output = started(desk, *words)
+    assert ended == code, output
+    assert "a pipe, not a" in output
+    assert str(path) in output
 
 
 def test_irregular_files_of_a_folder_are_named_and_counted(desk: Desk) -> None:
@@ -99,13 +99,13 @@ def test_irregular_files_of_a_folder_are_named_and_counted(desk: Desk) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(desk.output / "socket.lic"))
     (desk.output / "device.lic").symlink_to("/dev/zero")
-    _, told = started(desk, "verify", str(desk.output))
-    assert "4 files: " in told
-    assert "3 unreadable" in told
-    code, told = started(desk, "registry", "import", str(desk.output))
+    _, output = started(desk, "verify", str(desk.output))
+    assert "4 files: " in output
+    assert "3 unreadable" in output
+    code, output = started(desk, "registry", "import", str(desk.output))
     assert code == 20
     for name in ("pipe.lic", "socket.lic", "device.lic"):
-        assert f"{desk.output}/{name}" in told
+        assert f"{desk.output}/{name}" in output
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_nothing_is_written_into_a_pipe(desk: Desk, argv: tuple[str, ...]) -> No
     pipe = desk.folder / "pipe"
     os.mkfifo(pipe)
     words = {"PIPE": str(pipe), "INFO": desk.machine_info()}
-    code, told = started(desk, *(words.get(word, word) for word in argv))
-    assert code == 8, told
-    assert str(pipe) in told
+    code, output = started(desk, *(words.get(word, word) for word in argv))
+    assert code == 8, output
+    assert str(pipe) in output
 
 
 def test_process_substitution_gives_passphrase_and_document(desk: Desk) -> None:

@@ -1,4 +1,4 @@
-"""What another user can change is not relied on: exit 7, the command that fixes it, doctor too."""
+"""Files that another user can change are refused: exit 7, and the command that fixes it."""
 
 import shlex
 import shutil
@@ -23,7 +23,7 @@ PARTS: dict[str, Callable[[Desk], Path]] = {
     "mail template": lambda desk: desk.home / "mail.txt",
     "key file": lambda desk: desk.folder / "main.key",
 }
-"""What decides what is signed, by what messages call it."""
+"""The files that decide what is signed, by their names in messages."""
 ROW = {"home": "home-rights", "key file": "key-files"}
 
 PASSWD = "root:x:0:0::/root:/bin/sh\nada:x:{ada}:{ada}::/:/bin/sh\ngrace:x:{grace}:{grace}::/:\n"
@@ -41,7 +41,7 @@ def whole(desk: Desk) -> Desk:
 
 @pytest.fixture
 def open_desk(made_desk: Desk) -> Iterator[Desk]:
-    """A desk where every user can reach it; pytest's own folders are for one user."""
+    """A desk that every user can reach, unlike pytest's own folders."""
     with TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield made_desk.copy_to(Path(name) / "desk")
@@ -68,19 +68,19 @@ def test_nothing_is_signed_by_what_another_user_can_change(
     path = PARTS[part](whole)
     if how == "every user":
         path.chmod(path.stat().st_mode | 0o002)
-        told = f"every user may write to the {part} {path}"
+        message = f"every user may write to the {part} {path}"
     else:
         shutil.chown(path, ADA)
-        told = f"the {part} {path} belongs to another user (uid {ADA}, not 0)"
+        message = f"the {part} {path} belongs to another user (uid {ADA}, not 0)"
     outcome = sign(whole)
     error = outcome.json["error"]
     assert (outcome.code, error["code"]) == (7, "unsafe_home" if part == "home" else "unsafe_file")
-    assert error["message"] == told
+    assert error["message"] == message
     assert list(whole.output.iterdir()) == []
     looked = row(whole.run("doctor", "--json", "--quick"), ROW.get(part, "home-files"))
     assert looked["state"] == "fail"
     assert (looked["message"], looked["mend"].partition(", then ")[0]) == (
-        told,
+        message,
         error["hint"].partition(", then ")[0],
     )
     fix(error["hint"])
@@ -88,7 +88,7 @@ def test_nothing_is_signed_by_what_another_user_can_change(
 
 
 def test_commands_that_only_read_refuse_too(whole: Desk) -> None:
-    """What they print could be another user's; what needs no home still works."""
+    """Commands that only read refuse too, and commands without a home still work."""
     (whole.home / "registry.db").chmod(0o666)
     for argv in (["customer", "list"], ["expiring"], ["journal", "verify"], ["config", "path"]):
         assert whole.run(*argv).code == (0 if argv[0] == "config" else 7)

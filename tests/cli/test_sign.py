@@ -101,11 +101,11 @@ def test_the_slug_that_a_customer_has(desk: Desk) -> None:
         (("--customer", "Acme GmbH", "--slug", "other"), "Acme GmbH is a customer already"),
         (("--customer", "acme-gmbh", "--slug", "other"), "has the slug acme-gmbh, which never"),
         (("--customer", "Globex", "--slug", "acme-gmbh"), "the slug acme-gmbh is taken by Acme"),
-        (("--customer", "Globex", "--slug", "Globex!"), "Globex! is no slug"),
-        (("--customer", "Globex", "--slug", ""), " is no slug"),
+        (("--customer", "Globex", "--slug", "Globex!"), "Globex! is not a slug"),
+        (("--customer", "Globex", "--slug", ""), " is not a slug"),
     ],
 )
-def test_a_slug_that_cannot_be(desk: Desk, argv: tuple[str, ...], message: str) -> None:
+def test_an_impossible_slug_is_refused(desk: Desk, argv: tuple[str, ...], message: str) -> None:
     """For a customer who exists, taken, or against FORMAT: exit 3, and nothing is added."""
     desk.ok("customer", "add", "Acme GmbH")
     outcome = desk.run("sign", *argv, "--tier", "enterprise", "--yes")

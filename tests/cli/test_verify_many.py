@@ -135,7 +135,7 @@ def test_a_folder_of_one_and_of_none(desk: Desk, options: tuple[str, ...]) -> No
     made.mkdir()
     empty = desk.run("verify", str(made), *options)
     assert empty.code == 3
-    assert f"the folder {made} holds no license file" in empty.text
+    assert f"the folder {made} has no license file" in empty.text
     (made / "x.lic").write_bytes((EXAMPLES / "example.lic").read_bytes())
     outcome = desk.ok("verify", str(made), *KEY, *options)
     assert len(outcome.text.splitlines()) == 2
@@ -188,7 +188,7 @@ def test_folders_in_a_folder(books: Books, folder: Path, option: str) -> None:
     assert deep.text.splitlines()[0] == f"{folder}/deeper/a.lic: accepted"
 
 
-def test_the_home_itself(books: Books) -> None:
+def test_the_home_as_a_folder(books: Books) -> None:
     """Its registry is skipped while it is open, though it is below the folder."""
     (books.desk.folder / "x.lic").write_bytes(books.license(books.customer()).file)
     *_, last = books.desk.ok("verify", str(books.desk.folder), "-r", "--json").json_lines

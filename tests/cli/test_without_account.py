@@ -26,7 +26,7 @@ def home() -> Iterator[str]:
 @pytest.mark.parametrize(
     "argv", [["config", "path"], ["init"], ["customer", "list"], ["registry", "import", "/"]]
 )
-def test_what_needs_a_home_says_how_to_name_one(argv: list[str]) -> None:
+def test_commands_that_need_a_home_say_how_to_name_one(argv: list[str]) -> None:
     """Exit 7 with both ways in the hint."""
     done = run_as(ADA, *argv)
     assert done.returncode == 7
@@ -47,7 +47,7 @@ def test_what_needs_a_home_says_how_to_name_one(argv: list[str]) -> None:
         (["doctor", "--quick"], 7),
     ],
 )
-def test_what_needs_no_home_works(argv: list[str], code: int) -> None:
+def test_commands_that_need_no_home_work(argv: list[str], code: int) -> None:
     """The document is stale, so exit 4; doctor reports the home that is missing, and goes on."""
     done = run_as(ADA, *argv)
     assert done.returncode == code, done.stderr
@@ -84,7 +84,7 @@ def test_a_tilde_means_nothing(home: str) -> None:
     settings.write_text('output = "~/licenses"\n' + settings.read_text())
     done = run_as(ADA, "--home", home, "config", "show")
     assert done.returncode == 3
-    assert "output: the home folder that ~ stands for is unknown: ~/licenses" in done.stderr
+    assert "output: the home folder for ~ is unknown: ~/licenses" in done.stderr
     assert "hint: write the whole path\n" in done.stderr
 
 

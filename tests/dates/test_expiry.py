@@ -50,7 +50,7 @@ def test_a_begun_day_counts_as_a_whole_one(before: timedelta, left: int) -> None
 
 @given(st.timedeltas(min_value=timedelta(days=-800), max_value=timedelta(days=800)))
 def test_the_product_counts_the_same_days(before: timedelta) -> None:
-    """What a server shows its admins is what the operator sees; once expired it shows 0."""
+    """A server shows its admins the number that the operator sees, and 0 once expired."""
     installed = License.from_claims({**STANDARD, "exp": to_seconds(END)})
     assert alerts.days_left(installed, END - before) == max(0, days_left(END, END - before))
 

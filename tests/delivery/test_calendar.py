@@ -89,8 +89,8 @@ def test_several_and_none() -> None:
     assert empty.endswith(b"END:VCALENDAR\r\n")
 
 
-def test_what_was_cancelled_has_no_alarm() -> None:
-    """It is struck out, and says why in place of a command."""
+def test_a_cancelled_event_has_no_alarm() -> None:
+    """A cancelled event has the reason in place of a command."""
     one = event(made(note="retired", cancelled=True))
     assert one["STATUS"] == "CANCELLED"
     assert one.walk("VALARM") == []
@@ -98,7 +98,7 @@ def test_what_was_cancelled_has_no_alarm() -> None:
 
 
 @pytest.mark.parametrize("field", ["whose", "note", "license_id", "first_id"])
-def test_what_could_end_a_line_is_escaped(field: str) -> None:
+def test_line_breaks_are_escaped(field: str) -> None:
     """No text makes another property or line, or steers the screen of a calendar."""
     text = "A\r\nATTENDEE:mailto:x@y.example\x1b[31m\u202e\u2028\x85"
     more: dict[str, Any] = {field: text}

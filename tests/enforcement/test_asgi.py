@@ -285,7 +285,7 @@ def test_the_router_never_reaches_the_api(server: Server, path: str, root_path: 
 
 
 def test_requests_leave_no_memory_behind(server: Server) -> None:
-    """However long their methods, paths and hosts are, refused or not."""
+    """Long methods, paths and hosts are not kept, refused or not."""
     server.install(0, fingerprint=None, allowed_domain=AllowedDomain("*.acme.internal"))
 
     async def inner(_scope: Any, _receive: Any, _send: Any) -> None:

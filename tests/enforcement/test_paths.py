@@ -83,7 +83,7 @@ def test_no_spelling_of_the_api_is_a_page(path: str) -> None:
 
 @pytest.mark.parametrize("path", MALFORMED)
 def test_a_control_character_in_a_path_of_the_api_is_refused(path: str) -> None:
-    """However it is encoded and wherever it is: a router may find an endpoint there."""
+    """A control character is refused in any encoding and place of a path of the API."""
     for method in ("GET", "POST", WEBSOCKET):
         assert PATHS.needs(method, path) is MALFORMED_PATH
 

@@ -127,7 +127,7 @@ def test_every_public_value_survives(
 
 
 @pytest.mark.parametrize("way", [*WAYS, "pickle 0", "pickle 1"])
-def test_what_belongs_to_one_process_is_refused(server: Server, way: str) -> None:
+def test_objects_of_one_process_are_refused(server: Server, way: str) -> None:
     """An open store, and what holds a lock or connections, says so in one TypeError."""
     live = {
         "SqliteStore": server.store,

@@ -62,7 +62,7 @@ OF_MOUNTED: dict[str, AbstractSet[str]] = {
 CONCRETE = [path.replace("{id}", "7").replace("{id:int}", "7") for path in OF_ENDPOINTS]
 
 Reached = list[AbstractSet[str]]
-"""What each endpoint that ran needs."""
+"""The features that each endpoint that ran needs."""
 
 
 def endpoint(reached: Reached, needs: AbstractSet[str]) -> Callable[[Request], Any]:
@@ -190,7 +190,7 @@ LOOSE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, Hea
 def test_the_router_reaches_nothing_that_the_gate_refuses(
     servers: list[tuple[Server, set[str]]], kind: Any, target: str, method: str, root: str
 ) -> None:
-    """Whatever the path, its encoding and the prefix that a proxy took off or left."""
+    """Any path, encoding and prefix of a proxy: only allowed endpoints run."""
     for server, may_need in servers:
         reached: Reached = []
         app = gated(kind(reached), server)
@@ -206,7 +206,7 @@ def test_the_router_reaches_nothing_that_the_gate_refuses(
 @pytest.mark.parametrize("kind", KINDS)
 @given(target=TARGETS, method=METHODS, prefix=st.sampled_from(["/app", "/app/v1", "/{tenant}"]))
 @LOOSE
-def test_the_same_in_an_app_that_is_mounted(
+def test_a_mounted_app(
     servers: list[tuple[Server, set[str]]], kind: Any, target: str, method: str, prefix: str
 ) -> None:
     """The gate of a mounted app judges what its own router sees."""
@@ -236,7 +236,7 @@ REACHED = [
 
 @pytest.mark.parametrize(("method", "target", "needs"), REACHED)
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_a_router_accepts(
+def test_paths_that_a_router_accepts(
     servers: list[tuple[Server, set[str]]], kind: Any, method: str, target: str, needs: set[str]
 ) -> None:
     """These reach their endpoint without the gate, and behind it only with all that it needs."""

@@ -151,7 +151,7 @@ def commands(desk: Desk) -> list[Sequence[str]]:
 def test_no_damage_is_a_bug(
     worked: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
-    """Whatever the file holds, each command ends with one error of ours, or does its work."""
+    """On any damaged file each command does its work or ends with one error of ours."""
     seal_quickly(monkeypatch)
     order, registry = tmp_path / "order", worked.home / "registry.db"
     shutil.copytree(worked.folder, order)

@@ -1,4 +1,4 @@
-"""Who else can change a file: judged by owner, mode, group and the way that leads to it."""
+"""Files that another user can change: by owner, mode, group and the path to them."""
 
 import os
 import re
@@ -64,7 +64,7 @@ def fix(problem: UnsafeFile) -> None:
 
 
 @pytest.mark.parametrize("bits", [0o600, 0o400, 0o644, 0o755, 0o664, 0o660])
-def test_what_only_we_can_change_passes(path: Path, bits: int) -> None:
+def test_a_file_that_only_its_owner_can_change_passes(path: Path, bits: int) -> None:
     """Reading is not writing; a group without other members may write, as under umask 002."""
     require_root()
     path.chmod(bits)
@@ -72,7 +72,7 @@ def test_what_only_we_can_change_passes(path: Path, bits: int) -> None:
 
 
 @pytest.mark.parametrize("bits", [0o666, 0o602, 0o646, 0o1777])
-def test_what_every_user_may_write_is_refused(path: Path, bits: int) -> None:
+def test_a_file_that_every_user_may_write_is_refused(path: Path, bits: int) -> None:
     """Exit 7, and the command of the hint is all that it takes."""
     path.chmod(bits)
     problem = refusal(path, "settings file")
@@ -83,7 +83,7 @@ def test_what_every_user_may_write_is_refused(path: Path, bits: int) -> None:
     require_unexposed(path, "settings file")
 
 
-def test_what_another_user_owns_is_refused(path: Path) -> None:
+def test_a_file_that_another_user_owns_is_refused(path: Path) -> None:
     """As root, too: that user can change it at any time."""
     give(path, user=ADA)
     problem = refusal(path)
@@ -93,7 +93,7 @@ def test_what_another_user_owns_is_refused(path: Path) -> None:
     require_unexposed(path, "file")
 
 
-def test_what_root_owns_passes_for_everyone(path: Path) -> None:
+def test_a_file_of_root_passes_for_every_user(path: Path) -> None:
     """Root can change everything anyway; what only root can fix says so."""
     give(path, user=0)
     assert exposure_of(path, "file", path.stat(), user=ADA) is None
@@ -169,7 +169,7 @@ def test_an_access_list_counts_as_others(path: Path, monkeypatch: pytest.MonkeyP
     os.setxattr(path, "system.posix_acl_access", struct.pack("<I", 2) + packed)
     monkeypatch.setenv(TRUST_GROUP, "0")
     problem = refusal(path)
-    assert problem.message.startswith("an access list says that others may write to the file ")
+    assert problem.message.startswith("a user or group in its access list may write to the file ")
     fix(problem)
     require_unexposed(path, "file")
 
@@ -186,7 +186,9 @@ def test_the_open_file_is_judged(path: Path, tmp_path: Path) -> None:
         require_unexposed(tmp_path / "none", "file")
 
 
-def test_windows_has_neither(path: Path, module: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_checks_no_owners(
+    path: Path, module: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """This test takes away the call that Windows lacks."""
     for each in (path, module):
         each.chmod(0o666)
@@ -268,7 +270,7 @@ def test_links_and_the_folders_of_what_they_name_count(module: Path, tmp_path: P
 
 
 def test_a_loop_of_links_ends(tmp_path: Path) -> None:
-    """It leads to no module, and says so as the system does."""
+    """A loop of links is an error with the reason of the system."""
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(OSError, match="symbolic links"):

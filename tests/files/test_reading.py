@@ -56,7 +56,7 @@ def test_file_is_read_whole_up_to_the_limit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null", "/dev/tty"])
 def test_a_device_is_refused(device: str) -> None:
-    """Whether it ever ends or not."""
+    """A device is refused, endless or not."""
     error = refused(device)
     assert error.message == f"cannot read the license file {device}: {DEVICE}"
     assert error.hint == "name a regular file; - reads stdin"
@@ -78,7 +78,7 @@ def test_a_named_pipe_is_refused(tmp_path: Path) -> None:
     assert done.stderr.endswith(PIPE.encode() + b"\n")
 
 
-def test_what_takes_the_place_of_a_file_is_refused(
+def test_a_pipe_that_replaces_a_file_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A FIFO that gets the name between the look and the opening is not read either."""
@@ -161,7 +161,7 @@ def test_a_secret_that_others_can_read(tmp_path: Path, mode: int) -> None:
     assert secret_warning(str(path), what="passphrase file") is None
 
 
-def test_what_is_no_secret_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_without_a_secret_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stdin, a pipe, a folder, and what is missing give no warning."""
     monkeypatch.chdir(tmp_path)
     Path("-").write_bytes(b"")
@@ -206,7 +206,7 @@ def test_other_encodings_are_named(encoding: str) -> None:
         ("größer".encode("latin-1"), "line 1 is not UTF-8"),
     ],
 )
-def test_what_is_no_text_is_named_by_its_line(data: bytes, problem: str) -> None:
+def test_an_invalid_line_is_named(data: bytes, problem: str) -> None:
     """A key in DER may hold such bytes."""
     with pytest.raises(NotUtf8) as caught:
         decode(data, "the file x")

@@ -104,11 +104,11 @@ def test_without_dir_fd_a_file_is_read_too(folder: Path, monkeypatch: pytest.Mon
 def test_what_is_no_plain_file_is_refused(folder: Path) -> None:
     """A folder, a pipe that nobody writes to, a file in the place of a folder."""
     os.mkfifo(folder / "pipe")
-    assert "not a plain file" in refused(folder, "pipe").message
-    assert "not a plain file" in refused(folder, "deep").message
+    assert "not a regular file" in refused(folder, "pipe").message
+    assert "not a regular file" in refused(folder, "deep").message
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(folder / "socket"))
-    assert "not a plain file" in refused(folder, "socket").message
+    assert "not a regular file" in refused(folder, "socket").message
     assert "no folder" in refused(folder, "m.json/x").message
 
 

@@ -64,7 +64,7 @@ def python(code: str) -> str:
 def test_a_mark_and_one_line_end_are_dropped(
     written: bytes, passphrase: bytes, tmp_path: Path
 ) -> None:
-    """Whatever program wrote the line; everything else is the passphrase, byte for byte."""
+    """One byte order mark and one line end are dropped, and every other byte counts."""
     path = tmp_path / "passphrase"
     path.write_bytes(written)
     assert passphrases.from_file(path, warn=ignore).get("the key") == passphrase
@@ -87,7 +87,7 @@ def test_a_mark_and_one_line_end_are_dropped(
         ("correct".encode("utf-16-le"), "it is in UTF-16"),
     ],
 )
-def test_what_is_not_one_line_of_utf8_is_refused(
+def test_text_that_is_not_one_line_of_utf8_is_refused(
     written: bytes, problem: str, tmp_path: Path
 ) -> None:
     """By what it is, and for a new key before one is made."""
@@ -104,7 +104,7 @@ def test_what_is_not_one_line_of_utf8_is_refused(
 
 
 class Lock:
-    """What one passphrase opens, with every passphrase that was tried."""
+    """A key that one passphrase opens; `tried` has every attempt."""
 
     def __init__(self, secret: bytes) -> None:
         self.secret = secret
@@ -157,10 +157,10 @@ def test_an_existing_key_is_tried_with_what_earlier_versions_took(
         (b"x\n" * 999, "passphrase_refused", 0),
     ],
 )
-def test_what_opens_nothing_is_refused_for_what_it_is(
+def test_a_refused_passphrase_that_opens_nothing_keeps_its_error(
     written: bytes, code: str, tried: int, tmp_path: Path
 ) -> None:
-    """The error is that of the passphrase itself, without a warning."""
+    """The error is that of the passphrase, without a warning."""
     path = tmp_path / "passphrase"
     path.write_bytes(written)
     path.chmod(0o600)
@@ -174,7 +174,7 @@ def test_what_opens_nothing_is_refused_for_what_it_is(
 
 
 def test_a_file_that_others_can_read_is_warned_of_once(tmp_path: Path) -> None:
-    """However often its passphrase is needed."""
+    """The warning comes once, even if the passphrase is needed again."""
     path = tmp_path / "passphrase"
     path.write_bytes(b"correct horse")
     path.chmod(0o640)

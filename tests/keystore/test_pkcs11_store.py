@@ -123,15 +123,19 @@ def test_every_session_is_closed(
     assert calls(log, "C_Initialize") == calls(log, "C_Finalize") == 3
 
 
+def spied_place(hsm: SoftHsm, held: Held, monkeypatch: pytest.MonkeyPatch, log: Path) -> TokenUri:
+    """Return the place of a key, with a module that logs every call."""
+    module = hsm.spied(monkeypatch, log).module
+    return dataclasses.replace(token_uri.parse(held.uri), module=module)
+
+
 def test_a_wrong_pin_is_given_once(
     hsm: SoftHsm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One C_Login, by the log of a real spy; the session that the library leaves open is closed."""
     held = Opened(hsm.place).generate()
     log = tmp_path / "spy"
-    place = dataclasses.replace(
-        token_uri.parse(held.uri), module=hsm.spied(monkeypatch, log).module
-    )
+    place = spied_place(hsm, held, monkeypatch, log)
     opened = Opened(place, WRONG)
     problem = opened.refusal(lambda store: store.load(held.key))
     assert (problem.code, problem.exit_code) == ("pin_incorrect", 6)
@@ -147,9 +151,7 @@ def test_a_pin_from_a_file_is_given_once(
     """Without its byte order mark and line end; the bytes of the file are not tried, too."""
     held = Opened(hsm.place).generate()
     log = tmp_path / "spy"
-    place = dataclasses.replace(
-        token_uri.parse(held.uri), module=hsm.spied(monkeypatch, log).module
-    )
+    place = spied_place(hsm, held, monkeypatch, log)
     file = tmp_path / "pin"
     for number, pin in enumerate((PIN, WRONG), start=1):
         file.write_bytes(f"{pin}\r\n".encode("utf-8-sig"))

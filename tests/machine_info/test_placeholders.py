@@ -1,4 +1,4 @@
-"""Placeholders are told from ids."""
+"""Placeholders are distinguished from ids."""
 
 import hashlib
 
@@ -76,5 +76,5 @@ def test_a_placeholder_is_a_finding(fingerprint: str, problem: str) -> None:
     ],
 )
 def test_an_opaque_fingerprint_is_none(fingerprint: str) -> None:
-    """Whatever else the product may use is left alone."""
+    """Any other fingerprint that the product may use passes."""
     assert implausible_fingerprint(document(fingerprint)) is None

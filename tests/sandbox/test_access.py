@@ -16,7 +16,7 @@ ASKS = "Open the address that the terminal shows"
 
 
 def refuses(client: TestClient) -> bool:
-    """Whether it gets the page that asks for the address."""
+    """Return whether a client gets the page that asks for the address."""
     answer = client.get("/settings/license")
     return answer.status_code == 403 and ASKS in answer.text
 
@@ -32,7 +32,7 @@ def test_without_the_cookie_every_page_is_the_same(licensed: Sandbox, path: str)
 
 
 def test_without_the_cookie_nothing_is_changed(licensed: Sandbox) -> None:
-    """No control, no sign-in, no upload, no agent; the style sheet is for everybody."""
+    """No control, no sign-in, no upload, no agent; every user gets the style sheet."""
     other = licensed.browser()
     for control in ("clock", "users", "machine", "start-over", "address"):
         answer = other.post(f"/sandbox/{control}", data={"to": "expiry", "do": "add"})
@@ -99,7 +99,7 @@ def test_an_address_works_once(sandbox: Sandbox) -> None:
         ("POST", "?token={}"),
     ],
 )
-def test_anything_else_does_not_use_it_up(sandbox: Sandbox, method: str, query: str) -> None:
+def test_other_requests_do_not_use_up_the_token(sandbox: Sandbox, method: str, query: str) -> None:
     """Another token, method or path gives no access, and the address still works afterwards."""
     address = sandbox.access.new_address()
     token = address.rpartition("=")[2]
@@ -111,7 +111,7 @@ def test_anything_else_does_not_use_it_up(sandbox: Sandbox, method: str, query: 
 
 
 @pytest.mark.parametrize("value", ["", "x", "\xe9", "{}x", '"{}'])
-def test_another_cookie_is_none(sandbox: Sandbox, value: str) -> None:
+def test_another_cookie_gives_no_access(sandbox: Sandbox, value: str) -> None:
     """Nor is the cookie of a sandbox that ran on this port before, or of another port."""
     cookie = sandbox.client.cookies[NAME]
     before = Access(f"http://{HOST}/")

@@ -291,7 +291,7 @@ def test_an_unknown_key_is_refused(tmp_path: Path, text: str, path: str, hint: s
         ("output = []", "output: must be a text, not a list"),
         (
             'key_backup_folder = "~nobody-at-all"',
-            "key_backup_folder: the home folder that ~ stands",
+            "key_backup_folder: the home folder for ~ is",
         ),
         ('features = "bots"', "features: must be a list, not a text"),
         ('features = ["Bots"]', "features: not a feature's name: Bots"),

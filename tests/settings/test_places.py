@@ -67,7 +67,7 @@ def test_a_path_that_is_not_whole_is_refused(text: str) -> None:
 
 def test_a_home_folder_that_is_unknown_is_refused() -> None:
     """A `~` of a user that does not exist names no place."""
-    with pytest.raises(InvalidSettings, match="that ~ stands for is unknown: ~nobody-at-all/one"):
+    with pytest.raises(InvalidSettings, match="for ~ is unknown: ~nobody-at-all/one"):
         parse_store("file:~nobody-at-all/one")
 
 

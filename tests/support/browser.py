@@ -113,7 +113,7 @@ class Visitor:
 
     @property
     def address(self) -> str:
-        """What the browser's address bar shows."""
+        """The address in the browser's address bar."""
         return self._driver.current_url
 
     @property

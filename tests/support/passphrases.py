@@ -4,7 +4,7 @@ from polygent_issuer.keystore import Passphrase
 
 
 def ignore(_warning: str) -> None:
-    """What a test does with warnings that are not its subject."""
+    """Ignore warnings that are not the subject of a test."""
 
 
 class Given(Passphrase):

@@ -19,10 +19,10 @@ _READ_ALL = ("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_sear
 def require_root() -> None:
     """Only root can give files away; under `CI=true` nothing may be left out silently."""
     if os.geteuid() != 0:
-        told = "needs root, to give files to other users"
+        reason = "needs root, to give files to other users"
         if os.environ.get("CI") == "true":
-            pytest.fail(told)
-        pytest.skip(told)
+            pytest.fail(reason)
+        pytest.skip(reason)
 
 
 def give(*paths: Path, user: int, group: int | None = None) -> None:

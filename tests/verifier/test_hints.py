@@ -77,7 +77,7 @@ def database() -> bytes:
 FORMS = {
     "empty": (b"", "nothing was saved"),
     "a blank line": (b"\xef\xbb\xbf\r\n", "nothing was saved"),
-    "a sparse file": (bytes(len(LICENSE)), "zero bytes"),
+    "a sparse file": (bytes(len(LICENSE)), "only NUL bytes"),
     "ZIP": (zipped("acme.lic"), "ZIP archive: unpack"),
     "an empty ZIP": (zipped(), "ZIP archive: unpack"),
     "a large ZIP": (zipped(*map(str, range(50))), "ZIP archive: unpack"),
@@ -145,16 +145,16 @@ FORMS = {
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_what_it_looks_like(name: str) -> None:
+def test_a_malformed_file_gets_its_hint(name: str) -> None:
     """Each form that a file comes in is named, with what to do."""
     data, part = FORMS[name]
-    told = hint(data)
-    assert part in told
-    assert any(verb in told for verb in ("use ", "save ", "sent again", "download"))
+    message = hint(data)
+    assert part in message
+    assert any(verb in message for verb in ("use ", "save ", "sent again", "download"))
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_it_is_refused_all_the_same(name: str) -> None:
+def test_a_file_with_a_hint_is_refused(name: str) -> None:
     """Nothing that is repaired for a hint is accepted, and the report carries the hint, too."""
     data, part = FORMS[name]
     report = VERIFIER.report(data, now=datetime(2026, 6, 1, tzinfo=UTC))
@@ -164,7 +164,7 @@ def test_it_is_refused_all_the_same(name: str) -> None:
 
 
 def test_another_token_gets_no_hint() -> None:
-    """What is in order but for its header has its message, and nothing is guessed."""
+    """A token with a wrong header gets that message and no hint."""
     assert hint(token(payload(), header(typ="JWT"))) == ""
 
 

@@ -289,14 +289,14 @@ def test_a_set_of_foreign_keys_alone_is_refused() -> None:
 
 
 def test_a_private_key_is_never_ignored() -> None:
-    """A set that publishes a private key of any kind is refused, whatever that key is for."""
+    """A set with a private key of any kind and purpose is refused."""
     for private in ({"kty": "RSA", "d": "AQAB"}, {**STRANGER.jwk, "use": "enc", "d": "AQAB"}):
         with pytest.raises(InvalidKey, match="private key"):
             KeySet.from_jwks(_jwks(SECOND.jwk, private))
 
 
 def test_a_key_on_its_own_is_not_ignored() -> None:
-    """What a set leaves out is refused where it is the one key that was given."""
+    """A key that a set ignores is refused when it is given alone."""
     for name, value in {"kty": "RSA", "use": "enc", "key_ops": ["sign"]}.items():
         with pytest.raises(InvalidKey, match=name):
             Key.from_jwk({**SECOND.jwk, name: value})

@@ -111,7 +111,7 @@ def test_newer_version_is_told_before_anything_else() -> None:
 
 
 @pytest.mark.parametrize("ver", ["1", "2", True, 0, -1, None, [2], {"2": 2}])
-def test_what_is_not_a_later_version_gets_no_hint_of_one(ver: object) -> None:
+def test_another_ver_gets_no_hint_of_a_newer_version(ver: object) -> None:
     """A string or a smaller number was not made for a newer version of the product."""
     refusal = _refusal({**STANDARD, "ver": ver})
     assert (refusal.message, refusal.hint) == ("ver: must be 1", None)

@@ -63,8 +63,7 @@ def import_private(
     )
     require_backup(again)
     data = files.read_unmarked(key_file, limit=_LIMIT, what="private key")
-    warning = files.secret_warning(key_file, what="private key")
-    if warning is not None:
+    if warning := files.secret_warning(key_file, what="private key"):
         invocation.warn(warning)
     known = known_keys(invocation)
     incoming = read_incoming(data, passphrase)

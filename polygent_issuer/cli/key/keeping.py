@@ -113,5 +113,5 @@ class _OneForBoth(Passphrase):
         return self._new
 
     def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
-        """As the source does."""
+        """Unlock with the source."""
         return self._source.unlock(purpose, attempt)

@@ -25,7 +25,7 @@ class Checked(Result):
 
     Attributes:
         stale: why it is not fresh, if it is not.
-        implausible: why its fingerprint identifies no machine, if it does not.
+        implausible: the finding of a placeholder as fingerprint, or None.
         known: whose machine it is or was; None where there is no registry to ask.
         notes: what the past of that machine says, or of one that it may be.
     """
@@ -46,7 +46,7 @@ class Checked(Result):
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What `sign` would need consent for."""
+        """The findings that `sign` would need consent for."""
         return tuple(each for each in (self.stale, self.implausible) if each is not None)
 
     @property
@@ -55,9 +55,9 @@ class Checked(Result):
         return self.now - self.info.generated_at
 
     def to_json(self) -> Mapping[str, Any]:
-        """What it says, `fresh`, and `known`: null where there is no home.
+        """Return its fields, `fresh`, and `known`, which is null without a home.
 
-        `findings` has all that `sign` would stop for, `finding` the one about the age.
+        `findings` has every finding that `sign` would stop for, `finding` the one about the age.
         """
         info, stale = self.info, self.stale
         return {

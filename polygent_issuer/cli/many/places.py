@@ -20,7 +20,8 @@ def archive(invocation: Invocation, option: Path | None, output: str | None) -> 
 
     Raises:
         UsageProblem: (`usage`) for an archive and a folder at once.
-        OutputProblem: (`output_failed`) for a `~` without a meaning, and as `Bundle.check`.
+        OutputProblem: (`output_failed`) when the home folder for `~` is unknown, and as
+                `Bundle.check`.
     """
     if option is None:
         return None
@@ -31,7 +32,8 @@ def archive(invocation: Invocation, option: Path | None, output: str | None) -> 
         path = option.expanduser().absolute()
     except (RuntimeError, OSError):
         raise OutputProblem(
-            f"no place for a file: {shown(str(option))}", hint="name another with --bundle"
+            f"the home folder for ~ is unknown: {shown(str(option))}",
+            hint="write the whole path after --bundle",
         ) from None
     bundle = Bundle(path, window=window)
     bundle.check()

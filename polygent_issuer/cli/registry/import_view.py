@@ -70,7 +70,7 @@ class ImportReport(Result):
 
 
 def preview(rebuild: Rebuild, others: Sequence[Skipped]) -> Iterable[Block]:
-    """What would be written, and what else is in the folders."""
+    """Yield the licenses to import, and the files that were skipped."""
     yield Line(f"to import: {_licenses(len(rebuild.new))}", "title")
     yield from _told(rebuild)
     yield from skipped.blocks(others)
