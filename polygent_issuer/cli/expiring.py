@@ -24,7 +24,6 @@ from polygent_issuer.registry import (
     Reading,
     customers,
     expiries,
-    journal,
     licenses,
 )
 from polygent_issuer.settings import Settings
@@ -120,6 +119,7 @@ def _ending(
     db: Reading, settings: Settings, chain: expiries.Chain, record: LicenseRecord
 ) -> "Ending":
     from polygent_issuer.delivery.calendar import Ending
+    from polygent_issuer.registry import journal
 
     owner = customers.by_id(db, record.customer_id)
     cancelled = None if record.is_current else str(record.status)

@@ -7,7 +7,6 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +21,15 @@ from polygent_issuer.registry import Registry, backup, customers, journal
 from polygent_issuer.registry.errors import RegistryDamaged
 
 TESTS = Path(__file__).parents[1]
+BACK_UP = """
+import sys
+from datetime import datetime
+from pathlib import Path
+from polygent_issuer.registry import Registry, backup
+path, folder, now = sys.argv[1:]
+with Registry.open(Path(path)) as registry:
+    print(backup.back_up_to(registry, Path(folder), datetime.fromisoformat(now)).path)
+"""
 
 
 def writer(*arguments: str) -> "subprocess.Popen[str]":
@@ -90,19 +98,15 @@ def test_the_place_of_a_backup(registry: Registry, tmp_path: Path) -> None:
 
 
 def test_backups_at_once(registry: Registry, tmp_path: Path) -> None:
-    """Each gets a name of its own, even where another takes it while the copy is made."""
+    """Each process gets a name of its own, even if another takes one while the copy is made."""
     folder = tmp_path / "stick"
     folder.mkdir()
     fill(registry)
-
-    def back_up(_number: int) -> Path:
-        with Registry.open(registry.path) as mine:
-            return backup.back_up_to(mine, folder, NOW).path
-
-    with ThreadPoolExecutor(4) as pool:
-        paths = list(pool.map(back_up, range(8)))
-    assert sorted(paths) == sorted(folder.iterdir())
-    assert len(set(paths)) == 8
+    command = [sys.executable, "-c", BACK_UP, str(registry.path), str(folder), NOW.isoformat()]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(6)]
+    paths = [process.communicate()[0].strip() for process in processes]
+    assert sorted(paths) == sorted(map(str, folder.iterdir()))
+    assert len(set(paths)) == 6
 
 
 @pytest.mark.parametrize("there", ["file", "folder", "dangling link"])

@@ -33,7 +33,7 @@ def test_the_same_bytes_are_one_row(registry: Registry) -> None:
     assert before == (2,)
 
 
-def test_a_document_that_is_not_there_is_damage(registry: Registry) -> None:
-    """Only other rows name documents, so a missing one is no slip of the operator."""
+def test_a_missing_document_is_damage(registry: Registry) -> None:
+    """Only another row names a document, so one that is missing is damage."""
     with registry.reading() as db, pytest.raises(RegistryDamaged, match="lacks the document 7"):
         documents.get(db, 7)
