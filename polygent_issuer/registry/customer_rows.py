@@ -27,7 +27,7 @@ def select(db: Reading, rest: str, params: Params = ()) -> Iterator[Customer]:
     Args:
         rest: what follows `FROM customers`; SQL of our own, values in `params`.
     """
-    return db.each(of_row, f"SELECT {COLUMNS} FROM customers {rest}", params)  # noqa: S608  # likewise
+    return db.each(of_row, f"SELECT {COLUMNS} FROM customers {rest}", params)  # noqa: S608  # the same
 
 
 def by_id(db: Reading, customer_id: int) -> Customer:
@@ -49,7 +49,7 @@ def by_slug(db: Reading, slug: str) -> Customer | None:
 
 
 def _one(db: Reading, rest: str, params: Params) -> Customer | None:
-    return db.one(of_row, f"SELECT {COLUMNS} FROM customers {rest}", params)  # noqa: S608  # likewise
+    return db.one(of_row, f"SELECT {COLUMNS} FROM customers {rest}", params)  # noqa: S608  # the same
 
 
 def beginning(prefix: str) -> tuple[str, str]:

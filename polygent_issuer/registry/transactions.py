@@ -158,7 +158,7 @@ def _inserting(table: str, columns: tuple[str, ...]) -> str:
 def _updating(table: str, columns: tuple[str, ...], only: str) -> str:
     names = ", ".join(f"{name} = ?" for name in columns)
     where = f"{JOURNALED[table]} = ? AND {only}"
-    return f"UPDATE {table} SET {names} WHERE {where} RETURNING *"  # noqa: S608  # likewise
+    return f"UPDATE {table} SET {names} WHERE {where} RETURNING *"  # noqa: S608  # the same
 
 
 class Writing(Reading):
@@ -357,12 +357,12 @@ class Writing(Reading):
         """The digests of the rows that have these keys, by key."""
         layout = self._layout(table)
         marks = ", ".join("?" * len(keys))
-        sql = f"SELECT * FROM {table} WHERE {KEYS[table]} IN ({marks})"  # noqa: S608  # likewise
+        sql = f"SELECT * FROM {table} WHERE {KEYS[table]} IN ({marks})"  # noqa: S608  # the same
         return {row[layout.key]: layout.digest(row) for row in self._run(sql, tuple(keys))}
 
     def _require_no_such_row(self, table: str, key: Key, only: str) -> None:
         """Check that an update found nothing because nothing is there: a trigger can ignore it."""
-        sql = f"SELECT 1 FROM {table} WHERE {KEYS[table]} = ? AND {only}"  # noqa: S608  # likewise
+        sql = f"SELECT 1 FROM {table} WHERE {KEYS[table]} = ? AND {only}"  # noqa: S608  # the same
         if self._first(sql, (key,)) is not None:
             raise self._not_kept(table)
 
