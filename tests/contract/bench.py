@@ -1,0 +1,122 @@
+"""A command line whose ids, keys and host are fixed, so that what it writes can be compared."""
+
+import io
+import itertools
+import json
+import os
+import socket
+import sys
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from polygent_issuer.cli.app import run
+
+PASSPHRASE = "correct horse battery staple"
+START = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One command line.
+
+    Attributes:
+        argv: its words; `{folder}` is the bench's folder.
+        days: how many days pass before it.
+        stdin: what it reads there.
+    """
+
+    argv: tuple[str, ...]
+    days: int = 0
+    stdin: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How a command ended, and what it wrote to stdout and stderr."""
+
+    code: int
+    out: bytes
+    err: str
+
+
+def step(line: str, *, days: int = 0, stdin: str = "") -> Step:
+    """A step from words that are separated by spaces; `~` in a word is a space."""
+    words = tuple(word.replace("~", " ") for word in line.split())
+    return Step(argv=words, days=days, stdin=stdin)
+
+
+@dataclass
+class Bench:
+    """A folder with a home, a clock that only steps move, and the command line."""
+
+    folder: Path
+    now: datetime = START
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def home(self) -> Path:
+        """Where settings and registry are."""
+        return self.folder / "home"
+
+    def run(self, step: Step) -> Outcome:
+        """Run one step."""
+        self.now += timedelta(days=step.days)
+        words = [word.replace("{folder}", str(self.folder)) for word in step.argv]
+        environ = {
+            "PATH": os.environ["PATH"],
+            "POLYGENT_ISSUER_PASSPHRASE_FILE": str(self.folder / "passphrase"),
+            **self.environ,
+        }
+        with _streams(step.stdin.encode()) as (out, err):
+            code = run(["--home", str(self.home), *words], now=self.now, environ=environ)
+        return Outcome(code=code, out=out.getvalue(), err=err.getvalue().decode())
+
+    def machine_info(self, name: str, **members: Any) -> None:
+        """Write a machine-info document that was made an hour ago."""
+        document = {
+            "format": "polygent-machine-info/1",
+            "fingerprint": "sha256:" + "3c7e91d5" * 8,
+            "generatedAt": (self.now - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "hostname": "prod-1",
+            "customer": "Acme GmbH",
+        }
+        (self.folder / name).write_text(json.dumps(document | members), encoding="utf-8")
+
+
+@contextmanager
+def fixed() -> Iterator[None]:
+    """Let ids count from 1, new keys be those of the scalars 1000, 1001, …, and the host be one."""
+    ids, scalars = itertools.count(1), itertools.count(1000)
+    before = uuid.uuid4, ec.generate_private_key, socket.gethostname
+    uuid.uuid4 = lambda: uuid.UUID(f"{next(ids):08x}-0000-4000-8000-000000000000")
+    ec.generate_private_key = lambda curve, backend=None: ec.derive_private_key(  # noqa: ARG005 - as the library has it
+        next(scalars), curve
+    )
+    socket.gethostname = lambda: "desk"
+    try:
+        yield
+    finally:
+        uuid.uuid4, ec.generate_private_key, socket.gethostname = before
+
+
+@contextmanager
+def _streams(stdin: bytes) -> Iterator[tuple[io.BytesIO, io.BytesIO]]:
+    out, err = io.BytesIO(), io.BytesIO()
+    before: Sequence[Any] = sys.stdin, sys.stdout, sys.stderr
+    sys.stdin = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
+    sys.stdout = io.TextIOWrapper(out, encoding="utf-8", write_through=True)
+    sys.stderr = io.TextIOWrapper(err, encoding="utf-8", write_through=True)
+    try:
+        yield out, err
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            stream.detach()
+        sys.stdin, sys.stdout, sys.stderr = before

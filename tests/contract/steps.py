@@ -1,0 +1,133 @@
+"""What is done in each home, in this order: every command, and the commonest refusals."""
+
+from contract.bench import step
+
+STEPS = (
+    # What only reads.
+    step("--version"),
+    step("config path --json"),
+    step("config show --json"),
+    step("config show issuer --json"),
+    step("config show nonsense --json"),
+    step("config mail-template --json"),
+    step("customer list --json"),
+    step("customer list --csv"),
+    step("customer show acme-gmbh --json"),
+    step("customer show nobody --json"),
+    step("license list --json"),
+    step("license list --unsent --json"),
+    step("license list --csv"),
+    step("license show 00000005 --json"),
+    step("license show 99999999 --json"),
+    step("key list --json"),
+    step("key show main --json"),
+    step("key export-public main --json"),
+    step("key export-public --all --format jwks"),
+    step("journal show --json"),
+    step("journal show --csv"),
+    step("journal verify --json"),
+    step("journal verify --against {folder}/heads --json"),
+    step("expiring --json"),
+    step("expiring --within 1y --csv"),
+    step("expiring --within 1y --ics {folder}/licenses.ics --json"),
+    step("doctor --json"),
+    step("doctor --quick --json"),
+    step("completion bash"),
+    step("demo --json"),
+    step("machine-info check {folder}/fresh.json --json"),
+    step("machine-info check {folder}/missing.json --json"),
+    step("machine-info create --json"),
+    step("registry export --json"),
+    step("registry export --output {folder}/licenses.toml --json"),
+    # What verifies.
+    step("license export 00000005 --output {folder}/acme.lic --json"),
+    step("license export 00000005 --output {folder}/acme.lic --json"),
+    step("license export 00000003 --output {folder}/globex.lic --eml {folder}/drafts --json"),
+    step("verify {folder}/acme.lic --machine-info {folder}/fresh.json --json"),
+    step("verify {folder}/acme.lic --fingerprint sha256:0123 --json"),
+    step("verify {folder}/globex.lic --host api.globex.internal --install --json"),
+    step("verify {folder}/acme.lic {folder}/globex.lic --json"),
+    step("verify {folder}/fresh.json --json"),
+    step("verify --customer acme-gmbh --json"),
+    step("inspect {folder}/acme.lic --json"),
+    step("inspect {folder}/fresh.json --json"),
+    # What changes customers and settings.
+    step("config set mail_from Licenses~<licenses@polygent.example> --json"),
+    step("config set nonsense 1 --json"),
+    step("config mail-template --write --json"),
+    step("customer add Wayne~SA --contact lucius@wayne.example --json"),
+    step("customer add Wayne~S --json"),
+    step("customer edit acme-gmbh --contact ada@acme.example --time-zone Europe/Berlin --json"),
+    step("customer edit acme-gmbh --contact ada@acme.example --json"),
+    step("customer archive wayne-sa --yes --reason left --json"),
+    step("customer archive wayne-sa --undo --yes --reason back --json"),
+    step("customer merge initech initech-kg --yes --reason one~firm --json"),
+    # What issues.
+    step("renew acme-gmbh --json"),
+    step("renew acme-gmbh --term 1y --dry-run --json"),
+    step("renew acme-gmbh --term 1y --yes --users 40 --eml {folder}/drafts --json"),
+    step("renew acme-gmbh --yes --json"),
+    step("renew --due-within 30d --dry-run --json"),
+    step("renew --due-within 30d --yes --json"),
+    step("reissue globex --yes --remove-feature workflows --json"),
+    step("reissue globex --yes --allowed-domain *.globex.example --json"),
+    step("reissue globex --yes --allowed-domain *.x.example --accept entitlement-loss --json"),
+    step("sign --machine-info {folder}/fresh.json --json"),
+    step("sign --machine-info {folder}/fresh.json --customer acme-gmbh --plan trial --yes --json"),
+    step("sign --machine-info {folder}/new.json --customer wayne-sa --plan trial --yes --json"),
+    step(
+        "sign --machine-info {folder}/new.json --customer wayne-sa --plan trial --yes --json"
+        " --accept claimed-customer --reason checked~by~phone"
+    ),
+    step("sign --machine-info {folder}/old.json --customer wayne-sa --plan trial --yes --json"),
+    step("sign --customer Cyberdyne --tier enterprise --term 1y --users 5 --yes --json"),
+    step("license list --customer wayne-sa --json"),
+    step("license sent 00000003 --json"),
+    step("license sent 00000003 --undo --json"),
+    step("license retire 00000003 --yes --json"),
+    step("license retire 00000003 --yes --reason left --json"),
+    step("license retire 00000016 --yes --reason left --json"),
+    # Batches.
+    step("renew --due-within 30d --yes --json", days=20),
+    step(
+        "renew cyberdyne acme-gmbh --yes --bundle {folder}/all.zip"
+        " --accept not-due --reason asked --json"
+    ),
+    step("renew wayne-sa globex nobody --yes --bundle {folder}/rest.zip --json"),
+    step("apply {folder}/rows.csv --dry-run --json"),
+    step("apply {folder}/rows.csv --yes --report {folder}/report.json --json"),
+    step("apply {folder}/rows.csv --yes --json"),
+    step("apply {folder}/broken.toml --yes --json"),
+    # Keys.
+    step("key backup main {folder}/second.backup --json"),
+    step("key generate second --store file:{folder}/second.key --no-backup --json"),
+    step("key import {folder}/main.backup --json"),
+    step("key use second --json"),
+    step("key use second --accept key-rollout --reason changed --json"),
+    step("reissue acme-gmbh --yes --json"),
+    step("key retire main --yes --reason changed --json"),
+    step("key retire second --compromised --yes --reason leaked --json"),
+    # The registry.
+    step("journal verify --note {folder}/heads --json"),
+    step("registry backup {folder}/again.backup --json"),
+    step("registry restore {folder}/registry.backup --yes --json"),
+    step(
+        "registry restore {folder}/registry.backup --yes --accept registry-rollback"
+        " --reason trial --json"
+    ),
+    step("registry import {folder}/acme.lic {folder}/globex.lic --yes --reason trial --json"),
+    step("journal verify --json"),
+    step("init --issuer Polygent~Ltd --json"),
+    # Wrong usage.
+    step("renew --json"),
+    step("sign --no-such-option --json"),
+    step("nonsense --json"),
+)
+
+ROWS = (
+    "customer,tier,plan,expires,users\n"
+    "Tyrell,enterprise,standard-annual,,10\n"
+    "Globex,enterprise,,2029-01-31,300\n"
+    "Wayne SA,standard,,2029-02-30,1\n"
+)
+BROKEN = '[[license]]\ncustomer = "A\n'

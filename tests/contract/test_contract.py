@@ -1,0 +1,185 @@
+"""What programs build on stays: commands, options, exit codes, JSON members, journal bytes.
+
+`recorded/` holds what was seen; `CONTRACT=record pytest tests/contract -n0` records anew. A
+change of a recorded file is a change of a promise, and CHANGELOG says so.
+"""
+
+import json
+import os
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contract.bench import PASSPHRASE, Bench, Outcome, fixed
+from contract.steps import BROKEN, ROWS, STEPS
+
+from polygent_issuer.cli.commands import COMMANDS
+from polygent_issuer.cli.lazy import Entry, load
+
+HERE = Path(__file__).parent
+HOMES = sorted(path.name for path in (HERE / "homes").iterdir())
+RECORDED = HERE / "recorded"
+# Members whose own members are data: names of hashed parts, of rows, of files.
+MAPS = ("components", "parts", "rows", "files")
+RECORD = os.environ.get("CONTRACT") == "record"
+
+
+def compare(name: str, seen: Any) -> None:
+    """Compare what was seen with the recorded file, or write that file."""
+    path = RECORDED / name
+    if RECORD:
+        path.parent.mkdir(exist_ok=True)
+        text = json.dumps(seen, indent=1, ensure_ascii=False, sort_keys=True)
+        path.write_text(text + "\n", encoding="utf-8")
+    assert seen == json.loads(path.read_text(encoding="utf-8"))
+
+
+def leaves(entry: Entry, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Entry]]:
+    """Each command of the table by its full name."""
+    for child in entry.entries:
+        name = (*words, child.name)
+        if child.entries:
+            yield from leaves(child, name)
+        else:
+            yield " ".join(name), child
+
+
+def test_the_command_tree() -> None:
+    """Each command with its arguments and options: names, whether required, repeatable, a flag."""
+    seen = {
+        name: [
+            [
+                parameter.param_type_name,
+                *(parameter.opts if parameter.param_type_name == "option" else [parameter.name]),
+                *parameter.secondary_opts,
+                *(
+                    word
+                    for word, holds in {
+                        "required": parameter.required,
+                        "repeatable": parameter.multiple or parameter.nargs != 1,
+                        "flag": getattr(parameter, "is_flag", False),
+                    }.items()
+                    if holds
+                ),
+            ]
+            for parameter in load(entry, None).params
+        ]
+        for name, entry in leaves(COMMANDS)
+    }
+    compare("commands.json", seen)
+
+
+def test_each_command_is_a_step() -> None:
+    """A command that no step runs has no contract; the sandbox serves until it is stopped."""
+    run = {" ".join(each.argv) + " " for each in STEPS}
+    missing = {
+        name
+        for name, _entry in leaves(COMMANDS)
+        if not any(line.startswith(f"{name} ") for line in run)
+    }
+    assert missing == {"sandbox"}
+
+
+def make_bench(name: str, folder: Path) -> Bench:
+    """A copy of a recorded home, 11 months later, with the files that the steps name."""
+    (folder / "out").mkdir()
+    for file in (HERE / "homes" / name).iterdir():
+        shutil.copy(file, folder)
+        (folder / file.name).chmod(0o600)
+    (folder / "home").mkdir(mode=0o700)
+    (folder / "registry.db").rename(folder / "home" / "registry.db")
+    settings = (folder / "settings.toml").read_text(encoding="utf-8")
+    (folder / "settings.toml").unlink()
+    copied = folder / "home" / "settings.toml"
+    copied.write_text(settings.replace("{folder}", str(folder)), encoding="utf-8")
+    copied.chmod(0o600)
+    secret = folder / "passphrase"
+    secret.write_text(PASSPHRASE + "\n", encoding="ascii")
+    secret.chmod(0o600)
+    (folder / "drafts").mkdir()
+    (folder / "rows.csv").write_text(ROWS, encoding="utf-8")
+    (folder / "broken.toml").write_text(BROKEN, encoding="utf-8")
+    bench = Bench(folder)
+    bench.now = bench.now.replace(year=2027, month=11, day=1)
+    bench.machine_info("fresh.json")
+    bench.machine_info("new.json", fingerprint="sha256:" + "5b2a9d70" * 8, hostname="w-1")
+    bench.now = bench.now.replace(month=10)
+    bench.machine_info("old.json", fingerprint="sha256:" + "e47c1f38" * 8, hostname="w-2")
+    bench.now = bench.now.replace(month=11)
+    return bench
+
+
+@pytest.mark.parametrize("name", HOMES)
+def test_each_step_in_each_home(name: str, tmp_path: Path) -> None:
+    """Exit codes, JSON members and journal bytes are the same in a registry of each version."""
+    bench = make_bench(name, tmp_path)
+    seen = []
+    with fixed():
+        for each in STEPS:
+            before = rows(bench)
+            outcome = bench.run(each)
+            after = rows(bench)
+            added = after[len(before) :] if after[: len(before)] == before else after
+            seen.append(
+                {
+                    "step": " ".join(each.argv),
+                    "exit": outcome.code,
+                    "members": members(outcome),
+                    "journal": [normal(row, tmp_path) for row in added],
+                }
+            )
+    compare("steps.json", seen)
+
+
+def rows(bench: Bench) -> list[str]:
+    """The journal's bytes, row by row."""
+    path = bench.home / "registry.db"
+    with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as connection:
+        found = connection.execute("SELECT bytes FROM journal ORDER BY seq").fetchall()
+    connection.close()
+    return [bytes(row).decode() for (row,) in found]
+
+
+def normal(row: str, folder: Path) -> str:
+    """A row without what differs between two runs: user, folder, and hashes that rest on them."""
+    row = row.replace(json.dumps(str(folder))[1:-1], "{folder}")
+    row = re.sub(r'"os_user":"[^"]*"', '"os_user":"ada"', row)
+    row = re.sub(r'"uid":\d+', '"uid":1000', row)
+    row = re.sub(r'("(?:head|replaced)":"\d+:)[0-9a-f]{64}"', r'\1{hash}"', row)
+    return re.sub(r'"sha256":"[0-9a-f]{64}"', '"sha256":"{hash}"', row)
+
+
+def members(outcome: Outcome) -> list[str]:
+    """The paths of all members of the JSON on stdout, with their types; codes with their values."""
+    text = outcome.out.decode()
+    if not text.startswith("{"):
+        return []
+    try:
+        documents = [json.loads(text)]
+    except ValueError:
+        documents = [json.loads(line) for line in text.splitlines()]
+    found: set[str] = set()
+    for document in documents:
+        found |= set(paths(document, ""))
+    return sorted(found)
+
+
+def paths(value: Any, path: str) -> Iterator[str]:
+    """Each member below a value; members of a map are one."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name == "code":
+                yield f"{path}.code = {inner}"
+            is_map = path.endswith(MAPS) or not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]*", name)
+            yield from paths(inner, f"{path}.{'*' if is_map else name}")
+    elif isinstance(value, list):
+        for inner in value:
+            yield from paths(inner, f"{path}[]")
+        if not value:
+            yield f"{path}[]"
+    else:
+        yield f"{path}: {type(value).__name__}"
