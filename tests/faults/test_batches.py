@@ -8,6 +8,7 @@ default a part of the points is tried, always the same. All of them, about half 
     PYTHONPATH=tests python -m support.fault_figures batches.xml
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from support.held import held
 from support.strace import LINK, RENAME, UNLINK
 from support.sweeping import KINDS, sweep_each
 from support.twenty import ITEMS, due
+from support.users import give
 
 pytestmark = pytest.mark.faults
 
@@ -83,6 +85,7 @@ def test_a_folder_that_may_not_be_read(open_desk: Desk, forks: Forks) -> None:
     open_desk.output.chmod(0o300)
     outcome, _ = forks.run(open_desk, *argv, limits=Limits(user=NOBODY))
     open_desk.output.chmod(0o700)
+    give(open_desk.folder, user=os.geteuid())
     assert outcome.code == 0, outcome
     done = {Path(each["file"]).read_bytes() for each in acknowledged(outcome.out)}
     assert len(done) == ITEMS

@@ -95,7 +95,7 @@ SOME: dict[str, dict[str, Sequence[int]]] = {
         "write": (2, 3),
     },
     "key generate without a home": {
-        MKDIR: (1, 2),
+        MKDIR: (1,),
         "pwrite64": (2, 40),
         "fdatasync": (1, 3, 5, 7, 10),
         "fsync": (1, 2, 3, 4),
