@@ -61,6 +61,9 @@ def test_a_registry_is_begun_from_files_and_the_public_key(new: Desk) -> None:
     new.ok("journal", "verify")
     again = new.ok("registry", "import", str(new.folder / "mailed"))
     assert again.text == "nothing to import; 3 of the files are in the registry already\n"
+    license_file = sorted((new.folder / "mailed").iterdir())[0]
+    again = new.ok("registry", "import", str(license_file))
+    assert again.text == "nothing to import; 1 of the files is in the registry already\n"
     (new.folder / "rubbish").mkdir()
     (new.folder / "rubbish" / "0.lic").write_text("rubbish")
     refused = new.run("registry", "import", str(new.folder / "rubbish"))
@@ -79,7 +82,7 @@ def test_nothing_is_left_out_silently(new: Desk) -> None:
     outcome = new.run(*begin(new))
     assert outcome.code == 20
     assert outcome.text.startswith("imported 2 licenses\n")
-    assert "hint: the license was copied from a quoted mail" in outcome.text
+    assert f"hint for {folder}/copied.txt: the license was copied from" in outcome.text
     assert "skipped: 2\n" in outcome.text
     assert f"  {folder}/2025: a folder: --recursive reads it\n" in outcome.text
     assert f"  {folder}/old.zip: this is a ZIP archive: unpack it" in outcome.text
@@ -119,7 +122,22 @@ def test_refused_files_hold_up_no_other(new: Desk) -> None:
     assert "imported 3 licenses" in outcome.text
     assert "refused: 2\n" in outcome.text
     assert "unreadable_input" in outcome.text
-    assert "hint: check the path and its permissions" in outcome.text
+    assert f"hint for {new.folder}/no.lic: check the path and its permissions" in outcome.text
+
+
+def test_a_hint_names_its_files(new: Desk) -> None:
+    """Each hint is printed once, with the files that it is for."""
+    folder = new.folder / "mailed"
+    for name in ("1.lic", "2.lic"):
+        (folder / name).write_bytes(b"PK\x03\x04")
+    (folder / "3.lic").touch()
+    hints = [line for line in new.run(*begin(new)).text.splitlines() if line.startswith("hint")]
+    assert hints == [
+        f"hint for {folder}/1.lic, {folder}/2.lic: "
+        "this is a ZIP archive: unpack it and use the .lic file in it",
+        f"hint for {folder}/3.lic: "
+        "nothing was saved: use the .lic file as it was received, or ask for it again",
+    ]
 
 
 def test_a_dry_run_writes_nothing(new: Desk) -> None:

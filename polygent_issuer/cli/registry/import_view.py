@@ -54,7 +54,8 @@ class ImportReport(Result):
         rebuild = self.rebuild
         if not rebuild.new:
             there = _there(rebuild)
-            told = f"; {there} of the files are in the registry already" if there else ""
+            are = "is" if there == 1 else "are"
+            told = f"; {there} of the files {are} in the registry already" if there else ""
             yield Line(f"nothing to import{told}")
         elif self.done:
             yield Line(f"imported {_licenses(len(rebuild.new))}", "good")
@@ -92,8 +93,12 @@ def _told(rebuild: Rebuild) -> Iterable[Block]:
         yield Line(f"refused: {len(rebuild.refused)}", "bad")
         rows = tuple((each.name, each.code, each.message) for each in rebuild.refused)
         yield Table(("file", "code", "why"), rows)
-        for hint in dict.fromkeys(each.hint for each in rebuild.refused if each.hint):
-            yield Line(f"hint: {hint}", "dim")
+        hinted: dict[str, list[str]] = {}
+        for each in rebuild.refused:
+            if each.hint:
+                hinted.setdefault(each.hint, []).append(each.name)
+        for hint, names in hinted.items():
+            yield Line(f"hint for {_some(names)}: {hint}", "dim")
     for old, new in rebuild.missing[:_MOST]:
         yield Line(f"no file of license {old}, which {new[:8]} replaced", "warn")
     if len(rebuild.missing) > _MOST:
