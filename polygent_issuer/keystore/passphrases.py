@@ -291,14 +291,14 @@ def _one_line(data: bytes, name: str) -> bytes:
         except files.NotUtf8 as refused:
             raise PassphraseRefused(refused.message, hint=_ONE_LINE) from None
     line = _usable(_LINE_END.sub(b"", data))
+    if not line:
+        raise PassphraseRefused(f"{name} is empty", hint=_ONE_LINE)
     if b"\n" in line or b"\r" in line:
         raise PassphraseRefused(f"{name} is not one line", hint=_ONE_LINE)
     return line
 
 
 def _usable(secret: bytes) -> bytes:
-    if not secret:
-        raise PassphraseRefused("the passphrase is empty", hint="check what it was read from")
     if len(secret) > MAX_BYTES:
         raise PassphraseRefused(
             f"the passphrase is longer than {MAX_BYTES} bytes",

@@ -192,6 +192,8 @@ def test_an_empty_or_too_long_one_is_refused(written: bytes, tmp_path: Path) -> 
     refused = refusal(passphrases.from_file(path, warn=ignore))
     assert refused.code == "passphrase_refused"
     assert "xxx" not in refused.message
+    if not written.strip():
+        assert refused.message == f"the passphrase file {path} is empty"
 
 
 def test_a_device_is_refused() -> None:
