@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from support.licenses import Books
+from support.screen import at_terminal, finish
 
 
 def test_customers_are_listed_by_slug_with_what_ends_first(books: Books) -> None:
@@ -18,6 +19,15 @@ def test_customers_are_listed_by_slug_with_what_ends_first(books: Books) -> None
         "acme      Acme GmbH  0",
         "globex    Globex AG  2                 2027-06-01T12:00:00Z  2027-05-31",
     ]
+
+
+def test_expiry_stays_whole_beside_long_names(books: Books) -> None:
+    """At 80 columns names and slugs fold, and the expiry can be copied."""
+    customer = books.customer("株式会社ポリジェント" * 3, "zhushihuisheporijiento" * 2)
+    books.license(customer, expires_at=datetime(2027, 6, 1, 12, tzinfo=UTC))
+    code, shown = finish(at_terminal(books.desk.home, "customer", "list", COLUMNS="80"))
+    assert code == 0, shown
+    assert "2027-06-01T12:00:00Z" in shown
 
 
 def test_json_carries_every_member(books: Books) -> None:

@@ -80,6 +80,8 @@ def test_a_tilde_means_nothing(home: str) -> None:
         done = run_as(ADA, *([] if "--home" in argv else ["--home", home]), *argv)
         assert done.returncode == code, (argv, done)
         assert "~" in next(x for x in done.stderr.splitlines() if x.startswith("error: "))
+        hint = next((x for x in done.stderr.splitlines() if x.startswith("hint: ")), "")
+        assert "~" not in hint, hint
     settings = Path(home) / "settings.toml"
     settings.write_text('output = "~/licenses"\n' + settings.read_text())
     done = run_as(ADA, "--home", home, "config", "show")

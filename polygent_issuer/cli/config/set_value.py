@@ -78,7 +78,8 @@ def _with_example(key: str, refused: InvalidSettings) -> str | None:
         kind = kind_of(key)
     except InvalidSettings:
         return refused.hint
-    if not refused.message.startswith(f"{key}: ") or hint.startswith("did you mean"):
+    complete = hint.startswith(("did you mean", "write the whole path"))  # examples begin with ~
+    if complete or not refused.message.startswith(f"{key}: "):
         return refused.hint
     example = (KEYS[key].example if key in KEYS else "") or _typed(kind.example)
     given = f"for example polygent-issue config set {key} {for_shell(example)}"

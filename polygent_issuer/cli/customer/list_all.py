@@ -54,7 +54,10 @@ class Customers(Result):
         headers = ("customer", "name", "current licenses", "next expiry", "last full day")
         more = ("archived",) if self.archived else ()
         return Table(
-            (*headers, *more), Each(self.customers, self._row), Each(self.customers, _style)
+            (*headers, *more),
+            Each(self.customers, self._row),
+            Each(self.customers, _style),
+            folding=("customer", "name"),
         )
 
     def _row(self, listed: CustomerEnds) -> tuple[str, ...]:
