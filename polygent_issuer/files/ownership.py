@@ -207,7 +207,7 @@ def _writing_group(path: Path, gid: int, user: int, rule: Rule) -> tuple[str | N
     members = ", whose members cannot be listed,"
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        members = f" ({shown(others[0])}{more})"
+        members = f" (members: {shown(others[0])}{more})"
     trust = f"if all its members may decide what is signed: export {TRUST_GROUP}={gid}"
     if trusted and named_group(trusted) is None:
         trust = f"the group {shown(trusted)} that {TRUST_GROUP} names does not exist"

@@ -115,7 +115,7 @@ def test_a_group_with_other_members_is_refused(path: Path) -> None:
     give(path, user=0, group=NOGROUP)
     path.chmod(0o660)
     problem = refusal(path)
-    members = rf"the group {NOGROUP} \(\w+( and \d+ more)?\) may write to the file "
+    members = rf"the group {NOGROUP} \(members: \w+( and \d+ more)?\) may write to the file "
     assert re.match(members, problem.message)
     assert str(problem.hint).endswith(f": export {TRUST_GROUP}={NOGROUP}")
     fix(problem)
