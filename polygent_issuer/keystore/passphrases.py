@@ -114,7 +114,8 @@ class _Once(Passphrase):
             raise refused from None
         problem, where = f"{self._name} begins with a byte order mark", ""
         if secret is None:  # a new key file cannot have it; key import asks for another one
-            problem, where = refused.message, " (on a terminal, from the same source)"
+            problem = refused.message.removeprefix("cannot read ")  # since its bytes opened the key
+            where = " (on a terminal, from the same source)"
         self._warn(
             f"{problem}, and {purpose} opens only with all of its bytes; give the key another "
             f"passphrase{where}: polygent-issue key import FILE --store URI"

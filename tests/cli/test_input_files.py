@@ -191,6 +191,7 @@ def test_a_key_from_an_earlier_version_still_signs(
     signed = sign(desk)
     assert signed.code == 0, signed.err
     assert problem in signed.err
+    assert "cannot read" not in signed.err
     assert "the key file main.key opens only with all of its bytes" in signed.err
 
 
