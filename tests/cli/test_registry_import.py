@@ -61,7 +61,7 @@ def test_a_registry_is_begun_from_files_and_the_public_key(new: Desk) -> None:
     new.ok("journal", "verify")
     again = new.ok("registry", "import", str(new.folder / "mailed"))
     assert again.text == "nothing to import; 3 of the files are in the registry already\n"
-    license_file = sorted((new.folder / "mailed").iterdir())[0]
+    license_file = min((new.folder / "mailed").iterdir())
     again = new.ok("registry", "import", str(license_file))
     assert again.text == "nothing to import; 1 of the files is in the registry already\n"
     (new.folder / "rubbish").mkdir()
@@ -131,12 +131,19 @@ def test_a_hint_names_its_files(new: Desk) -> None:
     for name in ("1.lic", "2.lic"):
         (folder / name).write_bytes(b"PK\x03\x04")
     (folder / "3.lic").touch()
-    hints = [line for line in new.run(*begin(new)).text.splitlines() if line.startswith("hint")]
-    assert hints == [
-        f"hint for {folder}/1.lic, {folder}/2.lic: "
-        "this is a ZIP archive: unpack it and use the .lic file in it",
-        f"hint for {folder}/3.lic: "
-        "nothing was saved: use the .lic file as it was received, or ask for it again",
+    text = new.run(*begin(new)).text
+    assert [line for line in text.splitlines() if line.startswith("hint")] == [
+        f"hint for {folder}/{files}: {hint}"
+        for files, hint in (
+            (
+                f"1.lic, {folder}/2.lic",
+                "this is a ZIP archive: unpack it and use the .lic file in it",
+            ),
+            (
+                "3.lic",
+                "nothing was saved: use the .lic file as it was received, or ask for it again",
+            ),
+        )
     ]
 
 
