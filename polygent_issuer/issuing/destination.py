@@ -4,10 +4,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from polygent_issuer.errors import OutputExists, OutputProblem, UsageProblem
-from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.text import for_shell, shown
+
+if TYPE_CHECKING:
+    from polygent_issuer.issuing.proposal import Proposal
 
 _ELSEWHERE = "name another place with --output"
 
@@ -26,15 +29,15 @@ class Destination:
     name: str | None = None
     write: Callable[[bytes], None] | None = None
 
-    def name_for(self, proposal: Proposal) -> str:
+    def name_for(self, proposal: "Proposal") -> str:
         """The file's name for a license."""
         return self.name or proposal.file_name
 
-    def target(self, proposal: Proposal) -> Path | None:
+    def target(self, proposal: "Proposal") -> Path | None:
         """The file for a license; `None` on stdout."""
         return None if self.folder is None else self.folder / self.name_for(proposal)
 
-    def check(self, proposals: tuple[Proposal, ...]) -> None:
+    def check(self, proposals: tuple["Proposal", ...]) -> None:
         """Refuse before anything is signed what could not be delivered afterwards.
 
         Raises:
@@ -52,7 +55,7 @@ class Destination:
         for proposal in proposals:
             self.free_target(proposal)
 
-    def free_target(self, proposal: Proposal) -> Path | None:
+    def free_target(self, proposal: "Proposal") -> Path | None:
         """As `target`, when nothing is there yet.
 
         Raises:

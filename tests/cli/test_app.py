@@ -337,6 +337,25 @@ def test_listing_imports_no_command(argv: tuple[str, ...]) -> None:
     assert not loaded & (modules | heavy)
 
 
+@pytest.mark.parametrize("argv", [("customer", "list"), ("journal", "show")])
+def test_lists_of_what_is_no_license_import_no_cryptography(
+    books: Books, argv: tuple[str, ...]
+) -> None:
+    """They judge no signature, and it would make up a third of their time."""
+    program = (
+        "import sys\n"
+        "from polygent_issuer.cli.app import run\n"
+        f"run({[*argv, '--home', str(books.desk.home)]!r})\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    bare = {"PATH": os.environ["PATH"]}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, env=bare)
+    loaded = set(done.stderr.split())
+    assert "polygent_issuer.registry" in loaded
+    assert not loaded & {"cryptography", "polygent_issuer.verifier", "pydantic", "keyring"}
+
+
 def test_the_version_is_said(empty_desk: Desk) -> None:
     """Alone, and beside other options."""
     expected = f"polygent-issue {polygent_issuer.__version__}\n"
