@@ -39,7 +39,12 @@ def opened(registry: Registry) -> Verdict:
 
 
 def tables(registry: Registry) -> Verdict:
-    """Whether tables, indexes and triggers are as this version makes them, and none is added."""
+    """Whether tables, indexes and triggers are as their version makes them, and none is added."""
+    with registry.reading() as db:
+        present = db.execute(schema_check.STATEMENTS)
+        problems = tuple(schema_check.differences(present, registry.tables))
+    if problems:
+        return _broken(problems)
     if not registry.is_up_to_date:
         return warn(
             f"the tables are of version {registry.tables}, older than this polygent-issue; "
@@ -47,10 +52,7 @@ def tables(registry: Registry) -> Verdict:
             _VERIFY,
         )
     with registry.reading() as db:
-        problems = tuple(schema_check.differences(db.execute(schema_check.STATEMENTS)))
         count = ", ".join(f"{name} {count}" for name, count in counts.of(db).items())
-    if problems:
-        return _broken(problems)
     return ok(f"version {registry.tables}, as made; rows: {count}")
 
 

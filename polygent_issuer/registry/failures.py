@@ -111,17 +111,19 @@ def damaged(path: Path, what: str = "is damaged") -> RegistryDamaged:
     return RegistryDamaged(f"the registry {place(path)} {what}", hint=_RESTORE)
 
 
-def tampered(path: Path, what: str) -> RegistryDamaged:
+def tampered(path: Path, what: str, *, older: bool = False) -> RegistryDamaged:
     """The registry holds, or lacks, what only something else than this tool can have changed.
 
     Args:
         path: the file.
         what: the object or the rows, and what is wrong with them.
+        older: its tables are of an older version, so only `doctor` can open it.
     """
+    look = "doctor shows" if older else "journal verify lists"
     return RegistryDamaged(
         f"the registry {place(path)} was changed outside polygent-issue: {what}; "
-        "nothing was written",
-        hint="polygent-issue journal verify lists what was changed; to go back to a backup: "
+        "nothing was written to it",
+        hint=f"polygent-issue {look} what was changed; to go back to a backup: "
         "polygent-issue registry restore BACKUP",
     )
 

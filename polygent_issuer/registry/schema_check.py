@@ -41,7 +41,8 @@ def require_as_made(connection: Connection) -> None:
         return
     found = tuple(differences(present, version))
     more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    raise tampered(connection.path, "; ".join(found[:_NAMED]) + more)
+    older = version < len(schema.MIGRATIONS)
+    raise tampered(connection.path, "; ".join(found[:_NAMED]) + more, older=older)
 
 
 def as_made(version: int | None = None) -> tuple[Row, ...]:

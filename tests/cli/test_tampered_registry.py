@@ -81,7 +81,7 @@ def test_the_message_says_what_to_do(desk: Desk) -> None:
     outcome = desk.run("customer", "add", "Initech")
     assert outcome.err == (
         f"error: the registry {desk.home}/registry.db was changed outside polygent-issue: evil is "
-        "not a table, index or trigger as this tool makes it; nothing was written\n"
+        "not a table, index or trigger as this tool makes it; nothing was written to it\n"
         "hint: polygent-issue journal verify lists what was changed; to go back to a backup: "
         "polygent-issue registry restore BACKUP\n"
     )

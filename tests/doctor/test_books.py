@@ -115,6 +115,20 @@ def test_an_older_registry_is_left_as_it_is(books: Books, monkeypatch: pytest.Mo
     assert state(books.desk, "tables") == state(books.desk, "journal") == "ok"
 
 
+def test_an_older_registry_that_was_changed(books: Books) -> None:
+    """It is compared with the tables of its own version, which no other command can open."""
+    with closing(sqlite3.connect(books.path)) as raw:
+        raw.executescript(
+            "DROP INDEX journal_of_copies; PRAGMA user_version = 1; CREATE TABLE evil (x)"
+        )
+    outcome = books.desk.run("doctor", "--json")
+    assert outcome.code == 7
+    tables = row(outcome, "tables")
+    assert (tables["state"], tables["message"].partition(" ")[0]) == ("fail", "evil")
+    told = books.desk.run("journal", "verify").err
+    assert "hint: polygent-issue doctor shows what was changed" in told
+
+
 def test_a_registry_that_another_command_keeps_locked(books: Books) -> None:
     """It is not waited for as long as other commands do."""
     with closing(sqlite3.connect(books.path, isolation_level=None)) as raw:
