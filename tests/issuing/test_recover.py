@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -254,3 +255,36 @@ def test_fifty_are_named_one_by_one(office: Office) -> None:
     told = recover.undelivered(office.registry)
     assert len(told) == 51
     assert told[-1] == "3 more licenses were issued like these: polygent-issue doctor"
+
+
+def test_of_an_archive_fifty_are_judged(office: Office) -> None:
+    """Every command asks, so thousands that wait for an archive cost no verification each."""
+    archive = office.folder / "all.zip"
+    archive.mkdir()
+    rows = []
+    for number in range(1, 54):
+        site = f"Site {chr(64 + number // 10)}{chr(64 + number % 10)}"
+        document = office.document(f"sha256:{number:064x}")
+        [issued] = office.publish(
+            partial(office.first, number=number, customer=site, document=document),
+            destination=Destination(folder=archive),
+        )
+        assert issued.path is not None
+        rows.append((issued.proposal.license.jti, str(archive), issued.path.name, AT))
+    for row in rows:
+        run(office, "INSERT INTO outbox VALUES (?, ?, ?, ?)", row)
+    shutil.rmtree(archive)
+    [told] = recover.undelivered(office.registry)
+    assert told.startswith("53 licenses wait for the archive")
+    rename = "UPDATE outbox SET name = 'x' WHERE license_id LIKE "
+    run(office, f"{rename} '00000035-%'")
+    assert recover.undelivered(office.registry) == (told,)
+    run(office, f"{rename} '00000001-%'")
+    assert [each[:16] for each in recover.undelivered(office.registry)] == [
+        "license 00000001",
+        "52 licenses wait",
+    ]
+    run(office, f"{rename} '%'")
+    named = recover.undelivered(office.registry)
+    assert len(named) == 51
+    assert named[-1] == "3 more licenses were issued like these: polygent-issue doctor"
