@@ -25,6 +25,7 @@ from polygent_issuer.cli.options import OptionGroup
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.written import STDOUT
 from polygent_issuer.errors import OutputExists, UsageProblem
+from polygent_issuer.issuing.destination import require_folder
 from polygent_issuer.text import for_spreadsheet
 
 BOM: Final = "\ufeff"
@@ -76,8 +77,6 @@ class CsvOptions(OptionGroup):
             return table
         target = Path(str(self.to)).absolute()
         path = target / name if target.is_dir() else target
-        from polygent_issuer.issuing.destination import require_folder
-
         require_folder(path.parent, _ELSEWHERE)
         try:
             files.prepare_with(table.write_file, path).publish(path.name)

@@ -6,6 +6,7 @@ from polygent_issuer import files
 from polygent_issuer.cli import streaming
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.errors import OutputExists, UsageProblem
+from polygent_issuer.issuing.destination import require_folder
 
 STDOUT = "-"
 
@@ -38,8 +39,6 @@ def write(
         return None
     target = Path(str(to)).absolute()
     file = target / name if target.is_dir() else target
-    from polygent_issuer.issuing.destination import require_folder
-
     require_folder(file.parent, f"name another place with {option}")
     try:
         return files.publish(data, file)
