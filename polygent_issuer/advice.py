@@ -39,7 +39,7 @@ _EXPORT = "polygent-issue license export {license}"
 FOR: Mapping[CheckCode, Advice] = {
     CheckCode.MALFORMED: Advice(
         sees=_REFUSED,
-        do="send the file again as an attachment: what is pasted into a mail gets re-wrapped",
+        do="send the .lic file itself again, as an attachment",
         mend=_EXPORT,
     ),
     CheckCode.UNKNOWN_KEY: Advice(
