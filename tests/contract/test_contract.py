@@ -10,6 +10,7 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -138,9 +139,8 @@ def test_each_step_in_each_home(name: str, tmp_path: Path) -> None:
 def rows(bench: Bench) -> list[str]:
     """The journal's bytes, row by row."""
     path = bench.home / "registry.db"
-    with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as connection:
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
         found = connection.execute("SELECT bytes FROM journal ORDER BY seq").fetchall()
-    connection.close()
     return [bytes(row).decode() for (row,) in found]
 
 

@@ -10,6 +10,7 @@ import quopri
 import sqlite3
 import tarfile
 import zipfile
+from contextlib import closing
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -68,7 +69,7 @@ def mail(**first: str) -> bytes:
 
 def database() -> bytes:
     """A SQLite database."""
-    with sqlite3.connect(":memory:") as made:
+    with closing(sqlite3.connect(":memory:")) as made:
         made.execute("CREATE TABLE licenses (file BLOB)")
         made.execute("INSERT INTO licenses VALUES (?)", (LICENSE,))
         return made.serialize()
