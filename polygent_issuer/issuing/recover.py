@@ -31,7 +31,7 @@ _NAMED: Final = 50
 def undelivered(registry: Registry) -> tuple[str, ...]:
     """One line for each current license whose file is not known to be delivered.
 
-    Those that wait for one archive are told of together. Every command asks, and thousands may
+    Those that wait for one archive are reported together. Every command asks, and thousands may
     wait, so once enough of an archive have been judged the rest is counted with them.
     """
     alone, bundles, refused = list[OutboxRow](), Counter[str](), Counter[str]()

@@ -14,7 +14,7 @@ SWALLOWS = "CREATE TRIGGER evil BEFORE INSERT ON journal BEGIN SELECT RAISE(IGNO
 
 
 def change(desk: Desk, sql: str) -> None:
-    """Edit the registry, as anybody who can write to it."""
+    """Edit the registry, as a program that can write to it."""
     with closing(sqlite3.connect(desk.home / REGISTRY_FILE)) as raw:
         raw.execute(sql)
         raw.commit()

@@ -1,13 +1,11 @@
 """A command line whose ids, keys and host are fixed, so that what it writes can be compared."""
 
-import io
 import itertools
 import json
 import os
 import socket
-import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from support.cli import Outcome, streams
 
 from polygent_issuer.cli.app import run
 
-PASSPHRASE = "correct horse battery staple"
 START = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
 
 
@@ -35,15 +33,6 @@ class Step:
     argv: tuple[str, ...]
     days: int = 0
     stdin: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """How a command ended, and what it wrote to stdout and stderr."""
-
-    code: int
-    out: bytes
-    err: str
 
 
 def step(line: str, *, days: int = 0, stdin: str = "") -> Step:
@@ -74,7 +63,7 @@ class Bench:
             "POLYGENT_ISSUER_PASSPHRASE_FILE": str(self.folder / "passphrase"),
             **self.environ,
         }
-        with _streams(step.stdin.encode()) as (out, err):
+        with streams(step.stdin.encode()) as (out, err):
             code = run(["--home", str(self.home), *words], now=self.now, environ=environ)
         return Outcome(code=code, out=out.getvalue(), err=err.getvalue().decode())
 
@@ -104,19 +93,3 @@ def fixed() -> Iterator[None]:
         yield
     finally:
         uuid.uuid4, ec.generate_private_key, socket.gethostname = before
-
-
-@contextmanager
-def _streams(stdin: bytes) -> Iterator[tuple[io.BytesIO, io.BytesIO]]:
-    out, err = io.BytesIO(), io.BytesIO()
-    before: Sequence[Any] = sys.stdin, sys.stdout, sys.stderr
-    sys.stdin = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
-    sys.stdout = io.TextIOWrapper(out, encoding="utf-8", write_through=True)
-    sys.stderr = io.TextIOWrapper(err, encoding="utf-8", write_through=True)
-    try:
-        yield out, err
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-            stream.detach()
-        sys.stdin, sys.stdout, sys.stderr = before

@@ -8,12 +8,13 @@ made again; a later version only adds one of its own.
 import sys
 from pathlib import Path
 
-from contract.bench import PASSPHRASE, Bench, fixed, step
+from contract.bench import Bench, fixed, step
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PrivateFormat,
     load_ssh_private_key,
 )
+from support.cli import PASSPHRASE
 
 STEPS = (
     step("init --issuer Polygent~Ltd --operator Ada --output {folder}/out --upload-window 7d"),

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract.bench import PASSPHRASE, Bench, Outcome, fixed
+from contract.bench import Bench, fixed
 from contract.steps import BROKEN, ROWS, STEPS
+from support.cli import PASSPHRASE, Outcome
 
 from polygent_issuer.cli.commands import COMMANDS
 from polygent_issuer.cli.lazy import Entry, load

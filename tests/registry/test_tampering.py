@@ -19,7 +19,7 @@ def schema_edit(sql: str, first: str = "") -> str:
 
 
 def change(path: Path, script: str) -> None:
-    """Run a script in the file, as anybody who can write to it."""
+    """Run a script in the file, as a program that can write to it."""
     with closing(sqlite3.connect(path)) as raw:
         raw.executescript(script)
 

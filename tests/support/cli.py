@@ -74,7 +74,7 @@ class Desk:
     def run(self, *argv: str, stdin: bytes = b"", after: timedelta = timedelta()) -> Outcome:
         """Run a command; `after` lets time pass first, for this and later commands."""
         self.now += after
-        with _streams(stdin) as (out, err):
+        with streams(stdin) as (out, err):
             code = run(["--home", str(self.home), *argv], now=self.now, environ=self._environ())
         return Outcome(code=code, out=out.getvalue(), err=err.getvalue().decode())
 
@@ -136,7 +136,8 @@ class Desk:
 
 
 @contextmanager
-def _streams(stdin: bytes) -> Iterator[tuple[io.BytesIO, io.BytesIO]]:
+def streams(stdin: bytes) -> Iterator[tuple[io.BytesIO, io.BytesIO]]:
+    """Replace the standard streams; what stdout and stderr then get."""
     out, err = io.BytesIO(), io.BytesIO()
     before = sys.stdin, sys.stdout, sys.stderr
     sys.stdin = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")

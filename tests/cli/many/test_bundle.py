@@ -73,9 +73,9 @@ def test_one_that_was_not_finished_is_finished(
         outcome = crowd.run(*RENEW, str(target))
     assert (outcome.code, target.exists(), waiting(crowd)) == (8, False, 5)
     assert "renewed c" not in outcome.text, "nothing is acknowledged whose file is not there"
-    told = crowd.ok("customer", "list").err
-    assert told.count("warning") == 1
-    assert f"5 licenses wait for the archive {target}" in told
+    warnings = crowd.ok("customer", "list").err
+    assert warnings.count("warning") == 1
+    assert f"5 licenses wait for the archive {target}" in warnings
     again = crowd.ok(*RENEW, str(target)).text
     assert "nothing to do" in again
     assert f"archive: {target}, 5 licenses" in again
@@ -163,7 +163,7 @@ def unfinished(crowd: Desk, target: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def edit(crowd: Desk, *statements: str) -> list[str]:
-    """Edit the registry, as anybody who can write to it; the ids in the outbox before that."""
+    """Edit the registry, as a program that can write to it; the ids in the outbox before that."""
     with closing(sqlite3.connect(crowd.home / REGISTRY_FILE)) as raw:
         found = raw.execute("SELECT license_id FROM outbox ORDER BY license_id").fetchall()
         for sql in statements:
@@ -187,17 +187,17 @@ def test_an_archive_holds_only_what_the_journal_vouches_for(
         f"UPDATE outbox SET name = '../../.bashrc' WHERE license_id = {_NTH.format(1)}",  # noqa: S608
         f"UPDATE outbox SET name = NULL WHERE license_id = {_NTH.format(2)}",  # noqa: S608
     )
-    told = crowd.ok("customer", "list").err
-    assert "2 licenses wait for the archive" in told
+    warnings = crowd.ok("customer", "list").err
+    assert "2 licenses wait for the archive" in warnings
     for each in ids[:3]:
-        assert f"polygent-issue license export {each[:8]} --output FILE" in told
+        assert f"polygent-issue license export {each[:8]} --output FILE" in warnings
     assert f"archive: {target}, 2 licenses" in crowd.ok(*RENEW, str(target)).text
     rows, held = archive(target)
     assert [row["license"] for row in rows] == ids[3:]
     assert list(held) == [row["file"] for row in rows]
-    told = crowd.ok("customer", "list").err
-    assert "wait for the archive" not in told
-    assert told.count("may not have reached") == 3
+    warnings = crowd.ok("customer", "list").err
+    assert "wait for the archive" not in warnings
+    assert warnings.count("may not have reached") == 3
     for each in ids[1:3]:
         crowd.ok("license", "export", each[:8])
     outcome = crowd.run("license", "export", ids[0][:8])
