@@ -106,6 +106,12 @@ class InvalidSettings(InputRefused):
     code = "invalid_settings"
 
 
+class InvalidStore(InputRefused):
+    """A store URI that is none of `keyring:`, `file:PATH` and `pkcs11:…`, or not a sound one."""
+
+    code = "invalid_store"
+
+
 class NotFound(IssuerError):
     """No such customer, machine, license, key or plan."""
 

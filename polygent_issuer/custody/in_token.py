@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
-from polygent_issuer.errors import UsageProblem
+from polygent_issuer.errors import InvalidStore, UsageProblem
 from polygent_issuer.keystore import Passphrase, location, passphrases
-from polygent_issuer.keystore.errors import InvalidStore, NotExtractable
+from polygent_issuer.keystore.errors import NotExtractable
 from polygent_issuer.keystore.pkcs11_store import Pkcs11Store
 from polygent_issuer.settings import Settings
 from polygent_issuer.settings.token_uri import TokenUri

@@ -3,13 +3,7 @@
 All end a command with exit 6, save those that refuse what was typed (exit 3).
 """
 
-from polygent_issuer.errors import InputRefused, KeyUnavailable
-
-
-class InvalidStore(InputRefused):
-    """A store URI that is none of `keyring:`, `file:PATH` and `pkcs11:…`, or not a sound one."""
-
-    code = "invalid_store"
+from polygent_issuer.errors import KeyUnavailable
 
 
 class NoSuchKey(KeyUnavailable):

@@ -16,7 +16,13 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from polygent_issuer import files
-from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputExists, OutputProblem
+from polygent_issuer.errors import (
+    InvalidStore,
+    IssuerError,
+    KeyUnavailable,
+    OutputExists,
+    OutputProblem,
+)
 from polygent_issuer.files import disk, ownership
 from polygent_issuer.files.disk import why
 from polygent_issuer.files.ownership import UnsafeFile
@@ -150,7 +156,7 @@ class FileStore:
         """
         path = self._location.path
         if self._location.folder:
-            raise errors.InvalidStore(
+            raise InvalidStore(
                 f"{shown(str(path))} is a folder, and one key is meant", hint="name its file"
             )
         envelope = self._envelope(path, warn=self._warn)

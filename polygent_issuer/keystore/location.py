@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from polygent_issuer.keystore.errors import InvalidStore
+from polygent_issuer.errors import InvalidStore
 from polygent_issuer.settings import token_uri
 from polygent_issuer.settings.token_uri import TokenUri
 from polygent_issuer.text import shown

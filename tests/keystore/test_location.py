@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from polygent_issuer.errors import InvalidStore
 from polygent_issuer.keystore import location
-from polygent_issuer.keystore.errors import InvalidStore
 
 
 def test_keyring_is_the_operating_systems() -> None:
