@@ -9,14 +9,12 @@ import typer
 
 from polygent_issuer.cli import error_view, gone_streams, output
 from polygent_issuer.cli.commands import COMMANDS
+from polygent_issuer.cli.completion import EARLIER, VARIABLE
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.endings import told
 from polygent_issuer.cli.lazy import Markup, build_group
 from polygent_issuer.cli.plain_text import is_plain
 from polygent_issuer.errors import ExitCode, IssuerError
-
-COMPLETE = "__complete"
-"""The first word of the command line that the scripts of `completion` give; no help lists it."""
 
 
 def run(
@@ -30,10 +28,12 @@ def run(
         environ: the environment; the process's when not given.
     """
     invocation = Invocation(now=now, environ=environ)
-    if argv[:1] == [COMPLETE]:
+    if argv[:1] == [EARLIER]:
+        return 0
+    if invocation.environ.get(VARIABLE):
         from polygent_issuer.cli.completion.answer import answer
 
-        return answer(argv[1:], invocation.environ, build_group(COMMANDS, _root, None))
+        return answer(build_group(COMMANDS, _root, None), invocation)
     outcome = None
     try:
         with invocation.closing:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from polygent_issuer.cli import prompts
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.notes import note
 from polygent_issuer.cli.options import OptionGroup
@@ -21,7 +22,12 @@ class ConsentOptions(OptionGroup):
 
     accept: Annotated[
         list[str] | None,
-        typer.Option("--accept", metavar="CODE", help="Accept a finding; repeatable."),
+        typer.Option(
+            "--accept",
+            metavar="CODE",
+            autocompletion=candidates.findings,
+            help="Accept a finding; repeatable.",
+        ),
     ] = None
     reason: Annotated[
         str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept in the journal.")

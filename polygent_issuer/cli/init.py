@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from polygent_issuer import founding
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.home_making import make_home
 from polygent_issuer.cli.init_answers import FOLDERS, Answers, as_settings, ask
@@ -33,7 +34,12 @@ def init(
     ] = None,
     store: Annotated[
         str | None,
-        typer.Option("--store", metavar="URI", help="keyring:, file:PATH or pkcs11:URI."),
+        typer.Option(
+            "--store",
+            metavar="URI",
+            autocompletion=candidates.stores,
+            help="keyring:, file:PATH or pkcs11:URI.",
+        ),
     ] = None,
     key_backup_folder: Annotated[
         str | None,

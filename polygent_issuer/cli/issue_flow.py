@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from polygent_issuer.cli import consent, output, prompts, streaming
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.drafts import EmlFolder, drafter
 from polygent_issuer.cli.issue_view import DryRun, IssuedReport
@@ -28,7 +29,13 @@ class IssueOptions(OptionGroup):
     """How the operator wants it done; the same for all three."""
 
     key: Annotated[
-        str | None, typer.Option("--key", metavar="LABEL|KID", help="Sign with another key.")
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="LABEL|KID",
+            autocompletion=candidates.keys,
+            help="Sign with another key.",
+        ),
     ] = None
     output: Annotated[
         str | None,

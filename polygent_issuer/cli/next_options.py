@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.documents import MachineInfoFile
 from polygent_issuer.cli.options import OptionGroup
 from polygent_issuer.errors import UsageProblem
@@ -16,10 +17,21 @@ class NextOptions(OptionGroup):
 
     license_ids: Annotated[
         list[str] | None,
-        typer.Option("--license", metavar="ID", help="This one of several; repeatable."),
+        typer.Option(
+            "--license",
+            metavar="ID",
+            autocompletion=candidates.current_licenses,
+            help="This one of several; repeatable.",
+        ),
     ] = None
     machine: Annotated[
-        str | None, typer.Option("--machine", metavar="LABEL", help="The one of this machine.")
+        str | None,
+        typer.Option(
+            "--machine",
+            metavar="LABEL",
+            autocompletion=candidates.machines,
+            help="The one of this machine.",
+        ),
     ] = None
     all_machines: Annotated[
         bool, typer.Option("--all-machines", help="Each current license; enterprise: one for all.")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.following import issue_next
@@ -17,7 +18,12 @@ from polygent_issuer.issuing.proposal import Action
 
 def reissue(
     invocation: Invocation,
-    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="A slug or name.")],
+    customer: Annotated[
+        str,
+        typer.Argument(
+            metavar="CUSTOMER", autocompletion=candidates.customers, help="A slug or name."
+        ),
+    ],
     *,
     which: NextOptions,
     terms: NextTerms,

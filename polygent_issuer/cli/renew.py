@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.following import issue_next
@@ -20,7 +21,11 @@ def renew(
     invocation: Invocation,
     customers: Annotated[
         list[str] | None,
-        typer.Argument(metavar="CUSTOMER...", help="Slugs or names; - reads them from stdin."),
+        typer.Argument(
+            metavar="CUSTOMER...",
+            autocompletion=candidates.customers,
+            help="Slugs or names; - reads them from stdin.",
+        ),
     ] = None,
     due_within: Annotated[
         str | None,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from polygent_issuer.cli import prompts, terms_options
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.consent import ConsentOptions, given
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.documents import MachineInfoFile, read_document
@@ -26,7 +27,10 @@ def sign(
     customer: Annotated[
         str | None,
         typer.Option(
-            "--customer", metavar="NAME", help="Whose it is; a new name makes a customer."
+            "--customer",
+            metavar="NAME",
+            autocompletion=candidates.customers,
+            help="Whose it is; a new name makes a customer.",
         ),
     ] = None,
     slug: Annotated[

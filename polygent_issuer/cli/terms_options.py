@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from polygent_issuer import dates
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.options import OptionGroup
 from polygent_issuer.errors import InvalidTerms, UsageProblem
 from polygent_issuer.settings import Settings
@@ -15,22 +16,34 @@ from polygent_issuer.text import nearest, shown
 from polygent_issuer.verifier import Tier
 
 
-def _option(name: str, metavar: str | None, text: str) -> Any:  # noqa: ANN401 - as typer.Option
-    return typer.Option(name, metavar=metavar, help=text, rich_help_panel="Terms")
+def _option(name: str, metavar: str | None, text: str, **more: Any) -> Any:  # noqa: ANN401 - as typer.Option
+    return typer.Option(name, metavar=metavar, help=text, rich_help_panel="Terms", **more)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TermsOptions(OptionGroup):
     """What `sign`, `renew` and `reissue` all take."""
 
-    plan: Annotated[str | None, _option("--plan", "NAME", "A plan of the settings.")] = None
-    tier: Annotated[str | None, _option("--tier", "TIER", "standard or enterprise.")] = None
+    plan: Annotated[
+        str | None,
+        _option("--plan", "NAME", "A plan of the settings.", autocompletion=candidates.plans),
+    ] = None
+    tier: Annotated[
+        str | None,
+        _option("--tier", "TIER", "standard or enterprise.", autocompletion=candidates.tiers),
+    ] = None
     term: Annotated[str | None, _option("--term", "TERM", "How long: 1y, 6mo or 90d.")] = None
     expires: Annotated[
         str | None, _option("--expires", "DATE", "The last day covered, or an RFC 3339 instant.")
     ] = None
     basis: Annotated[
-        str | None, _option("--from", "BASIS", "Where the term starts: expiry, now or a date.")
+        str | None,
+        _option(
+            "--from",
+            "BASIS",
+            "Where the term starts: expiry, now or a date.",
+            autocompletion=candidates.bases,
+        ),
     ] = None
     users: Annotated[int | None, _option("--users", "N", "How many users.")] = None
     session_hosts: Annotated[
@@ -50,7 +63,13 @@ class FirstTerms(TermsOptions):
     """What only `sign` takes beside them."""
 
     feature: Annotated[
-        list[str] | None, _option("--feature", "NAME", "Exactly these features; repeatable.")
+        list[str] | None,
+        _option(
+            "--feature",
+            "NAME",
+            "Exactly these features; repeatable.",
+            autocompletion=candidates.features,
+        ),
     ] = None
 
 
@@ -62,10 +81,22 @@ class NextTerms(TermsOptions):
         bool, _option("--no-allowed-domain", None, "Enterprise: any host.")
     ] = False
     add_feature: Annotated[
-        list[str] | None, _option("--add-feature", "NAME", "One feature more; repeatable.")
+        list[str] | None,
+        _option(
+            "--add-feature",
+            "NAME",
+            "One feature more; repeatable.",
+            autocompletion=candidates.features,
+        ),
     ] = None
     remove_feature: Annotated[
-        list[str] | None, _option("--remove-feature", "NAME", "One feature less; repeatable.")
+        list[str] | None,
+        _option(
+            "--remove-feature",
+            "NAME",
+            "One feature less; repeatable.",
+            autocompletion=candidates.features,
+        ),
     ] = None
 
 

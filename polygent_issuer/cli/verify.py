@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.documents import MachineInfoFile
 from polygent_issuer.cli.output import Result
@@ -20,11 +21,22 @@ def verify(
     *,
     recursive: Recursive = False,
     license_id: Annotated[
-        str | None, typer.Option("--license", metavar="ID", help="One of the registry instead.")
+        str | None,
+        typer.Option(
+            "--license",
+            metavar="ID",
+            autocompletion=candidates.licenses,
+            help="One of the registry instead.",
+        ),
     ] = None,
     customer: Annotated[
         str | None,
-        typer.Option("--customer", metavar="NAME", help="A customer's current ones instead."),
+        typer.Option(
+            "--customer",
+            metavar="NAME",
+            autocompletion=candidates.customers,
+            help="A customer's current ones instead.",
+        ),
     ] = None,
     machine_info: MachineInfoFile = None,
     fingerprint: Annotated[

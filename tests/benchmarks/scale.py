@@ -157,8 +157,6 @@ def of_one(license_id: str) -> dict[str, tuple[str, Timed]]:
         "`customer show ONE`": ("", command("customer", "show", ONE)),
         "`expiring`": ("", command("expiring")),
         "`doctor --quick`": ("", command("doctor", "--quick")),
-        "TAB after `renew due-0`": ("", command("__complete", "fish", "renew", "due-0")),
-        "TAB after `license show`": ("", command("__complete", "fish", "license", "show", "")),
         "`customer list --csv`, a customer": ("", first_line),
     }
 

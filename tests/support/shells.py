@@ -19,17 +19,12 @@ _BARE: Mapping[str, tuple[str, ...]] = {
     "zsh": ("-f", "-i"),
     "fish": ("--no-config", "-i"),
 }
-# The shell's own function of that name stands for the tool, except where its script asks it.
-_POSIX = """polygent-issue() {
-if [[ $1 == __complete ]]; then command polygent-issue "$@"; else printf '<%s>\\n' "$@" ended; fi
-}"""
+# The shell's own function of that name stands for the tool; its script asks the tool itself.
+_POSIX = "polygent-issue() { printf '<%s>\\n' \"$@\" ended; }"
 _STAND_IN: Mapping[str, str] = {
     "bash": _POSIX,
     "zsh": _POSIX,
-    "fish": """function polygent-issue
-if test "$argv[1]" = __complete; command polygent-issue $argv
-else; printf '<%s>\\n' $argv ended; end
-end""",
+    "fish": "function polygent-issue; printf '<%s>\\n' $argv ended; end",
 }
 # As the help says.
 _LOADED: Mapping[str, str] = {

@@ -1,10 +1,13 @@
-"""`polygent-issue completion`: what TAB offers in bash, zsh, fish and PowerShell.
+"""`polygent-issue completion`: TAB in bash, zsh, fish and PowerShell, with Typer's own scripts.
 
-A script in the shell asks the tool itself (`__complete`, which no help lists) and gets lines:
-
-    KIND [TAB BEFORE]           words, open (no space follows), files or folders
-    VALUE [TAB HELP]            for each candidate of words
-
-Typer's own scripts let the shell evaluate or split what the tool prints. Names of customers and
-machines come from others, so here they are only ever data, and quoted for the shell at hand.
+They let the shell evaluate or split what the tool prints. Names of customers and machines come from
+others, so `answer` lets through only values and help that every shell takes for plain words.
 """
+
+from typing import Final
+
+VARIABLE: Final = "_POLYGENT_ISSUE_COMPLETE"
+"""Where Typer's scripts say which shell asks."""
+
+EARLIER: Final = "__complete"
+"""What the scripts of earlier versions ask first: they get no candidates, and nothing is done."""

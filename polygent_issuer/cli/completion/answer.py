@@ -1,40 +1,91 @@
-"""`polygent-issue __complete`: what a shell's script asks when TAB is pressed.
+"""What a shell is answered when TAB is pressed; whatever goes wrong gives no candidates."""
 
-Nobody sees a message there, and nobody waits: whatever goes wrong gives no candidates. Nothing is
-asked, written or migrated.
-"""
-
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from io import TextIOWrapper
+from typing import Any, Final
+
+from typer import _completion_classes as of_typer
+from typer._click.shell_completion import CompletionItem, ShellComplete
 
 from polygent_issuer.cli import gone_streams
-from polygent_issuer.cli.commands import COMMANDS
-from polygent_issuer.cli.completion.candidates import reply
-from polygent_issuer.cli.completion.cursor import find
-from polygent_issuer.cli.completion.shells import lines, typed
+from polygent_issuer.cli.completion import VARIABLE
+from polygent_issuer.cli.context import Invocation
+
+_VALUE: Final = re.compile(r"[A-Za-z0-9._:@-]+")
+_NOT_PLAIN: Final = re.compile(r"[^\w\s.,:()/@+-]")
+
+# No help of ours has markup, for which rich would be imported.
+of_typer._sanitize_help_text = str  # type: ignore[assignment]  # noqa: SLF001
 
 
-def answer(argv: Sequence[str], environ: Mapping[str, str], tool: Any) -> int:  # noqa: ANN401 - Typer's own are private
-    """Write the candidates for a line that is being typed; exit 0, whatever happens.
+def answer(tool: Any, invocation: Invocation) -> int:  # noqa: ANN401 - Typer's own are private
+    """Write the candidates for a line that is being typed, as its shell reads them.
 
     Args:
-        argv: what follows `__complete`.
-        environ: the environment, for the home.
         tool: the whole tool as Typer has it.
+        invocation: its environment says which shell asks; Typer itself reads the line from the
+            environment of the process.
+
+    Returns:
+        0; fish asks first whether there are any, and gets 1 where there are none.
     """
-    found: tuple[str, ...] = ()
-    with suppress(Exception, KeyboardInterrupt):
-        line = typed(argv, environ)
-        cursor = find(COMMANDS, tool, line.words)
-        if cursor is not None:
-            found = tuple(lines(line, reply(cursor, environ)))
+    invocation.options["quiet"] = True
+    text = ""
     try:
-        for each in found:
-            with suppress(UnicodeEncodeError):  # what a terminal cannot show is not offered
-                sys.stdout.write(f"{each}\n")
+        with suppress(Exception, KeyboardInterrupt):
+            shell = _SHELLS[invocation.environ[VARIABLE]]
+            text = shell(tool, {"obj": invocation}, "polygent-issue", VARIABLE).complete()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    try:
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # only help may be other than ASCII
+        sys.stdout.write(f"{text}\n" if text else "")
         sys.stdout.flush()
-    except (OSError, ValueError, AttributeError) as problem:
+    except gone_streams.GONE as problem:
         gone_streams.stdout_failed(problem)  # which lets go of what nobody reads
     return 0
+
+
+class _Plain(ShellComplete):
+    """Candidates that any shell takes for one word, with help that it takes for text."""
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
+        """As Typer finds them, without those that would have to be quoted."""
+        words = [word for word in args if word != "="]  # bash breaks --option=value in three
+        return [
+            CompletionItem(item.value, help=_plain(item.help or ""))
+            for item in super().get_completions(words, incomplete)
+            if _VALUE.fullmatch(item.value)
+        ]
+
+
+def _plain(text: str) -> str:
+    return " ".join(_NOT_PLAIN.sub("", text.replace(";", ",")).split())
+
+
+class _Bash(_Plain, of_typer.BashComplete):
+    pass
+
+
+class _Zsh(_Plain, of_typer.ZshComplete):
+    pass
+
+
+class _Fish(_Plain, of_typer.FishComplete):
+    pass
+
+
+class _PowerShell(_Plain, of_typer.PowerShellComplete):
+    pass
+
+
+_SHELLS: Final[Mapping[str, type[ShellComplete]]] = {
+    "complete_bash": _Bash,
+    "complete_zsh": _Zsh,
+    "complete_fish": _Fish,
+    "complete_powershell": _PowerShell,
+}

@@ -1,79 +1,171 @@
-"""What may stand where the cursor is."""
+"""What may stand as a value: callbacks for `autocompletion=`, each gives values with their help.
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+Nobody waits at TAB, and nothing is written: the registry is only looked at. Any error means no
+candidates (`answer`).
+"""
 
-from polygent_issuer.cli.completion.asked import Asked
-from polygent_issuer.cli.completion.cursor import Cursor, name_of
-from polygent_issuer.cli.completion.reply import Candidate, Kind, Reply
-from polygent_issuer.cli.completion.sources import SOURCES
-from polygent_issuer.text import shown
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
-PATHS: Final = {"FILE": Kind.FILES, "FILE|DIR": Kind.FILES, "DIR": Kind.FOLDERS}
-"""What the shell finds by itself, by the metavar."""
+import typer
 
-_HELP: Final = Candidate("--help", "Show what the command does.")
+if TYPE_CHECKING:
+    from polygent_issuer.registry import Customer, Reading
+
+MOST: Final = 100
+"""How many rows of the registry are offered at once."""
+
+_PATIENCE: Final = timedelta(milliseconds=200)
+
+Candidates = Iterable[tuple[str, str]]
 
 
-def reply(cursor: Cursor, environ: Mapping[str, str]) -> Reply:
-    """The candidates for the word at the cursor.
+def customers(ctx: typer.Context, incomplete: str) -> Candidates:
+    """Slugs, with the customer's name; who stands on the line already is left out."""
+    from polygent_issuer.registry.beginnings import slugs
 
-    What cannot be shown as it is, is not offered: what a shell would insert then is not the name.
+    already = (*(ctx.params.get("customers") or ()), ctx.params.get("gone"))
+    with _reading(ctx) as db:
+        for row in slugs(db, incomplete, MOST):
+            if row.slug not in already:
+                yield row.slug, f"{row.name} (archived)" if row.archived else row.name
+
+
+def licenses(ctx: typer.Context, incomplete: str) -> Candidates:
+    """Beginnings of ids, of the customer on the line if there is one."""
+    return _licenses(ctx, incomplete, current=False)
+
+
+def current_licenses(ctx: typer.Context, incomplete: str) -> Candidates:
+    """Those that may be renewed."""
+    return _licenses(ctx, incomplete, current=True)
+
+
+def machines(ctx: typer.Context, incomplete: str) -> Candidates:
+    """Labels of the machines of the customer on the line."""
+    from polygent_issuer.registry.beginnings import labels
+
+    with _reading(ctx) as db:
+        customer = _customer(ctx, db)
+        for row in labels(db, customer, incomplete, MOST) if customer else ():
+            yield row.label, row.hostname or ""
+
+
+def keys(ctx: typer.Context) -> Candidates:
+    """Labels of the signing keys."""
+    from polygent_issuer.registry import keys as registered
+
+    with _reading(ctx) as db:
+        for key in registered.every(db)[:MOST]:
+            state = "active, " if key.active else "retired, " if key.retired_at else ""
+            state = "compromised, " if key.compromised else state
+            yield key.label, f"{state}{key.kid[:8]}"
+
+
+def plans(ctx: typer.Context) -> Candidates:
+    """Names of plans."""
+    for plan in ctx.obj.settings.plans.values():
+        yield plan.name, f"{plan.tier}, {plan.term}, {plan.limits.users} users"
+
+
+def features(ctx: typer.Context) -> Candidates:
+    """Names of features, those of newer modules too."""
+    catalogue = ctx.obj.settings.catalogue
+    for name in sorted(catalogue.names):
+        yield name, "enterprise only" if name in catalogue.enterprise else ""
+
+
+def settings(ctx: typer.Context) -> Candidates:
+    """Dotted keys, with the value in force."""
+    for key, value in ctx.obj.loaded.texts.items():
+        yield key, value or "not set"
+
+
+def findings() -> Candidates:
+    """Codes that `--accept` takes."""
+    from polygent_issuer.findings import FindingCode
+
+    return ((code, "") for code in FindingCode)
+
+
+def tiers() -> Candidates:
+    """The two tiers."""
+    from polygent_issuer.verifier.catalogue import Tier
+
+    return ((tier, "") for tier in Tier)
+
+
+def bases() -> Candidates:
+    """Where a term may start, apart from a date."""
+    return ("expiry", "where the old one ends"), ("now", "today")
+
+
+def stores() -> Candidates:
+    """How the place of a private key begins."""
+    return ("keyring:", "the keyring of the system"), ("file:", "an encrypted file")
+
+
+def setting_values(ctx: typer.Context) -> Candidates:
+    """The value in force of the key on the line, and others where they are few.
+
+    A new plan is a copy of another.
     """
-    before, word = cursor.before, cursor.word
-    kind = _kind(cursor)
-    if kind is Kind.FOLDERS or kind is Kind.FILES:
-        scheme = "file:" if word.startswith("file:") else ""
-        return Reply(kind=kind, before=before + scheme)
-    found = [
-        Candidate(before + each.value, shown(each.told))
-        for each in _candidates(cursor, environ)
-        if each.value.startswith(word) and shown(each.value) == each.value
-    ]
-    ends_open = len(found) == 1 and found[0].value.endswith(":")
-    return Reply(kind=Kind.OPEN if ends_open else Kind.WORDS, candidates=tuple(found))
+    from polygent_issuer.settings import places, plan_of, values
+    from polygent_issuer.settings.schema import kind_of
+
+    key = ctx.params.get("key") or ""
+    if plan_of(key):
+        yield from plans(ctx)
+        return
+    others: Mapping[object, Callable[[], Candidates]] = {
+        values.FLAG: lambda: (("true", ""), ("false", "")),
+        values.PLAN_NAME: lambda: plans(ctx),
+        values.TIER: tiers,
+        places.STORE: stores,
+    }
+    present = ctx.obj.loaded.texts.get(key)
+    if present:
+        yield present, "in force"
+    for kind, candidates in others.items():
+        if kind is kind_of(key):
+            yield from (each for each in candidates() if each[0] != present)
 
 
-def source_of(path: tuple[str, ...], parameter: Any) -> str | None:  # noqa: ANN401 - Typer's own are private
-    """The name in `SOURCES` of what a parameter takes, if there is one."""
-    name = name_of(parameter)
-    own = " ".join((*path, name))
-    return next((one for one in (own, name) if one in SOURCES), None)
+def _licenses(ctx: typer.Context, incomplete: str, *, current: bool) -> Candidates:
+    from polygent_issuer.registry import LicenseStatus
+    from polygent_issuer.registry.beginnings import ids
+
+    with _reading(ctx) as db:
+        for row in ids(db, incomplete, MOST, customer=_customer(ctx, db), current=current):
+            text = [row.customer, row.machine, f"expires {row.expires_at:%Y-%m-%d}"]
+            if row.status is not LicenseStatus.CURRENT:
+                text.append(str(row.status))
+            value = row.short if row.short.startswith(incomplete) else row.id
+            yield value, ", ".join(part for part in text if part)
 
 
-def _kind(cursor: Cursor) -> Kind:
-    parameter = cursor.parameter
-    typing_option = cursor.may_be_option and cursor.word.startswith("-")
-    if parameter is None or typing_option or source_of(cursor.path, parameter):
-        is_place = cursor.word.startswith("file:") and parameter is not None
-        return Kind.FILES if is_place and name_of(parameter) == "--store" else Kind.WORDS
-    return PATHS.get(str(parameter.metavar or "").strip("[]."), Kind.WORDS)
+@contextmanager
+def _reading(ctx: typer.Context) -> "Iterator[Reading]":
+    """A snapshot of the registry; it is never written to, and never waited for long."""
+    from polygent_issuer.registry import REGISTRY_FILE, Registry
+
+    path = ctx.obj.home / REGISTRY_FILE
+    with Registry.peek(path, busy_timeout=_PATIENCE) as registry, registry.reading() as db:
+        yield db
 
 
-def _candidates(cursor: Cursor, environ: Mapping[str, str]) -> Iterator[Candidate]:
-    if cursor.may_be_option and cursor.word.startswith("-"):
-        yield from _options(cursor)
-    elif cursor.parameter is not None:
-        yield from _values(Asked(cursor=cursor, environ=environ), cursor.parameter)
-    elif cursor.entry.entries:
-        for entry in cursor.entry.entries:
-            yield Candidate(entry.name, entry.help)
-    else:
-        yield from _options(cursor)
+def _customer(ctx: typer.Context, db: "Reading") -> "Customer | None":
+    """The customer whom the line names, if the registry knows one.
 
+    Typer leaves arguments in `args` where the option at the cursor lacks its value.
+    """
+    from polygent_issuer.errors import Ambiguous, NotFound
+    from polygent_issuer.registry import customers as registered
 
-def _options(cursor: Cursor) -> Iterator[Candidate]:
-    """Those that were not given yet, or may be given again."""
-    for option in cursor.options:
-        again = option.multiple or name_of(option) not in cursor.given
-        if again and not option.hidden:
-            yield Candidate(name_of(option), option.help or "")
-    yield _HELP
-
-
-def _values(asked: Asked, parameter: Any) -> Iterator[Candidate]:  # noqa: ANN401 - Typer's own are private
-    source = source_of(asked.cursor.path, parameter)
-    if source is not None:
-        yield from SOURCES[source](asked)
-    else:
-        yield from map(Candidate, getattr(parameter.type, "choices", ()))
+    named = ctx.params.get("customer") or next(iter(ctx.params.get("customers") or ctx.args), None)
+    try:
+        return None if named is None else registered.find(db, named)
+    except (NotFound, Ambiguous):
+        return None

@@ -2,15 +2,24 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from polygent_issuer.cli.blocks import Block, Line
-from polygent_issuer.cli.completion.shells import Shell
+from polygent_issuer.cli.completion import VARIABLE
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Result
+
+
+class Shell(StrEnum):
+    """The shells that there is a script for."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+    POWERSHELL = "powershell"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,5 +56,9 @@ def completion(
     PowerShell, in the file that $PROFILE names:
       polygent-issue completion powershell | Out-String | Invoke-Expression
     """  # noqa: D301 - Typer wants the character itself: it keeps the lines as they are
-    script = files("polygent_issuer.cli.completion") / "scripts" / f"polygent-issue.{shell}"
-    return Script(shell=shell, text=script.read_text(encoding="utf-8"))
+    from typer._completion_shared import get_completion_script
+
+    script = get_completion_script(
+        prog_name="polygent-issue", complete_var=VARIABLE, shell=str(shell)
+    )
+    return Script(shell=shell, text=f"{script}\n")

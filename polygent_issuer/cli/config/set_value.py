@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from polygent_issuer import settings
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.config.set_value_view import Changed
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.errors import InvalidSettings
@@ -19,10 +20,20 @@ _NOTHING = frozenset({"none", "unknown", "not set"})
 def set_value(
     invocation: Invocation,
     key: Annotated[
-        str, typer.Argument(metavar="KEY", help="As config show names it, such as not_due.")
+        str,
+        typer.Argument(
+            metavar="KEY",
+            autocompletion=candidates.settings,
+            help="As config show names it, such as not_due.",
+        ),
     ],
     value: Annotated[
-        str, typer.Argument(metavar="VALUE", help="As config show prints it; none takes it out.")
+        str,
+        typer.Argument(
+            metavar="VALUE",
+            autocompletion=candidates.setting_values,
+            help="As config show prints it; none takes it out.",
+        ),
     ],
 ) -> Changed:
     """Change a setting, and say what it was.

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from polygent_issuer.cli.blocks import Block, Line, Style, Table
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Result
 from polygent_issuer.settings import Entry, Where, settings_path
@@ -40,7 +41,12 @@ class Configuration(Result):
 def show(
     invocation: Invocation,
     key: Annotated[
-        str | None, typer.Argument(metavar="[KEY]", help="Only this one, or only plans.trial.")
+        str | None,
+        typer.Argument(
+            metavar="[KEY]",
+            autocompletion=candidates.settings,
+            help="Only this one, or only plans.trial.",
+        ),
     ] = None,
 ) -> Configuration:
     """Show the settings in force and where each comes from.

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from polygent_issuer.cli import consent, names, output, prompts
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.archive_view import ArchivedReport, following
 from polygent_issuer.cli.reasons import required_reason
@@ -15,7 +16,12 @@ from polygent_issuer.registry.clock import clock_behind
 
 def archive(
     invocation: Invocation,
-    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="A slug or a name.")],
+    customer: Annotated[
+        str,
+        typer.Argument(
+            metavar="CUSTOMER", autocompletion=candidates.customers, help="A slug or a name."
+        ),
+    ],
     *,
     undo: Annotated[bool, typer.Option("--undo", help="Take it back.")] = False,
     consents: consent.ConsentOptions,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.options import OptionGroup
 from polygent_issuer.errors import UsageProblem
 
@@ -34,7 +35,13 @@ class ChangeOptions(OptionGroup):
     ] = None
     no_crm: Annotated[bool, typer.Option("--no-crm", help="Forget it.")] = False
     machine: Annotated[
-        str | None, typer.Option("--machine", metavar="LABEL", help="Rename this machine.")
+        str | None,
+        typer.Option(
+            "--machine",
+            metavar="LABEL",
+            autocompletion=candidates.machines,
+            help="Rename this machine.",
+        ),
     ] = None
     label: Annotated[
         str | None, typer.Option("--label", metavar="LABEL", help="Its new label.")

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from polygent_issuer.cli import consent, names
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer import changes
 from polygent_issuer.cli.customer.change_options import ChangeOptions, require_sense
@@ -15,7 +16,12 @@ from polygent_issuer.findings import require
 
 def edit(
     invocation: Invocation,
-    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="A slug or a name.")],
+    customer: Annotated[
+        str,
+        typer.Argument(
+            metavar="CUSTOMER", autocompletion=candidates.customers, help="A slug or a name."
+        ),
+    ],
     *,
     wanted: ChangeOptions,
     consents: consent.ConsentOptions,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from polygent_issuer.cli import consent, names, output, prompts
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.merge_view import Merged, following
 from polygent_issuer.cli.reasons import required_reason
@@ -15,8 +16,16 @@ from polygent_issuer.registry.clock import clock_behind
 
 def merge(
     invocation: Invocation,
-    gone: Annotated[str, typer.Argument(metavar="FROM", help="Whose slug becomes an alias.")],
-    kept: Annotated[str, typer.Argument(metavar="INTO", help="Who remains.")],
+    gone: Annotated[
+        str,
+        typer.Argument(
+            metavar="FROM", autocompletion=candidates.customers, help="Whose slug becomes an alias."
+        ),
+    ],
+    kept: Annotated[
+        str,
+        typer.Argument(metavar="INTO", autocompletion=candidates.customers, help="Who remains."),
+    ],
     *,
     consents: consent.ConsentOptions,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")] = False,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from polygent_issuer.cli import names
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.machine_view import ShownMachine
 from polygent_issuer.cli.customer.show_view import ShownCustomer
@@ -19,7 +20,12 @@ _LAST_ROWS = 10
 
 def show(
     invocation: Invocation,
-    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="A slug or a name.")],
+    customer: Annotated[
+        str,
+        typer.Argument(
+            metavar="CUSTOMER", autocompletion=candidates.customers, help="A slug or a name."
+        ),
+    ],
 ) -> ShownCustomer:
     """Show a customer: machines, licenses, and the last rows of the journal."""
     found, now = names.customer(invocation, customer), invocation.now

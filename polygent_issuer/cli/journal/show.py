@@ -11,6 +11,7 @@ import typer
 from polygent_issuer import dates
 from polygent_issuer.cli import names
 from polygent_issuer.cli.blocks import Block, Line
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.journal.row_view import COLUMNS, journal_json, journal_table
 from polygent_issuer.cli.kept import Kept
@@ -42,7 +43,13 @@ class Journal(Result):
 def show(
     invocation: Invocation,
     customer: Annotated[
-        str | None, typer.Option("--customer", metavar="NAME", help="About a customer only.")
+        str | None,
+        typer.Option(
+            "--customer",
+            metavar="NAME",
+            autocompletion=candidates.customers,
+            help="About a customer only.",
+        ),
     ] = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="DATE", help="From then on.")

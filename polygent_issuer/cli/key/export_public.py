@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from polygent_issuer.cli.blocks import Block, Fields, Line
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.written import write
@@ -61,7 +62,10 @@ class ExportedPublic(Result):
 def export_public(
     invocation: Invocation,
     key: Annotated[
-        str | None, typer.Argument(metavar="[KEY]", help="The active one by default.")
+        str | None,
+        typer.Argument(
+            metavar="[KEY]", autocompletion=candidates.keys, help="The active one by default."
+        ),
     ] = None,
     *,
     every: Annotated[

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from polygent_issuer import founding, home, settings
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.home_making import ensure_home
 from polygent_issuer.cli.options import OptionGroup
@@ -28,7 +29,10 @@ class KeepingOptions(OptionGroup):
     store: Annotated[
         str | None,
         typer.Option(
-            "--store", metavar="URI", help="keyring:, file:PATH or pkcs11:URI; else the settings'."
+            "--store",
+            metavar="URI",
+            autocompletion=candidates.stores,
+            help="keyring:, file:PATH or pkcs11:URI; else the settings'.",
         ),
     ] = None
     backup: Annotated[

@@ -9,6 +9,7 @@ import typer
 
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Fields, Line
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.key.key_view import (
     backup_state,
@@ -23,7 +24,12 @@ from polygent_issuer.custody import place_of, presence
 from polygent_issuer.keystore import Presence
 from polygent_issuer.registry import KeyRecord, KeyUse, keys
 
-KeyName = Annotated[str, typer.Argument(metavar="KEY", help="A label, or the beginning of a kid.")]
+KeyName = Annotated[
+    str,
+    typer.Argument(
+        metavar="KEY", autocompletion=candidates.keys, help="A label, or the beginning of a kid."
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ import typer
 from polygent_issuer import dates
 from polygent_issuer.cli import names
 from polygent_issuer.cli.blocks import Block, Line
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.kept import Kept
 from polygent_issuer.cli.license.listing import COLUMNS, Listed, license_table
@@ -41,14 +42,26 @@ def list_all(
     invocation: Invocation,
     *,
     customer: Annotated[
-        str | None, typer.Option("--customer", metavar="NAME", help="A customer's only.")
+        str | None,
+        typer.Option(
+            "--customer",
+            metavar="NAME",
+            autocompletion=candidates.customers,
+            help="A customer's only.",
+        ),
     ] = None,
     tier: Annotated[Tier | None, typer.Option("--tier", help="One tier's only.")] = None,
     status: Annotated[
         LicenseStatus | None, typer.Option("--status", help="Current is what may be renewed.")
     ] = None,
     key: Annotated[
-        str | None, typer.Option("--key", metavar="LABEL|KID", help="Signed with this key.")
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="LABEL|KID",
+            autocompletion=candidates.keys,
+            help="Signed with this key.",
+        ),
     ] = None,
     unsent: Annotated[
         bool, typer.Option("--unsent", help="Current, and not noted as sent.")

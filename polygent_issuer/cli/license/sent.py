@@ -10,6 +10,7 @@ import typer
 from polygent_issuer import dates
 from polygent_issuer.cli import consent
 from polygent_issuer.cli.blocks import Block, Line
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.license.standing import objections
 from polygent_issuer.cli.output import Result
@@ -54,7 +55,11 @@ def sent(
     invocation: Invocation,
     license_ids: Annotated[
         list[str],
-        typer.Argument(metavar="LICENSE...", help="Ids, or their beginnings."),
+        typer.Argument(
+            metavar="LICENSE...",
+            autocompletion=candidates.licenses,
+            help="Ids, or their beginnings.",
+        ),
     ],
     *,
     undo: Annotated[bool, typer.Option("--undo", help="It was not sent after all.")] = False,

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from polygent_issuer import dates
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.license.listing import Listed
 from polygent_issuer.cli.license.show_view import ShownLicense
@@ -21,7 +22,12 @@ from polygent_issuer.registry import (
 )
 
 LicenseId = Annotated[
-    str, typer.Argument(metavar="LICENSE", help="An id, or its beginning (4 characters or more).")
+    str,
+    typer.Argument(
+        metavar="LICENSE",
+        autocompletion=candidates.licenses,
+        help="An id, or its beginning (4 characters or more).",
+    ),
 ]
 
 

@@ -10,6 +10,7 @@ import typer
 
 from polygent_issuer import this_machine
 from polygent_issuer.cli.blocks import Block, Fields, Line
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.written import write
@@ -52,7 +53,13 @@ def create(
         typer.Option("--output", "-o", metavar="FILE|DIR", help="Where it goes; else stdout."),
     ] = None,
     customer: Annotated[
-        str | None, typer.Option("--customer", metavar="NAME", help="Whose machine it says it is.")
+        str | None,
+        typer.Option(
+            "--customer",
+            metavar="NAME",
+            autocompletion=candidates.customers,
+            help="Whose machine it says it is.",
+        ),
     ] = None,
     product_version: Annotated[
         str | None, typer.Option("--product-version", metavar="V", help="Of the server on it.")
