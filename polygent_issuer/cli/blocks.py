@@ -1,6 +1,6 @@
 """What text is made of: lines, named values, tables; drawn by `output` or, in colour, `colour`."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,14 +28,13 @@ class Fields:
 class Table:
     """Rows under headers; `styles` colours whole rows, in their order.
 
-    Rows are gone through more than once, so an iterator is none of them. Where a terminal is too
-    narrow, the columns of `folding` give way, so that IDs and instants stay whole; without them
-    all do.
+    Where a terminal is too narrow, the columns of `folding` give way, so that IDs and instants stay
+    whole; without them all do.
     """
 
     headers: tuple[str, ...]
-    rows: Iterable[tuple[str, ...]]
-    styles: Iterable[Style] = ()
+    rows: Sequence[tuple[str, ...]]
+    styles: Sequence[Style] = ()
     folding: tuple[str, ...] = ()
 
 

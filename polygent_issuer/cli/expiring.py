@@ -11,7 +11,6 @@ from polygent_issuer import dates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.due import MILESTONES, Due
 from polygent_issuer.cli.expiring_view import COLUMNS, Expiring
-from polygent_issuer.cli.kept import Kept
 from polygent_issuer.cli.outlook import Outlook
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.spreadsheet import CsvOptions
@@ -60,7 +59,7 @@ def expiring(
     settings, now = invocation.settings, invocation.now
     until = dates.term_end(now, dates.Term.parse(within))
     with invocation.registry.reading() as db:
-        due = Kept(_due(db, settings, now=now, until=until))
+        due = tuple(_due(db, settings, now=now, until=until))
         endings = () if ics is None else tuple(_endings(db, settings, due, now=now, until=until))
         outlook = None if as_csv or invocation.as_json else Outlook.on_stdout(db, now)
     listed = Expiring(due=due, now=now, until=until, within=within, outlook=outlook)

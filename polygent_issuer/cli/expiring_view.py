@@ -10,7 +10,6 @@ from typing import Any
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Line, Style, Table
 from polygent_issuer.cli.due import MILESTONES, Due, milestone
-from polygent_issuer.cli.kept import Each, Kept
 from polygent_issuer.cli.outlook import Outlook
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.written import STDOUT
@@ -35,7 +34,7 @@ class Expiring(Result):
         calendar: the file of the calendar; `-` is stdout.
     """
 
-    due: Kept[Due]
+    due: tuple[Due, ...]
     now: datetime
     until: datetime
     within: str
@@ -52,12 +51,12 @@ class Expiring(Result):
         return {
             "until": dates.instant(self.until),
             "calendar": None if self.calendar is None else str(self.calendar),
-            "licenses": iter(self.items()),
+            "licenses": self.items(),
         }
 
     def items(self) -> Iterable[Mapping[str, Any]]:
         """Each license for programs."""
-        return Each(self.due, lambda each: each.to_json(self.now))
+        return (each.to_json(self.now) for each in self.due)
 
     def blocks(self) -> Iterable[Block]:
         """The coming months on a terminal; a table, and the command that renews."""
@@ -69,7 +68,7 @@ class Expiring(Result):
             yield Line(f"nothing expires until {dates.instant(self.until)}", "good")
             return
         headers = ("customer", "machine", "license", "last full day", "expires", "left", "alert")
-        rows, styles = Each(self.due, self._row), Each(self.due, self._style)
+        rows, styles = tuple(map(self._row, self.due)), tuple(map(self._style, self.due))
         yield Table(headers, rows, styles, folding=("customer", "machine"))
         bare = (each.customer for each in self.due if each.bare)
         together = list(islice(_unlike(bare), _NAMED + 1))

@@ -6,7 +6,6 @@ from itertools import chain
 from typing import TextIO
 
 from polygent_issuer.cli.blocks import Block, Fields, Line, Table
-from polygent_issuer.cli.kept import Each
 from polygent_issuer.text import shown
 
 
@@ -32,7 +31,7 @@ def plain_lines(blocks: Iterable[Block]) -> Iterable[str]:
 
 
 def _plain_table(table: Table) -> Iterable[str]:
-    rows = Each(table.rows, _shown_row)
+    rows = [tuple(map(shown, row)) for row in table.rows]
     widths = [len(header) for header in table.headers]
     for row in rows:
         widths = [max(width, len(cell)) for width, cell in zip(widths, row, strict=True)]
@@ -40,7 +39,3 @@ def _plain_table(table: Table) -> Iterable[str]:
         yield "  ".join(
             f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
         ).rstrip()
-
-
-def _shown_row(row: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(map(shown, row))

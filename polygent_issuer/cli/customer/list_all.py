@@ -10,7 +10,6 @@ from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Line, Style, Table
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.customer_view import customer_json
-from polygent_issuer.cli.kept import Each, Kept
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.spreadsheet import CsvOptions
 from polygent_issuer.registry import customer_ends, customers
@@ -32,7 +31,7 @@ class Customers(Result):
         left_out: how many were archived and are not listed.
     """
 
-    customers: Kept[CustomerEnds]
+    customers: tuple[CustomerEnds, ...]
     archived: bool
     left_out: int
 
@@ -55,8 +54,8 @@ class Customers(Result):
         more = ("archived",) if self.archived else ()
         return Table(
             (*headers, *more),
-            Each(self.customers, self._row),
-            Each(self.customers, _style),
+            tuple(map(self._row, self.customers)),
+            tuple(map(_style, self.customers)),
             folding=("customer", "name"),
         )
 
@@ -90,7 +89,7 @@ def list_all(
     """List the customers, with the number of their current licenses and the next to end."""
     as_csv = form.asked(invocation)
     with invocation.registry.reading() as db:
-        listed = Kept(customer_ends.every(db, archived=archived))
+        listed = tuple(customer_ends.every(db, archived=archived))
         left_out = 0 if archived else customers.count_archived(db)
     if as_csv:
         return form.table(COLUMNS, map(_json, listed), name="customers.csv")

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Table
-from polygent_issuer.cli.kept import Each
 from polygent_issuer.registry import JournalRow
 
 COLUMNS: Final = (
@@ -39,7 +38,7 @@ def journal_json(row: JournalRow) -> dict[str, Any]:
 def journal_table(rows: Iterable[JournalRow]) -> Table:
     """The rows as a table, oldest first."""
     headers = ("#", "at", "event", "customer", "license", "by", "why")
-    return Table(headers, Each(rows, _cells))
+    return Table(headers, tuple(map(_cells, rows)))
 
 
 def _cells(row: JournalRow) -> tuple[str, ...]:

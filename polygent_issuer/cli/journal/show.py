@@ -14,7 +14,6 @@ from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.journal.row_view import COLUMNS, journal_json, journal_table
-from polygent_issuer.cli.kept import Kept
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.spreadsheet import CsvOptions
 from polygent_issuer.registry import JournalRow, journal
@@ -26,7 +25,7 @@ _DATE_LENGTH = len("2026-11-30")
 class Journal(Result):
     """The rows that all filters let pass, the newest last."""
 
-    rows: Kept[JournalRow]
+    rows: tuple[JournalRow, ...]
 
     def to_json(self) -> Mapping[str, Any]:
         """`rows`, each with its hash."""
@@ -69,7 +68,7 @@ def show(
     end = None if until is None else _end(until)
     whose = None if customer is None else names.customer(invocation, customer)
     with invocation.registry.reading() as db:
-        rows = Kept(journal.rows(db, customer=whose, since=start, until=end))
+        rows = tuple(journal.rows(db, customer=whose, since=start, until=end))
     if as_csv:
         return form.table(COLUMNS, map(journal_json, rows), name="journal.csv")
     return Journal(rows=rows)

@@ -11,7 +11,6 @@ from polygent_issuer.cli import names
 from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.kept import Kept
 from polygent_issuer.cli.license.listing import COLUMNS, Listed, license_table
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.spreadsheet import CsvOptions
@@ -24,7 +23,7 @@ from polygent_issuer.verifier.catalogue import Tier
 class Licenses(Result):
     """The licenses that all filters let pass, the first to expire first."""
 
-    listed: Kept[Listed]
+    listed: tuple[Listed, ...]
 
     def to_json(self) -> Mapping[str, Any]:
         """`licenses`."""
@@ -94,7 +93,7 @@ def list_all(
             # Nothing is sent to a customer who is archived.
             archived=False if unsent else None,
         )
-        listed = Kept(Listed.of(record, invocation.now) for record in found)
+        listed = tuple(Listed.of(record, invocation.now) for record in found)
     if as_csv:
         return form.table(COLUMNS, (each.to_json() for each in listed), name="licenses.csv")
     return Licenses(listed=listed)

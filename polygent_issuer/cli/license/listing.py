@@ -7,7 +7,6 @@ from typing import Any, Final, Self
 
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Style, Table
-from polygent_issuer.cli.kept import Each
 from polygent_issuer.registry import LicenseRecord, LicenseStatus
 
 
@@ -79,7 +78,7 @@ def license_table(listed: Iterable[Listed]) -> Table:
         *("license", "customer", "machine", "tier"),
         *("status", "sent", "expires", "last full day"),
     )
-    return Table(headers, Each(listed, _row), Each(listed, _style))
+    return Table(headers, tuple(map(_row, listed)), tuple(map(_style, listed)))
 
 
 def _row(listed: Listed) -> tuple[str, ...]:

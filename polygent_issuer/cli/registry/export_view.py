@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from polygent_issuer.cli.blocks import Block, Line
-from polygent_issuer.cli.kept import Kept
 from polygent_issuer.cli.output import Result
 
 
@@ -16,7 +15,7 @@ class Exported(Result):
 
     path: Path | None
     count: int
-    rows: Kept[Mapping[str, Any]] | None = None
+    rows: tuple[Mapping[str, Any], ...] | None = None
 
     @property
     def text_to_stderr(self) -> bool:

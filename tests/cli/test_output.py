@@ -1,0 +1,31 @@
+"""Results on stdout: arrays that are written item by item, and tables."""
+
+import json
+
+import pytest
+
+from polygent_issuer.cli import output
+from polygent_issuer.cli.blocks import Table
+from polygent_issuer.cli.json_text import SCHEMA
+from polygent_issuer.cli.plain_text import plain_lines
+
+
+@pytest.mark.parametrize(
+    "items", [[], [1], ["a\nb", None], [{"a": [], "b": {}}, {"ü": [{"c": [1, 2]}]}]]
+)
+def test_an_iterator_is_written_as_a_list(
+    items: list[object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The bytes are those of a list, wherever the array is among the members."""
+    for members in ({"x": items}, {"x": items, "y": {"z": items}}, {"y": 1, "x": items}):
+        output.write_json({**members, "x": iter(items)})
+        expected = json.dumps({"schema": SCHEMA, **members}, indent=2) + "\n"
+        assert capsys.readouterr().out == expected
+
+
+def test_a_column_is_as_wide_as_its_widest_cell() -> None:
+    """The last row counts as the first does."""
+    rows = [("a", "b")] * 600 + [("a long one", "c")]
+    lines = list(plain_lines([Table(("h", "i"), rows)]))
+    assert lines[:2] == ["h           i", "a           b"]
+    assert (len(lines), lines[-1]) == (602, "a long one  c")
