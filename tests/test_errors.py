@@ -10,8 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 import polygent_issuer
-from polygent_issuer.batch.errors import RowRefused
-from polygent_issuer.batch.rows import RefusedRow
+from polygent_issuer.batch.errors import DuplicateRow
 from polygent_issuer.cli.endings import Refused
 from polygent_issuer.errors import (
     Ambiguous,
@@ -144,10 +143,9 @@ def test_a_subclass_keeps_its_parents_exit() -> None:
 
 def test_every_error_reaches_another_process() -> None:
     """Pickle and copy keep message, hint, code and evidence of every error."""
-    row = RefusedRow(place="row 3", customer=None, field="users", message="too many", hint="fewer")
     errors: list[IssuerError] = [
+        DuplicateRow("row 1 and row 3"),
         ConsentNeeded((Finding(code=FindingCode.NOT_DUE, message="early", hint="wait"),)),
-        RowRefused(row),
         Refused(InvalidDomain("no domain", hint="write one")),
     ]
     for kind in every_error():

@@ -1,11 +1,6 @@
 """What can be wrong with an apply file as a whole; a single row's fault is a `RefusedRow`."""
 
-from typing import TYPE_CHECKING
-
 from polygent_issuer.errors import InputRefused
-
-if TYPE_CHECKING:
-    from polygent_issuer.batch.rows import RefusedRow
 
 
 class InvalidApplyFile(InputRefused):
@@ -19,13 +14,15 @@ class DuplicateRow(InputRefused):
 
     code = "duplicate_row"
 
+    def __init__(self, *places: str) -> None:
+        """Name the places of each two rows: `licenses.csv, line 2 and licenses.csv, line 7`."""
+        super().__init__(
+            f"two rows for one license: {'; '.join(places)}",
+            hint="leave one row for each customer and machine",
+        )
+
 
 class RowRefused(InputRefused):
     """A row that says what no license can; the outcome of that row alone."""
 
     code = "invalid_row"
-
-    def __init__(self, row: "RefusedRow") -> None:
-        """Name the field, as the row's reader did."""
-        field = "" if row.field is None else f"{row.field}: "
-        super().__init__(f"{field}{row.message}", hint=row.hint)

@@ -71,14 +71,19 @@ class Renewals:
         until, last = self.now + self.within, None
         while True:
             with registry.reading() as db:
-                found = licenses.select(
-                    db,
-                    status=LicenseStatus.CURRENT,
-                    expires_before=until,
-                    archived=False,
-                    after=last,
+                # The selection is read to its end, or dropped, before the transaction ends.
+                piece = list(
+                    islice(
+                        licenses.select(
+                            db,
+                            status=LicenseStatus.CURRENT,
+                            expires_before=until,
+                            archived=False,
+                            after=last,
+                        ),
+                        _CHUNK,
+                    )
                 )
-                piece = list(islice(found, _CHUNK))
             yield from map(self._of_license, filter(self._is_due, piece))
             if len(piece) < _CHUNK:
                 return

@@ -1,4 +1,4 @@
-"""The fields of a row, each with its rule for TOML and for a cell of CSV."""
+"""The fields of a row: how each is read from TOML and from a cell of CSV, and its name in hints."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -73,3 +73,29 @@ FIELDS: Final[Mapping[str, Field]] = {
     "reason": _text(values.reason),
 }
 """By their names: the long options with underscores."""
+
+# A row's own `accept` may not count, so these stay options of `apply`.
+_ALWAYS_OPTIONS: Final = ("accept", "reason")
+_FIELD_OF_OPTION: Final = {
+    **{f"--{name.replace('_', '-')}": name for name in FIELDS if name not in _ALWAYS_OPTIONS},
+    "--label": "machine",
+    "--feature": "features",
+}
+_COMMAND: Final = re.compile(r"(polygent-issue[^;]*)")
+_LESS: Final = re.compile(r"--remove-feature (\S+?)(?=[,;]|\s|$)")
+_OPTION: Final = re.compile(r"--[a-z-]+")
+
+
+def in_fields(hint: str | None) -> str | None:
+    """Return a hint with fields in place of options; a whole command stays as it is."""
+    if hint is None or "--" not in hint:
+        return hint
+    words = _COMMAND.split(hint)
+    words[::2] = [
+        _OPTION.sub(_field_of, _LESS.sub(r"features without \1", each)) for each in words[::2]
+    ]
+    return "".join(words)
+
+
+def _field_of(option: re.Match[str]) -> str:
+    return _FIELD_OF_OPTION.get(option[0], option[0])

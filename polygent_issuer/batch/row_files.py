@@ -1,18 +1,16 @@
-"""Apply files: TOML or CSV, read once into bytes, so that two passes see the same rows."""
+"""Apply files: TOML or CSV, read once."""
 
 import io
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
 from polygent_issuer import files
-from polygent_issuer.batch.csv_rows import CsvRows
+from polygent_issuer.batch.csv_rows import read_csv
 from polygent_issuer.batch.errors import InvalidApplyFile
 from polygent_issuer.batch.rows import RefusedRow, Row
-from polygent_issuer.batch.toml_rows import TomlRows
+from polygent_issuer.batch.toml_rows import read_toml
 from polygent_issuer.text import shown
 
 MAX_BYTES: Final = 64 * 1024 * 1024
@@ -34,12 +32,11 @@ class RowFile:
 
     Attributes:
         folder: where the files are that `machine_info` names; None for stdin.
-        digest: SHA-256 of its bytes, in hex.
+        rows: in the order of the file.
     """
 
     folder: Path | None
-    digest: str
-    table: CsvRows | TomlRows = field(repr=False)
+    rows: tuple[Row | RefusedRow, ...]
 
     @classmethod
     def read(cls, source: str, *, stdin: BinaryIO | None = None) -> Self:
@@ -58,17 +55,13 @@ class RowFile:
         data = files.read_bounded(source, limit=MAX_BYTES, what=_WHAT, stdin=stdin)
         name = "stdin" if source == _STDIN else shown(Path(source).name)
         _require_text(name, data)
-        kind = TomlRows if _is_toml(source, data) else CsvRows
+        parse = read_toml if _is_toml(source, data) else read_csv
         try:
-            table = kind(name, data)
+            rows = parse(name, data)
         except UnicodeDecodeError:
             raise _not_utf8(name, data) from None
         folder = None if source == _STDIN else Path(source).parent
-        return cls(folder=folder, digest=sha256(data).hexdigest(), table=table)
-
-    def rows(self) -> Iterator[Row | RefusedRow]:
-        """Stream the rows, from the first one each time."""
-        return iter(self.table)
+        return cls(folder=folder, rows=rows)
 
 
 def _require_text(name: str, data: bytes) -> None:

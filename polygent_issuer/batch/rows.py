@@ -13,7 +13,6 @@ from polygent_issuer.findings import FindingCode
 from polygent_issuer.text import brief, nearest
 from polygent_issuer.verifier import AllowedDomain, Tier
 
-_INVALID: Final = "invalid_row"
 _ONE_OF_TWO: Final = ("term", "expires")
 
 
@@ -62,7 +61,6 @@ class RefusedRow:
     place: str
     customer: str | None
     field: str | None
-    code: str = _INVALID
     message: str
     hint: str | None
 

@@ -1,111 +1,103 @@
 """Rows of a TOML file: `[defaults]`, and a `[[license]]` for each."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import tomllib
+from collections.abc import Mapping
 from typing import Any, Final
 
 from polygent_issuer.batch.errors import InvalidApplyFile
 from polygent_issuer.batch.row_fields import FIELDS
 from polygent_issuer.batch.rows import RefusedRow, Row, contradiction, read_row, unknown_field
-from polygent_issuer.batch.toml_documents import LICENSE, Document, TomlDocuments
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.text import brief, nearest
+from polygent_issuer.text import backslash_hint, brief, nearest
 
+_MARK: Final = "\ufeff"
+_LICENSE: Final = "license"
 _DEFAULTS: Final = "defaults"
-_TABLES: Final = (_DEFAULTS, LICENSE)
+_TABLES: Final = (_DEFAULTS, _LICENSE)
 _OF_ONE_LICENSE: Final = ("customer", "machine", "machine_info", "accept", "reason")
 _FILLABLE: Final = tuple(name for name in FIELDS if name not in _OF_ONE_LICENSE)
+_LONGEST: Final = 200
+_HINT: Final = "put texts in quotes, write dates as 2027-11-30, and name a CSV file .csv"
 
 
-class TomlRows:
-    """A TOML file without a name that nobody knows, and whose defaults are in order."""
+def read_toml(name: str, data: bytes) -> tuple[Row | RefusedRow, ...]:
+    """Return the rows in the order of the file.
 
-    def __init__(self, name: str, data: bytes) -> None:
-        """Read it once, for what is wrong with it as a whole.
+    Args:
+        name: the file, for messages.
+        data: its bytes.
 
-        Args:
-            name: what people call the file.
-            data: its bytes.
-
-        Raises:
-            InvalidApplyFile: (`invalid_apply_file`) when it is no TOML, or has other tables or
-                names than those of rows and defaults, or defaults that no row can have.
-            UnicodeDecodeError: when it is not UTF-8.
-        """
-        self._name = name
-        self._documents = TomlDocuments(name, data)
-        self._defaults = self._read_defaults(self._documents.judged(self._judge))
-
-    def __iter__(self) -> Iterator[Row | RefusedRow]:
-        """Each row, in the file's order."""
-        number = 0
-        for document in self._documents:
-            for table in document.get(LICENSE, ()):
-                number += 1
-                yield read_row(
-                    self._place(number), _said(table), cells=False, defaults=self._defaults
-                )
-
-    def _place(self, number: int) -> str:
-        return f"{self._name}, license {number}"
-
-    def _judge(self, documents: Iterable[Document]) -> object:
-        """Refuse names that nobody knows; returns the defaults as they stand there."""
-        defaults: object = {}
-        number = 0
-        for document in documents:
-            self._judge_tables(document)
-            defaults = document.get(_DEFAULTS, defaults)
-            for table in document.get(LICENSE, ()):
-                number += 1
-                self._judge_names(table, number)
-        return defaults
-
-    def _judge_tables(self, document: Document) -> None:
-        for table in document:
-            if table not in _TABLES:
-                near = nearest(table.casefold(), _TABLES)
-                hint = f"did you mean {near}?" if near else "there are [defaults] and [[license]]"
-                raise InvalidApplyFile(f"{self._name}: there is no table {brief(table)}", hint=hint)
-        if not isinstance(document.get(LICENSE, []), list):
-            raise self._not_written_as("[[license]]")
-
-    def _judge_names(self, table: object, number: int) -> None:
+    Raises:
+        InvalidApplyFile: (`invalid_apply_file`) when it is not TOML, has an unknown table or field,
+            or a default that no row can have.
+        UnicodeDecodeError: when it is not UTF-8.
+    """
+    document = _parse(name, data.decode().removeprefix(_MARK))
+    for table in document:
+        if table not in _TABLES:
+            near = nearest(table.casefold(), _TABLES)
+            hint = f"did you mean {near}?" if near else "there are [defaults] and [[license]]"
+            raise InvalidApplyFile(f"{name}: there is no table {brief(table)}", hint=hint)
+    licenses = document.get(_LICENSE, [])
+    if not isinstance(licenses, list):
+        raise _not_written_as(name, "[[license]]")
+    placed = [(f"{name}, license {number}", table) for number, table in enumerate(licenses, 1)]
+    for place, table in placed:
         if not isinstance(table, dict):
-            raise self._not_written_as("[[license]]")
-        for name in table:
-            if name not in FIELDS:
-                raise unknown_field(self._place(number), name)
-
-    def _read_defaults(self, table: object) -> Mapping[str, Any]:
-        place = f"{self._name}, {_DEFAULTS}"
-        if not isinstance(table, dict):
-            raise self._not_written_as(f"[{_DEFAULTS}]")
-        for name in table:
-            if name in _OF_ONE_LICENSE:
-                raise InvalidApplyFile(
-                    f"{place}: {name} is no default", hint="give it in each [[license]]"
-                )
-            if name not in _FILLABLE:
-                raise unknown_field(place, name, _FILLABLE)
-        read = {name: _default(place, name, value) for name, value in _said(table).items()}
-        if "term" in read and "expires" in read:
-            both = contradiction()
-            raise InvalidApplyFile(f"{place}: {both.message}", hint=both.hint)
-        return read
-
-    def _not_written_as(self, header: str) -> InvalidApplyFile:
-        return InvalidApplyFile(
-            f"{self._name}: {header.strip('[]')} is not written as {header}",
-            hint="this stands in a line of its own, the fields below it",
-        )
+            raise _not_written_as(name, "[[license]]")
+        for field in table:
+            if field not in FIELDS:
+                raise unknown_field(place, field)
+    defaults = _read_defaults(name, document.get(_DEFAULTS, {}))
+    return tuple(
+        read_row(place, _non_empty(table), cells=False, defaults=defaults)
+        for place, table in placed
+    )
 
 
-def _said(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in table.items() if value != ""}
-
-
-def _default(place: str, name: str, value: object) -> object:
+def _parse(name: str, text: str) -> dict[str, Any]:
     try:
-        return FIELDS[name].toml(value)
+        return tomllib.loads(text)
+    except RecursionError:
+        problem, hint = "nested too deeply", _HINT
+    except ValueError as error:  # a number of thousands of digits is no TOMLDecodeError
+        message = str(error)
+        problem = brief(message[:1].lower() + message[1:], limit=_LONGEST)
+        hint = backslash_hint(text, message) or _HINT
+    raise InvalidApplyFile(f"{name} is not TOML: {problem}", hint=hint)
+
+
+def _read_defaults(name: str, table: object) -> Mapping[str, Any]:
+    place = f"{name}, {_DEFAULTS}"
+    if not isinstance(table, dict):
+        raise _not_written_as(name, f"[{_DEFAULTS}]")
+    for field in table:
+        if field in _OF_ONE_LICENSE:
+            raise InvalidApplyFile(
+                f"{place}: {field} is no default", hint="give it in each [[license]]"
+            )
+        if field not in _FILLABLE:
+            raise unknown_field(place, field, _FILLABLE)
+    values = {field: _default(place, field, value) for field, value in _non_empty(table).items()}
+    if "term" in values and "expires" in values:
+        both = contradiction()
+        raise InvalidApplyFile(f"{place}: {both.message}", hint=both.hint)
+    return values
+
+
+def _not_written_as(name: str, header: str) -> InvalidApplyFile:
+    return InvalidApplyFile(
+        f"{name}: {header.strip('[]')} is not written as {header}",
+        hint="this stands in a line of its own, the fields below it",
+    )
+
+
+def _non_empty(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {field: value for field, value in table.items() if value != ""}
+
+
+def _default(place: str, field: str, value: object) -> object:
+    try:
+        return FIELDS[field].toml(value)
     except InputRefused as refused:
-        raise InvalidApplyFile(f"{place}: {name}: {refused.message}", hint=refused.hint) from None
+        raise InvalidApplyFile(f"{place}: {field}: {refused.message}", hint=refused.hint) from None

@@ -1,4 +1,4 @@
-"""`polygent-issue apply`: the licenses that a file wishes for."""
+"""`polygent-issue apply`: issue, renew and reissue licenses from a file."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated
@@ -6,19 +6,18 @@ from typing import Annotated
 import typer
 
 from polygent_issuer import dates
-from polygent_issuer.batch.changes import Desired
-from polygent_issuer.batch.named import unnamed
+from polygent_issuer.batch.matching import customers_missing_from, require_unique
 from polygent_issuer.batch.outcomes import Job
-from polygent_issuer.batch.place import keys
-from polygent_issuer.batch.review import look
+from polygent_issuer.batch.preview import preview
+from polygent_issuer.batch.row_decisions import RowDecider
 from polygent_issuer.batch.row_files import RowFile
 from polygent_issuer.batch.rows import Row
-from polygent_issuer.batch.unique_rows import require_unique
 from polygent_issuer.cli.consent import ConsentOptions, given
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.issue_flow import IssueOptions
 from polygent_issuer.cli.many.batch import Batch
-from polygent_issuer.cli.many.flow import BatchOptions, carry_out_many
+from polygent_issuer.cli.many.options import BatchOptions
+from polygent_issuer.cli.many.run import run_batch
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
 from polygent_issuer.cli.signers import signers_of
@@ -43,7 +42,7 @@ def apply(
     ] = "30d",
     *,
     how: IssueOptions,
-    told: BatchOptions,
+    options: BatchOptions,
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Result:
@@ -54,51 +53,52 @@ def apply(
     missing. What a row's own accept says counts with --expect or --accept-from-file alone.
     Customers who are not in the file are named, never touched.
     """
-    rows = RowFile.read(file)
-    now = invocation.now
+    row_file = RowFile.read(file)
+    rows, folder, now = row_file.rows, row_file.folder, invocation.now
     within = dates.term_end(now, dates.Term.parse(due_within)) - now
-    with invocation.registry.reading() as db:
-        require_unique(lambda: keys(db, rows.rows(), rows.folder))
+    registry = invocation.registry
+    with registry.reading() as db:
+        require_unique(db, rows, folder)
     secret = source(invocation, passphrases)
 
     def jobs(consent: Consent) -> Iterable[Job]:
-        desired = Desired(
+        decider = RowDecider(
             settings=invocation.settings,
             now=now,
-            folder=rows.folder,
+            folder=folder,
             within=within,
             consent=consent,
             trusted=accept_from_file or expect is not None,
             key=how.key,
             new_id=invocation.new_id,
         )
-        return desired.jobs(rows.rows())
+        return decider.jobs(rows)
 
-    named = {row.key or how.key for row in rows.rows() if isinstance(row, Row)}
+    key_names = {row.key or how.key for row in rows if isinstance(row, Row)}
 
     def unlock() -> Mapping[str, Signer]:
-        found = _needed(invocation.registry, jobs(Consent()), named)
-        return signers_of(invocation, found, secret)
+        keys = _signing_keys(registry, jobs(Consent()), key_names)
+        return signers_of(invocation, keys, secret)
 
     batch = Batch(
-        what="applying",
+        activity="applying",
         jobs=jobs,
         unlock=unlock,
-        total=sum(1 for _ in rows.rows()),
+        total=len(rows),
         expect=expect,
-        expectable=True,
-        default_key=None in named,
-        unnamed=lambda: unnamed(invocation.registry, rows.rows()),
+        takes_digest=True,
+        default_key=None in key_names,
+        missing_customers=lambda: customers_missing_from(registry, rows),
     )
-    return carry_out_many(invocation, batch, how, told, given(consents))
+    return run_batch(invocation, batch, how, options, given(consents))
 
 
-def _needed(
-    registry: Registry, jobs: Iterable[Job], named: Collection[str | None]
+def _signing_keys(
+    registry: Registry, jobs: Iterable[Job], names: Collection[str | None]
 ) -> Iterable[KeyRecord]:
-    """The keys that sign; of several, those of rows for which there is something to sign."""
-    if len(named) == 1:
+    """Return the keys that sign; of several, those of rows for which there is something to sign."""
+    if len(names) == 1:
         with registry.reading() as db:
-            return [choose_key(db, each) for each in named]
-    every = (proposal.key for seen in look(registry, jobs) for proposal in seen.decision.proposals)
-    return {key.kid: key for key in every}.values()
+            return [choose_key(db, name) for name in names]
+    proposals = (each for item in preview(registry, jobs) for each in item.decision.proposals)
+    return {each.key.kid: each.key for each in proposals}.values()

@@ -9,7 +9,7 @@ from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.following import issue_next
 from polygent_issuer.cli.issue_flow import IssueOptions
-from polygent_issuer.cli.many.flow import BatchOptions
+from polygent_issuer.cli.many.options import BatchOptions
 from polygent_issuer.cli.next_options import NextOptions
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.passphrase import PassphraseOptions

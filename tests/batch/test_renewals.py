@@ -71,7 +71,7 @@ def test_short_terms_are_renewed_once(batches: Batches) -> None:
     outcomes = batches.done(batches.due())
     assert words(outcomes) == ["renew"] * 8
     assert batches.done(batches.due()) == []
-    review, _ = batches.seen(batches.due())
+    review, _ = batches.preview(batches.due())
     assert review.issues == 0
 
 
@@ -79,7 +79,7 @@ def test_short_terms_are_renewed_once(batches: Batches) -> None:
 def test_short_terms_after_a_review(batches: Batches) -> None:
     """What the batch itself issued was not shown, and is no failure either."""
     batches.crowd(8, expires_at=NOW + timedelta(days=2), term="10d")
-    review, _ = batches.seen(batches.due())
+    review, _ = batches.preview(batches.due())
     outcomes = list(batches.run().outcomes(batches.due(), review.shown))
     assert words(outcomes) == ["renew"] * 8
 
@@ -133,7 +133,7 @@ def test_a_customer_who_is_named_twice(batches: Batches) -> None:
     """By name and by slug, even after a review: renewed once, then kept."""
     batches.crowd(1)
     names = ["c1", "Customer 1"]
-    review, _ = batches.seen(batches.renewals().of_customers(names))
+    review, _ = batches.preview(batches.renewals().of_customers(names))
     jobs = batches.renewals().of_customers(names)
     outcomes = list(batches.run().outcomes(jobs, review.shown))
     assert words(outcomes) == ["renew", "keep"]

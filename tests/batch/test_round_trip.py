@@ -12,15 +12,14 @@ from support.lic_files import Issuer
 from support.registries import ACTOR, NOW, new_registry
 
 from polygent_issuer.batch import export
-from polygent_issuer.batch.changes import Desired
+from polygent_issuer.batch.matching import require_unique
 from polygent_issuer.batch.outcomes import Kept
-from polygent_issuer.batch.place import keys
 from polygent_issuer.batch.rebuild import decide
+from polygent_issuer.batch.row_decisions import RowDecider
 from polygent_issuer.batch.row_files import RowFile
 from polygent_issuer.batch.run import Run
 from polygent_issuer.batch.sources import Source
 from polygent_issuer.batch.taking_in import carry_out
-from polygent_issuer.batch.unique_rows import require_unique
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.settings import Settings
@@ -104,8 +103,8 @@ def kept(folder: Path, issuer: Issuer, several: tuple[dict[str, Any], ...]) -> i
         path = folder / "export.toml"
         with registry.reading() as db:
             path.write_bytes(b"".join(export.toml(export.rows(db), now=NOW, registry_id="r")))
-        rows = RowFile.read(str(path))
-        desired = Desired(
+        rows = RowFile.read(str(path)).rows
+        decider = RowDecider(
             settings=Settings(),
             now=NOW + timedelta(days=1),
             folder=folder,
@@ -116,7 +115,7 @@ def kept(folder: Path, issuer: Issuer, several: tuple[dict[str, Any], ...]) -> i
             new_id=lambda: "never",
         )
         with registry.reading() as db:
-            require_unique(lambda: keys(db, rows.rows(), None))
+            require_unique(db, rows, None)
         run = Run(
             registry,
             unlock=dict,
@@ -124,7 +123,7 @@ def kept(folder: Path, issuer: Issuer, several: tuple[dict[str, Any], ...]) -> i
             now=NOW + timedelta(days=1),
             actor=ACTOR,
         )
-        outcomes = list(run.outcomes(desired.jobs(rows.rows())))
+        outcomes = list(run.outcomes(decider.jobs(rows)))
     assert set(words(outcomes)) == {"keep"}
     assert {each.decision.note for each in outcomes if isinstance(each, Kept)} == {None}
     return len(outcomes)

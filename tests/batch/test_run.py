@@ -203,7 +203,7 @@ def test_a_key_that_was_made_active_meanwhile(batches: Batches) -> None:
 def test_what_was_not_shown_is_not_issued(batches: Batches) -> None:
     """A decision that is another since the review fails, and says so."""
     batches.crowd(3)
-    review, _ = batches.seen(batches.due())
+    review, _ = batches.preview(batches.due())
     with batches.office.registry.writing(now=NOW, actor=ADA) as db:
         customers.edit(db, customers.find(db, "c2"), name="Customer Two")
         db.record("customer-edited", customer="c2")
@@ -215,7 +215,7 @@ def test_what_was_not_shown_is_not_issued(batches: Batches) -> None:
 def test_what_another_has_done_since_the_review_is_kept(batches: Batches) -> None:
     """Nothing is left to do for it, so nothing failed."""
     batches.crowd(3)
-    review, _ = batches.seen(batches.renewals().of_customers(["c1", "c2", "c3"]))
+    review, _ = batches.preview(batches.renewals().of_customers(["c1", "c2", "c3"]))
     batches.done(batches.renewals().of_customers(["c2"]))
     jobs = batches.renewals().of_customers(["c1", "c2", "c3"])
     outcomes = list(batches.run().outcomes(jobs, review.shown))

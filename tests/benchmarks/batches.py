@@ -33,7 +33,7 @@ from polygent_issuer.batch.bundle import Bundle
 from polygent_issuer.batch.outcomes import Done
 from polygent_issuer.batch.renewals import Renewals
 from polygent_issuer.batch.run import GROUP, Run
-from polygent_issuer.cli.many.outcome_view import outcome_json
+from polygent_issuer.cli.many.items import outcome_json
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.registry import (

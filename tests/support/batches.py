@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from polygent_issuer.batch.changes import Desired
 from polygent_issuer.batch.outcomes import Done, Failed, Job, Kept, Outcome
+from polygent_issuer.batch.preview import Preview, PreviewItem, preview
 from polygent_issuer.batch.renewals import Renewals
-from polygent_issuer.batch.review import Review, Seen, look
+from polygent_issuer.batch.row_decisions import RowDecider
 from polygent_issuer.batch.row_files import RowFile
 from polygent_issuer.batch.run import Run
 from polygent_issuer.findings import Consent, FindingCode
@@ -86,7 +86,7 @@ class Batches:
             "key": None,
             "new_id": lambda: next(self._ids),
         }
-        return Desired(**{**given, **more}).jobs(RowFile.read(str(path)).rows())
+        return RowDecider(**{**given, **more}).jobs(RowFile.read(str(path)).rows)
 
     def unlock(self) -> Mapping[str, Signer]:
         """Give the only key, and count."""
@@ -107,12 +107,12 @@ class Batches:
         """Carry jobs out to the end."""
         return list(self.run(**more).outcomes(jobs))
 
-    def seen(self, jobs: Iterable[Job], **more: Any) -> tuple[Review, list[Seen]]:
-        """Review jobs."""
-        review, each = Review(), list(look(self.office.registry, jobs, **more))
-        for seen in each:
-            review.add(seen)
-        return review, each
+    def preview(self, jobs: Iterable[Job], **more: Any) -> tuple[Preview, list[PreviewItem]]:
+        """Preview jobs."""
+        total, items = Preview(), list(preview(self.office.registry, jobs, **more))
+        for item in items:
+            total.add(item)
+        return total, items
 
     def current(self, slug: str) -> list[LicenseRecord]:
         """The current licenses of a customer."""

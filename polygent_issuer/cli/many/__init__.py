@@ -1,1 +1,1 @@
-"""Commands of many licenses: reviewed, carried out in groups, each outcome told."""
+"""Commands that issue many licenses: previewed, issued in groups, each outcome reported."""

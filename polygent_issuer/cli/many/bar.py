@@ -1,4 +1,4 @@
-"""The bar itself, drawn by rich."""
+"""The progress bar itself, drawn by rich."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -33,11 +33,11 @@ class _Above(TextIOBase):
         self._rest = ""
 
     def isatty(self) -> bool:
-        """It is shown where the bar is."""
+        """Return True: its lines are shown where the bar is."""
         return True
 
     def write(self, text: str) -> int:
-        """Show each line as soon as it is ended."""
+        """Show each line as soon as it is complete."""
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
             self._console.print(Text.from_ansi(line), soft_wrap=True)
@@ -45,11 +45,11 @@ class _Above(TextIOBase):
 
 
 @contextmanager
-def bar(what: str, total: int | None) -> Iterator[Callable[[], None]]:
+def bar(activity: str, total: int) -> Iterator[Callable[[], None]]:
     """Draw it on stderr, and give the call that moves it by one."""
     console = Console(file=sys.stderr, markup=False, highlight=False, emoji=False)
     columns = (
-        TextColumn(what, markup=False),
+        TextColumn(activity, markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
@@ -63,5 +63,5 @@ def bar(what: str, total: int | None) -> Iterator[Callable[[], None]]:
         redirected.enter_context(redirect_stderr(_Above(console)))
         if same_screen:
             redirected.enter_context(redirect_stdout(_Above(console)))
-        task = drawn.add_task(what, total=total)
+        task = drawn.add_task(activity, total=total)
         yield lambda: drawn.advance(task)

@@ -1,4 +1,4 @@
-"""What a batch is told to do."""
+"""A batch: its items, and what it takes to issue their licenses."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,24 +10,24 @@ from polygent_issuer.signer import Signer
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """What is to be done.
+    """The items of a batch, and what it takes to issue their licenses.
 
     Attributes:
-        what: in a word, for the progress bar.
-        jobs: the items, anew for each pass, with what was consented to.
+        activity: for the progress bar: `renewing`.
+        jobs: makes the items, for each pass, with what was consented to.
         unlock: gives the signer of each key that may have to sign; prompts happen there.
-        total: how many items there are, when that is known.
-        expect: the digest that the review must have.
-        expectable: whether the command takes such a digest.
+        total: how many items there are.
+        expect: the digest that the preview must have.
+        takes_digest: whether the command has `--expect`.
         default_key: whether an item may have to be signed with the key for all.
-        unnamed: the customers of whom no item tells.
+        missing_customers: gives the customers whom no item names.
     """
 
-    what: str
+    activity: str
     jobs: Callable[[Consent], Iterable[Job]]
     unlock: Callable[[], Mapping[str, Signer]]
-    total: int | None = None
+    total: int
     expect: str | None = None
-    expectable: bool = False
+    takes_digest: bool = False
     default_key: bool = True
-    unnamed: Callable[[], tuple[str, ...]] = tuple
+    missing_customers: Callable[[], tuple[str, ...]] = tuple

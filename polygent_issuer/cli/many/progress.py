@@ -1,37 +1,28 @@
-"""How far a batch is: a bar on a terminal's stderr, nothing elsewhere."""
+"""The progress of a batch: a bar on a terminal's stderr, nothing elsewhere."""
 
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.plain_text import is_plain
 
 
-class Progress(Protocol):
-    """What is told of each item."""
-
-    def __call__(self) -> None:
-        """One more is done."""
-        ...
-
-
 def progress(
-    invocation: Invocation, what: str, total: int | None
-) -> AbstractContextManager[Progress]:
-    """A bar with count, rate and time left, while it is entered; it leaves no trace.
+    invocation: Invocation, activity: str, total: int
+) -> AbstractContextManager[Callable[[], None]]:
+    """Show a bar with count, rate and time left; it disappears at the end.
 
     Args:
-        what: is being done.
-        total: how many items there are, when that is known.
+        activity: the text before it: `renewing`.
+        total: how many items there are.
+
+    Returns:
+        What gives the call that moves it by one.
     """
-    unseen = invocation.quiet or not invocation.interactive or is_plain(sys.stderr)
-    if unseen or total == 0:
-        return nullcontext(_nothing)
+    invisible = invocation.quiet or not invocation.interactive or is_plain(sys.stderr)
+    if invisible or total == 0:
+        return nullcontext(lambda: None)
     from polygent_issuer.cli.many.bar import bar
 
-    return bar(what, total)
-
-
-def _nothing() -> None:
-    """Say nothing."""
+    return bar(activity, total)

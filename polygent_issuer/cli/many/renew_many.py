@@ -1,9 +1,10 @@
-"""`renew` of many: customers that are named, or every license that is due."""
+"""`renew` of many: the customers of the command line or stdin, or every license that is due."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
-from polygent_issuer import dates
+from polygent_issuer import dates, files
 from polygent_issuer.batch.outcomes import Job
 from polygent_issuer.batch.renewals import Renewals
 from polygent_issuer.cli import terms_options
@@ -11,18 +12,23 @@ from polygent_issuer.cli.consent import ConsentOptions, given
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.issue_flow import IssueOptions
 from polygent_issuer.cli.many.batch import Batch
-from polygent_issuer.cli.many.customers_named import slugs
-from polygent_issuer.cli.many.flow import BatchOptions, carry_out_many
+from polygent_issuer.cli.many.options import BatchOptions
+from polygent_issuer.cli.many.run import run_batch
+from polygent_issuer.cli.names import customer
 from polygent_issuer.cli.next_options import NextOptions, refuse_contradictions
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.passphrase import PassphraseOptions, source
 from polygent_issuer.cli.signers import signers_of
-from polygent_issuer.errors import UsageProblem
+from polygent_issuer.errors import Ambiguous, NotFound, UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.signing_key import choose_key
 from polygent_issuer.registry import LicenseStatus, licenses
 from polygent_issuer.signer import Signer
 from polygent_issuer.terms import contradiction
+
+_STDIN: Final = "-"
+_MAX_NAMES_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of names on stdin."""
 
 
 def renew_many(
@@ -61,7 +67,7 @@ def renew_many(
         new_id=invocation.new_id,
         all_machines=which.all_machines,
     )
-    named = None if due_within is not None else slugs(invocation, names)
+    named = None if due_within is not None else _slugs(invocation, names)
 
     def jobs(consent: Consent) -> Iterable[Job]:
         agreed = replace(renewals, consent=consent)
@@ -74,12 +80,12 @@ def renew_many(
 
     secret = source(invocation, passphrases)
     batch = Batch(
-        what="renewing",
+        activity="renewing",
         jobs=jobs,
         unlock=unlock,
         total=_count_due(invocation, renewals) if named is None else len(named),
     )
-    return carry_out_many(invocation, batch, how, told, given(consents))
+    return run_batch(invocation, batch, how, told, given(consents))
 
 
 def _count_due(invocation: Invocation, renewals: Renewals) -> int:
@@ -114,3 +120,24 @@ def _refuse_contradictions(
             "--due-within renews each license by itself",
             hint=f"leave out {' and '.join(superfluous)}",
         )
+
+
+def _slugs(invocation: Invocation, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the slug of each customer once; a name that is not known as it was typed."""
+
+    def slug(name: str) -> str:
+        try:
+            return customer(invocation, name).slug
+        except (NotFound, Ambiguous):
+            return name
+
+    return tuple(dict.fromkeys(map(slug, _names(names))))
+
+
+def _names(names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        if name != _STDIN:
+            yield name
+            continue
+        text = files.read_text(_STDIN, limit=_MAX_NAMES_BYTES, what="list of customers")
+        yield from (line.strip() for line in text.splitlines() if line.strip())

@@ -1,16 +1,14 @@
 """`--report FILE.csv|.json`: what became of each item, for a spreadsheet or a program.
 
-The items wait in an unnamed temporary file until the batch has ended, however it did: a report is
-whole or absent.
+It is written when the batch has ended, however it did: a report is whole or absent.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from polygent_issuer import files
-from polygent_issuer.cli.many.spool import Spool
 from polygent_issuer.cli.spreadsheet import CsvTable
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing.destination import require_folder, require_free
@@ -27,7 +25,7 @@ class ReportFile:
     """A report that is being written."""
 
     def __init__(self, target: Path) -> None:
-        """Wait for outcomes.
+        """Begin without an item.
 
         Raises:
             UsageProblem: (`usage`) when the name is neither `.csv` nor `.json`.
@@ -42,49 +40,28 @@ class ReportFile:
         require_folder(target.parent, _ELSEWHERE)
         require_free(target, _ELSEWHERE)
         self._target = target
-        self._spool = Spool("the report")
+        self._items: list[str] = []
 
-    def add(self, outcome: Mapping[str, Any]) -> None:
-        """Note one outcome, as programs get it.
+    def add(self, item: Mapping[str, Any]) -> None:
+        """Note an item, as programs get it."""
+        self._items.append(json.dumps(item))
 
-        Raises:
-            OutputProblem: (`output_failed`) when no more can be noted.
-        """
-        self._spool.add(json.dumps(outcome))
-
-    def finish(self) -> Path | None:
-        """Give the file its name; None when it lacks an outcome.
+    def finish(self) -> Path:
+        """Write the file.
 
         Raises:
             OutputExists, OutputProblem: as `files.publish`.
         """
-        if self._spool.torn:
-            return None
         fill = self._as_csv if self._target.suffix == ".csv" else self._as_json
         return files.prepare_with(fill, self._target).publish(self._target.name)
 
-    def _items(self) -> Iterator[dict[str, Any]]:
-        return map(json.loads, self._spool.lines())
-
     def _as_json(self, path: Path) -> None:
         with path.open("w", encoding="ascii") as stream:
-            stream.write("[")
-            for number, item in enumerate(self._items()):
-                stream.write((",\n" if number else "\n") + json.dumps(item))
-            stream.write("\n]\n")
+            stream.write("[" + ",".join(f"\n{item}" for item in self._items) + "\n]\n")
 
     def _as_csv(self, path: Path) -> None:
-        rows = (row for item in self._items() for row in _rows(item))
+        rows = (row for item in map(json.loads, self._items) for row in _rows(item))
         CsvTable(columns=COLUMNS, items=rows).write_file(path)
-
-    def __enter__(self) -> Self:
-        """Begin to take outcomes."""
-        self._spool.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Let go of what waits."""
-        self._spool.__exit__()
 
 
 def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:

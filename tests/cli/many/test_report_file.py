@@ -2,14 +2,12 @@
 
 import csv
 import json
-import tempfile
 from pathlib import Path
 
 import pytest
-from support.disks import mounted
 
 from polygent_issuer.batch.outcomes import Decision, Failed, Job, Kept
-from polygent_issuer.cli.many.outcome_view import outcome_json
+from polygent_issuer.cli.many.items import outcome_json
 from polygent_issuer.cli.many.report_file import COLUMNS, ReportFile
 from polygent_issuer.errors import NotFound, OutputExists, OutputProblem, UsageProblem
 from polygent_issuer.findings import Consent
@@ -22,10 +20,10 @@ FAILED = Failed(job=JOB, error=NotFound("there is none", hint="look again"))
 
 def test_rows_of_what_has_no_license(tmp_path: Path) -> None:
     """A row for each item, with what was said of it."""
-    with ReportFile(tmp_path / "r.csv") as report:
-        report.add(outcome_json(KEPT, Settings(), {}))
-        report.add(outcome_json(FAILED, Settings(), {}))
-        assert report.finish() == tmp_path / "r.csv"
+    report = ReportFile(tmp_path / "r.csv")
+    report.add(outcome_json(KEPT, Settings(), {}))
+    report.add(outcome_json(FAILED, Settings(), {}))
+    assert report.finish() == tmp_path / "r.csv"
     assert (tmp_path / "r.csv").read_bytes().startswith(b'\xef\xbb\xbf"item"')
     with (tmp_path / "r.csv").open(encoding="utf-8-sig", newline="") as stream:
         header, kept, failed = csv.reader(stream)
@@ -39,25 +37,24 @@ def test_rows_of_what_has_no_license(tmp_path: Path) -> None:
 def test_a_report_of_nothing_is_one(tmp_path: Path) -> None:
     """A program need not ask whether it is there."""
     for name in ("r.json", "r.csv"):
-        with ReportFile(tmp_path / name) as report:
-            report.finish()
+        ReportFile(tmp_path / name).finish()
     assert json.loads((tmp_path / "r.json").read_text()) == []
     assert len((tmp_path / "r.csv").read_text().splitlines()) == 1
 
 
 def test_what_was_not_finished_is_absent(tmp_path: Path) -> None:
     """Nothing half, and no temporary file."""
-    with ReportFile(tmp_path / "r.json") as report:
-        report.add(outcome_json(KEPT, Settings(), {}))
+    report = ReportFile(tmp_path / "r.json")
+    report.add(outcome_json(KEPT, Settings(), {}))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_name_that_was_taken_meanwhile(tmp_path: Path) -> None:
     """It is not overwritten."""
-    with ReportFile(tmp_path / "r.json") as report:
-        (tmp_path / "r.json").write_text("mine")
-        with pytest.raises(OutputExists):
-            report.finish()
+    report = ReportFile(tmp_path / "r.json")
+    (tmp_path / "r.json").write_text("mine")
+    with pytest.raises(OutputExists):
+        report.finish()
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
 
 
@@ -78,27 +75,3 @@ def test_what_cannot_be_is_told_before(tmp_path: Path, name: str, error: type[Ex
     (tmp_path / "link.csv").symlink_to("nowhere")
     with pytest.raises(error):
         ReportFile(tmp_path / name)
-
-
-def test_no_room_for_what_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A report that lacks an outcome is none, and the batch is told why it ends."""
-
-    def add_many(report: ReportFile) -> None:
-        for _ in range(1000):
-            report.add(outcome_json(KEPT, Settings(), {}))
-
-    def begin() -> None:
-        with ReportFile(tmp_path / "r.json"):
-            pass
-
-    with mounted(tmp_path / "tmp", size="16k") as small:
-        monkeypatch.setattr(tempfile, "tempdir", str(small))
-        with ReportFile(tmp_path / "r.json") as report:
-            with pytest.raises(OutputProblem, match="no space left") as caught:
-                add_many(report)
-            assert "TMPDIR" in (caught.value.hint or "")
-            assert report.finish() is None
-        monkeypatch.setattr(tempfile, "tempdir", str(small / "none"))
-        with pytest.raises(OutputProblem, match="no such file"):
-            begin()
-    assert not (tmp_path / "r.json").exists()

@@ -1,4 +1,4 @@
-"""Which license a row is about, and two rows that are about the same."""
+"""The license that a row is about, two rows about the same, and customers without a row."""
 
 from datetime import timedelta
 
@@ -8,9 +8,8 @@ from support.crowd import fingerprint
 from support.office import ADA, NOW
 
 from polygent_issuer.batch.errors import DuplicateRow
-from polygent_issuer.batch.place import keys, whose
-from polygent_issuer.batch.rows import Row
-from polygent_issuer.batch.unique_rows import require_unique
+from polygent_issuer.batch.matching import customers_missing_from, match_row, require_unique
+from polygent_issuer.batch.rows import RefusedRow, Row
 from polygent_issuer.errors import Ambiguous, CustomerArchived
 from polygent_issuer.registry import Writing, customers, licenses, machines
 from polygent_issuer.verifier import AllowedDomain
@@ -24,14 +23,14 @@ def wish(customer: str, machine: str | None = None, place: str = "row", **more: 
 def found(batches: Batches, row: Row) -> str | None:
     """The ID of the license that it is about."""
     with batches.office.registry.reading() as db:
-        record = whose(db, row).record
+        record = match_row(db, row).record
     return None if record is None else record.id
 
 
 def places(batches: Batches, *rows: Row) -> None:
     """Hold that each row is for a license of its own."""
     with batches.office.registry.reading() as db:
-        require_unique(lambda: keys(db, rows, batches.office.folder))
+        require_unique(db, rows, batches.office.folder)
 
 
 def second_machine(db: Writing, slug: str, label: str, file_of: str) -> None:
@@ -151,3 +150,34 @@ def test_licenses_for_hosts_are_told_apart_by_domain(batches: Batches) -> None:
     [record] = batches.current("globex")
     assert found(batches, wish("Globex", allowed_domain=domain)) == record.id
     assert found(batches, wish("Globex")) == record.id
+
+
+def test_the_first_five_duplicates_are_named(batches: Batches) -> None:
+    """Each with the first row of its license."""
+    batches.crowd(3)
+    rows = [wish(f"c{number}", place=f"line {n}") for n, number in enumerate((1, 2, 1, 1, 2, 3), 1)]
+    rows += [wish(f"c{number}", place=f"line {n}") for n, number in enumerate((3, 2, 1), 7)]
+    with pytest.raises(DuplicateRow) as caught:
+        places(batches, *rows)
+    assert caught.value.message == (
+        "two rows for one license: line 1 and line 3; line 1 and line 4; line 2 and line 5; "
+        "line 6 and line 7; line 2 and line 8"
+    )
+    assert (caught.value.code, caught.value.exit_code) == ("duplicate_row", 3)
+
+
+def test_customers_with_a_license_and_no_row(batches: Batches) -> None:
+    """A refused row names its customer, too; archived customers and those without are left out."""
+    batches.crowd(5)
+    with batches.office.registry.writing(now=NOW, actor=ADA) as db:
+        customers.add(db, slug="fresh", name="Fresh")
+        customers.archive(db, customers.find(db, "c4"))
+        db.record("test")
+    rows = (
+        Row(place="1", customer="c1"),
+        Row(place="2", customer="Customer 2"),
+        Row(place="3", customer="Nobody"),
+        RefusedRow(place="4", customer="c3", field="users", message="wrong", hint=None),
+        RefusedRow(place="5", customer=None, field=None, message="wrong", hint=None),
+    )
+    assert customers_missing_from(batches.office.registry, rows) == ("c5",)

@@ -234,7 +234,7 @@ def test_a_second_machine_of_a_new_customer(
     """`additional-machine` in the review as in the run, in one group or in two."""
     monkeypatch.setattr(run, "GROUP", group)
     text = newcomers(batches)
-    review, seen = batches.seen(batches.rows(text))
+    review, seen = batches.preview(batches.rows(text))
     assert [[str(found.code) for found in each.missing] for each in seen] == [
         [],
         ["additional-machine"],
@@ -355,7 +355,7 @@ def test_new_customers_are_held_against_each_other(batches: Batches) -> None:
     """A review finds what the run will: names that are alike, each beside the earlier ones."""
     names = ("Fresh A", "Fresh B", "Globex", "Initech", "FRESH-A")
     text = "".join(row(customer=name, tier="enterprise") for name in names)
-    review, seen = batches.seen(batches.rows(text))
+    review, seen = batches.preview(batches.rows(text))
     stopped = [[str(each.code) for each in one.missing] for one in seen]
     assert stopped == [[], ["similar-customer"], [], [], ["similar-customer"]]
     assert "Fresh A of an earlier row" in seen[1].missing[0].message
@@ -368,7 +368,7 @@ def test_hundreds_of_stores_need_no_consent(batches: Batches) -> None:
     """Names that differ in digits are new customers, in the preview and in the run."""
     stores = [f"Store {number:03}" for number in range(1, 301)]
     text = "".join(row(customer=name, tier="enterprise") for name in stores)
-    review, seen = batches.seen(batches.rows(text))
+    review, seen = batches.preview(batches.rows(text))
     assert [one.missing for one in seen if one.missing] == []
     outcomes = list(batches.run().outcomes(batches.rows(text), review.shown))
     assert words(outcomes) == ["sign"] * 300
@@ -377,7 +377,7 @@ def test_hundreds_of_stores_need_no_consent(batches: Batches) -> None:
 def test_a_row_like_many_names_three(batches: Batches) -> None:
     """The message names three of the earlier rows and counts the rest."""
     text = "".join(row(customer=f"Store {letter}", tier="enterprise") for letter in "ABCDE")
-    _, seen = batches.seen(batches.rows(text))
+    _, seen = batches.preview(batches.rows(text))
     expected = "very like Store A, Store B, Store C and 1 more of an earlier row"
     assert expected in seen[-1].missing[0].message
 
@@ -385,7 +385,7 @@ def test_a_row_like_many_names_three(batches: Batches) -> None:
 def test_new_customers_of_whose_names_no_slug_is_left(batches: Batches) -> None:
     """Each gets one that is free by then, and the review holds."""
     text = "".join(row(customer=name, tier="enterprise") for name in ("\u2605\u2605", "\u2603"))
-    review, _ = batches.seen(batches.rows(text))
+    review, _ = batches.preview(batches.rows(text))
     outcomes = list(batches.run().outcomes(batches.rows(text), review.shown))
     assert words(outcomes) == ["sign", "sign"]
     assert only(batches, "customer-2").customer == "\u2603"
@@ -405,7 +405,7 @@ def test_a_review_is_of_what_the_file_accepts(batches: Batches) -> None:
     """Who adds a consent or changes its reason after the review, has reviewed nothing."""
     batches.crowd(1)
     digests = {
-        batches.seen(batches.rows(row(customer="c1", users=5, **more)))[0].digest
+        batches.preview(batches.rows(row(customer="c1", users=5, **more)))[0].digest
         for more in (
             {},
             {"accept": ["entitlement-loss"]},
@@ -415,9 +415,9 @@ def test_a_review_is_of_what_the_file_accepts(batches: Batches) -> None:
     }
     assert len(digests) == 4
     unneeded = row(customer="c1", users=30, accept=["long-term"], reason="why")
-    before = batches.seen(batches.rows(row(customer="c1", users=30)))[0].digest
-    assert batches.seen(batches.rows(unneeded))[0].digest == before
-    trusted = batches.seen(batches.rows(unneeded, trusted=True))[0].digest
+    before = batches.preview(batches.rows(row(customer="c1", users=30)))[0].digest
+    assert batches.preview(batches.rows(unneeded))[0].digest == before
+    trusted = batches.preview(batches.rows(unneeded, trusted=True))[0].digest
     assert trusted == before
 
 
@@ -425,9 +425,9 @@ def test_a_review_is_of_what_is_taken_away(batches: Batches) -> None:
     """The row is the same, and the customer has more by now than she had at the review."""
     batches.crowd(1, expires_at=NOW + timedelta(days=300))
     text = row(customer="c1", users=20)
-    before = batches.seen(batches.rows(text))[0].digest
+    before = batches.preview(batches.rows(text))[0].digest
     assert again(batches, row(customer="c1", users=500)) == ["reissue"]
-    assert batches.seen(batches.rows(text))[0].digest != before
+    assert batches.preview(batches.rows(text))[0].digest != before
 
 
 def test_a_review_decides_the_same_again(batches: Batches) -> None:
@@ -435,14 +435,14 @@ def test_a_review_decides_the_same_again(batches: Batches) -> None:
     batches.crowd(2)
     document(batches, "a.json", 50)
     text = row(customer="c1", users=30) + row(customer="Globex", machine_info="a.json")
-    digest = batches.seen(batches.rows(text))[0].digest
-    assert batches.seen(batches.rows(text, consent=LOSS))[0].digest == digest
+    digest = batches.preview(batches.rows(text))[0].digest
+    assert batches.preview(batches.rows(text, consent=LOSS))[0].digest == digest
     batches.now = NOW + timedelta(hours=9)
-    assert batches.seen(batches.rows(text))[0].digest == digest
+    assert batches.preview(batches.rows(text))[0].digest == digest
     changed = row(customer="c1", users=31) + row(customer="Globex", machine_info="a.json")
-    assert batches.seen(batches.rows(changed))[0].digest != digest
+    assert batches.preview(batches.rows(changed))[0].digest != digest
     document(batches, "a.json", 51)
-    assert batches.seen(batches.rows(text))[0].digest != digest
+    assert batches.preview(batches.rows(text))[0].digest != digest
 
 
 def test_a_run_that_broke_off_goes_on_under_its_review(
@@ -452,20 +452,20 @@ def test_a_run_that_broke_off_goes_on_under_its_review(
     monkeypatch.setattr(run, "GROUP", 2)
     batches.crowd(5)
     text = "".join(row(customer=f"c{number}", users=30) for number in range(1, 6))
-    reviewed = batches.seen(batches.rows(text))[0]
+    reviewed = batches.preview(batches.rows(text))[0]
     expect = reviewed.digest
     asked = iter(range(100))
     first = batches.run(review=expect, stopped=lambda: next(asked) >= 3)
     broken = list(first.outcomes(batches.rows(text), reviewed.shown))
     assert 0 < len(broken) < 5
-    resumed = batches.seen(batches.rows(text), resumed=expect)[0]
+    resumed = batches.preview(batches.rows(text), resumed=expect)[0]
     assert resumed.digest == expect
     assert resumed.issues == 5 - len(broken)
     rest = batches.run(review=expect).outcomes(batches.rows(text), resumed.shown)
     assert words(rest) == ["keep"] * len(broken) + ["renew"] * (5 - len(broken))
-    whole = batches.seen(batches.rows(text), resumed=expect)[0]
+    whole = batches.preview(batches.rows(text), resumed=expect)[0]
     assert (whole.digest, whole.issues) == (expect, 0)
-    assert batches.seen(batches.rows(text))[0].digest != expect
+    assert batches.preview(batches.rows(text))[0].digest != expect
 
 
 def test_rows_of_one_customer_do_not_hold_each_other_up(batches: Batches) -> None:

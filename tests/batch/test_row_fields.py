@@ -1,8 +1,8 @@
-"""What mends a row is said in its own words."""
+"""Hints of a row name its fields."""
 
 import pytest
 
-from polygent_issuer.batch.row_hints import in_fields
+from polygent_issuer.batch.row_fields import in_fields
 
 RENEW = "polygent-issue renew acme --machine prod-1 --term 1y"
 

@@ -1,31 +1,43 @@
-"""Which license a row is about: its key is the customer and the label of a machine."""
+"""Match rows with customers and licenses: a row's key is the customer and a machine's label."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from polygent_issuer.batch.row_documents import document_of
+from polygent_issuer import files, machine_info
+from polygent_issuer.batch.errors import DuplicateRow
 from polygent_issuer.batch.rows import RefusedRow, Row
-from polygent_issuer.errors import Ambiguous, IssuerError, NotFound
+from polygent_issuer.errors import Ambiguous, IssuerError, NotFound, UnreadableInput
 from polygent_issuer.issuing.machines import own_machine
 from polygent_issuer.issuing.proposal import ReceivedDocument
 from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.issuing.whose import active
-from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers, licenses
+from polygent_issuer.registry import (
+    Customer,
+    LicenseRecord,
+    Reading,
+    Registry,
+    customers,
+    licenses,
+)
 from polygent_issuer.text import fold, nfc, shown
 from polygent_issuer.verifier import License
 
+_MOST_DUPLICATES: Final = 5
+"""Pairs of rows that one error names."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Whose:
-    """The customer and the current license of a row; None for what there is not yet."""
+class RowMatch:
+    """The customer and the current license of a row; None for what does not exist yet."""
 
     customer: Customer | None
     record: LicenseRecord | None
 
 
-def whose(db: Reading, row: Row, document: ReceivedDocument | None = None) -> Whose:
-    """Find them: the slug or name as a whole, the label as it is.
+def match_row(db: Reading, row: Row, document: ReceivedDocument | None = None) -> RowMatch:
+    """Find the customer by slug or name, and the license by the label of its machine.
 
     A row without a machine is about the license without one; where there is none, about the only
     one that there is, else about that of the document's machine.
@@ -40,11 +52,11 @@ def whose(db: Reading, row: Row, document: ReceivedDocument | None = None) -> Wh
     try:
         customer = active(customers.find(db, row.customer))
     except NotFound:
-        return Whose(customer=None, record=None)
+        return RowMatch(customer=None, record=None)
     record = _current(db, customer, row)
     if record is None and document is not None and row.machine is None:
         record = _of_machine(db, customer, document.info.fingerprint)
-    return Whose(customer=customer, record=record)
+    return RowMatch(customer=customer, record=record)
 
 
 def _of_machine(db: Reading, customer: Customer, fingerprint: str) -> LicenseRecord | None:
@@ -56,27 +68,81 @@ def _of_machine(db: Reading, customer: Customer, fingerprint: str) -> LicenseRec
     return found[0] if len(found) == 1 else None
 
 
-def keys(
-    db: Reading, rows: Iterable[Row | RefusedRow], folder: Path | None
-) -> Iterator[tuple[str, str]]:
-    """The place and the key of each row, however its customer is written; for `require_unique`.
+def require_unique(db: Reading, rows: Iterable[Row | RefusedRow], folder: Path | None) -> None:
+    """Check that no row is about the license of a row above it, however its customer is written.
 
     Args:
-        folder: where the files are that `machine_info` names.
+        folder: as `read_document`.
+
+    Raises:
+        DuplicateRow: (`duplicate_row`) naming the places of each two, the first few.
     """
+    places: dict[tuple[str, str], str] = {}
+    duplicates: list[str] = []
     for row in rows:
-        if isinstance(row, RefusedRow):
+        key = None if isinstance(row, RefusedRow) else _key(db, row, folder)
+        if key is None:
             continue
-        try:
-            document = document_of(row, folder) if row.machine is None else None
-            found = whose(db, row, document)
-        except IssuerError:  # the outcome of that row
-            continue
-        label = nfc(row.machine or "")
-        if found.record is not None:
-            label = found.record.machine_label or found.record.id
-        slug = found.customer.slug if found.customer else f"new: {fold(row.customer)}"
-        yield row.place, f"{slug}\n{label}"
+        if key in places:
+            duplicates.append(f"{places[key]} and {row.place}")
+        places.setdefault(key, row.place)
+    if duplicates:
+        raise DuplicateRow(*duplicates[:_MOST_DUPLICATES])
+
+
+def customers_missing_from(registry: Registry, rows: Iterable[Row | RefusedRow]) -> tuple[str, ...]:
+    """Return the slugs of customers with a current license whom no row names, in order."""
+    with registry.reading() as db:
+        named = {_customer_id(db, row.customer) for row in rows if row.customer is not None}
+        return tuple(
+            customer.slug
+            for customer in customers.every(db)
+            if customer.id not in named and licenses.current(db, customer)
+        )
+
+
+def read_document(row: Row, folder: Path | None) -> ReceivedDocument | None:
+    """Read the machine's document that the row names; None when it names none.
+
+    Args:
+        folder: where the apply file is; None when it came from stdin.
+
+    Raises:
+        UnreadableInput: (`unreadable_input`) when it cannot be read, or there is no folder.
+        InputRefused: (`invalid_machine_info`) when it is not a machine's document.
+    """
+    if row.machine_info is None:
+        return None
+    if folder is None:
+        raise UnreadableInput(
+            "machine_info names a file beside the apply file, and that came from stdin",
+            hint="polygent-issue apply FILE",
+        )
+    content = files.read_within(
+        folder, row.machine_info, limit=machine_info.LIMIT, what="machine info"
+    )
+    return ReceivedDocument(content=content, info=machine_info.parse(content))
+
+
+def _customer_id(db: Reading, name: str) -> int | None:
+    try:
+        return customers.find(db, name).id
+    except (NotFound, Ambiguous):
+        return None
+
+
+def _key(db: Reading, row: Row, folder: Path | None) -> tuple[str, str] | None:
+    """Return the row's customer and machine; None where the row fails by itself."""
+    try:
+        document = read_document(row, folder) if row.machine is None else None
+        match = match_row(db, row, document)
+    except IssuerError:  # the outcome of that row
+        return None
+    label = nfc(row.machine or "")
+    if match.record is not None:
+        label = match.record.machine_label or match.record.id
+    slug = match.customer.slug if match.customer else f"new: {fold(row.customer)}"
+    return slug, label
 
 
 def _current(db: Reading, customer: Customer, row: Row) -> LicenseRecord | None:

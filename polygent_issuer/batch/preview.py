@@ -1,4 +1,4 @@
-"""What a batch would do, before it does: decided in order, counted, and made into one digest."""
+"""Preview of a batch: each item decided in order, all of them counted, and one digest."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.batch.digest import REVIEW, digest, shortened
-from polygent_issuer.batch.numbers import Numbers
 from polygent_issuer.batch.outcomes import OF_ALL, Decision, Job
 from polygent_issuer.errors import IssuerError
 from polygent_issuer.findings import Finding
@@ -21,7 +20,7 @@ _CHUNK: Final = 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
+class PreviewItem:
     """What would be done for one item, or why nothing can be.
 
     Attributes:
@@ -35,7 +34,7 @@ class Seen:
 
     @property
     def digest(self) -> bytes:
-        """Of what would be done, and 32 bytes."""
+        """The digest of what would be done, 32 bytes."""
         return digest(self.job, self.error.code if self.error else self.decision)
 
     @property
@@ -45,7 +44,9 @@ class Seen:
         return self.job.consent.missing(found)
 
 
-def look(registry: Registry, jobs: Iterable[Job], *, resumed: str | None = None) -> Iterator[Seen]:
+def preview(
+    registry: Registry, jobs: Iterable[Job], *, resumed: str | None = None
+) -> Iterator[PreviewItem]:
     """Decide each job on what the registry holds now; nothing is written.
 
     Args:
@@ -54,7 +55,7 @@ def look(registry: Registry, jobs: Iterable[Job], *, resumed: str | None = None)
     """
     jobs = iter(jobs)
     while chunk := list(islice(jobs, _CHUNK)):
-        seen = []
+        items = []
         with registry.reading() as db:
             for job in chunk:
                 try:
@@ -62,11 +63,11 @@ def look(registry: Registry, jobs: Iterable[Job], *, resumed: str | None = None)
                 except OF_ALL:
                     raise
                 except IssuerError as error:
-                    seen.append(Seen(job=job, decision=Decision(), error=error))
+                    items.append(PreviewItem(job=job, decision=Decision(), error=error))
                 else:
                     before = _before(db, decision, resumed) if resumed else None
-                    seen.append(Seen(job=job, decision=decision, before=before))
-        yield from seen
+                    items.append(PreviewItem(job=job, decision=decision, before=before))
+        yield from items
 
 
 def _before(db: Reading, decision: Decision, review: str) -> bytes | None:
@@ -84,8 +85,8 @@ def _before(db: Reading, decision: Decision, review: str) -> bytes | None:
 
 
 @dataclass(kw_only=True, slots=True)
-class Review:
-    """Adds up what `look` gives.
+class Preview:
+    """Adds up the items of `preview`.
 
     Attributes:
         actions: how many licenses would be issued, by action; items that are kept, and refused.
@@ -97,22 +98,22 @@ class Review:
     actions: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
     ready: int = 0
-    shown: Numbers = field(default_factory=Numbers)
+    shown: set[int] = field(default_factory=set)
     _whole: "_Hash" = field(default_factory=sha256)
 
-    def add(self, seen: Seen) -> None:
+    def add(self, item: PreviewItem) -> None:
         """Count one more."""
-        self._whole.update(seen.before or seen.digest)
-        self.shown.add(shortened(seen.digest))
-        if seen.error is not None:
+        self._whole.update(item.before or item.digest)
+        self.shown.add(shortened(item.digest))
+        if item.error is not None:
             self.actions["refused"] += 1
-        elif not seen.decision.proposals:
+        elif not item.decision.proposals:
             self.actions["keep"] += 1
-        for proposal in seen.decision.proposals:
+        for proposal in item.decision.proposals:
             self.actions[str(proposal.action)] += 1
-        self.missing.update({str(finding.code) for finding in seen.missing})
-        if not seen.missing:
-            self.ready += len(seen.decision.proposals)
+        self.missing.update({str(finding.code) for finding in item.missing})
+        if not item.missing:
+            self.ready += len(item.decision.proposals)
 
     @property
     def issues(self) -> int:

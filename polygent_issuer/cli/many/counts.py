@@ -1,4 +1,4 @@
-"""What was done so far: counts, the first failures, the last license."""
+"""Counts of a batch: what was done so far, the first failures, the last license."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,14 +14,14 @@ MOST_FAILURES: Final = 50
 """Rows of the table of what failed; `--report` has all of them."""
 
 DONE: Final = {Action.SIGN: "issued", Action.RENEW: "renewed", Action.REISSUE: "reissued"}
-"""What was done with a license, in a word."""
+"""The word for each action when it is done."""
 
 WORDS: Final = (*DONE.values(), "kept", "failed")
 """What is counted."""
 
 
 @dataclass(kw_only=True, slots=True)
-class Tally:
+class BatchCounts:
     """Counts what was acknowledged.
 
     Attributes:
@@ -48,11 +48,6 @@ class Tally:
                 self.failures.append(outcome)
 
     @property
-    def items(self) -> int:
-        """How many licenses or items there were."""
-        return self.done.total()
-
-    @property
     def issued(self) -> int:
         """How many licenses were issued."""
         return sum(self.done[word] for word in DONE.values())
@@ -62,15 +57,15 @@ class Tally:
         """20 as soon as one failed."""
         return ExitCode.BATCH if self.done["failed"] else ExitCode.DONE
 
-    def told(self, *, complete: bool = True) -> str:
-        """`renewed 3, kept 2, failed 1`; `nothing to do` for none, at the end of all."""
+    def text(self, *, complete: bool = True) -> str:
+        """Return `renewed 3, kept 2, failed 1`; `nothing to do` for none, at the end of all."""
         words = [f"{word} {self.done[word]:,}" for word in WORDS if self.done[word]]
         if not self.issued and not self.done["failed"]:
             words.insert(0, "nothing to do" if complete else "nothing was issued")
         return ", ".join(words)
 
-    def failures_blocks(self) -> Iterable[Block]:
-        """A table of what failed and why; below it what puts it right, each hint once and whole."""
+    def failure_blocks(self) -> Iterable[Block]:
+        """Yield a table of what failed and why; below it each hint once and whole."""
         if not self.failures:
             return
         rows = tuple((each.job.place, each.error.message) for each in self.failures)

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from polygent_issuer.cli.many.interruption import Interruption
+from polygent_issuer.cli.many.run import Interruption
 
 
 def test_the_first_is_noted() -> None:

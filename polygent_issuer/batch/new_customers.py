@@ -1,7 +1,7 @@
 """The customers whom the rows of one file would make, before any of them is in the registry.
 
-A review decides every row on the registry as it is, and a run on what the rows before have made of
-it; so that both find the same, a row is held against the earlier ones as against the registry.
+A preview decides every row on the registry as it is, and a run on what the rows before have made of
+it; so that both decide the same, a row is compared with the earlier ones as with the registry.
 """
 
 from bisect import bisect_left, insort
@@ -18,8 +18,8 @@ _OUT = "leave one of the rows out"
 
 
 @dataclass(slots=True)
-class Newcomers:
-    """Taken in by name, each with the place of its first row."""
+class NewCustomers:
+    """New customers by name, each with the place of its first row."""
 
     _first: dict[str, tuple[int, str]] = field(default_factory=dict)
     _slugs: dict[str, str] = field(default_factory=dict)
@@ -28,16 +28,15 @@ class Newcomers:
     _backwards: list[tuple[str, str]] = field(default_factory=list)
 
     def place(self, name: str) -> str | None:
-        """The row that makes the customer of this name; None when none does."""
-        found = self._first.get(name)
-        return None if found is None else found[1]
+        """Return the place of the row that makes the customer of this name; None when none does."""
+        return self._first[name][1] if name in self._first else None
 
-    def beside(self, db: Reading, place: str, proposal: Proposal) -> Proposal:
-        """The same with what earlier rows give rise to; a row is never beside itself."""
+    def check_against_earlier_rows(self, db: Reading, place: str, proposal: Proposal) -> Proposal:
+        """Add the findings that earlier rows give rise to, and the slug that they leave."""
         if not isinstance(proposal.customer, NewCustomer):
             return proposal
         name = proposal.customer.name
-        self._take_in(name, place)
+        self._add(name, place)
         proposal = self._with_slug(db, proposal, proposal.customer)
         if self.place(name) != place:
             return self._second(proposal, name)
@@ -80,7 +79,7 @@ class Newcomers:
         )
         return proposal.with_findings(finding)
 
-    def _take_in(self, name: str, place: str) -> None:
+    def _add(self, name: str, place: str) -> None:
         if name in self._first:
             return
         self._first[name] = len(self._first), place

@@ -1,4 +1,4 @@
-"""What a batch would do: decided in order, counted, with one digest of it all."""
+"""Previews: items are decided in order and counted, with one digest of all."""
 
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ def test_it_is_counted(batches: Batches) -> None:
     filled(batches)
     with batches.office.registry.reading() as db:
         head = journal.head(db)
-    review, seen = batches.seen(batches.rows(ROWS))
+    review, seen = batches.preview(batches.rows(ROWS))
     assert dict(review.actions) == {"renew": 2, "keep": 1, "refused": 1}
     assert dict(review.missing) == {"entitlement-loss": 1}
     assert (review.issues, review.ready) == (2, 1)
@@ -43,9 +43,9 @@ def test_it_is_counted(batches: Batches) -> None:
 def test_consent_makes_it_ready(batches: Batches) -> None:
     """The same decisions, the same digest, and nothing is stopped."""
     filled(batches)
-    before = batches.seen(batches.rows(ROWS))[0]
+    before = batches.preview(batches.rows(ROWS))[0]
     consent = accepting(FindingCode.ENTITLEMENT_LOSS)
-    after = batches.seen(batches.rows(ROWS, consent=consent))[0]
+    after = batches.preview(batches.rows(ROWS, consent=consent))[0]
     assert (after.ready, dict(after.missing)) == (2, {})
     assert after.digest == before.digest
 
@@ -53,8 +53,8 @@ def test_consent_makes_it_ready(batches: Batches) -> None:
 def test_the_order_counts(batches: Batches) -> None:
     """Two reviews of the same items in another order are two."""
     batches.crowd(2)
-    forth, _ = batches.seen(batches.renewals().of_customers(["c1", "c2"]))
-    back, _ = batches.seen(batches.renewals().of_customers(["c2", "c1"]))
+    forth, _ = batches.preview(batches.renewals().of_customers(["c1", "c2"]))
+    back, _ = batches.preview(batches.renewals().of_customers(["c2", "c1"]))
     assert forth.digest != back.digest
     assert len(forth.digest) == 64
 
@@ -62,7 +62,7 @@ def test_the_order_counts(batches: Batches) -> None:
 def test_each_decision_is_known_again(batches: Batches) -> None:
     """By the first 64 bits of its digest, which has the item's subject in it."""
     batches.crowd(2)
-    review, seen = batches.seen(batches.renewals().of_customers(["c1", "c2"]))
+    review, seen = batches.preview(batches.renewals().of_customers(["c1", "c2"]))
     assert all(shortened(each.digest) in review.shown for each in seen)
     other = Job(place="c3", subject="c3", decide=seen[0].job.decide, consent=Consent())
     assert shortened(digest(other, seen[0].decision)) not in review.shown
@@ -71,7 +71,7 @@ def test_each_decision_is_known_again(batches: Batches) -> None:
 def test_kept_and_refused_have_digests(batches: Batches) -> None:
     """By the code of the error, not by its words."""
     batches.crowd(1)
-    [seen] = batches.seen(batches.renewals().of_customers(["nobody"]))[1]
+    [seen] = batches.preview(batches.renewals().of_customers(["nobody"]))[1]
     assert seen.digest == digest(seen.job, "not_found")
     assert digest(seen.job, Decision()) == digest(seen.job, Decision(note="why"))
     assert digest(seen.job, Decision()) != seen.digest
@@ -84,4 +84,4 @@ def test_a_registry_that_fails_ends_it(batches: Batches) -> None:
         raise RegistryFailed("disk")
 
     with pytest.raises(RegistryFailed):
-        batches.seen([Job(place="x", subject="x", decide=fails, consent=Consent())])
+        batches.preview([Job(place="x", subject="x", decide=fails, consent=Consent())])

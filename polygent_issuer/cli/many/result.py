@@ -1,4 +1,4 @@
-"""What a batch gives back when it has ended: what was done, and how it exits."""
+"""The result of a batch: what was done, what is next, and the exit code."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,38 +7,43 @@ from typing import Any
 
 from polygent_issuer.batch.bundle import Bundle
 from polygent_issuer.cli.blocks import Block, Line
-from polygent_issuer.cli.many.last_line import LastLine
-from polygent_issuer.cli.many.review_view import unnamed_blocks
-from polygent_issuer.cli.many.tally import WORDS, Tally
+from polygent_issuer.cli.many.counts import WORDS, BatchCounts
+from polygent_issuer.cli.many.preview import missing_customers_blocks
+from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.proposal_view import upload_before
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Summary(LastLine):
-    """What was done.
+class BatchResult(Result):
+    """The last line of a batch.
 
     Attributes:
-        report: the file that tells of each item.
+        report: the file with each item.
         bundle: the archive, if any is made.
         interrupted: Ctrl-C ended it early.
-        stopped: a problem did, which is told after this.
-        unnamed: the customers of whom no item tells.
+        stopped: a problem did, which is reported after this.
+        missing_customers: whom no item names.
     """
 
-    tally: Tally
+    counts: BatchCounts
     settings: Settings
     report: Path | None = None
     bundle: Bundle | None = None
     interrupted: bool = False
     stopped: bool = False
-    unnamed: tuple[str, ...] = ()
+    missing_customers: tuple[str, ...] = ()
+
+    @property
+    def in_lines(self) -> bool:
+        """True: under `--json` one line, like those of the items."""
+        return True
 
     @property
     def exit_code(self) -> ExitCode:
         """130 when interrupted, else 20 when an item failed."""
-        return ExitCode.INTERRUPTED if self.interrupted else self.tally.exit_code
+        return ExitCode.INTERRUPTED if self.interrupted else self.counts.exit_code
 
     @property
     def complete(self) -> bool:
@@ -47,21 +52,21 @@ class Summary(LastLine):
 
     def to_json(self) -> Mapping[str, Any]:
         """`summary`: counts, and whether it came to its end."""
-        counts = {word: self.tally.done[word] for word in WORDS}
+        counts = {word: self.counts.done[word] for word in WORDS}
         ended = {"dry_run": False, "complete": self.complete}
         made = None
         if self.bundle is not None and self.bundle.written:
             made = {"file": str(self.bundle.target), "licenses": self.bundle.written}
-        unnamed = list(self.unnamed)
-        return {"summary": {**ended, **counts, "archive": made, "unnamed": unnamed}}
+        more = {"archive": made, "unnamed": list(self.missing_customers)}
+        return {"summary": {**ended, **counts, **more}}
 
     def blocks(self) -> Iterable[Block]:
         """What failed, the counts, and what is next."""
-        yield from self.tally.failures_blocks()
-        yield Line(self.tally.told(complete=self.complete), "title")
-        yield from unnamed_blocks(self.unnamed)
-        if self.tally.last is not None:
-            yield Line(f"upload before {upload_before(self.tally.last.license, self.settings)}")
+        yield from self.counts.failure_blocks()
+        yield Line(self.counts.text(complete=self.complete), "title")
+        yield from missing_customers_blocks(self.missing_customers)
+        if self.counts.last is not None:
+            yield Line(f"upload before {upload_before(self.counts.last.license, self.settings)}")
         if self.bundle is not None and self.bundle.written:
             held = "1 license" if self.bundle.written == 1 else f"{self.bundle.written:,} licenses"
             yield Line(f"archive: {self.bundle.target}, {held}", "good")
@@ -70,5 +75,5 @@ class Summary(LastLine):
         if not self.complete:
             ended = "interrupted" if self.interrupted else "broken off"
             yield Line(f"{ended}; the same command does the rest", "warn")
-        elif self.tally.issued:
+        elif self.counts.issued:
             yield Line("to be mailed: polygent-issue license list --unsent", "dim")

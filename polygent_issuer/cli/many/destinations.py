@@ -1,22 +1,18 @@
-"""Where the licenses of a batch go: a folder or an archive, each known to take them."""
+"""Destinations of a batch: a folder or an archive, checked before anything is signed."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from polygent_issuer.batch.bundle import Bundle
 from polygent_issuer.cli import streaming
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.many.batch import Batch
 from polygent_issuer.errors import OutputProblem, UsageProblem
 from polygent_issuer.issuing.destination import Destination, resolve
-from polygent_issuer.signer import Signer
 from polygent_issuer.text import for_shell, shown
 
 
 def archive(invocation: Invocation, option: Path | None, output: str | None) -> Bundle | None:
-    """The archive that was asked for, which can be made.
+    """Return the archive that was asked for, after checking that it can be written.
 
     Raises:
         UsageProblem: (`usage`) for an archive and a folder at once.
@@ -40,18 +36,8 @@ def archive(invocation: Invocation, option: Path | None, output: str | None) -> 
     return bundle
 
 
-def into(bundle: Bundle, batch: Batch) -> Batch:
-    """The same batch, which signs nothing that the archive could not take."""
-
-    def unlock() -> Mapping[str, Signer]:
-        bundle.require_free()
-        return batch.unlock()
-
-    return replace(batch, unlock=unlock)
-
-
 def folder(invocation: Invocation, option: str | None) -> Destination:
-    """The folder of a batch.
+    """Return the folder of a batch.
 
     Raises:
         UsageProblem: (`usage`) for a single file, or stdout.

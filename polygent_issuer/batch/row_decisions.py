@@ -1,0 +1,224 @@
+"""Decide what a row needs: issue, renew, reissue, or keep.
+
+A row says what shall be; what it does not say stays as it is. `expires` is reached once and then
+kept for ever; a `term`, the row's or the one that is kept with the license, is a standing policy.
+
+1. The license that the row is about: the customer's for that machine. None: *issue*.
+2. Due or lapsed by its term, or `expires` is later: *renew*, with whatever else changes.
+3. Terms, machine or domain differ, or `expires` is earlier: *reissue*.
+4. Else *keep*.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from polygent_issuer import dates, terms
+from polygent_issuer.batch.errors import DuplicateRow, RowRefused
+from polygent_issuer.batch.matching import RowMatch, match_row, read_document
+from polygent_issuer.batch.new_customers import NewCustomers
+from polygent_issuer.batch.outcomes import Decision, Job
+from polygent_issuer.batch.row_fields import in_fields
+from polygent_issuer.batch.rows import RefusedRow, Row
+from polygent_issuer.errors import InvalidTerms, IssuerError
+from polygent_issuer.findings import Consent
+from polygent_issuer.issuing import expiry
+from polygent_issuer.issuing.first import FirstRequest, propose_first
+from polygent_issuer.issuing.following import NextRequest, propose_next
+from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument
+from polygent_issuer.issuing.stored import read_license
+from polygent_issuer.registry import LicenseRecord, Reading
+from polygent_issuer.settings import Settings
+from polygent_issuer.terms import Changes, Terms
+from polygent_issuer.text import shown
+from polygent_issuer.verifier import License
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowDecider:
+    """Decides the rows of one file, in one pass.
+
+    Attributes:
+        folder: where the files are that `machine_info` names; None where there can be none.
+        within: what ends later is not due.
+        consent: what the operator accepted for every row.
+        trusted: whether a row's own `accept` and `reason` count.
+        key: what signs where a row names none; the active key when not given.
+        new_id: a license ID that was never used.
+    """
+
+    settings: Settings
+    now: datetime
+    folder: Path | None
+    within: timedelta
+    consent: Consent
+    trusted: bool
+    key: str | None
+    new_id: Callable[[], str]
+    _new_customers: NewCustomers = field(default_factory=NewCustomers)
+
+    def jobs(self, rows: Iterable[Row | RefusedRow]) -> Iterator[Job]:
+        """Yield one job for each row, in the order of the file."""
+        for row in rows:
+            yield self._refused(row) if isinstance(row, RefusedRow) else self._job(row)
+
+    def _refused(self, row: RefusedRow) -> Job:
+        def decide(_: Reading) -> Decision:
+            field_name = f"{row.field}: " if row.field else ""
+            raise RowRefused(f"{field_name}{row.message}", hint=row.hint)
+
+        place = f"{row.place} ({row.customer})" if row.customer else row.place
+        return Job(place=place, subject=row.place, decide=decide, consent=self.consent)
+
+    def _job(self, row: Row) -> Job:
+        consent, own = self.consent, Consent(accepted=frozenset(row.accept), reason=row.reason)
+        if self.trusted:
+            consent = Consent(
+                accepted=consent.accepted | own.accepted, reason=own.reason or consent.reason
+            )
+        name = ", ".join(filter(None, (row.customer, row.machine)))
+
+        def decide(db: Reading) -> Decision:
+            try:
+                return self._decide(db, row)
+            except IssuerError as error:
+                error.hint = in_fields(error.hint)
+                raise
+
+        place = f"{row.place} ({name})"
+        return Job(place=place, subject=name, decide=decide, consent=consent, own=own)
+
+    def _decide(self, db: Reading, row: Row) -> Decision:
+        document = read_document(row, self.folder)
+        match = match_row(db, row, document)
+        record = match.record
+        if record is None:
+            return Decision(proposals=(self._first(db, row, match, document),))
+        old = read_license(db, record)
+        if document is not None and document.info.fingerprint == old.machine_fingerprint:
+            document = None
+        action, note = self._action(row, record, old, document)
+        if action is None:
+            return Decision(kept=record, note=note)
+        self._check_not_new(row, match)
+        changes = _changes(row)
+        if row.expires != old.expires_at:
+            changes = replace(changes, expires=row.expires)
+        if action is Action.RENEW:
+            changes = replace(changes, term=row.term)
+        request = NextRequest(
+            action=action,
+            customer=record.customer_slug,
+            document=document,
+            changes=changes,
+            key=row.key or self.key,
+            typed=False,
+        )
+        proposal = propose_next(
+            db,
+            request,
+            (record,),
+            settings=self.settings,
+            now=self.now,
+            license_id=self.new_id(),
+        )
+        return Decision(proposals=(self._with_hints(row, proposal),), note=note)
+
+    def _action(
+        self, row: Row, record: LicenseRecord, old: License, document: ReceivedDocument | None
+    ) -> tuple[Action | None, str | None]:
+        """Steps 2 to 4: what is done with the license, None to keep it; and a note on that."""
+        settings, now = self.settings, self.now
+        record = replace(record, expires_at=old.expires_at)
+        had = Terms.of(old)
+        differs = terms.next_terms(had, _changes(row), settings.catalogue) != had
+        unless_due = Action.REISSUE if differs or document is not None else None
+        if row.expires is not None:
+            if row.expires == old.expires_at:
+                return unless_due, None
+            return (Action.RENEW if row.expires > old.expires_at else Action.REISSUE), None
+        if not expiry.is_due(record, settings, now, within=self.within, term=row.term):
+            return unless_due, None
+        which = f"polygent-issue renew {record.customer_slug} --license {record.id[:8]}"
+        if row.term is None and not expiry.renewable(record, settings):
+            note = f"a trial is not renewed by itself; for a contract: {which} --plan PLAN"
+            return unless_due, note
+        if expiry.long_lapsed(record, settings, now):
+            ended = dates.instant(record.expires_at)
+            return None, f"lapsed long ago, at {ended}; to mean it: {which}"
+        return Action.RENEW, None
+
+    def _with_hints(self, row: Row, proposal: Proposal) -> Proposal:
+        """Name in each finding what to change in the row, or how its own consent would count."""
+        _check_machine(row, proposal)
+        how = "--accept-from-file, which lets the row's own accept count"
+        findings = tuple(
+            replace(
+                finding,
+                hint=how
+                if finding.code in row.accept and not self.trusted
+                else in_fields(finding.hint),
+            )
+            for finding in proposal.findings
+        )
+        return replace(proposal, findings=findings)
+
+    def _first(
+        self, db: Reading, row: Row, match: RowMatch, document: ReceivedDocument | None
+    ) -> Proposal:
+        plan = self.settings.plan(row.plan) if row.plan is not None else None
+        proposal = propose_first(
+            db,
+            FirstRequest(
+                customer=match.customer.slug if match.customer else row.customer,
+                document=document,
+                label=row.machine,
+                plan=plan or self.settings.plan_for(row.tier),
+                changes=replace(_changes(row), term=row.term, expires=row.expires),
+                key=row.key or self.key,
+            ),
+            settings=self.settings,
+            now=self.now,
+            license_id=self.new_id(),
+        )
+        proposal = self._new_customers.check_against_earlier_rows(db, row.place, proposal)
+        return self._with_hints(row, proposal)
+
+    def _check_not_new(self, row: Row, match: RowMatch) -> None:
+        """Check that no row changes what an earlier one gave a customer who was new.
+
+        Before that customer was there, nobody could tell that both rows are about the same one.
+        """
+        first = self._new_customers.place(match.customer.name) if match.customer else None
+        if first not in (None, row.place):
+            raise DuplicateRow(f"{first} and {row.place}")
+
+
+def _changes(row: Row) -> Changes:
+    """Return what the row says of the terms; its plan fills first licenses only."""
+    return Changes(
+        tier=row.tier,
+        users=row.users,
+        session_hosts=row.session_hosts,
+        deploy_hosts=row.deploy_hosts,
+        allowed_domain=row.allowed_domain,
+        features=row.features,
+    )
+
+
+def _check_machine(row: Row, proposal: Proposal) -> None:
+    """Check that a row with a machine is for one, else the same row would not find its license.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) when it would be an enterprise license.
+    """
+    if proposal.machine is not None:
+        return
+    for field_name, value in (("machine", row.machine), ("machine_info", row.machine_info)):
+        if value is not None:
+            raise InvalidTerms(
+                f"an enterprise license is for no machine, and the row has "
+                f"{field_name} {shown(value)}",
+                hint=f"leave {field_name} out, or say tier standard",
+            )
