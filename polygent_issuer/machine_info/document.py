@@ -1,14 +1,16 @@
 """Reading `machine-info.json` (FORMAT §4): bytes, text, spellings, then each field by its rule.
 
 1. At most 64 KiB; UTF-8 with or without BOM, or UTF-16 with BOM.
-2. One JSON object: no duplicate names, no lone surrogates; ignored names may hold anything else.
+2. One JSON object: no duplicate names, no lone surrogates, at most 64 levels; numbers are free.
 3. One value per field, whatever its spellings; `null` in an optional field is absent.
 4. Each field by its rule.
 """
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -16,7 +18,6 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from polygent_issuer.errors import InvalidMachineInfo
 from polygent_issuer.machine_info.encoding import decode, wrong_file
 from polygent_issuer.machine_info.fields import MachineInfo, fingerprint, moment, parts, told_text
-from polygent_issuer.machine_info.foreign_json import NotJson, Value, loads
 from polygent_issuer.text import brief
 
 # How the name of each field may be written; the first is ours. .NET writes PascalCase.
@@ -58,6 +59,8 @@ _PROBLEMS: Final = {
     "literal_error": "must be polygent-machine-info/1",
 }
 _MAX_PROBLEMS: Final = 5
+_MAX_DEPTH: Final = 64
+_STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _HINT: Final = "ask the customer to download machine info again, and to send it unchanged"
 
 
@@ -69,7 +72,7 @@ def parse(data: bytes) -> MachineInfo:
             each field that is wrong, and repeats no value.
     """
     document = _load(data)
-    fields: dict[str, Value | tuple[str, ...]] = {}
+    fields: dict[str, Any] = {}
     for field, spellings in _SPELLINGS.items():
         given = {name: document[name] for name in spellings if name in document}
         if field not in _REQUIRED:
@@ -85,11 +88,15 @@ def parse(data: bytes) -> MachineInfo:
     raise InvalidMachineInfo(f"the machine info is refused: {_told(problems)}", hint=_HINT)
 
 
-def _load(data: bytes) -> dict[str, Value]:
+class _NotJson(Exception):
+    """The text breaks RFC 8259, or what FORMAT §4 requires beyond it; the message says where."""
+
+
+def _load(data: bytes) -> dict[str, Any]:
     text = decode(data)
     try:
-        document = loads(text)
-    except NotJson as error:
+        document = _read_json(text)
+    except _NotJson as error:
         raise InvalidMachineInfo(
             f"the machine info is not JSON: {error}", hint=wrong_file(data) or _HINT
         ) from None
@@ -98,12 +105,61 @@ def _load(data: bytes) -> dict[str, Value]:
     return document
 
 
-def _one(field: str, given: dict[str, Value]) -> Value:
+def _read_json(text: str) -> object:
+    """Read one JSON value, with 0 for every number: no listed name holds one."""
+    _check_depth(text)
+    try:
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise _NotJson(f"see line {error.lineno}, column {error.colno}") from None
+    if "\\u" in text:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise _NotJson("a string holds a lone surrogate") from None
+    return value
+
+
+def _check_depth(text: str) -> None:
+    """Refuse deep nesting before the parser recurses into it."""
+    depth = 0
+    for token in _STRING_OR_BRACKET.finditer(text):
+        if token[0] in "[{":
+            depth += 1
+        elif token[0] in "]}":
+            depth -= 1
+        if depth > _MAX_DEPTH:
+            raise _NotJson(f"it nests deeper than {_MAX_DEPTH} levels")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in members:
+            raise _NotJson(f"the name {brief(name)} is repeated")
+        members[name] = value
+    return members
+
+
+def _zero(_number: str) -> int:
+    return 0
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _NotJson(f"it holds {name}, which JSON does not have")
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_zero, parse_float=_zero, parse_constant=_no_constant
+)
+
+
+def _one(field: str, given: dict[str, Any]) -> object:
     """Take the value that all spellings of a field agree on."""
     (name, value), *others = given.items()
     for its_value in given.values():
         if not _comparable(field, its_value):
-            return its_value  # refused by its rule; comparing deep values would recurse
+            return its_value  # refused by its rule
     for other, its_value in others:
         if _canonical(field, its_value) != _canonical(field, value):
             raise InvalidMachineInfo(
@@ -112,14 +168,14 @@ def _one(field: str, given: dict[str, Value]) -> Value:
     return value
 
 
-def _comparable(field: str, value: Value) -> bool:
+def _comparable(field: str, value: object) -> bool:
     """Check that a value has the type of its field: an object of strings, or a string."""
     if field == "components" and isinstance(value, dict):
         return all(isinstance(part, str) for part in value.values())
     return field != "components" and isinstance(value, str)
 
 
-def _canonical(field: str, value: Value) -> object:
+def _canonical(field: str, value: object) -> object:
     try:
         return _CANONICAL[field](value)
     except PydanticCustomError:

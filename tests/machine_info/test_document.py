@@ -395,33 +395,66 @@ def test_ignored_names() -> None:
 
 
 def nested(name: str, levels: int, *, closed: bool = True) -> bytes:
-    """Write a document whose field is a deep list."""
-    deep = "[" * levels + "]" * levels * closed
+    """Write a document with a list in which each level has two members."""
+    deep = '["]\\"",' * levels + "0" + "]" * levels * closed
     return (document().decode()[:-1] + f', "{name}": {deep}}}').encode()
 
 
-def test_depth_of_ignored_names_is_free() -> None:
-    """A document of 60 KiB, nested 30,000 deep, is read."""
-    data = nested("ignored", 30_000)
-    assert LIMIT - 6000 < len(data) <= LIMIT
-    assert parse(data).extra == ("ignored",)
+def test_depth() -> None:
+    """64 levels are read, the document among them; one more is refused, wherever it is."""
+    assert parse(nested("ignored", 63)).extra == ("ignored",)
+    assert "must be a string" in refused(nested("hostname", 63)).message
+    for name in ("ignored", "components", "hostname", "machineFingerprint"):
+        assert refused(nested(name, 64)).message == (
+            "the machine info is not JSON: it nests deeper than 64 levels"
+        )
 
 
-@pytest.mark.parametrize("name", ["components", "hostname", "format", "machineFingerprint"])
-def test_depth_elsewhere_is_refused(name: str) -> None:
-    """In a listed name it is refused by its rule, never by an exhausted stack."""
-    refused(nested(name, 30_000))
-    refused(nested(name, 30_000, closed=False))
-    deep = b"[" * 15_000 + b"]" * 15_000
-    twice = b'{"generatedAt":"2026-11-23T09:30:00Z","fingerprint":%b,"machine_fingerprint":%b}'
-    refused(twice % (deep, deep))
+def test_depth_that_would_exhaust_the_stack() -> None:
+    """An unfinished document of very many levels is refused, too."""
+    assert "64 levels" in refused(b"[" * 60_000).message
+    assert "64 levels" in refused(b'{"a":' * 12_000).message
+    assert "64 levels" in refused(nested("x", 8_000, closed=False)).message
+    assert "not JSON: see line 1" in refused(b'{"a": "' + b"[" * 60_000).message
 
 
-def test_depth_in_a_component() -> None:
-    """A component that is a deep list is refused by its rule."""
-    deep = '{"board": ' + "[" * 25_000 + "]" * 25_000 + "}"
-    data = (document().decode()[:-1] + f', "components": {deep}}}').encode()
-    assert "components.board must be a string" in refused(data).message
+def test_brackets_in_strings_are_no_levels() -> None:
+    """Only those of arrays and objects count."""
+    assert parse(document(ignored="[{" * 20_000)).extra == ("ignored",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("01", "-", "1.", ".5", "1e", "+1", "0x1", "tru", "True", "'a'", '"a', '"a\nb"'),
+        *('"\\x"', '"\\u12"', "[", "[1", "[1,]", "[1 2]", '{"a"}', '{"a":1,}', "{1:2}", "{,}"),
+        *("[}", "1 2", "// x\n1", "\u00a01", "\uff11", "1\uff11", "NaN", "Infinity", "-Infinity"),
+    ],
+)
+def test_what_is_not_json(text: str) -> None:
+    """RFC 8259 to the letter, also in what is ignored."""
+    data = f'{document().decode()[:-1]}, "ignored": {text}}}'.encode()
+    assert refused(data).message.startswith("the machine info is not JSON: ")
+
+
+def test_place_of_a_fault() -> None:
+    """The message says the line and the column, from 1."""
+    message = refused(b'{\n  "a": 1,\n  "b" 2\n}').message
+    assert message == "the machine info is not JSON: see line 3, column 7"
+
+
+def test_hostile_repeated_name_is_escaped() -> None:
+    """It is cut, too."""
+    name = "\\u001b]0;" + "x" * 1000
+    message = refused(f'{{"{name}":1,"{name}":2}}'.encode()).message
+    assert message.isprintable()
+    assert len(message) < 200
+
+
+def test_surrogate_pairs() -> None:
+    """Both halves are one character."""
+    body = document().decode()[:-1]
+    assert parse(f'{body}, "customer": "\\ud83d\\ude00"}}'.encode()).customer == "\U0001f600"
 
 
 def test_huge_numbers() -> None:
@@ -443,6 +476,9 @@ def test_lone_surrogate() -> None:
     """Half a character is refused, also in what is ignored."""
     body = document().decode()[:-1]
     assert "surrogate" in refused(f'{body}, "ignored": "\\ud800"}}'.encode()).message
+    assert (
+        "surrogate" in refused(f'{body}, "ignored": [{{"\\ude00\\ud83d": 1}}]}}'.encode()).message
+    )
 
 
 def test_too_large() -> None:
