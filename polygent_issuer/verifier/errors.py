@@ -5,10 +5,7 @@ and hold text from a file only as `quoted` gives it.
 """
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from .license import License
+from typing import Any, Final
 
 _SHOWN: Final = 80
 
@@ -54,7 +51,7 @@ class LicenseError(VerifierError):
 
     Attributes:
         code: which check of FORMAT §5 failed.
-        license: the decoded license once it is authentic (rows 5 to 10), else None: a server
+        license: the decoded `License` once it is authentic (rows 5 to 10), else None: a server
             must still show whom an expired license belongs to.
     """
 
@@ -66,7 +63,7 @@ class LicenseError(VerifierError):
         message: str,
         *,
         hint: str | None = None,
-        license: "License | None" = None,  # noqa: A002 - the attribute's name is public
+        license: Any = None,  # noqa: A002, ANN401 - a public name; its module imports this one
     ) -> None:
         """Say which check failed, and of which license once that is known."""
         super().__init__(message, hint=hint)
@@ -77,6 +74,12 @@ class LicenseError(VerifierError):
     def authentic(self) -> bool:
         """Whether rows 1 to 4 passed: signed by a known key, and its claims are in order."""
         return self.license is not None
+
+
+class NotAuthentic(LicenseError):
+    """A license file fails one of rows 1 to 4 of FORMAT §5."""
+
+    license: None
 
 
 class InvalidKey(VerifierError):
@@ -91,14 +94,14 @@ class InvalidDomain(VerifierError):
     code = "invalid_domain"
 
 
-def malformed(message: str, *, hint: str | None = None) -> LicenseError:
+def malformed(message: str, *, hint: str | None = None) -> NotAuthentic:
     """Row 1 of FORMAT §5, to be raised."""
-    return LicenseError(CheckCode.MALFORMED, message, hint=hint)
+    return NotAuthentic(CheckCode.MALFORMED, message, hint=hint)
 
 
-def invalid_claim(path: str, why: str, *, hint: str | None = None) -> LicenseError:
+def invalid_claim(path: str, why: str, *, hint: str | None = None) -> NotAuthentic:
     """Row 4 of FORMAT §5, to be raised; `path` is dotted: `limits.users`."""
-    return LicenseError(CheckCode.INVALID_CLAIMS, f"{path}: {why}", hint=hint)
+    return NotAuthentic(CheckCode.INVALID_CLAIMS, f"{path}: {why}", hint=hint)
 
 
 def quoted(text: str) -> str:

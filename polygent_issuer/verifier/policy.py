@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from .clock import SECOND, ClockGuard, microseconds, moment
-from .errors import CheckCode, quoted
+from .errors import CheckCode, LicenseError, quoted
 from .license import License
 from .names import canonical_fingerprint
 from .report import CheckRow, Outcome
@@ -67,6 +67,20 @@ class Circumstances:
             freshness_window=None if freshness_window is None else microseconds(freshness_window),
             clock_tampered=None if clock is None else clock.observe(now).tampered,
         )
+
+
+class NotAccepted(LicenseError):
+    """An authentic license fails one of rows 5 to 10 of FORMAT §5.
+
+    Attributes:
+        license: that license.
+    """
+
+    license: License
+
+    def __init__(self, failure: CheckRow, held: License) -> None:
+        """Carry the failed row and the license."""
+        super().__init__(failure.code, failure.message, hint=failure.hint, license=held)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Final
 
 from . import jws, policy
 from .clock import ClockGuard
-from .errors import CheckCode, LicenseError, quoted
+from .errors import CheckCode, LicenseError, NotAuthentic, quoted
 from .keys import KeySet
 from .license import License
 from .policy import Circumstances
@@ -73,7 +73,7 @@ class Verifier:
         at = Circumstances.of(now, fingerprint, host, freshness_window, clock)
         held = self.authenticate(data)
         if failure := policy.first_failure(held, at):  # 5 to 10
-            raise LicenseError(failure.code, failure.message, hint=failure.hint, license=held)
+            raise policy.NotAccepted(failure, held)
         return held
 
     def authenticate(self, data: bytes) -> License:
@@ -145,7 +145,7 @@ class Verifier:
         # 2. key
         key = self.keys.get(token.kid)
         if key is None:
-            raise LicenseError(
+            raise NotAuthentic(
                 CheckCode.UNKNOWN_KEY,
                 f"signed with a key that is not trusted here, {quoted(token.kid)}",
                 hint="give the server the public key with this kid",
@@ -153,7 +153,7 @@ class Verifier:
 
         # 3. signature
         if not key.verifies(token.signature, token.signing_input):
-            raise LicenseError(
+            raise NotAuthentic(
                 CheckCode.BAD_SIGNATURE,
                 "the signature does not fit: the file was changed, or forged",
                 hint="use the file as it was received",

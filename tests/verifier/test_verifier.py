@@ -30,6 +30,8 @@ from polygent_issuer.verifier import (
     Report,
     Verifier,
 )
+from polygent_issuer.verifier.errors import NotAuthentic
+from polygent_issuer.verifier.policy import NotAccepted
 
 KEYS = KeySet.from_jwks(json.dumps({"keys": [EXAMPLE.jwk]}).encode(), allow_example=True)
 VERIFIER = Verifier(KEYS)
@@ -71,6 +73,7 @@ def test_each_check_refuses_with_its_code(code: CheckCode) -> None:
     assert isinstance(error, LicenseError)
     assert error.code is code
     assert error.authentic is (code in ACCEPTANCE)
+    assert type(error) is (NotAccepted if code in ACCEPTANCE else NotAuthentic)
     expected = "Example GmbH" if code in ACCEPTANCE else None
     assert (error.license.customer if error.license else None) == expected
     assert str(error) == error.message
