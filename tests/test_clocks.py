@@ -20,8 +20,8 @@ from support.keys import quick_desk, tree
 from support.strace import LINK, Fault
 from support.sweeping import FULL
 
-from polygent_issuer.dates import parse_instant
 from polygent_issuer.errors import ExitCode
+from polygent_issuer.terms.parsing import parse_instant
 
 CLOCKS = (
     "1970-01-01T00:00:01Z",

@@ -6,9 +6,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from polygent_issuer import dates
 from polygent_issuer.batch import row_values as values
-from polygent_issuer.errors import InputRefused
+from polygent_issuer.errors import InputRefused, InvalidTerms
+from polygent_issuer.terms.parsing import (
+    parse_count,
+    parse_domain,
+    parse_expires,
+    parse_features,
+    parse_name,
+    parse_plan_name,
+    parse_term,
+    parse_tier,
+)
 
 _NO_FEATURES: Final = "none"
 SPACE: Final = " \t\r\n\u00a0\u2007\u202f"
@@ -33,18 +42,23 @@ def _text(rule: Callable[[str], object]) -> Field:
 
 
 def _number(name: str) -> Field:
-    return Field(toml=partial(values.number, name), cell=partial(values.typed_number, name))
+    number = partial(values.number, name)
+    return Field(toml=number, cell=lambda cell: number(parse_count(cell)))
 
 
 def _customer(cell: str) -> str:
     """A name; customers are found whatever its spaces are, and a new one gets plain ones."""
-    return values.name(_NO_BREAK.sub(" ", cell))
+    return parse_name(_NO_BREAK.sub(" ", cell))
 
 
 def _features(cell: str) -> tuple[str, ...]:
     names = _SPACES.split(cell)
     if _NO_FEATURES not in names:
-        return values.features(names)
+        try:
+            return parse_features(names)
+        except InvalidTerms as refused:
+            hint = f"{refused.hint}; in CSV spaces between the names"
+            raise InvalidTerms(refused.message, hint=hint) from None
     if len(names) > 1:
         raise InputRefused(
             f"{_NO_FEATURES} stands beside other features", hint="leave it out, or the others"
@@ -53,19 +67,19 @@ def _features(cell: str) -> tuple[str, ...]:
 
 
 FIELDS: Final[Mapping[str, Field]] = {
-    "customer": Field(toml=lambda value: values.name(values.text(value)), cell=_customer),
-    "machine": _text(values.name),
+    "customer": Field(toml=lambda value: parse_name(values.text(value)), cell=_customer),
+    "machine": _text(parse_name),
     "machine_info": _text(values.path),
-    "plan": _text(values.plan),
-    "tier": _text(values.tier),
-    "key": _text(values.name),
-    "term": _text(dates.Term.parse),
-    "expires": Field(toml=values.expires, cell=dates.parse_expires),
+    "plan": _text(parse_plan_name),
+    "tier": _text(parse_tier),
+    "key": _text(parse_name),
+    "term": _text(parse_term),
+    "expires": Field(toml=values.expires, cell=parse_expires),
     "users": _number("users"),
     "session_hosts": _number("session_hosts"),
     "deploy_hosts": _number("deploy_hosts"),
-    "allowed_domain": _text(values.domain),
-    "features": Field(toml=lambda value: values.features(values.texts(value)), cell=_features),
+    "allowed_domain": _text(parse_domain),
+    "features": Field(toml=lambda value: parse_features(values.texts(value)), cell=_features),
     "accept": Field(
         toml=lambda value: values.codes(values.texts(value)),
         cell=lambda cell: values.codes(_SPACES.split(cell)),

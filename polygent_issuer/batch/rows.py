@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from polygent_issuer import dates
 from polygent_issuer.batch.errors import InvalidApplyFile
-from polygent_issuer.batch.row_fields import FIELDS
+from polygent_issuer.batch.row_fields import FIELDS, in_fields
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.text import brief, nearest
@@ -101,7 +101,7 @@ def refuse(
         customer=brief(customer) if isinstance(customer, str) else None,
         field=field,
         message=why.message,
-        hint=why.hint,
+        hint=in_fields(why.hint),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from polygent_issuer.batch.errors import InvalidApplyFile
-from polygent_issuer.batch.row_fields import FIELDS
+from polygent_issuer.batch.row_fields import FIELDS, in_fields
 from polygent_issuer.batch.rows import RefusedRow, Row, contradiction, read_row, unknown_field
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.text import backslash_hint, brief, nearest
@@ -100,4 +100,5 @@ def _default(place: str, field: str, value: object) -> object:
     try:
         return FIELDS[field].toml(value)
     except InputRefused as refused:
-        raise InvalidApplyFile(f"{place}: {field}: {refused.message}", hint=refused.hint) from None
+        message = f"{place}: {field}: {refused.message}"
+        raise InvalidApplyFile(message, hint=in_fields(refused.hint)) from None

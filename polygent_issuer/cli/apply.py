@@ -25,6 +25,7 @@ from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.signing_key import choose_key
 from polygent_issuer.registry import KeyRecord, Registry
 from polygent_issuer.signer import Signer
+from polygent_issuer.terms.parsing import parse_term
 
 
 def apply(
@@ -55,7 +56,7 @@ def apply(
     """
     row_file = RowFile.read(file)
     rows, folder, now = row_file.rows, row_file.folder, invocation.now
-    within = dates.term_end(now, dates.Term.parse(due_within)) - now
+    within = dates.term_end(now, parse_term(due_within)) - now
     registry = invocation.registry
     with registry.reading() as db:
         require_unique(db, rows, folder)

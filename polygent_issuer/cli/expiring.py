@@ -26,6 +26,7 @@ from polygent_issuer.registry import (
     licenses,
 )
 from polygent_issuer.settings import Settings
+from polygent_issuer.terms.parsing import parse_term
 
 if TYPE_CHECKING:
     from polygent_issuer.delivery.calendar import Ending
@@ -57,7 +58,7 @@ def expiring(
     if ics == STDOUT and as_csv:
         raise UsageProblem("--csv and --ics - are mutually exclusive", hint="--ics FILE")
     settings, now = invocation.settings, invocation.now
-    until = dates.term_end(now, dates.Term.parse(within))
+    until = dates.term_end(now, parse_term(within))
     with invocation.registry.reading() as db:
         due = tuple(_due(db, settings, now=now, until=until))
         endings = () if ics is None else tuple(_endings(db, settings, due, now=now, until=until))

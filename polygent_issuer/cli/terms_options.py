@@ -6,18 +6,36 @@ from typing import Annotated, Any
 
 import typer
 
-from polygent_issuer import dates
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.options import OptionGroup
 from polygent_issuer.errors import InvalidTerms, UsageProblem
 from polygent_issuer.settings import Settings
-from polygent_issuer.terms import Changes, parse_domain
-from polygent_issuer.text import nearest, shown
+from polygent_issuer.terms import Changes
+from polygent_issuer.terms.parsing import (
+    parse_count,
+    parse_date_or_instant,
+    parse_domain,
+    parse_expires,
+    parse_term,
+    parse_tier,
+)
+from polygent_issuer.text import nearest
 from polygent_issuer.verifier import Tier
 
 
 def _option(name: str, metavar: str | None, text: str, **more: Any) -> Any:  # noqa: ANN401 - as typer.Option
     return typer.Option(name, metavar=metavar, help=text, rich_help_panel="Terms", **more)
+
+
+def _count(text: str) -> int:
+    try:
+        return parse_count(text)
+    except InvalidTerms as refused:
+        raise typer.BadParameter(refused.message) from None
+
+
+def _limit(name: str, text: str) -> Any:  # noqa: ANN401 - as typer.Option
+    return _option(name, "N", text, parser=_count)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,13 +63,11 @@ class TermsOptions(OptionGroup):
             autocompletion=candidates.bases,
         ),
     ] = None
-    users: Annotated[int | None, _option("--users", "N", "How many users.")] = None
-    session_hosts: Annotated[
-        int | None, _option("--session-hosts", "N", "How many session hosts.")
-    ] = None
-    deploy_hosts: Annotated[
-        int | None, _option("--deploy-hosts", "N", "How many deploy hosts.")
-    ] = None
+    users: Annotated[int | None, _limit("--users", "How many users.")] = None
+    session_hosts: Annotated[int | None, _limit("--session-hosts", "How many session hosts.")] = (
+        None
+    )
+    deploy_hosts: Annotated[int | None, _limit("--deploy-hosts", "How many deploy hosts.")] = None
     allowed_domain: Annotated[
         str | None,
         _option("--allowed-domain", "HOST", "Enterprise: its host; *.acme.internal: one label."),
@@ -113,8 +129,8 @@ def changes(settings: Settings, typed: FirstTerms | NextTerms) -> Changes:
     return Changes(
         plan=None if typed.plan is None else settings.plan(typed.plan),
         tier=None if typed.tier is None else _tier(typed.tier),
-        term=None if typed.term is None else dates.Term.parse(typed.term),
-        expires=None if typed.expires is None else dates.parse_expires(typed.expires),
+        term=None if typed.term is None else parse_term(typed.term),
+        expires=None if typed.expires is None else parse_expires(typed.expires),
         basis=_basis(typed.basis),
         users=typed.users,
         session_hosts=typed.session_hosts,
@@ -129,18 +145,16 @@ def changes(settings: Settings, typed: FirstTerms | NextTerms) -> Changes:
 
 def _tier(text: str) -> Tier:
     try:
-        return Tier(text)
-    except ValueError:
-        raise UsageProblem(
-            f"no such tier: {shown(text)}", hint="--tier standard or --tier enterprise"
-        ) from None
+        return parse_tier(text)
+    except InvalidTerms as refused:
+        raise UsageProblem(refused.message, hint="--tier standard or --tier enterprise") from None
 
 
 def _basis(text: str | None) -> str | datetime | None:
     if text is None or text in ("expiry", "now"):
         return text
     try:
-        return dates.parse_date_or_instant(text)
+        return parse_date_or_instant(text)
     except InvalidTerms as refused:
         near = nearest(text, ("expiry", "now"))
         hint = (

@@ -1,6 +1,7 @@
 """The work of `polygent-issue verify`, imported when it is done and not for its help."""
 
 from contextlib import ExitStack
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from polygent_issuer import dates, files
@@ -43,7 +44,7 @@ def answer(invocation: Invocation, asked: Question) -> Result:
             db = closing.enter_context(invocation.registry.reading())
         window = _window(invocation, asked)
         server = Server(
-            now=dates.parse_date_or_instant(asked.at) if asked.at else invocation.now,
+            now=_instant(invocation, asked),
             fingerprint=fingerprint,
             host=asked.host,
             window=window.span if asked.install else None,
@@ -73,6 +74,14 @@ def pinned(db: "Reading") -> KeySet:
     from polygent_issuer.registry import keys
 
     return keys.key_set(db)
+
+
+def _instant(invocation: Invocation, asked: Question) -> datetime:
+    if not asked.at:
+        return invocation.now
+    from polygent_issuer.terms.parsing import parse_date_or_instant
+
+    return parse_date_or_instant(asked.at)
 
 
 def _window(invocation: Invocation, asked: Question) -> UploadWindow:

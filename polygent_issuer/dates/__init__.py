@@ -1,8 +1,7 @@
 """Times for people: terms, expiries, instants (FORMAT §6).
 
-Every moment is aware and every result in UTC. Dates are ISO 8601 calendar dates, instants are
-RFC 3339. A naive datetime is the caller's mistake (`ValueError`); whatever else cannot be is
-`InvalidTerms` (`invalid_terms`).
+Every moment is aware and every result in UTC; `terms.parsing` reads them. A naive datetime is the
+caller's mistake (`ValueError`); whatever else cannot be is `InvalidTerms` (`invalid_terms`).
 """
 
 from polygent_issuer.dates.expiry import (
@@ -12,17 +11,16 @@ from polygent_issuer.dates.expiry import (
     describe_expiry,
     describe_instant,
     last_full_day,
-    parse_expires,
     upload_deadline,
 )
 from polygent_issuer.dates.moments import (
     MAX_EXP,
+    TOO_LATE,
     from_seconds,
     in_utc,
     instant,
     known_zone,
-    parse_date_or_instant,
-    parse_instant,
+    midnight,
     parse_zone,
     to_seconds,
 )
@@ -31,6 +29,7 @@ from polygent_issuer.dates.term import Term, term_end
 __all__ = [
     "ASSUMED_UPLOAD_WINDOW",
     "MAX_EXP",
+    "TOO_LATE",
     "Term",
     "days",
     "days_left",
@@ -41,9 +40,7 @@ __all__ = [
     "instant",
     "known_zone",
     "last_full_day",
-    "parse_date_or_instant",
-    "parse_expires",
-    "parse_instant",
+    "midnight",
     "parse_zone",
     "term_end",
     "to_seconds",

@@ -1,19 +1,10 @@
-"""Expiries: as an operator writes them, as every display says them (FORMAT §6)."""
+"""Expiries, as every display says them (FORMAT §6)."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from polygent_issuer.dates.moments import (
-    TOO_LATE,
-    calendar_date,
-    in_utc,
-    instant,
-    midnight,
-    parse_instant,
-    to_seconds,
-)
+from polygent_issuer.dates.moments import TOO_LATE, in_utc, instant
 from polygent_issuer.errors import InvalidTerms
-from polygent_issuer.text import brief
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -22,29 +13,6 @@ ASSUMED_UPLOAD_WINDOW: Final = timedelta(days=7)
 """What a server's upload window is taken for until somebody tells it."""
 
 _DAY: Final = timedelta(days=1)
-
-
-def parse_expires(text: str) -> datetime:
-    """Read `--expires`: a date, all of which is covered, or an instant, taken as it is.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) when it is neither, has a part of a second, or lies outside
-            1970 to 9999.
-    """
-    day = calendar_date(text)
-    try:
-        expires = parse_instant(text) if day is None else midnight(day) + _DAY
-    except OverflowError:
-        raise InvalidTerms(
-            f"expires too late: {brief(text)}: {TOO_LATE}", hint="name an earlier day"
-        ) from None
-    if expires.microsecond:
-        raise InvalidTerms(
-            f"a license expires at a whole second, not at {brief(text)}",
-            hint="leave the fraction out",
-        )
-    to_seconds(expires)  # refuses what no license can name
-    return expires
 
 
 def last_full_day(expires: datetime, zone: "ZoneInfo | None" = None) -> date:

@@ -1,7 +1,7 @@
-"""Instants and dates: read as ISO 8601 and RFC 3339 write them, kept in UTC."""
+"""Instants in UTC, as RFC 3339 writes them, and time zones."""
 
 import re
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.errors import InvalidTerms
@@ -17,47 +17,10 @@ TOO_LATE: Final = "the year 9999 is the last that a license can name"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
-_HINT: Final = "write a date as 2027-11-30, an instant as 2027-11-30T18:00:00Z"
-_DATE: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
-_INSTANT: Final = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})"
-    r"(?:\.([0-9]{1,9}))?(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))"
-)
 _ZONE: Final = re.compile(r"(?!posix/|right/)[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2}")
 _ZONE_HINT: Final = "write it like Europe/Berlin (without a zone database: pip install tzdata)"
 # What these mean depends on the machine.
 _NO_ZONES: Final = frozenset({"localtime", "posixrules", "factory"})
-
-
-def parse_date_or_instant(text: str) -> datetime:
-    """Read a moment of `--from` or `--since`: a date means its 00:00 UTC.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) when it is neither a date nor an instant.
-    """
-    day = calendar_date(text)
-    return parse_instant(text) if day is None else midnight(day)
-
-
-def parse_instant(text: str) -> datetime:
-    """Read an RFC 3339 instant; the offset is required, digits past the microsecond are dropped.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) when it is none, or outside the years 1 to 9999 in UTC.
-    """
-    match = _INSTANT.fullmatch(text)
-    if match is None:
-        raise InvalidTerms(f"not a date or an instant: {brief(text)}", hint=_HINT)
-    *numbers, fraction, sign, hours, minutes = match.groups()
-    year, month, day, hour, minute, second = map(int, numbers)
-    microsecond = int((fraction or "").ljust(6, "0")[:6])
-    offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
-    zone = timezone(-offset if sign == "-" else offset)
-    try:
-        local = datetime(year, month, day, hour, minute, second, microsecond, tzinfo=zone)
-        return local.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise InvalidTerms(f"no such time: {brief(text)}", hint=_HINT) from None
 
 
 def parse_zone(name: str) -> "ZoneInfo":
@@ -142,14 +105,3 @@ def in_utc(moment: datetime) -> datetime:
 def midnight(day: date) -> datetime:
     """Name the 00:00 UTC with which a day begins."""
     return datetime.combine(day, time(), UTC)
-
-
-def calendar_date(text: str) -> date | None:
-    """Read an ISO date; None when the text is not written as one."""
-    match = _DATE.fullmatch(text)
-    if match is None:
-        return None
-    try:
-        return date(int(match[1]), int(match[2]), int(match[3]))
-    except ValueError:
-        raise InvalidTerms(f"no such day: {brief(text)}", hint=_HINT) from None

@@ -1,18 +1,14 @@
 """Terms: how long a license runs, in calendar units, and where that ends (FORMAT §6)."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Self
+from typing import Final
 
 from polygent_issuer.dates.moments import TOO_LATE, in_utc, midnight
 from polygent_issuer.errors import InvalidTerms
-from polygent_issuer.text import brief
 
 _DAY: Final = timedelta(days=1)
 _MONTHS: Final = 12
-_TERM: Final = re.compile(r"([1-9][0-9]{0,6})(y|mo|d)")
-_TERM_HINT: Final = "write it as 1y, 6mo or 90d"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,25 +23,10 @@ class Term:
         """Hold that exactly one unit is used, and forwards."""
         used = [number for number in (self.years, self.months, self.days) if number]
         if len(used) != 1 or used[0] < 0:
-            raise InvalidTerms("a term is a number of years, of months or of days", hint=_TERM_HINT)
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read `1y`, `6mo` or `90d`.
-
-        Raises:
-            InvalidTerms: (`invalid_terms`) for any other spelling.
-        """
-        match = _TERM.fullmatch(text)
-        if match is None:
-            raise InvalidTerms(f"not a term: {brief(text)}", hint=_TERM_HINT)
-        number, unit = int(match[1]), match[2]
-        if unit == "y":
-            return cls(years=number)
-        return cls(months=number) if unit == "mo" else cls(days=number)
+            raise InvalidTerms("a term is a number of years, of months or of days")
 
     def __str__(self) -> str:
-        """Spell the term as `parse` reads it."""
+        """Spell the term as `terms.parsing` reads it."""
         if self.years:
             return f"{self.years}y"
         return f"{self.months}mo" if self.months else f"{self.days}d"

@@ -15,6 +15,7 @@ from polygent_issuer.registry import LicenseRecord
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.settings import Settings
 from polygent_issuer.terms import Changes, Plan
+from polygent_issuer.terms.parsing import parse_term
 
 
 def first_expiry(changes: Changes, plan: Plan, now: datetime) -> datetime:
@@ -204,7 +205,7 @@ def long_term(now: datetime, expires_at: datetime, settings: Settings) -> Findin
 
 @lru_cache(maxsize=64)  # of many licenses few terms
 def _term(text: str) -> dates.Term:
-    return dates.Term.parse(text)
+    return parse_term(text)
 
 
 def _own_term(record: LicenseRecord, settings: Settings) -> dates.Term | None:

@@ -12,8 +12,8 @@ from polygent_issuer.errors import (
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.issuing.proposal import NewCustomer, ReceivedDocument
 from polygent_issuer.registry import Customer, Reading, customers, machines
-from polygent_issuer.text import list_first, nfc
-from polygent_issuer.verifier.names import display_name_problem
+from polygent_issuer.terms.parsing import parse_name
+from polygent_issuer.text import list_first
 
 
 def who(
@@ -153,11 +153,10 @@ def _with_no_other_slug(customer: Customer, slug: str | None) -> Customer:
 
 
 def _name(text: str) -> str:
-    """A name in NFC that a license may carry (FORMAT §1)."""
-    name = nfc(text)
-    problem = display_name_problem(name)
-    if problem is not None:
+    try:
+        return parse_name(text)
+    except InvalidTerms as refused:
         raise InvalidTerms(
-            f"this cannot be a customer's name: {problem}", hint="name another with --customer NAME"
-        )
-    return name
+            f"this cannot be a customer's name: {refused.message}",
+            hint="name another with --customer NAME",
+        ) from None

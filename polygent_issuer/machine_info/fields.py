@@ -14,8 +14,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from polygent_issuer.dates import parse_instant
 from polygent_issuer.errors import InvalidTerms
+from polygent_issuer.terms.parsing import parse_instant
 from polygent_issuer.text import nfc
 from polygent_issuer.verifier.names import canonical_fingerprint, display_name_problem
 

@@ -1,30 +1,41 @@
 """The kinds of value that a setting can have, apart from places."""
 
-import re
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from polygent_issuer import mailbox
 from polygent_issuer.dates import Term
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.settings.durations import HUNDRED_YEARS, duration_text, parse_duration
 from polygent_issuer.settings.kind import Kind, at, called, text_at, wrong
-from polygent_issuer.terms import check_limit
+from polygent_issuer.terms.parsing import (
+    check_limit,
+    parse_count,
+    parse_features,
+    parse_name,
+    parse_plan_name,
+    parse_term,
+    parse_tier,
+)
 from polygent_issuer.text import nfc, shown
-from polygent_issuer.verifier.catalogue import Tier
-from polygent_issuer.verifier.names import display_name_problem, is_feature_name, is_slug
 
 _LONGEST_WAIT = timedelta(hours=1)  # Windows counts the milliseconds of a wait in 32 bits
-_COUNT = re.compile(r"[0-9]{1,9}")
 _FEATURES_EXAMPLE = '["insights", "bots"]'
 
 
-def _read_name(value: object, path: str) -> str:
-    text = nfc(text_at(value, path, '"Acme Licensing"'))
-    if problem := display_name_problem(text):
-        raise wrong(path, problem, "a name of 1 to 200 visible characters")
-    return text
+def _parsed(parse: Callable[[str], Any], example: str) -> Kind:
+    """A kind of what `terms.parsing` reads; the error says at which path."""
+
+    def read(value: object, path: str) -> Any:  # noqa: ANN401 - of any kind
+        try:
+            return parse(text_at(value, path, example))
+        except InvalidTerms as refused:
+            raise at(path, refused) from None
+
+    return Kind(example=example, read=read)
 
 
 def _read_mailbox(value: object, path: str) -> str:
@@ -35,42 +46,21 @@ def _read_mailbox(value: object, path: str) -> str:
     return text
 
 
-def _read_plan_name(value: object, path: str) -> str:
-    text = text_at(value, path, '"standard-annual"')
-    if not is_slug(text):
-        raise wrong(path, f"not a plan's name: {shown(text)}", "polygent-issue config show")
-    return text
-
-
-def _duration_up_to(longest: timedelta) -> Callable[[object, str], timedelta]:
-    def read(value: object, path: str) -> timedelta:
-        try:
-            length = parse_duration(text_at(value, path, '"7d"'))
-        except InvalidTerms as refused:
-            raise at(path, refused) from None
+def _duration(longest: timedelta, example: str) -> Kind:
+    def parse(text: str) -> timedelta:
+        length = parse_duration(text)
         if length > longest:
-            raise wrong(path, f"at most {duration_text(longest)}")
+            raise InvalidTerms(f"at most {duration_text(longest)}")
         return length
 
-    return read
+    return replace(_parsed(parse, example), text=duration_text)
 
 
-def _read_term(value: object, path: str) -> Term:
-    try:
-        term = Term.parse(text_at(value, path, '"1y"'))
-    except InvalidTerms as refused:
-        raise at(path, refused) from None
+def _parse_term(text: str) -> Term:
+    term = parse_term(text)
     if term.years > 100 or term.months > 1_200 or term.days > HUNDRED_YEARS.days:  # noqa: PLR2004 - the same length in three units
-        raise wrong(path, "at most a hundred years")
+        raise InvalidTerms("at most a hundred years")
     return term
-
-
-def _read_tier(value: object, path: str) -> Tier:
-    text = text_at(value, path, '"standard"')
-    try:
-        return Tier(text)
-    except ValueError:
-        raise wrong(path, f"no such tier: {shown(text)}", "standard or enterprise") from None
 
 
 def _read_features(value: object, path: str) -> tuple[str, ...]:
@@ -79,11 +69,14 @@ def _read_features(value: object, path: str) -> tuple[str, ...]:
             path, f"must be a list, not {called(value)}", f"write it as {_FEATURES_EXAMPLE}"
         )
     for name in value:
-        if not isinstance(name, str) or not is_feature_name(name):
-            told = shown(name) if isinstance(name, str) else called(name)
-            hint = "small letters, digits, single hyphens between them"
-            raise wrong(path, f"not a feature's name: {told}", hint)
-    return tuple(dict.fromkeys(value))
+        if not isinstance(name, str):
+            raise wrong(
+                path, f"must be a text, not {called(name)}", f"write it as {_FEATURES_EXAMPLE}"
+            )
+    try:
+        return parse_features(value)
+    except InvalidTerms as refused:
+        raise at(path, refused) from None
 
 
 def _typed_features(text: str, path: str) -> list[str]:
@@ -113,9 +106,10 @@ def _limit(name: str) -> Kind:
 
 
 def _typed_count(text: str, path: str) -> int:
-    if _COUNT.fullmatch(text):
-        return int(text)
-    raise wrong(path, f"not a whole number: {shown(text)}", "write it as 25")
+    try:
+        return parse_count(text)
+    except InvalidTerms as refused:
+        raise at(path, refused) from None
 
 
 def _read_flag(value: object, path: str) -> bool:
@@ -130,13 +124,13 @@ def _typed_flag(text: str, path: str) -> bool:
     raise wrong(path, f"must be true or false, not {shown(text)}")
 
 
-NAME = Kind(example='"Acme Licensing"', read=_read_name)
+NAME = _parsed(parse_name, '"Acme Licensing"')
 MAILBOX = Kind(example='"licenses@polygent.example"', read=_read_mailbox)
-PLAN_NAME = Kind(example='"standard-annual"', read=_read_plan_name)
-DURATION = Kind(example='"7d"', read=_duration_up_to(HUNDRED_YEARS), text=duration_text)
-WAIT = Kind(example='"20s"', read=_duration_up_to(_LONGEST_WAIT), text=duration_text)
-TERM = Kind(example='"1y"', read=_read_term)
-TIER = Kind(example='"standard"', read=_read_tier)
+PLAN_NAME = _parsed(parse_plan_name, '"standard-annual"')
+DURATION = _duration(HUNDRED_YEARS, '"7d"')
+WAIT = _duration(_LONGEST_WAIT, '"20s"')
+TERM = _parsed(_parse_term, '"1y"')
+TIER = _parsed(parse_tier, '"standard"')
 FEATURES = Kind(
     example=_FEATURES_EXAMPLE, read=_read_features, typed=_typed_features, text=",".join
 )

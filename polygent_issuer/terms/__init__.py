@@ -7,14 +7,13 @@ runs is decided elsewhere: `Changes` merely carries `term`, `expires` and `basis
 
 from polygent_issuer.terms.comparison import Difference, differences, losses
 from polygent_issuer.terms.decision import (
-    check_limit,
     contradiction,
     first_terms,
     next_terms,
 )
 from polygent_issuer.terms.features import Catalogue, catalogue
 from polygent_issuer.terms.joining import joined
-from polygent_issuer.terms.values import Changes, Plan, Terms, parse_domain
+from polygent_issuer.terms.values import Changes, Plan, Terms
 from polygent_issuer.verifier.license import Limits
 
 __all__ = [
@@ -25,12 +24,10 @@ __all__ = [
     "Plan",
     "Terms",
     "catalogue",
-    "check_limit",
     "contradiction",
     "differences",
     "first_terms",
     "joined",
     "losses",
     "next_terms",
-    "parse_domain",
 ]

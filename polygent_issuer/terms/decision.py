@@ -4,13 +4,11 @@ from collections.abc import Iterable
 
 from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.terms.features import Catalogue
+from polygent_issuer.terms.parsing import check_limit
 from polygent_issuer.terms.values import LIMITS, Changes, Plan, Terms
 from polygent_issuer.text import nearest, shown
 from polygent_issuer.verifier.catalogue import Tier
 from polygent_issuer.verifier.license import Limits
-
-MAX_LIMIT = 1_000_000
-"""The most users or hosts that a license can name (FORMAT §1)."""
 
 
 def first_terms(plan: Plan | None, changes: Changes, catalogue: Catalogue) -> Terms:
@@ -79,21 +77,6 @@ def contradiction(changes: Changes) -> InvalidTerms | None:
             hint="give it to --add-feature or to --remove-feature",
         )
     return None
-
-
-def check_limit(name: str, value: int) -> None:
-    """Hold a limit to FORMAT §1: `users` from 1, hosts from 0, to a million.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) when it is out of range.
-    """
-    lowest = 1 if name == "users" else 0
-    if not lowest <= value <= MAX_LIMIT:
-        told = name.replace("_", " ")
-        raise InvalidTerms(
-            f"{told} must be {lowest} to {MAX_LIMIT:,}, not {value}",
-            hint=f"--{name.replace('_', '-')} N within that range",
-        )
 
 
 def _terms_of(plan: Plan, current: Terms | None = None) -> Terms:

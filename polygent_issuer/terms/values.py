@@ -5,11 +5,8 @@ from datetime import datetime
 from typing import Self
 
 from polygent_issuer.dates import Term
-from polygent_issuer.errors import InvalidTerms
-from polygent_issuer.text import shown
 from polygent_issuer.verifier.catalogue import Tier
 from polygent_issuer.verifier.domain import AllowedDomain
-from polygent_issuer.verifier.errors import InvalidDomain
 from polygent_issuer.verifier.license import License, Limits
 
 LIMITS = ("users", "session_hosts", "deploy_hosts")
@@ -118,25 +115,3 @@ _OPTIONS = {
     "remove_features": "--remove-feature",
     "basis": "--from",
 }
-
-
-def parse_domain(text: str) -> AllowedDomain:
-    """Read an allowed domain as it was typed; ASCII capitals are lowered (FORMAT §3).
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) for anything but a host name or `*.` before one. Letters
-            outside ASCII are refused: only the A-label says which name of the DNS is meant.
-    """
-    if not text.isascii():
-        raise InvalidTerms(
-            f"the allowed domain {shown(text)} has characters outside ASCII",
-            hint="write the A-label as the DNS has it: it begins with xn--",
-        )
-    try:
-        return AllowedDomain.parse(text.lower())
-    except InvalidDomain as refused:
-        raise InvalidTerms(
-            refused.message,
-            hint="write it like api.acme.internal or *.acme.internal: the name alone, without "
-            "scheme, port, path or a dot at its end",
-        ) from None

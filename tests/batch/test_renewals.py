@@ -16,6 +16,7 @@ from polygent_issuer.batch.outcomes import Kept, Outcome
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.registry import REGISTRY_FILE, Registry, customers, licenses
 from polygent_issuer.terms import Changes
+from polygent_issuer.terms.parsing import parse_term
 
 
 @pytest.fixture
@@ -45,10 +46,10 @@ def test_what_ends_within_the_time_is_renewed(batches: Batches) -> None:
     outcomes = batches.done(batches.due())
     assert places(outcomes) == ["c2, prod-1", "c1, prod-1"]
     [lapsed] = batches.current("c2")
-    assert lapsed.expires_at == dates.term_end(NOW, dates.Term.parse("1y"))
+    assert lapsed.expires_at == dates.term_end(NOW, parse_term("1y"))
     [running] = batches.current("c1")
     old = NOW + timedelta(days=29)
-    assert running.expires_at == dates.term_end(old, dates.Term.parse("1y"))
+    assert running.expires_at == dates.term_end(old, parse_term("1y"))
 
 
 @pytest.mark.usefixtures("small_pieces")
@@ -105,7 +106,7 @@ def test_trials_and_what_lapsed_long_ago_are_kept(batches: Batches) -> None:
         f"polygent-issue renew c1 --license {old_id(1)[:8]} --plan PLAN"
     )
     assert told["c2, prod-1"].startswith("lapsed long ago, at 2026-08-31T09:30:00Z; to mean it: ")
-    term = Changes(term=dates.Term.parse("1y"))
+    term = Changes(term=parse_term("1y"))
     assert words(batches.done(batches.due(changes=term))) == ["keep", "renew"]
 
 
@@ -165,9 +166,9 @@ def test_the_machines_of_a_customer_stand_or_fall_together(batches: Batches) -> 
     "changes",
     [
         Changes(expires=NOW + timedelta(days=25)),
-        Changes(term=dates.Term.parse("25d"), basis="now"),
-        Changes(term=dates.Term.parse("3mo"), basis=NOW - timedelta(days=70)),
-        Changes(term=dates.Term.parse("5d")),
+        Changes(term=parse_term("25d"), basis="now"),
+        Changes(term=parse_term("3mo"), basis=NOW - timedelta(days=70)),
+        Changes(term=parse_term("5d")),
         Changes(users=30),
     ],
 )
@@ -215,5 +216,5 @@ def test_without_a_term_it_says_so(batches: Batches) -> None:
     batches.crowd(2, term=None, plan=None)
     outcomes = batches.done(batches.due())
     assert words(outcomes) == ["missing_input"] * 2
-    term = Changes(term=dates.Term.parse("1y"))
+    term = Changes(term=parse_term("1y"))
     assert words(batches.done(batches.due(changes=term))) == ["renew"] * 2

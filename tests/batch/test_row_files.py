@@ -22,10 +22,11 @@ from polygent_issuer.batch.row_files import MAX_BYTES, RowFile
 from polygent_issuer.batch.rows import RefusedRow, Row
 from polygent_issuer.batch.sources import Source
 from polygent_issuer.batch.taking_in import carry_out
-from polygent_issuer.dates import Term, parse_expires
+from polygent_issuer.dates import Term
 from polygent_issuer.errors import InputRefused, UnreadableInput
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.registry import Registry
+from polygent_issuer.terms.parsing import parse_expires
 from polygent_issuer.text import nfc
 from polygent_issuer.verifier import AllowedDomain
 from polygent_issuer.verifier.names import display_name_problem

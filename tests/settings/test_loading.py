@@ -295,7 +295,7 @@ def test_an_unknown_key_is_refused(tmp_path: Path, text: str, path: str, hint: s
         ),
         ('features = "bots"', "features: must be a list, not a text"),
         ('features = ["Bots"]', "features: not a feature's name: Bots"),
-        ("features = [1]", "features: not a feature's name: a whole number"),
+        ("features = [1]", "features: must be a text, not a whole number"),
         ("stores = 5", "stores: must be a table, not a whole number"),
         (f'[stores]\n{KID} = "x"', f"stores.{KID}: not a key store: x"),
         ('[stores]\nkey = "keyring:"', "stores.key: not a key's kid"),

@@ -17,10 +17,10 @@ from polygent_issuer.terms import (
     Plan,
     Terms,
     catalogue,
-    check_limit,
     first_terms,
     next_terms,
 )
+from polygent_issuer.terms.parsing import check_limit
 from polygent_issuer.verifier import AllowedDomain, LicenseError, Tier
 
 KNOWN = catalogue()
@@ -336,7 +336,7 @@ def test_limits_have_their_range(name: str, lowest: int) -> None:
         typed = Changes(users=value) if name == "users" else Changes(session_hosts=value)
         typed = Changes(deploy_hosts=value) if name == "deploy_hosts" else typed
         assert getattr(next_terms(STANDARD, typed, KNOWN).limits, name) == value
-    for value in (lowest - 1, 1_000_001, 10**30):
+    for value in (lowest - 1, 1_000_001, 10**18):
         with pytest.raises(InvalidTerms) as caught:
             check_limit(name, value)
         told = name.replace("_", " ")

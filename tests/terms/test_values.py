@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from polygent_issuer.dates import Term
-from polygent_issuer.errors import ExitCode, InvalidTerms
-from polygent_issuer.terms import Changes, Limits, Plan, Terms, parse_domain
+from polygent_issuer.terms import Changes, Limits, Plan, Terms
 from polygent_issuer.verifier import AllowedDomain, License, Tier
 
 LIMITS = Limits(users=1, session_hosts=0, deploy_hosts=0)
@@ -94,37 +93,3 @@ def test_terms_of_a_license_are_its_own() -> None:
         limits=limits,
         allowed_domain=AllowedDomain("acme.example"),
     )
-
-
-def test_a_domain_is_lowered() -> None:
-    """Host names have no case; a license has small letters only."""
-    assert parse_domain("*.ACME.Internal") == AllowedDomain("*.acme.internal")
-
-
-@pytest.mark.parametrize(
-    "text", ["bücher.example", "*.例え.jp", "acme\u3002internal", "\u212a.example"]
-)  # fmt: skip - one line reads best
-def test_a_domain_in_letters_is_refused_with_the_a_label_hint(text: str) -> None:
-    """Which DNS name is meant by letters outside ASCII is not ours to guess."""
-    with pytest.raises(InvalidTerms, match="outside ASCII") as caught:
-        parse_domain(text)
-    assert "xn--" in (caught.value.hint or "")
-
-
-@pytest.mark.parametrize(
-    "text", ["", "https://acme.example", "acme.example:443", "*.com", "10.0.0.1"]
-)  # fmt: skip - one line reads best
-def test_what_is_no_domain_is_our_error(text: str) -> None:
-    """The verifier's refusal becomes one of the issuer's, with exit 3."""
-    with pytest.raises(InvalidTerms) as caught:
-        parse_domain(text)
-    assert caught.value.exit_code is ExitCode.INPUT
-    assert caught.value.__cause__ is None
-
-
-def test_a_steering_domain_is_escaped() -> None:
-    """Neither message carries an escape sequence or a bidi override to the screen."""
-    for text in ("\x1b[31m.example", "\u202eacme.example"):
-        with pytest.raises(InvalidTerms) as caught:
-            parse_domain(text)
-        assert text[0] not in caught.value.message

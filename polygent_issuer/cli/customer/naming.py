@@ -1,10 +1,10 @@
 """A new name for a customer, and whom it could be taken for."""
 
-from polygent_issuer.errors import InputRefused
+from polygent_issuer.errors import InputRefused, InvalidTerms
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.registry import Customer, Reading, customers
-from polygent_issuer.text import list_first, nfc
-from polygent_issuer.verifier.names import display_name_problem
+from polygent_issuer.terms.parsing import parse_name
+from polygent_issuer.text import list_first
 
 
 def proper(text: str) -> str:
@@ -13,14 +13,11 @@ def proper(text: str) -> str:
     Raises:
         InputRefused: (`input_refused`) when it is no display name (FORMAT §1).
     """
-    name = nfc(text)
-    problem = display_name_problem(name)
-    if problem is not None:
-        raise InputRefused(
-            f"this cannot be a customer's name: {problem}",
-            hint="a name of 1 to 200 visible characters",
-        )
-    return name
+    try:
+        return parse_name(text)
+    except InvalidTerms as refused:
+        told = f"this cannot be a customer's name: {refused.message}"
+        raise InputRefused(told, hint=refused.hint) from None
 
 
 def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple[Finding, ...]:

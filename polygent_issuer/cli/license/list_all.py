@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from polygent_issuer import dates
 from polygent_issuer.cli import names
 from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.completion import candidates
@@ -78,7 +77,11 @@ def list_all(
     as_csv = form.asked(invocation)
     if unsent and status not in (None, LicenseStatus.CURRENT):
         raise UsageProblem("only a current license is to be sent", hint="leave out --status")
-    until = None if expires_before is None else dates.parse_date_or_instant(expires_before)
+    until = None
+    if expires_before is not None:
+        from polygent_issuer.terms.parsing import parse_date_or_instant
+
+        until = parse_date_or_instant(expires_before)
     whose = None if customer is None else names.customer(invocation, customer)
     with invocation.registry.reading() as db:
         kid = None if key is None else keys.find(db, key).kid

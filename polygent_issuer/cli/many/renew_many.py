@@ -25,6 +25,7 @@ from polygent_issuer.issuing.signing_key import choose_key
 from polygent_issuer.registry import LicenseStatus, licenses
 from polygent_issuer.signer import Signer
 from polygent_issuer.terms import contradiction
+from polygent_issuer.terms.parsing import parse_term
 
 _STDIN: Final = "-"
 _MAX_NAMES_BYTES: Final = 64 * 1024 * 1024
@@ -53,7 +54,7 @@ def renew_many(
     settings, now = invocation.settings, invocation.now
     within = settings.not_due
     if due_within is not None:
-        within = dates.term_end(now, dates.Term.parse(due_within)) - now
+        within = dates.term_end(now, parse_term(due_within)) - now
     changes = terms_options.changes(settings, terms)
     if problem := contradiction(changes):
         raise UsageProblem(problem.message, hint=problem.hint)

@@ -1,0 +1,298 @@
+"""The one place that reads a tier, a count, a feature, a name, a term, a date, a domain."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polygent_issuer.batch.row_fields import FIELDS
+from polygent_issuer.cli import terms_options
+from polygent_issuer.dates import instant
+from polygent_issuer.errors import (
+    ExitCode,
+    InputRefused,
+    InvalidSettings,
+    InvalidTerms,
+    IssuerError,
+)
+from polygent_issuer.settings import Settings, values
+from polygent_issuer.terms.parsing import (
+    check_limit,
+    parse_count,
+    parse_date_or_instant,
+    parse_domain,
+    parse_expires,
+    parse_instant,
+    parse_term,
+)
+from polygent_issuer.verifier import AllowedDomain
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-23T09:30:00Z", datetime(2026, 11, 23, 9, 30, tzinfo=UTC)),
+        ("2026-11-23t09:30:00z", datetime(2026, 11, 23, 9, 30, tzinfo=UTC)),
+        ("2026-11-23T09:30:00+05:45", datetime(2026, 11, 23, 3, 45, tzinfo=UTC)),
+        ("2026-11-23T09:30:00-03:30", datetime(2026, 11, 23, 13, 0, tzinfo=UTC)),
+        ("2026-11-23T23:30:00-23:59", datetime(2026, 11, 24, 23, 29, tzinfo=UTC)),
+        ("2026-11-23T09:30:00-00:00", datetime(2026, 11, 23, 9, 30, tzinfo=UTC)),
+        ("2026-11-23T09:30:00.5Z", datetime(2026, 11, 23, 9, 30, 0, 500_000, tzinfo=UTC)),
+        ("2026-11-23T09:30:00.000001Z", datetime(2026, 11, 23, 9, 30, 0, 1, tzinfo=UTC)),
+        ("2026-11-23T09:30:00.1234569Z", datetime(2026, 11, 23, 9, 30, 0, 123_456, tzinfo=UTC)),
+        ("2028-02-29T00:00:00Z", datetime(2028, 2, 29, tzinfo=UTC)),
+        ("0001-01-01T00:00:00Z", datetime(1, 1, 1, tzinfo=UTC)),
+        ("9999-12-31T23:59:59Z", datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    ],
+)
+def test_instants(text: str, moment: datetime) -> None:
+    """RFC 3339 with its offset, in UTC; digits past the microsecond are dropped."""
+    assert parse_instant(text) == moment
+    assert parse_instant(text).tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-23T09:30:00",
+        "2026-11-23 09:30:00Z",
+        "2026-11-23T09:30Z",
+        "2026-11-23T24:00:00Z",
+        "2026-11-23T23:59:60Z",
+        "2026-02-30T00:00:00Z",
+        "2026-11-23T09:60:00Z",
+        "2026-11-23",
+        "2026-11-23T09:30:00+24:00",
+        "2026-11-23T09:30:00+05:60",
+        "2026-11-23T09:30:00+0545",
+        "2026-11-23T09:30:00.Z",
+        "2026-11-23T09:30:00,5Z",
+        "2026-11-23T09:30:00Z\n",
+        "now",
+        "0000-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+00:01",
+        "9999-12-31T23:59:59-00:01",
+        "\uff12\uff10\uff12\uff16-11-23T09:30:00Z",
+        "-2026-11-23T09:30:00Z",
+        "\x1b]0;x\x07",
+    ],
+)
+def test_other_instants_are_refused(text: str) -> None:
+    """No offset, no such time, no ASCII, outside 1 to 9999: our error, printable."""
+    with pytest.raises(InvalidTerms) as caught:
+        parse_instant(text)
+    assert caught.value.message.isprintable()
+    assert "2027-11-30T18:00:00Z" in str(caught.value.hint)
+
+
+@given(st.datetimes(timezones=st.timezones() | st.just(UTC)))
+def test_instants_read_back(moment: datetime) -> None:
+    """What Python writes as RFC 3339 is the same moment to us, unless UTC has no such year."""
+    offset = moment.utcoffset()
+    assert offset is not None
+    if offset % timedelta(minutes=1):
+        return  # local mean time: RFC 3339 cannot write it
+    try:
+        expected = moment.astimezone(UTC)
+    except OverflowError:
+        with pytest.raises(InvalidTerms):
+            parse_instant(moment.isoformat())
+    else:
+        assert parse_instant(moment.isoformat()) == expected
+
+
+def test_a_date_means_its_beginning() -> None:
+    """`--since 2026-11-23` is from 00:00 UTC; an instant stays one."""
+    assert parse_date_or_instant("2026-11-23") == datetime(2026, 11, 23, tzinfo=UTC)
+    noon = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    assert parse_date_or_instant("2026-11-23T12:00:00Z") == noon
+    for wrong in ("2026-11-31", "23.11.2026", ""):
+        with pytest.raises(InvalidTerms):
+            parse_date_or_instant(wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "expires"),
+    [
+        ("2027-11-30", "2027-12-01T00:00:00Z"),
+        ("2027-12-31", "2028-01-01T00:00:00Z"),
+        ("2028-02-28", "2028-02-29T00:00:00Z"),
+        ("2028-02-29", "2028-03-01T00:00:00Z"),
+        ("2038-01-19", "2038-01-20T00:00:00Z"),
+        ("2100-02-28", "2100-03-01T00:00:00Z"),
+        ("9999-12-30", "9999-12-31T00:00:00Z"),
+        ("2027-11-30T18:00:00Z", "2027-11-30T18:00:00Z"),
+        ("2027-11-30T18:00:00+05:45", "2027-11-30T12:15:00Z"),
+        ("2027-11-30T18:00:00.000Z", "2027-11-30T18:00:00Z"),
+        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
+    ],
+)
+def test_expires_as_written(text: str, expires: str) -> None:
+    """A date covers all of its day, an instant is taken as it is."""
+    assert instant(parse_expires(text)) == expires
+    assert parse_expires(text).tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2027-02-29",
+        "2100-02-29",
+        "2027-13-01",
+        "2027-00-01",
+        "0000-01-01",
+        "9999-12-31",
+        "30.11.2027",
+        "11/30/2027",
+        "2027-11-30 ",
+        "2027-11-30\n",
+        "20271130",
+        "2027-W48-2",
+        "2027-11-30T18:00:00",
+        "2027-11-30T18:00Z",
+        "2027-11-30T18:00:00.5Z",
+        "1969-12-31T23:59:59Z",
+        "1969-12-30",
+        "0001-01-01",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "tomorrow",
+        "",
+        "٢٠٢٧-11-30",
+        "\x1b[31m",
+    ],
+)
+def test_other_expiries_are_refused(text: str) -> None:
+    """ISO dates alone; no such day, part of a second, or year is refused with our error."""
+    with pytest.raises(InvalidTerms) as caught:
+        parse_expires(text)
+    assert caught.value.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "1",
+        "y",
+        "0y",
+        "01y",
+        "1Y",
+        "1m",
+        "1 y",
+        "1y ",
+        "1y\n",
+        "-1y",
+        "+1y",
+        "1.5y",
+        "1y6mo",
+        "10000000d",
+        "\u0661y",
+        "1w",
+        "\x1b[31m",
+    ],
+)
+def test_other_spellings_are_refused(text: str) -> None:
+    """One spelling for each term; the hint shows it, the message escapes what was typed."""
+    with pytest.raises(InvalidTerms) as caught:
+        parse_term(text)
+    assert caught.value.hint == "write it as 1y, 6mo or 90d"
+    assert caught.value.message.isprintable()
+
+
+def test_a_domain_is_lowered() -> None:
+    """Host names have no case; a license has small letters only."""
+    assert parse_domain("*.ACME.Internal") == AllowedDomain("*.acme.internal")
+
+
+@pytest.mark.parametrize(
+    "text", ["bücher.example", "*.例え.jp", "acme\u3002internal", "\u212a.example"]
+)  # fmt: skip - one line reads best
+def test_a_domain_in_letters_is_refused_with_the_a_label_hint(text: str) -> None:
+    """Which DNS name is meant by letters outside ASCII is not ours to guess."""
+    with pytest.raises(InvalidTerms, match="outside ASCII") as caught:
+        parse_domain(text)
+    assert "xn--" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "https://acme.example", "acme.example:443", "*.com", "10.0.0.1"]
+)  # fmt: skip - one line reads best
+def test_what_is_no_domain_is_our_error(text: str) -> None:
+    """The verifier's refusal becomes one of the issuer's, with exit 3."""
+    with pytest.raises(InvalidTerms) as caught:
+        parse_domain(text)
+    assert caught.value.exit_code is ExitCode.INPUT
+    assert caught.value.__cause__ is None
+
+
+def test_a_steering_domain_is_escaped() -> None:
+    """Neither message carries an escape sequence or a bidi override to the screen."""
+    for text in ("\x1b[31m.example", "\u202eacme.example"):
+        with pytest.raises(InvalidTerms) as caught:
+            parse_domain(text)
+        assert text[0] not in caught.value.message
+
+
+@pytest.mark.parametrize(("text", "number"), [("25", 25), ("025", 25), ("0", 0), ("-5", -5)])
+def test_counts(text: str, number: int) -> None:
+    """Digits, and a sign that the range refuses."""
+    assert parse_count(text) == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "1,000", "1_000", "25.0", "+25", " 25", "1e3", "0x10", "\uff12\uff15", "9" * 19],
+)  # fmt: skip - one line reads best
+def test_other_numbers_are_refused(text: str) -> None:
+    """Which sign parts thousands depends on the country; nobody guesses."""
+    with pytest.raises(InvalidTerms, match="not a whole number") as caught:
+        parse_count(text)
+    assert caught.value.message == f"not a whole number: {text}"
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_numbers_that_python_would_not_write_are_refused(sign: int) -> None:
+    """TOML's hexadecimals may have any length."""
+    with pytest.raises(InvalidTerms, match="the number is too large"):
+        check_limit("users", sign * 16**9999)
+
+
+OPTIONS = {
+    "tier": lambda text: terms_options.changes(Settings(), terms_options.FirstTerms(tier=text)),
+    "term": lambda text: terms_options.changes(Settings(), terms_options.FirstTerms(term=text)),
+}
+KINDS = {
+    "tier": values.TIER,
+    "term": values.TERM,
+    "users": values.USERS,
+    "features": values.FEATURES,
+    "plan": values.PLAN_NAME,
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "written", "message"),
+    [
+        ("tier", "gold", "no such tier: gold"),
+        ("term", "1 year", "not a term: 1 year"),
+        ("users", "many", "not a whole number: many"),
+        ("users", "0", "users must be 1 to 1,000,000, not 0"),
+        ("features", "Bots", "not a feature's name: Bots"),
+        ("plan", "A B", "not a plan's name: A B"),
+    ],
+)
+def test_options_rows_and_settings_say_the_same(field: str, written: str, message: str) -> None:
+    """They add their field's name, and nothing else."""
+    with pytest.raises(InputRefused) as row:
+        FIELDS[field].cell(written)
+    assert row.value.message == message
+    kind = KINDS[field]
+    with pytest.raises(InvalidSettings) as setting:
+        kind.read(kind.typed(written, f"x.{field}"), f"x.{field}")
+    assert setting.value.message == f"x.{field}: {message}"
+    if field in OPTIONS:
+        with pytest.raises(IssuerError) as option:
+            OPTIONS[field](written)
+        assert option.value.message == message
