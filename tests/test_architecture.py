@@ -22,6 +22,7 @@ ROOMS = (
     {"enforcement"},
     {"errors"},
     {"text"},
+    {"hints"},
     {"findings"},
     {"advice"},
     {"dates"},

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from polygent_issuer import files
 from polygent_issuer.errors import OutputExists
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import journal, opening, soundness
 from polygent_issuer.registry.connection import Connection
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
@@ -96,7 +97,7 @@ def _read_back(path: Path, target: Path, size: int, head: str) -> None:
             if soundness.problems(db) or journal.head(db) != (size, head):
                 raise RegistryDamaged(
                     f"the backup {shown(str(target))} is not sound, so it was thrown away",
-                    hint="look at the registry first: polygent-issue journal verify",
+                    hint=Hint("look at the registry first: ", run("journal", "verify")),
                 )
 
 

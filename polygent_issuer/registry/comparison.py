@@ -13,6 +13,7 @@ from typing import Final
 
 from polygent_issuer import dates
 from polygent_issuer.findings import Finding, FindingCode
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import journal, opening
 from polygent_issuer.registry.candidate import Candidate
 from polygent_issuer.registry.columns import blob, moment, text
@@ -21,7 +22,7 @@ from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMissing
 from polygent_issuer.registry.transactions import Reading
 
-_BACK_UP: Final = "first keep what is there: polygent-issue registry backup FILE"
+_BACK_UP: Final = Hint("first keep what is there: ", run("registry", "backup", "FILE"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Final
 
 from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.files.disk import irregular
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.columns import Row, Value, whole
 from polygent_issuer.registry.errors import RegistryFailed, RegistryMisuse, SqliteTooOld
 from polygent_issuer.registry.failures import FOREIGN, failure, is_busy, not_copied, place
@@ -280,7 +281,7 @@ def _require_regular(path: Path) -> None:
                 f"{place(file)} is {kind}, not a file of the registry",
                 hint="move it away"
                 if suffix
-                else "move it away, then: polygent-issue registry restore BACKUP",
+                else Hint("move it away, then: ", run("registry", "restore", "BACKUP")),
             )
 
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from polygent_issuer.errors import Ambiguous, NotFound
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.customer_rows import beginning, by_slug, select
 from polygent_issuer.registry.records import Customer
 from polygent_issuer.registry.similar_names import nearest_slug
@@ -69,8 +70,8 @@ def _only(db: Reading, typed: str, found: tuple[Customer, ...]) -> Customer:
 
 def _not_found(db: Reading, typed: str) -> NotFound:
     near = nearest_slug(db, typed)
-    hint = "polygent-issue customer list"
+    every = run("customer", "list")
     return NotFound(
         f"there is no customer {shown(typed)}",
-        hint=f"did you mean `{near}`? — or `{hint}`" if near else hint,
+        hint=Hint(f"did you mean `{near}`? — or `", every, "`") if near else every,
     )

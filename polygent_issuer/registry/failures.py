@@ -9,6 +9,7 @@ import sqlite3
 from pathlib import Path
 
 from polygent_issuer.errors import InputRefused, IssuerError, OutputProblem
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.columns import Row
 from polygent_issuer.registry.errors import (
     RegistryDamaged,
@@ -39,8 +40,8 @@ _KEYS = {**JOURNALED, "journal": "seq", "outbox": "license_id"}
 _FROM = re.compile(r"\bFROM (\w+)")
 # Subqueries have tables of their own; none of ours nests deeper.
 _NESTED, _DEPTH = re.compile(r"\([^()]*\)"), 3
-_VERIFY = "see what else is damaged: polygent-issue journal verify; then "
-_RESTORE = "go back to your last backup: polygent-issue registry restore BACKUP"
+_VERIFY = Hint("see what else is damaged: ", run("journal", "verify"), "; then ")
+_RESTORE = Hint("go back to your last backup: ", run("registry", "restore", "BACKUP"))
 
 
 def place(path: Path) -> str:
@@ -119,12 +120,15 @@ def tampered(path: Path, what: str, *, older: bool = False) -> RegistryDamaged:
         what: the object or the rows, and what is wrong with them.
         older: its tables are of an older version, so only `doctor` can open it.
     """
-    look = "doctor shows" if older else "journal verify lists"
+    look = Hint(run("doctor"), " shows") if older else Hint(run("journal", "verify"), " lists")
     return RegistryDamaged(
         f"the registry {place(path)} was changed outside polygent-issue: {what}; "
         "nothing was written to it",
-        hint=f"polygent-issue {look} what was changed; to go back to a backup: "
-        "polygent-issue registry restore BACKUP",
+        hint=Hint(
+            look,
+            " what was changed; to go back to a backup: ",
+            run("registry", "restore", "BACKUP"),
+        ),
     )
 
 
@@ -137,7 +141,7 @@ def damaged_row(path: Path, sql: str, row: Row) -> RegistryDamaged:
         row: its values. The first one names the row if it is the key of its table.
     """
     error = damaged(path, f"has a row that cannot be read{_name(sql, row)}")
-    error.hint = f"{_VERIFY}{_RESTORE}"
+    error.hint = Hint(_VERIFY, _RESTORE)
     return error
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.errors import Ambiguous, InputRefused, NotFound
+from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.registry.columns import (
     Row,
     Value,
@@ -116,7 +117,10 @@ def add(db: Writing, *, key: "Key", label: str) -> KeyRecord:
         if key.kid == other.kid:
             raise Taken(f"the key {key.kid} is in the registry already as {other.label}")
         if label in (other.label, other.kid):
-            raise Taken(f"the label {label} is another key's", hint="choose another --label")
+            raise Taken(
+                f"the label {label} is another key's",
+                hint=Hint("choose another ", option("--label")),
+            )
     db.insert(
         "keys",
         kid=key.kid,
@@ -187,12 +191,12 @@ def key_set(db: Reading) -> "KeySet":
 def _not_found(db: Reading, typed: str) -> NotFound:
     known = every(db)
     if not known:
-        return NotFound("there is no signing key yet", hint="polygent-issue key generate")
+        return NotFound("there is no signing key yet", hint=run("key", "generate"))
     near = nearest(typed, [key.label for key in known])
-    hint = "polygent-issue key list"
+    every_key = run("key", "list")
     return NotFound(
         f"there is no key {shown(typed)}",
-        hint=f"did you mean `{near}`? — or `{hint}`" if near else hint,
+        hint=Hint(f"did you mean `{near}`? — or `", every_key, "`") if near else every_key,
     )
 
 

@@ -5,6 +5,7 @@ from hashlib import sha256
 from typing import Final
 
 from polygent_issuer.errors import Ambiguous, NotFound, RegistryChanged
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.columns import whole_seconds
 from polygent_issuer.registry.license_rows import (
     STATUS,
@@ -79,7 +80,7 @@ def find(db: Reading, typed: str) -> LicenseRecord:
     if len(prefix) < _SHORTEST:
         raise NotFound(
             f"{shown(typed)} is too short to name a license",
-            hint=f"give at least {_SHORTEST} characters of its id: polygent-issue license list",
+            hint=Hint(f"give at least {_SHORTEST} characters of its id: ", run("license", "list")),
         )
     found = by_beginning(db, prefix, _NAMED + 1)
     if len(found) > 1:
@@ -203,13 +204,17 @@ def _require_current(db: Reading, license_id: str) -> None:
     if not found.is_current:
         raise RegistryChanged(
             f"license {license_id} was {found.status} by another command",
-            hint=f"polygent-issue license list --customer {found.customer_slug}, then run it again",
+            hint=Hint(
+                run("license", "list", "--customer", found.customer_slug), ", then run it again"
+            ),
         )
 
 
 def _not_found(typed: str, near: str | None = None) -> NotFound:
-    hint = "polygent-issue license list"
+    every = run("license", "list")
     return NotFound(
         f"there is no license {shown(typed)}",
-        hint=f"did you mean `{near}`? — or `{hint}`" if near else f"{hint} names them",
+        hint=Hint(f"did you mean `{near}`? — or `", every, "`")
+        if near
+        else Hint(every, " names them"),
     )

@@ -4,13 +4,14 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from polygent_issuer.errors import InputRefused, NotFound
+from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.registry.columns import canonical, whole
 from polygent_issuer.registry.errors import Taken
 from polygent_issuer.registry.machine_history import history, remember, with_fingerprint
 from polygent_issuer.registry.machine_rows import by_id, select
 from polygent_issuer.registry.records import Customer, Machine
 from polygent_issuer.registry.transactions import Reading, Writing
-from polygent_issuer.text import for_shell, nearest, nfc, shown
+from polygent_issuer.text import nearest, nfc, shown
 
 __all__ = [
     "add",
@@ -43,10 +44,10 @@ def by_label(db: Reading, customer: Customer, label: str) -> Machine:
     found = next(select(db, "WHERE customer_id = ? AND label = ?", (customer.id, nfc(label))), None)
     if found is None:
         near = nearest(label, [machine.label for machine in of(db, customer)])
-        hint = f"polygent-issue customer show {customer.slug}"
+        every = run("customer", "show", customer.slug)
         raise NotFound(
             f"{customer.name} has no machine {shown(label)}",
-            hint=f"did you mean `{near}`? — or `{hint}`" if near else hint,
+            hint=Hint(f"did you mean `{near}`? — or `", every, "`") if near else every,
         )
     return found
 
@@ -176,5 +177,5 @@ def _require_free(
     what = "label" if other.label == label else "fingerprint"
     raise Taken(
         f"the customer's machine {other.label} has this {what} already",
-        hint=f"name that machine: --machine {for_shell(other.label)}",
+        hint=Hint("name that machine: ", option("--machine", other.label)),
     )

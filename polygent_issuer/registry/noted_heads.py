@@ -12,6 +12,7 @@ from typing import Final
 
 from polygent_issuer import dates
 from polygent_issuer.errors import InputRefused
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import brief, shown
 
 HEAD: Final = re.compile(r"(?:([0-9]{1,15}):)?([0-9a-f]{64})")
@@ -78,13 +79,13 @@ def parse_noted(text: str, name: str) -> tuple[NotedHead, ...]:
         if found is None:
             raise InputRefused(
                 f"line {number} of {name} holds no head: {brief(line)}",
-                hint="a head is SIZE:HASH, as `polygent-issue journal verify` prints it",
+                hint=Hint("a head is SIZE:HASH, as `", run("journal", "verify"), "` prints it"),
             )
         told = f"the head noted in line {number} of {name}"
         heads.append(NotedHead(size=found.size, digest=found.digest, told=told))
     if not heads:
         raise InputRefused(
             f"{name} holds no head",
-            hint="note one: polygent-issue journal verify --note FILE",
+            hint=Hint("note one: ", run("journal", "verify", "--note", "FILE")),
         )
     return tuple(heads)

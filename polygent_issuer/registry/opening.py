@@ -7,6 +7,7 @@ from pathlib import Path
 
 from polygent_issuer.files import disk
 from polygent_issuer.files.ownership import LOOK_FOR_CHANGES, require_unexposed
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import schema, schema_check
 from polygent_issuer.registry.connection import BESIDE, Connection
 from polygent_issuer.registry.errors import (
@@ -71,7 +72,7 @@ def require_file(path: Path) -> None:
     except FileNotFoundError:
         raise RegistryMissing(
             f"there is no registry at {place(path)}",
-            hint="polygent-issue registry restore BACKUP; in a new home: polygent-issue init",
+            hint=Hint(run("registry", "restore", "BACKUP"), "; in a new home: ", run("init")),
         ) from None
     except OSError as error:
         raise _unusable(path, error) from error
@@ -124,8 +125,11 @@ def require_ours(connection: Connection) -> None:
         if _is_blank(connection):
             raise RegistryMissing(
                 f"the registry {place(path)} is empty: its creation was interrupted",
-                hint="polygent-issue init; if it once held licenses: "
-                "polygent-issue registry restore BACKUP",
+                hint=Hint(
+                    run("init"),
+                    "; if it once held licenses: ",
+                    run("registry", "restore", "BACKUP"),
+                ),
             )
         raise damaged(path, "is another program's database")
     version = connection.number("user_version")
@@ -159,7 +163,7 @@ def require_up_to_date(connection: Connection) -> None:
     if connection.number("user_version") < len(schema.MIGRATIONS):
         raise RegistryFailed(
             f"the tables of the registry {place(connection.path)} are of an older version",
-            hint="any other command brings them up to date: polygent-issue customer list",
+            hint=Hint("any other command brings them up to date: ", run("customer", "list")),
         )
 
 

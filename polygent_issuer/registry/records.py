@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from polygent_issuer.hints import run
 from polygent_issuer.registry.errors import RegistryDamaged
 
 if TYPE_CHECKING:
@@ -159,12 +160,12 @@ class KeyRecord:
         except InvalidKey as error:
             raise RegistryDamaged(
                 f"the public key of {self.kid} in the registry is refused: {error.message}",
-                hint="polygent-issue journal verify",
+                hint=run("journal", "verify"),
             ) from error
         if key.kid != self.kid:
             raise RegistryDamaged(
                 f"the public key stored for {self.kid} is another one",
-                hint="polygent-issue journal verify",
+                hint=run("journal", "verify"),
             )
         return key
 

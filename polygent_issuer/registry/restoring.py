@@ -21,6 +21,7 @@ from polygent_issuer import files
 from polygent_issuer.errors import OutputProblem, RegistryChanged
 from polygent_issuer.files import disk
 from polygent_issuer.findings import Consent, Finding, require
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import comparison, outbox
 from polygent_issuer.registry.backup import stamp
 from polygent_issuer.registry.candidate import Candidate
@@ -137,5 +138,5 @@ def _swap(copy: Path, path: Path, kept: Path | None) -> None:
         raise OutputProblem(
             "the backup is in its place, but the disk does not say that this lasts: "
             f"{failed.message}",
-            hint="check the disk, then polygent-issue journal verify",
+            hint=Hint("check the disk, then ", run("journal", "verify")),
         ) from None

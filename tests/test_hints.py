@@ -1,0 +1,79 @@
+"""Hints: one text for people, in which commands and options stay data."""
+
+import copy
+import json
+import pickle
+import shlex
+
+import pytest
+
+from polygent_issuer.hints import Hint, Option, option, run
+
+
+def test_a_hint_is_its_text() -> None:
+    """Whoever reads it as a text needs to know no more."""
+    hint = Hint("look: ", run("key", "show", "my key"), "; or add ", option("--term", "1y"))
+    assert hint == "look: polygent-issue key show 'my key'; or add --term 1y"
+    assert json.dumps([hint]) == json.dumps([str(hint)])
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("renew", "acme", "--license", "1f3a"), "renew acme --license 1f3a"),
+        (("key", "use", "--", "-x"), "key use -- -x"),
+        (("key", "list", "--key=my key"), "key list --key='my key'"),
+        (("x", "file:~/keys/"), "x file:~/keys/"),
+        (("x", "~"), "x '~'"),
+        (("x", "a;b"), "x 'a;b'"),
+        (("x", "\x1b[31m"), "x '\\x1b[31m'"),
+        (("x", ""), "x ''"),
+    ],
+)
+def test_words_are_quoted_when_they_are_shown(words: tuple[str, ...], text: str) -> None:
+    """A command that is copied runs nothing but itself; its words stay as they are."""
+    hint = run(*words)
+    assert hint == f"polygent-issue {text}"
+    assert hint.argv == ("polygent-issue", *words)
+    assert shlex.split(hint)[0] == "polygent-issue"
+
+
+def test_only_one_command_gives_its_words() -> None:
+    """Of two ways, a program cannot know which is meant."""
+    assert Hint("do ", run("init"), " first").argv == ("polygent-issue", "init")
+    assert Hint(run("init"), "; or ", run("doctor")).argv is None
+    assert option("--term").argv is None
+
+
+def test_hints_join() -> None:
+    """What a hint is made of stays data in another."""
+    hint = Hint("first ", Hint("see ", run("doctor")))
+    assert hint.argv == ("polygent-issue", "doctor")
+
+
+def test_the_home_is_named_in_every_command() -> None:
+    """And nowhere else."""
+    hint = Hint(run("init"), "; or polygent-issue as a word: ", run("doctor")).at_home("/a b")
+    assert hint == (
+        "polygent-issue --home '/a b' init; or polygent-issue as a word: "
+        "polygent-issue --home '/a b' doctor"
+    )
+
+
+def test_options_can_be_written_otherwise() -> None:
+    """Those outside of commands."""
+
+    def upper(one: Option) -> str:
+        return f"{one.name.upper()}={one.value}"
+
+    hint = Hint("add ", option("--term", "1y"), "; or ", run("renew", "x", "--term", "1y"))
+    assert hint.with_options(upper) == "add --TERM=1y; or polygent-issue renew x --term 1y"
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_hints_are_pickled_whole(protocol: int) -> None:
+    """An error of a worker keeps what mends it."""
+    hint = Hint("see ", run("doctor"))
+    loaded = pickle.loads(pickle.dumps(hint, protocol))  # noqa: S301 - our own bytes
+    for same in (loaded, copy.deepcopy(hint)):
+        assert (same, same.parts) == (hint, hint.parts)
