@@ -8,13 +8,14 @@ from polygent_issuer.custody.labels import free_label, typed
 from polygent_issuer.custody.signing import require_usable
 from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import Actor, KeyRecord, Registry, keys
 from polygent_issuer.text import shown
 
 _NAMED: Final = 3
 
 
-def signing_command(known: Iterable[KeyRecord], *, instead_of: KeyRecord | None = None) -> str:
+def signing_command(known: Iterable[KeyRecord], *, instead_of: KeyRecord | None = None) -> Hint:
     """The command that lets a key sign where none does: one that may, else a new one.
 
     Args:
@@ -23,18 +24,17 @@ def signing_command(known: Iterable[KeyRecord], *, instead_of: KeyRecord | None 
     """
     known = tuple(known)
     if not known:
-        return "polygent-issue key generate main --backup FILE"
+        return run("key", "generate", "main", "--backup", "FILE")
     shunned = None if instead_of is None else instead_of.kid
     usable = [key for key in known if key.kid != shunned and key.may_sign]
     # The newest first: it was made to sign next.
-    ways = [f"polygent-issue key use {typed(key.label)}" for key in reversed(usable)]
+    ways = [run("key", "use", *typed(key.label)) for key in reversed(usable)]
     if ways:
-        return ", or ".join(ways[:_NAMED])
+        more = (part for way in ways[1:_NAMED] for part in (", or ", way))
+        return Hint(ways[0], *more)
     label = free_label(known)
-    return (
-        f"polygent-issue key generate {label} --backup FILE, and then polygent-issue key use "
-        f"{label}"
-    )
+    generate = run("key", "generate", label, "--backup", "FILE")
+    return Hint(generate, ", and then ", run("key", "use", label))
 
 
 def rollout_finding(key: KeyRecord, present: KeyRecord | None) -> Finding:
@@ -49,7 +49,10 @@ def rollout_finding(key: KeyRecord, present: KeyRecord | None) -> Finding:
         code=FindingCode.KEY_ROLLOUT,
         message=f"a server that lacks the public half of {shown(key.label)} refuses every file "
         f"that is signed with it{instead}",
-        hint="first give it to every server: polygent-issue key export-public --all --format jwks",
+        hint=Hint(
+            "first give it to every server: ",
+            run("key", "export-public", "--all", "--format", "jwks"),
+        ),
     )
 
 
@@ -84,7 +87,7 @@ def activate(
         signing = keys.active(db)
         if (signing and signing.kid) != (present and present.kid):
             raise RegistryChanged.since_shown(
-                "nothing was changed", hint="look again: polygent-issue key list"
+                "nothing was changed", hint=Hint("look again: ", run("key", "list"))
             )
         require_usable(keys.find(db, key.kid))
         changed = keys.activate(db, key.kid)

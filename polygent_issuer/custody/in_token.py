@@ -1,21 +1,15 @@
 """What is special about a key in a token: it has no copy, and its PIN is a secret of its own."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from polygent_issuer.errors import InvalidStore, UsageProblem
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.keystore import Passphrase, location, passphrases
 from polygent_issuer.keystore.errors import NotExtractable
 from polygent_issuer.keystore.pkcs11_store import Pkcs11Store
 from polygent_issuer.settings import Settings
 from polygent_issuer.settings.token_uri import TokenUri
-from polygent_issuer.text import for_shell, shown
-
-_WITH_A_BACKUP: Final = (
-    "or, to have a backup, make it in a file first and put it into the token then: polygent-issue "
-    f"key generate LABEL --store {location.EXAMPLE} --backup FILE; polygent-issue key import FILE "
-    "--store {store}"
-)
+from polygent_issuer.text import shown
 
 
 def is_in_token(store: str) -> bool:
@@ -37,8 +31,10 @@ def require_room_for_new(store: str) -> None:
     if isinstance(place, TokenUri) and place.names_a_key:
         raise InvalidStore(
             "this store names one key in a token, and a new key gets a name of its own",
-            hint="leave out object and id; or, for a key that is in the token already: "
-            f"polygent-issue key import {for_shell(place.uri)}",
+            hint=Hint(
+                "leave out object and id; or, for a key that is in the token already: ",
+                run("key", "import", place.uri),
+            ),
         )
 
 
@@ -46,7 +42,13 @@ def no_backup_of_made(store: str) -> NotExtractable:
     """The refusal of a backup for a key that is made in a token."""
     return NotExtractable(
         "a key that is made in a token never leaves it, so it has no backup",
-        hint=f"say --no-backup; {_WITH_A_BACKUP.format(store=for_shell(store))}",
+        hint=Hint(
+            "say --no-backup; or, to have a backup, make it in a file first and put it into the "
+            "token then: ",
+            run("key", "generate", "LABEL", "--store", location.EXAMPLE, "--backup", "FILE"),
+            "; ",
+            run("key", "import", "FILE", "--store", store),
+        ),
     )
 
 
@@ -55,8 +57,10 @@ def no_backup_of_kept(label: str) -> NotExtractable:
     return NotExtractable(
         f"the key {shown(label)} is in a token, which does not give it away: there is no backup "
         "to be made of it",
-        hint="be ready for its loss with a second key that the servers know, too: polygent-issue "
-        f"key generate spare --store {location.EXAMPLE} --backup FILE",
+        hint=Hint(
+            "be ready for its loss with a second key that the servers know, too: ",
+            run("key", "generate", "spare", "--store", location.EXAMPLE, "--backup", "FILE"),
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from polygent_issuer.custody.labels import require_free, typed
 from polygent_issuer.custody.signing import place_of, require_not_example, require_usable
 from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputExists, OutputProblem
 from polygent_issuer.files import disk
+from polygent_issuer.hints import run
 from polygent_issuer.keystore import Passphrase, location, open_store, passphrases
 from polygent_issuer.keystore.location import FileLocation
 from polygent_issuer.keystore.pkcs11_store import Pkcs11Store
@@ -192,7 +193,7 @@ class Custodian:
             raise BackupFailed(
                 f"the key {shown(kept.key.label)} is kept, but it has no backup yet: "
                 f"{failed.message}",
-                hint=f"polygent-issue key backup {typed(kept.key.label)} FILE",
+                hint=run("key", "backup", *typed(kept.key.label), "FILE"),
             )
         return kept
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from polygent_issuer.errors import InputRefused
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import KeyRecord
-from polygent_issuer.text import for_shell, shown
+from polygent_issuer.text import shown
 from polygent_issuer.verifier.names import display_name_problem
 
 _FIRST: Final = "main"
@@ -35,10 +36,10 @@ def require_free(label: str, known: Iterable[KeyRecord]) -> None:
     if any(label in (other.label, other.kid) for other in known):
         raise InputRefused(
             f"the label {shown(label)} is that of a key that is there already",
-            hint=f"choose another label; what is there: polygent-issue key show {for_shell(label)}",
+            hint=Hint("choose another label; what is there: ", run("key", "show", label)),
         )
 
 
-def typed(label: str) -> str:
-    """A label as the last argument in a shell; after `--` a hyphen begins no option."""
-    return f"-- {for_shell(label)}" if label.startswith("-") else for_shell(label)
+def typed(label: str) -> tuple[str, ...]:
+    """A label as the last words of a command; after `--` a hyphen begins no option."""
+    return ("--", label) if label.startswith("-") else (label,)

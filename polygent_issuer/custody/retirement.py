@@ -14,6 +14,7 @@ from polygent_issuer.custody.errors import KeySigns
 from polygent_issuer.custody.labels import typed
 from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.findings import Consent, Finding, require
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import (
     Actor,
     KeyRecord,
@@ -116,7 +117,7 @@ def retire(
         if keys.find(db, key.kid) != key:
             raise RegistryChanged.since_shown(
                 "nothing was retired",
-                hint=f"look again: polygent-issue key show {typed(key.label)}",
+                hint=Hint("look again: ", run("key", "show", *typed(key.label))),
             )
         keys.retire(db, key.kid, compromised=decided.compromised)
         current = licenses.select(db, kid=key.kid, status=LicenseStatus.CURRENT)
@@ -131,9 +132,12 @@ def retire(
 
 
 def _refuse_signing(key: KeyRecord, known: tuple[KeyRecord, ...]) -> KeySigns:
-    leaked = f"polygent-issue key retire --compromised {typed(key.label)}"
     return KeySigns(
         f"the key {shown(key.label)} is the one that signs",
-        hint=f"let another one sign first: {signing_command(known, instead_of=key)}; "
-        f"if others may hold it, at once: {leaked}",
+        hint=Hint(
+            "let another one sign first: ",
+            signing_command(known, instead_of=key),
+            "; if others may hold it, at once: ",
+            run("key", "retire", "--compromised", *typed(key.label)),
+        ),
     )

@@ -6,6 +6,7 @@ from typing import Final
 
 from polygent_issuer.custody.errors import CompromisedKey, ExampleKey, RetiredKey
 from polygent_issuer.errors import IssuerError
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.keystore import Passphrase, Presence, open_store, passphrases
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.settings import Settings
@@ -13,7 +14,7 @@ from polygent_issuer.signer import Signer
 from polygent_issuer.text import shown
 from polygent_issuer.verifier.keys import EXAMPLE_KID
 
-_OTHER_KEY: Final = "use another key: polygent-issue key list"
+_OTHER_KEY: Final = Hint("use another key: ", run("key", "list"))
 
 
 def signer_for(
@@ -96,5 +97,5 @@ def require_not_example(kid: str) -> None:
     if kid == EXAMPLE_KID:
         raise ExampleKey(
             "this is the published example key: anybody can sign with it",
-            hint="make your own: polygent-issue key generate",
+            hint=Hint("make your own: ", run("key", "generate")),
         )

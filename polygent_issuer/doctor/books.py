@@ -6,6 +6,7 @@ from datetime import datetime
 from polygent_issuer import dates
 from polygent_issuer.doctor.verdict import Verdict, fail, ok, warn
 from polygent_issuer.errors import ExitCode, InvalidTerms
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import recover
 from polygent_issuer.registry import (
     Registry,
@@ -18,10 +19,10 @@ from polygent_issuer.registry import (
 from polygent_issuer.registry.clock import clock_behind
 from polygent_issuer.text import for_shell, shown
 
-_VERIFY = "polygent-issue journal verify"
-_RESTORE = (
-    "keep a copy of it as it is, and restore the last good backup: "
-    "polygent-issue registry restore FILE"
+_VERIFY = run("journal", "verify")
+_RESTORE = Hint(
+    "keep a copy of it as it is, and restore the last good backup: ",
+    run("registry", "restore", "FILE"),
 )
 
 
@@ -106,7 +107,7 @@ def customer_zones(registry: Registry) -> tuple[Verdict, ...]:
     return tuple(
         warn(
             f"{slug}: the time zone {shown(zone)} is not known on this machine",
-            f"polygent-issue customer edit {for_shell(slug)} --time-zone ZONE",
+            run("customer", "edit", slug, "--time-zone", "ZONE"),
         )
         for slug, zone in unknown
     )

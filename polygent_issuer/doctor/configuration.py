@@ -12,6 +12,7 @@ from polygent_issuer.doctor.place import private_files
 from polygent_issuer.doctor.verdict import Verdict, fail, ok, warn
 from polygent_issuer.errors import ExitCode, InputRefused
 from polygent_issuer.files.ownership import TRUST_GROUP
+from polygent_issuer.hints import run
 from polygent_issuer.keystore import location, passphrases
 from polygent_issuer.settings import OPERATOR_VARIABLE, Entry, Loaded, Where
 from polygent_issuer.text import for_shell, nearest, shown
@@ -42,7 +43,7 @@ def issuer(loaded: Loaded) -> Verdict:
         return ok(f"licenses are issued by {shown(name)}")
     return warn(
         f"licenses are issued by {name}, as no name is set",
-        "polygent-issue config set issuer NAME",
+        run("config", "set", "issuer", "NAME"),
     )
 
 
@@ -61,7 +62,7 @@ def upload_window(loaded: Loaded) -> Verdict:
         return ok(f"servers take a file for {window}")
     return warn(
         "not set: every upload deadline assumes that servers take a file for 7 days",
-        "polygent-issue config set upload_window 7d",
+        run("config", "set", "upload_window", "7d"),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from polygent_issuer import dates
 from polygent_issuer.doctor.verdict import Verdict, ok, warn
+from polygent_issuer.hints import run
 from polygent_issuer.registry import Registry, journal
 from polygent_issuer.text import shown
 
@@ -34,14 +35,14 @@ HEAD: Final = Copy(
     made="noted",
     lack="the journal's head was never noted elsewhere: rows that are cut off would not be missed",
     lasts=timedelta(days=30),
-    mend="polygent-issue journal verify --note FILE",
+    mend=run("journal", "verify", "--note", "FILE"),
 )
 BACKUP: Final = Copy(
     event=journal.BACKED_UP,
     made="backed up",
     lack="the registry was never backed up",
     lasts=timedelta(days=7),
-    mend="polygent-issue registry backup FILE",
+    mend=run("registry", "backup", "FILE"),
 )
 
 

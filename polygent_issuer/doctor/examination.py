@@ -1,6 +1,5 @@
 """The one ordered table of checks, and going through it whatever is wrong."""
 
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -25,19 +24,11 @@ from polygent_issuer.doctor.verdict import NotChecked, Row, State, Verdict, not_
 from polygent_issuer.errors import ExitCode, IssuerError
 from polygent_issuer.files.disk import why
 from polygent_issuer.files.ownership import require_unexposed
+from polygent_issuer.hints import Hint
 from polygent_issuer.keystore import passphrases
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.registry.connection import sqlite_version
 from polygent_issuer.settings import Entry, Settings
-from polygent_issuer.text import for_shell
-
-_COMMANDS: Final = re.compile(
-    r"""
-      (?P<quoted> (?<!\w) '[^']*' (?: "'"'[^']*' )* )  # by `for_shell`: a path may say anything
-    | (?<! [^\s`] ) polygent-issue (?=\ )
-    """,
-    re.VERBOSE,
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -225,7 +216,4 @@ def _looked(check: Check, case: Case) -> Verdict | tuple[Verdict, ...]:
 
 def _naming_home(option: Path | None, mend: str | None) -> str | None:
     """The same commands for the home that was named; the variable's is in the shell already."""
-    if option is None or mend is None:
-        return mend
-    named = f"polygent-issue --home {for_shell(str(option))}"
-    return _COMMANDS.sub(lambda found: found["quoted"] or named, mend)
+    return mend if option is None or not isinstance(mend, Hint) else mend.at_home(str(option))

@@ -7,6 +7,7 @@ from typing import Final
 
 from polygent_issuer.doctor.verdict import Verdict, ok, refused, warn
 from polygent_issuer.errors import KeyUnavailable
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.keystore import Presence, backends, location, vaults
 from polygent_issuer.keystore.errors import KeyringAbsent, KeyringTimeout
 from polygent_issuer.keystore.keyring_store import KeyringStore
@@ -22,9 +23,9 @@ TITLES: Final[Mapping[str, str]] = {
     backends.WINDOWS: "Credential Manager",
 }
 _NO_KID: Final = "any"
-_ELSEWHERE: Final = (
-    "log in to a session that has one, or keep new keys in files: "
-    f"polygent-issue config set store {location.EXAMPLE}"
+_ELSEWHERE: Final = Hint(
+    "log in to a session that has one, or keep new keys in files: ",
+    run("config", "set", "store", location.EXAMPLE),
 )
 UNLOCK: Final = "unlock it by logging in to the desktop; signing asks for it, too"
 

@@ -8,18 +8,21 @@ from polygent_issuer.doctor.keyrings import UNLOCK
 from polygent_issuer.doctor.verdict import NotChecked, Verdict, fail, ok, refused, warn
 from polygent_issuer.errors import ExitCode, IssuerError, KeyUnavailable
 from polygent_issuer.files.ownership import UnsafeFile
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.keystore import Presence, location, passphrases
 from polygent_issuer.registry import KeyRecord, LicenseStatus, Registry, licenses
 from polygent_issuer.settings import Settings
 from polygent_issuer.settings.token_uri import TokenUri
-from polygent_issuer.text import for_shell, shown
+from polygent_issuer.text import shown
 
 _IN_HARDWARE: Final = "pkcs11:"
-_IMPORT: Final = "polygent-issue key import BACKUP"
-_SETTINGS: Final = "polygent-issue config show"
-_OTHER_TOKEN: Final = (
-    f"plug in the token that holds it; which one the settings name: {_SETTINGS}; "
-    f"or, if it has a backup: {_IMPORT} --store URI"
+_IMPORT: Final = run("key", "import", "BACKUP")
+_SETTINGS: Final = run("config", "show")
+_OTHER_TOKEN: Final = Hint(
+    "plug in the token that holds it; which one the settings name: ",
+    _SETTINGS,
+    "; or, if it has a backup: ",
+    run("key", "import", "BACKUP", "--store", "URI"),
 )
 
 
@@ -31,11 +34,11 @@ def usable(known: Iterable[KeyRecord]) -> tuple[KeyRecord, ...]:
 def active(known: Sequence[KeyRecord]) -> Verdict:
     """Whether some key signs unless another is named."""
     if not usable(known):
-        return warn("there is no signing key", "polygent-issue key generate main --backup FILE")
+        return warn("there is no signing key", run("key", "generate", "main", "--backup", "FILE"))
     signing = next((key for key in known if key.active), None)
     if signing is None:
         first = custody.typed(usable(known)[0].label)
-        return warn("no key is active, so none signs", f"polygent-issue key use {first}")
+        return warn("no key is active, so none signs", run("key", "use", *first))
     return ok(f"{shown(signing.label)} signs; keys in all: {len(known)}")
 
 
@@ -101,7 +104,7 @@ def _elsewhere(place: str, presence: Presence) -> tuple[str, str]:
     if presence is Presence.ABSENT:
         return "it is not there", _IMPORT
     # A keyring that cannot be asked can take nothing in either.
-    return "it is not within reach", f"{_IMPORT} --store {location.EXAMPLE}"
+    return "it is not within reach", run("key", "import", "BACKUP", "--store", location.EXAMPLE)
 
 
 def _lost(key: KeyRecord, message: str, fix: str, exit_code: ExitCode = ExitCode.KEY) -> Verdict:
@@ -143,7 +146,7 @@ def _backup(key: KeyRecord, place: str) -> Verdict:
         return ok(f"{name} was backed up on {key.backed_up_at.date().isoformat()}")
     return warn(
         f"{name} has no backup: a lost key means new licenses for everybody",
-        f"polygent-issue key backup {custody.typed(key.label)} FILE",
+        run("key", "backup", *custody.typed(key.label), "FILE"),
     )
 
 
@@ -157,6 +160,6 @@ def _hanging(key: KeyRecord, registry: Registry) -> Verdict:
     return fail(
         f"{name} is compromised; current licenses that are signed with it: {count}; reissue them "
         "with another key, and take it out of the servers",
-        f"polygent-issue license list --key={for_shell(key.label)} --status current",
+        run("license", "list", f"--key={key.label}", "--status", "current"),
         ExitCode.KEY,
     )

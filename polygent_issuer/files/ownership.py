@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Final
 
 from polygent_issuer.errors import HomeProblem
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import for_shell, shown
 
 TRUST_GROUP: Final = "POLYGENT_ISSUER_TRUST_GROUP"
 """The environment variable that names the group that may write, by name or number."""
 
-LOOK_FOR_CHANGES: Final = "look for changes: polygent-issue journal verify"
+LOOK_FOR_CHANGES: Final = Hint("look for changes: ", run("journal", "verify"))
 """The next step after a home or registry that others could change is closed to them."""
 
 _ROOT: Final = 0
@@ -70,10 +71,10 @@ class Exposure:
     fix: str
     instead: str = ""
 
-    def hint(self, then: str) -> str:
+    def hint(self, then: str) -> Hint:
         """Return the hint of an error: the command, the next step, and the alternative."""
-        hint = f"{self.fix}, then {then}"
-        return f"{hint}; {self.instead}" if self.instead else hint
+        hint = Hint(self.fix, ", then ", then)
+        return Hint(hint, "; ", self.instead) if self.instead else hint
 
 
 def require_unexposed(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from polygent_issuer.custody import typed
 from polygent_issuer.errors import KeyUnavailable
+from polygent_issuer.hints import run
 from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.issuing.stored import verifier_of
 from polygent_issuer.signer import Signer
@@ -51,6 +52,6 @@ def sign(proposal: Proposal, signer: Signer, path: Path | None) -> Issued:
         raise SignatureRefused(
             f"what the key {proposal.key.label!a} signed does not verify with its pinned public "
             "half; the signature was dropped and nothing was issued",
-            hint=f"polygent-issue key show {typed(proposal.key.label)}",
+            hint=run("key", "show", *typed(proposal.key.label)),
         )
     return Issued(proposal=proposal, file=file, path=path)

@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.keystore.errors import KeyringAbsent, UnsafeBackend
 from polygent_issuer.keystore.location import EXAMPLE
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
 APPLICATION: Final = "polygent-issuer"
-INTO_FILE: Final = (
-    f"or take the key into a file: polygent-issue key import BACKUP --store {EXAMPLE}"
+INTO_FILE: Final = Hint(
+    "or take the key into a file: ", run("key", "import", "BACKUP", "--store", EXAMPLE)
 )
 """What helps whoever has no keyring, and a key that was in one."""
 
@@ -116,6 +117,6 @@ def _look_up(name: str) -> "type[KeyringBackend]":
     except (ImportError, AttributeError) as error:
         raise KeyringAbsent(
             f"the keyring backend {name} is not here ({type(error).__name__})",
-            hint=f"install it; {INTO_FILE}",
+            hint=Hint("install it; ", INTO_FILE),
         ) from None
     return found

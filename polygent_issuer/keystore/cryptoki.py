@@ -20,6 +20,7 @@ from pkcs11.constants import TokenFlag
 
 from polygent_issuer.errors import IssuerError, KeyUnavailable
 from polygent_issuer.files import ownership
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.keystore import errors, token_faults
 from polygent_issuer.keystore.deadline import DeadlinePassed, within
 from polygent_issuer.settings.token_uri import TokenUri
@@ -76,8 +77,11 @@ class Cryptoki:
             self._stuck = True
             problem: IssuerError = errors.TokenTimeout(
                 f"the token did not answer within {self._timeout.total_seconds():g} s",
-                hint="touch it if it waits for that, or plug it in again; "
-                "polygent-issue config set keyring_timeout 60s gives it more time",
+                hint=Hint(
+                    "touch it if it waits for that, or plug it in again; ",
+                    run("config", "set", "keyring_timeout", "60s"),
+                    " gives it more time",
+                ),
             )
         except IssuerError as ours:
             problem = ours

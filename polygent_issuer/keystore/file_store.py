@@ -6,7 +6,6 @@ library reads.
 
 import errno
 import os
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -27,6 +26,7 @@ from polygent_issuer.files import disk, ownership
 from polygent_issuer.files.disk import why
 from polygent_issuer.files.ownership import UnsafeFile
 from polygent_issuer.files.publication import KEPT
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.keystore import errors, openssh, private_keys
 from polygent_issuer.keystore.location import EXAMPLE, FILE, FileLocation, is_folder
 from polygent_issuer.keystore.passphrases import Passphrase
@@ -234,15 +234,19 @@ def _sealed(data: bytes, path: Path) -> openssh.Envelope:
     if len(data) > openssh.FILE_LIMIT or b"PRIVATE KEY-----" not in data or b"ENCRYPTED" in data:
         raise errors.KeyDamaged(
             f"{shown(str(path))} is no OpenSSH private key file",
-            hint="move it away, then take the key in from it or from its backup: "
-            "polygent-issue key import BACKUP",
+            hint=Hint(
+                "move it away, then take the key in from it or from its backup: ",
+                run("key", "import", "BACKUP"),
+            ),
         )
     envelope = openssh.parse(data) if openssh.looks_like(data) else None
     if envelope is None or envelope.is_plaintext:
         raise errors.PlaintextKey(
             f"the key file {shown(str(path))} has no passphrase",
-            hint="take it into another place, then destroy the file: polygent-issue key import "
-            f"{shlex.quote(shown(str(path)))} --store {EXAMPLE}",
+            hint=Hint(
+                "take it into another place, then destroy the file: ",
+                run("key", "import", str(path), "--store", EXAMPLE),
+            ),
         )
     return envelope
 
@@ -254,7 +258,7 @@ def _suffix(kid: str) -> str:
 def _no_such_key(path: Path) -> errors.NoSuchKey:
     return errors.NoSuchKey(
         f"there is no key file {shown(str(path))}",
-        hint="restore it from its backup: polygent-issue key import BACKUP",
+        hint=Hint("restore it from its backup: ", run("key", "import", "BACKUP")),
     )
 
 
@@ -265,7 +269,7 @@ def _unreadable(path: Path, error: Exception) -> KeyUnavailable:
     if isinstance(error, files.NotRegular):
         return errors.KeyDamaged(
             f"the key file {shown(str(path))} cannot be read: {why(error)}",
-            hint="move it away, then restore the key: polygent-issue key import BACKUP",
+            hint=Hint("move it away, then restore the key: ", run("key", "import", "BACKUP")),
         )
     return KeyUnavailable(
         f"the key file {shown(str(path))} cannot be read: {why(error)}",

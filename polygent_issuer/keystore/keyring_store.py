@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from polygent_issuer.errors import KeyUnavailable
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.keystore import errors, private_keys
 from polygent_issuer.keystore.backends import INTO_FILE
 from polygent_issuer.keystore.deadline import DeadlinePassed, within
@@ -74,7 +75,7 @@ class KeyringStore:
             if kept is None or not hmac.compare_digest(kept.encode(), text.encode()):
                 raise errors.NotKept(
                     "the keyring did not give back the key that it was given",
-                    hint=f"use another keyring, {_NEW_FILE}",
+                    hint=Hint("use another keyring, ", _NEW_FILE),
                 )
             return self.uri
         raise _absent(_NEW_FILE)
@@ -120,7 +121,7 @@ class KeyringStore:
             raise _absent(INTO_FILE)
         raise errors.NoSuchKey(
             f"the keyring holds no key {pinned.kid}",
-            hint="restore it from its backup: polygent-issue key import BACKUP",
+            hint=Hint("restore it from its backup: ", run("key", "import", "BACKUP")),
         )
 
     def presence(self, kid: str) -> Presence:
@@ -162,7 +163,7 @@ class KeyringStore:
         except DeadlinePassed:
             problem: KeyUnavailable = errors.KeyringTimeout(
                 f"the keyring did not answer within {self._timeout.total_seconds():g} s",
-                hint=f"restart the keyring's service; {instead}",
+                hint=Hint("restart the keyring's service; ", instead),
             )
         except Exception as error:  # noqa: BLE001 -- three libraries, each with errors of its own
             problem = _translated(error, instead)
@@ -176,7 +177,7 @@ def _translated(error: Exception, instead: str) -> KeyUnavailable:
     if name in _ABSENT:
         return _absent(instead)
     return errors.KeyringFailed(
-        f"the keyring failed ({name})", hint=f"look into the keyring's own log; {instead}"
+        f"the keyring failed ({name})", hint=Hint("look into the keyring's own log; ", instead)
     )
 
 
@@ -190,5 +191,5 @@ def _locked(what: str) -> errors.KeyringLocked:
 def _absent(instead: str) -> errors.KeyringAbsent:
     return errors.KeyringAbsent(
         "no keyring runs in this session that may hold a key",
-        hint=f"log in to a session with that keyring; {instead}",
+        hint=Hint("log in to a session with that keyring; ", instead),
     )

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.keystore.errors import KeyDamaged, UnsupportedKey, WrongPassphrase
 from polygent_issuer.verifier.errors import InvalidKey
 from polygent_issuer.verifier.keys import Key
@@ -200,5 +201,5 @@ def _string(data: bytes) -> tuple[bytes, bytes]:
 def _damaged() -> KeyDamaged:
     return KeyDamaged(
         "this is no whole OpenSSH private key file",
-        hint="move it away, then restore the key: polygent-issue key import BACKUP",
+        hint=Hint("move it away, then restore the key: ", run("key", "import", "BACKUP")),
     )

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputExists
+from polygent_issuer.hints import run
 from polygent_issuer.keystore import errors, private_keys, public_halves
 from polygent_issuer.keystore.passphrases import Passphrase
 from polygent_issuer.keystore.store import Held, Presence
 from polygent_issuer.settings.token_uri import TokenUri
-from polygent_issuer.text import for_shell, shown
+from polygent_issuer.text import shown
 from polygent_issuer.verifier.keys import Key
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class Pkcs11Store:
             if half.key == key:
                 raise OutputExists(
                     f"{session.name} holds this key already",
-                    hint=f"polygent-issue key import {for_shell(session.exact_uri(half))}",
+                    hint=run("key", "import", session.exact_uri(half)),
                 )
 
     @contextmanager

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.keystore import openssh
 from polygent_issuer.keystore.errors import (
     KeyDamaged,
@@ -54,7 +55,7 @@ def mismatch(found: Key, pinned: Key) -> KeyMismatch:
     """The error that says that a store gives another key than the pinned one."""
     return KeyMismatch(
         f"the store gives the key {found.kid} where {pinned.kid} is pinned",
-        hint="check the key's place in the settings: polygent-issue config show",
+        hint=Hint("check the key's place in the settings: ", run("config", "show")),
     )
 
 
@@ -79,7 +80,7 @@ def from_text(text: str) -> ec.EllipticCurvePrivateKey:
     if loaded is None:
         raise KeyDamaged(
             "the keyring's entry is no private key",
-            hint="restore the key from its backup: polygent-issue key import BACKUP",
+            hint=Hint("restore the key from its backup: ", run("key", "import", "BACKUP")),
         )
     return _p256(loaded)
 
@@ -155,7 +156,7 @@ def _p256(loaded: object) -> ec.EllipticCurvePrivateKey:
     if not isinstance(loaded, ec.EllipticCurvePrivateKey) or loaded.curve.name != "secp256r1":
         raise UnsupportedKey(
             "a signing key is on P-256, and this is another kind of key",
-            hint="make one with: polygent-issue key generate",
+            hint=Hint("make one with: ", run("key", "generate")),
         )
     return _rebuilt(loaded)
 

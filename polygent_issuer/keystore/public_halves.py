@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.keystore import private_keys
 from polygent_issuer.keystore.errors import KeyAmbiguous, NoSuchKey, UnsupportedKey
 from polygent_issuer.settings.token_uri import id_text
@@ -44,7 +45,7 @@ def matching(halves: Sequence[PublicHalf], wanted: Key, *, named: bool) -> Publi
         raise private_keys.mismatch(others[0], wanted)
     raise NoSuchKey(
         f"the token holds no key {wanted.kid}",
-        hint="restore it from its backup, if it has one: polygent-issue key import BACKUP",
+        hint=Hint("restore it from its backup, if it has one: ", run("key", "import", "BACKUP")),
     )
 
 
@@ -69,7 +70,7 @@ def only(halves: Sequence[PublicHalf], *, list_command: str) -> tuple[PublicHalf
     if not ours:
         raise UnsupportedKey(
             "a signing key is on P-256, and this is another kind of key",
-            hint="make one on P-256: polygent-issue key generate LABEL --store URI",
+            hint=Hint("make one on P-256: ", run("key", "generate", "LABEL", "--store", "URI")),
         )
     if len(ours) > 1:
         ids = ", ".join(sorted(f"id={id_text(half.id)}" for half, _ in ours))

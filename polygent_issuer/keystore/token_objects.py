@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass, PKCS11Error
 from pkcs11.types import Object, Session
 
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.keystore import errors
 from polygent_issuer.keystore.public_halves import PublicHalf
 from polygent_issuer.signer import COORDINATE_BYTES
@@ -59,7 +60,9 @@ def private_half(session: Session, half: PublicHalf) -> Object:
     if not found:
         raise errors.NoSuchKey(
             "the token holds only the public half of this key",
-            hint="restore it from its backup: polygent-issue key import BACKUP --store URI",
+            hint=Hint(
+                "restore it from its backup: ", run("key", "import", "BACKUP", "--store", "URI")
+            ),
         )
     if len(found) > 1:
         raise errors.KeyAmbiguous(

@@ -8,6 +8,7 @@ from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.key.key_view import EXPORT_ALL, backup_state, key_json, key_state
 from polygent_issuer.cli.output import Result
 from polygent_issuer.custody import Kept, typed
+from polygent_issuer.hints import run
 from polygent_issuer.keystore.location import EXAMPLE
 from polygent_issuer.settings.token_uri import is_token_uri
 
@@ -62,7 +63,7 @@ class KeptReport(Result):
         elif key.backed_up_at is None:
             yield Line(
                 "without a backup, a lost key means new licenses for everybody: "
-                f"polygent-issue key backup {typed(key.label)} FILE",
+                + run("key", "backup", *typed(key.label), "FILE"),
                 "warn",
             )
         yield from self._following()
@@ -70,10 +71,9 @@ class KeptReport(Result):
     def _following(self) -> Iterable[Block]:
         key = self.kept.key
         if key.active:
-            export = (
-                f"polygent-issue key export-public {typed(key.label)} --output polygent-public.pem"
-            )
+            output = ("--output", "polygent-public.pem")
+            export = run("key", "export-public", *typed(key.label), *output)
             yield Line(f"for the servers, once: {export}")
         else:
             yield Line(f"for the servers, with all others that they may trust: {EXPORT_ALL}")
-            yield Line(f"when all of them have it: polygent-issue key use {typed(key.label)}")
+            yield Line(f"when all of them have it: {run('key', 'use', *typed(key.label))}")

@@ -13,6 +13,7 @@ from polygent_issuer.cli.key.show import KeyName
 from polygent_issuer.cli.output import Result
 from polygent_issuer.custody import place_of, presence, require_usable, typed
 from polygent_issuer.custody.activation import activate, rollout_finding
+from polygent_issuer.hints import run
 from polygent_issuer.keystore import Presence
 from polygent_issuer.registry import KeyRecord, keys
 
@@ -47,7 +48,7 @@ class Activated(Result):
         yield Line(f"signing key: {old} → {self.key.label}", "good")
         if self.before is not None:
             yield Line("licenses under the old key stay as they are, and so must its public half")
-            retire = f"polygent-issue key retire {typed(self.before.label)}"
+            retire = run("key", "retire", *typed(self.before.label))
             yield Line(f"so that nothing is signed with it by mistake: {retire}", "dim")
 
 
