@@ -1,6 +1,5 @@
 """The fields of a row: how each is read from TOML and from a cell of CSV, and its name in hints."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -8,6 +7,7 @@ from typing import Any, Final
 
 from polygent_issuer.batch import row_values as values
 from polygent_issuer.errors import InputRefused, InvalidTerms
+from polygent_issuer.hints import Hint, Option
 from polygent_issuer.terms.parsing import (
     parse_count,
     parse_domain,
@@ -95,21 +95,15 @@ _FIELD_OF_OPTION: Final = {
     "--label": "machine",
     "--feature": "features",
 }
-_COMMAND: Final = re.compile(r"(polygent-issue[^;]*)")
-_LESS: Final = re.compile(r"--remove-feature (\S+?)(?=[,;]|\s|$)")
-_OPTION: Final = re.compile(r"--[a-z-]+")
 
 
 def in_fields(hint: str | None) -> str | None:
     """Return a hint with fields in place of options; a whole command stays as it is."""
-    if hint is None or "--" not in hint:
-        return hint
-    words = _COMMAND.split(hint)
-    words[::2] = [
-        _OPTION.sub(_field_of, _LESS.sub(r"features without \1", each)) for each in words[::2]
-    ]
-    return "".join(words)
+    return hint.with_options(_field) if isinstance(hint, Hint) else hint
 
 
-def _field_of(option: re.Match[str]) -> str:
-    return _FIELD_OF_OPTION.get(option[0], option[0])
+def _field(option: Option) -> str:
+    if option.name == "--remove-feature" and option.value:
+        return f"features without {option.value}"
+    name = _FIELD_OF_OPTION.get(option.name, option.name)
+    return f"{name} {option.value}" if option.value else name

@@ -11,6 +11,7 @@ from functools import lru_cache
 from polygent_issuer import dates
 from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.findings import Finding, FindingCode
+from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.registry import LicenseRecord
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.settings import Settings
@@ -28,7 +29,8 @@ def first_expiry(changes: Changes, plan: Plan, now: datetime) -> datetime:
         return _ahead(changes.expires, now)
     if changes.basis == "expiry":
         raise InvalidTerms(
-            "a first license has no earlier expiry to count from", hint="--from now, or --from DATE"
+            "a first license has no earlier expiry to count from",
+            hint=Hint(option("--from", "now"), ", or ", option("--from", "DATE")),
         )
     base = changes.basis if isinstance(changes.basis, datetime) else now
     return _ahead(dates.term_end(base, changes.term or plan.term), now)
@@ -69,7 +71,9 @@ def renewed_expiry(
         told = f"no term is known for {which}"
         if len(records) > 1:
             told = f"these {len(records)} licenses were not all for the same term"
-        raise MissingInput(told, hint="add --term 1y or --expires DATE")
+        raise MissingInput(
+            told, hint=Hint("add ", option("--term", "1y"), " or ", option("--expires", "DATE"))
+        )
     return _ahead(dates.term_end(basis(changes, records, now), term), now)
 
 
@@ -87,14 +91,19 @@ def reissued_expiry(
     if changes.basis:
         raise MissingInput(
             "a reissue keeps the expiry, so --from needs a term to count",
-            hint="add --term TERM, or name the day with --expires DATE",
+            hint=Hint(
+                "add ",
+                option("--term", "TERM"),
+                ", or name the day with ",
+                option("--expires", "DATE"),
+            ),
         )
     last = last_to_end(records)
     if last.expires_at <= now:
         raise InvalidTerms(
             f"license {last.id[:8]} expired at {dates.instant(last.expires_at)}, "
             "and a reissue keeps the expiry",
-            hint=f"polygent-issue renew {_this(last)}"
+            hint=run("renew", *_this(last))
             if len(records) == 1
             else "the same command with renew in place of reissue",
         )
@@ -140,7 +149,7 @@ def not_due(records: Sequence[LicenseRecord], settings: Settings, now: datetime)
         code=FindingCode.NOT_DUE,
         message=f"license {last.id[:8]} still runs for {dates.days(left)}, "
         f"over {settings.not_due.days}",
-        hint=f"for a new file of the same expiry: polygent-issue reissue {_this(last)}"
+        hint=Hint("for a new file of the same expiry: ", run("reissue", *_this(last)))
         if len(records) == 1
         else "for the expiry of that one: the same command with reissue in place of renew",
     )
@@ -199,7 +208,7 @@ def long_term(now: datetime, expires_at: datetime, settings: Settings) -> Findin
         code=FindingCode.LONG_TERM,
         message=f"it would run until {dates.describe_expiry(expires_at)}, "
         f"over {settings.long_term} from now, and a license cannot be revoked",
-        hint=f"choose --term {settings.long_term} or less",
+        hint=Hint("choose ", option("--term", str(settings.long_term)), " or less"),
     )
 
 
@@ -215,7 +224,7 @@ def _own_term(record: LicenseRecord, settings: Settings) -> dates.Term | None:
         except InvalidTerms:
             raise RegistryDamaged(
                 f"the stored term of license {record.id} cannot be read",
-                hint="polygent-issue journal verify",
+                hint=run("journal", "verify"),
             ) from None
     plan = settings.plans.get(record.plan or "")
     return plan.term if plan else None
@@ -225,20 +234,24 @@ def _require_renewable(record: LicenseRecord, settings: Settings) -> None:
     if not renewable(record, settings):
         raise MissingInput(
             f"the plan {record.plan!a} of license {record.id[:8]} is not renewed by itself",
-            hint="for a contract add --plan PLAN; for more of the same: "
-            f"polygent-issue renew {_this(record)} --term {record.term or '30d'}",
+            hint=Hint(
+                "for a contract add ",
+                option("--plan", "PLAN"),
+                "; for more of the same: ",
+                run("renew", *_this(record), "--term", record.term or "30d"),
+            ),
         )
 
 
-def _this(record: LicenseRecord) -> str:
+def _this(record: LicenseRecord) -> tuple[str, ...]:
     """The customer and the one license that is meant, as a command takes them."""
-    return f"{record.customer_slug} --license {record.id[:8]}"
+    return record.customer_slug, "--license", record.id[:8]
 
 
 def _ahead(expires_at: datetime, now: datetime) -> datetime:
     if expires_at <= now:
         raise InvalidTerms(
             f"it would have expired already: {dates.describe_expiry(expires_at)}",
-            hint="choose a term or --expires with a day to come",
+            hint=Hint("choose a term or ", option("--expires"), " with a day to come"),
         )
     return expires_at

@@ -6,6 +6,7 @@ from datetime import datetime
 from polygent_issuer import dates, terms
 from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.findings import Finding
+from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.issuing import expiry, following, machine_history, machines, whose
 from polygent_issuer.issuing.proposal import (
     Action,
@@ -112,7 +113,12 @@ def _machine(
     if request.document is None:
         raise MissingInput(
             "a standard license is bound to a machine, and no document was given",
-            hint="add --machine-info FILE, or --plan enterprise-annual",
+            hint=Hint(
+                "add ",
+                option("--machine-info", "FILE"),
+                ", or ",
+                option("--plan", "enterprise-annual"),
+            ),
         )
     return machines.first_machine(db, customer, request.document, request.label)
 
@@ -137,12 +143,16 @@ def _lapsed(
     last = expiry.last_to_end(same)
     if last.expires_at > now:
         what = f"the machine {shown(choice.label)}" if choice else "this domain"
-        this_one = f"{customer.slug} --license {last.id[:8]}"
+        this_one = (customer.slug, "--license", last.id[:8])
         raise InvalidTerms(
             f"{customer.name} has a license for {what} that runs until "
             f"{dates.describe_expiry(last.expires_at)}",
-            hint=f"for the next term: polygent-issue renew {this_one}; "
-            f"for a new file of this one: polygent-issue reissue {this_one}",
+            hint=Hint(
+                "for the next term: ",
+                run("renew", *this_one),
+                "; for a new file of this one: ",
+                run("reissue", *this_one),
+            ),
         )
     return last
 
@@ -176,8 +186,8 @@ def _beside(
     if not labels:
         return ()
     plan = request.plan
-    typed = f"--plan {plan.name}" if plan.tier is Tier.ENTERPRISE else "--tier enterprise"
-    instead = f"polygent-issue reissue {customer.slug} --all-machines {typed}"
+    typed = ("--plan", plan.name) if plan.tier is Tier.ENTERPRISE else ("--tier", "enterprise")
+    instead = run("reissue", customer.slug, "--all-machines", *typed)
     beside = f"it stands beside the licenses for {', '.join(labels)}"
     return (f"{beside}; to take their place instead: {instead}",)
 

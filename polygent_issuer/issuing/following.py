@@ -11,6 +11,7 @@ from datetime import datetime
 from polygent_issuer import terms
 from polygent_issuer.errors import MissingInput
 from polygent_issuer.findings import Finding
+from polygent_issuer.hints import Hint, option
 from polygent_issuer.issuing import expiry, machine_history, machines, succession, whose
 from polygent_issuer.issuing.proposal import (
     Action,
@@ -147,7 +148,7 @@ def _machine(
     if choice is None:
         raise MissingInput(
             "a standard license is bound to a machine, and no document was given",
-            hint="add --machine-info FILE",
+            hint=Hint("add ", option("--machine-info", "FILE")),
         )
     return choice
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from polygent_issuer import dates
 from polygent_issuer.errors import Ambiguous, NotFound
+from polygent_issuer.hints import run
 from polygent_issuer.machine_info import ComponentChange, changed_components
 from polygent_issuer.registry import (
     Customer,
@@ -22,7 +23,7 @@ from polygent_issuer.registry import (
     customers,
     machines,
 )
-from polygent_issuer.text import for_shell, shown
+from polygent_issuer.text import shown
 
 if TYPE_CHECKING:
     from polygent_issuer.issuing.proposal import MachineChoice, ReceivedDocument
@@ -177,10 +178,10 @@ def _made(age: timedelta) -> str:
 def _may_be(customer: Customer, machine: Machine) -> str:
     told = f"it may be {customer.slug}'s machine {shown(machine.label)}, changed"
     if customer.archived_at is not None:
-        undo = f"polygent-issue customer archive {customer.slug} --undo"
+        undo = run("customer", "archive", customer.slug, "--undo")
         return f"{told}; {customer.slug} was archived: {undo}"
-    mend = f"reissue {customer.slug} --machine {for_shell(machine.label)} --machine-info FILE"
-    return f"{told}: polygent-issue {mend}"
+    mend = run("reissue", customer.slug, "--machine", machine.label, "--machine-info", "FILE")
+    return f"{told}: {mend}"
 
 
 def _clone(known: KnownFingerprint, hostname: str) -> str:

@@ -3,9 +3,10 @@
 from polygent_issuer import dates
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.findings import Finding, FindingCode
+from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.issuing.proposal import MachineChoice, NewCustomer, ReceivedDocument
 from polygent_issuer.registry import Customer, LicenseRecord, Machine, Reading, machines
-from polygent_issuer.text import for_shell, shown
+from polygent_issuer.text import shown
 
 
 def own_machine(db: Reading, customer: Customer | NewCustomer, fingerprint: str) -> Machine | None:
@@ -30,7 +31,7 @@ def first_machine(
         if label not in (None, known.label):
             raise InvalidTerms(
                 f"this machine is known already, as {shown(known.label)}",
-                hint="leave out --label",
+                hint=Hint("leave out ", option("--label")),
             )
         return MachineChoice(label=known.label, fingerprint=fingerprint, known=known)
     existing = None if isinstance(customer, NewCustomer) else customer
@@ -39,8 +40,12 @@ def first_machine(
     elif existing is not None and label in {each.label for each in machines.of(db, existing)}:
         raise InvalidTerms(
             f"{existing.name} has another machine with the label {shown(label)}",
-            hint="choose another --label; or, if this one replaces it: polygent-issue reissue "
-            f"{existing.slug} --machine {for_shell(label)} --machine-info FILE",
+            hint=Hint(
+                "choose another ",
+                option("--label"),
+                "; or, if this one replaces it: ",
+                run("reissue", existing.slug, "--machine", label, "--machine-info", "FILE"),
+            ),
         )
     return MachineChoice(label=label, fingerprint=fingerprint)
 
@@ -72,7 +77,7 @@ def next_machine(
     if same is not None and same.id != machine.id:
         raise InvalidTerms(
             f"this document is of the machine {shown(same.label)}, not of {shown(machine.label)}",
-            hint=f"polygent-issue renew {customer.slug} --machine {for_shell(same.label)}",
+            hint=run("renew", customer.slug, "--machine", same.label),
         )
     changed = new != machine.fingerprint
     return MachineChoice(label=machine.label, fingerprint=new, known=machine, changed=changed)
@@ -101,9 +106,11 @@ def refuse_replaced(
     raise InvalidTerms(
         f"license {license_id} is for what {shown(machine.label)} was before "
         f"{dates.instant(machine.since)}: the machine has another fingerprint since",
-        hint=f"polygent-issue license retire {license_id} --reason TEXT, if the machine has "
-        f"another license; else polygent-issue reissue {record.customer_slug} "
-        f"--license {license_id} --machine-info FILE",
+        hint=Hint(
+            run("license", "retire", license_id, "--reason", "TEXT"),
+            ", if the machine has another license; else ",
+            run("reissue", record.customer_slug, "--license", license_id, "--machine-info", "FILE"),
+        ),
     )
 
 
@@ -116,7 +123,9 @@ def refuse_document(document: ReceivedDocument | None) -> None:
     if document is not None:
         raise InvalidTerms(
             "an enterprise license is for no machine, yet a machine-info document was given",
-            hint="leave out --machine-info, or add --tier standard",
+            hint=Hint(
+                "leave out ", option("--machine-info"), ", or add ", option("--tier", "standard")
+            ),
         )
 
 
@@ -135,7 +144,7 @@ def of_another_customer(
             message=f"this fingerprint is known for {known.customer.name} "
             f"({known.customer.slug}, machine {known.machine.label}) "
             f"since {dates.instant(known.since)}{until}, by {which}",
-            hint=f"polygent-issue customer show {known.customer.slug}",
+            hint=run("customer", "show", known.customer.slug),
         )
     return None
 
@@ -150,6 +159,8 @@ def additional(db: Reading, customer: Customer, choice: MachineChoice) -> Findin
     return Finding(
         code=FindingCode.ADDITIONAL_MACHINE,
         message=f"{customer.name} has a machine already ({', '.join(labels)}), and this is another",
-        hint="if it replaces one: polygent-issue reissue "
-        f"{customer.slug} --machine {for_shell(labels[0])} --machine-info FILE",
+        hint=Hint(
+            "if it replaces one: ",
+            run("reissue", customer.slug, "--machine", labels[0], "--machine-info", "FILE"),
+        ),
     )

@@ -8,6 +8,7 @@ from typing import Any
 from polygent_issuer import dates
 from polygent_issuer.errors import CustomerArchived, InputRefused, RegistryChanged
 from polygent_issuer.findings import Consent, Finding, require
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.still_named import StillNamed, still_named
 from polygent_issuer.registry import (
     Actor,
@@ -68,13 +69,13 @@ def decide(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) -> D
     if gone.id == kept.id:
         raise InputRefused(
             f"both are the same customer already: {kept.name} ({kept.slug})",
-            hint=f"look at it: polygent-issue customer show {kept.slug}",
+            hint=Hint("look at it: ", run("customer", "show", kept.slug)),
         )
     if kept.archived_at is not None:
         raise CustomerArchived(
             f"{kept.name} was archived at {dates.instant(kept.archived_at)}, "
             "and nobody is merged into who was",
-            hint=f"polygent-issue customer archive {kept.slug} --undo",
+            hint=run("customer", "archive", kept.slug, "--undo"),
         )
     merger = merging.decide(db, gone, kept)
     labels = {each.machine.id: each.label for each in merger.moved}

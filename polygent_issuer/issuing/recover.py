@@ -13,6 +13,7 @@ from typing import Final
 from polygent_issuer import files
 from polygent_issuer.errors import IssuerError, OutputProblem
 from polygent_issuer.files import disk
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import (
     LicenseRecord,
     OutboxRow,
@@ -139,9 +140,9 @@ def temp_prefix(registry_id: str) -> str:
     return f".polygent-{re.sub('[^0-9A-Za-z]', '_', registry_id[:8])}-"
 
 
-def export_hint(license_id: str) -> str:
+def export_hint(license_id: str) -> Hint:
     """The command that writes a kept license's file again."""
-    return f"polygent-issue license export {license_id[:8]} --output FILE"
+    return run("license", "export", license_id[:8], "--output", "FILE")
 
 
 def _free_held_name(target: Path) -> None:

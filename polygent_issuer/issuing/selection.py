@@ -6,6 +6,7 @@ from datetime import datetime
 
 from polygent_issuer import dates
 from polygent_issuer.errors import Ambiguous, InvalidTerms, NotFound
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import expiry, whose
 from polygent_issuer.issuing.following import NextRequest
 from polygent_issuer.issuing.proposal import Action
@@ -54,12 +55,12 @@ def _by_id(db: Reading, customer: Customer, beginning: str) -> LicenseRecord:
     if record.customer_id != customer.id:
         raise NotFound(
             f"license {record.id[:8]} is not {customer.name}'s but {record.customer_slug}'s",
-            hint=f"polygent-issue license list --customer {customer.slug}",
+            hint=run("license", "list", "--customer", customer.slug),
         )
     if not record.is_current:
         raise InvalidTerms(
             f"license {record.id[:8]} is {record.status}, and only a current one has a next",
-            hint=f"polygent-issue license list --customer {customer.slug}",
+            hint=run("license", "list", "--customer", customer.slug),
         )
     return record
 
@@ -73,7 +74,7 @@ def _not_long_lapsed(
         raise NotFound(
             f"what {customer.name} had lapsed over {settings.lapsed.days} days ago, "
             f"last at {dates.instant(newest.expires_at)}",
-            hint=f"to mean it: polygent-issue renew {customer.slug} --license {newest.id[:8]}",
+            hint=Hint("to mean it: ", run("renew", customer.slug, "--license", newest.id[:8])),
         )
     return near
 
@@ -84,7 +85,7 @@ def _one_of(
     if not found:
         raise NotFound(
             f"{customer.name} has no current license {scope}".rstrip(),
-            hint=f"for a first one: polygent-issue sign --customer {customer.slug}",
+            hint=Hint("for a first one: ", run("sign", "--customer", customer.slug)),
         )
     if len(found) > 1:
         labels = Counter(record.machine_label for record in found)

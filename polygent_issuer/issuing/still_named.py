@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.registry import LicenseRecord, Reading
 
@@ -25,9 +26,9 @@ class StillNamed:
     slug: str
 
     @property
-    def command(self) -> str:
+    def command(self) -> Hint:
         """What issues it again, with the name and slug of today."""
-        return f"polygent-issue reissue {self.slug} --license {self.license_id[:8]}"
+        return run("reissue", self.slug, "--license", self.license_id[:8])
 
 
 def still_named(

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+from polygent_issuer.hints import run
 from polygent_issuer.registry import KeyRecord, LicenseRecord, Reading, keys
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.verifier import KeySet, License, LicenseError, Verifier
@@ -21,7 +22,7 @@ def read_license(db: Reading, record: LicenseRecord) -> License:
     if found is None or found.jti != record.id:
         raise RegistryDamaged(
             f"the stored file of license {record.id} does not verify with its pinned key",
-            hint="polygent-issue journal verify",
+            hint=run("journal", "verify"),
         )
     return found
 

@@ -2,13 +2,30 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Final
 
 from polygent_issuer import dates, terms
 from polygent_issuer.findings import Finding, FindingCode
+from polygent_issuer.hints import Hint, option
 from polygent_issuer.registry import LicenseRecord, Reading, keys
 from polygent_issuer.terms import Changes, Difference, Terms
 from polygent_issuer.text import shown
 from polygent_issuer.verifier import License
+
+_NAME_IT: Final = Hint(
+    "name what is meant with ",
+    option("--users"),
+    ", ",
+    option("--session-hosts"),
+    ", ",
+    option("--deploy-hosts"),
+    ", ",
+    option("--remove-feature"),
+    ", ",
+    option("--allowed-domain"),
+    " or ",
+    option("--expires"),
+)
 
 
 def loss(olds: Sequence[License], new: License, changes: Changes) -> Finding | None:
@@ -26,8 +43,7 @@ def loss(olds: Sequence[License], new: License, changes: Changes) -> Finding | N
     return Finding(
         code=FindingCode.ENTITLEMENT_LOSS,
         message=f"{new.customer} would lose: {'; '.join(losses)}",
-        hint="name what is meant with --users, --session-hosts, --deploy-hosts, --remove-feature, "
-        "--allowed-domain or --expires",
+        hint=_NAME_IT,
     )
 
 

@@ -10,6 +10,7 @@ from polygent_issuer.errors import (
     NotFound,
 )
 from polygent_issuer.findings import Finding, FindingCode
+from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.issuing.proposal import NewCustomer, ReceivedDocument
 from polygent_issuer.registry import Customer, Reading, customers, machines
 from polygent_issuer.terms.parsing import parse_name
@@ -44,7 +45,8 @@ def who(
         return _with_no_other_slug(active(known), slug)
     if named is None:
         raise MissingInput(
-            "the customer is not given, and no document names one", hint="add --customer NAME"
+            "the customer is not given, and no document names one",
+            hint=Hint("add ", option("--customer", "NAME")),
         )
     try:
         found = customers.find(db, _name(named))
@@ -64,7 +66,7 @@ def active(customer: Customer) -> Customer:
     raise CustomerArchived(
         f"{customer.name} was archived at {dates.instant(customer.archived_at)}, "
         "and nothing is issued to who is archived",
-        hint=f"polygent-issue customer archive {customer.slug} --undo",
+        hint=run("customer", "archive", customer.slug, "--undo"),
     )
 
 
@@ -103,7 +105,7 @@ def similar(db: Reading, customer: NewCustomer) -> Finding | None:
     return Finding(
         code=FindingCode.SIMILAR_CUSTOMER,
         message=f"{customer.name} would be a new customer, but is very like {names}",
-        hint=f"if it is the same: --customer {alike[0].slug}",
+        hint=Hint("if it is the same: ", option("--customer", alike[0].slug)),
     )
 
 
@@ -128,7 +130,7 @@ def contradicted(
         code=FindingCode.CLAIMED_CUSTOMER,
         message=f"the license would be {customer.name}'s, "
         f"but the document says that its machine is {other.name}'s",
-        hint="look again which document this is: polygent-issue machine-info check FILE",
+        hint=Hint("look again which document this is: ", run("machine-info", "check", "FILE")),
     )
 
 
@@ -138,7 +140,7 @@ def claimed(customer: Customer) -> Finding:
         code=FindingCode.CLAIMED_CUSTOMER,
         message=f"only the document says that it is of {customer.name}, "
         "who is known without this machine; its sender wrote that",
-        hint=f"--customer {customer.slug} if you know it",
+        hint=Hint(option("--customer", customer.slug), " if you know it"),
     )
 
 
@@ -158,5 +160,5 @@ def _name(text: str) -> str:
     except InvalidTerms as refused:
         raise InvalidTerms(
             f"this cannot be a customer's name: {refused.message}",
-            hint="name another with --customer NAME",
+            hint=Hint("name another with ", option("--customer", "NAME")),
         ) from None

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from polygent_issuer.dates import ASSUMED_UPLOAD_WINDOW, Term
 from polygent_issuer.errors import InvalidSettings, NotFound
+from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.settings.plans import SHIPPED_PLANS
 from polygent_issuer.terms import Catalogue, Plan, catalogue
 from polygent_issuer.text import nearest, shown
@@ -104,7 +105,10 @@ class Settings:
         for plan in self.plans.values():
             if plan.tier is tier and plan.renewable:
                 return plan
-        raise NotFound(f"there is no plan of the {tier} tier", hint="name one with --plan NAME")
+        raise NotFound(
+            f"there is no plan of the {tier} tier",
+            hint=Hint("name one with ", option("--plan", "NAME")),
+        )
 
 
 class Where(StrEnum):
@@ -166,8 +170,8 @@ class Loaded:
             return found
         known = [*self.texts, *_TABLES, *(f"plans.{name}" for name in self.settings.plans)]
         near = nearest(dotted.casefold().replace("-", "_"), known) or nearest(dotted, known)
-        every = "polygent-issue config show"
+        every = run("config", "show")
         raise InvalidSettings(
             f"{shown(dotted)}: there is no such setting",
-            hint=f"did you mean {near}? or {every}" if near else every,
+            hint=Hint(f"did you mean {near}? or ", every) if near else every,
         )

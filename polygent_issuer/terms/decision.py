@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from polygent_issuer.errors import InvalidTerms, MissingInput
+from polygent_issuer.hints import Hint, option
 from polygent_issuer.terms.features import Catalogue
 from polygent_issuer.terms.parsing import check_limit
 from polygent_issuer.terms.values import LIMITS, Changes, Plan, Terms
@@ -96,14 +97,19 @@ def _typed_alone(changes: Changes) -> Terms:
         absent = [_option(name) for name in wanted if getattr(changes, name) is None]
         raise MissingInput(
             f"there is no plan, and not given: {', '.join(absent)}",
-            hint=f"add --plan NAME, or {' '.join(absent)}",
+            hint=Hint("add ", option("--plan", "NAME"), ", or ", _joined(" ", absent)),
         )
     limits = Limits(users=users, session_hosts=sessions, deploy_hosts=deploys)
     return Terms(tier=tier, features=(), limits=limits)
 
 
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+def _option(name: str) -> Hint:
+    return option(f"--{name.replace('_', '-')}")
+
+
+def _joined(between: str, hints: Iterable[str]) -> Hint:
+    parts = [part for hint in hints for part in (between, hint)]
+    return Hint(*parts[1:])
 
 
 def _changed(base: Terms, changes: Changes) -> Terms:
@@ -153,17 +159,21 @@ def _refuse_enterprise_rights(
     rights += ["an allowed domain"] if terms.allowed_domain else []
     if not rights:
         return
-    ways = [] if changes.tier is Tier.STANDARD else ["add --tier enterprise"]
+    ways = [] if changes.tier is Tier.STANDARD else [Hint("add ", option("--tier", "enterprise"))]
     typed = changes.typed_features
-    carried = [f"--remove-feature {name}" for name in features if name not in typed]
+    carried = [option("--remove-feature", name) for name in features if name not in typed]
     if terms.allowed_domain and changes.allowed_domain is None:
-        carried.append("--no-allowed-domain")
+        carried.append(option("--no-allowed-domain"))
     if carried:
-        ways.append(f"add {' '.join(carried)}" if base_is_license else "choose a standard --plan")
+        ways.append(
+            Hint("add ", _joined(" ", carried))
+            if base_is_license
+            else Hint("choose a standard ", option("--plan"))
+        )
     left_out = [name for name in features if name in typed]
-    left_out += ["--allowed-domain"] if changes.allowed_domain else []
+    left_out += [option("--allowed-domain")] if changes.allowed_domain else []
     if left_out:
-        ways.append(f"leave out {', '.join(left_out)}")
+        ways.append(Hint("leave out ", _joined(", ", left_out)))
     raise InvalidTerms(
-        f"a standard license cannot have {' and '.join(rights)}", hint=", or ".join(ways)
+        f"a standard license cannot have {' and '.join(rights)}", hint=_joined(", or ", ways)
     )

@@ -9,6 +9,7 @@ named, or a plan is.
 from collections.abc import Sequence
 
 from polygent_issuer.errors import InvalidTerms, MissingInput
+from polygent_issuer.hints import Hint, option
 from polygent_issuer.terms.comparison import together
 from polygent_issuer.terms.values import LIMITS, Changes, Terms
 from polygent_issuer.verifier.catalogue import Tier
@@ -47,10 +48,17 @@ def _require_limits(several: Sequence[Terms], changes: Changes) -> None:
     told = "; ".join(
         f"{name.replace('_', ' ')} {together(_each(several, name))}" for name in missing
     )
-    options = " ".join(f"--{name.replace('_', '-')} N" for name in missing)
+    limits = [
+        part for name in missing for part in (option(f"--{name.replace('_', '-')}", "N"), " ")
+    ]
     raise MissingInput(
         f"what {len(several)} licenses allow is not added up by itself: {told}",
-        hint=f"say what the one license shall allow: add {options}, or --plan PLAN",
+        hint=Hint(
+            "say what the one license shall allow: add ",
+            *limits[:-1],
+            ", or ",
+            option("--plan", "PLAN"),
+        ),
     )
 
 

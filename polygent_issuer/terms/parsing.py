@@ -13,6 +13,7 @@ from typing import Final
 
 from polygent_issuer.dates import TOO_LATE, Term, midnight, to_seconds
 from polygent_issuer.errors import InvalidTerms
+from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.text import brief, nfc
 from polygent_issuer.verifier.catalogue import Tier
 from polygent_issuer.verifier.domain import AllowedDomain
@@ -63,7 +64,7 @@ def check_limit(name: str, value: int) -> None:
         told = name.replace("_", " ")
         raise InvalidTerms(
             f"{told} must be {lowest} to {MAX_LIMIT:,}, not {value}",
-            hint=f"--{name.replace('_', '-')} N within that range",
+            hint=Hint(option(f"--{name.replace('_', '-')}", "N"), " within that range"),
         )
 
 
@@ -91,7 +92,7 @@ def parse_plan_name(text: str) -> str:
     """Read the name of a plan, there or not."""
     if is_slug(text):
         return text
-    raise InvalidTerms(f"not a plan's name: {brief(text)}", hint="polygent-issue config show")
+    raise InvalidTerms(f"not a plan's name: {brief(text)}", hint=run("config", "show"))
 
 
 def parse_domain(text: str) -> AllowedDomain:
