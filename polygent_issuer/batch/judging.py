@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from polygent_issuer.batch.sources import Source
 from polygent_issuer.dates import from_seconds
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.text import shown
 from polygent_issuer.verifier import EXAMPLE_KID, CheckCode, Key, KeySet, License, Verifier, jws
@@ -98,7 +99,7 @@ class Judge:
                 source,
                 RefusalCode.KEY_COMPROMISED,
                 f"signed with {label}, which is marked as compromised: it may be a forgery",
-                "ask the customer what it is, then polygent-issue sign with another key",
+                Hint("ask the customer what it is, then ", run("sign"), " with another key"),
             )
         if kid == EXAMPLE_KID:
             return _refused(
@@ -111,7 +112,7 @@ class Judge:
             source,
             CheckCode.UNKNOWN_KEY,
             message.replace("trusted", "pinned"),
-            "pin its key: polygent-issue key import BACKUP, or add --public-key FILE",
+            Hint("pin its key: ", run("key", "import", "BACKUP"), ", or add --public-key FILE"),
         )
 
 
@@ -143,7 +144,7 @@ def one_content_each(
             name=each.name,
             code=RefusalCode.OTHER_BYTES,
             message=f"{other} license {license_id} with other bytes",
-            hint=f"find out which one the customer has: polygent-issue inspect {shown(each.name)}",
+            hint=Hint("find out which one the customer has: ", run("inspect", each.name)),
         )
 
 

@@ -9,6 +9,7 @@ from polygent_issuer import files, machine_info
 from polygent_issuer.batch.errors import DuplicateRow
 from polygent_issuer.batch.rows import RefusedRow, Row
 from polygent_issuer.errors import Ambiguous, IssuerError, NotFound, UnreadableInput
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.machines import own_machine
 from polygent_issuer.issuing.proposal import ReceivedDocument
 from polygent_issuer.issuing.stored import read_license
@@ -116,7 +117,7 @@ def read_document(row: Row, folder: Path | None) -> ReceivedDocument | None:
     if folder is None:
         raise UnreadableInput(
             "machine_info names a file beside the apply file, and that came from stdin",
-            hint="polygent-issue apply FILE",
+            hint=run("apply", "FILE"),
         )
     content = files.read_within(
         folder, row.machine_info, limit=machine_info.LIMIT, what="machine info"
@@ -181,8 +182,13 @@ def _one(
     if len(found) > 1:
         raise Ambiguous(
             f"{customer.name} has {len(found)} current licenses that this row may mean",
-            hint="change them one by one: polygent-issue license list --customer "
-            f"{customer.slug}, then polygent-issue renew or reissue with --license ID",
+            hint=Hint(
+                "change them one by one: ",
+                run("license", "list", "--customer", customer.slug),
+                ", then ",
+                run("renew"),
+                " or reissue with --license ID",
+            ),
         )
     return found[0] if found else None
 

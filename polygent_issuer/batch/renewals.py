@@ -11,6 +11,7 @@ from itertools import islice
 from polygent_issuer import dates
 from polygent_issuer.batch.outcomes import Decision, Job
 from polygent_issuer.findings import Consent, FindingCode
+from polygent_issuer.hints import run
 from polygent_issuer.issuing import expiry
 from polygent_issuer.issuing.following import NextRequest, propose_next
 from polygent_issuer.issuing.joining import grouped
@@ -141,7 +142,7 @@ class Renewals:
 
     def _kept_back(self, record: LicenseRecord) -> str | None:
         """Why a license that was found to be due is not renewed."""
-        which = f"polygent-issue renew {record.customer_slug} --license {record.id[:8]}"
+        which = run("renew", record.customer_slug, "--license", record.id[:8])
         if not record.is_current:
             return "another command was first"
         if expiry.long_lapsed(record, self.settings, self.now):

@@ -23,6 +23,7 @@ from polygent_issuer.batch.row_fields import in_fields
 from polygent_issuer.batch.rows import RefusedRow, Row
 from polygent_issuer.errors import InvalidTerms, IssuerError
 from polygent_issuer.findings import Consent
+from polygent_issuer.hints import run
 from polygent_issuer.issuing import expiry
 from polygent_issuer.issuing.first import FirstRequest, propose_first
 from polygent_issuer.issuing.following import NextRequest, propose_next
@@ -140,7 +141,7 @@ class RowDecider:
             return (Action.RENEW if row.expires > old.expires_at else Action.REISSUE), None
         if not expiry.is_due(record, settings, now, within=self.within, term=row.term):
             return unless_due, None
-        which = f"polygent-issue renew {record.customer_slug} --license {record.id[:8]}"
+        which = run("renew", record.customer_slug, "--license", record.id[:8])
         if row.term is None and not expiry.renewable(record, settings):
             note = f"a trial is not renewed by itself; for a contract: {which} --plan PLAN"
             return unless_due, note

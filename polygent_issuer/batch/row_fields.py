@@ -1,5 +1,6 @@
 """The fields of a row: how each is read from TOML and from a cell of CSV, and its name in hints."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
