@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from polygent_issuer import files, home, settings
 from polygent_issuer.errors import HomeMissing, HomeProblem, OutputExists, OutputProblem
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import REGISTRY_FILE, Actor, Registry
 from polygent_issuer.registry.errors import RegistryExists, RegistryMissing
 from polygent_issuer.text import shown
@@ -69,8 +70,11 @@ def require_room(folder: Path) -> None:
         raise RegistryLost(
             f"the home {shown(str(folder))} has lost its registry: its settings name "
             f"{len(kept)} key{'s' if len(kept) > 1 else ''} that it held",
-            hint="polygent-issue registry restore BACKUP; without a backup, from the license "
-            "files: polygent-issue registry import FOLDER --public-key FILE",
+            hint=Hint(
+                run("registry", "restore", "BACKUP"),
+                "; without a backup, from the license files: ",
+                run("registry", "import", "FOLDER", "--public-key", "FILE"),
+            ),
         )
 
 
@@ -78,8 +82,10 @@ def _require_incomplete(folder: Path) -> None:
     if is_complete(folder):
         raise RegistryExists(
             f"there is a home at {shown(str(folder))} already; nothing was changed",
-            hint="polygent-issue config set KEY VALUE changes a setting; "
-            "--home DIR makes another home",
+            hint=Hint(
+                run("config", "set", "KEY", "VALUE"),
+                " changes a setting; --home DIR makes another home",
+            ),
         )
 
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from polygent_issuer.errors import HomeMissing, HomeProblem
 from polygent_issuer.files import disk, ownership
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import for_shell, shown
 
 VARIABLE = "POLYGENT_ISSUER_HOME"
@@ -131,9 +132,7 @@ def _look(home: Path) -> os.stat_result:
     try:
         found = home.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise HomeMissing(
-            f"there is no home at {shown(str(home))}", hint="polygent-issue init"
-        ) from None
+        raise HomeMissing(f"there is no home at {shown(str(home))}", hint=run("init")) from None
     except (OSError, ValueError) as problem:
         raise _failed(home, "read", problem) from None
     if not stat.S_ISDIR(found.st_mode):
@@ -148,7 +147,9 @@ def _judge(home: Path, found: os.stat_result, user: int) -> tuple[str, ...]:
     exposure = ownership.exposure_of(home, "home", found, user=user)
     if exposure is not None:
         hint = exposure.hint(ownership.LOOK_FOR_CHANGES)
-        raise UnsafeHome(exposure.message, hint=f"{hint}; or name another home with --home DIR")
+        raise UnsafeHome(
+            exposure.message, hint=Hint(hint, "; or name another home with --home DIR")
+        )
     if found.st_uid != user and not os.access(home, os.R_OK | os.X_OK):
         raise UnsafeHome(
             f"the home {place} belongs to another user (uid {found.st_uid}, not {user})",

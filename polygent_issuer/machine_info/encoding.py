@@ -5,6 +5,7 @@ import re
 from typing import Final
 
 from polygent_issuer.errors import InvalidMachineInfo
+from polygent_issuer.hints import Hint, run
 
 LIMIT: Final = 64 * 1024
 """The most bytes that a document may have, as received."""
@@ -24,7 +25,7 @@ _ENCODINGS: Final = (
 _WRONG_FILES: Final = (
     (
         re.compile(r"[\w-]+\.[\w-]+\.[\w-]*\s*\Z", re.ASCII),
-        "it looks like a signed license: polygent-issue inspect FILE reads that",
+        Hint("it looks like a signed license: ", run("inspect", "FILE"), " reads that"),
     ),
     (
         re.compile(r"<"),

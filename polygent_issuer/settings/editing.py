@@ -8,6 +8,7 @@ from typing import Any
 
 from polygent_issuer import files
 from polygent_issuer.errors import InvalidSettings
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.settings.alone import alone
 from polygent_issuer.settings.defaults import plans_text, toml_literal
 from polygent_issuer.settings.kind import TomlValue, table_at, wrong
@@ -24,11 +25,11 @@ from polygent_issuer.settings.plan_layout import with_plan, without_plan
 from polygent_issuer.settings.plans import plan_toml
 from polygent_issuer.settings.schema import kind_of
 from polygent_issuer.settings.values import FEATURES
-from polygent_issuer.text import for_shell, nearest, shown
+from polygent_issuer.text import nearest, shown
 
 _Value = TomlValue | dict[str, TomlValue]
 
-_BY_HAND = "edit the file; polygent-issue config path names it"
+_BY_HAND = Hint("edit the file; ", run("config", "path"), " names it")
 
 
 def set_value(home: Path, dotted_key: str, text: str) -> None:
@@ -86,11 +87,15 @@ def _copy_plan(home: Path, dotted_key: str, like: str) -> None:
     settings = load(home, {}).settings
     copied = settings.plan(like)
     if plan_of(dotted_key) in settings.plans:
-        change = f"polygent-issue config set {dotted_key}"
         raise wrong(
             dotted_key,
             "there is such a plan already",
-            f"change one of its keys: {change}.users 25; or take it out first: {change} none",
+            Hint(
+                "change one of its keys: ",
+                run("config", "set", f"{dotted_key}.users", "25"),
+                "; or take it out first: ",
+                run("config", "set", dotted_key, "none"),
+            ),
         )
     _rewrite(home, dotted_key.split("."), plan_toml(copied))
 
@@ -131,11 +136,12 @@ def _require_plan(present: dict[str, Any], keys: Sequence[str], value: _Value | 
     near = nearest(name, plans)
     meant = f"did you mean plans.{near}.{key}? or " if near else ""
     like = near or next(iter(plans), "PLAN")
-    new = for_shell(f"plans.{name}")
     raise wrong(
         f"plans.{shown(name)}",
         "there is no such plan",
-        f"{meant}begin it as a copy of another: polygent-issue config set {new} {like}",
+        Hint(
+            f"{meant}begin it as a copy of another: ", run("config", "set", f"plans.{name}", like)
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from polygent_issuer.errors import InvalidSettings, UnreadableInput
 from polygent_issuer.files import NotUtf8, read_text
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.settings.kind import refuse_unknown, table_at, wrong
 from polygent_issuer.settings.model import (
     OPERATOR_VARIABLE,
@@ -29,7 +30,7 @@ LIMIT = 64 * 1024
 """The largest settings file, in bytes."""
 
 _DEFAULT = Origin(where=Where.DEFAULT)
-_EDIT = "edit the file that polygent-issue config path names"
+_EDIT = Hint("edit the file that ", run("config", "path"), " names")
 
 
 def settings_path(home: Path) -> Path:
@@ -142,7 +143,7 @@ def interpret(table: Mapping[str, Any]) -> Settings:
 def _store(kid: str, uri: object) -> str:
     path = f"stores.{shown(kid)}"
     if not is_kid(kid):
-        raise wrong(path, "not a key's kid", "polygent-issue key list")
+        raise wrong(path, "not a key's kid", run("key", "list"))
     text: str = STORE.read(uri, path)
     return text
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from polygent_issuer.hints import run
 from polygent_issuer.settings import places, plans, values
 from polygent_issuer.settings.kind import Kind, refuse_unknown, wrong
 from polygent_issuer.text import shown
@@ -85,7 +86,7 @@ def kind_of(dotted: str) -> Kind:
         return KEYS[first].kind
     if first == "stores":
         if len(rest) != 1 or not places.is_kid(rest[0]):
-            raise wrong(shown(dotted), "must be stores. and a key's kid", "polygent-issue key list")
+            raise wrong(shown(dotted), "must be stores. and a key's kid", run("key", "list"))
         return places.STORE
     if len(rest) != 2:  # noqa: PLR2004 - the plan and its key
         wanted = f"plans.NAME. and one of {', '.join(plans.KINDS)}"
