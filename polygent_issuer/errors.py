@@ -7,6 +7,7 @@ say what and why; `hint` names the command that mends it. The verifier has error
 """
 
 from enum import IntEnum
+from pathlib import PurePath
 from typing import Any, ClassVar
 
 
@@ -54,6 +55,18 @@ class InternalError(IssuerError):
     """A bug in this tool: something that should never happen."""
 
     code = "bug"
+
+    @classmethod
+    def at(cls, raised: BaseException) -> "InternalError":
+        """Name an unforeseen exception by its kind and place; its message may hold a secret."""
+        import traceback  # noqa: PLC0415 - for bugs alone
+
+        where = traceback.extract_tb(raised.__traceback__)[-1]
+        place = f"{PurePath(where.filename).name}:{where.lineno}"
+        return cls(
+            f"this is a bug in polygent-issue: {type(raised).__name__} at {place}",
+            hint="run it again with --debug and report what it prints",
+        )
 
 
 class UsageProblem(IssuerError):

@@ -1,29 +1,40 @@
-"""The same work on many items by all cores; processes, since the library holds the interpreter.
+"""The same work on many items by all cores, through `concurrent.futures`.
 
-Each process takes every n-th chunk of one list, so nothing is handed out while they work. It sends
-each result through a pipe of its own and waits while that is full: results come in the order of the
-items, and no process is further ahead of who reads them than a chunk and a pipe's buffer.
+Processes, since signature checks hold the interpreter. Results come in the order of the items, and
+no more than two chunks for each process are waiting for the reader.
 """
 
+import multiprocessing
 import os
 import signal
 import sys
 import threading
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cached_property, partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from polygent_issuer.batch.work import Done, Job, Share, chunks, result
-from polygent_issuer.errors import ExitCode, IssuerError
+from polygent_issuer.errors import ExitCode, InternalError, IssuerError
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-    from multiprocessing.process import BaseProcess
-
-    End = Connection[Any, Any]
+    from concurrent.futures import ProcessPoolExecutor
 
 Method = Literal["fork", "spawn"]
+
+CHUNK: Final = 128
+"""How many items make one result: some 20 ms of verifying, so that a reader sees them come."""
+_AHEAD: Final = 2
+"""How many chunks of each process are under way or wait for the reader."""
+
+
+class Job(Protocol):
+    """The work; it reaches another process by pickle."""
+
+    def begin(self) -> AbstractContextManager[Callable[[Sequence[Any]], Any]]:
+        """Open what the work needs, once for each process; returns what makes a chunk's result."""
+        ...
 
 
 class ProcessLost(IssuerError):
@@ -31,12 +42,6 @@ class ProcessLost(IssuerError):
 
     code = "process_lost"
     exit_code = ExitCode.BUG
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Worker:
-    process: "BaseProcess"
-    results: "End"
 
 
 def cores() -> int:
@@ -58,98 +63,111 @@ def method() -> Method:
 def in_order(
     job: Job, items: Sequence[Any], *, processes: int, start: Method
 ) -> Generator[Any, None, None]:
-    """The job's result for each chunk of the items, in order; closed early, it ends its processes.
+    """Yield the job's result for each chunk of the items, in order.
 
     Args:
+        job: the work.
+        items: what it is done to.
         processes: how many work at most; 1 is this one.
         start: how they are started.
 
     Raises:
         ProcessLost: (`process_lost`) when one is ended from outside.
-        IssuerError: what the job raised.
-        WorkFailed: for anything else that the job raised.
+        IssuerError: what the job raised; an `InternalError` (`bug`) for anything else.
     """
-    whole, count = Share(job=job, items=items), min(processes, chunks(items))
-    with _crew(whole, count, start) as crew:
-        if crew:
-            for number in range(chunks(items)):
-                yield result(_received(crew[number % count]))
+    chunks = (items[begin : begin + CHUNK] for begin in range(0, len(items), CHUNK))
+    count = min(processes, -(-len(items) // CHUNK))
+    with ExitStack() as closing:
+        pool = closing.enter_context(_pool(job, count, start)) if count > 1 else None
+        if pool is None:
+            yield from map(partial(_result, closing.enter_context(job.begin())), chunks)
         else:
-            yield from map(result, whole.outcomes())
+            yield from _from_pool(pool, chunks, _AHEAD * count)
+
+
+def _from_pool(
+    pool: "ProcessPoolExecutor", chunks: Iterator[Sequence[Any]], ahead: int
+) -> Iterator[Any]:
+    from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415  # 20 ms
+
+    try:
+        waiting = deque(pool.submit(_work, chunk) for chunk in islice(chunks, ahead))
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(pool.submit(_work, chunk) for chunk in islice(chunks, 1))
+            yield result
+    except BrokenProcessPool:
+        raise ProcessLost(
+            "a process that worked for this command was ended from outside",
+            hint="is memory short? run the command again",
+        ) from None
 
 
 @contextmanager
-def _crew(whole: Share, count: int, start: Method) -> Iterator[list[_Worker]]:
-    """Processes at work, or none where one is enough, or no more are allowed.
+def _pool(job: Job, count: int, start: Method) -> "Iterator[ProcessPoolExecutor | None]":
+    """A pool of processes, or None where the system allows none; at the end none is left."""
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415  # 20 ms
 
-    However the block ends, none is left.
-    """
-    crew: list[_Worker] = []
+    context = multiprocessing.get_context(start)
     try:
+        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(job,))
         with _without_interrupts():
-            for first in range(count if count > 1 else 0):
-                share = Share(job=whole.job, items=whole.items, first=first, step=count)
-                crew.append(_started(share, start))
-    except OSError:
-        _end(crew)
-        yield []
+            for _ in range(count):
+                pool.submit(int)  # starts a process
+    except (OSError, NotImplementedError):  # too few file descriptors, processes or semaphores
+        for child in multiprocessing.active_children():
+            child.kill()
+        yield None
         return
-    except BaseException:
-        _end(crew)
-        raise
     try:
-        yield crew
+        yield pool
     finally:
-        _end(crew)
+        pool.shutdown(cancel_futures=True)
 
 
-def _end(crew: Sequence[_Worker]) -> None:
-    """End what is not at its end yet; it writes nothing, so there is nothing to finish."""
-    for each in crew:
-        each.results.close()
-        each.process.kill()
-    for each in crew:
-        each.process.join()
+class _Worker:
+    """A process of the pool: it opens what its job needs at the first chunk, until it ends."""
+
+    job: Job
+    closing: ExitStack
+
+    @cached_property
+    def work(self) -> Callable[[Sequence[Any]], Any]:
+        """What makes a chunk's result."""
+        self.closing = ExitStack()
+        return self.closing.enter_context(self.job.begin())
 
 
-def _started(share: Share, start: Method) -> _Worker:
-    from multiprocessing import get_context  # noqa: PLC0415  # 20 ms
-
-    context: Any = get_context(start)
-    results, sending = context.Pipe(duplex=False)
-    # A fork has the reading end too; held open, it would hide that nobody else reads any more.
-    inherited = results if start == "fork" else None
-    process = context.Process(target=_work, args=(share, sending, inherited), daemon=True)
-    process.start()
-    sending.close()
-    return _Worker(process=process, results=results)
+_worker: Final = _Worker()
 
 
-def _work(share: Share, sending: "End", inherited: "End | None") -> None:
-    """What a process does. Ctrl-C is the business of who started it."""
+def _begin(job: Job) -> None:
+    """Make this process one that works for another, and ends with it; Ctrl-C is the other's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if inherited is not None:
-        inherited.close()
-    with suppress(OSError):  # nobody reads any more
-        for outcome in share.outcomes():
-            sending.send(outcome)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _worker.job = job
 
 
-def _received(worker: _Worker) -> Done | Exception:
+def _end_with_parent() -> None:
+    """End this process when its parent is killed: it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _work(chunk: Sequence[Any]) -> Any:  # noqa: ANN401 - the job's own
+    return _result(_worker.work, chunk)
+
+
+def _result(work: Callable[[Sequence[Any]], Any], chunk: Sequence[Any]) -> Any:  # noqa: ANN401
+    """Do a chunk; a bug is no exception by which a stream reports that it cannot be written."""
     try:
-        received: Done | Exception = worker.results.recv()
-    except (EOFError, OSError):  # between two results, or within one
-        worker.process.join()
-        raise _lost(worker.process.exitcode or 0) from None
-    return received
-
-
-def _lost(exit_code: int) -> ProcessLost:
-    how = f"by signal {-exit_code}" if exit_code < 0 else f"with exit {exit_code}"
-    return ProcessLost(
-        f"a process that worked for this command was ended from outside, {how}",
-        hint="is memory short? run the command again",
-    )
+        return work(chunk)
+    except IssuerError:
+        raise
+    except Exception as error:  # noqa: BLE001 - its place is lost on the way to another process
+        raise InternalError.at(error) from None
 
 
 @contextmanager

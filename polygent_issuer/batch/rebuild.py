@@ -8,10 +8,15 @@ terms, what was sent or retired and why, documents, and the journal's past.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from polygent_issuer.batch.judging import Judge, Refused, Sound, one_content_each
-from polygent_issuer.batch.sources import Source
+from polygent_issuer.batch.import_validation import (
+    FileValidator,
+    RejectedFile,
+    ValidFile,
+    reject_conflicting_copies,
+)
 from polygent_issuer.custody.signing import require_not_example
 from polygent_issuer.errors import NotFound
+from polygent_issuer.issuing.license_file import LicenseFile
 from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.registry import Customer, Reading, customers, keys, licenses, machines
 from polygent_issuer.settings import Settings
@@ -43,7 +48,7 @@ class There:
     license: License
 
 
-Outcome = Imported | There | Refused
+Outcome = Imported | There | RejectedFile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,12 +83,12 @@ class Rebuild:
         return self.new[-1].license.iss if self.new else Settings().issuer
 
     @property
-    def refused(self) -> tuple[Refused, ...]:
+    def refused(self) -> tuple[RejectedFile, ...]:
         """The files that are not taken in."""
-        return tuple(each for each in self.outcomes if isinstance(each, Refused))
+        return tuple(each for each in self.outcomes if isinstance(each, RejectedFile))
 
 
-def decide(db: Reading, sources: Iterable[Source], given: Iterable[Key] = ()) -> Rebuild:
+def decide(db: Reading, sources: Iterable[LicenseFile], given: Iterable[Key] = ()) -> Rebuild:
     """Decide what an import of these files does; nothing is written.
 
     Args:
@@ -99,8 +104,8 @@ def decide(db: Reading, sources: Iterable[Source], given: Iterable[Key] = ()) ->
     given = tuple(given)
     for key in given:
         require_not_example(key.kid)
-    judge = Judge(pinned, given)
-    outcomes = _outcomes(db, tuple(map(judge.judge, sources)))
+    validator = FileValidator(pinned, given)
+    outcomes = _outcomes(db, tuple(map(validator.validate, sources)))
     new = [each for each in outcomes if isinstance(each, Imported)]
     whose = {each.license.sub: customers.by_slug(db, each.license.sub) for each in new}
     replaced, missing = _replaced(db, new, whose)
@@ -123,17 +128,17 @@ def known_machine(db: Reading, customer: Customer, fingerprint: str) -> int | No
     return None
 
 
-def _outcomes(db: Reading, judged: tuple[Sound | Refused, ...]) -> tuple[Outcome, ...]:
+def _outcomes(db: Reading, validated: tuple[ValidFile | RejectedFile, ...]) -> tuple[Outcome, ...]:
     kept: dict[str, bytes] = {}
-    for each in judged:
-        if isinstance(each, Sound):
+    for each in validated:
+        if isinstance(each, ValidFile):
             found = _kept(db, each.license.jti)
             if found is not None:
                 kept[each.license.jti] = found
     seen = set(kept)
     outcomes: list[Outcome] = []
-    for checked in one_content_each(judged, kept):
-        if isinstance(checked, Refused):
+    for checked in reject_conflicting_copies(validated, kept):
+        if isinstance(checked, RejectedFile):
             outcomes.append(checked)
         elif checked.license.jti in seen:
             outcomes.append(There(name=checked.name, license=checked.license))

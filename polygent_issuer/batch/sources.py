@@ -15,7 +15,7 @@ from typing import Final
 from polygent_issuer import files
 from polygent_issuer.errors import UnreadableInput
 from polygent_issuer.files import disk
-from polygent_issuer.issuing.foreign_files import describe, has_license_text
+from polygent_issuer.issuing.license_file import LicenseFile, describe, has_license_text
 from polygent_issuer.text import shown
 from polygent_issuer.verifier import jws
 
@@ -25,21 +25,6 @@ _WHAT: Final = "license file"
 _ENDING: Final = ".lic"
 _NAME_THEM: Final = "name the files, or their folder"
 _JUNCTION: Final = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT of Windows
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
-    """One license file, or why it cannot be read.
-
-    Attributes:
-        name: what a person calls it: its path, or its line of stdin.
-        data: its bytes as received, at most one more than a license file may have.
-        problem: why there are none.
-    """
-
-    name: str
-    data: bytes = b""
-    problem: UnreadableInput | None = None
 
 
 class Reason(StrEnum):
@@ -86,7 +71,7 @@ class Listing:
         skipped: what else is in the folders.
     """
 
-    sources: list[str | Source] = field(default_factory=list)
+    sources: list[str | LicenseFile] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
 
     def add_folder(self, folder: str, *, recursive: bool, registry: Path | None) -> None:
@@ -107,7 +92,7 @@ class Listing:
         path = str(Path(folder))
         begin = len("./") if path == os.curdir else 0
         for entry in _entries(path, recursive=recursive):
-            if isinstance(entry, Source):
+            if isinstance(entry, LicenseFile):
                 self.sources.append(entry)
                 continue
             item = _look(entry, entry.path[begin:], open_registry)
@@ -123,7 +108,7 @@ class Listing:
 
 def gather(
     named: Iterable[str], *, recursive: bool = False, registry: Path | None = None
-) -> tuple[tuple[Source, ...], tuple[Skipped, ...]]:
+) -> tuple[tuple[LicenseFile, ...], tuple[Skipped, ...]]:
     """Read each license file that is named: a file, those of a folder, each line of stdin (`-`).
 
     A file that cannot be read is a source with its problem. The others are read all the same.
@@ -151,18 +136,18 @@ def is_folder(name: str) -> bool:
     return name != STDIN and os.path.isdir(name)  # noqa: PTH112 - a Path raises where it may not look
 
 
-def read(named: str | Source) -> Source:
+def read(named: str | LicenseFile) -> LicenseFile:
     """The license file of a path, or `-` for all of stdin; a source as it is."""
-    if isinstance(named, Source):
+    if isinstance(named, LicenseFile):
         return named
     try:
         data = files.read_beginning(named, count=jws.MAX_FILE_BYTES + 1, what=_WHAT)
     except UnreadableInput as problem:
-        return Source(name=named, problem=problem)
-    return Source(name=named, data=data)
+        return LicenseFile(name=named, problem=problem)
+    return LicenseFile(name=named, data=data)
 
 
-def _entries(folder: str, *, recursive: bool) -> "Iterator[os.DirEntry[str] | Source]":
+def _entries(folder: str, *, recursive: bool) -> "Iterator[os.DirEntry[str] | LicenseFile]":
     """Yield what is in a folder, by name; a sub-folder that is read is replaced by its content."""
     waiting: list[str | os.DirEntry[str]] = [folder]
     while waiting:
@@ -181,7 +166,7 @@ def _entries(folder: str, *, recursive: bool) -> "Iterator[os.DirEntry[str] | So
 
 def _look(
     entry: "os.DirEntry[str]", name: str, open_registry: os.stat_result | None
-) -> str | Source | Skipped:
+) -> str | LicenseFile | Skipped:
     """Return the path of a license file, why it is not read, or why something is skipped."""
     if entry.name.lower().endswith(_ENDING) and not _is_hidden(entry):
         return _named_as_license(entry, name)
@@ -219,7 +204,7 @@ def _not_looked_into(entry: "os.DirEntry[str]") -> Reason | None:
     return None if entry.is_file() else Reason.NOT_A_FILE
 
 
-def _named_as_license(entry: "os.DirEntry[str]", name: str) -> str | Source:
+def _named_as_license(entry: "os.DirEntry[str]", name: str) -> str | LicenseFile:
     """Return the path of a `.lic` file; a folder or a missing file is reported on reading."""
     try:
         mode = stat.S_IFREG if entry.is_file(follow_symlinks=False) else entry.stat().st_mode
@@ -232,7 +217,7 @@ def _named_as_license(entry: "os.DirEntry[str]", name: str) -> str | Source:
         f"cannot read the {_WHAT} {shown(name)}: it is not a regular file",
         hint="check the path and its permissions; - reads stdin",
     )
-    return Source(name=name, problem=problem)
+    return LicenseFile(name=name, problem=problem)
 
 
 def _is_hidden(entry: "os.DirEntry[str]") -> bool:
@@ -260,19 +245,21 @@ def _is_inner_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def _none(folder: str, why: str, hint: str = _NAME_THEM) -> Source:
+def _none(folder: str, why: str, hint: str = _NAME_THEM) -> LicenseFile:
     problem = UnreadableInput(f"the folder {shown(folder)} {why}", hint=hint)
-    return Source(name=folder, problem=problem)
+    return LicenseFile(name=folder, problem=problem)
 
 
-def _from_stdin() -> Iterator[Source]:
+def _from_stdin() -> Iterator[LicenseFile]:
     try:
         data = files.read_bounded(STDIN, limit=_MOST_FROM_STDIN, what=_WHAT)
     except UnreadableInput as problem:
-        yield Source(name=STDIN, problem=problem)
+        yield LicenseFile(name=STDIN, problem=problem)
         return
     lines = [(number, line) for number, line in enumerate(data.splitlines(), 1) if line.strip()]
     if not lines:
-        yield Source(name=STDIN, problem=UnreadableInput("stdin is empty", hint="name the files"))
+        yield LicenseFile(
+            name=STDIN, problem=UnreadableInput("stdin is empty", hint="name the files")
+        )
     for number, line in lines:
-        yield Source(name=f"{STDIN}:{number}", data=line)
+        yield LicenseFile(name=f"{STDIN}:{number}", data=line)

@@ -1,6 +1,5 @@
 """What ended a command, as an error of ours: whatever was raised has a code, an exit and a hint."""
 
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import typer
@@ -29,8 +28,6 @@ class Interrupted(IssuerError):
 
 def told(raised: BaseException) -> IssuerError:
     """What ended the command, as an error of ours."""
-    import traceback
-
     from polygent_issuer.cli.usage import usage
     from polygent_issuer.verifier.errors import VerifierError
 
@@ -42,9 +39,4 @@ def told(raised: BaseException) -> IssuerError:
         return Interrupted("interrupted; what was acknowledged is kept")
     if isinstance(raised, typer.TyperException):
         return usage(raised)
-    where = traceback.extract_tb(raised.__traceback__)[-1]
-    place = f"{PurePath(where.filename).name}:{where.lineno}"
-    return InternalError(
-        f"this is a bug in polygent-issue: {type(raised).__name__} at {place}",
-        hint="run it again with --debug and report what it prints",
-    )
+    return InternalError.at(raised)

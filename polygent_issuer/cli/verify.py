@@ -1,4 +1,4 @@
-"""`polygent-issue verify`: what the customer's server says of a file, and why."""
+"""`polygent-issue verify`: check license files as the customer's server would."""
 
 from typing import Annotated
 
@@ -62,12 +62,11 @@ def verify(
     object), and a summary ends them. In a folder a file is a license by its ending (.lic) or by its
     content; what else is in it is counted and named.
     """
-    from polygent_issuer.cli.verify_question import Question
-    from polygent_issuer.cli.verifying import answer  # cryptography: not for --help
+    from polygent_issuer.cli.verify_run import VerifyOptions, run_verify  # not for --help
 
-    return answer(
+    return run_verify(
         invocation,
-        Question(
+        VerifyOptions(
             license_files=tuple(license_files or ()),
             recursive=recursive,
             license_id=license_id,

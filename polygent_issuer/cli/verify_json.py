@@ -1,67 +1,19 @@
-"""The verdict on a license file for programs."""
+"""The JSON of `polygent-issue verify`."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from polygent_issuer import advice, dates
-from polygent_issuer.cli import mending
-from polygent_issuer.cli.verdicts import UploadWindow
-from polygent_issuer.issuing.judging import Judged, Unread, alert_days
+from polygent_issuer.cli import remedies
+from polygent_issuer.issuing.verification import (
+    UnreadableFile,
+    UploadWindow,
+    VerificationResult,
+    alert_days,
+)
 from polygent_issuer.verifier import CheckRow, License, Outcome
 
-
-def answer_json(answer: Judged | Unread, window: UploadWindow) -> Mapping[str, Any]:
-    """A file with its checks in FORMAT §5's order; the members are always the same."""
-    if isinstance(answer, Unread):
-        return {**_NOTHING_KNOWN, "file": answer.name, "error": _error_json(answer)}
-    held, failure, kept = answer.license, answer.report.failure, answer.kept
-    return {
-        "file": answer.name,
-        "authentic": answer.report.authentic,
-        "accepted": answer.report.accepted,
-        "failure": failure.code if failure else None,
-        "example_key": answer.example_key,
-        "compromised_key": None if answer.leaked is None else answer.leaked.to_json(),
-        "claims": None if held is None else dict(held.to_claims()),
-        "fingerprint_from": answer.fingerprint_from,
-        "status": str(kept.status) if kept else None,
-        "checks": [_check_json(answer, row) for row in answer.report.rows],
-        "timeline": None if held is None else _timeline_json(held, window),
-        "error": None,
-    }
-
-
-def _timeline_json(held: License, window: UploadWindow) -> dict[str, Any]:
-    return {
-        "accepted_from": dates.instant(held.issued_at),
-        "accepted_until": dates.instant(held.expires_at),
-        "last_full_day": dates.last_full_day(held.expires_at).isoformat(),
-        "upload_before": dates.instant(window.deadline(held)),
-        "upload_window_assumed": window.assumed,
-        "alerts": [dates.instant(moment) for moment in alert_days(held)],
-    }
-
-
-def _check_json(judged: Judged, row: CheckRow) -> dict[str, Any]:
-    members: dict[str, Any] = {
-        "code": str(row.code),
-        "outcome": str(row.outcome),
-        "message": row.message,
-        "hint": row.hint,
-    }
-    if row.outcome is Outcome.FAILED:
-        members["customer_sees"] = advice.for_check(row.code).sees
-        members["do"] = mending.words(judged, row)
-        members["mend"] = mending.command(judged, row)
-    return members
-
-
-def _error_json(unread: Unread) -> dict[str, Any]:
-    error = unread.error
-    return {"code": error.code, "message": error.message, "hint": error.hint}
-
-
-_NOTHING_KNOWN: Mapping[str, Any] = {
+_UNREADABLE: Final[Mapping[str, Any]] = {
     "file": None,
     "authentic": None,
     "accepted": None,
@@ -75,3 +27,53 @@ _NOTHING_KNOWN: Mapping[str, Any] = {
     "timeline": None,
     "error": None,
 }
+
+
+def file_json(
+    result: VerificationResult | UnreadableFile, window: UploadWindow
+) -> Mapping[str, Any]:
+    """Return a file with its checks in FORMAT §5's order; the members are always the same."""
+    if isinstance(result, UnreadableFile):
+        error = result.error
+        members = {"code": error.code, "message": error.message, "hint": error.hint}
+        return {**_UNREADABLE, "file": result.name, "error": members}
+    license_, failure, stored = result.license, result.report.failure, result.stored
+    return {
+        "file": result.name,
+        "authentic": result.report.authentic,
+        "accepted": failure is None,
+        "failure": failure.code if failure else None,
+        "example_key": result.example_key,
+        "compromised_key": None if result.compromised is None else result.compromised.to_json(),
+        "claims": None if license_ is None else license_.to_claims(),
+        "fingerprint_from": result.fingerprint_from,
+        "status": stored.status if stored else None,
+        "checks": [_check_json(result, row) for row in result.report.rows],
+        "timeline": None if license_ is None else _timeline_json(license_, window),
+        "error": None,
+    }
+
+
+def _check_json(result: VerificationResult, row: CheckRow) -> dict[str, Any]:
+    members: dict[str, Any] = {
+        "code": row.code,
+        "outcome": row.outcome,
+        "message": row.message,
+        "hint": row.hint,
+    }
+    if row.outcome is Outcome.FAILED:
+        members["customer_sees"] = advice.for_check(row.code).sees
+        members["do"] = remedies.explanation(result, row)
+        members["mend"] = remedies.command(result, row)
+    return members
+
+
+def _timeline_json(license_: License, window: UploadWindow) -> dict[str, Any]:
+    return {
+        "accepted_from": dates.instant(license_.issued_at),
+        "accepted_until": dates.instant(license_.expires_at),
+        "last_full_day": dates.last_full_day(license_.expires_at).isoformat(),
+        "upload_before": dates.instant(window.deadline(license_)),
+        "upload_window_assumed": window.assumed,
+        "alerts": [dates.instant(moment) for moment in alert_days(license_)],
+    }

@@ -135,8 +135,7 @@ class Verifier:
         except LicenseError as refusal:
             signed = (CheckCode.MALFORMED, CheckCode.UNKNOWN_KEY, CheckCode.BAD_SIGNATURE)
             return _not_authentic(refusal, passed=signed)
-        rows = (*map(_passed, _AUTHENTICITY), *policy.every_row(held, at))  # 5 to 10
-        return Report(rows=rows, license=held)
+        return acceptance_report(held, at)  # 5 to 10
 
     def _authentic_payload(self, data: bytes) -> bytes:
         # 1. form
@@ -161,6 +160,11 @@ class Verifier:
         return token.payload
 
 
+def acceptance_report(held: License, at: Circumstances) -> Report:
+    """The report on a license that is authentic."""
+    return Report(rows=(*_AUTHENTIC, *policy.every_row(held, at)), license=held)
+
+
 def _passed(code: CheckCode) -> CheckRow:
     return CheckRow(code=code, outcome=Outcome.PASSED, message=_AUTHENTICITY[code])
 
@@ -178,3 +182,6 @@ def _not_authentic(refusal: LicenseError, *, passed: tuple[CheckCode, ...]) -> R
             row = CheckRow(code=code, outcome=Outcome.NOT_CHECKED, message="not authentic")
         rows.append(row)
     return Report(rows=tuple(rows), license=None)
+
+
+_AUTHENTIC: Final = tuple(map(_passed, _AUTHENTICITY))

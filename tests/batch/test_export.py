@@ -14,8 +14,8 @@ from support.registries import ACTOR, NOW, REGISTRY_ID, tampering, writing
 
 from polygent_issuer.batch import export
 from polygent_issuer.batch.rebuild import decide
-from polygent_issuer.batch.sources import Source
 from polygent_issuer.batch.taking_in import carry_out
+from polygent_issuer.issuing.license_file import LicenseFile
 from polygent_issuer.registry import Registry, customers, licenses, machines
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.verifier import AllowedDomain
@@ -23,7 +23,7 @@ from polygent_issuer.verifier import AllowedDomain
 
 def fill(registry: Registry, issuer: Issuer, *files: bytes) -> None:
     """Import files."""
-    found = [Source(name="x", data=data) for data in files]
+    found = [LicenseFile(name="x", data=data) for data in files]
     with registry.writing(now=NOW, actor=ACTOR) as db:
         carry_out(db, decide(db, found, (issuer.signer.public_key,)))
 

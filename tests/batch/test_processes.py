@@ -11,9 +11,8 @@ from typing import Any, get_args
 import pytest
 from support.jobs import Doubling, Faulty, Large
 
-from polygent_issuer.batch.processes import Method, ProcessLost, cores, in_order, method
-from polygent_issuer.batch.work import CHUNK, WorkFailed
-from polygent_issuer.errors import NotFound
+from polygent_issuer.batch.processes import CHUNK, Method, ProcessLost, cores, in_order, method
+from polygent_issuer.errors import InternalError, NotFound
 
 METHODS: tuple[Method, ...] = get_args(Method)
 # Newer Pythons warn of what `method` avoids and these tests do on purpose: pytest has threads.
@@ -76,7 +75,7 @@ def test_a_process_that_dies_is_an_error(start: Method) -> None:
     """Not a wait for ever; what came before is kept, and the others are ended."""
     results = in_order(Faulty(at=3 * CHUNK, how="die"), range(1_000), processes=2, start=start)
     assert [len(next(results)) for _ in range(3)] == [CHUNK] * 3
-    with pytest.raises(ProcessLost, match="by signal 9") as lost:
+    with pytest.raises(ProcessLost, match="was ended from outside") as lost:
         next(results)
     assert (lost.value.code, lost.value.exit_code) == ("process_lost", 1)
     assert active_children() == []
@@ -84,7 +83,7 @@ def test_a_process_that_dies_is_an_error(start: Method) -> None:
 
 def test_a_process_that_exits_is_an_error() -> None:
     """Whatever made it."""
-    with pytest.raises(ProcessLost, match="with exit 7"):
+    with pytest.raises(ProcessLost, match="was ended from outside"):
         run(Faulty(at=0, how="exit"), 1_000)
 
 
@@ -100,9 +99,8 @@ def test_what_a_job_refuses_is_raised_here(processes: int) -> None:
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_mistake_of_ours_is_told_by_kind_and_place(processes: int) -> None:
     """As an error that no stream raises: a full disk would be blamed for it."""
-    with pytest.raises(WorkFailed, match=r"^KeyError at jobs\.py:\d+$") as failed:
+    with pytest.raises(InternalError, match=r": KeyError at jobs\.py:\d+$"):
         run(Faulty(at=500, how="slip"), 1_000, processes=processes)
-    assert not isinstance(failed.value, OSError | ValueError | AttributeError)
 
 
 @pytest.mark.parametrize("start", METHODS)
@@ -132,7 +130,7 @@ def test_processes_end_with_the_one_that_started_them(start: Method) -> None:
 def test_where_no_process_can_be_started() -> None:
     """No more files may be open: this process does the work alone."""
     program = (
-        "import os, resource, multiprocessing.popen_fork, multiprocessing.connection\n"
+        "import os, resource, concurrent.futures.process, multiprocessing.popen_fork\n"
         "from support.jobs import Doubling\n"
         "from polygent_issuer.batch.processes import in_order\n"
         "most = max(map(int, os.listdir('/proc/self/fd'))) + 1\n"

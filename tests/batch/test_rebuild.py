@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from support.lic_files import Issuer, license_id
 from support.registries import ACTOR, NOW, tampering, writing
 
-from polygent_issuer.batch.judging import Refused
+from polygent_issuer.batch.import_validation import RejectedFile
 from polygent_issuer.batch.rebuild import Rebuild, decide
-from polygent_issuer.batch.sources import Source
 from polygent_issuer.batch.taking_in import carry_out
 from polygent_issuer.custody.errors import ExampleKey
 from polygent_issuer.errors import UnreadableInput
+from polygent_issuer.issuing.license_file import LicenseFile
 from polygent_issuer.registry import (
     Registry,
     customers,
@@ -33,9 +33,9 @@ FP = {name: f"sha256:{name * 64}" for name in "abc"}
 EXAMPLES = Path(__file__).parents[2] / "keys.example"
 
 
-def sources(*files: bytes) -> list[Source]:
+def sources(*files: bytes) -> list[LicenseFile]:
     """Files by number."""
-    return [Source(name=f"{number}.lic", data=data) for number, data in enumerate(files)]
+    return [LicenseFile(name=f"{number}.lic", data=data) for number, data in enumerate(files)]
 
 
 def take_in(registry: Registry, issuer: Issuer, *files: bytes, **more: Any) -> Rebuild:
@@ -57,7 +57,7 @@ def take_in(registry: Registry, issuer: Issuer, *files: bytes, **more: Any) -> R
 def codes(decided: Rebuild) -> list[str]:
     """What became of each file."""
     return [
-        each.code if isinstance(each, Refused) else type(each).__name__.lower()
+        each.code if isinstance(each, RejectedFile) else type(each).__name__.lower()
         for each in decided.outcomes
     ]
 
@@ -211,7 +211,9 @@ def test_each_refusal_says_why(registry: Registry, issuer: Issuer) -> None:
             example,
             file,
         ),
-        Source(name="no.lic", problem=UnreadableInput("cannot read it", hint="check the path")),
+        LicenseFile(
+            name="no.lic", problem=UnreadableInput("cannot read it", hint="check the path")
+        ),
     ]
     with registry.reading() as db:
         decided = decide(db, found, (issuer.signer.public_key,))

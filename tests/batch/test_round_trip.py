@@ -18,10 +18,10 @@ from polygent_issuer.batch.rebuild import decide
 from polygent_issuer.batch.row_decisions import RowDecider
 from polygent_issuer.batch.row_files import RowFile
 from polygent_issuer.batch.run import Run
-from polygent_issuer.batch.sources import Source
 from polygent_issuer.batch.taking_in import carry_out
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.destination import Destination
+from polygent_issuer.issuing.license_file import LicenseFile
 from polygent_issuer.settings import Settings
 from polygent_issuer.verifier import AllowedDomain, Limits
 
@@ -96,7 +96,7 @@ def test_several_for_one_customer(tmp_path: Path, issuer: Issuer) -> None:
 def kept(folder: Path, issuer: Issuer, several: tuple[dict[str, Any], ...]) -> int:
     """Export licenses and apply that: how many rows there are, which must be kept."""
     files = [issuer.file(number, **claims) for number, claims in enumerate(several, 1)]
-    found = [Source(name="x", data=data) for data in files]
+    found = [LicenseFile(name="x", data=data) for data in files]
     with new_registry(folder) as registry:
         with registry.writing(now=NOW, actor=ACTOR) as db:
             carry_out(db, decide(db, found, (issuer.signer.public_key,)))

@@ -20,11 +20,11 @@ from polygent_issuer.batch.rebuild import decide
 from polygent_issuer.batch.row_fields import FIELDS
 from polygent_issuer.batch.row_files import MAX_BYTES, RowFile
 from polygent_issuer.batch.rows import RefusedRow, Row
-from polygent_issuer.batch.sources import Source
 from polygent_issuer.batch.taking_in import carry_out
 from polygent_issuer.dates import Term
 from polygent_issuer.errors import InputRefused, UnreadableInput
 from polygent_issuer.findings import FindingCode
+from polygent_issuer.issuing.license_file import LicenseFile
 from polygent_issuer.registry import Registry
 from polygent_issuer.terms.parsing import parse_expires
 from polygent_issuer.text import nfc
@@ -539,7 +539,7 @@ def test_an_export_is_an_apply_file(registry: Registry, issuer: Issuer) -> None:
         ),
     )
     with registry.writing(now=NOW, actor=ACTOR) as db:
-        sources = [Source(name="x", data=data) for data in files]
+        sources = [LicenseFile(name="x", data=data) for data in files]
         carry_out(db, decide(db, sources, (issuer.signer.public_key,)))
     with registry.reading() as db:
         exported = list(export.rows(db))

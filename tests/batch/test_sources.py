@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from polygent_issuer.batch.sources import Source, gather
+from polygent_issuer.batch.sources import gather
+from polygent_issuer.issuing.license_file import LicenseFile
 
 EXAMPLE = (Path(__file__).parents[2] / "keys.example/example.lic").read_bytes()
 
 
-def read(*named: str | Path, **more: Any) -> tuple[Source, ...]:
+def read(*named: str | Path, **more: Any) -> tuple[LicenseFile, ...]:
     """Return the sources alone."""
     return gather(map(str, named), **more)[0]
 
@@ -68,7 +69,7 @@ def test_what_cannot_be_read_is_a_source_with_its_problem(folder: Path) -> None:
     assert missing.problem is not None
     assert empty.problem is not None
     assert "has no license file" in empty.problem.message
-    assert there == Source(name=str(folder / "b.lic"), data=b"b.lic")
+    assert there == LicenseFile(name=str(folder / "b.lic"), data=b"b.lic")
 
 
 def test_a_folder_that_cannot_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +216,7 @@ def test_a_file_named_lic_is_never_skipped(tmp_path: Path) -> None:
     (tmp_path / "c.lic").mkdir()
     os.mkfifo(tmp_path / "d.lic")
     good, *bad = (source for source in read(tmp_path) if "target" not in source.name)
-    assert good == Source(name=str(tmp_path / "a.lic"), data=EXAMPLE)
+    assert good == LicenseFile(name=str(tmp_path / "a.lic"), data=EXAMPLE)
     assert [str(source.problem).rpartition(": ")[2] for source in bad] == [
         *("no such file or directory", "it is a folder", "it is not a regular file")
     ]

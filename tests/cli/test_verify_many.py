@@ -14,7 +14,7 @@ from support.cli import Desk
 from support.licenses import Books
 from support.screen import at_terminal, finish
 
-from polygent_issuer.cli.verifying_many import _WORTH
+from polygent_issuer.cli import verify_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -253,7 +253,7 @@ def group(leader: int) -> list[int]:
 
 def test_very_many_by_several_processes(empty_desk: Desk, many: Path) -> None:
     """The same answers in the same order as by one; something goes wrong in the middle."""
-    assert _WORTH["fork"] < MANY
+    assert verify_result.MANY["fork"] < MANY
     (many / "0555.lic").unlink()
     (many / "0555.lic").write_bytes(b"x")
     alone = empty_desk.run("verify", *map(str, sorted(many.iterdir())[:900]), *KEY)
@@ -312,7 +312,7 @@ def test_a_killed_process_is_one_error(many: Path) -> None:
         _, err = process.communicate()
     assert process.returncode == 1
     assert err == (
-        b"error: a process that worked for this command was ended from outside, by signal 9\n"
+        b"error: a process that worked for this command was ended from outside\n"
         b"hint: is memory short? run the command again\n"
     )
 

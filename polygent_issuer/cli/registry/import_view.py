@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from polygent_issuer.batch.judging import Refused
+from polygent_issuer.batch.import_validation import RejectedFile
 from polygent_issuer.batch.rebuild import LOST, Imported, Outcome, Rebuild, There
 from polygent_issuer.batch.sources import Skipped
 from polygent_issuer.cli import skipped
@@ -119,7 +119,7 @@ def _licenses(count: int) -> str:
 
 
 def _item(each: Outcome) -> dict[str, Any]:
-    if isinstance(each, Refused):
+    if isinstance(each, RejectedFile):
         told = {"code": each.code, "message": each.message, "hint": each.hint}
         return {"file": each.name, "outcome": "refused", **told}
     outcome = "imported" if isinstance(each, Imported) else "there"

@@ -1,4 +1,4 @@
-"""Which of many license files may be taken in: the authentic ones, each id with one content.
+"""Which of many license files can be imported: the authentic ones, each id with one content.
 
 A file's bytes are compared in the form in which this tool writes them, so what a mail program did
 to the line end is no difference; another signature of the same license is one.
@@ -8,18 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from polygent_issuer.batch.sources import Source
-from polygent_issuer.dates import from_seconds
 from polygent_issuer.hints import Hint, run
+from polygent_issuer.issuing.license_file import LicenseFile
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.text import shown
 from polygent_issuer.verifier import EXAMPLE_KID, CheckCode, Key, KeySet, License, Verifier, jws
 from polygent_issuer.verifier.errors import LicenseError
 
-_EPOCH = from_seconds(0)
 
-
-class RefusalCode(StrEnum):
+class RejectionCode(StrEnum):
     """Why an authentic-looking file is refused all the same; the others are `CheckCode`."""
 
     UNREADABLE = "unreadable_input"
@@ -29,7 +26,7 @@ class RefusalCode(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sound:
+class ValidFile:
     """An authentic license file.
 
     Attributes:
@@ -45,8 +42,8 @@ class Sound:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Refused:
-    """A file that is not taken in: a stable code, why, and what puts it right."""
+class RejectedFile:
+    """A file that is not imported: a stable code, why, and what puts it right."""
 
     name: str
     code: str
@@ -54,8 +51,8 @@ class Refused:
     hint: str | None
 
 
-class Judge:
-    """Judges files by the keys that may vouch for them."""
+class FileValidator:
+    """Validates files by the keys that may vouch for them."""
 
     def __init__(self, pinned: Iterable[KeyRecord], given: Iterable[Key] = ()) -> None:
         """Trust the pinned keys and those that the operator named, no compromised one.
@@ -73,80 +70,77 @@ class Judge:
             KeySet.of(*(key for key in trusted if key.kid not in self._compromised))
         )
 
-    def judge(self, source: Source) -> Sound | Refused:
-        """Whether a file is authentic; its acceptance is a server's business."""
-        problem = source.problem
+    def validate(self, file: LicenseFile) -> ValidFile | RejectedFile:
+        """Check that a file is authentic; its acceptance is a server's business."""
+        problem = file.problem
         if problem is not None:
-            code = RefusalCode.UNREADABLE
-            return Refused(name=source.name, code=code, message=problem.message, hint=problem.hint)
+            return _rejected(file, RejectionCode.UNREADABLE, problem.message, problem.hint)
         try:
-            token = jws.parse(source.data)
+            authentic = self._verifier.authenticate(file.data)
         except LicenseError as error:
-            return _refused(source, error.code, error.message, error.hint)
-        found = self._verifier.report(source.data, now=_EPOCH)
-        if found.license is not None:
-            canonical = jws.assemble(token.signing_input, token.signature)
-            return Sound(name=source.name, license=found.license, kid=token.kid, file=canonical)
-        failed = next(row for row in found.rows if row.outcome == "failed")
-        if failed.code is CheckCode.UNKNOWN_KEY:
-            return self._unknown(source, token.kid, failed.message)
-        return _refused(source, failed.code, failed.message, failed.hint)
+            if error.code is CheckCode.UNKNOWN_KEY:
+                return self._unknown(file, error.message)
+            return _rejected(file, error.code, error.message, error.hint)
+        token = jws.parse(file.data)
+        canonical = jws.assemble(token.signing_input, token.signature)
+        return ValidFile(name=file.name, license=authentic, kid=token.kid, file=canonical)
 
-    def _unknown(self, source: Source, kid: str, message: str) -> Refused:
+    def _unknown(self, file: LicenseFile, message: str) -> RejectedFile:
+        kid = jws.parse(file.data).kid
         if kid in self._compromised:
             label = shown(self._compromised[kid])
-            return _refused(
-                source,
-                RefusalCode.KEY_COMPROMISED,
+            return _rejected(
+                file,
+                RejectionCode.KEY_COMPROMISED,
                 f"signed with {label}, which is marked as compromised: it may be a forgery",
                 Hint("ask the customer what it is, then ", run("sign"), " with another key"),
             )
         if kid == EXAMPLE_KID:
-            return _refused(
-                source,
-                RefusalCode.EXAMPLE_KEY,
+            return _rejected(
+                file,
+                RejectionCode.EXAMPLE_KEY,
                 "signed with the published example key: anybody can do that",
                 None,
             )
-        return _refused(
-            source,
+        return _rejected(
+            file,
             CheckCode.UNKNOWN_KEY,
             message.replace("trusted", "pinned"),
             Hint("pin its key: ", run("key", "import", "BACKUP"), ", or add --public-key FILE"),
         )
 
 
-def one_content_each(
-    judged: Iterable[Sound | Refused], kept: Mapping[str, bytes]
-) -> Iterator[Sound | Refused]:
+def reject_conflicting_copies(
+    files: Iterable[ValidFile | RejectedFile], stored: Mapping[str, bytes]
+) -> Iterator[ValidFile | RejectedFile]:
     """Refuse each file of an id that has other bytes elsewhere; the order decides nothing.
 
     Args:
-        judged: every file of the run.
-        kept: the bytes that the registry holds, by license id.
+        files: every file of the run.
+        stored: the bytes that the registry holds, by license id.
     """
-    judged = tuple(judged)
+    files = tuple(files)
     contents: dict[str, set[bytes]] = {}
-    for each in judged:
-        if isinstance(each, Sound):
+    for each in files:
+        if isinstance(each, ValidFile):
             contents.setdefault(each.license.jti, set()).add(each.file)
-    for each in judged:
-        if isinstance(each, Refused):
+    for each in files:
+        if isinstance(each, RejectedFile):
             yield each
             continue
         license_id = each.license.jti
-        held = kept.get(license_id)
-        if held == each.file or (held is None and len(contents[license_id]) == 1):
+        copy = stored.get(license_id)
+        if copy == each.file or (copy is None and len(contents[license_id]) == 1):
             yield each
             continue
-        other = "the registry holds" if held is not None else "another of these files has"
-        yield Refused(
+        other = "the registry holds" if copy is not None else "another of these files has"
+        yield RejectedFile(
             name=each.name,
-            code=RefusalCode.OTHER_BYTES,
+            code=RejectionCode.OTHER_BYTES,
             message=f"{other} license {license_id} with other bytes",
             hint=Hint("find out which one the customer has: ", run("inspect", each.name)),
         )
 
 
-def _refused(source: Source, code: str, message: str, hint: str | None) -> Refused:
-    return Refused(name=source.name, code=str(code), message=message, hint=hint)
+def _rejected(file: LicenseFile, code: str, message: str, hint: str | None) -> RejectedFile:
+    return RejectedFile(name=file.name, code=str(code), message=message, hint=hint)

@@ -1,8 +1,10 @@
 """A file that may be a license: what can be read from it before anything is checked."""
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
+from polygent_issuer.errors import UnreadableInput
 from polygent_issuer.verifier import LicenseError, hints, jws
 
 _TEXT: Final = (hints.START.encode(), hints.START_ENCODED.encode())
@@ -11,7 +13,22 @@ _UTF16: Final = (hints.START.encode("utf-16-le"), hints.START.encode("utf-16-be"
 _DRAFT: Final = re.compile(rb"(?:[!-9;-~]+:[^\n]*\n(?:[ \t][^\n]*\n)*)*?X-Unsent: 1\r?\n")
 
 
-def named_kid(data: bytes) -> str | None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LicenseFile:
+    """One license file, or why it cannot be read.
+
+    Attributes:
+        name: what a person calls it: its path, or its line of stdin.
+        data: its bytes as received, at most one more than a license file may have.
+        problem: why there are none.
+    """
+
+    name: str
+    data: bytes = b""
+    problem: UnreadableInput | None = None
+
+
+def peek_kid(data: bytes) -> str | None:
     """The key that a file of the right form names; nothing of it is checked."""
     try:
         return jws.parse(data).kid
@@ -28,7 +45,7 @@ def has_license_text(data: bytes) -> bool:
     Args:
         data: the file, or its first 16,385 bytes: more than a license file may have.
     """
-    if named_kid(data) is not None or any(beginning in data for beginning in _UTF16):
+    if peek_kid(data) is not None or any(beginning in data for beginning in _UTF16):
         return True
     if b"\0" in data or _DRAFT.match(data):
         return False

@@ -1,4 +1,4 @@
-"""A file that names a key which others may hold: what the registry says of that key."""
+"""A key that the registry marks as compromised, which a license file names."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LeakedKey:
+class CompromisedKey:
     """A key that the registry pins and marks as compromised.
 
     Attributes:
@@ -24,7 +24,7 @@ class LeakedKey:
     since: datetime | None
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         """Why a file that names it is nobody's word."""
         since = "" if self.since is None else f" since {dates.instant(self.since)}"
         return (
@@ -38,11 +38,11 @@ class LeakedKey:
         return {"kid": self.kid, "label": self.label, "since": since}
 
 
-def find(db: "Reading", kid: str) -> LeakedKey | None:
+def find(db: "Reading", kid: str) -> CompromisedKey | None:
     """The key of exactly this kid, whoever wrote that, if the registry marks it as compromised."""
     from polygent_issuer.registry import keys  # noqa: PLC0415  # 20 ms
 
     for key in keys.every(db):
         if key.compromised and key.kid == kid:
-            return LeakedKey(kid=kid, label=key.label, since=keys.compromised_since(db, key))
+            return CompromisedKey(kid=kid, label=key.label, since=keys.compromised_since(db, key))
     return None

@@ -1,0 +1,315 @@
+"""Verification of license files as the customer's server does it, as far as this machine can know.
+
+One judge of files for `verify`, for one file and for many.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from polygent_issuer import dates
+from polygent_issuer.errors import UnreadableInput
+from polygent_issuer.issuing import compromised_key
+from polygent_issuer.issuing.compromised_key import CompromisedKey
+from polygent_issuer.issuing.license_file import LicenseFile, peek_kid
+from polygent_issuer.verifier import (
+    EXAMPLE_KID,
+    CheckCode,
+    CheckRow,
+    KeySet,
+    License,
+    LicenseError,
+    Outcome,
+    Report,
+    Tier,
+    Verifier,
+    jws,
+    policy,
+)
+from polygent_issuer.verifier.verifier import acceptance_report
+
+if TYPE_CHECKING:
+    from polygent_issuer.registry import LicenseRecord, Reading, Registry
+    from polygent_issuer.registry.license_states import LicenseState
+
+ALERT_DAYS: Final = (30, 14, 7, 1)
+"""The product warns its admins this many days before the expiry."""
+
+
+class Verdict(StrEnum):
+    """The result for a file in a word."""
+
+    ACCEPTED = "accepted"
+    NOT_ACCEPTED = "not_accepted"
+    NOT_AUTHENTIC = "not_authentic"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerContext:
+    """The server that would verify the files.
+
+    Attributes:
+        now: its time, aware.
+        fingerprint: its machine's; `None` when the operator gave none.
+        host: the request's Host header; `None` without a request.
+        window: the upload window of an installation; `None` when it is not one.
+    """
+
+    now: datetime
+    fingerprint: str | None
+    host: str | None
+    window: timedelta | None
+
+    def circumstances(self) -> policy.Circumstances:
+        """Return them as the verifier takes them."""
+        return policy.Circumstances.of(self.now, self.fingerprint, self.host, self.window)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UploadWindow:
+    """How long after its issue a server installs a file, and whether that is only assumed."""
+
+    span: timedelta
+    assumed: bool
+
+    def deadline(self, license_: License) -> datetime:
+        """Return until when a server installs this license."""
+        return dates.upload_deadline(license_.issued_at, self.span)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerificationResult:
+    """A file and its report.
+
+    Attributes:
+        name: the file as it was named.
+        at: the time of the check.
+        kid: the key that a file which is not authentic names, whoever wrote that; else `None`.
+        own_keys: whether the registry's keys were trusted, and not those of `--public-key`.
+        example_key: whether only the example key makes it authentic, with which anybody can sign.
+        stored: its state in the registry, if it is there.
+        latest: the last license in the chain that replaced it, itself when nothing did; `None`
+            when no check failed or the registry does not have it.
+        fingerprint_from: where the fingerprint that was compared came from; `None` if none was.
+        compromised: the key that it names, if this registry marks it as compromised; `stored` is
+            then the license that was issued as exactly these bytes.
+    """
+
+    name: str
+    at: datetime
+    report: Report
+    kid: str | None = None
+    own_keys: bool
+    example_key: bool = False
+    stored: "LicenseState | None" = None
+    latest: "LicenseRecord | None" = None
+    fingerprint_from: str | None = None
+    compromised: CompromisedKey | None = None
+
+    @property
+    def license(self) -> License | None:
+        """The license, once authentic."""
+        return self.report.license
+
+    @property
+    def verdict(self) -> Verdict:
+        """The result in a word."""
+        if not self.report.authentic:
+            return Verdict.NOT_AUTHENTIC
+        return Verdict.ACCEPTED if self.report.accepted else Verdict.NOT_ACCEPTED
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnreadableFile:
+    """A file that could not be read, among others that could."""
+
+    name: str
+    error: UnreadableInput
+
+    @property
+    def verdict(self) -> Verdict:
+        """That it cannot be read."""
+        return Verdict.UNREADABLE
+
+
+def verify_files(
+    files: Sequence[LicenseFile],
+    keys: KeySet,
+    server: ServerContext,
+    registry: "Registry | None" = None,
+) -> list[VerificationResult | UnreadableFile]:
+    """Run every check of FORMAT §5 on each file as the server would; results in their order.
+
+    Without a fingerprint the one that the registry has for the license is compared; where it has
+    none the check is reported as not checked, though a server would refuse.
+
+    Args:
+        files: at most some hundreds, for whose licenses the registry is asked at once.
+        keys: the trusted public keys.
+        server: the server's time, machine, host and upload window.
+        registry: read in one snapshot, after the signatures are checked; `None` when the keys are
+            not the registry's.
+
+    Raises:
+        RegistryLocked: (`registry_locked`) when another process license_ it for too long.
+    """
+    verifier = Verifier(keys)
+    licenses = [_authenticate(verifier, file) for file in files]
+    with nullcontext() if registry is None else registry.reading() as db:
+        known = _states(db, [each.jti for each in licenses if each is not None])
+        judge = _Judge(verifier, server, db, known)
+        return list(map(judge.result, files, licenses))
+
+
+def alert_days(license_: License) -> tuple[datetime, ...]:
+    """Return when the product warns its admins of the expiry."""
+    moments = (license_.expires_at - timedelta(days=days) for days in ALERT_DAYS)
+    return tuple(moment for moment in moments if moment > license_.issued_at)
+
+
+def _authenticate(verifier: Verifier, file: LicenseFile) -> License | None:
+    if file.problem is not None:
+        return None
+    try:
+        return verifier.authenticate(file.data)
+    except LicenseError:
+        return None
+
+
+def _states(db: "Reading | None", ids: Sequence[str]) -> "Mapping[str, LicenseState]":
+    if db is None or not ids:
+        return {}
+    from polygent_issuer.registry import license_states  # noqa: PLC0415  # 20 ms
+
+    return license_states.of_licenses(db, ids)
+
+
+class _Judge:
+    """Makes results in one snapshot of the registry."""
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        server: ServerContext,
+        db: "Reading | None",
+        known: "Mapping[str, LicenseState]",
+    ) -> None:
+        self._verifier = verifier
+        self._server = server
+        self._circumstances = server.circumstances()
+        self._db = db
+        self._known = known
+        self._has_example = verifier.keys.get(EXAMPLE_KID) is not None
+
+    def result(
+        self, file: LicenseFile, license_: License | None
+    ) -> VerificationResult | UnreadableFile:
+        if file.problem is not None:
+            return UnreadableFile(name=file.name, error=file.problem)
+        return self._not_authentic(file) if license_ is None else self._authentic(file, license_)
+
+    def _authentic(self, file: LicenseFile, license_: License) -> VerificationResult:
+        stored, at, source = self._known.get(license_.jti), self._circumstances, None
+        if license_.tier is Tier.STANDARD:
+            source = "the command line"
+            if at.fingerprint is None:
+                fingerprint = None if stored is None else stored.fingerprint
+                source = None if fingerprint is None else "the registry"
+                at = replace(at, fingerprint=fingerprint)
+        report = acceptance_report(license_, at)
+        rows = tuple(_explained(row, license_, source) for row in report.rows)
+        report = Report(rows=rows, license=license_)
+        return VerificationResult(
+            name=file.name,
+            at=self._server.now,
+            report=report,
+            own_keys=self._db is not None,
+            example_key=self._has_example and peek_kid(file.data) == EXAMPLE_KID,
+            stored=stored,
+            latest=None if report.accepted else self._latest(stored),
+            fingerprint_from=source,
+        )
+
+    def _not_authentic(self, file: LicenseFile) -> VerificationResult:
+        kid, db = peek_kid(file.data), self._db
+        compromised = None if db is None or kid is None else compromised_key.find(db, kid)
+        stored = None
+        if db is not None and compromised is not None:
+            stored = _of_file(db, compromised.kid, file.data)
+        report = self._verifier.report(file.data, now=self._server.now)
+        rows = tuple(_explained_unknown(row, compromised) for row in report.rows)
+        return VerificationResult(
+            name=file.name,
+            at=self._server.now,
+            report=replace(report, rows=rows),
+            kid=kid,
+            own_keys=db is not None,
+            stored=stored,
+            latest=self._latest(stored),
+            compromised=compromised,
+        )
+
+    def _latest(self, stored: "LicenseState | None") -> "LicenseRecord | None":
+        if self._db is None or stored is None:
+            return None
+        from polygent_issuer.registry import licenses  # noqa: PLC0415  # 20 ms
+
+        record = licenses.get(self._db, stored.id)
+        seen = {record.id}
+        while (following := licenses.successor(self._db, record)) and following.id not in seen:
+            record = following
+            seen.add(record.id)
+        return record
+
+
+def _of_file(db: "Reading", kid: str, data: bytes) -> "LicenseState | None":
+    """Return the state of the license that was issued as exactly these bytes."""
+    from polygent_issuer.registry import license_states, licenses  # noqa: PLC0415  # 20 ms
+
+    token = jws.parse(data)
+    record = licenses.of_file(db, kid, jws.assemble(token.signing_input, token.signature))
+    return None if record is None else license_states.of_licenses(db, [record.id])[record.id]
+
+
+def _explained_unknown(row: CheckRow, compromised: CompromisedKey | None) -> CheckRow:
+    """Replace a server's hint on an unknown key: here the key may be a forger's."""
+    if row.code is not CheckCode.UNKNOWN_KEY:
+        return row
+    message = row.message if compromised is None else compromised.message
+    return replace(row, message=message, hint=None)
+
+
+def _explained(row: CheckRow, license_: License, source: str | None) -> CheckRow:
+    """Explain at the command line what a server could not know.
+
+    Args:
+        row: the verifier's.
+        license_: the license, which is authentic.
+        source: where the fingerprint came from; `None` if none was compared.
+    """
+    if row.code is CheckCode.STALE_ISSUE_DATE and row.outcome is Outcome.NOT_CHECKED:
+        return _NO_INSTALLATION
+    if row.code is CheckCode.MACHINE_MISMATCH and license_.tier is Tier.STANDARD:
+        if source is None:
+            return _NO_MACHINE
+        if source == "the registry":  # which proves nothing about the customer's machine
+            note = "no machine was given, so the one that the registry holds was taken"
+            return replace(row, message=f"{row.message} ({note})")
+    return row
+
+
+_NO_INSTALLATION: Final = CheckRow(
+    code=CheckCode.STALE_ISSUE_DATE,
+    outcome=Outcome.NOT_CHECKED,
+    message="upload window: --install checks it",
+)
+_NO_MACHINE: Final = CheckRow(
+    code=CheckCode.MACHINE_MISMATCH,
+    outcome=Outcome.NOT_CHECKED,
+    message="no machine was given, and the registry knows none for it",
+    hint="--machine-info FILE or --fingerprint TEXT",
+)

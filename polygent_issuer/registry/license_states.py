@@ -1,0 +1,55 @@
+"""The states of many licenses at once, as far as verifying their files needs them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from polygent_issuer.registry.columns import Row, maybe_text, text
+from polygent_issuer.registry.records import LicenseStatus
+from polygent_issuer.registry.transactions import Reading
+
+_SELECT: Final = """SELECT licenses.id, machines.fingerprint, replaced_by, retired_at IS NOT NULL
+    FROM licenses LEFT JOIN machines ON machines.id = machine_id WHERE licenses.id IN"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LicenseState:
+    """The state of a license today.
+
+    Attributes:
+        id: the license's.
+        fingerprint: of its machine as it is today; None when it is for none.
+        replaced_by: the license that superseded it, if one did.
+        status: as that of its record.
+    """
+
+    id: str
+    fingerprint: str | None
+    replaced_by: str | None
+    status: LicenseStatus
+
+    @property
+    def is_current(self) -> bool:
+        """Neither replaced nor retired."""
+        return self.status is LicenseStatus.CURRENT
+
+
+def of_licenses(db: Reading, ids: Sequence[str]) -> Mapping[str, LicenseState]:
+    """Return the state of each of these licenses that the registry has, by id.
+
+    Args:
+        ids: at most some hundreds, since each is a parameter of one statement.
+    """
+    return dict(db.each(_state, f"{_SELECT} ({', '.join('?' * len(ids))})", tuple(ids)))
+
+
+def _state(row: Row) -> tuple[str, LicenseState]:
+    license_id, replaced_by = text(row[0]), maybe_text(row[2])
+    status = LicenseStatus.RETIRED if row[3] else LicenseStatus.CURRENT
+    state = LicenseState(
+        id=license_id,
+        fingerprint=maybe_text(row[1]),
+        replaced_by=replaced_by,
+        status=status if replaced_by is None else LicenseStatus.REPLACED,
+    )
+    return license_id, state
