@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from polygent_issuer.registry import LicenseRecord, Reading, Registry
     from polygent_issuer.registry.license_states import LicenseState
 
+_CODES: Final = tuple(CheckCode)
+_WINDOW: Final = _CODES.index(CheckCode.STALE_ISSUE_DATE)
+_MACHINE: Final = _CODES.index(CheckCode.MACHINE_MISMATCH)
 ALERT_DAYS: Final = (30, 14, 7, 1)
 """The product warns its admins this many days before the expiry."""
 
@@ -167,8 +170,9 @@ def verify_files(
 
 def alert_days(license_: License) -> tuple[datetime, ...]:
     """Return when the product warns its admins of the expiry."""
-    moments = (license_.expires_at - timedelta(days=days) for days in ALERT_DAYS)
-    return tuple(moment for moment in moments if moment > license_.issued_at)
+    begin, end = license_.issued_at, license_.expires_at
+    moments = (end - timedelta(days=days) for days in ALERT_DAYS)
+    return tuple(moment for moment in moments if moment > begin)
 
 
 def _authenticate(verifier: Verifier, file: LicenseFile) -> License | None:
@@ -220,9 +224,12 @@ class _Judge:
                 fingerprint = None if stored is None else stored.fingerprint
                 source = None if fingerprint is None else "the registry"
                 at = replace(at, fingerprint=fingerprint)
-        report = acceptance_report(license_, at)
-        rows = tuple(_explained(row, license_, source) for row in report.rows)
-        report = Report(rows=rows, license=license_)
+        rows = list(acceptance_report(license_, at).rows)
+        if rows[_WINDOW].outcome is Outcome.NOT_CHECKED:
+            rows[_WINDOW] = _NO_INSTALLATION
+        if license_.tier is Tier.STANDARD:
+            rows[_MACHINE] = _machine_row(rows[_MACHINE], source)
+        report = Report(rows=tuple(rows), license=license_)
         return VerificationResult(
             name=file.name,
             at=self._server.now,
@@ -283,23 +290,15 @@ def _explained_unknown(row: CheckRow, compromised: CompromisedKey | None) -> Che
     return replace(row, message=message, hint=None)
 
 
-def _explained(row: CheckRow, license_: License, source: str | None) -> CheckRow:
-    """Explain at the command line what a server could not know.
-
-    Args:
-        row: the verifier's.
-        license_: the license, which is authentic.
-        source: where the fingerprint came from; `None` if none was compared.
-    """
-    if row.code is CheckCode.STALE_ISSUE_DATE and row.outcome is Outcome.NOT_CHECKED:
-        return _NO_INSTALLATION
-    if row.code is CheckCode.MACHINE_MISMATCH and license_.tier is Tier.STANDARD:
-        if source is None:
-            return _NO_MACHINE
-        if source == "the registry":  # which proves nothing about the customer's machine
-            note = "no machine was given, so the one that the registry holds was taken"
-            return replace(row, message=f"{row.message} ({note})")
-    return row
+def _machine_row(row: CheckRow, source: str | None) -> CheckRow:
+    """Explain which machine was compared with that of a standard license, if any was."""
+    if source is None:
+        return _NO_MACHINE
+    if source == "the command line":
+        return row
+    # The registry's own proves nothing about the customer's machine.
+    note = "no machine was given, so the one that the registry holds was taken"
+    return replace(row, message=f"{row.message} ({note})")
 
 
 _NO_INSTALLATION: Final = CheckRow(

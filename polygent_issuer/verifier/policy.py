@@ -91,27 +91,21 @@ class Failed:
     hint: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NotChecked:
-    """Why there was nothing to check."""
-
-    message: str
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """A row of the table; `judge` gives None when the check passed."""
+    """A row of the table; `judge` gives None when the check passed, or the row of what was not."""
 
     code: CheckCode
-    judge: Callable[[License, Circumstances], Failed | NotChecked | None]
-    passed: str
+    judge: Callable[[License, Circumstances], Failed | CheckRow | None]
+    passed: CheckRow
 
-    def row(self, verdict: Failed | NotChecked | None) -> CheckRow:
-        """The row of a report for what `judge` found."""
+    def row(self, held: License, at: Circumstances) -> CheckRow:
+        """The row of a report."""
+        verdict = self.judge(held, at)
         if verdict is None:
-            return CheckRow(code=self.code, outcome=Outcome.PASSED, message=self.passed)
-        if isinstance(verdict, NotChecked):
-            return CheckRow(code=self.code, outcome=Outcome.NOT_CHECKED, message=verdict.message)
+            return self.passed
+        if isinstance(verdict, CheckRow):
+            return verdict
         return CheckRow(
             code=self.code, outcome=Outcome.FAILED, message=verdict.message, hint=verdict.hint
         )
@@ -120,15 +114,15 @@ class Check:
 def first_failure(held: License, at: Circumstances) -> CheckRow | None:
     """The first row of the table that fails, or None."""
     for check in CHECKS:
-        verdict = check.judge(held, at)
-        if isinstance(verdict, Failed):
-            return check.row(verdict)
+        row = check.row(held, at)
+        if row.outcome is Outcome.FAILED:
+            return row
     return None
 
 
 def every_row(held: License, at: Circumstances) -> tuple[CheckRow, ...]:
     """All rows of the table, whatever the ones before them say."""
-    return tuple(check.row(check.judge(held, at)) for check in CHECKS)
+    return tuple(check.row(held, at) for check in CHECKS)
 
 
 def _expired(held: License, at: Circumstances) -> Failed | None:
@@ -147,7 +141,7 @@ def _not_yet_valid(held: License, at: Circumstances) -> Failed | None:
     )
 
 
-def _stale_issue_date(held: License, at: Circumstances) -> Failed | NotChecked | None:
+def _stale_issue_date(held: License, at: Circumstances) -> Failed | CheckRow | None:
     if at.freshness_window is None:
         return _NO_WINDOW
     age = at.now - held.iat * SECOND
@@ -160,7 +154,7 @@ def _stale_issue_date(held: License, at: Circumstances) -> Failed | NotChecked |
     )
 
 
-def _machine_mismatch(held: License, at: Circumstances) -> Failed | NotChecked | None:
+def _machine_mismatch(held: License, at: Circumstances) -> Failed | CheckRow | None:
     if held.machine_fingerprint is None:
         return _NO_MACHINE
     if at.fingerprint is None:
@@ -176,7 +170,7 @@ def _machine_mismatch(held: License, at: Circumstances) -> Failed | NotChecked |
     )
 
 
-def _domain_mismatch(held: License, at: Circumstances) -> Failed | NotChecked | None:
+def _domain_mismatch(held: License, at: Circumstances) -> Failed | CheckRow | None:
     if held.allowed_domain is None:
         return _NO_DOMAIN
     if at.host is None:
@@ -186,7 +180,7 @@ def _domain_mismatch(held: License, at: Circumstances) -> Failed | NotChecked | 
     return Failed(f"the request's host {quoted(at.host)} is not {held.allowed_domain}")
 
 
-def _clock_tampered(_held: License, at: Circumstances) -> Failed | NotChecked | None:
+def _clock_tampered(_held: License, at: Circumstances) -> Failed | CheckRow | None:
     if at.clock_tampered is None:
         return _NO_GUARD
     if not at.clock_tampered:
@@ -214,20 +208,38 @@ def _exactly(span: int) -> str:
     return f"{span // unit} {name}"
 
 
-_NO_WINDOW: Final = NotChecked("no freshness window was given: this is no installation")
-_NO_MACHINE: Final = NotChecked("an enterprise license is for no one machine")
-_NO_DOMAIN: Final = NotChecked("the license allows any domain")
-_NO_REQUEST: Final = NotChecked("no host was given: there is no request")
-_NO_GUARD: Final = NotChecked("no clock guard was given")
+def _not_checked(code: CheckCode, message: str) -> CheckRow:
+    return CheckRow(code=code, outcome=Outcome.NOT_CHECKED, message=message)
+
+
+_NO_WINDOW: Final = _not_checked(
+    CheckCode.STALE_ISSUE_DATE, "no freshness window was given: this is no installation"
+)
+_NO_MACHINE: Final = _not_checked(
+    CheckCode.MACHINE_MISMATCH, "an enterprise license is for no one machine"
+)
+_NO_DOMAIN: Final = _not_checked(CheckCode.DOMAIN_MISMATCH, "the license allows any domain")
+_NO_REQUEST: Final = _not_checked(
+    CheckCode.DOMAIN_MISMATCH, "no host was given: there is no request"
+)
+_NO_GUARD: Final = _not_checked(CheckCode.CLOCK_TAMPERED, "no clock guard was given")
+
+
+def _check(
+    code: CheckCode,
+    judge: Callable[[License, Circumstances], Failed | CheckRow | None],
+    passed: str,
+) -> Check:
+    row = CheckRow(code=code, outcome=Outcome.PASSED, message=passed)
+    return Check(code=code, judge=judge, passed=row)
+
 
 CHECKS: Final = (
-    Check(code=CheckCode.EXPIRED, judge=_expired, passed="not expired"),
-    Check(code=CheckCode.NOT_YET_VALID, judge=_not_yet_valid, passed="issued in the past"),
-    Check(
-        code=CheckCode.STALE_ISSUE_DATE, judge=_stale_issue_date, passed="within the upload window"
-    ),
-    Check(code=CheckCode.MACHINE_MISMATCH, judge=_machine_mismatch, passed="for this machine"),
-    Check(code=CheckCode.DOMAIN_MISMATCH, judge=_domain_mismatch, passed="for this host"),
-    Check(code=CheckCode.CLOCK_TAMPERED, judge=_clock_tampered, passed="the clock runs on"),
+    _check(CheckCode.EXPIRED, _expired, "not expired"),
+    _check(CheckCode.NOT_YET_VALID, _not_yet_valid, "issued in the past"),
+    _check(CheckCode.STALE_ISSUE_DATE, _stale_issue_date, "within the upload window"),
+    _check(CheckCode.MACHINE_MISMATCH, _machine_mismatch, "for this machine"),
+    _check(CheckCode.DOMAIN_MISMATCH, _domain_mismatch, "for this host"),
+    _check(CheckCode.CLOCK_TAMPERED, _clock_tampered, "the clock runs on"),
 )
 """Rows 5 to 10 of FORMAT §5, in their order."""
