@@ -81,50 +81,51 @@ class Banner:
     message: str
 
 
-def days_left(held: License, now: datetime) -> int:
+def days_left(license_: License, now: datetime) -> int:
     """Days until the expiry, a begun one as a whole: 1 on the last day, 0 once expired."""
-    return max(0, -((now - held.expires_at) // _DAY))
+    return max(0, -((now - license_.expires_at) // _DAY))
 
 
-def milestone(held: License, now: datetime) -> int | None:
+def milestone(license_: License, now: datetime) -> int | None:
     """The last milestone that has passed; None before the first."""
-    left = held.expires_at - now
+    left = license_.expires_at - now
     return next((days for days in MILESTONES if left <= days * _DAY), None)
 
 
-def due(held: License, now: datetime, sent: AbstractSet[tuple[str, int]]) -> int | None:
-    """The present milestone, unless it or a later one was sent for this license."""
-    present = milestone(held, now)
-    if present is None:
+def due(
+    active: License, now: datetime, admins: Sequence[Admin], sent: AbstractSet[tuple[str, int]]
+) -> Alert | None:
+    """The alert of the present milestone.
+
+    None when it or a later one was sent for this license, or no admin has an address.
+    """
+    present = milestone(active, now)
+    to = tuple(admin for admin in admins if admin.address)
+    if present is None or not to:
         return None
-    gone = any((held.jti, days) in sent for days in MILESTONES if days <= present)
-    return None if gone else present
-
-
-def alert(held: License, days: int, now: datetime, admins: Sequence[Admin]) -> Alert:
-    """The alert of a milestone."""
+    if any((active.jti, days) in sent for days in MILESTONES if days <= present):
+        return None
     return Alert(
-        license_id=held.jti,
-        customer=held.customer,
-        milestone=days,
-        expires_at=held.expires_at,
-        days_left=days_left(held, now),
-        to=tuple(admin for admin in admins if admin.address),
+        license_id=active.jti,
+        customer=active.customer,
+        milestone=present,
+        expires_at=active.expires_at,
+        days_left=days_left(active, now),
+        to=to,
     )
 
 
-def banner(held: License, now: datetime) -> Banner | None:
+def banner(license_: License, now: datetime) -> Banner | None:
     """The banner of an active license; None more than 30 days before its expiry."""
-    present = milestone(held, now)
+    present = milestone(license_, now)
     if present is None:
         return None
-    left = days_left(held, now)
-    told = "1 day" if left == 1 else f"{left} days"
+    left = days_left(license_, now)
     return Banner(
         level=_LEVELS[present],
         days_left=left,
-        expires_at=held.expires_at,
-        message=f"the license expires in {told}",
+        expires_at=license_.expires_at,
+        message=f"the license expires in {left} {'day' if left == 1 else 'days'}",
     )
 
 

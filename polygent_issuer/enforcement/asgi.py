@@ -13,9 +13,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from ..verifier import AllowedDomain
-from .features import missing
 from .paths import Paths
-from .refusals import DOMAIN_MISMATCH, Refusal
+from .refusals import DOMAIN_MISMATCH, Refusal, missing_feature
 from .routes import DEFAULT_ROUTES, WEBSOCKET, Route
 from .server_license import ServerLicense
 from .store import ProcessBound
@@ -87,17 +86,17 @@ class LicenseMiddleware(ProcessBound):
         needs = self._paths.needs(method, scope["path"], scope.get("root_path"))
         if needs is None:
             return None
-        held = self._license.active(self._now())
-        if isinstance(held, Refusal):
-            return held
-        domain = held.allowed_domain
+        active = self._license.active(self._now())
+        if isinstance(active, Refusal):
+            return active
+        domain = active.allowed_domain
         if domain is not None and not self._covers(domain, _host(scope["headers"])):
             return DOMAIN_MISMATCH
         if not needs:
             return None
         if isinstance(needs, Refusal):
             return needs
-        return next(filter(None, (missing(held, each) for each in needs)), None)
+        return next(filter(None, (missing_feature(active, each) for each in needs)), None)
 
     def _covers(self, domain: AllowedDomain, host: bytes) -> bool:
         covered = self._covered

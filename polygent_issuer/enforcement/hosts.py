@@ -3,7 +3,6 @@
 Connections end with the process, so nothing here is kept.
 """
 
-from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count
@@ -40,8 +39,7 @@ class HostCaps(ProcessBound):
         """With no host connected."""
         self._lock = Lock()
         self._numbers = count(1)
-        self._live: set[Connection] = set()
-        self._connections: dict[HostKind, Counter[str]] = {kind: Counter() for kind in HostKind}
+        self._live: dict[HostKind, dict[str, set[Connection]]] = {kind: {} for kind in HostKind}
 
     def connect(self, kind: HostKind, host: str, *, cap: int) -> Connection | Refusal:
         """Count a connection, unless its host is one more than the cap.
@@ -50,26 +48,23 @@ class HostCaps(ProcessBound):
         above a cap that was lowered in between.
         """
         with self._lock:
-            connections = self._connections[kind]
-            if host not in connections and len(connections) >= cap:
+            hosts = self._live[kind]
+            if host not in hosts and len(hosts) >= cap:
                 return HOST_LIMIT
             connection = Connection(kind=kind, host=host, number=next(self._numbers))
-            connections[host] += 1
-            self._live.add(connection)
+            hosts.setdefault(host, set()).add(connection)
             return connection
 
     def disconnect(self, connection: Connection) -> None:
         """End a connection; to end it again changes nothing."""
         with self._lock:
-            if connection not in self._live:
-                return
-            self._live.remove(connection)
-            connections = self._connections[connection.kind]
-            connections[connection.host] -= 1
-            if not connections[connection.host]:
-                del connections[connection.host]
+            hosts = self._live[connection.kind]
+            live = hosts.get(connection.host, set())
+            live.discard(connection)
+            if not live:
+                hosts.pop(connection.host, None)
 
     def connected(self, kind: HostKind) -> int:
         """How many distinct hosts have a live connection."""
         with self._lock:
-            return len(self._connections[kind])
+            return len(self._live[kind])

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..verifier import CheckCode, License
+from ..verifier.errors import quoted
 from .states import State
 
-SUPERSEDED: Final = "superseded"
-"""The code of an installation that a later license of the same scope forbids."""
-
-_UPLOAD: Final = "an admin uploads a license under Settings, License"
 _STATES: Final = {
-    State.NONE: ("no license is installed", _UPLOAD),
+    State.NONE: (
+        "no license is installed",
+        "an admin uploads a license under Settings, License",
+    ),
     State.EXPIRED: ("the license has expired", "an admin uploads a renewed license"),
     State.NOT_YET_VALID: (
         "the license was issued later than this server's clock says",
@@ -58,12 +58,13 @@ class Refusal:
 
     def to_json(self) -> dict[str, Any]:
         """The machine-readable reason: `{"error": {"code", "message", "hint"?, "feature"?}}`."""
-        error = {"code": self.code, "message": self.message}
-        if self.hint is not None:
-            error["hint"] = self.hint
-        if self.feature is not None:
-            error["feature"] = self.feature
-        return {"error": error}
+        parts = {
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "feature": self.feature,
+        }
+        return {"error": {name: text for name, text in parts.items() if text is not None}}
 
 
 class InstallRefused(Exception):
@@ -133,3 +134,26 @@ HOST_LIMIT: Final = Refusal(
     hint="disconnect another host, or ask for a license for more",
 )
 """The answer to a host above the cap."""
+
+
+def missing_feature(active: License, feature: str) -> Refusal | None:
+    """403 with the feature's name when the license lacks it."""
+    if feature in active.features:
+        return None
+    return Refusal(
+        status=403,
+        code="feature_missing",
+        message=f"the license does not include {quoted(feature)}",
+        hint="ask for a license with this feature",
+        feature=feature,
+    )
+
+
+def user_limit(limit: int, active: int) -> Refusal:
+    """400 for a user too many."""
+    return Refusal(
+        status=400,
+        code="user_limit",
+        message=f"the license is for {limit} active users, and {active} are",
+        hint="deactivate a user, or ask for a license for more",
+    )

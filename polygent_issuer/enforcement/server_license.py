@@ -1,31 +1,55 @@
-"""The license of one server: what an integrator holds."""
+"""The license of one server: installed, judged at each instant, and asked about each request."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from threading import Lock
+from typing import Final, TypeVar
 
-from ..verifier import License, Verifier
+from ..verifier import CheckCode, License, LicenseError, Verifier
 from ..verifier.names import canonical_fingerprint
-from . import alerts, features, refusals, users
+from . import alerts, refusals, succession
 from .alerts import Admin, AlertRun, Banner
 from .hosts import Connection, HostCaps, HostKind
-from .in_force import InForce
 from .instants import utc
-from .refusals import Refusal
+from .memory import Memory
+from .refusals import InstallRefused, Refusal
 from .routes import JUDGED, Route
+from .services import Pausable, Services
 from .shown import shown
+from .states import Standing, State
 from .status import Status, status
-from .store import Store
+from .store import INSTALLED, Installation, LogEntry, ProcessBound, Store, StoreFailed
 
 S = TypeVar("S")
 
+_MULTIPLE_ACTIVE_SESSIONS: Final = "multiple-active-sessions"
 
-class ServerLicense(InForce):
+_STATE_OF: Final = {
+    CheckCode.EXPIRED: State.EXPIRED,
+    CheckCode.NOT_YET_VALID: State.NOT_YET_VALID,
+    CheckCode.MACHINE_MISMATCH: State.MACHINE_CHANGED,
+    CheckCode.CLOCK_TAMPERED: State.CLOCK_TAMPERED,
+}
+"""The state of a server whose license fails a check of FORMAT §5 after its installation."""
+
+
+@dataclass(frozen=True, slots=True)
+class _CachedVerdict:
+    """From when to when, excluded, the license is active and the guard need not be stored."""
+
+    since: datetime
+    until: datetime
+    fingerprint: str
+    license: License
+
+
+class ServerLicense(ProcessBound):
     """What a server does with its license; share one among all threads of a process.
 
     Every method takes `now`, aware, and raises `ValueError` for a naive one. `active`, `judge`,
     `feature`, `may_add_user` and `connect` refuse while the store fails (`license_store_failed`),
-    the others raise `StoreFailed`.
+    the others raise `StoreFailed`; background services pause then.
 
     Attributes:
         hosts: the live connections of agents.
@@ -39,7 +63,7 @@ class ServerLicense(InForce):
         fingerprint: str | Callable[[], str],
         freshness_window: timedelta = timedelta(days=7),
     ) -> None:
-        """Read what the store has kept.
+        """Read the store.
 
         Args:
             fingerprint: of the server's machine; a callable is asked at every judgment, so it
@@ -49,13 +73,92 @@ class ServerLicense(InForce):
         Raises:
             StoreFailed: when the store cannot be read.
         """
-        super().__init__(
-            verifier, store, fingerprint=fingerprint, freshness_window=freshness_window
-        )
+        self._verifier = verifier
+        self._store = store
+        self._fingerprint = fingerprint if callable(fingerprint) else lambda: fingerprint
+        self._freshness_window = freshness_window
+        self._lock = Lock()
+        self._services = Services()
+        self._memory = Memory(verifier, store)
+        self._memory.read()
+        self._cached: _CachedVerdict | None = None
+        self._why_not: Refusal | None = refusals.OF_STATE[State.NONE]
         self.hosts = HostCaps()
 
+    def install(self, data: bytes, *, now: datetime, by: str) -> License:
+        """Put a license file in force, at once; a failure leaves the present one.
+
+        Args:
+            data: the file's bytes as they were uploaded (or another buffer of them).
+            by: who uploads it, for the log.
+
+        Raises:
+            InstallRefused: with the code of the first check that fails: FORMAT §5 with machine
+                and freshness window and without a host, then `superseded`, then the clock.
+            StoreFailed: when it cannot be stored.
+        """
+        at, who = utc(now), shown(by)
+        with self._lock:
+            self._cached = None
+            try:
+                installed = self._admit(data, at, who)
+            except InstallRefused as refused:
+                self._store.log_refusal(_log_entry(at, who, refused.license, refused.code))
+                raise
+        self.tick(at)
+        return installed
+
+    def standing(self, now: datetime) -> Standing:
+        """The license and its state; services pause or resume when that has changed."""
+        at = utc(now)
+        with self._lock:
+            before = self._why_not
+            result = self._judged(at)
+            if isinstance(result, StoreFailed):
+                self._why_not = refusals.STORE_FAILED
+            else:
+                self._why_not = refusals.OF_STATE.get(result.state)
+            changed = self._why_not is not before
+        if changed:
+            self._services.tell(lambda: self._why_not)
+        if isinstance(result, StoreFailed):
+            raise result
+        return result
+
+    def active(self, now: datetime) -> License | Refusal:
+        """The license if it is active, else what a request that needs one is answered."""
+        cached = self._cached
+        try:
+            if (
+                cached is not None
+                and cached.since <= now < cached.until
+                and cached.fingerprint == self._fingerprint()
+            ):
+                return cached.license
+        except TypeError:  # a naive `now`: `standing` says so
+            pass
+        try:
+            standing = self.standing(now)
+        except StoreFailed:
+            return refusals.STORE_FAILED
+        if standing.active and standing.license is not None:
+            return standing.license
+        return refusals.OF_STATE[standing.state]
+
+    def tick(self, now: datetime) -> Standing:
+        """Look at the clock, and tell the services; call it every minute."""
+        try:
+            return self.standing(now)
+        finally:
+            self._services.tell(lambda: self._why_not)
+
+    def listen(self, service: Pausable, now: datetime) -> None:
+        """Tell a background service to pause or resume: now, and at each transition."""
+        self._services.add(service)
+        self.tick(now)
+
     def judge(self, route: Route, *, now: datetime, host: str | None = None) -> Refusal | None:
-        """Whether the license allows a request; None when it does.
+        """Return why the license does not allow a request; None when it does.
 
         Args:
             host: the Host header, "" when it is missing or repeated; None judges no host. One that
@@ -63,31 +166,42 @@ class ServerLicense(InForce):
         """
         if route not in JUDGED:
             return None
-        held = self._licensed(now, host)
-        return held if isinstance(held, Refusal) else None
+        licensed = self._licensed(now, host)
+        return licensed if isinstance(licensed, Refusal) else None
 
     def feature(self, name: str, now: datetime) -> Refusal | None:
         """403 with its name when the license lacks a feature, 503 when none is active."""
-        held = self.active(now)
-        return held if isinstance(held, Refusal) else features.missing(held, name)
+        active = self.active(now)
+        return active if isinstance(active, Refusal) else refusals.missing_feature(active, name)
 
     def features(self, now: datetime) -> tuple[str, ...]:
         """The features that a UI shows; none unless the license is active."""
-        standing = self.standing(now)
-        held = standing.license
-        return held.features if standing.active and held is not None else ()
+        active = self._active_license(now)
+        return () if active is None else active.features
 
     def may_add_user(self, active: int, now: datetime) -> Refusal | None:
-        """Whether one more user may be created or activated beside the `active` ones."""
-        held = self.active(now)
-        return held if isinstance(held, Refusal) else users.may_add_user(held, active)
+        """400 at the user limit, or above it after a renewal lowered it; active users stay so.
+
+        Ask within the transaction that counts the active users and adds one, under its lock: two
+        requests that count at the same time would both be allowed.
+
+        Args:
+            active: how many users are active now, without the one to be created or activated.
+        """
+        licensed = self.active(now)
+        if isinstance(licensed, Refusal):
+            return licensed
+        limit = licensed.limits.users
+        return None if active < limit else refusals.user_limit(limit, active)
 
     def sessions_to_revoke(self, others: Sequence[S], now: datetime) -> tuple[S, ...]:
-        """Which of a user's other sessions end as the user signs in.
+        """Of a user's other sessions, those that end at a sign-in: all, or none.
 
         The installed license decides, also an expired one: its end signs nobody out.
         """
-        return features.sessions_to_revoke(self.standing(now).license, others)
+        installed = self.standing(now).license
+        several = installed is not None and _MULTIPLE_ACTIVE_SESSIONS in installed.features
+        return () if several else tuple(others)
 
     def connect(
         self, kind: HostKind, host: str, now: datetime, *, request_host: str | None = None
@@ -98,10 +212,10 @@ class ServerLicense(InForce):
             host: what the server knows the agent's host by.
             request_host: the Host header of its request, as `judge` takes it.
         """
-        held = self._licensed(now, request_host)
-        if isinstance(held, Refusal):
-            return held
-        limits = held.limits
+        licensed = self._licensed(now, request_host)
+        if isinstance(licensed, Refusal):
+            return licensed
+        limits = licensed.limits
         cap = limits.session_hosts if kind is HostKind.SESSION else limits.deploy_hosts
         return self.hosts.connect(kind, host, cap=cap)
 
@@ -113,26 +227,24 @@ class ServerLicense(InForce):
     def alerts(self, now: datetime, admins: Sequence[Admin]) -> AlertRun:
         """The daily run: the milestone to be sent now, once per license.
 
-        It is kept as sent before it is handed out, so a crash loses it rather than doubling it;
+        It is stored as sent before it is handed out, so a crash loses it rather than doubling it;
         while no admin has an address, it stays due.
         """
-        standing = self.standing(now)
-        without = tuple(admin for admin in admins if not admin.address)
+        active = self._active_license(now)
         with self._lock:
-            days, held = None, standing.license
-            if standing.active and held is not None and len(without) < len(admins):
-                days = alerts.due(held, now, self._memory.read().kept.sent)
-            sent = None if held is None or days is None else (held.jti, days)
-            self._memory.keep_run(utc(now), sent)
-        if held is None or days is None:
-            return AlertRun(alert=None, without_address=without)
-        return AlertRun(alert=alerts.alert(held, days, now, admins), without_address=without)
+            alert = None
+            if active is not None:
+                alert = alerts.due(active, now, admins, self._memory.read().kept.sent)
+            self._memory.keep_run(
+                utc(now), None if alert is None else (alert.license_id, alert.milestone)
+            )
+        without = tuple(admin for admin in admins if not admin.address)
+        return AlertRun(alert=alert, without_address=without)
 
     def banner(self, now: datetime) -> Banner | None:
         """What admins see from 30 days before the expiry; None when the license is not active."""
-        standing = self.standing(now)
-        held = standing.license
-        return alerts.banner(held, now) if standing.active and held is not None else None
+        active = self._active_license(now)
+        return None if active is None else alerts.banner(active, now)
 
     def status(self, now: datetime, *, users_active: int) -> Status:
         """The status view, for admins."""
@@ -146,8 +258,69 @@ class ServerLicense(InForce):
             install_log=self._store.install_log(),
         )
 
+    def _active_license(self, now: datetime) -> License | None:
+        standing = self.standing(now)
+        return standing.license if standing.active else None
+
     def _licensed(self, now: datetime, host: str | None) -> License | Refusal:
-        held = self.active(now)
-        if isinstance(held, Refusal) or held.allowed_domain is None or host is None:
-            return held
-        return held if held.allowed_domain.matches(host) else refusals.DOMAIN_MISMATCH
+        active = self.active(now)
+        if isinstance(active, Refusal) or active.allowed_domain is None or host is None:
+            return active
+        return active if active.allowed_domain.matches(host) else refusals.DOMAIN_MISMATCH
+
+    def _judged(self, now: datetime) -> Standing | StoreFailed:
+        self._cached = None
+        try:
+            guard = self._memory.observe(now)
+        except StoreFailed as failed:
+            return failed
+        installed, fingerprint = self._memory.read().installed, self._fingerprint()
+        if isinstance(installed, Standing):
+            return installed
+        failure = self._verifier.acceptance(
+            installed, now=now, fingerprint=fingerprint, clock=guard
+        )
+        if failure is not None:
+            state = _STATE_OF[failure.code]
+            return Standing(state=state, license=installed, message=failure.message)
+        self._cached = _CachedVerdict(*self._memory.unchanging(installed), fingerprint, installed)
+        return Standing(state=State.ACTIVE, license=installed, message="the license is active")
+
+    def _admit(self, data: bytes, now: datetime, by: str) -> License:
+        guard = self._memory.observe(now)
+        try:
+            uploaded = self._verifier.verify(
+                data,
+                now=now,
+                fingerprint=self._fingerprint(),
+                freshness_window=self._freshness_window,
+            )
+        except LicenseError as error:
+            raise InstallRefused(
+                str(error.code), error.message, hint=error.hint, license=error.license
+            ) from error
+        earlier = self._memory.read().kept.installations
+        succession.require_not_superseded(uploaded, earlier)
+        guard = succession.guard_after(uploaded, earlier, guard, now)
+        installation = Installation(
+            license_id=uploaded.jti,
+            file=data,
+            sub=uploaded.sub,
+            scope=succession.scope(uploaded),
+            iat=uploaded.iat,
+            replaces=uploaded.replaces,
+            at=now,
+            by=by,
+        )
+        self._memory.install(installation, guard, _log_entry(now, by, uploaded, INSTALLED))
+        return uploaded
+
+
+def _log_entry(at: datetime, by: str, uploaded: License | None, outcome: str) -> LogEntry:
+    return LogEntry(
+        at=at,
+        by=by,
+        license_id=None if uploaded is None else uploaded.jti,
+        customer=None if uploaded is None else uploaded.customer,
+        outcome=outcome,
+    )

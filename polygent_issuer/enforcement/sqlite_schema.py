@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from ..verifier.license import MAX_EXP
-from .instants import FIRST, LAST, from_moment, to_moment
+from .instants import FIRST, LAST, from_moment
 
 _Kind = TypeVar("_Kind")
 
@@ -105,7 +105,7 @@ class StoredRow:
 
     def moment(self, column: str) -> datetime:
         """Return an instant in UTC."""
-        return from_moment(self.whole(column, to_moment(FIRST), to_moment(LAST)))
+        return from_moment(self.whole(column, FIRST, LAST))
 
     def maybe_moment(self, column: str) -> datetime | None:
         """Return an instant in UTC or None."""

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any, Final
 
 from ..verifier import ClockGuard
-from .instants import to_moment
+from ..verifier.clock import moment
 from .shown import shown
 from .sqlite_schema import (
     APPLICATION_ID,
@@ -125,7 +125,7 @@ class SqliteStore(ProcessBound):
                 " ON CONFLICT (license_id) DO UPDATE SET file = excluded.file,"
                 " replaces = excluded.replaces",
                 *(made.license_id, made.file, made.sub, made.scope, made.iat),
-                *(" ".join(replaces), to_moment(made.at), made.by),
+                *(" ".join(replaces), moment(made.at), made.by),
             )
             self._rows("UPDATE kept SET in_force = ?", made.license_id)
             self._keep_guard(guard)
@@ -150,7 +150,7 @@ class SqliteStore(ProcessBound):
     def keep_run(self, at: datetime, sent: tuple[str, int] | None) -> None:
         """See `Store.keep_run`."""
         with self._transaction():
-            self._rows("UPDATE kept SET last_run = ?", to_moment(at))
+            self._rows("UPDATE kept SET last_run = ?", moment(at))
             if sent is not None:
                 self._rows("INSERT INTO sent_milestone VALUES (?, ?)", *sent)
 
@@ -160,14 +160,14 @@ class SqliteStore(ProcessBound):
         return [each for row in same for each in row.text("replaces").split()]
 
     def _keep_guard(self, guard: ClockGuard) -> None:
-        seen = None if guard.last_seen is None else to_moment(guard.last_seen)
+        seen = None if guard.last_seen is None else moment(guard.last_seen)
         self._rows("UPDATE kept SET last_seen = ?, tampered = ?", seen, int(guard.tampered))
 
     def _log(self, entry: LogEntry) -> None:
         self._rows(
             "INSERT INTO install_log (at, by, license_id, customer, outcome)"
             " VALUES (?, ?, ?, ?, ?)",
-            *(to_moment(entry.at), entry.by, entry.license_id, entry.customer, entry.outcome),
+            *(moment(entry.at), entry.by, entry.license_id, entry.customer, entry.outcome),
         )
 
     def _read(self, table: str, *columns: str) -> list[StoredRow]:

@@ -1,6 +1,6 @@
 """The status view: what Settings, License shows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -63,7 +63,16 @@ class Status:
             "features": list(self.features),
             "machineId": self.machine_id,
             "allowedDomain": self.allowed_domain,
-            "installLog": [_entry(each) for each in self.install_log],
+            "installLog": [
+                {
+                    "at": _instant(entry.at),
+                    "by": entry.by,
+                    "licenseId": entry.license_id,
+                    "customer": entry.customer,
+                    "outcome": entry.outcome,
+                }
+                for entry in self.install_log
+            ],
         }
 
 
@@ -77,48 +86,37 @@ def status(
     install_log: tuple[LogEntry, ...],
 ) -> Status:
     """The view of a standing."""
-    held = standing.license
-    session, deploy = hosts.connected(HostKind.SESSION), hosts.connected(HostKind.DEPLOY)
-    if held is None:
-        return Status(
-            state=standing.state,
-            message=standing.message,
-            users=Usage(used=users_active, limit=None),
-            session_hosts=Usage(used=session, limit=None),
-            deploy_hosts=Usage(used=deploy, limit=None),
-            machine_id=machine_id,
-        )
-    enterprise = held.tier is Tier.ENTERPRISE
-    return Status(
+    view = Status(
         state=standing.state,
         message=standing.message,
-        license_id=held.jti,
-        customer=held.customer,
-        tier=held.tier,
-        expires_at=held.expires_at,
-        days_left=days_left(held, now),
-        users=Usage(used=users_active, limit=held.limits.users),
-        session_hosts=Usage(used=session, limit=held.limits.session_hosts),
-        deploy_hosts=Usage(used=deploy, limit=held.limits.deploy_hosts),
-        features=held.features,
+        users=Usage(used=users_active, limit=None),
+        session_hosts=Usage(used=hosts.connected(HostKind.SESSION), limit=None),
+        deploy_hosts=Usage(used=hosts.connected(HostKind.DEPLOY), limit=None),
+        machine_id=machine_id,
+    )
+    installed = standing.license
+    if installed is None:
+        return view
+    limits, enterprise = installed.limits, installed.tier is Tier.ENTERPRISE
+    return replace(
+        view,
+        license_id=installed.jti,
+        customer=installed.customer,
+        tier=installed.tier,
+        expires_at=installed.expires_at,
+        days_left=days_left(installed, now),
+        users=replace(view.users, limit=limits.users),
+        session_hosts=replace(view.session_hosts, limit=limits.session_hosts),
+        deploy_hosts=replace(view.deploy_hosts, limit=limits.deploy_hosts),
+        features=installed.features,
         machine_id=None if enterprise else machine_id,
-        allowed_domain=None if held.allowed_domain is None else held.allowed_domain.text,
+        allowed_domain=None if installed.allowed_domain is None else installed.allowed_domain.text,
         install_log=install_log if enterprise else (),
     )
 
 
 def _hosts(usage: Usage) -> dict[str, Any]:
     return {"connected": usage.used, "cap": usage.limit}
-
-
-def _entry(entry: LogEntry) -> dict[str, Any]:
-    return {
-        "at": _instant(entry.at),
-        "by": entry.by,
-        "licenseId": entry.license_id,
-        "customer": entry.customer,
-        "outcome": entry.outcome,
-    }
 
 
 def _instant(moment: datetime) -> str:

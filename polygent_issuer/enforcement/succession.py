@@ -7,43 +7,41 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ..verifier import CheckCode, ClockGuard, License
-from .instants import from_moment, to_moment
-from .refusals import SUPERSEDED, InstallRefused
+from ..verifier.clock import SECOND, moment
+from .instants import from_moment
+from .refusals import InstallRefused
 from .store import Installation
 
-_SECOND = 1_000_000
 
-
-def scope(held: License) -> str:
+def scope(license_: License) -> str:
     """What a license is for: its machine, its domain, or any."""
-    if held.machine_fingerprint is not None:
-        return f"machine {held.machine_fingerprint}"
-    return "any" if held.allowed_domain is None else f"domain {held.allowed_domain}"
+    if license_.machine_fingerprint is not None:
+        return f"machine {license_.machine_fingerprint}"
+    return "any" if license_.allowed_domain is None else f"domain {license_.allowed_domain}"
 
 
-def require_not_superseded(held: License, installed: Sequence[Installation]) -> None:
-    """Hold that no installed license has taken this one's place.
+def require_not_superseded(uploaded: License, installed: Sequence[Installation]) -> None:
+    """Check that no installed license has taken this one's place.
 
     Raises:
         InstallRefused: (`superseded`) when one of the same customer and scope was issued later,
             or any of them replaces it.
     """
-    named = any(held.jti in each.replaces for each in installed)
-    later = any(
-        each.sub == held.sub and each.scope == scope(held) and each.iat > held.iat
+    own = uploaded.sub, scope(uploaded)
+    if any(
+        uploaded.jti in each.replaces or ((each.sub, each.scope) == own and each.iat > uploaded.iat)
         for each in installed
-    )
-    if named or later:
+    ):
         raise InstallRefused(
-            SUPERSEDED,
+            "superseded",
             "a later license has taken this one's place on this server",
             hint="upload the newest license that you were sent",
-            license=held,
+            license=uploaded,
         )
 
 
 def guard_after(
-    held: License,
+    uploaded: License,
     installed: Sequence[Installation],
     guard: ClockGuard,
     now: datetime,
@@ -58,13 +56,13 @@ def guard_after(
     Raises:
         InstallRefused: (`clock_tampered`) when it stays tampered.
     """
-    if all(held.iat > each.iat for each in installed):
-        return ClockGuard(from_moment(max(to_moment(now), held.iat * _SECOND)))
+    if all(uploaded.iat > each.iat for each in installed):
+        return ClockGuard(from_moment(max(moment(now), uploaded.iat * SECOND)))
     if guard.tampered:
         raise InstallRefused(
             str(CheckCode.CLOCK_TAMPERED),
             "the clock was set back by more than a day and has not caught up since",
             hint="set the server's clock right, or upload a newly issued license",
-            license=held,
+            license=uploaded,
         )
     return guard
