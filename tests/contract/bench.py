@@ -80,9 +80,9 @@ class Bench:
 
 
 @contextmanager
-def fixed() -> Iterator[None]:
-    """Let ids count from 1, new keys be those of the scalars 1000, 1001, …, and the host be one."""
-    ids, scalars = itertools.count(1), itertools.count(1000)
+def fixed(first: int = 1) -> Iterator[None]:
+    """Let ids count from `first`, new keys from the scalar 999 + `first`, and the host be one."""
+    ids, scalars = itertools.count(first), itertools.count(999 + first)
     before = uuid.uuid4, ec.generate_private_key, socket.gethostname
     uuid.uuid4 = lambda: uuid.UUID(f"{next(ids):08x}-0000-4000-8000-000000000000")
     ec.generate_private_key = lambda curve, backend=None: ec.derive_private_key(  # noqa: ARG005 - as the library has it

@@ -63,7 +63,7 @@ STEPS = (
     step("customer archive wayne-sa --undo --yes --reason back --json"),
     step("customer merge initech initech-kg --yes --reason one~firm --json"),
     # What issues.
-    step("renew acme-gmbh --json"),
+    step("renew acme-gmbh --term 0d --json"),
     step("renew acme-gmbh --term 1y --dry-run --json"),
     step("renew acme-gmbh --term 1y --yes --users 40 --eml {folder}/drafts --json"),
     step("renew acme-gmbh --yes --json"),
@@ -86,7 +86,7 @@ STEPS = (
     step("license sent 00000003 --undo --json"),
     step("license retire 00000003 --yes --json"),
     step("license retire 00000003 --yes --reason left --json"),
-    step("license retire 00000016 --yes --reason left --json"),
+    step("license retire 00004500 --yes --reason left --json"),
     # Batches.
     step("renew --due-within 30d --yes --json", days=20),
     step(
