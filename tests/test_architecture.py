@@ -128,6 +128,9 @@ CLI_ONLY = {
 }
 MAY_END_THE_PROCESS = {"cli", "__main__"}
 
+# Who may open a write transaction: everybody else changes rows by `registry.change`.
+MAY_WRITE = {"registry", "batch"}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Module:
@@ -304,6 +307,16 @@ def misplaced_calls(root: Path) -> list[str]:
     ]
 
 
+def write_transactions(root: Path) -> list[str]:
+    """Write transactions that are opened outside `registry.change`."""
+    return [
+        f"{module.name} calls {called}"
+        for module in modules(root)
+        for called in module.calls()
+        if called.split(".")[-1] == "writing" and module.room not in MAY_WRITE
+    ]
+
+
 Rule = Callable[[Path], list[str]]
 RULES: list[Rule] = [
     rooms_without_a_place,
@@ -313,6 +326,7 @@ RULES: list[Rule] = [
     strangers_in_enforcement,
     misplaced_libraries,
     misplaced_calls,
+    write_transactions,
 ]
 
 # Rule, file, what is planted there.
@@ -361,6 +375,9 @@ PLANTED: list[tuple[Rule, str, str]] = [
     (misplaced_calls, "issuing/late.py", "print('x')"),
     (misplaced_calls, "issuing/late.py", "import sys\nsys.exit(1)"),
     (misplaced_calls, "__main__.py", "x = input()"),
+    (write_transactions, "cli/late.py", "with registry.writing(now=now, actor=actor) as db: ..."),
+    (write_transactions, "custody/late.py", "x = self.registry.writing(now=now, actor=actor)"),
+    (write_transactions, "issuing/late.py", "x = open_registry().writing(now=now, actor=actor)"),
 ]
 
 

@@ -24,6 +24,7 @@ from polygent_issuer.registry import (
     Registry,
     licenses,
 )
+from polygent_issuer.registry.clock import clock_behind
 from polygent_issuer.settings import Settings
 from polygent_issuer.terms import Changes
 
@@ -133,7 +134,7 @@ class Renewals:
             settings=self.settings,
             now=self.now,
             license_id=self.new_id(),
-        )
+        ).with_findings(*clock_behind(db, self.now))
 
     def _decided(self, wanted: Iterable[Proposal], records: Iterable[LicenseRecord]) -> Decision:
         """What is new among the licenses that are wanted: the same command may have been here."""

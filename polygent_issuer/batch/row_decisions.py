@@ -30,6 +30,7 @@ from polygent_issuer.issuing.following import NextRequest, propose_next
 from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument
 from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.registry import LicenseRecord, Reading
+from polygent_issuer.registry.clock import clock_behind
 from polygent_issuer.settings import Settings
 from polygent_issuer.terms import Changes, Terms
 from polygent_issuer.text import shown
@@ -123,7 +124,7 @@ class RowDecider:
             settings=self.settings,
             now=self.now,
             license_id=self.new_id(),
-        )
+        ).with_findings(*clock_behind(db, self.now))
         return Decision(proposals=(self._with_hints(row, proposal),), note=note)
 
     def _action(
@@ -182,7 +183,7 @@ class RowDecider:
             settings=self.settings,
             now=self.now,
             license_id=self.new_id(),
-        )
+        ).with_findings(*clock_behind(db, self.now))
         proposal = self._new_customers.check_against_earlier_rows(db, row.place, proposal)
         return self._with_hints(row, proposal)
 

@@ -19,9 +19,9 @@ from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.destination import Destination, resolve
 from polygent_issuer.issuing.proposal import Proposal
-from polygent_issuer.issuing.publish import publish
+from polygent_issuer.issuing.publish import proposals_of, publish
 from polygent_issuer.keystore.passphrases import Passphrase
-from polygent_issuer.registry import Reading
+from polygent_issuer.registry import Reading, change
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,8 +64,8 @@ def carry_out(
     """
     registry, settings = invocation.registry, invocation.settings
     tell_default_issuer(invocation)
-    with registry.reading() as db:
-        proposals = decide(db)
+    decided = change.decide(registry, decide, now=invocation.now)
+    proposals = proposals_of(decided)
     destination = _destination(invocation, how.output)
     destination.check(proposals)
     drafts = drafter(invocation, how.eml)
@@ -79,8 +79,7 @@ def carry_out(
         prompts.go_ahead("go ahead?", default=True)
     issued = publish(
         registry,
-        proposals,
-        decide=decide,
+        decided,
         signers=signers_of(invocation, [each.key for each in proposals], passphrase),
         consent=agreed,
         destination=destination,

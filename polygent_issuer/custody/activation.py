@@ -1,18 +1,56 @@
 """Which key signs: changing it is a roll-out, since servers must know the new one first."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from polygent_issuer.custody.labels import free_label, typed
 from polygent_issuer.custody.signing import require_usable
-from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import Actor, KeyRecord, Registry, keys
+from polygent_issuer.registry import Actor, KeyRecord, Reading, Registry, Writing, change, keys
+from polygent_issuer.registry.change import Decided
 from polygent_issuer.text import shown
 
 _NAMED: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Activation:
+    """A change of the key that signs; two are equal when they rest on the same facts.
+
+    Attributes:
+        key: the one that shall sign.
+        present: the one that signs now.
+    """
+
+    key: KeyRecord
+    present: KeyRecord | None
+
+    @property
+    def needed(self) -> bool:
+        """Whether it is another one."""
+        return self.present is None or self.present.kid != self.key.kid
+
+    @property
+    def finding(self) -> Finding:
+        """What speaks against letting a key sign at once."""
+        label = shown(self.key.label)
+        instead = (
+            ""
+            if self.present is None
+            else f"; until they have it, {shown(self.present.label)} signs on"
+        )
+        return Finding(
+            code=FindingCode.KEY_ROLLOUT,
+            message=f"a server that lacks the public half of {label} refuses every file "
+            f"that is signed with it{instead}",
+            hint=Hint(
+                "first give it to every server: ",
+                run("key", "export-public", "--all", "--format", "jwks"),
+            ),
+        )
 
 
 def signing_command(known: Iterable[KeyRecord], *, instead_of: KeyRecord | None = None) -> Hint:
@@ -37,29 +75,26 @@ def signing_command(known: Iterable[KeyRecord], *, instead_of: KeyRecord | None 
     return Hint(generate, ", and then ", run("key", "use", label))
 
 
-def rollout_finding(key: KeyRecord, present: KeyRecord | None) -> Finding:
-    """What speaks against letting a key sign at once.
+def decide(db: Reading, named: str) -> Activation:
+    """What would follow; nothing is written.
 
     Args:
-        key: the one that shall sign.
-        present: the one that signs now.
+        named: a label, a kid, or the beginning of one.
+
+    Raises:
+        NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
+        ExampleKey, RetiredKey, CompromisedKey: (`example_key`, `key_retired`, `key_compromised`)
+            for keys that shall not sign.
     """
-    instead = "" if present is None else f"; until they have it, {shown(present.label)} signs on"
-    return Finding(
-        code=FindingCode.KEY_ROLLOUT,
-        message=f"a server that lacks the public half of {shown(key.label)} refuses every file "
-        f"that is signed with it{instead}",
-        hint=Hint(
-            "first give it to every server: ",
-            run("key", "export-public", "--all", "--format", "jwks"),
-        ),
-    )
+    decided = Activation(key=keys.find(db, named), present=keys.active(db))
+    if decided.needed:
+        require_usable(decided.key)
+    return decided
 
 
 def activate(
     registry: Registry,
-    key: KeyRecord,
-    present: KeyRecord | None,
+    decided: Decided[Activation],
     *,
     consent: Consent,
     now: datetime,
@@ -69,27 +104,20 @@ def activate(
 
     Args:
         registry: where it is pinned.
-        key: the one that shall sign.
-        present: the one that signed when the finding was shown.
+        decided: what `decide` said; shown to the operator.
         consent: must cover the finding.
         now: the instant of the change, aware.
         actor: who decides it.
 
     Raises:
-        ExampleKey, RetiredKey, CompromisedKey: (`example_key`, `key_retired`, `key_compromised`)
-            for keys that shall not sign.
         ConsentNeeded: (`consent_needed`) when the finding was not accepted.
-        RegistryChanged: (`registry_changed`) when another key signs by now than was shown.
+        RegistryChanged: (`registry_changed`) when the key, or the one that signs, changed since.
     """
-    finding = rollout_finding(key, present)
+    key, present = decided.decision.key, decided.decision.present
+    finding = decided.decision.finding
     require([finding], consent)
-    with registry.writing(now=now, actor=actor) as db:
-        signing = keys.active(db)
-        if (signing and signing.kid) != (present and present.kid):
-            raise RegistryChanged.since_shown(
-                "nothing was changed", hint=Hint("look again: ", run("key", "list"))
-            )
-        require_usable(keys.find(db, key.kid))
+
+    def write(db: Writing) -> KeyRecord:
         changed = keys.activate(db, key.kid)
         db.record(
             "key-activated",
@@ -98,4 +126,13 @@ def activate(
             reason=consent.reason,
             details={"before": present and present.kid},
         )
-    return changed
+        return changed
+
+    return change.carry_out(
+        registry,
+        decided,
+        write,
+        now=now,
+        actor=actor,
+        hint=Hint("look again: ", run("key", "list")),
+    )

@@ -77,9 +77,7 @@ def require_welcome(
     """
     pinned = pinned_as(kid, known)
     if pinned is None:
-        name = free_label(known, wish) if label is None else label
-        require_free(name, known)
-        return name
+        return require_free(free_label(known, wish) if label is None else label, known)
     require_usable(pinned)
     if label not in (None, pinned.label):
         raise InputRefused(

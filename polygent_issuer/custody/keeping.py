@@ -20,7 +20,8 @@ from polygent_issuer.hints import run
 from polygent_issuer.keystore import Passphrase, location, open_store, passphrases
 from polygent_issuer.keystore.location import FileLocation
 from polygent_issuer.keystore.pkcs11_store import Pkcs11Store
-from polygent_issuer.registry import Actor, KeyRecord, Registry, keys
+from polygent_issuer.registry import Actor, KeyRecord, Registry, Writing, change, keys
+from polygent_issuer.registry.change import Decided
 from polygent_issuer.settings import Settings
 from polygent_issuer.settings.token_uri import TokenUri
 from polygent_issuer.signer import generate_private_key
@@ -92,14 +93,14 @@ class Custodian:
             NotExtractable: (`not_extractable`) for a backup of a key that is made in a token.
             KeyUnavailable: each code of the key store; nothing is recorded then.
         """
-        require_free(label, self._known())
+        decided = self._decide(lambda known: require_free(label, known))
         store = self._store(store_uri or self.settings.store)
         if isinstance(store, Pkcs11Store):
             if backup is not None:
                 raise no_backup_of_made(store.uri)
             with store.generating(label=label) as held:
-                return self._record(held.key, "key-generated", label, held.uri, None)
-        return self._keep(generate_private_key(), "key-generated", label, store_uri, backup)
+                return self._record(held.key, "key-generated", decided, held.uri, None)
+        return self._keep(generate_private_key(), "key-generated", decided, store_uri, backup)
 
     def import_key(
         self, incoming: Incoming, *, label: str | None, store_uri: str | None, backup: Path | None
@@ -120,8 +121,8 @@ class Custodian:
             RetiredKey, CompromisedKey, InputRefused: as `require_welcome`.
             OutputExists, OutputProblem, BackupFailed, KeyUnavailable: as for `generate`.
         """
-        name = require_welcome(incoming.kid, label, self._known())
-        return self._keep(incoming.private_key, "key-imported", name, store_uri, backup)
+        decided = self._decide(lambda known: require_welcome(incoming.kid, label, known))
+        return self._keep(incoming.private_key, "key-imported", decided, store_uri, backup)
 
     def adopt(self, place: TokenUri | FileLocation, *, label: str | None) -> Kept:
         """Take over a key where it is: in a token, or in a file that a container has mounted.
@@ -137,8 +138,10 @@ class Custodian:
         """
         held = self._holder(place).adopt()
         require_not_example(held.key.kid)
-        name = require_welcome(held.key.kid, label, self._known(), wish=held.label)
-        return self._record(held.key, "key-imported", name, held.uri, None)
+        decided = self._decide(
+            lambda known: require_welcome(held.key.kid, label, known, wish=held.label)
+        )
+        return self._record(held.key, "key-imported", decided, held.uri, None)
 
     def back_up(self, key: KeyRecord, path: Path) -> Path:
         """Write an encrypted copy of a key's private half: a new file, or one in a folder.
@@ -158,19 +161,25 @@ class Custodian:
         secret = self._backup_passphrase(path)
         signer = store.load(key.public_key)
         written = self._write_backup(signer.private_key, key.label, path, secret)
-        with self.registry.writing(now=self.now, actor=self.actor) as db:
+
+        def note(db: Writing) -> None:
             keys.note_backup(db, key.kid)
             db.record("key-backed-up", kid=key.kid)
+
+        # It is written, whatever the registry says by now.
+        decided = change.decide(self.registry, lambda _: None, now=self.now)
+        change.carry_out(self.registry, decided, note, now=self.now, actor=self.actor)
         return written
 
     def _keep(
         self,
         private_key: "ec.EllipticCurvePrivateKey",
         event: str,
-        label: str,
+        decided: Decided[str],
         store_uri: str | None,
         backup: Path | None,
     ) -> Kept:
+        label = decided.decision
         public_key = Key.from_public_key(private_key.public_key())
         # Asked first: a missing passphrase shall not leave a key behind in the keyring.
         secret = None if backup is None else self._backup_passphrase(backup)
@@ -185,7 +194,7 @@ class Custodian:
                         if uri != location.KEYRING:
                             raise
                         failed = problem  # nothing takes an entry out again, so it gets its name
-                kept = self._record(public_key, event, label, uri, written)
+                kept = self._record(public_key, event, decided, uri, written)
             except BaseException:
                 self._take_back(public_key.kid, uri, written)
                 raise
@@ -214,18 +223,34 @@ class Custodian:
             before = self.settings.stores.get(kid, "")
             settings_file.set_value(self.home, f"stores.{kid}", before)
 
-    def _record(self, key: Key, event: str, label: str, uri: str, backup: Path | None) -> Kept:
+    def _record(
+        self, key: Key, event: str, decided: Decided[str], uri: str, backup: Path | None
+    ) -> Kept:
         settings_file.set_value(self.home, f"stores.{key.kid}", uri)
-        with self.registry.writing(now=self.now, actor=self.actor) as db:
+
+        def write(db: Writing) -> Kept:
             is_new = all(known.kid != key.kid for known in keys.every(db))
             if is_new:
-                keys.add(db, key=key, label=label)
+                keys.add(db, key=key, label=decided.decision)
             if backup is not None:
                 keys.note_backup(db, key.kid)
             place = uri.partition(":")[0]
             db.record(event, kid=key.kid, details={"store": place, "backup": backup is not None})
             record = keys.find(db, key.kid)
-        return Kept(key=record, uri=uri, backup=backup, is_new=is_new)
+            return Kept(key=record, uri=uri, backup=backup, is_new=is_new)
+
+        return change.carry_out(
+            self.registry,
+            decided,
+            write,
+            now=self.now,
+            actor=self.actor,
+            undone="the key was not recorded",
+        )
+
+    def _decide(self, label: Callable[[tuple[KeyRecord, ...]], str]) -> Decided[str]:
+        """The label that a key gets, by the keys that are known."""
+        return change.decide(self.registry, lambda db: label(keys.every(db)), now=self.now)
 
     def _holder(self, place: TokenUri | FileLocation) -> "FileStore | Pkcs11Store":
         if isinstance(place, TokenUri):

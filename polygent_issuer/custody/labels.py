@@ -24,8 +24,8 @@ def free_label(known: Iterable[KeyRecord], wish: str = "") -> str:
     return label
 
 
-def require_free(label: str, known: Iterable[KeyRecord]) -> None:
-    """Refuse early what the registry would refuse after the key is made.
+def require_free(label: str, known: Iterable[KeyRecord]) -> str:
+    """The label; what the registry would refuse after the key is made is refused early.
 
     Raises:
         InputRefused: (`input_refused`) for a label that cannot be shown, or is another key's.
@@ -38,6 +38,7 @@ def require_free(label: str, known: Iterable[KeyRecord]) -> None:
             f"the label {shown(label)} is that of a key that is there already",
             hint=Hint("choose another label; what is there: ", run("key", "show", label)),
         )
+    return label
 
 
 def typed(label: str) -> tuple[str, ...]:

@@ -5,15 +5,13 @@ other hands, perhaps: whoever has it signs what they like and dates it as they l
 cannot tell a forgery from a license. Servers must drop it, and with it every license under it.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from polygent_issuer.custody.activation import signing_command
 from polygent_issuer.custody.errors import KeySigns
 from polygent_issuer.custody.labels import typed
-from polygent_issuer.errors import RegistryChanged
-from polygent_issuer.findings import Consent, Finding, require
+from polygent_issuer.findings import Consent, require
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import (
     Actor,
@@ -22,9 +20,12 @@ from polygent_issuer.registry import (
     LicenseStatus,
     Reading,
     Registry,
+    Writing,
+    change,
     keys,
     licenses,
 )
+from polygent_issuer.registry.change import Decided
 from polygent_issuer.text import shown
 
 
@@ -32,8 +33,8 @@ from polygent_issuer.text import shown
 class Retirement:
     """What the end of a key means.
 
-    It is carried out as long as the key is recorded as it was then: a license that was issued
-    meanwhile must not stop the retirement of a leaked key.
+    Two are equal when the key is recorded alike: a license that was issued meanwhile must not stop
+    the retirement of a leaked key.
 
     Attributes:
         key: as it is recorded.
@@ -51,10 +52,10 @@ class Retirement:
     compromised: bool
     since: datetime | None
     needed: bool
-    hanging: tuple[LicenseRecord, ...]
-    last_end: datetime | None
-    signs: KeyRecord | None
-    signing_command: str | None
+    hanging: tuple[LicenseRecord, ...] = field(compare=False)
+    last_end: datetime | None = field(compare=False)
+    signs: KeyRecord | None = field(compare=False)
+    signing_command: str | None = field(compare=False)
 
 
 def decide(db: Reading, named: str, *, compromised: bool) -> Retirement:
@@ -88,10 +89,9 @@ def decide(db: Reading, named: str, *, compromised: bool) -> Retirement:
 
 def retire(
     registry: Registry,
-    decided: Retirement,
+    decided: Decided[Retirement],
     *,
     reason: str,
-    findings: Iterable[Finding] = (),
     consent: Consent,
     now: datetime,
     actor: Actor,
@@ -102,7 +102,7 @@ def retire(
         registry: where the key is pinned.
         decided: what `decide` said; shown to the operator.
         reason: why; kept in the journal.
-        findings: what was found beside it; `consent` must cover it.
+        consent: must cover a clock that is behind.
         now: the instant of the change, aware.
         actor: who decides it.
 
@@ -110,25 +110,30 @@ def retire(
         ConsentNeeded: (`consent_needed`) when a finding was not accepted.
         RegistryChanged: (`registry_changed`) when the key's record has changed since.
     """
-    findings = tuple(findings)
-    require(findings, consent)
-    key = decided.key
-    with registry.writing(now=now, actor=actor) as db:
-        if keys.find(db, key.kid) != key:
-            raise RegistryChanged.since_shown(
-                "nothing was retired",
-                hint=Hint("look again: ", run("key", "show", *typed(key.label))),
-            )
-        keys.retire(db, key.kid, compromised=decided.compromised)
+    require(decided.behind, consent)
+    key, compromised = decided.decision.key, decided.decision.compromised
+
+    def write(db: Writing) -> Retirement:
+        keys.retire(db, key.kid, compromised=compromised)
         current = licenses.select(db, kid=key.kid, status=LicenseStatus.CURRENT)
         db.record(
-            "key-compromised" if decided.compromised else "key-retired",
+            "key-compromised" if compromised else "key-retired",
             kid=key.kid,
-            accepted=consent.used(findings),
+            accepted=consent.used(decided.behind),
             reason=reason,
             details={"current_licenses": sum(1 for _ in current), "signed": key.active},
         )
-        return decide(db, key.kid, compromised=decided.compromised)
+        return decide(db, key.kid, compromised=compromised)
+
+    return change.carry_out(
+        registry,
+        decided,
+        write,
+        now=now,
+        actor=actor,
+        undone="nothing was retired",
+        hint=f"look again: polygent-issue key show {typed(key.label)}",
+    )
 
 
 def _refuse_signing(key: KeyRecord, known: tuple[KeyRecord, ...]) -> KeySigns:

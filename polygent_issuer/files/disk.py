@@ -160,16 +160,20 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
-def sweep(folder: Path, prefix: str) -> None:
+def sweep(folder: Path, prefix: str, spare: tuple[str, ...] = ()) -> None:
     """Remove the temporary files that a crash left: plain files whose name begins so.
 
     What cannot be removed stays for the next time.
+
+    Args:
+        spare: how the names of those begin that are still needed.
     """
     if not prefix.startswith("."):
         raise ValueError("a prefix of temporary files begins with a dot")
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(prefix) and entry.is_file(follow_symlinks=False):
+            is_ours = entry.name.startswith(prefix) and not entry.name.startswith(spare)
+            if is_ours and entry.is_file(follow_symlinks=False):
                 remove(Path(entry.path))
 
 

@@ -1,21 +1,22 @@
 """A customer who is none any more: issued nothing, left out of lists, never forgotten."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from polygent_issuer import dates
-from polygent_issuer.errors import RegistryChanged
-from polygent_issuer.findings import Consent, Finding, require
+from polygent_issuer.findings import Consent, require
 from polygent_issuer.registry import (
     Actor,
     Customer,
     LicenseRecord,
     Reading,
     Registry,
+    Writing,
+    change,
     customers,
     licenses,
 )
+from polygent_issuer.registry.change import Decided
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,10 +53,9 @@ def decide(db: Reading, slug: str, *, undo: bool, now: datetime) -> Archival:
 
 def carry_out(
     registry: Registry,
-    decided: Archival,
+    decided: Decided[Archival],
     *,
     reason: str | None,
-    findings: Iterable[Finding] = (),
     consent: Consent,
     now: datetime,
     actor: Actor,
@@ -66,21 +66,21 @@ def carry_out(
         ConsentNeeded: (`consent_needed`) when a finding was not accepted.
         RegistryChanged: (`registry_changed`) when it is no longer what was shown.
     """
-    findings = tuple(findings)
-    require(findings, consent)
-    slug = decided.customer.slug
-    with registry.writing(now=now, actor=actor) as db:
-        if decide(db, slug, undo=decided.undo, now=now) != decided:
-            raise RegistryChanged.since_shown("nothing was changed")
-        write = customers.unarchive if decided.undo else customers.archive
-        write(db, decided.customer)
+    require(decided.behind, consent)
+    archival = decided.decision
+
+    def write(db: Writing) -> Archival:
+        mark = customers.unarchive if archival.undo else customers.archive
+        mark(db, archival.customer)
         db.record(
-            "customer-unarchived" if decided.undo else "customer-archived",
-            customer=slug,
-            accepted=consent.used(findings),
+            "customer-unarchived" if archival.undo else "customer-archived",
+            customer=archival.customer.slug,
+            accepted=consent.used(decided.behind),
             reason=reason,
             details={
-                "running": {each.id: dates.instant(each.expires_at) for each in decided.running}
+                "running": {each.id: dates.instant(each.expires_at) for each in archival.running}
             },
         )
-        return decide(db, slug, undo=decided.undo, now=now)
+        return decided.decide(db)
+
+    return change.carry_out(registry, decided, write, now=now, actor=actor)

@@ -20,7 +20,6 @@ from polygent_issuer.issuing.signing_key import choose_key
 from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.machine_info import freshness_finding, implausible_fingerprint
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, licenses
-from polygent_issuer.registry.clock import clock_behind
 from polygent_issuer.settings import Settings
 from polygent_issuer.terms import Changes, Plan, Terms
 from polygent_issuer.text import shown
@@ -100,7 +99,6 @@ def propose_first(
     return proposal.with_findings(
         *_findings(db, request, customer, choice, settings=settings, now=now),
         expiry.long_term(now, expires_at, settings),
-        *clock_behind(db, now),
     )
 
 

@@ -25,7 +25,6 @@ from polygent_issuer.issuing.stored import read_license
 from polygent_issuer.machine_info import freshness_finding, implausible_fingerprint
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers
 from polygent_issuer.registry import machines as known_machines
-from polygent_issuer.registry.clock import clock_behind
 from polygent_issuer.settings import Settings
 from polygent_issuer.terms import Changes, Terms
 from polygent_issuer.verifier import License, Tier
@@ -125,7 +124,6 @@ def propose_next(
         _loss(request, olds, new),
         expiry.not_due(replaced, settings, now) if request.action is Action.RENEW else None,
         expiry.long_term(now, new.expires_at, settings) if new.expires_at > longest else None,
-        *clock_behind(db, now),
     )
 
 

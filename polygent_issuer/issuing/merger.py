@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from polygent_issuer import dates
-from polygent_issuer.errors import CustomerArchived, InputRefused, RegistryChanged
-from polygent_issuer.findings import Consent, Finding, require
+from polygent_issuer.errors import CustomerArchived, InputRefused
+from polygent_issuer.findings import Consent, require
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.still_named import StillNamed, still_named
 from polygent_issuer.registry import (
@@ -16,10 +16,13 @@ from polygent_issuer.registry import (
     LicenseRecord,
     Reading,
     Registry,
+    Writing,
+    change,
     customers,
     licenses,
     merging,
 )
+from polygent_issuer.registry.change import Decided
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,10 +97,9 @@ def decide(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) -> D
 
 def carry_out(
     registry: Registry,
-    decided: DecidedMerger,
+    decided: Decided[DecidedMerger],
     *,
     reason: str,
-    findings: Iterable[Finding] = (),
     consent: Consent,
     now: datetime,
     actor: Actor,
@@ -108,29 +110,22 @@ def carry_out(
         ConsentNeeded: (`consent_needed`) when a finding was not accepted.
         RegistryChanged: (`registry_changed`) when it is no longer what was shown.
     """
-    findings = tuple(findings)
-    require(findings, consent)
-    merger = decided.merger
-    with registry.writing(now=now, actor=actor) as db:
-        if _again(db, merger, now) != decided:
-            raise RegistryChanged.since_shown("nothing was merged")
-        merged = merging.merge(db, merger)
+    require(decided.behind, consent)
+
+    def write(db: Writing) -> Customer:
+        merged = merging.merge(db, decided.decision.merger)
         db.record(
             "customer-merged",
             customer=merged.slug,
-            accepted=consent.used(findings),
+            accepted=consent.used(decided.behind),
             reason=reason,
-            details=_details(decided),
+            details=_details(decided.decision),
         )
-    return merged
+        return merged
 
-
-def _again(db: Reading, merger: merging.Merger, now: datetime) -> DecidedMerger | None:
-    """The same decision on what is there now; None when there is nothing to merge any more."""
-    slugs = {merger.gone.slug, merger.kept.slug}
-    if slugs != {customers.get(db, slug).slug for slug in slugs}:
-        return None
-    return decide(db, merger.gone.slug, merger.kept.slug, now=now)
+    return change.carry_out(
+        registry, decided, write, now=now, actor=actor, undone="nothing was merged"
+    )
 
 
 def _label(db: Reading, record: LicenseRecord, labels: dict[int, str]) -> str | None:

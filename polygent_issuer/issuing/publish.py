@@ -1,91 +1,101 @@
-"""From proposals to license files.
+"""From proposals to license files, all or nothing, in the order that `registry.change` gives."""
 
-For N proposals at once; a single `sign` is a group of one (DESIGN, "An issue"):
-
-1. `BEGIN IMMEDIATE`, and decide again: stop if the decision is no longer what was shown.
-2. Sign, and verify our own bytes with the pinned key.
-3. Temporary files, complete and synced, beside their targets.
-4. License, outbox and journal rows in one `COMMIT`.
-5. Link each file to its name, sync the folder, clear the outbox.
-
-A crash before 4 leaves nothing but a temporary file, which the next issue into that folder sweeps
-away. A crash after 4 leaves a row in the outbox, which `recover` delivers or names.
-"""
-
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
 from polygent_issuer import files
-from polygent_issuer.errors import HomeProblem, OutputProblem, RegistryChanged
+from polygent_issuer.errors import OutputProblem
 from polygent_issuer.findings import Consent, require
 from polygent_issuer.issuing import keep, recover
 from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.issuing.signing import Issued, sign
-from polygent_issuer.registry import Actor, Reading, Registry, outbox
+from polygent_issuer.registry import Actor, Reading, Registry, Writing, change, outbox
+from polygent_issuer.registry.change import Decided
 from polygent_issuer.signer import Signer
 
-Decide = Callable[[Reading], tuple[Proposal, ...]]
+
+def proposals_of(decided: Decided[tuple[Proposal, ...]]) -> tuple[Proposal, ...]:
+    """The proposals with all findings: a clock that is behind concerns each of them."""
+    return tuple(each.with_findings(*decided.behind) for each in decided.decision)
 
 
 def publish(
     registry: Registry,
-    shown: tuple[Proposal, ...],
+    decided: Decided[tuple[Proposal, ...]],
     *,
-    decide: Decide,
     signers: Mapping[str, Signer],
     consent: Consent,
     destination: Destination,
     now: datetime,
     actor: Actor,
 ) -> tuple[Issued, ...]:
-    """Issue what was shown, all or nothing.
+    """Issue what was decided and shown, all or nothing.
 
     Args:
-        shown: the proposals that the operator saw and agreed to.
-        decide: makes the same proposals again, inside the transaction.
         signers: by kid; one for each key that the proposals name.
 
     Raises:
         ConsentNeeded: (`consent_needed`) a finding was not accepted; nothing happened.
-        RegistryChanged: (`registry_changed`) someone wrote in between; nothing happened.
+        RegistryChanged: (`registry_changed`) it would now be decided otherwise; nothing happened.
         SignatureRefused: (`signature_refused`) nothing happened.
         OutputProblem: (`output_failed`, `output_exists`) before the COMMIT nothing happened; after
             it the licenses are kept, and the hint says how to get their files.
     """
-    for proposal in shown:
+    proposals = proposals_of(decided)
+    for proposal in proposals:
         require(proposal.findings, consent)
-    destination.check(shown)
+    destination.check(proposals)
+    issued = tuple(
+        sign(each, signers[each.key.kid], destination.target(each)) for each in proposals
+    )
     prefix = recover.temp_prefix(registry.id)
     with ExitStack() as undo:
-        with registry.writing(now=now, actor=actor) as db:
+
+        def write(db: Writing) -> dict[str, files.Prepared]:
             recover.deliver(db, prefix)
-            if decide(db) != shown:
-                raise RegistryChanged.since_shown("nothing was issued")
-            issued = tuple(
-                sign(each, signers[each.key.kid], destination.target(each)) for each in shown
-            )
-            temps = _prepare_all(issued, destination, prefix, undo)
+            temps = _prepare_all(db, issued, destination, prefix, undo)
             for each in issued:
                 keep.keep(db, each, consent)
-        undo.pop_all()
-    for each in issued:
-        _deliver(each, temps.get(each.proposal.license.jti), destination, prefix)
-    with suppress(HomeProblem), registry.writing(now=now, actor=actor) as db:
-        for each in issued:
-            outbox.clear(db, each.proposal.license.jti)
+            return temps
+
+        def deliver(temps: Mapping[str, files.Prepared]) -> Iterator[str]:
+            undo.pop_all()
+            for each in issued:
+                license_id = each.proposal.license.jti
+                _deliver(each, temps.get(license_id), destination, prefix)
+                yield license_id
+
+        change.carry_out(
+            registry,
+            decided,
+            write,
+            now=now,
+            actor=actor,
+            undone="nothing was issued",
+            deliver=deliver,
+        )
     return issued
 
 
 def _prepare_all(
-    issued: tuple[Issued, ...], destination: Destination, prefix: str, undo: ExitStack
+    db: Reading,
+    issued: tuple[Issued, ...],
+    destination: Destination,
+    prefix: str,
+    undo: ExitStack,
 ) -> dict[str, files.Prepared]:
-    """A temporary file for each license, by its ID; none for stdout. `undo` removes them."""
+    """A temporary file for each license, by its ID; none for stdout. `undo` removes them.
+
+    Those of a license in the outbox are spared by the sweep: whoever committed it may be about to
+    link one of them.
+    """
     if destination.folder is None:
         return {}
-    files.sweep(destination.folder, prefix)
+    spare = tuple(f"{prefix}{row.license_id}" for row in outbox.pending(db))
+    files.sweep(destination.folder, prefix, spare)
     temps = {}
     for each in issued:
         license_id = each.proposal.license.jti

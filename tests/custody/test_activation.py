@@ -4,11 +4,12 @@ import pytest
 from support.registries import ACTOR, NOW
 
 from polygent_issuer.custody import Custodian
-from polygent_issuer.custody.activation import activate, rollout_finding
+from polygent_issuer.custody.activation import Activation, activate, decide
 from polygent_issuer.custody.errors import RetiredKey
 from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.findings import Consent, ConsentNeeded, FindingCode
-from polygent_issuer.registry import KeyRecord, journal, keys
+from polygent_issuer.registry import KeyRecord, change, journal, keys
+from polygent_issuer.registry.change import Decided
 
 AGREED = Consent(accepted=frozenset({FindingCode.KEY_ROLLOUT}), reason="rolled out")
 
@@ -23,6 +24,11 @@ def two_keys(custodian: Custodian) -> tuple[KeyRecord, KeyRecord]:
     return first, second
 
 
+def decided(custodian: Custodian, named: str) -> Decided[Activation]:
+    """What would follow."""
+    return change.decide(custodian.registry, lambda db: decide(db, named), now=NOW)
+
+
 def signing(custodian: Custodian) -> str:
     """The label of the key that signs."""
     with custodian.registry.reading() as db:
@@ -34,19 +40,20 @@ def signing(custodian: Custodian) -> str:
 def test_the_finding_names_both(custodian: Custodian) -> None:
     """What happens to a server that is not ready, what signs until then, and what to do first."""
     one, two = two_keys(custodian)
-    finding = rollout_finding(two, one)
+    finding = Activation(key=two, present=one).finding
     assert finding.code == "key-rollout"
     assert "lacks the public half of two" in finding.message
     assert "one signs on" in finding.message
     assert finding.hint is not None
     assert "export-public --all" in finding.hint
-    assert "signs on" not in rollout_finding(two, None).message
+    assert "signs on" not in Activation(key=two, present=None).finding.message
 
 
 def test_a_change_is_journalled(custodian: Custodian) -> None:
     """Who accepted what, why, and which key signed before."""
     one, two = two_keys(custodian)
-    changed = activate(custodian.registry, two, one, consent=AGREED, now=NOW, actor=ACTOR)
+    shown = decided(custodian, "two")
+    changed = activate(custodian.registry, shown, consent=AGREED, now=NOW, actor=ACTOR)
     assert (changed.kid, changed.active) == (two.kid, True)
     with custodian.registry.reading() as db:
         *_, row = journal.rows(db)
@@ -57,27 +64,35 @@ def test_a_change_is_journalled(custodian: Custodian) -> None:
 
 def test_nothing_changes_without_consent(custodian: Custodian) -> None:
     """The core asks for it, too, not the command line alone."""
-    one, two = two_keys(custodian)
+    two_keys(custodian)
+    shown = decided(custodian, "two")
     with pytest.raises(ConsentNeeded):
-        activate(custodian.registry, two, one, consent=Consent(), now=NOW, actor=ACTOR)
+        activate(custodian.registry, shown, consent=Consent(), now=NOW, actor=ACTOR)
     assert signing(custodian) == "one"
 
 
 def test_a_change_in_the_meantime_stops_it(custodian: Custodian) -> None:
-    """The consent was given for another situation."""
-    _one, two = two_keys(custodian)
-    for shown in (None, two):
-        with pytest.raises(RegistryChanged):
-            activate(custodian.registry, two, shown, consent=AGREED, now=NOW, actor=ACTOR)
-    assert signing(custodian) == "one"
+    """The consent was given for another situation: another key signs by now."""
+    two_keys(custodian)
+    custodian.generate(label="three", store_uri=f"file:{custodian.home}/three", backup=None)
+    shown = decided(custodian, "two")
+    other = decided(custodian, "three")
+    activate(custodian.registry, other, consent=AGREED, now=NOW, actor=ACTOR)
+    with pytest.raises(RegistryChanged) as changed:
+        activate(custodian.registry, shown, consent=AGREED, now=NOW, actor=ACTOR)
+    assert changed.value.hint == "look again: polygent-issue key list"
+    assert signing(custodian) == "three"
 
 
 def test_a_key_that_was_retired_in_the_meantime(custodian: Custodian) -> None:
-    """What may not sign does not become the one that does."""
-    one, two = two_keys(custodian)
+    """What may not sign does not become the one that does; decided anew, it is refused."""
+    _, two = two_keys(custodian)
+    shown = decided(custodian, "two")
     with custodian.registry.writing(now=NOW, actor=ACTOR) as db:
         db.update("keys", two.kid, retired_at=db.at)
         db.record("key-retired", kid=two.kid)
+    with pytest.raises(RegistryChanged):
+        activate(custodian.registry, shown, consent=AGREED, now=NOW, actor=ACTOR)
     with pytest.raises(RetiredKey):
-        activate(custodian.registry, two, one, consent=AGREED, now=NOW, actor=ACTOR)
+        decided(custodian, "two")
     assert signing(custodian) == "one"

@@ -1,5 +1,7 @@
 """The end of a key: decided on what was shown, journalled, and never taken back."""
 
+from datetime import datetime, timedelta
+
 import pytest
 from support.registries import ACTOR, NOW, YEAR, add_license, writing
 
@@ -7,10 +9,9 @@ from polygent_issuer.custody import Custodian, signing_command
 from polygent_issuer.custody.errors import KeySigns
 from polygent_issuer.custody.retirement import Retirement, decide, retire
 from polygent_issuer.errors import RegistryChanged
-from polygent_issuer.findings import Consent, ConsentNeeded, Finding, FindingCode
-from polygent_issuer.registry import KeyRecord, customers, journal, keys
-
-BEHIND = Finding(code=FindingCode.CLOCK_BEHIND, message="a year")
+from polygent_issuer.findings import Consent, ConsentNeeded, FindingCode
+from polygent_issuer.registry import KeyRecord, change, customers, journal, keys
+from polygent_issuer.registry.change import Decided
 
 
 @pytest.fixture
@@ -28,13 +29,21 @@ def two(custodian: Custodian) -> tuple[KeyRecord, KeyRecord]:
     return one, other
 
 
+def proposed(
+    custodian: Custodian, named: str, *, compromised: bool = False, now: datetime = NOW
+) -> Decided[Retirement]:
+    """What would follow, as it is shown."""
+    return change.decide(
+        custodian.registry, lambda db: decide(db, named, compromised=compromised), now=now
+    )
+
+
 def decided(custodian: Custodian, named: str, *, compromised: bool = False) -> Retirement:
     """What would follow."""
-    with custodian.registry.reading() as db:
-        return decide(db, named, compromised=compromised)
+    return proposed(custodian, named, compromised=compromised).decision
 
 
-def carry_out(custodian: Custodian, shown: Retirement, **more: object) -> Retirement:
+def carry_out(custodian: Custodian, shown: Decided[Retirement], **more: object) -> Retirement:
     """Retire what was shown."""
     given: dict[str, object] = {"consent": Consent(), "now": NOW, "actor": ACTOR, **more}
     return retire(custodian.registry, shown, reason="stolen", **given)  # type: ignore[arg-type]
@@ -60,7 +69,7 @@ def test_the_one_that_signs_is_not_retired(custodian: Custodian) -> None:
     """Unless it is compromised: then nothing signs, and the journal counts what hangs on it."""
     with pytest.raises(KeySigns):
         decided(custodian, "one")
-    done = carry_out(custodian, decided(custodian, "one", compromised=True))
+    done = carry_out(custodian, proposed(custodian, "one", compromised=True))
     assert (done.key.active, done.key.compromised, done.since) == (False, True, NOW)
     assert not done.needed
     with custodian.registry.reading() as db:
@@ -74,11 +83,11 @@ def test_the_one_that_signs_is_not_retired(custodian: Custodian) -> None:
 @pytest.mark.usefixtures("two")
 def test_a_finding_needs_consent(custodian: Custodian) -> None:
     """The core asks for it, too, not the command line alone."""
-    shown = decided(custodian, "two")
+    shown = proposed(custodian, "two", now=NOW - timedelta(days=1))
     with pytest.raises(ConsentNeeded):
-        carry_out(custodian, shown, findings=(BEHIND,))
+        carry_out(custodian, shown)
     consent = Consent(accepted=frozenset({FindingCode.CLOCK_BEHIND}))
-    carry_out(custodian, shown, findings=(BEHIND,), consent=consent)
+    carry_out(custodian, shown, consent=consent)
     with custodian.registry.reading() as db:
         *_, row = journal.rows(db)
     assert (row.event, row.accepted) == ("key-retired", ("clock-behind",))
@@ -88,7 +97,7 @@ def test_a_key_that_was_changed_in_the_meantime(
     custodian: Custodian, two: tuple[KeyRecord, KeyRecord]
 ) -> None:
     """What was shown no longer holds."""
-    shown = decided(custodian, "two")
+    shown = proposed(custodian, "two")
     with writing(custodian.registry) as db:
         keys.activate(db, two[1].kid)
     with pytest.raises(RegistryChanged) as changed:
@@ -100,12 +109,12 @@ def test_a_license_in_the_meantime_stops_no_retirement(
     custodian: Custodian, two: tuple[KeyRecord, KeyRecord]
 ) -> None:
     """A leaked key is retired all the same, and the new license is told with the others."""
-    shown = decided(custodian, "one", compromised=True)
+    shown = proposed(custodian, "one", compromised=True)
     with writing(custodian.registry) as db:
         add_license(db, 3, customers.get(db, "acme"), two[0].kid)
     done = carry_out(custodian, shown)
     assert done.key.compromised
-    assert (len(shown.hanging), len(done.hanging)) == (2, 3)
+    assert (len(shown.decision.hanging), len(done.hanging)) == (2, 3)
 
 
 def test_what_lets_a_key_sign(custodian: Custodian, two: tuple[KeyRecord, KeyRecord]) -> None:
@@ -115,8 +124,8 @@ def test_what_lets_a_key_sign(custodian: Custodian, two: tuple[KeyRecord, KeyRec
     assert signing_command(two) == f"{use} two, or {use} one"
     assert signing_command(two, instead_of=two[1]) == f"{use} one"
     assert signing_command(two * 2).count(use) == 3
-    carry_out(custodian, decided(custodian, "one", compromised=True))
-    carry_out(custodian, decided(custodian, "two"))
+    carry_out(custodian, proposed(custodian, "one", compromised=True))
+    carry_out(custodian, proposed(custodian, "two"))
     with custodian.registry.reading() as db:
         ended = keys.every(db)
     make = "polygent-issue key generate main --backup FILE"

@@ -54,20 +54,18 @@ def test_a_signature_that_fails_replaces_none(cluster: Office) -> None:
 
 def test_one_that_was_renewed_meanwhile(cluster: Office) -> None:
     """What was shown would replace a license that is no longer current: nothing is issued."""
-    with cluster.registry.reading() as db:
-        shown = joint(cluster, db)
+    shown = cluster.decide(lambda db: joint(cluster, db))
     cluster.publish(lambda db: cluster.next(db, number=7, license_ids=(TWO,)))
     with pytest.raises(RegistryChanged, match="nothing was issued"):
-        cluster.publish_shown(shown, lambda db: joint(cluster, db))
+        cluster.publish_shown(shown)
     assert heirs(cluster) == {ONE: None, TWO: license_id(7), license_id(7): None}
 
 
 def test_one_that_came_meanwhile(cluster: Office) -> None:
     """A third machine was not shown, so it is not replaced unseen."""
-    with cluster.registry.reading() as db:
-        shown = joint(cluster, db)
+    shown = cluster.decide(lambda db: joint(cluster, db))
     third = cluster.document("sha256:" + "ef" * 32)
     cluster.publish(lambda db: cluster.first(db, number=8, document=third))
     with pytest.raises(RegistryChanged):
-        cluster.publish_shown(shown, lambda db: joint(cluster, db))
+        cluster.publish_shown(shown)
     assert set(heirs(cluster).values()) == {None}

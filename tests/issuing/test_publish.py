@@ -46,12 +46,11 @@ def test_what_was_shown_is_issued(office: Office) -> None:
 def test_a_decision_that_changed_meanwhile_is_not_carried_out(office: Office) -> None:
     """Someone else renewed after it was shown: nothing is issued twice."""
     office.publish(office.first)
-    with office.registry.reading() as db:
-        shown = office.next(db)
+    shown = office.decide(office.next)
     office.publish(lambda db: office.next(db, number=7))
 
     with pytest.raises(RegistryChanged, match="nothing was issued"):
-        office.publish_shown(shown, office.next)
+        office.publish_shown(shown)
     assert len(kept(office)) == 2
     assert len(files(office)) == 2
 
@@ -59,13 +58,12 @@ def test_a_decision_that_changed_meanwhile_is_not_carried_out(office: Office) ->
 def test_a_rename_meanwhile_is_a_change_too(office: Office) -> None:
     """The license would say another name than the one that was shown."""
     office.publish(office.first)
-    with office.registry.reading() as db:
-        shown = office.next(db)
+    shown = office.decide(office.next)
     with office.registry.writing(now=office.now, actor=office.actor) as db:
         customers.edit(db, customers.find(db, "acme"), name="Acme AG")
         db.record("customer-edited", customer="acme")
     with pytest.raises(RegistryChanged):
-        office.publish_shown(shown, office.next)
+        office.publish_shown(shown)
 
 
 def test_without_consent_nothing_happens(office: Office) -> None:

@@ -1,6 +1,6 @@
 """An office: a registry, a key in memory, and an output folder; no command line."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,15 +14,17 @@ from polygent_issuer.issuing.first import FirstRequest, propose_first
 from polygent_issuer.issuing.following import NextRequest
 from polygent_issuer.issuing.joining import propose
 from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument
-from polygent_issuer.issuing.publish import Decide, publish
+from polygent_issuer.issuing.publish import proposals_of, publish
 from polygent_issuer.issuing.signing import Issued
 from polygent_issuer.machine_info import parse
-from polygent_issuer.registry import REGISTRY_FILE, Actor, Reading, Registry, keys
+from polygent_issuer.registry import REGISTRY_FILE, Actor, Reading, Registry, change, keys
+from polygent_issuer.registry.change import Decided
 from polygent_issuer.settings import Settings
 from polygent_issuer.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.terms import Changes
 
 NOW = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
+Propose = Callable[[Reading], tuple[Proposal, ...]]
 ADA = Actor(operator="Ada", os_user="ada", uid=1000, host="desk")
 
 
@@ -91,26 +93,28 @@ class Office:
         """Who works here."""
         return ADA
 
-    def publish(self, decide: Decide, **more: Any) -> tuple[Issued, ...]:
+    def decide(self, propose: Propose) -> Decided[tuple[Proposal, ...]]:
+        """Decide on a snapshot."""
+        return change.decide(self.registry, propose, now=self.now)
+
+    def publish(self, propose: Propose, **more: Any) -> tuple[Issued, ...]:
         """Show and publish a decision, with consent to everything that it finds."""
-        with self.registry.reading() as db:
-            shown = decide(db)
-        return self.publish_shown(shown, decide, **more)
+        return self.publish_shown(self.decide(propose), **more)
 
     def publish_shown(
-        self, shown: tuple[Proposal, ...], decide: Decide, **more: Any
+        self, decided: Decided[tuple[Proposal, ...]], **more: Any
     ) -> tuple[Issued, ...]:
         """Publish what was shown, some time ago perhaps."""
+        codes = frozenset(f.code for each in proposals_of(decided) for f in each.findings)
         given: dict[str, Any] = {
-            "decide": decide,
             "signers": {self.signer.kid: self.signer},
-            "consent": Consent(accepted=frozenset(f.code for p in shown for f in p.findings)),
+            "consent": Consent(accepted=codes),
             "destination": self.output,
             "now": self.now,
             "actor": ADA,
             **more,
         }
-        return publish(self.registry, shown, **given)
+        return publish(self.registry, decided, **given)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -14,9 +13,8 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer import naming
 from polygent_issuer.cli.customer.customer_view import customer_json, customer_rows
 from polygent_issuer.cli.output import Result
-from polygent_issuer.findings import Finding, FindingCode, require
-from polygent_issuer.registry import Customer, Reading, customers
-from polygent_issuer.registry.clock import clock_behind
+from polygent_issuer.findings import FindingCode
+from polygent_issuer.registry import Customer, Writing, change, customers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,21 +68,20 @@ def add(
     """
     given, name = consent.given(consents), naming.proper(name)
     zone = None if time_zone is None else str(dates.parse_zone(time_zone))
-    with invocation.registry.reading() as db:
-        findings = _findings(db, name, invocation.now)
+    decided = change.decide(
+        invocation.registry,
+        lambda db: (slug or customers.free_slug(db, name), naming.similar(db, name)),
+        now=invocation.now,
+    )
+    chosen_slug, similar = decided.decision
+    findings = (*similar, *decided.behind)
     agreed = consent.obtain(invocation, findings, given)
-    with invocation.registry.writing(now=invocation.now, actor=invocation.actor) as db:
-        findings = _findings(db, name, invocation.now)
-        require(findings, agreed)
+    accepted = agreed.used(findings)
+
+    def write(db: Writing) -> Customer:
         added = customers.add(
-            db,
-            slug=slug or customers.free_slug(db, name),
-            name=name,
-            contacts=contact or (),
-            time_zone=zone,
-            crm=crm,
+            db, slug=chosen_slug, name=name, contacts=contact or (), time_zone=zone, crm=crm
         )
-        accepted = agreed.used(findings)
         db.record(
             "customer-added",
             customer=added.slug,
@@ -92,8 +89,14 @@ def add(
             reason=agreed.reason,
             details={"name": added.name},
         )
+        return added
+
+    added = change.carry_out(
+        invocation.registry,
+        decided,
+        write,
+        now=invocation.now,
+        actor=invocation.actor,
+        undone="nothing was added",
+    )
     return Added(customer=added, accepted=accepted)
-
-
-def _findings(db: Reading, name: str, now: datetime) -> tuple[Finding, ...]:
-    return (*naming.similar(db, name), *clock_behind(db, now))

@@ -11,7 +11,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.archive_view import ArchivedReport, following
 from polygent_issuer.cli.reasons import required_reason
 from polygent_issuer.issuing import archival
-from polygent_issuer.registry.clock import clock_behind
+from polygent_issuer.registry import change
 
 
 def archive(
@@ -33,23 +33,25 @@ def archive(
     """
     given, now = consent.given(consents), invocation.now
     slug = names.customer(invocation, customer).slug
-    with invocation.registry.reading() as db:
-        decided = archival.decide(db, slug, undo=undo, now=now)
-        findings = clock_behind(db, now)
-    if not decided.needed:
-        return ArchivedReport(archival=decided, changed=False)
-    agreed = consent.obtain(invocation, findings, given)
+    decided = change.decide(
+        invocation.registry,
+        lambda db: archival.decide(db, slug, undo=undo, now=now),
+        now=now,
+    )
+    archived = decided.decision
+    if not archived.needed:
+        return ArchivedReport(archival=archived, changed=False)
+    agreed = consent.obtain(invocation, decided.behind, given)
     reason = agreed.reason
     if not undo:
         reason = required_reason(invocation, reason, "a customer is archived")
         if invocation.interactive and not yes:
-            output.write_blocks(following(decided), sys.stderr)
-            prompts.go_ahead(f"archive {decided.customer.name} ({slug})?")
+            output.write_blocks(following(archived), sys.stderr)
+            prompts.go_ahead(f"archive {archived.customer.name} ({slug})?")
     done = archival.carry_out(
         invocation.registry,
         decided,
         reason=reason,
-        findings=findings,
         consent=agreed,
         now=now,
         actor=invocation.actor,

@@ -11,7 +11,6 @@ from polygent_issuer.cli.customer.change_options import ChangeOptions
 from polygent_issuer.findings import Finding
 from polygent_issuer.issuing.still_named import StillNamed, still_named
 from polygent_issuer.registry import Customer, Reading, Writing, customers, licenses, machines
-from polygent_issuer.registry.clock import clock_behind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +55,7 @@ def decide(db: Reading, slug: str, wanted: ChangeOptions, *, now: datetime) -> C
         customer=customer,
         columns=columns,
         relabelled=_relabelled(db, customer, wanted),
-        findings=_findings(db, customer, name, now),
+        findings=() if name is None else naming.similar(db, name, besides=customer),
         still_named=() if name is None else _named_otherwise(db, customer, name, now),
     )
 
@@ -88,13 +87,6 @@ def _relabelled(db: Reading, customer: Customer, wanted: ChangeOptions) -> tuple
         return None
     machine = machines.by_label(db, customer, wanted.machine)
     return None if machine.label == wanted.label else (machine.label, wanted.label)
-
-
-def _findings(
-    db: Reading, customer: Customer, name: str | None, now: datetime
-) -> tuple[Finding, ...]:
-    alike = () if name is None else naming.similar(db, name, besides=customer)
-    return (*alike, *clock_behind(db, now))
 
 
 def _named_otherwise(

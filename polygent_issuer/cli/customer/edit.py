@@ -10,8 +10,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer import changes
 from polygent_issuer.cli.customer.change_options import ChangeOptions, require_sense
 from polygent_issuer.cli.customer.edit_view import Edited
-from polygent_issuer.errors import RegistryChanged
-from polygent_issuer.findings import require
+from polygent_issuer.registry import Customer, Writing, change
 
 
 def edit(
@@ -34,24 +33,28 @@ def edit(
     given, now = consent.given(consents), invocation.now
     require_sense(wanted)
     slug = names.customer(invocation, customer).slug
-    with invocation.registry.reading() as db:
-        change = changes.decide(db, slug, wanted, now=now)
-    if not change.told:
-        return Edited(customer=change.customer, changes={}, still_named=(), accepted=())
-    agreed = consent.obtain(invocation, change.findings, given)
-    with invocation.registry.writing(now=now, actor=invocation.actor) as db:
-        if changes.decide(db, slug, wanted, now=now) != change:
-            raise RegistryChanged.since_shown("nothing was changed")
-        require(change.findings, agreed)
-        edited = changes.write(db, change)
-        accepted = agreed.used(change.findings)
+    decided = change.decide(
+        invocation.registry, lambda db: changes.decide(db, slug, wanted, now=now), now=now
+    )
+    edit = decided.decision
+    if not edit.told:
+        return Edited(customer=edit.customer, changes={}, still_named=(), accepted=())
+    findings = (*edit.findings, *decided.behind)
+    agreed = consent.obtain(invocation, findings, given)
+    accepted = agreed.used(findings)
+
+    def write(db: Writing) -> Customer:
+        edited = changes.write(db, edit)
         db.record(
             "customer-edited",
             customer=slug,
             accepted=accepted,
             reason=agreed.reason,
-            details={"changes": {name: list(pair) for name, pair in change.told.items()}},
+            details={"changes": {name: list(pair) for name, pair in edit.told.items()}},
         )
+        return edited
+
+    edited = change.carry_out(invocation.registry, decided, write, now=now, actor=invocation.actor)
     return Edited(
-        customer=edited, changes=change.told, still_named=change.still_named, accepted=accepted
+        customer=edited, changes=edit.told, still_named=edit.still_named, accepted=accepted
     )

@@ -11,7 +11,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.merge_view import Merged, following
 from polygent_issuer.cli.reasons import required_reason
 from polygent_issuer.issuing import merger
-from polygent_issuer.registry.clock import clock_behind
+from polygent_issuer.registry import change
 
 
 def merge(
@@ -38,22 +38,21 @@ def merge(
     """
     given, now = consent.given(consents), invocation.now
     typed = [names.customer(invocation, text).slug for text in (gone, kept)]
-    with invocation.registry.reading() as db:
-        decided = merger.decide(db, *typed, now=now)
-        findings = clock_behind(db, now)
-    agreed = consent.obtain(invocation, findings, given)
+    decided = change.decide(
+        invocation.registry, lambda db: merger.decide(db, *typed, now=now), now=now
+    )
+    agreed = consent.obtain(invocation, decided.behind, given)
     reason = required_reason(invocation, agreed.reason, "customers are merged")
     if invocation.interactive and not yes:
-        output.write_blocks(following(decided), sys.stderr)
-        rows = decided.merger
+        output.write_blocks(following(decided.decision), sys.stderr)
+        rows = decided.decision.merger
         prompts.go_ahead(f"merge {rows.gone.slug} into {rows.kept.slug}, for good?")
     merged = merger.carry_out(
         invocation.registry,
         decided,
         reason=reason,
-        findings=findings,
         consent=agreed,
         now=now,
         actor=invocation.actor,
     )
-    return Merged(decided=decided, customer=merged)
+    return Merged(decided=decided.decision, customer=merged)

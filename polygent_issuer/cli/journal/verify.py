@@ -11,8 +11,7 @@ from polygent_issuer.cli.against import AgainstOption, noted_heads
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.journal.verify_view import Verification
 from polygent_issuer.errors import OutputProblem
-from polygent_issuer.registry import journal
-from polygent_issuer.registry.clock import clock_behind
+from polygent_issuer.registry import change, journal
 from polygent_issuer.registry.journal import JournalCheck
 from polygent_issuer.registry.noted_heads import head_text, noted_line
 from polygent_issuer.text import shown
@@ -39,11 +38,8 @@ def verify(
     place = None if note is None else _place(invocation, note)
     with invocation.registry.reading() as db:
         check = journal.verify(db, against=heads)
-        behind = clock_behind(db, invocation.now)
     noted = None if check.problems else place
     if noted is not None:
-        for finding in behind:
-            invocation.warn(f"{finding.message}: {finding.hint}")
         _note(invocation, check, noted)
     return Verification(check=check, against=against, checked=len(heads), noted=noted)
 
@@ -63,6 +59,10 @@ def _place(invocation: Invocation, note: str) -> Path:
 def _note(invocation: Invocation, check: JournalCheck, path: Path) -> None:
     """Write the head down, then journal that; a head that is noted twice is no harm."""
     registry, now = invocation.registry, invocation.now
+    # What was checked stays so, whatever is written meanwhile.
+    decided = change.decide(registry, lambda _: None, now=now)
+    for finding in decided.behind:
+        invocation.warn(f"{finding.message}: {finding.hint}")
     line = noted_line(check.size, check.head, now=now, registry_id=registry.id)
     files.append_line(path, line)
     details = {
@@ -70,5 +70,10 @@ def _note(invocation: Invocation, check: JournalCheck, path: Path) -> None:
         "head": head_text(check.size, check.head),
         "file": str(path),
     }
-    with registry.writing(now=now, actor=invocation.actor) as db:
-        db.record(journal.HEAD_NOTED, details=details)
+    change.carry_out(
+        registry,
+        decided,
+        lambda db: db.record(journal.HEAD_NOTED, details=details),
+        now=now,
+        actor=invocation.actor,
+    )

@@ -34,8 +34,7 @@ def generate(
     require_room_for_new(store)
     require_none_in_token(store, keeping)
     known = known_keys(invocation)
-    name = free_label(known) if label is None else label
-    require_free(name, known)
+    name = require_free(free_label(known) if label is None else label, known)
     again = Again(command="key generate", argument=name, keeping=keeping, passphrases=passphrases)
     require_backup(again)
     require_store(held, store, again)

@@ -13,7 +13,7 @@ from polygent_issuer.cli.key.show import KeyName
 from polygent_issuer.cli.reasons import required_reason
 from polygent_issuer.custody import place_of, presence
 from polygent_issuer.custody.retirement import decide, retire
-from polygent_issuer.registry.clock import clock_behind
+from polygent_issuer.registry import change
 
 
 def retire_key(
@@ -32,28 +32,28 @@ def retire_key(
     other way round: servers must drop it, so each license under it is issued again.
     """
     given, now = consent.given(consents), invocation.now
-    with invocation.registry.reading() as db:
-        decided = decide(db, key, compromised=compromised)
-        findings = clock_behind(db, now)
-    held = place_of(invocation.settings, decided.key.kid)
-    here = presence(invocation.settings, decided.key.kid)
-    foreseen = RetiredKeyReport(
-        retirement=decided, store=held, presence=here, now=now, changed=False
+    decided = change.decide(
+        invocation.registry, lambda db: decide(db, key, compromised=compromised), now=now
     )
-    if not decided.needed:
+    retirement = decided.decision
+    held = place_of(invocation.settings, retirement.key.kid)
+    here = presence(invocation.settings, retirement.key.kid)
+    foreseen = RetiredKeyReport(
+        retirement=retirement, store=held, presence=here, now=now, changed=False
+    )
+    if not retirement.needed:
         return foreseen
     asks = invocation.interactive and not yes
     if asks:
         output.write_blocks(foreseen.following(), sys.stderr)
-    agreed = consent.obtain(invocation, findings, given)
+    agreed = consent.obtain(invocation, decided.behind, given)
     reason = required_reason(invocation, agreed.reason, "a key is retired")
     if asks:
-        prompts.go_ahead(f"let {decided.key.label} sign no more, for good?")
+        prompts.go_ahead(f"let {retirement.key.label} sign no more, for good?")
     done = retire(
         invocation.registry,
         decided,
         reason=reason,
-        findings=findings,
         consent=agreed,
         now=now,
         actor=invocation.actor,

@@ -11,11 +11,10 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.key.key_view import key_json, way_back
 from polygent_issuer.cli.key.show import KeyName
 from polygent_issuer.cli.output import Result
-from polygent_issuer.custody import place_of, presence, require_usable, typed
-from polygent_issuer.custody.activation import activate, rollout_finding
+from polygent_issuer.custody import activation, place_of, presence, typed
 from polygent_issuer.hints import run
 from polygent_issuer.keystore import Presence
-from polygent_issuer.registry import KeyRecord, keys
+from polygent_issuer.registry import KeyRecord, change
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,20 +56,20 @@ def use(invocation: Invocation, key: KeyName, *, consents: ConsentOptions) -> Ac
 
     The servers need its public half first, so this needs consent (key-rollout).
     """
-    with invocation.registry.reading() as db:
-        wanted, present = keys.find(db, key), keys.active(db)
+    decided = change.decide(
+        invocation.registry, lambda db: activation.decide(db, key), now=invocation.now
+    )
+    wanted, present = decided.decision.key, decided.decision.present
     store = place_of(invocation.settings, wanted.kid)
-    if present is not None and present.kid == wanted.kid:
+    if not decided.decision.needed:
         return Activated(key=wanted, before=present, store=store)
-    require_usable(wanted)
     if presence(invocation.settings, wanted.kid) is Presence.ABSENT:
         invocation.warn(f"the private half of {wanted.label} is not in {store}{way_back(wanted)}")
     given = consent.given(consents)
-    agreed = consent.obtain(invocation, [rollout_finding(wanted, present)], given)
-    changed = activate(
+    agreed = consent.obtain(invocation, [decided.decision.finding], given)
+    changed = activation.activate(
         invocation.registry,
-        wanted,
-        present,
+        decided,
         consent=agreed,
         now=invocation.now,
         actor=invocation.actor,

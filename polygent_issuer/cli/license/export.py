@@ -1,5 +1,6 @@
 """`polygent-issue license export`: a license's stored bytes once more."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -15,7 +16,18 @@ from polygent_issuer.issuing import recover
 from polygent_issuer.issuing.destination import resolve
 from polygent_issuer.issuing.proposal import file_name
 from polygent_issuer.issuing.stored import read_license
-from polygent_issuer.registry import customers, keys, licenses, outbox
+from polygent_issuer.registry import (
+    Customer,
+    KeyRecord,
+    LicenseRecord,
+    Reading,
+    Writing,
+    change,
+    customers,
+    keys,
+    licenses,
+)
+from polygent_issuer.verifier import License
 
 
 def export(
@@ -34,17 +46,17 @@ def export(
     if to == "-" and invocation.as_json:
         raise UsageProblem("--json and --output - both want stdout", hint="--output FILE")
     settings = invocation.settings
-    with invocation.registry.reading() as db:
-        record = licenses.find(db, license_id)
-        held = read_license(db, record)
-        customer, key = customers.get(db, record.customer_slug), keys.pinned(db, record.kid)
+    decided = change.decide(
+        invocation.registry, lambda db: _stored(db, license_id), now=invocation.now
+    )
+    record, held, customer, key = decided.decision
     drafts = drafter(invocation, eml)
     place = resolve(to, settings.output, streaming.write_bytes)
     name = place.name or file_name(held, record.machine_label)
     path = None if place.folder is None else place.folder / name
     prefix = recover.temp_prefix(invocation.registry.id)
-    with invocation.registry.writing(now=invocation.now, actor=invocation.actor) as db:
-        outbox.clear(db, record.id)
+
+    def write(db: Writing) -> None:
         db.record(
             "license-exported",
             customer=record.customer_slug,
@@ -54,10 +66,23 @@ def export(
         )
         # Last, so that a registry that cannot be written keeps the file back, too.
         db.check_written()
+        if path is not None:
+            recover.write(record.file, path, record.id, prefix)
+
+    def deliver(_: None) -> Iterator[str]:
         if path is None:
             streaming.write_bytes(record.file)
-        else:
-            recover.write(record.file, path, record.id, prefix)
+        yield record.id
+
+    change.carry_out(
+        invocation.registry,
+        decided,
+        write,
+        now=invocation.now,
+        actor=invocation.actor,
+        undone="nothing was exported",
+        deliver=deliver,
+    )
     exported = Exported(
         record=record,
         key=key,
@@ -71,3 +96,9 @@ def export(
     for warning in exported.warnings():
         invocation.warn(warning)
     return exported
+
+
+def _stored(db: Reading, license_id: str) -> tuple[LicenseRecord, License, Customer, KeyRecord]:
+    record = licenses.find(db, license_id)
+    held = read_license(db, record)
+    return record, held, customers.get(db, record.customer_slug), keys.pinned(db, record.kid)

@@ -16,8 +16,15 @@ from polygent_issuer.cli.notes import note
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.reasons import required_reason
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.registry import Customer, LicenseRecord, customers, licenses
-from polygent_issuer.registry.clock import clock_behind
+from polygent_issuer.registry import (
+    Customer,
+    LicenseRecord,
+    Reading,
+    Writing,
+    change,
+    customers,
+    licenses,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,27 +69,35 @@ def retire(
     There is no revocation: where the file is installed it keeps working until it expires.
     """
     given, now = consent.given(consents), invocation.now
-    with invocation.registry.reading() as db:
-        record = licenses.find(db, license_id)
-        customer = customers.get(db, record.customer_slug)
-        findings = clock_behind(db, now)
-    _require_current(record)
-    agreed = consent.obtain(invocation, findings, given)
+    decided = change.decide(invocation.registry, lambda db: _current(db, license_id), now=now)
+    record, customer = decided.decision
+    agreed = consent.obtain(invocation, decided.behind, given)
     reason = required_reason(invocation, agreed.reason, "a license is retired")
     if invocation.interactive and not yes:
         note("note", still_works(record, customer))
         prompts.go_ahead(f"retire license {record.id[:8]} of {customer.name}?")
-    with invocation.registry.writing(now=now, actor=invocation.actor) as db:
+
+    def write(db: Writing) -> LicenseRecord:
         retired = licenses.retire(db, record.id, reason)
         db.record(
             "license-retired",
             customer=retired.customer_slug,
             license=retired.id,
             kid=retired.kid,
-            accepted=agreed.used(findings),
+            accepted=agreed.used(decided.behind),
             reason=reason,
             details={"expires_at": dates.instant(retired.expires_at)},
         )
+        return retired
+
+    retired = change.carry_out(
+        invocation.registry,
+        decided,
+        write,
+        now=now,
+        actor=invocation.actor,
+        undone="nothing was retired",
+    )
     return Retired(record=retired, customer=customer)
 
 
@@ -94,9 +109,10 @@ def still_works(record: LicenseRecord, customer: Customer) -> str:
     )
 
 
-def _require_current(record: LicenseRecord) -> None:
+def _current(db: Reading, license_id: str) -> tuple[LicenseRecord, Customer]:
+    record = licenses.find(db, license_id)
     if record.is_current:
-        return
+        return record, customers.get(db, record.customer_slug)
     by = f" by {record.replaced_by}" if record.replaced_by else ""
     raise InputRefused(
         f"license {record.id} is {record.status}{by} already",

@@ -1,7 +1,7 @@
 """`polygent-issue license sent`: the file went to the customer."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -14,9 +14,16 @@ from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.license.standing import objections
 from polygent_issuer.cli.output import Result
-from polygent_issuer.findings import Consent, Finding, require
-from polygent_issuer.registry import LicenseRecord, Reading, Writing, keys, licenses
-from polygent_issuer.registry.clock import clock_behind
+from polygent_issuer.findings import Consent, Finding
+from polygent_issuer.registry import (
+    KeyRecord,
+    LicenseRecord,
+    Reading,
+    Writing,
+    change,
+    keys,
+    licenses,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,20 +79,26 @@ def sent(
     """
     given, now = consent.given(consents), invocation.now
     window = invocation.settings.upload_window_or_assumed
-    with invocation.registry.reading() as db:
-        chosen = _chosen(db, license_ids)
-        findings = clock_behind(db, now)
-        signed_with = {record.id: keys.pinned(db, record.kid) for record in chosen}
-    for record in () if undo else chosen:
+    decided = change.decide(invocation.registry, lambda db: _chosen(db, license_ids), now=now)
+    for record, key in () if undo else decided.decision:
         until = dates.upload_deadline(record.issued_at, window)
-        for objection in objections(record, signed_with[record.id], upload_before=until, now=now):
+        for objection in objections(record, key, upload_before=until, now=now):
             invocation.warn(objection)
-    agreed = consent.obtain(invocation, findings, given)
-    require(findings, agreed)
-    with invocation.registry.writing(now=now, actor=invocation.actor) as db:
-        present = tuple(licenses.get(db, record.id) for record in chosen)
-        noted = tuple(_note(db, record, findings, agreed, undo=undo) for record in present)
-    return Sent(records=noted, before={record.id: record.sent_at for record in present})
+    agreed = consent.obtain(invocation, decided.behind, given)
+
+    def write(db: Writing) -> Sent:
+        present = tuple(licenses.get(db, record.id) for record, _ in decided.decision)
+        noted = tuple(_note(db, each, decided.behind, agreed, undo=undo) for each in present)
+        return Sent(records=noted, before={record.id: record.sent_at for record in present})
+
+    return change.carry_out(
+        invocation.registry,
+        decided,
+        write,
+        now=now,
+        actor=invocation.actor,
+        undone="nothing was noted",
+    )
 
 
 def _note(
@@ -112,9 +125,11 @@ def _note(
     return noted
 
 
-def _chosen(db: Reading, typed: list[str]) -> tuple[LicenseRecord, ...]:
+def _chosen(db: Reading, typed: list[str]) -> tuple[tuple[LicenseRecord, KeyRecord], ...]:
+    """The licenses and their keys, whenever they were sent before: that is replaced."""
     found = (licenses.find(db, each) for each in typed)
-    return tuple({record.id: record for record in found}.values())
+    chosen = {record.id: replace(record, sent_at=None) for record in found}
+    return tuple((record, keys.pinned(db, record.kid)) for record in chosen.values())
 
 
 def _instant(moment: datetime | None) -> str | None:

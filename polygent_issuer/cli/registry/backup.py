@@ -10,9 +10,8 @@ import typer
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import Result
-from polygent_issuer.registry import journal
+from polygent_issuer.registry import change, journal
 from polygent_issuer.registry.backup import Backup, back_up_to
-from polygent_issuer.registry.clock import clock_behind
 from polygent_issuer.registry.noted_heads import head_text
 from polygent_issuer.settings import settings_path
 from polygent_issuer.text import for_shell
@@ -60,15 +59,19 @@ def backup(
     It holds what was there before the journal row that tells of it.
     """
     registry, now = invocation.registry, invocation.now
-    with registry.reading() as db:
-        behind = clock_behind(db, now)
-    for finding in behind:
+    decided = change.decide(registry, lambda _: None, now=now)  # a copy rests on nothing
+    for finding in decided.behind:
         invocation.warn(f"{finding.message}: {finding.hint}")
     written = back_up_to(registry, to, now)
     if written.path.resolve().is_relative_to(invocation.home.resolve()):
         invocation.warn("the backup lies in the home: what takes the home takes it, too")
     result = BackedUp(backup=written, settings=settings_path(invocation.home))
     details = {"file": str(written.path), "size": written.size, "head": result.head}
-    with registry.writing(now=now, actor=invocation.actor) as db:
-        db.record(journal.BACKED_UP, details=details)
+    change.carry_out(
+        registry,
+        decided,
+        lambda db: db.record(journal.BACKED_UP, details=details),
+        now=now,
+        actor=invocation.actor,
+    )
     return result

@@ -12,7 +12,7 @@ import typer
 from polygent_issuer import founding
 from polygent_issuer.batch import rebuild
 from polygent_issuer.batch.sources import gather
-from polygent_issuer.batch.taking_in import carry_out
+from polygent_issuer.batch.taking_in import carry_out as take_in
 from polygent_issuer.cli import consent, output, prompts, public_keys
 from polygent_issuer.cli.actor import actor
 from polygent_issuer.cli.consent import ConsentOptions
@@ -20,10 +20,8 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.home_making import begin_anew
 from polygent_issuer.cli.registry.import_view import ImportReport, preview
 from polygent_issuer.cli.skipped import Recursive
-from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.files import disk
-from polygent_issuer.registry import REGISTRY_FILE, Registry
-from polygent_issuer.registry.clock import clock_behind
+from polygent_issuer.registry import REGISTRY_FILE, Registry, change
 from polygent_issuer.registry.errors import RegistryMissing
 from polygent_issuer.text import shown
 from polygent_issuer.verifier import Key
@@ -69,23 +67,30 @@ def import_files(
     keys = tuple(public_keys.from_files(invocation, public_key)) if public_key else ()
     registry_file = invocation.home_path / REGISTRY_FILE
     sources, others = gather(named, recursive=recursive, registry=registry_file)
-    with _registry(invocation, keys) as registry, registry.reading() as db:
-        decided = rebuild.decide(db, sources, keys)
-        findings = clock_behind(db, invocation.now)
-    if dry_run or not decided.new:
-        return ImportReport(rebuild=decided, done=not dry_run, skipped=others)
+    with _registry(invocation, keys) as registry:
+        decided = change.decide(
+            registry, lambda db: rebuild.decide(db, sources, keys), now=invocation.now
+        )
+    rebuilt = decided.decision
+    if dry_run or not rebuilt.new:
+        return ImportReport(rebuild=rebuilt, done=not dry_run, skipped=others)
     if invocation.interactive:
-        output.write_blocks(preview(decided, others), sys.stderr)
-    agreed = consent.obtain(invocation, findings, given)
+        output.write_blocks(preview(rebuilt, others), sys.stderr)
+    agreed = consent.obtain(invocation, decided.behind, given)
     if invocation.interactive and not yes:
         prompts.go_ahead("import these?", default=True)
     if not founding.is_complete(invocation.home_path):
-        begin_anew(invocation, decided.issuer)
-    with invocation.registry.writing(now=invocation.now, actor=invocation.actor) as db:
-        if rebuild.decide(db, sources, keys) != decided:
-            raise RegistryChanged.since_shown("nothing was imported")
-        carry_out(db, decided, accepted=agreed.used(findings), reason=agreed.reason)
-    return ImportReport(rebuild=decided, done=True, skipped=others)
+        begin_anew(invocation, rebuilt.issuer)
+    accepted = agreed.used(decided.behind)
+    change.carry_out(
+        invocation.registry,
+        decided,
+        lambda db: take_in(db, rebuilt, accepted=accepted, reason=agreed.reason),
+        now=invocation.now,
+        actor=invocation.actor,
+        undone="nothing was imported",
+    )
+    return ImportReport(rebuild=rebuilt, done=True, skipped=others)
 
 
 @contextmanager

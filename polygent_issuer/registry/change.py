@@ -1,0 +1,128 @@
+"""How a command changes the registry: one protocol, the same for all (DESIGN, "The one protocol").
+
+1. `decide`: on a snapshot, which is closed again.
+2. The caller shows the decision, obtains consent, signs and verifies our own bytes; no transaction
+   is open meanwhile, since a reader blocks every COMMIT, and a person or a token may take minutes.
+3. `carry_out`: `BEGIN IMMEDIATE`; the file must be the one that was opened, and its tables ours.
+4. Where the journal's head is what it was, the decision stands; otherwise it is made again, and
+   another one stops the command.
+5. Temporary files, rows and journal, `COMMIT`.
+6. Link and sync the files, clear the outbox.
+
+A crash before the COMMIT leaves nothing but a temporary file, which the next issue into that folder
+sweeps away. A crash after it leaves a row in the outbox, and the next issue delivers its file.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from polygent_issuer.errors import HomeProblem, IssuerError, RegistryChanged
+from polygent_issuer.findings import Finding
+from polygent_issuer.registry import journal, outbox
+from polygent_issuer.registry.clock import clock_behind
+from polygent_issuer.registry.database import Registry
+from polygent_issuer.registry.records import Actor
+from polygent_issuer.registry.transactions import Reading, Writing
+
+_Decision = TypeVar("_Decision")
+_Written = TypeVar("_Written")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decided(Generic[_Decision]):
+    """A decision, and what it rests on.
+
+    Attributes:
+        decision: for one item or a group of them; equal to another one that means the same.
+        behind: `clock-behind` or nothing: judged here once, and not with the decision.
+        head: the size and the hash of the journal on which it was made.
+        decide: makes it again, with the same instant and the same ids.
+    """
+
+    decision: _Decision
+    behind: tuple[Finding, ...]
+    head: tuple[int, str]
+    decide: Callable[[Reading], _Decision] = field(repr=False)
+
+    def stands(self, db: Reading) -> bool:
+        """Whether it would be made again on what the registry holds now; a refusal is another one.
+
+        Raises:
+            HomeProblem: what keeps the registry from being read.
+        """
+        if journal.head(db) == self.head:
+            return True
+        try:
+            return self.decide(db) == self.decision
+        except HomeProblem:
+            raise
+        except IssuerError:
+            return False
+
+
+def decide(
+    registry: Registry, decide: Callable[[Reading], _Decision], *, now: datetime
+) -> Decided[_Decision]:
+    """Decide on a snapshot.
+
+    Args:
+        decide: rests on the rows that it reads, and may be called again.
+        now: UTC, as this machine has it.
+
+    Raises:
+        IssuerError: whatever `decide` raises.
+    """
+    with registry.reading() as db:
+        return Decided(
+            decision=decide(db),
+            behind=clock_behind(db, now),
+            head=journal.head(db),
+            decide=decide,
+        )
+
+
+def carry_out(
+    registry: Registry,
+    decided: Decided[_Decision],
+    write: Callable[[Writing], _Written],
+    *,
+    now: datetime,
+    actor: Actor,
+    undone: str = "nothing was changed",
+    hint: str | None = None,
+    deliver: Callable[[_Written], Iterable[str]] | None = None,
+) -> _Written:
+    """Write what was decided, all or nothing, and deliver its files.
+
+    Args:
+        registry: the one in which it was decided, or one that was made for it since.
+        write: writes temporary files, rows and their journal rows; gives what came of it.
+        now: the instant of the command, aware. Rows get it, or that of the newest row if later,
+            unless `clock-behind` was found.
+        actor: who acts.
+        undone: what has not happened if the decision does not stand, such as `nothing was issued`.
+        hint: where to look then; the same command when not given.
+        deliver: links and syncs the files after the COMMIT; gives the ids of the licenses that are
+            delivered. Where their outbox rows cannot be cleared, the next command does it.
+
+    Raises:
+        RegistryChanged: (`registry_changed`) when it would now be decided otherwise, or another
+            file was restored in the place of this one; nothing is written.
+        IssuerError: each code of `Registry.writing`, `write` and `deliver`.
+    """
+    with registry.writing(now=now, actor=actor) as db:
+        if not decided.stands(db):
+            raise RegistryChanged.since_shown(undone, hint=hint)
+        if not decided.behind:
+            # Others wrote while a person thought. A clock that was put right keeps its own time,
+            # or every command from now on would find it behind.
+            db.now = max(now, journal.newest_at(db) or now)
+        written = write(db)
+    if deliver is not None:
+        delivered = tuple(deliver(written))
+        with suppress(HomeProblem), registry.writing(now=now, actor=actor) as db:
+            outbox.clear(db, *delivered)
+    return written
