@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from polygent_issuer.cli import error_view, gone_streams, output
+from polygent_issuer.cli import gone_streams, output
 from polygent_issuer.cli.commands import COMMANDS
 from polygent_issuer.cli.completion import EARLIER, VARIABLE
 from polygent_issuer.cli.context import Invocation
@@ -94,6 +94,8 @@ def _fail(
     *,
     in_line: bool = False,
 ) -> int:
+    from polygent_issuer.cli import error_view
+
     # A usage error is raised before the options after it were read.
     as_json = invocation.as_json or "--json" in argv
     error_view.write_error(error, as_json=as_json, in_line=in_line)

@@ -14,7 +14,7 @@ from polygent_issuer.batch.row_files import RowFile
 from polygent_issuer.batch.rows import Row
 from polygent_issuer.cli.consent import ConsentOptions, given
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.issue_flow import IssueOptions
+from polygent_issuer.cli.issue_options import IssueOptions
 from polygent_issuer.cli.many.batch import Batch
 from polygent_issuer.cli.many.options import BatchOptions
 from polygent_issuer.cli.many.run import run_batch

@@ -7,9 +7,7 @@ afterwards takes nothing back: the error says what is kept, and the command that
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from polygent_issuer import files, mailbox
 from polygent_issuer.cli.context import Invocation
@@ -21,10 +19,6 @@ if TYPE_CHECKING:
     from polygent_issuer.delivery.letter import Letter
     from polygent_issuer.delivery.template import Template
 
-EmlFolder = Annotated[
-    str | None,
-    typer.Option("--eml", metavar="DIR", help="Write a mail draft for each contact there, too."),
-]
 _ELSEWHERE = "name another folder with --eml"
 _NAMED = 3
 """Commands in one hint."""

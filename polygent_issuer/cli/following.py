@@ -6,7 +6,8 @@ from polygent_issuer.cli import names, terms_options
 from polygent_issuer.cli.consent import ConsentOptions, given
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.documents import read_document
-from polygent_issuer.cli.issue_flow import IssueOptions, carry_out
+from polygent_issuer.cli.issue_flow import carry_out
+from polygent_issuer.cli.issue_options import IssueOptions
 from polygent_issuer.cli.next_options import NextOptions, refuse_contradictions
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.passphrase import PassphraseOptions, source

@@ -2,17 +2,12 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated
-
-import typer
 
 from polygent_issuer.cli import consent, output, prompts, streaming
-from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.drafts import EmlFolder, drafter
+from polygent_issuer.cli.drafts import drafter
+from polygent_issuer.cli.issue_options import IssueOptions
 from polygent_issuer.cli.issue_view import DryRun, IssuedReport
-from polygent_issuer.cli.options import OptionGroup
 from polygent_issuer.cli.proposal_view import preview
 from polygent_issuer.cli.signers import signers_of
 from polygent_issuer.errors import UsageProblem
@@ -22,32 +17,6 @@ from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.issuing.publish import proposals_of, publish
 from polygent_issuer.keystore.passphrases import Passphrase
 from polygent_issuer.registry import Reading, change
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IssueOptions(OptionGroup):
-    """How the operator wants it done; the same for all three."""
-
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key",
-            metavar="LABEL|KID",
-            autocompletion=candidates.keys,
-            help="Sign with another key.",
-        ),
-    ] = None
-    output: Annotated[
-        str | None,
-        typer.Option("--output", "-o", metavar="FILE|DIR", help="Where it goes; - is stdout."),
-    ] = None
-    eml: EmlFolder = None
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be issued and stop.")
-    ] = False
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Go ahead without asking; accepts no finding.")
-    ] = False
 
 
 def carry_out(

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from io import TextIOWrapper
 from typing import Any, TextIO
 
-from polygent_issuer.cli import json_text
 from polygent_issuer.cli.blocks import Block
 from polygent_issuer.cli.gone_streams import GONE, stdout_failed
 from polygent_issuer.cli.plain_text import is_plain, plain_lines
@@ -95,6 +94,8 @@ def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
 
 def write_json(members: Mapping[str, Any], *, in_line: bool = False) -> None:
     """One JSON object on stdout, on one line beside others, or indented and alone."""
+    from polygent_issuer.cli import json_text
+
     if in_line:
         sys.stdout.writelines((json_text.line(members), "\n"))
     else:

@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options import OptionGroup
 from polygent_issuer.errors import UsageProblem
-from polygent_issuer.keystore import passphrases
-from polygent_issuer.keystore.passphrases import Passphrase
+
+if TYPE_CHECKING:
+    from polygent_issuer.keystore.passphrases import Passphrase
 
 
 def _option(name: str, metavar: str, text: str) -> Any:  # noqa: ANN401 - as typer.Option
@@ -35,12 +36,14 @@ class PassphraseOptions(OptionGroup):
     ] = None
 
 
-def source(invocation: Invocation, options: PassphraseOptions) -> Passphrase:
+def source(invocation: Invocation, options: PassphraseOptions) -> "Passphrase":
     """The one source that was named, else the environment's file, else the terminal.
 
     Raises:
         UsageProblem: (`usage`) when several were named.
     """
+    from polygent_issuer.keystore import passphrases
+
     fd, command = options.passphrase_fd, options.passphrase_command
     if sum(option is not None for option in (fd, options.passphrase_file, command)) > 1:
         raise UsageProblem(

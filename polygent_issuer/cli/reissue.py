@@ -7,13 +7,11 @@ import typer
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.following import issue_next
-from polygent_issuer.cli.issue_flow import IssueOptions
+from polygent_issuer.cli.issue_options import IssueOptions
 from polygent_issuer.cli.next_options import NextOptions
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.passphrase import PassphraseOptions
 from polygent_issuer.cli.terms_options import NextTerms
-from polygent_issuer.issuing.proposal import Action
 
 
 def reissue(
@@ -37,6 +35,9 @@ def reissue(
     an upload window that has passed; nothing need change. Where several become enterprise, one
     takes their place, until the last of them would have ended.
     """
+    from polygent_issuer.cli.following import issue_next
+    from polygent_issuer.issuing.proposal import Action
+
     return issue_next(
         invocation,
         Action.REISSUE,

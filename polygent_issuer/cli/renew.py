@@ -7,14 +7,12 @@ import typer
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.following import issue_next
-from polygent_issuer.cli.issue_flow import IssueOptions
+from polygent_issuer.cli.issue_options import IssueOptions
 from polygent_issuer.cli.many.options import BatchOptions
 from polygent_issuer.cli.next_options import NextOptions
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.passphrase import PassphraseOptions
 from polygent_issuer.cli.terms_options import NextTerms
-from polygent_issuer.issuing.proposal import Action
 
 
 def renew(
@@ -51,6 +49,9 @@ def renew(
     names = customers or []
     alone = due_within is None and len(names) == 1 and names != ["-"]
     if alone and told.report is None and told.bundle is None:
+        from polygent_issuer.cli.following import issue_next
+        from polygent_issuer.issuing.proposal import Action
+
         return issue_next(
             invocation,
             Action.RENEW,

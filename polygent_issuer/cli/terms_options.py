@@ -1,26 +1,21 @@
 """The options that say what a customer may use, and the `Changes` they make."""
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.options import OptionGroup
 from polygent_issuer.errors import InvalidTerms, UsageProblem
-from polygent_issuer.settings import Settings
-from polygent_issuer.terms import Changes
-from polygent_issuer.terms.parsing import (
-    parse_count,
-    parse_date_or_instant,
-    parse_domain,
-    parse_expires,
-    parse_term,
-    parse_tier,
-)
 from polygent_issuer.text import nearest
-from polygent_issuer.verifier import Tier
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from polygent_issuer.settings import Settings
+    from polygent_issuer.terms import Changes
+    from polygent_issuer.verifier import Tier
 
 
 def _option(name: str, metavar: str | None, text: str, **more: Any) -> Any:  # noqa: ANN401 - as typer.Option
@@ -28,6 +23,8 @@ def _option(name: str, metavar: str | None, text: str, **more: Any) -> Any:  # n
 
 
 def _count(text: str) -> int:
+    from polygent_issuer.terms.parsing import parse_count
+
     try:
         return parse_count(text)
     except InvalidTerms as refused:
@@ -116,7 +113,7 @@ class NextTerms(TermsOptions):
     ] = None
 
 
-def changes(settings: Settings, typed: FirstTerms | NextTerms) -> Changes:
+def changes(settings: "Settings", typed: FirstTerms | NextTerms) -> "Changes":
     """What was typed, parsed; an absent option stays absent.
 
     Raises:
@@ -124,6 +121,9 @@ def changes(settings: Settings, typed: FirstTerms | NextTerms) -> Changes:
         NotFound: (`not_found`) no such plan.
         UsageProblem: (`usage`) no such tier.
     """
+    from polygent_issuer.terms import Changes
+    from polygent_issuer.terms.parsing import parse_domain, parse_expires, parse_term
+
     first = typed if isinstance(typed, FirstTerms) else FirstTerms()
     later = typed if isinstance(typed, NextTerms) else NextTerms()
     return Changes(
@@ -143,14 +143,18 @@ def changes(settings: Settings, typed: FirstTerms | NextTerms) -> Changes:
     )
 
 
-def _tier(text: str) -> Tier:
+def _tier(text: str) -> "Tier":
+    from polygent_issuer.terms.parsing import parse_tier
+
     try:
         return parse_tier(text)
     except InvalidTerms as refused:
         raise UsageProblem(refused.message, hint="--tier standard or --tier enterprise") from None
 
 
-def _basis(text: str | None) -> str | datetime | None:
+def _basis(text: str | None) -> "str | datetime | None":
+    from polygent_issuer.terms.parsing import parse_date_or_instant
+
     if text is None or text in ("expiry", "now"):
         return text
     try:

@@ -132,7 +132,7 @@ def retire(
         now=now,
         actor=actor,
         undone="nothing was retired",
-        hint=f"look again: polygent-issue key show {typed(key.label)}",
+        hint=Hint("look again: ", run("key", "show", *typed(key.label))),
     )
 
 

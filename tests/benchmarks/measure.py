@@ -71,7 +71,7 @@ def rate_ratio(ours: Callable[[], object], bare: Callable[[], object], *, runs: 
 
 
 def start_up(folder: Path) -> list[Figure]:
-    """`--version`, `--help`, `verify --help` and `verify` as whole processes."""
+    """`--version`, help, `verify` and TAB as whole processes."""
     tool = [str(Path(sysconfig.get_path("scripts")) / "polygent-issue")]
     made = make_license(tool, folder)
     example = str(EXAMPLES / "example.lic")
@@ -82,6 +82,8 @@ def start_up(folder: Path) -> list[Figure]:
             ("`--version`", [*tool, "--version"], "≤ 2"),
             ("`--help`", [*tool, "--help"], "≤ 8"),
             ("`verify --help`", [*tool, "verify", "--help"], "≤ 8"),
+            ("`renew --help`", [*tool, "renew", "--help"], "≤ 8"),
+            ("`sign --help`", [*tool, "sign", "--help"], "≤ 8"),
             ("`verify FILE --public-key KEY`", [*tool, "verify", example, *public_key], "≤ 11"),
             ("`verify FILE` with home and registry", [*tool, "verify", made], "≤ 11"),
             ("TAB after `customer show`", [*tab("customer show"), *tool], "≤ 11"),

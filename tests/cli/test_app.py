@@ -337,6 +337,28 @@ def test_listing_imports_no_command(argv: tuple[str, ...]) -> None:
     assert not loaded & (modules | heavy)
 
 
+@pytest.mark.parametrize("command", ["sign", "renew", "reissue", "verify", "sandbox", "doctor"])
+def test_help_imports_options_alone(command: str) -> None:
+    """Neither what the command does nor what it reads."""
+    program = (
+        "import sys\n"
+        "from polygent_issuer.cli.app import run\n"
+        f"run([{command!r}, '--help'])\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    bare = {"PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, text=True, env=bare
+    )
+    below = {"settings", "registry", "verifier", "terms", "issuing", "files"}
+    ours = {
+        name.split(".")[1] for name in done.stderr.split() if name.startswith("polygent_issuer.")
+    }
+    assert "cli" in ours
+    assert not ours & below
+    assert not set(done.stderr.split()) & {"rich", "json", "pickle", "tempfile"}
+
+
 @pytest.mark.parametrize("argv", [("customer", "list"), ("journal", "show")])
 def test_lists_of_what_is_no_license_import_no_cryptography(
     books: Books, argv: tuple[str, ...]

@@ -8,7 +8,8 @@ import typer
 from polygent_issuer import dates
 from polygent_issuer.cli import streaming
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.drafts import EmlFolder, drafter
+from polygent_issuer.cli.drafts import drafter
+from polygent_issuer.cli.issue_options import EmlFolder
 from polygent_issuer.cli.license.export_view import Exported
 from polygent_issuer.cli.license.show import LicenseId
 from polygent_issuer.errors import UsageProblem

@@ -7,7 +7,7 @@ from polygent_issuer.batch.preview import Preview, PreviewItem
 from polygent_issuer.cli import output, prompts
 from polygent_issuer.cli.consent import obtain_for_many
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.issue_flow import IssueOptions
+from polygent_issuer.cli.issue_options import IssueOptions
 from polygent_issuer.cli.many.batch import Batch
 from polygent_issuer.cli.many.items import preview_blocks
 from polygent_issuer.cli.many.preview import preview_all, total_blocks

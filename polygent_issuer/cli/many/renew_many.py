@@ -10,7 +10,7 @@ from polygent_issuer.batch.renewals import Renewals
 from polygent_issuer.cli import terms_options
 from polygent_issuer.cli.consent import ConsentOptions, given
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.issue_flow import IssueOptions
+from polygent_issuer.cli.issue_options import IssueOptions
 from polygent_issuer.cli.many.batch import Batch
 from polygent_issuer.cli.many.options import BatchOptions
 from polygent_issuer.cli.many.run import run_batch

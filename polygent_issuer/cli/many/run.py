@@ -12,7 +12,8 @@ from polygent_issuer.batch.run import Run
 from polygent_issuer.cli import output
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.drafts import drafter
-from polygent_issuer.cli.issue_flow import IssueOptions, tell_default_issuer
+from polygent_issuer.cli.issue_flow import tell_default_issuer
+from polygent_issuer.cli.issue_options import IssueOptions
 from polygent_issuer.cli.many import destinations
 from polygent_issuer.cli.many.batch import Batch
 from polygent_issuer.cli.many.confirm import confirm_preview
