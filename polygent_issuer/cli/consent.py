@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,8 +12,10 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.notes import note
 from polygent_issuer.cli.options import OptionGroup
 from polygent_issuer.errors import InputRefused, UsageProblem
-from polygent_issuer.findings import Consent, ConsentNeeded, Finding, FindingCode
 from polygent_issuer.text import nearest, shown
+
+if TYPE_CHECKING:
+    from polygent_issuer.findings import Consent, Finding
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,13 +51,15 @@ def sound_reason(reason: str | None) -> str | None:
     return reason or None
 
 
-def given(options: ConsentOptions) -> Consent:
+def given(options: ConsentOptions) -> "Consent":
     """The consent of the command line.
 
     Raises:
         UsageProblem: (`usage`) when a code does not exist.
         InputRefused: (`input_refused`) when the reason could steer a terminal.
     """
+    from polygent_issuer.findings import Consent, FindingCode
+
     accepted = set()
     for code in options.accept or ():
         try:
@@ -71,12 +75,14 @@ def given(options: ConsentOptions) -> Consent:
     return Consent(accepted=frozenset(accepted), reason=sound_reason(options.reason))
 
 
-def obtain_for_many(missing: Mapping[str, int], consent: Consent) -> Consent:
+def obtain_for_many(missing: Mapping[str, int], consent: "Consent") -> "Consent":
     """Ask on a terminal, once for each code; what is declined stops the items that need it.
 
     Args:
         missing: how many items each code stops.
     """
+    from polygent_issuer.findings import Consent, FindingCode
+
     codes = {
         FindingCode(code)
         for code, count in sorted(missing.items())
@@ -88,13 +94,15 @@ def obtain_for_many(missing: Mapping[str, int], consent: Consent) -> Consent:
     return Consent(accepted=consent.accepted | codes, reason=reason)
 
 
-def obtain(invocation: Invocation, findings: Iterable[Finding], consent: Consent) -> Consent:
+def obtain(invocation: Invocation, findings: "Iterable[Finding]", consent: "Consent") -> "Consent":
     """Ask for what is missing on a terminal; elsewhere stop.
 
     Raises:
         ConsentNeeded: (`consent_needed`) when a finding is not accepted, or is without a reason
             off a terminal.
     """
+    from polygent_issuer.findings import Consent, ConsentNeeded
+
     findings = tuple(findings)
     missing = consent.missing(findings)
     if not invocation.interactive:

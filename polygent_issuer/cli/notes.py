@@ -1,14 +1,17 @@
 """Lines for the person on stderr, beside what a command gives back."""
 
 import sys
+from typing import TYPE_CHECKING
 
-from polygent_issuer.cli.blocks import Style
 from polygent_issuer.cli.gone_streams import GONE, silence
 from polygent_issuer.cli.plain_text import is_plain
 from polygent_issuer.text import shown
 
+if TYPE_CHECKING:
+    from polygent_issuer.cli.blocks import Style
 
-def note(label: str, message: str, *, style: Style = "warn") -> None:
+
+def note(label: str, message: str, *, style: "Style" = "warn") -> None:
     """Say it behind a label; lost without complaint when stderr is."""
     try:
         if is_plain(sys.stderr):

@@ -9,12 +9,14 @@ escaped here, once, and never read as markup.
 import sys
 from collections.abc import Iterable, Mapping
 from io import TextIOWrapper
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from polygent_issuer.cli.blocks import Block
 from polygent_issuer.cli.gone_streams import GONE, stdout_failed
 from polygent_issuer.cli.plain_text import is_plain, plain_lines
 from polygent_issuer.errors import ExitCode
+
+if TYPE_CHECKING:
+    from polygent_issuer.cli.blocks import Block
 
 
 class Result:
@@ -50,12 +52,12 @@ class Result:
         """The members of the JSON object beside `schema`; an iterator is an array, streamed."""
         raise NotImplementedError
 
-    def blocks(self) -> Iterable[Block]:
+    def blocks(self) -> "Iterable[Block]":
         """The lines, fields and tables of the text."""
         raise NotImplementedError
 
 
-def write_blocks(blocks: Iterable[Block], stream: TextIO) -> None:
+def write_blocks(blocks: "Iterable[Block]", stream: TextIO) -> None:
     """Write blocks to a stream, with colour where a person at a terminal wants it.
 
     What the stream's encoding lacks is escaped: a pipe on Windows has no arrow.

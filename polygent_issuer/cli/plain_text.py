@@ -3,10 +3,12 @@
 import os
 from collections.abc import Iterable
 from itertools import chain
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from polygent_issuer.cli.blocks import Block, Fields, Line, Table
 from polygent_issuer.text import shown
+
+if TYPE_CHECKING:
+    from polygent_issuer.cli.blocks import Block, Table
 
 
 def is_plain(stream: TextIO) -> bool:
@@ -16,8 +18,10 @@ def is_plain(stream: TextIO) -> bool:
     )
 
 
-def plain_lines(blocks: Iterable[Block]) -> Iterable[str]:
+def plain_lines(blocks: "Iterable[Block]") -> Iterable[str]:
     """The blocks as lines of text without colour, foreign characters escaped."""
+    from polygent_issuer.cli.blocks import Fields, Line
+
     for block in blocks:
         if isinstance(block, Line):
             yield ("  " * block.indent + shown(block.text)).rstrip()
@@ -30,7 +34,7 @@ def plain_lines(blocks: Iterable[Block]) -> Iterable[str]:
             yield from _plain_table(block)
 
 
-def _plain_table(table: Table) -> Iterable[str]:
+def _plain_table(table: "Table") -> Iterable[str]:
     rows = [tuple(map(shown, row)) for row in table.rows]
     widths = [len(header) for header in table.headers]
     for row in rows:

@@ -350,7 +350,7 @@ def test_help_imports_options_alone(command: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, check=True, text=True, env=bare
     )
-    below = {"settings", "registry", "verifier", "terms", "issuing", "files"}
+    below = {"settings", "registry", "verifier", "terms", "issuing", "files", "findings"}
     ours = {
         name.split(".")[1] for name in done.stderr.split() if name.startswith("polygent_issuer.")
     }
