@@ -1,6 +1,8 @@
 """The JSON of `polygent-issue verify`."""
 
 from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from polygent_issuer import advice, dates
@@ -11,7 +13,7 @@ from polygent_issuer.issuing.verification import (
     VerificationResult,
     alert_days,
 )
-from polygent_issuer.verifier import CheckRow, License, Outcome
+from polygent_issuer.verifier import CheckRow, Outcome
 
 _UNREADABLE: Final[Mapping[str, Any]] = {
     "file": None,
@@ -37,7 +39,7 @@ def file_json(
         error = result.error
         members = {"code": error.code, "message": error.message, "hint": error.hint}
         return {**_UNREADABLE, "file": result.name, "error": members}
-    license_, failure, stored = result.license, result.report.failure, result.stored
+    license_, failure, stored = result.license, result.failure, result.stored
     return {
         "file": result.name,
         "authentic": result.report.authentic,
@@ -49,7 +51,9 @@ def file_json(
         "fingerprint_from": result.fingerprint_from,
         "status": stored.status if stored else None,
         "checks": [_check_json(result, row) for row in result.report.rows],
-        "timeline": None if license_ is None else _timeline_json(license_, window),
+        "timeline": None
+        if license_ is None
+        else _timeline_json(license_.issued_at, license_.expires_at, window),
         "error": None,
     }
 
@@ -68,12 +72,15 @@ def _check_json(result: VerificationResult, row: CheckRow) -> dict[str, Any]:
     return members
 
 
-def _timeline_json(license_: License, window: UploadWindow) -> dict[str, Any]:
+@lru_cache(maxsize=128)  # the licenses of a batch were issued and expire together
+def _timeline_json(
+    issued_at: datetime, expires_at: datetime, window: UploadWindow
+) -> Mapping[str, Any]:
     return {
-        "accepted_from": dates.instant(license_.issued_at),
-        "accepted_until": dates.instant(license_.expires_at),
-        "last_full_day": dates.last_full_day(license_.expires_at).isoformat(),
-        "upload_before": dates.instant(window.deadline(license_)),
+        "accepted_from": dates.instant(issued_at),
+        "accepted_until": dates.instant(expires_at),
+        "last_full_day": dates.last_full_day(expires_at).isoformat(),
+        "upload_before": dates.instant(window.deadline(issued_at)),
         "upload_window_assumed": window.assumed,
-        "alerts": [dates.instant(moment) for moment in alert_days(license_)],
+        "alerts": [dates.instant(moment) for moment in alert_days(issued_at, expires_at)],
     }

@@ -30,7 +30,7 @@ def file_line(result: VerificationResult | UnreadableFile) -> str:
     """Return one file's verdict, the first check that failed, and its state in the registry."""
     if isinstance(result, UnreadableFile):  # its name once
         return f"{result.name}: cannot be read: {result.error.message.rpartition(': ')[2]}"
-    line, failure, stored = _heading(result), result.report.failure, result.stored
+    line, failure, stored = _heading(result), result.failure, result.stored
     if failure is not None:
         line += f": {failure.message}"
         if failure.hint and result.verdict is Verdict.NOT_AUTHENTIC:
@@ -45,7 +45,7 @@ def file_line(result: VerificationResult | UnreadableFile) -> str:
 
 def file_blocks(result: VerificationResult, window: UploadWindow, now: datetime) -> Iterable[Block]:
     """Yield the verdict, the license, the checks with what to do, and the timeline."""
-    yield Line(_heading(result), "good" if result.report.accepted else "bad")
+    yield Line(_heading(result), "good" if result.failure is None else "bad")
     if result.example_key:
         yield Line(EXAMPLE_KEY, "bad", 1)
     if result.license is not None:
@@ -56,7 +56,7 @@ def file_blocks(result: VerificationResult, window: UploadWindow, now: datetime)
 
 
 def _heading(result: VerificationResult) -> str:
-    failure = result.report.failure
+    failure = result.failure
     if failure is None:
         return f"{result.name}: accepted"
     if result.verdict is Verdict.NOT_AUTHENTIC:
@@ -101,10 +101,12 @@ def _remedy(result: VerificationResult, row: CheckRow) -> Iterable[Line]:
 
 
 def _timeline(license_: License, window: UploadWindow, now: datetime) -> Fields:
-    deadline = window.deadline(license_)
+    deadline = window.deadline(license_.issued_at)
     assumed = " (assumed)" if window.assumed else ""
     late = "" if now <= deadline else ", which has passed"
-    days = [moment.date().isoformat() for moment in alert_days(license_)]
+    days = [
+        moment.date().isoformat() for moment in alert_days(license_.issued_at, license_.expires_at)
+    ]
     return Fields(
         (
             ("accepted", f"from {dates.instant(license_.issued_at)}"),

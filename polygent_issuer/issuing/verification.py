@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from polygent_issuer import dates
@@ -79,9 +80,9 @@ class UploadWindow:
     span: timedelta
     assumed: bool
 
-    def deadline(self, license_: License) -> datetime:
-        """Return until when a server installs this license."""
-        return dates.upload_deadline(license_.issued_at, self.span)
+    def deadline(self, issued_at: datetime) -> datetime:
+        """Return until when a server installs a license."""
+        return dates.upload_deadline(issued_at, self.span)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +92,7 @@ class VerificationResult:
     Attributes:
         name: the file as it was named.
         at: the time of the check.
+        failure: the first check that failed; `None` if the file is accepted.
         kid: the key that a file which is not authentic names, whoever wrote that; else `None`.
         own_keys: whether the registry's keys were trusted, and not those of `--public-key`.
         example_key: whether only the example key makes it authentic, with which anybody can sign.
@@ -105,6 +107,7 @@ class VerificationResult:
     name: str
     at: datetime
     report: Report
+    failure: CheckRow | None
     kid: str | None = None
     own_keys: bool
     example_key: bool = False
@@ -121,9 +124,9 @@ class VerificationResult:
     @property
     def verdict(self) -> Verdict:
         """The result in a word."""
-        if not self.report.authentic:
+        if self.license is None:
             return Verdict.NOT_AUTHENTIC
-        return Verdict.ACCEPTED if self.report.accepted else Verdict.NOT_ACCEPTED
+        return Verdict.ACCEPTED if self.failure is None else Verdict.NOT_ACCEPTED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,11 +171,10 @@ def verify_files(
         return list(map(judge.result, files, licenses))
 
 
-def alert_days(license_: License) -> tuple[datetime, ...]:
-    """Return when the product warns its admins of the expiry."""
-    begin, end = license_.issued_at, license_.expires_at
-    moments = (end - timedelta(days=days) for days in ALERT_DAYS)
-    return tuple(moment for moment in moments if moment > begin)
+def alert_days(issued_at: datetime, expires_at: datetime) -> tuple[datetime, ...]:
+    """Return when the product warns its admins of a license's expiry."""
+    moments = (expires_at - timedelta(days=days) for days in ALERT_DAYS)
+    return tuple(moment for moment in moments if moment > issued_at)
 
 
 def _authenticate(verifier: Verifier, file: LicenseFile) -> License | None:
@@ -230,14 +232,16 @@ class _Judge:
         if license_.tier is Tier.STANDARD:
             rows[_MACHINE] = _machine_row(rows[_MACHINE], source)
         report = Report(rows=tuple(rows), license=license_)
+        failure = report.failure
         return VerificationResult(
             name=file.name,
             at=self._server.now,
             report=report,
+            failure=failure,
             own_keys=self._db is not None,
             example_key=self._has_example and peek_kid(file.data) == EXAMPLE_KID,
             stored=stored,
-            latest=None if report.accepted else self._latest(stored),
+            latest=None if failure is None else self._latest(stored),
             fingerprint_from=source,
         )
 
@@ -253,6 +257,7 @@ class _Judge:
             name=file.name,
             at=self._server.now,
             report=replace(report, rows=rows),
+            failure=next(row for row in rows if row.outcome is Outcome.FAILED),
             kid=kid,
             own_keys=db is not None,
             stored=stored,
@@ -290,6 +295,7 @@ def _explained_unknown(row: CheckRow, compromised: CompromisedKey | None) -> Che
     return replace(row, message=message, hint=None)
 
 
+@lru_cache(maxsize=16)  # most files of a folder have the same
 def _machine_row(row: CheckRow, source: str | None) -> CheckRow:
     """Explain which machine was compared with that of a standard license, if any was."""
     if source is None:

@@ -123,7 +123,7 @@ def test_the_failed_check_is_the_one_of_the_server(
     for result, file in zip(results, license_files, strict=True):
         assert verify_files([file], trusted, server, asked) == [result]
         assert isinstance(result, VerificationResult)
-        failure = result.report.failure
+        failure = result.failure
         assert (failure and failure.code) == refusal(file, trusted, server, known=known)
         assert result.verdict is (
             Verdict.ACCEPTED
