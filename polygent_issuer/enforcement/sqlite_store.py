@@ -8,6 +8,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
@@ -28,18 +29,9 @@ from .sqlite_schema import (
 )
 from .store import INSTALLED, REFUSALS_KEPT, Installation, Kept, LogEntry, ProcessBound, StoreFailed
 
-_INSTALLATION: Final = (
-    "number",
-    "license_id",
-    "file",
-    "sub",
-    "scope",
-    "iat",
-    "replaces",
-    "at",
-    "by",
-)
-_LOG_ENTRY: Final = ("number", "at", "by", "license_id", "customer", "outcome")
+# The columns of both tables: a number, and the fields of the value.
+_INSTALLATION: Final = ("number", *(field.name for field in fields(Installation)))
+_LOG_ENTRY: Final = ("number", *(field.name for field in fields(LogEntry)))
 _DAMAGED: Final = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
 )

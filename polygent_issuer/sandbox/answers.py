@@ -25,21 +25,21 @@ async def _page(request: Request) -> Response:
         request,
         "answers.html",
         session=session_of(request),
-        general=probe.general(site),
-        features=probe.features(site),
+        general=await probe.general(site),
+        features=await probe.features(site),
         methods=probe.METHODS,
-        asked=_asked(site, query),
+        asked=await _asked(site, query),
         asked_feature=query.get("feature"),
     )
 
 
-def _asked(site: Site, query: QueryParams) -> Answer | None:
+async def _asked(site: Site, query: QueryParams) -> Answer | None:
     """The answer to what the form asks, if anything."""
     method, path = query.get("method", "GET"), query.get("path", "")[:_LONGEST]
     if not path or method not in probe.METHODS:
         return None
     feature = query.get("feature", "")[:_LONGEST]
-    return probe.answer(site, method, "/" + path.lstrip("/"), feature=feature or None)
+    return await probe.answer(site, method, "/" + path.lstrip("/"), feature=feature or None)
 
 
 ROUTES: Final = (Route(ANSWERS, _page, methods=["GET"]),)

@@ -16,7 +16,6 @@ from polygent_issuer.enforcement import Connection, HostKind, Refusal
 from polygent_issuer.sandbox.machine import machine_info
 from polygent_issuer.sandbox.sessions import Role, Session
 from polygent_issuer.sandbox.signed_in import session_of, sign_in, sign_out, site_of
-from polygent_issuer.sandbox.site import Site
 from polygent_issuer.verifier.catalogue import ENTERPRISE_FEATURES, FEATURES
 
 API: Final = "/api/"
@@ -27,18 +26,6 @@ FEATURE_PATHS: Final = {f"{API}{name}": name for name in (*FEATURES, *ENTERPRISE
 
 _POLICY_VIOLATION: Final = 1008
 _HOST_NAME: Final = 253
-
-
-def attached_machine_info(site: Site) -> Response:
-    """*Download machine info*."""
-    held = site.standing().license
-    content = machine_info(
-        site.fingerprint, now=site.now(), customer=None if held is None else held.customer
-    )
-    disposition = 'attachment; filename="machine-info.json"'
-    return Response(
-        content, media_type="application/json", headers={"content-disposition": disposition}
-    )
 
 
 def error(status: int, code: str, message: str, hint: str | None = None) -> JSONResponse:
@@ -100,11 +87,13 @@ async def _upload(request: Request, session: Session) -> Response:
 
 
 async def _machine_info(request: Request, _session: Session) -> Response:
-    return attached_machine_info(site_of(request))
-
-
-async def _projects(_request: Request, _session: Session) -> Response:
-    return JSONResponse({"projects": ["sandbox"]})
+    site = site_of(request)
+    installed = site.standing().license
+    content = machine_info(
+        site.fingerprint, now=site.now(), customer=None if installed is None else installed.customer
+    )
+    headers = {"content-disposition": 'attachment; filename="machine-info.json"'}
+    return Response(content, media_type="application/json", headers=headers)
 
 
 async def _users(request: Request, _session: Session) -> Response:
@@ -123,13 +112,11 @@ async def _features(request: Request, _session: Session) -> Response:
     return JSONResponse({"features": site.license.features(site.now())})
 
 
-def _feature(name: str) -> Endpoint:
-    """Return the endpoint of a feature."""
+def _constant(content: dict[str, Any]) -> Endpoint:
+    async def endpoint(_request: Request, _session: Session) -> Response:
+        return JSONResponse(content)
 
-    async def answer(_request: Request, _session: Session) -> Response:
-        return JSONResponse({"feature": name})
-
-    return answer
+    return endpoint
 
 
 def _agents(kind: HostKind) -> Callable[[WebSocket], Awaitable[None]]:
@@ -162,11 +149,14 @@ ROUTES: Final = (
     Route("/api/license", _signed_in(_license), methods=["GET"]),
     Route("/api/license", _signed_in(_upload, admin=True), methods=["POST"]),
     Route("/api/machine-info", _signed_in(_machine_info, admin=True)),
-    Route("/api/projects", _signed_in(_projects)),
+    Route("/api/projects", _signed_in(_constant({"projects": ["sandbox"]}))),
     Route("/api/users", _signed_in(_users), methods=["GET"]),
     Route("/api/users", _signed_in(_add_user, admin=True), methods=["POST"]),
     Route("/api/features", _signed_in(_features)),
-    *(Route(path, _signed_in(_feature(name))) for path, name in FEATURE_PATHS.items()),
+    *(
+        Route(path, _signed_in(_constant({"feature": name})))
+        for path, name in FEATURE_PATHS.items()
+    ),
     WebSocketRoute("/api/agents/session", _agents(HostKind.SESSION)),
     WebSocketRoute("/api/agents/deploy", _agents(HostKind.DEPLOY)),
 )

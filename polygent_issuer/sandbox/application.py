@@ -21,28 +21,19 @@ class Restarting:
         """Stand before an app."""
         self._app = app
         self._site = site
-        self._license = site.license
-        self._standing = self._over()
-
-    def _over(self) -> LicenseMiddleware:
-        # This line is all that an integrator's own app needs.
-        return LicenseMiddleware(
-            self._app, license=self._license, now=self._site.now, features=api.FEATURE_PATHS
-        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Judge a request as if it had come for the pretended host."""
-        if self._license is not self._site.license:
-            self._license = self._site.license
-            self._standing = self._over()
+        site = self._site
         if scope["type"] in ("http", "websocket"):
-            scope = {**scope, "headers": _for_host(scope["headers"], self._site.host)}
-        await self._standing(scope, receive, send)
-
-
-def _for_host(headers: list[tuple[bytes, bytes]], host: str) -> list[tuple[bytes, bytes]]:
-    others = [(name, value) for name, value in headers if name != b"host"]
-    return [*others, (b"host", host.encode("latin-1", "replace"))]
+            others = [header for header in scope["headers"] if header[0] != b"host"]
+            host = b"host", site.host.encode("latin-1", "replace")
+            scope = {**scope, "headers": [*others, host]}
+        # This line is all that an integrator's own app needs.
+        app = LicenseMiddleware(
+            self._app, license=site.license, now=site.now, features=api.FEATURE_PATHS
+        )
+        await app(scope, receive, send)
 
 
 def application(

@@ -1,4 +1,4 @@
-"""The control strip: moves whatever a customer's server could meet, by chance or on purpose."""
+"""The control strip: changes whatever a customer's server could meet, by chance or on purpose."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ _LONGEST: Final = 300
 _PAGES: Final = frozenset({"/", "/settings/license", "/license-expired", "/sign-in", ANSWERS})
 
 Control = Callable[[Site, FormData], str | None]
-"""Moves something, and says what cannot be seen on the page."""
+"""Changes something, and returns what cannot be seen on the page."""
 
 
 def _clock(site: Site, form: FormData) -> str | None:
@@ -61,8 +61,7 @@ def _moment(text: str) -> datetime | None:
 
 def _host(site: Site, form: FormData) -> str | None:
     """Choose the Host header of every request; an empty field is one that the license allows."""
-    host = _text(form, "host")
-    site.set_host(host or None)
+    site.set_host(_text(form, "host") or None)
     return None
 
 
@@ -84,7 +83,7 @@ def _users(site: Site, form: FormData) -> str | None:
     """Add a user as the product would, remove one, or pretend a number."""
     do, number = _text(form, "do"), _text(form, "number")
     if do == "add":
-        return _told("POST /api/users", site.population.add_user())
+        return _answered("POST /api/users", site.population.add_user())
     if do == "remove":
         site.population.set_users(site.population.users - 1)
         return None
@@ -101,8 +100,8 @@ def _hosts(site: Site, form: FormData) -> str | None:
     except ValueError:
         return "there are session hosts and deploy hosts"
     if _text(form, "do") == "connect":
-        made = site.population.connect(kind, request_host=site.host)
-        return _told(f"the {kind} agent", made if isinstance(made, Refusal) else None)
+        refusal = site.population.connect(kind, request_host=site.host)
+        return _answered(f"the {kind} agent", refusal)
     site.population.disconnect(kind)
     return None
 
@@ -119,7 +118,7 @@ def _start_over(site: Site, _form: FormData) -> str | None:
     return "started over: true time, a server that was never used"
 
 
-def _told(who: str, refusal: Refusal | None) -> str | None:
+def _answered(who: str, refusal: Refusal | None) -> str | None:
     if refusal is None:
         return None
     return f"{who} is answered {refusal.status} {refusal.code}: {refusal.message}"
@@ -133,23 +132,25 @@ def _text(form: FormData, name: str) -> str:
 
 
 def _control(control: Control) -> Callable[[Request], Awaitable[Response]]:
-    async def moved(request: Request) -> Response:
+    async def endpoint(request: Request) -> Response:
         async with form_of(request) as form:
-            notice = control(site_of(request), form)
-            back = _text(form, "back")
-        if notice is not None:
-            tell(request, notice)
-        return to(back if back in _PAGES else ANSWERS)
+            return _back(request, form, control(site_of(request), form))
 
-    return moved
+    return endpoint
 
 
 async def _address(request: Request) -> Response:
     """Make an address for another browser or program."""
     async with form_of(request) as form:
-        back = _text(form, "back")
-    tell(request, f"opens once, in another browser or program: {new_address(request)}")
-    return to(back if back in _PAGES else ANSWERS)
+        notice = f"opens once, in another browser or program: {new_address(request)}"
+        return _back(request, form, notice)
+
+
+def _back(request: Request, form: FormData, notice: str | None) -> Response:
+    if notice is not None:
+        tell(request, notice)
+    page = _text(form, "back")
+    return to(page if page in _PAGES else ANSWERS)
 
 
 ROUTES: Final[tuple[Any, ...]] = (

@@ -4,8 +4,6 @@ import json
 import secrets
 from datetime import datetime
 
-HOSTNAME = "polygent-sandbox"
-
 
 def another_fingerprint() -> str:
     """The fingerprint of a machine that nobody has seen."""
@@ -16,7 +14,6 @@ def machine_info(fingerprint: str, *, now: datetime, customer: str | None) -> by
     """The document of *Download machine info*; UTF-8, ends with a newline.
 
     Args:
-        fingerprint: of the machine.
         now: when it is downloaded, UTC; the operator's freshness counts from here.
         customer: as the installed license has it, if any.
     """
@@ -24,8 +21,8 @@ def machine_info(fingerprint: str, *, now: datetime, customer: str | None) -> by
         "format": "polygent-machine-info/1",
         "fingerprint": fingerprint,
         "generatedAt": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        "hostname": HOSTNAME,
-        "customer": customer,
+        "hostname": "polygent-sandbox",
     }
-    told = {name: value for name, value in fields.items() if value is not None}
-    return (json.dumps(told, ensure_ascii=False, indent=2) + "\n").encode()
+    if customer is not None:
+        fields["customer"] = customer
+    return (json.dumps(fields, ensure_ascii=False, indent=2) + "\n").encode()

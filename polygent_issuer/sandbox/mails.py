@@ -1,29 +1,27 @@
-"""The mails to the admins, written down in place of being sent."""
+"""The mails to the admins, recorded in place of being sent."""
 
 from datetime import datetime
 from typing import Final
 
 from polygent_issuer.enforcement import Admin, AlertRun, ServerLicense
 
-ADMINS: Final = (
+_ADMINS: Final = (
     Admin(name="admin", address="admin@sandbox.example"),
-    Admin(name="second-admin", address=None),
+    Admin(name="second-admin", address=None),  # shows what happens to one without an address
 )
-"""Who is alerted; the second shows what happens to one without an address."""
 
 
 class Mails:
-    """Every alert of a license."""
+    """Every alert of a license.
+
+    Attributes:
+        sent: when, and what; the newest first.
+    """
 
     def __init__(self, license: ServerLicense) -> None:  # noqa: A002 - the noun of the field
         """None was sent."""
         self._license = license
-        self._sent: list[tuple[datetime, AlertRun]] = []
-
-    @property
-    def sent(self) -> tuple[tuple[datetime, AlertRun], ...]:
-        """When, and what; the newest first."""
-        return tuple(reversed(self._sent))
+        self.sent: list[tuple[datetime, AlertRun]] = []
 
     def run_if_due(self, now: datetime) -> None:
         """The daily run, once a 09:00 has passed."""
@@ -32,7 +30,7 @@ class Mails:
 
     def run(self, now: datetime) -> AlertRun:
         """The daily run, whatever the hour."""
-        run = self._license.alerts(now, ADMINS)
+        run = self._license.alerts(now, _ADMINS)
         if run.alert is not None:
-            self._sent.append((now, run))
+            self.sent.insert(0, (now, run))
         return run

@@ -93,7 +93,10 @@ async def _locked(request: Request, session: Session) -> Response:
 
 def _attempt(site: Site, session: Session) -> Attempt | None:
     """What became of the last upload, for an admin; a member's page leaves it to be shown."""
-    return site.take_attempt() if session.role is Role.ADMIN else None
+    if session.role is not Role.ADMIN:
+        return None
+    attempt, site.attempt = site.attempt, None
+    return attempt
 
 
 async def _sign_in_page(request: Request) -> Response:

@@ -10,19 +10,17 @@ from polygent_issuer.enforcement import Connection, HostKind, Refusal, ServerLic
 MOST: Final = 1_000_000
 """Users that may be pretended."""
 
-_AT_FIRST: Final = 3
-
 
 class Population:
-    """Who and what the license counts."""
+    """Users and hosts that the license counts."""
 
     def __init__(self, license: ServerLicense, *, now: Callable[[], datetime]) -> None:  # noqa: A002 - the noun of the field
         """Three users, and no host connected."""
         self._license = license
         self._now = now
         self._numbers = count(1)
-        self._connections: dict[HostKind, list[Connection]] = {kind: [] for kind in HostKind}
-        self.users = _AT_FIRST
+        self._pretended: dict[HostKind, list[Connection]] = {kind: [] for kind in HostKind}
+        self.users = 3
 
     def add_user(self) -> Refusal | None:
         """One more, if the license allows it.
@@ -45,21 +43,18 @@ class Population:
 
     def may_disconnect(self, kind: HostKind) -> bool:
         """Whether one of them was pretended."""
-        return bool(self._connections[kind])
+        return bool(self._pretended[kind])
 
-    def connect(self, kind: HostKind, *, request_host: str) -> Connection | Refusal:
-        """One more host.
-
-        Args:
-            request_host: the Host header under which its agent comes.
-        """
+    def connect(self, kind: HostKind, *, request_host: str) -> Refusal | None:
+        """One more host, whose agent comes under this Host header."""
         name = f"pretended-{next(self._numbers)}"
-        made = self._license.connect(kind, name, self._now(), request_host=request_host)
-        if isinstance(made, Connection):
-            self._connections[kind].append(made)
-        return made
+        connection = self._license.connect(kind, name, self._now(), request_host=request_host)
+        if isinstance(connection, Refusal):
+            return connection
+        self._pretended[kind].append(connection)
+        return None
 
     def disconnect(self, kind: HostKind) -> None:
         """The one that came last goes."""
-        if self._connections[kind]:
-            self._license.hosts.disconnect(self._connections[kind].pop())
+        if self._pretended[kind]:
+            self._license.hosts.disconnect(self._pretended[kind].pop())

@@ -1,27 +1,20 @@
 """What the API would answer, asked of the real middleware; nothing is changed by asking."""
 
 import json
-from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from polygent_issuer.enforcement import (
-    WEBSOCKET,
-    Connection,
-    HostKind,
-    LicenseMiddleware,
-    Refusal,
-)
+from polygent_issuer.enforcement import WEBSOCKET, HostKind, LicenseMiddleware, Refusal
 from polygent_issuer.sandbox.api import FEATURE_PATHS
 from polygent_issuer.sandbox.site import Site
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", WEBSOCKET)
 """Of the requests that may be asked about."""
 
-GENERAL: Final = (
+_GENERAL: Final = (
     ("GET", "/api/projects"),
     ("POST", "/api/users"),
     ("GET", "/api/license"),
@@ -72,17 +65,17 @@ class Answer:
         return self.code is None
 
 
-def general(site: Site) -> tuple[Answer, ...]:
+async def general(site: Site) -> list[Answer]:
     """The answer of one route of each kind."""
-    return tuple(answer(site, method, path) for method, path in GENERAL)
+    return [await answer(site, method, path) for method, path in _GENERAL]
 
 
-def features(site: Site) -> tuple[Answer, ...]:
+async def features(site: Site) -> list[Answer]:
     """The answer of each feature's route."""
-    return tuple(answer(site, "GET", path) for path in FEATURE_PATHS)
+    return [await answer(site, "GET", path) for path in FEATURE_PATHS]
 
 
-def answer(site: Site, method: str, path: str, *, feature: str | None = None) -> Answer:
+async def answer(site: Site, method: str, path: str, *, feature: str | None = None) -> Answer:
     """What a signed-in admin's request would be answered, as far as the license decides it.
 
     Args:
@@ -101,27 +94,23 @@ def answer(site: Site, method: str, path: str, *, feature: str | None = None) ->
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": b"{}"})
 
-    async def ask() -> None:
-        async def send(message: Message) -> None:
-            sent.append(message)
+    async def send(message: Message) -> None:
+        sent.append(message)
 
-        async def receive() -> Message:
-            return {"type": "websocket.connect"}
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
 
-        app = LicenseMiddleware(beyond, license=site.license, now=site.now, features=FEATURE_PATHS)
-        await app(_scope(site, method, path), receive, send)
-
-    _run(ask())
-    start, body = sent[0], json.loads(sent[1]["body"])
+    app = LicenseMiddleware(beyond, license=site.license, now=site.now, features=FEATURE_PATHS)
+    await app(_scope(site, method, path), receive, send)
+    body = json.loads(sent[1]["body"])
     error: dict[str, Any] = body.get("error", {})
-    told = json.dumps(body, indent=2, ensure_ascii=False) if error else None
     return Answer(
         method=method,
         path=path,
-        status=start["status"],
+        status=sent[0]["status"],
         code=error.get("code"),
         message=error.get("message"),
-        body=told,
+        body=json.dumps(body, indent=2, ensure_ascii=False) if error else None,
     )
 
 
@@ -132,10 +121,12 @@ def _refused_beyond(site: Site, method: str, path: str, feature: str | None) -> 
     if (method, path) == ("POST", "/api/users"):
         return site.license.may_add_user(site.population.users, site.now())
     if method == WEBSOCKET and path in _AGENTS:
-        made = site.license.connect(_AGENTS[path], _PROBE_HOST, site.now(), request_host=site.host)
-        if not isinstance(made, Connection):
-            return made
-        site.license.hosts.disconnect(made)
+        connection = site.license.connect(
+            _AGENTS[path], _PROBE_HOST, site.now(), request_host=site.host
+        )
+        if isinstance(connection, Refusal):
+            return connection
+        site.license.hosts.disconnect(connection)
     return None
 
 
@@ -145,12 +136,3 @@ def _scope(site: Site, method: str, path: str) -> Scope:
         extensions: dict[str, Any] = {"websocket.http.response": {}}
         return {"type": "websocket", "path": path, "headers": headers, "extensions": extensions}
     return {"type": "http", "method": method, "path": path, "headers": headers}
-
-
-def _run(asking: Coroutine[Any, Any, None]) -> None:
-    """Run to the end what never waits."""
-    try:
-        asking.send(None)
-    except StopIteration:
-        return
-    raise AssertionError("the middleware waited for something")

@@ -1,5 +1,6 @@
 """What the API would answer."""
 
+import asyncio
 import json
 
 import pytest
@@ -7,16 +8,24 @@ from support.sandboxes import Sandbox
 
 from polygent_issuer.enforcement import WEBSOCKET, HostKind
 from polygent_issuer.sandbox import probe
+from polygent_issuer.sandbox.probe import Answer
+
+
+def answer(sandbox: Sandbox, method: str, path: str, feature: str | None = None) -> Answer:
+    """What the API would answer."""
+    return asyncio.run(probe.answer(sandbox.site, method, path, feature=feature))
 
 
 def test_it_says_what_the_api_then_does(licensed: Sandbox) -> None:
     """For each route that can be asked without changing anything."""
     for step in ("1-days", "expiry", "-2-days"):
-        for each in (*probe.general(licensed.site), *probe.features(licensed.site)):
+        general = asyncio.run(probe.general(licensed.site))
+        features = asyncio.run(probe.features(licensed.site))
+        for each in (*general, *features):
             if each.method == "GET":
-                answer = licensed.client.get(each.path)
-                assert answer.status_code == each.status, each
-                assert answer.json().get("error", {}).get("code") == each.code
+                sent = licensed.client.get(each.path)
+                assert sent.status_code == each.status, each
+                assert sent.json().get("error", {}).get("code") == each.code
         licensed.move("clock", to=step)
 
 
@@ -24,10 +33,10 @@ def test_asking_changes_nothing(licensed: Sandbox) -> None:
     """Neither users nor hosts, though both limits are judged."""
     licensed.site.population.set_users(25)
     licensed.site.population.connect(HostKind.DEPLOY, request_host=licensed.site.host)
-    assert probe.answer(licensed.site, "POST", "/api/users").code == "user_limit"
-    deploy = probe.answer(licensed.site, WEBSOCKET, "/api/agents/deploy")
+    assert answer(licensed, "POST", "/api/users").code == "user_limit"
+    deploy = answer(licensed, WEBSOCKET, "/api/agents/deploy")
     assert (deploy.status, deploy.code) == (503, "host_limit")
-    session = probe.answer(licensed.site, WEBSOCKET, "/api/agents/session")
+    session = answer(licensed, WEBSOCKET, "/api/agents/session")
     assert (session.status, session.good) == (101, True)
     assert licensed.site.population.users == 25
     assert licensed.site.population.connected(HostKind.DEPLOY) == 1
@@ -46,10 +55,10 @@ def test_any_feature_can_be_asked(licensed: Sandbox) -> None:
     query = {"path": "/api/x", "method": "GET", "feature": "planner"}
     page = licensed.client.get("/sandbox", params=query).text
     assert "&#34;feature&#34;: &#34;planner&#34;" in page
-    sent = probe.answer(licensed.site, "GET", "/api/x", feature="planner").body
+    sent = answer(licensed, "GET", "/api/x", feature="planner").body
     assert sent is not None
     assert json.loads(sent) == licensed.client.get("/api/planner").json()
-    assert probe.answer(licensed.site, "GET", "/api/x", feature="insights").good
+    assert answer(licensed, "GET", "/api/x", feature="insights").good
 
 
 def test_what_nobody_offers_is_not_asked(licensed: Sandbox) -> None:
@@ -62,5 +71,5 @@ def test_what_nobody_offers_is_not_asked(licensed: Sandbox) -> None:
 def test_any_method_can_be_asked(licensed: Sandbox, method: str) -> None:
     """A route that needs no license is exempt by its own method alone."""
     licensed.move("clock", to="expiry")
-    exempt = probe.answer(licensed.site, method, "/api/license").good
+    exempt = answer(licensed, method, "/api/license").good
     assert exempt == (method in ("GET", "POST"))
