@@ -4,10 +4,10 @@ One entry for each code of FORMAT §5, in the words of the product's public guid
 *License Expired* page, *Settings → License*, *Upload license*, *Download machine info*.
 """
 
-import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.verifier.errors import CheckCode
 
 
@@ -18,12 +18,12 @@ class Advice:
     Attributes:
         sees: what the customer sees in the product.
         do: what is to be done, in words.
-        mend: the command that does our part of it, with the fields `{customer}` and `{license}`.
+        mend: the words of the command that does our part; CUSTOMER and LICENSE stand for them.
     """
 
     sees: str
     do: str
-    mend: str
+    mend: tuple[str, ...]
 
 
 _LOCKED = (
@@ -33,8 +33,8 @@ _LOCKED = (
 _REFUSED = "Upload license refuses the file and says why; the license in force stays in force"
 _LOST = f"{_REFUSED}; if this is the one installed: {_LOCKED}"
 
-_REISSUE = "polygent-issue reissue {customer}"
-_EXPORT = "polygent-issue license export {license}"
+_REISSUE = ("reissue", "CUSTOMER")
+_EXPORT = ("license", "export", "LICENSE")
 
 FOR: Mapping[CheckCode, Advice] = {
     CheckCode.MALFORMED: Advice(
@@ -46,7 +46,7 @@ FOR: Mapping[CheckCode, Advice] = {
         sees=_LOST,
         do="the server lacks the public key that this file was signed with: polygent-issue key "
         "list shows which one, and the server must be given it",
-        mend="polygent-issue key export-public",
+        mend=("key", "export-public"),
     ),
     CheckCode.BAD_SIGNATURE: Advice(
         sees=_LOST,
@@ -57,12 +57,12 @@ FOR: Mapping[CheckCode, Advice] = {
         sees=_LOST,
         do="it was made for a newer version of the product, or not by this tool: update the "
         "server, or send a file made here",
-        mend="polygent-issue inspect FILE",
+        mend=("inspect", "FILE"),
     ),
     CheckCode.EXPIRED: Advice(
         sees=f"{_LOCKED}; an admin can still use Download machine info and Upload license there",
         do="send the next license; it works as soon as an admin has uploaded it",
-        mend="polygent-issue renew {customer}",
+        mend=("renew", "CUSTOMER"),
     ),
     CheckCode.NOT_YET_VALID: Advice(
         sees=f"{_REFUSED}; where there is none: {_LOCKED}",
@@ -80,14 +80,14 @@ FOR: Mapping[CheckCode, Advice] = {
         sees=f"{_REFUSED}; if the server's own identity has changed: {_LOCKED}",
         do="have an admin use Download machine info on that server (Settings → License, or the "
         "License Expired screen) and issue the license for what it says",
-        mend=f"{_REISSUE} --machine-info FILE",
+        mend=(*_REISSUE, "--machine-info", "FILE"),
     ),
     CheckCode.DOMAIN_MISMATCH: Advice(
         sees="requests under this host name are refused; those under the allowed domain go on "
         "working",
         do="use a host name that the license allows (* stands for exactly one label), or issue it "
         "for the right one",
-        mend=f"{_REISSUE} --allowed-domain HOST-PATTERN",
+        mend=(*_REISSUE, "--allowed-domain", "HOST-PATTERN"),
     ),
     CheckCode.CLOCK_TAMPERED: Advice(
         sees=f"{_LOCKED}, since the server's clock went back by more than a day",
@@ -104,15 +104,18 @@ def for_check(code: CheckCode) -> Advice:
     return FOR[code]
 
 
-def mend(code: CheckCode, *, customer: str | None = None, license_id: str | None = None) -> str:
-    """The command that puts a failed check right, ready for a shell.
+def mend(
+    code: CheckCode, *, customer: Sequence[str] | None = None, license_id: str | None = None
+) -> Hint:
+    """The command that puts a failed check right.
 
     Args:
         code: the check that failed.
-        customer: a slug or name; without it the command says CUSTOMER.
+        customer: a slug or name, and options that say more; without it the command says CUSTOMER.
         license_id: an id or its beginning; without it the command says LICENSE.
     """
-    return FOR[code].mend.format(
-        customer="CUSTOMER" if customer is None else shlex.quote(customer),
-        license="LICENSE" if license_id is None else shlex.quote(license_id),
-    )
+    known = {
+        "CUSTOMER": tuple(customer or ("CUSTOMER",)),
+        "LICENSE": ("LICENSE" if license_id is None else license_id,),
+    }
+    return run(*(word for name in FOR[code].mend for word in known.get(name, (name,))))

@@ -32,7 +32,7 @@ def test_every_check_has_its_advice() -> None:
 @pytest.mark.parametrize("code", CheckCode)
 def test_the_command_is_complete(code: CheckCode) -> None:
     """With a customer and a license it can be run as it stands, but for what only people know."""
-    assert advice.mend(code, customer="acme", license_id="1f3a") == MENDED[code]
+    assert advice.mend(code, customer=("acme",), license_id="1f3a") == MENDED[code]
 
 
 @pytest.mark.parametrize("code", CheckCode)
@@ -45,7 +45,7 @@ def test_the_command_without_a_name_has_placeholders(code: CheckCode) -> None:
 
 def test_a_name_is_quoted_for_the_shell() -> None:
     """A command that is copied runs nothing but itself."""
-    command = advice.mend(CheckCode.EXPIRED, customer="x; rm -rf ~")
+    command = advice.mend(CheckCode.EXPIRED, customer=("x; rm -rf ~",))
     assert shlex.split(command) == ["polygent-issue", "renew", "x; rm -rf ~"]
 
 

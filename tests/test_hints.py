@@ -1,12 +1,16 @@
 """Hints: one text for people, in which commands and options stay data."""
 
+import ast
 import copy
 import json
 import pickle
 import shlex
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import polygent_issuer
 from polygent_issuer.hints import Hint, Option, option, run
 
 
@@ -77,3 +81,25 @@ def test_hints_are_pickled_whole(protocol: int) -> None:
     loaded = pickle.loads(pickle.dumps(hint, protocol))  # noqa: S301 - our own bytes
     for same in (loaded, copy.deepcopy(hint)):
         assert (same, same.parts) == (hint, hint.parts)
+
+
+def texts(node: ast.expr) -> Iterator[str]:
+    """Each literal text of an expression."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            yield part.value
+
+
+def hints_in(call: ast.Call) -> Iterator[ast.expr]:
+    """What is given as a hint, or made one."""
+    yield from (each.value for each in call.keywords if each.arg == "hint")
+    if ast.unparse(call.func) == "Hint":
+        yield call
+
+
+def test_no_hint_has_a_command_in_its_text() -> None:
+    """Commands come by `run`, or nobody could add a home to them."""
+    for path in Path(polygent_issuer.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for hint in hints_in(node) if isinstance(node, ast.Call) else ():
+                assert not any("polygent-issue " in text for text in texts(hint)), path

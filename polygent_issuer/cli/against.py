@@ -7,6 +7,7 @@ import typer
 
 from polygent_issuer import files
 from polygent_issuer.errors import InputRefused
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.noted_heads import NotedHead, parse_head, parse_noted
 from polygent_issuer.text import shown
 
@@ -37,7 +38,7 @@ def noted_heads(against: str | None) -> tuple[NotedHead, ...]:
     if against != "-" and not Path(against).exists():
         raise InputRefused(
             f"{shown(against)} is neither a head (SIZE:HASH) nor a file of heads",
-            hint="take a head from an earlier `polygent-issue journal verify`",
+            hint=Hint("take a head from an earlier `", run("journal", "verify"), "`"),
         )
     data = files.read_unmarked(against, limit=_LIMIT, what="file of noted heads")
     name = "stdin" if against == "-" else shown(against)

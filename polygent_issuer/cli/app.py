@@ -12,6 +12,7 @@ from polygent_issuer.cli.commands import COMMANDS
 from polygent_issuer.cli.completion import EARLIER, VARIABLE
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.endings import told
+from polygent_issuer.cli.hint_json import GLOBAL_OPTIONS
 from polygent_issuer.cli.lazy import Markup, build_group
 from polygent_issuer.cli.plain_text import is_plain
 from polygent_issuer.errors import ExitCode, IssuerError
@@ -28,6 +29,7 @@ def run(
         environ: the environment; the process's when not given.
     """
     invocation = Invocation(now=now, environ=environ)
+    GLOBAL_OPTIONS.set(invocation.options)
     if argv[:1] == [EARLIER]:
         return 0
     if invocation.environ.get(VARIABLE):

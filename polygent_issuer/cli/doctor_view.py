@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from polygent_issuer.cli.blocks import Block, Line, Style
 from polygent_issuer.cli.config.show import entries_json
+from polygent_issuer.cli.hint_json import at_home, hint_json
 from polygent_issuer.cli.output import Result
 from polygent_issuer.doctor import Examination, Row, State
 from polygent_issuer.errors import ExitCode
@@ -38,7 +39,8 @@ class Findings(Result):
                     "name": row.name,
                     "state": str(row.state),
                     "message": row.message,
-                    "mend": row.mend,
+                    **hint_json(row.mend, "mend"),
+                    "mend": at_home(row.mend),
                 }
                 for row in found.rows
             ],
@@ -71,7 +73,7 @@ def _drawn(row: Row, width: int) -> Iterable[Line]:
     mark, style = _MARKS[row.state]
     yield Line(f"{mark:<4}  {row.name:<{width}}  {row.message}", style)
     if row.mend is not None:
-        yield Line(f"{'':<{4 + 2 + width}}  mend: {row.mend}")
+        yield Line(f"{'':<{4 + 2 + width}}  mend: {at_home(row.mend)}")
 
 
 def _worst(rows: Iterable[Row]) -> Style:

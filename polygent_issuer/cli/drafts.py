@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from polygent_issuer import files, mailbox
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.errors import InternalError, OutputProblem
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.destination import require_folder
-from polygent_issuer.text import for_shell, shown
+from polygent_issuer.text import shown
 
 if TYPE_CHECKING:
     from polygent_issuer.delivery.letter import Letter
@@ -105,13 +106,15 @@ def _kept(
     problem: OutputProblem | InternalError, waiting: list[str], folder: Path
 ) -> OutputProblem | InternalError:
     """The error for the first of the licenses whose drafts are missing."""
-    place = for_shell(str(folder))
-    again = [f"polygent-issue license export {each[:8]} --eml {place}" for each in waiting]
+    again = [("license", "export", each[:8], "--eml", str(folder)) for each in waiting]
+    hint = Hint(*(part for words in again[:_NAMED] for part in (run(*words), "; ")))
     more = len(again) - _NAMED
-    rest = [f"{more} more: polygent-issue license list --unsent"] if more > 0 else []
-    hint = "; ".join((*again[:_NAMED], *rest))
+    if more > 0:
+        hint = Hint(*hint.parts, f"{more} more: ", run("license", "list", "--unsent"))
+    else:
+        hint = Hint(*hint.parts[:-1])
     if isinstance(problem, InternalError):
-        hint = f"report what this prints: {again[0]} --debug"
+        hint = Hint("report what this prints: ", run(*again[0], "--debug"))
     return type(problem)(
         f"license {waiting[0][:8]} is issued and kept, but its mail draft is not written: "
         f"{problem.message}",

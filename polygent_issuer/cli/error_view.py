@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 from polygent_issuer.cli.gone_streams import GONE, ReaderGone, StdoutFailed, silence
+from polygent_issuer.cli.hint_json import finding_json, hint_json
 from polygent_issuer.cli.notes import note
 from polygent_issuer.cli.output import write_json
 from polygent_issuer.errors import IssuerError
@@ -30,12 +31,9 @@ def _error_json(error: IssuerError) -> dict[str, Any]:
     members: dict[str, Any] = {
         "code": error.code,
         "message": error.message,
-        "hint": error.hint,
+        **hint_json(error.hint),
         "exit_code": int(error.exit_code),
     }
     if isinstance(error, ConsentNeeded):
-        members["findings"] = [
-            {"code": str(finding.code), "message": finding.message, "hint": finding.hint}
-            for finding in error.findings
-        ]
+        members["findings"] = [finding_json(finding) for finding in error.findings]
     return members

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Final, TextIO
 
 from polygent_issuer.errors import OutputProblem
+from polygent_issuer.hints import Hint, run
 
 GONE: Final = (OSError, ValueError, AttributeError)
 """What a stream raises that is full or gone, closed, or was never there."""
@@ -26,7 +27,7 @@ def stdout_failed(problem: Exception) -> StdoutFailed:
     kind = ReaderGone if isinstance(problem, BrokenPipeError) else StdoutFailed
     return kind(
         f"stdout cannot be written: {reason}",
-        hint="what was done is kept: polygent-issue journal show",
+        hint=Hint("what was done is kept: ", run("journal", "show")),
     )
 
 

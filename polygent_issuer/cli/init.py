@@ -73,7 +73,6 @@ def init(
         founded=make_home(invocation, **values),
         settings=invocation.settings,
         folders=folders,
-        home_option=invocation.options.get("home"),
     )
 
 

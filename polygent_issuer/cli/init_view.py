@@ -1,14 +1,15 @@
 """How a new home looks, and what comes next."""
 
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from polygent_issuer.cli.blocks import Block, Fields, Line
+from polygent_issuer.cli.hint_json import at_home
 from polygent_issuer.cli.output import Result
 from polygent_issuer.founding import Founded
+from polygent_issuer.hints import run
 from polygent_issuer.settings import Settings, duration_text, settings_path
 from polygent_issuer.settings.token_uri import is_token_uri
 
@@ -20,22 +21,21 @@ class Initialised(Result):
     Attributes:
         settings: that are in force in it.
         folders: those of the settings that had to be made, too.
-        home_option: what `--home` said; later commands need it again.
     """
 
     founded: Founded
     settings: Settings
     folders: tuple[Path, ...]
-    home_option: Path | None
 
     @property
     def following(self) -> str:
         """The next command, as it is typed."""
-        home = [] if self.home_option is None else ["--home", str(self.home_option)]
-        command = shlex.join(["polygent-issue", *home, "key", "generate"])
+        backup: tuple[str, ...] = ("--backup", "FILE")
+        if self.settings.key_backup_folder:
+            backup = ()
         if is_token_uri(self.settings.store):
-            return f"{command} --no-backup"
-        return command if self.settings.key_backup_folder else f"{command} --backup FILE"
+            backup = ("--no-backup",)
+        return str(at_home(run("key", "generate", *backup)))
 
     def to_json(self) -> Mapping[str, Any]:
         """The places, the settings that `init` asks for, and `next`."""

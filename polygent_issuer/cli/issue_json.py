@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from polygent_issuer import dates
+from polygent_issuer.cli.hint_json import finding_json
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.issuing.signing import Issued
@@ -55,9 +56,6 @@ def proposal_json(proposal: Proposal, settings: Settings) -> dict[str, Any]:
             for change in proposal.differences
             if proposal.replaced
         ],
-        "findings": [
-            {"code": str(finding.code), "message": finding.message, "hint": finding.hint}
-            for finding in proposal.findings
-        ],
+        "findings": [finding_json(finding) for finding in proposal.findings],
         "notes": list(proposal.notes),
     }

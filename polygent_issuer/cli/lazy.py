@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from polygent_issuer.cli.options import typer_command
+from polygent_issuer.cli.usage import no_such_command
 
 Markup = Literal["rich"] | None
 _HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
@@ -39,18 +40,21 @@ class Entry:
 
 
 class _KnowsItself:
-    """A command whose wrong usage says of which command it is.
+    """A command whose wrong usage says of which command it is, and what was typed.
 
-    Typer does not know it where an option lacks its value, and the hint would name another help.
+    Typer does not know it where an option lacks its value, and the hint would name another help;
+    nor does it say which value is none of a few.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer's own are private
         """As Typer does."""
+        typed = tuple(args)
         try:
             parsed: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
         except typer.TyperException as error:
             if getattr(error, "ctx", ctx) is None:
                 error.ctx = ctx  # type: ignore[attr-defined]
+            error.typed = typed  # type: ignore[attr-defined]
             raise
         return parsed
 
@@ -73,6 +77,9 @@ class LazyGroup(_KnowsItself, TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - Typer's own are private
         """Swap the stub that was found for the real command."""
+        known = [entry.name for entry in self.entries]
+        if args[0] not in known and not args[0].startswith("-"):
+            raise no_such_command(ctx, args[0], known)
         name, _stub, rest = super().resolve_command(ctx, args)
         entry = next(entry for entry in self.entries if entry.name == name)
         return name, load(entry, self.rich_markup_mode and "rich"), rest

@@ -2,6 +2,7 @@
 
 from polygent_issuer import advice
 from polygent_issuer.cli.license.standing import list_command, made_again
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.verification import VerificationResult
 from polygent_issuer.verifier import CheckCode, CheckRow
 from polygent_issuer.verifier.errors import quoted
@@ -34,24 +35,24 @@ def explanation(result: VerificationResult, row: CheckRow) -> str:
     return advice.for_check(row.code).do
 
 
-def command(result: VerificationResult, row: CheckRow) -> str:
+def command(result: VerificationResult, row: CheckRow) -> Hint:
     """Return the command that does it; for a known license, that of it or its last successor."""
     license_, latest = result.license, result.latest
     if row.code is CheckCode.UNKNOWN_KEY and latest is None:
         return _which_key(result)
     if latest is not None and result.stored is not None:
         if latest.id != result.stored.id:
-            return f"polygent-issue license show {latest.id[:8]}"
+            return run("license", "show", latest.id[:8])
         if not latest.is_current:
-            return f"polygent-issue customer show {latest.customer_slug}"
+            return run("customer", "show", latest.customer_slug)
         if row.code is CheckCode.UNKNOWN_KEY:
             return made_again(latest, result.at)
         if row.code not in _OF_A_FILE:
-            customer = f"{latest.customer_slug} --license {latest.id[:8]}"
-            return advice.FOR[row.code].mend.format(customer=customer, license=latest.id[:8])
+            this = (latest.customer_slug, "--license", latest.id[:8])
+            return advice.mend(row.code, customer=this, license_id=latest.id[:8])
     return advice.mend(
         row.code,
-        customer=license_.sub if license_ else None,
+        customer=(license_.sub,) if license_ else None,
         license_id=license_.jti if license_ else None,
     )
 
@@ -69,9 +70,9 @@ def _unknown(result: VerificationResult) -> str:
     )
 
 
-def _which_key(result: VerificationResult) -> str:
+def _which_key(result: VerificationResult) -> Hint:
     if result.compromised is not None:
         return list_command(result.compromised.label)
     if result.own_keys:
-        return "polygent-issue key list"
-    return "polygent-issue verify FILE --public-key PUBLIC-KEY-FILE"
+        return run("key", "list")
+    return run("verify", "FILE", "--public-key", "PUBLIC-KEY-FILE")

@@ -1,34 +1,61 @@
-"""Wrong usage as Typer tells of it, in our words: lower case, no full stop, with a hint."""
+"""Wrong usage in our words: lower case, no full stop, with what was probably meant.
 
-import re
+Typer's errors have attributes for what is wrong; its sentences are used only where they have none.
+"""
+
+from collections.abc import Sequence
+from typing import Any
 
 import typer
 
 from polygent_issuer.errors import UsageProblem
-from polygent_issuer.text import nearest
-
-# How Typer ends a message with what was probably meant.
-_NEAR = re.compile(r"(.+?)\.? \(?(?:Did you mean(?: one of:)?|Possible options:) (.+?)[?)]*")
-# How it says that a value is none of a few.
-_CHOICE = re.compile(r"'([^']*)' is not one of (.+)")
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.text import nearest, shown
 
 
 def usage(error: typer.TyperException) -> UsageProblem:
     """Say it again, with what was probably meant."""
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "polygent-issue"
-    message, hint = " ".join(error.format_message().split()).rstrip("."), f"{command} --help"
-    message = message.replace(". Choose from: ", ": ")
-    if near := _NEAR.fullmatch(message):
-        message, known = near[1], _words(near[2])
-        meant = nearest(_words(message)[-1], known) or " or ".join(known)
-        hint = f"did you mean {meant}? or {hint}"
-    elif choice := _CHOICE.search(message):
-        nearby = nearest(choice[1], _words(choice[2]))
-        hint = f"did you mean {nearby}? or {hint}" if nearby else hint
-    return UsageProblem(message[:1].lower() + message[1:], hint=hint)
+    message, meant = _said(error)
+    return _problem(getattr(error, "ctx", None), message, meant)
 
 
-def _words(text: str) -> list[str]:
-    """The words that Typer lists, or the last of a sentence, without its quotes."""
-    return [word.strip("':,") for word in text.split()]
+def no_such_command(context: Any, name: str, known: Sequence[str]) -> UsageProblem:  # noqa: ANN401 - Typer's own are private
+    """The error for a command that a group does not have."""
+    return _problem(context, f"no such command {name!r}", nearest(name, known))
+
+
+def _problem(context: Any, message: str, meant: str | None) -> UsageProblem:  # noqa: ANN401 - as above
+    group = [] if context is None else context.command_path.split()[1:]
+    usage_help = run(*group, "--help")
+    return UsageProblem(
+        message, hint=Hint(f"did you mean {meant}? or ", usage_help) if meant else usage_help
+    )
+
+
+def _said(error: Any) -> tuple[str, str | None]:  # noqa: ANN401 - Typer's own are private
+    """What is wrong, and what was probably meant."""
+    if possible := getattr(error, "possibilities", None):
+        name = error.option_name
+        return f"no such option: {shown(name)}", nearest(name, possible) or " or ".join(possible)
+    parameter: Any = getattr(error, "param", None)
+    choices = [str(choice) for choice in getattr(getattr(parameter, "type", None), "choices", ())]
+    if choices:
+        name = parameter.get_error_hint(error.ctx)
+        if hasattr(error, "param_type"):
+            missing = f"missing {parameter.param_type_name} {name}"
+            return f"{missing}: {', '.join(choices)}", None
+        value = _value(error, choices)
+        few = ", ".join(map(repr, choices))
+        told = f"invalid value for {name}: {value!r} is not one of {few}"
+        return told, nearest(value, choices)
+    message = " ".join(error.format_message().split()).rstrip(".")
+    return message[:1].lower() + message[1:], None
+
+
+def _value(error: Any, choices: Sequence[str]) -> str:  # noqa: ANN401 - as above
+    """What was typed that is none of a few."""
+    parser = error.ctx.command.make_parser(error.ctx)
+    given = parser.parse_args(args=list(error.typed))[0][error.param.name]
+    return next(
+        word for word in ([given] if isinstance(given, str) else given) if word not in choices
+    )

@@ -12,6 +12,7 @@ from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.public_keys import from_files
 from polygent_issuer.cli.verify_result import ManyVerifications, Verification, VerificationJob
 from polygent_issuer.errors import NotFound, UsageProblem
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.license_file import LicenseFile
 from polygent_issuer.issuing.verification import (
     ServerContext,
@@ -53,7 +54,7 @@ class VerifyOptions:
                 "more than one thing says which license is meant"
                 if ways
                 else "nothing says which license is meant",
-                hint="polygent-issue verify FILE, or --license ID, or --customer NAME",
+                hint=Hint(run("verify", "FILE"), ", or --license ID, or --customer NAME"),
             )
         if (*self.license_files, self.machine_info).count("-") > 1:
             raise UsageProblem("stdin can be read once", hint="give - in one place only")
@@ -123,7 +124,7 @@ def _files(invocation: Invocation, options: VerifyOptions) -> list[LicenseFile]:
     if not records:
         raise NotFound(
             f"{customer.name} has no current license",
-            hint=f"polygent-issue license list --customer {customer.slug}",
+            hint=run("license", "list", "--customer", customer.slug),
         )
     return [LicenseFile(name=f"license {each.id}", data=each.file) for each in records]
 

@@ -24,7 +24,6 @@ from polygent_issuer.doctor.verdict import NotChecked, Row, State, Verdict, not_
 from polygent_issuer.errors import ExitCode, IssuerError
 from polygent_issuer.files.disk import why
 from polygent_issuer.files.ownership import require_unexposed
-from polygent_issuer.hints import Hint
 from polygent_issuer.keystore import passphrases
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.registry.connection import sqlite_version
@@ -180,8 +179,7 @@ def examine(
     """
     with ExitStack() as closing:
         case = Case(option, environ, now=now, closing=closing, patience=patience)
-        named = partial(_naming_home, option)
-        rows = tuple(row for check in CHECKS for row in _rows(check, case, named, quick=quick))
+        rows = tuple(row for check in CHECKS for row in _rows(check, case, quick=quick))
         try:
             chosen = configuration.chosen(case.loaded())
         except NotChecked:
@@ -189,16 +187,14 @@ def examine(
     return Examination(rows=rows, settings=chosen)
 
 
-def _rows(
-    check: Check, case: Case, named: Callable[[str | None], str | None], *, quick: bool
-) -> Iterator[Row]:
+def _rows(check: Check, case: Case, *, quick: bool) -> Iterator[Row]:
     found = not_checked("left out by --quick") if quick and check.slow else _looked(check, case)
     for verdict in found if isinstance(found, tuple) else (found,):
         yield Row(
             name=check.name,
             state=verdict.state,
             message=verdict.message,
-            mend=named(verdict.mend),
+            mend=verdict.mend,
             exit_code=verdict.exit_code,
         )
 
@@ -212,8 +208,3 @@ def _looked(check: Check, case: Case) -> Verdict | tuple[Verdict, ...]:
         return refused(error)
     except OSError as error:
         return not_checked(why(error))
-
-
-def _naming_home(option: Path | None, mend: str | None) -> str | None:
-    """The same commands for the home that was named; the variable's is in the shell already."""
-    return mend if option is None or not isinstance(mend, Hint) else mend.at_home(str(option))

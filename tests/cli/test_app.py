@@ -113,6 +113,7 @@ def test_an_error_is_one_json_object(books: Books) -> None:
             "code": "not_found",
             "message": "there is no customer nobody",
             "hint": "polygent-issue customer list",
+            "argv": [*books.desk.argv, "customer", "list"],
             "exit_code": 5,
         },
     }
@@ -157,6 +158,7 @@ def _usage(outcome: Outcome) -> dict[str, Any]:
         (("key", "export-public", "--format", "jwk"), "'jwk'", "did you mean jwks? or "),
         (("completion",), "missing argument 'SHELL': bash, zsh, fish", "completion --help"),
         (("completion", "zhs"), "'zhs'", "did you mean zsh? or "),
+        (("license", "list", "--status=curent"), "'curent'", "did you mean current? or "),
         (("license", "show"), "missing argument 'LICENSE'", "license show --help"),
         (("xyzzy",), "no such command 'xyzzy'", "polygent-issue --help"),
     ],

@@ -149,6 +149,7 @@ def test_a_new_name_lists_the_licenses_that_carry_the_old_one(books: Books) -> N
             "machine": "prod-1",
             "expires_at": "2027-11-30T09:30:00Z",
             "mend": "polygent-issue reissue acme --license 1f3a9c2e",
+            "argv": [*books.desk.argv, "reissue", "acme", "--license", "1f3a9c2e"],
         }
     ]
 

@@ -127,6 +127,7 @@ def test_for_programs(books: Books) -> None:
             "machine": "prod-1",
             "expires_at": "2026-12-24T00:00:00Z",
             "mend": "polygent-issue reissue acme --license aaaaaaaa",
+            "argv": [*books.desk.argv, "reissue", "acme", "--license", "aaaaaaaa"],
         }
     ]
     why = "--reason 'the same machine as bbbbbbbb'"
@@ -137,6 +138,7 @@ def test_for_programs(books: Books) -> None:
             "expires_at": "2026-12-24T00:00:00Z",
             "longer": NEW,
             "mend": f"polygent-issue license retire aaaaaaaa {why}",
+            "argv": [*books.desk.argv, "license", "retire", "aaaaaaaa", *shlex.split(why)],
         }
     ]
 

@@ -58,7 +58,8 @@ def test_json_has_the_rows_their_count_and_the_settings(healthy: Desk) -> None:
     """For a watching program: names are stable, states are four words."""
     outcome = healthy.ok("doctor", "--json")
     assert set(outcome.json) == {"schema", "rows", "count", "settings"}
-    assert all(set(found) == {"name", "state", "message", "mend"} for found in outcome.json["rows"])
+    for found in outcome.json["rows"]:
+        assert set(found) - {"argv"} == {"name", "state", "message", "mend"}
     assert outcome.json["count"] == {
         state: sum(found["state"] == state for found in outcome.json["rows"])
         for state in ("ok", "warn", "fail", "not_checked")
@@ -68,6 +69,7 @@ def test_json_has_the_rows_their_count_and_the_settings(healthy: Desk) -> None:
         "state": "warn",
         "message": "not set: every upload deadline assumes that servers take a file for 7 days",
         "mend": f"polygent-issue --home {healthy.home} config set upload_window 7d",
+        "argv": [*healthy.argv, "config", "set", "upload_window", "7d"],
     }
 
 

@@ -200,6 +200,7 @@ def test_for_programs(desk: Desk) -> None:
         "machine": "prod-1",
         "expires_at": "2027-12-01T00:00:00Z",
         "mend": mend,
+        "argv": [*desk.argv, *mend.split()[1:]],
     }
     assert desk.ok(*argv).json["changed"] is False
 

@@ -62,6 +62,11 @@ class Desk:
     environ: dict[str, str] = field(default_factory=dict)
 
     @property
+    def argv(self) -> tuple[str, ...]:
+        """How a command for its home begins."""
+        return ("polygent-issue", "--home", str(self.home))
+
+    @property
     def home(self) -> Path:
         """Where settings and registry are."""
         return self.folder / "home"

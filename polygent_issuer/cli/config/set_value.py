@@ -11,8 +11,8 @@ from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.config.set_value_view import Changed
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.errors import InvalidSettings
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.settings.schema import KEYS, kind_of
-from polygent_issuer.text import for_shell
 
 _NOTHING = frozenset({"none", "unknown", "not set"})
 
@@ -93,8 +93,8 @@ def _with_example(key: str, refused: InvalidSettings) -> str | None:
     if complete or not refused.message.startswith(f"{key}: "):
         return refused.hint
     example = (KEYS[key].example if key in KEYS else "") or _typed(kind.example)
-    given = f"for example polygent-issue config set {key} {for_shell(example)}"
-    return f"{hint}; {given}" if hint else given
+    given = Hint("for example ", run("config", "set", key, example))
+    return Hint(hint, "; ", given) if hint else given
 
 
 def _typed(toml: str) -> str:

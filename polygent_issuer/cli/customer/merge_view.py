@@ -8,7 +8,9 @@ from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Fields, Line
 from polygent_issuer.cli.customer.customer_view import customer_json, customer_rows
 from polygent_issuer.cli.customer.still_named_view import still_named_json, still_named_lines
+from polygent_issuer.cli.hint_json import hint_json
 from polygent_issuer.cli.output import Result
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.merger import DecidedMerger, Rival
 from polygent_issuer.registry import Customer
 
@@ -93,9 +95,9 @@ def _rivals(decided: DecidedMerger) -> Iterable[Block]:
         yield Line(_command(rival), indent=1)
 
 
-def _command(rival: Rival) -> str:
-    why = f"--reason 'the same machine as {rival.keep.id[:8]}'"
-    return f"polygent-issue license retire {rival.record.id[:8]} {why}"
+def _command(rival: Rival) -> Hint:
+    why = f"the same machine as {rival.keep.id[:8]}"
+    return run("license", "retire", rival.record.id[:8], "--reason", why)
 
 
 def _rival_json(rival: Rival) -> dict[str, Any]:
@@ -104,7 +106,7 @@ def _rival_json(rival: Rival) -> dict[str, Any]:
         "machine": rival.machine,
         "expires_at": dates.instant(rival.record.expires_at),
         "longer": rival.keep.id,
-        "mend": _command(rival),
+        **hint_json(_command(rival), "mend"),
     }
 
 

@@ -2,6 +2,7 @@
 
 from polygent_issuer.errors import InputRefused, InvalidTerms
 from polygent_issuer.findings import Finding, FindingCode
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import Customer, Reading, customers
 from polygent_issuer.terms.parsing import parse_name
 from polygent_issuer.text import list_first
@@ -34,6 +35,6 @@ def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple
         Finding(
             code=FindingCode.SIMILAR_CUSTOMER,
             message=f"the name {name} is very like {names}",
-            hint=f"look whether it is the same: polygent-issue customer show {alike[0].slug}",
+            hint=Hint("look whether it is the same: ", run("customer", "show", alike[0].slug)),
         ),
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Line
+from polygent_issuer.cli.hint_json import hint_json
 from polygent_issuer.issuing.still_named import StillNamed
 
 
@@ -16,7 +17,7 @@ def still_named_json(found: StillNamed) -> dict[str, Any]:
         "slug": found.sub,
         "machine": found.machine,
         "expires_at": dates.instant(found.expires_at),
-        "mend": found.command,
+        **hint_json(found.command, "mend"),
     }
 
 

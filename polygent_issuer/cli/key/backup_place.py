@@ -14,6 +14,7 @@ from polygent_issuer.errors import (
     OutputProblem,
     UsageProblem,
 )
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.keystore import location
 from polygent_issuer.settings import Settings
 from polygent_issuer.text import shown
@@ -41,8 +42,10 @@ def backup_place(invocation: Invocation, held: Settings, options: KeepingOptions
     if not invocation.interactive:
         raise MissingInput(
             "nothing says where the key's backup goes",
-            hint="add --backup FILE or --no-backup; or once for all: "
-            "polygent-issue config set key_backup_folder DIR",
+            hint=Hint(
+                "add --backup FILE or --no-backup; or once for all: ",
+                run("config", "set", "key_backup_folder", "DIR"),
+            ),
         )
     question = f"a file or folder for the key's backup? best on another disk, or {_NONE}"
     answer = prompts.text(question, check=_check)

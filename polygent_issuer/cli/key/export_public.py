@@ -15,6 +15,7 @@ from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.written import write
 from polygent_issuer.custody import CompromisedKey
 from polygent_issuer.errors import UsageProblem
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.signing_key import choose_key
 from polygent_issuer.registry import KeyRecord, Reading, keys
 from polygent_issuer.text import shown
@@ -114,7 +115,10 @@ def _one(db: Reading, key: str | None) -> KeyRecord:
         raise CompromisedKey(
             f"the key {shown(found.label)} is marked as compromised: servers must drop it, "
             "not be given it",
-            hint="all that they may trust: polygent-issue key export-public --all --format jwks",
+            hint=Hint(
+                "all that they may trust: ",
+                run("key", "export-public", "--all", "--format", "jwks"),
+            ),
         )
     return found
 

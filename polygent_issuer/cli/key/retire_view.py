@@ -7,6 +7,7 @@ from typing import Any
 
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Fields, Line
+from polygent_issuer.cli.hint_json import hint_json
 from polygent_issuer.cli.key import retire_steps
 from polygent_issuer.cli.key.key_view import (
     backup_state,
@@ -55,7 +56,7 @@ class RetiredKeyReport(Result):
                     "customer": record.customer_slug,
                     "machine": record.machine_label,
                     "expires_at": dates.instant(record.expires_at),
-                    "mend": made_again(record, self.now),
+                    **hint_json(made_again(record, self.now), "mend"),
                 }
                 for record in found.hanging
             ],

@@ -1,7 +1,6 @@
 """Whether a store could take a key, before anybody is asked anything; else what to type."""
 
 import os
-import shlex
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -11,6 +10,7 @@ from polygent_issuer.cli.key.backup_place import require_sound
 from polygent_issuer.cli.key.keeping import KeepingOptions
 from polygent_issuer.cli.passphrase import PassphraseOptions
 from polygent_issuer.errors import OutputExists
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.keystore import location, open_store, passphrases
 from polygent_issuer.keystore.errors import KeyringAbsent
 from polygent_issuer.settings import Settings
@@ -37,18 +37,18 @@ class Again:
     keeping: KeepingOptions
     passphrases: PassphraseOptions
 
-    def with_store(self, uri: str) -> str:
-        """The whole command with this store, which is written as it is."""
+    def with_store(self, uri: str) -> Hint:
+        """The whole command with this store."""
         return self._typed(uri, self.keeping.backup)
 
-    def with_backup(self, path: Path) -> str:
+    def with_backup(self, path: Path) -> Hint:
         """The whole command with this backup."""
-        store = self.keeping.store
-        return self._typed(None if store is None else shlex.quote(store), str(path))
+        return self._typed(self.keeping.store, str(path))
 
-    def _typed(self, store: str | None, backup: str | None) -> str:
+    def _typed(self, store: str | None, backup: str | None) -> Hint:
         """The argument comes last, since it may begin with a hyphen."""
         given = {
+            "--store": store,
             "--label": self.label,
             "--backup": backup,
             "--passphrase-fd": self.passphrases.passphrase_fd,
@@ -56,11 +56,11 @@ class Again:
             # Not as it was typed: it may hold what is nobody's business.
             "--passphrase-command": self.passphrases.passphrase_command and "COMMAND",
         }
-        words = [f"polygent-issue {self.command}", *([] if store is None else [f"--store {store}"])]
-        words += [f"{name} {shlex.quote(str(v))}" for name, v in given.items() if v is not None]
+        words = self.command.split()
+        words += [word for name, v in given.items() if v is not None for word in (name, str(v))]
         words += ["--no-backup"] if self.keeping.no_backup else []
         words += ["--"] if self.argument.startswith("-") and self.argument != "-" else []
-        return " ".join([*words, shlex.quote(self.argument)])
+        return run(*words, self.argument)
 
 
 def require_backup(again: Again) -> None:
@@ -76,7 +76,9 @@ def require_backup(again: Again) -> None:
         require_sound(again.keeping)
     except OutputExists as exists:
         other = free_beside(Path(again.keeping.backup or "").expanduser())
-        raise OutputExists(exists.message, hint=f"{LEFT}: {again.with_backup(other)}") from None
+        raise OutputExists(
+            exists.message, hint=Hint(LEFT, ": ", again.with_backup(other))
+        ) from None
 
 
 def require_store(held: Settings, uri: str, again: Again) -> None:
@@ -102,14 +104,14 @@ def require_store(held: Settings, uri: str, again: Again) -> None:
     except KeyringAbsent as absent:
         raise KeyringAbsent(
             absent.message,
-            hint=f"keep it in an encrypted file: {again.with_store(location.EXAMPLE)}",
+            hint=Hint("keep it in an encrypted file: ", again.with_store(location.EXAMPLE)),
         ) from None
     except OutputExists as exists:
         if not store.uri.startswith(location.FILE):
             raise
         taken = Path(store.uri.removeprefix(location.FILE))
-        other = shlex.quote(f"{location.FILE}{free_beside(taken)}")
-        raise OutputExists(exists.message, hint=f"{LEFT}: {again.with_store(other)}") from None
+        other = again.with_store(f"{location.FILE}{free_beside(taken)}")
+        raise OutputExists(exists.message, hint=Hint(LEFT, ": ", other)) from None
 
 
 def free_beside(path: Path) -> Path:

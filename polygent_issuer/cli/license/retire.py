@@ -16,6 +16,7 @@ from polygent_issuer.cli.notes import note
 from polygent_issuer.cli.output import Result
 from polygent_issuer.cli.reasons import required_reason
 from polygent_issuer.errors import InputRefused
+from polygent_issuer.hints import run
 from polygent_issuer.registry import (
     Customer,
     LicenseRecord,
@@ -116,5 +117,5 @@ def _current(db: Reading, license_id: str) -> tuple[LicenseRecord, Customer]:
     by = f" by {record.replaced_by}" if record.replaced_by else ""
     raise InputRefused(
         f"license {record.id} is {record.status}{by} already",
-        hint=f"polygent-issue license show {record.id[:8]}",
+        hint=run("license", "show", record.id[:8]),
     )

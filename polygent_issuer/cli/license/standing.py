@@ -5,21 +5,22 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from polygent_issuer import dates
-from polygent_issuer.text import for_shell, shown
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.text import shown
 
 if TYPE_CHECKING:
     from polygent_issuer.registry import KeyRecord, LicenseRecord
 
 
-def list_command(label: str) -> str:
+def list_command(label: str) -> Hint:
     """The command that lists the current licenses under a key."""
-    return f"polygent-issue license list --status current --key={for_shell(label)}"
+    return run("license", "list", "--status", "current", f"--key={label}")
 
 
-def made_again(record: "LicenseRecord", now: datetime) -> str:
+def made_again(record: "LicenseRecord", now: datetime) -> Hint:
     """The command that issues a current license again: the next one, if this one has ended."""
     verb = "reissue" if record.expires_at > now else "renew"
-    return f"polygent-issue {verb} {record.customer_slug} --license {record.id[:8]}"
+    return run(verb, record.customer_slug, "--license", record.id[:8])
 
 
 def objections(

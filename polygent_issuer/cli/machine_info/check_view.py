@@ -7,6 +7,7 @@ from typing import Any
 
 from polygent_issuer import dates
 from polygent_issuer.cli.blocks import Block, Fields, Line
+from polygent_issuer.cli.hint_json import finding_json
 from polygent_issuer.cli.output import Result
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.findings import Finding
@@ -73,8 +74,8 @@ class Checked(Result):
             "customer": info.customer,
             "components": dict(info.components),
             "ignored": list(info.extra),
-            "finding": None if stale is None else _finding_json(stale),
-            "findings": [_finding_json(each) for each in self.findings],
+            "finding": None if stale is None else finding_json(stale),
+            "findings": [finding_json(each) for each in self.findings],
             "known": None if self.known is None else [_known_json(one) for one in self.known],
             "notes": list(self.notes),
         }
@@ -126,10 +127,6 @@ class Checked(Result):
 def _when(one: KnownFingerprint) -> str:
     since = f"since {dates.instant(one.since)}"
     return since if one.until is None else f"{since} until {dates.instant(one.until)}"
-
-
-def _finding_json(finding: Finding) -> dict[str, Any]:
-    return {"code": str(finding.code), "message": finding.message, "hint": finding.hint}
 
 
 def _known_json(one: KnownFingerprint) -> dict[str, Any]:

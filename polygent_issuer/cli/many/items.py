@@ -9,6 +9,7 @@ from polygent_issuer.batch.outcomes import Done, Failed, Kept, Outcome
 from polygent_issuer.batch.preview import PreviewItem
 from polygent_issuer.cli.blocks import Block, Line
 from polygent_issuer.cli.cells import cut
+from polygent_issuer.cli.hint_json import hint_json
 from polygent_issuer.cli.issue_json import issued_json, proposal_json
 from polygent_issuer.cli.many.counts import DONE
 from polygent_issuer.errors import IssuerError
@@ -133,7 +134,7 @@ def _archive(path: Path | None) -> str | None:
 
 def _error_json(error: IssuerError) -> dict[str, Any]:
     """An item's error for programs."""
-    return {"code": error.code, "message": error.message, "hint": error.hint}
+    return {"code": error.code, "message": error.message, **hint_json(error.hint)}
 
 
 def _term(term: Difference) -> str:

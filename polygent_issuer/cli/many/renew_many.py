@@ -21,6 +21,7 @@ from polygent_issuer.cli.passphrase import PassphraseOptions, source
 from polygent_issuer.cli.signers import signers_of
 from polygent_issuer.errors import Ambiguous, NotFound, UsageProblem
 from polygent_issuer.findings import Consent
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.signing_key import choose_key
 from polygent_issuer.registry import LicenseStatus, licenses
 from polygent_issuer.signer import Signer
@@ -105,7 +106,7 @@ def _refuse_contradictions(
             "customers and --due-within are two ways to say who is meant"
             if names
             else "nobody is named",
-            hint="polygent-issue renew CUSTOMER..., or polygent-issue renew --due-within 30d",
+            hint=Hint(run("renew", "CUSTOMER..."), ", or ", run("renew", "--due-within", "30d")),
         )
     if due_within is None:
         refuse_contradictions(which, 2)

@@ -9,6 +9,7 @@ from polygent_issuer.batch.rebuild import LOST, Imported, Outcome, Rebuild, Ther
 from polygent_issuer.batch.sources import Skipped
 from polygent_issuer.cli import skipped
 from polygent_issuer.cli.blocks import Block, Fields, Line, Table
+from polygent_issuer.cli.hint_json import hint_json
 from polygent_issuer.cli.output import Result
 from polygent_issuer.errors import ExitCode
 
@@ -120,7 +121,7 @@ def _licenses(count: int) -> str:
 
 def _item(each: Outcome) -> dict[str, Any]:
     if isinstance(each, RejectedFile):
-        told = {"code": each.code, "message": each.message, "hint": each.hint}
+        told = {"code": each.code, "message": each.message, **hint_json(each.hint)}
         return {"file": each.name, "outcome": "refused", **told}
     outcome = "imported" if isinstance(each, Imported) else "there"
     held = each.license
