@@ -1,12 +1,24 @@
-"""What every test folder shares: hypothesis profiles, and a Ctrl-C that arrives."""
+"""What test folders share: hypothesis profiles, a Ctrl-C that arrives, desks, books, registries."""
 
 import os
 import signal
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
+from support.cli import NOW, Desk
+from support.licenses import Books
+from support.registries import new_registry
+from support.secret_service import SecretService, secret_service
 
-settings.register_profile("ci", derandomize=True, deadline=None, max_examples=100)
-settings.register_profile("dev", deadline=None, max_examples=100)
+from polygent_issuer.enforcement import sqlite_schema, sqlite_store
+from polygent_issuer.keystore import openssh
+from polygent_issuer.registry import Registry, connection
+
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=40)
+settings.register_profile("dev", deadline=None, max_examples=40)
 settings.register_profile(
     "deep", deadline=None, max_examples=20_000, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -15,3 +27,65 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 # A shell's background job ignores SIGINT, and so would every command that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hurry() -> Iterator[pytest.MonkeyPatch]:
+    """Let this process seal with one round of bcrypt, and not wait for the disk at each commit."""
+    with pytest.MonkeyPatch.context() as patch:
+        _make_hurry(patch)
+        yield patch
+
+
+@pytest.fixture
+def unhurried(hurry: pytest.MonkeyPatch) -> Iterator[None]:
+    """As it is outside the tests: 64 rounds, which take half a second, and durable commits."""
+    hurry.undo()
+    yield
+    _make_hurry(hurry)
+
+
+def _make_hurry(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(openssh, "ROUNDS", 1)
+    durable, unsynced = connection.pragmas, "PRAGMA synchronous = OFF"
+    patch.setattr(connection, "pragmas", lambda platform: (*durable(platform), unsynced))
+    patch.setattr(sqlite_store, "PRAGMAS", (*sqlite_schema.PRAGMAS, "synchronous = OFF"))
+
+
+@pytest.fixture
+def empty_desk(tmp_path: Path) -> Desk:
+    """A desk without a home."""
+    return Desk(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def made_desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A desk with a home, settings and one signing key, to be copied; made a year before."""
+    return Desk(tmp_path_factory.mktemp("made"), now=NOW - timedelta(days=365)).set_up()
+
+
+@pytest.fixture
+def desk(made_desk: Desk, tmp_path: Path) -> Desk:
+    """A desk with a home, settings and one signing key, of the test's own."""
+    return made_desk.copy_to(tmp_path)
+
+
+@pytest.fixture
+def books(empty_desk: Desk) -> Books:
+    """A desk with a home and settings whose registry is filled directly: no key store is asked."""
+    return Books(empty_desk).open()
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    """An empty registry, closed after the test."""
+    with new_registry(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretService]:
+    """A real, unlocked Secret Service that this process sees as its own."""
+    with secret_service() as running:
+        running.enter(monkeypatch)
+        yield running

@@ -16,12 +16,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.cli import PASSPHRASE, Desk, Outcome
 from support.forks import Forks, faketime_environ, open_forks
-from support.keys import quick_desk, tree
+from support.keys import tree
 from support.strace import LINK, Fault
 from support.sweeping import FULL
 
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.terms.parsing import parse_instant
+
+pytestmark = pytest.mark.slow
 
 CLOCKS = (
     "1970-01-01T00:00:01Z",
@@ -49,12 +51,6 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
     """A process that forks commands, each with a clock of its own."""
     with open_forks(tmp_path_factory.mktemp("forks"), clocked=True) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def made_desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """A desk with a home and a key, to be copied."""
-    return quick_desk(tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture

@@ -186,7 +186,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path, name: str, reason: str) ->
         founding.ensure_folder(tmp_path / name)
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "step"),
     [("fsync", 1), ("fdatasync", 1), ("linkat", 1), ("unlink", 1), ("pwrite64", 9)],

@@ -1,4 +1,4 @@
-"""An empty registry for each test, somebody who signs, and an office for batches."""
+"""Somebody who signs, and an office for batches."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,16 +7,6 @@ import pytest
 from support.batches import Batches
 from support.lic_files import Issuer
 from support.office import open_office
-from support.registries import new_registry
-
-from polygent_issuer.registry import Registry
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
-    """An empty registry, closed after the test."""
-    with new_registry(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,7 @@ def wishes(draw: st.DrawFn) -> list[dict[str, Any]]:
     ends_in=0,
     consent=Consent(),
 )
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_nothing_is_issued_twice(
     tmp_path_factory: pytest.TempPathFactory,
     rows: list[dict[str, Any]],

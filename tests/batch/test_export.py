@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.lic_files import Issuer, license_id
 from support.registries import ACTOR, NOW, REGISTRY_ID, tampering, writing
@@ -106,7 +106,6 @@ ODD = st.text(
 )
 
 
-@settings(max_examples=50)
 @given(label=ODD)
 def test_odd_labels_come_back(
     tmp_path_factory: pytest.TempPathFactory, issuer: Issuer, label: str
@@ -131,6 +130,7 @@ def test_a_forged_license_stops_it(registry: Registry, issuer: Issuer, tmp_path:
         exported(registry)
 
 
+@pytest.mark.slow
 def test_rows_are_streamed(registry: Registry, issuer: Issuer) -> None:
     """Three times as many take no more memory at once."""
     peaks = []

@@ -51,6 +51,7 @@ def test_results_that_no_pipe_holds(start: Method) -> None:
     assert len(run(Large(), 10 * CHUNK, start=start)) == 10 * CHUNK * 5_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", METHODS)
 def test_nobody_is_far_ahead_of_the_reader(tmp_path: Path, start: Method) -> None:
     """What is done before it is asked for is bounded by the processes, not by the items."""

@@ -365,14 +365,14 @@ def test_new_customers_are_held_against_each_other(batches: Batches) -> None:
     assert words(outcomes) == ["sign"] * 5
 
 
-def test_hundreds_of_stores_need_no_consent(batches: Batches) -> None:
+def test_a_hundred_stores_need_no_consent(batches: Batches) -> None:
     """Names that differ in digits are new customers, in the preview and in the run."""
-    stores = [f"Store {number:03}" for number in range(1, 301)]
+    stores = [f"Store {number:03}" for number in range(1, 101)]
     text = "".join(row(customer=name, tier="enterprise") for name in stores)
     review, seen = batches.preview(batches.rows(text))
     assert [one.missing for one in seen if one.missing] == []
     outcomes = list(batches.run().outcomes(batches.rows(text), review.shown))
-    assert words(outcomes) == ["sign"] * 300
+    assert words(outcomes) == ["sign"] * 100
 
 
 def test_a_row_like_many_names_three(batches: Batches) -> None:

@@ -15,6 +15,8 @@ from support.licenses import Books
 from support.shells import SHELLS, TAB, Prompt
 from support.tools import require_tool
 
+pytestmark = pytest.mark.slow
+
 TOOL = Path(sysconfig.get_path("scripts")) / "polygent-issue"
 _REST = "-0000-4000-8000-000000000000"
 HOSTILE = (

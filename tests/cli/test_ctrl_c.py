@@ -8,6 +8,8 @@ from support.cli import PASSPHRASE, Desk
 from support.keys import tree
 from support.terminal import terminal
 
+pytestmark = pytest.mark.slow
+
 Dialogue = tuple[tuple[str, str], ...]
 
 _KEYRING = {"DBUS_SESSION_BUS_ADDRESS": ""}  # none answers
@@ -79,7 +81,7 @@ def test_ctrl_c(today: Desk, command: str, at: int) -> None:
     """Whoever gives up at a question, the first or the last, has changed nothing."""
     argv = words(today, command)
     before = tree(today.folder)
-    with terminal(today, *argv, environ=_KEYRING) as person:
+    with terminal(today, *argv, environ=_KEYRING, quickly=True) as person:
         for question, answer in DIALOGUES[command][:at]:
             person.sees(question)
             person.types_secretly(answer) if answer == PASSPHRASE else person.types(answer)
@@ -98,7 +100,7 @@ def test_ctrl_c(today: Desk, command: str, at: int) -> None:
 def test_these_are_all_questions(today: Desk, command: str) -> None:
     """Whoever answers each of them is asked nothing else, and it is done."""
     argv = words(today, command)
-    with terminal(today, *argv, environ=_KEYRING) as person:
+    with terminal(today, *argv, environ=_KEYRING, quickly=True) as person:
         for question, answer in DIALOGUES[command]:
             person.sees(question)
             person.types_secretly(answer) if answer == PASSPHRASE else person.types(answer)

@@ -290,6 +290,7 @@ def refused_modes(desk: Desk, umask: str, *argv: str) -> subprocess.CompletedPro
     )
 
 
+@pytest.mark.slow
 def test_a_disk_without_modes(empty_desk: Desk) -> None:
     """Where the home would not be as it must be, each run says so and leaves nothing behind."""
     empty_desk.environ["POLYGENT_ISSUER_HOME"] = str(empty_desk.home)
@@ -304,6 +305,7 @@ def test_a_disk_without_modes(empty_desk: Desk) -> None:
         assert not empty_desk.home.exists()
 
 
+@pytest.mark.slow
 def test_a_disk_that_refuses_modes_but_is_private(empty_desk: Desk, tmp_path: Path) -> None:
     """Everything works the first time, and every file is private."""
     empty_desk.passphrase_file.write_text("correct horse battery staple")
@@ -325,6 +327,7 @@ def test_a_disk_that_refuses_modes_but_is_private(empty_desk: Desk, tmp_path: Pa
     assert empty_desk.home.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.slow
 def test_an_empty_registry_is_filled_where_modes_are_refused(empty_desk: Desk) -> None:
     """A creation that broke off is completed, unless others may read the file."""
     empty_desk.home.mkdir(mode=0o700)

@@ -2,6 +2,7 @@
 
 import codecs
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -20,20 +21,13 @@ MARK = codecs.BOM_UTF8
 EXAMPLES = Path(__file__).parents[2] / "keys.example"
 
 
-def started(desk: Desk, *argv: str, **environ: str) -> tuple[int, str]:
-    """Run a command as a process that must end; its exit code, and all that it printed."""
-    command = [sys.executable, "-m", "polygent_issuer", "--home", str(desk.home), *argv]
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        timeout=60,
-        env={**os.environ, "POLYGENT_ISSUER_PASSPHRASE_FILE": str(desk.passphrase_file), **environ},
-    )
-    output = (done.stdout + done.stderr).decode()
-    assert "Traceback" not in output
-    return done.returncode, output
+def ended(desk: Desk, *argv: str) -> tuple[int, str]:
+    """Run a command that must end: after a minute an alarm ends this process."""
+    signal.alarm(60)
+    done = desk.run(*argv)
+    signal.alarm(0)
+    assert "Traceback" not in done.err
+    return done.code, done.text + done.err
 
 
 @pytest.mark.parametrize(
@@ -58,8 +52,8 @@ def test_a_named_pipe_is_refused(desk: Desk, argv: tuple[str, ...], code: int) -
     pipe = desk.folder / "pipe"
     os.mkfifo(pipe)
     words = (word.replace("PIPE", str(pipe)) for word in argv)
-    ended, output = started(desk, *(word.replace("FOLDER", str(desk.folder)) for word in words))
-    assert ended == code, output
+    exit_code, output = ended(desk, *(word.replace("FOLDER", str(desk.folder)) for word in words))
+    assert exit_code == code, output
     assert PIPE in output
 
 
@@ -86,8 +80,8 @@ def test_a_named_pipe_in_the_home_is_refused(
     path.unlink(missing_ok=True)
     os.mkfifo(path, 0o600)
     words = (word.replace("FOLDER", str(desk.output)) for word in argv)
-    ended, output = started(desk, *words)
-    assert ended == code, output
+    exit_code, output = ended(desk, *words)
+    assert exit_code == code, output
     assert "a pipe, not a" in output
     assert str(path) in output
 
@@ -99,10 +93,10 @@ def test_irregular_files_of_a_folder_are_named_and_counted(desk: Desk) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(desk.output / "socket.lic"))
     (desk.output / "device.lic").symlink_to("/dev/zero")
-    _, output = started(desk, "verify", str(desk.output))
+    _, output = ended(desk, "verify", str(desk.output))
     assert "4 files: " in output
     assert "3 unreadable" in output
-    code, output = started(desk, "registry", "import", str(desk.output))
+    code, output = ended(desk, "registry", "import", str(desk.output))
     assert code == 20
     for name in ("pipe.lic", "socket.lic", "device.lic"):
         assert f"{desk.output}/{name}" in output
@@ -124,7 +118,7 @@ def test_nothing_is_written_into_a_pipe(desk: Desk, argv: tuple[str, ...]) -> No
     pipe = desk.folder / "pipe"
     os.mkfifo(pipe)
     words = {"PIPE": str(pipe), "INFO": desk.machine_info()}
-    code, output = started(desk, *(words.get(word, word) for word in argv))
+    code, output = ended(desk, *(words.get(word, word) for word in argv))
     assert code == 8, output
     assert str(pipe) in output
 
@@ -212,7 +206,8 @@ def test_a_key_gets_another_passphrase_on_a_terminal(desk: Desk, written: bytes)
     """The file opens the old one; what it cannot be for a new key file is typed."""
     sealed_as_before(desk, written)
     argv = ("key", "import", "main.key", "--store", f"file:{desk.folder}/new.key", "--no-backup")
-    with terminal(desk, *argv, "--passphrase-file", str(desk.passphrase_file)) as person:
+    named = ("--passphrase-file", str(desk.passphrase_file))
+    with terminal(desk, *argv, *named, quickly=True) as person:
         person.sees("(on a terminal, from the same source): polygent-issue key import FILE")
         for _ in range(2):
             person.sees("again: " if _ else "passphrase for the new key file new.key: ")

@@ -4,16 +4,11 @@ from datetime import timedelta
 
 import pytest
 from support.cli import PASSPHRASE, Desk
-from support.keys import kid_of, seal_quickly, tree
+from support.keys import kid_of, tree
 from support.secret_service import secret_service
 from support.terminal import terminal
 
 from polygent_issuer.keystore import openssh
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    seal_quickly(monkeypatch)
 
 
 def test_it_is_the_same_key(desk: Desk) -> None:
@@ -96,7 +91,7 @@ def test_out_of_the_keyring(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -
 
 def test_at_a_terminal(desk: Desk) -> None:
     """The new passphrase twice, the key file's once; none is shown, and they may differ."""
-    with terminal(desk, "key", "backup", "main", "b") as person:
+    with terminal(desk, "key", "backup", "main", "b", quickly=True) as person:
         person.sees("passphrase for the new backup b: ")
         person.types_secretly("for the safe")
         person.sees("again: ")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Desk
-from support.keys import kid_of, seal_quickly
+from support.keys import kid_of
 from support.registries import ACTOR
 
 from polygent_issuer.registry import REGISTRY_FILE, Registry
@@ -13,9 +13,8 @@ from polygent_issuer.verifier import Key, KeySet, Verifier
 
 
 @pytest.fixture
-def two(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+def two(desk: Desk) -> Desk:
     """A desk with a second key."""
-    seal_quickly(monkeypatch)
     key = f"file:{desk.folder / 'second.key'}"
     desk.ok("key", "generate", "second", "--store", key, "--no-backup")
     return desk

@@ -1,12 +1,11 @@
 """`polygent-issue key generate`: kept, backed up, pinned, or not made at all."""
 
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.cli import PASSPHRASE, Desk
-from support.keys import kid_of, seal_quickly, tree
+from support.keys import kid_of, tree
 from support.secret_service import SecretService, secret_service
 from support.terminal import terminal
 
@@ -16,25 +15,12 @@ from polygent_issuer.keystore import openssh
 ABSENT = {"DBUS_SESSION_BUS_ADDRESS": ""}
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    seal_quickly(monkeypatch)
-
-
 @pytest.fixture
 def bare(empty_desk: Desk) -> Desk:
     """A desk with a passphrase in a file and no home."""
     empty_desk.passphrase_file.write_text(PASSPHRASE)
     empty_desk.passphrase_file.chmod(0o600)
     return empty_desk
-
-
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretService]:
-    """A real, unlocked Secret Service that this process sees as its own."""
-    with secret_service() as running:
-        running.enter(monkeypatch)
-        yield running
 
 
 def store(desk: Desk, name: str = "new.key") -> tuple[str, str]:
@@ -387,8 +373,8 @@ def test_the_place_of_the_backup_is_asked(empty_desk: Desk) -> None:
     """At a terminal: again after a wrong answer; none is an answer."""
     (empty_desk.folder / "taken").write_text("mine")
     passphrase = {"POLYGENT_ISSUER_PASSPHRASE_FILE": str(empty_desk.folder / "taken")}
-    options = store(empty_desk)
-    with terminal(empty_desk, "key", "generate", *options, environ=passphrase) as person:
+    argv = ("key", "generate", *store(empty_desk))
+    with terminal(empty_desk, *argv, environ=passphrase, quickly=True) as person:
         person.sees("best on another disk, or none: ")
         person.types("taken")
         person.sees("exists already")
@@ -396,9 +382,8 @@ def test_the_place_of_the_backup_is_asked(empty_desk: Desk) -> None:
         person.types("none")
         person.sees("backup        none")
         assert person.ends() == 0
-    with terminal(
-        empty_desk, "key", "generate", *store(empty_desk, "2"), environ=passphrase
-    ) as person:
+    argv = ("key", "generate", *store(empty_desk, "2"))
+    with terminal(empty_desk, *argv, environ=passphrase, quickly=True) as person:
         person.sees("best on another disk, or none: ")
         person.types("second.backup")
         assert person.ends() == 0

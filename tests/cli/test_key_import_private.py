@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 from support.cli import PASSPHRASE, Desk
-from support.keys import kid_of, seal_quickly, tree
+from support.keys import kid_of, tree
 from support.terminal import terminal
 
 from polygent_issuer import settings
@@ -24,11 +24,6 @@ FORMATS = {
     "sec1": PrivateFormat.TraditionalOpenSSL,
     "openssh": PrivateFormat.OpenSSH,
 }
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    seal_quickly(monkeypatch)
 
 
 @pytest.fixture
@@ -258,7 +253,7 @@ def test_at_a_terminal(empty_desk: Desk) -> None:
     """The file's passphrase is asked once, the new key file's twice; they may differ."""
     path, kid = foreign(empty_desk, "openssh", passphrase="the old one")
     argv = ("key", "import", path, "--label", "x", "--store", f"file:{empty_desk.folder}/kept.key")
-    with terminal(empty_desk, *argv, "--backup", "x.backup") as person:
+    with terminal(empty_desk, *argv, "--backup", "x.backup", quickly=True) as person:
         person.sees("passphrase for the key file: ")
         person.types_secretly("the old one")
         person.sees("passphrase for the new key file and its backup: ")

@@ -4,15 +4,14 @@ from pathlib import Path
 
 import pytest
 from support.cli import PASSPHRASE, Desk
-from support.keys import kid_of, seal_quickly, tree
+from support.keys import kid_of, tree
 
 CONTAINER = {"DBUS_SESSION_BUS_ADDRESS": ""}
 
 
 @pytest.fixture
-def mounted(empty_desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+def mounted(empty_desk: Desk, tmp_path: Path) -> Desk:
     """A container: a key and its passphrase are mounted 0444 and read-only, no keyring, no home."""
-    seal_quickly(monkeypatch)
     made = Desk(tmp_path / "elsewhere")
     made.folder.mkdir()
     made.set_up()

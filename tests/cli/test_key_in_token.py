@@ -21,7 +21,7 @@ from joserfc.jwk import ECKey
 from support import softhsm
 from support.cli import PASSPHRASE, Desk
 from support.forks import ANY_TIME
-from support.keys import kid_of, seal_quickly, tree
+from support.keys import kid_of, tree
 from support.softhsm import MODULE, PIN, SoftHsm
 from support.terminal import terminal
 
@@ -40,7 +40,6 @@ ENTERPRISE = ("sign", "--customer", "Globex", "--tier", "enterprise")
 @pytest.fixture
 def hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftHsm]:
     """A fresh token that this process sees; every command lets go of its module."""
-    seal_quickly(monkeypatch)
     made = softhsm.softhsm(tmp_path / "hsm")
     made.enter(monkeypatch)
     yield made

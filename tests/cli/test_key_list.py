@@ -2,14 +2,8 @@
 
 from datetime import timedelta
 
-import pytest
 from support.cli import Desk
-from support.keys import kid_of, seal_quickly
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    seal_quickly(monkeypatch)
+from support.keys import kid_of
 
 
 def second(desk: Desk) -> str:

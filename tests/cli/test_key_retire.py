@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from support.cli import Desk
-from support.keys import seal_quickly
 from support.secret_service import secret_service
 from support.terminal import terminal
 
@@ -18,9 +17,8 @@ ROLLOUT = ("--accept", "key-rollout", "--reason", "all servers have it")
 
 
 @pytest.fixture
-def add_key(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def add_key(desk: Desk) -> Callable[[str], None]:
     """Makes another key at the desk."""
-    seal_quickly(monkeypatch)
 
     def add(label: str) -> None:
         store = f"file:{desk.folder / label}.key"

@@ -17,19 +17,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from support.cli import Desk
-from support.keys import opened, tree
+from support.keys import QUICKLY, opened, tree
 from support.searching import forms_of, forms_of_key, places
 from support.secret_service import secret_service
 from support.tools import require_tool
 
+pytestmark = pytest.mark.slow
+
 SECRET = "Löwenzahn & Söhne, 7 Uhr"
-# The command, sealing with one round of bcrypt: 64 take half a second each.
-QUICKLY = """
-from polygent_issuer.keystore import openssh
-from polygent_issuer.__main__ import main
-openssh.ROUNDS = 1
-main()
-"""
 
 
 @dataclass

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import PASSPHRASE, Desk
-from support.keys import kid_of, seal_quickly
+from support.keys import kid_of
 from support.registries import ACTOR
 from support.terminal import terminal
 
@@ -15,9 +15,8 @@ ACCEPT = ("--accept", "key-rollout", "--reason", "all servers have it")
 
 
 @pytest.fixture
-def two(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+def two(desk: Desk) -> Desk:
     """A desk with a second key."""
-    seal_quickly(monkeypatch)
     key = f"file:{desk.folder / 'second.key'}"
     desk.ok("key", "generate", "second", "--store", key, "--no-backup")
     return desk

@@ -96,7 +96,7 @@ def test_no_private_key_is_in_it(desk: Desk) -> None:
     assert places({"backup": path.read_bytes()}, forms_of_key(key)) == set()
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
 def test_a_folder_that_is_not_ours(books: Books, tmp_path_factory: pytest.TempPathFactory) -> None:
     """An ordinary user without rights there: exit 8 and why."""

@@ -1,4 +1,4 @@
-"""A home with a registry, a Secret Service, and a custodian over both."""
+"""A home with a registry, and a custodian over it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,19 +6,9 @@ from pathlib import Path
 import pytest
 from support.passphrases import Given
 from support.registries import ACTOR, NOW, new_registry
-from support.secret_service import SecretService, secret_service
 
 from polygent_issuer.custody import Custodian
-from polygent_issuer.keystore import openssh
 from polygent_issuer.settings import Settings
-
-
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretService]:
-    """A real, unlocked Secret Service that this process sees as its own."""
-    with secret_service() as running:
-        running.enter(monkeypatch)
-        yield running
 
 
 @pytest.fixture
@@ -28,11 +18,8 @@ def passphrase() -> Given:
 
 
 @pytest.fixture
-def custodian(
-    tmp_path: Path, passphrase: Given, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Custodian]:
-    """Whoever makes keys in a fresh home; sealing takes one round here."""
-    monkeypatch.setattr(openssh, "ROUNDS", 1)
+def custodian(tmp_path: Path, passphrase: Given) -> Iterator[Custodian]:
+    """Whoever makes keys in a fresh home."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     with new_registry(home) as registry:

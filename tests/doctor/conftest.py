@@ -1,13 +1,11 @@
-"""A desk whose registry is filled directly, and a Secret Service."""
+"""A desk whose registry is filled directly."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.cli import Desk
 from support.licenses import Books
-from support.secret_service import SecretService, secret_service
 
 
 @pytest.fixture
@@ -30,11 +28,3 @@ def no_tzdata(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ["tzdata", *sys.modules]:
         if name.partition(".")[0] == "tzdata":
             monkeypatch.setitem(sys.modules, name, None)
-
-
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretService]:
-    """A real, unlocked Secret Service that this process sees as its own."""
-    with secret_service() as running:
-        running.enter(monkeypatch)
-        yield running

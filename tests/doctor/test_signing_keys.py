@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from support import softhsm
 from support.cli import PASSPHRASE, Desk
-from support.keys import seal_quickly
 from support.licenses import Books
 from support.rows import look, row, rows, state
 from support.secret_service import SecretService
@@ -27,8 +26,7 @@ from polygent_issuer.verifier.keys import EXAMPLE_KID
 
 
 @pytest.fixture(autouse=True)
-def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    seal_quickly(monkeypatch)
+def _no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "")
 
 

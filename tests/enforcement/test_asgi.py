@@ -284,6 +284,7 @@ def test_the_router_never_reaches_the_api(server: Server, path: str, root_path: 
     assert reached == []
 
 
+@pytest.mark.slow
 def test_requests_leave_no_memory_behind(server: Server) -> None:
     """Long methods, paths and hosts are not kept, refused or not."""
     server.install(0, fingerprint=None, allowed_domain=AllowedDomain("*.acme.internal"))

@@ -35,7 +35,6 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
         self.server = Server(self.folder / "license.db", issuer=ISSUER)
-        self.server.store._sqlite.execute("PRAGMA synchronous = OFF")
         self.live: dict[HostKind, list[Connection]] = {kind: [] for kind in HostKind}
         self.allowed: dict[HostKind, int] = dict.fromkeys(HostKind, 0)
         self.sent: list[tuple[str, int]] = []
@@ -150,7 +149,6 @@ class Life(RuleBasedStateMachine):
         """A restart changes nothing but that connections end with the process."""
         before = self.seen()
         self.server.restart()
-        self.server.store._sqlite.execute("PRAGMA synchronous = OFF")
         assert self.seen() == before
         self.live = {kind: [] for kind in HostKind}
         self.allowed = dict.fromkeys(HostKind, 0)

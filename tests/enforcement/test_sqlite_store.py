@@ -70,7 +70,6 @@ def test_an_install_is_one_transaction(tmp_path: Path) -> None:
 def test_refusals_are_bounded(tmp_path: Path) -> None:
     """The newest 1,000 refused attempts are kept, and every successful one."""
     with closing(open_(tmp_path / "x")) as store:
-        store._sqlite.execute("PRAGMA synchronous = OFF")
         store.install(MADE, ClockGuard(AT), entry(0, INSTALLED))
         for number in range(1, REFUSALS_KEPT + 5):
             store.log_refusal(entry(number, "malformed"))
@@ -211,7 +210,6 @@ def test_a_damaged_file_is_no_traceback_of_sqlite(server: Server) -> None:
 def test_many_threads_write(tmp_path: Path) -> None:
     """One connection and one lock: no write is lost, none fails."""
     with closing(open_(tmp_path / "x")) as store:
-        store._sqlite.execute("PRAGMA synchronous = OFF")
 
         def write(number: int) -> None:
             for turn in range(20):
@@ -226,12 +224,14 @@ def test_many_threads_write(tmp_path: Path) -> None:
         assert sorted(int(each.by) for each in store.install_log()) == list(range(160))
 
 
-def test_commits_are_durable(server: Server) -> None:
+@pytest.mark.usefixtures("unhurried")
+def test_commits_are_durable(tmp_path: Path) -> None:
     """Synchronous EXTRA, no trust in the schema, and the lock held."""
-    found = {
-        name: server.store._sqlite.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("synchronous", "trusted_schema", "locking_mode", "foreign_keys")
-    }
+    with closing(open_(tmp_path / "x")) as store:
+        found = {
+            name: store._sqlite.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("synchronous", "trusted_schema", "locking_mode", "foreign_keys")
+        }
     assert found == {
         "synchronous": 3,
         "trusted_schema": 0,

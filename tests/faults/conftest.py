@@ -11,14 +11,7 @@ from support.cli import Desk
 from support.disks import mounted
 from support.errands import ERRANDS, Errand, Errands, give_away, prepare
 from support.forks import Forks, open_forks
-from support.keys import quick_desk, seal_quickly
 from support.twenty import due, mixed
-
-
-@pytest.fixture(scope="session")
-def made_desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """A desk with a home, settings and one signing key, to be copied."""
-    return quick_desk(tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture
@@ -52,9 +45,8 @@ def forks(made_desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture
-def errands(desk: Desk, forks: Forks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Errands:
+def errands(desk: Desk, forks: Forks, tmp_path: Path) -> Errands:
     """The errands by name."""
-    seal_quickly(monkeypatch)
 
     def errand(name: str) -> Errand:
         return prepare((ERRANDS | BATCHES)[name], desk, forks, tmp_path / "order")

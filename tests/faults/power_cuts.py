@@ -24,7 +24,6 @@ from support.errands import Errand, prepare
 from support.fault_figures import Tried, write_batches
 from support.forks import KILLED, Forks, open_forks
 from support.held import Held, held
-from support.keys import quick_desk
 from support.loop_disk import LoopDisk
 from support.strace import Fault
 from support.sweeping import CALLS
@@ -37,13 +36,13 @@ _CUTS = 100
 
 def main(cuts: int | None) -> int:
     """Cut each batch so many times, or at every call; how many promises were broken."""
-    openssh.ROUNDS = 1  # type: ignore[misc] # as `seal_quickly`
+    openssh.ROUNDS = 1  # type: ignore[misc] # 64 take half a second each
     found: list[Tried] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for each in ("forks", "made"):
             (folder / each).mkdir()
-        made = quick_desk(folder / "made")
+        made = Desk(folder / "made").set_up()
         with open_forks(folder / "forks") as forks:
             for get_ready in (due, mixed):
                 warm = made.copy_to(folder / get_ready.__name__)

@@ -3,7 +3,7 @@ r"""Killed or refused at any call, a batch has done what it acknowledged, and go
 Twenty items; after each fault the same command is given again (`support.batch_aftermath`). By
 default a part of the points is tried, always the same. All of them, about half an hour:
 
-    POLYGENT_FAULTS=full pytest tests/faults/test_batches.py --junitxml=batches.xml \
+    POLYGENT_FAULTS=full pytest -m slow tests/faults/test_batches.py --junitxml=batches.xml \
         -o junit_family=xunit1
     PYTHONPATH=tests python -m support.fault_figures batches.xml
 """
@@ -26,7 +26,7 @@ from support.sweeping import KINDS, sweep_each
 from support.twenty import ITEMS, due
 from support.users import give
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.slow
 
 # Of three groups, of one, without links, and into an archive: before and after each COMMIT, in
 # the midst of the names, and what is cleared away in the end.

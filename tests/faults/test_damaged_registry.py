@@ -1,7 +1,7 @@
 """Every command on a damaged registry: exit 7, or what the rows that can be read say; never a bug.
 
 By default a part of the corruptions is tried. All of them:
-POLYGENT_FAULTS=full pytest tests/faults/test_damaged_registry.py
+POLYGENT_FAULTS=full pytest -m slow tests/faults/test_damaged_registry.py
 """
 
 import random
@@ -15,13 +15,12 @@ from pathlib import Path
 import pytest
 from support.cli import NOW, Desk
 from support.corruption import Corruptions
-from support.keys import seal_quickly
 from support.registries import tampering
 from support.sweeping import FULL
 
 from polygent_issuer.errors import ExitCode
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.slow
 
 PARTS, CORRUPTIONS = 4, 40_000 if FULL else 160
 ACCEPT = ("--accept", "not-due", "--accept", "clock-behind", "--reason", "x", "--yes")
@@ -58,9 +57,7 @@ def worked_once(made_desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> De
     desk.ok("license", "retire", old, "--reason", "x")
     desk.ok("customer", "archive", "initech", "--reason", "x", "--yes")
     second = f"file:{desk.folder / 'second.key'}"
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        seal_quickly(monkeypatch)
-        desk.ok("key", "generate", "second", "--store", second, "--no-backup")
+    desk.ok("key", "generate", "second", "--store", second, "--no-backup")
     desk.ok("registry", "backup", str(desk.folder / "backup.db"))
     desk.ok("journal", "verify", "--note", str(desk.folder / "heads"))
     (desk.folder / "rows.csv").write_text("customer,users\nacme,30\nglobex,40\nNewer,5\n")
@@ -148,11 +145,8 @@ def commands(desk: Desk) -> list[Sequence[str]]:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_no_damage_is_a_bug(
-    worked: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
-) -> None:
+def test_no_damage_is_a_bug(worked: Desk, tmp_path: Path, part: int) -> None:
     """On any damaged file each command does its work or ends with one error of ours."""
-    seal_quickly(monkeypatch)
     order, registry = tmp_path / "order", worked.home / "registry.db"
     shutil.copytree(worked.folder, order)
     corruptions = Corruptions(registry.read_bytes(), journal=True)

@@ -7,7 +7,7 @@ working.
 
 By default a part of the points is tried, always the same. All of them, some minutes:
 
-    POLYGENT_FAULTS=full pytest tests/faults/test_every_call.py --junitxml=points.xml \
+    POLYGENT_FAULTS=full pytest -m slow tests/faults/test_every_call.py --junitxml=points.xml \
         -o junit_family=xunit1
     PYTHONPATH=tests python -m support.fault_figures points.xml
 
@@ -29,7 +29,7 @@ from support.held import held
 from support.strace import LINK, RENAME, UNLINK, Fault, has_struck, options
 from support.sweeping import KINDS, sweep_each
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.slow
 
 MKDIR = "?mkdir,mkdirat"
 # Which calls are tried by default. Of SQLite's many writes and of the opened files it matters

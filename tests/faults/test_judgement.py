@@ -19,7 +19,7 @@ from support.twenty import ITEMS
 
 from polygent_issuer.settings import settings_path
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.slow
 
 FAILED = Outcome(code=1, out=b"", err="error: x\nTraceback")
 

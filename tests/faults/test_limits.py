@@ -11,12 +11,12 @@ from support.cli import Desk, Outcome
 from support.errands import ERRANDS, Errands, give_away, prepare
 from support.forks import ANY_TIME, NOBODY, Forks, Limits
 from support.held import held, litter_in
-from support.keys import seal_quickly, tree
+from support.keys import tree
 from support.sweeping import FULL
 
 from polygent_issuer.errors import ExitCode
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.slow
 
 WRITERS = [name for name in ERRANDS if not name.startswith("sign")]
 ISSUERS = ("renew", "reissue", "reissue for another machine")
@@ -100,13 +100,11 @@ def test_rights_that_lack(
     open_desk: Desk,
     forks: Forks,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     *,
     name: str,
     place: str,
 ) -> None:
     """An ordinary user who may only read there: done, or refused with nothing changed."""
-    seal_quickly(monkeypatch)
     errand = prepare(ERRANDS[name], open_desk, forks, tmp_path / "order")
     desk = errand.desk
     errand.begin()
@@ -138,13 +136,11 @@ def test_a_full_disk(
     disk: Path,
     forks: Forks,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     *,
     name: str,
     pages: int,
 ) -> None:
     """Everything on a disk with this many free pages of 4 KiB; then there is room again."""
-    seal_quickly(monkeypatch)
     desk = made_desk.copy_to(disk / "desk")
     errand = prepare(ERRANDS[name], desk, forks, tmp_path / "order")
     before = errand.begin()

@@ -11,14 +11,13 @@ from support.batch_aftermath import said
 from support.cli import Desk
 from support.forks import Forks
 from support.held import held, litter_in
-from support.keys import seal_quickly
 from support.strace import Fault
 from support.sweeping import FULL
 from support.twenty import apply, row
 
 from polygent_issuer.errors import ExitCode
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.slow
 
 OPERATORS = 8
 ISSUES = 100 if FULL else 4
@@ -133,11 +132,8 @@ def test_the_same_file_at_once(desk: Desk, forks: Forks, group: int | None) -> N
     assert events(desk)["license-signed"] == ROWS
 
 
-def test_different_commands_at_once(
-    desk: Desk, forks: Forks, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_different_commands_at_once(desk: Desk, forks: Forks) -> None:
     """Whoever is overtaken is told so and does it again; nobody waits for ever, nothing is lost."""
-    seal_quickly(monkeypatch)
     desk.ok("key", "generate", "second", "--store", f"file:{desk.folder}/second", "--no-backup")
     known = [
         desk.ok("sign", "--machine-info", document(desk, number), "--json").json["licenses"][0]

@@ -2,7 +2,9 @@
 
 For each kind of call that writes, syncs, names or removes, the first such call meets the fault,
 then the second, and so on until the command ends without meeting it. By default a part of the
-points is tried. All of them: POLYGENT_FAULTS=full pytest tests/faults/test_registry_faults.py
+points is tried. All of them:
+
+    POLYGENT_FAULTS=full pytest -m slow tests/faults/test_registry_faults.py
 """
 
 import os
@@ -19,7 +21,7 @@ from support.strace import LINK, RENAME, UNLINK, Fault
 
 from polygent_issuer.registry import Registry, journal, licenses
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.slow
 
 FULL = os.environ.get("POLYGENT_FAULTS") == "full"
 KINDS = ("signal=KILL", "error=EIO", "error=ENOSPC")

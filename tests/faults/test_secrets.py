@@ -19,20 +19,13 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 from support.cli import Desk
-from support.keys import opened, tree
+from support.keys import QUICKLY, opened, tree
 from support.searching import Watch, forms_of, forms_of_key, places
 from support.secret_service import secret_service
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.slow
 
 SECRET = "Löwenzahn & Söhne, 7 Uhr"
-# The installed command, with one round of bcrypt in what it seals: 64 take half a second each.
-COMMAND = """
-from polygent_issuer.keystore import openssh
-from polygent_issuer.__main__ import main
-openssh.ROUNDS = 1
-main()
-"""
 PASSPHRASE = ("--passphrase-file", "passphrase")
 WRONG = ("--passphrase-file", "wrong")
 ACCEPTED = (
@@ -55,7 +48,7 @@ class Story:
     def does(self, *argv: str, code: int = 0) -> bytes:
         """Run a command that must end so; what it said."""
         home = str(self.desk.home)
-        done = self.watch.run(sys.executable, "-c", COMMAND, "--home", home, *argv)
+        done = self.watch.run(sys.executable, "-c", QUICKLY, "--home", home, *argv)
         assert done.returncode == code, (argv, done)
         assert done.stderr or not code
         return done.stdout + done.stderr

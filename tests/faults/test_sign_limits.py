@@ -14,7 +14,7 @@ from support.held import held, litter_in
 
 from polygent_issuer.errors import ExitCode
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.slow
 
 FULL = "/dev/full"
 

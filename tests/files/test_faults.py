@@ -19,7 +19,7 @@ from support.tools import require_tool
 
 from polygent_issuer.files import sweep
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.slow
 
 # Which of these the C library calls depends on the architecture; ? excuses a missing one.
 MOVES = "?rename,?renameat,renameat2"

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.cli import Desk
-from support.licenses import Books
 from support.office import Office, open_office
 
 
@@ -14,9 +12,3 @@ def office(tmp_path: Path) -> Iterator[Office]:
     """An office with one key."""
     with open_office(tmp_path) as opened:
         yield opened
-
-
-@pytest.fixture
-def books(tmp_path: Path) -> Books:
-    """A desk with a home and settings whose registry is filled directly."""
-    return Books(Desk(tmp_path)).open()

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import jwt
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwk as joserfc_jwk
 from joserfc import jws as joserfc_jws
@@ -107,7 +107,6 @@ def terms(draw: st.DrawFn) -> Terms:
     )
 
 
-@settings(max_examples=150)
 @given(
     name=names,
     issuer=names,

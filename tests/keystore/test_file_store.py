@@ -85,6 +85,7 @@ def test_the_file_is_private_and_sealed(path: Path) -> None:
     assert envelope.rounds == 1
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_64_rounds_are_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store opened without saying otherwise seals with 64 rounds (one is run here)."""
     asked: list[int] = []

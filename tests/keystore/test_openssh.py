@@ -57,6 +57,7 @@ def test_the_clear_part_says_which_key_and_how_many_rounds() -> None:
     assert openssh.parse(openssh.seal(PRIVATE, PASSPHRASE, rounds=17)).rounds == 17
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_64_rounds_are_written() -> None:
     """The default of what we write."""
     assert openssh.ROUNDS == 64
@@ -138,6 +139,7 @@ def test_another_key_derivation_is_unsupported() -> None:
     assert refusal(armoured(sealed)).code == "unsupported_key"
 
 
+@pytest.mark.slow
 def test_no_bit_flip_loads_another_key() -> None:
     """Each bit position and each byte of the file: an error of ours, or a key that differs.
 

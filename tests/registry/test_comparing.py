@@ -58,6 +58,7 @@ def test_in_a_file_it_is_as_in_memory(
     assert deviations(told, found) == sorted(expected(told, found))
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows() -> None:
     """Of ten times as many rows as many are in memory, or nearly."""
 

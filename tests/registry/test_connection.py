@@ -40,11 +40,11 @@ def pragma(registry: Registry, name: str) -> object:
         ("temp_store", 2),
     ],
 )
-def test_an_opened_registry_has_our_settings(
-    registry: Registry, path: Path, name: str, value: object
-) -> None:
+@pytest.mark.usefixtures("unhurried")
+def test_an_opened_registry_has_our_settings(path: Path, name: str, value: object) -> None:
     """Durable, strict, and nothing of the file's own schema is trusted; made or opened."""
-    assert pragma(registry, name) == value
+    with new_registry(path.parent) as made:
+        assert pragma(made, name) == value
     with Registry.open(path) as opened:
         assert pragma(opened, name) == value
 

@@ -162,7 +162,7 @@ def turns(call: str) -> Iterator[int]:
     return count(1, 5 if call == "pwrite64" and not deep else 1)
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 @pytest.mark.parametrize(("call", "least"), CALLS)
 @pytest.mark.parametrize("fault", ["signal=KILL", "error=EIO", "error=ENOSPC"])
 def test_a_fault_at_each_call_of_a_write_is_survived(
@@ -186,7 +186,7 @@ def test_a_fault_at_each_call_of_a_write_is_survived(
     assert met
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 @pytest.mark.parametrize(("call", "least"), CALLS)
 def test_a_creation_killed_at_each_call_can_be_begun_anew(
     tmp_path: Path, call: str, least: int

@@ -5,15 +5,10 @@ from pathlib import Path
 
 import pytest
 from support.cli import PASSPHRASE, Desk
-from support.keys import kid_of, seal_quickly
+from support.keys import kid_of
 from support.runbooks import blocks, walk
 
 NO_KEYRING = {"DBUS_SESSION_BUS_ADDRESS": ""}
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    seal_quickly(monkeypatch)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Desk, Outcome
-from support.keys import opened, seal_quickly
+from support.keys import opened
 from support.runbooks import blocks, lines
 
 from polygent_issuer.signer import SoftwareSigner
@@ -23,7 +23,6 @@ FINGERPRINT = "sha256:" + "ab" * 32
 @pytest.fixture
 def acme(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A desk that keeps keys in files, with Acme's first license."""
-    seal_quickly(monkeypatch)
     monkeypatch.chdir(desk.folder)
     desk.ok("config", "set", "store", f"file:{desk.folder}/keys/")
     sign(desk, "Acme", "ab" * 32)

@@ -16,6 +16,8 @@ from support.cli import PASSPHRASE
 from support.runbooks import blocks
 from support.secret_service import secret_service
 
+pytestmark = pytest.mark.slow
+
 (KEEP,) = blocks("Backups")
 LOST_LAPTOP, NO_BACKUP, LOST_REGISTRY = blocks("A lost laptop")
 

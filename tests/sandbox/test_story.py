@@ -12,12 +12,13 @@ import pytest
 from support.browser import Visitor, chromium, sandbox_process
 from support.cli import Desk
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     """The operator's, with a key, this very day."""
     made = Desk(tmp_path, now=datetime.now(UTC)).set_up()
-    made.hasten()
     made.ok("key", "export-public", "--output", str(tmp_path / "public.pem"))
     return made
 

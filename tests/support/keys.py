@@ -2,25 +2,19 @@
 
 from pathlib import Path
 
-import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
-from polygent_issuer.keystore import openssh
 from polygent_issuer.verifier.keys import Key
-from support.cli import PASSPHRASE, Desk
+from support.cli import PASSPHRASE
 
-
-def seal_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let what this process seals take one round of bcrypt: 64 take half a second each."""
-    monkeypatch.setattr(openssh, "ROUNDS", 1)
-
-
-def quick_desk(folder: Path) -> Desk:
-    """A desk with a home, settings and one signing key, which is sealed quickly."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        seal_quickly(monkeypatch)
-        return Desk(folder).set_up()
+QUICKLY = """
+from polygent_issuer.keystore import openssh
+from polygent_issuer.__main__ import main
+openssh.ROUNDS = 1
+main()
+"""
+"""The installed command, sealing with one round of bcrypt: 64 take half a second each."""
 
 
 def opened(path: Path, passphrase: str = PASSPHRASE) -> ec.EllipticCurvePrivateKey:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pexpect
 
 from support.cli import Desk
+from support.keys import QUICKLY
 
 SECONDS = 60
 
@@ -57,7 +58,7 @@ class Terminal:
 
 @contextmanager
 def terminal(
-    desk: Desk, *argv: str, environ: Mapping[str, str] | None = None
+    desk: Desk, *argv: str, environ: Mapping[str, str] | None = None, quickly: bool = False
 ) -> Iterator[Terminal]:
     """Run a command for a desk at a terminal of its own.
 
@@ -65,8 +66,10 @@ def terminal(
         desk: whose home and folder it is; no passphrase comes from its environment.
         argv: the command, without `--home`.
         environ: more variables. Of the person running the tests only PATH is taken along.
+        quickly: sealing a key takes one round of bcrypt.
     """
-    command = ["-m", "polygent_issuer", "--home", str(desk.home), *argv]
+    program = ("-c", QUICKLY) if quickly else ("-m", "polygent_issuer")
+    command = [*program, "--home", str(desk.home), *argv]
     person = {"PATH": os.environ["PATH"], "HOME": str(desk.folder), "TERM": "dumb"}
     child = pexpect.spawn(
         sys.executable,

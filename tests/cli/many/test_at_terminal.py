@@ -195,6 +195,7 @@ def test_ctrl_c_at_the_question(today: Desk) -> None:
     assert issued(today) == 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_middle(today: Desk) -> None:
     """What is in hand is finished; the screen tells how to go on, and the bar is gone."""
     settle_at(today, range(4, 2 * GROUP))

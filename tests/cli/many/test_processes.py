@@ -16,6 +16,8 @@ from support.held import held, litter_in
 
 from polygent_issuer.batch.run import GROUP
 
+pytestmark = pytest.mark.slow
+
 MANY = 2 * GROUP + 9
 """Three groups."""
 DUE = ("renew", "--due-within", "30d")
