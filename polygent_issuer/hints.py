@@ -6,7 +6,7 @@ the command line adds `--home`, a row of an apply file names its field, JSON giv
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -87,6 +87,12 @@ def run(*words: str) -> Hint:
 def option(name: str, value: str = "") -> Hint:
     """A hint that is one option of the command that was given: `option("--term", "1y")`."""
     return Hint(Option(name, value))
+
+
+def join(between: str, hints: Iterable[str]) -> Hint:
+    """Join hints with a text between them."""
+    parts = [part for hint in hints for part in (between, hint)]
+    return Hint(*parts[1:])
 
 
 def _quoted(word: str) -> str:

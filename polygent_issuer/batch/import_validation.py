@@ -13,7 +13,7 @@ from polygent_issuer.issuing.license_file import LicenseFile
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.text import shown
 from polygent_issuer.verifier import EXAMPLE_KID, CheckCode, Key, KeySet, License, Verifier, jws
-from polygent_issuer.verifier.errors import LicenseError
+from polygent_issuer.verifier.errors import LicenseError, quoted
 
 
 class RejectionCode(StrEnum):
@@ -79,13 +79,13 @@ class FileValidator:
             authentic = self._verifier.authenticate(file.data)
         except LicenseError as error:
             if error.code is CheckCode.UNKNOWN_KEY:
-                return self._unknown(file, error.message)
+                return self._unknown(file)
             return _rejected(file, error.code, error.message, error.hint)
         token = jws.parse(file.data)
         canonical = jws.assemble(token.signing_input, token.signature)
         return ValidFile(name=file.name, license=authentic, kid=token.kid, file=canonical)
 
-    def _unknown(self, file: LicenseFile, message: str) -> RejectedFile:
+    def _unknown(self, file: LicenseFile) -> RejectedFile:
         kid = jws.parse(file.data).kid
         if kid in self._compromised:
             label = shown(self._compromised[kid])
@@ -105,7 +105,7 @@ class FileValidator:
         return _rejected(
             file,
             CheckCode.UNKNOWN_KEY,
-            message.replace("trusted", "pinned"),
+            f"signed with a key that is not pinned here, {quoted(kid)}",
             Hint("pin its key: ", run("key", "import", "BACKUP"), ", or add --public-key FILE"),
         )
 

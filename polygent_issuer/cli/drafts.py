@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from polygent_issuer import files, mailbox
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.errors import InternalError, OutputProblem
-from polygent_issuer.hints import Hint, run
+from polygent_issuer.hints import Hint, join, run
 from polygent_issuer.issuing.destination import require_folder
 from polygent_issuer.text import shown
 
@@ -107,12 +107,9 @@ def _kept(
 ) -> OutputProblem | InternalError:
     """The error for the first of the licenses whose drafts are missing."""
     again = [("license", "export", each[:8], "--eml", str(folder)) for each in waiting]
-    hint = Hint(*(part for words in again[:_NAMED] for part in (run(*words), "; ")))
     more = len(again) - _NAMED
-    if more > 0:
-        hint = Hint(*hint.parts, f"{more} more: ", run("license", "list", "--unsent"))
-    else:
-        hint = Hint(*hint.parts[:-1])
+    rest = [Hint(f"{more} more: ", run("license", "list", "--unsent"))] if more > 0 else []
+    hint = join("; ", (*(run(*words) for words in again[:_NAMED]), *rest))
     if isinstance(problem, InternalError):
         hint = Hint("report what this prints: ", run(*again[0], "--debug"))
     return type(problem)(

@@ -8,7 +8,7 @@ from typing import Final
 from polygent_issuer.custody.labels import free_label, typed
 from polygent_issuer.custody.signing import require_usable
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
-from polygent_issuer.hints import Hint, run
+from polygent_issuer.hints import Hint, join, run
 from polygent_issuer.registry import Actor, KeyRecord, Reading, Registry, Writing, change, keys
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.text import shown
@@ -68,8 +68,7 @@ def signing_command(known: Iterable[KeyRecord], *, instead_of: KeyRecord | None 
     # The newest first: it was made to sign next.
     ways = [run("key", "use", *typed(key.label)) for key in reversed(usable)]
     if ways:
-        more = (part for way in ways[1:_NAMED] for part in (", or ", way))
-        return Hint(ways[0], *more)
+        return join(", or ", ways[:_NAMED])
     label = free_label(known)
     generate = run("key", "generate", label, "--backup", "FILE")
     return Hint(generate, ", and then ", run("key", "use", label))

@@ -6,25 +6,21 @@ from typing import Final
 
 from polygent_issuer import dates, terms
 from polygent_issuer.findings import Finding, FindingCode
-from polygent_issuer.hints import Hint, option
+from polygent_issuer.hints import Hint, join, option
 from polygent_issuer.registry import LicenseRecord, Reading, keys
 from polygent_issuer.terms import Changes, Difference, Terms
 from polygent_issuer.text import shown
 from polygent_issuer.verifier import License
 
+_LESSER: Final = (
+    "--users",
+    "--session-hosts",
+    "--deploy-hosts",
+    "--remove-feature",
+    "--allowed-domain",
+)
 _NAME_IT: Final = Hint(
-    "name what is meant with ",
-    option("--users"),
-    ", ",
-    option("--session-hosts"),
-    ", ",
-    option("--deploy-hosts"),
-    ", ",
-    option("--remove-feature"),
-    ", ",
-    option("--allowed-domain"),
-    " or ",
-    option("--expires"),
+    "name what is meant with ", join(", ", map(option, _LESSER)), " or ", option("--expires")
 )
 
 

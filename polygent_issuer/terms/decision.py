@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from polygent_issuer.errors import InvalidTerms, MissingInput
-from polygent_issuer.hints import Hint, option
+from polygent_issuer.hints import Hint, join, option
 from polygent_issuer.terms.features import Catalogue
 from polygent_issuer.terms.parsing import check_limit
 from polygent_issuer.terms.values import LIMITS, Changes, Plan, Terms
@@ -97,7 +97,7 @@ def _typed_alone(changes: Changes) -> Terms:
         absent = [_option(name) for name in wanted if getattr(changes, name) is None]
         raise MissingInput(
             f"there is no plan, and not given: {', '.join(absent)}",
-            hint=Hint("add ", option("--plan", "NAME"), ", or ", _joined(" ", absent)),
+            hint=Hint("add ", option("--plan", "NAME"), ", or ", join(" ", absent)),
         )
     limits = Limits(users=users, session_hosts=sessions, deploy_hosts=deploys)
     return Terms(tier=tier, features=(), limits=limits)
@@ -105,11 +105,6 @@ def _typed_alone(changes: Changes) -> Terms:
 
 def _option(name: str) -> Hint:
     return option(f"--{name.replace('_', '-')}")
-
-
-def _joined(between: str, hints: Iterable[str]) -> Hint:
-    parts = [part for hint in hints for part in (between, hint)]
-    return Hint(*parts[1:])
 
 
 def _changed(base: Terms, changes: Changes) -> Terms:
@@ -166,14 +161,14 @@ def _refuse_enterprise_rights(
         carried.append(option("--no-allowed-domain"))
     if carried:
         ways.append(
-            Hint("add ", _joined(" ", carried))
+            Hint("add ", join(" ", carried))
             if base_is_license
             else Hint("choose a standard ", option("--plan"))
         )
     left_out = [name for name in features if name in typed]
     left_out += [option("--allowed-domain")] if changes.allowed_domain else []
     if left_out:
-        ways.append(Hint("leave out ", _joined(", ", left_out)))
+        ways.append(Hint("leave out ", join(", ", left_out)))
     raise InvalidTerms(
-        f"a standard license cannot have {' and '.join(rights)}", hint=_joined(", or ", ways)
+        f"a standard license cannot have {' and '.join(rights)}", hint=join(", or ", ways)
     )

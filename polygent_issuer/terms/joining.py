@@ -9,7 +9,7 @@ named, or a plan is.
 from collections.abc import Sequence
 
 from polygent_issuer.errors import InvalidTerms, MissingInput
-from polygent_issuer.hints import Hint, option
+from polygent_issuer.hints import Hint, join, option
 from polygent_issuer.terms.comparison import together
 from polygent_issuer.terms.values import LIMITS, Changes, Terms
 from polygent_issuer.verifier.catalogue import Tier
@@ -48,14 +48,12 @@ def _require_limits(several: Sequence[Terms], changes: Changes) -> None:
     told = "; ".join(
         f"{name.replace('_', ' ')} {together(_each(several, name))}" for name in missing
     )
-    limits = [
-        part for name in missing for part in (option(f"--{name.replace('_', '-')}", "N"), " ")
-    ]
+    limits = join(" ", [option(f"--{name.replace('_', '-')}", "N") for name in missing])
     raise MissingInput(
         f"what {len(several)} licenses allow is not added up by itself: {told}",
         hint=Hint(
             "say what the one license shall allow: add ",
-            *limits[:-1],
+            limits,
             ", or ",
             option("--plan", "PLAN"),
         ),
