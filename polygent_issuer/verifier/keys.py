@@ -4,8 +4,8 @@ import hashlib
 import json
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
@@ -30,36 +30,48 @@ _JWK_HINT: Final = "a key for licenses has kty EC and crv P-256; use is sig, alg
 _ES256: Final = ec.ECDSA(hashes.SHA256())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, repr=False)
 class Key:
-    """The public half of a signing key; two are equal when their thumbprints are.
+    """The public half of a signing key; two are equal when their points, and thumbprints, are.
 
     Made by `from_pem`, `from_jwk` or `from_public_key`.
 
     Attributes:
         point: 65 bytes, uncompressed (SEC 1 §2.3.3).
-        x: the coordinate as a JWK writes it: 32 bytes in base64url.
-        y: likewise.
-        kid: the RFC 7638 thumbprint, by which a license names its key.
 
     Raises:
         InvalidKey: (`invalid_key`) when the point is not on P-256.
     """
 
-    point: bytes = field(compare=False, repr=False)
-    x: str = field(init=False, compare=False, repr=False)
-    y: str = field(init=False, compare=False, repr=False)
-    kid: str = field(init=False)
-    _public: ec.EllipticCurvePublicKey = field(init=False, compare=False, repr=False)
+    point: bytes
 
     def __post_init__(self) -> None:
-        """Derive the rest from the point, so that none of it can disagree."""
-        public = _on_curve(self.point)
-        x, y = (base64url.encode(half).decode() for half in (self.point[1:33], self.point[33:]))
-        hashed = f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}'
-        kid = base64url.encode(hashlib.sha256(hashed.encode()).digest()).decode()
-        for name, value in {"x": x, "y": y, "kid": kid, "_public": public}.items():
-            object.__setattr__(self, name, value)
+        """Refuse a point that is not on the curve."""
+        _ = self._public
+
+    def __repr__(self) -> str:
+        """Name the key by its thumbprint."""
+        return f"Key(kid={self.kid!r})"
+
+    @property
+    def x(self) -> str:
+        """The coordinate as a JWK writes it: 32 bytes in base64url."""
+        return base64url.encode(self.point[1:33]).decode()
+
+    @property
+    def y(self) -> str:
+        """The coordinate as a JWK writes it: 32 bytes in base64url."""
+        return base64url.encode(self.point[33:]).decode()
+
+    @cached_property
+    def kid(self) -> str:
+        """The RFC 7638 thumbprint, by which a license names its key."""
+        hashed = f'{{"crv":"P-256","kty":"EC","x":"{self.x}","y":"{self.y}"}}'
+        return base64url.encode(hashlib.sha256(hashed.encode()).digest()).decode()
+
+    @cached_property
+    def _public(self) -> ec.EllipticCurvePublicKey:
+        return _on_curve(self.point)
 
     @classmethod
     def from_pem(cls, data: bytes, *, allow_example: bool = False) -> "Key":
