@@ -7,8 +7,11 @@ from typing import Final
 from polygent_issuer.registry.columns import Row, maybe_text, text
 from polygent_issuer.registry.records import LicenseStatus
 from polygent_issuer.registry.transactions import Reading
+from polygent_issuer.text import brief
 
-_SELECT: Final = """SELECT licenses.id, machines.fingerprint, replaced_by, retired_at IS NOT NULL
+_SELECT: Final = """SELECT licenses.id, machines.fingerprint, replaced_by, retired_at IS NOT NULL,
+    replaced_by IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM licenses AS successors WHERE successors.id = licenses.replaced_by)
     FROM licenses LEFT JOIN machines ON machines.id = machine_id WHERE licenses.id IN"""
 
 
@@ -39,8 +42,17 @@ def of_licenses(db: Reading, ids: Sequence[str]) -> Mapping[str, LicenseState]:
 
     Args:
         ids: at most some hundreds, since each is a parameter of one statement.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) when the successor of one is not in the registry.
     """
-    return dict(db.each(_state, f"{_SELECT} ({', '.join('?' * len(ids))})", tuple(ids)))
+
+    def state(row: Row) -> tuple[str, LicenseState]:
+        if row[4]:
+            raise db.damaged(f"lacks the license that replaced {brief(text(row[0]))}")
+        return _state(row)
+
+    return dict(db.each(state, f"{_SELECT} ({', '.join('?' * len(ids))})", tuple(ids)))
 
 
 def _state(row: Row) -> tuple[str, LicenseState]:
