@@ -4,7 +4,6 @@ Processes, since signature checks hold the interpreter. Results come in the orde
 no more than two chunks for each process are waiting for the reader.
 """
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -106,7 +105,8 @@ def _from_pool(
 @contextmanager
 def _pool(job: Job, count: int, start: Method) -> "Iterator[ProcessPoolExecutor | None]":
     """A pool of processes, or None where the system allows none; at the end none is left."""
-    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415  # 20 ms
+    import multiprocessing  # noqa: PLC0415  # 20 ms
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
 
     context = multiprocessing.get_context(start)
     try:
@@ -150,7 +150,9 @@ def _begin(job: Job) -> None:
 
 def _end_with_parent() -> None:
     """End this process when its parent is killed: it would wait for work for ever."""
-    parent = multiprocessing.parent_process()
+    from multiprocessing import parent_process  # noqa: PLC0415 - as in _pool
+
+    parent = parent_process()
     if parent is not None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)

@@ -161,7 +161,7 @@ def verify_files(
             not the registry's.
 
     Raises:
-        RegistryLocked: (`registry_locked`) when another process license_ it for too long.
+        RegistryLocked: (`registry_locked`) when another process locks it for too long.
     """
     verifier = Verifier(keys)
     licenses = [_authenticate(verifier, file) for file in files]
