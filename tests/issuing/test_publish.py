@@ -166,6 +166,17 @@ def test_orphans_of_a_crash_are_swept_by_the_next_issue(office: Office) -> None:
     assert files(office) == [".polygent-77777777-other.tmp", "acme-prod-1-2027-11-30-00000001.lic"]
 
 
+def test_a_temporary_file_of_what_is_not_delivered_yet_is_spared(office: Office) -> None:
+    """Whoever committed it may be about to link it."""
+    [issued] = office.publish(office.first)
+    with office.registry.writing(now=office.now, actor=office.actor) as db:
+        outbox.add(db, issued.proposal.license.jti, folder=None, name=None)
+    temp = f".polygent-5a5a5a5a-{issued.proposal.license.jti}.tmp"
+    (office.folder / "out" / temp).write_bytes(issued.file)
+    office.publish(office.next)
+    assert temp in files(office)
+
+
 def test_stdout_gets_the_bytes_and_a_failure_is_named(office: Office) -> None:
     """A full stdout: the license is kept and named until it is exported."""
     got: list[bytes] = []

@@ -1,0 +1,277 @@
+"""Two and three commands at one registry, in every order of their steps, one killed at any point.
+
+Each order is walked on a registry of its own, a real SQLite file. Afterwards one more command runs,
+and then there is one current license of a scope, nothing that was acknowledged is lost, nothing was
+issued twice, every file is delivered, and the journal is whole.
+"""
+
+import random
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import combinations_with_replacement, count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import stepping
+from support.batches import MONTH
+from support.office import ADA, NOW, Office, license_id, open_office
+from support.stepping import Choice, Crashed, Walk, stop
+
+from polygent_issuer.batch.outcomes import Done, Failed, Kept
+from polygent_issuer.batch.renewals import Renewals
+from polygent_issuer.batch.run import Run
+from polygent_issuer.cli.consent import ConsentOptions
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.license.retire import retire
+from polygent_issuer.errors import IssuerError, RegistryChanged
+from polygent_issuer.findings import Consent
+from polygent_issuer.issuing.following import NextRequest
+from polygent_issuer.issuing.joining import propose
+from polygent_issuer.issuing.proposal import Action, Proposal
+from polygent_issuer.registry import REGISTRY_FILE, Reading, Registry, journal, licenses, outbox
+from polygent_issuer.signer import SoftwareSigner
+from polygent_issuer.terms import Changes
+from polygent_issuer.verifier.keys import Key
+
+pytestmark = pytest.mark.faults
+
+COMMANDS = ("sign", "renew", "reissue", "retire", "batch")
+FIRST = license_id(1)
+"""Acme's license for its machine, which every command but `sign` is about."""
+SEEDS = 12
+HASTE = 0.7
+LATER = NOW + timedelta(days=350)
+# What a command may be refused with that decides after the other has committed.
+REFUSALS = {
+    "sign": {"invalid_terms"},
+    "renew": {"consent_needed", "not_found", "input_refused"},
+    "reissue": {"not_found", "input_refused"},
+    "retire": {"input_refused"},
+    "batch": {"not_found", "input_refused"},
+}
+
+
+class Stepping:
+    """A signer that stops before each signature."""
+
+    def __init__(self, inner: SoftwareSigner) -> None:
+        self._inner = inner
+
+    @property
+    def kid(self) -> str:
+        return self._inner.kid
+
+    @property
+    def public_key(self) -> Key:
+        return self._inner.public_key
+
+    def sign(self, data: bytes) -> bytes:
+        stop("sign")
+        return self._inner.sign(data)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass
+class Place:
+    """A registry of its own for one order, and what its commands came to."""
+
+    office: Office
+    names: tuple[str, ...]
+
+    def command(self, number: int) -> Callable[[], Any]:
+        """The command of this number, with a connection and ids of its own."""
+        work = getattr(self, f"_{self.names[number]}")
+
+        def run() -> Any:
+            with Registry.open(self.office.registry.path) as registry:
+                stop("decide")
+                return work(replace(self.office, registry=registry), 0x100 * (number + 1))
+
+        return run
+
+    def _issue(self, office: Office, decide: Callable[[Reading], tuple[Proposal, ...]]) -> Any:
+        signers = {office.signer.kid: Stepping(office.signer)}
+        return office.publish(decide, signers=signers, consent=Consent())
+
+    def _sign(self, office: Office, number: int) -> Any:
+        plan, nothing = office.settings.plans["enterprise-annual"], None
+        changes = Changes(users=5)
+        return self._issue(
+            office,
+            lambda db: office.first(
+                db, number=number, document=nothing, plan=plan, changes=changes
+            ),
+        )
+
+    def _renew(self, office: Office, number: int, action: Action = Action.RENEW) -> Any:
+        return self._issue(
+            office,
+            lambda db: propose(
+                db,
+                NextRequest(action=action, customer="acme", machine="prod-1", changes=Changes()),
+                settings=office.settings,
+                now=office.now,
+                new_id=lambda _: license_id(number),
+            ),
+        )
+
+    def _reissue(self, office: Office, number: int) -> Any:
+        return self._renew(office, number, Action.REISSUE)
+
+    def _retire(self, office: Office, _number: int) -> Any:
+        invocation = Invocation(now=office.now, environ={})
+        invocation.options = {"no_input": True}
+        vars(invocation).update(registry=office.registry, actor=ADA)
+        retire(invocation, FIRST, consents=ConsentOptions(reason="left us"), yes=True)
+        return ()
+
+    def _batch(self, office: Office, number: int) -> Any:
+        numbers = count(number)
+        wanted = Renewals(
+            settings=office.settings,
+            now=office.now,
+            within=MONTH,
+            changes=Changes(),
+            key=None,
+            consent=Consent(),
+            new_id=lambda: license_id(next(numbers)),
+        )
+        run = Run(
+            office.registry,
+            unlock=lambda: {office.signer.kid: Stepping(office.signer)},
+            destination=office.output,
+            now=office.now,
+            actor=ADA,
+        )
+        return list(run.outcomes(wanted.of_customers(["acme", "beta"])))
+
+
+@pytest.fixture(scope="module")
+def template() -> Iterator[Office]:
+    """Acme and Beta, each with a license for a machine that ends in 15 days."""
+    folder = Path("/dev/shm")  # noqa: S108 - memory: 10,000 registries are made and thrown away
+    with (
+        tempfile.TemporaryDirectory(dir=folder if folder.is_dir() else None) as name,
+        open_office(Path(name)) as office,
+    ):
+        office.publish(office.first)
+        theirs = office.document("sha256:" + "cd" * 32)
+        office.publish(lambda db: office.first(db, number=2, customer="Beta", document=theirs))
+        office.now = LATER
+        with stepping.stepping():
+            yield office
+
+
+def walk(
+    template: Office, names: tuple[str, ...], choose: Callable[[list[Choice]], Choice]
+) -> None:
+    """Walk one order, and judge what came of it."""
+    with tempfile.TemporaryDirectory(dir=template.folder) as folder:
+        path = Path(folder) / REGISTRY_FILE
+        shutil.copy(template.registry.path, path)
+        (path.parent / "out").mkdir()
+        with Registry.open(path) as registry:
+            place = Place(replace(template, folder=path.parent, registry=registry), names)
+            walking, crashed = Walk(), False
+            walking.start([place.command(number) for number in range(len(names))])
+            while choices := walking.choices(crash=not crashed):
+                choice = choose(choices)
+                crashed = crashed or choice[0] == "crash"
+                walking.take(choice)
+            judge(place.office, names, [each.ended for each in walking.walkers])
+
+
+def judge(office: Office, names: tuple[str, ...], ended: list[Any]) -> None:
+    """What holds in every order."""
+    acknowledged = {}
+    for name, end in zip(names, ended, strict=True):
+        for each in _outcomes(name, end):
+            acknowledged[each.proposal.license.jti] = each
+    with office.registry.reading() as db:
+        assert not acknowledged.keys() & {row.license_id for row in outbox.pending(db)}
+    for each in acknowledged.values():
+        assert each.path.read_bytes() == each.file
+    _deliver(office)
+    out = {path.name: path.read_bytes() for path in (office.folder / "out").iterdir()}
+    with office.registry.reading() as db:
+        assert journal.verify(db).problems == ()
+        assert outbox.pending(db) == ()
+        every = {each.id: each for each in licenses.select(db)}
+        issues = Counter(
+            row.license for row in journal.rows(db) if row.license and row.body["files"]
+        )
+    assert all(every[each].file == acknowledged[each].file for each in acknowledged)
+    assert set(issues) == set(every)
+    new = {each.id: each for each in every.values() if each.id not in (FIRST, license_id(2))}
+    assert all(name.endswith(".lic") for name in out), out.keys()
+    assert set(out.values()) <= {each.file for each in new.values()}
+    assert {each.file for each in new.values() if each.is_current} <= set(out.values())
+    scopes = Counter((e.customer_slug, e.machine_label) for e in every.values() if e.is_current)
+    assert set(scopes.values()) == {1}, scopes
+    replaced = Counter(each.replaced_by for each in every.values() if each.replaced_by)
+    assert set(replaced.values()) <= {1}
+    first = {"sign": 1, "batch": 2}
+    committed = len(new) - 1  # without the one of `_deliver`
+    assert committed <= sum(first.get(name, 1) for name in names if name != "retire")
+    assert committed >= len(acknowledged)
+    if not any(isinstance(end, Crashed) for end in ended):
+        assert committed == len(acknowledged)
+        assert any(not isinstance(end, BaseException) for end in ended), ended
+    if names in [("sign", "renew"), ("sign", "reissue"), ("sign", "batch")]:  # of two scopes
+        assert not any(isinstance(end, IssuerError) for end in ended), ended
+
+
+def _outcomes(name: str, end: Any) -> Iterator[Any]:
+    """What a command acknowledged; it ended well, or was stopped for a reason that it may have."""
+    if isinstance(end, Crashed):
+        return
+    if isinstance(end, BaseException):
+        assert isinstance(end, IssuerError), repr(end)
+        assert end.code in {RegistryChanged.code, *REFUSALS[name]}, repr(end)
+        return
+    for each in end:
+        if isinstance(each, Failed):
+            assert each.error.code in {RegistryChanged.code, *REFUSALS[name]}, repr(each.error)
+        elif isinstance(each, Done):
+            yield from each.issued
+        elif not isinstance(each, Kept):
+            yield each
+
+
+def _deliver(office: Office) -> None:
+    """The next command: a license for a third customer."""
+    theirs = office.document("sha256:" + "ef" * 32)
+    office.publish(lambda db: office.first(db, number=0xFF, customer="Gamma", document=theirs))
+
+
+@pytest.mark.parametrize("names", [*combinations_with_replacement(COMMANDS, 2)], ids="-".join)
+def test_every_order_of_two(template: Office, names: tuple[str, str]) -> None:
+    """Each step of one between any two of the other, and one of both killed at any point."""
+    walked = stepping.every_order(lambda choose: walk(template, names, choose))
+    assert walked >= 10
+
+
+@pytest.mark.parametrize("names", [*combinations_with_replacement(COMMANDS, 3)], ids="-".join)
+def test_some_orders_of_three(template: Office, names: tuple[str, ...]) -> None:
+    """Orders that fixed seeds choose; in most of them one command is late, and may be killed."""
+    for seed in range(SEEDS):
+        chance = random.Random(f"{names} {seed}")  # noqa: S311 - no secret
+
+        slow = chance.choice([None, *range(3)])  # the others overtake it, and then it is killed
+
+        def choose(
+            choices: list[Choice], chance: random.Random = chance, slow: int | None = slow
+        ) -> Choice:
+            if slow is None:
+                return chance.choice([choice for choice in choices if choice[0] == "run"])
+            others = [choice for choice in choices if choice[1] != slow]
+            return chance.choice(others if others and chance.random() < HASTE else choices)
+
+        walk(template, names, choose)

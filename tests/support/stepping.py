@@ -1,0 +1,236 @@
+"""Commands as threads that stop at named points, so that a test walks every order of their steps.
+
+A command stops once before it decides, signs, commits, links a file and clears the outbox. One that
+is to crash ends there: a `BaseException` unwinds it, and no temporary file is removed, since a
+killed process removes none. Its open transaction is rolled back, as SQLite does with what a crash
+leaves.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from polygent_issuer.files import disk
+from polygent_issuer.files.publication import Prepared
+from polygent_issuer.registry.connection import Connection
+
+_PATIENCE = 60.0
+_local = threading.local()
+
+Choice = tuple[str, int]
+"""`run` or `crash`, and the number of the command."""
+
+
+class Crashed(BaseException):
+    """The end of a command that is killed."""
+
+
+@dataclass
+class Walk:
+    """Commands under way on one registry.
+
+    Attributes:
+        holder: the command that has the write lock.
+    """
+
+    walkers: "list[Walker]" = field(default_factory=list)
+    holder: "Walker | None" = None
+
+    def start(self, commands: Sequence[Callable[[], Any]]) -> None:
+        """Let each come to its first point."""
+        self.walkers = [Walker(self, number, each) for number, each in enumerate(commands)]
+        for walker in self.walkers:
+            walker.begin()
+
+    def choices(self, *, crash: bool) -> list[Choice]:
+        """What can happen next.
+
+        A command that waits and one that is dead are the same to the others, but for the lock. So
+        one crashes only where no other can go on.
+        """
+        ready = [each.number for each in self.walkers if each.is_ready]
+        runs = [("run", number) for number in ready]
+        return [*runs, ("crash", ready[0])] if crash and len(ready) == 1 else runs
+
+    def take(self, choice: Choice) -> None:
+        """Let that happen."""
+        what, number = choice
+        self.walkers[number].resume(crash=what == "crash")
+
+
+class Walker:
+    """One command.
+
+    Attributes:
+        point: where it waits; None once it has ended.
+        ended: what it returned or raised.
+    """
+
+    def __init__(self, walk: Walk, number: int, command: Callable[[], Any]) -> None:
+        self.walk = walk
+        self.number = number
+        self.point: str | None = "start"
+        self.ended: Any = None
+        self.crashed = False
+        self.committed = False
+        self._passed: set[str] = set()
+        self._crash = False
+        self._go, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._work, args=(command,), daemon=True)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can go on: it has not ended, and waits for no lock.
+
+        Before a signature and the outbox it waits, too: nothing that others see comes in between.
+        """
+        waits = self.walk.holder not in (None, self) and self.point in ("lock", "sign", "clear")
+        return self.point is not None and not waits
+
+    def begin(self) -> None:
+        """Start it."""
+        self._thread.start()
+        self._wait()
+
+    def resume(self, *, crash: bool = False) -> None:
+        """Let it go on to its next point, or end here."""
+        self._crash = crash
+        self._go.release()
+        self._wait()
+
+    def stop(self, point: str) -> None:
+        """Wait at a point, the first time and for a lock always; called in its own thread."""
+        if point in self._passed and point != "lock":
+            return
+        self._passed.add(point)
+        self.point = point
+        self._stopped.release()
+        self._go.acquire()
+        if self._crash:
+            self.crashed = True
+            raise Crashed
+
+    def _wait(self) -> None:
+        assert self._stopped.acquire(timeout=_PATIENCE), f"{self.number} never came back"
+        if self.point is None:
+            self._thread.join()
+
+    def _work(self, command: Callable[[], Any]) -> None:
+        _local.walker = self
+        try:
+            self.ended = command()
+        except BaseException as error:  # noqa: BLE001 - the test judges it
+            self.ended = error
+        self.point = None
+        self._stopped.release()
+
+
+def _walker() -> Walker | None:
+    """The command of this thread; None elsewhere."""
+    return getattr(_local, "walker", None)
+
+
+def stop(point: str) -> None:
+    """Let the command of this thread wait at a point; elsewhere do nothing."""
+    walker = _walker()
+    if walker is not None:
+        walker.stop(point)
+
+
+def _waiting(genuine: Callable[[Connection, str], Any]) -> Callable[[Connection, str], Any]:
+    def wait_for(self: Connection, sql: str) -> Any:
+        walker = _walker()
+        if walker is None or sql not in ("BEGIN IMMEDIATE", "COMMIT"):
+            return genuine(self, sql)
+        if sql == "COMMIT":
+            walker.stop("COMMIT")
+            done = genuine(self, sql)
+            walker.committed, walker.walk.holder = True, None
+            return done
+        if walker.committed:
+            walker.stop("clear")
+        while walker.walk.holder is not None:
+            walker.stop("lock")
+        walker.walk.holder = walker
+        return genuine(self, sql)
+
+    return wait_for
+
+
+def _rolling_back(genuine: Callable[[Connection], None]) -> Callable[[Connection], None]:
+    def roll_back(self: Connection) -> None:
+        genuine(self)
+        walker = _walker()
+        if walker is not None and walker.walk.holder is walker:
+            walker.walk.holder = None
+
+    return roll_back
+
+
+def _linking(genuine: Callable[[Prepared, str], Any]) -> Callable[[Prepared, str], Any]:
+    def give_name(self: Prepared, name: str) -> Any:
+        walker = _walker()
+        if walker is not None and walker.walk.holder is not walker:  # else it delivers another's
+            walker.stop("link")
+        return genuine(self, name)
+
+    return give_name
+
+
+def _removing(genuine: Callable[[Any], None]) -> Callable[[Any], None]:
+    def remove(path: Any) -> None:
+        walker = _walker()
+        if walker is None or not walker.crashed:
+            genuine(path)
+
+    return remove
+
+
+@contextmanager
+def stepping() -> Iterator[None]:
+    """Let the commands of a walk stop at the COMMIT, at a file's name and at the outbox."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connection, "wait_for", _waiting(Connection.wait_for))
+        patch.setattr(Connection, "roll_back", _rolling_back(Connection.roll_back))
+        patch.setattr(Prepared, "give_name", _linking(Prepared.give_name))
+        patch.setattr(disk, "remove", _removing(disk.remove))
+        yield
+
+
+def every_order(walk: Callable[[Callable[[list[Choice]], Choice]], None]) -> int:
+    """Walk once for each order of the steps and each crash; how many those are.
+
+    Args:
+        walk: is handed what chooses among the choices that it has at each step.
+    """
+    waiting: list[tuple[Choice, ...]] = [()]
+    count = 0
+    while waiting:
+        prefix = waiting.pop()
+        taken: list[Choice] = []
+
+        def choose(
+            choices: list[Choice],
+            taken: list[Choice] = taken,
+            prefix: tuple[Choice, ...] = prefix,
+        ) -> Choice:
+            at = len(taken)
+            if at < len(prefix):
+                choice = prefix[at]
+            else:
+                choice, *others = choices
+                waiting.extend((*taken, other) for other in others)
+            taken.append(choice)
+            return choice
+
+        try:
+            walk(choose)
+        except AssertionError as error:
+            error.add_note(f"after {taken}")
+            raise
+        count += 1
+    return count
