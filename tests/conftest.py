@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support import softhsm
 from support.cli import NOW, Desk
 from support.licenses import Books
 from support.registries import new_registry
@@ -89,3 +90,12 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretService]:
     with secret_service() as running:
         running.enter(monkeypatch)
         yield running
+
+
+@pytest.fixture
+def hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[softhsm.SoftHsm]:
+    """A fresh token that this process sees; however a test ends, its module is let go of."""
+    made = softhsm.softhsm(tmp_path / "hsm")
+    made.enter(monkeypatch)
+    yield made
+    assert softhsm.still_initialised() == []

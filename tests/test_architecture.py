@@ -7,6 +7,7 @@ import ast
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -192,18 +193,19 @@ def _dotted(node: ast.expr) -> str:
     return "?"
 
 
-def modules(root: Path) -> Iterator[Module]:
+@cache
+def modules(root: Path) -> tuple[Module, ...]:
     """Every module of the package that lies at `root`."""
-    for path in sorted(root.rglob("*.py")):
-        parts = list(path.relative_to(root).with_suffix("").parts)
-        is_package = parts[-1] == "__init__"
-        name = ".".join(parts[:-1] if is_package else parts)
-        inner = parts[:-1]
-        yield Module(
-            name=name,
-            package=".".join([PACKAGE, *inner]),
-            tree=ast.parse(path.read_text(encoding="utf-8"), filename=str(path)),
-        )
+    return tuple(_read(root, path) for path in sorted(root.rglob("*.py")))
+
+
+def _read(root: Path, path: Path) -> Module:
+    *inner, last = path.relative_to(root).with_suffix("").parts
+    return Module(
+        name=".".join(inner if last == "__init__" else [*inner, last]),
+        package=".".join([PACKAGE, *inner]),
+        tree=ast.parse(path.read_text(encoding="utf-8"), filename=str(path)),
+    )
 
 
 def rooms_without_a_place(root: Path) -> list[str]:

@@ -291,6 +291,7 @@ def test_every_command_has_help(empty_desk: Desk, argv: tuple[str, ...]) -> None
     assert all(option in text for option in GLOBAL)
 
 
+@pytest.mark.slow
 def test_help_does_not_depend_on_docstrings() -> None:
     """With PYTHONOPTIMIZE=2, which drops them, every command has the same help."""
     lines = [list(argv) for argv in ((), *GROUPS, *EVERY_COMMAND)]

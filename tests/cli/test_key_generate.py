@@ -338,6 +338,7 @@ def test_a_short_passphrase(bare: Desk) -> None:
     assert again.err == told
 
 
+@pytest.mark.slow
 def test_one_new_passphrase_at_the_terminal(empty_desk: Desk) -> None:
     """Asked twice, for key file and backup together, without echo; both open with it."""
     backup = empty_desk.folder / "main.backup"

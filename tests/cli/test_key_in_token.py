@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +34,6 @@ from polygent_issuer.text import for_shell
 
 VARIABLE = "POLYGENT_ISSUER_PASSPHRASE_FILE"
 ENTERPRISE = ("sign", "--customer", "Globex", "--tier", "enterprise")
-
-
-@pytest.fixture
-def hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftHsm]:
-    """A fresh token that this process sees; every command lets go of its module."""
-    made = softhsm.softhsm(tmp_path / "hsm")
-    made.enter(monkeypatch)
-    yield made
-    assert softhsm.still_initialised() == []
 
 
 @pytest.fixture

@@ -67,6 +67,7 @@ def test_months_with_counts_bars_and_names(full: Books) -> None:
     assert "\x1b[1m" not in lines[3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 60, 80, 133])
 def test_they_fit(full: Books, columns: int) -> None:
     """However narrow it is; who finds no room is counted."""

@@ -62,6 +62,7 @@ def state(address: str) -> str:
         return str(client.get("api/license").json()["state"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_runs_until_it_is_stopped(tmp_path: Path, stop: signal.Signals) -> None:
     """It prints where, serves a license from the start, ends with 0 and leaves nothing behind."""
@@ -88,6 +89,7 @@ HANDSHAKE = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "first_line"),
     [
@@ -134,6 +136,7 @@ def test_no_other_command_pays_for_it(command: tuple[str, ...]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_with_a_key_of_ours(desk: Desk) -> None:
     """`--public-key` takes what `key export-public` writes; nothing is said of the example."""
     desk.now = datetime.now(UTC)
@@ -148,6 +151,7 @@ def test_with_a_key_of_ours(desk: Desk) -> None:
     assert "example" not in err
 
 
+@pytest.mark.slow
 def test_the_address_works_once() -> None:
     """Its token is in no list of processes, and in nothing that follows on either stream."""
     with running() as process:
@@ -165,6 +169,7 @@ def test_the_address_works_once() -> None:
     assert token not in out + err
 
 
+@pytest.mark.slow
 def test_a_license_that_is_refused_is_told(tmp_path: Path) -> None:
     """The server starts without it, as the customer's would."""
     file = tmp_path / "x.lic"
@@ -176,6 +181,7 @@ def test_a_license_that_is_refused_is_told(tmp_path: Path) -> None:
     assert "the license is refused, malformed" in err
 
 
+@pytest.mark.slow
 def test_odd_requests_leave_the_terminal_alone() -> None:
     """What they hold reaches neither stream; nor does one that is cut short at the end."""
     with running("--json") as process:
@@ -196,6 +202,7 @@ def test_odd_requests_leave_the_terminal_alone() -> None:
     assert err.count("\n") == 1, err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [0, 4_096])
 def test_no_room_for_its_database(room: int) -> None:
     """Is told, with what helps; a limit on files stands for a disk that is full."""

@@ -278,6 +278,7 @@ def test_sign_says_what_stands_beside(cluster: Desk) -> None:
     assert "stands beside" not in cluster.ok(*argv).text
 
 
+@pytest.mark.slow
 def test_too_many(desk: Desk) -> None:
     """A license names at most 100 that it replaces (FORMAT §1): refused before it is signed."""
     for number in range(101):

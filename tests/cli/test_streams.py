@@ -54,7 +54,13 @@ def commands(books: Books) -> dict[str, tuple[str, ...]]:
     }
 
 
-WAYS = ("text", "json", "csv", "bytes", "help", "help of a command", "version", "version and more")
+WAYS = (
+    *("text", "json", "help", "version"),
+    *(
+        pytest.param(way, marks=pytest.mark.slow)
+        for way in ("csv", "bytes", "help of a command", "version and more")
+    ),
+)
 
 
 @pytest.mark.parametrize("way", WAYS)

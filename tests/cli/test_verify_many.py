@@ -251,6 +251,7 @@ def group(leader: int) -> list[int]:
     return [int(pid) for pid, pgid, _ in rows if int(pgid) == leader and int(pid) != leader]
 
 
+@pytest.mark.slow
 def test_very_many_by_several_processes(empty_desk: Desk, many: Path) -> None:
     """The same answers in the same order as by one; something goes wrong in the middle."""
     assert verify_result.MANY["fork"] < MANY

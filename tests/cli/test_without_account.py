@@ -58,6 +58,7 @@ def test_commands_that_need_no_home_work(argv: list[str], code: int) -> None:
         assert "ok    keyring-choice" in done.stdout
 
 
+@pytest.mark.slow
 def test_with_a_home_everything_works(home: str) -> None:
     """The journal names the uid."""
     for argv in (["init"], ["customer", "add", "Acme"], ["doctor", "--quick"]):
@@ -66,6 +67,7 @@ def test_with_a_home_everything_works(home: str) -> None:
     assert f"uid {ADA}" in run_as(ADA, "--home", home, "journal", "show").stdout
 
 
+@pytest.mark.slow
 def test_a_tilde_means_nothing(home: str) -> None:
     """In an option, a setting, a store: each says so in its own words and never as a bug."""
     assert run_as(ADA, "--home", home, "init").returncode == 0

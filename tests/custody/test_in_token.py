@@ -1,11 +1,9 @@
 """What is special about keys in a token: no copy, and a PIN that is not a passphrase."""
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import softhsm
 from support.passphrases import Given, ignore
 from support.softhsm import PIN, SoftHsm
 
@@ -22,15 +20,6 @@ from polygent_issuer.custody import (
 from polygent_issuer.errors import IssuerError, UsageProblem
 from polygent_issuer.keystore import Presence, passphrases
 from polygent_issuer.settings.token_uri import parse
-
-
-@pytest.fixture
-def hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftHsm]:
-    """A fresh token that this process sees."""
-    made = softhsm.softhsm(tmp_path / "hsm")
-    made.enter(monkeypatch)
-    yield made
-    assert softhsm.still_initialised() == []
 
 
 @pytest.fixture

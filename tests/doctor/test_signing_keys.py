@@ -4,7 +4,6 @@ import os
 import shlex
 import sqlite3
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -204,15 +203,6 @@ def test_a_hung_keyring_ends_in_time(books: Books, service: SecretService) -> No
         service.cont()
     assert "did not answer within 1 s" in row(outcome, "keyring")["message"]
     assert row(outcome, "key")["message"].endswith("it is not within reach")
-
-
-@pytest.fixture
-def hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftHsm]:
-    """A fresh token that this process sees; doctor lets go of its module."""
-    made = softhsm.softhsm(tmp_path / "hsm")
-    made.enter(monkeypatch)
-    yield made
-    assert softhsm.still_initialised() == []
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import dataclasses
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -31,15 +31,6 @@ PRIVATE = generate_private_key()
 KEY = Key.from_public_key(PRIVATE.public_key())
 WRONG = "4712-is-not-the-PIN"
 TWO = [("a", "01", "EC:prime256v1"), ("a", "02", "EC:prime256v1")]
-
-
-@pytest.fixture
-def hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftHsm]:
-    """A fresh token that this process sees; however a test ends, its module is let go of."""
-    made = softhsm.softhsm(tmp_path / "hsm")
-    made.enter(monkeypatch)
-    yield made
-    assert softhsm.still_initialised() == []
 
 
 class Opened:

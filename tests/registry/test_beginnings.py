@@ -1,21 +1,12 @@
 """What begins with what was typed: few rows of any registry, and the true common beginning."""
 
-from pathlib import Path
-
 import pytest
-from support.cli import Desk
 from support.licenses import Books
 
 from polygent_issuer.registry import LicenseStatus, licenses
 from polygent_issuer.registry.beginnings import ids, labels, slugs
 
 REST = "-0000-4000-8000-000000000000"
-
-
-@pytest.fixture
-def books(tmp_path: Path) -> Books:
-    """A registry that is filled directly."""
-    return Books(Desk(tmp_path)).open()
 
 
 def test_customers_by_slug(books: Books) -> None:

@@ -1,19 +1,11 @@
 """When current licenses end, and whose they are."""
 
 from datetime import timedelta
-from pathlib import Path
 
-import pytest
-from support.cli import NOW, Desk
+from support.cli import NOW
 from support.licenses import Books
 
 from polygent_issuer.registry import customers, expiries, licenses
-
-
-@pytest.fixture
-def books(tmp_path: Path) -> Books:
-    """A registry that is filled directly."""
-    return Books(Desk(tmp_path)).open()
 
 
 def test_the_first_to_end_comes_first(books: Books) -> None:

@@ -65,6 +65,7 @@ def test_a_no_issues_nothing(today: Desk) -> None:
     assert issued(today) == 0
 
 
+@pytest.mark.slow
 def test_nothing_to_do_asks_nothing(today: Desk) -> None:
     """Neither to go ahead nor for a passphrase."""
     code, screen = finish(begin(today, "renew", "--due-within", "1d"))
@@ -75,6 +76,7 @@ def test_nothing_to_do_asks_nothing(today: Desk) -> None:
     assert "passphrase" not in screen
 
 
+@pytest.mark.slow
 def test_yes_agrees_beforehand(today: Desk) -> None:
     """`--yes` answers the one question, and no other."""
     terminal = begin(today, "renew", "--due-within", "30d", "--yes")
@@ -122,6 +124,7 @@ def test_what_changed_at_the_question_is_not_issued(today: Desk) -> None:
     assert "otherwise than it was shown" in "".join(left_on(screen))
 
 
+@pytest.mark.slow
 def test_a_consent_that_is_declined(today: Desk) -> None:
     """Stops those that need it: they fail, and the others are done."""
     file = today.folder / "plan.csv"
@@ -137,6 +140,7 @@ def test_a_consent_that_is_declined(today: Desk) -> None:
     assert issued(today) == 2
 
 
+@pytest.mark.slow
 def test_expect_is_held_before_anybody_is_asked(today: Desk) -> None:
     """What was reviewed is no longer what would be done: exit 3."""
     file = today.folder / "plan.csv"
@@ -147,6 +151,7 @@ def test_expect_is_held_before_anybody_is_asked(today: Desk) -> None:
     assert issued(today) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environ", [{"TERM": "dumb"}, {"NO_COLOR": "1"}])
 def test_no_bar_where_none_belongs(today: Desk, environ: dict[str, str]) -> None:
     """A terminal without colour: plain lines, no escape at all."""
@@ -157,6 +162,7 @@ def test_no_bar_where_none_belongs(today: Desk, environ: dict[str, str]) -> None
     assert screen.count("renewed c") == 3
 
 
+@pytest.mark.slow
 def test_quiet_draws_no_bar(today: Desk) -> None:
     """Nor does `--json` mix it into its lines."""
     argv = ("renew", "--due-within", "30d", "--yes", "--quiet")
@@ -165,6 +171,7 @@ def test_quiet_draws_no_bar(today: Desk) -> None:
     assert "\u2501" not in screen
 
 
+@pytest.mark.slow
 def test_no_input_is_no_terminal(today: Desk) -> None:
     """Nobody is asked, and it goes on as from cron."""
     argv = ("renew", "--due-within", "30d", "--no-input")
@@ -174,6 +181,7 @@ def test_no_input_is_no_terminal(today: Desk) -> None:
     assert issued(today) == 3
 
 
+@pytest.mark.slow
 def test_beginnings_of_names(today: Desk) -> None:
     """As for one customer: on a terminal an unambiguous beginning is enough."""
     today.ok("customer", "edit", "c3", "--name", "Globex Corporation")
