@@ -1,6 +1,6 @@
 """The tables of the store, and their rows as values; times are microseconds since 1970 UTC."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
@@ -72,17 +72,17 @@ class DamagedStore(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoredRow:
-    """A row of a table. In a damaged file any column may have any type.
+    """A row of a table: its number, and its columns by name.
 
-    Each method returns the value of a column.
+    In a damaged file any of them may have any type. Each method returns the value of a column.
 
     Raises:
         DamagedStore: when it has another type, or is out of range.
     """
 
     table: str
-    columns: Sequence[str]
-    values: Sequence[object]
+    number: object
+    values: Mapping[str, object]
 
     def text(self, column: str) -> str:
         """Return a text."""
@@ -90,7 +90,7 @@ class StoredRow:
 
     def maybe_text(self, column: str) -> str | None:
         """Return a text or None."""
-        return None if self._value(column) is None else self.text(column)
+        return None if self.values[column] is None else self.text(column)
 
     def blob(self, column: str) -> bytes:
         """Return bytes."""
@@ -109,18 +109,14 @@ class StoredRow:
 
     def maybe_moment(self, column: str) -> datetime | None:
         """Return an instant in UTC or None."""
-        return None if self._value(column) is None else self.moment(column)
-
-    def _value(self, column: str) -> object:
-        return self.values[self.columns.index(column)]
+        return None if self.values[column] is None else self.moment(column)
 
     def _of(self, kind: type[_Kind], column: str) -> _Kind:
-        value = self._value(column)
+        value = self.values[column]
         if isinstance(value, kind):
             return value
         raise self._damaged(column)
 
     def _damaged(self, column: str) -> DamagedStore:
-        # Every statement that reads a row selects its number first.
-        row = f"row {self.values[0]}" if isinstance(self.values[0], int) else "a row"
+        row = f"row {self.number}" if isinstance(self.number, int) else "a row"
         return DamagedStore(f"{row} of its table {self.table} has an impossible {column}")

@@ -29,9 +29,9 @@ from .sqlite_schema import (
 )
 from .store import INSTALLED, REFUSALS_KEPT, Installation, Kept, LogEntry, ProcessBound, StoreFailed
 
-# The columns of both tables: a number, and the fields of the value.
-_INSTALLATION: Final = ("number", *(field.name for field in fields(Installation)))
-_LOG_ENTRY: Final = ("number", *(field.name for field in fields(LogEntry)))
+# Each field of the value is a column.
+_INSTALLATION: Final = tuple(field.name for field in fields(Installation))
+_LOG_ENTRY: Final = tuple(field.name for field in fields(LogEntry))
 _DAMAGED: Final = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
 )
@@ -82,22 +82,22 @@ class SqliteStore(ProcessBound):
     def load(self) -> Kept:
         """See `Store.load`."""
         with self._transaction():
-            rows = self._read("kept", "one", "in_force", "last_seen", "tampered", "last_run")
+            rows = self._read("kept", "in_force", "last_seen", "tampered", "last_run")
             if len(rows) != 1:
                 raise DamagedStore(f"its table kept has {len(rows)} rows instead of 1")
+            (kept,) = rows
             installations = tuple(map(_installation, self._read("installation", *_INSTALLATION)))
-            in_force = rows[0].maybe_text("in_force")
+            in_force = kept.maybe_text("in_force")
             if in_force not in (None, *(each.license_id for each in installations)):
                 raise DamagedStore("it does not have the license that it says is installed")
-            sent = self._read("sent_milestone", "rowid", "license_id", "days")
+            sent = self._read("sent_milestone", "license_id", "days")
+            tampered = bool(kept.whole("tampered", most=1))
             return Kept(
                 installations=installations,
                 in_force=in_force,
-                guard=ClockGuard(
-                    rows[0].maybe_moment("last_seen"), bool(rows[0].whole("tampered", most=1))
-                ),
+                guard=ClockGuard(kept.maybe_moment("last_seen"), tampered),
                 sent=frozenset((row.text("license_id"), row.whole("days")) for row in sent),
-                last_run=rows[0].maybe_moment("last_run"),
+                last_run=kept.maybe_moment("last_run"),
             )
 
     def keep_guard(self, guard: ClockGuard) -> None:
@@ -147,9 +147,12 @@ class SqliteStore(ProcessBound):
                 self._rows("INSERT INTO sent_milestone VALUES (?, ?)", *sent)
 
     def _replaced_by(self, license_id: str) -> list[str]:
-        rows = self._read("installation", "number", "license_id", "replaces")
-        same = (row for row in rows if row.text("license_id") == license_id)
-        return [each for row in same for each in row.text("replaces").split()]
+        return [
+            each
+            for row in self._read("installation", "license_id", "replaces")
+            if row.text("license_id") == license_id
+            for each in row.text("replaces").split()
+        ]
 
     def _keep_guard(self, guard: ClockGuard) -> None:
         seen = None if guard.last_seen is None else moment(guard.last_seen)
@@ -163,10 +166,13 @@ class SqliteStore(ProcessBound):
         )
 
     def _read(self, table: str, *columns: str) -> list[StoredRow]:
-        """Return the rows of a table, ordered by the first of these columns."""
-        names = ", ".join(columns)
-        rows = self._rows(f"SELECT {names} FROM {table} ORDER BY {columns[0]}")  # noqa: S608 - our own
-        return [StoredRow(table, columns, row) for row in rows]
+        """Return the rows of a table in the order of their numbers."""
+        names = ", ".join(("rowid", *columns))
+        rows = self._rows(f"SELECT {names} FROM {table} ORDER BY rowid")  # noqa: S608 - our own
+        return [
+            StoredRow(table, number, dict(zip(columns, values, strict=True)))
+            for number, *values in rows
+        ]
 
     def _rows(self, statement: str, *values: object) -> list[Any]:
         return self._sqlite.execute(statement, values).fetchall()
