@@ -10,7 +10,7 @@ from starlette.routing import Route
 from polygent_issuer.sandbox import probe
 from polygent_issuer.sandbox.probe import Answer
 from polygent_issuer.sandbox.rendering import render
-from polygent_issuer.sandbox.signed_in import session_of, site_of
+from polygent_issuer.sandbox.signed_in import site_of
 from polygent_issuer.sandbox.site import Site
 
 ANSWERS: Final = "/sandbox"
@@ -24,7 +24,6 @@ async def _page(request: Request) -> Response:
     return render(
         request,
         "answers.html",
-        session=session_of(request),
         general=await probe.general(site),
         features=await probe.features(site),
         methods=probe.METHODS,

@@ -20,8 +20,6 @@ _WORDS: Final = {
 }
 """The code for programs, and the title for people."""
 
-_OTHER: Final = ("error", "Not possible")
-
 
 async def _not_served(request: Request, failed: Exception) -> Response:
     """No such page or endpoint, or a body that cannot be read.
@@ -30,20 +28,12 @@ async def _not_served(request: Request, failed: Exception) -> Response:
     """
     status = failed.status_code if isinstance(failed, HTTPException) else 500
     why = str(getattr(failed, "detail", failed))
-    code, title = _WORDS.get(status, _OTHER)
+    code, title = _WORDS.get(status, ("error", "Not possible"))
     if request.scope["path"].startswith(API):
         return error(status, code, why)
-    session = session_of(request)
-    if status == 404 and session is not None and site_of(request).refusal_here() is not None:  # noqa: PLR2004 - not found
+    if status == 404 and session_of(request) and site_of(request).refusal_here():  # noqa: PLR2004 - not found
         return to(LOCKED)
-    return render(
-        request,
-        "refused.html",
-        session=session,
-        status_code=status,
-        title=title,
-        why=f"{status}: {why}",
-    )
+    return render(request, "refused.html", status_code=status, title=title, why=f"{status}: {why}")
 
 
 async def _store_failed(request: Request, failed: Exception) -> Response:

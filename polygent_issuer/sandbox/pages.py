@@ -53,11 +53,9 @@ def _licensed(page: Page) -> Callable[[Request], Awaitable[Response]]:
     return _for_users(shown)
 
 
-async def _home(request: Request, session: Session) -> Response:
+async def _home(request: Request, _session: Session) -> Response:
     site = site_of(request)
-    return render(
-        request, "home.html", session=session, features=_features(site.license.features(site.now()))
-    )
+    return render(request, "home.html", features=_features(site.license.features(site.now())))
 
 
 async def _settings(request: Request, session: Session) -> Response:
@@ -66,7 +64,6 @@ async def _settings(request: Request, session: Session) -> Response:
     return render(
         request,
         "license.html",
-        session=session,
         status=status,
         features=_features(status.features),
         attempt=_attempt(site, session),
@@ -83,7 +80,6 @@ async def _locked(request: Request, session: Session) -> Response:
     return render(
         request,
         "locked.html",
-        session=session,
         words=words,
         standing=standing,
         refusal=refusal,
@@ -100,7 +96,7 @@ def _attempt(site: Site, session: Session) -> Attempt | None:
 
 
 async def _sign_in_page(request: Request) -> Response:
-    return render(request, "sign-in.html", session=session_of(request))
+    return render(request, "sign-in.html")
 
 
 async def _sign_in(request: Request) -> Response:
@@ -125,7 +121,6 @@ async def _upload(request: Request, session: Session) -> Response:
         return render(
             request,
             "refused.html",
-            session=session,
             status_code=403,
             title="Not allowed",
             why="Only an admin may upload a license.",

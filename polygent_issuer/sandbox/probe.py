@@ -7,25 +7,20 @@ from typing import Any, Final
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from polygent_issuer.enforcement import WEBSOCKET, HostKind, LicenseMiddleware, Refusal
+from polygent_issuer.enforcement import (
+    DEFAULT_ROUTES,
+    WEBSOCKET,
+    HostKind,
+    LicenseMiddleware,
+    Refusal,
+)
 from polygent_issuer.sandbox.api import FEATURE_PATHS
 from polygent_issuer.sandbox.site import Site
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", WEBSOCKET)
 """Of the requests that may be asked about."""
 
-_GENERAL: Final = (
-    ("GET", "/api/projects"),
-    ("POST", "/api/users"),
-    ("GET", "/api/license"),
-    ("POST", "/api/license"),
-    ("GET", "/api/machine-info"),
-    ("POST", "/api/sign-in"),
-    ("POST", "/api/sign-out"),
-    ("GET", "/api/me"),
-    (WEBSOCKET, "/api/agents/session"),
-    (WEBSOCKET, "/api/agents/deploy"),
-)
+_GENERAL: Final = (("GET", "/api/projects"), ("POST", "/api/users"), *DEFAULT_ROUTES)
 """One route of each kind."""
 
 _AGENTS: Final = {

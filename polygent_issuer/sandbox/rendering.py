@@ -11,8 +11,8 @@ from starlette.routing import Route
 
 from polygent_issuer import dates
 from polygent_issuer.enforcement import HostKind
-from polygent_issuer.sandbox.sessions import Role, Session
-from polygent_issuer.sandbox.signed_in import site_of
+from polygent_issuer.sandbox.sessions import Role
+from polygent_issuer.sandbox.signed_in import session_of, site_of
 
 STYLE: Final = "/style.css"
 """The path of the style sheet."""
@@ -49,23 +49,12 @@ _TEMPLATES.filters.update(
 _TEMPLATES.globals.update(kinds=tuple(HostKind))
 
 
-def render(
-    request: Request,
-    template: str,
-    *,
-    session: Session | None,
-    status_code: int = 200,
-    **shown: object,
-) -> Response:
-    """A page.
-
-    Args:
-        session: of whoever looks; None when nobody is signed in.
-        shown: what the template names.
-    """
-    site = site_of(request)
+def render(request: Request, template: str, *, status_code: int = 200, **shown: object) -> Response:
+    """A page; `shown` is what its template names beside site and session."""
+    site, session = site_of(request), session_of(request)
     now = site.now()
     is_admin = session is not None and session.role is Role.ADMIN
+    notice, request.app.state.notice = request.app.state.notice, None
     text = _TEMPLATES.get_template(template).render(
         session=session,
         is_admin=is_admin,
@@ -73,7 +62,7 @@ def render(
         now=now,
         standing=shown.pop("standing", site.standing()),
         banner=site.license.banner(now) if is_admin else None,
-        notice=_notice(request),
+        notice=notice,
         path=request.scope["path"],
         **shown,
     )
@@ -88,12 +77,6 @@ def no_access() -> Response:
 def tell(request: Request, notice: str) -> None:
     """Show this once, in the control strip of the next page."""
     request.app.state.notice = notice
-
-
-def _notice(request: Request) -> str | None:
-    notice: str | None = request.app.state.notice
-    request.app.state.notice = None
-    return notice
 
 
 def _style(_request: Request) -> Response:
