@@ -47,12 +47,7 @@ class Paths:
         api: str,
         features: Mapping[str, str],
     ) -> None:
-        """The arguments are those of `LicenseMiddleware`.
-
-        Raises:
-            ValueError: `api`, a feature's path or that of a route that is judged does not begin
-                with a slash, or has a parameter (`{…}`): no request would match it.
-        """
+        """Arguments and errors are those of `LicenseMiddleware`."""
         judged = {at for at, route in routes.items() if route in JUDGED}
         for path in (api, *features, *(path for _, path in judged)):
             if not path.startswith("/") or "{" in path:

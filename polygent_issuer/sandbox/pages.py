@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from polygent_issuer.enforcement import State
 from polygent_issuer.sandbox.forms import form_of
 from polygent_issuer.sandbox.pretended import Attempt
 from polygent_issuer.sandbox.rendering import render
@@ -75,15 +74,9 @@ async def _locked(request: Request, session: Session) -> Response:
     refusal = site.refusal_here()
     if refusal is None:
         return to("/")
-    standing = site.standing()
-    words = OTHER_ADDRESS if standing.state is State.ACTIVE else OF_STATE[standing.state]
+    words = OF_STATE.get(site.standing().state, OTHER_ADDRESS)
     return render(
-        request,
-        "locked.html",
-        words=words,
-        standing=standing,
-        refusal=refusal,
-        attempt=_attempt(site, session),
+        request, "locked.html", words=words, refusal=refusal, attempt=_attempt(site, session)
     )
 
 
@@ -139,9 +132,7 @@ async def _upload(request: Request, session: Session) -> Response:
 def _features(held: tuple[str, ...]) -> list[tuple[str, bool]]:
     """Every feature of the catalogue, and those that only the license knows; whether it has it."""
     known = (*FEATURES, *ENTERPRISE_FEATURES)
-    return [
-        (name, name in held) for name in (*known, *(each for each in held if each not in known))
-    ]
+    return [(name, name in held) for name in dict.fromkeys((*known, *held))]
 
 
 def _nothing(_request: Request) -> Response:

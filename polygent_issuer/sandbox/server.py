@@ -85,10 +85,10 @@ def serve(site: Site, listening: socket.socket, access: Access) -> None:
 
 
 def hosts(port: int) -> tuple[str, ...]:
-    """The Host headers of who asks for us; a browser leaves out the port that every site has."""
-    ours = LOOPBACK, "localhost"
-    with_port = tuple(f"{name}:{port}" for name in ours)
-    return (*with_port, *ours) if port == _HTTP else with_port
+    """The Host headers of requests to us; a browser leaves out port 80."""
+    names = LOOPBACK, "localhost"
+    with_port = tuple(f"{name}:{port}" for name in names)
+    return (*with_port, *names) if port == _HTTP else with_port
 
 
 def address(listening: socket.socket) -> str:

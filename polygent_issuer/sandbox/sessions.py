@@ -51,9 +51,7 @@ class Sessions:
     def others(self, session: Session) -> tuple[Session, ...]:
         """The other sessions of the same user."""
         return tuple(
-            each
-            for each in self._live.values()
-            if each.role is session.role and each.token != session.token
+            each for each in self._live.values() if each.role is session.role and each != session
         )
 
     def end(self, *sessions: Session) -> None:

@@ -8,13 +8,9 @@ from polygent_issuer.enforcement import State
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What the page says.
+    """The title, the reason, and what an admin and a member do about it.
 
     Attributes:
-        title: what is the matter.
-        why: in a sentence.
-        admin: what an admin does about it.
-        member: what a member does about it.
         needs_request: whether the vendor needs this server's machine info for it.
     """
 
