@@ -58,7 +58,7 @@ class RowDecider:
     trusted: bool
     key: str | None
     new_id: Callable[[], str]
-    _new_customers: NewCustomers = field(default_factory=NewCustomers)
+    _new_customers: NewCustomers = field(init=False, default_factory=NewCustomers)
 
     def jobs(self, rows: Iterable[Row | RefusedRow]) -> Iterator[Job]:
         """Yield one job for each row, in the order of the file."""

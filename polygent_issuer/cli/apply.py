@@ -1,6 +1,7 @@
 """`polygent-issue apply`: issue, renew and reissue licenses from a file."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -55,31 +56,27 @@ def apply(
     Customers who are not in the file are named, never touched.
     """
     row_file = RowFile.read(file)
-    rows, folder, now = row_file.rows, row_file.folder, invocation.now
-    within = dates.term_end(now, parse_term(due_within)) - now
-    registry = invocation.registry
+    rows, now, registry = row_file.rows, invocation.now, invocation.registry
+    decider = RowDecider(
+        settings=invocation.settings,
+        now=now,
+        folder=row_file.folder,
+        within=dates.term_end(now, parse_term(due_within)) - now,
+        consent=Consent(),
+        trusted=accept_from_file or expect is not None,
+        key=how.key,
+        new_id=invocation.new_id,
+    )
     with registry.reading() as db:
-        require_unique(db, rows, folder)
+        require_unique(db, rows, row_file.folder)
     secret = source(invocation, passphrases)
-
-    def jobs(consent: Consent) -> Iterable[Job]:
-        decider = RowDecider(
-            settings=invocation.settings,
-            now=now,
-            folder=folder,
-            within=within,
-            consent=consent,
-            trusted=accept_from_file or expect is not None,
-            key=how.key,
-            new_id=invocation.new_id,
-        )
-        return decider.jobs(rows)
-
     key_names = {row.key or how.key for row in rows if isinstance(row, Row)}
 
+    def jobs(consent: Consent) -> Iterable[Job]:
+        return replace(decider, consent=consent).jobs(rows)
+
     def unlock() -> Mapping[str, Signer]:
-        keys = _signing_keys(registry, jobs(Consent()), key_names)
-        return signers_of(invocation, keys, secret)
+        return signers_of(invocation, _signing_keys(registry, jobs(Consent()), key_names), secret)
 
     batch = Batch(
         activity="applying",

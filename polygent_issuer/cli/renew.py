@@ -33,7 +33,7 @@ def renew(
     which: NextOptions,
     terms: NextTerms,
     how: IssueOptions,
-    told: BatchOptions,
+    options: BatchOptions,
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Result:
@@ -48,7 +48,7 @@ def renew(
     """
     names = customers or []
     alone = due_within is None and len(names) == 1 and names != ["-"]
-    if alone and told.report is None and told.bundle is None:
+    if alone and options.report is None and options.bundle is None:
         from polygent_issuer.cli.following import issue_next
         from polygent_issuer.issuing.proposal import Action
 
@@ -71,7 +71,7 @@ def renew(
         which=which,
         terms=terms,
         how=how,
-        told=told,
+        options=options,
         consents=consents,
         passphrases=passphrases,
     )

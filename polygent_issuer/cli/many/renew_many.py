@@ -41,7 +41,7 @@ def renew_many(
     which: NextOptions,
     terms: terms_options.NextTerms,
     how: IssueOptions,
-    told: BatchOptions,
+    options: BatchOptions,
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Result:
@@ -87,7 +87,7 @@ def renew_many(
         unlock=unlock,
         total=_count_due(invocation, renewals) if named is None else len(named),
     )
-    return run_batch(invocation, batch, how, told, given(consents))
+    return run_batch(invocation, batch, how, options, given(consents))
 
 
 def _count_due(invocation: Invocation, renewals: Renewals) -> int:
