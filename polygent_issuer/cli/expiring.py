@@ -59,7 +59,7 @@ def expiring(
         raise UsageProblem("--csv and --ics - are mutually exclusive", hint="--ics FILE")
     settings, now = invocation.settings, invocation.now
     until = dates.term_end(now, parse_term(within))
-    with invocation.registry.reading() as db:
+    with invocation.registry.reading(checked=False) as db:
         due = tuple(_due(db, settings, now=now, until=until))
         endings = () if ics is None else tuple(_endings(db, settings, due, now=now, until=until))
         outlook = None if as_csv or invocation.as_json else Outlook.on_stdout(db, now)

@@ -5,15 +5,18 @@ from polygent_issuer.errors import NotFound
 from polygent_issuer.registry import Customer, customers
 
 
-def customer(invocation: Invocation, text: str) -> Customer:
+def customer(invocation: Invocation, text: str, *, checked: bool = True) -> Customer:
     """The customer of a slug or name; on a terminal also of an unambiguous beginning.
 
     Off a terminal a beginning is refused: a script must not mean somebody else tomorrow.
 
+    Args:
+        checked: as for `Registry.reading`.
+
     Raises:
         NotFound, Ambiguous: (`not_found`, `ambiguous`) with the nearest names.
     """
-    with invocation.registry.reading() as db:
+    with invocation.registry.reading(checked=checked) as db:
         try:
             return customers.find(db, text)
         except NotFound:

@@ -23,6 +23,7 @@ from polygent_issuer.registry import (
     licenses,
     outbox,
 )
+from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.text import shown
 
 _NAMED: Final = 50
@@ -36,7 +37,7 @@ def undelivered(registry: Registry) -> tuple[str, ...]:
     wait, so once enough of an archive have been judged the rest is counted with them.
     """
     alone, bundles, refused = list[OutboxRow](), Counter[str](), Counter[str]()
-    with registry.reading() as db:
+    with registry.reading(checked=False) as db:
         for row, record in _waiting(db):
             if row.folder is None or not is_bundle(row.folder):
                 alone.append(row)
@@ -66,7 +67,7 @@ def is_bundle(place: str) -> bool:
 
 def waiting(registry: Registry) -> tuple[OutboxRow, ...]:
     """The current licenses whose file is not known to be delivered, oldest first."""
-    with registry.reading() as db:
+    with registry.reading(checked=False) as db:
         return tuple(row for row, _ in _waiting(db))
 
 
@@ -91,7 +92,10 @@ def deliver(db: Writing, prefix: str) -> None:
         prefix: of this registry's temporary files.
     """
     for row in outbox.pending(db):
-        record = licenses.get(db, row.license_id)
+        try:
+            record = licenses.get(db, row.license_id)
+        except RegistryDamaged:
+            continue
         if not record.is_current or _is_delivered(db, row, record, prefix):
             outbox.clear(db, record.id)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
-from polygent_issuer.registry.columns import Row, maybe_text, seconds, text, whole
+from polygent_issuer.registry.columns import Fields, maybe_text, seconds, text, whole
 from polygent_issuer.registry.connection import Params
 from polygent_issuer.registry.customer_rows import beginning
 from polygent_issuer.registry.license_rows import STATUS
@@ -82,17 +82,17 @@ def ids(
     return _some(db, _id, sql, params, by="id", most=most)
 
 
-_IDS: Final = f"""SELECT id, (SELECT slug FROM customers WHERE customers.id = customer_id),
-    (SELECT label FROM machines WHERE machines.id = machine_id), expires_at,
+_IDS: Final = f"""SELECT id, (SELECT slug FROM customers WHERE customers.id = customer_id) AS slug,
+    (SELECT label FROM machines WHERE machines.id = machine_id) AS label, expires_at,
     replaced_by, retired_at,
     (SELECT count(*) FROM (SELECT 1 FROM licenses AS other
         WHERE other.id >= substr(licenses.id, 1, {SHORT})
-        AND other.id < substr(licenses.id, 1, {SHORT}) || char(1114111) LIMIT 2))
+        AND other.id < substr(licenses.id, 1, {SHORT}) || char(1114111) LIMIT 2)) AS alike
     FROM licenses"""  # noqa: S608  # a number of our own
 
 
 def _some(
-    db: Reading, build: Callable[[Row], _Row], sql: str, params: Params, *, by: str, most: int
+    db: Reading, build: Callable[[Fields], _Row], sql: str, params: Params, *, by: str, most: int
 ) -> tuple[_Row, ...]:
     first = tuple(db.each(build, f"{sql} ORDER BY {by} LIMIT ?", (*params, most)))
     if len(first) < most:
@@ -101,25 +101,26 @@ def _some(
     return (*first[:-1], *last)
 
 
-def _slug(row: Row) -> SlugRow:
-    return SlugRow(slug=text(row[0]), name=text(row[1]), archived=row[2] is not None)
+def _slug(row: Fields) -> SlugRow:
+    archived = row["archived_at"] is not None
+    return SlugRow(slug=text(row["slug"]), name=text(row["name"]), archived=archived)
 
 
-def _label(row: Row) -> LabelRow:
-    return LabelRow(label=text(row[0]), hostname=maybe_text(row[1]))
+def _label(row: Fields) -> LabelRow:
+    return LabelRow(label=text(row["label"]), hostname=maybe_text(row["hostname"]))
 
 
-def _id(row: Row) -> IdRow:
-    license_id, status = text(row[0]), LicenseStatus.CURRENT
-    if row[4] is not None:
+def _id(row: Fields) -> IdRow:
+    license_id, status = text(row["id"]), LicenseStatus.CURRENT
+    if row["replaced_by"] is not None:
         status = LicenseStatus.REPLACED
-    elif row[5] is not None:
+    elif row["retired_at"] is not None:
         status = LicenseStatus.RETIRED
     return IdRow(
         id=license_id,
-        short=license_id[:SHORT] if whole(row[6]) == 1 else license_id,
-        customer=text(row[1]),
-        machine=maybe_text(row[2]),
-        expires_at=seconds(row[3]),
+        short=license_id[:SHORT] if whole(row["alike"]) == 1 else license_id,
+        customer=text(row["slug"]),
+        machine=maybe_text(row["label"]),
+        expires_at=seconds(row["expires_at"]),
         status=status,
     )

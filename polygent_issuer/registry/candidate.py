@@ -164,7 +164,7 @@ def _open(copy: Path, source: Path) -> Registry:
         connection.settle()
         size = connection.number("page_count") * connection.number("page_size")
         _require_none(source, () if size == copy.stat().st_size else ("it was cut short",))
-        opening.bring_up_to_date(connection)
+        opening.bring_up_to_date(connection, keep=False)
     except BaseException:
         registry.close()
         raise

@@ -13,6 +13,8 @@ from typing import Any, Final, TypeVar
 
 Value = str | int | bytes | None
 Row = tuple[Value, ...]
+Fields = Mapping[str, Value]
+"""A row by the names of its columns."""
 
 _Kind = TypeVar("_Kind")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -110,9 +110,7 @@ def compare(db: Reading, candidate: Candidate) -> Present:
         RegistryDamaged: (`registry_damaged`) when it cannot be read.
     """
     size, head = journal.head(db)
-    registry_id = db.one(
-        lambda row: text(row[0]), "SELECT value FROM about WHERE name = 'registry_id'"
-    )
+    registry_id = db.value(text, "SELECT value FROM about WHERE name = 'registry_id'")
     with candidate.registry.reading() as copy:
         shared = _shared(db, copy, min(size, candidate.size))
         licenses_lost = sum(not _has_license(copy, each) for each in _license_ids(db))
@@ -125,7 +123,7 @@ def compare(db: Reading, candidate: Candidate) -> Present:
         rows_lost=size - shared,
         acts_lost=size - shared - journal.copies_since(db, shared),
         licenses_lost=licenses_lost,
-        since=db.one(lambda row: moment(row[0]), sql, (shared + 1,)),
+        since=db.value(moment, sql, (shared + 1,)),
         rows_gained=candidate.size - shared,
     )
 
@@ -184,13 +182,13 @@ def _shared(db: Reading, copy: Reading, most: int) -> int:
 
 
 def _hash(db: Reading, seq: int) -> bytes | None:
-    return db.one(lambda row: blob(row[0]), "SELECT hash FROM journal WHERE seq = ?", (seq,))
+    return db.value(blob, "SELECT hash FROM journal WHERE seq = ?", (seq,))
 
 
 def _license_ids(db: Reading) -> Iterator[str]:
-    return db.each(lambda row: text(row[0]), "SELECT id FROM licenses")
+    return db.values(text, "SELECT id FROM licenses")
 
 
 def _has_license(copy: Reading, license_id: str) -> bool:
     sql = "SELECT id FROM licenses WHERE id = ?"
-    return copy.one(lambda row: text(row[0]), sql, (license_id,)) is not None
+    return copy.value(text, sql, (license_id,)) is not None

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.files.disk import irregular
@@ -169,8 +169,11 @@ class Connection:
         except FOREIGN as error:
             raise failure(error, self.path) from error
 
-    def first(self, sql: str, params: Params = ()) -> Row | None:
+    def first(self, sql: str, params: Params = ()) -> tuple[tuple[Any, ...], Row | None]:
         """Execute one statement to its first row; None when it gives none.
+
+        Returns:
+            A description of each column, which begins with its name (PEP 249), and the row.
 
         Raises:
             IssuerError: each failure of SQLite as `failures` maps it.
@@ -178,7 +181,7 @@ class Connection:
         try:
             with closing(self._sqlite.execute(sql, params)) as cursor:
                 row: Row | None = cursor.fetchone()
-                return row
+                return cursor.description or (), row
         except FOREIGN as error:
             raise failure(error, self.path) from error
 

@@ -15,6 +15,6 @@ def of(db: Reading) -> dict[str, int]:
         RegistryDamaged: (`registry_damaged`) when one of them is gone.
     """
     return {
-        table: db.one(lambda row: whole(row[0]), f"SELECT count(*) FROM {table}") or 0  # noqa: S608  # tables of our own
+        table: db.value(whole, f"SELECT count(*) FROM {table}") or 0  # noqa: S608  # tables of our own
         for table in _COUNTED
     }

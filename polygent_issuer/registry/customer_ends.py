@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from polygent_issuer.registry.columns import Row, maybe_seconds, whole
+from polygent_issuer.registry.columns import Fields, maybe_seconds, whole
 from polygent_issuer.registry.customer_rows import COLUMNS, of_row
 from polygent_issuer.registry.license_rows import STATUS
 from polygent_issuer.registry.records import Customer, LicenseStatus
@@ -13,8 +13,8 @@ from polygent_issuer.registry.transactions import Reading
 
 _THEIRS: Final = f"customer_id = customers.id AND {STATUS[LicenseStatus.CURRENT]}"
 _SELECT: Final = f"""SELECT {COLUMNS},
-    (SELECT count(*) FROM licenses WHERE {_THEIRS}),
-    (SELECT min(expires_at) FROM licenses WHERE {_THEIRS})
+    (SELECT count(*) FROM licenses WHERE {_THEIRS}) AS current,
+    (SELECT min(expires_at) FROM licenses WHERE {_THEIRS}) AS first
     FROM customers"""  # noqa: S608  # columns and conditions of our own
 
 
@@ -37,5 +37,7 @@ def every(db: Reading, *, archived: bool) -> Iterator[CustomerEnds]:
     return db.each(_ends, f"{_SELECT}{where} ORDER BY slug")
 
 
-def _ends(row: Row) -> CustomerEnds:
-    return CustomerEnds(customer=of_row(row), current=whole(row[-2]), first=maybe_seconds(row[-1]))
+def _ends(row: Fields) -> CustomerEnds:
+    return CustomerEnds(
+        customer=of_row(row), current=whole(row["current"]), first=maybe_seconds(row["first"])
+    )

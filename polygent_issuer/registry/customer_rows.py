@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from polygent_issuer.registry.columns import (
-    Row,
+    Fields,
     maybe_moment,
     maybe_text,
     moment,
@@ -17,8 +17,8 @@ from polygent_issuer.registry.records import Customer
 from polygent_issuer.registry.transactions import Reading
 
 COLUMNS: Final = """id, slug, name, created_at, archived_at, time_zone, crm, contacts,
-    (SELECT group_concat(slug, ' ') FROM aliases WHERE customer_id = customers.id)"""
-"""What `of_row` wants first of a row of customers, as SQL."""
+    (SELECT group_concat(slug, ' ') FROM aliases WHERE customer_id = customers.id) AS aliases"""
+"""What `of_row` reads of a row of customers, as SQL."""
 
 
 def select(db: Reading, rest: str, params: Params = ()) -> Iterator[Customer]:
@@ -30,26 +30,35 @@ def select(db: Reading, rest: str, params: Params = ()) -> Iterator[Customer]:
     return db.each(of_row, f"SELECT {COLUMNS} FROM customers {rest}", params)  # noqa: S608  # the same
 
 
+def checked(db: Reading, customer: Customer) -> Customer:
+    """Return a customer whose row is as the journal last recorded it.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) when it is not.
+    """
+    db.require_recorded("customers", customer.id)
+    return customer
+
+
 def by_id(db: Reading, customer_id: int) -> Customer:
-    """The customer of a row id.
+    """The customer of a row id, as the journal recorded it.
 
     Raises:
         RegistryDamaged: (`registry_damaged`) when there is none: only another row names it.
     """
-    found = _one(db, "WHERE id = ?", (customer_id,))
+    found = next(select(db, "WHERE id = ?", (customer_id,)), None)
     if found is None:
         raise db.damaged(f"lacks the customer {customer_id}, which another row names")
-    return found
+    return checked(db, found)
 
 
 def by_slug(db: Reading, slug: str) -> Customer | None:
-    """The customer of exactly this slug, or whose alias it is."""
+    """The customer of exactly this slug, or whose alias it is, as the journal recorded it."""
     where = "WHERE slug = ? OR id = (SELECT customer_id FROM aliases WHERE slug = ?)"
-    return _one(db, where, (slug, slug))
-
-
-def _one(db: Reading, rest: str, params: Params) -> Customer | None:
-    return db.one(of_row, f"SELECT {COLUMNS} FROM customers {rest}", params)  # noqa: S608  # the same
+    found = next(select(db, where, (slug, slug)), None)
+    if found is None or found.slug != slug:
+        db.require_recorded("aliases", slug)
+    return None if found is None else checked(db, found)
 
 
 def beginning(prefix: str) -> tuple[str, str]:
@@ -57,16 +66,16 @@ def beginning(prefix: str) -> tuple[str, str]:
     return prefix, prefix + "\U0010ffff"
 
 
-def of_row(row: Row) -> Customer:
-    """The customer that a row begins with."""
+def of_row(row: Fields) -> Customer:
+    """The customer of a row."""
     return Customer(
-        id=whole(row[0]),
-        slug=text(row[1]),
-        name=text(row[2]),
-        created_at=moment(row[3]),
-        archived_at=maybe_moment(row[4]),
-        time_zone=maybe_text(row[5]),
-        crm=maybe_text(row[6]),
-        contacts=strings(row[7]),
-        aliases=tuple(sorted((maybe_text(row[8]) or "").split())),
+        id=whole(row["id"]),
+        slug=text(row["slug"]),
+        name=text(row["name"]),
+        created_at=moment(row["created_at"]),
+        archived_at=maybe_moment(row["archived_at"]),
+        time_zone=maybe_text(row["time_zone"]),
+        crm=maybe_text(row["crm"]),
+        contacts=strings(row["contacts"]),
+        aliases=tuple(sorted((maybe_text(row["aliases"]) or "").split())),
     )

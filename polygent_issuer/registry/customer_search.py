@@ -4,7 +4,7 @@ from typing import Final
 
 from polygent_issuer.errors import Ambiguous, NotFound
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry.customer_rows import beginning, by_slug, select
+from polygent_issuer.registry.customer_rows import beginning, by_slug, checked, select
 from polygent_issuer.registry.records import Customer
 from polygent_issuer.registry.similar_names import nearest_slug
 from polygent_issuer.registry.transactions import Reading
@@ -65,7 +65,7 @@ def _only(db: Reading, typed: str, found: tuple[Customer, ...]) -> Customer:
         names = ", ".join(f"{customer.slug} ({customer.name})" for customer in found[:_NAMED])
         more = ", …" if len(found) > _NAMED else ""
         raise Ambiguous(f"several customers match {shown(typed)}", hint=f"name one: {names}{more}")
-    return found[0]
+    return checked(db, found[0])
 
 
 def _not_found(db: Reading, typed: str) -> NotFound:

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Final
 
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.registry.columns import Row, Value, canonical, text, whole
+from polygent_issuer.registry.columns import Value, canonical, text, whole
 from polygent_issuer.registry.customer_rows import beginning, by_id, by_slug, select
 from polygent_issuer.registry.customer_search import find, find_by_beginning, get
 from polygent_issuer.registry.errors import Taken
@@ -61,13 +61,13 @@ def zones(db: Reading) -> Iterator[tuple[str, str]]:
     """Stream slug and time zone of those who have one and are not archived, by slug."""
     sql = """SELECT slug, time_zone FROM customers
         WHERE time_zone IS NOT NULL AND archived_at IS NULL ORDER BY slug"""
-    return db.each(lambda row: (text(row[0]), text(row[1])), sql)
+    return db.each(lambda row: (text(row["slug"]), text(row["time_zone"])), sql)
 
 
 def count_archived(db: Reading) -> int:
     """How many are archived."""
     sql = "SELECT count(*) FROM customers WHERE archived_at IS NOT NULL"
-    return db.one(lambda row: whole(row[0]), sql) or 0
+    return db.value(whole, sql) or 0
 
 
 def free_slug(db: Reading, name: str, *, besides: Iterable[str] = ()) -> str:
@@ -235,8 +235,4 @@ def _slugs(db: Reading, prefix: str) -> set[str]:
     low, high = beginning(prefix[: SLUG_LENGTH - 8])
     sql = """SELECT slug FROM customers WHERE slug >= ? AND slug < ?
         UNION SELECT slug FROM aliases WHERE slug >= ? AND slug < ?"""
-    return set(db.each(_first_text, sql, (low, high, low, high)))
-
-
-def _first_text(row: Row) -> str:
-    return text(row[0])
+    return set(db.values(text, sql, (low, high, low, high)))

@@ -119,7 +119,7 @@ class Registry:
         """What was given to `create`."""
         with self.reading() as db:
             sql = "SELECT value FROM about WHERE name = 'registry_id'"
-            found = db.one(lambda row: text(row[0]), sql)
+            found = db.value(text, sql)
         if found is None:
             raise damaged(self._connection.path, "has no id")
         return found
@@ -140,8 +140,12 @@ class Registry:
         return self.tables == len(schema.MIGRATIONS)
 
     @contextmanager
-    def reading(self) -> Iterator[Reading]:
+    def reading(self, *, checked: bool = True) -> Iterator[Reading]:
         """One snapshot; commits of others wait, so ask nobody anything inside.
+
+        Args:
+            checked: whether the rows that a decision or an export rests on are compared with the
+                journal; not where they are only displayed.
 
         Raises:
             RegistryLocked: (`registry_locked`) when it was busy for longer than the timeout.
@@ -149,7 +153,7 @@ class Registry:
         """
         connection = self._connection
         connection.begin("BEGIN")
-        db = Reading(connection)
+        db = Reading(connection, checked=checked)
         try:
             # Takes the snapshot, and the lock that every later read relies on.
             connection.wait_for("SELECT 1 FROM sqlite_schema LIMIT 1").close()

@@ -3,7 +3,7 @@
 from datetime import datetime
 from hashlib import sha256
 
-from polygent_issuer.registry.columns import Row, blob, moment, moment_text, text, whole
+from polygent_issuer.registry.columns import Fields, blob, moment, moment_text, text, whole
 from polygent_issuer.registry.records import Document
 from polygent_issuer.registry.transactions import Reading, Writing
 
@@ -15,6 +15,7 @@ def add(db: Writing, content: bytes, fingerprint: str, generated_at: datetime) -
     digest = sha256(content).hexdigest()
     known = db.one(_document, f"{_SELECT} WHERE sha256 = ?", (digest,))
     if known is not None:
+        db.require_recorded("documents", known.id)
         return known
     key = db.insert(
         "documents",
@@ -36,15 +37,16 @@ def get(db: Reading, document_id: int) -> Document:
     found = db.one(_document, f"{_SELECT} WHERE id = ?", (document_id,))
     if found is None:
         raise db.damaged(f"lacks the document {document_id}, which another row names")
+    db.require_recorded("documents", document_id)
     return found
 
 
-def _document(row: Row) -> Document:
+def _document(row: Fields) -> Document:
     return Document(
-        id=whole(row[0]),
-        sha256=text(row[1]),
-        content=blob(row[2]),
-        fingerprint=text(row[3]),
-        generated_at=moment(row[4]),
-        received_at=moment(row[5]),
+        id=whole(row["id"]),
+        sha256=text(row["sha256"]),
+        content=blob(row["content"]),
+        fingerprint=text(row["fingerprint"]),
+        generated_at=moment(row["generated_at"]),
+        received_at=moment(row["received_at"]),
     )

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from polygent_issuer.registry.columns import Row, seconds, text, whole, whole_seconds
+from polygent_issuer.registry.columns import Fields, seconds, text, whole, whole_seconds
 from polygent_issuer.registry.license_rows import STATUS
 from polygent_issuer.registry.records import LicenseStatus
 from polygent_issuer.registry.transactions import Reading
 
 _ENDS: Final = f"""SELECT expires_at, customer_id,
-    (SELECT name FROM customers WHERE customers.id = customer_id)
+    (SELECT name FROM customers WHERE customers.id = customer_id) AS name
     FROM licenses WHERE {STATUS[LicenseStatus.CURRENT]}
     AND expires_at > ? AND expires_at <= ?
     AND EXISTS (SELECT 1 FROM customers WHERE id = customer_id AND archived_at IS NULL)
@@ -47,7 +47,7 @@ class Chains:
         """Read which license replaced which other."""
         self._next: dict[str, str] = {}
         self._before: dict[str, str] = {}
-        for old, new in db.each(lambda row: (text(row[0]), text(row[1])), _REPLACED):
+        for old, new in db.each(_replacement, _REPLACED):
             if self._before.setdefault(new, old) == old:
                 self._next[old] = new
 
@@ -76,8 +76,16 @@ def between(db: Reading, after: datetime, until: datetime) -> Iterator[Expiry]:
     return db.each(_expiry, _ENDS, (whole_seconds(after), whole_seconds(until)))
 
 
-def _expiry(row: Row) -> Expiry:
-    return Expiry(expires_at=seconds(row[0]), customer_id=whole(row[1]), customer=text(row[2]))
+def _expiry(row: Fields) -> Expiry:
+    return Expiry(
+        expires_at=seconds(row["expires_at"]),
+        customer_id=whole(row["customer_id"]),
+        customer=text(row["name"]),
+    )
+
+
+def _replacement(row: Fields) -> tuple[str, str]:
+    return text(row["id"]), text(row["replaced_by"])
 
 
 def _walk(start: str, steps: Mapping[str, str]) -> list[str]:

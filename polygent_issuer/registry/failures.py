@@ -18,7 +18,7 @@ from polygent_issuer.registry.errors import (
     RegistryMisuse,
     Taken,
 )
-from polygent_issuer.registry.schema import JOURNALED
+from polygent_issuer.registry.schema import KEYS
 
 # What the sqlite3 module itself raises while binding or fetching, besides its own errors.
 FOREIGN = (sqlite3.Error, UnicodeError, OverflowError, MemoryError)
@@ -36,7 +36,7 @@ _HINTS = {
     sqlite3.SQLITE_PERM: "make the file and its folder writable for you",
     sqlite3.SQLITE_NOMEM: "free some memory and run the command again",
 }
-_KEYS = {**JOURNALED, "journal": "seq", "outbox": "license_id"}
+_KEYS = {**KEYS, "journal": "seq"}
 _FROM = re.compile(r"\bFROM (\w+)")
 # Subqueries have tables of their own; none of ours nests deeper.
 _NESTED, _DEPTH = re.compile(r"\([^()]*\)"), 3
@@ -129,6 +129,25 @@ def tampered(path: Path, what: str, *, older: bool = False) -> RegistryDamaged:
             " what was changed; to go back to a backup: ",
             run("registry", "restore", "BACKUP"),
         ),
+    )
+
+
+def changed_row(path: Path, name: str) -> RegistryDamaged:
+    """Return the error for a row that is not as the journal last recorded it.
+
+    Args:
+        path: the file.
+        name: of the row, such as `licenses/ID`.
+    """
+    # Imported here: as in `place`.
+    from polygent_issuer.text import shown  # noqa: PLC0415
+
+    return RegistryDamaged(
+        f"{shown(name)} in the registry {place(path)} is not as the journal last recorded it: "
+        "it was changed outside polygent-issue",
+        hint="polygent-issue journal verify lists what was changed; to go back to a backup: "
+        "polygent-issue registry restore BACKUP; without one, rebuild from the license files: "
+        "polygent-issue registry import FILE --home NEW",
     )
 
 

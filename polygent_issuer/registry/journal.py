@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from polygent_issuer.registry.columns import (
-    Row,
+    Fields,
     Value,
     blob,
     json_object,
@@ -80,13 +80,13 @@ def rows(
 def newest_at(db: Reading) -> datetime | None:
     """When the last row was written, or None for an empty journal."""
     sql = "SELECT at FROM journal ORDER BY seq DESC LIMIT 1"
-    return db.once("journal", "newest", lambda: db.one(lambda row: moment(row[0]), sql))
+    return db.value(moment, sql)
 
 
 def head(db: Reading) -> tuple[int, str]:
     """How many rows there are, and the hash of the last one in hex: what `--against` takes."""
     sql = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1"
-    found = db.one(lambda row: (whole(row[0]), blob(row[1]).hex()), sql)
+    found = db.one(lambda row: (whole(row["seq"]), blob(row["hash"]).hex()), sql)
     return found or (0, GENESIS.hex())
 
 
@@ -114,7 +114,7 @@ def customer_status_changes(db: Reading, customer: Customer) -> int:
     slugs = (customer.slug, *customer.aliases)
     sql = f"""SELECT count(*) FROM journal WHERE customer IN ({", ".join("?" * len(slugs))})
         AND event IN ('customer-archived', 'customer-unarchived', 'customer-merged')"""  # noqa: S608
-    return db.one(lambda row: whole(row[0]), sql, slugs) or 0
+    return db.value(whole, sql, slugs) or 0
 
 
 def intact_issue(db: Reading, license_id: str, *, customer: str) -> JournalRow | None:
@@ -130,7 +130,7 @@ def intact_issue(db: Reading, license_id: str, *, customer: str) -> JournalRow |
     if issue is None:
         return None
     sql = "SELECT previous, bytes, hash FROM journal WHERE seq IN (?, ? + 1) ORDER BY seq"
-    links = db.each(lambda row: tuple(map(blob, row)), sql, (issue.seq, issue.seq))
+    links = db.each(lambda row: tuple(map(blob, row.values())), sql, (issue.seq, issue.seq))
     (previous, body, stored), *following = links
     follows = all(each[0] == stored for each in following)
     return issue if follows and chain_hash(previous, body) == stored else None
@@ -139,7 +139,7 @@ def intact_issue(db: Reading, license_id: str, *, customer: str) -> JournalRow |
 def copies_since(db: Reading, seq: int) -> int:
     """How many of the rows that follow a row tell of a copy, and of nothing else."""
     sql = f"SELECT count(*) FROM journal WHERE {_OF_COPY} AND seq > ?"  # noqa: S608  # our own
-    return db.one(lambda row: whole(row[0]), sql, (seq,)) or 0
+    return db.value(whole, sql, (seq,)) or 0
 
 
 def acts_since(db: Reading, seq: int) -> int:
@@ -148,10 +148,10 @@ def acts_since(db: Reading, seq: int) -> int:
     return size - seq - copies_since(db, seq)
 
 
-def _journal_row(row: Row) -> JournalRow:
-    body = json_object(blob(row[1]))
+def _journal_row(row: Fields) -> JournalRow:
+    body = json_object(blob(row["bytes"]))
     return JournalRow(
-        seq=whole(row[0]),
+        seq=whole(row["seq"]),
         at=moment(body["at"]),
         event=text(body["event"]),
         operator=text(body["operator"]),
@@ -162,6 +162,6 @@ def _journal_row(row: Row) -> JournalRow:
         reason=maybe_text(body["reason"]),
         details=members(body["particulars"]),
         body=body,
-        previous=blob(row[2]).hex(),
-        hash=blob(row[3]).hex(),
+        previous=blob(row["previous"]).hex(),
+        hash=blob(row["hash"]).hex(),
     )

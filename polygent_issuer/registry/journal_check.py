@@ -6,12 +6,12 @@
 4. The tables, indexes and triggers are as this version makes them.
 5. Each row of the other tables is what its latest journal row says, and none is there that the
    journal never wrote; each `.lic` has the digest that stands beside it.
+6. `row_journal` names, for each row, the newest journal row that wrote it.
 
 What this cannot find without an older head: rows that were cut off the end, a restored older copy,
 and a journal that was written anew, from some row on, together with all tables.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain as chain_of
@@ -19,17 +19,12 @@ from itertools import islice
 from typing import Final
 
 from polygent_issuer.registry import schema_check, table_check
-from polygent_issuer.registry.columns import Row, blob, whole
-from polygent_issuer.registry.comparing import Told
-from polygent_issuer.registry.digests import GENESIS, chain_hash
+from polygent_issuer.registry.columns import Fields, blob, whole
+from polygent_issuer.registry.digests import GENESIS, chain_hash, recorded_rows
 from polygent_issuer.registry.noted_heads import NotedHead
 from polygent_issuer.registry.transactions import Reading
 
 _MOST: Final = 100
-# In the canonical bytes only a name is written so: within a text the quotes would be escaped.
-# The last one is the row's own, since no name that sorts after it holds an object.
-_ROWS: Final = b',"rows":'
-_DECODE: Final = json.JSONDecoder().raw_decode
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,15 +51,18 @@ def verify(db: Reading, *, against: Iterable[NotedHead] = ()) -> JournalCheck:
     Raises:
         RegistryDamaged: (`registry_damaged`) when the file cannot be read to its end.
     """
-    told = Told()
-    chain = _Chain(against, told)
+    chain = _Chain(against)
     sql = "SELECT seq, previous, bytes, hash FROM journal ORDER BY seq"
     for _ in db.each(chain.follow, sql):
         pass
-    schema_problems = schema_check.differences(db.execute(schema_check.STATEMENTS))
     found = chain_of(
-        chain.problems, chain.beside_noted(), schema_problems, table_check.problems(db, told)
+        chain.problems,
+        chain.beside_noted(),
+        schema_check.differences(db.execute(schema_check.STATEMENTS)),
+        table_check.problems(db, chain.recorded),
     )
+    if not chain.problems:  # else most of its numbers differ
+        found = chain_of(found, table_check.row_journal_problems(db, chain.recorded))
     problems = tuple(islice(found, _MOST + 1))
     if len(problems) > _MOST:
         problems = (*problems[:_MOST], "and more")
@@ -72,22 +70,23 @@ def verify(db: Reading, *, against: Iterable[NotedHead] = ()) -> JournalCheck:
 
 
 class _Chain:
-    """Steps 1 to 3, row by row; passes on what each tells of the other tables."""
+    """Steps 1 to 3, row by row; collects what the rows record of the other tables."""
 
-    def __init__(self, against: Iterable[NotedHead], told: Told) -> None:
+    def __init__(self, against: Iterable[NotedHead]) -> None:
         self.size = 0
         self.head = GENESIS
         self.problems: list[str] = []
-        self._told = told
+        self.recorded: table_check.Recorded = {}
         self._against = tuple(against)
         # Where each of these hashes was met; one look-up a row, however many there are.
         self._met: dict[bytes, int | None] = dict.fromkeys(head.digest for head in self._against)
         if GENESIS in self._met:
             self._met[GENESIS] = 0
 
-    def follow(self, row: Row) -> None:
+    def follow(self, row: Fields) -> None:
         """Take the next row; a step that fails adds a problem, and the next row is judged anew."""
-        seq, previous, body, stored = whole(row[0]), blob(row[1]), blob(row[2]), blob(row[3])
+        seq, stored = whole(row["seq"]), blob(row["hash"])
+        previous, body = blob(row["previous"]), blob(row["bytes"])
         if seq != self.size + 1:
             self._problem(f"journal rows are missing between {self.size} and {seq}")
         if previous != self.head:
@@ -98,7 +97,8 @@ class _Chain:
         if chain_hash(previous, body) != stored:
             self._problem(f"journal row {seq} was edited")
         try:
-            self._told.tell(_written(body))
+            written = recorded_rows(body)
+            self.recorded.update((name, (seq, digest)) for name, digest in written.items())
         except (ValueError, TypeError, RecursionError):
             self._problem(f"journal row {seq} cannot be read")
         if stored in self._met:
@@ -125,12 +125,3 @@ class _Chain:
     def _problem(self, text: str) -> None:
         if len(self.problems) <= _MOST:
             self.problems.append(text)
-
-
-def _written(body: bytes) -> dict[str, str | None]:
-    """The digests of the rows that a journal row tells of."""
-    at = body.rfind(_ROWS)
-    if at < 0:
-        raise ValueError("no rows")
-    rows, _ = _DECODE(body[at + len(_ROWS) :].decode())
-    return dict(rows)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from polygent_issuer.errors import Ambiguous, InputRefused, NotFound
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.registry.columns import (
-    Row,
+    Fields,
     Value,
     blob,
     maybe_moment,
@@ -17,7 +17,6 @@ from polygent_issuer.registry.columns import (
     text,
     whole,
 )
-from polygent_issuer.registry.customer_rows import beginning
 from polygent_issuer.registry.errors import Taken
 from polygent_issuer.registry.license_rows import STATUS
 from polygent_issuer.registry.records import KeyRecord, KeyUse, LicenseStatus
@@ -30,15 +29,26 @@ if TYPE_CHECKING:
 _SELECT: Final = """SELECT kid, label, public_pem, created_at, active, retired_at, compromised,
     backed_up_at FROM keys"""
 _SHORTEST: Final = 4
-_USES: Final = f"""SELECT kid, count(*), sum({STATUS[LicenseStatus.CURRENT]}), max(expires_at)
+_USES: Final = f"""SELECT kid, count(*) AS licenses,
+    sum({STATUS[LicenseStatus.CURRENT]}) AS current, max(expires_at) AS last_end
     FROM licenses GROUP BY kid"""  # noqa: S608  # a condition of our own
 _LEAKED: Final = """SELECT at FROM journal WHERE at >= ? AND event = 'key-compromised' AND kid = ?
     ORDER BY at LIMIT 1"""
 
 
 def every(db: Reading) -> tuple[KeyRecord, ...]:
-    """All keys, oldest first."""
-    return tuple(db.each(_key, f"{_SELECT} ORDER BY created_at, kid"))
+    """All keys, oldest first, as the journal recorded them.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) when one is not, was added or deleted.
+    """
+    if db.all_keys is None:
+        db.require_every_recorded("keys", None)
+        known = tuple(db.each(_key, f"{_SELECT} ORDER BY created_at, kid"))
+        for key in known:
+            db.require_recorded("keys", key.kid)
+        db.all_keys = known
+    return db.all_keys
 
 
 def find(db: Reading, typed: str) -> KeyRecord:
@@ -50,14 +60,14 @@ def find(db: Reading, typed: str) -> KeyRecord:
         NotFound: (`not_found`) when there is none; the hint names the nearest.
         Ambiguous: (`ambiguous`) when several kids begin so; the hint names them.
     """
-    sql = f"{_SELECT} WHERE label = ? OR kid = ?"
-    exact = db.once("keys", typed, lambda: db.one(_key, sql, (typed, typed)))
-    if exact is not None:
-        return exact
-    where = "WHERE kid >= ? AND kid < ? ORDER BY kid"
-    found: tuple[KeyRecord, ...] = ()
-    if len(typed) >= _SHORTEST:
-        found = tuple(db.each(_key, f"{_SELECT} {where}", beginning(typed)))
+    known = every(db)
+    for key in known:
+        if typed in (key.label, key.kid):
+            return key
+    found = sorted(
+        (key for key in known if len(typed) >= _SHORTEST and key.kid.startswith(typed)),
+        key=lambda key: key.kid,
+    )
     if len(found) > 1:
         names = ", ".join(f"{key.label} ({key.kid})" for key in found)
         raise Ambiguous(f"several keys begin with {shown(typed)}", hint=f"name one: {names}")
@@ -72,7 +82,7 @@ def pinned(db: Reading, kid: str) -> KeyRecord:
     Raises:
         RegistryDamaged: (`registry_damaged`) when there is none.
     """
-    key = db.once("keys", ("kid", kid), lambda: db.one(_key, f"{_SELECT} WHERE kid = ?", (kid,)))
+    key = next((key for key in every(db) if key.kid == kid), None)
     if key is None:
         raise db.damaged(f"lacks the key {brief(kid)}, which a license names")
     return key
@@ -80,7 +90,7 @@ def pinned(db: Reading, kid: str) -> KeyRecord:
 
 def active(db: Reading) -> KeyRecord | None:
     """The key that signs unless another is named, if there is one."""
-    return db.once("keys", None, lambda: db.one(_key, f"{_SELECT} WHERE active = 1"))
+    return next((key for key in every(db) if key.active), None)
 
 
 def uses(db: Reading) -> Mapping[str, KeyUse]:
@@ -97,7 +107,7 @@ def compromised_since(db: Reading, key: KeyRecord) -> datetime | None:
         return None
     # What is marked so is retired with that, or was before.
     found = (moment_text(key.retired_at), key.kid)
-    return db.one(lambda row: moment(row[0]), _LEAKED, found) or key.retired_at
+    return db.value(moment, _LEAKED, found) or key.retired_at
 
 
 def add(db: Writing, *, key: "Key", label: str) -> KeyRecord:
@@ -200,19 +210,22 @@ def _not_found(db: Reading, typed: str) -> NotFound:
     )
 
 
-def _use(row: Row) -> tuple[str, KeyUse]:
-    use = KeyUse(licenses=whole(row[1]), current=whole(row[2]), last_end=seconds(row[3]))
-    return text(row[0]), use
+def _use(row: Fields) -> tuple[str, KeyUse]:
+    return text(row["kid"]), KeyUse(
+        licenses=whole(row["licenses"]),
+        current=whole(row["current"]),
+        last_end=seconds(row["last_end"]),
+    )
 
 
-def _key(row: Row) -> KeyRecord:
+def _key(row: Fields) -> KeyRecord:
     return KeyRecord(
-        kid=text(row[0]),
-        label=text(row[1]),
-        public_pem=blob(row[2]),
-        created_at=moment(row[3]),
-        active=bool(whole(row[4])),
-        retired_at=maybe_moment(row[5]),
-        compromised=bool(whole(row[6])),
-        backed_up_at=maybe_moment(row[7]),
+        kid=text(row["kid"]),
+        label=text(row["label"]),
+        public_pem=blob(row["public_pem"]),
+        created_at=moment(row["created_at"]),
+        active=bool(whole(row["active"])),
+        retired_at=maybe_moment(row["retired_at"]),
+        compromised=bool(whole(row["compromised"])),
+        backed_up_at=maybe_moment(row["backed_up_at"]),
     )

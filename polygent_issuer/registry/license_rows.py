@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from polygent_issuer.registry.columns import (
-    Row,
+    Fields,
     Value,
     blob,
     maybe_moment,
@@ -21,11 +21,9 @@ from polygent_issuer.registry.customer_rows import beginning
 from polygent_issuer.registry.records import Customer, LicenseRecord, LicenseStatus
 from polygent_issuer.registry.transactions import Reading
 
-_SLUG: Final = 3
-"""Its place among the columns."""
 _SELECT: Final = """SELECT id, customer_id,
-    (SELECT slug FROM customers WHERE customers.id = customer_id), machine_id,
-    (SELECT label FROM machines WHERE machines.id = machine_id), kid, file, sha256, tier,
+    (SELECT slug FROM customers WHERE customers.id = customer_id) AS slug, machine_id,
+    (SELECT label FROM machines WHERE machines.id = machine_id) AS label, kid, file, sha256, tier,
     issued_at, expires_at, term, plan, document_id, replaced_by, retired_at,
     retired_reason, sent_at
     FROM licenses"""
@@ -40,8 +38,10 @@ _ARCHIVED: Final = "customer_id IN (SELECT id FROM customers WHERE archived_at I
 
 
 def by_id(db: Reading, license_id: str) -> LicenseRecord | None:
-    """The license of exactly this id."""
-    return db.one(_license, f"{_SELECT} WHERE id = ?", (license_id,))
+    """The license of exactly this id, as the journal recorded it."""
+    db.require_recorded("licenses", license_id)
+    found = db.one(_license, f"{_SELECT} WHERE id = ?", (license_id,))
+    return None if found is None else checked(db, found)
 
 
 def by_beginning(db: Reading, prefix: str, most: int) -> tuple[LicenseRecord, ...]:
@@ -53,7 +53,21 @@ def by_beginning(db: Reading, prefix: str, most: int) -> tuple[LicenseRecord, ..
 
 def by_file(db: Reading, kid: str, sha256: str) -> LicenseRecord | None:
     """The license whose file under this key is exactly the one of this digest (hex)."""
-    return db.one(_license, f"{_SELECT} WHERE kid = ? AND sha256 = ?", (kid, sha256))
+    found = db.one(_license, f"{_SELECT} WHERE kid = ? AND sha256 = ?", (kid, sha256))
+    return None if found is None else checked(db, found)
+
+
+def checked(db: Reading, record: LicenseRecord) -> LicenseRecord:
+    """Return a license whose row is as the journal last recorded it, with customer and machine.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) when one of them is not.
+    """
+    db.require_recorded("licenses", record.id)
+    db.require_recorded("customers", record.customer_id)
+    if record.machine_id is not None:
+        db.require_recorded("machines", record.machine_id)
+    return record
 
 
 def select(
@@ -98,7 +112,7 @@ def due(db: Reading, expires_before: datetime) -> Iterator[LicenseRecord]:
     where, values = _where(
         status=LicenseStatus.CURRENT, expires_before=expires_before, archived=False
     )
-    return _select(db, f"{where} ORDER BY expires_at, {_SLUG}, id", values)
+    return _select(db, f"{where} ORDER BY expires_at, slug, id", values)
 
 
 def no_longer_due(
@@ -110,7 +124,7 @@ def no_longer_due(
         expires_from, expires_before: aware; the earliest expiry, and the first one too late.
     """
     where = f"""WHERE expires_at >= ? AND expires_at < ? AND (NOT {_CURRENT} OR {_ARCHIVED})
-        ORDER BY expires_at, {_SLUG}, id"""
+        ORDER BY expires_at, slug, id"""
     return _select(db, where, (whole_seconds(expires_from), whole_seconds(expires_before)))
 
 
@@ -120,7 +134,7 @@ def count(
     """How many licenses `select` would give."""
     where, values = _where(status=status, expires_before=expires_before, archived=archived)
     sql = f"SELECT count(*) FROM licenses {where}"  # noqa: S608  # conditions of our own
-    return db.one(lambda row: whole(row[0]), sql, values) or 0
+    return db.value(whole, sql, values) or 0
 
 
 def _where(
@@ -163,24 +177,24 @@ def _select(db: Reading, rest: str, params: Params) -> Iterator[LicenseRecord]:
     return db.each(_license, f"{_SELECT} {rest}", params)
 
 
-def _license(row: Row) -> LicenseRecord:
+def _license(row: Fields) -> LicenseRecord:
     return LicenseRecord(
-        id=text(row[0]),
-        customer_id=whole(row[1]),
-        customer_slug=text(row[2]),
-        machine_id=maybe_whole(row[3]),
-        machine_label=maybe_text(row[4]),
-        kid=text(row[5]),
-        file=blob(row[6]),
-        sha256=text(row[7]),
-        tier=text(row[8]),
-        issued_at=seconds(row[9]),
-        expires_at=seconds(row[10]),
-        term=maybe_text(row[11]),
-        plan=maybe_text(row[12]),
-        document_id=maybe_whole(row[13]),
-        replaced_by=maybe_text(row[14]),
-        retired_at=maybe_moment(row[15]),
-        retired_reason=maybe_text(row[16]),
-        sent_at=maybe_moment(row[17]),
+        id=text(row["id"]),
+        customer_id=whole(row["customer_id"]),
+        customer_slug=text(row["slug"]),
+        machine_id=maybe_whole(row["machine_id"]),
+        machine_label=maybe_text(row["label"]),
+        kid=text(row["kid"]),
+        file=blob(row["file"]),
+        sha256=text(row["sha256"]),
+        tier=text(row["tier"]),
+        issued_at=seconds(row["issued_at"]),
+        expires_at=seconds(row["expires_at"]),
+        term=maybe_text(row["term"]),
+        plan=maybe_text(row["plan"]),
+        document_id=maybe_whole(row["document_id"]),
+        replaced_by=maybe_text(row["replaced_by"]),
+        retired_at=maybe_moment(row["retired_at"]),
+        retired_reason=maybe_text(row["retired_reason"]),
+        sent_at=maybe_moment(row["sent_at"]),
     )

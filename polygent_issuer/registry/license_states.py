@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from polygent_issuer.registry.columns import Row, maybe_text, text
+from polygent_issuer.registry.columns import Fields, maybe_text, text
 from polygent_issuer.registry.records import LicenseStatus
 from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.text import brief
 
-_SELECT: Final = """SELECT licenses.id, machines.fingerprint, replaced_by, retired_at IS NOT NULL,
-    replaced_by IS NOT NULL AND NOT EXISTS (
-        SELECT 1 FROM licenses AS successors WHERE successors.id = licenses.replaced_by)
+_SELECT: Final = """SELECT licenses.id AS id, machines.fingerprint AS fingerprint, replaced_by,
+    retired_at IS NOT NULL AS retired, replaced_by IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM licenses AS successors WHERE successors.id = licenses.replaced_by) AS orphaned
     FROM licenses LEFT JOIN machines ON machines.id = machine_id WHERE licenses.id IN"""
 
 
@@ -47,20 +47,20 @@ def of_licenses(db: Reading, ids: Sequence[str]) -> Mapping[str, LicenseState]:
         RegistryDamaged: (`registry_damaged`) when the successor of one is not in the registry.
     """
 
-    def state(row: Row) -> tuple[str, LicenseState]:
-        if row[4]:
-            raise db.damaged(f"lacks the license that replaced {brief(text(row[0]))}")
+    def state(row: Fields) -> tuple[str, LicenseState]:
+        if row["orphaned"]:
+            raise db.damaged(f"lacks the license that replaced {brief(text(row['id']))}")
         return _state(row)
 
     return dict(db.each(state, f"{_SELECT} ({', '.join('?' * len(ids))})", tuple(ids)))
 
 
-def _state(row: Row) -> tuple[str, LicenseState]:
-    license_id, replaced_by = text(row[0]), maybe_text(row[2])
-    status = LicenseStatus.RETIRED if row[3] else LicenseStatus.CURRENT
+def _state(row: Fields) -> tuple[str, LicenseState]:
+    license_id, replaced_by = text(row["id"]), maybe_text(row["replaced_by"])
+    status = LicenseStatus.RETIRED if row["retired"] else LicenseStatus.CURRENT
     state = LicenseState(
         id=license_id,
-        fingerprint=maybe_text(row[1]),
+        fingerprint=maybe_text(row["fingerprint"]),
         replaced_by=replaced_by,
         status=status if replaced_by is None else LicenseStatus.REPLACED,
     )

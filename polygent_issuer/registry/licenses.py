@@ -1,5 +1,6 @@
 """Licenses: every one that was ever issued, with the exact bytes of its file."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
@@ -12,6 +13,7 @@ from polygent_issuer.registry.license_rows import (
     by_beginning,
     by_file,
     by_id,
+    checked,
     count,
     due,
     no_longer_due,
@@ -93,17 +95,22 @@ def find(db: Reading, typed: str) -> LicenseRecord:
         alike = by_beginning(db, prefix[:_SHORTEST], _NAMED)
         near = nearest(prefix, [one.id[: len(prefix)] for one in alike])
         raise _not_found(typed, near)
-    return found[0]
+    return checked(db, found[0])
 
 
 def current(db: Reading, customer: Customer) -> tuple[LicenseRecord, ...]:
-    """The customer's current licenses, the first to expire first."""
-    return tuple(select(db, customer=customer, status=LicenseStatus.CURRENT))
+    """The customer's current licenses, the first to expire first, as the journal recorded them.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) when any license of the customer is not: one that was
+            moved, deleted or marked as replaced would be missing here.
+    """
+    return tuple(_checked(db, customer, LicenseStatus.CURRENT))
 
 
 def of(db: Reading, customer: Customer) -> tuple[LicenseRecord, ...]:
-    """All licenses that the customer ever had, the first to expire first."""
-    return tuple(select(db, customer=customer))
+    """All licenses that the customer ever had; order and errors as `current`."""
+    return tuple(_checked(db, customer, None))
 
 
 def of_file(db: Reading, kid: str, file: bytes) -> LicenseRecord | None:
@@ -197,6 +204,14 @@ def mark_unsent(db: Writing, license_id: str) -> LicenseRecord:
     get(db, license_id)
     db.update("licenses", license_id, sent_at=None)
     return get(db, license_id)
+
+
+def _checked(
+    db: Reading, customer: Customer, status: LicenseStatus | None
+) -> Iterator[LicenseRecord]:
+    db.require_every_recorded("licenses", customer.id)
+    for record in select(db, customer=customer, status=status):
+        yield checked(db, record)
 
 
 def _require_current(db: Reading, license_id: str) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from polygent_issuer.registry import customer_rows
 from polygent_issuer.registry.columns import (
-    Row,
+    Fields,
     canonical,
     mapping,
     maybe_moment,
@@ -80,17 +80,17 @@ def remember(db: Writing, machine: Machine, *, machine_id: int) -> None:
     )
 
 
-def _identity(row: Row) -> Identity:
+def _identity(row: Fields) -> Identity:
     return Identity(
-        fingerprint=text(row[0]),
-        hostname=maybe_text(row[1]),
-        components=mapping(row[2]),
-        since=moment(row[3]),
-        until=maybe_moment(row[4]),
-        document_id=maybe_whole(row[5]),
+        fingerprint=text(row["fingerprint"]),
+        hostname=maybe_text(row["hostname"]),
+        components=mapping(row["components"]),
+        since=moment(row["since"]),
+        until=maybe_moment(row["until"]),
+        document_id=maybe_whole(row["document_id"]),
     )
 
 
-def _known(row: Row) -> tuple[int, datetime, datetime | None, str | None, str | None]:
-    times = moment(row[1]), maybe_moment(row[2])
-    return whole(row[0]), *times, maybe_text(row[3]), maybe_text(row[4])
+def _known(row: Fields) -> tuple[int, datetime, datetime | None, str | None, str | None]:
+    times = moment(row["since"]), maybe_moment(row["until"])
+    return whole(row["id"]), *times, maybe_text(row["hostname"]), maybe_text(row["sha256"])

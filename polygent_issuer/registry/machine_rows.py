@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from polygent_issuer.registry.columns import (
-    Row,
+    Fields,
     mapping,
     maybe_text,
     maybe_whole,
@@ -21,8 +21,17 @@ _SELECT: Final = """SELECT id, customer_id, label, fingerprint, hostname, compon
 
 
 def select(db: Reading, rest: str, params: Params) -> Iterator[Machine]:
-    """Stream machines; `rest` is what follows `FROM machines`, SQL of our own."""
-    return db.each(_machine, f"{_SELECT} {rest}", params)
+    """Stream machines as the journal recorded them.
+
+    Args:
+        rest: what follows `FROM machines`, SQL of our own.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) for one that is not.
+    """
+    for machine in db.each(_machine, f"{_SELECT} {rest}", params):
+        db.require_recorded("machines", machine.id)
+        yield machine
 
 
 def by_id(db: Reading, machine_id: int) -> Machine:
@@ -31,20 +40,20 @@ def by_id(db: Reading, machine_id: int) -> Machine:
     Raises:
         RegistryDamaged: (`registry_damaged`) when there is none: only another row names it.
     """
-    found = db.one(_machine, f"{_SELECT} WHERE id = ?", (machine_id,))
+    found = next(select(db, "WHERE id = ?", (machine_id,)), None)
     if found is None:
         raise db.damaged(f"lacks the machine {machine_id}, which another row names")
     return found
 
 
-def _machine(row: Row) -> Machine:
+def _machine(row: Fields) -> Machine:
     return Machine(
-        id=whole(row[0]),
-        customer_id=whole(row[1]),
-        label=text(row[2]),
-        fingerprint=text(row[3]),
-        hostname=maybe_text(row[4]),
-        components=mapping(row[5]),
-        since=moment(row[6]),
-        document_id=maybe_whole(row[7]),
+        id=whole(row["id"]),
+        customer_id=whole(row["customer_id"]),
+        label=text(row["label"]),
+        fingerprint=text(row["fingerprint"]),
+        hostname=maybe_text(row["hostname"]),
+        components=mapping(row["components"]),
+        since=moment(row["since"]),
+        document_id=maybe_whole(row["document_id"]),
     )

@@ -31,7 +31,8 @@ _LABEL_LENGTH: Final = 200
 
 
 def of(db: Reading, customer: Customer) -> tuple[Machine, ...]:
-    """The customer's machines by label."""
+    """The customer's machines by label, as the journal recorded them."""
+    db.require_every_recorded("machines", customer.id)
     return tuple(select(db, "WHERE customer_id = ? ORDER BY label", (customer.id,)))
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from polygent_issuer.registry.columns import Row, canonical, text, whole
+from polygent_issuer.registry.columns import Value, canonical, text, whole
 from polygent_issuer.registry.customer_rows import by_id
 from polygent_issuer.registry.machine_history import remember
 from polygent_issuer.registry.machines import numbered, of
@@ -117,9 +117,9 @@ def _unite(db: Writing, same: SameMachine) -> None:
 
 def _repoint(db: Writing, table: str, column: str, old: int, new: int) -> None:
     sql = f"SELECT {JOURNALED[table]} FROM {table} WHERE {column} = ?"  # noqa: S608  # names of our own
-    for found in tuple(db.each(_key, sql, (old,))):
+    for found in tuple(db.values(_key, sql, (old,))):
         db.update(table, found, **{column: new})
 
 
-def _key(row: Row) -> str | int:
-    return whole(row[0]) if isinstance(row[0], int) else text(row[0])
+def _key(value: Value) -> str | int:
+    return whole(value) if isinstance(value, int) else text(value)

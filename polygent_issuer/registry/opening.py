@@ -5,6 +5,7 @@ from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 
+from polygent_issuer import files
 from polygent_issuer.files import disk
 from polygent_issuer.files.ownership import LOOK_FOR_CHANGES, require_unexposed
 from polygent_issuer.hints import Hint, run
@@ -167,12 +168,16 @@ def require_up_to_date(connection: Connection) -> None:
         )
 
 
-def bring_up_to_date(connection: Connection) -> None:
+def bring_up_to_date(connection: Connection, *, keep: bool = True) -> None:
     """Apply the migrations that are missing, each in one transaction.
 
     Whoever called closes the connection on an error, which undoes the one that failed.
 
+    Args:
+        keep: whether a copy from before each migration stays beside the file, as `.before-vN`.
+
     Raises:
+        OutputProblem: (`output_failed`) when that copy cannot be written; nothing changed then.
         RegistryDamaged: (`registry_damaged`) when it is not as the earlier version made it.
         RegistryLocked: (`registry_locked`) when another process holds it for too long.
     """
@@ -182,8 +187,35 @@ def bring_up_to_date(connection: Connection) -> None:
         version = connection.number("user_version")
         # Another process may have migrated while this one waited.
         if version < len(schema.MIGRATIONS):
+            if keep and version:  # one of version 0 holds nothing
+                _keep_copy(connection, version + 1)
             schema.migrate(connection.run, version)
         connection.wait_for("COMMIT").close()
+
+
+def free_name(path: Path) -> Path:
+    """The path, or with a number at its end the first that names nothing yet."""
+    number, free = 1, path
+    while os.path.lexists(free):
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free
+
+
+def _keep_copy(connection: Connection, version: int) -> None:
+    """Copy the registry as it is before the migration to a version, within its transaction."""
+    path = connection.path
+    target = free_name(path.with_name(f"{path.name}.before-v{version}"))
+    # One that writes cannot copy: SQLite refuses that to whoever has the lock.
+    reader = Connection(path, busy_timeout=timedelta(), read_only=True)
+    try:
+        prepared = files.prepare_with(lambda temp: reader.copy_into(temp, named=target), target)
+    finally:
+        reader.close()
+    try:
+        prepared.publish(target.name)
+    finally:
+        prepared.discard()
 
 
 def _exists(path: Path) -> RegistryExists:

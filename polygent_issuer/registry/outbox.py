@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from polygent_issuer.registry.columns import Row, blob, maybe_text, moment, seconds, text
+from polygent_issuer.registry.columns import Fields, blob, maybe_text, moment, seconds, text
 from polygent_issuer.registry.license_rows import STATUS
 from polygent_issuer.registry.records import LicenseStatus, OutboxRow
 from polygent_issuer.registry.transactions import Reading, Writing
 
-_BUNDLED: Final = f"""SELECT licenses.id, customers.slug, customers.name, machines.label,
-    licenses.file, licenses.issued_at, licenses.expires_at, outbox.name
+_BUNDLED: Final = f"""SELECT licenses.id AS id, customers.slug AS slug, customers.name AS customer,
+    machines.label AS label, licenses.file AS file, licenses.issued_at AS issued_at,
+    licenses.expires_at AS expires_at, outbox.name AS name
     FROM outbox JOIN licenses ON licenses.id = outbox.license_id
     JOIN customers ON customers.id = licenses.customer_id
     LEFT JOIN machines ON machines.id = licenses.machine_id
@@ -42,7 +43,7 @@ class Bundled:
 
 def pending(db: Reading) -> tuple[OutboxRow, ...]:
     """The licenses whose delivery nobody confirmed, oldest first."""
-    there = "(SELECT id FROM licenses WHERE id = license_id)"
+    there = "(SELECT id FROM licenses WHERE id = license_id) AS license"
     sql = f"SELECT license_id, folder, name, at, {there} FROM outbox ORDER BY at, license_id"  # noqa: S608  # our own
     return tuple(db.each(_row, sql))
 
@@ -82,24 +83,24 @@ def clear(db: Writing, *license_ids: str) -> None:
     db.delete_unjournalled("outbox", license_ids)
 
 
-def _row(row: Row) -> OutboxRow:
-    text(row[4])  # the license is in the registry
+def _row(row: Fields) -> OutboxRow:
+    text(row["license"])  # the license is in the registry
     return OutboxRow(
-        license_id=text(row[0]),
-        folder=maybe_text(row[1]),
-        name=maybe_text(row[2]),
-        at=moment(row[3]),
+        license_id=text(row["license_id"]),
+        folder=maybe_text(row["folder"]),
+        name=maybe_text(row["name"]),
+        at=moment(row["at"]),
     )
 
 
-def _bundled(row: Row) -> Bundled:
+def _bundled(row: Fields) -> Bundled:
     return Bundled(
-        id=text(row[0]),
-        customer_slug=text(row[1]),
-        customer_name=text(row[2]),
-        machine_label=maybe_text(row[3]),
-        file=blob(row[4]),
-        issued_at=seconds(row[5]),
-        expires_at=seconds(row[6]),
-        name=text(row[7]),
+        id=text(row["id"]),
+        customer_slug=text(row["slug"]),
+        customer_name=text(row["customer"]),
+        machine_label=maybe_text(row["label"]),
+        file=blob(row["file"]),
+        issued_at=seconds(row["issued_at"]),
+        expires_at=seconds(row["expires_at"]),
+        name=text(row["name"]),
     )

@@ -12,7 +12,6 @@ Another command that waits for the lock gets it afterwards, sees that the file i
 and stops (`Connection.require_in_place`).
 """
 
-import os
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +28,7 @@ from polygent_issuer.registry.comparison import Present
 from polygent_issuer.registry.connection import BESIDE
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.registry.noted_heads import head_text
+from polygent_issuer.registry.opening import free_name
 from polygent_issuer.registry.records import Actor
 from polygent_issuer.registry.transactions import Reading
 
@@ -107,12 +107,7 @@ def _kept_name(path: Path, now: datetime) -> Path | None:
     """The name of the replaced file; an empty one, or none, is not kept."""
     if not path.exists() or path.stat().st_size == 0:
         return None
-    base = path.with_name(f"{path.name}.before-restore-{stamp(now)}")
-    number, kept = 1, base
-    while os.path.lexists(kept):
-        number += 1
-        kept = base.with_name(f"{base.name}-{number}")
-    return kept
+    return free_name(path.with_name(f"{path.name}.before-restore-{stamp(now)}"))
 
 
 def _swap(copy: Path, path: Path, kept: Path | None) -> None:

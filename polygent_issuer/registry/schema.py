@@ -24,7 +24,7 @@ JOURNALED: Final = {
     "machines": "id",
 }
 # Every table that a command writes rows of, the journal aside.
-KEYS: Final = {**JOURNALED, "outbox": "license_id"}
+KEYS: Final = {**JOURNALED, "outbox": "license_id", "row_journal": "name"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,12 +204,24 @@ _COPIES: Final = (
         WHERE event IN ('registry-backed-up', 'head-noted')""",
 )
 
+_ROW_JOURNAL: Final = (
+    "CREATE TABLE row_journal (name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID, STRICT",
+    # A journal row that cannot be read is for `journal verify` to report.
+    """INSERT INTO row_journal (name, seq) SELECT written.key, max(journal.seq) FROM journal,
+        json_each(CASE WHEN json_valid(CAST(bytes AS TEXT)) THEN CAST(bytes AS TEXT) ELSE '{}' END,
+        '$.rows') AS written WHERE typeof(written.key) = 'text' GROUP BY written.key""",
+    # Few rows are about keys alone, and each decision compares the keys with them.
+    """CREATE INDEX journal_about_keys ON journal (seq)
+        WHERE license IS NULL AND kid IS NOT NULL""",
+)
+
 MIGRATIONS: Final = (
     Migration(
         name="customers, machines, licenses, keys, outbox and journal",
         statements=_CUSTOMERS + _MACHINES + _LICENSES + _JOURNAL,
     ),
     Migration(name="an index of the copies that were made", statements=_COPIES),
+    Migration(name="the newest journal row of each row", statements=_ROW_JOURNAL),
 )
 
 

@@ -5,7 +5,7 @@ A digit is never a slip: Store 001 and Store 002 are two customers.
 
 from typing import Final
 
-from polygent_issuer.registry.columns import Row, text, whole
+from polygent_issuer.registry.columns import text, whole
 from polygent_issuer.registry.customer_rows import beginning, by_id, by_slug, select
 from polygent_issuer.registry.records import Customer
 from polygent_issuer.registry.transactions import Reading
@@ -94,12 +94,8 @@ def _alike(db: Reading, column: str, word: str) -> set[int]:
 
 def _in_range(db: Reading, column: str, word: str, prefix: str) -> set[int]:
     sql = f"SELECT id, {column} FROM customers WHERE {column} >= ? AND {column} < ?"  # noqa: S608  # columns of our own
-    rows = db.each(_id_and_word, sql, beginning(prefix))
+    rows = db.each(lambda row: (whole(row["id"]), text(row[column])), sql, beginning(prefix))
     return {row_id for row_id, other in rows if one_letter_apart(other, word)}
-
-
-def _id_and_word(row: Row) -> tuple[int, str]:
-    return whole(row[0]), text(row[1])
 
 
 def _near(db: Reading, folded: str) -> tuple[Customer, ...]:

@@ -20,10 +20,10 @@ def problems(db: Reading) -> tuple[str, ...]:
 
 
 def _found(db: Reading) -> Iterator[str]:
-    for told in db.each(lambda row: text(row[0]), f"PRAGMA integrity_check({_MOST})"):
+    for told in db.values(text, f"PRAGMA integrity_check({_MOST})"):
         if told != "ok":
             # It may quote stored text.
             yield "SQLite finds the file damaged: a page, a row or an index is not as it should be"
             break
-    for table in db.each(lambda row: text(row[0]), "PRAGMA foreign_key_check"):
+    for table in db.values(text, "PRAGMA foreign_key_check"):
         yield f"a row of {shown(table)} refers to one that is not there"

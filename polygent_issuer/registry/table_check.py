@@ -5,29 +5,51 @@ from hashlib import sha256
 from typing import Final
 
 from polygent_issuer.registry import schema
-from polygent_issuer.registry.comparing import Deviation, Named, Told
 from polygent_issuer.registry.digests import row_digests
 from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.text import shown
 
+Recorded = dict[str, tuple[int, str | None]]
+"""By the name of a row, the newest journal row that wrote it, and its digest; None: deleted."""
+
 _LICENSE: Final = "licenses/"
 
 
-def problems(db: Reading, told: Told) -> Iterator[str]:
-    """One line for each row that is not as the journal tells."""
-    for name, deviation in told.deviations(_found(db)):
-        changed = deviation is Deviation.CHANGED
-        more = _of_file(db, name) if changed and name.startswith(_LICENSE) else ""
-        yield f"{shown(name)} was {deviation} outside the journal{more}"
+def problems(db: Reading, recorded: Recorded) -> Iterator[str]:
+    """One line for each row that is not as the journal last recorded it."""
+    expected = {name: digest for name, (_, digest) in recorded.items()}
+    for name, digest in _found(db):
+        told = expected.pop(name, None)
+        if told is None:
+            yield f"{shown(name)} was added outside the journal"
+        elif told != digest:
+            more = _of_file(db, name) if name.startswith(_LICENSE) else ""
+            yield f"{shown(name)} was changed outside the journal{more}"
+    for name, told in expected.items():
+        if told is not None:
+            yield f"{shown(name)} was deleted outside the journal"
 
 
-def _found(db: Reading) -> Iterator[Named]:
+def row_journal_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
+    """One line for each row of `row_journal` that is wrong or missing, where tables have it."""
+    if not _columns(db, "row_journal"):
+        return
+    missing = dict.fromkeys(recorded)
+    for name, seq in db.execute("SELECT name, seq FROM row_journal"):
+        missing.pop(str(name), None)
+        if seq != recorded.get(str(name), (None,))[0]:
+            yield f"row_journal/{shown(str(name))} does not name the newest journal row of that row"
+    for name in missing:
+        yield f"row_journal/{shown(name)} is missing"
+
+
+def _found(db: Reading) -> Iterator[tuple[str, str]]:
     """Each row that the journal vouches for, with its digest."""
     for table, key in schema.JOURNALED.items():
         names = _columns(db, table)
         if key not in names:
             continue  # the check of the tables themselves has told
-        place, digest_of = names.index(key), row_digests(names)
+        place, digest_of = names.index(key), row_digests(tuple(names))
         for row in db.execute(f"SELECT * FROM {table}"):  # noqa: S608  # tables of our own
             yield f"{table}/{row[place]!s}", digest_of(row)
 

@@ -1,36 +1,26 @@
 """An open transaction: `Reading` for one snapshot, `Writing` for changes and their journal row."""
 
 import sqlite3
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
-from polygent_issuer.registry.columns import (
-    Row,
-    Value,
-    blob,
-    canonical,
-    moment_text,
-    text,
-    whole,
-)
+from polygent_issuer.registry.columns import Fields, Row, Value, blob, canonical, moment_text, whole
 from polygent_issuer.registry.connection import Connection, Params
-from polygent_issuer.registry.digests import GENESIS, chain_hash, row_digests
+from polygent_issuer.registry.digests import GENESIS, chain_hash
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse
-from polygent_issuer.registry.failures import damaged, damaged_row, tampered
-from polygent_issuer.registry.records import Actor
+from polygent_issuer.registry.failures import damaged, damaged_row
+from polygent_issuer.registry.records import Actor, KeyRecord
+from polygent_issuer.registry.row_check import RowCheck
 from polygent_issuer.registry.schema import JOURNALED, KEYS
-
-Key = str | int
+from polygent_issuer.registry.written import Key, WrittenRows
 
 _Record = TypeVar("_Record")
+_Source = TypeVar("_Source")
 _CHUNK: Final = 256
 
 # What reading a column, or building a record of it, raises when the file is damaged.
@@ -38,26 +28,48 @@ _UNREADABLE = (ValueError, TypeError, LookupError, OverflowError, RecursionError
 
 
 class Reading:
-    """One snapshot of the registry; rows can be read until its `with` block ends."""
+    """One snapshot of the registry; rows can be read until its `with` block ends.
 
-    def __init__(self, connection: Connection) -> None:
-        """Read within the transaction that is open on a connection."""
-        self._connection = connection
-        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
-        self._ended = False
-        self._known: dict[str, dict[Hashable, Any]] = {}
+    Attributes:
+        all_keys: the signing keys, once they were read.
+    """
 
-    def once(self, table: str, name: Hashable, read: Callable[[], _Record]) -> _Record:
-        """What `read` gives, remembered until a row of the table is written.
+    def __init__(self, connection: Connection, *, checked: bool = True) -> None:
+        """Read within the transaction that is open on a connection.
 
         Args:
-            table: the one that `read` looks at.
-            name: of what it reads, within the table.
+            checked: whether the rows that a decision or an export rests on are compared with the
+                journal; not where they are only displayed.
         """
-        known = self._known.setdefault(table, {})
-        if name not in known:
-            known[name] = read()
-        return known[name]  # type: ignore[no-any-return]
+        self.all_keys: tuple[KeyRecord, ...] | None = None
+        self._connection = connection
+        self._check = RowCheck(connection)
+        self._checked = checked
+        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
+        self._ended = False
+
+    def require_recorded(self, table: str, key: Key) -> None:
+        """Check that a row is as the journal last recorded it, unless it is only displayed.
+
+        Raises:
+            RegistryDamaged: (`registry_damaged`) when it is not.
+        """
+        if self._checked:
+            self._require_open()
+            self._check.require(table, key)
+
+    def require_every_recorded(self, table: str, customer_id: int | None) -> None:
+        """The same for each row of a table that journal rows about a customer wrote.
+
+        Args:
+            customer_id: None for the keys.
+
+        Raises:
+            RegistryDamaged: (`registry_damaged`) for the first that is not.
+        """
+        if self._checked:
+            self._require_open()
+            self._check.require_every(table, customer_id)
 
     def execute(self, sql: str, params: Params = ()) -> Iterator[Row]:
         """Run one statement now; its rows are streamed.
@@ -69,20 +81,41 @@ class Reading:
         return self._stream(self._run(sql, params))
 
     def each(
-        self, build: Callable[[Row], _Record], sql: str, params: Params = ()
+        self, build: Callable[[Fields], _Record], sql: str, params: Params = ()
     ) -> Iterator[_Record]:
-        """Stream the records that `build` makes of the rows.
+        """Stream the records that `build` makes of the rows, by the names of their columns.
 
         Raises:
             RegistryDamaged: (`registry_damaged`) when a row cannot be read as one.
         """
-        for row in self.execute(sql, params):
-            yield self._built(build, sql, row)
+        cursor = self._run(sql, params)
+        names = [column[0] for column in cursor.description]
+        for row in self._stream(cursor):
+            yield self._built(build, sql, row, dict(zip(names, row, strict=True)))
 
-    def one(self, build: Callable[[Row], _Record], sql: str, params: Params = ()) -> _Record | None:
+    def one(
+        self, build: Callable[[Fields], _Record], sql: str, params: Params = ()
+    ) -> _Record | None:
         """The first record, or None; errors as `each`."""
-        row = self._first(sql, params)
-        return None if row is None else self._built(build, sql, row)
+        columns, row = self._first(sql, params)
+        if row is None:
+            return None
+        fields = {column[0]: value for column, value in zip(columns, row, strict=True)}
+        return self._built(build, sql, row, fields)
+
+    def values(
+        self, read: Callable[[Value], _Record], sql: str, params: Params = ()
+    ) -> Iterator[_Record]:
+        """Stream the first column of the rows; errors as `each`."""
+        for row in self.execute(sql, params):
+            yield self._built(read, sql, row, row[0])
+
+    def value(
+        self, read: Callable[[Value], _Record], sql: str, params: Params = ()
+    ) -> _Record | None:
+        """The first column of the first row, or None; errors as `each`."""
+        _, row = self._first(sql, params)
+        return None if row is None else self._built(read, sql, row, row[0])
 
     def copy_into(self, path: Path, *, named: Path) -> None:
         """Copy the whole registry, as this transaction sees it, into an empty file.
@@ -106,9 +139,11 @@ class Reading:
         """Return the error for rows that contradict each other: "the registry PATH" and `what`."""
         return damaged(self._connection.path, what)
 
-    def _built(self, build: Callable[[Row], _Record], sql: str, row: Row) -> _Record:
+    def _built(
+        self, build: Callable[[_Source], _Record], sql: str, row: Row, source: _Source
+    ) -> _Record:
         try:
-            return build(row)
+            return build(source)
         except _UNREADABLE as error:
             raise damaged_row(self._connection.path, sql, row) from error
 
@@ -116,7 +151,8 @@ class Reading:
         if self._ended:
             raise RegistryMisuse("the transaction has ended")
 
-    def _first(self, sql: str, params: Params) -> Row | None:
+    def _first(self, sql: str, params: Params) -> tuple[tuple[Any, ...], Row | None]:
+        """Run a statement to its first row, as `Connection.first`."""
         self._require_open()
         return self._connection.first(sql, params)
 
@@ -132,20 +168,8 @@ class Reading:
                 yield from rows
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Layout:
-    """Where a table has its key and the bytes of a `.lic`, and what makes the digest of a row."""
-
-    key: int
-    file: int | None
-    digest: Callable[[Row], str]
-
-    @classmethod
-    def of(cls, table: str, names: Sequence[str]) -> "_Layout":
-        """The layout of a table with these columns."""
-        has_file = table == "licenses" and "file" in names
-        file = names.index("file") if has_file else None
-        return cls(key=names.index(KEYS[table]), file=file, digest=row_digests(names))
+_NEWEST: Final = """INSERT INTO row_journal (name, seq) VALUES (?, ?)
+    ON CONFLICT (name) DO UPDATE SET seq = excluded.seq"""
 
 
 @cache
@@ -174,13 +198,8 @@ class Writing(Reading):
         super().__init__(connection)
         self.now = now
         self.actor = actor
-        self._written: dict[str, str | None] = {}
-        self._files: dict[str, str] = {}
-        self._layouts: dict[str, _Layout] = {}
+        self._written = WrittenRows(connection)
         self._head: tuple[int, bytes] | None = None
-        # What must be there at the COMMIT: rows (None: deleted), and journal rows by their hash.
-        self._rows: list[tuple[str, Key, str | None]] = []
-        self._chained: list[tuple[int, bytes]] = []
 
     @property
     def at(self) -> str:
@@ -193,7 +212,7 @@ class Writing(Reading):
         Raises:
             Taken: (`taken`) when what must be unique is there already.
         """
-        return self._note(table, self._inserted(table, columns))
+        return self._insert(table, columns, journaled=True)
 
     def insert_unjournalled(self, table: str, **columns: Value) -> None:
         """Add one row to a table that the journal does not vouch for.
@@ -201,7 +220,7 @@ class Writing(Reading):
         Raises:
             Taken: (`taken`) when what must be unique is there already.
         """
-        self._follow(table, self._inserted(table, columns))
+        self._insert(table, columns, journaled=False)
 
     def delete_unjournalled(self, table: str, keys: Iterable[Key]) -> None:
         """Delete rows by their keys from a table that the journal does not vouch for."""
@@ -209,7 +228,8 @@ class Writing(Reading):
         gone = tuple(keys)
         sql = f"DELETE FROM {table} WHERE {KEYS[table]} = ?"  # noqa: S608  # names of our own
         self._connection.run_many(sql, ((key,) for key in gone))
-        self._rows.extend((table, key, None) for key in gone)
+        for key in gone:
+            self._written.note_deleted(table, key, journaled=False)
 
     def update(self, table: str, key: Key, only: str = "1", /, **columns: Value) -> bool:
         """Change one row by its key, noted for the journal; whether there was one to change.
@@ -220,20 +240,29 @@ class Writing(Reading):
 
         Raises:
             Taken: (`taken`) when what must be unique is there already.
+            RegistryDamaged: (`registry_damaged`) when it is not as the journal last recorded it:
+                the journal would then record what something else changed.
         """
-        row = self._first(_updating(table, tuple(columns), only), (*columns.values(), key))
+        self.require_recorded(table, key)
+        sql = _updating(table, tuple(columns), only)
+        described, row = self._first(sql, (*columns.values(), key))
         if row is None:
             self._require_no_such_row(table, key, only)
             return False
-        self._note(table, row)
+        self._note(table, described, row)
         return True
 
     def delete(self, table: str, key: Key) -> None:
-        """Delete one row by its key, noted for the journal."""
+        """Delete one row by its key, noted for the journal.
+
+        Raises:
+            RegistryDamaged: as `update`.
+        """
+        self.require_recorded(table, key)
         self._run(f"DELETE FROM {table} WHERE {JOURNALED[table]} = ?", (key,))  # noqa: S608  # names of our own
-        self._written[f"{table}/{key}"] = None
-        self._rows.append((table, key, None))
-        self._known.pop(table, None)
+        self._written.note_deleted(table, key)
+        self._check.note(f"{table}/{key}")
+        self._forget(table)
 
     def record(
         self,
@@ -261,7 +290,7 @@ class Writing(Reading):
                 "at": self.at,
                 "customer": customer,
                 "event": event,
-                "files": self._files,
+                "files": self._written.files,
                 "host": self.actor.host,
                 "kid": kid,
                 "license": license,
@@ -269,7 +298,7 @@ class Writing(Reading):
                 "os_user": self.actor.os_user,
                 "particulars": dict(details or {}),
                 "reason": reason,
-                "rows": self._written,
+                "rows": self._written.digests,
                 "seq": seq + 1,
                 "uid": self.actor.uid,
             }
@@ -277,11 +306,8 @@ class Writing(Reading):
         chained = chain_hash(previous, body)
         sql = "INSERT INTO journal (seq, previous, bytes, hash) VALUES (?, ?, ?, ?)"
         self._first(sql, (seq + 1, previous, body, chained))
-        self._written.clear()
-        self._files.clear()
         self._head = seq + 1, chained
-        self._chained.append(self._head)
-        self._known["journal"] = {"newest": self.now}
+        self._connection.run_many(_NEWEST, self._written.chain(seq + 1, chained))
 
     @contextmanager
     def part(self) -> Iterator[None]:
@@ -291,17 +317,14 @@ class Writing(Reading):
             RegistryMisuse: (`registry_misuse`) where something is not journalled yet.
             IssuerError: what the block raises, when all that it wrote is undone.
         """
-        self._require_journalled()
-        rows, chained = len(self._rows), len(self._chained)
+        self._written.require_journaled()
+        mark = self._written.mark()
         self._run("SAVEPOINT part", ()).close()
         try:
             yield
         except BaseException:
-            self._written.clear()
-            self._files.clear()
-            self._known.clear()
-            self._head = None
-            del self._rows[rows:], self._chained[chained:]
+            self._written.undo(mark)
+            self.all_keys = self._head = None
             self._connection.undo_part()
             raise
         self._run("RELEASE part", ()).close()
@@ -320,92 +343,36 @@ class Writing(Reading):
             RegistryMisuse: (`registry_misuse`) for a forgotten `record`.
             RegistryDamaged: (`registry_damaged`) when a row is not there as it was written.
         """
-        self._require_journalled()
-        self._require_chained()
-        self._require_rows()
-
-    def _require_journalled(self) -> None:
-        if self._written:
-            tables = ", ".join(sorted({name.partition("/")[0] for name in self._written}))
-            raise RegistryMisuse(f"rows of {tables} were written without a journal row")
-
-    def _require_chained(self) -> None:
-        if not self._chained:
-            return
-        first, _ = self._chained[0]
-        sql = "SELECT seq, previous, bytes, hash FROM journal WHERE seq >= ? ORDER BY seq"
-        stored = self.each(
-            lambda row: (whole(row[0]), chain_hash(blob(row[1]), blob(row[2])), blob(row[3])),
-            sql,
-            (first,),
-        )
-        if list(stored) != [(seq, hashed, hashed) for seq, hashed in self._chained]:
-            raise self._not_kept("journal")
-
-    def _require_rows(self) -> None:
-        latest: dict[str, dict[Key, str | None]] = {}
-        for table, key, digest in self._rows:
-            latest.setdefault(table, {})[key] = digest
-        for table, digests in latest.items():
-            keys = iter(digests)
-            while some := tuple(islice(keys, _CHUNK)):
-                stored = self._digests(table, some)
-                if any(stored.get(key) != digests[key] for key in some):
-                    raise self._not_kept(table)
-
-    def _digests(self, table: str, keys: Sequence[Key]) -> dict[Value, str]:
-        """The digests of the rows that have these keys, by key."""
-        layout = self._layout(table)
-        marks = ", ".join("?" * len(keys))
-        sql = f"SELECT * FROM {table} WHERE {KEYS[table]} IN ({marks})"  # noqa: S608  # the same
-        return {row[layout.key]: layout.digest(row) for row in self._run(sql, tuple(keys))}
+        self._written.require_journaled()
+        self._written.require_kept()
 
     def _require_no_such_row(self, table: str, key: Key, only: str) -> None:
         """Check that an update found nothing because nothing is there: a trigger can ignore it."""
         sql = f"SELECT 1 FROM {table} WHERE {KEYS[table]} = ? AND {only}"  # noqa: S608  # the same
-        if self._first(sql, (key,)) is not None:
-            raise self._not_kept(table)
-
-    def _not_kept(self, table: str) -> RegistryDamaged:
-        return tampered(
-            self._connection.path, f"a row of {table} that was written did not stay as it was"
-        )
+        if self._first(sql, (key,))[1] is not None:
+            raise self._written.not_kept(table)
 
     def _journal_head(self) -> tuple[int, bytes]:
         if self._head is None:
             sql = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1"
-            self._head = self.one(lambda row: (whole(row[0]), blob(row[1])), sql) or (0, GENESIS)
+            head = self.one(lambda row: (whole(row["seq"]), blob(row["hash"])), sql)
+            self._head = head or (0, GENESIS)
         return self._head
 
-    def _note(self, table: str, row: Row) -> Key:
-        """Note what a row is now, as SQLite gave it back: `record` journals it; its key."""
-        key, digest = self._follow(table, row)
-        self._written[f"{table}/{key}"] = digest
-        file = self._layout(table).file
-        if file is not None:
-            self._files[str(key)] = sha256(blob(row[file])).hexdigest()
+    def _insert(self, table: str, columns: Mapping[str, Value], *, journaled: bool) -> Key:
+        described, row = self._first(_inserting(table, tuple(columns)), tuple(columns.values()))
+        if row is None:
+            raise self._written.not_kept(table)
+        return self._note(table, described, row, journaled=journaled)
+
+    def _note(
+        self, table: str, described: tuple[Any, ...], row: Row, *, journaled: bool = True
+    ) -> Key:
+        key = self._written.note(table, described, row, journaled=journaled)
+        self._check.note(f"{table}/{key}")
+        self._forget(table)
         return key
 
-    def _follow(self, table: str, row: Row) -> tuple[Key, str]:
-        """Remember a row that was written for `check_written`; its key and digest."""
-        layout = self._layout(table)
-        key = row[layout.key]
-        if not isinstance(key, str | int):
-            raise damaged(self._connection.path, "holds a row without a key")
-        digest = layout.digest(row)
-        self._rows.append((table, key, digest))
-        self._known.pop(table, None)
-        return key, digest
-
-    def _inserted(self, table: str, columns: Mapping[str, Value]) -> Row:
-        """Insert one row; the row as SQLite returned it."""
-        row = self._first(_inserting(table, tuple(columns)), tuple(columns.values()))
-        if row is None:
-            raise self._not_kept(table)
-        return row
-
-    def _layout(self, table: str) -> _Layout:
-        if table not in self._layouts:
-            names = list(self.each(lambda row: text(row[1]), f"PRAGMA table_info({table})"))
-            self._layouts[table] = _Layout.of(table, names)
-        return self._layouts[table]
+    def _forget(self, table: str) -> None:
+        if table == "keys":
+            self.all_keys = None

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support.cli import NOW, Desk, Outcome
 from support.licenses import Books
-from support.registries import tampering
+from support.registries import older_tables, tampering
 from support.rows import as_nobody, look, mend, row, rows, state
 
 from polygent_issuer.doctor import State, examine
@@ -118,9 +118,7 @@ def test_an_older_registry_is_left_as_it_is(books: Books, monkeypatch: pytest.Mo
 def test_an_older_registry_that_was_changed(books: Books) -> None:
     """It is compared with the tables of its own version, which no other command can open."""
     with closing(sqlite3.connect(books.path)) as raw:
-        raw.executescript(
-            "DROP INDEX journal_of_copies; PRAGMA user_version = 1; CREATE TABLE evil (x)"
-        )
+        raw.executescript(f"{older_tables(1)} CREATE TABLE evil (x)")
     outcome = books.desk.run("doctor", "--json")
     assert outcome.code == 7
     tables = row(outcome, "tables")

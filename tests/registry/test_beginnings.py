@@ -84,11 +84,11 @@ def test_a_prefix_is_found_by_an_index(books: Books, search: str) -> None:
     with books.reading() as db:
         plans: list[tuple[object, ...]] = []
 
-        def explain(sql: str, params: tuple[object, ...] = ()) -> object:
+        def explain(_build: object, sql: str, params: tuple[object, ...] = ()) -> object:
             plans.extend(db._connection.run(f"EXPLAIN QUERY PLAN {sql}", params))  # type: ignore[arg-type]
             return iter(())
 
-        db.execute = explain  # type: ignore[assignment,method-assign]
+        db.each = explain  # type: ignore[assignment,method-assign]
         if search == "slug":
             slugs(db, "a", 5)
         elif search == "id":

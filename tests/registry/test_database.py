@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.registries import ACTOR, NOW, REGISTRY_ID, fill, writing
+from support.registries import ACTOR, NOW, REGISTRY_ID, fill, older_tables, tampering, writing
 
 from polygent_issuer.errors import ExitCode, HomeProblem
 from polygent_issuer.registry import Registry, customers, journal, schema
@@ -270,21 +270,54 @@ def test_a_migration_that_fails_leaves_the_version_before(
 
 @pytest.mark.parametrize("version", range(1, len(schema.MIGRATIONS)))
 def test_each_older_version_is_brought_up_to_date(
-    path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+    path: Path, registry: Registry, version: int
 ) -> None:
-    """Its rows and its journal stay as they are, and its tables become those of a new one."""
-    with monkeypatch.context() as older:
-        older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:version])
-        create(path)
-        with Registry.open(path) as registry:
-            fill(registry)
-            with registry.writing(now=NOW, actor=ACTOR) as db:
-                db.record(journal.HEAD_NOTED)
+    """Its rows and its journal stay as they are, and its tables become those of a new one.
+
+    A copy of what it was stays beside it.
+    """
+    fill(registry)
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        db.record(journal.HEAD_NOTED)
+    registry.close()
+    with closing(sqlite3.connect(path)) as raw:
+        before = raw.execute("SELECT name, seq FROM row_journal").fetchall()
+        raw.executescript(older_tables(version))
     with Registry.open(path) as opened, opened.reading() as db:
         assert customers.get(db, "acme").name == "Acme"
         assert journal.newest_copy(db, journal.HEAD_NOTED) is not None
         assert journal.verify(db).problems == ()
+        assert list(db.execute("SELECT name, seq FROM row_journal")) == before
     assert header(path, "user_version") == len(schema.MIGRATIONS)
+    copy = path.with_name(f"{path.name}.before-v{version + 1}")
+    assert (header(copy, "user_version"), copy.stat().st_mode & 0o777) == (version, 0o600)
+
+
+def test_a_copy_from_before_a_migration_is_never_written_over(
+    path: Path, registry: Registry
+) -> None:
+    """Whoever puts the older file back migrates it again, under the next free name."""
+    registry.close()
+    for _ in range(2):
+        with closing(sqlite3.connect(path)) as raw:
+            raw.executescript(older_tables(2))
+        Registry.open(path).close()
+    copies = sorted(each.name for each in path.parent.glob("*.before-*"))
+    assert copies == [f"{path.name}.before-v3", f"{path.name}.before-v3-2"]
+
+
+def test_a_journal_row_that_cannot_be_read_is_left_to_the_check(
+    path: Path, registry: Registry
+) -> None:
+    """The tables are brought up to date all the same, so that `journal verify` can report it."""
+    fill(registry)
+    registry.close()
+    with tampering(path) as raw:
+        raw.execute("UPDATE journal SET bytes = x'ff00' WHERE seq = 2")
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript(older_tables(2))
+    with Registry.open(path) as opened, opened.reading(checked=False) as db:
+        assert "journal row 2 cannot be read" in journal.verify(db).problems
 
 
 def test_a_later_migration_keeps_rows_and_their_digests(

@@ -9,7 +9,6 @@ from support.registries import ACTOR, NOW, fill, writing
 
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.registry import Actor, Registry, customers, journal
-from polygent_issuer.registry.columns import Row
 from polygent_issuer.registry.connection import Connection, Params
 from polygent_issuer.registry.digests import row_digest
 from polygent_issuer.registry.errors import RegistryDamaged
@@ -138,7 +137,7 @@ def test_what_asks_for_copies_walks_through_no_journal(
     asked: list[str] = []
     real = Connection.first
 
-    def first(self: Connection, sql: str, params: Params = ()) -> Row | None:
+    def first(self: Connection, sql: str, params: Params = ()) -> object:
         asked.append(sql)
         return real(self, sql, params)
 

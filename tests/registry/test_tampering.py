@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.registries import ACTOR, NOW, add_license, fill, license_id, writing
+from support.registries import ACTOR, NOW, add_license, fill, license_id, older_tables, writing
 
 from polygent_issuer.registry import Registry, Writing, customers, journal, keys, outbox, schema
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryNewer
@@ -121,7 +121,7 @@ def test_a_registry_of_a_newer_version_is_named_so(path: Path, registry: Registr
 def test_no_migration_of_a_changed_schema(path: Path, registry: Registry) -> None:
     """An older registry is compared with the tables of its own version, before it is changed."""
     registry.close()
-    older = "DROP INDEX journal_of_copies; PRAGMA user_version = 1"
+    older = older_tables(1)
     change(path, f"{older}; CREATE TABLE evil (x)")
     with pytest.raises(RegistryDamaged, match="evil is not a table") as caught:
         Registry.open(path)

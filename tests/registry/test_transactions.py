@@ -4,10 +4,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support.registries import ACTOR, NOW, fill, writing
+from support.registries import ACTOR, NOW, fill, new_key, writing
 
 from polygent_issuer.errors import ExitCode, InputRefused
-from polygent_issuer.registry import Reading, Registry, customers, journal
+from polygent_issuer.registry import Registry, customers, journal, keys
 from polygent_issuer.registry.columns import blob, text
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, Taken
 
@@ -152,7 +152,7 @@ def test_a_number_beyond_sqlite_is_refused(registry: Registry) -> None:
 def test_a_row_of_the_wrong_type_is_damage(registry: Registry) -> None:
     """What cannot be read as its record is reported as damage."""
     with registry.reading() as db, pytest.raises(RegistryDamaged, match=r"cannot be read$"):
-        db.one(lambda row: text(row[0]), "SELECT 1")
+        db.value(text, "SELECT 1")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_row_of_the_wrong_type_is_damage(registry: Registry) -> None:
 def test_a_damaged_row_is_named(registry: Registry, sql: str, named: str) -> None:
     """The message names table and key, the hint both ways on; no value is quoted."""
     with registry.reading() as db, pytest.raises(RegistryDamaged, match=f"{named}$") as caught:
-        list(db.each(lambda row: blob(row[0]), sql))
+        list(db.values(blob, sql))
     assert caught.value.hint == (
         "see what else is damaged: polygent-issue journal verify; then go back to your last "
         "backup: polygent-issue registry restore BACKUP"
@@ -198,30 +198,16 @@ def test_a_naive_instant_is_the_callers_bug(registry: Registry) -> None:
         db.record("test")
 
 
-def test_what_is_read_once_is_remembered_until_it_changes(registry: Registry) -> None:
-    """A row of another table changes nothing; one of its own does, and a new transaction."""
-    reads: list[str] = []
-
-    def names(db: Reading) -> int:
-        return db.once("customers", "names", lambda: _count(db, reads))
-
-    with registry.writing(now=NOW, actor=ACTOR) as db:
-        assert (names(db), names(db)) == (0, 0)
-        db.insert("about", name="colour", value="blue")
-        assert names(db) == 0
-        assert len(reads) == 1
+def test_keys_are_read_once_until_one_changes(registry: Registry) -> None:
+    """A row of another table changes nothing; one of their own does."""
+    with writing(registry) as db:
+        assert keys.every(db) == ()
+        key = keys.add(db, key=new_key(), label="main")
+        assert keys.every(db) == (key,)
         customers.add(db, slug="acme", name="Acme")
-        assert (names(db), names(db)) == (1, 1)
-        assert len(reads) == 2
-        db.record("test")
-    with registry.reading() as later:
-        assert names(later) == 1
-    assert len(reads) == 3
-
-
-def _count(db: Reading, reads: list[str]) -> int:
-    reads.append("read")
-    return len(list(customers.every(db)))
+        assert keys.every(db) is keys.every(db)
+        keys.note_backup(db, key.kid)
+        assert keys.every(db)[0].backed_up_at == NOW
 
 
 def test_the_newest_row_is_known_at_once(registry: Registry) -> None:

@@ -130,6 +130,14 @@ def tampering(path: Path) -> Iterator[sqlite3.Connection]:
         raw.commit()
 
 
+def older_tables(version: int) -> str:
+    """A script that takes the tables back to an earlier version: 1 or 2."""
+    script = "DROP TABLE row_journal; DROP INDEX journal_about_keys;"
+    if version == 1:
+        script += "DROP INDEX journal_of_copies;"
+    return f"{script} PRAGMA user_version = {version};"
+
+
 def ruin_table(path: Path, table: str) -> None:
     """Put rubbish on the root page of a table: the file opens, but its rows cannot be read."""
     with closing(sqlite3.connect(path)) as raw:

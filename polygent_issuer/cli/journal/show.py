@@ -65,8 +65,8 @@ def show(
     as_csv = form.asked(invocation)
     start = None if since is None else _moment(since)
     end = None if until is None else _end(until)
-    whose = None if customer is None else names.customer(invocation, customer)
-    with invocation.registry.reading() as db:
+    whose = None if customer is None else names.customer(invocation, customer, checked=False)
+    with invocation.registry.reading(checked=False) as db:
         rows = tuple(journal.rows(db, customer=whose, since=start, until=end))
     if as_csv:
         return form.table(COLUMNS, map(journal_json, rows), name="journal.csv")

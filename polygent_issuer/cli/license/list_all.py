@@ -82,8 +82,8 @@ def list_all(
         from polygent_issuer.terms.parsing import parse_date_or_instant
 
         until = parse_date_or_instant(expires_before)
-    whose = None if customer is None else names.customer(invocation, customer)
-    with invocation.registry.reading() as db:
+    whose = None if customer is None else names.customer(invocation, customer, checked=False)
+    with invocation.registry.reading(checked=False) as db:
         kid = None if key is None else keys.find(db, key).kid
         found = licenses.select(
             db,

@@ -1,0 +1,259 @@
+"""Rows that something else changed: no decision and no export rests on them."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.registries import ACTOR, NOW, fill, license_id, new_key, writing
+
+from polygent_issuer.registry import (
+    Reading,
+    Registry,
+    Writing,
+    customers,
+    documents,
+    journal,
+    keys,
+    licenses,
+    machines,
+    merging,
+)
+from polygent_issuer.registry.errors import RegistryDamaged
+
+OLD, NEW = license_id(1), license_id(2)
+SPARE = new_key(8).kid
+
+
+@pytest.fixture
+def filled(registry: Registry, path: Path) -> Path:
+    """A registry with something in every table, and journal rows about a customer and keys."""
+    fill(registry)
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        acme = customers.edit(db, customers.get(db, "acme"), name="Acme GmbH")
+        db.insert("aliases", slug="acne", customer_id=acme.id, created_at=db.at)
+        licenses.mark_sent(db, NEW)
+        db.record("test", customer="acme", license=NEW)
+        keys.add(db, key=new_key(8), label="spare")
+        db.record("key-generated", kid=SPARE)
+        keys.retire(db, "spare", compromised=True)
+        db.record("key-compromised", kid=SPARE)
+    return path
+
+
+def change(path: Path, script: str) -> None:
+    """Edit the registry, as a program that can write to it."""
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript(script)
+
+
+def current_of(slug: str) -> Callable[[Reading], object]:
+    """Read the current licenses of a customer."""
+    return lambda db: licenses.current(db, customers.find(db, slug))
+
+
+READERS: dict[str, Callable[[Reading], object]] = {
+    "by slug": lambda db: customers.get(db, "acme"),
+    "by name": lambda db: customers.find(db, "acme gmbh"),
+    "by beginning": lambda db: customers.find_by_beginning(db, "Acm"),
+    "by alias": lambda db: customers.find(db, "acne"),
+    "acme": current_of("acme"),
+    "globex": current_of("globex"),
+    "all of acme": lambda db: licenses.of(db, customers.get(db, "acme")),
+    "by id": lambda db: licenses.get(db, NEW),
+    "by beginning of id": lambda db: licenses.find(db, NEW[:8]),
+    "by file": lambda db: licenses.of_file(db, new_key(7).kid, b"license.2.signature\n"),
+    "old": lambda db: licenses.get(db, OLD),
+    "machines": lambda db: machines.of(db, customers.get(db, "acme")),
+    "fingerprint": lambda db: machines.with_fingerprint(db, "b" * 64),
+    "document": lambda db: documents.get(db, 1),
+    "keys": keys.every,
+    "active": keys.active,
+    "key": lambda db: keys.find(db, "spare"),
+    "pinned": lambda db: keys.pinned(db, SPARE),
+    "key set": keys.key_set,
+}
+NAMES = {"new": NEW, "old": OLD, "spare": SPARE, "foreign": new_key(9).kid}
+REVIVED = "UPDATE keys SET compromised = 0, retired_at = NULL WHERE label = 'spare'"
+OLDER_KEY = """UPDATE keys SET compromised = 0, retired_at = NULL WHERE label = 'spare';
+    UPDATE row_journal SET seq = 5 WHERE name = 'keys/{spare}'"""
+OLDER_LICENSE = """UPDATE licenses SET sent_at = NULL WHERE id = '{new}';
+    UPDATE row_journal SET seq = 3 WHERE name = 'licenses/{new}'"""
+EDITS = (
+    ("UPDATE customers SET name = 'Evil' WHERE slug = 'acme'", "customers/2", ("by slug", "by id")),
+    (
+        """UPDATE customers SET folded = 'evil' WHERE slug = 'globex';
+        UPDATE customers SET folded = 'globex' WHERE slug = 'acme'""",
+        "customers/2",
+        ("by slug", "acme", "machines"),
+    ),
+    ("UPDATE customers SET slug = 'evil' WHERE slug = 'acme'", "customers/2", ("by name",)),
+    (
+        "UPDATE customers SET archived_at = '2026-03-01T09:30:00.000000Z' WHERE id = 2",
+        "customers/2",
+        ("by alias",),
+    ),
+    ("UPDATE aliases SET customer_id = 1", "aliases/acne", ("by alias",)),
+    ("DELETE FROM aliases", "aliases/acne", ("by alias",)),
+    (
+        "UPDATE licenses SET term = '34mo' WHERE id = '{new}'",
+        "licenses/{new}",
+        ("acme", "by id", "by beginning of id", "by file", "all of acme"),
+    ),
+    (
+        "UPDATE licenses SET customer_id = 1 WHERE id = '{new}'",
+        "{new}",
+        ("acme", "globex", "by id"),
+    ),
+    ("UPDATE licenses SET replaced_by = NULL WHERE id = '{old}'", "{old}", ("old", "all of acme")),
+    (
+        """UPDATE licenses SET retired_at = '2026-03-01T09:30:00.000000Z', retired_reason = 'x'
+        WHERE id = '{new}'""",
+        "{new}",
+        ("acme",),
+    ),
+    ("UPDATE licenses SET file = x'00' WHERE id = '{new}'", "{new}", ("by id",)),
+    ("DELETE FROM licenses WHERE id = '{new}'", "{new}", ("by id",)),
+    ("UPDATE machines SET label = 'evil'", "machines/1", ("machines", "by id", "fingerprint")),
+    ("UPDATE machines SET customer_id = 1", "machines/1", ("fingerprint", "acme")),
+    ("UPDATE documents SET content = x'00'", "documents/1", ("document",)),
+    (REVIVED, "keys/{spare}", ("keys", "active", "key", "pinned", "key set")),
+    ("UPDATE keys SET active = 0 WHERE label = 'main'", "keys/", ("active", "key set")),
+    ("UPDATE keys SET label = 'x' WHERE label = 'main'", "keys/", ("active", "key")),
+    ("DELETE FROM keys WHERE kid = '{spare}'", "keys/{spare}", ("key", "key set")),
+    (
+        """INSERT INTO keys SELECT '{foreign}', 'evil', public_pem, created_at, 0, NULL, 0, NULL
+        FROM keys WHERE label = 'main'""",
+        "keys/{foreign}",
+        ("key set", "active"),
+    ),
+    # What `row_journal` says is compared, too.
+    ("DELETE FROM row_journal WHERE name = 'licenses/{new}'", "{new}", ("by id", "acme")),
+    ("UPDATE row_journal SET seq = 1 WHERE name = 'licenses/{new}'", "{new}", ("by id",)),
+    ("UPDATE row_journal SET seq = 99 WHERE name = 'licenses/{new}'", "{new}", ("by id",)),
+    ("DELETE FROM row_journal", "not as the journal", tuple(READERS)),
+    # A row as it was, with the journal row that it was written with.
+    (
+        OLDER_KEY,
+        "keys/{spare}",
+        ("key", "key set"),
+    ),
+    (
+        OLDER_LICENSE,
+        "licenses/{new}",
+        ("acme", "by id"),
+    ),
+)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_what_the_journal_recorded_is_read(filled: Path, registry: Registry, reader: str) -> None:
+    """Rows that this tool wrote are as recorded, and the whole of `row_journal` is right."""
+    assert filled.is_file()
+    with registry.reading() as db:
+        READERS[reader](db)
+        assert journal.verify(db).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("script", "named", "reader"),
+    [(script, named, reader) for script, named, readers in EDITS for reader in readers],
+)
+def test_a_row_that_is_not_as_recorded_is_refused(
+    filled: Path, registry: Registry, script: str, named: str, reader: str
+) -> None:
+    """The error names the row, what lists them all, and both ways out; lists still show it."""
+    change(filled, script.format(**NAMES))
+    with (
+        registry.reading() as db,
+        pytest.raises(RegistryDamaged, match=named.format(**NAMES)) as caught,
+    ):
+        READERS[reader](db)
+    for command in ("journal verify", "registry restore BACKUP", "registry import"):
+        assert f"polygent-issue {command}" in (caught.value.hint or "")
+    with registry.reading(checked=False) as db:
+        list(customers.every(db, archived=True))
+        keys.every(db)
+        assert journal.verify(db).problems
+
+
+def test_each_change_of_a_row_is_checked_before_it(filled: Path, registry: Registry) -> None:
+    """Otherwise the journal would record what something else had changed."""
+
+    def edit(db: Writing) -> None:
+        db.update("customers", 2, crm="C-1")
+        db.record("test")
+
+    change(filled, "UPDATE customers SET name = 'Evil' WHERE slug = 'acme'")
+    for step in (edit, lambda db: db.delete("customers", 2)):
+        with pytest.raises(RegistryDamaged, match="customers/2"), writing(registry) as db:
+            step(db)
+
+
+def test_what_a_transaction_wrote_is_as_recorded(filled: Path, registry: Registry) -> None:
+    """Before its journal row, after it, and where a part was undone."""
+    assert filled.is_file()
+    with writing(registry) as db:
+        acme = customers.get(db, "acme")
+        customers.edit(db, acme, crm="C-1")
+        db.record("test", customer="acme")
+
+        def fail() -> None:
+            with db.part():
+                customers.edit(db, acme, crm="C-2")
+                customers.add(db, slug="late", name="Late")
+                db.record("test", customer="acme")
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            fail()
+        assert customers.get(db, "acme").crm == "C-1"
+        assert len(licenses.current(db, acme)) == 1
+    with registry.reading() as later:
+        assert customers.get(later, "acme").crm == "C-1"
+        assert journal.verify(later).problems == ()
+
+
+def test_a_merged_customer_is_as_recorded(filled: Path, registry: Registry) -> None:
+    """Rows that moved with a merger, and those that are gone with it."""
+    assert filled.is_file()
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        gone, kept = customers.get(db, "acme"), customers.get(db, "globex")
+        merging.merge(db, merging.decide(db, gone, kept))
+        db.record("customer-merged", customer="globex")
+    with registry.reading() as later:
+        for slug in ("globex", "acme", "acne"):
+            customer = customers.get(later, slug)
+            assert (customer.slug, len(licenses.current(later, customer))) == ("globex", 1)
+        assert journal.verify(later).problems == ()
+
+
+@pytest.mark.parametrize("table", ["row_journal", "journal"])
+def test_what_is_looked_for_is_found_by_an_index(
+    filled: Path, registry: Registry, table: str
+) -> None:
+    """A check costs the same in a registry of any size."""
+    assert filled.is_file()
+    with registry.reading() as db:
+        plans: list[str] = []
+        run = db._connection.run
+
+        def explain(sql: str, params: tuple[object, ...] = ()) -> object:
+            rows = run(f"EXPLAIN QUERY PLAN {sql}", params)  # type: ignore[arg-type]
+            plans.extend(str(row[3]) for row in rows)
+            return run(sql, params)  # type: ignore[arg-type]
+
+        def first(sql: str, params: tuple[object, ...] = ()) -> object:
+            explain(sql, params)
+            return type(db._connection).first(db._connection, sql, params)  # type: ignore[arg-type]
+
+        db._connection.run, db._connection.first = explain, first  # type: ignore[assignment,method-assign]
+        try:
+            licenses.current(db, customers.get(db, "acme"))
+            keys.key_set(db)
+        finally:
+            del db._connection.run, db._connection.first
+    assert any(table in plan for plan in plans)
+    scans = [plan for plan in plans if plan.startswith("SCAN") and table in plan]
+    assert all("USING" in plan and "INDEX journal_about_keys" in plan for plan in scans), scans
