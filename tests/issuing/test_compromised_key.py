@@ -29,7 +29,7 @@ def test_where_nothing_tells_since_when(books: Books) -> None:
     kid = books.signer.kid
     with books.writing() as db:
         db.update("keys", kid, compromised=1)
-        db.record("test")
+        db.record("test", kid=kid)
     with books.reading() as db:
         found = compromised_key.find(db, kid)
     assert found is not None

@@ -12,12 +12,12 @@ from polygent_issuer.registry.errors import RegistryDamaged
 
 
 def test_the_file_is_read_and_not_the_row(office: Office) -> None:
-    """A row that was edited changes nothing of what the license says."""
+    """Where a command goes on despite an edited row, the row changes nothing of the license."""
     [issued] = office.publish(office.first)
     held = issued.proposal.license
     with tampering(office.registry.path) as raw:
         raw.execute("UPDATE licenses SET tier = 'enterprise', expires_at = expires_at + 86400")
-    with office.registry.reading() as db:
+    with office.registry.reading(checked=False) as db:
         assert read_license(db, licenses.get(db, held.jti)) == held
 
 
