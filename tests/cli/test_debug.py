@@ -59,8 +59,8 @@ def test_versions_and_where_it_was_raised(books: Books) -> None:
 @pytest.mark.parametrize(
     ("argv", "code", "last"),
     [
-        (("--debug", "custmer"), 2, "UsageError: No such command 'custmer'"),
-        (("custmer", "--debug"), 2, "UsageError: No such command 'custmer'"),
+        (("--debug", "custmer"), 2, "UsageProblem: no such command 'custmer'"),
+        (("custmer", "--debug"), 2, "UsageProblem: no such command 'custmer'"),
         (("config", "path", "--hom", "x", "--debug"), 2, "NoSuchOption: "),
         (("inspect", "/nowhere", "--debug"), 3, "errors.UnreadableInput: cannot read"),
     ],

@@ -205,7 +205,7 @@ def test_a_license_that_the_journal_does_not_know_is_not_delivered(office: Offic
     "change",
     [
         {"retired_at": AT, "retired_reason": "left us"},
-        {"replaced_by": "00000002-0000-4000-8000-000000000000"},
+        {"replaced_by": "00000001-0000-4000-8000-000000000000"},
     ],
     ids=["retired", "replaced"],
 )
