@@ -8,13 +8,18 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from polygent_issuer.cli.notes import note
 
 if TYPE_CHECKING:
-    from polygent_issuer.registry import Actor, Registry
+    from collections.abc import Callable
+
+    from polygent_issuer.registry import Actor, Reading, Registry
+    from polygent_issuer.registry.change import Decided
     from polygent_issuer.settings import Loaded, Settings
+
+_Decision = TypeVar("_Decision")
 
 
 class Invocation:
@@ -113,6 +118,12 @@ class Invocation:
         for warning in undelivered(registry):
             self.warn(warning)
         return registry
+
+    def decide(self, decide: "Callable[[Reading], _Decision]") -> "Decided[_Decision]":
+        """Decide on a snapshot of the registry, for `change.carry_out`."""
+        from polygent_issuer.registry import change
+
+        return change.decide(self.registry, decide, now=self.now, actor=self.actor)
 
     def warn(self, message: str) -> None:
         """Tell the operator something on stderr, unless `--quiet`."""

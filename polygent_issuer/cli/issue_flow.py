@@ -16,7 +16,7 @@ from polygent_issuer.issuing.destination import Destination, resolve
 from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.issuing.publish import proposals_of, publish
 from polygent_issuer.keystore.passphrases import Passphrase
-from polygent_issuer.registry import Reading, change
+from polygent_issuer.registry import Reading
 
 
 def carry_out(
@@ -31,9 +31,9 @@ def carry_out(
     Raises:
         IssuerError: whatever stands in the way; nothing is issued then, unless it says so.
     """
-    registry, settings = invocation.registry, invocation.settings
+    settings = invocation.settings
     tell_default_issuer(invocation)
-    decided = change.decide(registry, decide, now=invocation.now)
+    decided = invocation.decide(decide)
     proposals = proposals_of(decided)
     destination = _destination(invocation, how.output)
     destination.check(proposals)
@@ -47,13 +47,10 @@ def carry_out(
     if invocation.interactive and not how.yes:
         prompts.go_ahead("go ahead?", default=True)
     issued = publish(
-        registry,
         decided,
         signers=signers_of(invocation, [each.key for each in proposals], passphrase),
         consent=agreed,
         destination=destination,
-        now=invocation.now,
-        actor=invocation.actor,
     )
     return IssuedReport(
         issued=issued,

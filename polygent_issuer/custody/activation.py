@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from polygent_issuer.custody.labels import free_label, typed
 from polygent_issuer.custody.signing import require_usable
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
 from polygent_issuer.hints import Hint, join, run
-from polygent_issuer.registry import Actor, KeyRecord, Reading, Registry, Writing, change, keys
+from polygent_issuer.registry import KeyRecord, Reading, Writing, change, keys
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.text import shown
 
@@ -92,21 +91,15 @@ def decide(db: Reading, named: str) -> Activation:
 
 
 def activate(
-    registry: Registry,
     decided: Decided[Activation],
     *,
     consent: Consent,
-    now: datetime,
-    actor: Actor,
 ) -> KeyRecord:
     """Let a key sign from now on, and journal who accepted what that means.
 
     Args:
-        registry: where it is pinned.
         decided: what `decide` said; shown to the operator.
         consent: must cover the finding.
-        now: the instant of the change, aware.
-        actor: who decides it.
 
     Raises:
         ConsentNeeded: (`consent_needed`) when the finding was not accepted.
@@ -128,10 +121,7 @@ def activate(
         return changed
 
     return change.carry_out(
-        registry,
         decided,
         write,
-        now=now,
-        actor=actor,
         hint=Hint("look again: ", run("key", "list")),
     )

@@ -167,8 +167,8 @@ class Custodian:
             db.record("key-backed-up", kid=key.kid)
 
         # It is written, whatever the registry says by now.
-        decided = change.decide(self.registry, lambda _: None, now=self.now)
-        change.carry_out(self.registry, decided, note, now=self.now, actor=self.actor)
+        decided = change.decide(self.registry, lambda _: None, now=self.now, actor=self.actor)
+        change.carry_out(decided, note)
         return written
 
     def _keep(
@@ -240,17 +240,16 @@ class Custodian:
             return Kept(key=record, uri=uri, backup=backup, is_new=is_new)
 
         return change.carry_out(
-            self.registry,
             decided,
             write,
-            now=self.now,
-            actor=self.actor,
             undone="the key was not recorded",
         )
 
     def _decide(self, label: Callable[[tuple[KeyRecord, ...]], str]) -> Decided[str]:
         """The label that a key gets, by the keys that are known."""
-        return change.decide(self.registry, lambda db: label(keys.every(db)), now=self.now)
+        return change.decide(
+            self.registry, lambda db: label(keys.every(db)), now=self.now, actor=self.actor
+        )
 
     def _holder(self, place: TokenUri | FileLocation) -> "FileStore | Pkcs11Store":
         if isinstance(place, TokenUri):

@@ -14,12 +14,10 @@ from polygent_issuer.custody.labels import typed
 from polygent_issuer.findings import Consent, require
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import (
-    Actor,
     KeyRecord,
     LicenseRecord,
     LicenseStatus,
     Reading,
-    Registry,
     Writing,
     change,
     keys,
@@ -88,23 +86,17 @@ def decide(db: Reading, named: str, *, compromised: bool) -> Retirement:
 
 
 def retire(
-    registry: Registry,
     decided: Decided[Retirement],
     *,
     reason: str,
     consent: Consent,
-    now: datetime,
-    actor: Actor,
 ) -> Retirement:
     """Carry out what was shown, and journal who decided it and why.
 
     Args:
-        registry: where the key is pinned.
         decided: what `decide` said; shown to the operator.
         reason: why; kept in the journal.
         consent: must cover a clock that is behind.
-        now: the instant of the change, aware.
-        actor: who decides it.
 
     Raises:
         ConsentNeeded: (`consent_needed`) when a finding was not accepted.
@@ -126,11 +118,8 @@ def retire(
         return decide(db, key.kid, compromised=compromised)
 
     return change.carry_out(
-        registry,
         decided,
         write,
-        now=now,
-        actor=actor,
         undone="nothing was retired",
         hint=Hint("look again: ", run("key", "show", *typed(key.label))),
     )

@@ -6,11 +6,9 @@ from datetime import datetime
 from polygent_issuer import dates
 from polygent_issuer.findings import Consent, require
 from polygent_issuer.registry import (
-    Actor,
     Customer,
     LicenseRecord,
     Reading,
-    Registry,
     Writing,
     change,
     customers,
@@ -52,13 +50,10 @@ def decide(db: Reading, slug: str, *, undo: bool, now: datetime) -> Archival:
 
 
 def carry_out(
-    registry: Registry,
     decided: Decided[Archival],
     *,
     reason: str | None,
     consent: Consent,
-    now: datetime,
-    actor: Actor,
 ) -> Archival:
     """Do what was shown, and journal who decided it and why.
 
@@ -83,4 +78,4 @@ def carry_out(
         )
         return decided.decide(db)
 
-    return change.carry_out(registry, decided, write, now=now, actor=actor)
+    return change.carry_out(decided, write)

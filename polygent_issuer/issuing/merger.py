@@ -11,11 +11,9 @@ from polygent_issuer.findings import Consent, require
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.still_named import StillNamed, still_named
 from polygent_issuer.registry import (
-    Actor,
     Customer,
     LicenseRecord,
     Reading,
-    Registry,
     Writing,
     change,
     customers,
@@ -96,13 +94,10 @@ def decide(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) -> D
 
 
 def carry_out(
-    registry: Registry,
     decided: Decided[DecidedMerger],
     *,
     reason: str,
     consent: Consent,
-    now: datetime,
-    actor: Actor,
 ) -> Customer:
     """Do what was shown, and journal who decided it and why; who remains.
 
@@ -123,9 +118,7 @@ def carry_out(
         )
         return merged
 
-    return change.carry_out(
-        registry, decided, write, now=now, actor=actor, undone="nothing was merged"
-    )
+    return change.carry_out(decided, write, undone="nothing was merged")
 
 
 def _label(db: Reading, record: LicenseRecord, labels: dict[int, str]) -> str | None:

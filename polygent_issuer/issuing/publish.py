@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from datetime import datetime
 from pathlib import Path
 
 from polygent_issuer import files
@@ -12,7 +11,7 @@ from polygent_issuer.issuing import keep, recover
 from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.issuing.signing import Issued, sign
-from polygent_issuer.registry import Actor, Reading, Registry, Writing, change, outbox
+from polygent_issuer.registry import Reading, Writing, change, outbox
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.signer import Signer
 
@@ -23,14 +22,11 @@ def proposals_of(decided: Decided[tuple[Proposal, ...]]) -> tuple[Proposal, ...]
 
 
 def publish(
-    registry: Registry,
     decided: Decided[tuple[Proposal, ...]],
     *,
     signers: Mapping[str, Signer],
     consent: Consent,
     destination: Destination,
-    now: datetime,
-    actor: Actor,
 ) -> tuple[Issued, ...]:
     """Issue what was decided and shown, all or nothing.
 
@@ -51,7 +47,7 @@ def publish(
     issued = tuple(
         sign(each, signers[each.key.kid], destination.target(each)) for each in proposals
     )
-    prefix = recover.temp_prefix(registry.id)
+    prefix = recover.temp_prefix(decided.registry.id)
     with ExitStack() as undo:
 
         def write(db: Writing) -> dict[str, files.Prepared]:
@@ -69,11 +65,8 @@ def publish(
                 yield license_id
 
         change.carry_out(
-            registry,
             decided,
             write,
-            now=now,
-            actor=actor,
             undone="nothing was issued",
             deliver=deliver,
         )

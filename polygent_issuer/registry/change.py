@@ -40,12 +40,18 @@ class Decided(Generic[_Decision]):
         behind: `clock-behind` or nothing: judged here once, and not with the decision.
         head: the size and the hash of the journal on which it was made.
         decide: makes it again, with the same instant and the same ids.
+        registry: where it is to be carried out.
+        now: the instant of the command, aware.
+        actor: who acts.
     """
 
     decision: _Decision
     behind: tuple[Finding, ...]
     head: tuple[int, str]
     decide: Callable[[Reading], _Decision] = field(repr=False)
+    registry: Registry = field(repr=False)
+    now: datetime
+    actor: Actor
 
     def stands(self, db: Reading) -> bool:
         """Whether it would be made again on what the registry holds now; a refusal is another one.
@@ -64,13 +70,14 @@ class Decided(Generic[_Decision]):
 
 
 def decide(
-    registry: Registry, decide: Callable[[Reading], _Decision], *, now: datetime
+    registry: Registry, decide: Callable[[Reading], _Decision], *, now: datetime, actor: Actor
 ) -> Decided[_Decision]:
     """Decide on a snapshot.
 
     Args:
         decide: rests on the rows that it reads, and may be called again.
         now: UTC, as this machine has it.
+        actor: who acts.
 
     Raises:
         IssuerError: whatever `decide` raises.
@@ -81,16 +88,16 @@ def decide(
             behind=clock_behind(db, now),
             head=journal.head(db),
             decide=decide,
+            registry=registry,
+            now=now,
+            actor=actor,
         )
 
 
 def carry_out(
-    registry: Registry,
     decided: Decided[_Decision],
     write: Callable[[Writing], _Written],
     *,
-    now: datetime,
-    actor: Actor,
     undone: str = "nothing was changed",
     hint: str | None = None,
     deliver: Callable[[_Written], Iterable[str]] | None = None,
@@ -98,11 +105,9 @@ def carry_out(
     """Write what was decided, all or nothing, and deliver its files.
 
     Args:
-        registry: the one in which it was decided, or one that was made for it since.
-        write: writes temporary files, rows and their journal rows; gives what came of it.
-        now: the instant of the command, aware. Rows get it, or that of the newest row if later,
-            unless `clock-behind` was found.
-        actor: who acts.
+        write: writes temporary files, rows and their journal rows; gives what came of it. Rows get
+            the instant of the command, or that of the newest row if later, unless `clock-behind`
+            was found.
         undone: what has not happened if the decision does not stand, such as `nothing was issued`.
         hint: where to look then; the same command when not given.
         deliver: links and syncs the files after the COMMIT; gives the ids of the licenses that are
@@ -113,7 +118,8 @@ def carry_out(
             file was restored in the place of this one; nothing is written.
         IssuerError: each code of `Registry.writing`, `write` and `deliver`.
     """
-    with registry.writing(now=now, actor=actor) as db:
+    registry, now = decided.registry, decided.now
+    with registry.writing(now=now, actor=decided.actor) as db:
         if not decided.stands(db):
             raise RegistryChanged.since_shown(undone, hint=hint)
         if not decided.behind:
@@ -123,6 +129,6 @@ def carry_out(
         written = write(db)
     if deliver is not None:
         delivered = tuple(deliver(written))
-        with suppress(HomeProblem), registry.writing(now=now, actor=actor) as db:
+        with suppress(HomeProblem), registry.writing(now=now, actor=decided.actor) as db:
             outbox.clear(db, *delivered)
     return written

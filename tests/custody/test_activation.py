@@ -26,7 +26,7 @@ def two_keys(custodian: Custodian) -> tuple[KeyRecord, KeyRecord]:
 
 def decided(custodian: Custodian, named: str) -> Decided[Activation]:
     """What would follow."""
-    return change.decide(custodian.registry, lambda db: decide(db, named), now=NOW)
+    return change.decide(custodian.registry, lambda db: decide(db, named), now=NOW, actor=ACTOR)
 
 
 def signing(custodian: Custodian) -> str:
@@ -53,7 +53,7 @@ def test_a_change_is_journalled(custodian: Custodian) -> None:
     """Who accepted what, why, and which key signed before."""
     one, two = two_keys(custodian)
     shown = decided(custodian, "two")
-    changed = activate(custodian.registry, shown, consent=AGREED, now=NOW, actor=ACTOR)
+    changed = activate(shown, consent=AGREED)
     assert (changed.kid, changed.active) == (two.kid, True)
     with custodian.registry.reading() as db:
         *_, row = journal.rows(db)
@@ -67,7 +67,7 @@ def test_nothing_changes_without_consent(custodian: Custodian) -> None:
     two_keys(custodian)
     shown = decided(custodian, "two")
     with pytest.raises(ConsentNeeded):
-        activate(custodian.registry, shown, consent=Consent(), now=NOW, actor=ACTOR)
+        activate(shown, consent=Consent())
     assert signing(custodian) == "one"
 
 
@@ -77,9 +77,9 @@ def test_a_change_in_the_meantime_stops_it(custodian: Custodian) -> None:
     custodian.generate(label="three", store_uri=f"file:{custodian.home}/three", backup=None)
     shown = decided(custodian, "two")
     other = decided(custodian, "three")
-    activate(custodian.registry, other, consent=AGREED, now=NOW, actor=ACTOR)
+    activate(other, consent=AGREED)
     with pytest.raises(RegistryChanged) as changed:
-        activate(custodian.registry, shown, consent=AGREED, now=NOW, actor=ACTOR)
+        activate(shown, consent=AGREED)
     assert changed.value.hint == "look again: polygent-issue key list"
     assert signing(custodian) == "three"
 
@@ -92,7 +92,7 @@ def test_a_key_that_was_retired_in_the_meantime(custodian: Custodian) -> None:
         db.update("keys", two.kid, retired_at=db.at)
         db.record("key-retired", kid=two.kid)
     with pytest.raises(RegistryChanged):
-        activate(custodian.registry, shown, consent=AGREED, now=NOW, actor=ACTOR)
+        activate(shown, consent=AGREED)
     with pytest.raises(RetiredKey):
         decided(custodian, "two")
     assert signing(custodian) == "one"

@@ -34,7 +34,10 @@ def proposed(
 ) -> Decided[Retirement]:
     """What would follow, as it is shown."""
     return change.decide(
-        custodian.registry, lambda db: decide(db, named, compromised=compromised), now=now
+        custodian.registry,
+        lambda db: decide(db, named, compromised=compromised),
+        now=now,
+        actor=ACTOR,
     )
 
 
@@ -43,10 +46,10 @@ def decided(custodian: Custodian, named: str, *, compromised: bool = False) -> R
     return proposed(custodian, named, compromised=compromised).decision
 
 
-def carry_out(custodian: Custodian, shown: Decided[Retirement], **more: object) -> Retirement:
+def carry_out(shown: Decided[Retirement], **more: object) -> Retirement:
     """Retire what was shown."""
-    given: dict[str, object] = {"consent": Consent(), "now": NOW, "actor": ACTOR, **more}
-    return retire(custodian.registry, shown, reason="stolen", **given)  # type: ignore[arg-type]
+    given: dict[str, object] = {"consent": Consent(), **more}
+    return retire(shown, reason="stolen", **given)  # type: ignore[arg-type]
 
 
 def test_what_hangs_on_it_is_told_by_customer(
@@ -69,7 +72,7 @@ def test_the_one_that_signs_is_not_retired(custodian: Custodian) -> None:
     """Unless it is compromised: then nothing signs, and the journal counts what hangs on it."""
     with pytest.raises(KeySigns):
         decided(custodian, "one")
-    done = carry_out(custodian, proposed(custodian, "one", compromised=True))
+    done = carry_out(proposed(custodian, "one", compromised=True))
     assert (done.key.active, done.key.compromised, done.since) == (False, True, NOW)
     assert not done.needed
     with custodian.registry.reading() as db:
@@ -85,9 +88,9 @@ def test_a_finding_needs_consent(custodian: Custodian) -> None:
     """The core asks for it, too, not the command line alone."""
     shown = proposed(custodian, "two", now=NOW - timedelta(days=1))
     with pytest.raises(ConsentNeeded):
-        carry_out(custodian, shown)
+        carry_out(shown)
     consent = Consent(accepted=frozenset({FindingCode.CLOCK_BEHIND}))
-    carry_out(custodian, shown, consent=consent)
+    carry_out(shown, consent=consent)
     with custodian.registry.reading() as db:
         *_, row = journal.rows(db)
     assert (row.event, row.accepted) == ("key-retired", ("clock-behind",))
@@ -101,7 +104,7 @@ def test_a_key_that_was_changed_in_the_meantime(
     with writing(custodian.registry) as db:
         keys.activate(db, two[1].kid)
     with pytest.raises(RegistryChanged) as changed:
-        carry_out(custodian, shown)
+        carry_out(shown)
     assert changed.value.hint == "look again: polygent-issue key show two"
 
 
@@ -112,7 +115,7 @@ def test_a_license_in_the_meantime_stops_no_retirement(
     shown = proposed(custodian, "one", compromised=True)
     with writing(custodian.registry) as db:
         add_license(db, 3, customers.get(db, "acme"), two[0].kid)
-    done = carry_out(custodian, shown)
+    done = carry_out(shown)
     assert done.key.compromised
     assert (len(shown.decision.hanging), len(done.hanging)) == (2, 3)
 
@@ -124,8 +127,8 @@ def test_what_lets_a_key_sign(custodian: Custodian, two: tuple[KeyRecord, KeyRec
     assert signing_command(two) == f"{use} two, or {use} one"
     assert signing_command(two, instead_of=two[1]) == f"{use} one"
     assert signing_command(two * 2).count(use) == 3
-    carry_out(custodian, proposed(custodian, "one", compromised=True))
-    carry_out(custodian, proposed(custodian, "two"))
+    carry_out(proposed(custodian, "one", compromised=True))
+    carry_out(proposed(custodian, "two"))
     with custodian.registry.reading() as db:
         ended = keys.every(db)
     make = "polygent-issue key generate main --backup FILE"

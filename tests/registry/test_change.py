@@ -35,12 +35,10 @@ def names(db: Reading) -> tuple[str, ...]:
 
 def decided(registry: Registry, now: datetime = NOW) -> Decided[tuple[str, ...]]:
     """Decide so."""
-    return change.decide(registry, names, now=now)
+    return change.decide(registry, names, now=now, actor=ACTOR)
 
 
-def carry_out(
-    registry: Registry, shown: Decided[tuple[str, ...]], *, now: datetime = NOW
-) -> Customer:
+def carry_out(shown: Decided[tuple[str, ...]]) -> Customer:
     """Add Acme."""
 
     def write(db: Writing) -> Customer:
@@ -48,9 +46,7 @@ def carry_out(
         db.record("customer-added", customer="acme")
         return acme
 
-    return change.carry_out(
-        registry, shown, write, now=now, actor=ACTOR, undone="nothing was added", hint="look"
-    )
+    return change.carry_out(shown, write, undone="nothing was added", hint="look")
 
 
 def newest_at(registry: Registry) -> datetime | None:
@@ -67,7 +63,7 @@ def test_it_is_not_decided_again_where_nothing_was_written(registry: Registry) -
         calls.append(1)
         return names(db)
 
-    assert carry_out(registry, change.decide(registry, once, now=NOW)).slug == "acme"
+    assert carry_out(change.decide(registry, once, now=NOW, actor=ACTOR)).slug == "acme"
     assert calls == [1]
 
 
@@ -75,7 +71,7 @@ def test_what_somebody_else_wrote_of_other_things_stops_nobody(registry: Registr
     """It is decided again, and alike."""
     shown = decided(registry)
     add(registry, "zeta")
-    assert carry_out(registry, shown).slug == "acme"
+    assert carry_out(shown).slug == "acme"
 
 
 def test_another_decision_stops_it(registry: Registry) -> None:
@@ -83,7 +79,7 @@ def test_another_decision_stops_it(registry: Registry) -> None:
     shown = decided(registry)
     add(registry, "globex")
     with pytest.raises(RegistryChanged, match="nothing was added") as caught:
-        carry_out(registry, shown)
+        carry_out(shown)
     assert caught.value.hint == "look"
     assert decided(registry).decision == ("globex",)
 
@@ -102,25 +98,25 @@ def refusing(error: Exception) -> Callable[[Reading], tuple[str, ...]]:
 
 def test_a_refusal_is_another_decision(registry: Registry) -> None:
     """What is refused by now was not shown."""
-    shown = change.decide(registry, refusing(OutputProblem("taken")), now=NOW)
+    shown = change.decide(registry, refusing(OutputProblem("taken")), now=NOW, actor=ACTOR)
     add(registry, "zeta")
     with pytest.raises(RegistryChanged, match="nothing was added"):
-        carry_out(registry, shown)
+        carry_out(shown)
 
 
 def test_a_registry_that_cannot_be_read_is_named(registry: Registry) -> None:
     """That is no change of mind."""
-    shown = change.decide(registry, refusing(RegistryFailed("no disk")), now=NOW)
+    shown = change.decide(registry, refusing(RegistryFailed("no disk")), now=NOW, actor=ACTOR)
     add(registry, "zeta")
     with pytest.raises(RegistryFailed):
-        carry_out(registry, shown)
+        carry_out(shown)
 
 
 def test_a_row_is_not_older_than_the_one_above_it(registry: Registry) -> None:
     """Somebody else was faster while a person thought."""
     shown = decided(registry)
     add(registry, "zeta", now=NOW + timedelta(hours=1))
-    carry_out(registry, shown)
+    carry_out(shown)
     assert newest_at(registry) == NOW + timedelta(hours=1)
 
 
@@ -129,7 +125,7 @@ def test_a_clock_that_was_put_right_keeps_its_time(registry: Registry) -> None:
     add(registry, "zeta", now=NOW + timedelta(days=400))
     shown = decided(registry, NOW)
     assert [finding.code for finding in shown.behind] == [FindingCode.CLOCK_BEHIND]
-    carry_out(registry, shown)
+    carry_out(shown)
     assert newest_at(registry) == NOW
     assert decided(registry, NOW).behind == ()
 
@@ -139,7 +135,7 @@ def test_the_clock_is_judged_once(registry: Registry) -> None:
     shown = decided(registry)
     add(registry, "zeta", now=NOW + timedelta(days=400))
     assert shown.behind == ()
-    assert carry_out(registry, shown).slug == "acme"
+    assert carry_out(shown).slug == "acme"
 
 
 def test_files_are_delivered_after_the_commit_and_then_cleared(registry: Registry) -> None:
@@ -162,6 +158,6 @@ def test_files_are_delivered_after_the_commit_and_then_cleared(registry: Registr
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outbox, "clear", clear)
         shown = decided(registry)
-        done = change.carry_out(registry, shown, write, now=NOW, actor=ACTOR, deliver=deliver)
+        done = change.carry_out(shown, write, deliver=deliver)
     assert done == "written"
     assert seen == [("written", shown.head[0] + 1), ("license",)]

@@ -95,7 +95,7 @@ class Office:
 
     def decide(self, propose: Propose) -> Decided[tuple[Proposal, ...]]:
         """Decide on a snapshot."""
-        return change.decide(self.registry, propose, now=self.now)
+        return change.decide(self.registry, propose, now=self.now, actor=ADA)
 
     def publish(self, propose: Propose, **more: Any) -> tuple[Issued, ...]:
         """Show and publish a decision, with consent to everything that it finds."""
@@ -110,11 +110,9 @@ class Office:
             "signers": {self.signer.kid: self.signer},
             "consent": Consent(accepted=codes),
             "destination": self.output,
-            "now": self.now,
-            "actor": ADA,
             **more,
         }
-        return publish(self.registry, decided, **given)
+        return publish(decided, **given)
 
 
 @contextmanager

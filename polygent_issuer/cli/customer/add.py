@@ -68,10 +68,8 @@ def add(
     """
     given, name = consent.given(consents), naming.proper(name)
     zone = None if time_zone is None else str(dates.parse_zone(time_zone))
-    decided = change.decide(
-        invocation.registry,
-        lambda db: (slug or customers.free_slug(db, name), naming.similar(db, name)),
-        now=invocation.now,
+    decided = invocation.decide(
+        lambda db: (slug or customers.free_slug(db, name), naming.similar(db, name))
     )
     chosen_slug, similar = decided.decision
     findings = (*similar, *decided.behind)
@@ -92,11 +90,8 @@ def add(
         return added
 
     added = change.carry_out(
-        invocation.registry,
         decided,
         write,
-        now=invocation.now,
-        actor=invocation.actor,
         undone="nothing was added",
     )
     return Added(customer=added, accepted=accepted)

@@ -11,7 +11,6 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.archive_view import ArchivedReport, following
 from polygent_issuer.cli.reasons import required_reason
 from polygent_issuer.issuing import archival
-from polygent_issuer.registry import change
 
 
 def archive(
@@ -33,11 +32,7 @@ def archive(
     """
     given, now = consent.given(consents), invocation.now
     slug = names.customer(invocation, customer).slug
-    decided = change.decide(
-        invocation.registry,
-        lambda db: archival.decide(db, slug, undo=undo, now=now),
-        now=now,
-    )
+    decided = invocation.decide(lambda db: archival.decide(db, slug, undo=undo, now=now))
     archived = decided.decision
     if not archived.needed:
         return ArchivedReport(archival=archived, changed=False)
@@ -49,11 +44,8 @@ def archive(
             output.write_blocks(following(archived), sys.stderr)
             prompts.go_ahead(f"archive {archived.customer.name} ({slug})?")
     done = archival.carry_out(
-        invocation.registry,
         decided,
         reason=reason,
         consent=agreed,
-        now=now,
-        actor=invocation.actor,
     )
     return ArchivedReport(archival=done, changed=True)

@@ -33,9 +33,7 @@ def edit(
     given, now = consent.given(consents), invocation.now
     require_sense(wanted)
     slug = names.customer(invocation, customer).slug
-    decided = change.decide(
-        invocation.registry, lambda db: changes.decide(db, slug, wanted, now=now), now=now
-    )
+    decided = invocation.decide(lambda db: changes.decide(db, slug, wanted, now=now))
     edit = decided.decision
     if not edit.told:
         return Edited(customer=edit.customer, changes={}, still_named=(), accepted=())
@@ -54,7 +52,7 @@ def edit(
         )
         return edited
 
-    edited = change.carry_out(invocation.registry, decided, write, now=now, actor=invocation.actor)
+    edited = change.carry_out(decided, write)
     return Edited(
         customer=edited, changes=edit.told, still_named=edit.still_named, accepted=accepted
     )

@@ -11,7 +11,6 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.customer.merge_view import Merged, following
 from polygent_issuer.cli.reasons import required_reason
 from polygent_issuer.issuing import merger
-from polygent_issuer.registry import change
 
 
 def merge(
@@ -38,9 +37,7 @@ def merge(
     """
     given, now = consent.given(consents), invocation.now
     typed = [names.customer(invocation, text).slug for text in (gone, kept)]
-    decided = change.decide(
-        invocation.registry, lambda db: merger.decide(db, *typed, now=now), now=now
-    )
+    decided = invocation.decide(lambda db: merger.decide(db, *typed, now=now))
     agreed = consent.obtain(invocation, decided.behind, given)
     reason = required_reason(invocation, agreed.reason, "customers are merged")
     if invocation.interactive and not yes:
@@ -48,11 +45,8 @@ def merge(
         rows = decided.decision.merger
         prompts.go_ahead(f"merge {rows.gone.slug} into {rows.kept.slug}, for good?")
     merged = merger.carry_out(
-        invocation.registry,
         decided,
         reason=reason,
         consent=agreed,
-        now=now,
-        actor=invocation.actor,
     )
     return Merged(decided=decided.decision, customer=merged)

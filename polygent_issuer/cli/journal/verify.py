@@ -60,7 +60,7 @@ def _note(invocation: Invocation, check: JournalCheck, path: Path) -> None:
     """Write the head down, then journal that; a head that is noted twice is no harm."""
     registry, now = invocation.registry, invocation.now
     # What was checked stays so, whatever is written meanwhile.
-    decided = change.decide(registry, lambda _: None, now=now)
+    decided = invocation.decide(lambda _: None)
     for finding in decided.behind:
         invocation.warn(f"{finding.message}: {finding.hint}")
     line = noted_line(check.size, check.head, now=now, registry_id=registry.id)
@@ -71,9 +71,6 @@ def _note(invocation: Invocation, check: JournalCheck, path: Path) -> None:
         "file": str(path),
     }
     change.carry_out(
-        registry,
         decided,
         lambda db: db.record(journal.HEAD_NOTED, details=details),
-        now=now,
-        actor=invocation.actor,
     )

@@ -13,7 +13,6 @@ from polygent_issuer.cli.key.show import KeyName
 from polygent_issuer.cli.reasons import required_reason
 from polygent_issuer.custody import place_of, presence
 from polygent_issuer.custody.retirement import decide, retire
-from polygent_issuer.registry import change
 
 
 def retire_key(
@@ -32,9 +31,7 @@ def retire_key(
     other way round: servers must drop it, so each license under it is issued again.
     """
     given, now = consent.given(consents), invocation.now
-    decided = change.decide(
-        invocation.registry, lambda db: decide(db, key, compromised=compromised), now=now
-    )
+    decided = invocation.decide(lambda db: decide(db, key, compromised=compromised))
     retirement = decided.decision
     held = place_of(invocation.settings, retirement.key.kid)
     here = presence(invocation.settings, retirement.key.kid)
@@ -51,11 +48,8 @@ def retire_key(
     if asks:
         prompts.go_ahead(f"let {retirement.key.label} sign no more, for good?")
     done = retire(
-        invocation.registry,
         decided,
         reason=reason,
         consent=agreed,
-        now=now,
-        actor=invocation.actor,
     )
     return replace(foreseen, retirement=done, changed=True)

@@ -14,7 +14,7 @@ from polygent_issuer.cli.output import Result
 from polygent_issuer.custody import activation, place_of, presence, typed
 from polygent_issuer.hints import run
 from polygent_issuer.keystore import Presence
-from polygent_issuer.registry import KeyRecord, change
+from polygent_issuer.registry import KeyRecord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,9 +56,7 @@ def use(invocation: Invocation, key: KeyName, *, consents: ConsentOptions) -> Ac
 
     The servers need its public half first, so this needs consent (key-rollout).
     """
-    decided = change.decide(
-        invocation.registry, lambda db: activation.decide(db, key), now=invocation.now
-    )
+    decided = invocation.decide(lambda db: activation.decide(db, key))
     wanted, present = decided.decision.key, decided.decision.present
     store = place_of(invocation.settings, wanted.kid)
     if not decided.decision.needed:
@@ -68,10 +66,7 @@ def use(invocation: Invocation, key: KeyName, *, consents: ConsentOptions) -> Ac
     given = consent.given(consents)
     agreed = consent.obtain(invocation, [decided.decision.finding], given)
     changed = activation.activate(
-        invocation.registry,
         decided,
         consent=agreed,
-        now=invocation.now,
-        actor=invocation.actor,
     )
     return Activated(key=changed, before=present, store=store)

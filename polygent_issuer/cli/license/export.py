@@ -47,9 +47,7 @@ def export(
     if to == "-" and invocation.as_json:
         raise UsageProblem("--json and --output - both want stdout", hint="--output FILE")
     settings = invocation.settings
-    decided = change.decide(
-        invocation.registry, lambda db: _stored(db, license_id), now=invocation.now
-    )
+    decided = invocation.decide(lambda db: _stored(db, license_id))
     record, held, customer, key = decided.decision
     drafts = drafter(invocation, eml)
     place = resolve(to, settings.output, streaming.write_bytes)
@@ -76,11 +74,8 @@ def export(
         yield record.id
 
     change.carry_out(
-        invocation.registry,
         decided,
         write,
-        now=invocation.now,
-        actor=invocation.actor,
         undone="nothing was exported",
         deliver=deliver,
     )

@@ -69,8 +69,8 @@ def retire(
 
     There is no revocation: where the file is installed it keeps working until it expires.
     """
-    given, now = consent.given(consents), invocation.now
-    decided = change.decide(invocation.registry, lambda db: _current(db, license_id), now=now)
+    given = consent.given(consents)
+    decided = invocation.decide(lambda db: _current(db, license_id))
     record, customer = decided.decision
     agreed = consent.obtain(invocation, decided.behind, given)
     reason = required_reason(invocation, agreed.reason, "a license is retired")
@@ -92,11 +92,8 @@ def retire(
         return retired
 
     retired = change.carry_out(
-        invocation.registry,
         decided,
         write,
-        now=now,
-        actor=invocation.actor,
         undone="nothing was retired",
     )
     return Retired(record=retired, customer=customer)

@@ -79,7 +79,7 @@ def sent(
     """
     given, now = consent.given(consents), invocation.now
     window = invocation.settings.upload_window_or_assumed
-    decided = change.decide(invocation.registry, lambda db: _chosen(db, license_ids), now=now)
+    decided = invocation.decide(lambda db: _chosen(db, license_ids))
     for record, key in () if undo else decided.decision:
         until = dates.upload_deadline(record.issued_at, window)
         for objection in objections(record, key, upload_before=until, now=now):
@@ -92,11 +92,8 @@ def sent(
         return Sent(records=noted, before={record.id: record.sent_at for record in present})
 
     return change.carry_out(
-        invocation.registry,
         decided,
         write,
-        now=now,
-        actor=invocation.actor,
         undone="nothing was noted",
     )
 

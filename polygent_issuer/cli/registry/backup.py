@@ -59,7 +59,7 @@ def backup(
     It holds what was there before the journal row that tells of it.
     """
     registry, now = invocation.registry, invocation.now
-    decided = change.decide(registry, lambda _: None, now=now)  # a copy rests on nothing
+    decided = invocation.decide(lambda _: None)  # a copy rests on nothing
     for finding in decided.behind:
         invocation.warn(f"{finding.message}: {finding.hint}")
     written = back_up_to(registry, to, now)
@@ -68,10 +68,7 @@ def backup(
     result = BackedUp(backup=written, settings=settings_path(invocation.home))
     details = {"file": str(written.path), "size": written.size, "head": result.head}
     change.carry_out(
-        registry,
         decided,
         lambda db: db.record(journal.BACKED_UP, details=details),
-        now=now,
-        actor=invocation.actor,
     )
     return result

@@ -4,6 +4,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -69,7 +70,10 @@ def import_files(
     sources, others = gather(named, recursive=recursive, registry=registry_file)
     with _registry(invocation, keys) as registry:
         decided = change.decide(
-            registry, lambda db: rebuild.decide(db, sources, keys), now=invocation.now
+            registry,
+            lambda db: rebuild.decide(db, sources, keys),
+            now=invocation.now,
+            actor=actor(None),
         )
     rebuilt = decided.decision
     if dry_run or not rebuilt.new:
@@ -83,11 +87,8 @@ def import_files(
         begin_anew(invocation, rebuilt.issuer)
     accepted = agreed.used(decided.behind)
     change.carry_out(
-        invocation.registry,
-        decided,
+        replace(decided, registry=invocation.registry, actor=invocation.actor),
         lambda db: take_in(db, rebuilt, accepted=accepted, reason=agreed.reason),
-        now=invocation.now,
-        actor=invocation.actor,
         undone="nothing was imported",
     )
     return ImportReport(rebuild=rebuilt, done=True, skipped=others)
