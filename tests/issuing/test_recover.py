@@ -202,7 +202,9 @@ def test_a_license_that_the_journal_does_not_know_is_not_delivered(office: Offic
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-def test_what_is_not_current_is_cleared_and_not_delivered(office: Office, replaced: bool) -> None:
+def test_what_is_not_current_is_cleared_and_not_delivered(
+    office: Office, *, replaced: bool
+) -> None:
     """Retired or replaced after a crash: its file is not to be sent any more."""
     issued = kept_back(office)
     if replaced:
