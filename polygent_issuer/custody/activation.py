@@ -120,8 +120,5 @@ def activate(
         )
         return changed
 
-    return change.carry_out(
-        decided,
-        write,
-        hint=Hint("look again: ", run("key", "list")),
-    )
+    hint = Hint("look again: ", run("key", "list"))
+    return change.carry_out(decided, write, hint=hint)

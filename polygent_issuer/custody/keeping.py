@@ -239,11 +239,7 @@ class Custodian:
             record = keys.find(db, key.kid)
             return Kept(key=record, uri=uri, backup=backup, is_new=is_new)
 
-        return change.carry_out(
-            decided,
-            write,
-            undone="the key was not recorded",
-        )
+        return change.carry_out(decided, write, undone="the key was not recorded")
 
     def _decide(self, label: Callable[[tuple[KeyRecord, ...]], str]) -> Decided[str]:
         """The label that a key gets, by the keys that are known."""

@@ -64,21 +64,12 @@ def publish(
                 _deliver(each, temps.get(license_id), destination, prefix)
                 yield license_id
 
-        change.carry_out(
-            decided,
-            write,
-            undone="nothing was issued",
-            deliver=deliver,
-        )
+        change.carry_out(decided, write, undone="nothing was issued", deliver=deliver)
     return issued
 
 
 def _prepare_all(
-    db: Reading,
-    issued: tuple[Issued, ...],
-    destination: Destination,
-    prefix: str,
-    undo: ExitStack,
+    db: Reading, issued: tuple[Issued, ...], destination: Destination, prefix: str, undo: ExitStack
 ) -> dict[str, files.Prepared]:
     """A temporary file for each license, by its ID; none for stdout. `undo` removes them.
 

@@ -1,11 +1,14 @@
 """What was issued, to whom, by whom: one SQLite file and its journal.
 
 `Registry` gives transactions; the modules `customers`, `machines`, `licenses`, `keys`,
-`documents`, `journal` and `outbox` are functions of an open one:
+`documents`, `journal` and `outbox` are functions of an open one. Commands change rows by `change`:
 
-    with registry.writing(now=now, actor=actor) as db:
+    def write(db):
         acme = customers.add(db, slug="acme", name="Acme")
         db.record("customer-added", customer=acme.slug)
+
+    decided = change.decide(registry, lambda db: customers.free_slug(db, "Acme"), ...)
+    change.carry_out(decided, write)
 
 All SQL of this project is in this folder.
 """

@@ -89,9 +89,5 @@ def add(
         )
         return added
 
-    added = change.carry_out(
-        decided,
-        write,
-        undone="nothing was added",
-    )
+    added = change.carry_out(decided, write, undone="nothing was added")
     return Added(customer=added, accepted=accepted)

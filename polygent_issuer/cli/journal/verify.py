@@ -70,7 +70,4 @@ def _note(invocation: Invocation, check: JournalCheck, path: Path) -> None:
         "head": head_text(check.size, check.head),
         "file": str(path),
     }
-    change.carry_out(
-        decided,
-        lambda db: db.record(journal.HEAD_NOTED, details=details),
-    )
+    change.carry_out(decided, lambda db: db.record(journal.HEAD_NOTED, details=details))

@@ -73,12 +73,7 @@ def export(
             streaming.write_bytes(record.file)
         yield record.id
 
-    change.carry_out(
-        decided,
-        write,
-        undone="nothing was exported",
-        deliver=deliver,
-    )
+    change.carry_out(decided, write, undone="nothing was exported", deliver=deliver)
     exported = Exported(
         record=record,
         key=key,

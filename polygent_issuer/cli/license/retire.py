@@ -91,11 +91,7 @@ def retire(
         )
         return retired
 
-    retired = change.carry_out(
-        decided,
-        write,
-        undone="nothing was retired",
-    )
+    retired = change.carry_out(decided, write, undone="nothing was retired")
     return Retired(record=retired, customer=customer)
 
 

@@ -91,11 +91,7 @@ def sent(
         noted = tuple(_note(db, each, decided.behind, agreed, undo=undo) for each in present)
         return Sent(records=noted, before={record.id: record.sent_at for record in present})
 
-    return change.carry_out(
-        decided,
-        write,
-        undone="nothing was noted",
-    )
+    return change.carry_out(decided, write, undone="nothing was noted")
 
 
 def _note(
