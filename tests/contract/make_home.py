@@ -1,8 +1,9 @@
 """Make a home with the version that is installed.
 
 `PYTHONPATH=tests python -m contract.make_home FOLDER`. The homes in `homes/` were made so, each by
-the version that it is named for (`tables-1`: the last one with tables of version 1). They are never
-made again; a later version only adds one of its own.
+the version that it is named for (`tables-1`: the last one with tables of version 1). `tables-3` is
+that of a8d37d9 after a migration. They are never made again; a later version only adds one of its
+own.
 """
 
 import sys

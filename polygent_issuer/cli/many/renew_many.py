@@ -129,7 +129,8 @@ def _slugs(invocation: Invocation, names: Sequence[str]) -> tuple[str, ...]:
 
     def slug(name: str) -> str:
         try:
-            return customer(invocation, name).slug
+            # Compared with the journal where each is decided, so that one fails alone.
+            return customer(invocation, name, checked=False).slug
         except (NotFound, Ambiguous):
             return name
 
