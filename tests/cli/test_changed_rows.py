@@ -14,7 +14,7 @@ FOREIGN = new_key(9)
 KEYS = "INSERT INTO keys VALUES ('{kid}', 'evil', CAST('{pem}' AS BLOB), '{at}', 0, NULL, 0, NULL)"
 MOVED = "UPDATE licenses SET customer_id = (SELECT id FROM customers WHERE slug = 'globex')"
 EXPORT = ("key", "export-public", "--all", "--format", "jwks", "-o", "-")
-EDITS = {
+EDITS: dict[str, tuple[str, str, list[tuple[str, ...]]]] = {
     "a foreign key": (KEYS, "keys/", [EXPORT, ("verify", "{lic}"), ("key", "export-public")]),
     "a term": (
         "UPDATE licenses SET term = '34mo' WHERE id LIKE '{id}%'",
