@@ -38,7 +38,7 @@ from polygent_issuer.signer import SoftwareSigner
 from polygent_issuer.terms import Changes
 from polygent_issuer.verifier.keys import Key
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.slow
 
 COMMANDS = ("sign", "renew", "reissue", "retire", "batch")
 FIRST = license_id(1)
