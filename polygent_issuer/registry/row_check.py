@@ -74,13 +74,12 @@ class RowCheck:
         names = self._names.get(table)
         if names is None:
             names = self._names[table] = tuple(column[0] for column in described)[:-2]
-        seq = row[-2]
-        if seq is None or self._rows(row[-1]).get(name) != row_digests(names)(row):
+        if row[-2] is None or self._rows(row[-1]).get(name) != row_digests(names)(row):
             raise changed_row(self._connection.path, name)
         if table in _CUSTOMER:
             column = _CUSTOMER[table]
             about = None if column is None else whole(row[names.index(column)])
-            if self._newest_of(about).get(name, seq) != seq:
+            if self._newest_of(about).get(name, 0) > whole(row[-2]):
                 raise changed_row(self._connection.path, name)
         self._sound.add(name)
 

@@ -1,8 +1,6 @@
 """The current licenses as TOML: what any reader of TOML gives back, in an order of its own."""
 
-import gc
 import tomllib
-import tracemalloc
 from datetime import UTC, datetime
 from typing import Any
 
@@ -128,27 +126,3 @@ def test_a_forged_license_stops_it(registry: Registry, issuer: Issuer, tmp_path:
         raw.execute("UPDATE licenses SET file = x'61'")
     with pytest.raises(RegistryDamaged):
         exported(registry)
-
-
-@pytest.mark.slow
-def test_rows_are_streamed(registry: Registry, issuer: Issuer) -> None:
-    """Three times as many take no more memory at once."""
-    peaks = []
-    for numbers in (range(1, 601), range(601, 1801)):
-        files = (
-            issuer.file(number, sub=f"c{number}", customer="C", fingerprint=None)
-            for number in numbers
-        )
-        fill(registry, issuer, *files)
-        with registry.reading() as db:
-            pieces = export.toml(export.rows(db), now=NOW, registry_id="r")
-            next(pieces)
-            tracemalloc.start()
-            count = 0
-            for count, _ in enumerate(pieces, 1):
-                if count % 50 == 0:
-                    gc.collect()  # what is garbage already is not held
-            peaks.append(tracemalloc.get_traced_memory()[1])
-            tracemalloc.stop()
-    assert count == 1800
-    assert peaks[1] < peaks[0] * 1.5
