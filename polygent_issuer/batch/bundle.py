@@ -23,6 +23,7 @@ from polygent_issuer.errors import OutputExists, OutputProblem
 from polygent_issuer.issuing import recover
 from polygent_issuer.issuing.destination import Destination, require_folder, require_free
 from polygent_issuer.registry import Actor, Reading, Registry, licenses, outbox
+from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.text import for_spreadsheet, shown
 
 _ELSEWHERE: Final = "name another file with --bundle"
@@ -140,7 +141,7 @@ class Bundle:
             each.id: None
             for each in outbox.for_archive(db, place)
             if self._signed.get(each.id) == (each.name, sha256(each.file).digest())
-            or recover.is_vouched(db, licenses.get(db, each.id), place, each.name)
+            or _is_vouched(db, each, place)
         }
 
     def _held(self, db: Reading, place: str) -> set[str]:
@@ -189,6 +190,14 @@ class Bundle:
             dates.instant(until),
         )
         return tuple(map(for_spreadsheet, cells))
+
+
+def _is_vouched(db: Reading, each: outbox.Bundled, place: str) -> bool:
+    try:
+        record = licenses.get(db, each.id)
+    except RegistryDamaged:
+        return False
+    return recover.is_vouched(db, record, place, each.name)
 
 
 def _has(archive: zipfile.ZipFile, each: outbox.Bundled) -> bool:

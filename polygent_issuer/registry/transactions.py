@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -163,9 +163,12 @@ class Reading:
         return cursor
 
     def _stream(self, cursor: sqlite3.Cursor) -> Iterator[Row]:
-        with closing(cursor):
+        try:
             while rows := self._connection.fetch(cursor, _CHUNK):
                 yield from rows
+        finally:
+            if not self._ended:  # its end closes every cursor, and perhaps the connection is gone
+                cursor.close()
 
 
 _NEWEST: Final = """INSERT INTO row_journal (name, seq) VALUES (?, ?)
