@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from polygent_issuer.findings import Finding
 from polygent_issuer.hints import Hint
+
+if TYPE_CHECKING:
+    from polygent_issuer.findings import Finding
 
 GLOBAL_OPTIONS: ContextVar[Mapping[str, Any]] = ContextVar("global_options")
 """What was given of them to the command that runs."""
@@ -24,6 +26,6 @@ def hint_json(hint: str | None, name: str = "hint") -> dict[str, Any]:
     return {name: hint} if argv is None else {name: hint, "argv": list(argv)}
 
 
-def finding_json(finding: Finding) -> dict[str, Any]:
+def finding_json(finding: "Finding") -> dict[str, Any]:
     """A finding for programs."""
     return {"code": str(finding.code), "message": finding.message, **hint_json(finding.hint)}

@@ -145,9 +145,13 @@ def changed_row(path: Path, name: str) -> RegistryDamaged:
     return RegistryDamaged(
         f"{shown(name)} in the registry {place(path)} is not as the journal last recorded it: "
         "it was changed outside polygent-issue",
-        hint="polygent-issue journal verify lists what was changed; to go back to a backup: "
-        "polygent-issue registry restore BACKUP; without one, rebuild from the license files: "
-        "polygent-issue registry import FILE --home NEW",
+        hint=Hint(
+            run("journal", "verify"),
+            " lists what was changed; to go back to a backup: ",
+            run("registry", "restore", "BACKUP"),
+            "; without one, rebuild from the license files: ",
+            run("registry", "import", "FILE", "--home", "NEW"),
+        ),
     )
 
 

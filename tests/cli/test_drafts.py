@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 from support.cli import Desk
-from support.registries import tampering
+from support.registries import ACTOR
 from support.screen import at_terminal, finish
 
 from polygent_issuer.delivery.template import template_path
 from polygent_issuer.mailbox import Mailbox
-from polygent_issuer.registry import REGISTRY_FILE
+from polygent_issuer.registry import REGISTRY_FILE, Registry
 
 ACME = ("customer", "add", "Acme GmbH", "--contact", "Ada <ada@acme.example>")
 
@@ -103,8 +103,12 @@ def test_an_older_contact_with_an_encoded_word_gets_no_draft(desk: Desk, mail: P
     """Registries of earlier versions may have such a contact; it gets a warning, not a draft."""
     desk.ok(*ACME)
     contact = f"{ENCODED} <r@x.example>"
-    with tampering(desk.home / REGISTRY_FILE) as raw:
-        raw.execute("UPDATE customers SET contacts = ?", (json.dumps([contact]),))
+    with (
+        Registry.open(desk.home / REGISTRY_FILE) as registry,
+        registry.writing(now=desk.now, actor=ACTOR) as db,
+    ):
+        db.update("customers", 1, contacts=json.dumps([contact]))
+        db.record("test", customer="acme-gmbh")
     outcome = desk.ok(
         *("sign", "--machine-info", desk.machine_info(), "--customer", "acme-gmbh"),
         *("--eml", str(mail)),

@@ -118,7 +118,7 @@ def test_a_file_that_does_not_verify_is_not_shown(
     outcome = books.desk.run("license", "show", license_id, "--json")
     assert outcome.code == 7
     assert outcome.json["error"]["code"] == "registry_damaged"
-    assert outcome.json["error"]["hint"] == "polygent-issue journal verify"
+    assert outcome.json["error"]["hint"].startswith("polygent-issue journal verify")
 
 
 @pytest.mark.parametrize(

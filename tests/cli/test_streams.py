@@ -12,7 +12,6 @@ from typing import Any
 import pexpect
 import pytest
 from support.licenses import Books
-from support.registries import tampering
 from support.screen import at_terminal, finish
 
 ESCAPE = "\x1b"
@@ -177,8 +176,9 @@ def test_an_interrupt_while_it_waits_is_exit_130(books: Books) -> None:
 def _named(books: Books, name: str) -> None:
     """Acme under a name that no command would have let in."""
     books.customer()
-    with tampering(books.path) as raw:
-        raw.execute("UPDATE customers SET name = ?", (name,))
+    with books.writing() as db:
+        db.update("customers", 1, name=name)
+        db.record("test", customer="acme")
 
 
 def test_names_are_shown_literally_off_a_terminal(books: Books) -> None:
