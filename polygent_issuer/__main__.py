@@ -16,7 +16,7 @@ def main() -> None:
     import gc
 
     gc.set_threshold(100_000)  # collecting while modules are imported costs a tenth of the start
-    from polygent_issuer.cli.app import run
+    from polygent_issuer.cli.main import run
 
     code = run(sys.argv[1:])
     gc.freeze()  # the last collection need not look at all that was imported

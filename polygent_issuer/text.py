@@ -44,7 +44,7 @@ _RUN: Final = re.compile(r"(^|;)(?=[\s'\"]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]
 _APOSTROPHES: Final = str.maketrans("", "", "'`\u00b4\u2018\u2019\u02bc")
 
 
-def shown(text: str) -> str:
+def escape(text: str) -> str:
     r"""Make foreign text safe for a screen or a message.
 
     Whatever could steer a terminal, turn the reading direction or hide is written as an escape
@@ -61,7 +61,7 @@ def for_spreadsheet(text: str) -> str:
     An apostrophe stands before what would be run, also after a semicolon: where the comma is the
     decimal sign, a spreadsheet parts cells there.
     """
-    return _RUN.sub(r"\1'", shown(text))
+    return _RUN.sub(r"\1'", escape(text))
 
 
 def for_toml(text: str) -> str:
@@ -76,12 +76,12 @@ def for_toml(text: str) -> str:
 
 def for_shell(word: str) -> str:
     """Make a word of a printed command safe to paste: labels and paths come from others."""
-    return shlex.quote(shown(word))
+    return shlex.quote(escape(word))
 
 
-def brief(text: str, *, limit: int = 60) -> str:
+def escape_short(text: str, *, limit: int = 60) -> str:
     """Make foreign text safe as `shown` does, and short enough for one line of a message."""
-    return shown(text) if len(text) <= limit else f"{shown(text[:limit])}..."
+    return escape(text) if len(text) <= limit else f"{escape(text[:limit])}..."
 
 
 def nfc(name: str) -> str:
@@ -89,7 +89,7 @@ def nfc(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def fold(name: str) -> str:
+def normalize_for_comparison(name: str) -> str:
     """Reduce a name to what people take for the same: NFKC, case and white space folded."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())
@@ -109,7 +109,7 @@ def slugify(name: str) -> str:
     Accents are dropped, letters of other scripts are transliterated, everything else becomes a
     hyphen. A name without letters and digits gives `customer`; the registry makes slugs unique.
     """
-    folded = fold(name.translate(_APOSTROPHES))
+    folded = normalize_for_comparison(name.translate(_APOSTROPHES))
     plain = without_accents(folded)
     if not plain.isascii():
         plain = "".join(map(_transliterate, folded))
@@ -169,7 +169,7 @@ def _transliterate(character: str) -> str:
 @cache
 def _steering() -> re.Pattern[str]:
     # Every command shows text and few need this; the verifier's package costs 30 ms.
-    from polygent_issuer.verifier.names import FORBIDDEN  # noqa: PLC0415
+    from polygent_issuer.verifier.identifiers import FORBIDDEN  # noqa: PLC0415
 
     ranges = (f"\\U{first:08x}-\\U{last:08x}" for first, last in FORBIDDEN)
     return re.compile(f"[{''.join(ranges)}]")

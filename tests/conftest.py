@@ -15,7 +15,7 @@ from support.registries import new_registry
 from support.secret_service import SecretService, secret_service
 
 from polygent_issuer.enforcement import sqlite_schema, sqlite_store
-from polygent_issuer.keystore import openssh
+from polygent_issuer.keys import openssh
 from polygent_issuer.registry import Registry, connection
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=40)

@@ -11,7 +11,7 @@ import pytest
 
 import polygent_issuer
 from polygent_issuer.batch.errors import DuplicateRow
-from polygent_issuer.cli.endings import Refused
+from polygent_issuer.cli.errors_boundary import Refused
 from polygent_issuer.errors import (
     Ambiguous,
     ExitCode,

@@ -14,9 +14,9 @@ import pytest
 from support.runbooks import blocks as blocks_of
 from support.runbooks import titles
 
-from polygent_issuer.cli.app import run
 from polygent_issuer.cli.commands import COMMANDS
 from polygent_issuer.cli.lazy import Entry
+from polygent_issuer.cli.main import run
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.verifier import CheckCode

@@ -17,14 +17,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from polygent_issuer import dates, files
+from polygent_issuer import files
 from polygent_issuer.batch.outcomes import Done, Outcome
 from polygent_issuer.errors import OutputExists, OutputProblem
-from polygent_issuer.issuing import recover
+from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.destination import Destination, require_folder, require_free
 from polygent_issuer.registry import Actor, Reading, Registry, licenses, outbox
 from polygent_issuer.registry.errors import RegistryDamaged
-from polygent_issuer.text import for_spreadsheet, shown
+from polygent_issuer.terms import dates
+from polygent_issuer.text import escape, for_spreadsheet
 
 _ELSEWHERE: Final = "name another file with --bundle"
 _FIRST_TIME: Final = (1980, 1, 1, 0, 0, 0)
@@ -74,9 +75,9 @@ class Bundle:
                 of this name.
         """
         place = str(self.target)
-        if not recover.is_bundle(place):
+        if not outbox_delivery.is_bundle(place):
             raise OutputProblem(
-                f"not the name of an archive: {shown(place)}", hint="--bundle FILE.zip"
+                f"not the name of an archive: {escape(place)}", hint="--bundle FILE.zip"
             )
         require_folder(self.target.parent, _ELSEWHERE)
         with suppress(OutputExists):
@@ -117,7 +118,7 @@ class Bundle:
         Raises:
             OutputExists, OutputProblem: as `files.publish`; the licenses wait on.
         """
-        place, prefix = str(self.target), recover.temp_prefix(registry.id)
+        place, prefix = str(self.target), outbox_delivery.temp_prefix(registry.id)
         with registry.writing(now=now, actor=actor) as db:
             files.sweep(self.target.parent, prefix)
             outbox.clear_superseded(db, place)
@@ -197,7 +198,7 @@ def _is_vouched(db: Reading, each: outbox.Bundled, place: str) -> bool:
         record = licenses.get(db, each.id)
     except RegistryDamaged:
         return False
-    return recover.is_vouched(db, record, place, each.name)
+    return outbox_delivery.is_vouched(db, record, place, each.name)
 
 
 def _has(archive: zipfile.ZipFile, each: outbox.Bundled) -> bool:

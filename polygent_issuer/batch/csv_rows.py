@@ -14,7 +14,7 @@ from polygent_issuer.batch.errors import InvalidApplyFile
 from polygent_issuer.batch.row_fields import FIELDS, SPACE
 from polygent_issuer.batch.rows import RefusedRow, Row, read_row, refuse, unknown_field
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.text import brief
+from polygent_issuer.text import escape_short
 
 _SEPARATORS: Final = ",;\t"
 _NAMED_SEPARATOR: Final = re.compile(
@@ -61,7 +61,7 @@ def _row(place: str, columns: Sequence[str], cells: Sequence[str]) -> Row | Refu
         return refuse(place, texts, more)
     if "" in texts:
         nameless = InputRefused(
-            f"a cell stands under no name: {brief(texts[''])}",
+            f"a cell stands under no name: {escape_short(texts[''])}",
             hint='name its column, clear it, or quote the cell with the separator: "Acme, Inc"',
         )
         return refuse(place, texts, nameless)

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from polygent_issuer import dates
-from polygent_issuer.issuing.stored import read_license
+from polygent_issuer.issuing.stored_license import load_license
 from polygent_issuer.registry import LicenseRecord, Reading, customers, licenses
-from polygent_issuer.text import for_toml, shown
+from polygent_issuer.terms import dates
+from polygent_issuer.text import escape, for_toml
 from polygent_issuer.verifier import License
 
 SCHEMA: Final = "polygent-issue/1"
@@ -34,7 +34,7 @@ def rows(db: Reading) -> Iterator[dict[str, Any]]:
     for customer in customers.every(db):
         told: list[dict[str, Any]] = []
         for record in sorted(licenses.current(db, customer), key=_place):
-            row = _row(record, read_license(db, record))
+            row = _row(record, load_license(db, record))
             if row not in told:
                 told.append(row)
                 yield row
@@ -52,7 +52,7 @@ def toml(
     """
     import tomli_w  # noqa: PLC0415 - only an export needs it
 
-    registry = shown(registry_id)
+    registry = escape(registry_id)
     yield _HEAD.format(schema=SCHEMA, registry=registry, made=dates.instant(now)).encode()
     for row in exported:
         lines = ("", "[[license]]", *map(for_toml, tomli_w.dumps(row).split("\n")))

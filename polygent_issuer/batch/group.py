@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from polygent_issuer import files
-from polygent_issuer.batch.deciding import Deciding, Ready, independent
+from polygent_issuer.batch.decisions import DecidedItem, Decider, independent_prefix
 from polygent_issuer.batch.digest import REVIEW, digest
 from polygent_issuer.batch.outcomes import OF_ALL, Done, Failed, Job, Kept, Outcome
 from polygent_issuer.errors import IssuerError
-from polygent_issuer.issuing import keep
+from polygent_issuer.issuing import record
 from polygent_issuer.issuing.signing import Issued, sign
+from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import Writing
-from polygent_issuer.signer import Signer
 
-_Signed = tuple[Ready | Kept | Failed, tuple[Issued, ...]]
+_Signed = tuple[DecidedItem | Kept | Failed, tuple[Issued, ...]]
 
 
 class Group:
@@ -21,7 +21,7 @@ class Group:
     def __init__(
         self,
         db: Writing,
-        deciding: Deciding,
+        deciding: Decider,
         *,
         signers: Mapping[str, Signer],
         staged: files.Together | None,
@@ -52,7 +52,7 @@ class Group:
         outcomes: list[Outcome] = []
         closed = False
         while not closed and len(outcomes) < len(jobs):
-            decided = independent(jobs[len(outcomes) :], self._ready)
+            decided = independent_prefix(jobs[len(outcomes) :], self._ready)
             signed, closed = self._signed(decided, enough)
             written = [self._written(each, issued) for each, issued in signed]
             self._write_files(written)
@@ -61,25 +61,25 @@ class Group:
             self._staged.sync()
         return outcomes
 
-    def _ready(self, job: Job) -> Ready | Kept | Failed:
+    def _ready(self, job: Job) -> DecidedItem | Kept | Failed:
         return self._deciding.ready(self._db, job, self._signers)
 
     def _signed(
-        self, decided: Sequence[Ready | Kept | Failed], enough: Callable[[], bool]
+        self, decided: Sequence[DecidedItem | Kept | Failed], enough: Callable[[], bool]
     ) -> tuple[list[_Signed], bool]:
         """Step 2; a key that fails stands in the way of all, so that is not caught."""
         signed: list[_Signed] = []
         for each in decided:
-            to_issue = each.licenses if isinstance(each, Ready) else ()
+            to_issue = each.licenses if isinstance(each, DecidedItem) else ()
             issued = tuple(sign(one.proposal, one.signer, one.path) for one in to_issue)
             signed.append((each, issued))
             if enough():
                 return signed, True
         return signed, False
 
-    def _written(self, decided: Ready | Kept | Failed, issued: tuple[Issued, ...]) -> Outcome:
+    def _written(self, decided: DecidedItem | Kept | Failed, issued: tuple[Issued, ...]) -> Outcome:
         """Step 3: the rows of an item; where they cannot be kept, it fails alone."""
-        if not isinstance(decided, Ready):
+        if not isinstance(decided, DecidedItem):
             return decided
         job, decision = decided.job, decided.decision
         particulars = {}
@@ -89,7 +89,7 @@ class Group:
         try:
             with self._db.part():
                 for each in issued:
-                    keep.keep(self._db, each, job.consent, particulars=particulars)
+                    record.record_issue(self._db, each, job.consent, particulars=particulars)
         except OF_ALL:
             raise
         except IssuerError as error:

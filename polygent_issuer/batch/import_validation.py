@@ -11,7 +11,7 @@ from enum import StrEnum
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.license_file import LicenseFile
 from polygent_issuer.registry import KeyRecord
-from polygent_issuer.text import shown
+from polygent_issuer.text import escape
 from polygent_issuer.verifier import EXAMPLE_KID, CheckCode, Key, KeySet, License, Verifier, jws
 from polygent_issuer.verifier.errors import LicenseError, quoted
 
@@ -88,7 +88,7 @@ class FileValidator:
     def _unknown(self, file: LicenseFile) -> RejectedFile:
         kid = jws.parse(file.data).kid
         if kid in self._compromised:
-            label = shown(self._compromised[kid])
+            label = escape(self._compromised[kid])
             return _rejected(
                 file,
                 RejectionCode.KEY_COMPROMISED,

@@ -10,10 +10,10 @@ from polygent_issuer.batch.errors import DuplicateRow
 from polygent_issuer.batch.rows import RefusedRow, Row
 from polygent_issuer.errors import Ambiguous, IssuerError, NotFound, UnreadableInput
 from polygent_issuer.hints import Hint, run
+from polygent_issuer.issuing.customer_resolution import check_not_archived
 from polygent_issuer.issuing.machines import own_machine
 from polygent_issuer.issuing.proposal import ReceivedDocument
-from polygent_issuer.issuing.stored import read_license
-from polygent_issuer.issuing.whose import active
+from polygent_issuer.issuing.stored_license import load_license
 from polygent_issuer.registry import (
     Customer,
     LicenseRecord,
@@ -22,7 +22,7 @@ from polygent_issuer.registry import (
     customers,
     licenses,
 )
-from polygent_issuer.text import fold, nfc, shown
+from polygent_issuer.text import escape, nfc, normalize_for_comparison
 from polygent_issuer.verifier import License
 
 _MOST_DUPLICATES: Final = 5
@@ -51,7 +51,7 @@ def match_row(db: Reading, row: Row, document: ReceivedDocument | None = None) -
         CustomerArchived: (`customer_archived`) when nothing is issued to the customer any more.
     """
     try:
-        customer = active(customers.find(db, row.customer))
+        customer = check_not_archived(customers.find(db, row.customer))
     except NotFound:
         return RowMatch(customer=None, record=None)
     record = _current(db, customer, row)
@@ -142,7 +142,9 @@ def _key(db: Reading, row: Row, folder: Path | None) -> tuple[str, str] | None:
     label = nfc(row.machine or "")
     if match.record is not None:
         label = match.record.machine_label or match.record.id
-    slug = match.customer.slug if match.customer else f"new: {fold(row.customer)}"
+    slug = (
+        match.customer.slug if match.customer else f"new: {normalize_for_comparison(row.customer)}"
+    )
     return slug, label
 
 
@@ -153,7 +155,7 @@ def _current(db: Reading, customer: Customer, row: Row) -> LicenseRecord | None:
         return _one(db, customer, row, [each for each in current if each.machine_label == label])
     unbound = [each for each in current if each.machine_label is None]
     if not unbound and len(current) > 1 and row.machine_info is None:
-        labels = ", ".join(shown(each.machine_label or "") for each in current)
+        labels = ", ".join(escape(each.machine_label or "") for each in current)
         raise Ambiguous(
             f"{customer.name} has {len(current)} current licenses", hint=f"name a machine: {labels}"
         )
@@ -171,7 +173,7 @@ def _one(
     """
     if len(found) < 2:  # noqa: PLR2004 - one, or none
         return found[0] if found else None
-    held = [(each, read_license(db, each)) for each in found]
+    held = [(each, load_license(db, each)) for each in found]
     of_domain = [pair for pair in held if pair[1].allowed_domain == row.allowed_domain]
     if row.expires is not None:
         alike = [each for each, old in (*of_domain, *held) if _is_as(row, old)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.registry import Reading, customers
-from polygent_issuer.registry.similar_names import one_letter_apart, spellings
+from polygent_issuer.registry.name_similarity import one_letter_apart, variants
 from polygent_issuer.text import list_first
 
 _OUT = "leave one of the rows out"
@@ -83,7 +83,7 @@ class NewCustomers:
         if name in self._first:
             return
         self._first[name] = len(self._first), place
-        for word in spellings(name):
+        for word in variants(name):
             insort(self._words, (word, name))
             insort(self._backwards, (word[::-1], name))
 
@@ -92,7 +92,7 @@ class NewCustomers:
         number, _ = self._first[name]
         found = {
             other
-            for word in spellings(name)
+            for word in variants(name)
             for spelt, other in self._candidates(word)
             if self._first[other][0] < number and one_letter_apart(spelt, word)
         }

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from polygent_issuer import dates
 from polygent_issuer.batch.outcomes import Decision, Job
 from polygent_issuer.findings import Consent, FindingCode
 from polygent_issuer.hints import run
+from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
-from polygent_issuer.issuing.following import NextRequest, propose_next
-from polygent_issuer.issuing.joining import grouped
+from polygent_issuer.issuing.consolidation import grouped
 from polygent_issuer.issuing.proposal import Action, Proposal
+from polygent_issuer.issuing.renewal import RenewalRequest, propose_renewal
 from polygent_issuer.issuing.selection import choose
 from polygent_issuer.registry import (
     LicenseRecord,
@@ -24,9 +24,9 @@ from polygent_issuer.registry import (
     Registry,
     licenses,
 )
-from polygent_issuer.registry.clock import clock_behind
-from polygent_issuer.settings import Settings
-from polygent_issuer.terms import Changes
+from polygent_issuer.registry.journal import clock_behind_finding
+from polygent_issuer.terms import dates
+from polygent_issuer.terms.terms import Changes
 
 _CHUNK = 256
 
@@ -92,7 +92,7 @@ class Renewals:
             last = piece[-1]
 
     def _of_customer(self, db: Reading, name: str) -> Decision:
-        request = NextRequest(
+        request = RenewalRequest(
             action=Action.RENEW,
             customer=name,
             all_machines=self.all_machines,
@@ -106,7 +106,7 @@ class Renewals:
 
     def _of_license(self, record: LicenseRecord) -> Job:
         label = record.machine_label or record.tier
-        request = NextRequest(
+        request = RenewalRequest(
             action=Action.RENEW,
             customer=record.customer_slug,
             license_ids=(record.id,),
@@ -125,16 +125,16 @@ class Renewals:
         return Job(place=place, subject=place, decide=decide, consent=self.consent)
 
     def _next(
-        self, db: Reading, request: NextRequest, records: tuple[LicenseRecord, ...]
+        self, db: Reading, request: RenewalRequest, records: tuple[LicenseRecord, ...]
     ) -> Proposal:
-        return propose_next(
+        return propose_renewal(
             db,
             request,
             records,
             settings=self.settings,
             now=self.now,
             license_id=self.new_id(),
-        ).with_findings(*clock_behind(db, self.now))
+        ).with_findings(*clock_behind_finding(db, self.now))
 
     def _decided(self, wanted: Iterable[Proposal], records: Iterable[LicenseRecord]) -> Decision:
         """What is new among the licenses that are wanted: the same command may have been here."""
@@ -146,7 +146,7 @@ class Renewals:
         which = run("renew", record.customer_slug, "--license", record.id[:8])
         if not record.is_current:
             return "another command was first"
-        if expiry.long_lapsed(record, self.settings, self.now):
+        if expiry.lapsed_beyond_limit(record, self.settings, self.now):
             ended = dates.instant(record.expires_at)
             return f"lapsed long ago, at {ended}; to mean it: {which}"
         if not (self.changes.term or self.changes.plan or self.changes.expires) and (

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from polygent_issuer import dates, terms
 from polygent_issuer.batch.errors import DuplicateRow, RowRefused
 from polygent_issuer.batch.matching import RowMatch, match_row, read_document
 from polygent_issuer.batch.new_customers import NewCustomers
@@ -24,16 +23,17 @@ from polygent_issuer.batch.rows import RefusedRow, Row
 from polygent_issuer.errors import InvalidTerms, IssuerError
 from polygent_issuer.findings import Consent
 from polygent_issuer.hints import run
+from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
-from polygent_issuer.issuing.first import FirstRequest, propose_first
-from polygent_issuer.issuing.following import NextRequest, propose_next
+from polygent_issuer.issuing.first_license import FirstLicenseRequest, propose_first
 from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument
-from polygent_issuer.issuing.stored import read_license
+from polygent_issuer.issuing.renewal import RenewalRequest, propose_renewal
+from polygent_issuer.issuing.stored_license import load_license
 from polygent_issuer.registry import LicenseRecord, Reading
-from polygent_issuer.registry.clock import clock_behind
-from polygent_issuer.settings import Settings
-from polygent_issuer.terms import Changes, Terms
-from polygent_issuer.text import shown
+from polygent_issuer.registry.journal import clock_behind_finding
+from polygent_issuer.terms import dates, decision
+from polygent_issuer.terms.terms import Changes, Terms
+from polygent_issuer.text import escape
 from polygent_issuer.verifier import License
 
 
@@ -97,7 +97,7 @@ class RowDecider:
         record = match.record
         if record is None:
             return Decision(proposals=(self._first(db, row, match, document),))
-        old = read_license(db, record)
+        old = load_license(db, record)
         if document is not None and document.info.fingerprint == old.machine_fingerprint:
             document = None
         action, note = self._action(row, record, old, document)
@@ -109,7 +109,7 @@ class RowDecider:
             changes = replace(changes, expires=row.expires)
         if action is Action.RENEW:
             changes = replace(changes, term=row.term)
-        request = NextRequest(
+        request = RenewalRequest(
             action=action,
             customer=record.customer_slug,
             document=document,
@@ -117,14 +117,14 @@ class RowDecider:
             key=row.key or self.key,
             typed=False,
         )
-        proposal = propose_next(
+        proposal = propose_renewal(
             db,
             request,
             (record,),
             settings=self.settings,
             now=self.now,
             license_id=self.new_id(),
-        ).with_findings(*clock_behind(db, self.now))
+        ).with_findings(*clock_behind_finding(db, self.now))
         return Decision(proposals=(self._with_hints(row, proposal),), note=note)
 
     def _action(
@@ -134,7 +134,7 @@ class RowDecider:
         settings, now = self.settings, self.now
         record = replace(record, expires_at=old.expires_at)
         had = Terms.of(old)
-        differs = terms.next_terms(had, _changes(row), settings.catalogue) != had
+        differs = decision.next_terms(had, _changes(row), settings.catalogue) != had
         unless_due = Action.REISSUE if differs or document is not None else None
         if row.expires is not None:
             if row.expires == old.expires_at:
@@ -146,7 +146,7 @@ class RowDecider:
         if row.term is None and not expiry.renewable(record, settings):
             note = f"a trial is not renewed by itself; for a contract: {which} --plan PLAN"
             return unless_due, note
-        if expiry.long_lapsed(record, settings, now):
+        if expiry.lapsed_beyond_limit(record, settings, now):
             ended = dates.instant(record.expires_at)
             return None, f"lapsed long ago, at {ended}; to mean it: {which}"
         return Action.RENEW, None
@@ -172,7 +172,7 @@ class RowDecider:
         plan = self.settings.plan(row.plan) if row.plan is not None else None
         proposal = propose_first(
             db,
-            FirstRequest(
+            FirstLicenseRequest(
                 customer=match.customer.slug if match.customer else row.customer,
                 document=document,
                 label=row.machine,
@@ -183,7 +183,7 @@ class RowDecider:
             settings=self.settings,
             now=self.now,
             license_id=self.new_id(),
-        ).with_findings(*clock_behind(db, self.now))
+        ).with_findings(*clock_behind_finding(db, self.now))
         proposal = self._new_customers.check_against_earlier_rows(db, row.place, proposal)
         return self._with_hints(row, proposal)
 
@@ -221,6 +221,6 @@ def _check_machine(row: Row, proposal: Proposal) -> None:
         if value is not None:
             raise InvalidTerms(
                 f"an enterprise license is for no machine, and the row has "
-                f"{field_name} {shown(value)}",
+                f"{field_name} {escape(value)}",
                 hint=f"leave {field_name} out, or say tier standard",
             )

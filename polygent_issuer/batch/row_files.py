@@ -11,7 +11,7 @@ from polygent_issuer.batch.csv_rows import read_csv
 from polygent_issuer.batch.errors import InvalidApplyFile
 from polygent_issuer.batch.rows import RefusedRow, Row
 from polygent_issuer.batch.toml_rows import read_toml
-from polygent_issuer.text import shown
+from polygent_issuer.text import escape
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 """The largest apply file: some 300,000 licenses in TOML."""
@@ -53,7 +53,7 @@ class RowFile:
                 it can be relied on: not UTF-8, no TOML or CSV, a name that nobody knows.
         """
         data = files.read_bounded(source, limit=MAX_BYTES, what=_WHAT, stdin=stdin)
-        name = "stdin" if source == _STDIN else shown(Path(source).name)
+        name = "stdin" if source == _STDIN else escape(Path(source).name)
         _require_text(name, data)
         parse = read_toml if _is_toml(source, data) else read_csv
         try:

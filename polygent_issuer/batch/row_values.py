@@ -11,9 +11,9 @@ from typing import Final
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.files import inner_parts
 from polygent_issuer.findings import FindingCode
-from polygent_issuer.settings.kind import called
+from polygent_issuer.home.setting_types import type_name
 from polygent_issuer.terms.parsing import check_limit, parse_expires
-from polygent_issuer.text import brief, nearest, shown
+from polygent_issuer.text import escape, escape_short, nearest
 
 _LONGEST_REASON: Final = 1_000
 
@@ -22,13 +22,13 @@ def text(value: object) -> str:
     """What must be a text in TOML."""
     if isinstance(value, str):
         return value
-    raise InputRefused(f"must be a text, not {called(value)}", hint="write it in quotes")
+    raise InputRefused(f"must be a text, not {type_name(value)}", hint="write it in quotes")
 
 
 def texts(value: object) -> Sequence[str]:
     """What must be a list of texts in TOML."""
     if not isinstance(value, list):
-        raise InputRefused(f"must be a list, not {called(value)}", hint='write it as ["a", "b"]')
+        raise InputRefused(f"must be a list, not {type_name(value)}", hint='write it as ["a", "b"]')
     return [text(item) for item in value]
 
 
@@ -51,7 +51,7 @@ def expires(value: object) -> datetime:
 def number(field: str, value: object) -> int:
     """What must be a whole number in TOML, within FORMAT §1."""
     if type(value) is not int:
-        raise InputRefused(f"must be a whole number, not {called(value)}", hint="write it as 25")
+        raise InputRefused(f"must be a whole number, not {type_name(value)}", hint="write it as 25")
     check_limit(field, value)
     return value
 
@@ -64,10 +64,10 @@ def codes(written: Sequence[str]) -> tuple[FindingCode, ...]:
 def reason(written: str) -> str | None:
     """A reason as the journal may keep it; a blank one is none."""
     if len(written) > _LONGEST_REASON:
-        told = f"longer than {_LONGEST_REASON:,} characters: {brief(written)}"
+        told = f"longer than {_LONGEST_REASON:,} characters: {escape_short(written)}"
         raise InputRefused(told, hint="say it in brief")
-    if shown(written) != written:
-        told = f"it has characters that cannot be shown: {brief(written)}"
+    if escape(written) != written:
+        told = f"it has characters that cannot be shown: {escape_short(written)}"
         raise InputRefused(told, hint="plain text in one line")
     return written.strip() or None
 
@@ -78,4 +78,4 @@ def _code(written: str) -> FindingCode:
     except ValueError:
         near = nearest(written.casefold().replace("_", "-"), FindingCode)
         hint = f"did you mean {near}?" if near else f"there are {', '.join(FindingCode)}"
-        raise InputRefused(f"no such finding: {brief(written)}", hint=hint) from None
+        raise InputRefused(f"no such finding: {escape_short(written)}", hint=hint) from None

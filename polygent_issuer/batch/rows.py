@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from polygent_issuer import dates
 from polygent_issuer.batch.errors import InvalidApplyFile
 from polygent_issuer.batch.row_fields import FIELDS, in_fields
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.findings import FindingCode
-from polygent_issuer.text import brief, nearest
+from polygent_issuer.terms.term import Term
+from polygent_issuer.text import escape_short, nearest
 from polygent_issuer.verifier import AllowedDomain, Tier
 
 _ONE_OF_TWO: Final = ("term", "expires")
@@ -38,7 +38,7 @@ class Row:
     plan: str | None = None
     tier: Tier | None = None
     key: str | None = None
-    term: dates.Term | None = None
+    term: Term | None = None
     expires: datetime | None = None
     users: int | None = None
     session_hosts: int | None = None
@@ -98,7 +98,7 @@ def refuse(
     customer = given.get("customer")
     return RefusedRow(
         place=place,
-        customer=brief(customer) if isinstance(customer, str) else None,
+        customer=escape_short(customer) if isinstance(customer, str) else None,
         field=field,
         message=why.message,
         hint=in_fields(why.hint),
@@ -116,7 +116,7 @@ def unknown_field(
     """What a file is refused for whose field, or column, nobody knows."""
     near = nearest(name.strip().casefold().replace("-", "_").replace(" ", "_"), known)
     return InvalidApplyFile(
-        f"{place}: there is no field {brief(name)}",
+        f"{place}: there is no field {escape_short(name)}",
         hint=f"did you mean {near}?" if near else f"fields are {', '.join(known)}",
     )
 

@@ -22,23 +22,23 @@ from time import monotonic
 from typing import Final
 
 from polygent_issuer import files
-from polygent_issuer.batch.deciding import Deciding
+from polygent_issuer.batch.decisions import Decider
 from polygent_issuer.batch.group import Group
 from polygent_issuer.batch.outcomes import OF_ALL, Done, Failed, Job, Kept, Outcome
 from polygent_issuer.errors import HomeProblem, IssuerError, OutputProblem
-from polygent_issuer.issuing import recover
+from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.issuing.publish import undelivered
+from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import Actor, Registry, Writing, outbox
-from polygent_issuer.signer import Signer
 
-GROUP: Final = 256
+MAX_GROUP_SIZE: Final = 256
 """Items of one COMMIT, at most."""
 _PATIENCE: Final = 1.0
 """Seconds after which a group is closed with fewer: tokens are slow, and others wait meanwhile."""
 
 
-class Run:
+class BatchRunner:
     """One pass over a batch."""
 
     def __init__(
@@ -70,14 +70,14 @@ class Run:
         self._signers: Mapping[str, Signer] = {}
         if destination.folder is None:
             raise ValueError("a batch goes into a folder or an archive")
-        self._deciding = Deciding(destination=destination, shown=None, with_reason=with_reason)
+        self._deciding = Decider(destination=destination, shown=None, with_reason=with_reason)
         self._folder = destination.folder
-        self._into_bundle = recover.is_bundle(str(destination.folder))
+        self._into_bundle = outbox_delivery.is_bundle(str(destination.folder))
         self._now = now
         self._actor = actor
         self._stopped = stopped
         self._review = review
-        self._prefix = recover.temp_prefix(registry.id)
+        self._prefix = outbox_delivery.temp_prefix(registry.id)
         self._delivered: list[str] = []
         self._first = True
 
@@ -98,7 +98,7 @@ class Run:
         self._deciding = replace(self._deciding, shown=shown)
         self._recover()
         jobs, waiting = iter(jobs), list[Job]()
-        while not self._stopped() and (waiting := waiting or list(islice(jobs, GROUP))):
+        while not self._stopped() and (waiting := waiting or list(islice(jobs, MAX_GROUP_SIZE))):
             if not self._signers:
                 idle = self._idle(waiting)
                 del waiting[: len(idle)]
@@ -156,7 +156,7 @@ class Run:
     def _begin(self, db: Writing) -> None:
         """What every write begins with; the sweep is for what a crash left long before."""
         if self._first:
-            recover.deliver(db, self._prefix)
+            outbox_delivery.deliver_pending(db, self._prefix)
             if not self._into_bundle:
                 files.sweep(self._folder, self._prefix)
             self._first = False
@@ -180,7 +180,7 @@ class Run:
             try:
                 if each.path is not None and each.path.name in unpublished:
                     # Another command may have delivered it and swept the temporary file.
-                    recover.write(each.file, each.path, license_id, self._prefix)
+                    outbox_delivery.write(each.file, each.path, license_id, self._prefix)
             except OutputProblem as problem:
                 problems.append(undelivered(license_id, problem))
             else:

@@ -16,7 +16,7 @@ from polygent_issuer import files
 from polygent_issuer.errors import UnreadableInput
 from polygent_issuer.files import disk
 from polygent_issuer.issuing.license_file import LicenseFile, describe, has_license_text
-from polygent_issuer.text import shown
+from polygent_issuer.text import escape
 from polygent_issuer.verifier import jws
 
 STDIN: Final = "-"
@@ -159,7 +159,7 @@ def _entries(folder: str, *, recursive: bool) -> "Iterator[os.DirEntry[str] | Li
             with os.scandir(each) as entries:
                 inside = sorted(entries, key=lambda entry: entry.name, reverse=True)
         except OSError as error:
-            yield _none(os.fspath(each), f"cannot be read: {disk.why(error)}")
+            yield _none(os.fspath(each), f"cannot be read: {disk.reason(error)}")
         else:
             waiting.extend(inside)
 
@@ -214,7 +214,7 @@ def _named_as_license(entry: "os.DirEntry[str]", name: str) -> str | LicenseFile
         return name
     # Not opened: a pipe waits for a writer, and a device may act.
     problem = UnreadableInput(
-        f"cannot read the {_WHAT} {shown(name)}: it is not a regular file",
+        f"cannot read the {_WHAT} {escape(name)}: it is not a regular file",
         hint="check the path and its permissions; - reads stdin",
     )
     return LicenseFile(name=name, problem=problem)
@@ -246,7 +246,7 @@ def _is_inner_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def _none(folder: str, why: str, hint: str = _NAME_THEM) -> LicenseFile:
-    problem = UnreadableInput(f"the folder {shown(folder)} {why}", hint=hint)
+    problem = UnreadableInput(f"the folder {escape(folder)} {why}", hint=hint)
     return LicenseFile(name=folder, problem=problem)
 
 

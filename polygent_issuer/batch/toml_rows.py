@@ -8,7 +8,7 @@ from polygent_issuer.batch.errors import InvalidApplyFile
 from polygent_issuer.batch.row_fields import FIELDS, in_fields
 from polygent_issuer.batch.rows import RefusedRow, Row, contradiction, read_row, unknown_field
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.text import backslash_hint, brief, nearest
+from polygent_issuer.text import backslash_hint, escape_short, nearest
 
 _MARK: Final = "\ufeff"
 _LICENSE: Final = "license"
@@ -37,7 +37,7 @@ def read_toml(name: str, data: bytes) -> tuple[Row | RefusedRow, ...]:
         if table not in _TABLES:
             near = nearest(table.casefold(), _TABLES)
             hint = f"did you mean {near}?" if near else "there are [defaults] and [[license]]"
-            raise InvalidApplyFile(f"{name}: there is no table {brief(table)}", hint=hint)
+            raise InvalidApplyFile(f"{name}: there is no table {escape_short(table)}", hint=hint)
     licenses = document.get(_LICENSE, [])
     if not isinstance(licenses, list):
         raise _not_written_as(name, "[[license]]")
@@ -62,7 +62,7 @@ def _parse(name: str, text: str) -> dict[str, Any]:
         problem, hint = "nested too deeply", _HINT
     except ValueError as error:  # a number of thousands of digits is no TOMLDecodeError
         message = str(error)
-        problem = brief(message[:1].lower() + message[1:], limit=_LONGEST)
+        problem = escape_short(message[:1].lower() + message[1:], limit=_LONGEST)
         hint = backslash_hint(text, message) or _HINT
     raise InvalidApplyFile(f"{name} is not TOML: {problem}", hint=hint)
 

@@ -1,4 +1,4 @@
-"""Consent on a terminal and off it (DESIGN, "Findings and consent")."""
+"""Consent and reasons, on a terminal and off it (DESIGN, "Findings and consent")."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ import typer
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.notes import note
-from polygent_issuer.cli.options import OptionGroup
-from polygent_issuer.errors import InputRefused, UsageProblem
-from polygent_issuer.text import nearest, shown
+from polygent_issuer.cli.options.common import OptionGroup
+from polygent_issuer.cli.output.messages import note
+from polygent_issuer.errors import InputRefused, MissingInput, UsageProblem
+from polygent_issuer.text import escape, nearest
 
 if TYPE_CHECKING:
     from polygent_issuer.findings import Consent, Finding
@@ -43,9 +43,9 @@ def sound_reason(reason: str | None) -> str | None:
         InputRefused: (`input_refused`) when it could steer a terminal.
     """
     reason = (reason or "").strip()
-    if shown(reason) != reason:
+    if escape(reason) != reason:
         raise InputRefused(
-            f"the reason has characters that cannot be shown: {shown(reason)}",
+            f"the reason has characters that cannot be shown: {escape(reason)}",
             hint="--reason with plain text",
         )
     return reason or None
@@ -123,3 +123,30 @@ def obtain(invocation: Invocation, findings: "Iterable[Finding]", consent: "Cons
         reason = sound_reason(prompts.line("why, for the journal"))
     codes = consent.accepted | {finding.code for finding in missing}
     return Consent(accepted=codes, reason=reason)
+
+
+def required_reason(invocation: Invocation, given: str | None, what: str) -> str:
+    """The reason that was given, else what a person at the terminal says.
+
+    Args:
+        invocation: of the command.
+        given: what `--reason` said, if anything.
+        what: is done, for the refusal off a terminal: `a license is retired`.
+
+    Raises:
+        MissingInput: (`missing_input`) when there is none and nobody to ask.
+        InputRefused: (`input_refused`) when it could steer a terminal.
+    """
+    reason = sound_reason(given)
+    if reason is not None:
+        return reason
+    if not invocation.interactive:
+        raise MissingInput(
+            f"no reason was given, and the journal keeps why {what}", hint="add --reason TEXT"
+        )
+    return prompts.text("why, for the journal", check=_named).strip()
+
+
+def _named(text: str) -> None:
+    if sound_reason(text) is None:
+        raise InputRefused("the reason is empty", hint="say why, for the journal")

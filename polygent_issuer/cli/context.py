@@ -10,14 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from polygent_issuer.cli.notes import note
+from polygent_issuer.cli.output.messages import note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from polygent_issuer.home.settings import Loaded, Settings
     from polygent_issuer.registry import Actor, Reading, Registry
     from polygent_issuer.registry.change import Decided
-    from polygent_issuer.settings import Loaded, Settings
 
 _Decision = TypeVar("_Decision")
 
@@ -72,7 +72,7 @@ class Invocation:
     @cached_property
     def home_path(self) -> Path:
         """Where the home is or would be; not checked."""
-        from polygent_issuer.home import locate
+        from polygent_issuer.home.folder import locate
 
         return locate(self.options.get("home"), self.environ)
 
@@ -83,7 +83,7 @@ class Invocation:
         Raises:
             HomeProblem: (`home_missing`, `unsafe_home`) when it is not there or not ours.
         """
-        from polygent_issuer.home import require
+        from polygent_issuer.home.folder import require
 
         for warning in require(self.home_path):
             self.warn(warning)
@@ -92,7 +92,7 @@ class Invocation:
     @cached_property
     def loaded(self) -> "Loaded":
         """The settings with the origin of each."""
-        from polygent_issuer.settings import load
+        from polygent_issuer.home.settings_file import load
 
         return load(self.home, self.environ)
 
@@ -111,7 +111,7 @@ class Invocation:
     @cached_property
     def registry(self) -> "Registry":
         """The registry of the home, closed when the command ends; names undelivered licenses."""
-        from polygent_issuer.issuing.recover import undelivered
+        from polygent_issuer.issuing.outbox_delivery import undelivered
         from polygent_issuer.registry import REGISTRY_FILE, Registry
 
         registry = self.closing.enter_context(Registry.open(self.home / REGISTRY_FILE))

@@ -18,11 +18,18 @@ import typer
 
 from polygent_issuer import __version__
 from polygent_issuer.errors import IssuerError
-from polygent_issuer.text import shown
+from polygent_issuer.text import escape
 
 _LIBRARIES: Final = "typer rich pydantic cryptography keyring platformdirs tomlkit"
-# Passphrases, PINs and private halves pass through these.
-_SECRET: Final = ("keystore", "custody", "signer", "cli.passphrase", "cli.key")
+# Passphrases, PINs and private keys pass through these.
+_SECRET: Final = (
+    "keys",
+    "cli.options.passphrase",
+    "cli.commands.key",
+    "cli.flows.key_backup",
+    "cli.flows.key_place",
+    "cli.flows.key_storage",
+)
 
 
 def write(raised: BaseException) -> None:
@@ -39,7 +46,7 @@ def report(raised: BaseException) -> Iterator[str]:
     for error, told in reversed(tuple(_chain(raised))):
         yield "Traceback (most recent call last):"
         for entry in traceback.format_tb(error.__traceback__):
-            yield from map(shown, entry.rstrip("\n").split("\n"))
+            yield from map(escape, entry.rstrip("\n").split("\n"))
         yield _named(error, told=told)
 
 
@@ -52,7 +59,7 @@ def _versions() -> Iterator[str]:
     for name in _LIBRARIES.split():
         with suppress(metadata.PackageNotFoundError):
             yield f"{name} {metadata.version(name)}"
-    yield shown(platform.platform())
+    yield escape(platform.platform())
 
 
 def _chain(raised: BaseException) -> Iterator[tuple[BaseException, bool]]:
@@ -71,13 +78,13 @@ def _named(error: BaseException, *, told: bool) -> str:
     kind = type(error)
     name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
     if isinstance(error, typer.TyperException):
-        return f"{name}: {shown(error.format_message())}"
+        return f"{name}: {escape(error.format_message())}"
     ours = isinstance(error, IssuerError) or kind.__module__.startswith("polygent_issuer.")
     if not ours and (not told or _handles_secrets(error)):
         system = errno.errorcode.get(getattr(error, "errno", None) or 0)
         return f"{name}: {f'{system} ' if system else ''}(its message is left out)"
     message = str(error)
-    return f"{name}: {shown(message)}" if message else name
+    return f"{name}: {escape(message)}" if message else name
 
 
 def _handles_secrets(error: BaseException) -> bool:

@@ -13,8 +13,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from polygent_issuer.cli.options import typer_command
-from polygent_issuer.cli.usage import no_such_command
+from polygent_issuer.cli.errors_boundary import no_such_command
+from polygent_issuer.cli.options.common import typer_command
 
 Markup = Literal["rich"] | None
 _HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
@@ -27,7 +27,7 @@ class Entry:
     Attributes:
         name: as it is typed.
         help: one line, shown where the commands are listed.
-        target: `module:function` below `polygent_issuer.cli`.
+        target: `module:function` below `polygent_issuer.cli.commands`.
         entries: the commands of a group.
         panel: the heading under which a terminal lists it.
     """
@@ -90,7 +90,7 @@ def load(entry: Entry, markup: Markup) -> TyperCommand | TyperGroup:
     if entry.entries:
         return build_group(entry, _takes_global_options_only, markup)
     module, function = entry.target.split(":")
-    body = getattr(import_module(f"polygent_issuer.cli.{module}"), function)
+    body = getattr(import_module(f"polygent_issuer.cli.commands.{module}"), function)
     app = typer.Typer(add_completion=False, rich_markup_mode=markup)
     text = body.__doc__ or _help_from_source(body) or entry.help
     command = app.command(entry.name, cls=_Command, help=text, context_settings=_HELP_OPTIONS)

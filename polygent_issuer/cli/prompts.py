@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from polygent_issuer.cli.notes import note
+from polygent_issuer.cli.output.messages import note
 from polygent_issuer.errors import ExitCode, InputRefused, IssuerError
-from polygent_issuer.text import shown
+from polygent_issuer.text import escape
 
 _WORDS = {"y": True, "yes": True, "n": False, "no": False}
 
@@ -27,7 +27,7 @@ def line(question: str) -> str:
     Raises:
         typer.Abort: at the end of input (Ctrl-D).
     """
-    sys.stderr.write(f"{shown(question)}: ")
+    sys.stderr.write(f"{escape(question)}: ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer:

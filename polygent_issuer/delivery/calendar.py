@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from polygent_issuer import dates
-from polygent_issuer.text import shown
+from polygent_issuer.terms import dates
+from polygent_issuer.text import escape
 
 _OCTETS: Final = 75  # RFC 5545 §3.1: of a line, without its CRLF
 _ESCAPES: Final = str.maketrans({"\\": r"\\", ";": r"\;", ",": r"\,"})
@@ -90,7 +90,7 @@ def _duration(length: timedelta) -> str:
 
 def _text(value: str) -> str:
     """Return one line of type TEXT (RFC 5545 §3.3.11), with control characters escaped."""
-    return shown(value).translate(_ESCAPES)
+    return escape(value).translate(_ESCAPES)
 
 
 def _lines(*lines: str) -> bytes:

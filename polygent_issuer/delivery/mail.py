@@ -25,11 +25,10 @@ from email.parser import BytesParser
 from email.utils import format_datetime, getaddresses
 from typing import Final
 
-from polygent_issuer.delivery.letter import Letter
-from polygent_issuer.delivery.template import Template
-from polygent_issuer.delivery.wording import words
+from polygent_issuer.delivery.license_mail import LicenseMail
+from polygent_issuer.delivery.template import Template, template_values
+from polygent_issuer.email_address import ENCODED_WORD, Mailbox
 from polygent_issuer.errors import InternalError
-from polygent_issuer.mailbox import ENCODED_WORD, Mailbox
 from polygent_issuer.text import slugify
 
 _NOWHERE: Final = "polygent-issue.invalid"  # RFC 2606 §2: nobody's domain
@@ -52,7 +51,7 @@ class Draft:
     data: bytes
 
 
-def drafts(letter: Letter, template: Template, sender: Mailbox | None) -> tuple[Draft, ...]:
+def drafts(letter: LicenseMail, template: Template, sender: Mailbox | None) -> tuple[Draft, ...]:
     """A draft for each contact with an address; one that names nobody where there is none.
 
     Args:
@@ -70,7 +69,7 @@ def drafts(letter: Letter, template: Template, sender: Mailbox | None) -> tuple[
     )
 
 
-def _names(letter: Letter) -> list[str]:
+def _names(letter: LicenseMail) -> list[str]:
     """`acme-prod-2027-11-30-1f3a9c2e-ada-acme-example.eml`; of two alike the later has a number."""
     if not letter.recipients:
         return [f"{letter.stem}.eml"]
@@ -84,9 +83,9 @@ def _names(letter: Letter) -> list[str]:
 
 
 def _message(
-    letter: Letter, template: Template, sender: Mailbox | None, recipient: Mailbox | None
+    letter: LicenseMail, template: Template, sender: Mailbox | None, recipient: Mailbox | None
 ) -> bytes:
-    values = words(letter, recipient)
+    values = template_values(letter, recipient)
     to = recipient.address if recipient else ""
     digest = hashlib.sha256(f"{letter.license.jti} {to}".encode()).hexdigest()[:32]
     boxes = (("From", sender), ("To", recipient))
@@ -144,7 +143,7 @@ def _name(box: Mailbox) -> str:
 
 
 def _require_as_composed(
-    data: bytes, fields: Iterable[tuple[str, str | Mailbox]], body: str, letter: Letter
+    data: bytes, fields: Iterable[tuple[str, str | Mailbox]], body: str, letter: LicenseMail
 ) -> None:
     """Read a draft as a mail program does, and compare every header and part."""
     message = BytesParser(policy=policy.compat32).parsebytes(data)

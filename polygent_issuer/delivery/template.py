@@ -1,20 +1,106 @@
-"""The text of mail drafts: `mail.txt` in the home, or the one that ships.
+"""The template of mail drafts, its placeholders, and the text for each.
 
 A subject line, an empty line, the body; `$name` stands for one of `wording.PLACEHOLDERS`
 (`string.Template`), `$$` for a dollar. A wrong template is refused before anything is signed.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from string import Template as Text
 from typing import Final
 
-from polygent_issuer.delivery.wording import PLACEHOLDERS
+from polygent_issuer.delivery.license_mail import Kind, LicenseMail
+from polygent_issuer.email_address import Mailbox
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.files import NotUtf8, read_text
-from polygent_issuer.text import nearest, shown
+from polygent_issuer.terms import dates
+from polygent_issuer.terms.comparison import Difference
+from polygent_issuer.text import escape, nearest
+
+PLACEHOLDERS: Final[Mapping[str, str]] = {
+    "greeting": "Hello and the contact's name",
+    "kind": "new license, renewal or replacement",
+    "what": "the same in a sentence: your new Polygent license",
+    "customer": "the customer's name",
+    "machine": "the label of the machine, or any machine",
+    "valid_until": "when the license ends, in UTC and in the customer's time zone",
+    "last_day": "the last day that it covers to its end (UTC)",
+    "changes": "what changes, or what a new license allows; several lines",
+    "upload_before": "until when the server takes the file, likewise in both",
+    "upload_day": "the day of that (UTC)",
+    "file": "the name of the attached file",
+    "license_id": "the license's ID",
+    "issuer": "who issues, as the license says it",
+}
+"""What a template may name, each with its meaning."""
+
+_WHAT: Final = {
+    Kind.NEW: "your new Polygent license",
+    Kind.RENEWAL: "the renewal of your Polygent license",
+    Kind.REPLACEMENT: "a new file for your Polygent license, in place of the one you have",
+}
+_CALLED: Final = {"fingerprint": "machine fingerprint", "customer slug": "customer ID"}
+_FEATURE: Final = "feature "
+
+
+def template_values(letter: LicenseMail, recipient: Mailbox | None) -> dict[str, str]:
+    """The text for each placeholder; foreign characters are escaped.
+
+    Args:
+        letter: what is told.
+        recipient: whom it is told; None while nobody is known.
+    """
+    issued, zone_name = letter.license, letter.customer.time_zone
+    zone = dates.known_zone(zone_name)
+    name = recipient.name if recipient else ""
+    told = {
+        "greeting": f"Hello {name}," if name else "Hello,",
+        "kind": str(letter.kind),
+        "what": _WHAT[letter.kind],
+        "customer": issued.customer,
+        "machine": letter.machine or "any machine",
+        "valid_until": dates.describe_expiry(issued.expires_at, zone),
+        "last_day": _day(issued.expires_at),
+        "upload_before": dates.describe_instant(letter.upload_before, zone),
+        "upload_day": letter.upload_before.date().isoformat(),
+        "file": letter.file_name,
+        "license_id": issued.jti,
+        "issuer": issued.iss,
+    }
+    return {**{name: escape(text) for name, text in told.items()}, "changes": _changes(letter)}
+
+
+def _changes(letter: LicenseMail) -> str:
+    if letter.olds:
+        title = "What changes:"
+        lines = [*_ends(letter), *map(_change, letter.differences)] or ["nothing but the file"]
+    else:
+        title = "What it allows:"
+        lines = [f"{each.name}: {each.new}" for each in letter.differences]
+    return "\n".join((title, *(f"  {escape(line)}" for line in lines)))
+
+
+def _ends(letter: LicenseMail) -> Iterable[str]:
+    """The end, where it is another one than that of what is replaced."""
+    before = max(old.expires_at for old in letter.olds)
+    if before != letter.license.expires_at:
+        yield f"last full day: {_day(letter.license.expires_at)} instead of {_day(before)}"
+
+
+def _change(change: Difference) -> str:
+    if change.name.startswith(_FEATURE) and (change.old, change.new) == ("no", "yes"):
+        return f"{change.name}: added"
+    if change.name.startswith(_FEATURE) and change.new == "no":
+        return f"{change.name}: taken out"
+    return f"{_CALLED.get(change.name, change.name)}: {change.new} instead of {change.old}"
+
+
+def _day(expires: datetime) -> str:
+    return dates.last_full_day(expires).isoformat()
+
 
 TEMPLATE_FILE: Final = "mail.txt"
 LIMIT: Final = 64 * 1024
@@ -115,7 +201,7 @@ def _check(text: str, path: Path) -> None:
             near = nearest(name.casefold(), PLACEHOLDERS)
             known = ", ".join(f"${each}" for each in PLACEHOLDERS)
             hint = f"did you mean ${near}?" if near else f"there are {known}"
-            raise _wrong(path, f"line {_line(text, found)} has an unknown ${shown(name)}", hint)
+            raise _wrong(path, f"line {_line(text, found)} has an unknown ${escape(name)}", hint)
 
 
 def _line(text: str, found: re.Match[str]) -> int:
@@ -124,4 +210,4 @@ def _line(text: str, found: re.Match[str]) -> int:
 
 def _wrong(path: Path, why: str, hint: str | None = None) -> InvalidTemplate:
     ships = "take the file away for the text that ships"
-    return InvalidTemplate(f"{shown(str(path))}: {why}", hint=hint or ships)
+    return InvalidTemplate(f"{escape(str(path))}: {why}", hint=hint or ships)

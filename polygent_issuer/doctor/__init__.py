@@ -4,7 +4,7 @@
 when that could not be opened, its row says so, and the next check has its turn.
 """
 
-from polygent_issuer.doctor.examination import Examination, examine
+from polygent_issuer.doctor.checks import Examination, examine
 from polygent_issuer.doctor.verdict import Row, State
 
 __all__ = ["Examination", "Row", "State", "examine"]

@@ -39,8 +39,8 @@ their upload window an older one can be installed again) and which milestones we
 from .alerts import Admin, Alert, AlertRun, Banner, Level, next_run
 from .asgi import LicenseMiddleware
 from .hosts import Connection, HostCaps, HostKind
+from .paths import DEFAULT_ROUTES, WEBSOCKET, Route
 from .refusals import InstallRefused, Refusal
-from .routes import DEFAULT_ROUTES, WEBSOCKET, Route
 from .server_license import ServerLicense
 from .services import Pausable
 from .sqlite_store import SqliteStore

@@ -13,9 +13,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from ..verifier import AllowedDomain
-from .paths import Paths
+from .paths import DEFAULT_ROUTES, WEBSOCKET, Paths, Route
 from .refusals import DOMAIN_MISMATCH, Refusal, missing_feature
-from .routes import DEFAULT_ROUTES, WEBSOCKET, Route
 from .server_license import ServerLicense
 from .store import ProcessBound
 

@@ -4,12 +4,24 @@ The texts go to whoever asked, signed in or not, so they name no machine, domain
 `Standing.message` and `Status` tell admins more.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ..verifier import CheckCode, License
 from ..verifier.errors import quoted
+from ..verifier.identifiers import FORBIDDEN, MAX_DISPLAY_NAME
 from .states import State
+
+_FORBIDDEN: Final = re.compile(
+    "[" + "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in FORBIDDEN) + "]"
+)
+
+
+def shown(text: str) -> str:
+    """At most 200 characters, each that no display name may hold (FORMAT §1) as U+FFFD."""
+    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text[:MAX_DISPLAY_NAME])
+
 
 _STATES: Final = {
     State.NONE: (

@@ -7,16 +7,15 @@ from threading import Lock
 from typing import Final, TypeVar
 
 from ..verifier import CheckCode, License, LicenseError, Verifier
-from ..verifier.names import canonical_fingerprint
-from . import alerts, refusals, succession
+from ..verifier.identifiers import canonical_fingerprint
+from . import alerts, refusals, supersession
 from .alerts import Admin, AlertRun, Banner
 from .hosts import Connection, HostCaps, HostKind
 from .instants import utc
-from .memory import Memory
-from .refusals import InstallRefused, Refusal
-from .routes import JUDGED, Route
+from .paths import JUDGED, Route
+from .refusals import InstallRefused, Refusal, shown
 from .services import Pausable, Services
-from .shown import shown
+from .state_cache import Memory
 from .states import Standing, State
 from .status import Status, status
 from .store import INSTALLED, Installation, LogEntry, ProcessBound, Store, StoreFailed
@@ -300,13 +299,13 @@ class ServerLicense(ProcessBound):
                 str(error.code), error.message, hint=error.hint, license=error.license
             ) from error
         earlier = self._memory.read().kept.installations
-        succession.require_not_superseded(uploaded, earlier)
-        guard = succession.guard_after(uploaded, earlier, guard, now)
+        supersession.require_not_superseded(uploaded, earlier)
+        guard = supersession.guard_after(uploaded, earlier, guard, now)
         installation = Installation(
             license_id=uploaded.jti,
             file=data,
             sub=uploaded.sub,
-            scope=succession.scope(uploaded),
+            scope=supersession.scope(uploaded),
             iat=uploaded.iat,
             replaces=uploaded.replaces,
             at=now,

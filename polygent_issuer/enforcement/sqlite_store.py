@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ..verifier import ClockGuard
 from ..verifier.clock import moment
-from .shown import shown
+from .refusals import shown
 from .sqlite_schema import (
     APPLICATION_ID,
     OLDEST_SQLITE,

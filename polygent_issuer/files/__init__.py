@@ -6,6 +6,7 @@ it to its name. A crash leaves the temporary file, the finished one, or both; ne
 """
 
 from polygent_issuer.files.appending import append_line
+from polygent_issuer.files.batch_publish import Together, Unpublished
 from polygent_issuer.files.disk import sweep, sync_folder
 from polygent_issuer.files.publication import (
     Prepared,
@@ -30,8 +31,7 @@ from polygent_issuer.files.reading import (
     secret_warning,
     without_mark,
 )
-from polygent_issuer.files.together import Together, Unpublished
-from polygent_issuer.files.within import inner_parts, read_within
+from polygent_issuer.files.safe_paths import inner_parts, read_within
 
 __all__ = [
     "NotRegular",

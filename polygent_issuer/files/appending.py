@@ -7,7 +7,7 @@ from typing import Final
 
 from polygent_issuer.errors import OutputProblem
 from polygent_issuer.files import disk
-from polygent_issuer.text import shown
+from polygent_issuer.text import escape
 
 _READABLE: Final = 0o644
 _FLAGS: Final = (
@@ -47,7 +47,7 @@ def append_line(path: Path, line: str) -> None:
 def _append(descriptor: int, path: Path, line: str) -> None:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
-        raise OutputProblem(f"{shown(str(path))} is not a plain file", hint=disk.ELSEWHERE)
+        raise OutputProblem(f"{escape(str(path))} is not a plain file", hint=disk.ELSEWHERE)
     unfinished = found.st_size > 0 and _last_byte(descriptor, found.st_size) != b"\n"
     data = b"\n" * unfinished + f"{line}\n".encode()
     try:

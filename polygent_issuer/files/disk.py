@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from polygent_issuer.errors import OutputProblem
-from polygent_issuer.text import shown
+from polygent_issuer.text import escape
 
 PRIVATE: Final = 0o600
 SHARED: Final = 0o666
@@ -205,12 +205,12 @@ def irregular(mode: int) -> str | None:
     return "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
-def why(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Say a fault as the system calls it, in our spelling."""
     if isinstance(error, OSError) and error.errno is not None:
         told = os.strerror(error.errno)
         return told[:1].lower() + told[1:]
-    return shown(str(error))
+    return escape(str(error))
 
 
 def cannot_write(path: Path, error: Exception, *, into: bool = False) -> NoReturn:
@@ -226,6 +226,6 @@ def cannot_write(path: Path, error: Exception, *, into: bool = False) -> NoRetur
     """
     number = error.errno if isinstance(error, OSError) else None
     raise OutputProblem(
-        f"cannot write {'into ' if into else ''}{shown(str(path))}: {why(error)}",
+        f"cannot write {'into ' if into else ''}{escape(str(path))}: {reason(error)}",
         hint=_HINTS.get(number or 0, ELSEWHERE),
     ) from None

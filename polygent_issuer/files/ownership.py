@@ -24,7 +24,7 @@ from typing import Final
 
 from polygent_issuer.errors import HomeProblem
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.text import for_shell, shown
+from polygent_issuer.text import escape, for_shell
 
 TRUST_GROUP: Final = "POLYGENT_ISSUER_TRUST_GROUP"
 """The environment variable that names the group that may write, by name or number."""
@@ -155,7 +155,8 @@ def exposure_of(
         return None
     letters = "o" if group is None else "go" if everyone else "g"
     return Exposure(
-        message=f"{'every user' if everyone else group} may write to the {what} {shown(str(path))}",
+        message=f"{'every user' if everyone else group} may write to the {what} "
+        f"{escape(str(path))}",
         fix=f"{_sudo(status, user)}chmod {letters}-w {for_shell(str(path))}",
         instead="" if everyone else trust,
     )
@@ -181,7 +182,7 @@ def named_group(name: str) -> int | None:
 def _foreign(path: Path, what: str, status: os.stat_result, user: int) -> Exposure:
     link = "-h " if stat.S_ISLNK(status.st_mode) else ""
     return Exposure(
-        message=f"the {what} {shown(str(path))} belongs to another user "
+        message=f"the {what} {escape(str(path))} belongs to another user "
         f"(uid {status.st_uid}, not {user})",
         fix=f"{_sudo(status, user)}chown {link}{user} {for_shell(str(path))}",
         instead="or run this as that user",
@@ -208,10 +209,10 @@ def _writing_group(path: Path, gid: int, user: int, rule: Rule) -> tuple[str | N
     members = ", whose members cannot be listed,"
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        members = f" (members: {shown(others[0])}{more})"
+        members = f" (members: {escape(others[0])}{more})"
     trust = f"if all its members may decide what is signed: export {TRUST_GROUP}={gid}"
     if trusted and named_group(trusted) is None:
-        trust = f"the group {shown(trusted)} that {TRUST_GROUP} names does not exist"
+        trust = f"the group {escape(trusted)} that {TRUST_GROUP} names does not exist"
     return f"the group {gid}{members}", trust
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from polygent_issuer.errors import OutputExists, OutputProblem
 from polygent_issuer.files import disk
-from polygent_issuer.text import shown
+from polygent_issuer.text import escape
 
 # How file systems say that they have no hard links: FAT, network shares, FUSE, some containers.
 _NO_LINKS: Final = frozenset(
@@ -56,7 +56,7 @@ class Prepared:
         target = self.folder / name
         try:
             if target.parent != self.folder or target.name != name:
-                raise OutputProblem(f"not the name of a file: {shown(name)}", hint=disk.ELSEWHERE)
+                raise OutputProblem(f"not the name of a file: {escape(name)}", hint=disk.ELSEWHERE)
             if not self.private:
                 disk.open_to_readers(self.temp)
             self._link(target)
@@ -101,7 +101,7 @@ class Prepared:
         hint = KEPT if self.private else f"remove it or {disk.ELSEWHERE}"
         if found == b"":
             hint = f"it is empty, so an interrupted command may have left it: {hint}"
-        raise OutputExists(f"{shown(str(target))} exists already", hint=hint)
+        raise OutputExists(f"{escape(str(target))} exists already", hint=hint)
 
 
 def prepare(data: bytes, folder: Path, *, temp_name: str, private: bool = False) -> Prepared:

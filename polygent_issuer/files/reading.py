@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from polygent_issuer.errors import UnreadableInput
-from polygent_issuer.files.disk import NO_WAIT, irregular, why
+from polygent_issuer.files.disk import NO_WAIT, irregular, reason
 from polygent_issuer.files.ownership import require_unexposed
-from polygent_issuer.text import for_shell, shown
+from polygent_issuer.text import escape, for_shell
 
 _READ: Final = os.O_RDONLY | NO_WAIT | getattr(os, "O_BINARY", 0)
 _DESCRIPTOR: Final = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/([0-9]{1,9})")
@@ -82,9 +82,9 @@ def read_beginning(
     except IsADirectoryError:
         problem, hint = "it is a folder", "name a file in it"
     except NotRegular as error:
-        problem, hint = why(error), "name a regular file; - reads stdin"
+        problem, hint = reason(error), "name a regular file; - reads stdin"
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path, a closed stdin
-        problem = why(error)
+        problem = reason(error)
     raise UnreadableInput(f"cannot read {_named(source, what)}: {problem}", hint=hint)
 
 
@@ -173,7 +173,7 @@ def secret_warning(source: str, *, what: str) -> str | None:
         return None
     if not stat.S_ISREG(mode) or not mode & _OTHERS_READ:
         return None
-    return f"other users can read the {what} {shown(source)}: chmod 600 {for_shell(source)}"
+    return f"other users can read the {what} {escape(source)}: chmod 600 {for_shell(source)}"
 
 
 def decode(data: bytes, name: str) -> str:
@@ -221,7 +221,7 @@ def _line(data: bytes, position: int) -> int:
 
 
 def _named(source: str, what: str) -> str:
-    return f"the {what} from stdin" if source == "-" else f"the {what} {shown(source)}"
+    return f"the {what} from stdin" if source == "-" else f"the {what} {escape(source)}"
 
 
 def _require_regular(status: os.stat_result) -> None:

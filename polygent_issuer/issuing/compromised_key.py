@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from polygent_issuer import dates
-from polygent_issuer.text import shown
+from polygent_issuer.terms import dates
+from polygent_issuer.text import escape
 
 if TYPE_CHECKING:
     from polygent_issuer.registry import Reading
@@ -28,8 +28,8 @@ class CompromisedKey:
         """Why a file that names it is nobody's word."""
         since = "" if self.since is None else f" since {dates.instant(self.since)}"
         return (
-            f"it names the key {shown(self.label)}, which is marked as compromised{since}: whoever "
-            "holds that key can write such a file, so servers must refuse it"
+            f"it names the key {escape(self.label)}, which is marked as compromised{since}: "
+            "whoever holds that key can write such a file, so servers must refuse it"
         )
 
     def to_json(self) -> dict[str, Any]:

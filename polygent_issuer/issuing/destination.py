@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polygent_issuer.errors import OutputExists, OutputProblem, UsageProblem
-from polygent_issuer.text import for_shell, shown
+from polygent_issuer.text import escape, for_shell
 
 if TYPE_CHECKING:
     from polygent_issuer.issuing.proposal import Proposal
@@ -77,10 +77,10 @@ def require_folder(folder: Path, elsewhere: str = _ELSEWHERE) -> None:
     place = str(folder)
     if not os.path.isdir(place):  # noqa: PTH112 - Path.is_dir raises where it may not look
         raise OutputProblem(
-            f"there is no folder {shown(place)}", hint=f"mkdir -p {for_shell(place)}"
+            f"there is no folder {escape(place)}", hint=f"mkdir -p {for_shell(place)}"
         )
     if not os.access(place, os.W_OK | os.X_OK):
-        raise OutputProblem(f"no right to write into {shown(place)}", hint=elsewhere)
+        raise OutputProblem(f"no right to write into {escape(place)}", hint=elsewhere)
 
 
 def resolve(
@@ -111,7 +111,7 @@ def resolve(
         ) from None
     except (RuntimeError, UnicodeEncodeError):
         raise OutputProblem(
-            f"no place for a file: {shown(ascii(option))}", hint=_ELSEWHERE
+            f"no place for a file: {escape(ascii(option))}", hint=_ELSEWHERE
         ) from None
     if option is None or os.path.isdir(path) or option.endswith(("/", os.sep)):  # noqa: PTH112 - as above
         return Destination(folder=path)
@@ -130,7 +130,7 @@ def require_free(target: Path, elsewhere: str = _ELSEWHERE) -> None:
     except FileNotFoundError:
         return
     except OSError as problem:
-        reason, place = (problem.strerror or "").lower(), shown(str(target))
+        reason, place = (problem.strerror or "").lower(), escape(str(target))
         raise OutputProblem(f"no file can be at {place}: {reason}", hint=elsewhere) from None
-    place = shown(str(target))
+    place = escape(str(target))
     raise OutputExists(f"{place} exists already, and nothing is overwritten", hint=elsewhere)

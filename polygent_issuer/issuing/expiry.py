@@ -8,15 +8,16 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from polygent_issuer import dates
 from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.hints import Hint, option, run
+from polygent_issuer.home.settings import Settings
 from polygent_issuer.registry import LicenseRecord
 from polygent_issuer.registry.errors import RegistryDamaged
-from polygent_issuer.settings import Settings
-from polygent_issuer.terms import Changes, Plan
+from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_term
+from polygent_issuer.terms.term import Term, term_end
+from polygent_issuer.terms.terms import Changes, Plan
 
 
 def first_expiry(changes: Changes, plan: Plan, now: datetime) -> datetime:
@@ -33,12 +34,12 @@ def first_expiry(changes: Changes, plan: Plan, now: datetime) -> datetime:
             hint=Hint(option("--from", "now"), ", or ", option("--from", "DATE")),
         )
     base = changes.basis if isinstance(changes.basis, datetime) else now
-    return _ahead(dates.term_end(base, changes.term or plan.term), now)
+    return _ahead(term_end(base, changes.term or plan.term), now)
 
 
 def kept_term(
     changes: Changes, records: Sequence[LicenseRecord], settings: Settings
-) -> dates.Term | None:
+) -> Term | None:
     """The term of a renewal: the option, else the one kept with the license, else its plan's.
 
     `None` when nobody said one, and when several licenses were for different terms.
@@ -74,7 +75,7 @@ def renewed_expiry(
         raise MissingInput(
             told, hint=Hint("add ", option("--term", "1y"), " or ", option("--expires", "DATE"))
         )
-    return _ahead(dates.term_end(basis(changes, records, now), term), now)
+    return _ahead(term_end(basis(changes, records, now), term), now)
 
 
 def reissued_expiry(
@@ -130,7 +131,7 @@ def renewable(record: LicenseRecord, settings: Settings) -> bool:
     return plan is None or plan.renewable
 
 
-def long_lapsed(record: LicenseRecord, settings: Settings, now: datetime) -> bool:
+def lapsed_beyond_limit(record: LicenseRecord, settings: Settings, now: datetime) -> bool:
     """Whether it ended so long ago that it is followed only when it is named."""
     return now - record.expires_at > settings.lapsed
 
@@ -161,7 +162,7 @@ def is_due(
     now: datetime,
     *,
     within: timedelta | None,
-    term: dates.Term | None = None,
+    term: Term | None = None,
 ) -> bool:
     """Whether a license ends within a time, and has less left than its own term.
 
@@ -175,10 +176,10 @@ def is_due(
     term = term or _own_term(record, settings)
     ends = record.expires_at
     soon = within is None or ends - now <= within
-    return soon and (term is None or ends < dates.term_end(now, term))
+    return soon and (term is None or ends < term_end(now, term))
 
 
-def renews_together(
+def renewable_in_batch(
     records: Iterable[LicenseRecord], settings: Settings, now: datetime, *, until: datetime
 ) -> bool:
     """Whether `renew` of a customer, of whose licenses none is named, asks for nothing more.
@@ -191,7 +192,7 @@ def renews_together(
         until: what ends before then is meant to be renewed, however long it runs.
     """
     return not any(
-        not long_lapsed(record, settings, now)
+        not lapsed_beyond_limit(record, settings, now)
         and (
             not renewable(record, settings)
             or (record.expires_at >= until and not_due((record,), settings, now))
@@ -202,7 +203,7 @@ def renews_together(
 
 def long_term(now: datetime, expires_at: datetime, settings: Settings) -> Finding | None:
     """`long-term`: there is no revocation, so a long license is a risk of its own."""
-    if expires_at <= dates.term_end(now, settings.long_term):
+    if expires_at <= term_end(now, settings.long_term):
         return None
     return Finding(
         code=FindingCode.LONG_TERM,
@@ -213,11 +214,11 @@ def long_term(now: datetime, expires_at: datetime, settings: Settings) -> Findin
 
 
 @lru_cache(maxsize=64)  # of many licenses few terms
-def _term(text: str) -> dates.Term:
+def _term(text: str) -> Term:
     return parse_term(text)
 
 
-def _own_term(record: LicenseRecord, settings: Settings) -> dates.Term | None:
+def _own_term(record: LicenseRecord, settings: Settings) -> Term | None:
     if record.term is not None:
         try:
             return _term(record.term)

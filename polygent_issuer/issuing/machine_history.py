@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from polygent_issuer import dates
 from polygent_issuer.errors import Ambiguous, NotFound
 from polygent_issuer.hints import run
 from polygent_issuer.machine_info import ComponentChange, changed_components
@@ -23,7 +22,8 @@ from polygent_issuer.registry import (
     customers,
     machines,
 )
-from polygent_issuer.text import shown
+from polygent_issuer.terms import dates
+from polygent_issuer.text import escape
 
 if TYPE_CHECKING:
     from polygent_issuer.issuing.proposal import MachineChoice, ReceivedDocument
@@ -95,7 +95,7 @@ def told(
     if document is None:
         return ()
     info = document.info
-    customer, host = shown(info.customer or "unnamed"), shown(info.hostname or "unnamed")
+    customer, host = escape(info.customer or "unnamed"), escape(info.hostname or "unnamed")
     made = _made(now - info.generated_at)
     says = f"the document says: customer {customer}, host {host}, made {made}"
     machine = None if choice is None else choice.known
@@ -110,11 +110,11 @@ def beside(db: Reading, machine: Machine, info: "MachineInfo", now: datetime) ->
     """What a document says beside a machine: which parts differ, how often it has changed."""
     compared = parts(machine.components, info.components)
     if compared is not None:
-        yield f"its parts beside those of {shown(machine.label)}: {compared}"
+        yield f"its parts beside those of {escape(machine.label)}: {compared}"
     if machine.fingerprint != info.fingerprint:
         count = often(machines.history(db, machine), now, more=1)
         if count is not None:
-            yield f"{count}: {shown(machine.label)}"
+            yield f"{count}: {escape(machine.label)}"
 
 
 def parts(old: Mapping[str, str], new: Mapping[str, str]) -> str | None:
@@ -124,7 +124,7 @@ def parts(old: Mapping[str, str], new: Mapping[str, str]) -> str | None:
 
 def listed(components: Iterable[ComponentChange]) -> str | None:
     """Compared parts in words; None for none."""
-    return ", ".join(f"{shown(part.name)} {part.state}" for part in components) or None
+    return ", ".join(f"{escape(part.name)} {part.state}" for part in components) or None
 
 
 def likely(db: Reading, info: "MachineInfo") -> tuple[Customer, Machine] | None:
@@ -176,7 +176,7 @@ def _made(age: timedelta) -> str:
 
 
 def _may_be(customer: Customer, machine: Machine) -> str:
-    told = f"it may be {customer.slug}'s machine {shown(machine.label)}, changed"
+    told = f"it may be {customer.slug}'s machine {escape(machine.label)}, changed"
     if customer.archived_at is not None:
         undo = run("customer", "archive", customer.slug, "--undo")
         return f"{told}; {customer.slug} was archived: {undo}"
@@ -188,8 +188,8 @@ def _clone(known: KnownFingerprint, hostname: str) -> str:
     owner = f"{known.customer.name} ({known.customer.slug}), machine {known.machine.label}"
     until = "" if known.until is None else f" until {dates.instant(known.until)}"
     return (
-        f"same fingerprint, other hostname: a clone? {shown(hostname)} here, "
-        f"{shown(known.hostname or '')} as {owner}, since {dates.instant(known.since)}{until}"
+        f"same fingerprint, other hostname: a clone? {escape(hostname)} here, "
+        f"{escape(known.hostname or '')} as {owner}, since {dates.instant(known.since)}{until}"
     )
 
 

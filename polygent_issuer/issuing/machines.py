@@ -1,12 +1,12 @@
 """What a fingerprint that arrived means for the customer it is said to be of."""
 
-from polygent_issuer import dates
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.issuing.proposal import MachineChoice, NewCustomer, ReceivedDocument
 from polygent_issuer.registry import Customer, LicenseRecord, Machine, Reading, machines
-from polygent_issuer.text import shown
+from polygent_issuer.terms import dates
+from polygent_issuer.text import escape
 
 
 def own_machine(db: Reading, customer: Customer | NewCustomer, fingerprint: str) -> Machine | None:
@@ -30,7 +30,7 @@ def first_machine(
     if known is not None:
         if label not in (None, known.label):
             raise InvalidTerms(
-                f"this machine is known already, as {shown(known.label)}",
+                f"this machine is known already, as {escape(known.label)}",
                 hint=Hint("leave out ", option("--label")),
             )
         return MachineChoice(label=known.label, fingerprint=fingerprint, known=known)
@@ -39,7 +39,7 @@ def first_machine(
         label = machines.free_label(db, existing, document.info.hostname)
     elif existing is not None and label in {each.label for each in machines.of(db, existing)}:
         raise InvalidTerms(
-            f"{existing.name} has another machine with the label {shown(label)}",
+            f"{existing.name} has another machine with the label {escape(label)}",
             hint=Hint(
                 "choose another ",
                 option("--label"),
@@ -76,7 +76,7 @@ def next_machine(
     same = own_machine(db, customer, new)
     if same is not None and same.id != machine.id:
         raise InvalidTerms(
-            f"this document is of the machine {shown(same.label)}, not of {shown(machine.label)}",
+            f"this document is of the machine {escape(same.label)}, not of {escape(machine.label)}",
             hint=run("renew", customer.slug, "--machine", same.label),
         )
     changed = new != machine.fingerprint
@@ -104,7 +104,7 @@ def refuse_replaced(
         return
     license_id = record.id[:8]
     raise InvalidTerms(
-        f"license {license_id} is for what {shown(machine.label)} was before "
+        f"license {license_id} is for what {escape(machine.label)} was before "
         f"{dates.instant(machine.since)}: the machine has another fingerprint since",
         hint=Hint(
             run("license", "retire", license_id, "--reason", "TEXT"),

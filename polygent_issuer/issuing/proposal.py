@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from polygent_issuer import dates
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.findings import Finding
 from polygent_issuer.registry import Customer, KeyRecord, LicenseRecord, Machine
-from polygent_issuer.terms import Difference, Terms
+from polygent_issuer.terms import dates
+from polygent_issuer.terms.comparison import Difference
+from polygent_issuer.terms.terms import Terms
 from polygent_issuer.text import slugify
 from polygent_issuer.verifier import License, jws
 from polygent_issuer.verifier.errors import LicenseError

@@ -7,13 +7,13 @@ from pathlib import Path
 from polygent_issuer import files
 from polygent_issuer.errors import OutputProblem
 from polygent_issuer.findings import Consent, require
-from polygent_issuer.issuing import keep, recover
+from polygent_issuer.issuing import outbox_delivery, record
 from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.issuing.signing import Issued, sign
+from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import Reading, Writing, change, outbox
 from polygent_issuer.registry.change import Decided
-from polygent_issuer.signer import Signer
 
 
 def proposals_of(decided: Decided[tuple[Proposal, ...]]) -> tuple[Proposal, ...]:
@@ -47,14 +47,14 @@ def publish(
     issued = tuple(
         sign(each, signers[each.key.kid], destination.target(each)) for each in proposals
     )
-    prefix = recover.temp_prefix(decided.registry.id)
+    prefix = outbox_delivery.temp_prefix(decided.registry.id)
     with ExitStack() as undo:
 
         def write(db: Writing) -> dict[str, files.Prepared]:
-            recover.deliver(db, prefix)
+            outbox_delivery.deliver_pending(db, prefix)
             temps = _prepare_all(db, issued, destination, prefix, undo)
             for each in issued:
-                keep.keep(db, each, consent)
+                record.record_issue(db, each, consent)
             return temps
 
         def deliver(temps: Mapping[str, files.Prepared]) -> Iterator[str]:
@@ -108,7 +108,7 @@ def undelivered(license_id: str, problem: OutputProblem) -> OutputProblem:
     return type(problem)(
         f"license {license_id[:8]} is issued and kept, "
         f"but its file is not delivered: {problem.message}",
-        hint=recover.export_hint(license_id),
+        hint=outbox_delivery.export_hint(license_id),
     )
 
 
@@ -117,4 +117,4 @@ def _place(issued: Issued, path: Path, temp: files.Prepared, prefix: str) -> Non
         temp.publish(path.name)
     except OutputProblem:
         # Another command may have delivered it and swept the temporary file meanwhile.
-        recover.write(issued.file, path, issued.proposal.license.jti, prefix)
+        outbox_delivery.write(issued.file, path, issued.proposal.license.jti, prefix)

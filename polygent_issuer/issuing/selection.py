@@ -4,20 +4,20 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from polygent_issuer import dates
 from polygent_issuer.errors import Ambiguous, InvalidTerms, NotFound
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.issuing import expiry, whose
-from polygent_issuer.issuing.following import NextRequest
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.issuing import customer_resolution, expiry
 from polygent_issuer.issuing.proposal import Action
+from polygent_issuer.issuing.renewal import RenewalRequest
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers, licenses, machines
-from polygent_issuer.settings import Settings
+from polygent_issuer.terms import dates
 from polygent_issuer.text import for_shell
 from polygent_issuer.verifier import Tier
 
 
 def choose(
-    db: Reading, request: NextRequest, *, settings: Settings, now: datetime
+    db: Reading, request: RenewalRequest, *, settings: Settings, now: datetime
 ) -> tuple[LicenseRecord, ...]:
     """The licenses that a request means, by machine label.
 
@@ -30,7 +30,7 @@ def choose(
         InvalidTerms: (`invalid_terms`) the named license is not current.
         CustomerArchived: (`customer_archived`) the customer is none any more.
     """
-    customer = whose.active(customers.find(db, request.customer))
+    customer = customer_resolution.check_not_archived(customers.find(db, request.customer))
     if request.license_ids:
         named = (_by_id(db, customer, typed) for typed in request.license_ids)
         return tuple({record.id: record for record in named}.values())
@@ -68,7 +68,9 @@ def _by_id(db: Reading, customer: Customer, beginning: str) -> LicenseRecord:
 def _not_long_lapsed(
     customer: Customer, found: Sequence[LicenseRecord], settings: Settings, now: datetime
 ) -> tuple[LicenseRecord, ...]:
-    near = tuple(record for record in found if not expiry.long_lapsed(record, settings, now))
+    near = tuple(
+        record for record in found if not expiry.lapsed_beyond_limit(record, settings, now)
+    )
     if found and not near:
         newest = max(found, key=lambda record: record.expires_at)
         raise NotFound(
@@ -80,7 +82,7 @@ def _not_long_lapsed(
 
 
 def _one_of(
-    customer: Customer, found: Sequence[LicenseRecord], request: NextRequest, scope: str
+    customer: Customer, found: Sequence[LicenseRecord], request: RenewalRequest, scope: str
 ) -> tuple[LicenseRecord, ...]:
     if not found:
         raise NotFound(
@@ -99,7 +101,7 @@ def _one_of(
     return tuple(found)
 
 
-def _or_all(found: Sequence[LicenseRecord], request: NextRequest) -> str:
+def _or_all(found: Sequence[LicenseRecord], request: RenewalRequest) -> str:
     if request.machine or request.document:
         return ""
     bound = any(record.tier == Tier.STANDARD for record in found)

@@ -1,16 +1,42 @@
-"""From a proposal to the bytes of its file, proven good before anyone sees them."""
+"""The signing key, and signing: from a proposal to bytes that are proven good."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from polygent_issuer.custody import typed
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.hints import run
 from polygent_issuer.issuing.proposal import Proposal
-from polygent_issuer.issuing.stored import verifier_of
-from polygent_issuer.signer import Signer
+from polygent_issuer.issuing.stored_license import verifier_of
+from polygent_issuer.keys.activation import signing_command
+from polygent_issuer.keys.labels import typed
+from polygent_issuer.keys.signer import Signer
+from polygent_issuer.keys.signing import require_usable
+from polygent_issuer.registry import KeyRecord, Reading, keys
 from polygent_issuer.verifier import jws
 from polygent_issuer.verifier.errors import LicenseError
+
+
+class NoKey(KeyUnavailable):
+    """No key signs: there is none yet, or none is chosen since the last one was compromised."""
+
+    code = "no_key"
+
+
+def choose_key(db: Reading, wanted: str | None) -> KeyRecord:
+    """The key named by label or kid, else the active one.
+
+    Raises:
+        NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
+        NoKey: (`no_key`) when none was named and none is active.
+        KeyUnavailable: (`key_retired`, `key_compromised`) when it shall not sign.
+    """
+    found = keys.active(db) if wanted is None else keys.find(db, wanted)
+    if found is None:
+        known = keys.every(db)
+        none = "no key is chosen to sign" if known else "there is no signing key yet"
+        raise NoKey(none, hint=signing_command(known))
+    require_usable(found)
+    return found
 
 
 class SignatureRefused(KeyUnavailable):

@@ -11,11 +11,11 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from polygent_issuer import dates
 from polygent_issuer.errors import UnreadableInput
 from polygent_issuer.issuing import compromised_key
 from polygent_issuer.issuing.compromised_key import CompromisedKey
 from polygent_issuer.issuing.license_file import LicenseFile, peek_kid
+from polygent_issuer.terms import dates
 from polygent_issuer.verifier import (
     EXAMPLE_KID,
     CheckCode,

@@ -6,7 +6,7 @@ Its sender wrote every word of it: the fingerprint binds a license, the rest pro
 from typing import TYPE_CHECKING
 
 from polygent_issuer.machine_info.encoding import LIMIT
-from polygent_issuer.machine_info.judgement import (
+from polygent_issuer.machine_info.freshness import (
     ComponentChange,
     ComponentState,
     changed_components,

@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from polygent_issuer.errors import InvalidMachineInfo
 from polygent_issuer.machine_info.encoding import decode, wrong_file
 from polygent_issuer.machine_info.fields import MachineInfo, fingerprint, moment, parts, told_text
-from polygent_issuer.text import brief
+from polygent_issuer.text import escape_short
 
 # How the name of each field may be written; the first is ours. .NET writes PascalCase.
 _SPELLINGS: Final = {
@@ -136,7 +136,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members: dict[str, Any] = {}
     for name, value in pairs:
         if name in members:
-            raise _NotJson(f"the name {brief(name)} is repeated")
+            raise _NotJson(f"the name {escape_short(name)} is repeated")
         members[name] = value
     return members
 
@@ -191,5 +191,5 @@ def _told(problems: list[ErrorDetails]) -> str:
 
 def _problem(problem: ErrorDetails) -> str:
     field, *inner = problem["loc"]
-    name = ".".join([_SPELLINGS[str(field)][0], *(brief(str(part)) for part in inner)])
+    name = ".".join([_SPELLINGS[str(field)][0], *(escape_short(str(part)) for part in inner)])
     return f"{name} {_PROBLEMS.get(problem['type'], problem['msg'])}"

@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.terms.parsing import parse_instant
 from polygent_issuer.text import nfc
-from polygent_issuer.verifier.names import canonical_fingerprint, display_name_problem
+from polygent_issuer.verifier.identifiers import canonical_fingerprint, display_name_problem
 
 _SPACE: Final = " \t\r\n"
 _GENERATED_AT: Final = re.compile(

@@ -11,7 +11,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.findings import Finding, FindingCode
-from polygent_issuer.text import brief
+from polygent_issuer.text import escape_short
 
 if TYPE_CHECKING:
     from polygent_issuer.machine_info.fields import MachineInfo
@@ -52,7 +52,7 @@ def implausible_fingerprint(info: "MachineInfo") -> Finding | None:
         return None
     return Finding(
         code=FindingCode.IMPLAUSIBLE_FINGERPRINT,
-        message=f"the fingerprint {brief(info.fingerprint)} {problem}, "
+        message=f"the fingerprint {escape_short(info.fingerprint)} {problem}, "
         "so it may not identify one machine",
         hint="ask the customer to give the machine an id, and to download machine info again",
     )

@@ -11,11 +11,11 @@ from pathlib import Path
 from polygent_issuer import files
 from polygent_issuer.errors import OutputExists
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import journal, opening, soundness
+from polygent_issuer.registry import integrity, journal, open_database
 from polygent_issuer.registry.connection import Connection
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
 from polygent_issuer.registry.errors import RegistryDamaged
-from polygent_issuer.text import shown
+from polygent_issuer.text import escape
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,17 +92,17 @@ def _read_back(path: Path, target: Path, size: int, head: str) -> None:
     """Hold that the copy is whole, before it gets its name."""
     connection = Connection(path, busy_timeout=BUSY_TIMEOUT, named=target, immutable=True)
     with Registry(connection) as copy:
-        opening.require_ours(connection)
+        open_database.check_application_id(connection)
         with copy.reading() as db:
-            if soundness.problems(db) or journal.head(db) != (size, head):
+            if integrity.sqlite_problems(db) or journal.head(db) != (size, head):
                 raise RegistryDamaged(
-                    f"the backup {shown(str(target))} is not sound, so it was thrown away",
+                    f"the backup {escape(str(target))} is not sound, so it was thrown away",
                     hint=Hint("look at the registry first: ", run("journal", "verify")),
                 )
 
 
 def _exists(target: Path) -> OutputExists:
     return OutputExists(
-        f"{shown(str(target))} exists already; a backup is never written over",
+        f"{escape(str(target))} exists already; a backup is never written over",
         hint="name another file, or a folder",
     )

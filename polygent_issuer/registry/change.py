@@ -22,8 +22,8 @@ from typing import Generic, TypeVar
 from polygent_issuer.errors import HomeProblem, IssuerError, RegistryChanged
 from polygent_issuer.findings import Finding
 from polygent_issuer.registry import journal, outbox
-from polygent_issuer.registry.clock import clock_behind
 from polygent_issuer.registry.database import Registry
+from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.registry.records import Actor
 from polygent_issuer.registry.transactions import Reading, Writing
 
@@ -85,7 +85,7 @@ def decide(
     with registry.reading() as db:
         return Decided(
             decision=decide(db),
-            behind=clock_behind(db, now),
+            behind=clock_behind_finding(db, now),
             head=journal.head(db),
             decide=decide,
             registry=registry,

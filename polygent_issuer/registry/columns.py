@@ -36,19 +36,19 @@ def maybe_text(value: Value) -> str | None:
     return None if value is None else text(value)
 
 
-def whole(value: Value) -> int:
+def as_int(value: Value) -> int:
     """An integer, or ValueError."""
     if isinstance(value, int):
         return value
     raise _other_than(int)
 
 
-def maybe_whole(value: Value) -> int | None:
+def as_optional_int(value: Value) -> int | None:
     """An integer or nothing, or ValueError."""
-    return None if value is None else whole(value)
+    return None if value is None else as_int(value)
 
 
-def blob(value: Value) -> bytes:
+def as_bytes(value: Value) -> bytes:
     """Bytes, or ValueError."""
     if isinstance(value, bytes):
         return value
@@ -68,7 +68,7 @@ def maybe_moment(value: Value) -> datetime | None:
 def seconds(value: Value) -> datetime:
     """An aware UTC datetime from a NumericDate in seconds, or ValueError."""
     try:
-        return _EPOCH + timedelta(seconds=whole(value))
+        return _EPOCH + timedelta(seconds=as_int(value))
     except OverflowError:
         raise ValueError("no date") from None
 

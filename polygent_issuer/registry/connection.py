@@ -16,9 +16,15 @@ from typing import Any, Final
 from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.files.disk import irregular
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry.columns import Row, Value, whole
+from polygent_issuer.registry.columns import Row, Value, as_int
 from polygent_issuer.registry.errors import RegistryFailed, RegistryMisuse, SqliteTooOld
-from polygent_issuer.registry.failures import FOREIGN, failure, is_busy, not_copied, place
+from polygent_issuer.registry.sqlite_errors import (
+    FOREIGN,
+    display_path,
+    is_busy,
+    not_copied,
+    translate,
+)
 
 BESIDE: Final = ("-journal", "-wal", "-shm")
 """What follows a database's name in those of the files that SQLite may put beside it."""
@@ -108,7 +114,7 @@ class Connection:
         try:
             self._sqlite = sqlite3.connect(uri, uri=True, timeout=wait, isolation_level=None)
         except FOREIGN as error:
-            raise failure(error, path) from error
+            raise translate(error, path) from error
         try:
             self.require_in_place()
             for pragma in pragmas(sys.platform):
@@ -128,8 +134,8 @@ class Connection:
         """
         if _identity(self._place) != self._file:
             raise RegistryChanged(
-                f"the registry {place(self.path)} was replaced while this command was at work; "
-                "nothing was written",
+                f"the registry {display_path(self.path)} was replaced while this command was at "
+                "work; nothing was written",
                 hint="run the command again",
             )
 
@@ -167,7 +173,7 @@ class Connection:
         try:
             return self._sqlite.execute(sql, params)
         except FOREIGN as error:
-            raise failure(error, self.path) from error
+            raise translate(error, self.path) from error
 
     def first(self, sql: str, params: Params = ()) -> tuple[tuple[Any, ...], Row | None]:
         """Execute one statement to its first row; None when it gives none.
@@ -183,7 +189,7 @@ class Connection:
                 row: Row | None = cursor.fetchone()
                 return cursor.description or (), row
         except FOREIGN as error:
-            raise failure(error, self.path) from error
+            raise translate(error, self.path) from error
 
     def run_many(self, sql: str, several: Iterable[Params]) -> None:
         """Execute one statement that gives no rows for each of several parameters.
@@ -194,7 +200,7 @@ class Connection:
         try:
             self._sqlite.executemany(sql, several).close()
         except FOREIGN as error:
-            raise failure(error, self.path) from error
+            raise translate(error, self.path) from error
 
     def wait_for(self, sql: str) -> sqlite3.Cursor:
         """Execute a statement that takes locks, waiting up to the busy timeout for them.
@@ -208,7 +214,7 @@ class Connection:
                 return self._sqlite.execute(sql)
             except FOREIGN as error:
                 if not is_busy(error):
-                    raise failure(error, self.path) from error
+                    raise translate(error, self.path) from error
         return self.run(sql)
 
     def fetch(self, cursor: sqlite3.Cursor, count: int) -> list[Row]:
@@ -220,12 +226,12 @@ class Connection:
         try:
             return cursor.fetchmany(count)
         except FOREIGN as error:
-            raise failure(error, self.path) from error
+            raise translate(error, self.path) from error
 
     def number(self, pragma: str) -> int:
         """The integer that a pragma of the file's header says."""
         with closing(self.wait_for(f"PRAGMA {pragma}")) as cursor:
-            return whole(self.fetch(cursor, 1)[0][0])
+            return as_int(self.fetch(cursor, 1)[0][0])
 
     def begin(self, sql: str) -> None:
         """Open a transaction.
@@ -237,7 +243,7 @@ class Connection:
         try:
             nested = self._sqlite.in_transaction
         except FOREIGN as error:
-            raise failure(error, self.path) from error
+            raise translate(error, self.path) from error
         if nested:
             raise RegistryMisuse("a transaction of the registry is open already")
         self.wait_for(sql).close()
@@ -281,7 +287,7 @@ def _require_regular(path: Path) -> None:
             continue  # opening it reports the reason
         if kind is not None:
             raise RegistryFailed(
-                f"{place(file)} is {kind}, not a file of the registry",
+                f"{display_path(file)} is {kind}, not a file of the registry",
                 hint="move it away"
                 if suffix
                 else Hint("move it away, then: ", run("registry", "restore", "BACKUP")),

@@ -5,12 +5,12 @@ from typing import Final
 
 from polygent_issuer.registry.columns import (
     Fields,
+    as_int,
     maybe_moment,
     maybe_text,
     moment,
     strings,
     text,
-    whole,
 )
 from polygent_issuer.registry.connection import Params
 from polygent_issuer.registry.records import Customer
@@ -69,7 +69,7 @@ def beginning(prefix: str) -> tuple[str, str]:
 def of_row(row: Fields) -> Customer:
     """The customer of a row."""
     return Customer(
-        id=whole(row["id"]),
+        id=as_int(row["id"]),
         slug=text(row["slug"]),
         name=text(row["name"]),
         created_at=moment(row["created_at"]),

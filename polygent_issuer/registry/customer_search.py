@@ -5,10 +5,10 @@ from typing import Final
 from polygent_issuer.errors import Ambiguous, NotFound
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.customer_rows import beginning, by_slug, checked, select
+from polygent_issuer.registry.name_similarity import nearest_slug
 from polygent_issuer.registry.records import Customer
-from polygent_issuer.registry.similar_names import nearest_slug
 from polygent_issuer.registry.transactions import Reading
-from polygent_issuer.text import fold, shown
+from polygent_issuer.text import escape, normalize_for_comparison
 
 _NAMED: Final = 5
 
@@ -35,7 +35,11 @@ def find(db: Reading, typed: str) -> Customer:
     found = by_slug(db, typed)
     if found is not None:
         return found
-    return _only(db, typed, tuple(select(db, "WHERE folded = ? ORDER BY slug", (fold(typed),))))
+    return _only(
+        db,
+        typed,
+        tuple(select(db, "WHERE folded = ? ORDER BY slug", (normalize_for_comparison(typed),))),
+    )
 
 
 def find_by_beginning(db: Reading, typed: str) -> Customer:
@@ -50,7 +54,7 @@ def find_by_beginning(db: Reading, typed: str) -> Customer:
     except NotFound:
         if not typed.strip():
             raise
-    ranges = (*beginning(typed), *beginning(typed), *beginning(fold(typed)))
+    ranges = (*beginning(typed), *beginning(typed), *beginning(normalize_for_comparison(typed)))
     where = """WHERE id IN (SELECT id FROM customers WHERE slug >= ? AND slug < ?
         UNION SELECT customer_id FROM aliases WHERE slug >= ? AND slug < ?
         UNION SELECT id FROM customers WHERE folded >= ? AND folded < ?)
@@ -64,7 +68,7 @@ def _only(db: Reading, typed: str, found: tuple[Customer, ...]) -> Customer:
     if len(found) > 1:
         names = ", ".join(f"{customer.slug} ({customer.name})" for customer in found[:_NAMED])
         more = ", …" if len(found) > _NAMED else ""
-        raise Ambiguous(f"several customers match {shown(typed)}", hint=f"name one: {names}{more}")
+        raise Ambiguous(f"several customers match {escape(typed)}", hint=f"name one: {names}{more}")
     return checked(db, found[0])
 
 
@@ -72,6 +76,6 @@ def _not_found(db: Reading, typed: str) -> NotFound:
     near = nearest_slug(db, typed)
     every = run("customer", "list")
     return NotFound(
-        f"there is no customer {shown(typed)}",
+        f"there is no customer {escape(typed)}",
         hint=Hint(f"did you mean `{near}`? — or `", every, "`") if near else every,
     )

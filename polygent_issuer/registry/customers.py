@@ -6,14 +6,14 @@ from enum import Enum
 from typing import Final
 
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.registry.columns import Value, canonical, text, whole
+from polygent_issuer.registry.columns import Value, as_int, canonical, text
 from polygent_issuer.registry.customer_rows import beginning, by_id, by_slug, select
 from polygent_issuer.registry.customer_search import find, find_by_beginning, get
 from polygent_issuer.registry.errors import Taken
+from polygent_issuer.registry.name_similarity import similar
 from polygent_issuer.registry.records import Customer
-from polygent_issuer.registry.similar_names import similar
 from polygent_issuer.registry.transactions import Reading, Writing
-from polygent_issuer.text import SLUG_LENGTH, fold, nfc, shown, slugify
+from polygent_issuer.text import SLUG_LENGTH, escape, nfc, normalize_for_comparison, slugify
 
 __all__ = [
     "UNSET",
@@ -67,7 +67,7 @@ def zones(db: Reading) -> Iterator[tuple[str, str]]:
 def count_archived(db: Reading) -> int:
     """How many are archived."""
     sql = "SELECT count(*) FROM customers WHERE archived_at IS NOT NULL"
-    return db.value(whole, sql) or 0
+    return db.value(as_int, sql) or 0
 
 
 def free_slug(db: Reading, name: str, *, besides: Iterable[str] = ()) -> str:
@@ -94,16 +94,16 @@ def require_free_slug(db: Reading, slug: str) -> None:
         Taken: (`taken`) when it is the slug or alias of another customer.
     """
     # The verifier loads cryptography (30 ms), which listing customers needs not wait for.
-    from polygent_issuer.verifier.names import is_slug  # noqa: PLC0415
+    from polygent_issuer.verifier.identifiers import is_slug  # noqa: PLC0415
 
     if not is_slug(slug):
         raise InputRefused(
-            f"{shown(slug)} is not a slug", hint="use lower-case letters, digits and inner hyphens"
+            f"{escape(slug)} is not a slug", hint="use lower-case letters, digits and inner hyphens"
         )
     other = by_slug(db, slug)
     if other is not None:
         raise Taken(
-            f"the slug {slug} is taken by {shown(other.name)}",
+            f"the slug {slug} is taken by {escape(other.name)}",
             hint=f"take another, such as {free_slug(db, slug)}",
         )
 
@@ -188,25 +188,25 @@ def unarchive(db: Writing, customer: Customer) -> Customer:
 def _name(name: str) -> dict[str, Value]:
     name = nfc(name)
     _text("the name", name)
-    folded = fold(name)
+    folded = normalize_for_comparison(name)
     return {"name": name, "folded": folded, "folded_reversed": folded[::-1]}
 
 
 def _contacts(contacts: Iterable[str]) -> str:
-    from polygent_issuer.mailbox import ENCODED_WORD  # noqa: PLC0415  # see above
+    from polygent_issuer.email_address import ENCODED_WORD  # noqa: PLC0415  # see above
 
     given = tuple(contacts)
     for contact in given:
         _text("the contact", contact)
         if ENCODED_WORD in contact:
             raise InputRefused(
-                f"the contact cannot be used: {shown(contact)} contains {ENCODED_WORD}, which "
+                f"the contact cannot be used: {escape(contact)} contains {ENCODED_WORD}, which "
                 "begins an encoded word (RFC 2047)",
                 hint="type the name as it reads: Ada <ada@acme.example>",
             )
         if "@" in contact and not _is_mailbox(contact):
             raise InputRefused(
-                f"this is no mail address: {shown(contact)}",
+                f"this is no mail address: {escape(contact)}",
                 hint="leave out mailto:"
                 if "mailto:" in contact.lower()
                 else "such as ops@acme.example or Ada <ada@acme.example>; a name alone has no @",
@@ -216,13 +216,13 @@ def _contacts(contacts: Iterable[str]) -> str:
 
 def _is_mailbox(contact: str) -> bool:
     """Check the form of a mailbox; letters beyond ASCII may be in both parts of the address."""
-    from polygent_issuer import mailbox  # noqa: PLC0415  # see above
+    from polygent_issuer import email_address  # noqa: PLC0415  # see above
 
-    return mailbox.parse(_NOT_ASCII.sub("x", contact)) is not None
+    return email_address.parse_address(_NOT_ASCII.sub("x", contact)) is not None
 
 
 def _text(what: str, value: str | None) -> str | None:
-    from polygent_issuer.verifier.names import display_name_problem  # noqa: PLC0415  # see above
+    from polygent_issuer.verifier.identifiers import display_name_problem  # noqa: PLC0415  # see above
 
     problem = None if value is None else display_name_problem(value)
     if problem is not None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from polygent_issuer.registry import opening, schema, soundness
+from polygent_issuer.registry import integrity, open_database, schema
 from polygent_issuer.registry.columns import text
 from polygent_issuer.registry.connection import Connection
 from polygent_issuer.registry.errors import RegistryMisuse
-from polygent_issuer.registry.failures import damaged
 from polygent_issuer.registry.records import Actor
+from polygent_issuer.registry.sqlite_errors import damaged
 from polygent_issuer.registry.transactions import Reading, Writing
 
 REGISTRY_FILE: Final = "registry.db"
@@ -49,11 +49,11 @@ class Registry:
             RegistryExists: (`registry_exists`) when there is something already.
             RegistryFailed: (`registry_failed`) when it cannot be written.
         """
-        connection = opening.connect_blank(path, busy_timeout=busy_timeout)
+        connection = open_database.connect_blank(path, busy_timeout=busy_timeout)
         registry = cls(connection)
         try:
             # Another process may have made it in between.
-            with registry._transaction(opening.require_blank, now=now, actor=actor) as db:
+            with registry._transaction(open_database.require_blank, now=now, actor=actor) as db:
                 db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
                 for version in range(len(schema.MIGRATIONS)):
                     schema.migrate(db.execute, version)
@@ -83,13 +83,13 @@ class Registry:
             RegistryLocked: (`registry_locked`) when it was busy for longer than the timeout.
             RegistryFailed: (`registry_failed`) when the system cannot read it.
         """
-        opening.require_file(path)
+        open_database.require_file(path)
         connection = Connection(path, busy_timeout=busy_timeout)
         try:
-            opening.require_ours(connection)
+            open_database.check_application_id(connection)
             if not as_it_is:
                 connection.settle()
-                opening.bring_up_to_date(connection)
+                open_database.migrate_file(connection)
         except BaseException:
             connection.close()
             raise
@@ -104,11 +104,11 @@ class Registry:
                 command was interrupted, or its tables are of an older version.
             IssuerError: everything else as `open`.
         """
-        opening.require_file(path)
+        open_database.require_file(path)
         connection = Connection(path, busy_timeout=busy_timeout, read_only=True)
         try:
-            opening.require_ours(connection)
-            opening.require_up_to_date(connection)
+            open_database.check_application_id(connection)
+            open_database.require_up_to_date(connection)
         except BaseException:
             connection.close()
             raise
@@ -180,7 +180,7 @@ class Registry:
             RegistryDamaged: (`registry_damaged`) when its tables, indexes or triggers are not
                 those of this tool, or a row that was written is not there before the COMMIT.
         """
-        with self._transaction(opening.require_as_made, now=now, actor=actor) as db:
+        with self._transaction(open_database.require_as_made, now=now, actor=actor) as db:
             yield db
 
     @contextmanager
@@ -211,7 +211,7 @@ class Registry:
             RegistryDamaged: (`registry_damaged`) when they do.
         """
         with self.reading() as db:
-            problems = soundness.problems(db)
+            problems = integrity.sqlite_problems(db)
         if problems:
             raise damaged(self.path, f"is damaged: {problems[0]}") from error
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from hashlib import sha256
 
-from polygent_issuer.registry.columns import Fields, blob, moment, moment_text, text, whole
+from polygent_issuer.registry.columns import Fields, as_bytes, as_int, moment, moment_text, text
 from polygent_issuer.registry.records import Document
 from polygent_issuer.registry.transactions import Reading, Writing
 
@@ -25,7 +25,7 @@ def add(db: Writing, content: bytes, fingerprint: str, generated_at: datetime) -
         generated_at=moment_text(generated_at),
         received_at=db.at,
     )
-    return get(db, whole(key))
+    return get(db, as_int(key))
 
 
 def get(db: Reading, document_id: int) -> Document:
@@ -43,9 +43,9 @@ def get(db: Reading, document_id: int) -> Document:
 
 def _document(row: Fields) -> Document:
     return Document(
-        id=whole(row["id"]),
+        id=as_int(row["id"]),
         sha256=text(row["sha256"]),
-        content=blob(row["content"]),
+        content=as_bytes(row["content"]),
         fingerprint=text(row["fingerprint"]),
         generated_at=moment(row["generated_at"]),
         received_at=moment(row["received_at"]),

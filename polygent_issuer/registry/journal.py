@@ -1,25 +1,27 @@
 """The journal: who did what, when and why; append-only, each row chained to the one before."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
+from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.registry.columns import (
     Fields,
     Value,
-    blob,
+    as_bytes,
+    as_int,
     json_object,
     maybe_text,
     members,
     moment,
     moment_text,
     text,
-    whole,
 )
 from polygent_issuer.registry.digests import GENESIS, chain_hash
 from polygent_issuer.registry.journal_check import JournalCheck, verify
 from polygent_issuer.registry.records import Customer, JournalRow, LicenseRecord
 from polygent_issuer.registry.transactions import Reading
+from polygent_issuer.terms import dates
 
 __all__ = [
     "BACKED_UP",
@@ -86,7 +88,7 @@ def newest_at(db: Reading) -> datetime | None:
 def head(db: Reading) -> tuple[int, str]:
     """How many rows there are, and the hash of the last one in hex: what `--against` takes."""
     sql = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1"
-    found = db.one(lambda row: (whole(row["seq"]), blob(row["hash"]).hex()), sql)
+    found = db.one(lambda row: (as_int(row["seq"]), as_bytes(row["hash"]).hex()), sql)
     return found or (0, GENESIS.hex())
 
 
@@ -114,7 +116,7 @@ def customer_status_changes(db: Reading, customer: Customer) -> int:
     slugs = (customer.slug, *customer.aliases)
     sql = f"""SELECT count(*) FROM journal WHERE customer IN ({", ".join("?" * len(slugs))})
         AND event IN ('customer-archived', 'customer-unarchived', 'customer-merged')"""  # noqa: S608
-    return db.value(whole, sql, slugs) or 0
+    return db.value(as_int, sql, slugs) or 0
 
 
 def intact_issue(db: Reading, license_id: str, *, customer: str) -> JournalRow | None:
@@ -130,7 +132,7 @@ def intact_issue(db: Reading, license_id: str, *, customer: str) -> JournalRow |
     if issue is None:
         return None
     sql = "SELECT previous, bytes, hash FROM journal WHERE seq IN (?, ? + 1) ORDER BY seq"
-    links = db.each(lambda row: tuple(map(blob, row.values())), sql, (issue.seq, issue.seq))
+    links = db.each(lambda row: tuple(map(as_bytes, row.values())), sql, (issue.seq, issue.seq))
     (previous, body, stored), *following = links
     follows = all(each[0] == stored for each in following)
     return issue if follows and chain_hash(previous, body) == stored else None
@@ -139,7 +141,7 @@ def intact_issue(db: Reading, license_id: str, *, customer: str) -> JournalRow |
 def copies_since(db: Reading, seq: int) -> int:
     """How many of the rows that follow a row tell of a copy, and of nothing else."""
     sql = f"SELECT count(*) FROM journal WHERE {_OF_COPY} AND seq > ?"  # noqa: S608  # our own
-    return db.value(whole, sql, (seq,)) or 0
+    return db.value(as_int, sql, (seq,)) or 0
 
 
 def acts_since(db: Reading, seq: int) -> int:
@@ -149,9 +151,9 @@ def acts_since(db: Reading, seq: int) -> int:
 
 
 def _journal_row(row: Fields) -> JournalRow:
-    body = json_object(blob(row["bytes"]))
+    body = json_object(as_bytes(row["bytes"]))
     return JournalRow(
-        seq=whole(row["seq"]),
+        seq=as_int(row["seq"]),
         at=moment(body["at"]),
         event=text(body["event"]),
         operator=text(body["operator"]),
@@ -162,6 +164,28 @@ def _journal_row(row: Fields) -> JournalRow:
         reason=maybe_text(body["reason"]),
         details=members(body["particulars"]),
         body=body,
-        previous=blob(row["previous"]).hex(),
-        hash=blob(row["hash"]).hex(),
+        previous=as_bytes(row["previous"]).hex(),
+        hash=as_bytes(row["hash"]).hex(),
+    )
+
+
+_TOLERANCE = timedelta(minutes=5)
+
+
+def clock_behind_finding(db: Reading, now: datetime) -> tuple[Finding, ...]:
+    """`clock-behind`, if the clock is over 5 minutes before the journal's newest row.
+
+    Args:
+        now: UTC, as this machine has it.
+    """
+    newest = newest_at(db)
+    if newest is None or now >= newest - _TOLERANCE:
+        return ()
+    return (
+        Finding(
+            code=FindingCode.CLOCK_BEHIND,
+            message=f"this machine's clock says {dates.instant(now)}, "
+            f"but the journal's newest row is of {dates.instant(newest)}",
+            hint="set the clock right",
+        ),
     )

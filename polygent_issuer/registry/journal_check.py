@@ -1,4 +1,4 @@
-"""Does the journal stand as it was written, and the registry as the journal says?
+"""Check the journal's chain, and each row of the registry against it.
 
 1. Each row's hash is SHA-256(previous ‖ bytes) of what is stored; nothing is serialised again.
 2. Each row follows the one before, by number and by hash.
@@ -14,15 +14,78 @@ and a journal that was written anew, from some row on, together with all tables.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import chain as chain_of
 from itertools import islice
 from typing import Final
 
-from polygent_issuer.registry import schema_check, table_check
-from polygent_issuer.registry.columns import Fields, blob, whole
-from polygent_issuer.registry.digests import GENESIS, chain_hash, recorded_rows
-from polygent_issuer.registry.noted_heads import NotedHead
+from polygent_issuer.registry import schema, schema_check
+from polygent_issuer.registry.columns import Fields, as_bytes, as_int
+from polygent_issuer.registry.digests import GENESIS, chain_hash, recorded_rows, row_digests
+from polygent_issuer.registry.journal_heads import JournalHead
 from polygent_issuer.registry.transactions import Reading
+from polygent_issuer.text import escape
+
+Recorded = dict[str, tuple[int, str | None]]
+"""By the name of a row, the newest journal row that wrote it, and its digest; None: deleted."""
+
+_LICENSE: Final = "licenses/"
+
+
+def table_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
+    """One line for each row that is not as the journal last recorded it."""
+    expected = {name: digest for name, (_, digest) in recorded.items()}
+    for name, digest in _found(db):
+        told = expected.pop(name, None)
+        if told is None:
+            yield f"{escape(name)} was added outside the journal"
+        elif told != digest:
+            more = _of_file(db, name) if name.startswith(_LICENSE) else ""
+            yield f"{escape(name)} was changed outside the journal{more}"
+    for name, told in expected.items():
+        if told is not None:
+            yield f"{escape(name)} was deleted outside the journal"
+
+
+def row_journal_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
+    """One line for each row of `row_journal` that is wrong or missing, where tables have it."""
+    if not _columns(db, "row_journal"):
+        return
+    missing = dict.fromkeys(recorded)
+    for name, seq in db.execute("SELECT name, seq FROM row_journal"):
+        missing.pop(str(name), None)
+        if seq != recorded.get(str(name), (None,))[0]:
+            what = "does not name the newest journal row of that row"
+            yield f"row_journal/{escape(str(name))} {what}"
+    for name in missing:
+        yield f"row_journal/{escape(name)} is missing"
+
+
+def _found(db: Reading) -> Iterator[tuple[str, str]]:
+    """Each row that the journal vouches for, with its digest."""
+    for table, key in schema.JOURNALED.items():
+        names = _columns(db, table)
+        if key not in names:
+            continue  # the check of the tables themselves has told
+        place, digest_of = names.index(key), row_digests(tuple(names))
+        for row in db.execute(f"SELECT * FROM {table}"):  # noqa: S608  # tables of our own
+            yield f"{table}/{row[place]!s}", digest_of(row)
+
+
+def _columns(db: Reading, table: str) -> list[str]:
+    return [str(column[1]) for column in db.execute(f"PRAGMA table_info({table})")]
+
+
+def _of_file(db: Reading, name: str) -> str:
+    """Says so when it is the `.lic` itself that was changed."""
+    sql, license_id = "SELECT * FROM licenses WHERE id = ?", name.removeprefix(_LICENSE)
+    for row in db.execute(sql, (license_id,)):
+        values = dict(zip(_columns(db, "licenses"), row, strict=True))
+        file = values.get("file")
+        if isinstance(file, bytes) and sha256(file).hexdigest() != values.get("sha256"):
+            return ": the stored .lic is not the one that was issued"
+    return ""
+
 
 _MOST: Final = 100
 
@@ -41,7 +104,7 @@ class JournalCheck:
     problems: tuple[str, ...]
 
 
-def verify(db: Reading, *, against: Iterable[NotedHead] = ()) -> JournalCheck:
+def verify(db: Reading, *, against: Iterable[JournalHead] = ()) -> JournalCheck:
     """Check the journal and all that it vouches for, in one pass over each table.
 
     Args:
@@ -59,10 +122,10 @@ def verify(db: Reading, *, against: Iterable[NotedHead] = ()) -> JournalCheck:
         chain.problems,
         chain.beside_noted(),
         schema_check.differences(db.execute(schema_check.STATEMENTS)),
-        table_check.problems(db, chain.recorded),
+        table_problems(db, chain.recorded),
     )
     if not chain.problems:  # else most of its numbers differ
-        found = chain_of(found, table_check.row_journal_problems(db, chain.recorded))
+        found = chain_of(found, row_journal_problems(db, chain.recorded))
     problems = tuple(islice(found, _MOST + 1))
     if len(problems) > _MOST:
         problems = (*problems[:_MOST], "and more")
@@ -72,11 +135,11 @@ def verify(db: Reading, *, against: Iterable[NotedHead] = ()) -> JournalCheck:
 class _Chain:
     """Steps 1 to 3, row by row; collects what the rows record of the other tables."""
 
-    def __init__(self, against: Iterable[NotedHead]) -> None:
+    def __init__(self, against: Iterable[JournalHead]) -> None:
         self.size = 0
         self.head = GENESIS
         self.problems: list[str] = []
-        self.recorded: table_check.Recorded = {}
+        self.recorded: Recorded = {}
         self._against = tuple(against)
         # Where each of these hashes was met; one look-up a row, however many there are.
         self._met: dict[bytes, int | None] = dict.fromkeys(head.digest for head in self._against)
@@ -85,8 +148,8 @@ class _Chain:
 
     def follow(self, row: Fields) -> None:
         """Take the next row; a step that fails adds a problem, and the next row is judged anew."""
-        seq, stored = whole(row["seq"]), blob(row["hash"])
-        previous, body = blob(row["previous"]), blob(row["bytes"])
+        seq, stored = as_int(row["seq"]), as_bytes(row["hash"])
+        previous, body = as_bytes(row["previous"]), as_bytes(row["bytes"])
         if seq != self.size + 1:
             self._problem(f"journal rows are missing between {self.size} and {seq}")
         if previous != self.head:

@@ -9,19 +9,19 @@ from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.registry.columns import (
     Fields,
     Value,
-    blob,
+    as_bytes,
+    as_int,
     maybe_moment,
     moment,
     moment_text,
     seconds,
     text,
-    whole,
 )
 from polygent_issuer.registry.errors import Taken
 from polygent_issuer.registry.license_rows import STATUS
 from polygent_issuer.registry.records import KeyRecord, KeyUse, LicenseStatus
 from polygent_issuer.registry.transactions import Reading, Writing
-from polygent_issuer.text import brief, nearest, shown
+from polygent_issuer.text import escape, escape_short, nearest
 
 if TYPE_CHECKING:
     from polygent_issuer.verifier.keys import Key, KeySet
@@ -70,7 +70,7 @@ def find(db: Reading, typed: str) -> KeyRecord:
     )
     if len(found) > 1:
         names = ", ".join(f"{key.label} ({key.kid})" for key in found)
-        raise Ambiguous(f"several keys begin with {shown(typed)}", hint=f"name one: {names}")
+        raise Ambiguous(f"several keys begin with {escape(typed)}", hint=f"name one: {names}")
     if not found:
         raise _not_found(db, typed)
     return found[0]
@@ -84,7 +84,7 @@ def pinned(db: Reading, kid: str) -> KeyRecord:
     """
     key = next((key for key in every(db) if key.kid == kid), None)
     if key is None:
-        raise db.damaged(f"lacks the key {brief(kid)}, which a license names")
+        raise db.damaged(f"lacks the key {escape_short(kid)}, which a license names")
     return key
 
 
@@ -117,7 +117,7 @@ def add(db: Writing, *, key: "Key", label: str) -> KeyRecord:
         InputRefused: (`input_refused`) for a label that is no display name.
         Taken: (`taken`) when the key or the label is there already.
     """
-    from polygent_issuer.verifier.names import display_name_problem  # noqa: PLC0415  # 30 ms
+    from polygent_issuer.verifier.identifiers import display_name_problem  # noqa: PLC0415  # 30 ms
 
     problem = display_name_problem(label)
     if problem is not None:
@@ -205,15 +205,15 @@ def _not_found(db: Reading, typed: str) -> NotFound:
     near = nearest(typed, [key.label for key in known])
     every_key = run("key", "list")
     return NotFound(
-        f"there is no key {shown(typed)}",
+        f"there is no key {escape(typed)}",
         hint=Hint(f"did you mean `{near}`? — or `", every_key, "`") if near else every_key,
     )
 
 
 def _use(row: Fields) -> tuple[str, KeyUse]:
     return text(row["kid"]), KeyUse(
-        licenses=whole(row["licenses"]),
-        current=whole(row["current"]),
+        licenses=as_int(row["licenses"]),
+        current=as_int(row["current"]),
         last_end=seconds(row["last_end"]),
     )
 
@@ -222,10 +222,10 @@ def _key(row: Fields) -> KeyRecord:
     return KeyRecord(
         kid=text(row["kid"]),
         label=text(row["label"]),
-        public_pem=blob(row["public_pem"]),
+        public_pem=as_bytes(row["public_pem"]),
         created_at=moment(row["created_at"]),
-        active=bool(whole(row["active"])),
+        active=bool(as_int(row["active"])),
         retired_at=maybe_moment(row["retired_at"]),
-        compromised=bool(whole(row["compromised"])),
+        compromised=bool(as_int(row["compromised"])),
         backed_up_at=maybe_moment(row["backed_up_at"]),
     )

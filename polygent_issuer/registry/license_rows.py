@@ -7,13 +7,13 @@ from typing import Final
 from polygent_issuer.registry.columns import (
     Fields,
     Value,
-    blob,
+    as_bytes,
+    as_int,
+    as_optional_int,
     maybe_moment,
     maybe_text,
-    maybe_whole,
     seconds,
     text,
-    whole,
     whole_seconds,
 )
 from polygent_issuer.registry.connection import Params
@@ -134,7 +134,7 @@ def count(
     """How many licenses `select` would give."""
     where, values = _where(status=status, expires_before=expires_before, archived=archived)
     sql = f"SELECT count(*) FROM licenses {where}"  # noqa: S608  # conditions of our own
-    return db.value(whole, sql, values) or 0
+    return db.value(as_int, sql, values) or 0
 
 
 def _where(
@@ -180,19 +180,19 @@ def _select(db: Reading, rest: str, params: Params) -> Iterator[LicenseRecord]:
 def _license(row: Fields) -> LicenseRecord:
     return LicenseRecord(
         id=text(row["id"]),
-        customer_id=whole(row["customer_id"]),
+        customer_id=as_int(row["customer_id"]),
         customer_slug=text(row["slug"]),
-        machine_id=maybe_whole(row["machine_id"]),
+        machine_id=as_optional_int(row["machine_id"]),
         machine_label=maybe_text(row["label"]),
         kid=text(row["kid"]),
-        file=blob(row["file"]),
+        file=as_bytes(row["file"]),
         sha256=text(row["sha256"]),
         tier=text(row["tier"]),
         issued_at=seconds(row["issued_at"]),
         expires_at=seconds(row["expires_at"]),
         term=maybe_text(row["term"]),
         plan=maybe_text(row["plan"]),
-        document_id=maybe_whole(row["document_id"]),
+        document_id=as_optional_int(row["document_id"]),
         replaced_by=maybe_text(row["replaced_by"]),
         retired_at=maybe_moment(row["retired_at"]),
         retired_reason=maybe_text(row["retired_reason"]),

@@ -7,7 +7,7 @@ from typing import Final
 from polygent_issuer.registry.columns import Fields, maybe_text, text
 from polygent_issuer.registry.records import LicenseStatus
 from polygent_issuer.registry.transactions import Reading
-from polygent_issuer.text import brief
+from polygent_issuer.text import escape_short
 
 _SELECT: Final = """SELECT licenses.id AS id, machines.fingerprint AS fingerprint, replaced_by,
     retired_at IS NOT NULL AS retired, replaced_by IS NOT NULL AND NOT EXISTS (
@@ -49,7 +49,7 @@ def of_licenses(db: Reading, ids: Sequence[str]) -> Mapping[str, LicenseState]:
 
     def state(row: Fields) -> tuple[str, LicenseState]:
         if row["orphaned"]:
-            raise db.damaged(f"lacks the license that replaced {brief(text(row['id']))}")
+            raise db.damaged(f"lacks the license that replaced {escape_short(text(row['id']))}")
         return _state(row)
 
     return dict(db.each(state, f"{_SELECT} ({', '.join('?' * len(ids))})", tuple(ids)))

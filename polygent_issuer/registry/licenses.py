@@ -21,7 +21,7 @@ from polygent_issuer.registry.license_rows import (
 )
 from polygent_issuer.registry.records import Customer, LicenseRecord, LicenseStatus
 from polygent_issuer.registry.transactions import Reading, Writing
-from polygent_issuer.text import brief, nearest, shown
+from polygent_issuer.text import escape, escape_short, nearest
 
 __all__ = [
     "add",
@@ -67,7 +67,7 @@ def successor(db: Reading, record: LicenseRecord) -> LicenseRecord | None:
         return None
     found = by_id(db, record.replaced_by)
     if found is None:
-        raise db.damaged(f"lacks the license that replaced {brief(record.id)}")
+        raise db.damaged(f"lacks the license that replaced {escape_short(record.id)}")
     return found
 
 
@@ -81,7 +81,7 @@ def find(db: Reading, typed: str) -> LicenseRecord:
     prefix = typed.strip().lower()
     if len(prefix) < _SHORTEST:
         raise NotFound(
-            f"{shown(typed)} is too short to name a license",
+            f"{escape(typed)} is too short to name a license",
             hint=Hint(f"give at least {_SHORTEST} characters of its id: ", run("license", "list")),
         )
     found = by_beginning(db, prefix, _NAMED + 1)
@@ -89,7 +89,7 @@ def find(db: Reading, typed: str) -> LicenseRecord:
         names = ", ".join(f"{one.id} ({one.customer_slug})" for one in found[:_NAMED])
         more = ", …" if len(found) > _NAMED else ""
         raise Ambiguous(
-            f"several licenses begin with {shown(typed)}", hint=f"name one: {names}{more}"
+            f"several licenses begin with {escape(typed)}", hint=f"name one: {names}{more}"
         )
     if not found:
         alike = by_beginning(db, prefix[:_SHORTEST], _NAMED)
@@ -228,7 +228,7 @@ def _require_current(db: Reading, license_id: str) -> None:
 def _not_found(typed: str, near: str | None = None) -> NotFound:
     every = run("license", "list")
     return NotFound(
-        f"there is no license {shown(typed)}",
+        f"there is no license {escape(typed)}",
         hint=Hint(f"did you mean `{near}`? — or `", every, "`")
         if near
         else Hint(every, " names them"),

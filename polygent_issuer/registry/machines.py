@@ -1,17 +1,148 @@
 """A customer's machines: a label for people, the present identity, and the past ones."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
 from typing import Final
 
 from polygent_issuer.errors import InputRefused, NotFound
 from polygent_issuer.hints import Hint, option, run
-from polygent_issuer.registry.columns import canonical, whole
+from polygent_issuer.registry import customer_rows
+from polygent_issuer.registry.columns import (
+    Fields,
+    as_int,
+    as_optional_int,
+    canonical,
+    mapping,
+    maybe_moment,
+    maybe_text,
+    moment,
+    moment_text,
+    text,
+)
+from polygent_issuer.registry.connection import Params
 from polygent_issuer.registry.errors import Taken
-from polygent_issuer.registry.machine_history import history, remember, with_fingerprint
-from polygent_issuer.registry.machine_rows import by_id, select
-from polygent_issuer.registry.records import Customer, Machine
+from polygent_issuer.registry.records import Customer, Identity, KnownFingerprint, Machine
 from polygent_issuer.registry.transactions import Reading, Writing
-from polygent_issuer.text import nearest, nfc, shown
+from polygent_issuer.text import escape, nearest, nfc
+
+_SELECT: Final = """SELECT id, customer_id, label, fingerprint, hostname, components, since,
+    document_id FROM machines"""
+
+
+def select(db: Reading, rest: str, params: Params) -> Iterator[Machine]:
+    """Stream machines as the journal recorded them.
+
+    Args:
+        rest: what follows `FROM machines`, SQL of our own.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) for one that is not.
+    """
+    for machine in db.each(_machine, f"{_SELECT} {rest}", params):
+        db.require_recorded("machines", machine.id)
+        yield machine
+
+
+def by_id(db: Reading, machine_id: int) -> Machine:
+    """The machine of a row id.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) when there is none: only another row names it.
+    """
+    found = next(select(db, "WHERE id = ?", (machine_id,)), None)
+    if found is None:
+        raise db.damaged(f"lacks the machine {machine_id}, which another row names")
+    return found
+
+
+def _machine(row: Fields) -> Machine:
+    return Machine(
+        id=as_int(row["id"]),
+        customer_id=as_int(row["customer_id"]),
+        label=text(row["label"]),
+        fingerprint=text(row["fingerprint"]),
+        hostname=maybe_text(row["hostname"]),
+        components=mapping(row["components"]),
+        since=moment(row["since"]),
+        document_id=as_optional_int(row["document_id"]),
+    )
+
+
+def with_fingerprint(db: Reading, fingerprint: str) -> tuple[KnownFingerprint, ...]:
+    """Whose machine this is, then whose it was, the latest first; of any customer.
+
+    Args:
+        fingerprint: in canonical form (FORMAT §4).
+    """
+    sql = """SELECT m.id, i.since, i.until, i.hostname, d.sha256 FROM (
+            SELECT id AS machine_id, since, NULL AS until, hostname, document_id
+                FROM machines WHERE fingerprint = ?
+            UNION ALL SELECT machine_id, since, until, hostname, document_id
+                FROM machine_identities WHERE fingerprint = ?
+        ) AS i JOIN machines AS m ON m.id = i.machine_id
+        LEFT JOIN documents AS d ON d.id = i.document_id
+        ORDER BY i.until IS NOT NULL, i.until DESC, i.since DESC, m.id"""
+    rows = tuple(db.each(_known, sql, (fingerprint, fingerprint)))
+    known: list[KnownFingerprint] = []
+    for machine_id, since, until, hostname, sha256 in rows:
+        machine = by_id(db, machine_id)
+        known.append(
+            KnownFingerprint(
+                customer=customer_rows.by_id(db, machine.customer_id),
+                machine=machine,
+                since=since,
+                until=until,
+                hostname=hostname,
+                document_sha256=sha256,
+            )
+        )
+    return tuple(known)
+
+
+def history(db: Reading, machine: Machine) -> tuple[Identity, ...]:
+    """What the machine is, then what it was, the latest first."""
+    present = Identity(
+        fingerprint=machine.fingerprint,
+        hostname=machine.hostname,
+        components=machine.components,
+        since=machine.since,
+        until=None,
+        document_id=machine.document_id,
+    )
+    sql = """SELECT fingerprint, hostname, components, since, until, document_id
+        FROM machine_identities WHERE machine_id = ? ORDER BY until DESC, id DESC"""
+    return (present, *db.each(_identity, sql, (machine.id,)))
+
+
+def remember(db: Writing, machine: Machine, *, machine_id: int) -> None:
+    """Put what a machine is until now into the history of a machine: its own, or another's."""
+    db.insert(
+        "machine_identities",
+        machine_id=machine_id,
+        fingerprint=machine.fingerprint,
+        hostname=machine.hostname,
+        components=canonical(machine.components),
+        since=moment_text(machine.since),
+        until=db.at,
+        document_id=machine.document_id,
+    )
+
+
+def _identity(row: Fields) -> Identity:
+    return Identity(
+        fingerprint=text(row["fingerprint"]),
+        hostname=maybe_text(row["hostname"]),
+        components=mapping(row["components"]),
+        since=moment(row["since"]),
+        until=maybe_moment(row["until"]),
+        document_id=as_optional_int(row["document_id"]),
+    )
+
+
+def _known(row: Fields) -> tuple[int, datetime, datetime | None, str | None, str | None]:
+    times = moment(row["since"]), maybe_moment(row["until"])
+    return as_int(row["id"]), *times, maybe_text(row["hostname"]), maybe_text(row["sha256"])
+
 
 __all__ = [
     "add",
@@ -47,7 +178,7 @@ def by_label(db: Reading, customer: Customer, label: str) -> Machine:
         near = nearest(label, [machine.label for machine in of(db, customer)])
         every = run("customer", "show", customer.slug)
         raise NotFound(
-            f"{customer.name} has no machine {shown(label)}",
+            f"{customer.name} has no machine {escape(label)}",
             hint=Hint(f"did you mean `{near}`? — or `", every, "`") if near else every,
         )
     return found
@@ -60,7 +191,7 @@ def free_label(db: Reading, customer: Customer | None, hostname: str | None) -> 
         customer: None for one who is not in the registry yet.
         hostname: as the document says; one that is no display name (FORMAT §1) is not used.
     """
-    from polygent_issuer.verifier.names import display_name_problem  # noqa: PLC0415  # 30 ms
+    from polygent_issuer.verifier.identifiers import display_name_problem  # noqa: PLC0415  # 30 ms
 
     base = _NAMELESS
     if hostname is not None and display_name_problem(hostname) is None:
@@ -113,7 +244,7 @@ def add(
         since=db.at,
         document_id=document_id,
     )
-    return by_id(db, whole(key))
+    return by_id(db, as_int(key))
 
 
 def change_identity(
@@ -166,7 +297,7 @@ def _require_free(
     fingerprint: str | None = None,
     besides: int | None = None,
 ) -> None:
-    from polygent_issuer.verifier.names import display_name_problem  # noqa: PLC0415  # 30 ms
+    from polygent_issuer.verifier.identifiers import display_name_problem  # noqa: PLC0415  # 30 ms
 
     problem = None if label is None else display_name_problem(label)
     if problem is not None:

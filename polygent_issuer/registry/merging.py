@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from polygent_issuer.registry.columns import Value, canonical, text, whole
+from polygent_issuer.registry.columns import Value, as_int, canonical, text
 from polygent_issuer.registry.customer_rows import by_id
-from polygent_issuer.registry.machine_history import remember
-from polygent_issuer.registry.machines import numbered, of
+from polygent_issuer.registry.machines import numbered, of, remember
 from polygent_issuer.registry.records import Customer, Machine
 from polygent_issuer.registry.schema import JOURNALED
 from polygent_issuer.registry.transactions import Reading, Writing
@@ -122,4 +121,4 @@ def _repoint(db: Writing, table: str, column: str, old: int, new: int) -> None:
 
 
 def _key(value: Value) -> str | int:
-    return whole(value) if isinstance(value, int) else text(value)
+    return as_int(value) if isinstance(value, int) else text(value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from polygent_issuer.registry.columns import Fields, blob, maybe_text, moment, seconds, text
+from polygent_issuer.registry.columns import Fields, as_bytes, maybe_text, moment, seconds, text
 from polygent_issuer.registry.license_rows import STATUS
 from polygent_issuer.registry.records import LicenseStatus, OutboxRow
 from polygent_issuer.registry.transactions import Reading, Writing
@@ -99,7 +99,7 @@ def _bundled(row: Fields) -> Bundled:
         customer_slug=text(row["slug"]),
         customer_name=text(row["customer"]),
         machine_label=maybe_text(row["label"]),
-        file=blob(row["file"]),
+        file=as_bytes(row["file"]),
         issued_at=seconds(row["issued_at"]),
         expires_at=seconds(row["expires_at"]),
         name=text(row["name"]),

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Final
 
-from polygent_issuer.registry.columns import Value, blob, whole
+from polygent_issuer.registry.columns import Value, as_bytes, as_int
 from polygent_issuer.registry.connection import Connection
 from polygent_issuer.registry.digests import recorded_rows, row_digests
-from polygent_issuer.registry.failures import changed_row, damaged
 from polygent_issuer.registry.schema import JOURNALED
+from polygent_issuer.registry.sqlite_errors import changed_row, damaged
 
 # The column that names the customer whom a table's rows belong to, and whom their journal rows
 # are about; the journal rows of keys are about no customer.
@@ -78,8 +78,8 @@ class RowCheck:
             raise changed_row(self._connection.path, name)
         if table in _CUSTOMER:
             column = _CUSTOMER[table]
-            about = None if column is None else whole(row[names.index(column)])
-            if self._newest_of(about).get(name, 0) > whole(row[-2]):
+            about = None if column is None else as_int(row[names.index(column)])
+            if self._newest_of(about).get(name, 0) > as_int(row[-2]):
                 raise changed_row(self._connection.path, name)
         self._sound.add(name)
 
@@ -112,7 +112,7 @@ class RowCheck:
             with closing(self._connection.run(sql, params)) as cursor:
                 while rows := self._connection.fetch(cursor, 256):
                     for row in rows:
-                        newest.update(dict.fromkeys(self._rows(row[1]), whole(row[0])))
+                        newest.update(dict.fromkeys(self._rows(row[1]), as_int(row[0])))
             self._newest[customer_id] = newest
         return self._newest[customer_id]
 
@@ -123,7 +123,7 @@ class RowCheck:
 
     def _rows(self, body: Value) -> Mapping[str, str | None]:
         try:
-            return recorded_rows(blob(body))
+            return recorded_rows(as_bytes(body))
         except (ValueError, TypeError, RecursionError):
             what = "is damaged: a journal row cannot be read"
             raise damaged(self._connection.path, what) from None

@@ -12,8 +12,8 @@ from typing import Final
 from polygent_issuer.registry import schema
 from polygent_issuer.registry.columns import Row
 from polygent_issuer.registry.connection import Connection
-from polygent_issuer.registry.failures import tampered
-from polygent_issuer.text import shown
+from polygent_issuer.registry.sqlite_errors import tampered
+from polygent_issuer.text import escape
 
 # The tables of statistics that ANALYZE makes are left out. Nothing else is: who writes the schema
 # directly can give a trigger the name of a table, or one that begins like SQLite's own.
@@ -79,6 +79,6 @@ def differences(present: Iterable[Row], version: int | None = None) -> Iterator[
     changed = {str(row[1]) for row in found}
     for name in sorted(changed | {str(row[1]) for row in missing}):
         if name in changed:
-            yield f"{shown(name)} is not a table, index or trigger as this tool makes it"
+            yield f"{escape(name)} is not a table, index or trigger as this tool makes it"
         else:
             yield f"{name} is missing among the tables, indexes and triggers"

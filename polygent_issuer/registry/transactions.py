@@ -9,14 +9,22 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
-from polygent_issuer.registry.columns import Fields, Row, Value, blob, canonical, moment_text, whole
+from polygent_issuer.registry.columns import (
+    Fields,
+    Row,
+    Value,
+    as_bytes,
+    as_int,
+    canonical,
+    moment_text,
+)
 from polygent_issuer.registry.connection import Connection, Params
 from polygent_issuer.registry.digests import GENESIS, chain_hash
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse
-from polygent_issuer.registry.failures import damaged, damaged_row
 from polygent_issuer.registry.records import Actor, KeyRecord
 from polygent_issuer.registry.row_check import RowCheck
 from polygent_issuer.registry.schema import JOURNALED, KEYS
+from polygent_issuer.registry.sqlite_errors import damaged, damaged_row
 from polygent_issuer.registry.written import Key, WrittenRows
 
 _Record = TypeVar("_Record")
@@ -358,7 +366,7 @@ class Writing(Reading):
     def _journal_head(self) -> tuple[int, bytes]:
         if self._head is None:
             sql = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1"
-            head = self.one(lambda row: (whole(row["seq"]), blob(row["hash"])), sql)
+            head = self.one(lambda row: (as_int(row["seq"]), as_bytes(row["hash"])), sql)
             self._head = head or (0, GENESIS)
         return self._head
 

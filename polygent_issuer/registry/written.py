@@ -9,12 +9,12 @@ from hashlib import sha256
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from polygent_issuer.registry.columns import Row, Value, blob
+from polygent_issuer.registry.columns import Row, Value, as_bytes
 from polygent_issuer.registry.connection import Connection
 from polygent_issuer.registry.digests import chain_hash, row_digests
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse
-from polygent_issuer.registry.failures import damaged, tampered
 from polygent_issuer.registry.schema import KEYS
+from polygent_issuer.registry.sqlite_errors import damaged, tampered
 
 Key = str | int
 
@@ -62,7 +62,7 @@ class WrittenRows:
         if journaled:
             self.digests[f"{table}/{key}"] = digest
             if table == "licenses":
-                self.files[str(key)] = sha256(blob(row[names.index("file")])).hexdigest()
+                self.files[str(key)] = sha256(as_bytes(row[names.index("file")])).hexdigest()
         return key
 
     def note_deleted(self, table: str, key: Key, *, journaled: bool = True) -> None:
@@ -123,7 +123,7 @@ class WrittenRows:
         first, _ = self._chained[0]
         sql = "SELECT seq, previous, bytes, hash FROM journal WHERE seq >= ? ORDER BY seq"
         stored = (
-            (row[0], chain_hash(blob(row[1]), blob(row[2])), row[3])
+            (row[0], chain_hash(as_bytes(row[1]), as_bytes(row[2])), row[3])
             for row in self._fetched(sql, (first,))
         )
         if list(stored) != [(seq, hashed, hashed) for seq, hashed in self._chained]:

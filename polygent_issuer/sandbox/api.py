@@ -13,10 +13,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from polygent_issuer.enforcement import Connection, HostKind, Refusal
-from polygent_issuer.sandbox.machine import machine_info
-from polygent_issuer.sandbox.sessions import Role, Session
-from polygent_issuer.sandbox.signed_in import session_of, sign_in, sign_out, site_of
-from polygent_issuer.verifier.catalogue import ENTERPRISE_FEATURES, FEATURES
+from polygent_issuer.sandbox.auth import Role, Session, session_of, sign_in, sign_out, site_of
+from polygent_issuer.sandbox.simulated_server import machine_info
+from polygent_issuer.verifier.features import ENTERPRISE_FEATURES, FEATURES
 
 API: Final = "/api/"
 """What every path here begins with."""

@@ -1,23 +1,50 @@
-"""The app: pages, API and controls behind the license, and the guard before them all."""
+"""The ASGI app of the sandbox: `LicenseMiddleware` first; the license is looked at each minute."""
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from polygent_issuer.enforcement import LicenseMiddleware
-from polygent_issuer.sandbox import answers, api, controls, failures, minutes, pages, rendering
+from polygent_issuer.enforcement import LicenseMiddleware, StoreFailed
+from polygent_issuer.sandbox import api, api_preview, controls, failures, pages, rendering
 from polygent_issuer.sandbox.access import Access
+from polygent_issuer.sandbox.auth import Sessions
 from polygent_issuer.sandbox.guard import Guard
-from polygent_issuer.sandbox.sessions import Sessions
-from polygent_issuer.sandbox.site import Site
+from polygent_issuer.sandbox.simulated_server import SimulatedServer
+
+MINUTE = 60.0
+
+
+def every(
+    seconds: float, site: SimulatedServer
+) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    """The lifespan of an app that ticks, at once and then again."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        ticking = asyncio.create_task(_tick(seconds, site))
+        try:
+            yield
+        finally:
+            ticking.cancel()
+
+    return lifespan
+
+
+async def _tick(seconds: float, site: SimulatedServer) -> None:
+    while True:
+        with suppress(StoreFailed):  # the next request is answered with it
+            site.tick()
+        await asyncio.sleep(seconds)
 
 
 class Restarting:
     """The license middleware over a site that may start over, and so have another license."""
 
-    def __init__(self, app: ASGIApp, *, site: Site) -> None:
+    def __init__(self, app: ASGIApp, *, site: SimulatedServer) -> None:
         """Stand before an app."""
         self._app = app
         self._site = site
@@ -37,7 +64,7 @@ class Restarting:
 
 
 def application(
-    site: Site, *, hosts: Collection[str], access: Access, tick_every: float = minutes.MINUTE
+    site: SimulatedServer, *, hosts: Collection[str], access: Access, tick_every: float = MINUTE
 ) -> Starlette:
     """The sandbox of a site.
 
@@ -47,13 +74,19 @@ def application(
         tick_every: seconds between two looks at the license that nobody asked for.
     """
     app = Starlette(
-        routes=[*pages.ROUTES, *api.ROUTES, *answers.ROUTES, *controls.ROUTES, *rendering.ROUTES],
+        routes=[
+            *pages.ROUTES,
+            *api.ROUTES,
+            *api_preview.ROUTES,
+            *controls.ROUTES,
+            *rendering.ROUTES,
+        ],
         middleware=[
             Middleware(Guard, hosts=hosts, access=access),
             Middleware(Restarting, site=site),
         ],
         exception_handlers=failures.ON,
-        lifespan=minutes.every(tick_every, site),
+        lifespan=every(tick_every, site),
     )
     # A redirect to the path with another slash would lead to the pretended host.
     app.router.redirect_slashes = False

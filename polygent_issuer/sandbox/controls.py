@@ -10,14 +10,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from polygent_issuer.enforcement import HostKind, Refusal
-from polygent_issuer.sandbox.answers import ANSWERS
-from polygent_issuer.sandbox.forms import form_of
-from polygent_issuer.sandbox.machine import another_fingerprint
+from polygent_issuer.sandbox.api_preview import ANSWERS
+from polygent_issuer.sandbox.auth import new_address, site_of
 from polygent_issuer.sandbox.pages import to
 from polygent_issuer.sandbox.population import MOST
-from polygent_issuer.sandbox.rendering import tell
-from polygent_issuer.sandbox.signed_in import new_address, site_of
-from polygent_issuer.sandbox.site import Site
+from polygent_issuer.sandbox.rendering import form_of, tell
+from polygent_issuer.sandbox.simulated_server import SimulatedServer, another_fingerprint
 
 _DAY: Final = timedelta(days=1)
 _STEPS: Final = {"1-days": 1, "-2-days": -2}
@@ -26,11 +24,11 @@ _YEARS: Final = range(1971, 9999)
 _LONGEST: Final = 300
 _PAGES: Final = frozenset({"/", "/settings/license", "/license-expired", "/sign-in", ANSWERS})
 
-Control = Callable[[Site, FormData], str | None]
+Control = Callable[[SimulatedServer, FormData], str | None]
 """Changes something, and returns what cannot be seen on the page."""
 
 
-def _clock(site: Site, form: FormData) -> str | None:
+def _clock(site: SimulatedServer, form: FormData) -> str | None:
     """Set the server's clock."""
     to_when = _text(form, "to")
     moment = _moment(_text(form, "at")) if to_when == "at" else _relative(site, to_when)
@@ -42,7 +40,7 @@ def _clock(site: Site, form: FormData) -> str | None:
     return None
 
 
-def _relative(site: Site, step: str) -> datetime | None:
+def _relative(site: SimulatedServer, step: str) -> datetime | None:
     if step == "true":
         return site.now() - site.ahead
     if step in _STEPS:
@@ -59,13 +57,13 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-def _host(site: Site, form: FormData) -> str | None:
+def _host(site: SimulatedServer, form: FormData) -> str | None:
     """Choose the Host header of every request; an empty field is one that the license allows."""
     site.set_host(_text(form, "host") or None)
     return None
 
 
-def _machine(site: Site, form: FormData) -> str | None:
+def _machine(site: SimulatedServer, form: FormData) -> str | None:
     """Change the machine's identity, or change it back."""
     be = _text(form, "be")
     if be == "another":
@@ -79,7 +77,7 @@ def _machine(site: Site, form: FormData) -> str | None:
     return None
 
 
-def _users(site: Site, form: FormData) -> str | None:
+def _users(site: SimulatedServer, form: FormData) -> str | None:
     """Add a user as the product would, remove one, or pretend a number."""
     do, number = _text(form, "do"), _text(form, "number")
     if do == "add":
@@ -93,7 +91,7 @@ def _users(site: Site, form: FormData) -> str | None:
     return None
 
 
-def _hosts(site: Site, form: FormData) -> str | None:
+def _hosts(site: SimulatedServer, form: FormData) -> str | None:
     """Connect or disconnect a host of agents."""
     try:
         kind = HostKind(_text(form, "kind"))
@@ -106,13 +104,13 @@ def _hosts(site: Site, form: FormData) -> str | None:
     return None
 
 
-def _alerts(site: Site, _form: FormData) -> str | None:
+def _alerts(site: SimulatedServer, _form: FormData) -> str | None:
     """Run the daily alerts now."""
     run = site.mails.run(site.now())
     return None if run.alert is not None else "the 09:00 run has nothing to send now"
 
 
-def _start_over(site: Site, _form: FormData) -> str | None:
+def _start_over(site: SimulatedServer, _form: FormData) -> str | None:
     """Forget everything but the license that the sandbox was started with."""
     site.start_over()
     return "started over: true time, a server that was never used"

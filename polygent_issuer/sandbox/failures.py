@@ -8,9 +8,9 @@ from starlette.responses import PlainTextResponse, Response
 
 from polygent_issuer.enforcement import StoreFailed
 from polygent_issuer.sandbox.api import API, error
+from polygent_issuer.sandbox.auth import session_of, site_of
 from polygent_issuer.sandbox.pages import LOCKED, to
 from polygent_issuer.sandbox.rendering import render
-from polygent_issuer.sandbox.signed_in import session_of, site_of
 
 _WORDS: Final = {
     400: ("bad_request", "Not understood"),

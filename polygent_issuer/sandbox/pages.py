@@ -1,6 +1,7 @@
-"""The pages of the product: sign-in, home, Settings → License, and the full-screen page."""
+"""The pages of the product, with the texts of the full-screen page."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Final
 
@@ -9,14 +10,78 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from polygent_issuer.sandbox.forms import form_of
+from polygent_issuer.enforcement import State
+from polygent_issuer.sandbox.auth import Role, Session, session_of, sign_in, sign_out, site_of
 from polygent_issuer.sandbox.pretended import Attempt
-from polygent_issuer.sandbox.rendering import render
-from polygent_issuer.sandbox.sessions import Role, Session
-from polygent_issuer.sandbox.signed_in import session_of, sign_in, sign_out, site_of
-from polygent_issuer.sandbox.site import Site
-from polygent_issuer.sandbox.words import OF_STATE, OTHER_ADDRESS
-from polygent_issuer.verifier.catalogue import ENTERPRISE_FEATURES, FEATURES
+from polygent_issuer.sandbox.rendering import form_of, render
+from polygent_issuer.sandbox.simulated_server import SimulatedServer
+from polygent_issuer.verifier.features import ENTERPRISE_FEATURES, FEATURES
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The title, the reason, and what an admin and a member do about it.
+
+    Attributes:
+        needs_request: whether the vendor needs this server's machine info for it.
+    """
+
+    title: str
+    why: str
+    admin: str
+    member: str = "Ask an admin of your organisation; your work is safe and waits for you."
+    needs_request: bool = False
+
+
+_REQUEST: Final = (
+    "Download the machine info, send it to your vendor, and upload the license that comes back."
+)
+
+OF_STATE: Final = {
+    State.NONE: Words(
+        "No license yet",
+        "This server was never given a license.",
+        _REQUEST,
+        "Ask an admin of your organisation: the server is not set up yet.",
+        needs_request=True,
+    ),
+    State.EXPIRED: Words(
+        "License expired",
+        "The license of this server has come to its end.",
+        "Upload the renewed license that your vendor sent. It works at once.",
+    ),
+    State.NOT_YET_VALID: Words(
+        "License not valid yet",
+        "The license was issued later than this server's clock says.",
+        "Compare the server's clock with the true time, and set it right.",
+    ),
+    State.MACHINE_CHANGED: Words(
+        "Machine changed",
+        "The license is for another machine than this one: its identity has changed.",
+        _REQUEST,
+        needs_request=True,
+    ),
+    State.CLOCK_TAMPERED: Words(
+        "Clock set back",
+        "This server's clock went back by more than a day.",
+        "Set the clock right. If it once ran far ahead, upload a newly issued license.",
+    ),
+    State.NOT_AUTHENTIC: Words(
+        "License not authentic",
+        "The key that signed the license is not trusted any more.",
+        "Upload the license that your vendor issued in its place.",
+    ),
+}
+"""The words for each state but active."""
+
+OTHER_ADDRESS: Final = Words(
+    "Address not covered",
+    "The license does not cover the address under which you came.",
+    "Come by an address that the license allows, or upload a license for this one.",
+    "Come by your organisation's usual address, or ask an admin.",
+)
+"""The words for one request under a host name that the license does not allow."""
+
 
 LOCKED: Final = "/license-expired"
 """Where every page leads without a valid license."""
@@ -80,7 +145,7 @@ async def _locked(request: Request, session: Session) -> Response:
     )
 
 
-def _attempt(site: Site, session: Session) -> Attempt | None:
+def _attempt(site: SimulatedServer, session: Session) -> Attempt | None:
     """What became of the last upload, for an admin; a member's page leaves it to be shown."""
     if session.role is not Role.ADMIN:
         return None

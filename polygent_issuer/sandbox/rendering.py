@@ -1,18 +1,44 @@
-"""Pages from templates; whatever they show is escaped."""
+"""Pages as HTML, and the forms that they send."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
-from polygent_issuer import dates
 from polygent_issuer.enforcement import HostKind
-from polygent_issuer.sandbox.sessions import Role
-from polygent_issuer.sandbox.signed_in import session_of, site_of
+from polygent_issuer.sandbox.auth import Role, session_of, site_of
+from polygent_issuer.terms import dates
+
+_FIELDS: Final = 5
+
+
+@asynccontextmanager
+async def form_of(request: Request, *, files: int = 0) -> AsyncIterator[FormData]:
+    """What was sent; its files are closed at the end.
+
+    Args:
+        files: at most so many, beside a few fields.
+
+    Raises:
+        HTTPException: 400, the form cannot be read.
+    """
+    try:
+        form = await request.form(max_files=files, max_fields=_FIELDS)
+    except ValueError:  # a charset that decodes to nothing, or has no name
+        raise HTTPException(400, "the form cannot be read") from None
+    try:
+        yield form
+    finally:
+        await form.close()
+
 
 STYLE: Final = "/style.css"
 """The path of the style sheet."""

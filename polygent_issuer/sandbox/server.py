@@ -12,7 +12,7 @@ import uvicorn
 
 from polygent_issuer.sandbox.access import Access
 from polygent_issuer.sandbox.application import application
-from polygent_issuer.sandbox.site import Site
+from polygent_issuer.sandbox.simulated_server import SimulatedServer
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -61,7 +61,7 @@ def stop_in_order() -> None:
         signal.signal(hangup, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
-def serve(site: Site, listening: socket.socket, access: Access) -> None:
+def serve(site: SimulatedServer, listening: socket.socket, access: Access) -> None:
     """Serve until the process is told to stop, by Ctrl-C or SIGTERM.
 
     Raises:

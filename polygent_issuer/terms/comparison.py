@@ -6,7 +6,7 @@ Old are mostly the terms of one license; of several, when one takes their place.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from polygent_issuer.terms.values import LIMITS, Changes, Terms
+from polygent_issuer.terms.terms import LIMITS, Changes, Terms
 
 NONE = "none"
 
@@ -60,7 +60,7 @@ def losses(olds: Sequence[Terms], new: Terms, changes: Changes) -> tuple[str, ..
         each = [getattr(old.limits, name) for old in olds]
         after = getattr(new.limits, name)
         if after < sum(each) and getattr(changes, name) is None:
-            told.append(f"{after} instead of {together(each)} {name.replace('_', ' ')}")
+            told.append(f"{after} instead of {sum_text(each)} {name.replace('_', ' ')}")
     had = {name for old in olds for name in old.features}
     gone = sorted(had.difference(new.features))
     told += [f"the feature {name} is lost" for name in gone if not changes.names_feature(name)]
@@ -70,7 +70,7 @@ def losses(olds: Sequence[Terms], new: Terms, changes: Changes) -> tuple[str, ..
     return tuple(told)
 
 
-def together(numbers: Sequence[int]) -> str:
+def sum_text(numbers: Sequence[int]) -> str:
     """What several licenses allow, said without adding it up for the reader: `40 + 25`."""
     if len(numbers) <= _FEW:
         return " + ".join(map(str, numbers))
@@ -80,7 +80,7 @@ def together(numbers: Sequence[int]) -> str:
 def _plain(several: Sequence[Terms]) -> list[tuple[str, str]]:
     """Each term by its name, but for the features."""
     limits = [
-        (name.replace("_", " "), together([getattr(terms.limits, name) for terms in several]))
+        (name.replace("_", " "), sum_text([getattr(terms.limits, name) for terms in several]))
         for name in LIMITS
     ]
     tiers = ", ".join(dict.fromkeys(str(terms.tier) for terms in several))

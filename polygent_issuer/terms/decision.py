@@ -6,9 +6,9 @@ from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.hints import Hint, join, option
 from polygent_issuer.terms.features import Catalogue
 from polygent_issuer.terms.parsing import check_limit
-from polygent_issuer.terms.values import LIMITS, Changes, Plan, Terms
-from polygent_issuer.text import nearest, shown
-from polygent_issuer.verifier.catalogue import Tier
+from polygent_issuer.terms.terms import LIMITS, Changes, Plan, Terms
+from polygent_issuer.text import escape, nearest
+from polygent_issuer.verifier.features import Tier
 from polygent_issuer.verifier.license import Limits
 
 
@@ -74,7 +74,7 @@ def contradiction(changes: Changes) -> InvalidTerms | None:
     both = sorted(set(changes.add_features) & set(changes.remove_features))
     if both:
         return InvalidTerms(
-            f"feature {shown(both[0])} is both added and removed",
+            f"feature {escape(both[0])} is both added and removed",
             hint="give it to --add-feature or to --remove-feature",
         )
     return None
@@ -139,7 +139,7 @@ def _refuse_absent(removed: Iterable[str], present: Iterable[str], where: str) -
             near = nearest(name.casefold(), names)
             known = f"it has {', '.join(names)}" if names else "it has no features"
             raise InvalidTerms(
-                f"feature {shown(name)} cannot be removed: the {where} does not have it",
+                f"feature {escape(name)} cannot be removed: the {where} does not have it",
                 hint=f"did you mean {near}?" if near else known,
             )
 

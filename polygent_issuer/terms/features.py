@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from polygent_issuer.errors import InvalidTerms
-from polygent_issuer.text import nearest, shown
-from polygent_issuer.verifier.catalogue import ENTERPRISE_FEATURES, FEATURES
+from polygent_issuer.text import escape, nearest
+from polygent_issuer.verifier.features import ENTERPRISE_FEATURES, FEATURES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +23,7 @@ class Catalogue:
         """
         for name in names:
             if name not in self.names:
-                raise InvalidTerms(f"unknown feature {shown(name)}", hint=self._near(name))
+                raise InvalidTerms(f"unknown feature {escape(name)}", hint=self._near(name))
 
     def enterprise_only(self, names: Iterable[str]) -> tuple[str, ...]:
         """Those of the names that a standard license cannot have, sorted."""

@@ -11,14 +11,15 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Final
 
-from polygent_issuer.dates import TOO_LATE, Term, midnight, to_seconds
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.hints import Hint, option, run
-from polygent_issuer.text import brief, nfc
-from polygent_issuer.verifier.catalogue import Tier
+from polygent_issuer.terms.dates import TOO_LATE, midnight, to_seconds
+from polygent_issuer.terms.term import Term
+from polygent_issuer.text import escape_short, nfc
 from polygent_issuer.verifier.domain import AllowedDomain
 from polygent_issuer.verifier.errors import InvalidDomain
-from polygent_issuer.verifier.names import display_name_problem, is_feature_name, is_slug
+from polygent_issuer.verifier.features import Tier
+from polygent_issuer.verifier.identifiers import display_name_problem, is_feature_name, is_slug
 
 MAX_LIMIT: Final = 1_000_000
 """The most users or hosts that a license can name (FORMAT §1)."""
@@ -39,7 +40,9 @@ def parse_tier(text: str) -> Tier:
     try:
         return Tier(text)
     except ValueError:
-        raise InvalidTerms(f"no such tier: {brief(text)}", hint="standard or enterprise") from None
+        raise InvalidTerms(
+            f"no such tier: {escape_short(text)}", hint="standard or enterprise"
+        ) from None
 
 
 def parse_count(text: str) -> int:
@@ -50,7 +53,7 @@ def parse_count(text: str) -> int:
     if _COUNT.fullmatch(text):
         return int(text)
     raise InvalidTerms(
-        f"not a whole number: {brief(text)}",
+        f"not a whole number: {escape_short(text)}",
         hint="write it as 25: the digits 0 to 9 alone, no sign, point or separator",
     )
 
@@ -74,7 +77,7 @@ def parse_features(names: Iterable[str]) -> tuple[str, ...]:
     for name in known:
         if not is_feature_name(name):
             raise InvalidTerms(
-                f"not a feature's name: {brief(name)}",
+                f"not a feature's name: {escape_short(name)}",
                 hint="small letters, digits, single hyphens between them",
             )
     return known
@@ -92,7 +95,7 @@ def parse_plan_name(text: str) -> str:
     """Read the name of a plan, there or not."""
     if is_slug(text):
         return text
-    raise InvalidTerms(f"not a plan's name: {brief(text)}", hint=run("config", "show"))
+    raise InvalidTerms(f"not a plan's name: {escape_short(text)}", hint=run("config", "show"))
 
 
 def parse_domain(text: str) -> AllowedDomain:
@@ -102,7 +105,7 @@ def parse_domain(text: str) -> AllowedDomain:
     """
     if not text.isascii():
         raise InvalidTerms(
-            f"the allowed domain {brief(text)} has characters outside ASCII",
+            f"the allowed domain {escape_short(text)} has characters outside ASCII",
             hint="write the A-label as the DNS has it: it begins with xn--",
         )
     try:
@@ -119,7 +122,7 @@ def parse_term(text: str) -> Term:
     """Read `1y`, `6mo` or `90d`."""
     match = _TERM.fullmatch(text)
     if match is None:
-        raise InvalidTerms(f"not a term: {brief(text)}", hint="write it as 1y, 6mo or 90d")
+        raise InvalidTerms(f"not a term: {escape_short(text)}", hint="write it as 1y, 6mo or 90d")
     number, unit = int(match[1]), match[2]
     if unit == "y":
         return Term(years=number)
@@ -136,11 +139,11 @@ def parse_expires(text: str) -> datetime:
         expires = parse_instant(text) if day is None else midnight(day) + timedelta(days=1)
     except OverflowError:
         raise InvalidTerms(
-            f"expires too late: {brief(text)}: {TOO_LATE}", hint="name an earlier day"
+            f"expires too late: {escape_short(text)}: {TOO_LATE}", hint="name an earlier day"
         ) from None
     if expires.microsecond:
         raise InvalidTerms(
-            f"a license expires at a whole second, not at {brief(text)}",
+            f"a license expires at a whole second, not at {escape_short(text)}",
             hint="leave the fraction out",
         )
     to_seconds(expires)  # refuses what no license can name
@@ -160,7 +163,7 @@ def parse_instant(text: str) -> datetime:
     """
     match = _INSTANT.fullmatch(text)
     if match is None:
-        raise InvalidTerms(f"not a date or an instant: {brief(text)}", hint=_DATE_HINT)
+        raise InvalidTerms(f"not a date or an instant: {escape_short(text)}", hint=_DATE_HINT)
     *numbers, fraction, sign, hours, minutes = match.groups()
     year, month, day, hour, minute, second = map(int, numbers)
     microsecond = int((fraction or "").ljust(6, "0")[:6])
@@ -170,7 +173,7 @@ def parse_instant(text: str) -> datetime:
         local = datetime(year, month, day, hour, minute, second, microsecond, tzinfo=zone)
         return local.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise InvalidTerms(f"no such time: {brief(text)}", hint=_DATE_HINT) from None
+        raise InvalidTerms(f"no such time: {escape_short(text)}", hint=_DATE_HINT) from None
 
 
 def _calendar_date(text: str) -> date | None:
@@ -181,4 +184,4 @@ def _calendar_date(text: str) -> date | None:
     try:
         return date(int(match[1]), int(match[2]), int(match[3]))
     except ValueError:
-        raise InvalidTerms(f"no such day: {brief(text)}", hint=_DATE_HINT) from None
+        raise InvalidTerms(f"no such day: {escape_short(text)}", hint=_DATE_HINT) from None

@@ -19,10 +19,10 @@ A file that any 1.x release accepts is accepted by every later 1.x release, on e
 Python. The names below are the public face.
 """
 
-from .catalogue import Tier
 from .clock import ClockGuard
 from .domain import AllowedDomain
 from .errors import CheckCode, InvalidDomain, InvalidKey, LicenseError, VerifierError
+from .features import Tier
 from .keys import EXAMPLE_KID, Key, KeySet
 from .license import License, Limits
 from .report import CheckRow, Outcome, Report

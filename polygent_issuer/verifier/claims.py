@@ -7,10 +7,10 @@ is not an integer, `null` is not an absent claim.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
-from .catalogue import ENTERPRISE_FEATURES, Tier
 from .domain import AllowedDomain
 from .errors import InvalidDomain, invalid_claim, quoted
-from .names import canonical_fingerprint, display_name_problem, is_feature_name, is_license_id
+from .features import ENTERPRISE_FEATURES, Tier
+from .identifiers import canonical_fingerprint, display_name_problem, is_feature_name, is_license_id
 
 VERSION: Final = 1
 MAX_REPLACES: Final = 100

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from . import claims as read
-from .catalogue import Tier
 from .claims import VERSION
 from .clock import EPOCH
 from .domain import AllowedDomain
 from .errors import invalid_claim
-from .names import is_license_id, is_slug
+from .features import Tier
+from .identifiers import is_license_id, is_slug
 from .strict_json import loads_object
 
 MAX_EXP: Final = 253_402_300_799

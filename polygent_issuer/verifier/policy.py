@@ -12,8 +12,8 @@ from typing import Final
 
 from .clock import SECOND, ClockGuard, microseconds, moment
 from .errors import CheckCode, LicenseError, quoted
+from .identifiers import canonical_fingerprint
 from .license import License
-from .names import canonical_fingerprint
 from .report import CheckRow, Outcome
 
 SKEW: Final = 300 * SECOND

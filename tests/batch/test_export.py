@@ -11,8 +11,7 @@ from support.lic_files import Issuer, license_id
 from support.registries import ACTOR, NOW, REGISTRY_ID, tampering, writing
 
 from polygent_issuer.batch import export
-from polygent_issuer.batch.rebuild import decide
-from polygent_issuer.batch.taking_in import carry_out
+from polygent_issuer.batch.registry_import import carry_out, decide
 from polygent_issuer.issuing.license_file import LicenseFile
 from polygent_issuer.registry import Registry, customers, licenses, machines
 from polygent_issuer.registry.errors import RegistryDamaged

@@ -10,20 +10,20 @@ from support.batches import MONTH, SOON, Batches, accepting, errors, words
 from support.crowd import fingerprint, old_id
 from support.office import ADA, NOW
 
-from polygent_issuer import dates
 from polygent_issuer.batch import renewals, run
 from polygent_issuer.batch.outcomes import Kept, Outcome
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.registry import REGISTRY_FILE, Registry, customers, licenses
-from polygent_issuer.terms import Changes
 from polygent_issuer.terms.parsing import parse_term
+from polygent_issuer.terms.term import term_end
+from polygent_issuer.terms.terms import Changes
 
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three licenses at a time, so that a few make several pieces and groups."""
     monkeypatch.setattr(renewals, "_CHUNK", 3)
-    monkeypatch.setattr(run, "GROUP", 2)
+    monkeypatch.setattr(run, "MAX_GROUP_SIZE", 2)
 
 
 def places(outcomes: list[Outcome]) -> list[str]:
@@ -46,10 +46,10 @@ def test_what_ends_within_the_time_is_renewed(batches: Batches) -> None:
     outcomes = batches.done(batches.due())
     assert places(outcomes) == ["c2, prod-1", "c1, prod-1"]
     [lapsed] = batches.current("c2")
-    assert lapsed.expires_at == dates.term_end(NOW, parse_term("1y"))
+    assert lapsed.expires_at == term_end(NOW, parse_term("1y"))
     [running] = batches.current("c1")
     old = NOW + timedelta(days=29)
-    assert running.expires_at == dates.term_end(old, parse_term("1y"))
+    assert running.expires_at == term_end(old, parse_term("1y"))
 
 
 @pytest.mark.usefixtures("small_pieces")

@@ -14,15 +14,14 @@ from support.registries import ACTOR, NOW, new_registry
 from polygent_issuer.batch import export
 from polygent_issuer.batch.matching import require_unique
 from polygent_issuer.batch.outcomes import Kept
-from polygent_issuer.batch.rebuild import decide
+from polygent_issuer.batch.registry_import import carry_out, decide
 from polygent_issuer.batch.row_decisions import RowDecider
 from polygent_issuer.batch.row_files import RowFile
-from polygent_issuer.batch.run import Run
-from polygent_issuer.batch.taking_in import carry_out
+from polygent_issuer.batch.run import BatchRunner
 from polygent_issuer.findings import Consent
+from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.issuing.license_file import LicenseFile
-from polygent_issuer.settings import Settings
 from polygent_issuer.verifier import AllowedDomain, Limits
 
 LIMIT = st.integers(min_value=0, max_value=1_000_000)
@@ -116,7 +115,7 @@ def kept(folder: Path, issuer: Issuer, several: tuple[dict[str, Any], ...]) -> i
         )
         with registry.reading() as db:
             require_unique(db, rows, None)
-        run = Run(
+        run = BatchRunner(
             registry,
             unlock=dict,
             destination=Destination(folder=folder),

@@ -9,11 +9,11 @@ from support.batches import Batches, accepting, errors, words
 from support.crowd import fingerprint, old_id
 from support.office import NOW
 
-from polygent_issuer import dates
 from polygent_issuer.batch import run
 from polygent_issuer.batch.outcomes import Done, Failed, Kept
 from polygent_issuer.findings import FindingCode
-from polygent_issuer.issuing.stored import read_license
+from polygent_issuer.issuing.stored_license import load_license
+from polygent_issuer.terms import term
 from polygent_issuer.terms.parsing import parse_expires, parse_term
 from polygent_issuer.verifier import License
 
@@ -40,7 +40,7 @@ def only(batches: Batches, slug: str) -> License:
     """What the only current license of a customer says."""
     [record] = batches.current(slug)
     with batches.office.registry.reading() as db:
-        return read_license(db, record)
+        return load_license(db, record)
 
 
 def again(batches: Batches, text: str, **more: Any) -> list[str]:
@@ -123,14 +123,14 @@ def test_a_term_is_a_standing_policy(batches: Batches) -> None:
     text = row(customer="c1", term="6mo")
     assert again(batches, text) == ["renew"]
     first = only(batches, "c1").expires_at
-    assert first == dates.term_end(NOW + timedelta(days=20), parse_term("6mo"))
+    assert first == term.term_end(NOW + timedelta(days=20), parse_term("6mo"))
     assert again(batches, text) == ["keep"]
     batches.now = first - timedelta(days=31)
     assert again(batches, text) == ["keep"]
     batches.now = first - timedelta(days=30)
     assert again(batches, text) == ["renew"]
     assert again(batches, text) == ["keep"]
-    assert only(batches, "c1").expires_at == dates.term_end(first, parse_term("6mo"))
+    assert only(batches, "c1").expires_at == term.term_end(first, parse_term("6mo"))
 
 
 def test_the_term_that_was_sold_is_the_policy_without_one(batches: Batches) -> None:
@@ -233,7 +233,7 @@ def test_a_second_machine_of_a_new_customer(
     batches: Batches, monkeypatch: pytest.MonkeyPatch, group: int
 ) -> None:
     """`additional-machine` in the review as in the run, in one group or in two."""
-    monkeypatch.setattr(run, "GROUP", group)
+    monkeypatch.setattr(run, "MAX_GROUP_SIZE", group)
     text = newcomers(batches)
     review, seen = batches.preview(batches.rows(text))
     assert [[str(found.code) for found in each.missing] for each in seen] == [
@@ -450,7 +450,7 @@ def test_a_run_that_broke_off_goes_on_under_its_review(
     batches: Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half is done, the digest is still that of the review; then everything is kept."""
-    monkeypatch.setattr(run, "GROUP", 2)
+    monkeypatch.setattr(run, "MAX_GROUP_SIZE", 2)
     batches.crowd(5)
     text = "".join(row(customer=f"c{number}", users=30) for number in range(1, 6))
     reviewed = batches.preview(batches.rows(text))[0]

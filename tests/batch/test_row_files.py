@@ -16,20 +16,19 @@ from support.registries import ACTOR, NOW
 
 from polygent_issuer.batch import export
 from polygent_issuer.batch.errors import InvalidApplyFile
-from polygent_issuer.batch.rebuild import decide
+from polygent_issuer.batch.registry_import import carry_out, decide
 from polygent_issuer.batch.row_fields import FIELDS
 from polygent_issuer.batch.row_files import MAX_BYTES, RowFile
 from polygent_issuer.batch.rows import RefusedRow, Row
-from polygent_issuer.batch.taking_in import carry_out
-from polygent_issuer.dates import Term
 from polygent_issuer.errors import InputRefused, UnreadableInput
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.issuing.license_file import LicenseFile
 from polygent_issuer.registry import Registry
 from polygent_issuer.terms.parsing import parse_expires
+from polygent_issuer.terms.term import Term
 from polygent_issuer.text import nfc
 from polygent_issuer.verifier import AllowedDomain
-from polygent_issuer.verifier.names import display_name_problem
+from polygent_issuer.verifier.identifiers import display_name_problem
 
 
 def read(content: str | bytes) -> RowFile:

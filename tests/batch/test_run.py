@@ -15,10 +15,11 @@ from support.registries import tampering
 from polygent_issuer.batch import run
 from polygent_issuer.batch.outcomes import Decision, Done, Job, Outcome
 from polygent_issuer.errors import KeyUnavailable, OutputProblem
-from polygent_issuer.files import together
+from polygent_issuer.files import batch_publish
 from polygent_issuer.findings import Consent, FindingCode
 from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.issuing.signing import SignatureRefused
+from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import (
     REGISTRY_FILE,
     Reading,
@@ -29,13 +30,12 @@ from polygent_issuer.registry import (
     licenses,
 )
 from polygent_issuer.registry.errors import RegistryLocked
-from polygent_issuer.signer import SoftwareSigner, generate_private_key
 
 
 @pytest.fixture(autouse=True)
 def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four items in a group, so that a few items make several."""
-    monkeypatch.setattr(run, "GROUP", 4)
+    monkeypatch.setattr(run, "MAX_GROUP_SIZE", 4)
 
 
 def archive(batches: Batches, slug: str) -> None:
@@ -318,7 +318,7 @@ def test_a_disk_that_fails_at_the_names(batches: Batches, monkeypatch: pytest.Mo
 
 
 def _without_syncfs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(together, "_syncfs", lambda: None)
+    monkeypatch.setattr(batch_publish, "_syncfs", lambda: None)
 
 
 def _fails_at(number: int) -> Any:

@@ -32,10 +32,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from polygent_issuer.batch.bundle import Bundle
 from polygent_issuer.batch.outcomes import Done
 from polygent_issuer.batch.renewals import Renewals
-from polygent_issuer.batch.run import GROUP, Run
-from polygent_issuer.cli.many.items import outcome_json
+from polygent_issuer.batch.run import MAX_GROUP_SIZE, BatchRunner
+from polygent_issuer.cli.flows.batch.items import outcome_json
 from polygent_issuer.findings import Consent
+from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.destination import Destination
+from polygent_issuer.keys.signer import SoftwareSigner
 from polygent_issuer.registry import (
     REGISTRY_FILE,
     Actor,
@@ -46,9 +48,7 @@ from polygent_issuer.registry import (
     licenses,
     machines,
 )
-from polygent_issuer.settings import Settings
-from polygent_issuer.signer import SoftwareSigner
-from polygent_issuer.terms import Changes
+from polygent_issuer.terms.terms import Changes
 from polygent_issuer.verifier import License, Limits, Tier, jws
 
 NOW: Final = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
@@ -148,7 +148,7 @@ def renew(folder: Path, into: Path) -> int:
             consent=Consent(),
             new_id=lambda: str(uuid.uuid4()),
         )
-        run = Run(
+        run = BatchRunner(
             registry,
             unlock=lambda: {SIGNER.kid: SIGNER},
             destination=Destination(folder=into),
@@ -194,9 +194,9 @@ def _bare_rows(path: Path, bodies: list[bytes]) -> None:
         db.execute("CREATE TABLE licenses (id TEXT PRIMARY KEY, file BLOB, next TEXT)")
         db.execute("CREATE TABLE journal (seq INTEGER PRIMARY KEY, bytes BLOB)")
         db.execute("CREATE TABLE outbox (id TEXT PRIMARY KEY, name TEXT)")
-        for first in range(0, len(bodies), GROUP):
+        for first in range(0, len(bodies), MAX_GROUP_SIZE):
             db.execute("BEGIN IMMEDIATE")
-            for number, body in enumerate(bodies[first : first + GROUP], first):
+            for number, body in enumerate(bodies[first : first + MAX_GROUP_SIZE], first):
                 name = f"{number:036}"
                 db.execute("INSERT INTO licenses VALUES (?, ?, NULL)", (name, body))
                 db.execute("UPDATE licenses SET next = ? WHERE id = ?", (name, name))
@@ -209,8 +209,8 @@ def _bare_files(out: Path, bodies: list[bytes]) -> None:
     """A file for each, and one sync of the file system for each group."""
     syncfs = ctypes.CDLL(None).syncfs
     folder = os.open(out, os.O_RDONLY)
-    for first in range(0, len(bodies), GROUP):
-        for number, body in enumerate(bodies[first : first + GROUP], first):
+    for first in range(0, len(bodies), MAX_GROUP_SIZE):
+        for number, body in enumerate(bodies[first : first + MAX_GROUP_SIZE], first):
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
             file = os.open(f"{out}/customer-{number:06}-prod-2027-12-14.lic", flags, 0o644)
             os.write(file, body)

@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from polygent_issuer.enforcement import LicenseMiddleware, ServerLicense, SqliteStore
 from polygent_issuer.enforcement.asgi import App
-from polygent_issuer.signer import SoftwareSigner, generate_private_key
+from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.verifier import AllowedDomain, KeySet, License, Limits, Tier, Verifier, jws
 
 FINGERPRINT = "sha256:" + "ab" * 32

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from polygent_issuer.signer import SoftwareSigner, generate_private_key
+from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.verifier import KeySet, License, Verifier, jws
 
 ROOT = Path(__file__).parents[2]

@@ -24,8 +24,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from polygent_issuer import home
 from polygent_issuer.batch.processes import cores
+from polygent_issuer.home import folder as home
+from polygent_issuer.home.default_settings import default_text
+from polygent_issuer.home.settings_file import settings_path
+from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import (
     REGISTRY_FILE,
     Actor,
@@ -36,8 +39,6 @@ from polygent_issuer.registry import (
     licenses,
     machines,
 )
-from polygent_issuer.settings import default_text, settings_path
-from polygent_issuer.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.verifier import License, Limits, Tier, jws
 
 TOOL = str(Path(sysconfig.get_path("scripts")) / "polygent-issue")

@@ -15,9 +15,9 @@ from support.searching import forms_of, places
 
 import polygent_issuer
 from polygent_issuer.cli import debug
-from polygent_issuer.cli.config import path as path_command
+from polygent_issuer.cli.commands.config import path as path_command
 from polygent_issuer.errors import HomeProblem, IssuerError
-from polygent_issuer.keystore import deadline, openssh, passphrases
+from polygent_issuer.keys import openssh, passphrases, timeout
 
 SECRET = "Löwenzahn & Söhne, 7 Uhr"
 
@@ -168,7 +168,7 @@ def test_a_secret_in_a_message_is_left_out(
     outcome = desk.run("sign", "--machine-info", desk.machine_info(), "--debug")
     assert outcome.code == code
     assert places({"err": outcome.err.encode()}, forms_of(PASSPHRASE.encode())) == set()
-    assert ("/keystore/" in outcome.err) == bool(code)
+    assert ("/keys/" in outcome.err) == bool(code)
     assert ("RuntimeError: (its message is left out)" in outcome.err) == (where == "reader")
 
 
@@ -189,7 +189,7 @@ def test_a_keyring_s_words_are_left_out() -> None:
         raise OSError(5, f"said {SECRET}")
 
     with pytest.raises(OSError, match="said") as raised:
-        deadline.within(timedelta(seconds=60), call)
+        timeout.run_with_timeout(timedelta(seconds=60), call)
     lines = list(debug.report(raised.value))
     assert lines[-1] == "OSError: EIO (its message is left out)"
     assert SECRET not in "\n".join(lines)

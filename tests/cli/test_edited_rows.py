@@ -14,7 +14,7 @@ from support.crowd import settle_at
 from support.registries import tampering
 
 from polygent_issuer.registry import REGISTRY_FILE
-from polygent_issuer.text import shown
+from polygent_issuer.text import escape
 
 LINE = "INJECTED: 1"
 BREAKS = ("\n", "\r\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029", "\t", "\0")
@@ -86,7 +86,7 @@ def test_no_export_has_them_raw(desk: Desk, monkeypatch: pytest.MonkeyPatch, edi
             check(outcome.err, f"stderr of {command}")
     made = {path for path in desk.folder.rglob("*") if path.is_file()} - before
     for path in made - set((desk.folder / "backups").iterdir()):
-        assert shown(str(path)) == str(path)
+        assert escape(str(path)) == str(path)
         for name, text in texts(path):
             check(text, name)
     assert desk.folder / "out" / "due.ics" in made
@@ -95,7 +95,7 @@ def test_no_export_has_them_raw(desk: Desk, monkeypatch: pytest.MonkeyPatch, edi
 def check(text: str, where: str) -> None:
     """No line begins with an edited text, and each of them is shown as it is."""
     for line in text.replace("\r\n", "\n").split("\n"):
-        assert shown(line) == line, (where, line)
+        assert escape(line) == line, (where, line)
         assert not line.startswith(LINE), (where, line)
 
 

@@ -14,7 +14,7 @@ from support.keys import opened
 from support.terminal import terminal
 from support.users import ADA, run_as
 
-from polygent_issuer.keystore import openssh
+from polygent_issuer.keys import openssh
 
 PIPE = "it is a pipe, not a regular file"
 MARK = codecs.BOM_UTF8

@@ -15,7 +15,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 from support.cli import Outcome, streams
 
-from polygent_issuer.cli.app import run
+from polygent_issuer.cli.main import run
 
 START = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
 

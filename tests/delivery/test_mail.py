@@ -12,20 +12,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.licenses import Books
 
-from polygent_issuer.delivery.letter import Letter, letter_of
+from polygent_issuer.delivery.license_mail import LicenseMail, letter_of
 from polygent_issuer.delivery.mail import drafts
 from polygent_issuer.delivery.template import DEFAULT, Template
+from polygent_issuer.email_address import Mailbox, parse_address
 from polygent_issuer.errors import InternalError
-from polygent_issuer.mailbox import Mailbox, parse
-from polygent_issuer.settings import Settings
-from polygent_issuer.verifier.names import display_name_problem
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.verifier.identifiers import display_name_problem
 
 SHIPS = Template(text=DEFAULT, edited=False)
 SENDER = Mailbox(name="Polygent", address="licenses@polygent.example")
 
 
 @pytest.fixture
-def letter(books: Books) -> Letter:
+def letter(books: Books) -> LicenseMail:
     """Of a license whose customer has two contacts with an address, and one without."""
     contacts = ("Zoë Müller <zoe@acme.example>", "+49 30 1234", "ops@acme.example")
     acme = books.customer("Müller & Söhne", contacts=contacts)
@@ -42,7 +42,7 @@ def read(data: bytes) -> EmailMessage:
     return message
 
 
-def to(contact: str, letter: Letter) -> Letter:
+def to(contact: str, letter: LicenseMail) -> LicenseMail:
     """The same letter to one contact."""
     return replace(letter, customer=replace(letter.customer, contacts=(contact,)))
 
@@ -56,7 +56,7 @@ def addresses(data: bytes, header: str) -> list[tuple[str, str]]:
     return [(str(make_header(decode_header(name))), each) for name, each in getaddresses([raw])]
 
 
-def test_a_draft_for_each_contact(letter: Letter) -> None:
+def test_a_draft_for_each_contact(letter: LicenseMail) -> None:
     """One address each, a name each; the file is named by the license and the contact."""
     made = drafts(letter, SHIPS, SENDER)
     stem = letter.file_name.removesuffix(".lic")
@@ -76,7 +76,7 @@ def test_a_draft_for_each_contact(letter: Letter) -> None:
         assert not {"Cc", "Bcc", "Reply-To"} & set(message.keys())
 
 
-def test_the_subject_and_the_text(letter: Letter) -> None:
+def test_the_subject_and_the_text(letter: LicenseMail) -> None:
     """What ships, with the contact's name and the customer's."""
     message = read(drafts(letter, SHIPS, None)[0].data)
     assert message["Subject"] == (
@@ -91,7 +91,7 @@ def test_the_subject_and_the_text(letter: Letter) -> None:
     assert body.get_content_type() == "text/plain"
 
 
-def test_the_license_is_attached_to_the_byte(letter: Letter) -> None:
+def test_the_license_is_attached_to_the_byte(letter: LicenseMail) -> None:
     """One attachment, under the name of the file."""
     for draft in drafts(letter, SHIPS, None):
         [part] = read(draft.data).iter_attachments()
@@ -101,7 +101,7 @@ def test_the_license_is_attached_to_the_byte(letter: Letter) -> None:
         assert part["Content-Transfer-Encoding"] == "base64"
 
 
-def test_the_longest_file_name_is_whole(letter: Letter) -> None:
+def test_the_longest_file_name_is_whole(letter: LicenseMail) -> None:
     """A header that must be folded loses nothing."""
     slug, label = "a" * 64, "b" * 64
     long = replace(letter, license=replace(letter.license, sub=slug), machine=label)
@@ -111,7 +111,7 @@ def test_the_longest_file_name_is_whole(letter: Letter) -> None:
         assert len(draft.name) <= 255
 
 
-def test_the_bytes_are_those_of_a_mail(letter: Letter) -> None:
+def test_the_bytes_are_those_of_a_mail(letter: LicenseMail) -> None:
     """ASCII, CR LF, no line over 998 octets (RFC 5322 §2.1.1)."""
     for draft in drafts(letter, SHIPS, SENDER):
         assert draft.data.isascii()
@@ -120,7 +120,7 @@ def test_the_bytes_are_those_of_a_mail(letter: Letter) -> None:
         assert all(len(line) <= 998 for line in draft.data.split(b"\r\n"))
 
 
-def test_the_same_draft_has_the_same_bytes(letter: Letter) -> None:
+def test_the_same_draft_has_the_same_bytes(letter: LicenseMail) -> None:
     """And each its own Message-ID, of a domain that is ours or nobody's."""
     assert drafts(letter, SHIPS, SENDER) == drafts(letter, SHIPS, SENDER)
     ids = [read(draft.data)["Message-ID"] for draft in drafts(letter, SHIPS, SENDER)]
@@ -131,7 +131,7 @@ def test_the_same_draft_has_the_same_bytes(letter: Letter) -> None:
     assert read(first.data)["From"] is None
 
 
-def test_without_an_address_there_is_one_draft_to_nobody(letter: Letter) -> None:
+def test_without_an_address_there_is_one_draft_to_nobody(letter: LicenseMail) -> None:
     """The operator fills it in."""
     [draft] = drafts(to("+49 30 1234", letter), SHIPS, None)
     assert draft.name == letter.file_name.replace(".lic", ".eml")
@@ -140,7 +140,7 @@ def test_without_an_address_there_is_one_draft_to_nobody(letter: Letter) -> None
     assert message["X-Unsent"] == "1"
 
 
-def test_two_contacts_alike_have_two_files(letter: Letter) -> None:
+def test_two_contacts_alike_have_two_files(letter: LicenseMail) -> None:
     """Their addresses differ in what no file name shows."""
     several = ("a.b@acme.example", "a-b@acme.example", "a+b@acme.example")
     alike = replace(letter, customer=replace(letter.customer, contacts=several))
@@ -149,7 +149,7 @@ def test_two_contacts_alike_have_two_files(letter: Letter) -> None:
     assert names[1].endswith("-a-b-acme-example_2.eml")
 
 
-def test_a_text_like_a_boundary_ends_nothing(letter: Letter) -> None:
+def test_a_text_like_a_boundary_ends_nothing(letter: LicenseMail) -> None:
     """The attachment is found whatever the operator writes."""
     [plain, _] = drafts(letter, SHIPS, None)
     boundary = read(plain.data).get_boundary()
@@ -168,9 +168,11 @@ TRICKY = st.text(alphabet=' ",;:\\()=?_éa漢🚀\u0301', min_size=20, max_size=
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=NAMES | TRICKY, address=st.sampled_from(["a@b.example", "x" * 64 + "@b.example"]))
-def test_whatever_the_name_there_is_one_address(letter: Letter, name: str, address: str) -> None:
+def test_whatever_the_name_there_is_one_address(
+    letter: LicenseMail, name: str, address: str
+) -> None:
     """No comma, quote, encoded word or folded line makes another recipient of it."""
-    found = parse(f"{name} <{address}>")
+    found = parse_address(f"{name} <{address}>")
     if found is None:
         return
     data = drafts(letter, SHIPS, found)[0].data
@@ -181,9 +183,9 @@ def test_whatever_the_name_there_is_one_address(letter: Letter, name: str, addre
 @pytest.mark.parametrize(
     "name", ["Ada  Lovelace", "Lovelace, Ada", 'Ada "the" L', "東京 太郎", "Zoë, CEO", "東京 " * 60]
 )
-def test_a_name_of_people_is_kept(letter: Letter, name: str) -> None:
+def test_a_name_of_people_is_kept(letter: LicenseMail, name: str) -> None:
     """A subject in any script and of any length reads back."""
-    found = parse(f"{name.strip()} <ada@acme.example>")
+    found = parse_address(f"{name.strip()} <ada@acme.example>")
     data = drafts(letter, SHIPS, found)[0].data
     assert addresses(data, "From") == [(" ".join(name.split()), "ada@acme.example")]
     assert all(len(line) <= 76 for line in data.split(b"\r\n") if b"=?" in line)
@@ -201,7 +203,9 @@ NAMED = ["X-Unsent", "From", "To", "Subject", "Date", "Message-ID"]
 
 @pytest.mark.parametrize("text", ENCODED)
 @pytest.mark.parametrize("where", ["customer", "machine", "sender", "contact", "template"])
-def test_an_encoded_word_is_shown_as_it_is_written(letter: Letter, text: str, where: str) -> None:
+def test_an_encoded_word_is_shown_as_it_is_written(
+    letter: LicenseMail, text: str, where: str
+) -> None:
     """Foreign text is no header and no address, and a mail program shows it as it is."""
     template, sender, one = SHIPS, SENDER, to("Ada <ada@acme.example>", letter)
     if where == "customer":
@@ -231,7 +235,7 @@ def test_an_encoded_word_is_shown_as_it_is_written(letter: Letter, text: str, wh
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=NAMES | TRICKY | st.text(alphabet="=?utf-8qb_0DA :,<>@", min_size=1, max_size=190))
-def test_the_subject_names_every_customer(letter: Letter, text: str) -> None:
+def test_the_subject_names_every_customer(letter: LicenseMail, text: str) -> None:
     """One header, which both of Python's parsers read as it was meant."""
     if display_name_problem(text):
         return
@@ -251,21 +255,21 @@ def test_the_subject_names_every_customer(letter: Letter, text: str) -> None:
     ],
 )
 def test_a_draft_that_reads_back_otherwise_is_refused(
-    letter: Letter, address: str, why: str
+    letter: LicenseMail, address: str, why: str
 ) -> None:
     """Each draft is compared with its fields, even for a mailbox that `parse` would refuse."""
     with pytest.raises(InternalError, match=f"^{why} of the mail draft differs when"):
         drafts(letter, SHIPS, Mailbox(name="", address=address))
 
 
-def test_parts_are_compared(letter: Letter) -> None:
+def test_parts_are_compared(letter: LicenseMail) -> None:
     """A text with a lone CR has other lines once it is read."""
     own = Template(text="Subject: x\n\na\rb", edited=True)
     with pytest.raises(InternalError, match=r"^a part of the mail draft"):
         drafts(letter, own, None)
 
 
-def test_a_long_word_in_a_subject_is_folded(letter: Letter) -> None:
+def test_a_long_word_in_a_subject_is_folded(letter: LicenseMail) -> None:
     """No line grows over the limit of RFC 5322 §2.1.1."""
     own = Template(text=f"Subject: {'x' * 2000}\n\nx", edited=True)
     [first, _] = drafts(letter, own, None)
@@ -287,7 +291,7 @@ HOST = f"{'b' * 60}.{'c' * 60}.{'d' * 40}.example"
     ],
 )
 def test_a_long_address_or_word_has_a_line_of_its_own(
-    letter: Letter, name: str, address: str
+    letter: LicenseMail, name: str, address: str
 ) -> None:
     """As sender, whose host is in the Message-ID, and as contact."""
     box = Mailbox(name=name, address=address)

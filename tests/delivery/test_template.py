@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from polygent_issuer.delivery.template import (
     DEFAULT,
     LIMIT,
+    PLACEHOLDERS,
     InvalidTemplate,
     Template,
     load,
     template_path,
 )
-from polygent_issuer.delivery.wording import PLACEHOLDERS
 from polygent_issuer.errors import ExitCode, UnreadableInput
 
 WORDS = {name: f"<{name}>" for name in PLACEHOLDERS}

@@ -6,17 +6,17 @@ from typing import Any
 
 from support.licenses import Books
 
-from polygent_issuer.delivery.letter import Letter, letter_of
-from polygent_issuer.delivery.wording import PLACEHOLDERS, words
-from polygent_issuer.mailbox import Mailbox
-from polygent_issuer.settings import Settings
+from polygent_issuer.delivery.license_mail import LicenseMail, letter_of
+from polygent_issuer.delivery.template import PLACEHOLDERS, template_values
+from polygent_issuer.email_address import Mailbox
+from polygent_issuer.home.settings import Settings
 from polygent_issuer.verifier import Limits
 
 ADA = Mailbox(name="Ada", address="ada@acme.example")
 END = datetime(2027, 12, 1, tzinfo=UTC)
 
 
-def letter(books: Books, **customer: Any) -> Letter:
+def letter(books: Books, **customer: Any) -> LicenseMail:
     """The letter of a license for a machine."""
     acme = books.customer(**customer)
     kept = books.license(acme, books.machine(acme), expires_at=END)
@@ -24,7 +24,7 @@ def letter(books: Books, **customer: Any) -> Letter:
         return letter_of(db, kept.id, Settings())
 
 
-def followed(first: Letter, **claims: Any) -> Letter:
+def followed(first: LicenseMail, **claims: Any) -> LicenseMail:
     """The letter of a license that differs in these claims from the one that it replaces."""
     old = first.license
     new = replace(old, jti=old.jti[::-1], replaces=(old.jti,), **claims)
@@ -33,7 +33,7 @@ def followed(first: Letter, **claims: Any) -> Letter:
 
 def test_every_placeholder_has_its_words(books: Books) -> None:
     """Those that are documented, and no other; none is empty."""
-    told = words(letter(books), ADA)
+    told = template_values(letter(books), ADA)
     assert list(told) == [*[name for name in PLACEHOLDERS if name != "changes"], "changes"]
     assert all(told.values())
 
@@ -41,7 +41,7 @@ def test_every_placeholder_has_its_words(books: Books) -> None:
 def test_a_new_license(books: Books) -> None:
     """What it is, until when, until when to upload, what it allows."""
     first = letter(books)
-    told = words(first, ADA)
+    told = template_values(first, ADA)
     assert told["greeting"] == "Hello Ada,"
     assert (told["kind"], told["what"]) == ("new license", "your new Polygent license")
     assert (told["machine"], told["customer"]) == ("prod-1", "Acme GmbH")
@@ -62,18 +62,18 @@ def test_a_new_license(books: Books) -> None:
 def test_the_customers_time_zone(books: Books) -> None:
     """Both moments as they are there, too; a zone that this machine lacks changes nothing."""
     first = letter(books, time_zone="Asia/Kathmandu")
-    told = words(first, None)
+    told = template_values(first, None)
     assert told["greeting"] == "Hello,"
     assert "in Asia/Kathmandu 2027-12-01T05:45:00+05:45" in told["valid_until"]
     there = "2026-12-07T09:30:00Z (in Asia/Kathmandu 2026-12-07T15:15:00+05:45)"
     assert told["upload_before"] == there
     lost = replace(first, customer=replace(first.customer, time_zone="Mars/Base"))
-    assert words(lost, None)["upload_before"] == "2026-12-07T09:30:00Z"
+    assert template_values(lost, None)["upload_before"] == "2026-12-07T09:30:00Z"
 
 
 def test_what_changes(books: Books) -> None:
     """New for old, features by what happens to them, the end by its day."""
-    told = words(
+    told = template_values(
         followed(
             letter(books),
             exp=int((END + timedelta(days=366)).timestamp()),
@@ -96,7 +96,7 @@ def test_what_changes(books: Books) -> None:
 
 def test_only_the_file_is_new(books: Books) -> None:
     """A reissue past the upload window changes no term."""
-    told = words(followed(letter(books)), ADA)
+    told = template_values(followed(letter(books)), ADA)
     assert told["kind"] == "replacement"
     assert told["changes"] == "What changes:\n  nothing but the file"
 
@@ -106,11 +106,11 @@ def test_an_enterprise_license_is_for_any_machine(books: Books) -> None:
     kept = books.license(books.customer())
     with books.reading() as db:
         found = letter_of(db, kept.id, Settings())
-    assert words(found, None)["machine"] == "any machine"
+    assert template_values(found, None)["machine"] == "any machine"
 
 
 def test_foreign_characters_are_escaped(books: Books) -> None:
     """Should one have come past the registry."""
     first = letter(books)
     odd = replace(first, machine="prod\x1b[31m\u202e\r\nBcc: x@y.example")
-    assert words(odd, None)["machine"] == "prod\\x1b[31m\\u202e\\x0d\\x0aBcc: x@y.example"
+    assert template_values(odd, None)["machine"] == "prod\\x1b[31m\\u202e\\x0d\\x0aBcc: x@y.example"

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from support.secret_service import SecretService, secret_service
 
-from polygent_issuer.doctor import State, keyrings
-from polygent_issuer.doctor.keyrings import choosing, is_needed, keyring
-from polygent_issuer.keystore import backends, vaults
-from polygent_issuer.keystore.vaults import Survey
+from polygent_issuer.doctor import State, key_checks
+from polygent_issuer.doctor.key_checks import choosing, is_needed, keyring
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.keys import keyring_allowlist, keyring_backends
+from polygent_issuer.keys.keyring_backends import KeyStatus
 from polygent_issuer.registry import KeyRecord
-from polygent_issuer.settings import Settings
 
 AMPLE = timedelta(seconds=30)
 SHORT = timedelta(milliseconds=200)
@@ -60,7 +60,7 @@ def test_a_locked_keyring_is_a_warning_and_stays_locked(service: SecretService) 
     verdict = keyring(needed=True, timeout=AMPLE)
     assert verdict.state is State.WARN
     assert verdict.message.startswith("Secret Service is locked; ")
-    assert verdict.mend == keyrings.UNLOCK
+    assert verdict.mend == key_checks.UNLOCK
     assert service.is_locked() is True
 
 
@@ -91,15 +91,15 @@ def test_the_first_keyring_that_runs_is_the_one_that_counts(
 ) -> None:
     """A desktop of KDE: that the other one does not run is no warning."""
 
-    class Running(vaults.KWalletVault):
+    class Running(keyring_backends.KWalletKeyring):
         """A KWallet that is open and empty."""
 
-        def survey(self, kid: str) -> Survey:
+        def survey(self, kid: str) -> KeyStatus:
             assert kid
-            return Survey(found=False, locked=False)
+            return KeyStatus(found=False, locked=False)
 
-    found = (vaults.SecretServiceVault(), Running())
-    monkeypatch.setattr(vaults, "of_this_system", lambda: found)
+    found = (keyring_backends.SecretServiceKeyring(), Running())
+    monkeypatch.setattr(keyring_backends, "for_platform", lambda: found)
     verdict = keyring(needed=True, timeout=AMPLE)
     assert verdict.state is State.OK
     assert verdict.message.startswith("Secret Service does not run here; KWallet is ready; ")
@@ -164,7 +164,7 @@ def test_a_plug_in_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.Monkey
     (info / "entry_points.txt").write_text("[keyring.backends]\nfile = keyrings.alt.file\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.invalidate_caches()
-    assert backends.strangers() == ("keyrings.alt.file",)
+    assert keyring_allowlist.strangers() == ("keyrings.alt.file",)
     assert choosing({}).message.endswith("keyrings.alt.file is refused")
 
 

@@ -6,7 +6,7 @@ import pytest
 from support.rows import mounted
 
 from polygent_issuer.doctor import State
-from polygent_issuer.doctor.mounts import local_disk, mount_of, read_mountinfo
+from polygent_issuer.doctor.home_checks import local_disk, mount_of, read_mountinfo
 from polygent_issuer.doctor.verdict import NotChecked
 
 # Recorded on several machines; addresses are those of RFC 5737.

@@ -11,7 +11,7 @@ from support.cli import NOW, Desk
 from support.licenses import Books
 from support.rows import as_nobody, look, mend, mounted, row, state
 
-from polygent_issuer.doctor import State, place
+from polygent_issuer.doctor import State, home_checks
 
 
 def test_the_home_says_where_it_is_and_by_what(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,4 +178,4 @@ def test_a_disk_that_is_nearly_full_is_a_warning(desk: Desk, tmp_path: Path) -> 
         found = look(desk, "free-space")
         assert found["state"] == "warn"
         assert found["message"] == f"only 1 MiB free on the disk of {disk}"
-        assert place.free_space([disk], little=1000).state is State.OK
+        assert home_checks.free_space([disk], little=1000).state is State.OK

@@ -17,10 +17,10 @@ from support.rows import look, row, rows, state
 from support.secret_service import SecretService
 from support.softhsm import PIN, SoftHsm
 
-from polygent_issuer.doctor import State, signing_keys
+from polygent_issuer.doctor import State, key_checks
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import KeyRecord, keys
-from polygent_issuer.settings import Settings
-from polygent_issuer.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.verifier.keys import EXAMPLE_KID
 
 
@@ -97,7 +97,7 @@ def test_a_label_that_looks_like_an_option_is_typed_after_two_hyphens(desk: Desk
 def test_a_key_in_hardware_is_not_nagged_about() -> None:
     """The command would be refused."""
     held = Settings(stores={"k" * 43: "pkcs11:token=t;object=main"})
-    (verdict,) = signing_keys.backups((_record("k" * 43),), held)
+    (verdict,) = key_checks.backups((_record("k" * 43),), held)
     assert verdict.state is State.OK
     assert "in hardware" in verdict.message
 
@@ -269,8 +269,8 @@ def test_without_the_library_its_installation_is_the_mend(
     in_token: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing can be said of the token then."""
-    for module in ("cryptoki", "token_objects", "token_session", "token_signer"):
-        monkeypatch.delitem(sys.modules, f"polygent_issuer.keystore.{module}", raising=False)
+    for module in ("module", "objects", "session", "store"):
+        monkeypatch.delitem(sys.modules, f"polygent_issuer.keys.pkcs11_{module}", raising=False)
     monkeypatch.setitem(sys.modules, "pkcs11", None)
     found = look(in_token, "key")
     assert "python-pkcs11, which is not installed" in found["message"]
@@ -282,7 +282,7 @@ def test_a_token_of_a_key_that_does_not_sign_is_a_warning() -> None:
     signer = SoftwareSigner(generate_private_key())
     record = _record(signer.kid, public_pem=signer.public_key.to_pem(), active=False)
     held = Settings(stores={signer.kid: "pkcs11:token=none"})
-    (verdict,) = signing_keys.private_halves((record,), held)
+    (verdict,) = key_checks.private_halves((record,), held)
     assert (verdict.state, verdict.message) == (
         State.WARN,
         "main: this is no key store in a token: it names no module",
@@ -293,7 +293,7 @@ def test_a_token_of_a_key_that_does_not_sign_is_a_warning() -> None:
 def test_the_example_key_is_exit_6(books: Books) -> None:
     """Anybody can sign with it; it was put there by force."""
     key = the_key(books)
-    (verdict,) = signing_keys.private_halves((replace(key, kid=EXAMPLE_KID),), Settings())
+    (verdict,) = key_checks.private_halves((replace(key, kid=EXAMPLE_KID),), Settings())
     assert verdict.state is State.FAIL
     assert verdict.exit_code == 6
     assert "published example key" in verdict.message

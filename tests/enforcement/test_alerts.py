@@ -8,7 +8,7 @@ import pytest
 from support.lic_files import ISSUED, license_id
 from support.servers import DAY, Server
 
-from polygent_issuer.cli.due import milestone as operators_milestone
+from polygent_issuer.cli.commands.expiring import milestone as operators_milestone
 from polygent_issuer.enforcement import Admin, Level, next_run
 from polygent_issuer.enforcement.alerts import MILESTONES, last_run, milestone
 

@@ -29,7 +29,7 @@ from support.strace import Fault
 from support.sweeping import CALLS
 from support.twenty import due, mixed
 
-from polygent_issuer.keystore import openssh
+from polygent_issuer.keys import openssh
 
 _CUTS = 100
 

@@ -24,18 +24,18 @@ from support.stepping import Choice, Crashed, Walk, stop
 
 from polygent_issuer.batch.outcomes import Done, Failed, Kept
 from polygent_issuer.batch.renewals import Renewals
-from polygent_issuer.batch.run import Run
+from polygent_issuer.batch.run import BatchRunner
+from polygent_issuer.cli.commands.license.retire import retire
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.license.retire import retire
 from polygent_issuer.errors import IssuerError, RegistryChanged
 from polygent_issuer.findings import Consent
-from polygent_issuer.issuing.following import NextRequest
-from polygent_issuer.issuing.joining import propose
+from polygent_issuer.issuing.consolidation import propose
 from polygent_issuer.issuing.proposal import Action, Proposal
+from polygent_issuer.issuing.renewal import RenewalRequest
+from polygent_issuer.keys.signer import SoftwareSigner
 from polygent_issuer.registry import REGISTRY_FILE, Reading, Registry, journal, licenses, outbox
-from polygent_issuer.signer import SoftwareSigner
-from polygent_issuer.terms import Changes
+from polygent_issuer.terms.terms import Changes
 from polygent_issuer.verifier.keys import Key
 
 pytestmark = pytest.mark.slow
@@ -115,7 +115,7 @@ class Place:
             office,
             lambda db: propose(
                 db,
-                NextRequest(action=action, customer="acme", machine="prod-1", changes=Changes()),
+                RenewalRequest(action=action, customer="acme", machine="prod-1", changes=Changes()),
                 settings=office.settings,
                 now=office.now,
                 new_id=lambda _: license_id(number),
@@ -143,7 +143,7 @@ class Place:
             consent=Consent(),
             new_id=lambda: license_id(next(numbers)),
         )
-        run = Run(
+        run = BatchRunner(
             office.registry,
             unlock=lambda: {office.signer.kid: Stepping(office.signer)},
             destination=office.output,

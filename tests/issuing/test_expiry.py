@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.office import NOW, Office
 
-from polygent_issuer.dates import Term
 from polygent_issuer.errors import InvalidTerms, MissingInput
+from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
 from polygent_issuer.registry import LicenseRecord, licenses
-from polygent_issuer.settings import Settings
-from polygent_issuer.terms import Changes
+from polygent_issuer.terms.term import Term
+from polygent_issuer.terms.terms import Changes
 
 SETTINGS = Settings()
 OLD_END = datetime(2027, 12, 1, tzinfo=UTC)
@@ -89,8 +89,8 @@ def test_ninety_days_ahead_is_due(record: LicenseRecord, days: int, due: bool) -
 def test_what_lapsed_long_ago(record: LicenseRecord) -> None:
     """Over 90 days after its end; the limit itself is still near."""
     limit = OLD_END + timedelta(days=90)
-    assert not expiry.long_lapsed(record, SETTINGS, limit)
-    assert expiry.long_lapsed(record, SETTINGS, limit + timedelta(microseconds=1))
+    assert not expiry.lapsed_beyond_limit(record, SETTINGS, limit)
+    assert expiry.lapsed_beyond_limit(record, SETTINGS, limit + timedelta(microseconds=1))
 
 
 @pytest.mark.parametrize(

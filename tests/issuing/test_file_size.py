@@ -6,8 +6,8 @@ import pytest
 
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.issuing.proposal import NewCustomer, build_license
-from polygent_issuer.signer import SoftwareSigner, generate_private_key
-from polygent_issuer.terms import Terms
+from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
+from polygent_issuer.terms.terms import Terms
 from polygent_issuer.verifier import KeySet, License, LicenseError, Limits, Tier, Verifier, jws
 
 NOW = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)

@@ -10,11 +10,12 @@ from support.office import Office
 
 from polygent_issuer.errors import OutputExists, OutputProblem, RegistryChanged
 from polygent_issuer.findings import Consent, ConsentNeeded
-from polygent_issuer.issuing import keep, recover
+from polygent_issuer.issuing import outbox_delivery
+from polygent_issuer.issuing import record as keep
 from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.issuing.signing import SignatureRefused
+from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import customers, licenses, outbox
-from polygent_issuer.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.verifier.keys import Key
 
 if TYPE_CHECKING:
@@ -133,28 +134,28 @@ def test_a_failure_after_the_commit_says_what_is_kept(
         office.publish(office.first)
     assert "polygent-issue license export 00000001" in (caught.value.hint or "")
     assert kept(office) == ["00000001-0000-4000-8000-000000000000"]
-    [told] = recover.undelivered(office.registry)
+    [told] = outbox_delivery.undelivered(office.registry)
     assert "license 00000001 was issued, but its file may not have reached" in told
     monkeypatch.undo()
     folder.mkdir()
     in_its_place = folder / "acme-prod-1-2027-11-30-00000001.lic"
     os.mkfifo(in_its_place)  # is not waited for
-    assert recover.undelivered(office.registry) == (told,)
+    assert outbox_delivery.undelivered(office.registry) == (told,)
     in_its_place.unlink()
     office.publish(office.next)
-    assert recover.undelivered(office.registry) == ()
+    assert outbox_delivery.undelivered(office.registry) == ()
     assert "acme-prod-1-2027-11-30-00000001.lic" in files(office)
 
 
 def _spoil_after_prepare(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove the folder as soon as the temporary file has been written into it."""
-    genuine: Callable[..., None] = keep.keep
+    genuine: Callable[..., None] = keep.record_issue
 
     def keep_and_remove(*args: Any) -> None:
         genuine(*args)
         shutil.rmtree(folder)
 
-    monkeypatch.setattr(keep, "keep", keep_and_remove)
+    monkeypatch.setattr(keep, "record_issue", keep_and_remove)
 
 
 def test_orphans_of_a_crash_are_swept_by_the_next_issue(office: Office) -> None:
@@ -182,12 +183,12 @@ def test_stdout_gets_the_bytes_and_a_failure_is_named(office: Office) -> None:
     got: list[bytes] = []
     [issued] = office.publish(office.first, destination=Destination(folder=None, write=got.append))
     assert (got, issued.path) == ([issued.file], None)
-    assert recover.undelivered(office.registry) == ()
+    assert outbox_delivery.undelivered(office.registry) == ()
 
     def full(_data: bytes) -> None:
         raise OutputProblem("stdout cannot be written")
 
     with pytest.raises(OutputProblem):
         office.publish(office.next, destination=Destination(folder=None, write=full))
-    [told] = recover.undelivered(office.registry)
+    [told] = outbox_delivery.undelivered(office.registry)
     assert "stdout" in told

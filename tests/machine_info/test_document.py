@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from polygent_issuer.errors import InvalidMachineInfo
 from polygent_issuer.machine_info import LIMIT, MachineInfo, parse
 from polygent_issuer.machine_info import document as document_module
-from polygent_issuer.text import shown
-from polygent_issuer.verifier.names import FORBIDDEN
+from polygent_issuer.text import escape
+from polygent_issuer.verifier.identifiers import FORBIDDEN
 
 FINGERPRINT = "sha256:" + "0f" * 32
 LEAST = {"fingerprint": FINGERPRINT, "generatedAt": "2026-11-23T09:30:00Z"}
@@ -38,7 +38,7 @@ def refused(data: bytes) -> InvalidMachineInfo:
         parse(data)
     error = caught.value
     assert error.code == "invalid_machine_info"
-    assert shown(error.message) == error.message
+    assert escape(error.message) == error.message
     assert error.hint
     assert error.__cause__ is None
     assert error.__context__ is None or error.__suppress_context__

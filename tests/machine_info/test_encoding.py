@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from polygent_issuer.errors import InvalidMachineInfo
 from polygent_issuer.machine_info import LIMIT
 from polygent_issuer.machine_info.encoding import decode
-from polygent_issuer.text import shown
+from polygent_issuer.text import escape
 
 TEXT = '{"os": "Größe 日本 \U0001f600"}'
 
@@ -20,7 +20,7 @@ def refused(data: bytes) -> InvalidMachineInfo:
         decode(data)
     assert caught.value.code == "invalid_machine_info"
     assert caught.value.hint
-    assert shown(caught.value.message) == caught.value.message
+    assert escape(caught.value.message) == caught.value.message
     return caught.value
 
 

@@ -6,7 +6,7 @@ from support.registries import NOW, writing
 
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.registry import Registry
-from polygent_issuer.registry.clock import clock_behind
+from polygent_issuer.registry.journal import clock_behind_finding
 
 LATER = NOW + timedelta(days=1)
 
@@ -17,8 +17,8 @@ def test_five_minutes_behind_the_newest_row_are_no_finding(registry: Registry) -
         pass
     edge = LATER - timedelta(minutes=5)
     with registry.reading() as db:
-        assert clock_behind(db, LATER) == clock_behind(db, edge) == ()
-        (finding,) = clock_behind(db, edge - timedelta(seconds=1))
+        assert clock_behind_finding(db, LATER) == clock_behind_finding(db, edge) == ()
+        (finding,) = clock_behind_finding(db, edge - timedelta(seconds=1))
     assert finding.code is FindingCode.CLOCK_BEHIND
     assert "2026-03-02T09:24:59Z" in finding.message
     assert "2026-03-02T09:30:00Z" in finding.message

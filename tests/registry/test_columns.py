@@ -54,10 +54,10 @@ def test_the_last_second_of_the_format_is_held() -> None:
         (columns.text, None),
         (columns.text, b"x"),
         (columns.maybe_text, 1),
-        (columns.whole, "1"),
-        (columns.whole, None),
-        (columns.maybe_whole, "1"),
-        (columns.blob, "x"),
+        (columns.as_int, "1"),
+        (columns.as_int, None),
+        (columns.as_optional_int, "1"),
+        (columns.as_bytes, "x"),
         (columns.moment, "yesterday"),
         (columns.moment, "2026-01-01T00:00:00"),
         (columns.moment, 1),
@@ -82,7 +82,7 @@ def test_anything_else_is_a_value_error(read: Callable[[object], object], value:
 def test_nothing_stays_nothing() -> None:
     """An empty column is None where that is allowed."""
     assert columns.maybe_text(None) is None
-    assert columns.maybe_whole(None) is None
+    assert columns.as_optional_int(None) is None
     assert columns.maybe_moment(None) is None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.registries import fill
 
-from polygent_issuer.registry import Registry, counts
+from polygent_issuer.registry import Registry, summaries
 from polygent_issuer.registry.errors import RegistryDamaged
 
 
@@ -15,7 +15,7 @@ def test_each_table_is_counted(registry: Registry) -> None:
     """With something in every table that people ask for."""
     fill(registry)
     with registry.reading() as db:
-        assert counts.of(db) == {
+        assert summaries.count_all(db) == {
             "customers": 2,
             "machines": 1,
             "licenses": 2,
@@ -35,4 +35,4 @@ def test_a_table_that_is_gone_is_damage(registry: Registry, path: Path) -> None:
         again.reading() as db,
         pytest.raises(RegistryDamaged),
     ):
-        counts.of(db)
+        summaries.count_all(db)

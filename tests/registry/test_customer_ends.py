@@ -2,7 +2,7 @@
 
 from support.registries import NOW, YEAR, add_license, license_id, new_key, writing
 
-from polygent_issuer.registry import Registry, customer_ends, customers, keys, licenses
+from polygent_issuer.registry import Registry, customers, keys, licenses, summaries
 
 
 def test_only_current_licenses_count(registry: Registry) -> None:
@@ -19,10 +19,10 @@ def test_only_current_licenses_count(registry: Registry) -> None:
         licenses.retire(db, license_id(4), "closed")
         customers.archive(db, globex)
     with registry.reading() as db:
-        (only,) = customer_ends.every(db, archived=False)
+        (only,) = summaries.every(db, archived=False)
         assert only.customer == customers.get(db, "acme")
         assert (only.current, only.first) == (2, NOW.replace(microsecond=0) + 3 * YEAR)
-        both = list(customer_ends.every(db, archived=True))
+        both = list(summaries.every(db, archived=True))
         assert [each.customer.slug for each in both] == ["acme", "globex"]
         assert (both[1].current, both[1].first) == (0, None)
         assert customers.count_archived(db) == 1

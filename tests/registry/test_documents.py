@@ -7,7 +7,7 @@ import pytest
 from support.registries import NOW, writing
 
 from polygent_issuer.registry import Registry, documents
-from polygent_issuer.registry.columns import whole
+from polygent_issuer.registry.columns import as_int
 from polygent_issuer.registry.errors import RegistryDamaged
 
 
@@ -27,7 +27,7 @@ def test_the_same_bytes_are_one_row(registry: Registry) -> None:
     with writing(registry) as db:
         first = documents.add(db, b"{}", "f" * 64, NOW)
     with registry.reading() as read:
-        before = read.value(whole, "SELECT max(seq) FROM journal")
+        before = read.value(as_int, "SELECT max(seq) FROM journal")
     with writing(registry, now=NOW + timedelta(days=9)) as db:
         assert documents.add(db, b"{}", "f" * 64, NOW) == first
         assert documents.add(db, b"{ }", "f" * 64, NOW).id != first.id

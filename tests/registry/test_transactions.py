@@ -8,7 +8,7 @@ from support.registries import ACTOR, NOW, fill, new_key, writing
 
 from polygent_issuer.errors import ExitCode, InputRefused
 from polygent_issuer.registry import Registry, customers, journal, keys
-from polygent_issuer.registry.columns import blob, text
+from polygent_issuer.registry.columns import as_bytes, text
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, Taken
 
 
@@ -166,7 +166,7 @@ def test_a_row_of_the_wrong_type_is_damage(registry: Registry) -> None:
 def test_a_damaged_row_is_named(registry: Registry, sql: str, named: str) -> None:
     """The message names table and key, the hint both ways on; no value is quoted."""
     with registry.reading() as db, pytest.raises(RegistryDamaged, match=f"{named}$") as caught:
-        list(db.values(blob, sql))
+        list(db.values(as_bytes, sql))
     assert caught.value.hint == (
         "see what else is damaged: polygent-issue journal verify; then go back to your last "
         "backup: polygent-issue registry restore BACKUP"

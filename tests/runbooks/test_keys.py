@@ -10,7 +10,7 @@ from support.cli import Desk, Outcome
 from support.keys import opened
 from support.runbooks import blocks, lines
 
-from polygent_issuer.signer import SoftwareSigner
+from polygent_issuer.keys.signer import SoftwareSigner
 from polygent_issuer.verifier import KeySet, License, LicenseError, Limits, Tier, Verifier, jws
 
 # 1f3a9c2e stands for whichever license it is.

@@ -16,7 +16,7 @@ from polygent_issuer import machine_info
 from polygent_issuer.enforcement import HostKind
 from polygent_issuer.sandbox.access import Access
 from polygent_issuer.sandbox.application import application
-from polygent_issuer.sandbox.sessions import MOST_SESSIONS, Role, Sessions
+from polygent_issuer.sandbox.auth import MOST_SESSIONS, Role, Sessions
 
 
 def test_who_is_signed_in(sandbox: Sandbox) -> None:

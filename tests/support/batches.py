@@ -11,11 +11,11 @@ from polygent_issuer.batch.preview import Preview, PreviewItem, preview
 from polygent_issuer.batch.renewals import Renewals
 from polygent_issuer.batch.row_decisions import RowDecider
 from polygent_issuer.batch.row_files import RowFile
-from polygent_issuer.batch.run import Run
+from polygent_issuer.batch.run import BatchRunner
 from polygent_issuer.findings import Consent, FindingCode
+from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import LicenseRecord, Registry, customers, journal, licenses, outbox
-from polygent_issuer.signer import Signer
-from polygent_issuer.terms import Changes
+from polygent_issuer.terms.terms import Changes
 from support.crowd import new_ids, settle
 from support.office import NOW, Office
 
@@ -93,7 +93,7 @@ class Batches:
         self.unlocked += 1
         return {self.office.signer.kid: self.office.signer}
 
-    def run(self, registry: Registry | None = None, **more: Any) -> Run:
+    def run(self, registry: Registry | None = None, **more: Any) -> BatchRunner:
         """A run into the office's folder."""
         given: dict[str, Any] = {
             "unlock": self.unlock,
@@ -101,7 +101,7 @@ class Batches:
             "now": self.now,
             "actor": self.office.actor,
         }
-        return Run(registry or self.office.registry, **{**given, **more})
+        return BatchRunner(registry or self.office.registry, **{**given, **more})
 
     def done(self, jobs: Iterable[Job], **more: Any) -> list[Outcome]:
         """Carry jobs out to the end."""

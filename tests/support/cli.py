@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
-from polygent_issuer.cli.app import run
+from polygent_issuer.cli.main import run
 
 NOW = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
 PASSPHRASE = "correct horse battery staple"

@@ -21,8 +21,8 @@ from itertools import count
 from typing import Any
 
 from polygent_issuer.batch import run as batch
-from polygent_issuer.cli.app import run
-from polygent_issuer.keystore import openssh
+from polygent_issuer.cli.main import run
+from polygent_issuer.keys import openssh
 
 Order = dict[str, Any]
 _PR_SET_PTRACER = 0x59616D61
@@ -92,7 +92,7 @@ def _be(order: Order, gate: int, told: int) -> None:
             numbers = count(first_id)
             uuid.uuid4 = lambda: uuid.UUID(int=next(numbers) << 96 | 4 << 76 | 2 << 62)
         if (group := order["group"]) is not None:
-            batch.GROUP = group  # type: ignore[misc] # twenty items would be a single one
+            batch.MAX_GROUP_SIZE = group  # type: ignore[misc] # twenty items would be a single one
         os.write(told, b"r")
         os.read(gate, 1)
         code = _run(order)

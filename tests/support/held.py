@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from polygent_issuer.home.settings_file import settings_path
 from polygent_issuer.registry import (
     REGISTRY_FILE,
     Reading,
@@ -14,7 +15,6 @@ from polygent_issuer.registry import (
     outbox,
 )
 from polygent_issuer.registry.errors import RegistryMissing
-from polygent_issuer.settings import settings_path
 from support.cli import Desk
 
 Rows = dict[str, tuple[tuple[object, ...], ...]]

@@ -9,7 +9,7 @@ from polygent_issuer.verifier.keys import Key
 from support.cli import PASSPHRASE
 
 QUICKLY = """
-from polygent_issuer.keystore import openssh
+from polygent_issuer.keys import openssh
 from polygent_issuer.__main__ import main
 openssh.ROUNDS = 1
 main()

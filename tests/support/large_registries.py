@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from polygent_issuer.cli.actor import actor
+from polygent_issuer.keys.signer import SoftwareSigner
 from polygent_issuer.registry import (
     REGISTRY_FILE,
     Customer,
@@ -25,7 +26,6 @@ from polygent_issuer.registry import (
     licenses,
     machines,
 )
-from polygent_issuer.signer import SoftwareSigner
 from polygent_issuer.verifier import License, Limits, Tier, jws
 from support.cli import Desk
 from support.keys import opened

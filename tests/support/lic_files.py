@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from polygent_issuer.signer import SoftwareSigner, generate_private_key
+from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.verifier import License, Limits, Tier, jws
 
 ISSUED = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)

@@ -12,8 +12,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from polygent_issuer import home
 from polygent_issuer.cli.actor import actor
+from polygent_issuer.home import folder
+from polygent_issuer.home.default_settings import default_text
+from polygent_issuer.home.settings_file import settings_path
+from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import (
     REGISTRY_FILE,
     Customer,
@@ -31,8 +34,6 @@ from polygent_issuer.registry import (
     machines,
     outbox,
 )
-from polygent_issuer.settings import default_text, settings_path
-from polygent_issuer.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.verifier import License, Limits, Tier, jws
 from support.cli import Desk
 
@@ -54,7 +55,7 @@ class Books:
 
     def open(self) -> "Books":
         """Make home, settings, output folder and registry, with the key `main`."""
-        home.create(self.desk.home)
+        folder.create(self.desk.home)
         self.desk.output.mkdir()
         text = default_text(issuer="Polygent Ltd", operator="Ada", output=str(self.desk.output))
         settings_path(self.desk.home).write_text(text)

@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from polygent_issuer.findings import Consent
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.issuing.consolidation import propose
 from polygent_issuer.issuing.destination import Destination
-from polygent_issuer.issuing.first import FirstRequest, propose_first
-from polygent_issuer.issuing.following import NextRequest
-from polygent_issuer.issuing.joining import propose
+from polygent_issuer.issuing.first_license import FirstLicenseRequest, propose_first
 from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument
 from polygent_issuer.issuing.publish import proposals_of, publish
+from polygent_issuer.issuing.renewal import RenewalRequest
 from polygent_issuer.issuing.signing import Issued
+from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.machine_info import parse
 from polygent_issuer.registry import REGISTRY_FILE, Actor, Reading, Registry, change, keys
 from polygent_issuer.registry.change import Decided
-from polygent_issuer.settings import Settings
-from polygent_issuer.signer import SoftwareSigner, generate_private_key
-from polygent_issuer.terms import Changes
+from polygent_issuer.terms.terms import Changes
 
 NOW = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
 Propose = Callable[[Reading], tuple[Proposal, ...]]
@@ -57,7 +57,7 @@ class Office:
 
     def first(self, db: Reading, *, number: int = 1, **more: Any) -> tuple[Proposal, ...]:
         """Decide Acme's first license."""
-        request = FirstRequest(
+        request = FirstLicenseRequest(
             **{
                 "customer": "Acme",
                 "document": self.document(),
@@ -76,7 +76,7 @@ class Office:
         self, db: Reading, *, number: int = 2, action: Action = Action.RENEW, **more: Any
     ) -> tuple[Proposal, ...]:
         """Decide what follows Acme's current licenses."""
-        request = NextRequest(
+        request = RenewalRequest(
             **{"action": action, "customer": "acme", "changes": Changes(), **more}
         )
         numbers = count(number)

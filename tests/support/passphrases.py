@@ -1,6 +1,6 @@
 """A passphrase source that remembers what it was asked for."""
 
-from polygent_issuer.keystore import Passphrase
+from polygent_issuer.keys.passphrases import Passphrase
 
 
 def ignore(_warning: str) -> None:

@@ -7,7 +7,7 @@ from starlette.testclient import TestClient, WebSocketTestSession
 
 from polygent_issuer.sandbox.access import Access
 from polygent_issuer.sandbox.application import application
-from polygent_issuer.sandbox.site import Site
+from polygent_issuer.sandbox.simulated_server import SimulatedServer
 from polygent_issuer.verifier import KeySet
 from support.lic_files import ISSUED, Issuer
 
@@ -24,7 +24,7 @@ class Sandbox:
         """Begin with no license, or the one that is given."""
         self.issuer = Issuer()
         self.at = NOW
-        self._built: list[Site] = []
+        self._built: list[SimulatedServer] = []
         self.site = self.build(folder, first)
         self.access = Access(f"http://{HOST}/")
         self.client = self.browser()
@@ -35,9 +35,9 @@ class Sandbox:
         app = application(self.site, hosts=[HOST], access=self.access)
         return TestClient(app, base_url=f"http://{HOST}")
 
-    def build(self, folder: Path, first: bytes | None) -> Site:
+    def build(self, folder: Path, first: bytes | None) -> SimulatedServer:
         """A site whose true time is `at`."""
-        site = Site(
+        site = SimulatedServer(
             KeySet.of(self.issuer.signer.public_key),
             folder=folder,
             clock=self.clock,

@@ -9,19 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polygent_issuer.dates import Term
 from polygent_issuer.errors import ExitCode, InvalidTerms, MissingInput
-from polygent_issuer.terms import (
-    Changes,
-    Limits,
-    Plan,
-    Terms,
-    catalogue,
-    first_terms,
-    next_terms,
-)
+from polygent_issuer.terms.decision import first_terms, next_terms
+from polygent_issuer.terms.features import catalogue
 from polygent_issuer.terms.parsing import check_limit
+from polygent_issuer.terms.term import Term
+from polygent_issuer.terms.terms import Changes, Plan, Terms
 from polygent_issuer.verifier import AllowedDomain, LicenseError, Tier
+from polygent_issuer.verifier.license import Limits
 
 KNOWN = catalogue()
 DOMAIN = AllowedDomain("*.acme.internal")

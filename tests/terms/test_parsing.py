@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygent_issuer.batch.row_fields import FIELDS
-from polygent_issuer.cli import terms_options
-from polygent_issuer.dates import instant
+from polygent_issuer.cli.options import terms
 from polygent_issuer.errors import (
     ExitCode,
     InputRefused,
@@ -16,7 +15,9 @@ from polygent_issuer.errors import (
     InvalidTerms,
     IssuerError,
 )
-from polygent_issuer.settings import Settings, values
+from polygent_issuer.home import setting_types
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.terms.dates import instant
 from polygent_issuer.terms.parsing import (
     check_limit,
     parse_count,
@@ -260,15 +261,15 @@ def test_numbers_that_python_would_not_write_are_refused(sign: int) -> None:
 
 
 OPTIONS = {
-    "tier": lambda text: terms_options.changes(Settings(), terms_options.FirstTerms(tier=text)),
-    "term": lambda text: terms_options.changes(Settings(), terms_options.FirstTerms(term=text)),
+    "tier": lambda text: terms.changes(Settings(), terms.FirstTerms(tier=text)),
+    "term": lambda text: terms.changes(Settings(), terms.FirstTerms(term=text)),
 }
 KINDS = {
-    "tier": values.TIER,
-    "term": values.TERM,
-    "users": values.USERS,
-    "features": values.FEATURES,
-    "plan": values.PLAN_NAME,
+    "tier": setting_types.TIER,
+    "term": setting_types.TERM,
+    "users": setting_types.USERS,
+    "features": setting_types.FEATURES,
+    "plan": setting_types.PLAN_NAME,
 }
 
 

@@ -1,0 +1,101 @@
+"""`polygent-issue apply`: issue, renew and reissue licenses from a file."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from polygent_issuer.batch.matching import customers_missing_from, require_unique
+from polygent_issuer.batch.outcomes import Job
+from polygent_issuer.batch.preview import preview
+from polygent_issuer.batch.row_decisions import RowDecider
+from polygent_issuer.batch.row_files import RowFile
+from polygent_issuer.batch.rows import Row
+from polygent_issuer.cli.consent import ConsentOptions, given
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.flows.batch.batch import Batch
+from polygent_issuer.cli.flows.batch.run import run_batch
+from polygent_issuer.cli.flows.issue import signers_of
+from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
+from polygent_issuer.cli.options.passphrase import PassphraseOptions, source
+from polygent_issuer.cli.output.result import Result
+from polygent_issuer.findings import Consent
+from polygent_issuer.issuing.signing import choose_key
+from polygent_issuer.keys.signer import Signer
+from polygent_issuer.registry import KeyRecord, Registry
+from polygent_issuer.terms import term
+from polygent_issuer.terms.parsing import parse_term
+
+
+def apply(
+    invocation: Invocation,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Rows in TOML or CSV; - is stdin.")],
+    expect: Annotated[
+        str | None,
+        typer.Option("--expect", metavar="DIGEST", help="Only what --dry-run showed."),
+    ] = None,
+    accept_from_file: Annotated[
+        bool, typer.Option("--accept-from-file", help="Let accept and reason of a row count.")
+    ] = False,
+    due_within: Annotated[
+        str, typer.Option("--due-within", metavar="TERM", help="When a term's renewal is due.")
+    ] = "30d",
+    *,
+    how: IssueOptions,
+    options: BatchOptions,
+    consents: ConsentOptions,
+    passphrases: PassphraseOptions,
+) -> Result:
+    """Issue, renew and reissue until the licenses are as a file says.
+
+    Each row is one license: customer and machine, and what shall be; an empty field is as now.
+    One that fails leaves the others alone (exit 20), and the same file again does only what is
+    missing. What a row's own accept says counts with --expect or --accept-from-file alone.
+    Customers who are not in the file are named, never touched.
+    """
+    row_file = RowFile.read(file)
+    rows, now, registry = row_file.rows, invocation.now, invocation.registry
+    decider = RowDecider(
+        settings=invocation.settings,
+        now=now,
+        folder=row_file.folder,
+        within=term.term_end(now, parse_term(due_within)) - now,
+        consent=Consent(),
+        trusted=accept_from_file or expect is not None,
+        key=how.key,
+        new_id=invocation.new_id,
+    )
+    with registry.reading() as db:
+        require_unique(db, rows, row_file.folder)
+    secret = source(invocation, passphrases)
+    key_names = {row.key or how.key for row in rows if isinstance(row, Row)}
+
+    def jobs(consent: Consent) -> Iterable[Job]:
+        return replace(decider, consent=consent).jobs(rows)
+
+    def unlock() -> Mapping[str, Signer]:
+        return signers_of(invocation, _signing_keys(registry, jobs(Consent()), key_names), secret)
+
+    batch = Batch(
+        activity="applying",
+        jobs=jobs,
+        unlock=unlock,
+        total=len(rows),
+        expect=expect,
+        takes_digest=True,
+        default_key=None in key_names,
+        missing_customers=lambda: customers_missing_from(registry, rows),
+    )
+    return run_batch(invocation, batch, how, options, given(consents))
+
+
+def _signing_keys(
+    registry: Registry, jobs: Iterable[Job], names: Collection[str | None]
+) -> Iterable[KeyRecord]:
+    """Return the keys that sign; of several, those of rows for which there is something to sign."""
+    if len(names) == 1:
+        with registry.reading() as db:
+            return [choose_key(db, name) for name in names]
+    proposals = (each for item in preview(registry, jobs) for each in item.decision.proposals)
+    return {each.key.kid: each.key for each in proposals}.values()

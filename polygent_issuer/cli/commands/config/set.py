@@ -1,0 +1,145 @@
+"""`polygent-issue config set`: change one setting; the comments of the file stay."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from polygent_issuer.cli.commands.config.show import told
+from polygent_issuer.cli.completion import candidates
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.output.model import Block, Line
+from polygent_issuer.cli.output.result import Result
+from polygent_issuer.errors import InvalidSettings
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.home import settings, settings_editing, settings_file
+from polygent_issuer.home.setting_specs import KEYS, kind_of
+from polygent_issuer.home.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changed(Result):
+    """One setting, before and after.
+
+    Attributes:
+        old: as the file and the defaults had it; `None` when nothing was set.
+        mended: the file could not be read before.
+    """
+
+    path: Path
+    key: str
+    old: str | None
+    new: str | None
+    mended: bool
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`key`, `old` and `new`."""
+        return {"path": str(self.path), "key": self.key, "old": self.old, "new": self.new}
+
+    def blocks(self) -> Iterable[Block]:
+        """Old → new."""
+        new = told(self.new)
+        if self.mended:
+            yield Line(f"{self.key}: {new} (the file could not be read before)", "good")
+        elif self.old == self.new:
+            yield Line(f"{self.key}: {new}, as before", "dim")
+        else:
+            yield Line(f"{self.key}: {told(self.old)} → {new}", "good")
+
+
+_NOTHING = frozenset({"none", "unknown", "not set"})
+
+
+def set_value(
+    invocation: Invocation,
+    key: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY",
+            autocompletion=candidates.settings,
+            help="As config show names it, such as not_due.",
+        ),
+    ],
+    value: Annotated[
+        str,
+        typer.Argument(
+            metavar="VALUE",
+            autocompletion=candidates.setting_values,
+            help="As config show prints it; none takes it out.",
+        ),
+    ],
+) -> Changed:
+    """Change a setting, and say what it was.
+
+    What the settings would not load with is refused, and nothing is written then. A new plan
+    begins as a copy: config set plans.NEW standard-annual; then change its keys.
+    """
+    home = invocation.home
+    before = _texts(home)
+    try:
+        settings_editing.set_value(home, key, _meant(key, value))
+    except InvalidSettings as refused:
+        raise InvalidSettings(refused.message, hint=_with_example(key, refused)) from None
+    after = settings_file.load(home, {})
+    if key == "operator" and settings.OPERATOR_VARIABLE in invocation.environ:
+        invocation.warn(f"{settings.OPERATOR_VARIABLE} is set, and counts more than the file")
+    return Changed(
+        path=settings_file.settings_path(home),
+        key=key,
+        old=None if before is None else _text(before, key),
+        new=_text(after.texts, key),
+        mended=before is None,
+    )
+
+
+def _meant(key: str, value: str) -> str:
+    """The value, empty where the word for nothing was typed, as `config show` prints it."""
+    word = value.strip().casefold()
+    if settings_editing.plan_of(key):
+        return "" if word in _NOTHING else value
+    may_be_unset = getattr(Settings(), key, value) is None
+    if (may_be_unset and word in _NOTHING) or (key == "features" and word == "none"):
+        return ""
+    return value
+
+
+def _text(texts: Mapping[str, str | None], key: str) -> str | None:
+    """What a key says; of a plan as a whole, all of its keys."""
+    if settings_editing.plan_of(key) is None:
+        return texts.get(key)
+    parts = (
+        f"{name.removeprefix(f'{key}.')} {text}"
+        for name, text in texts.items()
+        if name.startswith(f"{key}.")
+    )
+    return "; ".join(parts) or None
+
+
+def _with_example(key: str, refused: InvalidSettings) -> str | None:
+    """The hint, and a value that this setting takes, where it was the value that was refused."""
+    hint = refused.hint or ""
+    try:
+        kind = kind_of(key)
+    except InvalidSettings:
+        return refused.hint
+    complete = hint.startswith(("did you mean", "write the whole path"))  # examples begin with ~
+    if complete or not refused.message.startswith(f"{key}: "):
+        return refused.hint
+    example = (KEYS[key].example if key in KEYS else "") or _typed(kind.example)
+    given = Hint("for example ", run("config", "set", key, example))
+    return Hint(hint, "; ", given) if hint else given
+
+
+def _typed(toml: str) -> str:
+    """A value of TOML as one would type it."""
+    return toml.strip('["]').replace('", "', ",")
+
+
+def _texts(home: Path) -> Mapping[str, str | None] | None:
+    """What the file says, the environment left out; `None` for a file that this may mend."""
+    try:
+        return settings_file.load(home, {}).texts
+    except InvalidSettings:
+        return None

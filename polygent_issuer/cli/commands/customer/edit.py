@@ -1,0 +1,108 @@
+"""`polygent-issue customer edit`: name, contacts, time zone, CRM reference, a machine's label."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from polygent_issuer.cli import consent
+from polygent_issuer.cli.completion import candidates
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.flows import customer_update
+from polygent_issuer.cli.flows.customer_update import ChangeOptions, require_sense
+from polygent_issuer.cli.options import customer_argument
+from polygent_issuer.cli.output.customer import customer_json
+from polygent_issuer.cli.output.model import Block, Fields, Line
+from polygent_issuer.cli.output.outdated_licenses import still_named_json, still_named_lines
+from polygent_issuer.cli.output.result import Result
+from polygent_issuer.findings import FindingCode
+from polygent_issuer.issuing.outdated_names import OutdatedLicense
+from polygent_issuer.registry import Customer, Writing, change
+
+_NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edited(Result):
+    """A customer after the changes.
+
+    Attributes:
+        changes: old and new by name; empty when everything was so already.
+        still_named: the licenses that carry the old name.
+    """
+
+    customer: Customer
+    changes: Mapping[str, tuple[str | None, str | None]]
+    still_named: tuple[OutdatedLicense, ...]
+    accepted: tuple[FindingCode, ...]
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`customer`, `changes`, `still_named`."""
+        return {
+            "customer": customer_json(self.customer),
+            "changes": [
+                {"name": name, "old": old, "new": new} for name, (old, new) in self.changes.items()
+            ],
+            "still_named": [still_named_json(each) for each in self.still_named],
+            "accepted": [str(code) for code in self.accepted],
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """Old → new, and what to reissue."""
+        if not self.changes:
+            yield Line(f"{self.customer.slug} is so already; nothing was changed", "dim")
+            return
+        yield Line(f"changed {self.customer.slug}", "good")
+        yield Fields(
+            tuple(
+                (name.replace("_", " "), f"{old or _NONE} → {new or _NONE}")
+                for name, (old, new) in self.changes.items()
+            )
+        )
+        yield from still_named_lines(self.still_named, "the old name")
+
+
+def edit(
+    invocation: Invocation,
+    customer: Annotated[
+        str,
+        typer.Argument(
+            metavar="CUSTOMER", autocompletion=candidates.customers, help="A slug or a name."
+        ),
+    ],
+    *,
+    wanted: ChangeOptions,
+    consents: consent.ConsentOptions,
+) -> Edited:
+    """Change a customer; the slug stays for ever.
+
+    A new name goes into the licenses that are issued from now on: those that still carry the old
+    one are listed. A machine is renamed with --machine OLD --label NEW.
+    """
+    given, now = consent.given(consents), invocation.now
+    require_sense(wanted)
+    slug = customer_argument.customer(invocation, customer).slug
+    decided = invocation.decide(lambda db: customer_update.decide(db, slug, wanted, now=now))
+    edit = decided.decision
+    if not edit.told:
+        return Edited(customer=edit.customer, changes={}, still_named=(), accepted=())
+    findings = (*edit.findings, *decided.behind)
+    agreed = consent.obtain(invocation, findings, given)
+    accepted = agreed.used(findings)
+
+    def write(db: Writing) -> Customer:
+        edited = customer_update.write(db, edit)
+        db.record(
+            "customer-edited",
+            customer=slug,
+            accepted=accepted,
+            reason=agreed.reason,
+            details={"changes": {name: list(pair) for name, pair in edit.told.items()}},
+        )
+        return edited
+
+    edited = change.carry_out(decided, write)
+    return Edited(
+        customer=edited, changes=edit.told, still_named=edit.still_named, accepted=accepted
+    )

@@ -1,0 +1,154 @@
+"""`polygent-issue demo`: the main job, for real, in a throw-away home."""
+
+import io
+import secrets
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.output.model import Block, Line
+from polygent_issuer.cli.output.result import Result
+from polygent_issuer.errors import ExitCode
+from polygent_issuer.terms import dates
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One command of the demo as one would type it, and how it ended."""
+
+    title: str
+    command: tuple[str, ...]
+    code: int
+    wanted: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Demo(Result):
+    """Every step, and where the files are."""
+
+    folder: Path
+    steps: tuple[Step, ...]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 when every step ended as it should."""
+        good = all(step.code == step.wanted for step in self.steps)
+        return ExitCode.DONE if good else ExitCode.BUG
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`steps` with their commands and exit codes."""
+        return {
+            "folder": str(self.folder),
+            "steps": [
+                {"command": list(step.command), "exit_code": step.code, "expected": step.wanted}
+                for step in self.steps
+            ],
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """Each command, what it printed, and how it ended when not with 0."""
+        yield Line(f"$ cd {shlex.quote(str(self.folder))}; export POLYGENT_ISSUER_HOME=$PWD/home")
+        for step in self.steps:
+            yield Line()
+            yield Line(f"# {step.title}", "title")
+            yield Line(f"$ polygent-issue {shlex.join(step.command)}", "good")
+            for line in step.text.splitlines():
+                yield Line(line, indent=1)
+            if step.code != step.wanted:
+                yield Line(f"exit {step.code}, but {step.wanted} was expected", "bad")
+            elif step.code:
+                yield Line(f"exit {step.code}, as it should be", "dim", 1)
+        yield Line()
+        yield Line(f"the files are in {self.folder}; nothing else was touched", "good")
+
+
+_PASSPHRASE = ("--passphrase-file", "passphrase")
+_NO_MACHINE_ID = "this machine has no machine id (a container?): an invented document stands in"
+
+
+def demo(invocation: Invocation) -> Demo:
+    """Walk through the main job in a throw-away home.
+
+    A key, this machine's machine-info.json, a license, its verification as the server would do
+    it, a tampered copy, a renewal, the journal. Everything happens for real, in a new folder.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="polygent-demo-"))
+    with chdir(folder):
+        Path("passphrase").touch(mode=0o600)
+        Path("passphrase").write_text(f"{secrets.token_urlsafe(24)}\n", encoding="ascii")
+        steps = tuple(_steps(invocation, folder))
+    return Demo(folder=folder, steps=steps)
+
+
+def _steps(invocation: Invocation, folder: Path) -> Iterator[Step]:
+    def step(title: str, *command: str, wanted: int = 0) -> Step:
+        return _run(invocation, folder, title, command, wanted)
+
+    yield step("a home", "init", "--issuer", "Demo Ltd", "--upload-window", "7d")
+    key = ("--store", f"file:{folder / 'demo.key'}", "--no-backup", *_PASSPHRASE)
+    yield step("a signing key", "key", "generate", "demo", *key)
+    document = ("--output", "machine-info.json", "--customer", "Acme GmbH")
+    made = step("what the customer's server would download", "machine-info", "create", *document)
+    if made.code:
+        _invent_document(invocation)
+        made = step(_NO_MACHINE_ID, "machine-info", "check", "machine-info.json")
+    yield made
+    sign = ("--machine-info", "machine-info.json", "--output", "acme.lic", *_PASSPHRASE)
+    yield step("the first license", "sign", *sign)
+    upload = ("acme.lic", "--machine-info", "machine-info.json", "--install")
+    yield step("what the server says at the upload", "verify", *upload)
+    _tamper(Path("acme.lic"), Path("tampered.lic"))
+    forged = ExitCode.NOT_AUTHENTIC
+    yield step("one letter of it changed", "verify", "tampered.lic", wanted=forged)
+    early = ("--accept", "not-due", "--reason", "to show it", "--output", "acme-next.lic")
+    yield step(
+        "the next one, early, so it needs consent", "renew", "acme-gmbh", *early, *_PASSPHRASE
+    )
+    yield step("the journal", "journal", "verify")
+
+
+def _run(
+    invocation: Invocation, folder: Path, title: str, command: tuple[str, ...], wanted: int
+) -> Step:
+    from polygent_issuer.cli.main import run
+
+    environ = {**invocation.environ, "POLYGENT_ISSUER_HOME": str(folder / "home")}
+    with _captured() as written:
+        code = run(["--no-input", *command], now=invocation.now, environ=environ)
+    text = written.getvalue().decode()
+    return Step(title=title, command=command, code=code, wanted=wanted, text=text)
+
+
+@contextmanager
+def _captured() -> Iterator[io.BytesIO]:
+    """Stdout and stderr of a command, as one text in their order."""
+    written = io.BytesIO()
+    before = sys.stdout, sys.stderr
+    sys.stdout = sys.stderr = io.TextIOWrapper(written, encoding="utf-8", write_through=True)
+    try:
+        yield written
+    finally:
+        sys.stdout.detach()
+        sys.stdout, sys.stderr = before
+
+
+def _invent_document(invocation: Invocation) -> None:
+    moment = dates.instant(invocation.now)
+    fingerprint = f"sha256:{secrets.token_hex(32)}"
+    text = f'{{"fingerprint":"{fingerprint}","generatedAt":"{moment}","customer":"Acme GmbH"}}'
+    Path("machine-info.json").write_text(text, encoding="ascii")
+
+
+def _tamper(source: Path, target: Path) -> None:
+    """Change one letter in the middle of the payload."""
+    text = source.read_text(encoding="ascii")
+    middle = len(text) // 2
+    other = "A" if text[middle] != "A" else "B"
+    target.write_text(text[:middle] + other + text[middle + 1 :], encoding="ascii")

@@ -1,0 +1,290 @@
+"""`polygent-issue expiring`: who is due, as a list, for a spreadsheet, or for a calendar."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.output.csv_text import CsvOptions
+from polygent_issuer.cli.output.expiry_chart import ExpiryChart
+from polygent_issuer.cli.output.files import STDOUT, write
+from polygent_issuer.cli.output.model import Block, Line, Style, Table
+from polygent_issuer.cli.output.result import Result
+from polygent_issuer.errors import UsageProblem
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.issuing.expiry import lapsed_beyond_limit, renewable, renewable_in_batch
+from polygent_issuer.registry import (
+    Customer,
+    LicenseRecord,
+    Reading,
+    customers,
+    expiry_overview,
+    licenses,
+)
+from polygent_issuer.terms import dates, term
+from polygent_issuer.terms.parsing import parse_term
+
+if TYPE_CHECKING:
+    from polygent_issuer.delivery.calendar import Ending
+
+
+MILESTONES = (1, 7, 14, 30)
+"""Days before the expiry at which the product warns its admins."""
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Due:
+    """One license of the list.
+
+    Attributes:
+        bare: whether `renew` of the customer, with nothing else said, renews it.
+        trial: whether it is renewed only for a plan that is named.
+    """
+
+    id: str
+    customer: str
+    machine: str | None
+    tier: str
+    expires_at: datetime
+    bare: bool
+    trial: bool
+
+    def to_json(self, now: datetime) -> dict[str, Any]:
+        """The license for programs."""
+        return {
+            "id": self.id,
+            "customer": self.customer,
+            "machine": self.machine,
+            "tier": self.tier,
+            "expires_at": dates.instant(self.expires_at),
+            "last_full_day": dates.last_full_day(self.expires_at).isoformat(),
+            "days_left": dates.days_left(self.expires_at, now),
+            "expired": self.expires_at <= now,
+            "alert_days": milestone(self.expires_at, now),
+        }
+
+    @property
+    def renewal(self) -> str:
+        """The command that renews just this one."""
+        plan = " --plan PLAN" if self.trial else ""
+        return f"polygent-issue renew {self.customer} --license {self.id[:8]}{plan}"
+
+
+def milestone(expires_at: datetime, now: datetime) -> int | None:
+    """The last milestone that has passed, in days before the expiry; `None` before the first."""
+    return next((days for days in MILESTONES if expires_at - now <= days * _DAY), None)
+
+
+COLUMNS = (
+    *("id", "customer", "machine", "tier", "expires_at", "last_full_day"),
+    *("days_left", "expired", "alert_days"),
+)
+"""The members of a license that is due, as the columns of its CSV."""
+
+_NAMED = 10
+"""Customers whom one command names; of more, --due-within says who is meant."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expiring(Result):
+    """The current licenses that end within a time, and those that have ended.
+
+    Attributes:
+        within: the time, as it was typed.
+        outlook: the coming months, for a terminal.
+        calendar: the file of the calendar; `-` is stdout.
+    """
+
+    due: tuple[Due, ...]
+    now: datetime
+    until: datetime
+    within: str
+    outlook: ExpiryChart | None = None
+    calendar: Path | str | None = None
+
+    @property
+    def text_to_stderr(self) -> bool:
+        """Whether stdout carries the calendar."""
+        return self.calendar == STDOUT
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`licenses`, the first to end first, and the file of the calendar if one was written."""
+        return {
+            "until": dates.instant(self.until),
+            "calendar": None if self.calendar is None else str(self.calendar),
+            "licenses": self.items(),
+        }
+
+    def items(self) -> Iterable[Mapping[str, Any]]:
+        """Each license for programs."""
+        return (each.to_json(self.now) for each in self.due)
+
+    def blocks(self) -> Iterable[Block]:
+        """The coming months on a terminal; a table, and the command that renews."""
+        if self.outlook is not None:
+            yield from self.outlook.blocks()
+        if isinstance(self.calendar, Path):
+            yield Line(f"calendar: {self.calendar}", "good")
+        if not self.due:
+            yield Line(f"nothing expires until {dates.instant(self.until)}", "good")
+            return
+        headers = ("customer", "machine", "license", "last full day", "expires", "left", "alert")
+        rows, styles = tuple(map(self._row, self.due)), tuple(map(self._style, self.due))
+        yield Table(headers, rows, styles, folding=("customer", "machine"))
+        bare = (each.customer for each in self.due if each.bare)
+        together = list(islice(_unlike(bare), _NAMED + 1))
+        if together:
+            whom = f"--due-within {self.within}" if len(together) > _NAMED else " ".join(together)
+            yield Line(f"to renew: polygent-issue renew {whom}", "dim")
+        for each in self.due:
+            if not each.bare:
+                yield Line(f"only when it is named: {each.renewal}", "dim")
+
+    def _row(self, each: Due) -> tuple[str, ...]:
+        left = dates.days_left(each.expires_at, self.now)
+        alert = milestone(each.expires_at, self.now)
+        return (
+            each.customer,
+            each.machine or "any",
+            each.id[:8],
+            dates.last_full_day(each.expires_at).isoformat(),
+            dates.instant(each.expires_at),
+            "expired" if each.expires_at <= self.now else f"{left}d",
+            "none" if alert is None else f"{alert}d",
+        )
+
+    def _style(self, each: Due) -> Style:
+        if each.expires_at <= self.now:
+            return "bad"
+        return "warn" if dates.days_left(each.expires_at, self.now) <= MILESTONES[1] else "plain"
+
+
+def _unlike(words: Iterable[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for word in words:
+        if word not in seen:
+            seen.add(word)
+            yield word
+
+
+_CALENDAR = "licenses.ics"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # no license ended before; --within may be 5000y
+
+
+def expiring(
+    invocation: Invocation,
+    within: Annotated[
+        str, typer.Option("--within", metavar="TERM", help="How far ahead: 30d, 6mo, 1y.")
+    ] = "30d",
+    ics: Annotated[
+        str | None,
+        typer.Option("--ics", metavar="FILE", help="Write them as a calendar; - is stdout."),
+    ] = None,
+    *,
+    form: CsvOptions,
+) -> Result:
+    """List the licenses that are due, and those that have expired and were not renewed.
+
+    The column alert is the product's last milestone that has passed: 30, 14, 7 or 1 days.
+    Customers who were archived are left out. On a terminal the coming twelve months are drawn
+    above the list. The calendar also moves or cancels the events of an earlier one, where a license
+    was replaced, retired or archived.
+    """
+    as_csv = form.asked(invocation)
+    if ics == STDOUT and as_csv:
+        raise UsageProblem("--csv and --ics - are mutually exclusive", hint="--ics FILE")
+    settings, now = invocation.settings, invocation.now
+    until = term.term_end(now, parse_term(within))
+    with invocation.registry.reading(checked=False) as db:
+        due = tuple(_due(db, settings, now=now, until=until))
+        endings = () if ics is None else tuple(_endings(db, settings, due, now=now, until=until))
+        outlook = None if as_csv or invocation.as_json else ExpiryChart.on_stdout(db, now)
+    listed = Expiring(due=due, now=now, until=until, within=within, outlook=outlook)
+    if ics is not None:
+        path = write(invocation, _calendar(endings, now), ics, name=_CALENDAR, option="--ics")
+        listed = replace(listed, calendar=path or STDOUT)
+    return form.table(COLUMNS, listed.items(), name="expiring.csv") if as_csv else listed
+
+
+def _due(db: Reading, settings: Settings, *, now: datetime, until: datetime) -> Iterator[Due]:
+    for record in licenses.due(db, until):
+        owner = customers.by_id(db, record.customer_id)
+        held_back = not renewable(record, settings) or lapsed_beyond_limit(record, settings, now)
+        bare = not held_back and renewable_in_batch(
+            licenses.current(db, owner), settings, now, until=until
+        )
+        yield _due_license(record, owner, settings, bare=bare)
+
+
+def _due_license(
+    record: LicenseRecord, owner: Customer, settings: Settings, *, bare: bool = False
+) -> Due:
+    return Due(
+        id=record.id,
+        customer=owner.slug,
+        machine=record.machine_label,
+        tier=record.tier,
+        expires_at=record.expires_at,
+        bare=bare,
+        trial=not renewable(record, settings),
+    )
+
+
+def _endings(
+    db: Reading, settings: Settings, due: Iterable[Due], *, now: datetime, until: datetime
+) -> Iterator["Ending"]:
+    """Yield an event for each license that is due, or that an earlier calendar may show as due.
+
+    The latter are replaced, retired or archived, and end at most --within before or after now.
+    """
+    chains = expiry_overview.Chains(db)
+    seen: set[str] = set()
+    for each in due:
+        chain = chains.of(each.id)
+        seen.add(chain.first_id)
+        yield _ending(db, settings, chain, licenses.get(db, each.id))
+    expires_from = now - min(until - now, now - _EPOCH)
+    for record in licenses.no_longer_due(db, expires_from, until):
+        chain = chains.of(record.id)
+        if chain.first_id not in seen:
+            seen.add(chain.first_id)
+            yield _ending(db, settings, chain, licenses.get(db, chain.last_id))
+
+
+def _ending(
+    db: Reading, settings: Settings, chain: expiry_overview.Chain, record: LicenseRecord
+) -> "Ending":
+    from polygent_issuer.delivery.calendar import Ending
+    from polygent_issuer.registry import journal
+
+    owner = customers.by_id(db, record.customer_id)
+    cancelled = None if record.is_current else str(record.status)
+    if record.replaced_by is not None:
+        cancelled = f"joined with another license into {record.replaced_by}"
+    sequence = (
+        chain.replacements + (cancelled is not None) + journal.customer_status_changes(db, owner)
+    )
+    if cancelled is None and owner.archived_at is not None:
+        cancelled = "the customer is archived"
+    return Ending(
+        license_id=record.id,
+        first_id=chain.first_id,
+        sequence=sequence,
+        whose=f"{owner.name} ({record.machine_label or 'any machine'})",
+        expires_at=record.expires_at,
+        note=cancelled or _due_license(record, owner, settings).renewal,
+        cancelled=cancelled is not None,
+    )
+
+
+def _calendar(endings: Iterable["Ending"], now: datetime) -> bytes:
+    from polygent_issuer.delivery.calendar import calendar
+
+    return b"".join(calendar(endings, alarms=MILESTONES, now=now))

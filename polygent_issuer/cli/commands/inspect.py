@@ -1,0 +1,145 @@
+"""`polygent-issue inspect`: what a file says, and what of it was and was not checked."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.public_keys import PublicKeyFiles, from_files
+from polygent_issuer.cli.output.model import Block, Fields, Line
+from polygent_issuer.cli.output.result import Result
+from polygent_issuer.errors import ExitCode, HomeMissing
+
+if TYPE_CHECKING:
+    from polygent_issuer.issuing.compromised_key import CompromisedKey
+    from polygent_issuer.verifier import CheckRow, KeySet, License
+
+_NOT_CHECKED: Final = (
+    "expiry, upload window, machine, host, clock: polygent-issue verify checks those"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspection(Result):
+    """A file's claims, and how far its signature is to be believed.
+
+    Attributes:
+        failure: why it is not authentic; `None` when it is.
+        unchecked: why the signature was not checked; `None` when it was.
+        example_key: whether it is authentic only by the example key, with which anybody can sign.
+        compromised: the key that it names, if this registry marks it as compromised.
+    """
+
+    name: str
+    kid: str | None
+    license: "License | None"
+    failure: "CheckRow | None"
+    unchecked: str | None
+    example_key: bool
+    compromised: "CompromisedKey | None"
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """10 when the file is damaged or forged; an unknown key is no fault of the file."""
+        failed = self.failure is not None and self.unchecked is None
+        return ExitCode.NOT_AUTHENTIC if failed or self.license is None else ExitCode.DONE
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`claims` as the file says them, `authentic` whether to believe them."""
+        return {
+            "file": self.name,
+            "kid": self.kid,
+            "authentic": self.failure is None,
+            "example_key": self.example_key,
+            "compromised_key": None if self.compromised is None else self.compromised.to_json(),
+            "signature_checked": self.unchecked is None,
+            "failure": self.failure.code if self.failure else None,
+            "message": self.failure.message if self.failure else None,
+            "claims": None if self.license is None else self.license.to_claims(),
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """The claims, then what was checked of them."""
+        from polygent_issuer.cli.output.license_fields import claim_rows
+        from polygent_issuer.cli.output.verification import EXAMPLE_KEY
+
+        if self.license is not None:
+            yield Line(f"{self.name} says:", "title")
+            yield Fields(tuple(claim_rows(self.license)))
+        if self.unchecked is not None:
+            yield Line(f"NOT CHECKED: the signature: {self.unchecked}", "warn")
+            yield Line("anyone could have written this file", "warn")
+        elif self.failure is not None:
+            yield Line(f"NOT AUTHENTIC: {self.failure.code}: {self.failure.message}", "bad")
+            if self.failure.hint:
+                yield Line(self.failure.hint, "plain", 1)
+        else:
+            yield Line(f"checked: form, signature (key {self.kid}), claims", "good")
+        if self.example_key:
+            yield Line(EXAMPLE_KEY, "bad")
+        yield Line(f"not checked: {_NOT_CHECKED}", "dim")
+
+
+def inspect(
+    invocation: Invocation,
+    license_file: Annotated[str, typer.Argument(metavar="FILE", help="A .lic; - is stdin.")],
+    public_key: PublicKeyFiles = None,
+) -> Inspection:
+    """Show what a license file says, and what of it was and was not checked.
+
+    The signature is checked with the registry's keys, or with --public-key. Where that is not
+    possible the claims are shown all the same, and said to be nobody's word.
+    """
+    from polygent_issuer.batch import sources
+    from polygent_issuer.issuing.license_file import peek_kid
+    from polygent_issuer.verifier import EXAMPLE_KID, CheckCode, Verifier
+
+    file = sources.read(license_file)
+    if file.problem is not None:
+        raise file.problem
+    kid = peek_kid(file.data)
+    keys, compromised, reason = _keys(invocation, public_key, kid)
+    report = Verifier(keys).report(file.data, now=invocation.now)
+    failure = None if report.authentic else report.failure
+    unknown = failure is not None and failure.code is CheckCode.UNKNOWN_KEY
+    return Inspection(
+        name=license_file,
+        kid=kid,
+        license=report.license or _unverified(file.data),
+        failure=failure,
+        unchecked=(reason or "its key is none of ours") if unknown else None,
+        example_key=report.authentic and kid == EXAMPLE_KID,
+        compromised=compromised,
+    )
+
+
+def _keys(
+    invocation: Invocation, public_key: list[Path] | None, kid: str | None
+) -> "tuple[KeySet, CompromisedKey | None, str | None]":
+    """The keys that are trusted, and why that of the file is none of them, if that is known."""
+    if public_key:
+        return from_files(invocation, public_key), None, None
+    from polygent_issuer.issuing import compromised_key
+    from polygent_issuer.registry import keys
+    from polygent_issuer.verifier import KeySet
+
+    try:
+        with invocation.registry.reading() as db:
+            compromised = None if kid is None else compromised_key.find(db, kid)
+            reason = None if compromised is None else compromised.message
+            return keys.key_set(db), compromised, reason
+    except HomeMissing:
+        return KeySet.of(), None, "there is no home with public keys, and no --public-key"
+
+
+def _unverified(data: bytes) -> "License | None":
+    """What the bytes say, whoever wrote them."""
+    from polygent_issuer.verifier import License, LicenseError, jws
+
+    try:
+        return License.from_payload(jws.parse(data).payload)
+    except LicenseError:
+        return None

@@ -1,0 +1,138 @@
+"""`polygent-issue journal verify`: does the journal stand, and the registry as it says?"""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from polygent_issuer import files
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.heads import AgainstOption, noted_heads
+from polygent_issuer.cli.output.model import Block, Fields, Line
+from polygent_issuer.cli.output.result import Result
+from polygent_issuer.errors import ExitCode, OutputProblem
+from polygent_issuer.registry import change, journal
+from polygent_issuer.registry.journal import JournalCheck
+from polygent_issuer.registry.journal_heads import head_text, noted_line
+from polygent_issuer.text import escape
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verification(Result):
+    """What was found.
+
+    Attributes:
+        against: what was given to compare with; `None` without it.
+        checked: how many noted heads that were.
+        noted: the file that the head was added to.
+    """
+
+    check: JournalCheck
+    against: str | None
+    checked: int
+    noted: Path | None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """7 when anything was found."""
+        return ExitCode.REGISTRY if self.check.problems else ExitCode.DONE
+
+    @property
+    def head(self) -> str:
+        """The head as `--against` takes it later."""
+        return head_text(self.check.size, self.check.head)
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`intact`, the size and the head, `problems` in words."""
+        return {
+            "intact": not self.check.problems,
+            "size": self.check.size,
+            "head": self.head,
+            "against": self.against,
+            "heads_checked": self.checked,
+            "noted": None if self.noted is None else str(self.noted),
+            "problems": list(self.check.problems),
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """The verdict, each problem, and the head to note."""
+        if self.check.problems:
+            yield Line("the registry is not as this tool left it", "bad")
+            for problem in self.check.problems:
+                yield Line(problem, "bad", 1)
+        else:
+            yield Line("journal and registry are intact", "good")
+        found = self.checked and not self.check.problems
+        checked = str(self.checked) if found else None
+        noted = None if self.noted is None else str(self.noted)
+        rows = (("rows", str(self.check.size)), ("head", self.head))
+        yield Fields((*rows, ("noted heads in it", checked), ("noted in", noted)))
+        yield from self._advice()
+
+    def _advice(self) -> Iterable[Block]:
+        if self.check.problems:
+            yield Line("keep a copy of it as it is, and restore the last good backup:")
+            yield Line("polygent-issue registry restore BACKUP")
+        elif self.against is None and self.noted is None:
+            yield Line("what was cut off the end shows only against a head that was kept", "dim")
+            yield Line("elsewhere: polygent-issue journal verify --note FILE, and later", "dim")
+            yield Line("polygent-issue journal verify --against FILE", "dim")
+
+
+def verify(
+    invocation: Invocation,
+    *,
+    against: AgainstOption = None,
+    note: Annotated[
+        str | None,
+        typer.Option(
+            "--note", metavar="FILE", help="When all is well, add the head to FILE, kept elsewhere."
+        ),
+    ] = None,
+) -> Verification:
+    """Find edits of the journal and of the registry that it vouches for.
+
+    Prints how many rows there are and the head, to be kept elsewhere: given with --against later,
+    it finds rows that were cut off, a journal that was written anew and a restored older copy. The
+    head that --note notes is the one before the journal row that tells of the noting.
+    """
+    heads = noted_heads(against)
+    place = None if note is None else _place(invocation, note)
+    with invocation.registry.reading(checked=False) as db:
+        check = journal.verify(db, against=heads)
+    noted = None if check.problems else place
+    if noted is not None:
+        _note(invocation, check, noted)
+    return Verification(check=check, against=against, checked=len(heads), noted=noted)
+
+
+def _place(invocation: Invocation, note: str) -> Path:
+    """Where the head is noted: never in the home, where the registry lies."""
+    path = Path(note).absolute()
+    # Not Path.resolve, which has an exception of its own for a loop of links.
+    if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(invocation.home)):
+        raise OutputProblem(
+            f"{escape(note)} lies in the home: whoever changes the registry there changes it, too",
+            hint="note the head on another disk, or in a folder that only others may write to",
+        )
+    return path
+
+
+def _note(invocation: Invocation, check: JournalCheck, path: Path) -> None:
+    """Write the head down, then journal that; a head that is noted twice is no harm."""
+    registry, now = invocation.registry, invocation.now
+    # What was checked stays so, whatever is written meanwhile.
+    decided = invocation.decide(lambda _: None)
+    for finding in decided.behind:
+        invocation.warn(f"{finding.message}: {finding.hint}")
+    line = noted_line(check.size, check.head, now=now, registry_id=registry.id)
+    files.append_line(path, line)
+    details = {
+        "size": check.size,
+        "head": head_text(check.size, check.head),
+        "file": str(path),
+    }
+    change.carry_out(decided, lambda db: db.record(journal.HEAD_NOTED, details=details))

@@ -1,0 +1,215 @@
+"""`polygent-issue key retire`: a key that signs no more, or that others may hold."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+import typer
+
+from polygent_issuer import store_uri
+from polygent_issuer.cli import consent, prompts
+from polygent_issuer.cli.commands.key.show import KeyName
+from polygent_issuer.cli.consent import required_reason
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.output import result
+from polygent_issuer.cli.output.hint_json import hint_json
+from polygent_issuer.cli.output.key import (
+    EXPORT_ALL,
+    backup_state,
+    key_json,
+    key_state,
+    no_server_needs,
+    whereabouts,
+)
+from polygent_issuer.cli.output.model import Block, Fields, Line
+from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.send_warnings import list_command, made_again
+from polygent_issuer.keys.keyring_backends import SERVICE
+from polygent_issuer.keys.retirement import Retirement, decide, retire
+from polygent_issuer.keys.signing import place_of, presence
+from polygent_issuer.keys.store import Presence
+from polygent_issuer.terms import dates
+from polygent_issuer.text import for_shell
+
+_SHOWN: Final = 20
+
+
+def retired(found: Retirement, now: datetime) -> Iterable[Block]:
+    """Its licenses go on, and until when servers need its public half."""
+    if not found.hanging or found.last_end is None:
+        yield Line(no_server_needs(found.last_end, now))
+        return
+    yield Line(
+        "its licenses keep working, and each is renewed with the key that signs; "
+        f"servers keep its public half until {dates.instant(found.last_end)}"
+    )
+
+
+def compromised(found: Retirement) -> Iterable[Block]:
+    """What others can do with it, and the steps that end that, numbered."""
+    yield Line(
+        "whoever holds it signs licenses and dates them at will: iat proves nothing, and nothing "
+        "can be revoked",
+        "bad",
+    )
+    yield Line(
+        "a server believes them until it drops this key; then it refuses every file under it, "
+        "until a new one is uploaded",
+        "bad",
+    )
+    steps = [f"make the set of keys without it: {EXPORT_ALL}"]
+    if found.hanging:
+        steps.insert(0, "issue its licenses again: the commands are below")
+        steps.append("send each customer both at once: the set for the server, its new file")
+    else:
+        steps.append("have every server take that set instead of what it has")
+    if found.signing_command is not None:
+        steps.insert(0, f"let another key sign: {found.signing_command}")
+    for number, step in enumerate(steps, start=1):
+        yield Line(f"{number}. {step}", indent=1)
+
+
+def destroyed_by(store: str, kid: str) -> str:
+    """How a private half is destroyed, as far as its place tells; it ends a sentence."""
+    if store == store_uri.KEYRING:
+        return f", in the keyring's own program: the entry {SERVICE}, {kid}"
+    if store.startswith(store_uri.FILE) and not store.endswith("/"):
+        return f": rm {for_shell(store.removeprefix(store_uri.FILE))}"
+    return ""
+
+
+def hanging(found: Retirement, now: datetime) -> Iterable[Block]:
+    """The licenses as lines: a table would break the commands where the screen is narrow."""
+    if not found.hanging:
+        return
+    customers = len({record.customer_slug for record in found.hanging})
+    yield Line(f"its current licenses, by customer ({customers}):", "title")
+    for record in found.hanging[:_SHOWN]:
+        day = dates.last_full_day(record.expires_at).isoformat()
+        machine = record.machine_label or "any machine"
+        yield Line(
+            f"{record.customer_slug}, {machine}, until {day}: {made_again(record, now)}", indent=1
+        )
+    if len(found.hanging) > _SHOWN:
+        yield Line(
+            f"and {len(found.hanging) - _SHOWN} more: {list_command(found.key.label)}", "dim"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetiredKeyReport(Result):
+    """A key that signs no more, or is to.
+
+    Attributes:
+        store: where this operator has its private half; `presence` says whether it is there.
+        changed: whether it was this command that ended it.
+    """
+
+    retirement: Retirement
+    store: str
+    presence: Presence
+    now: datetime
+    changed: bool
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`key`, and the current `licenses` under it, each with the command that `mend`s it."""
+        found = self.retirement
+        return {
+            "key": {
+                **key_json(found.key, self.store),
+                "presence": str(self.presence),
+                "compromised_since": _instant(found.since),
+            },
+            "changed": self.changed,
+            "signs": None if found.signs is None else found.signs.kid,
+            "to_sign": found.signing_command,
+            "last_end": _instant(found.last_end),
+            "current_licenses": len(found.hanging),
+            "licenses": [
+                {
+                    "id": record.id,
+                    "customer": record.customer_slug,
+                    "machine": record.machine_label,
+                    "expires_at": dates.instant(record.expires_at),
+                    **hint_json(made_again(record, self.now), "mend"),
+                }
+                for record in found.hanging
+            ],
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """What it is now, and what the operator does next."""
+        key = self.retirement.key
+        if self.changed:
+            yield Line(f"the key {key.label} is {key_state(key)}: it signs no more", "good")
+        else:
+            yield Line(f"the key {key.label} is {key_state(key)} already", "dim")
+        yield from self.following()
+
+    def following(self) -> Iterable[Block]:
+        """What follows, in the order in which it is to be done."""
+        found = self.retirement
+        yield Fields(
+            (
+                ("kid", found.key.kid),
+                ("compromised", None if found.since is None else f"since {_instant(found.since)}"),
+                ("signs instead", "none" if found.signs is None else found.signs.label),
+                ("private half", whereabouts(found.key, self.store, self.presence)),
+                ("backup", backup_state(found.key)),
+                ("current licenses", str(len(found.hanging))),
+            )
+        )
+        yield from (compromised(found) if found.compromised else retired(found, self.now))
+        gone = self.presence is Presence.ABSENT
+        by = "" if gone else destroyed_by(self.store, found.key.kid)
+        yield Line(
+            "nothing signs with its private half and backups again, but nothing deletes them: "
+            f"that is yours to do{by}"
+        )
+        yield from hanging(found, self.now)
+
+
+def _instant(moment: datetime | None) -> str | None:
+    return None if moment is None else dates.instant(moment)
+
+
+def retire_key(
+    invocation: Invocation,
+    key: KeyName,
+    *,
+    compromised: Annotated[
+        bool, typer.Option("--compromised", help="Others may hold it: servers must drop it.")
+    ] = False,
+    consents: consent.ConsentOptions,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")] = False,
+) -> RetiredKeyReport:
+    """Let a key sign no more, for good; the licenses under it are listed, with the way out.
+
+    Its public half stays with the servers while its licenses run. With --compromised it is the
+    other way round: servers must drop it, so each license under it is issued again.
+    """
+    given, now = consent.given(consents), invocation.now
+    decided = invocation.decide(lambda db: decide(db, key, compromised=compromised))
+    retirement = decided.decision
+    held = place_of(invocation.settings, retirement.key.kid)
+    here = presence(invocation.settings, retirement.key.kid)
+    foreseen = RetiredKeyReport(
+        retirement=retirement, store=held, presence=here, now=now, changed=False
+    )
+    if not retirement.needed:
+        return foreseen
+    asks = invocation.interactive and not yes
+    if asks:
+        result.write_blocks(foreseen.following(), sys.stderr)
+    agreed = consent.obtain(invocation, decided.behind, given)
+    reason = required_reason(invocation, agreed.reason, "a key is retired")
+    if asks:
+        prompts.go_ahead(f"let {retirement.key.label} sign no more, for good?")
+    done = retire(
+        decided,
+        reason=reason,
+        consent=agreed,
+    )
+    return replace(foreseen, retirement=done, changed=True)

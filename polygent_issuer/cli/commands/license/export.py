@@ -1,0 +1,169 @@
+"""`polygent-issue license export`: a license's stored bytes once more."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from polygent_issuer.cli.commands.license.show import LicenseId
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.flows.mail_drafts import drafter
+from polygent_issuer.cli.options.issue import EmlFolder
+from polygent_issuer.cli.output import streams
+from polygent_issuer.cli.output.customer import zone_of
+from polygent_issuer.cli.output.model import Block, Fields, Line
+from polygent_issuer.cli.output.proposal import deadline
+from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.send_warnings import objections
+from polygent_issuer.errors import UsageProblem
+from polygent_issuer.issuing import outbox_delivery
+from polygent_issuer.issuing.destination import resolve
+from polygent_issuer.issuing.proposal import file_name
+from polygent_issuer.issuing.stored_license import load_license
+from polygent_issuer.registry import (
+    Customer,
+    KeyRecord,
+    LicenseRecord,
+    Reading,
+    Writing,
+    change,
+    customers,
+    keys,
+    licenses,
+)
+from polygent_issuer.terms import dates
+from polygent_issuer.verifier import License
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exported(Result):
+    """A license whose file was written again.
+
+    Attributes:
+        key: what it is signed with.
+        path: its file; `None` when it went to stdout.
+        drafts: mails with it, to be sent.
+        upload_before: until when a server installs it; `assumed` when nobody told the window.
+    """
+
+    record: LicenseRecord
+    key: KeyRecord
+    path: Path | None
+    drafts: tuple[Path, ...]
+    customer: Customer
+    upload_before: datetime
+    assumed: bool
+    now: datetime
+
+    @property
+    def text_to_stderr(self) -> bool:
+        """Whether stdout carries the license file itself."""
+        return self.path is None
+
+    @property
+    def too_late(self) -> bool:
+        """Whether a server refuses this file by now, installed for the first time."""
+        return self.now > self.upload_before
+
+    def warnings(self) -> Iterable[str]:
+        """What speaks against mailing this file."""
+        return objections(self.record, self.key, upload_before=self.upload_before, now=self.now)
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`file` and until when it can be uploaded."""
+        return {
+            "id": self.record.id,
+            "customer": self.record.customer_slug,
+            "status": str(self.record.status),
+            "file": None if self.path is None else str(self.path),
+            "drafts": [str(path) for path in self.drafts],
+            "sha256": self.record.sha256,
+            "expires_at": dates.instant(self.record.expires_at),
+            "upload_before": dates.instant(self.upload_before),
+            "upload_window_assumed": self.assumed,
+            "upload_window_passed": self.too_late,
+            "compromised_key": self.key.label if self.key.compromised else None,
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """Where the file is, and until when it serves."""
+        passed = ", which has passed" if self.too_late else ""
+        until = f"{deadline(self.upload_before, assumed=self.assumed)}{passed}"
+        yield Line(f"exported license {self.record.id}", "good")
+        yield Fields(
+            (
+                ("customer", f"{self.customer.name} ({self.customer.slug})"),
+                ("machine", self.record.machine_label),
+                ("expires", dates.describe_expiry(self.record.expires_at, zone_of(self.customer))),
+                ("file", "stdout" if self.path is None else str(self.path)),
+                *(("mail draft", str(draft)) for draft in self.drafts),
+                ("upload before", until),
+            )
+        )
+
+
+def export(
+    invocation: Invocation,
+    license_id: LicenseId,
+    to: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE|DIR", help="Where it goes; - is stdout."),
+    ] = None,
+    eml: EmlFolder = None,
+) -> Exported:
+    """Write a license's file again, the same bytes; nothing is overwritten.
+
+    A server takes a file only within its upload window; after that reissue makes a new one.
+    """
+    if to == "-" and invocation.as_json:
+        raise UsageProblem("--json and --output - both want stdout", hint="--output FILE")
+    settings = invocation.settings
+    decided = invocation.decide(lambda db: _stored(db, license_id))
+    record, held, customer, key = decided.decision
+    drafts = drafter(invocation, eml)
+    place = resolve(to, settings.output, streams.write_bytes)
+    name = place.name or file_name(held, record.machine_label)
+    path = None if place.folder is None else place.folder / name
+    prefix = outbox_delivery.temp_prefix(invocation.registry.id)
+
+    def write(db: Writing) -> None:
+        db.record(
+            "license-exported",
+            customer=record.customer_slug,
+            license=record.id,
+            kid=record.kid,
+            details={"to": "stdout" if path is None else str(path), "sha256": record.sha256},
+        )
+        # Last, so that a registry that cannot be written keeps the file back, too.
+        db.check_written()
+        if path is not None:
+            outbox_delivery.write(record.file, path, record.id, prefix)
+
+    def deliver(_: None) -> Iterator[str]:
+        if path is None:
+            streams.write_bytes(record.file)
+        yield record.id
+
+    change.carry_out(decided, write, undone="nothing was exported", deliver=deliver)
+    exported = Exported(
+        record=record,
+        key=key,
+        path=path,
+        drafts=drafts.write([record.id])[record.id],
+        customer=customer,
+        upload_before=dates.upload_deadline(held.issued_at, settings.upload_window_or_assumed),
+        assumed=settings.upload_window_is_assumed,
+        now=invocation.now,
+    )
+    for warning in exported.warnings():
+        invocation.warn(warning)
+    return exported
+
+
+def _stored(db: Reading, license_id: str) -> tuple[LicenseRecord, License, Customer, KeyRecord]:
+    record = licenses.find(db, license_id)
+    held = load_license(db, record)
+    return record, held, customers.get(db, record.customer_slug), keys.pinned(db, record.kid)

@@ -1,0 +1,106 @@
+"""`polygent-issue license list`: every license ever issued, by any of their properties."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from polygent_issuer.cli.completion import candidates
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options import customer_argument
+from polygent_issuer.cli.output.csv_text import CsvOptions
+from polygent_issuer.cli.output.license_rows import COLUMNS, Listed, license_table
+from polygent_issuer.cli.output.model import Block, Line
+from polygent_issuer.cli.output.result import Result
+from polygent_issuer.errors import UsageProblem
+from polygent_issuer.registry import LicenseStatus, keys, licenses
+from polygent_issuer.verifier.features import Tier
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Licenses(Result):
+    """The licenses that all filters let pass, the first to expire first."""
+
+    listed: tuple[Listed, ...]
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`licenses`."""
+        return {"licenses": (each.to_json() for each in self.listed)}
+
+    def blocks(self) -> Iterable[Block]:
+        """A table."""
+        if self.listed:
+            yield license_table(self.listed)
+        else:
+            yield Line("no license matches", "dim")
+
+
+def list_all(
+    invocation: Invocation,
+    *,
+    customer: Annotated[
+        str | None,
+        typer.Option(
+            "--customer",
+            metavar="NAME",
+            autocompletion=candidates.customers,
+            help="A customer's only.",
+        ),
+    ] = None,
+    tier: Annotated[Tier | None, typer.Option("--tier", help="One tier's only.")] = None,
+    status: Annotated[
+        LicenseStatus | None, typer.Option("--status", help="Current is what may be renewed.")
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="LABEL|KID",
+            autocompletion=candidates.keys,
+            help="Signed with this key.",
+        ),
+    ] = None,
+    unsent: Annotated[
+        bool, typer.Option("--unsent", help="Current, and not noted as sent.")
+    ] = False,
+    expires_before: Annotated[
+        str | None, typer.Option("--expires-before", metavar="DATE", help="Ends before then.")
+    ] = None,
+    form: CsvOptions,
+) -> Result:
+    """List licenses, the first to expire first.
+
+    Without options every license that was ever issued. A current license is one that was neither
+    replaced nor retired; it may have expired.
+    """
+    as_csv = form.asked(invocation)
+    if unsent and status not in (None, LicenseStatus.CURRENT):
+        raise UsageProblem("only a current license is to be sent", hint="leave out --status")
+    until = None
+    if expires_before is not None:
+        from polygent_issuer.terms.parsing import parse_date_or_instant
+
+        until = parse_date_or_instant(expires_before)
+    whose = (
+        None
+        if customer is None
+        else customer_argument.customer(invocation, customer, checked=False)
+    )
+    with invocation.registry.reading(checked=False) as db:
+        kid = None if key is None else keys.find(db, key).kid
+        found = licenses.select(
+            db,
+            customer=whose,
+            tier=tier,
+            status=LicenseStatus.CURRENT if unsent else status,
+            kid=kid,
+            unsent=True if unsent else None,
+            expires_before=until,
+            # Nothing is sent to a customer who is archived.
+            archived=False if unsent else None,
+        )
+        listed = tuple(Listed.of(record, invocation.now) for record in found)
+    if as_csv:
+        return form.table(COLUMNS, (each.to_json() for each in listed), name="licenses.csv")
+    return Licenses(listed=listed)

@@ -1,0 +1,168 @@
+"""`polygent-issue license show`: one license, read from its verified file."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from polygent_issuer.cli.completion import candidates
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.output.customer import zone_of
+from polygent_issuer.cli.output.journal_rows import journal_json, journal_table
+from polygent_issuer.cli.output.license_fields import claim_rows
+from polygent_issuer.cli.output.license_rows import Listed
+from polygent_issuer.cli.output.model import Block, Fields, Line, Style
+from polygent_issuer.cli.output.result import Result
+from polygent_issuer.issuing.stored_license import load_license
+from polygent_issuer.registry import (
+    Customer,
+    Document,
+    JournalRow,
+    KeyRecord,
+    LicenseRecord,
+    Reading,
+    customers,
+    documents,
+    journal,
+    keys,
+    licenses,
+)
+from polygent_issuer.terms import dates
+from polygent_issuer.verifier import License
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownLicense(Result):
+    """A license as its file says it, and what the registry knows beside that.
+
+    Attributes:
+        document: the machine-info document that it rests on.
+        upload_before: until when a server installs it.
+        history: the journal's rows about it, the newest last.
+    """
+
+    listed: Listed
+    record: LicenseRecord
+    license: License
+    customer: Customer
+    key: KeyRecord
+    document: Document | None
+    upload_before: datetime
+    history: tuple[JournalRow, ...]
+
+    def to_json(self) -> Mapping[str, Any]:
+        """The members of `license list`, then `claims` and what else is known."""
+        record, document = self.record, self.document
+        return {
+            "license": {
+                **self.listed.to_json(),
+                "claims": dict(self.license.to_claims()),
+                "term": record.term,
+                "plan": record.plan,
+                "key_label": self.key.label,
+                "replaces": list(self.license.replaces),
+                "retired_at": _instant(record.retired_at),
+                "retired_reason": record.retired_reason,
+                "sha256": record.sha256,
+                "upload_before": dates.instant(self.upload_before),
+                "machine_info": None
+                if document is None
+                else {
+                    "sha256": document.sha256,
+                    "generated_at": dates.instant(document.generated_at),
+                    "received_at": dates.instant(document.received_at),
+                },
+            },
+            "journal": [journal_json(row) for row in self.history],
+        }
+
+    def blocks(self) -> Iterable[Block]:
+        """What became of it, what it says, what is known beside that, its history."""
+        yield Line(self._standing(), self._style())
+        yield Fields(tuple(claim_rows(self.license, zone_of(self.customer))))
+        yield Line("in the registry", "title")
+        yield Fields(tuple(self._kept()))
+        if self.history:
+            yield Line("in the journal", "title")
+            yield journal_table(self.history)
+
+    def _standing(self) -> str:
+        record = self.record
+        told = f"license {record.id[:8]} is {record.status}"
+        if record.replaced_by is not None:
+            return f"{told} by {record.replaced_by}"
+        if record.retired_at is not None:
+            return f"{told} since {dates.instant(record.retired_at)}: {record.retired_reason}"
+        return f"{told}, and expired" if self.listed.expired else told
+
+    def _style(self) -> Style:
+        if not self.record.is_current:
+            return "warn"
+        return "bad" if self.listed.expired else "good"
+
+    def _kept(self) -> Iterable[tuple[str, str | None]]:
+        record, document = self.record, self.document
+        yield "machine", record.machine_label
+        yield "plan", record.plan
+        yield "term", record.term
+        yield "key", f"{self.key.label} ({self.key.kid})"
+        yield "sent", _instant(record.sent_at)
+        yield "upload before", dates.instant(self.upload_before)
+        yield "file sha256", record.sha256
+        if document is not None:
+            yield "machine-info", f"of {dates.instant(document.generated_at)}"
+            yield "its sha256", document.sha256
+
+
+def _instant(moment: datetime | None) -> str | None:
+    return None if moment is None else dates.instant(moment)
+
+
+LicenseId = Annotated[
+    str,
+    typer.Argument(
+        metavar="LICENSE",
+        autocompletion=candidates.licenses,
+        help="An id, or its beginning (4 characters or more).",
+    ),
+]
+
+
+def show(invocation: Invocation, license_id: LicenseId) -> ShownLicense:
+    """Show a license: what its file says, what became of it, and who did what with it.
+
+    The claims are read from the stored file, verified again with the key that is pinned for it.
+    """
+    window = invocation.settings.upload_window_or_assumed
+    with invocation.registry.reading() as db:
+        record = licenses.find(db, license_id)
+        held = load_license(db, record)
+        document = record.document_id
+        return ShownLicense(
+            listed=Listed.of(record, invocation.now),
+            record=record,
+            license=held,
+            customer=customers.get(db, record.customer_slug),
+            key=keys.pinned(db, record.kid),
+            document=None if document is None else documents.get(db, document),
+            upload_before=dates.upload_deadline(held.issued_at, window),
+            history=_history(db, record),
+        )
+
+
+def _history(db: Reading, record: LicenseRecord) -> tuple[JournalRow, ...]:
+    """The rows of the journal about this license, and the one that tells of its successor."""
+    customer = customers.get(db, record.customer_slug)
+    return tuple(
+        row
+        for row in journal.rows(db, customer=customer)
+        if record.id == row.license or record.id in _replaced(row)
+    )
+
+
+def _replaced(row: JournalRow) -> tuple[str, ...]:
+    """The licenses that were replaced by what a row tells of: one, or several at once."""
+    said = row.details.get("replaces", ())
+    return (said,) if isinstance(said, str) else tuple(said) if isinstance(said, list) else ()

@@ -1,0 +1,50 @@
+"""`polygent-issue reissue`."""
+
+from typing import Annotated
+
+import typer
+
+from polygent_issuer.cli.completion import candidates
+from polygent_issuer.cli.consent import ConsentOptions
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.issue import IssueOptions
+from polygent_issuer.cli.options.license_selection import LicenseSelection
+from polygent_issuer.cli.options.passphrase import PassphraseOptions
+from polygent_issuer.cli.options.terms import NextTerms
+from polygent_issuer.cli.output.result import Result
+
+
+def reissue(
+    invocation: Invocation,
+    customer: Annotated[
+        str,
+        typer.Argument(
+            metavar="CUSTOMER", autocompletion=candidates.customers, help="A slug or name."
+        ),
+    ],
+    *,
+    which: LicenseSelection,
+    terms: NextTerms,
+    how: IssueOptions,
+    consents: ConsentOptions,
+    passphrases: PassphraseOptions,
+) -> Result:
+    """Issue a license again: the same expiry, a new file.
+
+    For a machine or a domain that changed (--machine-info, --allowed-domain), a wrong number, or
+    an upload window that has passed; nothing need change. Where several become enterprise, one
+    takes their place, until the last of them would have ended.
+    """
+    from polygent_issuer.cli.flows.renewal import renew_or_reissue
+    from polygent_issuer.issuing.proposal import Action
+
+    return renew_or_reissue(
+        invocation,
+        Action.REISSUE,
+        [customer],
+        which=which,
+        terms=terms,
+        how=how,
+        consents=consents,
+        passphrases=passphrases,
+    )

@@ -1,0 +1,146 @@
+"""`renew` of many: the customers of the command line or stdin, or every license that is due."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from polygent_issuer import files
+from polygent_issuer.batch.outcomes import Job
+from polygent_issuer.batch.renewals import Renewals
+from polygent_issuer.cli.consent import ConsentOptions, given
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.flows.batch.batch import Batch
+from polygent_issuer.cli.flows.batch.run import run_batch
+from polygent_issuer.cli.flows.issue import signers_of
+from polygent_issuer.cli.options import terms as terms_options
+from polygent_issuer.cli.options.customer_argument import customer
+from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
+from polygent_issuer.cli.options.license_selection import LicenseSelection, refuse_contradictions
+from polygent_issuer.cli.options.passphrase import PassphraseOptions, source
+from polygent_issuer.cli.output.result import Result
+from polygent_issuer.errors import Ambiguous, NotFound, UsageProblem
+from polygent_issuer.findings import Consent
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.issuing.signing import choose_key
+from polygent_issuer.keys.signer import Signer
+from polygent_issuer.registry import LicenseStatus, licenses
+from polygent_issuer.terms import term
+from polygent_issuer.terms.decision import contradiction
+from polygent_issuer.terms.parsing import parse_term
+
+_STDIN: Final = "-"
+_MAX_NAMES_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of names on stdin."""
+
+
+def renew_many(
+    invocation: Invocation,
+    names: Sequence[str],
+    due_within: str | None,
+    *,
+    which: LicenseSelection,
+    terms: terms_options.NextTerms,
+    how: IssueOptions,
+    options: BatchOptions,
+    consents: ConsentOptions,
+    passphrases: PassphraseOptions,
+) -> Result:
+    """Renew each customer, or each license that is due, by itself.
+
+    Raises:
+        UsageProblem: (`usage`) options that are for one customer, or nothing that is named.
+        IssuerError: what stands in the way of all.
+    """
+    _refuse_contradictions(names, due_within, which)
+    settings, now = invocation.settings, invocation.now
+    within = settings.not_due
+    if due_within is not None:
+        within = term.term_end(now, parse_term(due_within)) - now
+    changes = terms_options.changes(settings, terms)
+    if problem := contradiction(changes):
+        raise UsageProblem(problem.message, hint=problem.hint)
+    renewals = Renewals(
+        settings=settings,
+        now=now,
+        within=within,
+        changes=changes,
+        key=how.key,
+        consent=Consent(),
+        new_id=invocation.new_id,
+        all_machines=which.all_machines,
+    )
+    named = None if due_within is not None else _slugs(invocation, names)
+
+    def jobs(consent: Consent) -> Iterable[Job]:
+        agreed = replace(renewals, consent=consent)
+        return agreed.due(invocation.registry) if named is None else agreed.of_customers(named)
+
+    def unlock() -> Mapping[str, Signer]:
+        with invocation.registry.reading() as db:
+            keys = (choose_key(db, how.key),)
+        return signers_of(invocation, keys, secret)
+
+    secret = source(invocation, passphrases)
+    batch = Batch(
+        activity="renewing",
+        jobs=jobs,
+        unlock=unlock,
+        total=_count_due(invocation, renewals) if named is None else len(named),
+    )
+    return run_batch(invocation, batch, how, options, given(consents))
+
+
+def _count_due(invocation: Invocation, renewals: Renewals) -> int:
+    with invocation.registry.reading() as db:
+        until = renewals.now + renewals.within
+        return licenses.count(
+            db, status=LicenseStatus.CURRENT, expires_before=until, archived=False
+        )
+
+
+def _refuse_contradictions(
+    names: Sequence[str], due_within: str | None, which: LicenseSelection
+) -> None:
+    if bool(names) == (due_within is not None):
+        raise UsageProblem(
+            "customers and --due-within are two ways to say who is meant"
+            if names
+            else "nobody is named",
+            hint=Hint(run("renew", "CUSTOMER..."), ", or ", run("renew", "--due-within", "30d")),
+        )
+    if due_within is None:
+        refuse_contradictions(which, 2)
+        return
+    chosen = {
+        "--license": which.license_ids,
+        "--machine": which.machine,
+        "--all-machines": which.all_machines,
+        "--machine-info": which.machine_info,
+    }
+    if superfluous := [option for option, value in chosen.items() if value]:
+        raise UsageProblem(
+            "--due-within renews each license by itself",
+            hint=f"leave out {' and '.join(superfluous)}",
+        )
+
+
+def _slugs(invocation: Invocation, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the slug of each customer once; a name that is not known as it was typed."""
+
+    def slug(name: str) -> str:
+        try:
+            # Compared with the journal where each is decided, so that one fails alone.
+            return customer(invocation, name, checked=False).slug
+        except (NotFound, Ambiguous):
+            return name
+
+    return tuple(dict.fromkeys(map(slug, _names(names))))
+
+
+def _names(names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        if name != _STDIN:
+            yield name
+            continue
+        text = files.read_text(_STDIN, limit=_MAX_NAMES_BYTES, what="list of customers")
+        yield from (line.strip() for line in text.splitlines() if line.strip())

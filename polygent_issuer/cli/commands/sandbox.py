@@ -1,0 +1,120 @@
+"""`polygent-issue sandbox`: try a license exactly as the customer will."""
+
+import os
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.public_keys import PublicKeyFiles, from_files
+from polygent_issuer.cli.output.model import Line
+from polygent_issuer.cli.output.sandbox_result import Stopped
+from polygent_issuer.cli.output.streams import write_json_line, write_now
+from polygent_issuer.errors import UsageProblem
+
+if TYPE_CHECKING:
+    import socket
+
+    from polygent_issuer.sandbox.simulated_server import SimulatedServer
+    from polygent_issuer.verifier import KeySet
+
+_PORT = 8321
+_LIMIT = 16_384
+_NEEDED = ("starlette", "uvicorn", "jinja2", "python_multipart", "wsproto")
+
+
+def sandbox(
+    invocation: Invocation,
+    *,
+    license_file: Annotated[
+        str | None, typer.Option("--license", metavar="FILE", help="Installed at the start.")
+    ] = None,
+    public_key: PublicKeyFiles = None,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="0 takes a free one.")
+    ] = _PORT,
+) -> Stopped:
+    """Try a license in a small server, exactly as the customer will.
+
+    Open the address that it prints in a browser of this machine. The address works once, so
+    that other users of the machine get no access. Upload licenses, move the server's clock, host
+    name, machine, users and hosts, and see what the product does. Without --public-key it trusts
+    the example key alone: polygent-issue key export-public writes yours. It opens no key and no
+    registry, and keeps nothing. Ctrl-C ends it.
+    """
+    _require_extra()
+    from polygent_issuer.sandbox.access import Access
+    from polygent_issuer.sandbox.server import address, serve, stop_in_order
+    from polygent_issuer.sandbox.temporary_site import throw_away
+
+    keys, first = _keys(invocation, public_key), _license(license_file)
+    stop_in_order()
+    with (
+        closing(_listen(port)) as listening,
+        throw_away(keys, clock=lambda: datetime.now(UTC), first=first) as site,
+    ):
+        _tell_refusal(invocation, site)
+        url = address(listening)
+        access = Access(url)
+        with suppress(KeyboardInterrupt):  # its only end
+            _announce(invocation, url, access.new_address())
+            serve(site, listening, access)
+    return Stopped(url=url)
+
+
+def _require_extra() -> None:
+    if any(find_spec(name) is None for name in _NEEDED):
+        raise UsageProblem(
+            "the sandbox needs packages that are not installed",
+            hint="pip install 'polygent-issuer[sandbox]'",
+        )
+
+
+def _keys(invocation: Invocation, paths: list[Path] | None) -> "KeySet":
+    """The keys that the server trusts; without any, the published example key."""
+    if paths:
+        return from_files(invocation, paths)
+    from polygent_issuer.sandbox.temporary_site import EXAMPLE
+
+    invocation.warn(
+        "only the example key is trusted, which proves nothing; for licenses of yours: "
+        "polygent-issue key export-public -o public.pem, then --public-key public.pem"
+    )
+    return EXAMPLE
+
+
+def _license(source: str | None) -> bytes | None:
+    from polygent_issuer.files import read_bounded
+
+    return None if source is None else read_bounded(source, limit=_LIMIT, what="license file")
+
+
+def _listen(port: int) -> "socket.socket":
+    from polygent_issuer.sandbox.server import listen
+
+    try:
+        return listen(port)
+    except OSError as problem:
+        raise UsageProblem(
+            f"port {port} cannot be used: {os.strerror(problem.errno or 0).lower()}",
+            hint="--port 0 takes a free one",
+        ) from None
+
+
+def _tell_refusal(invocation: Invocation, site: "SimulatedServer") -> None:
+    if site.attempt is not None and (refused := site.attempt.refused) is not None:
+        told = f"the license is refused, {refused.code}: {refused.message}"
+        invocation.warn(told if refused.hint is None else f"{told}; {refused.hint}")
+
+
+def _announce(invocation: Invocation, url: str, opens_once: str) -> None:
+    if invocation.as_json:
+        invocation.in_lines = True
+        write_json_line({"url": url, "open": opens_once})
+    else:
+        runs = "the sandbox runs until Ctrl-C; open this address, which works once:"
+        write_now([Line(runs, "good"), Line(opens_once)])

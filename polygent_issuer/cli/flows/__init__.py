@@ -1,0 +1,1 @@
+"""What several commands do alike: issue, renew, run a batch, draft mails, store a key."""

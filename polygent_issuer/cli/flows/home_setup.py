@@ -1,0 +1,57 @@
+"""The home that `init`, and the commands that bring in a key, make."""
+
+from collections.abc import Mapping
+
+from polygent_issuer.cli.actor import actor
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.home import create
+from polygent_issuer.home.create import CreatedHome
+from polygent_issuer.home.settings_file import settings_path
+
+
+def make_home(invocation: Invocation, **given: str | None) -> CreatedHome:
+    """Make the invocation's home with these settings; the rest is at its default.
+
+    Raises:
+        HomeProblem, InvalidSettings, OutputProblem: as `founding.found`.
+    """
+    return _make(invocation, given, lost=False)
+
+
+def begin_anew(invocation: Invocation, issuer: str) -> None:
+    """Make the home, or the registry that it has lost, so that it can be rebuilt.
+
+    Args:
+        invocation: of the command.
+        issuer: who issued the licenses; settings that are there already stay as they are.
+
+    Raises:
+        HomeProblem, InvalidSettings, OutputProblem: as `founding.found`.
+    """
+    there = settings_path(invocation.home_path).exists()
+    _make(invocation, {} if there else {"issuer": issuer}, lost=True)
+
+
+def _make(invocation: Invocation, given: Mapping[str, str | None], *, lost: bool) -> CreatedHome:
+    founded = create.create_home(
+        invocation.home_path,
+        given,
+        now=invocation.now,
+        registry_id=invocation.new_id(),
+        actor=lambda settings: actor(settings.operator),
+        environ=invocation.environ,
+        lost=lost,
+    )
+    _ = invocation.home  # warns of others who may look into a folder that was there before
+    return founded
+
+
+def ensure_home(invocation: Invocation) -> None:
+    """Make a home with every setting at its default, unless there is one.
+
+    Raises:
+        HomeProblem, OutputProblem: as `founding.found`.
+    """
+    if not create.is_complete(invocation.home_path):
+        founded = make_home(invocation)
+        invocation.tell(f"made a home at {founded.folder}")

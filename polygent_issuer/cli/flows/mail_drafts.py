@@ -1,0 +1,119 @@
+"""`--eml DIR`: a mail draft for each contact, beside the license file.
+
+The folder and the text are checked before anything is signed. A draft that cannot be written
+afterwards takes nothing back: the error says what is kept, and the command that makes it again.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from polygent_issuer import email_address, files
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.errors import InternalError, OutputProblem
+from polygent_issuer.hints import Hint, join, run
+from polygent_issuer.issuing.destination import require_folder
+from polygent_issuer.text import escape
+
+if TYPE_CHECKING:
+    from polygent_issuer.delivery.license_mail import LicenseMail
+    from polygent_issuer.delivery.template import Template
+
+_ELSEWHERE = "name another folder with --eml"
+_NAMED = 3
+"""Commands in one hint."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drafter:
+    """Writes drafts into a folder that takes them, with a text that was checked.
+
+    Attributes:
+        place: folder and text; None writes nothing.
+    """
+
+    invocation: Invocation
+    place: "tuple[Path, Template] | None"
+
+    def write(self, license_ids: Iterable[str]) -> dict[str, tuple[Path, ...]]:
+        """Write the drafts of licenses that are kept, by their IDs; nothing is overwritten.
+
+        Raises:
+            OutputProblem: (`output_failed`, `output_exists`) with the commands that write what
+                is missing.
+            InternalError: (`bug`) when a draft reads back otherwise than it was composed. No
+                draft of its license is written.
+        """
+        waiting = list(license_ids)
+        if self.place is None:
+            return dict.fromkeys(waiting, ())
+        written: dict[str, tuple[Path, ...]] = {}
+        while waiting:
+            try:
+                written[waiting[0]] = self._write(waiting[0], *self.place)
+            except (OutputProblem, InternalError) as problem:
+                raise _kept(problem, waiting, self.place[0]) from None
+            del waiting[0]
+        return written
+
+    def _write(self, license_id: str, folder: Path, text: "Template") -> tuple[Path, ...]:
+        from polygent_issuer.delivery.license_mail import letter_of
+        from polygent_issuer.delivery.mail import drafts
+
+        settings = self.invocation.settings
+        with self.invocation.registry.reading() as db:
+            letter = letter_of(db, license_id, settings)
+        self._tell(letter)
+        sender = email_address.parse_address(settings.mail_from) if settings.mail_from else None
+        made = drafts(letter, text, sender)
+        return tuple(files.publish(draft.data, folder / draft.name) for draft in made)
+
+    def _tell(self, letter: "LicenseMail") -> None:
+        for contact in letter.unreachable:
+            told = "not a mail address that every mail program takes"
+            self.invocation.warn(f"no draft for {escape(contact)}: {told}")
+        if not letter.recipients:
+            slug = letter.customer.slug
+            self.invocation.warn(
+                f"the draft for {slug} names nobody, as no contact has an address: "
+                f"polygent-issue customer edit {slug} --contact EMAIL"
+            )
+
+
+def drafter(invocation: Invocation, option: str | None) -> Drafter:
+    """What `--eml` asks for, checked before anything happens.
+
+    Raises:
+        OutputProblem: (`output_failed`) when the folder is not there or takes no files.
+        InvalidTemplate: (`invalid_template`) when the text of the home is wrong.
+    """
+    if option is None:
+        return Drafter(invocation=invocation, place=None)
+    from polygent_issuer.delivery import template
+
+    if not option:
+        raise OutputProblem("--eml is empty", hint="name a folder, or leave it out")
+    try:
+        folder = Path(option).expanduser().absolute()
+    except (RuntimeError, OSError):
+        raise OutputProblem(f"no such place: {escape(option)}", hint=_ELSEWHERE) from None
+    require_folder(folder, _ELSEWHERE)
+    return Drafter(invocation=invocation, place=(folder, template.load(invocation.home)))
+
+
+def _kept(
+    problem: OutputProblem | InternalError, waiting: list[str], folder: Path
+) -> OutputProblem | InternalError:
+    """The error for the first of the licenses whose drafts are missing."""
+    again = [("license", "export", each[:8], "--eml", str(folder)) for each in waiting]
+    more = len(again) - _NAMED
+    rest = [Hint(f"{more} more: ", run("license", "list", "--unsent"))] if more > 0 else []
+    hint = join("; ", (*(run(*words) for words in again[:_NAMED]), *rest))
+    if isinstance(problem, InternalError):
+        hint = Hint("report what this prints: ", run(*again[0], "--debug"))
+    return type(problem)(
+        f"license {waiting[0][:8]} is issued and kept, but its mail draft is not written: "
+        f"{problem.message}",
+        hint=hint,
+    )

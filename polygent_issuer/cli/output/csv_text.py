@@ -1,0 +1,153 @@
+"""Lists as CSV (RFC 4180), for a spreadsheet that runs nothing of what they hold.
+
+Names of customers and machines come from others. A cell that a spreadsheet would take for a formula
+(CWE-1236) gets an apostrophe before it, and every text is quoted; whatever steers a terminal is
+escaped, so a cell has one line. Where the comma is the decimal sign, a spreadsheet takes the
+semicolon for the separator and parts our quoted cells at it, so what follows one is held to the
+same. Columns have the names of the JSON members. A file begins with a UTF-8 BOM, without which
+Excel reads it in the system's code page; stdout never does.
+"""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated, Any, Final, TextIO
+
+import typer
+
+from polygent_issuer import files
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import OptionGroup
+from polygent_issuer.cli.output.files import STDOUT
+from polygent_issuer.cli.output.model import Block, Line
+from polygent_issuer.cli.output.result import Result
+from polygent_issuer.errors import OutputExists, UsageProblem
+from polygent_issuer.issuing.destination import require_folder
+from polygent_issuer.text import for_spreadsheet
+
+BOM: Final = "\ufeff"
+_ELSEWHERE: Final = "name another file with --output"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CsvOptions(OptionGroup):
+    """`--csv`, and the file for it."""
+
+    csv: Annotated[
+        bool, typer.Option("--csv", help="CSV for a spreadsheet, on stdout or in --output.")
+    ] = False
+    to: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE|DIR", help="Write the CSV to a new file."),
+    ] = None
+
+    def asked(self, invocation: Invocation) -> bool:
+        """Whether CSV is wanted.
+
+        Raises:
+            UsageProblem: (`usage`) for CSV and JSON both on stdout, or a file without CSV.
+        """
+        if self.to is not None and not self.csv:
+            raise UsageProblem("--output needs --csv", hint="add --csv")
+        if self.csv and invocation.as_json and self.to in (None, STDOUT):
+            raise UsageProblem(
+                "--csv and --json cannot both be written to stdout",
+                hint="give one of them, or --output FILE",
+            )
+        return self.csv
+
+    def table(
+        self, columns: tuple[str, ...], items: Iterable[Mapping[str, Any]], *, name: str
+    ) -> "CsvTable | CsvFile":
+        """Return the table for stdout, or write it to the file of `--output`.
+
+        Args:
+            columns, items: as `CsvTable`.
+            name: the name of the file in a folder.
+
+        Raises:
+            OutputExists, OutputProblem: (`output_exists`, `output_failed`) when it cannot be
+                written.
+        """
+        table = CsvTable(columns=columns, items=items)
+        if self.to in (None, STDOUT):
+            return table
+        target = Path(str(self.to)).absolute()
+        path = target / name if target.is_dir() else target
+        require_folder(path.parent, _ELSEWHERE)
+        try:
+            files.prepare_with(table.write_file, path).publish(path.name)
+        except OutputExists as exists:
+            raise OutputExists(exists.message, hint=_ELSEWHERE) from None
+        return CsvFile(path=path)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CsvTable(Result):
+    """A list as CSV.
+
+    Attributes:
+        columns: the names of the header, members of each item.
+        items: as programs get them; what a column does not name is left out.
+    """
+
+    columns: tuple[str, ...]
+    items: Iterable[Mapping[str, Any]]
+
+    @property
+    def writes_itself(self) -> bool:
+        """It does."""
+        return True
+
+    def write(self, stream: TextIO) -> None:
+        """Write it, a row at a time: UTF-8 and CR LF, whatever the stream had for the screen.
+
+        Raises:
+            OSError, ValueError: when the stream takes no more.
+        """
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", newline="")
+        rows = csv.writer(stream, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
+        rows.writerow(self.columns)
+        rows.writerows([_cell(item[name]) for name in self.columns] for item in self.items)
+        stream.flush()
+
+    def write_file(self, path: Path) -> None:
+        """Write it to a file, with a BOM.
+
+        Raises:
+            OSError: whatever the system says.
+        """
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            stream.write(BOM)
+            self.write(stream)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CsvFile(Result):
+    """A list that was written to a file."""
+
+    path: Path
+
+    def to_json(self) -> Mapping[str, Any]:
+        """The file."""
+        return {"file": str(self.path)}
+
+    def blocks(self) -> Iterable[Block]:
+        """Its path."""
+        yield Line(f"wrote {self.path}")
+
+
+def _cell(value: object) -> str | int:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return value
+    if isinstance(value, list):
+        return for_spreadsheet("; ".join(map(str, value)))
+    if isinstance(value, dict):
+        return for_spreadsheet(json.dumps(value, ensure_ascii=False))
+    return "" if value is None else for_spreadsheet(str(value))

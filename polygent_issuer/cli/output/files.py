@@ -1,0 +1,46 @@
+"""Public documents that a command makes: to stdout unless a file is named."""
+
+from pathlib import Path
+
+from polygent_issuer import files
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.output import streams
+from polygent_issuer.errors import OutputExists, UsageProblem
+from polygent_issuer.issuing.destination import require_folder
+
+STDOUT = "-"
+
+
+def write(
+    invocation: Invocation, data: bytes, to: str | None, *, name: str, option: str = "--output"
+) -> Path | None:
+    """Write a document, never over another one.
+
+    Args:
+        invocation: of the command.
+        data: the document.
+        to: a file, a folder, or `-`; None is stdout, which `--json` has for itself.
+        name: of the file when `to` is a folder.
+        option: which one names it, for hints.
+
+    Returns:
+        The file, or None for stdout; with `--json` and no `to`, the JSON carries the document.
+
+    Raises:
+        UsageProblem: (`usage`) when `--json` and `-` both want stdout.
+        OutputExists, OutputProblem: (`output_exists`, `output_failed`) when it cannot be written.
+    """
+    if to == STDOUT and invocation.as_json:
+        raise UsageProblem(f"--json and {option} - both want stdout", hint=f"{option} FILE")
+    if to is None and invocation.as_json:
+        return None
+    if to in (None, STDOUT):
+        streams.write_bytes(data)
+        return None
+    target = Path(str(to)).absolute()
+    file = target / name if target.is_dir() else target
+    require_folder(file.parent, f"name another place with {option}")
+    try:
+        return files.publish(data, file)
+    except OutputExists as exists:
+        raise OutputExists(exists.message, hint=f"name another file with {option}") from None

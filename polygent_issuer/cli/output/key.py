@@ -1,0 +1,83 @@
+"""How keys look: their public side, and where the private one is."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from polygent_issuer.keys.store import Presence
+from polygent_issuer.registry import KeyRecord
+from polygent_issuer.store_uri import is_token_uri
+from polygent_issuer.terms import dates
+
+EXPORT_ALL: Final = "polygent-issue key export-public --all --format jwks --output keys.json"
+"""The command that makes the set of keys that servers are to trust."""
+
+_HERE: Final = {
+    Presence.PRESENT: "there",
+    Presence.LOCKED: "its keyring is locked",
+    Presence.UNAVAILABLE: "its store cannot be asked",
+}
+
+
+def key_json(key: KeyRecord, store: str) -> dict[str, Any]:
+    """A key for programs; `store` is where this operator has its private half."""
+    return {
+        "kid": key.kid,
+        "label": key.label,
+        "active": key.active,
+        "store": store,
+        "created_at": dates.instant(key.created_at),
+        "backed_up_at": None if key.backed_up_at is None else dates.instant(key.backed_up_at),
+        "retired_at": None if key.retired_at is None else dates.instant(key.retired_at),
+        "compromised": key.compromised,
+    }
+
+
+def key_state(key: KeyRecord) -> str:
+    """What the key is good for, in a word or two."""
+    if key.compromised:
+        return "compromised"
+    if key.retired_at is not None:
+        return "retired"
+    return "active" if key.active else "standby"
+
+
+def backup_state(key: KeyRecord) -> str:
+    """When it was last backed up."""
+    return "none" if key.backed_up_at is None else dates.instant(key.backed_up_at)
+
+
+def brief_place(store: str) -> str:
+    """A store for a table: of a key in a token, without the module's path."""
+    return store.partition("?")[0] if is_token_uri(store) else store
+
+
+def whereabouts(key: KeyRecord, store: str, presence: Presence) -> str:
+    """Where this operator has the private half, and whether it is there."""
+    here = _HERE.get(presence) or ("not there" if not key.may_sign else f"not there{way_back(key)}")
+    return f"{store} ({here})"
+
+
+def no_server_needs(last_end: datetime | None, now: datetime) -> str:
+    """From when on servers may drop a key under which no license is current.
+
+    A license that was replaced runs on where it is installed, until the next file is uploaded.
+
+    Args:
+        last_end: when the last file under the key ends; None when there never was one.
+        now: the instant of the command.
+    """
+    if last_end is None:
+        return "nothing was ever signed with it: servers may drop its public half"
+    if last_end <= now:
+        return "every file under it has expired: servers may drop its public half"
+    return (
+        "no current license is signed with it: a server may drop its public half once the file "
+        f"installed there is of another key, and any server from {dates.instant(last_end)} on"
+    )
+
+
+def way_back(key: KeyRecord) -> str:
+    """How a private half comes back that is not in its place; it ends a sentence on that."""
+    if key.backed_up_at is None:
+        return ", and no backup was noted"
+    return ": polygent-issue key import BACKUP takes it from its backup"

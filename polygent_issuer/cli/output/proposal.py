@@ -1,0 +1,120 @@
+"""How a proposal looks: old → new, the expiry, and until when to upload."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from polygent_issuer.cli.output.customer import zone_of
+from polygent_issuer.cli.output.model import Block, Fields, Line
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.issuing.proposal import NewCustomer, Proposal
+from polygent_issuer.terms import dates
+from polygent_issuer.verifier import License, Tier
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+_DOMAIN = "allowed domain"
+_ANYWHERE = "any: the file works for whoever holds it"
+_ASSUMED = "assumed; set yours with: polygent-issue config set upload_window 7d"
+
+
+def preview(proposals: Iterable[Proposal], settings: Settings) -> Iterable[Block]:
+    """A last look: everything that will be in the license, nothing yet signed."""
+    for proposal in proposals:
+        yield Line(f"{proposal.action} {proposal.file_name}", "title")
+        yield fields(proposal, settings)
+        for note in proposal.notes:
+            yield Line(note, "dim", 1)
+
+
+def fields(
+    proposal: Proposal,
+    settings: Settings,
+    *,
+    file: str | None = None,
+    drafts: Iterable[Path] = (),
+) -> Fields:
+    """Whose it is, old → new, until when; `file` and `drafts` are what was written."""
+    kept = (("terms", "as before"),) if proposal.replaced and not proposal.differences else ()
+    return Fields(
+        (
+            ("customer", _customer(proposal)),
+            ("machine", _machine(proposal)),
+            *_terms(proposal),
+            *kept,
+            ("expires", _expiry(proposal)),
+            *_replaced(proposal),
+            ("key", f"{proposal.key.label} ({proposal.key.kid[:8]})"),
+            ("file", file),
+            *(("mail draft", str(draft)) for draft in drafts),
+            ("upload before", upload_before(proposal.license, settings)),
+        )
+    )
+
+
+def upload_before(license_: License, settings: Settings) -> str:
+    """Until when a server takes the file, and whether that rests on a guess."""
+    until = dates.upload_deadline(license_.issued_at, settings.upload_window_or_assumed)
+    return deadline(until, assumed=settings.upload_window_is_assumed)
+
+
+def deadline(until: datetime, *, assumed: bool) -> str:
+    """The same, where both are known."""
+    return f"{dates.instant(until)} ({_ASSUMED})" if assumed else dates.instant(until)
+
+
+def _terms(proposal: Proposal) -> Iterable[tuple[str, str]]:
+    """All terms of a first license; what changes, of a later one."""
+    anywhere = proposal.license.tier is Tier.ENTERPRISE and proposal.license.allowed_domain is None
+    changed = {term.name for term in proposal.differences} if proposal.replaced else frozenset()
+    if anywhere and _DOMAIN not in changed:
+        yield _DOMAIN, _ANYWHERE
+    for term in proposal.differences:
+        if proposal.replaced:
+            after = _ANYWHERE if anywhere and term.name == _DOMAIN else term.new
+            yield term.name, f"{term.old} → {after}"
+        elif term.new != term.old or term.name == "features":
+            yield term.name, term.new
+
+
+def _replaced(proposal: Proposal) -> Iterable[tuple[str, str]]:
+    """The license that it replaces; of several, which machine's each is, and until when."""
+    if len(proposal.replaced) == 1:
+        yield "replaces", proposal.replaced[0].id
+        return
+    for record in proposal.replaced:
+        of = record.machine_label or record.tier
+        yield "replaces", f"{record.id} ({of}, until {dates.instant(record.expires_at)})"
+
+
+def _customer(proposal: Proposal) -> str:
+    new = ", new" if isinstance(proposal.customer, NewCustomer) else ""
+    return f"{proposal.license.customer} ({proposal.license.sub}{new})"
+
+
+def _machine(proposal: Proposal) -> str:
+    choice = proposal.machine
+    if choice is None:
+        return "any (enterprise)"
+    state = ", new" if choice.known is None else ", changed" if choice.changed else ""
+    return f"{choice.label}{state}: {choice.fingerprint}"
+
+
+def _expiry(proposal: Proposal) -> str:
+    issued = proposal.license
+    days = dates.days(dates.days_left(issued.expires_at, issued.issued_at))
+    new = f"{dates.describe_expiry(issued.expires_at, _zone(proposal))}; {days} from now"
+    if not proposal.replaced:
+        return new
+    last = max(record.expires_at for record in proposal.replaced)
+    of_several = ", the last of them" if len(proposal.replaced) > 1 else ""
+    if last == issued.expires_at:
+        return f"as before{of_several}: {new}"
+    return f"{dates.instant(last)}{of_several} → {new}"
+
+
+def _zone(proposal: Proposal) -> "ZoneInfo | None":
+    """The customer's time zone, when one is known, and this machine knows it."""
+    return None if isinstance(proposal.customer, NewCustomer) else zone_of(proposal.customer)

@@ -1,0 +1,264 @@
+"""The result of a verification as text and JSON, and what fixes a failed check."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
+
+from polygent_issuer.cli.output.model import Block, Fields, Line, Style
+from polygent_issuer.cli.output.send_warnings import list_command, made_again
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.issuing import remedies
+from polygent_issuer.issuing import remedies as advice
+from polygent_issuer.issuing.verification import (
+    UnreadableFile,
+    UploadWindow,
+    Verdict,
+    VerificationResult,
+    alert_days,
+)
+from polygent_issuer.terms import dates
+from polygent_issuer.verifier import CheckCode, CheckRow, License, Outcome
+from polygent_issuer.verifier.errors import quoted
+
+_OF_A_FILE = frozenset({CheckCode.MALFORMED, CheckCode.UNKNOWN_KEY, CheckCode.BAD_SIGNATURE})
+"""The checks that the same bytes, sent again or read with another key, would pass."""
+
+_NOT_OURS = "none of this home's keys signed it: another operator's license, or a forgery"
+
+
+_FORGED = (
+    "no such file was issued here, so take it for a forgery; what was issued with that key is "
+    "issued again with another"
+)
+_OURS = "this very file was issued here: issue it again with the key that signs now"
+
+
+def explanation(result: VerificationResult, row: CheckRow) -> str:
+    """Return what to do, in words."""
+    latest, stored = result.latest, result.stored
+    if row.code is CheckCode.UNKNOWN_KEY and stored is None:
+        return _unknown(result)
+    if latest is not None and stored is not None and latest.id != stored.id:
+        successor = latest.id[:8]
+        return f"this license was replaced; its successor is {successor}, see whether it was sent"
+    if stored is not None and not stored.is_current:
+        return "this license was retired; see what the customer has instead"
+    if row.code is CheckCode.UNKNOWN_KEY:
+        return _OURS
+    return remedies.for_check(row.code).do
+
+
+def command(result: VerificationResult, row: CheckRow) -> Hint:
+    """Return the command that does it; for a known license, that of it or its last successor."""
+    license_, latest = result.license, result.latest
+    if row.code is CheckCode.UNKNOWN_KEY and latest is None:
+        return _which_key(result)
+    if latest is not None and result.stored is not None:
+        if latest.id != result.stored.id:
+            return run("license", "show", latest.id[:8])
+        if not latest.is_current:
+            return run("customer", "show", latest.customer_slug)
+        if row.code is CheckCode.UNKNOWN_KEY:
+            return made_again(latest, result.at)
+        if row.code not in _OF_A_FILE:
+            this = (latest.customer_slug, "--license", latest.id[:8])
+            return remedies.mend(row.code, customer=this, license_id=latest.id[:8])
+    return remedies.mend(
+        row.code,
+        customer=(license_.sub,) if license_ else None,
+        license_id=license_.jti if license_ else None,
+    )
+
+
+def _unknown(result: VerificationResult) -> str:
+    """What is to be done with a file whose key is not trusted, and that we know nothing of."""
+    if result.compromised is not None:
+        return _FORGED
+    if result.own_keys:
+        return _NOT_OURS
+    kid = quoted(result.kid or "")
+    return (
+        f"this public key is not the signer's: name the one of the file's kid {kid}; a server that "
+        "has only this one refuses the file until it is given that one"
+    )
+
+
+def _which_key(result: VerificationResult) -> Hint:
+    if result.compromised is not None:
+        return list_command(result.compromised.label)
+    if result.own_keys:
+        return run("key", "list")
+    return run("verify", "FILE", "--public-key", "PUBLIC-KEY-FILE")
+
+
+_UNREADABLE: Final[Mapping[str, Any]] = {
+    "file": None,
+    "authentic": None,
+    "accepted": None,
+    "failure": None,
+    "example_key": None,
+    "compromised_key": None,
+    "claims": None,
+    "fingerprint_from": None,
+    "status": None,
+    "checks": [],
+    "timeline": None,
+    "error": None,
+}
+
+
+def file_json(
+    result: VerificationResult | UnreadableFile, window: UploadWindow
+) -> Mapping[str, Any]:
+    """Return a file with its checks in FORMAT §5's order; the members are always the same."""
+    if isinstance(result, UnreadableFile):
+        error = result.error
+        members = {"code": error.code, "message": error.message, "hint": error.hint}
+        return {**_UNREADABLE, "file": result.name, "error": members}
+    license_, failure, stored = result.license, result.failure, result.stored
+    return {
+        "file": result.name,
+        "authentic": result.report.authentic,
+        "accepted": failure is None,
+        "failure": failure.code if failure else None,
+        "example_key": result.example_key,
+        "compromised_key": None if result.compromised is None else result.compromised.to_json(),
+        "claims": None if license_ is None else license_.to_claims(),
+        "fingerprint_from": result.fingerprint_from,
+        "status": stored.status if stored else None,
+        "checks": [_check_json(result, row) for row in result.report.rows],
+        "timeline": None
+        if license_ is None
+        else _timeline_json(license_.issued_at, license_.expires_at, window),
+        "error": None,
+    }
+
+
+def _check_json(result: VerificationResult, row: CheckRow) -> dict[str, Any]:
+    members: dict[str, Any] = {
+        "code": row.code,
+        "outcome": row.outcome,
+        "message": row.message,
+        "hint": row.hint,
+    }
+    if row.outcome is Outcome.FAILED:
+        members["customer_sees"] = advice.for_check(row.code).sees
+        members["do"] = explanation(result, row)
+        members["mend"] = command(result, row)
+    return members
+
+
+@lru_cache(maxsize=128)  # the licenses of a batch were issued and expire together
+def _timeline_json(
+    issued_at: datetime, expires_at: datetime, window: UploadWindow
+) -> Mapping[str, Any]:
+    return {
+        "accepted_from": dates.instant(issued_at),
+        "accepted_until": dates.instant(expires_at),
+        "last_full_day": dates.last_full_day(expires_at).isoformat(),
+        "upload_before": dates.instant(window.deadline(issued_at)),
+        "upload_window_assumed": window.assumed,
+        "alerts": [dates.instant(moment) for moment in alert_days(issued_at, expires_at)],
+    }
+
+
+EXAMPLE_KEY: Final = "signed with the EXAMPLE key, whose private half is public: it proves nothing"
+"""What is printed of a file that only the example key makes authentic."""
+
+_MARKS: Final[dict[Outcome, tuple[str, Style]]] = {
+    Outcome.PASSED: ("ok", "good"),
+    Outcome.FAILED: ("FAILED", "bad"),
+    Outcome.NOT_CHECKED: ("not checked", "dim"),
+}
+
+
+def file_line(result: VerificationResult | UnreadableFile) -> str:
+    """Return one file's verdict, the first check that failed, and its state in the registry."""
+    if isinstance(result, UnreadableFile):  # its name once
+        return f"{result.name}: cannot be read: {result.error.message.rpartition(': ')[2]}"
+    line, failure, stored = _heading(result), result.failure, result.stored
+    if failure is not None:
+        line += f": {failure.message}"
+        if failure.hint and result.verdict is Verdict.NOT_AUTHENTIC:
+            line += f" ({failure.hint})"
+    if result.license is not None and stored is not None:
+        if stored.replaced_by is not None:
+            line += f" (in the registry: replaced by {stored.replaced_by[:8]})"
+        elif not stored.is_current:
+            line += " (in the registry: retired)"
+    return f"{line} ({EXAMPLE_KEY})" if result.example_key else line
+
+
+def file_blocks(result: VerificationResult, window: UploadWindow, now: datetime) -> Iterable[Block]:
+    """Yield the verdict, the license, the checks with what to do, and the timeline."""
+    yield Line(_heading(result), "good" if result.failure is None else "bad")
+    if result.example_key:
+        yield Line(EXAMPLE_KEY, "bad", 1)
+    if result.license is not None:
+        yield _license_fields(result, result.license)
+    yield from _checks(result)
+    if result.license is not None:
+        yield _timeline(result.license, window, now)
+
+
+def _heading(result: VerificationResult) -> str:
+    failure = result.failure
+    if failure is None:
+        return f"{result.name}: accepted"
+    if result.verdict is Verdict.NOT_AUTHENTIC:
+        return f"{result.name}: not authentic: {failure.code}"
+    return f"{result.name}: authentic, but not accepted: {failure.code}"
+
+
+def _license_fields(result: VerificationResult, license_: License) -> Fields:
+    stored, status = result.stored, None
+    if stored is not None and not stored.is_current:
+        by = f" by {stored.replaced_by[:8]}" if stored.replaced_by else ""
+        status = f"{stored.status}{by}"
+    return Fields(
+        (
+            ("license", license_.jti),
+            ("customer", f"{license_.customer} ({license_.sub})"),
+            ("tier", str(license_.tier)),
+            ("in the registry", status),
+        )
+    )
+
+
+def _checks(result: VerificationResult) -> Iterable[Line]:
+    for row in result.report.rows:
+        mark, style = _MARKS[row.outcome]
+        if row.outcome is not Outcome.FAILED:
+            yield Line(f"{mark:<11}  {row.message}", style, 1)
+            continue
+        yield Line(f"{mark:<11}  {row.code}: {row.message}", style, 1)
+        yield from _remedy(result, row)
+        if not result.report.authentic:
+            yield Line("not checked  the rest: nothing in it can be believed", "dim", 1)
+            return
+
+
+def _remedy(result: VerificationResult, row: CheckRow) -> Iterable[Line]:
+    if row.hint and not result.report.authentic:
+        yield Line(f"why: {row.hint}", "plain", 2)
+    yield Line(f"the customer sees: {advice.for_check(row.code).sees}", "plain", 2)
+    yield Line(f"do: {explanation(result, row)}", "plain", 2)
+    yield Line(f"with: {command(result, row)}", "plain", 2)
+
+
+def _timeline(license_: License, window: UploadWindow, now: datetime) -> Fields:
+    deadline = window.deadline(license_.issued_at)
+    assumed = " (assumed)" if window.assumed else ""
+    late = "" if now <= deadline else ", which has passed"
+    days = [
+        moment.date().isoformat() for moment in alert_days(license_.issued_at, license_.expires_at)
+    ]
+    return Fields(
+        (
+            ("accepted", f"from {dates.instant(license_.issued_at)}"),
+            ("until", dates.describe_expiry(license_.expires_at)),
+            ("upload before", f"{dates.instant(deadline)}{assumed}{late}"),
+            ("admins are warned on", ", ".join(days) or None),
+        )
+    )

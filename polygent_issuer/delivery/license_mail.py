@@ -1,0 +1,126 @@
+"""What a mail about a license rests on: its file, whose it is, and what it takes the place of.
+
+All of it comes from the registry, so that a draft is the same when the license is issued and when
+it is made again later.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import PurePath
+
+from polygent_issuer import email_address
+from polygent_issuer.email_address import Mailbox
+from polygent_issuer.errors import NotFound
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.issuing import license_diff
+from polygent_issuer.issuing.proposal import file_name
+from polygent_issuer.issuing.stored_license import load_license
+from polygent_issuer.registry import Customer, Reading, customers, licenses
+from polygent_issuer.terms import comparison, dates
+from polygent_issuer.terms.comparison import Difference
+from polygent_issuer.terms.terms import Terms
+from polygent_issuer.verifier import License
+
+
+class Kind(StrEnum):
+    """What a license is to its customer."""
+
+    NEW = "new license"
+    RENEWAL = "renewal"
+    REPLACEMENT = "replacement"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LicenseMail:
+    """The facts of one license.
+
+    Attributes:
+        license: what its stored file says, verified.
+        file: the exact bytes of the `.lic`.
+        machine: the label of its machine; None for an enterprise license.
+        olds: the licenses that it replaces, read likewise; without those that a registry rebuilt
+            from files does not hold.
+        upload_before: until when the customer's server takes the file.
+    """
+
+    license: License
+    file: bytes
+    customer: Customer
+    machine: str | None
+    olds: tuple[License, ...]
+    upload_before: datetime
+
+    @property
+    def file_name(self) -> str:
+        """The name of the `.lic`."""
+        return file_name(self.license, self.machine)
+
+    @property
+    def stem(self) -> str:
+        """The same without its ending."""
+        return PurePath(self.file_name).stem
+
+    @property
+    def kind(self) -> Kind:
+        """By what it gives: a license, more time, or another file for the same time."""
+        if not self.license.replaces:
+            return Kind.NEW
+        ends = [old.expires_at for old in self.olds]
+        longer = bool(ends) and self.license.expires_at > max(ends)
+        return Kind.RENEWAL if longer else Kind.REPLACEMENT
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """Old → new; where nothing older is known, what the license allows."""
+        if self.olds:
+            return license_diff.differences(self.olds, self.license)
+        every = comparison.differences((), Terms.of(self.license))
+        return tuple(term for term in every if term.new != term.old or term.name == "features")
+
+    @property
+    def recipients(self) -> tuple[Mailbox, ...]:
+        """The contacts that can be mailed to, each address once."""
+        read = (email_address.parse_address(contact) for contact in self.customer.contacts)
+        found: dict[str, Mailbox] = {}
+        for each in read:
+            if each is not None:
+                found.setdefault(each.address.casefold(), each)
+        return tuple(found.values())
+
+    @property
+    def unreachable(self) -> tuple[str, ...]:
+        """The contacts that cannot: names, numbers, addresses that no mail program takes."""
+        return tuple(
+            each for each in self.customer.contacts if email_address.parse_address(each) is None
+        )
+
+
+def letter_of(db: Reading, license_id: str, settings: Settings) -> LicenseMail:
+    """The letter about a license that is kept.
+
+    Raises:
+        NotFound: (`not_found`) when there is no such license.
+        RegistryDamaged: (`registry_damaged`) when a stored file is not what was issued.
+        InvalidTerms: (`invalid_terms`) when the upload window ends past the year 9999.
+    """
+    record = licenses.get(db, license_id)
+    held = load_license(db, record)
+    return LicenseMail(
+        license=held,
+        file=record.file,
+        customer=customers.by_id(db, record.customer_id),
+        machine=record.machine_label,
+        olds=tuple(_kept(db, held.replaces)),
+        upload_before=dates.upload_deadline(held.issued_at, settings.upload_window_or_assumed),
+    )
+
+
+def _kept(db: Reading, license_ids: Iterable[str]) -> Iterator[License]:
+    for license_id in license_ids:
+        try:
+            record = licenses.get(db, license_id)
+        except NotFound:
+            continue
+        yield load_license(db, record)

@@ -1,0 +1,58 @@
+"""Mail addresses as people write them: `ops@acme.example`, `Ada <ada@acme.example>`.
+
+Of a mailbox (RFC 5322 §3.4) only what every mail program and server takes: a dot-atom of ASCII
+before the @, a host name in LDH labels behind it, within the lengths of RFC 5321 §4.5.3.1. What is
+read here is exactly one address, however it is quoted later.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from polygent_issuer.verifier.identifiers import display_name_problem
+
+_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_LOCAL: Final = rf"(?=.{{1,64}}@){_ATOM}(?:\.{_ATOM})*"
+_ADDRESS: Final = re.compile(rf"{_LOCAL}@{_LABEL}(?:\.{_LABEL})*")
+_LONGEST: Final = 254
+ENCODED_WORD: Final = "=?"
+"""The beginning of an encoded word (RFC 2047), which a mail program shows decoded."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mailbox:
+    """One address, and whose it is; `name` is empty where the address stands alone."""
+
+    name: str
+    address: str
+
+    @property
+    def host(self) -> str:
+        """What follows the @."""
+        return self.address.rpartition("@")[2]
+
+
+def parse_address(text: str) -> Mailbox | None:
+    """Read `ADDRESS` or `NAME <ADDRESS>`; None for anything else, or a name against FORMAT §1.
+
+    A text with an encoded word (RFC 2047) is refused: a mail program would show another name or
+    address than the operator reads.
+    """
+    if ENCODED_WORD in text:
+        return None
+    name, bracket, rest = text.rpartition(" <")
+    address = rest.removesuffix(">") if bracket else text
+    if len(address) > _LONGEST or not _ADDRESS.fullmatch(address):
+        return None
+    if not bracket:
+        return Mailbox(name="", address=address)
+    name = _unquoted(name)
+    if not rest.endswith(">") or re.search("[@<>]", name) or display_name_problem(name):
+        return None
+    return Mailbox(name=name, address=address)
+
+
+def _unquoted(name: str) -> str:
+    """The name without quotes around it, as some address books give it."""
+    return name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name

@@ -1,0 +1,195 @@
+"""Making a home: its folder, its settings, its registry, in this order.
+
+The registry comes last, so its presence says that a home is complete; a making that broke off
+before that is completed by the next one. What is complete is never changed here.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from polygent_issuer import files
+from polygent_issuer.errors import HomeMissing, HomeProblem, OutputExists, OutputProblem
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.home import default_settings, settings_editing, settings_file
+from polygent_issuer.home import folder as home
+from polygent_issuer.registry import REGISTRY_FILE, Actor, Registry
+from polygent_issuer.registry.errors import RegistryExists, RegistryMissing
+from polygent_issuer.text import escape
+
+if TYPE_CHECKING:
+    from polygent_issuer.home.settings import Settings
+
+
+class RegistryLost(HomeProblem):
+    """The settings name keys, so there was a registry once: an empty one would hide that."""
+
+    code = "registry_lost"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CreatedHome:
+    """A home that was made, or completed.
+
+    Attributes:
+        folder: where it is.
+        completed: whether an earlier making had broken off after the settings were written.
+    """
+
+    folder: Path
+    completed: bool
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a home is there, registry and all.
+
+    Raises:
+        HomeProblem: (`unsafe_home`, `home_problem`, `registry_damaged`, …) when something is
+            there that is no home that this tool can use.
+    """
+    try:
+        home.require(folder)
+        Registry.open(folder / REGISTRY_FILE).close()
+    except (HomeMissing, RegistryMissing):
+        return False
+    return True
+
+
+def require_room(folder: Path) -> None:
+    """Refuse a place where a home is, before anybody is asked anything.
+
+    Raises:
+        RegistryExists: (`registry_exists`) when a complete home is there.
+        RegistryLost: (`registry_lost`) when one is there that has lost its registry.
+        HomeProblem: as `is_complete`.
+    """
+    _require_incomplete(folder)
+    kept = settings_file.load(folder, {}).settings.stores
+    if kept:
+        raise RegistryLost(
+            f"the home {escape(str(folder))} has lost its registry: its settings name "
+            f"{len(kept)} key{'s' if len(kept) > 1 else ''} that it held",
+            hint=Hint(
+                run("registry", "restore", "BACKUP"),
+                "; without a backup, from the license files: ",
+                run("registry", "import", "FOLDER", "--public-key", "FILE"),
+            ),
+        )
+
+
+def _require_incomplete(folder: Path) -> None:
+    if is_complete(folder):
+        raise RegistryExists(
+            f"there is a home at {escape(str(folder))} already; nothing was changed",
+            hint=Hint(
+                run("config", "set", "KEY", "VALUE"),
+                " changes a setting; --home DIR makes another home",
+            ),
+        )
+
+
+def write_default_settings(folder: Path, text: str | None = None) -> bool:
+    """Make the folder of a home and its settings; those that are there already stay.
+
+    Args:
+        folder: where; made 0700, with the folders above it.
+        text: the settings; the defaults when not given.
+
+    Returns:
+        Whether the settings had to be made.
+
+    Raises:
+        HomeProblem: each code of making a folder.
+        OutputProblem: (`output_failed`) when the settings cannot be written.
+    """
+    home.create(folder)
+    path = settings_file.settings_path(folder)
+    if os.path.lexists(path):
+        return False
+    return _write_new(path, default_settings.default_text() if text is None else text)
+
+
+def create_home(
+    folder: Path,
+    given: Mapping[str, str | None],
+    *,
+    now: datetime,
+    registry_id: str,
+    actor: Callable[["Settings"], Actor],
+    environ: Mapping[str, str],
+    lost: bool = False,
+) -> CreatedHome:
+    """Make a home, or complete one.
+
+    Args:
+        folder: where; made 0700, with the folders above it.
+        given: settings by key, as `config set` takes them; None leaves the default, or what a
+            making that broke off has written.
+        now: the instant of creation, aware.
+        registry_id: what tells the registry from any other, for ever.
+        actor: who makes it, by the settings that are then in force.
+        environ: the process's environment, which may name the operator.
+        lost: whether it is known that the home has lost its registry, and what it held is about
+            to be rebuilt.
+
+    Raises:
+        InvalidSettings: (`invalid_settings`) for a value that the settings refuse; nothing is
+            made then.
+        RegistryExists, RegistryLost: (`registry_exists`, `registry_lost`) as `require_room`.
+        HomeProblem: each code of making a folder or a registry.
+        OutputProblem: (`output_failed`) when the settings cannot be written.
+    """
+    text = default_settings.default_text(**given)
+    if lost:
+        _require_incomplete(folder)
+    else:
+        require_room(folder)
+    completed = not write_default_settings(folder, text)
+    if completed:
+        for key, value in given.items():
+            if value is not None:
+                settings_editing.set_value(folder, key, value)
+    loaded = settings_file.load(folder, environ).settings
+    Registry.create(
+        folder / REGISTRY_FILE, now=now, actor=actor(loaded), registry_id=registry_id
+    ).close()
+    return CreatedHome(folder=folder, completed=completed)
+
+
+def ensure_folder(folder: Path, *, mode: int = 0o777) -> bool:
+    """Make a folder that the settings are to name, unless it exists.
+
+    The folder above it must be there: a mistyped path or a disk that is not connected is not
+    papered over.
+
+    Returns:
+        Whether it had to be made.
+
+    Raises:
+        OutputProblem: (`output_failed`) when it cannot be made, or something else has its name.
+    """
+    try:
+        folder.mkdir(mode=mode)
+    except FileExistsError:
+        if folder.is_dir():
+            return False
+        reason = "something else has its name"
+    except (OSError, ValueError) as problem:
+        reason = (getattr(problem, "strerror", None) or "no such path").lower()
+    else:
+        return True
+    raise OutputProblem(
+        f"the folder {escape(str(folder))} cannot be made: {reason}",
+        hint="make the folder above it first, or name another",
+    )
+
+
+def _write_new(path: Path, text: str) -> bool:
+    try:
+        files.write_private(text.encode(), path)
+    except OutputExists:
+        return False
+    return True

@@ -1,0 +1,250 @@
+"""The types of settings: how each is read, written and refused."""
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from polygent_issuer import email_address
+from polygent_issuer.errors import InvalidSettings, InvalidTerms
+from polygent_issuer.terms.parsing import (
+    check_limit,
+    parse_count,
+    parse_features,
+    parse_name,
+    parse_plan_name,
+    parse_term,
+    parse_tier,
+)
+from polygent_issuer.terms.term import Term
+from polygent_issuer.text import escape, nearest, nfc
+
+TomlValue = str | int | bool | list[str]
+
+_CALLED: Mapping[type, str] = {
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    dict: "a table",
+}
+
+
+def _as_typed(text: str, _path: str) -> TomlValue:
+    return text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SettingType:
+    """A kind of value: from TOML, from typed text, and back to text.
+
+    Attributes:
+        example: how it stands in the file, for hints.
+        read: the checked value from the TOML one, given the dotted path for messages.
+        typed: the TOML value of what was typed, likewise.
+        text: what one would type to get this value.
+    """
+
+    example: str
+    read: Callable[[Any, str], Any]
+    typed: Callable[[str, str], TomlValue] = _as_typed
+    text: Callable[[Any], str] = str
+
+
+def type_name(value: object) -> str:
+    """What a TOML value is called in a message."""
+    return _CALLED.get(type(value), "a date or time")
+
+
+def invalid(path: str, why: str, hint: str | None = None) -> InvalidSettings:
+    """The error for the value at a dotted path."""
+    return InvalidSettings(f"{path}: {why}", hint=hint)
+
+
+def prefix_path(path: str, refused: InvalidTerms | InvalidSettings) -> InvalidSettings:
+    """The same refusal, said of the value at a dotted path."""
+    return invalid(path, refused.message, refused.hint)
+
+
+def text_at(value: object, path: str, example: str) -> str:
+    """The value, which must be a text."""
+    if isinstance(value, str):
+        return value
+    raise invalid(path, f"must be a text, not {type_name(value)}", f"write it as {example}")
+
+
+def table_at(value: object, path: str) -> Mapping[str, object]:
+    """The value, which must be a table."""
+    if isinstance(value, dict):
+        return value
+    raise invalid(path, f"must be a table, not {type_name(value)}", f"write it as [{path}]")
+
+
+def refuse_unknown(given: Iterable[str], known: Iterable[str], path: str = "") -> None:
+    """Refuse a key that nobody knows, with the nearest one that exists.
+
+    Raises:
+        InvalidSettings: (`invalid_settings`) naming its dotted path.
+    """
+    names = sorted(known)
+    where = f"{path}." if path else ""
+    for key in given:
+        if key not in names:
+            near = nearest(key.casefold().replace("-", "_"), names)
+            hint = f"did you mean {where}{near}?" if near else f"there are {', '.join(names)}"
+            raise invalid(f"{where}{escape(key)}", "there is no such setting", hint)
+
+
+HUNDRED_YEARS = timedelta(days=36_525)
+
+_HINT = "write it as 7d, 36h or 20s"
+_SPELLING = re.compile(r"([1-9][0-9]{0,9})([smhdw])")
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read a length of time.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) for any other spelling, zero, or over a hundred years.
+    """
+    match = _SPELLING.fullmatch(text)
+    if match is None:
+        raise InvalidTerms(f"not a length of time: {escape(text)}", hint=_HINT)
+    number, unit = int(match[1]), _UNITS[match[2]]
+    if number > HUNDRED_YEARS // unit:
+        raise InvalidTerms(f"longer than a hundred years: {text}", hint=_HINT)
+    return number * unit
+
+
+def duration_text(length: timedelta) -> str:
+    """Write whole seconds as `parse_duration` reads them, in the largest unit that fits."""
+    unit = next((u for u in ("d", "h", "m") if not length % _UNITS[u]), "s")
+    return f"{length // _UNITS[unit]}{unit}"
+
+
+_LONGEST_WAIT = timedelta(hours=1)  # Windows counts the milliseconds of a wait in 32 bits
+_FEATURES_EXAMPLE = '["insights", "bots"]'
+
+
+def _parsed(parse: Callable[[str], Any], example: str) -> SettingType:
+    """A kind of what `terms.parsing` reads; the error says at which path."""
+
+    def read(value: object, path: str) -> Any:  # noqa: ANN401 - of any kind
+        try:
+            return parse(text_at(value, path, example))
+        except InvalidTerms as refused:
+            raise prefix_path(path, refused) from None
+
+    return SettingType(example=example, read=read)
+
+
+def _read_mailbox(value: object, path: str) -> str:
+    text = nfc(text_at(value, path, '"licenses@polygent.example"'))
+    if email_address.parse_address(text) is None:
+        hint = "licenses@polygent.example, or Polygent <licenses@polygent.example>"
+        raise invalid(path, f"not a mail address: {escape(text)}", hint)
+    return text
+
+
+def _duration(longest: timedelta, example: str) -> SettingType:
+    def parse(text: str) -> timedelta:
+        length = parse_duration(text)
+        if length > longest:
+            raise InvalidTerms(f"at most {duration_text(longest)}")
+        return length
+
+    return replace(_parsed(parse, example), text=duration_text)
+
+
+def _parse_term(text: str) -> Term:
+    term = parse_term(text)
+    if term.years > 100 or term.months > 1_200 or term.days > HUNDRED_YEARS.days:  # noqa: PLR2004 - the same length in three units
+        raise InvalidTerms("at most a hundred years")
+    return term
+
+
+def _read_features(value: object, path: str) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise invalid(
+            path, f"must be a list, not {type_name(value)}", f"write it as {_FEATURES_EXAMPLE}"
+        )
+    for name in value:
+        if not isinstance(name, str):
+            raise invalid(
+                path, f"must be a text, not {type_name(name)}", f"write it as {_FEATURES_EXAMPLE}"
+            )
+    try:
+        return parse_features(value)
+    except InvalidTerms as refused:
+        raise prefix_path(path, refused) from None
+
+
+def _typed_features(text: str, path: str) -> list[str]:
+    if not text.lstrip().startswith("["):
+        return [name.strip() for name in text.split(",")] if text.strip() else []
+    try:
+        read = tomllib.loads(f"x = {text}")
+    except (ValueError, RecursionError):
+        read = {}
+    if list(read) != ["x"]:
+        raise invalid(path, "not a list", f"type insights,bots or {_FEATURES_EXAMPLE}")
+    _read_features(read["x"], path)
+    return [str(name) for name in read["x"]]
+
+
+def _limit(name: str) -> SettingType:
+    def read(value: object, path: str) -> int:
+        if type(value) is not int:
+            raise invalid(path, f"must be a whole number, not {type_name(value)}", "write it as 25")
+        try:
+            check_limit(name, value)
+        except InvalidTerms as refused:
+            raise prefix_path(path, refused) from None
+        return value
+
+    return SettingType(example="25", read=read, typed=_typed_count)
+
+
+def _typed_count(text: str, path: str) -> int:
+    try:
+        return parse_count(text)
+    except InvalidTerms as refused:
+        raise prefix_path(path, refused) from None
+
+
+def _read_flag(value: object, path: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise invalid(path, f"must be true or false, not {type_name(value)}")
+
+
+def _typed_flag(text: str, path: str) -> bool:
+    if text in ("true", "false"):
+        return text == "true"
+    raise invalid(path, f"must be true or false, not {escape(text)}")
+
+
+NAME = _parsed(parse_name, '"Acme Licensing"')
+MAILBOX = SettingType(example='"licenses@polygent.example"', read=_read_mailbox)
+PLAN_NAME = _parsed(parse_plan_name, '"standard-annual"')
+DURATION = _duration(HUNDRED_YEARS, '"7d"')
+WAIT = _duration(_LONGEST_WAIT, '"20s"')
+TERM = _parsed(_parse_term, '"1y"')
+TIER = _parsed(parse_tier, '"standard"')
+FEATURES = SettingType(
+    example=_FEATURES_EXAMPLE, read=_read_features, typed=_typed_features, text=",".join
+)
+USERS, SESSION_HOSTS, DEPLOY_HOSTS = map(_limit, ("users", "session_hosts", "deploy_hosts"))
+FLAG = SettingType(
+    example="true", read=_read_flag, typed=_typed_flag, text=lambda flag: str(flag).lower()
+)

@@ -1,0 +1,227 @@
+"""Changing one setting: comments and order stay; what would not load is not written."""
+
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from polygent_issuer import files
+from polygent_issuer.errors import InvalidSettings
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.home.default_settings import STORES_HEAD, plan_text, plans_text, toml_literal
+from polygent_issuer.home.lock import settings_lock
+from polygent_issuer.home.plans import plan_toml
+from polygent_issuer.home.setting_specs import kind_of
+from polygent_issuer.home.setting_types import FEATURES, TomlValue, invalid, table_at
+from polygent_issuer.home.settings_file import (
+    LIMIT,
+    interpret,
+    load,
+    naming,
+    parse,
+    settings_path,
+    settings_text,
+)
+from polygent_issuer.text import escape, nearest
+
+
+def with_plan(text: str, name: str, values: Mapping[str, TomlValue]) -> str:
+    """The text with a new plan after the others; as it was where they have no known end."""
+    return text.replace(STORES_HEAD, f"{plan_text(name, values)}\n{STORES_HEAD}")
+
+
+def without_plan(text: str, name: str) -> str:
+    """The text without the lines of a plan, up to an empty line, a comment or another table."""
+    lines = rf"^\[plans\.{re.escape(name)}\]\n(?:[^\[#\n].*\n)*\n?"
+    return re.sub(lines, "", text, flags=re.MULTILINE)
+
+
+_Value = TomlValue | dict[str, TomlValue]
+
+_BY_HAND = Hint("edit the file; ", run("config", "path"), " names it")
+
+
+def set_value(home: Path, dotted_key: str, text: str) -> None:
+    """Give one setting a value.
+
+    Args:
+        home: the folder of the settings file, which is made when it does not exist.
+        dotted_key: `not_due`, `stores.KID`, `plans.trial.users`.
+        text: the value as it is typed: a text without quotes, `7d`, `25`, `true`, a list as
+            `insights,bots` or as TOML writes it. Empty text is an empty list, and elsewhere takes
+            the value away as `unset` does. For a new plan, `plans.NAME`, the one to copy.
+
+    Raises:
+        NotFound: (`not_found`) when there is no plan to copy.
+        InvalidSettings: (`invalid_settings`) when the key or the value is wrong, or the settings
+            would not load with it; then nothing is written.
+        OutputProblem: (`output_failed`) when the file cannot be written.
+    """
+    is_plan = plan_of(dotted_key) is not None
+    kind = None if is_plan else kind_of(dotted_key)
+    if not text and kind is not FEATURES:
+        unset(home, dotted_key)
+        return
+    if kind is None:
+        _copy_plan(home, dotted_key, text)
+        return
+    value = kind.typed(text, dotted_key)
+    kind.read(value, dotted_key)
+    _rewrite(home, dotted_key.split("."), value)
+
+
+def unset(home: Path, dotted_key: str) -> None:
+    """Take a setting out of the file, so that its default holds; `plans.NAME` takes out a plan.
+
+    Nothing happens when the file does not have it.
+
+    Raises:
+        InvalidSettings: (`invalid_settings`) when there is no such key, or the settings would not
+            load without it.
+        OutputProblem: (`output_failed`) when the file cannot be written.
+    """
+    if plan_of(dotted_key) is None:
+        kind_of(dotted_key)
+    _rewrite(home, dotted_key.split("."), None)
+
+
+def plan_of(dotted_key: str) -> str | None:
+    """The name of the plan that a key means as a whole: `plans.NAME`."""
+    table, _, name = dotted_key.partition(".")
+    return name if table == "plans" and name and "." not in name else None
+
+
+def _copy_plan(home: Path, dotted_key: str, like: str) -> None:
+    """Write down a plan that is as another one, to be changed key by key."""
+    settings = load(home, {}).settings
+    copied = settings.plan(like)
+    if plan_of(dotted_key) in settings.plans:
+        raise invalid(
+            dotted_key,
+            "there is such a plan already",
+            Hint(
+                "change one of its keys: ",
+                run("config", "set", f"{dotted_key}.users", "25"),
+                "; or take it out first: ",
+                run("config", "set", dotted_key, "none"),
+            ),
+        )
+    _rewrite(home, dotted_key.split("."), plan_toml(copied))
+
+
+def _rewrite(home: Path, keys: Sequence[str], value: _Value | None) -> None:
+    path = settings_path(home)
+    with settings_lock(home):
+        text = settings_text(path)
+        with naming(path):
+            before = _with_plans(text) if keys[0] == "plans" else text
+            present = parse(before)
+            _require_plan(present, keys, value)
+            wanted = _changed(present, keys, value)
+            if repr(wanted) == repr(present):  # by value and type: true is not 1
+                return
+            interpret(wanted)
+            after = (
+                _uncommented(before, keys, value, wanted)
+                or _planned(before, keys, value, wanted)
+                or _edited(before, keys, value)
+            )
+            if parse(after) != wanted:
+                raise invalid(escape(".".join(keys)), "cannot be changed alone", _BY_HAND)
+            data = after.encode()
+            if len(data) > LIMIT:
+                raise InvalidSettings(f"it would be larger than {LIMIT} bytes", hint=_BY_HAND)
+        files.replace(data, path)
+
+
+def _require_plan(present: dict[str, Any], keys: Sequence[str], value: _Value | None) -> None:
+    """Refuse a key of a plan that is not there: a plan cannot be made key by key."""
+    plans = present.get("plans")
+    if value is None or len(keys) != len(("plans", "NAME", "KEY")) or not isinstance(plans, dict):
+        return
+    name, key = keys[1:]
+    if name in plans:
+        return
+    near = nearest(name, plans)
+    meant = f"did you mean plans.{near}.{key}? or " if near else ""
+    like = near or next(iter(plans), "PLAN")
+    raise invalid(
+        f"plans.{escape(name)}",
+        "there is no such plan",
+        Hint(
+            f"{meant}begin it as a copy of another: ", run("config", "set", f"plans.{name}", like)
+        ),
+    )
+
+
+def _with_plans(text: str) -> str:
+    """The text with the shipped plans written down, if it has none: one cannot be changed alone."""
+    if "plans" in parse(text):
+        return text
+    return f"{text.rstrip()}\n\n{plans_text()}".lstrip()
+
+
+def _changed(table: dict[str, Any], keys: Sequence[str], value: _Value | None) -> dict[str, Any]:
+    """The document with one value set, or taken out."""
+    wanted = copy.deepcopy(table)
+    inner: Any = wanted
+    for depth, key in enumerate(keys[:-1], start=1):
+        if value is None and key not in inner:
+            return wanted
+        inner = table_at(inner.setdefault(key, {}), ".".join(keys[:depth]))
+    if value is not None:
+        inner[keys[-1]] = value
+    else:
+        inner.pop(keys[-1], None)
+    return wanted
+
+
+def _uncommented(
+    text: str, keys: Sequence[str], value: _Value | None, wanted: dict[str, Any]
+) -> str | None:
+    """The value in the place of its commented default, where there is just one such line."""
+    if len(keys) > 1 or value is None or isinstance(value, dict):
+        return None
+    line = re.compile(rf"^#[ \t]*{keys[0]}[ \t]*=[^\r\n]*", re.MULTILINE)
+    written = f"{keys[0]} = {toml_literal(value)}"
+    changed = line.sub(lambda _: written, text)
+    try:
+        return changed if parse(changed) == wanted else None
+    except InvalidSettings:
+        return None  # the key is there already, or there are two such lines
+
+
+def _planned(
+    text: str, keys: Sequence[str], value: _Value | None, wanted: dict[str, Any]
+) -> str | None:
+    """A plan more or less, where the others are laid out as `init` wrote them."""
+    if keys[0] != "plans" or len(keys) != len(("plans", "NAME")):
+        return None
+    if isinstance(value, dict):
+        changed = with_plan(text, keys[1], value)
+    else:
+        changed = without_plan(text, keys[1])
+    return changed if parse(changed) == wanted else None
+
+
+def _edited(text: str, keys: Sequence[str], value: _Value | None) -> str:
+    import tomlkit  # noqa: PLC0415 - slow to import, and only edits need it
+    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415 - likewise
+
+    try:
+        document = tomlkit.parse(text)
+        inner: Any = document
+        for key in keys[:-1]:
+            if key not in inner:
+                inner[key] = tomlkit.table()
+            inner = inner[key]
+        if value is not None:
+            inner[keys[-1]] = (
+                value if isinstance(value, dict) else tomlkit.value(toml_literal(value))
+            )
+        elif keys[-1] in inner:
+            del inner[keys[-1]]
+        return tomlkit.dumps(document)
+    except (TOMLKitError, ValueError, TypeError, RecursionError):
+        raise invalid(escape(".".join(keys)), "cannot be changed here", _BY_HAND) from None

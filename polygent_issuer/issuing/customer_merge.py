@@ -1,0 +1,166 @@
+"""Two customers who are one: what follows for machines and licenses, and carrying it out."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from polygent_issuer.errors import CustomerArchived, InputRefused
+from polygent_issuer.findings import Consent, require
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.issuing.outdated_names import OutdatedLicense, outdated_licenses
+from polygent_issuer.registry import (
+    Customer,
+    LicenseRecord,
+    Reading,
+    Writing,
+    change,
+    customers,
+    licenses,
+    merging,
+)
+from polygent_issuer.registry.change import Decided
+from polygent_issuer.terms import dates
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DuplicateMachineLicense:
+    """One of several current licenses that a merger leaves one machine with.
+
+    Attributes:
+        machine: its label after the merger.
+        keep: the one that runs longest, which the others are second to.
+    """
+
+    record: LicenseRecord
+    machine: str
+    keep: LicenseRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergePlan:
+    """What a merger means; two are equal when they rest on the same facts.
+
+    Attributes:
+        merger: what becomes of the rows.
+        licenses: how many of `gone` change hands, whatever became of them.
+        still_named: the licenses in force that carry the old slug in their signed file.
+        rivals: current licenses for a machine that has a longer one now.
+    """
+
+    merger: merging.Merger
+    licenses: int
+    still_named: tuple[OutdatedLicense, ...]
+    rivals: tuple[DuplicateMachineLicense, ...]
+
+
+def decide(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) -> MergePlan:
+    """What would follow; nothing is written.
+
+    Args:
+        typed_gone, typed_kept: slugs, aliases or names.
+
+    Raises:
+        NotFound, Ambiguous: (`not_found`, `ambiguous`) no such customer, or several.
+        InputRefused: (`input_refused`) when both are the same already.
+        CustomerArchived: (`customer_archived`) when the one who remains was archived.
+        RegistryDamaged: (`registry_damaged`) when a stored license does not verify.
+    """
+    gone, kept = customers.find(db, typed_gone), customers.find(db, typed_kept)
+    if gone.id == kept.id:
+        raise InputRefused(
+            f"both are the same customer already: {kept.name} ({kept.slug})",
+            hint=Hint("look at it: ", run("customer", "show", kept.slug)),
+        )
+    if kept.archived_at is not None:
+        raise CustomerArchived(
+            f"{kept.name} was archived at {dates.instant(kept.archived_at)}, "
+            "and nobody is merged into who was",
+            hint=run("customer", "archive", kept.slug, "--undo"),
+        )
+    merger = merging.decide(db, gone, kept)
+    labels = {each.machine.id: each.label for each in merger.moved}
+    labels |= {each.gone.id: each.kept.label for each in merger.same}
+    held = licenses.of(db, gone)
+    current = [
+        replace(each, machine_label=_label(db, each, labels)) for each in held if each.is_current
+    ]
+    return MergePlan(
+        merger=merger,
+        licenses=len(held),
+        still_named=outdated_licenses(db, current, slug=kept.slug, name=kept.name, now=now),
+        rivals=_rivals(merger, (*current, *licenses.current(db, kept))),
+    )
+
+
+def carry_out(
+    decided: Decided[MergePlan],
+    *,
+    reason: str,
+    consent: Consent,
+) -> Customer:
+    """Do what was shown, and journal who decided it and why; who remains.
+
+    Raises:
+        ConsentNeeded: (`consent_needed`) when a finding was not accepted.
+        RegistryChanged: (`registry_changed`) when it is no longer what was shown.
+    """
+    require(decided.behind, consent)
+
+    def write(db: Writing) -> Customer:
+        merged = merging.merge(db, decided.decision.merger)
+        db.record(
+            "customer-merged",
+            customer=merged.slug,
+            accepted=consent.used(decided.behind),
+            reason=reason,
+            details=_details(decided.decision),
+        )
+        return merged
+
+    return change.carry_out(decided, write, undone="nothing was merged")
+
+
+def _label(db: Reading, record: LicenseRecord, labels: dict[int, str]) -> str | None:
+    if record.machine_id is not None and record.machine_id not in labels:
+        raise db.damaged(f"has license {record.id} on a machine of another customer, or of none")
+    return None if record.machine_id is None else labels[record.machine_id]
+
+
+def _rivals(
+    merger: merging.Merger, current: Iterable[LicenseRecord]
+) -> tuple[DuplicateMachineLicense, ...]:
+    """Of each machine that both had, all current licenses but the one that runs longest."""
+    of = {each.gone.id: each.kept for each in merger.same}
+    of |= {each.kept.id: each.kept for each in merger.same}
+    longest: dict[int, LicenseRecord] = {}
+    rivals: list[DuplicateMachineLicense] = []
+    for record in sorted(current, key=lambda record: (record.expires_at, record.id), reverse=True):
+        machine = None if record.machine_id is None else of.get(record.machine_id)
+        if machine is None:
+            continue
+        keep = longest.setdefault(machine.id, record)
+        if keep is not record:
+            rivals.append(DuplicateMachineLicense(record=record, machine=machine.label, keep=keep))
+    return tuple(rivals)
+
+
+def _details(decided: MergePlan) -> dict[str, Any]:
+    """What the row of `gone` said, and what its machines are called now."""
+    merger = decided.merger
+    gone = merger.gone
+    return {
+        "from": {
+            "slug": gone.slug,
+            "name": gone.name,
+            "aliases": list(gone.aliases),
+            "contacts": list(gone.contacts),
+            "time_zone": gone.time_zone,
+            "crm": gone.crm,
+            "since": dates.instant(gone.created_at),
+            "archived": None if gone.archived_at is None else dates.instant(gone.archived_at),
+        },
+        "licenses": decided.licenses,
+        "moved": {each.machine.label: each.label for each in merger.moved},
+        "same": {each.gone.label: each.kept.label for each in merger.same},
+    }

@@ -1,0 +1,194 @@
+"""Licenses that were committed, but whose file a crash or a full disk kept back."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from stat import S_ISREG
+from typing import Final
+
+from polygent_issuer import files
+from polygent_issuer.errors import IssuerError, OutputProblem
+from polygent_issuer.files import disk
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.registry import (
+    LicenseRecord,
+    OutboxRow,
+    Reading,
+    Registry,
+    Writing,
+    licenses,
+    outbox,
+)
+from polygent_issuer.registry.errors import RegistryDamaged
+from polygent_issuer.text import escape
+
+_NAMED: Final = 50
+"""Licenses that a warning names one by one; `doctor` names all."""
+
+
+def undelivered(registry: Registry) -> tuple[str, ...]:
+    """One line for each current license whose file is not known to be delivered.
+
+    Those that wait for one archive are reported together. Every command asks, and thousands may
+    wait, so once enough of an archive have been judged the rest is counted with them.
+    """
+    alone, bundles, refused = list[OutboxRow](), Counter[str](), Counter[str]()
+    with registry.reading(checked=False) as db:
+        for row, record in _waiting(db):
+            if row.folder is None or not is_bundle(row.folder):
+                alone.append(row)
+            elif bundles[row.folder] >= _NAMED or (
+                refused[row.folder] < _NAMED and is_vouched(db, record, row.folder, row.name)
+            ):
+                bundles[row.folder] += 1
+            else:
+                refused[row.folder] += 1
+                alone.append(row)
+    more = len(alone) - _NAMED
+    return (
+        *(f"{describe(row)}; get it with: {export_hint(row.license_id)}" for row in alone[:_NAMED]),
+        *([f"{more:,} more licenses were issued like these: polygent-issue doctor"] * (more > 0)),
+        *(
+            f"{count:,} {'license waits' if count == 1 else 'licenses wait'} for the archive "
+            f"{escape(place)}, which is not finished: the same command finishes it"
+            for place, count in bundles.items()
+        ),
+    )
+
+
+def is_bundle(place: str) -> bool:
+    """Whether the outbox names an archive, and no folder that is called like one."""
+    return place.endswith(".zip") and not os.path.isdir(place)  # noqa: PTH112 - Path.is_dir raises
+
+
+def undelivered_rows(registry: Registry) -> tuple[OutboxRow, ...]:
+    """The current licenses whose file is not known to be delivered, oldest first."""
+    with registry.reading(checked=False) as db:
+        return tuple(row for row, _ in _waiting(db))
+
+
+def describe(row: OutboxRow) -> str:
+    """Which license is waiting, and for what place."""
+    place = f"{row.folder}/{row.name}" if row.folder else None
+    where = escape(place) if place else "stdout, or its folder before a restoration"
+    return f"license {row.license_id[:8]} was issued, but its file may not have reached {where}"
+
+
+def deliver_pending(db: Writing, prefix: str) -> None:
+    """Deliver what is pending, and clear what was delivered; what fails stays and is named again.
+
+    What was superseded or retired meanwhile is nobody's to send any more, and is cleared.
+
+    The bytes come from the registry, so nothing is signed twice. Where the journal does not vouch
+    for them and their place, the license is not delivered, and stays named until it is exported:
+    the row was edited, or an earlier version wrote it.
+
+    Args:
+        db: the open transaction.
+        prefix: of this registry's temporary files.
+    """
+    for row in outbox.pending(db):
+        try:
+            record = licenses.get(db, row.license_id)
+        except RegistryDamaged:
+            continue
+        if not record.is_current or _is_delivered(db, row, record, prefix):
+            outbox.clear(db, record.id)
+
+
+def is_vouched(db: Reading, record: LicenseRecord, folder: str, name: str | None) -> bool:
+    """Whether the journal row of its issue names this place, key and file, and the file verifies.
+
+    Args:
+        folder, name: where the outbox would have the file delivered. A name that is hidden, is a
+            path, or steers a terminal is never vouched for.
+    """
+    # Most commands find nothing undelivered; only here are these needed (40 ms).
+    from polygent_issuer.issuing.stored_license import load_license  # noqa: PLC0415
+    from polygent_issuer.registry import journal  # noqa: PLC0415
+
+    if name is None or not _is_plain(name) or not os.path.isabs(folder):  # noqa: PTH117 - a text
+        return False
+    try:
+        held = load_license(db, record)
+        issue = journal.intact_issue(db, record.id, customer=held.sub)
+    except IssuerError:
+        return False
+    if issue is None or issue.kid != record.kid:
+        return False
+    digests, place = issue.body.get("files"), issue.details.get("to")
+    digest = sha256(record.file).hexdigest()
+    is_its_file = isinstance(digests, dict) and digests.get(record.id) == digest
+    return is_its_file and place == os.path.join(folder, name)  # noqa: PTH118 - as it was split
+
+
+def write(file: bytes, target: Path, license_id: str, prefix: str) -> None:
+    """Write a kept license's file; whatever a crash leaves of that is swept by the next issue.
+
+    Raises:
+        OutputExists, OutputProblem: as `files.publish`.
+    """
+    temp_name = f"{prefix}{license_id}-{os.getpid()}.tmp"
+    files.prepare(file, target.parent, temp_name=temp_name).publish(target.name)
+
+
+def temp_prefix(registry_id: str) -> str:
+    """Return the prefix of the temporary files of one registry, so that only its own are removed.
+
+    An edited ID cannot lead to another folder.
+    """
+    return f".polygent-{re.sub('[^0-9A-Za-z]', '_', registry_id[:8])}-"
+
+
+def export_hint(license_id: str) -> Hint:
+    """The command that writes a kept license's file again."""
+    return run("license", "export", license_id[:8], "--output", "FILE")
+
+
+def _free_held_name(target: Path) -> None:
+    """Remove the empty file that held the name when a crash came, where there are no links."""
+    with suppress(OSError, ValueError):  # ValueError: as in `_is_there`
+        found = target.lstat()
+        if S_ISREG(found.st_mode) and found.st_size == 0:
+            target.unlink()
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is one of a file that people see, in whatever folder."""
+    is_path = name != Path(name).name or "\\" in name
+    return not is_path and not name.startswith(".") and name == escape(name)
+
+
+def _waiting(db: Reading) -> Iterator[tuple[OutboxRow, LicenseRecord]]:
+    for row in outbox.pending(db):
+        record = licenses.get(db, row.license_id)
+        if record.is_current and not _is_there(row, record):
+            yield row, record
+
+
+def _is_delivered(db: Writing, row: OutboxRow, record: LicenseRecord, prefix: str) -> bool:
+    """Whether the file is in its place, written now if the journal vouches for it."""
+    if row.folder is None or row.name is None:
+        return False
+    if not is_vouched(db, record, row.folder, row.name):
+        return _is_there(row, record)
+    if is_bundle(row.folder):
+        return False
+    target = Path(row.folder) / row.name
+    try:
+        _free_held_name(target)
+        write(record.file, target, record.id, prefix)
+    except OutputProblem:
+        return False
+    return True
+
+
+def _is_there(row: OutboxRow, record: LicenseRecord) -> bool:
+    if row.folder is None or row.name is None:
+        return False
+    found = disk.content(Path(row.folder) / row.name, limit=len(record.file))
+    return found == record.file

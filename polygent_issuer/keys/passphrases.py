@@ -1,0 +1,341 @@
+"""Where a passphrase comes from: a descriptor, a file, a command, the terminal; never argv.
+
+A source is asked when a passphrase is needed and not before, so that nothing prompts for a key
+that turns out to be in the keyring. A file, a descriptor or a command gives one line of UTF-8. A
+byte order mark and one line end are dropped. Everything else that a person could not type at a
+prompt is refused. Earlier versions dropped the line end alone, so an existing key that does not
+open is tried once more with the bytes that they would have used.
+"""
+
+import os
+import re
+import shlex
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+from polygent_issuer import files
+from polygent_issuer.errors import UsageProblem
+from polygent_issuer.files.disk import reason
+from polygent_issuer.keys import terminal
+from polygent_issuer.keys.errors import PassphraseNeeded, PassphraseRefused, WrongPassphrase
+from polygent_issuer.text import escape
+
+VARIABLE: Final = "POLYGENT_ISSUER_PASSPHRASE_FILE"
+"""The environment variable that names the file of a passphrase."""
+MAX_BYTES: Final = 1023
+"""The longest passphrase that every format of ours takes."""
+COMMAND_TIMEOUT: Final = timedelta(seconds=60)
+"""Long enough for a person to answer the prompt of a password manager."""
+
+_READ_BYTES: Final = MAX_BYTES + 6  # a byte order mark, a line end, and one byte too many
+_LINE_END: Final = re.compile(rb"\r?\n\Z")
+_ONE_LINE: Final = "save the passphrase as one line of UTF-8 text"
+_OPTIONS: Final = (
+    "give --passphrase-fd N, --passphrase-file FILE or --passphrase-command COMMAND, "
+    f"set {VARIABLE}, or run this on a terminal"
+)
+
+
+T = TypeVar("T")
+
+
+class Passphrase(Protocol):
+    """A source of passphrases."""
+
+    __slots__ = ()
+
+    def get(self, purpose: str, *, confirm: bool = False) -> bytes:
+        """The passphrase, 1 to 1,023 bytes.
+
+        Args:
+            purpose: what it opens, for the prompt: `the key file main-1f3a9c2e.key`.
+            confirm: whether a person has to type it twice, since it is a new one.
+
+        Raises:
+            PassphraseNeeded: (`passphrase_needed`) when there is no source.
+            PassphraseRefused: (`passphrase_refused`) when the source fails, or gives one that is
+                empty, too long or not one line of UTF-8.
+        """
+        ...
+
+    def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
+        """Open an existing key. New keys and PINs take `get`.
+
+        Args:
+            purpose: as for `get`.
+            attempt: opens it with a passphrase.
+
+        Returns:
+            What `attempt` returns.
+
+        Raises:
+            WrongPassphrase: (`wrong_passphrase`) from `attempt`.
+            PassphraseNeeded, PassphraseRefused: as `get`.
+        """
+        return attempt(self.get(purpose))
+
+
+class _CachedPassphrase(Passphrase):
+    """A source that is read once and gives the same passphrase for every purpose.
+
+    Args:
+        name: what messages call it, safe to show: `the passphrase file X`.
+        read: reads it, up to `_READ_BYTES`.
+        warn: prints a warning.
+    """
+
+    __slots__ = ("_data", "_name", "_read", "_warn")
+
+    def __init__(self, name: str, read: Callable[[], bytes], warn: Callable[[str], None]) -> None:
+        self._name = name
+        self._read = read
+        self._warn = warn
+        self._data: bytes | None = None
+
+    def get(self, purpose: str, *, confirm: bool = False) -> bytes:  # noqa: ARG002
+        """What the source holds; it is not a person, so `confirm` asks for nothing."""
+        return _one_line(self._bytes(), self._name)
+
+    def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
+        """Try the passphrase, then once the one that earlier versions made of the same bytes."""
+        earlier, secret = _LINE_END.sub(b"", self._bytes()), None
+        try:
+            secret = self.get(purpose)
+            return attempt(secret)
+        except (WrongPassphrase, PassphraseRefused) as error:
+            refused = error
+        if earlier == secret or not 1 <= len(earlier) <= MAX_BYTES:
+            raise refused
+        try:
+            opened = attempt(earlier)
+        except WrongPassphrase:
+            raise refused from None
+        problem, where = f"{self._name} begins with a byte order mark", ""
+        if secret is None:  # a new key file cannot have it; key import asks for another one
+            problem = refused.message.removeprefix("cannot read ")  # since its bytes opened the key
+            where = " (on a terminal, from the same source)"
+        self._warn(
+            f"{problem}, and {purpose} opens only with all of its bytes; give the key another "
+            f"passphrase{where}: polygent-issue key import FILE --store URI"
+        )
+        return opened
+
+    def is_usable(self) -> bool:
+        """Whether a new key may have this passphrase."""
+        try:
+            _one_line(self._bytes(), self._name)
+        except PassphraseRefused:
+            return False
+        return True
+
+    def _bytes(self) -> bytes:
+        if self._data is None:
+            self._data = self._read()
+        return self._data
+
+
+class _FixedPassphrase(Passphrase):
+    """A passphrase in hand."""
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def get(self, purpose: str, *, confirm: bool = False) -> bytes:  # noqa: ARG002
+        """It, for every purpose."""
+        return self._secret
+
+
+class _Terminal(Passphrase):
+    """The person at the terminal, asked anew for each purpose."""
+
+    __slots__ = ()
+
+    def get(self, purpose: str, *, confirm: bool = False) -> bytes:
+        """What was typed without echo, twice the same when `confirm`."""
+        first = _typed(f"passphrase for {purpose}: ")
+        if not first:
+            raise PassphraseRefused(
+                "no passphrase was typed",
+                hint="run the command again" + (", and make one up of several words" * confirm),
+            )
+        first = _usable(first)
+        if confirm and _typed("the same passphrase again: ") != first:
+            raise PassphraseRefused("the two passphrases differ", hint="run the command again")
+        return first
+
+
+class _NoPassphrase(Passphrase):
+    """Nobody to ask."""
+
+    __slots__ = ()
+
+    def get(self, purpose: str, *, confirm: bool = False) -> bytes:  # noqa: ARG002
+        """Never gives one."""
+        raise PassphraseNeeded(f"a passphrase is needed for {purpose}", hint=_OPTIONS)
+
+
+def known(secret: bytes) -> Passphrase:
+    """A passphrase that has been had already."""
+    return _FixedPassphrase(secret)
+
+
+def from_fd(descriptor: int, *, warn: Callable[[str], None]) -> Passphrase:
+    """The passphrase that an open file descriptor gives, up to its end; it is closed then."""
+
+    def read() -> bytes:
+        try:
+            with os.fdopen(descriptor, "rb", closefd=descriptor > 2) as stream:  # noqa: PLR2004
+                return files.read_stream(stream, _READ_BYTES)
+        except (OSError, ValueError, OverflowError, TypeError):  # each for some number
+            raise PassphraseRefused(
+                f"no passphrase can be read from file descriptor {descriptor}",
+                hint="open it for the command, for example with 3<FILE",
+            ) from None
+
+    return _CachedPassphrase(f"the passphrase from file descriptor {descriptor}", read, warn)
+
+
+def from_file(path: Path, *, warn: Callable[[str], None]) -> Passphrase:
+    """Return the passphrase in a file. Warn if other users can read it."""
+
+    def read() -> bytes:
+        try:
+            with files.open_file(str(path)) as stream:
+                data = files.read_stream(stream, _READ_BYTES)
+        except (OSError, ValueError) as error:
+            raise PassphraseRefused(
+                f"the passphrase file {escape(str(path))} cannot be read: {reason(error)}",
+                hint="check the path of the passphrase file",
+            ) from None
+        warning = files.secret_warning(str(path), what="passphrase file")
+        if warning is not None:
+            warn(warning)
+        return data
+
+    return _CachedPassphrase(f"the passphrase file {escape(str(path))}", read, warn)
+
+
+def from_command(
+    command_line: str, *, warn: Callable[[str], None], timeout: timedelta = COMMAND_TIMEOUT
+) -> Passphrase:
+    """The passphrase that a command writes to its stdout; no shell runs it.
+
+    Args:
+        command_line: split as a POSIX shell would, and nothing else of what a shell does.
+        warn: prints a warning.
+        timeout: how long it may take.
+
+    Raises:
+        UsageProblem: (`usage`) when the line cannot be split or is empty.
+    """
+    try:
+        arguments = shlex.split(command_line)
+    except ValueError:
+        arguments = []
+    if not arguments:
+        raise UsageProblem(
+            "--passphrase-command needs a program and its arguments, with quotes in pairs"
+        )
+
+    def read() -> bytes:
+        from polygent_issuer.keys import passphrase_command  # noqa: PLC0415 -- few have one
+
+        return passphrase_command.read_command_output(arguments, limit=_READ_BYTES, timeout=timeout)
+
+    return _CachedPassphrase("the output of the passphrase command", read, warn)
+
+
+def from_terminal() -> Passphrase:
+    """What a person types at the terminal, whatever stdin and stdout are."""
+    return _Terminal()
+
+
+def or_terminal(source: Passphrase) -> Passphrase:
+    """A source for a new key file: the same, or the terminal where it has no usable passphrase."""
+    if isinstance(source, _CachedPassphrase) and not source.is_usable():
+        return from_terminal()
+    return source
+
+
+def is_shared(source: Passphrase) -> bool:
+    """Whether a source holds one secret, which it gives for every purpose."""
+    return isinstance(source, _CachedPassphrase)
+
+
+def absent() -> Passphrase:
+    """No source: for `--no-input` and machines without a terminal."""
+    return _NoPassphrase()
+
+
+def _typed(prompt: str) -> bytes:
+    try:
+        return terminal.ask(escape(prompt))
+    except OSError:
+        raise PassphraseNeeded(
+            "there is no terminal to ask for the passphrase", hint=_OPTIONS
+        ) from None
+
+
+def _one_line(data: bytes, name: str) -> bytes:
+    r"""Drop a byte order mark and one line end, `\n` or `\r\n`.
+
+    Raises:
+        PassphraseRefused: (`passphrase_refused`) for what is not one line of UTF-8.
+    """
+    if len(data) < _READ_BYTES:  # a longer one may be cut off within a character
+        try:
+            data = files.decode(data, name).encode()
+        except files.NotUtf8 as refused:
+            raise PassphraseRefused(refused.message, hint=_ONE_LINE) from None
+    line = _usable(_LINE_END.sub(b"", data))
+    if not line:
+        raise PassphraseRefused(f"{name} is empty", hint=_ONE_LINE)
+    if b"\n" in line or b"\r" in line:
+        raise PassphraseRefused(f"{name} is not one line", hint=_ONE_LINE)
+    return line
+
+
+def _usable(secret: bytes) -> bytes:
+    if len(secret) > MAX_BYTES:
+        raise PassphraseRefused(
+            f"the passphrase is longer than {MAX_BYTES} bytes",
+            hint="is it the right file? a passphrase is one line",
+        )
+    return secret
+
+
+AMPLE: Final = 12
+"""Characters from which on nothing is said."""
+
+
+class PassphraseStrengthWarning(Passphrase):
+    """A source whose new passphrases are looked at.
+
+    Args:
+        source: gives them.
+        warn: is told, once, of a new one that is short.
+    """
+
+    __slots__ = ("_source", "_told", "_warn")
+
+    def __init__(self, source: Passphrase, warn: Callable[[str], None]) -> None:
+        """Ask nothing yet."""
+        self._source = source
+        self._warn = warn
+        self._told = False
+
+    def get(self, purpose: str, *, confirm: bool = False) -> bytes:
+        """What the source gives."""
+        secret = self._source.get(purpose, confirm=confirm)
+        if confirm and not self._told and len(secret.decode(errors="replace")) < AMPLE:
+            self._told = True
+            self._warn(f"a short passphrase protects little: {AMPLE} characters or more")
+        return secret
+
+    def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
+        """Unlock with the source."""
+        return self._source.unlock(purpose, attempt)

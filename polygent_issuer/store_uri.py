@@ -1,0 +1,304 @@
+"""Store URIs: `keyring:`, `file:PATH` and `pkcs11:…` (RFC 7512)."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, unquote_to_bytes
+
+from polygent_issuer.errors import InputRefused, InvalidStore
+from polygent_issuer.text import escape, escape_short
+
+SCHEME: Final = "pkcs11:"
+EXAMPLE: Final = "pkcs11:token=LABEL?module-path=/PATH/TO/MODULE.so"
+
+# RFC 7512 §2.3: what stands in a path or in a query without percent-encoding.
+_PATH_VALUE: Final = re.compile(r"(?:[\w.~:\[\]@!$'()*+,=&-]|%[0-9A-Fa-f]{2})+", re.ASCII)
+_QUERY_VALUE: Final = re.compile(r"(?:[\w.~:\[\]@!$'()*+,=/?|-]|%[0-9A-Fa-f]{2})+", re.ASCII)
+_SLOT: Final = re.compile(r"[0-9]{1,20}")
+_TEXTS: Final = ("token", "serial", "manufacturer", "model", "object")
+_PATH: Final = (*_TEXTS, "slot-id", "id", "type")
+_QUERY: Final = ("module-path",)
+_PIN_HINT: Final = (
+    "leave it out: the PIN comes from --passphrase-fd, --passphrase-file, --passphrase-command, "
+    "POLYGENT_ISSUER_PASSPHRASE_FILE, or the terminal"
+)
+_SECRETS: Final = {
+    "pin-value": "a PIN does not belong into a URI, which others can read",
+    "pin-source": "where the PIN comes from is not part of the store",
+}
+
+
+class InvalidTokenUri(InputRefused):
+    """A `pkcs11:` URI that breaks RFC 7512, or says what is not taken here."""
+
+    code = "invalid_token_uri"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenUri:
+    """A token, perhaps one key in it, and the module that speaks to it.
+
+    Attributes:
+        module: absolute path of the PKCS#11 module; nothing else ever names one.
+        token: the token's label; this or `serial` is always there.
+        serial: the token's serial number.
+        manufacturer: the token's.
+        model: the token's.
+        slot: the slot's number.
+        label: the key's CKA_LABEL.
+        id: the key's CKA_ID.
+    """
+
+    module: Path
+    token: str | None = None
+    serial: str | None = None
+    manufacturer: str | None = None
+    model: str | None = None
+    slot: int | None = None
+    label: str | None = None
+    id: bytes | None = None
+
+    @property
+    def uri(self) -> str:
+        """The URI in its one spelling: attributes in order, all that may be encoded is."""
+        path: Mapping[str, str | None] = {
+            "token": self.token,
+            "serial": self.serial,
+            "manufacturer": self.manufacturer,
+            "model": self.model,
+            "slot-id": None if self.slot is None else str(self.slot),
+            "object": self.label,
+        }
+        parts = [f"{name}={quote(value, safe='')}" for name, value in path.items() if value]
+        if self.id is not None:
+            parts.append(f"id={id_text(self.id)}")
+        return f"{SCHEME}{';'.join(parts)}?module-path={quote(str(self.module), safe='/')}"
+
+    @property
+    def of_token(self) -> "TokenUri":
+        """The token alone, whatever key this points at."""
+        return replace(self, label=None, id=None)
+
+    @property
+    def names_a_key(self) -> bool:
+        """Whether it points at one key, not at a token alone."""
+        return self.label is not None or self.id is not None
+
+
+def id_text(key_id: bytes) -> str:
+    """A CKA_ID as a URI has it: all of it percent-encoded (RFC 7512 §2.3)."""
+    return "".join(f"%{byte:02X}" for byte in key_id)
+
+
+def is_token_uri(text: str) -> bool:
+    """Whether a text means a place in a token, well-formed or not."""
+    return text.startswith(SCHEME)
+
+
+def parse_token_uri(text: str) -> TokenUri:
+    """Read a `pkcs11:` URI.
+
+    Raises:
+        InvalidTokenUri: (`invalid_token_uri`) for whatever is not exactly right; the hint says how.
+    """
+    for name, why in _SECRETS.items():  # first of all: nothing of such a text is ever repeated
+        if name in text.lower():
+            raise _refused(why, _PIN_HINT)
+    path, mark, query = text.removeprefix(SCHEME).partition("?")
+    if not mark:
+        raise _refused("it names no module", "add ?module-path=/PATH/TO/MODULE.so to it")
+    inside = dict(_attributes(path, ";", _PATH, _PATH_VALUE))
+    module = dict(_attributes(query, "&", _QUERY, _QUERY_VALUE))
+    if inside.get("type", b"private") != b"private":
+        raise _refused("type may only be private", "leave type out")
+    texts = {name: _text(name, inside[name]) for name in _TEXTS if name in inside}
+    if not texts.keys() & {"token", "serial"}:
+        raise _refused("it does not say which token", "add token=LABEL or serial=NUMBER")
+    return TokenUri(
+        module=_module(_text("module-path", module["module-path"])),
+        token=texts.get("token"),
+        serial=texts.get("serial"),
+        manufacturer=texts.get("manufacturer"),
+        model=texts.get("model"),
+        slot=_slot(inside.get("slot-id")),
+        label=texts.get("object"),
+        id=inside.get("id"),
+    )
+
+
+def _attributes(
+    text: str, separator: str, known: tuple[str, ...], value_form: re.Pattern[str]
+) -> Iterator[tuple[str, bytes]]:
+    seen: set[str] = set()
+    for part in text.split(separator):
+        name, sign, value = part.partition("=")
+        if name == "module-name":
+            raise _refused("a module is named by its whole path", "write module-path=/PATH")
+        if name not in known:
+            told = f"{escape_short(name)} is not among them" if name else "one of them is empty"
+            raise _refused(f"it may have the attributes {', '.join(known)}; {told}")
+        if name in seen:
+            raise _refused(f"it has {name} twice", "name each attribute once")
+        seen.add(name)
+        if not sign or not value_form.fullmatch(value):
+            raise _refused(
+                f"the value of {name} is empty, or has a character that must be percent-encoded",
+                "write a space as %20, a semicolon as %3B, a slash (but in module-path) as %2F",
+            )
+        yield name, unquote_to_bytes(value)
+
+
+def _text(name: str, value: bytes) -> str:
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if not text or escape(text) != text:
+        raise _refused(f"the value of {name} is no text in UTF-8 that can be shown")
+    return text
+
+
+def _module(text: str) -> Path:
+    path = Path(text)
+    if not path.is_absolute():
+        raise _refused(
+            f"the module's path is not absolute: {text}", "write module-path=/PATH/TO/MODULE.so"
+        )
+    return path
+
+
+def _slot(value: bytes | None) -> int | None:
+    if value is None:
+        return None
+    text = value.decode("ascii", "replace")
+    if not _SLOT.fullmatch(text):
+        raise _refused("slot-id is not a number", "leave slot-id out: token and serial suffice")
+    return int(text)
+
+
+def _refused(why: str, hint: str | None = None) -> InvalidTokenUri:
+    return InvalidTokenUri(
+        f"this is no key store in a token: {why}", hint=hint or f"write it as '{EXAMPLE}'"
+    )
+
+
+KEYRING = "keyring:"
+FILE = "file:"
+EXAMPLE_FILE_URI = "file:~/polygent-keys/"
+"""A store that anybody has, for hints: typed as it stands, it works in every shell."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyringLocation:
+    """The operating system's keyring of the person who runs this; there is one."""
+
+    @property
+    def uri(self) -> str:
+        """`keyring:`."""
+        return KEYRING
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileLocation:
+    """A place for key files: one key's file, or a folder that holds one file per key.
+
+    Attributes:
+        path: absolute.
+        folder: whether each key gets a file of its own below `path`.
+    """
+
+    path: Path
+    folder: bool
+
+    @property
+    def uri(self) -> str:
+        """`file:` and the absolute path; a folder ends with a slash."""
+        return f"{FILE}{self.path}/" if self.folder else f"{FILE}{self.path}"
+
+
+Location = KeyringLocation | FileLocation | TokenUri
+"""Where private halves can be; each has its one spelling as `uri`."""
+
+
+def parse(uri: str) -> Location:
+    """Read a store URI; the keyring's may lack its colon.
+
+    A relative path counts from the current folder and `~` is the home of the person; what is
+    recorded is absolute, without `..`. A folder is a path that exists as one, or that ends with a
+    slash.
+
+    Raises:
+        InvalidStore: (`invalid_store`) for any other scheme, a host, or no path at all.
+    """
+    if uri in (KEYRING, KEYRING[:-1]):
+        return KeyringLocation()
+    if is_token_uri(uri):
+        return parse_token(uri)
+    scheme, colon, rest = uri.partition(":")
+    if not colon or scheme != FILE[:-1]:
+        raise _invalid(uri, "a key store is keyring:, file:PATH or pkcs11:URI")
+    if rest.startswith("//"):
+        rest = rest.removeprefix("//")
+        if not rest.startswith("/"):
+            raise _invalid(uri, "a file store is on this machine, so it names no host")
+    if not rest or not rest.isprintable():
+        raise _invalid(uri, "a file store needs the path of a file or a folder")
+    return _file(rest)
+
+
+def parse_token(uri: str) -> TokenUri:
+    """Read a URI that is known to mean a token.
+
+    Raises:
+        InvalidStore: (`invalid_store`) unless it is exactly right.
+    """
+    try:
+        return parse_token_uri(uri)
+    except InvalidTokenUri as refused:
+        raise InvalidStore(refused.message, hint=refused.hint) from None
+
+
+def file_location(path: Path) -> FileLocation:
+    """The place that a path is: the folder that exists there, else one key's file."""
+    return FileLocation(path=_whole(path), folder=is_folder(path))
+
+
+def _file(text: str) -> FileLocation:
+    path = Path(text)
+    if text.startswith("~"):
+        try:
+            path = path.expanduser()
+        except RuntimeError:
+            raise _invalid(f"{FILE}{text}", "whose home that is cannot be found out") from None
+    if text.endswith(("/", os.sep)):
+        return FileLocation(path=_whole(path), folder=True)
+    return file_location(path)
+
+
+def _whole(path: Path) -> Path:
+    """The absolute path; where it goes up, links are followed first, since `..` means that."""
+    path = path.absolute()
+    if ".." not in path.parts:
+        return path
+    try:
+        return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
+    except (OSError, RuntimeError):  # RuntimeError: a loop of links; the write says so
+        return path
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there, as far as this person may look."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _invalid(uri: str, why: str) -> InvalidStore:
+    return InvalidStore(
+        f"{why}: {escape(uri)}",
+        hint=f"give --store keyring:, --store file:/path/to/the.key or --store '{EXAMPLE}'",
+    )

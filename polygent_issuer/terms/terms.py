@@ -1,0 +1,117 @@
+"""Plans, terms, and the changes that were typed."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Self
+
+from polygent_issuer.terms.term import Term
+from polygent_issuer.verifier.domain import AllowedDomain
+from polygent_issuer.verifier.features import Tier
+from polygent_issuer.verifier.license import License, Limits
+
+LIMITS = ("users", "session_hosts", "deploy_hosts")
+"""The limits by their names here, in the order of the command line."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """A preset of the settings; it fills a first license and never flows into a renewal.
+
+    Attributes:
+        renewable: False for trials: batches skip such a license.
+    """
+
+    name: str
+    tier: Tier
+    features: tuple[str, ...]
+    limits: Limits
+    term: Term
+    renewable: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """What a license entitles to, apart from its dates and its machine; features are sorted."""
+
+    tier: Tier
+    features: tuple[str, ...]
+    limits: Limits
+    allowed_domain: AllowedDomain | None = None
+
+    @classmethod
+    def of(cls, license: License) -> Self:  # noqa: A002 - the noun of the field
+        """The terms of a license."""
+        return cls(
+            tier=license.tier,
+            features=tuple(sorted(license.features)),
+            limits=license.limits,
+            allowed_domain=license.allowed_domain,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changes:
+    """What was typed on the command line, or stands in a batch's row; the rest is *as now*.
+
+    What is named here is the operator's decision and never a finding.
+
+    Attributes:
+        plan: replaces tier, features and limits; the options beside it win over it.
+        features: exactly these (`--feature` of a first license); empty means none at all.
+        add_features: beside those there are (`--add-feature`).
+        remove_features: no more of these (`--remove-feature`).
+        term: how long, and `expires`: until when, in UTC; one of the two.
+        basis: what the term counts from: `expiry` (the present one), `now`, or a moment in UTC.
+    """
+
+    plan: Plan | None = None
+    tier: Tier | None = None
+    users: int | None = None
+    session_hosts: int | None = None
+    deploy_hosts: int | None = None
+    allowed_domain: AllowedDomain | None = None
+    no_allowed_domain: bool = False
+    features: tuple[str, ...] | None = None
+    add_features: tuple[str, ...] = ()
+    remove_features: tuple[str, ...] = ()
+    term: Term | None = None
+    expires: datetime | None = None
+    basis: str | datetime | None = None
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The options that were given, as they are typed, in the order of the command line."""
+        given = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
+        return tuple(_OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in given)
+
+    @property
+    def touches_terms(self) -> bool:
+        """Whether anything was named: then it must be clear which license is meant."""
+        return bool(self.named)
+
+    @property
+    def makes_enterprise(self) -> bool:
+        """Whether the tier, or the plan's, was said to be enterprise."""
+        return (self.tier or (self.plan.tier if self.plan else None)) is Tier.ENTERPRISE
+
+    @property
+    def names_domain(self) -> bool:
+        """Whether it was the operator's word which hosts are allowed, or that all are."""
+        return self.allowed_domain is not None or self.no_allowed_domain
+
+    @property
+    def typed_features(self) -> frozenset[str]:
+        """The features that were asked for by name."""
+        return frozenset((*(self.features or ()), *self.add_features))
+
+    def names_feature(self, name: str) -> bool:
+        """Whether it was the operator's word that this feature stays or goes."""
+        return self.features is not None or name in self.remove_features
+
+
+_OPTIONS = {
+    "features": "--feature",
+    "add_features": "--add-feature",
+    "remove_features": "--remove-feature",
+    "basis": "--from",
+}

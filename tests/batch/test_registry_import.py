@@ -1,0 +1,348 @@
+"""The registry from license files alone: only authentic ones, whatever their order."""
+
+from collections.abc import Iterable
+from contextlib import closing
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.lic_files import Issuer, license_id
+from support.registries import ACTOR, NOW, tampering, writing
+
+from polygent_issuer.batch.import_validation import RejectedFile
+from polygent_issuer.batch.registry_import import ImportPlan, carry_out, decide
+from polygent_issuer.errors import UnreadableInput
+from polygent_issuer.issuing.license_file import LicenseFile
+from polygent_issuer.keys.errors import ExampleKey
+from polygent_issuer.registry import (
+    Registry,
+    customers,
+    journal,
+    keys,
+    licenses,
+    machines,
+)
+from polygent_issuer.registry.errors import RegistryDamaged
+from polygent_issuer.verifier import Key
+
+FP = {name: f"sha256:{name * 64}" for name in "abc"}
+EXAMPLES = Path(__file__).parents[2] / "keys.example"
+
+
+def sources(*files: bytes) -> list[LicenseFile]:
+    """Files by number."""
+    return [LicenseFile(name=f"{number}.lic", data=data) for number, data in enumerate(files)]
+
+
+def take_in(registry: Registry, issuer: Issuer, *files: bytes, **more: Any) -> ImportPlan:
+    """Import files under the key that signed them."""
+    found = sources(*files)
+    given = more.get("given", (issuer.signer.public_key,))
+    with registry.reading() as db:
+        decided = decide(db, found, given)
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        assert decide(db, found, given) == decided
+        carry_out(db, decided)
+        if not decided.new:
+            db.record("test")
+    with registry.reading() as db:
+        assert journal.verify(db).problems == ()
+    return decided
+
+
+def codes(decided: ImportPlan) -> list[str]:
+    """What became of each file."""
+    return [
+        each.code
+        if isinstance(each, RejectedFile)
+        else type(each).__name__.removesuffix("License").lower()
+        for each in decided.outcomes
+    ]
+
+
+def content(registry: Registry) -> dict[str, Any]:
+    """What the registry holds, without row ids and times of its own."""
+    with registry.reading() as db:
+        return {
+            "customers": {
+                each.slug: (
+                    each.name,
+                    sorted((m.label, m.fingerprint) for m in machines.of(db, each)),
+                )
+                for each in customers.every(db)
+            },
+            "licenses": [
+                (
+                    *(one.id, one.customer_slug, one.machine_label, one.kid, one.file, one.tier),
+                    *(one.issued_at, one.expires_at, one.term, one.plan, one.replaced_by),
+                )
+                for one in licenses.select(db)
+            ],
+            "journal": [(row.event, row.license, row.customer) for row in journal.rows(db)],
+        }
+
+
+def test_everything_that_files_say_comes_back(registry: Registry, issuer: Issuer) -> None:
+    """Customers by their newest name, machines by fingerprint, and what replaced what."""
+    decided = take_in(
+        registry,
+        issuer,
+        issuer.file(1, customer="Acme", fingerprint=FP["a"]),
+        issuer.file(2, customer="Acme GmbH", fingerprint=FP["a"], replaces=(1,)),
+        issuer.file(3, customer="Acme alt", fingerprint=FP["b"], iat=1_700_000_000),
+        issuer.file(4, sub="globex", customer="Globe\u0301x", fingerprint=None),
+    )
+    assert codes(decided) == ["imported"] * 4
+    assert decided.customers == {"acme": "Acme GmbH", "globex": "Glob\u00e9x"}
+    assert decided.machines == (("acme", FP["a"]), ("acme", FP["b"]))
+    assert decided.replaced == {license_id(1): license_id(2)}
+    held = content(registry)
+    assert held["customers"] == {
+        "acme": ("Acme GmbH", [("machine", FP["b"]), ("machine-2", FP["a"])]),
+        "globex": ("Glob\u00e9x", []),
+    }
+    by_id = {one[0]: one for one in held["licenses"]}
+    assert by_id[license_id(1)][-1] == license_id(2)
+    assert [one[-1] for one in held["licenses"] if one[0] != license_id(1)] == [None] * 3
+    assert by_id[license_id(2)][4] == issuer.file(
+        2, customer="Acme GmbH", fingerprint=FP["a"], replaces=(1,)
+    )
+    assert held["journal"] == [
+        ("registry-created", None, None),
+        ("registry-imported", None, None),
+        ("registry-imported", license_id(3), "acme"),
+        ("registry-imported", license_id(1), "acme"),
+        ("registry-imported", license_id(2), "acme"),
+        ("registry-imported", license_id(4), "globex"),
+    ]
+    with registry.reading() as db:
+        (key,) = keys.every(db)
+    assert (key.kid, key.label, key.active) == (issuer.signer.kid, "main", True)
+
+
+def test_a_second_time_there_is_nothing_to_do(registry: Registry, issuer: Issuer) -> None:
+    """The same bytes again, even as a mail program left them, are there already."""
+    one, two = issuer.file(1), issuer.file(2, replaces=(1,))
+    take_in(registry, issuer, one, one)
+    before = content(registry)
+    decided = take_in(registry, issuer, one, b"\xef\xbb\xbf " + one.strip() + b"\r\n\r\n")
+    assert codes(decided) == ["existing", "existing"]
+    assert decided.keys == ()
+    decided = take_in(registry, issuer, two, one)
+    assert codes(decided) == ["imported", "existing"]
+    after = content(registry)
+    assert {line[0]: line[-1] for line in after["licenses"]}[license_id(1)] == license_id(2)
+    assert after["customers"] == before["customers"]
+
+
+def shuffled(issuer: Issuer) -> list[bytes]:
+    """A history with everything in it that could depend on the order."""
+    return [
+        issuer.file(1, customer="Acme", fingerprint=FP["a"]),
+        issuer.file(2, customer="Acme AG", fingerprint=FP["b"], replaces=(1,)),
+        issuer.file(3, customer="Acme SE", fingerprint=FP["c"], replaces=(2, 9)),
+        issuer.file(4, customer="Acme Ltd", fingerprint=FP["a"], replaces=(1,)),
+        issuer.file(5, sub="globex", customer="Globex", fingerprint=FP["a"]),
+    ]
+
+
+def outcome_of(folder: Path, issuer: Issuer, files: Iterable[bytes]) -> Any:
+    """What a new registry holds after an import."""
+    folder.mkdir()
+    made = Registry.create(folder / "r.db", now=NOW, actor=ACTOR, registry_id="r")
+    with closing(made):
+        decided = take_in(made, issuer, *files)
+        return content(made), decided.missing, sorted(codes(decided))
+
+
+def test_the_order_of_the_files_is_nothing(tmp_path: Path, issuer: Issuer) -> None:
+    """Every permutation gives the same registry, label for label."""
+    files = shuffled(issuer)
+    expected, missing, _ = outcome_of(tmp_path / "first", issuer, files)
+    assert missing == ((license_id(9), license_id(3)),)
+    assert {one[0]: one[-1] for one in expected["licenses"]} == {
+        license_id(1): license_id(4),
+        license_id(2): license_id(3),
+        license_id(3): None,
+        license_id(4): None,
+        license_id(5): None,
+    }
+    for number, order in enumerate(list(permutations(files))[::11]):
+        assert outcome_of(tmp_path / str(number), issuer, order)[0] == expected
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_refused_files_change_nothing_for_the_others(
+    tmp_path: Path, issuer: Issuer, data: st.DataObject
+) -> None:
+    """Rubbish, forgeries and two that contradict each other, anywhere among them."""
+    files = shuffled(issuer)
+    bad = [
+        b"",
+        b"rubbish",
+        Issuer().file(7),
+        files[0].replace(b".", b".A", 1),
+        issuer.file(8, customer="One"),
+        issuer.file(8, customer="Two"),
+    ]
+    order = data.draw(st.permutations([*files, *bad]))
+    number = len(list(tmp_path.iterdir()))
+    expected = outcome_of(tmp_path / f"{number}-good", issuer, files)[0]
+    held, _, found = outcome_of(tmp_path / f"{number}-all", issuer, order)
+    assert held == expected
+    assert found.count("imported") == len(files)
+    assert found.count("other_bytes") == 2
+
+
+def test_each_refusal_says_why(registry: Registry, issuer: Issuer) -> None:
+    """Code, reason and what to do; every file has its outcome, in the order given."""
+    file = issuer.file(1)
+    payload = file.split(b".")[1]
+    example = (EXAMPLES / "example.lic").read_bytes()
+    found = [
+        *sources(
+            b"rubbish",
+            file.replace(payload, payload[:-4] + b"AAAA"),
+            issuer.file(2, sub="No Slug"),
+            Issuer().file(3),
+            example,
+            file,
+        ),
+        LicenseFile(
+            name="no.lic", problem=UnreadableInput("cannot read it", hint="check the path")
+        ),
+    ]
+    with registry.reading() as db:
+        decided = decide(db, found, (issuer.signer.public_key,))
+    assert codes(decided) == [
+        "malformed",
+        "bad_signature",
+        "invalid_claims",
+        "unknown_key",
+        "example_key",
+        "imported",
+        "unreadable_input",
+    ]
+    unknown = decided.refused[3]
+    assert "not pinned here" in unknown.message
+    assert unknown.hint is not None
+    assert "--public-key FILE" in unknown.hint
+    assert decided.refused[-1].message == "cannot read it"
+
+
+def test_a_compromised_key_vouches_for_nothing(registry: Registry, issuer: Issuer) -> None:
+    """Not even when its public half is named once more."""
+    with writing(registry) as db:
+        keys.add(db, key=issuer.signer.public_key, label="leaked")
+        db.update("keys", issuer.signer.kid, compromised=1)
+    decided = take_in(registry, issuer, issuer.file(1))
+    assert codes(decided) == ["key_compromised"]
+    assert "leaked" in decided.refused[0].message
+    assert content(registry)["licenses"] == []
+
+
+def test_the_example_key_is_not_pinned(registry: Registry) -> None:
+    """Whoever names it is told what it is."""
+    example = Key.from_pem((EXAMPLES / "public.pem").read_bytes(), allow_example=True)
+    with registry.reading() as db, pytest.raises(ExampleKey):
+        decide(db, sources((EXAMPLES / "example.lic").read_bytes()), (example,))
+
+
+def test_a_key_that_vouches_for_nothing_is_not_pinned(registry: Registry, issuer: Issuer) -> None:
+    """A wrong public key leaves no trace."""
+    other = Issuer().signer.public_key
+    decided = take_in(registry, issuer, issuer.file(1), given=(other,))
+    assert (codes(decided), decided.keys) == (["unknown_key"], ())
+    with registry.reading() as db:
+        assert keys.every(db) == ()
+
+
+def test_the_same_id_with_other_bytes_is_refused(registry: Registry, issuer: Issuer) -> None:
+    """What the registry holds stays; of two new ones neither is believed."""
+    take_in(registry, issuer, issuer.file(1))
+    before = content(registry)
+    decided = take_in(registry, issuer, issuer.file(1, customer="Evil"))
+    assert codes(decided) == ["other_bytes"]
+    assert decided.refused[0].message == (
+        f"the registry holds license {license_id(1)} with other bytes"
+    )
+    decided = take_in(
+        registry, issuer, issuer.file(2), issuer.file(2, customer="Evil"), issuer.file(2)
+    )
+    assert codes(decided) == ["other_bytes"] * 3
+    assert "another of these files has" in decided.refused[0].message
+    assert content(registry)["licenses"] == before["licenses"]
+
+
+def test_what_the_registry_knows_better_stays(registry: Registry, issuer: Issuer) -> None:
+    """A known customer keeps the name, a machine its label, also under an alias or a past one."""
+    with writing(registry) as db:
+        acme = customers.add(db, slug="acme", name="Acme Holding")
+        db.insert("aliases", slug="acme-old", customer_id=acme.id, created_at=db.at)
+        machine = machines.add(
+            db,
+            acme,
+            label="prod",
+            fingerprint=FP["a"],
+            hostname="h",
+            components={},
+            document_id=None,
+        )
+        machines.change_identity(
+            db, machine, fingerprint=FP["b"], hostname="h", components={}, document_id=None
+        )
+    decided = take_in(
+        registry,
+        issuer,
+        issuer.file(1, sub="acme-old", customer="Old", fingerprint=FP["a"]),
+        issuer.file(2, fingerprint=FP["b"]),
+        issuer.file(3, fingerprint=FP["c"]),
+    )
+    assert decided.customers == {}
+    assert decided.machines == (("acme", FP["c"]),)
+    held = content(registry)
+    assert held["customers"] == {
+        "acme": ("Acme Holding", [("machine", FP["c"]), ("prod", FP["b"])])
+    }
+    assert {one[2] for one in held["licenses"]} == {"prod", "machine"}
+    assert {one[1] for one in held["licenses"]} == {"acme"}
+
+
+def test_an_older_file_is_replaced_by_what_is_there(registry: Registry, issuer: Issuer) -> None:
+    """Its heir came first; what that one replaced is known from its own file."""
+    take_in(registry, issuer, issuer.file(2, replaces=(1,)))
+    decided = take_in(registry, issuer, issuer.file(1))
+    assert decided.replaced == {license_id(1): license_id(2)}
+    assert decided.missing == ()
+
+
+def test_a_retired_license_stays_retired(registry: Registry, issuer: Issuer) -> None:
+    """No file takes that decision back."""
+    take_in(registry, issuer, issuer.file(1))
+    with writing(registry) as db:
+        licenses.retire(db, license_id(1), "over")
+    decided = take_in(registry, issuer, issuer.file(2, replaces=(1,)))
+    assert (decided.replaced, decided.missing) == ({}, ())
+
+
+def test_a_registry_that_was_tampered_with_is_not_built_on(
+    registry: Registry, issuer: Issuer, tmp_path: Path
+) -> None:
+    """The files of the same customer are verified before what they say is used."""
+    take_in(registry, issuer, issuer.file(1))
+    with tampering(tmp_path / "registry.db") as raw:
+        raw.execute("UPDATE licenses SET file = x'61'")
+    with registry.reading() as db, pytest.raises(RegistryDamaged):
+        decide(db, sources(issuer.file(2)), ())
+
+
+def test_the_issuer_of_the_newest_license(registry: Registry, issuer: Issuer) -> None:
+    """A home that is begun anew goes on under that name."""
+    files = sources(issuer.file(2, iss="New Ltd"), issuer.file(1, iss="Old Ltd"))
+    with registry.reading() as db:
+        assert decide(db, files, (issuer.signer.public_key,)).issuer == "New Ltd"
+        assert decide(db, (), ()).issuer == "polygent-operator"

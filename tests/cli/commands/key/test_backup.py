@@ -1,0 +1,115 @@
+"""`polygent-issue key backup`: an encrypted copy that comes back."""
+
+from datetime import timedelta
+
+import pytest
+from support.cli import PASSPHRASE, Desk
+from support.keys import kid_of, tree
+from support.secret_service import secret_service
+from support.terminal import terminal
+
+from polygent_issuer.keys import openssh
+
+
+def test_it_is_the_same_key(desk: Desk) -> None:
+    """Encrypted, 0600, noted in list and journal, and the way back is said."""
+    target = desk.folder / "main.backup"
+    outcome = desk.ok("key", "backup", "main", str(target), after=timedelta(days=1))
+    assert kid_of(target) == kid_of(desk.folder / "main.key")
+    assert not openssh.parse(target.read_bytes()).is_plaintext
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert f"file    {target}\n" in outcome.text
+    assert f"polygent-issue key import {target} --no-backup\n" in outcome.text
+    (key,) = desk.ok("key", "list", "--json").json["keys"]
+    assert key["backed_up_at"] == "2026-12-01T09:30:00Z"
+    row = desk.ok("journal", "show", "--json").json["rows"][-1]
+    assert (row["event"], row["kid"]) == ("key-backed-up", key["kid"])
+
+
+def test_for_programs(desk: Desk) -> None:
+    """In a folder it gets a name of its own."""
+    result = desk.ok("key", "backup", "main", str(desk.output), "--json").json
+    kid = result["key"]["kid"]
+    assert result["backup"] == str(desk.output / f"main-{kid[:8]}.key")
+    assert result["key"]["backed_up_at"] == "2026-11-30T09:30:00Z"
+
+
+@pytest.mark.parametrize(
+    ("to", "code", "exit_code"),
+    [
+        ("taken", "output_exists", 8),
+        ("missing/x", "output_failed", 8),
+        ("-", "input_refused", 3),
+        ("", "input_refused", 3),
+    ],
+)
+def test_nothing_is_overwritten(
+    desk: Desk, to: str, code: str, exit_code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor shown on stdout, nor noted when it was not written."""
+    monkeypatch.chdir(desk.folder)
+    (desk.folder / "taken").write_text("mine")
+    before = tree(desk.folder)
+    outcome = desk.run("key", "backup", "main", to, "--json")
+    assert (outcome.code, outcome.json["error"]["code"]) == (exit_code, code)
+    assert outcome.json["error"]["hint"]
+    assert tree(desk.folder) == before
+
+
+def test_a_wrong_passphrase(desk: Desk) -> None:
+    """Exit 6; no file, no note."""
+    desk.passphrase_file.write_text("another")
+    before = tree(desk.folder)
+    outcome = desk.run("key", "backup", "main", str(desk.folder / "x"), "--json")
+    assert (outcome.code, outcome.json["error"]["code"]) == (6, "wrong_passphrase")
+    assert tree(desk.folder) == before
+
+
+def test_no_such_key(desk: Desk) -> None:
+    """Exit 5, before anybody is asked for a passphrase."""
+    desk.passphrase_file.unlink()
+    assert desk.run("key", "backup", "second", str(desk.folder / "x")).code == 5
+
+
+def test_out_of_the_keyring(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one passphrase is the backup's; it comes back on another desk, without a keyring."""
+    empty_desk.passphrase_file.write_text(PASSPHRASE)
+    with secret_service() as service:
+        service.enter(monkeypatch)
+        empty_desk.ok("key", "generate", "--no-backup")
+        empty_desk.ok("key", "backup", "main", str(empty_desk.folder / "b"))
+    kid = kid_of(empty_desk.folder / "b")
+    other = Desk(
+        empty_desk.folder / "other",
+        environ={"POLYGENT_ISSUER_PASSPHRASE_FILE": str(empty_desk.passphrase_file)},
+    )
+    other.folder.mkdir()
+    store = ("--store", f"file:{other.folder}/k")
+    argv = ("key", "import", str(empty_desk.folder / "b"), "--label", "m", *store, "--no-backup")
+    assert other.ok(*argv, "--json").json["key"]["kid"] == kid
+
+
+def test_at_a_terminal(desk: Desk) -> None:
+    """The new passphrase twice, the key file's once; none is shown, and they may differ."""
+    with terminal(desk, "key", "backup", "main", "b", quickly=True) as person:
+        person.sees("passphrase for the new backup b: ")
+        person.types_secretly("for the safe")
+        person.sees("again: ")
+        person.types_secretly("for the safe")
+        person.sees("passphrase for the key file main.key: ")
+        person.types_secretly(PASSPHRASE)
+        person.sees("backed up the key main")
+        assert person.ends() == 0
+    assert "for the safe" not in person.screen
+    assert PASSPHRASE not in person.screen
+    assert kid_of(desk.folder / "b", "for the safe") == kid_of(desk.folder / "main.key")
+
+
+def test_a_key_that_signs_no_more(desk: Desk) -> None:
+    """Exit 6 before anybody is asked for a passphrase: nothing will ever need that backup."""
+    argv = ("key", "retire", "main", "--compromised", "--reason", "stolen")
+    desk.ok(*argv)
+    desk.passphrase_file.unlink()
+    outcome = desk.run("key", "backup", "main", str(desk.folder / "x"), "--json")
+    assert (outcome.code, outcome.json["error"]["code"]) == (6, "key_compromised")
+    assert not (desk.folder / "x").exists()

@@ -1,0 +1,269 @@
+"""`polygent-issue key import`: keys from elsewhere, from backups, from a colleague."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from support.cli import PASSPHRASE, Desk
+from support.keys import kid_of, tree
+from support.terminal import terminal
+
+from polygent_issuer.home import settings_editing, settings_file
+from polygent_issuer.verifier import Key
+
+EXAMPLE = Path(__file__).parents[4] / "keys.example" / "private.pem"
+ABSENT = {"DBUS_SESSION_BUS_ADDRESS": ""}
+FORMATS = {
+    "pkcs8": PrivateFormat.PKCS8,
+    "sec1": PrivateFormat.TraditionalOpenSSL,
+    "openssh": PrivateFormat.OpenSSH,
+}
+
+
+@pytest.fixture
+def bare(empty_desk: Desk) -> Desk:
+    """A desk with a passphrase in a file and no home."""
+    empty_desk.passphrase_file.write_text(PASSPHRASE)
+    empty_desk.passphrase_file.chmod(0o600)
+    return empty_desk
+
+
+def foreign(desk: Desk, form: str = "pkcs8", *, passphrase: str | None = None) -> tuple[str, str]:
+    """A key file that another program made; its path and its kid."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
+    path = desk.folder / f"foreign.{form}"
+    path.write_bytes(key.private_bytes(Encoding.PEM, FORMATS[form], encryption))
+    path.chmod(0o600)
+    return str(path), Key.from_public_key(key.public_key()).kid
+
+
+def keeping(desk: Desk, name: str = "kept.key") -> tuple[str, ...]:
+    """Options that keep it in a file of the desk's folder."""
+    return "--store", f"file:{desk.folder / name}", "--no-backup"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("passphrase", [None, PASSPHRASE])
+def test_each_format(bare: Desk, form: str, passphrase: str | None) -> None:
+    """Plain or encrypted: sealed in our own file, pinned, active, in a home made by the way."""
+    path, kid = foreign(bare, form, passphrase=passphrase)
+    before = Path(path).read_bytes()
+    outcome = bare.ok("key", "import", path, "--label", "old tool", *keeping(bare), "--json")
+    assert outcome.json["new"] is True
+    key = outcome.json["key"]
+    assert (key["kid"], key["label"], key["active"]) == (kid, "old tool", True)
+    assert kid_of(bare.folder / "kept.key") == kid
+    assert Path(path).read_bytes() == before
+    events = [r["event"] for r in bare.ok("journal", "show", "--json").json["rows"]]
+    assert events[-1] == "key-imported"
+
+
+def test_from_stdin(bare: Desk) -> None:
+    """`-` is stdin."""
+    path, kid = foreign(bare)
+    argv = ("key", "import", "-", "--label", "x", *keeping(bare), "--json")
+    assert bare.ok(*argv, stdin=Path(path).read_bytes()).json["key"]["kid"] == kid
+
+
+def test_with_a_backup(bare: Desk) -> None:
+    """As `key generate` writes one."""
+    path, kid = foreign(bare)
+    backup = bare.folder / "x.backup"
+    store = ("--store", f"file:{bare.folder}/kept.key")
+    bare.ok("key", "import", path, "--label", "x", *store, "--backup", str(backup))
+    assert kid_of(backup) == kid
+
+
+def test_a_new_key_gets_a_label(bare: Desk) -> None:
+    """As `key generate` gives one: main, then main-2; one that is taken is refused."""
+    for label in ("main", "main-2"):
+        path, _ = foreign(bare)
+        outcome = bare.ok("key", "import", path, *keeping(bare, label), "--json")
+        assert outcome.json["key"]["label"] == label
+    path, _ = foreign(bare)
+    taken = bare.run("key", "import", path, "--label", "main", *keeping(bare))
+    assert taken.code == 3
+    assert not (bare.folder / "kept.key").exists()
+
+
+def test_a_plaintext_file_remains(bare: Desk) -> None:
+    """It is said to be destroyed, and the new key has no backup yet."""
+    path, _ = foreign(bare)
+    outcome = bare.ok("key", "import", path, *keeping(bare))
+    assert f"warning: {path} is a plaintext copy of the key, which remains: destroy it\n" in (
+        outcome.err
+    )
+    assert "a lost key means new licenses for everybody" in outcome.text
+    piped, _ = foreign(bare)
+    argv = ("key", "import", "-", *keeping(bare, "piped.key"))
+    outcome = bare.ok(*argv, stdin=Path(piped).read_bytes())
+    assert "warning: the file that it came from is a plaintext copy" in outcome.err
+
+
+@pytest.mark.parametrize(("form", "serves"), [("openssh", True), ("pkcs8", False)])
+def test_an_encrypted_file(bare: Desk, form: str, *, serves: bool) -> None:
+    """In the format of backups it may serve as one; nothing is to be destroyed."""
+    path, _ = foreign(bare, form, passphrase=PASSPHRASE)
+    outcome = bare.ok("key", "import", path, *keeping(bare))
+    assert "plaintext" not in outcome.err
+    assert (f"{path} is encrypted and may serve as the backup" in outcome.text) is serves
+    assert ("a lost key means new licenses" in outcome.text) is not serves
+
+
+def test_the_command_of_the_hints(desk: Desk) -> None:
+    """`key import BACKUP` and nothing else: a pinned key goes to the place that it had."""
+    backup = desk.folder / "main.backup"
+    desk.ok("key", "backup", "main", str(backup))
+    before = kid_of(desk.folder / "main.key")
+    (desk.folder / "main.key").unlink()
+    lost = desk.run("sign", "--machine-info", desk.machine_info())
+    assert "polygent-issue key import BACKUP\n" in lost.err
+    result = desk.ok("key", "import", str(backup), "--json").json
+    assert result["key"]["store"] == f"file:{desk.folder}/main.key"
+    assert (result["new"], result["backup"]) == (False, None)
+    assert kid_of(desk.folder / "main.key") == before
+    desk.ok("sign", "--machine-info", desk.machine_info())
+    again = desk.run("key", "import", str(backup), "--json").json["error"]
+    assert again["code"] == "output_exists"
+    assert "remove" not in again["hint"]
+
+
+def test_no_home_before_the_key_could_be_read(bare: Desk) -> None:
+    """A wrong passphrase, a place that is taken, no keyring: nothing is made."""
+    path, _ = foreign(bare, passphrase="another")
+    plain, _ = foreign(bare, "sec1")
+    (bare.folder / "taken.key").write_text("mine")
+    taken = ("--store", f"file:{bare.folder}/taken.key")
+    before = tree(bare.folder)
+    for argv, code in (
+        ((path, "--no-backup"), "wrong_passphrase"),
+        ((plain, *taken), "output_exists"),
+        ((plain, "--store", "ftp:x"), "invalid_store"),
+        ((plain, "--backup", "x", "--no-backup"), "usage"),
+        ((plain, "--store", f"file:{bare.folder}/x.key"), "missing_input"),
+    ):
+        assert bare.run("key", "import", *argv, "--json").json["error"]["code"] == code
+        assert tree(bare.folder) == before
+
+
+def test_no_keyring(bare: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole command for a file, with the label that was typed."""
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
+    path, _ = foreign(bare)
+    outcome = bare.run("key", "import", path, "--label", "my key", "--no-backup")
+    assert outcome.code == 6
+    options = f"--store file:~/polygent-keys/ --label 'my key' --no-backup {path}\n"
+    assert outcome.err.endswith(f"polygent-issue key import {options}")
+    assert not bare.home.exists()
+
+
+def test_the_backup_is_asked_for_last(empty_desk: Desk) -> None:
+    """At a terminal: not before the file is open."""
+    path, _ = foreign(empty_desk, passphrase="the old one")
+    argv = ("key", "import", path, "--store", f"file:{empty_desk.folder}/kept.key")
+    with terminal(empty_desk, *argv) as person:
+        person.sees("passphrase for the key file: ")
+        person.types_secretly("wrong")
+        person.sees("error: the passphrase does not open this key")
+        assert person.ends() == 6
+    assert "backup" not in person.screen
+    assert not empty_desk.home.exists()
+
+
+def test_somebody_decides_about_the_backup(bare: Desk) -> None:
+    """As for `key generate`: exit 3 off a terminal, and no home."""
+    path, _ = foreign(bare)
+    store = ("--store", f"file:{bare.folder}/kept.key")
+    outcome = bare.run("key", "import", path, "--label", "x", *store, "--json")
+    assert outcome.json["error"]["code"] == "missing_input"
+    assert not bare.home.exists()
+
+
+def test_a_restored_backup(desk: Desk) -> None:
+    """A key that is known keeps its label and state; the settings name its new place; it signs."""
+    backup = desk.folder / "main.backup"
+    desk.ok("key", "backup", "main", str(backup))
+    (desk.folder / "main.key").unlink()
+    lost = desk.run("sign", "--machine-info", desk.machine_info())
+    assert lost.code == 6
+    outcome = desk.ok("key", "import", str(backup), *keeping(desk, "again.key"))
+    assert "the registry had its public half already" in outcome.text
+    assert "key export-public" not in outcome.text
+    (key,) = desk.ok("key", "list", "--json").json["keys"]
+    assert (key["label"], key["active"]) == ("main", True)
+    assert key["store"] == f"file:{desk.folder}/again.key"
+    desk.ok("sign", "--machine-info", desk.machine_info())
+
+
+def test_a_second_operator(desk: Desk) -> None:
+    """A copy of the settings that lacks the place gets it by importing the key."""
+    kid = kid_of(desk.folder / "main.key")
+    settings_editing.unset(desk.home, f"stores.{kid}")
+    copy = desk.folder / "copy.key"
+    copy.write_bytes((desk.folder / "main.key").read_bytes())
+    result = desk.ok("key", "import", str(copy), *keeping(desk), "--json").json
+    assert result["new"] is False
+    assert settings_file.load(desk.home, {}).settings.stores == {
+        kid: f"file:{desk.folder}/kept.key"
+    }
+
+
+def test_the_example_key_is_refused(desk: Desk) -> None:
+    """Exit 6: everybody has it."""
+    before = tree(desk.folder)
+    outcome = desk.run("key", "import", str(EXAMPLE), "--label", "x", *keeping(desk), "--json")
+    assert (outcome.code, outcome.json["error"]["code"]) == (6, "example_key")
+    assert tree(desk.folder) == before
+
+
+def test_a_wrong_passphrase(desk: Desk) -> None:
+    """Exit 6; nothing is kept."""
+    path, _ = foreign(desk, passphrase="another")
+    before = tree(desk.folder)
+    outcome = desk.run("key", "import", path, "--label", "x", *keeping(desk), "--json")
+    assert (outcome.code, outcome.json["error"]["code"]) == (6, "wrong_passphrase")
+    assert tree(desk.folder) == before
+
+
+def test_what_is_no_signing_key(desk: Desk) -> None:
+    """Another curve, no key, too much of it, no file: refused, and never quoted."""
+    other = ed25519.Ed25519PrivateKey.generate()
+    pem = other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    for content, code in (
+        (pem, "unsupported_key"),
+        (b"SECRET-CONTENT", "key_damaged"),
+        (b"S" * 20_000, "unreadable_input"),
+    ):
+        path = desk.folder / "x"
+        path.write_bytes(content)
+        outcome = desk.run("key", "import", str(path), "--label", "x", *keeping(desk), "--json")
+        assert outcome.json["error"]["code"] == code
+        assert content.decode()[-20:] not in outcome.text
+    missing = desk.run("key", "import", "/no/such/file", "--label", "x", *keeping(desk))
+    assert missing.code == 3
+    assert not (desk.folder / "kept.key").exists()
+
+
+def test_at_a_terminal(empty_desk: Desk) -> None:
+    """The file's passphrase is asked once, the new key file's twice; they may differ."""
+    path, kid = foreign(empty_desk, "openssh", passphrase="the old one")
+    argv = ("key", "import", path, "--label", "x", "--store", f"file:{empty_desk.folder}/kept.key")
+    with terminal(empty_desk, *argv, "--backup", "x.backup", quickly=True) as person:
+        person.sees("passphrase for the key file: ")
+        person.types_secretly("the old one")
+        person.sees("passphrase for the new key file and its backup: ")
+        person.types_secretly(PASSPHRASE)
+        person.sees("again: ")
+        person.types_secretly(PASSPHRASE)
+        person.sees("imported the key x")
+        assert person.ends() == 0
+    assert "the old one" not in person.screen
+    assert PASSPHRASE not in person.screen
+    assert kid_of(empty_desk.folder / "kept.key") == kid_of(empty_desk.folder / "x.backup") == kid

@@ -1,0 +1,87 @@
+"""`polygent-issue key import file:PATH`: a key file that stays where it is."""
+
+from pathlib import Path
+
+import pytest
+from support.cli import PASSPHRASE, Desk
+from support.keys import kid_of, tree
+
+CONTAINER = {"DBUS_SESSION_BUS_ADDRESS": ""}
+
+
+@pytest.fixture
+def mounted(empty_desk: Desk, tmp_path: Path) -> Desk:
+    """A container: a key and its passphrase are mounted 0444 and read-only, no keyring, no home."""
+    made = Desk(tmp_path / "elsewhere")
+    made.folder.mkdir()
+    made.set_up()
+    secrets = empty_desk.folder / "secrets"
+    secrets.mkdir()
+    (made.folder / "main.key").rename(secrets / "main.key")
+    empty_desk.passphrase_file.write_text(PASSPHRASE + "\n")
+    for path in (secrets / "main.key", empty_desk.passphrase_file):
+        path.chmod(0o444)
+    secrets.chmod(0o555)
+    empty_desk.output.mkdir()
+    empty_desk.environ.update(CONTAINER)
+    return empty_desk
+
+
+def place(desk: Desk) -> str:
+    """The mounted key as a store URI."""
+    return f"file:{desk.folder}/secrets/main.key"
+
+
+def test_it_signs_from_where_it_is(mounted: Desk) -> None:
+    """Nothing is copied or written there; its mode is warned of; licenses are signed with it."""
+    before = tree(mounted.folder / "secrets")
+    outcome = mounted.ok("key", "import", place(mounted), "--label", "main")
+    assert outcome.text.startswith("took in the key main\n")
+    assert "other users can read the key file" in outcome.err
+    assert f"private half  {place(mounted)}\n" in outcome.text
+    sign = ("sign", "--machine-info", mounted.machine_info(), "--output", str(mounted.output))
+    (issued,) = mounted.ok(*sign, "--json").json["licenses"]
+    assert issued["kid"] == kid_of(mounted.folder / "secrets" / "main.key")
+    assert tree(mounted.folder / "secrets") == before
+    assert [path.name for path in mounted.folder.rglob("*.key")] == ["main.key"]
+
+
+def test_a_pinned_key_gets_a_new_place(mounted: Desk) -> None:
+    """What was moved is found again; it keeps its label."""
+    mounted.ok("key", "import", place(mounted), "--label", "main")
+    mounted.ok("config", "set", f"stores.{kid_of(mounted.folder / 'secrets/main.key')}", "keyring:")
+    outcome = mounted.ok("key", "import", place(mounted), "--json").json
+    assert (outcome["new"], outcome["key"]["label"]) == (False, "main")
+    assert outcome["key"]["store"] == place(mounted)
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "says"),
+    [
+        (("--store", "keyring:"), 2, "a key that is named by its place stays there"),
+        (("--backup", "b.key"), 2, "so --backup has no meaning for it"),
+        (("--label", "x\x1b"), 3, "the label cannot be used"),
+    ],
+)
+def test_mistakes(mounted: Desk, argv: tuple[str, ...], code: int, says: str) -> None:
+    """Nothing is pinned."""
+    outcome = mounted.run("key", "import", place(mounted), *argv)
+    assert outcome.code == code
+    assert says in outcome.err
+    assert "\x1b" not in outcome.err
+
+
+def test_what_is_no_key_file(mounted: Desk) -> None:
+    """A folder, nothing, a plaintext key: each refused with what to do."""
+    folder = mounted.run("key", "import", f"file:{mounted.folder}/secrets")
+    assert (folder.code, "is a folder, and one key is meant" in folder.err) == (3, True)
+    absent = mounted.run("key", "import", f"file:{mounted.folder}/absent.key")
+    assert (absent.code, "there is no key file" in absent.err) == (6, True)
+    example = Path(__file__).parents[4] / "keys.example" / "private.pem"
+    assert mounted.run("key", "import", f"file:{example}").code == 6
+    mounted.passphrase_file.chmod(0o600)
+    mounted.passphrase_file.write_text("wrong")
+    wrong = mounted.run("key", "import", place(mounted))
+    assert (wrong.code, "the passphrase does not open this key" in wrong.err) == (6, True)
+    listed = mounted.run("key", "list")
+    assert "main" not in listed.text

@@ -1,0 +1,134 @@
+"""`polygent-issue machine-info create`: the document of this machine.
+
+The machine is real wherever it has an id; on one that has none (some containers) `machine` gives
+this process one, below the command, and the test of the error does the opposite. Whether this is a
+container does not matter: the warning is looked for on a root that the test lays out.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.cli import Desk
+
+from polygent_issuer.machine_info import linux, parse
+from polygent_issuer.machine_info.machine_id import MachineId, NoMachineId
+
+IMAGE_ID_WARNING = linux.image_id_warning
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch) -> MachineId:
+    """This machine's ids, or invented ones where it has none; it is not a container."""
+    monkeypatch.setattr(linux, "image_id_warning", lambda _root: None)
+    try:
+        return linux.read(Path("/"))
+    except NoMachineId:
+        invented = MachineId(machine="5f0c6f0e7b8d4b7e9a370d0c3f1d2b11")
+        monkeypatch.setattr(linux, "read", lambda _root: invented)
+        return invented
+
+
+def test_the_id_of_an_image(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container it is made all the same, with a warning on stderr."""
+    (empty_desk.folder / ".dockerenv").touch()
+    (empty_desk.folder / "etc").mkdir()
+    (empty_desk.folder / "etc/machine-id").write_text("5f0c6f0e7b8d4b7e9a370d0c3f1d2b11\n")
+    monkeypatch.setattr(
+        linux, "image_id_warning", lambda _root: IMAGE_ID_WARNING(empty_desk.folder)
+    )
+    outcome = empty_desk.ok("machine-info", "create")
+    parse(outcome.out)
+    assert outcome.err.startswith("warning: this is a container and /etc/machine-id is not mounted")
+
+
+def test_to_stdout(empty_desk: Desk, machine: MachineId) -> None:
+    """Nothing but the document there, words on stderr; no home is needed or made."""
+    outcome = empty_desk.ok("machine-info", "create")
+    info = parse(outcome.out)
+    assert info.fingerprint == machine.fingerprint
+    assert info.generated_at == empty_desk.now
+    assert dict(info.components) == machine.components
+    assert outcome.err.startswith("made the machine info of this machine\n")
+    assert not empty_desk.home.exists()
+
+
+def test_what_it_says_of_the_server(empty_desk: Desk) -> None:
+    """Customer and version are passed on; `-` is stdout, and `--quiet` leaves the words out."""
+    options = ("--customer", "Acme GmbH", "--product-version", "4.2", "-o", "-", "--quiet")
+    outcome = empty_desk.ok("machine-info", "create", *options)
+    info = parse(outcome.out)
+    assert (info.customer, info.product_version) == ("Acme GmbH", "4.2")
+    assert outcome.err == ""
+
+
+def test_the_id_itself_never_leaves(empty_desk: Desk, machine: MachineId) -> None:
+    """Only keyed hashes of it are in the document or in the words."""
+    outcome = empty_desk.ok("machine-info", "create")
+    said = outcome.text + outcome.err
+    assert machine.machine.replace("-", "") not in said.replace("-", "")
+    assert machine.board is None or machine.board not in said
+
+
+def test_into_a_file(empty_desk: Desk) -> None:
+    """Its path is said; never over another one."""
+    target = empty_desk.folder / "m.json"
+    outcome = empty_desk.ok("machine-info", "create", "--output", str(target))
+    info = parse(target.read_bytes())
+    assert f"  file         {target}\n" in outcome.text
+    assert f"  fingerprint  {info.fingerprint}\n" in outcome.text
+    assert outcome.err == ""
+    before = target.read_bytes()
+    again = empty_desk.run("machine-info", "create", "--output", str(target), "--customer", "B")
+    assert again.code == 8
+    assert "hint: name another file with --output\n" in again.err
+    assert target.read_bytes() == before
+
+
+def test_into_a_folder(empty_desk: Desk) -> None:
+    """Under the name that the product gives it."""
+    empty_desk.ok("machine-info", "create", "-o", str(empty_desk.folder))
+    parse((empty_desk.folder / "machine-info.json").read_bytes())
+
+
+def test_for_programs(empty_desk: Desk, machine: MachineId) -> None:
+    """Without a file the JSON carries the document; with one it names it, too."""
+    result = empty_desk.ok("machine-info", "create", "--json").json
+    assert result["file"] is None
+    assert result["machine_info"]["fingerprint"] == machine.fingerprint
+    target = empty_desk.folder / "m.json"
+    result = empty_desk.ok("machine-info", "create", "--json", "-o", str(target)).json
+    assert result["file"] == str(target)
+    assert result["machine_info"] == json.loads(target.read_bytes())
+
+
+def test_stdout_has_room_for_one(empty_desk: Desk) -> None:
+    """`--json` and `-` both want it: exit 2."""
+    outcome = empty_desk.run("machine-info", "create", "--json", "-o", "-")
+    assert (outcome.code, outcome.json["error"]["code"]) == (2, "usage")
+
+
+def test_it_is_signed_for(desk: Desk) -> None:
+    """What create makes, check and sign take."""
+    path = str(desk.folder / "m.json")
+    desk.ok("machine-info", "create", "-o", path, "--customer", "Acme GmbH")
+    assert desk.ok("machine-info", "check", path, "--json").json["fresh"] is True
+    desk.ok("sign", "--machine-info", path)
+
+
+def test_a_name_that_may_not_stand_in_one(empty_desk: Desk) -> None:
+    """Exit 3; nothing is written."""
+    target = empty_desk.folder / "m.json"
+    outcome = empty_desk.run("machine-info", "create", "--customer", "a\x1bb", "-o", str(target))
+    assert outcome.code == 3
+    assert "\x1b" not in outcome.err
+    assert not target.exists()
+
+
+def test_a_machine_without_an_id(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clear error, exit 3, as in a container; the empty root stands in for one."""
+    read = linux.read
+    monkeypatch.setattr(linux, "read", lambda _root: read(empty_desk.folder))
+    outcome = empty_desk.run("machine-info", "create", "--json")
+    assert (outcome.code, outcome.json["error"]["code"]) == (3, "no_machine_id")
+    assert outcome.json["error"]["hint"]

@@ -1,0 +1,59 @@
+"""`polygent-issue demo`: the whole loop, for real, in a folder of its own."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.cli import Desk
+
+from polygent_issuer.machine_info.machine_id import NoMachineId
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The demo's folder is made below the test's."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    yield
+    shutil.rmtree(tmp_path)
+
+
+def test_every_step_ends_as_it_should(empty_desk: Desk) -> None:
+    """A key, a document, a license, its verification, a tampered copy, a renewal, the journal."""
+    outcome = empty_desk.ok("demo", "--json")
+    ends = [(step["command"][0], step["exit_code"]) for step in outcome.json["steps"]]
+    assert ends == [
+        ("init", 0),
+        ("key", 0),
+        ("machine-info", 0),
+        ("sign", 0),
+        ("verify", 0),
+        ("verify", 10),
+        ("renew", 0),
+        ("journal", 0),
+    ]
+    folder = Path(outcome.json["folder"])
+    assert {"acme.lic", "acme-next.lic", "tampered.lic"} <= {p.name for p in folder.iterdir()}
+    assert not empty_desk.home.exists(), "nothing else is touched"
+
+
+def test_it_shows_each_command_and_where_the_files_are(empty_desk: Desk) -> None:
+    """As one would type it; old → new of the renewal; the folder last."""
+    text = empty_desk.ok("demo").text
+    assert "$ polygent-issue sign --machine-info machine-info.json" in text
+    assert "tampered.lic: not authentic: bad_signature" in text
+    assert " → " in text
+    assert text.splitlines()[-1].startswith("the files are in ")
+
+
+def test_a_container_without_a_machine_id(
+    empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An invented document stands in, and it is said; the machine's id is faked away here."""
+
+    def none_here(**_given: object) -> bytes:
+        raise NoMachineId("there is no machine id here")
+
+    monkeypatch.setattr("polygent_issuer.machine_info.this_machine.describe", none_here)
+    text = empty_desk.ok("demo").text
+    assert "an invented document stands in" in text

@@ -1,0 +1,338 @@
+"""`polygent-issue init`: the home, from options, at a terminal, and never twice."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.cli import Desk
+from support.keys import tree
+from support.secret_service import secret_service
+from support.strace import Fault, options
+from support.terminal import terminal
+
+from polygent_issuer.cli.main import run
+from polygent_issuer.home import setting_types, settings_file
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.registry import REGISTRY_FILE, Registry, journal
+
+ABSENT = {"DBUS_SESSION_BUS_ADDRESS": ""}
+
+
+def held(desk: Desk) -> Settings:
+    """The settings of the desk's home."""
+    return settings_file.load(desk.home, {}).settings
+
+
+def test_the_defaults_off_a_terminal(empty_desk: Desk) -> None:
+    """Nothing is asked; every setting is at its default, and the file explains them all."""
+    outcome = empty_desk.ok("init")
+    assert held(empty_desk) == Settings(plans=held(empty_desk).plans)
+    assert "[plans.standard-annual]" in (empty_desk.home / "settings.toml").read_text()
+    assert outcome.err == ""
+    assert outcome.text.startswith(f"made a home at {empty_desk.home}\n")
+    assert "7d (assumed, until config set upload_window tells)" in outcome.text
+    assert "the folder you are in" in outcome.text
+
+
+def test_options_become_settings(empty_desk: Desk) -> None:
+    """Each option is in force afterwards; folders are made, the one for backups private."""
+    backup, licenses = empty_desk.folder / "backup", empty_desk.folder / "licenses"
+    outcome = empty_desk.ok(
+        "init",
+        *("--issuer", "Polygent Ltd", "--operator", "Ada", "--upload-window", "36h"),
+        *("--store", f"file:{empty_desk.folder}/keys/"),
+        *("--key-backup-folder", str(backup), "--output", str(licenses), "--json"),
+    )
+    now = held(empty_desk)
+    assert (now.issuer, now.operator) == ("Polygent Ltd", "Ada")
+    assert now.store == f"file:{empty_desk.folder}/keys/"
+    assert (now.key_backup_folder, now.output) == (backup, licenses)
+    assert backup.stat().st_mode & 0o777 == 0o700
+    assert outcome.json == {
+        "schema": "polygent-issue/1",
+        "home": str(empty_desk.home),
+        "settings": str(empty_desk.home / "settings.toml"),
+        "completed": False,
+        "folders_made": [str(backup), str(licenses)],
+        "issuer": "Polygent Ltd",
+        "operator": "Ada",
+        "upload_window": "36h",
+        "store": now.store,
+        "key_backup_folder": str(backup),
+        "output": str(licenses),
+        "next": f"polygent-issue --home {empty_desk.home} key generate",
+    }
+
+
+def test_relative_places_become_whole(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place means the same from everywhere afterwards; what exists is left as it is."""
+    monkeypatch.chdir(empty_desk.folder)
+    (empty_desk.folder / "out").mkdir(mode=0o750)
+    outcome = empty_desk.ok("init", "--store", "file:k/main.key", "-o", "out", "--json")
+    assert held(empty_desk).store == f"file:{empty_desk.folder}/k/main.key"
+    assert held(empty_desk).output == empty_desk.folder / "out"
+    assert outcome.json["folders_made"] == []
+    assert (empty_desk.folder / "out").stat().st_mode & 0o777 == 0o750
+
+
+def test_words_for_nothing(empty_desk: Desk) -> None:
+    """What one may answer at the terminal may be typed as an option, too."""
+    empty_desk.ok(
+        *("init", "--upload-window", "unknown"),
+        *("--output", "none", "--key-backup-folder", "none"),
+    )
+    assert held(empty_desk).upload_window is None
+    assert held(empty_desk).output is None
+    assert held(empty_desk).key_backup_folder is None
+
+
+def test_the_journal_begins_with_it(empty_desk: Desk) -> None:
+    """Who made the registry, when, and its id are in the first row."""
+    empty_desk.ok("init", "--operator", "Ada")
+    with Registry.open(empty_desk.home / REGISTRY_FILE) as registry:
+        with registry.reading() as db:
+            (row,) = journal.rows(db)
+        assert row.details == {"registry": registry.id}
+    assert (row.event, row.operator, row.at) == ("registry-created", "Ada", empty_desk.now)
+
+
+def test_a_home_is_made_once(empty_desk: Desk) -> None:
+    """Exit 7, the way to change it, and not a byte different."""
+    empty_desk.ok("init", "--issuer", "Polygent Ltd")
+    before = tree(empty_desk.folder)
+    again = empty_desk.run("init", "--issuer", "Globex", "--output", str(empty_desk.output))
+    assert again.code == 7
+    assert f"there is a home at {empty_desk.home} already; nothing was changed" in again.err
+    assert "hint: polygent-issue config set KEY VALUE" in again.err
+    assert tree(empty_desk.folder) == before
+    assert not empty_desk.output.exists()
+    assert empty_desk.run("init", "--json").json["error"]["code"] == "registry_exists"
+
+
+def test_an_interrupted_one_is_completed(empty_desk: Desk) -> None:
+    """Settings without a registry: what they say stays, and the registry is made."""
+    empty_desk.ok("init", "--issuer", "Polygent Ltd", "--upload-window", "7d")
+    (empty_desk.home / REGISTRY_FILE).unlink()
+    outcome = empty_desk.ok("init", "--operator", "Ada")
+    assert outcome.text.startswith("completed a home at ")
+    assert held(empty_desk).issuer == "Polygent Ltd"
+    assert held(empty_desk).operator == "Ada"
+    assert empty_desk.ok("journal", "verify").code == 0
+
+
+def test_a_lost_registry_is_said(desk: Desk) -> None:
+    """Where keys were, an empty registry would hide the loss of every license."""
+    (desk.home / REGISTRY_FILE).unlink()
+    for argv in (("init",), ("key", "generate", "x", "--no-backup")):
+        outcome = desk.run(*argv, "--json")
+        assert outcome.code == 7
+        assert outcome.json["error"]["code"] == "registry_lost"
+        assert "backup" in outcome.json["error"]["hint"]
+        assert not (desk.home / REGISTRY_FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "code"),
+    [
+        ("--issuer", "", "invalid_settings"),
+        ("--issuer", "a\x1b[31m", "invalid_settings"),
+        ("--upload-window", "soon", "invalid_settings"),
+        ("--store", "ftp://host/key", "invalid_store"),
+        ("--output", "", "input_refused"),
+        ("--output", "/no/such/folder", "input_refused"),
+        ("--key-backup-folder", "~nobody-of-this-name/x", "input_refused"),
+    ],
+)
+def test_a_wrong_value_makes_nothing(empty_desk: Desk, option: str, value: str, code: str) -> None:
+    """Exit 3, with a hint, and no home of half of what was meant."""
+    outcome = empty_desk.run("init", option, value, "--json")
+    assert outcome.code == 3
+    assert outcome.json["error"]["code"] == code
+    assert outcome.json["error"]["hint"]
+    assert list(empty_desk.folder.iterdir()) == []
+
+
+def test_a_file_where_the_folder_belongs(empty_desk: Desk) -> None:
+    """Exit 8: what has the folder's name stays, and no home is made."""
+    empty_desk.output.write_text("mine")
+    outcome = empty_desk.run("init", "--output", str(empty_desk.output), "--json")
+    assert outcome.code == 8
+    assert outcome.json["error"]["code"] == "output_failed"
+    assert empty_desk.output.read_text() == "mine"
+    assert not empty_desk.home.exists()
+
+
+def test_an_open_folder_is_refused_or_told(empty_desk: Desk) -> None:
+    """Everybody may write there: exit 7. Others may look: a warning, and it goes on."""
+    empty_desk.home.mkdir()
+    empty_desk.home.chmod(0o777)
+    assert empty_desk.run("init", "--json").json["error"]["code"] == "unsafe_home"
+    empty_desk.home.chmod(0o755)
+    assert "warning: other users may look into the home" in empty_desk.ok("init").err
+
+
+def test_return_takes_what_is_proposed(empty_desk: Desk) -> None:
+    """Five questions, five defaults; without a keyring a folder in the home is proposed."""
+    with terminal(empty_desk, "init", environ=ABSENT) as person:
+        person.sees("who issues? it stands in every license [polygent-operator]: ")
+        person.types("")
+        person.sees("7d, 36h, or unknown [unknown]: ")
+        person.types("")
+        person.sees(f"keyring:, file:PATH or pkcs11:URI [file:{empty_desk.home}/keys/]: ")
+        person.types("")
+        person.sees("best another disk, or none [~/polygent-key-backup]: ")
+        person.types("")
+        person.sees("none is the folder you are in [~/licenses]: ")
+        person.types("")
+        person.sees(f"next: polygent-issue --home {empty_desk.home} key generate\r\n")
+        assert person.ends() == 0
+    now = held(empty_desk)
+    assert (now.issuer, now.upload_window) == ("polygent-operator", None)
+    assert now.store == f"file:{empty_desk.home}/keys/"
+    assert now.key_backup_folder == empty_desk.folder / "polygent-key-backup"
+    assert now.output == empty_desk.folder / "licenses"
+    assert now.output.is_dir()
+
+
+def test_a_wrong_answer_is_asked_again(empty_desk: Desk) -> None:
+    """What is refused is said at once; what was given as an option is not asked."""
+    given = ("--issuer", "Polygent Ltd", "--store", "keyring:", "--output", "none")
+    with terminal(empty_desk, "init", *given) as person:
+        person.sees("or unknown [unknown]: ")
+        person.types("soon")
+        person.sees("error: upload_window: not a length of time: soon")
+        person.sees("hint: write it as 7d")
+        person.sees("or unknown [unknown]: ")
+        person.types("7d")
+        person.sees("or none [~/polygent-key-backup]: ")
+        person.types("/no/such/folder")
+        person.sees("the one above it is missing")
+        person.sees("or none [~/polygent-key-backup]: ")
+        person.types("none")
+        assert person.ends() == 0
+    assert "who issues?" not in person.screen
+    assert "private keys" not in person.screen
+    assert "next: polygent-issue --home" in person.screen
+    assert "key generate --backup FILE" in person.screen
+    assert held(empty_desk).upload_window == setting_types.parse_duration("7d")
+    assert held(empty_desk).key_backup_folder is None
+
+
+def test_a_keyring_is_proposed_where_one_runs(empty_desk: Desk) -> None:
+    """The operating system's keyring comes first; nothing is unlocked to find out."""
+    given = ("--issuer", "P", "--upload-window", "7d", "--output", "none")
+    with secret_service() as service:
+        service.lock()
+        with terminal(empty_desk, "init", *given, environ=service.environ) as person:
+            person.sees("keyring:, file:PATH or pkcs11:URI [keyring:]: ")
+            person.types("")
+            person.sees("best another disk")
+            person.types("none")
+            assert person.ends() == 0
+        assert service.is_locked()
+    assert held(empty_desk).store == "keyring:"
+
+
+def test_a_refusal_at_the_terminal_asks_nothing(empty_desk: Desk) -> None:
+    """An existing home is said before the first question; so is a wrong option."""
+    with terminal(empty_desk, "init", "--issuer", "") as person:
+        assert person.ends() == 3
+    assert "?" not in person.screen
+    empty_desk.ok("init")
+    with terminal(empty_desk, "init") as person:
+        assert person.ends() == 7
+    assert "who issues" not in person.screen
+
+
+def test_no_input_asks_nothing(empty_desk: Desk) -> None:
+    """`--no-input` at a terminal takes the defaults."""
+    with terminal(empty_desk, "init", "--no-input") as person:
+        assert person.ends() == 0
+    assert "who issues" not in person.screen
+    assert held(empty_desk).issuer == "polygent-operator"
+
+
+def test_ctrl_c_leaves_nothing(empty_desk: Desk) -> None:
+    """Whoever gives up at a question has no half of a home."""
+    with terminal(empty_desk, "init") as person:
+        person.sees("who issues?")
+        person.types("\x03")
+        assert person.ends() == 130
+    assert not empty_desk.home.exists()
+
+
+def test_the_next_command_is_short(empty_desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """The next command names `--home` only where this one did."""
+    environ = {"POLYGENT_ISSUER_HOME": str(empty_desk.home), "PATH": os.environ["PATH"]}
+    assert run(["init"], now=empty_desk.now, environ=environ) == 0
+    assert "next: polygent-issue key generate --backup FILE\n" in capsys.readouterr().out
+    assert (empty_desk.home / REGISTRY_FILE).exists()
+
+
+CHMOD = Fault(calls="?chmod,fchmod,fchmodat", what="error=EPERM")
+
+
+def refused_modes(desk: Desk, umask: str, *argv: str) -> subprocess.CompletedProcess[str]:
+    """Run a command on a disk that refuses every change of a mode."""
+    command = [*options([CHMOD], desk.folder / "strace.log"), sys.executable, "-m"]
+    return subprocess.run(
+        ["sh", "-c", f'umask {umask}; exec "$@"', "sh", *command, "polygent_issuer", *argv],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={
+            "PATH": os.environ["PATH"],
+            "POLYGENT_ISSUER_HOME": str(desk.home),
+            "POLYGENT_ISSUER_PASSPHRASE_FILE": str(desk.passphrase_file),
+        },
+    )
+
+
+@pytest.mark.slow
+def test_a_disk_without_modes(empty_desk: Desk) -> None:
+    """Where the home would not be as it must be, each run says so and leaves nothing behind."""
+    empty_desk.environ["POLYGENT_ISSUER_HOME"] = str(empty_desk.home)
+    for _ in range(2):
+        # The mode that this umask leaves stands in for one that such a disk shows.
+        done = refused_modes(empty_desk, "0277", "init", "--home", f"{empty_desk.home}/a/b")
+        assert done.returncode == 7
+        assert done.stderr == (
+            f"error: the home {empty_desk.home}/a/b cannot be made: operation not permitted\n"
+            "hint: choose another place with --home DIR\n"
+        )
+        assert not empty_desk.home.exists()
+
+
+@pytest.mark.slow
+def test_a_disk_that_refuses_modes_but_is_private(empty_desk: Desk, tmp_path: Path) -> None:
+    """Everything works the first time, and every file is private."""
+    empty_desk.passphrase_file.write_text("correct horse battery staple")
+    empty_desk.passphrase_file.chmod(0o600)
+    key, backup = tmp_path / "main.key", tmp_path / "backup.key"
+    copy = tmp_path / "copy.db"
+    for argv in (
+        ["init"],
+        ["key", "generate", "main", "--store", f"file:{key}", "--no-backup"],
+        ["key", "backup", "main", str(backup)],
+        ["config", "set", "issuer", "Polygent Ltd"],
+        ["registry", "backup", str(copy)],
+        ["registry", "restore", str(copy), "--yes"],
+    ):
+        done = refused_modes(empty_desk, "022", *argv)
+        assert done.returncode == 0, (argv, done)
+    for path in (key, backup, copy, *empty_desk.home.iterdir()):
+        assert path.stat().st_mode & 0o077 == 0, path
+    assert empty_desk.home.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.slow
+def test_an_empty_registry_is_filled_where_modes_are_refused(empty_desk: Desk) -> None:
+    """A creation that broke off is completed, unless others may read the file."""
+    empty_desk.home.mkdir(mode=0o700)
+    registry = empty_desk.home / "registry.db"
+    for mode, code in ((0o644, 7), (0o600, 0)):
+        registry.touch()
+        registry.chmod(mode)
+        assert refused_modes(empty_desk, "022", "init").returncode == code

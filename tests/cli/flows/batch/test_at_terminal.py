@@ -1,0 +1,225 @@
+"""Batches at a real terminal: reviewed, consented to once, agreed to, with a bar that vanishes."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from support.cli import PASSPHRASE, Desk
+from support.crowd import settle_at
+from support.screen import at_terminal, finish, left_on
+
+from polygent_issuer.batch.run import MAX_GROUP_SIZE
+
+QUESTION = "go ahead with 3? [Y/n]: "
+UNLOCK = "passphrase for the key file main.key: "
+
+
+@pytest.fixture
+def today(desk: Desk) -> Desk:
+    """A desk whose clock is the machine's, with three licenses that are due."""
+    desk.now = datetime.now(UTC)
+    settle_at(desk, range(1, 4))
+    return desk
+
+
+def begin(desk: Desk, *argv: str, **environ: str) -> Any:
+    """A command at a terminal; nobody but a person knows the passphrase."""
+    return at_terminal(desk.home, *argv, DBUS_SESSION_BUS_ADDRESS="", **environ)
+
+
+def issued(desk: Desk) -> int:
+    """How many license files there are."""
+    return len(list(desk.output.iterdir()))
+
+
+def test_reviewed_agreed_unlocked_done(today: Desk) -> None:
+    """In this order; the bar leaves no trace, and the lines are there."""
+    terminal = begin(today, "renew", "--due-within", "30d")
+    terminal.expect_exact("renew c1, prod-1: ")
+    terminal.expect_exact("renew 3")
+    terminal.expect_exact(QUESTION)
+    assert issued(today) == 0
+    terminal.sendline("")
+    terminal.expect_exact(UNLOCK)
+    assert terminal.waitnoecho()
+    terminal.sendline(PASSPHRASE)
+    code, screen = finish(terminal)
+    assert code == 0
+    assert issued(today) == 3
+    left = [line for line in left_on(screen) if line]
+    assert "\u2501" in screen  # the bar was there
+    assert not [line for line in left if "\u2501" in line or "renewing" in line]
+    told = "".join(left)  # a path may be broken in two
+    assert told.count("renewed c") == 3
+    assert "renewed 3" in left
+
+
+def test_a_no_issues_nothing(today: Desk) -> None:
+    """Exit 130, and nobody was asked for a passphrase."""
+    terminal = begin(today, "renew", "--due-within", "30d")
+    terminal.expect_exact(QUESTION)
+    terminal.sendline("n")
+    code, screen = finish(terminal)
+    assert code == 130
+    assert "passphrase" not in screen
+    assert issued(today) == 0
+
+
+@pytest.mark.slow
+def test_nothing_to_do_asks_nothing(today: Desk) -> None:
+    """Neither to go ahead nor for a passphrase."""
+    code, screen = finish(begin(today, "renew", "--due-within", "1d"))
+    assert code == 0
+    assert screen.count("nothing to do") == 1
+    assert "\u2501" not in screen, "no bar of nothing"
+    assert "?" not in "".join(left_on(screen))
+    assert "passphrase" not in screen
+
+
+@pytest.mark.slow
+def test_yes_agrees_beforehand(today: Desk) -> None:
+    """`--yes` answers the one question, and no other."""
+    terminal = begin(today, "renew", "--due-within", "30d", "--yes")
+    terminal.expect_exact(UNLOCK)
+    assert terminal.waitnoecho()
+    terminal.sendline(PASSPHRASE)
+    assert finish(terminal)[0] == 0
+    assert issued(today) == 3
+
+
+def unlocked(desk: Desk) -> dict[str, str]:
+    """The passphrase from its file."""
+    return {"POLYGENT_ISSUER_PASSPHRASE_FILE": str(desk.passphrase_file)}
+
+
+def test_consent_is_asked_for_once_a_code(today: Desk) -> None:
+    """With how many it stops, and one reason for all; the journal keeps it for each."""
+    terminal = begin(today, "renew", "c1", "c2", "c3", "--term", "5y", **unlocked(today))
+    terminal.expect_exact("long-term stops 3 of them")
+    terminal.expect_exact("accept long-term for 3? [y/N]: ")
+    terminal.sendline("y")
+    terminal.expect_exact("why, for the journal: ")
+    terminal.sendline("agreed with sales")
+    terminal.expect_exact(QUESTION)
+    terminal.sendline("")
+    assert finish(terminal)[0] == 0
+    rows = today.ok("journal", "show", "--json").json["rows"]
+    reasons = [each["reason"] for each in rows if each["event"] == "license-renewed"]
+    assert reasons == ["agreed with sales"] * 3
+
+
+def test_what_changed_at_the_question_is_not_issued(today: Desk) -> None:
+    """Somebody wrote while a consent was thought about: that item is another than was shown."""
+    terminal = begin(today, "renew", "c1", "c2", "c3", "--term", "5y", **unlocked(today))
+    terminal.expect_exact("accept long-term for 3? [y/N]: ")
+    today.ok("customer", "edit", "c2", "--name", "Globex Corporation")
+    terminal.sendline("y")
+    terminal.expect_exact("why, for the journal: ")
+    terminal.sendline("agreed with sales")
+    terminal.expect_exact(QUESTION)
+    terminal.sendline("")
+    code, screen = finish(terminal)
+    assert code == 20
+    assert "renewed 2, failed 1" in screen
+    assert "otherwise than it was shown" in "".join(left_on(screen))
+
+
+@pytest.mark.slow
+def test_a_consent_that_is_declined(today: Desk) -> None:
+    """Stops those that need it: they fail, and the others are done."""
+    file = today.folder / "plan.csv"
+    file.write_text("customer,term\nc1,5y\nc2,1y\nc3,1y\n")
+    terminal = begin(today, "apply", str(file), **unlocked(today))
+    terminal.expect_exact("accept long-term for 1? [y/N]: ")
+    terminal.sendline("")
+    terminal.expect_exact("go ahead with 2? [Y/n]: ")
+    terminal.sendline("")
+    code, screen = finish(terminal)
+    assert code == 20
+    assert "renewed 2, failed 1" in screen
+    assert issued(today) == 2
+
+
+@pytest.mark.slow
+def test_expect_is_held_before_anybody_is_asked(today: Desk) -> None:
+    """What was reviewed is no longer what would be done: exit 3."""
+    file = today.folder / "plan.csv"
+    file.write_text("customer\nc1\nc2\nc3\n")
+    code, screen = finish(begin(today, "apply", str(file), "--expect", "0" * 64))
+    assert code == 3
+    assert "go ahead" not in screen
+    assert issued(today) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("environ", [{"TERM": "dumb"}, {"NO_COLOR": "1"}])
+def test_no_bar_where_none_belongs(today: Desk, environ: dict[str, str]) -> None:
+    """A terminal without colour: plain lines, no escape at all."""
+    argv = ("renew", "--due-within", "30d", "--yes")
+    code, screen = finish(begin(today, *argv, **unlocked(today), **environ))
+    assert code == 0
+    assert "\x1b[" not in screen
+    assert screen.count("renewed c") == 3
+
+
+@pytest.mark.slow
+def test_quiet_draws_no_bar(today: Desk) -> None:
+    """Nor does `--json` mix it into its lines."""
+    argv = ("renew", "--due-within", "30d", "--yes", "--quiet")
+    code, screen = finish(begin(today, *argv, **unlocked(today)))
+    assert code == 0
+    assert "\u2501" not in screen
+
+
+@pytest.mark.slow
+def test_no_input_is_no_terminal(today: Desk) -> None:
+    """Nobody is asked, and it goes on as from cron."""
+    argv = ("renew", "--due-within", "30d", "--no-input")
+    code, screen = finish(begin(today, *argv, **unlocked(today)))
+    assert code == 0
+    assert "go ahead" not in screen
+    assert issued(today) == 3
+
+
+@pytest.mark.slow
+def test_beginnings_of_names(today: Desk) -> None:
+    """As for one customer: on a terminal an unambiguous beginning is enough."""
+    today.ok("customer", "edit", "c3", "--name", "Globex Corporation")
+    terminal = begin(today, "renew", "c1", "Glob", **unlocked(today))
+    terminal.expect_exact("go ahead with 2? [Y/n]: ")
+    terminal.sendline("")
+    assert finish(terminal)[0] == 0
+    assert issued(today) == 2
+
+
+def test_ctrl_c_at_the_question(today: Desk) -> None:
+    """Exit 130, nothing issued."""
+    terminal = begin(today, "renew", "--due-within", "30d")
+    terminal.expect_exact(QUESTION)
+    terminal.sendintr()
+    code, screen = finish(terminal)
+    assert code == 130
+    assert "Traceback" not in screen
+    assert issued(today) == 0
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_the_middle(today: Desk) -> None:
+    """What is in hand is finished; the screen tells how to go on, and the bar is gone."""
+    settle_at(today, range(4, 2 * MAX_GROUP_SIZE))
+    argv = ("renew", "--due-within", "30d", "--yes")
+    terminal = begin(today, *argv, **unlocked(today))
+    terminal.expect_exact("renewed c")  # a full screen waits to be read
+    terminal.sendintr()
+    code, screen = finish(terminal)
+    assert code == 130
+    left = left_on(screen)
+    assert "interrupted; the same command does the rest" in left
+    assert "\u2501" not in "".join(left)
+    assert "Traceback" not in screen
+    done = issued(today)
+    assert 0 < done < 2 * MAX_GROUP_SIZE - 1
+    assert (
+        today.ok("renew", "--due-within", "30d").text.count("renewed c")
+        == 2 * MAX_GROUP_SIZE - 1 - done
+    )

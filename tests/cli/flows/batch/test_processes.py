@@ -1,0 +1,184 @@
+"""Batches as real processes: Ctrl-C, and a stdout that is full or gone; the rest comes later."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import Desk
+from support.crowd import settle_at
+from support.held import held, litter_in
+
+from polygent_issuer.batch.run import MAX_GROUP_SIZE
+
+pytestmark = pytest.mark.slow
+
+MANY = 2 * MAX_GROUP_SIZE + 9
+"""Three groups."""
+DUE = ("renew", "--due-within", "30d")
+
+
+@pytest.fixture
+def many(desk: Desk) -> Desk:
+    """A desk whose clock is the machine's, with licenses that are due."""
+    desk.now = datetime.now(UTC)
+    settle_at(desk, range(1, MANY + 1))
+    return desk
+
+
+def begin(
+    desk: Desk, *argv: str, of: tuple[str, ...] = DUE, stdout: Any = subprocess.PIPE
+) -> "subprocess.Popen[bytes]":
+    """Run a batch, in a process of its own."""
+    command = [sys.executable, "-m", "polygent_issuer", "--home", str(desk.home)]
+    return subprocess.Popen(
+        [*command, *of, *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        bufsize=0,  # what was not read as a line is left for `communicate`
+        env={**os.environ, "POLYGENT_ISSUER_PASSPHRASE_FILE": str(desk.passphrase_file)},
+    )
+
+
+def the_rest_is_done_once(desk: Desk) -> None:
+    """The same command completes it: a license and a file for each, and nothing twice."""
+    *_, last = desk.ok("renew", "--due-within", "30d", "--json").out.splitlines()
+    assert json.loads(last)["summary"]["complete"] is True
+    after = held(desk)
+    assert len(after.files) == 2 * MANY
+    assert len(after.current) == MANY
+    assert after.problems == ()
+    assert len(list(desk.output.iterdir())) == MANY
+    assert litter_in(desk.output) == []
+    assert {path.read_text() for path in desk.output.iterdir()} == {
+        after.files[license_id].decode() for license_id in after.current
+    }
+    assert desk.ok("renew", "--due-within", "30d").text == "nothing to do\n"
+
+
+def test_ctrl_c(many: Desk) -> None:
+    """What is in hand is finished and told, the summary says how to go on: exit 130."""
+    process = begin(many, "--json")
+    assert process.stdout is not None
+    first = process.stdout.readline()  # it waits for us to read on, with a group to be told
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == b""
+    *items, last = [json.loads(line) for line in (first + out).splitlines()]
+    assert 0 < len(items) < MANY
+    assert last["summary"]["complete"] is False
+    assert last["summary"]["renewed"] == len(items)
+    assert len(held(many).files) == MANY + len(items)
+    the_rest_is_done_once(many)
+
+
+def test_ctrl_c_in_text(many: Desk) -> None:
+    """A person reads how to go on."""
+    process = begin(many)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, b"")
+    assert b"interrupted; the same command does the rest" in out
+
+
+def test_ctrl_c_twice_ends_at_once(many: Desk) -> None:
+    """Nothing that was acknowledged is lost by that."""
+    process = begin(many, "--json")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+    the_rest_is_done_once(many)
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_reader_that_goes_away(many: Desk, form: tuple[str, ...]) -> None:
+    """`| head -1`: exit 8 without a word, and what was done is kept."""
+    with begin(many, *form) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 8
+    assert MANY < len(held(many).files) < 2 * MANY
+    the_rest_is_done_once(many)
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_full_stdout(many: Desk, form: tuple[str, ...]) -> None:
+    """Exit 8 with the reason: nobody would know what was done."""
+    with Path("/dev/full").open("wb") as full:
+        process = begin(many, *form, stdout=full)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 8
+    assert err.decode() == (
+        "error: stdout cannot be written: no space left on device\n"
+        "hint: what was done is kept: polygent-issue journal show\n"
+    )
+    assert len(held(many).files) < 2 * MANY
+    the_rest_is_done_once(many)
+
+
+def test_kill(many: Desk) -> None:
+    """No warning at all: what was begun is finished by the same command."""
+    with begin(many, "--json") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.kill()
+    assert MANY < len(held(many).files) < 2 * MANY
+    the_rest_is_done_once(many)
+
+
+def test_a_review_that_was_interrupted_goes_on(many: Desk) -> None:
+    """The same command with the same digest does the rest, and then has nothing to do."""
+    file = many.folder / "plan.csv"
+    rows = "".join(f"c{number},30\n" for number in range(1, MANY + 1))
+    file.write_text(f"customer,users\n{rows}")
+    reviewed = many.ok("apply", str(file), "--dry-run", "--json").out.splitlines()[-1]
+    expect = ("apply", str(file), "--expect", json.loads(reviewed)["summary"]["digest"])
+    process = begin(many, "--json", of=expect)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert MANY < len(held(many).files) < 2 * MANY
+    many.ok(*expect)
+    assert many.ok(*expect).text == f"nothing to do, kept {MANY}\n"
+    the_rest_is_done_once(many)
+
+
+def test_a_report_of_what_was_done_before_ctrl_c(many: Desk) -> None:
+    """Whole, with as many items as there were."""
+    report = many.folder / "report.json"
+    process = begin(many, "--json", "--report", str(report))
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert len(json.loads(report.read_text())) == len(out.splitlines())
+
+
+def test_two_operators_at_once(many: Desk) -> None:
+    """Two processes with the same batch: each license is issued by exactly one of them."""
+    both = [begin(many, "--json") for _ in range(2)]
+    ended = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    counts = [json.loads(out.splitlines()[-1])["summary"] for out, _ in ended]
+    assert sum(each["renewed"] for each in counts) == MANY
+    the_rest_is_done_once(many)

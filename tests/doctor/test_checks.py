@@ -1,0 +1,198 @@
+"""The whole examination: it ends whatever is wrong, and changes nothing."""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import NOW, Desk
+from support.licenses import Books
+from support.rows import row
+from support.secret_service import SecretService
+
+from polygent_issuer.doctor import State, checks, examine
+from polygent_issuer.doctor.checks import CHECKS, Check
+from polygent_issuer.doctor.context import DoctorContext
+from polygent_issuer.registry import schema
+from polygent_issuer.registry.schema import Migration
+from polygent_issuer.text import for_shell
+
+LATER = Migration(name="later", statements=("CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT",))
+
+
+def snapshot(folder: Path) -> dict[str, tuple[Any, ...]]:
+    """Every file and folder: its bytes, its mode, its owner, and when it was changed."""
+    found = {}
+    for path in (folder, *sorted(folder.rglob("*"))):
+        told = path.lstat()
+        content = path.read_bytes() if path.is_file() else os.listdir(path)  # noqa: PTH208
+        found[str(path)] = (
+            content,
+            told.st_mode,
+            told.st_uid,
+            told.st_ino,
+            told.st_mtime_ns,
+            told.st_ctime_ns,
+        )
+    return found
+
+
+def _undelivered(books: Books) -> None:
+    books.license(books.customer(), pending=(str(books.desk.output), "acme.lic"))
+
+
+def _older(books: Books) -> None:
+    _undelivered(books)
+    with closing(sqlite3.connect(books.path)) as raw:
+        raw.execute("PRAGMA user_version = 0")
+
+
+def _without_settings(books: Books) -> None:
+    (books.desk.home / "settings.toml").unlink()
+
+
+def _without_registry(books: Books) -> None:
+    books.path.unlink()
+
+
+def _interrupted(books: Books) -> None:
+    books.path.write_bytes(b"")
+
+
+def _damaged(books: Books) -> None:
+    books.path.write_bytes(b"SQLite format 3\x00" + b"\xff" * 8192)
+
+
+def _open_to_others(books: Books) -> None:
+    books.desk.home.chmod(0o755)
+    books.path.chmod(0o644)
+    (books.desk.output / ".polygent-0-1.tmp").write_text("x")
+    os.utime(books.desk.output / ".polygent-0-1.tmp", (1, 1))
+
+
+def _unsafe(books: Books) -> None:
+    books.desk.home.chmod(0o777)
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        lambda _: None,
+        _undelivered,
+        _older,
+        _without_settings,
+        _without_registry,
+        _interrupted,
+        _damaged,
+        _open_to_others,
+        _unsafe,
+    ],
+)
+def test_nothing_is_changed(
+    books: Books, service: SecretService, prepare: Callable[[Books], None]
+) -> None:
+    """Not a byte, not a mode, not a time of change; nothing is delivered, migrated or made."""
+    prepare(books)
+    before = snapshot(books.desk.folder)
+    for more in ((), ("--json",), ("--quick",)):
+        outcome = books.desk.run("doctor", *more)
+        assert outcome.code in (0, 6, 7)
+        assert outcome.err == ""
+    assert snapshot(books.desk.folder) == before
+    assert not service.is_locked()
+
+
+def test_no_home_is_made(tmp_path: Path) -> None:
+    """A mistyped `--home` is told, with the command for this very place."""
+    desk = Desk(tmp_path)
+    outcome = desk.run("doctor", "--json")
+    assert outcome.code == 7
+    assert list(tmp_path.iterdir()) == []
+    home = row(outcome, "home")
+    assert (home["state"], home["mend"]) == ("fail", f"polygent-issue --home {desk.home} init")
+    later = [row(outcome, name)["message"] for name in ("home-rights", "settings", "journal")]
+    assert later == ["not checked: there is no home"] * 3
+
+
+@pytest.mark.parametrize("name", ["polygent-issue home", "Ada's polygent-issue home"])
+def test_a_home_may_be_called_as_the_tool(tmp_path: Path, name: str) -> None:
+    """It is named in the commands of this tool, and no path is changed."""
+    folder = tmp_path / name
+    folder.mkdir()
+    desk = Books(Desk(folder)).open().desk
+    desk.home.chmod(0o755)
+    outcome = desk.run("doctor", "--json")
+    home = for_shell(str(desk.home))
+    assert row(outcome, "home-rights")["mend"] == f"chmod 700 {home}"
+    assert row(outcome, "key")["mend"].startswith(f"polygent-issue --home {home} key import ")
+
+
+def test_every_command_of_a_mend_names_the_home(desk: Desk) -> None:
+    """Also one that stands within a sentence."""
+    (desk.home / "settings.toml").write_text("nonsense")
+    outcome = desk.run("doctor", "--json")
+    named = f"polygent-issue --home {desk.home}"
+    assert f"the file that {named} config path names" in row(outcome, "settings")["mend"]
+
+
+def test_a_place_that_cannot_be_a_home() -> None:
+    """Even then the machine is examined, and the keyring."""
+    found = examine(None, {"POLYGENT_ISSUER_HOME": ""}, now=NOW, quick=True)
+    assert found.exit_code == 7
+    said = {row.name: row for row in found.rows}
+    assert said["home"].message == "POLYGENT_ISSUER_HOME is empty"
+    assert said["sqlite"].state is State.OK
+    assert said["keyring"].state is not State.NOT_CHECKED
+    assert said["settings"].message == "not checked: there is no home"
+
+
+def test_every_check_has_its_rows_in_the_order_of_the_table(desk: Desk) -> None:
+    """Each at least one, and all of a check together."""
+    names = [said["name"] for said in desk.run("doctor", "--json").json["rows"]]
+    assert list(dict.fromkeys(names)) == [check.name for check in CHECKS]
+    assert len({check.name for check in CHECKS}) == len(CHECKS)
+
+
+def test_older_tables_are_told_without_bringing_them_up_to_date(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real migration waits, and waits on."""
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, LATER))
+    before = snapshot(books.desk.folder)
+    outcome = books.desk.run("doctor", "--json")
+    assert snapshot(books.desk.folder) == before
+    assert row(outcome, "tables")["state"] == "warn"
+
+
+def test_the_first_failure_decides_the_exit_code(books: Books) -> None:
+    """Settings come before the registry, and both before the keys."""
+    assert books.desk.run("doctor", "--json").code == 6
+    books.path.write_bytes(b"x" * 5000)
+    assert books.desk.run("doctor", "--json").code == 7
+    (books.desk.home / "settings.toml").write_text("nonsense")
+    assert books.desk.run("doctor", "--json").code == 3
+
+
+@pytest.mark.parametrize(("set_to", "seconds"), [("1h", 3), ("1s", 1)])
+def test_no_keyring_is_waited_for_as_long_as_the_settings_say(
+    desk: Desk, set_to: str, seconds: int
+) -> None:
+    """An examination is done in seconds; a shorter wait is kept."""
+    desk.ok("config", "set", "keyring_timeout", set_to)
+    with ExitStack() as stack:
+        case = DoctorContext(desk.home, {}, now=NOW, closing=stack)
+        assert case.settings.keyring_timeout == timedelta(seconds=seconds)
+
+
+def test_a_check_that_the_system_stops_is_not_checked(tmp_path: Path) -> None:
+    """Its reason stands in its row, and the next check has its turn."""
+    gone = Check(name="gone", look=lambda _: str((tmp_path / "no").read_bytes()))  # type: ignore[arg-type, return-value]
+    with ExitStack() as stack:
+        verdict = checks._looked(gone, DoctorContext(tmp_path, {}, now=NOW, closing=stack))
+    assert not isinstance(verdict, tuple)
+    assert verdict.state is State.NOT_CHECKED
+    assert verdict.message == "not checked: no such file or directory"

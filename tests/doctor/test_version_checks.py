@@ -1,0 +1,127 @@
+"""What the tool runs on."""
+
+import sys
+import zoneinfo
+from importlib import metadata
+
+import pytest
+
+from polygent_issuer import __version__
+from polygent_issuer.doctor import State, version_checks
+from polygent_issuer.doctor.verdict import NotChecked
+from polygent_issuer.registry.connection import sqlite_version
+from polygent_issuer.registry.errors import SqliteTooOld
+
+
+def test_the_tool_says_its_version() -> None:
+    """As `--version` does."""
+    assert version_checks.tool().message == f"polygent-issue {__version__}"
+
+
+@pytest.mark.parametrize("version", [(3, 11, 0), (3, 12, 4), (3, 13, 1), (3, 14, 9)])
+def test_a_python_that_is_tested_is_well(version: tuple[int, ...]) -> None:
+    """Each minor version of the range, whatever comes after."""
+    assert version_checks.python(version).state is State.OK
+
+
+@pytest.mark.parametrize("version", [(3, 10, 14), (3, 15, 0), (4, 0, 0)])
+def test_another_python_is_a_warning(version: tuple[int, ...]) -> None:
+    """It may work; the message says on which it is known to."""
+    verdict = version_checks.python(version)
+    assert verdict.state is State.WARN
+    assert "tested on 3.11 to 3.14" in verdict.message
+    assert verdict.mend == "install it into an environment of Python 3.14"
+
+
+def test_the_range_is_that_of_the_distribution() -> None:
+    """The oldest Python is the one that the package asks for."""
+    oldest = ".".join(map(str, version_checks.OLDEST_PYTHON))
+    assert metadata.metadata("polygent-issuer")["Requires-Python"] == f">={oldest}"
+
+
+def test_sqlite_must_have_strict_tables() -> None:
+    """The one below is, or nothing here would run; an older one is refused as everywhere."""
+    assert version_checks.sqlite(sqlite_version()).state is State.OK
+    with pytest.raises(SqliteTooOld, match=r"SQLite 3\.36\.0"):
+        version_checks.sqlite((3, 36, 0))
+
+
+def test_cryptography_signs_deterministically_here() -> None:
+    """Its version, and that of the OpenSSL which it brings."""
+    verdict = version_checks.cryptography()
+    assert verdict.state is State.OK
+    assert f"cryptography {metadata.version('cryptography')} on OpenSSL " in verdict.message
+
+
+def test_the_libraries_are_within_their_bounds() -> None:
+    """Each that the installed package asks for, the extras left out."""
+    needed = version_checks.requirements()
+    verdict = version_checks.libraries(needed)
+    assert verdict.state is State.OK
+    for name in ("typer", "rich", "pydantic", "keyring", "cryptography"):
+        assert f"{name} {metadata.version(name)}" in verdict.message
+    assert "pytest" not in verdict.message
+
+
+def test_every_bound_is_one_that_is_understood() -> None:
+    """A bound of another kind would be passed over in silence."""
+    for line in version_checks.requirements():
+        _, bounds = version_checks._REQUIREMENT.match(line).groups()  # type: ignore[union-attr]
+        assert version_checks._BOUND.sub("", bounds).strip(" ,") == "", line
+
+
+def test_a_library_out_of_bounds_is_a_warning_with_the_command() -> None:
+    """All of them in one command, each quoted for the shell."""
+    verdict = version_checks.libraries(
+        ["typer>=99", "rich>=1,<2", "cryptography[ssh]>=44", "no-such>=1"]
+    )
+    typer, rich = metadata.version("typer"), metadata.version("rich")
+    assert verdict.state is State.WARN
+    assert verdict.message == (
+        f"typer {typer} is not >=99; rich {rich} is not >=1,<2; no-such is not installed"
+    )
+    assert verdict.mend == (
+        f"{sys.executable} -m pip install 'typer>=99' 'rich>=1,<2' 'no-such>=1'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "fits"),
+    [
+        ("0.28", True),
+        ("0.28.0", True),
+        ("0.28.3", True),
+        ("0.27.9", False),
+        ("0.29", False),
+        ("0.29.0", False),
+        ("1", False),
+        ("0.28.0rc1", True),
+    ],
+)
+def test_versions_are_compared_as_numbers(version: str, fits: bool) -> None:  # noqa: FBT001
+    """0.29 is 0.29.0, and 0.3 comes before 0.28."""
+    verdict = version_checks.libraries(["typer>=0.28,<0.29"], lambda _: version)
+    assert (verdict.state is State.OK) is fits
+
+
+def test_what_was_never_installed_says_nothing_of_its_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The folder alone on the path: there is no metadata to compare with."""
+    monkeypatch.setattr(version_checks, "DISTRIBUTION", "no-such-distribution")
+    with pytest.raises(NotChecked, match="not installed"):
+        version_checks.requirements()
+
+
+@pytest.mark.usefixtures("no_tzdata")
+def test_a_machine_without_time_zones_is_a_warning() -> None:
+    """An image without tzdata; the wheel of that name brings them."""
+    assert version_checks.time_zones().state is State.OK
+    zoneinfo.ZoneInfo.clear_cache()
+    zoneinfo.reset_tzpath(to=[])
+    try:
+        verdict = version_checks.time_zones()
+    finally:
+        zoneinfo.reset_tzpath()
+    assert verdict.state is State.WARN
+    assert verdict.mend == f"{sys.executable} -m pip install tzdata"

@@ -1,0 +1,71 @@
+"""Several licenses that become one: all of them or none, and only what was shown."""
+
+from typing import Any
+
+import pytest
+from support.office import Office, license_id
+
+from polygent_issuer.errors import RegistryChanged
+from polygent_issuer.issuing.proposal import Proposal
+from polygent_issuer.issuing.signing import SignatureRefused
+from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
+from polygent_issuer.registry import Reading, licenses
+from polygent_issuer.terms.terms import Changes
+from polygent_issuer.verifier import Tier
+
+ONE, TWO, BOTH = license_id(1), license_id(2), license_id(3)
+ENTERPRISE = Changes(tier=Tier.ENTERPRISE, users=60, session_hosts=10, deploy_hosts=10)
+
+
+@pytest.fixture
+def cluster(office: Office) -> Office:
+    """Acme's two machines, each with a license."""
+    office.publish(office.first)
+    second = office.document("sha256:" + "cd" * 32)
+    office.publish(lambda db: office.first(db, number=2, document=second))
+    return office
+
+
+def joint(office: Office, db: Reading, **more: Any) -> tuple[Proposal, ...]:
+    """Decide the one license for both."""
+    return office.next(db, number=3, all_machines=True, changes=ENTERPRISE, **more)
+
+
+def heirs(office: Office) -> dict[str, str | None]:
+    """What replaced each license."""
+    with office.registry.reading() as db:
+        return {record.id: record.replaced_by for record in licenses.select(db)}
+
+
+def test_all_are_replaced_at_once(cluster: Office) -> None:
+    """In the rows as in the signed file."""
+    [issued] = cluster.publish(lambda db: joint(cluster, db))
+    assert heirs(cluster) == {ONE: BOTH, TWO: BOTH, BOTH: None}
+    assert issued.proposal.license.replaces == (ONE, TWO)
+
+
+def test_a_signature_that_fails_replaces_none(cluster: Office) -> None:
+    """Nothing happened: both go on."""
+    other = SoftwareSigner(generate_private_key())
+    with pytest.raises(SignatureRefused):
+        cluster.publish(lambda db: joint(cluster, db), signers={cluster.signer.kid: other})
+    assert heirs(cluster) == {ONE: None, TWO: None}
+
+
+def test_one_that_was_renewed_meanwhile(cluster: Office) -> None:
+    """What was shown would replace a license that is no longer current: nothing is issued."""
+    shown = cluster.decide(lambda db: joint(cluster, db))
+    cluster.publish(lambda db: cluster.next(db, number=7, license_ids=(TWO,)))
+    with pytest.raises(RegistryChanged, match="nothing was issued"):
+        cluster.publish_shown(shown)
+    assert heirs(cluster) == {ONE: None, TWO: license_id(7), license_id(7): None}
+
+
+def test_one_that_came_meanwhile(cluster: Office) -> None:
+    """A third machine was not shown, so it is not replaced unseen."""
+    shown = cluster.decide(lambda db: joint(cluster, db))
+    third = cluster.document("sha256:" + "ef" * 32)
+    cluster.publish(lambda db: cluster.first(db, number=8, document=third))
+    with pytest.raises(RegistryChanged):
+        cluster.publish_shown(shown)
+    assert set(heirs(cluster).values()) == {None}

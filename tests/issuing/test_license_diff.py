@@ -1,0 +1,73 @@
+"""From old to new: a day less is a loss, whichever of several it is taken from."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from support.office import NOW, license_id
+
+from polygent_issuer.issuing import license_diff
+from polygent_issuer.terms.dates import to_seconds
+from polygent_issuer.terms.term import Term
+from polygent_issuer.terms.terms import Changes
+from polygent_issuer.verifier import License, Limits, Tier
+
+SHORT = License(
+    iss="Polygent Ltd",
+    sub="acme",
+    jti=license_id(1),
+    iat=to_seconds(NOW),
+    exp=to_seconds(NOW + timedelta(days=10)),
+    customer="Acme",
+    tier=Tier.ENTERPRISE,
+    features=(),
+    limits=Limits(users=1, session_hosts=0, deploy_hosts=0),
+)
+LONG = replace(SHORT, jti=license_id(2), exp=to_seconds(NOW + timedelta(days=30)))
+NEW = replace(
+    SHORT,
+    jti=license_id(3),
+    exp=to_seconds(NOW + timedelta(days=20)),
+    limits=replace(SHORT.limits, users=2),
+)
+
+
+def test_a_day_less_than_the_longest_is_a_loss() -> None:
+    """However much longer than the others it is."""
+    found = license_diff.loss([SHORT, LONG], NEW, Changes())
+    assert found is not None
+    assert found.message == "Acme would lose: it would end 10 days earlier, at 2026-12-20T09:30:00Z"
+
+
+@pytest.mark.parametrize(("hours", "days"), [(1, "1 day"), (36, "2 days"), (48, "2 days")])
+def test_a_begun_day_less_counts_as_a_whole_one(hours: int, days: str) -> None:
+    """As every display of days counts."""
+    shorter = replace(LONG, jti=license_id(3), exp=LONG.exp - hours * 3600)
+    found = license_diff.loss([LONG], shorter, Changes())
+    assert found is not None
+    assert f"it would end {days} earlier, at" in found.message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        Changes(term=Term(days=20)),
+        Changes(expires=NOW + timedelta(days=20)),
+        Changes(basis="now"),
+    ],
+)
+def test_an_end_that_was_named_is_a_decision(changes: Changes) -> None:
+    """By a term, a day or where the term begins."""
+    assert license_diff.loss([SHORT, LONG], NEW, changes) is None
+
+
+def test_what_a_license_says_beside_its_terms() -> None:
+    """Each name that was, once, and machines by their number where there are several."""
+    renamed = replace(LONG, customer="Acme AG")
+    one, two = (replace(each, machine_fingerprint=each.jti) for each in (SHORT, renamed))
+    rows = {row.name: (row.old, row.new) for row in license_diff.differences([one, two, one], NEW)}
+    assert rows["customer"] == ("Acme, Acme AG", "Acme")
+    assert rows["fingerprint"] == ("of 3 machines", "any")
+    assert "issuer" not in rows
+    [alone] = license_diff.differences([one], replace(NEW, limits=one.limits))
+    assert (alone.old, alone.new) == (one.machine_fingerprint, "any")

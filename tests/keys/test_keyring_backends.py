@@ -1,0 +1,315 @@
+"""The keyrings of macOS, Windows and KDE, each on a feigned system; GNOME's is tested for real.
+
+What is feigned is what `keyring` itself calls: the Security framework, Windows' credential
+functions, the KWallet daemon. `keyring` and our code run as they are.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from keyring.backends import kwallet, macOS
+
+from polygent_issuer.errors import KeyUnavailable
+from polygent_issuer.keys import keyring_backends
+from polygent_issuer.keys.keyring_store import KeyringStore
+from polygent_issuer.keys.signer import generate_private_key
+from polygent_issuer.keys.store import Presence
+from polygent_issuer.verifier.keys import Key
+
+AMPLE = timedelta(seconds=30)
+
+Pair = tuple[ec.EllipticCurvePrivateKey, Key]
+Entries = dict[tuple[str, str], str]
+
+
+@pytest.fixture
+def pair() -> Pair:
+    """A new key."""
+    private_key = generate_private_key()
+    return private_key, Key.from_public_key(private_key.public_key())
+
+
+def store(platform: str) -> KeyringStore:
+    """The keyring store as it would be on that platform."""
+    return KeyringStore(timeout=AMPLE, vaults=keyring_backends.for_platform(platform))
+
+
+def saved_and_loaded(platform: str, pair: Pair) -> None:
+    """The whole way of a key through a keyring."""
+    private_key, key = pair
+    assert store(platform).presence(key.kid) is Presence.ABSENT
+    store(platform).save(private_key, label="main")
+    assert store(platform).presence(key.kid) is Presence.PRESENT
+    assert key.verifies(store(platform).load(key).sign(b"data"), b"data")
+
+
+@pytest.mark.parametrize("platform", ["linux", "freebsd14"])
+def test_on_unix_the_secret_service_comes_before_kwallet(platform: str) -> None:
+    """Two keyrings, in this order."""
+    first, second = keyring_backends.for_platform(platform)
+    assert isinstance(first, keyring_backends.SecretServiceKeyring)
+    assert isinstance(second, keyring_backends.KWalletKeyring)
+
+
+class _SecurityError(Exception):
+    """What keyring's `api` raises."""
+
+
+@pytest.fixture
+def keychain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Entries:
+    """A feigned keychain: the Security framework's functions and security(1)."""
+    entries: Entries = {}
+    security = tmp_path / "security"
+    listing = tmp_path / "listing"
+
+    def publish() -> None:
+        listing.write_text("".join(f"find-generic-password -s {s} -a {a}\n" for s, a in entries))
+
+    def write(_name: object, service: str, account: str, secret: str) -> None:
+        entries[service, account] = secret
+        publish()
+
+    def find(_name: object, service: str, account: str) -> str:
+        if (service, account) not in entries:
+            raise api.NotFound
+        return entries[service, account]
+
+    api = SimpleNamespace(
+        set_generic_password=write,
+        find_generic_password=find,
+        Error=_SecurityError,
+        NotFound=type("NotFound", (_SecurityError,), {}),
+        KeychainDenied=type("KeychainDenied", (_SecurityError,), {}),
+    )
+    publish()
+    security.write_text(f'#!/bin/sh\ngrep -qxF -- "$*" {listing} || exit 44\n')
+    security.chmod(0o700)
+    monkeypatch.setattr(macOS, "api", api, raising=False)
+    monkeypatch.setattr(keyring_backends.MacOSKeyring, "security", str(security))
+    return entries
+
+
+def test_macos_keeps_a_key_in_the_keychain(
+    keychain: Entries, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our service and the kid name the entry; security(1) sees it without its secret."""
+    monkeypatch.setattr(macOS.Keyring, "keychain", "/elsewhere")  # as KEYCHAIN_PATH would
+    saved_and_loaded("darwin", pair)
+    assert list(keychain) == [("polygent-issuer", pair[1].kid)]
+
+
+def test_macos_says_when_the_person_refuses(
+    keychain: Entries, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refused keychain is locked, not empty."""
+    store("darwin").save(pair[0], label="main")
+    assert len(keychain) == 1
+
+    def refuse(*_: object) -> str:
+        raise macOS.api.KeychainDenied
+
+    monkeypatch.setattr(macOS.api, "find_generic_password", refuse)
+    with pytest.raises(KeyUnavailable) as raised:
+        store("darwin").load(pair[1])
+    assert raised.value.code == "keyring_locked"
+
+
+def test_macos_without_security_is_no_keyring(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """When security(1) fails in another way than "not found", nothing is said of the key."""
+    security = tmp_path / "security"
+    security.write_text("#!/bin/sh\nexit 36\n")
+    security.chmod(0o700)
+    monkeypatch.setattr(keyring_backends.MacOSKeyring, "security", str(security))
+    assert store("darwin").presence(pair[1].kid) is Presence.UNAVAILABLE
+
+
+@dataclass
+class _Credentials:
+    """Windows' Credential Manager as pywin32 shows it."""
+
+    CRED_TYPE_GENERIC: int = 1
+    CRED_PERSIST_SESSION: int = 1
+    CRED_PERSIST_LOCAL_MACHINE: int = 2
+    CRED_PERSIST_ENTERPRISE: int = 3
+    kept: dict[str, dict[str, object]] = field(default_factory=dict)
+
+    def CredWrite(self, credential: dict[str, object], _flags: int) -> None:  # noqa: N802
+        """Keep one, the secret in UTF-16 as Windows does."""
+        secret = str(credential["CredentialBlob"]).encode("utf-16")
+        self.kept[str(credential["TargetName"])] = {**credential, "CredentialBlob": secret}
+
+    def CredRead(self, *, Type: int, TargetName: str) -> dict[str, object]:  # noqa: N802, N803
+        """Give one, or say with 1168 that there is none."""
+        assert Type == self.CRED_TYPE_GENERIC
+        if TargetName not in self.kept:
+            raise _WindowsError
+        return self.kept[TargetName]
+
+
+class _WindowsError(Exception):
+    winerror = 1168
+    funcname = "CredRead"
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Credentials]:
+    """A feigned Credential Manager under keyring's own backend."""
+    manager = _Credentials()
+    pywin32 = ModuleType("win32ctypes.pywin32")
+    vars(pywin32).update(
+        win32cred=manager, pywintypes=SimpleNamespace(error=_WindowsError), __path__=[]
+    )
+    manager_name = {"__name__": "win32cred"}
+    vars(manager).update(manager_name)
+    monkeypatch.setitem(sys.modules, "win32ctypes", ModuleType("win32ctypes"))
+    monkeypatch.setitem(sys.modules, "win32ctypes.pywin32", pywin32)
+    monkeypatch.delitem(sys.modules, "keyring.backends.Windows", raising=False)
+    import_module("keyring.backends.Windows")
+    yield manager
+    sys.modules.pop("keyring.backends.Windows", None)
+
+
+def test_windows_keeps_a_key_on_this_machine(
+    credentials: _Credentials, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Local-machine persistence, whatever the environment says: no roaming profile gets it."""
+    monkeypatch.setenv("KEYRING_PROPERTY_PERSIST", "enterprise")
+    saved_and_loaded("win32", pair)
+    (credential,) = credentials.kept.values()
+    assert credential["TargetName"] == "polygent-issuer"
+    assert credential["UserName"] == pair[1].kid
+    assert credential["Persist"] == credentials.CRED_PERSIST_LOCAL_MACHINE
+
+
+def test_windows_keeps_several_keys(credentials: _Credentials) -> None:
+    """A second key moves the first entry aside; both load."""
+    for _ in range(3):
+        private_key = generate_private_key()
+        key = Key.from_public_key(private_key.public_key())
+        saved_and_loaded("win32", (private_key, key))
+    assert len(credentials.kept) == 3
+    assert {entry["Persist"] for entry in credentials.kept.values()} == {2}
+
+
+class _KWallet:
+    """The KWallet daemon's interface, and the bus it is on."""
+
+    def __init__(self) -> None:
+        self.entries: Entries = {}
+        self.is_open = True
+        self.opens = True
+        self.applications: set[str] = set()
+
+    def name_has_owner(self, name: str) -> bool:
+        """Running."""
+        return name == "org.kde.kwalletd5"
+
+    def list_activatable_names(self) -> list[str]:
+        """Activatable."""
+        return ["org.kde.kwalletd5"]
+
+    def get_object(self, name: str, path: str) -> "_KWallet":
+        """The daemon."""
+        assert (name, path) == ("org.kde.kwalletd5", "/modules/kwalletd5")
+        return self
+
+    def networkWallet(self) -> str:  # noqa: N802 -- KWallet's name
+        """Its default wallet."""
+        return "kdewallet"
+
+    def isOpen(self, wallet: object) -> bool:  # noqa: N802 -- KWallet's name
+        """By name or by handle."""
+        assert wallet in ("kdewallet", 7)
+        return self.is_open
+
+    def keyDoesNotExist(self, wallet: str, folder: str, key: str) -> bool:  # noqa: N802
+        """Needs no open wallet."""
+        assert wallet == "kdewallet"
+        return (folder, key) not in self.entries
+
+    def open(self, _wallet: str, _window: int, application: str) -> int:
+        """Ask the person."""
+        self.applications.add(application)
+        self.is_open = self.is_open or self.opens
+        return 7 if self.is_open else -1
+
+    def hasFolder(self, *_: object) -> bool:  # noqa: N802 -- KWallet's name
+        """No folder of old versions."""
+        return False
+
+    def hasEntry(self, _handle: int, folder: str, key: str, _application: str) -> bool:  # noqa: N802
+        """In the open wallet."""
+        return (folder, key) in self.entries
+
+    def readPassword(self, _handle: int, folder: str, key: str, _application: str) -> str:  # noqa: N802
+        """From the open wallet."""
+        return self.entries[folder, key]
+
+    def writePassword(  # noqa: N802 -- KWallet's name
+        self, _handle: int, folder: str, key: str, secret: str, _application: str
+    ) -> int:
+        """Into the open wallet."""
+        self.entries[folder, key] = secret
+        return 0
+
+
+@pytest.fixture
+def wallet(monkeypatch: pytest.MonkeyPatch) -> _KWallet:
+    """A feigned KWallet, and no Secret Service."""
+    daemon = _KWallet()
+    dbus = ModuleType("dbus")
+    vars(dbus).update(
+        SessionBus=lambda **_: daemon,
+        Interface=lambda remote, _name: remote,
+        DBusException=type("DBusException", (Exception,), {}),
+    )
+    monkeypatch.setitem(sys.modules, "dbus", dbus)
+    monkeypatch.setattr(kwallet, "dbus", dbus, raising=False)
+    monkeypatch.setattr(kwallet, "DBusGMainLoop", lambda: None, raising=False)
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
+    return daemon
+
+
+def test_kwallet_keeps_a_key_where_there_is_no_secret_service(wallet: _KWallet, pair: Pair) -> None:
+    """The second keyring of the list takes over, under our name."""
+    saved_and_loaded("linux", pair)
+    assert list(wallet.entries) == [("polygent-issuer", pair[1].kid)]
+    assert wallet.applications == {"polygent-issuer"}
+
+
+def test_kwallet_says_when_it_is_closed(wallet: _KWallet, pair: Pair) -> None:
+    """A closed wallet shows the key and needs the person to open it."""
+    store("linux").save(pair[0], label="main")
+    wallet.is_open = wallet.opens = False
+    assert store("linux").presence(pair[1].kid) is Presence.LOCKED
+    with pytest.raises(KeyUnavailable) as raised:
+        store("linux").load(pair[1])
+    assert raised.value.code == "keyring_locked"
+    wallet.opens = True
+    assert store("linux").load(pair[1]).kid == pair[1].kid
+
+
+def test_kwallet_without_dbus_python_is_not_running(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not installed is not asked."""
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
+    monkeypatch.delattr(kwallet, "dbus", raising=False)
+    assert store("linux").presence(pair[1].kid) is Presence.UNAVAILABLE
+
+
+def test_without_secretstorage_there_is_no_secret_service(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A missing library is a keyring that is not running, not a crash."""
+    monkeypatch.setitem(sys.modules, "secretstorage", None)
+    assert store("linux").presence(pair[1].kid) is Presence.UNAVAILABLE

@@ -1,0 +1,416 @@
+"""Where a passphrase comes from, and what is taken for one."""
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from support.passphrases import ignore
+
+from polygent_issuer.errors import KeyUnavailable, UsageProblem
+from polygent_issuer.keys import passphrases, terminal
+from polygent_issuer.keys.errors import WrongPassphrase
+from polygent_issuer.keys.passphrases import Passphrase
+
+AMPLE = timedelta(seconds=60)
+
+
+def refusal(source: Passphrase) -> KeyUnavailable:
+    """The error that asking ends with."""
+    with pytest.raises(KeyUnavailable) as raised:
+        source.get("the key")
+    assert raised.value.__context__ is None or raised.value.__suppress_context__
+    return raised.value
+
+
+@pytest.fixture
+def stdin(tmp_path: Path) -> Iterator[None]:
+    """A file with a passphrase as the stdin of this process."""
+    path = tmp_path / "stdin"
+    path.write_bytes(b"correct horse\n")
+    before = os.dup(0)
+    try:
+        with path.open("rb") as stream:
+            os.dup2(stream.fileno(), 0)
+        yield
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+
+
+def python(code: str) -> str:
+    """A command line that runs Python code."""
+    return shlex.join([sys.executable, "-c", code])
+
+
+@pytest.mark.parametrize(
+    ("written", "passphrase"),
+    [
+        (b"correct horse", b"correct horse"),
+        (b"correct horse\n", b"correct horse"),
+        (b"correct horse\r\n", b"correct horse"),
+        (b"\xef\xbb\xbfcorrect horse\r\n", b"correct horse"),
+        (b" correct horse\t\n", b" correct horse\t"),
+        ("größer".encode(), "größer".encode()),
+        (b"x" * 1023 + b"\r\n", b"x" * 1023),
+        (b"\xef\xbb\xbf" + b"x" * 1023 + b"\r\n", b"x" * 1023),
+    ],
+)
+def test_a_mark_and_one_line_end_are_dropped(
+    written: bytes, passphrase: bytes, tmp_path: Path
+) -> None:
+    """One byte order mark and one line end are dropped, and every other byte counts."""
+    path = tmp_path / "passphrase"
+    path.write_bytes(written)
+    assert passphrases.from_file(path, warn=ignore).get("the key") == passphrase
+    with path.open("rb") as stream:
+        assert passphrases.from_fd(os.dup(stream.fileno()), warn=ignore).get("x") == passphrase
+    printing = shlex.join(["cat", str(path)])
+    assert passphrases.from_command(printing, warn=ignore).get("the key") == passphrase
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        (b"correct\nhorse\n", "is not one line"),
+        (b"correct horse\n\n", "is not one line"),
+        (b"correct horse\r", "is not one line"),
+        (b"correct horse\r\r\n", "is not one line"),
+        (b"correct\0horse", "line 1 has a NUL character"),
+        ("größer".encode("latin-1"), "line 1 is not UTF-8"),
+        ("größer".encode("utf-16"), "it is in UTF-16"),
+        ("correct".encode("utf-16-le"), "it is in UTF-16"),
+    ],
+)
+def test_text_that_is_not_one_line_of_utf8_is_refused(
+    written: bytes, problem: str, tmp_path: Path
+) -> None:
+    """By what it is, and for a new key before one is made."""
+    path = tmp_path / "passphrase"
+    path.write_bytes(written)
+    refused = refusal(passphrases.from_file(path, warn=ignore))
+    assert refused.code == "passphrase_refused"
+    assert refused.message.endswith(problem)
+    assert str(path) in refused.message
+    assert refused.hint == "save the passphrase as one line of UTF-8 text"
+    command = shlex.join(["cat", str(path)])
+    refused = refusal(passphrases.from_command(command, warn=ignore))
+    assert "the output of the passphrase command" in refused.message
+
+
+class Lock:
+    """A key that one passphrase opens; `tried` has every attempt."""
+
+    def __init__(self, secret: bytes) -> None:
+        self.secret = secret
+        self.tried: list[bytes] = []
+
+    def __call__(self, secret: bytes) -> str:
+        """Open it."""
+        self.tried.append(secret)
+        if secret != self.secret:
+            raise WrongPassphrase("wrong")
+        return "open"
+
+
+@pytest.mark.parametrize(
+    ("written", "secret", "tried"),
+    [
+        (b"horse\n", b"horse", [b"horse"]),
+        (b"\xef\xbb\xbfhorse\n", b"horse", [b"horse"]),
+        (b"\xef\xbb\xbfhorse\n", b"\xef\xbb\xbfhorse", [b"horse", b"\xef\xbb\xbfhorse"]),
+        (b"horse\n\n", b"horse\n", [b"horse\n"]),
+        (b"\xff\xfeh\0\n\0", b"\xff\xfeh\0\n\0", [b"\xff\xfeh\0\n\0"]),
+        (b"h\xf6rse\r\n", b"h\xf6rse", [b"h\xf6rse"]),
+    ],
+)
+def test_an_existing_key_is_tried_with_what_earlier_versions_took(
+    written: bytes, secret: bytes, tried: list[bytes], tmp_path: Path
+) -> None:
+    """Once, after the passphrase; a warning then says that only those bytes open it."""
+    path = tmp_path / "passphrase"
+    path.write_bytes(written)
+    path.chmod(0o600)
+    warnings: list[str] = []
+    lock = Lock(secret)
+    assert passphrases.from_file(path, warn=warnings.append).unlock("the key", lock) == "open"
+    assert lock.tried == tried
+    assert len(warnings) == (secret != b"horse")
+    for warning in warnings:
+        assert str(path) in warning
+        assert "the key opens only with all of its bytes" in warning
+        assert "polygent-issue key import" in warning
+
+
+@pytest.mark.parametrize(
+    ("written", "code", "tried"),
+    [
+        (b"horse\n", "wrong_passphrase", 1),
+        (b"\xef\xbb\xbfhorse\n", "wrong_passphrase", 2),
+        (b"two\nlines", "passphrase_refused", 1),
+        (b"\n", "passphrase_refused", 0),
+        (b"x\n" * 999, "passphrase_refused", 0),
+    ],
+)
+def test_a_refused_passphrase_that_opens_nothing_keeps_its_error(
+    written: bytes, code: str, tried: int, tmp_path: Path
+) -> None:
+    """The error is that of the passphrase, without a warning."""
+    path = tmp_path / "passphrase"
+    path.write_bytes(written)
+    path.chmod(0o600)
+    warnings: list[str] = []
+    lock = Lock(b"another")
+    with pytest.raises(KeyUnavailable) as raised:
+        passphrases.from_file(path, warn=warnings.append).unlock("the key", lock)
+    assert raised.value.code == code
+    assert len(lock.tried) == tried
+    assert warnings == []
+
+
+def test_a_file_that_others_can_read_is_warned_of_once(tmp_path: Path) -> None:
+    """The warning comes once, even if the passphrase is needed again."""
+    path = tmp_path / "passphrase"
+    path.write_bytes(b"correct horse")
+    path.chmod(0o640)
+    warnings: list[str] = []
+    source = passphrases.from_file(path, warn=warnings.append)
+    assert source.get("the key") == source.get("the backup", confirm=True)
+    assert warnings == [f"other users can read the passphrase file {path}: chmod 600 {path}"]
+
+
+@pytest.mark.parametrize("written", [b"", b"\n", b"\r\n", b"x" * 1024, b"x" * 1024 + b"\n"])
+def test_an_empty_or_too_long_one_is_refused(written: bytes, tmp_path: Path) -> None:
+    """An empty file is no passphrase; 1,023 bytes are the most."""
+    path = tmp_path / "passphrase"
+    path.write_bytes(written)
+    refused = refusal(passphrases.from_file(path, warn=ignore))
+    assert refused.code == "passphrase_refused"
+    assert "xxx" not in refused.message
+    if not written.strip():
+        assert refused.message == f"the passphrase file {path} is empty"
+
+
+def test_a_device_is_refused() -> None:
+    """An endless one is not read on."""
+    refused = refusal(passphrases.from_file(Path("/dev/zero"), warn=ignore))
+    assert refused.code == "passphrase_refused"
+    assert refused.message.endswith("it is a device, not a regular file")
+
+
+@pytest.mark.parametrize("name", ["missing", ".", "nul\0"])
+def test_a_file_that_cannot_be_read_is_refused(name: str, tmp_path: Path) -> None:
+    """Missing, a folder, or no name at all."""
+    refused = refusal(passphrases.from_file(tmp_path / name, warn=ignore))
+    assert refused.code == "passphrase_refused"
+    assert refused.message.isprintable()
+    assert "Error" not in refused.message
+    assert "check the path" in str(refused.hint)
+
+
+def test_a_missing_file_is_said_in_words(tmp_path: Path) -> None:
+    """As the system says it."""
+    refused = refusal(passphrases.from_file(tmp_path / "nope", warn=ignore))
+    assert refused.message == (
+        f"the passphrase file {tmp_path}/nope cannot be read: no such file or directory"
+    )
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_enter_is_no_passphrase(monkeypatch: pytest.MonkeyPatch, *, new: bool) -> None:
+    """At a prompt: nothing was typed; only who makes up a new one is told how."""
+    monkeypatch.setattr(terminal, "ask", lambda _prompt: b"")
+    with pytest.raises(KeyUnavailable) as raised:
+        passphrases.from_terminal().get("the key", confirm=new)
+    assert raised.value.code == "passphrase_refused"
+    assert raised.value.message == "no passphrase was typed"
+    assert ("several words" in str(raised.value.hint)) is new
+
+
+def test_a_descriptor_is_read_once_and_closed() -> None:
+    """The same passphrase serves each purpose; the descriptor does not stay open."""
+    reading, writing = os.pipe()
+    os.write(writing, b"correct horse\n")
+    os.close(writing)
+    source = passphrases.from_fd(reading, warn=ignore)
+    assert source.get("the key") == b"correct horse"
+    assert source.get("the backup", confirm=True) == b"correct horse"
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(reading)
+
+
+@pytest.mark.usefixtures("stdin")
+def test_the_standard_descriptors_stay_open() -> None:
+    """`--passphrase-fd 0` does not close stdin for the rest of the process."""
+    assert passphrases.from_fd(0, warn=ignore).get("the key") == b"correct horse"
+    assert os.fstat(0).st_size == len(b"correct horse\n")
+
+
+@pytest.mark.parametrize("descriptor", [-1, 9999, 2**40])
+def test_a_descriptor_that_is_not_open_is_refused(descriptor: int) -> None:
+    """The message says which."""
+    refused = refusal(passphrases.from_fd(descriptor, warn=ignore))
+    assert refused.code == "passphrase_refused"
+    assert str(descriptor) in refused.message
+
+
+def test_a_command_gives_its_output() -> None:
+    """One newline stripped, run once for all purposes."""
+    source = passphrases.from_command(python("import os; print(os.getpid())"), warn=ignore)
+    first = source.get("the key")
+    assert int(first) > 0
+    assert source.get("the backup") == first
+
+
+def test_no_shell_runs_the_command(tmp_path: Path) -> None:
+    """Quotes group, and nothing else is special."""
+    marker = tmp_path / "marker"
+    source = passphrases.from_command(f"echo '$HOME;' a`touch {marker}`b >x | & *", warn=ignore)
+    assert source.get("the key") == f"$HOME; a`touch {marker}`b >x | & *".encode()
+    assert not marker.exists()
+
+
+@pytest.mark.usefixtures("stdin")
+def test_a_command_gets_no_stdin() -> None:
+    """What is piped into this tool is not its to read."""
+    source = passphrases.from_command(
+        python("import sys; print(len(sys.stdin.read()))"), warn=ignore
+    )
+    assert source.get("the key") == b"0"
+
+
+@pytest.mark.parametrize("line", ["", "  ", "'unbalanced"])
+def test_no_command_at_all_is_wrong_usage(line: str) -> None:
+    """Said when the option is read, not when the passphrase is needed."""
+    with pytest.raises(UsageProblem):
+        passphrases.from_command(line, warn=ignore)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (python("import sys; print('t0psecret'); sys.exit(3)"), "status 3"),
+        ("/nowhere/t0psecret", "cannot be started"),
+        ("/", "cannot be started"),
+        (python("pass"), "empty"),
+    ],
+)
+def test_a_command_that_fails_is_refused(line: str, told: str) -> None:
+    """Its status is told; neither the command line nor its output is."""
+    refused = refusal(passphrases.from_command(line, warn=ignore))
+    assert refused.code == "passphrase_refused"
+    assert told in refused.message
+    assert "t0psecret" not in f"{refused!r}{refused.message}{refused.hint}"
+
+
+def test_a_command_that_talks_for_ever_is_cut() -> None:
+    """No more is read than a passphrase may have, and the command is ended."""
+    start = time.monotonic()
+    endless = python("import sys\nwhile True: sys.stdout.write('x' * 9999)")
+    assert (
+        refusal(passphrases.from_command(endless, warn=ignore, timeout=AMPLE)).code
+        == "passphrase_refused"
+    )
+    assert time.monotonic() - start < 30
+
+
+@pytest.mark.parametrize("stdout", ["", ">&-"], ids=["open", "closed"])
+def test_a_command_that_hangs_is_ended(stdout: str, tmp_path: Path) -> None:
+    """At the deadline it is refused and its process is gone, stdout still open or not."""
+    record = tmp_path / "pid"
+    script = f"echo $$ >{shlex.quote(str(record))}; exec sleep 600 {stdout}"
+    hanging = shlex.join(["/bin/sh", "-c", script])
+    refused = refusal(
+        passphrases.from_command(hanging, warn=ignore, timeout=timedelta(seconds=0.5))
+    )
+    assert refused.code == "passphrase_refused"
+    assert "0.5 s" in refused.message
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(record.read_text()), 0)
+
+
+def test_without_a_source_the_ways_are_named() -> None:
+    """The hint lists every option, and argv is none of them."""
+    refused = refusal(passphrases.absent())
+    assert refused.code == "passphrase_needed"
+    assert "the key" in refused.message
+    for way in ("-fd", "-file", "-command", "POLYGENT_ISSUER_PASSPHRASE_FILE", "terminal"):
+        assert way in str(refused.hint)
+
+
+def test_nothing_is_read_before_it_is_needed(tmp_path: Path) -> None:
+    """A source that is never asked runs and opens nothing."""
+    marker = tmp_path / "marker"
+    passphrases.from_command(f"touch {marker}", warn=ignore)
+    passphrases.from_file(tmp_path / "missing", warn=ignore)
+    passphrases.from_fd(9999, warn=ignore)
+    assert not marker.exists()
+
+
+def test_no_source_shows_its_passphrase(tmp_path: Path) -> None:
+    """`repr` of a source that was read has nothing of it."""
+    path = tmp_path / "passphrase"
+    path.write_bytes(b"correct horse")
+    source = passphrases.from_file(path, warn=ignore)
+    source.get("the key")
+    assert "correct horse" not in repr(source)
+
+
+def test_off_a_terminal_the_terminal_cannot_be_asked() -> None:
+    """A process without a controlling terminal needs another way; stdin is not read instead."""
+    code = (
+        "from polygent_issuer.keys import passphrases\n"
+        "from polygent_issuer.errors import KeyUnavailable\n"
+        "try: passphrases.from_terminal().get('the key')\n"
+        "except KeyUnavailable as refused: print(refused.code)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        input=b"from stdin\n",
+        check=True,
+        capture_output=True,
+        start_new_session=True,
+    )
+    assert ended.stdout == b"passphrase_needed\n"
+
+
+def test_a_new_passphrase_is_typed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for a known one, twice the same for a new one; each purpose is asked anew."""
+    prompts: list[str] = []
+    typed = iter([b"one", b"two", b"two", b"three", b"four", b""])
+
+    def ask(prompt: str) -> bytes:
+        prompts.append(prompt)
+        return next(typed)
+
+    monkeypatch.setattr(terminal, "ask", ask)
+    source = passphrases.from_terminal()
+    assert source.get("the key") == b"one"
+    assert source.get("the backup", confirm=True) == b"two"
+    with pytest.raises(KeyUnavailable, match="differ") as raised:
+        source.get("the backup", confirm=True)
+    assert raised.value.code == "passphrase_refused"
+    assert refusal(source).code == "passphrase_refused"
+    assert prompts[:3] == [
+        "passphrase for the key: ",
+        "passphrase for the backup: ",
+        "the same passphrase again: ",
+    ]
+
+
+@pytest.mark.parametrize(("written", "kept"), [(b"correct horse\n", True), (b"a\nb\n", False)])
+def test_a_new_key_gets_what_the_source_holds_if_it_can(
+    tmp_path: Path, written: bytes, *, kept: bool
+) -> None:
+    """Else the terminal is asked; what is asked already stays."""
+    path = tmp_path / "passphrase"
+    path.write_bytes(written)
+    source = passphrases.from_file(path, warn=ignore)
+    assert (passphrases.or_terminal(source) is source) == kept
+    typed = passphrases.from_terminal()
+    assert passphrases.or_terminal(typed) is typed

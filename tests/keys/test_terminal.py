@@ -1,0 +1,87 @@
+"""Asking at a real terminal: no echo, no stdin, and the terminal is left as it was."""
+
+import shlex
+import sys
+
+import pexpect
+import pytest
+
+CODE = """
+import sys
+from polygent_issuer.errors import KeyUnavailable
+from polygent_issuer.keys import passphrases
+try:
+    got = passphrases.from_terminal().get("{what}", confirm=True)
+    print("got", len(got), got == "{secret}".encode())
+except KeyUnavailable as refused:
+    print("refused", refused.code)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+SECRET = "größer als ein Pferd"
+
+
+def started(what: str) -> "pexpect.spawn[str]":
+    """A process with a terminal, whose stdin is something else."""
+    code = shlex.quote(CODE.format(secret=SECRET, what=what))
+    command = f"echo from-stdin | {shlex.quote(sys.executable)} -c {code}; echo end"
+    return pexpect.spawn("/bin/sh", ["-c", command], encoding="utf-8", timeout=30)
+
+
+@pytest.fixture
+def child() -> "pexpect.spawn[str]":
+    """It asks for the passphrase of a key."""
+    return started("the key")
+
+
+def answer(child: "pexpect.spawn[str]", prompt: str, line: str) -> None:
+    """Wait for a prompt with the echo off, then type."""
+    child.expect_exact(prompt)
+    assert child.waitnoecho(timeout=30)
+    child.sendline(line)
+
+
+def test_types_without_echo(child: "pexpect.spawn[str]") -> None:
+    """The passphrase comes from the terminal, never from stdin, and is not shown."""
+    answer(child, "passphrase for the key: ", SECRET)
+    answer(child, "the same passphrase again: ", SECRET)
+    child.expect_exact(f"got {len(SECRET.encode())} True")
+    assert SECRET not in str(child.before)
+    child.expect_exact("end")
+    assert child.getecho()
+    child.expect(pexpect.EOF)
+
+
+def test_two_that_differ_are_refused(child: "pexpect.spawn[str]") -> None:
+    """A typing error is found out before a key is sealed with it."""
+    answer(child, "passphrase for the key: ", SECRET)
+    answer(child, "the same passphrase again: ", "another")
+    child.expect_exact("refused passphrase_refused")
+    child.expect(pexpect.EOF)
+
+
+def test_an_end_of_input_is_refused(child: "pexpect.spawn[str]") -> None:
+    """Ctrl-D at once is no passphrase."""
+    child.expect_exact("passphrase for the key: ")
+    assert child.waitnoecho(timeout=30)
+    child.sendeof()
+    child.expect_exact("refused passphrase_refused")
+    child.expect(pexpect.EOF)
+
+
+def test_an_interruption_leaves_the_echo_on(child: "pexpect.spawn[str]") -> None:
+    """Ctrl-C in the prompt gives the terminal back as it was."""
+    child.expect_exact("passphrase for the key: ")
+    assert child.waitnoecho(timeout=30)
+    child.sendintr()
+    child.expect_exact("interrupted")
+    assert child.getecho()
+    child.close(force=True)
+
+
+def test_a_prompt_steers_no_terminal() -> None:
+    """A key file's name comes from others, too."""
+    child = started(r"the key file a\x1b[2J\u202e")
+    answer(child, r"passphrase for the key file a\x1b[2J\u202e: ", SECRET)
+    answer(child, "the same passphrase again: ", SECRET)
+    child.expect(pexpect.EOF)

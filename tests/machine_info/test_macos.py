@@ -1,0 +1,73 @@
+"""macOS. Fake here: `ioreg`, whose output is in its printed form with made-up numbers."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from polygent_issuer.machine_info import macos
+from polygent_issuer.machine_info.machine_id import MachineId, NoMachineId
+
+IOREG = """\
++-o J314sAP  <class IOPlatformExpertDevice, id 0x100000227, registered, matched, active, busy 0>
+    {
+      "IOPolledInterface" = "AppleARMWatchdogTimerHibernateHandler is not serializable"
+      "IOPlatformUUID" = "A8B6C1D2-3E4F-5061-7283-94A5B6C7D8E9"
+      "serial-number" = <433032>
+      "IOPlatformSerialNumber" = "C02XK0AAJG5H"
+      "model" = <"MacBookPro18,3">
+    }
+
+"""
+
+
+def test_uuid_and_serial_number() -> None:
+    """The platform's UUID is the machine, its serial number the board."""
+    expected = MachineId(machine="a8b6c1d23e4f5061728394a5b6c7d8e9", board="c02xk0aajg5h")
+    assert macos.read(lambda: IOREG) == expected
+
+
+def test_without_a_serial_number() -> None:
+    """A virtual machine may have none: the machine alone."""
+    lines = (line for line in IOREG.splitlines() if "SerialNumber" not in line)
+    assert macos.read(lambda: "\n".join(lines)).board is None
+
+
+@pytest.mark.parametrize(
+    "told", ["", "garbage", '"IOPlatformUUID" = ""', IOREG.replace("UUID", "U")]
+)
+def test_no_uuid(told: str) -> None:
+    """Nothing told, or nothing valid: our error, with the command to look oneself."""
+    with pytest.raises(NoMachineId, match="IOPlatformUUID") as caught:
+        macos.read(lambda: told)
+    assert "/usr/sbin/ioreg -rd1" in str(caught.value.hint)
+
+
+def script(folder: Path, body: str) -> tuple[str, ...]:
+    """Write a program that stands for ioreg."""
+    path = folder / "ioreg"
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return (str(path), "-rd1")
+
+
+def test_ioreg_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its output is taken as UTF-8, whatever it holds."""
+    monkeypatch.setattr(macos, "_IOREG", script(tmp_path, "printf 'x\\377 %s' $1"))
+    assert macos.run_ioreg() == "x\ufffd -rd1"
+
+
+@pytest.mark.parametrize("body", ["exit 1", "kill -9 $$", "exec sleep 60"])
+def test_ioreg_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    """A program that fails, dies or hangs ends in our error."""
+    monkeypatch.setattr(macos, "_IOREG", script(tmp_path, body))
+    monkeypatch.setattr(macos, "_SECONDS", 0.2)
+    with pytest.raises(NoMachineId, match="ioreg failed"):
+        macos.run_ioreg()
+
+
+def test_no_ioreg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system without it, likewise."""
+    monkeypatch.setattr(macos, "_IOREG", (str(tmp_path / "ioreg"),))
+    with pytest.raises(NoMachineId, match="ioreg failed"):
+        macos.run_ioreg()

@@ -1,0 +1,82 @@
+"""Windows. Fake here: the system registry, as values or as the module `winreg`."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from polygent_issuer.machine_info import windows
+from polygent_issuer.machine_info.machine_id import MachineId, NoMachineId
+
+GUID = "5f0a1b2c-3d4e-4f60-8172-93a4b5c6d7e8"
+MACHINE = (r"SOFTWARE\Microsoft\Cryptography", "MachineGuid")
+BOARD = (r"SYSTEM\HardwareConfig", "LastConfig")
+
+
+def registry(**values: str | None) -> dict[tuple[str, str], str | None]:
+    """Hold the two values that are asked for."""
+    return {MACHINE: values.get("machine"), BOARD: values.get("board")}
+
+
+def test_guid_and_hardware() -> None:
+    """MachineGuid is the machine, the firmware's UUID the board."""
+    values = registry(machine=GUID, board="{4C4C4544-0042-3510-8052-B4C04F4D4D32}")
+    assert windows.read(lambda key, name: values[key, name]) == MachineId(
+        machine=GUID.replace("-", ""), board="4c4c4544-0042-3510-8052-b4c04f4d4d32"
+    )
+
+
+def test_without_hardware() -> None:
+    """The board is optional."""
+    values = registry(machine=GUID)
+    assert windows.read(lambda key, name: values[key, name]).board is None
+
+
+@pytest.mark.parametrize("guid", [None, "", "x", "00000000-0000-0000-0000-000000000000"])
+def test_no_guid(guid: str | None) -> None:
+    """Missing or malformed: our error, with the command to look oneself."""
+    values = registry(machine=guid)
+    with pytest.raises(NoMachineId, match="MachineGuid") as caught:
+        windows.read(lambda key, name: values[key, name])
+    assert "reg query HKLM" in str(caught.value.hint)
+
+
+def test_elsewhere_there_is_no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On another system no value is found, and nothing is imported."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert windows.registry_value(*MACHINE) is None
+
+
+@contextlib.contextmanager
+def opened_key(hive: int, key: str, reserved: int, access: int) -> Iterator[str]:
+    """Open a key as winreg does, in the 64-bit view of HKEY_LOCAL_MACHINE."""
+    assert (hive, reserved, access) == (0x80000002, 0, 0x20119)
+    yield key
+
+
+@pytest.mark.parametrize(
+    ("stored", "value"), [((GUID, 1), GUID), ((b"\x01", 3), None), ((7, 4), None), (None, None)]
+)
+def test_registry_is_read(
+    monkeypatch: pytest.MonkeyPatch, stored: tuple[object, int] | None, value: str | None
+) -> None:
+    """The 64-bit view of HKEY_LOCAL_MACHINE; what is missing or no string is no value."""
+
+    def query(key: str, name: str) -> tuple[object, int]:
+        assert (key, name) == MACHINE
+        if stored is None:
+            raise FileNotFoundError
+        return stored
+
+    fake = SimpleNamespace(
+        HKEY_LOCAL_MACHINE=0x80000002,
+        KEY_READ=0x20019,
+        KEY_WOW64_64KEY=0x100,
+        OpenKey=opened_key,
+        QueryValueEx=query,
+    )
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "winreg", fake)
+    assert windows.registry_value(*MACHINE) == value

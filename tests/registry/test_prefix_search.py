@@ -1,0 +1,101 @@
+"""What begins with what was typed: few rows of any registry, and the true common beginning."""
+
+import pytest
+from support.licenses import Books
+
+from polygent_issuer.registry import LicenseStatus, licenses
+from polygent_issuer.registry.prefix_search import ids, labels, slugs
+
+REST = "-0000-4000-8000-000000000000"
+
+
+def test_customers_by_slug(books: Books) -> None:
+    """In order, with their names; nobody else's."""
+    for slug in ("acme", "acme-2", "bolt"):
+        books.customer(slug.title(), slug)
+    with books.reading() as db:
+        found = slugs(db, "ac", 10)
+        assert [(row.slug, row.name, row.archived) for row in found] == [
+            ("acme", "Acme", False),
+            ("acme-2", "Acme-2", False),
+        ]
+        assert slugs(db, "x", 10) == ()
+        assert len(slugs(db, "", 10)) == 3
+
+
+def test_the_last_is_among_few(books: Books) -> None:
+    """What all have in common is what the first and the last have in common."""
+    for number in range(12):
+        books.customer(f"Acme {number}", f"acme-{number:02}")
+    books.customer("Azul", "azul")
+    with books.reading() as db:
+        found = [row.slug for row in slugs(db, "a", 5)]
+    assert found == ["acme-00", "acme-01", "acme-02", "acme-03", "azul"]  # "a" is common to all
+
+
+def test_machines_of_one_customer(books: Books) -> None:
+    """By label, which may hold anything that a name may."""
+    acme, bolt = books.customer(), books.customer("Bolt", "bolt")
+    books.machine(acme, "prod 1")
+    books.machine(acme, "$(touch x)", "sha256:" + "cd" * 32)
+    books.machine(bolt, "prod 9")
+    with books.reading() as db:
+        assert [row.label for row in labels(db, acme, "", 10)] == ["$(touch x)", "prod 1"]
+        assert [row.label for row in labels(db, acme, "pr", 10)] == ["prod 1"]
+
+
+def test_licenses_by_id(books: Books) -> None:
+    """With what a person knows them by; also what became of each."""
+    acme = books.customer()
+    old = books.license(acme, books.machine(acme), license_id=f"1f3a9c2e{REST}")
+    new = books.license(acme, replaces=old, license_id=f"2f3a9c2e{REST}")
+    gone = books.license(books.customer("Bolt", "bolt"), license_id=f"3f3a9c2e{REST}")
+    with books.writing() as db:
+        licenses.retire(db, gone.id, "never used")
+        db.record("license-retired", customer="bolt", license=gone.id)
+    with books.reading() as db:
+        found = ids(db, "", 10, customer=None, current=False)
+        assert [(row.short, row.customer, row.machine, row.status) for row in found] == [
+            ("1f3a9c2e", "acme", "prod-1", LicenseStatus.REPLACED),
+            ("2f3a9c2e", "acme", None, LicenseStatus.CURRENT),
+            ("3f3a9c2e", "bolt", None, LicenseStatus.RETIRED),
+        ]
+        assert found[0].expires_at == old.expires_at
+        assert [row.id for row in ids(db, "", 10, customer=acme, current=True)] == [new.id]
+        assert [row.id for row in ids(db, "3f", 10, customer=None, current=False)] == [gone.id]
+
+
+def test_an_id_that_is_not_told_by_eight_is_whole(books: Books) -> None:
+    """Ids by time share their beginning; another customer's counts, too."""
+    acme = books.customer()
+    mine = books.license(acme, license_id=f"1f3a9c2e{REST}").id
+    books.license(books.customer("Bolt", "bolt"), license_id=f"1f3a9c2e{REST[:-1]}1")
+    other = books.license(acme, license_id=f"1f3a9c2f{REST}").id
+    with books.reading() as db:
+        found = ids(db, "", 10, customer=acme, current=False)
+        assert [row.short for row in found] == [mine, other[:8]]
+        assert licenses.find(db, found[0].short).id == mine
+
+
+@pytest.mark.parametrize("search", ["slug", "id", "label"])
+def test_a_prefix_is_found_by_an_index(books: Books, search: str) -> None:
+    """A registry of any size answers at once: no search reads a whole table."""
+    acme = books.customer()
+    with books.reading() as db:
+        plans: list[tuple[object, ...]] = []
+
+        def explain(_build: object, sql: str, params: tuple[object, ...] = ()) -> object:
+            plans.extend(db._connection.run(f"EXPLAIN QUERY PLAN {sql}", params))  # type: ignore[arg-type]
+            return iter(())
+
+        db.each = explain  # type: ignore[assignment,method-assign]
+        if search == "slug":
+            slugs(db, "a", 5)
+        elif search == "id":
+            ids(db, "1", 5, customer=acme, current=True)
+            ids(db, "1", 5, customer=None, current=False)
+        else:
+            labels(db, acme, "a", 5)
+    told = [str(row[3]) for row in plans]
+    assert told
+    assert not [line for line in told if line.startswith("SCAN") and "(subquery" not in line]

@@ -1,0 +1,693 @@
+"""A backup in the registry's place: only a sound one, nothing lost unasked, nothing deleted."""
+
+import os
+import shutil
+import sqlite3
+import stat
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from support.registries import (
+    ACTOR,
+    NOW,
+    REGISTRY_ID,
+    add_license,
+    fill,
+    new_registry,
+    ruin_table,
+    tampering,
+    writing,
+)
+
+from polygent_issuer import files
+from polygent_issuer.errors import ExitCode, OutputProblem, RegistryChanged, UnreadableInput
+from polygent_issuer.findings import Consent, ConsentNeeded, FindingCode
+from polygent_issuer.issuing import outbox_delivery
+from polygent_issuer.registry import (
+    Registry,
+    backup_check,
+    customers,
+    journal,
+    keys,
+    outbox,
+    restore_preview,
+    schema,
+)
+from polygent_issuer.registry import restore as restoring
+from polygent_issuer.registry.backup import back_up
+from polygent_issuer.registry.backup_check import BackupRefused
+from polygent_issuer.registry.errors import RegistryLocked, RegistryNewer
+from polygent_issuer.registry.journal_heads import JournalHead
+from polygent_issuer.registry.restore_preview import CurrentRegistry
+
+TESTS = Path(__file__).parents[1]
+AGREED = Consent(accepted=frozenset({FindingCode.REGISTRY_ROLLBACK}), reason="a test")
+LATER = NOW + timedelta(hours=1)
+
+
+@pytest.fixture
+def saved(registry: Registry, tmp_path: Path) -> Path:
+    """A backup of a registry of three journal rows; the registry itself is closed."""
+    fill(registry)
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    written = back_up(registry, folder / "b.db")
+    registry.close()
+    return written.path
+
+
+def restore(backup: Path, path: Path, consent: Consent = AGREED) -> Path | None:
+    """Restore a backup with consent to whatever it loses; where the old one is kept."""
+    with backup_check.open_backup(backup, path.parent) as found:
+        present = restore_preview.present(path, found)
+        finding = restore_preview.rollback_finding(present)
+        return restoring.restore(
+            found,
+            path,
+            present,
+            findings=(finding,) if finding else (),
+            consent=consent,
+            now=LATER,
+            actor=ACTOR,
+        )
+
+
+def rows_of(path: Path) -> list[str]:
+    """The events of a journal that stands."""
+    with Registry.open(path) as registry, registry.reading() as db:
+        assert journal.verify(db).problems == ()
+        return [row.event for row in journal.rows(db)]
+
+
+def finding_of(backup: Path, path: Path) -> str | None:
+    """What a restoration would lose."""
+    with backup_check.open_backup(backup, path.parent) as found:
+        finding = restore_preview.rollback_finding(restore_preview.present(path, found))
+        return None if finding is None else finding.message
+
+
+def grow(path: Path, *, licenses: int) -> None:
+    """Issue more licenses than the backup knows."""
+    with Registry.open(path) as registry, writing(registry, now=LATER) as db:
+        acme = customers.get(db, "acme")
+        for number in range(licenses):
+            add_license(db, 100 + number, acme, keys.every(db)[0].kid)
+
+
+def test_a_lost_registry_comes_back(saved: Path, path: Path) -> None:
+    """The journal goes on: its newest row tells of the backup by digest and head."""
+    with Registry.open(path) as registry, registry.reading() as db:
+        head = journal.head(db)
+    path.unlink()
+    assert restore(saved, path) is None
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert sorted(each.name for each in path.parent.iterdir()) == ["registry.db", "stick"]
+    assert rows_of(path)[-1] == "registry-restored"
+    with Registry.open(path) as registry, registry.reading() as db:
+        row = list(journal.rows(db))[-1]
+    assert (row.seq, row.at, row.previous) == (head[0] + 1, LATER, head[1])
+    assert row.details == {
+        "file": str(saved),
+        "sha256": sha256(saved.read_bytes()).hexdigest(),
+        "size": head[0],
+        "head": f"{head[0]}:{head[1]}",
+        "replaced": None,
+        "kept": None,
+    }
+
+
+def test_a_registry_that_the_backup_continues_is_replaced_unasked(saved: Path, path: Path) -> None:
+    """Equal, or an earlier state of it: nothing is lost, and the old file is kept all the same."""
+    assert finding_of(saved, path) is None
+    before = path.read_bytes()
+    kept = restore(saved, path, Consent())
+    assert kept is not None
+    assert kept.name == "registry.db.before-restore-2026-03-01T103000Z"
+    assert kept.read_bytes() == before
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    # And back: what is there now is newer than the kept one by the row that tells of it.
+    assert finding_of(path, path) is None
+    again = restore(path, path, Consent())
+    assert again is not None
+    assert again.name.endswith("Z-2")
+    assert rows_of(path)[-2:] == ["registry-restored", "registry-restored"]
+
+
+def test_newer_rows_need_consent(saved: Path, path: Path) -> None:
+    """How many rows and licenses, and since when; without a yes nothing happens."""
+    grow(path, licenses=2)
+    before = path.read_bytes()
+    assert finding_of(saved, path) == (
+        "the present registry holds 2 licenses and 1 journal row that the backup lacks, "
+        "since 2026-03-01T10:30:00Z"
+    )
+    with pytest.raises(ConsentNeeded):
+        restore(saved, path, Consent())
+    assert path.read_bytes() == before
+    kept = restore(saved, path)
+    assert kept is not None
+    assert kept.read_bytes() == before
+    with Registry.open(path) as registry, registry.reading() as db:
+        row = list(journal.rows(db))[-1]
+    assert (row.accepted, row.reason) == (("registry-rollback",), "a test")
+    assert str(row.details["replaced"]).startswith("4:")
+    assert row.details["kept"] == kept.name
+
+
+def test_both_went_on(saved: Path, path: Path) -> None:
+    """A backup that was itself worked with: both have rows of their own."""
+    grow(path, licenses=1)
+    other = saved.parent / "other.db"
+    shutil.copy(saved, other)
+    grow(other, licenses=2)
+    with Registry.open(other) as registry, writing(registry) as db:
+        customers.add(db, slug="late", name="Late")
+    message = finding_of(other, path)
+    assert message is not None
+    assert "1 journal row that the backup lacks" in message
+    assert message.endswith("; the backup has 2 rows of its own, so both went on")
+
+
+def test_another_registry_needs_consent(saved: Path, path: Path) -> None:
+    """It is no later state of the backup's, and that is said with its id."""
+    path.unlink()
+    Registry.create(path, now=LATER, actor=ACTOR, registry_id="another-id").close()
+    assert finding_of(saved, path) == (
+        "the present registry is another one (another-id), no later state of the backup's: it "
+        "holds 0 licenses and 1 journal row that the backup lacks, since 2026-03-01T10:30:00Z"
+    )
+    restore(saved, path)
+    with Registry.open(path) as registry:
+        assert registry.id == REGISTRY_ID
+
+
+@pytest.mark.parametrize(
+    "ruin",
+    [
+        lambda path: ruin_table(path, "journal"),
+        lambda path: path.write_bytes(b"rubbish" * 1000),
+    ],
+    ids=["journal", "all"],
+)
+def test_a_damaged_registry_is_replaced_and_kept(
+    saved: Path, path: Path, ruin: Callable[[Path], None]
+) -> None:
+    """What it holds cannot be compared, so it needs consent; it stays for whoever may save it."""
+    ruin(path)
+    before = path.read_bytes()
+    message = finding_of(saved, path)
+    assert message is not None
+    assert "cannot be read, so what it holds that the backup lacks is unknown" in message
+    kept = restore(saved, path)
+    assert kept is not None
+    assert kept.read_bytes() == before
+    assert rows_of(path)[-1] == "registry-restored"
+    with Registry.open(path) as registry, registry.reading() as db:
+        assert list(journal.rows(db))[-1].details["replaced"] is None
+
+
+def test_an_empty_file_is_not_kept(saved: Path, path: Path) -> None:
+    """A creation that broke off held nothing."""
+    path.write_bytes(b"")
+    assert restore(saved, path) is None
+    assert rows_of(path)[-1] == "registry-restored"
+
+
+def hot_journal(path: Path) -> bytes:
+    """A registry whose writer was killed in the middle: its file, and the journal beside it."""
+    command = [sys.executable, "-m", "support.registry_writer", "hold", str(path), "0"]
+    with subprocess.Popen(
+        command, cwd=TESTS, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "holding\n"
+        other.kill()
+    return Path(f"{path}-journal").read_bytes()
+
+
+def test_a_hot_journal_of_a_readable_registry_is_rolled_back_first(saved: Path, path: Path) -> None:
+    """What a killed writer left is undone in the old file, and never touches the new one."""
+    with Registry.open(path) as registry, registry.reading() as db:
+        before = journal.head(db)
+    assert hot_journal(path)
+    kept = restore(saved, path)
+    assert kept is not None
+    assert not Path(f"{path}-journal").exists()
+    assert rows_of(path)[-1] == "registry-restored"
+    with Registry.open(kept) as registry, registry.reading() as db:
+        assert journal.head(db) == before
+
+
+def test_a_hot_journal_without_its_registry_goes_aside(saved: Path, path: Path) -> None:
+    """SQLite would apply it to whatever file has that name next."""
+    content = hot_journal(path)
+    path.unlink()
+    assert restore(saved, path) is None
+    assert not Path(f"{path}-journal").exists()
+    assert rows_of(path) == ["registry-created", "test", "test", "registry-restored"]
+    aside = path.with_name("registry.db.before-restore-journal")
+    assert aside.read_bytes() == content
+
+
+def test_a_hot_journal_of_a_damaged_registry_touches_only_that(saved: Path, path: Path) -> None:
+    """SQLite puts it back into the old file when it looks at that; the new one is the backup."""
+    hot_journal(path)
+    path.write_bytes(b"rubbish" * 1000)
+    assert restore(saved, path) is not None
+    assert not Path(f"{path}-journal").exists()
+    assert rows_of(path) == ["registry-created", "test", "test", "registry-restored"]
+
+
+def test_a_backup_with_a_hot_journal_is_restored_as_sqlite_would(saved: Path, path: Path) -> None:
+    """A raw copy of both files, taken from a dead machine; the copy itself is not touched."""
+    before = rows_of(saved)
+    content = hot_journal(saved)
+    half = saved.read_bytes()
+    path.unlink()
+    restore(saved, path)
+    assert rows_of(path) == [*before, "registry-restored"]
+    assert saved.read_bytes() == half
+    assert Path(f"{saved}-journal").read_bytes() == content
+
+
+def naming_super_journal(victim: Path) -> bytes:
+    """A rollback journal of no pages that names a super-journal (SQLite, file format §3)."""
+    magic = bytes.fromhex("d9d505f920a163d7")
+    header = magic + struct.pack(">IIIII", 0, 0, 1, 512, 4096)
+    name = os.fsencode(victim)
+    end = struct.pack(">I", 262145) + name + struct.pack(">II", len(name), sum(name)) + magic
+    return header.ljust(512, b"\0") + end
+
+
+def test_a_journal_beside_a_backup_removes_no_other_file(
+    saved: Path, path: Path, tmp_path: Path
+) -> None:
+    """SQLite removes the super-journal that a journal names; it may be any file."""
+    victim = tmp_path / "main.key"
+    victim.write_text("precious")
+    Path(f"{saved}-journal").write_bytes(naming_super_journal(victim))
+    with pytest.raises(BackupRefused, match="its journal file names files of another program"):
+        restore(saved, path)
+    assert victim.read_text() == "precious"
+    assert [each.name for each in path.parent.glob(".polygent-*")] == []
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root gives files away")
+def test_a_journal_of_somebody_else_beside_a_backup_is_refused(saved: Path, path: Path) -> None:
+    """In a folder like /tmp anybody can put one there, and so decide what the backup holds."""
+    before = rows_of(saved)
+    hot_journal(saved)
+    os.chown(f"{saved}-journal", 65534, 65534)
+    with pytest.raises(BackupRefused, match="belongs to somebody else than the backup"):
+        restore(saved, path)
+    assert rows_of(path) == before
+
+
+def test_what_a_backup_has_still_to_deliver_goes_nowhere_by_itself(
+    saved: Path, path: Path, tmp_path: Path
+) -> None:
+    """No journal row vouches for a folder and a name: whoever made the backup could choose them."""
+    sql = "INSERT INTO outbox SELECT id, ?, 'evil.desktop', '2026-03-01T09:30:00Z' FROM licenses"
+    with closing(sqlite3.connect(saved)) as raw:
+        raw.execute(f"{sql} WHERE replaced_by IS NULL", (str(tmp_path),))
+        raw.commit()
+    restore(saved, path)
+    with Registry.open(path) as registry:
+        prefix = outbox_delivery.temp_prefix(registry.id)
+        with writing(registry, now=LATER) as db:
+            outbox_delivery.deliver_pending(db, prefix)
+        with registry.reading() as db:
+            assert [(row.folder, row.name) for row in outbox.pending(db)] == [(None, None)]
+        assert "polygent-issue license export" in outbox_delivery.undelivered(registry)[0]
+    assert not (tmp_path / "evil.desktop").exists()
+
+
+def test_an_edited_registry_id_names_no_other_folder() -> None:
+    """Temporary files begin with it, and what begins so is swept."""
+    assert outbox_delivery.temp_prefix("5f0c6f0e-7b8d") == ".polygent-5f0c6f0e-"
+    assert outbox_delivery.temp_prefix("/../\n\u202e*") == ".polygent-_______-"
+
+
+def test_another_process_does_not_write_into_the_old_file(saved: Path, path: Path) -> None:
+    """It waited for the lock while the file was exchanged: it stops, and nothing goes astray."""
+    command = [sys.executable, "-m", "support.registry_writer", "waiting", str(path), "0"]
+    with subprocess.Popen(
+        command, cwd=TESTS, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        assert other.stdout.readline() == "open\n"
+        with backup_check.open_backup(saved, path.parent) as found:
+            present = restore_preview.present(path, found)
+            swap = restoring._swap
+
+            def swap_slowly(copy: Path, there: Path, kept: Path | None) -> None:
+                # The lock is held: only now may the other one try to get it.
+                other.stdin.write("go\n")  # type: ignore[union-attr]
+                other.stdin.flush()  # type: ignore[union-attr]
+                assert other.stdout is not None
+                assert other.stdout.readline() == "waiting\n"
+                swap(copy, there, kept)
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(restoring, "_swap", swap_slowly)
+                kept = restoring.restore(
+                    found,
+                    path,
+                    present,
+                    findings=(),
+                    consent=Consent(),
+                    now=LATER,
+                    actor=ACTOR,
+                )
+        assert other.stdout.read() == "registry_changed\n"
+    assert kept is not None
+    assert rows_of(kept) == ["registry-created", "test", "test"]
+    assert rows_of(path) == ["registry-created", "test", "test", "registry-restored"]
+
+
+def test_a_connection_that_outlives_the_exchange_cannot_write(saved: Path, path: Path) -> None:
+    """Nor can one in this process; it still reads what it had."""
+    with Registry.open(path) as old:
+        restore(saved, path)
+        with pytest.raises(RegistryChanged, match="was replaced while") as caught, writing(old):
+            pass
+        assert caught.value.exit_code == ExitCode.REGISTRY
+        with old.reading() as db:
+            assert customers.get(db, "acme").name == "Acme"
+
+
+def test_a_file_that_is_exchanged_while_it_is_opened_is_noticed(
+    saved: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the path and SQLite's own."""
+    connect = sqlite3.connect
+
+    def late(*arguments: object, **named: object) -> sqlite3.Connection:
+        opened = connect(*arguments, **named)  # type: ignore[call-overload]
+        saved.replace(path)
+        return opened  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(sqlite3, "connect", late)
+    with pytest.raises(RegistryChanged):
+        Registry.open(path)
+
+
+def test_what_was_written_after_it_was_shown_stops_it(saved: Path, path: Path) -> None:
+    """The operator agreed to another loss."""
+    with backup_check.open_backup(saved, path.parent) as found:
+        present = restore_preview.present(path, found)
+        grow(path, licenses=1)
+        before = path.read_bytes()
+        with pytest.raises(RegistryChanged, match="after this was shown"):
+            restoring.restore(
+                found, path, present, findings=(), consent=Consent(), now=LATER, actor=ACTOR
+            )
+    assert path.read_bytes() == before
+    assert sorted(each.name for each in path.parent.iterdir()) == ["registry.db", "stick"]
+
+
+def test_a_writer_that_stays_makes_it_give_up(
+    saved: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit 7 after the usual patience; nothing was changed."""
+    monkeypatch.setattr(restore_preview, "BUSY_TIMEOUT", timedelta(milliseconds=10))
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute("BEGIN IMMEDIATE")
+        with pytest.raises(RegistryLocked):
+            restore(saved, path)
+    assert finding_of(saved, path) is None
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+@pytest.mark.parametrize("lost", [True, False], ids=["lost", "there"])
+def test_an_exchange_that_fails_is_undone(
+    saved: Path, path: Path, monkeypatch: pytest.MonkeyPatch, *, links: bool, lost: bool
+) -> None:
+    """The disk refuses the last rename: every file has its name again, and no other is there."""
+    if lost:
+        hot_journal(path)
+        path.unlink()
+    before = {each.name: each.read_bytes() for each in path.parent.iterdir() if each.is_file()}
+    replace = Path.replace
+
+    def refuse(self: Path, target: Path | str) -> Path:
+        if self.name.startswith(".polygent-restore-") and Path(target) == path:
+            raise OSError(5, "Input/output error")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    if not links:
+        monkeypatch.setattr(os, "link", _no_link)
+    with pytest.raises(OutputProblem, match="input/output error"):
+        restore(saved, path)
+    after = {each.name: each.read_bytes() for each in path.parent.iterdir() if each.is_file()}
+    assert after == before
+
+
+def _no_link(*_: object, **__: object) -> None:
+    raise PermissionError(1, "Operation not permitted")
+
+
+def test_where_there_are_no_links_the_old_one_is_moved(
+    saved: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The outcome is the same."""
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "link", _no_link)
+    kept = restore(saved, path)
+    assert kept is not None
+    assert kept.read_bytes() == before
+    assert rows_of(path)[-1] == "registry-restored"
+
+
+def test_a_link_that_cannot_be_made_stops_it(
+    saved: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault is no lack of links: nothing is exchanged without the old one being kept."""
+    before = path.read_bytes()
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "link", fail)
+    with pytest.raises(OutputProblem):
+        restore(saved, path)
+    assert path.read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_synced_is_told(
+    saved: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The backup is in its place, and nothing is said to the contrary."""
+
+    def fail(_: Path) -> None:
+        raise OutputProblem("cannot write it: input/output error")
+
+    monkeypatch.setattr(files, "sync_folder", fail)
+    with pytest.raises(OutputProblem, match="the backup is in its place, but the disk"):
+        restore(saved, path)
+    assert rows_of(path)[-1] == "registry-restored"
+
+
+def test_the_second_restoration_sweeps_what_a_crash_left(saved: Path, path: Path) -> None:
+    """The private copy of one that was killed does not stay in the home."""
+    (path.parent / ".polygent-restore-1.tmp").write_text("half a copy")
+    restore(saved, path)
+    assert not list(path.parent.glob(".polygent-*"))
+
+
+def refused(backup: Path, path: Path, *against: JournalHead) -> str:
+    """Why a backup is not restored; nothing is left of it and nothing was changed."""
+    before = path.read_bytes()
+    opening = backup_check.open_backup(backup, path.parent, against=against)
+    with pytest.raises(BackupRefused) as caught, opening:
+        pytest.fail("it was taken")
+    assert caught.value.exit_code == ExitCode.REGISTRY
+    other = "a newer backup, or leave out --against where there is none"
+    wanted = other if against else "another backup"
+    assert caught.value.hint == f"nothing was changed; restore {wanted}"
+    assert path.read_bytes() == before
+    assert not list(path.parent.glob(".polygent-*"))
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "is empty: its creation was interrupted"),
+        (b"some text", "is damaged, or no backup of a registry at all"),
+        (b"a license file, say" * 500, "is damaged, or no backup of a registry at all"),
+    ],
+)
+def test_what_is_no_database_is_refused(saved: Path, path: Path, content: bytes, told: str) -> None:
+    """Said of the backup, by its own name."""
+    saved.write_bytes(content)
+    assert refused(saved, path) == f"the backup {saved} {told}"
+
+
+def test_another_programs_database_is_refused(saved: Path, path: Path) -> None:
+    """However sound it is."""
+    saved.unlink()
+    with closing(sqlite3.connect(saved)) as raw:
+        raw.execute("CREATE TABLE t (x)")
+    assert refused(saved, path) == f"the backup {saved} is another program's database"
+
+
+@pytest.mark.parametrize("part", [100, 4096, 40_960, -4096, -1])
+def test_a_backup_that_was_cut_short_is_refused(saved: Path, path: Path, part: int) -> None:
+    """A copy that broke off is not taken."""
+    saved.write_bytes(saved.read_bytes()[:part])
+    assert str(saved) in refused(saved, path)
+
+
+def test_a_newer_backup_is_refused(saved: Path, path: Path) -> None:
+    """A later version of this tool can restore it."""
+    with closing(sqlite3.connect(saved)) as raw:
+        raw.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
+    with pytest.raises(RegistryNewer), backup_check.open_backup(saved, path.parent):
+        pass
+
+
+def test_an_older_backup_is_brought_up_to_date(
+    saved: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tables are judged by its own version; the backup itself stays as it is."""
+    later = schema.Migration(
+        name="notes",
+        statements=(
+            "ALTER TABLE customers ADD COLUMN note TEXT",
+            "CREATE INDEX customers_by_note ON customers (note)",
+        ),
+    )
+    before = saved.read_bytes()
+    version = len(schema.MIGRATIONS)
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, later))
+    path.unlink()
+    restore(saved, path)
+    assert rows_of(path)[-1] == "registry-restored"
+    with closing(sqlite3.connect(path)) as raw:
+        assert raw.execute("PRAGMA user_version").fetchone() == (version + 1,)
+    assert saved.read_bytes() == before
+
+
+TRIGGER = """CREATE TRIGGER evil AFTER INSERT ON journal
+    BEGIN UPDATE customers SET crm = 1; END"""
+HIDDEN = """PRAGMA writable_schema = ON;
+    INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql) VALUES
+    ('trigger', 'sqlite_x', 'journal', 0, 'CREATE TRIGGER sqlite_x AFTER INSERT ON journal
+    BEGIN UPDATE customers SET crm = 1; END')"""
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        (TRIGGER, "evil is not a table"),
+        (HIDDEN, "sqlite_x is not a table"),
+        ("CREATE VIEW v AS SELECT * FROM customers", "v is not a table"),
+        ("CREATE TABLE more (x)", "more is not a table"),
+        ("DROP TRIGGER journal_rows_stay", "journal_rows_stay is missing"),
+        ("DROP INDEX licenses_by_kid", "licenses_by_kid is missing"),
+        ("UPDATE customers SET name = 'Evil'", "customers/1 was changed outside the journal"),
+        ("UPDATE licenses SET kid = 'x'", "a row of licenses refers to one that is not there"),
+    ],
+)
+def test_a_backup_that_was_tampered_with_is_refused(
+    saved: Path, path: Path, sql: str, told: str
+) -> None:
+    """Foreign triggers, missing ones, edited rows, broken references; nothing of it has run."""
+    with closing(sqlite3.connect(saved)) as raw:
+        raw.executescript(sql)
+    message = refused(saved, path)
+    assert message.startswith(f"the backup {saved} is not as this tool left it: ")
+    assert told in message
+
+
+def test_an_index_that_lies_is_found(saved: Path, path: Path) -> None:
+    """SQLite's own check: two pages of the file exchanged by hand."""
+    with closing(sqlite3.connect(saved)) as raw:
+        sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+        (one,) = raw.execute(sql, ("licenses_by_kid",)).fetchone()
+        (two,) = raw.execute(sql, ("licenses_by_customer",)).fetchone()
+    data = bytearray(saved.read_bytes())
+    first, second = (slice((page - 1) * 4096, page * 4096) for page in (one, two))
+    data[first], data[second] = data[second], data[first]
+    saved.write_bytes(data)
+    assert "SQLite finds the file damaged" in refused(saved, path)
+
+
+def test_many_problems_are_counted(saved: Path, path: Path) -> None:
+    """The first three are told."""
+    with tampering(saved) as raw:
+        raw.execute("UPDATE customers SET crm = 'x'")
+        raw.execute("UPDATE licenses SET plan = 'x'")
+    assert refused(saved, path).endswith("; and 1 more")
+
+
+def test_a_noted_head_must_be_in_it(saved: Path, path: Path) -> None:
+    """An exchanged or older backup is found by a head that was kept elsewhere."""
+    grow(path, licenses=1)
+    with Registry.open(path) as registry, registry.reading() as db:
+        size, digest = journal.head(db)
+    message = refused(saved, path, JournalHead(size=size, digest=bytes.fromhex(digest)))
+    assert "an older copy was restored" in message
+
+
+def test_only_a_plain_file_is_read(saved: Path, path: Path) -> None:
+    """Neither a folder nor a pipe nor a device nor a dangling link nor nothing; a link is one."""
+    folder = saved.parent
+    os.mkfifo(folder / "pipe")
+    (folder / "link").symlink_to(saved)
+    (folder / "dangling").symlink_to("nowhere")
+    for source in (folder, folder / "pipe", Path("/dev/null"), folder / "dangling", folder / "no"):
+        with (
+            pytest.raises(UnreadableInput) as caught,
+            backup_check.open_backup(source, path.parent),
+        ):
+            pass
+        assert str(source) in caught.value.message
+        assert caught.value.hint
+    restore(folder / "link", path)
+    assert rows_of(path)[-1] == "registry-restored"
+
+
+def test_a_home_that_is_full_is_told(
+    saved: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The private copy needs room."""
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with (
+        pytest.raises(OutputProblem, match="no space"),
+        backup_check.open_backup(saved, path.parent),
+    ):
+        pass
+    assert not list(path.parent.glob(".polygent-*"))
+
+
+def test_nothing_there_needs_no_consent() -> None:
+    """Only a loss is a finding."""
+    assert restore_preview.rollback_finding(None) is None
+    assert restore_preview.rollback_finding(CurrentRegistry(size=3, rows_gained=4)) is None
+
+
+def test_two_registries_share_no_row(tmp_path: Path) -> None:
+    """Not even their first one: the id stands in it."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    with new_registry(tmp_path / "a") as registry:
+        fill(registry)
+    Registry.create(tmp_path / "b" / "registry.db", now=NOW, actor=ACTOR, registry_id="b").close()
+    message = finding_of(tmp_path / "b" / "registry.db", tmp_path / "a" / "registry.db")
+    assert message is not None
+    assert "it holds 2 licenses and 3 journal rows that the backup lacks" in message

@@ -1,0 +1,96 @@
+"""What was typed: which options it was, and domains as people write them."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from polygent_issuer.terms.term import Term
+from polygent_issuer.terms.terms import Changes, Plan, Terms
+from polygent_issuer.verifier import AllowedDomain, License, Tier
+from polygent_issuer.verifier.license import Limits
+
+LIMITS = Limits(users=1, session_hosts=0, deploy_hosts=0)
+PLAN = Plan(name="p", tier=Tier.STANDARD, features=(), limits=LIMITS, term=Term(years=1))
+MOMENT = datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def test_nothing_typed_touches_nothing() -> None:
+    """An empty command line names no term."""
+    assert Changes().named == ()
+    assert not Changes().touches_terms
+
+
+@pytest.mark.parametrize(
+    ("changes", "option"),
+    [
+        (Changes(plan=PLAN), "--plan"),
+        (Changes(tier=Tier.STANDARD), "--tier"),
+        (Changes(users=1), "--users"),
+        (Changes(session_hosts=0), "--session-hosts"),
+        (Changes(deploy_hosts=0), "--deploy-hosts"),
+        (Changes(allowed_domain=AllowedDomain("a")), "--allowed-domain"),
+        (Changes(no_allowed_domain=True), "--no-allowed-domain"),
+        (Changes(features=()), "--feature"),
+        (Changes(add_features=("bots",)), "--add-feature"),
+        (Changes(remove_features=("bots",)), "--remove-feature"),
+        (Changes(term=Term(days=1)), "--term"),
+        (Changes(expires=MOMENT), "--expires"),
+        (Changes(basis="now"), "--from"),
+    ],
+)
+def test_each_option_is_named_as_it_is_typed(changes: Changes, option: str) -> None:
+    """Zero hosts and an empty set of features were typed too."""
+    assert changes.named == (option,)
+    assert changes.touches_terms
+
+
+def test_options_are_named_in_the_order_of_the_command_line() -> None:
+    """Messages list them as help does."""
+    changes = Changes(basis="now", users=3, plan=PLAN)
+    assert changes.named == ("--plan", "--users", "--from")
+
+
+def test_typed_features_are_those_that_are_asked_for() -> None:
+    """A removed feature is not asked for."""
+    changes = Changes(features=("a",), add_features=("b",), remove_features=("c",))
+    assert changes.typed_features == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "makes"),
+    [
+        (Changes(), False),
+        (Changes(tier=Tier.ENTERPRISE), True),
+        (Changes(plan=replace(PLAN, tier=Tier.ENTERPRISE)), True),
+        (Changes(plan=PLAN, tier=Tier.ENTERPRISE), True),
+        (Changes(plan=replace(PLAN, tier=Tier.ENTERPRISE), tier=Tier.STANDARD), False),
+        (Changes(allowed_domain=AllowedDomain("a")), False),
+    ],
+)
+def test_what_makes_an_enterprise(changes: Changes, makes: bool) -> None:  # noqa: FBT001 - a row
+    """The tier, else the plan's: an option wins over its plan."""
+    assert changes.makes_enterprise is makes
+
+
+def test_terms_of_a_license_are_its_own() -> None:
+    """Tier, features, limits and domain are read from the license, features sorted."""
+    limits = Limits(users=7, session_hosts=8, deploy_hosts=9)
+    held = License(
+        iss="i",
+        sub="acme",
+        jti="00000000-0000-4000-8000-000000000000",
+        iat=1,
+        exp=2,
+        customer="Acme",
+        tier=Tier.ENTERPRISE,
+        features=("bots", "audit-export"),
+        limits=limits,
+        allowed_domain=AllowedDomain("acme.example"),
+    )
+    assert Terms.of(held) == Terms(
+        tier=Tier.ENTERPRISE,
+        features=("audit-export", "bots"),
+        limits=limits,
+        allowed_domain=AllowedDomain("acme.example"),
+    )
