@@ -225,6 +225,20 @@ def upward_imports(root: Path) -> list[str]:
     return found
 
 
+def import_circles(root: Path) -> list[str]:
+    """Modules that import one another, directly or over others; imports for types count."""
+    graph: dict[str, set[str]] = {}
+    every = {f"{PACKAGE}.{module.name}".rstrip("."): module for module in modules(root)}
+    for name, module in every.items():
+        imported = (i if i in every else i.rpartition(".")[0] for i in module.imports())
+        graph[name] = {each for each in imported if each in every}
+    while loose := {name for name, below in graph.items() if not below & graph.keys()}:
+        graph = {name: below for name, below in graph.items() if name not in loose}
+    while loose := graph.keys() - set[str]().union(*graph.values()):
+        graph = {name: below for name, below in graph.items() if name not in loose}
+    return [f"one circle or several: {', '.join(sorted(graph))}"] if graph else []
+
+
 def package_imports(root: Path) -> list[str]:
     """Imports of the package's own `__init__`, which has none."""
     return [i for m in modules(root) if not m.name for i in m.imports()]
@@ -318,6 +332,7 @@ Rule = Callable[[Path], list[str]]
 RULES: list[Rule] = [
     rooms_without_a_place,
     upward_imports,
+    import_circles,
     package_imports,
     strangers_in_the_verifier,
     strangers_in_enforcement,
@@ -338,6 +353,7 @@ PLANTED: list[tuple[Rule, str, str]] = [
     (upward_imports, "files.py", "if TYPE_CHECKING:\n    from .keys.store import KeyStore"),
     (upward_imports, "registry/late.py", "from ..keys import lifecycle"),
     (upward_imports, "cli/late.py", "from polygent_issuer.__main__ import main"),
+    (import_circles, "errors.py", "if TYPE_CHECKING:\n    from .errors import ExitCode"),
     (package_imports, "__init__.py", "import re"),
     (package_imports, "__init__.py", "from polygent_issuer.errors import IssuerError"),
     (strangers_in_the_verifier, "verifier/late.py", "import pathlib"),
