@@ -26,9 +26,9 @@ SCRIPT = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from polygent_issuer.home import create as founding; from polygent_issuer import settings
+from polygent_issuer.home import create
 from polygent_issuer.registry import Actor, journal
-founding.found(Path(sys.argv[1]), {"issuer": "Acme"}, now=datetime(2026, 11, 30, tzinfo=UTC),
+create.create_home(Path(sys.argv[1]), {"issuer": "Acme"}, now=datetime(2026, 11, 30, tzinfo=UTC),
     registry_id="r-1", environ={}, actor=lambda held: Actor(
         operator=held.issuer, os_user="x", uid=1, host="h"))
 """

@@ -1,6 +1,6 @@
 """`polygent-issue license export`: a license's stored bytes once more."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -139,15 +139,12 @@ def export(
         )
         # Last, so that a registry that cannot be written keeps the file back, too.
         db.check_written()
-        if path is not None:
+        if path is None:  # within the transaction: no journal row tells of what nobody received
+            streams.write_bytes(record.file)
+        else:
             outbox_delivery.write(record.file, path, record.id, prefix)
 
-    def deliver(_: None) -> Iterator[str]:
-        if path is None:
-            streams.write_bytes(record.file)
-        yield record.id
-
-    change.carry_out(decided, write, undone="nothing was exported", deliver=deliver)
+    change.carry_out(decided, write, undone="nothing was exported", deliver=lambda _: [record.id])
     exported = Exported(
         record=record,
         key=key,
