@@ -149,8 +149,9 @@ class Corruptions:
         def change(raw: sqlite3.Connection) -> None:
             table, columns = chance.choice(self._tables)
             column = chance.choice(columns)
-            how = f"(SELECT {column} FROM {table} ORDER BY rowid % 3, rowid LIMIT 1)"  # noqa: S608
-            only = chance.choice(("", f" WHERE rowid = (SELECT max(rowid) FROM {table})"))  # noqa: S608
+            row = _row_number(table)
+            how = f"(SELECT {column} FROM {table} ORDER BY {row} % 3, {row} LIMIT 1)"  # noqa: S608
+            only = chance.choice(("", f" WHERE {row} = (SELECT max({row}) FROM {table})"))  # noqa: S608
             raw.execute(
                 f"UPDATE OR IGNORE {table} SET {column} = "  # noqa: S608 - names of our own
                 + (made if made != "other" else f"coalesce({how}, ?)")
@@ -164,7 +165,7 @@ class Corruptions:
         def change(raw: sqlite3.Connection) -> None:
             table, _ = chance.choice(self._tables)
             raw.execute(
-                f"DELETE FROM {table} WHERE rowid % ? = 0",  # noqa: S608 - names of our own
+                f"DELETE FROM {table} WHERE {_row_number(table)} % ? = 0",  # noqa: S608 - names of our own
                 (chance.choice((1, 1, 2, 3)),),
             )
 
@@ -209,7 +210,7 @@ class Corruptions:
             for kind, name, _, _, sql in rules:
                 if kind == "table" and not name.startswith("sqlite_"):
                     loose = re.sub(r"(?<! AS) (TEXT|INTEGER)(?! PRIMARY)", " BLOB", sql)
-                    loose = loose.replace(" NOT NULL", "").replace(" STRICT", "")
+                    loose = re.sub(" NOT NULL|,? STRICT", "", loose)
                     raw.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", (loose, name))
             return raw.serialize(), rules
 
@@ -223,6 +224,10 @@ class Corruptions:
             raw.execute("DELETE FROM sqlite_schema")
             raw.executemany("INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)", rules)
             return raw.serialize()
+
+
+def _row_number(table: str) -> str:
+    return "seq" if table == "row_journal" else "rowid"  # it is WITHOUT ROWID
 
 
 def _open(data: bytes) -> sqlite3.Connection:
