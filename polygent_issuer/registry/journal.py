@@ -17,9 +17,9 @@ from polygent_issuer.registry.columns import (
     moment_text,
     text,
 )
-from polygent_issuer.registry.digests import GENESIS, chain_hash
 from polygent_issuer.registry.journal_check import JournalCheck, verify
 from polygent_issuer.registry.records import Customer, JournalRow, LicenseRecord
+from polygent_issuer.registry.row_check import GENESIS, chain_hash
 from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.terms import dates
 

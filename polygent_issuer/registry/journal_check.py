@@ -21,8 +21,8 @@ from typing import Final
 
 from polygent_issuer.registry import schema, schema_check
 from polygent_issuer.registry.columns import Fields, as_bytes, as_int
-from polygent_issuer.registry.digests import GENESIS, chain_hash, recorded_rows, row_digests
 from polygent_issuer.registry.journal_heads import JournalHead
+from polygent_issuer.registry.row_check import GENESIS, chain_hash, recorded_rows, row_digests
 from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.text import escape
 

@@ -19,13 +19,11 @@ from polygent_issuer.registry.columns import (
     moment_text,
 )
 from polygent_issuer.registry.connection import Connection, Params
-from polygent_issuer.registry.digests import GENESIS, chain_hash
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse
 from polygent_issuer.registry.records import Actor, KeyRecord
-from polygent_issuer.registry.row_check import RowCheck
+from polygent_issuer.registry.row_check import GENESIS, Key, RowCheck, WrittenRows, chain_hash
 from polygent_issuer.registry.schema import JOURNALED, KEYS
 from polygent_issuer.registry.sqlite_errors import damaged, damaged_row
-from polygent_issuer.registry.written import Key, WrittenRows
 
 _Record = TypeVar("_Record")
 _Source = TypeVar("_Source")

@@ -10,8 +10,8 @@ from support.registries import ACTOR, NOW, fill, writing
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.registry import Actor, Registry, customers, journal
 from polygent_issuer.registry.connection import Connection, Params
-from polygent_issuer.registry.digests import row_digest
 from polygent_issuer.registry.errors import RegistryDamaged
+from polygent_issuer.registry.row_check import row_digest
 
 DAY = timedelta(days=1)
 

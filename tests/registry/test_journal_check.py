@@ -11,9 +11,9 @@ import pytest
 from support.registries import NOW, fill, license_id, tampering, writing
 
 from polygent_issuer.registry import Registry, customers, journal
-from polygent_issuer.registry.digests import row_digest
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.registry.journal_heads import parse_head
+from polygent_issuer.registry.row_check import row_digest
 
 Tamper = Callable[[sqlite3.Connection], object]
 ONE, TWO = license_id(1), license_id(2)
