@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from polygent_issuer.home.default_settings import toml_literal
+from polygent_issuer.home.settings_editing import toml_literal
 from polygent_issuer.text import (
     escape,
     escape_short,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.registry import Reading, customers
-from polygent_issuer.registry.name_similarity import one_letter_apart, variants
+from polygent_issuer.registry.customer_search import one_letter_apart, variants
 from polygent_issuer.text import list_first
 
 _OUT = "leave one of the rows out"

@@ -92,7 +92,7 @@ class Invocation:
     @cached_property
     def loaded(self) -> "Loaded":
         """The settings with the origin of each."""
-        from polygent_issuer.home.settings_file import load
+        from polygent_issuer.home.settings import load
 
         return load(self.home, self.environ)
 

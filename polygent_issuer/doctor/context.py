@@ -19,11 +19,11 @@ from polygent_issuer.doctor.verdict import NotChecked
 from polygent_issuer.errors import IssuerError
 from polygent_issuer.files.ownership import require_unexposed
 from polygent_issuer.home import folder as home
-from polygent_issuer.home import settings_file
+from polygent_issuer.home import settings as settings_file
 from polygent_issuer.home.folder import UnsafeHome
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.registry import REGISTRY_FILE, KeyRecord, Registry, keys
-from polygent_issuer.registry.open_database import require_safe
+from polygent_issuer.registry.database_file import require_safe
 
 T = TypeVar("T")
 

@@ -7,8 +7,14 @@ from polygent_issuer.doctor.verdict import Verdict, fail, ok, warn
 from polygent_issuer.errors import ExitCode, InvalidTerms
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.registry import Registry, customers, journal, schema_check, summaries
-from polygent_issuer.registry import integrity as soundness
+from polygent_issuer.registry import (
+    Registry,
+    customers,
+    database,
+    database_file,
+    journal,
+    summaries,
+)
 from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape, for_shell
@@ -36,8 +42,8 @@ def opened(registry: Registry) -> Verdict:
 def tables(registry: Registry) -> Verdict:
     """Whether tables, indexes and triggers are as their version makes them, and none is added."""
     with registry.reading(checked=False) as db:
-        present = db.execute(schema_check.STATEMENTS)
-        problems = tuple(schema_check.differences(present, registry.tables))
+        present = db.execute(database_file.STATEMENTS)
+        problems = tuple(database_file.differences(present, registry.tables))
     if problems:
         return _broken(problems)
     if not registry.is_up_to_date:
@@ -58,7 +64,7 @@ def integrity(registry: Registry) -> Verdict:
         RegistryDamaged: (`registry_damaged`) when it cannot be read to its end.
     """
     with registry.reading(checked=False) as db:
-        problems = soundness.sqlite_problems(db)
+        problems = database.sqlite_problems(db)
     return _broken(problems) if problems else ok("SQLite finds it sound")
 
 

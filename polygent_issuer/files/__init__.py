@@ -5,11 +5,11 @@ journal"): `prepare` writes and syncs a temporary file beside the target, `Prepa
 it to its name. A crash leaves the temporary file, the finished one, or both; never half a file.
 """
 
-from polygent_issuer.files.appending import append_line
-from polygent_issuer.files.batch_publish import Together, Unpublished
-from polygent_issuer.files.disk import sweep, sync_folder
+from polygent_issuer.files.disk import append_line, sweep, sync_folder
 from polygent_issuer.files.publication import (
     Prepared,
+    Together,
+    Unpublished,
     prepare,
     prepare_with,
     publish,
@@ -21,6 +21,7 @@ from polygent_issuer.files.reading import (
     NotRegular,
     NotUtf8,
     decode,
+    inner_parts,
     open_file,
     open_regular,
     read_beginning,
@@ -28,10 +29,10 @@ from polygent_issuer.files.reading import (
     read_stream,
     read_text,
     read_unmarked,
+    read_within,
     secret_warning,
     without_mark,
 )
-from polygent_issuer.files.safe_paths import inner_parts, read_within
 
 __all__ = [
     "NotRegular",

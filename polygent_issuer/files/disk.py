@@ -1,4 +1,4 @@
-"""The single steps of writing: new files, names made durable, what a fault is called.
+"""The single steps of writing: new files, added lines, names made durable, what a fault is called.
 
 Where a step depends on the platform or the file system, it is said here and nowhere else.
 """
@@ -229,3 +229,59 @@ def cannot_write(path: Path, error: Exception, *, into: bool = False) -> NoRetur
         f"cannot write {'into ' if into else ''}{escape(str(path))}: {reason(error)}",
         hint=_HINTS.get(number or 0, ELSEWHERE),
     ) from None
+
+
+_READABLE: Final = 0o644
+_FLAGS: Final = (
+    os.O_RDWR
+    | os.O_APPEND
+    | os.O_CREAT
+    | NO_WAIT  # a pipe is refused, not waited for
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add one line to a text file, made if need be (0644 as far as the umask allows).
+
+    A last line that an interrupted command left unfinished is ended first. What was there before
+    is never changed.
+
+    Args:
+        path: a plain file; links are followed.
+        line: without its line end.
+
+    Raises:
+        OutputProblem: (`output_failed`) when it cannot be written durably; half a line is taken
+            back.
+    """
+    try:
+        descriptor = os.open(path, _FLAGS, _READABLE)
+        try:
+            _append(descriptor, path, line)
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        cannot_write(path, error)
+    sync_folder(path.absolute().parent)
+
+
+def _append(descriptor: int, path: Path, line: str) -> None:
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        raise OutputProblem(f"{escape(str(path))} is not a plain file", hint=ELSEWHERE)
+    unfinished = found.st_size > 0 and _last_byte(descriptor, found.st_size) != b"\n"
+    data = b"\n" * unfinished + f"{line}\n".encode()
+    try:
+        written = os.write(descriptor, data)
+        if written != len(data):
+            written += os.write(descriptor, data[written:])  # says why there is no more room
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, found.st_size)
+        raise
+
+
+def _last_byte(descriptor: int, size: int) -> bytes:
+    os.lseek(descriptor, size - 1, os.SEEK_SET)
+    return os.read(descriptor, 1)

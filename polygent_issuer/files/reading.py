@@ -3,6 +3,8 @@
 Only regular files are opened. A FIFO, a socket or a device with the name of a file would block the
 command, or have an effect of its own when it is opened. A descriptor that the shell opened for this
 process (`/dev/stdin`, and `/dev/fd/63` for `<(…)`) is read as `-` is.
+
+A file beside another that somebody named is read within its folder, over no link (CWE-22, CWE-59).
 """
 
 import codecs
@@ -12,13 +14,13 @@ import re
 import stat
 import sys
 from io import BufferedReader
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO, Final
 
 from polygent_issuer.errors import UnreadableInput
 from polygent_issuer.files.disk import NO_WAIT, irregular, reason
 from polygent_issuer.files.ownership import require_unexposed
-from polygent_issuer.text import escape, for_shell
+from polygent_issuer.text import escape, escape_short, for_shell
 
 _READ: Final = os.O_RDONLY | NO_WAIT | getattr(os, "O_BINARY", 0)
 _DESCRIPTOR: Final = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/([0-9]{1,9})")
@@ -244,3 +246,111 @@ def _from_stdin(count: int, stdin: BinaryIO | None) -> bytes:
     if stdin is None and sys.stdin is None:
         raise ValueError("there is no stdin")
     return read_stream(stdin or sys.stdin.buffer, count)
+
+
+_LONGEST: Final = 1_000
+_NOT_REGULAR: Final = "it is not a regular file"
+_HINT: Final = (
+    "machine_info names a plain file beside the apply file, or in a folder there: "
+    "documents/acme.json"
+)
+
+# The flags that Windows lacks, or alone has.
+_NO_FOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
+_FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
+_FILE: Final = os.O_RDONLY | _NO_FOLLOW | NO_WAIT | getattr(os, "O_BINARY", 0)
+# How systems say that O_NOFOLLOW met a link; with O_DIRECTORY Linux says ENOTDIR.
+_LINKS: Final = frozenset({errno.ELOOP, errno.EMLINK, errno.ENOTDIR})
+_JUNCTION: Final = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT of Windows
+
+
+def inner_parts(relative: str) -> tuple[str, ...]:
+    """The names from a folder to a file in it, as `/` parts them on every platform.
+
+    Raises:
+        UnreadableInput: (`unreadable_input`) when it could lead out of the folder, or mean another
+            file on another platform: absolute, with `..`, with a backslash or a drive.
+    """
+    parts = PurePosixPath(relative).parts
+    windows = PureWindowsPath(relative)
+    if len(relative) > _LONGEST:
+        problem = f"longer than {_LONGEST:,} characters"
+    elif escape(relative) != relative:
+        problem = "it has characters that cannot be shown"
+    elif "\\" in relative:
+        problem = "it has a backslash"
+    elif windows.drive or windows.root:
+        problem = "it is not relative"
+    elif ".." in parts:
+        problem = "it leads upwards"
+    elif not parts:
+        problem = "it names no file"
+    else:
+        return parts
+    raise UnreadableInput(
+        f"not a file beside this one: {escape_short(relative)}: {problem}", hint=_HINT
+    )
+
+
+def read_within(folder: Path, relative: str, *, limit: int, what: str) -> bytes:
+    """Read a plain file below a folder; whoever wrote its name gets no other file read by it.
+
+    Each name is opened from the folder before it, so that nobody can put a link there meanwhile;
+    where the platform cannot do that, each is looked at before.
+
+    Args:
+        folder: as the operator named it; links on the way to it are followed.
+        relative: what `inner_parts` reads.
+        limit: the largest size in bytes.
+        what: what the file is to be, for messages: `machine info`.
+
+    Raises:
+        UnreadableInput: (`unreadable_input`) when it cannot be read, is not plain, or is larger.
+    """
+    parts = inner_parts(relative)
+    opening = _opened if os.open in os.supports_dir_fd else _opened_by_path
+    try:
+        descriptor = opening(folder, parts)
+        try:
+            data = _content(descriptor, limit + 1)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        linked = error.errno in _LINKS
+        problem = "it leads over a link, or over what is no folder" if linked else reason(error)
+        if error.errno == errno.ENXIO:  # how systems refuse to open a socket
+            problem = _NOT_REGULAR
+    else:
+        if data is not None and len(data) <= limit:
+            return data
+        problem = _NOT_REGULAR if data is None else f"it is larger than {limit} bytes"
+    raise UnreadableInput(f"cannot read the {what} {escape_short(relative)}: {problem}", hint=_HINT)
+
+
+def _opened(folder: Path, parts: tuple[str, ...]) -> int:
+    *inner, name = parts
+    held = os.open(folder, _FOLDER)
+    try:
+        for part in inner:
+            above, held = held, os.open(part, _FOLDER | _NO_FOLLOW, dir_fd=held)
+            os.close(above)
+        return os.open(name, _FILE, dir_fd=held)
+    finally:
+        os.close(held)
+
+
+def _opened_by_path(folder: Path, parts: tuple[str, ...]) -> int:
+    path = folder
+    for part in parts:
+        path /= part
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", 0) == _JUNCTION:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return os.open(path, _FILE)
+
+
+def _content(descriptor: int, count: int) -> bytes | None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return None
+    with open(descriptor, "rb", closefd=False) as stream:
+        return stream.read(count)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from polygent_issuer import files
 from polygent_issuer.errors import HomeMissing, HomeProblem, OutputExists, OutputProblem
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.home import default_settings, settings_editing, settings_file
 from polygent_issuer.home import folder as home
+from polygent_issuer.home import settings, settings_editing
 from polygent_issuer.registry import REGISTRY_FILE, Actor, Registry
 from polygent_issuer.registry.errors import RegistryExists, RegistryMissing
 from polygent_issuer.text import escape
@@ -67,7 +67,7 @@ def require_room(folder: Path) -> None:
         HomeProblem: as `is_complete`.
     """
     _require_incomplete(folder)
-    kept = settings_file.load(folder, {}).settings.stores
+    kept = settings.load(folder, {}).settings.stores
     if kept:
         raise RegistryLost(
             f"the home {escape(str(folder))} has lost its registry: its settings name "
@@ -106,10 +106,10 @@ def write_default_settings(folder: Path, text: str | None = None) -> bool:
         OutputProblem: (`output_failed`) when the settings cannot be written.
     """
     home.create(folder)
-    path = settings_file.settings_path(folder)
+    path = settings.settings_path(folder)
     if os.path.lexists(path):
         return False
-    return _write_new(path, default_settings.default_text() if text is None else text)
+    return _write_new(path, settings_editing.default_text() if text is None else text)
 
 
 def create_home(
@@ -142,7 +142,7 @@ def create_home(
         HomeProblem: each code of making a folder or a registry.
         OutputProblem: (`output_failed`) when the settings cannot be written.
     """
-    text = default_settings.default_text(**given)
+    text = settings_editing.default_text(**given)
     if lost:
         _require_incomplete(folder)
     else:
@@ -152,7 +152,7 @@ def create_home(
         for key, value in given.items():
             if value is not None:
                 settings_editing.set_value(folder, key, value)
-    loaded = settings_file.load(folder, environ).settings
+    loaded = settings.load(folder, environ).settings
     Registry.create(
         folder / REGISTRY_FILE, now=now, actor=actor(loaded), registry_id=registry_id
     ).close()

@@ -1,21 +1,24 @@
-"""Changing one setting: comments and order stay; what would not load is not written."""
+"""Writing the settings: all of them for a new home, or one, so that comments and order stay."""
 
 import copy
+import os
 import re
-from collections.abc import Mapping, Sequence
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from textwrap import fill, indent
 from typing import Any
 
 from polygent_issuer import files
 from polygent_issuer.errors import InvalidSettings
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.home.default_settings import STORES_HEAD, plan_text, plans_text, toml_literal
-from polygent_issuer.home.lock import settings_lock
-from polygent_issuer.home.plans import plan_toml
-from polygent_issuer.home.setting_specs import kind_of
+from polygent_issuer.home.setting_specs import KEYS, SHIPPED_PLANS, kind_of, plan_toml
 from polygent_issuer.home.setting_types import FEATURES, TomlValue, invalid, table_at
-from polygent_issuer.home.settings_file import (
+from polygent_issuer.home.settings import (
     LIMIT,
+    Settings,
     interpret,
     load,
     naming,
@@ -23,7 +26,135 @@ from polygent_issuer.home.settings_file import (
     settings_path,
     settings_text,
 )
-from polygent_issuer.text import escape, nearest
+from polygent_issuer.text import escape, for_toml, nearest
+
+_ATTEMPTS = 200
+_PAUSE = 0.05  # seconds; ten in all
+
+
+@contextmanager
+def settings_lock(home: Path) -> Iterator[None]:
+    """Keep a second command from changing the settings at the same time.
+
+    Two keys made at once must both be found in `stores`. Windows has no such lock on a folder.
+
+    Raises:
+        InvalidSettings: (`invalid_settings`) when another command does not finish.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl  # noqa: PLC0415 - POSIX has it, Windows does not
+
+    try:
+        folder = os.open(home, os.O_RDONLY)
+    except OSError:
+        yield  # reading or writing there says what is wrong
+        return
+    try:
+        for attempt in range(_ATTEMPTS):
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if attempt == _ATTEMPTS - 1:
+                    raise InvalidSettings(
+                        "another command is changing the settings", hint="try again"
+                    ) from None
+                time.sleep(_PAUSE)
+            except OSError:
+                break  # some network disks have no locks
+        yield
+    finally:
+        os.close(folder)
+
+
+_HEAD = """\
+# Settings of polygent-issue. A line that begins with # is a comment: it shows the default, or
+# an example; take the # away to change it.
+#
+#   polygent-issue config show              what is in force, and where it comes from
+#   polygent-issue config set KEY VALUE     changes one value, keeps these comments
+"""
+
+_PLANS_HEAD = """\
+# Plans fill a customer's first license; a later change here never flows into a renewal. Add your
+# own: [plans.NAME] with the same keys.
+#   tier            standard (one machine) or enterprise (any machine, perhaps one domain)
+#   term            how long a license runs: 1y, 6mo or 90d
+#   renewable       false: batches skip it, one by one it needs --plan or --term
+#   users           how many users may be active
+#   session_hosts   how many hosts may run sessions; 0 = none
+#   deploy_hosts    how many hosts may be deployed to; 0 = none
+#   features        what may be used; sso-saml, audit-export, multi-tenant need enterprise
+"""
+
+STORES_HEAD = """\
+# Below, in the table stores, key generate and key import note where each private key lies.
+"""
+
+_ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\"})
+
+
+def default_text(**given: str | None) -> str:
+    """The commented settings.toml, with plans as tables; what is at its default is a comment.
+
+    Args:
+        given: values by key, as `config set` takes them; None leaves the default.
+
+    Raises:
+        InvalidSettings: (`invalid_settings`) for a key or a value that the settings refuse.
+    """
+    values = {name: _checked(name, text) for name, text in given.items() if text is not None}
+    text = "\n".join([_HEAD, *(_key(name, values) for name in KEYS), plans_text(), STORES_HEAD])
+    interpret(parse(text))
+    return text
+
+
+def plans_text() -> str:
+    """The shipped plans as TOML tables, under a comment."""
+    plans = (plan_text(plan.name, plan_toml(plan)) for plan in SHIPPED_PLANS.values())
+    return "\n".join([_PLANS_HEAD, *plans])
+
+
+def plan_text(name: str, values: Mapping[str, TomlValue]) -> str:
+    """One plan as a TOML table."""
+    lines = [f"[plans.{name}]"]
+    for key, value in values.items():
+        if isinstance(value, list):
+            items = fill(", ".join(map(toml_literal, value)), 96, break_on_hyphens=False)
+            lines += [f"{key} = [", indent(f"{items},", "    "), "]"]
+        else:
+            lines.append(f"{key} = {toml_literal(value)}")
+    return "\n".join([*lines, ""])
+
+
+def toml_literal(value: TomlValue) -> str:
+    """Return one value as TOML 1.0 writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, list):
+        return f"[{', '.join(toml_literal(item) for item in value)}]"
+    return f'"{for_toml(value.translate(_ESCAPES))}"'
+
+
+def _checked(name: str, text: str) -> TomlValue:
+    kind = kind_of(name)
+    value = kind.typed(text, name)
+    kind.read(value, name)
+    return value
+
+
+def _key(name: str, values: dict[str, TomlValue]) -> str:
+    key = KEYS[name]
+    about = f"# {key.about[0].upper()}{key.about[1:]}."
+    if name in values:
+        return f"{about}\n{name} = {toml_literal(values[name])}\n"
+    default = getattr(Settings(), name)
+    shown = key.example if default is None else key.kind.text(default)
+    return f"{about}\n# {name} = {toml_literal(key.kind.typed(shown, name))}\n"
 
 
 def with_plan(text: str, name: str, values: Mapping[str, TomlValue]) -> str:

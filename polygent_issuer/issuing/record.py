@@ -13,7 +13,6 @@ from polygent_issuer.registry import (
     Machine,
     Writing,
     customers,
-    documents,
     licenses,
     machines,
     outbox,
@@ -78,7 +77,7 @@ def _document(db: Writing, proposal: Proposal) -> Document | None:
     received = proposal.document
     if received is None:
         return None
-    return documents.add(
+    return machines.add_document(
         db,
         received.content,
         fingerprint=received.info.fingerprint,

@@ -1,7 +1,7 @@
 """What was issued, to whom, by whom: one SQLite file and its journal.
 
 `Registry` gives transactions; the modules `customers`, `machines`, `licenses`, `keys`,
-`documents`, `journal` and `outbox` are functions of an open one. Commands change rows by `change`:
+`journal` and `outbox` are functions of an open one. Commands change rows by `change`:
 
     def write(db):
         acme = customers.add(db, slug="acme", name="Acme")

@@ -2,19 +2,38 @@
 
 SQLite's own backup makes it, within a snapshot, so other commands go on: those that read at
 once, those that write as soon as it is done.
+
+One that shall become the registry is copied, and judged to the last row, before it may:
+
+1. A private copy is made in the home, with a hot journal beside it if there is one; the backup
+   itself is never opened by SQLite. A journal of another owner is refused: whoever may only write
+   into that folder would decide what the backup holds. So is one that names a super-journal,
+   which this tool never writes: SQLite would remove the file that is named.
+2. It is ours, of this version or an older one, and every table, index, view and trigger is as
+   that version made it: nothing foreign runs, neither now nor with a later write.
+3. An older version is brought up to date.
+4. SQLite finds it whole, and the journal vouches for every row (`journal verify`), together with
+   the heads that were noted elsewhere.
 """
 
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from polygent_issuer import files
-from polygent_issuer.errors import OutputExists
+from polygent_issuer.errors import HomeProblem, OutputExists, UnreadableInput
+from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import integrity, journal, open_database
-from polygent_issuer.registry.connection import Connection
+from polygent_issuer.registry import database, database_file, journal
+from polygent_issuer.registry.connection import BESIDE, Connection
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
-from polygent_issuer.registry.errors import RegistryDamaged
+from polygent_issuer.registry.errors import RegistryDamaged, RegistryMissing
+from polygent_issuer.registry.journal_check import JournalHead
 from polygent_issuer.text import escape
 
 
@@ -92,9 +111,9 @@ def _read_back(path: Path, target: Path, size: int, head: str) -> None:
     """Hold that the copy is whole, before it gets its name."""
     connection = Connection(path, busy_timeout=BUSY_TIMEOUT, named=target, immutable=True)
     with Registry(connection) as copy:
-        open_database.check_application_id(connection)
+        database_file.check_application_id(connection)
         with copy.reading() as db:
-            if integrity.sqlite_problems(db) or journal.head(db) != (size, head):
+            if database.sqlite_problems(db) or journal.head(db) != (size, head):
                 raise RegistryDamaged(
                     f"the backup {escape(str(target))} is not sound, so it was thrown away",
                     hint=Hint("look at the registry first: ", run("journal", "verify")),
@@ -106,3 +125,190 @@ def _exists(target: Path) -> OutputExists:
         f"{escape(str(target))} exists already; a backup is never written over",
         hint="name another file, or a folder",
     )
+
+
+_CHUNK: Final = 1024 * 1024
+_TOLD: Final = 3
+_TEMPORARY: Final = ".polygent-restore-"
+# Not -shm: SQLite makes that index anew, and would believe a foreign one.
+_CONTENT: Final = ("-journal", "-wal")
+# What a rollback journal ends with when it names a super-journal (SQLite, file format §3).
+_SUPER_JOURNAL: Final = bytes.fromhex("d9d505f920a163d7")
+_ANOTHER: Final = "nothing was changed; restore another backup"
+_OLDER: Final = (
+    "nothing was changed; restore a newer backup, or leave out --against where there is none"
+)
+
+
+class BackupRefused(HomeProblem):
+    """The file is no backup of a registry, or not as this tool left it."""
+
+    code = "backup_refused"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckedBackup:
+    """A sound private copy of a backup.
+
+    Attributes:
+        source: the backup itself; `copy` the private copy, in the home.
+        sha256: of the backup's bytes, in hex.
+        registry: the copy, opened.
+        registry_id: of which registry it is a backup.
+        size: how many journal rows it holds; `head` is the hash of the last one, in hex.
+    """
+
+    source: Path
+    copy: Path
+    sha256: str
+    registry: Registry
+    registry_id: str
+    size: int
+    head: str
+
+
+@contextmanager
+def open_backup(
+    source: Path, home: Path, *, against: Iterable[JournalHead] = ()
+) -> Iterator[CheckedBackup]:
+    """A backup as a candidate; its private copy is gone after the block, unless it was moved.
+
+    Args:
+        source: the backup.
+        home: the folder of the registry that it shall become.
+        against: heads that were noted elsewhere.
+
+    Raises:
+        UnreadableInput: (`unreadable_input`) when it cannot be read.
+        BackupRefused: (`backup_refused`) when it is no backup, or not as this tool left it.
+        RegistryNewer: (`registry_newer`) when a later version of this tool made it.
+        OutputProblem: (`output_failed`) when the copy cannot be written.
+    """
+    files.sweep(home, _TEMPORARY)
+    copy = home / f"{_TEMPORARY}{os.getpid()}.tmp"
+    try:
+        sha256 = _copy(source, copy)
+        with _refusing():
+            registry = _open(copy, source)
+        with registry:
+            with _refusing():
+                candidate = _judged(registry, source, copy, sha256, against)
+            yield candidate
+    finally:
+        for suffix in ("", *BESIDE):
+            disk.remove(Path(f"{copy}{suffix}"))
+
+
+def _copy(source: Path, copy: Path) -> str:
+    """Step 1; the digest of the backup."""
+    digest = hashlib.sha256()
+    _copy_one(source, copy, digest.update)
+    for suffix in _CONTENT:
+        beside = Path(f"{source}{suffix}")
+        if beside.is_file() and beside.stat().st_size:
+            end = bytearray()
+
+            def seen(chunk: bytes, end: bytearray = end) -> None:
+                end[:] = (end + chunk)[-len(_SUPER_JOURNAL) :]
+
+            _copy_one(beside, Path(f"{copy}{suffix}"), seen, owner=source.stat().st_uid)
+            if end == _SUPER_JOURNAL:
+                _require_none(source, ("its journal file names files of another program",))
+    return digest.hexdigest()
+
+
+def _copy_one(
+    source: Path, copy: Path, seen: Callable[[bytes], object], *, owner: int | None = None
+) -> None:
+    def fill(temp: Path) -> None:
+        with temp.open("r+b") as target:
+            for chunk in _chunks(source, owner):
+                seen(chunk)
+                target.write(chunk)
+
+    files.prepare_with(fill, copy, temp_name=copy.name)
+
+
+def _chunks(source: Path, owner: int | None) -> Iterator[bytes]:
+    """The content of a regular file, of this owner if one is named."""
+    try:
+        descriptor = files.open_regular(source)
+        try:
+            if owner not in (None, os.fstat(descriptor).st_uid):
+                raise BackupRefused(
+                    f"{escape(str(source))} belongs to somebody else than the backup beside it, "
+                    "and would change what that holds; nothing was changed",
+                    hint="copy the backup alone into a folder of yours, and restore that",
+                )
+            while chunk := os.read(descriptor, _CHUNK):
+                yield chunk
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as error:
+        raise UnreadableInput(
+            f"cannot read the backup {escape(str(source))}: {disk.reason(error)}",
+            hint="check the path and its permissions",
+        ) from None
+
+
+def _open(copy: Path, source: Path) -> Registry:
+    """Steps 2 and 3."""
+    connection = Connection(copy, busy_timeout=BUSY_TIMEOUT, named=source)
+    registry = Registry(connection)
+    try:
+        database_file.check_application_id(connection)
+        version = connection.number("user_version")
+        with registry.reading() as db:
+            foreign = database_file.differences(db.execute(database_file.STATEMENTS), version)
+            _require_none(source, tuple(foreign))
+        connection.settle()
+        size = connection.number("page_count") * connection.number("page_size")
+        _require_none(source, () if size == copy.stat().st_size else ("it was cut short",))
+        database_file.migrate_file(connection, keep=False)
+    except BaseException:
+        registry.close()
+        raise
+    return registry
+
+
+def _judged(
+    registry: Registry, source: Path, copy: Path, sha256: str, against: Iterable[JournalHead]
+) -> CheckedBackup:
+    """Step 4."""
+    heads = tuple(against)
+    with registry.reading() as db:
+        _require_none(source, database.sqlite_problems(db))
+        check = journal.verify(db, against=heads)
+        intact = bool(check.problems and heads) and not journal.verify(db).problems
+    _require_none(source, check.problems, hint=_OLDER if intact else _ANOTHER)
+    return CheckedBackup(
+        source=source,
+        copy=copy,
+        sha256=sha256,
+        registry=registry,
+        registry_id=registry.id,
+        size=check.size,
+        head=check.head,
+    )
+
+
+def _require_none(source: Path, problems: tuple[str, ...], *, hint: str = _ANOTHER) -> None:
+    if problems:
+        more = f"; and {len(problems) - _TOLD} more" if len(problems) > _TOLD else ""
+        raise BackupRefused(
+            f"the backup {escape(str(source))} is not as this tool left it: "
+            f"{'; '.join(problems[:_TOLD])}{more}",
+            hint=hint,
+        )
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Say of the backup what is otherwise said of a registry."""
+    try:
+        yield
+    except (RegistryDamaged, RegistryMissing) as error:
+        told = error.message.replace("the registry", "the backup", 1)
+        if told.endswith("is damaged"):
+            told += ", or no backup of a registry at all"
+        raise BackupRefused(told, hint=_ANOTHER) from error

@@ -16,15 +16,17 @@ from typing import Any, Final
 from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.files.disk import irregular
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry.columns import Row, Value, as_int
-from polygent_issuer.registry.errors import RegistryFailed, RegistryMisuse, SqliteTooOld
-from polygent_issuer.registry.sqlite_errors import (
+from polygent_issuer.registry.errors import (
     FOREIGN,
+    RegistryFailed,
+    RegistryMisuse,
+    SqliteTooOld,
     display_path,
     is_busy,
     not_copied,
     translate,
 )
+from polygent_issuer.registry.records import Row, Value, as_int
 
 BESIDE: Final = ("-journal", "-wal", "-shm")
 """What follows a database's name in those of the files that SQLite may put beside it."""

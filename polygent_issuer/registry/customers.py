@@ -6,12 +6,18 @@ from enum import Enum
 from typing import Final
 
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.registry.columns import Value, as_int, canonical, text
-from polygent_issuer.registry.customer_rows import beginning, by_id, by_slug, select
-from polygent_issuer.registry.customer_search import find, find_by_beginning, get
+from polygent_issuer.registry.customer_search import (
+    beginning,
+    by_id,
+    by_slug,
+    find,
+    find_by_beginning,
+    get,
+    select,
+    similar,
+)
 from polygent_issuer.registry.errors import Taken
-from polygent_issuer.registry.name_similarity import similar
-from polygent_issuer.registry.records import Customer
+from polygent_issuer.registry.records import Customer, Value, as_int, canonical, text
 from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.text import SLUG_LENGTH, escape, nfc, normalize_for_comparison, slugify
 

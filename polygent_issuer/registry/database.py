@@ -3,17 +3,17 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from polygent_issuer.registry import integrity, open_database, schema
-from polygent_issuer.registry.columns import text
+from polygent_issuer.registry import database_file, schema
 from polygent_issuer.registry.connection import Connection
-from polygent_issuer.registry.errors import RegistryMisuse
-from polygent_issuer.registry.records import Actor
-from polygent_issuer.registry.sqlite_errors import damaged
+from polygent_issuer.registry.errors import RegistryMisuse, damaged
+from polygent_issuer.registry.records import Actor, text
 from polygent_issuer.registry.transactions import Reading, Writing
+from polygent_issuer.text import escape
 
 REGISTRY_FILE: Final = "registry.db"
 BUSY_TIMEOUT: Final = timedelta(seconds=30)
@@ -49,11 +49,11 @@ class Registry:
             RegistryExists: (`registry_exists`) when there is something already.
             RegistryFailed: (`registry_failed`) when it cannot be written.
         """
-        connection = open_database.connect_blank(path, busy_timeout=busy_timeout)
+        connection = database_file.connect_blank(path, busy_timeout=busy_timeout)
         registry = cls(connection)
         try:
             # Another process may have made it in between.
-            with registry._transaction(open_database.require_blank, now=now, actor=actor) as db:
+            with registry._transaction(database_file.require_blank, now=now, actor=actor) as db:
                 db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
                 for version in range(len(schema.MIGRATIONS)):
                     schema.migrate(db.execute, version)
@@ -83,13 +83,13 @@ class Registry:
             RegistryLocked: (`registry_locked`) when it was busy for longer than the timeout.
             RegistryFailed: (`registry_failed`) when the system cannot read it.
         """
-        open_database.require_file(path)
+        database_file.require_file(path)
         connection = Connection(path, busy_timeout=busy_timeout)
         try:
-            open_database.check_application_id(connection)
+            database_file.check_application_id(connection)
             if not as_it_is:
                 connection.settle()
-                open_database.migrate_file(connection)
+                database_file.migrate_file(connection)
         except BaseException:
             connection.close()
             raise
@@ -104,11 +104,11 @@ class Registry:
                 command was interrupted, or its tables are of an older version.
             IssuerError: everything else as `open`.
         """
-        open_database.require_file(path)
+        database_file.require_file(path)
         connection = Connection(path, busy_timeout=busy_timeout, read_only=True)
         try:
-            open_database.check_application_id(connection)
-            open_database.require_up_to_date(connection)
+            database_file.check_application_id(connection)
+            database_file.require_up_to_date(connection)
         except BaseException:
             connection.close()
             raise
@@ -180,7 +180,7 @@ class Registry:
             RegistryDamaged: (`registry_damaged`) when its tables, indexes or triggers are not
                 those of this tool, or a row that was written is not there before the COMMIT.
         """
-        with self._transaction(open_database.require_as_made, now=now, actor=actor) as db:
+        with self._transaction(database_file.require_as_made, now=now, actor=actor) as db:
             yield db
 
     @contextmanager
@@ -211,7 +211,7 @@ class Registry:
             RegistryDamaged: (`registry_damaged`) when they do.
         """
         with self.reading() as db:
-            problems = integrity.sqlite_problems(db)
+            problems = sqlite_problems(db)
         if problems:
             raise damaged(self.path, f"is damaged: {problems[0]}") from error
 
@@ -231,3 +231,25 @@ class Registry:
     ) -> None:
         """Close."""
         self.close()
+
+
+_MOST = 100
+
+
+def sqlite_problems(db: Reading) -> tuple[str, ...]:
+    """What `integrity_check` and `foreign_key_check` find, one line each; empty when all is well.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) when the file cannot be read to its end.
+    """
+    return tuple(islice(_found(db), _MOST))
+
+
+def _found(db: Reading) -> Iterator[str]:
+    for told in db.values(text, f"PRAGMA integrity_check({_MOST})"):
+        if told != "ok":
+            # It may quote stored text.
+            yield "SQLite finds the file damaged: a page, a row or an index is not as it should be"
+            break
+    for table in db.values(text, "PRAGMA foreign_key_check"):
+        yield f"a row of {escape(table)} refers to one that is not there"

@@ -5,8 +5,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from polygent_issuer.findings import Finding, FindingCode
-from polygent_issuer.registry.columns import (
+from polygent_issuer.registry.journal_check import JournalCheck, verify
+from polygent_issuer.registry.records import (
+    Customer,
     Fields,
+    JournalRow,
+    LicenseRecord,
     Value,
     as_bytes,
     as_int,
@@ -17,8 +21,6 @@ from polygent_issuer.registry.columns import (
     moment_text,
     text,
 )
-from polygent_issuer.registry.journal_check import JournalCheck, verify
-from polygent_issuer.registry.records import Customer, JournalRow, LicenseRecord
 from polygent_issuer.registry.row_check import GENESIS, chain_hash
 from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.terms import dates

@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.errors import Ambiguous, InputRefused, NotFound
 from polygent_issuer.hints import Hint, option, run
-from polygent_issuer.registry.columns import (
+from polygent_issuer.registry.errors import Taken
+from polygent_issuer.registry.licenses import STATUS
+from polygent_issuer.registry.records import (
     Fields,
+    KeyRecord,
+    KeyUse,
+    LicenseStatus,
     Value,
     as_bytes,
     as_int,
@@ -17,9 +22,6 @@ from polygent_issuer.registry.columns import (
     seconds,
     text,
 )
-from polygent_issuer.registry.errors import Taken
-from polygent_issuer.registry.license_rows import STATUS
-from polygent_issuer.registry.records import KeyRecord, KeyUse, LicenseStatus
 from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.text import escape, escape_short, nearest
 

@@ -7,39 +7,169 @@ from typing import Final
 
 from polygent_issuer.errors import Ambiguous, NotFound, RegistryChanged
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry.columns import whole_seconds
-from polygent_issuer.registry.license_rows import (
-    STATUS,
-    by_beginning,
-    by_file,
-    by_id,
-    checked,
-    count,
-    due,
-    no_longer_due,
-    select,
+from polygent_issuer.registry.connection import Params
+from polygent_issuer.registry.customer_search import beginning
+from polygent_issuer.registry.records import (
+    Customer,
+    Fields,
+    LicenseRecord,
+    LicenseStatus,
+    Value,
+    as_bytes,
+    as_int,
+    as_optional_int,
+    maybe_moment,
+    maybe_text,
+    seconds,
+    text,
+    whole_seconds,
 )
-from polygent_issuer.registry.records import Customer, LicenseRecord, LicenseStatus
 from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.text import escape, escape_short, nearest
 
-__all__ = [
-    "add",
-    "count",
-    "current",
-    "due",
-    "find",
-    "get",
-    "mark_sent",
-    "mark_unsent",
-    "no_longer_due",
-    "of",
-    "of_file",
-    "replace",
-    "retire",
-    "select",
-    "successor",
-]
+_SELECT: Final = """SELECT id, customer_id,
+    (SELECT slug FROM customers WHERE customers.id = customer_id) AS slug, machine_id,
+    (SELECT label FROM machines WHERE machines.id = machine_id) AS label, kid, file, sha256, tier,
+    issued_at, expires_at, term, plan, document_id, replaced_by, retired_at,
+    retired_reason, sent_at
+    FROM licenses"""
+STATUS: Final = {
+    LicenseStatus.CURRENT: "replaced_by IS NULL AND retired_at IS NULL",
+    LicenseStatus.REPLACED: "replaced_by IS NOT NULL",
+    LicenseStatus.RETIRED: "retired_at IS NOT NULL",
+}
+"""What the columns say of a license of each status, as SQL."""
+_CURRENT: Final = f"({STATUS[LicenseStatus.CURRENT]})"
+_ARCHIVED: Final = "customer_id IN (SELECT id FROM customers WHERE archived_at IS NOT NULL)"
+_DUE: Final = f"WHERE {_CURRENT} AND NOT {_ARCHIVED} AND expires_at < ?"
+
+
+def by_id(db: Reading, license_id: str) -> LicenseRecord | None:
+    """The license of exactly this id, as the journal recorded it."""
+    db.require_recorded("licenses", license_id)
+    found = db.one(_license, f"{_SELECT} WHERE id = ?", (license_id,))
+    return None if found is None else checked(db, found)
+
+
+def _by_beginning(db: Reading, prefix: str, most: int) -> tuple[LicenseRecord, ...]:
+    """Up to `most` licenses whose ids begin so."""
+    return tuple(
+        _select(db, "WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", (*beginning(prefix), most))
+    )
+
+
+def checked(db: Reading, record: LicenseRecord) -> LicenseRecord:
+    """Return a license whose row is as the journal last recorded it, with customer and machine.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) when one of them is not.
+    """
+    db.require_recorded("licenses", record.id)
+    db.require_recorded("customers", record.customer_id)
+    if record.machine_id is not None:
+        db.require_recorded("machines", record.machine_id)
+    return record
+
+
+def select(
+    db: Reading,
+    *,
+    customer: Customer | None = None,
+    tier: str | None = None,
+    status: LicenseStatus | None = None,
+    kid: str | None = None,
+    unsent: bool | None = None,
+    expires_before: datetime | None = None,
+    archived: bool | None = None,
+    after: LicenseRecord | None = None,
+) -> Iterator[LicenseRecord]:
+    """Stream the licenses that all given filters let pass, the first to expire first.
+
+    Args:
+        tier: `standard` or `enterprise`.
+        unsent: True for those that nobody noted as sent, False for the others.
+        expires_before: an aware instant; those that expire at it are left out.
+        archived: True for those of customers who were archived, False for the others.
+        after: only those that follow this one in the order.
+    """
+    conditions: list[str] = []
+    values: list[Value] = []
+    for condition, value in (
+        ("customer_id = ?", customer.id if customer else None),
+        ("tier = ?", tier),
+        ("kid = ?", kid),
+        ("expires_at < ?", None if expires_before is None else whole_seconds(expires_before)),
+    ):
+        if value is not None:
+            conditions.append(condition)
+            values.append(value)
+    if status is not None:
+        conditions.append(STATUS[status])
+    if unsent is not None:
+        conditions.append("sent_at IS NULL" if unsent else "sent_at IS NOT NULL")
+    if archived is not None:
+        conditions.append(_ARCHIVED if archived else f"NOT {_ARCHIVED}")
+    if after is not None:
+        conditions.append("(expires_at, id) > (?, ?)")
+        values += whole_seconds(after.expires_at), after.id
+    where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+    return _select(db, f"{where}ORDER BY expires_at, id", tuple(values))
+
+
+def due(db: Reading, expires_before: datetime) -> Iterator[LicenseRecord]:
+    """Stream the current licenses of customers who are not archived, the first to end first.
+
+    Those that end together come by their customers' slugs.
+    """
+    rest = f"{_DUE} ORDER BY expires_at, slug, id"
+    return _select(db, rest, (whole_seconds(expires_before),))
+
+
+def count_due(db: Reading, expires_before: datetime) -> int:
+    """Return how many licenses `due` would give."""
+    sql = f"SELECT count(*) FROM licenses {_DUE}"  # noqa: S608  # conditions of our own
+    return db.value(as_int, sql, (whole_seconds(expires_before),)) or 0
+
+
+def no_longer_due(
+    db: Reading, expires_from: datetime, expires_before: datetime
+) -> Iterator[LicenseRecord]:
+    """Stream the licenses that are replaced or retired, or whose customer is archived.
+
+    Args:
+        expires_from, expires_before: aware; the earliest expiry, and the first one too late.
+    """
+    where = f"""WHERE expires_at >= ? AND expires_at < ? AND (NOT {_CURRENT} OR {_ARCHIVED})
+        ORDER BY expires_at, slug, id"""
+    return _select(db, where, (whole_seconds(expires_from), whole_seconds(expires_before)))
+
+
+def _select(db: Reading, rest: str, params: Params) -> Iterator[LicenseRecord]:
+    return db.each(_license, f"{_SELECT} {rest}", params)
+
+
+def _license(row: Fields) -> LicenseRecord:
+    return LicenseRecord(
+        id=text(row["id"]),
+        customer_id=as_int(row["customer_id"]),
+        customer_slug=text(row["slug"]),
+        machine_id=as_optional_int(row["machine_id"]),
+        machine_label=maybe_text(row["label"]),
+        kid=text(row["kid"]),
+        file=as_bytes(row["file"]),
+        sha256=text(row["sha256"]),
+        tier=text(row["tier"]),
+        issued_at=seconds(row["issued_at"]),
+        expires_at=seconds(row["expires_at"]),
+        term=maybe_text(row["term"]),
+        plan=maybe_text(row["plan"]),
+        document_id=as_optional_int(row["document_id"]),
+        replaced_by=maybe_text(row["replaced_by"]),
+        retired_at=maybe_moment(row["retired_at"]),
+        retired_reason=maybe_text(row["retired_reason"]),
+        sent_at=maybe_moment(row["sent_at"]),
+    )
+
 
 _SHORTEST: Final = 4
 _NAMED: Final = 5
@@ -84,7 +214,7 @@ def find(db: Reading, typed: str) -> LicenseRecord:
             f"{escape(typed)} is too short to name a license",
             hint=Hint(f"give at least {_SHORTEST} characters of its id: ", run("license", "list")),
         )
-    found = by_beginning(db, prefix, _NAMED + 1)
+    found = _by_beginning(db, prefix, _NAMED + 1)
     if len(found) > 1:
         names = ", ".join(f"{one.id} ({one.customer_slug})" for one in found[:_NAMED])
         more = ", …" if len(found) > _NAMED else ""
@@ -92,7 +222,7 @@ def find(db: Reading, typed: str) -> LicenseRecord:
             f"several licenses begin with {escape(typed)}", hint=f"name one: {names}{more}"
         )
     if not found:
-        alike = by_beginning(db, prefix[:_SHORTEST], _NAMED)
+        alike = _by_beginning(db, prefix[:_SHORTEST], _NAMED)
         near = nearest(prefix, [one.id[: len(prefix)] for one in alike])
         raise _not_found(typed, near)
     return checked(db, found[0])
@@ -115,7 +245,9 @@ def of(db: Reading, customer: Customer) -> tuple[LicenseRecord, ...]:
 
 def of_file(db: Reading, kid: str, file: bytes) -> LicenseRecord | None:
     """The license that was issued as exactly these bytes under this key, if any was."""
-    return by_file(db, kid, sha256(file).hexdigest())
+    digest = sha256(file).hexdigest()
+    found = db.one(_license, f"{_SELECT} WHERE kid = ? AND sha256 = ?", (kid, digest))
+    return None if found is None else checked(db, found)
 
 
 def add(

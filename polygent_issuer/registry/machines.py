@@ -1,14 +1,23 @@
-"""A customer's machines: a label for people, the present identity, and the past ones."""
+"""A customer's machines: a label for people, the present identity, the past ones, the documents."""
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
+from hashlib import sha256
 from typing import Final
 
 from polygent_issuer.errors import InputRefused, NotFound
 from polygent_issuer.hints import Hint, option, run
-from polygent_issuer.registry import customer_rows
-from polygent_issuer.registry.columns import (
+from polygent_issuer.registry import customer_search
+from polygent_issuer.registry.connection import Params
+from polygent_issuer.registry.errors import Taken
+from polygent_issuer.registry.records import (
+    Customer,
+    Document,
     Fields,
+    Identity,
+    KnownFingerprint,
+    Machine,
+    as_bytes,
     as_int,
     as_optional_int,
     canonical,
@@ -19,9 +28,6 @@ from polygent_issuer.registry.columns import (
     moment_text,
     text,
 )
-from polygent_issuer.registry.connection import Params
-from polygent_issuer.registry.errors import Taken
-from polygent_issuer.registry.records import Customer, Identity, KnownFingerprint, Machine
 from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.text import escape, nearest, nfc
 
@@ -84,16 +90,16 @@ def with_fingerprint(db: Reading, fingerprint: str) -> tuple[KnownFingerprint, .
         ORDER BY i.until IS NOT NULL, i.until DESC, i.since DESC, m.id"""
     rows = tuple(db.each(_known, sql, (fingerprint, fingerprint)))
     known: list[KnownFingerprint] = []
-    for machine_id, since, until, hostname, sha256 in rows:
+    for machine_id, since, until, hostname, document_sha256 in rows:
         machine = by_id(db, machine_id)
         known.append(
             KnownFingerprint(
-                customer=customer_rows.by_id(db, machine.customer_id),
+                customer=customer_search.by_id(db, machine.customer_id),
                 machine=machine,
                 since=since,
                 until=until,
                 hostname=hostname,
-                document_sha256=sha256,
+                document_sha256=document_sha256,
             )
         )
     return tuple(known)
@@ -310,4 +316,49 @@ def _require_free(
     raise Taken(
         f"the customer's machine {other.label} has this {what} already",
         hint=Hint("name that machine: ", option("--machine", other.label)),
+    )
+
+
+_DOCUMENTS = "SELECT id, sha256, content, fingerprint, generated_at, received_at FROM documents"
+
+
+def add_document(db: Writing, content: bytes, fingerprint: str, generated_at: datetime) -> Document:
+    """Keep a document; the same bytes are the same row, and keep the day they first came."""
+    digest = sha256(content).hexdigest()
+    known = db.one(_document, f"{_DOCUMENTS} WHERE sha256 = ?", (digest,))
+    if known is not None:
+        db.require_recorded("documents", known.id)
+        return known
+    key = db.insert(
+        "documents",
+        sha256=digest,
+        content=content,
+        fingerprint=fingerprint,
+        generated_at=moment_text(generated_at),
+        received_at=db.at,
+    )
+    return get_document(db, as_int(key))
+
+
+def get_document(db: Reading, document_id: int) -> Document:
+    """The document of a row id.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) when there is none: only another row names it.
+    """
+    found = db.one(_document, f"{_DOCUMENTS} WHERE id = ?", (document_id,))
+    if found is None:
+        raise db.damaged(f"lacks the document {document_id}, which another row names")
+    db.require_recorded("documents", document_id)
+    return found
+
+
+def _document(row: Fields) -> Document:
+    return Document(
+        id=as_int(row["id"]),
+        sha256=text(row["sha256"]),
+        content=as_bytes(row["content"]),
+        fingerprint=text(row["fingerprint"]),
+        generated_at=moment(row["generated_at"]),
+        received_at=moment(row["received_at"]),
     )

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from polygent_issuer.registry.columns import Value, as_int, canonical, text
-from polygent_issuer.registry.customer_rows import by_id
+from polygent_issuer.registry.customer_search import by_id
 from polygent_issuer.registry.machines import numbered, of, remember
-from polygent_issuer.registry.records import Customer, Machine
+from polygent_issuer.registry.records import Customer, Machine, Value, as_int, canonical, text
 from polygent_issuer.registry.schema import JOURNALED
 from polygent_issuer.registry.transactions import Reading, Writing
 

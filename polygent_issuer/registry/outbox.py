@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from polygent_issuer.registry.columns import Fields, as_bytes, maybe_text, moment, seconds, text
-from polygent_issuer.registry.license_rows import STATUS
-from polygent_issuer.registry.records import LicenseStatus, OutboxRow
+from polygent_issuer.registry.licenses import STATUS
+from polygent_issuer.registry.records import (
+    Fields,
+    LicenseStatus,
+    OutboxRow,
+    as_bytes,
+    maybe_text,
+    moment,
+    seconds,
+    text,
+)
 from polygent_issuer.registry.transactions import Reading, Writing
 
 _BUNDLED: Final = f"""SELECT licenses.id AS id, customers.slug AS slug, customers.name AS customer,

@@ -19,11 +19,16 @@ from itertools import islice
 from json.encoder import encode_basestring
 from typing import Any, Final, TypeVar
 
-from polygent_issuer.registry.columns import Row, Value, as_bytes, as_int
 from polygent_issuer.registry.connection import Connection
-from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse
+from polygent_issuer.registry.errors import (
+    RegistryDamaged,
+    RegistryMisuse,
+    changed_row,
+    damaged,
+    tampered,
+)
+from polygent_issuer.registry.records import Row, Value, as_bytes, as_int
 from polygent_issuer.registry.schema import JOURNALED, KEYS
-from polygent_issuer.registry.sqlite_errors import changed_row, damaged, tampered
 
 # What the first journal row follows.
 GENESIS: Final = bytes(32)

@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
-from polygent_issuer.registry.columns import (
+from polygent_issuer.registry.connection import Connection, Params
+from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, damaged, damaged_row
+from polygent_issuer.registry.records import (
+    Actor,
     Fields,
+    KeyRecord,
     Row,
     Value,
     as_bytes,
@@ -18,12 +22,8 @@ from polygent_issuer.registry.columns import (
     canonical,
     moment_text,
 )
-from polygent_issuer.registry.connection import Connection, Params
-from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse
-from polygent_issuer.registry.records import Actor, KeyRecord
 from polygent_issuer.registry.row_check import GENESIS, Key, RowCheck, WrittenRows, chain_hash
 from polygent_issuer.registry.schema import JOURNALED, KEYS
-from polygent_issuer.registry.sqlite_errors import damaged, damaged_row
 
 _Record = TypeVar("_Record")
 _Source = TypeVar("_Source")

@@ -15,7 +15,7 @@ from support.registries import tampering
 from polygent_issuer.batch import run
 from polygent_issuer.batch.outcomes import Decision, Done, Job, Outcome
 from polygent_issuer.errors import KeyUnavailable, OutputProblem
-from polygent_issuer.files import batch_publish
+from polygent_issuer.files import publication
 from polygent_issuer.findings import Consent, FindingCode
 from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.issuing.signing import SignatureRefused
@@ -318,7 +318,7 @@ def test_a_disk_that_fails_at_the_names(batches: Batches, monkeypatch: pytest.Mo
 
 
 def _without_syncfs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_publish, "_syncfs", lambda: None)
+    monkeypatch.setattr(publication, "_syncfs", lambda: None)
 
 
 def _fails_at(number: int) -> Any:

@@ -5,7 +5,7 @@ import re
 import pytest
 from support.cli import Desk
 
-from polygent_issuer.home.settings_file import settings_path
+from polygent_issuer.home.settings import settings_path
 from polygent_issuer.verifier import jws
 
 NAMES = [f"feature-{number:0>52}" for number in range(200)]

@@ -9,8 +9,8 @@ from support.cli import Desk
 from support.rows import as_nobody, look, mend, row, rows, state
 
 from polygent_issuer.doctor import settings_checks
-from polygent_issuer.home.default_settings import default_text
-from polygent_issuer.home.settings_file import settings_path
+from polygent_issuer.home.settings import settings_path
+from polygent_issuer.home.settings_editing import default_text
 from polygent_issuer.keys import passphrases
 
 

@@ -17,7 +17,7 @@ from support.key_aftermath import KEYS, KeyAftermath
 from support.keys import opened
 from support.twenty import ITEMS
 
-from polygent_issuer.home.settings_file import settings_path
+from polygent_issuer.home.settings import settings_path
 
 pytestmark = pytest.mark.slow
 

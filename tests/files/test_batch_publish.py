@@ -11,7 +11,7 @@ import pytest
 from support.disks import mounted
 
 from polygent_issuer.errors import OutputExists, OutputProblem
-from polygent_issuer.files import Together, batch_publish
+from polygent_issuer.files import Together, publication
 
 PREFIX = ".polygent-test-"
 EXT4 = 0xEF53
@@ -22,11 +22,11 @@ OVERLAYFS, FUSE, NFS = 0x794C7630, 0x65735546, 0x6969
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways to make files durable; the second is for systems that lack the first."""
     if request.param == "fsync":
-        monkeypatch.setattr(batch_publish, "_syncfs", lambda: None)
-    elif batch_publish._syncfs() is None:
+        monkeypatch.setattr(publication, "_syncfs", lambda: None)
+    elif publication._syncfs() is None:
         pytest.skip("this system has no syncfs that reports errors")
     else:
-        monkeypatch.setattr(batch_publish, "_file_system", lambda _: EXT4)
+        monkeypatch.setattr(publication, "_file_system", lambda _: EXT4)
     return str(request.param)
 
 
@@ -131,7 +131,7 @@ def test_none_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_disk_that_fails_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At one file of several: none counts."""
-    monkeypatch.setattr(batch_publish, "_syncfs", lambda: None)
+    monkeypatch.setattr(publication, "_syncfs", lambda: None)
     calls_of(monkeypatch, fails_at=2)
     staged = prepared(tmp_path, "a.lic", "b.lic", "c.lic")
     with pytest.raises(OutputProblem, match="input/output error") as caught:
@@ -148,8 +148,8 @@ def test_a_file_system_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ctypes.set_errno(errno.ENOSPC)
         return -1
 
-    monkeypatch.setattr(batch_publish, "_syncfs", lambda: fails)
-    monkeypatch.setattr(batch_publish, "_file_system", lambda _: EXT4)
+    monkeypatch.setattr(publication, "_syncfs", lambda: fails)
+    monkeypatch.setattr(publication, "_file_system", lambda _: EXT4)
     staged = prepared(tmp_path, "a.lic")
     with pytest.raises(OutputProblem, match="no space left"):
         staged.sync()
@@ -171,7 +171,7 @@ def test_a_folder_that_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("release", ["5.7.19", "4.19.0-21", "unknown"])
 def test_an_old_kernel_is_not_believed(monkeypatch: pytest.MonkeyPatch, release: str) -> None:
     """Before 5.8 syncfs(2) forgot a failed write, so each file is synced by itself."""
-    batch_publish._syncfs.cache_clear()
+    publication._syncfs.cache_clear()
     genuine = os.uname()
 
     class Old:
@@ -181,10 +181,10 @@ def test_an_old_kernel_is_not_believed(monkeypatch: pytest.MonkeyPatch, release:
     told.release = release
     monkeypatch.setattr(os, "uname", lambda: told)
     try:
-        assert batch_publish._syncfs() is None
+        assert publication._syncfs() is None
     finally:
         monkeypatch.undo()
-        batch_publish._syncfs.cache_clear()
+        publication._syncfs.cache_clear()
     assert os.uname() == genuine
 
 
@@ -197,8 +197,8 @@ def test_a_file_system_that_nobody_knows(
     def succeeds(_: int) -> int:
         return 0
 
-    monkeypatch.setattr(batch_publish, "_syncfs", lambda: succeeds)
-    monkeypatch.setattr(batch_publish, "_file_system", lambda _: found)
+    monkeypatch.setattr(publication, "_syncfs", lambda: succeeds)
+    monkeypatch.setattr(publication, "_file_system", lambda _: found)
     seen = calls_of(monkeypatch)
     staged = prepared(tmp_path, "a.lic", "b.lic")
     staged.sync()
@@ -212,7 +212,7 @@ def test_a_file_system_is_known_by_its_number(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", size="64k") as disk:
         for folder, number in ((disk, 0x01021994), (Path("/proc"), 0x9FA0)):
             descriptor = os.open(folder, os.O_RDONLY)
-            assert batch_publish._file_system(descriptor) == number
+            assert publication._file_system(descriptor) == number
             os.close(descriptor)
 
 

@@ -13,7 +13,7 @@ from support.registries import ACTOR
 from support.tools import require_tool
 
 from polygent_issuer.errors import HomeProblem, InvalidSettings, OutputProblem
-from polygent_issuer.home import create, settings_editing, settings_file
+from polygent_issuer.home import create, settings, settings_editing
 from polygent_issuer.home.create import CreatedHome, RegistryLost
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.registry import REGISTRY_FILE, Actor, Registry, journal
@@ -45,7 +45,7 @@ def found(folder: Path, **given: str | None) -> CreatedHome:
 
 def issuer_of(folder: Path) -> str:
     """What the settings of a home say."""
-    return settings_file.load(folder, {}).settings.issuer
+    return settings.load(folder, {}).settings.issuer
 
 
 def test_a_home_is_made(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_settings_without_a_registry_are_completed(tmp_path: Path) -> None:
         file.write("# mine\n")
     assert found(home, issuer="Globex", operator=None).completed
     assert issuer_of(home) == "Globex"
-    assert settings_file.load(home, {}).settings.operator == "Ada"
+    assert settings.load(home, {}).settings.operator == "Ada"
     assert "# mine" in (home / "settings.toml").read_text()
     assert create.is_complete(home)
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from polygent_issuer.errors import InvalidSettings
-from polygent_issuer.home.default_settings import default_text
 from polygent_issuer.home.setting_specs import KEYS
-from polygent_issuer.home.settings import Settings
-from polygent_issuer.home.settings_file import interpret, load, parse, settings_path
+from polygent_issuer.home.settings import Settings, interpret, load, parse, settings_path
+from polygent_issuer.home.settings_editing import default_text
 
 
 def test_it_changes_nothing() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from polygent_issuer import store_uri
 from polygent_issuer.errors import InvalidSettings
-from polygent_issuer.home.paths import parse_store
+from polygent_issuer.home.setting_types import parse_store
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygent_issuer.errors import InvalidSettings, NotFound, OutputProblem
-from polygent_issuer.home import lock
-from polygent_issuer.home.default_settings import default_text, plans_text
-from polygent_issuer.home.settings import Settings
-from polygent_issuer.home.settings_editing import set_value, unset
-from polygent_issuer.home.settings_file import load, settings_path
+from polygent_issuer.home import settings_editing
+from polygent_issuer.home.settings import Settings, load, settings_path
+from polygent_issuer.home.settings_editing import default_text, plans_text, set_value, unset
 
 KID = "x1_-" + "A" * 39
 BY_HAND = """\
@@ -347,8 +345,8 @@ def test_a_command_that_never_ends_is_not_waited_for(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The wait has an end, here a short one."""
-    monkeypatch.setattr(lock, "_ATTEMPTS", 2)
-    monkeypatch.setattr(lock, "_PAUSE", 0)
+    monkeypatch.setattr(settings_editing, "_ATTEMPTS", 2)
+    monkeypatch.setattr(settings_editing, "_PAUSE", 0)
     holder = os.open(home, os.O_RDONLY)
     try:
         fcntl.flock(holder, fcntl.LOCK_EX)

@@ -10,8 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygent_issuer.errors import ExitCode, InvalidSettings, NotFound
-from polygent_issuer.home.settings import Origin, Settings, Where
-from polygent_issuer.home.settings_file import interpret, load, parse, settings_path
+from polygent_issuer.home.settings import (
+    Origin,
+    Settings,
+    Where,
+    interpret,
+    load,
+    parse,
+    settings_path,
+)
 from polygent_issuer.terms.term import Term
 from polygent_issuer.terms.terms import Plan
 from polygent_issuer.text import BACKSLASH, escape

@@ -21,7 +21,7 @@ from polygent_issuer.errors import (
     KeyUnavailable,
     OutputExists,
 )
-from polygent_issuer.home import settings_editing, settings_file
+from polygent_issuer.home import settings, settings_editing
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import openssh, passphrases, private_keys, signing
 from polygent_issuer.keys.errors import BackupFailed
@@ -48,7 +48,7 @@ def journalled(custodian: KeyLifecycle) -> list[JournalRow]:
 
 def places(custodian: KeyLifecycle) -> dict[str, str]:
     """Each key's place as the settings have it on disk."""
-    return dict(settings_file.load(custodian.home, {}).settings.stores)
+    return dict(settings.load(custodian.home, {}).settings.stores)
 
 
 def pem(private_key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -390,7 +390,7 @@ def test_what_fails_half_way_is_taken_back(
 
     So the same command can be given again.
     """
-    path = settings_file.settings_path(custodian.home)
+    path = settings.settings_path(custodian.home)
     store = f"file:{tmp_path}/other.key"
     happens: dict[str, Callable[[], object]] = {
         "backup": (tmp_path / "backup").rmdir,
@@ -407,7 +407,7 @@ def places_or_none(path: Path) -> dict[str, str]:
     """The places of a settings file that may be broken."""
     if path.exists() and path.read_text() == "[":
         return {}
-    return dict(settings_file.load(path.parent, {}).settings.stores)
+    return dict(settings.load(path.parent, {}).settings.stores)
 
 
 def test_what_is_taken_back_forgets_no_earlier_place(
@@ -416,7 +416,7 @@ def test_what_is_taken_back_forgets_no_earlier_place(
     """The registry was lost, the settings say where the key is: a failed import keeps that."""
     coming = incoming(custodian, pem(generate_private_key()))
     settings_editing.set_value(custodian.home, f"stores.{coming.kid}", "keyring:")
-    again = dataclasses.replace(custodian, settings=settings_file.load(custodian.home, {}).settings)
+    again = dataclasses.replace(custodian, settings=settings.load(custodian.home, {}).settings)
 
     def fail(*_: object, **__: object) -> None:
         raise IssuerError("failed here")
@@ -440,7 +440,7 @@ def test_a_copy_of_a_pinned_key_stays(custodian: KeyLifecycle, tmp_path: Path) -
     data = pem(generate_private_key())
     first = incoming(custodian, data)
     custodian.import_key(first, label="Main", store_uri=f"file:{tmp_path}/1.key", backup=None)
-    settings_file.settings_path(custodian.home).write_text("[")
+    settings.settings_path(custodian.home).write_text("[")
     with pytest.raises(InvalidSettings):
         custodian.import_key(first, label=None, store_uri=f"file:{tmp_path}/2.key", backup=None)
     assert (tmp_path / "1.key").exists()

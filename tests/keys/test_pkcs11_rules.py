@@ -8,7 +8,7 @@ from support.passphrases import Given, ignore
 from support.softhsm import PIN, SoftHsm
 
 from polygent_issuer.errors import IssuerError, UsageProblem
-from polygent_issuer.home import settings_file
+from polygent_issuer.home import settings
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import passphrases, signing
 from polygent_issuer.keys.lifecycle import KeyLifecycle
@@ -39,7 +39,7 @@ def test_the_store_of_the_settings(holder: KeyLifecycle) -> None:
     """Made in the token that they name, pinned, found again by what was recorded, and signing."""
     kept = holder.generate(label="Main", store_uri=None, backup=None)
     assert kept.is_new
-    loaded = settings_file.load(holder.home, {}).settings
+    loaded = settings.load(holder.home, {}).settings
     assert loaded.stores == {kept.key.kid: kept.uri}
     assert presence(loaded, kept.key.kid) is Presence.PRESENT
     signer = signer_for(loaded, kept.key, passphrase=holder.passphrase, warn=pytest.fail)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polygent_issuer.registry import columns
+from polygent_issuer.registry import records
 
 MOMENTS = st.datetimes(
     min_value=datetime(2, 1, 1),  # noqa: DTZ001  # hypothesis adds the zone
@@ -19,7 +19,7 @@ MOMENTS = st.datetimes(
 @given(MOMENTS)
 def test_a_moment_comes_back_in_utc(moment: datetime) -> None:
     """What is stored is the same instant, to the microsecond."""
-    back = columns.moment(columns.moment_text(moment))
+    back = records.moment(records.moment_text(moment))
     assert back == moment
     assert back.tzinfo is UTC
 
@@ -27,50 +27,50 @@ def test_a_moment_comes_back_in_utc(moment: datetime) -> None:
 @given(MOMENTS, MOMENTS)
 def test_text_sorts_as_time(one: datetime, other: datetime) -> None:
     """The stored form is compared by SQLite as text."""
-    assert (columns.moment_text(one) < columns.moment_text(other)) == (one < other)
+    assert (records.moment_text(one) < records.moment_text(other)) == (one < other)
 
 
 def test_the_stored_form_has_one_length() -> None:
     """Microseconds stand there though they are zero."""
-    assert columns.moment_text(datetime(2026, 3, 1, tzinfo=UTC)) == "2026-03-01T00:00:00.000000Z"
+    assert records.moment_text(datetime(2026, 3, 1, tzinfo=UTC)) == "2026-03-01T00:00:00.000000Z"
 
 
 @given(MOMENTS)
 def test_whole_seconds_round_down(moment: datetime) -> None:
     """A NumericDate never lies after its instant, also before 1970."""
-    back = columns.seconds(columns.whole_seconds(moment))
+    back = records.seconds(records.whole_seconds(moment))
     assert back == moment.replace(microsecond=0)
 
 
 def test_the_last_second_of_the_format_is_held() -> None:
     """FORMAT §1: the year 9999."""
-    assert columns.seconds(253402300799) == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert records.seconds(253402300799) == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
     ("read", "value"),
     [
-        (columns.text, 1),
-        (columns.text, None),
-        (columns.text, b"x"),
-        (columns.maybe_text, 1),
-        (columns.as_int, "1"),
-        (columns.as_int, None),
-        (columns.as_optional_int, "1"),
-        (columns.as_bytes, "x"),
-        (columns.moment, "yesterday"),
-        (columns.moment, "2026-01-01T00:00:00"),
-        (columns.moment, 1),
-        (columns.maybe_moment, ""),
-        (columns.seconds, "1"),
-        (columns.seconds, 1 << 62),
-        (columns.strings, "{}"),
-        (columns.strings, "[1]"),
-        (columns.strings, "["),
-        (columns.mapping, "[]"),
-        (columns.mapping, '{"a":1}'),
-        (columns.json_object, b"\xff"),
-        (columns.json_object, b"[]"),
+        (records.text, 1),
+        (records.text, None),
+        (records.text, b"x"),
+        (records.maybe_text, 1),
+        (records.as_int, "1"),
+        (records.as_int, None),
+        (records.as_optional_int, "1"),
+        (records.as_bytes, "x"),
+        (records.moment, "yesterday"),
+        (records.moment, "2026-01-01T00:00:00"),
+        (records.moment, 1),
+        (records.maybe_moment, ""),
+        (records.seconds, "1"),
+        (records.seconds, 1 << 62),
+        (records.strings, "{}"),
+        (records.strings, "[1]"),
+        (records.strings, "["),
+        (records.mapping, "[]"),
+        (records.mapping, '{"a":1}'),
+        (records.json_object, b"\xff"),
+        (records.json_object, b"[]"),
     ],
 )
 def test_anything_else_is_a_value_error(read: Callable[[object], object], value: object) -> None:
@@ -81,21 +81,21 @@ def test_anything_else_is_a_value_error(read: Callable[[object], object], value:
 
 def test_nothing_stays_nothing() -> None:
     """An empty column is None where that is allowed."""
-    assert columns.maybe_text(None) is None
-    assert columns.as_optional_int(None) is None
-    assert columns.maybe_moment(None) is None
+    assert records.maybe_text(None) is None
+    assert records.as_optional_int(None) is None
+    assert records.maybe_moment(None) is None
 
 
 def test_a_naive_moment_is_the_callers_bug() -> None:
     """Nothing is guessed about a time zone."""
     naive = datetime(2026, 1, 1)  # noqa: DTZ001  # the point
-    for write in (columns.moment_text, columns.whole_seconds):
+    for write in (records.moment_text, records.whole_seconds):
         with pytest.raises(ValueError, match="time zone"):
             write(naive)
 
 
 def test_canonical_json_has_one_form() -> None:
     """Sorted, without white space, non-ASCII as it is, nothing that is not JSON."""
-    assert columns.canonical({"b": "é", "a": [1, None]}) == '{"a":[1,null],"b":"é"}'
+    assert records.canonical({"b": "é", "a": [1, None]}) == '{"a":[1,null],"b":"é"}'
     with pytest.raises(ValueError, match="JSON"):
-        columns.canonical({"a": float("nan")})
+        records.canonical({"a": float("nan")})

@@ -19,10 +19,10 @@ def test_only_current_licenses_count(registry: Registry) -> None:
         licenses.retire(db, license_id(4), "closed")
         customers.archive(db, globex)
     with registry.reading() as db:
-        (only,) = summaries.every(db, archived=False)
+        (only,) = summaries.customers(db, archived=False)
         assert only.customer == customers.get(db, "acme")
         assert (only.current, only.first) == (2, NOW.replace(microsecond=0) + 3 * YEAR)
-        both = list(summaries.every(db, archived=True))
+        both = list(summaries.customers(db, archived=True))
         assert [each.customer.slug for each in both] == ["acme", "globex"]
         assert (both[1].current, both[1].first) == (0, None)
         assert customers.count_archived(db) == 1

@@ -5,7 +5,7 @@ from datetime import timedelta
 from support.cli import NOW
 from support.licenses import Books
 
-from polygent_issuer.registry import customers, expiry_overview, licenses
+from polygent_issuer.registry import customers, licenses, summaries
 
 
 def test_the_first_to_end_comes_first(books: Books) -> None:
@@ -14,7 +14,7 @@ def test_the_first_to_end_comes_first(books: Books) -> None:
     for days in (3, 1, 2):
         books.license(acme if days == 2 else globex, expires_at=NOW + timedelta(days=days))
     with books.reading() as db:
-        found = list(expiry_overview.between(db, NOW + timedelta(days=1), NOW + timedelta(days=3)))
+        found = list(summaries.expiries(db, NOW + timedelta(days=1), NOW + timedelta(days=3)))
     assert [(each.customer, (each.expires_at - NOW).days) for each in found] == [
         ("Acme GmbH", 2),
         ("Globex", 3),
@@ -34,5 +34,5 @@ def test_only_what_is_current_of_active_customers(books: Books) -> None:
         customers.archive(db, gone)
         db.record("test")
     with books.reading() as db:
-        found = list(expiry_overview.between(db, NOW, NOW + timedelta(days=1000)))
+        found = list(summaries.expiries(db, NOW, NOW + timedelta(days=1000)))
     assert [each.expires_at for each in found] == [kept.expires_at]

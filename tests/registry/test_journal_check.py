@@ -12,7 +12,7 @@ from support.registries import NOW, fill, license_id, tampering, writing
 
 from polygent_issuer.registry import Registry, customers, journal
 from polygent_issuer.registry.errors import RegistryDamaged
-from polygent_issuer.registry.journal_heads import parse_head
+from polygent_issuer.registry.journal_check import parse_head
 from polygent_issuer.registry.row_check import row_digest
 
 Tamper = Callable[[sqlite3.Connection], object]

@@ -4,7 +4,7 @@ import pytest
 from support.registries import NOW, REGISTRY_ID
 
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.registry.journal_heads import head_text, noted_line, parse_head, parse_noted
+from polygent_issuer.registry.journal_check import head_text, noted_line, parse_head, parse_noted
 
 DIGEST = "0123456789abcdef" * 4
 

@@ -7,7 +7,7 @@ import pytest
 from support.registries import ACTOR, NOW, add_machine, writing
 
 from polygent_issuer.errors import InputRefused, NotFound
-from polygent_issuer.registry import Customer, Registry, Writing, customers, documents, machines
+from polygent_issuer.registry import Customer, Registry, Writing, customers, machines
 from polygent_issuer.registry.errors import RegistryDamaged, Taken
 
 ONE, OTHER, THIRD = "a" * 64, "b" * 64, "c" * 64
@@ -105,7 +105,7 @@ def test_a_new_identity_keeps_the_old_one(db: Writing, acme: Customer) -> None:
     """The machine stays itself: same row, same label, and what it was is known."""
     first = add_machine(db, acme, "prod", ONE)
     db.now = NOW + timedelta(days=30)
-    document = documents.add(db, b"{}", OTHER, NOW)
+    document = machines.add_document(db, b"{}", OTHER, NOW)
     second = machines.change_identity(
         db, first, fingerprint=OTHER, hostname="new", components={"x": "y"}, document_id=document.id
     )
@@ -155,7 +155,7 @@ def test_a_fingerprint_is_known_for_whoever_has_or_had_it(
     assert (present.since, present.until) == (db.now, None)
     assert (past.customer.slug, past.machine.fingerprint) == ("acme", OTHER)
     assert (past.since, past.until) == (NOW, db.now)
-    assert past.document_sha256 == documents.get(db, was.document_id or 0).sha256
+    assert past.document_sha256 == machines.get_document(db, was.document_id or 0).sha256
     (known,) = machines.with_fingerprint(db, OTHER)
     assert known.document_sha256 is None
     assert machines.with_fingerprint(db, THIRD) == ()

@@ -4,7 +4,7 @@ import pytest
 from support.licenses import Books
 
 from polygent_issuer.registry import LicenseStatus, licenses
-from polygent_issuer.registry.prefix_search import ids, labels, slugs
+from polygent_issuer.registry.summaries import ids, labels, slugs
 
 REST = "-0000-4000-8000-000000000000"
 

@@ -30,22 +30,12 @@ from polygent_issuer import files
 from polygent_issuer.errors import ExitCode, OutputProblem, RegistryChanged, UnreadableInput
 from polygent_issuer.findings import Consent, ConsentNeeded, FindingCode
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.registry import (
-    Registry,
-    backup_check,
-    customers,
-    journal,
-    keys,
-    outbox,
-    restore_preview,
-    schema,
-)
+from polygent_issuer.registry import Registry, customers, journal, keys, outbox, schema
 from polygent_issuer.registry import restore as restoring
-from polygent_issuer.registry.backup import back_up
-from polygent_issuer.registry.backup_check import BackupRefused
+from polygent_issuer.registry.backup import BackupRefused, back_up, open_backup
 from polygent_issuer.registry.errors import RegistryLocked, RegistryNewer
-from polygent_issuer.registry.journal_heads import JournalHead
-from polygent_issuer.registry.restore_preview import CurrentRegistry
+from polygent_issuer.registry.journal_check import JournalHead
+from polygent_issuer.registry.restore import CurrentRegistry
 
 TESTS = Path(__file__).parents[1]
 AGREED = Consent(accepted=frozenset({FindingCode.REGISTRY_ROLLBACK}), reason="a test")
@@ -65,9 +55,9 @@ def saved(registry: Registry, tmp_path: Path) -> Path:
 
 def restore(backup: Path, path: Path, consent: Consent = AGREED) -> Path | None:
     """Restore a backup with consent to whatever it loses; where the old one is kept."""
-    with backup_check.open_backup(backup, path.parent) as found:
-        present = restore_preview.present(path, found)
-        finding = restore_preview.rollback_finding(present)
+    with open_backup(backup, path.parent) as found:
+        present = restoring.present(path, found)
+        finding = restoring.rollback_finding(present)
         return restoring.restore(
             found,
             path,
@@ -88,8 +78,8 @@ def rows_of(path: Path) -> list[str]:
 
 def finding_of(backup: Path, path: Path) -> str | None:
     """What a restoration would lose."""
-    with backup_check.open_backup(backup, path.parent) as found:
-        finding = restore_preview.rollback_finding(restore_preview.present(path, found))
+    with open_backup(backup, path.parent) as found:
+        finding = restoring.rollback_finding(restoring.present(path, found))
         return None if finding is None else finding.message
 
 
@@ -344,8 +334,8 @@ def test_another_process_does_not_write_into_the_old_file(saved: Path, path: Pat
         assert other.stdout is not None
         assert other.stdin is not None
         assert other.stdout.readline() == "open\n"
-        with backup_check.open_backup(saved, path.parent) as found:
-            present = restore_preview.present(path, found)
+        with open_backup(saved, path.parent) as found:
+            present = restoring.present(path, found)
             swap = restoring._swap
 
             def swap_slowly(copy: Path, there: Path, kept: Path | None) -> None:
@@ -402,8 +392,8 @@ def test_a_file_that_is_exchanged_while_it_is_opened_is_noticed(
 
 def test_what_was_written_after_it_was_shown_stops_it(saved: Path, path: Path) -> None:
     """The operator agreed to another loss."""
-    with backup_check.open_backup(saved, path.parent) as found:
-        present = restore_preview.present(path, found)
+    with open_backup(saved, path.parent) as found:
+        present = restoring.present(path, found)
         grow(path, licenses=1)
         before = path.read_bytes()
         with pytest.raises(RegistryChanged, match="after this was shown"):
@@ -418,7 +408,7 @@ def test_a_writer_that_stays_makes_it_give_up(
     saved: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit 7 after the usual patience; nothing was changed."""
-    monkeypatch.setattr(restore_preview, "BUSY_TIMEOUT", timedelta(milliseconds=10))
+    monkeypatch.setattr(restoring, "BUSY_TIMEOUT", timedelta(milliseconds=10))
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("BEGIN IMMEDIATE")
         with pytest.raises(RegistryLocked):
@@ -507,7 +497,7 @@ def test_the_second_restoration_sweeps_what_a_crash_left(saved: Path, path: Path
 def refused(backup: Path, path: Path, *against: JournalHead) -> str:
     """Why a backup is not restored; nothing is left of it and nothing was changed."""
     before = path.read_bytes()
-    opening = backup_check.open_backup(backup, path.parent, against=against)
+    opening = open_backup(backup, path.parent, against=against)
     with pytest.raises(BackupRefused) as caught, opening:
         pytest.fail("it was taken")
     assert caught.value.exit_code == ExitCode.REGISTRY
@@ -552,7 +542,7 @@ def test_a_newer_backup_is_refused(saved: Path, path: Path) -> None:
     """A later version of this tool can restore it."""
     with closing(sqlite3.connect(saved)) as raw:
         raw.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
-    with pytest.raises(RegistryNewer), backup_check.open_backup(saved, path.parent):
+    with pytest.raises(RegistryNewer), open_backup(saved, path.parent):
         pass
 
 
@@ -649,7 +639,7 @@ def test_only_a_plain_file_is_read(saved: Path, path: Path) -> None:
     for source in (folder, folder / "pipe", Path("/dev/null"), folder / "dangling", folder / "no"):
         with (
             pytest.raises(UnreadableInput) as caught,
-            backup_check.open_backup(source, path.parent),
+            open_backup(source, path.parent),
         ):
             pass
         assert str(source) in caught.value.message
@@ -669,7 +659,7 @@ def test_a_home_that_is_full_is_told(
     monkeypatch.setattr(os, "fsync", full)
     with (
         pytest.raises(OutputProblem, match="no space"),
-        backup_check.open_backup(saved, path.parent),
+        open_backup(saved, path.parent),
     ):
         pass
     assert not list(path.parent.glob(".polygent-*"))
@@ -677,8 +667,8 @@ def test_a_home_that_is_full_is_told(
 
 def test_nothing_there_needs_no_consent() -> None:
     """Only a loss is a finding."""
-    assert restore_preview.rollback_finding(None) is None
-    assert restore_preview.rollback_finding(CurrentRegistry(size=3, rows_gained=4)) is None
+    assert restoring.rollback_finding(None) is None
+    assert restoring.rollback_finding(CurrentRegistry(size=3, rows_gained=4)) is None
 
 
 def test_two_registries_share_no_row(tmp_path: Path) -> None:

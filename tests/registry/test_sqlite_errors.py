@@ -7,15 +7,15 @@ import pytest
 from support.registries import NOW, fill, writing
 
 from polygent_issuer.errors import ExitCode
-from polygent_issuer.registry import Registry, documents, journal
+from polygent_issuer.registry import Registry, journal, machines
 from polygent_issuer.registry.errors import (
     RegistryDamaged,
     RegistryFailed,
     RegistryLocked,
     RegistryMisuse,
     Taken,
+    translate,
 )
-from polygent_issuer.registry.sqlite_errors import translate
 
 PATH = Path("/home/ada/registry\x1b.db")
 
@@ -85,7 +85,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(registry: Registry) -> None:
     pages = registry._connection.number("page_count")
     registry._connection.number(f"max_page_count = {pages + 2}")
     with pytest.raises(RegistryFailed, match="SQLITE_FULL") as caught, writing(registry) as db:
-        documents.add(db, b"x" * 400_000, "f" * 64, NOW)
+        machines.add_document(db, b"x" * 400_000, "f" * 64, NOW)
     assert caught.value.hint == "free some space on that disk and run the command again"
     with writing(registry) as db:
         db.insert("about", name="small", value="x")

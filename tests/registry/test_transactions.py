@@ -8,8 +8,8 @@ from support.registries import ACTOR, NOW, fill, new_key, writing
 
 from polygent_issuer.errors import ExitCode, InputRefused
 from polygent_issuer.registry import Registry, customers, journal, keys
-from polygent_issuer.registry.columns import as_bytes, text
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, Taken
+from polygent_issuer.registry.records import as_bytes, text
 
 
 class BoomError(Exception):

@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from polygent_issuer.home.settings_file import settings_path
+from polygent_issuer.home.settings import settings_path
 from polygent_issuer.registry import (
     REGISTRY_FILE,
     Reading,

@@ -14,7 +14,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from polygent_issuer.errors import ExitCode
-from polygent_issuer.home import settings_editing, settings_file
+from polygent_issuer.home import settings, settings_editing
 from polygent_issuer.verifier.keys import Key
 from support.aftermath import Aftermath
 from support.cli import PASSPHRASE, Outcome
@@ -59,9 +59,7 @@ class KeyAftermath(Aftermath):
         """Each pinned key has its private half, and each private half is whole and sealed."""
         found = {path: self._opened(path) for path in self._files()}
         kids = {path: _kid(key) for path, key in found.items() if key is not None}
-        stores = (
-            settings_file.load(self.desk.home, {}).settings.stores if self.after.settings else {}
-        )
+        stores = settings.load(self.desk.home, {}).settings.stores if self.after.settings else {}
         for pinned in self._pinned():
             place = Path(stores.get(pinned, "").removeprefix("file:"))
             self.expect(kids.get(place) == pinned, f"{pinned} has no private half at {place}")
@@ -91,12 +89,12 @@ class KeyAftermath(Aftermath):
         if not self.before.settings:
             return
         with tempfile.TemporaryDirectory() as folder:
-            settings_file.settings_path(Path(folder)).write_bytes(self.before.settings)
-            known = settings_file.load(Path(folder), {}).settings.stores
+            settings.settings_path(Path(folder)).write_bytes(self.before.settings)
+            known = settings.load(Path(folder), {}).settings.stores
             for kid, place in stores.items():
                 if kid not in known:
                     settings_editing.set_value(Path(folder), f"stores.{kid}", place)
-            whole = settings_file.settings_path(Path(folder)).read_bytes()
+            whole = settings.settings_path(Path(folder)).read_bytes()
         self.expect(self.after.settings == whole, f"settings: {self.after.settings!a}")
 
     def _pinned(self) -> frozenset[str]:

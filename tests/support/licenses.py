@@ -14,8 +14,8 @@ from typing import Any
 
 from polygent_issuer.cli.actor import actor
 from polygent_issuer.home import folder
-from polygent_issuer.home.default_settings import default_text
-from polygent_issuer.home.settings_file import settings_path
+from polygent_issuer.home.settings import settings_path
+from polygent_issuer.home.settings_editing import default_text
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import (
     REGISTRY_FILE,
@@ -27,7 +27,6 @@ from polygent_issuer.registry import (
     Registry,
     Writing,
     customers,
-    documents,
     journal,
     keys,
     licenses,
@@ -141,7 +140,7 @@ class Books:
             kept = None
             if document is not None:
                 generated_at = self.desk.now - timedelta(hours=1)
-                kept = documents.add(db, document, FINGERPRINT, generated_at).id
+                kept = machines.add_document(db, document, FINGERPRINT, generated_at).id
             licenses.add(
                 db,
                 license_id=issued.jti,

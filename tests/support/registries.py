@@ -17,7 +17,6 @@ from polygent_issuer.registry import (
     Registry,
     Writing,
     customers,
-    documents,
     keys,
     licenses,
     machines,
@@ -57,7 +56,9 @@ def license_id(number: int) -> str:
 
 def add_machine(db: Writing, customer: Customer, label: str, fingerprint: str) -> Machine:
     """A machine with its document."""
-    document = documents.add(db, f'{{"fingerprint":"{fingerprint}"}}'.encode(), fingerprint, NOW)
+    document = machines.add_document(
+        db, f'{{"fingerprint":"{fingerprint}"}}'.encode(), fingerprint, NOW
+    )
     return machines.add(
         db,
         customer,

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from polygent_issuer.errors import IssuerError
-from polygent_issuer.registry import Registry, connection, sqlite_errors
+from polygent_issuer.registry import Registry, connection, errors
 from support.registries import ACTOR, NOW, REGISTRY_ID
 
 
@@ -46,7 +46,7 @@ def write_when_told(registry: Registry) -> None:
     sys.stdin.readline()
 
     def is_busy(error: sqlite3.Error) -> bool:
-        found = sqlite_errors.is_busy(error)
+        found = errors.is_busy(error)
         if found and not refused:
             refused.append(error)
             say("waiting")

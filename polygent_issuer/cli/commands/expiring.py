@@ -23,8 +23,8 @@ from polygent_issuer.registry import (
     LicenseRecord,
     Reading,
     customers,
-    expiry_overview,
     licenses,
+    summaries,
 )
 from polygent_issuer.terms import dates, term
 from polygent_issuer.terms.parsing import parse_term
@@ -244,7 +244,7 @@ def _endings(
 
     The latter are replaced, retired or archived, and end at most --within before or after now.
     """
-    chains = expiry_overview.Chains(db)
+    chains = summaries.Chains(db)
     seen: set[str] = set()
     for each in due:
         chain = chains.of(each.id)
@@ -259,7 +259,7 @@ def _endings(
 
 
 def _ending(
-    db: Reading, settings: Settings, chain: expiry_overview.Chain, record: LicenseRecord
+    db: Reading, settings: Settings, chain: summaries.Chain, record: LicenseRecord
 ) -> "Ending":
     from polygent_issuer.delivery.calendar import Ending
     from polygent_issuer.registry import journal

@@ -18,8 +18,7 @@ from polygent_issuer.hints import run
 from polygent_issuer.home import create
 from polygent_issuer.home.create import CreatedHome
 from polygent_issuer.home.setting_types import duration_text
-from polygent_issuer.home.settings import Settings
-from polygent_issuer.home.settings_file import settings_path
+from polygent_issuer.home.settings import Settings, settings_path
 from polygent_issuer.store_uri import is_token_uri
 
 

@@ -10,8 +10,8 @@ from typing import Final
 from polygent_issuer import store_uri
 from polygent_issuer.cli import prompts
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.home.default_settings import default_text
 from polygent_issuer.home.settings import Settings
+from polygent_issuer.home.settings_editing import default_text
 from polygent_issuer.keys.signing import presence
 from polygent_issuer.keys.store import Presence
 from polygent_issuer.text import escape

@@ -23,7 +23,7 @@ from polygent_issuer.findings import Consent
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.keys.signer import Signer
-from polygent_issuer.registry import LicenseStatus, licenses
+from polygent_issuer.registry import licenses
 from polygent_issuer.terms import term
 from polygent_issuer.terms.decision import contradiction
 from polygent_issuer.terms.parsing import parse_term
@@ -92,10 +92,7 @@ def renew_many(
 
 def _count_due(invocation: Invocation, renewals: Renewals) -> int:
     with invocation.registry.reading() as db:
-        until = renewals.now + renewals.within
-        return licenses.count(
-            db, status=LicenseStatus.CURRENT, expires_before=until, archived=False
-        )
+        return licenses.count_due(db, renewals.now + renewals.within)
 
 
 def _refuse_contradictions(

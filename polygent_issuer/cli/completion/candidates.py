@@ -24,7 +24,7 @@ Candidates = Iterable[tuple[str, str]]
 
 def customers(ctx: typer.Context, incomplete: str) -> Candidates:
     """Slugs, with the customer's name; who stands on the line already is left out."""
-    from polygent_issuer.registry.prefix_search import slugs
+    from polygent_issuer.registry.summaries import slugs
 
     already = (*(ctx.params.get("customers") or ()), ctx.params.get("gone"))
     with _reading(ctx) as db:
@@ -45,7 +45,7 @@ def current_licenses(ctx: typer.Context, incomplete: str) -> Candidates:
 
 def machines(ctx: typer.Context, incomplete: str) -> Candidates:
     """Labels of the machines of the customer on the line."""
-    from polygent_issuer.registry.prefix_search import labels
+    from polygent_issuer.registry.summaries import labels
 
     with _reading(ctx) as db:
         customer = _customer(ctx, db)
@@ -112,7 +112,7 @@ def setting_values(ctx: typer.Context) -> Candidates:
 
     A new plan is a copy of another.
     """
-    from polygent_issuer.home import paths, setting_types
+    from polygent_issuer.home import setting_types
     from polygent_issuer.home.setting_specs import kind_of
     from polygent_issuer.home.settings_editing import plan_of
 
@@ -124,7 +124,7 @@ def setting_values(ctx: typer.Context) -> Candidates:
         setting_types.FLAG: lambda: (("true", ""), ("false", "")),
         setting_types.PLAN_NAME: lambda: plans(ctx),
         setting_types.TIER: tiers,
-        paths.STORE: stores,
+        setting_types.STORE: stores,
     }
     present = ctx.obj.loaded.texts.get(key)
     if present:
@@ -136,7 +136,7 @@ def setting_values(ctx: typer.Context) -> Candidates:
 
 def _licenses(ctx: typer.Context, incomplete: str, *, current: bool) -> Candidates:
     from polygent_issuer.registry import LicenseStatus
-    from polygent_issuer.registry.prefix_search import ids
+    from polygent_issuer.registry.summaries import ids
 
     with _reading(ctx) as db:
         for row in ids(db, incomplete, MOST, customer=_customer(ctx, db), current=current):

@@ -6,7 +6,7 @@ from polygent_issuer.cli.actor import actor
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.home import create
 from polygent_issuer.home.create import CreatedHome
-from polygent_issuer.home.settings_file import settings_path
+from polygent_issuer.home.settings import settings_path
 
 
 def make_home(invocation: Invocation, **given: str | None) -> CreatedHome:

@@ -18,7 +18,7 @@ from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import HomeMissing, UsageProblem
 from polygent_issuer.hints import run
-from polygent_issuer.home import create, folder, settings_file
+from polygent_issuer.home import create, folder, settings
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys.labels import typed
 from polygent_issuer.keys.lifecycle import KeyLifecycle, StoredKey
@@ -55,7 +55,7 @@ def settings_in_force(invocation: Invocation) -> Settings:
     """
     with suppress(HomeMissing):
         folder.require(invocation.home_path)
-    return settings_file.load(invocation.home_path, invocation.environ).settings
+    return settings.load(invocation.home_path, invocation.environ).settings
 
 
 def known_keys(invocation: Invocation) -> tuple[KeyRecord, ...]:

@@ -8,7 +8,7 @@ import typer
 from polygent_issuer import files
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry.journal_heads import JournalHead, parse_head, parse_noted
+from polygent_issuer.registry.journal_check import JournalHead, parse_head, parse_noted
 from polygent_issuer.text import escape
 
 AgainstOption = Annotated[

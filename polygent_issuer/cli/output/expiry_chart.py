@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from polygent_issuer.cli.output.model import CUT, Block, Line, cells, cut
-from polygent_issuer.registry import Reading, expiry_overview
+from polygent_issuer.registry import Reading, summaries
 from polygent_issuer.text import escape
 
 MONTHS = 12
@@ -26,7 +26,7 @@ class Month:
     names: list[str] = field(default_factory=list)
     customers: set[int] = field(default_factory=set)
 
-    def add(self, each: expiry_overview.Expiry) -> None:
+    def add(self, each: summaries.Expiry) -> None:
         """Count one license."""
         self.count += 1
         if each.customer_id not in self.customers and len(self.names) < _KEPT:
@@ -76,7 +76,7 @@ def months(db: Reading, now: datetime) -> tuple[Month, ...]:
     """
     begins = [_first_of(now, number) for number in range(MONTHS + 1)]
     counted = {each: Month(label=f"{each:%Y-%m}") for each in begins[:-1]}
-    for each in expiry_overview.between(db, now, begins[-1]):
+    for each in summaries.expiries(db, now, begins[-1]):
         last = each.expires_at - timedelta(seconds=1)
         counted[_first_of(last, 0)].add(each)
     return tuple(counted.values())

@@ -28,7 +28,7 @@ from polygent_issuer.cli.completion import EARLIER, VARIABLE
 from polygent_issuer.cli.lazy import Entry, load
 from polygent_issuer.cli.main import run
 from polygent_issuer.findings import FindingCode
-from polygent_issuer.home.settings_file import settings_path
+from polygent_issuer.home.settings import settings_path
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 
 REST = "-0000-4000-8000-000000000000"

@@ -13,7 +13,7 @@ from support.strace import Fault, options
 from support.terminal import terminal
 
 from polygent_issuer.cli.main import run
-from polygent_issuer.home import setting_types, settings_file
+from polygent_issuer.home import setting_types, settings
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.registry import REGISTRY_FILE, Registry, journal
 
@@ -22,7 +22,7 @@ ABSENT = {"DBUS_SESSION_BUS_ADDRESS": ""}
 
 def held(desk: Desk) -> Settings:
     """The settings of the desk's home."""
-    return settings_file.load(desk.home, {}).settings
+    return settings.load(desk.home, {}).settings
 
 
 def test_the_defaults_off_a_terminal(empty_desk: Desk) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.result import Result
-from polygent_issuer.home.settings_file import settings_path
+from polygent_issuer.home.settings import settings_path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,7 @@ from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import InvalidSettings
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.home import settings, settings_editing, settings_file
+from polygent_issuer.home import settings, settings_editing
 from polygent_issuer.home.setting_specs import KEYS, kind_of
 from polygent_issuer.home.settings import Settings
 
@@ -82,11 +82,11 @@ def set_value(
         settings_editing.set_value(home, key, _meant(key, value))
     except InvalidSettings as refused:
         raise InvalidSettings(refused.message, hint=_with_example(key, refused)) from None
-    after = settings_file.load(home, {})
+    after = settings.load(home, {})
     if key == "operator" and settings.OPERATOR_VARIABLE in invocation.environ:
         invocation.warn(f"{settings.OPERATOR_VARIABLE} is set, and counts more than the file")
     return Changed(
-        path=settings_file.settings_path(home),
+        path=settings.settings_path(home),
         key=key,
         old=None if before is None else _text(before, key),
         new=_text(after.texts, key),
@@ -140,6 +140,6 @@ def _typed(toml: str) -> str:
 def _texts(home: Path) -> Mapping[str, str | None] | None:
     """What the file says, the environment left out; `None` for a file that this may mend."""
     try:
-        return settings_file.load(home, {}).texts
+        return settings.load(home, {}).texts
     except InvalidSettings:
         return None

@@ -11,8 +11,7 @@ from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output.model import Block, Line, Style, Table
 from polygent_issuer.cli.output.result import Result
-from polygent_issuer.home.settings import Entry, Where
-from polygent_issuer.home.settings_file import settings_path
+from polygent_issuer.home.settings import Entry, Where, settings_path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

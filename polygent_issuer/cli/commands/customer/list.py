@@ -89,7 +89,7 @@ def list_all(
     """List the customers, with the number of their current licenses and the next to end."""
     as_csv = form.asked(invocation)
     with invocation.registry.reading(checked=False) as db:
-        listed = tuple(summaries.every(db, archived=archived))
+        listed = tuple(summaries.customers(db, archived=archived))
         left_out = 0 if archived else customers.count_archived(db)
     if as_csv:
         return form.table(COLUMNS, map(_json, listed), name="customers.csv")

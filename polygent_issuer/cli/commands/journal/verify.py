@@ -16,7 +16,7 @@ from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import ExitCode, OutputProblem
 from polygent_issuer.registry import change, journal
 from polygent_issuer.registry.journal import JournalCheck
-from polygent_issuer.registry.journal_heads import head_text, noted_line
+from polygent_issuer.registry.journal_check import head_text, noted_line
 from polygent_issuer.text import escape
 
 

@@ -24,10 +24,10 @@ from polygent_issuer.registry import (
     LicenseRecord,
     Reading,
     customers,
-    documents,
     journal,
     keys,
     licenses,
+    machines,
 )
 from polygent_issuer.terms import dates
 from polygent_issuer.verifier import License
@@ -146,7 +146,7 @@ def show(invocation: Invocation, license_id: LicenseId) -> ShownLicense:
             license=held,
             customer=customers.get(db, record.customer_slug),
             key=keys.pinned(db, record.kid),
-            document=None if document is None else documents.get(db, document),
+            document=None if document is None else machines.get_document(db, document),
             upload_before=dates.upload_deadline(held.issued_at, window),
             history=_history(db, record),
         )

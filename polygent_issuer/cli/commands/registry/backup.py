@@ -10,10 +10,10 @@ import typer
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
-from polygent_issuer.home.settings_file import settings_path
+from polygent_issuer.home.settings import settings_path
 from polygent_issuer.registry import change, journal
 from polygent_issuer.registry.backup import Backup, back_up_to
-from polygent_issuer.registry.journal_heads import head_text
+from polygent_issuer.registry.journal_check import head_text
 from polygent_issuer.text import for_shell
 
 

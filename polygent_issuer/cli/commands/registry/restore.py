@@ -19,14 +19,13 @@ from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.home import create
 from polygent_issuer.home import folder as home
-from polygent_issuer.home.settings import Settings
-from polygent_issuer.home.settings_file import load
-from polygent_issuer.registry import REGISTRY_FILE, backup_check, keys, restore_preview
+from polygent_issuer.home.settings import Settings, load
+from polygent_issuer.registry import REGISTRY_FILE, backup, keys
 from polygent_issuer.registry import restore as restoring
-from polygent_issuer.registry.backup_check import CheckedBackup
+from polygent_issuer.registry.backup import CheckedBackup
 from polygent_issuer.registry.journal import clock_behind_finding
-from polygent_issuer.registry.journal_heads import head_text
-from polygent_issuer.registry.restore_preview import CurrentRegistry, number
+from polygent_issuer.registry.journal_check import head_text
+from polygent_issuer.registry.restore import CurrentRegistry, number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,14 +121,14 @@ def restore(
     heads, given = noted_heads(against), consent.given(consents)
     with (
         _folder(invocation) as folder,
-        backup_check.open_backup(source, folder, against=heads) as found,
+        backup.open_backup(source, folder, against=heads) as found,
     ):
         path = folder / REGISTRY_FILE
-        present = restore_preview.present(path, found)
+        present = restoring.present(path, found)
         with found.registry.reading() as db:
             behind = clock_behind_finding(db, invocation.now)
             labels = {key.kid: key.label for key in keys.every(db) if key.retired_at is None}
-        rollback = restore_preview.rollback_finding(present)
+        rollback = restoring.rollback_finding(present)
         findings = behind if rollback is None else (rollback, *behind)
         if invocation.interactive:
             result.write_blocks(preview(found, present, path), sys.stderr)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from support.licenses import Books
 
-from polygent_issuer.home.settings_file import load, settings_path
+from polygent_issuer.home.settings import load, settings_path
 
 KID = "a" * 43
 

@@ -9,7 +9,7 @@ from support.keys import kid_of, tree
 from support.secret_service import SecretService, secret_service
 from support.terminal import terminal
 
-from polygent_issuer.home import settings_file
+from polygent_issuer.home import settings
 from polygent_issuer.keys import openssh
 
 ABSENT = {"DBUS_SESSION_BUS_ADDRESS": ""}
@@ -57,7 +57,7 @@ def test_the_first_key_signs(bare: Desk) -> None:
     }
     assert outcome.json["backup"] is None
     assert outcome.json["new"] is True
-    assert settings_file.load(bare.home, {}).settings.stores == {kid: f"file:{path}"}
+    assert settings.load(bare.home, {}).settings.stores == {kid: f"file:{path}"}
     rows = bare.ok("journal", "show", "--json").json["rows"]
     assert [row["event"] for row in rows] == ["registry-created", "key-generated"]
 
@@ -209,7 +209,7 @@ def test_an_interrupted_home_is_completed(bare: Desk) -> None:
     (bare.home / "registry.db").unlink()
     outcome = bare.ok("key", "generate", "--no-backup", "--json")
     assert outcome.json["key"]["store"].startswith(f"file:{bare.folder}/keys/main-")
-    assert settings_file.load(bare.home, {}).settings.issuer == "Polygent Ltd"
+    assert settings.load(bare.home, {}).settings.issuer == "Polygent Ltd"
 
 
 def test_an_unsafe_home_is_not_read(bare: Desk) -> None:

@@ -14,7 +14,7 @@ from support.cli import PASSPHRASE, Desk
 from support.keys import kid_of, tree
 from support.terminal import terminal
 
-from polygent_issuer.home import settings_editing, settings_file
+from polygent_issuer.home import settings, settings_editing
 from polygent_issuer.verifier import Key
 
 EXAMPLE = Path(__file__).parents[4] / "keys.example" / "private.pem"
@@ -210,9 +210,7 @@ def test_a_second_operator(desk: Desk) -> None:
     copy.write_bytes((desk.folder / "main.key").read_bytes())
     result = desk.ok("key", "import", str(copy), *keeping(desk), "--json").json
     assert result["new"] is False
-    assert settings_file.load(desk.home, {}).settings.stores == {
-        kid: f"file:{desk.folder}/kept.key"
-    }
+    assert settings.load(desk.home, {}).settings.stores == {kid: f"file:{desk.folder}/kept.key"}
 
 
 def test_the_example_key_is_refused(desk: Desk) -> None:

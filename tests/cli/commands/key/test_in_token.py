@@ -27,7 +27,7 @@ from support.terminal import terminal
 from polygent_issuer.cli.flows import issue
 from polygent_issuer.cli.flows.issue import signers_of
 from polygent_issuer.errors import HomeProblem
-from polygent_issuer.home.settings_file import settings_path
+from polygent_issuer.home.settings import settings_path
 from polygent_issuer.keys.signer import generate_private_key
 from polygent_issuer.registry import keys
 from polygent_issuer.text import for_shell

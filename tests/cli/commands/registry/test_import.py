@@ -11,7 +11,7 @@ from support.licenses import Books
 from support.terminal import terminal
 
 from polygent_issuer.cli import consent
-from polygent_issuer.home import settings_file
+from polygent_issuer.home import settings
 from polygent_issuer.registry import customers, licenses
 
 
@@ -55,7 +55,7 @@ def test_a_registry_is_begun_from_files_and_the_public_key(new: Desk) -> None:
     assert "replaced       1\n" in outcome.text
     assert "not in any file, so to be done by hand: machine labels and host names" in outcome.text
     assert "polygent-issue key import FILE" in outcome.text
-    assert settings_file.load(new.home, {}).settings.issuer == "Polygent Ltd"
+    assert settings.load(new.home, {}).settings.issuer == "Polygent Ltd"
     listed = new.ok("license", "list", "--json").json["licenses"]
     assert [one["status"] for one in listed].count("current") == 2
     new.ok("journal", "verify")
