@@ -11,6 +11,7 @@ from polygent_issuer.findings import FindingCode
 from polygent_issuer.registry import Actor, Registry, customers, journal
 from polygent_issuer.registry.connection import Connection, Params
 from polygent_issuer.registry.errors import RegistryDamaged
+from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.registry.row_check import row_digest
 
 DAY = timedelta(days=1)
@@ -180,3 +181,20 @@ def test_a_digest_leaves_out_empty_columns_only() -> None:
     for names, row in ((("a", "b"), (None, 1)), (("a", "c"), ("x", 1)), (("a", "b"), ("x", "1"))):
         assert row_digest(names, row) != plain
     assert row_digest(("a",), (b"\xff",)) != row_digest(("a",), (b"\xfe",))
+
+
+LATER = NOW + timedelta(days=1)
+
+
+def test_five_minutes_behind_the_newest_row_are_no_finding(registry: Registry) -> None:
+    """More is one, and it names both instants."""
+    with writing(registry, now=LATER):
+        pass
+    edge = LATER - timedelta(minutes=5)
+    with registry.reading() as db:
+        assert clock_behind_finding(db, LATER) == clock_behind_finding(db, edge) == ()
+        (finding,) = clock_behind_finding(db, edge - timedelta(seconds=1))
+    assert finding.code is FindingCode.CLOCK_BEHIND
+    assert "2026-03-02T09:24:59Z" in finding.message
+    assert "2026-03-02T09:30:00Z" in finding.message
+    assert finding.hint == "set the clock right"

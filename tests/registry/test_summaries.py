@@ -1,10 +1,99 @@
-"""What begins with what was typed: few rows of any registry, and the true common beginning."""
+"""Counts, expiries, chains, and what begins with what was typed."""
+
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from support.cli import NOW
 from support.licenses import Books
+from support.registries import YEAR, add_license, fill, license_id, new_key, writing
 
-from polygent_issuer.registry import LicenseStatus, licenses
+from polygent_issuer.registry import LicenseStatus, Registry, customers, keys, licenses, summaries
+from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.registry.summaries import ids, labels, slugs
+
+
+def test_each_table_is_counted(registry: Registry) -> None:
+    """With something in every table that people ask for."""
+    fill(registry)
+    with registry.reading() as db:
+        assert summaries.count_all(db) == {
+            "customers": 2,
+            "machines": 1,
+            "licenses": 2,
+            "keys": 1,
+            "journal": 3,
+        }
+
+
+def test_a_table_that_is_gone_is_damage(registry: Registry, path: Path) -> None:
+    """Nothing can be counted in it."""
+    registry.close()
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("DROP TABLE outbox")
+        raw.execute("DROP TABLE licenses")
+    with (
+        Registry.open(path) as again,
+        again.reading() as db,
+        pytest.raises(RegistryDamaged),
+    ):
+        summaries.count_all(db)
+
+
+def test_only_current_licenses_count(registry: Registry) -> None:
+    """Neither replaced nor retired ones; the first to end, whichever was issued first."""
+    with writing(registry) as db:
+        kid = keys.add(db, key=new_key(7), label="main").kid
+        globex = customers.add(db, slug="globex", name="Globex")
+        acme = customers.add(db, slug="acme", name="Acme", contacts=("ops@acme.example",))
+        add_license(db, 1, acme, kid)
+        for number, years in ((2, 4), (3, 3), (4, 2), (5, 1)):
+            add_license(db, number, acme, kid, expires_at=NOW + years * YEAR)
+        for number in (1, 5):
+            licenses.replace(db, license_id(number), license_id(2))
+        licenses.retire(db, license_id(4), "closed")
+        customers.archive(db, globex)
+    with registry.reading() as db:
+        (only,) = summaries.customers(db, archived=False)
+        assert only.customer == customers.get(db, "acme")
+        assert (only.current, only.first) == (2, NOW.replace(microsecond=0) + 3 * YEAR)
+        both = list(summaries.customers(db, archived=True))
+        assert [each.customer.slug for each in both] == ["acme", "globex"]
+        assert (both[1].current, both[1].first) == (0, None)
+        assert customers.count_archived(db) == 1
+
+
+def test_the_first_to_end_comes_first(books: Books) -> None:
+    """Between two instants, of which the later one counts."""
+    acme, globex = books.customer(), books.customer("Globex", "globex")
+    for days in (3, 1, 2):
+        books.license(acme if days == 2 else globex, expires_at=NOW + timedelta(days=days))
+    with books.reading() as db:
+        found = list(summaries.expiries(db, NOW + timedelta(days=1), NOW + timedelta(days=3)))
+    assert [(each.customer, (each.expires_at - NOW).days) for each in found] == [
+        ("Acme GmbH", 2),
+        ("Globex", 3),
+    ]
+    assert [each.customer_id for each in found] == [acme.id, globex.id]
+
+
+def test_only_what_is_current_of_active_customers(books: Books) -> None:
+    """Neither replaced nor retired, nor of a customer who was archived."""
+    acme, gone = books.customer(), books.customer("Gone", "gone")
+    old = books.license(acme)
+    kept = books.license(acme, replaces=old, expires_at=old.expires_at + timedelta(days=1))
+    retired = books.license(acme)
+    books.license(gone)
+    with books.writing() as db:
+        licenses.retire(db, retired.id, "left")
+        customers.archive(db, gone)
+        db.record("test")
+    with books.reading() as db:
+        found = list(summaries.expiries(db, NOW, NOW + timedelta(days=1000)))
+    assert [each.expires_at for each in found] == [kept.expires_at]
+
 
 REST = "-0000-4000-8000-000000000000"
 

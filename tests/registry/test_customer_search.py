@@ -1,4 +1,4 @@
-"""Names that people take for one another are found, however many customers there are."""
+"""Customers are found by names that people take for one another, however many there are."""
 
 from collections.abc import Iterator
 
