@@ -9,7 +9,7 @@ from polygent_issuer.batch.errors import InvalidApplyFile
 from polygent_issuer.batch.row_fields import FIELDS, in_fields
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.findings import FindingCode
-from polygent_issuer.terms.term import Term
+from polygent_issuer.terms.dates import Term
 from polygent_issuer.text import escape_short, nearest
 from polygent_issuer.verifier import AllowedDomain, Tier
 

@@ -18,8 +18,8 @@ from polygent_issuer.issuing import license_diff
 from polygent_issuer.issuing.proposal import file_name
 from polygent_issuer.issuing.stored_license import load_license
 from polygent_issuer.registry import Customer, Reading, customers, licenses
-from polygent_issuer.terms import comparison, dates
-from polygent_issuer.terms.comparison import Difference
+from polygent_issuer.terms import dates, decision
+from polygent_issuer.terms.decision import Difference
 from polygent_issuer.terms.terms import Terms
 from polygent_issuer.verifier import License
 
@@ -76,7 +76,7 @@ class LicenseMail:
         """Old → new; where nothing older is known, what the license allows."""
         if self.olds:
             return license_diff.differences(self.olds, self.license)
-        every = comparison.differences((), Terms.of(self.license))
+        every = decision.differences((), Terms.of(self.license))
         return tuple(term for term in every if term.new != term.old or term.name == "features")
 
     @property

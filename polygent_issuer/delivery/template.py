@@ -17,7 +17,7 @@ from polygent_issuer.email_address import Mailbox
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.files import NotUtf8, read_text
 from polygent_issuer.terms import dates
-from polygent_issuer.terms.comparison import Difference
+from polygent_issuer.terms.decision import Difference
 from polygent_issuer.text import escape, nearest
 
 PLACEHOLDERS: Final[Mapping[str, str]] = {

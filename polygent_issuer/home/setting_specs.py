@@ -14,9 +14,8 @@ from polygent_issuer.home.setting_types import (
     refuse_unknown,
     table_at,
 )
-from polygent_issuer.terms.features import Catalogue
-from polygent_issuer.terms.term import Term
-from polygent_issuer.terms.terms import Plan
+from polygent_issuer.terms.dates import Term
+from polygent_issuer.terms.terms import Catalogue, Plan
 from polygent_issuer.text import escape, nearest
 from polygent_issuer.verifier.features import ENTERPRISE_FEATURES, FEATURES, Tier
 from polygent_issuer.verifier.identifiers import is_slug

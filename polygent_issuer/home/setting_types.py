@@ -13,6 +13,7 @@ from typing import Any
 
 from polygent_issuer import email_address, store_uri
 from polygent_issuer.errors import InvalidSettings, InvalidTerms
+from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.parsing import (
     check_limit,
     parse_count,
@@ -22,7 +23,6 @@ from polygent_issuer.terms.parsing import (
     parse_term,
     parse_tier,
 )
-from polygent_issuer.terms.term import Term
 from polygent_issuer.text import BACKSLASH, escape, nearest, nfc
 
 TomlValue = str | int | bool | list[str]

@@ -22,10 +22,8 @@ from polygent_issuer.home.setting_types import (
     refuse_unknown,
     table_at,
 )
-from polygent_issuer.terms.dates import ASSUMED_UPLOAD_WINDOW
-from polygent_issuer.terms.features import Catalogue, catalogue
-from polygent_issuer.terms.term import Term
-from polygent_issuer.terms.terms import Plan
+from polygent_issuer.terms.dates import ASSUMED_UPLOAD_WINDOW, Term
+from polygent_issuer.terms.terms import Catalogue, Plan, catalogue
 from polygent_issuer.text import backslash_hint, escape, nearest
 from polygent_issuer.verifier.features import Tier
 

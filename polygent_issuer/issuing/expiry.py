@@ -15,8 +15,8 @@ from polygent_issuer.home.settings import Settings
 from polygent_issuer.registry import LicenseRecord
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.terms import dates
+from polygent_issuer.terms.dates import Term, term_end
 from polygent_issuer.terms.parsing import parse_term
-from polygent_issuer.terms.term import Term, term_end
 from polygent_issuer.terms.terms import Changes, Plan
 
 

@@ -20,7 +20,7 @@ from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.issuing.stored_license import load_license
 from polygent_issuer.machine_info import freshness_finding, implausible_fingerprint
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, licenses
-from polygent_issuer.terms import comparison, dates, decision
+from polygent_issuer.terms import dates, decision
 from polygent_issuer.terms.terms import Changes, Plan, Terms
 from polygent_issuer.text import escape
 from polygent_issuer.verifier import Tier
@@ -90,7 +90,7 @@ def propose_first(
         term=str(request.changes.term or request.plan.term),
         plan=request.plan.name,
         document=request.document,
-        differences=comparison.differences((), new_terms),
+        differences=decision.differences((), new_terms),
         notes=(
             *machine_history.told(db, request.document, choice, now),
             *_beside(db, request, customer, new_terms, now),

@@ -7,8 +7,8 @@ from typing import Final
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.hints import Hint, join, option
 from polygent_issuer.registry import LicenseRecord, Reading, keys
-from polygent_issuer.terms import comparison, dates
-from polygent_issuer.terms.comparison import Difference
+from polygent_issuer.terms import dates, decision
+from polygent_issuer.terms.decision import Difference
 from polygent_issuer.terms.terms import Changes, Terms
 from polygent_issuer.text import escape
 from polygent_issuer.verifier import License
@@ -27,7 +27,7 @@ _NAME_IT: Final = Hint(
 
 def loss(olds: Sequence[License], new: License, changes: Changes) -> Finding | None:
     """`entitlement-loss`: less than now, and not named on the command line."""
-    losses = list(comparison.losses([Terms.of(old) for old in olds], Terms.of(new), changes))
+    losses = list(decision.losses([Terms.of(old) for old in olds], Terms.of(new), changes))
     named = changes.term or changes.expires or changes.basis
     longest = max(old.expires_at for old in olds)
     if new.expires_at < longest and not named:
@@ -57,7 +57,7 @@ def differences(olds: Sequence[License], new: License) -> tuple[Difference, ...]
         for name, before, after in pairs
         if before != after
     )
-    return (*changed, *comparison.differences([Terms.of(old) for old in olds], Terms.of(new)))
+    return (*changed, *decision.differences([Terms.of(old) for old in olds], Terms.of(new)))
 
 
 def notes(db: Reading, records: Sequence[LicenseRecord], now: datetime) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.findings import Finding
 from polygent_issuer.registry import Customer, KeyRecord, LicenseRecord, Machine
 from polygent_issuer.terms import dates
-from polygent_issuer.terms.comparison import Difference
+from polygent_issuer.terms.decision import Difference
 from polygent_issuer.terms.terms import Terms
 from polygent_issuer.text import slugify
 from polygent_issuer.verifier import License, jws

@@ -31,7 +31,7 @@ from polygent_issuer.issuing.stored_license import load_license
 from polygent_issuer.machine_info import freshness_finding, implausible_fingerprint
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers
 from polygent_issuer.registry import machines as known_machines
-from polygent_issuer.terms import consolidation, decision
+from polygent_issuer.terms import decision
 from polygent_issuer.terms.terms import Changes, Terms
 from polygent_issuer.verifier import License, Tier
 
@@ -92,7 +92,7 @@ def propose_renewal(
     )
     customer = customers.by_id(db, replaced[0].customer_id)
     changes = request.changes
-    had = consolidation.merged_terms([Terms.of(old) for old in olds], changes)
+    had = decision.merged_terms([Terms.of(old) for old in olds], changes)
     new_terms = decision.next_terms(had, changes, settings.catalogue)
     choice = _machine(db, request, replaced[0], old=olds[0], customer=customer, new_terms=new_terms)
     decide = expiry.reissued_expiry if request.action is Action.REISSUE else expiry.renewed_expiry

@@ -1,6 +1,7 @@
-"""Dates and instants: read as ISO 8601 and RFC 3339, kept in UTC; expiry dates (FORMAT §6)."""
+"""Dates, instants and terms, in UTC: how they are written and where a term ends (FORMAT §6)."""
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -11,13 +12,15 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 
-MAX_EXP: Final = 253_402_300_799
-"""The last second of the year 9999, as FORMAT §1 limits `exp`."""
+ASSUMED_UPLOAD_WINDOW: Final = timedelta(days=7)
+"""What a server's upload window is taken for until somebody names it."""
 
 TOO_LATE: Final = "the year 9999 is the last that a license can name"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
+_DAY: Final = timedelta(days=1)
+_MONTHS: Final = 12
 _ZONE: Final = re.compile(r"(?!posix/|right/)[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2}")
 _ZONE_HINT: Final = "write it like Europe/Berlin (without a zone database: pip install tzdata)"
 # What these mean depends on the machine.
@@ -63,17 +66,6 @@ def instant(moment: datetime) -> str:
     return f"{in_utc(moment).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
-def from_seconds(seconds: int) -> datetime:
-    """Turn a NumericDate (RFC 7519 §2) into a moment.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) outside 1970 to 9999.
-    """
-    if not 0 <= seconds <= MAX_EXP:
-        raise InvalidTerms(f"no such time: second {seconds}: {TOO_LATE}")
-    return _EPOCH + timedelta(seconds=seconds)
-
-
 def to_seconds(moment: datetime) -> int:
     """Turn a moment into a NumericDate; a part of a second is dropped.
 
@@ -108,12 +100,6 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-ASSUMED_UPLOAD_WINDOW: Final = timedelta(days=7)
-"""What a server's upload window is taken for until somebody tells it."""
-
-_DAY: Final = timedelta(days=1)
-
-
 def last_full_day(expires: datetime, zone: "ZoneInfo | None" = None) -> date:
     """Name the last day that a license covers to its end, in UTC or in a customer's zone.
 
@@ -131,27 +117,27 @@ def describe_expiry(expires: datetime, zone: "ZoneInfo | None" = None) -> str:
 
     A customer's time zone adds the same two as they are there.
     """
-    told = f"{instant(expires)}, last full day {last_full_day(expires)}"
+    text = f"{instant(expires)}, last full day {last_full_day(expires)}"
     if zone is None:
-        return told
+        return text
     try:
         day = last_full_day(expires, zone)
     except InvalidTerms:  # the last hours of 9999, east of Greenwich
-        return told
+        return text
     there = expires.astimezone(zone).isoformat(timespec="seconds")
-    return f"{told}; in {zone} {there}, last full day {day}"
+    return f"{text}; in {zone} {there}, last full day {day}"
 
 
 def describe_instant(moment: datetime, zone: "ZoneInfo | None" = None) -> str:
     """Say an instant in UTC and, where a customer's time zone is known, as it is there."""
-    told = instant(moment)
+    text = instant(moment)
     if zone is None:
-        return told
+        return text
     try:
         there = moment.astimezone(zone)
     except OverflowError:  # the last hours of 9999, east of Greenwich
-        return told
-    return f"{told} (in {zone} {there.isoformat(timespec='seconds')})"
+        return text
+    return f"{text} (in {zone} {there.isoformat(timespec='seconds')})"
 
 
 def days_left(expires: datetime, now: datetime) -> int:
@@ -178,3 +164,56 @@ def upload_deadline(issued_at: datetime, window: timedelta) -> datetime:
         return in_utc(issued_at) + window
     except OverflowError:
         raise InvalidTerms(f"the upload window is too long: {TOO_LATE}") from None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Term:
+    """How long a license runs: calendar years, or calendar months, or days; exactly one of them."""
+
+    years: int = 0
+    months: int = 0
+    days: int = 0
+
+    def __post_init__(self) -> None:
+        """Check that exactly one unit is used, and forwards."""
+        used = [number for number in (self.years, self.months, self.days) if number]
+        if len(used) != 1 or used[0] < 0:
+            raise InvalidTerms("a term is a number of years, of months or of days")
+
+    def __str__(self) -> str:
+        """Spell the term as `terms.parsing` reads it."""
+        if self.years:
+            return f"{self.years}y"
+        return f"{self.months}mo" if self.months else f"{self.days}d"
+
+
+def term_end(base: datetime, term: Term) -> datetime:
+    """Add a term to a moment, so that no license ends in the middle of a day (FORMAT §6).
+
+    Calendar years and months; a day that does not exist becomes the first of the next month (the
+    time of day stays); then up to the next 00:00 UTC, where a midnight is its own.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) when that is past the year 9999.
+    """
+    start = in_utc(base)
+    try:
+        end = start + timedelta(days=term.days) if term.days else _months_later(start, term)
+        begun = midnight(end.date())
+        return begun if begun == end else begun + _DAY
+    except OverflowError:
+        raise InvalidTerms(
+            f"the term {term} ends too late: {TOO_LATE}", hint="choose a shorter term"
+        ) from None
+
+
+def _months_later(start: datetime, term: Term) -> datetime:
+    months = start.year * _MONTHS + (start.month - 1) + term.years * _MONTHS + term.months
+    try:
+        return start.replace(year=months // _MONTHS, month=months % _MONTHS + 1)
+    except ValueError:  # no such day, or no such year
+        months += 1
+    try:
+        return start.replace(year=months // _MONTHS, month=months % _MONTHS + 1, day=1)
+    except ValueError:
+        raise OverflowError from None

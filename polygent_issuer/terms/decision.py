@@ -1,15 +1,26 @@
-"""The terms of the next license: from a plan or the license before it, and what was typed."""
+"""The terms of the next license: from a plan or the licenses before it, and what was typed.
 
-from collections.abc import Iterable
+Of several licenses the features are united. Limits are not, even where they are the same in all:
+of two machines with 25 users each, nobody but the operator knows whether the customer has 25 people
+or 50. So each limit is named, or a plan is.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.hints import Hint, join, option
-from polygent_issuer.terms.features import Catalogue
 from polygent_issuer.terms.parsing import check_limit
-from polygent_issuer.terms.terms import LIMITS, Changes, Plan, Terms
+from polygent_issuer.terms.terms import LIMITS, Catalogue, Changes, Plan, Terms
 from polygent_issuer.text import escape, nearest
+from polygent_issuer.verifier.domain import AllowedDomain
 from polygent_issuer.verifier.features import Tier
 from polygent_issuer.verifier.license import Limits
+
+NONE = "none"
+
+_FEW = 5
+"""Up to as many numbers are said one by one."""
 
 
 def first_terms(plan: Plan | None, changes: Changes, catalogue: Catalogue) -> Terms:
@@ -26,7 +37,8 @@ def first_terms(plan: Plan | None, changes: Changes, catalogue: Catalogue) -> Te
             each other.
         MissingInput: (`missing_input`) when there is no plan and something was not typed.
     """
-    _refuse_contradictions(changes)
+    if problem := contradiction(changes):
+        raise problem
     plan = changes.plan or plan
     base = _typed_alone(changes) if plan is None else _terms_of(plan)
     catalogue.require_known((*base.features, *changes.typed_features))
@@ -46,7 +58,8 @@ def next_terms(current: Terms, changes: Changes, catalogue: Catalogue) -> Terms:
         InvalidTerms: (`invalid_terms`) for terms that no license may have, or that contradict
             each other.
     """
-    _refuse_contradictions(changes)
+    if problem := contradiction(changes):
+        raise problem
     base = current if changes.plan is None else _terms_of(changes.plan, current)
     asked = {*changes.typed_features, *(changes.plan.features if changes.plan else ())}
     catalogue.require_known(sorted(asked.difference(current.features)))
@@ -103,8 +116,8 @@ def _typed_alone(changes: Changes) -> Terms:
     return Terms(tier=tier, features=(), limits=limits)
 
 
-def _option(name: str) -> Hint:
-    return option(f"--{name.replace('_', '-')}")
+def _option(limit: str, value: str = "") -> Hint:
+    return option(f"--{limit.replace('_', '-')}", value)
 
 
 def _changed(base: Terms, changes: Changes) -> Terms:
@@ -124,12 +137,6 @@ def _changed(base: Terms, changes: Changes) -> Terms:
         if changes.no_allowed_domain
         else changes.allowed_domain or base.allowed_domain,
     )
-
-
-def _refuse_contradictions(changes: Changes) -> None:
-    problem = contradiction(changes)
-    if problem is not None:
-        raise problem
 
 
 def _refuse_absent(removed: Iterable[str], present: Iterable[str], where: str) -> None:
@@ -172,3 +179,155 @@ def _refuse_enterprise_rights(
     raise InvalidTerms(
         f"a standard license cannot have {' and '.join(rights)}", hint=join(", or ", ways)
     )
+
+
+def merged_terms(several: Sequence[Terms], changes: Changes) -> Terms:
+    """What several licenses allow together: the present terms of the one that follows them.
+
+    Args:
+        several: at least one; one alone is what it is.
+        changes: what was typed; of several, the limits must be among it, and a domain where they
+            have more than one.
+
+    Raises:
+        MissingInput: (`missing_input`) for limits that nobody named.
+        InvalidTerms: (`invalid_terms`) for domains that differ.
+    """
+    if len(several) == 1:
+        return several[0]
+    if changes.plan is None:
+        _require_limits(several, changes)
+    return Terms(
+        tier=Tier.ENTERPRISE,
+        features=tuple(sorted({name for terms in several for name in terms.features})),
+        limits=Limits(**{name: sum(_each(several, name)) for name in LIMITS}),
+        allowed_domain=None if changes.names_domain else _domain(several),
+    )
+
+
+def _require_limits(several: Sequence[Terms], changes: Changes) -> None:
+    missing = [name for name in LIMITS if getattr(changes, name) is None]
+    if not missing:
+        return
+    limits_now = "; ".join(
+        f"{name.replace('_', ' ')} {sum_text(_each(several, name))}" for name in missing
+    )
+    options = join(" ", [_option(name, "N") for name in missing])
+    raise MissingInput(
+        f"what {len(several)} licenses allow is not added up by itself: {limits_now}",
+        hint=Hint(
+            "say what the one license shall allow: add ", options, ", or ", option("--plan", "PLAN")
+        ),
+    )
+
+
+def _each(several: Sequence[Terms], name: str) -> list[int]:
+    return [getattr(terms.limits, name) for terms in several]
+
+
+def _domain(several: Sequence[Terms]) -> AllowedDomain | None:
+    """The domain of those that are enterprise already; a machine's license has none."""
+    domains = {terms.allowed_domain for terms in several if terms.tier is Tier.ENTERPRISE}
+    if len(domains) > 1:
+        names = ", ".join(sorted(str(domain or "any") for domain in domains))
+        raise InvalidTerms(
+            f"these licenses are for several domains: {names}",
+            hint="name the one of the new license with --allowed-domain HOST, or "
+            "--no-allowed-domain; or the licenses that are meant with --license",
+        )
+    return domains.pop() if domains else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """One term that changes: its name for people, what it was and what it becomes."""
+
+    name: str
+    old: str
+    new: str
+
+    @property
+    def key(self) -> str:
+        """The same name for programs and the journal: `session_hosts`, `feature_sso-saml`."""
+        return self.name.replace(" ", "_")
+
+
+def differences(olds: Sequence[Terms], new: Terms) -> tuple[Difference, ...]:
+    """What changes from one license, or several, to the next, for display.
+
+    Without an old license every term is listed; else only those that change, features one by one.
+    """
+    if len(olds) == 1 and olds[0] == new:
+        return ()
+    rows = (
+        Difference(name=name, old=before, new=after)
+        for (name, before), (_, after) in zip(_plain(olds), _plain((new,)), strict=True)
+        if before != after or not olds
+    )
+    return (*rows, *_feature_differences(olds, new))
+
+
+def losses(olds: Sequence[Terms], new: Terms, changes: Changes) -> tuple[str, ...]:
+    """What the new terms take away without a word of the operator (finding `entitlement-loss`).
+
+    A number or a feature that was named on the command line is her decision; a plan that is
+    lower than the present terms names none of them. A limit is compared with what several
+    licenses allow together, since the customer may use all of them today.
+
+    Returns:
+        A sentence for each loss; empty when there is none.
+    """
+    if len(olds) == 1 and olds[0] == new:
+        return ()
+    sentences = []
+    for name in LIMITS:
+        each = [getattr(old.limits, name) for old in olds]
+        after = getattr(new.limits, name)
+        if after < sum(each) and getattr(changes, name) is None:
+            sentences.append(f"{after} instead of {sum_text(each)} {name.replace('_', ' ')}")
+    had = {name for old in olds for name in old.features}
+    gone = sorted(had.difference(new.features))
+    sentences += [f"the feature {name} is lost" for name in gone if not changes.names_feature(name)]
+    elsewhere = any(old.allowed_domain != new.allowed_domain for old in olds)
+    if new.allowed_domain is not None and elsewhere and not changes.names_domain:
+        sentences.append(f"every host name outside {new.allowed_domain}")
+    return tuple(sentences)
+
+
+def sum_text(numbers: Sequence[int]) -> str:
+    """What several licenses allow, said without adding it up for the reader: `40 + 25`."""
+    if len(numbers) <= _FEW:
+        return " + ".join(map(str, numbers))
+    return f"{sum(numbers)} in {len(numbers)} licenses"
+
+
+def _plain(several: Sequence[Terms]) -> list[tuple[str, str]]:
+    """Each term by its name, but for the features."""
+    limits = [
+        (name.replace("_", " "), sum_text([getattr(terms.limits, name) for terms in several]))
+        for name in LIMITS
+    ]
+    tiers = ", ".join(dict.fromkeys(str(terms.tier) for terms in several))
+    # By name: the order of the licenses goes by their random IDs.
+    domains = ", ".join(sorted({str(terms.allowed_domain or NONE) for terms in several}))
+    rows = [("tier", tiers), *limits, ("allowed domain", domains)]
+    return [(name, value or NONE) for name, value in rows]
+
+
+def _feature_differences(olds: Sequence[Terms], new: Terms) -> list[Difference]:
+    if not olds:
+        return [Difference(name="features", old=NONE, new=", ".join(new.features) or NONE)]
+    names = sorted({name for terms in (*olds, new) for name in terms.features})
+    rows = (
+        Difference(name=f"feature {name}", old=_having(olds, name), new=_having((new,), name))
+        for name in names
+    )
+    return [row for row in rows if row.old != row.new]
+
+
+def _having(several: Sequence[Terms], feature: str) -> str:
+    """Whether all of them have a feature: `yes`, `no`, or how many."""
+    number = sum(feature in terms.features for terms in several)
+    if number in (0, len(several)):
+        return "yes" if number else "no"
+    return f"{number} of {len(several)}"

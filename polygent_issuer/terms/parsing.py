@@ -13,8 +13,7 @@ from typing import Final
 
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.hints import Hint, option, run
-from polygent_issuer.terms.dates import TOO_LATE, midnight, to_seconds
-from polygent_issuer.terms.term import Term
+from polygent_issuer.terms.dates import TOO_LATE, Term, midnight, to_seconds
 from polygent_issuer.text import escape_short, nfc
 from polygent_issuer.verifier.domain import AllowedDomain
 from polygent_issuer.verifier.errors import InvalidDomain
@@ -59,14 +58,13 @@ def parse_count(text: str) -> int:
 
 
 def check_limit(name: str, value: int) -> None:
-    """Hold a limit to FORMAT §1: `users` from 1, hosts from 0, to a million."""
+    """Check a limit by FORMAT §1: `users` from 1, hosts from 0, to a million."""
     if value.bit_length() > _LARGEST_BITS:
         raise InvalidTerms("the number is too large", hint="write a number up to 1,000,000")
     lowest = 1 if name == "users" else 0
     if not lowest <= value <= MAX_LIMIT:
-        told = name.replace("_", " ")
         raise InvalidTerms(
-            f"{told} must be {lowest} to {MAX_LIMIT:,}, not {value}",
+            f"{name.replace('_', ' ')} must be {lowest} to {MAX_LIMIT:,}, not {value}",
             hint=Hint(option(f"--{name.replace('_', '-')}", "N"), " within that range"),
         )
 

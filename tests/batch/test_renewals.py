@@ -14,8 +14,8 @@ from polygent_issuer.batch import renewals, run
 from polygent_issuer.batch.outcomes import Kept, Outcome
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.registry import REGISTRY_FILE, Registry, customers, licenses
+from polygent_issuer.terms.dates import term_end
 from polygent_issuer.terms.parsing import parse_term
-from polygent_issuer.terms.term import term_end
 from polygent_issuer.terms.terms import Changes
 
 

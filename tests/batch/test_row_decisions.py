@@ -13,7 +13,7 @@ from polygent_issuer.batch import run
 from polygent_issuer.batch.outcomes import Done, Failed, Kept
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.issuing.stored_license import load_license
-from polygent_issuer.terms import term
+from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_expires, parse_term
 from polygent_issuer.verifier import License
 
@@ -123,14 +123,14 @@ def test_a_term_is_a_standing_policy(batches: Batches) -> None:
     text = row(customer="c1", term="6mo")
     assert again(batches, text) == ["renew"]
     first = only(batches, "c1").expires_at
-    assert first == term.term_end(NOW + timedelta(days=20), parse_term("6mo"))
+    assert first == dates.term_end(NOW + timedelta(days=20), parse_term("6mo"))
     assert again(batches, text) == ["keep"]
     batches.now = first - timedelta(days=31)
     assert again(batches, text) == ["keep"]
     batches.now = first - timedelta(days=30)
     assert again(batches, text) == ["renew"]
     assert again(batches, text) == ["keep"]
-    assert only(batches, "c1").expires_at == term.term_end(first, parse_term("6mo"))
+    assert only(batches, "c1").expires_at == dates.term_end(first, parse_term("6mo"))
 
 
 def test_the_term_that_was_sold_is_the_policy_without_one(batches: Batches) -> None:

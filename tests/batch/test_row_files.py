@@ -24,8 +24,8 @@ from polygent_issuer.errors import InputRefused, UnreadableInput
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.issuing.license_file import LicenseFile
 from polygent_issuer.registry import Registry
+from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.parsing import parse_expires
-from polygent_issuer.terms.term import Term
 from polygent_issuer.text import nfc
 from polygent_issuer.verifier import AllowedDomain
 from polygent_issuer.verifier.identifiers import display_name_problem

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from polygent_issuer.batch.row_fields import FIELDS
 from polygent_issuer.batch.rows import RefusedRow, Row, read_row
 from polygent_issuer.findings import FindingCode
-from polygent_issuer.terms.term import Term
+from polygent_issuer.terms.dates import Term
 from polygent_issuer.verifier import AllowedDomain, Tier
 
 END = datetime(2027, 12, 1, tzinfo=UTC)

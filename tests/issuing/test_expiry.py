@@ -10,7 +10,7 @@ from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
 from polygent_issuer.registry import LicenseRecord, licenses
-from polygent_issuer.terms.term import Term
+from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.terms import Changes
 
 SETTINGS = Settings()

@@ -7,8 +7,7 @@ import pytest
 from support.office import NOW, license_id
 
 from polygent_issuer.issuing import license_diff
-from polygent_issuer.terms.dates import to_seconds
-from polygent_issuer.terms.term import Term
+from polygent_issuer.terms.dates import Term, to_seconds
 from polygent_issuer.terms.terms import Changes
 from polygent_issuer.verifier import License, Limits, Tier
 

@@ -4,11 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from polygent_issuer.terms.comparison import Difference, differences, losses
-from polygent_issuer.terms.decision import next_terms
-from polygent_issuer.terms.features import catalogue
-from polygent_issuer.terms.term import Term
-from polygent_issuer.terms.terms import Changes, Plan, Terms
+from polygent_issuer.terms.dates import Term
+from polygent_issuer.terms.decision import Difference, differences, losses, next_terms
+from polygent_issuer.terms.terms import Changes, Plan, Terms, catalogue
 from polygent_issuer.verifier import AllowedDomain, Tier
 from polygent_issuer.verifier.license import Limits
 

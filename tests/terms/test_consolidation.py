@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from polygent_issuer.errors import InvalidTerms, MissingInput
-from polygent_issuer.terms.consolidation import merged_terms
-from polygent_issuer.terms.term import Term
+from polygent_issuer.terms.dates import Term
+from polygent_issuer.terms.decision import merged_terms
 from polygent_issuer.terms.terms import Changes, Plan, Terms
 from polygent_issuer.verifier import AllowedDomain, Tier
 from polygent_issuer.verifier.license import Limits

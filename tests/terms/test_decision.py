@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygent_issuer.errors import ExitCode, InvalidTerms, MissingInput
+from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.decision import first_terms, next_terms
-from polygent_issuer.terms.features import catalogue
 from polygent_issuer.terms.parsing import check_limit
-from polygent_issuer.terms.term import Term
-from polygent_issuer.terms.terms import Changes, Plan, Terms
+from polygent_issuer.terms.terms import Changes, Plan, Terms, catalogue
 from polygent_issuer.verifier import AllowedDomain, LicenseError, Tier
 from polygent_issuer.verifier.license import Limits
 

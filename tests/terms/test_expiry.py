@@ -14,11 +14,9 @@ from vectors.signing import STANDARD
 from polygent_issuer.enforcement import alerts
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.terms.dates import (
-    MAX_EXP,
     days_left,
     describe_expiry,
     describe_instant,
-    from_seconds,
     instant,
     last_full_day,
     to_seconds,
@@ -26,6 +24,7 @@ from polygent_issuer.terms.dates import (
 )
 from polygent_issuer.terms.parsing import parse_expires
 from polygent_issuer.verifier import License
+from polygent_issuer.verifier.license import MAX_EXP
 
 END = datetime(2027, 12, 1, tzinfo=UTC)
 SECONDS = st.integers(86_400, MAX_EXP)
@@ -58,7 +57,7 @@ def test_the_product_counts_the_same_days(before: timedelta) -> None:
 @given(SECONDS)
 def test_last_full_day_is_covered(seconds: int) -> None:
     """The day that is named ends no later than the license, and the next one does not."""
-    expires = from_seconds(seconds)
+    expires = datetime.fromtimestamp(seconds, UTC)
     day = last_full_day(expires)
     end = to_seconds(datetime(day.year, day.month, day.day, tzinfo=UTC)) + 86_400
     assert end <= seconds < end + 86_400
@@ -97,7 +96,7 @@ def test_customers_zone_is_said_too(zone: str, there: str) -> None:
 
 def test_end_of_time_in_an_eastern_zone() -> None:
     """In the last hours of 9999 a zone ahead of UTC has no such year: it is left out."""
-    told = describe_expiry(from_seconds(MAX_EXP), ZoneInfo("Pacific/Kiritimati"))
+    told = describe_expiry(datetime.fromtimestamp(MAX_EXP, UTC), ZoneInfo("Pacific/Kiritimati"))
     assert told == "9999-12-31T23:59:59Z, last full day 9999-12-30"
 
 
@@ -115,7 +114,7 @@ def test_an_instant_in_a_zone() -> None:
     assert describe_instant(moment) == "2026-12-07T09:30:00Z"
     there = "2026-12-07T09:30:00Z (in Asia/Kathmandu 2026-12-07T15:15:00+05:45)"
     assert describe_instant(moment, ZoneInfo("Asia/Kathmandu")) == there
-    last = from_seconds(MAX_EXP)
+    last = datetime.fromtimestamp(MAX_EXP, UTC)
     assert describe_instant(last, ZoneInfo("Pacific/Kiritimati")) == "9999-12-31T23:59:59Z"
 
 
@@ -130,13 +129,12 @@ def test_naive_moments_are_the_callers_mistake(expires: object) -> None:
 SCRIPT = """
 from datetime import UTC, datetime
 from polygent_issuer.terms.dates import *
-from polygent_issuer.terms.term import *
 from polygent_issuer.terms.parsing import *
 base = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 print(describe_expiry(parse_expires("2027-11-30")))
 print([instant(term_end(base, parse_term(t))) for t in ("1y", "6mo", "90d")])
-print(to_seconds(parse_date_or_instant("2026-10-25")), instant(from_seconds(2**31)))
-print(instant(parse_instant("2026-03-29T02:30:00+01:00")), last_full_day(from_seconds(2**32)))
+print(to_seconds(parse_date_or_instant("2026-10-25")), last_full_day(base))
+print(instant(parse_instant("2026-03-29T02:30:00+01:00")))
 """
 
 
@@ -154,8 +152,8 @@ def test_local_time_zone_changes_nothing() -> None:
     assert told.splitlines() == [
         "2027-12-01T00:00:00Z, last full day 2027-11-30",
         "['2027-03-30T00:00:00Z', '2026-09-30T00:00:00Z', '2026-06-28T00:00:00Z']",
-        "1792886400 2038-01-19T03:14:08Z",
-        "2026-03-29T01:30:00Z 2106-02-06",
+        "1792886400 2026-03-28",
+        "2026-03-29T01:30:00Z",
     ]
     zones = ("Pacific/Kiritimati", "America/St_Johns", "Asia/Kathmandu", "Europe/Berlin")
     for zone in (*zones, "America/New_York"):

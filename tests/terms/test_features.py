@@ -3,7 +3,7 @@
 import pytest
 
 from polygent_issuer.errors import InvalidTerms
-from polygent_issuer.terms.features import catalogue
+from polygent_issuer.terms.terms import catalogue
 
 ANY_TIER = {
     "workflows",

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygent_issuer.errors import InvalidTerms
+from polygent_issuer.terms.dates import Term, term_end
 from polygent_issuer.terms.parsing import parse_term
-from polygent_issuer.terms.term import Term, term_end
 
 TERMS = st.one_of(
     st.builds(Term, years=st.integers(1, 100)),
@@ -137,13 +137,6 @@ def test_one_unit_exactly(units: dict[str, int]) -> None:
     """A term is years, or months, or days, and not backwards."""
     with pytest.raises(InvalidTerms):
         Term(**units)
-
-
-def test_duration_counts_begun_days() -> None:
-    """The preview's length in days: whole ones from midnight, a begun one counts."""
-    assert Term(years=1).duration_days(at("2027-12-01T00:00:00")) == 366
-    assert Term(days=1).duration_days(at("2027-12-01T00:00:00")) == 1
-    assert Term(days=1).duration_days(at("2027-12-01T23:59:59")) == 2
 
 
 def test_naive_base_is_the_callers_mistake() -> None:

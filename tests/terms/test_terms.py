@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from polygent_issuer.terms.term import Term
+from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.terms import Changes, Plan, Terms
 from polygent_issuer.verifier import AllowedDomain, License, Tier
 from polygent_issuer.verifier.license import Limits

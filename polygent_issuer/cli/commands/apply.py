@@ -24,7 +24,7 @@ from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import KeyRecord, Registry
-from polygent_issuer.terms import term
+from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_term
 
 
@@ -60,7 +60,7 @@ def apply(
         settings=invocation.settings,
         now=now,
         folder=row_file.folder,
-        within=term.term_end(now, parse_term(due_within)) - now,
+        within=dates.term_end(now, parse_term(due_within)) - now,
         consent=Consent(),
         trusted=accept_from_file or expect is not None,
         key=how.key,

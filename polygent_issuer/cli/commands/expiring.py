@@ -26,7 +26,7 @@ from polygent_issuer.registry import (
     licenses,
     summaries,
 )
-from polygent_issuer.terms import dates, term
+from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_term
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def expiring(
     if ics == STDOUT and as_csv:
         raise UsageProblem("--csv and --ics - are mutually exclusive", hint="--ics FILE")
     settings, now = invocation.settings, invocation.now
-    until = term.term_end(now, parse_term(within))
+    until = dates.term_end(now, parse_term(within))
     with invocation.registry.reading(checked=False) as db:
         due = tuple(_due(db, settings, now=now, until=until))
         endings = () if ics is None else tuple(_endings(db, settings, due, now=now, until=until))

@@ -24,7 +24,7 @@ from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import licenses
-from polygent_issuer.terms import term
+from polygent_issuer.terms import dates
 from polygent_issuer.terms.decision import contradiction
 from polygent_issuer.terms.parsing import parse_term
 
@@ -55,7 +55,7 @@ def renew_many(
     settings, now = invocation.settings, invocation.now
     within = settings.not_due
     if due_within is not None:
-        within = term.term_end(now, parse_term(due_within)) - now
+        within = dates.term_end(now, parse_term(due_within)) - now
     changes = terms_options.changes(settings, terms)
     if problem := contradiction(changes):
         raise UsageProblem(problem.message, hint=problem.hint)

@@ -16,7 +16,7 @@ from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.proposal import Action, Proposal
 from polygent_issuer.terms import dates
-from polygent_issuer.terms.comparison import Difference
+from polygent_issuer.terms.decision import Difference
 
 Drafts = Mapping[str, tuple[Path, ...]]
 
