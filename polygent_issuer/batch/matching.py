@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from polygent_issuer import files, machine_info
+from polygent_issuer import files
 from polygent_issuer.batch.errors import DuplicateRow
 from polygent_issuer.batch.rows import RefusedRow, Row
 from polygent_issuer.errors import Ambiguous, IssuerError, NotFound, UnreadableInput
@@ -119,10 +119,10 @@ def read_document(row: Row, folder: Path | None) -> ReceivedDocument | None:
             "machine_info names a file beside the apply file, and that came from stdin",
             hint=run("apply", "FILE"),
         )
-    content = files.read_within(
-        folder, row.machine_info, limit=machine_info.LIMIT, what="machine info"
-    )
-    return ReceivedDocument(content=content, info=machine_info.parse(content))
+    from polygent_issuer.machine_info import document  # noqa: PLC0415 - most rows are without one
+
+    content = files.read_within(folder, row.machine_info, limit=document.LIMIT, what="machine info")
+    return ReceivedDocument(content=content, info=document.parse(content))
 
 
 def _customer_id(db: Reading, name: str) -> int | None:

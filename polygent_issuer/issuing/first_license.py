@@ -18,7 +18,7 @@ from polygent_issuer.issuing.proposal import (
 )
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.issuing.stored_license import load_license
-from polygent_issuer.machine_info import freshness_finding, implausible_fingerprint
+from polygent_issuer.machine_info.plausibility import freshness_finding, implausible_fingerprint
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, licenses
 from polygent_issuer.terms import dates, decision
 from polygent_issuer.terms.terms import Changes, Plan, Terms

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.errors import Ambiguous, NotFound
 from polygent_issuer.hints import run
-from polygent_issuer.machine_info import ComponentChange, changed_components
+from polygent_issuer.machine_info.plausibility import ComponentChange, changed_components
 from polygent_issuer.registry import (
     Customer,
     Identity,
@@ -27,7 +27,7 @@ from polygent_issuer.text import escape
 
 if TYPE_CHECKING:
     from polygent_issuer.issuing.proposal import MachineChoice, ReceivedDocument
-    from polygent_issuer.machine_info import MachineInfo
+    from polygent_issuer.machine_info.document import MachineInfo
 
 _HOUR: Final = timedelta(hours=1)
 _YEAR: Final = timedelta(days=365)

@@ -18,7 +18,7 @@ from polygent_issuer.verifier import License, jws
 from polygent_issuer.verifier.errors import LicenseError
 
 if TYPE_CHECKING:
-    from polygent_issuer.machine_info import MachineInfo
+    from polygent_issuer.machine_info.document import MachineInfo
 
 # A kid is an RFC 7638 thumbprint under SHA-256: 43 characters, whichever key signs.
 _ANY_KID: Final = "A" * 43

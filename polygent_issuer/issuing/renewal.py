@@ -28,7 +28,7 @@ from polygent_issuer.issuing.proposal import (
 )
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.issuing.stored_license import load_license
-from polygent_issuer.machine_info import freshness_finding, implausible_fingerprint
+from polygent_issuer.machine_info.plausibility import freshness_finding, implausible_fingerprint
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers
 from polygent_issuer.registry import machines as known_machines
 from polygent_issuer.terms import decision

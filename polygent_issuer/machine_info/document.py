@@ -3,22 +3,177 @@
 1. At most 64 KiB; UTF-8 with or without BOM, or UTF-16 with BOM.
 2. One JSON object: no duplicate names, no lone surrogates, at most 64 levels; numbers are free.
 3. One value per field, whatever its spellings; `null` in an optional field is absent.
-4. Each field by its rule.
+4. Each field by its rule. Text for people must be free of control, bidi and invisible characters:
+   what could steer a terminal is refused on the way in (DESIGN). White space around it is dropped,
+   and what is empty then counts as absent.
 """
 
+import codecs
 import json
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final, NoReturn
+from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from polygent_issuer.errors import InvalidMachineInfo
-from polygent_issuer.machine_info.encoding import decode, wrong_file
-from polygent_issuer.machine_info.fields import MachineInfo, fingerprint, moment, parts, told_text
-from polygent_issuer.text import escape_short
+from polygent_issuer.errors import InvalidMachineInfo, InvalidTerms
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.terms.parsing import parse_instant
+from polygent_issuer.text import escape_short, nfc
+from polygent_issuer.verifier.identifiers import canonical_fingerprint, display_name_problem
+
+LIMIT: Final = 64 * 1024
+"""The most bytes that a document may have, as received."""
+
+_SPACE: Final = " \t\r\n"
+_DOWNLOAD: Final = "ask the customer for the file that Download machine info gives"
+
+_ENCODINGS: Final = (
+    # UTF-32 first: in little-endian its BOM begins with that of UTF-16
+    (codecs.BOM_UTF32_LE, None),
+    (codecs.BOM_UTF32_BE, None),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+    (b"", "utf-8"),
+)
+_WRONG_FILES: Final = (
+    (
+        re.compile(r"[\w-]+\.[\w-]+\.[\w-]*\s*\Z", re.ASCII),
+        Hint("it looks like a signed license: ", run("inspect", "FILE"), " reads that"),
+    ),
+    (
+        re.compile(r"<"),
+        "it looks like a web page, perhaps that of a login: " + _DOWNLOAD,
+    ),
+    (
+        re.compile(r"(?:From |[A-Z][A-Za-z-]{1,40}: ).*\r?\n(?:[A-Z][A-Za-z-]{1,40}: |[ \t]\S)"),
+        "it looks like a mail: save its attachment, and give that",
+    ),
+    (re.compile(r"-----BEGIN "), "it looks like a key or a certificate: " + _DOWNLOAD),
+    (re.compile(r"PK\x03\x04|\x1f\ufffd"), "it looks like an archive: unpack it first"),
+)
+
+
+def decode(data: bytes) -> str:
+    """Turn a document's bytes into text, by its byte order mark.
+
+    Raises:
+        InvalidMachineInfo: (`invalid_machine_info`) when it is too large, empty, or in no encoding
+            that FORMAT §4 allows.
+    """
+    if len(data) > LIMIT:
+        raise InvalidMachineInfo(
+            f"the machine info is larger than {LIMIT} bytes", hint=wrong_file(data) or _DOWNLOAD
+        )
+    mark, encoding = _encoding(data)
+    if encoding is None:
+        raise InvalidMachineInfo("the machine info is in UTF-32", hint="save it as UTF-8")
+    try:
+        text = data[len(mark) :].decode(encoding)
+    except UnicodeDecodeError:
+        raise InvalidMachineInfo(
+            f"the machine info is not {encoding.upper()} text",
+            hint=wrong_file(data) or f"save it as UTF-8, or {_DOWNLOAD}",
+        ) from None
+    if not text.strip(_SPACE):
+        raise InvalidMachineInfo("the machine info is empty", hint=_DOWNLOAD)
+    if "\0" in text:
+        raise InvalidMachineInfo(
+            "the machine info holds NUL characters: UTF-16 without a byte order mark, perhaps",
+            hint="save it as UTF-8",
+        )
+    return text
+
+
+def wrong_file(data: bytes) -> str | None:
+    """Guess what else a file is that is no machine info, and say what to do; None if unknown."""
+    mark, encoding = _encoding(data)
+    beginning = data[len(mark) :].decode(encoding or "utf-8", "replace").lstrip(_SPACE)
+    return next((hint for pattern, hint in _WRONG_FILES if pattern.match(beginning)), None)
+
+
+def _encoding(data: bytes) -> tuple[bytes, str | None]:
+    return next((mark, name) for mark, name in _ENCODINGS if data.startswith(mark))
+
+
+_GENERATED_AT: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?"
+    r"(?:Z|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def _fingerprint(text: str) -> str:
+    """Bring a fingerprint into its canonical form."""
+    canonical = canonical_fingerprint(text)
+    if canonical is None:
+        raise _refused("must be 8 to 256 characters of visible ASCII")
+    return canonical
+
+
+def _generated_at(text: object) -> datetime:
+    """Read `generatedAt`; the seventh digit of a fraction is dropped."""
+    if not isinstance(text, str):
+        raise _refused("must be a string")
+    if not _GENERATED_AT.fullmatch(text):
+        raise _refused("must be written as 2026-11-23T09:30:00Z")
+    try:
+        return parse_instant(text)
+    except InvalidTerms:
+        raise _refused("is a time that does not exist") from None
+
+
+def _display_text(text: str | None) -> str | None:
+    """Trim and compose what a sender wrote for people; None when that leaves nothing."""
+    trimmed = nfc((text or "").strip(_SPACE))
+    if not trimmed:
+        return None
+    if problem := display_name_problem(trimmed):
+        raise _refused(problem)
+    return trimmed
+
+
+def _components(components: Mapping[str, str]) -> Mapping[str, str]:
+    """Check components by the rule of other text; drop those without a name or a value."""
+    pairs = [
+        (_display_text(name) or "", _display_text(value)) for name, value in components.items()
+    ]
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise _refused("has two names that differ only in white space or composition")
+    return MappingProxyType({name: value for name, value in sorted(pairs) if name and value})
+
+
+def _refused(why: str) -> PydanticCustomError:
+    return PydanticCustomError("refused", "{why}", {"why": why})
+
+
+_Text: TypeAlias = Annotated[str | None, AfterValidator(_display_text)]
+
+
+class MachineInfo(BaseModel):
+    """A document whose every listed field keeps its rule; times are UTC.
+
+    `extra` lists the names that were ignored, sorted, as they stand in the document: foreign text,
+    to be shown through `text.escape`. Callers keep the received bytes.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    fingerprint: Annotated[str, AfterValidator(_fingerprint)]
+    generated_at: Annotated[datetime, BeforeValidator(_generated_at)]
+    format: Literal["polygent-machine-info/1"] | None = None
+    hostname: _Text = None
+    os: _Text = None
+    product_version: _Text = None
+    customer: _Text = None
+    components: Annotated[Mapping[str, str], AfterValidator(_components)] = Field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    extra: tuple[str, ...] = ()
+
 
 # How the name of each field may be written; the first is ours. .NET writes PascalCase.
 _SPELLINGS: Final = {
@@ -39,18 +194,16 @@ _SPELLINGS: Final = {
 }
 _LISTED: Final = frozenset(name for names in _SPELLINGS.values() for name in names)
 _REQUIRED: Final = frozenset({"fingerprint", "generated_at"})
-_CANONICAL: Final[Mapping[str, Callable[[Any], object]]] = MappingProxyType(
-    {
-        "fingerprint": fingerprint,
-        "generated_at": moment,
-        "format": str,
-        "hostname": told_text,
-        "os": told_text,
-        "product_version": told_text,
-        "customer": told_text,
-        "components": parts,
-    }
-)
+_CANONICAL: Final[Mapping[str, Callable[[Any], object]]] = {
+    "fingerprint": _fingerprint,
+    "generated_at": _generated_at,
+    "format": str,
+    "hostname": _display_text,
+    "os": _display_text,
+    "product_version": _display_text,
+    "customer": _display_text,
+    "components": _components,
+}
 _PROBLEMS: Final = {
     "missing": "is missing",
     "string_type": "must be a string",
@@ -85,7 +238,7 @@ def parse(data: bytes) -> MachineInfo:
     except ValidationError as error:
         # the error holds the input: only its words and places are taken along
         problems = error.errors(include_url=False, include_context=False, include_input=False)
-    raise InvalidMachineInfo(f"the machine info is refused: {_told(problems)}", hint=_HINT)
+    raise InvalidMachineInfo(f"the machine info is refused: {_listed(problems)}", hint=_HINT)
 
 
 class _NotJson(Exception):
@@ -182,11 +335,11 @@ def _canonical(field: str, value: object) -> object:
         return value
 
 
-def _told(problems: list[ErrorDetails]) -> str:
-    told = [_problem(problem) for problem in problems[:_MAX_PROBLEMS]]
+def _listed(problems: list[ErrorDetails]) -> str:
+    listed = [_problem(problem) for problem in problems[:_MAX_PROBLEMS]]
     if len(problems) > _MAX_PROBLEMS:
-        told.append(f"{len(problems) - _MAX_PROBLEMS} more")
-    return "; ".join(told)
+        listed.append(f"{len(problems) - _MAX_PROBLEMS} more")
+    return "; ".join(listed)
 
 
 def _problem(problem: ErrorDetails) -> str:

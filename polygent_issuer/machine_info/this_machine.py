@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from polygent_issuer.machine_info import linux, macos, windows
+from polygent_issuer.machine_info import machine_id
 from polygent_issuer.machine_info.machine_id import MachineId, NoMachineId
 from polygent_issuer.terms.dates import instant
 from polygent_issuer.text import nfc
@@ -42,7 +42,7 @@ def describe(
         InvalidMachineInfo: (`invalid_machine_info`) when a name given here may not stand in one.
     """
     # Commands that only name this module need not pay for pydantic.
-    from polygent_issuer.machine_info import parse  # noqa: PLC0415
+    from polygent_issuer.machine_info.document import parse  # noqa: PLC0415
 
     identity = (read or _reader(system or platform.system(), root))()
     fields = {
@@ -69,14 +69,14 @@ def image_id_warning(*, system: str | None = None, root: Path = Path("/")) -> st
         system: what `platform.system()` says by default.
         root: where a Linux system's files are.
     """
-    return linux.image_id_warning(root) if (system or platform.system()) == "Linux" else None
+    return machine_id.image_id_warning(root) if (system or platform.system()) == "Linux" else None
 
 
 def _reader(system: str, root: Path) -> Callable[[], MachineId]:
     readers: dict[str, Callable[[], MachineId]] = {
-        "Linux": lambda: linux.read(root),
-        "Darwin": macos.read,
-        "Windows": windows.read,
+        "Linux": lambda: machine_id.read_linux(root),
+        "Darwin": machine_id.read_macos,
+        "Windows": machine_id.read_windows,
     }
     if system not in readers:
         raise NoMachineId(

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from polygent_issuer.errors import InvalidMachineInfo
-from polygent_issuer.machine_info import LIMIT, MachineInfo, parse
 from polygent_issuer.machine_info import document as document_module
+from polygent_issuer.machine_info.document import LIMIT, MachineInfo, parse
 from polygent_issuer.text import escape
 from polygent_issuer.verifier.identifiers import FORBIDDEN
 

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygent_issuer.errors import InvalidMachineInfo
-from polygent_issuer.machine_info import LIMIT
-from polygent_issuer.machine_info.encoding import decode
+from polygent_issuer.machine_info.document import LIMIT, decode
 from polygent_issuer.text import escape
 
 TEXT = '{"os": "Größe 日本 \U0001f600"}'

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from polygent_issuer.findings import FindingCode
-from polygent_issuer.machine_info import (
+from polygent_issuer.machine_info.document import parse
+from polygent_issuer.machine_info.plausibility import (
     ComponentState,
     changed_components,
     freshness_finding,
-    parse,
 )
 
 INFO = parse(b'{"fingerprint": "x-x-x-x-x", "generatedAt": "2026-11-23T09:30:00Z"}')

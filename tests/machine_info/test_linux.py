@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from polygent_issuer.machine_info.linux import read
-from polygent_issuer.machine_info.machine_id import MachineId, NoMachineId
+from polygent_issuer.machine_info.machine_id import MachineId, NoMachineId, read_linux
 from polygent_issuer.machine_info.this_machine import image_id_warning
 
 ID = "0123456789abcdef0123456789abcdef"
@@ -38,7 +37,7 @@ def lay(root: Path, name: str, content: str) -> None:
 def refused(root: Path) -> NoMachineId:
     """Read a system without a valid id; returns the error."""
     with pytest.raises(NoMachineId) as caught:
-        read(root)
+        read_linux(root)
     assert caught.value.code == "no_machine_id"
     assert caught.value.hint
     return caught.value
@@ -48,7 +47,7 @@ def test_machine_id(tmp_path: Path) -> None:
     """The file of systemd, as machine-id(5) describes it."""
     lay(tmp_path, "etc/machine-id", f"{ID}\n")
     lay(tmp_path, "var/lib/dbus/machine-id", f"{OTHER}\n")
-    assert read(tmp_path) == MachineId(machine=ID)
+    assert read_linux(tmp_path) == MachineId(machine=ID)
 
 
 @pytest.mark.parametrize("first", [None, "", "\n", "uninitialized\n"])
@@ -57,7 +56,7 @@ def test_dbus_knows_it_too(tmp_path: Path, first: str | None) -> None:
     if first is not None:
         lay(tmp_path, "etc/machine-id", first)
     lay(tmp_path, "var/lib/dbus/machine-id", ID)
-    assert read(tmp_path) == MachineId(machine=ID)
+    assert read_linux(tmp_path) == MachineId(machine=ID)
 
 
 @pytest.mark.parametrize("said", ["", "\n", "uninitialized\n"])
@@ -94,7 +93,7 @@ def test_container_with_an_id(tmp_path: Path) -> None:
     """Given an id, a container is a machine like any other."""
     lay(tmp_path, ".dockerenv", "")
     lay(tmp_path, "etc/machine-id", ID)
-    assert read(tmp_path) == MachineId(machine=ID)
+    assert read_linux(tmp_path) == MachineId(machine=ID)
 
 
 @pytest.mark.parametrize(("mark", "content"), MARKS)
@@ -130,9 +129,9 @@ def test_board(tmp_path: Path) -> None:
     lay(tmp_path, "etc/machine-id", ID)
     lay(tmp_path, "sys/class/dmi/id/board_serial", "/7B2/CN12/\n")
     lay(tmp_path, "sys/class/dmi/id/product_uuid", f"{UUID}\n")
-    assert read(tmp_path).board == UUID.lower()
+    assert read_linux(tmp_path).board == UUID.lower()
     lay(tmp_path, "sys/class/dmi/id/product_uuid", "00000000-0000-0000-0000-000000000000\n")
-    assert read(tmp_path).board == "/7b2/cn12/"
+    assert read_linux(tmp_path).board == "/7b2/cn12/"
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
@@ -141,4 +140,4 @@ def test_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "sys/class/dmi/id/product_uuid").mkdir(parents=True)
     refused(tmp_path)
     lay(tmp_path, "var/lib/dbus/machine-id", ID)
-    assert read(tmp_path) == MachineId(machine=ID)
+    assert read_linux(tmp_path) == MachineId(machine=ID)

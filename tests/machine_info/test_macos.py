@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from polygent_issuer.machine_info import macos
+from polygent_issuer.machine_info import machine_id
 from polygent_issuer.machine_info.machine_id import MachineId, NoMachineId
 
 IOREG = """\
@@ -24,13 +24,13 @@ IOREG = """\
 def test_uuid_and_serial_number() -> None:
     """The platform's UUID is the machine, its serial number the board."""
     expected = MachineId(machine="a8b6c1d23e4f5061728394a5b6c7d8e9", board="c02xk0aajg5h")
-    assert macos.read(lambda: IOREG) == expected
+    assert machine_id.read_macos(lambda: IOREG) == expected
 
 
 def test_without_a_serial_number() -> None:
     """A virtual machine may have none: the machine alone."""
     lines = (line for line in IOREG.splitlines() if "SerialNumber" not in line)
-    assert macos.read(lambda: "\n".join(lines)).board is None
+    assert machine_id.read_macos(lambda: "\n".join(lines)).board is None
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_without_a_serial_number() -> None:
 def test_no_uuid(told: str) -> None:
     """Nothing told, or nothing valid: our error, with the command to look oneself."""
     with pytest.raises(NoMachineId, match="IOPlatformUUID") as caught:
-        macos.read(lambda: told)
+        machine_id.read_macos(lambda: told)
     assert "/usr/sbin/ioreg -rd1" in str(caught.value.hint)
 
 
@@ -53,21 +53,21 @@ def script(folder: Path, body: str) -> tuple[str, ...]:
 
 def test_ioreg_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its output is taken as UTF-8, whatever it holds."""
-    monkeypatch.setattr(macos, "_IOREG", script(tmp_path, "printf 'x\\377 %s' $1"))
-    assert macos.run_ioreg() == "x\ufffd -rd1"
+    monkeypatch.setattr(machine_id, "_IOREG", script(tmp_path, "printf 'x\\377 %s' $1"))
+    assert machine_id.run_ioreg() == "x\ufffd -rd1"
 
 
 @pytest.mark.parametrize("body", ["exit 1", "kill -9 $$", "exec sleep 60"])
 def test_ioreg_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     """A program that fails, dies or hangs ends in our error."""
-    monkeypatch.setattr(macos, "_IOREG", script(tmp_path, body))
-    monkeypatch.setattr(macos, "_SECONDS", 0.2)
+    monkeypatch.setattr(machine_id, "_IOREG", script(tmp_path, body))
+    monkeypatch.setattr(machine_id, "_SECONDS", 0.2)
     with pytest.raises(NoMachineId, match="ioreg failed"):
-        macos.run_ioreg()
+        machine_id.run_ioreg()
 
 
 def test_no_ioreg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A system without it, likewise."""
-    monkeypatch.setattr(macos, "_IOREG", (str(tmp_path / "ioreg"),))
+    monkeypatch.setattr(machine_id, "_IOREG", (str(tmp_path / "ioreg"),))
     with pytest.raises(NoMachineId, match="ioreg failed"):
-        macos.run_ioreg()
+        machine_id.run_ioreg()

@@ -5,7 +5,8 @@ import hashlib
 import pytest
 
 from polygent_issuer.findings import FindingCode
-from polygent_issuer.machine_info import MachineInfo, implausible_fingerprint, parse
+from polygent_issuer.machine_info.document import MachineInfo, parse
+from polygent_issuer.machine_info.plausibility import implausible_fingerprint
 
 EMPTY = hashlib.sha256(b"").hexdigest()
 

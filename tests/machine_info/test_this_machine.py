@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from polygent_issuer.errors import ExitCode, InvalidMachineInfo
-from polygent_issuer.machine_info import macos, parse, windows
+from polygent_issuer.machine_info import machine_id
+from polygent_issuer.machine_info.document import parse
 from polygent_issuer.machine_info.machine_id import MachineId, NoMachineId
 from polygent_issuer.machine_info.this_machine import describe
 
@@ -65,9 +66,9 @@ def test_linux(tmp_path: Path) -> None:
 @pytest.mark.parametrize("system", ["Darwin", "Windows"])
 def test_other_systems(monkeypatch: pytest.MonkeyPatch, system: str) -> None:
     """On macOS and Windows their own way is taken; fake here: those two functions."""
-    for name, module in (("Darwin", macos), ("Windows", windows)):
+    for name, reader in (("Darwin", "read_macos"), ("Windows", "read_windows")):
         machine = MachineId(machine=ID if name == system else ID[::-1])
-        monkeypatch.setattr(module, "read", lambda machine=machine: machine)
+        monkeypatch.setattr(machine_id, reader, lambda machine=machine: machine)
     assert parse(describe(now=NOW, system=system)).fingerprint == IDENTITY.fingerprint
 
 

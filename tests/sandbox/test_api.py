@@ -12,8 +12,8 @@ from starlette.websockets import WebSocketDisconnect
 from support.asgi import http_scope, status
 from support.sandboxes import HOST, MACHINE, Sandbox
 
-from polygent_issuer import machine_info
 from polygent_issuer.enforcement import HostKind
+from polygent_issuer.machine_info.document import parse
 from polygent_issuer.sandbox.access import Access
 from polygent_issuer.sandbox.application import application
 from polygent_issuer.sandbox.auth import MOST_SESSIONS, Role, Sessions
@@ -70,7 +70,7 @@ def test_without_a_license_the_api_answers_503(sandbox: Sandbox) -> None:
     answer = sandbox.client.get("/api/projects")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "license_none")
     assert sandbox.client.get("/api/license").json()["state"] == "none"
-    document = machine_info.parse(sandbox.client.get("/api/machine-info").content)
+    document = parse(sandbox.client.get("/api/machine-info").content)
     assert document.fingerprint == MACHINE
     assert sandbox.client.post("/api/license", content=sandbox.issuer.file(1)).status_code == 200
     assert sandbox.client.get("/api/projects").status_code == 200

@@ -18,7 +18,7 @@ from polygent_issuer.issuing.publish import proposals_of, publish
 from polygent_issuer.issuing.renewal import RenewalRequest
 from polygent_issuer.issuing.signing import Issued
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
-from polygent_issuer.machine_info import parse
+from polygent_issuer.machine_info.document import parse
 from polygent_issuer.registry import REGISTRY_FILE, Actor, Reading, Registry, change, keys
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.terms.terms import Changes

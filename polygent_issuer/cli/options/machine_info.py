@@ -24,8 +24,9 @@ def read_document(source: str | None) -> "ReceivedDocument | None":
     """
     if source is None:
         return None
-    from polygent_issuer import files, machine_info
+    from polygent_issuer import files
     from polygent_issuer.issuing.proposal import ReceivedDocument
+    from polygent_issuer.machine_info import document
 
-    content = files.read_bounded(source, limit=machine_info.LIMIT, what="machine-info document")
-    return ReceivedDocument(content=content, info=machine_info.parse(content))
+    content = files.read_bounded(source, limit=document.LIMIT, what="machine-info document")
+    return ReceivedDocument(content=content, info=document.parse(content))

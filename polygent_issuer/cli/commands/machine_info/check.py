@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from polygent_issuer import files, machine_info
+from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output.hint_json import finding_json
 from polygent_issuer.cli.output.model import Block, Fields, Line
@@ -17,7 +17,8 @@ from polygent_issuer.findings import Finding
 from polygent_issuer.home.setting_types import duration_text
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import machine_history
-from polygent_issuer.machine_info import MachineInfo
+from polygent_issuer.machine_info import document, plausibility
+from polygent_issuer.machine_info.document import MachineInfo
 from polygent_issuer.registry import KnownFingerprint, machines
 from polygent_issuer.terms import dates
 from polygent_issuer.text import normalize_for_comparison
@@ -166,8 +167,8 @@ def check(
     document is not compared with known machines.
     """
     what = "machine-info document"
-    data = files.read_bounded(document_file, limit=machine_info.LIMIT, what=what)
-    info = machine_info.parse(data)
+    data = files.read_bounded(document_file, limit=document.LIMIT, what=what)
+    info = document.parse(data)
     try:
         settings, (known, notes) = invocation.settings, _known(invocation, info)
     except HomeMissing:
@@ -178,8 +179,8 @@ def check(
         info=info,
         now=invocation.now,
         max_age=max_age,
-        stale=machine_info.freshness_finding(info, now=invocation.now, max_age=max_age),
-        implausible=machine_info.implausible_fingerprint(info),
+        stale=plausibility.freshness_finding(info, now=invocation.now, max_age=max_age),
+        implausible=plausibility.implausible_fingerprint(info),
         known=known,
         notes=notes,
     )

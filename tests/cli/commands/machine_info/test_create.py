@@ -11,21 +11,22 @@ from pathlib import Path
 import pytest
 from support.cli import Desk
 
-from polygent_issuer.machine_info import linux, parse
+from polygent_issuer.machine_info import machine_id
+from polygent_issuer.machine_info.document import parse
 from polygent_issuer.machine_info.machine_id import MachineId, NoMachineId
 
-IMAGE_ID_WARNING = linux.image_id_warning
+IMAGE_ID_WARNING = machine_id.image_id_warning
 
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> MachineId:
     """This machine's ids, or invented ones where it has none; it is not a container."""
-    monkeypatch.setattr(linux, "image_id_warning", lambda _root: None)
+    monkeypatch.setattr(machine_id, "image_id_warning", lambda _root: None)
     try:
-        return linux.read(Path("/"))
+        return machine_id.read_linux(Path("/"))
     except NoMachineId:
         invented = MachineId(machine="5f0c6f0e7b8d4b7e9a370d0c3f1d2b11")
-        monkeypatch.setattr(linux, "read", lambda _root: invented)
+        monkeypatch.setattr(machine_id, "read_linux", lambda _root: invented)
         return invented
 
 
@@ -35,7 +36,7 @@ def test_the_id_of_an_image(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -
     (empty_desk.folder / "etc").mkdir()
     (empty_desk.folder / "etc/machine-id").write_text("5f0c6f0e7b8d4b7e9a370d0c3f1d2b11\n")
     monkeypatch.setattr(
-        linux, "image_id_warning", lambda _root: IMAGE_ID_WARNING(empty_desk.folder)
+        machine_id, "image_id_warning", lambda _root: IMAGE_ID_WARNING(empty_desk.folder)
     )
     outcome = empty_desk.ok("machine-info", "create")
     parse(outcome.out)
@@ -127,8 +128,8 @@ def test_a_name_that_may_not_stand_in_one(empty_desk: Desk) -> None:
 
 def test_a_machine_without_an_id(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A clear error, exit 3, as in a container; the empty root stands in for one."""
-    read = linux.read
-    monkeypatch.setattr(linux, "read", lambda _root: read(empty_desk.folder))
+    read = machine_id.read_linux
+    monkeypatch.setattr(machine_id, "read_linux", lambda _root: read(empty_desk.folder))
     outcome = empty_desk.run("machine-info", "create", "--json")
     assert (outcome.code, outcome.json["error"]["code"]) == (3, "no_machine_id")
     assert outcome.json["error"]["hint"]
