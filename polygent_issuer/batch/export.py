@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from polygent_issuer.issuing.stored_license import load_license
+from polygent_issuer.issuing.proposal import load_license
 from polygent_issuer.registry import LicenseRecord, Reading, customers, licenses
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape, for_toml

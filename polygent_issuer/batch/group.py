@@ -7,7 +7,7 @@ from polygent_issuer.batch.decisions import DecidedItem, Decider, independent_pr
 from polygent_issuer.batch.digest import REVIEW, digest
 from polygent_issuer.batch.outcomes import OF_ALL, Done, Failed, Job, Kept, Outcome
 from polygent_issuer.errors import IssuerError
-from polygent_issuer.issuing import record
+from polygent_issuer.issuing import signing
 from polygent_issuer.issuing.signing import Issued, sign
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import Writing
@@ -89,7 +89,7 @@ class Group:
         try:
             with self._db.part():
                 for each in issued:
-                    record.record_issue(self._db, each, job.consent, particulars=particulars)
+                    signing.record_issue(self._db, each, job.consent, particulars=particulars)
         except OF_ALL:
             raise
         except IssuerError as error:

@@ -12,8 +12,7 @@ from polygent_issuer.errors import Ambiguous, IssuerError, NotFound, UnreadableI
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.customer_resolution import check_not_archived
 from polygent_issuer.issuing.machines import own_machine
-from polygent_issuer.issuing.proposal import ReceivedDocument
-from polygent_issuer.issuing.stored_license import load_license
+from polygent_issuer.issuing.proposal import ReceivedDocument, load_license
 from polygent_issuer.registry import (
     Customer,
     LicenseRecord,

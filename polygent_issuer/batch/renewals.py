@@ -13,10 +13,13 @@ from polygent_issuer.findings import Consent, FindingCode
 from polygent_issuer.hints import run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
-from polygent_issuer.issuing.consolidation import grouped
 from polygent_issuer.issuing.proposal import Action, Proposal
-from polygent_issuer.issuing.renewal import RenewalRequest, propose_renewal
-from polygent_issuer.issuing.selection import choose
+from polygent_issuer.issuing.renewal import (
+    RenewalRequest,
+    grouped,
+    propose_renewal,
+    select_licenses,
+)
 from polygent_issuer.registry import (
     LicenseRecord,
     LicenseStatus,
@@ -99,7 +102,7 @@ class Renewals:
             changes=self.changes,
             key=self.key,
         )
-        records = choose(db, request, settings=self.settings, now=self.now)
+        records = select_licenses(db, request, settings=self.settings, now=self.now)
         due = [record for record in records if self._is_due(record)]
         groups = grouped(db, self.changes, due) if due else ()
         return self._decided([self._next(db, request, group) for group in groups], records)

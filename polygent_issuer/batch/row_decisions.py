@@ -26,9 +26,8 @@ from polygent_issuer.hints import run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
 from polygent_issuer.issuing.first_license import FirstLicenseRequest, propose_first
-from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument
+from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument, load_license
 from polygent_issuer.issuing.renewal import RenewalRequest, propose_renewal
-from polygent_issuer.issuing.stored_license import load_license
 from polygent_issuer.registry import LicenseRecord, Reading
 from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.terms import dates, decision

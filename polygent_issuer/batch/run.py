@@ -28,7 +28,7 @@ from polygent_issuer.batch.outcomes import OF_ALL, Done, Failed, Job, Kept, Outc
 from polygent_issuer.errors import HomeProblem, IssuerError, OutputProblem
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.destination import Destination
-from polygent_issuer.issuing.publish import undelivered
+from polygent_issuer.issuing.signing import undelivered
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import Actor, Registry, Writing, outbox
 

@@ -14,9 +14,7 @@ from polygent_issuer import email_address
 from polygent_issuer.email_address import Mailbox
 from polygent_issuer.errors import NotFound
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing import license_diff
-from polygent_issuer.issuing.proposal import file_name
-from polygent_issuer.issuing.stored_license import load_license
+from polygent_issuer.issuing.proposal import file_name, license_differences, load_license
 from polygent_issuer.registry import Customer, Reading, customers, licenses
 from polygent_issuer.terms import dates, decision
 from polygent_issuer.terms.decision import Difference
@@ -75,7 +73,7 @@ class LicenseMail:
     def differences(self) -> tuple[Difference, ...]:
         """Old → new; where nothing older is known, what the license allows."""
         if self.olds:
-            return license_diff.differences(self.olds, self.license)
+            return license_differences(self.olds, self.license)
         every = decision.differences((), Terms.of(self.license))
         return tuple(term for term in every if term.new != term.old or term.name == "features")
 

@@ -10,7 +10,7 @@ from polygent_issuer.errors import (
 )
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.hints import Hint, option, run
-from polygent_issuer.issuing.proposal import NewCustomer, ReceivedDocument
+from polygent_issuer.issuing.proposal import MachineChoice, NewCustomer, ReceivedDocument
 from polygent_issuer.registry import Customer, Reading, customers, machines
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_name
@@ -96,7 +96,32 @@ def new_customer(db: Reading, name: str, slug: str | None = None) -> NewCustomer
     return NewCustomer(slug=slug or customers.free_slug(db, name), name=name)
 
 
-def similar(db: Reading, customer: NewCustomer) -> Finding | None:
+def customer_finding(
+    db: Reading,
+    customer: Customer | NewCustomer,
+    choice: MachineChoice | None,
+    *,
+    claimed: bool,
+) -> Finding | None:
+    """`similar-customer` for a new one; `claimed-customer` if only a document's sender names it.
+
+    Args:
+        choice: the machine that the license is for, if for any.
+        claimed: nobody but the document's sender named the customer.
+    """
+    if isinstance(customer, NewCustomer):
+        return _similar(db, customer)
+    if not claimed or choice is None or choice.known is not None:
+        return None
+    return Finding(
+        code=FindingCode.CLAIMED_CUSTOMER,
+        message=f"only the document says that it is of {customer.name}, "
+        "who is known without this machine; its sender wrote that",
+        hint=Hint(option("--customer", customer.slug), " if you know it"),
+    )
+
+
+def _similar(db: Reading, customer: NewCustomer) -> Finding | None:
     """`similar-customer`: a slip of the pen would make a second customer."""
     alike = customers.similar(db, customer.name)
     if not alike:
@@ -131,16 +156,6 @@ def name_conflict_finding(
         message=f"the license would be {customer.name}'s, "
         f"but the document says that its machine is {other.name}'s",
         hint=Hint("look again which document this is: ", run("machine-info", "check", "FILE")),
-    )
-
-
-def unverified_name_finding(customer: Customer) -> Finding:
-    """`claimed-customer`: anybody can write a name into a document."""
-    return Finding(
-        code=FindingCode.CLAIMED_CUSTOMER,
-        message=f"only the document says that it is of {customer.name}, "
-        "who is known without this machine; its sender wrote that",
-        hint=Hint(option("--customer", customer.slug), " if you know it"),
     )
 
 

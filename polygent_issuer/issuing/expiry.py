@@ -1,7 +1,7 @@
-"""When a license ends: the option, else the kept term, counted from the right day (FORMAT §6).
+"""When a license ends: the option, else the recorded term, counted from the right day (FORMAT §6).
 
-What it follows is mostly one license. Of several, the one that ends last counts, so that nobody
-loses a day of what she has; their terms count only where they agree.
+It follows mostly one license. Of several, the one that ends last counts, so that nobody loses a
+day; their terms count only where they agree.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,6 +12,7 @@ from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.home.settings import Settings
+from polygent_issuer.issuing.proposal import Action
 from polygent_issuer.registry import LicenseRecord
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.terms import dates
@@ -37,66 +38,63 @@ def first_expiry(changes: Changes, plan: Plan, now: datetime) -> datetime:
     return _ahead(term_end(base, changes.term or plan.term), now)
 
 
-def kept_term(
+def next_term(
     changes: Changes, records: Sequence[LicenseRecord], settings: Settings
 ) -> Term | None:
-    """The term of a renewal: the option, else the one kept with the license, else its plan's.
+    """The term of the next license: the option, else the one recorded, else its plan's.
 
-    `None` when nobody said one, and when several licenses were for different terms.
+    `None` when nobody named one, and when several licenses were for different terms.
     """
     if changes.term is not None:
         return changes.term
     if changes.plan is not None:
         return changes.plan.term
-    found = {_own_term(record, settings) for record in records}
-    return found.pop() if len(found) == 1 else None
+    terms = {_own_term(record, settings) for record in records}
+    return terms.pop() if len(terms) == 1 else None
 
 
-def renewed_expiry(
-    changes: Changes, records: Sequence[LicenseRecord], settings: Settings, now: datetime
+def next_expiry(
+    action: Action,
+    changes: Changes,
+    records: Sequence[LicenseRecord],
+    settings: Settings,
+    now: datetime,
 ) -> datetime:
-    """The expiry of a renewal: from the old expiry while it runs, from now once it has lapsed.
+    """The expiry of the license that follows `records`.
+
+    A renewal counts from the old expiry while that runs, from now once it has lapsed. A reissue
+    keeps the expiry, unless an option corrects it.
 
     Raises:
-        MissingInput: (`missing_input`) no term is known, or a plan is not renewable.
+        MissingInput: (`missing_input`) no term is known, a plan is not renewable, or a basis is
+            given to a reissue without a term.
         InvalidTerms: (`invalid_terms`) when it is not after `now`.
     """
     if changes.expires is not None:
         return _ahead(changes.expires, now)
+    if action is Action.REISSUE and not changes.term:
+        return _same_expiry(changes, records, now)
     if not (changes.term or changes.plan):
         for record in records:
             _require_renewable(record, settings)
-    term = kept_term(changes, records, settings)
+    term = next_term(changes, records, settings)
     if term is None:
-        which = f"license {records[0].id[:8]}"
-        told = f"no term is known for {which}"
+        message = f"no term is known for license {records[0].id[:8]}"
         if len(records) > 1:
-            told = f"these {len(records)} licenses were not all for the same term"
+            message = f"these {len(records)} licenses were not all for the same term"
         raise MissingInput(
-            told, hint=Hint("add ", option("--term", "1y"), " or ", option("--expires", "DATE"))
+            message, hint=Hint("add ", option("--term", "1y"), " or ", option("--expires", "DATE"))
         )
-    return _ahead(term_end(basis(changes, records, now), term), now)
+    return _ahead(term_end(_basis(changes, records, now), term), now)
 
 
-def reissued_expiry(
-    changes: Changes, records: Sequence[LicenseRecord], settings: Settings, now: datetime
-) -> datetime:
-    """The expiry of a reissue: the same, unless an option corrects it.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) when it is not after `now`.
-        MissingInput: (`missing_input`) when a basis is given without a term.
-    """
-    if changes.expires or changes.term:
-        return renewed_expiry(changes, records, settings, now)
+def _same_expiry(changes: Changes, records: Sequence[LicenseRecord], now: datetime) -> datetime:
     if changes.basis:
         raise MissingInput(
             "a reissue keeps the expiry, so --from needs a term to count",
             hint=Hint(
-                "add ",
-                option("--term", "TERM"),
-                ", or name the day with ",
-                option("--expires", "DATE"),
+                *("add ", option("--term", "TERM")),
+                *(", or name the day with ", option("--expires", "DATE")),
             ),
         )
     last = last_to_end(records)
@@ -111,7 +109,7 @@ def reissued_expiry(
     return last.expires_at
 
 
-def basis(changes: Changes, records: Sequence[LicenseRecord], now: datetime) -> datetime:
+def _basis(changes: Changes, records: Sequence[LicenseRecord], now: datetime) -> datetime:
     """Where a renewal's term is counted from."""
     if isinstance(changes.basis, datetime):
         return changes.basis

@@ -4,10 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from polygent_issuer.errors import InvalidTerms, MissingInput
-from polygent_issuer.findings import Finding
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing import customer_resolution, expiry, machine_history, machines, renewal
+from polygent_issuer.issuing import customer_resolution, expiry, machines, renewal
 from polygent_issuer.issuing.proposal import (
     Action,
     MachineChoice,
@@ -15,10 +14,9 @@ from polygent_issuer.issuing.proposal import (
     Proposal,
     ReceivedDocument,
     build_license,
+    load_license,
 )
 from polygent_issuer.issuing.signing import choose_key
-from polygent_issuer.issuing.stored_license import load_license
-from polygent_issuer.machine_info.plausibility import freshness_finding, implausible_fingerprint
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, licenses
 from polygent_issuer.terms import dates, decision
 from polygent_issuer.terms.terms import Changes, Plan, Terms
@@ -67,11 +65,12 @@ def propose_first(
     )
     new_terms = decision.first_terms(request.plan, request.changes, settings.catalogue)
     choice = _machine(db, request, customer, new_terms)
-    lapsed = _lapsed(db, customer, choice, new_terms, now)
-    if lapsed is not None and isinstance(customer, Customer):
-        return _continue(
-            db, request, customer, lapsed, settings=settings, now=now, license_id=license_id
-        )
+    if isinstance(customer, Customer):
+        lapsed = _lapsed(db, customer, choice, new_terms, now)
+        if lapsed is not None:
+            return _continue(
+                db, request, customer, lapsed, settings=settings, now=now, license_id=license_id
+            )
     expires_at = expiry.first_expiry(request.changes, request.plan, now)
     proposal = Proposal(
         action=Action.SIGN,
@@ -92,12 +91,14 @@ def propose_first(
         document=request.document,
         differences=decision.differences((), new_terms),
         notes=(
-            *machine_history.told(db, request.document, choice, now),
+            *machines.document_notes(db, request.document, choice, now),
             *_beside(db, request, customer, new_terms, now),
         ),
     )
     return proposal.with_findings(
-        *_findings(db, request, customer, choice, settings=settings, now=now),
+        *machines.document_findings(db, customer, request.document, settings, now),
+        machines.additional_machine_finding(db, customer, choice),
+        customer_resolution.customer_finding(db, customer, choice, claimed=request.claimed),
         expiry.long_term(now, expires_at, settings),
     )
 
@@ -123,7 +124,7 @@ def _machine(
 
 def _lapsed(
     db: Reading,
-    customer: Customer | NewCustomer,
+    customer: Customer,
     choice: MachineChoice | None,
     new_terms: Terms,
     now: datetime,
@@ -132,8 +133,6 @@ def _lapsed(
 
     Mostly it is one; a merger of customers may leave several, and the last to end counts.
     """
-    if isinstance(customer, NewCustomer):
-        return None
     current = licenses.current(db, customer)
     same = [record for record in current if _same_scope(db, record, choice, new_terms)]
     if not same:
@@ -216,28 +215,3 @@ def _continue(
     )
     note = f"license {lapsed.id[:8]} has lapsed; the new one continues it"
     return replace(proposal, action=Action.SIGN, notes=(*proposal.notes, note))
-
-
-def _findings(
-    db: Reading,
-    request: FirstLicenseRequest,
-    customer: Customer | NewCustomer,
-    choice: MachineChoice | None,
-    *,
-    settings: Settings,
-    now: datetime,
-) -> tuple[Finding | None, ...]:
-    found: list[Finding | None] = []
-    if request.document is not None:
-        age = settings.machine_info_max_age
-        found.append(freshness_finding(request.document.info, now=now, max_age=age))
-        found.append(implausible_fingerprint(request.document.info))
-        found.append(machines.of_another_customer(db, customer, request.document))
-        found.append(customer_resolution.name_conflict_finding(db, customer, request.document))
-    if isinstance(customer, NewCustomer):
-        found.append(customer_resolution.similar(db, customer))
-    elif choice is not None:
-        found.append(machines.additional(db, customer, choice))
-        if request.claimed and choice.known is None:
-            found.append(customer_resolution.unverified_name_finding(customer))
-    return tuple(found)

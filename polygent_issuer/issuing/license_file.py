@@ -2,10 +2,17 @@
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
 
 from polygent_issuer.errors import UnreadableInput
+from polygent_issuer.terms import dates
+from polygent_issuer.text import escape
 from polygent_issuer.verifier import LicenseError, hints, jws
+
+if TYPE_CHECKING:
+    from polygent_issuer.registry import Reading
+
 
 _TEXT: Final = (hints.START.encode(), hints.START_ENCODED.encode())
 _UTF16: Final = (hints.START.encode("utf-16-le"), hints.START.encode("utf-16-be"))
@@ -65,3 +72,40 @@ def describe(data: bytes) -> str:
     except LicenseError as error:
         return error.hint or "not a license"
     return "a license"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompromisedKey:
+    """A key that the registry pins and marks as compromised.
+
+    Attributes:
+        since: since when it is marked so; `None` where nothing tells.
+    """
+
+    kid: str
+    label: str
+    since: datetime | None
+
+    @property
+    def message(self) -> str:
+        """Why a file that names it is nobody's word."""
+        since = "" if self.since is None else f" since {dates.instant(self.since)}"
+        return (
+            f"it names the key {escape(self.label)}, which is marked as compromised{since}: "
+            "whoever holds that key can write such a file, so servers must refuse it"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The key for programs."""
+        since = None if self.since is None else dates.instant(self.since)
+        return {"kid": self.kid, "label": self.label, "since": since}
+
+
+def find_compromised_key(db: "Reading", kid: str) -> CompromisedKey | None:
+    """The key of exactly this kid, whoever wrote that, if the registry marks it as compromised."""
+    from polygent_issuer.registry import keys  # noqa: PLC0415  # 20 ms
+
+    for key in keys.every(db):
+        if key.compromised and key.kid == kid:
+            return CompromisedKey(kid=kid, label=key.label, since=keys.compromised_since(db, key))
+    return None

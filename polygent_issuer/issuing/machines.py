@@ -1,12 +1,45 @@
-"""What a fingerprint that arrived means for the customer it is said to be of."""
+"""What a fingerprint that arrived means for the customer it is said to be of, and its past.
 
-from polygent_issuer.errors import InvalidTerms
+What the past says are notes, not findings: servers are replaced and rebuilt, and nobody is to be
+asked each time. Who sees the third change in a year, or one fingerprint under two names, asks the
+customer.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from polygent_issuer.errors import Ambiguous, InvalidTerms, NotFound
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.hints import Hint, option, run
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.issuing.customer_resolution import name_conflict_finding
 from polygent_issuer.issuing.proposal import MachineChoice, NewCustomer, ReceivedDocument
-from polygent_issuer.registry import Customer, LicenseRecord, Machine, Reading, machines
+from polygent_issuer.machine_info.plausibility import (
+    ComponentChange,
+    changed_components,
+    freshness_finding,
+    implausible_fingerprint,
+)
+from polygent_issuer.registry import (
+    Customer,
+    Identity,
+    LicenseRecord,
+    Machine,
+    Reading,
+    customers,
+    machines,
+)
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape
+
+if TYPE_CHECKING:
+    from polygent_issuer.machine_info.document import MachineInfo
+
+_HOUR: Final = timedelta(hours=1)
+_YEAR: Final = timedelta(days=365)
 
 
 def own_machine(db: Reading, customer: Customer | NewCustomer, fingerprint: str) -> Machine | None:
@@ -86,7 +119,7 @@ def next_machine(
 def refuse_replaced(
     db: Reading, record: LicenseRecord, machine: Machine | None, fingerprint: str | None
 ) -> None:
-    """Hold that a license that goes on as it is, is not for what its machine was before.
+    """Check that a license that goes on as it is, is not for what its machine was before.
 
     A machine has mostly one current license, and that one is replaced when the machine changes; a
     merger of customers may leave it another.
@@ -115,7 +148,7 @@ def refuse_replaced(
 
 
 def refuse_document(document: ReceivedDocument | None) -> None:
-    """Hold that an enterprise license is for no machine.
+    """Check that an enterprise license is for no machine.
 
     Raises:
         InvalidTerms: (`invalid_terms`) when a document was given all the same.
@@ -129,29 +162,49 @@ def refuse_document(document: ReceivedDocument | None) -> None:
         )
 
 
-def of_another_customer(
+def document_findings(
+    db: Reading,
+    customer: Customer | NewCustomer,
+    document: ReceivedDocument | None,
+    settings: Settings,
+    now: datetime,
+) -> tuple[Finding | None, ...]:
+    """Judge a document that a license of this customer is for."""
+    if document is None:
+        return ()
+    return (
+        freshness_finding(document.info, now=now, max_age=settings.machine_info_max_age),
+        implausible_fingerprint(document.info),
+        _of_another_customer(db, customer, document),
+        name_conflict_finding(db, customer, document),
+    )
+
+
+def _of_another_customer(
     db: Reading, customer: Customer | NewCustomer, document: ReceivedDocument
 ) -> Finding | None:
     """`machine-of-another-customer`: who has it, since when, by the same document or another."""
     for known in machines.with_fingerprint(db, document.info.fingerprint):
         if known.customer.slug == customer.slug:
             continue
-        same = known.document_sha256 == document.sha256
         until = f" until {dates.instant(known.until)}" if known.until else ""
-        which = "the same document" if same else "another document"
+        same = known.document_sha256 == document.sha256
         return Finding(
             code=FindingCode.MACHINE_OF_ANOTHER_CUSTOMER,
             message=f"this fingerprint is known for {known.customer.name} "
             f"({known.customer.slug}, machine {known.machine.label}) "
-            f"since {dates.instant(known.since)}{until}, by {which}",
+            f"since {dates.instant(known.since)}{until}, "
+            f"by {'the same' if same else 'another'} document",
             hint=run("customer", "show", known.customer.slug),
         )
     return None
 
 
-def additional(db: Reading, customer: Customer, choice: MachineChoice) -> Finding | None:
+def additional_machine_finding(
+    db: Reading, customer: Customer | NewCustomer, choice: MachineChoice | None
+) -> Finding | None:
     """`additional-machine`: the customer has one already, and this is another."""
-    if choice.known is not None:
+    if choice is None or choice.known is not None or isinstance(customer, NewCustomer):
         return None
     labels = [machine.label for machine in machines.of(db, customer)]
     if not labels:
@@ -164,3 +217,154 @@ def additional(db: Reading, customer: Customer, choice: MachineChoice) -> Findin
             run("reissue", customer.slug, "--machine", labels[0], "--machine-info", "FILE"),
         ),
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IdentityChange:
+    """A machine took another fingerprint at an instant."""
+
+    at: datetime
+    components: tuple[ComponentChange, ...]
+
+
+def identity_changes(identities: Sequence[Identity]) -> tuple[IdentityChange, ...]:
+    """When a machine changed, the latest first.
+
+    Args:
+        identities: what it is and was, the latest first; the same fingerprint twice in a row is
+            no change.
+    """
+    return tuple(
+        IdentityChange(
+            at=old.until or new.since,
+            components=changed_components(old.components, new.components),
+        )
+        for new, old in pairwise(identities)
+        if new.fingerprint != old.fingerprint
+    )
+
+
+def change_count(identities: Sequence[Identity], now: datetime, *, more: int = 0) -> str | None:
+    """`3rd machine change in 12 months`; None before the second.
+
+    Args:
+        more: changes that are about to be made.
+    """
+    recent = sum(change.at > now - _YEAR for change in identity_changes(identities)) + more
+    return None if recent < 2 else f"{_ordinal(recent)} machine change in 12 months"  # noqa: PLR2004  # the second
+
+
+def list_components(components: Iterable[ComponentChange]) -> str | None:
+    """Compared parts in words: `board changed, disk same`; None for none."""
+    return ", ".join(f"{escape(part.name)} {part.state}" for part in components) or None
+
+
+def document_notes(
+    db: Reading, document: ReceivedDocument | None, choice: MachineChoice | None, now: datetime
+) -> tuple[str, ...]:
+    """What a document says, so that a wrong attachment is seen before it is signed.
+
+    Args:
+        choice: the machine it is for; what that was before is compared, part by part.
+    """
+    if document is None:
+        return ()
+    info = document.info
+    customer, host = escape(info.customer or "unnamed"), escape(info.hostname or "unnamed")
+    made = _age(now - info.generated_at)
+    return (
+        f"the document says: customer {customer}, host {host}, made {made}",
+        *(_comparison(db, choice.known, info, now) if choice and choice.known else ()),
+        *_clones(db, info.fingerprint, info.hostname),
+    )
+
+
+def history_notes(db: Reading, info: "MachineInfo", now: datetime) -> tuple[str, ...]:
+    """What the registry's past says of a document that nobody signs for yet."""
+    notes: list[str] = []
+    likely = _likely_machine(db, info)
+    if likely is not None:
+        customer, machine = likely
+        if machine.fingerprint != info.fingerprint:
+            notes.append(_may_be(customer, machine))
+        notes.extend(_comparison(db, machine, info, now))
+    return (*notes, *_clones(db, info.fingerprint, info.hostname))
+
+
+def machine_notes(db: Reading, machine: Machine, now: datetime) -> tuple[str, ...]:
+    """What is to be known of a machine that a customer has."""
+    count = change_count(machines.history(db, machine), now)
+    return (*([count] if count else []), *_clones(db, machine.fingerprint, machine.hostname))
+
+
+def _comparison(db: Reading, machine: Machine, info: "MachineInfo", now: datetime) -> Iterator[str]:
+    """What a document says beside a machine: which parts differ, how often it has changed."""
+    compared = list_components(changed_components(machine.components, info.components))
+    if compared is not None:
+        yield f"its parts beside those of {escape(machine.label)}: {compared}"
+    if machine.fingerprint != info.fingerprint:
+        count = change_count(machines.history(db, machine), now, more=1)
+        if count is not None:
+            yield f"{count}: {escape(machine.label)}"
+
+
+def _likely_machine(db: Reading, info: "MachineInfo") -> tuple[Customer, Machine] | None:
+    """The machine that a document is probably of, by no proof: a person judges.
+
+    Whoever has or had the fingerprint; else of the customer whom the document names the machine of
+    this hostname, or the only one.
+    """
+    for known in machines.with_fingerprint(db, info.fingerprint):
+        return known.customer, known.machine
+    try:
+        customer = customers.find(db, info.customer or "")
+    except (NotFound, Ambiguous):
+        return None
+    own = machines.of(db, customer)
+    named = [each for each in own if info.hostname and each.hostname == info.hostname]
+    candidates = named or own
+    return (customer, candidates[0]) if len(candidates) == 1 else None
+
+
+def _may_be(customer: Customer, machine: Machine) -> str:
+    note = f"it may be {customer.slug}'s machine {escape(machine.label)}, changed"
+    if customer.archived_at is not None:
+        undo = run("customer", "archive", customer.slug, "--undo")
+        return f"{note}; {customer.slug} was archived: {undo}"
+    reissue = run("reissue", customer.slug, "--machine", machine.label, "--machine-info", "FILE")
+    return f"{note}: {reissue}"
+
+
+def _clones(db: Reading, fingerprint: str, hostname: str | None) -> tuple[str, ...]:
+    """Where this fingerprint is or was known under another hostname, of any customer.
+
+    Host names are compared without regard to case (RFC 4343).
+    """
+    if hostname is None:
+        return ()
+    notes = []
+    for known in machines.with_fingerprint(db, fingerprint):
+        if known.hostname is None or known.hostname.casefold() == hostname.casefold():
+            continue
+        owner = f"{known.customer.name} ({known.customer.slug}), machine {known.machine.label}"
+        until = "" if known.until is None else f" until {dates.instant(known.until)}"
+        notes.append(
+            f"same fingerprint, other hostname: a clone? {escape(hostname)} here, "
+            f"{escape(known.hostname)} as {owner}, since {dates.instant(known.since)}{until}"
+        )
+    return tuple(dict.fromkeys(notes))
+
+
+def _age(age: timedelta) -> str:
+    """How old a document is; a clock that runs ahead made it in our future."""
+    span = abs(age)
+    hours = span // _HOUR
+    length = f"{hours} hour{'' if hours == 1 else 's'}" if hours else "less than an hour"
+    if span.days:
+        length = dates.days(span.days)
+    return f"{length} {'ago' if age >= timedelta() else 'ahead of this clock'}"
+
+
+def _ordinal(number: int) -> str:
+    teens = 10 < number % 100 < 14  # noqa: PLR2004  # 11th to 13th
+    return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"

@@ -108,7 +108,7 @@ def is_vouched(db: Reading, record: LicenseRecord, folder: str, name: str | None
             path, or steers a terminal is never vouched for.
     """
     # Most commands find nothing undelivered; only here are these needed (40 ms).
-    from polygent_issuer.issuing.stored_license import load_license  # noqa: PLC0415
+    from polygent_issuer.issuing.proposal import load_license  # noqa: PLC0415
     from polygent_issuer.registry import journal  # noqa: PLC0415
 
     if name is None or not _is_plain(name) or not os.path.isabs(folder):  # noqa: PTH117 - a text

@@ -1,24 +1,31 @@
-"""A license that is decided but not signed, and everything an operator wants to see of it."""
+"""A license that is decided but not signed, beside those it replaces.
+
+Those are read from their stored files, never from rows that can be edited.
+"""
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.errors import InvalidTerms
-from polygent_issuer.findings import Finding
-from polygent_issuer.registry import Customer, KeyRecord, LicenseRecord, Machine
-from polygent_issuer.terms import dates
+from polygent_issuer.findings import Finding, FindingCode
+from polygent_issuer.hints import Hint, join, option, run
+from polygent_issuer.registry import Customer, KeyRecord, LicenseRecord, Machine, Reading, keys
+from polygent_issuer.registry.errors import RegistryDamaged
+from polygent_issuer.terms import dates, decision
 from polygent_issuer.terms.decision import Difference
-from polygent_issuer.terms.terms import Terms
-from polygent_issuer.text import slugify
-from polygent_issuer.verifier import License, jws
-from polygent_issuer.verifier.errors import LicenseError
+from polygent_issuer.terms.terms import Changes, Terms
+from polygent_issuer.text import escape, slugify
+from polygent_issuer.verifier import KeySet, License, LicenseError, Verifier, jws
 
 if TYPE_CHECKING:
     from polygent_issuer.machine_info.document import MachineInfo
+
 
 # A kid is an RFC 7638 thumbprint under SHA-256: 43 characters, whichever key signs.
 _ANY_KID: Final = "A" * 43
@@ -81,8 +88,8 @@ class Proposal:
 
     Attributes:
         license: what will be signed, to the last claim.
-        replaced: the licenses that it supersedes, as they are kept; mostly one.
-        term, plan: kept with the license, so that the next renewal knows them.
+        replaced: the licenses that it supersedes; mostly one.
+        term, plan: recorded with the license, so that the next renewal knows them.
         findings: what is risky and needs consent.
         differences: old → new, or all terms of a first license.
         notes: what the operator should know, without being asked.
@@ -112,16 +119,15 @@ class Proposal:
         return replace(self, findings=(*self.findings, *more)) if more else self
 
 
-def file_name(held: License, label: str | None) -> str:
+def file_name(license_: License, label: str | None) -> str:
     """`acme-prod-2027-11-30-1f3a9c2e.lic`: customer, machine, last full day, ID (§6).
 
     Args:
-        held: the license.
         label: its machine's; `None` for an enterprise license.
     """
     machine = () if label is None else (slugify(label),)
-    day = dates.last_full_day(held.expires_at).isoformat()
-    return "-".join((held.sub, *machine, day, held.jti[:8])) + ".lic"
+    day = dates.last_full_day(license_.expires_at).isoformat()
+    return "-".join((license_.sub, *machine, day, license_.jti[:8])) + ".lic"
 
 
 def build_license(
@@ -194,3 +200,110 @@ def _require_readable(license_: License) -> None:
         hint=f"grant fewer features, or give them shorter names: the {len(license_.features)} "
         f"that it grants take {taken:,} bytes",
     )
+
+
+def load_license(db: Reading, record: LicenseRecord) -> License:
+    """What the stored `.lic` says, verified with the key that is pinned for it.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) when it is not what was issued.
+    """
+    pinned = verifier_of(keys.pinned(db, record.kid))
+    try:
+        license_ = pinned.authenticate(record.file)
+    except LicenseError:
+        license_ = None
+    if license_ is None or license_.jti != record.id:
+        raise RegistryDamaged(
+            f"the stored file of license {record.id} does not verify with its pinned key",
+            hint=run("journal", "verify"),
+        )
+    return license_
+
+
+@lru_cache(maxsize=8)
+def verifier_of(key: KeyRecord) -> Verifier:
+    """What verifies with one pinned key; reading a key takes as long as a verification.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) when the pinned key is not the one of its `kid`.
+    """
+    return Verifier(KeySet.of(key.public_key, allow_example=True))
+
+
+_LESSER: Final = (
+    "--users",
+    "--session-hosts",
+    "--deploy-hosts",
+    "--remove-feature",
+    "--allowed-domain",
+)
+_NAME_IT: Final = Hint(
+    "name what is meant with ", join(", ", map(option, _LESSER)), " or ", option("--expires")
+)
+
+
+def loss_finding(replaced: Sequence[License], new: License, changes: Changes) -> Finding | None:
+    """`entitlement-loss`: less than now, and not named on the command line."""
+    losses = list(decision.losses([Terms.of(old) for old in replaced], Terms.of(new), changes))
+    named = changes.term or changes.expires or changes.basis
+    longest = max(old.expires_at for old in replaced)
+    if new.expires_at < longest and not named:
+        days = dates.days_left(longest, new.expires_at)
+        losses.append(
+            f"it would end {dates.days(days)} earlier, at {dates.instant(new.expires_at)}"
+        )
+    if not losses:
+        return None
+    return Finding(
+        code=FindingCode.ENTITLEMENT_LOSS,
+        message=f"{new.customer} would lose: {'; '.join(losses)}",
+        hint=_NAME_IT,
+    )
+
+
+def license_differences(replaced: Sequence[License], new: License) -> tuple[Difference, ...]:
+    """Old → new, for display: what the licenses say beside their terms, then those."""
+    pairs = (
+        ("customer", _listed(old.customer for old in replaced), new.customer),
+        ("customer slug", _listed(old.sub for old in replaced), new.sub),
+        ("issuer", _listed(old.iss for old in replaced), new.iss),
+        ("fingerprint", _machines(replaced), _machines([new])),
+    )
+    changed = tuple(
+        Difference(name=name, old=before, new=after)
+        for name, before, after in pairs
+        if before != after
+    )
+    return (*changed, *decision.differences([Terms.of(old) for old in replaced], Terms.of(new)))
+
+
+def replaced_notes(db: Reading, records: Sequence[LicenseRecord], now: datetime) -> tuple[str, ...]:
+    """What becomes of the old file of each license that is replaced."""
+    return tuple(_replaced_note(db, record, now) for record in records)
+
+
+def _replaced_note(db: Reading, record: LicenseRecord, now: datetime) -> str:
+    until = dates.instant(record.expires_at)
+    if record.expires_at <= now:
+        return f"license {record.id[:8]} expired at {until}"
+    old, key = f"the old file {record.id[:8]}", keys.pinned(db, record.kid)
+    works = f"keeps working until {until} where it is installed"
+    if key.compromised:
+        signed = f"{old} was signed with {escape(key.label)}, which is compromised"
+        return f"{signed}: it works only where that key is still believed"
+    if key.retired_at is not None:
+        return f"{old} was signed with {escape(key.label)}, which is retired; it {works}"
+    return f"{old} {works}"
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(words))
+
+
+def _machines(licenses: Sequence[License]) -> str:
+    """Whose fingerprint, or of how many machines: a row of several would be read by nobody."""
+    bound = [each.machine_fingerprint for each in licenses if each.machine_fingerprint]
+    if len(bound) > 1:
+        return f"of {len(bound)} machines"
+    return bound[0] if bound else "any"

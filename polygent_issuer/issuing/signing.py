@@ -1,17 +1,42 @@
-"""The signing key, and signing: from a proposal to bytes that are proven good."""
+"""From proposals to license files: signed, verified, recorded and delivered, all or nothing.
 
+The order is that of `registry.change`.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from polygent_issuer.errors import KeyUnavailable
+from polygent_issuer import files
+from polygent_issuer.errors import KeyUnavailable, OutputProblem
+from polygent_issuer.findings import Consent, require
 from polygent_issuer.hints import run
-from polygent_issuer.issuing.proposal import Proposal
-from polygent_issuer.issuing.stored_license import verifier_of
+from polygent_issuer.issuing import outbox_delivery
+from polygent_issuer.issuing.destination import Destination
+from polygent_issuer.issuing.proposal import NewCustomer, Proposal, verifier_of
 from polygent_issuer.keys.activation import signing_command
 from polygent_issuer.keys.labels import typed
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.keys.signing import require_usable
-from polygent_issuer.registry import KeyRecord, Reading, keys
+from polygent_issuer.registry import (
+    Customer,
+    Document,
+    KeyRecord,
+    Machine,
+    Reading,
+    Writing,
+    change,
+    customers,
+    keys,
+    licenses,
+    machines,
+    outbox,
+)
+from polygent_issuer.registry.change import Decided
+from polygent_issuer.terms import dates
 from polygent_issuer.verifier import jws
 from polygent_issuer.verifier.errors import LicenseError
 
@@ -30,13 +55,13 @@ def choose_key(db: Reading, wanted: str | None) -> KeyRecord:
         NoKey: (`no_key`) when none was named and none is active.
         KeyUnavailable: (`key_retired`, `key_compromised`) when it shall not sign.
     """
-    found = keys.active(db) if wanted is None else keys.find(db, wanted)
-    if found is None:
+    key = keys.active(db) if wanted is None else keys.find(db, wanted)
+    if key is None:
         known = keys.every(db)
-        none = "no key is chosen to sign" if known else "there is no signing key yet"
-        raise NoKey(none, hint=signing_command(known))
-    require_usable(found)
-    return found
+        message = "no key is chosen to sign" if known else "there is no signing key yet"
+        raise NoKey(message, hint=signing_command(known))
+    require_usable(key)
+    return key
 
 
 class SignatureRefused(KeyUnavailable):
@@ -81,3 +106,208 @@ def sign(proposal: Proposal, signer: Signer, path: Path | None) -> Issued:
             hint=run("key", "show", *typed(proposal.key.label)),
         )
     return Issued(proposal=proposal, file=file, path=path)
+
+
+def record_issue(
+    db: Writing,
+    signed: Issued,
+    consent: Consent,
+    *,
+    particulars: Mapping[str, object] | None = None,
+) -> None:
+    """Write everything that one issue means into the open transaction.
+
+    Args:
+        particulars: what the journal tells of it besides; JSON.
+    """
+    proposal = signed.proposal
+    customer = _record_customer(db, proposal)
+    document = _record_document(db, proposal)
+    machine = _record_machine(db, customer, proposal, document)
+    issued = proposal.license
+    licenses.add(
+        db,
+        license_id=issued.jti,
+        customer_id=customer.id,
+        machine_id=machine.id if machine else None,
+        kid=proposal.key.kid,
+        file=signed.file,
+        tier=str(issued.tier),
+        issued_at=issued.issued_at,
+        expires_at=issued.expires_at,
+        term=proposal.term,
+        plan=proposal.plan,
+        document_id=document.id if document else None,
+    )
+    for record in proposal.replaced:
+        licenses.replace(db, record.id, issued.jti)
+    place = "stdout" if signed.path is None else str(signed.path)
+    folder, name = os.path.split(signed.path) if signed.path else (None, None)
+    outbox.add(db, license_id=issued.jti, folder=folder, name=name)
+    db.record(
+        f"license-{proposal.action.done}",
+        customer=customer.slug,
+        license=issued.jti,
+        kid=proposal.key.kid,
+        accepted=consent.used(proposal.findings),
+        reason=consent.reason,
+        details={**_details(proposal), **(particulars or {}), "to": place},
+    )
+
+
+def _record_customer(db: Writing, proposal: Proposal) -> Customer:
+    if isinstance(proposal.customer, NewCustomer):
+        return customers.add(db, slug=proposal.customer.slug, name=proposal.customer.name)
+    return proposal.customer
+
+
+def _record_document(db: Writing, proposal: Proposal) -> Document | None:
+    received = proposal.document
+    if received is None:
+        return None
+    return machines.add_document(
+        db,
+        received.content,
+        fingerprint=received.info.fingerprint,
+        generated_at=received.info.generated_at,
+    )
+
+
+def _record_machine(
+    db: Writing, customer: Customer, proposal: Proposal, document: Document | None
+) -> Machine | None:
+    choice = proposal.machine
+    if choice is None:
+        return None
+    if choice.known is not None and not choice.changed:
+        return choice.known
+    info = proposal.document.info if proposal.document else None
+    identity: dict[str, Any] = {
+        "fingerprint": choice.fingerprint,
+        "hostname": info.hostname if info else None,
+        "components": dict(info.components) if info else {},
+        "document_id": document.id if document else None,
+    }
+    if choice.known is not None:
+        return machines.change_identity(db, choice.known, **identity)
+    return machines.add(db, customer, label=choice.label, **identity)
+
+
+def _details(proposal: Proposal) -> dict[str, Any]:
+    issued = proposal.license
+    details: dict[str, Any] = {
+        "expires_at": dates.instant(issued.expires_at),
+        "tier": str(issued.tier),
+        "changes": {change.key: [change.old, change.new] for change in proposal.differences},
+    }
+    if proposal.replaced:
+        ids = [old.id for old in proposal.replaced]
+        details["replaces"] = ids[0] if len(ids) == 1 else ids
+        details["expired_at"] = dates.instant(max(old.expires_at for old in proposal.replaced))
+    if proposal.document is not None:
+        details["machine_info"] = proposal.document.sha256
+    return details
+
+
+def proposals_of(decided: Decided[tuple[Proposal, ...]]) -> tuple[Proposal, ...]:
+    """The proposals with all findings: a clock that is behind concerns each of them."""
+    return tuple(each.with_findings(*decided.behind) for each in decided.decision)
+
+
+def publish(
+    decided: Decided[tuple[Proposal, ...]],
+    *,
+    signers: Mapping[str, Signer],
+    consent: Consent,
+    destination: Destination,
+) -> tuple[Issued, ...]:
+    """Issue what was decided and shown, all or nothing.
+
+    Args:
+        signers: by kid; one for each key that the proposals name.
+
+    Raises:
+        ConsentNeeded: (`consent_needed`) a finding was not accepted; nothing happened.
+        RegistryChanged: (`registry_changed`) it would now be decided otherwise; nothing happened.
+        SignatureRefused: (`signature_refused`) nothing happened.
+        OutputProblem: (`output_failed`, `output_exists`) before the COMMIT nothing happened; after
+            it the licenses are kept, and the hint says how to get their files.
+    """
+    proposals = proposals_of(decided)
+    for proposal in proposals:
+        require(proposal.findings, consent)
+    destination.check(proposals)
+    issued = tuple(
+        sign(each, signers[each.key.kid], destination.target(each)) for each in proposals
+    )
+    prefix = outbox_delivery.temp_prefix(decided.registry.id)
+    with ExitStack() as undo:
+
+        def write(db: Writing) -> dict[str, files.Prepared]:
+            outbox_delivery.deliver_pending(db, prefix)
+            temps = _prepare_all(db, issued, destination, prefix, undo)
+            for each in issued:
+                record_issue(db, each, consent)
+            return temps
+
+        def deliver(temps: Mapping[str, files.Prepared]) -> Iterator[str]:
+            undo.pop_all()
+            for each in issued:
+                license_id = each.proposal.license.jti
+                _deliver(each, temps.get(license_id), destination, prefix)
+                yield license_id
+
+        change.carry_out(decided, write, undone="nothing was issued", deliver=deliver)
+    return issued
+
+
+def _prepare_all(
+    db: Reading, issued: tuple[Issued, ...], destination: Destination, prefix: str, undo: ExitStack
+) -> dict[str, files.Prepared]:
+    """A temporary file for each license, by its ID; none for stdout. `undo` removes them.
+
+    Those of a license in the outbox are spared by the sweep: whoever committed it may be about to
+    link one of them.
+    """
+    if destination.folder is None:
+        return {}
+    spare = tuple(f"{prefix}{row.license_id}" for row in outbox.pending(db))
+    files.sweep(destination.folder, prefix, spare)
+    temps = {}
+    for each in issued:
+        license_id = each.proposal.license.jti
+        temp_name = f"{prefix}{license_id}.tmp"
+        temps[license_id] = files.prepare(each.file, destination.folder, temp_name=temp_name)
+        undo.callback(temps[license_id].discard)
+    return temps
+
+
+def _deliver(
+    issued: Issued, temp: files.Prepared | None, destination: Destination, prefix: str
+) -> None:
+    """Step 5; a failure here no longer undoes anything, so the error says what is kept."""
+    license_id = issued.proposal.license.jti
+    try:
+        if temp is not None and issued.path is not None:
+            _place(issued, issued.path, temp, prefix)
+        elif destination.write is not None:
+            destination.write(issued.file)
+    except OutputProblem as problem:
+        raise undelivered(license_id, problem) from None
+
+
+def undelivered(license_id: str, problem: OutputProblem) -> OutputProblem:
+    """The same problem, said of a license that is committed."""
+    return type(problem)(
+        f"license {license_id[:8]} is issued and kept, "
+        f"but its file is not delivered: {problem.message}",
+        hint=outbox_delivery.export_hint(license_id),
+    )
+
+
+def _place(issued: Issued, path: Path, temp: files.Prepared, prefix: str) -> None:
+    try:
+        temp.publish(path.name)
+    except OutputProblem:
+        # Another command may have delivered it and swept the temporary file meanwhile.
+        outbox_delivery.write(issued.file, path, issued.proposal.license.jti, prefix)

@@ -12,9 +12,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.errors import UnreadableInput
-from polygent_issuer.issuing import compromised_key
-from polygent_issuer.issuing.compromised_key import CompromisedKey
-from polygent_issuer.issuing.license_file import LicenseFile, peek_kid
+from polygent_issuer.issuing import license_file
+from polygent_issuer.issuing.license_file import CompromisedKey, LicenseFile, peek_kid
 from polygent_issuer.terms import dates
 from polygent_issuer.verifier import (
     EXAMPLE_KID,
@@ -247,7 +246,9 @@ class _Judge:
 
     def _not_authentic(self, file: LicenseFile) -> VerificationResult:
         kid, db = peek_kid(file.data), self._db
-        compromised = None if db is None or kid is None else compromised_key.find(db, kid)
+        compromised = (
+            None if db is None or kid is None else license_file.find_compromised_key(db, kid)
+        )
         stored = None
         if db is not None and compromised is not None:
             stored = _of_file(db, compromised.kid, file.data)

@@ -12,7 +12,7 @@ from support.office import NOW
 from polygent_issuer.batch import run
 from polygent_issuer.batch.outcomes import Done, Failed, Kept
 from polygent_issuer.findings import FindingCode
-from polygent_issuer.issuing.stored_license import load_license
+from polygent_issuer.issuing.proposal import load_license
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_expires, parse_term
 from polygent_issuer.verifier import License

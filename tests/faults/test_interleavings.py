@@ -30,9 +30,8 @@ from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.errors import IssuerError, RegistryChanged
 from polygent_issuer.findings import Consent
-from polygent_issuer.issuing.consolidation import propose
 from polygent_issuer.issuing.proposal import Action, Proposal
-from polygent_issuer.issuing.renewal import RenewalRequest
+from polygent_issuer.issuing.renewal import RenewalRequest, propose_renewals
 from polygent_issuer.keys.signer import SoftwareSigner
 from polygent_issuer.registry import REGISTRY_FILE, Reading, Registry, journal, licenses, outbox
 from polygent_issuer.terms.terms import Changes
@@ -113,7 +112,7 @@ class Place:
     def _renew(self, office: Office, number: int, action: Action = Action.RENEW) -> Any:
         return self._issue(
             office,
-            lambda db: propose(
+            lambda db: propose_renewals(
                 db,
                 RenewalRequest(action=action, customer="acme", machine="prod-1", changes=Changes()),
                 settings=office.settings,

@@ -9,6 +9,7 @@ from support.office import NOW, Office
 from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
+from polygent_issuer.issuing.proposal import Action
 from polygent_issuer.registry import LicenseRecord, licenses
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.terms import Changes
@@ -67,16 +68,16 @@ def test_a_renewal(
     record: LicenseRecord, now: datetime, changes: Changes, expected: datetime
 ) -> None:
     """From the old expiry while it runs, from now once it has lapsed, unless it was named."""
-    assert expiry.renewed_expiry(changes, (record,), SETTINGS, now) == expected
+    assert expiry.next_expiry(Action.RENEW, changes, (record,), SETTINGS, now) == expected
 
 
 def test_no_term_is_known(record: LicenseRecord) -> None:
     """A license that was imported without one, of a plan that is gone."""
     bare = replace(record, term=None, plan="gone")
     with pytest.raises(MissingInput, match="no term is known"):
-        expiry.renewed_expiry(Changes(), (bare,), SETTINGS, NOW)
+        expiry.next_expiry(Action.RENEW, Changes(), (bare,), SETTINGS, NOW)
     by_plan = replace(record, term=None)
-    assert expiry.renewed_expiry(Changes(), (by_plan,), SETTINGS, NOW).year == 2028
+    assert expiry.next_expiry(Action.RENEW, Changes(), (by_plan,), SETTINGS, NOW).year == 2028
 
 
 @pytest.mark.parametrize(("days", "due"), [(90, True), (91, False)])

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from support.office import NOW, license_id
 
-from polygent_issuer.issuing import license_diff
+from polygent_issuer.issuing import proposal
 from polygent_issuer.terms.dates import Term, to_seconds
 from polygent_issuer.terms.terms import Changes
 from polygent_issuer.verifier import License, Limits, Tier
@@ -33,7 +33,7 @@ NEW = replace(
 
 def test_a_day_less_than_the_longest_is_a_loss() -> None:
     """However much longer than the others it is."""
-    found = license_diff.loss([SHORT, LONG], NEW, Changes())
+    found = proposal.loss_finding([SHORT, LONG], NEW, Changes())
     assert found is not None
     assert found.message == "Acme would lose: it would end 10 days earlier, at 2026-12-20T09:30:00Z"
 
@@ -42,7 +42,7 @@ def test_a_day_less_than_the_longest_is_a_loss() -> None:
 def test_a_begun_day_less_counts_as_a_whole_one(hours: int, days: str) -> None:
     """As every display of days counts."""
     shorter = replace(LONG, jti=license_id(3), exp=LONG.exp - hours * 3600)
-    found = license_diff.loss([LONG], shorter, Changes())
+    found = proposal.loss_finding([LONG], shorter, Changes())
     assert found is not None
     assert f"it would end {days} earlier, at" in found.message
 
@@ -57,16 +57,18 @@ def test_a_begun_day_less_counts_as_a_whole_one(hours: int, days: str) -> None:
 )
 def test_an_end_that_was_named_is_a_decision(changes: Changes) -> None:
     """By a term, a day or where the term begins."""
-    assert license_diff.loss([SHORT, LONG], NEW, changes) is None
+    assert proposal.loss_finding([SHORT, LONG], NEW, changes) is None
 
 
 def test_what_a_license_says_beside_its_terms() -> None:
     """Each name that was, once, and machines by their number where there are several."""
     renamed = replace(LONG, customer="Acme AG")
     one, two = (replace(each, machine_fingerprint=each.jti) for each in (SHORT, renamed))
-    rows = {row.name: (row.old, row.new) for row in license_diff.differences([one, two, one], NEW)}
+    rows = {
+        row.name: (row.old, row.new) for row in proposal.license_differences([one, two, one], NEW)
+    }
     assert rows["customer"] == ("Acme, Acme AG", "Acme")
     assert rows["fingerprint"] == ("of 3 machines", "any")
     assert "issuer" not in rows
-    [alone] = license_diff.differences([one], replace(NEW, limits=one.limits))
+    [alone] = proposal.license_differences([one], replace(NEW, limits=one.limits))
     assert (alone.old, alone.new) == (one.machine_fingerprint, "any")

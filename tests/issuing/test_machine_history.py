@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from polygent_issuer.issuing.machine_history import changes, often
+from polygent_issuer.issuing.machines import change_count, identity_changes
 from polygent_issuer.registry import Identity
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
@@ -48,7 +48,7 @@ def past(*ended: int) -> tuple[Identity, ...]:
 )
 def test_how_often_it_changed(ended: tuple[int, ...], more: int, told: str | None) -> None:
     """Told from the second change within 12 months on; older ones are not counted."""
-    assert often(past(*ended), NOW, more=more) == told
+    assert change_count(past(*ended), NOW, more=more) == told
 
 
 def test_the_same_fingerprint_again_is_no_change() -> None:
@@ -59,7 +59,7 @@ def test_the_same_fingerprint_again_is_no_change() -> None:
         identity("b", 60, 50),
         identity("a", 70, 60),
     )
-    assert [(NOW - change.at).days for change in changes(machine)] == [50, 60]
+    assert [(NOW - change.at).days for change in identity_changes(machine)] == [50, 60]
 
 
 def test_which_parts_changed() -> None:
@@ -68,7 +68,7 @@ def test_which_parts_changed() -> None:
         identity("b", 5, None, board="2", disk="d"),
         identity("a", 50, 5, board="1", cpu="c"),
     )
-    (change,) = changes(machine)
+    (change,) = identity_changes(machine)
     assert {part.name: str(part.state) for part in change.components} == {
         "board": "changed",
         "cpu": "removed",

@@ -11,7 +11,7 @@ from support.office import Office
 from polygent_issuer.errors import OutputExists, OutputProblem, RegistryChanged
 from polygent_issuer.findings import Consent, ConsentNeeded
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.issuing import record as keep
+from polygent_issuer.issuing import signing as keep
 from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.issuing.signing import SignatureRefused
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key

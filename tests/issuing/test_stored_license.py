@@ -6,7 +6,7 @@ import pytest
 from support.office import Office
 from support.registries import new_key, tampering, writing
 
-from polygent_issuer.issuing.stored_license import load_license
+from polygent_issuer.issuing.proposal import load_license
 from polygent_issuer.registry import keys, licenses
 from polygent_issuer.registry.errors import RegistryDamaged
 

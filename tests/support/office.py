@@ -10,13 +10,11 @@ from typing import Any
 
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing.consolidation import propose
 from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.issuing.first_license import FirstLicenseRequest, propose_first
 from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument
-from polygent_issuer.issuing.publish import proposals_of, publish
-from polygent_issuer.issuing.renewal import RenewalRequest
-from polygent_issuer.issuing.signing import Issued
+from polygent_issuer.issuing.renewal import RenewalRequest, propose_renewals
+from polygent_issuer.issuing.signing import Issued, proposals_of, publish
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.machine_info.document import parse
 from polygent_issuer.registry import REGISTRY_FILE, Actor, Reading, Registry, change, keys
@@ -80,7 +78,7 @@ class Office:
             **{"action": action, "customer": "acme", "changes": Changes(), **more}
         )
         numbers = count(number)
-        return propose(
+        return propose_renewals(
             db,
             request,
             settings=self.settings,

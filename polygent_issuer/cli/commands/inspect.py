@@ -14,7 +14,7 @@ from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import ExitCode, HomeMissing
 
 if TYPE_CHECKING:
-    from polygent_issuer.issuing.compromised_key import CompromisedKey
+    from polygent_issuer.issuing.license_file import CompromisedKey
     from polygent_issuer.verifier import CheckRow, KeySet, License
 
 _NOT_CHECKED: Final = (
@@ -122,13 +122,13 @@ def _keys(
     """The keys that are trusted, and why that of the file is none of them, if that is known."""
     if public_key:
         return from_files(invocation, public_key), None, None
-    from polygent_issuer.issuing import compromised_key
+    from polygent_issuer.issuing.license_file import find_compromised_key
     from polygent_issuer.registry import keys
     from polygent_issuer.verifier import KeySet
 
     try:
         with invocation.registry.reading() as db:
-            compromised = None if kid is None else compromised_key.find(db, kid)
+            compromised = None if kid is None else find_compromised_key(db, kid)
             reason = None if compromised is None else compromised.message
             return keys.key_set(db), compromised, reason
     except HomeMissing:

@@ -12,7 +12,7 @@ from polygent_issuer.cli.options.common import OptionGroup
 from polygent_issuer.errors import InputRefused, InvalidTerms, UsageProblem
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.issuing.outdated_names import OutdatedLicense, outdated_licenses
+from polygent_issuer.issuing.customer_changes import OutdatedLicense, outdated_licenses
 from polygent_issuer.registry import Customer, Reading, Writing, customers, licenses, machines
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_name

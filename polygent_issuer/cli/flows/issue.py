@@ -20,8 +20,7 @@ from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.destination import Destination, resolve
 from polygent_issuer.issuing.proposal import Proposal
-from polygent_issuer.issuing.publish import proposals_of, publish
-from polygent_issuer.issuing.signing import Issued
+from polygent_issuer.issuing.signing import Issued, proposals_of, publish
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import KeyRecord, Reading

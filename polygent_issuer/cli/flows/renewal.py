@@ -12,9 +12,8 @@ from polygent_issuer.cli.options.license_selection import LicenseSelection, refu
 from polygent_issuer.cli.options.machine_info import read_document
 from polygent_issuer.cli.options.passphrase import PassphraseOptions, source
 from polygent_issuer.cli.output.result import Result
-from polygent_issuer.issuing.consolidation import propose
 from polygent_issuer.issuing.proposal import Action, Proposal
-from polygent_issuer.issuing.renewal import RenewalRequest
+from polygent_issuer.issuing.renewal import RenewalRequest, propose_renewals
 from polygent_issuer.registry import Reading
 
 
@@ -57,7 +56,7 @@ def renew_or_reissue(
         return tuple(
             proposal
             for request in requests
-            for proposal in propose(
+            for proposal in propose_renewals(
                 db,
                 request,
                 settings=invocation.settings,

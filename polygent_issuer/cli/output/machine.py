@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from polygent_issuer.cli.output.model import Line
-from polygent_issuer.issuing.machine_history import IdentityChange, listed
+from polygent_issuer.issuing.machines import IdentityChange, list_components
 from polygent_issuer.registry import Identity, Machine
 from polygent_issuer.terms import dates
 
@@ -49,7 +49,7 @@ class ShownMachine:
         """Which parts each change was of, where they are known, and what else is to be known."""
         label = self.machine.label
         for change in self.changes:
-            parts = listed(change.components)
+            parts = list_components(change.components)
             if parts is not None:
                 yield Line(f"{label} changed at {dates.instant(change.at)}: {parts}", "dim", 1)
         for note in self.notes:

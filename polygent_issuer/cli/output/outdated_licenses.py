@@ -5,7 +5,7 @@ from typing import Any
 
 from polygent_issuer.cli.output.hint_json import hint_json
 from polygent_issuer.cli.output.model import Block, Line
-from polygent_issuer.issuing.outdated_names import OutdatedLicense
+from polygent_issuer.issuing.customer_changes import OutdatedLicense
 from polygent_issuer.terms import dates
 
 

@@ -16,8 +16,8 @@ from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.customer import customer_json, zone_of
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.result import Result
-from polygent_issuer.issuing import archive_customer
-from polygent_issuer.issuing.archive_customer import ArchivePlan
+from polygent_issuer.issuing import customer_changes
+from polygent_issuer.issuing.customer_changes import ArchivePlan
 from polygent_issuer.terms import dates
 
 
@@ -91,7 +91,9 @@ def archive(
     """
     given, now = consent.given(consents), invocation.now
     slug = customer_argument.customer(invocation, customer).slug
-    decided = invocation.decide(lambda db: archive_customer.decide(db, slug, undo=undo, now=now))
+    decided = invocation.decide(
+        lambda db: customer_changes.plan_archive(db, slug, undo=undo, now=now)
+    )
     archived = decided.decision
     if not archived.needed:
         return ArchivedReport(archival=archived, changed=False)
@@ -102,7 +104,7 @@ def archive(
         if invocation.interactive and not yes:
             result.write_blocks(following(archived), sys.stderr)
             prompts.go_ahead(f"archive {archived.customer.name} ({slug})?")
-    done = archive_customer.carry_out(
+    done = customer_changes.archive(
         decided,
         reason=reason,
         consent=agreed,

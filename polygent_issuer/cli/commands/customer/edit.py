@@ -17,7 +17,7 @@ from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.outdated_licenses import still_named_json, still_named_lines
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.findings import FindingCode
-from polygent_issuer.issuing.outdated_names import OutdatedLicense
+from polygent_issuer.issuing.customer_changes import OutdatedLicense
 from polygent_issuer.registry import Customer, Writing, change
 
 _NONE = "none"

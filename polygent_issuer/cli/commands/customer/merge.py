@@ -19,8 +19,8 @@ from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.outdated_licenses import still_named_json, still_named_lines
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.issuing import customer_merge
-from polygent_issuer.issuing.customer_merge import DuplicateMachineLicense, MergePlan
+from polygent_issuer.issuing import customer_changes
+from polygent_issuer.issuing.customer_changes import DuplicateMachineLicense, MergePlan
 from polygent_issuer.registry import Customer
 from polygent_issuer.terms import dates
 
@@ -148,14 +148,14 @@ def merge(
     """
     given, now = consent.given(consents), invocation.now
     typed = [customer_argument.customer(invocation, text).slug for text in (gone, kept)]
-    decided = invocation.decide(lambda db: customer_merge.decide(db, *typed, now=now))
+    decided = invocation.decide(lambda db: customer_changes.plan_merge(db, *typed, now=now))
     agreed = consent.obtain(invocation, decided.behind, given)
     reason = required_reason(invocation, agreed.reason, "customers are merged")
     if invocation.interactive and not yes:
         result.write_blocks(following(decided.decision), sys.stderr)
         rows = decided.decision.merger
         prompts.go_ahead(f"merge {rows.gone.slug} into {rows.kept.slug}, for good?")
-    merged = customer_merge.carry_out(
+    merged = customer_changes.merge(
         decided,
         reason=reason,
         consent=agreed,

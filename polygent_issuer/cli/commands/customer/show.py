@@ -17,7 +17,7 @@ from polygent_issuer.cli.output.license_rows import Listed, license_table
 from polygent_issuer.cli.output.machine import ShownMachine
 from polygent_issuer.cli.output.model import Block, Fields, Line, Table
 from polygent_issuer.cli.output.result import Result
-from polygent_issuer.issuing import machine_history
+from polygent_issuer.issuing.machines import identity_changes, machine_notes
 from polygent_issuer.registry import (
     Customer,
     JournalRow,
@@ -119,6 +119,6 @@ def _shown(db: Reading, machine: Machine, now: datetime) -> ShownMachine:
     return ShownMachine(
         machine=machine,
         history=identities[1:],
-        changes=machine_history.changes(identities),
-        notes=machine_history.of_machine(db, machine, now),
+        changes=identity_changes(identities),
+        notes=machine_notes(db, machine, now),
     )

@@ -21,8 +21,7 @@ from polygent_issuer.cli.output.send_warnings import objections
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.destination import resolve
-from polygent_issuer.issuing.proposal import file_name
-from polygent_issuer.issuing.stored_license import load_license
+from polygent_issuer.issuing.proposal import file_name, load_license
 from polygent_issuer.registry import (
     Customer,
     KeyRecord,

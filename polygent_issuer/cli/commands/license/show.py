@@ -15,7 +15,7 @@ from polygent_issuer.cli.output.license_fields import claim_rows
 from polygent_issuer.cli.output.license_rows import Listed
 from polygent_issuer.cli.output.model import Block, Fields, Line, Style
 from polygent_issuer.cli.output.result import Result
-from polygent_issuer.issuing.stored_license import load_license
+from polygent_issuer.issuing.proposal import load_license
 from polygent_issuer.registry import (
     Customer,
     Document,

@@ -16,7 +16,7 @@ from polygent_issuer.errors import ExitCode, HomeMissing
 from polygent_issuer.findings import Finding
 from polygent_issuer.home.setting_types import duration_text
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing import machine_history
+from polygent_issuer.issuing.machines import history_notes
 from polygent_issuer.machine_info import document, plausibility
 from polygent_issuer.machine_info.document import MachineInfo
 from polygent_issuer.registry import KnownFingerprint, machines
@@ -191,4 +191,4 @@ def _known(
 ) -> tuple[tuple[KnownFingerprint, ...], tuple[str, ...]]:
     with invocation.registry.reading() as db:
         known = machines.with_fingerprint(db, info.fingerprint)
-        return known, machine_history.of_document(db, info, invocation.now)
+        return known, history_notes(db, info, invocation.now)

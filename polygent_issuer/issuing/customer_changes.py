@@ -1,4 +1,4 @@
-"""Two customers who are one: what follows for machines and licenses, and carrying it out."""
+"""What follows for a customer's licenses when the customer is archived, renamed or merged."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from typing import Any
 from polygent_issuer.errors import CustomerArchived, InputRefused
 from polygent_issuer.findings import Consent, require
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.issuing.outdated_names import OutdatedLicense, outdated_licenses
+from polygent_issuer.issuing.proposal import load_license
 from polygent_issuer.registry import (
     Customer,
     LicenseRecord,
@@ -21,6 +21,116 @@ from polygent_issuer.registry import (
 )
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.terms import dates
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArchivePlan:
+    """What archiving means; two are equal when they rest on the same facts.
+
+    Attributes:
+        undo: whether it is to be taken back.
+        needed: whether anything is to be written; else it is so already.
+        running: the current licenses in force, the first to end first.
+    """
+
+    customer: Customer
+    undo: bool
+    needed: bool
+    running: tuple[LicenseRecord, ...]
+
+
+def plan_archive(db: Reading, slug: str, *, undo: bool, now: datetime) -> ArchivePlan:
+    """What would follow; nothing is written.
+
+    Raises:
+        NotFound: (`not_found`) when there is no such customer.
+    """
+    customer = customers.get(db, slug)
+    running = (each for each in licenses.current(db, customer) if each.expires_at > now)
+    return ArchivePlan(
+        customer=customer,
+        undo=undo,
+        needed=(customer.archived_at is None) is not undo,
+        running=tuple(running),
+    )
+
+
+def archive(
+    decided: Decided[ArchivePlan],
+    *,
+    reason: str | None,
+    consent: Consent,
+) -> ArchivePlan:
+    """Do what was shown, and journal who decided it and why.
+
+    Raises:
+        ConsentNeeded: (`consent_needed`) when a finding was not accepted.
+        RegistryChanged: (`registry_changed`) when it is no longer what was shown.
+    """
+    require(decided.behind, consent)
+    archival = decided.decision
+
+    def write(db: Writing) -> ArchivePlan:
+        mark = customers.unarchive if archival.undo else customers.archive
+        mark(db, archival.customer)
+        db.record(
+            "customer-unarchived" if archival.undo else "customer-archived",
+            customer=archival.customer.slug,
+            accepted=consent.used(decided.behind),
+            reason=reason,
+            details={
+                "running": {each.id: dates.instant(each.expires_at) for each in archival.running}
+            },
+        )
+        return decided.decide(db)
+
+    return change.carry_out(decided, write)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutdatedLicense:
+    """A license in force that carries another name or slug than its customer's.
+
+    Attributes:
+        name, sub: what the file says.
+        slug: the customer's.
+    """
+
+    license_id: str
+    name: str
+    sub: str
+    machine: str | None
+    expires_at: datetime
+    slug: str
+
+    @property
+    def command(self) -> Hint:
+        """What issues it again, with the name and slug of today."""
+        return run("reissue", self.slug, "--license", self.license_id[:8])
+
+
+def outdated_licenses(
+    db: Reading, records: Iterable[LicenseRecord], *, slug: str, name: str, now: datetime
+) -> tuple[OutdatedLicense, ...]:
+    """Those of current licenses that run and say another customer than this.
+
+    Raises:
+        RegistryDamaged: (`registry_damaged`) when a stored license does not verify.
+    """
+    in_force = (record for record in records if record.expires_at > now)
+    read = ((record, load_license(db, record)) for record in in_force)
+    return tuple(
+        OutdatedLicense(
+            license_id=record.id,
+            name=held.customer,
+            sub=held.sub,
+            machine=record.machine_label,
+            expires_at=record.expires_at,
+            slug=slug,
+        )
+        for record, held in read
+        if (held.customer, held.sub) != (name, slug)
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +164,7 @@ class MergePlan:
     rivals: tuple[DuplicateMachineLicense, ...]
 
 
-def decide(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) -> MergePlan:
+def plan_merge(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) -> MergePlan:
     """What would follow; nothing is written.
 
     Args:
@@ -93,7 +203,7 @@ def decide(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) -> M
     )
 
 
-def carry_out(
+def merge(
     decided: Decided[MergePlan],
     *,
     reason: str,
@@ -114,7 +224,7 @@ def carry_out(
             customer=merged.slug,
             accepted=consent.used(decided.behind),
             reason=reason,
-            details=_details(decided.decision),
+            details=_merge_details(decided.decision),
         )
         return merged
 
@@ -145,7 +255,7 @@ def _rivals(
     return tuple(rivals)
 
 
-def _details(decided: MergePlan) -> dict[str, Any]:
+def _merge_details(decided: MergePlan) -> dict[str, Any]:
     """What the row of `gone` said, and what its machines are called now."""
     merger = decided.merger
     gone = merger.gone
