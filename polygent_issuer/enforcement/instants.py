@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from ..verifier.clock import EPOCH, moment
+from ..verifier.license import EPOCH
+from ..verifier.policy import moment
 
 FIRST: Final = moment(datetime.min.replace(tzinfo=UTC))
 LAST: Final = moment(datetime.max.replace(tzinfo=UTC))

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Any, Final
 
 from ..verifier import ClockGuard
-from ..verifier.clock import moment
+from ..verifier.policy import moment
 from .refusals import shown
 from .sqlite_schema import (
     APPLICATION_ID,

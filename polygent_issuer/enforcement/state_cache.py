@@ -11,9 +11,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ..verifier import ClockGuard, License, LicenseError, Verifier
-from ..verifier.clock import SECOND, SET_BACK, microseconds, moment
 from ..verifier.errors import quoted
-from ..verifier.policy import SKEW
+from ..verifier.policy import SECOND, SET_BACK, SKEW, microseconds, moment
 from .instants import from_moment
 from .states import Standing, State
 from .store import Installation, Kept, LogEntry, Store

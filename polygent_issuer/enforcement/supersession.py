@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ..verifier import CheckCode, ClockGuard, License
-from ..verifier.clock import SECOND, moment
+from ..verifier.policy import SECOND, moment
 from .instants import from_moment
 from .refusals import InstallRefused
 from .store import Installation

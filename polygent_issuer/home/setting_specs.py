@@ -17,8 +17,7 @@ from polygent_issuer.home.setting_types import (
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.terms import Catalogue, Plan
 from polygent_issuer.text import escape, nearest
-from polygent_issuer.verifier.features import ENTERPRISE_FEATURES, FEATURES, Tier
-from polygent_issuer.verifier.identifiers import is_slug
+from polygent_issuer.verifier.identifiers import ENTERPRISE_FEATURES, FEATURES, Tier, is_slug
 from polygent_issuer.verifier.license import Limits
 
 KINDS: Mapping[str, SettingType] = {

@@ -25,7 +25,7 @@ from polygent_issuer.home.setting_types import (
 from polygent_issuer.terms.dates import ASSUMED_UPLOAD_WINDOW, Term
 from polygent_issuer.terms.terms import Catalogue, Plan, catalogue
 from polygent_issuer.text import backslash_hint, escape, nearest
-from polygent_issuer.verifier.features import Tier
+from polygent_issuer.verifier.identifiers import Tier
 
 SETTINGS_FILE = "settings.toml"
 OPERATOR_VARIABLE = "POLYGENT_ISSUER_OPERATOR"

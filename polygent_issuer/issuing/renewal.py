@@ -32,7 +32,7 @@ from polygent_issuer.terms import dates, decision
 from polygent_issuer.terms.terms import Changes, Terms
 from polygent_issuer.text import for_shell
 from polygent_issuer.verifier import AllowedDomain, License, Tier
-from polygent_issuer.verifier.claims import MAX_REPLACES
+from polygent_issuer.verifier.license import MAX_REPLACES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket
 from polygent_issuer.enforcement import Connection, HostKind, Refusal
 from polygent_issuer.sandbox.auth import Role, Session, session_of, sign_in, sign_out, site_of
 from polygent_issuer.sandbox.simulated_server import machine_info
-from polygent_issuer.verifier.features import ENTERPRISE_FEATURES, FEATURES
+from polygent_issuer.verifier.identifiers import ENTERPRISE_FEATURES, FEATURES
 
 API: Final = "/api/"
 """What every path here begins with."""

@@ -15,7 +15,7 @@ from polygent_issuer.sandbox.auth import Role, Session, session_of, sign_in, sig
 from polygent_issuer.sandbox.pretended import Attempt
 from polygent_issuer.sandbox.rendering import form_of, render
 from polygent_issuer.sandbox.simulated_server import SimulatedServer
-from polygent_issuer.verifier.features import ENTERPRISE_FEATURES, FEATURES
+from polygent_issuer.verifier.identifiers import ENTERPRISE_FEATURES, FEATURES
 
 
 @dataclass(frozen=True, slots=True)

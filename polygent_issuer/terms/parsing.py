@@ -17,11 +17,13 @@ from polygent_issuer.terms.dates import TOO_LATE, Term, midnight, to_seconds
 from polygent_issuer.text import escape_short, nfc
 from polygent_issuer.verifier.domain import AllowedDomain
 from polygent_issuer.verifier.errors import InvalidDomain
-from polygent_issuer.verifier.features import Tier
-from polygent_issuer.verifier.identifiers import display_name_problem, is_feature_name, is_slug
-
-MAX_LIMIT: Final = 1_000_000
-"""The most users or hosts that a license can name (FORMAT §1)."""
+from polygent_issuer.verifier.identifiers import (
+    Tier,
+    display_name_problem,
+    is_feature_name,
+    is_slug,
+)
+from polygent_issuer.verifier.license import MAX_LIMIT
 
 _DATE_HINT: Final = "write a date as 2027-11-30, an instant as 2027-11-30T18:00:00Z"
 _DATE: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")

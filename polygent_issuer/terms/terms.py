@@ -9,7 +9,7 @@ from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.text import escape, nearest
 from polygent_issuer.verifier.domain import AllowedDomain
-from polygent_issuer.verifier.features import ENTERPRISE_FEATURES, FEATURES, Tier
+from polygent_issuer.verifier.identifiers import ENTERPRISE_FEATURES, FEATURES, Tier
 from polygent_issuer.verifier.license import License, Limits
 
 LIMITS = ("users", "session_hosts", "deploy_hosts")

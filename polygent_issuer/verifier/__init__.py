@@ -19,13 +19,12 @@ A file that any 1.x release accepts is accepted by every later 1.x release, on e
 Python. The names below are the public face.
 """
 
-from .clock import ClockGuard
 from .domain import AllowedDomain
 from .errors import CheckCode, InvalidDomain, InvalidKey, LicenseError, VerifierError
-from .features import Tier
+from .identifiers import Tier
 from .keys import EXAMPLE_KID, Key, KeySet
 from .license import License, Limits
-from .report import CheckRow, Outcome, Report
+from .policy import CheckRow, ClockGuard, Outcome, Report
 from .verifier import Verifier
 
 __all__ = [

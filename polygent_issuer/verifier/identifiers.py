@@ -5,6 +5,7 @@ change with the version of Python.
 """
 
 import re
+from enum import StrEnum
 from typing import Final
 
 MAX_DISPLAY_NAME: Final = 200
@@ -102,3 +103,30 @@ def canonical_fingerprint(text: str) -> str | None:
     if not _FINGERPRINT.fullmatch(trimmed):
         return None
     return trimmed.lower() if _HEXADECIMAL.fullmatch(trimmed) else trimmed
+
+
+class Tier(StrEnum):
+    """The two kinds of license."""
+
+    STANDARD = "standard"
+    ENTERPRISE = "enterprise"
+
+
+FEATURES: Final = (
+    "workflows",
+    "automations",
+    "planner",
+    "round-table",
+    "insights",
+    "ticket-sync",
+    "deployments",
+    "code-review",
+    "verification",
+    "memory",
+    "bots",
+    "multiple-active-sessions",
+)
+"""What a license of any tier may have."""
+
+ENTERPRISE_FEATURES: Final = ("sso-saml", "audit-export", "multi-tenant")
+"""What only an enterprise license may have."""

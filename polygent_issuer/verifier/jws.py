@@ -11,9 +11,9 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
-from . import base64url, hints
+from . import hints
+from .encoding import from_base64url, loads_object, to_base64url
 from .errors import LicenseError, malformed
-from .strict_json import loads_object
 
 MAX_FILE_BYTES: Final = 16_384
 SIGNATURE_BYTES: Final = 64
@@ -65,12 +65,12 @@ def parse(data: bytes) -> Token:
 def signing_input(kid: str, payload: bytes) -> bytes:
     """The bytes to sign for a payload under the key `kid` (RFC 7515 §5.1)."""
     header = f'{{"alg":"{ALGORITHM}","kid":"{kid}","typ":"{TYPE}"}}'
-    return base64url.encode(header.encode()) + b"." + base64url.encode(payload)
+    return to_base64url(header.encode()) + b"." + to_base64url(payload)
 
 
 def assemble(signing_input: bytes, signature: bytes) -> bytes:
     """The license file: one line of ASCII and a final newline."""
-    return signing_input + b"." + base64url.encode(signature) + b"\n"
+    return signing_input + b"." + to_base64url(signature) + b"\n"
 
 
 def _parse_file(data: bytes) -> Token:
@@ -87,7 +87,7 @@ def _parse_token(token: bytes) -> Token:
     if len(segments) != _SEGMENTS or not all(segments):
         raise malformed("the file is not three base64url texts with dots between them")
     try:
-        payload, signature = map(base64url.decode, segments[1:])
+        payload, signature = map(from_base64url, segments[1:])
         header = _header(segments[0])
     except ValueError:
         raise malformed("the file is not unpadded, canonical base64url") from None
@@ -104,7 +104,7 @@ def _parse_token(token: bytes) -> Token:
 
 @lru_cache(maxsize=16)  # all licenses of one key begin with the same bytes
 def _header(segment: bytes) -> Mapping[str, Any]:
-    header = loads_object(base64url.decode(segment), what="the header")
+    header = loads_object(from_base64url(segment), what="the header")
     if header.keys() != _HEADER_NAMES:
         raise malformed("the header must hold alg, kid and typ, and nothing else")
     if header["alg"] != ALGORITHM:

@@ -15,10 +15,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from . import base64url
+from .encoding import from_base64url, loads_object, to_base64url
 from .errors import InvalidKey, LicenseError, quoted
 from .jws import SIGNATURE_BYTES
-from .strict_json import loads_object
 
 COORDINATE_BYTES: Final = 32
 POINT_BYTES: Final = 1 + 2 * COORDINATE_BYTES
@@ -125,7 +124,7 @@ def _operations(jwk: Mapping[str, object]) -> list[str]:
 def _coordinate(jwk: Mapping[str, object], name: str) -> bytes:
     text = jwk.get(name)
     try:
-        data = base64url.decode(text.encode("ascii")) if isinstance(text, str) else b""
+        data = from_base64url(text.encode("ascii")) if isinstance(text, str) else b""
     except ValueError:
         data = b""
     if len(data) != COORDINATE_BYTES:
@@ -171,18 +170,18 @@ class Key:
     @property
     def x(self) -> str:
         """The coordinate as a JWK writes it: 32 bytes in base64url."""
-        return base64url.encode(self.point[1:33]).decode()
+        return to_base64url(self.point[1:33]).decode()
 
     @property
     def y(self) -> str:
         """The coordinate as a JWK writes it: 32 bytes in base64url."""
-        return base64url.encode(self.point[33:]).decode()
+        return to_base64url(self.point[33:]).decode()
 
     @cached_property
     def kid(self) -> str:
         """The RFC 7638 thumbprint, by which a license names its key."""
         hashed = f'{{"crv":"P-256","kty":"EC","x":"{self.x}","y":"{self.y}"}}'
-        return base64url.encode(hashlib.sha256(hashed.encode()).digest()).decode()
+        return to_base64url(hashlib.sha256(hashed.encode()).digest()).decode()
 
     @cached_property
     def _public(self) -> ec.EllipticCurvePublicKey:

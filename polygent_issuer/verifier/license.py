@@ -1,23 +1,41 @@
 """A license: what a customer is entitled to, as a value and as a file's payload (FORMAT §1)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
 
-from . import claims as read
-from .claims import VERSION
-from .clock import EPOCH
 from .domain import AllowedDomain
-from .errors import invalid_claim
-from .features import Tier
-from .identifiers import is_license_id, is_slug
-from .strict_json import loads_object
+from .encoding import loads_object
+from .errors import InvalidDomain, invalid_claim, quoted
+from .identifiers import (
+    ENTERPRISE_FEATURES,
+    Tier,
+    canonical_fingerprint,
+    display_name_problem,
+    is_feature_name,
+    is_license_id,
+    is_slug,
+)
 
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+VERSION: Final = 1
 MAX_EXP: Final = 253_402_300_799
 """The last second of year 9999."""
+MAX_REPLACES: Final = 100
+MAX_LIMIT: Final = 1_000_000
 
+_T = TypeVar("_T", str, int, list[object], dict[str, object])
+
+_TIERS: Final = {str(tier): tier for tier in Tier}
+_NEWER: Final = "the file was made for a newer version of the product: update the server first"
+_KINDS: Final[dict[type, str]] = {
+    str: "a string",
+    int: "an integer",
+    list: "an array",
+    dict: "an object",
+}
 _encode = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 ).encode
@@ -38,11 +56,11 @@ class Limits:
         Raises:
             LicenseError: (`invalid_claims`) when it breaks FORMAT §1.
         """
-        given = read.require(claims, "limits", dict)
+        limits = _require(claims, "limits", dict)
         return cls(
-            users=read.limit(given, "users", least=1),
-            session_hosts=read.limit(given, "sessionHosts", least=0),
-            deploy_hosts=read.limit(given, "deployHosts", least=0),
+            users=_limit(limits, "users", least=1),
+            session_hosts=_limit(limits, "sessionHosts", least=0),
+            deploy_hosts=_limit(limits, "deployHosts", least=0),
         )
 
 
@@ -110,23 +128,23 @@ class License:
         Raises:
             LicenseError: (`invalid_claims`) when a claim breaks FORMAT §1 to §3.
         """
-        read.check_version(claims)
-        tier = read.tier(claims)
-        iat = read.integer(claims, "iat", least=1, most=MAX_EXP - 1)
-        jti = read.word(claims, "jti", is_license_id)
+        _check_version(claims)
+        tier = _tier(claims)
+        iat = _integer(claims, "iat", least=1, most=MAX_EXP - 1)
+        jti = _word(claims, "jti", is_license_id)
         return cls(
-            iss=read.display_name(claims, "iss"),
-            sub=read.word(claims, "sub", is_slug),
+            iss=_display_name(claims, "iss"),
+            sub=_word(claims, "sub", is_slug),
             jti=jti,
             iat=iat,
-            exp=read.integer(claims, "exp", least=iat + 1, most=MAX_EXP),
-            customer=read.display_name(claims, "customer"),
+            exp=_integer(claims, "exp", least=iat + 1, most=MAX_EXP),
+            customer=_display_name(claims, "customer"),
             tier=tier,
-            features=read.features(claims, tier),
+            features=_features(claims, tier),
             limits=Limits.from_claims(claims),
-            machine_fingerprint=read.machine_fingerprint(claims, tier),
-            allowed_domain=read.allowed_domain(claims, tier),
-            replaces=read.replaces(claims, jti),
+            machine_fingerprint=_machine_fingerprint(claims, tier),
+            allowed_domain=_allowed_domain(claims, tier),
+            replaces=_replaces(claims, jti),
         )
 
     def to_claims(self) -> dict[str, Any]:
@@ -165,3 +183,130 @@ class License:
             return _encode(self.to_claims()).encode()
         except UnicodeEncodeError:
             raise invalid_claim("payload", "a claim holds a lone surrogate") from None
+
+
+# The rule of each claim: its type, then what it may say. A bool is not an integer, `null` is not an
+# absent claim. Each raises `LicenseError` (`invalid_claims`) with the claim's dotted path.
+
+
+def _require(claims: Mapping[str, object], name: str, kind: type[_T]) -> _T:
+    """The claim `name`, which must be there and of this JSON type."""
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, kind):
+        why = f"must be {_KINDS[kind]}" if name in claims else "is missing"
+        raise invalid_claim(name, why)
+    return value
+
+
+def _display_name(claims: Mapping[str, object], name: str) -> str:
+    """A claim that people read: `iss`, `customer`."""
+    text = _require(claims, name, str)
+    if problem := display_name_problem(text):
+        raise invalid_claim(name, problem)
+    return text
+
+
+def _word(claims: Mapping[str, object], name: str, is_right: Callable[[str], bool]) -> str:
+    """A claim with a grammar: `sub`, `jti`."""
+    text = _require(claims, name, str)
+    if not is_right(text):
+        raise invalid_claim(name, f"{quoted(text)} is not of the required form")
+    return text
+
+
+def _integer(claims: Mapping[str, object], name: str, *, least: int, most: int) -> int:
+    """An integer from `least` to `most`, both included: `iat`, `exp`."""
+    number = _require(claims, name, int)
+    if not least <= number <= most:
+        raise invalid_claim(name, f"must be {least} to {most}")
+    return number
+
+
+def _limit(limits: Mapping[str, object], name: str, *, least: int) -> int:
+    """One of the claim `limits`: an integer from `least` to a million."""
+    number = limits.get(name)
+    if type(number) is not int or not least <= number <= MAX_LIMIT:
+        raise invalid_claim(f"limits.{name}", f"must be an integer, {least} to {MAX_LIMIT}")
+    return number
+
+
+def _words(
+    claims: Mapping[str, object], name: str, is_right: Callable[[str], bool]
+) -> Sequence[str]:
+    """An array of unique strings, each with the same grammar: `features`, `replaces`."""
+    entries: list[str] = []
+    for item in _require(claims, name, list):
+        if not isinstance(item, str):
+            raise invalid_claim(f"{name}[{len(entries)}]", "must be a string")
+        if not is_right(item):
+            why = f"{quoted(item)} is not of the required form"
+            raise invalid_claim(f"{name}[{len(entries)}]", why)
+        entries.append(item)
+    if len(set(entries)) != len(entries):
+        raise invalid_claim(name, "holds the same entry twice")
+    return entries
+
+
+def _check_version(claims: Mapping[str, object]) -> None:
+    """Judge `ver`, before any other claim: a newer file may mean something else by the rest."""
+    ver = claims.get("ver")
+    if type(ver) is int and ver == VERSION:
+        return
+    if "ver" not in claims:
+        raise invalid_claim("ver", "is missing")
+    newer = type(ver) is int and ver > VERSION
+    raise invalid_claim("ver", f"must be {VERSION}", hint=_NEWER if newer else None)
+
+
+def _tier(claims: Mapping[str, object]) -> Tier:
+    """The claim `tier`."""
+    tier = _TIERS.get(_require(claims, "tier", str))
+    if tier is None:
+        raise invalid_claim("tier", "must be standard or enterprise")
+    return tier
+
+
+def _features(claims: Mapping[str, object], level: Tier) -> tuple[str, ...]:
+    """The claim `features`, sorted; those of enterprise alone are refused on standard."""
+    names = _words(claims, "features", is_feature_name)
+    if level is Tier.STANDARD:
+        for name in ENTERPRISE_FEATURES:
+            if name in names:
+                raise invalid_claim("features", f"{name} needs the tier enterprise")
+    return tuple(sorted(names))
+
+
+def _machine_fingerprint(claims: Mapping[str, object], level: Tier) -> str | None:
+    """The claim `machineFingerprint`: required on standard, absent from enterprise."""
+    if level is Tier.ENTERPRISE:
+        if "machineFingerprint" in claims:
+            raise invalid_claim("machineFingerprint", "must be absent from an enterprise license")
+        return None
+    text = _require(claims, "machineFingerprint", str)
+    if canonical_fingerprint(text) != text:
+        raise invalid_claim("machineFingerprint", f"{quoted(text)} is not in canonical form")
+    return text
+
+
+def _allowed_domain(claims: Mapping[str, object], level: Tier) -> AllowedDomain | None:
+    """The claim `allowedDomain`: optional on enterprise, absent from standard."""
+    if "allowedDomain" not in claims:
+        return None
+    if level is Tier.STANDARD:
+        raise invalid_claim("allowedDomain", "must be absent from a standard license")
+    try:
+        return AllowedDomain.parse(_require(claims, "allowedDomain", str))
+    except InvalidDomain as error:
+        raise invalid_claim("allowedDomain", error.message) from None
+
+
+def _replaces(claims: Mapping[str, object], jti: str) -> tuple[str, ...]:
+    """The claim `replaces`: 1 to 100 ids, the license's own not among them, or ()."""
+    if "replaces" not in claims:
+        return ()
+    replaced = _words(claims, "replaces", is_license_id)
+    if not 1 <= len(replaced) <= MAX_REPLACES:
+        raise invalid_claim("replaces", f"must hold 1 to {MAX_REPLACES} license ids")
+    if jti in replaced:
+        raise invalid_claim("replaces", "holds the license's own id")
+    return tuple(replaced)

@@ -1,20 +1,136 @@
 """Whether a server may act on an authentic license: rows 5 to 10 of FORMAT §5.
 
 `CHECKS` is the one table: `verify` stops at the first failure in it, `report` runs it all. Times
-are microseconds since 1970, exactly.
+are microseconds since 1970, exactly. `ClockGuard` notices a server's clock that is set back.
 """
 
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from enum import StrEnum
+from typing import Any, Final
 
-from .clock import SECOND, ClockGuard, microseconds, moment
 from .errors import CheckCode, LicenseError, quoted
 from .identifiers import canonical_fingerprint
-from .license import License
-from .report import CheckRow, Outcome
+from .license import EPOCH, License
+
+SECOND: Final = 1_000_000
+"""Microseconds in a second."""
+
+SET_BACK: Final = 86_400 * SECOND
+"""How far, in microseconds, a clock may fall behind the last time seen."""
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def microseconds(span: timedelta) -> int:
+    """The length of `span`, exactly."""
+    return span // _MICROSECOND
+
+
+def moment(instant: datetime) -> int:
+    """Microseconds since 1970-01-01T00:00:00Z, exactly; two of them compare in any time zones.
+
+    Raises:
+        ValueError: `instant` is naive: a mistake of the caller, whatever the license.
+    """
+    if instant.utcoffset() is None:
+        raise ValueError("a naive datetime says no instant: give it a time zone")
+    return (instant - EPOCH) // _MICROSECOND
+
+
+@dataclass(frozen=True, slots=True)
+class ClockGuard:
+    """What a server remembers of the time, and whether its clock was set back.
+
+    A server persists each guard that `observe` gives before it acts on it.
+
+    Args:
+        last_seen: the latest time seen, aware, or None before the first.
+        tampered: the clock was found more than 86,400 s behind `last_seen`.
+
+    Raises:
+        ValueError: `last_seen` is naive.
+    """
+
+    last_seen: datetime | None = None
+    tampered: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a naive time at once, not at the first comparison."""
+        if self.last_seen is not None:
+            moment(self.last_seen)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy as the arguments, which are judged again."""
+        return type(self), (self.last_seen, self.tampered)
+
+    def observe(self, now: datetime) -> "ClockGuard":
+        """The guard after the clock read `now`; this one, when nothing changes.
+
+        Tampering ends only when the clock has passed the last time seen. A guard that says
+        tampered without such a time stays so.
+
+        Raises:
+            ValueError: `now` is naive.
+        """
+        seen = moment(now)
+        if self.last_seen is None:
+            return self if self.tampered else ClockGuard(now)
+        last = moment(self.last_seen)
+        if self.tampered:
+            return ClockGuard(now) if seen > last else self
+        if seen < last - SET_BACK:
+            return ClockGuard(self.last_seen, tampered=True)
+        return ClockGuard(now) if seen > last else self
+
+
+class Outcome(StrEnum):
+    """How one check went; `not_checked` fails nothing, its message says why."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_CHECKED = "not_checked"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckRow:
+    """One check: its code, its outcome, why, and what puts a failure right."""
+
+    code: CheckCode
+    outcome: Outcome
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """All ten checks of one file.
+
+    Attributes:
+        rows: one per `CheckCode`, in that order.
+        license: the decoded license when it is authentic, accepted or not.
+    """
+
+    rows: tuple[CheckRow, ...]
+    license: License | None
+
+    @property
+    def authentic(self) -> bool:
+        """Whether rows 1 to 4 passed."""
+        return self.license is not None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether a server may act on the license: authentic, and no check failed."""
+        return self.failure is None
+
+    @property
+    def failure(self) -> CheckRow | None:
+        """The first row that failed: the code with which `verify` refuses the same file."""
+        return next((row for row in self.rows if row.outcome is Outcome.FAILED), None)
+
 
 SKEW: Final = 300 * SECOND
 """How far, in microseconds, `iat` may lie ahead of the server's clock."""
@@ -78,9 +194,9 @@ class NotAccepted(LicenseError):
 
     license: License
 
-    def __init__(self, failure: CheckRow, held: License) -> None:
+    def __init__(self, failure: CheckRow, license_: License) -> None:
         """Carry the failed row and the license."""
-        super().__init__(failure.code, failure.message, hint=failure.hint, license=held)
+        super().__init__(failure.code, failure.message, hint=failure.hint, license=license_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +215,9 @@ class Check:
     judge: Callable[[License, Circumstances], Failed | CheckRow | None]
     passed: CheckRow
 
-    def row(self, held: License, at: Circumstances) -> CheckRow:
+    def row(self, license_: License, at: Circumstances) -> CheckRow:
         """The row of a report."""
-        verdict = self.judge(held, at)
+        verdict = self.judge(license_, at)
         if verdict is None:
             return self.passed
         if isinstance(verdict, CheckRow):
@@ -111,76 +227,76 @@ class Check:
         )
 
 
-def first_failure(held: License, at: Circumstances) -> CheckRow | None:
+def first_failure(license_: License, at: Circumstances) -> CheckRow | None:
     """The first row of the table that fails, or None."""
     for check in CHECKS:
-        row = check.row(held, at)
+        row = check.row(license_, at)
         if row.outcome is Outcome.FAILED:
             return row
     return None
 
 
-def every_row(held: License, at: Circumstances) -> tuple[CheckRow, ...]:
+def every_row(license_: License, at: Circumstances) -> tuple[CheckRow, ...]:
     """All rows of the table, whatever the ones before them say."""
-    return tuple(check.row(held, at) for check in CHECKS)
+    return tuple(check.row(license_, at) for check in CHECKS)
 
 
-def _expired(held: License, at: Circumstances) -> Failed | None:
-    if at.now < held.exp * SECOND:
+def _expired(license_: License, at: Circumstances) -> Failed | None:
+    if at.now < license_.exp * SECOND:
         return None
-    return Failed(f"expired at {_instant(held.expires_at)}", "install a renewed license")
+    return Failed(f"expired at {_instant(license_.expires_at)}", "install a renewed license")
 
 
-def _not_yet_valid(held: License, at: Circumstances) -> Failed | None:
-    ahead = held.iat * SECOND - at.now
+def _not_yet_valid(license_: License, at: Circumstances) -> Failed | None:
+    ahead = license_.iat * SECOND - at.now
     if ahead <= SKEW:
         return None
     return Failed(
-        f"issued at {_instant(held.issued_at)}, {_about(ahead)} ahead of this clock",
+        f"issued at {_instant(license_.issued_at)}, {_about(ahead)} ahead of this clock",
         "set the server's clock right",
     )
 
 
-def _stale_issue_date(held: License, at: Circumstances) -> Failed | CheckRow | None:
+def _stale_issue_date(license_: License, at: Circumstances) -> Failed | CheckRow | None:
     if at.freshness_window is None:
         return _NO_WINDOW
-    age = at.now - held.iat * SECOND
+    age = at.now - license_.iat * SECOND
     if age <= at.freshness_window:
         return None
     return Failed(
-        f"issued at {_instant(held.issued_at)}, {_about(age)} ago;"
+        f"issued at {_instant(license_.issued_at)}, {_about(age)} ago;"
         f" it had to be uploaded within {_exactly(at.freshness_window)}",
         "ask for a reissued license and upload it in time",
     )
 
 
-def _machine_mismatch(held: License, at: Circumstances) -> Failed | CheckRow | None:
-    if held.machine_fingerprint is None:
+def _machine_mismatch(license_: License, at: Circumstances) -> Failed | CheckRow | None:
+    if license_.machine_fingerprint is None:
         return _NO_MACHINE
     if at.fingerprint is None:
         return Failed("the license is for one machine, and no fingerprint was given")
     given = canonical_fingerprint(at.fingerprint)
     if given is None:
         return Failed("the given fingerprint has no canonical form")
-    if hmac.compare_digest(given.encode(), held.machine_fingerprint.encode()):
+    if hmac.compare_digest(given.encode(), license_.machine_fingerprint.encode()):
         return None
     return Failed(
-        f"the license is for machine {held.machine_fingerprint}, this is {given}",
+        f"the license is for machine {license_.machine_fingerprint}, this is {given}",
         "ask for a license for this machine",
     )
 
 
-def _domain_mismatch(held: License, at: Circumstances) -> Failed | CheckRow | None:
-    if held.allowed_domain is None:
+def _domain_mismatch(license_: License, at: Circumstances) -> Failed | CheckRow | None:
+    if license_.allowed_domain is None:
         return _NO_DOMAIN
     if at.host is None:
         return _NO_REQUEST
-    if held.allowed_domain.matches(at.host):
+    if license_.allowed_domain.matches(at.host):
         return None
-    return Failed(f"the request's host {quoted(at.host)} is not {held.allowed_domain}")
+    return Failed(f"the request's host {quoted(at.host)} is not {license_.allowed_domain}")
 
 
-def _clock_tampered(_held: License, at: Circumstances) -> Failed | CheckRow | None:
+def _clock_tampered(_license: License, at: Circumstances) -> Failed | CheckRow | None:
     if at.clock_tampered is None:
         return _NO_GUARD
     if not at.clock_tampered:

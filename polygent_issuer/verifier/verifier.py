@@ -17,12 +17,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from . import jws, policy
-from .clock import ClockGuard
 from .errors import CheckCode, LicenseError, NotAuthentic, quoted
 from .keys import KeySet
 from .license import License
-from .policy import Circumstances
-from .report import CheckRow, Outcome, Report
+from .policy import CheckRow, Circumstances, ClockGuard, Outcome, Report
 
 _AUTHENTICITY: Final = {
     CheckCode.MALFORMED: "a signed token of the right form",

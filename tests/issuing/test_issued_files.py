@@ -23,8 +23,12 @@ from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import KeyRecord, keys
 from polygent_issuer.terms.terms import Terms
 from polygent_issuer.verifier import AllowedDomain, KeySet, Tier, Verifier
-from polygent_issuer.verifier.features import ENTERPRISE_FEATURES, FEATURES
-from polygent_issuer.verifier.identifiers import canonical_fingerprint, display_name_problem
+from polygent_issuer.verifier.identifiers import (
+    ENTERPRISE_FEATURES,
+    FEATURES,
+    canonical_fingerprint,
+    display_name_problem,
+)
 from polygent_issuer.verifier.license import Limits
 
 SIGNER = SoftwareSigner(generate_private_key())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygent_issuer.verifier import ClockGuard
-from polygent_issuer.verifier.clock import moment
+from polygent_issuer.verifier.policy import moment
 
 T = datetime(2026, 6, 1, 12, tzinfo=UTC)
 ZONES = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))

@@ -1,8 +1,7 @@
 """FORMAT §2: the catalogue, word for word."""
 
 from polygent_issuer.verifier import Tier
-from polygent_issuer.verifier.features import ENTERPRISE_FEATURES, FEATURES
-from polygent_issuer.verifier.identifiers import is_feature_name
+from polygent_issuer.verifier.identifiers import ENTERPRISE_FEATURES, FEATURES, is_feature_name
 
 
 def test_catalogue_is_the_formats() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygent_issuer.verifier import LicenseError
-from polygent_issuer.verifier.strict_json import MAX_INTEGER, loads_object
+from polygent_issuer.verifier.encoding import MAX_INTEGER, loads_object
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-MAX_INTEGER, MAX_INTEGER) | st.text(),

@@ -92,7 +92,7 @@ def findings() -> Candidates:
 
 def tiers() -> Candidates:
     """The two tiers."""
-    from polygent_issuer.verifier.features import Tier
+    from polygent_issuer.verifier.identifiers import Tier
 
     return ((tier, "") for tier in Tier)
 

@@ -15,7 +15,7 @@ from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.registry import LicenseStatus, keys, licenses
-from polygent_issuer.verifier.features import Tier
+from polygent_issuer.verifier.identifiers import Tier
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,9 +1,12 @@
-"""JSON as FORMAT §1 wants it: RFC 8259 with nothing left to a parser's taste.
+"""Base64url and JSON as FORMAT §1 wants them, with nothing left to a parser's taste.
 
-No duplicate names, no nesting beyond 8, integers within ±(2^53-1) alone, no lone surrogates. The
-standard library's parser does the work; its hooks and two scans refuse what it would let pass.
+Base64url is unpadded (RFC 4648 §5, RFC 7515 §2), one spelling for each sequence of bytes. JSON is
+RFC 8259 with no duplicate names, no nesting beyond 8, integers within ±(2^53-1) alone, no lone
+surrogates. The standard library's parser does the work; its hooks and two scans refuse what it
+would let pass.
 """
 
+import binascii
 import json
 import re
 from typing import Any, Final, NoReturn
@@ -15,6 +18,26 @@ MAX_INTEGER: Final = 2**53 - 1
 _MAX_DIGITS: Final = len(str(-MAX_INTEGER))
 
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+_TO_URL = bytes.maketrans(b"+/", b"-_")
+_FROM_URL = bytes.maketrans(b"-_", b"+/")
+
+
+def to_base64url(data: bytes) -> bytes:
+    """The one spelling of `data`, unpadded."""
+    return binascii.b2a_base64(data, newline=False).rstrip(b"=").translate(_TO_URL)
+
+
+def from_base64url(text: bytes) -> bytes:
+    """The bytes that `text` spells.
+
+    Raises:
+        ValueError: `text` is not what `to_base64url` gives for any bytes: a foreign character,
+            padding, white space, an impossible length, or unused low bits that are not zero.
+    """
+    data = binascii.a2b_base64(text.translate(_FROM_URL) + b"=" * (-len(text) % 4))
+    if to_base64url(data) != text:
+        raise ValueError("not canonical base64url")
+    return data
 
 
 def loads_object(data: bytes, *, what: str = "the text") -> dict[str, Any]:
