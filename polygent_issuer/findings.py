@@ -72,7 +72,6 @@ class ConsentNeeded(IssuerError):
         self.findings = findings
         self.reason_missing = reason_missing
         codes = sorted({finding.code for finding in findings})
-        told = "; ".join(f"{finding.code}: {finding.message}" for finding in findings)
         if reason_missing:
             named = ", ".join(codes)
             super().__init__(f"{named} is accepted without a reason", hint="add --reason TEXT")
@@ -80,8 +79,9 @@ class ConsentNeeded(IssuerError):
         flags = " ".join(f"--accept {code}" for code in codes)
         instead = "; or ".join(finding.hint for finding in findings if finding.hint)
         hint = f"to go on, add {flags} --reason TEXT"
+        risks = "; ".join(f"{finding.code}: {finding.message}" for finding in findings)
         super().__init__(
-            f"consent needed: {told}", hint=f"{hint}; or {instead}" if instead else hint
+            f"consent needed: {risks}", hint=f"{hint}; or {instead}" if instead else hint
         )
 
 

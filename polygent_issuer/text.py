@@ -2,7 +2,7 @@
 
 Names of customers, hosts and components come from others. FORMAT §1 keeps control, bidi and
 invisible characters out of display names; everything else that reaches a screen goes through
-`shown`. The verifier judges names by a frozen list; only here is Unicode's own data asked.
+`escape`. The verifier judges names by a frozen list; only here is Unicode's own data asked.
 """
 
 import re
@@ -56,7 +56,7 @@ def escape(text: str) -> str:
 
 
 def for_spreadsheet(text: str) -> str:
-    """Make foreign text safe as `shown` does, and no formula in a cell of a spreadsheet (CWE-1236).
+    """Make foreign text safe as `escape` does, and no formula in a spreadsheet (CWE-1236).
 
     An apostrophe stands before what would be run, also after a semicolon: where the comma is the
     decimal sign, a spreadsheet parts cells there.
@@ -65,7 +65,7 @@ def for_spreadsheet(text: str) -> str:
 
 
 def for_toml(text: str) -> str:
-    r"""Escape in a basic string of TOML whatever `shown` escapes. A parser returns the same text.
+    r"""Escape in a basic string of TOML whatever `escape` does. A parser returns the same text.
 
     Args:
         text: the text between its quotes, with `"` and `\\` already escaped; or a line of a
@@ -80,7 +80,7 @@ def for_shell(word: str) -> str:
 
 
 def escape_short(text: str, *, limit: int = 60) -> str:
-    """Make foreign text safe as `shown` does, and short enough for one line of a message."""
+    """Make foreign text safe as `escape` does, and short enough for one line of a message."""
     return escape(text) if len(text) <= limit else f"{escape(text[:limit])}..."
 
 
@@ -145,8 +145,8 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
 
     known = list(words)
     longer = [candidate for candidate in known if word and candidate.startswith(word)]
-    near = get_close_matches(word, known, n=1) or (longer if len(longer) == 1 else [])
-    return near[0] if near else None
+    similar = get_close_matches(word, known, n=1) or (longer if len(longer) == 1 else [])
+    return similar[0] if similar else None
 
 
 def _transliterate(character: str) -> str:
@@ -180,7 +180,7 @@ def _escaped_for_toml(match: re.Match[str]) -> str:
     return f"\\U{code:08x}" if code > 0xFFFF else f"\\u{code:04x}"  # noqa: PLR2004 # of \u
 
 
-def _escaped(found: re.Match[str]) -> str:
-    if found[0].isascii():  # the codec leaves these alone
-        return f"\\x{ord(found[0]):02x}"
-    return found[0].encode("ascii", "backslashreplace").decode("ascii")
+def _escaped(match: re.Match[str]) -> str:
+    if match[0].isascii():  # the codec leaves these alone
+        return f"\\x{ord(match[0]):02x}"
+    return match[0].encode("ascii", "backslashreplace").decode("ascii")

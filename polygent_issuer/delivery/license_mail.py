@@ -1,4 +1,4 @@
-"""What a mail about a license rests on: its file, whose it is, and what it takes the place of.
+"""What a mail about a license rests on: its file, its customer, and what it takes the place of.
 
 All of it comes from the registry, so that a draft is the same when the license is issued and when
 it is made again later.
@@ -38,8 +38,8 @@ class LicenseMail:
         license: what its stored file says, verified.
         file: the exact bytes of the `.lic`.
         machine: the label of its machine; None for an enterprise license.
-        olds: the licenses that it replaces, read likewise; without those that a registry rebuilt
-            from files does not hold.
+        replaced: the licenses that it replaces, read likewise; a registry rebuilt from files may
+            lack some.
         upload_before: until when the customer's server takes the file.
     """
 
@@ -47,7 +47,7 @@ class LicenseMail:
     file: bytes
     customer: Customer
     machine: str | None
-    olds: tuple[License, ...]
+    replaced: tuple[License, ...]
     upload_before: datetime
 
     @property
@@ -65,27 +65,26 @@ class LicenseMail:
         """By what it gives: a license, more time, or another file for the same time."""
         if not self.license.replaces:
             return Kind.NEW
-        ends = [old.expires_at for old in self.olds]
+        ends = [old.expires_at for old in self.replaced]
         longer = bool(ends) and self.license.expires_at > max(ends)
         return Kind.RENEWAL if longer else Kind.REPLACEMENT
 
     @property
     def differences(self) -> tuple[Difference, ...]:
         """Old → new; where nothing older is known, what the license allows."""
-        if self.olds:
-            return license_differences(self.olds, self.license)
+        if self.replaced:
+            return license_differences(self.replaced, self.license)
         every = decision.differences((), Terms.of(self.license))
         return tuple(term for term in every if term.new != term.old or term.name == "features")
 
     @property
     def recipients(self) -> tuple[Mailbox, ...]:
         """The contacts that can be mailed to, each address once."""
-        read = (email_address.parse_address(contact) for contact in self.customer.contacts)
-        found: dict[str, Mailbox] = {}
-        for each in read:
-            if each is not None:
-                found.setdefault(each.address.casefold(), each)
-        return tuple(found.values())
+        mailboxes: dict[str, Mailbox] = {}
+        for contact in self.customer.contacts:
+            if mailbox := email_address.parse_address(contact):
+                mailboxes.setdefault(mailbox.address.casefold(), mailbox)
+        return tuple(mailboxes.values())
 
     @property
     def unreachable(self) -> tuple[str, ...]:
@@ -96,7 +95,7 @@ class LicenseMail:
 
 
 def letter_of(db: Reading, license_id: str, settings: Settings) -> LicenseMail:
-    """The letter about a license that is kept.
+    """The mail about a license of the registry.
 
     Raises:
         NotFound: (`not_found`) when there is no such license.
@@ -104,18 +103,18 @@ def letter_of(db: Reading, license_id: str, settings: Settings) -> LicenseMail:
         InvalidTerms: (`invalid_terms`) when the upload window ends past the year 9999.
     """
     record = licenses.get(db, license_id)
-    held = load_license(db, record)
+    license_ = load_license(db, record)
     return LicenseMail(
-        license=held,
+        license=license_,
         file=record.file,
         customer=customers.by_id(db, record.customer_id),
         machine=record.machine_label,
-        olds=tuple(_kept(db, held.replaces)),
-        upload_before=dates.upload_deadline(held.issued_at, settings.upload_window_or_assumed),
+        replaced=tuple(_load_replaced(db, license_.replaces)),
+        upload_before=dates.upload_deadline(license_.issued_at, settings.upload_window_or_assumed),
     )
 
 
-def _kept(db: Reading, license_ids: Iterable[str]) -> Iterator[License]:
+def _load_replaced(db: Reading, license_ids: Iterable[str]) -> Iterator[License]:
     for license_id in license_ids:
         try:
             record = licenses.get(db, license_id)

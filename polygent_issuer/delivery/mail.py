@@ -75,10 +75,10 @@ def _names(letter: LicenseMail) -> list[str]:
         return [f"{letter.stem}.eml"]
     names, seen = [], Counter[str]()
     for recipient in letter.recipients:
-        whose = slugify(recipient.address)
-        seen[whose] += 1
-        again = f"_{seen[whose]}" if seen[whose] > 1 else ""
-        names.append(f"{letter.stem}-{whose}{again}.eml")
+        slug = slugify(recipient.address)
+        seen[slug] += 1
+        again = f"_{seen[slug]}" if seen[slug] > 1 else ""
+        names.append(f"{letter.stem}-{slug}{again}.eml")
     return names
 
 

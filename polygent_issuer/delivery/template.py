@@ -1,6 +1,6 @@
 """The template of mail drafts, its placeholders, and the text for each.
 
-A subject line, an empty line, the body; `$name` stands for one of `wording.PLACEHOLDERS`
+A subject line, an empty line, the body; `$name` stands for one of `PLACEHOLDERS`
 (`string.Template`), `$$` for a dollar. A wrong template is refused before anything is signed.
 """
 
@@ -50,13 +50,12 @@ def template_values(letter: LicenseMail, recipient: Mailbox | None) -> dict[str,
     """The text for each placeholder; foreign characters are escaped.
 
     Args:
-        letter: what is told.
-        recipient: whom it is told; None while nobody is known.
+        recipient: None while nobody is known.
     """
     issued, zone_name = letter.license, letter.customer.time_zone
     zone = dates.known_zone(zone_name)
     name = recipient.name if recipient else ""
-    told = {
+    values = {
         "greeting": f"Hello {name}," if name else "Hello,",
         "kind": str(letter.kind),
         "what": _WHAT[letter.kind],
@@ -70,11 +69,11 @@ def template_values(letter: LicenseMail, recipient: Mailbox | None) -> dict[str,
         "license_id": issued.jti,
         "issuer": issued.iss,
     }
-    return {**{name: escape(text) for name, text in told.items()}, "changes": _changes(letter)}
+    return {**{name: escape(text) for name, text in values.items()}, "changes": _changes(letter)}
 
 
 def _changes(letter: LicenseMail) -> str:
-    if letter.olds:
+    if letter.replaced:
         title = "What changes:"
         lines = [*_ends(letter), *map(_change, letter.differences)] or ["nothing but the file"]
     else:
@@ -85,7 +84,7 @@ def _changes(letter: LicenseMail) -> str:
 
 def _ends(letter: LicenseMail) -> Iterable[str]:
     """The end, where it is another one than that of what is replaced."""
-    before = max(old.expires_at for old in letter.olds)
+    before = max(old.expires_at for old in letter.replaced)
     if before != letter.license.expires_at:
         yield f"last full day: {_day(letter.license.expires_at)} instead of {_day(before)}"
 
@@ -190,22 +189,22 @@ def _check(text: str, path: Path) -> None:
     first = text.partition("\n")[0]
     if not first.startswith(_SUBJECT) or not first.removeprefix(_SUBJECT).strip():
         raise _wrong(path, "the first line is not a subject", f"begin it with {_SUBJECT} TEXT")
-    if found := _CONTROL.search(text):
-        code = f"U+{ord(found[0]):04X}"
-        raise _wrong(path, f"line {_line(text, found)} holds the control character {code}")
-    for found in Text.pattern.finditer(text):
-        if found["invalid"] is not None:
-            raise _wrong(path, f"line {_line(text, found)} has a lone $", "write $$ for a dollar")
-        name = found["named"] or found["braced"]
+    if match := _CONTROL.search(text):
+        code = f"U+{ord(match[0]):04X}"
+        raise _wrong(path, f"line {_line(text, match)} holds the control character {code}")
+    for match in Text.pattern.finditer(text):
+        if match["invalid"] is not None:
+            raise _wrong(path, f"line {_line(text, match)} has a lone $", "write $$ for a dollar")
+        name = match["named"] or match["braced"]
         if name is not None and name not in PLACEHOLDERS:
-            near = nearest(name.casefold(), PLACEHOLDERS)
+            similar = nearest(name.casefold(), PLACEHOLDERS)
             known = ", ".join(f"${each}" for each in PLACEHOLDERS)
-            hint = f"did you mean ${near}?" if near else f"there are {known}"
-            raise _wrong(path, f"line {_line(text, found)} has an unknown ${escape(name)}", hint)
+            hint = f"did you mean ${similar}?" if similar else f"there are {known}"
+            raise _wrong(path, f"line {_line(text, match)} has an unknown ${escape(name)}", hint)
 
 
-def _line(text: str, found: re.Match[str]) -> int:
-    return text.count("\n", 0, found.start()) + 1
+def _line(text: str, match: re.Match[str]) -> int:
+    return text.count("\n", 0, match.start()) + 1
 
 
 def _wrong(path: Path, why: str, hint: str | None = None) -> InvalidTemplate:

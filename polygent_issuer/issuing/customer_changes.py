@@ -68,19 +68,17 @@ def archive(
         RegistryChanged: (`registry_changed`) when it is no longer what was shown.
     """
     require(decided.behind, consent)
-    archival = decided.decision
+    plan = decided.decision
 
     def write(db: Writing) -> ArchivePlan:
-        mark = customers.unarchive if archival.undo else customers.archive
-        mark(db, archival.customer)
+        mark = customers.unarchive if plan.undo else customers.archive
+        mark(db, plan.customer)
         db.record(
-            "customer-unarchived" if archival.undo else "customer-archived",
-            customer=archival.customer.slug,
+            "customer-unarchived" if plan.undo else "customer-archived",
+            customer=plan.customer.slug,
             accepted=consent.used(decided.behind),
             reason=reason,
-            details={
-                "running": {each.id: dates.instant(each.expires_at) for each in archival.running}
-            },
+            details={"running": {each.id: dates.instant(each.expires_at) for each in plan.running}},
         )
         return decided.decide(db)
 
@@ -122,14 +120,14 @@ def outdated_licenses(
     return tuple(
         OutdatedLicense(
             license_id=record.id,
-            name=held.customer,
-            sub=held.sub,
+            name=license_.customer,
+            sub=license_.sub,
             machine=record.machine_label,
             expires_at=record.expires_at,
             slug=slug,
         )
-        for record, held in read
-        if (held.customer, held.sub) != (name, slug)
+        for record, license_ in read
+        if (license_.customer, license_.sub) != (name, slug)
     )
 
 
@@ -191,13 +189,15 @@ def plan_merge(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) 
     merger = merging.decide(db, gone, kept)
     labels = {each.machine.id: each.label for each in merger.moved}
     labels |= {each.gone.id: each.kept.label for each in merger.same}
-    held = licenses.of(db, gone)
+    changing_hands = licenses.of(db, gone)
     current = [
-        replace(each, machine_label=_label(db, each, labels)) for each in held if each.is_current
+        replace(each, machine_label=_label(db, each, labels))
+        for each in changing_hands
+        if each.is_current
     ]
     return MergePlan(
         merger=merger,
-        licenses=len(held),
+        licenses=len(changing_hands),
         still_named=outdated_licenses(db, current, slug=kept.slug, name=kept.name, now=now),
         rivals=_rivals(merger, (*current, *licenses.current(db, kept))),
     )

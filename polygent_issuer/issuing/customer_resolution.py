@@ -1,4 +1,4 @@
-"""Whose a first license is: named, known by the machine, or new."""
+"""The customer of a first license: named, known by the machine, or new."""
 
 from polygent_issuer.errors import (
     Ambiguous,
@@ -49,10 +49,10 @@ def resolve_customer(
             hint=Hint("add ", option("--customer", "NAME")),
         )
     try:
-        found = customers.find(db, _name(named))
+        customer = customers.find(db, _name(named))
     except NotFound:
         return new_customer(db, named, slug)
-    return _with_no_other_slug(check_not_archived(found), slug)
+    return _with_no_other_slug(check_not_archived(customer), slug)
 
 
 def check_not_archived(customer: Customer) -> Customer:
@@ -75,7 +75,7 @@ def owner_of_machine(db: Reading, document: ReceivedDocument | None) -> Customer
     if document is None:
         return None
     known = machines.with_fingerprint(db, document.info.fingerprint)
-    owners = {found.customer.slug: found.customer for found in known if found.until is None}
+    owners = {each.customer.slug: each.customer for each in known if each.until is None}
     return next(iter(owners.values())) if len(owners) == 1 else None
 
 

@@ -29,13 +29,9 @@ class Destination:
     name: str | None = None
     write: Callable[[bytes], None] | None = None
 
-    def name_for(self, proposal: "Proposal") -> str:
-        """The file's name for a license."""
-        return self.name or proposal.file_name
-
     def target(self, proposal: "Proposal") -> Path | None:
         """The file for a license; `None` on stdout."""
-        return None if self.folder is None else self.folder / self.name_for(proposal)
+        return None if self.folder is None else self.folder / (self.name or proposal.file_name)
 
     def check(self, proposals: tuple["Proposal", ...]) -> None:
         """Refuse before anything is signed what could not be delivered afterwards.
@@ -69,7 +65,7 @@ class Destination:
 
 
 def require_folder(folder: Path, elsewhere: str = _ELSEWHERE) -> None:
-    """Hold that files can be written there.
+    """Check that files can be written there.
 
     Raises:
         OutputProblem: (`output_failed`) when the folder is not there or takes no files.
@@ -119,7 +115,7 @@ def resolve(
 
 
 def require_free(target: Path, elsewhere: str = _ELSEWHERE) -> None:
-    """Hold that a file can get this name, and nothing has it.
+    """Check that a file can get this name, and nothing has it.
 
     Raises:
         OutputExists: (`output_exists`) when something has.

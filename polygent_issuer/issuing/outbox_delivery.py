@@ -114,8 +114,8 @@ def is_vouched(db: Reading, record: LicenseRecord, folder: str, name: str | None
     if name is None or not _is_plain(name) or not os.path.isabs(folder):  # noqa: PTH117 - a text
         return False
     try:
-        held = load_license(db, record)
-        issue = journal.intact_issue(db, record.id, customer=held.sub)
+        license_ = load_license(db, record)
+        issue = journal.intact_issue(db, record.id, customer=license_.sub)
     except IssuerError:
         return False
     if issue is None or issue.kid != record.kid:
@@ -149,11 +149,11 @@ def export_hint(license_id: str) -> Hint:
     return run("license", "export", license_id[:8], "--output", "FILE")
 
 
-def _free_held_name(target: Path) -> None:
+def _remove_empty_file(target: Path) -> None:
     """Remove the empty file that held the name when a crash came, where there are no links."""
     with suppress(OSError, ValueError):  # ValueError: as in `_is_there`
-        found = target.lstat()
-        if S_ISREG(found.st_mode) and found.st_size == 0:
+        status = target.lstat()
+        if S_ISREG(status.st_mode) and status.st_size == 0:
             target.unlink()
 
 
@@ -180,7 +180,7 @@ def _is_delivered(db: Writing, row: OutboxRow, record: LicenseRecord, prefix: st
         return False
     target = Path(row.folder) / row.name
     try:
-        _free_held_name(target)
+        _remove_empty_file(target)
         write(record.file, target, record.id, prefix)
     except OutputProblem:
         return False
@@ -190,5 +190,5 @@ def _is_delivered(db: Writing, row: OutboxRow, record: LicenseRecord, prefix: st
 def _is_there(row: OutboxRow, record: LicenseRecord) -> bool:
     if row.folder is None or row.name is None:
         return False
-    found = disk.content(Path(row.folder) / row.name, limit=len(record.file))
-    return found == record.file
+    content = disk.content(Path(row.folder) / row.name, limit=len(record.file))
+    return content == record.file

@@ -227,11 +227,11 @@ def parse(data: bytes) -> MachineInfo:
     document = _load(data)
     fields: dict[str, Any] = {}
     for field, spellings in _SPELLINGS.items():
-        given = {name: document[name] for name in spellings if name in document}
+        values = {name: document[name] for name in spellings if name in document}
         if field not in _REQUIRED:
-            given = {name: value for name, value in given.items() if value is not None}
-        if given:
-            fields[field] = _one(field, given)
+            values = {name: value for name, value in values.items() if value is not None}
+        if values:
+            fields[field] = _one(field, values)
     fields["extra"] = tuple(sorted(document.keys() - _LISTED))
     try:
         return MachineInfo.model_validate(fields)
@@ -307,10 +307,10 @@ _DECODER: Final = json.JSONDecoder(
 )
 
 
-def _one(field: str, given: dict[str, Any]) -> object:
+def _one(field: str, values: dict[str, Any]) -> object:
     """Take the value that all spellings of a field agree on."""
-    (name, value), *others = given.items()
-    for its_value in given.values():
+    (name, value), *others = values.items()
+    for its_value in values.values():
         if not _comparable(field, its_value):
             return its_value  # refused by its rule
     for other, its_value in others:

@@ -46,10 +46,10 @@ def parse_zone(name: str) -> "ZoneInfo":
             return ZoneInfo(name)
         except (LookupError, ValueError, OSError):
             pass  # the reason is always the same: said below
-    near = nearest(
+    similar = nearest(
         name, {zone for zone in available_timezones() if zone.casefold() not in _NO_ZONES}
     )
-    hint = f"did you mean {near}?" if near else _ZONE_HINT
+    hint = f"did you mean {similar}?" if similar else _ZONE_HINT
     raise InvalidTerms(f"no such time zone: {escape_short(name)}", hint=hint)
 
 

@@ -143,11 +143,11 @@ def _refuse_absent(removed: Iterable[str], present: Iterable[str], where: str) -
     names = sorted(set(present))
     for name in removed:
         if name not in names:
-            near = nearest(name.casefold(), names)
+            similar = nearest(name.casefold(), names)
             known = f"it has {', '.join(names)}" if names else "it has no features"
             raise InvalidTerms(
                 f"feature {escape(name)} cannot be removed: the {where} does not have it",
-                hint=f"did you mean {near}?" if near else known,
+                hint=f"did you mean {similar}?" if similar else known,
             )
 
 
@@ -252,22 +252,22 @@ class Difference:
         return self.name.replace(" ", "_")
 
 
-def differences(olds: Sequence[Terms], new: Terms) -> tuple[Difference, ...]:
+def differences(replaced: Sequence[Terms], new: Terms) -> tuple[Difference, ...]:
     """What changes from one license, or several, to the next, for display.
 
     Without an old license every term is listed; else only those that change, features one by one.
     """
-    if len(olds) == 1 and olds[0] == new:
+    if len(replaced) == 1 and replaced[0] == new:
         return ()
     rows = (
         Difference(name=name, old=before, new=after)
-        for (name, before), (_, after) in zip(_plain(olds), _plain((new,)), strict=True)
-        if before != after or not olds
+        for (name, before), (_, after) in zip(_plain(replaced), _plain((new,)), strict=True)
+        if before != after or not replaced
     )
-    return (*rows, *_feature_differences(olds, new))
+    return (*rows, *_feature_differences(replaced, new))
 
 
-def losses(olds: Sequence[Terms], new: Terms, changes: Changes) -> tuple[str, ...]:
+def losses(replaced: Sequence[Terms], new: Terms, changes: Changes) -> tuple[str, ...]:
     """What the new terms take away without a word of the operator (finding `entitlement-loss`).
 
     A number or a feature that was named on the command line is her decision; a plan that is
@@ -277,18 +277,18 @@ def losses(olds: Sequence[Terms], new: Terms, changes: Changes) -> tuple[str, ..
     Returns:
         A sentence for each loss; empty when there is none.
     """
-    if len(olds) == 1 and olds[0] == new:
+    if len(replaced) == 1 and replaced[0] == new:
         return ()
     sentences = []
     for name in LIMITS:
-        each = [getattr(old.limits, name) for old in olds]
+        each = [getattr(old.limits, name) for old in replaced]
         after = getattr(new.limits, name)
         if after < sum(each) and getattr(changes, name) is None:
             sentences.append(f"{after} instead of {sum_text(each)} {name.replace('_', ' ')}")
-    had = {name for old in olds for name in old.features}
+    had = {name for old in replaced for name in old.features}
     gone = sorted(had.difference(new.features))
     sentences += [f"the feature {name} is lost" for name in gone if not changes.names_feature(name)]
-    elsewhere = any(old.allowed_domain != new.allowed_domain for old in olds)
+    elsewhere = any(old.allowed_domain != new.allowed_domain for old in replaced)
     if new.allowed_domain is not None and elsewhere and not changes.names_domain:
         sentences.append(f"every host name outside {new.allowed_domain}")
     return tuple(sentences)
@@ -314,12 +314,12 @@ def _plain(several: Sequence[Terms]) -> list[tuple[str, str]]:
     return [(name, value or NONE) for name, value in rows]
 
 
-def _feature_differences(olds: Sequence[Terms], new: Terms) -> list[Difference]:
-    if not olds:
+def _feature_differences(replaced: Sequence[Terms], new: Terms) -> list[Difference]:
+    if not replaced:
         return [Difference(name="features", old=NONE, new=", ".join(new.features) or NONE)]
-    names = sorted({name for terms in (*olds, new) for name in terms.features})
+    names = sorted({name for terms in (*replaced, new) for name in terms.features})
     rows = (
-        Difference(name=f"feature {name}", old=_having(olds, name), new=_having((new,), name))
+        Difference(name=f"feature {name}", old=_having(replaced, name), new=_having((new,), name))
         for name in names
     )
     return [row for row in rows if row.old != row.new]

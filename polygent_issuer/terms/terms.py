@@ -135,16 +135,16 @@ class Catalogue:
         """
         for name in names:
             if name not in self.names:
-                raise InvalidTerms(f"unknown feature {escape(name)}", hint=self._near(name))
+                raise InvalidTerms(f"unknown feature {escape(name)}", hint=self._suggestion(name))
 
     def enterprise_only(self, names: Iterable[str]) -> tuple[str, ...]:
         """Those of the names that a standard license cannot have, sorted."""
         return tuple(sorted(self.enterprise.intersection(names)))
 
-    def _near(self, name: str) -> str:
-        near = nearest(name.casefold(), sorted(self.names))
-        if near:
-            return f"did you mean {near}?"
+    def _suggestion(self, name: str) -> str:
+        similar = nearest(name.casefold(), sorted(self.names))
+        if similar:
+            return f"did you mean {similar}?"
         return f"known are {', '.join(sorted(self.names))}; newer modules: the setting features"
 
 

@@ -74,8 +74,8 @@ def display_name_problem(text: str) -> str | None:
         return None
     if not 1 <= len(text) <= MAX_DISPLAY_NAME:
         return f"must have 1 to {MAX_DISPLAY_NAME} characters, has {len(text)}"
-    if found := _FORBIDDEN.search(text):
-        return f"character U+{ord(found[0]):04X} is not allowed"
+    if match := _FORBIDDEN.search(text):
+        return f"character U+{ord(match[0]):04X} is not allowed"
     for character in (text[0], text[-1]):
         if _EDGE.match(character):
             return f"must not begin or end with U+{ord(character):04X}"

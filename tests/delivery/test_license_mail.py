@@ -42,7 +42,7 @@ def test_what_follows_another(books: Books, longer: timedelta, kind: Kind) -> No
     new = books.license(acme, replaces=old, expires_at=old.expires_at + longer)
     letter = read(books, new.id)
     assert letter.kind is kind
-    assert [each.jti for each in letter.olds] == [old.id]
+    assert [each.jti for each in letter.replaced] == [old.id]
     assert letter.differences == ()
 
 
@@ -56,7 +56,7 @@ def test_what_is_replaced_may_be_unknown(books: Books) -> None:
         raw.execute("DELETE FROM licenses WHERE id = ?", (old.id,))
         raw.execute("DELETE FROM row_journal WHERE name = ?", (f"licenses/{old.id}",))
     letter = read(books, new.id)
-    assert (letter.kind, letter.olds) == (Kind.REPLACEMENT, ())
+    assert (letter.kind, letter.replaced) == (Kind.REPLACEMENT, ())
     assert "users" in [term.name for term in letter.differences]
 
 

@@ -28,7 +28,7 @@ def followed(first: LicenseMail, **claims: Any) -> LicenseMail:
     """The letter of a license that differs in these claims from the one that it replaces."""
     old = first.license
     new = replace(old, jti=old.jti[::-1], replaces=(old.jti,), **claims)
-    return replace(first, license=new, olds=(old,))
+    return replace(first, license=new, replaced=(old,))
 
 
 def test_every_placeholder_has_its_words(books: Books) -> None:
