@@ -1,6 +1,6 @@
 """The issuer's errors: a stable code, the evidence, and what puts it right.
 
-One root, `IssuerError`. Each class carries a stable `code` for programs and the `exit_code` of
+One root, `IssuerError`. Each error carries a stable `code` for programs and the `exit_code` of
 the command that it ends (DESIGN, "Command line"). Messages are lower case without a full stop and
 say what and why; `hint` names the command that mends it. The verifier has errors of its own
 (`polygent_issuer.verifier.errors`), since servers import it without this module.
@@ -35,16 +35,19 @@ class IssuerError(Exception):
     Args:
         message: what and why, in one line; lower case, no full stop, no secret.
         hint: the command that puts it right, or what to do next.
+        code: a stable code of its own; the class's when not given.
     """
 
-    code: ClassVar[str] = "error"
+    code: str = "error"
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
         """Say what and why, and what puts it right."""
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if code is not None:
+            self.code = code
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy by attributes: `__init__` may take other arguments than `args`."""
@@ -105,12 +108,6 @@ class InvalidTerms(InputRefused):
     """Terms that no license may have, or that contradict each other."""
 
     code = "invalid_terms"
-
-
-class CustomerArchived(InputRefused):
-    """The customer is none any more, and is issued nothing."""
-
-    code = "customer_archived"
 
 
 class InvalidSettings(InputRefused):

@@ -47,7 +47,7 @@ def match_row(db: Reading, row: Row, document: ReceivedDocument | None = None) -
 
     Raises:
         Ambiguous: (`ambiguous`) when several customers or licenses match.
-        CustomerArchived: (`customer_archived`) when nothing is issued to the customer any more.
+        InputRefused: (`customer_archived`) when nothing is issued to the customer any more.
     """
     try:
         customer = check_not_archived(customers.find(db, row.customer))

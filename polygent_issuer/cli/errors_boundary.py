@@ -18,8 +18,7 @@ class Refused(InputRefused):
 
     def __init__(self, error: "VerifierError") -> None:
         """Carry over what the verifier said."""
-        super().__init__(error.message, hint=error.hint)
-        self.code = error.code  # type: ignore[misc] # stable, but its own
+        super().__init__(error.message, hint=error.hint, code=error.code)
 
 
 class Interrupted(IssuerError):

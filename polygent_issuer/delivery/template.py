@@ -132,14 +132,9 @@ The license takes effect at once; no restart is needed.
 $issuer
 """
 
+_CODE: Final = "invalid_template"
 _SUBJECT: Final = "Subject:"
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-
-
-class InvalidTemplate(InputRefused):
-    """The edited text of mail drafts cannot be used."""
-
-    code = "invalid_template"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,7 +165,7 @@ def load(home: Path) -> Template:
 
     Raises:
         UnsafeFile: (`unsafe_file`) when another user owns the file or may write to it.
-        InvalidTemplate: (`invalid_template`) naming the file, the line and what is wrong there.
+        InputRefused: (`invalid_template`) naming the file, the line and what is wrong there.
         UnreadableInput: (`unreadable_input`) when it cannot be read.
     """
     path = template_path(home)
@@ -179,7 +174,7 @@ def load(home: Path) -> Template:
     try:
         text = read_text(str(path), limit=LIMIT, what="mail template", trusted=True)
     except NotUtf8 as refused:
-        raise InvalidTemplate(refused.message, hint=refused.hint) from None
+        raise InputRefused(refused.message, hint=refused.hint, code=_CODE) from None
     text = text.replace("\r\n", "\n")
     _check(text, path)
     return Template(text=text, edited=True)
@@ -207,6 +202,6 @@ def _line(text: str, match: re.Match[str]) -> int:
     return text.count("\n", 0, match.start()) + 1
 
 
-def _wrong(path: Path, why: str, hint: str | None = None) -> InvalidTemplate:
+def _wrong(path: Path, why: str, hint: str | None = None) -> InputRefused:
     ships = "take the file away for the text that ships"
-    return InvalidTemplate(f"{escape(str(path))}: {why}", hint=hint or ships)
+    return InputRefused(f"{escape(str(path))}: {why}", hint=hint or ships, code=_CODE)

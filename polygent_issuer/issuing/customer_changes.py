@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from polygent_issuer.errors import CustomerArchived, InputRefused
+from polygent_issuer.errors import InputRefused
 from polygent_issuer.findings import Consent, require
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.proposal import load_license
@@ -171,7 +171,7 @@ def plan_merge(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) 
     Raises:
         NotFound, Ambiguous: (`not_found`, `ambiguous`) no such customer, or several.
         InputRefused: (`input_refused`) when both are the same already.
-        CustomerArchived: (`customer_archived`) when the one who remains was archived.
+        InputRefused: (`customer_archived`) when the one who remains was archived.
         RegistryDamaged: (`registry_damaged`) when a stored license does not verify.
     """
     gone, kept = customers.find(db, typed_gone), customers.find(db, typed_kept)
@@ -181,10 +181,11 @@ def plan_merge(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) 
             hint=Hint("look at it: ", run("customer", "show", kept.slug)),
         )
     if kept.archived_at is not None:
-        raise CustomerArchived(
+        raise InputRefused(
             f"{kept.name} was archived at {dates.instant(kept.archived_at)}, "
             "and nobody is merged into who was",
             hint=run("customer", "archive", kept.slug, "--undo"),
+            code="customer_archived",
         )
     merger = merging.decide(db, gone, kept)
     labels = {each.machine.id: each.label for each in merger.moved}

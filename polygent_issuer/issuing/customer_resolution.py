@@ -2,7 +2,6 @@
 
 from polygent_issuer.errors import (
     Ambiguous,
-    CustomerArchived,
     InputRefused,
     InvalidTerms,
     MissingInput,
@@ -35,7 +34,7 @@ def resolve_customer(
         MissingInput: (`missing_input`) when nothing names one.
         Ambiguous: (`ambiguous`) when several customers match.
         InvalidTerms: (`invalid_terms`) when a new name is no display name.
-        CustomerArchived: (`customer_archived`) when it is one who was archived.
+        InputRefused: (`customer_archived`) when it is one who was archived.
         InputRefused: (`input_refused`) when the customer exists and has another slug, or FORMAT
             §1 (`sub`) forbids it.
         Taken: (`taken`) when the slug is another's.
@@ -59,14 +58,15 @@ def check_not_archived(customer: Customer) -> Customer:
     """The customer, who may be issued licenses: one who was archived may not.
 
     Raises:
-        CustomerArchived: (`customer_archived`) when it is one; the hint takes that back.
+        InputRefused: (`customer_archived`) when it is one; the hint takes that back.
     """
     if customer.archived_at is None:
         return customer
-    raise CustomerArchived(
+    raise InputRefused(
         f"{customer.name} was archived at {dates.instant(customer.archived_at)}, "
         "and nothing is issued to who is archived",
         hint=run("customer", "archive", customer.slug, "--undo"),
+        code="customer_archived",
     )
 
 

@@ -266,7 +266,7 @@ def select_licenses(
         NotFound: (`not_found`) nothing current matches.
         Ambiguous: (`ambiguous`) several match where one is needed; the hint names them.
         InvalidTerms: (`invalid_terms`) the named license is not current.
-        CustomerArchived: (`customer_archived`) the customer is none any more.
+        InputRefused: (`customer_archived`) the customer is none any more.
     """
     customer = customer_resolution.check_not_archived(customers.find(db, request.customer))
     if request.license_ids:
@@ -279,9 +279,7 @@ def select_licenses(
         return _one_of(customer, of_machine, request, f"for machine {machine.label!a}")
     current = _not_long_lapsed(customer, current, settings, now)
     every = request.all_machines or (
-        request.action is Action.RENEW
-        and not request.changes.touches_terms
-        and request.document is None
+        request.action is Action.RENEW and not request.changes.named and request.document is None
     )
     if every and current:
         return current

@@ -41,33 +41,21 @@ from polygent_issuer.verifier import jws
 from polygent_issuer.verifier.errors import LicenseError
 
 
-class NoKey(KeyUnavailable):
-    """No key signs: there is none yet, or none is chosen since the last one was compromised."""
-
-    code = "no_key"
-
-
 def choose_key(db: Reading, wanted: str | None) -> KeyRecord:
     """The key named by label or kid, else the active one.
 
     Raises:
         NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
-        NoKey: (`no_key`) when none was named and none is active.
+        KeyUnavailable: (`no_key`) when none was named and none is active.
         KeyUnavailable: (`key_retired`, `key_compromised`) when it shall not sign.
     """
     key = keys.active(db) if wanted is None else keys.find(db, wanted)
     if key is None:
         known = keys.every(db)
         message = "no key is chosen to sign" if known else "there is no signing key yet"
-        raise NoKey(message, hint=signing_command(known))
+        raise KeyUnavailable(message, hint=signing_command(known), code="no_key")
     require_usable(key)
     return key
-
-
-class SignatureRefused(KeyUnavailable):
-    """A signature that we made does not verify with the pinned key; it was dropped."""
-
-    code = "signature_refused"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +76,7 @@ def sign(proposal: Proposal, signer: Signer, path: Path | None) -> Issued:
     """Sign, and verify the bytes to be written with the pinned public key (FORMAT §1).
 
     Raises:
-        SignatureRefused: (`signature_refused`) when they do not verify; they are dropped.
+        KeyUnavailable: (`signature_refused`) when they do not verify; they are dropped.
     """
     expected = proposal.license
     signing_input = jws.signing_input(proposal.key.kid, expected.to_payload())
@@ -100,10 +88,11 @@ def sign(proposal: Proposal, signer: Signer, path: Path | None) -> Issued:
     except LicenseError:
         read = None
     if read != expected:
-        raise SignatureRefused(
+        raise KeyUnavailable(
             f"what the key {proposal.key.label!a} signed does not verify with its pinned public "
             "half; the signature was dropped and nothing was issued",
             hint=run("key", "show", *typed(proposal.key.label)),
+            code="signature_refused",
         )
     return Issued(proposal=proposal, file=file, path=path)
 
@@ -229,7 +218,7 @@ def publish(
     Raises:
         ConsentNeeded: (`consent_needed`) a finding was not accepted; nothing happened.
         RegistryChanged: (`registry_changed`) it would now be decided otherwise; nothing happened.
-        SignatureRefused: (`signature_refused`) nothing happened.
+        KeyUnavailable: (`signature_refused`) nothing happened.
         OutputProblem: (`output_failed`, `output_exists`) before the COMMIT nothing happened; after
             it the licenses are kept, and the hint says how to get their files.
     """

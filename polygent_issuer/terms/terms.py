@@ -83,14 +83,12 @@ class Changes:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The options that were given, as they are typed, in the order of the command line."""
+        """The options that were given, as they are typed, in the order of the command line.
+
+        With any of them it must be clear which license is meant.
+        """
         given = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
         return tuple(_OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in given)
-
-    @property
-    def touches_terms(self) -> bool:
-        """Whether anything was named: then it must be clear which license is meant."""
-        return bool(self.named)
 
     @property
     def makes_enterprise(self) -> bool:

@@ -10,7 +10,7 @@ from support.office import ADA, NOW
 from polygent_issuer.batch.errors import DuplicateRow
 from polygent_issuer.batch.matching import customers_missing_from, match_row, require_unique
 from polygent_issuer.batch.rows import RefusedRow, Row
-from polygent_issuer.errors import Ambiguous, CustomerArchived
+from polygent_issuer.errors import Ambiguous, InputRefused
 from polygent_issuer.registry import Writing, customers, licenses, machines
 from polygent_issuer.verifier import AllowedDomain
 
@@ -90,8 +90,9 @@ def test_an_archived_customer_has_none(batches: Batches) -> None:
     with batches.office.registry.writing(now=NOW, actor=ADA) as db:
         customers.archive(db, customers.find(db, "c1"))
         db.record("customer-archived", customer="c1")
-    with pytest.raises(CustomerArchived):
+    with pytest.raises(InputRefused) as caught:
         found(batches, wish("c1"))
+    assert caught.value.code == "customer_archived"
 
 
 @pytest.mark.parametrize(

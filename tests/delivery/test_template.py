@@ -10,21 +10,21 @@ from polygent_issuer.delivery.template import (
     DEFAULT,
     LIMIT,
     PLACEHOLDERS,
-    InvalidTemplate,
     Template,
     load,
     template_path,
 )
-from polygent_issuer.errors import ExitCode, UnreadableInput
+from polygent_issuer.errors import ExitCode, InputRefused, UnreadableInput
 
 WORDS = {name: f"<{name}>" for name in PLACEHOLDERS}
 
 
-def refused(home: Path, text: str | bytes) -> InvalidTemplate:
+def refused(home: Path, text: str | bytes) -> InputRefused:
     """How a text is refused."""
     template_path(home).write_bytes(text.encode() if isinstance(text, str) else text)
-    with pytest.raises(InvalidTemplate) as caught:
+    with pytest.raises(InputRefused) as caught:
         load(home)
+    assert caught.value.code == "invalid_template"
     assert caught.value.exit_code is ExitCode.INPUT
     assert caught.value.hint
     assert str(template_path(home)) in caught.value.message
@@ -116,7 +116,7 @@ def test_what_loads_can_be_filled_in(tmp_path_factory: pytest.TempPathFactory, t
     template_path(home).write_text(f"Subject: {text}", encoding="utf-8")
     try:
         found = load(home)
-    except InvalidTemplate:
+    except InputRefused:
         return
     assert "\n" not in found.subject(WORDS)
     assert found.body(WORDS).endswith("\n")

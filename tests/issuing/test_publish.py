@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.office import Office
 
-from polygent_issuer.errors import OutputExists, OutputProblem, RegistryChanged
+from polygent_issuer.errors import KeyUnavailable, OutputExists, OutputProblem, RegistryChanged
 from polygent_issuer.findings import Consent, ConsentNeeded
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing import signing as keep
 from polygent_issuer.issuing.destination import Destination
-from polygent_issuer.issuing.signing import SignatureRefused
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import customers, licenses, outbox
 from polygent_issuer.verifier.keys import Key
@@ -99,17 +98,19 @@ class Flipping:
 def test_a_signature_that_fails_is_dropped_and_not_retried(office: Office) -> None:
     """No file, no row, one call; the bytes appear nowhere in the error (FORMAT §1)."""
     faulty = Flipping(office.signer)
-    with pytest.raises(SignatureRefused) as caught:
+    with pytest.raises(KeyUnavailable) as caught:
         office.publish(office.first, signers={faulty.kid: faulty})
     assert (faulty.calls, kept(office), files(office)) == (1, [], [])
+    assert caught.value.code == "signature_refused"
     assert caught.value.__cause__ is None
 
 
 def test_another_key_under_the_pinned_name_is_found_out(office: Office) -> None:
     """Self-verification uses the registry's public key, not the signer's."""
     other = SoftwareSigner(generate_private_key())
-    with pytest.raises(SignatureRefused):
+    with pytest.raises(KeyUnavailable) as caught:
         office.publish(office.first, signers={office.signer.kid: other})
+    assert caught.value.code == "signature_refused"
     assert kept(office) == []
 
 

@@ -86,7 +86,7 @@ def drafter(invocation: Invocation, option: str | None) -> Drafter:
 
     Raises:
         OutputProblem: (`output_failed`) when the folder is not there or takes no files.
-        InvalidTemplate: (`invalid_template`) when the text of the home is wrong.
+        InputRefused: (`invalid_template`) when the text of the home is wrong.
     """
     if option is None:
         return Drafter(invocation=invocation, place=None)
