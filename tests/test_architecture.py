@@ -125,7 +125,7 @@ CLI_ONLY = {
 MAY_END_THE_PROCESS = {"cli", "__main__"}
 
 # Who may open a write transaction: everybody else changes rows by `registry.change`.
-MAY_WRITE = {"registry", "batch"}
+MAY_WRITE = {"registry"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

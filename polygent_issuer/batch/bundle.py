@@ -22,7 +22,7 @@ from polygent_issuer.batch.outcomes import Done, Outcome
 from polygent_issuer.errors import OutputExists, OutputProblem
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.destination import Destination, require_folder, require_free
-from polygent_issuer.registry import Actor, Reading, Registry, licenses, outbox
+from polygent_issuer.registry import Actor, Reading, Registry, Writing, change, licenses, outbox
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape, for_spreadsheet
@@ -97,11 +97,8 @@ class Bundle:
         All that it would be filled with must be in it; what the journal does not vouch for never
         is filled in, so each of that counts alone.
         """
-        place = str(self.target)
-        if not self._is_there:
-            return
-        with registry.writing(now=now, actor=actor) as db:
-            outbox.clear(db, *self._held(db, place))
+        if self.target.is_symlink() or self.target.exists():
+            change.finish(registry, self._clear_archived, now=now, actor=actor)
 
     def note(self, outcome: Outcome) -> None:
         """Remember what this run signed, verified and committed: it need not be verified again."""
@@ -119,8 +116,9 @@ class Bundle:
             OutputExists, OutputProblem: as `files.publish`; the licenses wait on.
         """
         place, prefix = str(self.target), outbox_delivery.temp_prefix(registry.id)
-        with registry.writing(now=now, actor=actor) as db:
-            files.sweep(self.target.parent, prefix)
+
+        def fill(db: Writing) -> None:
+            outbox_delivery.sweep(db, self.target.parent, prefix)
             outbox.clear_superseded(db, place)
             vouched = self._vouched(db, place)
             if not vouched:
@@ -132,9 +130,7 @@ class Bundle:
             ).publish(self.target.name)
             outbox.clear(db, *vouched)
 
-    @property
-    def _is_there(self) -> bool:
-        return self.target.is_symlink() or self.target.exists()
+        change.finish(registry, fill, now=now, actor=actor)
 
     def _vouched(self, db: Reading, place: str) -> dict[str, None]:
         """The ids of the licenses that the journal says are for this archive, in their order."""
@@ -145,10 +141,10 @@ class Bundle:
             or _is_vouched(db, each, place)
         }
 
-    def _held(self, db: Reading, place: str) -> set[str]:
-        """The ids of those that need not wait any more."""
-        held, vouched = self._whole(outbox.for_archive(db, place)), self._vouched(db, place)
-        return held if held.issuperset(vouched) else held.difference(vouched)
+    def _clear_archived(self, db: Writing) -> None:
+        place = str(self.target)
+        archived, vouched = self._whole(outbox.for_archive(db, place)), self._vouched(db, place)
+        outbox.clear(db, *(archived if archived >= vouched.keys() else archived - vouched.keys()))
 
     def _whole(self, waiting: Iterable[outbox.Bundled]) -> set[str]:
         """The ids of those whose files the archive has, whole."""

@@ -54,13 +54,12 @@ class NewCustomers:
 
     def _with_slug(self, db: Reading, proposal: Proposal, customer: NewCustomer) -> Proposal:
         """With the slug that the earlier rows leave, or have given the customer already."""
-        slug = self._slugs.get(customer.name)
-        if slug is None:
-            slug = customer.slug
-            if slug in self._taken:
-                slug = customers.free_slug(db, customer.name, besides=self._taken)
-            self._slugs[customer.name] = slug
-            self._taken.add(slug)
+        self._taken.discard(self._slugs.get(customer.name, ""))
+        slug = customer.slug
+        if slug in self._taken:
+            slug = customers.free_slug(db, customer.name, besides=self._taken)
+        self._slugs[customer.name] = slug
+        self._taken.add(slug)
         if slug == customer.slug:
             return proposal
         return replace(

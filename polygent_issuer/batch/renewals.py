@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from polygent_issuer.batch.outcomes import Decision, Job
-from polygent_issuer.findings import Consent, FindingCode
+from polygent_issuer.findings import Consent, Finding, FindingCode
 from polygent_issuer.hints import run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
@@ -27,7 +27,6 @@ from polygent_issuer.registry import (
     Registry,
     licenses,
 )
-from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.terms import Changes
 
@@ -43,6 +42,7 @@ class Renewals:
         changes: the same for each license; the rest is as now.
         key: a label or kid; the active key when not given.
         new_id: a license ID that was never used.
+        behind: `clock-behind` or nothing, judged once for all.
     """
 
     settings: Settings
@@ -53,6 +53,7 @@ class Renewals:
     consent: Consent
     new_id: Callable[[], str]
     all_machines: bool = False
+    behind: tuple[Finding, ...] = ()
 
     def of_customers(self, names: Iterable[str]) -> Iterator[Job]:
         """One job for each customer; their licenses stand or fall together.
@@ -137,7 +138,7 @@ class Renewals:
             settings=self.settings,
             now=self.now,
             license_id=self.new_id(),
-        ).with_findings(*clock_behind_finding(db, self.now))
+        ).with_findings(*self.behind)
 
     def _decided(self, wanted: Iterable[Proposal], records: Iterable[LicenseRecord]) -> Decision:
         """What is new among the licenses that are wanted: the same command may have been here."""

@@ -21,7 +21,7 @@ from polygent_issuer.batch.outcomes import Decision, Job
 from polygent_issuer.batch.row_fields import in_fields
 from polygent_issuer.batch.rows import RefusedRow, Row
 from polygent_issuer.errors import InvalidTerms, IssuerError
-from polygent_issuer.findings import Consent
+from polygent_issuer.findings import Consent, Finding
 from polygent_issuer.hints import run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
@@ -29,7 +29,6 @@ from polygent_issuer.issuing.first_license import FirstLicenseRequest, propose_f
 from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument, load_license
 from polygent_issuer.issuing.renewal import RenewalRequest, propose_renewal
 from polygent_issuer.registry import LicenseRecord, Reading
-from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.terms import dates, decision
 from polygent_issuer.terms.terms import Changes, Terms
 from polygent_issuer.text import escape
@@ -47,6 +46,7 @@ class RowDecider:
         trusted: whether a row's own `accept` and `reason` count.
         key: what signs where a row names none; the active key when not given.
         new_id: a license ID that was never used.
+        behind: `clock-behind` or nothing, judged once for all rows.
     """
 
     settings: Settings
@@ -57,6 +57,7 @@ class RowDecider:
     trusted: bool
     key: str | None
     new_id: Callable[[], str]
+    behind: tuple[Finding, ...] = ()
     _new_customers: NewCustomers = field(init=False, default_factory=NewCustomers)
 
     def jobs(self, rows: Iterable[Row | RefusedRow]) -> Iterator[Job]:
@@ -123,7 +124,7 @@ class RowDecider:
             settings=self.settings,
             now=self.now,
             license_id=self.new_id(),
-        ).with_findings(*clock_behind_finding(db, self.now))
+        ).with_findings(*self.behind)
         return Decision(proposals=(self._with_hints(row, proposal),), note=note)
 
     def _action(
@@ -182,7 +183,7 @@ class RowDecider:
             settings=self.settings,
             now=self.now,
             license_id=self.new_id(),
-        ).with_findings(*clock_behind_finding(db, self.now))
+        ).with_findings(*self.behind)
         proposal = self._new_customers.check_against_earlier_rows(db, row.place, proposal)
         return self._with_hints(row, proposal)
 

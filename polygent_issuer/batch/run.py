@@ -1,41 +1,62 @@
 """Many items, each by itself, issued in groups: one COMMIT and two syncs for a group.
 
-For each group, as for a single issue (DESIGN, "An issue"):
+A group goes through the one protocol (`registry.change`), and is compared item by item:
 
-1. `BEGIN IMMEDIATE`, and decide each item on what the registry holds by then.
-2. Sign, and verify our own bytes with the pinned key.
-3. License, outbox and journal rows; then temporary files beside their targets, made durable
-   together.
-4. One `COMMIT` for the whole group.
-5. Link each file to its name, sync the folder; only now its items are acknowledged.
+1. Decide the items on a snapshot, which is closed again.
+2. Sign, and verify our own bytes with the pinned key; no transaction is open meanwhile.
+3. `BEGIN IMMEDIATE`. Decide an item again if anybody, or an earlier item, wrote what it may rest
+   on. What needs nothing any more is kept; what would be issued otherwise than it was signed ends
+   the transaction, and is signed again.
+4. License, outbox and journal rows; then temporary files beside their targets, made durable
+   together; one `COMMIT`.
+5. Link each file to its name, sync the folder; only now its items are acknowledged. The next
+   transaction clears the outbox.
 
 An item that fails leaves the others alone. A crash loses nothing that was acknowledged, and what
 it kept back of a group is delivered from the registry by the next command, never signed again.
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from polygent_issuer import files
-from polygent_issuer.batch.decisions import Decider
-from polygent_issuer.batch.group import Group
-from polygent_issuer.batch.outcomes import OF_ALL, Done, Failed, Job, Kept, Outcome
-from polygent_issuer.errors import HomeProblem, IssuerError, OutputProblem
+from polygent_issuer.batch.digest import REVIEW, digest, shortened
+from polygent_issuer.batch.outcomes import OF_ALL, Decision, Done, Failed, Job, Kept, Outcome
+from polygent_issuer.errors import HomeProblem, IssuerError, OutputProblem, RegistryChanged
+from polygent_issuer.findings import Finding, require
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.destination import Destination
-from polygent_issuer.issuing.signing import undelivered
+from polygent_issuer.issuing.proposal import NewCustomer
+from polygent_issuer.issuing.signing import Issued, record_issue, sign, undelivered
 from polygent_issuer.keys.signer import Signer
-from polygent_issuer.registry import Actor, Registry, Writing, outbox
+from polygent_issuer.registry import Actor, Reading, Registry, Writing, change, journal, outbox
+from polygent_issuer.registry.change import Decided
 
 MAX_GROUP_SIZE: Final = 256
 """Items of one COMMIT, at most."""
-_PATIENCE: Final = 1.0
-"""Seconds after which a group is closed with fewer: tokens are slow, and others wait meanwhile."""
+_SIGNING: Final = 1.0
+"""Seconds after which a group is written with fewer: tokens are slow."""
+_WRITING: Final = 0.1
+"""Seconds of the write lock for rows; with files and syncs it is held for 250 ms at most."""
+_TRIES: Final = 3
+"""How often an item is signed again because it would be issued otherwise; then it fails."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Wanted:
+    """An item for which something is to be issued, as far as its decision goes."""
+
+    job: Job
+    decision: Decision
+
+
+_Ready = _Wanted | Kept | Failed
+_Signed = tuple[_Ready, tuple[Issued, ...] | IssuerError]
 
 
 class BatchRunner:
@@ -65,18 +86,21 @@ class BatchRunner:
             review: the digest of the review that the operator named; the journal keeps it, so
                 that a run that broke off can go on under the same review.
         """
+        if destination.folder is None:
+            raise ValueError("a batch goes into a folder or an archive")
         self._registry = registry
         self._unlock = unlock
         self._signers: Mapping[str, Signer] = {}
-        if destination.folder is None:
-            raise ValueError("a batch goes into a folder or an archive")
-        self._deciding = Decider(destination=destination, shown=None, with_reason=with_reason)
+        self._destination = destination
         self._folder = destination.folder
         self._into_bundle = outbox_delivery.is_bundle(str(destination.folder))
         self._now = now
         self._actor = actor
         self._stopped = stopped
+        self._with_reason = with_reason
         self._review = review
+        self._shown: Container[int] | None = None
+        self._behind: tuple[Finding, ...] | None = None
         self._prefix = outbox_delivery.temp_prefix(registry.id)
         self._delivered: list[str] = []
         self._first = True
@@ -95,85 +119,194 @@ class BatchRunner:
             IssuerError: what stands in the way of all: the registry, the disk, the key. What was
                 acknowledged stays; nothing else is issued.
         """
-        self._deciding = replace(self._deciding, shown=shown)
-        self._recover()
-        jobs, waiting = iter(jobs), list[Job]()
-        while not self._stopped() and (waiting := waiting or list(islice(jobs, MAX_GROUP_SIZE))):
-            if not self._signers:
-                idle = self._idle(waiting)
-                del waiting[: len(idle)]
-                yield from idle
-                if not waiting:
-                    continue
-                self._signers = self._unlock()
-            outcomes = self._group(waiting)
-            del waiting[: len(outcomes)]
+        self._shown = shown
+        with self._registry.reading() as db:
+            pending = outbox.pending(db)
+        if pending:  # where nothing is to be issued, no group would deliver it
+            self._finish(self._begin)
+        jobs = iter(jobs)
+        while not self._stopped() and (chunk := list(islice(jobs, MAX_GROUP_SIZE))):
+            yield from self._group(chunk)
+        if self._delivered:
+            with suppress(HomeProblem):  # then the next command does it
+                self._finish(lambda db: outbox.clear(db, *self._delivered))
+
+    def _group(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Carry out these jobs, in as many transactions as it takes."""
+        decided = change.decide(
+            self._registry,
+            lambda db: [self._ready(db, job) for job in jobs],
+            now=self._now,
+            actor=self._actor,
+        )
+        if self._behind is None:
+            self._behind = decided.behind
+        group = _Group(decided=replace(decided, behind=self._behind), rest=decided.decision)
+        while group.rest and not isinstance(first := group.rest[0], _Wanted):
+            # For what comes before the first that issues, nobody is asked for a key.
+            yield first
+            del group.rest[0]
+        if group.rest and not self._signers:
+            self._signers = self._unlock()
+        tries = 0
+        while group.signed or group.rest:
+            self._sign(group)
+            outcomes, otherwise = self._write(group)
             yield from outcomes
-        self._confirm()
-
-    def _recover(self) -> None:
-        """Finish what a crash kept back: where nothing is to be issued, no group would do it."""
-        with self._registry.reading() as db:
-            if not outbox.pending(db):
-                return
-        with self._registry.writing(now=self._now, actor=self._actor) as db:
-            self._begin(db)
-
-    def _idle(self, jobs: list[Job]) -> list[Outcome]:
-        """The outcomes before the first job that issues: for them nobody is asked for a key."""
-        outcomes: list[Outcome] = []
-        with self._registry.reading() as db:
-            for job in jobs:
-                try:
-                    decision = self._deciding.decide(db, job)
-                except OF_ALL:
-                    raise
-                except IssuerError as error:
-                    outcomes.append(Failed(job=job, error=error))
+            if otherwise is not None:
+                tries = 1 if outcomes else tries + 1
+                if tries <= _TRIES:
+                    group.signed[0] = self._signed(otherwise)
                 else:
-                    if decision.proposals:
-                        break
-                    outcomes.append(Kept(job=job, decision=decision))
-        return outcomes
+                    del group.signed[0]
+                    yield Failed(job=otherwise.job, error=_changed())
+            if self._stopped():
+                return
 
-    def _group(self, jobs: list[Job]) -> list[Outcome]:
-        """Steps 1 to 5 for the first of these jobs, as many as time allows."""
-        staged = None if self._into_bundle else files.Together(self._folder, self._prefix)
+    def _ready(self, db: Reading, job: Job) -> _Ready:
+        """Decide an item; where nothing is to be issued, return its outcome.
+
+        Where nothing is left to be issued, somebody else was first, and that is as good.
+
+        Raises:
+            IssuerError: what stands in the way of all items (`OF_ALL`).
+        """
         try:
-            with self._registry.writing(now=self._now, actor=self._actor) as db:
-                self._begin(db)
-                group = Group(
-                    db, self._deciding, signers=self._signers, staged=staged, review=self._review
+            decision = job.decide(db)
+            if not decision.proposals:
+                return Kept(job=job, decision=decision)
+            if self._shown is not None and shortened(digest(job, decision)) not in self._shown:
+                raise _changed()
+            for each in decision.proposals:
+                require(each.findings, job.consent, with_reason=self._with_reason)
+        except OF_ALL:
+            raise
+        except IssuerError as error:
+            return Failed(job=job, error=error)
+        return _Wanted(job=job, decision=decision)
+
+    def _sign(self, group: "_Group") -> None:
+        """Step 2, for as many items as time allows."""
+        until = monotonic() + _SIGNING
+        while group.rest:
+            group.signed.append(self._signed(group.rest[0]))
+            del group.rest[0]
+            if monotonic() > until or self._stopped():
+                return
+
+    def _signed(self, item: _Ready) -> _Signed:
+        """Sign an item, or say what stands in its way.
+
+        Raises:
+            KeyUnavailable: a key that fails stands in the way of all.
+        """
+        issued: list[Issued] = []
+        for each in item.decision.proposals if isinstance(item, _Wanted) else ():
+            signer = self._signers.get(each.key.kid)
+            if signer is None:
+                return item, RegistryChanged(
+                    "another key was chosen to sign meanwhile; nothing was issued for "
+                    f"{item.job.place}",
+                    hint="run the command again",
                 )
-                until = monotonic() + _PATIENCE
-                outcomes = group.issue(jobs, lambda: monotonic() > until or self._stopped())
+            try:
+                path = self._destination.free_target(each)
+            except OutputProblem as problem:
+                return item, problem
+            issued.append(sign(each, signer, path))
+        return item, tuple(issued)
+
+    def _write(self, group: "_Group") -> tuple[list[Outcome], _Wanted | None]:
+        """Steps 3 to 5 for the first items of a group, which lets go of them.
+
+        Returns:
+            Their outcomes, and what the next item is, if it would be issued otherwise.
+        """
+        staged = None if self._into_bundle else files.Together(self._folder, self._prefix)
+
+        def write(db: Writing, as_decided: bool) -> tuple[list[Outcome], _Wanted | None]:  # noqa: FBT001
+            self._begin(db)
+            group.everybody = group.everybody or not as_decided
+            outcomes, otherwise = self._write_rows(db, group)
+            if staged is not None:
+                for each in _issued(outcomes):
+                    if each.path is not None:
+                        staged.prepare(each.file, each.path.name)
+                staged.sync()
+            group.decided = replace(group.decided, head=journal.head(db))
+            return outcomes, otherwise
+
+        try:
+            outcomes, otherwise = change.carry_out_items(group.decided, write)
         except BaseException:
             if staged is not None:
                 staged.discard()
             raise
-        return outcomes if staged is None else self._deliver(outcomes, staged)
+        del group.signed[: len(outcomes)]
+        return outcomes if staged is None else self._deliver(outcomes, staged), otherwise
 
     def _begin(self, db: Writing) -> None:
         """What every write begins with; the sweep is for what a crash left long before."""
         if self._first:
             outbox_delivery.deliver_pending(db, self._prefix)
             if not self._into_bundle:
-                files.sweep(self._folder, self._prefix)
+                outbox_delivery.sweep(db, self._folder, self._prefix)
             self._first = False
         outbox.clear(db, *self._delivered)
         self._delivered.clear()
 
+    def _write_rows(self, db: Writing, group: "_Group") -> tuple[list[Outcome], _Wanted | None]:
+        """Steps 3 and 4: compare and write, until time is over or an item is to be signed again."""
+        outcomes: list[Outcome] = []
+        until = monotonic() + _WRITING
+        for signed, issued in group.signed:
+            item = self._ready(db, signed.job) if group.may_concern(signed) else signed
+            if not isinstance(item, _Wanted):
+                outcomes.append(item)
+            elif item is signed or _is_as_signed(item, signed):
+                outcomes.append(self._written(db, item, issued))
+                if isinstance(outcomes[-1], Done):
+                    group.note(item)
+            else:
+                return outcomes, item
+            if monotonic() > until:
+                break
+        return outcomes, None
+
+    def _written(
+        self, db: Writing, item: _Wanted, signed: tuple[Issued, ...] | IssuerError
+    ) -> Done | Failed:
+        """Write the rows of an item; where they cannot be kept, it fails alone."""
+        job, decision = item.job, item.decision
+        if isinstance(signed, IssuerError):
+            return Failed(job=job, error=signed)
+        issued = tuple(
+            replace(each, proposal=replace(as_now, license=each.proposal.license))
+            for each, as_now in zip(signed, decision.proposals, strict=True)
+        )
+        particulars = {}
+        if self._review is not None:
+            review = {"digest": self._review, "decision": digest(job, decision).hex()}
+            particulars = {REVIEW: review}
+        try:
+            with db.part():
+                for each in issued:
+                    record_issue(db, each, job.consent, particulars=particulars)
+        except OF_ALL:
+            raise
+        except IssuerError as error:
+            return Failed(job=job, error=error)
+        return Done(job=job, issued=issued, note=decision.note)
+
     def _deliver(self, outcomes: list[Outcome], staged: files.Together) -> list[Outcome]:
         """Step 5; whatever got no name is tried once more by itself, and else told of."""
-        unpublished = {each.name: each.problem for each in staged.publish()}
+        unpublished = {each.name for each in staged.publish()}
         return [
             self._delivered_or_failed(each, unpublished) if isinstance(each, Done) else each
             for each in outcomes
         ]
 
-    def _delivered_or_failed(
-        self, done: Done, unpublished: Mapping[str, OutputProblem]
-    ) -> Done | Failed:
+    def _delivered_or_failed(self, done: Done, unpublished: Container[str]) -> Done | Failed:
         problems = []
         for each in done.issued:
             license_id = each.proposal.license.jti
@@ -187,11 +320,80 @@ class BatchRunner:
                 self._delivered.append(license_id)
         return Failed(job=done.job, error=problems[0], issued=done.issued) if problems else done
 
-    def _confirm(self) -> None:
-        """Clear the outbox of the last group; when that fails, the next command does it."""
-        if self._delivered:
-            with (
-                suppress(HomeProblem),
-                self._registry.writing(now=self._now, actor=self._actor) as db,
-            ):
-                outbox.clear(db, *self._delivered)
+    def _finish(self, work: Callable[[Writing], None]) -> None:
+        change.finish(self._registry, work, now=self._now, actor=self._actor)
+
+
+@dataclass(kw_only=True, slots=True)
+class _Group:
+    """Items that were decided on one snapshot, and what was written since.
+
+    Attributes:
+        decided: the snapshot.
+        rest: what is not signed yet; `signed` what is signed, and not written yet.
+        everybody: whether something was written that may concern anybody.
+        customers: whom else this group's own rows concern.
+    """
+
+    decided: Decided[Any]
+    rest: list[_Ready]
+    signed: list[_Signed] = field(default_factory=list)
+    everybody: bool = False
+    customers: set[int] = field(default_factory=set)
+
+    def note(self, item: _Wanted) -> None:
+        """Note whom the rows of an item concern."""
+        concerned = _concerned(item)
+        self.customers |= concerned
+        self.everybody = self.everybody or not concerned
+
+    def may_concern(self, item: _Ready) -> bool:
+        """Whether what was written may change the decision on an item."""
+        if self.everybody or not self.customers:
+            return self.everybody
+        concerned = _concerned(item) if isinstance(item, _Wanted) else None
+        # What issues nothing may rest on anything.
+        return not concerned or not concerned.isdisjoint(self.customers)
+
+
+def _concerned(item: _Wanted) -> set[int]:
+    """Return the customers whom an item concerns; none when it may concern anybody.
+
+    A license that follows one of the same customer, for the same machine, concerns nobody else.
+    What adds a customer or a machine may change anybody's findings.
+    """
+    customers: set[int] = set()
+    for each in item.decision.proposals:
+        machine = each.machine
+        if isinstance(each.customer, NewCustomer) or each.document is not None:
+            return set()
+        if machine is not None and (machine.known is None or machine.changed):
+            return set()
+        customers.add(each.customer.id)
+    return customers
+
+
+def _is_as_signed(item: _Wanted, signed: _Ready) -> bool:
+    """Whether an item would be issued as it was signed, but for the license's ID."""
+    return (
+        isinstance(signed, _Wanted)
+        and digest(item.job, item.decision) == digest(signed.job, signed.decision)
+        and _replaces(item) == _replaces(signed)
+    )
+
+
+def _replaces(item: _Wanted) -> list[tuple[str, ...]]:
+    return [each.license.replaces for each in item.decision.proposals]
+
+
+def _changed() -> RegistryChanged:
+    return RegistryChanged(
+        "it would now be decided otherwise than it was shown; nothing was issued for it",
+        hint="run the command again and look at what it shows now",
+    )
+
+
+def _issued(outcomes: Iterable[Outcome]) -> Iterator[Issued]:
+    for each in outcomes:
+        if isinstance(each, Done):
+            yield from each.issued

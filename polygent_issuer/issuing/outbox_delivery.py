@@ -100,6 +100,14 @@ def deliver_pending(db: Writing, prefix: str) -> None:
             outbox.clear(db, record.id)
 
 
+def sweep(db: Reading, folder: Path, prefix: str) -> None:
+    """Remove the temporary files that a crash left in a folder.
+
+    Those of a license in the outbox are spared: whoever committed it may be about to link one.
+    """
+    files.sweep(folder, prefix, tuple(f"{prefix}{row.license_id}" for row in outbox.pending(db)))
+
+
 def is_vouched(db: Reading, record: LicenseRecord, folder: str, name: str | None) -> bool:
     """Whether the journal row of its issue names this place, key and file, and the file verifies.
 

@@ -253,15 +253,10 @@ def publish(
 def _prepare_all(
     db: Reading, issued: tuple[Issued, ...], destination: Destination, prefix: str, undo: ExitStack
 ) -> dict[str, files.Prepared]:
-    """A temporary file for each license, by its ID; none for stdout. `undo` removes them.
-
-    Those of a license in the outbox are spared by the sweep: whoever committed it may be about to
-    link one of them.
-    """
+    """A temporary file for each license, by its ID; none for stdout. `undo` removes them."""
     if destination.folder is None:
         return {}
-    spare = tuple(f"{prefix}{row.license_id}" for row in outbox.pending(db))
-    files.sweep(destination.folder, prefix, spare)
+    outbox_delivery.sweep(db, destination.folder, prefix)
     temps = {}
     for each in issued:
         license_id = each.proposal.license.jti

@@ -5,7 +5,7 @@
    is open meanwhile, since a reader blocks every COMMIT, and a person or a token may take minutes.
 3. `carry_out`: `BEGIN IMMEDIATE`; the file must be the one that was opened, and its tables ours.
 4. Where the journal's head is what it was, the decision stands; otherwise it is made again, and
-   another one stops the command.
+   another one stops the command. Of a batch, each item is compared by itself (`carry_out_items`).
 5. Temporary files, rows and journal, `COMMIT`.
 6. Link and sync the files, clear the outbox.
 
@@ -13,11 +13,11 @@ A crash before the COMMIT leaves nothing but a temporary file, which the next is
 sweeps away. A crash after it leaves a row in the outbox, and the next issue delivers its file.
 """
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from polygent_issuer.errors import HomeProblem, IssuerError, RegistryChanged
 from polygent_issuer.findings import Finding
@@ -118,17 +118,55 @@ def carry_out(
             file was restored in the place of this one; nothing is written.
         IssuerError: each code of `Registry.writing`, `write` and `deliver`.
     """
-    registry, now = decided.registry, decided.now
-    with registry.writing(now=now, actor=decided.actor) as db:
+    with _writing(decided) as db:
         if not decided.stands(db):
             raise RegistryChanged.since_shown(undone, hint=hint)
+        written = write(db)
+    if deliver is not None:
+        delivered = tuple(deliver(written))
+        with suppress(HomeProblem):
+            finish(
+                decided.registry,
+                lambda db: outbox.clear(db, *delivered),
+                now=decided.now,
+                actor=decided.actor,
+            )
+    return written
+
+
+def carry_out_items(
+    decided: Decided[_Decision], write: Callable[[Writing, bool], _Written]
+) -> _Written:
+    """Write a group of items, of which `write` compares each by itself.
+
+    Args:
+        write: as `carry_out`; it is also given whether the journal is as it was at the decision.
+
+    Raises:
+        IssuerError: each code of `Registry.writing` and `write`; nothing is written.
+    """
+    with _writing(decided) as db:
+        return write(db, journal.head(db) == decided.head)
+
+
+def finish(
+    registry: Registry, work: Callable[[Writing], _Written], *, now: datetime, actor: Actor
+) -> _Written:
+    """Step 6: deliver and clear what waits in the outbox, which holds no decision.
+
+    Raises:
+        IssuerError: each code of `Registry.writing` and `work`.
+    """
+    with registry.writing(now=now, actor=actor) as db:
+        return work(db)
+
+
+@contextmanager
+def _writing(decided: Decided[Any]) -> Iterator[Writing]:
+    now = decided.now
+    with decided.registry.writing(now=now, actor=decided.actor) as db:
         if not decided.behind:
             # Others wrote while a person thought. A clock that was put right keeps its own time,
             # or every command from now on would find it behind.
             db.now = max(now, journal.newest_at(db) or now)
-        written = write(db)
-    if deliver is not None:
-        delivered = tuple(deliver(written))
-        with suppress(HomeProblem), registry.writing(now=now, actor=decided.actor) as db:
-            outbox.clear(db, *delivered)
-    return written
+        yield db

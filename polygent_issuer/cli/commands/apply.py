@@ -24,6 +24,7 @@ from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import KeyRecord, Registry
+from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_term
 
@@ -56,6 +57,9 @@ def apply(
     """
     row_file = RowFile.read(file)
     rows, now, registry = row_file.rows, invocation.now, invocation.registry
+    with registry.reading() as db:
+        behind = clock_behind_finding(db, now)
+        require_unique(db, rows, row_file.folder)
     decider = RowDecider(
         settings=invocation.settings,
         now=now,
@@ -65,9 +69,8 @@ def apply(
         trusted=accept_from_file or expect is not None,
         key=how.key,
         new_id=invocation.new_id,
+        behind=behind,
     )
-    with registry.reading() as db:
-        require_unique(db, rows, row_file.folder)
     secret = source(invocation, passphrases)
     key_names = {row.key or how.key for row in rows if isinstance(row, Row)}
 

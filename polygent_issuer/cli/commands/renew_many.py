@@ -24,6 +24,7 @@ from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import licenses
+from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.decision import contradiction
 from polygent_issuer.terms.parsing import parse_term
@@ -59,6 +60,8 @@ def renew_many(
     changes = terms_options.changes(settings, terms)
     if problem := contradiction(changes):
         raise UsageProblem(problem.message, hint=problem.hint)
+    with invocation.registry.reading() as db:
+        behind = clock_behind_finding(db, now)
     renewals = Renewals(
         settings=settings,
         now=now,
@@ -68,6 +71,7 @@ def renew_many(
         consent=Consent(),
         new_id=invocation.new_id,
         all_machines=which.all_machines,
+        behind=behind,
     )
     named = None if due_within is not None else _slugs(invocation, names)
 

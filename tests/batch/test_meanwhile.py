@@ -1,0 +1,135 @@
+"""What others write while a group is signed: no transaction is open, and each item is compared."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from support.batches import Batches, words
+from support.office import ADA, NOW
+
+from polygent_issuer.batch import run
+from polygent_issuer.batch.outcomes import Done
+from polygent_issuer.keys.signer import Signer, SoftwareSigner
+from polygent_issuer.registry import Registry, customers, journal
+
+NAMES = ["c1", "c2", "c3"]
+
+
+class Slow(SoftwareSigner):
+    """A signer during which others write.
+
+    Attributes:
+        calls: how often it signed.
+    """
+
+    def __init__(self, inner: SoftwareSigner, others: Callable[[int], None]) -> None:
+        super().__init__(inner.private_key)
+        self.calls = 0
+        self._others = others
+
+    def sign(self, message: bytes) -> bytes:
+        """Let the others write, and sign."""
+        self.calls += 1
+        self._others(self.calls)
+        return super().sign(message)
+
+
+def rename(batches: Batches, slug: str, name: str) -> None:
+    """Let another process write, which waits for nobody."""
+    path = batches.office.registry.path
+    with (
+        Registry.open(path, busy_timeout=timedelta(0)) as registry,
+        registry.writing(now=NOW + timedelta(minutes=2), actor=ADA) as db,
+    ):
+        customers.edit(db, customers.find(db, slug), name=name)
+        db.record("customer-edited", customer=slug)
+
+
+def slowly(batches: Batches, others: Callable[[int], None]) -> tuple[Slow, dict[str, Any]]:
+    """A signer, and what hands it to a run."""
+    signer = Slow(batches.office.signer, others)
+    signers: Mapping[str, Signer] = {signer.kid: signer}
+    return signer, {"unlock": lambda: signers}
+
+
+def test_what_is_decided_otherwise_is_signed_again(batches: Batches) -> None:
+    """Of the others, nothing is; and no row is older than the one before it."""
+    batches.crowd(3)
+    signer, more = slowly(batches, lambda n: rename(batches, "c2", "Two") if n == 3 else None)
+    outcomes = batches.done(batches.renewals().of_customers(NAMES), **more)
+    assert words(outcomes) == ["renew"] * 3
+    assert signer.calls == 4
+    named = [
+        each.issued[0].proposal.license.customer for each in outcomes if isinstance(each, Done)
+    ]
+    assert named[1] == "Two"
+    assert batches.pending() == []
+    assert batches.sound()
+    with batches.office.registry.reading() as db:
+        at = [row.at for row in journal.rows(db)]
+    assert at[-4:] == sorted(at[-4:])
+
+
+def test_what_another_has_issued_is_kept(batches: Batches) -> None:
+    """A renewal while ours is signed: one license for each, and nothing failed."""
+    batches.crowd(3)
+
+    def others(number: int) -> None:
+        if number == 3:
+            batches.done(batches.renewals().of_customers(["c2"]))
+
+    _, more = slowly(batches, others)
+    outcomes = batches.done(batches.renewals().of_customers(NAMES), **more)
+    assert words(outcomes) == ["renew", "keep", "renew"]
+    assert len(batches.licenses()) == 6
+    assert batches.sound()
+
+
+def test_what_was_reviewed_and_changes_fails(batches: Batches) -> None:
+    """Under a review nothing else is issued than what was shown, and the others are."""
+    batches.crowd(3)
+    review, _ = batches.preview(batches.due())
+    signer, more = slowly(batches, lambda n: rename(batches, "c2", "Two") if n == 3 else None)
+    outcomes = list(batches.run(**more).outcomes(batches.due(), review.shown))
+    assert words(outcomes) == ["renew", "registry_changed", "renew"]
+    assert signer.calls == 3
+    assert batches.sound()
+
+
+def test_what_never_stands_fails_in_the_end(batches: Batches) -> None:
+    """It is signed again three times at most; what comes after it is issued."""
+    batches.crowd(3)
+    names = (f"Two {number}" for number in count())
+    signer, more = slowly(batches, lambda n: rename(batches, "c2", next(names)) if n > 2 else None)
+    outcomes = batches.done(batches.renewals().of_customers(NAMES), **more)
+    assert words(outcomes) == ["renew", "registry_changed", "renew"]
+    assert signer.calls == 3 + 3
+    assert batches.pending() == []
+    assert batches.sound()
+
+
+def test_a_group_is_written_in_parts(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When its time under the lock is over, the rest waits for the next COMMIT, signed."""
+    batches.crowd(4)
+    monkeypatch.setattr(run, "_WRITING", -1.0)
+    signer, more = slowly(batches, lambda _: None)
+    kept = set()
+    for _ in batches.run(**more).outcomes(batches.due()):
+        kept.add(len(batches.licenses()))
+    assert kept == {5, 6, 7, 8}
+    assert signer.calls == 4
+    assert batches.sound()
+
+
+def test_new_customers_are_signed_once(batches: Batches) -> None:
+    """The second is decided again once the first is there, and what was signed stands."""
+    rows = "".join(
+        f'[[license]]\ncustomer = "{name}"\ntier = "enterprise"\nusers = 5\nterm = "1y"\n'
+        for name in ("Globex", "Initech", "Umbrella")
+    )
+    signer, more = slowly(batches, lambda _: None)
+    assert words(batches.done(batches.rows(rows), **more)) == ["sign"] * 3
+    assert signer.calls == 3
+    assert batches.sound()
