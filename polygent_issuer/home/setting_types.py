@@ -5,7 +5,8 @@ Folders and key stores are always whole paths, so that they mean the same from e
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -68,9 +69,17 @@ def invalid(path: str, why: str, hint: str | None = None) -> InvalidSettings:
     return InvalidSettings(f"{path}: {why}", hint=hint)
 
 
-def prefix_path(path: str, refused: InvalidTerms | InvalidSettings) -> InvalidSettings:
-    """The same refusal, said of the value at a dotted path."""
-    return invalid(path, refused.message, refused.hint)
+@contextmanager
+def prefixed(path: str) -> Iterator[None]:
+    """Say what is refused within of the value at a dotted path, or of a file.
+
+    Raises:
+        InvalidSettings: (`invalid_settings`) in place of what was raised.
+    """
+    try:
+        yield
+    except (InvalidTerms, InvalidSettings) as refused:
+        raise invalid(path, refused.message, refused.hint) from None
 
 
 def text_at(value: object, path: str, example: str) -> str:
@@ -144,10 +153,9 @@ def _parsed(parse: Callable[[str], Any], example: str) -> SettingType:
     """A kind of what `terms.parsing` reads; the error says at which path."""
 
     def read(value: object, path: str) -> Any:  # noqa: ANN401 - of any kind
-        try:
-            return parse(text_at(value, path, example))
-        except InvalidTerms as refused:
-            raise prefix_path(path, refused) from None
+        text = text_at(value, path, example)
+        with prefixed(path):
+            return parse(text)
 
     return SettingType(example=example, read=read)
 
@@ -187,10 +195,8 @@ def _read_features(value: object, path: str) -> tuple[str, ...]:
             raise invalid(
                 path, f"must be a text, not {type_name(name)}", f"write it as {_FEATURES_EXAMPLE}"
             )
-    try:
+    with prefixed(path):
         return parse_features(value)
-    except InvalidTerms as refused:
-        raise prefix_path(path, refused) from None
 
 
 def _typed_features(text: str, path: str) -> list[str]:
@@ -210,20 +216,16 @@ def _limit(name: str) -> SettingType:
     def read(value: object, path: str) -> int:
         if type(value) is not int:
             raise invalid(path, f"must be a whole number, not {type_name(value)}", "write it as 25")
-        try:
+        with prefixed(path):
             check_limit(name, value)
-        except InvalidTerms as refused:
-            raise prefix_path(path, refused) from None
         return value
 
     return SettingType(example="25", read=read, typed=_typed_count)
 
 
 def _typed_count(text: str, path: str) -> int:
-    try:
+    with prefixed(path):
         return parse_count(text)
-    except InvalidTerms as refused:
-        raise prefix_path(path, refused) from None
 
 
 def _read_flag(value: object, path: str) -> bool:
@@ -315,18 +317,14 @@ def _in_token(text: str) -> str:
 
 def _read_store(value: object, path: str) -> str:
     text = text_at(value, path, '"keyring:"')
-    try:
+    with prefixed(path):
         return parse_store(text)
-    except InvalidSettings as refused:
-        raise prefix_path(path, refused) from None
 
 
 def _read_folder(value: object, path: str) -> Path:
     text = text_at(value, path, '"~/licenses"')
-    try:
+    with prefixed(path):
         folder = _whole(text)
-    except InvalidSettings as refused:
-        raise prefix_path(path, refused) from None
     if folder is None:
         raise invalid(
             path,

@@ -1,8 +1,7 @@
 """The settings in force, and where each of them comes from: the file or the environment."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -19,6 +18,7 @@ from polygent_issuer.home.setting_types import (
     STORE,
     invalid,
     is_kid,
+    prefixed,
     refuse_unknown,
     table_at,
 )
@@ -31,7 +31,6 @@ SETTINGS_FILE = "settings.toml"
 OPERATOR_VARIABLE = "POLYGENT_ISSUER_OPERATOR"
 """The environment variable that overrides the setting `operator`."""
 
-_TABLES = ("plans", "stores")
 _THREE_YEARS = Term(years=3)
 
 
@@ -178,9 +177,9 @@ class Loaded:
         """
         within = f"{dotted}."
         found = tuple(e for e in self.entries if e.key == dotted or e.key.startswith(within))
-        if found or dotted in _TABLES:
+        if found or dotted in TABLES:
             return found
-        known = [*self.texts, *_TABLES, *(f"plans.{name}" for name in self.settings.plans)]
+        known = [*self.texts, *TABLES, *(f"plans.{name}" for name in self.settings.plans)]
         near = nearest(dotted.casefold().replace("-", "_"), known) or nearest(dotted, known)
         every = run("config", "show")
         raise InvalidSettings(
@@ -214,7 +213,7 @@ def load(home: Path, environ: Mapping[str, str]) -> Loaded:
     """
     path = settings_path(home)
     text = settings_text(path)
-    with naming(path):
+    with prefixed(escape(str(path))):
         table = parse(text)
         settings = interpret(table)
     origins = _origins(settings, table, Origin(where=Where.FILE, detail=str(path)))
@@ -223,19 +222,6 @@ def load(home: Path, environ: Mapping[str, str]) -> Loaded:
         settings = replace(settings, operator=operator)
         origins["operator"] = Origin(where=Where.ENVIRONMENT, detail=OPERATOR_VARIABLE)
     return Loaded(settings=settings, origins=origins, texts=_texts(settings))
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Put the file's name before whatever is wrong in it.
-
-    Raises:
-        InvalidSettings: (`invalid_settings`) that was raised within, so changed.
-    """
-    try:
-        yield
-    except InvalidSettings as refused:
-        raise invalid(escape(str(path)), refused.message, refused.hint) from None
 
 
 def settings_text(path: Path) -> str:
@@ -276,9 +262,10 @@ def parse(text: str) -> dict[str, Any]:
     except RecursionError:
         raise InvalidSettings("not TOML: nested too deeply", hint=_EDIT) from None
     except ValueError as problem:  # a number of thousands of digits is no TOMLDecodeError
+        message = str(problem)
         raise InvalidSettings(
-            f"not TOML: {escape(_first_lower(str(problem)))}",
-            hint=backslash_hint(text, str(problem)) or _EDIT,
+            f"not TOML: {escape(message[:1].lower() + message[1:])}",
+            hint=backslash_hint(text, message) or _EDIT,
         ) from None
 
 
@@ -331,7 +318,3 @@ def _texts(settings: Settings) -> dict[str, str | None]:
     for plan in settings.plans.values():
         texts |= {f"plans.{plan.name}.{key}": text for key, text in plan_texts(plan).items()}
     return texts
-
-
-def _first_lower(text: str) -> str:
-    return text[:1].lower() + text[1:]

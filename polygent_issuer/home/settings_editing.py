@@ -15,13 +15,12 @@ from polygent_issuer import files
 from polygent_issuer.errors import InvalidSettings
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.setting_specs import KEYS, SHIPPED_PLANS, kind_of, plan_toml
-from polygent_issuer.home.setting_types import FEATURES, TomlValue, invalid, table_at
+from polygent_issuer.home.setting_types import FEATURES, TomlValue, invalid, prefixed, table_at
 from polygent_issuer.home.settings import (
     LIMIT,
     Settings,
     interpret,
     load,
-    naming,
     parse,
     settings_path,
     settings_text,
@@ -157,17 +156,6 @@ def _key(name: str, values: dict[str, TomlValue]) -> str:
     return f"{about}\n# {name} = {toml_literal(key.kind.typed(shown, name))}\n"
 
 
-def with_plan(text: str, name: str, values: Mapping[str, TomlValue]) -> str:
-    """The text with a new plan after the others; as it was where they have no known end."""
-    return text.replace(STORES_HEAD, f"{plan_text(name, values)}\n{STORES_HEAD}")
-
-
-def without_plan(text: str, name: str) -> str:
-    """The text without the lines of a plan, up to an empty line, a comment or another table."""
-    lines = rf"^\[plans\.{re.escape(name)}\]\n(?:[^\[#\n].*\n)*\n?"
-    return re.sub(lines, "", text, flags=re.MULTILINE)
-
-
 _Value = TomlValue | dict[str, TomlValue]
 
 _BY_HAND = Hint("edit the file; ", run("config", "path"), " names it")
@@ -245,7 +233,7 @@ def _rewrite(home: Path, keys: Sequence[str], value: _Value | None) -> None:
     path = settings_path(home)
     with settings_lock(home):
         text = settings_text(path)
-        with naming(path):
+        with prefixed(escape(str(path))):
             before = _with_plans(text) if keys[0] == "plans" else text
             present = parse(before)
             _require_plan(present, keys, value)
@@ -330,9 +318,12 @@ def _planned(
     if keys[0] != "plans" or len(keys) != len(("plans", "NAME")):
         return None
     if isinstance(value, dict):
-        changed = with_plan(text, keys[1], value)
+        # After the others; where they have no known end, nothing changes.
+        changed = text.replace(STORES_HEAD, f"{plan_text(keys[1], value)}\n{STORES_HEAD}")
     else:
-        changed = without_plan(text, keys[1])
+        # Its lines, up to an empty line, a comment or another table.
+        lines = rf"^\[plans\.{re.escape(keys[1])}\]\n(?:[^\[#\n].*\n)*\n?"
+        changed = re.sub(lines, "", text, flags=re.MULTILINE)
     return changed if parse(changed) == wanted else None
 
 

@@ -76,7 +76,10 @@ def pragmas(platform: str) -> tuple[str, ...]:
 
 
 class Connection:
-    """A connection to one existing file; it never creates one."""
+    """A connection to one existing file; it never creates one.
+
+    Each method raises what `errors.translate` makes of a failure of SQLite.
+    """
 
     def __init__(
         self,
@@ -126,7 +129,7 @@ class Connection:
             raise
 
     def require_in_place(self) -> None:
-        """Hold that the path still names the file that was opened.
+        """Check that the path still names the file that was opened.
 
         `registry restore` puts another file there while it holds the lock of this one, so whoever
         has just got that lock looks here before it writes where nobody will read.
@@ -167,11 +170,7 @@ class Connection:
         self.wait_for("PRAGMA journal_mode = DELETE").close()
 
     def run(self, sql: str, params: Params = ()) -> sqlite3.Cursor:
-        """Execute one statement.
-
-        Raises:
-            IssuerError: each failure of SQLite as `failures` maps it.
-        """
+        """Execute one statement."""
         try:
             return self._sqlite.execute(sql, params)
         except FOREIGN as error:
@@ -182,9 +181,6 @@ class Connection:
 
         Returns:
             A description of each column, which begins with its name (PEP 249), and the row.
-
-        Raises:
-            IssuerError: each failure of SQLite as `failures` maps it.
         """
         try:
             with closing(self._sqlite.execute(sql, params)) as cursor:
@@ -194,11 +190,7 @@ class Connection:
             raise translate(error, self.path) from error
 
     def run_many(self, sql: str, several: Iterable[Params]) -> None:
-        """Execute one statement that gives no rows for each of several parameters.
-
-        Raises:
-            IssuerError: each failure of SQLite as `failures` maps it.
-        """
+        """Execute one statement that gives no rows for each of several parameters."""
         try:
             self._sqlite.executemany(sql, several).close()
         except FOREIGN as error:
@@ -209,7 +201,6 @@ class Connection:
 
         Raises:
             RegistryLocked: (`registry_locked`) when they were not free in time.
-            IssuerError: other failures as `failures` maps them.
         """
         for _ in range(self._slices - 1):
             try:
@@ -220,18 +211,14 @@ class Connection:
         return self.run(sql)
 
     def fetch(self, cursor: sqlite3.Cursor, count: int) -> list[Row]:
-        """The next rows of a cursor, `count` at most; none at its end.
-
-        Raises:
-            IssuerError: each failure of SQLite as `failures` maps it.
-        """
+        """Return the next rows of a cursor, `count` at most; none at its end."""
         try:
             return cursor.fetchmany(count)
         except FOREIGN as error:
             raise translate(error, self.path) from error
 
     def number(self, pragma: str) -> int:
-        """The integer that a pragma of the file's header says."""
+        """Return the integer that a pragma of the file's header says."""
         with closing(self.wait_for(f"PRAGMA {pragma}")) as cursor:
             return as_int(self.fetch(cursor, 1)[0][0])
 
@@ -254,10 +241,7 @@ class Connection:
         """Undo what was written since `SAVEPOINT part`, and forget that.
 
         After some failures, such as a full disk, SQLite has undone the whole transaction by itself.
-
-        Raises:
-            IssuerError: each failure of SQLite as `failures` maps it; the transaction must not be
-                committed then.
+        Where this fails, the transaction must not be committed.
         """
         if self._sqlite.in_transaction:
             self.run("ROLLBACK TO part").close()
@@ -299,7 +283,7 @@ def _require_regular(path: Path) -> None:
 def _identity(path: Path) -> tuple[int, int] | None:
     """Which file a path names, as the system tells files apart; None when it names none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino

@@ -160,7 +160,7 @@ def require_as_made(connection: Connection) -> None:
 
     Raises:
         RegistryDamaged: (`registry_damaged`) with the names of the first that are not.
-        RegistryMissing, RegistryNewer: as `require_ours`.
+        RegistryMissing, RegistryNewer: as `check_application_id`.
     """
     check_application_id(connection)
     require_schema(connection)
@@ -258,7 +258,6 @@ def require_schema(connection: Connection) -> None:
 
     Raises:
         RegistryDamaged: (`registry_damaged`) with the names of the first of them.
-        IssuerError: each failure of SQLite as `failures` maps it.
     """
     version = connection.number("user_version")
     with closing(connection.run(STATEMENTS)) as cursor:

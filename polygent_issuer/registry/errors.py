@@ -141,13 +141,13 @@ def not_copied(error: Exception, source: Path, target: Path) -> IssuerError:
     """Our error for a copy that broke off: about the target, unless the source is to blame.
 
     Returns:
-        OutputProblem (`output_failed`), or what `failure` says of the source.
+        OutputProblem (`output_failed`), or what `translate` says of the source.
     """
-    told = translate(error, source)
-    if not isinstance(told, RegistryFailed):
-        return told
+    failure = translate(error, source)
+    if not isinstance(failure, RegistryFailed):
+        return failure
     name = getattr(error, "sqlite_errorname", "SQLITE_NOMEM")
-    return OutputProblem(f"cannot write {display_path(target)} ({name})", hint=told.hint)
+    return OutputProblem(f"cannot write {display_path(target)} ({name})", hint=failure.hint)
 
 
 def damaged(path: Path, what: str = "is damaged") -> RegistryDamaged:
@@ -187,7 +187,7 @@ def changed_row(path: Path, name: str) -> RegistryDamaged:
         path: the file.
         name: of the row, such as `licenses/ID`.
     """
-    # Imported here: as in `place`.
+    # Imported here: as in `display_path`.
     from polygent_issuer.text import escape  # noqa: PLC0415
 
     return RegistryDamaged(
@@ -217,7 +217,7 @@ def damaged_row(path: Path, sql: str, row: tuple[object, ...]) -> RegistryDamage
 
 
 def _name(sql: str, row: tuple[object, ...]) -> str:
-    from polygent_issuer.text import escape_short  # noqa: PLC0415  # as in `place`
+    from polygent_issuer.text import escape_short  # noqa: PLC0415  # as in `display_path`
 
     for _ in range(_DEPTH):
         sql = _NESTED.sub("", sql)

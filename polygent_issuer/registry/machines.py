@@ -150,19 +150,6 @@ def _known(row: Fields) -> tuple[int, datetime, datetime | None, str | None, str
     return as_int(row["id"]), *times, maybe_text(row["hostname"]), maybe_text(row["sha256"])
 
 
-__all__ = [
-    "add",
-    "by_id",
-    "by_label",
-    "change_identity",
-    "free_label",
-    "history",
-    "numbered",
-    "of",
-    "rename",
-    "with_fingerprint",
-]
-
 _NAMELESS: Final = "machine"
 _LABEL_LENGTH: Final = 200
 

@@ -72,7 +72,7 @@ def add(db: Writing, license_id: str, *, folder: str | None, name: str | None) -
     Raises:
         Taken: (`taken`) when it is noted already.
     """
-    db.insert_unjournalled("outbox", license_id=license_id, folder=folder, name=name, at=db.at)
+    db.insert("outbox", license_id=license_id, folder=folder, name=name, at=db.at)
 
 
 def forget_places(db: Writing) -> None:
@@ -88,7 +88,7 @@ def clear_superseded(db: Writing, folder: str) -> None:
 
 def clear(db: Writing, *license_ids: str) -> None:
     """Forget them: the files are in their places."""
-    db.delete_unjournalled("outbox", license_ids)
+    db.delete("outbox", *license_ids)
 
 
 def _row(row: Fields) -> OutboxRow:

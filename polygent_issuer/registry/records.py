@@ -244,6 +244,13 @@ class LicenseStatus(StrEnum):
     REPLACED = "replaced"
     RETIRED = "retired"
 
+    @classmethod
+    def of(cls, *, replaced: bool, retired: bool) -> "LicenseStatus":
+        """Return the status of a license of which this is known; it is never both."""
+        if replaced:
+            return cls.REPLACED
+        return cls.RETIRED if retired else cls.CURRENT
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LicenseRecord:
@@ -274,9 +281,9 @@ class LicenseRecord:
     @property
     def status(self) -> LicenseStatus:
         """Current, replaced or retired; only one of them."""
-        if self.replaced_by is not None:
-            return LicenseStatus.REPLACED
-        return LicenseStatus.CURRENT if self.retired_at is None else LicenseStatus.RETIRED
+        return LicenseStatus.of(
+            replaced=self.replaced_by is not None, retired=self.retired_at is not None
+        )
 
     @property
     def is_current(self) -> bool:

@@ -35,6 +35,7 @@ from polygent_issuer.registry.records import Actor, as_bytes, moment, text
 from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.terms import dates
 
+_LICENSES: Final = "SELECT id FROM licenses"
 _BACK_UP: Final = Hint("first keep what is there: ", run("registry", "backup", "FILE"))
 
 
@@ -126,7 +127,7 @@ def compare(db: Reading, candidate: CheckedBackup) -> CurrentRegistry:
     registry_id = db.value(text, "SELECT value FROM about WHERE name = 'registry_id'")
     with candidate.registry.reading() as copy:
         shared = _shared(db, copy, min(size, candidate.size))
-        licenses_lost = sum(not _has_license(copy, each) for each in _license_ids(db))
+        lost = set(db.values(text, _LICENSES)).difference(copy.values(text, _LICENSES))
     sql = "SELECT at FROM journal WHERE seq = ?"
     return CurrentRegistry(
         registry_id=registry_id or "",
@@ -135,7 +136,7 @@ def compare(db: Reading, candidate: CheckedBackup) -> CurrentRegistry:
         head=head,
         rows_lost=size - shared,
         acts_lost=size - shared - journal.copies_since(db, shared),
-        licenses_lost=licenses_lost,
+        licenses_lost=len(lost),
         since=db.value(moment, sql, (shared + 1,)),
         rows_gained=candidate.size - shared,
     )
@@ -146,11 +147,13 @@ def rollback_finding(compared: CurrentRegistry | None) -> Finding | None:
     if compared is None or (compared.readable and not compared.acts_lost):
         return None
     return Finding(
-        code=FindingCode.REGISTRY_ROLLBACK, message=_told(compared), hint=_hint(compared)
+        code=FindingCode.REGISTRY_ROLLBACK,
+        message=_loss(compared),
+        hint=_BACK_UP if compared.readable else None,
     )
 
 
-def _told(compared: CurrentRegistry) -> str:
+def _loss(compared: CurrentRegistry) -> str:
     if not compared.readable:
         return (
             "the present registry cannot be read, so what it holds that the backup lacks is unknown"
@@ -173,10 +176,6 @@ def _told(compared: CurrentRegistry) -> str:
     return f"the present registry holds {counted} that the backup lacks{since}{apart}"
 
 
-def _hint(compared: CurrentRegistry) -> str | None:
-    return _BACK_UP if compared.readable else None
-
-
 def number(count: int, noun: str) -> str:
     """`1 license`, `2 licenses`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
@@ -196,15 +195,6 @@ def _shared(db: Reading, copy: Reading, most: int) -> int:
 
 def _hash(db: Reading, seq: int) -> bytes | None:
     return db.value(as_bytes, "SELECT hash FROM journal WHERE seq = ?", (seq,))
-
-
-def _license_ids(db: Reading) -> Iterator[str]:
-    return db.values(text, "SELECT id FROM licenses")
-
-
-def _has_license(copy: Reading, license_id: str) -> bool:
-    sql = "SELECT id FROM licenses WHERE id = ?"
-    return copy.value(text, sql, (license_id,)) is not None
 
 
 def restore(

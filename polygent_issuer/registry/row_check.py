@@ -226,14 +226,11 @@ class WrittenRows:
         self._chained: list[tuple[int, bytes]] = []
         self._newest: list[tuple[str, int]] = []
 
-    def note(
-        self, table: str, described: tuple[Any, ...], row: Row, *, journaled: bool = True
-    ) -> Key:
+    def note(self, table: str, described: tuple[Any, ...], row: Row) -> Key:
         """Note what a row is now, as SQLite returned it; its key.
 
         Args:
             described: its columns, as `Connection.first` gives them.
-            journaled: whether the journal records the rows of this table.
         """
         names = self._names.get(table)
         if names is None:
@@ -243,16 +240,16 @@ class WrittenRows:
             raise damaged(self._connection.path, "holds a row without a key")
         digest = row_digests(names)(row)
         self._rows.append((table, key, digest))
-        if journaled:
+        if table in JOURNALED:
             self.digests[f"{table}/{key}"] = digest
             if table == "licenses":
                 self.files[str(key)] = sha256(as_bytes(row[names.index("file")])).hexdigest()
         return key
 
-    def note_deleted(self, table: str, key: Key, *, journaled: bool = True) -> None:
+    def note_deleted(self, table: str, key: Key) -> None:
         """Note that a row is gone."""
         self._rows.append((table, key, None))
-        if journaled:
+        if table in JOURNALED:
             self.digests[f"{table}/{key}"] = None
 
     def chain(self, seq: int, hashed: bytes) -> Iterable[tuple[str, int]]:

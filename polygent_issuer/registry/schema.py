@@ -1,6 +1,6 @@
 """The tables, as ordered migrations: named, never edited, each applied in one transaction.
 
-A row's digest in the journal leaves out empty columns (`digests`), so a later migration may add
+A row's digest in the journal leaves out empty columns (`row_check`), so a later migration may add
 a column that starts empty without touching what the journal says of older rows.
 """
 

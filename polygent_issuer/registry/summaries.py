@@ -108,23 +108,17 @@ def license_states(db: Reading, ids: Sequence[str]) -> Mapping[str, LicenseState
     """
 
     def state(row: Fields) -> tuple[str, LicenseState]:
+        license_id, replaced_by = text(row["id"]), maybe_text(row["replaced_by"])
         if row["orphaned"]:
-            raise db.damaged(f"lacks the license that replaced {escape_short(text(row['id']))}")
-        return _state(row)
+            raise db.damaged(f"lacks the license that replaced {escape_short(license_id)}")
+        return license_id, LicenseState(
+            id=license_id,
+            fingerprint=maybe_text(row["fingerprint"]),
+            replaced_by=replaced_by,
+            status=LicenseStatus.of(replaced=replaced_by is not None, retired=bool(row["retired"])),
+        )
 
     return dict(db.each(state, f"{_STATES} ({', '.join('?' * len(ids))})", tuple(ids)))
-
-
-def _state(row: Fields) -> tuple[str, LicenseState]:
-    license_id, replaced_by = text(row["id"]), maybe_text(row["replaced_by"])
-    status = LicenseStatus.RETIRED if row["retired"] else LicenseStatus.CURRENT
-    state = LicenseState(
-        id=license_id,
-        fingerprint=maybe_text(row["fingerprint"]),
-        replaced_by=replaced_by,
-        status=status if replaced_by is None else LicenseStatus.REPLACED,
-    )
-    return license_id, state
 
 
 _ENDS: Final = f"""SELECT expires_at, customer_id,
@@ -164,7 +158,7 @@ class Chains:
         """Read which license replaced which other."""
         self._next: dict[str, str] = {}
         self._before: dict[str, str] = {}
-        for old, new in db.each(_replacement, _REPLACED):
+        for old, new in db.each(lambda row: tuple(map(text, row.values())), _REPLACED):
             if self._before.setdefault(new, old) == old:
                 self._next[old] = new
 
@@ -199,10 +193,6 @@ def _expiry(row: Fields) -> Expiry:
         customer_id=as_int(row["customer_id"]),
         customer=text(row["name"]),
     )
-
-
-def _replacement(row: Fields) -> tuple[str, str]:
-    return text(row["id"]), text(row["replaced_by"])
 
 
 def _walk(start: str, steps: Mapping[str, str]) -> list[str]:
@@ -308,16 +298,14 @@ def _label(row: Fields) -> LabelRow:
 
 
 def _id(row: Fields) -> IdRow:
-    license_id, status = text(row["id"]), LicenseStatus.CURRENT
-    if row["replaced_by"] is not None:
-        status = LicenseStatus.REPLACED
-    elif row["retired_at"] is not None:
-        status = LicenseStatus.RETIRED
+    license_id = text(row["id"])
     return IdRow(
         id=license_id,
         short=license_id[:SHORT] if as_int(row["alike"]) == 1 else license_id,
         customer=text(row["slug"]),
         machine=maybe_text(row["label"]),
         expires_at=seconds(row["expires_at"]),
-        status=status,
+        status=LicenseStatus.of(
+            replaced=row["replaced_by"] is not None, retired=row["retired_at"] is not None
+        ),
     )

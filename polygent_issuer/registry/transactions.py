@@ -65,7 +65,7 @@ class Reading:
             self._check.require(table, key)
 
     def require_every_recorded(self, table: str, customer_id: int | None) -> None:
-        """The same for each row of a table that journal rows about a customer wrote.
+        """Check each row of a table that journal rows about a customer wrote.
 
         Args:
             customer_id: None for the keys.
@@ -82,7 +82,6 @@ class Reading:
 
         Raises:
             RegistryMisuse: (`registry_misuse`) when the transaction has ended.
-            IssuerError: each failure of SQLite as `failures` maps it.
         """
         return self._stream(self._run(sql, params))
 
@@ -216,29 +215,15 @@ class Writing(Reading):
         return moment_text(self.now)
 
     def insert(self, table: str, **columns: Value) -> Key:
-        """Add one row, noted for the journal; its key.
+        """Add one row, noted for the journal if that vouches for the table; its key.
 
         Raises:
             Taken: (`taken`) when what must be unique is there already.
         """
-        return self._insert(table, columns, journaled=True)
-
-    def insert_unjournalled(self, table: str, **columns: Value) -> None:
-        """Add one row to a table that the journal does not vouch for.
-
-        Raises:
-            Taken: (`taken`) when what must be unique is there already.
-        """
-        self._insert(table, columns, journaled=False)
-
-    def delete_unjournalled(self, table: str, keys: Iterable[Key]) -> None:
-        """Delete rows by their keys from a table that the journal does not vouch for."""
-        self._require_open()
-        gone = tuple(keys)
-        sql = f"DELETE FROM {table} WHERE {KEYS[table]} = ?"  # noqa: S608  # names of our own
-        self._connection.run_many(sql, ((key,) for key in gone))
-        for key in gone:
-            self._written.note_deleted(table, key, journaled=False)
+        described, row = self._first(_inserting(table, tuple(columns)), tuple(columns.values()))
+        if row is None:
+            raise self._written.not_kept(table)
+        return self._note(table, described, row)
 
     def update(self, table: str, key: Key, only: str = "1", /, **columns: Value) -> bool:
         """Change one row by its key, noted for the journal; whether there was one to change.
@@ -261,16 +246,21 @@ class Writing(Reading):
         self._note(table, described, row)
         return True
 
-    def delete(self, table: str, key: Key) -> None:
-        """Delete one row by its key, noted for the journal.
+    def delete(self, table: str, *keys: Key) -> None:
+        """Delete rows by their keys, noted for the journal.
 
         Raises:
             RegistryDamaged: as `update`.
         """
-        self.require_recorded(table, key)
-        self._run(f"DELETE FROM {table} WHERE {JOURNALED[table]} = ?", (key,))  # noqa: S608  # names of our own
-        self._written.note_deleted(table, key)
-        self._check.note(f"{table}/{key}")
+        self._require_open()
+        if table in JOURNALED:
+            for key in keys:
+                self.require_recorded(table, key)
+        sql = f"DELETE FROM {table} WHERE {KEYS[table]} = ?"  # noqa: S608  # names of our own
+        self._connection.run_many(sql, ((key,) for key in keys))
+        for key in keys:
+            self._written.note_deleted(table, key)
+            self._check.note(f"{table}/{key}")
         self._forget(table)
 
     def record(
@@ -368,16 +358,8 @@ class Writing(Reading):
             self._head = head or (0, GENESIS)
         return self._head
 
-    def _insert(self, table: str, columns: Mapping[str, Value], *, journaled: bool) -> Key:
-        described, row = self._first(_inserting(table, tuple(columns)), tuple(columns.values()))
-        if row is None:
-            raise self._written.not_kept(table)
-        return self._note(table, described, row, journaled=journaled)
-
-    def _note(
-        self, table: str, described: tuple[Any, ...], row: Row, *, journaled: bool = True
-    ) -> Key:
-        key = self._written.note(table, described, row, journaled=journaled)
+    def _note(self, table: str, described: tuple[Any, ...], row: Row) -> Key:
+        key = self._written.note(table, described, row)
         self._check.note(f"{table}/{key}")
         self._forget(table)
         return key
