@@ -149,6 +149,16 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
     return similar[0] if similar else None
 
 
+def did_you_mean(word: str, words: Iterable[str], otherwise: str, *, within: str = "") -> str:
+    """Return a hint with the known word that was probably meant; another one when none is near.
+
+    Args:
+        within: what stands before the known word.
+    """
+    suggestion = nearest(word, words)
+    return f"did you mean {within}{suggestion}?" if suggestion else otherwise
+
+
 def _transliterate(character: str) -> str:
     """Write one folded character in ASCII; a space unless it is a letter, digit or vowel sign.
 

@@ -114,8 +114,8 @@ def make_private(path: Path, mode: int) -> None:
     try:
         path.chmod(mode)
     except OSError:
-        found = path.stat().st_mode
-        if found & mode != mode or found & (stat.S_IRWXG | stat.S_IRWXO):
+        present = path.stat().st_mode
+        if present & mode != mode or present & (stat.S_IRWXG | stat.S_IRWXO):
             raise
 
 
@@ -208,8 +208,8 @@ def irregular(mode: int) -> str | None:
 def reason(error: Exception) -> str:
     """Say a fault as the system calls it, in our spelling."""
     if isinstance(error, OSError) and error.errno is not None:
-        told = os.strerror(error.errno)
-        return told[:1].lower() + told[1:]
+        message = os.strerror(error.errno)
+        return message[:1].lower() + message[1:]
     return escape(str(error))
 
 
@@ -267,10 +267,10 @@ def append_line(path: Path, line: str) -> None:
 
 
 def _append(descriptor: int, path: Path, line: str) -> None:
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         raise OutputProblem(f"{escape(str(path))} is not a plain file", hint=ELSEWHERE)
-    unfinished = found.st_size > 0 and _last_byte(descriptor, found.st_size) != b"\n"
+    unfinished = status.st_size > 0 and _last_byte(descriptor, status.st_size) != b"\n"
     data = b"\n" * unfinished + f"{line}\n".encode()
     try:
         written = os.write(descriptor, data)
@@ -278,7 +278,7 @@ def _append(descriptor: int, path: Path, line: str) -> None:
             written += os.write(descriptor, data[written:])  # says why there is no more room
         os.fsync(descriptor)
     except OSError:
-        os.ftruncate(descriptor, found.st_size)
+        os.ftruncate(descriptor, status.st_size)
         raise
 
 

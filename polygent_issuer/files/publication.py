@@ -102,11 +102,11 @@ class Prepared:
             raise
 
     def _accept_existing(self, target: Path) -> None:
-        found = disk.content(target, limit=len(self.data))
-        if found == self.data and not self.private:
+        present = disk.content(target, limit=len(self.data))
+        if present == self.data and not self.private:
             return
         hint = KEPT if self.private else f"remove it or {disk.ELSEWHERE}"
-        if found == b"":
+        if present == b"":
             hint = f"it is empty, so an interrupted command may have left it: {hint}"
         raise OutputExists(f"{escape(str(target))} exists already", hint=hint)
 
@@ -355,10 +355,10 @@ def _sync_all(descriptor: int) -> None:
 
 def _file_system(descriptor: int) -> int | None:
     """The magic number of the file system of an open folder, which is the first of its statfs."""
-    found = ctypes.create_string_buffer(_STATFS_BYTES)
-    if ctypes.CDLL(None).fstatfs(descriptor, found) != 0:
+    status = ctypes.create_string_buffer(_STATFS_BYTES)
+    if ctypes.CDLL(None).fstatfs(descriptor, status) != 0:
         return None
-    return ctypes.c_ulong.from_buffer(found).value
+    return ctypes.c_ulong.from_buffer(status).value
 
 
 @cache

@@ -329,22 +329,22 @@ def read_within(folder: Path, relative: str, *, limit: int, what: str) -> bytes:
 
 def _opened(folder: Path, parts: tuple[str, ...]) -> int:
     *inner, name = parts
-    held = os.open(folder, _FOLDER)
+    descriptor = os.open(folder, _FOLDER)
     try:
         for part in inner:
-            above, held = held, os.open(part, _FOLDER | _NO_FOLLOW, dir_fd=held)
+            above, descriptor = descriptor, os.open(part, _FOLDER | _NO_FOLLOW, dir_fd=descriptor)
             os.close(above)
-        return os.open(name, _FILE, dir_fd=held)
+        return os.open(name, _FILE, dir_fd=descriptor)
     finally:
-        os.close(held)
+        os.close(descriptor)
 
 
 def _opened_by_path(folder: Path, parts: tuple[str, ...]) -> int:
     path = folder
     for part in parts:
         path /= part
-        found = path.lstat()
-        if stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", 0) == _JUNCTION:
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode) or getattr(status, "st_reparse_tag", 0) == _JUNCTION:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     return os.open(path, _FILE)
 

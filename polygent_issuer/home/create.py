@@ -67,11 +67,11 @@ def require_room(folder: Path) -> None:
         HomeProblem: as `is_complete`.
     """
     _require_incomplete(folder)
-    kept = settings.load(folder, {}).settings.stores
-    if kept:
+    stores = settings.load(folder, {}).settings.stores
+    if stores:
         raise RegistryLost(
             f"the home {escape(str(folder))} has lost its registry: its settings name "
-            f"{len(kept)} key{'s' if len(kept) > 1 else ''} that it held",
+            f"{len(stores)} key{'s' if len(stores) > 1 else ''} that it held",
             hint=Hint(
                 run("registry", "restore", "BACKUP"),
                 "; without a backup, from the license files: ",

@@ -91,12 +91,12 @@ def require(home: Path, *, user: int | None = None) -> tuple[str, ...]:
         UnsafeHome: (`unsafe_home`) when another user owns it or may write to it.
         HomeProblem: (`home_problem`) when it is no folder or cannot be looked at.
     """
-    found = _look(home)
+    status = _look(home)
     if user is None:
         if not hasattr(os, "geteuid"):
             return ()
         user = os.geteuid()
-    return _judge(home, found, user)
+    return _judge(home, status, user)
 
 
 def create(home: Path, *, user: int | None = None) -> tuple[str, ...]:
@@ -130,32 +130,32 @@ def create(home: Path, *, user: int | None = None) -> tuple[str, ...]:
 
 def _look(home: Path) -> os.stat_result:
     try:
-        found = home.stat()
+        status = home.stat()
     except (FileNotFoundError, NotADirectoryError):
         raise HomeMissing(f"there is no home at {escape(str(home))}", hint=run("init")) from None
     except (OSError, ValueError) as problem:
         raise _failed(home, "read", problem) from None
-    if not stat.S_ISDIR(found.st_mode):
+    if not stat.S_ISDIR(status.st_mode):
         raise HomeProblem(
             f"the home {escape(str(home))} is not a folder", hint="name a folder with --home"
         )
-    return found
+    return status
 
 
-def _judge(home: Path, found: os.stat_result, user: int) -> tuple[str, ...]:
+def _judge(home: Path, status: os.stat_result, user: int) -> tuple[str, ...]:
     place = escape(str(home))
-    exposure = ownership.exposure_of(home, "home", found, user=user)
+    exposure = ownership.exposure_of(home, "home", status, user=user)
     if exposure is not None:
         hint = exposure.hint(ownership.LOOK_FOR_CHANGES)
         raise UnsafeHome(
             exposure.message, hint=Hint(hint, "; or name another home with --home DIR")
         )
-    if found.st_uid != user and not os.access(home, os.R_OK | os.X_OK):
+    if status.st_uid != user and not os.access(home, os.R_OK | os.X_OK):
         raise UnsafeHome(
-            f"the home {place} belongs to another user (uid {found.st_uid}, not {user})",
+            f"the home {place} belongs to another user (uid {status.st_uid}, not {user})",
             hint="run this as its owner, or name another home with --home DIR",
         )
-    if ownership.is_open_to_others(found):
+    if ownership.is_open_to_others(status):
         return (f"other users may look into the home {place}: chmod 700 {for_shell(str(home))}",)
     return ()
 

@@ -16,7 +16,7 @@ from polygent_issuer.home.setting_types import (
 )
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.terms import Catalogue, Plan
-from polygent_issuer.text import escape, nearest
+from polygent_issuer.text import did_you_mean, escape
 from polygent_issuer.verifier.identifiers import ENTERPRISE_FEATURES, FEATURES, Tier, is_slug
 from polygent_issuer.verifier.license import Limits
 
@@ -70,11 +70,11 @@ def read_plans(table: Mapping[str, object], catalogue: Catalogue) -> dict[str, P
         InvalidSettings: (`invalid_settings`) with the dotted path of what is wrong.
     """
     plans = {}
-    for name, given in table.items():
+    for name, values in table.items():
         path = f"plans.{escape(name)}"
         if not is_slug(name):
             raise invalid(path, "not a plan's name", "use small letters, digits and hyphens")
-        plan = _read_plan(name, table_at(given, path), path)
+        plan = _read_plan(name, table_at(values, path), path)
         _check_features(plan, catalogue, f"{path}.features")
         plans[name] = plan
     return plans
@@ -102,13 +102,13 @@ def _parts(plan: Plan) -> dict[str, object]:
     }
 
 
-def _read_plan(name: str, given: Mapping[str, object], path: str) -> Plan:
-    refuse_unknown(given, KINDS, path)
+def _read_plan(name: str, values: Mapping[str, object], path: str) -> Plan:
+    refuse_unknown(values, KINDS, path)
     for key in KINDS:
-        if key not in given and key not in _OPTIONAL:
+        if key not in values and key not in _OPTIONAL:
             raise invalid(f"{path}.{key}", "missing", f"add {key} = {KINDS[key].example}")
     read: dict[str, Any] = {
-        key: kind.read(given[key], f"{path}.{key}") if key in given else _OPTIONAL[key]
+        key: kind.read(values[key], f"{path}.{key}") if key in values else _OPTIONAL[key]
         for key, kind in KINDS.items()
     }
     return Plan(
@@ -128,8 +128,8 @@ def _read_plan(name: str, given: Mapping[str, object], path: str) -> Plan:
 def _check_features(plan: Plan, catalogue: Catalogue, path: str) -> None:
     for name in plan.features:
         if name not in catalogue.names:
-            near = nearest(name, sorted(catalogue.names))
-            hint = f"did you mean {near}?" if near else "name newer modules in features first"
+            otherwise = "name newer modules in features first"
+            hint = did_you_mean(name, sorted(catalogue.names), otherwise)
             raise invalid(path, f"unknown feature {name}", hint)
     reserved = catalogue.enterprise_only(plan.features)
     if plan.tier is Tier.STANDARD and reserved:

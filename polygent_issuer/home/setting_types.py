@@ -24,7 +24,7 @@ from polygent_issuer.terms.parsing import (
     parse_term,
     parse_tier,
 )
-from polygent_issuer.text import BACKSLASH, escape, nearest, nfc
+from polygent_issuer.text import BACKSLASH, did_you_mean, escape, nfc
 
 TomlValue = str | int | bool | list[str]
 
@@ -96,7 +96,7 @@ def table_at(value: object, path: str) -> Mapping[str, object]:
     raise invalid(path, f"must be a table, not {type_name(value)}", f"write it as [{path}]")
 
 
-def refuse_unknown(given: Iterable[str], known: Iterable[str], path: str = "") -> None:
+def refuse_unknown(keys: Iterable[str], known: Iterable[str], path: str = "") -> None:
     """Refuse a key that nobody knows, with the nearest one that exists.
 
     Raises:
@@ -104,10 +104,10 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], path: str = "") -
     """
     names = sorted(known)
     where = f"{path}." if path else ""
-    for key in given:
+    for key in keys:
         if key not in names:
-            near = nearest(key.casefold().replace("-", "_"), names)
-            hint = f"did you mean {where}{near}?" if near else f"there are {', '.join(names)}"
+            typed, every = key.casefold().replace("-", "_"), f"there are {', '.join(names)}"
+            hint = did_you_mean(typed, names, every, within=where)
             raise invalid(f"{where}{escape(key)}", "there is no such setting", hint)
 
 

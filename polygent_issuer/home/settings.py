@@ -24,7 +24,7 @@ from polygent_issuer.home.setting_types import (
 )
 from polygent_issuer.terms.dates import ASSUMED_UPLOAD_WINDOW, Term
 from polygent_issuer.terms.terms import Catalogue, Plan, catalogue
-from polygent_issuer.text import backslash_hint, escape, nearest
+from polygent_issuer.text import backslash_hint, did_you_mean, escape, nearest
 from polygent_issuer.verifier.identifiers import Tier
 
 SETTINGS_FILE = "settings.toml"
@@ -97,8 +97,7 @@ class Settings:
         """
         if name in self.plans:
             return self.plans[name]
-        near = nearest(name, self.plans)
-        hint = f"did you mean {near}?" if near else f"plans: {', '.join(sorted(self.plans))}"
+        hint = did_you_mean(name, self.plans, f"plans: {', '.join(sorted(self.plans))}")
         raise NotFound(f"there is no plan {escape(name)}", hint=hint)
 
     def plan_for(self, tier: Tier | None) -> Plan:
@@ -176,15 +175,15 @@ class Loaded:
             InvalidSettings: (`invalid_settings`) when there is no such key, with the nearest one.
         """
         within = f"{dotted}."
-        found = tuple(e for e in self.entries if e.key == dotted or e.key.startswith(within))
-        if found or dotted in TABLES:
-            return found
+        entries = tuple(e for e in self.entries if e.key == dotted or e.key.startswith(within))
+        if entries or dotted in TABLES:
+            return entries
         known = [*self.texts, *TABLES, *(f"plans.{name}" for name in self.settings.plans)]
-        near = nearest(dotted.casefold().replace("-", "_"), known) or nearest(dotted, known)
+        suggestion = nearest(dotted.casefold().replace("-", "_"), known) or nearest(dotted, known)
         every = run("config", "show")
         raise InvalidSettings(
             f"{escape(dotted)}: there is no such setting",
-            hint=Hint(f"did you mean {near}? or ", every) if near else every,
+            hint=Hint(f"did you mean {suggestion}? or ", every) if suggestion else every,
         )
 
 
@@ -276,16 +275,16 @@ def interpret(table: Mapping[str, Any]) -> Settings:
         InvalidSettings: (`invalid_settings`) with the dotted path of what is wrong.
     """
     refuse_unknown(table, (*KEYS, *TABLES))
-    given = {name: key.kind.read(table[name], name) for name, key in KEYS.items() if name in table}
+    values = {name: key.kind.read(table[name], name) for name, key in KEYS.items() if name in table}
     stores = table_at(table.get("stores", {}), "stores")
-    given["stores"] = {kid: _store(kid, uri) for kid, uri in stores.items()}
+    values["stores"] = {kid: _store(kid, uri) for kid, uri in stores.items()}
     if "plans" in table:
-        known = catalogue(given.get("features", ()))
-        given["plans"] = read_plans(table_at(table["plans"], "plans"), known)
-    settings = Settings(**given)
+        known = catalogue(values.get("features", ()))
+        values["plans"] = read_plans(table_at(table["plans"], "plans"), known)
+    settings = Settings(**values)
     if settings.default_plan not in settings.plans:
-        near = nearest(settings.default_plan, settings.plans)
-        hint = f"did you mean {near}?" if near else f"plans: {', '.join(settings.plans) or 'none'}"
+        every = f"plans: {', '.join(settings.plans) or 'none'}"
+        hint = did_you_mean(settings.default_plan, settings.plans, every)
         raise invalid("default_plan", f"there is no plan {settings.default_plan}", hint)
     return settings
 

@@ -95,16 +95,16 @@ STORES_HEAD = """\
 _ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\"})
 
 
-def default_text(**given: str | None) -> str:
+def default_text(**changes: str | None) -> str:
     """The commented settings.toml, with plans as tables; what is at its default is a comment.
 
     Args:
-        given: values by key, as `config set` takes them; None leaves the default.
+        changes: values by key, as `config set` takes them; None leaves the default.
 
     Raises:
         InvalidSettings: (`invalid_settings`) for a key or a value that the settings refuse.
     """
-    values = {name: _checked(name, text) for name, text in given.items() if text is not None}
+    values = {name: _checked(name, text) for name, text in changes.items() if text is not None}
     text = "\n".join([_HEAD, *(_key(name, values) for name in KEYS), plans_text(), STORES_HEAD])
     interpret(parse(text))
     return text
@@ -262,9 +262,9 @@ def _require_plan(present: dict[str, Any], keys: Sequence[str], value: _Value | 
     name, key = keys[1:]
     if name in plans:
         return
-    near = nearest(name, plans)
-    meant = f"did you mean plans.{near}.{key}? or " if near else ""
-    like = near or next(iter(plans), "PLAN")
+    suggestion = nearest(name, plans)
+    meant = f"did you mean plans.{suggestion}.{key}? or " if suggestion else ""
+    like = suggestion or next(iter(plans), "PLAN")
     raise invalid(
         f"plans.{escape(name)}",
         "there is no such plan",

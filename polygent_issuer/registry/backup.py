@@ -308,7 +308,7 @@ def _refusing() -> Iterator[None]:
     try:
         yield
     except (RegistryDamaged, RegistryMissing) as error:
-        told = error.message.replace("the registry", "the backup", 1)
-        if told.endswith("is damaged"):
-            told += ", or no backup of a registry at all"
-        raise BackupRefused(told, hint=_ANOTHER) from error
+        message = error.message.replace("the registry", "the backup", 1)
+        if message.endswith("is damaged"):
+            message += ", or no backup of a registry at all"
+        raise BackupRefused(message, hint=_ANOTHER) from error

@@ -60,19 +60,19 @@ def by_id(db: Reading, customer_id: int) -> Customer:
     Raises:
         RegistryDamaged: (`registry_damaged`) when there is none: only another row names it.
     """
-    found = next(select(db, "WHERE id = ?", (customer_id,)), None)
-    if found is None:
+    customer = next(select(db, "WHERE id = ?", (customer_id,)), None)
+    if customer is None:
         raise db.damaged(f"lacks the customer {customer_id}, which another row names")
-    return checked(db, found)
+    return checked(db, customer)
 
 
 def by_slug(db: Reading, slug: str) -> Customer | None:
     """The customer of exactly this slug, or whose alias it is, as the journal recorded it."""
     where = "WHERE slug = ? OR id = (SELECT customer_id FROM aliases WHERE slug = ?)"
-    found = next(select(db, where, (slug, slug)), None)
-    if found is None or found.slug != slug:
+    customer = next(select(db, where, (slug, slug)), None)
+    if customer is None or customer.slug != slug:
         db.require_recorded("aliases", slug)
-    return None if found is None else checked(db, found)
+    return None if customer is None else checked(db, customer)
 
 
 def beginning(prefix: str) -> tuple[str, str]:
@@ -104,10 +104,10 @@ def get(db: Reading, slug: str) -> Customer:
     Raises:
         NotFound: (`not_found`) when there is none; the hint names the nearest.
     """
-    found = by_slug(db, slug)
-    if found is None:
+    customer = by_slug(db, slug)
+    if customer is None:
         raise _not_found(db, slug)
-    return found
+    return customer
 
 
 def find(db: Reading, typed: str) -> Customer:
@@ -117,9 +117,9 @@ def find(db: Reading, typed: str) -> Customer:
         NotFound: (`not_found`) when there is none; the hint names the nearest.
         Ambiguous: (`ambiguous`) when several have that name; the hint names them.
     """
-    found = by_slug(db, typed)
-    if found is not None:
-        return found
+    customer = by_slug(db, typed)
+    if customer is not None:
+        return customer
     return _only(
         db,
         typed,
@@ -147,22 +147,22 @@ def find_by_beginning(db: Reading, typed: str) -> Customer:
     return _only(db, typed, tuple(select(db, where, (*ranges, _NAMED + 1))))
 
 
-def _only(db: Reading, typed: str, found: tuple[Customer, ...]) -> Customer:
-    if not found:
+def _only(db: Reading, typed: str, matches: tuple[Customer, ...]) -> Customer:
+    if not matches:
         raise _not_found(db, typed)
-    if len(found) > 1:
-        names = ", ".join(f"{customer.slug} ({customer.name})" for customer in found[:_NAMED])
-        more = ", …" if len(found) > _NAMED else ""
+    if len(matches) > 1:
+        names = ", ".join(f"{customer.slug} ({customer.name})" for customer in matches[:_NAMED])
+        more = ", …" if len(matches) > _NAMED else ""
         raise Ambiguous(f"several customers match {escape(typed)}", hint=f"name one: {names}{more}")
-    return checked(db, found[0])
+    return checked(db, matches[0])
 
 
 def _not_found(db: Reading, typed: str) -> NotFound:
-    near = nearest_slug(db, typed)
+    suggestion = nearest_slug(db, typed)
     every = run("customer", "list")
     return NotFound(
         f"there is no customer {escape(typed)}",
-        hint=Hint(f"did you mean `{near}`? — or `", every, "`") if near else every,
+        hint=Hint(f"did you mean `{suggestion}`? — or `", every, "`") if suggestion else every,
     )
 
 
@@ -198,8 +198,8 @@ def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple
         ids |= {merged.id} if merged else set()
     if besides is not None:
         ids.discard(besides.id)
-    found = (by_id(db, customer_id) for customer_id in ids)
-    return tuple(sorted(found, key=lambda customer: customer.slug))
+    customers = (by_id(db, customer_id) for customer_id in ids)
+    return tuple(sorted(customers, key=lambda customer: customer.slug))
 
 
 def variants(name: str) -> tuple[str, ...]:

@@ -201,8 +201,8 @@ def _name(name: str) -> dict[str, Value]:
 def _contacts(contacts: Iterable[str]) -> str:
     from polygent_issuer.email_address import ENCODED_WORD  # noqa: PLC0415  # see above
 
-    given = tuple(contacts)
-    for contact in given:
+    contacts = tuple(contacts)
+    for contact in contacts:
         _text("the contact", contact)
         if ENCODED_WORD in contact:
             raise InputRefused(
@@ -217,7 +217,7 @@ def _contacts(contacts: Iterable[str]) -> str:
                 if "mailto:" in contact.lower()
                 else "such as ops@acme.example or Ada <ada@acme.example>; a name alone has no @",
             )
-    return canonical(given)
+    return canonical(contacts)
 
 
 def _is_mailbox(contact: str) -> bool:

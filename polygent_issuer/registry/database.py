@@ -119,10 +119,10 @@ class Registry:
         """What was given to `create`."""
         with self.reading() as db:
             sql = "SELECT value FROM about WHERE name = 'registry_id'"
-            found = db.value(text, sql)
-        if found is None:
+            registry_id = db.value(text, sql)
+        if registry_id is None:
             raise damaged(self._connection.path, "has no id")
-        return found
+        return registry_id
 
     @property
     def path(self) -> Path:
@@ -246,8 +246,8 @@ def sqlite_problems(db: Reading) -> tuple[str, ...]:
 
 
 def _found(db: Reading) -> Iterator[str]:
-    for told in db.values(text, f"PRAGMA integrity_check({_MOST})"):
-        if told != "ok":
+    for line in db.values(text, f"PRAGMA integrity_check({_MOST})"):
+        if line != "ok":
             # It may quote stored text.
             yield "SQLite finds the file damaged: a page, a row or an index is not as it should be"
             break

@@ -265,10 +265,10 @@ def require_schema(connection: Connection) -> None:
     expected = as_made(version)
     if len(present) == len(expected) and set(present) == set(expected):
         return
-    found = tuple(differences(present, version))
-    more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    problems = tuple(differences(present, version))
+    more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
     older = version < len(schema.MIGRATIONS)
-    raise tampered(connection.path, "; ".join(found[:_NAMED]) + more, older=older)
+    raise tampered(connection.path, "; ".join(problems[:_NAMED]) + more, older=older)
 
 
 def as_made(version: int | None = None) -> tuple[Row, ...]:
@@ -296,13 +296,13 @@ def differences(present: Iterable[Row], version: int | None = None) -> Iterator[
         present: what `STATEMENTS` selects in the file that is judged.
         version: as for `as_made`.
     """
-    found, missing = list(present), []
+    foreign, missing = list(present), []
     for row in as_made(version):
-        if row in found:
-            found.remove(row)  # the same row once more would be one too many
+        if row in foreign:
+            foreign.remove(row)  # the same row once more would be one too many
         else:
             missing.append(row)
-    changed = {str(row[1]) for row in found}
+    changed = {str(row[1]) for row in foreign}
     for name in sorted(changed | {str(row[1]) for row in missing}):
         if name in changed:
             yield f"{escape(name)} is not a table, index or trigger as this tool makes it"

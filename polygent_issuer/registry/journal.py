@@ -90,8 +90,8 @@ def newest_at(db: Reading) -> datetime | None:
 def head(db: Reading) -> tuple[int, str]:
     """How many rows there are, and the hash of the last one in hex: what `--against` takes."""
     sql = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1"
-    found = db.one(lambda row: (as_int(row["seq"]), as_bytes(row["hash"]).hex()), sql)
-    return found or (0, GENESIS.hex())
+    newest = db.one(lambda row: (as_int(row["seq"]), as_bytes(row["hash"]).hex()), sql)
+    return newest or (0, GENESIS.hex())
 
 
 def newest_copy(db: Reading, event: str) -> JournalRow | None:
@@ -109,8 +109,8 @@ def issue_of(db: Reading, record: LicenseRecord) -> JournalRow | None:
     owner = "SELECT slug FROM customers WHERE id = ?"
     was = "SELECT slug FROM aliases WHERE customer_id = ?"
     where = f"WHERE customer IN ({owner} UNION {was}) AND license = ? ORDER BY seq LIMIT 1"
-    whose = record.customer_id
-    return db.one(_journal_row, f"{_SELECT} {where}", (whose, whose, record.id))
+    customer_id = record.customer_id
+    return db.one(_journal_row, f"{_SELECT} {where}", (customer_id, customer_id, record.id))
 
 
 def customer_status_changes(db: Reading, customer: Customer) -> int:

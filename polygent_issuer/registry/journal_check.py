@@ -94,14 +94,14 @@ def parse_noted(text: str, name: str) -> tuple[JournalHead, ...]:
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
-        found = next(filter(None, map(parse_head, words)), None)
-        if found is None:
+        head = next(filter(None, map(parse_head, words)), None)
+        if head is None:
             raise InputRefused(
                 f"line {number} of {name} holds no head: {escape_short(line)}",
                 hint=Hint("a head is SIZE:HASH, as `", run("journal", "verify"), "` prints it"),
             )
-        told = f"the head noted in line {number} of {name}"
-        heads.append(JournalHead(size=found.size, digest=found.digest, told=told))
+        title = f"the head noted in line {number} of {name}"
+        heads.append(JournalHead(size=head.size, digest=head.digest, told=title))
     if not heads:
         raise InputRefused(
             f"{name} holds no head",
@@ -120,14 +120,14 @@ def table_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
     """One line for each row that is not as the journal last recorded it."""
     expected = {name: digest for name, (_, digest) in recorded.items()}
     for name, digest in _found(db):
-        told = expected.pop(name, None)
-        if told is None:
+        recorded_digest = expected.pop(name, None)
+        if recorded_digest is None:
             yield f"{escape(name)} was added outside the journal"
-        elif told != digest:
+        elif recorded_digest != digest:
             more = _of_file(db, name) if name.startswith(_LICENSE) else ""
             yield f"{escape(name)} was changed outside the journal{more}"
-    for name, told in expected.items():
-        if told is not None:
+    for name, recorded_digest in expected.items():
+        if recorded_digest is not None:
             yield f"{escape(name)} was deleted outside the journal"
 
 
@@ -202,15 +202,15 @@ def verify(db: Reading, *, against: Iterable[JournalHead] = ()) -> JournalCheck:
     sql = "SELECT seq, previous, bytes, hash FROM journal ORDER BY seq"
     for _ in db.each(chain.follow, sql):
         pass
-    found = chain_of(
+    lines = chain_of(
         chain.problems,
         chain.beside_noted(),
         database_file.differences(db.execute(database_file.STATEMENTS)),
         table_problems(db, chain.recorded),
     )
     if not chain.problems:  # else most of its numbers differ
-        found = chain_of(found, row_journal_problems(db, chain.recorded))
-    problems = tuple(islice(found, _MOST + 1))
+        lines = chain_of(lines, row_journal_problems(db, chain.recorded))
+    problems = tuple(islice(lines, _MOST + 1))
     if len(problems) > _MOST:
         problems = (*problems[:_MOST], "and more")
     return JournalCheck(size=chain.size, head=chain.head.hex(), problems=problems)

@@ -66,16 +66,16 @@ def find(db: Reading, typed: str) -> KeyRecord:
     for key in known:
         if typed in (key.label, key.kid):
             return key
-    found = sorted(
+    matches = sorted(
         (key for key in known if len(typed) >= _SHORTEST and key.kid.startswith(typed)),
         key=lambda key: key.kid,
     )
-    if len(found) > 1:
-        names = ", ".join(f"{key.label} ({key.kid})" for key in found)
+    if len(matches) > 1:
+        names = ", ".join(f"{key.label} ({key.kid})" for key in matches)
         raise Ambiguous(f"several keys begin with {escape(typed)}", hint=f"name one: {names}")
-    if not found:
+    if not matches:
         raise _not_found(db, typed)
-    return found[0]
+    return matches[0]
 
 
 def pinned(db: Reading, kid: str) -> KeyRecord:
@@ -108,8 +108,8 @@ def compromised_since(db: Reading, key: KeyRecord) -> datetime | None:
     if not key.compromised or key.retired_at is None:
         return None
     # What is marked so is retired with that, or was before.
-    found = (moment_text(key.retired_at), key.kid)
-    return db.value(moment, _LEAKED, found) or key.retired_at
+    params = (moment_text(key.retired_at), key.kid)
+    return db.value(moment, _LEAKED, params) or key.retired_at
 
 
 def add(db: Writing, *, key: "Key", label: str) -> KeyRecord:
@@ -204,11 +204,13 @@ def _not_found(db: Reading, typed: str) -> NotFound:
     known = every(db)
     if not known:
         return NotFound("there is no signing key yet", hint=run("key", "generate"))
-    near = nearest(typed, [key.label for key in known])
+    suggestion = nearest(typed, [key.label for key in known])
     every_key = run("key", "list")
     return NotFound(
         f"there is no key {escape(typed)}",
-        hint=Hint(f"did you mean `{near}`? — or `", every_key, "`") if near else every_key,
+        hint=Hint(f"did you mean `{suggestion}`? — or `", every_key, "`")
+        if suggestion
+        else every_key,
     )
 
 

@@ -47,8 +47,8 @@ _DUE: Final = f"WHERE {_CURRENT} AND NOT {_ARCHIVED} AND expires_at < ?"
 def by_id(db: Reading, license_id: str) -> LicenseRecord | None:
     """The license of exactly this id, as the journal recorded it."""
     db.require_recorded("licenses", license_id)
-    found = db.one(_license, f"{_SELECT} WHERE id = ?", (license_id,))
-    return None if found is None else checked(db, found)
+    record = db.one(_license, f"{_SELECT} WHERE id = ?", (license_id,))
+    return None if record is None else checked(db, record)
 
 
 def _by_beginning(db: Reading, prefix: str, most: int) -> tuple[LicenseRecord, ...]:
@@ -181,10 +181,10 @@ def get(db: Reading, license_id: str) -> LicenseRecord:
     Raises:
         NotFound: (`not_found`) when there is none.
     """
-    found = by_id(db, license_id)
-    if found is None:
+    record = by_id(db, license_id)
+    if record is None:
         raise _not_found(license_id)
-    return found
+    return record
 
 
 def successor(db: Reading, record: LicenseRecord) -> LicenseRecord | None:
@@ -195,10 +195,10 @@ def successor(db: Reading, record: LicenseRecord) -> LicenseRecord | None:
     """
     if record.replaced_by is None:
         return None
-    found = by_id(db, record.replaced_by)
-    if found is None:
+    following = by_id(db, record.replaced_by)
+    if following is None:
         raise db.damaged(f"lacks the license that replaced {escape_short(record.id)}")
-    return found
+    return following
 
 
 def find(db: Reading, typed: str) -> LicenseRecord:
@@ -214,18 +214,18 @@ def find(db: Reading, typed: str) -> LicenseRecord:
             f"{escape(typed)} is too short to name a license",
             hint=Hint(f"give at least {_SHORTEST} characters of its id: ", run("license", "list")),
         )
-    found = _by_beginning(db, prefix, _NAMED + 1)
-    if len(found) > 1:
-        names = ", ".join(f"{one.id} ({one.customer_slug})" for one in found[:_NAMED])
-        more = ", …" if len(found) > _NAMED else ""
+    matches = _by_beginning(db, prefix, _NAMED + 1)
+    if len(matches) > 1:
+        names = ", ".join(f"{one.id} ({one.customer_slug})" for one in matches[:_NAMED])
+        more = ", …" if len(matches) > _NAMED else ""
         raise Ambiguous(
             f"several licenses begin with {escape(typed)}", hint=f"name one: {names}{more}"
         )
-    if not found:
+    if not matches:
         alike = _by_beginning(db, prefix[:_SHORTEST], _NAMED)
-        near = nearest(prefix, [one.id[: len(prefix)] for one in alike])
-        raise _not_found(typed, near)
-    return checked(db, found[0])
+        suggestion = nearest(prefix, [one.id[: len(prefix)] for one in alike])
+        raise _not_found(typed, suggestion)
+    return checked(db, matches[0])
 
 
 def current(db: Reading, customer: Customer) -> tuple[LicenseRecord, ...]:
@@ -246,8 +246,8 @@ def of(db: Reading, customer: Customer) -> tuple[LicenseRecord, ...]:
 def of_file(db: Reading, kid: str, file: bytes) -> LicenseRecord | None:
     """The license that was issued as exactly these bytes under this key, if any was."""
     digest = sha256(file).hexdigest()
-    found = db.one(_license, f"{_SELECT} WHERE kid = ? AND sha256 = ?", (kid, digest))
-    return None if found is None else checked(db, found)
+    record = db.one(_license, f"{_SELECT} WHERE kid = ? AND sha256 = ?", (kid, digest))
+    return None if record is None else checked(db, record)
 
 
 def add(
@@ -347,21 +347,21 @@ def _checked(
 
 
 def _require_current(db: Reading, license_id: str) -> None:
-    found = get(db, license_id)
-    if not found.is_current:
+    record = get(db, license_id)
+    if not record.is_current:
         raise RegistryChanged(
-            f"license {license_id} was {found.status} by another command",
+            f"license {license_id} was {record.status} by another command",
             hint=Hint(
-                run("license", "list", "--customer", found.customer_slug), ", then run it again"
+                run("license", "list", "--customer", record.customer_slug), ", then run it again"
             ),
         )
 
 
-def _not_found(typed: str, near: str | None = None) -> NotFound:
+def _not_found(typed: str, suggestion: str | None = None) -> NotFound:
     every = run("license", "list")
     return NotFound(
         f"there is no license {escape(typed)}",
-        hint=Hint(f"did you mean `{near}`? — or `", every, "`")
-        if near
+        hint=Hint(f"did you mean `{suggestion}`? — or `", every, "`")
+        if suggestion
         else Hint(every, " names them"),
     )

@@ -55,10 +55,10 @@ def by_id(db: Reading, machine_id: int) -> Machine:
     Raises:
         RegistryDamaged: (`registry_damaged`) when there is none: only another row names it.
     """
-    found = next(select(db, "WHERE id = ?", (machine_id,)), None)
-    if found is None:
+    machine = next(select(db, "WHERE id = ?", (machine_id,)), None)
+    if machine is None:
         raise db.damaged(f"lacks the machine {machine_id}, which another row names")
-    return found
+    return machine
 
 
 def _machine(row: Fields) -> Machine:
@@ -168,11 +168,11 @@ def by_label(db: Reading, customer: Customer, label: str) -> Machine:
     """
     found = next(select(db, "WHERE customer_id = ? AND label = ?", (customer.id, nfc(label))), None)
     if found is None:
-        near = nearest(label, [machine.label for machine in of(db, customer)])
+        suggestion = nearest(label, [machine.label for machine in of(db, customer)])
         every = run("customer", "show", customer.slug)
         raise NotFound(
             f"{customer.name} has no machine {escape(label)}",
-            hint=Hint(f"did you mean `{near}`? — or `", every, "`") if near else every,
+            hint=Hint(f"did you mean `{suggestion}`? — or `", every, "`") if suggestion else every,
         )
     return found
 
@@ -333,11 +333,11 @@ def get_document(db: Reading, document_id: int) -> Document:
     Raises:
         RegistryDamaged: (`registry_damaged`) when there is none: only another row names it.
     """
-    found = db.one(_document, f"{_DOCUMENTS} WHERE id = ?", (document_id,))
-    if found is None:
+    document = db.one(_document, f"{_DOCUMENTS} WHERE id = ?", (document_id,))
+    if document is None:
         raise db.damaged(f"lacks the document {document_id}, which another row names")
     db.require_recorded("documents", document_id)
-    return found
+    return document
 
 
 def _document(row: Fields) -> Document:

@@ -230,18 +230,18 @@ def restore(
     with exclusive_lock(path) as db:
         if _compared(db, candidate) != _readable(shown):
             raise RegistryChanged.since_shown("nothing was restored")
-        kept = _kept_name(path, now)
+        aside = _kept_name(path, now)
         with candidate.registry.writing(now=now, actor=actor) as row:
             outbox.forget_places(row)
             row.record(
                 "registry-restored",
                 accepted=consent.used(findings),
                 reason=consent.reason,
-                details=_details(candidate, shown, kept),
+                details=_details(candidate, shown, aside),
             )
         candidate.registry.close()
-        _swap(candidate.copy, path, kept)
-    return kept
+        _swap(candidate.copy, path, aside)
+    return aside
 
 
 def _compared(db: Reading | None, candidate: CheckedBackup) -> CurrentRegistry | None:
@@ -256,7 +256,7 @@ def _readable(shown: CurrentRegistry | None) -> CurrentRegistry | None:
 
 
 def _details(
-    candidate: CheckedBackup, shown: CurrentRegistry | None, kept: Path | None
+    candidate: CheckedBackup, shown: CurrentRegistry | None, aside: Path | None
 ) -> dict[str, object]:
     replaced = _readable(shown)
     return {
@@ -265,7 +265,7 @@ def _details(
         "size": candidate.size,
         "head": head_text(candidate.size, candidate.head),
         "replaced": None if replaced is None else head_text(replaced.size, replaced.head),
-        "kept": None if kept is None else kept.name,
+        "kept": None if aside is None else aside.name,
     }
 
 
