@@ -109,7 +109,12 @@ def write_default_settings(folder: Path, text: str | None = None) -> bool:
     path = settings.settings_path(folder)
     if os.path.lexists(path):
         return False
-    return _write_new(path, settings_editing.default_text() if text is None else text)
+    text = settings_editing.default_text() if text is None else text
+    try:
+        files.write_private(text.encode(), path)
+    except OutputExists:
+        return False
+    return True
 
 
 def create_home(
@@ -185,11 +190,3 @@ def ensure_folder(folder: Path, *, mode: int = 0o777) -> bool:
         f"the folder {escape(str(folder))} cannot be made: {reason}",
         hint="make the folder above it first, or name another",
     )
-
-
-def _write_new(path: Path, text: str) -> bool:
-    try:
-        files.write_private(text.encode(), path)
-    except OutputExists:
-        return False
-    return True

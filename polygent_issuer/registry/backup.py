@@ -255,7 +255,7 @@ def _open(copy: Path, source: Path) -> Registry:
     """Steps 2 and 3."""
     connection = Connection(copy, busy_timeout=BUSY_TIMEOUT, named=source)
     registry = Registry(connection)
-    try:
+    with connection.closed_on_error():
         database_file.check_application_id(connection)
         version = connection.number("user_version")
         with registry.reading() as db:
@@ -265,9 +265,6 @@ def _open(copy: Path, source: Path) -> Registry:
         size = connection.number("page_count") * connection.number("page_size")
         _require_none(source, () if size == copy.stat().st_size else ("it was cut short",))
         database_file.migrate_file(connection, keep=False)
-    except BaseException:
-        registry.close()
-        raise
     return registry
 
 

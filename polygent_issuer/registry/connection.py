@@ -7,8 +7,8 @@ opened read-write even for reading, since a hot journal must be rolled back firs
 import math
 import sqlite3
 import sys
-from collections.abc import Iterable
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -120,13 +120,10 @@ class Connection:
             self._sqlite = sqlite3.connect(uri, uri=True, timeout=wait, isolation_level=None)
         except FOREIGN as error:
             raise translate(error, path) from error
-        try:
+        with self.closed_on_error():
             self.require_in_place()
             for pragma in pragmas(sys.platform):
                 self.wait_for(pragma).close()
-        except BaseException:
-            self.close()
-            raise
 
     def require_in_place(self) -> None:
         """Check that the path still names the file that was opened.
@@ -256,6 +253,15 @@ class Connection:
         with suppress(*FOREIGN):
             if self._sqlite.in_transaction:
                 self._sqlite.execute("ROLLBACK")
+
+    @contextmanager
+    def closed_on_error(self) -> Iterator[None]:
+        """Close the connection if the block, which makes sure of the file, raises anything."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close; what was not committed is undone."""

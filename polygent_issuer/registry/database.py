@@ -51,7 +51,7 @@ class Registry:
         """
         connection = database_file.connect_blank(path, busy_timeout=busy_timeout)
         registry = cls(connection)
-        try:
+        with connection.closed_on_error():
             # Another process may have made it in between.
             with registry._transaction(database_file.require_blank, now=now, actor=actor) as db:
                 db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
@@ -60,9 +60,6 @@ class Registry:
                 db.insert("about", name="registry_id", value=registry_id)
                 db.record("registry-created", details={"registry": registry_id})
             connection.settle()
-        except BaseException:
-            registry.close()
-            raise
         return registry
 
     @classmethod
@@ -85,14 +82,11 @@ class Registry:
         """
         database_file.require_file(path)
         connection = Connection(path, busy_timeout=busy_timeout)
-        try:
+        with connection.closed_on_error():
             database_file.check_application_id(connection)
             if not as_it_is:
                 connection.settle()
                 database_file.migrate_file(connection)
-        except BaseException:
-            connection.close()
-            raise
         return cls(connection)
 
     @classmethod
@@ -106,12 +100,9 @@ class Registry:
         """
         database_file.require_file(path)
         connection = Connection(path, busy_timeout=busy_timeout, read_only=True)
-        try:
+        with connection.closed_on_error():
             database_file.check_application_id(connection)
             database_file.require_up_to_date(connection)
-        except BaseException:
-            connection.close()
-            raise
         return cls(connection)
 
     @property

@@ -61,11 +61,8 @@ def connect_blank(path: Path, *, busy_timeout: timedelta) -> Connection:
     require_file(path)
     try:
         connection = Connection(path, busy_timeout=busy_timeout)
-        try:
+        with connection.closed_on_error():
             require_blank(connection)
-        except BaseException:
-            connection.close()
-            raise
     except RegistryDamaged:
         raise _exists(path) from None
     return connection

@@ -103,17 +103,11 @@ def _locked(path: Path) -> Connection | None:
     try:
         database_file.require_file(path)
         connection = Connection(path, busy_timeout=BUSY_TIMEOUT)
+        with connection.closed_on_error():
+            connection.begin("BEGIN EXCLUSIVE")
+            database_file.check_application_id(connection)
     except (RegistryMissing, RegistryDamaged):
         return None
-    try:
-        connection.begin("BEGIN EXCLUSIVE")
-        database_file.check_application_id(connection)
-    except (RegistryMissing, RegistryDamaged):
-        connection.close()
-        return None
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 
