@@ -12,7 +12,7 @@ from polygent_issuer.registry import (
     customers,
     database,
     database_file,
-    journal,
+    journal_check,
     summaries,
 )
 from polygent_issuer.registry.journal import clock_behind_finding
@@ -75,7 +75,7 @@ def journal_stands(registry: Registry) -> Verdict:
         RegistryDamaged: (`registry_damaged`) when it cannot be read to its end.
     """
     with registry.reading(checked=False) as db:
-        check = journal.verify(db)
+        check = journal_check.verify(db)
     if check.problems:
         return fail(_first(check.problems), _VERIFY, ExitCode.REGISTRY)
     return ok(f"intact; rows: {check.size}")

@@ -29,7 +29,7 @@ from polygent_issuer import files
 from polygent_issuer.errors import HomeProblem, OutputExists, UnreadableInput
 from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import database, database_file, journal
+from polygent_issuer.registry import database, database_file, journal, journal_check
 from polygent_issuer.registry.connection import BESIDE, Connection
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMissing
@@ -275,8 +275,8 @@ def _judged(
     heads = tuple(against)
     with registry.reading() as db:
         _require_none(source, database.sqlite_problems(db))
-        check = journal.verify(db, against=heads)
-        intact = bool(check.problems and heads) and not journal.verify(db).problems
+        check = journal_check.verify(db, against=heads)
+        intact = bool(check.problems and heads) and not journal_check.verify(db).problems
     _require_none(source, check.problems, hint=_OLDER if intact else _ANOTHER)
     return CheckedBackup(
         source=source,

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from polygent_issuer.findings import Finding, FindingCode
-from polygent_issuer.registry.journal_check import JournalCheck, verify
 from polygent_issuer.registry.records import (
     Customer,
     Fields,
@@ -24,22 +23,6 @@ from polygent_issuer.registry.records import (
 from polygent_issuer.registry.row_check import GENESIS, chain_hash
 from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.terms import dates
-
-__all__ = [
-    "BACKED_UP",
-    "COPIES",
-    "HEAD_NOTED",
-    "JournalCheck",
-    "acts_since",
-    "copies_since",
-    "head",
-    "intact_issue",
-    "issue_of",
-    "newest_at",
-    "newest_copy",
-    "rows",
-    "verify",
-]
 
 BACKED_UP: Final = "registry-backed-up"
 HEAD_NOTED: Final = "head-noted"

@@ -21,6 +21,7 @@ from polygent_issuer.registry import (
     Registry,
     customers,
     journal,
+    journal_check,
     keys,
     licenses,
     machines,
@@ -49,7 +50,7 @@ def take_in(registry: Registry, issuer: Issuer, *files: bytes, **more: Any) -> I
         if not decided.new:
             db.record("test")
     with registry.reading() as db:
-        assert journal.verify(db).problems == ()
+        assert journal_check.verify(db).problems == ()
     return decided
 
 

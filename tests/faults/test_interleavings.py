@@ -33,7 +33,15 @@ from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.proposal import Action, Proposal
 from polygent_issuer.issuing.renewal import RenewalRequest, propose_renewals
 from polygent_issuer.keys.signer import SoftwareSigner
-from polygent_issuer.registry import REGISTRY_FILE, Reading, Registry, journal, licenses, outbox
+from polygent_issuer.registry import (
+    REGISTRY_FILE,
+    Reading,
+    Registry,
+    journal,
+    journal_check,
+    licenses,
+    outbox,
+)
 from polygent_issuer.terms.terms import Changes
 from polygent_issuer.verifier.keys import Key
 
@@ -200,7 +208,7 @@ def judge(office: Office, names: tuple[str, ...], ended: list[Any]) -> None:
     _deliver(office)
     out = {path.name: path.read_bytes() for path in (office.folder / "out").iterdir()}
     with office.registry.reading() as db:
-        assert journal.verify(db).problems == ()
+        assert journal_check.verify(db).problems == ()
         assert outbox.pending(db) == ()
         every = {each.id: each for each in licenses.select(db)}
         issues = Counter(

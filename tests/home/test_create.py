@@ -16,7 +16,7 @@ from polygent_issuer.errors import HomeProblem, InvalidSettings, OutputProblem
 from polygent_issuer.home import create, settings, settings_editing
 from polygent_issuer.home.create import CreatedHome, RegistryLost
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.registry import REGISTRY_FILE, Actor, Registry, journal
+from polygent_issuer.registry import REGISTRY_FILE, Actor, Registry, journal, journal_check
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryExists
 
 NOW = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
@@ -208,6 +208,6 @@ def test_a_making_that_was_killed_is_completed(tmp_path: Path, call: str, step: 
         assert create.is_complete(home)
         assert issuer_of(home) == "Acme"
         with Registry.open(home / REGISTRY_FILE) as registry, registry.reading() as db:
-            assert journal.verify(db).problems == ()
+            assert journal_check.verify(db).problems == ()
     assert number > 1
     assert done.returncode == 0, done.stderr

@@ -17,7 +17,7 @@ from support.tools import require_tool
 
 from polygent_issuer import files
 from polygent_issuer.errors import OutputExists, OutputProblem
-from polygent_issuer.registry import Registry, backup, customers, journal
+from polygent_issuer.registry import Registry, backup, customers, journal, journal_check
 from polygent_issuer.registry.errors import RegistryDamaged
 
 TESTS = Path(__file__).parents[1]
@@ -43,7 +43,7 @@ def writer(*arguments: str) -> "subprocess.Popen[str]":
 def head_of(path: Path) -> tuple[int, str]:
     """The head of a registry whose journal stands."""
     with Registry.open(path) as registry, registry.reading() as db:
-        assert journal.verify(db).problems == ()
+        assert journal_check.verify(db).problems == ()
         return journal.head(db)
 
 

@@ -14,7 +14,7 @@ import pytest
 from support.registries import NOW, writing
 from support.tools import require_tool
 
-from polygent_issuer.registry import Registry, journal, schema
+from polygent_issuer.registry import Registry, journal_check, schema
 from polygent_issuer.registry.errors import RegistryMissing
 
 TESTS = Path(__file__).parents[1]
@@ -41,7 +41,7 @@ def run(command: Sequence[str]) -> list[str]:
 def rows(path: Path) -> int:
     """How many journal rows there are; the registry must be whole."""
     with Registry.open(path) as registry, registry.reading() as db:
-        found = journal.verify(db)
+        found = journal_check.verify(db)
         assert found.problems == ()
         assert next(iter(db.execute("PRAGMA integrity_check"))) == ("ok",)
         return found.size

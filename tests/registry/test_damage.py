@@ -13,6 +13,7 @@ from polygent_issuer.registry import (
     Registry,
     customers,
     journal,
+    journal_check,
     keys,
     licenses,
     machines,
@@ -51,7 +52,7 @@ def use(path: Path) -> None:
             journal.newest_at(db)
             list(keys.key_set(db))
             list(journal.rows(db))
-            journal.verify(db)
+            journal_check.verify(db)
         with writing(registry) as db:
             new = customers.add(db, slug="late", name="Late")
             add_license(db, 9, new, keys.every(db)[0].kid)
@@ -117,7 +118,7 @@ def test_a_column_of_another_spelling_is_reported(
     assert intact.count(word) == 1
     path.write_bytes(intact.replace(word, other))
     with Registry.open(path) as registry, registry.reading() as db:
-        problems = journal.verify(db).problems
+        problems = journal_check.verify(db).problems
     assert any("is not a table" in problem for problem in problems)
     survive(path)
 

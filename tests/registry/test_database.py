@@ -13,7 +13,7 @@ import pytest
 from support.registries import ACTOR, NOW, REGISTRY_ID, fill, older_tables, tampering, writing
 
 from polygent_issuer.errors import ExitCode, HomeProblem
-from polygent_issuer.registry import Registry, customers, journal, schema
+from polygent_issuer.registry import Registry, customers, journal, journal_check, schema
 from polygent_issuer.registry.connection import Connection
 from polygent_issuer.registry.errors import (
     RegistryDamaged,
@@ -66,7 +66,7 @@ def test_its_creation_is_the_first_journal_row(registry: Registry) -> None:
     """The journal begins with who made it, where and when."""
     with registry.reading() as db:
         (row,) = journal.rows(db)
-        assert journal.verify(db).problems == ()
+        assert journal_check.verify(db).problems == ()
     assert (row.seq, row.event, row.at, row.operator) == (1, "registry-created", NOW, "Ada")
     assert (row.body["os_user"], row.body["uid"], row.body["host"]) == ("ada", 1000, "desk")
     assert row.details == {"registry": REGISTRY_ID}
@@ -79,7 +79,7 @@ def test_what_is_written_is_there_when_it_is_opened_again(path: Path, registry: 
     registry.close()
     with Registry.open(path) as again, again.reading() as db:
         assert [customer.slug for customer in customers.every(db)] == ["acme", "globex"]
-        assert journal.verify(db).problems == ()
+        assert journal_check.verify(db).problems == ()
 
 
 def test_open_never_makes_one(path: Path) -> None:
@@ -286,7 +286,7 @@ def test_each_older_version_is_brought_up_to_date(
     with Registry.open(path) as opened, opened.reading() as db:
         assert customers.get(db, "acme").name == "Acme"
         assert journal.newest_copy(db, journal.HEAD_NOTED) is not None
-        assert journal.verify(db).problems == ()
+        assert journal_check.verify(db).problems == ()
         assert list(db.execute("SELECT name, seq FROM row_journal")) == before
     assert header(path, "user_version") == len(schema.MIGRATIONS)
     copy = path.with_name(f"{path.name}.before-v{version + 1}")
@@ -317,7 +317,7 @@ def test_a_journal_row_that_cannot_be_read_is_left_to_the_check(
     with closing(sqlite3.connect(path)) as raw:
         raw.executescript(older_tables(2))
     with Registry.open(path) as opened, opened.reading(checked=False) as db:
-        assert "journal row 2 cannot be read" in journal.verify(db).problems
+        assert "journal row 2 cannot be read" in journal_check.verify(db).problems
 
 
 def test_a_later_migration_keeps_rows_and_their_digests(
@@ -332,7 +332,7 @@ def test_a_later_migration_keeps_rows_and_their_digests(
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, later))
     with Registry.open(path) as opened, opened.reading() as db:
         assert customers.get(db, "acme").name == "Acme"
-        assert journal.verify(db).problems == ()
+        assert journal_check.verify(db).problems == ()
     assert header(path, "user_version") == len(schema.MIGRATIONS)
 
 

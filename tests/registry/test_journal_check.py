@@ -11,7 +11,7 @@ import pytest
 from support.registries import NOW, REGISTRY_ID, fill, license_id, tampering, writing
 
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.registry import Registry, customers, journal
+from polygent_issuer.registry import Registry, customers, journal, journal_check
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.registry.journal_check import head_text, noted_line, parse_head, parse_noted
 from polygent_issuer.registry.row_check import row_digest
@@ -20,12 +20,12 @@ Tamper = Callable[[sqlite3.Connection], object]
 ONE, TWO = license_id(1), license_id(2)
 
 
-def check(path: Path, *against: str) -> journal.JournalCheck:
+def check(path: Path, *against: str) -> journal_check.JournalCheck:
     """What `verify` says of a file."""
     heads = tuple(head for text in against if (head := parse_head(text)))
     assert len(heads) == len(against)
     with Registry.open(path) as opened, opened.reading() as db:
-        return journal.verify(db, against=heads)
+        return journal_check.verify(db, against=heads)
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ def test_details_cannot_pass_for_the_digests(registry: Registry) -> None:
         customers.add(db, slug="acme", name="Acme")
         db.record("test", reason=',"rows":{"customers/1":"22"}', details=nested)
     with registry.reading() as read:
-        assert journal.verify(read).problems == ()
+        assert journal_check.verify(read).problems == ()
 
 
 def test_a_cut_off_end_is_found_by_the_older_head(filled: Path) -> None:
@@ -282,7 +282,7 @@ def test_an_older_head_is_found_again(filled: Path) -> None:
 def test_the_check_tells_the_head(filled: Path) -> None:
     """What is to be noted for next time."""
     with Registry.open(filled) as opened, opened.reading() as db:
-        found = journal.verify(db)
+        found = journal_check.verify(db)
         assert (found.size, found.head) == journal.head(db)
 
 
@@ -374,11 +374,13 @@ def test_a_row_that_was_deleted_and_journalled_is_no_problem(registry: Registry)
     with writing(registry) as db:
         db.delete("about", "colour")
     with registry.reading() as read:
-        assert journal.verify(read).problems == ()
+        assert journal_check.verify(read).problems == ()
     with registry.writing(now=NOW, actor=db.actor) as db:
         db.execute("INSERT INTO about VALUES ('colour', 'blue')")
     with registry.reading() as read:
-        assert journal.verify(read).problems == ("about/colour was added outside the journal",)
+        assert journal_check.verify(read).problems == (
+            "about/colour was added outside the journal",
+        )
 
 
 def test_columns_of_another_type_are_damage(filled: Path) -> None:

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from support.registries import NOW, add_license, add_machine, new_key, new_registry, writing
 
-from polygent_issuer.registry import Customer, Registry, customers, journal, keys, licenses
+from polygent_issuer.registry import (
+    Customer,
+    Registry,
+    customers,
+    journal,
+    journal_check,
+    keys,
+    licenses,
+)
 from polygent_issuer.registry import machines as known
 from polygent_issuer.registry.merging import Merger, decide, merge
 
@@ -46,7 +54,7 @@ def test_the_rows_of_the_customer(registry: Registry) -> None:
     with registry.reading() as db:
         assert [each.slug for each in customers.every(db, archived=True)] == ["acme"]
         assert customers.find(db, "sister") == kept
-        assert journal.verify(db).problems == ()
+        assert journal_check.verify(db).problems == ()
 
 
 def test_the_journal_says_that_the_row_went(registry: Registry) -> None:
@@ -100,7 +108,7 @@ def test_machines_keep_their_labels_where_these_are_free(registry: Registry) -> 
         assert [each.fingerprint[0] for each in history] == ["d", "c"]
         (held,) = licenses.of(db, kept)
         assert (held.customer_slug, held.machine_label) == ("acme", "prod-3")
-        assert journal.verify(db).problems == ()
+        assert journal_check.verify(db).problems == ()
 
 
 def test_one_fingerprint_is_one_machine(registry: Registry) -> None:
@@ -124,7 +132,7 @@ def test_one_fingerprint_is_one_machine(registry: Registry) -> None:
         assert past == [("a", "prod"), ("a", "web"), ("b", "web")]
         (held,) = licenses.of(db, kept)
         assert held.machine_id == ours.id
-        assert journal.verify(db).problems == ()
+        assert journal_check.verify(db).problems == ()
 
 
 def test_a_decision_is_equal_for_the_same_facts(registry: Registry) -> None:

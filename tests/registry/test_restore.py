@@ -30,7 +30,15 @@ from polygent_issuer import files
 from polygent_issuer.errors import ExitCode, OutputProblem, RegistryChanged, UnreadableInput
 from polygent_issuer.findings import Consent, ConsentNeeded, FindingCode
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.registry import Registry, customers, journal, keys, outbox, schema
+from polygent_issuer.registry import (
+    Registry,
+    customers,
+    journal,
+    journal_check,
+    keys,
+    outbox,
+    schema,
+)
 from polygent_issuer.registry import restore as restoring
 from polygent_issuer.registry.backup import BackupRefused, back_up, open_backup
 from polygent_issuer.registry.errors import RegistryLocked, RegistryNewer
@@ -72,7 +80,7 @@ def restore(backup: Path, path: Path, consent: Consent = AGREED) -> Path | None:
 def rows_of(path: Path) -> list[str]:
     """The events of a journal that stands."""
     with Registry.open(path) as registry, registry.reading() as db:
-        assert journal.verify(db).problems == ()
+        assert journal_check.verify(db).problems == ()
         return [row.event for row in journal.rows(db)]
 
 

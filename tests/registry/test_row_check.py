@@ -13,7 +13,7 @@ from polygent_issuer.registry import (
     Registry,
     Writing,
     customers,
-    journal,
+    journal_check,
     keys,
     licenses,
     machines,
@@ -152,7 +152,7 @@ def test_what_the_journal_recorded_is_read(filled: Path, registry: Registry, rea
     assert filled.is_file()
     with registry.reading() as db:
         READERS[reader](db)
-        assert journal.verify(db).problems == ()
+        assert journal_check.verify(db).problems == ()
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_row_that_is_not_as_recorded_is_refused(
     with registry.reading(checked=False) as db:
         list(customers.every(db, archived=True))
         keys.every(db)
-        assert journal.verify(db).problems
+        assert journal_check.verify(db).problems
 
 
 def test_each_change_of_a_row_is_checked_before_it(filled: Path, registry: Registry) -> None:
@@ -211,7 +211,7 @@ def test_what_a_transaction_wrote_is_as_recorded(filled: Path, registry: Registr
         assert len(licenses.current(db, acme)) == 1
     with registry.reading() as later:
         assert customers.get(later, "acme").crm == "C-1"
-        assert journal.verify(later).problems == ()
+        assert journal_check.verify(later).problems == ()
 
 
 def test_a_merged_customer_is_as_recorded(filled: Path, registry: Registry) -> None:
@@ -225,7 +225,7 @@ def test_a_merged_customer_is_as_recorded(filled: Path, registry: Registry) -> N
         for slug in ("globex", "acme", "acne"):
             customer = customers.get(later, slug)
             assert (customer.slug, len(licenses.current(later, customer))) == ("globex", 1)
-        assert journal.verify(later).problems == ()
+        assert journal_check.verify(later).problems == ()
 
 
 @pytest.mark.parametrize("table", ["row_journal", "journal"])

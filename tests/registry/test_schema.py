@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.registries import ACTOR, NOW, fill, tampering, writing
 
-from polygent_issuer.registry import Registry, customers, journal, keys, schema
+from polygent_issuer.registry import Registry, customers, journal_check, keys, schema
 from polygent_issuer.registry.errors import RegistryMisuse, Taken
 
 
@@ -64,7 +64,7 @@ def test_the_journal_only_grows_at_its_end(registry: Registry, sql: str) -> None
     with writing(registry) as db, pytest.raises(RegistryMisuse):
         db.execute(sql)
     with registry.reading() as db:
-        assert journal.verify(db).problems == ()
+        assert journal_check.verify(db).problems == ()
 
 
 def test_only_one_key_is_active(registry: Registry) -> None:

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 from support.registries import ACTOR, NOW, add_license, fill, license_id, older_tables, writing
 
-from polygent_issuer.registry import Registry, Writing, customers, journal, keys, outbox, schema
+from polygent_issuer.registry import (
+    Registry,
+    Writing,
+    customers,
+    journal,
+    journal_check,
+    keys,
+    outbox,
+    schema,
+)
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryNewer
 
 IGNORE = "BEGIN SELECT RAISE(IGNORE); END"
@@ -209,7 +218,7 @@ def test_what_is_not_there_is_not_committed(
     registry._connection.run("DROP TRIGGER temp.evil").close()
     assert size(registry) == before
     with registry.reading() as read:
-        assert journal.verify(read).problems == ()
+        assert journal_check.verify(read).problems == ()
         assert [row.license_id for row in outbox.pending(read)] == [license_id(2)]
 
 

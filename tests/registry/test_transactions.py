@@ -7,7 +7,7 @@ import pytest
 from support.registries import ACTOR, NOW, fill, new_key, writing
 
 from polygent_issuer.errors import ExitCode, InputRefused
-from polygent_issuer.registry import Registry, customers, journal, keys
+from polygent_issuer.registry import Registry, customers, journal, journal_check, keys
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMisuse, Taken
 from polygent_issuer.registry.records import as_bytes, text
 
@@ -59,7 +59,7 @@ def test_a_part_that_fails_leaves_the_rest(registry: Registry, kind: type[BaseEx
             db.record("customer-added", customer="umbrella")
     with registry.reading() as reading:
         assert [each.slug for each in customers.every(reading)] == ["acme", "umbrella"]
-        assert journal.verify(reading).problems == ()
+        assert journal_check.verify(reading).problems == ()
 
 
 def test_a_part_begins_with_nothing_open(registry: Registry) -> None:

@@ -14,7 +14,14 @@ from polygent_issuer.batch.row_files import RowFile
 from polygent_issuer.batch.run import BatchRunner
 from polygent_issuer.findings import Consent, FindingCode
 from polygent_issuer.keys.signer import Signer
-from polygent_issuer.registry import LicenseRecord, Registry, customers, journal, licenses, outbox
+from polygent_issuer.registry import (
+    LicenseRecord,
+    Registry,
+    customers,
+    journal_check,
+    licenses,
+    outbox,
+)
 from polygent_issuer.terms.terms import Changes
 from support.crowd import new_ids, settle
 from support.office import NOW, Office
@@ -132,7 +139,7 @@ class Batches:
     def sound(self) -> bool:
         """Whether the journal stands, and each file in the folder is of a license once."""
         with self.office.registry.reading() as db:
-            assert journal.verify(db).problems == ()
+            assert journal_check.verify(db).problems == ()
             kept = {record.file for record in licenses.select(db)}
         files = [path.read_bytes() for path in self.files()]
         return len(set(files)) == len(files) and kept.issuperset(files)

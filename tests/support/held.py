@@ -9,7 +9,7 @@ from polygent_issuer.registry import (
     REGISTRY_FILE,
     Reading,
     Registry,
-    journal,
+    journal_check,
     keys,
     licenses,
     outbox,
@@ -59,7 +59,7 @@ def held(desk: Desk) -> Held:
             current=frozenset(record.id for record in records if record.is_current),
             keys=frozenset(key.kid for key in keys.every(db)),
             pending=frozenset(row.license_id for row in outbox.pending(db)),
-            problems=journal.verify(db).problems,
+            problems=journal_check.verify(db).problems,
             rows=_rows(db),
         )
     return Held(settings=settings)

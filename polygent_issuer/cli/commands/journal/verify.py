@@ -14,9 +14,8 @@ from polygent_issuer.cli.options.heads import AgainstOption, noted_heads
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import ExitCode, OutputProblem
-from polygent_issuer.registry import change, journal
-from polygent_issuer.registry.journal import JournalCheck
-from polygent_issuer.registry.journal_check import head_text, noted_line
+from polygent_issuer.registry import change, journal, journal_check
+from polygent_issuer.registry.journal_check import JournalCheck, head_text, noted_line
 from polygent_issuer.text import escape
 
 
@@ -102,7 +101,7 @@ def verify(
     heads = noted_heads(against)
     place = None if note is None else _place(invocation, note)
     with invocation.registry.reading(checked=False) as db:
-        check = journal.verify(db, against=heads)
+        check = journal_check.verify(db, against=heads)
     noted = None if check.problems else place
     if noted is not None:
         _note(invocation, check, noted)
