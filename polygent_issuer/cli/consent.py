@@ -10,7 +10,7 @@ from polygent_issuer.cli import prompts
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import OptionGroup
-from polygent_issuer.cli.output.messages import note
+from polygent_issuer.cli.output.streams import note
 from polygent_issuer.errors import InputRefused, MissingInput, UsageProblem
 from polygent_issuer.text import escape, nearest
 

@@ -10,14 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from polygent_issuer.cli.output.messages import note
+from polygent_issuer.cli.output.streams import note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from polygent_issuer.home.settings import Loaded, Settings
-    from polygent_issuer.registry import Actor, Reading, Registry
+    from polygent_issuer.registry import Actor, Customer, Reading, Registry
     from polygent_issuer.registry.change import Decided
+
 
 _Decision = TypeVar("_Decision")
 
@@ -39,7 +40,7 @@ class Invocation:
     def __init__(
         self, *, now: datetime | None = None, environ: Mapping[str, str] | None = None
     ) -> None:
-        """Begin; nothing is opened yet."""
+        """Begin with nothing open."""
         self.now = now or datetime.now(UTC)
         self.environ = os.environ if environ is None else environ
         self.options: dict[str, Any] = {}
@@ -104,8 +105,6 @@ class Invocation:
     @cached_property
     def actor(self) -> "Actor":
         """Who acts, for the journal."""
-        from polygent_issuer.cli.actor import actor
-
         return actor(self.settings.operator)
 
     @cached_property
@@ -118,6 +117,28 @@ class Invocation:
         for warning in undelivered(registry):
             self.warn(warning)
         return registry
+
+    def customer(self, name: str, *, checked: bool = True) -> "Customer":
+        """Find a customer by slug or name; on a terminal also by an unambiguous beginning.
+
+        Off a terminal a beginning is refused: a script must not mean somebody else tomorrow.
+
+        Args:
+            checked: as for `Registry.reading`.
+
+        Raises:
+            NotFound, Ambiguous: (`not_found`, `ambiguous`) with the nearest names.
+        """
+        from polygent_issuer.errors import NotFound
+        from polygent_issuer.registry import customers
+
+        with self.registry.reading(checked=checked) as db:
+            try:
+                return customers.find(db, name)
+            except NotFound:
+                if not self.interactive:
+                    raise
+                return customers.find_by_beginning(db, name)
 
     def decide(self, decide: "Callable[[Reading], _Decision]") -> "Decided[_Decision]":
         """Decide on a snapshot of the registry, for `change.carry_out`."""
@@ -134,3 +155,34 @@ class Invocation:
         """Say what is going on, on stderr, unless `--quiet` or `--json`."""
         if not self.quiet and not self.as_json:
             note("note", message, style="dim")
+
+
+def actor(operator: str | None) -> "Actor":
+    """Return the actor of this process, for the journal.
+
+    Args:
+        operator: the setting `operator`; without it the user's name in the operating system.
+    """
+    import socket
+
+    from polygent_issuer.registry import Actor
+
+    uid = os.getuid() if hasattr(os, "getuid") else None
+    user = _user(uid)
+    return Actor(operator=operator or user, os_user=user, uid=uid, host=socket.gethostname())
+
+
+def _user(uid: int | None) -> str:
+    if uid is None:
+        import getpass
+
+        try:
+            return getpass.getuser()
+        except (OSError, ImportError):  # no variable names the user; ImportError before 3.13
+            return "unknown"
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name  # the account of the uid; LOGNAME can be set to anything
+    except KeyError:
+        return f"uid {uid}"

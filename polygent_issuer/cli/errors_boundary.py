@@ -1,10 +1,20 @@
-"""The error that ends a command: whatever was raised, with a code, an exit code and a hint."""
+"""The error that ends a command: its code, exit code and hint, whatever was raised; its text."""
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from polygent_issuer.cli.output.json_text import error_json, finding_json
+from polygent_issuer.cli.output.streams import (
+    STREAM_ERRORS,
+    BrokenPipe,
+    StdoutError,
+    discard,
+    note,
+    write_json,
+)
 from polygent_issuer.errors import ExitCode, InputRefused, InternalError, IssuerError, UsageProblem
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import escape, nearest
@@ -29,7 +39,7 @@ class Interrupted(IssuerError):
 
 
 def to_issuer_error(raised: BaseException) -> IssuerError:
-    """What ended the command, as an error of ours."""
+    """Return what ended the command as an error of ours."""
     from polygent_issuer.verifier.errors import VerifierError
 
     if isinstance(raised, IssuerError):
@@ -39,18 +49,13 @@ def to_issuer_error(raised: BaseException) -> IssuerError:
     if isinstance(raised, KeyboardInterrupt | typer.Abort):
         return Interrupted("interrupted; what was acknowledged is kept")
     if isinstance(raised, typer.TyperException):
-        return from_typer(raised)
+        message, meant = _said(raised)
+        return _problem(getattr(raised, "ctx", None), message, meant)
     return InternalError.at(raised)
 
 
-def from_typer(error: typer.TyperException) -> UsageProblem:
-    """Say it again, with what was probably meant."""
-    message, meant = _said(error)
-    return _problem(getattr(error, "ctx", None), message, meant)
-
-
 def no_such_command(context: Any, name: str, known: Sequence[str]) -> UsageProblem:  # noqa: ANN401 - Typer's own are private
-    """The error for a command that a group does not have."""
+    """Return the error for a command that a group does not have."""
     return _problem(context, f"no such command {name!r}", nearest(name, known))
 
 
@@ -76,8 +81,7 @@ def _said(error: Any) -> tuple[str, str | None]:  # noqa: ANN401 - Typer's own a
             return f"{missing}: {', '.join(choices)}", None
         value = _value(error, choices)
         few = ", ".join(map(repr, choices))
-        told = f"invalid value for {name}: {value!r} is not one of {few}"
-        return told, nearest(value, choices)
+        return f"invalid value for {name}: {value!r} is not one of {few}", nearest(value, choices)
     message = " ".join(error.format_message().split()).rstrip(".")
     return message[:1].lower() + message[1:], None
 
@@ -85,7 +89,31 @@ def _said(error: Any) -> tuple[str, str | None]:  # noqa: ANN401 - Typer's own a
 def _value(error: Any, choices: Sequence[str]) -> str:  # noqa: ANN401 - as above
     """What was typed that is none of a few."""
     parser = error.ctx.command.make_parser(error.ctx)
-    given = parser.parse_args(args=list(error.typed))[0][error.param.name]
-    return next(
-        word for word in ([given] if isinstance(given, str) else given) if word not in choices
-    )
+    value = parser.parse_args(args=list(error.typed))[0][error.param.name]
+    values = [value] if isinstance(value, str) else value
+    return next(word for word in values if word not in choices)
+
+
+def write_error(error: IssuerError, *, as_json: bool, in_line: bool = False) -> None:
+    """Write an error: JSON on stdout (one line of it after others), or text on stderr."""
+    if isinstance(error, BrokenPipe):
+        return
+    if as_json and not isinstance(error, StdoutError):
+        try:
+            write_json({"error": _with_exit_code(error)}, in_line=in_line)
+        except STREAM_ERRORS:
+            discard(sys.stdout)
+        else:
+            return
+    note("error", error.message, style="bad")
+    if error.hint:
+        note("hint", error.hint)
+
+
+def _with_exit_code(error: IssuerError) -> dict[str, Any]:
+    from polygent_issuer.findings import ConsentNeeded
+
+    members = {**error_json(error), "exit_code": int(error.exit_code)}
+    if isinstance(error, ConsentNeeded):
+        members["findings"] = [finding_json(finding) for finding in error.findings]
+    return members

@@ -12,9 +12,9 @@ from polygent_issuer.cli.completion import EARLIER, VARIABLE
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.errors_boundary import to_issuer_error
 from polygent_issuer.cli.lazy import Markup, build_group
-from polygent_issuer.cli.output import broken_pipe, result
-from polygent_issuer.cli.output.hint_json import GLOBAL_OPTIONS
-from polygent_issuer.cli.output.plain_text import is_plain
+from polygent_issuer.cli.output import result, streams
+from polygent_issuer.cli.output.json_text import GLOBAL_OPTIONS
+from polygent_issuer.cli.output.streams import is_plain
 from polygent_issuer.errors import ExitCode, IssuerError
 
 
@@ -64,9 +64,9 @@ def _parse_and_run(invocation: Invocation, argv: list[str]) -> Any:  # noqa: ANN
         problem = ended.__context__ if isinstance(ended, SystemExit) else ended
         if problem is invocation.problem or not isinstance(problem, OSError):
             raise invocation.problem or ended from None
-        raise broken_pipe.stdout_failed(problem) from None
+        raise streams.stdout_failed(problem) from None
     if sys.stdout is None and not isinstance(outcome, result.Result):
-        raise broken_pipe.stdout_failed(ValueError())  # nobody saw the help that was asked for
+        raise streams.stdout_failed(ValueError())  # nobody saw the help that was asked for
     return outcome
 
 
@@ -96,11 +96,11 @@ def _fail(
     *,
     in_line: bool = False,
 ) -> int:
-    from polygent_issuer.cli.output import errors
+    from polygent_issuer.cli import errors_boundary
 
     # A usage error is raised before the options after it were read.
     as_json = invocation.as_json or "--json" in argv
-    errors.write_error(error, as_json=as_json, in_line=in_line)
+    errors_boundary.write_error(error, as_json=as_json, in_line=in_line)
     if invocation.options.get("debug") or "--debug" in argv:
         from polygent_issuer.cli import debug
 

@@ -61,10 +61,6 @@ class Examination:
         failed = (row.exit_code for row in self.rows if row.state is State.FAIL)
         return next(failed, ExitCode.DONE)
 
-    def count(self, state: State) -> int:
-        """How many rows are in a state."""
-        return sum(row.state is state for row in self.rows)
-
 
 def _keyring(case: DoctorContext) -> Verdict:
     """Asked even when settings or registry cannot be read: the keyring may be what is wrong."""

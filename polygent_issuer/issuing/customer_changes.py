@@ -269,7 +269,7 @@ def _merge_details(decided: MergePlan) -> dict[str, Any]:
             "time_zone": gone.time_zone,
             "crm": gone.crm,
             "since": dates.instant(gone.created_at),
-            "archived": None if gone.archived_at is None else dates.instant(gone.archived_at),
+            "archived": dates.optional_instant(gone.archived_at),
         },
         "licenses": decided.licenses,
         "moved": {each.machine.label: each.label for each in merger.moved},

@@ -66,6 +66,11 @@ def instant(moment: datetime) -> str:
     return f"{in_utc(moment).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
+def optional_instant(moment: datetime | None) -> str | None:
+    """Write a moment as `instant` does; None stays None."""
+    return None if moment is None else instant(moment)
+
+
 def to_seconds(moment: datetime) -> int:
     """Turn a moment into a NumericDate; a part of a second is dropped.
 

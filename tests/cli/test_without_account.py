@@ -10,7 +10,7 @@ import pytest
 from support.cli import Desk
 from support.users import ADA, run_as
 
-from polygent_issuer.cli.actor import actor
+from polygent_issuer.cli.context import actor
 
 EXAMPLES = Path(__file__).parents[2] / "keys.example"
 

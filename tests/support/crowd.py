@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
-from polygent_issuer.cli.actor import actor
+from polygent_issuer.cli.context import actor
 from polygent_issuer.keys.signer import Signer, SoftwareSigner
 from polygent_issuer.registry import REGISTRY_FILE, Registry, Writing, customers, licenses, machines
 from polygent_issuer.verifier import License, Limits, Tier, jws

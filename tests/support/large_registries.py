@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from polygent_issuer.cli.actor import actor
+from polygent_issuer.cli.context import actor
 from polygent_issuer.keys.signer import SoftwareSigner
 from polygent_issuer.registry import (
     REGISTRY_FILE,

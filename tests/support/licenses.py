@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from polygent_issuer.cli.actor import actor
+from polygent_issuer.cli.context import actor
 from polygent_issuer.home import folder
 from polygent_issuer.home.settings import settings_path
 from polygent_issuer.home.settings_editing import default_text

@@ -261,8 +261,8 @@ def test_numbers_that_python_would_not_write_are_refused(sign: int) -> None:
 
 
 OPTIONS = {
-    "tier": lambda text: terms.changes(Settings(), terms.FirstTerms(tier=text)),
-    "term": lambda text: terms.changes(Settings(), terms.FirstTerms(term=text)),
+    "tier": lambda text: terms.parse_changes(Settings(), terms.FirstTerms(tier=text)),
+    "term": lambda text: terms.parse_changes(Settings(), terms.FirstTerms(term=text)),
 }
 KINDS = {
     "tier": setting_types.TIER,

@@ -14,8 +14,7 @@ from polygent_issuer.batch.row_files import RowFile
 from polygent_issuer.batch.rows import Row
 from polygent_issuer.cli.consent import ConsentOptions, given
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.batch.batch import Batch
-from polygent_issuer.cli.flows.batch.run import run_batch
+from polygent_issuer.cli.flows.batch.run import Batch, run_batch
 from polygent_issuer.cli.flows.issue import signers_of
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
 from polygent_issuer.cli.options.passphrase import PassphraseOptions, source

@@ -11,7 +11,7 @@ from polygent_issuer.cli.commands.init_answers import FOLDERS, Answers, as_setti
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.home_setup import make_home
-from polygent_issuer.cli.output.hint_json import at_home
+from polygent_issuer.cli.output.json_text import at_home
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.hints import run

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.public_keys import PublicKeyFiles, from_files
+from polygent_issuer.cli.options.input_files import PublicKeyFiles, read_public_keys
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import ExitCode, HomeMissing
@@ -63,7 +63,7 @@ class Inspection(Result):
 
     def blocks(self) -> Iterable[Block]:
         """The claims, then what was checked of them."""
-        from polygent_issuer.cli.output.license_fields import claim_rows
+        from polygent_issuer.cli.output.license import claim_rows
         from polygent_issuer.cli.output.verification import EXAMPLE_KEY
 
         if self.license is not None:
@@ -121,7 +121,7 @@ def _keys(
 ) -> "tuple[KeySet, CompromisedKey | None, str | None]":
     """The keys that are trusted, and why that of the file is none of them, if that is known."""
     if public_key:
-        return from_files(invocation, public_key), None, None
+        return read_public_keys(invocation, public_key), None, None
     from polygent_issuer.issuing.license_file import find_compromised_key
     from polygent_issuer.registry import keys
     from polygent_issuer.verifier import KeySet

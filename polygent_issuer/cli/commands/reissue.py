@@ -7,8 +7,7 @@ import typer
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.issue import IssueOptions
-from polygent_issuer.cli.options.license_selection import LicenseSelection
+from polygent_issuer.cli.options.issue import IssueOptions, LicenseSelection
 from polygent_issuer.cli.options.passphrase import PassphraseOptions
 from polygent_issuer.cli.options.terms import NextTerms
 from polygent_issuer.cli.output.result import Result
@@ -35,7 +34,7 @@ def reissue(
     an upload window that has passed; nothing need change. Where several become enterprise, one
     takes their place, until the last of them would have ended.
     """
-    from polygent_issuer.cli.flows.renewal import renew_or_reissue
+    from polygent_issuer.cli.flows.issue import renew_or_reissue
     from polygent_issuer.issuing.proposal import Action
 
     return renew_or_reissue(

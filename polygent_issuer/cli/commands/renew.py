@@ -7,8 +7,7 @@ import typer
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
-from polygent_issuer.cli.options.license_selection import LicenseSelection
+from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions, LicenseSelection
 from polygent_issuer.cli.options.passphrase import PassphraseOptions
 from polygent_issuer.cli.options.terms import NextTerms
 from polygent_issuer.cli.output.result import Result
@@ -48,7 +47,7 @@ def renew(
     names = customers or []
     alone = due_within is None and len(names) == 1 and names != ["-"]
     if alone and options.report is None and options.bundle is None:
-        from polygent_issuer.cli.flows.renewal import renew_or_reissue
+        from polygent_issuer.cli.flows.issue import renew_or_reissue
         from polygent_issuer.issuing.proposal import Action
 
         return renew_or_reissue(

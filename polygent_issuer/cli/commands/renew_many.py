@@ -9,14 +9,11 @@ from polygent_issuer.batch.outcomes import Job
 from polygent_issuer.batch.renewals import Renewals
 from polygent_issuer.cli.consent import ConsentOptions, given
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.batch.batch import Batch
-from polygent_issuer.cli.flows.batch.run import run_batch
+from polygent_issuer.cli.flows.batch.run import Batch, run_batch
 from polygent_issuer.cli.flows.issue import signers_of
-from polygent_issuer.cli.options import terms as terms_options
-from polygent_issuer.cli.options.customer_argument import customer
-from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
-from polygent_issuer.cli.options.license_selection import LicenseSelection, refuse_contradictions
+from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions, LicenseSelection
 from polygent_issuer.cli.options.passphrase import PassphraseOptions, source
+from polygent_issuer.cli.options.terms import NextTerms, parse_changes
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import Ambiguous, NotFound, UsageProblem
 from polygent_issuer.findings import Consent
@@ -40,7 +37,7 @@ def renew_many(
     due_within: str | None,
     *,
     which: LicenseSelection,
-    terms: terms_options.NextTerms,
+    terms: NextTerms,
     how: IssueOptions,
     options: BatchOptions,
     consents: ConsentOptions,
@@ -57,7 +54,7 @@ def renew_many(
     within = settings.not_due
     if due_within is not None:
         within = dates.term_end(now, parse_term(due_within)) - now
-    changes = terms_options.changes(settings, terms)
+    changes = parse_changes(settings, terms)
     if problem := contradiction(changes):
         raise UsageProblem(problem.message, hint=problem.hint)
     with invocation.registry.reading() as db:
@@ -110,7 +107,7 @@ def _refuse_contradictions(
             hint=Hint(run("renew", "CUSTOMER..."), ", or ", run("renew", "--due-within", "30d")),
         )
     if due_within is None:
-        refuse_contradictions(which, 2)
+        which.check(2)
         return
     chosen = {
         "--license": which.license_ids,
@@ -131,7 +128,7 @@ def _slugs(invocation: Invocation, names: Sequence[str]) -> tuple[str, ...]:
     def slug(name: str) -> str:
         try:
             # Compared with the journal where each is decided, so that one fails alone.
-            return customer(invocation, name, checked=False).slug
+            return invocation.customer(name, checked=False).slug
         except (NotFound, Ambiguous):
             return name
 

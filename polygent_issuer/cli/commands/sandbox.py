@@ -1,19 +1,21 @@
 """`polygent-issue sandbox`: try a license exactly as the customer will."""
 
 import os
+from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.public_keys import PublicKeyFiles, from_files
-from polygent_issuer.cli.output.model import Line
-from polygent_issuer.cli.output.sandbox_result import Stopped
-from polygent_issuer.cli.output.streams import write_json_line, write_now
+from polygent_issuer.cli.options.input_files import PublicKeyFiles, read_public_keys
+from polygent_issuer.cli.output.model import Block, Line
+from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.streams import write_blocks_now, write_json_now
 from polygent_issuer.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -22,9 +24,30 @@ if TYPE_CHECKING:
     from polygent_issuer.sandbox.simulated_server import SimulatedServer
     from polygent_issuer.verifier import KeySet
 
+
 _PORT = 8321
 _LIMIT = 16_384
 _NEEDED = ("starlette", "uvicorn", "jinja2", "python_multipart", "wsproto")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stopped(Result):
+    """The sandbox has come to its end; nothing of it is left."""
+
+    url: str
+
+    @property
+    def in_lines(self) -> bool:
+        """The address was a line before."""
+        return True
+
+    def to_json(self) -> Mapping[str, Any]:
+        """That it has."""
+        return {"stopped": self.url}
+
+    def blocks(self) -> Iterable[Block]:
+        """That it has."""
+        yield Line("the sandbox has ended, and nothing of it is left", "dim")
 
 
 def sandbox(
@@ -77,7 +100,7 @@ def _require_extra() -> None:
 def _keys(invocation: Invocation, paths: list[Path] | None) -> "KeySet":
     """The keys that the server trusts; without any, the published example key."""
     if paths:
-        return from_files(invocation, paths)
+        return read_public_keys(invocation, paths)
     from polygent_issuer.sandbox.temporary_site import EXAMPLE
 
     invocation.warn(
@@ -107,14 +130,14 @@ def _listen(port: int) -> "socket.socket":
 
 def _tell_refusal(invocation: Invocation, site: "SimulatedServer") -> None:
     if site.attempt is not None and (refused := site.attempt.refused) is not None:
-        told = f"the license is refused, {refused.code}: {refused.message}"
-        invocation.warn(told if refused.hint is None else f"{told}; {refused.hint}")
+        message = f"the license is refused, {refused.code}: {refused.message}"
+        invocation.warn(message if refused.hint is None else f"{message}; {refused.hint}")
 
 
 def _announce(invocation: Invocation, url: str, opens_once: str) -> None:
     if invocation.as_json:
         invocation.in_lines = True
-        write_json_line({"url": url, "open": opens_once})
+        write_json_now({"url": url, "open": opens_once})
     else:
         runs = "the sandbox runs until Ctrl-C; open this address, which works once:"
-        write_now([Line(runs, "good"), Line(opens_once)])
+        write_blocks_now([Line(runs, "good"), Line(opens_once)])

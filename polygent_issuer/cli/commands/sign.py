@@ -7,8 +7,8 @@ import typer
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.input_files import MachineInfoFile
 from polygent_issuer.cli.options.issue import IssueOptions
-from polygent_issuer.cli.options.machine_info import MachineInfoFile
 from polygent_issuer.cli.options.passphrase import PassphraseOptions
 from polygent_issuer.cli.options.terms import FirstTerms
 from polygent_issuer.cli.output.result import Result
@@ -47,7 +47,7 @@ def sign(
     customer and the default plan are taken. A machine whose license runs is refused towards
     renew and reissue.
     """
-    from polygent_issuer.cli.flows.first_license import issue_first
+    from polygent_issuer.cli.flows.issue import issue_first
 
     return issue_first(
         invocation,

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from polygent_issuer.cli.actor import actor
-from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.context import Invocation, actor
 from polygent_issuer.home import create
 from polygent_issuer.home.create import CreatedHome
 from polygent_issuer.home.settings import settings_path

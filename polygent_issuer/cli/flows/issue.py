@@ -1,38 +1,51 @@
-"""Issue one license: show, ask, unlock the key, publish, report."""
+"""Issue licenses, first ones and later ones: decide, show, ask, unlock the key, publish, report."""
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from polygent_issuer.cli import consent, prompts
+from polygent_issuer.cli import prompts
+from polygent_issuer.cli.consent import ConsentOptions, given, obtain
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.mail_drafts import drafter
-from polygent_issuer.cli.options.issue import IssueOptions
-from polygent_issuer.cli.output import result, streams
-from polygent_issuer.cli.output.license_fields import issued_json, proposal_json
+from polygent_issuer.cli.options.input_files import read_document
+from polygent_issuer.cli.options.issue import IssueOptions, LicenseSelection
+from polygent_issuer.cli.options.passphrase import PassphraseOptions, source
+from polygent_issuer.cli.options.terms import FirstTerms, NextTerms, parse_changes
+from polygent_issuer.cli.output import streams
 from polygent_issuer.cli.output.model import Block, Line
-from polygent_issuer.cli.output.proposal import fields, preview
+from polygent_issuer.cli.output.proposal import fields, issued_json, preview, proposal_json
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing.destination import Destination, resolve
-from polygent_issuer.issuing.proposal import Proposal
+from polygent_issuer.issuing.customer_resolution import (
+    new_customer,
+    owner_of_machine,
+    resolve_customer,
+)
+from polygent_issuer.issuing.destination import resolve
+from polygent_issuer.issuing.first_license import FirstLicenseRequest, propose_first
+from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument
+from polygent_issuer.issuing.renewal import RenewalRequest, propose_renewals
 from polygent_issuer.issuing.signing import Issued, proposals_of, publish
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.signer import Signer
-from polygent_issuer.registry import KeyRecord, Reading
+from polygent_issuer.registry import Customer, KeyRecord, Reading, customers
+from polygent_issuer.terms.terms import Plan
+from polygent_issuer.verifier import Tier
 
 
 def signers_of(
     invocation: Invocation, keys: Iterable[KeyRecord], passphrase: Passphrase
 ) -> dict[str, Signer]:
-    """The signer of each key, by kid, unlocked; this is where prompts happen.
+    """Return the signer of each key, by kid, unlocked; this is where prompts happen.
 
     Raises:
-        KeyUnavailable: each code of custody and of the key store.
+        KeyUnavailable: each code of the key stores.
     """
     from polygent_issuer.keys.signing import signer_for
 
@@ -55,11 +68,11 @@ class DryRun(Result):
 
     proposals: tuple[Proposal, ...]
     settings: Settings
-    given: Consent
+    consent: Consent
 
     def to_json(self) -> Mapping[str, Any]:
         """`licenses` as they would be, `dry_run` true."""
-        licenses = [proposal_json(proposal, self.settings) for proposal in self.proposals]
+        licenses = [proposal_json(each, self.settings) for each in self.proposals]
         return {"dry_run": True, "licenses": licenses}
 
     def blocks(self) -> Iterable[Block]:
@@ -68,7 +81,7 @@ class DryRun(Result):
         findings = [finding for each in self.proposals for finding in each.findings]
         for finding in findings:
             yield Line(f"{finding.code}: {finding.message}", "warn")
-        codes = sorted({finding.code for finding in self.given.missing(findings)})
+        codes = sorted({finding.code for finding in self.consent.missing(findings)})
         if codes:
             flags = " ".join(f"--accept {code}" for code in codes)
             yield Line(f"it would need {flags} --reason TEXT, or a yes on a terminal", "warn")
@@ -126,31 +139,29 @@ class IssuedReport(Result):
         yield Line(f"once mailed: polygent-issue license sent {ids}", "dim")
 
 
-def carry_out(
+def _issue(
     invocation: Invocation,
     decide: Callable[[Reading], tuple[Proposal, ...]],
     how: IssueOptions,
-    given: Consent,
+    consent: Consent,
     passphrase: Passphrase,
-) -> result.Result:
-    """Decide, show, obtain consent, sign, deliver; everything that a person is asked comes first.
-
-    Raises:
-        IssuerError: whatever stands in the way; nothing is issued then, unless it says so.
-    """
+) -> Result:
+    """Decide, show, obtain consent, sign, deliver; all that a person is asked comes first."""
     settings = invocation.settings
     tell_default_issuer(invocation)
     decided = invocation.decide(decide)
     proposals = proposals_of(decided)
-    destination = _destination(invocation, how.output)
+    if how.output == "-" and invocation.as_json:
+        raise UsageProblem("--json and --output - both want stdout", hint="--output FILE")
+    destination = resolve(how.output, settings.output, streams.write_bytes)
     destination.check(proposals)
     drafts = drafter(invocation, how.eml)
     if how.dry_run:
-        return DryRun(proposals=proposals, settings=settings, given=given)
+        return DryRun(proposals=proposals, settings=settings, consent=consent)
     if invocation.interactive:
-        result.write_blocks(preview(proposals, settings), sys.stderr)
+        streams.write_blocks(preview(proposals, settings), sys.stderr)
     findings = [finding for proposal in proposals for finding in proposal.findings]
-    agreed = consent.obtain(invocation, findings, given)
+    agreed = obtain(invocation, findings, consent)
     if invocation.interactive and not how.yes:
         prompts.go_ahead("go ahead?", default=True)
     issued = publish(
@@ -168,12 +179,6 @@ def carry_out(
     )
 
 
-def _destination(invocation: Invocation, option: str | None) -> Destination:
-    if option == "-" and invocation.as_json:
-        raise UsageProblem("--json and --output - both want stdout", hint="--output FILE")
-    return resolve(option, invocation.settings.output, streams.write_bytes)
-
-
 def tell_default_issuer(invocation: Invocation) -> None:
     """Tell whose name licenses will bear while nobody has set one."""
     if invocation.loaded.origins["issuer"].where == "default":
@@ -181,3 +186,127 @@ def tell_default_issuer(invocation: Invocation) -> None:
             f"licenses will name {invocation.settings.issuer} as their issuer: "
             "polygent-issue config set issuer NAME"
         )
+
+
+def issue_first(
+    invocation: Invocation,
+    machine_info: str | None,
+    customer: str | None,
+    slug: str | None,
+    label: str | None,
+    *,
+    terms: FirstTerms,
+    how: IssueOptions,
+    consents: ConsentOptions,
+    passphrases: PassphraseOptions,
+) -> Result:
+    """Sign a first license; what is missing is asked on a terminal.
+
+    Raises:
+        IssuerError: whatever stands in the way; nothing is issued then, unless it says so.
+    """
+    changes = parse_changes(invocation.settings, terms)
+    document = read_document(machine_info)
+    known = _owner(invocation, document, customer, slug)
+    named, claimed = (customer, False) if customer or known else _ask(invocation, document)
+    if changes.plan is None and known is None and invocation.interactive:
+        changes = replace(changes, plan=_ask_plan(invocation, changes.tier))
+    request = FirstLicenseRequest(
+        customer=named,
+        claimed=claimed,
+        slug=slug,
+        document=document,
+        label=label,
+        plan=changes.plan or invocation.settings.plan_for(changes.tier),
+        changes=changes,
+        key=how.key,
+    )
+    license_id = invocation.new_id()
+
+    def decide(db: Reading) -> tuple[Proposal, ...]:
+        settings, now = invocation.settings, invocation.now
+        return (propose_first(db, request, settings=settings, now=now, license_id=license_id),)
+
+    return _issue(invocation, decide, how, given(consents), source(invocation, passphrases))
+
+
+def _owner(
+    invocation: Invocation, document: ReceivedDocument | None, named: str | None, slug: str | None
+) -> Customer | None:
+    """Find who has the document's machine; a slug that cannot be stops before any question."""
+    with invocation.registry.reading() as db:
+        known = owner_of_machine(db, document)
+        if slug is not None and (named or known):
+            resolve_customer(db, named, document, claimed=False, slug=slug)
+        elif slug is not None:
+            customers.require_free_slug(db, slug)
+        return known
+
+
+def _ask(invocation: Invocation, document: ReceivedDocument | None) -> tuple[str | None, bool]:
+    """Return the customer, and whether only the document's sender says so."""
+    proposed = document.info.customer if document else None
+    if not invocation.interactive:
+        return proposed, True
+
+    def check(answer: str) -> None:
+        with invocation.registry.reading() as db:
+            new_customer(db, answer)
+
+    return prompts.text("customer", default=proposed, check=check), False
+
+
+def _ask_plan(invocation: Invocation, tier: Tier | None) -> Plan:
+    settings = invocation.settings
+    fitting = [name for name, each in settings.plans.items() if tier in (None, each.tier)]
+    default = settings.plan_for(tier).name
+    return settings.plan(prompts.choice("plan", fitting, default=default))
+
+
+def renew_or_reissue(
+    invocation: Invocation,
+    action: Action,
+    names: Sequence[str],
+    *,
+    which: LicenseSelection,
+    terms: NextTerms,
+    how: IssueOptions,
+    consents: ConsentOptions,
+    passphrases: PassphraseOptions,
+) -> Result:
+    """Renew or reissue for each customer, all or nothing.
+
+    Raises:
+        IssuerError: whatever stands in the way; nothing is issued then, unless it says so.
+    """
+    changes = parse_changes(invocation.settings, terms)
+    document = read_document(which.machine_info)
+    slugs = dict.fromkeys(invocation.customer(name).slug for name in names)
+    which.check(len(slugs))
+    requests = [
+        RenewalRequest(
+            action=action,
+            customer=slug,
+            license_ids=tuple(which.license_ids or ()),
+            machine=which.machine,
+            all_machines=which.all_machines,
+            document=document,
+            changes=changes,
+            key=how.key,
+        )
+        for slug in slugs
+    ]
+
+    @cache  # the same when it is decided again
+    def new_id(_follows: str) -> str:
+        return invocation.new_id()
+
+    def decide(db: Reading) -> tuple[Proposal, ...]:
+        settings, now = invocation.settings, invocation.now
+        return tuple(
+            proposal
+            for each in requests
+            for proposal in propose_renewals(db, each, settings=settings, now=now, new_id=new_id)
+        )
+
+    return _issue(invocation, decide, how, given(consents), source(invocation, passphrases))

@@ -8,7 +8,7 @@ from polygent_issuer import store_uri
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.key_storage import KeepingOptions
-from polygent_issuer.cli.output.messages import note
+from polygent_issuer.cli.output.streams import note
 from polygent_issuer.errors import (
     InputRefused,
     MissingInput,

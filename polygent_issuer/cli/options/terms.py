@@ -113,8 +113,8 @@ class NextTerms(TermsOptions):
     ] = None
 
 
-def changes(settings: "Settings", typed: FirstTerms | NextTerms) -> "Changes":
-    """What was typed, parsed; an absent option stays absent.
+def parse_changes(settings: "Settings", typed: FirstTerms | NextTerms) -> "Changes":
+    """Return what was typed, parsed; an absent option stays absent.
 
     Raises:
         InvalidTerms: (`invalid_terms`) a term, date or domain that is none.
@@ -160,10 +160,7 @@ def _basis(text: str | None) -> "str | datetime | None":
     try:
         return parse_date_or_instant(text)
     except InvalidTerms as refused:
-        near = nearest(text, ("expiry", "now"))
-        hint = (
-            f"did you mean --from {near}?"
-            if near
-            else f"--from expiry, --from now, or {refused.hint}"
-        )
+        meant = nearest(text, ("expiry", "now"))
+        instead = f"--from expiry, --from now, or {refused.hint}"
+        hint = f"did you mean --from {meant}?" if meant else instead
         raise InvalidTerms(refused.message, hint=hint) from None

@@ -1,18 +1,21 @@
-"""How a customer looks."""
+"""How customers look, and their licenses that carry another name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from polygent_issuer.registry import Customer
+from polygent_issuer.cli.output.json_text import hint_json
+from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.terms import dates
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+    from polygent_issuer.issuing.customer_changes import OutdatedLicense
+    from polygent_issuer.registry import Customer
 
-def customer_json(customer: Customer) -> dict[str, Any]:
-    """A customer for programs."""
-    archived = customer.archived_at
+
+def customer_json(customer: "Customer") -> dict[str, Any]:
+    """Return a customer for programs."""
     return {
         "slug": customer.slug,
         "name": customer.name,
@@ -21,12 +24,12 @@ def customer_json(customer: Customer) -> dict[str, Any]:
         "crm": customer.crm,
         "aliases": list(customer.aliases),
         "created_at": dates.instant(customer.created_at),
-        "archived_at": None if archived is None else dates.instant(archived),
+        "archived_at": dates.optional_instant(customer.archived_at),
     }
 
 
-def customer_rows(customer: Customer) -> Iterable[tuple[str, str | None]]:
-    """A customer as names and values for people."""
+def customer_rows(customer: "Customer") -> Iterable[tuple[str, str | None]]:
+    """Yield a customer as names and values for people."""
     yield "name", customer.name
     yield "slug", customer.slug
     yield "aliases", ", ".join(customer.aliases) or None
@@ -34,9 +37,36 @@ def customer_rows(customer: Customer) -> Iterable[tuple[str, str | None]]:
     yield "time zone", customer.time_zone
     yield "CRM", customer.crm
     yield "since", dates.instant(customer.created_at)
-    yield "archived", None if customer.archived_at is None else dates.instant(customer.archived_at)
+    yield "archived", dates.optional_instant(customer.archived_at)
 
 
-def zone_of(customer: Customer) -> "ZoneInfo | None":
-    """The customer's time zone; `None` also where this machine does not know it."""
+def zone_of(customer: "Customer") -> "ZoneInfo | None":
+    """Return the customer's time zone; None also where this machine does not know it."""
     return dates.known_zone(customer.time_zone)
+
+
+def outdated_json(license_: "OutdatedLicense") -> dict[str, Any]:
+    """Return a license for programs; `mend` is the command that issues it again."""
+    return {
+        "id": license_.license_id,
+        "name": license_.name,
+        "slug": license_.sub,
+        "machine": license_.machine,
+        "expires_at": dates.instant(license_.expires_at),
+        **hint_json(license_.command, "mend"),
+    }
+
+
+def outdated_lines(licenses: "Sequence[OutdatedLicense]", what: str) -> Iterable[Block]:
+    """Yield each license, and below it the command; nothing when there is none.
+
+    Args:
+        what: that they still carry: `the old name`.
+    """
+    if not licenses:
+        return
+    yield Line(f"these files still carry {what}, and keep working:", "warn")
+    for each in licenses:
+        until = dates.describe_expiry(each.expires_at)
+        yield Line(f"{each.name}, {each.machine or 'any machine'}, until {until}", indent=1)
+        yield Line(each.command, indent=2)

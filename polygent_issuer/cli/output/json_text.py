@@ -1,41 +1,55 @@
 """JSON for programs: ASCII alone, so that nothing in it can steer a terminal."""
 
-import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from polygent_issuer.hints import Hint
+
+if TYPE_CHECKING:
+    from polygent_issuer.errors import IssuerError
+    from polygent_issuer.findings import Finding
 
 SCHEMA = "polygent-issue/1"
 """What each object says first."""
 
-_ENCODE = json.JSONEncoder(indent=2).encode
+GLOBAL_OPTIONS: ContextVar[Mapping[str, Any]] = ContextVar("global_options")
+"""The global options of the command that runs."""
 
 
-def document(members: Mapping[str, Any]) -> Iterator[str]:
-    """An object and a final newline, piece by piece, as `json.dump` writes it with `indent=2`.
+def document(members: Mapping[str, Any]) -> str:
+    """Return an indented object and a final newline; a member that is an iterator is an array."""
+    import json
 
-    A member that is an iterator is an array, item by item.
-    """
-    before = "{"
-    for name, value in {"schema": SCHEMA, **members}.items():
-        yield f"{before}\n  {_ENCODE(name)}: "
-        yield from _array(value) if isinstance(value, Iterator) else (_indented(value, "  "),)
-        before = ","
-    yield "\n}\n"
+    arrays = {name: list(value) for name, value in members.items() if isinstance(value, Iterator)}
+    return json.dumps({"schema": SCHEMA, **members, **arrays}, indent=2) + "\n"
 
 
 def line(members: Mapping[str, Any]) -> str:
-    """An object on one line, without its end."""
+    """Return an object on one line, without its end."""
+    import json
+
     return json.dumps({"schema": SCHEMA, **members})
 
 
-def _array(items: Iterator[Any]) -> Iterator[str]:
-    before = "["
-    for item in items:
-        yield f"{before}\n    {_indented(item, '    ')}"
-        before = ","
-    yield "[]" if before == "[" else "\n  ]"
+def at_home(hint: str | None) -> str | None:
+    """Return a hint with `--home` in its commands, if that was typed; the variable is inherited."""
+    home = GLOBAL_OPTIONS.get({}).get("home")
+    return hint if home is None or not isinstance(hint, Hint) else hint.at_home(str(home))
 
 
-def _indented(value: object, indent: str) -> str:
-    # Within a text of JSON there are no line breaks.
-    return _ENCODE(value).replace("\n", f"\n{indent}")
+def hint_json(hint: str | None, name: str = "hint") -> dict[str, Any]:
+    """Return a hint as it is shown, and `argv`, the words of its command, where it has one."""
+    command = at_home(hint)
+    argv = command.argv if isinstance(command, Hint) else None
+    return {name: hint} if argv is None else {name: hint, "argv": list(argv)}
+
+
+def finding_json(finding: "Finding") -> dict[str, Any]:
+    """Return a finding for programs."""
+    return {"code": str(finding.code), "message": finding.message, **hint_json(finding.hint)}
+
+
+def error_json(error: "IssuerError") -> dict[str, Any]:
+    """Return an error for programs."""
+    return {"code": error.code, "message": error.message, **hint_json(error.hint)}

@@ -26,8 +26,8 @@ def key_json(key: KeyRecord, store: str) -> dict[str, Any]:
         "active": key.active,
         "store": store,
         "created_at": dates.instant(key.created_at),
-        "backed_up_at": None if key.backed_up_at is None else dates.instant(key.backed_up_at),
-        "retired_at": None if key.retired_at is None else dates.instant(key.retired_at),
+        "backed_up_at": dates.optional_instant(key.backed_up_at),
+        "retired_at": dates.optional_instant(key.retired_at),
         "compromised": key.compromised,
     }
 

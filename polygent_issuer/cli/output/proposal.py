@@ -1,19 +1,19 @@
-"""How a proposal looks: old → new, the expiry, and until when to upload."""
+"""How a proposal and its license look: old → new, the expiry, until when to upload; as JSON."""
 
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from polygent_issuer.cli.output.customer import zone_of
+from polygent_issuer.cli.output.json_text import finding_json
 from polygent_issuer.cli.output.model import Block, Fields, Line
+from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
+from polygent_issuer.issuing.signing import Issued
 from polygent_issuer.terms import dates
 from polygent_issuer.verifier import License, Tier
-
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
 
 _DOMAIN = "allowed domain"
 _ANYWHERE = "any: the file works for whoever holds it"
@@ -21,7 +21,7 @@ _ASSUMED = "assumed; set yours with: polygent-issue config set upload_window 7d"
 
 
 def preview(proposals: Iterable[Proposal], settings: Settings) -> Iterable[Block]:
-    """A last look: everything that will be in the license, nothing yet signed."""
+    """Yield everything that will be in each license; nothing is signed yet."""
     for proposal in proposals:
         yield Line(f"{proposal.action} {proposal.file_name}", "title")
         yield fields(proposal, settings)
@@ -36,14 +36,14 @@ def fields(
     file: str | None = None,
     drafts: Iterable[Path] = (),
 ) -> Fields:
-    """Whose it is, old → new, until when; `file` and `drafts` are what was written."""
-    kept = (("terms", "as before"),) if proposal.replaced and not proposal.differences else ()
+    """Return whose it is, old → new, until when; `file` and `drafts` are what was written."""
+    same = (("terms", "as before"),) if proposal.replaced and not proposal.differences else ()
     return Fields(
         (
             ("customer", _customer(proposal)),
             ("machine", _machine(proposal)),
             *_terms(proposal),
-            *kept,
+            *same,
             ("expires", _expiry(proposal)),
             *_replaced(proposal),
             ("key", f"{proposal.key.label} ({proposal.key.kid[:8]})"),
@@ -55,18 +55,18 @@ def fields(
 
 
 def upload_before(license_: License, settings: Settings) -> str:
-    """Until when a server takes the file, and whether that rests on a guess."""
+    """Return until when a server takes the file, and whether that rests on a guess."""
     until = dates.upload_deadline(license_.issued_at, settings.upload_window_or_assumed)
     return deadline(until, assumed=settings.upload_window_is_assumed)
 
 
 def deadline(until: datetime, *, assumed: bool) -> str:
-    """The same, where both are known."""
+    """Return the same, where both are known."""
     return f"{dates.instant(until)} ({_ASSUMED})" if assumed else dates.instant(until)
 
 
 def _terms(proposal: Proposal) -> Iterable[tuple[str, str]]:
-    """All terms of a first license; what changes, of a later one."""
+    """Yield all terms of a first license; what changes, of a later one."""
     anywhere = proposal.license.tier is Tier.ENTERPRISE and proposal.license.allowed_domain is None
     changed = {term.name for term in proposal.differences} if proposal.replaced else frozenset()
     if anywhere and _DOMAIN not in changed:
@@ -80,7 +80,7 @@ def _terms(proposal: Proposal) -> Iterable[tuple[str, str]]:
 
 
 def _replaced(proposal: Proposal) -> Iterable[tuple[str, str]]:
-    """The license that it replaces; of several, which machine's each is, and until when."""
+    """Yield the license that it replaces; of several, which machine's each is, and until when."""
     if len(proposal.replaced) == 1:
         yield "replaces", proposal.replaced[0].id
         return
@@ -103,9 +103,10 @@ def _machine(proposal: Proposal) -> str:
 
 
 def _expiry(proposal: Proposal) -> str:
-    issued = proposal.license
+    issued, customer = proposal.license, proposal.customer
+    zone = None if isinstance(customer, NewCustomer) else zone_of(customer)
     days = dates.days(dates.days_left(issued.expires_at, issued.issued_at))
-    new = f"{dates.describe_expiry(issued.expires_at, _zone(proposal))}; {days} from now"
+    new = f"{dates.describe_expiry(issued.expires_at, zone)}; {days} from now"
     if not proposal.replaced:
         return new
     last = max(record.expires_at for record in proposal.replaced)
@@ -115,6 +116,50 @@ def _expiry(proposal: Proposal) -> str:
     return f"{dates.instant(last)}{of_several} → {new}"
 
 
-def _zone(proposal: Proposal) -> "ZoneInfo | None":
-    """The customer's time zone, when one is known, and this machine knows it."""
-    return None if isinstance(proposal.customer, NewCustomer) else zone_of(proposal.customer)
+def issued_json(
+    issued: Issued, settings: Settings, *, drafts: Iterable[Path], agreed: Consent
+) -> dict[str, Any]:
+    """Return a license that is issued: its proposal, where it is, which findings were accepted.
+
+    Args:
+        drafts: the mail drafts about it.
+        agreed: what was accepted, whether it was needed or not.
+    """
+    return {
+        **proposal_json(issued.proposal, settings),
+        "file": None if issued.path is None else str(issued.path),
+        "drafts": [str(path) for path in drafts],
+        "accepted": list(agreed.used(issued.proposal.findings)),
+    }
+
+
+def proposal_json(proposal: Proposal, settings: Settings) -> dict[str, Any]:
+    """Return what is in the license, what changes, and what is risky about it."""
+    issued = proposal.license
+    window, assumed = settings.upload_window_or_assumed, settings.upload_window_is_assumed
+    return {
+        "action": str(proposal.action),
+        "id": issued.jti,
+        "customer": issued.sub,
+        "customer_name": issued.customer,
+        "new_customer": isinstance(proposal.customer, NewCustomer),
+        "machine": proposal.machine.label if proposal.machine else None,
+        "tier": str(issued.tier),
+        "plan": proposal.plan,
+        "term": proposal.term,
+        "issued_at": dates.instant(issued.issued_at),
+        "expires_at": dates.instant(issued.expires_at),
+        "last_full_day": dates.last_full_day(issued.expires_at).isoformat(),
+        "upload_before": dates.instant(dates.upload_deadline(issued.issued_at, window)),
+        "upload_window_assumed": assumed,
+        "claims": dict(issued.to_claims()),
+        "kid": proposal.key.kid,
+        "replaces": list(issued.replaces),
+        "changes": [
+            {"name": change.key, "old": change.old, "new": change.new}
+            for change in proposal.differences
+            if proposal.replaced
+        ],
+        "findings": [finding_json(finding) for finding in proposal.findings],
+        "notes": list(proposal.notes),
+    }

@@ -5,11 +5,10 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
+from polygent_issuer.cli.output.license import list_command, made_again
 from polygent_issuer.cli.output.model import Block, Fields, Line, Style
-from polygent_issuer.cli.output.send_warnings import list_command, made_again
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import remedies
-from polygent_issuer.issuing import remedies as advice
 from polygent_issuer.issuing.verification import (
     UnreadableFile,
     UploadWindow,
@@ -25,8 +24,6 @@ _OF_A_FILE = frozenset({CheckCode.MALFORMED, CheckCode.UNKNOWN_KEY, CheckCode.BA
 """The checks that the same bytes, sent again or read with another key, would pass."""
 
 _NOT_OURS = "none of this home's keys signed it: another operator's license, or a forgery"
-
-
 _FORGED = (
     "no such file was issued here, so take it for a forgery; what was issued with that key is "
     "issued again with another"
@@ -143,7 +140,7 @@ def _check_json(result: VerificationResult, row: CheckRow) -> dict[str, Any]:
         "hint": row.hint,
     }
     if row.outcome is Outcome.FAILED:
-        members["customer_sees"] = advice.for_check(row.code).sees
+        members["customer_sees"] = remedies.for_check(row.code).sees
         members["do"] = explanation(result, row)
         members["mend"] = command(result, row)
     return members
@@ -242,7 +239,7 @@ def _checks(result: VerificationResult) -> Iterable[Line]:
 def _remedy(result: VerificationResult, row: CheckRow) -> Iterable[Line]:
     if row.hint and not result.report.authentic:
         yield Line(f"why: {row.hint}", "plain", 2)
-    yield Line(f"the customer sees: {advice.for_check(row.code).sees}", "plain", 2)
+    yield Line(f"the customer sees: {remedies.for_check(row.code).sees}", "plain", 2)
     yield Line(f"do: {explanation(result, row)}", "plain", 2)
     yield Line(f"with: {command(result, row)}", "plain", 2)
 

@@ -14,7 +14,7 @@ from support.cli import Desk
 from support.licenses import Books
 from support.screen import at_terminal, finish
 
-from polygent_issuer.cli.flows import verify_result
+from polygent_issuer.cli.flows import verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -254,7 +254,7 @@ def group(leader: int) -> list[int]:
 @pytest.mark.slow
 def test_very_many_by_several_processes(empty_desk: Desk, many: Path) -> None:
     """The same answers in the same order as by one; something goes wrong in the middle."""
-    assert verify_result.MANY["fork"] < MANY
+    assert verify.MANY["fork"] < MANY
     (many / "0555.lic").unlink()
     (many / "0555.lic").write_bytes(b"x")
     alone = empty_desk.run("verify", *map(str, sorted(many.iterdir())[:900]), *KEY)

@@ -11,8 +11,7 @@ from polygent_issuer.cli import consent, prompts
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.consent import required_reason
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options import customer_argument
-from polygent_issuer.cli.output import result
+from polygent_issuer.cli.output import streams
 from polygent_issuer.cli.output.customer import customer_json, zone_of
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.result import Result
@@ -90,7 +89,7 @@ def archive(
     Nothing is forgotten, and what runs keeps running where it is installed.
     """
     given, now = consent.given(consents), invocation.now
-    slug = customer_argument.customer(invocation, customer).slug
+    slug = invocation.customer(customer).slug
     decided = invocation.decide(
         lambda db: customer_changes.plan_archive(db, slug, undo=undo, now=now)
     )
@@ -102,7 +101,7 @@ def archive(
     if not undo:
         reason = required_reason(invocation, reason, "a customer is archived")
         if invocation.interactive and not yes:
-            result.write_blocks(following(archived), sys.stderr)
+            streams.write_blocks(following(archived), sys.stderr)
             prompts.go_ahead(f"archive {archived.customer.name} ({slug})?")
     done = customer_changes.archive(
         decided,

@@ -11,10 +11,8 @@ from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows import customer_update
 from polygent_issuer.cli.flows.customer_update import ChangeOptions, require_sense
-from polygent_issuer.cli.options import customer_argument
-from polygent_issuer.cli.output.customer import customer_json
+from polygent_issuer.cli.output.customer import customer_json, outdated_json, outdated_lines
 from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.outdated_licenses import still_named_json, still_named_lines
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.issuing.customer_changes import OutdatedLicense
@@ -44,7 +42,7 @@ class Edited(Result):
             "changes": [
                 {"name": name, "old": old, "new": new} for name, (old, new) in self.changes.items()
             ],
-            "still_named": [still_named_json(each) for each in self.still_named],
+            "still_named": [outdated_json(each) for each in self.still_named],
             "accepted": [str(code) for code in self.accepted],
         }
 
@@ -60,7 +58,7 @@ class Edited(Result):
                 for name, (old, new) in self.changes.items()
             )
         )
-        yield from still_named_lines(self.still_named, "the old name")
+        yield from outdated_lines(self.still_named, "the old name")
 
 
 def edit(
@@ -82,7 +80,7 @@ def edit(
     """
     given, now = consent.given(consents), invocation.now
     require_sense(wanted)
-    slug = customer_argument.customer(invocation, customer).slug
+    slug = invocation.customer(customer).slug
     decided = invocation.decide(lambda db: customer_update.decide(db, slug, wanted, now=now))
     edit = decided.decision
     if not edit.told:

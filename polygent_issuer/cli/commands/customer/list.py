@@ -60,10 +60,10 @@ class Customers(Result):
         )
 
     def _row(self, listed: CustomerSummary) -> tuple[str, ...]:
-        first = "" if listed.first is None else dates.instant(listed.first)
+        first = dates.optional_instant(listed.first) or ""
         last_day = "" if listed.first is None else dates.last_full_day(listed.first).isoformat()
         customer, at = listed.customer, listed.customer.archived_at
-        more = (("" if at is None else dates.instant(at)),) if self.archived else ()
+        more = ((dates.optional_instant(at) or ""),) if self.archived else ()
         return customer.slug, customer.name, str(listed.current), first, last_day, *more
 
 
@@ -72,7 +72,7 @@ def _json(listed: CustomerSummary) -> dict[str, Any]:
     return {
         **customer_json(listed.customer),
         "current_licenses": listed.current,
-        "next_expiry": None if listed.first is None else dates.instant(listed.first),
+        "next_expiry": dates.optional_instant(listed.first),
     }
 
 

@@ -11,12 +11,15 @@ from polygent_issuer.cli import consent, prompts
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.consent import required_reason
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options import customer_argument
-from polygent_issuer.cli.output import result
-from polygent_issuer.cli.output.customer import customer_json, customer_rows
-from polygent_issuer.cli.output.hint_json import hint_json
+from polygent_issuer.cli.output import streams
+from polygent_issuer.cli.output.customer import (
+    customer_json,
+    customer_rows,
+    outdated_json,
+    outdated_lines,
+)
+from polygent_issuer.cli.output.json_text import hint_json
 from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.outdated_licenses import still_named_json, still_named_lines
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import customer_changes
@@ -43,7 +46,7 @@ class Merged(Result):
                 *(_machine_json(each.machine.label, each.label, "moved") for each in merger.moved),
                 *(_machine_json(each.gone.label, each.kept.label, "same") for each in merger.same),
             ],
-            "still_named": [still_named_json(each) for each in self.decided.still_named],
+            "still_named": [outdated_json(each) for each in self.decided.still_named],
             "rivals": [_rival_json(each) for each in self.decided.rivals],
         }
 
@@ -74,7 +77,7 @@ def following(decided: MergePlan) -> Iterable[Block]:
         )
     yield from _dropped(decided)
     yield from _rivals(decided)
-    yield from still_named_lines(decided.still_named, f"the name or slug of {gone.slug}")
+    yield from outdated_lines(decided.still_named, f"the name or slug of {gone.slug}")
 
 
 def _dropped(decided: MergePlan) -> Iterable[Block]:
@@ -147,12 +150,12 @@ def merge(
     where it has them.
     """
     given, now = consent.given(consents), invocation.now
-    typed = [customer_argument.customer(invocation, text).slug for text in (gone, kept)]
+    typed = [invocation.customer(text).slug for text in (gone, kept)]
     decided = invocation.decide(lambda db: customer_changes.plan_merge(db, *typed, now=now))
     agreed = consent.obtain(invocation, decided.behind, given)
     reason = required_reason(invocation, agreed.reason, "customers are merged")
     if invocation.interactive and not yes:
-        result.write_blocks(following(decided.decision), sys.stderr)
+        streams.write_blocks(following(decided.decision), sys.stderr)
         rows = decided.decision.merger
         prompts.go_ahead(f"merge {rows.gone.slug} into {rows.kept.slug}, for good?")
     merged = customer_changes.merge(

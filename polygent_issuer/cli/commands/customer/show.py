@@ -10,23 +10,85 @@ import typer
 
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options import customer_argument
 from polygent_issuer.cli.output.customer import customer_json, customer_rows, zone_of
 from polygent_issuer.cli.output.journal_rows import journal_json, journal_table
-from polygent_issuer.cli.output.license_rows import Listed, license_table
-from polygent_issuer.cli.output.machine import ShownMachine
+from polygent_issuer.cli.output.license import license_json, license_table
 from polygent_issuer.cli.output.model import Block, Fields, Line, Table
 from polygent_issuer.cli.output.result import Result
-from polygent_issuer.issuing.machines import identity_changes, machine_notes
+from polygent_issuer.issuing.machines import (
+    IdentityChange,
+    identity_changes,
+    list_components,
+    machine_notes,
+)
 from polygent_issuer.registry import (
     Customer,
+    Identity,
     JournalRow,
+    LicenseRecord,
     Machine,
     Reading,
     journal,
     licenses,
     machines,
 )
+from polygent_issuer.terms import dates
+
+_LAST_ROWS = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownMachine:
+    """A machine as it is, what it was before and when it changed, the latest first."""
+
+    machine: Machine
+    history: tuple[Identity, ...]
+    changes: tuple[IdentityChange, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The machine for programs; `before` is its history."""
+        return {
+            "label": self.machine.label,
+            "fingerprint": self.machine.fingerprint,
+            "hostname": self.machine.hostname,
+            "since": dates.instant(self.machine.since),
+            "before": [
+                {
+                    "fingerprint": past.fingerprint,
+                    "hostname": past.hostname,
+                    "since": dates.instant(past.since),
+                    "until": dates.optional_instant(past.until),
+                }
+                for past in self.history
+            ],
+            "changes": [
+                {
+                    "at": dates.instant(change.at),
+                    "components": {part.name: str(part.state) for part in change.components},
+                }
+                for change in self.changes
+            ],
+            "notes": list(self.notes),
+        }
+
+    def lines(self) -> Iterable[Line]:
+        """Which parts each change was of, where they are known, and what else is to be known."""
+        label = self.machine.label
+        for change in self.changes:
+            parts = list_components(change.components)
+            if parts is not None:
+                yield Line(f"{label} changed at {dates.instant(change.at)}: {parts}", "dim", 1)
+        for note in self.notes:
+            yield Line(f"{label}: {note}", "warn", 1)
+
+    def rows(self) -> Iterable[tuple[str, ...]]:
+        """The machine as it is; below it, without a label, what it was."""
+        now = self.machine
+        yield now.label, now.hostname or "", now.fingerprint, dates.instant(now.since), "now"
+        for past in self.history:
+            until = dates.optional_instant(past.until) or ""
+            yield "", past.hostname or "", past.fingerprint, dates.instant(past.since), until
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +97,8 @@ class ShownCustomer(Result):
 
     customer: Customer
     machines: tuple[ShownMachine, ...]
-    licenses: tuple[Listed, ...]
+    licenses: tuple[LicenseRecord, ...]
+    now: datetime
     journal: tuple[JournalRow, ...]
 
     def to_json(self) -> Mapping[str, Any]:
@@ -68,13 +131,13 @@ class ShownCustomer(Result):
             yield journal_table(self.journal)
             yield Line(f"all: polygent-issue journal show --customer {self.customer.slug}", "dim")
 
-    def _license_json(self, one: Listed) -> dict[str, Any]:
+    def _license_json(self, one: LicenseRecord) -> dict[str, Any]:
         there = self._there(one.expires_at)
-        return one.to_json() | {"expires_at_local": there}
+        return license_json(one, self.now) | {"expires_at_local": there}
 
     def _licenses(self) -> Table:
         """The table of licenses; where a time zone is known, with the expiries there."""
-        table = license_table(self.licenses)
+        table = license_table(self.licenses, self.now)
         if zone_of(self.customer) is None:
             return table
         local = (self._there(each.expires_at) or "" for each in self.licenses)
@@ -91,9 +154,6 @@ class ShownCustomer(Result):
             return None
 
 
-_LAST_ROWS = 10
-
-
 def show(
     invocation: Invocation,
     customer: Annotated[
@@ -104,12 +164,13 @@ def show(
     ],
 ) -> ShownCustomer:
     """Show a customer: machines, licenses, and the last rows of the journal."""
-    found, now = customer_argument.customer(invocation, customer), invocation.now
+    found, now = invocation.customer(customer), invocation.now
     with invocation.registry.reading() as db:
         return ShownCustomer(
             customer=found,
             machines=tuple(_shown(db, machine, now) for machine in machines.of(db, found)),
-            licenses=tuple(Listed.of(record, now) for record in licenses.of(db, found)),
+            licenses=tuple(licenses.of(db, found)),
+            now=now,
             journal=tuple(deque(journal.rows(db, customer=found), maxlen=_LAST_ROWS)),
         )
 

@@ -10,7 +10,6 @@ import typer
 
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options import customer_argument
 from polygent_issuer.cli.output.csv_text import CsvOptions
 from polygent_issuer.cli.output.journal_rows import COLUMNS, journal_json, journal_table
 from polygent_issuer.cli.output.model import Block, Line
@@ -65,11 +64,7 @@ def show(
     as_csv = form.asked(invocation)
     start = None if since is None else _moment(since)
     end = None if until is None else _end(until)
-    whose = (
-        None
-        if customer is None
-        else customer_argument.customer(invocation, customer, checked=False)
-    )
+    whose = None if customer is None else invocation.customer(customer, checked=False)
     with invocation.registry.reading(checked=False) as db:
         rows = tuple(journal.rows(db, customer=whose, since=start, until=end))
     if as_csv:

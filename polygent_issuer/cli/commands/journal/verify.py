@@ -10,7 +10,7 @@ import typer
 
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.heads import AgainstOption, noted_heads
+from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import ExitCode, OutputProblem

@@ -7,9 +7,9 @@ from typing import Any
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output.key import backup_state, brief_place, key_json, key_state
+from polygent_issuer.cli.output.license import list_command
 from polygent_issuer.cli.output.model import Block, Line, Style, Table
 from polygent_issuer.cli.output.result import Result
-from polygent_issuer.cli.output.send_warnings import list_command
 from polygent_issuer.keys.signing import place_of
 from polygent_issuer.registry import KeyRecord, keys
 from polygent_issuer.terms import dates
@@ -36,7 +36,7 @@ class ListedKey:
         return {
             **key_json(self.key, self.store),
             "current_licenses": self.current,
-            "compromised_since": None if leaked is None else dates.instant(leaked),
+            "compromised_since": dates.optional_instant(leaked),
         }
 
     def row(self) -> tuple[str, ...]:

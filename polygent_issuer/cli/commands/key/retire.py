@@ -13,8 +13,8 @@ from polygent_issuer.cli import consent, prompts
 from polygent_issuer.cli.commands.key.show import KeyName
 from polygent_issuer.cli.consent import required_reason
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output import result
-from polygent_issuer.cli.output.hint_json import hint_json
+from polygent_issuer.cli.output import streams
+from polygent_issuer.cli.output.json_text import hint_json
 from polygent_issuer.cli.output.key import (
     EXPORT_ALL,
     backup_state,
@@ -23,9 +23,9 @@ from polygent_issuer.cli.output.key import (
     no_server_needs,
     whereabouts,
 )
+from polygent_issuer.cli.output.license import list_command, made_again
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
-from polygent_issuer.cli.output.send_warnings import list_command, made_again
 from polygent_issuer.keys.keyring_backends import SERVICE
 from polygent_issuer.keys.retirement import Retirement, decide, retire
 from polygent_issuer.keys.signing import place_of, presence
@@ -120,12 +120,12 @@ class RetiredKeyReport(Result):
             "key": {
                 **key_json(found.key, self.store),
                 "presence": str(self.presence),
-                "compromised_since": _instant(found.since),
+                "compromised_since": dates.optional_instant(found.since),
             },
             "changed": self.changed,
             "signs": None if found.signs is None else found.signs.kid,
             "to_sign": found.signing_command,
-            "last_end": _instant(found.last_end),
+            "last_end": dates.optional_instant(found.last_end),
             "current_licenses": len(found.hanging),
             "licenses": [
                 {
@@ -154,7 +154,10 @@ class RetiredKeyReport(Result):
         yield Fields(
             (
                 ("kid", found.key.kid),
-                ("compromised", None if found.since is None else f"since {_instant(found.since)}"),
+                (
+                    "compromised",
+                    f"since {dates.instant(found.since)}" if found.since else None,
+                ),
                 ("signs instead", "none" if found.signs is None else found.signs.label),
                 ("private half", whereabouts(found.key, self.store, self.presence)),
                 ("backup", backup_state(found.key)),
@@ -169,10 +172,6 @@ class RetiredKeyReport(Result):
             f"that is yours to do{by}"
         )
         yield from hanging(found, self.now)
-
-
-def _instant(moment: datetime | None) -> str | None:
-    return None if moment is None else dates.instant(moment)
 
 
 def retire_key(
@@ -202,7 +201,7 @@ def retire_key(
         return foreseen
     asks = invocation.interactive and not yes
     if asks:
-        result.write_blocks(foreseen.following(), sys.stderr)
+        streams.write_blocks(foreseen.following(), sys.stderr)
     agreed = consent.obtain(invocation, decided.behind, given)
     reason = required_reason(invocation, agreed.reason, "a key is retired")
     if asks:

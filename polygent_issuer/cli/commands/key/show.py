@@ -16,9 +16,9 @@ from polygent_issuer.cli.output.key import (
     no_server_needs,
     whereabouts,
 )
+from polygent_issuer.cli.output.license import list_command
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
-from polygent_issuer.cli.output.send_warnings import list_command
 from polygent_issuer.keys.signing import place_of, presence
 from polygent_issuer.keys.store import Presence
 from polygent_issuer.registry import KeyRecord, KeyUse, keys
@@ -63,7 +63,7 @@ class ShownKey(Result):
                 "public_pem": self.key.public_key.to_pem().decode(),
                 "licenses": 0 if self.use is None else self.use.licenses,
                 "current_licenses": self.current,
-                "compromised_since": None if self.since is None else dates.instant(self.since),
+                "compromised_since": dates.optional_instant(self.since),
             }
         }
 
@@ -79,8 +79,8 @@ class ShownKey(Result):
                 ("private half", whereabouts(key, self.store, self.presence)),
                 ("backup", backup_state(key)),
                 ("created", dates.instant(key.created_at)),
-                ("retired", None if retired is None else dates.instant(retired)),
-                ("compromised", None if self.since is None else dates.instant(self.since)),
+                ("retired", dates.optional_instant(retired)),
+                ("compromised", dates.optional_instant(self.since)),
                 ("licenses", f"{signed}, {self.current} of them current"),
             )
         )

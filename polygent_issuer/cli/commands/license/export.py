@@ -14,10 +14,10 @@ from polygent_issuer.cli.flows.mail_drafts import drafter
 from polygent_issuer.cli.options.issue import EmlFolder
 from polygent_issuer.cli.output import streams
 from polygent_issuer.cli.output.customer import zone_of
+from polygent_issuer.cli.output.license import objections
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.proposal import deadline
 from polygent_issuer.cli.output.result import Result
-from polygent_issuer.cli.output.send_warnings import objections
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.destination import resolve

@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options import customer_argument
 from polygent_issuer.cli.output.csv_text import CsvOptions
-from polygent_issuer.cli.output.license_rows import COLUMNS, Listed, license_table
+from polygent_issuer.cli.output.license import COLUMNS, license_json, license_table
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import UsageProblem
-from polygent_issuer.registry import LicenseStatus, keys, licenses
+from polygent_issuer.registry import LicenseRecord, LicenseStatus, keys, licenses
 from polygent_issuer.verifier.identifiers import Tier
 
 
@@ -22,16 +22,17 @@ from polygent_issuer.verifier.identifiers import Tier
 class Licenses(Result):
     """The licenses that all filters let pass, the first to expire first."""
 
-    listed: tuple[Listed, ...]
+    licenses: tuple[LicenseRecord, ...]
+    now: datetime
 
     def to_json(self) -> Mapping[str, Any]:
         """`licenses`."""
-        return {"licenses": (each.to_json() for each in self.listed)}
+        return {"licenses": (license_json(each, self.now) for each in self.licenses)}
 
     def blocks(self) -> Iterable[Block]:
         """A table."""
-        if self.listed:
-            yield license_table(self.listed)
+        if self.licenses:
+            yield license_table(self.licenses, self.now)
         else:
             yield Line("no license matches", "dim")
 
@@ -82,25 +83,23 @@ def list_all(
         from polygent_issuer.terms.parsing import parse_date_or_instant
 
         until = parse_date_or_instant(expires_before)
-    whose = (
-        None
-        if customer is None
-        else customer_argument.customer(invocation, customer, checked=False)
-    )
+    owner = None if customer is None else invocation.customer(customer, checked=False)
     with invocation.registry.reading(checked=False) as db:
         kid = None if key is None else keys.find(db, key).kid
-        found = licenses.select(
-            db,
-            customer=whose,
-            tier=tier,
-            status=LicenseStatus.CURRENT if unsent else status,
-            kid=kid,
-            unsent=True if unsent else None,
-            expires_before=until,
-            # Nothing is sent to a customer who is archived.
-            archived=False if unsent else None,
+        records = tuple(
+            licenses.select(
+                db,
+                customer=owner,
+                tier=tier,
+                status=LicenseStatus.CURRENT if unsent else status,
+                kid=kid,
+                unsent=True if unsent else None,
+                expires_before=until,
+                # Nothing is sent to a customer who is archived.
+                archived=False if unsent else None,
+            )
         )
-        listed = tuple(Listed.of(record, invocation.now) for record in found)
     if as_csv:
-        return form.table(COLUMNS, (each.to_json() for each in listed), name="licenses.csv")
-    return Licenses(listed=listed)
+        items = (license_json(each, invocation.now) for each in records)
+        return form.table(COLUMNS, items, name="licenses.csv")
+    return Licenses(licenses=records, now=invocation.now)

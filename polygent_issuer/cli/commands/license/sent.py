@@ -10,9 +10,9 @@ import typer
 from polygent_issuer.cli import consent
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.output.license import objections
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.result import Result
-from polygent_issuer.cli.output.send_warnings import objections
 from polygent_issuer.findings import Consent, Finding
 from polygent_issuer.registry import (
     KeyRecord,
@@ -40,8 +40,8 @@ class Sent(Result):
                 {
                     "id": record.id,
                     "customer": record.customer_slug,
-                    "sent_at": _instant(record.sent_at),
-                    "sent_before": _instant(self.before[record.id]),
+                    "sent_at": dates.optional_instant(record.sent_at),
+                    "sent_before": dates.optional_instant(self.before[record.id]),
                 }
                 for record in self.records
             ]
@@ -123,7 +123,3 @@ def _chosen(db: Reading, typed: list[str]) -> tuple[tuple[LicenseRecord, KeyReco
     found = (licenses.find(db, each) for each in typed)
     chosen = {record.id: replace(record, sent_at=None) for record in found}
     return tuple((record, keys.pinned(db, record.kid)) for record in chosen.values())
-
-
-def _instant(moment: datetime | None) -> str | None:
-    return None if moment is None else dates.instant(moment)

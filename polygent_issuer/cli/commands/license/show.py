@@ -11,8 +11,7 @@ from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output.customer import zone_of
 from polygent_issuer.cli.output.journal_rows import journal_json, journal_table
-from polygent_issuer.cli.output.license_fields import claim_rows
-from polygent_issuer.cli.output.license_rows import Listed
+from polygent_issuer.cli.output.license import claim_rows, license_json
 from polygent_issuer.cli.output.model import Block, Fields, Line, Style
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.issuing.proposal import load_license
@@ -43,9 +42,9 @@ class ShownLicense(Result):
         history: the journal's rows about it, the newest last.
     """
 
-    listed: Listed
     record: LicenseRecord
     license: License
+    now: datetime
     customer: Customer
     key: KeyRecord
     document: Document | None
@@ -57,13 +56,13 @@ class ShownLicense(Result):
         record, document = self.record, self.document
         return {
             "license": {
-                **self.listed.to_json(),
+                **license_json(record, self.now),
                 "claims": dict(self.license.to_claims()),
                 "term": record.term,
                 "plan": record.plan,
                 "key_label": self.key.label,
                 "replaces": list(self.license.replaces),
-                "retired_at": _instant(record.retired_at),
+                "retired_at": dates.optional_instant(record.retired_at),
                 "retired_reason": record.retired_reason,
                 "sha256": record.sha256,
                 "upload_before": dates.instant(self.upload_before),
@@ -95,12 +94,16 @@ class ShownLicense(Result):
             return f"{told} by {record.replaced_by}"
         if record.retired_at is not None:
             return f"{told} since {dates.instant(record.retired_at)}: {record.retired_reason}"
-        return f"{told}, and expired" if self.listed.expired else told
+        return f"{told}, and expired" if self._expired else told
 
     def _style(self) -> Style:
         if not self.record.is_current:
             return "warn"
-        return "bad" if self.listed.expired else "good"
+        return "bad" if self._expired else "good"
+
+    @property
+    def _expired(self) -> bool:
+        return self.record.expires_at <= self.now
 
     def _kept(self) -> Iterable[tuple[str, str | None]]:
         record, document = self.record, self.document
@@ -108,16 +111,12 @@ class ShownLicense(Result):
         yield "plan", record.plan
         yield "term", record.term
         yield "key", f"{self.key.label} ({self.key.kid})"
-        yield "sent", _instant(record.sent_at)
+        yield "sent", dates.optional_instant(record.sent_at)
         yield "upload before", dates.instant(self.upload_before)
         yield "file sha256", record.sha256
         if document is not None:
             yield "machine-info", f"of {dates.instant(document.generated_at)}"
             yield "its sha256", document.sha256
-
-
-def _instant(moment: datetime | None) -> str | None:
-    return None if moment is None else dates.instant(moment)
 
 
 LicenseId = Annotated[
@@ -141,7 +140,7 @@ def show(invocation: Invocation, license_id: LicenseId) -> ShownLicense:
         held = load_license(db, record)
         document = record.document_id
         return ShownLicense(
-            listed=Listed.of(record, invocation.now),
+            now=invocation.now,
             record=record,
             license=held,
             customer=customers.get(db, record.customer_slug),

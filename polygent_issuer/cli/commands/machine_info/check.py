@@ -9,7 +9,7 @@ import typer
 
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output.hint_json import finding_json
+from polygent_issuer.cli.output.json_text import finding_json
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import ExitCode, HomeMissing
@@ -142,7 +142,7 @@ def _known_json(one: KnownFingerprint) -> dict[str, Any]:
         "customer_name": one.customer.name,
         "machine": one.machine.label,
         "since": dates.instant(one.since),
-        "until": None if one.until is None else dates.instant(one.until),
+        "until": dates.optional_instant(one.until),
     }
 
 

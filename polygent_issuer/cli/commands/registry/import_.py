@@ -22,16 +22,19 @@ from polygent_issuer.batch.registry_import import (
 from polygent_issuer.batch.registry_import import carry_out as take_in
 from polygent_issuer.batch.sources import Skipped, gather
 from polygent_issuer.cli import consent, prompts
-from polygent_issuer.cli.actor import actor
 from polygent_issuer.cli.consent import ConsentOptions
-from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.context import Invocation, actor
 from polygent_issuer.cli.flows.home_setup import begin_anew
-from polygent_issuer.cli.options import public_keys
-from polygent_issuer.cli.output import result, skipped_files
-from polygent_issuer.cli.output.hint_json import hint_json
+from polygent_issuer.cli.options.input_files import (
+    Recursive,
+    read_public_keys,
+    skipped_blocks,
+    skipped_json,
+)
+from polygent_issuer.cli.output import streams
+from polygent_issuer.cli.output.json_text import hint_json
 from polygent_issuer.cli.output.model import Block, Fields, Line, Table
 from polygent_issuer.cli.output.result import Result
-from polygent_issuer.cli.output.skipped_files import Recursive
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.files import disk
 from polygent_issuer.home import create
@@ -74,7 +77,7 @@ class ImportReport(Result):
             "machines": len(rebuild.machines),
             "replaced": dict(rebuild.replaced),
             "missing": [{"license": old, "replaced_by": new} for old, new in rebuild.missing],
-            "skipped": skipped_files.to_json(self.skipped),
+            "skipped": skipped_json(self.skipped),
         }
 
     def blocks(self) -> Iterable[Block]:
@@ -90,7 +93,7 @@ class ImportReport(Result):
         else:
             yield Line(f"would import {_licenses(len(rebuild.new))}; nothing was written", "dim")
         yield from _told(rebuild)
-        yield from skipped_files.blocks(self.skipped)
+        yield from skipped_blocks(self.skipped)
         if self.done and rebuild.new:
             yield Line(f"not in any file, so to be done by hand: {LOST}", "warn")
             yield Line("a renewal asks for --term, since no file says it", "dim")
@@ -102,7 +105,7 @@ def preview(rebuild: ImportPlan, others: Sequence[Skipped]) -> Iterable[Block]:
     """Yield the licenses to import, and the files that were skipped."""
     yield Line(f"to import: {_licenses(len(rebuild.new))}", "title")
     yield from _told(rebuild)
-    yield from skipped_files.blocks(others)
+    yield from skipped_blocks(others)
     yield Line(f"not in any file: {LOST}", "dim")
 
 
@@ -192,7 +195,7 @@ def import_files(
     counted and named.
     """
     given = consent.given(consents)
-    keys = tuple(public_keys.from_files(invocation, public_key)) if public_key else ()
+    keys = tuple(read_public_keys(invocation, public_key)) if public_key else ()
     registry_file = invocation.home_path / REGISTRY_FILE
     sources, others = gather(named, recursive=recursive, registry=registry_file)
     with _registry(invocation, keys) as registry:
@@ -206,7 +209,7 @@ def import_files(
     if dry_run or not rebuilt.new:
         return ImportReport(rebuild=rebuilt, done=not dry_run, skipped=others)
     if invocation.interactive:
-        result.write_blocks(preview(rebuilt, others), sys.stderr)
+        streams.write_blocks(preview(rebuilt, others), sys.stderr)
     agreed = consent.obtain(invocation, decided.behind, given)
     if invocation.interactive and not yes:
         prompts.go_ahead("import these?", default=True)

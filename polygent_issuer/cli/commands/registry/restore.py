@@ -10,11 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from polygent_issuer.cli import consent, prompts
-from polygent_issuer.cli.actor import actor
 from polygent_issuer.cli.consent import ConsentOptions
-from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.heads import AgainstOption, noted_heads
-from polygent_issuer.cli.output import result
+from polygent_issuer.cli.context import Invocation, actor
+from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
+from polygent_issuer.cli.output import streams
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.home import create
@@ -131,7 +130,7 @@ def restore(
         rollback = restoring.rollback_finding(present)
         findings = behind if rollback is None else (rollback, *behind)
         if invocation.interactive:
-            result.write_blocks(preview(found, present, path), sys.stderr)
+            streams.write_blocks(preview(found, present, path), sys.stderr)
         agreed = consent.obtain(invocation, findings, given)
         if invocation.interactive and present is not None and not yes:
             prompts.go_ahead("put the backup in its place?")

@@ -1,4 +1,4 @@
-"""The progress bar itself, drawn by rich."""
+"""The progress bar of a batch, drawn by rich; it disappears at the end."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ class _Above(TextIOBase):
 
 @contextmanager
 def bar(activity: str, total: int) -> Iterator[Callable[[], None]]:
-    """Draw it on stderr, and give the call that moves it by one."""
+    """Draw a bar with count, rate and time left on stderr; give the call that moves it by one."""
     console = Console(file=sys.stderr, markup=False, highlight=False, emoji=False)
     columns = (
         TextColumn(activity, markup=False),

@@ -1,17 +1,225 @@
-"""Report each outcome of a batch: on stdout, in the report file, in the counts."""
+"""The items of a batch as text, as JSON and in the report file, previewed or done."""
 
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, Final
 
+from polygent_issuer import files
 from polygent_issuer.batch.bundle import Bundle
-from polygent_issuer.batch.outcomes import Done, Failed, Outcome
+from polygent_issuer.batch.outcomes import Done, Failed, Kept, Outcome
+from polygent_issuer.batch.preview import PreviewItem
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.batch.counts import BatchCounts
-from polygent_issuer.cli.flows.batch.items import outcome_blocks, outcome_json
-from polygent_issuer.cli.flows.batch.report_file import ReportFile
+from polygent_issuer.cli.flows.batch.result import DECISIONS, DONE, BatchCounts
 from polygent_issuer.cli.flows.mail_drafts import Drafter
 from polygent_issuer.cli.output import json_text, streams
-from polygent_issuer.cli.output.plain_text import plain_lines
-from polygent_issuer.errors import IssuerError
+from polygent_issuer.cli.output.csv_text import CsvTable
+from polygent_issuer.cli.output.json_text import error_json
+from polygent_issuer.cli.output.model import Block, Line, cut
+from polygent_issuer.cli.output.proposal import issued_json, proposal_json
+from polygent_issuer.errors import IssuerError, UsageProblem
+from polygent_issuer.findings import Finding
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.issuing import outbox_delivery
+from polygent_issuer.issuing.destination import require_folder, require_free
+from polygent_issuer.issuing.proposal import Proposal
+from polygent_issuer.terms import dates
+from polygent_issuer.terms.decision import Difference
+from polygent_issuer.text import escape
+
+Drafts = Mapping[str, tuple[Path, ...]]
+
+COLUMNS: Final = (
+    *("item", "outcome", "action", "customer", "machine", "license", "last_full_day"),
+    *("upload_before", "file", "code", "why", "hint"),
+)
+"""The columns of a report as CSV."""
+
+_FINGERPRINT: Final = 20
+"""Columns that tell two machines apart; `--json` and the license have the whole."""
+
+_ELSEWHERE: Final = "name another file with --report"
+
+
+def preview_blocks(item: PreviewItem) -> Iterable[Block]:
+    """Yield what would be done for one item: a line, and its findings."""
+    if item.error is not None:
+        yield Line(f"refused {item.job.place}: {item.error.message}", "bad")
+        if item.error.hint:
+            yield Line(f"hint: {item.error.hint}", indent=1)
+    elif not item.decision.proposals and item.decision.note is not None:
+        yield Line(f"keep {item.job.place}: {item.decision.note}", "dim")
+    for proposal in item.decision.proposals:
+        yield Line(f"{DECISIONS[proposal.action]} {item.job.place}: {_change(proposal)}")
+        for note in proposal.notes:
+            yield Line(note, "dim", 1)
+        for finding in proposal.findings:
+            yield from _finding_blocks(item, finding)
+
+
+def preview_json(item: PreviewItem, settings: Settings) -> dict[str, Any]:
+    """Return the same for programs: `decision` is a word of `DECISIONS`, `keep` or `refused`."""
+    if item.error is not None:
+        error = error_json(item.error)
+        return {"item": item.job.place, "decision": "refused", "licenses": [], "error": error}
+    words = [DECISIONS[proposal.action] for proposal in item.decision.proposals]
+    return {
+        "item": item.job.place,
+        "decision": words[0] if words else "keep",
+        "licenses": [proposal_json(each, settings) for each in item.decision.proposals],
+        "missing": sorted({str(finding.code) for finding in item.missing}),
+        "note": item.decision.note,
+    }
+
+
+def outcome_blocks(outcome: Outcome, drafts: Drafts) -> Iterable[Block]:
+    """Yield one line for each license that was issued, or for an item with a note.
+
+    Args:
+        drafts: the mail drafts, by the ID of the license.
+    """
+    if isinstance(outcome, Kept):
+        if outcome.decision.note is not None:
+            yield Line(f"kept {outcome.job.place}: {outcome.decision.note}", "dim")
+        return
+    for each in outcome.issued:
+        word = DONE[each.proposal.action]
+        yield Line(f"{word} {outcome.job.place}: {_change(each.proposal)}", "good")
+        if each.path is not None:
+            where = each.path.name if _archive(each.path) else each.path
+            yield Line(f"file: {where}", indent=1)
+        for draft in drafts.get(each.proposal.license.jti, ()):
+            yield Line(f"mail draft: {draft}", indent=1)
+    if isinstance(outcome, Done) and outcome.note is not None:
+        yield Line(outcome.note, "dim", 1)
+
+
+def outcome_json(outcome: Outcome, settings: Settings, drafts: Drafts) -> dict[str, Any]:
+    """Return the same for programs: `outcome` is `done`, `kept` or `failed`."""
+    members: dict[str, Any] = {"outcome": type(outcome).__name__.lower(), "item": outcome.job.place}
+    if isinstance(outcome, Kept):
+        return {**members, "licenses": [], "note": outcome.decision.note}
+    members["licenses"] = [
+        issued_json(
+            each,
+            settings,
+            drafts=drafts.get(each.proposal.license.jti, ()),
+            agreed=outcome.job.consent,
+        )
+        | _within_archive(each.path)
+        for each in outcome.issued
+    ]
+    if isinstance(outcome, Failed):
+        members["error"] = error_json(outcome.error)
+    return members
+
+
+def _change(proposal: Proposal) -> str:
+    """Old → new in one line: the last full day, then what else changes."""
+    new = dates.last_full_day(proposal.license.expires_at).isoformat()
+    before = [dates.last_full_day(old.expires_at).isoformat() for old in proposal.replaced]
+    day = f"until {new}" if max(before, default=new) == new else f"{max(before)} → {new}"
+    if not before:
+        return f"{proposal.license.tier}, {day}"
+    return ", ".join((day, *map(_term, proposal.differences)))
+
+
+def _finding_blocks(item: PreviewItem, finding: Finding) -> Iterable[Block]:
+    """Yield a finding, and whether the item's own consent could accept it."""
+    missing = finding.code in {each.code for each in item.missing}
+    accepted = "" if missing else " (accepted)"
+    yield Line(f"{finding.code}{accepted}: {finding.message}", "warn", 1)
+    if missing and finding.code in item.job.own.accepted:
+        counts = "which counts with --expect or --accept-from-file"
+        yield Line(f"the row accepts it, {counts}", "dim", 2)
+
+
+def _within_archive(path: Path | None) -> dict[str, str]:
+    """In which archive a file is, and its name there; nothing for one in a folder."""
+    archive = _archive(path)
+    return {} if path is None or archive is None else {"archive": archive, "file": path.name}
+
+
+def _archive(path: Path | None) -> str | None:
+    place = None if path is None else str(path.parent)
+    return place if place is not None and outbox_delivery.is_bundle(place) else None
+
+
+def _term(term: Difference) -> str:
+    old, new = term.old, term.new
+    if term.key == "fingerprint":
+        old, new = cut(old, _FINGERPRINT), cut(new, _FINGERPRINT)
+    return f"{term.name} {old} → {new}"
+
+
+class ReportFile:
+    """`--report FILE.csv|.json`: what became of each item, for a spreadsheet or a program.
+
+    It is written when the batch has ended, however it did: a report is whole or absent.
+    """
+
+    def __init__(self, target: Path) -> None:
+        """Begin without an item.
+
+        Raises:
+            UsageProblem: (`usage`) when the name is neither `.csv` nor `.json`.
+            OutputExists: (`output_exists`) when there is such a file.
+            OutputProblem: (`output_failed`) when its folder is not there or takes no files.
+        """
+        if target.suffix not in (".csv", ".json"):
+            raise UsageProblem(
+                f"a report is CSV or JSON, and {escape(target.name)} says neither",
+                hint="--report FILE.csv or --report FILE.json",
+            )
+        require_folder(target.parent, _ELSEWHERE)
+        require_free(target, _ELSEWHERE)
+        self._target = target
+        self._items: list[str] = []
+
+    def add(self, item: Mapping[str, Any]) -> None:
+        """Note an item, as programs get it."""
+        self._items.append(json.dumps(item))
+
+    def finish(self) -> Path:
+        """Write the file.
+
+        Raises:
+            OutputExists, OutputProblem: as `files.publish`.
+        """
+        fill = self._as_csv if self._target.suffix == ".csv" else self._as_json
+        return files.prepare_with(fill, self._target).publish(self._target.name)
+
+    def _as_json(self, path: Path) -> None:
+        with path.open("w", encoding="ascii") as stream:
+            stream.write("[" + ",".join(f"\n{item}" for item in self._items) + "\n]\n")
+
+    def _as_csv(self, path: Path) -> None:
+        rows = (row for item in map(json.loads, self._items) for row in _rows(item))
+        CsvTable(columns=COLUMNS, items=rows).write_file(path)
+
+
+def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A row for each license of an item; one without for an item that has none.
+
+    A dry run has decisions in place of outcomes, and what is not issued has no ID.
+    """
+    error, missing = item.get("error") or {}, ", ".join(item.get("missing", ()))
+    stopped = f"without consent: {missing}" if missing else None
+    for license_ in item["licenses"] or [{}]:
+        yield {
+            "item": item["item"],
+            "outcome": item.get("outcome") or item["decision"],
+            "action": license_.get("action"),
+            "customer": license_.get("customer"),
+            "machine": license_.get("machine"),
+            "license": license_.get("id") if "outcome" in item else None,
+            "last_full_day": license_.get("last_full_day"),
+            "upload_before": license_.get("upload_before"),
+            "file": license_.get("file"),
+            "code": error.get("code"),
+            "why": error.get("message") or stopped or item.get("note"),
+            "hint": error.get("hint"),
+        }
 
 
 class BatchReporter:
@@ -60,12 +268,12 @@ class BatchReporter:
             self._report.add(members)
         if self.bundle is not None:
             blocks = outcome_blocks(outcome, drafts)
-            lines = [json_text.line(members)] if as_json else plain_lines(blocks)
+            lines = [json_text.line(members)] if as_json else streams.plain_lines(blocks)
             self._waiting += (f"{line}\n" for line in lines)
         elif as_json:
-            streams.write_json_line(members)
+            streams.write_json_now(members)
         else:
-            streams.write_now(outcome_blocks(outcome, drafts))
+            streams.write_blocks_now(outcome_blocks(outcome, drafts))
 
     def finish_bundle(self) -> None:
         """Complete the archive, if there is one, and report what is in it."""

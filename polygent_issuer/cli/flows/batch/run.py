@@ -1,31 +1,76 @@
 """Run a batch: preview it, ask, unlock the keys, issue in groups, report each outcome."""
 
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from types import FrameType
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from polygent_issuer.batch.outcomes import Outcome
+from polygent_issuer.batch.bundle import Bundle
+from polygent_issuer.batch.outcomes import Job, Outcome
+from polygent_issuer.batch.preview import Preview, PreviewItem, preview
 from polygent_issuer.batch.run import BatchRunner
+from polygent_issuer.cli import prompts
+from polygent_issuer.cli.consent import obtain_for_many
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.batch import destinations
-from polygent_issuer.cli.flows.batch.batch import Batch
-from polygent_issuer.cli.flows.batch.confirm import confirm_preview
-from polygent_issuer.cli.flows.batch.preview import dry_run
-from polygent_issuer.cli.flows.batch.progress import progress
-from polygent_issuer.cli.flows.batch.report_file import ReportFile
-from polygent_issuer.cli.flows.batch.reporter import BatchReporter
-from polygent_issuer.cli.flows.batch.result import BatchResult
+from polygent_issuer.cli.flows.batch.reporter import (
+    BatchReporter,
+    ReportFile,
+    preview_blocks,
+    preview_json,
+)
+from polygent_issuer.cli.flows.batch.result import BatchResult, PreviewResult, total_blocks
 from polygent_issuer.cli.flows.issue import tell_default_issuer
 from polygent_issuer.cli.flows.mail_drafts import drafter
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
-from polygent_issuer.cli.output import result as output
-from polygent_issuer.errors import IssuerError, OutputProblem
+from polygent_issuer.cli.output import streams
+from polygent_issuer.cli.output.result import Result, write_result
+from polygent_issuer.errors import InputRefused, IssuerError, OutputProblem, UsageProblem
 from polygent_issuer.findings import Consent
+from polygent_issuer.issuing.destination import Destination, resolve
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.keys.signer import Signer
+from polygent_issuer.text import escape, for_shell
+
+_MOST_SHOWN: Final = 20
+"""Items of a preview that a terminal shows one by one before it asks."""
+
+
+class DecisionsChanged(InputRefused):
+    """What would be done is no longer what was previewed."""
+
+    code = "decisions_changed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """The items of a batch, and what it takes to issue their licenses.
+
+    Attributes:
+        activity: for the progress bar: `renewing`.
+        jobs: makes the items, for each pass, with what was consented to.
+        unlock: gives the signer of each key that may have to sign; prompts happen there.
+        total: how many items there are.
+        expect: the digest that the preview must have.
+        takes_digest: whether the command has `--expect`.
+        default_key: whether an item may have to be signed with the key for all.
+        missing_customers: gives the customers whom no item names.
+    """
+
+    activity: str
+    jobs: Callable[[Consent], Iterable[Job]]
+    unlock: Callable[[], Mapping[str, Signer]]
+    total: int
+    expect: str | None = None
+    takes_digest: bool = False
+    default_key: bool = True
+    missing_customers: Callable[[], tuple[str, ...]] = tuple
 
 
 class Interruption:
@@ -63,7 +108,7 @@ def run_batch(
     how: IssueOptions,
     options: BatchOptions,
     consent: Consent,
-) -> output.Result:
+) -> Result:
     """Issue what each item needs; one that fails leaves the others alone.
 
     Raises:
@@ -72,14 +117,14 @@ def run_batch(
     """
     tell_default_issuer(invocation)
     mail_drafts = drafter(invocation, how.eml)
-    bundle = destinations.archive(invocation, options.bundle, how.output)
-    folder = destinations.folder(invocation, how.output) if bundle is None else bundle.destination
+    bundle = _bundle(invocation, options.bundle, how.output)
+    folder = _folder(invocation, how.output) if bundle is None else bundle.destination
     if how.key is not None or batch.default_key:
         with invocation.registry.reading() as db:
             choose_key(db, how.key)
     report = None if options.report is None else ReportFile(options.report)
     if how.dry_run:
-        return dry_run(invocation, batch, consent, report)
+        return _dry_run(invocation, batch, consent, report)
     if bundle is not None:
         bundle.recover(invocation.registry, now=invocation.now, actor=invocation.actor)
 
@@ -89,13 +134,13 @@ def run_batch(
             bundle.require_free()
         return batch.unlock()
 
-    preview = None
+    total = None
     if batch.expect is not None or invocation.interactive:
-        preview, consent = confirm_preview(invocation, batch, how, consent)
-        if preview.ready:
+        total, consent = _confirm(invocation, batch, how, consent)
+        if total.ready:
             unlock()  # a bar would stand in the way of the question for a passphrase
     interruption = Interruption()
-    run = BatchRunner(
+    runner = BatchRunner(
         invocation.registry,
         unlock=unlock,
         destination=folder,
@@ -105,12 +150,12 @@ def run_batch(
         with_reason=not invocation.interactive,
         review=batch.expect,
     )
-    outcomes = run.outcomes(batch.jobs(consent), None if preview is None else preview.shown)
+    outcomes = runner.outcomes(batch.jobs(consent), None if total is None else total.shown)
     reporter = BatchReporter(invocation, mail_drafts, report, bundle)
-    return _finish(invocation, batch, outcomes, reporter, interruption)
+    return _report(invocation, batch, outcomes, reporter, interruption)
 
 
-def _finish(
+def _report(
     invocation: Invocation,
     batch: Batch,
     outcomes: Iterable[Outcome],
@@ -121,7 +166,7 @@ def _finish(
     problem, report_path = None, None
     with interruption:
         try:
-            with progress(invocation, batch.activity, batch.total) as advance:
+            with _progress(invocation, batch.activity, batch.total) as advance:
                 for outcome in outcomes:
                     reporter.add(outcome)
                     advance()
@@ -144,6 +189,122 @@ def _finish(
     )
     if problem is not None:
         invocation.in_lines = True
-        output.write_result(result, as_json=invocation.as_json, quiet=invocation.quiet)
+        write_result(result, as_json=invocation.as_json, quiet=invocation.quiet)
         raise problem
     return result
+
+
+def _dry_run(
+    invocation: Invocation, batch: Batch, consent: Consent, report: ReportFile | None
+) -> PreviewResult:
+    """Show what would be done for each item, and issue nothing."""
+
+    def show(item: PreviewItem) -> None:
+        if report is not None:
+            report.add(preview_json(item, invocation.settings))
+        if invocation.as_json:
+            invocation.in_lines = True
+            streams.write_json_now(preview_json(item, invocation.settings))
+        else:
+            streams.write_blocks_now(preview_blocks(item))
+
+    total = _preview(invocation, batch, consent, show)
+    return PreviewResult(
+        preview=total,
+        takes_digest=batch.takes_digest,
+        report=None if report is None else report.finish(),
+        missing_customers=batch.missing_customers(),
+    )
+
+
+def _preview(
+    invocation: Invocation, batch: Batch, consent: Consent, show: Callable[[PreviewItem], None]
+) -> Preview:
+    """Decide every item, and show each as it is decided."""
+    total = Preview()
+    with _progress(invocation, "reviewing", batch.total) as advance:
+        for item in preview(invocation.registry, batch.jobs(consent), resumed=batch.expect):
+            total.add(item)
+            show(item)
+            advance()
+    return total
+
+
+def _confirm(
+    invocation: Invocation, batch: Batch, how: IssueOptions, consent: Consent
+) -> tuple[Preview, Consent]:
+    """Preview the batch, compare it with the digest that was expected, and on a terminal ask."""
+    first: list[PreviewItem] = []
+
+    def collect(item: PreviewItem) -> None:
+        visible = item.decision.proposals or item.error or item.decision.note
+        if len(first) < _MOST_SHOWN and visible:
+            first.append(item)
+
+    total = _preview(invocation, batch, consent, collect)
+    if batch.expect not in (None, total.digest):
+        raise DecisionsChanged(
+            "what would be done is not what was reviewed: its digest is "
+            f"{total.digest}; nothing was issued",
+            hint="look at it with --dry-run, and give the digest that it prints",
+        )
+    if not invocation.interactive or not (total.ready or total.missing):
+        return total, consent  # nobody to ask, or nothing: the result reports the rest
+    blocks = [block for item in first for block in preview_blocks(item)]
+    streams.write_blocks([*blocks, *total_blocks(total)], sys.stderr)
+    agreed = obtain_for_many(total.missing, consent)
+    if agreed != consent:
+        # What was on the screen counts, though others may have written since.
+        again = _preview(invocation, batch, agreed, lambda _: None)
+        total = replace(again, shown=total.shown)
+    if total.ready and not how.yes:
+        prompts.go_ahead(f"go ahead with {total.ready:,}?", default=True)
+    return total, agreed
+
+
+def _bundle(invocation: Invocation, option: Path | None, output: str | None) -> Bundle | None:
+    """Return the archive that was asked for, after checking that it can be written."""
+    if option is None:
+        return None
+    if output is not None:
+        raise UsageProblem("--bundle and --output are two places", hint="give one of them")
+    window = invocation.settings.upload_window_or_assumed
+    try:
+        path = option.expanduser().absolute()
+    except (RuntimeError, OSError):
+        raise OutputProblem(
+            f"the home folder for ~ is unknown: {escape(str(option))}",
+            hint="write the whole path after --bundle",
+        ) from None
+    bundle = Bundle(path, window=window)
+    bundle.check()
+    return bundle
+
+
+def _folder(invocation: Invocation, option: str | None) -> Destination:
+    """Return the folder of a batch; neither a file nor stdout takes many licenses."""
+    destination = resolve(option, invocation.settings.output, streams.write_bytes)
+    if destination.folder is None:
+        raise UsageProblem(
+            "a batch makes many files, which do not fit into stdout",
+            hint="--output FOLDER, or --bundle FILE.zip",
+        )
+    if destination.name is not None:
+        place = str(destination.folder / destination.name)
+        raise UsageProblem(
+            f"a batch makes many files, and {escape(place)} is no folder",
+            hint="--output FOLDER" if os.path.lexists(place) else f"mkdir -p {for_shell(place)}",
+        )
+    destination.check(())
+    return destination
+
+
+def _progress(
+    invocation: Invocation, activity: str, total: int
+) -> AbstractContextManager[Callable[[], None]]:
+    """Show a bar on a terminal's stderr; entered, it gives the call that moves it by one."""
+    if invocation.quiet or not invocation.interactive or not total or streams.is_plain(sys.stderr):
+        return nullcontext(lambda: None)
+    from polygent_issuer.cli.flows.batch.bar import bar
+
+    return bar(activity, total)

@@ -1,11 +1,14 @@
 """The result of a batch."""
 
 from polygent_issuer.batch.outcomes import Decision, Failed, Job, Kept
-from polygent_issuer.cli.flows.batch.counts import MOST_FAILURES, BatchCounts
-from polygent_issuer.cli.flows.batch.preview import MOST_MISSING_CUSTOMERS
-from polygent_issuer.cli.flows.batch.result import BatchResult
+from polygent_issuer.cli.flows.batch.result import (
+    MOST_FAILURES,
+    MOST_MISSING_CUSTOMERS,
+    BatchCounts,
+    BatchResult,
+)
 from polygent_issuer.cli.output.model import Table
-from polygent_issuer.cli.output.plain_text import plain_lines
+from polygent_issuer.cli.output.streams import plain_lines
 from polygent_issuer.errors import ExitCode, NotFound
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings

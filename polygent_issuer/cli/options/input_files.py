@@ -1,0 +1,136 @@
+"""Options that name files to read, what is in them, and what a folder had besides."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.output.model import Block, Line
+from polygent_issuer.errors import InputRefused
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.text import escape
+
+if TYPE_CHECKING:
+    from polygent_issuer.batch.sources import Skipped
+    from polygent_issuer.issuing.proposal import ReceivedDocument
+    from polygent_issuer.registry.journal_check import JournalHead
+    from polygent_issuer.verifier import KeySet
+
+MachineInfoFile = Annotated[
+    str | None,
+    typer.Option(
+        "--machine-info", metavar="FILE", help="The customer's machine-info.json; - is stdin."
+    ),
+]
+
+PublicKeyFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--public-key",
+        metavar="FILE",
+        help="Trust this PEM or JWKS instead of the registry's keys; repeatable.",
+        readable=False,  # reading it says what is wrong
+    ),
+]
+
+AgainstOption = Annotated[
+    str | None,
+    typer.Option(
+        "--against",
+        metavar="HEAD|FILE",
+        help="A head that was noted earlier, or a file of them; - is stdin.",
+    ),
+]
+
+Recursive = Annotated[
+    bool, typer.Option("--recursive", "-r", help="Also read the sub-folders of folders.")
+]
+
+_PUBLIC_KEY_LIMIT: Final = 64 * 1024
+_HEADS_LIMIT: Final = 16 * 1024 * 1024
+_MOST_SKIPPED: Final = 5
+
+
+def read_document(source: str | None) -> "ReceivedDocument | None":
+    """Read and judge a document (FORMAT §4).
+
+    Raises:
+        UnreadableInput: (`unreadable_input`) the file cannot be read.
+        InvalidMachineInfo: (`invalid_machine_info`) the document breaks §4.
+    """
+    if source is None:
+        return None
+    from polygent_issuer import files
+    from polygent_issuer.issuing.proposal import ReceivedDocument
+    from polygent_issuer.machine_info import document
+
+    content = files.read_bounded(source, limit=document.LIMIT, what="machine-info document")
+    return ReceivedDocument(content=content, info=document.parse(content))
+
+
+def read_public_keys(invocation: Invocation, paths: list[Path]) -> "KeySet":
+    """Read the keys of PEM and JWKS files; the example key is allowed, and said loudly.
+
+    Raises:
+        UnreadableInput: (`unreadable_input`) a file cannot be read.
+        InvalidKey: (`invalid_key`) it holds no key that may be trusted.
+    """
+    from polygent_issuer import files
+    from polygent_issuer.verifier import EXAMPLE_KID, Key, KeySet
+
+    keys: dict[str, Key] = {}
+    for path in paths:
+        data = files.read_unmarked(str(path), limit=_PUBLIC_KEY_LIMIT, what="public key")
+        read = KeySet.from_jwks if data.lstrip().startswith(b"{") else KeySet.from_pem
+        keys.update({key.kid: key for key in read(data, allow_example=True)})
+    if EXAMPLE_KID in keys:
+        invocation.warn(
+            "this is the example key: its private half is public, and what it signed proves nothing"
+        )
+    return KeySet.of(*keys.values(), allow_example=True)
+
+
+def noted_heads(against: str | None) -> "tuple[JournalHead, ...]":
+    """Return the heads that the option names; none without it.
+
+    Raises:
+        InputRefused: (`input_refused`) when it is neither a head nor a file, or the file has a
+            line without one.
+        UnreadableInput: (`unreadable_input`) when the file cannot be read.
+    """
+    if against is None:
+        return ()
+    from polygent_issuer import files
+    from polygent_issuer.registry.journal_check import parse_head, parse_noted
+
+    head = parse_head(against)
+    if head is not None:
+        return (head,)
+    if against != "-" and not Path(against).exists():
+        raise InputRefused(
+            f"{escape(against)} is neither a head (SIZE:HASH) nor a file of heads",
+            hint=Hint("take a head from an earlier `", run("journal", "verify"), "`"),
+        )
+    data = files.read_unmarked(against, limit=_HEADS_LIMIT, what="file of noted heads")
+    name = "stdin" if against == "-" else escape(against)
+    return parse_noted(data.decode("utf-8", "replace"), name)
+
+
+def skipped_json(skipped: "Sequence[Skipped]") -> list[dict[str, Any]]:
+    """Return the files that were skipped, each with the reason as a code and in words."""
+    return [
+        {"file": each.name, "reason": str(each.reason), "message": each.message} for each in skipped
+    ]
+
+
+def skipped_blocks(skipped: "Sequence[Skipped]") -> Iterator[Block]:
+    """Yield the number of the files that were skipped, and the first five."""
+    if not skipped:
+        return
+    yield Line(f"skipped: {len(skipped):,}", "warn")
+    for each in skipped[:_MOST_SKIPPED]:
+        yield Line(f"{each.name}: {each.message}", "dim", 1)
+    if len(skipped) > _MOST_SKIPPED:
+        yield Line(f"and {len(skipped) - _MOST_SKIPPED:,} more (--json names all)", "dim", 1)

@@ -1,0 +1,127 @@
+"""How licenses look in the registry: rows, claims, and whether a file is the one to send."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from polygent_issuer.cli.output.model import Style, Table
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.terms import dates
+from polygent_issuer.text import escape
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from polygent_issuer.registry import KeyRecord, LicenseRecord
+    from polygent_issuer.verifier import License
+
+COLUMNS: Final = (
+    *("id", "customer", "machine", "tier", "status", "expired"),
+    *("issued_at", "expires_at", "last_full_day", "kid", "replaced_by", "sent_at"),
+)
+"""The members of a license, as the columns of its CSV."""
+
+
+def license_json(record: "LicenseRecord", now: datetime) -> dict[str, Any]:
+    """Return a license for programs; a current one may have expired at `now`."""
+    return {
+        "id": record.id,
+        "customer": record.customer_slug,
+        "machine": record.machine_label,
+        "tier": record.tier,
+        "status": str(record.status),
+        "expired": record.expires_at <= now,
+        "issued_at": dates.instant(record.issued_at),
+        "expires_at": dates.instant(record.expires_at),
+        "last_full_day": dates.last_full_day(record.expires_at).isoformat(),
+        "kid": record.kid,
+        "replaced_by": record.replaced_by,
+        "sent_at": dates.optional_instant(record.sent_at),
+    }
+
+
+def license_table(records: "Sequence[LicenseRecord]", now: datetime) -> Table:
+    """Return licenses as a table; what no longer counts is dim, what has run out is red."""
+    headers = (
+        *("license", "customer", "machine", "tier"),
+        *("status", "sent", "expires", "last full day"),
+    )
+    rows = tuple(_row(record, now) for record in records)
+    return Table(headers, rows, tuple(_style(record, now) for record in records))
+
+
+def _row(record: "LicenseRecord", now: datetime) -> tuple[str, ...]:
+    expired = ", expired" if record.is_current and record.expires_at <= now else ""
+    return (
+        record.id[:8],
+        record.customer_slug,
+        record.machine_label or "any",
+        record.tier,
+        f"{record.status}{expired}",
+        "" if record.sent_at is None else record.sent_at.date().isoformat(),
+        dates.instant(record.expires_at),
+        dates.last_full_day(record.expires_at).isoformat(),
+    )
+
+
+def _style(record: "LicenseRecord", now: datetime) -> Style:
+    if not record.is_current:
+        return "dim"
+    return "bad" if record.expires_at <= now else "plain"
+
+
+def claim_rows(
+    license_: "License", zone: "ZoneInfo | None" = None
+) -> Iterable[tuple[str, str | None]]:
+    """Yield every claim of a license; its expiry also in `zone`, the customer's."""
+    yield "license", license_.jti
+    yield "customer", f"{license_.customer} ({license_.sub})"
+    yield "issuer", license_.iss
+    yield "tier", str(license_.tier)
+    yield "fingerprint", license_.machine_fingerprint
+    yield "allowed domain", str(license_.allowed_domain) if license_.allowed_domain else None
+    yield "features", ", ".join(license_.features) or "none"
+    yield "users", str(license_.limits.users)
+    yield "session hosts", str(license_.limits.session_hosts)
+    yield "deploy hosts", str(license_.limits.deploy_hosts)
+    yield "issued", dates.instant(license_.issued_at)
+    yield "expires", dates.describe_expiry(license_.expires_at, zone)
+    yield "replaces", ", ".join(license_.replaces) or None
+
+
+def list_command(label: str) -> Hint:
+    """Return the command that lists the current licenses under a key."""
+    return run("license", "list", "--status", "current", f"--key={label}")
+
+
+def made_again(record: "LicenseRecord", now: datetime) -> Hint:
+    """Return the command that issues a current license again: the next one, if it has ended."""
+    verb = "reissue" if record.expires_at > now else "renew"
+    return run(verb, record.customer_slug, "--license", record.id[:8])
+
+
+def objections(
+    record: "LicenseRecord", key: "KeyRecord", *, upload_before: datetime, now: datetime
+) -> Iterable[str]:
+    """Yield what speaks against mailing a file: one line at most, with the command that mends it.
+
+    Args:
+        record: the license.
+        key: the one that it was signed with.
+        upload_before: until when a server takes its file; after that a new one is needed.
+        now: the instant at which it would be sent.
+    """
+    this, again = f"license {record.id[:8]}", f"for a new one: {made_again(record, now)}"
+    if not record.is_current:
+        by = f" by {record.replaced_by[:8]}" if record.replaced_by else ""
+        yield f"{this} is {record.status}{by}; it is not the one to send"
+    elif key.compromised:
+        yield (
+            f"{this} was signed with {escape(key.label)}, which is compromised: servers must "
+            f"refuse it; {again}"
+        )
+    elif record.expires_at <= now:
+        yield f"{this} expired at {dates.instant(record.expires_at)}; {again}"
+    elif now > upload_before:
+        until = dates.instant(upload_before)
+        yield f"a server took the file of {record.id[:8]} until {until}; {again}"
