@@ -6,12 +6,13 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import Any, Final, TextIO
 
 from polygent_issuer.batch import processes, sources
 from polygent_issuer.batch.sources import Listing
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.input_files import (
+    VerifyOptions,
     read_document,
     read_public_keys,
     skipped_blocks,
@@ -21,8 +22,8 @@ from polygent_issuer.cli.output import json_text, verification
 from polygent_issuer.cli.output.model import Block, Line, Style
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.cli.output.streams import write_blocks
-from polygent_issuer.errors import ExitCode, NotFound, UsageProblem
-from polygent_issuer.hints import Hint, run
+from polygent_issuer.errors import ExitCode, NotFound
+from polygent_issuer.hints import run
 from polygent_issuer.issuing.license_file import LicenseFile
 from polygent_issuer.issuing.verification import (
     ServerContext,
@@ -34,9 +35,6 @@ from polygent_issuer.issuing.verification import (
 )
 from polygent_issuer.terms import dates
 from polygent_issuer.verifier import Key, KeySet
-
-if TYPE_CHECKING:
-    from polygent_issuer.cli.commands.verify import VerifyOptions
 
 MANY: Final[dict[processes.Method, int]] = {"fork": 1_000, "spawn": 5_000}
 """From how many files on other processes are worth their start, by how they are started.
@@ -176,7 +174,7 @@ class ManyVerifications(Result):
 
 
 def _worst_exit(verdicts: Iterable[Verdict]) -> ExitCode:
-    """Return 10 if one is not authentic, else 3 if one is unread, else 11 if not accepted."""
+    """Return 10 for one that is not authentic, else 3 for an unread one, else 11."""
     seen = set(verdicts)
     return next((code for verdict, code in _WORST_FIRST if verdict in seen), ExitCode.DONE)
 
@@ -186,16 +184,16 @@ def _text_line(result: VerificationResult | UnreadableFile) -> FileLine:
     return result.verdict, verification.file_line(result), style
 
 
-def run_verify(invocation: Invocation, options: "VerifyOptions") -> Result:
+def run_verify(invocation: Invocation, options: VerifyOptions) -> Result:
     """Verify the files that the options name.
 
     Raises:
-        UsageProblem: (`usage`) nothing names the licenses, or two options name them or the machine.
+        UsageProblem: (`usage`) as `VerifyOptions.check`.
         UnreadableInput: (`unreadable_input`) the only file cannot be read; of several it is one
             of the results.
         NotFound, Ambiguous: (`not_found`, `ambiguous`) the license or the customer.
     """
-    _refuse_contradictions(options)
+    options.check()
     document = read_document(options.machine_info)
     names = options.license_files or []
     several = len(names) > 1 or any(map(sources.is_folder, names))
@@ -231,23 +229,7 @@ def run_verify(invocation: Invocation, options: "VerifyOptions") -> Result:
     return ManyVerifications(job=job, listing=listing)
 
 
-def _refuse_contradictions(options: "VerifyOptions") -> None:
-    """Check that one option names the licenses, and at most one the machine."""
-    ways = sum(map(bool, (options.license_files, options.license_id, options.customer)))
-    if ways != 1:
-        raise UsageProblem(
-            "more than one thing says which license is meant"
-            if ways
-            else "nothing says which license is meant",
-            hint=Hint(run("verify", "FILE"), ", or --license ID, or --customer NAME"),
-        )
-    if (*(options.license_files or ()), options.machine_info).count("-") > 1:
-        raise UsageProblem("stdin can be read once", hint="give - in one place only")
-    if options.machine_info and options.fingerprint:
-        raise UsageProblem("a server has one machine", hint="--machine-info or --fingerprint")
-
-
-def _files(invocation: Invocation, options: "VerifyOptions") -> list[LicenseFile]:
+def _files(invocation: Invocation, options: VerifyOptions) -> list[LicenseFile]:
     """Return the one file, or those of the registry."""
     if options.license_files:
         file = sources.read(options.license_files[0])
@@ -271,7 +253,7 @@ def _files(invocation: Invocation, options: "VerifyOptions") -> list[LicenseFile
     return [LicenseFile(name=f"license {each.id}", data=each.file) for each in records]
 
 
-def _upload_window(invocation: Invocation, options: "VerifyOptions") -> UploadWindow:
+def _upload_window(invocation: Invocation, options: VerifyOptions) -> UploadWindow:
     """Return that of the settings; --public-key needs no home, so there it is assumed."""
     if options.public_key:
         return UploadWindow(span=dates.ASSUMED_UPLOAD_WINDOW, assumed=True)
@@ -291,7 +273,7 @@ def _listing(names: Iterable[str], *, recursive: bool, registry: Path | None) ->
     return listing
 
 
-def _instant(invocation: Invocation, options: "VerifyOptions") -> datetime:
+def _instant(invocation: Invocation, options: VerifyOptions) -> datetime:
     if not options.at:
         return invocation.now
     from polygent_issuer.terms.parsing import parse_date_or_instant

@@ -1,14 +1,17 @@
 """Options that name files to read, what is in them, and what a folder had besides."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import OptionGroup
 from polygent_issuer.cli.output.model import Block, Line
-from polygent_issuer.errors import InputRefused
+from polygent_issuer.errors import InputRefused, UsageProblem
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import escape
 
@@ -51,6 +54,68 @@ Recursive = Annotated[
 _PUBLIC_KEY_LIMIT: Final = 64 * 1024
 _HEADS_LIMIT: Final = 16 * 1024 * 1024
 _MOST_SKIPPED: Final = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerifyOptions(OptionGroup):
+    """Which licenses are checked, and as which server at which time."""
+
+    license_files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE|DIR...", help="License files or folders; - is stdin."),
+    ] = None
+    recursive: Recursive = False
+    license_id: Annotated[
+        str | None,
+        typer.Option(
+            "--license",
+            metavar="ID",
+            autocompletion=candidates.licenses,
+            help="One of the registry instead.",
+        ),
+    ] = None
+    customer: Annotated[
+        str | None,
+        typer.Option(
+            "--customer",
+            metavar="NAME",
+            autocompletion=candidates.customers,
+            help="A customer's current ones instead.",
+        ),
+    ] = None
+    machine_info: MachineInfoFile = None
+    fingerprint: Annotated[
+        str | None, typer.Option("--fingerprint", metavar="TEXT", help="The server's machine.")
+    ] = None
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="HOST", help="The request's Host header.")
+    ] = None
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="DATE", help="Another time than now.")
+    ] = None
+    install: Annotated[
+        bool, typer.Option("--install", help="As at the upload: within the window, too.")
+    ] = False
+    public_key: PublicKeyFiles = None
+
+    def check(self) -> None:
+        """Check that one option names the licenses, and at most one the machine.
+
+        Raises:
+            UsageProblem: (`usage`) none does, or two do.
+        """
+        ways = sum(map(bool, (self.license_files, self.license_id, self.customer)))
+        if ways != 1:
+            raise UsageProblem(
+                "more than one thing says which license is meant"
+                if ways
+                else "nothing says which license is meant",
+                hint=Hint(run("verify", "FILE"), ", or --license ID, or --customer NAME"),
+            )
+        if (*(self.license_files or ()), self.machine_info).count("-") > 1:
+            raise UsageProblem("stdin can be read once", hint="give - in one place only")
+        if self.machine_info and self.fingerprint:
+            raise UsageProblem("a server has one machine", hint="--machine-info or --fingerprint")
 
 
 def read_document(source: str | None) -> "ReceivedDocument | None":
