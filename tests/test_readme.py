@@ -14,8 +14,7 @@ import pytest
 from support.runbooks import blocks as blocks_of
 from support.runbooks import titles
 
-from polygent_issuer.cli.commands import COMMANDS
-from polygent_issuer.cli.lazy import Entry
+from polygent_issuer.cli.commands import COMMANDS, Entry
 from polygent_issuer.cli.main import run
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.findings import FindingCode

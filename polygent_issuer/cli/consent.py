@@ -4,12 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import OptionGroup
+from polygent_issuer.cli.options.common import OptionGroup, option
 from polygent_issuer.cli.output.streams import note
 from polygent_issuer.errors import InputRefused, MissingInput, UsageProblem
 from polygent_issuer.text import escape, nearest
@@ -24,16 +22,9 @@ class ConsentOptions(OptionGroup):
 
     accept: Annotated[
         list[str] | None,
-        typer.Option(
-            "--accept",
-            metavar="CODE",
-            autocompletion=candidates.findings,
-            help="Accept a finding; repeatable.",
-        ),
+        option("--accept", "CODE", "Accept a finding; repeatable.", candidates.findings),
     ] = None
-    reason: Annotated[
-        str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept in the journal.")
-    ] = None
+    reason: Annotated[str | None, option("--reason", "TEXT", "Why; kept in the journal.")] = None
 
 
 def sound_reason(reason: str | None) -> str | None:

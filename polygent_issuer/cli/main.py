@@ -1,32 +1,42 @@
-"""The command line of a process: parse, run, and the one place where its outcome is decided."""
+"""The command line of a process: parse, run, and the one place where its outcome is decided.
+
+`--help` shows names and one line each from a static table; only the command that is resolved
+imports its module. Start-up is what an operator feels most often.
+"""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from importlib import import_module
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
-from polygent_issuer.cli.commands import COMMANDS
+from polygent_issuer.cli.commands import COMMANDS, Entry
 from polygent_issuer.cli.completion import EARLIER, VARIABLE
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.errors_boundary import to_issuer_error
-from polygent_issuer.cli.lazy import Markup, build_group
-from polygent_issuer.cli.output import result, streams
+from polygent_issuer.cli.errors_boundary import no_such_command, to_issuer_error, write_error
+from polygent_issuer.cli.options.common import typer_command
+from polygent_issuer.cli.output import streams
 from polygent_issuer.cli.output.json_text import GLOBAL_OPTIONS
-from polygent_issuer.cli.output.streams import is_plain
-from polygent_issuer.errors import ExitCode, IssuerError
+from polygent_issuer.cli.output.result import Result, write_result
+from polygent_issuer.errors import ExitCode
+
+Markup = Literal["rich"] | None
+_HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
 
 def run(
     argv: Sequence[str], *, now: datetime | None = None, environ: Mapping[str, str] | None = None
 ) -> int:
-    """Run one command line and give its exit code; nothing is raised.
+    """Run one command line and return its exit code; nothing is raised.
 
     Args:
         argv: the arguments, without the program's name.
-        now: the instant of the operation; the clock's when not given.
-        environ: the environment; the process's when not given.
+        now: the instant of the operation; the clock's by default.
+        environ: the environment; the process's by default.
     """
     invocation = Invocation(now=now, environ=environ)
     GLOBAL_OPTIONS.set(invocation.options)
@@ -40,21 +50,21 @@ def run(
     try:
         with invocation.closing:
             outcome = _parse_and_run(invocation, list(argv) or ["--help"])
-        if isinstance(outcome, result.Result):
-            result.write_result(outcome, as_json=invocation.as_json, quiet=invocation.quiet)
+        if isinstance(outcome, Result):
+            write_result(outcome, as_json=invocation.as_json, quiet=invocation.quiet)
             return int(outcome.exit_code)
     except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001 - no traceback reaches a screen unasked
-        in_line = invocation.in_lines or (isinstance(outcome, result.Result) and outcome.in_lines)
-        return _fail(invocation, to_issuer_error(raised), argv, raised, in_line=in_line)
+        in_line = invocation.in_lines or (isinstance(outcome, Result) and outcome.in_lines)
+        return _fail(invocation, raised, argv, in_line=in_line)
     if outcome == ExitCode.INTERRUPTED:  # how Typer tells of Ctrl-C
         problem = invocation.problem
         ended = problem if isinstance(problem, KeyboardInterrupt) else KeyboardInterrupt()
-        return _fail(invocation, to_issuer_error(ended), argv, ended)
+        return _fail(invocation, ended, argv)
     return int(outcome or 0)
 
 
 def _parse_and_run(invocation: Invocation, argv: list[str]) -> Any:  # noqa: ANN401 - a Result or an exit code
-    markup: Markup = None if sys.stdout is None or is_plain(sys.stdout) else "rich"
+    markup: Markup = None if sys.stdout is None or streams.is_plain(sys.stdout) else "rich"
     try:
         outcome = build_group(COMMANDS, _root, markup).main(
             argv, prog_name="polygent-issue", standalone_mode=False, obj=invocation
@@ -65,7 +75,7 @@ def _parse_and_run(invocation: Invocation, argv: list[str]) -> Any:  # noqa: ANN
         if problem is invocation.problem or not isinstance(problem, OSError):
             raise invocation.problem or ended from None
         raise streams.stdout_failed(problem) from None
-    if sys.stdout is None and not isinstance(outcome, result.Result):
+    if sys.stdout is None and not isinstance(outcome, Result):
         raise streams.stdout_failed(ValueError())  # nobody saw the help that was asked for
     return outcome
 
@@ -89,20 +99,108 @@ def _root(
 
 
 def _fail(
-    invocation: Invocation,
-    error: IssuerError,
-    argv: Sequence[str],
-    raised: BaseException,
-    *,
-    in_line: bool = False,
+    invocation: Invocation, raised: BaseException, argv: Sequence[str], *, in_line: bool = False
 ) -> int:
-    from polygent_issuer.cli import errors_boundary
-
+    error = to_issuer_error(raised)
     # A usage error is raised before the options after it were read.
     as_json = invocation.as_json or "--json" in argv
-    errors_boundary.write_error(error, as_json=as_json, in_line=in_line)
+    write_error(error, as_json=as_json, in_line=in_line)
     if invocation.options.get("debug") or "--debug" in argv:
         from polygent_issuer.cli import debug
 
         debug.write(raised)
     return int(error.exit_code)
+
+
+class _KnowsItself:
+    """A command whose wrong usage says of which command it is, and what was typed.
+
+    Typer does not know it where an option lacks its value, and the hint would name another help;
+    nor does it say which value is none of a few.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer's own are private
+        """As Typer does."""
+        typed = tuple(args)
+        try:
+            parsed: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        except typer.TyperException as error:
+            if getattr(error, "ctx", ctx) is None:
+                error.ctx = ctx  # type: ignore[attr-defined]
+            error.typed = typed  # type: ignore[attr-defined]
+            raise
+        return parsed
+
+
+class _Command(_KnowsItself, TyperCommand):
+    """A command, which does the work."""
+
+
+class LazyGroup(_KnowsItself, TyperGroup):
+    """A group that lists stubs and imports the one command that is resolved."""
+
+    entries: tuple[Entry, ...] = ()
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - Typer's own are private
+        """Show the help where no command was named; JSON has no help, and stays an error."""
+        if not ctx._protected_args and not ctx.obj.as_json:  # noqa: SLF001 - Typer has no other word for it
+            typer.echo(ctx.get_help(), color=ctx.color)
+            raise typer.Exit
+        return super().invoke(ctx)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - Typer's own are private
+        """Swap the stub that was found for the real command."""
+        known = [entry.name for entry in self.entries]
+        if args[0] not in known and not args[0].startswith("-"):
+            raise no_such_command(ctx, args[0], known)
+        name, _stub, rest = super().resolve_command(ctx, args)
+        entry = next(entry for entry in self.entries if entry.name == name)
+        return name, load(entry, self.rich_markup_mode and "rich"), rest
+
+
+def load(entry: Entry, markup: Markup) -> TyperCommand | TyperGroup:
+    """Return the real command or group of an entry."""
+    if entry.entries:
+        return build_group(entry, _takes_global_options_only, markup)
+    module, function = entry.target.split(":")
+    body = getattr(import_module(f"polygent_issuer.cli.commands.{module}"), function)
+    app = typer.Typer(add_completion=False, rich_markup_mode=markup)
+    text = body.__doc__ or _help_from_source(body) or entry.help
+    command = app.command(entry.name, cls=_Command, help=text, context_settings=_HELP_OPTIONS)
+    command(typer_command(body))
+    return get_command(app)  # type: ignore[return-value]
+
+
+def _help_from_source(body: Callable[..., object]) -> str | None:
+    """Read the docstring of a command, which `python -OO` drops; None without the source."""
+    import ast
+    import inspect
+    from textwrap import dedent
+
+    try:
+        tree = ast.parse(dedent(inspect.getsource(body)))
+    except OSError:
+        return None
+    functions = (node for node in tree.body if isinstance(node, ast.FunctionDef))
+    return next(map(ast.get_docstring, functions), None)
+
+
+def build_group(entry: Entry, callback: Callable[..., None], markup: Markup) -> TyperGroup:
+    """Return a group that shows a stub for each entry of `entry`."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=markup)
+    app.callback(cls=LazyGroup, help=entry.help, context_settings=_HELP_OPTIONS)(
+        typer_command(callback)
+    )
+    group: Any = get_command(app)
+    group.name = entry.name
+    group.entries = entry.entries
+    for child in entry.entries:
+        stub = TyperCommand(
+            child.name, help=child.help, rich_markup_mode=markup, rich_help_panel=child.panel
+        )
+        group.add_command(stub)
+    return group  # type: ignore[no-any-return]
+
+
+def _takes_global_options_only(_invocation: object) -> None:
+    return

@@ -14,10 +14,9 @@ from support.cli import Desk, Outcome
 from support.licenses import Books
 
 import polygent_issuer
-from polygent_issuer.cli import lazy
-from polygent_issuer.cli.commands import COMMANDS
+from polygent_issuer.cli.commands import COMMANDS, Entry
 from polygent_issuer.cli.commands.config import path as path_command
-from polygent_issuer.cli.lazy import Entry
+from polygent_issuer.cli.main import load
 from polygent_issuer.errors import IssuerError
 from polygent_issuer.findings import ConsentNeeded, Finding, FindingCode
 from polygent_issuer.verifier import InvalidKey
@@ -318,7 +317,7 @@ def test_help_without_docstring_and_source_is_the_line_of_the_table() -> None:
         patch.setattr(path_command, "path", namespace["path"])
         entry = next(entry for entry in COMMANDS.entries if entry.name == "config")
         [path] = [each for each in entry.entries if each.name == "path"]
-        assert lazy.load(path, None).help == path.help
+        assert load(path, None).help == path.help
 
 
 @pytest.mark.parametrize("argv", [("--help",), (), ("customer", "-h"), ("key", "--help")])

@@ -19,8 +19,8 @@ from contract.bench import Bench, fixed
 from contract.steps import BROKEN, ROWS, STEPS
 from support.cli import PASSPHRASE, Outcome
 
-from polygent_issuer.cli.commands import COMMANDS
-from polygent_issuer.cli.lazy import Entry, load
+from polygent_issuer.cli.commands import COMMANDS, Entry
+from polygent_issuer.cli.main import load
 
 HERE = Path(__file__).parent
 HOMES = sorted(path.name for path in (HERE / "homes").iterdir())

@@ -1,6 +1,26 @@
 """The table of commands: the one place where they are registered."""
 
-from polygent_issuer.cli.lazy import Entry
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A line of the command table: a command (`target`) or a group (`entries`).
+
+    Attributes:
+        name: as it is typed.
+        help: one line, shown where the commands are listed.
+        target: `module:function` below `polygent_issuer.cli.commands`, imported when it is called.
+        entries: the commands of a group.
+        panel: the heading under which a terminal lists it.
+    """
+
+    name: str
+    help: str
+    target: str = ""
+    entries: tuple["Entry", ...] = ()
+    panel: str | None = None
+
 
 _BEGIN, _ISSUE, _CHECK, _KEEP = "Begin", "Issue", "Check", "Keep"
 

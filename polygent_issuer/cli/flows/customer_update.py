@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-import typer
-
 from polygent_issuer.cli.completion import candidates
-from polygent_issuer.cli.options.common import OptionGroup
+from polygent_issuer.cli.options.common import OptionGroup, option
 from polygent_issuer.errors import InputRefused, InvalidTerms, UsageProblem
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.hints import Hint, run
@@ -23,38 +21,20 @@ from polygent_issuer.text import list_first
 class ChangeOptions(OptionGroup):
     """Everything about a customer that may change."""
 
-    name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="For licenses from now on.")
-    ] = None
+    name: Annotated[str | None, option("--name", "NAME", "For licenses from now on.")] = None
     contact: Annotated[
         list[str] | None,
-        typer.Option(
-            "--contact",
-            metavar="EMAIL",
-            help="An address or a name, instead of all so far; repeatable.",
-        ),
+        option("--contact", "EMAIL", "An address or a name, instead of all so far; repeatable."),
     ] = None
-    no_contacts: Annotated[bool, typer.Option("--no-contacts", help="Forget them all.")] = False
-    time_zone: Annotated[
-        str | None, typer.Option("--time-zone", metavar="ZONE", help="Such as Europe/Berlin.")
-    ] = None
-    no_time_zone: Annotated[bool, typer.Option("--no-time-zone", help="Forget it.")] = False
-    crm: Annotated[
-        str | None, typer.Option("--crm", metavar="TEXT", help="The reference in your own books.")
-    ] = None
-    no_crm: Annotated[bool, typer.Option("--no-crm", help="Forget it.")] = False
+    no_contacts: Annotated[bool, option("--no-contacts", None, "Forget them all.")] = False
+    time_zone: Annotated[str | None, option("--time-zone", "ZONE", "Such as Europe/Berlin.")] = None
+    no_time_zone: Annotated[bool, option("--no-time-zone", None, "Forget it.")] = False
+    crm: Annotated[str | None, option("--crm", "TEXT", "The reference in your own books.")] = None
+    no_crm: Annotated[bool, option("--no-crm", None, "Forget it.")] = False
     machine: Annotated[
-        str | None,
-        typer.Option(
-            "--machine",
-            metavar="LABEL",
-            autocompletion=candidates.machines,
-            help="Rename this machine.",
-        ),
+        str | None, option("--machine", "LABEL", "Rename this machine.", candidates.machines)
     ] = None
-    label: Annotated[
-        str | None, typer.Option("--label", metavar="LABEL", help="Its new label.")
-    ] = None
+    label: Annotated[str | None, option("--label", "LABEL", "Its new label.")] = None
 
 
 def require_sense(wanted: ChangeOptions) -> None:

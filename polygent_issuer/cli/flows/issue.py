@@ -115,7 +115,7 @@ class IssuedReport(Result):
                 issued_json(
                     each,
                     self.settings,
-                    drafts=self.drafts[each.proposal.license.jti],
+                    drafts=self.drafts.get(each.proposal.license.jti, ()),
                     agreed=self.accepted,
                 )
                 for each in self.issued
@@ -131,7 +131,7 @@ class IssuedReport(Result):
                 each.proposal,
                 self.settings,
                 file=str(each.path or "stdout"),
-                drafts=self.drafts[license_id],
+                drafts=self.drafts.get(license_id, ()),
             )
             for note in each.proposal.notes:
                 yield Line(note, "dim", 1)
@@ -155,7 +155,7 @@ def _issue(
         raise UsageProblem("--json and --output - both want stdout", hint="--output FILE")
     destination = resolve(how.output, settings.output, streams.write_bytes)
     destination.check(proposals)
-    drafts = drafter(invocation, how.eml)
+    mail = None if how.eml is None else drafter(invocation, how.eml)
     if how.dry_run:
         return DryRun(proposals=proposals, settings=settings, consent=consent)
     if invocation.interactive:
@@ -172,7 +172,7 @@ def _issue(
     )
     return IssuedReport(
         issued=issued,
-        drafts=drafts.write(each.proposal.license.jti for each in issued),
+        drafts={} if mail is None else mail.write(each.proposal.license.jti for each in issued),
         settings=settings,
         to_stderr=destination.folder is None,
         accepted=agreed,

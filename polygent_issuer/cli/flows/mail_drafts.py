@@ -27,17 +27,14 @@ _NAMED = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drafter:
-    """Writes drafts into a folder that takes them, with a text that was checked.
-
-    Attributes:
-        place: folder and text; None writes nothing.
-    """
+    """Writes drafts into a folder that takes them, with a text that was checked."""
 
     invocation: Invocation
-    place: "tuple[Path, Template] | None"
+    folder: Path
+    text: "Template"
 
     def write(self, license_ids: Iterable[str]) -> dict[str, tuple[Path, ...]]:
-        """Write the drafts of licenses that are kept, by their IDs; nothing is overwritten.
+        """Write the drafts of licenses that are recorded, by their IDs; nothing is overwritten.
 
         Raises:
             OutputProblem: (`output_failed`, `output_exists`) with the commands that write what
@@ -46,33 +43,33 @@ class Drafter:
                 draft of its license is written.
         """
         waiting = list(license_ids)
-        if self.place is None:
-            return dict.fromkeys(waiting, ())
         written: dict[str, tuple[Path, ...]] = {}
         while waiting:
             try:
-                written[waiting[0]] = self._write(waiting[0], *self.place)
+                written[waiting[0]] = self._write(waiting[0])
             except (OutputProblem, InternalError) as problem:
-                raise _kept(problem, waiting, self.place[0]) from None
+                raise _unwritten(problem, waiting, self.folder) from None
             del waiting[0]
         return written
 
-    def _write(self, license_id: str, folder: Path, text: "Template") -> tuple[Path, ...]:
+    def _write(self, license_id: str) -> tuple[Path, ...]:
         from polygent_issuer.delivery.license_mail import letter_of
         from polygent_issuer.delivery.mail import drafts
 
         settings = self.invocation.settings
         with self.invocation.registry.reading() as db:
             letter = letter_of(db, license_id, settings)
-        self._tell(letter)
+        self._warn(letter)
         sender = email_address.parse_address(settings.mail_from) if settings.mail_from else None
-        made = drafts(letter, text, sender)
-        return tuple(files.publish(draft.data, folder / draft.name) for draft in made)
+        return tuple(
+            files.publish(draft.data, self.folder / draft.name)
+            for draft in drafts(letter, self.text, sender)
+        )
 
-    def _tell(self, letter: "LicenseMail") -> None:
+    def _warn(self, letter: "LicenseMail") -> None:
         for contact in letter.unreachable:
-            told = "not a mail address that every mail program takes"
-            self.invocation.warn(f"no draft for {escape(contact)}: {told}")
+            why = "not a mail address that every mail program takes"
+            self.invocation.warn(f"no draft for {escape(contact)}: {why}")
         if not letter.recipients:
             slug = letter.customer.slug
             self.invocation.warn(
@@ -81,15 +78,13 @@ class Drafter:
             )
 
 
-def drafter(invocation: Invocation, option: str | None) -> Drafter:
-    """What `--eml` asks for, checked before anything happens.
+def drafter(invocation: Invocation, option: str) -> Drafter:
+    """Return what `--eml` asks for, checked before anything happens.
 
     Raises:
         OutputProblem: (`output_failed`) when the folder is not there or takes no files.
         InputRefused: (`invalid_template`) when the text of the home is wrong.
     """
-    if option is None:
-        return Drafter(invocation=invocation, place=None)
     from polygent_issuer.delivery import template
 
     if not option:
@@ -99,13 +94,13 @@ def drafter(invocation: Invocation, option: str | None) -> Drafter:
     except (RuntimeError, OSError):
         raise OutputProblem(f"no such place: {escape(option)}", hint=_ELSEWHERE) from None
     require_folder(folder, _ELSEWHERE)
-    return Drafter(invocation=invocation, place=(folder, template.load(invocation.home)))
+    return Drafter(invocation=invocation, folder=folder, text=template.load(invocation.home))
 
 
-def _kept(
+def _unwritten(
     problem: OutputProblem | InternalError, waiting: list[str], folder: Path
 ) -> OutputProblem | InternalError:
-    """The error for the first of the licenses whose drafts are missing."""
+    """Return the error for the first of the licenses without drafts."""
     again = [("license", "export", each[:8], "--eml", str(folder)) for each in waiting]
     more = len(again) - _NAMED
     rest = [Hint(f"{more} more: ", run("license", "list", "--unsent"))] if more > 0 else []

@@ -22,17 +22,28 @@ class OptionGroup:
     __slots__ = ()
 
 
+def option(
+    name: str,
+    metavar: str | None,
+    text: str,
+    complete: Callable[..., Any] | None = None,
+    **more: Any,  # noqa: ANN401 - as typer.Option
+) -> Any:  # noqa: ANN401 - as typer.Option
+    """Return an option with its help, and what completes its value; `more` as `typer.Option`."""
+    return typer.Option(name, metavar=metavar, help=text, autocompletion=complete, **more)
+
+
 def _note(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:  # noqa: ANN401 - of any option
     if value not in (None, False) and parameter.name is not None:
         context.obj.options[parameter.name] = value
     return value
 
 
-def _option(*names: str, metavar: str | None = None, text: str, **more: Any) -> Any:  # noqa: ANN401 - as typer.Option
-    return typer.Option(
-        *names,
-        metavar=metavar,
-        help=text,
+def _global(name: str, metavar: str | None, text: str, **more: Any) -> Any:  # noqa: ANN401 - as typer.Option
+    return option(
+        name,
+        metavar,
+        text,
         callback=_note,
         expose_value=False,
         show_default=False,
@@ -42,22 +53,22 @@ def _option(*names: str, metavar: str | None = None, text: str, **more: Any) -> 
 
 
 _GLOBAL: dict[str, Any] = {
+    # The rights of the home are its own to judge, with exit 7.
     "home": Annotated[
         Path | None,
-        # Its rights are the home's own to judge, with exit 7.
-        _option("--home", metavar="DIR", text="Where settings and registry live.", readable=False),
+        _global("--home", "DIR", "Where settings and registry live.", readable=False),
     ],
-    "json": Annotated[bool, _option("--json", text="JSON on stdout and nothing else.")],
-    "quiet": Annotated[bool, _option("--quiet", text="No notes and warnings on stderr.")],
+    "json": Annotated[bool, _global("--json", None, "JSON on stdout and nothing else.")],
+    "quiet": Annotated[bool, _global("--quiet", None, "No notes and warnings on stderr.")],
     "no_input": Annotated[
-        bool, _option("--no-input", text="Never ask; implied without a terminal.")
+        bool, _global("--no-input", None, "Never ask; implied without a terminal.")
     ],
-    "debug": Annotated[bool, _option("--debug", text="Show versions and traceback of an error.")],
+    "debug": Annotated[bool, _global("--debug", None, "Show versions and traceback of an error.")],
 }
 
 
 def typer_command(body: Callable[..., Any]) -> Callable[..., Any]:
-    """The command `body(invocation, …)` as Typer wants it: groups unfolded, global options last."""
+    """Return `body(invocation, …)` as Typer wants it: groups unfolded, global options last."""
     _, *own = inspect.signature(body, eval_str=True).parameters.values()
     groups = {p.name: p.annotation for p in own if _is_group(p.annotation)}
     parameters = [parameter for p in own for parameter in _unfolded(p)]

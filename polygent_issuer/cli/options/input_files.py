@@ -9,7 +9,7 @@ import typer
 
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import OptionGroup
+from polygent_issuer.cli.options.common import OptionGroup, option
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.errors import InputRefused, UsageProblem
 from polygent_issuer.hints import Hint, run
@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from polygent_issuer.verifier import KeySet
 
 MachineInfoFile = Annotated[
-    str | None,
-    typer.Option(
-        "--machine-info", metavar="FILE", help="The customer's machine-info.json; - is stdin."
-    ),
+    str | None, option("--machine-info", "FILE", "The customer's machine-info.json; - is stdin.")
 ]
 
 PublicKeyFiles = Annotated[
@@ -40,10 +37,8 @@ PublicKeyFiles = Annotated[
 
 AgainstOption = Annotated[
     str | None,
-    typer.Option(
-        "--against",
-        metavar="HEAD|FILE",
-        help="A head that was noted earlier, or a file of them; - is stdin.",
+    option(
+        "--against", "HEAD|FILE", "A head that was noted earlier, or a file of them; - is stdin."
     ),
 ]
 
@@ -66,35 +61,20 @@ class VerifyOptions(OptionGroup):
     ] = None
     recursive: Recursive = False
     license_id: Annotated[
-        str | None,
-        typer.Option(
-            "--license",
-            metavar="ID",
-            autocompletion=candidates.licenses,
-            help="One of the registry instead.",
-        ),
+        str | None, option("--license", "ID", "One of the registry instead.", candidates.licenses)
     ] = None
     customer: Annotated[
         str | None,
-        typer.Option(
-            "--customer",
-            metavar="NAME",
-            autocompletion=candidates.customers,
-            help="A customer's current ones instead.",
-        ),
+        option("--customer", "NAME", "A customer's current ones instead.", candidates.customers),
     ] = None
     machine_info: MachineInfoFile = None
-    fingerprint: Annotated[
-        str | None, typer.Option("--fingerprint", metavar="TEXT", help="The server's machine.")
-    ] = None
-    host: Annotated[
-        str | None, typer.Option("--host", metavar="HOST", help="The request's Host header.")
-    ] = None
-    at: Annotated[
-        str | None, typer.Option("--at", metavar="DATE", help="Another time than now.")
-    ] = None
+    fingerprint: Annotated[str | None, option("--fingerprint", "TEXT", "The server's machine.")] = (
+        None
+    )
+    host: Annotated[str | None, option("--host", "HOST", "The request's Host header.")] = None
+    at: Annotated[str | None, option("--at", "DATE", "Another time than now.")] = None
     install: Annotated[
-        bool, typer.Option("--install", help="As at the upload: within the window, too.")
+        bool, option("--install", None, "As at the upload: within the window, too.")
     ] = False
     public_key: PublicKeyFiles = None
 

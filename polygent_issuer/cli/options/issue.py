@@ -7,13 +7,12 @@ from typing import Annotated
 import typer
 
 from polygent_issuer.cli.completion import candidates
-from polygent_issuer.cli.options.common import OptionGroup
+from polygent_issuer.cli.options.common import OptionGroup, option
 from polygent_issuer.cli.options.input_files import MachineInfoFile
 from polygent_issuer.errors import UsageProblem
 
 EmlFolder = Annotated[
-    str | None,
-    typer.Option("--eml", metavar="DIR", help="Write a mail draft for each contact there, too."),
+    str | None, option("--eml", "DIR", "Write a mail draft for each contact there, too.")
 ]
 
 
@@ -22,22 +21,16 @@ class IssueOptions(OptionGroup):
     """How the operator wants it done; the same for all four."""
 
     key: Annotated[
-        str | None,
-        typer.Option(
-            "--key",
-            metavar="LABEL|KID",
-            autocompletion=candidates.keys,
-            help="Sign with another key.",
-        ),
+        str | None, option("--key", "LABEL|KID", "Sign with another key.", candidates.keys)
     ] = None
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", metavar="FILE|DIR", help="Where it goes; - is stdout."),
     ] = None
     eml: EmlFolder = None
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be issued and stop.")
-    ] = False
+    dry_run: Annotated[bool, option("--dry-run", None, "Show what would be issued and stop.")] = (
+        False
+    )
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Go ahead without asking; accepts no finding.")
     ] = False
@@ -47,13 +40,11 @@ class IssueOptions(OptionGroup):
 class BatchOptions(OptionGroup):
     """Where the licenses of a batch go, and the file that reports on them."""
 
-    bundle: Annotated[
-        Path | None,
-        typer.Option("--bundle", metavar="FILE", help="All in one archive, FILE.zip."),
-    ] = None
+    bundle: Annotated[Path | None, option("--bundle", "FILE", "All in one archive, FILE.zip.")] = (
+        None
+    )
     report: Annotated[
-        Path | None,
-        typer.Option("--report", metavar="FILE", help="What became of each: .csv or .json."),
+        Path | None, option("--report", "FILE", "What became of each: .csv or .json.")
     ] = None
 
 
@@ -63,24 +54,13 @@ class LicenseSelection(OptionGroup):
 
     license_ids: Annotated[
         list[str] | None,
-        typer.Option(
-            "--license",
-            metavar="ID",
-            autocompletion=candidates.current_licenses,
-            help="This one of several; repeatable.",
-        ),
+        option("--license", "ID", "This one of several; repeatable.", candidates.current_licenses),
     ] = None
     machine: Annotated[
-        str | None,
-        typer.Option(
-            "--machine",
-            metavar="LABEL",
-            autocompletion=candidates.machines,
-            help="The one of this machine.",
-        ),
+        str | None, option("--machine", "LABEL", "The one of this machine.", candidates.machines)
     ] = None
     all_machines: Annotated[
-        bool, typer.Option("--all-machines", help="Each current license; enterprise: one for all.")
+        bool, option("--all-machines", None, "Each current license; enterprise: one for all.")
     ] = False
     machine_info: MachineInfoFile = None
 

@@ -1,24 +1,20 @@
 """Where a passphrase comes from: never argv, never a setting (DESIGN, "Keys")."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Annotated
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import OptionGroup
+from polygent_issuer.cli.options.common import OptionGroup, option
 from polygent_issuer.errors import UsageProblem
 
 if TYPE_CHECKING:
     from polygent_issuer.keys.passphrases import Passphrase
 
 
-def _option(name: str, metavar: str, text: str) -> Any:  # noqa: ANN401 - as typer.Option
-    # access(2) refuses what the shell opened for another user: `… | sudo -u ada polygent-issue …`.
-    return typer.Option(
-        name, metavar=metavar, help=text, rich_help_panel="Passphrase", readable=False
-    )
+# access(2) refuses what the shell opened for another user: `… | sudo -u ada polygent-issue …`.
+_option = partial(option, rich_help_panel="Passphrase", readable=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +33,7 @@ class PassphraseOptions(OptionGroup):
 
 
 def source(invocation: Invocation, options: PassphraseOptions) -> "Passphrase":
-    """The one source that was named, else the environment's file, else the terminal.
+    """Return the one source that was named, else the environment's file, else the terminal.
 
     Raises:
         UsageProblem: (`usage`) when several were named.

@@ -1,12 +1,13 @@
 """The options that say what a customer may use, and the `Changes` they make."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from polygent_issuer.cli.completion import candidates
-from polygent_issuer.cli.options.common import OptionGroup
+from polygent_issuer.cli.options.common import OptionGroup, option
 from polygent_issuer.errors import InvalidTerms, UsageProblem
 from polygent_issuer.text import nearest
 
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
     from polygent_issuer.terms.terms import Changes
     from polygent_issuer.verifier import Tier
 
-
-def _option(name: str, metavar: str | None, text: str, **more: Any) -> Any:  # noqa: ANN401 - as typer.Option
-    return typer.Option(name, metavar=metavar, help=text, rich_help_panel="Terms", **more)
+_option = partial(option, rich_help_panel="Terms")
 
 
 def _count(text: str) -> int:
@@ -40,12 +39,10 @@ class TermsOptions(OptionGroup):
     """What `sign`, `renew` and `reissue` all take."""
 
     plan: Annotated[
-        str | None,
-        _option("--plan", "NAME", "A plan of the settings.", autocompletion=candidates.plans),
+        str | None, _option("--plan", "NAME", "A plan of the settings.", candidates.plans)
     ] = None
     tier: Annotated[
-        str | None,
-        _option("--tier", "TIER", "standard or enterprise.", autocompletion=candidates.tiers),
+        str | None, _option("--tier", "TIER", "standard or enterprise.", candidates.tiers)
     ] = None
     term: Annotated[str | None, _option("--term", "TERM", "How long: 1y, 6mo or 90d.")] = None
     expires: Annotated[
@@ -54,10 +51,7 @@ class TermsOptions(OptionGroup):
     basis: Annotated[
         str | None,
         _option(
-            "--from",
-            "BASIS",
-            "Where the term starts: expiry, now or a date.",
-            autocompletion=candidates.bases,
+            "--from", "BASIS", "Where the term starts: expiry, now or a date.", candidates.bases
         ),
     ] = None
     users: Annotated[int | None, _limit("--users", "How many users.")] = None
@@ -77,12 +71,7 @@ class FirstTerms(TermsOptions):
 
     feature: Annotated[
         list[str] | None,
-        _option(
-            "--feature",
-            "NAME",
-            "Exactly these features; repeatable.",
-            autocompletion=candidates.features,
-        ),
+        _option("--feature", "NAME", "Exactly these features; repeatable.", candidates.features),
     ] = None
 
 
@@ -95,21 +84,11 @@ class NextTerms(TermsOptions):
     ] = False
     add_feature: Annotated[
         list[str] | None,
-        _option(
-            "--add-feature",
-            "NAME",
-            "One feature more; repeatable.",
-            autocompletion=candidates.features,
-        ),
+        _option("--add-feature", "NAME", "One feature more; repeatable.", candidates.features),
     ] = None
     remove_feature: Annotated[
         list[str] | None,
-        _option(
-            "--remove-feature",
-            "NAME",
-            "One feature less; repeatable.",
-            autocompletion=candidates.features,
-        ),
+        _option("--remove-feature", "NAME", "One feature less; repeatable.", candidates.features),
     ] = None
 
 

@@ -22,11 +22,10 @@ from support.licenses import Books
 from support.tools import require_tool
 from typer._click.shell_completion import CompletionItem, ShellComplete
 
-from polygent_issuer.cli.commands import COMMANDS
+from polygent_issuer.cli.commands import COMMANDS, Entry
 from polygent_issuer.cli.commands.completion import Shell
 from polygent_issuer.cli.completion import EARLIER, VARIABLE
-from polygent_issuer.cli.lazy import Entry, load
-from polygent_issuer.cli.main import run
+from polygent_issuer.cli.main import load, run
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.home.settings import settings_path
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key

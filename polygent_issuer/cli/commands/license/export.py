@@ -122,7 +122,7 @@ def export(
     settings = invocation.settings
     decided = invocation.decide(lambda db: _stored(db, license_id))
     record, held, customer, key = decided.decision
-    drafts = drafter(invocation, eml)
+    mail = None if eml is None else drafter(invocation, eml)
     place = resolve(to, settings.output, streams.write_bytes)
     name = place.name or file_name(held, record.machine_label)
     path = None if place.folder is None else place.folder / name
@@ -148,7 +148,7 @@ def export(
         record=record,
         key=key,
         path=path,
-        drafts=drafts.write([record.id])[record.id],
+        drafts=() if mail is None else mail.write([record.id])[record.id],
         customer=customer,
         upload_before=dates.upload_deadline(held.issued_at, settings.upload_window_or_assumed),
         assumed=settings.upload_window_is_assumed,

@@ -233,7 +233,7 @@ class BatchReporter:
     def __init__(
         self,
         invocation: Invocation,
-        drafter: Drafter,
+        drafter: Drafter | None,
         report: ReportFile | None,
         bundle: Bundle | None,
     ) -> None:
@@ -254,7 +254,7 @@ class BatchReporter:
         if self.bundle is not None:
             self.bundle.note(outcome)
         drafts: dict[str, tuple[Path, ...]] = {}
-        if isinstance(outcome, Done):
+        if self._drafter is not None and isinstance(outcome, Done):
             try:
                 drafts = self._drafter.write(each.proposal.license.jti for each in outcome.issued)
             except IssuerError as problem:  # the license is issued and reported all the same

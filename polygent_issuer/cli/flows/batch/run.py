@@ -116,7 +116,7 @@ def run_batch(
             acknowledged is kept.
     """
     tell_default_issuer(invocation)
-    mail_drafts = drafter(invocation, how.eml)
+    mail = None if how.eml is None else drafter(invocation, how.eml)
     bundle = _bundle(invocation, options.bundle, how.output)
     folder = _folder(invocation, how.output) if bundle is None else bundle.destination
     if how.key is not None or batch.default_key:
@@ -151,7 +151,7 @@ def run_batch(
         review=batch.expect,
     )
     outcomes = runner.outcomes(batch.jobs(consent), None if total is None else total.shown)
-    reporter = BatchReporter(invocation, mail_drafts, report, bundle)
+    reporter = BatchReporter(invocation, mail, report, bundle)
     return _report(invocation, batch, outcomes, reporter, interruption)
 
 
