@@ -144,7 +144,7 @@ def init(
         values = as_settings(ask(answers, home))
     folders = tuple(folder for key in FOLDERS if (folder := _made(key, values[key])))
     return Initialised(
-        founded=make_home(invocation, **values),
+        founded=make_home(invocation, values),
         settings=invocation.settings,
         folders=folders,
     )

@@ -36,33 +36,51 @@ class ChangeOptions(OptionGroup):
     ] = None
     label: Annotated[str | None, option("--label", "LABEL", "Its new label.")] = None
 
+    def check(self) -> None:
+        """Refuse options that say nothing, or against each other.
 
-def require_sense(wanted: ChangeOptions) -> None:
-    """Refuse options that say nothing, or against each other.
+        Raises:
+            UsageProblem: (`usage`) naming them.
+        """
+        if self == ChangeOptions():
+            raise UsageProblem(
+                "nothing to change was named",
+                hint="--name, --contact, --time-zone, --crm, or --machine with --label",
+            )
+        for one, other, both in (
+            ("--contact", "--no-contacts", self.contact and self.no_contacts),
+            ("--time-zone", "--no-time-zone", self.time_zone and self.no_time_zone),
+            ("--crm", "--no-crm", self.crm and self.no_crm),
+        ):
+            if both:
+                raise UsageProblem(f"{one} and {other} contradict each other", hint="one of them")
+        if (self.machine is None) != (self.label is None):
+            raise UsageProblem(
+                "a machine is renamed with both its labels", hint="--machine OLD --label NEW"
+            )
 
-    Raises:
-        UsageProblem: (`usage`) naming them.
-    """
-    if wanted == ChangeOptions():
-        raise UsageProblem(
-            "nothing to change was named",
-            hint="--name, --contact, --time-zone, --crm, or --machine with --label",
-        )
-    for one, other, said in (
-        ("--contact", "--no-contacts", wanted.contact and wanted.no_contacts),
-        ("--time-zone", "--no-time-zone", wanted.time_zone and wanted.no_time_zone),
-        ("--crm", "--no-crm", wanted.crm and wanted.no_crm),
-    ):
-        if said:
-            raise UsageProblem(f"{one} and {other} contradict each other", hint="one of them")
-    if (wanted.machine is None) != (wanted.label is None):
-        raise UsageProblem(
-            "a machine is renamed with both its labels", hint="--machine OLD --label NEW"
-        )
+    def columns(self) -> dict[str, Any]:
+        """Return the new values by the names of the record's fields.
+
+        Raises:
+            InputRefused: (`input_refused`) for a name that FORMAT §1 forbids.
+            InvalidTerms: (`invalid_terms`) when there is no such time zone.
+        """
+        columns: dict[str, Any] = {}
+        if self.name is not None:
+            columns["name"] = proper(self.name)
+        if self.contact or self.no_contacts:
+            columns["contacts"] = tuple(self.contact or ())
+        if self.time_zone is not None or self.no_time_zone:
+            zone = self.time_zone
+            columns["time_zone"] = None if zone is None else str(dates.parse_zone(zone))
+        if self.crm is not None or self.no_crm:
+            columns["crm"] = self.crm
+        return columns
 
 
 def proper(text: str) -> str:
-    """A name as it will be kept, in NFC.
+    """Return a name as the registry gets it, in NFC.
 
     Raises:
         InputRefused: (`input_refused`) when it is no display name (FORMAT §1).
@@ -70,12 +88,12 @@ def proper(text: str) -> str:
     try:
         return parse_name(text)
     except InvalidTerms as refused:
-        told = f"this cannot be a customer's name: {refused.message}"
-        raise InputRefused(told, hint=refused.hint) from None
+        message = f"this cannot be a customer's name: {refused.message}"
+        raise InputRefused(message, hint=refused.hint) from None
 
 
 def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple[Finding, ...]:
-    """`similar-customer`, if the name is like a known one: case, form, spacing, one letter.
+    """Return `similar-customer`, if the name is like a known one: case, form, spacing, one letter.
 
     Args:
         besides: the customer who is to have the name.
@@ -110,33 +128,38 @@ class Change:
     still_named: tuple[OutdatedLicense, ...]
 
     @property
-    def told(self) -> dict[str, tuple[str | None, str | None]]:
+    def changes(self) -> dict[str, tuple[str | None, str | None]]:
         """Old and new by name; empty when everything is so already."""
-        told = {
+        changes = {
             name: (_text(getattr(self.customer, name)), _text(new))
             for name, new in self.columns.items()
         }
-        return told if self.relabelled is None else {**told, "machine": self.relabelled}
+        return changes if self.relabelled is None else {**changes, "machine": self.relabelled}
 
 
 def decide(db: Reading, slug: str, wanted: ChangeOptions, *, now: datetime) -> Change:
-    """What `wanted` changes; nothing is written.
+    """Decide what `wanted` changes; nothing is written.
 
     Raises:
-        InputRefused: (`input_refused`) for a name that FORMAT §1 forbids.
-        InvalidTerms: (`invalid_terms`) when there is no such time zone.
+        InputRefused, InvalidTerms: as `ChangeOptions.columns`.
         NotFound: (`not_found`) when there is no such machine.
         HomeProblem: (`registry_damaged`) when a stored license does not verify.
     """
     customer = customers.get(db, slug)
-    columns = {name: new for name, new in _named(wanted).items() if new != getattr(customer, name)}
+    columns = {key: new for key, new in wanted.columns().items() if new != getattr(customer, key)}
     name = columns.get("name")
+    findings: tuple[Finding, ...] = ()
+    still_named: tuple[OutdatedLicense, ...] = ()
+    if name is not None:
+        findings = similar(db, name, besides=customer)
+        current = licenses.current(db, customer)
+        still_named = outdated_licenses(db, current, slug=slug, name=name, now=now)
     return Change(
         customer=customer,
         columns=columns,
         relabelled=_relabelled(db, customer, wanted),
-        findings=() if name is None else similar(db, name, besides=customer),
-        still_named=() if name is None else _named_otherwise(db, customer, name, now),
+        findings=findings,
+        still_named=still_named,
     )
 
 
@@ -148,32 +171,11 @@ def write(db: Writing, change: Change) -> Customer:
     return customers.edit(db, change.customer, **change.columns)
 
 
-def _named(wanted: ChangeOptions) -> dict[str, Any]:
-    named: dict[str, Any] = {}
-    if wanted.name is not None:
-        named["name"] = proper(wanted.name)
-    if wanted.contact or wanted.no_contacts:
-        named["contacts"] = tuple(wanted.contact or ())
-    if wanted.time_zone is not None or wanted.no_time_zone:
-        zone = wanted.time_zone
-        named["time_zone"] = None if zone is None else str(dates.parse_zone(zone))
-    if wanted.crm is not None or wanted.no_crm:
-        named["crm"] = wanted.crm
-    return named
-
-
 def _relabelled(db: Reading, customer: Customer, wanted: ChangeOptions) -> tuple[str, str] | None:
     if wanted.machine is None or wanted.label is None:
         return None
     machine = machines.by_label(db, customer, wanted.machine)
     return None if machine.label == wanted.label else (machine.label, wanted.label)
-
-
-def _named_otherwise(
-    db: Reading, customer: Customer, name: str, now: datetime
-) -> tuple[OutdatedLicense, ...]:
-    current = licenses.current(db, customer)
-    return outdated_licenses(db, current, slug=customer.slug, name=name, now=now)
 
 
 def _text(value: object) -> str | None:

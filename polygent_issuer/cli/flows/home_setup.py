@@ -8,13 +8,30 @@ from polygent_issuer.home.create import CreatedHome
 from polygent_issuer.home.settings import settings_path
 
 
-def make_home(invocation: Invocation, **given: str | None) -> CreatedHome:
+def make_home(
+    invocation: Invocation, settings: Mapping[str, str | None], *, lost: bool = False
+) -> CreatedHome:
     """Make the invocation's home with these settings; the rest is at its default.
 
+    Args:
+        invocation: of the command.
+        settings: by name.
+        lost: whether a home that has lost its registry only gets that.
+
     Raises:
-        HomeProblem, InvalidSettings, OutputProblem: as `founding.found`.
+        HomeProblem, InvalidSettings, OutputProblem: as `create_home`.
     """
-    return _make(invocation, given, lost=False)
+    created = create.create_home(
+        invocation.home_path,
+        settings,
+        now=invocation.now,
+        registry_id=invocation.new_id(),
+        actor=lambda settings: actor(settings.operator),
+        environ=invocation.environ,
+        lost=lost,
+    )
+    _ = invocation.home  # warns of others who may look into a folder that was there before
+    return created
 
 
 def begin_anew(invocation: Invocation, issuer: str) -> None:
@@ -23,34 +40,13 @@ def begin_anew(invocation: Invocation, issuer: str) -> None:
     Args:
         invocation: of the command.
         issuer: who issued the licenses; settings that are there already stay as they are.
-
-    Raises:
-        HomeProblem, InvalidSettings, OutputProblem: as `founding.found`.
     """
-    there = settings_path(invocation.home_path).exists()
-    _make(invocation, {} if there else {"issuer": issuer}, lost=True)
-
-
-def _make(invocation: Invocation, given: Mapping[str, str | None], *, lost: bool) -> CreatedHome:
-    founded = create.create_home(
-        invocation.home_path,
-        given,
-        now=invocation.now,
-        registry_id=invocation.new_id(),
-        actor=lambda settings: actor(settings.operator),
-        environ=invocation.environ,
-        lost=lost,
-    )
-    _ = invocation.home  # warns of others who may look into a folder that was there before
-    return founded
+    settings = {} if settings_path(invocation.home_path).exists() else {"issuer": issuer}
+    make_home(invocation, settings, lost=True)
 
 
 def ensure_home(invocation: Invocation) -> None:
-    """Make a home with every setting at its default, unless there is one.
-
-    Raises:
-        HomeProblem, OutputProblem: as `founding.found`.
-    """
+    """Make a home with every setting at its default, unless there is one."""
     if not create.is_complete(invocation.home_path):
-        founded = make_home(invocation)
-        invocation.tell(f"made a home at {founded.folder}")
+        created = make_home(invocation, {})
+        invocation.tell(f"made a home at {created.folder}")

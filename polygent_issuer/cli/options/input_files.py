@@ -10,13 +10,13 @@ import typer
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import OptionGroup, option
-from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.errors import InputRefused, UsageProblem
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import escape
 
 if TYPE_CHECKING:
     from polygent_issuer.batch.sources import Skipped
+    from polygent_issuer.cli.output.model import Block
     from polygent_issuer.issuing.proposal import ReceivedDocument
     from polygent_issuer.registry.journal_check import JournalHead
     from polygent_issuer.verifier import KeySet
@@ -170,8 +170,10 @@ def skipped_json(skipped: "Sequence[Skipped]") -> list[dict[str, Any]]:
     ]
 
 
-def skipped_blocks(skipped: "Sequence[Skipped]") -> Iterator[Block]:
+def skipped_blocks(skipped: "Sequence[Skipped]") -> "Iterator[Block]":
     """Yield the number of the files that were skipped, and the first five."""
+    from polygent_issuer.cli.output.model import Line
+
     if not skipped:
         return
     yield Line(f"skipped: {len(skipped):,}", "warn")

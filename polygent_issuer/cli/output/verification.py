@@ -69,7 +69,7 @@ def command(result: VerificationResult, row: CheckRow) -> Hint:
 
 
 def _unknown(result: VerificationResult) -> str:
-    """What is to be done with a file whose key is not trusted, and that we know nothing of."""
+    """Return what to do with a file whose key is not trusted, and that we know nothing of."""
     if result.compromised is not None:
         return _FORGED
     if result.own_keys:
@@ -89,20 +89,10 @@ def _which_key(result: VerificationResult) -> Hint:
     return run("verify", "FILE", "--public-key", "PUBLIC-KEY-FILE")
 
 
-_UNREADABLE: Final[Mapping[str, Any]] = {
-    "file": None,
-    "authentic": None,
-    "accepted": None,
-    "failure": None,
-    "example_key": None,
-    "compromised_key": None,
-    "claims": None,
-    "fingerprint_from": None,
-    "status": None,
-    "checks": [],
-    "timeline": None,
-    "error": None,
-}
+_MEMBERS: Final = (
+    *("file", "authentic", "accepted", "failure", "example_key", "compromised_key", "claims"),
+    *("fingerprint_from", "status", "checks", "timeline", "error"),
+)
 
 
 def file_json(
@@ -111,8 +101,9 @@ def file_json(
     """Return a file with its checks in FORMAT §5's order; the members are always the same."""
     if isinstance(result, UnreadableFile):
         error = result.error
-        members = {"code": error.code, "message": error.message, "hint": error.hint}
-        return {**_UNREADABLE, "file": result.name, "error": members}
+        problem = {"code": error.code, "message": error.message, "hint": error.hint}
+        values = {"file": result.name, "checks": [], "error": problem}
+        return {**dict.fromkeys(_MEMBERS), **values}
     license_, failure, stored = result.license, result.failure, result.stored
     return {
         "file": result.name,
@@ -120,14 +111,12 @@ def file_json(
         "accepted": failure is None,
         "failure": failure.code if failure else None,
         "example_key": result.example_key,
-        "compromised_key": None if result.compromised is None else result.compromised.to_json(),
-        "claims": None if license_ is None else license_.to_claims(),
+        "compromised_key": result.compromised and result.compromised.to_json(),
+        "claims": license_ and license_.to_claims(),
         "fingerprint_from": result.fingerprint_from,
         "status": stored.status if stored else None,
         "checks": [_check_json(result, row) for row in result.report.rows],
-        "timeline": None
-        if license_ is None
-        else _timeline_json(license_.issued_at, license_.expires_at, window),
+        "timeline": license_ and _timeline_json(license_.issued_at, license_.expires_at, window),
         "error": None,
     }
 

@@ -10,7 +10,7 @@ from polygent_issuer.cli import consent
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows import customer_update
-from polygent_issuer.cli.flows.customer_update import ChangeOptions, require_sense
+from polygent_issuer.cli.flows.customer_update import ChangeOptions
 from polygent_issuer.cli.output.customer import customer_json, outdated_json, outdated_lines
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
@@ -79,11 +79,11 @@ def edit(
     one are listed. A machine is renamed with --machine OLD --label NEW.
     """
     given, now = consent.given(consents), invocation.now
-    require_sense(wanted)
+    wanted.check()
     slug = invocation.customer(customer).slug
     decided = invocation.decide(lambda db: customer_update.decide(db, slug, wanted, now=now))
     edit = decided.decision
-    if not edit.told:
+    if not edit.changes:
         return Edited(customer=edit.customer, changes={}, still_named=(), accepted=())
     findings = (*edit.findings, *decided.behind)
     agreed = consent.obtain(invocation, findings, given)
@@ -96,11 +96,11 @@ def edit(
             customer=slug,
             accepted=accepted,
             reason=agreed.reason,
-            details={"changes": {name: list(pair) for name, pair in edit.told.items()}},
+            details={"changes": {name: list(pair) for name, pair in edit.changes.items()}},
         )
         return edited
 
     edited = change.carry_out(decided, write)
     return Edited(
-        customer=edited, changes=edit.told, still_named=edit.still_named, accepted=accepted
+        customer=edited, changes=edit.changes, still_named=edit.still_named, accepted=accepted
     )
