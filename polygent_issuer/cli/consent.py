@@ -28,7 +28,7 @@ class ConsentOptions(OptionGroup):
 
 
 def sound_reason(reason: str | None) -> str | None:
-    """A reason as the journal may keep it; a blank one is none.
+    """Return a reason as the journal may have it; a blank one is none.
 
     Raises:
         InputRefused: (`input_refused`) when it could steer a terminal.
@@ -43,7 +43,7 @@ def sound_reason(reason: str | None) -> str | None:
 
 
 def given(options: ConsentOptions) -> "Consent":
-    """The consent of the command line.
+    """Return the consent of the command line.
 
     Raises:
         UsageProblem: (`usage`) when a code does not exist.
@@ -56,13 +56,11 @@ def given(options: ConsentOptions) -> "Consent":
         try:
             accepted.add(FindingCode(code))
         except ValueError:
-            near = nearest(code, [*FindingCode])
-            raise UsageProblem(
-                f"no finding has the code {code!a}",
-                hint=f"did you mean --accept {near}?"
-                if near
-                else f"codes: {', '.join(FindingCode)}",
-            ) from None
+            meant = nearest(code, [*FindingCode])
+            hint = (
+                f"did you mean --accept {meant}?" if meant else f"codes: {', '.join(FindingCode)}"
+            )
+            raise UsageProblem(f"no finding has the code {code!a}", hint=hint) from None
     return Consent(accepted=frozenset(accepted), reason=sound_reason(options.reason))
 
 
@@ -116,19 +114,19 @@ def obtain(invocation: Invocation, findings: "Iterable[Finding]", consent: "Cons
     return Consent(accepted=codes, reason=reason)
 
 
-def required_reason(invocation: Invocation, given: str | None, what: str) -> str:
-    """The reason that was given, else what a person at the terminal says.
+def required_reason(invocation: Invocation, option: str | None, what: str) -> str:
+    """Return the reason of the command line, else what a person at the terminal says.
 
     Args:
         invocation: of the command.
-        given: what `--reason` said, if anything.
+        option: what `--reason` said, if anything.
         what: is done, for the refusal off a terminal: `a license is retired`.
 
     Raises:
         MissingInput: (`missing_input`) when there is none and nobody to ask.
         InputRefused: (`input_refused`) when it could steer a terminal.
     """
-    reason = sound_reason(given)
+    reason = sound_reason(option)
     if reason is not None:
         return reason
     if not invocation.interactive:

@@ -67,7 +67,7 @@ class Invocation:
         return all(stream is not None and stream.isatty() for stream in streams)
 
     def new_id(self) -> str:
-        """A license ID that was never used: a random UUID."""
+        """Return a license ID that was never used: a random UUID."""
         return str(uuid.uuid4())
 
     @cached_property

@@ -40,14 +40,14 @@ def write(raised: BaseException) -> None:
 
 
 def report(raised: BaseException) -> Iterator[str]:
-    """The lines of the report: versions, then the traceback of each error, the first one first."""
+    """Yield the report: versions, then the traceback of each error, the first one first."""
     yield "debug: for a report; no secret is in it, but names and paths may be: look it over"
     yield f"debug: {', '.join(_versions())}"
-    for error, told in reversed(tuple(_chain(raised))):
+    for error, shown in reversed(tuple(_chain(raised))):
         yield "Traceback (most recent call last):"
         for entry in traceback.format_tb(error.__traceback__):
             yield from map(escape, entry.rstrip("\n").split("\n"))
-        yield _named(error, told=told)
+        yield _named(error, shown=shown)
 
 
 def _versions() -> Iterator[str]:
@@ -63,24 +63,24 @@ def _versions() -> Iterator[str]:
 
 
 def _chain(raised: BaseException) -> Iterator[tuple[BaseException, bool]]:
-    """The error and those that led to it, and whether the message of each may be told."""
+    """Yield the error and those that led to it, and whether the message of each may be shown."""
     error: BaseException | None = raised
     seen: set[int] = set()
-    told = True
+    shown = True
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        yield error, told
-        told = told and (error.__cause__ is not None or not error.__suppress_context__)
+        yield error, shown
+        shown = shown and (error.__cause__ is not None or not error.__suppress_context__)
         error = error.__cause__ or error.__context__
 
 
-def _named(error: BaseException, *, told: bool) -> str:
+def _named(error: BaseException, *, shown: bool) -> str:
     kind = type(error)
     name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
     if isinstance(error, typer.TyperException):
         return f"{name}: {escape(error.format_message())}"
     ours = isinstance(error, IssuerError) or kind.__module__.startswith("polygent_issuer.")
-    if not ours and (not told or _handles_secrets(error)):
+    if not ours and (not shown or _handles_secrets(error)):
         system = errno.errorcode.get(getattr(error, "errno", None) or 0)
         return f"{name}: {f'{system} ' if system else ''}(its message is left out)"
     message = str(error)

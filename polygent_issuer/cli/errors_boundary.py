@@ -68,7 +68,7 @@ def _problem(context: Any, message: str, meant: str | None) -> UsageProblem:  # 
 
 
 def _said(error: Any) -> tuple[str, str | None]:  # noqa: ANN401 - Typer's own are private
-    """What is wrong, and what was probably meant."""
+    """Return what is wrong, and what was probably meant."""
     if possible := getattr(error, "possibilities", None):
         name = error.option_name
         return f"no such option: {escape(name)}", nearest(name, possible) or " or ".join(possible)
@@ -87,7 +87,7 @@ def _said(error: Any) -> tuple[str, str | None]:  # noqa: ANN401 - Typer's own a
 
 
 def _value(error: Any, choices: Sequence[str]) -> str:  # noqa: ANN401 - as above
-    """What was typed that is none of a few."""
+    """Return what was typed that is none of a few."""
     parser = error.ctx.command.make_parser(error.ctx)
     value = parser.parse_args(args=list(error.typed))[0][error.param.name]
     values = [value] if isinstance(value, str) else value

@@ -95,7 +95,7 @@ def _root(
         typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Takes the global options and `--version`; commands do the rest."""
+    """Take the global options and `--version`; commands do the rest."""
 
 
 def _fail(
@@ -120,7 +120,7 @@ class _KnowsItself:
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer's own are private
-        """As Typer does."""
+        """Parse as Typer does."""
         typed = tuple(args)
         try:
             parsed: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]

@@ -36,10 +36,7 @@ class Stopped(Result):
 
     url: str
 
-    @property
-    def in_lines(self) -> bool:
-        """The address was a line before."""
-        return True
+    in_lines = True
 
     def to_json(self) -> Mapping[str, Any]:
         """That it has."""

@@ -54,7 +54,7 @@ class _Plain(ShellComplete):
     """Candidates that any shell takes for one word, with help that it takes for text."""
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
-        """As Typer finds them, without those that would have to be quoted."""
+        """Return what Typer finds, without what would have to be quoted."""
         words = [word for word in args if word != "="]  # bash breaks --option=value in three
         return [
             CompletionItem(item.value, help=_plain(item.help or ""))
@@ -67,25 +67,12 @@ def _plain(text: str) -> str:
     return " ".join(_NOT_PLAIN.sub("", text.replace(";", ",")).split())
 
 
-class _Bash(_Plain, of_typer.BashComplete):
-    pass
-
-
-class _Zsh(_Plain, of_typer.ZshComplete):
-    pass
-
-
-class _Fish(_Plain, of_typer.FishComplete):
-    pass
-
-
-class _PowerShell(_Plain, of_typer.PowerShellComplete):
-    pass
-
-
 _SHELLS: Final[Mapping[str, type[ShellComplete]]] = {
-    "complete_bash": _Bash,
-    "complete_zsh": _Zsh,
-    "complete_fish": _Fish,
-    "complete_powershell": _PowerShell,
+    f"complete_{of_shell.name}": type(of_shell.__name__, (_Plain, of_shell), {})
+    for of_shell in (
+        of_typer.BashComplete,
+        of_typer.ZshComplete,
+        of_typer.FishComplete,
+        of_typer.PowerShellComplete,
+    )
 }

@@ -23,7 +23,7 @@ Candidates = Iterable[tuple[str, str]]
 
 
 def customers(ctx: typer.Context, incomplete: str) -> Candidates:
-    """Slugs, with the customer's name; who stands on the line already is left out."""
+    """Yield slugs, with the customer's name; who stands on the line already is left out."""
     from polygent_issuer.registry.summaries import slugs
 
     already = (*(ctx.params.get("customers") or ()), ctx.params.get("gone"))
@@ -34,17 +34,17 @@ def customers(ctx: typer.Context, incomplete: str) -> Candidates:
 
 
 def licenses(ctx: typer.Context, incomplete: str) -> Candidates:
-    """Beginnings of ids, of the customer on the line if there is one."""
+    """Yield beginnings of ids, of the customer on the line if there is one."""
     return _licenses(ctx, incomplete, current=False)
 
 
 def current_licenses(ctx: typer.Context, incomplete: str) -> Candidates:
-    """Those that may be renewed."""
+    """Yield those that may be renewed."""
     return _licenses(ctx, incomplete, current=True)
 
 
 def machines(ctx: typer.Context, incomplete: str) -> Candidates:
-    """Labels of the machines of the customer on the line."""
+    """Yield labels of the machines of the customer on the line."""
     from polygent_issuer.registry.summaries import labels
 
     with _reading(ctx) as db:
@@ -54,7 +54,7 @@ def machines(ctx: typer.Context, incomplete: str) -> Candidates:
 
 
 def keys(ctx: typer.Context) -> Candidates:
-    """Labels of the signing keys."""
+    """Yield labels of the signing keys."""
     from polygent_issuer.registry import keys as registered
 
     with _reading(ctx) as db:
@@ -65,50 +65,50 @@ def keys(ctx: typer.Context) -> Candidates:
 
 
 def plans(ctx: typer.Context) -> Candidates:
-    """Names of plans."""
+    """Yield names of plans."""
     for plan in ctx.obj.settings.plans.values():
         yield plan.name, f"{plan.tier}, {plan.term}, {plan.limits.users} users"
 
 
 def features(ctx: typer.Context) -> Candidates:
-    """Names of features, those of newer modules too."""
+    """Yield names of features, those of newer modules too."""
     catalogue = ctx.obj.settings.catalogue
     for name in sorted(catalogue.names):
         yield name, "enterprise only" if name in catalogue.enterprise else ""
 
 
 def settings(ctx: typer.Context) -> Candidates:
-    """Dotted keys, with the value in force."""
+    """Yield dotted keys, with the value in force."""
     for key, value in ctx.obj.loaded.texts.items():
         yield key, value or "not set"
 
 
 def findings() -> Candidates:
-    """Codes that `--accept` takes."""
+    """Return codes that `--accept` takes."""
     from polygent_issuer.findings import FindingCode
 
     return ((code, "") for code in FindingCode)
 
 
 def tiers() -> Candidates:
-    """The two tiers."""
+    """Return the two tiers."""
     from polygent_issuer.verifier.identifiers import Tier
 
     return ((tier, "") for tier in Tier)
 
 
 def bases() -> Candidates:
-    """Where a term may start, apart from a date."""
+    """Return where a term may start, apart from a date."""
     return ("expiry", "where the old one ends"), ("now", "today")
 
 
 def stores() -> Candidates:
-    """How the place of a private key begins."""
+    """Return how the place of a private key begins."""
     return ("keyring:", "the keyring of the system"), ("file:", "an encrypted file")
 
 
 def setting_values(ctx: typer.Context) -> Candidates:
-    """The value in force of the key on the line, and others where they are few.
+    """Yield the value in force of the key on the line, and others where they are few.
 
     A new plan is a copy of another.
     """
@@ -149,7 +149,7 @@ def _licenses(ctx: typer.Context, incomplete: str, *, current: bool) -> Candidat
 
 @contextmanager
 def _reading(ctx: typer.Context) -> "Iterator[Reading]":
-    """A snapshot of the registry; it is never written to, and never waited for long."""
+    """Open a snapshot of the registry, which is never written to and never waited for long."""
     from polygent_issuer.registry import REGISTRY_FILE, Registry
 
     path = ctx.obj.home / REGISTRY_FILE
@@ -158,7 +158,7 @@ def _reading(ctx: typer.Context) -> "Iterator[Reading]":
 
 
 def _customer(ctx: typer.Context, db: "Reading") -> "Customer | None":
-    """The customer whom the line names, if the registry knows one.
+    """Return the customer whom the line names, if the registry knows one.
 
     Typer leaves arguments in `args` where the option at the cursor lacks its value.
     """

@@ -132,10 +132,7 @@ class ManyVerifications(Result):
         """The worst of the verdicts, once everything is written."""
         return _worst_exit(self.counts)
 
-    @property
-    def writes_itself(self) -> bool:
-        """Always: it is never whole in memory."""
-        return True
+    writes_itself = True
 
     @property
     def in_lines(self) -> bool:

@@ -97,10 +97,7 @@ class CsvTable(Result):
     columns: tuple[str, ...]
     items: Iterable[Mapping[str, Any]]
 
-    @property
-    def writes_itself(self) -> bool:
-        """It does."""
-        return True
+    writes_itself = True
 
     def write(self, stream: TextIO) -> None:
         """Write it, a row at a time: UTF-8 and CR LF, whatever the stream had for the screen.

@@ -44,7 +44,7 @@ class ExpiryChart:
 
     @classmethod
     def on_stdout(cls, db: Reading, now: datetime) -> Self | None:
-        """What ends from `now` on, where stdout is a terminal."""
+        """Return what ends from `now` on; None where stdout is no terminal."""
         if sys.stdout is None or not sys.stdout.isatty():
             return None
         bar = "█" if "utf" in (sys.stdout.encoding or "").lower() else "#"
@@ -70,7 +70,7 @@ class ExpiryChart:
 
 
 def months(db: Reading, now: datetime) -> tuple[Month, ...]:
-    """This month and the eleven after it (UTC), with the licenses that end from `now` on.
+    """Return this month and the eleven after it (UTC), with the licenses that end from `now` on.
 
     A license counts for the month of the last second that it covers.
     """
@@ -88,11 +88,11 @@ def _first_of(moment: datetime, later: int) -> datetime:
 
 
 def _fitting(month: Month, room: int) -> str:
-    """As many names as there is room for, and how many customers more."""
+    """Return as many names as there is room for, and how many customers more."""
     for number in range(len(month.names), 0, -1):
-        told = ", ".join(month.names[:number]) + _rest(month, number)
-        if cells(told) <= room:
-            return told
+        names = ", ".join(month.names[:number]) + _rest(month, number)
+        if cells(names) <= room:
+            return names
     rest = _rest(month, 1)
     if month.names and room - len(rest) >= 2 * len(CUT):
         return cut(month.names[0], room - len(rest)) + rest

@@ -15,7 +15,7 @@ COLUMNS: Final = (
 
 
 def journal_json(row: JournalRow) -> dict[str, Any]:
-    """A row for programs, with its place in the chain."""
+    """Return a row for programs, with its place in the chain."""
     return {
         "seq": row.seq,
         "at": dates.instant(row.at),
@@ -36,7 +36,7 @@ def journal_json(row: JournalRow) -> dict[str, Any]:
 
 
 def journal_table(rows: Iterable[JournalRow]) -> Table:
-    """The rows as a table, oldest first."""
+    """Return the rows as a table, oldest first."""
     headers = ("#", "at", "event", "customer", "license", "by", "why")
     return Table(headers, tuple(map(_cells, rows)))
 

@@ -19,7 +19,7 @@ _HERE: Final = {
 
 
 def key_json(key: KeyRecord, store: str) -> dict[str, Any]:
-    """A key for programs; `store` is where this operator has its private half."""
+    """Return a key for programs; `store` is where this operator has its private half."""
     return {
         "kid": key.kid,
         "label": key.label,
@@ -33,7 +33,7 @@ def key_json(key: KeyRecord, store: str) -> dict[str, Any]:
 
 
 def key_state(key: KeyRecord) -> str:
-    """What the key is good for, in a word or two."""
+    """Return what the key is good for, in a word or two."""
     if key.compromised:
         return "compromised"
     if key.retired_at is not None:
@@ -42,23 +42,23 @@ def key_state(key: KeyRecord) -> str:
 
 
 def backup_state(key: KeyRecord) -> str:
-    """When it was last backed up."""
-    return "none" if key.backed_up_at is None else dates.instant(key.backed_up_at)
+    """Return when it was last backed up."""
+    return dates.optional_instant(key.backed_up_at) or "none"
 
 
 def brief_place(store: str) -> str:
-    """A store for a table: of a key in a token, without the module's path."""
+    """Return a store for a table: of a key in a token, without the module's path."""
     return store.partition("?")[0] if is_token_uri(store) else store
 
 
 def whereabouts(key: KeyRecord, store: str, presence: Presence) -> str:
-    """Where this operator has the private half, and whether it is there."""
+    """Return where this operator has the private half, and whether it is there."""
     here = _HERE.get(presence) or ("not there" if not key.may_sign else f"not there{way_back(key)}")
     return f"{store} ({here})"
 
 
 def no_server_needs(last_end: datetime | None, now: datetime) -> str:
-    """From when on servers may drop a key under which no license is current.
+    """Return from when on servers may drop a key under which no license is current.
 
     A license that was replaced runs on where it is installed, until the next file is uploaded.
 
@@ -77,7 +77,7 @@ def no_server_needs(last_end: datetime | None, now: datetime) -> str:
 
 
 def way_back(key: KeyRecord) -> str:
-    """How a private half comes back that is not in its place; it ends a sentence on that."""
+    """Return how a private half comes back that is not in its place; it ends a sentence on that."""
     if key.backed_up_at is None:
         return ", and no backup was noted"
     return ": polygent-issue key import BACKUP takes it from its backup"

@@ -11,12 +11,12 @@ _EMOJI: Final = "\ufe0f"
 
 
 def cells(text: str) -> int:
-    """How many columns a terminal needs for a text, at most."""
+    """Return how many columns a terminal needs for a text, at most."""
     return len(text) if text.isascii() else sum(map(_width, text))
 
 
 def cut(text: str, room: int) -> str:
-    """A text in no more than so many columns, with dots where something is missing."""
+    """Return a text in no more than so many columns, with dots where something is missing."""
     if cells(text) <= room:
         return text
     while text and cells(text) > room - len(CUT):

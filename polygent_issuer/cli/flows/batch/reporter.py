@@ -115,7 +115,7 @@ def outcome_json(outcome: Outcome, settings: Settings, drafts: Drafts) -> dict[s
 
 
 def _change(proposal: Proposal) -> str:
-    """Old → new in one line: the last full day, then what else changes."""
+    """Return old → new in one line: the last full day, then what else changes."""
     new = dates.last_full_day(proposal.license.expires_at).isoformat()
     before = [dates.last_full_day(old.expires_at).isoformat() for old in proposal.replaced]
     day = f"until {new}" if max(before, default=new) == new else f"{max(before)} → {new}"
@@ -135,7 +135,7 @@ def _finding_blocks(item: PreviewItem, finding: Finding) -> Iterable[Block]:
 
 
 def _within_archive(path: Path | None) -> dict[str, str]:
-    """In which archive a file is, and its name there; nothing for one in a folder."""
+    """Return in which archive a file is, and its name there; nothing for one in a folder."""
     archive = _archive(path)
     return {} if path is None or archive is None else {"archive": archive, "file": path.name}
 
@@ -199,7 +199,7 @@ class ReportFile:
 
 
 def _rows(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A row for each license of an item; one without for an item that has none.
+    """Yield a row for each license of an item; one without for an item that has none.
 
     A dry run has decisions in place of outcomes, and what is not issued has no ID.
     """

@@ -113,10 +113,7 @@ class BatchResult(Result):
     stopped: bool = False
     missing_customers: tuple[str, ...] = ()
 
-    @property
-    def in_lines(self) -> bool:
-        """True: under `--json` one line, as each item is."""
-        return True
+    in_lines = True
 
     @property
     def exit_code(self) -> ExitCode:
@@ -172,10 +169,7 @@ class PreviewResult(Result):
     report: Path | None = None
     missing_customers: tuple[str, ...] = ()
 
-    @property
-    def in_lines(self) -> bool:
-        """True: under `--json` one line, as each item is."""
-        return True
+    in_lines = True
 
     @property
     def exit_code(self) -> ExitCode:
