@@ -350,7 +350,7 @@ PLANTED: list[tuple[Rule, str, str]] = [
     (upward_imports, "errors.py", "from . import text"),
     (upward_imports, "errors.py", "from .cli.main import run"),
     (upward_imports, "errors.py", "def f():\n    from polygent_issuer.registry import Registry"),
-    (upward_imports, "files.py", "if TYPE_CHECKING:\n    from .keys.store import KeyStore"),
+    (upward_imports, "files.py", "if TYPE_CHECKING:\n    from .keys.signer import Signer"),
     (upward_imports, "registry/late.py", "from ..keys import lifecycle"),
     (upward_imports, "cli/late.py", "from polygent_issuer.__main__ import main"),
     (import_circles, "errors.py", "if TYPE_CHECKING:\n    from .errors import ExitCode"),

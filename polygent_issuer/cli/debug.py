@@ -26,7 +26,6 @@ _SECRET: Final = (
     "keys",
     "cli.options.passphrase",
     "cli.commands.key",
-    "cli.flows.key_backup",
     "cli.flows.key_place",
     "cli.flows.key_storage",
 )

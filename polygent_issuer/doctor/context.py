@@ -1,4 +1,4 @@
-"""What is examined, opened as far as it goes and changed by nothing.
+"""What the checks look at, opened once, as far as possible, and changed by nothing.
 
 The registry is opened as it is: no migration, no warning of the outbox. Only SQLite itself may
 write to it then: when a writer has crashed in the middle of a transaction, the first reader rolls
@@ -9,77 +9,60 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Final, TypeVar
 
 from polygent_issuer import store_uri
 from polygent_issuer.delivery import template
 from polygent_issuer.doctor.verdict import NotChecked
 from polygent_issuer.errors import IssuerError
 from polygent_issuer.files.ownership import require_unexposed
-from polygent_issuer.home import folder as home
-from polygent_issuer.home import settings as settings_file
-from polygent_issuer.home.folder import UnsafeHome
-from polygent_issuer.home.settings import Settings
+from polygent_issuer.home import folder as home_folder
+from polygent_issuer.home import settings
+from polygent_issuer.home.settings import Loaded, Settings
 from polygent_issuer.registry import REGISTRY_FILE, KeyRecord, Registry, keys
 from polygent_issuer.registry.database_file import require_safe
 
 T = TypeVar("T")
 
 PATIENCE: Final = timedelta(seconds=3)
-"""How long a keyring, or whoever holds the registry, may take to answer."""
+"""How long a keyring, or whoever locks the registry, may take to answer."""
 
 
-class Opened(Generic[T]):
-    """Something that is opened once, when a check first asks for it.
+def _opened(
+    failure: str,
+) -> Callable[[Callable[["DoctorContext"], T]], "cached_property[T]"]:
+    """Make a cached property that raises its error once; later `NotChecked` with `failure`."""
 
-    Args:
-        otherwise: what the checks that ask later are told when it could not be opened.
-        opening: opens it.
-    """
-
-    def __init__(self, otherwise: str, opening: Callable[[], T]) -> None:
-        """Open nothing yet."""
-        self._otherwise = otherwise
-        self._opening = opening
-        self._found: list[T] = []
-        self._failure: NotChecked | None = None
-
-    def __call__(self) -> T:
-        """What was opened.
-
-        Raises:
-            IssuerError: as the opening says, the first time.
-            NotChecked: whenever it is asked for after that.
-        """
-        if self._failure is not None:
-            raise self._failure
-        if not self._found:
+    def decorate(open_it: Callable[["DoctorContext"], T]) -> "cached_property[T]":
+        def get(context: "DoctorContext") -> T:
+            if open_it in context.failures:
+                raise context.failures[open_it]
             try:
-                self._found.append(self._opening())
+                return open_it(context)
             except IssuerError:
-                self._failure = NotChecked(self._otherwise)
+                context.failures[open_it] = NotChecked(failure)
                 raise
             except NotChecked as earlier:
-                self._failure = earlier
+                context.failures[open_it] = earlier
                 raise
-        return self._found[0]
+
+        get.__doc__ = open_it.__doc__
+        return cached_property(get)
+
+    return decorate
 
 
 class DoctorContext:
-    """One examination's subject.
+    """What one examination looks at.
 
     Attributes:
         now: the instant of the examination, aware.
         environ: the process's environment.
-        origin: what says where the home is.
-        folder: the folder that is there, whoever else may write to it.
-        home: the same, once nobody else may: what a stranger wrote is not read.
-        loaded: the settings with their origins.
-        registry: open, as it is.
-        books: the same, once its tables are those that this version reads.
-        known_keys: every pinned key.
+        patience: how long a keyring, or whoever locks the registry, may take to answer.
+        origin: `--home`, the variable or the default, whichever names the home.
+        failures: of what could not be opened.
     """
 
     def __init__(
@@ -91,84 +74,90 @@ class DoctorContext:
         closing: ExitStack,
         patience: timedelta = PATIENCE,
     ) -> None:
-        """Note what is to be examined; `closing` closes what is opened."""
+        """Open nothing yet; `closing` closes what is opened."""
         self.now = now
         self.environ = environ
         self.patience = patience
-        self.origin = _origin(option, environ)
+        otherwise = home_folder.VARIABLE if home_folder.VARIABLE in environ else "the default"
+        self.origin = otherwise if option is None else "--home"
+        self.failures: dict[object, NotChecked] = {}
+        self._place = partial(home_folder.locate, option, environ)
         self._closing = closing
-        self.folder = Opened("there is no home", lambda: _existing(home.locate(option, environ)))
-        self.home = Opened("the home is not safe to read", lambda: _safe(self.folder()))
-        self.loaded = Opened(
-            "the settings cannot be read", lambda: settings_file.load(self.home(), environ)
+
+    @_opened("there is no home")
+    def folder(self) -> Path:
+        """The home's folder, whoever else may write to it."""
+        place = self._place()
+        with suppress(home_folder.UnsafeHome):  # it is there; its rights are another check
+            home_folder.require(place)
+        return place
+
+    @_opened("the home is not safe to read")
+    def home(self) -> Path:
+        """The same, if nobody else may write to it."""
+        home_folder.require(self.folder)
+        return self.folder
+
+    @_opened("the settings cannot be read")
+    def loaded(self) -> Loaded:
+        """The settings with their origins."""
+        return settings.load(self.home, self.environ)
+
+    @_opened("the registry cannot be opened")
+    def registry(self) -> Registry:
+        """The registry, open as it is."""
+        return self._closing.enter_context(
+            Registry.open(self.registry_path, busy_timeout=self.patience, as_it_is=True)
         )
-        self.registry = Opened("the registry cannot be opened", self._open_registry)
-        self.books = Opened("the registry cannot be read", self._require_tables)
-        self.known_keys = Opened("the keys cannot be read", self._read_keys)
+
+    @_opened("the registry cannot be read")
+    def current_registry(self) -> Registry:
+        """The same, if its tables are those of this version."""
+        if not self.registry.is_up_to_date:
+            raise NotChecked("the registry's tables are of an older version")
+        return self.registry
+
+    @_opened("the keys cannot be read")
+    def known_keys(self) -> tuple[KeyRecord, ...]:
+        """Every pinned key."""
+        with self.current_registry.reading(checked=False) as db:
+            return keys.every(db)
 
     @property
     def registry_path(self) -> Path:
         """The registry's file."""
-        return self.home() / REGISTRY_FILE
+        return self.home / REGISTRY_FILE
 
     @property
     def settings(self) -> Settings:
-        """The settings in force; no keyring is waited for longer than an examination may take."""
-        loaded = self.loaded().settings
+        """The settings in force, with no more patience for a keyring than an examination has."""
+        loaded = self.loaded.settings
         return replace(loaded, keyring_timeout=min(loaded.keyring_timeout, self.patience))
 
+    @property
     def home_files(self) -> tuple[Path, ...]:
-        """What lies in a home."""
-        return (self.registry_path, settings_file.settings_path(self.home()))
+        """The files of a home."""
+        return (self.registry_path, settings.settings_path(self.home))
 
+    @property
     def home_requirements(self) -> Iterator[Callable[[], None]]:
-        """Yield the checks that commands make on the files of a home that decide what is signed."""
-        folder = self.folder()
+        """The checks that commands make on the files of a home that decide what is signed."""
+        folder = self.folder
         yield partial(require_safe, folder / REGISTRY_FILE)
-        yield partial(require_unexposed, settings_file.settings_path(folder), "settings file")
+        yield partial(require_unexposed, settings.settings_path(folder), "settings file")
         yield partial(require_unexposed, template.template_path(folder), "mail template")
 
+    @property
     def key_files(self) -> tuple[Path, ...]:
         """The key files that the settings name."""
         places = map(store_uri.parse, self.settings.stores.values())
         files = (place for place in places if isinstance(place, store_uri.FileLocation))
         return tuple(place.path for place in files if not place.folder)
 
+    @property
     def folders(self) -> tuple[Path, ...]:
-        """Where this tool writes: the home, and the folders that the settings name."""
+        """The folders that this tool writes to: the home, and those that the settings name."""
         named = (self.settings.output, self.settings.key_backup_folder)
-        beside = (path.parent for path in self.key_files())
-        found = (self.home(), *(folder for folder in named if folder is not None), *beside)
-        return tuple(dict.fromkeys(found))
-
-    def _open_registry(self) -> Registry:
-        return self._closing.enter_context(
-            Registry.open(self.registry_path, busy_timeout=self.patience, as_it_is=True)
-        )
-
-    def _require_tables(self) -> Registry:
-        registry = self.registry()
-        if not registry.is_up_to_date:
-            raise NotChecked("the registry's tables are of an older version")
-        return registry
-
-    def _read_keys(self) -> tuple[KeyRecord, ...]:
-        with self.books().reading(checked=False) as db:
-            return keys.every(db)
-
-
-def _origin(option: Path | None, environ: Mapping[str, str]) -> str:
-    if option is not None:
-        return "--home"
-    return home.VARIABLE if home.VARIABLE in environ else "the default"
-
-
-def _existing(place: Path) -> Path:
-    with suppress(UnsafeHome):  # it is there; its rights are judged by themselves
-        home.require(place)
-    return place
-
-
-def _safe(folder: Path) -> Path:
-    home.require(folder)
-    return folder
+        of_keys = (path.parent for path in self.key_files)
+        folders = (self.home, *(folder for folder in named if folder is not None), *of_keys)
+        return tuple(dict.fromkeys(folders))

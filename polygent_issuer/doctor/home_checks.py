@@ -22,8 +22,8 @@ from polygent_issuer.text import escape, for_shell
 _MOUNTINFO: Final = Path("/proc/self/mountinfo")
 _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
 
-# Shared between hosts, or with the host of a virtual machine: whoever is there has locks of his
-# own. Lustre and the cluster file systems promise locks, and are as far from one desk.
+# Shared between hosts, or with the host of a virtual machine, which have locks of their own. Lustre
+# and the cluster file systems promise locks, but the rule is one host.
 _SHARED: Final = frozenset(
     {
         *("9p", "afs", "beegfs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "gpfs", "lustre"),
@@ -31,7 +31,7 @@ _SHARED: Final = frozenset(
         *("virtiofs", "vmhgfs"),
     }
 )
-# Made by a program, which may be anything; these few lie on a disk of this machine.
+# FUSE file systems may be anything; these few are on a disk of this machine.
 _FUSE: Final = "fuse."
 _LOCAL_FUSE: Final = frozenset(
     {"fuse.cryfs", "fuse.encfs", "fuse.fuse-overlayfs", "fuse.gocryptfs"}
@@ -55,25 +55,25 @@ class Mount:
 
 
 def mount_of(path: PurePosixPath, mountinfo: str) -> Mount | None:
-    """The mount that a path lies on; None when the text does not say.
+    """Return the mount of a path; None when the text has none.
 
     Args:
         path: absolute, links followed.
         mountinfo: as Linux writes `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
     """
-    found: Mount | None = None
+    result: Mount | None = None
     for line in mountinfo.splitlines():
         mount = _parsed(line)
         if mount is None or not path.is_relative_to(mount.folder):
             continue
         # What is mounted later on the same folder hides what was there.
-        if found is None or len(mount.folder.parts) >= len(found.folder.parts):
-            found = mount
-    return found
+        if result is None or len(mount.folder.parts) >= len(result.folder.parts):
+            result = mount
+    return result
 
 
 def read_mountinfo(platform: str = sys.platform, path: Path = _MOUNTINFO) -> str:
-    """What Linux says of the mounts of this process.
+    """Return the mounts of this process as Linux writes them.
 
     Raises:
         NotChecked: on other systems, or without `/proc`.
@@ -88,15 +88,15 @@ def read_mountinfo(platform: str = sys.platform, path: Path = _MOUNTINFO) -> str
 
 
 def local_disk(folder: Path, mountinfo: str) -> Verdict:
-    """Whether the home lies on a disk of this machine: one home, one host."""
+    """Check that the home is on a disk of this machine: one home, one host."""
     mount = mount_of(PurePosixPath(folder.resolve()), mountinfo)
     if mount is None:
         raise NotChecked("no mount is known for the home")
-    told = f"{mount.kind} at {mount.folder}"
+    description = f"{mount.kind} at {mount.folder}"
     if not mount.is_shared:
-        return ok(told)
+        return ok(description)
     return warn(
-        f"{told} ({mount.source}): a network or shared disk may break the registry's locks; "
+        f"{description} ({mount.source}): a network or shared disk may break the registry's locks; "
         "one home belongs to one host and a local disk",
         "move the home to a local disk while no command runs, and name it with --home",
     )
@@ -115,7 +115,7 @@ def _parsed(line: str) -> Mount | None:
 
 def _plain(text: str) -> str:
     r"""White space and backslashes are written as `\040` and the like."""
-    return _ESCAPE.sub(lambda found: chr(int(found[1], 8)), text)
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), text)
 
 
 LITTLE: Final = 64 * 1024 * 1024
@@ -128,22 +128,26 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 def where(folder: Path, origin: str) -> Verdict:
-    """Where the home is, and what says so."""
+    """Report where the home is, and what names it."""
     return ok(f"{escape(str(folder))}, by {origin}")
 
 
 def rights(folder: Path) -> Verdict:
-    """Whether it is the operator's alone, and can be written.
+    """Check that the home is the operator's alone, and can be written.
 
     Raises:
         UnsafeHome: (`unsafe_home`) when another user owns it or may write to it.
     """
-    mend = f"chmod 700 {for_shell(str(folder))}"
+    fix = f"chmod 700 {for_shell(str(folder))}"
     warnings = home.require(folder)
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        return _not_writable(folder)
+        place = escape(str(folder))
+        if sys.platform != "win32" and os.statvfs(folder).f_flag & os.ST_RDONLY:
+            message = f"the disk of the home {place} is mounted read-only"
+            return fail(message, "mount it writable", ExitCode.REGISTRY)
+        return fail(f"you may not write into the home {place}", fix, ExitCode.REGISTRY)
     if warnings:
-        return warn(warnings[0].removesuffix(f": {mend}"), mend)
+        return warn(warnings[0].removesuffix(f": {fix}"), fix)
     return ok("nobody else can look into it")
 
 
@@ -173,64 +177,46 @@ def private_files(paths: Iterable[Path], *, group_may: bool = False) -> Verdict:
     """
     if os.name == "nt":
         return ok("the profile folder's access list protects them")
-    found = [path for path in paths if os.path.isfile(path)]  # noqa: PTH113 - is_file may raise
+    existing = [path for path in paths if os.path.isfile(path)]  # noqa: PTH113 - is_file may raise
     is_open = is_open_to_others if group_may else _is_open
-    open_ones = [path for path in found if is_open(path.stat())]
+    open_ones = [path for path in existing if is_open(path.stat())]
     if not open_ones:
-        return ok(f"closed to others: {_named(found)}" if found else "there is none")
+        return ok(f"closed to others: {_named(existing)}" if existing else "there is none")
     words = " ".join(for_shell(str(path)) for path in open_ones)
     return warn(f"other users may read or write {_named(open_ones)}", f"chmod 600 {words}")
 
 
 def leftovers(folders: Iterable[Path], now: datetime) -> Verdict:
-    """Whether temporary files lie about that a crash has left.
+    """Check that no temporary files remain of a crash.
 
     Args:
-        folders: where this tool writes; those that are not there are left out.
+        folders: missing ones are left out.
         now: the present; what is young may be another command's.
     """
-    found = [path for folder in folders for path in _temporary(folder, now - ABANDONED)]
-    if not found:
+    remaining = [path for folder in folders for path in _temporary(folder, now - ABANDONED)]
+    if not remaining:
         return ok("no temporary file is left over")
-    words = " ".join(for_shell(str(path)) for path in found)
-    return warn(
-        f"interrupted commands have left {len(found)} temporary "
-        f"file{'' if len(found) == 1 else 's'}",
-        f"rm {words}",
-    )
+    words = " ".join(for_shell(str(path)) for path in remaining)
+    files = "file" if len(remaining) == 1 else "files"
+    return warn(f"interrupted commands have left {len(remaining)} temporary {files}", f"rm {words}")
 
 
 def free_space(folders: Iterable[Path], *, little: int = LITTLE) -> Verdict:
-    """Whether the disks that this tool writes to have room left.
+    """Check the free space of the disks that this tool writes to.
 
     Args:
-        folders: those that are not there are left out.
-        little: how many free bytes are too few.
+        folders: missing ones are left out.
+        little: too few free bytes.
     """
-    free, folder = min((shutil.disk_usage(each).free, each) for each in folders if is_folder(each))
-    told = f"{free // 1024 // 1024} MiB free on the disk of {escape(str(folder))}"
+    free, folder = min((shutil.disk_usage(path).free, path) for path in folders if is_folder(path))
+    message = f"{free // 1024 // 1024} MiB free on the disk of {escape(str(folder))}"
     if free >= little:
-        return ok(told)
-    return warn(f"only {told}", "free some space on that disk")
+        return ok(message)
+    return warn(f"only {message}", "free some space on that disk")
 
 
 def _is_open(status: os.stat_result) -> bool:
     return bool(status.st_mode & _OTHERS)
-
-
-def _not_writable(folder: Path) -> Verdict:
-    place = escape(str(folder))
-    if sys.platform != "win32" and os.statvfs(folder).f_flag & os.ST_RDONLY:
-        return fail(
-            f"the disk of the home {place} is mounted read-only",
-            "mount it writable",
-            ExitCode.REGISTRY,
-        )
-    return fail(
-        f"you may not write into the home {place}",
-        f"chmod 700 {for_shell(str(folder))}",
-        ExitCode.REGISTRY,
-    )
 
 
 def _named(paths: Iterable[Path]) -> str:
@@ -238,7 +224,7 @@ def _named(paths: Iterable[Path]) -> str:
 
 
 def _temporary(folder: Path, before: datetime) -> Iterator[Path]:
-    with suppress(OSError):  # whether it is there is another check's business
+    with suppress(OSError):  # another check reports a missing folder
         for path in sorted(folder.glob(_TEMPORARY)):
             if path.is_file() and path.lstat().st_mtime < before.timestamp():
                 yield path

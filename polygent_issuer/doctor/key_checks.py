@@ -11,166 +11,139 @@ from polygent_issuer.errors import ExitCode, IssuerError, KeyUnavailable
 from polygent_issuer.files.ownership import UnsafeFile
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.keys import (
-    keyring_allowlist,
-    keyring_backends,
-    labels,
-    passphrases,
-    pkcs11_rules,
-    signing,
-)
+from polygent_issuer.keys import keyring_backends, passphrases, pkcs11_store, rotation, signing
 from polygent_issuer.keys.errors import KeyringAbsent, KeyringTimeout
-from polygent_issuer.keys.keyring_backends import SystemKeyring
 from polygent_issuer.keys.keyring_store import KeyringStore
+from polygent_issuer.keys.signer import Presence
 from polygent_issuer.keys.signing import place_of
-from polygent_issuer.keys.store import Presence
 from polygent_issuer.registry import KeyRecord, LicenseStatus, Registry, licenses
-from polygent_issuer.store_uri import TokenUri
 from polygent_issuer.text import escape
 
 TITLES: Final[Mapping[str, str]] = {
-    keyring_allowlist.SECRET_SERVICE: "Secret Service",
-    keyring_allowlist.KWALLET: "KWallet",
-    keyring_allowlist.MACOS: "Keychain",
-    keyring_allowlist.WINDOWS: "Credential Manager",
+    keyring_backends.SECRET_SERVICE: "Secret Service",
+    keyring_backends.KWALLET: "KWallet",
+    keyring_backends.MACOS: "Keychain",
+    keyring_backends.WINDOWS: "Credential Manager",
 }
-_NO_KID: Final = "any"
-_ELSEWHERE: Final = Hint(
-    "log in to a session that has one, or keep new keys in files: ",
-    run("config", "set", "store", store_uri.EXAMPLE_FILE_URI),
-)
 UNLOCK: Final = "unlock it by logging in to the desktop; signing asks for it, too"
+
+_ANY: Final = "any"  # a kid that no key has
+_IMPORT: Final = run("key", "import", "BACKUP")
+_SETTINGS: Final = run("config", "show")
 
 
 def is_needed(settings: Settings, usable: Iterable[KeyRecord] | None) -> bool:
-    """Whether signing needs a keyring.
+    """Return whether signing needs a keyring.
 
     Args:
-        settings: name the place of each key.
-        usable: the keys that may sign; None when the registry does not tell.
+        settings: name the store of each key.
+        usable: the keys that may sign; None when the registry cannot be read.
     """
     if usable is None:
-        places = [*settings.stores.values(), settings.store]
-    else:
-        # Without a key the next one is made where the settings say.
-        places = [settings.stores.get(key.kid, settings.store) for key in usable]
-        places = places or [settings.store]
-    return store_uri.KEYRING in places
-
-
-def keyring(*, needed: bool, timeout: timedelta) -> Verdict:
-    """Which keyring would keep a key, and whether it is locked; asked without a prompt.
-
-    Args:
-        needed: whether any key is or would be in one; else nothing about it is wrong.
-        timeout: how long each call may take.
-    """
-    try:
-        looks = tuple(_look(vault, timeout) for vault in keyring_backends.for_platform())
-    except KeyUnavailable as error:
-        return refused(error) if needed else ok(f"no key needs one: {error.message}")
-    told = "; ".join(f"{look.title} {look.state}" for look in looks)
-    told += "; any other is refused"
-    if not needed:
-        return ok(f"no key needs one: {told}")
-    # As signing does it: the first one that runs is taken, even if it does not answer.
-    taken = next((look for look in looks if look.runs), looks[0])
-    return ok(told) if taken.mend is None else warn(told, taken.mend)
-
-
-def choosing(names: Iterable[str]) -> Verdict:
-    """What would choose another keyring, and why it does not: the list is of exact classes.
-
-    Args:
-        names: of all variables of the environment.
-    """
-    told = [f"{escape(what)} is ignored" for what in keyring_allowlist.redirections(names)]
-    told += [f"{escape(module)} is refused" for module in keyring_allowlist.strangers()]
-    return ok("; ".join(told) or "no variable, file or plug-in would choose another keyring")
+        return store_uri.KEYRING in (*settings.stores.values(), settings.store)
+    # Without a key the next one is made where the settings say.
+    stores = [place_of(settings, key.kid) for key in usable] or [settings.store]
+    return store_uri.KEYRING in stores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Look:
-    """How one keyring is; `mend` is None for one that would keep a key at once."""
+class _Probe:
+    """The state of one keyring; `fix` is None for one that would take a key at once."""
 
     title: str
     state: str
     runs: bool = True
-    mend: str | None = None
+    fix: str | None = None
 
 
-def _look(vault: SystemKeyring, timeout: timedelta) -> _Look:
-    title = TITLES[vault.backend_name]
-    store = KeyringStore(timeout=timeout, vaults=(vault,))
+def keyring(*, needed: bool, timeout: timedelta) -> Verdict:
+    """Check that a keyring runs and is unlocked, without a prompt.
+
+    Args:
+        needed: whether any key is or would be in one; else nothing about it is wrong.
+        timeout: of each call.
+    """
+    try:
+        probes = tuple(_probe(backend, timeout) for backend in keyring_backends.for_platform())
+    except KeyUnavailable as error:
+        return refused(error) if needed else ok(f"no key needs one: {error.message}")
+    message = "; ".join(f"{probe.title} {probe.state}" for probe in probes)
+    message += "; any other is refused"
+    if not needed:
+        return ok(f"no key needs one: {message}")
+    # As signing does it: the first one that runs is taken, even if it does not answer.
+    chosen = next((probe for probe in probes if probe.runs), probes[0])
+    return ok(message) if chosen.fix is None else warn(message, chosen.fix)
+
+
+def _probe(backend: keyring_backends.SystemKeyring, timeout: timedelta) -> _Probe:
+    title = TITLES[backend.backend_name]
+    store = KeyringStore(timeout=timeout, keyrings=(backend,))
     try:
         store.require_room()
     except KeyringAbsent:
-        return _Look(title=title, state="does not run here", runs=False, mend=_ELSEWHERE)
+        elsewhere = Hint(
+            "log in to a session that has one, or keep new keys in files: ",
+            run("config", "set", "store", store_uri.EXAMPLE_FILE_URI),
+        )
+        return _Probe(title=title, state="does not run here", runs=False, fix=elsewhere)
     except KeyringTimeout:
-        told = f"did not answer within {timeout.total_seconds():g} s"
-        return _Look(title=title, state=told, mend="restart the keyring's service")
+        state = f"did not answer within {timeout.total_seconds():g} s"
+        return _Probe(title=title, state=state, fix="restart the keyring's service")
     except KeyUnavailable:
-        return _Look(title=title, state="answers with an error", mend="look into its own log")
-    if store.presence(_NO_KID) is Presence.LOCKED:
-        return _Look(title=title, state="is locked", mend=UNLOCK)
-    return _Look(title=title, state="is ready")
+        return _Probe(title=title, state="answers with an error", fix="look into its own log")
+    if store.presence(_ANY) is Presence.LOCKED:
+        return _Probe(title=title, state="is locked", fix=UNLOCK)
+    return _Probe(title=title, state="is ready")
 
 
-_IN_HARDWARE: Final = "pkcs11:"
-_IMPORT: Final = run("key", "import", "BACKUP")
-_SETTINGS: Final = run("config", "show")
-_OTHER_TOKEN: Final = Hint(
-    "plug in the token that holds it; which one the settings name: ",
-    _SETTINGS,
-    "; or, if it has a backup: ",
-    run("key", "import", "BACKUP", "--store", "URI"),
-)
+def keyring_overrides(names: Iterable[str]) -> Verdict:
+    """Report what would choose another keyring; only backends of the allow-list are used.
+
+    Args:
+        names: of all variables of the environment.
+    """
+    overrides = [f"{escape(name)} is ignored" for name in keyring_backends.redirections(names)]
+    overrides += [f"{escape(m)} is refused" for m in keyring_backends.third_party_backends()]
+    return ok("; ".join(overrides) or "no variable, file or plug-in would choose another keyring")
 
 
 def usable(known: Iterable[KeyRecord]) -> tuple[KeyRecord, ...]:
-    """The keys that may sign; the published example is among them, to be refused by name."""
+    """Return the keys that may sign; the published example is among them, to be refused by name."""
     return tuple(key for key in known if key.may_sign)
 
 
 def active(known: Sequence[KeyRecord]) -> Verdict:
-    """Whether some key signs unless another is named."""
-    if not usable(known):
+    """Check that a key is active."""
+    candidates = usable(known)
+    if not candidates:
         return warn("there is no signing key", run("key", "generate", "main", "--backup", "FILE"))
-    signing = next((key for key in known if key.active), None)
-    if signing is None:
-        first = labels.typed(usable(known)[0].label)
+    active_key = next((key for key in known if key.active), None)
+    if active_key is None:
+        first = rotation.label_words(candidates[0].label)
         return warn("no key is active, so none signs", run("key", "use", *first))
-    return ok(f"{escape(signing.label)} signs; keys in all: {len(known)}")
+    return ok(f"{escape(active_key.label)} signs; keys in all: {len(known)}")
 
 
-def private_halves(known: Iterable[KeyRecord], settings: Settings) -> tuple[Verdict, ...]:
-    """For each key that may sign: whether it is sound, and whether its private half is here.
-
-    Its store is asked without a prompt, for as long as the settings let a keyring take.
-    """
-    found = usable(known)
-    if not found:
-        return (ok("no key is to be looked for"),)
-    return tuple(_private_half(key, settings) for key in found)
+def private_keys(known: Iterable[KeyRecord], settings: Settings) -> tuple[Verdict, ...]:
+    """Check for each key that may sign that its private key is here, without a prompt."""
+    verdicts = tuple(_private_key(key, settings) for key in usable(known))
+    return verdicts or (ok("no key is to be looked for"),)
 
 
 def backups(known: Iterable[KeyRecord], settings: Settings) -> tuple[Verdict, ...]:
-    """For each key that may sign: whether a lost machine is a lost key."""
-    found = usable(known)
-    if not found:
-        return (ok("no key is to be backed up"),)
-    return tuple(_backup(key, signing.place_of(settings, key.kid)) for key in found)
+    """Check for each key that may sign that it has a backup."""
+    verdicts = tuple(_backup(key, place_of(settings, key.kid)) for key in usable(known))
+    return verdicts or (ok("no key is to be backed up"),)
 
 
 def compromised(known: Iterable[KeyRecord], registry: Registry) -> tuple[Verdict, ...]:
-    """For each compromised key: how many current licenses hang on it; servers must drop it."""
-    marked = tuple(key for key in known if key.compromised)
-    if not marked:
-        return (ok("no key is marked as compromised"),)
-    return tuple(_hanging(key, registry) for key in marked)
+    """Check for each compromised key that no current license is signed with it."""
+    verdicts = tuple(_compromised(key, registry) for key in known if key.compromised)
+    return verdicts or (ok("no key is marked as compromised"),)
 
 
-def _private_half(key: KeyRecord, settings: Settings) -> Verdict:
+def _private_key(key: KeyRecord, settings: Settings) -> Verdict:
     try:
         signing.require_not_example(key.kid)
         _ = key.public_key
@@ -178,14 +151,18 @@ def _private_half(key: KeyRecord, settings: Settings) -> Verdict:
         return refused(error)
     place = place_of(settings, key.kid)
     try:
-        _require_token(place, settings)
+        token = store_uri.parse(place)
+        if isinstance(token, store_uri.TokenUri):
+            pkcs11_store.require_ready(settings, token)
     except IssuerError as error:
+        # The exit code of signing, which differs for a file that others can change.
+        exit_code = error.exit_code if isinstance(error, UnsafeFile) else ExitCode.KEY
         message = f"{escape(key.label)}: {error.message}"
-        return _lost(key, message, error.hint or _SETTINGS, _exit_code(error))
-    return _in_its_store(key, place, settings)
+        return _unusable(key, message, error.hint or _SETTINGS, exit_code)
+    return _in_store(key, place, settings)
 
 
-def _in_its_store(key: KeyRecord, place: str, settings: Settings) -> Verdict:
+def _in_store(key: KeyRecord, place: str, settings: Settings) -> Verdict:
     name = f"{escape(key.label)} ({escape(place)})"
     presence = signing.presence(settings, key.kid)
     if presence is Presence.PRESENT:
@@ -193,71 +170,55 @@ def _in_its_store(key: KeyRecord, place: str, settings: Settings) -> Verdict:
     if presence is Presence.LOCKED:
         return warn(f"{name}: it is locked", UNLOCK)
     if place.startswith(store_uri.FILE):
-        return _lost(key, *_of_file(key, settings))
-    told, mend = _elsewhere(place, presence)
-    return _lost(key, f"{name}: {told}", mend)
-
-
-def _elsewhere(place: str, presence: Presence) -> tuple[str, str]:
-    """What a token or a keyring that does not give the key means, and what mends it."""
-    if place.startswith(_IN_HARDWARE):
-        return "the token shows no such key", _OTHER_TOKEN
+        return _key_file(key, settings)
+    if store_uri.is_token_uri(place):
+        fix = Hint(
+            "plug in the token that holds it; which one the settings name: ",
+            _SETTINGS,
+            "; or, if it has a backup: ",
+            run("key", "import", "BACKUP", "--store", "URI"),
+        )
+        return _unusable(key, f"{name}: the token shows no such key", fix)
     if presence is Presence.ABSENT:
-        return "it is not there", _IMPORT
-    # A keyring that cannot be asked can take nothing in either.
-    return "it is not within reach", run(
-        "key", "import", "BACKUP", "--store", store_uri.EXAMPLE_FILE_URI
-    )
+        return _unusable(key, f"{name}: it is not there", _IMPORT)
+    # A keyring that does not answer cannot take a key either.
+    fix = run("key", "import", "BACKUP", "--store", store_uri.EXAMPLE_FILE_URI)
+    return _unusable(key, f"{name}: it is not within reach", fix)
 
 
-def _lost(key: KeyRecord, message: str, fix: str, exit_code: ExitCode = ExitCode.KEY) -> Verdict:
+def _unusable(
+    key: KeyRecord, message: str, fix: str, exit_code: ExitCode = ExitCode.KEY
+) -> Verdict:
     """Report a key that cannot sign: a failure only for the active one."""
     return fail(message, fix, exit_code) if key.active else warn(message, fix)
 
 
-def _exit_code(error: IssuerError) -> ExitCode:
-    """Return the exit code of signing, which differs for a file that others can change."""
-    return error.exit_code if isinstance(error, UnsafeFile) else ExitCode.KEY
-
-
-def _require_token(place: str, settings: Settings) -> None:
-    """Hold that a token is as for signing, up to its PIN; any other place passes.
-
-    Raises:
-        InvalidStore: (`invalid_store`) for what is no key store.
-        KeyUnavailable: each code of `custody.require_ready`.
-    """
-    token = store_uri.parse(place)
-    if isinstance(token, TokenUri):
-        pkcs11_rules.require_ready(settings, token)
-
-
-def _of_file(key: KeyRecord, settings: Settings) -> tuple[str, str, ExitCode]:
-    """Why a key file gives no key: it is opened as for signing, up to its passphrase."""
+def _key_file(key: KeyRecord, settings: Settings) -> Verdict:
+    """Report why a key file cannot be used: open it as for signing, up to its passphrase."""
     try:
         signing.signer_for(settings, key, passphrase=passphrases.absent(), warn=lambda _: None)
     except (KeyUnavailable, UnsafeFile) as error:
-        return f"{escape(key.label)}: {error.message}", error.hint or _IMPORT, error.exit_code
+        message = f"{escape(key.label)}: {error.message}"
+        return _unusable(key, message, error.hint or _IMPORT, error.exit_code)
     raise NotChecked("the key file has come back")
 
 
 def _backup(key: KeyRecord, place: str) -> Verdict:
     name = escape(key.label)
-    if place.startswith(_IN_HARDWARE):
+    if store_uri.is_token_uri(place):
         return ok(f"{name} is in hardware, which lets no copy out")
     if key.backed_up_at is not None:
         return ok(f"{name} was backed up on {key.backed_up_at.date().isoformat()}")
     return warn(
         f"{name} has no backup: a lost key means new licenses for everybody",
-        run("key", "backup", *labels.typed(key.label), "FILE"),
+        run("key", "backup", *rotation.label_words(key.label), "FILE"),
     )
 
 
-def _hanging(key: KeyRecord, registry: Registry) -> Verdict:
+def _compromised(key: KeyRecord, registry: Registry) -> Verdict:
     name = escape(key.label)
     with registry.reading(checked=False) as db:
-        current = licenses.select(db, kid=key.kid, status=LicenseStatus.CURRENT)
-        count = sum(1 for _ in current)
+        count = sum(1 for _ in licenses.select(db, kid=key.kid, status=LicenseStatus.CURRENT))
     if not count:
         return ok(f"{name} is compromised, and no current license is signed with it")
     return fail(

@@ -1,7 +1,7 @@
-"""The registry: does it open, is it sound, is everything delivered."""
+"""Checks of the registry, its journal, and their copies elsewhere."""
 
 import os
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from polygent_issuer.doctor.verdict import Verdict, fail, ok, warn
 from polygent_issuer.errors import ExitCode, InvalidTerms
@@ -12,6 +12,7 @@ from polygent_issuer.registry import (
     customers,
     database,
     database_file,
+    journal,
     journal_check,
     summaries,
 )
@@ -27,7 +28,7 @@ _RESTORE = Hint(
 
 
 def opened(registry: Registry) -> Verdict:
-    """How large the file is, and whether it can be written; that it opens is the news."""
+    """Check that the file can be written."""
     path = registry.path
     # Where nothing in the folder can be written, the home has a row that says so.
     if os.access(path.parent, os.W_OK) and not os.access(path, os.W_OK):
@@ -40,7 +41,7 @@ def opened(registry: Registry) -> Verdict:
 
 
 def tables(registry: Registry) -> Verdict:
-    """Whether tables, indexes and triggers are as their version makes them, and none is added."""
+    """Check that tables, indexes and triggers are as their version makes them, without others."""
     with registry.reading(checked=False) as db:
         present = db.execute(database_file.STATEMENTS)
         problems = tuple(database_file.differences(present, registry.tables))
@@ -58,7 +59,7 @@ def tables(registry: Registry) -> Verdict:
 
 
 def integrity(registry: Registry) -> Verdict:
-    """Whether SQLite finds the file sound, every page of it.
+    """Check every page of the file with SQLite.
 
     Raises:
         RegistryDamaged: (`registry_damaged`) when it cannot be read to its end.
@@ -68,8 +69,8 @@ def integrity(registry: Registry) -> Verdict:
     return _broken(problems) if problems else ok("SQLite finds it sound")
 
 
-def journal_stands(registry: Registry) -> Verdict:
-    """Whether the journal stands as it was written, and the registry as the journal says.
+def journal_intact(registry: Registry) -> Verdict:
+    """Check the journal, and the registry against it.
 
     Raises:
         RegistryDamaged: (`registry_damaged`) when it cannot be read to its end.
@@ -82,7 +83,7 @@ def journal_stands(registry: Registry) -> Verdict:
 
 
 def clock(registry: Registry, now: datetime) -> Verdict:
-    """Whether this machine's clock is before what the journal says has happened."""
+    """Check that this machine's clock is not before the journal's newest row."""
     with registry.reading(checked=False) as db:
         behind = clock_behind_finding(db, now)
     if behind:
@@ -91,7 +92,7 @@ def clock(registry: Registry, now: datetime) -> Verdict:
 
 
 def outbox(registry: Registry) -> tuple[Verdict, ...]:
-    """Which licenses were issued whose file may not have reached its place."""
+    """Check that the file of every issued license was delivered."""
     waiting = outbox_delivery.undelivered_rows(registry)
     if not waiting:
         return (ok("every license was delivered"),)
@@ -102,9 +103,9 @@ def outbox(registry: Registry) -> tuple[Verdict, ...]:
 
 
 def customer_zones(registry: Registry) -> tuple[Verdict, ...]:
-    """Which customers have a time zone that this machine does not know; it is left out then."""
+    """Check that this machine knows the time zone of every customer."""
     with registry.reading(checked=False) as db:
-        unknown = tuple(each for each in customers.zones(db) if not _is_known(each[1]))
+        unknown = [(slug, zone) for slug, zone in customers.zones(db) if not _is_known(zone)]
     if not unknown:
         return (ok("every customer's time zone is known here"),)
     return tuple(
@@ -130,5 +131,59 @@ def _broken(problems: tuple[str, ...]) -> Verdict:
 
 def _first(problems: tuple[str, ...]) -> str:
     more = len(problems) - 1
-    told = escape(problems[0].replace("\n", " "))
-    return f"{told}, and {more} more" if more else told
+    first = escape(problems[0].replace("\n", " "))
+    return f"{first}, and {more} more" if more else first
+
+
+def journal_head(registry: Registry, now: datetime) -> Verdict:
+    """Check that the journal's head was noted elsewhere, against which missing rows show."""
+    return _copy_age(
+        registry,
+        now,
+        event=journal.HEAD_NOTED,
+        made="noted",
+        lack="the journal's head was never noted elsewhere: rows that are cut off would not be "
+        "missed",
+        lasts=timedelta(days=30),
+        fix=run("journal", "verify", "--note", "FILE"),
+    )
+
+
+def registry_backup(registry: Registry, now: datetime) -> Verdict:
+    """Check that the registry was backed up."""
+    return _copy_age(
+        registry,
+        now,
+        event=journal.BACKED_UP,
+        made="backed up",
+        lack="the registry was never backed up",
+        lasts=timedelta(days=7),
+        fix=run("registry", "backup", "FILE"),
+    )
+
+
+def _copy_age(
+    registry: Registry,
+    now: datetime,
+    *,
+    event: str,
+    made: str,
+    lack: str,
+    lasts: timedelta,
+    fix: str,
+) -> Verdict:
+    """Check that there is a copy, and how much was written since.
+
+    A copy does not age while nothing but copies is made.
+    """
+    with registry.reading(checked=False) as db:
+        copy = journal.newest_copy(db, event)
+        since = 0 if copy is None else journal.acts_since(db, copy.seq)
+    if copy is None:
+        return warn(f"{lack}; keep it on another disk", fix)
+    file = copy.details.get("file")
+    place = f" in {escape(file)}" if isinstance(file, str) else ""
+    message = f"{made} on {dates.instant(copy.at)}{place}; rows written since: {since}"
+    if since and now - copy.at > lasts:
+        return warn(f"last {message}; keep it on another disk", fix)
+    return ok(message)

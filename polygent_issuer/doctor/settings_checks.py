@@ -1,4 +1,4 @@
-"""The settings, and the variables that are meant for this tool."""
+"""Checks of the settings, and of the variables that are meant for this tool."""
 
 import os
 from collections import Counter
@@ -24,12 +24,12 @@ VARIABLES: Final = (home.VARIABLE, OPERATOR_VARIABLE, passphrases.VARIABLE, TRUS
 
 
 def chosen(loaded: Loaded) -> tuple[Entry, ...]:
-    """The settings that are not at their default, each with its origin."""
+    """Return the settings that are not at their default, each with its origin."""
     return tuple(entry for entry in loaded.entries if entry.origin.where is not Where.DEFAULT)
 
 
 def origins(loaded: Loaded) -> Verdict:
-    """How many values come from where; that they could be read is the news."""
+    """Report how many values come from where."""
     count = Counter(entry.origin.where for entry in loaded.entries)
     return ok(
         f"{count[Where.FILE]} values from the file, {count[Where.ENVIRONMENT]} from the "
@@ -38,7 +38,7 @@ def origins(loaded: Loaded) -> Verdict:
 
 
 def issuer(loaded: Loaded) -> Verdict:
-    """Whether licenses say whose they are."""
+    """Check that an issuer is set."""
     name = loaded.settings.issuer
     if loaded.origins["issuer"].where is not Where.DEFAULT:
         return ok(f"licenses are issued by {escape(name)}")
@@ -49,7 +49,7 @@ def issuer(loaded: Loaded) -> Verdict:
 
 
 def operator(loaded: Loaded) -> Verdict:
-    """Who the journal says it was."""
+    """Report the operator of the journal."""
     name = loaded.settings.operator
     if name is None:
         return ok("not set: the journal names the user of the operating system")
@@ -57,7 +57,7 @@ def operator(loaded: Loaded) -> Verdict:
 
 
 def upload_window(loaded: Loaded) -> Verdict:
-    """Whether deadlines rest on what the servers do, or on a guess."""
+    """Check that the upload window is set, on which every upload deadline rests."""
     window = loaded.texts["upload_window"]
     if window is not None:
         return ok(f"servers take a file for {window}")
@@ -68,7 +68,7 @@ def upload_window(loaded: Loaded) -> Verdict:
 
 
 def output_folder(folder: Path | None) -> Verdict:
-    """Whether licenses can be written where the settings say."""
+    """Check that licenses can be written where the settings say."""
     if folder is None:
         return ok("not set: licenses go to the current folder")
     problem = _unusable(folder)
@@ -78,7 +78,7 @@ def output_folder(folder: Path | None) -> Verdict:
 
 
 def key_backup_folder(folder: Path | None) -> Verdict:
-    """Whether key backups can be written where the settings say; that disk may be away."""
+    """Check that key backups can be written where the settings say; that disk may be away."""
     if folder is None:
         return ok("not set: key backups go where they are told to")
     problem = _unusable(folder)
@@ -88,7 +88,7 @@ def key_backup_folder(folder: Path | None) -> Verdict:
 
 
 def variables(names: Iterable[str]) -> tuple[Verdict, ...]:
-    """Whether a variable is meant for this tool that it does not know: its value has no effect.
+    """Check that no variable has our prefix and an unknown name: it would have no effect.
 
     Args:
         names: of all variables of the environment; values are never looked at.
@@ -99,23 +99,23 @@ def variables(names: Iterable[str]) -> tuple[Verdict, ...]:
     return tuple(_unknown(name) for name in unknown)
 
 
-def passphrase_file(named: str | None) -> Verdict:
-    """Whether the passphrase file of the environment can be read, and by nobody else.
+def passphrase_file(path: str | None) -> Verdict:
+    """Check that the passphrase file of the environment can be read, and only by the operator.
 
     Args:
-        named: what the variable says; its content is never read here.
+        path: the variable's value; the file is never read here.
     """
-    if not named:
+    if not path:
         return ok("not set: a passphrase comes by an option or from the terminal")
-    if not os.access(named, os.R_OK):
+    if not os.access(path, os.R_OK):
         return warn(
-            f"the passphrase file {escape(named)} cannot be read", f"unset {passphrases.VARIABLE}"
+            f"the passphrase file {escape(path)} cannot be read", f"unset {passphrases.VARIABLE}"
         )
-    return private_files([Path(named)])
+    return private_files([Path(path)])
 
 
 def mail_template(folder: Path) -> Verdict:
-    """Whether drafts can be written with the text of the home: a wrong one refuses `--eml`."""
+    """Check that the mail template of the home can be used."""
     path = template.template_path(folder)
     try:
         edited = template.load(folder).edited
@@ -127,13 +127,13 @@ def mail_template(folder: Path) -> Verdict:
 
 
 def _unknown(name: str) -> Verdict:
-    near = nearest(name, VARIABLES)
-    meant = f"; did you mean {near}?" if near else f"; there are {', '.join(VARIABLES)}"
+    similar = nearest(name, VARIABLES)
+    meant = f"; did you mean {similar}?" if similar else f"; there are {', '.join(VARIABLES)}"
     return warn(f"{escape(name)} is set, and nothing reads it{meant}", f"unset {for_shell(name)}")
 
 
 def _unusable(folder: Path) -> tuple[str, str] | None:
-    """What is wrong with a folder to write to, and what mends it."""
+    """Return what is wrong with a folder to write to, and the fix."""
     place, word = escape(str(folder)), for_shell(str(folder))
     if not store_uri.is_folder(folder):
         return f"there is no folder {place}", f"mkdir -p {word}"

@@ -1,4 +1,4 @@
-"""What a check says: how it is, why, and what mends it."""
+"""The verdict of a check: a state, the reason, and the fix."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ from polygent_issuer.errors import ExitCode, IssuerError
 
 
 class State(StrEnum):
-    """How one thing is; what could not be looked at fails nothing, its message says why."""
+    """The state of one thing; what could not be checked fails nothing, its message says why."""
 
     OK = "ok"
     WARN = "warn"
@@ -17,56 +17,47 @@ class State(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """What one check found.
+    """A row of the report; a check of several things has several.
 
     Attributes:
-        state: how it is.
-        message: what was seen, in one line; lower case, no full stop, no secret.
-        mend: the command that puts it right, or words where no command can.
-        exit_code: how a command that needs this would end.
+        state: of the thing.
+        message: the reason, in one line; lower case, no full stop, no secret.
+        fix: the command that puts it right, or words where no command can.
+        exit_code: of a command that needs this.
+        name: of the check.
     """
 
     state: State
     message: str
-    mend: str | None = None
+    fix: str | None = None
     exit_code: ExitCode = ExitCode.DONE
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """A verdict under the stable name of its check; a check of several things has several rows."""
-
-    name: str
-    state: State
-    message: str
-    mend: str | None
-    exit_code: ExitCode
+    name: str = ""
 
 
 class NotChecked(Exception):
-    """Something else that is wrong keeps a check from looking; the text says what."""
+    """Another problem prevents a check; the text says which."""
 
 
 def ok(message: str) -> Verdict:
-    """All is well."""
+    """Report that all is well."""
     return Verdict(state=State.OK, message=message)
 
 
-def warn(message: str, mend: str) -> Verdict:
-    """Work goes on, for now."""
-    return Verdict(state=State.WARN, message=message, mend=mend)
+def warn(message: str, fix: str) -> Verdict:
+    """Report a problem that stops no command yet."""
+    return Verdict(state=State.WARN, message=message, fix=fix)
 
 
-def fail(message: str, mend: str | None, exit_code: ExitCode) -> Verdict:
-    """Some command ends with this exit code until it is mended."""
-    return Verdict(state=State.FAIL, message=message, mend=mend, exit_code=exit_code)
+def fail(message: str, fix: str | None, exit_code: ExitCode) -> Verdict:
+    """Report a problem that ends some command with this exit code."""
+    return Verdict(state=State.FAIL, message=message, fix=fix, exit_code=exit_code)
 
 
 def refused(error: IssuerError) -> Verdict:
-    """The failure that an error of ours tells of."""
+    """Report an error of ours as a failure."""
     return fail(error.message, error.hint, error.exit_code)
 
 
-def not_checked(why: str) -> Verdict:
-    """It could not be looked at."""
-    return Verdict(state=State.NOT_CHECKED, message=f"not checked: {why}")
+def not_checked(reason: str) -> Verdict:
+    """Report that a check was not possible."""
+    return Verdict(state=State.NOT_CHECKED, message=f"not checked: {reason}")

@@ -1,4 +1,4 @@
-"""What the tool runs on: Python, SQLite, the libraries, the time zones."""
+"""Checks of what the tool runs on: Python, SQLite, the libraries, the time zones."""
 
 import re
 import shlex
@@ -24,28 +24,28 @@ _ANY_ZONE: Final = "Europe/Berlin"
 
 
 def tool() -> Verdict:
-    """Which version this is."""
+    """Report the version of the tool."""
     return ok(f"polygent-issue {__version__}")
 
 
 def python(version: tuple[int, ...]) -> Verdict:
-    """Whether this Python is one that the tool is tested on.
+    """Check that the tool is tested on this Python.
 
     Args:
-        version: as `sys.version_info` has it.
+        version: as `sys.version_info`.
     """
-    told = f"Python {_dotted(version[:3])}"
+    name = f"Python {_dotted(version[:3])}"
     if OLDEST_PYTHON <= version[:2] <= NEWEST_PYTHON:
-        return ok(told)
+        return ok(name)
     tested = f"{_dotted(OLDEST_PYTHON)} to {_dotted(NEWEST_PYTHON)}"
     return warn(
-        f"{told}: polygent-issue is tested on {tested}",
+        f"{name}: polygent-issue is tested on {tested}",
         f"install it into an environment of Python {_dotted(NEWEST_PYTHON)}",
     )
 
 
 def sqlite(version: tuple[int, ...]) -> Verdict:
-    """Whether the SQLite of this Python has what the registry needs.
+    """Check that the SQLite of this Python has what the registry needs.
 
     Raises:
         SqliteTooOld: (`sqlite_too_old`) below 3.37.
@@ -55,7 +55,7 @@ def sqlite(version: tuple[int, ...]) -> Verdict:
 
 
 def cryptography() -> Verdict:
-    """Whether the library below signing can sign deterministically, as software keys must.
+    """Check that the library can sign deterministically, as software keys must.
 
     Raises:
         KeyUnavailable: (`key_unavailable`) when it cannot.
@@ -68,28 +68,28 @@ def cryptography() -> Verdict:
 
 
 def requirements() -> tuple[str, ...]:
-    """What the installed tool says that it needs, the extras left out.
+    """Return the requirements of the installed tool, without the extras.
 
     Raises:
         NotChecked: when it runs from a folder that was never installed.
     """
     try:
-        told = metadata.requires(DISTRIBUTION) or ()
+        lines = metadata.requires(DISTRIBUTION) or ()
     except metadata.PackageNotFoundError:
         raise NotChecked(
             "polygent-issuer is not installed, so nothing says what it needs"
         ) from None
-    return tuple(line for line in told if ";" not in line)
+    return tuple(line for line in lines if ";" not in line)
 
 
 def libraries(needed: Iterable[str], installed: Callable[[str], str] = metadata.version) -> Verdict:
-    """Whether each library is of a version that the tool was made for.
+    """Check that each library has a version that the tool was made for.
 
     Args:
         needed: requirements as a distribution states them, with bounds `>=` and `<`.
         installed: the version of a distribution; raises `PackageNotFoundError`.
     """
-    found, unfit = [], []
+    fit, unfit = [], []
     for line in needed:
         name, bounds = _REQUIREMENT.match(line).groups()  # type: ignore[union-attr] # any line
         try:
@@ -97,17 +97,17 @@ def libraries(needed: Iterable[str], installed: Callable[[str], str] = metadata.
         except metadata.PackageNotFoundError:
             unfit.append((f"{name} is not installed", line))
             continue
-        found.append(f"{name} {version}")
+        fit.append(f"{name} {version}")
         if not _within(version, bounds):
             unfit.append((f"{name} {version} is not {bounds.strip()}", line))
     if not unfit:
-        return ok(", ".join(found))
-    wanted = " ".join(shlex.quote(line) for _, line in unfit)
-    return warn("; ".join(told for told, _ in unfit), f"{_pip()} install {wanted}")
+        return ok(", ".join(fit))
+    needs = " ".join(shlex.quote(line) for _, line in unfit)
+    return warn("; ".join(problem for problem, _ in unfit), f"{_pip()} install {needs}")
 
 
 def time_zones() -> Verdict:
-    """Whether this machine knows time zones at all: expiries are shown in the customers' too."""
+    """Check that this machine knows time zones: expiries are shown in the customers', too."""
     try:
         dates.parse_zone(_ANY_ZONE)
     except InvalidTerms:
@@ -124,7 +124,7 @@ def _within(version: str, bounds: str) -> bool:
 
 
 def _release(version: str) -> tuple[int, ...]:
-    """The numbers of a version, comparable: 0.29 is 0.29.0."""
+    """Return the numbers of a version, comparable: 0.29 is 0.29.0."""
     numbers = [int(number) for number in re.findall(r"^\d+|(?<=\.)\d+", version)]
     while numbers and numbers[-1] == 0:
         numbers.pop()

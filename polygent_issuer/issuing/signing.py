@@ -17,8 +17,7 @@ from polygent_issuer.hints import run
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.destination import Destination
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal, verifier_of
-from polygent_issuer.keys.activation import signing_command
-from polygent_issuer.keys.labels import typed
+from polygent_issuer.keys.rotation import label_words, signing_command
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.keys.signing import require_usable
 from polygent_issuer.registry import (
@@ -91,7 +90,7 @@ def sign(proposal: Proposal, signer: Signer, path: Path | None) -> Issued:
         raise KeyUnavailable(
             f"what the key {proposal.key.label!a} signed does not verify with its pinned public "
             "half; the signature was dropped and nothing was issued",
-            hint=run("key", "show", *typed(proposal.key.label)),
+            hint=run("key", "show", *label_words(proposal.key.label)),
             code="signature_refused",
         )
     return Issued(proposal=proposal, file=file, path=path)

@@ -1,6 +1,6 @@
 """Errors of key stores and of keys; each code names one thing to put right.
 
-All end a command with exit 6, save those that refuse what was typed (exit 3).
+All end a command with exit 6, except those that refuse what was typed (exit 3).
 """
 
 from polygent_issuer.errors import InputRefused, KeyUnavailable, OutputProblem
@@ -175,7 +175,7 @@ class MechanismMissing(KeyUnavailable):
 
 
 class NotExtractable(KeyUnavailable):
-    """A private half that never leaves its token, so there is no copy of it."""
+    """A private key that never leaves its token, so there is no copy of it."""
 
     code = "not_extractable"
 
@@ -207,7 +207,7 @@ class KeySigns(InputRefused):
 class BackupFailed(OutputProblem):
     """The key is kept in the keyring and recorded; its backup alone could not be written.
 
-    Out of a file or a token it is taken back, and the error is the one of the backup's file.
+    From a file or a token the key is removed again, and the error is that of the backup's file.
     """
 
     code = "backup_failed"

@@ -6,7 +6,7 @@ library reads.
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -27,10 +27,9 @@ from polygent_issuer.files.disk import reason
 from polygent_issuer.files.ownership import UnsafeFile
 from polygent_issuer.files.publication import KEPT
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.keys import errors, openssh, private_keys
+from polygent_issuer.keys import errors, private_keys
 from polygent_issuer.keys.passphrases import Passphrase
-from polygent_issuer.keys.signer import SoftwareSigner
-from polygent_issuer.keys.store import Held, Presence
+from polygent_issuer.keys.signer import Presence, SoftwareSigner, StoreEntry
 from polygent_issuer.store_uri import EXAMPLE_FILE_URI, FILE, FileLocation, is_folder
 from polygent_issuer.text import escape, slugify
 from polygent_issuer.verifier.keys import Key
@@ -44,8 +43,8 @@ class FileStore:
     Args:
         location: where.
         passphrase: of the files.
-        warn: is told what is risky but not refused.
-        rounds: of bcrypt for files that are written; None is `openssh.ROUNDS`.
+        warn: prints a warning.
+        rounds: of bcrypt for files that are written; None is `private_keys.ROUNDS`.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class FileStore:
         self._location = location
         self._passphrase = passphrase
         self._warn = warn
-        self._rounds = openssh.ROUNDS if rounds is None else rounds
+        self._rounds = private_keys.ROUNDS if rounds is None else rounds
 
     @property
     def uri(self) -> str:
@@ -68,9 +67,7 @@ class FileStore:
         return self._location.uri
 
     def save(self, private_key: ec.EllipticCurvePrivateKey, *, label: str) -> str:
-        """Write a new key file; the URI to record is `file:` with the path of this very file.
-
-        Args and errors are those of `write`.
+        """Write a new key file as `write` does; return the URI to record.
 
         Raises:
             UnsafeFile: (`unsafe_file`) when its disk lets another user change it; it is removed.
@@ -102,11 +99,12 @@ class FileStore:
         public_key = private_keys.public_key(private_key)
         path = self._new_path(public_key.kid, label)
         secret = self._passphrase.get(f"the new key file {escape(path.name)}", confirm=True)
-        files.write_private(openssh.seal(private_key, secret, rounds=self._rounds), path)
+        files.write_private(
+            private_keys.seal_openssh(private_key, secret, rounds=self._rounds), path
+        )
         try:
-            private_keys.signer(
-                openssh.unseal(self._envelope(path, trusted=False), secret), public_key
-            )
+            envelope = self._envelope(path, trusted=False)
+            private_keys.signer(private_keys.unseal_openssh(envelope, secret), public_key)
         except KeyUnavailable:
             raise errors.NotKept(
                 f"the key file {escape(str(path))} does not hold what was written",
@@ -115,7 +113,7 @@ class FileStore:
         return path
 
     def require_room(self) -> None:
-        """Refuse what `save` would refuse in any case, before anybody is asked anything.
+        """Check without a prompt what `save` would refuse in any case.
 
         Raises:
             OutputExists: (`output_exists`) when the name of a key's file is taken.
@@ -128,7 +126,7 @@ class FileStore:
             raise OutputProblem(f"there is no folder {escape(str(path.parent))}", hint="make it")
 
     def load(self, pinned: Key) -> SoftwareSigner:
-        """Unlock the key of a pinned public half.
+        """Unlock the private key of a pinned public key.
 
         Raises:
             NoSuchKey: (`no_such_key`) when there is no such file.
@@ -147,12 +145,12 @@ class FileStore:
             raise private_keys.mismatch(envelope.public_key, pinned)
         return private_keys.signer(self._unseal(envelope, path), pinned)
 
-    def adopt(self) -> Held:
-        """The key that lies in the file already; it stays as it is.
+    def adopt(self) -> StoreEntry:
+        """Return the key that is in the file already; the file stays as it is.
 
         Raises:
             InvalidStore: (`invalid_store`) for a folder, which has no one key.
-            KeyUnavailable: each code of `load`, but for a pin to compare with.
+            KeyUnavailable: each code of `load`, except `key_mismatch`.
         """
         path = self._location.path
         if self._location.folder:
@@ -161,27 +159,27 @@ class FileStore:
             )
         envelope = self._envelope(path, warn=self._warn)
         private_keys.signer(self._unseal(envelope, path), envelope.public_key)
-        return Held(key=envelope.public_key, uri=self.uri)
+        return StoreEntry(key=envelope.public_key, uri=self.uri)
 
     def presence(self, kid: str) -> Presence:
-        """Say whether the file of a key is there; its passphrase is not asked for. Never raises."""
+        """Return whether the file of a key is there, without its passphrase; never raises."""
         try:
-            held = self._envelope(self._path(kid)).public_key.kid
+            stored = self._envelope(self._path(kid)).public_key.kid
         except errors.NoSuchKey:
             return Presence.ABSENT
         except IssuerError:
             return Presence.UNAVAILABLE
-        return Presence.PRESENT if held == kid else Presence.ABSENT
+        return Presence.PRESENT if stored == kid else Presence.ABSENT
 
-    def _unseal(self, envelope: openssh.Envelope, path: Path) -> ec.EllipticCurvePrivateKey:
+    def _unseal(self, envelope: private_keys.Envelope, path: Path) -> ec.EllipticCurvePrivateKey:
         purpose = f"the key file {escape(path.name)}"
-        return self._passphrase.unlock(purpose, partial(openssh.unseal, envelope))
+        return self._passphrase.unlock(purpose, partial(private_keys.unseal_openssh, envelope))
 
     def _new_path(self, kid: str, label: str) -> Path:
         path = self._location.path
         if not self._location.folder:
             return path
-        with suppress(OSError):  # the write says what is wrong with it
+        with suppress(OSError):  # the write reports what is wrong with it
             path.mkdir(mode=0o700, exist_ok=True)
         # A label without letters and digits gives "key".
         name = slugify(f"key {label}").removeprefix("key-")
@@ -190,24 +188,20 @@ class FileStore:
     def _path(self, kid: str) -> Path:
         if not self._location.folder:
             return self._location.path
-        for path in self._candidates(kid):
+        folder, suffix = self._location.path, _suffix(kid)
+        try:
+            names = sorted(os.listdir(folder))  # noqa: PTH208 -- names alone
+        except OSError as error:
+            raise _unreadable(folder, error) from None
+        for path in (folder / name for name in names if name.endswith(suffix)):
             with suppress(KeyUnavailable):
                 if self._envelope(path).public_key.kid == kid:
                     return path
-        raise _no_such_key(self._location.path / f"*{_suffix(kid)}")
-
-    def _candidates(self, kid: str) -> Iterator[Path]:
-        try:
-            names = sorted(os.listdir(self._location.path))  # noqa: PTH208 -- names alone
-        except OSError as error:
-            raise _unreadable(self._location.path, error) from None
-        for name in names:
-            if name.endswith(_suffix(kid)):
-                yield self._location.path / name
+        raise _no_such_key(folder / f"*{suffix}")
 
     def _envelope(
         self, path: Path, *, warn: Callable[[str], None] | None = None, trusted: bool = True
-    ) -> openssh.Envelope:
+    ) -> private_keys.Envelope:
         """Read the unencrypted part of a key file. Links are followed, since containers mount so.
 
         A backup is read with `trusted=False`: its disk may have neither owners nor modes.
@@ -216,7 +210,7 @@ class FileStore:
             with os.fdopen(files.open_regular(path), "rb") as stream:
                 if trusted:
                     ownership.require_unexposed(path, "key file", opened=stream.fileno())
-                data = stream.read(openssh.FILE_LIMIT + 1)
+                data = stream.read(private_keys.FILE_LIMIT + 1)
         except (OSError, ValueError) as error:
             raise _unreadable(path, error) from None
         warning = files.secret_warning(str(path), what="key file")
@@ -225,13 +219,14 @@ class FileStore:
         return _sealed(data, path)
 
 
-def _sealed(data: bytes, path: Path) -> openssh.Envelope:
-    """The envelope of an encrypted file; anything else is refused with what to do about it."""
+def _sealed(data: bytes, path: Path) -> private_keys.Envelope:
+    """Return the envelope of an encrypted file; refuse any other file."""
     try:
         data = files.without_mark(data, f"the key file {escape(str(path))}")
     except files.NotUtf8 as refused:
         raise errors.KeyDamaged(refused.message, hint=refused.hint) from None
-    if len(data) > openssh.FILE_LIMIT or b"PRIVATE KEY-----" not in data or b"ENCRYPTED" in data:
+    too_long = len(data) > private_keys.FILE_LIMIT
+    if too_long or b"PRIVATE KEY-----" not in data or b"ENCRYPTED" in data:
         raise errors.KeyDamaged(
             f"{escape(str(path))} is no OpenSSH private key file",
             hint=Hint(
@@ -239,7 +234,7 @@ def _sealed(data: bytes, path: Path) -> openssh.Envelope:
                 run("key", "import", "BACKUP"),
             ),
         )
-    envelope = openssh.parse(data) if openssh.looks_like(data) else None
+    envelope = private_keys.parse_openssh(data) if private_keys.is_openssh(data) else None
     if envelope is None or envelope.is_plaintext:
         raise errors.PlaintextKey(
             f"the key file {escape(str(path))} has no passphrase",

@@ -1,23 +1,133 @@
 """The allowed keyrings, one class each: look without a prompt, unlock, read, write.
 
+`keyring` chooses its backend by PYTHON_KEYRING_BACKEND, `keyringrc.cfg`, entry points and
+priorities, and lets KEYRING_PROPERTY_* overwrite any attribute of even a directly made instance.
+None of these may decide where a signing key goes: a null backend accepts a key and loses it, a
+plain-text one publishes it, another collection is out of sight. So a backend is known by the exact
+name of its class, instantiated directly, cleared of what the environment put into it, and given
+fixed attributes.
+
 `keyring` reads and writes; what it cannot do, look without prompting and clean up after a refused
-prompt, each class does with what its system offers. Every method may wait for ever: the caller
-sets the deadline. Errors are whatever the libraries raise: the caller translates.
+prompt, each class does with what its system offers. Every method may block: the caller sets the
+deadline. Errors are whatever the libraries raise: the caller translates.
 """
 
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
-from polygent_issuer.keys import keyring_allowlist
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.keys.errors import KeyringAbsent, UnsafeBackend
+from polygent_issuer.store_uri import EXAMPLE_FILE_URI
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
+
+APPLICATION: Final = "polygent-issuer"
+INTO_FILE: Final = Hint(
+    "or take the key into a file: ", run("key", "import", "BACKUP", "--store", EXAMPLE_FILE_URI)
+)
+"""The end of a hint where a key was in a keyring that is not available."""
+
+SECRET_SERVICE: Final = "keyring.backends.SecretService.Keyring"  # noqa: S105 -- a class name
+KWALLET: Final = "keyring.backends.kwallet.DBusKeyring"
+MACOS: Final = "keyring.backends.macOS.Keyring"
+WINDOWS: Final = "keyring.backends.Windows.WinVaultKeyring"
+
+ALLOWED: Final[Mapping[str, Mapping[str, object]]] = {
+    SECRET_SERVICE: {"appid": APPLICATION, "scheme": "default"},
+    KWALLET: {
+        "appid": APPLICATION,
+        "handle": -1,
+        "bus_name": "org.kde.kwalletd5",
+        "object_path": "/modules/kwalletd5",
+    },
+    # KEYCHAIN_PATH would warn; the login keychain is meant.
+    MACOS: {"keychain": None},
+    # The default is "enterprise", which follows a roaming profile to other machines.
+    WINDOWS: {"persist": "local machine"},
+}
+"""Each allowed class by its exact name, with the attributes of its instance."""
+
+
+def make(name: str) -> "KeyringBackend":
+    """Instantiate an allowed backend with our attributes and no others.
+
+    Args:
+        name: the module and class, one of `ALLOWED`.
+
+    Raises:
+        UnsafeBackend: (`unsafe_backend`) when the class is not allowed, has another name, or
+            cannot be instantiated because of what the environment sets.
+        KeyringAbsent: (`keyring_absent`) when its module cannot be imported.
+    """
+    if name not in ALLOWED:
+        raise _refused(name)
+    backend_class = _class(name)
+    actual = f"{backend_class.__module__}.{backend_class.__qualname__}"
+    if actual != name:
+        raise _refused(actual)
+    try:
+        backend = backend_class()
+        vars(backend).clear()
+        for attribute, value in ALLOWED[name].items():
+            setattr(backend, attribute, value)
+    except Exception as error:  # noqa: BLE001 -- any class of error can come of KEYRING_PROPERTY_*
+        raise UnsafeBackend(
+            f"the keyring backend {name} could not be set up ({type(error).__name__})",
+            hint="unset every KEYRING_PROPERTY_* variable",
+        ) from None
+    return backend
+
+
+def redirections(names: Iterable[str]) -> tuple[str, ...]:
+    """Return what would make `keyring` use another backend, and has no effect here.
+
+    Args:
+        names: of all variables of the environment.
+    """
+    from keyring.util.platform_ import config_root  # noqa: PLC0415 -- slow to import
+
+    choosing = ("PYTHON_KEYRING_BACKEND", "KEYRING_PROPERTY_")
+    variables = sorted(n for n in names if n == choosing[0] or n.startswith(choosing[1]))
+    with suppress(RuntimeError):  # a user without a home folder has no such file
+        config = Path(config_root()) / "keyringrc.cfg"
+        if config.exists():
+            variables.append(str(config))
+    return tuple(variables)
+
+
+def third_party_backends() -> tuple[str, ...]:
+    """Return the modules of installed backends that are not part of `keyring`."""
+    modules = {entry.value.partition(":")[0] for entry in entry_points(group="keyring.backends")}
+    return tuple(sorted(name for name in modules if not name.startswith("keyring.")))
+
+
+def _refused(name: str) -> UnsafeBackend:
+    return UnsafeBackend(
+        f"a key may not be kept by the keyring backend {name}",
+        hint="unset what replaces the backend",
+    )
+
+
+def _class(name: str) -> "type[KeyringBackend]":
+    module, _, attribute = name.rpartition(".")
+    try:
+        backend_class: type[KeyringBackend] = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise KeyringAbsent(
+            f"the keyring backend {name} is not here ({type(error).__name__})",
+            hint=Hint("install it; ", INTO_FILE),
+        ) from None
+    return backend_class
+
 
 T = TypeVar("T")
 
@@ -27,14 +137,14 @@ _NO_SUCH_ITEM: Final = 44  # security(1), errSecItemNotFound
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyStatus:
-    """What a look without a prompt has shown.
+    """What a keyring shows of a key without a prompt.
 
     Attributes:
-        found: whether the key was seen.
-        locked: whether the keyring is locked; some show nothing while they are.
+        present: whether the key is there; some keyrings show nothing while they are locked.
+        locked: whether the keyring is locked.
     """
 
-    found: bool
+    present: bool
     locked: bool
 
 
@@ -44,19 +154,19 @@ class SystemKeyring:
     backend_name: ClassVar[str]
 
     def __init__(self) -> None:
-        """Make the backend, or say why it may not be used."""
-        self._backend: KeyringBackend = keyring_allowlist.make(self.backend_name)
+        """Instantiate the backend, or refuse it."""
+        self._backend: KeyringBackend = make(self.backend_name)
 
-    def survey(self, kid: str) -> KeyStatus | None:
+    def probe(self, kid: str) -> KeyStatus | None:
         """Look for a key without a prompt; None when this keyring is not running here."""
-        return KeyStatus(found=self.read(kid) is not None, locked=False)
+        return KeyStatus(present=self.read(kid) is not None, locked=False)
 
     def unlock(self) -> bool:
-        """Have the person unlock the keyring, if it is locked; False when that was refused."""
+        """Ask the person to unlock the keyring, if it is locked; False when that was refused."""
         return True
 
     def read(self, kid: str) -> str | None:
-        """The entry of a key; may prompt."""
+        """Return the entry of a key; may prompt."""
         return self._backend.get_password(SERVICE, kid)
 
     def write(self, kid: str, text: str) -> None:
@@ -67,9 +177,9 @@ class SystemKeyring:
 class SecretServiceKeyring(SystemKeyring):
     """The Secret Service over D-Bus: GNOME Keyring, KeePassXC, newer KWallet."""
 
-    backend_name = keyring_allowlist.SECRET_SERVICE
+    backend_name = SECRET_SERVICE
 
-    def survey(self, kid: str) -> KeyStatus | None:
+    def probe(self, kid: str) -> KeyStatus | None:
         """Look in the default collection; searching and asking for the lock never prompt."""
         try:
             import secretstorage  # noqa: PLC0415 -- only where there is a D-Bus
@@ -85,9 +195,9 @@ class SecretServiceKeyring(SystemKeyring):
             try:
                 collection = secretstorage.Collection(bus)
             except secretstorage.ItemNotFoundException:
-                return KeyStatus(found=False, locked=False)
+                return KeyStatus(present=False, locked=False)
             items = collection.search_items({"service": SERVICE, "username": kid})
-            return KeyStatus(found=any(True for _ in items), locked=collection.is_locked())
+            return KeyStatus(present=any(True for _ in items), locked=collection.is_locked())
 
     def unlock(self) -> bool:
         """Unlock the default collection, or make it."""
@@ -100,7 +210,7 @@ class SecretServiceKeyring(SystemKeyring):
             return not collection.is_locked()
 
     def read(self, kid: str) -> str | None:
-        """The entry in the default collection, which `unlock` has unlocked."""
+        """Return the entry in the default collection, which `unlock` has unlocked."""
         return self._in_default_collection(partial(super().read, kid))
 
     def write(self, kid: str, text: str) -> None:
@@ -108,7 +218,7 @@ class SecretServiceKeyring(SystemKeyring):
         self._in_default_collection(partial(super().write, kid, text))
 
     def _in_default_collection(self, call: Callable[[], T]) -> T:
-        """Run the backend on a collection that is opened here and closed whatever happens."""
+        """Run the backend on a collection that is opened and closed here."""
         import secretstorage  # noqa: PLC0415 -- likewise
 
         with closing(secretstorage.dbus_init()) as bus:
@@ -120,9 +230,9 @@ class SecretServiceKeyring(SystemKeyring):
 class KWalletKeyring(SystemKeyring):
     """KWallet over its own D-Bus interface, where dbus-python is installed."""
 
-    backend_name = keyring_allowlist.KWALLET
+    backend_name = KWALLET
 
-    def survey(self, kid: str) -> KeyStatus | None:
+    def probe(self, kid: str) -> KeyStatus | None:
         """Ask the daemon; `keyDoesNotExist` and `isOpen` answer without opening the wallet."""
         if not self._backend.viable:
             return None
@@ -132,7 +242,7 @@ class KWalletKeyring(SystemKeyring):
         interface = dbus.Interface(remote, "org.kde.KWallet")
         wallet = interface.networkWallet()
         missing = bool(interface.keyDoesNotExist(wallet, SERVICE, kid))
-        return KeyStatus(found=not missing, locked=not interface.isOpen(wallet))
+        return KeyStatus(present=not missing, locked=not interface.isOpen(wallet))
 
     def unlock(self) -> bool:
         """Open the wallet."""
@@ -143,10 +253,10 @@ class KWalletKeyring(SystemKeyring):
 class MacOSKeyring(SystemKeyring):
     """The login keychain."""
 
-    backend_name = keyring_allowlist.MACOS
+    backend_name = MACOS
     security: ClassVar[str] = "/usr/bin/security"
 
-    def survey(self, kid: str) -> KeyStatus | None:
+    def probe(self, kid: str) -> KeyStatus | None:
         """Ask security(1) for the attributes alone, which needs no permission of the person."""
         command = [self.security, "find-generic-password", "-s", SERVICE, "-a", kid]
         status = subprocess.run(
@@ -154,23 +264,23 @@ class MacOSKeyring(SystemKeyring):
         ).returncode
         if status not in (0, _NO_SUCH_ITEM):
             return None
-        return KeyStatus(found=status == 0, locked=False)
+        return KeyStatus(present=status == 0, locked=False)
 
 
 class WindowsKeyring(SystemKeyring):
     """The Windows Credential Manager of this person on this machine; reading never prompts."""
 
-    backend_name = keyring_allowlist.WINDOWS
+    backend_name = WINDOWS
 
 
 def for_platform(platform: str = sys.platform) -> tuple[SystemKeyring, ...]:
-    """The keyrings that may hold keys here, the preferred one first.
+    """Return the allowed keyrings of a platform, the preferred one first.
 
     Args:
-        platform: as `sys.platform` has it.
+        platform: as `sys.platform`.
 
     Raises:
-        UnsafeBackend: (`unsafe_backend`) when the environment has bent one of them.
+        UnsafeBackend: (`unsafe_backend`) when the environment changes one of them.
         KeyringAbsent: (`keyring_absent`) when a backend is not installed.
     """
     if platform == "darwin":

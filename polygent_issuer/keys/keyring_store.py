@@ -1,7 +1,7 @@
 """Keys in the operating system's keyring: PKCS#8 DER in base64, one entry per key.
 
-Nothing but the allow-list of `backends` decides which keyring that is. Every call has a deadline:
-a daemon that hangs or a prompt that nobody answers would otherwise hold the command for ever.
+Only the allow-list of `keyring_backends` decides which keyring that is. Every call has a deadline:
+a daemon that hangs, or a prompt without an answer, would otherwise block the command for ever.
 """
 
 import hmac
@@ -15,11 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys import errors, private_keys
-from polygent_issuer.keys.keyring_allowlist import INTO_FILE
-from polygent_issuer.keys.keyring_backends import KeyStatus, SystemKeyring
-from polygent_issuer.keys.signer import SoftwareSigner
-from polygent_issuer.keys.store import Presence
-from polygent_issuer.keys.timeout import TimeoutExpired, run_with_timeout
+from polygent_issuer.keys.keyring_backends import INTO_FILE, KeyStatus, SystemKeyring
+from polygent_issuer.keys.signer import Presence, SoftwareSigner, TimeoutExpired, run_with_timeout
 from polygent_issuer.store_uri import EXAMPLE_FILE_URI, KEYRING
 from polygent_issuer.verifier.keys import Key
 
@@ -36,22 +33,22 @@ class KeyringStore:
 
     Args:
         timeout: how long any one call may take.
-        vaults: the keyrings of this system, the preferred one first.
+        keyrings: the keyrings of this system, the preferred one first.
     """
 
     uri = KEYRING
 
-    def __init__(self, *, timeout: timedelta, vaults: Sequence[SystemKeyring]) -> None:
+    def __init__(self, *, timeout: timedelta, keyrings: Sequence[SystemKeyring]) -> None:
         """Ask nothing yet."""
         self._timeout = timeout
-        self._vaults = tuple(vaults)
+        self._keyrings = tuple(keyrings)
 
     def save(self, private_key: ec.EllipticCurvePrivateKey, *, label: str) -> str:  # noqa: ARG002
-        """Keep a key in the first keyring that answers, and read it back.
+        """Save a key in the first keyring that answers, and read it back.
 
         Args:
             private_key: on P-256.
-            label: unused: a keyring entry goes by the kid. (A key file is named after it.)
+            label: unused: the kid names a keyring entry.
 
         Returns:
             The URI to record: `keyring:`.
@@ -65,14 +62,14 @@ class KeyringStore:
         """
         kid = private_keys.public_key(private_key).kid
         text = private_keys.to_text(private_key)
-        for vault in self._vaults:
-            survey = self._ask(partial(vault.survey, kid), _NEW_FILE)
-            if survey is None:
+        for keyring in self._keyrings:
+            status = self._ask(partial(keyring.probe, kid), _NEW_FILE)
+            if status is None:
                 continue
-            self._unlock(vault, survey)
-            self._ask(partial(vault.write, kid, text), _NEW_FILE)
-            kept = self._ask(partial(vault.read, kid), _NEW_FILE)
-            if kept is None or not hmac.compare_digest(kept.encode(), text.encode()):
+            self._unlock(keyring, status)
+            self._ask(partial(keyring.write, kid, text), _NEW_FILE)
+            stored = self._ask(partial(keyring.read, kid), _NEW_FILE)
+            if stored is None or not hmac.compare_digest(stored.encode(), text.encode()):
                 raise errors.NotKept(
                     "the keyring did not give back the key that it was given",
                     hint=Hint("use another keyring, ", _NEW_FILE),
@@ -81,19 +78,19 @@ class KeyringStore:
         raise _absent(_NEW_FILE)
 
     def require_room(self) -> None:
-        """Refuse what `save` would refuse in any case, without a prompt.
+        """Check without a prompt what `save` would refuse in any case.
 
         Raises:
             KeyringAbsent: (`keyring_absent`) when no allowed keyring runs here.
             KeyringTimeout, KeyringFailed: (`keyring_timeout`, `keyring_failed`) as for `save`.
         """
-        for vault in self._vaults:
-            if self._ask(partial(vault.survey, _ANY), _NEW_FILE) is not None:
+        for keyring in self._keyrings:
+            if self._ask(partial(keyring.probe, _ANY), _NEW_FILE) is not None:
                 return
         raise _absent(_NEW_FILE)
 
     def load(self, pinned: Key) -> SoftwareSigner:
-        """Unlock the key of a pinned public half.
+        """Unlock the private key of a pinned public key.
 
         Raises:
             NoSuchKey: (`no_such_key`) when the keyring answers and does not hold it.
@@ -105,16 +102,16 @@ class KeyringStore:
             KeyMismatch: (`key_mismatch`) when it is another key.
         """
         answered = False
-        for vault in self._vaults:
-            survey = self._ask(partial(vault.survey, pinned.kid))
-            if survey is None:
+        for keyring in self._keyrings:
+            status = self._ask(partial(keyring.probe, pinned.kid))
+            if status is None:
                 continue
             answered = True
-            if survey.locked:
-                self._unlock(vault, survey)
-            elif not survey.found:
+            if status.locked:
+                self._unlock(keyring, status)
+            elif not status.present:
                 continue
-            text = self._ask(partial(vault.read, pinned.kid))
+            text = self._ask(partial(keyring.read, pinned.kid))
             if text is not None:
                 return private_keys.signer(private_keys.from_text(text), pinned)
         if not answered:
@@ -125,32 +122,29 @@ class KeyringStore:
         )
 
     def presence(self, kid: str) -> Presence:
-        """Say whether the keyring holds a key, without a prompt.
-
-        Never raises: what cannot be asked, or not in time, is `unavailable`.
-        """
+        """Return whether the keyring holds a key, without a prompt; never raises."""
         seen = Presence.UNAVAILABLE
-        for vault in self._vaults:
+        for keyring in self._keyrings:
             try:
-                survey = self._ask(partial(vault.survey, kid))
+                status = self._ask(partial(keyring.probe, kid))
             except KeyUnavailable:
                 continue
-            if survey is None:
+            if status is None:
                 continue
-            if survey.locked:
+            if status.locked:
                 return Presence.LOCKED
-            if survey.found:
+            if status.present:
                 return Presence.PRESENT
             seen = Presence.ABSENT
         return seen
 
-    def _unlock(self, vault: SystemKeyring, survey: KeyStatus) -> None:
+    def _unlock(self, keyring: SystemKeyring, status: KeyStatus) -> None:
         try:
-            unlocked = self._ask(vault.unlock)
+            unlocked = self._ask(keyring.unlock)
         except errors.KeyringTimeout:
             unlocked = False
         if not unlocked:
-            where = "the key is there, but the keyring" if survey.found else "the keyring"
+            where = "the key is there, but the keyring" if status.present else "the keyring"
             raise _locked(where)
 
     def _ask(self, call: Callable[[], T], instead: str = INTO_FILE) -> T:

@@ -1,29 +1,37 @@
-"""Making, importing and backing up keys: recorded only once they are safely kept."""
+"""Generating, importing and backing up keys: recorded only once they are safe."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polygent_issuer import store_uri as location
-from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputExists, OutputProblem
+from polygent_issuer.errors import (
+    InputRefused,
+    IssuerError,
+    KeyUnavailable,
+    OutputExists,
+    OutputProblem,
+)
 from polygent_issuer.files import disk
 from polygent_issuer.hints import run
 from polygent_issuer.home import settings_editing
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.keys import passphrases
+from polygent_issuer.keys import private_keys
 from polygent_issuer.keys.errors import BackupFailed
-from polygent_issuer.keys.incoming import ImportedKey, check_importable
-from polygent_issuer.keys.labels import require_free, typed
-from polygent_issuer.keys.passphrases import Passphrase
-from polygent_issuer.keys.pkcs11_rules import backup_impossible_existing, backup_impossible_new
-from polygent_issuer.keys.pkcs11_store import Pkcs11Store
+from polygent_issuer.keys.file_store import FileStore
+from polygent_issuer.keys.passphrases import FixedPassphrase, Passphrase
+from polygent_issuer.keys.pkcs11_store import (
+    Pkcs11Store,
+    backup_impossible_existing,
+    backup_impossible_new,
+)
+from polygent_issuer.keys.rotation import free_label, label_words, require_free_label
 from polygent_issuer.keys.signer import generate_private_key
-from polygent_issuer.keys.signing import place_of, require_not_example, require_usable
-from polygent_issuer.keys.stores import open_store
+from polygent_issuer.keys.signing import open_store, place_of, require_not_example, require_usable
 from polygent_issuer.registry import Actor, KeyRecord, Registry, Writing, change, keys
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.store_uri import FileLocation, TokenUri
@@ -33,19 +41,84 @@ from polygent_issuer.verifier.keys import Key
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    from polygent_issuer.keys.file_store import FileStore
     from polygent_issuer.keys.keyring_store import KeyringStore
 
     Store = FileStore | KeyringStore | Pkcs11Store
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StoredKey:
-    """A key that is safely kept and pinned.
+class ImportedKey:
+    """A private key as it was in its file.
 
     Attributes:
-        key: the registry's record of its public half.
-        uri: the store URI of its private half.
+        private_key: unlocked.
+        kid: of its public key.
+        plaintext: whether the file has no passphrase.
+        is_backup: whether the file is as a backup is: OpenSSH format, encrypted.
+    """
+
+    private_key: "ec.EllipticCurvePrivateKey" = field(repr=False)
+    kid: str
+    plaintext: bool
+    is_backup: bool
+
+
+def pinned_as(kid: str, known: Iterable[KeyRecord]) -> KeyRecord | None:
+    """Return the registry's record of a key among all that it knows."""
+    return next((key for key in known if key.kid == kid), None)
+
+
+def read_private_key(data: bytes, passphrase: Passphrase) -> ImportedKey:
+    """Unlock the private key of a file: PKCS#8, SEC1 or OpenSSH, encrypted or not.
+
+    Raises:
+        ExampleKey: (`example_key`) for the published one.
+        KeyUnavailable: each code of reading a key.
+    """
+    private_key = private_keys.read(data, passphrase)
+    kid = private_keys.public_key(private_key).kid
+    require_not_example(kid)
+    plaintext = private_keys.is_plaintext(data)
+    is_backup = private_keys.is_openssh(data) and not plaintext
+    return ImportedKey(private_key=private_key, kid=kid, plaintext=plaintext, is_backup=is_backup)
+
+
+def check_importable(
+    kid: str, label: str | None, known: tuple[KeyRecord, ...], *, suggested_label: str = ""
+) -> str:
+    """Return the label under which a key can be imported.
+
+    Args:
+        kid: of the key.
+        label: as requested; None is that of a pinned key, else the suggested or another free one.
+        known: the keys of the registry.
+        suggested_label: for a new key, where it is free.
+
+    Raises:
+        RetiredKey, CompromisedKey: (`key_retired`, `key_compromised`).
+        InputRefused: (`input_refused`) for a label that cannot be used, or is not the one of a key
+            that is pinned already.
+    """
+    pinned = pinned_as(kid, known)
+    if pinned is None:
+        new = free_label(known, suggested_label) if label is None else label
+        return require_free_label(new, known)
+    require_usable(pinned)
+    if label not in (None, pinned.label):
+        raise InputRefused(
+            f"this key is pinned already, as {escape(pinned.label)}",
+            hint="leave out --label: a key keeps the label that it has",
+        )
+    return pinned.label
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredKey:
+    """A key that is in its store and pinned.
+
+    Attributes:
+        key: the registry's record of its public key.
+        uri: the store URI of its private key.
         backup: the file of its backup, if one was written.
         is_new: whether this pinned it; a second operator's copy of a pinned key does not.
     """
@@ -58,16 +131,16 @@ class StoredKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyLifecycle:
-    """Where keys are kept, and on whose behalf.
+    """Generating, importing and backing up keys.
 
     Attributes:
-        registry: where public halves are pinned.
-        home: the folder of the settings that name each private half's place.
+        registry: where public keys are pinned.
+        home: the folder of the settings that name the store of each private key.
         settings: those settings as they were loaded.
         passphrase: of key files and backups; the PIN of tokens.
-        warn: is told what is risky but not refused.
+        warn: prints a warning.
         now: the instant of what is recorded, aware.
-        actor: who acts.
+        actor: for the journal.
     """
 
     registry: Registry
@@ -79,79 +152,81 @@ class KeyLifecycle:
     actor: Actor
 
     def generate(self, *, label: str, store_uri: str | None, backup: Path | None) -> StoredKey:
-        """Make a key; the first one of a registry becomes active by itself.
+        """Generate a key; the first one of a registry becomes active.
 
         Args:
-            label: its name for people, a display name that no other key has.
-            store_uri: where its private half goes; None is the place that the settings name.
+            label: a display name that no other key has.
+            store_uri: for its private key; None is the store of the settings.
             backup: a new file, or a folder, for an encrypted copy; None for no backup now.
 
         Raises:
             InputRefused: (`input_refused`) for a label that cannot be used.
             OutputExists, OutputProblem: (`output_exists`, `output_failed`) for the key file or the
                 backup; nothing is recorded then.
-            BackupFailed: (`backup_failed`) when the key is kept in the keyring and recorded, but
-                its backup could not be written.
-            NotExtractable: (`not_extractable`) for a backup of a key that is made in a token.
+            BackupFailed: (`backup_failed`) when the key is in the keyring and recorded, but its
+                backup could not be written.
+            NotExtractable: (`not_extractable`) for a backup of a key in a token.
             KeyUnavailable: each code of the key store; nothing is recorded then.
         """
-        decided = self._decide(lambda known: require_free(label, known))
-        store = self._store(store_uri or self.settings.store)
+        decided = self._decide(lambda known: require_free_label(label, known))
+        store = self._open_store(store_uri or self.settings.store)
         if isinstance(store, Pkcs11Store):
             if backup is not None:
                 raise backup_impossible_new(store.uri)
-            with store.generating(label=label) as held:
-                return self._record(held.key, "key-generated", decided, held.uri, None)
-        return self._keep(generate_private_key(), "key-generated", decided, store_uri, backup)
+            with store.generating(label=label) as entry:
+                return self._record(entry.key, "key-generated", decided, entry.uri, None)
+        return self._store(generate_private_key(), "key-generated", decided, store_uri, backup)
 
     def import_key(
         self,
-        incoming: ImportedKey,
+        imported: ImportedKey,
         *,
         label: str | None,
         store_uri: str | None,
         backup: Path | None,
     ) -> StoredKey:
-        """Take over a private key that was read from a file.
+        """Import a private key that was read from a file.
 
         A key that is pinned already keeps its label: this is a restored backup, or a second
         operator's copy.
 
         Args:
-            incoming: the key; `read_incoming` gives it.
+            imported: the key, from `read_private_key`.
             label: for a key that is not pinned yet; None is a free one.
-            store_uri: where its private half goes; None is the place that the settings name for
-                this key, or else for new ones.
+            store_uri: for its private key; None is the store that the settings name for this key,
+                or else for new ones.
             backup: as for `generate`.
 
         Raises:
-            RetiredKey, CompromisedKey, InputRefused: as `require_welcome`.
+            RetiredKey, CompromisedKey, InputRefused: as `check_importable`.
             OutputExists, OutputProblem, BackupFailed, KeyUnavailable: as for `generate`.
         """
-        decided = self._decide(lambda known: check_importable(incoming.kid, label, known))
-        return self._keep(incoming.private_key, "key-imported", decided, store_uri, backup)
+        decided = self._decide(lambda known: check_importable(imported.kid, label, known))
+        return self._store(imported.private_key, "key-imported", decided, store_uri, backup)
 
     def adopt(self, place: TokenUri | FileLocation, *, label: str | None) -> StoredKey:
-        """Take over a key where it is: in a token, or in a file that a container has mounted.
+        """Import a key that stays where it is: in a token, or in a file of a container's mount.
 
         Args:
-            place: the file; or the token, and the key in it unless it holds only one.
+            place: the file; or the token, and the key in it unless it has only one.
             label: for a key that is not pinned yet; None is the token's, or a free one.
 
         Raises:
-            ExampleKey, RetiredKey, CompromisedKey, InputRefused: as `require_welcome`.
+            ExampleKey, RetiredKey, CompromisedKey, InputRefused: as `check_importable`.
             KeyUnavailable: each code of `Pkcs11Store.adopt` and `FileStore.adopt`; nothing is
                 recorded then.
         """
-        held = self._holder(place).adopt()
-        require_not_example(held.key.kid)
+        store = self._open_store(place.uri)
+        assert isinstance(store, FileStore | Pkcs11Store)  # noqa: S101 -- as the place
+        entry = store.adopt()
+        require_not_example(entry.key.kid)
         decided = self._decide(
-            lambda known: check_importable(held.key.kid, label, known, wish=held.label)
+            lambda known: check_importable(entry.key.kid, label, known, suggested_label=entry.label)
         )
-        return self._record(held.key, "key-imported", decided, held.uri, None)
+        return self._record(entry.key, "key-imported", decided, entry.uri, None)
 
     def back_up(self, key: KeyRecord, path: Path) -> Path:
-        """Write an encrypted copy of a key's private half: a new file, or one in a folder.
+        """Write an encrypted copy of a private key: a new file, or one in a folder.
 
         Returns:
             The file: OpenSSH format under bcrypt, mode 0600; `import_key` reads it.
@@ -162,71 +237,71 @@ class KeyLifecycle:
             KeyUnavailable: each code of loading the key.
         """
         require_usable(key)
-        store = self._store(place_of(self.settings, key.kid))
+        store = self._open_store(place_of(self.settings, key.kid))
         if isinstance(store, Pkcs11Store):
             raise backup_impossible_existing(key.label)
         secret = self._backup_passphrase(path)
         signer = store.load(key.public_key)
-        written = self._write_backup(signer.private_key, key.label, path, secret)
+        backup = self._write_backup(signer.private_key, key.label, path, secret)
 
         def note(db: Writing) -> None:
             keys.note_backup(db, key.kid)
             db.record("key-backed-up", kid=key.kid)
 
-        # It is written, whatever the registry says by now.
+        # The backup exists now, so it is recorded whatever has changed in the registry.
         decided = change.decide(self.registry, lambda _: None, now=self.now, actor=self.actor)
         change.carry_out(decided, note)
-        return written
+        return backup
 
-    def _keep(
+    def _store(
         self,
         private_key: "ec.EllipticCurvePrivateKey",
         event: str,
         decided: Decided[str],
         store_uri: str | None,
-        backup: Path | None,
+        backup_path: Path | None,
     ) -> StoredKey:
         label = decided.decision
         public_key = Key.from_public_key(private_key.public_key())
-        # Asked first: a missing passphrase shall not leave a key behind in the keyring.
-        secret = None if backup is None else self._backup_passphrase(backup)
-        store = self._store(store_uri or place_of(self.settings, public_key.kid))
-        written, failed = None, None
-        with _placed(store, private_key, label) as uri:
+        # Asked first: a missing passphrase must not leave a key behind in the keyring.
+        secret = None if backup_path is None else self._backup_passphrase(backup_path)
+        store = self._open_store(store_uri or place_of(self.settings, public_key.kid))
+        backup, failure = None, None
+        with _saved(store, private_key, label) as uri:
             try:
-                if backup is not None and secret is not None:
+                if backup_path is not None and secret is not None:
                     try:
-                        written = self._write_backup(private_key, label, backup, secret)
+                        backup = self._write_backup(private_key, label, backup_path, secret)
                     except (OutputProblem, KeyUnavailable) as problem:
                         if uri != location.KEYRING:
                             raise
-                        failed = problem  # nothing takes an entry out again, so it gets its name
-                kept = self._record(public_key, event, decided, uri, written)
+                        failure = problem  # nothing removes a keyring's entry, so it is recorded
+                stored = self._record(public_key, event, decided, uri, backup)
             except BaseException:
-                self._take_back(public_key.kid, uri, written)
+                self._roll_back(public_key.kid, uri, backup)
                 raise
-        if failed is not None:
+        if failure is not None:
             raise BackupFailed(
-                f"the key {escape(kept.key.label)} is kept, but it has no backup yet: "
-                f"{failed.message}",
-                hint=run("key", "backup", *typed(kept.key.label), "FILE"),
+                f"the key {escape(stored.key.label)} is kept, but it has no backup yet: "
+                f"{failure.message}",
+                hint=run("key", "backup", *label_words(stored.key.label), "FILE"),
             )
-        return kept
+        return stored
 
-    def _take_back(self, kid: str, uri: str, backup: Path | None) -> None:
+    def _roll_back(self, kid: str, uri: str, backup: Path | None) -> None:
         """Remove the files of a key that was not recorded: the same command can then be repeated.
 
-        What the registry knows, or may know, stays; and so does an entry of the keyring, which is
-        in nobody's way.
+        What the registry knows, or may know, stays, and so does an entry of the keyring.
         """
         with suppress(IssuerError):
-            if any(key.kid == kid for key in self._known()):
-                return
+            with self.registry.reading() as db:
+                if pinned_as(kid, keys.every(db)):
+                    return
             if backup is not None:
                 disk.remove(backup)
             if uri.startswith(location.FILE):
                 disk.remove(Path(uri.removeprefix(location.FILE)))
-            # A registry that was lost is no reason to forget where its keys are.
+            # The settings keep what they named before: after a registry is lost, that finds keys.
             before = self.settings.stores.get(kid, "")
             settings_editing.set_value(self.home, f"stores.{kid}", before)
 
@@ -236,46 +311,29 @@ class KeyLifecycle:
         settings_editing.set_value(self.home, f"stores.{key.kid}", uri)
 
         def write(db: Writing) -> StoredKey:
-            is_new = all(known.kid != key.kid for known in keys.every(db))
+            is_new = pinned_as(key.kid, keys.every(db)) is None
             if is_new:
                 keys.add(db, key=key, label=decided.decision)
             if backup is not None:
                 keys.note_backup(db, key.kid)
-            place = uri.partition(":")[0]
-            db.record(event, kid=key.kid, details={"store": place, "backup": backup is not None})
+            scheme = uri.partition(":")[0]
+            db.record(event, kid=key.kid, details={"store": scheme, "backup": backup is not None})
             record = keys.find(db, key.kid)
             return StoredKey(key=record, uri=uri, backup=backup, is_new=is_new)
 
         return change.carry_out(decided, write, undone="the key was not recorded")
 
-    def _decide(self, label: Callable[[tuple[KeyRecord, ...]], str]) -> Decided[str]:
-        """The label that a key gets, by the keys that are known."""
+    def _decide(self, choose_label: Callable[[tuple[KeyRecord, ...]], str]) -> Decided[str]:
         return change.decide(
-            self.registry, lambda db: label(keys.every(db)), now=self.now, actor=self.actor
+            self.registry, lambda db: choose_label(keys.every(db)), now=self.now, actor=self.actor
         )
 
-    def _holder(self, place: TokenUri | FileLocation) -> "FileStore | Pkcs11Store":
-        if isinstance(place, TokenUri):
-            timeout = self.settings.keyring_timeout
-            return Pkcs11Store(place, passphrase=self.passphrase, timeout=timeout, warn=self.warn)
-        from polygent_issuer.keys.file_store import FileStore  # noqa: PLC0415 -- one of two
-
-        return FileStore(place, passphrase=self.passphrase, warn=self.warn)
-
-    def _store(self, uri: str) -> "Store":
-        return open_store(
-            uri,
-            passphrase=self.passphrase,
-            timeout=self.settings.keyring_timeout,
-            warn=self.warn,
-        )
-
-    def _known(self) -> tuple[KeyRecord, ...]:
-        with self.registry.reading() as db:
-            return keys.every(db)
+    def _open_store(self, uri: str) -> "Store":
+        timeout = self.settings.keyring_timeout
+        return open_store(uri, passphrase=self.passphrase, timeout=timeout, warn=self.warn)
 
     def _backup_passphrase(self, path: Path) -> bytes:
-        """Ask for it before a key is made or unlocked; a name that is taken needs none."""
+        """Ask for it before a key is generated or unlocked, unless the file exists already."""
         if not location.file_location(path).folder and os.path.lexists(path):
             raise OutputExists(
                 f"{escape(str(path))} exists already", hint="name another file for the backup"
@@ -285,19 +343,16 @@ class KeyLifecycle:
     def _write_backup(
         self, private_key: "ec.EllipticCurvePrivateKey", label: str, path: Path, secret: bytes
     ) -> Path:
-        from polygent_issuer.keys.file_store import FileStore  # noqa: PLC0415 -- only backups
-
-        backups = FileStore(
-            location.file_location(path), passphrase=passphrases.known(secret), warn=self.warn
-        )
+        place, passphrase = location.file_location(path), FixedPassphrase(secret)
+        backups = FileStore(place, passphrase=passphrase, warn=self.warn)
         return backups.write(private_key, label=label)
 
 
 @contextmanager
-def _placed(store: "Store", private_key: "ec.EllipticCurvePrivateKey", label: str) -> Iterator[str]:
-    """Keep a key; in a token it stays only if the block ends well."""
+def _saved(store: "Store", private_key: "ec.EllipticCurvePrivateKey", label: str) -> Iterator[str]:
+    """Save a key; in a token it stays only if the block succeeds."""
     if isinstance(store, Pkcs11Store):
-        with store.taking(private_key, label=label) as held:
-            yield held.uri
+        with store.taking(private_key, label=label) as entry:
+            yield entry.uri
     else:
         yield store.save(private_key, label=label)

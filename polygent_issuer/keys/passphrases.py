@@ -1,7 +1,7 @@
 """Where a passphrase comes from: a descriptor, a file, a command, the terminal; never argv.
 
-A source is asked when a passphrase is needed and not before, so that nothing prompts for a key
-that turns out to be in the keyring. A file, a descriptor or a command gives one line of UTF-8. A
+A source is read when a passphrase is needed and not before, so that nothing prompts for a key that
+turns out to be in the keyring. A file, a descriptor or a command gives one line of UTF-8. A
 byte order mark and one line end are dropped. Everything else that a person could not type at a
 prompt is refused. Earlier versions dropped the line end alone, so an existing key that does not
 open is tried once more with the bytes that they would have used.
@@ -10,8 +10,9 @@ open is tried once more with the bytes that they would have used.
 import os
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
@@ -20,6 +21,7 @@ from polygent_issuer.errors import UsageProblem
 from polygent_issuer.files.disk import reason
 from polygent_issuer.keys import terminal
 from polygent_issuer.keys.errors import PassphraseNeeded, PassphraseRefused, WrongPassphrase
+from polygent_issuer.keys.signer import TimeoutExpired, run_with_timeout
 from polygent_issuer.text import escape
 
 VARIABLE: Final = "POLYGENT_ISSUER_PASSPHRASE_FILE"
@@ -30,8 +32,12 @@ COMMAND_TIMEOUT: Final = timedelta(seconds=60)
 """Long enough for a person to answer the prompt of a password manager."""
 
 _READ_BYTES: Final = MAX_BYTES + 6  # a byte order mark, a line end, and one byte too many
+_AMPLE: Final = 12  # characters
 _LINE_END: Final = re.compile(rb"\r?\n\Z")
 _ONE_LINE: Final = "save the passphrase as one line of UTF-8 text"
+_COMMAND_HINT: Final = (
+    "try the command by itself: it has to write the passphrase, and nothing else, to stdout"
+)
 _OPTIONS: Final = (
     "give --passphrase-fd N, --passphrase-file FILE or --passphrase-command COMMAND, "
     f"set {VARIABLE}, or run this on a terminal"
@@ -47,7 +53,7 @@ class Passphrase(Protocol):
     __slots__ = ()
 
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:
-        """The passphrase, 1 to 1,023 bytes.
+        """Return the passphrase, 1 to 1,023 bytes.
 
         Args:
             purpose: what it opens, for the prompt: `the key file main-1f3a9c2e.key`.
@@ -136,16 +142,17 @@ class _CachedPassphrase(Passphrase):
         return self._data
 
 
-class _FixedPassphrase(Passphrase):
-    """A passphrase in hand."""
+class FixedPassphrase(Passphrase):
+    """A passphrase that is known already, for every purpose."""
 
     __slots__ = ("_secret",)
 
     def __init__(self, secret: bytes) -> None:
+        """Take the passphrase."""
         self._secret = secret
 
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:  # noqa: ARG002
-        """It, for every purpose."""
+        """Return it."""
         return self._secret
 
 
@@ -155,36 +162,31 @@ class _Terminal(Passphrase):
     __slots__ = ()
 
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:
-        """What was typed without echo, twice the same when `confirm`."""
-        first = _typed(f"passphrase for {purpose}: ")
+        """Ask without echo; twice when `confirm`."""
+        first = _ask(f"passphrase for {purpose}: ")
         if not first:
             raise PassphraseRefused(
                 "no passphrase was typed",
                 hint="run the command again" + (", and make one up of several words" * confirm),
             )
         first = _usable(first)
-        if confirm and _typed("the same passphrase again: ") != first:
+        if confirm and _ask("the same passphrase again: ") != first:
             raise PassphraseRefused("the two passphrases differ", hint="run the command again")
         return first
 
 
 class _NoPassphrase(Passphrase):
-    """Nobody to ask."""
+    """No source."""
 
     __slots__ = ()
 
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:  # noqa: ARG002
-        """Never gives one."""
+        """Refuse."""
         raise PassphraseNeeded(f"a passphrase is needed for {purpose}", hint=_OPTIONS)
 
 
-def known(secret: bytes) -> Passphrase:
-    """A passphrase that has been had already."""
-    return _FixedPassphrase(secret)
-
-
 def from_fd(descriptor: int, *, warn: Callable[[str], None]) -> Passphrase:
-    """The passphrase that an open file descriptor gives, up to its end; it is closed then."""
+    """Return the passphrase from an open file descriptor, which is read to its end and closed."""
 
     def read() -> bytes:
         try:
@@ -222,10 +224,10 @@ def from_file(path: Path, *, warn: Callable[[str], None]) -> Passphrase:
 def from_command(
     command_line: str, *, warn: Callable[[str], None], timeout: timedelta = COMMAND_TIMEOUT
 ) -> Passphrase:
-    """The passphrase that a command writes to its stdout; no shell runs it.
+    """Return the passphrase that a command writes to its stdout; no shell runs it.
 
     Args:
-        command_line: split as a POSIX shell would, and nothing else of what a shell does.
+        command_line: split into words as a POSIX shell would.
         warn: prints a warning.
         timeout: how long it may take.
 
@@ -241,37 +243,33 @@ def from_command(
             "--passphrase-command needs a program and its arguments, with quotes in pairs"
         )
 
-    def read() -> bytes:
-        from polygent_issuer.keys import passphrase_command  # noqa: PLC0415 -- few have one
-
-        return passphrase_command.read_command_output(arguments, limit=_READ_BYTES, timeout=timeout)
-
+    read = partial(_command_output, arguments, timeout)
     return _CachedPassphrase("the output of the passphrase command", read, warn)
 
 
 def from_terminal() -> Passphrase:
-    """What a person types at the terminal, whatever stdin and stdout are."""
+    """Return what a person types at the terminal, whatever stdin and stdout are."""
     return _Terminal()
 
 
 def or_terminal(source: Passphrase) -> Passphrase:
-    """A source for a new key file: the same, or the terminal where it has no usable passphrase."""
+    """Return the source for a new key file: the terminal if this one has no usable passphrase."""
     if isinstance(source, _CachedPassphrase) and not source.is_usable():
         return from_terminal()
     return source
 
 
 def is_shared(source: Passphrase) -> bool:
-    """Whether a source holds one secret, which it gives for every purpose."""
+    """Return whether a source has one secret for every purpose."""
     return isinstance(source, _CachedPassphrase)
 
 
 def absent() -> Passphrase:
-    """No source: for `--no-input` and machines without a terminal."""
+    """Return no source: for `--no-input` and machines without a terminal."""
     return _NoPassphrase()
 
 
-def _typed(prompt: str) -> bytes:
+def _ask(prompt: str) -> bytes:
     try:
         return terminal.ask(escape(prompt))
     except OSError:
@@ -308,34 +306,70 @@ def _usable(secret: bytes) -> bytes:
     return secret
 
 
-AMPLE: Final = 12
-"""Characters from which on nothing is said."""
-
-
 class PassphraseStrengthWarning(Passphrase):
-    """A source whose new passphrases are looked at.
+    """A source that warns, once, of a short new passphrase."""
 
-    Args:
-        source: gives them.
-        warn: is told, once, of a new one that is short.
-    """
-
-    __slots__ = ("_source", "_told", "_warn")
+    __slots__ = ("_source", "_warn", "_warned")
 
     def __init__(self, source: Passphrase, warn: Callable[[str], None]) -> None:
         """Ask nothing yet."""
         self._source = source
         self._warn = warn
-        self._told = False
+        self._warned = False
 
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:
-        """What the source gives."""
+        """Return the passphrase of the source."""
         secret = self._source.get(purpose, confirm=confirm)
-        if confirm and not self._told and len(secret.decode(errors="replace")) < AMPLE:
-            self._told = True
-            self._warn(f"a short passphrase protects little: {AMPLE} characters or more")
+        if confirm and not self._warned and len(secret.decode(errors="replace")) < _AMPLE:
+            self._warned = True
+            self._warn(f"a short passphrase protects little: {_AMPLE} characters or more")
         return secret
 
     def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
         """Unlock with the source."""
         return self._source.unlock(purpose, attempt)
+
+
+def _command_output(arguments: Sequence[str], timeout: timedelta) -> bytes:
+    """Run a command; return what it writes to stdout, at most `_READ_BYTES` bytes.
+
+    It has no stdin, so that it takes nothing from a file that is piped into this tool; it shares
+    stderr and the terminal, since a password manager may have to ask.
+
+    Raises:
+        PassphraseRefused: (`passphrase_refused`) when it cannot be started, ends with another
+            status than 0, or takes too long. Neither command nor output is part of the message.
+    """
+    import subprocess  # noqa: PLC0415 -- few have a command
+
+    def finish() -> tuple[bytes, int]:
+        output = b""
+        assert process.stdout is not None  # noqa: S101 -- PIPE below
+        with process.stdout as stream:
+            while len(output) < _READ_BYTES and (part := stream.read(_READ_BYTES - len(output))):
+                output += part
+        return output, process.wait()
+
+    try:
+        process = subprocess.Popen(
+            list(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0
+        )
+    except (OSError, ValueError) as error:
+        raise PassphraseRefused(
+            f"the passphrase command cannot be started: {reason(error)}", hint=_COMMAND_HINT
+        ) from None
+    try:
+        output, status = run_with_timeout(timeout, finish)
+    except TimeoutExpired:
+        raise PassphraseRefused(
+            f"the passphrase command took longer than {timeout.total_seconds():g} s",
+            hint=_COMMAND_HINT,
+        ) from None
+    finally:
+        process.kill()
+        process.wait()
+    if status != 0:
+        raise PassphraseRefused(
+            f"the passphrase command ended with status {status}", hint=_COMMAND_HINT
+        )
+    return output

@@ -1,14 +1,14 @@
-"""A PKCS#11 module in this process: loading it, asking it in time, and saying what went wrong.
+"""A PKCS#11 module in this process: loading it, calling it in time, translating its errors.
 
-The module is the one that the store URI names, by its whole path; no environment variable and no
-configuration of the system chooses one. It is foreign code: each call has a deadline, and what
-the library raises is dropped, since it may quote what it was given.
+The store URI names the module by its whole path; no environment variable and no configuration of
+the system chooses one. It is foreign code: each call has a deadline, and an error is known by the
+name of its class alone, since its text may quote what the library was given.
 """
 
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -21,26 +21,112 @@ from pkcs11.constants import TokenFlag
 from polygent_issuer.errors import IssuerError, KeyUnavailable
 from polygent_issuer.files import ownership
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.keys import errors, pkcs11_errors
-from polygent_issuer.keys.timeout import TimeoutExpired, run_with_timeout
+from polygent_issuer.keys import errors
+from polygent_issuer.keys.signer import TimeoutExpired, run_with_timeout
 from polygent_issuer.store_uri import TokenUri
 from polygent_issuer.text import escape, for_shell
 
 if TYPE_CHECKING:
     from pkcs11._pkcs11 import lib as Library  # noqa: N812 -- a class
 
+
+def translate(error: Exception) -> KeyUnavailable:
+    """Return our error for one of the library; its text is dropped."""
+    name = type(error).__name__
+    for names, translated in _MEANINGS.items():
+        if name in names:
+            return translated()
+    return errors.TokenFailed(
+        f"the token or its module failed ({name})",
+        hint="see what the token's own software says about it",
+    )
+
+
+def _pin_incorrect() -> KeyUnavailable:
+    return errors.PinIncorrect(
+        "the token refused the PIN; it was given once and is not given again",
+        hint="make sure of the PIN before you run the command again: a token locks itself after a "
+        "few wrong ones",
+    )
+
+
+def _removed() -> KeyUnavailable:
+    return errors.TokenRemoved(
+        "the token, or the key in it, went away while it was in use",
+        hint="plug it in again and run the command once more",
+    )
+
+
+def _read_only() -> KeyUnavailable:
+    return errors.TokenReadOnly(
+        "the token takes no new key: it is full or write-protected",
+        hint="name another token, or make room in it",
+    )
+
+
+def pin_locked(where: str = "the token") -> errors.PinLocked:
+    """Return the error for a locked PIN."""
+    return errors.PinLocked(
+        f"the PIN of {where} is locked after too many wrong ones",
+        hint="unlock it with the token's own software and its SO PIN (PUK)",
+    )
+
+
+def pin_not_set(where: str = "the token") -> errors.PinNotSet:
+    """Return the error for a user PIN that is not set, or has to be changed."""
+    return errors.PinNotSet(
+        f"{where} has no user PIN yet, or one that must be changed first",
+        hint="set one with the token's own software and its SO PIN",
+    )
+
+
+def mechanism_missing(
+    where: str = "the token", what: str = "what is asked of it"
+) -> errors.MechanismMissing:
+    """Return the error for a token that lacks what we need."""
+    return errors.MechanismMissing(
+        f"{where} does not offer {what}",
+        hint="it has to offer CKM_ECDSA with P-256, and CKM_EC_KEY_PAIR_GEN to make a key; "
+        "name another token",
+    )
+
+
+_MEANINGS: Final[Mapping[tuple[str, ...], Callable[[], KeyUnavailable]]] = {
+    ("PinIncorrect", "PinInvalid", "PinLenRange"): _pin_incorrect,
+    ("PinLocked",): pin_locked,
+    ("PinExpired", "UserPinNotInitialized"): pin_not_set,
+    (
+        "DeviceRemoved",
+        "KeyHandleInvalid",
+        "ObjectHandleInvalid",
+        "SessionClosed",
+        "SessionHandleInvalid",
+        "TokenNotPresent",
+        "TokenNotRecognised",
+    ): _removed,
+    (
+        "DeviceMemory",
+        "SessionReadOnly",
+        "SessionReadOnlyExists",
+        "TokenWriteProtected",
+    ): _read_only,
+    ("FunctionNotSupported", "MechanismInvalid"): mechanism_missing,
+}
+"""The library's errors by the names of their classes, and what they mean to the operator."""
+
+
 T = TypeVar("T")
 
-# A module is initialised once per process, whoever uses it; the last one out finalises it.
+# A module is initialised once per process; the last user finalises it.
 _IN_USE: Final = Counter[str]()
 
 
 class Pkcs11Module:
-    """The module of a store URI, initialised; `close` lets go of it.
+    """The module of a store URI, initialised; `close` releases it.
 
     Args:
         place: names the module and the token.
-        timeout: how long any one call may take.
+        timeout: of each call.
 
     Raises:
         UnsafeFile: (`unsafe_file`) when another user can replace it.
@@ -55,24 +141,26 @@ class Pkcs11Module:
         self._timeout = timeout
         self._stuck = False
         self._path = str(place.module)
-        self._library = self.ask(partial(_load, self._path))
+        self._library = self.call(partial(_load, self._path))
         _IN_USE[self._path] += 1
 
     @property
     def list_command(self) -> str:
-        """What shows, without this tool, what the module knows."""
+        """The command that shows, without this tool, the module's tokens."""
         return f"pkcs11-tool --module {for_shell(self._path)} --list-token-slots"
 
-    def ask(self, call: Callable[[], T]) -> T:
+    def call(self, call: Callable[[], T]) -> T:
         """Run a call into the module within the deadline.
 
-        A module that did not answer is not called again: it may still be at it.
+        A module that did not answer is not called again: it may still be busy.
 
         Raises:
-            KeyUnavailable: what `call` itself says, or what its failure means.
+            KeyUnavailable: from `call` itself, or translated from its failure.
         """
         try:
-            return self._in_time(call)
+            if self._stuck:
+                raise TimeoutExpired  # noqa: TRY301 -- as if it had just expired
+            return run_with_timeout(self._timeout, call)
         except TimeoutExpired:
             self._stuck = True
             problem: IssuerError = errors.TokenTimeout(
@@ -86,57 +174,52 @@ class Pkcs11Module:
         except IssuerError as ours:
             problem = ours
         except Exception as error:  # noqa: BLE001 -- the library's, and what foreign bytes raise
-            problem = pkcs11_errors.translate(error)
+            problem = translate(error)
         except BaseException:  # Ctrl-C: the call goes on in its thread
             self._stuck = True
             raise
         raise problem
 
     def token(self) -> pkcs11.Token:
-        """The one token that is as the URI says.
+        """Return the one token that matches the URI.
 
         Raises:
             TokenAbsent: (`token_absent`) when there is none.
             TokenAmbiguous: (`token_ambiguous`) when there are several.
         """
-        found = self.ask(self._matching)
-        if not found:
+        tokens = self.call(self._matching)
+        if not tokens:
             raise errors.TokenAbsent(
                 f"the PKCS#11 module shows no token {_named(self._place)}",
                 hint=f"plug it in, or look at what is there: {self.list_command}",
             )
-        if len(found) > 1:
-            serials = ", ".join(escape(serial_of(token) or "none") for token in found)
+        if len(tokens) > 1:
+            serials = ", ".join(escape(serial_of(token) or "none") for token in tokens)
             raise errors.TokenAmbiguous(
-                f"{len(found)} tokens are {_named(self._place)}; their serials are {serials}",
+                f"{len(tokens)} tokens are {_named(self._place)}; their serials are {serials}",
                 hint="add ;serial=NUMBER to the store",
             )
-        return found[0]
+        return tokens[0]
 
     def close(self) -> None:
         """Finalise the module when nobody else uses it, which closes whatever is open in it."""
         _IN_USE[self._path] -= 1
         if not _IN_USE[self._path]:
             with suppress(KeyUnavailable):  # not even asked when it is stuck
-                self.ask(self._library.finalize)
-
-    def _in_time(self, call: Callable[[], T]) -> T:
-        if self._stuck:
-            raise TimeoutExpired
-        return run_with_timeout(self._timeout, call)
+                self.call(self._library.finalize)
 
     def _matching(self) -> list[pkcs11.Token]:
-        found = []
+        tokens = []
         for slot in self._library.get_slots(token_present=True):
             with suppress(pkcs11.PKCS11Error):  # another reader's trouble is not ours
                 token = slot.get_token()
                 if token.flags & TokenFlag.TOKEN_INITIALIZED and _matches(token, self._place):
-                    found.append(token)
-        return found
+                    tokens.append(token)
+        return tokens
 
 
 def serial_of(token: pkcs11.Token) -> str | None:
-    """A token's serial number, if it is text as it should be."""
+    """Return a token's serial number, if it is printable ASCII."""
     text = token.serial.decode("ascii", "replace")
     return text if text and text.isprintable() and text.isascii() else None
 
@@ -178,7 +261,7 @@ def _matches(token: pkcs11.Token, place: TokenUri) -> bool:
         (place.model, token.model),
         (place.slot, token.slot.slot_id),
     )
-    return all(wanted is None or wanted == found for wanted, found in pairs)
+    return all(expected is None or expected == actual for expected, actual in pairs)
 
 
 def _named(place: TokenUri) -> str:

@@ -1,11 +1,14 @@
-"""The private half of a signing key, as the issuer sees it: something that signs.
+"""What every key store offers: a signer, a key's presence, an answer in time.
 
-A `Signer` says who it is (`kid`, `public_key`) and signs bytes; where its private half lives is
-the key store's business. `SoftwareSigner` holds it in this process. Signatures are ES256
-(RFC 7518 §3.4): ECDSA on P-256 with SHA-256, 64 bytes R‖S.
+Signatures are ES256 (RFC 7518 §3.4): ECDSA on P-256 with SHA-256, 64 bytes R‖S.
 """
 
-from typing import Protocol
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Protocol, TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -13,22 +16,22 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from polygent_issuer.errors import KeyUnavailable
-from polygent_issuer.verifier.keys import Key
+from polygent_issuer.verifier.keys import COORDINATE_BYTES, Key
 
-COORDINATE_BYTES = 32
+T = TypeVar("T")
 
 
 class Signer(Protocol):
-    """What issuing needs of a private key, wherever that key lives."""
+    """A private key that signs, in whatever store it is."""
 
     @property
     def kid(self) -> str:
-        """The RFC 7638 thumbprint of the public half."""
+        """The RFC 7638 thumbprint of the public key."""
         ...
 
     @property
     def public_key(self) -> Key:
-        """The public half."""
+        """The public key."""
         ...
 
     def sign(self, data: bytes) -> bytes:
@@ -36,7 +39,7 @@ class Signer(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of what signing held open; nothing is signed afterwards."""
+        """Release what signing needs; nothing is signed afterwards."""
         ...
 
 
@@ -46,54 +49,46 @@ class SoftwareSigner:
     The same bytes and key give the same signature, so the same license gives the same file
     (FORMAT §1).
 
-    Args:
-        private_key: the private half, on P-256.
-
     Raises:
         KeyUnavailable: (`key_unavailable`) when the key is on another curve, or the OpenSSL below
             `cryptography` cannot sign deterministically.
     """
 
-    __slots__ = ("_algorithm", "_private_key", "public_key")
+    __slots__ = ("_algorithm", "private_key", "public_key")
 
     def __init__(self, private_key: ec.EllipticCurvePrivateKey) -> None:
-        """Derive the public half."""
+        """Derive the public key."""
         if not isinstance(private_key.curve, ec.SECP256R1):
             raise KeyUnavailable(f"a signing key is on P-256, not on {private_key.curve.name}")
         self._algorithm = deterministic_es256()
-        self._private_key = private_key
+        self.private_key = private_key
         self.public_key = Key.from_public_key(private_key.public_key())
 
     @property
     def kid(self) -> str:
-        """The RFC 7638 thumbprint of the public half."""
+        """The RFC 7638 thumbprint of the public key."""
         return self.public_key.kid
-
-    @property
-    def private_key(self) -> ec.EllipticCurvePrivateKey:
-        """The private half itself: for custody's encrypted backup and nothing else."""
-        return self._private_key
 
     def sign(self, data: bytes) -> bytes:
         """Sign bytes with ES256; 64 bytes R‖S."""
-        r, s = decode_dss_signature(self._private_key.sign(data, self._algorithm))
+        r, s = decode_dss_signature(self.private_key.sign(data, self._algorithm))
         return r.to_bytes(COORDINATE_BYTES, "big") + s.to_bytes(COORDINATE_BYTES, "big")
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no resource is open."""
 
     def __repr__(self) -> str:
-        """Name the key by its public half alone."""
+        """Name the key by its kid alone."""
         return f"SoftwareSigner(kid={self.kid!r})"
 
 
 def generate_private_key() -> ec.EllipticCurvePrivateKey:
-    """A new P-256 private key from the operating system's randomness."""
+    """Return a new P-256 private key from the operating system's randomness."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
 def deterministic_es256() -> ec.ECDSA:
-    """ES256 with signatures that the payload and the key determine (RFC 6979).
+    """Return ES256 with signatures that the payload and the key determine (RFC 6979).
 
     Raises:
         KeyUnavailable: (`key_unavailable`) when the OpenSSL below `cryptography` cannot.
@@ -105,3 +100,67 @@ def deterministic_es256() -> ec.ECDSA:
             "this build of cryptography cannot make deterministic signatures",
             hint="install the wheel of cryptography from PyPI: it brings OpenSSL 3.2 or newer",
         ) from None
+
+
+class Presence(StrEnum):
+    """Whether a store has a key, as far as it shows that without a prompt.
+
+    `locked`: the key is there but its keyring is locked; `unavailable`: the store does not answer.
+    A token shows only the public key without its PIN, which counts as present.
+    """
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    LOCKED = "locked"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoreEntry:
+    """A key in a store; its private key was compared with its public key.
+
+    Attributes:
+        key: the public key.
+        uri: the exact store URI to record.
+        label: its name in the store, or empty.
+    """
+
+    key: Key
+    uri: str
+    label: str = ""
+
+
+class TimeoutExpired(Exception):
+    """The call had not returned in time; it is left behind in its thread."""
+
+
+def run_with_timeout(timeout: timedelta, call: Callable[[], T]) -> T:
+    """Return or raise what `call` does, if it does so in time.
+
+    It runs in a daemon thread, which is left behind when the deadline passes: the libraries below
+    offer no way to interrupt them, and a daemon thread does not keep the process alive.
+
+    Args:
+        timeout: how long to wait.
+        call: must own whatever it opens, since nobody waits for it.
+
+    Raises:
+        TimeoutExpired: when it has not returned in time.
+    """
+    returned: list[T] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            returned.append(call())
+        except BaseException as error:  # noqa: BLE001 -- raised again below, in the caller's thread
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name="key store", daemon=True)
+    thread.start()
+    thread.join(timeout.total_seconds())
+    if returned:
+        return returned[0]
+    if raised:
+        raise raised[0]
+    raise TimeoutExpired

@@ -1,23 +1,63 @@
-"""From a pinned key to its signer: whether it may sign, where it is, and unlocking it."""
+"""From a pinned key to its signer: whether it may sign, where it is, and unlocking it.
+
+Whatever a store returns is compared with the pinned public key before it may sign, and nothing of
+a key or a passphrase is part of any message.
+"""
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from polygent_issuer import store_uri
 from polygent_issuer.errors import IssuerError
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import passphrases
 from polygent_issuer.keys.errors import CompromisedKey, ExampleKey, RetiredKey
 from polygent_issuer.keys.passphrases import Passphrase
-from polygent_issuer.keys.signer import Signer
-from polygent_issuer.keys.store import Presence
-from polygent_issuer.keys.stores import open_store
+from polygent_issuer.keys.signer import Presence, Signer
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.text import escape
 from polygent_issuer.verifier.keys import EXAMPLE_KID
 
+if TYPE_CHECKING:
+    from polygent_issuer.keys.file_store import FileStore
+    from polygent_issuer.keys.keyring_store import KeyringStore
+    from polygent_issuer.keys.pkcs11_store import Pkcs11Store
+
 _OTHER_KEY: Final = Hint("use another key: ", run("key", "list"))
+
+
+def open_store(
+    uri: str, *, passphrase: Passphrase, timeout: timedelta, warn: Callable[[str], None]
+) -> "FileStore | KeyringStore | Pkcs11Store":
+    """Return the store of a URI; nothing is read or asked yet.
+
+    Args:
+        uri: `keyring:`, `file:PATH` or `pkcs11:…`.
+        passphrase: of key files, and the PIN of tokens; the keyring asks for its own.
+        timeout: of each call to a keyring or a token.
+        warn: prints a warning.
+
+    Raises:
+        InvalidStore: (`invalid_store`) for another URI.
+        UnsafeBackend: (`unsafe_backend`) when the environment changes the keyring's backend.
+        KeyringAbsent: (`keyring_absent`) when the backend is not installed.
+    """
+    place = store_uri.parse(uri)
+    # Each is imported where it is used: most commands need one of the three, and keyring is slow.
+    if isinstance(place, store_uri.FileLocation):
+        from polygent_issuer.keys.file_store import FileStore  # noqa: PLC0415 -- as above
+
+        return FileStore(place, passphrase=passphrase, warn=warn)
+    if isinstance(place, store_uri.TokenUri):
+        from polygent_issuer.keys.pkcs11_store import Pkcs11Store  # noqa: PLC0415 -- as above
+
+        return Pkcs11Store(place, passphrase=passphrase, timeout=timeout, warn=warn)
+    from polygent_issuer.keys import keyring_backends  # noqa: PLC0415 -- as above
+    from polygent_issuer.keys.keyring_store import KeyringStore  # noqa: PLC0415 -- as above
+
+    return KeyringStore(timeout=timeout, keyrings=keyring_backends.for_platform())
 
 
 def signer_for(
@@ -28,18 +68,17 @@ def signer_for(
     warn: Callable[[str], None],
     timeout: timedelta | None = None,
 ) -> Signer:
-    """The signer of a pinned key, unlocked; this is where prompts happen. The caller closes it.
+    """Unlock a pinned key; this is where prompts happen. The caller closes the signer.
 
     Args:
-        settings: name the key's place; a key that they do not name is looked for in `store`.
+        settings: name the key's store; `store` is the one of a key that they do not name.
         key: the registry's record.
         passphrase: of a key file, or the PIN of a token.
-        warn: is told what is risky but not refused.
-        timeout: how long each call to a keyring or a token may take; None is what the settings say.
+        warn: prints a warning.
+        timeout: of each call to a keyring or a token; None is that of the settings.
 
     Raises:
-        ExampleKey, RetiredKey, CompromisedKey: (`example_key`, `key_retired`, `key_compromised`)
-            for keys that shall not sign.
+        ExampleKey, RetiredKey, CompromisedKey: as `require_usable`.
         KeyUnavailable: each code of the key store.
     """
     require_usable(key)
@@ -53,12 +92,12 @@ def signer_for(
 
 
 def place_of(settings: Settings, kid: str) -> str:
-    """The store URI of a key's private half, as far as this operator's settings know."""
+    """Return the store URI of a private key, according to this operator's settings."""
     return settings.stores.get(kid, settings.store)
 
 
 def presence(settings: Settings, kid: str) -> Presence:
-    """Whether this operator has a key's private half, without any prompt; never raises."""
+    """Return whether this operator has a private key, without any prompt; never raises."""
     try:
         store = open_store(
             place_of(settings, kid),
@@ -72,12 +111,11 @@ def presence(settings: Settings, kid: str) -> Presence:
 
 
 def require_usable(key: KeyRecord) -> None:
-    """Let pass only a key that may sign.
+    """Check that a key may sign.
 
     Raises:
         ExampleKey: (`example_key`) for the published one.
-        CompromisedKey: (`key_compromised`) for one that others may hold.
-        RetiredKey: (`key_retired`) for one that was retired.
+        CompromisedKey, RetiredKey: (`key_compromised`, `key_retired`).
     """
     require_not_example(key.kid)
     if key.compromised:
@@ -92,10 +130,10 @@ def require_usable(key: KeyRecord) -> None:
 
 
 def require_not_example(kid: str) -> None:
-    """Let pass any key but the published one.
+    """Check that a key is not the published one.
 
     Raises:
-        ExampleKey: (`example_key`) for that one.
+        ExampleKey: (`example_key`) when it is.
     """
     if kid == EXAMPLE_KID:
         raise ExampleKey(

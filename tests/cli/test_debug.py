@@ -17,7 +17,7 @@ import polygent_issuer
 from polygent_issuer.cli import debug
 from polygent_issuer.cli.commands.config import path as path_command
 from polygent_issuer.errors import HomeProblem, IssuerError
-from polygent_issuer.keys import openssh, passphrases, timeout
+from polygent_issuer.keys import passphrases, private_keys, signer
 
 SECRET = "Löwenzahn & Söhne, 7 Uhr"
 
@@ -154,7 +154,7 @@ def _reader(secret: bytes) -> bytes:
 def _plant(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     """Libraries and bugs that put the secret into their message."""
     if where == "loader":
-        monkeypatch.setattr(openssh, "load_ssh_private_key", _loader)
+        monkeypatch.setattr(private_keys, "load_ssh_private_key", _loader)
     elif where == "reader":
         monkeypatch.setattr(passphrases, "_usable", _reader)
 
@@ -189,7 +189,7 @@ def test_a_keyring_s_words_are_left_out() -> None:
         raise OSError(5, f"said {SECRET}")
 
     with pytest.raises(OSError, match="said") as raised:
-        timeout.run_with_timeout(timedelta(seconds=60), call)
+        signer.run_with_timeout(timedelta(seconds=60), call)
     lines = list(debug.report(raised.value))
     assert lines[-1] == "OSError: EIO (its message is left out)"
     assert SECRET not in "\n".join(lines)

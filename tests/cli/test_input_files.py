@@ -14,7 +14,7 @@ from support.keys import opened
 from support.terminal import terminal
 from support.users import ADA, run_as
 
-from polygent_issuer.keys import openssh
+from polygent_issuer.keys import private_keys
 
 PIPE = "it is a pipe, not a regular file"
 MARK = codecs.BOM_UTF8
@@ -161,7 +161,9 @@ def sealed_as_before(desk: Desk, written: bytes) -> None:
     desk.passphrase_file.write_bytes(written)
     path = desk.folder / "main.key"
     key = opened(path)
-    path.write_bytes(openssh.seal(key, written.removesuffix(b"\n").removesuffix(b"\r"), rounds=1))
+    path.write_bytes(
+        private_keys.seal_openssh(key, written.removesuffix(b"\n").removesuffix(b"\r"), rounds=1)
+    )
 
 
 def sign(desk: Desk) -> Outcome:

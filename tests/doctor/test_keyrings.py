@@ -9,9 +9,9 @@ import pytest
 from support.secret_service import SecretService, secret_service
 
 from polygent_issuer.doctor import State, key_checks
-from polygent_issuer.doctor.key_checks import choosing, is_needed, keyring
+from polygent_issuer.doctor.key_checks import is_needed, keyring, keyring_overrides
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.keys import keyring_allowlist, keyring_backends
+from polygent_issuer.keys import keyring_backends
 from polygent_issuer.keys.keyring_backends import KeyStatus
 from polygent_issuer.registry import KeyRecord
 
@@ -60,7 +60,7 @@ def test_a_locked_keyring_is_a_warning_and_stays_locked(service: SecretService) 
     verdict = keyring(needed=True, timeout=AMPLE)
     assert verdict.state is State.WARN
     assert verdict.message.startswith("Secret Service is locked; ")
-    assert verdict.mend == key_checks.UNLOCK
+    assert verdict.fix == key_checks.UNLOCK
     assert service.is_locked() is True
 
 
@@ -73,7 +73,7 @@ def test_a_keyring_that_hangs_is_a_warning(service: SecretService) -> None:
         service.cont()
     assert verdict.state is State.WARN
     assert verdict.message.startswith("Secret Service did not answer within 0.2 s; ")
-    assert verdict.mend == "restart the keyring's service"
+    assert verdict.fix == "restart the keyring's service"
 
 
 def test_no_keyring_at_all_is_a_warning_where_one_is_needed(bus: SecretService) -> None:
@@ -81,8 +81,8 @@ def test_no_keyring_at_all_is_a_warning_where_one_is_needed(bus: SecretService) 
     verdict = keyring(needed=True, timeout=AMPLE)
     assert verdict.state is State.WARN
     assert verdict.message.startswith("Secret Service does not run here; KWallet does not run")
-    assert verdict.mend is not None
-    assert "polygent-issue config set store file:~/polygent-keys/" in verdict.mend
+    assert verdict.fix is not None
+    assert "polygent-issue config set store file:~/polygent-keys/" in verdict.fix
     assert bus.environ["DBUS_SESSION_BUS_ADDRESS"]
 
 
@@ -94,9 +94,9 @@ def test_the_first_keyring_that_runs_is_the_one_that_counts(
     class Running(keyring_backends.KWalletKeyring):
         """A KWallet that is open and empty."""
 
-        def survey(self, kid: str) -> KeyStatus:
+        def probe(self, kid: str) -> KeyStatus:
             assert kid
-            return KeyStatus(found=False, locked=False)
+            return KeyStatus(present=False, locked=False)
 
     found = (keyring_backends.SecretServiceKeyring(), Running())
     monkeypatch.setattr(keyring_backends, "for_platform", lambda: found)
@@ -136,7 +136,7 @@ def test_an_environment_that_bends_a_backend_is_exit_6(monkeypatch: pytest.Monke
     verdict = keyring(needed=True, timeout=AMPLE)
     assert verdict.state is State.FAIL
     assert verdict.exit_code == 6
-    assert verdict.mend == "unset every KEYRING_PROPERTY_* variable"
+    assert verdict.fix == "unset every KEYRING_PROPERTY_* variable"
     assert keyring(needed=False, timeout=AMPLE).state is State.OK
 
 
@@ -145,11 +145,13 @@ def test_what_would_choose_another_keyring_is_named(
 ) -> None:
     """Variables and the configuration file are ignored; their values are not shown."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert choosing({}).message == "no variable, file or plug-in would choose another keyring"
+    assert (
+        keyring_overrides({}).message == "no variable, file or plug-in would choose another keyring"
+    )
     config = tmp_path / "python_keyring" / "keyringrc.cfg"
     config.parent.mkdir()
     config.write_text("[backend]\ndefault-keyring=keyring.backends.null.Keyring\n")
-    verdict = choosing(["PYTHON_KEYRING_BACKEND", "KEYRING_PROPERTY_APPID", "PATH"])
+    verdict = keyring_overrides(["PYTHON_KEYRING_BACKEND", "KEYRING_PROPERTY_APPID", "PATH"])
     assert verdict.state is State.OK
     assert verdict.message == (
         f"KEYRING_PROPERTY_APPID is ignored; PYTHON_KEYRING_BACKEND is ignored; {config} is ignored"
@@ -164,8 +166,8 @@ def test_a_plug_in_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.Monkey
     (info / "entry_points.txt").write_text("[keyring.backends]\nfile = keyrings.alt.file\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.invalidate_caches()
-    assert keyring_allowlist.strangers() == ("keyrings.alt.file",)
-    assert choosing({}).message.endswith("keyrings.alt.file is refused")
+    assert keyring_backends.third_party_backends() == ("keyrings.alt.file",)
+    assert keyring_overrides({}).message.endswith("keyrings.alt.file is refused")
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_shared_disk_is_a_warning_that_names_it(tmp_path: Path) -> None:
     assert verdict.state is State.WARN
     assert f"nfs4 at {tmp_path} (192.0.2.7:/x)" in verdict.message
     assert "one host and a local disk" in verdict.message
-    assert verdict.mend is not None
+    assert verdict.fix is not None
 
 
 def test_links_are_followed(tmp_path: Path) -> None:

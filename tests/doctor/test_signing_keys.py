@@ -282,18 +282,18 @@ def test_a_token_of_a_key_that_does_not_sign_is_a_warning() -> None:
     signer = SoftwareSigner(generate_private_key())
     record = _record(signer.kid, public_pem=signer.public_key.to_pem(), active=False)
     held = Settings(stores={signer.kid: "pkcs11:token=none"})
-    (verdict,) = key_checks.private_halves((record,), held)
+    (verdict,) = key_checks.private_keys((record,), held)
     assert (verdict.state, verdict.message) == (
         State.WARN,
         "main: this is no key store in a token: it names no module",
     )
-    assert verdict.mend == "add ?module-path=/PATH/TO/MODULE.so to it"
+    assert verdict.fix == "add ?module-path=/PATH/TO/MODULE.so to it"
 
 
 def test_the_example_key_is_exit_6(books: Books) -> None:
     """Anybody can sign with it; it was put there by force."""
     key = the_key(books)
-    (verdict,) = key_checks.private_halves((replace(key, kid=EXAMPLE_KID),), Settings())
+    (verdict,) = key_checks.private_keys((replace(key, kid=EXAMPLE_KID),), Settings())
     assert verdict.state is State.FAIL
     assert verdict.exit_code == 6
     assert "published example key" in verdict.message

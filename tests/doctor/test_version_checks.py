@@ -30,7 +30,7 @@ def test_another_python_is_a_warning(version: tuple[int, ...]) -> None:
     verdict = version_checks.python(version)
     assert verdict.state is State.WARN
     assert "tested on 3.11 to 3.14" in verdict.message
-    assert verdict.mend == "install it into an environment of Python 3.14"
+    assert verdict.fix == "install it into an environment of Python 3.14"
 
 
 def test_the_range_is_that_of_the_distribution() -> None:
@@ -80,9 +80,7 @@ def test_a_library_out_of_bounds_is_a_warning_with_the_command() -> None:
     assert verdict.message == (
         f"typer {typer} is not >=99; rich {rich} is not >=1,<2; no-such is not installed"
     )
-    assert verdict.mend == (
-        f"{sys.executable} -m pip install 'typer>=99' 'rich>=1,<2' 'no-such>=1'"
-    )
+    assert verdict.fix == (f"{sys.executable} -m pip install 'typer>=99' 'rich>=1,<2' 'no-such>=1'")
 
 
 @pytest.mark.parametrize(
@@ -124,4 +122,4 @@ def test_a_machine_without_time_zones_is_a_warning() -> None:
     finally:
         zoneinfo.reset_tzpath()
     assert verdict.state is State.WARN
-    assert verdict.mend == f"{sys.executable} -m pip install tzdata"
+    assert verdict.fix == f"{sys.executable} -m pip install tzdata"

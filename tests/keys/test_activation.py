@@ -5,9 +5,9 @@ from support.registries import ACTOR, NOW
 
 from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.findings import Consent, ConsentNeeded, FindingCode
-from polygent_issuer.keys.activation import Activation, activate, decide
 from polygent_issuer.keys.errors import RetiredKey
 from polygent_issuer.keys.lifecycle import KeyLifecycle
+from polygent_issuer.keys.rotation import Activation, activate, decide_activation
 from polygent_issuer.registry import KeyRecord, change, journal, keys
 from polygent_issuer.registry.change import Decided
 
@@ -26,7 +26,9 @@ def two_keys(custodian: KeyLifecycle) -> tuple[KeyRecord, KeyRecord]:
 
 def decided(custodian: KeyLifecycle, named: str) -> Decided[Activation]:
     """What would follow."""
-    return change.decide(custodian.registry, lambda db: decide(db, named), now=NOW, actor=ACTOR)
+    return change.decide(
+        custodian.registry, lambda db: decide_activation(db, named), now=NOW, actor=ACTOR
+    )
 
 
 def signing(custodian: KeyLifecycle) -> str:
@@ -40,13 +42,13 @@ def signing(custodian: KeyLifecycle) -> str:
 def test_the_finding_names_both(custodian: KeyLifecycle) -> None:
     """What happens to a server that is not ready, what signs until then, and what to do first."""
     one, two = two_keys(custodian)
-    finding = Activation(key=two, present=one).finding
+    finding = Activation(key=two, active=one).finding
     assert finding.code == "key-rollout"
     assert "lacks the public half of two" in finding.message
     assert "one signs on" in finding.message
     assert finding.hint is not None
     assert "export-public --all" in finding.hint
-    assert "signs on" not in Activation(key=two, present=None).finding.message
+    assert "signs on" not in Activation(key=two, active=None).finding.message
 
 
 def test_a_change_is_journalled(custodian: KeyLifecycle) -> None:

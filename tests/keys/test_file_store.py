@@ -24,10 +24,9 @@ from support.users import ADA, give
 from polygent_issuer import files, store_uri
 from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputExists, OutputProblem
 from polygent_issuer.files.ownership import UnsafeFile
-from polygent_issuer.keys import openssh, passphrases
+from polygent_issuer.keys import passphrases, private_keys
 from polygent_issuer.keys.file_store import FileStore
-from polygent_issuer.keys.signer import generate_private_key
-from polygent_issuer.keys.store import Presence
+from polygent_issuer.keys.signer import Presence, generate_private_key
 from polygent_issuer.verifier.keys import Key
 
 PASSPHRASE = b"correct horse battery staple"
@@ -81,7 +80,7 @@ def test_the_file_is_private_and_sealed(path: Path) -> None:
     """Mode 0600, alone in its folder, the OpenSSH format under bcrypt."""
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [entry.name for entry in path.parent.iterdir()] == ["main.key"]
-    envelope = openssh.parse(path.read_bytes())
+    envelope = private_keys.parse_openssh(path.read_bytes())
     assert envelope.public_key == KEY
     assert envelope.rounds == 1
 
@@ -90,13 +89,13 @@ def test_the_file_is_private_and_sealed(path: Path) -> None:
 def test_64_rounds_are_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store opened without saying otherwise seals with 64 rounds (one is run here)."""
     asked: list[int] = []
-    seal = openssh.seal
+    seal = private_keys.seal_openssh
 
     def sealed(private_key: ec.EllipticCurvePrivateKey, passphrase: bytes, *, rounds: int) -> bytes:
         asked.append(rounds)
         return seal(private_key, passphrase, rounds=1)
 
-    monkeypatch.setattr(openssh, "seal", sealed)
+    monkeypatch.setattr(private_keys, "seal_openssh", sealed)
     place = store_uri.parse(f"file:{tmp_path}/main.key")
     assert isinstance(place, store_uri.FileLocation)
     store = FileStore(place, passphrase=Given(PASSPHRASE), warn=pytest.fail)
@@ -183,7 +182,7 @@ def test_a_flipped_bit_never_loads_another_key(path: Path) -> None:
 
 def test_a_changed_private_number_is_found_out(path: Path) -> None:
     """A flip in the sealed private number loads as another key, and the pin stops it."""
-    sealed = openssh.parse(path.read_bytes()).sealed
+    sealed = private_keys.parse_openssh(path.read_bytes()).sealed
     codes = []
     for offset in range(1, 80):
         flipped = bytearray(sealed)
@@ -200,7 +199,7 @@ def test_too_many_rounds_are_refused_before_bcrypt(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """2,000 rounds: refused before anybody is asked and before bcrypt is run."""
-    sealed = openssh.parse(path.read_bytes()).sealed
+    sealed = private_keys.parse_openssh(path.read_bytes()).sealed
     at = sealed.index(b"bcrypt") + 6 + 4 + 4 + 16
     body = base64.encodebytes(sealed[:at] + (2000).to_bytes(4, "big") + sealed[at + 4 :])
     path.write_bytes(
@@ -230,7 +229,7 @@ def test_a_plaintext_file_is_refused(path: Path, kind: PrivateFormat) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\0" * 100, b"no key", b"x" * (openssh.FILE_LIMIT + 1), KEY.to_pem()],
+    [b"", b"\0" * 100, b"no key", b"x" * (private_keys.FILE_LIMIT + 1), KEY.to_pem()],
     ids=["empty", "zeros", "text", "large", "public"],
 )
 def test_a_file_that_is_no_key_is_refused(path: Path, data: bytes) -> None:
@@ -261,7 +260,7 @@ def test_whether_there_is_room(tmp_path: Path) -> None:
 
 def test_an_oversized_file_is_not_read_on(path: Path) -> None:
     """A file with the right beginning and no end in sight is refused."""
-    path.write_bytes(path.read_bytes() + b"\n" * openssh.FILE_LIMIT)
+    path.write_bytes(path.read_bytes() + b"\n" * private_keys.FILE_LIMIT)
     assert Opened(path).refusal().code == "key_damaged"
 
 
@@ -299,7 +298,7 @@ def test_bytes_that_an_earlier_version_used_open_an_existing_key(path: Path, mar
     source = path.with_name("passphrase")
     source.write_bytes(mark + PASSPHRASE + b"\n")
     source.chmod(0o600)
-    path.write_bytes(openssh.seal(PRIVATE, mark + PASSPHRASE, rounds=1))
+    path.write_bytes(private_keys.seal_openssh(PRIVATE, mark + PASSPHRASE, rounds=1))
     warnings: list[str] = []
     place = store_uri.file_location(path)
     given = passphrases.from_file(source, warn=warnings.append)
@@ -440,7 +439,7 @@ def test_a_key_that_does_not_come_back_is_not_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that loses or changes what it was given is found out at once."""
-    other = openssh.seal(generate_private_key(), PASSPHRASE, rounds=1)
+    other = private_keys.seal_openssh(generate_private_key(), PASSPHRASE, rounds=1)
 
     def write_another(_data: bytes, path: Path) -> Path:
         path.write_bytes(other)
@@ -491,7 +490,7 @@ def test_a_file_of_ssh_keygen_is_a_store(tmp_path: Path, cipher: str) -> None:
     subprocess.run(
         [*kind, "-N", PASSPHRASE.decode(), "-f", str(path)], check=True, capture_output=True
     )
-    key = openssh.parse(path.read_bytes()).public_key
+    key = private_keys.parse_openssh(path.read_bytes()).public_key
     assert Opened(path).store.load(key).kid == key.kid
     assert re.fullmatch(r"[\w-]{43}", key.kid)
 

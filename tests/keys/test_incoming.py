@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
 from support.passphrases import Given
 
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.keys.incoming import check_importable, read_incoming
+from polygent_issuer.keys.lifecycle import check_importable, read_private_key
 from polygent_issuer.keys.signer import generate_private_key
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.verifier.keys import Key
@@ -29,7 +29,7 @@ def test_what_the_file_is(form: PrivateFormat, *, sealed: bool) -> None:
     private_key = generate_private_key()
     encryption = BestAvailableEncryption(SECRET) if sealed else NoEncryption()
     given = Given(SECRET)
-    incoming = read_incoming(private_key.private_bytes(Encoding.PEM, form, encryption), given)
+    incoming = read_private_key(private_key.private_bytes(Encoding.PEM, form, encryption), given)
     assert incoming.kid == Key.from_public_key(private_key.public_key()).kid
     assert incoming.private_key.private_numbers() == private_key.private_numbers()
     assert incoming.plaintext is not sealed
@@ -41,7 +41,7 @@ def test_nothing_of_the_key_is_shown() -> None:
     """`repr` has its kid alone."""
     private_key = generate_private_key()
     pem = private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    incoming = read_incoming(pem, Given(SECRET))
+    incoming = read_private_key(pem, Given(SECRET))
     assert "private_key" not in repr(incoming)
     assert incoming.kid in repr(incoming)
 
@@ -60,12 +60,12 @@ def test_the_label_that_a_key_will_have() -> None:
         backed_up_at=None,
     )
     known = (pinned,)
-    assert check_importable(key.kid, None, known, wish="other") == "Hers"
+    assert check_importable(key.kid, None, known, suggested_label="other") == "Hers"
     assert check_importable(key.kid, "Hers", known) == "Hers"
     with pytest.raises(InputRefused, match="pinned already, as Hers"):
         check_importable(key.kid, "other", known)
-    assert check_importable("new", "said", known, wish="other") == "said"
-    assert check_importable("new", None, known, wish="other") == "other"
-    assert check_importable("new", None, known, wish="Hers") == "main"
+    assert check_importable("new", "said", known, suggested_label="other") == "said"
+    assert check_importable("new", None, known, suggested_label="other") == "other"
+    assert check_importable("new", None, known, suggested_label="Hers") == "main"
     with pytest.raises(InputRefused, match="is that of a key that is there already"):
         check_importable("new", "Hers", known)

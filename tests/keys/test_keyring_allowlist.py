@@ -3,7 +3,7 @@
 import pytest
 from keyring.backends import SecretService, kwallet, null
 
-from polygent_issuer.keys import keyring_allowlist
+from polygent_issuer.keys import keyring_backends
 from polygent_issuer.keys.errors import KeyringAbsent, UnsafeBackend
 
 
@@ -23,7 +23,7 @@ from polygent_issuer.keys.errors import KeyringAbsent, UnsafeBackend
 def test_any_other_backend_is_refused(name: str) -> None:
     """Only the four classes of the list; null, fail, chainer and plain text are not on it."""
     with pytest.raises(UnsafeBackend) as raised:
-        keyring_allowlist.make(name)
+        keyring_backends.make(name)
     assert raised.value.code == "unsafe_backend"
     assert name in raised.value.message
 
@@ -32,7 +32,7 @@ def test_a_class_that_poses_as_an_allowed_one_is_refused(monkeypatch: pytest.Mon
     """The exact class counts, not the name under which it is found."""
     monkeypatch.setattr(SecretService, "Keyring", null.Keyring)
     with pytest.raises(UnsafeBackend, match=r"keyring\.backends\.null\.Keyring"):
-        keyring_allowlist.make(keyring_allowlist.SECRET_SERVICE)
+        keyring_backends.make(keyring_backends.SECRET_SERVICE)
 
 
 def test_a_subclass_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,23 +43,23 @@ def test_a_subclass_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(SecretService, "Keyring", Derived)
     with pytest.raises(UnsafeBackend, match="Derived"):
-        keyring_allowlist.make(keyring_allowlist.SECRET_SERVICE)
+        keyring_backends.make(keyring_backends.SECRET_SERVICE)
 
 
 def test_a_backend_that_is_not_installed_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     """A module without the class says what else can be done."""
     monkeypatch.delattr(SecretService, "Keyring")
     with pytest.raises(KeyringAbsent) as raised:
-        keyring_allowlist.make(keyring_allowlist.SECRET_SERVICE)
+        keyring_backends.make(keyring_backends.SECRET_SERVICE)
     assert raised.value.code == "keyring_absent"
 
 
 @pytest.mark.parametrize(
     ("name", "kept"),
     [
-        (keyring_allowlist.SECRET_SERVICE, {"appid": "polygent-issuer", "scheme": "default"}),
+        (keyring_backends.SECRET_SERVICE, {"appid": "polygent-issuer", "scheme": "default"}),
         (
-            keyring_allowlist.KWALLET,
+            keyring_backends.KWALLET,
             {
                 "appid": "polygent-issuer",
                 "handle": -1,
@@ -67,7 +67,7 @@ def test_a_backend_that_is_not_installed_is_absent(monkeypatch: pytest.MonkeyPat
                 "object_path": "/modules/kwalletd5",
             },
         ),
-        (keyring_allowlist.MACOS, {"keychain": None}),
+        (keyring_backends.MACOS, {"keychain": None}),
     ],
 )
 def test_an_instance_has_our_attributes_and_no_others(
@@ -76,11 +76,11 @@ def test_an_instance_has_our_attributes_and_no_others(
     """What KEYRING_PROPERTY_* put into the instance is gone."""
     for attribute in (*kept, "get_password", "preferred_collection", "schemes", "wallet"):
         monkeypatch.setenv(f"KEYRING_PROPERTY_{attribute.upper()}", "elsewhere")
-    assert vars(keyring_allowlist.make(name)) == kept
+    assert vars(keyring_backends.make(name)) == kept
 
 
 def test_the_class_itself_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """PYTHON_KEYRING_BACKEND, which `keyring` goes by, is not asked."""
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
-    assert type(keyring_allowlist.make(keyring_allowlist.SECRET_SERVICE)) is SecretService.Keyring
-    assert type(keyring_allowlist.make(keyring_allowlist.KWALLET)) is kwallet.DBusKeyring
+    assert type(keyring_backends.make(keyring_backends.SECRET_SERVICE)) is SecretService.Keyring
+    assert type(keyring_backends.make(keyring_backends.KWALLET)) is kwallet.DBusKeyring

@@ -19,8 +19,7 @@ from keyring.backends import kwallet, macOS
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.keys import keyring_backends
 from polygent_issuer.keys.keyring_store import KeyringStore
-from polygent_issuer.keys.signer import generate_private_key
-from polygent_issuer.keys.store import Presence
+from polygent_issuer.keys.signer import Presence, generate_private_key
 from polygent_issuer.verifier.keys import Key
 
 AMPLE = timedelta(seconds=30)
@@ -38,7 +37,7 @@ def pair() -> Pair:
 
 def store(platform: str) -> KeyringStore:
     """The keyring store as it would be on that platform."""
-    return KeyringStore(timeout=AMPLE, vaults=keyring_backends.for_platform(platform))
+    return KeyringStore(timeout=AMPLE, keyrings=keyring_backends.for_platform(platform))
 
 
 def saved_and_loaded(platform: str, pair: Pair) -> None:

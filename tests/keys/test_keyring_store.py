@@ -18,9 +18,8 @@ from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.keys import passphrases, private_keys
 from polygent_issuer.keys.keyring_backends import KeyStatus, SecretServiceKeyring, SystemKeyring
 from polygent_issuer.keys.keyring_store import KeyringStore
-from polygent_issuer.keys.signer import generate_private_key
-from polygent_issuer.keys.store import Presence
-from polygent_issuer.keys.stores import open_store
+from polygent_issuer.keys.signer import Presence, generate_private_key
+from polygent_issuer.keys.signing import open_store
 from polygent_issuer.verifier.keys import Key
 
 AMPLE = timedelta(seconds=30)
@@ -186,7 +185,7 @@ def test_a_hung_keyring_has_a_deadline(service: SecretService, pair: Pair) -> No
     assert keyring().load(key).kid == key.kid
 
 
-@pytest.mark.parametrize("step", ["survey", "unlock", "write"])
+@pytest.mark.parametrize("step", ["probe", "unlock", "write"])
 def test_a_keyring_that_hangs_later_has_a_deadline(
     service: SecretService, pair: Pair, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,7 +200,7 @@ def test_a_keyring_that_hangs_later_has_a_deadline(
     monkeypatch.setattr(SecretServiceKeyring, step, stop_after)
     with pytest.raises(KeyUnavailable) as raised:
         keyring(SHORT).save(pair[0], label="main")
-    expected = "keyring_locked" if step == "survey" else "keyring_timeout"
+    expected = "keyring_locked" if step == "probe" else "keyring_timeout"
     assert raised.value.code == expected
 
 
@@ -353,8 +352,8 @@ class _Blurting(SystemKeyring):
     def __init__(self, secret: str) -> None:
         self._secret = secret
 
-    def survey(self, kid: str) -> KeyStatus | None:
-        return KeyStatus(found=bool(kid), locked=False)
+    def probe(self, kid: str) -> KeyStatus | None:
+        return KeyStatus(present=bool(kid), locked=False)
 
     def read(self, kid: str) -> str | None:
         raise UnicodeDecodeError(kid, self._secret.encode(), 0, 1, self._secret)
@@ -363,7 +362,7 @@ class _Blurting(SystemKeyring):
 def test_an_error_of_the_keyring_is_not_passed_on(pair: Pair) -> None:
     """Whatever the libraries raise becomes ours, without their text and without a chain."""
     secret = secrets.token_hex(16)
-    refused = refusal(KeyringStore(timeout=AMPLE, vaults=[_Blurting(secret)]), pair[1])
+    refused = refusal(KeyringStore(timeout=AMPLE, keyrings=[_Blurting(secret)]), pair[1])
     assert refused.code == "keyring_failed"
     assert "UnicodeDecodeError" in refused.message
     assert str(refused.hint).endswith(f"; {INTO_FILE}")
@@ -378,14 +377,14 @@ class _Missing(SystemKeyring):
     def __init__(self) -> None:
         pass
 
-    def survey(self, kid: str) -> KeyStatus | None:  # noqa: ARG002 -- it looks at nothing
+    def probe(self, kid: str) -> KeyStatus | None:  # noqa: ARG002 -- it looks at nothing
         return None
 
 
 @pytest.mark.usefixtures("service")
 def test_the_next_keyring_is_asked_when_one_is_not_running(pair: Pair) -> None:
     """The first keyring that runs takes the key; a key is looked for in each."""
-    store = KeyringStore(timeout=AMPLE, vaults=[_Missing(), SecretServiceKeyring()])
+    store = KeyringStore(timeout=AMPLE, keyrings=[_Missing(), SecretServiceKeyring()])
     store.save(pair[0], label="main")
     assert store.load(pair[1]).kid == pair[1].kid
     assert store.presence(pair[1].kid) is Presence.PRESENT
@@ -408,7 +407,7 @@ def test_a_bus_without_a_keyring_does_not_hide_the_next_one(
     held = _Held(private_keys.to_text(pair[0]))
     with secret_service(daemon=False) as bus:
         bus.enter(monkeypatch)
-        store = KeyringStore(timeout=AMPLE, vaults=[SecretServiceKeyring(), held])
+        store = KeyringStore(timeout=AMPLE, keyrings=[SecretServiceKeyring(), held])
         assert store.load(pair[1]).kid == pair[1].kid
 
 
@@ -418,9 +417,9 @@ def test_a_key_may_lie_in_the_second_keyring(pair: Pair) -> None:
     keyring().save(pair[0], label="main")
 
     class _Empty(SecretServiceKeyring):
-        def survey(self, kid: str) -> KeyStatus | None:  # noqa: ARG002 -- it is empty
-            return KeyStatus(found=False, locked=False)
+        def probe(self, kid: str) -> KeyStatus | None:  # noqa: ARG002 -- it is empty
+            return KeyStatus(present=False, locked=False)
 
-    store = KeyringStore(timeout=AMPLE, vaults=[_Empty(), SecretServiceKeyring()])
+    store = KeyringStore(timeout=AMPLE, keyrings=[_Empty(), SecretServiceKeyring()])
     assert store.load(pair[1]).kid == pair[1].kid
     assert store.presence(pair[1].kid) is Presence.PRESENT

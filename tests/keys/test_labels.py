@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from polygent_issuer.errors import InputRefused
-from polygent_issuer.keys.labels import free_label, require_free
+from polygent_issuer.keys.rotation import free_label, require_free_label
 from polygent_issuer.keys.signer import generate_private_key
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.verifier.keys import Key
@@ -37,8 +37,8 @@ def test_a_free_label_is_the_first_that_is_free() -> None:
 def test_a_label_is_of_one_key() -> None:
     """Neither the label nor the kid of another one; an empty one is refused, too."""
     other = key("main")
-    require_free("second", (other,))
+    require_free_label("second", (other,))
     for label in ("main", other.kid, "", "a\x1bb"):
         with pytest.raises(InputRefused) as raised:
-            require_free(label, (other,))
+            require_free_label(label, (other,))
         assert raised.value.hint

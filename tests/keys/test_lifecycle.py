@@ -23,11 +23,10 @@ from polygent_issuer.errors import (
 )
 from polygent_issuer.home import settings, settings_editing
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.keys import openssh, passphrases, private_keys, signing
+from polygent_issuer.keys import passphrases, private_keys, signing
 from polygent_issuer.keys.errors import BackupFailed
-from polygent_issuer.keys.incoming import ImportedKey, read_incoming
 from polygent_issuer.keys.keyring_store import KeyringStore
-from polygent_issuer.keys.lifecycle import KeyLifecycle
+from polygent_issuer.keys.lifecycle import ImportedKey, KeyLifecycle, read_private_key
 from polygent_issuer.keys.signer import generate_private_key
 from polygent_issuer.keys.signing import signer_for
 from polygent_issuer.registry import JournalRow, KeyRecord, journal, keys
@@ -58,7 +57,7 @@ def pem(private_key: ec.EllipticCurvePrivateKey) -> bytes:
 
 def incoming(custodian: KeyLifecycle, data: bytes) -> ImportedKey:
     """The key of a file, as `import_key` takes it."""
-    return read_incoming(data, custodian.passphrase)
+    return read_private_key(data, custodian.passphrase)
 
 
 def nothing_recorded(custodian: KeyLifecycle) -> bool:
@@ -102,7 +101,7 @@ def test_generates_into_a_file_with_a_backup(
     for path in (folder / "main.key", kept.backup):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert private_keys.read(path.read_bytes(), passphrase).curve.name == "secp256r1"
-        assert openssh.parse(path.read_bytes()).public_key == kept.key.public_key
+        assert private_keys.parse_openssh(path.read_bytes()).public_key == kept.key.public_key
     assert passphrase.asked[:2] == [
         ("the new backup backup.key", True),
         ("the new key file main.key", True),
@@ -431,8 +430,8 @@ def test_what_is_taken_back_forgets_no_earlier_place(
 def test_what_may_be_recorded_is_never_taken_back(custodian: KeyLifecycle, tmp_path: Path) -> None:
     """When the registry cannot be asked whether it knows the key, its file stays."""
     fails_after(custodian, tmp_path, custodian.registry.close)
-    assert openssh.looks_like((tmp_path / "main.key").read_bytes())
-    assert openssh.looks_like((tmp_path / "backup" / "main.key").read_bytes())
+    assert private_keys.is_openssh((tmp_path / "main.key").read_bytes())
+    assert private_keys.is_openssh((tmp_path / "backup" / "main.key").read_bytes())
 
 
 def test_a_copy_of_a_pinned_key_stays(custodian: KeyLifecycle, tmp_path: Path) -> None:

@@ -8,15 +8,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from polygent_issuer.errors import KeyUnavailable
-from polygent_issuer.keys import openssh
+from polygent_issuer.keys import private_keys
 from polygent_issuer.keys.signer import generate_private_key
 from polygent_issuer.verifier.keys import Key
 
 PASSPHRASE = b"correct horse"
 PRIVATE = generate_private_key()
 KEY = Key.from_public_key(PRIVATE.public_key())
-SEALED = openssh.seal(PRIVATE, PASSPHRASE, rounds=1)
-ROUNDS_AT = openssh.parse(SEALED).sealed.index(b"bcrypt") + len(b"bcrypt") + 4 + 4 + 16
+SEALED = private_keys.seal_openssh(PRIVATE, PASSPHRASE, rounds=1)
+ROUNDS_AT = private_keys.parse_openssh(SEALED).sealed.index(b"bcrypt") + len(b"bcrypt") + 4 + 4 + 16
 
 
 def armoured(sealed: bytes) -> bytes:
@@ -30,43 +30,46 @@ def armoured(sealed: bytes) -> bytes:
 
 def with_rounds(rounds: int) -> bytes:
     """The key file, asking for another round count."""
-    sealed = openssh.parse(SEALED).sealed
+    sealed = private_keys.parse_openssh(SEALED).sealed
     return armoured(sealed[:ROUNDS_AT] + rounds.to_bytes(4, "big") + sealed[ROUNDS_AT + 4 :])
 
 
 def refusal(data: bytes) -> KeyUnavailable:
     """The error that reading the clear part ends with."""
     with pytest.raises(KeyUnavailable) as raised:
-        openssh.parse(data)
+        private_keys.parse_openssh(data)
     assert raised.value.__context__ is None or raised.value.__suppress_context__
     return raised.value
 
 
 def test_what_is_sealed_opens() -> None:
     """The private half comes back under the passphrase."""
-    unsealed = openssh.unseal(openssh.parse(SEALED), PASSPHRASE)
+    unsealed = private_keys.unseal_openssh(private_keys.parse_openssh(SEALED), PASSPHRASE)
     assert unsealed.private_numbers() == PRIVATE.private_numbers()
 
 
 def test_the_clear_part_says_which_key_and_how_many_rounds() -> None:
     """Both are read without the passphrase."""
-    envelope = openssh.parse(SEALED)
+    envelope = private_keys.parse_openssh(SEALED)
     assert envelope.public_key == KEY
     assert envelope.rounds == 1
     assert not envelope.is_plaintext
-    assert openssh.parse(openssh.seal(PRIVATE, PASSPHRASE, rounds=17)).rounds == 17
+    assert (
+        private_keys.parse_openssh(private_keys.seal_openssh(PRIVATE, PASSPHRASE, rounds=17)).rounds
+        == 17
+    )
 
 
 @pytest.mark.usefixtures("unhurried")
 def test_64_rounds_are_written() -> None:
     """The default of what we write."""
-    assert openssh.ROUNDS == 64
+    assert private_keys.ROUNDS == 64
 
 
 def test_a_wrong_passphrase_is_told_from_a_damaged_file() -> None:
     """The two check numbers inside tell them apart."""
     with pytest.raises(KeyUnavailable) as raised:
-        openssh.unseal(openssh.parse(SEALED), b"wrong")
+        private_keys.unseal_openssh(private_keys.parse_openssh(SEALED), b"wrong")
     assert raised.value.code == "wrong_passphrase"
     assert raised.value.__context__ is None
 
@@ -74,9 +77,11 @@ def test_a_wrong_passphrase_is_told_from_a_damaged_file() -> None:
 def test_a_plaintext_file_says_so() -> None:
     """Rounds 0: anybody can read it."""
     plain = PRIVATE.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
-    envelope = openssh.parse(plain)
+    envelope = private_keys.parse_openssh(plain)
     assert envelope.is_plaintext
-    assert openssh.unseal(envelope, None).private_numbers() == PRIVATE.private_numbers()
+    assert (
+        private_keys.unseal_openssh(envelope, None).private_numbers() == PRIVATE.private_numbers()
+    )
 
 
 @pytest.mark.parametrize("rounds", [0, 1025, 2000, 2**31, 2**32 - 1])
@@ -93,7 +98,7 @@ def test_a_round_count_out_of_bounds_is_refused_before_bcrypt(
 
 def test_1024_rounds_are_still_read() -> None:
     """The bound itself is allowed."""
-    assert openssh.parse(with_rounds(1024)).rounds == 1024
+    assert private_keys.parse_openssh(with_rounds(1024)).rounds == 1024
 
 
 def test_the_loader_sees_the_bytes_that_were_judged() -> None:
@@ -104,7 +109,10 @@ def test_the_loader_sees_the_bytes_that_were_judged() -> None:
 
 def test_text_around_the_block_is_no_matter() -> None:
     """Line ends of Windows and a comment before the block are fine."""
-    assert openssh.parse(b"# main key\r\n" + SEALED.replace(b"\n", b"\r\n")).public_key == KEY
+    assert (
+        private_keys.parse_openssh(b"# main key\r\n" + SEALED.replace(b"\n", b"\r\n")).public_key
+        == KEY
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,8 +123,8 @@ def test_text_around_the_block_is_no_matter() -> None:
         SEALED[:200],
         SEALED.replace(b"-----END", b"-----FIN"),
         SEALED.replace(b"\n-----END", b"!\n-----END"),
-        armoured(b"openssh-key-v2\0" + openssh.parse(SEALED).sealed[15:]),
-        armoured(openssh.parse(SEALED).sealed[:100]),
+        armoured(b"openssh-key-v2\0" + private_keys.parse_openssh(SEALED).sealed[15:]),
+        armoured(private_keys.parse_openssh(SEALED).sealed[:100]),
         armoured(b"openssh-key-v1\0" + b"\xff" * 60),
     ],
     ids=["empty", "no body", "cut", "no end", "not base64", "magic", "cut body", "lengths"],
@@ -135,7 +143,7 @@ def test_another_kind_of_key_is_unsupported() -> None:
 
 def test_another_key_derivation_is_unsupported() -> None:
     """Only bcrypt's cost can be read, so only bcrypt is accepted."""
-    sealed = openssh.parse(SEALED).sealed.replace(b"bcrypt", b"scrypt", 1)
+    sealed = private_keys.parse_openssh(SEALED).sealed.replace(b"bcrypt", b"scrypt", 1)
     assert refusal(armoured(sealed)).code == "unsupported_key"
 
 
@@ -146,15 +154,15 @@ def test_no_bit_flip_loads_another_key() -> None:
     The format has no MAC, so flips within the private number do load, as another key: that is
     why what comes out is compared with the pin.
     """
-    sealed = openssh.parse(SEALED).sealed
+    sealed = private_keys.parse_openssh(SEALED).sealed
     loaded_others = 0
     for index in range(len(sealed)):
         bit = 7 if index in (ROUNDS_AT + 2, ROUNDS_AT + 3) else index % 8
         flipped = bytearray(sealed)
         flipped[index] ^= 1 << bit
         try:
-            envelope = openssh.parse(armoured(bytes(flipped)))
-            private_key = openssh.unseal(envelope, PASSPHRASE)
+            envelope = private_keys.parse_openssh(armoured(bytes(flipped)))
+            private_key = private_keys.unseal_openssh(envelope, PASSPHRASE)
         except KeyUnavailable:
             continue
         other = Key.from_public_key(private_key.public_key())

@@ -3,7 +3,7 @@
 import pkcs11
 import pytest
 
-from polygent_issuer.keys import pkcs11_errors
+from polygent_issuer.keys import pkcs11_module
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ from polygent_issuer.keys import pkcs11_errors
 def test_what_the_librarys_errors_mean(raised: type[Exception], code: str) -> None:
     """Each has one meaning; its text, which may quote what was given, is dropped."""
     arguments = ("utf-8", b"4711", 0, 1, "4711") if raised is UnicodeDecodeError else ("4711",)
-    problem = pkcs11_errors.translate(raised(*arguments))
+    problem = pkcs11_module.translate(raised(*arguments))
     assert (problem.code, problem.exit_code) == (code, 6)
     assert problem.hint
     assert "4711" not in f"{problem.message} {problem.hint}"

@@ -32,7 +32,7 @@ def test_one_that_does_not_answer_is_left_alone(hsm: SoftHsm) -> None:
     try:
         for call in (never.wait, called.set):
             with pytest.raises(errors.TokenTimeout) as raised:
-                module.ask(call)
+                module.call(call)
             assert raised.value.exit_code == 6
             assert "0.05 s" in raised.value.message
             assert "config set keyring_timeout 60s" in str(raised.value.hint)
@@ -51,9 +51,9 @@ def test_ctrl_c_leaves_it_alone_too(hsm: SoftHsm) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        module.ask(interrupted)
+        module.call(interrupted)
     with pytest.raises(errors.TokenTimeout):
-        module.ask(list)
+        module.call(list)
     module.close()
 
 
@@ -70,7 +70,7 @@ def test_the_last_one_out_finalises(hsm: SoftHsm) -> None:
 def test_one_that_cannot_be_closed(hsm: SoftHsm) -> None:
     """Somebody else has finalised it: nothing is left to do, and nobody is bothered."""
     module = Pkcs11Module(hsm.place, timeout=timedelta(seconds=20))
-    module.ask(pkcs11.lib(str(MODULE)).finalize)
+    module.call(pkcs11.lib(str(MODULE)).finalize)
     with pytest.raises(KeyUnavailable):
         module.token()
     module.close()

@@ -12,13 +12,13 @@ from polygent_issuer.home import settings
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import passphrases, signing
 from polygent_issuer.keys.lifecycle import KeyLifecycle
-from polygent_issuer.keys.pkcs11_rules import (
+from polygent_issuer.keys.pkcs11_store import (
     check_new_key_uri,
     is_in_token,
     require_secret_for_token,
 )
+from polygent_issuer.keys.signer import Presence
 from polygent_issuer.keys.signing import presence, signer_for
-from polygent_issuer.keys.store import Presence
 from polygent_issuer.store_uri import parse_token_uri
 
 

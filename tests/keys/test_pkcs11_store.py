@@ -2,6 +2,7 @@
 
 import dataclasses
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,10 +20,10 @@ from support.tools import require_tool
 from polygent_issuer import store_uri
 from polygent_issuer.errors import IssuerError
 from polygent_issuer.keys import passphrases, pkcs11_objects
-from polygent_issuer.keys.pkcs11_store import Pkcs11Store, TokenSigner
-from polygent_issuer.keys.signer import Signer, generate_private_key
-from polygent_issuer.keys.store import Held, Presence
-from polygent_issuer.keys.stores import open_store
+from polygent_issuer.keys.pkcs11_session import TokenSigner
+from polygent_issuer.keys.pkcs11_store import Pkcs11Store
+from polygent_issuer.keys.signer import Presence, Signer, StoreEntry, generate_private_key
+from polygent_issuer.keys.signing import open_store
 from polygent_issuer.store_uri import TokenUri
 from polygent_issuer.verifier.keys import Key
 
@@ -48,7 +49,7 @@ class Opened:
             warn=self.warnings.append,
         )
 
-    def generate(self, label: str = "main") -> Held:
+    def generate(self, label: str = "main") -> StoreEntry:
         """A new key, kept."""
         with self.store.generating(label=label) as held:
             return held
@@ -114,7 +115,9 @@ def test_every_session_is_closed(
     assert calls(log, "C_Initialize") == calls(log, "C_Finalize") == 3
 
 
-def spied_place(hsm: SoftHsm, held: Held, monkeypatch: pytest.MonkeyPatch, log: Path) -> TokenUri:
+def spied_place(
+    hsm: SoftHsm, held: StoreEntry, monkeypatch: pytest.MonkeyPatch, log: Path
+) -> TokenUri:
     """Return the place of a key, with a module that logs every call."""
     module = hsm.spied(monkeypatch, log).module
     return dataclasses.replace(store_uri.parse_token_uri(held.uri), module=module)
@@ -508,8 +511,8 @@ def test_a_key_that_would_come_out_is_not_kept(
     hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A token that makes extractable keys whatever it is told: here it is told so."""
-    told = {**pkcs11_objects._KEPT_IN, pkcs11.Attribute.EXTRACTABLE: True}
-    monkeypatch.setattr(pkcs11_objects, "_KEPT_IN", told)
+    told = {**pkcs11_objects._PRIVATE, pkcs11.Attribute.EXTRACTABLE: True}
+    monkeypatch.setattr(pkcs11_objects, "_PRIVATE", told)
     opened = Opened(hsm.place)
     problem = opened.refusal(lambda store: store.generating(label="x").__enter__())
     assert problem.code == "not_kept"
@@ -554,18 +557,18 @@ def test_a_token_that_cannot_sign(hsm: SoftHsm) -> None:
 def test_a_signature_of_another_length(hsm: SoftHsm) -> None:
     """96 bytes of P-384 are none of ours, whatever key the token took it for."""
     hsm.ceremony("root", "aabb", kind="EC:secp384r1")
-    with Opened(hsm.place).store._found() as session:
+    with Opened(hsm.place).store._session() as session:
         session.log_in(Given(PIN.encode()), warn=pytest.fail)
-        (half,) = session.public_halves()
+        (public,) = session.public_keys()
         with pytest.raises(IssuerError) as raised:
-            TokenSigner(session, half, KEY).sign(b"x")
+            TokenSigner(session, public, KEY).sign(b"x")
     assert raised.value.code == "token_failed"
 
 
 def test_a_point_off_the_curve(hsm: SoftHsm) -> None:
     """A public half that no key has is none of ours."""
     broken = b"\x04\x41\x04" + bytes(64)
-    with Opened(hsm.place).store._found() as session:
+    with Opened(hsm.place).store._session() as session:
         session.log_in(Given(PIN.encode()), warn=pytest.fail, writing=True)
         template = {
             pkcs11.Attribute.CLASS: pkcs11.ObjectClass.PUBLIC_KEY,
@@ -574,7 +577,7 @@ def test_a_point_off_the_curve(hsm: SoftHsm) -> None:
             pkcs11.Attribute.EC_POINT: broken,
             pkcs11.Attribute.TOKEN: True,
         }
-        session.ask(lambda opened: opened.create_object(template))
+        session.call(lambda opened: opened.create_object(template))
     assert Opened(hsm.place).refusal(lambda store: store.adopt()).code == "unsupported_key"
 
 
@@ -598,6 +601,15 @@ def test_without_the_library(hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch) -> N
         assert (problem.code, problem.exit_code) == ("token_library_missing", 6)
         assert problem.hint == "pip install 'polygent-issuer[pkcs11]'"
     assert opened.store.presence(KEY.kid) is Presence.UNAVAILABLE
+
+
+def test_modules_that_load_without_the_library() -> None:
+    """Key commands and doctor work for keys in other stores."""
+    code = (
+        "import sys; sys.modules['pkcs11'] = None; "
+        "import polygent_issuer.keys.lifecycle, polygent_issuer.doctor"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_uri_opens_it(hsm: SoftHsm) -> None:

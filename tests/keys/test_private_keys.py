@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from support.passphrases import Given
 
 from polygent_issuer.errors import IssuerError, KeyUnavailable
-from polygent_issuer.keys import openssh, passphrases, private_keys
+from polygent_issuer.keys import passphrases, private_keys
 from polygent_issuer.keys.errors import KeyDamaged, KeyMismatch, UnsupportedKey
 from polygent_issuer.keys.signer import generate_private_key
 from polygent_issuer.verifier.keys import Key
@@ -53,7 +53,7 @@ SEALED_FILES = {
     "PKCS#8 PEM": exported(Encoding.PEM, PrivateFormat.PKCS8, SEALED),
     "PKCS#8 DER": exported(Encoding.DER, PrivateFormat.PKCS8, SEALED),
     "SEC1 PEM": exported(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, SEALED),
-    "OpenSSH": openssh.seal(PRIVATE, PASSPHRASE, rounds=1),
+    "OpenSSH": private_keys.seal_openssh(PRIVATE, PASSPHRASE, rounds=1),
 }
 
 
@@ -144,7 +144,7 @@ def test_an_openssh_file_with_another_clear_half_is_refused() -> None:
     """Both copies of the public half replaced: the private number decides."""
     other = generate_private_key().public_key()
     stranger = Key.from_public_key(other).point
-    sealed = openssh.parse(PLAIN_FILES["OpenSSH"]).sealed.replace(KEY.point, stranger)
+    sealed = private_keys.parse_openssh(PLAIN_FILES["OpenSSH"]).sealed.replace(KEY.point, stranger)
     data = b"-----BEGIN OPENSSH PRIVATE KEY-----\n%s-----END OPENSSH PRIVATE KEY-----\n"
     with pytest.raises(KeyDamaged, match="does not belong"):
         private_keys.read(data % base64.encodebytes(sealed), Given(PASSPHRASE))

@@ -7,10 +7,9 @@ from support.registries import ACTOR, NOW, YEAR, add_license, writing
 
 from polygent_issuer.errors import RegistryChanged
 from polygent_issuer.findings import Consent, ConsentNeeded, FindingCode
-from polygent_issuer.keys.activation import signing_command
 from polygent_issuer.keys.errors import KeySigns
 from polygent_issuer.keys.lifecycle import KeyLifecycle
-from polygent_issuer.keys.retirement import Retirement, decide, retire
+from polygent_issuer.keys.rotation import Retirement, decide_retirement, retire, signing_command
 from polygent_issuer.registry import KeyRecord, change, customers, journal, keys
 from polygent_issuer.registry.change import Decided
 
@@ -36,7 +35,7 @@ def proposed(
     """What would follow, as it is shown."""
     return change.decide(
         custodian.registry,
-        lambda db: decide(db, named, compromised=compromised),
+        lambda db: decide_retirement(db, named, compromised=compromised),
         now=now,
         actor=ACTOR,
     )
@@ -59,13 +58,13 @@ def test_what_hangs_on_it_is_told_by_customer(
     """With the end of the last file, what signs instead, and what lets another one sign."""
     one, other = two
     found = decided(custodian, "one", compromised=True)
-    assert [record.customer_slug for record in found.hanging] == ["acme", "zeta"]
+    assert [record.customer_slug for record in found.licenses] == ["acme", "zeta"]
     assert found.last_end == (NOW + 2 * YEAR).replace(microsecond=0)
-    assert (found.needed, found.since, found.signs) == (True, None, None)
+    assert (found.needed, found.since, found.active) == (True, None, None)
     assert found.signing_command == "polygent-issue key use two"
     spare = decided(custodian, other.kid)
-    assert (spare.signs, spare.signing_command) == (one, None)
-    assert (spare.hanging, spare.last_end) == ((), None)
+    assert (spare.active, spare.signing_command) == (one, None)
+    assert (spare.licenses, spare.last_end) == ((), None)
 
 
 @pytest.mark.usefixtures("two")
@@ -118,7 +117,7 @@ def test_a_license_in_the_meantime_stops_no_retirement(
         add_license(db, 3, customers.get(db, "acme"), two[0].kid)
     done = carry_out(shown)
     assert done.key.compromised
-    assert (len(shown.decision.hanging), len(done.hanging)) == (2, 3)
+    assert (len(shown.decision.licenses), len(done.licenses)) == (2, 3)
 
 
 def test_what_lets_a_key_sign(custodian: KeyLifecycle, two: tuple[KeyRecord, KeyRecord]) -> None:

@@ -13,9 +13,8 @@ from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import signing
 from polygent_issuer.keys.lifecycle import KeyLifecycle, StoredKey
-from polygent_issuer.keys.signing import place_of, presence, require_usable, signer_for
-from polygent_issuer.keys.store import Presence
-from polygent_issuer.keys.stores import open_store
+from polygent_issuer.keys.signer import Presence
+from polygent_issuer.keys.signing import open_store, place_of, presence, require_usable, signer_for
 
 
 @pytest.fixture

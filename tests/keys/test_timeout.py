@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from polygent_issuer.keys.timeout import TimeoutExpired, run_with_timeout
+from polygent_issuer.keys.signer import TimeoutExpired, run_with_timeout
 
 SOON = timedelta(milliseconds=50)
 AMPLE = timedelta(seconds=30)

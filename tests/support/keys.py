@@ -9,9 +9,9 @@ from polygent_issuer.verifier.keys import Key
 from support.cli import PASSPHRASE
 
 QUICKLY = """
-from polygent_issuer.keys import openssh
 from polygent_issuer.__main__ import main
-openssh.ROUNDS = 1
+from polygent_issuer.keys import private_keys
+private_keys.ROUNDS = 1
 main()
 """
 """The installed command, sealing with one round of bcrypt: 64 take half a second each."""

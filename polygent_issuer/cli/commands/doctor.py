@@ -47,8 +47,8 @@ class Findings(Result):
                     "name": row.name,
                     "state": str(row.state),
                     "message": row.message,
-                    **hint_json(row.mend, "mend"),
-                    "mend": at_home(row.mend),
+                    **hint_json(row.fix, "mend"),
+                    "mend": at_home(row.fix),
                 }
                 for row in self.examination.rows
             ],
@@ -62,8 +62,8 @@ class Findings(Result):
         for row in self.examination.rows:
             mark, style = _MARKS[row.state]
             yield Line(f"{mark:<4}  {row.name:<{width}}  {row.message}", style)
-            if row.mend is not None:
-                yield Line(f"{'':<{4 + 2 + width}}  mend: {at_home(row.mend)}")
+            if row.fix is not None:
+                yield Line(f"{'':<{4 + 2 + width}}  mend: {at_home(row.fix)}")
         count = self._count()
         parts = [
             f"{count['ok']} ok",

@@ -12,8 +12,8 @@ from polygent_issuer.cli import prompts
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.home.settings_editing import default_text
+from polygent_issuer.keys.signer import Presence
 from polygent_issuer.keys.signing import presence
-from polygent_issuer.keys.store import Presence
 from polygent_issuer.text import escape
 
 Answers = Mapping[str, str | None]

@@ -20,15 +20,15 @@ from polygent_issuer.errors import HomeMissing, UsageProblem
 from polygent_issuer.hints import run
 from polygent_issuer.home import create, folder, settings
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.keys.labels import typed
 from polygent_issuer.keys.lifecycle import KeyLifecycle, StoredKey
 from polygent_issuer.keys.passphrases import Passphrase, PassphraseStrengthWarning, T
+from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.registry import KeyRecord, keys
 from polygent_issuer.store_uri import EXAMPLE_FILE_URI, is_token_uri
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KeepingOptions(OptionGroup):
+class StorageOptions(OptionGroup):
     """Where a new key goes, and its backup."""
 
     store: Annotated[
@@ -47,8 +47,8 @@ class KeepingOptions(OptionGroup):
     no_backup: Annotated[bool, typer.Option("--no-backup", help="Write no backup now.")] = False
 
 
-def settings_in_force(invocation: Invocation) -> Settings:
-    """The settings of the home, or the defaults where there is none yet.
+def current_settings(invocation: Invocation) -> Settings:
+    """Return the settings of the home, or the defaults where there is none yet.
 
     Raises:
         HomeProblem, InvalidSettings: when what is there cannot be used.
@@ -59,7 +59,7 @@ def settings_in_force(invocation: Invocation) -> Settings:
 
 
 def known_keys(invocation: Invocation) -> tuple[KeyRecord, ...]:
-    """The keys of the registry; none where there is no home yet, which is not made here.
+    """Return the keys of the registry; none where there is no home yet, which is not made here.
 
     Raises:
         HomeProblem: each code of a home that cannot be used, or has lost its registry.
@@ -71,50 +71,52 @@ def known_keys(invocation: Invocation) -> tuple[KeyRecord, ...]:
         return keys.every(db)
 
 
-def custodian(
+def key_lifecycle(
     invocation: Invocation, passphrase: Passphrase, *, store: str, backup: Path | None
 ) -> KeyLifecycle:
-    """Who keeps the key, in the home of this invocation, which is made when there is none.
+    """Return the lifecycle in the home of this invocation, which is made when there is none.
 
     Args:
         invocation: of the command.
-        passphrase: as it was given, or the terminal.
-        store: the store URI that is used.
+        passphrase: of the command line, or the terminal.
+        store: the store URI of the key.
         backup: where the backup goes.
 
     Raises:
-        InvalidStore: (`invalid_store`) for what is no key store; no home is made then.
+        InvalidStore: (`invalid_store`) for another text; no home is made then.
         UsageProblem: (`usage`) when key and backup would be one file or in one folder.
         HomeProblem: each code of making a home.
     """
     place = store_uri.parse(store)
-    in_file = isinstance(place, store_uri.FileLocation)
-    if isinstance(place, store_uri.FileLocation) and place.path == backup:
+    file = place.path if isinstance(place, store_uri.FileLocation) else None
+    if file is not None and file == backup:
         raise UsageProblem(
             "the backup would lie where the key lies", hint="name another place, on another disk"
         )
     ensure_home(invocation)
-    judged = PassphraseStrengthWarning(passphrase, invocation.warn)
+    source: Passphrase = PassphraseStrengthWarning(passphrase, invocation.warn)
+    if file is not None and backup is not None:
+        source = _SharedPassphrase(source)
     return KeyLifecycle(
         registry=invocation.registry,
         home=invocation.home,
         settings=invocation.settings,
-        passphrase=_OneForBoth(judged) if in_file and backup else judged,
+        passphrase=source,
         warn=invocation.warn,
         now=invocation.now,
         actor=invocation.actor,
     )
 
 
-class _OneForBoth(Passphrase):
-    """The key file and its backup share one new passphrase, so a person types it for one."""
+class _SharedPassphrase(Passphrase):
+    """One new passphrase for a key file and its backup, so that a person types it once."""
 
     def __init__(self, source: Passphrase) -> None:
         self._source = source
         self._new: bytes | None = None
 
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:
-        """What the source gives; a new one is asked for once."""
+        """Return the passphrase of the source; ask for a new one once."""
         if not confirm:
             return self._source.get(purpose)
         if self._new is None:
@@ -127,47 +129,47 @@ class _OneForBoth(Passphrase):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KeptReport(Result):
-    """A key that was made or taken in, and what the operator does next.
+class StoredKeyReport(Result):
+    """A key that was generated or imported, and what the operator does next.
 
     Attributes:
         verb: what was done: generated or imported.
         origin_as_backup: the file that an imported key came from, if that can be its backup.
     """
 
-    kept: StoredKey
+    stored: StoredKey
     verb: str
     origin_as_backup: str | None = None
 
     def to_json(self) -> Mapping[str, Any]:
         """`key`, whether it is new to the registry, and the file of its `backup`."""
-        backup = self.kept.backup
+        backup = self.stored.backup
         return {
-            "key": key_json(self.kept.key, self.kept.uri),
-            "new": self.kept.is_new,
+            "key": key_json(self.stored.key, self.stored.uri),
+            "new": self.stored.is_new,
             "backup": None if backup is None else str(backup),
         }
 
     def blocks(self) -> Iterable[Block]:
         """What it is, where it is, and what comes next."""
-        key, backup = self.kept.key, self.kept.backup
+        key, backup = self.stored.key, self.stored.backup
         yield Line(f"{self.verb} the key {key.label}", "good")
         yield Fields(
             (
                 ("kid", key.kid),
-                ("private half", self.kept.uri),
+                ("private half", self.stored.uri),
                 ("backup", backup_state(key) if backup is None else str(backup)),
                 ("state", "active: it signs from now on" if key.active else key_state(key)),
             )
         )
-        if not self.kept.is_new:
+        if not self.stored.is_new:
             yield Line("the registry had its public half already, and its label", "dim", 1)
             return
         if key.backed_up_at is None and self.origin_as_backup is not None:
             yield Line(
                 f"{self.origin_as_backup} is encrypted and may serve as the backup: keep it apart"
             )
-        elif key.backed_up_at is None and is_token_uri(self.kept.uri):
+        elif key.backed_up_at is None and is_token_uri(self.stored.uri):
             yield Line(
                 "nobody can copy it out of the token: for its loss, have a second key that the "
                 "servers know: polygent-issue key generate spare "
@@ -177,17 +179,17 @@ class KeptReport(Result):
         elif key.backed_up_at is None:
             yield Line(
                 "without a backup, a lost key means new licenses for everybody: "
-                + run("key", "backup", *typed(key.label), "FILE"),
+                + run("key", "backup", *label_words(key.label), "FILE"),
                 "warn",
             )
         yield from self._following()
 
     def _following(self) -> Iterable[Block]:
-        key = self.kept.key
+        key = self.stored.key
         if key.active:
             output = ("--output", "polygent-public.pem")
-            export = run("key", "export-public", *typed(key.label), *output)
+            export = run("key", "export-public", *label_words(key.label), *output)
             yield Line(f"for the servers, once: {export}")
         else:
             yield Line(f"for the servers, with all others that they may trust: {EXPORT_ALL}")
-            yield Line(f"when all of them have it: {run('key', 'use', *typed(key.label))}")
+            yield Line(f"when all of them have it: {run('key', 'use', *label_words(key.label))}")

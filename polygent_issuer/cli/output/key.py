@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Final
 
-from polygent_issuer.keys.store import Presence
+from polygent_issuer.keys.signer import Presence
 from polygent_issuer.registry import KeyRecord
 from polygent_issuer.store_uri import is_token_uri
 from polygent_issuer.terms import dates

@@ -10,7 +10,7 @@ import typer
 
 from polygent_issuer.cli.commands.key.show import KeyName
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.key_backup import backup_file
+from polygent_issuer.cli.flows.key_place import backup_file
 from polygent_issuer.cli.options.passphrase import PassphraseOptions, source
 from polygent_issuer.cli.output.key import key_json
 from polygent_issuer.cli.output.model import Block, Fields, Line
@@ -57,7 +57,7 @@ def backup(
     """
     path = backup_file(to)
     with invocation.registry.reading() as db:
-        found = keys.find(db, key)
+        record = keys.find(db, key)
     written = KeyLifecycle(
         registry=invocation.registry,
         home=invocation.home,
@@ -66,7 +66,7 @@ def backup(
         warn=invocation.warn,
         now=invocation.now,
         actor=invocation.actor,
-    ).back_up(found, path)
+    ).back_up(record, path)
     with invocation.registry.reading() as db:
-        found = keys.find(db, found.kid)
-    return BackedUp(key=found, store=place_of(invocation.settings, found.kid), path=written)
+        record = keys.find(db, record.kid)
+    return BackedUp(key=record, store=place_of(invocation.settings, record.kid), path=written)

@@ -110,17 +110,17 @@ def _one(db: Reading, key: str | None) -> KeyRecord:
     """
     if key is None:
         return choose_key(db, None)
-    found = keys.find(db, key)
-    if found.compromised:
+    record = keys.find(db, key)
+    if record.compromised:
         raise CompromisedKey(
-            f"the key {escape(found.label)} is marked as compromised: servers must drop it, "
+            f"the key {escape(record.label)} is marked as compromised: servers must drop it, "
             "not be given it",
             hint=Hint(
                 "all that they may trust: ",
                 run("key", "export-public", "--all", "--format", "jwks"),
             ),
         )
-    return found
+    return record
 
 
 def _trusted(db: Reading) -> tuple[KeyRecord, ...]:

@@ -5,18 +5,26 @@ from typing import Annotated
 import typer
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.key_backup import backup_place_of_made, require_none_in_token
-from polygent_issuer.cli.flows.key_place import Again, require_backup, require_store
+from polygent_issuer.cli.flows.key_place import (
+    RetryCommand,
+    backup_path_of_new,
+    require_backup,
+    require_store,
+)
 from polygent_issuer.cli.flows.key_storage import (
-    KeepingOptions,
-    KeptReport,
-    custodian,
+    StorageOptions,
+    StoredKeyReport,
+    current_settings,
+    key_lifecycle,
     known_keys,
-    settings_in_force,
 )
 from polygent_issuer.cli.options.passphrase import PassphraseOptions, source
-from polygent_issuer.keys.labels import free_label, require_free
-from polygent_issuer.keys.pkcs11_rules import check_new_key_uri
+from polygent_issuer.keys.pkcs11_store import (
+    backup_impossible_new,
+    check_new_key_uri,
+    is_in_token,
+)
+from polygent_issuer.keys.rotation import free_label, require_free_label
 
 
 def generate(
@@ -25,9 +33,9 @@ def generate(
         str | None, typer.Argument(metavar="[LABEL]", help="What to call it; main by default.")
     ] = None,
     *,
-    keeping: KeepingOptions,
+    storage: StorageOptions,
     passphrases: PassphraseOptions,
-) -> KeptReport:
+) -> StoredKeyReport:
     """Make a signing key, in the keyring, in an encrypted file or inside a token.
 
     The first key signs at once, a later one after `key use`. A home is made when there is none.
@@ -35,16 +43,19 @@ def generate(
     key that is made in a token never leaves it and has no backup; the passphrase is the token's
     PIN.
     """
-    held, passphrase = settings_in_force(invocation), source(invocation, passphrases)
-    store = keeping.store or held.store
+    settings, passphrase = current_settings(invocation), source(invocation, passphrases)
+    store = storage.store or settings.store
     check_new_key_uri(store)
-    require_none_in_token(store, keeping)
+    if storage.backup is not None and is_in_token(store):
+        raise backup_impossible_new(store)
     known = known_keys(invocation)
-    name = require_free(free_label(known) if label is None else label, known)
-    again = Again(command="key generate", argument=name, keeping=keeping, passphrases=passphrases)
-    require_backup(again)
-    require_store(held, store, again)
-    backup = backup_place_of_made(invocation, held, keeping, store)
-    custody = custodian(invocation, passphrase, store=store, backup=backup)
-    kept = custody.generate(label=name, store_uri=store, backup=backup)
-    return KeptReport(kept=kept, verb="generated")
+    name = require_free_label(free_label(known) if label is None else label, known)
+    retry = RetryCommand(
+        command="key generate", argument=name, storage=storage, passphrases=passphrases
+    )
+    require_backup(retry)
+    require_store(settings, store, retry)
+    backup = backup_path_of_new(invocation, settings, storage, store)
+    lifecycle = key_lifecycle(invocation, passphrase, store=store, backup=backup)
+    stored = lifecycle.generate(label=name, store_uri=store, backup=backup)
+    return StoredKeyReport(stored=stored, verb="generated")

@@ -20,8 +20,8 @@ class ListedKey:
     """A key of the list.
 
     Attributes:
-        store: where this operator has its private half.
-        current: how many current licenses hang on it.
+        store: the store URI of its private key.
+        current: how many current licenses were signed with it.
         since: since when it is marked as compromised, or else retired.
     """
 
@@ -70,10 +70,11 @@ class Keys(Result):
         yield Table(headers, rows, styles, folding=("kid", "store"))
         for each in self.keys:
             if each.current and not each.key.may_sign:
-                told = (
-                    f"under {each.key.label}, {key_state(each.key)}: {list_command(each.key.label)}"
+                state, command = key_state(each.key), list_command(each.key.label)
+                yield Line(
+                    f"under {each.key.label}, {state}: {command}",
+                    "bad" if each.key.compromised else "dim",
                 )
-                yield Line(told, "bad" if each.key.compromised else "dim")
 
 
 def list_all(invocation: Invocation) -> Keys:

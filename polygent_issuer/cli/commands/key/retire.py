@@ -27,27 +27,27 @@ from polygent_issuer.cli.output.license import list_command, made_again
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.keys.keyring_backends import SERVICE
-from polygent_issuer.keys.retirement import Retirement, decide, retire
+from polygent_issuer.keys.rotation import Retirement, decide_retirement, retire
+from polygent_issuer.keys.signer import Presence
 from polygent_issuer.keys.signing import place_of, presence
-from polygent_issuer.keys.store import Presence
 from polygent_issuer.terms import dates
 from polygent_issuer.text import for_shell
 
 _SHOWN: Final = 20
 
 
-def retired(found: Retirement, now: datetime) -> Iterable[Block]:
+def retired(retirement: Retirement, now: datetime) -> Iterable[Block]:
     """Its licenses go on, and until when servers need its public half."""
-    if not found.hanging or found.last_end is None:
-        yield Line(no_server_needs(found.last_end, now))
+    if not retirement.licenses or retirement.last_end is None:
+        yield Line(no_server_needs(retirement.last_end, now))
         return
     yield Line(
         "its licenses keep working, and each is renewed with the key that signs; "
-        f"servers keep its public half until {dates.instant(found.last_end)}"
+        f"servers keep its public half until {dates.instant(retirement.last_end)}"
     )
 
 
-def compromised(found: Retirement) -> Iterable[Block]:
+def compromised(retirement: Retirement) -> Iterable[Block]:
     """What others can do with it, and the steps that end that, numbered."""
     yield Line(
         "whoever holds it signs licenses and dates them at will: iat proves nothing, and nothing "
@@ -60,19 +60,19 @@ def compromised(found: Retirement) -> Iterable[Block]:
         "bad",
     )
     steps = [f"make the set of keys without it: {EXPORT_ALL}"]
-    if found.hanging:
+    if retirement.licenses:
         steps.insert(0, "issue its licenses again: the commands are below")
         steps.append("send each customer both at once: the set for the server, its new file")
     else:
         steps.append("have every server take that set instead of what it has")
-    if found.signing_command is not None:
-        steps.insert(0, f"let another key sign: {found.signing_command}")
+    if retirement.signing_command is not None:
+        steps.insert(0, f"let another key sign: {retirement.signing_command}")
     for number, step in enumerate(steps, start=1):
         yield Line(f"{number}. {step}", indent=1)
 
 
 def destroyed_by(store: str, kid: str) -> str:
-    """How a private half is destroyed, as far as its place tells; it ends a sentence."""
+    """Return how to destroy a private key in this store, as the end of a sentence."""
     if store == store_uri.KEYRING:
         return f", in the keyring's own program: the entry {SERVICE}, {kid}"
     if store.startswith(store_uri.FILE) and not store.endswith("/"):
@@ -80,21 +80,22 @@ def destroyed_by(store: str, kid: str) -> str:
     return ""
 
 
-def hanging(found: Retirement, now: datetime) -> Iterable[Block]:
+def license_lines(retirement: Retirement, now: datetime) -> Iterable[Block]:
     """The licenses as lines: a table would break the commands where the screen is narrow."""
-    if not found.hanging:
+    if not retirement.licenses:
         return
-    customers = len({record.customer_slug for record in found.hanging})
+    customers = len({record.customer_slug for record in retirement.licenses})
     yield Line(f"its current licenses, by customer ({customers}):", "title")
-    for record in found.hanging[:_SHOWN]:
+    for record in retirement.licenses[:_SHOWN]:
         day = dates.last_full_day(record.expires_at).isoformat()
         machine = record.machine_label or "any machine"
         yield Line(
             f"{record.customer_slug}, {machine}, until {day}: {made_again(record, now)}", indent=1
         )
-    if len(found.hanging) > _SHOWN:
+    if len(retirement.licenses) > _SHOWN:
         yield Line(
-            f"and {len(found.hanging) - _SHOWN} more: {list_command(found.key.label)}", "dim"
+            f"and {len(retirement.licenses) - _SHOWN} more: {list_command(retirement.key.label)}",
+            "dim",
         )
 
 
@@ -103,7 +104,7 @@ class RetiredKeyReport(Result):
     """A key that signs no more, or is to.
 
     Attributes:
-        store: where this operator has its private half; `presence` says whether it is there.
+        store: the store of its private key; `presence` is whether it is there.
         changed: whether it was this command that ended it.
     """
 
@@ -115,18 +116,18 @@ class RetiredKeyReport(Result):
 
     def to_json(self) -> Mapping[str, Any]:
         """`key`, and the current `licenses` under it, each with the command that `mend`s it."""
-        found = self.retirement
+        retirement = self.retirement
         return {
             "key": {
-                **key_json(found.key, self.store),
+                **key_json(retirement.key, self.store),
                 "presence": str(self.presence),
-                "compromised_since": dates.optional_instant(found.since),
+                "compromised_since": dates.optional_instant(retirement.since),
             },
             "changed": self.changed,
-            "signs": None if found.signs is None else found.signs.kid,
-            "to_sign": found.signing_command,
-            "last_end": dates.optional_instant(found.last_end),
-            "current_licenses": len(found.hanging),
+            "signs": None if retirement.active is None else retirement.active.kid,
+            "to_sign": retirement.signing_command,
+            "last_end": dates.optional_instant(retirement.last_end),
+            "current_licenses": len(retirement.licenses),
             "licenses": [
                 {
                     "id": record.id,
@@ -135,7 +136,7 @@ class RetiredKeyReport(Result):
                     "expires_at": dates.instant(record.expires_at),
                     **hint_json(made_again(record, self.now), "mend"),
                 }
-                for record in found.hanging
+                for record in retirement.licenses
             ],
         }
 
@@ -150,28 +151,30 @@ class RetiredKeyReport(Result):
 
     def following(self) -> Iterable[Block]:
         """What follows, in the order in which it is to be done."""
-        found = self.retirement
+        retirement = self.retirement
         yield Fields(
             (
-                ("kid", found.key.kid),
+                ("kid", retirement.key.kid),
                 (
                     "compromised",
-                    f"since {dates.instant(found.since)}" if found.since else None,
+                    f"since {dates.instant(retirement.since)}" if retirement.since else None,
                 ),
-                ("signs instead", "none" if found.signs is None else found.signs.label),
-                ("private half", whereabouts(found.key, self.store, self.presence)),
-                ("backup", backup_state(found.key)),
-                ("current licenses", str(len(found.hanging))),
+                ("signs instead", "none" if retirement.active is None else retirement.active.label),
+                ("private half", whereabouts(retirement.key, self.store, self.presence)),
+                ("backup", backup_state(retirement.key)),
+                ("current licenses", str(len(retirement.licenses))),
             )
         )
-        yield from (compromised(found) if found.compromised else retired(found, self.now))
+        yield from (
+            compromised(retirement) if retirement.compromised else retired(retirement, self.now)
+        )
         gone = self.presence is Presence.ABSENT
-        by = "" if gone else destroyed_by(self.store, found.key.kid)
+        by = "" if gone else destroyed_by(self.store, retirement.key.kid)
         yield Line(
             "nothing signs with its private half and backups again, but nothing deletes them: "
             f"that is yours to do{by}"
         )
-        yield from hanging(found, self.now)
+        yield from license_lines(retirement, self.now)
 
 
 def retire_key(
@@ -190,25 +193,23 @@ def retire_key(
     other way round: servers must drop it, so each license under it is issued again.
     """
     given, now = consent.given(consents), invocation.now
-    decided = invocation.decide(lambda db: decide(db, key, compromised=compromised))
+    decided = invocation.decide(lambda db: decide_retirement(db, key, compromised=compromised))
     retirement = decided.decision
-    held = place_of(invocation.settings, retirement.key.kid)
-    here = presence(invocation.settings, retirement.key.kid)
-    foreseen = RetiredKeyReport(
-        retirement=retirement, store=held, presence=here, now=now, changed=False
+    preview = RetiredKeyReport(
+        retirement=retirement,
+        store=place_of(invocation.settings, retirement.key.kid),
+        presence=presence(invocation.settings, retirement.key.kid),
+        now=now,
+        changed=False,
     )
     if not retirement.needed:
-        return foreseen
+        return preview
     asks = invocation.interactive and not yes
     if asks:
-        streams.write_blocks(foreseen.following(), sys.stderr)
+        streams.write_blocks(preview.following(), sys.stderr)
     agreed = consent.obtain(invocation, decided.behind, given)
     reason = required_reason(invocation, agreed.reason, "a key is retired")
     if asks:
         prompts.go_ahead(f"let {retirement.key.label} sign no more, for good?")
-    done = retire(
-        decided,
-        reason=reason,
-        consent=agreed,
-    )
-    return replace(foreseen, retirement=done, changed=True)
+    done = retire(decided, reason=reason, consent=agreed)
+    return replace(preview, retirement=done, changed=True)

@@ -19,8 +19,8 @@ from polygent_issuer.cli.output.key import (
 from polygent_issuer.cli.output.license import list_command
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
+from polygent_issuer.keys.signer import Presence
 from polygent_issuer.keys.signing import place_of, presence
-from polygent_issuer.keys.store import Presence
 from polygent_issuer.registry import KeyRecord, KeyUse, keys
 from polygent_issuer.terms import dates
 
@@ -37,7 +37,7 @@ class ShownKey(Result):
     """A key's public side.
 
     Attributes:
-        store: where this operator has its private half; `presence` says whether it is there.
+        store: the store of its private key; `presence` says whether it is there.
         use: what was signed with it; None for nothing.
         since: since when it is marked as compromised.
     """
@@ -99,12 +99,12 @@ def show(invocation: Invocation, key: KeyName) -> ShownKey:
     Its store is asked whether it holds the private half; nothing is unlocked, nobody is asked.
     """
     with invocation.registry.reading() as db:
-        found = keys.find(db, key)
-        use, since = keys.uses(db).get(found.kid), keys.compromised_since(db, found)
+        record = keys.find(db, key)
+        use, since = keys.uses(db).get(record.kid), keys.compromised_since(db, record)
     return ShownKey(
-        key=found,
-        store=place_of(invocation.settings, found.kid),
-        presence=presence(invocation.settings, found.kid),
+        key=record,
+        store=place_of(invocation.settings, record.kid),
+        presence=presence(invocation.settings, record.kid),
         use=use,
         since=since,
         now=invocation.now,

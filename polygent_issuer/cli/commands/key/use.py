@@ -12,10 +12,10 @@ from polygent_issuer.cli.output.key import key_json, way_back
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.hints import run
-from polygent_issuer.keys import activation
-from polygent_issuer.keys.labels import typed
+from polygent_issuer.keys import rotation
+from polygent_issuer.keys.rotation import label_words
+from polygent_issuer.keys.signer import Presence
 from polygent_issuer.keys.signing import place_of, presence
-from polygent_issuer.keys.store import Presence
 from polygent_issuer.registry import KeyRecord
 
 
@@ -49,7 +49,7 @@ class Activated(Result):
         yield Line(f"signing key: {old} → {self.key.label}", "good")
         if self.before is not None:
             yield Line("licenses under the old key stay as they are, and so must its public half")
-            retire = run("key", "retire", *typed(self.before.label))
+            retire = run("key", "retire", *label_words(self.before.label))
             yield Line(f"so that nothing is signed with it by mistake: {retire}", "dim")
 
 
@@ -58,17 +58,14 @@ def use(invocation: Invocation, key: KeyName, *, consents: ConsentOptions) -> Ac
 
     The servers need its public half first, so this needs consent (key-rollout).
     """
-    decided = invocation.decide(lambda db: activation.decide(db, key))
-    wanted, present = decided.decision.key, decided.decision.present
-    store = place_of(invocation.settings, wanted.kid)
+    decided = invocation.decide(lambda db: rotation.decide_activation(db, key))
+    chosen, before = decided.decision.key, decided.decision.active
+    store = place_of(invocation.settings, chosen.kid)
     if not decided.decision.needed:
-        return Activated(key=wanted, before=present, store=store)
-    if presence(invocation.settings, wanted.kid) is Presence.ABSENT:
-        invocation.warn(f"the private half of {wanted.label} is not in {store}{way_back(wanted)}")
+        return Activated(key=chosen, before=before, store=store)
+    if presence(invocation.settings, chosen.kid) is Presence.ABSENT:
+        invocation.warn(f"the private half of {chosen.label} is not in {store}{way_back(chosen)}")
     given = consent.given(consents)
     agreed = consent.obtain(invocation, [decided.decision.finding], given)
-    changed = activation.activate(
-        decided,
-        consent=agreed,
-    )
-    return Activated(key=changed, before=present, store=store)
+    activated = rotation.activate(decided, consent=agreed)
+    return Activated(key=activated, before=before, store=store)

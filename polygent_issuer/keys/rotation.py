@@ -1,0 +1,264 @@
+"""Labels of keys, the active key, and retirement.
+
+Activating a key is a roll-out, since servers must know the new one first. A *retired* key is as
+good as ever: its licenses run on and still verify. A *compromised* one may be in other hands:
+they sign what they like and date it as they like, so `iat` cannot tell a forgery from a license.
+Servers must drop it, and with it every license under it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain, count
+from typing import Final
+
+from polygent_issuer.errors import InputRefused
+from polygent_issuer.findings import Consent, Finding, FindingCode, require
+from polygent_issuer.hints import Hint, join, run
+from polygent_issuer.keys.errors import KeySigns
+from polygent_issuer.keys.signing import require_usable
+from polygent_issuer.registry import (
+    KeyRecord,
+    LicenseRecord,
+    LicenseStatus,
+    Reading,
+    Writing,
+    change,
+    keys,
+    licenses,
+)
+from polygent_issuer.registry.change import Decided
+from polygent_issuer.text import escape
+from polygent_issuer.verifier.identifiers import display_name_problem
+
+_FIRST: Final = "main"
+_MOST_COMMANDS: Final = 3
+
+
+def free_label(known: Iterable[KeyRecord], suggested: str = "") -> str:
+    """Return a label that no key has: the suggested one if it is valid, else main or main-N."""
+    taken = {name for key in known for name in (key.label, key.kid)}
+    if suggested not in taken and display_name_problem(suggested) is None:
+        return suggested
+    labels = chain([_FIRST], (f"{_FIRST}-{number}" for number in count(2)))
+    return next(label for label in labels if label not in taken)
+
+
+def require_free_label(label: str, known: Iterable[KeyRecord]) -> str:
+    """Return the label; refuse before a key is made what the registry would refuse afterwards.
+
+    Raises:
+        InputRefused: (`input_refused`) for a label that cannot be shown, or is another key's.
+    """
+    problem = display_name_problem(label)
+    if problem is not None:
+        raise InputRefused(f"the label cannot be used: {problem}", hint="choose another")
+    if any(label in (other.label, other.kid) for other in known):
+        raise InputRefused(
+            f"the label {escape(label)} is that of a key that is there already",
+            hint=Hint("choose another label; what is there: ", run("key", "show", label)),
+        )
+    return label
+
+
+def label_words(label: str) -> tuple[str, ...]:
+    """Return a label as the last words of a command; after `--` a hyphen begins no option."""
+    return ("--", label) if label.startswith("-") else (label,)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Activation:
+    """A change of the active key; two are equal when they rest on the same facts.
+
+    Attributes:
+        key: the one to activate.
+        active: the one that is active now.
+    """
+
+    key: KeyRecord
+    active: KeyRecord | None
+
+    @property
+    def needed(self) -> bool:
+        """Whether it is another one."""
+        return self.active is None or self.active.kid != self.key.kid
+
+    @property
+    def finding(self) -> Finding:
+        """The risk: servers may not know the key yet."""
+        until = f"; until they have it, {escape(self.active.label)} signs on" if self.active else ""
+        return Finding(
+            code=FindingCode.KEY_ROLLOUT,
+            message=f"a server that lacks the public half of {escape(self.key.label)} refuses "
+            f"every file that is signed with it{until}",
+            hint=Hint(
+                "first give it to every server: ",
+                run("key", "export-public", "--all", "--format", "jwks"),
+            ),
+        )
+
+
+def signing_command(known: Iterable[KeyRecord], *, instead_of: KeyRecord | None = None) -> Hint:
+    """Return the command after which a key is active: an existing key, else a new one.
+
+    Args:
+        known: all keys of the registry.
+        instead_of: the one to avoid.
+    """
+    known = tuple(known)
+    if not known:
+        return run("key", "generate", "main", "--backup", "FILE")
+    usable = [
+        key for key in known if key.may_sign and (not instead_of or key.kid != instead_of.kid)
+    ]
+    if usable:  # the newest first: it was made to sign next
+        commands = [run("key", "use", *label_words(key.label)) for key in reversed(usable)]
+        return join(", or ", commands[:_MOST_COMMANDS])
+    label = free_label(known)
+    generate = run("key", "generate", label, "--backup", "FILE")
+    return Hint(generate, ", and then ", run("key", "use", label))
+
+
+def decide_activation(db: Reading, name: str) -> Activation:
+    """Decide the activation of a key; nothing is written.
+
+    Args:
+        name: a label, a kid, or the beginning of one.
+
+    Raises:
+        NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
+        ExampleKey, RetiredKey, CompromisedKey: (`example_key`, `key_retired`, `key_compromised`).
+    """
+    activation = Activation(key=keys.find(db, name), active=keys.active(db))
+    if activation.needed:
+        require_usable(activation.key)
+    return activation
+
+
+def activate(decided: Decided[Activation], *, consent: Consent) -> KeyRecord:
+    """Activate a key, and record who accepted the risk.
+
+    Args:
+        decided: an activation by `decide_activation`; shown to the operator.
+        consent: must cover the finding.
+
+    Raises:
+        ConsentNeeded: (`consent_needed`) when the finding was not accepted.
+        RegistryChanged: (`registry_changed`) when the key, or the active one, changed since.
+    """
+    key, before = decided.decision.key, decided.decision.active
+    finding = decided.decision.finding
+    require([finding], consent)
+
+    def write(db: Writing) -> KeyRecord:
+        changed = keys.activate(db, key.kid)
+        db.record(
+            "key-activated",
+            kid=key.kid,
+            accepted=consent.used([finding]),
+            reason=consent.reason,
+            details={"before": before and before.kid},
+        )
+        return changed
+
+    return change.carry_out(decided, write, hint=Hint("look again: ", run("key", "list")))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retirement:
+    """The retirement of a key, and its consequences.
+
+    Two are equal when the key is recorded alike: a license that was issued meanwhile must not stop
+    the retirement of a leaked key.
+
+    Attributes:
+        key: as it is recorded.
+        compromised: whether it is marked so, or will be.
+        since: since when it is marked so.
+        needed: whether anything is to be written.
+        licenses: the current licenses that were signed with it, by customer.
+        last_end: when the last file under it expires, replaced ones included; None without any.
+        active: another key that is active, if there is one.
+        signing_command: the command that activates another one, where none is.
+    """
+
+    key: KeyRecord
+    compromised: bool
+    since: datetime | None
+    needed: bool
+    licenses: tuple[LicenseRecord, ...] = field(compare=False)
+    last_end: datetime | None = field(compare=False)
+    active: KeyRecord | None = field(compare=False)
+    signing_command: str | None = field(compare=False)
+
+
+def decide_retirement(db: Reading, name: str, *, compromised: bool) -> Retirement:
+    """Decide the retirement of a key; nothing is written.
+
+    Args:
+        name: a label, a kid, or the beginning of one.
+        compromised: whether others may have the key: then it is retired even while it is active.
+
+    Raises:
+        NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
+        KeySigns: (`key_signs`) for the active key, unless it is compromised.
+    """
+    key, known = keys.find(db, name), keys.every(db)
+    if key.active and not compromised:
+        raise KeySigns(
+            f"the key {escape(key.label)} is the one that signs",
+            hint=Hint(
+                "let another one sign first: ",
+                signing_command(known, instead_of=key),
+                "; if others may hold it, at once: ",
+                run("key", "retire", "--compromised", *label_words(key.label)),
+            ),
+        )
+    active = next((other for other in known if other.active and other.kid != key.kid), None)
+    current = licenses.select(db, kid=key.kid, status=LicenseStatus.CURRENT)
+    use = keys.uses(db).get(key.kid)
+    return Retirement(
+        key=key,
+        compromised=compromised or key.compromised,
+        since=keys.compromised_since(db, key),
+        needed=key.retired_at is None or (compromised and not key.compromised),
+        licenses=tuple(sorted(current, key=lambda record: record.customer_slug)),
+        last_end=None if use is None else use.last_end,
+        active=active,
+        signing_command=signing_command(known, instead_of=key) if active is None else None,
+    )
+
+
+def retire(decided: Decided[Retirement], *, reason: str, consent: Consent) -> Retirement:
+    """Retire a key, and record who decided it and why.
+
+    Args:
+        decided: a retirement by `decide_retirement`; shown to the operator.
+        reason: for the journal.
+        consent: must cover a clock that is behind.
+
+    Raises:
+        ConsentNeeded: (`consent_needed`) when a finding was not accepted.
+        RegistryChanged: (`registry_changed`) when the key's record has changed since.
+    """
+    require(decided.behind, consent)
+    key, compromised = decided.decision.key, decided.decision.compromised
+
+    def write(db: Writing) -> Retirement:
+        keys.retire(db, key.kid, compromised=compromised)
+        current = licenses.select(db, kid=key.kid, status=LicenseStatus.CURRENT)
+        db.record(
+            "key-compromised" if compromised else "key-retired",
+            kid=key.kid,
+            accepted=consent.used(decided.behind),
+            reason=reason,
+            details={"current_licenses": sum(1 for _ in current), "signed": key.active},
+        )
+        return decide_retirement(db, key.kid, compromised=compromised)
+
+    return change.carry_out(
+        decided,
+        write,
+        undone="nothing was retired",
+        hint=Hint("look again: ", run("key", "show", *label_words(key.label))),
+    )
