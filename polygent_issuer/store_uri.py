@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
-from polygent_issuer.errors import InputRefused, InvalidStore
+from polygent_issuer.errors import InvalidStore
 from polygent_issuer.text import escape, escape_short
 
 SCHEME: Final = "pkcs11:"
 EXAMPLE: Final = "pkcs11:token=LABEL?module-path=/PATH/TO/MODULE.so"
 
-# RFC 7512 §2.3: what stands in a path or in a query without percent-encoding.
+# RFC 7512 §2.3: characters of a path or a query without percent-encoding.
 _PATH_VALUE: Final = re.compile(r"(?:[\w.~:\[\]@!$'()*+,=&-]|%[0-9A-Fa-f]{2})+", re.ASCII)
 _QUERY_VALUE: Final = re.compile(r"(?:[\w.~:\[\]@!$'()*+,=/?|-]|%[0-9A-Fa-f]{2})+", re.ASCII)
 _SLOT: Final = re.compile(r"[0-9]{1,20}")
@@ -29,12 +29,6 @@ _SECRETS: Final = {
     "pin-value": "a PIN does not belong into a URI, which others can read",
     "pin-source": "where the PIN comes from is not part of the store",
 }
-
-
-class InvalidTokenUri(InputRefused):
-    """A `pkcs11:` URI that breaks RFC 7512, or says what is not taken here."""
-
-    code = "invalid_token_uri"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,12 +83,12 @@ class TokenUri:
 
 
 def id_text(key_id: bytes) -> str:
-    """A CKA_ID as a URI has it: all of it percent-encoded (RFC 7512 §2.3)."""
+    """Return a CKA_ID as in a URI: all of it percent-encoded (RFC 7512 §2.3)."""
     return "".join(f"%{byte:02X}" for byte in key_id)
 
 
 def is_token_uri(text: str) -> bool:
-    """Whether a text means a place in a token, well-formed or not."""
+    """Return whether a text names a place in a token, well-formed or not."""
     return text.startswith(SCHEME)
 
 
@@ -102,30 +96,30 @@ def parse_token_uri(text: str) -> TokenUri:
     """Read a `pkcs11:` URI.
 
     Raises:
-        InvalidTokenUri: (`invalid_token_uri`) for whatever is not exactly right; the hint says how.
+        InvalidStore: (`invalid_store`) unless it is exactly right; the hint shows how.
     """
-    for name, why in _SECRETS.items():  # first of all: nothing of such a text is ever repeated
+    for name, problem in _SECRETS.items():  # first of all: nothing of such a text is ever repeated
         if name in text.lower():
-            raise _refused(why, _PIN_HINT)
+            raise _refused(problem, _PIN_HINT)
     path, mark, query = text.removeprefix(SCHEME).partition("?")
     if not mark:
         raise _refused("it names no module", "add ?module-path=/PATH/TO/MODULE.so to it")
-    inside = dict(_attributes(path, ";", _PATH, _PATH_VALUE))
-    module = dict(_attributes(query, "&", _QUERY, _QUERY_VALUE))
-    if inside.get("type", b"private") != b"private":
+    attributes = dict(_attributes(path, ";", _PATH, _PATH_VALUE))
+    module = dict(_attributes(query, "&", _QUERY, _QUERY_VALUE))["module-path"]
+    if attributes.get("type", b"private") != b"private":
         raise _refused("type may only be private", "leave type out")
-    texts = {name: _text(name, inside[name]) for name in _TEXTS if name in inside}
+    texts = {name: _text(name, attributes[name]) for name in _TEXTS if name in attributes}
     if not texts.keys() & {"token", "serial"}:
         raise _refused("it does not say which token", "add token=LABEL or serial=NUMBER")
     return TokenUri(
-        module=_module(_text("module-path", module["module-path"])),
+        module=_module(_text("module-path", module)),
         token=texts.get("token"),
         serial=texts.get("serial"),
         manufacturer=texts.get("manufacturer"),
         model=texts.get("model"),
-        slot=_slot(inside.get("slot-id")),
+        slot=_slot(attributes.get("slot-id")),
         label=texts.get("object"),
-        id=inside.get("id"),
+        id=attributes.get("id"),
     )
 
 
@@ -138,8 +132,8 @@ def _attributes(
         if name == "module-name":
             raise _refused("a module is named by its whole path", "write module-path=/PATH")
         if name not in known:
-            told = f"{escape_short(name)} is not among them" if name else "one of them is empty"
-            raise _refused(f"it may have the attributes {', '.join(known)}; {told}")
+            problem = f"{escape_short(name)} is not among them" if name else "one of them is empty"
+            raise _refused(f"it may have the attributes {', '.join(known)}; {problem}")
         if name in seen:
             raise _refused(f"it has {name} twice", "name each attribute once")
         seen.add(name)
@@ -179,16 +173,16 @@ def _slot(value: bytes | None) -> int | None:
     return int(text)
 
 
-def _refused(why: str, hint: str | None = None) -> InvalidTokenUri:
-    return InvalidTokenUri(
-        f"this is no key store in a token: {why}", hint=hint or f"write it as '{EXAMPLE}'"
+def _refused(problem: str, hint: str | None = None) -> InvalidStore:
+    return InvalidStore(
+        f"this is no key store in a token: {problem}", hint=hint or f"write it as '{EXAMPLE}'"
     )
 
 
 KEYRING = "keyring:"
 FILE = "file:"
 EXAMPLE_FILE_URI = "file:~/polygent-keys/"
-"""A store that anybody has, for hints: typed as it stands, it works in every shell."""
+"""A store that everybody has, for hints; it works in every shell as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +214,7 @@ class FileLocation:
 
 
 Location = KeyringLocation | FileLocation | TokenUri
-"""Where private halves can be; each has its one spelling as `uri`."""
+"""Where private keys can be; each has its one spelling as `uri`."""
 
 
 def parse(uri: str) -> Location:
@@ -236,7 +230,7 @@ def parse(uri: str) -> Location:
     if uri in (KEYRING, KEYRING[:-1]):
         return KeyringLocation()
     if is_token_uri(uri):
-        return parse_token(uri)
+        return parse_token_uri(uri)
     scheme, colon, rest = uri.partition(":")
     if not colon or scheme != FILE[:-1]:
         raise _invalid(uri, "a key store is keyring:, file:PATH or pkcs11:URI")
@@ -249,20 +243,8 @@ def parse(uri: str) -> Location:
     return _file(rest)
 
 
-def parse_token(uri: str) -> TokenUri:
-    """Read a URI that is known to mean a token.
-
-    Raises:
-        InvalidStore: (`invalid_store`) unless it is exactly right.
-    """
-    try:
-        return parse_token_uri(uri)
-    except InvalidTokenUri as refused:
-        raise InvalidStore(refused.message, hint=refused.hint) from None
-
-
 def file_location(path: Path) -> FileLocation:
-    """The place that a path is: the folder that exists there, else one key's file."""
+    """Return the place of a path: the folder that exists there, else one key's file."""
     return FileLocation(path=_whole(path), folder=is_folder(path))
 
 
@@ -279,7 +261,7 @@ def _file(text: str) -> FileLocation:
 
 
 def _whole(path: Path) -> Path:
-    """The absolute path; where it goes up, links are followed first, since `..` means that."""
+    """Return the absolute path; with `..` in it, links are followed first, as `..` means."""
     path = path.absolute()
     if ".." not in path.parts:
         return path
@@ -290,15 +272,15 @@ def _whole(path: Path) -> Path:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder is there, as far as this person may look."""
+    """Return whether a folder is there, as far as the permissions show."""
     try:
         return path.is_dir()
     except OSError:
         return False
 
 
-def _invalid(uri: str, why: str) -> InvalidStore:
+def _invalid(uri: str, problem: str) -> InvalidStore:
     return InvalidStore(
-        f"{why}: {escape(uri)}",
+        f"{problem}: {escape(uri)}",
         hint=f"give --store keyring:, --store file:/path/to/the.key or --store '{EXAMPLE}'",
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from polygent_issuer import email_address, store_uri
-from polygent_issuer.errors import InvalidSettings, InvalidTerms
+from polygent_issuer.errors import InvalidSettings, InvalidStore, InvalidTerms
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.parsing import (
     check_limit,
@@ -311,7 +311,7 @@ def _whole(text: str) -> Path | None:
 def _in_token(text: str) -> str:
     try:
         return store_uri.parse_token_uri(text).uri
-    except store_uri.InvalidTokenUri as refused:
+    except InvalidStore as refused:
         raise InvalidSettings(refused.message, hint=refused.hint) from None
 
 

@@ -1,7 +1,9 @@
-"""Signing: the bytes of RFC 6979, nothing secret in what is shown, little cost on top."""
+"""Signing in this process, and calls with a deadline."""
 
 import statistics
+import threading
 import time
+from datetime import timedelta
 
 import pytest
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -9,7 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from polygent_issuer.errors import KeyUnavailable
-from polygent_issuer.keys.signer import Signer, SoftwareSigner, generate_private_key
+from polygent_issuer.keys.signer import (
+    Signer,
+    SoftwareSigner,
+    TimeoutExpired,
+    generate_private_key,
+    run_with_timeout,
+)
 from polygent_issuer.verifier.keys import Key
 
 # RFC 6979 A.2.5: P-256, SHA-256.
@@ -96,3 +104,40 @@ def test_costs_little_more_than_the_bare_signature() -> None:
             signer.sign(data)
         ratios.append((between - start) / (time.perf_counter() - between))
     assert statistics.median(ratios) >= 0.55
+
+
+SOON = timedelta(milliseconds=50)
+AMPLE = timedelta(seconds=30)
+
+
+def test_gives_what_the_call_returns() -> None:
+    """A call in time gives its result, None included."""
+    assert run_with_timeout(AMPLE, lambda: "result") == "result"
+    assert run_with_timeout(AMPLE, lambda: None) is None
+
+
+def test_raises_what_the_call_raises() -> None:
+    """A call that fails in time fails with its own error, in the caller's thread."""
+
+    def fail() -> None:
+        raise ValueError("its own")
+
+    with pytest.raises(ValueError, match="its own"):
+        run_with_timeout(AMPLE, fail)
+
+
+def test_leaves_a_hanging_call_behind() -> None:
+    """A call that hangs is given up at the deadline and does not keep the process alive."""
+    release = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def hang() -> None:
+        threads.append(threading.current_thread())
+        release.wait()
+
+    with pytest.raises(TimeoutExpired):
+        run_with_timeout(SOON, hang)
+    assert threads[0].is_alive()
+    assert threads[0].daemon
+    release.set()
+    threads[0].join()
