@@ -157,7 +157,7 @@ class DoctorContext:
     @property
     def folders(self) -> tuple[Path, ...]:
         """The folders that this tool writes to: the home, and those that the settings name."""
-        named = (self.settings.output, self.settings.key_backup_folder)
+        optional = (self.settings.output, self.settings.key_backup_folder)
         of_keys = (path.parent for path in self.key_files)
-        folders = (self.home, *(folder for folder in named if folder is not None), *of_keys)
+        folders = (self.home, *(folder for folder in optional if folder is not None), *of_keys)
         return tuple(dict.fromkeys(folders))

@@ -7,7 +7,7 @@ from polygent_issuer.errors import InputRefused, KeyUnavailable, OutputProblem
 
 
 class NoSuchKey(KeyUnavailable):
-    """The store answers, and holds no such key."""
+    """The store answers, and has no such key."""
 
     code = "no_such_key"
 
@@ -109,13 +109,13 @@ class TokenAbsent(KeyUnavailable):
 
 
 class TokenAmbiguous(KeyUnavailable):
-    """Several tokens are as the URI says."""
+    """Several tokens match the URI."""
 
     code = "token_ambiguous"
 
 
 class KeyAmbiguous(KeyUnavailable):
-    """Several keys of the token are as the URI says."""
+    """Several keys of the token match the URI."""
 
     code = "key_ambiguous"
 
@@ -205,7 +205,7 @@ class KeySigns(InputRefused):
 
 
 class BackupFailed(OutputProblem):
-    """The key is kept in the keyring and recorded; its backup alone could not be written.
+    """The key is in the keyring and recorded; its backup alone could not be written.
 
     From a file or a token the key is removed again, and the error is that of the backup's file.
     """

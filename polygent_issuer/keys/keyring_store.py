@@ -123,7 +123,7 @@ class KeyringStore:
 
     def presence(self, kid: str) -> Presence:
         """Return whether the keyring holds a key, without a prompt; never raises."""
-        seen = Presence.UNAVAILABLE
+        result = Presence.UNAVAILABLE
         for keyring in self._keyrings:
             try:
                 status = self._ask(partial(keyring.probe, kid))
@@ -135,8 +135,8 @@ class KeyringStore:
                 return Presence.LOCKED
             if status.present:
                 return Presence.PRESENT
-            seen = Presence.ABSENT
-        return seen
+            result = Presence.ABSENT
+        return result
 
     def _unlock(self, keyring: SystemKeyring, status: KeyStatus) -> None:
         try:

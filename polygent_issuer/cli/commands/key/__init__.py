@@ -1,1 +1,1 @@
-"""`polygent-issue key`: the signing keys. A private half is never shown."""
+"""`polygent-issue key`: the signing keys. A private key is never shown."""

@@ -1,4 +1,4 @@
-"""`polygent-issue key export-public`: the public half, for the customers' servers."""
+"""`polygent-issue key export-public`: public keys for the customers' servers."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportedPublic(Result):
-    """Public halves that were written; `path` is None for stdout."""
+    """Public keys that were written; `path` is None for stdout."""
 
     keys: tuple[KeyRecord, ...]
     form: Form

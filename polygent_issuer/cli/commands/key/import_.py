@@ -27,6 +27,13 @@ from polygent_issuer.keys.pkcs11_store import is_in_token, require_ready, requir
 from polygent_issuer.keys.signing import place_of
 from polygent_issuer.text import escape
 
+KeyFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE", help="PKCS#8, SEC1 or OpenSSH; - is stdin; or a pkcs11: or file: URI."
+    ),
+]
+
 _LIMIT = 16 * 1024
 
 
@@ -63,13 +70,7 @@ def adopt(
 
 def import_private(
     invocation: Invocation,
-    key_file: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE",
-            help="PKCS#8, SEC1 or OpenSSH; - is stdin; or a pkcs11: or file: URI.",
-        ),
-    ],
+    key_file: KeyFile,
     label: Annotated[
         str | None, typer.Option("--label", metavar="LABEL", help="What to call a new key.")
     ] = None,

@@ -37,7 +37,7 @@ _SHOWN: Final = 20
 
 
 def retired(retirement: Retirement, now: datetime) -> Iterable[Block]:
-    """Its licenses go on, and until when servers need its public half."""
+    """Until when servers need the public key of a retired key."""
     if not retirement.licenses or retirement.last_end is None:
         yield Line(no_server_needs(retirement.last_end, now))
         return

@@ -55,7 +55,7 @@ class ShownKey(Result):
         return 0 if self.use is None else self.use.current
 
     def to_json(self) -> Mapping[str, Any]:
-        """`key` as in the list, with the public half and what is signed with it."""
+        """`key` as in the list, with the public key and what is signed with it."""
         return {
             "key": {
                 **key_json(self.key, self.store),
@@ -68,7 +68,7 @@ class ShownKey(Result):
         }
 
     def blocks(self) -> Iterable[Block]:
-        """Fields, then the public half."""
+        """Fields, then the public key."""
         key, retired = self.key, self.key.retired_at
         signed = 0 if self.use is None else self.use.licenses
         yield Line(key.label, "title")
