@@ -1,4 +1,4 @@
-"""FORMAT §1, §4: the characters and forms of names."""
+"""Names, slugs, ids, fingerprints; tiers and features (FORMAT §1, §2, §4)."""
 
 import re
 from pathlib import Path
@@ -7,11 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polygent_issuer.verifier import Tier
 from polygent_issuer.verifier.identifiers import (
+    ENTERPRISE_FEATURES,
+    FEATURES,
     FORBIDDEN,
     FORBIDDEN_AT_EDGES,
     canonical_fingerprint,
     display_name_problem,
+    is_feature_name,
 )
 
 # FORMAT §1 in its own words, so that a slip in the module's table shows
@@ -100,3 +104,14 @@ def test_source_asks_no_unicode_database() -> None:
     """The verdict on a name depends on no Python version: no unicodedata, no str predicates."""
     source = Path(display_name_problem.__code__.co_filename).read_text(encoding="utf-8")
     assert not re.search(r"unicodedata|\.is(alnum|alpha|digit|print|space)|\.casefold", source)
+
+
+def test_catalogue_is_the_formats() -> None:
+    """Twelve features for any tier, three for enterprise alone, two tiers."""
+    assert " ".join(FEATURES) == (
+        "workflows automations planner round-table insights ticket-sync deployments"
+        " code-review verification memory bots multiple-active-sessions"
+    )
+    assert " ".join(ENTERPRISE_FEATURES) == "sso-saml audit-export multi-tenant"
+    assert list(Tier) == ["standard", "enterprise"]
+    assert all(map(is_feature_name, (*FEATURES, *ENTERPRISE_FEATURES)))

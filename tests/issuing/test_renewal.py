@@ -1,4 +1,4 @@
-"""Several licenses that become one: all of them or none, and only what was shown."""
+"""One license in the place of several."""
 
 from typing import Any
 

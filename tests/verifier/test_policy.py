@@ -1,4 +1,4 @@
-"""FORMAT §5, ClockGuard: beyond the vectors."""
+"""The clock guard."""
 
 from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta, timezone

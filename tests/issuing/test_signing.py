@@ -1,4 +1,4 @@
-"""From proposals to files: all or nothing, nothing forgotten, nothing twice."""
+"""From proposals to files: signed, verified, recorded, delivered, or nothing at all."""
 
 import os
 import shutil

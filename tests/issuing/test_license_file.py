@@ -1,4 +1,4 @@
-"""A key that others may hold: exactly the one of that kid, and since when."""
+"""Keys that are marked as compromised, as a license file names them."""
 
 from support.licenses import Books
 
