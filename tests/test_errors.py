@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 import polygent_issuer
-from polygent_issuer.batch.errors import DuplicateRow
+from polygent_issuer.batch.rows import DuplicateRow
 from polygent_issuer.cli.errors_boundary import Refused
 from polygent_issuer.errors import (
     Ambiguous,

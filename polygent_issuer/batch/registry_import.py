@@ -3,42 +3,141 @@
 What is decided rests on what the files say and the registry holds, never on the order of the
 files. What files cannot say stays empty: labels, hosts, contacts, time zones, references, plans,
 terms, what was sent or retired and why, documents, and the journal's past.
+
+A file's bytes are compared in the form in which this tool writes them, so what a mail program did
+to the line end is no difference; another signature of the same license is one.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
-from polygent_issuer.batch.import_validation import (
-    FileValidator,
-    RejectedFile,
-    ValidFile,
-    reject_conflicting_copies,
-)
 from polygent_issuer.errors import NotFound
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.license_file import LicenseFile
 from polygent_issuer.issuing.proposal import load_license
 from polygent_issuer.keys.rotation import free_label
 from polygent_issuer.keys.signing import require_not_example
-from polygent_issuer.registry import Customer, Reading, Writing, customers, keys, licenses, machines
-from polygent_issuer.text import nfc
-from polygent_issuer.verifier import Key, License
-
-LOST = (
-    "machine labels and host names, contacts, time zones, CRM references, plans and terms, "
-    "what was sent, retirements and reasons, machine-info documents, the journal's past"
+from polygent_issuer.registry import (
+    Customer,
+    KeyRecord,
+    Reading,
+    Writing,
+    customers,
+    keys,
+    licenses,
+    machines,
 )
-"""What no license file can give back, for people."""
+from polygent_issuer.text import escape, nfc
+from polygent_issuer.verifier import EXAMPLE_KID, CheckCode, Key, KeySet, License, Verifier, jws
+from polygent_issuer.verifier.errors import LicenseError, quoted
+
+
+class RejectionCode(StrEnum):
+    """Why an authentic-looking file is refused all the same; the others are `CheckCode`."""
+
+    UNREADABLE = "unreadable_input"
+    KEY_COMPROMISED = "key_compromised"
+    EXAMPLE_KEY = "example_key"
+    OTHER_BYTES = "other_bytes"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportedLicense:
-    """A license that the registry lacks."""
+    """A license that the registry lacks.
+
+    Attributes:
+        name: of its file.
+        license: what it says; `kid` the key that signed it.
+        file: its bytes as this tool writes them.
+    """
 
     name: str
     license: License
     kid: str
     file: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RejectedFile:
+    """A file that is not imported: a stable code, why, and what puts it right."""
+
+    name: str
+    code: str
+    message: str
+    hint: str | None
+
+
+class FileValidator:
+    """Validates files by the keys that may vouch for them."""
+
+    def __init__(self, pinned: Iterable[KeyRecord], given: Iterable[Key] = ()) -> None:
+        """Trust the pinned keys and those that the operator named, no compromised one.
+
+        Args:
+            pinned: the registry's keys.
+            given: public keys of the command line.
+        """
+        pinned = tuple(pinned)
+        self._compromised: Mapping[str, str] = {
+            key.kid: key.label for key in pinned if key.compromised
+        }
+        trusted = (*(key.public_key for key in pinned), *given)
+        self._verifier = Verifier(
+            KeySet.of(*(key for key in trusted if key.kid not in self._compromised))
+        )
+
+    def validate(self, file: LicenseFile) -> ImportedLicense | RejectedFile:
+        """Check that a file is authentic; its acceptance is a server's business."""
+        problem = file.problem
+        if problem is not None:
+            return _rejected(file, RejectionCode.UNREADABLE, problem.message, problem.hint)
+        try:
+            authentic = self._verifier.authenticate(file.data)
+        except LicenseError as error:
+            if error.code is CheckCode.UNKNOWN_KEY:
+                return self._unknown(file)
+            return _rejected(file, error.code, error.message, error.hint)
+        token = jws.parse(file.data)
+        canonical = jws.assemble(token.signing_input, token.signature)
+        return ImportedLicense(name=file.name, license=authentic, kid=token.kid, file=canonical)
+
+    def _unknown(self, file: LicenseFile) -> RejectedFile:
+        kid = jws.parse(file.data).kid
+        if kid in self._compromised:
+            label = escape(self._compromised[kid])
+            return _rejected(
+                file,
+                RejectionCode.KEY_COMPROMISED,
+                f"signed with {label}, which is marked as compromised: it may be a forgery",
+                Hint("ask the customer what it is, then ", run("sign"), " with another key"),
+            )
+        if kid == EXAMPLE_KID:
+            return _rejected(
+                file,
+                RejectionCode.EXAMPLE_KEY,
+                "signed with the published example key: anybody can do that",
+                None,
+            )
+        return _rejected(
+            file,
+            CheckCode.UNKNOWN_KEY,
+            f"signed with a key that is not pinned here, {quoted(kid)}",
+            Hint("pin its key: ", run("key", "import", "BACKUP"), ", or add --public-key FILE"),
+        )
+
+
+def _rejected(file: LicenseFile, code: str, message: str, hint: str | None) -> RejectedFile:
+    return RejectedFile(name=file.name, code=str(code), message=message, hint=hint)
+
+
+_EVENT = "registry-imported"
+LOST = (
+    "machine labels and host names, contacts, time zones, CRM references, plans and terms, "
+    "what was sent, retirements and reasons, machine-info documents, the journal's past"
+)
+"""What no license file can give back, for people."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,14 +207,14 @@ def decide(db: Reading, sources: Iterable[LicenseFile], given: Iterable[Key] = (
     validator = FileValidator(pinned, given)
     outcomes = _outcomes(db, tuple(map(validator.validate, sources)))
     new = [each for each in outcomes if isinstance(each, ImportedLicense)]
-    whose = {each.license.sub: customers.by_slug(db, each.license.sub) for each in new}
-    replaced, missing = _replaced(db, new, whose)
+    owners = {each.license.sub: customers.by_slug(db, each.license.sub) for each in new}
+    replaced, missing = _replaced(db, new, owners)
     needed = {each.kid for each in new} - {key.kid for key in pinned}
     return ImportPlan(
         outcomes=outcomes,
         keys=tuple(key for key in given if key.kid in needed),
-        customers=_new_customers(new, whose),
-        machines=_new_machines(db, new, whose),
+        customers=_new_customers(new, owners),
+        machines=_new_machines(db, new, owners),
         replaced=replaced,
         missing=missing,
     )
@@ -129,34 +228,44 @@ def known_machine(db: Reading, customer: Customer, fingerprint: str) -> int | No
     return None
 
 
-def _outcomes(db: Reading, validated: tuple[ValidFile | RejectedFile, ...]) -> tuple[Outcome, ...]:
-    kept: dict[str, bytes] = {}
+def _outcomes(
+    db: Reading, validated: tuple[ImportedLicense | RejectedFile, ...]
+) -> tuple[Outcome, ...]:
+    """Reject each file of an id that has other bytes elsewhere; the order decides nothing."""
+    contents: dict[str, set[bytes]] = {}
     for each in validated:
-        if isinstance(each, ValidFile):
-            found = _kept(db, each.license.jti)
-            if found is not None:
-                kept[each.license.jti] = found
-    seen = set(kept)
+        if isinstance(each, ImportedLicense):
+            contents.setdefault(each.license.jti, set()).add(each.file)
+    stored = {license_id: _stored(db, license_id) for license_id in contents}
+    seen: set[str] = set()
     outcomes: list[Outcome] = []
-    for checked in reject_conflicting_copies(validated, kept):
-        if isinstance(checked, RejectedFile):
-            outcomes.append(checked)
-        elif checked.license.jti in seen:
-            outcomes.append(ExistingLicense(name=checked.name, license=checked.license))
+    for each in validated:
+        if isinstance(each, RejectedFile):
+            outcomes.append(each)
+            continue
+        license_id = each.license.jti
+        copy = stored[license_id]
+        if copy not in (None, each.file) or (copy is None and len(contents[license_id]) > 1):
+            outcomes.append(_conflicting(each, copy))
+        elif copy is not None or license_id in seen:
+            outcomes.append(ExistingLicense(name=each.name, license=each.license))
         else:
-            seen.add(checked.license.jti)
-            outcomes.append(
-                ImportedLicense(
-                    name=checked.name,
-                    license=checked.license,
-                    kid=checked.kid,
-                    file=checked.file,
-                )
-            )
+            seen.add(license_id)
+            outcomes.append(each)
     return tuple(outcomes)
 
 
-def _kept(db: Reading, license_id: str) -> bytes | None:
+def _conflicting(file: ImportedLicense, stored: bytes | None) -> RejectedFile:
+    other = "the registry holds" if stored is not None else "another of these files has"
+    return RejectedFile(
+        name=file.name,
+        code=RejectionCode.OTHER_BYTES,
+        message=f"{other} license {file.license.jti} with other bytes",
+        hint=Hint("find out which one the customer has: ", run("inspect", file.name)),
+    )
+
+
+def _stored(db: Reading, license_id: str) -> bytes | None:
     try:
         return licenses.get(db, license_id).file
     except NotFound:
@@ -164,22 +273,22 @@ def _kept(db: Reading, license_id: str) -> bytes | None:
 
 
 def _new_customers(
-    new: Iterable[ImportedLicense], whose: Mapping[str, Customer | None]
+    new: Iterable[ImportedLicense], owners: Mapping[str, Customer | None]
 ) -> dict[str, str]:
     """Each with the name of its newest license."""
     names: dict[str, str] = {}
     for each in sorted(new, key=lambda one: _age(one.license)):
-        if whose[each.license.sub] is None:
+        if owners[each.license.sub] is None:
             names[each.license.sub] = nfc(each.license.customer)
     return dict(sorted(names.items()))
 
 
 def _new_machines(
-    db: Reading, new: Iterable[ImportedLicense], whose: Mapping[str, Customer | None]
+    db: Reading, new: Iterable[ImportedLicense], owners: Mapping[str, Customer | None]
 ) -> tuple[tuple[str, str], ...]:
     found = set()
     for each in new:
-        fingerprint, customer = each.license.machine_fingerprint, whose[each.license.sub]
+        fingerprint, customer = each.license.machine_fingerprint, owners[each.license.sub]
         if fingerprint is None:
             continue
         if customer is None or known_machine(db, customer, fingerprint) is None:
@@ -188,19 +297,19 @@ def _new_machines(
 
 
 def _replaced(
-    db: Reading, new: Iterable[ImportedLicense], whose: Mapping[str, Customer | None]
+    db: Reading, new: Iterable[ImportedLicense], owners: Mapping[str, Customer | None]
 ) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
     """Old → new, where one of both is new here; and the old ones that nobody has."""
     arrived = {each.license.jti: each.license for each in new}
-    held = [
+    stored = [
         load_license(db, record)
-        for customer in {each.id: each for each in whose.values() if each}.values()
+        for customer in {each.id: each for each in owners.values() if each}.values()
         for record in licenses.of(db, customer)
     ]
     replaced: dict[str, str] = {}
     missing: set[tuple[str, str]] = set()
     # The newest of several heirs is the last to be written.
-    for heir in sorted((*held, *arrived.values()), key=_age):
+    for heir in sorted((*stored, *arrived.values()), key=_age):
         for old in heir.replaces:
             if old in arrived:
                 replaced[old] = heir.jti
@@ -220,11 +329,8 @@ def _is_current(db: Reading, license_id: str) -> bool | None:
         return None
 
 
-def _age(held: License) -> tuple[int, str]:
-    return held.iat, held.jti
-
-
-_EVENT = "registry-imported"
+def _age(each: License) -> tuple[int, str]:
+    return each.iat, each.jti
 
 
 def carry_out(
@@ -263,26 +369,26 @@ def carry_out(
 
 
 def _add(db: Writing, each: ImportedLicense, decided: ImportPlan) -> Customer:
-    held = each.license
-    customer = customers.by_slug(db, held.sub)
+    issued = each.license
+    customer = customers.by_slug(db, issued.sub)
     if customer is None:
-        customer = customers.add(db, slug=held.sub, name=decided.customers[held.sub])
+        customer = customers.add(db, slug=issued.sub, name=decided.customers[issued.sub])
     licenses.add(
         db,
-        license_id=held.jti,
+        license_id=issued.jti,
         customer_id=customer.id,
-        machine_id=_machine(db, customer, held.machine_fingerprint),
+        machine_id=_machine(db, customer, issued.machine_fingerprint),
         kid=each.kid,
         file=each.file,
-        tier=str(held.tier),
-        issued_at=held.issued_at,
-        expires_at=held.expires_at,
+        tier=str(issued.tier),
+        issued_at=issued.issued_at,
+        expires_at=issued.expires_at,
         term=None,
         plan=None,
         document_id=None,
     )
-    if held.jti in decided.replaced:
-        licenses.replace(db, held.jti, decided.replaced[held.jti])
+    if issued.jti in decided.replaced:
+        licenses.replace(db, issued.jti, decided.replaced[issued.jti])
     return customer
 
 

@@ -14,12 +14,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from polygent_issuer.batch.errors import DuplicateRow, RowRefused
-from polygent_issuer.batch.matching import RowMatch, match_row, read_document
-from polygent_issuer.batch.new_customers import NewCustomers
+from polygent_issuer.batch.matching import NewCustomers, RowMatch, match_row, read_document
 from polygent_issuer.batch.outcomes import Decision, Job
-from polygent_issuer.batch.row_fields import in_fields
-from polygent_issuer.batch.rows import RefusedRow, Row
+from polygent_issuer.batch.rows import DuplicateRow, RefusedRow, Row, RowRefused, in_fields
 from polygent_issuer.errors import InvalidTerms, IssuerError
 from polygent_issuer.findings import Consent, Finding
 from polygent_issuer.hints import run

@@ -1,19 +1,206 @@
-"""Rows: a license each, as somebody wishes it to be; what a row does not say stays as it is."""
+"""Rows: a license each, as somebody wishes it to be; what a row does not say stays as it is.
 
-from collections.abc import Mapping
+Each field is read from a value of TOML or from the text of a cell of CSV, which is trimmed and not
+empty; what options have, too, is read by `terms.parsing`. `InputRefused` says what is wrong and how
+it is written right; it repeats what is written, escaped and short.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
-from polygent_issuer.batch.errors import InvalidApplyFile
-from polygent_issuer.batch.row_fields import FIELDS, in_fields
-from polygent_issuer.errors import InputRefused
+from polygent_issuer.errors import InputRefused, InvalidTerms
+from polygent_issuer.files import inner_parts
 from polygent_issuer.findings import FindingCode
+from polygent_issuer.hints import Hint, Option
+from polygent_issuer.home.setting_types import type_name
 from polygent_issuer.terms.dates import Term
-from polygent_issuer.text import escape_short, nearest
+from polygent_issuer.terms.parsing import (
+    check_limit,
+    parse_count,
+    parse_domain,
+    parse_expires,
+    parse_features,
+    parse_name,
+    parse_plan_name,
+    parse_term,
+    parse_tier,
+)
+from polygent_issuer.text import escape, escape_short, nearest
 from polygent_issuer.verifier import AllowedDomain, Tier
 
+
+class InvalidApplyFile(InputRefused):
+    """It is not TOML or CSV as `apply` reads them, so that nothing in it can be relied on."""
+
+    code = "invalid_apply_file"
+
+
+class DuplicateRow(InputRefused):
+    """Two rows are for the same customer and machine: which one holds is not for us to say."""
+
+    code = "duplicate_row"
+
+    def __init__(self, *places: str) -> None:
+        """Name the places of each two rows: `licenses.csv, line 2 and licenses.csv, line 7`."""
+        super().__init__(
+            f"two rows for one license: {'; '.join(places)}",
+            hint="leave one row for each customer and machine",
+        )
+
+
+class RowRefused(InputRefused):
+    """A row that says what no license can; the outcome of that row alone."""
+
+    code = "invalid_row"
+
+
+_LONGEST_REASON: Final = 1_000
+_NO_FEATURES: Final = "none"
+SPACE: Final = " \t\r\n\u00a0\u2007\u202f"
+"""White space of a cell. Spreadsheets and text copied from web pages have no-break spaces."""
+_SPACES: Final = re.compile(f"[{SPACE}]+")
+_NO_BREAK: Final = re.compile("[\u00a0\u2007\u202f]")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Field:
+    """What reads a value of TOML, and what the text of a cell; both raise `InputRefused`."""
+
+    toml: Callable[[Any], Any]
+    cell: Callable[[str], Any]
+
+
+def _text_field(read: Callable[[str], object]) -> Field:
+    return Field(toml=lambda value: read(_text(value)), cell=read)
+
+
+def _number_field(name: str) -> Field:
+    def read(value: object) -> int:
+        if type(value) is not int:
+            raise InputRefused(
+                f"must be a whole number, not {type_name(value)}", hint="write it as 25"
+            )
+        check_limit(name, value)
+        return value
+
+    return Field(toml=read, cell=lambda cell: read(parse_count(cell)))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise InputRefused(f"must be a text, not {type_name(value)}", hint="write it in quotes")
+
+
+def _texts(value: object) -> Sequence[str]:
+    if not isinstance(value, list):
+        raise InputRefused(f"must be a list, not {type_name(value)}", hint='write it as ["a", "b"]')
+    return [_text(item) for item in value]
+
+
+def _customer(cell: str) -> str:
+    """Read a name; customers match whatever its spaces are, and a new one gets plain ones."""
+    return parse_name(_NO_BREAK.sub(" ", cell))
+
+
+def _path(written: str) -> str:
+    inner_parts(written)
+    return written
+
+
+def _expires(value: object) -> datetime:
+    """Read TOML's own dates and times, or what `--expires` takes (FORMAT §6)."""
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise InputRefused(
+            f"a time without an offset says no instant: {value.isoformat()}",
+            hint="write a date as 2027-11-30, an instant as 2027-11-30T18:00:00Z",
+        )
+    return parse_expires(value.isoformat() if isinstance(value, date) else _text(value))
+
+
+def _features(cell: str) -> tuple[str, ...]:
+    names = _SPACES.split(cell)
+    if _NO_FEATURES not in names:
+        try:
+            return parse_features(names)
+        except InvalidTerms as refused:
+            hint = f"{refused.hint}; in CSV spaces between the names"
+            raise InvalidTerms(refused.message, hint=hint) from None
+    if len(names) > 1:
+        raise InputRefused(
+            f"{_NO_FEATURES} stands beside other features", hint="leave it out, or the others"
+        )
+    return ()
+
+
+def _codes(written: Sequence[str]) -> tuple[FindingCode, ...]:
+    return tuple(dict.fromkeys(map(_code, written)))
+
+
+def _code(written: str) -> FindingCode:
+    try:
+        return FindingCode(written)
+    except ValueError:
+        near = nearest(written.casefold().replace("_", "-"), FindingCode)
+        hint = f"did you mean {near}?" if near else f"there are {', '.join(FindingCode)}"
+        raise InputRefused(f"no such finding: {escape_short(written)}", hint=hint) from None
+
+
+def _reason(written: str) -> str | None:
+    """Read a reason as the journal may keep it; a blank one is none."""
+    if len(written) > _LONGEST_REASON:
+        problem = f"longer than {_LONGEST_REASON:,} characters: {escape_short(written)}"
+        raise InputRefused(problem, hint="say it in brief")
+    if escape(written) != written:
+        problem = f"it has characters that cannot be shown: {escape_short(written)}"
+        raise InputRefused(problem, hint="plain text in one line")
+    return written.strip() or None
+
+
+FIELDS: Final[Mapping[str, Field]] = {
+    "customer": Field(toml=lambda value: parse_name(_text(value)), cell=_customer),
+    "machine": _text_field(parse_name),
+    "machine_info": _text_field(_path),
+    "plan": _text_field(parse_plan_name),
+    "tier": _text_field(parse_tier),
+    "key": _text_field(parse_name),
+    "term": _text_field(parse_term),
+    "expires": Field(toml=_expires, cell=parse_expires),
+    "users": _number_field("users"),
+    "session_hosts": _number_field("session_hosts"),
+    "deploy_hosts": _number_field("deploy_hosts"),
+    "allowed_domain": _text_field(parse_domain),
+    "features": Field(toml=lambda value: parse_features(_texts(value)), cell=_features),
+    "accept": Field(
+        toml=lambda value: _codes(_texts(value)), cell=lambda cell: _codes(_SPACES.split(cell))
+    ),
+    "reason": _text_field(_reason),
+}
+"""By their names: the long options with underscores."""
+
+# A row's own `accept` may not count, so these stay options of `apply`.
+_ALWAYS_OPTIONS: Final = ("accept", "reason")
 _ONE_OF_TWO: Final = ("term", "expires")
+_FIELD_OF_OPTION: Final = {
+    **{f"--{name.replace('_', '-')}": name for name in FIELDS if name not in _ALWAYS_OPTIONS},
+    "--label": "machine",
+    "--feature": "features",
+}
+
+
+def in_fields(hint: str | None) -> str | None:
+    """Return a hint with fields in place of options; a whole command stays as it is."""
+    return hint.with_options(_field) if isinstance(hint, Hint) else hint
+
+
+def _field(option: Option) -> str:
+    if option.name == "--remove-feature" and option.value:
+        return f"features without {option.value}"
+    name = _FIELD_OF_OPTION.get(option.name, option.name)
+    return f"{name} {option.value}" if option.value else name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,36 +253,36 @@ class RefusedRow:
 
 
 def read_row(
-    place: str, given: Mapping[str, Any], *, cells: bool, defaults: Mapping[str, Any]
+    place: str, written: Mapping[str, Any], *, cells: bool, defaults: Mapping[str, Any]
 ) -> Row | RefusedRow:
-    """The row of what is written for each field.
+    """Return the row of what is written for each field.
 
     Args:
         place: for people.
-        given: by names of `FIELDS`; what is empty is left out.
+        written: by names of `FIELDS`; what is empty is left out.
         cells: whether it comes from CSV, else from TOML.
-        defaults: read values for fields that are not given.
+        defaults: read values for fields that are not written.
     """
     values: dict[str, Any] = {}
-    for name, value in given.items():
+    for name, value in written.items():
         field = FIELDS[name]
         try:
             values[name] = field.cell(value) if cells else field.toml(value)
         except InputRefused as refused:
-            return refuse(place, given, refused, field=name)
+            return refuse(place, written, refused, field=name)
     if "customer" not in values:
         missing = InputRefused("the customer is missing", hint="give a slug or a name")
-        return refuse(place, given, missing, field="customer")
+        return refuse(place, written, missing, field="customer")
     if "term" in values and "expires" in values:
-        return refuse(place, given, contradiction(), field="expires")
+        return refuse(place, written, contradiction(), field="expires")
     return Row(place=place, **(_filled(values, defaults) if defaults else values))
 
 
 def refuse(
-    place: str, given: Mapping[str, Any], why: InputRefused, *, field: str | None = None
+    place: str, written: Mapping[str, Any], why: InputRefused, *, field: str | None = None
 ) -> RefusedRow:
     """The row that is none, for a reason."""
-    customer = given.get("customer")
+    customer = written.get("customer")
     return RefusedRow(
         place=place,
         customer=escape_short(customer) if isinstance(customer, str) else None,
@@ -124,5 +311,5 @@ def unknown_field(
 def _filled(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """The defaults, over them the values: a term or expiry of the row's own drops the other."""
     own = any(name in values for name in _ONE_OF_TWO)
-    kept = {name: value for name, value in defaults.items() if not own or name not in _ONE_OF_TWO}
-    return kept | dict(values)
+    usable = {name: each for name, each in defaults.items() if not own or name not in _ONE_OF_TWO}
+    return {**usable, **values}

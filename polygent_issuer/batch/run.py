@@ -25,8 +25,8 @@ from time import monotonic
 from typing import Any, Final
 
 from polygent_issuer import files
-from polygent_issuer.batch.digest import REVIEW, digest, shortened
 from polygent_issuer.batch.outcomes import OF_ALL, Decision, Done, Failed, Job, Kept, Outcome
+from polygent_issuer.batch.preview import REVIEW, digest, shortened
 from polygent_issuer.errors import HomeProblem, IssuerError, OutputProblem, RegistryChanged
 from polygent_issuer.findings import Finding, require
 from polygent_issuer.issuing import outbox_delivery

@@ -7,9 +7,8 @@ from support.batches import Batches
 from support.crowd import fingerprint
 from support.office import ADA, NOW
 
-from polygent_issuer.batch.errors import DuplicateRow
 from polygent_issuer.batch.matching import customers_missing_from, match_row, require_unique
-from polygent_issuer.batch.rows import RefusedRow, Row
+from polygent_issuer.batch.rows import DuplicateRow, RefusedRow, Row
 from polygent_issuer.errors import Ambiguous, InputRefused
 from polygent_issuer.registry import Writing, customers, licenses, machines
 from polygent_issuer.verifier import AllowedDomain

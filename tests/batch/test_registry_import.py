@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from support.lic_files import Issuer, license_id
 from support.registries import ACTOR, NOW, tampering, writing
 
-from polygent_issuer.batch.import_validation import RejectedFile
-from polygent_issuer.batch.registry_import import ImportPlan, carry_out, decide
+from polygent_issuer.batch.registry_import import ImportPlan, RejectedFile, carry_out, decide
 from polygent_issuer.errors import UnreadableInput
 from polygent_issuer.issuing.license_file import LicenseFile
 from polygent_issuer.keys.errors import ExampleKey

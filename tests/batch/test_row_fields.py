@@ -2,7 +2,7 @@
 
 import pytest
 
-from polygent_issuer.batch.row_fields import in_fields
+from polygent_issuer.batch.rows import in_fields
 from polygent_issuer.hints import Hint, option, run
 
 RENEW = run("renew", "acme", "--machine", "prod-1", "--term", "1y")

@@ -15,11 +15,9 @@ from support.lic_files import Issuer
 from support.registries import ACTOR, NOW
 
 from polygent_issuer.batch import export
-from polygent_issuer.batch.errors import InvalidApplyFile
 from polygent_issuer.batch.registry_import import carry_out, decide
-from polygent_issuer.batch.row_fields import FIELDS
 from polygent_issuer.batch.row_files import MAX_BYTES, RowFile
-from polygent_issuer.batch.rows import RefusedRow, Row
+from polygent_issuer.batch.rows import FIELDS, InvalidApplyFile, RefusedRow, Row
 from polygent_issuer.errors import InputRefused, UnreadableInput
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.issuing.license_file import LicenseFile

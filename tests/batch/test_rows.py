@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polygent_issuer.batch.row_fields import FIELDS
-from polygent_issuer.batch.rows import RefusedRow, Row, read_row
+from polygent_issuer.batch.rows import FIELDS, RefusedRow, Row, read_row
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.verifier import AllowedDomain, Tier

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polygent_issuer.batch.row_fields import FIELDS
+from polygent_issuer.batch.rows import FIELDS
 from polygent_issuer.cli.options import terms
 from polygent_issuer.errors import (
     ExitCode,

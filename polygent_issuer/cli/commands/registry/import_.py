@@ -11,13 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from polygent_issuer.batch import registry_import
-from polygent_issuer.batch.import_validation import RejectedFile
 from polygent_issuer.batch.registry_import import (
     LOST,
     ExistingLicense,
     ImportedLicense,
     ImportPlan,
     Outcome,
+    RejectedFile,
 )
 from polygent_issuer.batch.registry_import import carry_out as take_in
 from polygent_issuer.batch.sources import Skipped, gather
