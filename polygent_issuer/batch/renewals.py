@@ -147,22 +147,34 @@ class Renewals:
 
     def _kept_back(self, record: LicenseRecord) -> str | None:
         """Why a license that was found to be due is not renewed."""
-        which = run("renew", record.customer_slug, "--license", record.id[:8])
         if not record.is_current:
             return "another command was first"
         if expiry.lapsed_beyond_limit(record, self.settings, self.now):
-            ended = dates.instant(record.expires_at)
-            return f"lapsed long ago, at {ended}; to mean it: {which}"
+            return lapsed_note(record)
         if not (self.changes.term or self.changes.plan or self.changes.expires) and (
             not expiry.renewable(record, self.settings)
         ):
-            return f"a trial is not renewed by itself; for a contract: {which} --plan PLAN"
+            return trial_note(record)
         return None if self._is_due(record) else _not_due((record,))
 
     def _is_due(self, record: LicenseRecord) -> bool:
         early = FindingCode.NOT_DUE in self.consent.accepted
         within = None if early else self.within
         return expiry.is_due(record, self.settings, self.now, within=within)
+
+
+def lapsed_note(record: LicenseRecord) -> str:
+    """Say why a license that ended long ago is not renewed in a batch."""
+    return f"lapsed long ago, at {dates.instant(record.expires_at)}; to mean it: {_renew(record)}"
+
+
+def trial_note(record: LicenseRecord) -> str:
+    """Say why a trial is not renewed in a batch."""
+    return f"a trial is not renewed by itself; for a contract: {_renew(record)} --plan PLAN"
+
+
+def _renew(record: LicenseRecord) -> str:
+    return run("renew", record.customer_slug, "--license", record.id[:8])
 
 
 def _is_new(proposal: Proposal) -> bool:

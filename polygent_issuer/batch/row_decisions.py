@@ -16,17 +16,17 @@ from pathlib import Path
 
 from polygent_issuer.batch.matching import NewCustomers, RowMatch, match_row, read_document
 from polygent_issuer.batch.outcomes import Decision, Job
+from polygent_issuer.batch.renewals import lapsed_note, trial_note
 from polygent_issuer.batch.rows import DuplicateRow, RefusedRow, Row, RowRefused, in_fields
 from polygent_issuer.errors import InvalidTerms, IssuerError
 from polygent_issuer.findings import Consent, Finding
-from polygent_issuer.hints import run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
 from polygent_issuer.issuing.first_license import FirstLicenseRequest, propose_first
 from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument, load_license
 from polygent_issuer.issuing.renewal import RenewalRequest, propose_renewal
 from polygent_issuer.registry import LicenseRecord, Reading
-from polygent_issuer.terms import dates, decision
+from polygent_issuer.terms import decision
 from polygent_issuer.terms.terms import Changes, Terms
 from polygent_issuer.text import escape
 from polygent_issuer.verifier import License
@@ -139,13 +139,10 @@ class RowDecider:
             return (Action.RENEW if row.expires > old.expires_at else Action.REISSUE), None
         if not expiry.is_due(record, settings, now, within=self.within, term=row.term):
             return unless_due, None
-        which = run("renew", record.customer_slug, "--license", record.id[:8])
         if row.term is None and not expiry.renewable(record, settings):
-            note = f"a trial is not renewed by itself; for a contract: {which} --plan PLAN"
-            return unless_due, note
+            return unless_due, trial_note(record)
         if expiry.lapsed_beyond_limit(record, settings, now):
-            ended = dates.instant(record.expires_at)
-            return None, f"lapsed long ago, at {ended}; to mean it: {which}"
+            return None, lapsed_note(record)
         return Action.RENEW, None
 
     def _with_hints(self, row: Row, proposal: Proposal) -> Proposal:

@@ -41,7 +41,7 @@ MAX_GROUP_SIZE: Final = 256
 """Items of one COMMIT, at most."""
 _SIGNING: Final = 1.0
 """Seconds after which a group is written with fewer: tokens are slow."""
-_WRITING: Final = 0.1
+_WRITING: Final = 0.14
 """Seconds of the write lock for rows; with files and syncs it is held for 250 ms at most."""
 _TRIES: Final = 3
 """How often an item is signed again because it would be issued otherwise; then it fails."""

@@ -220,9 +220,10 @@ class WrittenRows:
         self._names: dict[str, tuple[str, ...]] = {}
         self.digests: dict[str, str | None] = {}
         self.files: dict[str, str] = {}
-        # What must be there at the COMMIT: rows (None: deleted), journal rows by their hash, and
-        # the journal row that `row_journal` names for each row.
-        self._rows: list[tuple[str, Key, str | None]] = []
+        # What must be there at the COMMIT: rows by Python's own hash, which this process alone can
+        # compute (None: deleted), journal rows by theirs, and the journal row that `row_journal`
+        # names for each row.
+        self._rows: list[tuple[str, Key, int | None]] = []
         self._chained: list[tuple[int, bytes]] = []
         self._newest: list[tuple[str, int]] = []
 
@@ -238,10 +239,9 @@ class WrittenRows:
         key = row[names.index(KEYS[table])]
         if not isinstance(key, str | int):
             raise damaged(self._connection.path, "holds a row without a key")
-        digest = row_digests(names)(row)
-        self._rows.append((table, key, digest))
+        self._rows.append((table, key, hash(row)))
         if table in JOURNALED:
-            self.digests[f"{table}/{key}"] = digest
+            self.digests[f"{table}/{key}"] = row_digests(names)(row)
             if table == "licenses":
                 self.files[str(key)] = sha256(as_bytes(row[names.index("file")])).hexdigest()
         return key
@@ -318,22 +318,21 @@ class WrittenRows:
                 raise self.not_kept("row_journal")
 
     def _require_rows(self) -> None:
-        latest: dict[str, dict[Key, str | None]] = {}
-        for table, key, digest in self._rows:
-            latest.setdefault(table, {})[key] = digest
-        for table, digests in latest.items():
-            for some in _chunks(digests):
-                stored = self._digests(table, some)
-                if any(stored.get(key) != digests[key] for key in some):
+        latest: dict[str, dict[Key, int | None]] = {}
+        for table, key, hashed in self._rows:
+            latest.setdefault(table, {})[key] = hashed
+        for table, hashes in latest.items():
+            for some in _chunks(hashes):
+                stored = self._hashes(table, some)
+                if any(stored.get(key) != hashes[key] for key in some):
                     raise self.not_kept(table)
 
-    def _digests(self, table: str, keys: tuple[Key, ...]) -> dict[Value, str]:
-        """The digests of the rows that have these keys, by key."""
+    def _hashes(self, table: str, keys: tuple[Key, ...]) -> dict[Value, int]:
+        """The hashes of the rows that have these keys, by key."""
         sql = f"SELECT * FROM {table} WHERE {KEYS[table]} IN ({_marks(keys)})"  # noqa: S608  # names of our own
         with closing(self._connection.run(sql, keys)) as cursor:
-            names = tuple(column[0] for column in cursor.description)
-            place, digest = names.index(KEYS[table]), row_digests(names)
-            return {row[place]: digest(row) for row in self._connection.fetch(cursor, len(keys))}
+            place = [column[0] for column in cursor.description].index(KEYS[table])
+            return {row[place]: hash(row) for row in self._connection.fetch(cursor, len(keys))}
 
     def _fetched(self, sql: str, params: tuple[Value, ...]) -> Iterator[Row]:
         with closing(self._connection.run(sql, params)) as cursor:
