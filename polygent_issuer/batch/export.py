@@ -32,11 +32,11 @@ def rows(db: Reading) -> Iterator[dict[str, Any]]:
         RegistryDamaged: (`registry_damaged`) when a stored file is not what was issued.
     """
     for customer in customers.every(db):
-        told: list[dict[str, Any]] = []
+        exported: list[dict[str, Any]] = []
         for record in sorted(licenses.current(db, customer), key=_place):
             row = _row(record, load_license(db, record))
-            if row not in told:
-                told.append(row)
+            if row not in exported:
+                exported.append(row)
                 yield row
 
 
@@ -63,20 +63,20 @@ def _place(record: LicenseRecord) -> tuple[str, datetime, str]:
     return record.machine_label or "", record.expires_at, record.id
 
 
-def _row(record: LicenseRecord, held: License) -> dict[str, Any]:
+def _row(record: LicenseRecord, issued: License) -> dict[str, Any]:
     row: dict[str, Any] = {"customer": record.customer_slug}
     if record.machine_label is not None:
         row["machine"] = record.machine_label
     row |= {
-        "tier": str(held.tier),
-        "expires": _expires(held.expires_at),
-        "users": held.limits.users,
-        "session_hosts": held.limits.session_hosts,
-        "deploy_hosts": held.limits.deploy_hosts,
+        "tier": str(issued.tier),
+        "expires": _expires(issued.expires_at),
+        "users": issued.limits.users,
+        "session_hosts": issued.limits.session_hosts,
+        "deploy_hosts": issued.limits.deploy_hosts,
     }
-    if held.allowed_domain is not None:
-        row["allowed_domain"] = held.allowed_domain.text
-    return row | {"features": sorted(held.features)}
+    if issued.allowed_domain is not None:
+        row["allowed_domain"] = issued.allowed_domain.text
+    return row | {"features": sorted(issued.features)}
 
 
 def _expires(moment: datetime) -> str:

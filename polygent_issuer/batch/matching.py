@@ -174,10 +174,10 @@ def _one(
     """
     if len(found) < 2:  # noqa: PLR2004 - one, or none
         return found[0] if found else None
-    held = [(each, load_license(db, each)) for each in found]
-    of_domain = [pair for pair in held if pair[1].allowed_domain == row.allowed_domain]
+    pairs = [(each, load_license(db, each)) for each in found]
+    of_domain = [pair for pair in pairs if pair[1].allowed_domain == row.allowed_domain]
     if row.expires is not None:
-        alike = [each for each, old in (*of_domain, *held) if _is_as(row, old)]
+        alike = [each for each, old in (*of_domain, *pairs) if _is_as(row, old)]
         if alike:
             return alike[0]
     if row.allowed_domain is not None:
@@ -196,16 +196,16 @@ def _one(
     return found[0] if found else None
 
 
-def _is_as(row: Row, held: License) -> bool:
+def _is_as(row: Row, old: License) -> bool:
     """Whether a license is as a row wishes it to be."""
     wishes = (
-        (row.tier, held.tier),
-        (row.expires, held.expires_at),
-        (row.users, held.limits.users),
-        (row.session_hosts, held.limits.session_hosts),
-        (row.deploy_hosts, held.limits.deploy_hosts),
-        (row.allowed_domain, held.allowed_domain),
-        (None if row.features is None else set(row.features), set(held.features)),
+        (row.tier, old.tier),
+        (row.expires, old.expires_at),
+        (row.users, old.limits.users),
+        (row.session_hosts, old.limits.session_hosts),
+        (row.deploy_hosts, old.limits.deploy_hosts),
+        (row.allowed_domain, old.allowed_domain),
+        (None if row.features is None else set(row.features), set(old.features)),
     )
     return all(wish in (None, now) for wish, now in wishes)
 

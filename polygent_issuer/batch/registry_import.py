@@ -10,7 +10,6 @@ to the line end is no difference; another signature of the same license is one.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from polygent_issuer.errors import NotFound
 from polygent_issuer.hints import Hint, run
@@ -22,6 +21,7 @@ from polygent_issuer.keys.signing import require_not_example
 from polygent_issuer.registry import (
     Customer,
     KeyRecord,
+    LicenseRecord,
     Reading,
     Writing,
     customers,
@@ -32,15 +32,6 @@ from polygent_issuer.registry import (
 from polygent_issuer.text import escape, nfc
 from polygent_issuer.verifier import EXAMPLE_KID, CheckCode, Key, KeySet, License, Verifier, jws
 from polygent_issuer.verifier.errors import LicenseError, quoted
-
-
-class RejectionCode(StrEnum):
-    """Why an authentic-looking file is refused all the same; the others are `CheckCode`."""
-
-    UNREADABLE = "unreadable_input"
-    KEY_COMPROMISED = "key_compromised"
-    EXAMPLE_KEY = "example_key"
-    OTHER_BYTES = "other_bytes"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +52,11 @@ class ImportedLicense:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RejectedFile:
-    """A file that is not imported: a stable code, why, and what puts it right."""
+    """A file that is not imported: why, what puts it right, and a stable code.
+
+    The code is a `CheckCode`, or `unreadable_input`, `key_compromised`, `example_key`,
+    `other_bytes`.
+    """
 
     name: str
     code: str
@@ -69,21 +64,15 @@ class RejectedFile:
     hint: str | None
 
 
-class FileValidator:
-    """Validates files by the keys that may vouch for them."""
+class _Validator:
+    """Checks files with the pinned keys and those that the operator named, no compromised one."""
 
-    def __init__(self, pinned: Iterable[KeyRecord], given: Iterable[Key] = ()) -> None:
-        """Trust the pinned keys and those that the operator named, no compromised one.
-
-        Args:
-            pinned: the registry's keys.
-            given: public keys of the command line.
-        """
+    def __init__(self, pinned: Iterable[KeyRecord], named: Iterable[Key]) -> None:
         pinned = tuple(pinned)
         self._compromised: Mapping[str, str] = {
             key.kid: key.label for key in pinned if key.compromised
         }
-        trusted = (*(key.public_key for key in pinned), *given)
+        trusted = (*(key.public_key for key in pinned), *named)
         self._verifier = Verifier(
             KeySet.of(*(key for key in trusted if key.kid not in self._compromised))
         )
@@ -92,7 +81,7 @@ class FileValidator:
         """Check that a file is authentic; its acceptance is a server's business."""
         problem = file.problem
         if problem is not None:
-            return _rejected(file, RejectionCode.UNREADABLE, problem.message, problem.hint)
+            return _rejected(file, "unreadable_input", problem.message, problem.hint)
         try:
             authentic = self._verifier.authenticate(file.data)
         except LicenseError as error:
@@ -109,14 +98,14 @@ class FileValidator:
             label = escape(self._compromised[kid])
             return _rejected(
                 file,
-                RejectionCode.KEY_COMPROMISED,
+                "key_compromised",
                 f"signed with {label}, which is marked as compromised: it may be a forgery",
                 Hint("ask the customer what it is, then ", run("sign"), " with another key"),
             )
         if kid == EXAMPLE_KID:
             return _rejected(
                 file,
-                RejectionCode.EXAMPLE_KEY,
+                "example_key",
                 "signed with the published example key: anybody can do that",
                 None,
             )
@@ -204,7 +193,7 @@ def decide(db: Reading, sources: Iterable[LicenseFile], given: Iterable[Key] = (
     given = tuple(given)
     for key in given:
         require_not_example(key.kid)
-    validator = FileValidator(pinned, given)
+    validator = _Validator(pinned, given)
     outcomes = _outcomes(db, tuple(map(validator.validate, sources)))
     new = [each for each in outcomes if isinstance(each, ImportedLicense)]
     owners = {each.license.sub: customers.by_slug(db, each.license.sub) for each in new}
@@ -218,14 +207,6 @@ def decide(db: Reading, sources: Iterable[LicenseFile], given: Iterable[Key] = (
         replaced=replaced,
         missing=missing,
     )
-
-
-def known_machine(db: Reading, customer: Customer, fingerprint: str) -> int | None:
-    """The customer's machine that has this fingerprint, or had it."""
-    for known in machines.with_fingerprint(db, fingerprint):
-        if known.customer.id == customer.id:
-            return known.machine.id
-    return None
 
 
 def _outcomes(
@@ -244,32 +225,24 @@ def _outcomes(
             outcomes.append(each)
             continue
         license_id = each.license.jti
-        copy = stored[license_id]
-        if copy not in (None, each.file) or (copy is None and len(contents[license_id]) > 1):
-            outcomes.append(_conflicting(each, copy))
-        elif copy is not None or license_id in seen:
+        record = stored[license_id]
+        copies = contents[license_id] if record is None else {record.file}
+        if copies != {each.file}:
+            other = "another of these files has" if record is None else "the registry holds"
+            outcomes.append(
+                RejectedFile(
+                    name=each.name,
+                    code="other_bytes",
+                    message=f"{other} license {license_id} with other bytes",
+                    hint=Hint("find out which one the customer has: ", run("inspect", each.name)),
+                )
+            )
+        elif record is not None or license_id in seen:
             outcomes.append(ExistingLicense(name=each.name, license=each.license))
         else:
             seen.add(license_id)
             outcomes.append(each)
     return tuple(outcomes)
-
-
-def _conflicting(file: ImportedLicense, stored: bytes | None) -> RejectedFile:
-    other = "the registry holds" if stored is not None else "another of these files has"
-    return RejectedFile(
-        name=file.name,
-        code=RejectionCode.OTHER_BYTES,
-        message=f"{other} license {file.license.jti} with other bytes",
-        hint=Hint("find out which one the customer has: ", run("inspect", file.name)),
-    )
-
-
-def _stored(db: Reading, license_id: str) -> bytes | None:
-    try:
-        return licenses.get(db, license_id).file
-    except NotFound:
-        return None
 
 
 def _new_customers(
@@ -291,7 +264,7 @@ def _new_machines(
         fingerprint, customer = each.license.machine_fingerprint, owners[each.license.sub]
         if fingerprint is None:
             continue
-        if customer is None or known_machine(db, customer, fingerprint) is None:
+        if customer is None or _known_machine(db, customer, fingerprint) is None:
             found.add((customer.slug if customer else each.license.sub, fingerprint))
     return tuple(sorted(found))
 
@@ -314,17 +287,17 @@ def _replaced(
             if old in arrived:
                 replaced[old] = heir.jti
             elif heir.jti in arrived:
-                state = _is_current(db, old)
-                if state is None:
+                record = _stored(db, old)
+                if record is None:
                     missing.add((old, heir.jti))
-                elif state:
+                elif record.is_current:
                     replaced[old] = heir.jti
     return dict(sorted(replaced.items())), tuple(sorted(missing))
 
 
-def _is_current(db: Reading, license_id: str) -> bool | None:
+def _stored(db: Reading, license_id: str) -> LicenseRecord | None:
     try:
-        return licenses.get(db, license_id).is_current
+        return licenses.get(db, license_id)
     except NotFound:
         return None
 
@@ -395,7 +368,7 @@ def _add(db: Writing, each: ImportedLicense, decided: ImportPlan) -> Customer:
 def _machine(db: Writing, customer: Customer, fingerprint: str | None) -> int | None:
     if fingerprint is None:
         return None
-    known = known_machine(db, customer, fingerprint)
+    known = _known_machine(db, customer, fingerprint)
     if known is not None:
         return known
     return machines.add(
@@ -407,3 +380,11 @@ def _machine(db: Writing, customer: Customer, fingerprint: str | None) -> int | 
         components={},
         document_id=None,
     ).id
+
+
+def _known_machine(db: Reading, customer: Customer, fingerprint: str) -> int | None:
+    """Return the customer's machine that has this fingerprint, or had it."""
+    for known in machines.with_fingerprint(db, fingerprint):
+        if known.customer.id == customer.id:
+            return known.machine.id
+    return None

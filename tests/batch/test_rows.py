@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polygent_issuer.batch.rows import FIELDS, RefusedRow, Row, read_row
+from polygent_issuer.batch.rows import FIELDS, RefusedRow, Row, in_fields, read_row
 from polygent_issuer.findings import FindingCode
+from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.verifier import AllowedDomain, Tier
 
+RENEW = run("renew", "acme", "--machine", "prod-1", "--term", "1y")
 END = datetime(2027, 12, 1, tzinfo=UTC)
 
 
@@ -254,3 +256,41 @@ def test_any_toml_value_is_a_row_or_refused(given: dict[str, Any]) -> None:
 def test_any_cell_is_a_row_or_refused(given: dict[str, str]) -> None:
     """Likewise."""
     assert isinstance(read(given, cells=True), Row | RefusedRow)
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        (None, None),
+        ("look again", "look again"),
+        (
+            Hint("add ", option("--machine-info", "FILE"), ", or ", option("--plan", "trial")),
+            "add machine_info FILE, or plan trial",
+        ),
+        (Hint("leave out ", option("--label")), "leave out machine"),
+        (
+            Hint("add ", option("--term", "1y"), "; or, to mean it: ", RENEW),
+            f"add term 1y; or, to mean it: {RENEW}",
+        ),
+        (
+            Hint(RENEW, "; or choose another ", option("--label")),
+            f"{RENEW}; or choose another machine",
+        ),
+        (
+            Hint("add ", option("--remove-feature", "sso"), ", or ", option("--tier", "standard")),
+            "add features without sso, or tier standard",
+        ),
+        ("add --accept long-term --reason TEXT", "add --accept long-term --reason TEXT"),
+        (option("--no-allowed-domain"), "--no-allowed-domain"),
+    ],
+)
+def test_fields_in_place_of_options(hint: str | None, expected: str | None) -> None:
+    """A whole command, and what only the command line can say, stay as they are."""
+    assert in_fields(hint) == expected
+
+
+def test_the_command_of_a_row_stays_data() -> None:
+    """A program can still run it."""
+    hint = in_fields(Hint("add ", option("--term", "1y"), "; or, to mean it: ", RENEW))
+    assert isinstance(hint, Hint)
+    assert hint.argv == RENEW.argv

@@ -1,6 +1,6 @@
 """`polygent-issue apply`: issue, renew and reissue licenses from a file."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Annotated
 
@@ -21,7 +21,6 @@ from polygent_issuer.cli.options.passphrase import PassphraseOptions, source
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.signing import choose_key
-from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import KeyRecord, Registry
 from polygent_issuer.registry.journal import clock_behind_finding
 from polygent_issuer.terms import dates
@@ -76,13 +75,12 @@ def apply(
     def jobs(consent: Consent) -> Iterable[Job]:
         return replace(decider, consent=consent).jobs(rows)
 
-    def unlock() -> Mapping[str, Signer]:
-        return signers_of(invocation, _signing_keys(registry, jobs(Consent()), key_names), secret)
-
     batch = Batch(
         activity="applying",
         jobs=jobs,
-        unlock=unlock,
+        unlock=lambda: signers_of(
+            invocation, _signing_keys(registry, jobs(Consent()), key_names), secret
+        ),
         total=len(rows),
         expect=expect,
         takes_digest=True,
