@@ -13,6 +13,7 @@ from typing import Final, Self
 from polygent_issuer.text import for_shell
 
 PROGRAM: Final = "polygent-issue"
+_NAME: Final = re.compile("--[a-z][a-z-]*")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_@%+=:,./-][A-Za-z0-9_@%+=:,./~-]*")  # file:~/keys/, too
 
 
@@ -97,6 +98,6 @@ def join(between: str, hints: Iterable[str]) -> Hint:
 
 def _quoted(word: str) -> str:
     name, equals, value = word.partition("=")
-    if equals and name.startswith("--"):
+    if equals and _NAME.fullmatch(name):  # a label may look like an option
         return f"{name}={for_shell(value)}"
     return word if _PLAIN.fullmatch(word) else for_shell(word)

@@ -29,6 +29,8 @@ def test_a_hint_is_its_text() -> None:
         (("key", "list", "--key=my key"), "key list --key='my key'"),
         (("x", "file:~/keys/"), "x file:~/keys/"),
         (("x", "~"), "x '~'"),
+        (("x", "--$(touch evil)=x"), "x '--$(touch evil)=x'"),
+        (("x", "--;evil;=x"), "x '--;evil;=x'"),
         (("x", "a;b"), "x 'a;b'"),
         (("x", "\x1b[31m"), "x '\\x1b[31m'"),
         (("x", ""), "x ''"),

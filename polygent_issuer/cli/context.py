@@ -112,10 +112,14 @@ class Invocation:
         """The registry of the home, closed when the command ends; names undelivered licenses."""
         from polygent_issuer.issuing.outbox_delivery import undelivered
         from polygent_issuer.registry import REGISTRY_FILE, Registry
+        from polygent_issuer.registry.errors import RegistryDamaged
 
         registry = self.closing.enter_context(Registry.open(self.home / REGISTRY_FILE))
-        for warning in undelivered(registry):
-            self.warn(warning)
+        try:
+            for warning in undelivered(registry):
+                self.warn(warning)
+        except RegistryDamaged as damage:  # backup and journal go on; others meet it themselves
+            self.warn(damage.message)
         return registry
 
     def customer(self, name: str, *, checked: bool = True) -> "Customer":

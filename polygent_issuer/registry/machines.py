@@ -92,6 +92,7 @@ def with_fingerprint(db: Reading, fingerprint: str) -> tuple[KnownFingerprint, .
     known: list[KnownFingerprint] = []
     for machine_id, since, until, hostname, document_sha256 in rows:
         machine = by_id(db, machine_id)
+        db.require_every_recorded("machine_identities", machine.customer_id)
         known.append(
             KnownFingerprint(
                 customer=customer_search.by_id(db, machine.customer_id),
@@ -107,6 +108,7 @@ def with_fingerprint(db: Reading, fingerprint: str) -> tuple[KnownFingerprint, .
 
 def history(db: Reading, machine: Machine) -> tuple[Identity, ...]:
     """What the machine is, then what it was, the latest first."""
+    db.require_every_recorded("machine_identities", machine.customer_id)
     present = Identity(
         fingerprint=machine.fingerprint,
         hostname=machine.hostname,

@@ -128,6 +128,15 @@ class RowCheck:
         """Note a row that this transaction wrote and journals itself."""
         self._sound.add(name)
 
+    def require_new(self, name: str) -> None:
+        """Check that the journal has no row in the place of one that was just inserted.
+
+        Raises:
+            RegistryDamaged: (`registry_damaged`) when it has.
+        """
+        if name not in self._sound:
+            self._require_no_row(name)
+
     def require(self, table: str, key: str | int) -> None:
         """Check that a row, or its absence, is what the journal last recorded.
 

@@ -219,10 +219,15 @@ class Writing(Reading):
 
         Raises:
             Taken: (`taken`) when what must be unique is there already.
+            RegistryDamaged: (`registry_damaged`) when the journal has a row in its place, which
+                something else deleted: the journal would then record the new one over it.
         """
         described, row = self._first(_inserting(table, tuple(columns)), tuple(columns.values()))
         if row is None:
             raise self._written.not_kept(table)
+        if table in JOURNALED:
+            names = [column[0] for column in described]
+            self._check.require_new(f"{table}/{row[names.index(KEYS[table])]!s}")
         return self._note(table, described, row)
 
     def update(self, table: str, key: Key, only: str = "1", /, **columns: Value) -> bool:

@@ -177,6 +177,14 @@ def test_a_row_that_is_not_as_recorded_is_refused(
         assert journal_check.verify(db).problems
 
 
+def test_a_row_that_was_deleted_is_not_replaced(filled: Path, registry: Registry) -> None:
+    """A new row gets the number of a deleted one: the journal must not vouch for it then."""
+    last = "(SELECT max(id) FROM customers)"
+    change(filled, f"PRAGMA foreign_keys = OFF; DELETE FROM customers WHERE id = {last}")  # noqa: S608
+    with registry.writing(now=NOW, actor=ACTOR) as db, pytest.raises(RegistryDamaged):
+        customers.add(db, slug="evil", name="Evil")
+
+
 def test_each_change_of_a_row_is_checked_before_it(filled: Path, registry: Registry) -> None:
     """Otherwise the journal would record what something else had changed."""
 
