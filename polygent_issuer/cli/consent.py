@@ -1,5 +1,6 @@
 """Consent and reasons, on a terminal and off it (DESIGN, "Findings and consent")."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -7,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import OptionGroup, option
+from polygent_issuer.cli.options.common import OptionGroup, flag, option
 from polygent_issuer.cli.output.json_text import at_home
-from polygent_issuer.cli.output.streams import note
+from polygent_issuer.cli.output.streams import note, write_blocks
 from polygent_issuer.errors import InputRefused, MissingInput, UsageProblem
 from polygent_issuer.text import escape, nearest
 
 if TYPE_CHECKING:
+    from polygent_issuer.cli.output.model import Block
     from polygent_issuer.findings import Consent, Finding
 
 
@@ -23,9 +25,16 @@ class ConsentOptions(OptionGroup):
 
     accept: Annotated[
         list[str] | None,
-        option("--accept", "CODE", "Accept a finding; repeatable.", candidates.findings),
+        option("--accept", "CODE", "Accept a finding; repeatable.", complete=candidates.findings),
     ] = None
     reason: Annotated[str | None, option("--reason", "TEXT", "Why; kept in the journal.")] = None
+
+
+Yes = Annotated[bool, flag("--yes", "Go ahead without asking.", short="-y")]
+YesButFindings = Annotated[
+    bool, flag("--yes", "Go ahead without asking; accepts no finding.", short="-y")
+]
+"""The same, where the command has findings beside that of the clock."""
 
 
 def sound_reason(reason: str | None) -> str | None:
@@ -59,7 +68,7 @@ def given(options: ConsentOptions) -> "Consent":
         except ValueError:
             meant = nearest(code, [*FindingCode])
             hint = (
-                f"did you mean --accept {meant}?" if meant else f"codes: {', '.join(FindingCode)}"
+                f"did you mean --accept {meant}?" if meant else "codes: " + ", ".join(FindingCode)
             )
             raise UsageProblem(f"no finding has the code {code!a}", hint=hint) from None
     return Consent(accepted=frozenset(accepted), reason=sound_reason(options.reason))
@@ -115,26 +124,42 @@ def obtain(invocation: Invocation, findings: "Iterable[Finding]", consent: "Cons
     return Consent(accepted=codes, reason=reason)
 
 
-def required_reason(invocation: Invocation, option: str | None, what: str) -> str:
-    """Return the reason of the command line, else what a person at the terminal says.
+def required_reason(invocation: Invocation, reason: str | None, action: str) -> str:
+    """The reason of the command line, else what a person at the terminal says.
 
     Args:
-        invocation: of the command.
-        option: what `--reason` said, if anything.
-        what: is done, for the refusal off a terminal: `a license is retired`.
+        action: for the refusal off a terminal: `a license is retired`.
 
     Raises:
         MissingInput: (`missing_input`) when there is none and nobody to ask.
         InputRefused: (`input_refused`) when it could steer a terminal.
     """
-    reason = sound_reason(option)
+    reason = sound_reason(reason)
     if reason is not None:
         return reason
     if not invocation.interactive:
         raise MissingInput(
-            f"no reason was given, and the journal keeps why {what}", hint="add --reason TEXT"
+            f"no reason was given, and the journal keeps why {action}", hint="add --reason TEXT"
         )
     return prompts.text("why, for the journal", check=_named).strip()
+
+
+def confirm(
+    invocation: Invocation,
+    question: str,
+    *,
+    yes: bool,
+    preview: "Iterable[Block]" = (),
+    default: bool = False,
+) -> None:
+    """Ask for a last yes on a terminal, under the preview; nothing with `--yes` or off it.
+
+    Raises:
+        Declined: (`declined`) for a no.
+    """
+    if invocation.interactive and not yes:
+        write_blocks(preview, sys.stderr)
+        prompts.go_ahead(question, default=default)
 
 
 def _named(text: str) -> None:

@@ -4,8 +4,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Annotated
 
-import typer
-
 from polygent_issuer.batch.matching import customers_missing_from, require_unique
 from polygent_issuer.batch.outcomes import Job
 from polygent_issuer.batch.preview import preview
@@ -16,6 +14,7 @@ from polygent_issuer.cli.consent import ConsentOptions, given
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.run import Batch, run_batch
 from polygent_issuer.cli.flows.issue import signers_of
+from polygent_issuer.cli.options.common import argument, flag, option
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
 from polygent_issuer.cli.options.passphrase import PassphraseOptions, source
 from polygent_issuer.cli.output.result import Result
@@ -29,16 +28,15 @@ from polygent_issuer.terms.parsing import parse_term
 
 def apply(
     invocation: Invocation,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Rows in TOML or CSV; - is stdin.")],
+    file: Annotated[str, argument("FILE", "Rows in TOML or CSV; - is stdin.")],
     expect: Annotated[
-        str | None,
-        typer.Option("--expect", metavar="DIGEST", help="Only what --dry-run showed."),
+        str | None, option("--expect", "DIGEST", "Only what --dry-run showed.")
     ] = None,
     accept_from_file: Annotated[
-        bool, typer.Option("--accept-from-file", help="Let accept and reason of a row count.")
+        bool, flag("--accept-from-file", "Let accept and reason of a row count.")
     ] = False,
     due_within: Annotated[
-        str, typer.Option("--due-within", metavar="TERM", help="When a term's renewal is due.")
+        str, option("--due-within", "TERM", "When a term's renewal is due.")
     ] = "30d",
     *,
     how: IssueOptions,

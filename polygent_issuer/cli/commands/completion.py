@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
-import typer
-
 from polygent_issuer.cli.completion import VARIABLE
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.result import Result
 
@@ -23,7 +22,7 @@ class Shell(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Script(Result):
+class CompletionScript(Result):
     """A shell's script, which is the same for everybody."""
 
     shell: Shell
@@ -40,8 +39,8 @@ class Script(Result):
 
 def completion(
     _invocation: Invocation,
-    shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh, fish or powershell.")],
-) -> Script:
+    shell: Annotated[Shell, argument("SHELL", "bash, zsh, fish or powershell.")],
+) -> CompletionScript:
     """Print the script that lets TAB complete, also customers and licenses.
 
     No file of yours is changed: add the line for your shell, and open a new one.
@@ -61,4 +60,4 @@ def completion(
     script = get_completion_script(
         prog_name="polygent-issue", complete_var=VARIABLE, shell=str(shell)
     )
-    return Script(shell=shell, text=f"{script}\n")
+    return CompletionScript(shell=shell, text=f"{script}\n")

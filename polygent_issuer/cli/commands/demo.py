@@ -88,8 +88,15 @@ def demo(invocation: Invocation) -> Demo:
 
 
 def _steps(invocation: Invocation, folder: Path) -> Iterator[Step]:
+    from polygent_issuer.cli.main import run
+
+    environ = {**invocation.environ, "POLYGENT_ISSUER_HOME": str(folder / "home")}
+
     def step(title: str, *command: str, wanted: int = 0) -> Step:
-        return _run(invocation, folder, title, command, wanted)
+        with _captured() as output:
+            code = run(["--no-input", *command], now=invocation.now, environ=environ)
+        text = output.getvalue().decode()
+        return Step(title=title, command=command, code=code, wanted=wanted, text=text)
 
     yield step("a home", "init", "--issuer", "Demo Ltd", "--upload-window", "7d")
     key = ("--store", f"file:{folder / 'demo.key'}", "--no-backup", *_PASSPHRASE)
@@ -114,35 +121,23 @@ def _steps(invocation: Invocation, folder: Path) -> Iterator[Step]:
     yield step("the journal", "journal", "verify")
 
 
-def _run(
-    invocation: Invocation, folder: Path, title: str, command: tuple[str, ...], wanted: int
-) -> Step:
-    from polygent_issuer.cli.main import run
-
-    environ = {**invocation.environ, "POLYGENT_ISSUER_HOME": str(folder / "home")}
-    with _captured() as written:
-        code = run(["--no-input", *command], now=invocation.now, environ=environ)
-    text = written.getvalue().decode()
-    return Step(title=title, command=command, code=code, wanted=wanted, text=text)
-
-
 @contextmanager
 def _captured() -> Iterator[io.BytesIO]:
     """Stdout and stderr of a command, as one text in their order."""
-    written = io.BytesIO()
+    output = io.BytesIO()
     before = sys.stdout, sys.stderr
-    sys.stdout = sys.stderr = io.TextIOWrapper(written, encoding="utf-8", write_through=True)
+    sys.stdout = sys.stderr = io.TextIOWrapper(output, encoding="utf-8", write_through=True)
     try:
-        yield written
+        yield output
     finally:
         sys.stdout.detach()
         sys.stdout, sys.stderr = before
 
 
 def _invent_document(invocation: Invocation) -> None:
-    moment = dates.instant(invocation.now)
+    now = dates.instant(invocation.now)
     fingerprint = f"sha256:{secrets.token_hex(32)}"
-    text = f'{{"fingerprint":"{fingerprint}","generatedAt":"{moment}","customer":"Acme GmbH"}}'
+    text = f'{{"fingerprint":"{fingerprint}","generatedAt":"{now}","customer":"Acme GmbH"}}'
     Path("machine-info.json").write_text(text, encoding="ascii")
 
 

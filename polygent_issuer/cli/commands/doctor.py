@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import typer
-
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import flag
 from polygent_issuer.cli.output.json_text import at_home, hint_json
 from polygent_issuer.cli.output.model import Block, Line, Style
 from polygent_issuer.cli.output.result import Result
@@ -81,9 +80,7 @@ class Findings(Result):
 
 def doctor(
     invocation: Invocation,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Leave out what reads the whole registry.")
-    ] = False,
+    quick: Annotated[bool, flag("--quick", "Leave out what reads the whole registry.")] = False,
 ) -> Result:
     """Look for what is wrong, and say which command mends it.
 

@@ -3,13 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.output.csv_text import CsvOptions
 from polygent_issuer.cli.output.expiry_chart import ExpiryChart
 from polygent_issuer.cli.output.files import STDOUT, write
@@ -18,20 +16,12 @@ from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.expiry import lapsed_beyond_limit, renewable, renewable_in_batch
-from polygent_issuer.registry import (
-    Customer,
-    LicenseRecord,
-    Reading,
-    customers,
-    licenses,
-    summaries,
-)
+from polygent_issuer.registry import LicenseRecord, Reading, customers, licenses, summaries
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.parsing import parse_term
 
 if TYPE_CHECKING:
     from polygent_issuer.delivery.calendar import Ending
-
 
 MILESTONES = (1, 7, 14, 30)
 """Days before the expiry at which the product warns its admins."""
@@ -40,7 +30,7 @@ _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Due:
+class DueLicense:
     """One license of the list.
 
     Attributes:
@@ -48,38 +38,24 @@ class Due:
         trial: whether it is renewed only for a plan that is named.
     """
 
-    id: str
-    customer: str
-    machine: str | None
-    tier: str
-    expires_at: datetime
+    record: LicenseRecord
     bare: bool
     trial: bool
 
     def to_json(self, now: datetime) -> dict[str, Any]:
         """The license for programs."""
+        expires_at = self.record.expires_at
         return {
-            "id": self.id,
-            "customer": self.customer,
-            "machine": self.machine,
-            "tier": self.tier,
-            "expires_at": dates.instant(self.expires_at),
-            "last_full_day": dates.last_full_day(self.expires_at).isoformat(),
-            "days_left": dates.days_left(self.expires_at, now),
-            "expired": self.expires_at <= now,
-            "alert_days": milestone(self.expires_at, now),
+            "id": self.record.id,
+            "customer": self.record.customer_slug,
+            "machine": self.record.machine_label,
+            "tier": self.record.tier,
+            "expires_at": dates.instant(expires_at),
+            "last_full_day": dates.last_full_day(expires_at).isoformat(),
+            "days_left": dates.days_left(expires_at, now),
+            "expired": expires_at <= now,
+            "alert_days": milestone(expires_at, now),
         }
-
-    @property
-    def renewal(self) -> str:
-        """The command that renews just this one."""
-        plan = " --plan PLAN" if self.trial else ""
-        return f"polygent-issue renew {self.customer} --license {self.id[:8]}{plan}"
-
-
-def milestone(expires_at: datetime, now: datetime) -> int | None:
-    """The last milestone that has passed, in days before the expiry; `None` before the first."""
-    return next((days for days in MILESTONES if expires_at - now <= days * _DAY), None)
 
 
 COLUMNS = (
@@ -93,7 +69,7 @@ _NAMED = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Expiring(Result):
+class ExpiringLicenses(Result):
     """The current licenses that end within a time, and those that have ended.
 
     Attributes:
@@ -102,7 +78,7 @@ class Expiring(Result):
         calendar: the file of the calendar; `-` is stdout.
     """
 
-    due: tuple[Due, ...]
+    due: tuple[DueLicense, ...]
     now: datetime
     until: datetime
     within: str
@@ -138,54 +114,42 @@ class Expiring(Result):
         headers = ("customer", "machine", "license", "last full day", "expires", "left", "alert")
         rows, styles = tuple(map(self._row, self.due)), tuple(map(self._style, self.due))
         yield Table(headers, rows, styles, folding=("customer", "machine"))
-        bare = (each.customer for each in self.due if each.bare)
-        together = list(islice(_unlike(bare), _NAMED + 1))
-        if together:
-            whom = f"--due-within {self.within}" if len(together) > _NAMED else " ".join(together)
+        if slugs := dict.fromkeys(each.record.customer_slug for each in self.due if each.bare):
+            whom = " ".join(slugs) if len(slugs) <= _NAMED else f"--due-within {self.within}"
             yield Line(f"to renew: polygent-issue renew {whom}", "dim")
         for each in self.due:
             if not each.bare:
-                yield Line(f"only when it is named: {each.renewal}", "dim")
+                command = _renew_command(each.record, trial=each.trial)
+                yield Line(f"only when it is named: {command}", "dim")
 
-    def _row(self, each: Due) -> tuple[str, ...]:
-        left = dates.days_left(each.expires_at, self.now)
-        alert = milestone(each.expires_at, self.now)
+    def _row(self, each: DueLicense) -> tuple[str, ...]:
+        item = each.to_json(self.now)
+        alert = item["alert_days"]
         return (
-            each.customer,
-            each.machine or "any",
-            each.id[:8],
-            dates.last_full_day(each.expires_at).isoformat(),
-            dates.instant(each.expires_at),
-            "expired" if each.expires_at <= self.now else f"{left}d",
+            item["customer"],
+            item["machine"] or "any",
+            item["id"][:8],
+            item["last_full_day"],
+            item["expires_at"],
+            "expired" if item["expired"] else f"{item['days_left']}d",
             "none" if alert is None else f"{alert}d",
         )
 
-    def _style(self, each: Due) -> Style:
-        if each.expires_at <= self.now:
+    def _style(self, each: DueLicense) -> Style:
+        expires_at = each.record.expires_at
+        if expires_at <= self.now:
             return "bad"
-        return "warn" if dates.days_left(each.expires_at, self.now) <= MILESTONES[1] else "plain"
+        return "warn" if dates.days_left(expires_at, self.now) <= MILESTONES[1] else "plain"
 
 
-def _unlike(words: Iterable[str]) -> Iterator[str]:
-    seen: set[str] = set()
-    for word in words:
-        if word not in seen:
-            seen.add(word)
-            yield word
-
-
-_CALENDAR = "licenses.ics"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # no license ended before; --within may be 5000y
 
 
 def expiring(
     invocation: Invocation,
-    within: Annotated[
-        str, typer.Option("--within", metavar="TERM", help="How far ahead: 30d, 6mo, 1y.")
-    ] = "30d",
+    within: Annotated[str, option("--within", "TERM", "How far ahead: 30d, 6mo, 1y.")] = "30d",
     ics: Annotated[
-        str | None,
-        typer.Option("--ics", metavar="FILE", help="Write them as a calendar; - is stdout."),
+        str | None, option("--ics", "FILE", "Write them as a calendar; - is stdout.")
     ] = None,
     *,
     form: CsvOptions,
@@ -206,39 +170,43 @@ def expiring(
         due = tuple(_due(db, settings, now=now, until=until))
         endings = () if ics is None else tuple(_endings(db, settings, due, now=now, until=until))
         outlook = None if as_csv or invocation.as_json else ExpiryChart.on_stdout(db, now)
-    listed = Expiring(due=due, now=now, until=until, within=within, outlook=outlook)
+    result = ExpiringLicenses(due=due, now=now, until=until, within=within, outlook=outlook)
     if ics is not None:
-        path = write(invocation, _calendar(endings, now), ics, name=_CALENDAR, option="--ics")
-        listed = replace(listed, calendar=path or STDOUT)
-    return form.table(COLUMNS, listed.items(), name="expiring.csv") if as_csv else listed
+        from polygent_issuer.delivery.calendar import calendar
+
+        data = b"".join(calendar(endings, alarms=MILESTONES, now=now))
+        path = write(invocation, data, ics, name="licenses.ics", option="--ics")
+        result = replace(result, calendar=path or STDOUT)
+    return form.table(COLUMNS, result.items(), name="expiring.csv") if as_csv else result
 
 
-def _due(db: Reading, settings: Settings, *, now: datetime, until: datetime) -> Iterator[Due]:
+def milestone(expires_at: datetime, now: datetime) -> int | None:
+    """The last milestone that has passed, in days before the expiry; `None` before the first."""
+    return next((days for days in MILESTONES if expires_at - now <= days * _DAY), None)
+
+
+def _due(
+    db: Reading, settings: Settings, *, now: datetime, until: datetime
+) -> Iterator[DueLicense]:
     for record in licenses.due(db, until):
         owner = customers.by_id(db, record.customer_id)
-        held_back = not renewable(record, settings) or lapsed_beyond_limit(record, settings, now)
-        bare = not held_back and renewable_in_batch(
-            licenses.current(db, owner), settings, now, until=until
+        trial = not renewable(record, settings)
+        bare = (
+            not trial
+            and not lapsed_beyond_limit(record, settings, now)
+            and renewable_in_batch(licenses.current(db, owner), settings, now, until=until)
         )
-        yield _due_license(record, owner, settings, bare=bare)
+        yield DueLicense(record=record, bare=bare, trial=trial)
 
 
-def _due_license(
-    record: LicenseRecord, owner: Customer, settings: Settings, *, bare: bool = False
-) -> Due:
-    return Due(
-        id=record.id,
-        customer=owner.slug,
-        machine=record.machine_label,
-        tier=record.tier,
-        expires_at=record.expires_at,
-        bare=bare,
-        trial=not renewable(record, settings),
-    )
+def _renew_command(record: LicenseRecord, *, trial: bool) -> str:
+    """The command that renews just this one."""
+    plan = " --plan PLAN" if trial else ""
+    return f"polygent-issue renew {record.customer_slug} --license {record.id[:8]}{plan}"
 
 
 def _endings(
-    db: Reading, settings: Settings, due: Iterable[Due], *, now: datetime, until: datetime
+    db: Reading, settings: Settings, due: Iterable[DueLicense], *, now: datetime, until: datetime
 ) -> Iterator["Ending"]:
     """Yield an event for each license that is due, or that an earlier calendar may show as due.
 
@@ -247,9 +215,9 @@ def _endings(
     chains = summaries.Chains(db)
     seen: set[str] = set()
     for each in due:
-        chain = chains.of(each.id)
+        chain = chains.of(each.record.id)
         seen.add(chain.first_id)
-        yield _ending(db, settings, chain, licenses.get(db, each.id))
+        yield _ending(db, settings, chain, each.record)
     expires_from = now - min(until - now, now - _EPOCH)
     for record in licenses.no_longer_due(db, expires_from, until):
         chain = chains.of(record.id)
@@ -279,12 +247,6 @@ def _ending(
         sequence=sequence,
         whose=f"{owner.name} ({record.machine_label or 'any machine'})",
         expires_at=record.expires_at,
-        note=cancelled or _due_license(record, owner, settings).renewal,
+        note=cancelled or _renew_command(record, trial=not renewable(record, settings)),
         cancelled=cancelled is not None,
     )
-
-
-def _calendar(endings: Iterable["Ending"], now: datetime) -> bytes:
-    from polygent_issuer.delivery.calendar import calendar
-
-    return b"".join(calendar(endings, alarms=MILESTONES, now=now))

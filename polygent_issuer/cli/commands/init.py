@@ -1,29 +1,54 @@
 """`polygent-issue init`: the home, before anything else."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-import typer
-
-from polygent_issuer.cli.commands.init_answers import FOLDERS, Answers, as_settings, ask
+from polygent_issuer import store_uri
+from polygent_issuer.cli import prompts
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.home_setup import make_home
+from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.output.json_text import at_home
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
+from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import run
 from polygent_issuer.home import create
 from polygent_issuer.home.create import CreatedHome
 from polygent_issuer.home.setting_types import duration_text
 from polygent_issuer.home.settings import Settings, settings_path
-from polygent_issuer.store_uri import is_token_uri
+from polygent_issuer.home.settings_editing import default_text
+from polygent_issuer.keys.signer import Presence
+from polygent_issuer.keys.signing import presence
+from polygent_issuer.text import escape
+
+_FOLDERS: Final = ("key_backup_folder", "output")
+_NOTHING: Final = {"upload_window": "unknown", "key_backup_folder": "none", "output": "none"}
+_QUESTIONS: Final = {
+    "issuer": ("who issues? it stands in every license", Settings().issuer),
+    "upload_window": (
+        "how long after its issue does a server take a file? 7d, 36h, or unknown",
+        "unknown",
+    ),
+    "store": ("where are private keys kept? keyring:, file:PATH or pkcs11:URI", ""),
+    "key_backup_folder": (
+        "where do key backups go? best another disk, or none",
+        "~/polygent-key-backup",
+    ),
+    "output": ("where do license files go? none is the folder you are in", "~/licenses"),
+}
+"""By key, with what is proposed; the store depends on what this machine has."""
+_KEYRING_TIMEOUT: Final = timedelta(seconds=3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Initialised(Result):
+class InitialisedHome(Result):
     """A home that was made.
 
     Attributes:
@@ -31,105 +56,93 @@ class Initialised(Result):
         folders: those of the settings that had to be made, too.
     """
 
-    founded: CreatedHome
+    home: CreatedHome
     settings: Settings
     folders: tuple[Path, ...]
 
     @property
-    def following(self) -> str:
+    def next_command(self) -> str:
         """The next command, as it is typed."""
-        backup: tuple[str, ...] = ("--backup", "FILE")
-        if self.settings.key_backup_folder:
-            backup = ()
-        if is_token_uri(self.settings.store):
+        backup: tuple[str, ...] = () if self.settings.key_backup_folder else ("--backup", "FILE")
+        if store_uri.is_token_uri(self.settings.store):
             backup = ("--no-backup",)
         return str(at_home(run("key", "generate", *backup)))
 
     def to_json(self) -> Mapping[str, Any]:
         """The places, the settings that `init` asks for, and `next`."""
-        held = self.settings
-        window = held.upload_window
+        home, settings = self.home, self.settings
+        window = settings.upload_window
         return {
-            "home": str(self.founded.folder),
-            "settings": str(settings_path(self.founded.folder)),
-            "completed": self.founded.completed,
-            "folders_made": [str(folder) for folder in self.folders],
-            "issuer": held.issuer,
-            "operator": held.operator,
+            "home": str(home.folder),
+            "settings": str(settings_path(home.folder)),
+            "completed": home.completed,
+            "folders_made": list(map(str, self.folders)),
+            "issuer": settings.issuer,
+            "operator": settings.operator,
             "upload_window": None if window is None else duration_text(window),
-            "store": held.store,
-            "key_backup_folder": _text(held.key_backup_folder),
-            "output": _text(held.output),
-            "next": self.following,
+            "store": settings.store,
+            "key_backup_folder": _text(settings.key_backup_folder),
+            "output": _text(settings.output),
+            "next": self.next_command,
         }
 
     def blocks(self) -> Iterable[Block]:
         """Where it is, what its settings say, and the next command."""
-        held = self.settings
-        done = "completed" if self.founded.completed else "made"
-        yield Line(f"{done} a home at {self.founded.folder}", "good")
-        assumed = "" if held.upload_window else " (assumed, until config set upload_window tells)"
+        home, settings = self.home, self.settings
+        done = "completed" if home.completed else "made"
+        yield Line(f"{done} a home at {home.folder}", "good")
+        window = duration_text(settings.upload_window_or_assumed)
+        if not settings.upload_window:
+            window += " (assumed, until config set upload_window tells)"
         yield Fields(
             (
-                ("issuer", held.issuer),
-                ("operator", held.operator),
-                ("upload window", duration_text(held.upload_window_or_assumed) + assumed),
-                ("key store", held.store),
-                ("key backups", _text(held.key_backup_folder) or "nowhere yet"),
-                ("licenses", _text(held.output) or "the folder you are in"),
+                ("issuer", settings.issuer),
+                ("operator", settings.operator),
+                ("upload window", window),
+                ("key store", settings.store),
+                ("key backups", _text(settings.key_backup_folder) or "nowhere yet"),
+                ("licenses", _text(settings.output) or "the folder you are in"),
                 ("folders made", ", ".join(map(str, self.folders)) or None),
             )
         )
-        yield Line(f"change them: edit {settings_path(self.founded.folder)}, or config set", "dim")
-        yield Line(f"next: {self.following}")
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
+        yield Line(f"change them: edit {settings_path(home.folder)}, or config set", "dim")
+        yield Line(f"next: {self.next_command}")
 
 
 def init(
     invocation: Invocation,
     *,
     issuer: Annotated[
-        str | None,
-        typer.Option("--issuer", metavar="NAME", help="Who issues; stands in every license."),
+        str | None, option("--issuer", "NAME", "Who issues; stands in every license.")
     ] = None,
     operator: Annotated[
-        str | None, typer.Option("--operator", metavar="NAME", help="Who you are in the journal.")
+        str | None, option("--operator", "NAME", "Who you are in the journal.")
     ] = None,
     upload_window: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--upload-window",
-            metavar="7d",
-            help="How long after its issue the server takes a file; unknown if you cannot tell.",
+            "7d",
+            "How long after its issue the server takes a file; unknown if you cannot tell.",
         ),
     ] = None,
     store: Annotated[
         str | None,
-        typer.Option(
-            "--store",
-            metavar="URI",
-            autocompletion=candidates.stores,
-            help="keyring:, file:PATH or pkcs11:URI.",
-        ),
+        option("--store", "URI", "keyring:, file:PATH or pkcs11:URI.", complete=candidates.stores),
     ] = None,
     key_backup_folder: Annotated[
-        str | None,
-        typer.Option("--key-backup-folder", metavar="DIR", help="Where key backups go, or none."),
+        str | None, option("--key-backup-folder", "DIR", "Where key backups go, or none.")
     ] = None,
     output: Annotated[
-        str | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Where licenses go, or none."),
+        str | None, option("--output", "DIR", "Where licenses go, or none.", short="-o")
     ] = None,
-) -> Initialised:
+) -> InitialisedHome:
     """Make the home: a folder with the settings and an empty registry.
 
     On a terminal it asks for what is not given; elsewhere the defaults are taken. A home that
     exists is never changed; one whose making was interrupted is completed.
     """
-    answers: Answers = {
+    answers = {
         "issuer": issuer,
         "operator": operator,
         "upload_window": upload_window,
@@ -139,14 +152,12 @@ def init(
     }
     home = invocation.home_path
     create.require_room(home)
-    values = as_settings(answers)
+    values = _as_settings(answers)
     if invocation.interactive and not settings_path(home).exists():
-        values = as_settings(ask(answers, home))
-    folders = tuple(folder for key in FOLDERS if (folder := _made(key, values[key])))
-    return Initialised(
-        founded=make_home(invocation, values),
-        settings=invocation.settings,
-        folders=folders,
+        values = _as_settings(_ask(answers, home))
+    folders = tuple(folder for key in _FOLDERS if (folder := _made(key, values[key])))
+    return InitialisedHome(
+        home=make_home(invocation, values), settings=invocation.settings, folders=folders
     )
 
 
@@ -156,3 +167,61 @@ def _made(key: str, folder: str | None) -> Path | None:
         return None
     mode = 0o700 if key == "key_backup_folder" else 0o777
     return Path(folder) if create.ensure_folder(Path(folder), mode=mode) else None
+
+
+def _ask(answers: Mapping[str, str | None], home: Path) -> Mapping[str, str | None]:
+    """Ask for what was not given; return takes what is proposed."""
+    asked = dict(answers)
+    for key, (question, proposed) in _QUESTIONS.items():
+        if answers[key] is None:
+            default = proposed or _proposed_store(home)
+            asked[key] = prompts.text(question, default=default, check=partial(_check, key))
+    return asked
+
+
+def _as_settings(answers: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The values that the settings take: nothing for the words that mean it, whole paths.
+
+    Raises:
+        InputRefused: (`input_refused`) for a folder whose own folder does not exist.
+        InvalidStore: (`invalid_store`) for what is no key store.
+        InvalidSettings: (`invalid_settings`) for any other value that is refused.
+    """
+    values = {key: None if value == _NOTHING.get(key) else value for key, value in answers.items()}
+    if (store := values.get("store")) is not None:
+        values["store"] = store_uri.parse(store).uri
+    for key in _FOLDERS:
+        if (folder := values.get(key)) is not None:
+            values[key] = str(_folder(folder))
+    default_text(**values)
+    return values
+
+
+def _check(key: str, answer: str) -> None:
+    _as_settings({key: answer})
+
+
+def _proposed_store(home: Path) -> str:
+    """A folder, where no keyring answers: few servers have one."""
+    keyring = presence(Settings(keyring_timeout=_KEYRING_TIMEOUT), "any")
+    if keyring is Presence.UNAVAILABLE:
+        return f"{store_uri.FILE}{home / 'keys'}{os.sep}"
+    return store_uri.KEYRING
+
+
+def _folder(text: str) -> Path:
+    try:
+        folder = Path(text).expanduser().absolute()
+        reachable = bool(text) and (folder.is_dir() or folder.parent.is_dir())
+    except (RuntimeError, OSError, ValueError):
+        reachable = False
+    if not reachable:
+        raise InputRefused(
+            f"no folder can be at {escape(text) or 'an empty name'}: the one above it is missing",
+            hint="check the path, or make the folder above it first",
+        )
+    return folder
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

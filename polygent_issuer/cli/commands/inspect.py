@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
-
-import typer
+from typing import TYPE_CHECKING, Annotated, Any
 
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.options.input_files import PublicKeyFiles, read_public_keys
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
@@ -16,10 +15,6 @@ from polygent_issuer.errors import ExitCode, HomeMissing
 if TYPE_CHECKING:
     from polygent_issuer.issuing.license_file import CompromisedKey
     from polygent_issuer.verifier import CheckRow, KeySet, License
-
-_NOT_CHECKED: Final = (
-    "expiry, upload window, machine, host, clock: polygent-issue verify checks those"
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,12 +75,13 @@ class Inspection(Result):
             yield Line(f"checked: form, signature (key {self.kid}), claims", "good")
         if self.example_key:
             yield Line(EXAMPLE_KEY, "bad")
-        yield Line(f"not checked: {_NOT_CHECKED}", "dim")
+        rest = "expiry, upload window, machine, host, clock: polygent-issue verify checks those"
+        yield Line(f"not checked: {rest}", "dim")
 
 
 def inspect(
     invocation: Invocation,
-    license_file: Annotated[str, typer.Argument(metavar="FILE", help="A .lic; - is stdin.")],
+    license_file: Annotated[str, argument("FILE", "A .lic; - is stdin.")],
     public_key: PublicKeyFiles = None,
 ) -> Inspection:
     """Show what a license file says, and what of it was and was not checked.

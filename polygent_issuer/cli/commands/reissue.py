@@ -2,11 +2,10 @@
 
 from typing import Annotated
 
-import typer
-
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.options.issue import IssueOptions, LicenseSelection
 from polygent_issuer.cli.options.passphrase import PassphraseOptions
 from polygent_issuer.cli.options.terms import NextTerms
@@ -16,10 +15,7 @@ from polygent_issuer.cli.output.result import Result
 def reissue(
     invocation: Invocation,
     customer: Annotated[
-        str,
-        typer.Argument(
-            metavar="CUSTOMER", autocompletion=candidates.customers, help="A slug or name."
-        ),
+        str, argument("CUSTOMER", "A slug or name.", complete=candidates.customers)
     ],
     *,
     which: LicenseSelection,

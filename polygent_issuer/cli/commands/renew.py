@@ -2,11 +2,10 @@
 
 from typing import Annotated
 
-import typer
-
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import argument, option
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions, LicenseSelection
 from polygent_issuer.cli.options.passphrase import PassphraseOptions
 from polygent_issuer.cli.options.terms import NextTerms
@@ -17,15 +16,12 @@ def renew(
     invocation: Invocation,
     customers: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="CUSTOMER...",
-            autocompletion=candidates.customers,
-            help="Slugs or names; - reads them from stdin.",
+        argument(
+            "CUSTOMER...", "Slugs or names; - reads them from stdin.", complete=candidates.customers
         ),
     ] = None,
     due_within: Annotated[
-        str | None,
-        typer.Option("--due-within", metavar="TERM", help="Every license that ends by then."),
+        str | None, option("--due-within", "TERM", "Every license that ends by then.")
     ] = None,
     *,
     which: LicenseSelection,
@@ -45,8 +41,8 @@ def renew(
     is not due is kept, and the same command again does only what is missing.
     """
     names = customers or []
-    alone = due_within is None and len(names) == 1 and names != ["-"]
-    if alone and options.report is None and options.bundle is None:
+    one = due_within is None and len(names) == 1 and names != ["-"]
+    if one and options == BatchOptions():
         from polygent_issuer.cli.flows.issue import renew_or_reissue
         from polygent_issuer.issuing.proposal import Action
 

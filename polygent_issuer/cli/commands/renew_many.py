@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from polygent_issuer import files
@@ -26,7 +27,6 @@ from polygent_issuer.terms import dates
 from polygent_issuer.terms.decision import contradiction
 from polygent_issuer.terms.parsing import parse_term
 
-_STDIN: Final = "-"
 _MAX_NAMES_BYTES: Final = 64 * 1024 * 1024
 """Bytes of names on stdin."""
 
@@ -70,11 +70,11 @@ def renew_many(
         all_machines=which.all_machines,
         behind=behind,
     )
-    named = None if due_within is not None else _slugs(invocation, names)
+    slugs = None if due_within is not None else _slugs(invocation, names)
 
     def jobs(consent: Consent) -> Iterable[Job]:
         agreed = replace(renewals, consent=consent)
-        return agreed.due(invocation.registry) if named is None else agreed.of_customers(named)
+        return agreed.due(invocation.registry) if slugs is None else agreed.of_customers(slugs)
 
     def unlock() -> Mapping[str, Signer]:
         with invocation.registry.reading() as db:
@@ -86,36 +86,35 @@ def renew_many(
         activity="renewing",
         jobs=jobs,
         unlock=unlock,
-        total=_count_due(invocation, renewals) if named is None else len(named),
+        total=_count_due(invocation, now + within) if slugs is None else len(slugs),
     )
     return run_batch(invocation, batch, how, options, given(consents))
 
 
-def _count_due(invocation: Invocation, renewals: Renewals) -> int:
+def _count_due(invocation: Invocation, until: datetime) -> int:
     with invocation.registry.reading() as db:
-        return licenses.count_due(db, renewals.now + renewals.within)
+        return licenses.count_due(db, until)
 
 
 def _refuse_contradictions(
     names: Sequence[str], due_within: str | None, which: LicenseSelection
 ) -> None:
     if bool(names) == (due_within is not None):
+        both = "customers and --due-within are two ways to say who is meant"
         raise UsageProblem(
-            "customers and --due-within are two ways to say who is meant"
-            if names
-            else "nobody is named",
+            both if names else "nobody is named",
             hint=Hint(run("renew", "CUSTOMER..."), ", or ", run("renew", "--due-within", "30d")),
         )
     if due_within is None:
         which.check(2)
         return
-    chosen = {
+    options = {
         "--license": which.license_ids,
         "--machine": which.machine,
         "--all-machines": which.all_machines,
         "--machine-info": which.machine_info,
     }
-    if superfluous := [option for option, value in chosen.items() if value]:
+    if superfluous := [option for option, value in options.items() if value]:
         raise UsageProblem(
             "--due-within renews each license by itself",
             hint=f"leave out {' and '.join(superfluous)}",
@@ -137,8 +136,8 @@ def _slugs(invocation: Invocation, names: Sequence[str]) -> tuple[str, ...]:
 
 def _names(names: Sequence[str]) -> Iterator[str]:
     for name in names:
-        if name != _STDIN:
+        if name != "-":
             yield name
             continue
-        text = files.read_text(_STDIN, limit=_MAX_NAMES_BYTES, what="list of customers")
-        yield from (line.strip() for line in text.splitlines() if line.strip())
+        text = files.read_text(name, limit=_MAX_NAMES_BYTES, what="list of customers")
+        yield from filter(None, map(str.strip, text.splitlines()))

@@ -9,9 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.options.input_files import PublicKeyFiles, read_public_keys
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.result import Result
@@ -21,7 +20,6 @@ from polygent_issuer.errors import UsageProblem
 if TYPE_CHECKING:
     import socket
 
-    from polygent_issuer.sandbox.simulated_server import SimulatedServer
     from polygent_issuer.verifier import KeySet
 
 
@@ -31,19 +29,19 @@ _NEEDED = ("starlette", "uvicorn", "jinja2", "python_multipart", "wsproto")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stopped(Result):
+class StoppedSandbox(Result):
     """The sandbox has come to its end; nothing of it is left."""
 
     url: str
 
-    in_lines = True
+    in_lines = True  # the address was a line before
 
     def to_json(self) -> Mapping[str, Any]:
-        """That it has."""
+        """Its address, as `stopped`."""
         return {"stopped": self.url}
 
     def blocks(self) -> Iterable[Block]:
-        """That it has."""
+        """Its end."""
         yield Line("the sandbox has ended, and nothing of it is left", "dim")
 
 
@@ -51,13 +49,11 @@ def sandbox(
     invocation: Invocation,
     *,
     license_file: Annotated[
-        str | None, typer.Option("--license", metavar="FILE", help="Installed at the start.")
+        str | None, option("--license", "FILE", "Installed at the start.")
     ] = None,
     public_key: PublicKeyFiles = None,
-    port: Annotated[
-        int, typer.Option("--port", min=0, max=65_535, help="0 takes a free one.")
-    ] = _PORT,
-) -> Stopped:
+    port: Annotated[int, option("--port", None, "0 takes a free one.", min=0, max=65_535)] = _PORT,
+) -> StoppedSandbox:
     """Try a license in a small server, exactly as the customer will.
 
     Open the address that it prints in a browser of this machine. The address works once, so
@@ -66,32 +62,33 @@ def sandbox(
     the example key alone: polygent-issue key export-public writes yours. It opens no key and no
     registry, and keeps nothing. Ctrl-C ends it.
     """
-    _require_extra()
-    from polygent_issuer.sandbox.access import Access
-    from polygent_issuer.sandbox.server import address, serve, stop_in_order
-    from polygent_issuer.sandbox.temporary_site import throw_away
-
-    keys, first = _keys(invocation, public_key), _license(license_file)
-    stop_in_order()
-    with (
-        closing(_listen(port)) as listening,
-        throw_away(keys, clock=lambda: datetime.now(UTC), first=first) as site,
-    ):
-        _tell_refusal(invocation, site)
-        url = address(listening)
-        access = Access(url)
-        with suppress(KeyboardInterrupt):  # its only end
-            _announce(invocation, url, access.new_address())
-            serve(site, listening, access)
-    return Stopped(url=url)
-
-
-def _require_extra() -> None:
     if any(find_spec(name) is None for name in _NEEDED):
         raise UsageProblem(
             "the sandbox needs packages that are not installed",
             hint="pip install 'polygent-issuer[sandbox]'",
         )
+    from polygent_issuer.files import read_bounded
+    from polygent_issuer.sandbox.access import Access
+    from polygent_issuer.sandbox.server import address, serve, stop_in_order
+    from polygent_issuer.sandbox.temporary_site import throw_away
+
+    keys, first = _keys(invocation, public_key), None
+    if license_file is not None:
+        first = read_bounded(license_file, limit=_LIMIT, what="license file")
+    stop_in_order()
+    with (
+        closing(_listen(port)) as listening,
+        throw_away(keys, clock=lambda: datetime.now(UTC), first=first) as site,
+    ):
+        if site.attempt is not None and (refused := site.attempt.refused) is not None:
+            hint = "" if refused.hint is None else f"; {refused.hint}"
+            invocation.warn(f"the license is refused, {refused.code}: {refused.message}{hint}")
+        url = address(listening)
+        access = Access(url)
+        with suppress(KeyboardInterrupt):  # its only end
+            _announce(invocation, url, access.new_address())
+            serve(site, listening, access)
+    return StoppedSandbox(url=url)
 
 
 def _keys(invocation: Invocation, paths: list[Path] | None) -> "KeySet":
@@ -107,12 +104,6 @@ def _keys(invocation: Invocation, paths: list[Path] | None) -> "KeySet":
     return EXAMPLE
 
 
-def _license(source: str | None) -> bytes | None:
-    from polygent_issuer.files import read_bounded
-
-    return None if source is None else read_bounded(source, limit=_LIMIT, what="license file")
-
-
 def _listen(port: int) -> "socket.socket":
     from polygent_issuer.sandbox.server import listen
 
@@ -123,12 +114,6 @@ def _listen(port: int) -> "socket.socket":
             f"port {port} cannot be used: {os.strerror(problem.errno or 0).lower()}",
             hint="--port 0 takes a free one",
         ) from None
-
-
-def _tell_refusal(invocation: Invocation, site: "SimulatedServer") -> None:
-    if site.attempt is not None and (refused := site.attempt.refused) is not None:
-        message = f"the license is refused, {refused.code}: {refused.message}"
-        invocation.warn(message if refused.hint is None else f"{message}; {refused.hint}")
 
 
 def _announce(invocation: Invocation, url: str, opens_once: str) -> None:

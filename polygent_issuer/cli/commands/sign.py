@@ -2,11 +2,10 @@
 
 from typing import Annotated
 
-import typer
-
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.options.input_files import MachineInfoFile
 from polygent_issuer.cli.options.issue import IssueOptions
 from polygent_issuer.cli.options.passphrase import PassphraseOptions
@@ -19,22 +18,18 @@ def sign(
     machine_info: MachineInfoFile = None,
     customer: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--customer",
-            metavar="NAME",
-            autocompletion=candidates.customers,
-            help="Whose it is; a new name makes a customer.",
+            "NAME",
+            "Whose it is; a new name makes a customer.",
+            complete=candidates.customers,
         ),
     ] = None,
     slug: Annotated[
         str | None,
-        typer.Option(
-            "--slug", metavar="SLUG", help="Slug of a new customer, instead of one from the name."
-        ),
+        option("--slug", "SLUG", "Slug of a new customer, instead of one from the name."),
     ] = None,
-    label: Annotated[
-        str | None, typer.Option("--label", metavar="LABEL", help="What to call a new machine.")
-    ] = None,
+    label: Annotated[str | None, option("--label", "LABEL", "What to call a new machine.")] = None,
     *,
     terms: FirstTerms,
     how: IssueOptions,

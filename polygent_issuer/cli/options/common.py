@@ -27,10 +27,23 @@ def option(
     metavar: str | None,
     text: str,
     complete: Callable[..., Any] | None = None,
+    *,
+    short: str | None = None,
     **more: Any,  # noqa: ANN401 - as typer.Option
 ) -> Any:  # noqa: ANN401 - as typer.Option
-    """Return an option with its help, and what completes its value; `more` as `typer.Option`."""
-    return typer.Option(name, metavar=metavar, help=text, autocompletion=complete, **more)
+    """Return an option with a value; `complete` gives the values that TAB offers."""
+    names = (name,) if short is None else (name, short)
+    return typer.Option(*names, metavar=metavar, help=text, autocompletion=complete, **more)
+
+
+def flag(name: str, text: str, *, short: str | None = None) -> Any:  # noqa: ANN401 - as typer.Option
+    """Return an option without a value."""
+    return option(name, None, text, short=short)
+
+
+def argument(metavar: str, text: str, *, complete: Callable[..., Any] | None = None) -> Any:  # noqa: ANN401 - as typer.Argument
+    """Return an argument; `complete` gives the values that TAB offers."""
+    return typer.Argument(metavar=metavar, help=text, autocompletion=complete)
 
 
 def _note(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:  # noqa: ANN401 - of any option

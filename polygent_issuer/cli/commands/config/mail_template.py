@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import flag
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.delivery.template import DEFAULT, PLACEHOLDERS, Template, load, template_path
@@ -45,7 +44,7 @@ def mail_template(
     invocation: Invocation,
     *,
     write: Annotated[
-        bool, typer.Option("--write", help="Put the text that ships into the home, to be edited.")
+        bool, flag("--write", "Put the text that ships into the home, to be edited.")
     ] = False,
 ) -> MailTemplate:
     """Print the text of mail drafts, as --eml writes them; an edited one is checked.

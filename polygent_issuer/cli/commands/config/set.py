@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
-from polygent_issuer.cli.commands.config.show import told
+from polygent_issuer.cli.commands.config.show import display_value
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import InvalidSettings
@@ -20,7 +19,7 @@ from polygent_issuer.home.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Changed(Result):
+class ChangedSetting(Result):
     """One setting, before and after.
 
     Attributes:
@@ -40,13 +39,13 @@ class Changed(Result):
 
     def blocks(self) -> Iterable[Block]:
         """Old → new."""
-        new = told(self.new)
+        new = display_value(self.new)
         if self.mended:
             yield Line(f"{self.key}: {new} (the file could not be read before)", "good")
         elif self.old == self.new:
             yield Line(f"{self.key}: {new}, as before", "dim")
         else:
-            yield Line(f"{self.key}: {told(self.old)} → {new}", "good")
+            yield Line(f"{self.key}: {display_value(self.old)} → {new}", "good")
 
 
 _NOTHING = frozenset({"none", "unknown", "not set"})
@@ -56,28 +55,28 @@ def set_value(
     invocation: Invocation,
     key: Annotated[
         str,
-        typer.Argument(
-            metavar="KEY",
-            autocompletion=candidates.settings,
-            help="As config show names it, such as not_due.",
-        ),
+        argument("KEY", "As config show names it, such as not_due.", complete=candidates.settings),
     ],
     value: Annotated[
         str,
-        typer.Argument(
-            metavar="VALUE",
-            autocompletion=candidates.setting_values,
-            help="As config show prints it; none takes it out.",
+        argument(
+            "VALUE",
+            "As config show prints it; none takes it out.",
+            complete=candidates.setting_values,
         ),
     ],
-) -> Changed:
+) -> ChangedSetting:
     """Change a setting, and say what it was.
 
     What the settings would not load with is refused, and nothing is written then. A new plan
     begins as a copy: config set plans.NEW standard-annual; then change its keys.
     """
     home = invocation.home
-    before = _texts(home)
+    before: Mapping[str, str | None] | None
+    try:
+        before = settings.load(home, {}).texts
+    except InvalidSettings:
+        before = None  # a file that this may mend
     try:
         settings_editing.set_value(home, key, _meant(key, value))
     except InvalidSettings as refused:
@@ -85,7 +84,7 @@ def set_value(
     after = settings.load(home, {})
     if key == "operator" and settings.OPERATOR_VARIABLE in invocation.environ:
         invocation.warn(f"{settings.OPERATOR_VARIABLE} is set, and counts more than the file")
-    return Changed(
+    return ChangedSetting(
         path=settings.settings_path(home),
         key=key,
         old=None if before is None else _text(before, key),
@@ -127,19 +126,7 @@ def _with_example(key: str, refused: InvalidSettings) -> str | None:
     complete = hint.startswith(("did you mean", "write the whole path"))  # examples begin with ~
     if complete or not refused.message.startswith(f"{key}: "):
         return refused.hint
-    example = (KEYS[key].example if key in KEYS else "") or _typed(kind.example)
-    given = Hint("for example ", run("config", "set", key, example))
-    return Hint(hint, "; ", given) if hint else given
-
-
-def _typed(toml: str) -> str:
-    """A value of TOML as one would type it."""
-    return toml.strip('["]').replace('", "', ",")
-
-
-def _texts(home: Path) -> Mapping[str, str | None] | None:
-    """What the file says, the environment left out; `None` for a file that this may mend."""
-    try:
-        return settings.load(home, {}).texts
-    except InvalidSettings:
-        return None
+    as_typed = kind.example.strip('["]').replace('", "', ",")  # which is TOML
+    example = KEYS[key].example if key in KEYS else ""
+    command = Hint("for example ", run("config", "set", key, example or as_typed))
+    return Hint(hint, "; ", command) if hint else command

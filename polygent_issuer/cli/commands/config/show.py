@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output.model import Block, Line, Style, Table
+from polygent_issuer.cli.options.common import argument
+from polygent_issuer.cli.output.model import Block, Line, Table
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.home.settings import Entry, Where, settings_path
 
@@ -23,10 +22,7 @@ class Configuration(Result):
 
     def to_json(self) -> Mapping[str, Any]:
         """`settings` by dotted key: value, origin, and which file or variable that is."""
-        return {
-            "path": str(self.path),
-            "settings": entries_json(self.entries),
-        }
+        return {"path": str(self.path), "settings": entries_json(self.entries)}
 
     def blocks(self) -> Iterable[Block]:
         """A table, and the file that it is of."""
@@ -34,19 +30,20 @@ class Configuration(Result):
         if not self.entries:
             yield Line("nothing is set there", "dim")
             return
-        rows = tuple((entry.key, _origin(entry), told(entry.value)) for entry in self.entries)
-        yield Table(("setting", "from", "value"), rows, tuple(map(_style, self.entries)))
+        yield Table(
+            ("setting", "from", "value"),
+            tuple((each.key, _origin(each), display_value(each.value)) for each in self.entries),
+            tuple(
+                "dim" if each.origin.where is Where.DEFAULT else "plain" for each in self.entries
+            ),
+        )
 
 
 def show(
     invocation: Invocation,
     key: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[KEY]",
-            autocompletion=candidates.settings,
-            help="Only this one, or only plans.trial.",
-        ),
+        argument("[KEY]", "Only this one, or only plans.trial.", complete=candidates.settings),
     ] = None,
 ) -> Configuration:
     """Show the settings in force and where each comes from.
@@ -70,16 +67,11 @@ def entries_json(entries: Iterable[Entry]) -> dict[str, Any]:
     }
 
 
-def told(value: str | None) -> str:
+def display_value(value: str | None) -> str:
     """A value as people read it; an empty one is an empty list."""
     return "not set" if value is None else value or "none"
 
 
 def _origin(entry: Entry) -> str:
-    if entry.origin.where is Where.ENVIRONMENT:
-        return entry.origin.detail
-    return str(entry.origin.where)
-
-
-def _style(entry: Entry) -> Style:
-    return "dim" if entry.origin.where is Where.DEFAULT else "plain"
+    where = entry.origin.where
+    return entry.origin.detail if where is Where.ENVIRONMENT else str(where)

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import typer
-
 from polygent_issuer.cli import consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows import customer_update
+from polygent_issuer.cli.options.common import argument, option
 from polygent_issuer.cli.output.customer import customer_json, customer_rows
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
@@ -18,7 +17,7 @@ from polygent_issuer.terms import dates
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Added(Result):
+class AddedCustomer(Result):
     """A new customer, and the findings that were accepted."""
 
     customer: Customer
@@ -40,45 +39,37 @@ class Added(Result):
 
 def add(
     invocation: Invocation,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As it stands in the licenses.")],
+    name: Annotated[str, argument("NAME", "As it stands in the licenses.")],
     *,
-    slug: Annotated[
-        str | None, typer.Option("--slug", metavar="SLUG", help="Instead of one from the name.")
-    ] = None,
+    slug: Annotated[str | None, option("--slug", "SLUG", "Instead of one from the name.")] = None,
     contact: Annotated[
         list[str] | None,
-        typer.Option(
-            "--contact",
-            metavar="EMAIL",
-            help="Who gets the mail: an address or a name; repeatable.",
-        ),
+        option("--contact", "EMAIL", "Who gets the mail: an address or a name; repeatable."),
     ] = None,
     time_zone: Annotated[
-        str | None, typer.Option("--time-zone", metavar="ZONE", help="Such as Europe/Berlin.")
+        str | None, option("--time-zone", "ZONE", "Such as Europe/Berlin.")
     ] = None,
-    crm: Annotated[
-        str | None, typer.Option("--crm", metavar="TEXT", help="The reference in your own books.")
-    ] = None,
+    crm: Annotated[str | None, option("--crm", "TEXT", "The reference in your own books.")] = None,
     consents: consent.ConsentOptions,
-) -> Added:
+) -> AddedCustomer:
     """Add a customer; sign does that too, this one notes contacts and time zone with it.
 
     The slug is in every license and stays for ever; the name may change. A name that is very
     like a known one needs consent.
     """
-    given, name = consent.given(consents), customer_update.proper(name)
+    typed, name = consent.given(consents), customer_update.proper(name)
     zone = None if time_zone is None else str(dates.parse_zone(time_zone))
     decided = invocation.decide(
         lambda db: (slug or customers.free_slug(db, name), customer_update.similar(db, name))
     )
-    chosen_slug, similar = decided.decision
+    new_slug, similar = decided.decision
     findings = (*similar, *decided.behind)
-    agreed = consent.obtain(invocation, findings, given)
+    agreed = consent.obtain(invocation, findings, typed)
     accepted = agreed.used(findings)
 
     def write(db: Writing) -> Customer:
         added = customers.add(
-            db, slug=chosen_slug, name=name, contacts=contact or (), time_zone=zone, crm=crm
+            db, slug=new_slug, name=name, contacts=contact or (), time_zone=zone, crm=crm
         )
         db.record(
             "customer-added",
@@ -90,4 +81,4 @@ def add(
         return added
 
     added = change.carry_out(decided, write, undone="nothing was added")
-    return Added(customer=added, accepted=accepted)
+    return AddedCustomer(customer=added, accepted=accepted)

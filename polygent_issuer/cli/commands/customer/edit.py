@@ -2,12 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from polygent_issuer.cli import consent
-from polygent_issuer.cli.completion import candidates
+from polygent_issuer.cli.commands.customer.show import CustomerName
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows import customer_update
 from polygent_issuer.cli.flows.customer_update import ChangeOptions
@@ -18,11 +16,9 @@ from polygent_issuer.findings import FindingCode
 from polygent_issuer.issuing.customer_changes import OutdatedLicense
 from polygent_issuer.registry import Customer, Writing, change
 
-_NONE = "none"
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Edited(Result):
+class EditedCustomer(Result):
     """A customer after the changes.
 
     Attributes:
@@ -54,7 +50,7 @@ class Edited(Result):
         yield Line(f"changed {self.customer.slug}", "good")
         yield Fields(
             tuple(
-                (name.replace("_", " "), f"{old or _NONE} → {new or _NONE}")
+                (name.replace("_", " "), f"{old or 'none'} → {new or 'none'}")
                 for name, (old, new) in self.changes.items()
             )
         )
@@ -63,44 +59,39 @@ class Edited(Result):
 
 def edit(
     invocation: Invocation,
-    customer: Annotated[
-        str,
-        typer.Argument(
-            metavar="CUSTOMER", autocompletion=candidates.customers, help="A slug or a name."
-        ),
-    ],
+    customer: CustomerName,
     *,
     wanted: ChangeOptions,
     consents: consent.ConsentOptions,
-) -> Edited:
+) -> EditedCustomer:
     """Change a customer; the slug stays for ever.
 
     A new name goes into the licenses that are issued from now on: those that still carry the old
     one are listed. A machine is renamed with --machine OLD --label NEW.
     """
-    given, now = consent.given(consents), invocation.now
+    typed, now = consent.given(consents), invocation.now
     wanted.check()
     slug = invocation.customer(customer).slug
     decided = invocation.decide(lambda db: customer_update.decide(db, slug, wanted, now=now))
-    edit = decided.decision
-    if not edit.changes:
-        return Edited(customer=edit.customer, changes={}, still_named=(), accepted=())
-    findings = (*edit.findings, *decided.behind)
-    agreed = consent.obtain(invocation, findings, given)
+    update = decided.decision
+    if not update.changes:
+        return EditedCustomer(customer=update.customer, changes={}, still_named=(), accepted=())
+    findings = (*update.findings, *decided.behind)
+    agreed = consent.obtain(invocation, findings, typed)
     accepted = agreed.used(findings)
 
     def write(db: Writing) -> Customer:
-        edited = customer_update.write(db, edit)
+        edited = customer_update.write(db, update)
         db.record(
             "customer-edited",
             customer=slug,
             accepted=accepted,
             reason=agreed.reason,
-            details={"changes": {name: list(pair) for name, pair in edit.changes.items()}},
+            details={"changes": {name: list(pair) for name, pair in update.changes.items()}},
         )
         return edited
 
     edited = change.carry_out(decided, write)
-    return Edited(
-        customer=edited, changes=edit.changes, still_named=edit.still_named, accepted=accepted
+    return EditedCustomer(
+        customer=edited, changes=update.changes, still_named=update.still_named, accepted=accepted
     )

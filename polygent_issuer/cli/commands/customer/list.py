@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-import typer
-
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import flag
 from polygent_issuer.cli.output.csv_text import CsvOptions
 from polygent_issuer.cli.output.customer import customer_json
 from polygent_issuer.cli.output.model import Block, Line, Style, Table
@@ -23,7 +22,7 @@ COLUMNS: Final = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Customers(Result):
+class CustomerList(Result):
     """The customers by slug.
 
     Attributes:
@@ -37,27 +36,23 @@ class Customers(Result):
 
     def to_json(self) -> Mapping[str, Any]:
         """`customers`, each with the number of its current licenses."""
-        return {"customers": map(_json, self.customers)}
+        return {"customers": map(_customer_json, self.customers)}
 
     def blocks(self) -> Iterable[Block]:
         """A table."""
         if self.customers:
-            yield self._table()
+            headers = ("customer", "name", "current licenses", "next expiry", "last full day")
+            yield Table(
+                (*headers, "archived") if self.archived else headers,
+                tuple(map(self._row, self.customers)),
+                tuple(map(_style, self.customers)),
+                folding=("customer", "name"),
+            )
         elif not self.left_out:
             yield Line("no customer yet: polygent-issue customer add NAME, or sign", "dim")
         if self.left_out:
-            all_of_them = "polygent-issue customer list --archived"
-            yield Line(f"archived, not listed: {self.left_out}; to see them: {all_of_them}", "dim")
-
-    def _table(self) -> Table:
-        headers = ("customer", "name", "current licenses", "next expiry", "last full day")
-        more = ("archived",) if self.archived else ()
-        return Table(
-            (*headers, *more),
-            tuple(map(self._row, self.customers)),
-            tuple(map(_style, self.customers)),
-            folding=("customer", "name"),
-        )
+            command = "polygent-issue customer list --archived"
+            yield Line(f"archived, not listed: {self.left_out}; to see them: {command}", "dim")
 
     def _row(self, listed: CustomerSummary) -> tuple[str, ...]:
         first = dates.optional_instant(listed.first) or ""
@@ -67,8 +62,23 @@ class Customers(Result):
         return customer.slug, customer.name, str(listed.current), first, last_day, *more
 
 
-def _json(listed: CustomerSummary) -> dict[str, Any]:
-    """A customer for programs."""
+def list_all(
+    invocation: Invocation,
+    *,
+    archived: Annotated[bool, flag("--archived", "Those too.")] = False,
+    form: CsvOptions,
+) -> Result:
+    """List the customers, with the number of their current licenses and the next to end."""
+    as_csv = form.asked(invocation)
+    with invocation.registry.reading(checked=False) as db:
+        listed = tuple(summaries.customers(db, archived=archived))
+        left_out = 0 if archived else customers.count_archived(db)
+    if as_csv:
+        return form.table(COLUMNS, map(_customer_json, listed), name="customers.csv")
+    return CustomerList(customers=listed, archived=archived, left_out=left_out)
+
+
+def _customer_json(listed: CustomerSummary) -> dict[str, Any]:
     return {
         **customer_json(listed.customer),
         "current_licenses": listed.current,
@@ -78,19 +88,3 @@ def _json(listed: CustomerSummary) -> dict[str, Any]:
 
 def _style(listed: CustomerSummary) -> Style:
     return "plain" if listed.customer.archived_at is None else "dim"
-
-
-def list_all(
-    invocation: Invocation,
-    *,
-    archived: Annotated[bool, typer.Option("--archived", help="Those too.")] = False,
-    form: CsvOptions,
-) -> Result:
-    """List the customers, with the number of their current licenses and the next to end."""
-    as_csv = form.asked(invocation)
-    with invocation.registry.reading(checked=False) as db:
-        listed = tuple(summaries.customers(db, archived=archived))
-        left_out = 0 if archived else customers.count_archived(db)
-    if as_csv:
-        return form.table(COLUMNS, map(_json, listed), name="customers.csv")
-    return Customers(customers=listed, archived=archived, left_out=left_out)

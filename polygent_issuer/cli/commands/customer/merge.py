@@ -1,17 +1,13 @@
 """`polygent-issue customer merge`: two customers who are one."""
 
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import typer
-
-from polygent_issuer.cli import consent, prompts
+from polygent_issuer.cli import consent
 from polygent_issuer.cli.completion import candidates
-from polygent_issuer.cli.consent import required_reason
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output import streams
+from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.output.customer import (
     customer_json,
     customer_rows,
@@ -29,42 +25,72 @@ from polygent_issuer.terms import dates
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Merged(Result):
+class MergedCustomer(Result):
     """Who remains of two customers, and what the operator does next."""
 
-    decided: MergePlan
+    plan: MergePlan
     customer: Customer
 
     def to_json(self) -> Mapping[str, Any]:
         """`customer`, `from`, its `machines`, `still_named` and `rivals` with what mends each."""
-        merger = self.decided.merger
+        merger = self.plan.merger
         return {
             "customer": customer_json(self.customer),
             "from": customer_json(merger.gone),
-            "licenses": self.decided.licenses,
+            "licenses": self.plan.licenses,
             "machines": [
-                *(_machine_json(each.machine.label, each.label, "moved") for each in merger.moved),
-                *(_machine_json(each.gone.label, each.kept.label, "same") for each in merger.same),
+                {"was": was, "label": label, "what": what}
+                for was, label, what in (
+                    *((each.machine.label, each.label, "moved") for each in merger.moved),
+                    *((each.gone.label, each.kept.label, "same") for each in merger.same),
+                )
             ],
-            "still_named": [outdated_json(each) for each in self.decided.still_named],
-            "rivals": [_rival_json(each) for each in self.decided.rivals],
+            "still_named": [outdated_json(each) for each in self.plan.still_named],
+            "rivals": [_rival_json(each) for each in self.plan.rivals],
         }
 
     def blocks(self) -> Iterable[Block]:
         """Who remains, what moved, what to issue again, what to retire."""
-        yield Line(f"merged {self.decided.merger.gone.slug} into {self.customer.slug}", "good")
+        yield Line(f"merged {self.plan.merger.gone.slug} into {self.customer.slug}", "good")
         yield Fields(tuple(customer_rows(self.customer)))
-        yield from following(self.decided)
+        yield from _consequences(self.plan)
 
 
-def following(decided: MergePlan) -> Iterable[Block]:
-    """What a merger means, in words."""
-    merger = decided.merger
+def merge(
+    invocation: Invocation,
+    gone: Annotated[
+        str, argument("FROM", "Whose slug becomes an alias.", complete=candidates.customers)
+    ],
+    kept: Annotated[str, argument("INTO", "Who remains.", complete=candidates.customers)],
+    *,
+    consents: consent.ConsentOptions,
+    yes: consent.Yes = False,
+) -> MergedCustomer:
+    """Merge a customer into another: machines, licenses and history follow.
+
+    It cannot be undone. The old slug stays an alias, so commands and journal find by it what they
+    found before. The contacts of both are kept; time zone and CRM reference are those of INTO,
+    where it has them.
+    """
+    typed, now = consent.given(consents), invocation.now
+    slugs = [invocation.customer(text).slug for text in (gone, kept)]
+    decided = invocation.decide(lambda db: customer_changes.plan_merge(db, *slugs, now=now))
+    agreed = consent.obtain(invocation, decided.behind, typed)
+    reason = consent.required_reason(invocation, agreed.reason, "customers are merged")
+    plan = decided.decision
+    question = f"merge {plan.merger.gone.slug} into {plan.merger.kept.slug}, for good?"
+    consent.confirm(invocation, question, yes=yes, preview=_consequences(plan))
+    merged = customer_changes.merge(decided, reason=reason, consent=agreed)
+    return MergedCustomer(plan=plan, customer=merged)
+
+
+def _consequences(plan: MergePlan) -> Iterable[Block]:
+    merger = plan.merger
     gone, kept = merger.gone, merger.kept
     yield Line(
         f"{gone.name} ({gone.slug}) → {kept.name} ({kept.slug}); {gone.slug} becomes an alias"
     )
-    yield Line(f"licenses that change hands: {decided.licenses}", indent=1)
+    yield Line(f"licenses that change hands: {plan.licenses}", indent=1)
     for moved in merger.moved:
         label = moved.machine.label
         now = "" if label == moved.label else f", now {moved.label}: that label was taken"
@@ -75,40 +101,30 @@ def following(decided: MergePlan) -> Iterable[Block]:
             "so it is one machine",
             indent=1,
         )
-    yield from _dropped(decided)
-    yield from _rivals(decided)
-    yield from outdated_lines(decided.still_named, f"the name or slug of {gone.slug}")
-
-
-def _dropped(decided: MergePlan) -> Iterable[Block]:
-    """What the row that goes said, and the one that remains says otherwise."""
-    gone, kept = decided.merger.gone, decided.merger.kept
-    for name, old, new, taken in (
-        ("time zone", gone.time_zone, kept.time_zone, decided.merger.time_zone),
-        ("CRM reference", gone.crm, kept.crm, decided.merger.crm),
+    for name, old, new, merged in (
+        ("time zone", gone.time_zone, kept.time_zone, merger.time_zone),
+        ("CRM reference", gone.crm, kept.crm, merger.crm),
     ):
         if old is None or old == new:
             continue
         if new is None:
-            yield Line(f"{name}: {taken}, taken from {gone.slug}", indent=1)
+            yield Line(f"{name}: {merged}, taken from {gone.slug}", indent=1)
         else:
             yield Line(f"{name}: {new} stays; {gone.slug} had {old}", "warn", 1)
     if gone.archived_at is not None:
         yield Line(f"{gone.slug} was archived; its licenses count again", "warn", 1)
-
-
-def _rivals(decided: MergePlan) -> Iterable[Block]:
-    for rival in decided.rivals:
+    for rival in plan.rivals:
         until = dates.describe_expiry(rival.record.expires_at)
         yield Line(
             f"{rival.machine} has two current licenses: {rival.keep.id[:8]} runs longer than "
             f"{rival.record.id[:8]}, which ends {until}",
             "warn",
         )
-        yield Line(_command(rival), indent=1)
+        yield Line(_retire_command(rival), indent=1)
+    yield from outdated_lines(plan.still_named, f"the name or slug of {gone.slug}")
 
 
-def _command(rival: DuplicateMachineLicense) -> Hint:
+def _retire_command(rival: DuplicateMachineLicense) -> Hint:
     why = f"the same machine as {rival.keep.id[:8]}"
     return run("license", "retire", rival.record.id[:8], "--reason", why)
 
@@ -119,48 +135,5 @@ def _rival_json(rival: DuplicateMachineLicense) -> dict[str, Any]:
         "machine": rival.machine,
         "expires_at": dates.instant(rival.record.expires_at),
         "longer": rival.keep.id,
-        **hint_json(_command(rival), "mend"),
+        **hint_json(_retire_command(rival), "mend"),
     }
-
-
-def _machine_json(old: str, new: str, what: str) -> dict[str, str]:
-    return {"was": old, "label": new, "what": what}
-
-
-def merge(
-    invocation: Invocation,
-    gone: Annotated[
-        str,
-        typer.Argument(
-            metavar="FROM", autocompletion=candidates.customers, help="Whose slug becomes an alias."
-        ),
-    ],
-    kept: Annotated[
-        str,
-        typer.Argument(metavar="INTO", autocompletion=candidates.customers, help="Who remains."),
-    ],
-    *,
-    consents: consent.ConsentOptions,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")] = False,
-) -> Merged:
-    """Merge a customer into another: machines, licenses and history follow.
-
-    It cannot be undone. The old slug stays an alias, so commands and journal find by it what they
-    found before. The contacts of both are kept; time zone and CRM reference are those of INTO,
-    where it has them.
-    """
-    given, now = consent.given(consents), invocation.now
-    typed = [invocation.customer(text).slug for text in (gone, kept)]
-    decided = invocation.decide(lambda db: customer_changes.plan_merge(db, *typed, now=now))
-    agreed = consent.obtain(invocation, decided.behind, given)
-    reason = required_reason(invocation, agreed.reason, "customers are merged")
-    if invocation.interactive and not yes:
-        streams.write_blocks(following(decided.decision), sys.stderr)
-        rows = decided.decision.merger
-        prompts.go_ahead(f"merge {rows.gone.slug} into {rows.kept.slug}, for good?")
-    merged = customer_changes.merge(
-        decided,
-        reason=reason,
-        consent=agreed,
-    )
-    return Merged(decided=decided.decision, customer=merged)

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
-import typer
-
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.output.customer import customer_json, customer_rows, zone_of
 from polygent_issuer.cli.output.journal_rows import journal_json, journal_table
 from polygent_issuer.cli.output.license import license_json, license_table
@@ -106,7 +105,10 @@ class ShownCustomer(Result):
         return {
             "customer": customer_json(self.customer),
             "machines": [each.to_json() for each in self.machines],
-            "licenses": [self._license_json(each) for each in self.licenses],
+            "licenses": [
+                {**license_json(each, self.now), "expires_at_local": self._local_expiry(each)}
+                for each in self.licenses
+            ],
             "journal": [journal_json(row) for row in self.journal],
         }
 
@@ -124,54 +126,49 @@ class ShownCustomer(Result):
         else:
             yield Line("no machine", "dim")
         yield Line()
-        yield self._licenses() if self.licenses else Line("no license", "dim")
+        yield self._license_table() if self.licenses else Line("no license", "dim")
         if self.journal:
             yield Line()
             yield Line(f"the last {len(self.journal)} rows of the journal", "title")
             yield journal_table(self.journal)
             yield Line(f"all: polygent-issue journal show --customer {self.customer.slug}", "dim")
 
-    def _license_json(self, one: LicenseRecord) -> dict[str, Any]:
-        there = self._there(one.expires_at)
-        return license_json(one, self.now) | {"expires_at_local": there}
-
-    def _licenses(self) -> Table:
+    def _license_table(self) -> Table:
         """The table of licenses; where a time zone is known, with the expiries there."""
         table = license_table(self.licenses, self.now)
         if zone_of(self.customer) is None:
             return table
-        local = (self._there(each.expires_at) or "" for each in self.licenses)
+        local = (self._local_expiry(each) or "" for each in self.licenses)
         rows = tuple((*row, there) for row, there in zip(table.rows, local, strict=True))
         headers = (*table.headers, f"in {self.customer.time_zone}")
         return replace(table, headers=headers, rows=rows)
 
-    def _there(self, expires: datetime) -> str | None:
+    def _local_expiry(self, each: LicenseRecord) -> str | None:
         """An expiry in the customer's time zone; None without one, and past its calendar."""
         zone = zone_of(self.customer)
         try:
-            return None if zone is None else expires.astimezone(zone).isoformat(timespec="seconds")
+            local = zone and each.expires_at.astimezone(zone)
+            return local.isoformat(timespec="seconds") if local else None
         except OverflowError:
             return None
 
 
-def show(
-    invocation: Invocation,
-    customer: Annotated[
-        str,
-        typer.Argument(
-            metavar="CUSTOMER", autocompletion=candidates.customers, help="A slug or a name."
-        ),
-    ],
-) -> ShownCustomer:
+CustomerName = Annotated[
+    str, argument("CUSTOMER", "A slug or a name.", complete=candidates.customers)
+]
+_LAST_ROWS = 10
+
+
+def show(invocation: Invocation, customer: CustomerName) -> ShownCustomer:
     """Show a customer: machines, licenses, and the last rows of the journal."""
-    found, now = invocation.customer(customer), invocation.now
+    owner, now = invocation.customer(customer), invocation.now
     with invocation.registry.reading() as db:
         return ShownCustomer(
-            customer=found,
-            machines=tuple(_shown(db, machine, now) for machine in machines.of(db, found)),
-            licenses=tuple(licenses.of(db, found)),
+            customer=owner,
+            machines=tuple(_shown(db, machine, now) for machine in machines.of(db, owner)),
+            licenses=tuple(licenses.of(db, owner)),
             now=now,
-            journal=tuple(deque(journal.rows(db, customer=found), maxlen=_LAST_ROWS)),
+            journal=tuple(deque(journal.rows(db, customer=owner), maxlen=_LAST_ROWS)),
         )
 
 

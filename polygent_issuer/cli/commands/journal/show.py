@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-import typer
-
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.output.csv_text import CsvOptions
 from polygent_issuer.cli.output.journal_rows import COLUMNS, journal_json, journal_table
 from polygent_issuer.cli.output.model import Block, Line
@@ -20,7 +19,7 @@ _DATE_LENGTH = len("2026-11-30")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Journal(Result):
+class JournalRows(Result):
     """The rows that all filters let pass, the newest last."""
 
     rows: tuple[JournalRow, ...]
@@ -41,19 +40,10 @@ def show(
     invocation: Invocation,
     customer: Annotated[
         str | None,
-        typer.Option(
-            "--customer",
-            metavar="NAME",
-            autocompletion=candidates.customers,
-            help="About a customer only.",
-        ),
+        option("--customer", "NAME", "About a customer only.", complete=candidates.customers),
     ] = None,
-    since: Annotated[
-        str | None, typer.Option("--since", metavar="DATE", help="From then on.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="DATE", help="Until then; a day, all of it.")
-    ] = None,
+    since: Annotated[str | None, option("--since", "DATE", "From then on.")] = None,
+    until: Annotated[str | None, option("--until", "DATE", "Until then; a day, all of it.")] = None,
     *,
     form: CsvOptions,
 ) -> Result:
@@ -62,26 +52,20 @@ def show(
     Dates are UTC: 2026-11-30, or an instant such as 2026-11-30T09:30:00Z.
     """
     as_csv = form.asked(invocation)
-    start = None if since is None else _moment(since)
-    end = None if until is None else _end(until)
-    whose = None if customer is None else invocation.customer(customer, checked=False)
+    start = None if since is None else _instant(since)
+    end = None if until is None else _instant(until)
+    if end is not None and len(until or "") == _DATE_LENGTH:
+        with suppress(OverflowError):  # after the last day of 9999 there is nothing to leave out
+            end += timedelta(days=1)
+    about = None if customer is None else invocation.customer(customer, checked=False)
     with invocation.registry.reading(checked=False) as db:
-        rows = tuple(journal.rows(db, customer=whose, since=start, until=end))
+        rows = tuple(journal.rows(db, customer=about, since=start, until=end))
     if as_csv:
         return form.table(COLUMNS, map(journal_json, rows), name="journal.csv")
-    return Journal(rows=rows)
+    return JournalRows(rows=rows)
 
 
-def _end(text: str) -> datetime:
-    """The first instant that is no longer shown."""
-    moment = _moment(text)
-    if len(text) == _DATE_LENGTH:
-        with suppress(OverflowError):  # after the last day of 9999 there is nothing to leave out
-            return moment + timedelta(days=1)
-    return moment
-
-
-def _moment(text: str) -> datetime:
+def _instant(text: str) -> datetime:
     from polygent_issuer.terms.parsing import parse_date_or_instant  # the verifier costs 30 ms
 
     return parse_date_or_instant(text)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
@@ -20,7 +19,7 @@ from polygent_issuer.text import escape
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verification(Result):
+class JournalVerification(Result):
     """What was found.
 
     Attributes:
@@ -64,14 +63,10 @@ class Verification(Result):
                 yield Line(problem, "bad", 1)
         else:
             yield Line("journal and registry are intact", "good")
-        found = self.checked and not self.check.problems
-        checked = str(self.checked) if found else None
+        checked = str(self.checked) if self.checked and not self.check.problems else None
         noted = None if self.noted is None else str(self.noted)
         rows = (("rows", str(self.check.size)), ("head", self.head))
         yield Fields((*rows, ("noted heads in it", checked), ("noted in", noted)))
-        yield from self._advice()
-
-    def _advice(self) -> Iterable[Block]:
         if self.check.problems:
             yield Line("keep a copy of it as it is, and restore the last good backup:")
             yield Line("polygent-issue registry restore BACKUP")
@@ -87,11 +82,9 @@ def verify(
     against: AgainstOption = None,
     note: Annotated[
         str | None,
-        typer.Option(
-            "--note", metavar="FILE", help="When all is well, add the head to FILE, kept elsewhere."
-        ),
+        option("--note", "FILE", "When all is well, add the head to FILE, kept elsewhere."),
     ] = None,
-) -> Verification:
+) -> JournalVerification:
     """Find edits of the journal and of the registry that it vouches for.
 
     Prints how many rows there are and the head, to be kept elsewhere: given with --against later,
@@ -105,7 +98,7 @@ def verify(
     noted = None if check.problems else place
     if noted is not None:
         _note(invocation, check, noted)
-    return Verification(check=check, against=against, checked=len(heads), noted=noted)
+    return JournalVerification(check=check, against=against, checked=len(heads), noted=noted)
 
 
 def _place(invocation: Invocation, note: str) -> Path:
@@ -122,16 +115,13 @@ def _place(invocation: Invocation, note: str) -> Path:
 
 def _note(invocation: Invocation, check: JournalCheck, path: Path) -> None:
     """Write the head down, then journal that; a head that is noted twice is no harm."""
-    registry, now = invocation.registry, invocation.now
     # What was checked stays so, whatever is written meanwhile.
     decided = invocation.decide(lambda _: None)
     for finding in decided.behind:
         invocation.warn(f"{finding.message}: {finding.hint}")
-    line = noted_line(check.size, check.head, now=now, registry_id=registry.id)
+    registry_id = invocation.registry.id
+    line = noted_line(check.size, check.head, now=invocation.now, registry_id=registry_id)
     files.append_line(path, line)
-    details = {
-        "size": check.size,
-        "head": head_text(check.size, check.head),
-        "file": str(path),
-    }
+    head = head_text(check.size, check.head)
+    details = {"size": check.size, "head": head, "file": str(path)}
     change.carry_out(decided, lambda db: db.record(journal.HEAD_NOTED, details=details))

@@ -6,11 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from polygent_issuer.cli.commands.license.show import LicenseId
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.mail_drafts import drafter
+from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.options.issue import EmlFolder
 from polygent_issuer.cli.output import streams
 from polygent_issuer.cli.output.customer import zone_of
@@ -38,7 +37,7 @@ from polygent_issuer.verifier import License
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Exported(Result):
+class ExportedLicense(Result):
     """A license whose file was written again.
 
     Attributes:
@@ -46,6 +45,7 @@ class Exported(Result):
         path: its file; `None` when it went to stdout.
         drafts: mails with it, to be sent.
         upload_before: until when a server installs it; `assumed` when nobody told the window.
+        too_late: whether a server refuses this file by now, installed for the first time.
     """
 
     record: LicenseRecord
@@ -55,21 +55,12 @@ class Exported(Result):
     customer: Customer
     upload_before: datetime
     assumed: bool
-    now: datetime
+    too_late: bool
 
     @property
     def text_to_stderr(self) -> bool:
         """Whether stdout carries the license file itself."""
         return self.path is None
-
-    @property
-    def too_late(self) -> bool:
-        """Whether a server refuses this file by now, installed for the first time."""
-        return self.now > self.upload_before
-
-    def warnings(self) -> Iterable[str]:
-        """What speaks against mailing this file."""
-        return objections(self.record, self.key, upload_before=self.upload_before, now=self.now)
 
     def to_json(self) -> Mapping[str, Any]:
         """`file` and until when it can be uploaded."""
@@ -108,11 +99,10 @@ def export(
     invocation: Invocation,
     license_id: LicenseId,
     to: Annotated[
-        str | None,
-        typer.Option("--output", "-o", metavar="FILE|DIR", help="Where it goes; - is stdout."),
+        str | None, option("--output", "FILE|DIR", "Where it goes; - is stdout.", short="-o")
     ] = None,
     eml: EmlFolder = None,
-) -> Exported:
+) -> ExportedLicense:
     """Write a license's file again, the same bytes; nothing is overwritten.
 
     A server takes a file only within its upload window; after that reissue makes a new one.
@@ -121,10 +111,10 @@ def export(
         raise UsageProblem("--json and --output - both want stdout", hint="--output FILE")
     settings = invocation.settings
     decided = invocation.decide(lambda db: _stored(db, license_id))
-    record, held, customer, key = decided.decision
+    record, license_, customer, key = decided.decision
     mail = None if eml is None else drafter(invocation, eml)
     place = resolve(to, settings.output, streams.write_bytes)
-    name = place.name or file_name(held, record.machine_label)
+    name = place.name or file_name(license_, record.machine_label)
     path = None if place.folder is None else place.folder / name
     prefix = outbox_delivery.temp_prefix(invocation.registry.id)
 
@@ -144,22 +134,23 @@ def export(
             outbox_delivery.write(record.file, path, record.id, prefix)
 
     change.carry_out(decided, write, undone="nothing was exported", deliver=lambda _: [record.id])
-    exported = Exported(
+    upload_before = dates.upload_deadline(license_.issued_at, settings.upload_window_or_assumed)
+    now = invocation.now
+    for objection in objections(record, key, upload_before=upload_before, now=now):
+        invocation.warn(objection)
+    return ExportedLicense(
         record=record,
         key=key,
         path=path,
         drafts=() if mail is None else mail.write([record.id])[record.id],
         customer=customer,
-        upload_before=dates.upload_deadline(held.issued_at, settings.upload_window_or_assumed),
+        upload_before=upload_before,
         assumed=settings.upload_window_is_assumed,
-        now=invocation.now,
+        too_late=now > upload_before,
     )
-    for warning in exported.warnings():
-        invocation.warn(warning)
-    return exported
 
 
 def _stored(db: Reading, license_id: str) -> tuple[LicenseRecord, License, Customer, KeyRecord]:
     record = licenses.find(db, license_id)
-    held = load_license(db, record)
-    return record, held, customers.get(db, record.customer_slug), keys.pinned(db, record.kid)
+    license_ = load_license(db, record)
+    return record, license_, customers.get(db, record.customer_slug), keys.pinned(db, record.kid)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-import typer
-
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import flag, option
 from polygent_issuer.cli.output.csv_text import CsvOptions
 from polygent_issuer.cli.output.license import COLUMNS, license_json, license_table
 from polygent_issuer.cli.output.model import Block, Line
@@ -19,7 +18,7 @@ from polygent_issuer.verifier.identifiers import Tier
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Licenses(Result):
+class LicenseList(Result):
     """The licenses that all filters let pass, the first to expire first."""
 
     licenses: tuple[LicenseRecord, ...]
@@ -42,31 +41,18 @@ def list_all(
     *,
     customer: Annotated[
         str | None,
-        typer.Option(
-            "--customer",
-            metavar="NAME",
-            autocompletion=candidates.customers,
-            help="A customer's only.",
-        ),
+        option("--customer", "NAME", "A customer's only.", complete=candidates.customers),
     ] = None,
-    tier: Annotated[Tier | None, typer.Option("--tier", help="One tier's only.")] = None,
+    tier: Annotated[Tier | None, option("--tier", None, "One tier's only.")] = None,
     status: Annotated[
-        LicenseStatus | None, typer.Option("--status", help="Current is what may be renewed.")
+        LicenseStatus | None, option("--status", None, "Current is what may be renewed.")
     ] = None,
     key: Annotated[
-        str | None,
-        typer.Option(
-            "--key",
-            metavar="LABEL|KID",
-            autocompletion=candidates.keys,
-            help="Signed with this key.",
-        ),
+        str | None, option("--key", "LABEL|KID", "Signed with this key.", complete=candidates.keys)
     ] = None,
-    unsent: Annotated[
-        bool, typer.Option("--unsent", help="Current, and not noted as sent.")
-    ] = False,
+    unsent: Annotated[bool, flag("--unsent", "Current, and not noted as sent.")] = False,
     expires_before: Annotated[
-        str | None, typer.Option("--expires-before", metavar="DATE", help="Ends before then.")
+        str | None, option("--expires-before", "DATE", "Ends before then.")
     ] = None,
     form: CsvOptions,
 ) -> Result:
@@ -102,4 +88,4 @@ def list_all(
     if as_csv:
         items = (license_json(each, invocation.now) for each in records)
         return form.table(COLUMNS, items, name="licenses.csv")
-    return Licenses(licenses=records, now=invocation.now)
+    return LicenseList(licenses=records, now=invocation.now)

@@ -2,13 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from polygent_issuer.cli import consent, prompts
 from polygent_issuer.cli.commands.license.show import LicenseId
-from polygent_issuer.cli.consent import required_reason
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output.customer import zone_of
 from polygent_issuer.cli.output.model import Block, Fields, Line
@@ -29,7 +26,7 @@ from polygent_issuer.terms import dates
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Retired(Result):
+class RetiredLicense(Result):
     """A license that is no longer current."""
 
     record: LicenseRecord
@@ -55,7 +52,7 @@ class Retired(Result):
                 ("reason", self.record.retired_reason),
             )
         )
-        yield Line(still_works(self.record, self.customer), "warn")
+        yield Line(_still_works(self.record, self.customer), "warn")
 
 
 def retire(
@@ -63,19 +60,19 @@ def retire(
     license_id: LicenseId,
     *,
     consents: consent.ConsentOptions,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")] = False,
-) -> Retired:
+    yes: consent.Yes = False,
+) -> RetiredLicense:
     """Mark a license as no longer current: it is not renewed, and expiring leaves it out.
 
     There is no revocation: where the file is installed it keeps working until it expires.
     """
-    given = consent.given(consents)
+    typed = consent.given(consents)
     decided = invocation.decide(lambda db: _current(db, license_id))
     record, customer = decided.decision
-    agreed = consent.obtain(invocation, decided.behind, given)
-    reason = required_reason(invocation, agreed.reason, "a license is retired")
+    agreed = consent.obtain(invocation, decided.behind, typed)
+    reason = consent.required_reason(invocation, agreed.reason, "a license is retired")
     if invocation.interactive and not yes:
-        note("note", still_works(record, customer))
+        note("note", _still_works(record, customer))
         prompts.go_ahead(f"retire license {record.id[:8]} of {customer.name}?")
 
     def write(db: Writing) -> LicenseRecord:
@@ -92,11 +89,10 @@ def retire(
         return retired
 
     retired = change.carry_out(decided, write, undone="nothing was retired")
-    return Retired(record=retired, customer=customer)
+    return RetiredLicense(record=retired, customer=customer)
 
 
-def still_works(record: LicenseRecord, customer: Customer) -> str:
-    """What everybody gets wrong about taking a license back."""
+def _still_works(record: LicenseRecord, customer: Customer) -> str:
     until = dates.describe_expiry(record.expires_at, zone_of(customer))
     return (
         f"the old file keeps working until {until}, where it is installed; there is no revocation"

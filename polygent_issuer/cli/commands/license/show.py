@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-import typer
-
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.output.customer import zone_of
 from polygent_issuer.cli.output.journal_rows import journal_json, journal_table
 from polygent_issuer.cli.output.license import claim_rows, license_json
-from polygent_issuer.cli.output.model import Block, Fields, Line, Style
+from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.issuing.proposal import load_license
 from polygent_issuer.registry import (
@@ -21,7 +20,6 @@ from polygent_issuer.registry import (
     JournalRow,
     KeyRecord,
     LicenseRecord,
-    Reading,
     customers,
     journal,
     keys,
@@ -39,7 +37,7 @@ class ShownLicense(Result):
     Attributes:
         document: the machine-info document that it rests on.
         upload_before: until when a server installs it.
-        history: the journal's rows about it, the newest last.
+        history: the rows of the journal about it and its successor, the newest last.
     """
 
     record: LicenseRecord
@@ -79,33 +77,27 @@ class ShownLicense(Result):
 
     def blocks(self) -> Iterable[Block]:
         """What became of it, what it says, what is known beside that, its history."""
-        yield Line(self._standing(), self._style())
+        yield self._state()
         yield Fields(tuple(claim_rows(self.license, zone_of(self.customer))))
         yield Line("in the registry", "title")
-        yield Fields(tuple(self._kept()))
+        yield Fields(tuple(self._registry_rows()))
         if self.history:
             yield Line("in the journal", "title")
             yield journal_table(self.history)
 
-    def _standing(self) -> str:
+    def _state(self) -> Line:
         record = self.record
-        told = f"license {record.id[:8]} is {record.status}"
+        state = f"license {record.id[:8]} is {record.status}"
         if record.replaced_by is not None:
-            return f"{told} by {record.replaced_by}"
+            return Line(f"{state} by {record.replaced_by}", "warn")
         if record.retired_at is not None:
-            return f"{told} since {dates.instant(record.retired_at)}: {record.retired_reason}"
-        return f"{told}, and expired" if self._expired else told
+            since = dates.instant(record.retired_at)
+            return Line(f"{state} since {since}: {record.retired_reason}", "warn")
+        if record.expires_at <= self.now:
+            return Line(f"{state}, and expired", "bad")
+        return Line(state, "good")
 
-    def _style(self) -> Style:
-        if not self.record.is_current:
-            return "warn"
-        return "bad" if self._expired else "good"
-
-    @property
-    def _expired(self) -> bool:
-        return self.record.expires_at <= self.now
-
-    def _kept(self) -> Iterable[tuple[str, str | None]]:
+    def _registry_rows(self) -> Iterable[tuple[str, str | None]]:
         record, document = self.record, self.document
         yield "machine", record.machine_label
         yield "plan", record.plan
@@ -121,10 +113,8 @@ class ShownLicense(Result):
 
 LicenseId = Annotated[
     str,
-    typer.Argument(
-        metavar="LICENSE",
-        autocompletion=candidates.licenses,
-        help="An id, or its beginning (4 characters or more).",
+    argument(
+        "LICENSE", "An id, or its beginning (4 characters or more).", complete=candidates.licenses
     ),
 ]
 
@@ -137,31 +127,27 @@ def show(invocation: Invocation, license_id: LicenseId) -> ShownLicense:
     window = invocation.settings.upload_window_or_assumed
     with invocation.registry.reading() as db:
         record = licenses.find(db, license_id)
-        held = load_license(db, record)
-        document = record.document_id
+        license_, document = load_license(db, record), record.document_id
+        customer = customers.get(db, record.customer_slug)
         return ShownLicense(
             now=invocation.now,
             record=record,
-            license=held,
-            customer=customers.get(db, record.customer_slug),
+            license=license_,
+            customer=customer,
             key=keys.pinned(db, record.kid),
             document=None if document is None else machines.get_document(db, document),
-            upload_before=dates.upload_deadline(held.issued_at, window),
-            history=_history(db, record),
+            upload_before=dates.upload_deadline(license_.issued_at, window),
+            history=tuple(
+                row
+                for row in journal.rows(db, customer=customer)
+                if record.id == row.license or record.id in _replaced(row)
+            ),
         )
-
-
-def _history(db: Reading, record: LicenseRecord) -> tuple[JournalRow, ...]:
-    """The rows of the journal about this license, and the one that tells of its successor."""
-    customer = customers.get(db, record.customer_slug)
-    return tuple(
-        row
-        for row in journal.rows(db, customer=customer)
-        if record.id == row.license or record.id in _replaced(row)
-    )
 
 
 def _replaced(row: JournalRow) -> tuple[str, ...]:
     """The licenses that were replaced by what a row tells of: one, or several at once."""
-    said = row.details.get("replaces", ())
-    return (said,) if isinstance(said, str) else tuple(said) if isinstance(said, list) else ()
+    replaced = row.details.get("replaces", ())
+    if isinstance(replaced, str):
+        return (replaced,)
+    return tuple(replaced) if isinstance(replaced, list) else ()

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-import typer
-
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.output.json_text import finding_json
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
@@ -28,7 +27,7 @@ _ROUNDED = ((timedelta(days=2), timedelta(days=1)), (timedelta(hours=2), timedel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Checked(Result):
+class CheckedDocument(Result):
     """A document that keeps FORMAT §4.
 
     Attributes:
@@ -83,7 +82,7 @@ class Checked(Result):
             "ignored": list(info.extra),
             "finding": None if stale is None else finding_json(stale),
             "findings": [finding_json(each) for each in self.findings],
-            "known": None if self.known is None else [_known_json(one) for one in self.known],
+            "known": None if self.known is None else list(map(_known_json, self.known)),
             "notes": list(self.notes),
         }
 
@@ -103,16 +102,13 @@ class Checked(Result):
                 ("ignored", ", ".join(info.extra) or None),
             )
         )
-        yield from self._freshness()
-        yield from self._owners()
-
-    def _freshness(self) -> Iterable[Block]:
         if self.stale is None:
             yield Line(f"fresh: it may be {duration_text(self.max_age)} old", "good")
         for finding in self.findings:
             yield Line(f"{finding.code}: {finding.message}", "warn")
             if finding.hint:
                 yield Line(finding.hint, "plain", 1)
+        yield from self._owners()
 
     def _owners(self) -> Iterable[Block]:
         if self.known is None:
@@ -120,9 +116,11 @@ class Checked(Result):
         elif not self.known:
             yield Line("whose machine it is: nobody's yet")
         for one in self.known or ():
-            gone = ", who was archived" if one.customer.archived_at is not None else ""
-            owner = f"{one.customer.name} ({one.customer.slug}){gone}, machine {one.machine.label}"
-            yield Line(f"whose machine it is: {owner}, {_when(one)}")
+            archived = ", who was archived" if one.customer.archived_at is not None else ""
+            owner = f"{one.customer.name} ({one.customer.slug}){archived}"
+            until = "" if one.until is None else f" until {dates.instant(one.until)}"
+            when = f"since {dates.instant(one.since)}{until}"
+            yield Line(f"whose machine it is: {owner}, machine {one.machine.label}, {when}")
         names = {normalize_for_comparison(one.customer.name) for one in self.known or ()}
         claimed = self.info.customer
         if claimed and names and normalize_for_comparison(claimed) not in names:
@@ -131,9 +129,39 @@ class Checked(Result):
             yield Line(note, "warn", 1)
 
 
-def _when(one: KnownFingerprint) -> str:
-    since = f"since {dates.instant(one.since)}"
-    return since if one.until is None else f"{since} until {dates.instant(one.until)}"
+def check(
+    invocation: Invocation,
+    document_file: Annotated[
+        str, argument("FILE", "The customer's machine-info.json; - is stdin.")
+    ],
+) -> CheckedDocument:
+    """Judge a machine-info.json: what it says, how old it is, whose machine it is.
+
+    Exit 0: it is good and fresh. Exit 3: it is refused. Exit 4: it is stale, or its fingerprint
+    is a placeholder, so sign would ask for consent. No home is needed. Without one, the
+    document is not compared with known machines.
+    """
+    data = files.read_bounded(document_file, limit=document.LIMIT, what="machine-info document")
+    info = document.parse(data)
+    try:
+        settings = invocation.settings
+        with invocation.registry.reading() as db:
+            known: tuple[KnownFingerprint, ...] | None
+            known = machines.with_fingerprint(db, info.fingerprint)
+            notes = history_notes(db, info, invocation.now)
+    except HomeMissing:
+        settings, known, notes = Settings(), None, ()
+    max_age = settings.machine_info_max_age
+    return CheckedDocument(
+        name=document_file,
+        info=info,
+        now=invocation.now,
+        max_age=max_age,
+        stale=plausibility.freshness_finding(info, now=invocation.now, max_age=max_age),
+        implausible=plausibility.implausible_fingerprint(info),
+        known=known,
+        notes=notes,
+    )
 
 
 def _known_json(one: KnownFingerprint) -> dict[str, Any]:
@@ -150,45 +178,5 @@ def _age(age: timedelta) -> str:
     """Say an age in whole days, hours or minutes."""
     span = abs(age)
     unit = next((unit for least, unit in _ROUNDED if span >= least), _MINUTE)
-    told = duration_text(span // unit * unit) if span >= _MINUTE else "less than a minute"
-    return f"{told} ago" if age >= timedelta() else f"{told} ahead"
-
-
-def check(
-    invocation: Invocation,
-    document_file: Annotated[
-        str, typer.Argument(metavar="FILE", help="The customer's machine-info.json; - is stdin.")
-    ],
-) -> Checked:
-    """Judge a machine-info.json: what it says, how old it is, whose machine it is.
-
-    Exit 0: it is good and fresh. Exit 3: it is refused. Exit 4: it is stale, or its fingerprint
-    is a placeholder, so sign would ask for consent. No home is needed. Without one, the
-    document is not compared with known machines.
-    """
-    what = "machine-info document"
-    data = files.read_bounded(document_file, limit=document.LIMIT, what=what)
-    info = document.parse(data)
-    try:
-        settings, (known, notes) = invocation.settings, _known(invocation, info)
-    except HomeMissing:
-        settings, known, notes = Settings(), None, ()
-    max_age = settings.machine_info_max_age
-    return Checked(
-        name=document_file,
-        info=info,
-        now=invocation.now,
-        max_age=max_age,
-        stale=plausibility.freshness_finding(info, now=invocation.now, max_age=max_age),
-        implausible=plausibility.implausible_fingerprint(info),
-        known=known,
-        notes=notes,
-    )
-
-
-def _known(
-    invocation: Invocation, info: MachineInfo
-) -> tuple[tuple[KnownFingerprint, ...], tuple[str, ...]]:
-    with invocation.registry.reading() as db:
-        known = machines.with_fingerprint(db, info.fingerprint)
-        return known, history_notes(db, info, invocation.now)
+    text = duration_text(span // unit * unit) if span >= _MINUTE else "less than a minute"
+    return f"{text} ago" if age >= timedelta() else f"{text} ahead"

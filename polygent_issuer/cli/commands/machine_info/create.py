@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.output.files import write
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
@@ -49,20 +48,14 @@ def create(
     invocation: Invocation,
     *,
     to: Annotated[
-        str | None,
-        typer.Option("--output", "-o", metavar="FILE|DIR", help="Where it goes; else stdout."),
+        str | None, option("--output", "FILE|DIR", "Where it goes; else stdout.", short="-o")
     ] = None,
     customer: Annotated[
         str | None,
-        typer.Option(
-            "--customer",
-            metavar="NAME",
-            autocompletion=candidates.customers,
-            help="Whose machine it says it is.",
-        ),
+        option("--customer", "NAME", "Whose machine it says it is.", complete=candidates.customers),
     ] = None,
     product_version: Annotated[
-        str | None, typer.Option("--product-version", metavar="V", help="Of the server on it.")
+        str | None, option("--product-version", "V", "Of the server on it.")
     ] = None,
 ) -> CreatedDocument:
     """Make the machine-info.json of this machine.

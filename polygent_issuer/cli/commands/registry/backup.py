@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.home.settings import settings_path
@@ -18,7 +17,7 @@ from polygent_issuer.text import for_shell
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BackedUp(Result):
+class RegistryBackup(Result):
     """A backup that was written; `settings` is the file that is not in it."""
 
     backup: Backup
@@ -50,22 +49,20 @@ class BackedUp(Result):
 
 
 def backup(
-    invocation: Invocation,
-    to: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="A new file, or a folder.")],
-) -> BackedUp:
+    invocation: Invocation, to: Annotated[Path, argument("FILE|DIR", "A new file, or a folder.")]
+) -> RegistryBackup:
     """Write a backup of the registry, while other commands go on.
 
     One file, for nobody else's eyes, read back before it gets its name; nothing is written over.
     It holds what was there before the journal row that tells of it.
     """
-    registry, now = invocation.registry, invocation.now
     decided = invocation.decide(lambda _: None)  # a copy rests on nothing
     for finding in decided.behind:
         invocation.warn(f"{finding.message}: {finding.hint}")
-    written = back_up_to(registry, to, now)
+    written = back_up_to(invocation.registry, to, invocation.now)
     if written.path.resolve().is_relative_to(invocation.home.resolve()):
         invocation.warn("the backup lies in the home: what takes the home takes it, too")
-    result = BackedUp(backup=written, settings=settings_path(invocation.home))
+    result = RegistryBackup(backup=written, settings=settings_path(invocation.home))
     details = {"file": str(written.path), "size": written.size, "head": result.head}
     change.carry_out(decided, lambda db: db.record(journal.BACKED_UP, details=details))
     return result

@@ -6,21 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from polygent_issuer import files
 from polygent_issuer.batch import export as exporting
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.output import streams
 from polygent_issuer.cli.output.files import STDOUT
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import OutputExists, UsageProblem
-from polygent_issuer.text import escape
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Exported(Result):
+class RegistryExport(Result):
     """What was exported; `rows` only where stdout is to carry them as JSON."""
 
     path: Path | None
@@ -47,17 +45,14 @@ class Exported(Result):
 
 _NAME = "licenses.toml"
 
-Row = Mapping[str, Any]
-
 
 def export(
     invocation: Invocation,
     *,
     to: Annotated[
-        str | None,
-        typer.Option("--output", "-o", metavar="FILE|DIR", help="Where it goes; else stdout."),
+        str | None, option("--output", "FILE|DIR", "Where it goes; else stdout.", short="-o")
     ] = None,
-) -> Exported:
+) -> RegistryExport:
     """Write the current licenses as TOML that apply reads: a row for each customer and machine.
 
     Terms are read from the signed files. Customers that are archived are left out. The file is
@@ -67,42 +62,28 @@ def export(
         raise UsageProblem("--json and --output - both want stdout", hint="--output FILE")
     with invocation.registry.reading() as db:
         rows = tuple(exporting.rows(db))
-    if to is None and invocation.as_json:
-        exported = Exported(path=None, count=len(rows), rows=rows)
-    else:
-        toml = exporting.toml(rows, now=invocation.now, registry_id=invocation.registry.id)
-        path = None
-        if to in (None, STDOUT):
-            streams.write_bytes(b"".join(toml))
+    path = None
+    in_json = to is None and invocation.as_json
+    if not in_json:
+        registry_id = invocation.registry.id
+        toml = b"".join(exporting.toml(rows, now=invocation.now, registry_id=registry_id))
+        if to is None or to == STDOUT:
+            streams.write_bytes(toml)
         else:
-            path = _to_file(Path(str(to)).absolute(), toml)
-        exported = Exported(path=path, count=len(rows))
-    _warn(invocation, rows)
-    return exported
-
-
-def _to_file(target: Path, toml: Iterable[bytes]) -> Path:
-    path = target / _NAME if target.is_dir() else target
-
-    def fill(temp: Path) -> None:
-        with temp.open("r+b") as stream:
-            stream.writelines(toml)
-
-    try:
-        return files.prepare_with(fill, path).publish(path.name)
-    except OutputExists:
-        raise OutputExists(
-            f"{escape(str(path))} exists already", hint="name another file with --output"
-        ) from None
-
-
-def _warn(invocation: Invocation, rows: Iterable[Row]) -> None:
+            path = _write_file(Path(to).absolute(), toml)
     counts = Counter((row["customer"], row.get("machine")) for row in rows)
     for (customer, machine), count in counts.items():
-        if count == 1:
-            continue
-        what = "without a machine" if machine is None else f"for the machine {machine}"
-        invocation.warn(
-            f"{customer} has {count} current licenses {what}; apply cannot tell which of them a "
-            f"row means that is changed: polygent-issue customer show {customer}"
-        )
+        if count > 1:
+            what = "without a machine" if machine is None else f"for the machine {machine}"
+            invocation.warn(
+                f"{customer} has {count} current licenses {what}; apply cannot tell which of them "
+                f"a row means that is changed: polygent-issue customer show {customer}"
+            )
+    return RegistryExport(path=path, count=len(rows), rows=rows if in_json else None)
+
+
+def _write_file(target: Path, toml: bytes) -> Path:
+    try:
+        return files.write_private(toml, target / _NAME if target.is_dir() else target)
+    except OutputExists as exists:
+        raise OutputExists(exists.message, hint="name another file with --output") from None
