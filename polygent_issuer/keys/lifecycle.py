@@ -250,7 +250,7 @@ class KeyLifecycle:
 
         # The backup exists now, so it is recorded whatever has changed in the registry.
         decided = change.decide(self.registry, lambda _: None, now=self.now, actor=self.actor)
-        change.carry_out(decided, note)
+        change.carry_out(decided.unasked(), note)
         return backup
 
     def _store(
@@ -321,7 +321,7 @@ class KeyLifecycle:
             record = keys.find(db, key.kid)
             return StoredKey(key=record, uri=uri, backup=backup, is_new=is_new)
 
-        return change.carry_out(decided, write, undone="the key was not recorded")
+        return change.carry_out(decided.unasked(), write, undone="the key was not recorded")
 
     def _decide(self, choose_label: Callable[[tuple[KeyRecord, ...]], str]) -> Decided[str]:
         return change.decide(

@@ -140,22 +140,22 @@ def activate(decided: Decided[Activation], *, consent: Consent) -> KeyRecord:
 
     Args:
         decided: an activation by `decide_activation`; shown to the operator.
-        consent: must cover the finding.
+        consent: must cover the findings.
 
     Raises:
-        ConsentNeeded: (`consent_needed`) when the finding was not accepted.
+        ConsentNeeded: (`consent_needed`) when a finding was not accepted.
         RegistryChanged: (`registry_changed`) when the key, or the active one, changed since.
     """
     key, before = decided.decision.key, decided.decision.active
-    finding = decided.decision.finding
-    require([finding], consent)
+    findings = (decided.decision.finding, *decided.behind)
+    require(findings, consent)
 
     def write(db: Writing) -> KeyRecord:
         changed = keys.activate(db, key.kid)
         db.record(
             "key-activated",
             kid=key.kid,
-            accepted=consent.used([finding]),
+            accepted=consent.used(findings),
             reason=consent.reason,
             details={"before": before and before.kid},
         )

@@ -15,7 +15,7 @@ sweeps away. A crash after it leaves a row in the outbox, and the next issue del
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -52,6 +52,10 @@ class Decided(Generic[_Decision]):
     registry: Registry = field(repr=False)
     now: datetime
     actor: Actor
+
+    def unasked(self) -> "Decided[_Decision]":
+        """Return it for a command that takes no consent: no row is older than the one before it."""
+        return replace(self, behind=())
 
     def stands(self, db: Reading) -> bool:
         """Whether it would be made again on what the registry holds now; a refusal is another one.

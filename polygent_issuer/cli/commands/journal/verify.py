@@ -124,4 +124,4 @@ def _note(invocation: Invocation, check: JournalCheck, path: Path) -> None:
     files.append_line(path, line)
     head = head_text(check.size, check.head)
     details = {"size": check.size, "head": head, "file": str(path)}
-    change.carry_out(decided, lambda db: db.record(journal.HEAD_NOTED, details=details))
+    change.carry_out(decided.unasked(), lambda db: db.record(journal.HEAD_NOTED, details=details))

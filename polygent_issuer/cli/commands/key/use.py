@@ -66,6 +66,6 @@ def use(invocation: Invocation, key: KeyName, *, consents: ConsentOptions) -> Ac
     if presence(invocation.settings, chosen.kid) is Presence.ABSENT:
         invocation.warn(f"the private half of {chosen.label} is not in {store}{way_back(chosen)}")
     given = consent.given(consents)
-    agreed = consent.obtain(invocation, [decided.decision.finding], given)
+    agreed = consent.obtain(invocation, [decided.decision.finding, *decided.behind], given)
     activated = rotation.activate(decided, consent=agreed)
     return Activated(key=activated, before=before, store=store)

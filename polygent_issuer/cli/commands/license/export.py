@@ -133,7 +133,9 @@ def export(
         else:
             outbox_delivery.write(record.file, path, record.id, prefix)
 
-    change.carry_out(decided, write, undone="nothing was exported", deliver=lambda _: [record.id])
+    change.carry_out(
+        decided.unasked(), write, undone="nothing was exported", deliver=lambda _: [record.id]
+    )
     upload_before = dates.upload_deadline(license_.issued_at, settings.upload_window_or_assumed)
     now = invocation.now
     for objection in objections(record, key, upload_before=upload_before, now=now):

@@ -64,5 +64,5 @@ def backup(
         invocation.warn("the backup lies in the home: what takes the home takes it, too")
     result = RegistryBackup(backup=written, settings=settings_path(invocation.home))
     details = {"file": str(written.path), "size": written.size, "head": result.head}
-    change.carry_out(decided, lambda db: db.record(journal.BACKED_UP, details=details))
+    change.carry_out(decided.unasked(), lambda db: db.record(journal.BACKED_UP, details=details))
     return result
