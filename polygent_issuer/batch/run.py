@@ -31,7 +31,7 @@ from polygent_issuer.errors import HomeProblem, IssuerError, OutputProblem, Regi
 from polygent_issuer.findings import Finding, require
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.destination import Destination
-from polygent_issuer.issuing.proposal import NewCustomer
+from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.issuing.signing import Issued, record_issue, sign, undelivered
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import Actor, Reading, Registry, Writing, change, journal, outbox
@@ -229,7 +229,8 @@ class BatchRunner:
             group.everybody = group.everybody or not as_decided
             outcomes, otherwise = self._write_rows(db, group)
             if staged is not None:
-                for each in _issued(outcomes):
+                done = (each for each in outcomes if isinstance(each, Done))
+                for each in (issued for one in done for issued in one.issued):
                     if each.path is not None:
                         staged.prepare(each.file, each.path.name)
                 staged.sync()
@@ -280,14 +281,11 @@ class BatchRunner:
         job, decision = item.job, item.decision
         if isinstance(signed, IssuerError):
             return Failed(job=job, error=signed)
-        issued = tuple(
-            replace(each, proposal=replace(as_now, license=each.proposal.license))
-            for each, as_now in zip(signed, decision.proposals, strict=True)
-        )
-        particulars = {}
+        issued = tuple(map(_as_decided, signed, decision.proposals))
+        particulars = None
         if self._review is not None:
-            review = {"digest": self._review, "decision": digest(job, decision).hex()}
-            particulars = {REVIEW: review}
+            as_digest = digest(job, decision).hex()
+            particulars = {REVIEW: {"digest": self._review, "decision": as_digest}}
         try:
             with db.part():
                 for each in issued:
@@ -299,10 +297,10 @@ class BatchRunner:
         return Done(job=job, issued=issued, note=decision.note)
 
     def _deliver(self, outcomes: list[Outcome], staged: files.Together) -> list[Outcome]:
-        """Step 5; whatever got no name is tried once more by itself, and else told of."""
-        unpublished = {each.name for each in staged.publish()}
+        """Step 5; whatever got no name is tried once more by itself, and else reported."""
+        failed = {each.name for each in staged.publish()}
         return [
-            self._delivered_or_failed(each, unpublished) if isinstance(each, Done) else each
+            self._delivered_or_failed(each, failed) if isinstance(each, Done) else each
             for each in outcomes
         ]
 
@@ -329,7 +327,6 @@ class _Group:
     """Items that were decided on one snapshot, and what was written since.
 
     Attributes:
-        decided: the snapshot.
         rest: what is not signed yet; `signed` what is signed, and not written yet.
         everybody: whether something was written that may concern anybody.
         customers: whom else this group's own rows concern.
@@ -382,6 +379,13 @@ def _is_as_signed(item: _Wanted, signed: _Ready) -> bool:
     )
 
 
+def _as_decided(signed: Issued, proposal: Proposal) -> Issued:
+    """Return what was signed, with the rows of its newest decision."""
+    if signed.proposal is proposal:
+        return signed
+    return replace(signed, proposal=replace(proposal, license=signed.proposal.license))
+
+
 def _replaces(item: _Wanted) -> list[tuple[str, ...]]:
     return [each.license.replaces for each in item.decision.proposals]
 
@@ -391,9 +395,3 @@ def _changed() -> RegistryChanged:
         "it would now be decided otherwise than it was shown; nothing was issued for it",
         hint="run the command again and look at what it shows now",
     )
-
-
-def _issued(outcomes: Iterable[Outcome]) -> Iterator[Issued]:
-    for each in outcomes:
-        if isinstance(each, Done):
-            yield from each.issued

@@ -69,15 +69,11 @@ def apply(
     )
     secret = source(invocation, passphrases)
     key_names = {row.key or how.key for row in rows if isinstance(row, Row)}
-
-    def jobs(consent: Consent) -> Iterable[Job]:
-        return replace(decider, consent=consent).jobs(rows)
-
     batch = Batch(
         activity="applying",
-        jobs=jobs,
+        jobs=lambda consent: replace(decider, consent=consent).jobs(rows),
         unlock=lambda: signers_of(
-            invocation, _signing_keys(registry, jobs(Consent()), key_names), secret
+            invocation, _signing_keys(registry, decider.jobs(rows), key_names), secret
         ),
         total=len(rows),
         expect=expect,
