@@ -9,7 +9,6 @@ from polygent_issuer.cli import prompts
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import OptionGroup, flag, option
-from polygent_issuer.cli.output.json_text import at_home
 from polygent_issuer.cli.output.streams import note, write_blocks
 from polygent_issuer.errors import InputRefused, MissingInput, UsageProblem
 from polygent_issuer.text import escape, nearest
@@ -114,7 +113,7 @@ def obtain(invocation: Invocation, findings: "Iterable[Finding]", consent: "Cons
     for finding in missing:
         note(str(finding.code), finding.message)
         if finding.hint:
-            note("hint", str(at_home(finding.hint)), style="dim")
+            note("hint", finding.hint, style="dim")
         if not prompts.confirm("accept this?"):
             raise ConsentNeeded((finding,))
     reason = consent.reason

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from polygent_issuer.cli.output.json_text import at_home, error_json, finding_json
+from polygent_issuer.cli.output.json_text import error_json, finding_json
 from polygent_issuer.cli.output.streams import (
     STREAM_ERRORS,
     BrokenPipe,
@@ -107,7 +107,7 @@ def write_error(error: IssuerError, *, as_json: bool, in_line: bool = False) -> 
             return
     note("error", error.message, style="bad")
     if error.hint:
-        note("hint", str(at_home(error.hint)))
+        note("hint", error.hint)
 
 
 def _with_exit_code(error: IssuerError) -> dict[str, Any]:

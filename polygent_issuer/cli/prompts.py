@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from polygent_issuer.cli.output.json_text import at_home
 from polygent_issuer.cli.output.streams import note
 from polygent_issuer.errors import ExitCode, InputRefused, IssuerError
 from polygent_issuer.text import escape
@@ -49,7 +48,7 @@ def text(question: str, *, default: str | None = None, check: Callable[[str], ob
         except InputRefused as refused:
             note("error", refused.message, style="bad")
             if refused.hint:
-                note("hint", str(at_home(refused.hint)))
+                note("hint", refused.hint)
         else:
             return answer
 

@@ -42,7 +42,7 @@ def hint_json(hint: str | None, name: str = "hint") -> dict[str, Any]:
     """Return a hint as it is shown, and `argv`, the words of its command, where it has one."""
     command = at_home(hint)
     argv = command.argv if isinstance(command, Hint) else None
-    return {name: command} if argv is None else {name: command, "argv": list(argv)}
+    return {name: hint} if argv is None else {name: hint, "argv": list(argv)}
 
 
 def finding_json(finding: "Finding") -> dict[str, Any]:
