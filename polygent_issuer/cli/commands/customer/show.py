@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
@@ -14,12 +14,6 @@ from polygent_issuer.cli.output.journal_rows import journal_json, journal_table
 from polygent_issuer.cli.output.license import license_json, license_table
 from polygent_issuer.cli.output.model import Block, Fields, Line, Table
 from polygent_issuer.cli.output.result import Result
-from polygent_issuer.issuing.machines import (
-    IdentityChange,
-    identity_changes,
-    list_components,
-    machine_notes,
-)
 from polygent_issuer.registry import (
     Customer,
     Identity,
@@ -35,6 +29,9 @@ from polygent_issuer.terms import dates
 
 _LAST_ROWS = 10
 
+if TYPE_CHECKING:
+    from polygent_issuer.issuing.machines import IdentityChange
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShownMachine:
@@ -42,7 +39,7 @@ class ShownMachine:
 
     machine: Machine
     history: tuple[Identity, ...]
-    changes: tuple[IdentityChange, ...]
+    changes: "tuple[IdentityChange, ...]"
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -73,6 +70,8 @@ class ShownMachine:
 
     def lines(self) -> Iterable[Line]:
         """Which parts each change was of, where they are known, and what else is to be known."""
+        from polygent_issuer.issuing.machines import list_components
+
         label = self.machine.label
         for change in self.changes:
             parts = list_components(change.components)
@@ -173,6 +172,8 @@ def show(invocation: Invocation, customer: CustomerName) -> ShownCustomer:
 
 
 def _shown(db: Reading, machine: Machine, now: datetime) -> ShownMachine:
+    from polygent_issuer.issuing.machines import identity_changes, machine_notes
+
     identities = machines.history(db, machine)
     return ShownMachine(
         machine=machine,

@@ -14,6 +14,10 @@ from polygent_issuer.verifier.jws import parse
 ACCEPT = ("--accept", "key-rollout", "--reason", "all servers have it")
 
 
+# The process has the machine's clock, which may be before that of the journal.
+CLOCK = ("--accept", "clock-behind")
+
+
 @pytest.fixture
 def two(desk: Desk) -> Desk:
     """A desk with a second key."""
@@ -101,13 +105,13 @@ def test_a_retired_key(two: Desk, columns: dict[str, int], code: str) -> None:
 
 def test_at_a_terminal(two: Desk) -> None:
     """The finding is shown and asked about; no leaves it as it is, yes with a reason changes it."""
-    with terminal(two, "key", "use", "second") as person:
+    with terminal(two, "key", "use", "second", *CLOCK) as person:
         person.sees("key-rollout: a server that lacks")
         person.sees("accept this? [y/N]: ")
         person.types("n")
         assert person.ends() == 4
     assert active(two) == ["main"]
-    with terminal(two, "key", "use", "second") as person:
+    with terminal(two, "key", "use", "second", *CLOCK) as person:
         person.sees("accept this? [y/N]: ")
         person.types("y")
         person.sees("why, for the journal")
