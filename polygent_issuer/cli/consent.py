@@ -9,7 +9,7 @@ from polygent_issuer.cli import prompts
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import OptionGroup, flag, option
-from polygent_issuer.cli.output.streams import note, write_blocks
+from polygent_issuer.cli.output.result import note, write_blocks
 from polygent_issuer.errors import InputRefused, MissingInput, UsageProblem
 from polygent_issuer.text import escape, nearest
 

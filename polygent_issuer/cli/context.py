@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from polygent_issuer.cli.output.streams import note
+from polygent_issuer.cli.output.result import note
 
 if TYPE_CHECKING:
     from collections.abc import Callable

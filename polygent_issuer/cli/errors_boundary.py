@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from polygent_issuer.cli.output.json_text import error_json, finding_json
-from polygent_issuer.cli.output.streams import (
+from polygent_issuer.cli.output.result import (
     STREAM_ERRORS,
     BrokenPipe,
     StdoutError,

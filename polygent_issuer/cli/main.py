@@ -19,7 +19,7 @@ from polygent_issuer.cli.completion import EARLIER, VARIABLE
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.errors_boundary import no_such_command, to_issuer_error, write_error
 from polygent_issuer.cli.options.common import typer_command
-from polygent_issuer.cli.output import streams
+from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.json_text import GLOBAL_OPTIONS
 from polygent_issuer.cli.output.result import Result, write_result
 from polygent_issuer.errors import ExitCode
@@ -64,7 +64,7 @@ def run(
 
 
 def _parse_and_run(invocation: Invocation, argv: list[str]) -> Any:  # noqa: ANN401 - a Result or an exit code
-    markup: Markup = None if sys.stdout is None or streams.is_plain(sys.stdout) else "rich"
+    markup: Markup = None if sys.stdout is None or result.is_plain(sys.stdout) else "rich"
     try:
         outcome = build_group(COMMANDS, _root, markup).main(
             argv, prog_name="polygent-issue", standalone_mode=False, obj=invocation
@@ -74,9 +74,9 @@ def _parse_and_run(invocation: Invocation, argv: list[str]) -> Any:  # noqa: ANN
         problem = ended.__context__ if isinstance(ended, SystemExit) else ended
         if problem is invocation.problem or not isinstance(problem, OSError):
             raise invocation.problem or ended from None
-        raise streams.stdout_failed(problem) from None
+        raise result.stdout_failed(problem) from None
     if sys.stdout is None and not isinstance(outcome, Result):
-        raise streams.stdout_failed(ValueError())  # nobody saw the help that was asked for
+        raise result.stdout_failed(ValueError())  # nobody saw the help that was asked for
     return outcome
 
 

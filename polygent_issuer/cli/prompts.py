@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from polygent_issuer.cli.output.streams import note
+from polygent_issuer.cli.output.result import note
 from polygent_issuer.errors import ExitCode, InputRefused, IssuerError
 from polygent_issuer.text import escape
 

@@ -5,6 +5,6 @@ not be opened, its row says so, and the next check has its turn.
 """
 
 from polygent_issuer.doctor.checks import Examination, examine
-from polygent_issuer.doctor.verdict import State, Verdict
+from polygent_issuer.doctor.context import State, Verdict
 
 __all__ = ["Examination", "State", "Verdict", "examine"]

@@ -16,8 +16,15 @@ from polygent_issuer.doctor import (
     settings_checks,
     version_checks,
 )
-from polygent_issuer.doctor.context import PATIENCE, DoctorContext
-from polygent_issuer.doctor.verdict import NotChecked, State, Verdict, not_checked, refused
+from polygent_issuer.doctor.context import (
+    PATIENCE,
+    DoctorContext,
+    NotChecked,
+    State,
+    Verdict,
+    not_checked,
+    refused,
+)
 from polygent_issuer.errors import ExitCode, IssuerError
 from polygent_issuer.files.disk import reason
 from polygent_issuer.files.ownership import require_unexposed

@@ -1,4 +1,4 @@
-"""What the checks look at, opened once, as far as possible, and changed by nothing.
+"""A home as doctor looks at it, opened as far as it goes; and the verdict of a check.
 
 The registry is opened as it is: no migration, no warning of the outbox. Only SQLite itself may
 write to it then: when a writer has crashed in the middle of a transaction, the first reader rolls
@@ -7,22 +7,80 @@ that back, as every other command would.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 from polygent_issuer import store_uri
 from polygent_issuer.delivery import template
-from polygent_issuer.doctor.verdict import NotChecked
-from polygent_issuer.errors import IssuerError
+from polygent_issuer.errors import ExitCode, IssuerError
 from polygent_issuer.files.ownership import require_unexposed
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home import settings
 from polygent_issuer.home.settings import Loaded, Settings
 from polygent_issuer.registry import REGISTRY_FILE, KeyRecord, Registry, keys
 from polygent_issuer.registry.database_file import require_safe
+
+
+class State(StrEnum):
+    """The state of one thing; what could not be checked fails nothing, its message says why."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+    NOT_CHECKED = "not_checked"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """A row of the report; a check of several things has several.
+
+    Attributes:
+        state: of the thing.
+        message: the reason, in one line; lower case, no full stop, no secret.
+        fix: the command that puts it right, or words where no command can.
+        exit_code: of a command that needs this.
+        name: of the check.
+    """
+
+    state: State
+    message: str
+    fix: str | None = None
+    exit_code: ExitCode = ExitCode.DONE
+    name: str = ""
+
+
+class NotChecked(Exception):
+    """Another problem prevents a check; the text says which."""
+
+
+def ok(message: str) -> Verdict:
+    """Report that all is well."""
+    return Verdict(state=State.OK, message=message)
+
+
+def warn(message: str, fix: str) -> Verdict:
+    """Report a problem that stops no command yet."""
+    return Verdict(state=State.WARN, message=message, fix=fix)
+
+
+def fail(message: str, fix: str | None, exit_code: ExitCode) -> Verdict:
+    """Report a problem that ends some command with this exit code."""
+    return Verdict(state=State.FAIL, message=message, fix=fix, exit_code=exit_code)
+
+
+def refused(error: IssuerError) -> Verdict:
+    """Report an error of ours as a failure."""
+    return fail(error.message, error.hint, error.exit_code)
+
+
+def not_checked(reason: str) -> Verdict:
+    """Report that a check was not possible."""
+    return Verdict(state=State.NOT_CHECKED, message=f"not checked: {reason}")
+
 
 T = TypeVar("T")
 

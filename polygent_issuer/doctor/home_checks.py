@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from polygent_issuer.doctor.verdict import NotChecked, Verdict, fail, ok, refused, warn
+from polygent_issuer.doctor.context import NotChecked, Verdict, fail, ok, refused, warn
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.files.ownership import UnsafeFile, is_open_to_others
 from polygent_issuer.home import folder as home

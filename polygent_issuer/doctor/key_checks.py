@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from polygent_issuer import store_uri
-from polygent_issuer.doctor.verdict import NotChecked, Verdict, fail, ok, refused, warn
+from polygent_issuer.doctor.context import NotChecked, Verdict, fail, ok, refused, warn
 from polygent_issuer.errors import ExitCode, IssuerError, KeyUnavailable
 from polygent_issuer.files.ownership import UnsafeFile
 from polygent_issuer.hints import Hint, run

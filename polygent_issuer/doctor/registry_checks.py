@@ -3,7 +3,7 @@
 import os
 from datetime import datetime, timedelta
 
-from polygent_issuer.doctor.verdict import Verdict, fail, ok, warn
+from polygent_issuer.doctor.context import Verdict, fail, ok, warn
 from polygent_issuer.errors import ExitCode, InvalidTerms
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import outbox_delivery

@@ -8,8 +8,8 @@ from typing import Final
 
 from polygent_issuer import store_uri
 from polygent_issuer.delivery import template
+from polygent_issuer.doctor.context import Verdict, fail, ok, warn
 from polygent_issuer.doctor.home_checks import private_files
-from polygent_issuer.doctor.verdict import Verdict, fail, ok, warn
 from polygent_issuer.errors import ExitCode, InputRefused
 from polygent_issuer.files.ownership import TRUST_GROUP
 from polygent_issuer.hints import run

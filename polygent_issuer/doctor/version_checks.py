@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import Final
 
 from polygent_issuer import __version__
-from polygent_issuer.doctor.verdict import NotChecked, Verdict, ok, warn
+from polygent_issuer.doctor.context import NotChecked, Verdict, ok, warn
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.keys.signer import deterministic_es256
 from polygent_issuer.registry.connection import require_sqlite

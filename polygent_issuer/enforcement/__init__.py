@@ -40,11 +40,10 @@ from .alerts import Admin, Alert, AlertRun, Banner, Level, next_run
 from .asgi import LicenseMiddleware
 from .hosts import Connection, HostCaps, HostKind
 from .paths import DEFAULT_ROUTES, WEBSOCKET, Route
-from .refusals import InstallRefused, Refusal
+from .refusals import InstallRefused, Refusal, Standing, State
 from .server_license import ServerLicense
 from .services import Pausable
 from .sqlite_store import SqliteStore
-from .states import Standing, State
 from .status import Status, Usage
 from .store import Installation, Kept, LogEntry, Store, StoreFailed
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from ..verifier import License
-from .instants import utc
+from .store import utc
 
 MILESTONES: Final = (1, 7, 14, 30)
 """Days before the expiry."""

@@ -1,4 +1,4 @@
-"""What a server answers when the license does not allow something.
+"""States of a server's license, and the refusals that follow: status, code, message, hint.
 
 The texts go to whoever asked, signed in or not, so they name no machine, domain or customer;
 `Standing.message` and `Status` tell admins more.
@@ -6,12 +6,46 @@ The texts go to whoever asked, signed in or not, so they name no machine, domain
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 from ..verifier import CheckCode, License
 from ..verifier.errors import quoted
 from ..verifier.identifiers import FORBIDDEN, MAX_DISPLAY_NAME
-from .states import State
+
+
+class State(StrEnum):
+    """The states of a server's license; the values never change."""
+
+    NONE = "none"
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    MACHINE_CHANGED = "machine_changed"
+    CLOCK_TAMPERED = "clock_tampered"
+    NOT_AUTHENTIC = "not_authentic"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """What is in force.
+
+    Attributes:
+        state: the first check of FORMAT §5 that fails decides.
+        license: the installed one, whatever its state; None without one and when it is not
+            authentic any more.
+        message: why, for the server's admins: it may name machine and license.
+    """
+
+    state: State
+    license: License | None
+    message: str
+
+    @property
+    def active(self) -> bool:
+        """Whether the product runs."""
+        return self.state is State.ACTIVE
+
 
 _FORBIDDEN: Final = re.compile(
     "[" + "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in FORBIDDEN) + "]"

@@ -11,14 +11,12 @@ from ..verifier.identifiers import canonical_fingerprint
 from . import alerts, refusals, supersession
 from .alerts import Admin, AlertRun, Banner
 from .hosts import Connection, HostCaps, HostKind
-from .instants import utc
 from .paths import JUDGED, Route
-from .refusals import InstallRefused, Refusal, shown
+from .refusals import InstallRefused, Refusal, Standing, State, shown
 from .services import Pausable, Services
 from .state_cache import Memory
-from .states import Standing, State
 from .status import Status, status
-from .store import INSTALLED, Installation, LogEntry, ProcessBound, Store, StoreFailed
+from .store import INSTALLED, Installation, LogEntry, ProcessBound, Store, StoreFailed, utc
 
 S = TypeVar("S")
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from ..verifier.license import MAX_EXP
-from .instants import FIRST, LAST, from_moment
+from .store import FIRST, LAST, from_moment
 
 _Kind = TypeVar("_Kind")
 

@@ -13,9 +13,8 @@ from typing import Final
 from ..verifier import ClockGuard, License, LicenseError, Verifier
 from ..verifier.errors import quoted
 from ..verifier.policy import SECOND, SET_BACK, SKEW, microseconds, moment
-from .instants import from_moment
-from .states import Standing, State
-from .store import Installation, Kept, LogEntry, Store
+from .refusals import Standing, State
+from .store import Installation, Kept, LogEntry, Store, from_moment
 
 _ADVANCE: Final = timedelta(seconds=60)
 """How far the clock runs on before `last_seen` is stored again."""

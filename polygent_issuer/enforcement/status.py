@@ -7,7 +7,7 @@ from typing import Any
 from ..verifier import Tier
 from .alerts import days_left
 from .hosts import HostCaps, HostKind
-from .states import Standing, State
+from .refusals import Standing, State
 from .store import LogEntry
 
 

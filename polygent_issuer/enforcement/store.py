@@ -5,10 +5,26 @@ crash at any moment.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn, Protocol
 
 from ..verifier import ClockGuard
+from ..verifier.license import EPOCH
+from ..verifier.policy import moment
+
+FIRST: Final = moment(datetime.min.replace(tzinfo=UTC))
+LAST: Final = moment(datetime.max.replace(tzinfo=UTC))
+
+
+def from_moment(microseconds: int) -> datetime:
+    """The instant in UTC; one before the year 1 or after 9999 is the first or the last of them."""
+    return EPOCH + timedelta(microseconds=max(FIRST, min(microseconds, LAST)))
+
+
+def utc(now: datetime) -> datetime:
+    """The same instant in UTC; `ValueError` of a naive one."""
+    return from_moment(moment(now))
+
 
 INSTALLED: Final = "installed"
 """The outcome of an installation that succeeded."""

@@ -8,9 +8,8 @@ from datetime import datetime
 
 from ..verifier import CheckCode, ClockGuard, License
 from ..verifier.policy import SECOND, moment
-from .instants import from_moment
 from .refusals import InstallRefused
-from .store import Installation
+from .store import Installation, from_moment
 
 
 def scope(license_: License) -> str:

@@ -12,9 +12,8 @@ from starlette.routing import Route
 
 from polygent_issuer.enforcement import State
 from polygent_issuer.sandbox.auth import Role, Session, session_of, sign_in, sign_out, site_of
-from polygent_issuer.sandbox.pretended import Attempt
 from polygent_issuer.sandbox.rendering import form_of, render
-from polygent_issuer.sandbox.simulated_server import SimulatedServer
+from polygent_issuer.sandbox.simulated_server import Attempt, SimulatedServer
 from polygent_issuer.verifier.identifiers import ENTERPRISE_FEATURES, FEATURES
 
 

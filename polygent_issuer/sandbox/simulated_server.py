@@ -6,6 +6,7 @@ All of it can be changed; what follows is decided by the enforcement library alo
 import json
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -23,9 +24,34 @@ from polygent_issuer.enforcement import (
     StoreFailed,
 )
 from polygent_issuer.sandbox.population import Population
-from polygent_issuer.sandbox.pretended import Attempt, Background
 from polygent_issuer.terms.dates import ASSUMED_UPLOAD_WINDOW
 from polygent_issuer.verifier import KeySet, License, LicenseError, Verifier
+
+
+class Background:
+    """The queue, the automations and the sync: one stands for all.
+
+    Attributes:
+        reason: why they are paused; None while they run.
+    """
+
+    reason: Refusal | None = None
+
+    def pause(self, reason: Refusal) -> None:
+        """Start nothing more."""
+        self.reason = reason
+
+    def resume(self) -> None:
+        """Work again."""
+        self.reason = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """The last upload: what became of it."""
+
+    installed: License | None = None
+    refused: InstallRefused | None = None
 
 
 def another_fingerprint() -> str:

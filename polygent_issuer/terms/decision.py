@@ -13,8 +13,7 @@ from polygent_issuer.hints import Hint, join, option
 from polygent_issuer.terms.parsing import check_limit
 from polygent_issuer.terms.terms import LIMITS, Catalogue, Changes, Plan, Terms
 from polygent_issuer.text import escape, nearest
-from polygent_issuer.verifier.domain import AllowedDomain
-from polygent_issuer.verifier.identifiers import Tier
+from polygent_issuer.verifier.identifiers import AllowedDomain, Tier
 from polygent_issuer.verifier.license import Limits
 
 NONE = "none"

@@ -15,9 +15,9 @@ from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.terms.dates import TOO_LATE, Term, midnight, to_seconds
 from polygent_issuer.text import escape_short, nfc
-from polygent_issuer.verifier.domain import AllowedDomain
 from polygent_issuer.verifier.errors import InvalidDomain
 from polygent_issuer.verifier.identifiers import (
+    AllowedDomain,
     Tier,
     display_name_problem,
     is_feature_name,

@@ -8,8 +8,7 @@ from typing import Self
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.text import escape, nearest
-from polygent_issuer.verifier.domain import AllowedDomain
-from polygent_issuer.verifier.identifiers import ENTERPRISE_FEATURES, FEATURES, Tier
+from polygent_issuer.verifier.identifiers import ENTERPRISE_FEATURES, FEATURES, AllowedDomain, Tier
 from polygent_issuer.verifier.license import License, Limits
 
 LIMITS = ("users", "session_hosts", "deploy_hosts")

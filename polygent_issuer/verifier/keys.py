@@ -15,9 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from .encoding import from_base64url, loads_object, to_base64url
 from .errors import InvalidKey, LicenseError, quoted
-from .jws import SIGNATURE_BYTES
+from .jws import SIGNATURE_BYTES, from_base64url, loads_object, to_base64url
 
 COORDINATE_BYTES: Final = 32
 POINT_BYTES: Final = 1 + 2 * COORDINATE_BYTES

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
-from .domain import AllowedDomain
-from .encoding import loads_object
 from .errors import InvalidDomain, invalid_claim, quoted
 from .identifiers import (
     ENTERPRISE_FEATURES,
+    AllowedDomain,
     Tier,
     canonical_fingerprint,
     display_name_problem,
@@ -18,6 +17,7 @@ from .identifiers import (
     is_license_id,
     is_slug,
 )
+from .jws import loads_object
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 VERSION: Final = 1

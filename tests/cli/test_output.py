@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from polygent_issuer.cli.output import streams
+from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.json_text import SCHEMA
 from polygent_issuer.cli.output.model import Table
-from polygent_issuer.cli.output.streams import plain_lines
+from polygent_issuer.cli.output.result import plain_lines
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ def test_an_iterator_is_written_as_a_list(
 ) -> None:
     """The bytes are those of a list, wherever the array is among the members."""
     for members in ({"x": items}, {"x": items, "y": {"z": items}}, {"y": 1, "x": items}):
-        streams.write_json({**members, "x": iter(items)})
+        result.write_json({**members, "x": iter(items)})
         expected = json.dumps({"schema": SCHEMA, **members}, indent=2) + "\n"
         assert capsys.readouterr().out == expected
 

@@ -16,8 +16,7 @@ from support.secret_service import SecretService
 
 from polygent_issuer.doctor import State, checks, examine
 from polygent_issuer.doctor.checks import CHECKS
-from polygent_issuer.doctor.context import DoctorContext
-from polygent_issuer.doctor.verdict import ok
+from polygent_issuer.doctor.context import DoctorContext, ok
 from polygent_issuer.registry import schema
 from polygent_issuer.registry.schema import Migration
 from polygent_issuer.text import for_shell

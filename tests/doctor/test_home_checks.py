@@ -12,8 +12,8 @@ from support.licenses import Books
 from support.rows import as_nobody, look, mend, mounted, row, state
 
 from polygent_issuer.doctor import State, home_checks
+from polygent_issuer.doctor.context import NotChecked
 from polygent_issuer.doctor.home_checks import local_disk, mount_of, read_mountinfo
-from polygent_issuer.doctor.verdict import NotChecked
 
 
 def test_the_home_says_where_it_is_and_by_what(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from polygent_issuer import __version__
 from polygent_issuer.doctor import State, version_checks
-from polygent_issuer.doctor.verdict import NotChecked
+from polygent_issuer.doctor.context import NotChecked
 from polygent_issuer.registry.connection import sqlite_version
 from polygent_issuer.registry.errors import SqliteTooOld
 

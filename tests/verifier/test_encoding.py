@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polygent_issuer.verifier import LicenseError, encoding
-from polygent_issuer.verifier.encoding import MAX_INTEGER, loads_object
+from polygent_issuer.verifier import LicenseError, jws
+from polygent_issuer.verifier.jws import MAX_INTEGER, loads_object
 
 ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
@@ -19,9 +19,9 @@ ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 @given(st.binary())
 def test_encode_is_rfc_4648_without_padding(data: bytes) -> None:
     """The spelling is the standard library's, less its padding; decoding gives the bytes back."""
-    spelled = encoding.to_base64url(data)
+    spelled = jws.to_base64url(data)
     assert spelled == base64.urlsafe_b64encode(data).rstrip(b"=")
-    assert encoding.from_base64url(spelled) == data
+    assert jws.from_base64url(spelled) == data
 
 
 @pytest.mark.parametrize(("length", "right"), [(1, 0), (2, 64 * 4), (3, 64 * 64 * 16)])
@@ -30,7 +30,7 @@ def test_short_texts_that_decode(length: int, right: int) -> None:
     decoded = 0
     for text in product(ALPHABET, repeat=length):
         try:
-            encoding.from_base64url(bytes(text))
+            jws.from_base64url(bytes(text))
         except ValueError:
             continue
         decoded += 1
@@ -44,7 +44,7 @@ def test_no_other_byte_is_taken(place: int) -> None:
         text = bytearray(b"QUJDREVG")
         text[place] = byte
         with pytest.raises(ValueError, match=r"canonical|padding|base64"):
-            encoding.from_base64url(bytes(text))
+            jws.from_base64url(bytes(text))
 
 
 JSON = st.recursive(

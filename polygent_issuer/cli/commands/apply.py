@@ -14,9 +14,8 @@ from polygent_issuer.cli.consent import ConsentOptions, given
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.run import Batch, run_batch
 from polygent_issuer.cli.flows.issue import signers_of
-from polygent_issuer.cli.options.common import argument, flag, option
+from polygent_issuer.cli.options.common import PassphraseOptions, argument, flag, option, source
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
-from polygent_issuer.cli.options.passphrase import PassphraseOptions, source
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.signing import choose_key

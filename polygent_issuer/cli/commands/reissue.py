@@ -5,9 +5,8 @@ from typing import Annotated
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import argument
+from polygent_issuer.cli.options.common import PassphraseOptions, argument
 from polygent_issuer.cli.options.issue import IssueOptions, LicenseSelection
-from polygent_issuer.cli.options.passphrase import PassphraseOptions
 from polygent_issuer.cli.options.terms import NextTerms
 from polygent_issuer.cli.output.result import Result
 

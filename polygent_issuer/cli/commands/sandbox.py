@@ -13,8 +13,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.options.input_files import PublicKeyFiles, read_public_keys
 from polygent_issuer.cli.output.model import Block, Line
-from polygent_issuer.cli.output.result import Result
-from polygent_issuer.cli.output.streams import write_blocks_now, write_json_now
+from polygent_issuer.cli.output.result import Result, write_blocks_now, write_json_now
 from polygent_issuer.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -69,8 +68,7 @@ def sandbox(
         )
     from polygent_issuer.files import read_bounded
     from polygent_issuer.sandbox.access import Access
-    from polygent_issuer.sandbox.server import address, serve, stop_in_order
-    from polygent_issuer.sandbox.temporary_site import throw_away
+    from polygent_issuer.sandbox.server import address, serve, stop_in_order, throw_away
 
     keys, first = _keys(invocation, public_key), None
     if license_file is not None:
@@ -95,7 +93,7 @@ def _keys(invocation: Invocation, paths: list[Path] | None) -> "KeySet":
     """The keys that the server trusts; without any, the published example key."""
     if paths:
         return read_public_keys(invocation, paths)
-    from polygent_issuer.sandbox.temporary_site import EXAMPLE
+    from polygent_issuer.sandbox.server import EXAMPLE
 
     invocation.warn(
         "only the example key is trusted, which proves nothing; for licenses of yours: "

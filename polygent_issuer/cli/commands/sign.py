@@ -5,10 +5,9 @@ from typing import Annotated
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import option
+from polygent_issuer.cli.options.common import PassphraseOptions, option
 from polygent_issuer.cli.options.input_files import MachineInfoFile
 from polygent_issuer.cli.options.issue import IssueOptions
-from polygent_issuer.cli.options.passphrase import PassphraseOptions
 from polygent_issuer.cli.options.terms import FirstTerms
 from polygent_issuer.cli.output.result import Result
 

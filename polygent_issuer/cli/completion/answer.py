@@ -12,7 +12,7 @@ from typer._click.shell_completion import CompletionItem, ShellComplete
 
 from polygent_issuer.cli.completion import VARIABLE
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output import streams
+from polygent_issuer.cli.output import result
 
 _VALUE: Final = re.compile(r"[A-Za-z0-9._:@-]+")
 _NOT_PLAIN: Final = re.compile(r"[^\w\s.,:()/@+-]")
@@ -45,8 +45,8 @@ def answer(tool: Any, invocation: Invocation) -> int:  # noqa: ANN401 - Typer's 
             sys.stdout.reconfigure(errors="replace")  # only help may be other than ASCII
         sys.stdout.write(f"{text}\n" if text else "")
         sys.stdout.flush()
-    except streams.STREAM_ERRORS as problem:
-        streams.stdout_failed(problem)  # which lets go of what nobody reads
+    except result.STREAM_ERRORS as problem:
+        result.stdout_failed(problem)  # which lets go of what nobody reads
     return 0
 
 

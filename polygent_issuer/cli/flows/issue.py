@@ -11,11 +11,11 @@ from polygent_issuer.cli import prompts
 from polygent_issuer.cli.consent import ConsentOptions, given, obtain
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.mail_drafts import drafter
+from polygent_issuer.cli.options.common import PassphraseOptions, source
 from polygent_issuer.cli.options.input_files import read_document
 from polygent_issuer.cli.options.issue import IssueOptions, LicenseSelection
-from polygent_issuer.cli.options.passphrase import PassphraseOptions, source
 from polygent_issuer.cli.options.terms import FirstTerms, NextTerms, parse_changes
-from polygent_issuer.cli.output import streams
+from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.proposal import fields, issued_json, preview, proposal_json
 from polygent_issuer.cli.output.result import Result
@@ -153,13 +153,13 @@ def _issue(
     proposals = proposals_of(decided)
     if how.output == "-" and invocation.as_json:
         raise UsageProblem("--json and --output - both want stdout", hint="--output FILE")
-    destination = resolve(how.output, settings.output, streams.write_bytes)
+    destination = resolve(how.output, settings.output, result.write_bytes)
     destination.check(proposals)
     mail = None if how.eml is None else drafter(invocation, how.eml)
     if how.dry_run:
         return DryRun(proposals=proposals, settings=settings, consent=consent)
     if invocation.interactive:
-        streams.write_blocks(preview(proposals, settings), sys.stderr)
+        result.write_blocks(preview(proposals, settings), sys.stderr)
     findings = [finding for proposal in proposals for finding in proposal.findings]
     agreed = obtain(invocation, findings, consent)
     if invocation.interactive and not how.yes:

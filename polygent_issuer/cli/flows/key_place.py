@@ -10,8 +10,8 @@ from polygent_issuer import store_uri
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.key_storage import StorageOptions
-from polygent_issuer.cli.options.passphrase import PassphraseOptions
-from polygent_issuer.cli.output.streams import note
+from polygent_issuer.cli.options.common import PassphraseOptions
+from polygent_issuer.cli.output.result import note
 from polygent_issuer.errors import (
     InputRefused,
     MissingInput,

@@ -20,8 +20,7 @@ from polygent_issuer.cli.options.input_files import (
 )
 from polygent_issuer.cli.output import json_text, verification
 from polygent_issuer.cli.output.model import Block, Line, Style
-from polygent_issuer.cli.output.result import Result
-from polygent_issuer.cli.output.streams import write_blocks
+from polygent_issuer.cli.output.result import Result, write_blocks
 from polygent_issuer.errors import ExitCode, NotFound
 from polygent_issuer.hints import run
 from polygent_issuer.issuing.license_file import LicenseFile

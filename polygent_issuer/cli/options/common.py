@@ -1,4 +1,4 @@
-"""Options that several commands take.
+"""Options that many commands take; where a passphrase comes from (DESIGN, "Keys").
 
 Global options work before and after the command: they are added to the signature of every command
 and group, and their callbacks write what was given into the `Invocation` that Typer carries as
@@ -9,11 +9,18 @@ parameter of such a type gets all of them, and one value.
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
+
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from polygent_issuer.keys.passphrases import Passphrase
 
 
 class OptionGroup:
@@ -129,3 +136,46 @@ def _parameter(
 ) -> inspect.Parameter:
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+# access(2) refuses what the shell opened for another user: `… | sudo -u ada polygent-issue …`.
+_option = partial(option, rich_help_panel="Passphrase", readable=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PassphraseOptions(OptionGroup):
+    """The three options; at most one is used."""
+
+    passphrase_fd: Annotated[
+        int | None, _option("--passphrase-fd", "N", "Read it from a descriptor.")
+    ] = None
+    passphrase_file: Annotated[
+        Path | None, _option("--passphrase-file", "FILE", "Read it from a file.")
+    ] = None
+    passphrase_command: Annotated[
+        str | None, _option("--passphrase-command", "COMMAND", "Read what it prints; no shell.")
+    ] = None
+
+
+def source(invocation: Invocation, options: PassphraseOptions) -> "Passphrase":
+    """Return the one source that was named, else the environment's file, else the terminal.
+
+    Raises:
+        UsageProblem: (`usage`) when several were named.
+    """
+    from polygent_issuer.keys import passphrases
+
+    fd, command = options.passphrase_fd, options.passphrase_command
+    if sum(option is not None for option in (fd, options.passphrase_file, command)) > 1:
+        raise UsageProblem(
+            "a passphrase has one source",
+            hint="one of --passphrase-fd, --passphrase-file, --passphrase-command",
+        )
+    if fd is not None:
+        return passphrases.from_fd(fd, warn=invocation.warn)
+    if command is not None:
+        return passphrases.from_command(command, warn=invocation.warn)
+    named = options.passphrase_file or invocation.environ.get(passphrases.VARIABLE)
+    if named:
+        return passphrases.from_file(Path(named), warn=invocation.warn)
+    return passphrases.from_terminal() if invocation.interactive else passphrases.absent()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output import streams
+from polygent_issuer.cli.output import result
 from polygent_issuer.errors import OutputExists, UsageProblem
 from polygent_issuer.issuing.destination import require_folder
 
@@ -35,7 +35,7 @@ def write(
     if to is None and invocation.as_json:
         return None
     if to in (None, STDOUT):
-        streams.write_bytes(data)
+        result.write_bytes(data)
         return None
     target = Path(str(to)).absolute()
     file = target / name if target.is_dir() else target

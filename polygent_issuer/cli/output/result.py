@@ -1,23 +1,163 @@
-"""What commands return, and how it reaches stdout and stderr.
+"""Results, and writing to stdout and stderr: text, JSON, bytes; streams that take nothing more.
 
 A command returns a frozen `Result`. It becomes JSON or text only after Typer has returned, so that
 a closed pipe and Ctrl-C have their own exits.
 """
 
+import os
 import sys
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from polygent_issuer.cli.output.streams import (
-    STREAM_ERRORS,
-    stdout_failed,
-    write_blocks,
-    write_json,
-)
-from polygent_issuer.errors import ExitCode
+from polygent_issuer.cli.output import json_text
+from polygent_issuer.errors import ExitCode, OutputProblem
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.text import escape
 
 if TYPE_CHECKING:
-    from polygent_issuer.cli.output.model import Block
+    from polygent_issuer.cli.output.model import Block, Style, Table
+
+
+STREAM_ERRORS: Final = (OSError, ValueError, AttributeError)
+"""What a stream raises that is full or gone, closed, or was never there."""
+
+
+class StdoutError(OutputProblem):
+    """Stdout is closed, full or gone, so this is said on stderr under `--json` too."""
+
+
+class BrokenPipe(StdoutError):
+    """Whoever read stdout has seen enough (`| head -1`): nobody needs to be told."""
+
+
+def stdout_failed(problem: Exception) -> StdoutError:
+    """Return the error for a stdout that is closed, full or gone, and drop what it still holds."""
+    discard(sys.stdout)
+    reason = (getattr(problem, "strerror", None) or "it is closed").lower()
+    kind = BrokenPipe if isinstance(problem, BrokenPipeError) else StdoutError
+    return kind(
+        f"stdout cannot be written: {reason}",
+        hint=Hint("what was done is kept: ", run("journal", "show")),
+    )
+
+
+def discard(stream: TextIO) -> None:
+    """Let what is still buffered vanish: the interpreter flushes once more when it ends."""
+    with suppress(*STREAM_ERRORS):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def is_plain(stream: TextIO) -> bool:
+    """Whether neither colour nor boxes belong on this stream."""
+    return (
+        not stream.isatty() or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    )
+
+
+def note(label: str, message: str, *, style: "Style" = "warn") -> None:
+    """Write a line for the person on stderr, behind a label; lost silently when stderr is."""
+    try:
+        if is_plain(sys.stderr):
+            sys.stderr.write(f"{label}: {escape(message)}\n")
+        else:
+            from polygent_issuer.cli.output.rich_text import draw_note
+
+            draw_note(label, message, style, sys.stderr)
+        sys.stderr.flush()
+    except STREAM_ERRORS:
+        discard(sys.stderr)
+
+
+def write_blocks(blocks: "Iterable[Block]", stream: TextIO) -> None:
+    """Write blocks to a stream, with colour where a person at a terminal wants it."""
+    _escape_unencodable(stream)
+    if not is_plain(stream):
+        from polygent_issuer.cli.output.rich_text import draw
+
+        draw(blocks, stream)
+        return
+    stream.writelines(line + "\n" for line in plain_lines(blocks))
+    stream.flush()
+
+
+def write_json(members: Mapping[str, Any], *, in_line: bool = False) -> None:
+    """Write a JSON object to stdout: on one line beside others, or indented and alone."""
+    if in_line:
+        sys.stdout.write(json_text.line(members) + "\n")
+    else:
+        sys.stdout.write(json_text.document(members))
+    sys.stdout.flush()
+
+
+def write_blocks_now(blocks: "Iterable[Block]") -> None:
+    """Write blocks to stdout at once."""
+    with _stdout():
+        write_blocks(blocks, sys.stdout)
+
+
+def write_json_now(members: Mapping[str, Any]) -> None:
+    """Write a JSON object to stdout at once, on one line: an item of a batch."""
+    with _stdout():
+        write_json(members, in_line=True)
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """Write lines with their ends to stdout."""
+    with _stdout():
+        _escape_unencodable(sys.stdout)
+        sys.stdout.writelines(lines)
+        sys.stdout.flush()
+
+
+def write_bytes(data: bytes) -> None:
+    """Write bytes that were asked for (`-o -`) to stdout, as they are."""
+    with _stdout():
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+
+
+def plain_lines(blocks: "Iterable[Block]") -> Iterable[str]:
+    """Yield blocks as lines of text without colour, foreign characters escaped."""
+    from polygent_issuer.cli.output.model import Fields, Line
+
+    for block in blocks:
+        if isinstance(block, Line):
+            yield ("  " * block.indent + escape(block.text)).rstrip()
+        elif isinstance(block, Fields):
+            rows = [(name, value) for name, value in block.rows if value is not None]
+            width = max((len(name) for name, _ in rows), default=0)
+            for name, value in rows:
+                yield f"{'  ' * block.indent}{name:<{width}}  {escape(value)}".rstrip()
+        else:
+            yield from _plain_table(block)
+
+
+def _plain_table(table: "Table") -> Iterable[str]:
+    rows = [tuple(map(escape, row)) for row in table.rows]
+    widths = [len(header) for header in table.headers]
+    for row in rows:
+        widths = [max(width, len(cell)) for width, cell in zip(widths, row, strict=True)]
+    for row in chain((table.headers,), rows):
+        yield "  ".join(
+            f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+
+
+def _escape_unencodable(stream: TextIO) -> None:
+    """Have what the stream's encoding lacks escaped: a pipe on Windows has no arrow."""
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def _stdout() -> Iterator[None]:
+    try:
+        yield
+    except STREAM_ERRORS as problem:
+        raise stdout_failed(problem) from None
 
 
 class Result:

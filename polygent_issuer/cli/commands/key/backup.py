@@ -11,7 +11,7 @@ import typer
 from polygent_issuer.cli.commands.key.show import KeyName
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.key_place import backup_file
-from polygent_issuer.cli.options.passphrase import PassphraseOptions, source
+from polygent_issuer.cli.options.common import PassphraseOptions, source
 from polygent_issuer.cli.output.key import key_json
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result

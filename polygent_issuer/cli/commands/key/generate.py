@@ -18,7 +18,7 @@ from polygent_issuer.cli.flows.key_storage import (
     key_lifecycle,
     known_keys,
 )
-from polygent_issuer.cli.options.passphrase import PassphraseOptions, source
+from polygent_issuer.cli.options.common import PassphraseOptions, source
 from polygent_issuer.keys.pkcs11_store import (
     backup_impossible_new,
     check_new_key_uri,

@@ -19,7 +19,7 @@ from polygent_issuer.cli.flows.key_storage import (
     key_lifecycle,
     known_keys,
 )
-from polygent_issuer.cli.options.passphrase import PassphraseOptions, source
+from polygent_issuer.cli.options.common import PassphraseOptions, source
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.keys.lifecycle import check_importable, pinned_as, read_private_key
 from polygent_issuer.keys.passphrases import Passphrase, or_terminal

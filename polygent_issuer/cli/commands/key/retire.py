@@ -13,7 +13,7 @@ from polygent_issuer.cli import consent, prompts
 from polygent_issuer.cli.commands.key.show import KeyName
 from polygent_issuer.cli.consent import required_reason
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output import streams
+from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.json_text import hint_json
 from polygent_issuer.cli.output.key import (
     EXPORT_ALL,
@@ -206,7 +206,7 @@ def retire_key(
         return preview
     asks = invocation.interactive and not yes
     if asks:
-        streams.write_blocks(preview.following(), sys.stderr)
+        result.write_blocks(preview.following(), sys.stderr)
     agreed = consent.obtain(invocation, decided.behind, given)
     reason = required_reason(invocation, agreed.reason, "a key is retired")
     if asks:

@@ -11,7 +11,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.mail_drafts import drafter
 from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.options.issue import EmlFolder
-from polygent_issuer.cli.output import streams
+from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.customer import zone_of
 from polygent_issuer.cli.output.license import objections
 from polygent_issuer.cli.output.model import Block, Fields, Line
@@ -113,7 +113,7 @@ def export(
     decided = invocation.decide(lambda db: _stored(db, license_id))
     record, license_, customer, key = decided.decision
     mail = None if eml is None else drafter(invocation, eml)
-    place = resolve(to, settings.output, streams.write_bytes)
+    place = resolve(to, settings.output, result.write_bytes)
     name = place.name or file_name(license_, record.machine_label)
     path = None if place.folder is None else place.folder / name
     prefix = outbox_delivery.temp_prefix(invocation.registry.id)
@@ -129,7 +129,7 @@ def export(
         # Last, so that a registry that cannot be written keeps the file back, too.
         db.check_written()
         if path is None:  # within the transaction: no journal row tells of what nobody received
-            streams.write_bytes(record.file)
+            result.write_bytes(record.file)
         else:
             outbox_delivery.write(record.file, path, record.id, prefix)
 

@@ -9,8 +9,7 @@ from polygent_issuer.cli.commands.license.show import LicenseId
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output.customer import zone_of
 from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Result
-from polygent_issuer.cli.output.streams import note
+from polygent_issuer.cli.output.result import Result, note
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import run
 from polygent_issuer.registry import (

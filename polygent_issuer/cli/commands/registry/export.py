@@ -10,7 +10,7 @@ from polygent_issuer import files
 from polygent_issuer.batch import export as exporting
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import option
-from polygent_issuer.cli.output import streams
+from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.files import STDOUT
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.result import Result
@@ -68,7 +68,7 @@ def export(
         registry_id = invocation.registry.id
         toml = b"".join(exporting.toml(rows, now=invocation.now, registry_id=registry_id))
         if to is None or to == STDOUT:
-            streams.write_bytes(toml)
+            result.write_bytes(toml)
         else:
             path = _write_file(Path(to).absolute(), toml)
     counts = Counter((row["customer"], row.get("machine")) for row in rows)

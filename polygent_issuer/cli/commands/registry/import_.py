@@ -28,7 +28,7 @@ from polygent_issuer.cli.options.input_files import (
     skipped_blocks,
     skipped_json,
 )
-from polygent_issuer.cli.output import streams
+from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.json_text import hint_json
 from polygent_issuer.cli.output.model import Block, Fields, Line, Table
 from polygent_issuer.cli.output.result import Result
@@ -137,7 +137,7 @@ def import_files(
     if dry_run or not plan.new:
         return ImportReport(plan=plan, done=not dry_run, skipped=skipped)
     if invocation.interactive:
-        streams.write_blocks(_preview(plan, skipped), sys.stderr)
+        result.write_blocks(_preview(plan, skipped), sys.stderr)
     agreed = consent.obtain(invocation, decided.behind, typed)
     consent.confirm(invocation, "import these?", yes=yes, default=True)
     if not create.is_complete(invocation.home_path):

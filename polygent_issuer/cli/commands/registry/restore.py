@@ -11,7 +11,7 @@ from polygent_issuer.cli import consent
 from polygent_issuer.cli.context import Invocation, actor
 from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
-from polygent_issuer.cli.output import streams
+from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.home import create
@@ -96,7 +96,7 @@ def restore(
         rollback = restoring.rollback_finding(present)
         findings = behind if rollback is None else (rollback, *behind)
         if invocation.interactive:
-            streams.write_blocks(_preview(backup, present, path), sys.stderr)
+            result.write_blocks(_preview(backup, present, path), sys.stderr)
         agreed = consent.obtain(invocation, findings, typed)
         if present is not None:
             consent.confirm(invocation, "put the backup in its place?", yes=yes)

@@ -12,7 +12,7 @@ from polygent_issuer.batch.preview import PreviewItem
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.result import DECISIONS, DONE, BatchCounts
 from polygent_issuer.cli.flows.mail_drafts import Drafter
-from polygent_issuer.cli.output import json_text, streams
+from polygent_issuer.cli.output import json_text, result
 from polygent_issuer.cli.output.csv_text import CsvTable
 from polygent_issuer.cli.output.json_text import error_json
 from polygent_issuer.cli.output.model import Block, Line, cut
@@ -268,12 +268,12 @@ class BatchReporter:
             self._report.add(members)
         if self.bundle is not None:
             blocks = outcome_blocks(outcome, drafts)
-            lines = [json_text.line(members)] if as_json else streams.plain_lines(blocks)
+            lines = [json_text.line(members)] if as_json else result.plain_lines(blocks)
             self._waiting += (f"{line}\n" for line in lines)
         elif as_json:
-            streams.write_json_now(members)
+            result.write_json_now(members)
         else:
-            streams.write_blocks_now(outcome_blocks(outcome, drafts))
+            result.write_blocks_now(outcome_blocks(outcome, drafts))
 
     def finish_bundle(self) -> None:
         """Complete the archive, if there is one, and report what is in it."""
@@ -281,7 +281,7 @@ class BatchReporter:
             return
         invocation = self._invocation
         self.bundle.finish(invocation.registry, now=invocation.now, actor=invocation.actor)
-        streams.write_lines(self._waiting)
+        result.write_lines(self._waiting)
 
     def finish_report(self) -> Path | None:
         """Write the report file, if there is one.

@@ -29,7 +29,7 @@ from polygent_issuer.cli.flows.batch.result import BatchResult, PreviewResult, t
 from polygent_issuer.cli.flows.issue import tell_default_issuer
 from polygent_issuer.cli.flows.mail_drafts import drafter
 from polygent_issuer.cli.options.issue import BatchOptions, IssueOptions
-from polygent_issuer.cli.output import streams
+from polygent_issuer.cli.output import result as streams
 from polygent_issuer.cli.output.result import Result, write_result
 from polygent_issuer.errors import InputRefused, IssuerError, OutputProblem, UsageProblem
 from polygent_issuer.findings import Consent

@@ -8,7 +8,7 @@ from polygent_issuer.cli.flows.batch.result import (
     BatchResult,
 )
 from polygent_issuer.cli.output.model import Table
-from polygent_issuer.cli.output.streams import plain_lines
+from polygent_issuer.cli.output.result import plain_lines
 from polygent_issuer.errors import ExitCode, NotFound
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
