@@ -128,6 +128,25 @@ def test_an_item_of_a_batch_fails(
     assert len(hooli_files) == 2
 
 
+def test_a_customer_whom_no_row_names_ends_no_batch(office: tuple[Desk, dict[str, str]]) -> None:
+    """`apply` only names the customers who are not in the file: an edit of theirs fails nothing."""
+    desk, _ = office
+    desk.ok("sign", "--machine-info", hooli(desk), *ENDS)
+    change(desk, "UPDATE licenses SET term = '34mo' WHERE customer_id = 1")
+    rows = desk.folder / "rows.csv"
+    rows.write_text("customer,term\nhooli,1y\n", encoding="utf-8")
+    assert desk.ok("apply", str(rows), "--yes").text
+    assert len(list(desk.output.glob("hooli*.lic"))) == 2
+
+
+def test_what_waits_without_a_license_is_a_warning(office: tuple[Desk, dict[str, str]]) -> None:
+    """A row of the outbox that no license has does not stop what rests on no such row."""
+    desk, _ = office
+    change(desk, "INSERT INTO outbox VALUES ('nope', '/nowhere', 'x.lic', '2026-01-01T00:00:00Z')")
+    for command in (("journal", "show"), ("journal", "verify"), ("license", "list")):
+        assert "outbox/nope" in desk.ok(*command).err
+
+
 def hooli(desk: Desk) -> str:
     """A document of a third customer."""
     return desk.machine_info("hooli.json", customer="Hooli", fingerprint="sha256:" + "ef" * 32)

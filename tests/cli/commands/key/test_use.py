@@ -1,5 +1,6 @@
 """`polygent-issue key use`: a change of key is a roll-out, and needs consent."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,15 @@ def test_at_a_terminal(two: Desk) -> None:
 def test_no_such_key(two: Desk) -> None:
     """Exit 5."""
     assert two.run("key", "use", "third").code == 5
+
+
+def test_a_clock_that_is_behind_is_asked_about(two: Desk) -> None:
+    """As by every command that takes consent; what others write later is not behind it."""
+    two.now -= timedelta(days=2)
+    outcome = two.run("key", "use", "second", "--accept", "key-rollout", "--reason", "x")
+    assert outcome.code == 4
+    assert "clock-behind" in outcome.err
+    two.ok("key", "backup", "main", str(two.folder / "again.key"))
+    rows = two.ok("journal", "show", "--json").json["rows"]
+    assert rows[-1]["event"] == "key-backed-up"
+    assert rows[-1]["at"] >= rows[-2]["at"]
