@@ -1,4 +1,4 @@
-"""Findings: what is allowed but risky, and the consent that it needs (DESIGN, "Findings").
+"""Findings: what is allowed but risky, and its consent (DESIGN, "Findings and consent").
 
 A finding is neither an error nor a silent success. The core collects findings; the command line
 asks on a terminal and otherwise stops with exit 4; who accepted what, when and why goes into the

@@ -19,7 +19,7 @@ def test_keyring_is_the_operating_systems() -> None:
 
 
 def test_a_token_is_recorded_in_one_spelling() -> None:
-    """What `settings.token_uri` reads is a place like the others; elsewhere stands how."""
+    """What `parse_token_uri` reads is a place like the others; elsewhere stands how."""
     place = store_uri.parse("pkcs11:type=private;token=a%62?module-path=/m%2Fx.so")
     assert place == store_uri.parse_token_uri("pkcs11:token=ab?module-path=/m/x.so")
     assert place.uri == "pkcs11:token=ab?module-path=/m/x.so"

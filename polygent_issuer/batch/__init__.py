@@ -1,1 +1,4 @@
-"""Many licenses at once: rebuilt from their files, written out as rows that `apply` reads."""
+"""Many licenses at once: rows matched, decided, previewed and issued in groups.
+
+A registry is rebuilt from license files here, too, and exported as rows.
+"""

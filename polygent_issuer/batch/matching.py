@@ -283,7 +283,7 @@ class NewCustomers:
             insort(self._backwards, (word[::-1], name))
 
     def _alike(self, name: str) -> list[str]:
-        """The earlier names that are equal but for form, or one letter apart (`similar_names`)."""
+        """The earlier names that are alike, as `customer_search.similar` judges."""
         number, _ = self._first[name]
         found = {
             other

@@ -141,7 +141,7 @@ class Preview:
         actions: how many licenses would be issued, by action; items that are kept, and refused.
         missing: how many items each finding stops, by its code.
         ready: how many licenses would be issued with the consents that there are.
-        shown: the short digests of the items, as `Run.outcomes` takes them.
+        shown: the short digests of the items, as `BatchRunner.outcomes` takes them.
     """
 
     actions: Counter[str] = field(default_factory=Counter)

@@ -28,7 +28,7 @@ _AHEAD: Final = 2
 """How many chunks of each process are under way or wait for the reader."""
 
 
-class Job(Protocol):
+class Work(Protocol):
     """The work; it reaches another process by pickle."""
 
     def begin(self) -> AbstractContextManager[Callable[[Sequence[Any]], Any]]:
@@ -60,7 +60,7 @@ def method() -> Method:
 
 
 def in_order(
-    job: Job, items: Sequence[Any], *, processes: int, start: Method
+    job: Work, items: Sequence[Any], *, processes: int, start: Method
 ) -> Generator[Any, None, None]:
     """Yield the job's result for each chunk of the items, in order.
 
@@ -103,7 +103,7 @@ def _from_pool(
 
 
 @contextmanager
-def _pool(job: Job, count: int, start: Method) -> "Iterator[ProcessPoolExecutor | None]":
+def _pool(job: Work, count: int, start: Method) -> "Iterator[ProcessPoolExecutor | None]":
     """A pool of processes, or None where the system allows none; at the end none is left."""
     import multiprocessing  # noqa: PLC0415  # 20 ms
     from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
@@ -128,7 +128,7 @@ def _pool(job: Job, count: int, start: Method) -> "Iterator[ProcessPoolExecutor 
 class _Worker:
     """A process of the pool: it opens what its job needs at the first chunk, until it ends."""
 
-    job: Job
+    job: Work
     closing: ExitStack
 
     @cached_property
@@ -141,7 +141,7 @@ class _Worker:
 _worker: Final = _Worker()
 
 
-def _begin(job: Job) -> None:
+def _begin(job: Work) -> None:
     """Make this process one that works for another, and ends with it; Ctrl-C is the other's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

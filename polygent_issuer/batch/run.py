@@ -222,7 +222,7 @@ class BatchRunner:
         Returns:
             Their outcomes, and what the next item is, if it would be issued otherwise.
         """
-        staged = None if self._into_bundle else files.Together(self._folder, self._prefix)
+        staged = None if self._into_bundle else files.BatchPublication(self._folder, self._prefix)
 
         def write(db: Writing, as_decided: bool) -> tuple[list[Outcome], _Wanted | None]:  # noqa: FBT001
             self._begin(db)
@@ -296,7 +296,7 @@ class BatchRunner:
             return Failed(job=job, error=error)
         return Done(job=job, issued=issued, note=decision.note)
 
-    def _deliver(self, outcomes: list[Outcome], staged: files.Together) -> list[Outcome]:
+    def _deliver(self, outcomes: list[Outcome], staged: files.BatchPublication) -> list[Outcome]:
         """Step 5; whatever got no name is tried once more by itself, and else reported."""
         failed = {each.name for each in staged.publish()}
         return [

@@ -143,7 +143,7 @@ def required_reason(invocation: Invocation, reason: str | None, action: str) -> 
     return prompts.text("why, for the journal", check=_named).strip()
 
 
-def confirm(
+def confirm_or_cancel(
     invocation: Invocation,
     question: str,
     *,
@@ -158,7 +158,7 @@ def confirm(
     """
     if invocation.interactive and not yes:
         write_blocks(preview, sys.stderr)
-        prompts.go_ahead(question, default=default)
+        prompts.require_yes(question, default=default)
 
 
 def _named(text: str) -> None:

@@ -75,7 +75,7 @@ def confirm(question: str, *, default: bool = False) -> bool:
         note("error", "answer y or n", style="bad")
 
 
-def go_ahead(question: str, *, default: bool = False) -> None:
+def require_yes(question: str, *, default: bool = False) -> None:
     """Ask for a last yes.
 
     Raises:

@@ -94,7 +94,7 @@ class LicenseMail:
         )
 
 
-def letter_of(db: Reading, license_id: str, settings: Settings) -> LicenseMail:
+def license_mail(db: Reading, license_id: str, settings: Settings) -> LicenseMail:
     """The mail about a license of the registry.
 
     Raises:

@@ -15,7 +15,7 @@ from typing import Final
 from polygent_issuer.doctor.context import NotChecked, Verdict, fail, ok, refused, warn
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.files.ownership import UnsafeFile, is_open_to_others
-from polygent_issuer.home import folder as home
+from polygent_issuer.home import folder as home_folder
 from polygent_issuer.store_uri import is_folder
 from polygent_issuer.text import escape, for_shell
 
@@ -139,7 +139,7 @@ def rights(folder: Path) -> Verdict:
         UnsafeHome: (`unsafe_home`) when another user owns it or may write to it.
     """
     fix = f"chmod 700 {for_shell(str(folder))}"
-    warnings = home.require(folder)
+    warnings = home_folder.require(folder)
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         place = escape(str(folder))
         if sys.platform != "win32" and os.statvfs(folder).f_flag & os.ST_RDONLY:

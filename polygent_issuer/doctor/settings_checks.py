@@ -13,13 +13,13 @@ from polygent_issuer.doctor.home_checks import private_files
 from polygent_issuer.errors import ExitCode, InputRefused
 from polygent_issuer.files.ownership import TRUST_GROUP
 from polygent_issuer.hints import run
-from polygent_issuer.home import folder as home
+from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home.settings import OPERATOR_VARIABLE, Entry, Loaded, Where
 from polygent_issuer.keys import passphrases
 from polygent_issuer.text import escape, for_shell, nearest
 
 PREFIX: Final = "POLYGENT_ISSUER_"
-VARIABLES: Final = (home.VARIABLE, OPERATOR_VARIABLE, passphrases.VARIABLE, TRUST_GROUP)
+VARIABLES: Final = (home_folder.VARIABLE, OPERATOR_VARIABLE, passphrases.VARIABLE, TRUST_GROUP)
 """Every variable that this tool reads."""
 
 

@@ -14,7 +14,7 @@ from .hosts import Connection, HostCaps, HostKind
 from .paths import JUDGED, Route
 from .refusals import InstallRefused, Refusal, Standing, State, shown
 from .services import Pausable, Services
-from .state_cache import Memory
+from .state_cache import StateCache
 from .status import Status, status
 from .store import INSTALLED, Installation, LogEntry, ProcessBound, Store, StoreFailed, utc
 
@@ -76,7 +76,7 @@ class ServerLicense(ProcessBound):
         self._freshness_window = freshness_window
         self._lock = Lock()
         self._services = Services()
-        self._memory = Memory(verifier, store)
+        self._memory = StateCache(verifier, store)
         self._memory.read()
         self._cached: _CachedVerdict | None = None
         self._why_not: Refusal | None = refusals.OF_STATE[State.NONE]

@@ -21,7 +21,7 @@ _ADVANCE: Final = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Known:
+class CachedState:
     """What is stored, with the license in force decoded.
 
     Attributes:
@@ -33,7 +33,7 @@ class Known:
     installed: License | Standing
 
 
-class Memory:
+class StateCache:
     """The store, read once and written through; not safe without the lock of its owner.
 
     Each method raises `StoreFailed` when the store cannot be read or written. After a write that
@@ -44,13 +44,13 @@ class Memory:
         """Read when first asked."""
         self._verifier = verifier
         self._store = store
-        self._known: Known | None = None
+        self._known: CachedState | None = None
 
-    def read(self) -> Known:
+    def read(self) -> CachedState:
         """What is stored."""
         if self._known is None:
             kept = self._store.load()
-            self._known = Known(kept=kept, installed=self._installed(kept))
+            self._known = CachedState(kept=kept, installed=self._installed(kept))
         return self._known
 
     def observe(self, now: datetime) -> ClockGuard:

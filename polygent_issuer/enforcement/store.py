@@ -72,7 +72,7 @@ class Installation:
 
     Attributes:
         file: the bytes as they were uploaded.
-        scope: the machine or domain that it is for, as `succession.scope` writes it.
+        scope: the machine or domain that it is for, as `supersession.scope` writes it.
         iat: seconds since 1970 UTC.
         at: when it was installed first, UTC.
         by: who did that.

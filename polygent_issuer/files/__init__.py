@@ -7,9 +7,9 @@ it to its name. A crash leaves the temporary file, the finished one, or both; ne
 
 from polygent_issuer.files.disk import append_line, sweep, sync_folder
 from polygent_issuer.files.publication import (
+    BatchPublication,
     Prepared,
-    Together,
-    Unpublished,
+    UnpublishedFile,
     prepare,
     prepare_with,
     publish,
@@ -35,11 +35,11 @@ from polygent_issuer.files.reading import (
 )
 
 __all__ = [
+    "BatchPublication",
     "NotRegular",
     "NotUtf8",
     "Prepared",
-    "Together",
-    "Unpublished",
+    "UnpublishedFile",
     "append_line",
     "decode",
     "inner_parts",

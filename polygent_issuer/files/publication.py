@@ -236,14 +236,14 @@ _STATFS_BYTES: Final = 256  # more than any system's struct statfs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Unpublished:
+class UnpublishedFile:
     """A prepared file that did not get its name, and why."""
 
     name: str
     problem: OutputProblem
 
 
-class Together:
+class BatchPublication:
     """Files that are prepared one by one, synced at once, and published one by one."""
 
     def __init__(self, folder: Path, prefix: str) -> None:
@@ -296,7 +296,7 @@ class Together:
         finally:
             self._close()
 
-    def publish(self) -> Iterator[Unpublished]:
+    def publish(self) -> Iterator[UnpublishedFile]:
         """Give each its name, and make the names durable; tells which did not get theirs.
 
         Raises:
@@ -306,7 +306,7 @@ class Together:
             try:
                 each.give_name(name)
             except OutputProblem as problem:
-                yield Unpublished(name=name, problem=problem)
+                yield UnpublishedFile(name=name, problem=problem)
         if self._prepared:
             self._prepared.clear()
             disk.sync_folder(self._folder)

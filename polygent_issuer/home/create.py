@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from polygent_issuer import files
 from polygent_issuer.errors import HomeMissing, HomeProblem, OutputExists, OutputProblem
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.home import folder as home
+from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home import settings, settings_editing
 from polygent_issuer.registry import REGISTRY_FILE, Actor, Registry
 from polygent_issuer.registry.errors import RegistryExists, RegistryMissing
@@ -51,7 +51,7 @@ def is_complete(folder: Path) -> bool:
             there that is no home that this tool can use.
     """
     try:
-        home.require(folder)
+        home_folder.require(folder)
         Registry.open(folder / REGISTRY_FILE).close()
     except (HomeMissing, RegistryMissing):
         return False
@@ -105,7 +105,7 @@ def write_default_settings(folder: Path, text: str | None = None) -> bool:
         HomeProblem: each code of making a folder.
         OutputProblem: (`output_failed`) when the settings cannot be written.
     """
-    home.create(folder)
+    home_folder.create(folder)
     path = settings.settings_path(folder)
     if os.path.lexists(path):
         return False

@@ -68,7 +68,7 @@ def propose_first(
     if isinstance(customer, Customer):
         lapsed = _lapsed(db, customer, choice, new_terms, now)
         if lapsed is not None:
-            return _continue(
+            return _renew_lapsed(
                 db, request, customer, lapsed, settings=settings, now=now, license_id=license_id
             )
     expires_at = expiry.first_expiry(request.changes, request.plan, now)
@@ -92,7 +92,7 @@ def propose_first(
         differences=decision.differences((), new_terms),
         notes=(
             *machines.document_notes(db, request.document, choice, now),
-            *_beside(db, request, customer, new_terms, now),
+            *_existing_machine_note(db, request, customer, new_terms, now),
         ),
     )
     return proposal.with_findings(
@@ -165,7 +165,7 @@ def _same_scope(
     return old.allowed_domain == new_terms.allowed_domain
 
 
-def _beside(
+def _existing_machine_note(
     db: Reading,
     request: FirstLicenseRequest,
     customer: Customer | NewCustomer,
@@ -189,7 +189,7 @@ def _beside(
     return (f"{beside}; to take their place instead: {instead}",)
 
 
-def _continue(
+def _renew_lapsed(
     db: Reading,
     request: FirstLicenseRequest,
     customer: Customer,

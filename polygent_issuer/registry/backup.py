@@ -128,7 +128,7 @@ def _exists(target: Path) -> OutputExists:
 
 
 _CHUNK: Final = 1024 * 1024
-_TOLD: Final = 3
+_MAX_PROBLEMS: Final = 3
 _TEMPORARY: Final = ".polygent-restore-"
 # Not -shm: SQLite makes that index anew, and would believe a foreign one.
 _CONTENT: Final = ("-journal", "-wal")
@@ -192,7 +192,7 @@ def open_backup(
             registry = _open(copy, source)
         with registry:
             with _refusing():
-                candidate = _judged(registry, source, copy, sha256, against)
+                candidate = _validate(registry, source, copy, sha256, against)
             yield candidate
     finally:
         for suffix in ("", *BESIDE):
@@ -268,7 +268,7 @@ def _open(copy: Path, source: Path) -> Registry:
     return registry
 
 
-def _judged(
+def _validate(
     registry: Registry, source: Path, copy: Path, sha256: str, against: Iterable[JournalHead]
 ) -> CheckedBackup:
     """Step 4."""
@@ -291,10 +291,12 @@ def _judged(
 
 def _require_none(source: Path, problems: tuple[str, ...], *, hint: str = _ANOTHER) -> None:
     if problems:
-        more = f"; and {len(problems) - _TOLD} more" if len(problems) > _TOLD else ""
+        more = (
+            f"; and {len(problems) - _MAX_PROBLEMS} more" if len(problems) > _MAX_PROBLEMS else ""
+        )
         raise BackupRefused(
             f"the backup {escape(str(source))} is not as this tool left it: "
-            f"{'; '.join(problems[:_TOLD])}{more}",
+            f"{'; '.join(problems[:_MAX_PROBLEMS])}{more}",
             hint=hint,
         )
 

@@ -1,4 +1,4 @@
-"""What is committed and may not be delivered yet; the next write clears it (DESIGN, "An issue").
+"""The outbox: licenses that are committed and may not be delivered yet.
 
 No journal row tells of the outbox: it holds no decision.
 """

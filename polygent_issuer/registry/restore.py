@@ -66,7 +66,7 @@ class CurrentRegistry:
     rows_gained: int = 0
 
 
-def present(path: Path, candidate: CheckedBackup) -> CurrentRegistry | None:
+def compare_with_current(path: Path, candidate: CheckedBackup) -> CurrentRegistry | None:
     """Compare the registry at `path` with a backup; None where there is none.
 
     Raises:

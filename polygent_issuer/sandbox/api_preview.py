@@ -143,7 +143,7 @@ def _scope(site: SimulatedServer, method: str, path: str) -> Scope:
 
 
 ANSWERS: Final = "/sandbox"
-"""Its path."""
+"""The path of the page."""
 
 _LONGEST: Final = 300
 
@@ -171,4 +171,4 @@ async def _asked(site: SimulatedServer, query: QueryParams) -> Answer | None:
 
 
 ROUTES: Final = (Route(ANSWERS, _page, methods=["GET"]),)
-"""It."""
+"""The page."""

@@ -23,10 +23,10 @@ from polygent_issuer.verifier import Key, KeySet
 
 
 @contextmanager
-def throw_away(
+def temporary_server(
     keys: KeySet, *, clock: Callable[[], datetime], first: bytes | None
 ) -> Iterator[SimulatedServer]:
-    """A site of which nothing is left afterwards; the arguments are those of `Site`.
+    """A site of which nothing is left afterwards; the arguments are those of `SimulatedServer`.
 
     Raises:
         OutputProblem: the folder for temporary files cannot be written, or is full.
@@ -65,7 +65,7 @@ LOOPBACK: Final = "127.0.0.1"
 _HTTP: Final = 80
 
 
-class Brief(logging.Filter):
+class BriefLog(logging.Filter):
     """Tells a bug of ours in a line, without the traceback that uvicorn would print.
 
     What was under way at the end is cut short and no bug; nothing else is an operator's news.
@@ -125,7 +125,7 @@ def serve(site: SimulatedServer, listening: socket.socket, access: Access) -> No
     logging.getLogger().addHandler(logging.NullHandler())
     bugs = logging.StreamHandler()
     bugs.setLevel(logging.ERROR)
-    bugs.addFilter(Brief())
+    bugs.addFilter(BriefLog())
     logging.getLogger("uvicorn.error").addHandler(bugs)
     uvicorn.Server(config).run(sockets=[listening])
 

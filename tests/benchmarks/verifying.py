@@ -25,7 +25,6 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from polygent_issuer.batch.processes import cores
-from polygent_issuer.home import folder as home
 from polygent_issuer.home.settings import settings_path
 from polygent_issuer.home.settings_editing import default_text
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
@@ -93,7 +92,7 @@ def make(folder: Path, count: int) -> Folder:
     """A home whose registry holds `count` licenses, each for a machine, and their files."""
     private_key = generate_private_key()
     made, files = folder / "home", folder / "files"
-    home.create(made)
+    home_folder.create(made)
     files.mkdir()
     settings_path(made).write_text(default_text(issuer="P", operator="A", output=str(files)))
     now, actor = datetime.now(UTC), Actor(operator="A", os_user="a", uid=None, host="desk")

@@ -6,7 +6,7 @@ import pytest
 from support.licenses import YEAR, Books
 from support.registries import tampering
 
-from polygent_issuer.delivery.license_mail import Kind, LicenseMail, letter_of
+from polygent_issuer.delivery.license_mail import Kind, LicenseMail, license_mail
 from polygent_issuer.errors import NotFound
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.registry.errors import RegistryDamaged
@@ -15,7 +15,7 @@ from polygent_issuer.registry.errors import RegistryDamaged
 def read(books: Books, license_id: str, window: timedelta | None = None) -> LicenseMail:
     """The letter of a license."""
     with books.reading() as db:
-        return letter_of(db, license_id, Settings(upload_window=window))
+        return license_mail(db, license_id, Settings(upload_window=window))
 
 
 def test_a_new_license(books: Books) -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.licenses import Books
 
-from polygent_issuer.delivery.license_mail import LicenseMail, letter_of
+from polygent_issuer.delivery.license_mail import LicenseMail, license_mail
 from polygent_issuer.delivery.mail import drafts
 from polygent_issuer.delivery.template import DEFAULT, Template
 from polygent_issuer.email_address import Mailbox, parse_address
@@ -31,7 +31,7 @@ def letter(books: Books) -> LicenseMail:
     acme = books.customer("Müller & Söhne", contacts=contacts)
     kept = books.license(acme, books.machine(acme))
     with books.reading() as db:
-        return letter_of(db, kept.id, Settings())
+        return license_mail(db, kept.id, Settings())
 
 
 def read(data: bytes) -> EmailMessage:

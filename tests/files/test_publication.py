@@ -16,8 +16,8 @@ from support.disks import mounted
 
 from polygent_issuer.errors import OutputExists, OutputProblem
 from polygent_issuer.files import (
+    BatchPublication,
     Prepared,
-    Together,
     prepare,
     publication,
     publish,
@@ -340,9 +340,9 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
-def together(folder: Path, *wanted: str) -> Together:
+def together(folder: Path, *wanted: str) -> BatchPublication:
     """Files that await their names."""
-    staged = Together(folder, PREFIX)
+    staged = BatchPublication(folder, PREFIX)
     for name in wanted:
         staged.prepare(name.encode(), name)
     return staged
@@ -428,7 +428,7 @@ def test_what_is_discarded_leaves_nothing(tmp_path: Path) -> None:
 def test_none_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No file, no sync: a group of items that are kept costs nothing."""
     seen = calls_of(monkeypatch)
-    staged = Together(tmp_path, PREFIX)
+    staged = BatchPublication(tmp_path, PREFIX)
     staged.sync()
     assert list(staged.publish()) == []
     assert seen == []
@@ -533,7 +533,7 @@ def test_no_folder(tmp_path: Path) -> None:
 def test_a_full_disk(tmp_path: Path) -> None:
     """Our error at the file that does not fit; all the room is given back."""
     with mounted(tmp_path / "disk", size="64k") as disk:
-        staged = Together(disk, PREFIX)
+        staged = BatchPublication(disk, PREFIX)
         staged.prepare(b"x" * 40_000, "a.lic")
         with pytest.raises(OutputProblem, match="no space left"):
             staged.prepare(b"x" * 40_000, "b.lic")

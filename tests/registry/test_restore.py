@@ -64,7 +64,7 @@ def saved(registry: Registry, tmp_path: Path) -> Path:
 def restore(backup: Path, path: Path, consent: Consent = AGREED) -> Path | None:
     """Restore a backup with consent to whatever it loses; where the old one is kept."""
     with open_backup(backup, path.parent) as found:
-        present = restoring.present(path, found)
+        present = restoring.compare_with_current(path, found)
         finding = restoring.rollback_finding(present)
         return restoring.restore(
             found,
@@ -87,7 +87,7 @@ def rows_of(path: Path) -> list[str]:
 def finding_of(backup: Path, path: Path) -> str | None:
     """What a restoration would lose."""
     with open_backup(backup, path.parent) as found:
-        finding = restoring.rollback_finding(restoring.present(path, found))
+        finding = restoring.rollback_finding(restoring.compare_with_current(path, found))
         return None if finding is None else finding.message
 
 
@@ -343,7 +343,7 @@ def test_another_process_does_not_write_into_the_old_file(saved: Path, path: Pat
         assert other.stdin is not None
         assert other.stdout.readline() == "open\n"
         with open_backup(saved, path.parent) as found:
-            present = restoring.present(path, found)
+            present = restoring.compare_with_current(path, found)
             swap = restoring._swap
 
             def swap_slowly(copy: Path, there: Path, kept: Path | None) -> None:
@@ -401,7 +401,7 @@ def test_a_file_that_is_exchanged_while_it_is_opened_is_noticed(
 def test_what_was_written_after_it_was_shown_stops_it(saved: Path, path: Path) -> None:
     """The operator agreed to another loss."""
     with open_backup(saved, path.parent) as found:
-        present = restoring.present(path, found)
+        present = restoring.compare_with_current(path, found)
         grow(path, licenses=1)
         before = path.read_bytes()
         with pytest.raises(RegistryChanged, match="after this was shown"):

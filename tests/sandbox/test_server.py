@@ -5,13 +5,13 @@ import logging
 
 import pytest
 
-from polygent_issuer.sandbox.server import Brief, hosts, listen
+from polygent_issuer.sandbox.server import BriefLog, hosts, listen
 
 
 def test_a_bug_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
     """No traceback reaches the terminal, and no text of the error, which may be a visitor's."""
     logger = logging.getLogger("brief")
-    logger.addFilter(Brief())
+    logger.addFilter(BriefLog())
     try:
         raise KeyError("\x1b[31m")  # noqa: TRY301 - to be logged
     except KeyError:

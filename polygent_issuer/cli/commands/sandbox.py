@@ -68,7 +68,7 @@ def sandbox(
         )
     from polygent_issuer.files import read_bounded
     from polygent_issuer.sandbox.access import Access
-    from polygent_issuer.sandbox.server import address, serve, stop_in_order, throw_away
+    from polygent_issuer.sandbox.server import address, serve, stop_in_order, temporary_server
 
     keys, first = _keys(invocation, public_key), None
     if license_file is not None:
@@ -76,7 +76,7 @@ def sandbox(
     stop_in_order()
     with (
         closing(_listen(port)) as listening,
-        throw_away(keys, clock=lambda: datetime.now(UTC), first=first) as site,
+        temporary_server(keys, clock=lambda: datetime.now(UTC), first=first) as site,
     ):
         if site.attempt is not None and (refused := site.attempt.refused) is not None:
             hint = "" if refused.hint is None else f"; {refused.hint}"

@@ -34,7 +34,7 @@ def make_home(
     return created
 
 
-def begin_anew(invocation: Invocation, issuer: str) -> None:
+def create_for_import(invocation: Invocation, issuer: str) -> None:
     """Make the home, or the registry that it has lost, so that it can be rebuilt.
 
     Args:

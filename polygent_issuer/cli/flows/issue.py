@@ -163,7 +163,7 @@ def _issue(
     findings = [finding for proposal in proposals for finding in proposal.findings]
     agreed = obtain(invocation, findings, consent)
     if invocation.interactive and not how.yes:
-        prompts.go_ahead("go ahead?", default=True)
+        prompts.require_yes("go ahead?", default=True)
     issued = publish(
         decided,
         signers=signers_of(invocation, [each.key for each in proposals], passphrase),

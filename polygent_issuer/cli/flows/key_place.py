@@ -189,7 +189,7 @@ def backup_path_of_new(
     if not invocation.interactive:
         raise MissingInput(refusal.message, hint=refusal.hint)
     note("warning", refusal.message)
-    prompts.go_ahead("make it all the same?")
+    prompts.require_yes("make it all the same?")
     return None
 
 

@@ -53,12 +53,12 @@ class Drafter:
         return written
 
     def _write(self, license_id: str) -> tuple[Path, ...]:
-        from polygent_issuer.delivery.license_mail import letter_of
+        from polygent_issuer.delivery.license_mail import license_mail
         from polygent_issuer.delivery.mail import drafts
 
         settings = self.invocation.settings
         with self.invocation.registry.reading() as db:
-            letter = letter_of(db, license_id, settings)
+            letter = license_mail(db, license_id, settings)
         self._warn(letter)
         sender = email_address.parse_address(settings.mail_from) if settings.mail_from else None
         return tuple(

@@ -94,13 +94,13 @@ def list_command(label: str) -> Hint:
     return run("license", "list", "--status", "current", f"--key={label}")
 
 
-def made_again(record: "LicenseRecord", now: datetime) -> Hint:
+def reissue_command(record: "LicenseRecord", now: datetime) -> Hint:
     """Return the command that issues a current license again: the next one, if it has ended."""
     verb = "reissue" if record.expires_at > now else "renew"
     return run(verb, record.customer_slug, "--license", record.id[:8])
 
 
-def objections(
+def send_warnings(
     record: "LicenseRecord", key: "KeyRecord", *, upload_before: datetime, now: datetime
 ) -> Iterable[str]:
     """Yield what speaks against mailing a file: one line at most, with the command that mends it.
@@ -111,7 +111,7 @@ def objections(
         upload_before: until when a server takes its file; after that a new one is needed.
         now: the instant at which it would be sent.
     """
-    this, again = f"license {record.id[:8]}", f"for a new one: {made_again(record, now)}"
+    this, again = f"license {record.id[:8]}", f"for a new one: {reissue_command(record, now)}"
     if not record.is_current:
         by = f" by {record.replaced_by[:8]}" if record.replaced_by else ""
         yield f"{this} is {record.status}{by}; it is not the one to send"

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from polygent_issuer.cli.output.license import list_command, made_again
+from polygent_issuer.cli.output.license import list_command, reissue_command
 from polygent_issuer.cli.output.model import Block, Fields, Line, Style
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import remedies
@@ -57,7 +57,7 @@ def command(result: VerificationResult, row: CheckRow) -> Hint:
         if not latest.is_current:
             return run("customer", "show", latest.customer_slug)
         if row.code is CheckCode.UNKNOWN_KEY:
-            return made_again(latest, result.at)
+            return reissue_command(latest, result.at)
         if row.code not in _OF_A_FILE:
             this = (latest.customer_slug, "--license", latest.id[:8])
             return remedies.mend(row.code, customer=this, license_id=latest.id[:8])

@@ -76,7 +76,7 @@ def archive(
     if not undo:
         reason = consent.required_reason(invocation, reason, "a customer is archived")
         question = f"archive {plan.customer.name} ({slug})?"
-        consent.confirm(invocation, question, yes=yes, preview=_consequences(plan))
+        consent.confirm_or_cancel(invocation, question, yes=yes, preview=_consequences(plan))
     done = customer_changes.archive(decided, reason=reason, consent=agreed)
     return ArchivedCustomer(plan=done, changed=True)
 

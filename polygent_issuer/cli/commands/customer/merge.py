@@ -79,7 +79,7 @@ def merge(
     reason = consent.required_reason(invocation, agreed.reason, "customers are merged")
     plan = decided.decision
     question = f"merge {plan.merger.gone.slug} into {plan.merger.kept.slug}, for good?"
-    consent.confirm(invocation, question, yes=yes, preview=_consequences(plan))
+    consent.confirm_or_cancel(invocation, question, yes=yes, preview=_consequences(plan))
     merged = customer_changes.merge(decided, reason=reason, consent=agreed)
     return MergedCustomer(plan=plan, customer=merged)
 

@@ -155,7 +155,6 @@ class ShownCustomer(Result):
 CustomerName = Annotated[
     str, argument("CUSTOMER", "A slug or a name.", complete=candidates.customers)
 ]
-_LAST_ROWS = 10
 
 
 def show(invocation: Invocation, customer: CustomerName) -> ShownCustomer:

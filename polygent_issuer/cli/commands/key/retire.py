@@ -23,7 +23,7 @@ from polygent_issuer.cli.output.key import (
     no_server_needs,
     whereabouts,
 )
-from polygent_issuer.cli.output.license import list_command, made_again
+from polygent_issuer.cli.output.license import list_command, reissue_command
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.keys.keyring_backends import SERVICE
@@ -90,7 +90,8 @@ def license_lines(retirement: Retirement, now: datetime) -> Iterable[Block]:
         day = dates.last_full_day(record.expires_at).isoformat()
         machine = record.machine_label or "any machine"
         yield Line(
-            f"{record.customer_slug}, {machine}, until {day}: {made_again(record, now)}", indent=1
+            f"{record.customer_slug}, {machine}, until {day}: {reissue_command(record, now)}",
+            indent=1,
         )
     if len(retirement.licenses) > _SHOWN:
         yield Line(
@@ -134,7 +135,7 @@ class RetiredKeyReport(Result):
                     "customer": record.customer_slug,
                     "machine": record.machine_label,
                     "expires_at": dates.instant(record.expires_at),
-                    **hint_json(made_again(record, self.now), "mend"),
+                    **hint_json(reissue_command(record, self.now), "mend"),
                 }
                 for record in retirement.licenses
             ],
@@ -210,6 +211,6 @@ def retire_key(
     agreed = consent.obtain(invocation, decided.behind, given)
     reason = required_reason(invocation, agreed.reason, "a key is retired")
     if asks:
-        prompts.go_ahead(f"let {retirement.key.label} sign no more, for good?")
+        prompts.require_yes(f"let {retirement.key.label} sign no more, for good?")
     done = retire(decided, reason=reason, consent=agreed)
     return replace(preview, retirement=done, changed=True)

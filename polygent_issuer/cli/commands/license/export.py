@@ -13,7 +13,7 @@ from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.options.issue import EmlFolder
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.customer import zone_of
-from polygent_issuer.cli.output.license import objections
+from polygent_issuer.cli.output.license import send_warnings
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.proposal import deadline
 from polygent_issuer.cli.output.result import Result
@@ -138,7 +138,7 @@ def export(
     )
     upload_before = dates.upload_deadline(license_.issued_at, settings.upload_window_or_assumed)
     now = invocation.now
-    for objection in objections(record, key, upload_before=upload_before, now=now):
+    for objection in send_warnings(record, key, upload_before=upload_before, now=now):
         invocation.warn(objection)
     return ExportedLicense(
         record=record,

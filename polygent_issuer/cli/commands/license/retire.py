@@ -72,7 +72,7 @@ def retire(
     reason = consent.required_reason(invocation, agreed.reason, "a license is retired")
     if invocation.interactive and not yes:
         note("note", _still_works(record, customer))
-        prompts.go_ahead(f"retire license {record.id[:8]} of {customer.name}?")
+        prompts.require_yes(f"retire license {record.id[:8]} of {customer.name}?")
 
     def write(db: Writing) -> LicenseRecord:
         retired = licenses.retire(db, record.id, reason)

@@ -9,7 +9,7 @@ from polygent_issuer.cli import consent
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument, flag
-from polygent_issuer.cli.output.license import objections
+from polygent_issuer.cli.output.license import send_warnings
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.registry import (
@@ -74,7 +74,7 @@ def sent(
     decided = invocation.decide(lambda db: _chosen(db, license_ids))
     for record, key in () if undo else decided.decision:
         until = dates.upload_deadline(record.issued_at, window)
-        for objection in objections(record, key, upload_before=until, now=now):
+        for objection in send_warnings(record, key, upload_before=until, now=now):
             invocation.warn(objection)
     agreed = consent.obtain(invocation, decided.behind, typed)
 

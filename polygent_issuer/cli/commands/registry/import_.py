@@ -20,7 +20,7 @@ from polygent_issuer.batch.registry_import import (
 from polygent_issuer.batch.sources import Skipped, gather
 from polygent_issuer.cli import consent
 from polygent_issuer.cli.context import Invocation, actor
-from polygent_issuer.cli.flows.home_setup import begin_anew
+from polygent_issuer.cli.flows.home_setup import create_for_import
 from polygent_issuer.cli.options.common import argument, flag, option
 from polygent_issuer.cli.options.input_files import (
     Recursive,
@@ -139,9 +139,9 @@ def import_files(
     if invocation.interactive:
         result.write_blocks(_preview(plan, skipped), sys.stderr)
     agreed = consent.obtain(invocation, decided.behind, typed)
-    consent.confirm(invocation, "import these?", yes=yes, default=True)
+    consent.confirm_or_cancel(invocation, "import these?", yes=yes, default=True)
     if not create.is_complete(invocation.home_path):
-        begin_anew(invocation, plan.issuer)
+        create_for_import(invocation, plan.issuer)
     accepted = agreed.used(decided.behind)
     change.carry_out(
         replace(decided, registry=invocation.registry, actor=invocation.actor),

@@ -15,7 +15,7 @@ from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.home import create
-from polygent_issuer.home import folder as home
+from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home.settings import load
 from polygent_issuer.registry import REGISTRY_FILE, keys
 from polygent_issuer.registry import restore as restoring
@@ -89,7 +89,7 @@ def restore(
     heads, typed = noted_heads(against), consent.given(consents)
     with _folder(invocation) as folder, open_backup(source, folder, against=heads) as backup:
         path = folder / REGISTRY_FILE
-        present = restoring.present(path, backup)
+        present = restoring.compare_with_current(path, backup)
         with backup.registry.reading() as db:
             behind = clock_behind_finding(db, invocation.now)
             labels = {key.kid: key.label for key in keys.every(db) if key.retired_at is None}
@@ -99,7 +99,7 @@ def restore(
             result.write_blocks(_preview(backup, present, path), sys.stderr)
         agreed = consent.obtain(invocation, findings, typed)
         if present is not None:
-            consent.confirm(invocation, "put the backup in its place?", yes=yes)
+            consent.confirm_or_cancel(invocation, "put the backup in its place?", yes=yes)
         create.write_default_settings(folder)
         settings = load(folder, invocation.environ).settings
         set_aside = restoring.restore(
@@ -148,7 +148,7 @@ def _folder(invocation: Invocation) -> Iterator[Path]:
     """The folder of the home; one that had to be made is gone again when nothing came of it."""
     path = invocation.home_path
     made = not path.exists()
-    for warning in home.create(path):
+    for warning in home_folder.create(path):
         invocation.warn(warning)
     try:
         yield path

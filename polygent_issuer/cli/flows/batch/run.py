@@ -258,7 +258,7 @@ def _confirm(
         again = _preview(invocation, batch, agreed, lambda _: None)
         total = replace(again, shown=total.shown)
     if total.ready and not how.yes:
-        prompts.go_ahead(f"go ahead with {total.ready:,}?", default=True)
+        prompts.require_yes(f"go ahead with {total.ready:,}?", default=True)
     return total, agreed
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from support.licenses import Books
 
-from polygent_issuer.delivery.license_mail import LicenseMail, letter_of
+from polygent_issuer.delivery.license_mail import LicenseMail, license_mail
 from polygent_issuer.delivery.template import PLACEHOLDERS, template_values
 from polygent_issuer.email_address import Mailbox
 from polygent_issuer.home.settings import Settings
@@ -21,7 +21,7 @@ def letter(books: Books, **customer: Any) -> LicenseMail:
     acme = books.customer(**customer)
     kept = books.license(acme, books.machine(acme), expires_at=END)
     with books.reading() as db:
-        return letter_of(db, kept.id, Settings())
+        return license_mail(db, kept.id, Settings())
 
 
 def followed(first: LicenseMail, **claims: Any) -> LicenseMail:
@@ -105,7 +105,7 @@ def test_an_enterprise_license_is_for_any_machine(books: Books) -> None:
     """There is no label."""
     kept = books.license(books.customer())
     with books.reading() as db:
-        found = letter_of(db, kept.id, Settings())
+        found = license_mail(db, kept.id, Settings())
     assert template_values(found, None)["machine"] == "any machine"
 
 
