@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 from polygent_issuer.errors import InvalidStore
+from polygent_issuer.files import disk
 from polygent_issuer.text import escape, escape_short
 
 SCHEME: Final = "pkcs11:"
@@ -245,7 +246,7 @@ def parse(uri: str) -> Location:
 
 def file_location(path: Path) -> FileLocation:
     """Return the place of a path: the folder that exists there, else one key's file."""
-    return FileLocation(path=_whole(path), folder=is_folder(path))
+    return FileLocation(path=_whole(path), folder=disk.is_folder(path))
 
 
 def _file(text: str) -> FileLocation:
@@ -269,14 +270,6 @@ def _whole(path: Path) -> Path:
         return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
     except (OSError, RuntimeError):  # RuntimeError: a loop of links; the write says so
         return path
-
-
-def is_folder(path: Path) -> bool:
-    """Return whether a folder is there, as far as the permissions show."""
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
 
 
 def _invalid(uri: str, problem: str) -> InvalidStore:

@@ -133,7 +133,7 @@ def gather(
 
 def is_folder(name: str) -> bool:
     """Whether a name is a folder's; of what cannot be looked at, reading says why."""
-    return name != STDIN and os.path.isdir(name)  # noqa: PTH112 - a Path raises where it may not look
+    return name != STDIN and disk.is_folder(Path(name))
 
 
 def read(named: str | LicenseFile) -> LicenseFile:

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from polygent_issuer import store_uri
 from polygent_issuer.delivery import template
 from polygent_issuer.doctor.context import Verdict, fail, ok, warn
 from polygent_issuer.doctor.home_checks import private_files
 from polygent_issuer.errors import ExitCode, InputRefused
+from polygent_issuer.files import disk
 from polygent_issuer.files.ownership import TRUST_GROUP
 from polygent_issuer.hints import run
 from polygent_issuer.home import folder as home_folder
@@ -135,7 +135,7 @@ def _unknown(name: str) -> Verdict:
 def _unusable(folder: Path) -> tuple[str, str] | None:
     """Return what is wrong with a folder to write to, and the fix."""
     place, word = escape(str(folder)), for_shell(str(folder))
-    if not store_uri.is_folder(folder):
+    if not disk.is_folder(folder):
         return f"there is no folder {place}", f"mkdir -p {word}"
     if not os.access(folder, os.W_OK | os.X_OK):
         return f"no right to write into {place}", f"chmod u+rwx {word}"

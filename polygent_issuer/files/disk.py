@@ -41,6 +41,14 @@ _HINTS: Final = {
 }
 
 
+def is_folder(path: Path) -> bool:
+    """Return whether a folder is there, as far as the permissions show; `Path.is_dir` may raise."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def write_new(path: Path, data: bytes, *, mode: int = PRIVATE, sync: bool = True) -> None:
     """Create a file that did not exist, 0600 while it is written, and sync it.
 

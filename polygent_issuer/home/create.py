@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from polygent_issuer import files
 from polygent_issuer.errors import HomeMissing, HomeProblem, OutputExists, OutputProblem
+from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home import settings, settings_editing
@@ -179,7 +180,7 @@ def ensure_folder(folder: Path, *, mode: int = 0o777) -> bool:
     try:
         folder.mkdir(mode=mode)
     except FileExistsError:
-        if folder.is_dir():
+        if disk.is_folder(folder):
             return False
         reason = "something else has its name"
     except (OSError, ValueError) as problem:

@@ -23,14 +23,14 @@ from polygent_issuer.errors import (
     OutputProblem,
 )
 from polygent_issuer.files import disk, ownership
-from polygent_issuer.files.disk import reason
+from polygent_issuer.files.disk import is_folder, reason
 from polygent_issuer.files.ownership import UnsafeFile
 from polygent_issuer.files.publication import KEPT
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys import errors, private_keys
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.signer import Presence, SoftwareSigner, StoreEntry
-from polygent_issuer.store_uri import EXAMPLE_FILE_URI, FILE, FileLocation, is_folder
+from polygent_issuer.store_uri import EXAMPLE_FILE_URI, FILE, FileLocation
 from polygent_issuer.text import escape, slugify
 from polygent_issuer.verifier.keys import Key
 

@@ -69,7 +69,7 @@ def back_up_to(registry: Registry, place: Path, now: datetime) -> Backup:
         As `back_up`.
     """
     place = place.absolute()
-    if not place.is_dir():
+    if not disk.is_folder(place):
         return back_up(registry, place)
     name, number = f"registry-{stamp(now)}", 1
     while True:
@@ -92,7 +92,7 @@ def back_up(registry: Registry, target: Path) -> Backup:
         RegistryDamaged: (`registry_damaged`) when the registry cannot be read to its end.
         RegistryLocked: (`registry_locked`) when it was busy for too long.
     """
-    if target.exists() or target.is_symlink():
+    if os.path.lexists(target):
         raise _exists(target)
     with registry.reading() as db:
         size, head = journal.head(db)

@@ -100,3 +100,20 @@ def test_a_user_of_windows_without_a_name(desk: Desk, monkeypatch: pytest.Monkey
         monkeypatch.delenv(name, raising=False)
     assert actor(None).os_user == "unknown"
     desk.ok("customer", "list")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_a_folder_that_may_not_be_searched(home: str) -> None:
+    """Where a result cannot be looked for is no bug: exit 8, and 3 for what is read."""
+    assert run_as(ADA, "init", "--home", home).returncode == 0
+    with TemporaryDirectory() as closed:  # 0700, of another user
+        for argv, code in (
+            (("license", "list", "--csv", "-o", f"{closed}/x.csv"), 8),
+            (("expiring", "--ics", f"{closed}/x.ics"), 8),
+            (("registry", "export", "-o", f"{closed}/x.toml"), 8),
+            (("registry", "backup", f"{closed}/x.db"), 8),
+            (("journal", "verify", "--against", f"{closed}/heads"), 3),
+        ):
+            done = run_as(ADA, *argv, "--home", home)
+            assert done.returncode == code, (argv, done)
+            assert "bug" not in done.stderr

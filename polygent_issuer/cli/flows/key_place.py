@@ -19,6 +19,7 @@ from polygent_issuer.errors import (
     OutputProblem,
     UsageProblem,
 )
+from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import passphrases
@@ -227,7 +228,7 @@ def _check_answer(answer: str) -> None:
 
 
 def _existing(folder: Path) -> Path:
-    if folder.is_dir():
+    if disk.is_folder(folder):
         return folder
     raise OutputProblem(
         f"the folder for the backup is not there: {escape(str(folder))}",

@@ -1,5 +1,6 @@
 """Options that name files to read, what is in them, and what a folder had besides."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,7 +154,7 @@ def noted_heads(against: str | None) -> "tuple[JournalHead, ...]":
     head = parse_head(against)
     if head is not None:
         return (head,)
-    if against != "-" and not Path(against).exists():
+    if against != "-" and not os.path.lexists(against):
         raise InputRefused(
             f"{escape(against)} is neither a head (SIZE:HASH) nor a file of heads",
             hint=Hint("take a head from an earlier `", run("journal", "verify"), "`"),

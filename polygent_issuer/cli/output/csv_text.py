@@ -25,6 +25,7 @@ from polygent_issuer.cli.output.files import STDOUT
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import OutputExists, UsageProblem
+from polygent_issuer.files import disk
 from polygent_issuer.issuing.destination import require_folder
 from polygent_issuer.text import for_spreadsheet
 
@@ -76,7 +77,7 @@ class CsvOptions(OptionGroup):
         if self.to in (None, STDOUT):
             return table
         target = Path(str(self.to)).absolute()
-        path = target / name if target.is_dir() else target
+        path = target / name if disk.is_folder(target) else target
         require_folder(path.parent, _ELSEWHERE)
         try:
             files.prepare_with(table.write_file, path).publish(path.name)

@@ -6,6 +6,7 @@ from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output import result
 from polygent_issuer.errors import OutputExists, UsageProblem
+from polygent_issuer.files import disk
 from polygent_issuer.issuing.destination import require_folder
 
 STDOUT = "-"
@@ -38,7 +39,7 @@ def write(
         result.write_bytes(data)
         return None
     target = Path(str(to)).absolute()
-    file = target / name if target.is_dir() else target
+    file = target / name if disk.is_folder(target) else target
     require_folder(file.parent, f"name another place with {option}")
     try:
         return files.publish(data, file)

@@ -15,6 +15,7 @@ from polygent_issuer.cli.output.files import STDOUT
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.result import Result
 from polygent_issuer.errors import OutputExists, UsageProblem
+from polygent_issuer.files import disk
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +85,6 @@ def export(
 
 def _write_file(target: Path, toml: bytes) -> Path:
     try:
-        return files.write_private(toml, target / _NAME if target.is_dir() else target)
+        return files.write_private(toml, target / _NAME if disk.is_folder(target) else target)
     except OutputExists as exists:
         raise OutputExists(exists.message, hint="name another file with --output") from None
