@@ -5,9 +5,10 @@ asks on a terminal and otherwise stops with exit 4; who accepted what, when and 
 journal.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from polygent_issuer.errors import ExitCode, IssuerError
 
@@ -27,6 +28,30 @@ class FindingCode(StrEnum):
     CLOCK_BEHIND = "clock-behind"
     KEY_ROLLOUT = "key-rollout"
     REGISTRY_ROLLBACK = "registry-rollback"
+
+
+MEANINGS: Final[Mapping[FindingCode, str]] = {
+    FindingCode.STALE_MACHINE_INFO: "the document is older than 14 days (setting "
+    "`machine_info_max_age`), or more than 5 minutes in the future",
+    FindingCode.IMPLAUSIBLE_FINGERPRINT: "the fingerprint of the document is a placeholder: one "
+    "repeated character, the hash of nothing, a vendor's filler text, or `sha256:` without 64 "
+    "hexadecimal digits",
+    FindingCode.MACHINE_OF_ANOTHER_CUSTOMER: "the fingerprint is known for another customer",
+    FindingCode.ADDITIONAL_MACHINE: "the customer already has a machine, and this is another one",
+    FindingCode.CLAIMED_CUSTOMER: "the document names another known customer than the one that you "
+    "mean, or, without a terminal, only the document names the customer",
+    FindingCode.ENTITLEMENT_LOSS: "a feature, user, host, host name or day less than now (of "
+    "several licenses: than all of them together), and you did not type it",
+    FindingCode.LONG_TERM: "the license runs longer than 3 years (setting `long_term`)",
+    FindingCode.SIMILAR_CUSTOMER: "a new name that is very similar to a known one; names that "
+    "differ in a digit are not similar",
+    FindingCode.NOT_DUE: "a renewal more than 90 days before the expiry (setting `not_due`); a "
+    "trial is never too early for its contract",
+    FindingCode.CLOCK_BEHIND: "this machine's clock is before the newest row of the journal",
+    FindingCode.KEY_ROLLOUT: "servers need the new public key before files signed with the new key",
+    FindingCode.REGISTRY_ROLLBACK: "the present registry contains rows that the backup lacks",
+}
+"""When each finding is reported; the guide's topic *findings* is made of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -38,6 +38,7 @@ ROOMS = (
     {"delivery"},
     {"doctor"},
     {"sandbox"},
+    {"guide"},
     {"cli"},
     {"__main__"},
 )

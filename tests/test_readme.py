@@ -1,109 +1,100 @@
-"""README tells the truth: its help blocks are the real ones, and every command is there.
+"""README is short and true: its tables are complete, its commands and its code are real."""
 
-`python tests/test_readme.py --write` writes the blocks anew.
-"""
-
-import io
-import os
-import sys
+import re
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support.runbooks import blocks as blocks_of
-from support.runbooks import titles
+from support.cli import Desk
+from support.lic_files import Issuer
+from support.runbooks import blocks_in, lines, walk
 
 from polygent_issuer.cli.commands import COMMANDS, Entry
-from polygent_issuer.cli.main import run
 from polygent_issuer.errors import ExitCode
-from polygent_issuer.findings import FindingCode
-from polygent_issuer.verifier import CheckCode
+from polygent_issuer.guide import TOPICS, markdown
 
-README = Path(__file__).parents[1] / "README.md"
-RUNBOOKS = Path(__file__).parent / "runbooks"
-BEGIN, END = "<!-- help: begin -->\n", "<!-- help: end -->\n"
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+MACHINE = "sha256:" + "ab" * 32
 
 
-def commands(entry: Entry = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every command that does something, by the words one types."""
+def commands(entry: Entry = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Yield every command as it is typed, with its summary."""
     for child in entry.entries:
         here = (*path, child.name)
         if child.entries:
             yield from commands(child, here)
         else:
-            yield here
+            yield " ".join(here), child.help
 
 
-def help_of(*path: str) -> str:
-    """What `--help` prints off a terminal, 80 columns wide."""
-    out = io.StringIO()
-    before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "80"
-    try:
-        with redirect_stdout(out):
-            assert run([*path, "--help"]) == 0
-    finally:
-        if before is None:
-            del os.environ["COLUMNS"]
-        else:
-            os.environ["COLUMNS"] = before
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()).strip()
+def rows(heading: str) -> list[tuple[str, ...]]:
+    """Return the rows of the table of a chapter, with cells as they are written."""
+    chapter = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    table = [line for line in chapter.splitlines() if line.startswith("| ")]
+    return [tuple(cell.strip() for cell in line.strip("|").split(" | ")) for line in table[1:]]
 
 
-def blocks() -> str:
-    """The part of README between the markers, as it must be."""
-    parts = [f"```text\n$ polygent-issue --help\n{help_of()}\n```\n"]
-    for path in commands():
-        words, told = " ".join(path), help_of(*path)
-        summary = f"<details><summary><code>{words}</code></summary>\n"
-        parts.append(
-            f"{summary}\n```text\n$ polygent-issue {words} --help\n{told}\n```\n\n</details>\n"
-        )
-    return "\n" + "\n".join(parts) + "\n"
+def test_it_is_short() -> None:
+    """At most 320 lines, and no pasted help."""
+    assert len(README.splitlines()) <= 320
+    assert "Usage:" not in README
 
 
-def test_the_help_blocks_are_the_real_ones() -> None:
-    """Each command's block equals its `--help`."""
-    text = README.read_text(encoding="utf-8")
-    assert text[text.index(BEGIN) + len(BEGIN) : text.index(END)] == blocks()
+def test_the_table_of_commands_is_the_command_tree() -> None:
+    """Every command is there, in the same order and with the same summary."""
+    assert rows("Commands at a glance") == [(f"`{name}`", text) for name, text in commands()]
 
 
-@pytest.mark.parametrize("code", [*FindingCode, *CheckCode])
-def test_every_code_is_explained(code: str) -> None:
-    """Findings and checks stand in README's tables."""
-    assert f"| `{code}` |" in README.read_text(encoding="utf-8")
+def test_the_table_of_topics_is_the_guide() -> None:
+    """Every topic is there, with the same line."""
+    assert rows("Guide") == [(f"`{name}`", text) for name, text in TOPICS.items()]
 
 
-def test_every_exit_code_is_explained() -> None:
-    """Each has its row."""
-    text = README.read_text(encoding="utf-8")
-    for code in ExitCode:
-        assert f"\n| {code:d} | " in text, code
+def test_the_exit_codes_are_those_of_the_guide() -> None:
+    """Every exit code has its row, and both tables agree."""
+    table = rows("Findings and exit codes")
+    assert [row[0] for row in table] == [f"{code:d}" for code in ExitCode]
+    assert all("| " + " | ".join(row) + " |" in markdown("scripting") for row in table)
 
 
-def test_every_runbook_is_walked() -> None:
-    """Each has its commands, and a test that reads them from there."""
-    tests = "".join(path.read_text(encoding="utf-8") for path in RUNBOOKS.glob("test_*.py"))
-    for title in titles("Runbooks"):
-        assert blocks_of(title), title
-        assert f'blocks("{title}")' in tests, title
+def test_the_five_commands_run(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each line runs as it is printed, except that the key is kept in a file."""
+    monkeypatch.chdir(empty_desk.folder)
+    monkeypatch.setenv("HOME", str(empty_desk.folder))
+    empty_desk.passphrase_file.write_text("correct horse battery staple")
+    empty_desk.machine_info("machine-info.json", hostname="prod")
+    (block,) = blocks_in(README, "A first license in five commands")
+    assert len(lines(block)) == 5
+    in_file = {"key generate main": "key generate main --store file:main.key"}
+    *_, signed, verified = walk(empty_desk, block, in_file)
+    printed = README.split("```text\n")[1].split("```")[0]
+    labels = re.compile(r"^(?:signed license|  [a-z ]+?(?=  |:)|once mailed)", re.MULTILINE)
+    assert labels.findall(signed.text) == labels.findall(printed)
+    assert ": accepted\n" in verified.text
 
 
-def test_the_example_of_the_five_commands_parses() -> None:
-    """Each command of README's first example exists with these options."""
-    text = README.read_text(encoding="utf-8")
-    example = text[text.index("```console\n") :].split("```")[1]
-    lines = [line[2:].split() for line in example.splitlines() if line.startswith("$ ")]
-    assert len(lines) == 5
-    for words in lines:
-        path = next(p for p in commands() if tuple(words[1 : 1 + len(p)]) == p)
-        told = help_of(*path)
-        for word in words:
-            assert not word.startswith("--") or f"{word} " in told, (path, word)
-
-
-if __name__ == "__main__" and sys.argv[1:] == ["--write"]:
-    old = README.read_text(encoding="utf-8")
-    new = old[: old.index(BEGIN) + len(BEGIN)] + blocks() + old[old.index(END) :]
-    README.write_text(new, encoding="utf-8")
+def test_its_code_for_a_server_runs() -> None:
+    """The verifier accepts a good file, and the names that the code uses exist."""
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert code is not None
+    issuer, now = Issuer(), int(datetime.now(UTC).timestamp())
+    file = issuer.file(1, iat=now, exp=now + 86_400)
+    refusals: list[str] = []
+    names: dict[str, Any] = {
+        "public_pem": issuer.signer.public_key.to_pem(),
+        "uploaded_bytes": file,
+        "installed_bytes": file,
+        "this_machines_fingerprint": MACHINE,
+        "request_host": None,
+        "stored_last_seen": None,
+        "stored_tampered": False,
+        "show": lambda code, _license: refusals.append(code),
+        "deny": refusals.append,
+    }
+    exec(code[1], names)  # noqa: S102 - that is the point
+    assert (names["license"].customer, refusals) == ("Acme GmbH", [])
+    names["installed_bytes"] = b"no license"
+    exec(code[1], names)  # noqa: S102 - likewise
+    assert [str(code) for code in refusals] == ["malformed"]

@@ -2,7 +2,7 @@
 
 Start-up is timed as whole processes against `python -c pass`, in turn, and the median of the ratios
 is told. In process, the verifier and the signer are timed against what bare `cryptography` does
-with the same key and bytes. `--write` puts the table into README.
+with the same key and bytes. `--write` puts the table into the guide's topic *reliability*.
 """
 
 import os
@@ -30,13 +30,6 @@ EXAMPLES = ROOT / "keys.example"
 BEGIN, END = "<!-- benchmarks: begin -->\n", "<!-- benchmarks: end -->\n"
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
-_WHERE_THE_REST_GOES = """\
-Where the rest goes: of each verification a third is reading the token, its JSON and its claims;
-each issue writes them, and turns DER into 64 bytes. Of a start, most is importing Typer; `verify`
-adds `cryptography`, and with a home SQLite, the settings and the records, where making frozen
-dataclasses costs as much as SQLite does. That is why `verify` with a home is over its goal: records
-that nobody can change once they are read are worth a hundredth of a second to us."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
@@ -47,7 +40,7 @@ class Figure:
     wanted: str
 
     def row(self) -> str:
-        """A row of README's table."""
+        """Return a row of the table."""
         return f"| {self.what} | {self.ratio:.2f} | {self.wanted} |"
 
 
@@ -154,7 +147,7 @@ def in_process() -> list[Figure]:
 
 
 def table(figures: list[Figure]) -> str:
-    """README's table, with the machine by its kind alone."""
+    """Return the table, with the machine by its kind alone."""
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     python = f"Python {platform.python_version()}"
     lines = [
@@ -165,8 +158,6 @@ def table(figures: list[Figure]) -> str:
         "| what | ratio | wanted |",
         "|---|---|---|",
         *(figure.row() for figure in figures),
-        "",
-        _WHERE_THE_REST_GOES,
         "",
     ]
     return "\n".join(lines) + "\n"
@@ -188,16 +179,16 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Measure, print, and with `--write` put the table into README."""
+    """Measure, print, and with `--write` put the table into the guide."""
     with tempfile.TemporaryDirectory() as home:
         figures = [*start_up(Path(home)), *in_process()]
     told = table(figures)
     sys.stdout.write(told)
     if "--write" in sys.argv[1:]:
-        readme = ROOT / "README.md"
-        old = readme.read_text(encoding="utf-8")
+        topic = ROOT / "polygent_issuer" / "guide" / "reliability.md"
+        old = topic.read_text(encoding="utf-8")
         new = old[: old.index(BEGIN) + len(BEGIN)] + told + old[old.index(END) :]
-        readme.write_text(new, encoding="utf-8")
+        topic.write_text(new, encoding="utf-8")
 
 
 if __name__ == "__main__":

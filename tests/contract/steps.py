@@ -122,6 +122,10 @@ STEPS = (
     step("renew --json"),
     step("sign --no-such-option --json"),
     step("nonsense --json"),
+    # What came later, so that the ids above stay.
+    step("help --json"),
+    step("help backup --json"),
+    step("help nonsense --json"),
 )
 
 ROWS = (

@@ -1,4 +1,4 @@
-"""README's chapter "In your server": its code, as it stands there."""
+"""The guide's topic *server*: its code runs as printed."""
 
 import re
 from contextlib import closing
@@ -11,7 +11,8 @@ from fastapi import FastAPI
 from support.asgi import asked
 from support.lic_files import Issuer
 
-README = Path(__file__).parents[2] / "README.md"
+from polygent_issuer.guide import markdown
+
 MACHINE = "sha256:" + "ab" * 32
 
 
@@ -19,8 +20,7 @@ def test_it_verifies_gates_a_feature_and_serves_the_status(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lines run, given an app and what is said to be the reader's own."""
-    chapter = README.read_text(encoding="utf-8").partition("## In your server\n")[2]
-    code = re.search(r"```python\n(.*?)```", chapter, re.DOTALL)
+    code = re.search(r"```python\n(.*?)```", markdown("server"), re.DOTALL)
     assert code is not None
     issuer = Issuer()
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""From the first key to the second, and away from a leaked one: README's runbooks, walked."""
+"""From the first key to the second, and away from a leaked one: the runbooks, walked."""
 
 import shlex
 from collections.abc import Iterable
@@ -16,6 +16,7 @@ from polygent_issuer.verifier import KeySet, License, LicenseError, Limits, Tier
 # 1f3a9c2e stands for whichever license it is.
 PREPARE, CHANGE, LATER = map(lines, blocks("A change of key"))
 LEAKED, (REISSUE,), (RENEWED_SET,) = map(lines, blocks("A leaked key"))
+NEW_KEY, SWITCH = map(lines, blocks("A lost key without a backup"))
 
 FINGERPRINT = "sha256:" + "ab" * 32
 
@@ -37,7 +38,7 @@ def sign(desk: Desk, customer: str, fingerprint: str) -> tuple[str, bytes]:
 
 
 def walk(desk: Desk, *typed: str, license_id: str = "", options: Iterable[str] = ()) -> Outcome:
-    """Run commands as README prints them; what the last one said."""
+    """Run commands as the guide prints them; what the last one said."""
     for line in typed:
         program, *argv = shlex.split(line.replace("1f3a9c2e", license_id[:8]))
         assert program == "polygent-issue"
@@ -128,6 +129,20 @@ def test_from_the_first_key_to_the_second(acme: Desk) -> None:
     assert seen.code == 10
     assert "not authentic: unknown_key" in seen.text
     assert "a server that has only this one refuses the file until it is given" in seen.text
+
+
+def test_a_lost_key_without_a_backup(acme: Desk) -> None:
+    """Nothing can be signed until the new key is active; the old file works to its end."""
+    (old_file,) = current(acme).values()
+    (acme.folder / "main.key").unlink()
+    refused = acme.run("renew", "acme", "--accept", "not-due", "--reason", "a test", "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (6, "no_such_key")
+    assert "acme" in walk(acme, *NEW_KEY).text, "the earliest expiry is in the list"
+    server = KeySet.from_jwks((acme.folder / "keys.json").read_bytes())
+    acme.now += timedelta(days=300)
+    walk(acme, *SWITCH)
+    (new_file,) = current(acme).values()
+    assert [verdict(server, file, acme) for file in (old_file, new_file)] == ["accepted"] * 2
 
 
 def test_the_old_key_stays_in_the_set_while_its_files_run(acme: Desk) -> None:

@@ -1,4 +1,4 @@
-"""README's "Backups", walked through word for word: a lost laptop, with and without a backup.
+"""The topic *backup*, walked line by line: a lost laptop, with and without a backup.
 
 Each block is a script of a real shell with the installed command, in a home directory of its own
 for each machine; only the paths of the sticks are others.
@@ -18,7 +18,7 @@ from support.secret_service import secret_service
 
 pytestmark = pytest.mark.slow
 
-(KEEP,) = blocks("Backups")
+(KEEP,) = blocks("Backups", "backup")
 LOST_LAPTOP, NO_BACKUP, LOST_REGISTRY = blocks("A lost laptop")
 
 
@@ -31,7 +31,7 @@ class Laptop:
     environ: dict[str, str]
 
     def types(self, block: str, code: int = 0) -> str:
-        """Type a block of README; what the commands said."""
+        """Type a block of the guide; return what the commands printed."""
         lines = (line.removeprefix("$ ") for line in block.splitlines())
         script = "\n".join(lines).replace("/media", str(self.sticks))
         bin_folder = Path(sys.executable).parent

@@ -1,4 +1,4 @@
-"""What changes in the life of a license, walked by the commands that README tells.
+"""What changes in the life of a license, walked by the commands of the guide.
 
 After each walk the new file is judged by the library, as the customer's server would do it.
 """

@@ -1,4 +1,4 @@
-"""Write the figures of a sweep as README has them: points tried and promises broken, by errand.
+"""Write the table of a sweep for the guide: points tried and promises broken, by errand.
 
     PYTHONPATH=tests python -m support.fault_figures points.xml
 

@@ -1,32 +1,35 @@
-"""Runbooks as README prints them: a test types exactly these commands.
+"""Runbooks as the guide prints them: a test types exactly these commands.
 
-A runbook is a section of README, and its commands stand in its console blocks. What only the reader
-can know is an example there: a test makes its desk so that the example is right.
+A runbook is a section of the topic *runbooks*, with its commands in console blocks. What only the
+reader can know is an example there: a test prepares its desk so that the example is right.
 """
 
 import shlex
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
+from polygent_issuer.guide import markdown
 from support.cli import Desk, Outcome
 
-README = Path(__file__).parents[2] / "README.md"
 PROGRAM = "polygent-issue"
 
 
-def blocks(title: str) -> tuple[str, ...]:
-    """The console blocks of the section with this heading, as they stand there."""
-    lines = README.read_text(encoding="utf-8").splitlines()
+def blocks(title: str, topic: str = "runbooks") -> tuple[str, ...]:
+    """Return the console blocks of the section with this heading."""
+    return blocks_in(markdown(topic), title)
+
+
+def blocks_in(text: str, title: str) -> tuple[str, ...]:
+    """Return the console blocks of a section of some Markdown."""
+    lines = text.splitlines()
     starts = [at for at, line in enumerate(lines) if line.lstrip("#") == f" {title}"]
-    assert len(starts) == 1, f"README has {len(starts)} sections {title!a}"
+    assert len(starts) == 1, f"there are {len(starts)} sections {title!a}"
     depth = lines[starts[0]].index(" ")
     return tuple(_blocks(lines[starts[0] + 1 :], depth))
 
 
-def titles(chapter: str) -> tuple[str, ...]:
-    """The headings of a chapter's sections."""
-    text = README.read_text(encoding="utf-8").split(f"\n## {chapter}\n")[1].split("\n## ")[0]
-    return tuple(line[4:] for line in text.splitlines() if line.startswith("### "))
+def titles(topic: str = "runbooks") -> tuple[str, ...]:
+    """Return the headings of a topic's sections."""
+    return tuple(line[3:] for line in markdown(topic).splitlines() if line.startswith("## "))
 
 
 def commands(block: str) -> tuple[tuple[str, ...], ...]:
@@ -46,7 +49,7 @@ def walk(desk: Desk, block: str, examples: Mapping[str, str] | None = None) -> l
     Args:
         desk: where; the test has gone into its folder.
         block: what `blocks` gave.
-        examples: what stands in README, and what it is here.
+        examples: what the guide prints, and what it is here.
     """
     for example, here in (examples or {}).items():
         assert example in block, example

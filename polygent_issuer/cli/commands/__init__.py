@@ -126,6 +126,7 @@ COMMANDS = Entry(
         _CONFIG,
         _command("doctor", "doctor:doctor", "Find what is wrong, and how to mend it.", _CHECK),
         _command("completion", "completion:completion", "Print a script for TAB.", _BEGIN),
+        _command("help", "help:help_", "Show a topic of the guide.", _BEGIN),
         _command("demo", "demo:demo", "Walk through the main job in a throw-away home.", _BEGIN),
     ),
 )

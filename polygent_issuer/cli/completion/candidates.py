@@ -90,6 +90,13 @@ def findings() -> Candidates:
     return ((code, "") for code in FindingCode)
 
 
+def topics() -> Candidates:
+    """Yield topics of the guide."""
+    from polygent_issuer.guide import TOPICS
+
+    return TOPICS.items()
+
+
 def tiers() -> Candidates:
     """Return the two tiers."""
     from polygent_issuer.verifier.identifiers import Tier

@@ -1,0 +1,103 @@
+"""`polygent-issue help`: the guide, and the help of a command."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TextIO
+
+from polygent_issuer.cli.completion import candidates
+from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import argument
+from polygent_issuer.cli.output.model import Block, Fields, Line
+from polygent_issuer.cli.output.result import Result, is_plain
+from polygent_issuer.errors import NotFound
+from polygent_issuer.guide import TOPICS, markdown
+from polygent_issuer.hints import run
+from polygent_issuer.text import did_you_mean, escape
+
+FORCED = "topics/"
+"""The prefix that names a topic where a command has the same name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Topics(Result):
+    """The list of topics."""
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`topics` with a line for each."""
+        return {"topics": [{"name": name, "about": about} for name, about in TOPICS.items()]}
+
+    def blocks(self) -> Iterable[Block]:
+        """The topics, and how to read one."""
+        yield Line("topics:", "title")
+        yield Fields(tuple(TOPICS.items()), 1)
+        yield Line("to read one: polygent-issue help TOPIC")
+        yield Line("the options of a command: polygent-issue help COMMAND")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Topic(Result):
+    """A topic: Markdown, which a terminal gets rendered."""
+
+    name: str
+    text: str
+    as_json: bool
+
+    @property
+    def writes_itself(self) -> bool:
+        """Markdown has its own form, except in JSON."""
+        return not self.as_json
+
+    def write(self, stream: TextIO) -> None:
+        """Write the Markdown; a terminal shows headings, tables and code as such."""
+        if is_plain(stream):
+            stream.write(self.text)
+            return
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        Console(file=stream).print(Markdown(self.text, hyperlinks=False))
+
+    def to_json(self) -> Mapping[str, Any]:
+        """`topic` and its `markdown`."""
+        return {"topic": self.name, "markdown": self.text}
+
+
+def help_(
+    invocation: Invocation,
+    words: Annotated[
+        list[str] | None,
+        argument("TOPIC|COMMAND", "Topic of the guide, or a command.", complete=candidates.topics),
+    ] = None,
+) -> Result | int:
+    """Show a topic of the guide, or the help of a command.
+
+    Without an argument the topics are listed. A command comes before a topic of the same name;
+    topics/NAME is always the topic.
+    """
+    name = " ".join(words or ())
+    if not name:
+        return Topics()
+    topic = name.removeprefix(FORCED)
+    if topic == name and name in _commands():
+        from polygent_issuer.cli.main import run as run_command
+
+        return run_command([*name.split(), "--help"], environ=invocation.environ)
+    if topic not in TOPICS:
+        names = list(TOPICS) if topic != name else [*TOPICS, *_commands()]
+        hint = did_you_mean(topic, names, run("help"), within="polygent-issue help ")
+        raise NotFound(f"no topic or command {escape(name)}", hint=hint)
+    return Topic(name=topic, text=markdown(topic), as_json=invocation.as_json)
+
+
+def _commands() -> dict[str, str]:
+    """Return each command and group, by the words that one types, with its summary."""
+    from polygent_issuer.cli.commands import COMMANDS
+
+    return {
+        " ".join((*group, entry.name)): entry.help
+        for group, entries in [
+            ((), COMMANDS.entries),
+            *(((entry.name,), entry.entries) for entry in COMMANDS.entries),
+        ]
+        for entry in entries
+    }

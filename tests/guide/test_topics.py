@@ -1,0 +1,131 @@
+"""The guide's topics are complete, and what is generated is up to date.
+
+`python tests/guide/test_topics.py --write` writes the generated topics.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from support.runbooks import blocks, titles
+
+import polygent_issuer
+from polygent_issuer.findings import MEANINGS, FindingCode
+from polygent_issuer.guide import TOPICS, markdown
+from polygent_issuer.home.setting_specs import KEYS, SHIPPED_PLANS, plan_texts
+from polygent_issuer.home.settings import load
+from polygent_issuer.verifier import CheckCode
+
+GUIDE = Path(polygent_issuer.__file__).parent / "guide"
+RUNBOOKS = Path(__file__).parents[1] / "runbooks"
+
+
+def findings() -> str:
+    """Return the topic *findings*."""
+    table = "".join(f"| `{code}` | {meaning} |\n" for code, meaning in MEANINGS.items())
+    return f"""\
+# Findings
+
+What is allowed but risky is a finding with a code. It is neither an error nor a silent success. On
+a terminal the command asks for each finding, and for a reason. Elsewhere it stops with exit 4,
+names each finding, and prints the options that accept it:
+
+```sh
+polygent-issue renew acme --accept not-due --reason 'the contract was signed early'
+```
+
+`--accept` can be repeated. A code that is not needed does no harm. The journal records who accepted
+what, when and why. `--yes` skips the confirmation and accepts no finding. What you type yourself is
+a decision: `polygent-issue renew acme --users 25` needs no consent for fewer users. Nobody types
+the rows of a batch: everything that a row takes away is `entitlement-loss`.
+
+| code | when |
+|---|---|
+{table}"""
+
+
+def settings() -> str:
+    """Return the topic *settings*."""
+    defaults = {entry.key: entry.value for entry in load(Path("/nowhere"), {}).entries}
+    rows = "".join(
+        f"| `{key}` | {defaults[key] or 'not set'} | {spec.about} |\n" for key, spec in KEYS.items()
+    )
+    plans = "".join(
+        "| `{}` | {tier} | {term} | {users} | {session_hosts} | {deploy_hosts} |\n".format(
+            name, **plan_texts(plan)
+        )
+        for name, plan in SHIPPED_PLANS.items()
+    )
+    return f"""\
+# Settings
+
+The settings are a TOML file in the home. `polygent-issue config path` prints its path,
+`polygent-issue config show` each setting, its value and where it comes from. `polygent-issue config
+set KEY VALUE` changes one and keeps your comments.
+
+| setting | default | meaning |
+|---|---|---|
+{rows}
+The table `stores` names the key store of each key, by kid; the `key` commands maintain it.
+
+## Plans
+
+A plan presets the terms of a first license. These plans are written by `init`, for you to edit:
+
+| plan | tier | term | users | session hosts | deploy hosts |
+|---|---|---|---|---|---|
+{plans}
+A new plan starts as a copy:
+
+```sh
+polygent-issue config set plans.partner standard-annual
+polygent-issue config set plans.trial.users 10
+polygent-issue config set plans.trial none
+```
+
+The last line removes a plan.
+"""
+
+
+GENERATED = {"findings": findings, "settings": settings}
+
+
+@pytest.mark.parametrize("topic", GENERATED)
+def test_a_generated_topic_is_up_to_date(topic: str) -> None:
+    """Its text is made from the tables in the code."""
+    assert markdown(topic) == GENERATED[topic]()
+
+
+def test_each_topic_is_a_file_with_a_title() -> None:
+    """Every file is listed, and every listed topic begins with its title."""
+    assert {path.stem for path in GUIDE.glob("*.md")} == set(TOPICS) - {"format"}
+    for topic in TOPICS:
+        assert markdown(topic).startswith("# "), topic
+
+
+def test_every_code_is_explained() -> None:
+    """Findings have a meaning, and the checks of a license are in the topic *server*."""
+    assert list(MEANINGS) == list(FindingCode)
+    for code in CheckCode:
+        assert f"| `{code}` |" in markdown("server"), code
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_what_a_topic_refers_to_exists(topic: str) -> None:
+    """A topic that is named by its command exists."""
+    for name in re.findall(r"polygent-issue\s+help\s+([a-z-]+)", markdown(topic)):
+        assert name in TOPICS, name
+
+
+def test_every_runbook_is_walked() -> None:
+    """Each has its commands, and a test that reads them from there."""
+    tests = "".join(path.read_text(encoding="utf-8") for path in RUNBOOKS.glob("test_*.py"))
+    for title in titles():
+        assert blocks(title), title
+        assert f'blocks("{title}")' in tests, title
+
+
+if __name__ == "__main__" and sys.argv[1:] == ["--write"]:
+    for name, text in GENERATED.items():
+        (GUIDE / f"{name}.md").write_text(text(), encoding="utf-8")
