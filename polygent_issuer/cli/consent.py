@@ -24,7 +24,7 @@ class ConsentOptions(OptionGroup):
 
     accept: Annotated[
         list[str] | None,
-        option("--accept", "CODE", "Accept a finding; repeatable.", complete=candidates.findings),
+        option("--accept", "CODE", "Accept a finding; repeatable.", candidates.findings),
     ] = None
     reason: Annotated[str | None, option("--reason", "TEXT", "Why; kept in the journal.")] = None
 

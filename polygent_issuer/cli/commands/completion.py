@@ -1,15 +1,13 @@
 """`polygent-issue completion`: the script that lets TAB complete."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from polygent_issuer.cli.completion import VARIABLE
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument
-from polygent_issuer.cli.output.model import Block, Line
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.model import Line
+from polygent_issuer.cli.output.result import Report
 
 
 class Shell(StrEnum):
@@ -21,26 +19,10 @@ class Shell(StrEnum):
     POWERSHELL = "powershell"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CompletionScript(Result):
-    """A shell's script, which is the same for everybody."""
-
-    shell: Shell
-    text: str
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`shell` and `script`."""
-        return {"shell": str(self.shell), "script": self.text}
-
-    def blocks(self) -> Iterable[Block]:
-        """The script, line by line."""
-        yield from map(Line, self.text.splitlines())
-
-
 def completion(
     _invocation: Invocation,
     shell: Annotated[Shell, argument("SHELL", "bash, zsh, fish or powershell.")],
-) -> CompletionScript:
+) -> Report:
     """Print the script that lets TAB complete, also customers and licenses.
 
     No file of yours is changed: add the line for your shell, and open a new one.
@@ -60,4 +42,5 @@ def completion(
     script = get_completion_script(
         prog_name="polygent-issue", complete_var=VARIABLE, shell=str(shell)
     )
-    return CompletionScript(shell=shell, text=f"{script}\n")
+    members = {"shell": str(shell), "script": f"{script}\n"}
+    return Report(members, map(Line, script.splitlines()))

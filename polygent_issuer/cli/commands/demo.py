@@ -5,15 +5,14 @@ import secrets
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output.model import Block, Line
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.model import Line
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.terms import dates
 
@@ -29,51 +28,11 @@ class Step:
     text: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Demo(Result):
-    """Every step, and where the files are."""
-
-    folder: Path
-    steps: tuple[Step, ...]
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """0 when every step ended as it should."""
-        good = all(step.code == step.wanted for step in self.steps)
-        return ExitCode.DONE if good else ExitCode.BUG
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`steps` with their commands and exit codes."""
-        return {
-            "folder": str(self.folder),
-            "steps": [
-                {"command": list(step.command), "exit_code": step.code, "expected": step.wanted}
-                for step in self.steps
-            ],
-        }
-
-    def blocks(self) -> Iterable[Block]:
-        """Each command, what it printed, and how it ended when not with 0."""
-        yield Line(f"$ cd {shlex.quote(str(self.folder))}; export POLYGENT_ISSUER_HOME=$PWD/home")
-        for step in self.steps:
-            yield Line()
-            yield Line(f"# {step.title}", "title")
-            yield Line(f"$ polygent-issue {shlex.join(step.command)}", "good")
-            for line in step.text.splitlines():
-                yield Line(line, indent=1)
-            if step.code != step.wanted:
-                yield Line(f"exit {step.code}, but {step.wanted} was expected", "bad")
-            elif step.code:
-                yield Line(f"exit {step.code}, as it should be", "dim", 1)
-        yield Line()
-        yield Line(f"the files are in {self.folder}; nothing else was touched", "good")
-
-
 _PASSPHRASE = ("--passphrase-file", "passphrase")
 _NO_MACHINE_ID = "this machine has no machine id (a container?): an invented document stands in"
 
 
-def demo(invocation: Invocation) -> Demo:
+def demo(invocation: Invocation) -> Report:
     """Walk through the main job in a throw-away home.
 
     A key, this machine's machine-info.json, a license, its verification as the server would do
@@ -84,7 +43,31 @@ def demo(invocation: Invocation) -> Demo:
         Path("passphrase").touch(mode=0o600)
         Path("passphrase").write_text(f"{secrets.token_urlsafe(24)}\n", encoding="ascii")
         steps = tuple(_steps(invocation, folder))
-    return Demo(folder=folder, steps=steps)
+    members = {
+        "folder": str(folder),
+        "steps": [
+            {"command": list(step.command), "exit_code": step.code, "expected": step.wanted}
+            for step in steps
+        ],
+    }
+    good = all(step.code == step.wanted for step in steps)
+    return Report(members, _text(folder, steps), ExitCode.DONE if good else ExitCode.BUG)
+
+
+def _text(folder: Path, steps: tuple[Step, ...]) -> Iterator[Line]:
+    yield Line(f"$ cd {shlex.quote(str(folder))}; export POLYGENT_ISSUER_HOME=$PWD/home")
+    for step in steps:
+        yield Line()
+        yield Line(f"# {step.title}", "title")
+        yield Line(f"$ polygent-issue {shlex.join(step.command)}", "good")
+        for line in step.text.splitlines():
+            yield Line(line, indent=1)
+        if step.code != step.wanted:
+            yield Line(f"exit {step.code}, but {step.wanted} was expected", "bad")
+        elif step.code:
+            yield Line(f"exit {step.code}, as it should be", "dim", 1)
+    yield Line()
+    yield Line(f"the files are in {folder}; nothing else was touched", "good")
 
 
 def _steps(invocation: Invocation, folder: Path) -> Iterator[Step]:

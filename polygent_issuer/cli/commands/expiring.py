@@ -1,7 +1,7 @@
 """`polygent-issue expiring`: who is due, as a list, for a spreadsheet, or for a calendar."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,7 @@ from polygent_issuer.cli.output.csv_text import CsvOptions
 from polygent_issuer.cli.output.expiry_chart import ExpiryChart
 from polygent_issuer.cli.output.files import STDOUT, write
 from polygent_issuer.cli.output.model import Block, Line, Style, Table
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.expiry import lapsed_beyond_limit, renewable, renewable_in_batch
@@ -68,80 +68,6 @@ _NAMED = 10
 """Customers whom one command names; of more, --due-within says who is meant."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExpiringLicenses(Result):
-    """The current licenses that end within a time, and those that have ended.
-
-    Attributes:
-        within: the time, as it was typed.
-        outlook: the coming months, for a terminal.
-        calendar: the file of the calendar; `-` is stdout.
-    """
-
-    due: tuple[DueLicense, ...]
-    now: datetime
-    until: datetime
-    within: str
-    outlook: ExpiryChart | None = None
-    calendar: Path | str | None = None
-
-    @property
-    def text_to_stderr(self) -> bool:
-        """Whether stdout carries the calendar."""
-        return self.calendar == STDOUT
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`licenses`, the first to end first, and the file of the calendar if one was written."""
-        return {
-            "until": dates.instant(self.until),
-            "calendar": None if self.calendar is None else str(self.calendar),
-            "licenses": self.items(),
-        }
-
-    def items(self) -> Iterable[Mapping[str, Any]]:
-        """Each license for programs."""
-        return (each.to_json(self.now) for each in self.due)
-
-    def blocks(self) -> Iterable[Block]:
-        """The coming months on a terminal; a table, and the command that renews."""
-        if self.outlook is not None:
-            yield from self.outlook.blocks()
-        if isinstance(self.calendar, Path):
-            yield Line(f"calendar: {self.calendar}", "good")
-        if not self.due:
-            yield Line(f"nothing expires until {dates.instant(self.until)}", "good")
-            return
-        headers = ("customer", "machine", "license", "last full day", "expires", "left", "alert")
-        rows, styles = tuple(map(self._row, self.due)), tuple(map(self._style, self.due))
-        yield Table(headers, rows, styles, folding=("customer", "machine"))
-        if slugs := dict.fromkeys(each.record.customer_slug for each in self.due if each.bare):
-            whom = " ".join(slugs) if len(slugs) <= _NAMED else f"--due-within {self.within}"
-            yield Line(f"to renew: polygent-issue renew {whom}", "dim")
-        for each in self.due:
-            if not each.bare:
-                command = _renew_command(each.record, trial=each.trial)
-                yield Line(f"only when it is named: {command}", "dim")
-
-    def _row(self, each: DueLicense) -> tuple[str, ...]:
-        item = each.to_json(self.now)
-        alert = item["alert_days"]
-        return (
-            item["customer"],
-            item["machine"] or "any",
-            item["id"][:8],
-            item["last_full_day"],
-            item["expires_at"],
-            "expired" if item["expired"] else f"{item['days_left']}d",
-            "none" if alert is None else f"{alert}d",
-        )
-
-    def _style(self, each: DueLicense) -> Style:
-        expires_at = each.record.expires_at
-        if expires_at <= self.now:
-            return "bad"
-        return "warn" if dates.days_left(expires_at, self.now) <= MILESTONES[1] else "plain"
-
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # no license ended before; --within may be 5000y
 
 
@@ -170,14 +96,63 @@ def expiring(
         due = tuple(_due(db, settings, now=now, until=until))
         endings = () if ics is None else tuple(_endings(db, settings, due, now=now, until=until))
         outlook = None if as_csv or invocation.as_json else ExpiryChart.on_stdout(db, now)
-    result = ExpiringLicenses(due=due, now=now, until=until, within=within, outlook=outlook)
+    items = [each.to_json(now) for each in due]
+    file: Path | str | None = None
     if ics is not None:
         from polygent_issuer.delivery.calendar import calendar
 
         data = b"".join(calendar(endings, alarms=MILESTONES, now=now))
-        path = write(invocation, data, ics, name="licenses.ics", option="--ics")
-        result = replace(result, calendar=path or STDOUT)
-    return form.table(COLUMNS, result.items(), name="expiring.csv") if as_csv else result
+        file = write(invocation, data, ics, name="licenses.ics", option="--ics") or STDOUT
+    if as_csv:
+        return form.table(COLUMNS, items, name="expiring.csv")
+    members = {
+        "until": dates.instant(until),
+        "calendar": None if file is None else str(file),
+        "licenses": items,
+    }
+    text: list[Block] = [] if outlook is None else list(outlook.blocks())
+    if isinstance(file, Path):
+        text.append(Line(f"calendar: {file}", "good"))
+    if due:
+        text += [_table(items), *_renewals(due, within)]
+    else:
+        text.append(Line(f"nothing expires until {dates.instant(until)}", "good"))
+    return Report(members, text, text_to_stderr=file == STDOUT)
+
+
+def _table(items: list[dict[str, Any]]) -> Table:
+    headers = ("customer", "machine", "license", "last full day", "expires", "left", "alert")
+    rows = tuple(
+        (
+            item["customer"],
+            item["machine"] or "any",
+            item["id"][:8],
+            item["last_full_day"],
+            item["expires_at"],
+            "expired" if item["expired"] else f"{item['days_left']}d",
+            "none" if item["alert_days"] is None else f"{item['alert_days']}d",
+        )
+        for item in items
+    )
+    styles = tuple(map(_style, items))
+    return Table(headers, rows, styles, folding=("customer", "machine"))
+
+
+def _style(item: Mapping[str, Any]) -> Style:
+    if item["expired"]:
+        return "bad"
+    return "warn" if item["days_left"] <= MILESTONES[1] else "plain"
+
+
+def _renewals(due: tuple[DueLicense, ...], within: str) -> Iterator[Line]:
+    """Yield the commands that renew; `within` is as it was typed."""
+    if slugs := dict.fromkeys(each.record.customer_slug for each in due if each.bare):
+        whom = " ".join(slugs) if len(slugs) <= _NAMED else f"--due-within {within}"
+        yield Line(f"to renew: polygent-issue renew {whom}", "dim")
+    for each in due:
+        if not each.bare:
+            command = _renew_command(each.record, trial=each.trial)
+            yield Line(f"only when it is named: {command}", "dim")
 
 
 def milestone(expires_at: datetime, now: datetime) -> int | None:

@@ -1,12 +1,11 @@
 """`polygent-issue init`: the home, before anything else."""
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from polygent_issuer import store_uri
 from polygent_issuer.cli import prompts
@@ -15,8 +14,8 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.home_setup import make_home
 from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.output.json_text import at_home
-from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.model import Fields, Line
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import run
 from polygent_issuer.home import create
@@ -47,68 +46,6 @@ _QUESTIONS: Final = {
 _KEYRING_TIMEOUT: Final = timedelta(seconds=3)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InitialisedHome(Result):
-    """A home that was made.
-
-    Attributes:
-        settings: that are in force in it.
-        folders: those of the settings that had to be made, too.
-    """
-
-    home: CreatedHome
-    settings: Settings
-    folders: tuple[Path, ...]
-
-    @property
-    def next_command(self) -> str:
-        """The next command, as it is typed."""
-        backup: tuple[str, ...] = () if self.settings.key_backup_folder else ("--backup", "FILE")
-        if store_uri.is_token_uri(self.settings.store):
-            backup = ("--no-backup",)
-        return str(at_home(run("key", "generate", *backup)))
-
-    def to_json(self) -> Mapping[str, Any]:
-        """The places, the settings that `init` asks for, and `next`."""
-        home, settings = self.home, self.settings
-        window = settings.upload_window
-        return {
-            "home": str(home.folder),
-            "settings": str(settings_path(home.folder)),
-            "completed": home.completed,
-            "folders_made": list(map(str, self.folders)),
-            "issuer": settings.issuer,
-            "operator": settings.operator,
-            "upload_window": None if window is None else duration_text(window),
-            "store": settings.store,
-            "key_backup_folder": _text(settings.key_backup_folder),
-            "output": _text(settings.output),
-            "next": self.next_command,
-        }
-
-    def blocks(self) -> Iterable[Block]:
-        """Where it is, what its settings say, and the next command."""
-        home, settings = self.home, self.settings
-        done = "completed" if home.completed else "made"
-        yield Line(f"{done} a home at {home.folder}", "good")
-        window = duration_text(settings.upload_window_or_assumed)
-        if not settings.upload_window:
-            window += " (assumed, until config set upload_window tells)"
-        yield Fields(
-            (
-                ("issuer", settings.issuer),
-                ("operator", settings.operator),
-                ("upload window", window),
-                ("key store", settings.store),
-                ("key backups", _text(settings.key_backup_folder) or "nowhere yet"),
-                ("licenses", _text(settings.output) or "the folder you are in"),
-                ("folders made", ", ".join(map(str, self.folders)) or None),
-            )
-        )
-        yield Line(f"change them: edit {settings_path(home.folder)}, or config set", "dim")
-        yield Line(f"next: {self.next_command}")
-
-
 def init(
     invocation: Invocation,
     *,
@@ -128,7 +65,7 @@ def init(
     ] = None,
     store: Annotated[
         str | None,
-        option("--store", "URI", "keyring:, file:PATH or pkcs11:URI.", complete=candidates.stores),
+        option("--store", "URI", "keyring:, file:PATH or pkcs11:URI.", candidates.stores),
     ] = None,
     key_backup_folder: Annotated[
         str | None, option("--key-backup-folder", "DIR", "Where key backups go, or none.")
@@ -136,7 +73,7 @@ def init(
     output: Annotated[
         str | None, option("--output", "DIR", "Where licenses go, or none.", short="-o")
     ] = None,
-) -> InitialisedHome:
+) -> Report:
     """Make the home: a folder with the settings and an empty registry.
 
     On a terminal it asks for what is not given; elsewhere the defaults are taken. A home that
@@ -156,9 +93,45 @@ def init(
     if invocation.interactive and not settings_path(home).exists():
         values = _as_settings(_ask(answers, home))
     folders = tuple(folder for key in _FOLDERS if (folder := _made(key, values[key])))
-    return InitialisedHome(
-        home=make_home(invocation, values), settings=invocation.settings, folders=folders
+    return _report(make_home(invocation, values), invocation.settings, folders)
+
+
+def _report(home: CreatedHome, settings: Settings, folders: tuple[Path, ...]) -> Report:
+    """Return where the home is, the settings that `init` asks for, and the next command."""
+    file, window = str(settings_path(home.folder)), settings.upload_window
+    backup: tuple[str, ...] = () if settings.key_backup_folder else ("--backup", "FILE")
+    if store_uri.is_token_uri(settings.store):
+        backup = ("--no-backup",)
+    following = str(at_home(run("key", "generate", *backup)))
+    backups, output = _text(settings.key_backup_folder), _text(settings.output)
+    members = {
+        "home": str(home.folder),
+        "settings": file,
+        "completed": home.completed,
+        "folders_made": list(map(str, folders)),
+        "issuer": settings.issuer,
+        "operator": settings.operator,
+        "upload_window": None if window is None else duration_text(window),
+        "store": settings.store,
+        "key_backup_folder": backups,
+        "output": output,
+        "next": following,
+    }
+    assumed = "" if window else " (assumed, until config set upload_window tells)"
+    fields = Fields(
+        (
+            ("issuer", settings.issuer),
+            ("operator", settings.operator),
+            ("upload window", f"{duration_text(settings.upload_window_or_assumed)}{assumed}"),
+            ("key store", settings.store),
+            ("key backups", backups or "nowhere yet"),
+            ("licenses", output or "the folder you are in"),
+            ("folders made", ", ".join(map(str, folders)) or None),
+        )
     )
+    done = Line(f"{'completed' if home.completed else 'made'} a home at {home.folder}", "good")
+    change = Line(f"change them: edit {file}, or config set", "dim")
+    return Report(members, [done, fields, change, Line(f"next: {following}")])
 
 
 def _made(key: str, folder: str | None) -> Path | None:

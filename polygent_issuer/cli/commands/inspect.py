@@ -1,7 +1,6 @@
 """`polygent-issue inspect`: what a file says, and what of it was and was not checked."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +8,7 @@ from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.options.input_files import PublicKeyFiles, read_public_keys
 from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import ExitCode, HomeMissing
 
 if TYPE_CHECKING:
@@ -17,73 +16,11 @@ if TYPE_CHECKING:
     from polygent_issuer.verifier import CheckRow, KeySet, License
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Inspection(Result):
-    """A file's claims, and how far its signature is to be believed.
-
-    Attributes:
-        failure: why it is not authentic; `None` when it is.
-        unchecked: why the signature was not checked; `None` when it was.
-        example_key: whether it is authentic only by the example key, with which anybody can sign.
-        compromised: the key that it names, if this registry marks it as compromised.
-    """
-
-    name: str
-    kid: str | None
-    license: "License | None"
-    failure: "CheckRow | None"
-    unchecked: str | None
-    example_key: bool
-    compromised: "CompromisedKey | None"
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """10 when the file is damaged or forged; an unknown key is no fault of the file."""
-        failed = self.failure is not None and self.unchecked is None
-        return ExitCode.NOT_AUTHENTIC if failed or self.license is None else ExitCode.DONE
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`claims` as the file says them, `authentic` whether to believe them."""
-        return {
-            "file": self.name,
-            "kid": self.kid,
-            "authentic": self.failure is None,
-            "example_key": self.example_key,
-            "compromised_key": None if self.compromised is None else self.compromised.to_json(),
-            "signature_checked": self.unchecked is None,
-            "failure": self.failure.code if self.failure else None,
-            "message": self.failure.message if self.failure else None,
-            "claims": None if self.license is None else self.license.to_claims(),
-        }
-
-    def blocks(self) -> Iterable[Block]:
-        """The claims, then what was checked of them."""
-        from polygent_issuer.cli.output.license import claim_rows
-        from polygent_issuer.cli.output.verification import EXAMPLE_KEY
-
-        if self.license is not None:
-            yield Line(f"{self.name} says:", "title")
-            yield Fields(tuple(claim_rows(self.license)))
-        if self.unchecked is not None:
-            yield Line(f"NOT CHECKED: the signature: {self.unchecked}", "warn")
-            yield Line("anyone could have written this file", "warn")
-        elif self.failure is not None:
-            yield Line(f"NOT AUTHENTIC: {self.failure.code}: {self.failure.message}", "bad")
-            if self.failure.hint:
-                yield Line(self.failure.hint, "plain", 1)
-        else:
-            yield Line(f"checked: form, signature (key {self.kid}), claims", "good")
-        if self.example_key:
-            yield Line(EXAMPLE_KEY, "bad")
-        rest = "expiry, upload window, machine, host, clock: polygent-issue verify checks those"
-        yield Line(f"not checked: {rest}", "dim")
-
-
 def inspect(
     invocation: Invocation,
     license_file: Annotated[str, argument("FILE", "A .lic; - is stdin.")],
     public_key: PublicKeyFiles = None,
-) -> Inspection:
+) -> Report:
     """Show what a license file says, and what of it was and was not checked.
 
     The signature is checked with the registry's keys, or with --public-key. Where that is not
@@ -101,15 +38,58 @@ def inspect(
     report = Verifier(keys).report(file.data, now=invocation.now)
     failure = None if report.authentic else report.failure
     unknown = failure is not None and failure.code is CheckCode.UNKNOWN_KEY
-    return Inspection(
-        name=license_file,
-        kid=kid,
-        license=report.license or _unverified(file.data),
-        failure=failure,
-        unchecked=(reason or "its key is none of ours") if unknown else None,
-        example_key=report.authentic and kid == EXAMPLE_KID,
-        compromised=compromised,
+    unchecked = (reason or "its key is none of ours") if unknown else None
+    claims = report.license or _unverified(file.data)
+    members = {
+        "file": license_file,
+        "kid": kid,
+        "authentic": failure is None,
+        "example_key": report.authentic and kid == EXAMPLE_KID,
+        "compromised_key": None if compromised is None else compromised.to_json(),
+        "signature_checked": unchecked is None,
+        "failure": failure.code if failure else None,
+        "message": failure.message if failure else None,
+        "claims": None if claims is None else claims.to_claims(),
+    }
+    forged = failure is not None and unchecked is None
+    return Report(
+        members,
+        _text(members, claims, failure, unchecked),
+        ExitCode.NOT_AUTHENTIC if forged or claims is None else ExitCode.DONE,
     )
+
+
+def _text(
+    members: Mapping[str, Any],
+    claims: "License | None",
+    failure: "CheckRow | None",
+    unchecked: str | None,
+) -> Iterable[Block]:
+    """Yield the claims, then what was checked of them.
+
+    Args:
+        failure: why the file is not authentic; None when it is.
+        unchecked: why the signature was not checked; None when it was.
+    """
+    from polygent_issuer.cli.output.license import claim_rows
+    from polygent_issuer.cli.output.verification import EXAMPLE_KEY
+
+    if claims is not None:
+        yield Line(f"{members['file']} says:", "title")
+        yield Fields(tuple(claim_rows(claims)))
+    if unchecked is not None:
+        yield Line(f"NOT CHECKED: the signature: {unchecked}", "warn")
+        yield Line("anyone could have written this file", "warn")
+    elif failure is not None:
+        yield Line(f"NOT AUTHENTIC: {failure.code}: {failure.message}", "bad")
+        if failure.hint:
+            yield Line(failure.hint, "plain", 1)
+    else:
+        yield Line(f"checked: form, signature (key {members['kid']}), claims", "good")
+    if members["example_key"]:
+        yield Line(EXAMPLE_KEY, "bad")
+    rest = "expiry, upload window, machine, host, clock: polygent-issue verify checks those"
+    yield Line(f"not checked: {rest}", "dim")
 
 
 def _keys(

@@ -13,9 +13,7 @@ from polygent_issuer.cli.output.result import Result
 
 def reissue(
     invocation: Invocation,
-    customer: Annotated[
-        str, argument("CUSTOMER", "A slug or name.", complete=candidates.customers)
-    ],
+    customer: Annotated[str, argument("CUSTOMER", "A slug or name.", candidates.customers)],
     *,
     which: LicenseSelection,
     terms: NextTerms,

@@ -15,9 +15,7 @@ def renew(
     invocation: Invocation,
     customers: Annotated[
         list[str] | None,
-        argument(
-            "CUSTOMER...", "Slugs or names; - reads them from stdin.", complete=candidates.customers
-        ),
+        argument("CUSTOMER...", "Slugs or names; - reads them from stdin.", candidates.customers),
     ] = None,
     due_within: Annotated[
         str | None, option("--due-within", "TERM", "Every license that ends by then.")

@@ -1,19 +1,17 @@
 """`polygent-issue sandbox`: try a license exactly as the customer will."""
 
 import os
-from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.options.input_files import PublicKeyFiles, read_public_keys
-from polygent_issuer.cli.output.model import Block, Line
-from polygent_issuer.cli.output.result import Result, write_blocks_now, write_json_now
+from polygent_issuer.cli.output.model import Line
+from polygent_issuer.cli.output.result import Report, write_blocks_now, write_json_now
 from polygent_issuer.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -27,23 +25,6 @@ _LIMIT = 16_384
 _NEEDED = ("starlette", "uvicorn", "jinja2", "python_multipart", "wsproto")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoppedSandbox(Result):
-    """The sandbox has come to its end; nothing of it is left."""
-
-    url: str
-
-    in_lines = True  # the address was a line before
-
-    def to_json(self) -> Mapping[str, Any]:
-        """Its address, as `stopped`."""
-        return {"stopped": self.url}
-
-    def blocks(self) -> Iterable[Block]:
-        """Its end."""
-        yield Line("the sandbox has ended, and nothing of it is left", "dim")
-
-
 def sandbox(
     invocation: Invocation,
     *,
@@ -52,7 +33,7 @@ def sandbox(
     ] = None,
     public_key: PublicKeyFiles = None,
     port: Annotated[int, option("--port", None, "0 takes a free one.", min=0, max=65_535)] = _PORT,
-) -> StoppedSandbox:
+) -> Report:
     """Try a license in a small server, exactly as the customer will.
 
     Open the address that it prints in a browser of this machine. The address works once, so
@@ -86,7 +67,8 @@ def sandbox(
         with suppress(KeyboardInterrupt):  # its only end
             _announce(invocation, url, access.new_address())
             serve(site, listening, access)
-    return StoppedSandbox(url=url)
+    ended = Line("the sandbox has ended, and nothing of it is left", "dim")
+    return Report({"stopped": url}, [ended], in_lines=True)  # the address was a line before
 
 
 def _keys(invocation: Invocation, paths: list[Path] | None) -> "KeySet":

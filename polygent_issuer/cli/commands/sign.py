@@ -21,7 +21,7 @@ def sign(
             "--customer",
             "NAME",
             "Whose it is; a new name makes a customer.",
-            complete=candidates.customers,
+            candidates.customers,
         ),
     ] = None,
     slug: Annotated[

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.errors import UsageProblem
 
@@ -48,9 +49,17 @@ def flag(name: str, text: str, *, short: str | None = None) -> Any:  # noqa: ANN
     return option(name, None, text, short=short)
 
 
-def argument(metavar: str, text: str, *, complete: Callable[..., Any] | None = None) -> Any:  # noqa: ANN401 - as typer.Argument
+def argument(metavar: str, text: str, complete: Callable[..., Any] | None = None) -> Any:  # noqa: ANN401 - as typer.Argument
     """Return an argument; `complete` gives the values that TAB offers."""
     return typer.Argument(metavar=metavar, help=text, autocompletion=complete)
+
+
+CustomerName = Annotated[str, argument("CUSTOMER", "A slug or a name.", candidates.customers)]
+KeyName = Annotated[str, argument("KEY", "A label, or the beginning of a kid.", candidates.keys)]
+LicenseId = Annotated[
+    str,
+    argument("LICENSE", "An id, or its beginning (4 characters or more).", candidates.licenses),
+]
 
 
 def _note(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:  # noqa: ANN401 - of any option

@@ -1,15 +1,21 @@
 """Public documents that a command makes: to stdout unless a file is named."""
 
 from pathlib import Path
+from typing import Annotated
 
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.output import result
 from polygent_issuer.errors import OutputExists, UsageProblem
 from polygent_issuer.files import disk
 from polygent_issuer.issuing.destination import require_folder
 
 STDOUT = "-"
+
+OutputFile = Annotated[
+    str | None, option("--output", "FILE|DIR", "Where it goes; else stdout.", short="-o")
+]
 
 
 def write(

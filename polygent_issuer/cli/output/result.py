@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from io import TextIOWrapper
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -196,6 +197,25 @@ class Result:
     def blocks(self) -> "Iterable[Block]":
         """Yield the lines, fields and tables of the text."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Report(Result):
+    """The result of most commands: members and blocks that are ready to be written."""
+
+    members: Mapping[str, Any]
+    text: "Iterable[Block]"
+    exit_code: ExitCode = ExitCode.DONE
+    text_to_stderr: bool = False
+    in_lines: bool = False
+
+    def to_json(self) -> Mapping[str, Any]:
+        """Return the members."""
+        return self.members
+
+    def blocks(self) -> "Iterable[Block]":
+        """Return the blocks."""
+        return self.text
 
 
 def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:

@@ -1,52 +1,19 @@
 """`polygent-issue config set`: change one setting; the comments of the file stay."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated
 
 from polygent_issuer.cli.commands.config.show import display_value
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument
-from polygent_issuer.cli.output.model import Block, Line
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.model import Line
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import InvalidSettings
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import settings, settings_editing
 from polygent_issuer.home.setting_specs import KEYS, kind_of
 from polygent_issuer.home.settings import Settings
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChangedSetting(Result):
-    """One setting, before and after.
-
-    Attributes:
-        old: as the file and the defaults had it; `None` when nothing was set.
-        mended: the file could not be read before.
-    """
-
-    path: Path
-    key: str
-    old: str | None
-    new: str | None
-    mended: bool
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`key`, `old` and `new`."""
-        return {"path": str(self.path), "key": self.key, "old": self.old, "new": self.new}
-
-    def blocks(self) -> Iterable[Block]:
-        """Old → new."""
-        new = display_value(self.new)
-        if self.mended:
-            yield Line(f"{self.key}: {new} (the file could not be read before)", "good")
-        elif self.old == self.new:
-            yield Line(f"{self.key}: {new}, as before", "dim")
-        else:
-            yield Line(f"{self.key}: {display_value(self.old)} → {new}", "good")
-
 
 _NOTHING = frozenset({"none", "unknown", "not set"})
 
@@ -55,17 +22,17 @@ def set_value(
     invocation: Invocation,
     key: Annotated[
         str,
-        argument("KEY", "As config show names it, such as not_due.", complete=candidates.settings),
+        argument("KEY", "As config show names it, such as not_due.", candidates.settings),
     ],
     value: Annotated[
         str,
         argument(
             "VALUE",
             "As config show prints it; none takes it out.",
-            complete=candidates.setting_values,
+            candidates.setting_values,
         ),
     ],
-) -> ChangedSetting:
+) -> Report:
     """Change a setting, and say what it was.
 
     What the settings would not load with is refused, and nothing is written then. A new plan
@@ -84,13 +51,16 @@ def set_value(
     after = settings.load(home, {})
     if key == "operator" and settings.OPERATOR_VARIABLE in invocation.environ:
         invocation.warn(f"{settings.OPERATOR_VARIABLE} is set, and counts more than the file")
-    return ChangedSetting(
-        path=settings.settings_path(home),
-        key=key,
-        old=None if before is None else _text(before, key),
-        new=_text(after.texts, key),
-        mended=before is None,
-    )
+    old = None if before is None else _text(before, key)
+    new = _text(after.texts, key)
+    if before is None:
+        line = Line(f"{key}: {display_value(new)} (the file could not be read before)", "good")
+    elif old == new:
+        line = Line(f"{key}: {display_value(new)}, as before", "dim")
+    else:
+        line = Line(f"{key}: {display_value(old)} → {display_value(new)}", "good")
+    path = str(settings.settings_path(home))
+    return Report({"path": path, "key": key, "old": old, "new": new}, [line])
 
 
 def _meant(key: str, value: str) -> str:

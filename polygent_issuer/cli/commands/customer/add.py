@@ -1,40 +1,16 @@
 """`polygent-issue customer add`: a customer before the first license."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from polygent_issuer.cli import consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows import customer_update
 from polygent_issuer.cli.options.common import argument, option
 from polygent_issuer.cli.output.customer import customer_json, customer_rows
-from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Result
-from polygent_issuer.findings import FindingCode
+from polygent_issuer.cli.output.model import Fields, Line
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.registry import Customer, Writing, change, customers
 from polygent_issuer.terms import dates
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AddedCustomer(Result):
-    """A new customer, and the findings that were accepted."""
-
-    customer: Customer
-    accepted: tuple[FindingCode, ...]
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`customer`."""
-        return {
-            "customer": customer_json(self.customer),
-            "accepted": [str(code) for code in self.accepted],
-        }
-
-    def blocks(self) -> Iterable[Block]:
-        """What was added, and what comes next."""
-        yield Line(f"added {self.customer.slug}", "good")
-        yield Fields(tuple(customer_rows(self.customer)))
-        yield Line(f"next: polygent-issue sign --customer {self.customer.slug}", "dim")
 
 
 def add(
@@ -51,7 +27,7 @@ def add(
     ] = None,
     crm: Annotated[str | None, option("--crm", "TEXT", "The reference in your own books.")] = None,
     consents: consent.ConsentOptions,
-) -> AddedCustomer:
+) -> Report:
     """Add a customer; sign does that too, this one notes contacts and time zone with it.
 
     The slug is in every license and stays for ever; the name may change. A name that is very
@@ -81,4 +57,7 @@ def add(
         return added
 
     added = change.carry_out(decided, write, undone="nothing was added")
-    return AddedCustomer(customer=added, accepted=accepted)
+    members = {"customer": customer_json(added), "accepted": [str(code) for code in accepted]}
+    done = Line(f"added {added.slug}", "good")
+    following = Line(f"next: polygent-issue sign --customer {added.slug}", "dim")
+    return Report(members, [done, Fields(tuple(customer_rows(added))), following])

@@ -1,54 +1,17 @@
 """`polygent-issue customer archive`: a customer who is none any more."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Annotated
 
 from polygent_issuer.cli import consent
-from polygent_issuer.cli.commands.customer.show import CustomerName
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import flag
+from polygent_issuer.cli.options.common import CustomerName, flag
 from polygent_issuer.cli.output.customer import customer_json, zone_of
 from polygent_issuer.cli.output.model import Block, Line
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.issuing import customer_changes
 from polygent_issuer.issuing.customer_changes import ArchivePlan
 from polygent_issuer.terms import dates
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ArchivedCustomer(Result):
-    """A customer who is archived, or not any more; `changed` if this command did it."""
-
-    plan: ArchivePlan
-    changed: bool
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`customer`, `changed`, and the licenses that are `running` all the same."""
-        return {
-            "customer": customer_json(self.plan.customer),
-            "changed": self.changed,
-            "running": [
-                {
-                    "id": record.id,
-                    "machine": record.machine_label,
-                    "works_until": dates.instant(record.expires_at),
-                }
-                for record in self.plan.running
-            ],
-        }
-
-    def blocks(self) -> Iterable[Block]:
-        """What it is now, and what the operator should know."""
-        customer, undo = self.plan.customer, self.plan.undo
-        state = f"{customer.name} ({customer.slug}) is {'not ' if undo else ''}archived"
-        if not self.changed:
-            yield Line(state if undo else f"{state} already", "dim")
-            return
-        yield Line(f"{state} any more" if undo else state, "good")
-        if not undo:
-            yield from _consequences(self.plan)
-            yield Line(f"to undo: polygent-issue customer archive {customer.slug} --undo", "dim")
 
 
 def archive(
@@ -58,7 +21,7 @@ def archive(
     undo: Annotated[bool, flag("--undo", "Take it back.")] = False,
     consents: consent.ConsentOptions,
     yes: consent.Yes = False,
-) -> ArchivedCustomer:
+) -> Report:
     """Archive a customer: issued nothing more, and left out of customer list and expiring.
 
     Nothing is forgotten, and what runs keeps running where it is installed.
@@ -70,7 +33,7 @@ def archive(
     )
     plan = decided.decision
     if not plan.needed:
-        return ArchivedCustomer(plan=plan, changed=False)
+        return _report(plan, changed=False)
     agreed = consent.obtain(invocation, decided.behind, typed)
     reason = agreed.reason
     if not undo:
@@ -78,7 +41,32 @@ def archive(
         question = f"archive {plan.customer.name} ({slug})?"
         consent.confirm_or_cancel(invocation, question, yes=yes, preview=_consequences(plan))
     done = customer_changes.archive(decided, reason=reason, consent=agreed)
-    return ArchivedCustomer(plan=done, changed=True)
+    return _report(done, changed=True)
+
+
+def _report(plan: ArchivePlan, *, changed: bool) -> Report:
+    running = [
+        {
+            "id": record.id,
+            "machine": record.machine_label,
+            "works_until": dates.instant(record.expires_at),
+        }
+        for record in plan.running
+    ]
+    members = {"customer": customer_json(plan.customer), "changed": changed, "running": running}
+    return Report(members, _text(plan, changed=changed))
+
+
+def _text(plan: ArchivePlan, *, changed: bool) -> Iterable[Block]:
+    customer, undo = plan.customer, plan.undo
+    state = f"{customer.name} ({customer.slug}) is {'not ' if undo else ''}archived"
+    if not changed:
+        yield Line(state if undo else f"{state} already", "dim")
+        return
+    yield Line(f"{state} any more" if undo else state, "good")
+    if not undo:
+        yield from _consequences(plan)
+        yield Line(f"to undo: polygent-issue customer archive {customer.slug} --undo", "dim")
 
 
 def _consequences(plan: ArchivePlan) -> Iterable[Block]:

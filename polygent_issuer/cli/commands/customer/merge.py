@@ -1,7 +1,6 @@
 """`polygent-issue customer merge`: two customers who are one."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from polygent_issuer.cli import consent
@@ -16,7 +15,7 @@ from polygent_issuer.cli.output.customer import (
 )
 from polygent_issuer.cli.output.json_text import hint_json
 from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import customer_changes
 from polygent_issuer.issuing.customer_changes import DuplicateMachineLicense, MergePlan
@@ -24,48 +23,14 @@ from polygent_issuer.registry import Customer
 from polygent_issuer.terms import dates
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MergedCustomer(Result):
-    """Who remains of two customers, and what the operator does next."""
-
-    plan: MergePlan
-    customer: Customer
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`customer`, `from`, its `machines`, `still_named` and `rivals` with what mends each."""
-        merger = self.plan.merger
-        return {
-            "customer": customer_json(self.customer),
-            "from": customer_json(merger.gone),
-            "licenses": self.plan.licenses,
-            "machines": [
-                {"was": was, "label": label, "what": what}
-                for was, label, what in (
-                    *((each.machine.label, each.label, "moved") for each in merger.moved),
-                    *((each.gone.label, each.kept.label, "same") for each in merger.same),
-                )
-            ],
-            "still_named": [outdated_json(each) for each in self.plan.still_named],
-            "rivals": [_rival_json(each) for each in self.plan.rivals],
-        }
-
-    def blocks(self) -> Iterable[Block]:
-        """Who remains, what moved, what to issue again, what to retire."""
-        yield Line(f"merged {self.plan.merger.gone.slug} into {self.customer.slug}", "good")
-        yield Fields(tuple(customer_rows(self.customer)))
-        yield from _consequences(self.plan)
-
-
 def merge(
     invocation: Invocation,
-    gone: Annotated[
-        str, argument("FROM", "Whose slug becomes an alias.", complete=candidates.customers)
-    ],
-    kept: Annotated[str, argument("INTO", "Who remains.", complete=candidates.customers)],
+    gone: Annotated[str, argument("FROM", "Whose slug becomes an alias.", candidates.customers)],
+    kept: Annotated[str, argument("INTO", "Who remains.", candidates.customers)],
     *,
     consents: consent.ConsentOptions,
     yes: consent.Yes = False,
-) -> MergedCustomer:
+) -> Report:
     """Merge a customer into another: machines, licenses and history follow.
 
     It cannot be undone. The old slug stays an alias, so commands and journal find by it what they
@@ -81,7 +46,24 @@ def merge(
     question = f"merge {plan.merger.gone.slug} into {plan.merger.kept.slug}, for good?"
     consent.confirm_or_cancel(invocation, question, yes=yes, preview=_consequences(plan))
     merged = customer_changes.merge(decided, reason=reason, consent=agreed)
-    return MergedCustomer(plan=plan, customer=merged)
+    return _report(plan, merged)
+
+
+def _report(plan: MergePlan, customer: Customer) -> Report:
+    merger = plan.merger
+    moved = [(each.machine.label, each.label, "moved") for each in merger.moved]
+    same = [(each.gone.label, each.kept.label, "same") for each in merger.same]
+    members = {
+        "customer": customer_json(customer),
+        "from": customer_json(merger.gone),
+        "licenses": plan.licenses,
+        "machines": [{"was": was, "label": now, "what": what} for was, now, what in moved + same],
+        "still_named": [outdated_json(each) for each in plan.still_named],
+        "rivals": [_rival_json(each) for each in plan.rivals],
+    }
+    done = Line(f"merged {merger.gone.slug} into {customer.slug}", "good")
+    fields = Fields(tuple(customer_rows(customer)))
+    return Report(members, [done, fields, *_consequences(plan)])
 
 
 def _consequences(plan: MergePlan) -> Iterable[Block]:

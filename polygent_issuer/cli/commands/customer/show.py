@@ -1,36 +1,33 @@
 """`polygent-issue customer show`: all that the registry holds of a customer."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import argument
+from polygent_issuer.cli.options.common import CustomerName
 from polygent_issuer.cli.output.customer import customer_json, customer_rows, zone_of
 from polygent_issuer.cli.output.journal_rows import journal_json, journal_table
 from polygent_issuer.cli.output.license import license_json, license_table
 from polygent_issuer.cli.output.model import Block, Fields, Line, Table
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.registry import (
     Customer,
     Identity,
     JournalRow,
     LicenseRecord,
     Machine,
-    Reading,
     journal,
     licenses,
     machines,
 )
 from polygent_issuer.terms import dates
 
-_LAST_ROWS = 10
-
 if TYPE_CHECKING:
     from polygent_issuer.issuing.machines import IdentityChange
+
+_LAST_ROWS: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +40,7 @@ class ShownMachine:
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The machine for programs; `before` is its history."""
+        """Return the machine for programs; `before` is its history."""
         return {
             "label": self.machine.label,
             "fingerprint": self.machine.fingerprint,
@@ -68,8 +65,16 @@ class ShownMachine:
             "notes": list(self.notes),
         }
 
-    def lines(self) -> Iterable[Line]:
-        """Which parts each change was of, where they are known, and what else is to be known."""
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        """Yield the machine as it is; below it, without a label, what it was."""
+        now = self.machine
+        yield now.label, now.hostname or "", now.fingerprint, dates.instant(now.since), "now"
+        for past in self.history:
+            until = dates.optional_instant(past.until) or ""
+            yield "", past.hostname or "", past.fingerprint, dates.instant(past.since), until
+
+    def lines(self) -> Iterator[Line]:
+        """Yield the parts of each change, where they are known, and the notes."""
         from polygent_issuer.issuing.machines import list_components
 
         label = self.machine.label
@@ -80,103 +85,74 @@ class ShownMachine:
         for note in self.notes:
             yield Line(f"{label}: {note}", "warn", 1)
 
-    def rows(self) -> Iterable[tuple[str, ...]]:
-        """The machine as it is; below it, without a label, what it was."""
-        now = self.machine
-        yield now.label, now.hostname or "", now.fingerprint, dates.instant(now.since), "now"
-        for past in self.history:
-            until = dates.optional_instant(past.until) or ""
-            yield "", past.hostname or "", past.fingerprint, dates.instant(past.since), until
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShownCustomer(Result):
-    """All that the registry holds of a customer; of the journal the last rows, newest last."""
-
-    customer: Customer
-    machines: tuple[ShownMachine, ...]
-    licenses: tuple[LicenseRecord, ...]
-    now: datetime
-    journal: tuple[JournalRow, ...]
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`customer`, `machines`, `licenses`, `journal`."""
-        return {
-            "customer": customer_json(self.customer),
-            "machines": [each.to_json() for each in self.machines],
-            "licenses": [
-                {**license_json(each, self.now), "expires_at_local": self._local_expiry(each)}
-                for each in self.licenses
-            ],
-            "journal": [journal_json(row) for row in self.journal],
-        }
-
-    def blocks(self) -> Iterable[Block]:
-        """The customer, then a table of each kind."""
-        yield Line(self.customer.name, "title")
-        yield Fields(tuple(customer_rows(self.customer))[1:])
-        yield Line()
-        if self.machines:
-            headers = ("machine", "hostname", "fingerprint", "since", "until")
-            rows = tuple(row for each in self.machines for row in each.rows())
-            yield Table(headers, rows, folding=("hostname", "fingerprint"))
-            for each in self.machines:
-                yield from each.lines()
-        else:
-            yield Line("no machine", "dim")
-        yield Line()
-        yield self._license_table() if self.licenses else Line("no license", "dim")
-        if self.journal:
-            yield Line()
-            yield Line(f"the last {len(self.journal)} rows of the journal", "title")
-            yield journal_table(self.journal)
-            yield Line(f"all: polygent-issue journal show --customer {self.customer.slug}", "dim")
-
-    def _license_table(self) -> Table:
-        """The table of licenses; where a time zone is known, with the expiries there."""
-        table = license_table(self.licenses, self.now)
-        if zone_of(self.customer) is None:
-            return table
-        local = (self._local_expiry(each) or "" for each in self.licenses)
-        rows = tuple((*row, there) for row, there in zip(table.rows, local, strict=True))
-        headers = (*table.headers, f"in {self.customer.time_zone}")
-        return replace(table, headers=headers, rows=rows)
-
-    def _local_expiry(self, each: LicenseRecord) -> str | None:
-        """An expiry in the customer's time zone; None without one, and past its calendar."""
-        zone = zone_of(self.customer)
-        try:
-            local = zone and each.expires_at.astimezone(zone)
-            return local.isoformat(timespec="seconds") if local else None
-        except OverflowError:
-            return None
-
-
-CustomerName = Annotated[
-    str, argument("CUSTOMER", "A slug or a name.", complete=candidates.customers)
-]
-
-
-def show(invocation: Invocation, customer: CustomerName) -> ShownCustomer:
+def show(invocation: Invocation, customer: CustomerName) -> Report:
     """Show a customer: machines, licenses, and the last rows of the journal."""
-    owner, now = invocation.customer(customer), invocation.now
-    with invocation.registry.reading() as db:
-        return ShownCustomer(
-            customer=owner,
-            machines=tuple(_shown(db, machine, now) for machine in machines.of(db, owner)),
-            licenses=tuple(licenses.of(db, owner)),
-            now=now,
-            journal=tuple(deque(journal.rows(db, customer=owner), maxlen=_LAST_ROWS)),
-        )
-
-
-def _shown(db: Reading, machine: Machine, now: datetime) -> ShownMachine:
     from polygent_issuer.issuing.machines import identity_changes, machine_notes
 
-    identities = machines.history(db, machine)
-    return ShownMachine(
-        machine=machine,
-        history=identities[1:],
-        changes=identity_changes(identities),
-        notes=machine_notes(db, machine, now),
-    )
+    owner, now = invocation.customer(customer), invocation.now
+    shown = []
+    with invocation.registry.reading() as db:
+        for machine in machines.of(db, owner):
+            identities = machines.history(db, machine)
+            shown.append(
+                ShownMachine(
+                    machine=machine,
+                    history=identities[1:],
+                    changes=identity_changes(identities),
+                    notes=machine_notes(db, machine, now),
+                )
+            )
+        records = tuple(licenses.of(db, owner))
+        rows = tuple(deque(journal.rows(db, customer=owner), maxlen=_LAST_ROWS))
+    local = [_local_expiry(owner, record) for record in records]
+    members = {
+        "customer": customer_json(owner),
+        "machines": [each.to_json() for each in shown],
+        "licenses": [
+            {**license_json(record, now), "expires_at_local": there}
+            for record, there in zip(records, local, strict=True)
+        ],
+        "journal": [journal_json(row) for row in rows],
+    }
+    table = license_table(records, now)
+    if zone_of(owner) is not None:
+        headers = (*table.headers, f"in {owner.time_zone}")
+        with_local = zip(table.rows, local, strict=True)
+        table = replace(
+            table, headers=headers, rows=tuple((*row, there or "") for row, there in with_local)
+        )
+    return Report(members, _text(owner, shown, table, rows))
+
+
+def _text(
+    customer: Customer, shown: list[ShownMachine], table: Table, rows: tuple[JournalRow, ...]
+) -> Iterable[Block]:
+    yield Line(customer.name, "title")
+    yield Fields(tuple(customer_rows(customer))[1:])
+    yield Line()
+    if shown:
+        headers = ("machine", "hostname", "fingerprint", "since", "until")
+        cells = tuple(row for each in shown for row in each.rows())
+        yield Table(headers, cells, folding=("hostname", "fingerprint"))
+        for each in shown:
+            yield from each.lines()
+    else:
+        yield Line("no machine", "dim")
+    yield Line()
+    yield table if table.rows else Line("no license", "dim")
+    if rows:
+        yield Line()
+        yield Line(f"the last {len(rows)} rows of the journal", "title")
+        yield journal_table(rows)
+        yield Line(f"all: polygent-issue journal show --customer {customer.slug}", "dim")
+
+
+def _local_expiry(customer: Customer, record: LicenseRecord) -> str | None:
+    """Return an expiry in the customer's time zone; None without one, and past its calendar."""
+    zone = zone_of(customer)
+    try:
+        local = zone and record.expires_at.astimezone(zone)
+        return local.isoformat(timespec="seconds") if local else None
+    except OverflowError:
+        return None

@@ -1,46 +1,26 @@
 """`polygent-issue journal show`: who did what, when and why."""
 
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.output.csv_text import CsvOptions
 from polygent_issuer.cli.output.journal_rows import COLUMNS, journal_json, journal_table
-from polygent_issuer.cli.output.model import Block, Line
-from polygent_issuer.cli.output.result import Result
-from polygent_issuer.registry import JournalRow, journal
+from polygent_issuer.cli.output.model import Line
+from polygent_issuer.cli.output.result import Report, Result
+from polygent_issuer.registry import journal
 
 _DATE_LENGTH = len("2026-11-30")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JournalRows(Result):
-    """The rows that all filters let pass, the newest last."""
-
-    rows: tuple[JournalRow, ...]
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`rows`, each with its hash."""
-        return {"rows": map(journal_json, self.rows)}
-
-    def blocks(self) -> Iterable[Block]:
-        """A table."""
-        if self.rows:
-            yield journal_table(self.rows)
-        else:
-            yield Line("no journal row matches", "dim")
 
 
 def show(
     invocation: Invocation,
     customer: Annotated[
         str | None,
-        option("--customer", "NAME", "About a customer only.", complete=candidates.customers),
+        option("--customer", "NAME", "About a customer only.", candidates.customers),
     ] = None,
     since: Annotated[str | None, option("--since", "DATE", "From then on.")] = None,
     until: Annotated[str | None, option("--until", "DATE", "Until then; a day, all of it.")] = None,
@@ -60,9 +40,11 @@ def show(
     about = None if customer is None else invocation.customer(customer, checked=False)
     with invocation.registry.reading(checked=False) as db:
         rows = tuple(journal.rows(db, customer=about, since=start, until=end))
+    items = map(journal_json, rows)
     if as_csv:
-        return form.table(COLUMNS, map(journal_json, rows), name="journal.csv")
-    return JournalRows(rows=rows)
+        return form.table(COLUMNS, items, name="journal.csv")
+    text = journal_table(rows) if rows else Line("no journal row matches", "dim")
+    return Report({"rows": items}, [text])
 
 
 def _instant(text: str) -> datetime:

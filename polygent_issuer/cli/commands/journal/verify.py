@@ -1,79 +1,29 @@
 """`polygent-issue journal verify`: does the journal stand, and the registry as it says?"""
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Final
 
 from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
 from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import ExitCode, OutputProblem
 from polygent_issuer.registry import change, journal, journal_check
 from polygent_issuer.registry.journal_check import JournalCheck, head_text, noted_line
 from polygent_issuer.text import escape
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JournalVerification(Result):
-    """What was found.
-
-    Attributes:
-        against: what was given to compare with; `None` without it.
-        checked: how many noted heads that were.
-        noted: the file that the head was added to.
-    """
-
-    check: JournalCheck
-    against: str | None
-    checked: int
-    noted: Path | None
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """7 when anything was found."""
-        return ExitCode.REGISTRY if self.check.problems else ExitCode.DONE
-
-    @property
-    def head(self) -> str:
-        """The head as `--against` takes it later."""
-        return head_text(self.check.size, self.check.head)
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`intact`, the size and the head, `problems` in words."""
-        return {
-            "intact": not self.check.problems,
-            "size": self.check.size,
-            "head": self.head,
-            "against": self.against,
-            "heads_checked": self.checked,
-            "noted": None if self.noted is None else str(self.noted),
-            "problems": list(self.check.problems),
-        }
-
-    def blocks(self) -> Iterable[Block]:
-        """The verdict, each problem, and the head to note."""
-        if self.check.problems:
-            yield Line("the registry is not as this tool left it", "bad")
-            for problem in self.check.problems:
-                yield Line(problem, "bad", 1)
-        else:
-            yield Line("journal and registry are intact", "good")
-        checked = str(self.checked) if self.checked and not self.check.problems else None
-        noted = None if self.noted is None else str(self.noted)
-        rows = (("rows", str(self.check.size)), ("head", self.head))
-        yield Fields((*rows, ("noted heads in it", checked), ("noted in", noted)))
-        if self.check.problems:
-            yield Line("keep a copy of it as it is, and restore the last good backup:")
-            yield Line("polygent-issue registry restore BACKUP")
-        elif self.against is None and self.noted is None:
-            yield Line("what was cut off the end shows only against a head that was kept", "dim")
-            yield Line("elsewhere: polygent-issue journal verify --note FILE, and later", "dim")
-            yield Line("polygent-issue journal verify --against FILE", "dim")
+_RESTORE: Final = (
+    Line("keep a copy of it as it is, and restore the last good backup:"),
+    Line("polygent-issue registry restore BACKUP"),
+)
+_ADVICE: Final = (
+    Line("what was cut off the end shows only against a head that was kept", "dim"),
+    Line("elsewhere: polygent-issue journal verify --note FILE, and later", "dim"),
+    Line("polygent-issue journal verify --against FILE", "dim"),
+)
 
 
 def verify(
@@ -84,7 +34,7 @@ def verify(
         str | None,
         option("--note", "FILE", "When all is well, add the head to FILE, kept elsewhere."),
     ] = None,
-) -> JournalVerification:
+) -> Report:
     """Find edits of the journal and of the registry that it vouches for.
 
     Prints how many rows there are and the head, to be kept elsewhere: given with --against later,
@@ -98,7 +48,37 @@ def verify(
     noted = None if check.problems else place
     if noted is not None:
         _note(invocation, check, noted)
-    return JournalVerification(check=check, against=against, checked=len(heads), noted=noted)
+    head, file = head_text(check.size, check.head), None if noted is None else str(noted)
+    members = {
+        "intact": not check.problems,
+        "size": check.size,
+        "head": head,
+        "against": against,
+        "heads_checked": len(heads),
+        "noted": file,
+        "problems": list(check.problems),
+    }
+    checked = str(len(heads)) if heads and not check.problems else None
+    fields = Fields(
+        (
+            ("rows", str(check.size)),
+            ("head", head),
+            ("noted heads in it", checked),
+            ("noted in", file),
+        )
+    )
+    text: list[Block] = []
+    if check.problems:
+        text.append(Line("the registry is not as this tool left it", "bad"))
+        text += [Line(problem, "bad", 1) for problem in check.problems]
+    else:
+        text.append(Line("journal and registry are intact", "good"))
+    text.append(fields)
+    if check.problems:
+        text += _RESTORE
+    elif against is None and noted is None:
+        text += _ADVICE
+    return Report(members, text, ExitCode.REGISTRY if check.problems else ExitCode.DONE)
 
 
 def _place(invocation: Invocation, note: str) -> Path:

@@ -1,55 +1,27 @@
 """`polygent-issue key backup`: an encrypted copy of a private key."""
 
 import shlex
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import typer
-
-from polygent_issuer.cli.commands.key.show import KeyName
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.key_place import backup_file
-from polygent_issuer.cli.options.common import PassphraseOptions, source
+from polygent_issuer.cli.options.common import KeyName, PassphraseOptions, argument, source
 from polygent_issuer.cli.output.key import key_json
-from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.model import Fields, Line
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.keys.lifecycle import KeyLifecycle
 from polygent_issuer.keys.passphrases import PassphraseStrengthWarning
 from polygent_issuer.keys.signing import place_of
-from polygent_issuer.registry import KeyRecord, keys
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BackedUp(Result):
-    """A backup that was written."""
-
-    key: KeyRecord
-    store: str
-    path: Path
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`key` and the file of its `backup`."""
-        return {"key": key_json(self.key, self.store), "backup": str(self.path)}
-
-    def blocks(self) -> Iterable[Block]:
-        """Where it is, and how to come back from it."""
-        yield Line(f"backed up the key {self.key.label}", "good")
-        yield Fields((("file", str(self.path)), ("format", "OpenSSH, encrypted")))
-        yield Line(
-            f"to restore it: polygent-issue key import {shlex.quote(str(self.path))} --no-backup",
-            "dim",
-        )
+from polygent_issuer.registry import keys
 
 
 def backup(
     invocation: Invocation,
     key: KeyName,
-    to: Annotated[str, typer.Argument(metavar="FILE", help="A new file, or a folder for one.")],
+    to: Annotated[str, argument("FILE", "A new file, or a folder for one.")],
     *,
     passphrases: PassphraseOptions,
-) -> BackedUp:
+) -> Report:
     """Write an encrypted backup of a key; nothing is overwritten.
 
     The passphrase of a key file is asked for as well as the new one of the backup; one that comes
@@ -69,4 +41,10 @@ def backup(
     ).back_up(record, path)
     with invocation.registry.reading() as db:
         record = keys.find(db, record.kid)
-    return BackedUp(key=record, store=place_of(invocation.settings, record.kid), path=written)
+    file, again = str(written), shlex.quote(str(written))
+    done = Line(f"backed up the key {record.label}", "good")
+    fields = Fields((("file", file), ("format", "OpenSSH, encrypted")))
+    way_back = Line(f"to restore it: polygent-issue key import {again} --no-backup", "dim")
+    store = place_of(invocation.settings, record.kid)
+    members = {"key": key_json(record, store), "backup": file}
+    return Report(members, [done, fields, way_back])

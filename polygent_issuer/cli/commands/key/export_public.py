@@ -1,18 +1,14 @@
 """`polygent-issue key export-public`: public keys for the customers' servers."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Annotated
 
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.output.files import write
-from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.options.common import argument, flag, option
+from polygent_issuer.cli.output.files import OutputFile, write
+from polygent_issuer.cli.output.model import Fields, Line
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.signing import choose_key
@@ -29,57 +25,19 @@ class Form(StrEnum):
     JWKS = "jwks"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExportedPublic(Result):
-    """Public keys that were written; `path` is None for stdout."""
-
-    keys: tuple[KeyRecord, ...]
-    form: Form
-    text: str
-    path: Path | None
-
-    @property
-    def text_to_stderr(self) -> bool:
-        """Whether stdout carries the keys themselves."""
-        return self.path is None
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`text` is what a server is given, wherever it went."""
-        return {
-            "keys": [{"kid": key.kid, "label": key.label} for key in self.keys],
-            "format": str(self.form),
-            "file": None if self.path is None else str(self.path),
-            "text": self.text,
-        }
-
-    def blocks(self) -> Iterable[Block]:
-        """Which keys, and where they are."""
-        labels = ", ".join(key.label for key in self.keys)
-        yield Line(f"exported the public half of {labels}", "good")
-        file = "stdout" if self.path is None else str(self.path)
-        yield Fields((("file", file), *(("kid", key.kid) for key in self.keys)))
-
-
 def export_public(
     invocation: Invocation,
     key: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[KEY]", autocompletion=candidates.keys, help="The active one by default."
-        ),
+        argument("[KEY]", "The active one by default.", candidates.keys),
     ] = None,
     *,
-    every: Annotated[
-        bool, typer.Option("--all", help="All keys that servers are to trust; JWKS.")
-    ] = False,
+    every: Annotated[bool, flag("--all", "All keys that servers are to trust; JWKS.")] = False,
     form: Annotated[
-        Form | None, typer.Option("--format", help="pem by default; jwks with --all.")
+        Form | None, option("--format", None, "pem by default; jwks with --all.")
     ] = None,
-    to: Annotated[
-        str | None,
-        typer.Option("--output", "-o", metavar="FILE|DIR", help="Where it goes; else stdout."),
-    ] = None,
-) -> ExportedPublic:
+    to: OutputFile = None,
+) -> Report:
     """Write the public half of a key, for the servers.
 
     Servers choose keys by their kid, so with --all they are ready for a change of key. A key that
@@ -99,7 +57,17 @@ def export_public(
     data = public.to_jwks() if form is Form.JWKS else chosen[0].public_key.to_pem()
     name = "polygent-public.jwks.json" if form is Form.JWKS else "polygent-public.pem"
     path = write(invocation, data, to, name=name)
-    return ExportedPublic(keys=chosen, form=form, text=data.decode(), path=path)
+    members = {
+        "keys": [{"kid": each.kid, "label": each.label} for each in chosen],
+        "format": str(form),
+        "file": None if path is None else str(path),
+        "text": data.decode(),
+    }
+    labels = ", ".join(each.label for each in chosen)
+    file = "stdout" if path is None else str(path)
+    fields = Fields((("file", file), *(("kid", each.kid) for each in chosen)))
+    done = Line(f"exported the public half of {labels}", "good")
+    return Report(members, [done, fields], text_to_stderr=path is None)
 
 
 def _one(db: Reading, key: str | None) -> KeyRecord:

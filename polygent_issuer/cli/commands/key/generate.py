@@ -2,8 +2,6 @@
 
 from typing import Annotated
 
-import typer
-
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.key_place import (
     RetryCommand,
@@ -18,7 +16,7 @@ from polygent_issuer.cli.flows.key_storage import (
     key_lifecycle,
     known_keys,
 )
-from polygent_issuer.cli.options.common import PassphraseOptions, source
+from polygent_issuer.cli.options.common import PassphraseOptions, argument, source
 from polygent_issuer.keys.pkcs11_store import (
     backup_impossible_new,
     check_new_key_uri,
@@ -29,9 +27,7 @@ from polygent_issuer.keys.rotation import free_label, require_free_label
 
 def generate(
     invocation: Invocation,
-    label: Annotated[
-        str | None, typer.Argument(metavar="[LABEL]", help="What to call it; main by default.")
-    ] = None,
+    label: Annotated[str | None, argument("[LABEL]", "What to call it; main by default.")] = None,
     *,
     storage: StorageOptions,
     passphrases: PassphraseOptions,

@@ -2,8 +2,6 @@
 
 from typing import Annotated
 
-import typer
-
 from polygent_issuer import files, store_uri
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.key_place import (
@@ -19,7 +17,7 @@ from polygent_issuer.cli.flows.key_storage import (
     key_lifecycle,
     known_keys,
 )
-from polygent_issuer.cli.options.common import PassphraseOptions, source
+from polygent_issuer.cli.options.common import PassphraseOptions, argument, option, source
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.keys.lifecycle import check_importable, pinned_as, read_private_key
 from polygent_issuer.keys.passphrases import Passphrase, or_terminal
@@ -29,9 +27,7 @@ from polygent_issuer.text import escape
 
 KeyFile = Annotated[
     str,
-    typer.Argument(
-        metavar="FILE", help="PKCS#8, SEC1 or OpenSSH; - is stdin; or a pkcs11: or file: URI."
-    ),
+    argument("FILE", "PKCS#8, SEC1 or OpenSSH; - is stdin; or a pkcs11: or file: URI."),
 ]
 
 _LIMIT = 16 * 1024
@@ -71,9 +67,7 @@ def adopt(
 def import_private(
     invocation: Invocation,
     key_file: KeyFile,
-    label: Annotated[
-        str | None, typer.Option("--label", metavar="LABEL", help="What to call a new key.")
-    ] = None,
+    label: Annotated[str | None, option("--label", "LABEL", "What to call a new key.")] = None,
     *,
     storage: StorageOptions,
     passphrases: PassphraseOptions,

@@ -1,18 +1,15 @@
 """`polygent-issue key retire`: a key that signs no more, or that others may hold."""
 
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any, Final
-
-import typer
+from typing import Annotated, Final
 
 from polygent_issuer import store_uri
 from polygent_issuer.cli import consent, prompts
-from polygent_issuer.cli.commands.key.show import KeyName
 from polygent_issuer.cli.consent import required_reason
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import KeyName, flag
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.json_text import hint_json
 from polygent_issuer.cli.output.key import (
@@ -25,7 +22,7 @@ from polygent_issuer.cli.output.key import (
 )
 from polygent_issuer.cli.output.license import list_command, reissue_command
 from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.keys.keyring_backends import SERVICE
 from polygent_issuer.keys.rotation import Retirement, decide_retirement, retire
 from polygent_issuer.keys.signer import Presence
@@ -36,18 +33,111 @@ from polygent_issuer.text import for_shell
 _SHOWN: Final = 20
 
 
-def retired(retirement: Retirement, now: datetime) -> Iterable[Block]:
-    """Until when servers need the public key of a retired key."""
-    if not retirement.licenses or retirement.last_end is None:
-        yield Line(no_server_needs(retirement.last_end, now))
-        return
-    yield Line(
-        "its licenses keep working, and each is renewed with the key that signs; "
-        f"servers keep its public half until {dates.instant(retirement.last_end)}"
+def retire_key(
+    invocation: Invocation,
+    key: KeyName,
+    *,
+    compromised: Annotated[
+        bool, flag("--compromised", "Others may hold it: servers must drop it.")
+    ] = False,
+    consents: consent.ConsentOptions,
+    yes: consent.Yes = False,
+) -> Report:
+    """Let a key sign no more, for good; the licenses under it are listed, with the way out.
+
+    Its public half stays with the servers while its licenses run. With --compromised it is the
+    other way round: servers must drop it, so each license under it is issued again.
+    """
+    given, now = consent.given(consents), invocation.now
+    decided = invocation.decide(lambda db: decide_retirement(db, key, compromised=compromised))
+    retirement = decided.decision
+    place = place_of(invocation.settings, retirement.key.kid)
+    present = presence(invocation.settings, retirement.key.kid)
+    if not retirement.needed:
+        return _report(retirement, place, present, now, changed=False)
+    asks = invocation.interactive and not yes
+    if asks:
+        result.write_blocks(_following(retirement, place, present, now), sys.stderr)
+    agreed = consent.obtain(invocation, decided.behind, given)
+    reason = required_reason(invocation, agreed.reason, "a key is retired")
+    if asks:
+        prompts.require_yes(f"let {retirement.key.label} sign no more, for good?")
+    done = retire(decided, reason=reason, consent=agreed)
+    return _report(done, place, present, now, changed=True)
+
+
+def _report(
+    retirement: Retirement, store: str, present: Presence, now: datetime, *, changed: bool
+) -> Report:
+    """Return what the key is now, and the current licenses under it, with what mends each.
+
+    Args:
+        store: the store of its private half; `present` is whether that is there.
+        changed: whether it was this command that ended it.
+    """
+    key = retirement.key
+    members = {
+        "key": {
+            **key_json(key, store),
+            "presence": str(present),
+            "compromised_since": dates.optional_instant(retirement.since),
+        },
+        "changed": changed,
+        "signs": None if retirement.active is None else retirement.active.kid,
+        "to_sign": retirement.signing_command,
+        "last_end": dates.optional_instant(retirement.last_end),
+        "current_licenses": len(retirement.licenses),
+        "licenses": (
+            {
+                "id": record.id,
+                "customer": record.customer_slug,
+                "machine": record.machine_label,
+                "expires_at": dates.instant(record.expires_at),
+                **hint_json(reissue_command(record, now), "mend"),
+            }
+            for record in retirement.licenses
+        ),
+    }
+    if changed:
+        state = Line(f"the key {key.label} is {key_state(key)}: it signs no more", "good")
+    else:
+        state = Line(f"the key {key.label} is {key_state(key)} already", "dim")
+    return Report(members, [state, *_following(retirement, store, present, now)])
+
+
+def _following(
+    retirement: Retirement, store: str, present: Presence, now: datetime
+) -> Iterable[Block]:
+    """Yield what follows, in the order in which it is to be done."""
+    key, since = retirement.key, retirement.since
+    yield Fields(
+        (
+            ("kid", key.kid),
+            ("compromised", f"since {dates.instant(since)}" if since else None),
+            ("signs instead", "none" if retirement.active is None else retirement.active.label),
+            ("private half", whereabouts(key, store, present)),
+            ("backup", backup_state(key)),
+            ("current licenses", str(len(retirement.licenses))),
+        )
     )
+    if retirement.compromised:
+        yield from _compromised(retirement)
+    elif not retirement.licenses or retirement.last_end is None:
+        yield Line(no_server_needs(retirement.last_end, now))
+    else:
+        yield Line(
+            "its licenses keep working, and each is renewed with the key that signs; "
+            f"servers keep its public half until {dates.instant(retirement.last_end)}"
+        )
+    by = "" if present is Presence.ABSENT else _destroyed_by(store, key.kid)
+    yield Line(
+        "nothing signs with its private half and backups again, but nothing deletes them: "
+        f"that is yours to do{by}"
+    )
+    yield from _license_lines(retirement, now)
 
 
-def compromised(retirement: Retirement) -> Iterable[Block]:
+def _compromised(retirement: Retirement) -> Iterable[Block]:
     """What others can do with it, and the steps that end that, numbered."""
     yield Line(
         "whoever holds it signs licenses and dates them at will: iat proves nothing, and nothing "
@@ -71,7 +161,7 @@ def compromised(retirement: Retirement) -> Iterable[Block]:
         yield Line(f"{number}. {step}", indent=1)
 
 
-def destroyed_by(store: str, kid: str) -> str:
+def _destroyed_by(store: str, kid: str) -> str:
     """Return how to destroy a private key in this store, as the end of a sentence."""
     if store == store_uri.KEYRING:
         return f", in the keyring's own program: the entry {SERVICE}, {kid}"
@@ -80,7 +170,7 @@ def destroyed_by(store: str, kid: str) -> str:
     return ""
 
 
-def license_lines(retirement: Retirement, now: datetime) -> Iterable[Block]:
+def _license_lines(retirement: Retirement, now: datetime) -> Iterable[Block]:
     """The licenses as lines: a table would break the commands where the screen is narrow."""
     if not retirement.licenses:
         return
@@ -98,119 +188,3 @@ def license_lines(retirement: Retirement, now: datetime) -> Iterable[Block]:
             f"and {len(retirement.licenses) - _SHOWN} more: {list_command(retirement.key.label)}",
             "dim",
         )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RetiredKeyReport(Result):
-    """A key that signs no more, or is to.
-
-    Attributes:
-        store: the store of its private key; `presence` is whether it is there.
-        changed: whether it was this command that ended it.
-    """
-
-    retirement: Retirement
-    store: str
-    presence: Presence
-    now: datetime
-    changed: bool
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`key`, and the current `licenses` under it, each with the command that `mend`s it."""
-        retirement = self.retirement
-        return {
-            "key": {
-                **key_json(retirement.key, self.store),
-                "presence": str(self.presence),
-                "compromised_since": dates.optional_instant(retirement.since),
-            },
-            "changed": self.changed,
-            "signs": None if retirement.active is None else retirement.active.kid,
-            "to_sign": retirement.signing_command,
-            "last_end": dates.optional_instant(retirement.last_end),
-            "current_licenses": len(retirement.licenses),
-            "licenses": [
-                {
-                    "id": record.id,
-                    "customer": record.customer_slug,
-                    "machine": record.machine_label,
-                    "expires_at": dates.instant(record.expires_at),
-                    **hint_json(reissue_command(record, self.now), "mend"),
-                }
-                for record in retirement.licenses
-            ],
-        }
-
-    def blocks(self) -> Iterable[Block]:
-        """What it is now, and what the operator does next."""
-        key = self.retirement.key
-        if self.changed:
-            yield Line(f"the key {key.label} is {key_state(key)}: it signs no more", "good")
-        else:
-            yield Line(f"the key {key.label} is {key_state(key)} already", "dim")
-        yield from self.following()
-
-    def following(self) -> Iterable[Block]:
-        """What follows, in the order in which it is to be done."""
-        retirement = self.retirement
-        yield Fields(
-            (
-                ("kid", retirement.key.kid),
-                (
-                    "compromised",
-                    f"since {dates.instant(retirement.since)}" if retirement.since else None,
-                ),
-                ("signs instead", "none" if retirement.active is None else retirement.active.label),
-                ("private half", whereabouts(retirement.key, self.store, self.presence)),
-                ("backup", backup_state(retirement.key)),
-                ("current licenses", str(len(retirement.licenses))),
-            )
-        )
-        yield from (
-            compromised(retirement) if retirement.compromised else retired(retirement, self.now)
-        )
-        gone = self.presence is Presence.ABSENT
-        by = "" if gone else destroyed_by(self.store, retirement.key.kid)
-        yield Line(
-            "nothing signs with its private half and backups again, but nothing deletes them: "
-            f"that is yours to do{by}"
-        )
-        yield from license_lines(retirement, self.now)
-
-
-def retire_key(
-    invocation: Invocation,
-    key: KeyName,
-    *,
-    compromised: Annotated[
-        bool, typer.Option("--compromised", help="Others may hold it: servers must drop it.")
-    ] = False,
-    consents: consent.ConsentOptions,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking.")] = False,
-) -> RetiredKeyReport:
-    """Let a key sign no more, for good; the licenses under it are listed, with the way out.
-
-    Its public half stays with the servers while its licenses run. With --compromised it is the
-    other way round: servers must drop it, so each license under it is issued again.
-    """
-    given, now = consent.given(consents), invocation.now
-    decided = invocation.decide(lambda db: decide_retirement(db, key, compromised=compromised))
-    retirement = decided.decision
-    preview = RetiredKeyReport(
-        retirement=retirement,
-        store=place_of(invocation.settings, retirement.key.kid),
-        presence=presence(invocation.settings, retirement.key.kid),
-        now=now,
-        changed=False,
-    )
-    if not retirement.needed:
-        return preview
-    asks = invocation.interactive and not yes
-    if asks:
-        result.write_blocks(preview.following(), sys.stderr)
-    agreed = consent.obtain(invocation, decided.behind, given)
-    reason = required_reason(invocation, agreed.reason, "a key is retired")
-    if asks:
-        prompts.require_yes(f"let {retirement.key.label} sign no more, for good?")
-    done = retire(decided, reason=reason, consent=agreed)
-    return replace(preview, retirement=done, changed=True)

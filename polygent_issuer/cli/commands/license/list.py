@@ -1,39 +1,17 @@
 """`polygent-issue license list`: every license ever issued, by any of their properties."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import flag, option
 from polygent_issuer.cli.output.csv_text import CsvOptions
 from polygent_issuer.cli.output.license import COLUMNS, license_json, license_table
-from polygent_issuer.cli.output.model import Block, Line
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.model import Line
+from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import UsageProblem
-from polygent_issuer.registry import LicenseRecord, LicenseStatus, keys, licenses
+from polygent_issuer.registry import LicenseStatus, keys, licenses
 from polygent_issuer.verifier.identifiers import Tier
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LicenseList(Result):
-    """The licenses that all filters let pass, the first to expire first."""
-
-    licenses: tuple[LicenseRecord, ...]
-    now: datetime
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`licenses`."""
-        return {"licenses": (license_json(each, self.now) for each in self.licenses)}
-
-    def blocks(self) -> Iterable[Block]:
-        """A table."""
-        if self.licenses:
-            yield license_table(self.licenses, self.now)
-        else:
-            yield Line("no license matches", "dim")
 
 
 def list_all(
@@ -41,14 +19,14 @@ def list_all(
     *,
     customer: Annotated[
         str | None,
-        option("--customer", "NAME", "A customer's only.", complete=candidates.customers),
+        option("--customer", "NAME", "A customer's only.", candidates.customers),
     ] = None,
     tier: Annotated[Tier | None, option("--tier", None, "One tier's only.")] = None,
     status: Annotated[
         LicenseStatus | None, option("--status", None, "Current is what may be renewed.")
     ] = None,
     key: Annotated[
-        str | None, option("--key", "LABEL|KID", "Signed with this key.", complete=candidates.keys)
+        str | None, option("--key", "LABEL|KID", "Signed with this key.", candidates.keys)
     ] = None,
     unsent: Annotated[bool, flag("--unsent", "Current, and not noted as sent.")] = False,
     expires_before: Annotated[
@@ -85,7 +63,9 @@ def list_all(
                 archived=False if unsent else None,
             )
         )
+    now = invocation.now
+    items = (license_json(each, now) for each in records)
     if as_csv:
-        items = (license_json(each, invocation.now) for each in records)
         return form.table(COLUMNS, items, name="licenses.csv")
-    return LicenseList(licenses=records, now=invocation.now)
+    text = license_table(records, now) if records else Line("no license matches", "dim")
+    return Report({"licenses": items}, [text])

@@ -1,15 +1,11 @@
 """`polygent-issue license retire`: no longer current, and not to be renewed."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
-
 from polygent_issuer.cli import consent, prompts
-from polygent_issuer.cli.commands.license.show import LicenseId
 from polygent_issuer.cli.context import Invocation
+from polygent_issuer.cli.options.common import LicenseId
 from polygent_issuer.cli.output.customer import zone_of
-from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Result, note
+from polygent_issuer.cli.output.model import Fields, Line
+from polygent_issuer.cli.output.result import Report, note
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import run
 from polygent_issuer.registry import (
@@ -24,43 +20,13 @@ from polygent_issuer.registry import (
 from polygent_issuer.terms import dates
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RetiredLicense(Result):
-    """A license that is no longer current."""
-
-    record: LicenseRecord
-    customer: Customer
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`id`, the reason, and until when the file works all the same."""
-        return {
-            "id": self.record.id,
-            "customer": self.record.customer_slug,
-            "status": str(self.record.status),
-            "reason": self.record.retired_reason,
-            "works_until": dates.instant(self.record.expires_at),
-        }
-
-    def blocks(self) -> Iterable[Block]:
-        """What was retired, and what that does not do."""
-        yield Line(f"retired license {self.record.id}", "good")
-        yield Fields(
-            (
-                ("customer", f"{self.customer.name} ({self.customer.slug})"),
-                ("machine", self.record.machine_label),
-                ("reason", self.record.retired_reason),
-            )
-        )
-        yield Line(_still_works(self.record, self.customer), "warn")
-
-
 def retire(
     invocation: Invocation,
     license_id: LicenseId,
     *,
     consents: consent.ConsentOptions,
     yes: consent.Yes = False,
-) -> RetiredLicense:
+) -> Report:
     """Mark a license as no longer current: it is not renewed, and expiring leaves it out.
 
     There is no revocation: where the file is installed it keeps working until it expires.
@@ -88,7 +54,22 @@ def retire(
         return retired
 
     retired = change.carry_out(decided, write, undone="nothing was retired")
-    return RetiredLicense(record=retired, customer=customer)
+    members = {
+        "id": retired.id,
+        "customer": retired.customer_slug,
+        "status": str(retired.status),
+        "reason": retired.retired_reason,
+        "works_until": dates.instant(retired.expires_at),
+    }
+    fields = Fields(
+        (
+            ("customer", f"{customer.name} ({customer.slug})"),
+            ("machine", retired.machine_label),
+            ("reason", retired.retired_reason),
+        )
+    )
+    done = Line(f"retired license {retired.id}", "good")
+    return Report(members, [done, fields, Line(_still_works(retired, customer), "warn")])
 
 
 def _still_works(record: LicenseRecord, customer: Customer) -> str:

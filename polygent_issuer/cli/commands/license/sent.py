@@ -1,17 +1,16 @@
 """`polygent-issue license sent`: the file went to the customer."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from polygent_issuer.cli import consent
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument, flag
 from polygent_issuer.cli.output.license import send_warnings
-from polygent_issuer.cli.output.model import Block, Line
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.model import Line
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.registry import (
     KeyRecord,
     LicenseRecord,
@@ -24,46 +23,15 @@ from polygent_issuer.registry import (
 from polygent_issuer.terms import dates
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SentLicenses(Result):
-    """The licenses that are noted as sent, or as not sent, and when they were before."""
-
-    records: tuple[LicenseRecord, ...]
-    before: Mapping[str, datetime | None]
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`licenses`, each with `sent_at`."""
-        return {
-            "licenses": [
-                {
-                    "id": record.id,
-                    "customer": record.customer_slug,
-                    "sent_at": dates.optional_instant(record.sent_at),
-                    "sent_before": dates.optional_instant(self.before[record.id]),
-                }
-                for record in self.records
-            ]
-        }
-
-    def blocks(self) -> Iterable[Block]:
-        """A line for each."""
-        for record in self.records:
-            before = self.before[record.id]
-            earlier = "" if before is None else f" (before: {dates.instant(before)})"
-            state = "sent at " + dates.instant(record.sent_at) if record.sent_at else "not sent"
-            about = f"license {record.id[:8]} of {record.customer_slug}"
-            yield Line(f"{about}: {state}{earlier}", "good")
-
-
 def sent(
     invocation: Invocation,
     license_ids: Annotated[
-        list[str], argument("LICENSE...", "Ids, or their beginnings.", complete=candidates.licenses)
+        list[str], argument("LICENSE...", "Ids, or their beginnings.", candidates.licenses)
     ],
     *,
     undo: Annotated[bool, flag("--undo", "It was not sent after all.")] = False,
     consents: consent.ConsentOptions,
-) -> SentLicenses:
+) -> Report:
     """Note that license files went to their customers, all of them or none.
 
     license list --unsent shows what is still to be sent. A file that is sent again keeps the
@@ -92,12 +60,27 @@ def sent(
         )
         return noted
 
-    def write(db: Writing) -> SentLicenses:
-        present = tuple(licenses.get(db, record.id) for record, _ in decided.decision)
-        noted = tuple(note(db, record) for record in present)
-        return SentLicenses(records=noted, before={record.id: record.sent_at for record in present})
+    def write(db: Writing) -> list[tuple[LicenseRecord, datetime | None]]:
+        present = [licenses.get(db, record.id) for record, _ in decided.decision]
+        return [(note(db, record), record.sent_at) for record in present]
 
-    return change.carry_out(decided, write, undone="nothing was noted")
+    noted = change.carry_out(decided, write, undone="nothing was noted")
+    members = [
+        {
+            "id": record.id,
+            "customer": record.customer_slug,
+            "sent_at": dates.optional_instant(record.sent_at),
+            "sent_before": dates.optional_instant(before),
+        }
+        for record, before in noted
+    ]
+    return Report({"licenses": members}, [_line(record, before) for record, before in noted])
+
+
+def _line(record: LicenseRecord, before: datetime | None) -> Line:
+    earlier = "" if before is None else f" (before: {dates.instant(before)})"
+    state = "sent at " + dates.instant(record.sent_at) if record.sent_at else "not sent"
+    return Line(f"license {record.id[:8]} of {record.customer_slug}: {state}{earlier}", "good")
 
 
 def _chosen(db: Reading, typed: list[str]) -> tuple[tuple[LicenseRecord, KeyRecord], ...]:

@@ -1,63 +1,29 @@
 """`polygent-issue machine-info create`: the document of this machine."""
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import option
-from polygent_issuer.cli.output.files import write
-from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.files import OutputFile, write
+from polygent_issuer.cli.output.model import Fields, Line
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.machine_info import this_machine
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CreatedDocument(Result):
-    """This machine's document; `path` is None for stdout."""
-
-    document: Mapping[str, Any]
-    path: Path | None
-
-    @property
-    def text_to_stderr(self) -> bool:
-        """Whether stdout carries the document itself."""
-        return self.path is None
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`machine_info` is the document, wherever it went."""
-        file = None if self.path is None else str(self.path)
-        return {"file": file, "machine_info": dict(self.document)}
-
-    def blocks(self) -> Iterable[Block]:
-        """Where it is, and which machine it names."""
-        yield Line("made the machine info of this machine", "good")
-        yield Fields(
-            (
-                ("file", "stdout" if self.path is None else str(self.path)),
-                ("fingerprint", self.document["fingerprint"]),
-                ("components", ", ".join(self.document["components"])),
-            )
-        )
 
 
 def create(
     invocation: Invocation,
     *,
-    to: Annotated[
-        str | None, option("--output", "FILE|DIR", "Where it goes; else stdout.", short="-o")
-    ] = None,
+    to: OutputFile = None,
     customer: Annotated[
         str | None,
-        option("--customer", "NAME", "Whose machine it says it is.", complete=candidates.customers),
+        option("--customer", "NAME", "Whose machine it says it is.", candidates.customers),
     ] = None,
     product_version: Annotated[
         str | None, option("--product-version", "V", "Of the server on it.")
     ] = None,
-) -> CreatedDocument:
+) -> Report:
     """Make the machine-info.json of this machine.
 
     For servers that are built on our library, and for trying things out. The machine's id never
@@ -70,4 +36,17 @@ def create(
     if warning := this_machine.image_id_warning():
         invocation.warn(warning)
     path = write(invocation, data, to, name="machine-info.json")
-    return CreatedDocument(document=json.loads(data), path=path)
+    made = json.loads(data)
+    file = None if path is None else str(path)
+    fields = Fields(
+        (
+            ("file", file or "stdout"),
+            ("fingerprint", made["fingerprint"]),
+            ("components", ", ".join(made["components"])),
+        )
+    )
+    return Report(
+        {"file": file, "machine_info": made},
+        [Line("made the machine info of this machine", "good"), fields],
+        text_to_stderr=path is None,
+    )

@@ -1,56 +1,22 @@
 """`polygent-issue registry backup`: the whole registry in one file."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument
-from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.model import Fields, Line
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.home.settings import settings_path
 from polygent_issuer.registry import change, journal
-from polygent_issuer.registry.backup import Backup, back_up_to
+from polygent_issuer.registry.backup import back_up_to
 from polygent_issuer.registry.journal_check import head_text
 from polygent_issuer.text import for_shell
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RegistryBackup(Result):
-    """A backup that was written; `settings` is the file that is not in it."""
-
-    backup: Backup
-    settings: Path
-
-    @property
-    def head(self) -> str:
-        """The head as `--against` takes it later."""
-        return head_text(self.backup.size, self.backup.head)
-
-    def to_json(self) -> Mapping[str, Any]:
-        """The `file`, its `size` in journal rows and `head`, and the `settings` beside it."""
-        return {
-            "file": str(self.backup.path),
-            "size": self.backup.size,
-            "head": self.head,
-            "settings": str(self.settings),
-        }
-
-    def blocks(self) -> Iterable[Block]:
-        """Where it is, what it holds, and what it does not."""
-        yield Line(f"backed up the registry to {self.backup.path}", "good")
-        yield Fields((("rows", str(self.backup.size)), ("head", self.head)))
-        yield Line("keep the head elsewhere: with it an exchanged or older backup is found", "dim")
-        yield Line("confidential: it names your customers and machines, and holds every license")
-        yield Line("not in it: private keys (polygent-issue key backup), and the settings:")
-        folder = for_shell(str(self.backup.path.parent))
-        yield Line(f"cp {for_shell(str(self.settings))} {folder}", indent=1)
-
-
 def backup(
     invocation: Invocation, to: Annotated[Path, argument("FILE|DIR", "A new file, or a folder.")]
-) -> RegistryBackup:
+) -> Report:
     """Write a backup of the registry, while other commands go on.
 
     One file, for nobody else's eyes, read back before it gets its name; nothing is written over.
@@ -62,7 +28,18 @@ def backup(
     written = back_up_to(invocation.registry, to, invocation.now)
     if written.path.resolve().is_relative_to(invocation.home.resolve()):
         invocation.warn("the backup lies in the home: what takes the home takes it, too")
-    result = RegistryBackup(backup=written, settings=settings_path(invocation.home))
-    details = {"file": str(written.path), "size": written.size, "head": result.head}
+    file, head = str(written.path), head_text(written.size, written.head)
+    details = {"file": file, "size": written.size, "head": head}
     change.carry_out(decided.unasked(), lambda db: db.record(journal.BACKED_UP, details=details))
-    return result
+    settings, folder = str(settings_path(invocation.home)), str(written.path.parent)
+    return Report(
+        {**details, "settings": settings},
+        [
+            Line(f"backed up the registry to {file}", "good"),
+            Fields((("rows", str(written.size)), ("head", head))),
+            Line("keep the head elsewhere: with it an exchanged or older backup is found", "dim"),
+            Line("confidential: it names your customers and machines, and holds every license"),
+            Line("not in it: private keys (polygent-issue key backup), and the settings:"),
+            Line(f"cp {for_shell(settings)} {for_shell(folder)}", indent=1),
+        ],
+    )

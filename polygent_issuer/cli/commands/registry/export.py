@@ -1,48 +1,18 @@
 """`polygent-issue registry export`: the current licenses as rows that `apply` reads."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from polygent_issuer import files
 from polygent_issuer.batch import export as exporting
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.output import result
-from polygent_issuer.cli.output.files import STDOUT
-from polygent_issuer.cli.output.model import Block, Line
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.files import STDOUT, OutputFile
+from polygent_issuer.cli.output.model import Line
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import OutputExists, UsageProblem
 from polygent_issuer.files import disk
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RegistryExport(Result):
-    """What was exported; `rows` only where stdout is to carry them as JSON."""
-
-    path: Path | None
-    count: int
-    rows: tuple[Mapping[str, Any], ...] | None = None
-
-    @property
-    def text_to_stderr(self) -> bool:
-        """Stdout carries the TOML."""
-        return self.path is None
-
-    def to_json(self) -> Mapping[str, Any]:
-        """The `licenses`, or the `file` that they are in, and their `count`."""
-        if self.rows is not None:
-            return {"licenses": iter(self.rows), "count": self.count}
-        return {"file": str(self.path), "count": self.count}
-
-    def blocks(self) -> Iterable[Block]:
-        """How many, and where."""
-        where = "stdout" if self.path is None else str(self.path)
-        noun = "license" if self.count == 1 else "licenses"
-        yield Line(f"exported {self.count} current {noun} to {where}", "good")
-
 
 _NAME = "licenses.toml"
 
@@ -50,10 +20,8 @@ _NAME = "licenses.toml"
 def export(
     invocation: Invocation,
     *,
-    to: Annotated[
-        str | None, option("--output", "FILE|DIR", "Where it goes; else stdout.", short="-o")
-    ] = None,
-) -> RegistryExport:
+    to: OutputFile = None,
+) -> Report:
     """Write the current licenses as TOML that apply reads: a row for each customer and machine.
 
     Terms are read from the signed files. Customers that are archived are left out. The file is
@@ -80,7 +48,11 @@ def export(
                 f"{customer} has {count} current licenses {what}; apply cannot tell which of them "
                 f"a row means that is changed: polygent-issue customer show {customer}"
             )
-    return RegistryExport(path=path, count=len(rows), rows=rows if in_json else None)
+    count, where = len(rows), "stdout" if path is None else str(path)
+    members: dict[str, Any] = {"licenses": iter(rows)} if in_json else {"file": where}
+    noun = "license" if count == 1 else "licenses"
+    done = Line(f"exported {count} current {noun} to {where}", "good")
+    return Report({**members, "count": count}, [done], text_to_stderr=path is None)
 
 
 def _write_file(target: Path, toml: bytes) -> Path:

@@ -2,9 +2,9 @@
 
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +31,7 @@ from polygent_issuer.cli.options.input_files import (
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.json_text import hint_json
 from polygent_issuer.cli.output.model import Block, Fields, Line, Table
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.files import disk
 from polygent_issuer.home import create
@@ -41,61 +41,6 @@ from polygent_issuer.text import escape
 from polygent_issuer.verifier import Key
 
 _MOST = 20
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImportReport(Result):
-    """What became of each file.
-
-    Attributes:
-        done: False for a dry run.
-        skipped: what else is in the folders.
-    """
-
-    plan: ImportPlan
-    done: bool
-    skipped: Sequence[Skipped]
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """20 when a file was refused."""
-        return ExitCode.BATCH if self.plan.refused else ExitCode.DONE
-
-    def to_json(self) -> Mapping[str, Any]:
-        """Each file with its outcome, and what was added."""
-        plan = self.plan
-        return {
-            "done": self.done,
-            "files": [_outcome_json(each) for each in plan.outcomes],
-            "imported": len(plan.new),
-            "refused": len(plan.refused),
-            "keys": [key.kid for key in plan.keys],
-            "customers": dict(plan.customers),
-            "machines": len(plan.machines),
-            "replaced": dict(plan.replaced),
-            "missing": [{"license": old, "replaced_by": new} for old, new in plan.missing],
-            "skipped": skipped_json(self.skipped),
-        }
-
-    def blocks(self) -> Iterable[Block]:
-        """What was added, what was refused and why, and what cannot come back."""
-        plan = self.plan
-        if not plan.new:
-            there = _count_existing(plan)
-            are = "is" if there == 1 else "are"
-            why = f"; {there} of the files {are} in the registry already" if there else ""
-            yield Line(f"nothing to import{why}")
-        elif self.done:
-            yield Line(f"imported {_licenses(len(plan.new))}", "good")
-        else:
-            yield Line(f"would import {_licenses(len(plan.new))}; nothing was written", "dim")
-        yield from _plan_blocks(plan)
-        yield from skipped_blocks(self.skipped)
-        if self.done and plan.new:
-            yield Line(f"not in any file, so to be done by hand: {LOST}", "warn")
-            yield Line("a renewal asks for --term, since no file says it", "dim")
-        if self.done and plan.keys:
-            yield Line("the key's private half, if it is not here: polygent-issue key import FILE")
 
 
 def import_files(
@@ -112,7 +57,7 @@ def import_files(
     consents: consent.ConsentOptions,
     dry_run: Annotated[bool, flag("--dry-run", "Show what would be imported and stop.")] = False,
     yes: consent.YesButFindings = False,
-) -> ImportReport:
+) -> Report:
     """Rebuild customers, machines and licenses from signed license files alone.
 
     A file is taken in when it verifies under a pinned key that is not compromised; one that is
@@ -135,7 +80,7 @@ def import_files(
         )
     plan = decided.decision
     if dry_run or not plan.new:
-        return ImportReport(plan=plan, done=not dry_run, skipped=skipped)
+        return _report(plan, skipped, done=not dry_run)
     if invocation.interactive:
         result.write_blocks(_preview(plan, skipped), sys.stderr)
     agreed = consent.obtain(invocation, decided.behind, typed)
@@ -148,7 +93,43 @@ def import_files(
         lambda db: registry_import.carry_out(db, plan, accepted=accepted, reason=agreed.reason),
         undone="nothing was imported",
     )
-    return ImportReport(plan=plan, done=True, skipped=skipped)
+    return _report(plan, skipped, done=True)
+
+
+def _report(plan: ImportPlan, skipped: Sequence[Skipped], *, done: bool) -> Report:
+    members = {
+        "done": done,
+        "files": [_outcome_json(each) for each in plan.outcomes],
+        "imported": len(plan.new),
+        "refused": len(plan.refused),
+        "keys": [key.kid for key in plan.keys],
+        "customers": dict(plan.customers),
+        "machines": len(plan.machines),
+        "replaced": dict(plan.replaced),
+        "missing": [{"license": old, "replaced_by": new} for old, new in plan.missing],
+        "skipped": skipped_json(skipped),
+    }
+    code = ExitCode.BATCH if plan.refused else ExitCode.DONE
+    return Report(members, _text(plan, skipped, done=done), code)
+
+
+def _text(plan: ImportPlan, skipped: Sequence[Skipped], *, done: bool) -> Iterable[Block]:
+    if not plan.new:
+        there = _count_existing(plan)
+        are = "is" if there == 1 else "are"
+        why = f"; {there} of the files {are} in the registry already" if there else ""
+        yield Line(f"nothing to import{why}")
+    elif done:
+        yield Line(f"imported {_licenses(len(plan.new))}", "good")
+    else:
+        yield Line(f"would import {_licenses(len(plan.new))}; nothing was written", "dim")
+    yield from _plan_blocks(plan)
+    yield from skipped_blocks(skipped)
+    if done and plan.new:
+        yield Line(f"not in any file, so to be done by hand: {LOST}", "warn")
+        yield Line("a renewal asks for --term, since no file says it", "dim")
+    if done and plan.keys:
+        yield Line("the key's private half, if it is not here: polygent-issue key import FILE")
 
 
 def _preview(plan: ImportPlan, skipped: Sequence[Skipped]) -> Iterable[Block]:

@@ -1,11 +1,10 @@
 """`polygent-issue registry restore`: a backup in the place of the registry."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from polygent_issuer.cli import consent
 from polygent_issuer.cli.context import Invocation, actor
@@ -13,7 +12,7 @@ from polygent_issuer.cli.options.common import argument
 from polygent_issuer.cli.options.input_files import AgainstOption, noted_heads
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.home import create
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home.settings import load
@@ -25,53 +24,6 @@ from polygent_issuer.registry.journal_check import head_text
 from polygent_issuer.registry.restore import CurrentRegistry, number
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RestoredRegistry(Result):
-    """The registry that is in force now.
-
-    Attributes:
-        source: the backup.
-        size, head: of its journal.
-        replaced: what was there before; None when nothing was.
-        set_aside: where that lies now.
-        keys_to_import: labels of keys whose private half the settings do not name.
-    """
-
-    source: Path
-    size: int
-    head: str
-    replaced: CurrentRegistry | None
-    set_aside: Path | None
-    keys_to_import: tuple[str, ...]
-
-    def to_json(self) -> Mapping[str, Any]:
-        """The backup's `size` and `head`, and what it replaced."""
-        old = self.replaced if self.replaced and self.replaced.readable else None
-        return {
-            "file": str(self.source),
-            "size": self.size,
-            "head": head_text(self.size, self.head),
-            "replaced": head_text(old.size, old.head) if old else None,
-            "journal_rows_lost": old.rows_lost if old else None,
-            "licenses_lost": old.licenses_lost if old else None,
-            "kept": None if self.set_aside is None else str(self.set_aside),
-            "keys_to_import": list(self.keys_to_import),
-        }
-
-    def blocks(self) -> Iterable[Block]:
-        """What is in force, where the old one is, and what is still to do."""
-        yield Line(f"restored the registry from {self.source}", "good")
-        old = None if self.set_aside is None else str(self.set_aside)
-        head = head_text(self.size, self.head)
-        yield Fields((("rows", str(self.size)), ("head", head), ("the one before", old)))
-        if self.replaced is not None and self.replaced.licenses_lost:
-            yield Line("licenses that it lacks come back from their files:", "warn")
-            yield Line("polygent-issue registry import FILE", indent=1)
-        for label in self.keys_to_import:
-            yield Line(f"the settings do not name where the private half of {label} is:", "warn")
-            yield Line("polygent-issue key import FILE-OF-ITS-BACKUP", indent=1)
-
-
 def restore(
     invocation: Invocation,
     source: Annotated[Path, argument("FILE", "A backup of the registry.")],
@@ -79,7 +31,7 @@ def restore(
     against: AgainstOption = None,
     consents: consent.ConsentOptions,
     yes: consent.YesButFindings = False,
-) -> RestoredRegistry:
+) -> Report:
     """Go back to a backup of the registry, in the home or in a new one.
 
     The backup is judged to its last row first, and nothing of it is run. A registry that is
@@ -111,14 +63,46 @@ def restore(
             now=invocation.now,
             actor=actor(settings.operator),
         )
-    return RestoredRegistry(
-        source=source.absolute(),
-        size=backup.size,
-        head=backup.head,
-        replaced=present,
-        set_aside=set_aside,
-        keys_to_import=tuple(label for kid, label in labels.items() if kid not in settings.stores),
-    )
+    missing = [label for kid, label in labels.items() if kid not in settings.stores]
+    return _report(backup, present, set_aside, missing)
+
+
+def _report(
+    backup: CheckedBackup,
+    replaced: CurrentRegistry | None,
+    set_aside: Path | None,
+    missing: list[str],
+) -> Report:
+    """Return what is in force now, where the old one is, and what is still to do.
+
+    Args:
+        missing: labels of keys whose private half the settings do not name.
+    """
+    source, head = str(backup.source.absolute()), head_text(backup.size, backup.head)
+    old = replaced if replaced and replaced.readable else None
+    aside = None if set_aside is None else str(set_aside)
+    members = {
+        "file": source,
+        "size": backup.size,
+        "head": head,
+        "replaced": head_text(old.size, old.head) if old else None,
+        "journal_rows_lost": old.rows_lost if old else None,
+        "licenses_lost": old.licenses_lost if old else None,
+        "kept": aside,
+        "keys_to_import": missing,
+    }
+    text: list[Block] = [
+        Line(f"restored the registry from {source}", "good"),
+        Fields((("rows", str(backup.size)), ("head", head), ("the one before", aside))),
+    ]
+    if replaced is not None and replaced.licenses_lost:
+        text.append(Line("licenses that it lacks come back from their files:", "warn"))
+        text.append(Line("polygent-issue registry import FILE", indent=1))
+    for label in missing:
+        where = f"the settings do not name where the private half of {label} is:"
+        text.append(Line(where, "warn"))
+        text.append(Line("polygent-issue key import FILE-OF-ITS-BACKUP", indent=1))
+    return Report(members, text)
 
 
 def _preview(backup: CheckedBackup, present: CurrentRegistry | None, path: Path) -> Iterable[Block]:
