@@ -7,8 +7,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output.model import Line
@@ -16,17 +16,8 @@ from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.terms import dates
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
-    """One command of the demo as one would type it, and how it ended."""
-
-    title: str
-    command: tuple[str, ...]
-    code: int
-    wanted: int
-    text: str
-
+_Step = tuple[dict[str, Any], list[Line]]
+"""A command as one would type it and how it ended: for programs, and for people."""
 
 _PASSPHRASE = ("--passphrase-file", "passphrase")
 _NO_MACHINE_ID = "this machine has no machine id (a container?): an invented document stands in"
@@ -43,50 +34,43 @@ def demo(invocation: Invocation) -> Report:
         Path("passphrase").touch(mode=0o600)
         Path("passphrase").write_text(f"{secrets.token_urlsafe(24)}\n", encoding="ascii")
         steps = tuple(_steps(invocation, folder))
-    members = {
-        "folder": str(folder),
-        "steps": [
-            {"command": list(step.command), "exit_code": step.code, "expected": step.wanted}
-            for step in steps
-        ],
-    }
-    good = all(step.code == step.wanted for step in steps)
-    return Report(members, _text(folder, steps), ExitCode.DONE if good else ExitCode.BUG)
+    made = [each for each, _ in steps]
+    good = all(each["exit_code"] == each["expected"] for each in made)
+    home = f"$ cd {shlex.quote(str(folder))}; export POLYGENT_ISSUER_HOME=$PWD/home"
+    end = Line(f"the files are in {folder}; nothing else was touched", "good")
+    return Report(
+        {"folder": str(folder), "steps": made},
+        [Line(home), *(line for _, lines in steps for line in lines), Line(), end],
+        ExitCode.DONE if good else ExitCode.BUG,
+    )
 
 
-def _text(folder: Path, steps: tuple[Step, ...]) -> Iterator[Line]:
-    yield Line(f"$ cd {shlex.quote(str(folder))}; export POLYGENT_ISSUER_HOME=$PWD/home")
-    for step in steps:
-        yield Line()
-        yield Line(f"# {step.title}", "title")
-        yield Line(f"$ polygent-issue {shlex.join(step.command)}", "good")
-        for line in step.text.splitlines():
-            yield Line(line, indent=1)
-        if step.code != step.wanted:
-            yield Line(f"exit {step.code}, but {step.wanted} was expected", "bad")
-        elif step.code:
-            yield Line(f"exit {step.code}, as it should be", "dim", 1)
-    yield Line()
-    yield Line(f"the files are in {folder}; nothing else was touched", "good")
-
-
-def _steps(invocation: Invocation, folder: Path) -> Iterator[Step]:
+def _steps(invocation: Invocation, folder: Path) -> Iterator[_Step]:
     from polygent_issuer.cli.main import run
 
     environ = {**invocation.environ, "POLYGENT_ISSUER_HOME": str(folder / "home")}
 
-    def step(title: str, *command: str, wanted: int = 0) -> Step:
+    def step(title: str, *command: str, wanted: int = 0) -> _Step:
         with _captured() as output:
             code = run(["--no-input", *command], now=invocation.now, environ=environ)
-        text = output.getvalue().decode()
-        return Step(title=title, command=command, code=code, wanted=wanted, text=text)
+        text = [
+            Line(),
+            Line(f"# {title}", "title"),
+            Line(f"$ polygent-issue {shlex.join(command)}", "good"),
+            *(Line(line, indent=1) for line in output.getvalue().decode().splitlines()),
+        ]
+        if code != wanted:
+            text.append(Line(f"exit {code}, but {wanted} was expected", "bad"))
+        elif code:
+            text.append(Line(f"exit {code}, as it should be", "dim", 1))
+        return {"command": list(command), "exit_code": code, "expected": wanted}, text
 
     yield step("a home", "init", "--issuer", "Demo Ltd", "--upload-window", "7d")
     key = ("--store", f"file:{folder / 'demo.key'}", "--no-backup", *_PASSPHRASE)
     yield step("a signing key", "key", "generate", "demo", *key)
     document = ("--output", "machine-info.json", "--customer", "Acme GmbH")
     made = step("what the customer's server would download", "machine-info", "create", *document)
-    if made.code:
+    if made[0]["exit_code"]:
         _invent_document(invocation)
         made = step(_NO_MACHINE_ID, "machine-info", "check", "machine-info.json")
     yield made

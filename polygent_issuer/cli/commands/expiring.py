@@ -1,7 +1,6 @@
 """`polygent-issue expiring`: who is due, as a list, for a spreadsheet, or for a calendar."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,35 +28,6 @@ MILESTONES = (1, 7, 14, 30)
 _DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DueLicense:
-    """One license of the list.
-
-    Attributes:
-        bare: whether `renew` of the customer, with nothing else said, renews it.
-        trial: whether it is renewed only for a plan that is named.
-    """
-
-    record: LicenseRecord
-    bare: bool
-    trial: bool
-
-    def to_json(self, now: datetime) -> dict[str, Any]:
-        """The license for programs."""
-        expires_at = self.record.expires_at
-        return {
-            "id": self.record.id,
-            "customer": self.record.customer_slug,
-            "machine": self.record.machine_label,
-            "tier": self.record.tier,
-            "expires_at": dates.instant(expires_at),
-            "last_full_day": dates.last_full_day(expires_at).isoformat(),
-            "days_left": dates.days_left(expires_at, now),
-            "expired": expires_at <= now,
-            "alert_days": milestone(expires_at, now),
-        }
-
-
 COLUMNS = (
     *("id", "customer", "machine", "tier", "expires_at", "last_full_day"),
     *("days_left", "expired", "alert_days"),
@@ -67,8 +37,11 @@ COLUMNS = (
 _NAMED = 10
 """Customers whom one command names; of more, --due-within says who is meant."""
 
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # no license ended before; --within may be 5000y
+
+
+_Due = tuple[LicenseRecord, str | None]
+"""A license of the list; its command, where `renew` of the customer alone does not renew it."""
 
 
 def expiring(
@@ -96,7 +69,7 @@ def expiring(
         due = tuple(_due(db, settings, now=now, until=until))
         endings = () if ics is None else tuple(_endings(db, settings, due, now=now, until=until))
         outlook = None if as_csv or invocation.as_json else ExpiryChart.on_stdout(db, now)
-    items = [each.to_json(now) for each in due]
+    items = [_item(record, now) for record, _ in due]
     file: Path | str | None = None
     if ics is not None:
         from polygent_issuer.delivery.calendar import calendar
@@ -144,15 +117,28 @@ def _style(item: Mapping[str, Any]) -> Style:
     return "warn" if item["days_left"] <= MILESTONES[1] else "plain"
 
 
-def _renewals(due: tuple[DueLicense, ...], within: str) -> Iterator[Line]:
+def _renewals(due: tuple[_Due, ...], within: str) -> Iterator[Line]:
     """Yield the commands that renew; `within` is as it was typed."""
-    if slugs := dict.fromkeys(each.record.customer_slug for each in due if each.bare):
+    if slugs := dict.fromkeys(record.customer_slug for record, named in due if named is None):
         whom = " ".join(slugs) if len(slugs) <= _NAMED else f"--due-within {within}"
         yield Line(f"to renew: polygent-issue renew {whom}", "dim")
-    for each in due:
-        if not each.bare:
-            command = _renew_command(each.record, trial=each.trial)
-            yield Line(f"only when it is named: {command}", "dim")
+    for _, named in due:
+        if named is not None:
+            yield Line(f"only when it is named: {named}", "dim")
+
+
+def _item(record: LicenseRecord, now: datetime) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "customer": record.customer_slug,
+        "machine": record.machine_label,
+        "tier": record.tier,
+        "expires_at": dates.instant(record.expires_at),
+        "last_full_day": dates.last_full_day(record.expires_at).isoformat(),
+        "days_left": dates.days_left(record.expires_at, now),
+        "expired": record.expires_at <= now,
+        "alert_days": milestone(record.expires_at, now),
+    }
 
 
 def milestone(expires_at: datetime, now: datetime) -> int | None:
@@ -160,28 +146,25 @@ def milestone(expires_at: datetime, now: datetime) -> int | None:
     return next((days for days in MILESTONES if expires_at - now <= days * _DAY), None)
 
 
-def _due(
-    db: Reading, settings: Settings, *, now: datetime, until: datetime
-) -> Iterator[DueLicense]:
+def _due(db: Reading, settings: Settings, *, now: datetime, until: datetime) -> Iterator[_Due]:
     for record in licenses.due(db, until):
         owner = customers.by_id(db, record.customer_id)
-        trial = not renewable(record, settings)
         bare = (
-            not trial
+            renewable(record, settings)
             and not lapsed_beyond_limit(record, settings, now)
             and renewable_in_batch(licenses.current(db, owner), settings, now, until=until)
         )
-        yield DueLicense(record=record, bare=bare, trial=trial)
+        yield record, None if bare else _renew_command(record, settings)
 
 
-def _renew_command(record: LicenseRecord, *, trial: bool) -> str:
-    """The command that renews just this one."""
-    plan = " --plan PLAN" if trial else ""
+def _renew_command(record: LicenseRecord, settings: Settings) -> str:
+    """Return the command that renews just this one; a trial needs a plan that is named."""
+    plan = "" if renewable(record, settings) else " --plan PLAN"
     return f"polygent-issue renew {record.customer_slug} --license {record.id[:8]}{plan}"
 
 
 def _endings(
-    db: Reading, settings: Settings, due: Iterable[DueLicense], *, now: datetime, until: datetime
+    db: Reading, settings: Settings, due: Iterable[_Due], *, now: datetime, until: datetime
 ) -> Iterator["Ending"]:
     """Yield an event for each license that is due, or that an earlier calendar may show as due.
 
@@ -189,10 +172,10 @@ def _endings(
     """
     chains = summaries.Chains(db)
     seen: set[str] = set()
-    for each in due:
-        chain = chains.of(each.record.id)
+    for record, _ in due:
+        chain = chains.of(record.id)
         seen.add(chain.first_id)
-        yield _ending(db, settings, chain, each.record)
+        yield _ending(db, settings, chain, record)
     expires_from = now - min(until - now, now - _EPOCH)
     for record in licenses.no_longer_due(db, expires_from, until):
         chain = chains.of(record.id)
@@ -222,6 +205,6 @@ def _ending(
         sequence=sequence,
         whose=f"{owner.name} ({record.machine_label or 'any machine'})",
         expires_at=record.expires_at,
-        note=cancelled or _renew_command(record, trial=not renewable(record, settings)),
+        note=cancelled or _renew_command(record, settings),
         cancelled=cancelled is not None,
     )

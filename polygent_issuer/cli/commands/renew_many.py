@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Final
 
 from polygent_issuer import files
@@ -46,7 +45,6 @@ def renew_many(
     """Renew each customer, or each license that is due, by itself.
 
     Raises:
-        UsageProblem: (`usage`) options that are for one customer, or nothing that is named.
         IssuerError: what stands in the way of all.
     """
     _refuse_contradictions(names, due_within, which)
@@ -57,8 +55,10 @@ def renew_many(
     changes = parse_changes(settings, terms)
     if problem := contradiction(changes):
         raise UsageProblem(problem.message, hint=problem.hint)
+    slugs = None if due_within is not None else _slugs(invocation, names)
     with invocation.registry.reading() as db:
         behind = clock_behind_finding(db, now)
+        total = licenses.count_due(db, now + within) if slugs is None else len(slugs)
     renewals = Renewals(
         settings=settings,
         now=now,
@@ -70,7 +70,6 @@ def renew_many(
         all_machines=which.all_machines,
         behind=behind,
     )
-    slugs = None if due_within is not None else _slugs(invocation, names)
 
     def jobs(consent: Consent) -> Iterable[Job]:
         agreed = replace(renewals, consent=consent)
@@ -78,22 +77,12 @@ def renew_many(
 
     def unlock() -> Mapping[str, Signer]:
         with invocation.registry.reading() as db:
-            keys = (choose_key(db, how.key),)
-        return signers_of(invocation, keys, secret)
+            key = choose_key(db, how.key)
+        return signers_of(invocation, [key], secret)
 
     secret = source(invocation, passphrases)
-    batch = Batch(
-        activity="renewing",
-        jobs=jobs,
-        unlock=unlock,
-        total=_count_due(invocation, now + within) if slugs is None else len(slugs),
-    )
+    batch = Batch(activity="renewing", jobs=jobs, unlock=unlock, total=total)
     return run_batch(invocation, batch, how, options, given(consents))
-
-
-def _count_due(invocation: Invocation, until: datetime) -> int:
-    with invocation.registry.reading() as db:
-        return licenses.count_due(db, until)
 
 
 def _refuse_contradictions(
@@ -123,15 +112,14 @@ def _refuse_contradictions(
 
 def _slugs(invocation: Invocation, names: Sequence[str]) -> tuple[str, ...]:
     """Return the slug of each customer once; a name that is not known as it was typed."""
-
-    def slug(name: str) -> str:
+    slugs: dict[str, None] = {}
+    for name in _names(names):
         try:
             # Compared with the journal where each is decided, so that one fails alone.
-            return invocation.customer(name, checked=False).slug
+            slugs[invocation.customer(name, checked=False).slug] = None
         except (NotFound, Ambiguous):
-            return name
-
-    return tuple(dict.fromkeys(map(slug, _names(names))))
+            slugs[name] = None
+    return tuple(slugs)
 
 
 def _names(names: Sequence[str]) -> Iterator[str]:

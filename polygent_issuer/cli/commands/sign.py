@@ -18,10 +18,7 @@ def sign(
     customer: Annotated[
         str | None,
         option(
-            "--customer",
-            "NAME",
-            "Whose it is; a new name makes a customer.",
-            candidates.customers,
+            "--customer", "NAME", "Whose it is; a new name makes a customer.", candidates.customers
         ),
     ] = None,
     slug: Annotated[

@@ -57,8 +57,7 @@ def argument(metavar: str, text: str, complete: Callable[..., Any] | None = None
 CustomerName = Annotated[str, argument("CUSTOMER", "A slug or a name.", candidates.customers)]
 KeyName = Annotated[str, argument("KEY", "A label, or the beginning of a kid.", candidates.keys)]
 LicenseId = Annotated[
-    str,
-    argument("LICENSE", "An id, or its beginning (4 characters or more).", candidates.licenses),
+    str, argument("LICENSE", "An id, or its beginning (4 characters or more).", candidates.licenses)
 ]
 
 
@@ -84,8 +83,7 @@ def _global(name: str, metavar: str | None, text: str, **more: Any) -> Any:  # n
 _GLOBAL: dict[str, Any] = {
     # The rights of the home are its own to judge, with exit 7.
     "home": Annotated[
-        Path | None,
-        _global("--home", "DIR", "Where settings and registry live.", readable=False),
+        Path | None, _global("--home", "DIR", "Where settings and registry live.", readable=False)
     ],
     "json": Annotated[bool, _global("--json", None, "JSON on stdout and nothing else.")],
     "quiet": Annotated[bool, _global("--quiet", None, "No notes and warnings on stderr.")],
@@ -99,8 +97,11 @@ _GLOBAL: dict[str, Any] = {
 def typer_command(body: Callable[..., Any]) -> Callable[..., Any]:
     """Return `body(invocation, …)` as Typer wants it: groups unfolded, global options last."""
     _, *own = inspect.signature(body, eval_str=True).parameters.values()
-    groups = {p.name: p.annotation for p in own if _is_group(p.annotation)}
-    parameters = [parameter for p in own for parameter in _unfolded(p)]
+    groups: dict[str, Any] = {
+        p.name: p.annotation
+        for p in own
+        if isinstance(p.annotation, type) and issubclass(p.annotation, OptionGroup)
+    }
 
     @functools.wraps(body)
     def command(*, context: typer.Context, **given: Any) -> Any:  # noqa: ANN401 - the body's
@@ -113,29 +114,23 @@ def typer_command(body: Callable[..., Any]) -> Callable[..., Any]:
             context.obj.problem = problem
             raise
 
-    signature = inspect.Signature([_parameter("context", typer.Context), *parameters, *_globals()])
-    command.__signature__ = signature  # type: ignore[attr-defined]
+    parameters = [_parameter("context", typer.Context)]
+    for p in own:
+        if p.name in groups:
+            parameters += _unfolded(p.annotation)
+        else:
+            parameters.append(p.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+    for name, annotation in _GLOBAL.items():
+        parameters.append(_parameter(name, annotation, None if name == "home" else False))
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return command
 
 
-def _is_group(annotation: object) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, OptionGroup)
-
-
-def _unfolded(parameter: inspect.Parameter) -> Iterator[inspect.Parameter]:
-    group = parameter.annotation
-    if not _is_group(group):
-        yield parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        return
+def _unfolded(group: Any) -> Iterator[inspect.Parameter]:  # noqa: ANN401 - a dataclass
     hints = get_type_hints(group, include_extras=True)
     for field in fields(group):
         default = inspect.Parameter.empty if field.default is MISSING else field.default
         yield _parameter(field.name, hints[field.name], default)
-
-
-def _globals() -> Iterator[inspect.Parameter]:
-    for name, annotation in _GLOBAL.items():
-        yield _parameter(name, annotation, None if name == "home" else False)
 
 
 def _parameter(

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import typer
-
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import OptionGroup, option
+from polygent_issuer.cli.options.common import OptionGroup, argument, flag, option
 from polygent_issuer.errors import InputRefused, UsageProblem
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import escape
@@ -28,10 +26,10 @@ MachineInfoFile = Annotated[
 
 PublicKeyFiles = Annotated[
     list[Path] | None,
-    typer.Option(
+    option(
         "--public-key",
-        metavar="FILE",
-        help="Trust this PEM or JWKS instead of the registry's keys; repeatable.",
+        "FILE",
+        "Trust this PEM or JWKS instead of the registry's keys; repeatable.",
         readable=False,  # reading it says what is wrong
     ),
 ]
@@ -44,7 +42,7 @@ AgainstOption = Annotated[
 ]
 
 Recursive = Annotated[
-    bool, typer.Option("--recursive", "-r", help="Also read the sub-folders of folders.")
+    bool, flag("--recursive", "Also read the sub-folders of folders.", short="-r")
 ]
 
 _PUBLIC_KEY_LIMIT: Final = 64 * 1024
@@ -57,8 +55,7 @@ class VerifyOptions(OptionGroup):
     """Which licenses are checked, and as which server at which time."""
 
     license_files: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="FILE|DIR...", help="License files or folders; - is stdin."),
+        list[str] | None, argument("FILE|DIR...", "License files or folders; - is stdin.")
     ] = None
     recursive: Recursive = False
     license_id: Annotated[
@@ -74,9 +71,7 @@ class VerifyOptions(OptionGroup):
     )
     host: Annotated[str | None, option("--host", "HOST", "The request's Host header.")] = None
     at: Annotated[str | None, option("--at", "DATE", "Another time than now.")] = None
-    install: Annotated[
-        bool, option("--install", None, "As at the upload: within the window, too.")
-    ] = False
+    install: Annotated[bool, flag("--install", "As at the upload: within the window, too.")] = False
     public_key: PublicKeyFiles = None
 
     def check(self) -> None:
@@ -88,9 +83,7 @@ class VerifyOptions(OptionGroup):
         ways = sum(map(bool, (self.license_files, self.license_id, self.customer)))
         if ways != 1:
             raise UsageProblem(
-                "more than one thing says which license is meant"
-                if ways
-                else "nothing says which license is meant",
+                f"{'more than one thing' if ways else 'nothing'} says which license is meant",
                 hint=Hint(run("verify", "FILE"), ", or --license ID, or --customer NAME"),
             )
         if (*(self.license_files or ()), self.machine_info).count("-") > 1:

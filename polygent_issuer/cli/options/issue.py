@@ -4,15 +4,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from polygent_issuer.cli.completion import candidates
-from polygent_issuer.cli.options.common import OptionGroup, option
+from polygent_issuer.cli.consent import YesButFindings
+from polygent_issuer.cli.options.common import OptionGroup, flag, option
 from polygent_issuer.cli.options.input_files import MachineInfoFile
 from polygent_issuer.errors import UsageProblem
 
 EmlFolder = Annotated[
     str | None, option("--eml", "DIR", "Write a mail draft for each contact there, too.")
+]
+
+
+LicenseFile = Annotated[
+    str | None, option("--output", "FILE|DIR", "Where it goes; - is stdout.", short="-o")
 ]
 
 
@@ -23,17 +27,10 @@ class IssueOptions(OptionGroup):
     key: Annotated[
         str | None, option("--key", "LABEL|KID", "Sign with another key.", candidates.keys)
     ] = None
-    output: Annotated[
-        str | None,
-        typer.Option("--output", "-o", metavar="FILE|DIR", help="Where it goes; - is stdout."),
-    ] = None
+    output: LicenseFile = None
     eml: EmlFolder = None
-    dry_run: Annotated[bool, option("--dry-run", None, "Show what would be issued and stop.")] = (
-        False
-    )
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Go ahead without asking; accepts no finding.")
-    ] = False
+    dry_run: Annotated[bool, flag("--dry-run", "Show what would be issued and stop.")] = False
+    yes: YesButFindings = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +57,7 @@ class LicenseSelection(OptionGroup):
         str | None, option("--machine", "LABEL", "The one of this machine.", candidates.machines)
     ] = None
     all_machines: Annotated[
-        bool, option("--all-machines", None, "Each current license; enterprise: one for all.")
+        bool, flag("--all-machines", "Each current license; enterprise: one for all.")
     ] = False
     machine_info: MachineInfoFile = None
 

@@ -21,15 +21,12 @@ _NOTHING = frozenset({"none", "unknown", "not set"})
 def set_value(
     invocation: Invocation,
     key: Annotated[
-        str,
-        argument("KEY", "As config show names it, such as not_due.", candidates.settings),
+        str, argument("KEY", "As config show names it, such as not_due.", candidates.settings)
     ],
     value: Annotated[
         str,
         argument(
-            "VALUE",
-            "As config show prints it; none takes it out.",
-            candidates.setting_values,
+            "VALUE", "As config show prints it; none takes it out.", candidates.setting_values
         ),
     ],
 ) -> Report:

@@ -14,8 +14,7 @@ from polygent_issuer.home.settings import Entry, Where, settings_path
 def show(
     invocation: Invocation,
     key: Annotated[
-        str | None,
-        argument("[KEY]", "Only this one, or only plans.trial.", candidates.settings),
+        str | None, argument("[KEY]", "Only this one, or only plans.trial.", candidates.settings)
     ] = None,
 ) -> Report:
     """Show the settings in force and where each comes from.

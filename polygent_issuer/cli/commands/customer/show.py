@@ -1,9 +1,10 @@
 """`polygent-issue customer show`: all that the registry holds of a customer."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import CustomerName
@@ -18,97 +19,31 @@ from polygent_issuer.registry import (
     JournalRow,
     LicenseRecord,
     Machine,
+    Reading,
     journal,
     licenses,
     machines,
 )
 from polygent_issuer.terms import dates
 
-if TYPE_CHECKING:
-    from polygent_issuer.issuing.machines import IdentityChange
-
 _LAST_ROWS: Final = 10
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShownMachine:
-    """A machine as it is, what it was before and when it changed, the latest first."""
-
-    machine: Machine
-    history: tuple[Identity, ...]
-    changes: "tuple[IdentityChange, ...]"
-    notes: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the machine for programs; `before` is its history."""
-        return {
-            "label": self.machine.label,
-            "fingerprint": self.machine.fingerprint,
-            "hostname": self.machine.hostname,
-            "since": dates.instant(self.machine.since),
-            "before": [
-                {
-                    "fingerprint": past.fingerprint,
-                    "hostname": past.hostname,
-                    "since": dates.instant(past.since),
-                    "until": dates.optional_instant(past.until),
-                }
-                for past in self.history
-            ],
-            "changes": [
-                {
-                    "at": dates.instant(change.at),
-                    "components": {part.name: str(part.state) for part in change.components},
-                }
-                for change in self.changes
-            ],
-            "notes": list(self.notes),
-        }
-
-    def rows(self) -> Iterator[tuple[str, ...]]:
-        """Yield the machine as it is; below it, without a label, what it was."""
-        now = self.machine
-        yield now.label, now.hostname or "", now.fingerprint, dates.instant(now.since), "now"
-        for past in self.history:
-            until = dates.optional_instant(past.until) or ""
-            yield "", past.hostname or "", past.fingerprint, dates.instant(past.since), until
-
-    def lines(self) -> Iterator[Line]:
-        """Yield the parts of each change, where they are known, and the notes."""
-        from polygent_issuer.issuing.machines import list_components
-
-        label = self.machine.label
-        for change in self.changes:
-            parts = list_components(change.components)
-            if parts is not None:
-                yield Line(f"{label} changed at {dates.instant(change.at)}: {parts}", "dim", 1)
-        for note in self.notes:
-            yield Line(f"{label}: {note}", "warn", 1)
+_Shown = tuple[dict[str, Any], list[tuple[str, ...]], list[Line]]
+"""A machine: for programs, its rows of the table, and the lines below that."""
 
 
 def show(invocation: Invocation, customer: CustomerName) -> Report:
     """Show a customer: machines, licenses, and the last rows of the journal."""
-    from polygent_issuer.issuing.machines import identity_changes, machine_notes
-
     owner, now = invocation.customer(customer), invocation.now
-    shown = []
     with invocation.registry.reading() as db:
-        for machine in machines.of(db, owner):
-            identities = machines.history(db, machine)
-            shown.append(
-                ShownMachine(
-                    machine=machine,
-                    history=identities[1:],
-                    changes=identity_changes(identities),
-                    notes=machine_notes(db, machine, now),
-                )
-            )
+        shown = [_machine(db, machine, now) for machine in machines.of(db, owner)]
         records = tuple(licenses.of(db, owner))
         rows = tuple(deque(journal.rows(db, customer=owner), maxlen=_LAST_ROWS))
     local = [_local_expiry(owner, record) for record in records]
     members = {
         "customer": customer_json(owner),
-        "machines": [each.to_json() for each in shown],
+        "machines": [members for members, _, _ in shown],
         "licenses": [
             {**license_json(record, now), "expires_at_local": there}
             for record, there in zip(records, local, strict=True)
@@ -126,17 +61,16 @@ def show(invocation: Invocation, customer: CustomerName) -> Report:
 
 
 def _text(
-    customer: Customer, shown: list[ShownMachine], table: Table, rows: tuple[JournalRow, ...]
+    customer: Customer, shown: list[_Shown], table: Table, rows: tuple[JournalRow, ...]
 ) -> Iterable[Block]:
     yield Line(customer.name, "title")
     yield Fields(tuple(customer_rows(customer))[1:])
     yield Line()
     if shown:
         headers = ("machine", "hostname", "fingerprint", "since", "until")
-        cells = tuple(row for each in shown for row in each.rows())
+        cells = tuple(row for _, machine_rows, _ in shown for row in machine_rows)
         yield Table(headers, cells, folding=("hostname", "fingerprint"))
-        for each in shown:
-            yield from each.lines()
+        yield from (line for _, _, lines in shown for line in lines)
     else:
         yield Line("no machine", "dim")
     yield Line()
@@ -156,3 +90,47 @@ def _local_expiry(customer: Customer, record: LicenseRecord) -> str | None:
         return local.isoformat(timespec="seconds") if local else None
     except OverflowError:
         return None
+
+
+def _machine(db: Reading, machine: Machine, now: datetime) -> _Shown:
+    """Show a machine as it is, what it was before and when it changed, the latest first."""
+    from polygent_issuer.issuing.machines import identity_changes, list_components, machine_notes
+
+    identities = machines.history(db, machine)
+    changes, notes = identity_changes(identities), machine_notes(db, machine, now)
+    members = {
+        "label": machine.label,
+        "fingerprint": machine.fingerprint,
+        "hostname": machine.hostname,
+        "since": dates.instant(machine.since),
+        "before": [
+            {
+                "fingerprint": past.fingerprint,
+                "hostname": past.hostname,
+                "since": dates.instant(past.since),
+                "until": dates.optional_instant(past.until),
+            }
+            for past in identities[1:]
+        ],
+        "changes": [
+            {
+                "at": dates.instant(change.at),
+                "components": {part.name: str(part.state) for part in change.components},
+            }
+            for change in changes
+        ],
+        "notes": list(notes),
+    }
+    rows = [_row(machine.label, machine, "now")]
+    rows += [_row("", past, dates.optional_instant(past.until) or "") for past in identities[1:]]
+    described = ((dates.instant(each.at), list_components(each.components)) for each in changes)
+    lines = [
+        Line(f"{machine.label} changed at {at}: {parts}", "dim", 1)
+        for at, parts in described
+        if parts is not None
+    ]
+    return members, rows, lines + [Line(f"{machine.label}: {note}", "warn", 1) for note in notes]
+
+
+def _row(label: str, each: Machine | Identity, until: str) -> tuple[str, ...]:
+    return label, each.hostname or "", each.fingerprint, dates.instant(each.since), until

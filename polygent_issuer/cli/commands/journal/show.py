@@ -19,8 +19,7 @@ _DATE_LENGTH = len("2026-11-30")
 def show(
     invocation: Invocation,
     customer: Annotated[
-        str | None,
-        option("--customer", "NAME", "About a customer only.", candidates.customers),
+        str | None, option("--customer", "NAME", "About a customer only.", candidates.customers)
     ] = None,
     since: Annotated[str | None, option("--since", "DATE", "From then on.")] = None,
     until: Annotated[str | None, option("--until", "DATE", "Until then; a day, all of it.")] = None,

@@ -28,8 +28,7 @@ class Form(StrEnum):
 def export_public(
     invocation: Invocation,
     key: Annotated[
-        str | None,
-        argument("[KEY]", "The active one by default.", candidates.keys),
+        str | None, argument("[KEY]", "The active one by default.", candidates.keys)
     ] = None,
     *,
     every: Annotated[bool, flag("--all", "All keys that servers are to trust; JWKS.")] = False,

@@ -3,25 +3,9 @@
 from typing import Annotated
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.key_place import (
-    RetryCommand,
-    backup_path_of_new,
-    require_backup,
-    require_store,
-)
-from polygent_issuer.cli.flows.key_storage import (
-    StorageOptions,
-    StoredKeyReport,
-    current_settings,
-    key_lifecycle,
-    known_keys,
-)
+from polygent_issuer.cli.flows import key_place, key_storage
 from polygent_issuer.cli.options.common import PassphraseOptions, argument, source
-from polygent_issuer.keys.pkcs11_store import (
-    backup_impossible_new,
-    check_new_key_uri,
-    is_in_token,
-)
+from polygent_issuer.keys.pkcs11_store import backup_impossible_new, check_new_key_uri, is_in_token
 from polygent_issuer.keys.rotation import free_label, require_free_label
 
 
@@ -29,9 +13,9 @@ def generate(
     invocation: Invocation,
     label: Annotated[str | None, argument("[LABEL]", "What to call it; main by default.")] = None,
     *,
-    storage: StorageOptions,
+    storage: key_storage.StorageOptions,
     passphrases: PassphraseOptions,
-) -> StoredKeyReport:
+) -> key_storage.StoredKeyReport:
     """Make a signing key, in the keyring, in an encrypted file or inside a token.
 
     The first key signs at once, a later one after `key use`. A home is made when there is none.
@@ -39,19 +23,19 @@ def generate(
     key that is made in a token never leaves it and has no backup; the passphrase is the token's
     PIN.
     """
-    settings, passphrase = current_settings(invocation), source(invocation, passphrases)
+    settings, passphrase = key_storage.current_settings(invocation), source(invocation, passphrases)
     store = storage.store or settings.store
     check_new_key_uri(store)
     if storage.backup is not None and is_in_token(store):
         raise backup_impossible_new(store)
-    known = known_keys(invocation)
+    known = key_storage.known_keys(invocation)
     name = require_free_label(free_label(known) if label is None else label, known)
-    retry = RetryCommand(
+    retry = key_place.RetryCommand(
         command="key generate", argument=name, storage=storage, passphrases=passphrases
     )
-    require_backup(retry)
-    require_store(settings, store, retry)
-    backup = backup_path_of_new(invocation, settings, storage, store)
-    lifecycle = key_lifecycle(invocation, passphrase, store=store, backup=backup)
+    key_place.require_backup(retry)
+    key_place.require_store(settings, store, retry)
+    backup = key_place.backup_path_of_new(invocation, settings, storage, store)
+    lifecycle = key_storage.key_lifecycle(invocation, passphrase, store=store, backup=backup)
     stored = lifecycle.generate(label=name, store_uri=store, backup=backup)
-    return StoredKeyReport(stored=stored, verb="generated")
+    return key_storage.StoredKeyReport(stored=stored, verb="generated")

@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.mail_drafts import drafter
-from polygent_issuer.cli.options.common import LicenseId, option
-from polygent_issuer.cli.options.issue import EmlFolder
+from polygent_issuer.cli.options.common import LicenseId
+from polygent_issuer.cli.options.issue import EmlFolder, LicenseFile
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.customer import zone_of
 from polygent_issuer.cli.output.license import send_warnings
@@ -39,9 +38,7 @@ _Stored = tuple[LicenseRecord, License, Customer, KeyRecord]
 def export(
     invocation: Invocation,
     license_id: LicenseId,
-    to: Annotated[
-        str | None, option("--output", "FILE|DIR", "Where it goes; - is stdout.", short="-o")
-    ] = None,
+    to: LicenseFile = None,
     eml: EmlFolder = None,
 ) -> Report:
     """Write a license's file again, the same bytes; nothing is overwritten.

@@ -18,8 +18,7 @@ def list_all(
     invocation: Invocation,
     *,
     customer: Annotated[
-        str | None,
-        option("--customer", "NAME", "A customer's only.", candidates.customers),
+        str | None, option("--customer", "NAME", "A customer's only.", candidates.customers)
     ] = None,
     tier: Annotated[Tier | None, option("--tier", None, "One tier's only.")] = None,
     status: Annotated[

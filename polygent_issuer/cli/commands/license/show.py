@@ -14,7 +14,6 @@ from polygent_issuer.issuing.proposal import load_license
 from polygent_issuer.registry import (
     Document,
     JournalRow,
-    KeyRecord,
     LicenseRecord,
     customers,
     journal,
@@ -61,7 +60,18 @@ def show(invocation: Invocation, license_id: LicenseId) -> Report:
         _state(record, now),
         Fields(tuple(claim_rows(license_, zone_of(customer)))),
         Line("in the registry", "title"),
-        Fields(tuple(_registry_rows(record, key, document, upload_before))),
+        Fields(
+            (
+                ("machine", record.machine_label),
+                ("plan", record.plan),
+                ("term", record.term),
+                ("key", f"{key.label} ({key.kid})"),
+                ("sent", dates.optional_instant(record.sent_at)),
+                ("upload before", upload_before),
+                ("file sha256", record.sha256),
+                *(() if document is None else _document_rows(document)),
+            )
+        ),
     ]
     if history:
         text += [Line("in the journal", "title"), journal_table(history)]
@@ -76,6 +86,11 @@ def _document_json(document: Document) -> dict[str, str]:
     }
 
 
+def _document_rows(document: Document) -> Iterable[tuple[str, str]]:
+    yield "machine-info", f"of {dates.instant(document.generated_at)}"
+    yield "its sha256", document.sha256
+
+
 def _state(record: LicenseRecord, now: datetime) -> Line:
     state = f"license {record.id[:8]} is {record.status}"
     if record.replaced_by is not None:
@@ -86,21 +101,6 @@ def _state(record: LicenseRecord, now: datetime) -> Line:
     if record.expires_at <= now:
         return Line(f"{state}, and expired", "bad")
     return Line(state, "good")
-
-
-def _registry_rows(
-    record: LicenseRecord, key: KeyRecord, document: Document | None, upload_before: str
-) -> Iterable[tuple[str, str | None]]:
-    yield "machine", record.machine_label
-    yield "plan", record.plan
-    yield "term", record.term
-    yield "key", f"{key.label} ({key.kid})"
-    yield "sent", dates.optional_instant(record.sent_at)
-    yield "upload before", upload_before
-    yield "file sha256", record.sha256
-    if document is not None:
-        yield "machine-info", f"of {dates.instant(document.generated_at)}"
-        yield "its sha256", document.sha256
 
 
 def _replaced(row: JournalRow) -> tuple[str, ...]:

@@ -13,15 +13,12 @@ from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import OutputExists, UsageProblem
 from polygent_issuer.files import disk
+from polygent_issuer.registry.restore import number
 
 _NAME = "licenses.toml"
 
 
-def export(
-    invocation: Invocation,
-    *,
-    to: OutputFile = None,
-) -> Report:
+def export(invocation: Invocation, *, to: OutputFile = None) -> Report:
     """Write the current licenses as TOML that apply reads: a row for each customer and machine.
 
     Terms are read from the signed files. Customers that are archived are left out. The file is
@@ -50,8 +47,7 @@ def export(
             )
     count, where = len(rows), "stdout" if path is None else str(path)
     members: dict[str, Any] = {"licenses": iter(rows)} if in_json else {"file": where}
-    noun = "license" if count == 1 else "licenses"
-    done = Line(f"exported {count} current {noun} to {where}", "good")
+    done = Line(f"exported {number(count, 'current license')} to {where}", "good")
     return Report({**members, "count": count}, [done], text_to_stderr=path is None)
 
 

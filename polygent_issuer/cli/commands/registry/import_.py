@@ -9,25 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from polygent_issuer.batch import registry_import
-from polygent_issuer.batch.registry_import import (
-    LOST,
-    ExistingLicense,
-    ImportedLicense,
-    ImportPlan,
-    Outcome,
-    RejectedFile,
-)
+from polygent_issuer.batch.registry_import import ImportPlan
 from polygent_issuer.batch.sources import Skipped, gather
 from polygent_issuer.cli import consent
 from polygent_issuer.cli.context import Invocation, actor
 from polygent_issuer.cli.flows.home_setup import create_for_import
+from polygent_issuer.cli.options import input_files
 from polygent_issuer.cli.options.common import argument, flag, option
-from polygent_issuer.cli.options.input_files import (
-    Recursive,
-    read_public_keys,
-    skipped_blocks,
-    skipped_json,
-)
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.json_text import hint_json
 from polygent_issuer.cli.output.model import Block, Fields, Line, Table
@@ -37,6 +25,7 @@ from polygent_issuer.files import disk
 from polygent_issuer.home import create
 from polygent_issuer.registry import REGISTRY_FILE, Registry, change
 from polygent_issuer.registry.errors import RegistryMissing
+from polygent_issuer.registry.restore import number
 from polygent_issuer.text import escape
 from polygent_issuer.verifier import Key
 
@@ -49,7 +38,7 @@ def import_files(
         list[str], argument("FILE|DIR...", "License files, or folders of them; - is stdin.")
     ],
     *,
-    recursive: Recursive = False,
+    recursive: input_files.Recursive = False,
     public_key: Annotated[
         list[Path] | None,
         option("--public-key", "FILE", "Pin this PEM or JWKS first; repeatable.", readable=False),
@@ -68,7 +57,7 @@ def import_files(
     counted and named.
     """
     typed = consent.given(consents)
-    keys = tuple(read_public_keys(invocation, public_key)) if public_key else ()
+    keys = tuple(input_files.read_public_keys(invocation, public_key)) if public_key else ()
     registry_file = invocation.home_path / REGISTRY_FILE
     sources, skipped = gather(named, recursive=recursive, registry=registry_file)
     with _registry(invocation, keys) as registry:
@@ -107,7 +96,7 @@ def _report(plan: ImportPlan, skipped: Sequence[Skipped], *, done: bool) -> Repo
         "machines": len(plan.machines),
         "replaced": dict(plan.replaced),
         "missing": [{"license": old, "replaced_by": new} for old, new in plan.missing],
-        "skipped": skipped_json(skipped),
+        "skipped": input_files.skipped_json(skipped),
     }
     code = ExitCode.BATCH if plan.refused else ExitCode.DONE
     return Report(members, _text(plan, skipped, done=done), code)
@@ -120,23 +109,23 @@ def _text(plan: ImportPlan, skipped: Sequence[Skipped], *, done: bool) -> Iterab
         why = f"; {there} of the files {are} in the registry already" if there else ""
         yield Line(f"nothing to import{why}")
     elif done:
-        yield Line(f"imported {_licenses(len(plan.new))}", "good")
+        yield Line(f"imported {number(len(plan.new), 'license')}", "good")
     else:
-        yield Line(f"would import {_licenses(len(plan.new))}; nothing was written", "dim")
+        yield Line(f"would import {number(len(plan.new), 'license')}; nothing was written", "dim")
     yield from _plan_blocks(plan)
-    yield from skipped_blocks(skipped)
+    yield from input_files.skipped_blocks(skipped)
     if done and plan.new:
-        yield Line(f"not in any file, so to be done by hand: {LOST}", "warn")
+        yield Line(f"not in any file, so to be done by hand: {registry_import.LOST}", "warn")
         yield Line("a renewal asks for --term, since no file says it", "dim")
     if done and plan.keys:
         yield Line("the key's private half, if it is not here: polygent-issue key import FILE")
 
 
 def _preview(plan: ImportPlan, skipped: Sequence[Skipped]) -> Iterable[Block]:
-    yield Line(f"to import: {_licenses(len(plan.new))}", "title")
+    yield Line(f"to import: {number(len(plan.new), 'license')}", "title")
     yield from _plan_blocks(plan)
-    yield from skipped_blocks(skipped)
-    yield Line(f"not in any file: {LOST}", "dim")
+    yield from input_files.skipped_blocks(skipped)
+    yield Line(f"not in any file: {registry_import.LOST}", "dim")
 
 
 def _plan_blocks(plan: ImportPlan) -> Iterable[Block]:
@@ -167,7 +156,7 @@ def _plan_blocks(plan: ImportPlan) -> Iterable[Block]:
 
 
 def _count_existing(plan: ImportPlan) -> int:
-    return sum(isinstance(each, ExistingLicense) for each in plan.outcomes)
+    return sum(isinstance(each, registry_import.ExistingLicense) for each in plan.outcomes)
 
 
 def _some(names: list[str]) -> str | None:
@@ -175,26 +164,21 @@ def _some(names: list[str]) -> str | None:
     return ", ".join(names[:_MOST]) + more if names else None
 
 
-def _licenses(count: int) -> str:
-    return f"{count} license{'' if count == 1 else 's'}"
-
-
-def _outcome_json(each: Outcome) -> dict[str, Any]:
-    if isinstance(each, RejectedFile):
+def _outcome_json(each: registry_import.Outcome) -> dict[str, Any]:
+    if isinstance(each, registry_import.RejectedFile):
         why = {"code": each.code, "message": each.message, **hint_json(each.hint)}
         return {"file": each.name, "outcome": "refused", **why}
-    outcome = "imported" if isinstance(each, ImportedLicense) else "there"
+    outcome = "imported" if isinstance(each, registry_import.ImportedLicense) else "there"
     ids = {"license": each.license.jti, "customer": each.license.sub}
     return {"file": each.name, "outcome": outcome, **ids}
 
 
 @contextmanager
 def _registry(invocation: Invocation, keys: tuple[Key, ...]) -> Iterator[Registry]:
-    """The registry to decide on; an empty one, thrown away, where there is none yet.
+    """Yield the registry to decide on; an empty one, thrown away, where there is none yet.
 
     Raises:
         RegistryMissing: (`registry_missing`) when there is none, and no key to begin one with.
-        OutputProblem: (`output_failed`) when the empty one cannot be made.
     """
     if create.is_complete(invocation.home_path):
         yield invocation.registry
