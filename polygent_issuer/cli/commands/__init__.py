@@ -8,10 +8,7 @@ class Entry:
     """A line of the command table: a command (`target`) or a group (`entries`).
 
     Attributes:
-        name: as it is typed.
-        help: one line, shown where the commands are listed.
         target: `module:function` below `polygent_issuer.cli.commands`, imported when it is called.
-        entries: the commands of a group.
         panel: the heading under which a terminal lists it.
     """
 

@@ -153,13 +153,7 @@ def _ask(answers: Mapping[str, str | None], home: Path) -> Mapping[str, str | No
 
 
 def _as_settings(answers: Mapping[str, str | None]) -> dict[str, str | None]:
-    """The values that the settings take: nothing for the words that mean it, whole paths.
-
-    Raises:
-        InputRefused: (`input_refused`) for a folder whose own folder does not exist.
-        InvalidStore: (`invalid_store`) for what is no key store.
-        InvalidSettings: (`invalid_settings`) for any other value that is refused.
-    """
+    """Return the values that the settings take: None for the words that mean it, whole paths."""
     values = {key: None if value == _NOTHING.get(key) else value for key, value in answers.items()}
     if (store := values.get("store")) is not None:
         values["store"] = store_uri.parse(store).uri

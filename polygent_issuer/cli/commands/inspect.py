@@ -65,12 +65,7 @@ def _text(
     failure: "CheckRow | None",
     unchecked: str | None,
 ) -> Iterable[Block]:
-    """Yield the claims, then what was checked of them.
-
-    Args:
-        failure: why the file is not authentic; None when it is.
-        unchecked: why the signature was not checked; None when it was.
-    """
+    """Yield the claims, then why the signature is bad (`failure`) or was not checked."""
     from polygent_issuer.cli.output.license import claim_rows
     from polygent_issuer.cli.output.verification import EXAMPLE_KEY
 

@@ -65,7 +65,13 @@ def sandbox(
         url = address(listening)
         access = Access(url)
         with suppress(KeyboardInterrupt):  # its only end
-            _announce(invocation, url, access.new_address())
+            opens_once = access.new_address()
+            if invocation.as_json:
+                invocation.in_lines = True
+                write_json_now({"url": url, "open": opens_once})
+            else:
+                runs = "the sandbox runs until Ctrl-C; open this address, which works once:"
+                write_blocks_now([Line(runs, "good"), Line(opens_once)])
             serve(site, listening, access)
     ended = Line("the sandbox has ended, and nothing of it is left", "dim")
     return Report({"stopped": url}, [ended], in_lines=True)  # the address was a line before
@@ -94,12 +100,3 @@ def _listen(port: int) -> "socket.socket":
             f"port {port} cannot be used: {os.strerror(problem.errno or 0).lower()}",
             hint="--port 0 takes a free one",
         ) from None
-
-
-def _announce(invocation: Invocation, url: str, opens_once: str) -> None:
-    if invocation.as_json:
-        invocation.in_lines = True
-        write_json_now({"url": url, "open": opens_once})
-    else:
-        runs = "the sandbox runs until Ctrl-C; open this address, which works once:"
-        write_blocks_now([Line(runs, "good"), Line(opens_once)])

@@ -2,14 +2,14 @@
 
 Global options work before and after the command: they are added to the signature of every command
 and group, and their callbacks write what was given into the `Invocation` that Typer carries as
-`ctx.obj`. An `OptionGroup` is a frozen dataclass whose fields are options: a command that has a
-parameter of such a type gets all of them, and one value.
+`ctx.obj`. An `OptionGroup` is a frozen dataclass whose fields are options with defaults: a command
+that has a parameter of such a type gets all of them, and one value.
 """
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -67,18 +67,10 @@ def _note(context: typer.Context, parameter: typer.CallbackParam, value: Any) ->
     return value
 
 
-def _global(name: str, metavar: str | None, text: str, **more: Any) -> Any:  # noqa: ANN401 - as typer.Option
-    return option(
-        name,
-        metavar,
-        text,
-        callback=_note,
-        expose_value=False,
-        show_default=False,
-        rich_help_panel="Global options",
-        **more,
-    )
-
+_global = partial(
+    option, callback=_note, expose_value=False, show_default=False, rich_help_panel="Global options"
+)
+_parameter = partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY)
 
 _GLOBAL: dict[str, Any] = {
     # The rights of the home are its own to judge, with exit 7.
@@ -114,32 +106,20 @@ def typer_command(body: Callable[..., Any]) -> Callable[..., Any]:
             context.obj.problem = problem
             raise
 
-    parameters = [_parameter("context", typer.Context)]
+    parameters = [_parameter("context", annotation=typer.Context)]
     for p in own:
-        if p.name in groups:
-            parameters += _unfolded(p.annotation)
-        else:
+        if p.name not in groups:
             parameters.append(p.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        hints = get_type_hints(p.annotation, include_extras=True)
+        for field in fields(p.annotation):
+            annotation = hints[field.name]
+            parameters.append(_parameter(field.name, default=field.default, annotation=annotation))
     for name, annotation in _GLOBAL.items():
-        parameters.append(_parameter(name, annotation, None if name == "home" else False))
+        default = None if name == "home" else False
+        parameters.append(_parameter(name, default=default, annotation=annotation))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return command
-
-
-def _unfolded(group: Any) -> Iterator[inspect.Parameter]:  # noqa: ANN401 - a dataclass
-    hints = get_type_hints(group, include_extras=True)
-    for field in fields(group):
-        default = inspect.Parameter.empty if field.default is MISSING else field.default
-        yield _parameter(field.name, hints[field.name], default)
-
-
-def _parameter(
-    name: str,
-    annotation: Any,  # noqa: ANN401 - any type that Typer knows
-    default: object = inspect.Parameter.empty,
-) -> inspect.Parameter:
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, kind, default=default, annotation=annotation)
 
 
 # access(2) refuses what the shell opened for another user: `… | sudo -u ada polygent-issue …`.

@@ -62,10 +62,7 @@ class LicenseSelection(OptionGroup):
     machine_info: MachineInfoFile = None
 
     def check(self, customers: int) -> None:
-        """Refuse options that say two things, or that are of one license where several are meant.
-
-        Args:
-            customers: how many are meant.
+        """Refuse options that say two things, or are of one license where `customers` are several.
 
         Raises:
             UsageProblem: (`usage`) naming what to give instead.

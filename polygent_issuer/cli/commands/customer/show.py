@@ -13,17 +13,8 @@ from polygent_issuer.cli.output.journal_rows import journal_json, journal_table
 from polygent_issuer.cli.output.license import license_json, license_table
 from polygent_issuer.cli.output.model import Block, Fields, Line, Table
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.registry import (
-    Customer,
-    Identity,
-    JournalRow,
-    LicenseRecord,
-    Machine,
-    Reading,
-    journal,
-    licenses,
-    machines,
-)
+from polygent_issuer.registry import Reading, journal, licenses, machines
+from polygent_issuer.registry.records import Customer, Identity, JournalRow, LicenseRecord, Machine
 from polygent_issuer.terms import dates
 
 _LAST_ROWS: Final = 10

@@ -70,11 +70,7 @@ def export_public(
 
 
 def _one(db: Reading, key: str | None) -> KeyRecord:
-    """The key that was named, retired or not, since its licenses run on.
-
-    Raises:
-        CompromisedKey: (`key_compromised`) for one that servers must drop.
-    """
+    """Return the key that was named, retired or not, since its licenses run on."""
     if key is None:
         return choose_key(db, None)
     record = keys.find(db, key)

@@ -16,22 +16,14 @@ from polygent_issuer.text import escape
 _LIMIT = 16 * 1024
 
 
-def adopt(
+def _adopt(
     invocation: Invocation,
     uri: str,
     label: str | None,
     storage: key_storage.StorageOptions,
     passphrase: Passphrase,
 ) -> key_storage.StoredKeyReport:
-    """Pin the public key of a private key that stays where it is, or note where a pinned key is.
-
-    It is in a token, or in a file that is not to be copied: a secret that a container mounts.
-
-    Raises:
-        UsageProblem: (`usage`) for an option that makes sense only for a copy of the key.
-        InvalidStore: (`invalid_store`) for a URI that is not exactly right.
-        KeyUnavailable: each code of a token and its key; no home is made then.
-    """
+    """Pin the public key of a private key that stays in its token, or in a file that is mounted."""
     if storage.store is not None or storage.backup is not None:
         option = "--backup" if storage.store is None else "--store"
         raise UsageProblem(
@@ -66,7 +58,7 @@ def import_private(
     """
     passphrase = source(invocation, passphrases)
     if store_uri.is_token_uri(key_file) or key_file.startswith(store_uri.FILE):
-        return adopt(invocation, key_file, label, storage, passphrase)
+        return _adopt(invocation, key_file, label, storage, passphrase)
     settings = key_storage.current_settings(invocation)
     retry = key_place.RetryCommand(
         command="key import",

@@ -7,7 +7,6 @@ from typing import Annotated, Final
 
 from polygent_issuer import store_uri
 from polygent_issuer.cli import consent, prompts
-from polygent_issuer.cli.consent import required_reason
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import KeyName, flag
 from polygent_issuer.cli.output import result
@@ -59,7 +58,7 @@ def retire_key(
     if asks:
         result.write_blocks(_following(retirement, place, present, now), sys.stderr)
     agreed = consent.obtain(invocation, decided.behind, given)
-    reason = required_reason(invocation, agreed.reason, "a key is retired")
+    reason = consent.required_reason(invocation, agreed.reason, "a key is retired")
     if asks:
         prompts.require_yes(f"let {retirement.key.label} sign no more, for good?")
     done = retire(decided, reason=reason, consent=agreed)
@@ -69,12 +68,7 @@ def retire_key(
 def _report(
     retirement: Retirement, store: str, present: Presence, now: datetime, *, changed: bool
 ) -> Report:
-    """Return what the key is now, and the current licenses under it, with what mends each.
-
-    Args:
-        store: the store of its private half; `present` is whether that is there.
-        changed: whether it was this command that ended it.
-    """
+    """Return what the key is now, and the current licenses under it, with what mends each."""
     key = retirement.key
     members = {
         "key": {
@@ -98,11 +92,11 @@ def _report(
             for record in retirement.licenses
         ),
     }
-    if changed:
-        state = Line(f"the key {key.label} is {key_state(key)}: it signs no more", "good")
-    else:
-        state = Line(f"the key {key.label} is {key_state(key)} already", "dim")
-    return Report(members, [state, *_following(retirement, store, present, now)])
+    state = f"the key {key.label} is {key_state(key)}"
+    done = (
+        Line(f"{state}: it signs no more", "good") if changed else Line(f"{state} already", "dim")
+    )
+    return Report(members, [done, *_following(retirement, store, present, now)])
 
 
 def _following(
@@ -178,13 +172,7 @@ def _license_lines(retirement: Retirement, now: datetime) -> Iterable[Block]:
     yield Line(f"its current licenses, by customer ({customers}):", "title")
     for record in retirement.licenses[:_SHOWN]:
         day = dates.last_full_day(record.expires_at).isoformat()
-        machine = record.machine_label or "any machine"
-        yield Line(
-            f"{record.customer_slug}, {machine}, until {day}: {reissue_command(record, now)}",
-            indent=1,
-        )
-    if len(retirement.licenses) > _SHOWN:
-        yield Line(
-            f"and {len(retirement.licenses) - _SHOWN} more: {list_command(retirement.key.label)}",
-            "dim",
-        )
+        license_ = f"{record.customer_slug}, {record.machine_label or 'any machine'}, until {day}"
+        yield Line(f"{license_}: {reissue_command(record, now)}", indent=1)
+    if (more := len(retirement.licenses) - _SHOWN) > 0:
+        yield Line(f"and {more} more: {list_command(retirement.key.label)}", "dim")

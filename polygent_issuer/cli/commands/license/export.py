@@ -18,17 +18,8 @@ from polygent_issuer.errors import UsageProblem
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.destination import resolve
 from polygent_issuer.issuing.proposal import file_name, load_license
-from polygent_issuer.registry import (
-    Customer,
-    KeyRecord,
-    LicenseRecord,
-    Reading,
-    Writing,
-    change,
-    customers,
-    keys,
-    licenses,
-)
+from polygent_issuer.registry import Reading, Writing, change, customers, keys, licenses
+from polygent_issuer.registry.records import Customer, KeyRecord, LicenseRecord
 from polygent_issuer.terms import dates
 from polygent_issuer.verifier import License
 
@@ -36,10 +27,7 @@ _Stored = tuple[LicenseRecord, License, Customer, KeyRecord]
 
 
 def export(
-    invocation: Invocation,
-    license_id: LicenseId,
-    to: LicenseFile = None,
-    eml: EmlFolder = None,
+    invocation: Invocation, license_id: LicenseId, to: LicenseFile = None, eml: EmlFolder = None
 ) -> Report:
     """Write a license's file again, the same bytes; nothing is overwritten.
 

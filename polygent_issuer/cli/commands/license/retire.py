@@ -8,15 +8,8 @@ from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report, note
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import run
-from polygent_issuer.registry import (
-    Customer,
-    LicenseRecord,
-    Reading,
-    Writing,
-    change,
-    customers,
-    licenses,
-)
+from polygent_issuer.registry import Reading, Writing, change, customers, licenses
+from polygent_issuer.registry.records import Customer, LicenseRecord
 from polygent_issuer.terms import dates
 
 

@@ -11,15 +11,8 @@ from polygent_issuer.cli.options.common import argument, flag
 from polygent_issuer.cli.output.license import send_warnings
 from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.registry import (
-    KeyRecord,
-    LicenseRecord,
-    Reading,
-    Writing,
-    change,
-    keys,
-    licenses,
-)
+from polygent_issuer.registry import Reading, Writing, change, keys, licenses
+from polygent_issuer.registry.records import KeyRecord, LicenseRecord
 from polygent_issuer.terms import dates
 
 

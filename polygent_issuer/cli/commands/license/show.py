@@ -11,16 +11,8 @@ from polygent_issuer.cli.output.license import claim_rows, license_json
 from polygent_issuer.cli.output.model import Block, Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.issuing.proposal import load_license
-from polygent_issuer.registry import (
-    Document,
-    JournalRow,
-    LicenseRecord,
-    customers,
-    journal,
-    keys,
-    licenses,
-    machines,
-)
+from polygent_issuer.registry import customers, journal, keys, licenses, machines
+from polygent_issuer.registry.records import Document, JournalRow, LicenseRecord
 from polygent_issuer.terms import dates
 
 

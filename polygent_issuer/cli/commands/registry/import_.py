@@ -175,11 +175,7 @@ def _outcome_json(each: registry_import.Outcome) -> dict[str, Any]:
 
 @contextmanager
 def _registry(invocation: Invocation, keys: tuple[Key, ...]) -> Iterator[Registry]:
-    """Yield the registry to decide on; an empty one, thrown away, where there is none yet.
-
-    Raises:
-        RegistryMissing: (`registry_missing`) when there is none, and no key to begin one with.
-    """
+    """Yield the registry to decide on; an empty one, thrown away, where there is none yet."""
     if create.is_complete(invocation.home_path):
         yield invocation.registry
         return

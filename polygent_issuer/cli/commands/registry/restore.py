@@ -73,11 +73,7 @@ def _report(
     set_aside: Path | None,
     missing: list[str],
 ) -> Report:
-    """Return what is in force now, where the old one is, and what is still to do.
-
-    Args:
-        missing: labels of keys whose private half the settings do not name.
-    """
+    """Return what is in force now; `missing` are keys that the settings do not place."""
     source, head = str(backup.source.absolute()), head_text(backup.size, backup.head)
     old = replaced if replaced and replaced.readable else None
     aside = None if set_aside is None else str(set_aside)
