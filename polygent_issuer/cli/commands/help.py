@@ -1,14 +1,14 @@
 """`polygent-issue help`: the guide, and the help of a command."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TextIO
 
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import argument
-from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Result, is_plain
+from polygent_issuer.cli.output.model import Fields, Line
+from polygent_issuer.cli.output.result import Report, Result, is_plain
 from polygent_issuer.errors import NotFound
 from polygent_issuer.guide import TOPICS, markdown
 from polygent_issuer.hints import run
@@ -16,22 +16,6 @@ from polygent_issuer.text import did_you_mean, escape
 
 FORCED = "topics/"
 """The prefix that names a topic where a command has the same name."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Topics(Result):
-    """The list of topics."""
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`topics` with a line for each."""
-        return {"topics": [{"name": name, "about": about} for name, about in TOPICS.items()]}
-
-    def blocks(self) -> Iterable[Block]:
-        """The topics, and how to read one."""
-        yield Line("topics:", "title")
-        yield Fields(tuple(TOPICS.items()), 1)
-        yield Line("to read one: polygent-issue help TOPIC")
-        yield Line("the options of a command: polygent-issue help COMMAND")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +50,7 @@ def help_(
     invocation: Invocation,
     words: Annotated[
         list[str] | None,
-        argument("TOPIC|COMMAND", "Topic of the guide, or a command.", complete=candidates.topics),
+        argument("TOPIC|COMMAND", "Topic of the guide, or a command.", candidates.topics),
     ] = None,
 ) -> Result | int:
     """Show a topic of the guide, or the help of a command.
@@ -76,7 +60,16 @@ def help_(
     """
     name = " ".join(words or ())
     if not name:
-        return Topics()
+        about = [{"name": name, "about": about} for name, about in TOPICS.items()]
+        return Report(
+            {"topics": about},
+            [
+                Line("topics:", "title"),
+                Fields(tuple(TOPICS.items()), 1),
+                Line("to read one: polygent-issue help TOPIC"),
+                Line("the options of a command: polygent-issue help COMMAND"),
+            ],
+        )
     topic = name.removeprefix(FORCED)
     if topic == name and name in _commands():
         from polygent_issuer.cli.main import run as run_command

@@ -67,17 +67,18 @@ def verify(
             ("noted in", file),
         )
     )
-    text: list[Block] = []
+    text: list[Block]
     if check.problems:
-        text.append(Line("the registry is not as this tool left it", "bad"))
-        text += [Line(problem, "bad", 1) for problem in check.problems]
+        problems = [Line(problem, "bad", 1) for problem in check.problems]
+        text = [
+            Line("the registry is not as this tool left it", "bad"),
+            *problems,
+            fields,
+            *_RESTORE,
+        ]
     else:
-        text.append(Line("journal and registry are intact", "good"))
-    text.append(fields)
-    if check.problems:
-        text += _RESTORE
-    elif against is None and noted is None:
-        text += _ADVICE
+        advice = _ADVICE if against is None and noted is None else ()
+        text = [Line("journal and registry are intact", "good"), fields, *advice]
     return Report(members, text, ExitCode.REGISTRY if check.problems else ExitCode.DONE)
 
 

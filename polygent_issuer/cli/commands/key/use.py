@@ -1,7 +1,6 @@
 """`polygent-issue key use`: which key signs."""
 
 from polygent_issuer.cli import consent
-from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import KeyName
 from polygent_issuer.cli.output.key import key_json, way_back
@@ -15,7 +14,7 @@ from polygent_issuer.keys.signing import place_of, presence
 from polygent_issuer.registry import KeyRecord
 
 
-def use(invocation: Invocation, key: KeyName, *, consents: ConsentOptions) -> Report:
+def use(invocation: Invocation, key: KeyName, *, consents: consent.ConsentOptions) -> Report:
     """Sign with this key from now on, unless --key names another.
 
     The servers need its public half first, so this needs consent (key-rollout).
@@ -36,9 +35,8 @@ def use(invocation: Invocation, key: KeyName, *, consents: ConsentOptions) -> Re
 def _report(key: KeyRecord, before: KeyRecord | None, store: str) -> Report:
     changed = before is None or before.kid != key.kid
     old, kid = ("none", None) if before is None else (before.label, before.kid)
-    if not changed:
-        text = [Line(f"{key.label} signs, as before", "dim")]
-    else:
+    text = [Line(f"{key.label} signs, as before", "dim")]
+    if changed:
         text = [Line(f"signing key: {old} → {key.label}", "good")]
     if changed and before is not None:
         retire = run("key", "retire", *label_words(before.label))
