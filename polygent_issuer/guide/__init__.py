@@ -27,6 +27,9 @@ TOPICS: Final[Mapping[str, str]] = {
 
 _FOLDER: Final = Path(__file__).parent
 
+JSON_SCHEMA: Final = _FOLDER / "polygent-issue-1.schema.json"
+"""The JSON Schema of what `--json` prints, with an entry in `$defs` for each command."""
+
 
 def markdown(topic: str) -> str:
     """Return the text of a topic, which must be one of `TOPICS`."""

@@ -3,16 +3,19 @@
 `python tests/guide/test_topics.py --write` writes the generated topics.
 """
 
+import json
 import re
 import sys
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
+from support import json_schema
 from support.runbooks import blocks, titles
 
 import polygent_issuer
 from polygent_issuer.findings import MEANINGS, FindingCode
-from polygent_issuer.guide import TOPICS, markdown
+from polygent_issuer.guide import JSON_SCHEMA, TOPICS, markdown
 from polygent_issuer.home.setting_specs import KEYS, SHIPPED_PLANS, plan_texts
 from polygent_issuer.home.settings import load
 from polygent_issuer.verifier import CheckCode
@@ -116,6 +119,13 @@ def test_what_a_topic_refers_to_exists(topic: str) -> None:
     """A topic that is named by its command exists."""
     for name in re.findall(r"polygent-issue\s+help\s+([a-z-]+)", markdown(topic)):
         assert name in TOPICS, name
+
+
+def test_the_json_schema_has_every_command() -> None:
+    """`$defs` has an entry for each that prints JSON, and the whole is a valid schema."""
+    schema = json.loads(JSON_SCHEMA.read_bytes())
+    Draft202012Validator.check_schema(schema)
+    assert set(json_schema.command_names()) - set(schema["$defs"]) == {"sandbox"}
 
 
 def test_every_runbook_is_walked() -> None:

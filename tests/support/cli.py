@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from polygent_issuer.cli.main import run
+from support import json_schema
 
 NOW = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
 PASSPHRASE = "correct horse battery staple"
@@ -31,6 +32,7 @@ class Outcome:
     code: int
     out: bytes
     err: str
+    argv: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -41,7 +43,7 @@ class Outcome:
     def json(self) -> dict[str, Any]:
         """What stdout carries, which must be one JSON object of our schema."""
         members: dict[str, Any] = json.loads(self.out)
-        assert members["schema"] == "polygent-issue/1"
+        json_schema.check(self.argv, members)
         return members
 
     @property
@@ -49,7 +51,8 @@ class Outcome:
         """What stdout carries, which must be an object of our schema on each line, in ASCII."""
         assert self.out.isascii()
         found = [json.loads(line) for line in self.text.splitlines()]
-        assert {each["schema"] for each in found} == {"polygent-issue/1"}
+        for each in found:
+            json_schema.check(self.argv, each)
         return found
 
 
@@ -81,7 +84,7 @@ class Desk:
         self.now += after
         with streams(stdin) as (out, err):
             code = run(["--home", str(self.home), *argv], now=self.now, environ=self._environ())
-        return Outcome(code=code, out=out.getvalue(), err=err.getvalue().decode())
+        return Outcome(code=code, out=out.getvalue(), err=err.getvalue().decode(), argv=argv)
 
     def ok(self, *argv: str, **more: Any) -> Outcome:
         """Run a command that must succeed."""
