@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from polygent_issuer.errors import ExitCode, InternalError, IssuerError
 
 if TYPE_CHECKING:
-    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures import Future, ProcessPoolExecutor
 
 Method = Literal["fork", "spawn"]
 
@@ -26,6 +26,8 @@ CHUNK: Final = 128
 """How many items make one result: some 20 ms of verifying, so that a reader sees them come."""
 _AHEAD: Final = 2
 """How many chunks of each process are under way or wait for the reader."""
+_LOOK_AFTER: Final = 1.0
+"""Seconds without a result after which the processes are counted."""
 
 
 class Work(Protocol):
@@ -92,7 +94,7 @@ def _from_pool(
     try:
         waiting = deque(pool.submit(_work, chunk) for chunk in islice(chunks, ahead))
         while waiting:
-            result = waiting.popleft().result()
+            result = _wait(pool, waiting.popleft())
             waiting.extend(pool.submit(_work, chunk) for chunk in islice(chunks, 1))
             yield result
     except BrokenProcessPool:
@@ -100,6 +102,28 @@ def _from_pool(
             "a process that worked for this command was ended from outside",
             hint="is memory short? run the command again",
         ) from None
+
+
+def _wait(pool: "ProcessPoolExecutor", future: "Future[Any]") -> Any:  # noqa: ANN401
+    while True:
+        try:
+            return future.result(timeout=_LOOK_AFTER)
+        except TimeoutError:
+            _release(pool)
+
+
+def _release(pool: "ProcessPoolExecutor") -> None:
+    """Make the pool notice a process that was killed while it wrote a result.
+
+    The processes share one pipe for results. With half a result in it the pool waits for the rest
+    as long as anybody can write there.
+    """
+    # The pool has no public name for either.
+    processes = tuple((pool._processes or {}).values())  # noqa: SLF001
+    if not all(process.is_alive() for process in processes):
+        for process in processes:
+            process.kill()
+        pool._result_queue._writer.close()  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 @contextmanager
@@ -122,6 +146,7 @@ def _pool(job: Work, count: int, start: Method) -> "Iterator[ProcessPoolExecutor
     try:
         yield pool
     finally:
+        _release(pool)
         pool.shutdown(cancel_futures=True)
 
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from contextlib import closing
 from multiprocessing import active_children
+from multiprocessing.connection import wait
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, get_args
@@ -71,16 +72,28 @@ def test_alone_nothing_is_done_before_it_is_asked_for(tmp_path: Path) -> None:
     assert len(noted.read_bytes()) == 1
 
 
+@pytest.mark.parametrize("how", ["die", "die writing"])
 @pytest.mark.parametrize("start", METHODS)
-def test_a_process_that_dies_is_an_error(start: Method) -> None:
-    """Not a wait for ever; what is read before it is in order, and the others are ended."""
-    results = in_order(Faulty(at=3 * CHUNK, how="die"), range(1_000), processes=2, start=start)
+def test_a_process_that_dies_is_an_error(start: Method, how: str) -> None:
+    """It ends the run, also in the middle of a result; what is read before it is in order."""
+    results = in_order(Faulty(at=3 * CHUNK, how=how), range(1_000), processes=2, start=start)
     read: list[int] = []
     with pytest.raises(ProcessLost, match="was ended from outside") as lost:
         read.extend(number for chunk in results for number in chunk)
     assert read == [2 * number for number in range(len(read))]
     assert len(read) <= 3 * CHUNK
     assert (lost.value.code, lost.value.exit_code) == ("process_lost", 1)
+    assert active_children() == []
+
+
+def test_a_reader_who_leaves_waits_for_no_half_result() -> None:
+    """The processes are ended, though one was killed in the middle of a result."""
+    results = in_order(
+        Faulty(at=3 * CHUNK, how="die writing"), range(1_000), processes=2, start="fork"
+    )
+    next(results)
+    wait([process.sentinel for process in active_children()])
+    results.close()
     assert active_children() == []
 
 

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from polygent_issuer.errors import NotFound
@@ -50,9 +51,18 @@ class Faulty(Doubling):
         if self.at in chunk:
             if self.how == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
+            if self.how == "die writing":
+                # What the pool's pipe gets is half of the next message.
+                Connection._send = _half_of_it  # type: ignore[attr-defined]
             if self.how == "exit":
                 os._exit(7)
             if self.how == "slip":
                 return [{-1: 0}[number] for number in chunk]
-            raise NotFound("there is no such thing", hint="look elsewhere")
+            if self.how == "refuse":
+                raise NotFound("there is no such thing", hint="look elsewhere")
         return super().work(chunk)
+
+
+def _half_of_it(connection: Connection, buffer: bytes) -> None:
+    os.write(connection.fileno(), buffer[: len(buffer) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
