@@ -15,7 +15,7 @@ from support.registries import new_registry
 from support.secret_service import SecretService, secret_service
 
 from polygent_issuer.enforcement import sqlite_schema, sqlite_store
-from polygent_issuer.keys import private_keys
+from polygent_issuer.keys import file_store
 from polygent_issuer.registry import Registry, connection
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=40)
@@ -47,7 +47,7 @@ def unhurried(hurry: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _make_hurry(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(private_keys, "ROUNDS", 1)
+    patch.setattr(file_store, "ROUNDS", 1)
     durable, unsynced = connection.pragmas, "PRAGMA synchronous = OFF"
     patch.setattr(connection, "pragmas", lambda platform: (*durable(platform), unsynced))
     patch.setattr(sqlite_store, "PRAGMAS", (*sqlite_schema.PRAGMAS, "synchronous = OFF"))

@@ -12,7 +12,6 @@ from polygent_issuer.files.ownership import UnsafeFile
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import keyring_backends, passphrases, pkcs11_store, rotation, signing
-from polygent_issuer.keys.errors import KeyringAbsent, KeyringTimeout
 from polygent_issuer.keys.keyring_store import KeyringStore
 from polygent_issuer.keys.signer import Presence
 from polygent_issuer.keys.signing import place_of
@@ -81,16 +80,16 @@ def _probe(backend: keyring_backends.SystemKeyring, timeout: timedelta) -> _Prob
     store = KeyringStore(timeout=timeout, keyrings=(backend,))
     try:
         store.require_room()
-    except KeyringAbsent:
-        elsewhere = Hint(
-            "log in to a session that has one, or keep new keys in files: ",
-            run("config", "set", "store", store_uri.EXAMPLE_FILE_URI),
-        )
-        return _Probe(title=title, state="does not run here", runs=False, fix=elsewhere)
-    except KeyringTimeout:
-        state = f"did not answer within {timeout.total_seconds():g} s"
-        return _Probe(title=title, state=state, fix="restart the keyring's service")
-    except KeyUnavailable:
+    except KeyUnavailable as error:
+        if error.code == "keyring_absent":
+            elsewhere = Hint(
+                "log in to a session that has one, or keep new keys in files: ",
+                run("config", "set", "store", store_uri.EXAMPLE_FILE_URI),
+            )
+            return _Probe(title=title, state="does not run here", runs=False, fix=elsewhere)
+        if error.code == "keyring_timeout":
+            state = f"did not answer within {timeout.total_seconds():g} s"
+            return _Probe(title=title, state=state, fix="restart the keyring's service")
         return _Probe(title=title, state="answers with an error", fix="look into its own log")
     if store.presence(_ANY) is Presence.LOCKED:
         return _Probe(title=title, state="is locked", fix=UNLOCK)

@@ -1,18 +1,31 @@
-"""Keys in files: the OpenSSH private key format under bcrypt, mode 0600.
+"""Keys in files: the OpenSSH private key format (`PROTOCOL.key`) under bcrypt, mode 0600.
+
+`cryptography` encrypts and decrypts; what it does not do is look before it works. The clear part,
+here the *envelope*, states how the key is encrypted and which public key it claims, so a file with
+a round count that would keep the machine busy for hours, or with another key, is refused before a
+passphrase is asked for. The format has no MAC: the result must be compared with the pinned key.
 
 In an emergency, without this tool: `ssh-keygen -p -m PKCS8 -f COPY` makes a key of it that any
 library reads.
 """
 
+import base64
 import errno
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PrivateFormat,
+    load_ssh_private_key,
+)
 
 from polygent_issuer import files
 from polygent_issuer.errors import (
@@ -27,39 +40,45 @@ from polygent_issuer.files.disk import is_folder, reason
 from polygent_issuer.files.ownership import UnsafeFile
 from polygent_issuer.files.publication import KEPT
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.keys import errors, private_keys
-from polygent_issuer.keys.passphrases import Passphrase
-from polygent_issuer.keys.signer import Presence, SoftwareSigner, StoreEntry
+from polygent_issuer.keys.passphrases import Passphrase, WrongPassphrase
+from polygent_issuer.keys.signer import (
+    Presence,
+    SoftwareSigner,
+    StoreEntry,
+    mismatch,
+    pinned_signer,
+    public_key_of,
+)
 from polygent_issuer.store_uri import EXAMPLE_FILE_URI, FILE, FileLocation
 from polygent_issuer.text import escape, slugify
+from polygent_issuer.verifier.errors import InvalidKey
 from polygent_issuer.verifier.keys import Key
 
-KID_LETTERS: Final = 8
+ROUNDS: Final = 64
+"""Rounds of bcrypt in new files: about 0.6 s for each guess at the passphrase."""
+MAX_ROUNDS: Final = 1024
+"""Most rounds that are read: about 10 s."""
+FILE_LIMIT: Final = 16 * 1024
+"""The largest file that is read, in bytes; a P-256 key takes about 550."""
+OPENSSH: Final = b"-----BEGIN OPENSSH PRIVATE KEY-----"
+"""What every file in the OpenSSH format has."""
+
+_END: Final = b"-----END OPENSSH PRIVATE KEY-----"
+_ARMOUR: Final = re.compile(OPENSSH + rb"\s([A-Za-z0-9+/=\s]*)" + _END)
+_MAGIC: Final = b"openssh-key-v1\0"
+_IMPORT: Final = run("key", "import", "BACKUP")
 
 
 class FileStore:
-    """One key's file, or a folder with a file for each key.
-
-    Args:
-        location: where.
-        passphrase: of the files.
-        warn: prints a warning.
-        rounds: of bcrypt for files that are written; None is `private_keys.ROUNDS`.
-    """
+    """One key's file, or a folder with a file for each key."""
 
     def __init__(
-        self,
-        location: FileLocation,
-        *,
-        passphrase: Passphrase,
-        warn: Callable[[str], None],
-        rounds: int | None = None,
+        self, location: FileLocation, *, passphrase: Passphrase, warn: Callable[[str], None]
     ) -> None:
         """Read nothing yet."""
         self._location = location
         self._passphrase = passphrase
         self._warn = warn
-        self._rounds = private_keys.ROUNDS if rounds is None else rounds
 
     @property
     def uri(self) -> str:
@@ -83,32 +102,31 @@ class FileStore:
             ) from None
         return f"{FILE}{path}"
 
-    def write(self, private_key: ec.EllipticCurvePrivateKey, *, label: str) -> Path:
+    def write(
+        self, private_key: ec.EllipticCurvePrivateKey, *, label: str, secret: bytes | None = None
+    ) -> Path:
         """Write a new key file (0600, never over anything), read it back and compare.
 
-        Args:
-            private_key: on P-256.
-            label: names the file when the store is a folder.
+        In a folder `label` names it. The passphrase is asked for unless it is known as `secret`.
 
         Raises:
-            PassphraseNeeded, PassphraseRefused: (`passphrase_needed`, `passphrase_refused`).
             OutputExists: (`output_exists`) when the name is taken.
             OutputProblem: (`output_failed`) when it cannot be written.
-            NotKept: (`not_kept`) when what is read back is not what was written.
+            KeyUnavailable: (`passphrase_needed`, `passphrase_refused`), or (`not_kept`) when what
+                is read back is not what was written.
         """
-        public_key = private_keys.public_key(private_key)
+        public_key = public_key_of(private_key)
         path = self._new_path(public_key.kid, label)
-        secret = self._passphrase.get(f"the new key file {escape(path.name)}", confirm=True)
-        files.write_private(
-            private_keys.seal_openssh(private_key, secret, rounds=self._rounds), path
-        )
+        if secret is None:
+            secret = self._passphrase.get(f"the new key file {escape(path.name)}", confirm=True)
+        files.write_private(seal_openssh(private_key, secret, rounds=ROUNDS), path)
         try:
-            envelope = self._envelope(path, trusted=False)
-            private_keys.signer(private_keys.unseal_openssh(envelope, secret), public_key)
+            pinned_signer(unseal_openssh(self._envelope(path, trusted=False), secret), public_key)
         except KeyUnavailable:
-            raise errors.NotKept(
+            raise KeyUnavailable(
                 f"the key file {escape(str(path))} does not hold what was written",
                 hint="check the disk, or name another place for it",
+                code="not_kept",
             ) from None
         return path
 
@@ -129,51 +147,45 @@ class FileStore:
         """Unlock the private key of a pinned public key.
 
         Raises:
-            NoSuchKey: (`no_such_key`) when there is no such file.
-            UnsafeFile: (`unsafe_file`) when another user owns it or may write to it.
-            KeyUnavailable: (`key_unavailable`) when it cannot be read.
-            PlaintextKey: (`plaintext_key`) when it has no passphrase.
-            UnsupportedKey: (`unsupported_key`) when it asks for more than 1,024 rounds.
-            KeyMismatch: (`key_mismatch`) when it is another key.
-            KeyDamaged: (`key_damaged`) when it is no key file.
-            PassphraseNeeded, PassphraseRefused, WrongPassphrase: (`passphrase_needed`,
-                `passphrase_refused`, `wrong_passphrase`).
+            UnsafeFile: (`unsafe_file`) when another user owns the file or may write to it.
+            KeyUnavailable: (`no_such_key`, `key_unavailable`) when it is not there or not readable,
+                (`plaintext_key`) without a passphrase, (`unsupported_key`) for over 1,024 rounds,
+                (`key_mismatch`) for another key, (`key_damaged`) for no key file;
+                (`passphrase_needed`, `passphrase_refused`, `wrong_passphrase`).
         """
         path = self._path(pinned.kid)
-        envelope = self._envelope(path, warn=self._warn)
+        envelope = self._envelope(path, warn=True)
         if envelope.public_key != pinned:
-            raise private_keys.mismatch(envelope.public_key, pinned)
-        return private_keys.signer(self._unseal(envelope, path), pinned)
+            raise mismatch(envelope.public_key, pinned)
+        return self._unlocked(envelope, path)
 
     def adopt(self) -> StoreEntry:
         """Return the key that is in the file already; the file stays as it is.
 
         Raises:
             InvalidStore: (`invalid_store`) for a folder, which has no one key.
-            KeyUnavailable: each code of `load`, except `key_mismatch`.
+            KeyUnavailable: each code of `load`.
         """
         path = self._location.path
         if self._location.folder:
             raise InvalidStore(
                 f"{escape(str(path))} is a folder, and one key is meant", hint="name its file"
             )
-        envelope = self._envelope(path, warn=self._warn)
-        private_keys.signer(self._unseal(envelope, path), envelope.public_key)
-        return StoreEntry(key=envelope.public_key, uri=self.uri)
+        envelope = self._envelope(path, warn=True)
+        return StoreEntry(key=self._unlocked(envelope, path).public_key, uri=self.uri)
 
     def presence(self, kid: str) -> Presence:
         """Return whether the file of a key is there, without its passphrase; never raises."""
         try:
             stored = self._envelope(self._path(kid)).public_key.kid
-        except errors.NoSuchKey:
-            return Presence.ABSENT
-        except IssuerError:
-            return Presence.UNAVAILABLE
+        except IssuerError as problem:
+            return Presence.ABSENT if problem.code == "no_such_key" else Presence.UNAVAILABLE
         return Presence.PRESENT if stored == kid else Presence.ABSENT
 
-    def _unseal(self, envelope: private_keys.Envelope, path: Path) -> ec.EllipticCurvePrivateKey:
+    def _unlocked(self, envelope: "Envelope", path: Path) -> SoftwareSigner:
         purpose = f"the key file {escape(path.name)}"
-        return self._passphrase.unlock(purpose, partial(private_keys.unseal_openssh, envelope))
+        private_key = self._passphrase.unlock(purpose, partial(unseal_openssh, envelope))
+        return pinned_signer(private_key, envelope.public_key)
 
     def _new_path(self, kid: str, label: str) -> Path:
         path = self._location.path
@@ -199,10 +211,8 @@ class FileStore:
                     return path
         raise _no_such_key(folder / f"*{suffix}")
 
-    def _envelope(
-        self, path: Path, *, warn: Callable[[str], None] | None = None, trusted: bool = True
-    ) -> private_keys.Envelope:
-        """Read the unencrypted part of a key file. Links are followed, since containers mount so.
+    def _envelope(self, path: Path, *, warn: bool = False, trusted: bool = True) -> "Envelope":
+        """Read the clear part of a key file. Links are followed, since containers mount so.
 
         A backup is read with `trusted=False`: its disk may have neither owners nor modes.
         """
@@ -210,63 +220,192 @@ class FileStore:
             with os.fdopen(files.open_regular(path), "rb") as stream:
                 if trusted:
                     ownership.require_unexposed(path, "key file", opened=stream.fileno())
-                data = stream.read(private_keys.FILE_LIMIT + 1)
+                data = stream.read(FILE_LIMIT + 1)
         except (OSError, ValueError) as error:
             raise _unreadable(path, error) from None
         warning = files.secret_warning(str(path), what="key file")
-        if warn is not None and warning is not None:
-            warn(warning)
-        return _sealed(data, path)
+        if warn and warning is not None:
+            self._warn(warning)
+        return _encrypted(data, path)
 
 
-def _sealed(data: bytes, path: Path) -> private_keys.Envelope:
+def _encrypted(data: bytes, path: Path) -> "Envelope":
     """Return the envelope of an encrypted file; refuse any other file."""
+    name = escape(str(path))
     try:
-        data = files.without_mark(data, f"the key file {escape(str(path))}")
+        data = files.without_mark(data, f"the key file {name}")
     except files.NotUtf8 as refused:
-        raise errors.KeyDamaged(refused.message, hint=refused.hint) from None
-    too_long = len(data) > private_keys.FILE_LIMIT
-    if too_long or b"PRIVATE KEY-----" not in data or b"ENCRYPTED" in data:
-        raise errors.KeyDamaged(
-            f"{escape(str(path))} is no OpenSSH private key file",
-            hint=Hint(
-                "move it away, then take the key in from it or from its backup: ",
-                run("key", "import", "BACKUP"),
-            ),
+        raise KeyUnavailable(refused.message, hint=refused.hint, code="key_damaged") from None
+    if len(data) > FILE_LIMIT or b"PRIVATE KEY-----" not in data or b"ENCRYPTED" in data:
+        raise KeyUnavailable(
+            f"{name} is no OpenSSH private key file",
+            hint=Hint("move it away, then take the key in from it or from its backup: ", _IMPORT),
+            code="key_damaged",
         )
-    envelope = private_keys.parse_openssh(data) if private_keys.is_openssh(data) else None
+    envelope = parse_openssh(data) if OPENSSH in data else None
     if envelope is None or envelope.is_plaintext:
-        raise errors.PlaintextKey(
-            f"the key file {escape(str(path))} has no passphrase",
+        raise KeyUnavailable(
+            f"the key file {name} has no passphrase",
             hint=Hint(
                 "take it into another place, then destroy the file: ",
                 run("key", "import", str(path), "--store", EXAMPLE_FILE_URI),
             ),
+            code="plaintext_key",
         )
     return envelope
 
 
 def _suffix(kid: str) -> str:
-    return f"-{kid[:KID_LETTERS]}.key"
+    return f"-{kid[:8]}.key"
 
 
-def _no_such_key(path: Path) -> errors.NoSuchKey:
-    return errors.NoSuchKey(
+def _no_such_key(path: Path) -> KeyUnavailable:
+    return KeyUnavailable(
         f"there is no key file {escape(str(path))}",
-        hint=Hint("restore it from its backup: ", run("key", "import", "BACKUP")),
+        hint=Hint("restore it from its backup: ", _IMPORT),
+        code="no_such_key",
     )
 
 
 def _unreadable(path: Path, error: Exception) -> KeyUnavailable:
-    number = error.errno if isinstance(error, OSError) else None
-    if number in (errno.ENOENT, errno.ENOTDIR):
+    if isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.ENOTDIR):
         return _no_such_key(path)
+    message = f"the key file {escape(str(path))} cannot be read: {reason(error)}"
     if isinstance(error, files.NotRegular):
-        return errors.KeyDamaged(
-            f"the key file {escape(str(path))} cannot be read: {reason(error)}",
-            hint=Hint("move it away, then restore the key: ", run("key", "import", "BACKUP")),
+        hint = Hint("move it away, then restore the key: ", _IMPORT)
+        return KeyUnavailable(message, hint=hint, code="key_damaged")
+    return KeyUnavailable(message, hint="check the permissions of the file and of its folders")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Envelope:
+    """The clear part of an OpenSSH key file, decoded; it only claims the public key.
+
+    Attributes:
+        rounds: of bcrypt, 1 to `MAX_ROUNDS`; 0 when the key is not encrypted.
+    """
+
+    public_key: Key
+    rounds: int
+    sealed: bytes = field(repr=False)
+
+    @property
+    def is_plaintext(self) -> bool:
+        """Whether the private key is not encrypted."""
+        return self.rounds == 0
+
+
+def parse_openssh(data: bytes) -> Envelope:
+    """Read the clear part of an OpenSSH key file.
+
+    Raises:
+        KeyUnavailable: (`key_damaged`) when the file breaks the format; (`unsupported_key`) when it
+            holds no P-256 key, or is encrypted in a way or with a round count that is refused.
+    """
+    try:
+        (text,) = _ARMOUR.findall(data)
+        sealed = base64.b64decode(b"".join(text.split()), validate=True)
+        cipher, kdf, options, claimed = _fields(sealed)
+        rounds = _rounds(cipher, kdf, options)
+        return Envelope(public_key=_claimed_key(claimed), rounds=rounds, sealed=sealed)
+    except (ValueError, InvalidKey):  # binascii.Error is a ValueError
+        raise _damaged() from None
+
+
+def seal_openssh(
+    private_key: ec.EllipticCurvePrivateKey, passphrase: bytes, *, rounds: int
+) -> bytes:
+    """Encrypt a P-256 key: AES-256-CTR under bcrypt; `ssh-keygen -p` reads it."""
+    builder = PrivateFormat.OpenSSH.encryption_builder().kdf_rounds(rounds)
+    return private_key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, builder.build(passphrase))
+
+
+def unseal_openssh(envelope: Envelope, passphrase: bytes | None) -> ec.EllipticCurvePrivateKey:
+    """Decrypt a key; the result still has to be compared with the pinned public key.
+
+    Raises:
+        WrongPassphrase: (`wrong_passphrase`) when the two check numbers inside differ.
+        KeyUnavailable: (`key_damaged`) when it opens and does not contain a key.
+    """
+    problem = "no P-256 key"
+    try:
+        # Armoured anew, so that the loader sees exactly the bytes that were parsed here.
+        armoured = b"%b\n%b%b\n" % (OPENSSH, base64.encodebytes(envelope.sealed), _END)
+        loaded = load_ssh_private_key(armoured, passphrase)
+        if isinstance(loaded, ec.EllipticCurvePrivateKey):
+            return loaded
+    except Exception as error:  # noqa: BLE001 -- damaged files raise anything
+        problem = str(error)
+    # Raised out here: a chained cause could hold what was decrypted.
+    if "checksum" in problem:
+        raise WrongPassphrase(
+            "the passphrase does not open this key (or the file is damaged)",
+            hint="try again; the passphrase is the one that was given when the file was made",
         )
+    raise _damaged()
+
+
+def _fields(sealed: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """Return cipher, key derivation, its options, the public key; ValueError without them."""
+    if not sealed.startswith(_MAGIC):
+        raise ValueError("magic")
+    cipher, rest = _string(sealed[len(_MAGIC) :])
+    kdf, rest = _string(rest)
+    options, rest = _string(rest)
+    number, rest = _number(rest)
+    if number != 1:
+        raise ValueError("number of keys")
+    return cipher, kdf, options, _string(rest)[0]
+
+
+def _rounds(cipher: bytes, kdf: bytes, options: bytes) -> int:
+    if (cipher, kdf, options) == (b"none", b"none", b""):
+        return 0
+    if kdf != b"bcrypt":
+        raise _unsupported("this key file is not encrypted under bcrypt")
+    _salt, rest = _string(options)
+    rounds, rest = _number(rest)
+    if rest:
+        raise ValueError("options")
+    if not 1 <= rounds <= MAX_ROUNDS:
+        raise _unsupported(
+            f"this key file asks for {rounds} rounds of bcrypt; 1 to {MAX_ROUNDS} are accepted",
+            hint="if it is yours, give it fewer with: ssh-keygen -p -a 64 -f FILE",
+        )
+    return rounds
+
+
+def _claimed_key(claimed: bytes) -> Key:
+    kind, rest = _string(claimed)
+    if kind != b"ecdsa-sha2-nistp256":
+        raise _unsupported("this key file holds another kind of key than P-256")
+    curve, rest = _string(rest)
+    point, rest = _string(rest)
+    if curve != b"nistp256" or rest:
+        raise ValueError("public key")
+    return Key(point)
+
+
+def _number(data: bytes) -> tuple[int, bytes]:
+    if len(data) < 4:  # noqa: PLR2004 -- an uint32
+        raise ValueError("short")
+    return int.from_bytes(data[:4], "big"), data[4:]
+
+
+def _string(data: bytes) -> tuple[bytes, bytes]:
+    length, rest = _number(data)
+    if length > len(rest):
+        raise ValueError("short")
+    return rest[:length], rest[length:]
+
+
+def _unsupported(message: str, *, hint: str | None = None) -> KeyUnavailable:
+    return KeyUnavailable(message, hint=hint, code="unsupported_key")
+
+
+def _damaged() -> KeyUnavailable:
     return KeyUnavailable(
-        f"the key file {escape(str(path))} cannot be read: {reason(error)}",
-        hint="check the permissions of the file and of its folders",
+        "this is no whole OpenSSH private key file",
+        hint=Hint("move it away, then restore the key: ", _IMPORT),
+        code="key_damaged",
     )

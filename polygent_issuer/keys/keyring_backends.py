@@ -23,8 +23,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
+from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.keys.errors import KeyringAbsent, UnsafeBackend
 from polygent_issuer.store_uri import EXAMPLE_FILE_URI
 
 if TYPE_CHECKING:
@@ -58,15 +58,12 @@ ALLOWED: Final[Mapping[str, Mapping[str, object]]] = {
 
 
 def make(name: str) -> "KeyringBackend":
-    """Instantiate an allowed backend with our attributes and no others.
-
-    Args:
-        name: the module and class, one of `ALLOWED`.
+    """Instantiate a backend of `ALLOWED` with our attributes and no others.
 
     Raises:
-        UnsafeBackend: (`unsafe_backend`) when the class is not allowed, has another name, or
-            cannot be instantiated because of what the environment sets.
-        KeyringAbsent: (`keyring_absent`) when its module cannot be imported.
+        KeyUnavailable: (`unsafe_backend`) when the class is not allowed, has another name, or
+            cannot be instantiated because of what the environment sets; (`keyring_absent`) when
+            its module cannot be imported.
     """
     if name not in ALLOWED:
         raise _refused(name)
@@ -80,9 +77,10 @@ def make(name: str) -> "KeyringBackend":
         for attribute, value in ALLOWED[name].items():
             setattr(backend, attribute, value)
     except Exception as error:  # noqa: BLE001 -- any class of error can come of KEYRING_PROPERTY_*
-        raise UnsafeBackend(
+        raise KeyUnavailable(
             f"the keyring backend {name} could not be set up ({type(error).__name__})",
             hint="unset every KEYRING_PROPERTY_* variable",
+            code="unsafe_backend",
         ) from None
     return backend
 
@@ -90,8 +88,7 @@ def make(name: str) -> "KeyringBackend":
 def redirections(names: Iterable[str]) -> tuple[str, ...]:
     """Return what would make `keyring` use another backend, and has no effect here.
 
-    Args:
-        names: of all variables of the environment.
+    `names` are those of all variables of the environment.
     """
     from keyring.util.platform_ import config_root  # noqa: PLC0415 -- slow to import
 
@@ -110,10 +107,11 @@ def third_party_backends() -> tuple[str, ...]:
     return tuple(sorted(name for name in modules if not name.startswith("keyring.")))
 
 
-def _refused(name: str) -> UnsafeBackend:
-    return UnsafeBackend(
+def _refused(name: str) -> KeyUnavailable:
+    return KeyUnavailable(
         f"a key may not be kept by the keyring backend {name}",
         hint="unset what replaces the backend",
+        code="unsafe_backend",
     )
 
 
@@ -122,9 +120,10 @@ def _class(name: str) -> "type[KeyringBackend]":
     try:
         backend_class: type[KeyringBackend] = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise KeyringAbsent(
+        raise KeyUnavailable(
             f"the keyring backend {name} is not here ({type(error).__name__})",
             hint=Hint("install it; ", INTO_FILE),
+            code="keyring_absent",
         ) from None
     return backend_class
 
@@ -276,12 +275,9 @@ class WindowsKeyring(SystemKeyring):
 def for_platform(platform: str = sys.platform) -> tuple[SystemKeyring, ...]:
     """Return the allowed keyrings of a platform, the preferred one first.
 
-    Args:
-        platform: as `sys.platform`.
-
     Raises:
-        UnsafeBackend: (`unsafe_backend`) when the environment changes one of them.
-        KeyringAbsent: (`keyring_absent`) when a backend is not installed.
+        KeyUnavailable: (`unsafe_backend`) when the environment changes one of them;
+            (`keyring_absent`) when a backend is not installed.
     """
     if platform == "darwin":
         return (MacOSKeyring(),)

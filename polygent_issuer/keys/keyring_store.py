@@ -4,37 +4,49 @@ Only the allow-list of `keyring_backends` decides which keyring that is. Every c
 a daemon that hangs, or a prompt without an answer, would otherwise block the command for ever.
 """
 
+import base64
 import hmac
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Final, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+)
 
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.keys import errors, private_keys
 from polygent_issuer.keys.keyring_backends import INTO_FILE, KeyStatus, SystemKeyring
-from polygent_issuer.keys.signer import Presence, SoftwareSigner, TimeoutExpired, run_with_timeout
+from polygent_issuer.keys.signer import (
+    Presence,
+    SoftwareSigner,
+    TimeoutExpired,
+    pinned_signer,
+    public_key_of,
+    require_p256,
+    run_with_timeout,
+)
 from polygent_issuer.store_uri import EXAMPLE_FILE_URI, KEYRING
 from polygent_issuer.verifier.keys import Key
 
 T = TypeVar("T")
 
 _NEW_FILE: Final = f"or keep the key in an encrypted file: --store {EXAMPLE_FILE_URI}"
+_IMPORT: Final = run("key", "import", "BACKUP")
+_TIMEOUT: Final = "keyring_timeout"
 _ANY: Final = "any"  # a kid that no key has
 _LOCKED: Final = frozenset({"KeyringLocked", "LockedException", "PromptDismissedException"})
 _ABSENT: Final = frozenset({"InitError", "NoKeyringError", "SecretServiceNotAvailableException"})
 
 
 class KeyringStore:
-    """The keyring of the person who runs this.
-
-    Args:
-        timeout: how long any one call may take.
-        keyrings: the keyrings of this system, the preferred one first.
-    """
+    """The keyring of the person who runs this; of several the preferred one comes first."""
 
     uri = KEYRING
 
@@ -44,24 +56,15 @@ class KeyringStore:
         self._keyrings = tuple(keyrings)
 
     def save(self, private_key: ec.EllipticCurvePrivateKey, *, label: str) -> str:  # noqa: ARG002
-        """Save a key in the first keyring that answers, and read it back.
-
-        Args:
-            private_key: on P-256.
-            label: unused: the kid names a keyring entry.
-
-        Returns:
-            The URI to record: `keyring:`.
+        """Save a key in the first keyring that answers, and read it back; return `keyring:`.
 
         Raises:
-            KeyringAbsent: (`keyring_absent`) when no allowed keyring runs here.
-            KeyringLocked: (`keyring_locked`) when it is locked and stays so.
-            KeyringTimeout: (`keyring_timeout`) when it does not answer in time.
-            KeyringFailed: (`keyring_failed`) when it answers with an error.
-            NotKept: (`not_kept`) when what comes back is not what was saved.
+            KeyUnavailable: (`keyring_absent`) when no allowed keyring runs here, (`keyring_locked`)
+                when it stays locked, (`keyring_timeout`, `keyring_failed`), or (`not_kept`) when
+                what comes back is not what was saved.
         """
-        kid = private_keys.public_key(private_key).kid
-        text = private_keys.to_text(private_key)
+        kid = public_key_of(private_key).kid
+        text = to_text(private_key)
         for keyring in self._keyrings:
             status = self._ask(partial(keyring.probe, kid), _NEW_FILE)
             if status is None:
@@ -70,9 +73,10 @@ class KeyringStore:
             self._ask(partial(keyring.write, kid, text), _NEW_FILE)
             stored = self._ask(partial(keyring.read, kid), _NEW_FILE)
             if stored is None or not hmac.compare_digest(stored.encode(), text.encode()):
-                raise errors.NotKept(
+                raise KeyUnavailable(
                     "the keyring did not give back the key that it was given",
                     hint=Hint("use another keyring, ", _NEW_FILE),
+                    code="not_kept",
                 )
             return self.uri
         raise _absent(_NEW_FILE)
@@ -81,8 +85,7 @@ class KeyringStore:
         """Check without a prompt what `save` would refuse in any case.
 
         Raises:
-            KeyringAbsent: (`keyring_absent`) when no allowed keyring runs here.
-            KeyringTimeout, KeyringFailed: (`keyring_timeout`, `keyring_failed`) as for `save`.
+            KeyUnavailable: (`keyring_absent`, `keyring_timeout`, `keyring_failed`).
         """
         for keyring in self._keyrings:
             if self._ask(partial(keyring.probe, _ANY), _NEW_FILE) is not None:
@@ -93,13 +96,8 @@ class KeyringStore:
         """Unlock the private key of a pinned public key.
 
         Raises:
-            NoSuchKey: (`no_such_key`) when the keyring answers and does not hold it.
-            KeyringAbsent: (`keyring_absent`) when no allowed keyring runs here.
-            KeyringLocked: (`keyring_locked`) when it is locked and stays so.
-            KeyringTimeout: (`keyring_timeout`) when it does not answer in time.
-            KeyringFailed: (`keyring_failed`) when it answers with an error.
-            KeyDamaged: (`key_damaged`) when the entry is no private key.
-            KeyMismatch: (`key_mismatch`) when it is another key.
+            KeyUnavailable: as `save`; (`no_such_key`) when the keyring does not have it,
+                (`key_damaged`, `unsupported_key`, `key_mismatch`) when its entry is not this key.
         """
         answered = False
         for keyring in self._keyrings:
@@ -113,12 +111,13 @@ class KeyringStore:
                 continue
             text = self._ask(partial(keyring.read, pinned.kid))
             if text is not None:
-                return private_keys.signer(private_keys.from_text(text), pinned)
+                return pinned_signer(from_text(text), pinned)
         if not answered:
             raise _absent(INTO_FILE)
-        raise errors.NoSuchKey(
+        raise KeyUnavailable(
             f"the keyring holds no key {pinned.kid}",
-            hint=Hint("restore it from its backup: ", run("key", "import", "BACKUP")),
+            hint=Hint("restore it from its backup: ", _IMPORT),
+            code="no_such_key",
         )
 
     def presence(self, kid: str) -> Presence:
@@ -141,7 +140,9 @@ class KeyringStore:
     def _unlock(self, keyring: SystemKeyring, status: KeyStatus) -> None:
         try:
             unlocked = self._ask(keyring.unlock)
-        except errors.KeyringTimeout:
+        except KeyUnavailable as problem:
+            if problem.code != _TIMEOUT:
+                raise
             unlocked = False
         if not unlocked:
             where = "the key is there, but the keyring" if status.present else "the keyring"
@@ -155,9 +156,10 @@ class KeyringStore:
         try:
             return run_with_timeout(self._timeout, call)
         except TimeoutExpired:
-            problem: KeyUnavailable = errors.KeyringTimeout(
+            problem = KeyUnavailable(
                 f"the keyring did not answer within {self._timeout.total_seconds():g} s",
                 hint=Hint("restart the keyring's service; ", instead),
+                code=_TIMEOUT,
             )
         except Exception as error:  # noqa: BLE001 -- three libraries, each with errors of its own
             problem = _translated(error, instead)
@@ -170,20 +172,49 @@ def _translated(error: Exception, instead: str) -> KeyUnavailable:
         return _locked("the keyring")
     if name in _ABSENT:
         return _absent(instead)
-    return errors.KeyringFailed(
-        f"the keyring failed ({name})", hint=Hint("look into the keyring's own log; ", instead)
+    return KeyUnavailable(
+        f"the keyring failed ({name})",
+        hint=Hint("look into the keyring's own log; ", instead),
+        code="keyring_failed",
     )
 
 
-def _locked(what: str) -> errors.KeyringLocked:
-    return errors.KeyringLocked(
+def _locked(what: str) -> KeyUnavailable:
+    return KeyUnavailable(
         f"{what} is locked and was not unlocked",
         hint="unlock it by logging in to the desktop or answering its prompt, then try again",
+        code="keyring_locked",
     )
 
 
-def _absent(instead: str) -> errors.KeyringAbsent:
-    return errors.KeyringAbsent(
+def _absent(instead: str) -> KeyUnavailable:
+    return KeyUnavailable(
         "no keyring runs in this session that may hold a key",
         hint=Hint("log in to a session with that keyring; ", instead),
+        code="keyring_absent",
     )
+
+
+def to_text(private_key: ec.EllipticCurvePrivateKey) -> str:
+    """Return the entry of a key: PKCS#8 DER in base64."""
+    der = private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return base64.b64encode(der).decode("ascii")
+
+
+def from_text(text: str) -> ec.EllipticCurvePrivateKey:
+    """Return the key of an entry.
+
+    Raises:
+        KeyUnavailable: (`key_damaged`) when the entry is not PKCS#8 DER in base64,
+            (`unsupported_key`) when it is another kind of key.
+    """
+    loaded: object = None
+    with suppress(Exception):  # damaged entries raise anything
+        loaded = load_der_private_key(base64.b64decode(text.encode("ascii"), validate=True), None)
+    if loaded is None:
+        raise KeyUnavailable(
+            "the keyring's entry is no private key",
+            hint=Hint("restore the key from its backup: ", _IMPORT),
+            code="key_damaged",
+        )
+    return require_p256(loaded)

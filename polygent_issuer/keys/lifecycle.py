@@ -1,12 +1,16 @@
-"""Generating, importing and backing up keys: recorded only once they are safe."""
+"""Reading, generating, importing and backing up keys: recorded only once they are safe."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 
 from polygent_issuer import store_uri as location
 from polygent_issuer.errors import (
@@ -20,17 +24,15 @@ from polygent_issuer.files import disk
 from polygent_issuer.hints import run
 from polygent_issuer.home import settings_editing
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.keys import private_keys
-from polygent_issuer.keys.errors import BackupFailed
-from polygent_issuer.keys.file_store import FileStore
-from polygent_issuer.keys.passphrases import FixedPassphrase, Passphrase
+from polygent_issuer.keys.file_store import OPENSSH, FileStore, parse_openssh, unseal_openssh
+from polygent_issuer.keys.passphrases import Passphrase, WrongPassphrase
 from polygent_issuer.keys.pkcs11_store import (
     Pkcs11Store,
     backup_impossible_existing,
     backup_impossible_new,
 )
 from polygent_issuer.keys.rotation import free_label, label_words, require_free_label
-from polygent_issuer.keys.signer import generate_private_key
+from polygent_issuer.keys.signer import generate_private_key, public_key_of, rebuilt, require_p256
 from polygent_issuer.keys.signing import open_store, place_of, require_not_example, require_usable
 from polygent_issuer.registry import Actor, KeyRecord, Registry, Writing, change, keys
 from polygent_issuer.registry.change import Decided
@@ -39,8 +41,6 @@ from polygent_issuer.text import escape
 from polygent_issuer.verifier.keys import Key
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     from polygent_issuer.keys.keyring_store import KeyringStore
 
     Store = FileStore | KeyringStore | Pkcs11Store
@@ -48,39 +48,94 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportedKey:
-    """A private key as it was in its file.
+    """A private key, unlocked, as it was in its file.
 
     Attributes:
-        private_key: unlocked.
         kid: of its public key.
         plaintext: whether the file has no passphrase.
         is_backup: whether the file is as a backup is: OpenSSH format, encrypted.
     """
 
-    private_key: "ec.EllipticCurvePrivateKey" = field(repr=False)
+    private_key: ec.EllipticCurvePrivateKey = field(repr=False)
     kid: str
     plaintext: bool
     is_backup: bool
 
 
-def pinned_as(kid: str, known: Iterable[KeyRecord]) -> KeyRecord | None:
-    """Return the registry's record of a key among all that it knows."""
-    return next((key for key in known if key.kid == kid), None)
-
-
 def read_private_key(data: bytes, passphrase: Passphrase) -> ImportedKey:
     """Unlock the private key of a file: PKCS#8, SEC1 or OpenSSH, encrypted or not.
 
+    Args:
+        passphrase: asked only when the file is encrypted.
+
     Raises:
-        ExampleKey: (`example_key`) for the published one.
-        KeyUnavailable: each code of reading a key.
+        KeyUnavailable: (`key_damaged`) when there is no private key, or more than one;
+            (`unsupported_key`) when it is not on P-256, or asks for too many rounds;
+            (`example_key`) for the published one; (`wrong_passphrase`, `passphrase_needed`,
+            `passphrase_refused`).
     """
-    private_key = private_keys.read(data, passphrase)
-    kid = private_keys.public_key(private_key).kid
+    if data.count(b"PRIVATE KEY-----") > 2:  # noqa: PLR2004 -- one BEGIN, one END
+        raise _damaged("this file holds more than one private key", "import them one by one")
+    is_openssh = OPENSSH in data
+    private_key, plaintext = (_openssh if is_openssh else _pem_or_der)(data, passphrase)
+    kid = public_key_of(private_key).kid
     require_not_example(kid)
-    plaintext = private_keys.is_plaintext(data)
-    is_backup = private_keys.is_openssh(data) and not plaintext
-    return ImportedKey(private_key=private_key, kid=kid, plaintext=plaintext, is_backup=is_backup)
+    return ImportedKey(
+        private_key=private_key,
+        kid=kid,
+        plaintext=plaintext,
+        is_backup=is_openssh and not plaintext,
+    )
+
+
+def _openssh(data: bytes, passphrase: Passphrase) -> tuple[ec.EllipticCurvePrivateKey, bool]:
+    envelope = parse_openssh(data)
+    unseal = partial(unseal_openssh, envelope)
+    plaintext = envelope.is_plaintext
+    key = unseal(None) if plaintext else passphrase.unlock("the key file", unseal)
+    if public_key_of(key) != envelope.public_key:
+        raise _damaged(
+            "the private half in this file does not belong to its public half",
+            "take another copy of the file",
+        )
+    return rebuilt(key), plaintext
+
+
+def _pem_or_der(data: bytes, passphrase: Passphrase) -> tuple[ec.EllipticCurvePrivateKey, bool]:
+    load = load_pem_private_key if b"-----BEGIN" in data else load_der_private_key
+
+    def decrypt(secret: bytes) -> object:
+        with suppress(Exception):  # damaged files raise anything
+            return load(data, secret)
+        raise WrongPassphrase(
+            "the passphrase does not open this key (or the file is damaged)", hint="try again"
+        )
+
+    loaded: object = None
+    plaintext = True
+    try:
+        loaded = load(data, None)
+    except TypeError:  # how the library reports an encrypted key
+        plaintext = False
+    except Exception:  # noqa: BLE001, S110 -- damaged files raise anything
+        pass
+    if not plaintext:
+        loaded = passphrase.unlock("the key file", decrypt)
+    if loaded is None:
+        raise _damaged(
+            "this file holds no private key that can be read",
+            "PKCS#8, SEC1 and OpenSSH are read, in PEM; the first two in DER also",
+        )
+    return require_p256(loaded), plaintext
+
+
+def _damaged(message: str, hint: str) -> KeyUnavailable:
+    return KeyUnavailable(message, hint=hint, code="key_damaged")
+
+
+def pinned_as(kid: str, known: Iterable[KeyRecord]) -> KeyRecord | None:
+    """Return the registry's record of a key among all that it knows."""
+    return next((key for key in known if key.kid == kid), None)
 
 
 def check_importable(
@@ -89,13 +144,12 @@ def check_importable(
     """Return the label under which a key can be imported.
 
     Args:
-        kid: of the key.
         label: as requested; None is that of a pinned key, else the suggested or another free one.
         known: the keys of the registry.
         suggested_label: for a new key, where it is free.
 
     Raises:
-        RetiredKey, CompromisedKey: (`key_retired`, `key_compromised`).
+        KeyUnavailable: (`key_retired`, `key_compromised`).
         InputRefused: (`input_refused`) for a label that cannot be used, or is not the one of a key
             that is pinned already.
     """
@@ -117,7 +171,6 @@ class StoredKey:
     """A key that is in its store and pinned.
 
     Attributes:
-        key: the registry's record of its public key.
         uri: the store URI of its private key.
         backup: the file of its backup, if one was written.
         is_new: whether this pinned it; a second operator's copy of a pinned key does not.
@@ -163,10 +216,10 @@ class KeyLifecycle:
             InputRefused: (`input_refused`) for a label that cannot be used.
             OutputExists, OutputProblem: (`output_exists`, `output_failed`) for the key file or the
                 backup; nothing is recorded then.
-            BackupFailed: (`backup_failed`) when the key is in the keyring and recorded, but its
+            OutputProblem: (`backup_failed`) when the key is in the keyring and recorded, but its
                 backup could not be written.
-            NotExtractable: (`not_extractable`) for a backup of a key in a token.
-            KeyUnavailable: each code of the key store; nothing is recorded then.
+            KeyUnavailable: (`not_extractable`) for a backup of a key in a token; each code of the
+                key store; nothing is recorded then.
         """
         decided = self._decide(lambda known: require_free_label(label, known))
         store = self._open_store(store_uri or self.settings.store)
@@ -191,15 +244,14 @@ class KeyLifecycle:
         operator's copy.
 
         Args:
-            imported: the key, from `read_private_key`.
             label: for a key that is not pinned yet; None is a free one.
             store_uri: for its private key; None is the store that the settings name for this key,
                 or else for new ones.
             backup: as for `generate`.
 
         Raises:
-            RetiredKey, CompromisedKey, InputRefused: as `check_importable`.
-            OutputExists, OutputProblem, BackupFailed, KeyUnavailable: as for `generate`.
+            KeyUnavailable, InputRefused: as `check_importable`.
+            OutputProblem, KeyUnavailable: as `generate`.
         """
         decided = self._decide(lambda known: check_importable(imported.kid, label, known))
         return self._store(imported.private_key, "key-imported", decided, store_uri, backup)
@@ -212,9 +264,8 @@ class KeyLifecycle:
             label: for a key that is not pinned yet; None is the token's, or a free one.
 
         Raises:
-            ExampleKey, RetiredKey, CompromisedKey, InputRefused: as `check_importable`.
-            KeyUnavailable: each code of `Pkcs11Store.adopt` and `FileStore.adopt`; nothing is
-                recorded then.
+            KeyUnavailable, InputRefused: (`example_key`) and as `check_importable`.
+            KeyUnavailable: each code of the store's `adopt`; nothing is recorded then.
         """
         store = self._open_store(place.uri)
         assert isinstance(store, FileStore | Pkcs11Store)  # noqa: S101 -- as the place
@@ -233,8 +284,7 @@ class KeyLifecycle:
 
         Raises:
             OutputExists, OutputProblem: (`output_exists`, `output_failed`) for the file.
-            NotExtractable: (`not_extractable`) for a key in a token.
-            KeyUnavailable: each code of loading the key.
+            KeyUnavailable: (`not_extractable`) for a key in a token; each code of loading the key.
         """
         require_usable(key)
         store = self._open_store(place_of(self.settings, key.kid))
@@ -255,7 +305,7 @@ class KeyLifecycle:
 
     def _store(
         self,
-        private_key: "ec.EllipticCurvePrivateKey",
+        private_key: ec.EllipticCurvePrivateKey,
         event: str,
         decided: Decided[str],
         store_uri: str | None,
@@ -281,10 +331,11 @@ class KeyLifecycle:
                 self._roll_back(public_key.kid, uri, backup)
                 raise
         if failure is not None:
-            raise BackupFailed(
+            raise OutputProblem(
                 f"the key {escape(stored.key.label)} is kept, but it has no backup yet: "
                 f"{failure.message}",
                 hint=run("key", "backup", *label_words(stored.key.label), "FILE"),
+                code="backup_failed",
             )
         return stored
 
@@ -341,15 +392,15 @@ class KeyLifecycle:
         return self.passphrase.get(f"the new backup {escape(path.name)}", confirm=True)
 
     def _write_backup(
-        self, private_key: "ec.EllipticCurvePrivateKey", label: str, path: Path, secret: bytes
+        self, private_key: ec.EllipticCurvePrivateKey, label: str, path: Path, secret: bytes
     ) -> Path:
-        place, passphrase = location.file_location(path), FixedPassphrase(secret)
-        backups = FileStore(place, passphrase=passphrase, warn=self.warn)
-        return backups.write(private_key, label=label)
+        place = location.file_location(path)
+        backups = FileStore(place, passphrase=self.passphrase, warn=self.warn)
+        return backups.write(private_key, label=label, secret=secret)
 
 
 @contextmanager
-def _saved(store: "Store", private_key: "ec.EllipticCurvePrivateKey", label: str) -> Iterator[str]:
+def _saved(store: "Store", private_key: ec.EllipticCurvePrivateKey, label: str) -> Iterator[str]:
     """Save a key; in a token it stays only if the block succeeds."""
     if isinstance(store, Pkcs11Store):
         with store.taking(private_key, label=label) as entry:

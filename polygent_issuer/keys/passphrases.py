@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 from polygent_issuer import files
-from polygent_issuer.errors import UsageProblem
+from polygent_issuer.errors import KeyUnavailable, UsageProblem
 from polygent_issuer.files.disk import reason
 from polygent_issuer.keys import terminal
-from polygent_issuer.keys.errors import PassphraseNeeded, PassphraseRefused, WrongPassphrase
 from polygent_issuer.keys.signer import TimeoutExpired, run_with_timeout
 from polygent_issuer.text import escape
 
@@ -35,16 +34,24 @@ _READ_BYTES: Final = MAX_BYTES + 6  # a byte order mark, a line end, and one byt
 _AMPLE: Final = 12  # characters
 _LINE_END: Final = re.compile(rb"\r?\n\Z")
 _ONE_LINE: Final = "save the passphrase as one line of UTF-8 text"
-_COMMAND_HINT: Final = (
-    "try the command by itself: it has to write the passphrase, and nothing else, to stdout"
-)
 _OPTIONS: Final = (
     "give --passphrase-fd N, --passphrase-file FILE or --passphrase-command COMMAND, "
     f"set {VARIABLE}, or run this on a terminal"
 )
 
-
 T = TypeVar("T")
+
+
+class WrongPassphrase(KeyUnavailable):
+    """The passphrase does not open the key, or the file is damaged where it would show."""
+
+    code = "wrong_passphrase"
+
+
+class PassphraseRefused(KeyUnavailable):
+    """A passphrase that cannot be used or could not be had: empty, too long, typed differently."""
+
+    code = "passphrase_refused"
 
 
 class Passphrase(Protocol):
@@ -60,36 +67,26 @@ class Passphrase(Protocol):
             confirm: whether a person has to type it twice, since it is a new one.
 
         Raises:
-            PassphraseNeeded: (`passphrase_needed`) when there is no source.
+            KeyUnavailable: (`passphrase_needed`) when there is no source.
             PassphraseRefused: (`passphrase_refused`) when the source fails, or gives one that is
                 empty, too long or not one line of UTF-8.
         """
         ...
 
     def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
-        """Open an existing key. New keys and PINs take `get`.
-
-        Args:
-            purpose: as for `get`.
-            attempt: opens it with a passphrase.
-
-        Returns:
-            What `attempt` returns.
+        """Return what `attempt` makes of an existing key. New keys and PINs take `get`.
 
         Raises:
             WrongPassphrase: (`wrong_passphrase`) from `attempt`.
-            PassphraseNeeded, PassphraseRefused: as `get`.
+            KeyUnavailable: as `get`.
         """
         return attempt(self.get(purpose))
 
 
 class _CachedPassphrase(Passphrase):
-    """A source that is read once and gives the same passphrase for every purpose.
+    """A source that is read once, up to `_READ_BYTES`, and serves every purpose.
 
-    Args:
-        name: what messages call it, safe to show: `the passphrase file X`.
-        read: reads it, up to `_READ_BYTES`.
-        warn: prints a warning.
+    `name` is safe to show: `the passphrase file X`.
     """
 
     __slots__ = ("_data", "_name", "_read", "_warn")
@@ -101,7 +98,7 @@ class _CachedPassphrase(Passphrase):
         self._data: bytes | None = None
 
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:  # noqa: ARG002
-        """What the source holds; it is not a person, so `confirm` asks for nothing."""
+        """Return what the source has; it is not a person, so `confirm` asks for nothing."""
         return _one_line(self._bytes(), self._name)
 
     def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
@@ -129,7 +126,7 @@ class _CachedPassphrase(Passphrase):
         return opened
 
     def is_usable(self) -> bool:
-        """Whether a new key may have this passphrase."""
+        """Return whether a new key may have this passphrase."""
         try:
             _one_line(self._bytes(), self._name)
         except PassphraseRefused:
@@ -142,18 +139,28 @@ class _CachedPassphrase(Passphrase):
         return self._data
 
 
-class FixedPassphrase(Passphrase):
-    """A passphrase that is known already, for every purpose."""
+class PassphraseStrengthWarning(Passphrase):
+    """A source that warns, once, of a short new passphrase."""
 
-    __slots__ = ("_secret",)
+    __slots__ = ("_source", "_warn", "_warned")
 
-    def __init__(self, secret: bytes) -> None:
-        """Take the passphrase."""
-        self._secret = secret
+    def __init__(self, source: Passphrase, warn: Callable[[str], None]) -> None:
+        """Ask nothing yet."""
+        self._source = source
+        self._warn = warn
+        self._warned = False
 
-    def get(self, purpose: str, *, confirm: bool = False) -> bytes:  # noqa: ARG002
-        """Return it."""
-        return self._secret
+    def get(self, purpose: str, *, confirm: bool = False) -> bytes:
+        """Return the passphrase of the source."""
+        secret = self._source.get(purpose, confirm=confirm)
+        if confirm and not self._warned and len(secret.decode(errors="replace")) < _AMPLE:
+            self._warned = True
+            self._warn(f"a short passphrase protects little: {_AMPLE} characters or more")
+        return secret
+
+    def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
+        """Unlock with the source."""
+        return self._source.unlock(purpose, attempt)
 
 
 class _Terminal(Passphrase):
@@ -182,7 +189,7 @@ class _NoPassphrase(Passphrase):
 
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:  # noqa: ARG002
         """Refuse."""
-        raise PassphraseNeeded(f"a passphrase is needed for {purpose}", hint=_OPTIONS)
+        raise _needed(f"a passphrase is needed for {purpose}")
 
 
 def from_fd(descriptor: int, *, warn: Callable[[str], None]) -> Passphrase:
@@ -226,11 +233,6 @@ def from_command(
 ) -> Passphrase:
     """Return the passphrase that a command writes to its stdout; no shell runs it.
 
-    Args:
-        command_line: split into words as a POSIX shell would.
-        warn: prints a warning.
-        timeout: how long it may take.
-
     Raises:
         UsageProblem: (`usage`) when the line cannot be split or is empty.
     """
@@ -273,9 +275,11 @@ def _ask(prompt: str) -> bytes:
     try:
         return terminal.ask(escape(prompt))
     except OSError:
-        raise PassphraseNeeded(
-            "there is no terminal to ask for the passphrase", hint=_OPTIONS
-        ) from None
+        raise _needed("there is no terminal to ask for the passphrase") from None
+
+
+def _needed(message: str) -> KeyUnavailable:
+    return KeyUnavailable(message, hint=_OPTIONS, code="passphrase_needed")
 
 
 def _one_line(data: bytes, name: str) -> bytes:
@@ -306,39 +310,12 @@ def _usable(secret: bytes) -> bytes:
     return secret
 
 
-class PassphraseStrengthWarning(Passphrase):
-    """A source that warns, once, of a short new passphrase."""
-
-    __slots__ = ("_source", "_warn", "_warned")
-
-    def __init__(self, source: Passphrase, warn: Callable[[str], None]) -> None:
-        """Ask nothing yet."""
-        self._source = source
-        self._warn = warn
-        self._warned = False
-
-    def get(self, purpose: str, *, confirm: bool = False) -> bytes:
-        """Return the passphrase of the source."""
-        secret = self._source.get(purpose, confirm=confirm)
-        if confirm and not self._warned and len(secret.decode(errors="replace")) < _AMPLE:
-            self._warned = True
-            self._warn(f"a short passphrase protects little: {_AMPLE} characters or more")
-        return secret
-
-    def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
-        """Unlock with the source."""
-        return self._source.unlock(purpose, attempt)
-
-
 def _command_output(arguments: Sequence[str], timeout: timedelta) -> bytes:
-    """Run a command; return what it writes to stdout, at most `_READ_BYTES` bytes.
+    """Return what a command writes to stdout, at most `_READ_BYTES` bytes.
 
     It has no stdin, so that it takes nothing from a file that is piped into this tool; it shares
-    stderr and the terminal, since a password manager may have to ask.
-
-    Raises:
-        PassphraseRefused: (`passphrase_refused`) when it cannot be started, ends with another
-            status than 0, or takes too long. Neither command nor output is part of the message.
+    stderr and the terminal, since a password manager may have to ask. Neither the command nor its
+    output is part of a message.
     """
     import subprocess  # noqa: PLC0415 -- few have a command
 
@@ -355,21 +332,22 @@ def _command_output(arguments: Sequence[str], timeout: timedelta) -> bytes:
             list(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0
         )
     except (OSError, ValueError) as error:
-        raise PassphraseRefused(
-            f"the passphrase command cannot be started: {reason(error)}", hint=_COMMAND_HINT
-        ) from None
+        raise _command_failed(f"cannot be started: {reason(error)}") from None
     try:
         output, status = run_with_timeout(timeout, finish)
     except TimeoutExpired:
-        raise PassphraseRefused(
-            f"the passphrase command took longer than {timeout.total_seconds():g} s",
-            hint=_COMMAND_HINT,
-        ) from None
+        raise _command_failed(f"took longer than {timeout.total_seconds():g} s") from None
     finally:
         process.kill()
         process.wait()
     if status != 0:
-        raise PassphraseRefused(
-            f"the passphrase command ended with status {status}", hint=_COMMAND_HINT
-        )
+        raise _command_failed(f"ended with status {status}")
     return output
+
+
+def _command_failed(why: str) -> PassphraseRefused:
+    return PassphraseRefused(
+        f"the passphrase command {why}",
+        hint="try the command by itself: it has to write the passphrase, and nothing else, to "
+        "stdout",
+    )

@@ -21,7 +21,6 @@ from pkcs11.constants import TokenFlag
 from polygent_issuer.errors import IssuerError, KeyUnavailable
 from polygent_issuer.files import ownership
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.keys import errors
 from polygent_issuer.keys.signer import TimeoutExpired, run_with_timeout
 from polygent_issuer.store_uri import TokenUri
 from polygent_issuer.text import escape, for_shell
@@ -29,90 +28,69 @@ from polygent_issuer.text import escape, for_shell
 if TYPE_CHECKING:
     from pkcs11._pkcs11 import lib as Library  # noqa: N812 -- a class
 
+_PROBLEMS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "pin_incorrect": (
+        "PinIncorrect PinInvalid PinLenRange",
+        "{where} refused the PIN; it was given once and is not given again",
+        (
+            "make sure of the PIN before you run the command again: a token locks itself after a "
+            "few wrong ones"
+        ),
+    ),
+    "pin_locked": (
+        "PinLocked",
+        "the PIN of {where} is locked after too many wrong ones",
+        "unlock it with the token's own software and its SO PIN (PUK)",
+    ),
+    "pin_not_set": (
+        "PinExpired UserPinNotInitialized",
+        "{where} has no user PIN yet, or one that must be changed first",
+        "set one with the token's own software and its SO PIN",
+    ),
+    "token_removed": (
+        (
+            "DeviceRemoved KeyHandleInvalid ObjectHandleInvalid SessionClosed SessionHandleInvalid "
+            "TokenNotPresent TokenNotRecognised"
+        ),
+        "{where}, or the key in it, went away while it was in use",
+        "plug it in again and run the command once more",
+    ),
+    "token_read_only": (
+        "DeviceMemory SessionReadOnly SessionReadOnlyExists TokenWriteProtected",
+        "{where} takes no new key: it is full or write-protected",
+        "name another token, or make room in it",
+    ),
+    "mechanism_missing": (
+        "FunctionNotSupported MechanismInvalid",
+        "{where} does not offer {what}",
+        (
+            "it has to offer CKM_ECDSA with P-256, and CKM_EC_KEY_PAIR_GEN to make a key; "
+            "name another token"
+        ),
+    ),
+}
+"""By code: the classes of the library's errors that mean it, our message, and its hint."""
+
+
+def problem(
+    code: str, where: str = "the token", what: str = "what is asked of it"
+) -> KeyUnavailable:
+    """Return the error of a code about a token."""
+    _, message, hint = _PROBLEMS[code]
+    return KeyUnavailable(message.format(where=where, what=what), hint=hint, code=code)
+
 
 def translate(error: Exception) -> KeyUnavailable:
     """Return our error for one of the library; its text is dropped."""
     name = type(error).__name__
-    for names, translated in _MEANINGS.items():
-        if name in names:
-            return translated()
-    return errors.TokenFailed(
+    for code, (names, *_) in _PROBLEMS.items():
+        if name in names.split():
+            return problem(code)
+    return KeyUnavailable(
         f"the token or its module failed ({name})",
         hint="see what the token's own software says about it",
+        code="token_failed",
     )
-
-
-def _pin_incorrect() -> KeyUnavailable:
-    return errors.PinIncorrect(
-        "the token refused the PIN; it was given once and is not given again",
-        hint="make sure of the PIN before you run the command again: a token locks itself after a "
-        "few wrong ones",
-    )
-
-
-def _removed() -> KeyUnavailable:
-    return errors.TokenRemoved(
-        "the token, or the key in it, went away while it was in use",
-        hint="plug it in again and run the command once more",
-    )
-
-
-def _read_only() -> KeyUnavailable:
-    return errors.TokenReadOnly(
-        "the token takes no new key: it is full or write-protected",
-        hint="name another token, or make room in it",
-    )
-
-
-def pin_locked(where: str = "the token") -> errors.PinLocked:
-    """Return the error for a locked PIN."""
-    return errors.PinLocked(
-        f"the PIN of {where} is locked after too many wrong ones",
-        hint="unlock it with the token's own software and its SO PIN (PUK)",
-    )
-
-
-def pin_not_set(where: str = "the token") -> errors.PinNotSet:
-    """Return the error for a user PIN that is not set, or has to be changed."""
-    return errors.PinNotSet(
-        f"{where} has no user PIN yet, or one that must be changed first",
-        hint="set one with the token's own software and its SO PIN",
-    )
-
-
-def mechanism_missing(
-    where: str = "the token", what: str = "what is asked of it"
-) -> errors.MechanismMissing:
-    """Return the error for a token that lacks what we need."""
-    return errors.MechanismMissing(
-        f"{where} does not offer {what}",
-        hint="it has to offer CKM_ECDSA with P-256, and CKM_EC_KEY_PAIR_GEN to make a key; "
-        "name another token",
-    )
-
-
-_MEANINGS: Final[Mapping[tuple[str, ...], Callable[[], KeyUnavailable]]] = {
-    ("PinIncorrect", "PinInvalid", "PinLenRange"): _pin_incorrect,
-    ("PinLocked",): pin_locked,
-    ("PinExpired", "UserPinNotInitialized"): pin_not_set,
-    (
-        "DeviceRemoved",
-        "KeyHandleInvalid",
-        "ObjectHandleInvalid",
-        "SessionClosed",
-        "SessionHandleInvalid",
-        "TokenNotPresent",
-        "TokenNotRecognised",
-    ): _removed,
-    (
-        "DeviceMemory",
-        "SessionReadOnly",
-        "SessionReadOnlyExists",
-        "TokenWriteProtected",
-    ): _read_only,
-    ("FunctionNotSupported", "MechanismInvalid"): mechanism_missing,
-}
-"""The library's errors by the names of their classes, and what they mean to the operator."""
 
 
 T = TypeVar("T")
@@ -124,14 +102,10 @@ _IN_USE: Final = Counter[str]()
 class Pkcs11Module:
     """The module of a store URI, initialised; `close` releases it.
 
-    Args:
-        place: names the module and the token.
-        timeout: of each call.
-
     Raises:
         UnsafeFile: (`unsafe_file`) when another user can replace it.
-        ModuleUnusable: (`module_unusable`) when it cannot be loaded or started.
-        TokenTimeout: (`token_timeout`) when it does not answer in time.
+        KeyUnavailable: (`module_unusable`) when it cannot be loaded or started; (`token_timeout`)
+            when it does not answer in time.
     """
 
     def __init__(self, place: TokenUri, *, timeout: timedelta) -> None:
@@ -143,11 +117,6 @@ class Pkcs11Module:
         self._path = str(place.module)
         self._library = self.call(partial(_load, self._path))
         _IN_USE[self._path] += 1
-
-    @property
-    def list_command(self) -> str:
-        """The command that shows, without this tool, the module's tokens."""
-        return f"pkcs11-tool --module {for_shell(self._path)} --list-token-slots"
 
     def call(self, call: Callable[[], T]) -> T:
         """Run a call into the module within the deadline.
@@ -163,41 +132,45 @@ class Pkcs11Module:
             return run_with_timeout(self._timeout, call)
         except TimeoutExpired:
             self._stuck = True
-            problem: IssuerError = errors.TokenTimeout(
+            refused: IssuerError = KeyUnavailable(
                 f"the token did not answer within {self._timeout.total_seconds():g} s",
                 hint=Hint(
                     "touch it if it waits for that, or plug it in again; ",
                     run("config", "set", "keyring_timeout", "60s"),
                     " gives it more time",
                 ),
+                code="token_timeout",
             )
         except IssuerError as ours:
-            problem = ours
+            refused = ours
         except Exception as error:  # noqa: BLE001 -- the library's, and what foreign bytes raise
-            problem = translate(error)
+            refused = translate(error)
         except BaseException:  # Ctrl-C: the call goes on in its thread
             self._stuck = True
             raise
-        raise problem
+        raise refused
 
     def token(self) -> pkcs11.Token:
         """Return the one token that matches the URI.
 
         Raises:
-            TokenAbsent: (`token_absent`) when there is none.
-            TokenAmbiguous: (`token_ambiguous`) when there are several.
+            KeyUnavailable: (`token_absent`) when there is none; (`token_ambiguous`) when there are
+                several.
         """
         tokens = self.call(self._matching)
         if not tokens:
-            raise errors.TokenAbsent(
+            raise KeyUnavailable(
                 f"the PKCS#11 module shows no token {_named(self._place)}",
-                hint=f"plug it in, or look at what is there: {self.list_command}",
+                hint="plug it in, or look at what is there: "
+                f"pkcs11-tool --module {for_shell(self._path)} --list-token-slots",
+                code="token_absent",
             )
         if len(tokens) > 1:
             serials = ", ".join(escape(serial_of(token) or "none") for token in tokens)
-            raise errors.TokenAmbiguous(
+            raise KeyUnavailable(
                 f"{len(tokens)} tokens are {_named(self._place)}; their serials are {serials}",
                 hint="add ;serial=NUMBER to the store",
+                code="token_ambiguous",
             )
         return tokens[0]
 
@@ -229,8 +202,9 @@ def _load(path: str) -> "Library":
         return pkcs11.lib(path)
     except (pkcs11.PKCS11Error, OSError, ImportError) as error:
         name = type(error).__name__
-    raise errors.ModuleUnusable(
-        f"the PKCS#11 module {escape(path)} cannot be loaded or started ({name})",
+    raise _unusable(
+        path,
+        f"cannot be loaded or started ({name})",
         hint="see what it says for itself, and whether you may read its files: "
         f"pkcs11-tool --module {for_shell(path)} --list-slots",
     )
@@ -243,14 +217,18 @@ def _require_sound(path: Path) -> None:
         ownership.require_code(path, "PKCS#11 module")
     except (OSError, ValueError) as error:
         why = os.strerror(getattr(error, "errno", None) or 22).lower()
-        raise errors.ModuleUnusable(
-            f"the PKCS#11 module {escape(str(path))} cannot be found: {why}",
+        raise _unusable(
+            path,
+            f"cannot be found: {why}",
             hint="check module-path; the token's software may not be installed on this machine",
         ) from None
     if not stat.S_ISREG(mode):
-        raise errors.ModuleUnusable(
-            f"the PKCS#11 module {escape(str(path))} is no file", hint="check module-path"
-        )
+        raise _unusable(path, "is no file", hint="check module-path")
+
+
+def _unusable(path: Path | str, why: str, *, hint: str) -> KeyUnavailable:
+    message = f"the PKCS#11 module {escape(str(path))} {why}"
+    return KeyUnavailable(message, hint=hint, code="module_unusable")
 
 
 def _matches(token: pkcs11.Token, place: TokenUri) -> bool:

@@ -1,30 +1,33 @@
-"""A token in use: found, checked, unlocked with one attempt at its PIN, and signing."""
+"""A token in use: found, checked, unlocked with one attempt at its PIN; its keys, and signing."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import pkcs11
 from cryptography.hazmat.primitives.asymmetric import ec
+from pkcs11 import Attribute, Mechanism, ObjectClass
 from pkcs11.constants import TokenFlag
 from pkcs11.types import Object, Session
 
 from polygent_issuer.errors import KeyUnavailable
-from polygent_issuer.keys import errors, pkcs11_objects
-from polygent_issuer.keys.passphrases import Passphrase
-from polygent_issuer.keys.pkcs11_module import (
-    Pkcs11Module,
-    mechanism_missing,
-    pin_locked,
-    pin_not_set,
-    serial_of,
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.keys import pkcs11_objects
+from polygent_issuer.keys.passphrases import Passphrase, PassphraseRefused
+from polygent_issuer.keys.pkcs11_module import Pkcs11Module, problem, serial_of
+from polygent_issuer.keys.pkcs11_objects import (
+    Pkcs11PublicKey,
+    attribute_of,
+    private_key_object,
+    public_key_object,
 )
-from polygent_issuer.keys.pkcs11_objects import Pkcs11PublicKey
-from polygent_issuer.store_uri import TokenUri
+from polygent_issuer.keys.signer import mismatch
+from polygent_issuer.store_uri import TokenUri, id_text
 from polygent_issuer.text import escape, for_shell
-from polygent_issuer.verifier.keys import Key
+from polygent_issuer.verifier.keys import COORDINATE_BYTES, Key
 
 T = TypeVar("T")
 
@@ -35,13 +38,8 @@ PROBE: Final = b"polygent-issue: a probe of a key in a token; no license"
 class TokenSession:
     """The token of a store URI; a context manager that closes whatever it opened.
 
-    Args:
-        place: names the module, the token, and perhaps a key.
-        timeout: of each call into the module.
-
     Raises:
-        ModuleUnusable, TokenAbsent, TokenAmbiguous, TokenTimeout: (`module_unusable`,
-            `token_absent`, `token_ambiguous`, `token_timeout`).
+        KeyUnavailable: (`module_unusable`, `token_absent`, `token_ambiguous`, `token_timeout`).
     """
 
     def __init__(self, place: TokenUri, *, timeout: timedelta) -> None:
@@ -85,16 +83,62 @@ class TokenSession:
 
     def public_keys(self) -> list[Pkcs11PublicKey]:
         """Return the visible public keys that match the URI."""
-        place = self._place
-        return self.call(partial(pkcs11_objects.public_keys, label=place.label, key_id=place.id))
+        template: dict[Attribute, Any] = {Attribute.CLASS: ObjectClass.PUBLIC_KEY}
+        if self._place.label is not None:
+            template[Attribute.LABEL] = self._place.label
+        if self._place.id is not None:
+            template[Attribute.ID] = self._place.id
+        return self.call(lambda session: [*map(public_key_object, session.get_objects(template))])
 
-    def match(self, objects: list[Pkcs11PublicKey], key: Key) -> Pkcs11PublicKey:
-        """Return the object of a known key; see `pkcs11_objects.matching`."""
-        return pkcs11_objects.matching(objects, key, named=self._place.names_a_key)
+    def match(self, objects: Sequence[Pkcs11PublicKey], key: Key) -> Pkcs11PublicKey:
+        """Return the object of a known key among those that match the URI.
+
+        Raises:
+            KeyUnavailable: (`key_mismatch`) when another key is where the URI names this one;
+                (`no_such_key`) when it is not there.
+        """
+        for public in objects:
+            if public.key == key:
+                return public
+        others = [public.key for public in objects if public.key is not None]
+        if others and self._place.names_a_key:
+            raise mismatch(others[0], key)
+        restore = run("key", "import", "BACKUP")
+        raise KeyUnavailable(
+            f"the token holds no key {key.kid}",
+            hint=Hint("restore it from its backup, if it has one: ", restore),
+            code="no_such_key",
+        )
 
     def only(self) -> tuple[Pkcs11PublicKey, Key]:
-        """Return the one P-256 key that matches the URI; see `pkcs11_objects.only`."""
-        return pkcs11_objects.only(self.public_keys(), list_command=self.list_command)
+        """Return the one P-256 key that matches the URI.
+
+        Raises:
+            KeyUnavailable: (`no_such_key`) when there is nothing; (`unsupported_key`) when there
+                are only keys of other kinds; (`key_ambiguous`) when there are several.
+        """
+        objects = self.public_keys()
+        if not objects:
+            raise KeyUnavailable(
+                "the token holds no such key, or no public half beside it",
+                hint=f"see what it holds: {self.list_command}",
+                code="no_such_key",
+            )
+        usable = [(public, public.key) for public in objects if public.key is not None]
+        if not usable:
+            raise KeyUnavailable(
+                "a signing key is on P-256, and this is another kind of key",
+                hint=Hint("make one on P-256: ", run("key", "generate", "LABEL", "--store", "URI")),
+                code="unsupported_key",
+            )
+        if len(usable) > 1:
+            ids = ", ".join(sorted(f"id={id_text(public.id)}" for public, _ in usable))
+            raise KeyUnavailable(
+                f"{len(usable)} keys of the token are meant: {ids}",
+                hint="add one of these to the URI",
+                code="key_ambiguous",
+            )
+        return usable[0]
 
     def signer(self, public: Pkcs11PublicKey, key: Key) -> "TokenSigner":
         """Return the signer of a key here; this needs a login."""
@@ -111,62 +155,70 @@ class TokenSession:
         self.call(partial(pkcs11_objects.store, private_key=private_key, label=label, made=made))
 
     def destroy(self, made: list[Object]) -> None:
-        """Remove new objects."""
-        self.call(lambda _: pkcs11_objects.destroy(made))
+        """Remove new objects, the private key first."""
+
+        def remove(_: Session) -> None:
+            while made:
+                made[-1].destroy()
+                made.pop()
+
+        self.call(remove)
 
     def require_ready(self) -> None:
         """Check, before anybody is asked for the PIN, that the token can sign.
 
         Raises:
-            PinLocked, PinFinalTry, PinNotSet: (`pin_locked`, `pin_final_try`, `pin_not_set`).
-            MechanismMissing: (`mechanism_missing`).
+            KeyUnavailable: (`pin_locked`, `pin_final_try`, `pin_not_set`, `mechanism_missing`).
         """
         flags, name = self._token.flags, self.name
         if flags & TokenFlag.USER_PIN_LOCKED:
-            raise pin_locked(name)
+            raise problem("pin_locked", name)
         if not flags & TokenFlag.USER_PIN_INITIALIZED:
-            raise pin_not_set(name)
+            raise problem("pin_not_set", name)
         if flags & TokenFlag.USER_PIN_FINAL_TRY:
-            raise errors.PinFinalTry(
+            raise KeyUnavailable(
                 f"one more wrong PIN locks {name}, so it is not tried here",
                 hint="give the right one to the token's own software, which starts the count "
                 f"anew: {self.list_command}",
+                code="pin_final_try",
             )
-        offered = self._module.call(self._token.slot.get_mechanisms)
-        if pkcs11.Mechanism.ECDSA not in offered:
-            raise mechanism_missing(name, "signing with CKM_ECDSA")
+        if Mechanism.ECDSA not in self._module.call(self._token.slot.get_mechanisms):
+            raise problem("mechanism_missing", name, "signing with CKM_ECDSA")
 
     def require_writable(self) -> None:
         """Check that the token can take a new key.
 
         Raises:
-            TokenReadOnly: (`token_read_only`).
+            KeyUnavailable: (`token_read_only`).
         """
         if self._token.flags & TokenFlag.WRITE_PROTECTED:
-            raise errors.TokenReadOnly(
-                f"{self.name} is write-protected", hint="name another token for the key"
+            raise KeyUnavailable(
+                f"{self.name} is write-protected",
+                hint="name another token for the key",
+                code="token_read_only",
             )
 
     def log_in(
         self, passphrase: Passphrase, *, warn: Callable[[str], None], writing: bool = False
     ) -> None:
-        """Ask for the PIN, and give it to the token once.
-
-        Args:
-            passphrase: the source of the PIN.
-            warn: prints a warning when somebody has given a wrong one before.
-            writing: whether objects are to be made.
+        """Ask for the PIN, and give it to the token once; warn if a wrong one was given before.
 
         Raises:
-            PassphraseNeeded, PassphraseRefused: (`passphrase_needed`, `passphrase_refused`).
-            PinIncorrect: (`pin_incorrect`).
-            KeyUnavailable: each code of `Pkcs11Module.call`.
+            KeyUnavailable: (`passphrase_needed`, `passphrase_refused`, `pin_incorrect`), or each
+                code of `Pkcs11Module.call`.
         """
         if self._token.flags & TokenFlag.USER_PIN_COUNT_LOW:
             warn(f"{self.name} was given a wrong PIN since it was last unlocked")
-        self.pin = _text(passphrase.get(f"{self.name} (its user PIN)"))
+        pin = self.pin = _text(passphrase.get(f"{self.name} (its user PIN)"))
+
+        def open_session() -> Session:
+            try:
+                return self._token.open(rw=writing, user_pin=pin)
+            except pkcs11.UserAlreadyLoggedIn:  # by another key's session: all of a process share
+                return self._token.open(rw=writing)
+
         self._close_session()
-        self._session = self._module.call(partial(self._open, writing, self.pin))
+        self._session = self._module.call(open_session)
 
     def exact_uri(self, public: Pkcs11PublicKey) -> str:
         """Return the URI to record: this token by label and serial, the key by its id."""
@@ -183,12 +235,6 @@ class TokenSession:
         """Close the session and release the module; errors are dropped."""
         self._close_session()
         self._module.close()
-
-    def _open(self, writing: bool, pin: str) -> Session:  # noqa: FBT001 -- bound by partial
-        try:
-            return self._token.open(rw=writing, user_pin=pin)
-        except pkcs11.UserAlreadyLoggedIn:  # by another key's session: all of a process share it
-            return self._token.open(rw=writing)
 
     def _close_session(self) -> None:
         session, self._session = self._session, None
@@ -208,8 +254,7 @@ class TokenSigner:
         public_key: the key that it is.
 
     Raises:
-        NoSuchKey, KeyAmbiguous: (`no_such_key`, `key_ambiguous`) unless just one private key
-            belongs to it.
+        KeyUnavailable: (`no_such_key`, `key_ambiguous`) unless just one private key belongs to it.
     """
 
     __slots__ = ("_pin", "_private", "_session", "public_key")
@@ -217,8 +262,8 @@ class TokenSigner:
     def __init__(self, session: TokenSession, public: Pkcs11PublicKey, public_key: Key) -> None:
         """Find the private key."""
         self._session = session
-        self._private = session.call(partial(pkcs11_objects.private_key, public=public))
-        each_time = session.call(lambda _: pkcs11_objects.asks_each_time(self._private))
+        self._private: Any = session.call(partial(private_key_object, public=public))
+        each_time = self._attribute(Attribute.ALWAYS_AUTHENTICATE, default=False)
         self._pin = session.pin if each_time else None
         self.public_key = public_key
 
@@ -228,33 +273,48 @@ class TokenSigner:
         return self.public_key.kid
 
     def sign(self, data: bytes) -> bytes:
-        """Sign bytes with ES256; 64 bytes R‖S.
+        """Sign bytes with ES256: the digest is made here, the token does CKM_ECDSA on it.
 
         Raises:
-            TokenRemoved, TokenTimeout, TokenFailed, MechanismMissing: (`token_removed`,
-                `token_timeout`, `token_failed`, `mechanism_missing`).
+            KeyUnavailable: (`token_removed`, `token_timeout`, `token_failed`, `mechanism_missing`).
         """
-        return self._session.call(lambda _: pkcs11_objects.sign(self._private, data, pin=self._pin))
+        digest = hashlib.sha256(data).digest()
+        sign = partial(self._private.sign, digest, mechanism=Mechanism.ECDSA, pin=self._pin)
+        signature = self._session.call(lambda _: bytes(sign()))
+        if len(signature) != 2 * COORDINATE_BYTES:
+            raise KeyUnavailable(
+                "the token gave no signature of 64 bytes",
+                hint="is the key on P-256? try another token",
+                code="token_failed",
+            )
+        return signature
 
     def stays_inside(self) -> bool:
-        """Return whether the private key cannot leave the token."""
-        return self._session.call(lambda _: pkcs11_objects.stays_inside(self._private))
+        """Return whether the private key cannot leave the token: sensitive, not extractable."""
+        extractable = self._attribute(Attribute.EXTRACTABLE, default=True)
+        return not extractable and self._attribute(Attribute.SENSITIVE, default=False)
 
     def prove(self) -> None:
         """Sign a probe, and verify it with the public key.
 
         Raises:
-            KeyMismatch: (`key_mismatch`) when the two keys do not belong together.
+            KeyUnavailable: (`key_mismatch`) when the two keys do not belong together.
         """
         if not self.public_key.verifies(self.sign(PROBE), PROBE):
-            raise errors.KeyMismatch(
+            raise KeyUnavailable(
                 "the private key in the token does not belong to the public key beside it",
                 hint="give each pair an id of its own, with the token's own software",
+                code="key_mismatch",
             )
 
     def close(self) -> None:
         """Log out, and release the token."""
         self._session.close()
+
+    def _attribute(self, attribute: Attribute, *, default: bool) -> bool:
+        return self._session.call(
+            lambda _: bool(attribute_of(self._private, attribute, default=default))
+        )
 
     def __repr__(self) -> str:
         """Name the key by its kid alone."""
@@ -263,10 +323,8 @@ class TokenSigner:
 
 def _text(secret: bytes) -> str:
     """Decode the PIN, which PKCS#11 takes as text."""
-    try:
+    with suppress(UnicodeDecodeError):
         return secret.decode()
-    except UnicodeDecodeError:
-        pass
-    raise errors.PassphraseRefused(
+    raise PassphraseRefused(
         "a PIN is text in UTF-8, and this is not", hint="check what it was read from"
     )

@@ -21,9 +21,9 @@ from polygent_issuer.errors import (
 )
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.keys import errors, passphrases, private_keys
+from polygent_issuer.keys import passphrases
 from polygent_issuer.keys.passphrases import Passphrase
-from polygent_issuer.keys.signer import Presence, StoreEntry
+from polygent_issuer.keys.signer import Presence, StoreEntry, public_key_of
 from polygent_issuer.store_uri import TokenUri
 from polygent_issuer.text import escape
 from polygent_issuer.verifier.keys import Key
@@ -33,14 +33,9 @@ if TYPE_CHECKING:
 
 
 class Pkcs11Store:
-    """One token, or one key in it.
+    """One token, or one key in it: an id or a label of `place` narrows it, except for a new key.
 
-    Args:
-        place: the module and the token; an id or a label narrows it to one key, except where a new
-            one is generated or stored.
-        passphrase: the source of the user PIN.
-        timeout: of each call into the module.
-        warn: prints a warning.
+    The passphrase is the user PIN; the timeout is of each call into the module.
     """
 
     def __init__(
@@ -62,19 +57,14 @@ class Pkcs11Store:
         """The URI in its one spelling."""
         return self._place.uri
 
-    def save(self, private_key: ec.EllipticCurvePrivateKey, *, label: str) -> str:
-        """Put a key into the token for good; return the exact URI to record. Errors as `taking`."""
-        with self.taking(private_key, label=label) as entry:
-            return entry.uri
-
     def require_room(self) -> None:
         """Check without the PIN what generating or storing a key would refuse in any case.
 
         Raises:
-            TokenLibraryMissing, ModuleUnusable, TokenAbsent, TokenAmbiguous, TokenTimeout: each
-                code of a token that is not available.
-            PinLocked, PinFinalTry, PinNotSet, TokenReadOnly, MechanismMissing: each code of one
-                that would not do it.
+            KeyUnavailable: (`token_library_missing`, `module_unusable`, `token_absent`,
+                `token_ambiguous`, `token_timeout`) when the token is not available; (`pin_locked`,
+                `pin_final_try`, `pin_not_set`, `token_read_only`, `mechanism_missing`) when it
+                would not do it.
         """
         with self._writable():
             pass
@@ -88,13 +78,9 @@ class Pkcs11Store:
         """Unlock the private key of a pinned public key; the caller closes the signer.
 
         Raises:
-            TokenLibraryMissing, ModuleUnusable, TokenAbsent, TokenAmbiguous, TokenTimeout: each
-                code of a token that is not available.
-            NoSuchKey, KeyAmbiguous, KeyMismatch: (`no_such_key`, `key_ambiguous`,
-                `key_mismatch`) when the token does not hold just this key.
-            PinLocked, PinFinalTry, PinNotSet, MechanismMissing: before anybody is asked.
-            PassphraseNeeded, PassphraseRefused, PinIncorrect: (`passphrase_needed`,
-                `passphrase_refused`, `pin_incorrect`).
+            KeyUnavailable: as `require_room`, before anybody is asked; (`no_such_key`,
+                `key_ambiguous`, `key_mismatch`) when the token does not hold just this key;
+                (`passphrase_needed`, `passphrase_refused`, `pin_incorrect`).
         """
         session = self._session()
         try:
@@ -120,13 +106,9 @@ class Pkcs11Store:
     def generating(self, *, label: str) -> Iterator[StoreEntry]:
         """Generate a key pair in the token; it is destroyed again if the block fails.
 
-        Args:
-            label: its CKA_LABEL.
-
         Raises:
-            NotKept: (`not_kept`) when the private key could leave the token.
-            KeyMismatch: (`key_mismatch`) when its probe does not verify.
-            KeyUnavailable: as `load` and `require_room`.
+            KeyUnavailable: (`not_kept`) when the private key could leave the token;
+                (`key_mismatch`) when its probe does not verify; as `load` and `require_room`.
         """
         with self._writable() as session:
             self._log_in(session, writing=True)
@@ -143,7 +125,7 @@ class Pkcs11Store:
             OutputExists: (`output_exists`) when the token holds this key already.
             KeyUnavailable: as `generating`.
         """
-        key = private_keys.public_key(private_key)
+        key = public_key_of(private_key)
         with self._writable() as session:
             self._log_in(session, writing=True)
             for public in session.public_keys():
@@ -160,9 +142,8 @@ class Pkcs11Store:
         """Return the one P-256 key in the token that matches the URI; it stays as it is.
 
         Raises:
-            NoSuchKey, KeyAmbiguous, UnsupportedKey, KeyMismatch: (`no_such_key`,
-                `key_ambiguous`, `unsupported_key`, `key_mismatch`).
-            KeyUnavailable: as `load`.
+            KeyUnavailable: (`no_such_key`, `key_ambiguous`, `unsupported_key`, `key_mismatch`) and
+                as `load`.
         """
         with self._session() as session:
             self._log_in(session)
@@ -210,9 +191,10 @@ class Pkcs11Store:
             pass
         else:
             return TokenSession(place or self._place, timeout=self._timeout)
-        raise errors.TokenLibraryMissing(
+        raise KeyUnavailable(
             "keys in a token need the library python-pkcs11, which is not installed",
             hint="pip install 'polygent-issuer[pkcs11]'",
+            code="token_library_missing",
         )
 
 
@@ -220,8 +202,10 @@ def _proven(session: "TokenSession", key: Key) -> StoreEntry:
     public = session.match(session.public_keys(), key)
     signer = session.signer(public, key)
     if not signer.stays_inside():
-        raise errors.NotKept(
-            "the token would give the private half away", hint="name another token for the key"
+        raise KeyUnavailable(
+            "the token would give the private half away",
+            hint="name another token for the key",
+            code="not_kept",
         )
     signer.prove()
     return StoreEntry(key=key, uri=session.exact_uri(public), label=public.label)
@@ -253,9 +237,9 @@ def check_new_key_uri(store: str) -> None:
         )
 
 
-def backup_impossible_new(store: str) -> errors.NotExtractable:
+def backup_impossible_new(store: str) -> KeyUnavailable:
     """Return the error for a backup of a new key in a token."""
-    return errors.NotExtractable(
+    return KeyUnavailable(
         "a key that is made in a token never leaves it, so it has no backup",
         hint=Hint(
             "say --no-backup; or, to have a backup, make it in a file first and put it into the "
@@ -264,18 +248,20 @@ def backup_impossible_new(store: str) -> errors.NotExtractable:
             "; ",
             run("key", "import", "FILE", "--store", store),
         ),
+        code="not_extractable",
     )
 
 
-def backup_impossible_existing(label: str) -> errors.NotExtractable:
+def backup_impossible_existing(label: str) -> KeyUnavailable:
     """Return the error for a backup of an existing key in a token."""
-    return errors.NotExtractable(
+    return KeyUnavailable(
         f"the key {escape(label)} is in a token, which does not give it away: there is no backup "
         "to be made of it",
         hint=Hint(
             "be ready for its loss with a second key that the servers know, too: ",
             _generate_in_file("spare"),
         ),
+        code="not_extractable",
     )
 
 
@@ -296,9 +282,7 @@ def require_ready(settings: Settings, place: TokenUri) -> None:
 def require_secret_for_token(passphrase: Passphrase, others: Sequence[str]) -> None:
     """Check that a token does not get another secret as its PIN, which would count as a wrong one.
 
-    Args:
-        passphrase: of the command line.
-        others: what else needs a secret in the same command: file, backup.
+    `others` are what else needs a secret in the same command: file, backup.
 
     Raises:
         UsageProblem: (`usage`) when one secret would have to serve for both.

@@ -15,7 +15,6 @@ from typing import Final
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
 from polygent_issuer.hints import Hint, join, run
-from polygent_issuer.keys.errors import KeySigns
 from polygent_issuer.keys.signing import require_usable
 from polygent_issuer.registry import (
     KeyRecord,
@@ -127,7 +126,7 @@ def decide_activation(db: Reading, name: str) -> Activation:
 
     Raises:
         NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
-        ExampleKey, RetiredKey, CompromisedKey: (`example_key`, `key_retired`, `key_compromised`).
+        KeyUnavailable: (`example_key`, `key_retired`, `key_compromised`).
     """
     activation = Activation(key=keys.find(db, name), active=keys.active(db))
     if activation.needed:
@@ -201,11 +200,11 @@ def decide_retirement(db: Reading, name: str, *, compromised: bool) -> Retiremen
 
     Raises:
         NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
-        KeySigns: (`key_signs`) for the active key, unless it is compromised.
+        InputRefused: (`key_signs`) for the active key, unless it is compromised.
     """
     key, known = keys.find(db, name), keys.every(db)
     if key.active and not compromised:
-        raise KeySigns(
+        raise InputRefused(
             f"the key {escape(key.label)} is the one that signs",
             hint=Hint(
                 "let another one sign first: ",
@@ -213,6 +212,7 @@ def decide_retirement(db: Reading, name: str, *, compromised: bool) -> Retiremen
                 "; if others may hold it, at once: ",
                 run("key", "retire", "--compromised", *label_words(key.label)),
             ),
+            code="key_signs",
         )
     active = next((other for other in known if other.active and other.kid != key.kid), None)
     current = licenses.select(db, kid=key.kid, status=LicenseStatus.CURRENT)

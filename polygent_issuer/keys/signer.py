@@ -1,6 +1,7 @@
 """What every key store offers: a signer, a key's presence, an answer in time.
 
-Signatures are ES256 (RFC 7518 §3.4): ECDSA on P-256 with SHA-256, 64 bytes R‖S.
+Signatures are ES256 (RFC 7518 §3.4): ECDSA on P-256 with SHA-256, 64 bytes R‖S. A private key is
+rebuilt from its private number alone, so that no stored public key is ever believed.
 """
 
 import threading
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from polygent_issuer.errors import KeyUnavailable
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.verifier.keys import COORDINATE_BYTES, Key
 
 T = TypeVar("T")
@@ -102,6 +104,52 @@ def deterministic_es256() -> ec.ECDSA:
         ) from None
 
 
+def rebuilt(private_key: ec.EllipticCurvePrivateKey) -> ec.EllipticCurvePrivateKey:
+    """Return a P-256 key of the same private number."""
+    return ec.derive_private_key(private_key.private_numbers().private_value, ec.SECP256R1())
+
+
+def public_key_of(private_key: ec.EllipticCurvePrivateKey) -> Key:
+    """Return the public key, computed from the private number."""
+    return Key.from_public_key(rebuilt(private_key).public_key())
+
+
+def require_p256(loaded: object) -> ec.EllipticCurvePrivateKey:
+    """Return a loaded key, rebuilt.
+
+    Raises:
+        KeyUnavailable: (`unsupported_key`) when it is another kind of key.
+    """
+    if not isinstance(loaded, ec.EllipticCurvePrivateKey) or loaded.curve.name != "secp256r1":
+        raise KeyUnavailable(
+            "a signing key is on P-256, and this is another kind of key",
+            hint=Hint("make one with: ", run("key", "generate")),
+            code="unsupported_key",
+        )
+    return rebuilt(loaded)
+
+
+def pinned_signer(private_key: ec.EllipticCurvePrivateKey, pinned: Key) -> SoftwareSigner:
+    """Return a signer, if this is the private key of the pinned one.
+
+    Raises:
+        KeyUnavailable: (`key_mismatch`) when it is not.
+    """
+    signer = SoftwareSigner(rebuilt(private_key))
+    if signer.public_key != pinned:
+        raise mismatch(signer.public_key, pinned)
+    return signer
+
+
+def mismatch(stored: Key, pinned: Key) -> KeyUnavailable:
+    """Return the error for a store that has another key than the pinned one."""
+    return KeyUnavailable(
+        f"the store gives the key {stored.kid} where {pinned.kid} is pinned",
+        hint=Hint("check the key's place in the settings: ", run("config", "show")),
+        code="key_mismatch",
+    )
+
+
 class Presence(StrEnum):
     """Whether a store has a key, as far as it shows that without a prompt.
 
@@ -120,7 +168,6 @@ class StoreEntry:
     """A key in a store; its private key was compared with its public key.
 
     Attributes:
-        key: the public key.
         uri: the exact store URI to record.
         label: its name in the store, or empty.
     """
@@ -138,11 +185,8 @@ def run_with_timeout(timeout: timedelta, call: Callable[[], T]) -> T:
     """Return or raise what `call` does, if it does so in time.
 
     It runs in a daemon thread, which is left behind when the deadline passes: the libraries below
-    offer no way to interrupt them, and a daemon thread does not keep the process alive.
-
-    Args:
-        timeout: how long to wait.
-        call: must own whatever it opens, since nobody waits for it.
+    offer no way to interrupt them, and a daemon thread does not keep the process alive. So `call`
+    must own whatever it opens.
 
     Raises:
         TimeoutExpired: when it has not returned in time.
@@ -150,13 +194,13 @@ def run_with_timeout(timeout: timedelta, call: Callable[[], T]) -> T:
     returned: list[T] = []
     raised: list[BaseException] = []
 
-    def run() -> None:
+    def work() -> None:
         try:
             returned.append(call())
         except BaseException as error:  # noqa: BLE001 -- raised again below, in the caller's thread
             raised.append(error)
 
-    thread = threading.Thread(target=run, name="key store", daemon=True)
+    thread = threading.Thread(target=work, name="key store", daemon=True)
     thread.start()
     thread.join(timeout.total_seconds())
     if returned:

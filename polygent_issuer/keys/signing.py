@@ -6,14 +6,13 @@ a key or a passphrase is part of any message.
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from polygent_issuer import store_uri
-from polygent_issuer.errors import IssuerError
+from polygent_issuer.errors import IssuerError, KeyUnavailable
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import passphrases
-from polygent_issuer.keys.errors import CompromisedKey, ExampleKey, RetiredKey
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.signer import Presence, Signer
 from polygent_issuer.registry import KeyRecord
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from polygent_issuer.keys.keyring_store import KeyringStore
     from polygent_issuer.keys.pkcs11_store import Pkcs11Store
 
-_OTHER_KEY: Final = Hint("use another key: ", run("key", "list"))
-
 
 def open_store(
     uri: str, *, passphrase: Passphrase, timeout: timedelta, warn: Callable[[str], None]
@@ -34,15 +31,13 @@ def open_store(
     """Return the store of a URI; nothing is read or asked yet.
 
     Args:
-        uri: `keyring:`, `file:PATH` or `pkcs11:…`.
         passphrase: of key files, and the PIN of tokens; the keyring asks for its own.
         timeout: of each call to a keyring or a token.
-        warn: prints a warning.
 
     Raises:
-        InvalidStore: (`invalid_store`) for another URI.
-        UnsafeBackend: (`unsafe_backend`) when the environment changes the keyring's backend.
-        KeyringAbsent: (`keyring_absent`) when the backend is not installed.
+        InvalidStore: (`invalid_store`) for another URI than `keyring:`, `file:PATH`, `pkcs11:…`.
+        KeyUnavailable: (`unsafe_backend`) when the environment changes the keyring's backend;
+            (`keyring_absent`) when the backend is not installed.
     """
     place = store_uri.parse(uri)
     # Each is imported where it is used: most commands need one of the three, and keyring is slow.
@@ -70,16 +65,8 @@ def signer_for(
 ) -> Signer:
     """Unlock a pinned key; this is where prompts happen. The caller closes the signer.
 
-    Args:
-        settings: name the key's store; `store` is the one of a key that they do not name.
-        key: the registry's record.
-        passphrase: of a key file, or the PIN of a token.
-        warn: prints a warning.
-        timeout: of each call to a keyring or a token; None is that of the settings.
-
     Raises:
-        ExampleKey, RetiredKey, CompromisedKey: as `require_usable`.
-        KeyUnavailable: each code of the key store.
+        KeyUnavailable: as `require_usable`; each code of the key store.
     """
     require_usable(key)
     store = open_store(
@@ -114,29 +101,28 @@ def require_usable(key: KeyRecord) -> None:
     """Check that a key may sign.
 
     Raises:
-        ExampleKey: (`example_key`) for the published one.
-        CompromisedKey, RetiredKey: (`key_compromised`, `key_retired`).
+        KeyUnavailable: (`example_key`, `key_compromised`, `key_retired`).
     """
     require_not_example(key.kid)
     if key.compromised:
-        raise CompromisedKey(
-            f"the key {escape(key.label)} is marked as compromised and signs no more",
-            hint=_OTHER_KEY,
-        )
-    if key.retired_at is not None:
-        raise RetiredKey(
-            f"the key {escape(key.label)} is retired and signs no more", hint=_OTHER_KEY
-        )
+        state, code = "marked as compromised", "key_compromised"
+    elif key.retired_at is not None:
+        state, code = "retired", "key_retired"
+    else:
+        return
+    message = f"the key {escape(key.label)} is {state} and signs no more"
+    raise KeyUnavailable(message, hint=Hint("use another key: ", run("key", "list")), code=code)
 
 
 def require_not_example(kid: str) -> None:
     """Check that a key is not the published one.
 
     Raises:
-        ExampleKey: (`example_key`) when it is.
+        KeyUnavailable: (`example_key`) when it is.
     """
     if kid == EXAMPLE_KID:
-        raise ExampleKey(
+        raise KeyUnavailable(
             "this is the published example key: anybody can sign with it",
             hint=Hint("make your own: ", run("key", "generate")),
+            code="example_key",
         )

@@ -14,7 +14,7 @@ from support.keys import opened
 from support.terminal import terminal
 from support.users import ADA, run_as
 
-from polygent_issuer.keys import private_keys
+from polygent_issuer.keys import file_store
 
 PIPE = "it is a pipe, not a regular file"
 MARK = codecs.BOM_UTF8
@@ -162,7 +162,7 @@ def sealed_as_before(desk: Desk, written: bytes) -> None:
     path = desk.folder / "main.key"
     key = opened(path)
     path.write_bytes(
-        private_keys.seal_openssh(key, written.removesuffix(b"\n").removesuffix(b"\r"), rounds=1)
+        file_store.seal_openssh(key, written.removesuffix(b"\n").removesuffix(b"\r"), rounds=1)
     )
 
 

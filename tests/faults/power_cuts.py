@@ -29,14 +29,14 @@ from support.strace import Fault
 from support.sweeping import CALLS
 from support.twenty import due, mixed
 
-from polygent_issuer.keys import private_keys
+from polygent_issuer.keys import file_store
 
 _CUTS = 100
 
 
 def main(cuts: int | None) -> int:
     """Cut each batch so many times, or at every call; how many promises were broken."""
-    private_keys.ROUNDS = 1  # type: ignore[misc] # 64 take half a second each
+    file_store.ROUNDS = 1  # type: ignore[misc] # 64 take half a second each
     found: list[Tried] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

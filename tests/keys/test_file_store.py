@@ -24,7 +24,7 @@ from support.users import ADA, give
 from polygent_issuer import files, store_uri
 from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputExists, OutputProblem
 from polygent_issuer.files.ownership import UnsafeFile
-from polygent_issuer.keys import passphrases, private_keys
+from polygent_issuer.keys import file_store, passphrases
 from polygent_issuer.keys.file_store import FileStore
 from polygent_issuer.keys.signer import Presence, generate_private_key
 from polygent_issuer.verifier.keys import Key
@@ -37,15 +37,13 @@ KEY = Key.from_public_key(PRIVATE.public_key())
 class Opened:
     """A file store with what it warned of and asked for."""
 
-    def __init__(self, path: Path | str, secret: bytes = PASSPHRASE, rounds: int = 1) -> None:
+    def __init__(self, path: Path | str, secret: bytes = PASSPHRASE) -> None:
         """Open it."""
         place = store_uri.parse(f"file:{path}")
         assert isinstance(place, store_uri.FileLocation)
         self.warnings: list[str] = []
         self.passphrase = Given(secret)
-        self.store = FileStore(
-            place, passphrase=self.passphrase, warn=self.warnings.append, rounds=rounds
-        )
+        self.store = FileStore(place, passphrase=self.passphrase, warn=self.warnings.append)
 
     def refusal(self, pinned: Key = KEY) -> KeyUnavailable:
         """The error that loading ends with."""
@@ -80,7 +78,7 @@ def test_the_file_is_private_and_sealed(path: Path) -> None:
     """Mode 0600, alone in its folder, the OpenSSH format under bcrypt."""
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [entry.name for entry in path.parent.iterdir()] == ["main.key"]
-    envelope = private_keys.parse_openssh(path.read_bytes())
+    envelope = file_store.parse_openssh(path.read_bytes())
     assert envelope.public_key == KEY
     assert envelope.rounds == 1
 
@@ -89,13 +87,13 @@ def test_the_file_is_private_and_sealed(path: Path) -> None:
 def test_64_rounds_are_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store opened without saying otherwise seals with 64 rounds (one is run here)."""
     asked: list[int] = []
-    seal = private_keys.seal_openssh
+    seal = file_store.seal_openssh
 
     def sealed(private_key: ec.EllipticCurvePrivateKey, passphrase: bytes, *, rounds: int) -> bytes:
         asked.append(rounds)
         return seal(private_key, passphrase, rounds=1)
 
-    monkeypatch.setattr(private_keys, "seal_openssh", sealed)
+    monkeypatch.setattr(file_store, "seal_openssh", sealed)
     place = store_uri.parse(f"file:{tmp_path}/main.key")
     assert isinstance(place, store_uri.FileLocation)
     store = FileStore(place, passphrase=Given(PASSPHRASE), warn=pytest.fail)
@@ -182,7 +180,7 @@ def test_a_flipped_bit_never_loads_another_key(path: Path) -> None:
 
 def test_a_changed_private_number_is_found_out(path: Path) -> None:
     """A flip in the sealed private number loads as another key, and the pin stops it."""
-    sealed = private_keys.parse_openssh(path.read_bytes()).sealed
+    sealed = file_store.parse_openssh(path.read_bytes()).sealed
     codes = []
     for offset in range(1, 80):
         flipped = bytearray(sealed)
@@ -199,7 +197,7 @@ def test_too_many_rounds_are_refused_before_bcrypt(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """2,000 rounds: refused before anybody is asked and before bcrypt is run."""
-    sealed = private_keys.parse_openssh(path.read_bytes()).sealed
+    sealed = file_store.parse_openssh(path.read_bytes()).sealed
     at = sealed.index(b"bcrypt") + 6 + 4 + 4 + 16
     body = base64.encodebytes(sealed[:at] + (2000).to_bytes(4, "big") + sealed[at + 4 :])
     path.write_bytes(
@@ -229,7 +227,7 @@ def test_a_plaintext_file_is_refused(path: Path, kind: PrivateFormat) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\0" * 100, b"no key", b"x" * (private_keys.FILE_LIMIT + 1), KEY.to_pem()],
+    [b"", b"\0" * 100, b"no key", b"x" * (file_store.FILE_LIMIT + 1), KEY.to_pem()],
     ids=["empty", "zeros", "text", "large", "public"],
 )
 def test_a_file_that_is_no_key_is_refused(path: Path, data: bytes) -> None:
@@ -260,7 +258,7 @@ def test_whether_there_is_room(tmp_path: Path) -> None:
 
 def test_an_oversized_file_is_not_read_on(path: Path) -> None:
     """A file with the right beginning and no end in sight is refused."""
-    path.write_bytes(path.read_bytes() + b"\n" * private_keys.FILE_LIMIT)
+    path.write_bytes(path.read_bytes() + b"\n" * file_store.FILE_LIMIT)
     assert Opened(path).refusal().code == "key_damaged"
 
 
@@ -298,11 +296,11 @@ def test_bytes_that_an_earlier_version_used_open_an_existing_key(path: Path, mar
     source = path.with_name("passphrase")
     source.write_bytes(mark + PASSPHRASE + b"\n")
     source.chmod(0o600)
-    path.write_bytes(private_keys.seal_openssh(PRIVATE, mark + PASSPHRASE, rounds=1))
+    path.write_bytes(file_store.seal_openssh(PRIVATE, mark + PASSPHRASE, rounds=1))
     warnings: list[str] = []
     place = store_uri.file_location(path)
     given = passphrases.from_file(source, warn=warnings.append)
-    store = FileStore(place, passphrase=given, warn=warnings.append, rounds=1)
+    store = FileStore(place, passphrase=given, warn=warnings.append)
     assert store.load(KEY).kid == KEY.kid
     assert store.adopt().key == KEY
     assert len(warnings) == 2
@@ -320,12 +318,12 @@ def test_a_new_key_never_gets_the_bytes_of_an_earlier_version(tmp_path: Path) ->
     warnings: list[str] = []
     place = store_uri.file_location(tmp_path / "main.key")
     given = passphrases.from_file(source, warn=warnings.append)
-    FileStore(place, passphrase=given, warn=warnings.append, rounds=1).save(PRIVATE, label="main")
+    FileStore(place, passphrase=given, warn=warnings.append).save(PRIVATE, label="main")
     assert Opened(tmp_path / "main.key").store.load(KEY).kid == KEY.kid
     source.write_bytes("correct horse".encode("utf-16"))
     place = store_uri.file_location(tmp_path / "other.key")
     given = passphrases.from_file(source, warn=warnings.append)
-    store = FileStore(place, passphrase=given, warn=warnings.append, rounds=1)
+    store = FileStore(place, passphrase=given, warn=warnings.append)
     with pytest.raises(KeyUnavailable, match="it is in UTF-16"):
         store.save(PRIVATE, label="other")
     assert not (tmp_path / "other.key").exists()
@@ -439,7 +437,7 @@ def test_a_key_that_does_not_come_back_is_not_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that loses or changes what it was given is found out at once."""
-    other = private_keys.seal_openssh(generate_private_key(), PASSPHRASE, rounds=1)
+    other = file_store.seal_openssh(generate_private_key(), PASSPHRASE, rounds=1)
 
     def write_another(_data: bytes, path: Path) -> Path:
         path.write_bytes(other)
@@ -490,7 +488,7 @@ def test_a_file_of_ssh_keygen_is_a_store(tmp_path: Path, cipher: str) -> None:
     subprocess.run(
         [*kind, "-N", PASSPHRASE.decode(), "-f", str(path)], check=True, capture_output=True
     )
-    key = private_keys.parse_openssh(path.read_bytes()).public_key
+    key = file_store.parse_openssh(path.read_bytes()).public_key
     assert Opened(path).store.load(key).kid == key.kid
     assert re.fullmatch(r"[\w-]{43}", key.kid)
 

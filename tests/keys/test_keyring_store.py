@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from support.secret_service import SESSION, SecretService, secret_service
 
 from polygent_issuer.errors import KeyUnavailable
-from polygent_issuer.keys import passphrases, private_keys
+from polygent_issuer.keys import keyring_store, passphrases
 from polygent_issuer.keys.keyring_backends import KeyStatus, SecretServiceKeyring, SystemKeyring
 from polygent_issuer.keys.keyring_store import KeyringStore
 from polygent_issuer.keys.signer import Presence, generate_private_key
@@ -404,7 +404,7 @@ def test_a_bus_without_a_keyring_does_not_hide_the_next_one(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A Secret Service that nobody offers is passed over, not an end."""
-    held = _Held(private_keys.to_text(pair[0]))
+    held = _Held(keyring_store.to_text(pair[0]))
     with secret_service(daemon=False) as bus:
         bus.enter(monkeypatch)
         store = KeyringStore(timeout=AMPLE, keyrings=[SecretServiceKeyring(), held])

@@ -14,8 +14,7 @@ from support.passphrases import Given, ignore
 
 from polygent_issuer.errors import KeyUnavailable, UsageProblem
 from polygent_issuer.keys import passphrases, terminal
-from polygent_issuer.keys.errors import WrongPassphrase
-from polygent_issuer.keys.passphrases import Passphrase, PassphraseStrengthWarning
+from polygent_issuer.keys.passphrases import Passphrase, PassphraseStrengthWarning, WrongPassphrase
 
 AMPLE = timedelta(seconds=60)
 

@@ -68,6 +68,12 @@ class Opened:
         return problem
 
 
+def put(store: Pkcs11Store, label: str) -> str:
+    """The URI of our key, put into a token."""
+    with store.taking(PRIVATE, label=label) as entry:
+        return entry.uri
+
+
 def test_a_key_is_made_inside(hsm: SoftHsm) -> None:
     """Both halves under the kid's id; the private one does not come out; the URI names them."""
     opened = Opened(hsm.place)
@@ -234,12 +240,12 @@ def test_room_for_a_key(hsm: SoftHsm) -> None:
 def test_a_key_of_this_process_is_put_there(hsm: SoftHsm) -> None:
     """It signs, does not come out again, and is not put there twice."""
     opened = Opened(hsm.place)
-    uri = opened.store.save(PRIVATE, label="moved")
+    uri = put(opened.store, label="moved")
     signer = Opened(uri).store.load(KEY)
     assert KEY.verifies(signer.sign(b"x"), b"x")
     signer.close()
     assert "sensitive" in hsm.tool("--list-objects", "--type", "privkey")
-    problem = opened.refusal(lambda store: store.save(PRIVATE, label="again"))
+    problem = opened.refusal(lambda store: put(store, label="again"))
     assert problem.code == "output_exists"
     assert "polygent-issue key import 'pkcs11:token=vault;" in str(problem.hint)
     assert len(hsm.objects()) == 2
@@ -249,7 +255,7 @@ def test_a_key_goes_back_to_where_it_was(hsm: SoftHsm) -> None:
     """A recorded place names a key that may be lost; what counts then is the token."""
     hsm.ceremony("old", "aabb")
     lost = dataclasses.replace(hsm.place, id=b"\xaa\xbb")
-    uri = Opened(lost).store.save(PRIVATE, label="back")
+    uri = put(Opened(lost).store, label="back")
     assert store_uri.parse_token_uri(uri).id == pkcs11_objects.id_of(KEY)
 
 
@@ -523,10 +529,10 @@ def test_a_key_that_signs_wrongly_is_not_kept(
     hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The probe is verified before a key is recorded; the signatures of this token are bent."""
-    monkeypatch.setattr(pkcs11_objects, "sign", lambda *_given, **_named: bytes(63) + b"1")
+    monkeypatch.setattr(TokenSigner, "sign", lambda *_given: bytes(63) + b"1")
     for make in (
         lambda store: store.generating(label="x").__enter__(),
-        lambda store: store.save(PRIVATE, label="x"),
+        lambda store: put(store, label="x"),
     ):
         assert Opened(hsm.place).refusal(make).code == "key_mismatch"
         assert hsm.objects() == []

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from support.passphrases import Given
 
 from polygent_issuer.errors import IssuerError, KeyUnavailable
-from polygent_issuer.keys import passphrases, private_keys
-from polygent_issuer.keys.errors import KeyDamaged, KeyMismatch, UnsupportedKey
-from polygent_issuer.keys.signer import generate_private_key
+from polygent_issuer.keys import file_store, keyring_store, lifecycle, passphrases
+from polygent_issuer.keys.passphrases import Passphrase
+from polygent_issuer.keys.signer import generate_private_key, pinned_signer
 from polygent_issuer.verifier.keys import Key
 
 PASSPHRASE = b"correct horse"
@@ -54,15 +54,20 @@ SEALED_FILES = {
     "PKCS#8 PEM": exported(Encoding.PEM, PrivateFormat.PKCS8, SEALED),
     "PKCS#8 DER": exported(Encoding.DER, PrivateFormat.PKCS8, SEALED),
     "SEC1 PEM": exported(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, SEALED),
-    "OpenSSH": private_keys.seal_openssh(PRIVATE, PASSPHRASE, rounds=1),
+    "OpenSSH": file_store.seal_openssh(PRIVATE, PASSPHRASE, rounds=1),
 }
+
+
+def read(data: bytes, source: Passphrase) -> ec.EllipticCurvePrivateKey:
+    """The private key of a file."""
+    return lifecycle.read_private_key(data, source).private_key
 
 
 @pytest.mark.parametrize("name", PLAIN_FILES)
 def test_reads_a_plain_file(name: str) -> None:
     """PKCS#8, SEC1 and OpenSSH, without asking for a passphrase."""
     source = Given(PASSPHRASE)
-    assert private_keys.read(PLAIN_FILES[name], source).private_numbers() == NUMBERS
+    assert read(PLAIN_FILES[name], source).private_numbers() == NUMBERS
     assert source.asked == []
 
 
@@ -70,7 +75,7 @@ def test_reads_a_plain_file(name: str) -> None:
 def test_reads_a_sealed_file(name: str) -> None:
     """Likewise encrypted; the passphrase is asked once."""
     source = Given(PASSPHRASE)
-    assert private_keys.read(SEALED_FILES[name], source).private_numbers() == NUMBERS
+    assert read(SEALED_FILES[name], source).private_numbers() == NUMBERS
     assert source.asked == [("the key file", False)]
 
 
@@ -78,7 +83,7 @@ def test_reads_a_sealed_file(name: str) -> None:
 def test_a_wrong_passphrase_is_refused(name: str) -> None:
     """With one code for all formats, and without a chain."""
     with pytest.raises(KeyUnavailable) as raised:
-        private_keys.read(SEALED_FILES[name], Given(b"wrong"))
+        lifecycle.read_private_key(SEALED_FILES[name], Given(b"wrong"))
     assert raised.value.code == "wrong_passphrase"
     assert raised.value.__context__ is None
 
@@ -87,7 +92,7 @@ def test_a_wrong_passphrase_is_refused(name: str) -> None:
 def test_without_a_passphrase_the_need_is_said(name: str) -> None:
     """Nobody to ask: the source's own error comes through."""
     with pytest.raises(KeyUnavailable) as raised:
-        private_keys.read(SEALED_FILES[name], passphrases.absent())
+        lifecycle.read_private_key(SEALED_FILES[name], passphrases.absent())
     assert raised.value.code == "passphrase_needed"
 
 
@@ -104,8 +109,8 @@ def test_without_a_passphrase_the_need_is_said(name: str) -> None:
 def test_another_kind_of_key_is_refused(make: Callable[[], Any]) -> None:
     """Only P-256 signs licenses."""
     data = make().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    with pytest.raises(UnsupportedKey) as raised:
-        private_keys.read(data, Given(PASSPHRASE))
+    with pytest.raises(KeyUnavailable) as raised:
+        lifecycle.read_private_key(data, Given(PASSPHRASE))
     assert raised.value.code == "unsupported_key"
 
 
@@ -126,8 +131,8 @@ def test_another_kind_of_key_is_refused(make: Callable[[], Any]) -> None:
 def test_a_file_without_one_key_is_damaged(data: bytes) -> None:
     """None, a public one, a cut one, or two."""
     source = Given(PASSPHRASE)
-    with pytest.raises(KeyDamaged) as raised:
-        private_keys.read(data, source)
+    with pytest.raises(KeyUnavailable) as raised:
+        lifecycle.read_private_key(data, source)
     assert raised.value.code == "key_damaged"
     assert source.asked == []
 
@@ -137,26 +142,28 @@ def test_a_private_half_that_belongs_to_another_public_half_is_refused() -> None
     other = generate_private_key().public_key().public_numbers()
     der = bytearray(PLAIN_FILES["PKCS#8 DER"])
     der[-64:] = other.x.to_bytes(32, "big") + other.y.to_bytes(32, "big")
-    with pytest.raises(KeyDamaged):
-        private_keys.read(bytes(der), Given(PASSPHRASE))
+    with pytest.raises(KeyUnavailable, check=lambda error: error.code == "key_damaged"):
+        lifecycle.read_private_key(bytes(der), Given(PASSPHRASE))
 
 
 def test_an_openssh_file_with_another_clear_half_is_refused() -> None:
     """Both copies of the public half replaced: the private number decides."""
     other = generate_private_key().public_key()
     stranger = Key.from_public_key(other).point
-    sealed = private_keys.parse_openssh(PLAIN_FILES["OpenSSH"]).sealed.replace(KEY.point, stranger)
+    sealed = file_store.parse_openssh(PLAIN_FILES["OpenSSH"]).sealed.replace(KEY.point, stranger)
     data = b"-----BEGIN OPENSSH PRIVATE KEY-----\n%s-----END OPENSSH PRIVATE KEY-----\n"
-    with pytest.raises(KeyDamaged, match="does not belong"):
-        private_keys.read(data % base64.encodebytes(sealed), Given(PASSPHRASE))
+    with pytest.raises(
+        KeyUnavailable, check=lambda error: error.code == "key_damaged", match="does not belong"
+    ):
+        lifecycle.read_private_key(data % base64.encodebytes(sealed), Given(PASSPHRASE))
 
 
 def test_a_signer_is_made_only_for_the_pinned_key() -> None:
     """The public half is derived and compared."""
-    assert private_keys.signer(PRIVATE, KEY).public_key == KEY
+    assert pinned_signer(PRIVATE, KEY).public_key == KEY
     pinned = Key.from_public_key(generate_private_key().public_key())
-    with pytest.raises(KeyMismatch) as raised:
-        private_keys.signer(PRIVATE, pinned)
+    with pytest.raises(KeyUnavailable) as raised:
+        pinned_signer(PRIVATE, pinned)
     assert raised.value.code == "key_mismatch"
     assert KEY.kid in raised.value.message
     assert pinned.kid in raised.value.message
@@ -164,9 +171,9 @@ def test_a_signer_is_made_only_for_the_pinned_key() -> None:
 
 def test_text_is_pkcs8_der_in_base64() -> None:
     """What goes into a keyring comes back as the same key."""
-    text = private_keys.to_text(PRIVATE)
+    text = keyring_store.to_text(PRIVATE)
     assert base64.b64decode(text, validate=True) == PLAIN_FILES["PKCS#8 DER"]
-    assert private_keys.from_text(text).private_numbers() == NUMBERS
+    assert keyring_store.from_text(text).private_numbers() == NUMBERS
 
 
 @given(data=st.binary(max_size=300))
@@ -180,7 +187,7 @@ def test_no_bytes_raise_a_foreign_error(data: bytes) -> None:
             b"-----BEGIN OPENSSH PRIVATE KEY-----\n",
         ):
             with pytest.raises(IssuerError):
-                private_keys.read(prefix + data, Given(PASSPHRASE))
+                lifecycle.read_private_key(prefix + data, Given(PASSPHRASE))
 
 
 @given(index=st.integers(0, len(PLAIN_FILES["PKCS#8 DER"]) - 1), bit=st.integers(0, 7))
@@ -189,15 +196,15 @@ def test_a_flipped_bit_in_an_entry_never_passes_the_pin(index: int, bit: int) ->
     der = bytearray(PLAIN_FILES["PKCS#8 DER"])
     der[index] ^= 1 << bit
     try:
-        signer = private_keys.signer(private_keys.from_text(base64.b64encode(der).decode()), KEY)
+        signer = pinned_signer(keyring_store.from_text(base64.b64encode(der).decode()), KEY)
     except KeyUnavailable:
         return
     assert KEY.verifies(signer.sign(b"data"), b"data")
 
 
-SEALED_FILE = private_keys.seal_openssh(PRIVATE, PASSPHRASE, rounds=1)
+SEALED_FILE = file_store.seal_openssh(PRIVATE, PASSPHRASE, rounds=1)
 ROUNDS_AT = (
-    private_keys.parse_openssh(SEALED_FILE).sealed.index(b"bcrypt") + len(b"bcrypt") + 4 + 4 + 16
+    file_store.parse_openssh(SEALED_FILE).sealed.index(b"bcrypt") + len(b"bcrypt") + 4 + 4 + 16
 )
 
 
@@ -212,32 +219,32 @@ def armoured(sealed: bytes) -> bytes:
 
 def with_rounds(rounds: int) -> bytes:
     """The key file, asking for another round count."""
-    sealed = private_keys.parse_openssh(SEALED_FILE).sealed
+    sealed = file_store.parse_openssh(SEALED_FILE).sealed
     return armoured(sealed[:ROUNDS_AT] + rounds.to_bytes(4, "big") + sealed[ROUNDS_AT + 4 :])
 
 
 def refusal(data: bytes) -> KeyUnavailable:
     """The error that reading the clear part ends with."""
     with pytest.raises(KeyUnavailable) as raised:
-        private_keys.parse_openssh(data)
+        file_store.parse_openssh(data)
     assert raised.value.__context__ is None or raised.value.__suppress_context__
     return raised.value
 
 
 def test_what_is_sealed_opens() -> None:
     """The private half comes back under the passphrase."""
-    unsealed = private_keys.unseal_openssh(private_keys.parse_openssh(SEALED_FILE), PASSPHRASE)
+    unsealed = file_store.unseal_openssh(file_store.parse_openssh(SEALED_FILE), PASSPHRASE)
     assert unsealed.private_numbers() == PRIVATE.private_numbers()
 
 
 def test_the_clear_part_says_which_key_and_how_many_rounds() -> None:
     """Both are read without the passphrase."""
-    envelope = private_keys.parse_openssh(SEALED_FILE)
+    envelope = file_store.parse_openssh(SEALED_FILE)
     assert envelope.public_key == KEY
     assert envelope.rounds == 1
     assert not envelope.is_plaintext
     assert (
-        private_keys.parse_openssh(private_keys.seal_openssh(PRIVATE, PASSPHRASE, rounds=17)).rounds
+        file_store.parse_openssh(file_store.seal_openssh(PRIVATE, PASSPHRASE, rounds=17)).rounds
         == 17
     )
 
@@ -245,13 +252,13 @@ def test_the_clear_part_says_which_key_and_how_many_rounds() -> None:
 @pytest.mark.usefixtures("unhurried")
 def test_64_rounds_are_written() -> None:
     """The default of what we write."""
-    assert private_keys.ROUNDS == 64
+    assert file_store.ROUNDS == 64
 
 
 def test_a_wrong_passphrase_is_told_from_a_damaged_file() -> None:
     """The two check numbers inside tell them apart."""
     with pytest.raises(KeyUnavailable) as raised:
-        private_keys.unseal_openssh(private_keys.parse_openssh(SEALED_FILE), b"wrong")
+        file_store.unseal_openssh(file_store.parse_openssh(SEALED_FILE), b"wrong")
     assert raised.value.code == "wrong_passphrase"
     assert raised.value.__context__ is None
 
@@ -259,11 +266,9 @@ def test_a_wrong_passphrase_is_told_from_a_damaged_file() -> None:
 def test_a_plaintext_file_says_so() -> None:
     """Rounds 0: anybody can read it."""
     plain = PRIVATE.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
-    envelope = private_keys.parse_openssh(plain)
+    envelope = file_store.parse_openssh(plain)
     assert envelope.is_plaintext
-    assert (
-        private_keys.unseal_openssh(envelope, None).private_numbers() == PRIVATE.private_numbers()
-    )
+    assert file_store.unseal_openssh(envelope, None).private_numbers() == PRIVATE.private_numbers()
 
 
 @pytest.mark.parametrize("rounds", [0, 1025, 2000, 2**31, 2**32 - 1])
@@ -280,7 +285,7 @@ def test_a_round_count_out_of_bounds_is_refused_before_bcrypt(
 
 def test_1024_rounds_are_still_read() -> None:
     """The bound itself is allowed."""
-    assert private_keys.parse_openssh(with_rounds(1024)).rounds == 1024
+    assert file_store.parse_openssh(with_rounds(1024)).rounds == 1024
 
 
 def test_the_loader_sees_the_bytes_that_were_judged() -> None:
@@ -292,9 +297,7 @@ def test_the_loader_sees_the_bytes_that_were_judged() -> None:
 def test_text_around_the_block_is_no_matter() -> None:
     """Line ends of Windows and a comment before the block are fine."""
     assert (
-        private_keys.parse_openssh(
-            b"# main key\r\n" + SEALED_FILE.replace(b"\n", b"\r\n")
-        ).public_key
+        file_store.parse_openssh(b"# main key\r\n" + SEALED_FILE.replace(b"\n", b"\r\n")).public_key
         == KEY
     )
 
@@ -307,8 +310,8 @@ def test_text_around_the_block_is_no_matter() -> None:
         SEALED_FILE[:200],
         SEALED_FILE.replace(b"-----END", b"-----FIN"),
         SEALED_FILE.replace(b"\n-----END", b"!\n-----END"),
-        armoured(b"openssh-key-v2\0" + private_keys.parse_openssh(SEALED_FILE).sealed[15:]),
-        armoured(private_keys.parse_openssh(SEALED_FILE).sealed[:100]),
+        armoured(b"openssh-key-v2\0" + file_store.parse_openssh(SEALED_FILE).sealed[15:]),
+        armoured(file_store.parse_openssh(SEALED_FILE).sealed[:100]),
         armoured(b"openssh-key-v1\0" + b"\xff" * 60),
     ],
     ids=["empty", "no body", "cut", "no end", "not base64", "magic", "cut body", "lengths"],
@@ -327,7 +330,7 @@ def test_another_kind_of_key_is_unsupported() -> None:
 
 def test_another_key_derivation_is_unsupported() -> None:
     """Only bcrypt's cost can be read, so only bcrypt is accepted."""
-    sealed = private_keys.parse_openssh(SEALED_FILE).sealed.replace(b"bcrypt", b"scrypt", 1)
+    sealed = file_store.parse_openssh(SEALED_FILE).sealed.replace(b"bcrypt", b"scrypt", 1)
     assert refusal(armoured(sealed)).code == "unsupported_key"
 
 
@@ -338,15 +341,15 @@ def test_no_bit_flip_loads_another_key() -> None:
     The format has no MAC, so flips within the private number do load, as another key: that is
     why what comes out is compared with the pin.
     """
-    sealed = private_keys.parse_openssh(SEALED_FILE).sealed
+    sealed = file_store.parse_openssh(SEALED_FILE).sealed
     loaded_others = 0
     for index in range(len(sealed)):
         bit = 7 if index in (ROUNDS_AT + 2, ROUNDS_AT + 3) else index % 8
         flipped = bytearray(sealed)
         flipped[index] ^= 1 << bit
         try:
-            envelope = private_keys.parse_openssh(armoured(bytes(flipped)))
-            private_key = private_keys.unseal_openssh(envelope, PASSPHRASE)
+            envelope = file_store.parse_openssh(armoured(bytes(flipped)))
+            private_key = file_store.unseal_openssh(envelope, PASSPHRASE)
         except KeyUnavailable:
             continue
         other = Key.from_public_key(private_key.public_key())

@@ -22,7 +22,7 @@ from typing import Any
 
 from polygent_issuer.batch import run as batch
 from polygent_issuer.cli.main import run
-from polygent_issuer.keys import private_keys
+from polygent_issuer.keys import file_store
 
 Order = dict[str, Any]
 _PR_SET_PTRACER = 0x59616D61
@@ -30,7 +30,7 @@ _PR_SET_PTRACER = 0x59616D61
 
 def main(gate: int) -> None:
     """Do as ordered until stdin ends; what is sealed here takes one round of bcrypt."""
-    private_keys.ROUNDS = 1  # type: ignore[misc] # 64 take half a second each
+    file_store.ROUNDS = 1  # type: ignore[misc] # 64 take half a second each
     for line in sys.stdin:
         order = json.loads(line)
         answer = {"start": lambda o: _start(o, gate), "wait": _wait, "warm": _warm}[order["do"]]

@@ -10,8 +10,8 @@ from support.cli import PASSPHRASE
 
 QUICKLY = """
 from polygent_issuer.__main__ import main
-from polygent_issuer.keys import private_keys
-private_keys.ROUNDS = 1
+from polygent_issuer.keys import file_store
+file_store.ROUNDS = 1
 main()
 """
 """The installed command, sealing with one round of bcrypt: 64 take half a second each."""

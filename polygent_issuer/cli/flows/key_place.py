@@ -14,6 +14,7 @@ from polygent_issuer.cli.options.common import PassphraseOptions
 from polygent_issuer.cli.output.result import note
 from polygent_issuer.errors import (
     InputRefused,
+    KeyUnavailable,
     MissingInput,
     OutputExists,
     OutputProblem,
@@ -23,7 +24,6 @@ from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import passphrases
-from polygent_issuer.keys.errors import KeyringAbsent
 from polygent_issuer.keys.pkcs11_store import backup_impossible_new, is_in_token
 from polygent_issuer.keys.signing import open_store
 from polygent_issuer.text import escape
@@ -86,7 +86,6 @@ def require_store(settings: Settings, uri: str, retry: RetryCommand) -> None:
 
     Raises:
         InvalidStore: (`invalid_store`) for another text than a store URI.
-        KeyringAbsent: (`keyring_absent`) when no allowed keyring answers.
         OutputExists: (`output_exists`) when the name of a key's file is taken.
         KeyUnavailable, OutputProblem: each code of a store that has no room for it.
     """
@@ -94,10 +93,12 @@ def require_store(settings: Settings, uri: str, retry: RetryCommand) -> None:
     try:
         store = open_store(uri, passphrase=nobody, timeout=timeout, warn=lambda _: None)
         store.require_room()
-    except KeyringAbsent as absent:
+    except KeyUnavailable as refused:
+        if refused.code != "keyring_absent":
+            raise
         in_file = retry.with_store(store_uri.EXAMPLE_FILE_URI)
         hint = Hint("keep it in an encrypted file: ", in_file)
-        raise KeyringAbsent(absent.message, hint=hint) from None
+        raise KeyUnavailable(refused.message, hint=hint, code=refused.code) from None
     except OutputExists as exists:
         if not store.uri.startswith(store_uri.FILE):
             raise

@@ -9,10 +9,9 @@ from polygent_issuer.cli.options.common import argument, flag, option
 from polygent_issuer.cli.output.files import OutputFile, write
 from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report
-from polygent_issuer.errors import UsageProblem
+from polygent_issuer.errors import KeyUnavailable, UsageProblem
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing.signing import choose_key
-from polygent_issuer.keys.errors import CompromisedKey
 from polygent_issuer.registry import KeyRecord, Reading, keys
 from polygent_issuer.text import escape
 from polygent_issuer.verifier import KeySet
@@ -75,13 +74,14 @@ def _one(db: Reading, key: str | None) -> KeyRecord:
         return choose_key(db, None)
     record = keys.find(db, key)
     if record.compromised:
-        raise CompromisedKey(
+        raise KeyUnavailable(
             f"the key {escape(record.label)} is marked as compromised: servers must drop it, "
             "not be given it",
             hint=Hint(
                 "all that they may trust: ",
                 run("key", "export-public", "--all", "--format", "jwks"),
             ),
+            code="key_compromised",
         )
     return record
 
