@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -18,10 +17,7 @@ EXAMPLE: Final = "pkcs11:token=LABEL?module-path=/PATH/TO/MODULE.so"
 # RFC 7512 §2.3: characters of a path or a query without percent-encoding.
 _PATH_VALUE: Final = re.compile(r"(?:[\w.~:\[\]@!$'()*+,=&-]|%[0-9A-Fa-f]{2})+", re.ASCII)
 _QUERY_VALUE: Final = re.compile(r"(?:[\w.~:\[\]@!$'()*+,=/?|-]|%[0-9A-Fa-f]{2})+", re.ASCII)
-_SLOT: Final = re.compile(r"[0-9]{1,20}")
 _TEXTS: Final = ("token", "serial", "manufacturer", "model", "object")
-_PATH: Final = (*_TEXTS, "slot-id", "id", "type")
-_QUERY: Final = ("module-path",)
 _PIN_HINT: Final = (
     "leave it out: the PIN comes from --passphrase-fd, --passphrase-file, --passphrase-command, "
     "POLYGENT_ISSUER_PASSPHRASE_FILE, or the terminal"
@@ -39,10 +35,6 @@ class TokenUri:
     Attributes:
         module: absolute path of the PKCS#11 module; nothing else ever names one.
         token: the token's label; this or `serial` is always there.
-        serial: the token's serial number.
-        manufacturer: the token's.
-        model: the token's.
-        slot: the slot's number.
         label: the key's CKA_LABEL.
         id: the key's CKA_ID.
     """
@@ -59,7 +51,7 @@ class TokenUri:
     @property
     def uri(self) -> str:
         """The URI in its one spelling: attributes in order, all that may be encoded is."""
-        path: Mapping[str, str | None] = {
+        path = {
             "token": self.token,
             "serial": self.serial,
             "manufacturer": self.manufacturer,
@@ -105,29 +97,33 @@ def parse_token_uri(text: str) -> TokenUri:
     path, mark, query = text.removeprefix(SCHEME).partition("?")
     if not mark:
         raise _refused("it names no module", "add ?module-path=/PATH/TO/MODULE.so to it")
-    attributes = dict(_attributes(path, ";", _PATH, _PATH_VALUE))
-    module = dict(_attributes(query, "&", _QUERY, _QUERY_VALUE))["module-path"]
+    attributes = _attributes(path, ";", (*_TEXTS, "slot-id", "id", "type"), _PATH_VALUE)
+    module_path = _attributes(query, "&", ("module-path",), _QUERY_VALUE)["module-path"]
     if attributes.get("type", b"private") != b"private":
         raise _refused("type may only be private", "leave type out")
     texts = {name: _text(name, attributes[name]) for name in _TEXTS if name in attributes}
     if not texts.keys() & {"token", "serial"}:
         raise _refused("it does not say which token", "add token=LABEL or serial=NUMBER")
+    module = _text("module-path", module_path)
+    if not Path(module).is_absolute():
+        problem = f"the module's path is not absolute: {module}"
+        raise _refused(problem, "write module-path=/PATH/TO/MODULE.so")
+    slot = attributes.get("slot-id")
+    if slot is not None and not re.fullmatch(rb"[0-9]{1,20}", slot):
+        raise _refused("slot-id is not a number", "leave slot-id out: token and serial suffice")
     return TokenUri(
-        module=_module(_text("module-path", module)),
-        token=texts.get("token"),
-        serial=texts.get("serial"),
-        manufacturer=texts.get("manufacturer"),
-        model=texts.get("model"),
-        slot=_slot(attributes.get("slot-id")),
-        label=texts.get("object"),
+        module=Path(module),
+        slot=None if slot is None else int(slot),
+        label=texts.pop("object", None),
         id=attributes.get("id"),
+        **texts,
     )
 
 
 def _attributes(
     text: str, separator: str, known: tuple[str, ...], value_form: re.Pattern[str]
-) -> Iterator[tuple[str, bytes]]:
-    seen: set[str] = set()
+) -> dict[str, bytes]:
+    attributes: dict[str, bytes] = {}
     for part in text.split(separator):
         name, sign, value = part.partition("=")
         if name == "module-name":
@@ -135,15 +131,15 @@ def _attributes(
         if name not in known:
             problem = f"{escape_short(name)} is not among them" if name else "one of them is empty"
             raise _refused(f"it may have the attributes {', '.join(known)}; {problem}")
-        if name in seen:
+        if name in attributes:
             raise _refused(f"it has {name} twice", "name each attribute once")
-        seen.add(name)
         if not sign or not value_form.fullmatch(value):
             raise _refused(
                 f"the value of {name} is empty, or has a character that must be percent-encoded",
                 "write a space as %20, a semicolon as %3B, a slash (but in module-path) as %2F",
             )
-        yield name, unquote_to_bytes(value)
+        attributes[name] = unquote_to_bytes(value)
+    return attributes
 
 
 def _text(name: str, value: bytes) -> str:
@@ -154,24 +150,6 @@ def _text(name: str, value: bytes) -> str:
     if not text or escape(text) != text:
         raise _refused(f"the value of {name} is no text in UTF-8 that can be shown")
     return text
-
-
-def _module(text: str) -> Path:
-    path = Path(text)
-    if not path.is_absolute():
-        raise _refused(
-            f"the module's path is not absolute: {text}", "write module-path=/PATH/TO/MODULE.so"
-        )
-    return path
-
-
-def _slot(value: bytes | None) -> int | None:
-    if value is None:
-        return None
-    text = value.decode("ascii", "replace")
-    if not _SLOT.fullmatch(text):
-        raise _refused("slot-id is not a number", "leave slot-id out: token and serial suffice")
-    return int(text)
 
 
 def _refused(problem: str, hint: str | None = None) -> InvalidStore:
@@ -198,12 +176,7 @@ class KeyringLocation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileLocation:
-    """A place for key files: one key's file, or a folder that holds one file per key.
-
-    Attributes:
-        path: absolute.
-        folder: whether each key gets a file of its own below `path`.
-    """
+    """An absolute path for key files: of one key's file, or of a folder with one file per key."""
 
     path: Path
     folder: bool
@@ -218,8 +191,25 @@ Location = KeyringLocation | FileLocation | TokenUri
 """Where private keys can be; each has its one spelling as `uri`."""
 
 
+def split(uri: str) -> KeyringLocation | TokenUri | str:
+    """Read a store URI as far as its text says; the keyring's may lack its colon.
+
+    Returns:
+        The path of a file as it is written, still to be checked; empty for any other scheme.
+
+    Raises:
+        InvalidStore: (`invalid_store`) for a `pkcs11:` URI that is not exactly right.
+    """
+    if uri in (KEYRING, KEYRING[:-1]):
+        return KeyringLocation()
+    if is_token_uri(uri):
+        return parse_token_uri(uri)
+    path = uri.removeprefix(FILE) if uri.startswith(FILE) else ""
+    return path[2:] if path.startswith("///") else path  # file:///PATH, as a browser would write it
+
+
 def parse(uri: str) -> Location:
-    """Read a store URI; the keyring's may lack its colon.
+    """Read a store URI.
 
     A relative path counts from the current folder and `~` is the home of the person; what is
     recorded is absolute, without `..`. A folder is a path that exists as one, or that ends with a
@@ -228,37 +218,30 @@ def parse(uri: str) -> Location:
     Raises:
         InvalidStore: (`invalid_store`) for any other scheme, a host, or no path at all.
     """
-    if uri in (KEYRING, KEYRING[:-1]):
-        return KeyringLocation()
-    if is_token_uri(uri):
-        return parse_token_uri(uri)
-    scheme, colon, rest = uri.partition(":")
-    if not colon or scheme != FILE[:-1]:
+    place = split(uri)
+    if not isinstance(place, str):
+        return place
+    if not uri.startswith(FILE):
         raise _invalid(uri, "a key store is keyring:, file:PATH or pkcs11:URI")
-    if rest.startswith("//"):
-        rest = rest.removeprefix("//")
-        if not rest.startswith("/"):
-            raise _invalid(uri, "a file store is on this machine, so it names no host")
-    if not rest or not rest.isprintable():
+    if place.startswith("//"):
+        raise _invalid(uri, "a file store is on this machine, so it names no host")
+    if not place or not place.isprintable():
         raise _invalid(uri, "a file store needs the path of a file or a folder")
-    return _file(rest)
+    path = Path(place)
+    if place.startswith("~"):
+        try:
+            path = path.expanduser()
+        except RuntimeError:
+            problem = "whose home that is cannot be found out"
+            raise _invalid(f"{FILE}{place}", problem) from None
+    if place.endswith(("/", os.sep)):
+        return FileLocation(path=_whole(path), folder=True)
+    return file_location(path)
 
 
 def file_location(path: Path) -> FileLocation:
     """Return the place of a path: the folder that exists there, else one key's file."""
     return FileLocation(path=_whole(path), folder=disk.is_folder(path))
-
-
-def _file(text: str) -> FileLocation:
-    path = Path(text)
-    if text.startswith("~"):
-        try:
-            path = path.expanduser()
-        except RuntimeError:
-            raise _invalid(f"{FILE}{text}", "whose home that is cannot be found out") from None
-    if text.endswith(("/", os.sep)):
-        return FileLocation(path=_whole(path), folder=True)
-    return file_location(path)
 
 
 def _whole(path: Path) -> Path:

@@ -195,7 +195,9 @@ def _unusable(
 def _key_file(key: KeyRecord, settings: Settings) -> Verdict:
     """Report why a key file cannot be used: open it as for signing, up to its passphrase."""
     try:
-        signing.signer_for(settings, key, passphrase=passphrases.absent(), warn=lambda _: None)
+        signing.signer_for(
+            settings, key, passphrase=passphrases.NoPassphrase(), warn=lambda _: None
+        )
     except (KeyUnavailable, UnsafeFile) as error:
         message = f"{escape(key.label)}: {error.message}"
         return _unusable(key, message, error.hint or _IMPORT, error.exit_code)

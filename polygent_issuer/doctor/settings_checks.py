@@ -25,12 +25,12 @@ VARIABLES: Final = (home_folder.VARIABLE, OPERATOR_VARIABLE, passphrases.VARIABL
 
 def chosen(loaded: Loaded) -> tuple[Entry, ...]:
     """Return the settings that are not at their default, each with its origin."""
-    return tuple(entry for entry in loaded.entries if entry.origin.where is not Where.DEFAULT)
+    return tuple(entry for entry in loaded.entries.values() if entry.where is not Where.DEFAULT)
 
 
 def origins(loaded: Loaded) -> Verdict:
     """Report how many values come from where."""
-    count = Counter(entry.origin.where for entry in loaded.entries)
+    count = Counter(entry.where for entry in loaded.entries.values())
     return ok(
         f"{count[Where.FILE]} values from the file, {count[Where.ENVIRONMENT]} from the "
         f"environment, {count[Where.DEFAULT]} at their default"
@@ -40,7 +40,7 @@ def origins(loaded: Loaded) -> Verdict:
 def issuer(loaded: Loaded) -> Verdict:
     """Check that an issuer is set."""
     name = loaded.settings.issuer
-    if loaded.origins["issuer"].where is not Where.DEFAULT:
+    if loaded.entries["issuer"].where is not Where.DEFAULT:
         return ok(f"licenses are issued by {escape(name)}")
     return warn(
         f"licenses are issued by {name}, as no name is set",
@@ -58,7 +58,7 @@ def operator(loaded: Loaded) -> Verdict:
 
 def upload_window(loaded: Loaded) -> Verdict:
     """Check that the upload window is set, on which every upload deadline rests."""
-    window = loaded.texts["upload_window"]
+    window = loaded.entries["upload_window"].value
     if window is not None:
         return ok(f"servers take a file for {window}")
     return warn(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from polygent_issuer import files
 from polygent_issuer.errors import HomeMissing, HomeProblem, OutputExists, OutputProblem
-from polygent_issuer.files import disk
+from polygent_issuer.files.disk import is_folder
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home import settings, settings_editing
@@ -25,31 +25,19 @@ if TYPE_CHECKING:
     from polygent_issuer.home.settings import Settings
 
 
-class RegistryLost(HomeProblem):
-    """The settings name keys, so there was a registry once: an empty one would hide that."""
-
-    code = "registry_lost"
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CreatedHome:
-    """A home that was made, or completed.
-
-    Attributes:
-        folder: where it is.
-        completed: whether an earlier making had broken off after the settings were written.
-    """
+    """A home that was made, or completed where an earlier making had broken off."""
 
     folder: Path
     completed: bool
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether a home is there, registry and all.
+    """Return whether a home is there, registry and all.
 
     Raises:
-        HomeProblem: (`unsafe_home`, `home_problem`, `registry_damaged`, …) when something is
-            there that is no home that this tool can use.
+        HomeProblem: (`unsafe_home`, `home_problem`, `registry_damaged`, …) for what cannot be used.
     """
     try:
         home_folder.require(folder)
@@ -64,13 +52,13 @@ def require_room(folder: Path) -> None:
 
     Raises:
         RegistryExists: (`registry_exists`) when a complete home is there.
-        RegistryLost: (`registry_lost`) when one is there that has lost its registry.
-        HomeProblem: as `is_complete`.
+        HomeProblem: (`registry_lost`) when one is there that has lost its registry: an empty one
+            would hide that; and as `is_complete`.
     """
     _require_incomplete(folder)
     stores = settings.load(folder, {}).settings.stores
     if stores:
-        raise RegistryLost(
+        raise HomeProblem(
             f"the home {escape(str(folder))} has lost its registry: its settings name "
             f"{len(stores)} key{'s' if len(stores) > 1 else ''} that it held",
             hint=Hint(
@@ -78,6 +66,7 @@ def require_room(folder: Path) -> None:
                 "; without a backup, from the license files: ",
                 run("registry", "import", "FOLDER", "--public-key", "FILE"),
             ),
+            code="registry_lost",
         )
 
 
@@ -95,16 +84,10 @@ def _require_incomplete(folder: Path) -> None:
 def write_default_settings(folder: Path, text: str | None = None) -> bool:
     """Make the folder of a home and its settings; those that are there already stay.
 
-    Args:
-        folder: where; made 0700, with the folders above it.
-        text: the settings; the defaults when not given.
-
-    Returns:
-        Whether the settings had to be made.
+    Return whether the settings, the defaults without `text`, had to be made.
 
     Raises:
-        HomeProblem: each code of making a folder.
-        OutputProblem: (`output_failed`) when the settings cannot be written.
+        HomeProblem, OutputProblem: (`output_failed`) when the folder or the file cannot be made.
     """
     home_folder.create(folder)
     path = settings.settings_path(folder)
@@ -120,7 +103,7 @@ def write_default_settings(folder: Path, text: str | None = None) -> bool:
 
 def create_home(
     folder: Path,
-    given: Mapping[str, str | None],
+    values: Mapping[str, str | None],
     *,
     now: datetime,
     registry_id: str,
@@ -131,31 +114,26 @@ def create_home(
     """Make a home, or complete one.
 
     Args:
-        folder: where; made 0700, with the folders above it.
-        given: settings by key, as `config set` takes them; None leaves the default, or what a
+        values: settings by key, as `config set` takes them; None leaves the default, or what a
             making that broke off has written.
-        now: the instant of creation, aware.
         registry_id: what tells the registry from any other, for ever.
         actor: who makes it, by the settings that are then in force.
-        environ: the process's environment, which may name the operator.
         lost: whether it is known that the home has lost its registry, and what it held is about
             to be rebuilt.
 
     Raises:
-        InvalidSettings: (`invalid_settings`) for a value that the settings refuse; nothing is
-            made then.
-        RegistryExists, RegistryLost: (`registry_exists`, `registry_lost`) as `require_room`.
-        HomeProblem: each code of making a folder or a registry.
+        InvalidSettings: (`invalid_settings`) before anything is made.
+        HomeProblem: (`registry_exists`, `registry_lost`), or as the making of folder and registry.
         OutputProblem: (`output_failed`) when the settings cannot be written.
     """
-    text = settings_editing.default_text(**given)
+    text = settings_editing.default_text(**values)
     if lost:
         _require_incomplete(folder)
     else:
         require_room(folder)
     completed = not write_default_settings(folder, text)
     if completed:
-        for key, value in given.items():
+        for key, value in values.items():
             if value is not None:
                 settings_editing.set_value(folder, key, value)
     loaded = settings.load(folder, environ).settings
@@ -166,13 +144,10 @@ def create_home(
 
 
 def ensure_folder(folder: Path, *, mode: int = 0o777) -> bool:
-    """Make a folder that the settings are to name, unless it exists.
+    """Make a folder that the settings are to name; return whether it had to be made.
 
     The folder above it must be there: a mistyped path or a disk that is not connected is not
     papered over.
-
-    Returns:
-        Whether it had to be made.
 
     Raises:
         OutputProblem: (`output_failed`) when it cannot be made, or something else has its name.
@@ -180,7 +155,7 @@ def ensure_folder(folder: Path, *, mode: int = 0o777) -> bool:
     try:
         folder.mkdir(mode=mode)
     except FileExistsError:
-        if disk.is_folder(folder):
+        if is_folder(folder):
             return False
         reason = "something else has its name"
     except (OSError, ValueError) as problem:

@@ -34,8 +34,7 @@ def default_home() -> Path:
     """Return the default place of the home: the platform's folder for a user's data.
 
     Raises:
-        HomeMissing: (`home_missing`) for a user without an account, if `HOME` is not set to an
-            absolute path.
+        HomeMissing: (`home_missing`) for a user without an account and an absolute `HOME`.
     """
     from platformdirs import user_data_dir  # noqa: PLC0415 - not needed with --home
 
@@ -52,11 +51,7 @@ def default_home() -> Path:
 
 
 def locate(option: Path | None, environ: Mapping[str, str]) -> Path:
-    """The absolute path of the home, which need not exist.
-
-    Args:
-        option: what `--home` said; it wins.
-        environ: the process's environment, for `POLYGENT_ISSUER_HOME`.
+    """Return the absolute path of the home, which need not exist; `option` is that of `--home`.
 
     Raises:
         HomeMissing: (`home_missing`) as `default_home`.
@@ -76,36 +71,53 @@ def locate(option: Path | None, environ: Mapping[str, str]) -> Path:
 
 
 def require(home: Path, *, user: int | None = None) -> tuple[str, ...]:
-    """Judge a home before anything in it is read.
+    """Judge a home before anything in it is read; return warnings: that others can read it.
+
+    On Windows neither owner nor mode is judged: the profile folder's access list protects the home.
 
     Args:
-        home: the folder.
-        user: the uid that asks; the process's effective one when not given. On Windows neither
-            owner nor mode is judged: the profile folder's access list protects the home.
-
-    Returns:
-        Warnings: that others can read the home.
+        user: the uid that asks; the process's effective one when not given.
 
     Raises:
         HomeMissing: (`home_missing`) when there is none.
         UnsafeHome: (`unsafe_home`) when another user owns it or may write to it.
         HomeProblem: (`home_problem`) when it is no folder or cannot be looked at.
     """
-    status = _look(home)
+    try:
+        status = home.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise HomeMissing(f"there is no home at {escape(str(home))}", hint=run("init")) from None
+    except (OSError, ValueError) as problem:
+        raise _failed(home, "read", problem) from None
+    if not stat.S_ISDIR(status.st_mode):
+        raise HomeProblem(
+            f"the home {escape(str(home))} is not a folder", hint="name a folder with --home"
+        )
     if user is None:
         if not hasattr(os, "geteuid"):
             return ()
         user = os.geteuid()
-    return _judge(home, status, user)
+    exposure = ownership.exposure_of(home, "home", status, user=user)
+    if exposure is not None:
+        hint = exposure.hint(ownership.LOOK_FOR_CHANGES)
+        raise UnsafeHome(
+            exposure.message, hint=Hint(hint, "; or name another home with --home DIR")
+        )
+    place = escape(str(home))
+    if status.st_uid != user and not os.access(home, os.R_OK | os.X_OK):
+        raise UnsafeHome(
+            f"the home {place} belongs to another user (uid {status.st_uid}, not {user})",
+            hint="run this as its owner, or name another home with --home DIR",
+        )
+    if ownership.is_open_to_others(status):
+        return (f"other users may look into the home {place}: chmod 700 {for_shell(str(home))}",)
+    return ()
 
 
-def create(home: Path, *, user: int | None = None) -> tuple[str, ...]:
+def create(home: Path) -> tuple[str, ...]:
     """Make a home that only its owner can enter, and the folders above it.
 
-    A folder that exists already is judged as `require` does and otherwise left as it is.
-
-    Returns:
-        The warnings of `require`.
+    A folder that exists already is left as it is. Return the warnings of `require`.
 
     Raises:
         UnsafeHome: (`unsafe_home`) as `require`.
@@ -125,39 +137,7 @@ def create(home: Path, *, user: int | None = None) -> tuple[str, ...]:
             with suppress(OSError):
                 folder.rmdir()
         raise _failed(home, "made", problem) from None
-    return require(home, user=user)
-
-
-def _look(home: Path) -> os.stat_result:
-    try:
-        status = home.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        raise HomeMissing(f"there is no home at {escape(str(home))}", hint=run("init")) from None
-    except (OSError, ValueError) as problem:
-        raise _failed(home, "read", problem) from None
-    if not stat.S_ISDIR(status.st_mode):
-        raise HomeProblem(
-            f"the home {escape(str(home))} is not a folder", hint="name a folder with --home"
-        )
-    return status
-
-
-def _judge(home: Path, status: os.stat_result, user: int) -> tuple[str, ...]:
-    place = escape(str(home))
-    exposure = ownership.exposure_of(home, "home", status, user=user)
-    if exposure is not None:
-        hint = exposure.hint(ownership.LOOK_FOR_CHANGES)
-        raise UnsafeHome(
-            exposure.message, hint=Hint(hint, "; or name another home with --home DIR")
-        )
-    if status.st_uid != user and not os.access(home, os.R_OK | os.X_OK):
-        raise UnsafeHome(
-            f"the home {place} belongs to another user (uid {status.st_uid}, not {user})",
-            hint="run this as its owner, or name another home with --home DIR",
-        )
-    if ownership.is_open_to_others(status):
-        return (f"other users may look into the home {place}: chmod 700 {for_shell(str(home))}",)
-    return ()
+    return require(home)
 
 
 def _failed(home: Path, verb: str, problem: OSError | ValueError) -> HomeProblem:

@@ -1,4 +1,4 @@
-"""The types of settings: how each is read, written and refused.
+"""The types of settings: how each is read, written and refused; plans.
 
 Folders and key stores are always whole paths, so that they mean the same from everywhere.
 """
@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
 from polygent_issuer import email_address, store_uri
 from polygent_issuer.errors import InvalidSettings, InvalidStore, InvalidTerms
@@ -24,11 +26,16 @@ from polygent_issuer.terms.parsing import (
     parse_term,
     parse_tier,
 )
+from polygent_issuer.terms.terms import Catalogue, Plan
 from polygent_issuer.text import BACKSLASH, did_you_mean, escape, nfc
+from polygent_issuer.verifier import identifiers
+from polygent_issuer.verifier.identifiers import Tier, is_slug
+from polygent_issuer.verifier.license import Limits
 
+T = TypeVar("T")
 TomlValue = str | int | bool | list[str]
 
-_CALLED: Mapping[type, str] = {
+_CALLED: Final[Mapping[type, str]] = {
     str: "a text",
     bool: "true or false",
     int: "a whole number",
@@ -60,12 +67,12 @@ class SettingType:
 
 
 def type_name(value: object) -> str:
-    """What a TOML value is called in a message."""
+    """Return what a TOML value is called in a message."""
     return _CALLED.get(type(value), "a date or time")
 
 
 def invalid(path: str, why: str, hint: str | None = None) -> InvalidSettings:
-    """The error for the value at a dotted path."""
+    """Return the error for the value at a dotted path."""
     return InvalidSettings(f"{path}: {why}", hint=hint)
 
 
@@ -78,22 +85,21 @@ def prefixed(path: str) -> Iterator[None]:
     """
     try:
         yield
-    except (InvalidTerms, InvalidSettings) as refused:
+    except (InvalidTerms, InvalidSettings, InvalidStore) as refused:
         raise invalid(path, refused.message, refused.hint) from None
 
 
-def text_at(value: object, path: str, example: str) -> str:
-    """The value, which must be a text."""
-    if isinstance(value, str):
+def _require(kind: type[T], value: object, path: str, example: str | None = None) -> T:
+    """Return the value, if it is of this type; a `bool` is no `int`."""
+    if type(value) is kind:
         return value
-    raise invalid(path, f"must be a text, not {type_name(value)}", f"write it as {example}")
+    hint = f"write it as {example}" if example else None
+    raise invalid(path, f"must be {_CALLED[kind]}, not {type_name(value)}", hint)
 
 
-def table_at(value: object, path: str) -> Mapping[str, object]:
-    """The value, which must be a table."""
-    if isinstance(value, dict):
-        return value
-    raise invalid(path, f"must be a table, not {type_name(value)}", f"write it as [{path}]")
+def table_at(value: object, path: str) -> dict[str, Any]:
+    """Return the value, which must be a table."""
+    return _require(dict, value, path, f"[{path}]")
 
 
 def refuse_unknown(keys: Iterable[str], known: Iterable[str], path: str = "") -> None:
@@ -145,26 +151,24 @@ def duration_text(length: timedelta) -> str:
     return f"{length // _UNITS[unit]}{unit}"
 
 
-_LONGEST_WAIT = timedelta(hours=1)  # Windows counts the milliseconds of a wait in 32 bits
-_FEATURES_EXAMPLE = '["insights", "bots"]'
-
-
 def _parsed(parse: Callable[[str], Any], example: str) -> SettingType:
-    """A kind of what `terms.parsing` reads; the error says at which path."""
+    """Return a kind of text; the error says at which path."""
 
     def read(value: object, path: str) -> Any:  # noqa: ANN401 - of any kind
-        text = text_at(value, path, example)
+        text = _require(str, value, path, example)
         with prefixed(path):
             return parse(text)
 
     return SettingType(example=example, read=read)
 
 
-def _read_mailbox(value: object, path: str) -> str:
-    text = nfc(text_at(value, path, '"licenses@polygent.example"'))
+def _parse_mailbox(text: str) -> str:
+    text = nfc(text)
     if email_address.parse_address(text) is None:
-        hint = "licenses@polygent.example, or Polygent <licenses@polygent.example>"
-        raise invalid(path, f"not a mail address: {escape(text)}", hint)
+        raise InvalidSettings(
+            f"not a mail address: {escape(text)}",
+            hint="licenses@polygent.example, or Polygent <licenses@polygent.example>",
+        )
     return text
 
 
@@ -185,18 +189,15 @@ def _parse_term(text: str) -> Term:
     return term
 
 
+_LIMITS = ("users", "session_hosts", "deploy_hosts")
+_FEATURES_EXAMPLE = '["insights", "bots"]'
+
+
 def _read_features(value: object, path: str) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise invalid(
-            path, f"must be a list, not {type_name(value)}", f"write it as {_FEATURES_EXAMPLE}"
-        )
-    for name in value:
-        if not isinstance(name, str):
-            raise invalid(
-                path, f"must be a text, not {type_name(name)}", f"write it as {_FEATURES_EXAMPLE}"
-            )
+    names: list[object] = _require(list, value, path, _FEATURES_EXAMPLE)
+    texts = [_require(str, name, path, _FEATURES_EXAMPLE) for name in names]
     with prefixed(path):
-        return parse_features(value)
+        return parse_features(texts)
 
 
 def _typed_features(text: str, path: str) -> list[str]:
@@ -214,24 +215,16 @@ def _typed_features(text: str, path: str) -> list[str]:
 
 def _limit(name: str) -> SettingType:
     def read(value: object, path: str) -> int:
-        if type(value) is not int:
-            raise invalid(path, f"must be a whole number, not {type_name(value)}", "write it as 25")
+        count = _require(int, value, path, "25")
         with prefixed(path):
-            check_limit(name, value)
-        return value
+            check_limit(name, count)
+        return count
 
-    return SettingType(example="25", read=read, typed=_typed_count)
+    def typed(text: str, path: str) -> int:
+        with prefixed(path):
+            return parse_count(text)
 
-
-def _typed_count(text: str, path: str) -> int:
-    with prefixed(path):
-        return parse_count(text)
-
-
-def _read_flag(value: object, path: str) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise invalid(path, f"must be true or false, not {type_name(value)}")
+    return SettingType(example="25", read=read, typed=typed)
 
 
 def _typed_flag(text: str, path: str) -> bool:
@@ -240,25 +233,8 @@ def _typed_flag(text: str, path: str) -> bool:
     raise invalid(path, f"must be true or false, not {escape(text)}")
 
 
-NAME = _parsed(parse_name, '"Acme Licensing"')
-MAILBOX = SettingType(example='"licenses@polygent.example"', read=_read_mailbox)
-PLAN_NAME = _parsed(parse_plan_name, '"standard-annual"')
-DURATION = _duration(HUNDRED_YEARS, '"7d"')
-WAIT = _duration(_LONGEST_WAIT, '"20s"')
-TERM = _parsed(_parse_term, '"1y"')
-TIER = _parsed(parse_tier, '"standard"')
-FEATURES = SettingType(
-    example=_FEATURES_EXAMPLE, read=_read_features, typed=_typed_features, text=",".join
-)
-USERS, SESSION_HOSTS, DEPLOY_HOSTS = map(_limit, ("users", "session_hosts", "deploy_hosts"))
-FLAG = SettingType(
-    example="true", read=_read_flag, typed=_typed_flag, text=lambda flag: str(flag).lower()
-)
-
-
 # Control characters that TOML reads from escapes in a Windows path: "C:\new\temp".
 _ESCAPES = re.compile(r"[\x08\t\n\f\r\x1b]")
-_KID = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def parse_store(text: str) -> str:
@@ -267,32 +243,28 @@ def parse_store(text: str) -> str:
     `~` is expanded. A path that ends in a slash keeps it: it means a folder.
 
     Raises:
-        InvalidSettings: (`invalid_settings`) for any other place.
+        InvalidSettings, InvalidStore: (`invalid_settings`, `invalid_store`) for any other place.
     """
-    scheme, _, place = text.partition(":")
-    if scheme == "keyring" and not place:
-        return "keyring:"
-    if store_uri.is_token_uri(text):
-        return _in_token(text)
-    if scheme != "file" or not place:
+    place = store_uri.split(text)
+    if not place:
         raise InvalidSettings(
             f"not a key store: {escape(text)}",
             hint=f"write it as keyring:, file:/PATH or {store_uri.EXAMPLE}",
         )
-    if place.startswith("///"):  # file:///PATH, as a browser would write it
-        place = place[2:]
+    if not isinstance(place, str):
+        return place.uri
     path = None if place.startswith("//") else _whole(place)
     if path is None:
-        raise InvalidSettings(
-            f"not the whole path of a file: {escape(place)}",
-            hint=BACKSLASH if _ESCAPES.search(place) else "write it as file:/PATH or file:~/PATH",
-        )
-    return f"file:{path}{'/' if place.endswith('/') and path.name else ''}"
+        raise _not_whole("file", place, "write it as file:/PATH or file:~/PATH")
+    return f"{store_uri.FILE}{path}{'/' if place.endswith('/') and path.name else ''}"
 
 
-def is_kid(text: str) -> bool:
-    """Whether the text looks like a key's thumbprint: base64url of 32 bytes (RFC 7638)."""
-    return _KID.fullmatch(text) is not None
+def _parse_folder(text: str) -> Path:
+    folder = _whole(text)
+    if folder is None:
+        hint = "begin it with / or ~/, so that it means the same place from everywhere"
+        raise _not_whole("folder", text, hint)
+    return folder
 
 
 def _whole(text: str) -> Path | None:
@@ -302,39 +274,125 @@ def _whole(text: str) -> Path | None:
         path = Path(text).expanduser()
     except RuntimeError:
         raise InvalidSettings(
-            f"the home folder for ~ is unknown: {escape(text)}",
-            hint="write the whole path",
+            f"the home folder for ~ is unknown: {escape(text)}", hint="write the whole path"
         ) from None
     return path if path.is_absolute() else None
 
 
-def _in_token(text: str) -> str:
-    try:
-        return store_uri.parse_token_uri(text).uri
-    except InvalidStore as refused:
-        raise InvalidSettings(refused.message, hint=refused.hint) from None
+def _not_whole(what: str, text: str, hint: str) -> InvalidSettings:
+    return InvalidSettings(
+        f"not the whole path of a {what}: {escape(text)}",
+        hint=BACKSLASH if _ESCAPES.search(text) else hint,
+    )
 
 
-def _read_store(value: object, path: str) -> str:
-    text = text_at(value, path, '"keyring:"')
-    with prefixed(path):
-        return parse_store(text)
+NAME = _parsed(parse_name, '"Acme Licensing"')
+MAILBOX = _parsed(_parse_mailbox, '"licenses@polygent.example"')
+PLAN_NAME = _parsed(parse_plan_name, '"standard-annual"')
+DURATION = _duration(HUNDRED_YEARS, '"7d"')
+# Windows counts the milliseconds of a wait in 32 bits.
+WAIT = _duration(timedelta(hours=1), '"20s"')
+TERM = _parsed(_parse_term, '"1y"')
+TIER = _parsed(parse_tier, '"standard"')
+STORE = _parsed(parse_store, '"keyring:"')
+FOLDER = _parsed(_parse_folder, '"~/licenses"')
+FEATURES = SettingType(
+    example=_FEATURES_EXAMPLE, read=_read_features, typed=_typed_features, text=",".join
+)
+FLAG = SettingType(
+    example="true",
+    read=partial(_require, bool),
+    typed=_typed_flag,
+    text=lambda flag: str(flag).lower(),
+)
+
+KINDS: Mapping[str, SettingType] = {
+    "tier": TIER,
+    "term": TERM,
+    "renewable": FLAG,
+    **{name: _limit(name) for name in _LIMITS},
+    "features": FEATURES,
+}
+"""The keys of a plan's table, in the order in which they are written."""
+
+# One session for each user is what the product does by itself.
+_STANDARD = tuple(name for name in identifiers.FEATURES if name != "multiple-active-sessions")
 
 
-def _read_folder(value: object, path: str) -> Path:
-    text = text_at(value, path, '"~/licenses"')
-    with prefixed(path):
-        folder = _whole(text)
-    if folder is None:
+def _shipped(name: str, tier: Tier, term: Term, limits: tuple[int, int, int], **more: bool) -> Plan:
+    everything = (*identifiers.FEATURES, *identifiers.ENTERPRISE_FEATURES)
+    return Plan(
+        name=name,
+        tier=tier,
+        term=term,
+        features=everything if tier is Tier.ENTERPRISE else _STANDARD,
+        limits=Limits(**dict(zip(_LIMITS, limits, strict=True))),
+        **more,
+    )
+
+
+SHIPPED_PLANS: Mapping[str, Plan] = MappingProxyType(
+    {
+        plan.name: plan
+        for plan in (
+            _shipped("standard-annual", Tier.STANDARD, Term(years=1), (25, 5, 5)),
+            _shipped("enterprise-annual", Tier.ENTERPRISE, Term(years=1), (250, 50, 50)),
+            _shipped("trial", Tier.STANDARD, Term(days=30), (5, 1, 1), renewable=False),
+        )
+    }
+)
+"""What holds while the settings have no plans; `init` writes them down for editing."""
+
+
+def read_plans(table: Mapping[str, object], catalogue: Catalogue) -> dict[str, Plan]:
+    """Return the plans of the table `plans`.
+
+    Raises:
+        InvalidSettings: (`invalid_settings`) with the dotted path of what is wrong.
+    """
+    plans = {}
+    for name, values in table.items():
+        path = f"plans.{escape(name)}"
+        if not is_slug(name):
+            raise invalid(path, "not a plan's name", "use small letters, digits and hyphens")
+        plans[name] = _read_plan(name, {"renewable": True} | table_at(values, path), path)
+        _check_features(plans[name], catalogue, f"{path}.features")
+    return plans
+
+
+def plan_texts(plan: Plan) -> dict[str, str]:
+    """Return a plan's values by their keys, as `config set` takes them."""
+    return {
+        key: kind.text(getattr(plan.limits if key in _LIMITS else plan, key))
+        for key, kind in KINDS.items()
+    }
+
+
+def plan_toml(plan: Plan) -> dict[str, TomlValue]:
+    """Return a plan's values by their keys, as TOML has them."""
+    return {key: KINDS[key].typed(text, key) for key, text in plan_texts(plan).items()}
+
+
+def _read_plan(name: str, values: Mapping[str, object], path: str) -> Plan:
+    refuse_unknown(values, KINDS, path)
+    for key, kind in KINDS.items():
+        if key not in values:
+            raise invalid(f"{path}.{key}", "missing", f"add {key} = {kind.example}")
+    read = {key: kind.read(values[key], f"{path}.{key}") for key, kind in KINDS.items()}
+    limits = Limits(**{key: read.pop(key) for key in _LIMITS})
+    return Plan(name=name, limits=limits, **read)
+
+
+def _check_features(plan: Plan, catalogue: Catalogue, path: str) -> None:
+    for name in plan.features:
+        if name not in catalogue.names:
+            otherwise = "name newer modules in features first"
+            hint = did_you_mean(name, sorted(catalogue.names), otherwise)
+            raise invalid(path, f"unknown feature {name}", hint)
+    reserved = catalogue.enterprise_only(plan.features)
+    if plan.tier is Tier.STANDARD and reserved:
         raise invalid(
             path,
-            f"not the whole path of a folder: {escape(text)}",
-            BACKSLASH
-            if _ESCAPES.search(text)
-            else "begin it with / or ~/, so that it means the same place from everywhere",
+            f"a standard license cannot have {', '.join(reserved)}",
+            "take it out, or make the plan's tier enterprise",
         )
-    return folder
-
-
-STORE = SettingType(example='"keyring:"', read=_read_store)
-FOLDER = SettingType(example='"~/licenses"', read=_read_folder)

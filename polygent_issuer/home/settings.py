@@ -1,24 +1,35 @@
-"""The settings in force, and where each of them comes from: the file or the environment."""
+"""The settings: every key with its default, those in force, and where each of them comes from."""
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from polygent_issuer.errors import InvalidSettings, NotFound, UnreadableInput
 from polygent_issuer.files import NotUtf8, read_text
 from polygent_issuer.hints import Hint, option, run
-from polygent_issuer.home.setting_specs import KEYS, SHIPPED_PLANS, TABLES, plan_texts, read_plans
 from polygent_issuer.home.setting_types import (
+    DURATION,
+    FEATURES,
+    FOLDER,
+    KINDS,
+    MAILBOX,
     NAME,
+    PLAN_NAME,
+    SHIPPED_PLANS,
     STORE,
+    TERM,
+    WAIT,
+    SettingType,
     invalid,
-    is_kid,
+    plan_texts,
     prefixed,
+    read_plans,
     refuse_unknown,
     table_at,
 )
@@ -30,31 +41,64 @@ from polygent_issuer.verifier.identifiers import Tier
 SETTINGS_FILE = "settings.toml"
 OPERATOR_VARIABLE = "POLYGENT_ISSUER_OPERATOR"
 """The environment variable that overrides the setting `operator`."""
+TABLES: Final = ("stores", "plans")
+_THREE_YEARS: Final = Term(years=3)
+# A key's thumbprint: base64url of 32 bytes (RFC 7638).
+_KID: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
-_THREE_YEARS = Term(years=3)
+
+class SettingSpec(NamedTuple):
+    """A setting: its kind, one line of explanation, and an example where nothing is the default."""
+
+    kind: SettingType
+    about: str
+    example: str = ""
+
+
+KEYS: Final[Mapping[str, SettingSpec]] = {
+    "issuer": SettingSpec(NAME, "who issues: written into every license"),
+    "operator": SettingSpec(
+        NAME, f"who you are in the journal; {OPERATOR_VARIABLE} overrides it", "Jane Doe"
+    ),
+    "upload_window": SettingSpec(
+        DURATION,
+        "how long after its issue the server takes a file; 7 days are assumed until told",
+        "7d",
+    ),
+    "machine_info_max_age": SettingSpec(
+        DURATION, "a machine-info.json that is older needs consent"
+    ),
+    "long_term": SettingSpec(TERM, "a license that runs longer needs consent"),
+    "not_due": SettingSpec(DURATION, "a renewal further ahead of the expiry needs consent"),
+    "lapsed": SettingSpec(DURATION, "what expired longer ago is renewed only when it is named"),
+    "store": SettingSpec(
+        STORE, "where new private keys are kept: keyring:, file:/PATH or pkcs11:URI"
+    ),
+    "key_backup_folder": SettingSpec(
+        FOLDER, "where key backups are proposed to go: best another disk", "~/polygent-key-backup"
+    ),
+    "output": SettingSpec(
+        FOLDER, "the folder for license files; without it the current one", "~/licenses"
+    ),
+    "mail_from": SettingSpec(
+        MAILBOX,
+        "whom mail drafts are from; without it the mail program says",
+        "Polygent <licenses@polygent.example>",
+    ),
+    "default_plan": SettingSpec(PLAN_NAME, "the plan of a first license for which none is named"),
+    "features": SettingSpec(FEATURES, "names of modules that are newer than this tool"),
+    "keyring_timeout": SettingSpec(WAIT, "how long a keyring or a token may take to answer"),
+}
+"""The single keys, by name; beside them stand the tables `stores` and `plans`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """Every setting, with its default.
+    """Every setting of `KEYS` with its default, and both tables.
 
     Attributes:
-        issuer: the display name that goes into each license as `iss`.
-        operator: who the journal says it was; None leaves the user of the operating system.
-        upload_window: how long after its issue a server takes a file; None while not told.
-        machine_info_max_age: the oldest machine-info.json that raises no finding.
-        long_term: a license over this needs consent.
-        not_due: a renewal further ahead of the expiry than this needs consent.
-        lapsed: a license that expired longer ago is only renewed when it is named.
-        store: where new private keys go: `keyring:`, `file:` and an absolute path, or `pkcs11:`.
-        stores: where the private half of each key lies, by kid.
-        key_backup_folder: where key backups are proposed.
-        output: the folder for license files; None is the current one.
-        mail_from: whom mail drafts are from: an address, alone or as `Name <address>`.
-        default_plan: the plan of a first license for which none is named.
+        stores: the store URI of each private key, by kid; `store` is that of new ones.
         plans: by name.
-        features: names of modules that are newer than this tool.
-        keyring_timeout: how long a keyring or a token may take to answer.
     """
 
     issuer: str = "polygent-operator"
@@ -90,7 +134,7 @@ class Settings:
         return catalogue(self.features)
 
     def plan(self, name: str) -> Plan:
-        """A plan by its name.
+        """Return the plan of a name.
 
         Raises:
             NotFound: (`not_found`) with the nearest name.
@@ -101,10 +145,7 @@ class Settings:
         raise NotFound(f"there is no plan {escape(name)}", hint=hint)
 
     def plan_for(self, tier: Tier | None) -> Plan:
-        """The plan of a first license for which only the tier was named, or nothing.
-
-        The default plan, unless its tier is another: then the first renewable plan of the tier,
-        in the order of the file.
+        """Return the default plan, or the first renewable plan of a tier that is not the default's.
 
         Raises:
             NotFound: (`not_found`) when no renewable plan has this tier.
@@ -121,6 +162,29 @@ class Settings:
         )
 
 
+def kind_of(dotted: str) -> SettingType:
+    """Return the kind of the value at a dotted key: `not_due`, `stores.KID`, `plans.trial.users`.
+
+    Raises:
+        InvalidSettings: (`invalid_settings`) when there is no such key, with the nearest one.
+    """
+    first, *rest = dotted.split(".")
+    refuse_unknown([first], (*KEYS, *TABLES))
+    if first in KEYS:
+        if rest:
+            raise invalid(escape(dotted), f"{first} is a single value", f"use the key {first}")
+        return KEYS[first].kind
+    if first == "stores":
+        if len(rest) != 1 or not _KID.fullmatch(rest[0]):
+            raise invalid(escape(dotted), "must be stores. and a key's kid", run("key", "list"))
+        return STORE
+    if len(rest) != 2:  # noqa: PLR2004 - the plan and its key
+        wanted = f"plans.NAME. and one of {', '.join(KINDS)}"
+        raise invalid(escape(dotted), "is no single value", f"use {wanted}")
+    refuse_unknown([rest[1]], KINDS, f"plans.{escape(rest[0])}")
+    return KINDS[rest[1]]
+
+
 class Where(StrEnum):
     """Where a value can come from."""
 
@@ -130,81 +194,67 @@ class Where(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Origin:
-    """Where a value comes from; `detail` is the file's path or the variable's name."""
+class Entry:
+    """A key as `config set` takes its value, and where that comes from.
 
+    Attributes:
+        value: None when nothing is set and there is no default.
+        detail: the file's path, or the variable's name.
+    """
+
+    key: str
+    value: str | None
     where: Where
     detail: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """One line of `config show`; `value` is None when nothing is set and there is no default."""
-
-    key: str
-    value: str | None
-    origin: Origin
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
-    """The settings in force, and the origin of each by its dotted key.
-
-    Attributes:
-        settings: as values.
-        origins: by dotted key; a plan has one for each of its own keys.
-        texts: each value as `config set` takes it, by dotted key.
-    """
+    """The settings in force, and each by its dotted key, in the order of the documentation."""
 
     settings: Settings
-    origins: Mapping[str, Origin]
-    texts: Mapping[str, str | None]
+    entries: Mapping[str, Entry]
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
-        """Every key with its value and origin, in the order of the documentation."""
-        return tuple(
-            Entry(key=key, value=value, origin=self.origins[key])
-            for key, value in self.texts.items()
-        )
+    def texts(self) -> dict[str, str | None]:
+        """Each value as `config set` takes it."""
+        return {key: entry.value for key, entry in self.entries.items()}
 
     def entries_of(self, dotted: str) -> tuple[Entry, ...]:
-        """One key, or all of a table: `not_due`, `plans.trial`, `stores`.
+        """Return one key, or all of a table: `not_due`, `plans.trial`, `stores`.
 
         Raises:
             InvalidSettings: (`invalid_settings`) when there is no such key, with the nearest one.
         """
         within = f"{dotted}."
-        entries = tuple(e for e in self.entries if e.key == dotted or e.key.startswith(within))
+        every = self.entries.values()
+        entries = tuple(e for e in every if e.key == dotted or e.key.startswith(within))
         if entries or dotted in TABLES:
             return entries
-        known = [*self.texts, *TABLES, *(f"plans.{name}" for name in self.settings.plans)]
+        known = [*self.entries, *TABLES, *(f"plans.{name}" for name in self.settings.plans)]
         suggestion = nearest(dotted.casefold().replace("-", "_"), known) or nearest(dotted, known)
-        every = run("config", "show")
+        show = run("config", "show")
         raise InvalidSettings(
             f"{escape(dotted)}: there is no such setting",
-            hint=Hint(f"did you mean {suggestion}? or ", every) if suggestion else every,
+            hint=Hint(f"did you mean {suggestion}? or ", show) if suggestion else show,
         )
 
 
 LIMIT = 64 * 1024
 """The largest settings file, in bytes."""
 
-_DEFAULT = Origin(where=Where.DEFAULT)
 _EDIT = Hint("edit the file that ", run("config", "path"), " names")
 
 
 def settings_path(home: Path) -> Path:
-    """Where the settings of a home are."""
+    """Return where the settings of a home are."""
     return home / SETTINGS_FILE
 
 
 def load(home: Path, environ: Mapping[str, str]) -> Loaded:
-    """The settings in force: defaults, over them the file, over that the environment.
+    """Return the settings in force: defaults, over them the file, over that the environment.
 
-    Args:
-        home: the folder of the settings file, which need not exist.
-        environ: the process's environment, for `POLYGENT_ISSUER_OPERATOR`.
+    The settings file of `home` need not exist.
 
     Raises:
         UnsafeFile: (`unsafe_file`) when another user owns the file or may write to it.
@@ -215,12 +265,14 @@ def load(home: Path, environ: Mapping[str, str]) -> Loaded:
     with prefixed(escape(str(path))):
         table = parse(text)
         settings = interpret(table)
-    origins = _origins(settings, table, Origin(where=Where.FILE, detail=str(path)))
+    entries = {entry.key: entry for entry in _entries(settings, table, path)}
     if OPERATOR_VARIABLE in environ:
         operator = NAME.read(environ[OPERATOR_VARIABLE], OPERATOR_VARIABLE)
         settings = replace(settings, operator=operator)
-        origins["operator"] = Origin(where=Where.ENVIRONMENT, detail=OPERATOR_VARIABLE)
-    return Loaded(settings=settings, origins=origins, texts=_texts(settings))
+        entries["operator"] = Entry(
+            key="operator", value=operator, where=Where.ENVIRONMENT, detail=OPERATOR_VARIABLE
+        )
+    return Loaded(settings=settings, entries=entries)
 
 
 def settings_text(path: Path) -> str:
@@ -251,7 +303,7 @@ def _is_missing(path: Path) -> bool:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """The TOML document.
+    """Return the TOML document.
 
     Raises:
         InvalidSettings: (`invalid_settings`) when it is none, with the line.
@@ -269,7 +321,7 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def interpret(table: Mapping[str, Any]) -> Settings:
-    """The settings that a TOML document means.
+    """Return the settings that a TOML document means.
 
     Raises:
         InvalidSettings: (`invalid_settings`) with the dotted path of what is wrong.
@@ -289,31 +341,27 @@ def interpret(table: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _store(kid: str, uri: object) -> str:
+def _store(kid: str, uri: object) -> Any:  # noqa: ANN401 - a text
     path = f"stores.{escape(kid)}"
-    if not is_kid(kid):
+    if not _KID.fullmatch(kid):
         raise invalid(path, "not a key's kid", run("key", "list"))
-    text: str = STORE.read(uri, path)
-    return text
+    return STORE.read(uri, path)
 
 
-def _origins(settings: Settings, table: Mapping[str, Any], file: Origin) -> dict[str, Origin]:
-    origins = {name: file if name in table else _DEFAULT for name in KEYS}
-    origins |= {f"stores.{kid}": file for kid in settings.stores}
+def _entries(settings: Settings, table: Mapping[str, Any], path: Path) -> Iterator[Entry]:
+    def entry(key: str, value: str | None, *, in_file: bool) -> Entry:
+        if in_file:
+            return Entry(key=key, value=value, where=Where.FILE, detail=str(path))
+        return Entry(key=key, value=value, where=Where.DEFAULT)
+
+    for name, spec in KEYS.items():
+        value = getattr(settings, name)
+        text = None if value is None else spec.kind.text(value)
+        yield entry(name, text, in_file=name in table)
+    for kid, uri in settings.stores.items():
+        yield entry(f"stores.{kid}", uri, in_file=True)
     written = table.get("plans", {})
     for plan in settings.plans.values():
-        keys = written.get(plan.name, {})
-        for key in plan_texts(plan):
-            origins[f"plans.{plan.name}.{key}"] = file if key in keys else _DEFAULT
-    return origins
-
-
-def _texts(settings: Settings) -> dict[str, str | None]:
-    texts: dict[str, str | None] = {}
-    for name, key in KEYS.items():
-        value = getattr(settings, name)
-        texts[name] = None if value is None else key.kind.text(value)
-    texts |= {f"stores.{kid}": uri for kid, uri in settings.stores.items()}
-    for plan in settings.plans.values():
-        texts |= {f"plans.{plan.name}.{key}": text for key, text in plan_texts(plan).items()}
-    return texts
+        for key, text in plan_texts(plan).items():
+            in_file = key in written.get(plan.name, {})
+            yield entry(f"plans.{plan.name}.{key}", text, in_file=in_file)

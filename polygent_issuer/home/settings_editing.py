@@ -6,7 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from textwrap import fill, indent
 from typing import Any
@@ -14,12 +14,21 @@ from typing import Any
 from polygent_issuer import files
 from polygent_issuer.errors import InvalidSettings
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.home.setting_specs import KEYS, SHIPPED_PLANS, kind_of, plan_toml
-from polygent_issuer.home.setting_types import FEATURES, TomlValue, invalid, prefixed, table_at
+from polygent_issuer.home.setting_types import (
+    FEATURES,
+    SHIPPED_PLANS,
+    TomlValue,
+    invalid,
+    plan_toml,
+    prefixed,
+    table_at,
+)
 from polygent_issuer.home.settings import (
+    KEYS,
     LIMIT,
     Settings,
     interpret,
+    kind_of,
     load,
     parse,
     settings_path,
@@ -96,10 +105,9 @@ _ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\"})
 
 
 def default_text(**changes: str | None) -> str:
-    """The commented settings.toml, with plans as tables; what is at its default is a comment.
+    """Return the commented settings.toml, with plans as tables; a default is a comment.
 
-    Args:
-        changes: values by key, as `config set` takes them; None leaves the default.
+    `changes` are values by key, as `config set` takes them; None leaves the default.
 
     Raises:
         InvalidSettings: (`invalid_settings`) for a key or a value that the settings refuse.
@@ -111,13 +119,13 @@ def default_text(**changes: str | None) -> str:
 
 
 def plans_text() -> str:
-    """The shipped plans as TOML tables, under a comment."""
+    """Return the shipped plans as TOML tables, under a comment."""
     plans = (plan_text(plan.name, plan_toml(plan)) for plan in SHIPPED_PLANS.values())
     return "\n".join([_PLANS_HEAD, *plans])
 
 
 def plan_text(name: str, values: Mapping[str, TomlValue]) -> str:
-    """One plan as a TOML table."""
+    """Return one plan as a TOML table."""
     lines = [f"[plans.{name}]"]
     for key, value in values.items():
         if isinstance(value, list):
@@ -162,14 +170,14 @@ _BY_HAND = Hint("edit the file; ", run("config", "path"), " names it")
 
 
 def set_value(home: Path, dotted_key: str, text: str) -> None:
-    """Give one setting a value.
+    """Give one setting a value, or take it out of the file, so that its default holds.
 
     Args:
         home: the folder of the settings file, which is made when it does not exist.
-        dotted_key: `not_due`, `stores.KID`, `plans.trial.users`.
+        dotted_key: `not_due`, `stores.KID`, `plans.trial.users`, or `plans.NAME` for a whole plan.
         text: the value as it is typed: a text without quotes, `7d`, `25`, `true`, a list as
             `insights,bots` or as TOML writes it. Empty text is an empty list, and elsewhere takes
-            the value away as `unset` does. For a new plan, `plans.NAME`, the one to copy.
+            the value out. For a new plan, the one to copy.
 
     Raises:
         NotFound: (`not_found`) when there is no plan to copy.
@@ -177,42 +185,21 @@ def set_value(home: Path, dotted_key: str, text: str) -> None:
             would not load with it; then nothing is written.
         OutputProblem: (`output_failed`) when the file cannot be written.
     """
-    is_plan = plan_of(dotted_key) is not None
-    kind = None if is_plan else kind_of(dotted_key)
-    if not text and kind is not FEATURES:
-        unset(home, dotted_key)
-        return
-    if kind is None:
-        _copy_plan(home, dotted_key, text)
-        return
-    value = kind.typed(text, dotted_key)
-    kind.read(value, dotted_key)
+    kind = None if plan_of(dotted_key) else kind_of(dotted_key)
+    value: _Value | None = None
+    if text or kind is FEATURES:
+        value = _checked(dotted_key, text) if kind else _copied_plan(home, dotted_key, text)
     _rewrite(home, dotted_key.split("."), value)
 
 
-def unset(home: Path, dotted_key: str) -> None:
-    """Take a setting out of the file, so that its default holds; `plans.NAME` takes out a plan.
-
-    Nothing happens when the file does not have it.
-
-    Raises:
-        InvalidSettings: (`invalid_settings`) when there is no such key, or the settings would not
-            load without it.
-        OutputProblem: (`output_failed`) when the file cannot be written.
-    """
-    if plan_of(dotted_key) is None:
-        kind_of(dotted_key)
-    _rewrite(home, dotted_key.split("."), None)
-
-
 def plan_of(dotted_key: str) -> str | None:
-    """The name of the plan that a key means as a whole: `plans.NAME`."""
+    """Return the name of the plan that a key means as a whole: `plans.NAME`."""
     table, _, name = dotted_key.partition(".")
     return name if table == "plans" and name and "." not in name else None
 
 
-def _copy_plan(home: Path, dotted_key: str, like: str) -> None:
-    """Write down a plan that is as another one, to be changed key by key."""
+def _copied_plan(home: Path, dotted_key: str, like: str) -> dict[str, TomlValue]:
+    """Return a new plan that is as another one, to be changed key by key."""
     settings = load(home, {}).settings
     copied = settings.plan(like)
     if plan_of(dotted_key) in settings.plans:
@@ -226,7 +213,7 @@ def _copy_plan(home: Path, dotted_key: str, like: str) -> None:
                 run("config", "set", dotted_key, "none"),
             ),
         )
-    _rewrite(home, dotted_key.split("."), plan_toml(copied))
+    return plan_toml(copied)
 
 
 def _rewrite(home: Path, keys: Sequence[str], value: _Value | None) -> None:
@@ -241,12 +228,10 @@ def _rewrite(home: Path, keys: Sequence[str], value: _Value | None) -> None:
             if repr(wanted) == repr(present):  # by value and type: true is not 1
                 return
             interpret(wanted)
-            after = (
-                _uncommented(before, keys, value, wanted)
-                or _planned(before, keys, value, wanted)
-                or _edited(before, keys, value)
-            )
-            if parse(after) != wanted:
+            after = _in_layout(before, keys, value)
+            if after == before or not _means(after, wanted):
+                after = _edited(before, keys, value)
+            if not _means(after, wanted):
                 raise invalid(escape(".".join(keys)), "cannot be changed alone", _BY_HAND)
             data = after.encode()
             if len(data) > LIMIT:
@@ -275,14 +260,14 @@ def _require_plan(present: dict[str, Any], keys: Sequence[str], value: _Value | 
 
 
 def _with_plans(text: str) -> str:
-    """The text with the shipped plans written down, if it has none: one cannot be changed alone."""
+    """Return the text with the shipped plans, if it has none: one cannot be changed alone."""
     if "plans" in parse(text):
         return text
     return f"{text.rstrip()}\n\n{plans_text()}".lstrip()
 
 
 def _changed(table: dict[str, Any], keys: Sequence[str], value: _Value | None) -> dict[str, Any]:
-    """The document with one value set, or taken out."""
+    """Return the document with one value set, or taken out."""
     wanted = copy.deepcopy(table)
     inner: Any = wanted
     for depth, key in enumerate(keys[:-1], start=1):
@@ -296,35 +281,27 @@ def _changed(table: dict[str, Any], keys: Sequence[str], value: _Value | None) -
     return wanted
 
 
-def _uncommented(
-    text: str, keys: Sequence[str], value: _Value | None, wanted: dict[str, Any]
-) -> str | None:
-    """The value in the place of its commented default, where there is just one such line."""
-    if len(keys) > 1 or value is None or isinstance(value, dict):
-        return None
-    line = re.compile(rf"^#[ \t]*{keys[0]}[ \t]*=[^\r\n]*", re.MULTILINE)
-    written = f"{keys[0]} = {toml_literal(value)}"
-    changed = line.sub(lambda _: written, text)
-    try:
-        return changed if parse(changed) == wanted else None
-    except InvalidSettings:
-        return None  # the key is there already, or there are two such lines
+def _in_layout(text: str, keys: Sequence[str], value: _Value | None) -> str:
+    """Return the text edited as `init` lays it out; as it was, or wrong, where that has changed."""
+    name = re.escape(keys[-1])
+    if keys[0] == "plans" and len(keys) == len(("plans", "NAME")):
+        if isinstance(value, dict):  # after the others
+            return text.replace(STORES_HEAD, f"{plan_text(keys[1], value)}\n{STORES_HEAD}")
+        # The lines of the plan, up to an empty line, a comment or another table.
+        lines = rf"^\[plans\.{name}\]\n(?:[^\[#\n].*\n)*\n?"
+        return re.sub(lines, "", text, flags=re.MULTILINE)
+    if len(keys) == 1 and value is not None and not isinstance(value, dict):
+        # In the place of the commented default: wrong where there are two such lines.
+        written = f"{keys[0]} = {toml_literal(value)}"
+        line = rf"^#[ \t]*{name}[ \t]*=[^\r\n]*"
+        return re.sub(line, lambda _: written, text, flags=re.MULTILINE)
+    return text
 
 
-def _planned(
-    text: str, keys: Sequence[str], value: _Value | None, wanted: dict[str, Any]
-) -> str | None:
-    """A plan more or less, where the others are laid out as `init` wrote them."""
-    if keys[0] != "plans" or len(keys) != len(("plans", "NAME")):
-        return None
-    if isinstance(value, dict):
-        # After the others; where they have no known end, nothing changes.
-        changed = text.replace(STORES_HEAD, f"{plan_text(keys[1], value)}\n{STORES_HEAD}")
-    else:
-        # Its lines, up to an empty line, a comment or another table.
-        lines = rf"^\[plans\.{re.escape(keys[1])}\]\n(?:[^\[#\n].*\n)*\n?"
-        changed = re.sub(lines, "", text, flags=re.MULTILINE)
-    return changed if parse(changed) == wanted else None
+def _means(text: str, wanted: dict[str, Any]) -> bool:
+    with suppress(InvalidSettings):
+        return parse(text) == wanted
+    return False
 
 
 def _edited(text: str, keys: Sequence[str], value: _Value | None) -> str:

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 _CODES: Final = tuple(CheckCode)
 _WINDOW: Final = _CODES.index(CheckCode.STALE_ISSUE_DATE)
 _MACHINE: Final = _CODES.index(CheckCode.MACHINE_MISMATCH)
-ALERT_DAYS: Final = (30, 14, 7, 1)
-"""The product warns its admins this many days before the expiry."""
 
 
 class Verdict(StrEnum):
@@ -172,7 +170,7 @@ def verify_files(
 
 def alert_days(issued_at: datetime, expires_at: datetime) -> tuple[datetime, ...]:
     """Return when the product warns its admins of a license's expiry."""
-    moments = (expires_at - timedelta(days=days) for days in ALERT_DAYS)
+    moments = (expires_at - timedelta(days=days) for days in reversed(dates.ALERT_DAYS))
     return tuple(moment for moment in moments if moment > issued_at)
 
 

@@ -36,7 +36,6 @@ from polygent_issuer.errors import (
     OutputProblem,
 )
 from polygent_issuer.files import disk, ownership
-from polygent_issuer.files.disk import is_folder, reason
 from polygent_issuer.files.ownership import UnsafeFile
 from polygent_issuer.files.publication import KEPT
 from polygent_issuer.hints import Hint, run
@@ -110,10 +109,8 @@ class FileStore:
         In a folder `label` names it. The passphrase is asked for unless it is known as `secret`.
 
         Raises:
-            OutputExists: (`output_exists`) when the name is taken.
-            OutputProblem: (`output_failed`) when it cannot be written.
-            KeyUnavailable: (`passphrase_needed`, `passphrase_refused`), or (`not_kept`) when what
-                is read back is not what was written.
+            OutputProblem, KeyUnavailable: (`output_exists`, `output_failed`, `passphrase_needed`,
+                `passphrase_refused`), or (`not_kept`) when it reads back otherwise.
         """
         public_key = public_key_of(private_key)
         path = self._new_path(public_key.kid, label)
@@ -134,13 +131,12 @@ class FileStore:
         """Check without a prompt what `save` would refuse in any case.
 
         Raises:
-            OutputExists: (`output_exists`) when the name of a key's file is taken.
-            OutputProblem: (`output_failed`) when its folder is not there.
+            OutputProblem: (`output_exists`), or (`output_failed`) without its folder.
         """
         path = self._location.path
         if not self._location.folder and os.path.lexists(path):
             raise OutputExists(f"{escape(str(path))} exists already", hint=KEPT)
-        if not is_folder(path.parent):
+        if not disk.is_folder(path.parent):
             raise OutputProblem(f"there is no folder {escape(str(path.parent))}", hint="make it")
 
     def load(self, pinned: Key) -> SoftwareSigner:
@@ -148,9 +144,8 @@ class FileStore:
 
         Raises:
             UnsafeFile: (`unsafe_file`) when another user owns the file or may write to it.
-            KeyUnavailable: (`no_such_key`, `key_unavailable`) when it is not there or not readable,
-                (`plaintext_key`) without a passphrase, (`unsupported_key`) for over 1,024 rounds,
-                (`key_mismatch`) for another key, (`key_damaged`) for no key file;
+            KeyUnavailable: (`no_such_key`, `key_unavailable`, `plaintext_key`, `unsupported_key`,
+                `key_damaged`, `key_mismatch`) before the passphrase is asked for;
                 (`passphrase_needed`, `passphrase_refused`, `wrong_passphrase`).
         """
         path = self._path(pinned.kid)
@@ -163,8 +158,7 @@ class FileStore:
         """Return the key that is in the file already; the file stays as it is.
 
         Raises:
-            InvalidStore: (`invalid_store`) for a folder, which has no one key.
-            KeyUnavailable: each code of `load`.
+            InvalidStore, KeyUnavailable: (`invalid_store`) for a folder; each code of `load`.
         """
         path = self._location.path
         if self._location.folder:
@@ -270,7 +264,7 @@ def _no_such_key(path: Path) -> KeyUnavailable:
 def _unreadable(path: Path, error: Exception) -> KeyUnavailable:
     if isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.ENOTDIR):
         return _no_such_key(path)
-    message = f"the key file {escape(str(path))} cannot be read: {reason(error)}"
+    message = f"the key file {escape(str(path))} cannot be read: {disk.reason(error)}"
     if isinstance(error, files.NotRegular):
         hint = Hint("move it away, then restore the key: ", _IMPORT)
         return KeyUnavailable(message, hint=hint, code="key_damaged")
@@ -279,11 +273,7 @@ def _unreadable(path: Path, error: Exception) -> KeyUnavailable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Envelope:
-    """The clear part of an OpenSSH key file, decoded; it only claims the public key.
-
-    Attributes:
-        rounds: of bcrypt, 1 to `MAX_ROUNDS`; 0 when the key is not encrypted.
-    """
+    """The clear part of an OpenSSH key file, decoded; it only claims the public key."""
 
     public_key: Key
     rounds: int
@@ -299,8 +289,7 @@ def parse_openssh(data: bytes) -> Envelope:
     """Read the clear part of an OpenSSH key file.
 
     Raises:
-        KeyUnavailable: (`key_damaged`) when the file breaks the format; (`unsupported_key`) when it
-            holds no P-256 key, or is encrypted in a way or with a round count that is refused.
+        KeyUnavailable: (`key_damaged`), or (`unsupported_key`): its kind, encryption, or rounds.
     """
     try:
         (text,) = _ARMOUR.findall(data)

@@ -30,7 +30,9 @@ from polygent_issuer.store_uri import EXAMPLE_FILE_URI
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
-APPLICATION: Final = "polygent-issuer"
+T = TypeVar("T")
+
+SERVICE: Final = "polygent-issuer"
 INTO_FILE: Final = Hint(
     "or take the key into a file: ", run("key", "import", "BACKUP", "--store", EXAMPLE_FILE_URI)
 )
@@ -42,9 +44,9 @@ MACOS: Final = "keyring.backends.macOS.Keyring"
 WINDOWS: Final = "keyring.backends.Windows.WinVaultKeyring"
 
 ALLOWED: Final[Mapping[str, Mapping[str, object]]] = {
-    SECRET_SERVICE: {"appid": APPLICATION, "scheme": "default"},
+    SECRET_SERVICE: {"appid": SERVICE, "scheme": "default"},
     KWALLET: {
-        "appid": APPLICATION,
+        "appid": SERVICE,
         "handle": -1,
         "bus_name": "org.kde.kwalletd5",
         "object_path": "/modules/kwalletd5",
@@ -61,13 +63,20 @@ def make(name: str) -> "KeyringBackend":
     """Instantiate a backend of `ALLOWED` with our attributes and no others.
 
     Raises:
-        KeyUnavailable: (`unsafe_backend`) when the class is not allowed, has another name, or
-            cannot be instantiated because of what the environment sets; (`keyring_absent`) when
-            its module cannot be imported.
+        KeyUnavailable: (`unsafe_backend`) when the class is not allowed, has another name, or fails
+            for what the environment sets; (`keyring_absent`) when its module is not installed.
     """
     if name not in ALLOWED:
         raise _refused(name)
-    backend_class = _class(name)
+    module, _, attribute = name.rpartition(".")
+    try:
+        backend_class: type[KeyringBackend] = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise KeyUnavailable(
+            f"the keyring backend {name} is not here ({type(error).__name__})",
+            hint=Hint("install it; ", INTO_FILE),
+            code="keyring_absent",
+        ) from None
     actual = f"{backend_class.__module__}.{backend_class.__qualname__}"
     if actual != name:
         raise _refused(actual)
@@ -115,33 +124,12 @@ def _refused(name: str) -> KeyUnavailable:
     )
 
 
-def _class(name: str) -> "type[KeyringBackend]":
-    module, _, attribute = name.rpartition(".")
-    try:
-        backend_class: type[KeyringBackend] = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise KeyUnavailable(
-            f"the keyring backend {name} is not here ({type(error).__name__})",
-            hint=Hint("install it; ", INTO_FILE),
-            code="keyring_absent",
-        ) from None
-    return backend_class
-
-
-T = TypeVar("T")
-
-SERVICE: Final = "polygent-issuer"
 _NO_SUCH_ITEM: Final = 44  # security(1), errSecItemNotFound
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyStatus:
-    """What a keyring shows of a key without a prompt.
-
-    Attributes:
-        present: whether the key is there; some keyrings show nothing while they are locked.
-        locked: whether the keyring is locked.
-    """
+    """What a keyring shows of a key without a prompt: some show nothing while they are locked."""
 
     present: bool
     locked: bool
@@ -273,12 +261,7 @@ class WindowsKeyring(SystemKeyring):
 
 
 def for_platform(platform: str = sys.platform) -> tuple[SystemKeyring, ...]:
-    """Return the allowed keyrings of a platform, the preferred one first.
-
-    Raises:
-        KeyUnavailable: (`unsafe_backend`) when the environment changes one of them;
-            (`keyring_absent`) when a backend is not installed.
-    """
+    """Return the allowed keyrings of a platform, the preferred one first; errors as `make`."""
     if platform == "darwin":
         return (MacOSKeyring(),)
     if platform == "win32":

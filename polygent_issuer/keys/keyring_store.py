@@ -6,7 +6,7 @@ a daemon that hangs, or a prompt without an answer, would otherwise block the co
 
 import base64
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -59,27 +59,22 @@ class KeyringStore:
         """Save a key in the first keyring that answers, and read it back; return `keyring:`.
 
         Raises:
-            KeyUnavailable: (`keyring_absent`) when no allowed keyring runs here, (`keyring_locked`)
-                when it stays locked, (`keyring_timeout`, `keyring_failed`), or (`not_kept`) when
-                what comes back is not what was saved.
+            KeyUnavailable: (`keyring_absent`, `keyring_locked`, `keyring_timeout`,
+                `keyring_failed`), or (`not_kept`) when something else comes back.
         """
         kid = public_key_of(private_key).kid
         text = to_text(private_key)
-        for keyring in self._keyrings:
-            status = self._ask(partial(keyring.probe, kid), _NEW_FILE)
-            if status is None:
-                continue
-            self._unlock(keyring, status)
-            self._ask(partial(keyring.write, kid, text), _NEW_FILE)
-            stored = self._ask(partial(keyring.read, kid), _NEW_FILE)
-            if stored is None or not hmac.compare_digest(stored.encode(), text.encode()):
-                raise KeyUnavailable(
-                    "the keyring did not give back the key that it was given",
-                    hint=Hint("use another keyring, ", _NEW_FILE),
-                    code="not_kept",
-                )
-            return self.uri
-        raise _absent(_NEW_FILE)
+        keyring, status = next(self._running(kid, _NEW_FILE))
+        self._unlock(keyring, status)
+        self._ask(partial(keyring.write, kid, text), _NEW_FILE)
+        stored = self._ask(partial(keyring.read, kid), _NEW_FILE)
+        if stored is None or not hmac.compare_digest(stored.encode(), text.encode()):
+            raise KeyUnavailable(
+                "the keyring did not give back the key that it was given",
+                hint=Hint("use another keyring, ", _NEW_FILE),
+                code="not_kept",
+            )
+        return self.uri
 
     def require_room(self) -> None:
         """Check without a prompt what `save` would refuse in any case.
@@ -87,10 +82,7 @@ class KeyringStore:
         Raises:
             KeyUnavailable: (`keyring_absent`, `keyring_timeout`, `keyring_failed`).
         """
-        for keyring in self._keyrings:
-            if self._ask(partial(keyring.probe, _ANY), _NEW_FILE) is not None:
-                return
-        raise _absent(_NEW_FILE)
+        next(self._running(_ANY, _NEW_FILE))
 
     def load(self, pinned: Key) -> SoftwareSigner:
         """Unlock the private key of a pinned public key.
@@ -99,12 +91,7 @@ class KeyringStore:
             KeyUnavailable: as `save`; (`no_such_key`) when the keyring does not have it,
                 (`key_damaged`, `unsupported_key`, `key_mismatch`) when its entry is not this key.
         """
-        answered = False
-        for keyring in self._keyrings:
-            status = self._ask(partial(keyring.probe, pinned.kid))
-            if status is None:
-                continue
-            answered = True
+        for keyring, status in self._running(pinned.kid, INTO_FILE):
             if status.locked:
                 self._unlock(keyring, status)
             elif not status.present:
@@ -112,8 +99,6 @@ class KeyringStore:
             text = self._ask(partial(keyring.read, pinned.kid))
             if text is not None:
                 return pinned_signer(from_text(text), pinned)
-        if not answered:
-            raise _absent(INTO_FILE)
         raise KeyUnavailable(
             f"the keyring holds no key {pinned.kid}",
             hint=Hint("restore it from its backup: ", _IMPORT),
@@ -136,6 +121,17 @@ class KeyringStore:
                 return Presence.PRESENT
             result = Presence.ABSENT
         return result
+
+    def _running(self, kid: str, instead: str) -> Iterator[tuple[SystemKeyring, KeyStatus]]:
+        """Yield each keyring that runs here, with what it shows of a key; refuse none at all."""
+        absent = True
+        for keyring in self._keyrings:
+            status = self._ask(partial(keyring.probe, kid), instead)
+            if status is not None:
+                absent = False
+                yield keyring, status
+        if absent:
+            raise _absent(instead)
 
     def _unlock(self, keyring: SystemKeyring, status: KeyStatus) -> None:
         try:
@@ -205,8 +201,7 @@ def from_text(text: str) -> ec.EllipticCurvePrivateKey:
     """Return the key of an entry.
 
     Raises:
-        KeyUnavailable: (`key_damaged`) when the entry is not PKCS#8 DER in base64,
-            (`unsupported_key`) when it is another kind of key.
+        KeyUnavailable: (`key_damaged`), or (`unsupported_key`) when it is another kind of key.
     """
     loaded: object = None
     with suppress(Exception):  # damaged entries raise anything

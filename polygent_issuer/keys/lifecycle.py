@@ -48,13 +48,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportedKey:
-    """A private key, unlocked, as it was in its file.
-
-    Attributes:
-        kid: of its public key.
-        plaintext: whether the file has no passphrase.
-        is_backup: whether the file is as a backup is: OpenSSH format, encrypted.
-    """
+    """A private key, unlocked; a backup is in the OpenSSH format and encrypted."""
 
     private_key: ec.EllipticCurvePrivateKey = field(repr=False)
     kid: str
@@ -63,16 +57,11 @@ class ImportedKey:
 
 
 def read_private_key(data: bytes, passphrase: Passphrase) -> ImportedKey:
-    """Unlock the private key of a file: PKCS#8, SEC1 or OpenSSH, encrypted or not.
-
-    Args:
-        passphrase: asked only when the file is encrypted.
+    """Read the private key of a file: PKCS#8, SEC1 or OpenSSH, encrypted or not.
 
     Raises:
-        KeyUnavailable: (`key_damaged`) when there is no private key, or more than one;
-            (`unsupported_key`) when it is not on P-256, or asks for too many rounds;
-            (`example_key`) for the published one; (`wrong_passphrase`, `passphrase_needed`,
-            `passphrase_refused`).
+        KeyUnavailable: (`key_damaged`, `unsupported_key`, `example_key`, `wrong_passphrase`,
+            `passphrase_needed`, `passphrase_refused`).
     """
     if data.count(b"PRIVATE KEY-----") > 2:  # noqa: PLR2004 -- one BEGIN, one END
         raise _damaged("this file holds more than one private key", "import them one by one")
@@ -143,15 +132,11 @@ def check_importable(
 ) -> str:
     """Return the label under which a key can be imported.
 
-    Args:
-        label: as requested; None is that of a pinned key, else the suggested or another free one.
-        known: the keys of the registry.
-        suggested_label: for a new key, where it is free.
+    Without a `label` it is that of the pinned key, else the suggested or another free one.
 
     Raises:
         KeyUnavailable: (`key_retired`, `key_compromised`).
-        InputRefused: (`input_refused`) for a label that cannot be used, or is not the one of a key
-            that is pinned already.
+        InputRefused: (`input_refused`) for a label that cannot be used, or is not the pinned key's.
     """
     pinned = pinned_as(kid, known)
     if pinned is None:
@@ -168,13 +153,7 @@ def check_importable(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredKey:
-    """A key that is in its store and pinned.
-
-    Attributes:
-        uri: the store URI of its private key.
-        backup: the file of its backup, if one was written.
-        is_new: whether this pinned it; a second operator's copy of a pinned key does not.
-    """
+    """A key that is in its store and pinned; a second operator's copy of it is not new."""
 
     key: KeyRecord
     uri: str
@@ -187,13 +166,8 @@ class KeyLifecycle:
     """Generating, importing and backing up keys.
 
     Attributes:
-        registry: where public keys are pinned.
-        home: the folder of the settings that name the store of each private key.
-        settings: those settings as they were loaded.
+        settings: those of the home, as they were loaded.
         passphrase: of key files and backups; the PIN of tokens.
-        warn: prints a warning.
-        now: the instant of what is recorded, aware.
-        actor: for the journal.
     """
 
     registry: Registry
@@ -208,16 +182,13 @@ class KeyLifecycle:
         """Generate a key; the first one of a registry becomes active.
 
         Args:
-            label: a display name that no other key has.
             store_uri: for its private key; None is the store of the settings.
             backup: a new file, or a folder, for an encrypted copy; None for no backup now.
 
         Raises:
             InputRefused: (`input_refused`) for a label that cannot be used.
-            OutputExists, OutputProblem: (`output_exists`, `output_failed`) for the key file or the
-                backup; nothing is recorded then.
-            OutputProblem: (`backup_failed`) when the key is in the keyring and recorded, but its
-                backup could not be written.
+            OutputProblem: (`output_exists`, `output_failed`), and nothing is recorded; or
+                (`backup_failed`) when the key is in the keyring and recorded without its backup.
             KeyUnavailable: (`not_extractable`) for a backup of a key in a token; each code of the
                 key store; nothing is recorded then.
         """
@@ -240,18 +211,13 @@ class KeyLifecycle:
     ) -> StoredKey:
         """Import a private key that was read from a file.
 
-        A key that is pinned already keeps its label: this is a restored backup, or a second
-        operator's copy.
-
         Args:
             label: for a key that is not pinned yet; None is a free one.
-            store_uri: for its private key; None is the store that the settings name for this key,
-                or else for new ones.
+            store_uri: for its private key; None is the store that the settings name for this key.
             backup: as for `generate`.
 
         Raises:
-            KeyUnavailable, InputRefused: as `check_importable`.
-            OutputProblem, KeyUnavailable: as `generate`.
+            InputRefused, KeyUnavailable, OutputProblem: as `check_importable` and `generate`.
         """
         decided = self._decide(lambda known: check_importable(imported.kid, label, known))
         return self._store(imported.private_key, "key-imported", decided, store_uri, backup)
@@ -259,13 +225,11 @@ class KeyLifecycle:
     def adopt(self, place: TokenUri | FileLocation, *, label: str | None) -> StoredKey:
         """Import a key that stays where it is: in a token, or in a file of a container's mount.
 
-        Args:
-            place: the file; or the token, and the key in it unless it has only one.
-            label: for a key that is not pinned yet; None is the token's, or a free one.
+        A key that is not pinned yet gets `label`; None is the token's, or a free one.
 
         Raises:
-            KeyUnavailable, InputRefused: (`example_key`) and as `check_importable`.
-            KeyUnavailable: each code of the store's `adopt`; nothing is recorded then.
+            KeyUnavailable, InputRefused: (`example_key`), as `check_importable`, and as the store's
+                `adopt`; nothing is recorded then.
         """
         store = self._open_store(place.uri)
         assert isinstance(store, FileStore | Pkcs11Store)  # noqa: S101 -- as the place
@@ -277,10 +241,7 @@ class KeyLifecycle:
         return self._record(entry.key, "key-imported", decided, entry.uri, None)
 
     def back_up(self, key: KeyRecord, path: Path) -> Path:
-        """Write an encrypted copy of a private key: a new file, or one in a folder.
-
-        Returns:
-            The file: OpenSSH format under bcrypt, mode 0600; `import_key` reads it.
+        """Write an encrypted copy of a private key: a new key file, or one in a folder.
 
         Raises:
             OutputExists, OutputProblem: (`output_exists`, `output_failed`) for the file.
@@ -380,8 +341,7 @@ class KeyLifecycle:
         )
 
     def _open_store(self, uri: str) -> "Store":
-        timeout = self.settings.keyring_timeout
-        return open_store(uri, passphrase=self.passphrase, timeout=timeout, warn=self.warn)
+        return open_store(self.settings, uri, passphrase=self.passphrase, warn=self.warn)
 
     def _backup_passphrase(self, path: Path) -> bytes:
         """Ask for it before a key is generated or unlocked, unless the file exists already."""

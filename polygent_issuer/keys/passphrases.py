@@ -60,11 +60,9 @@ class Passphrase(Protocol):
     __slots__ = ()
 
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:
-        """Return the passphrase, 1 to 1,023 bytes.
+        """Return the passphrase, 1 to 1,023 bytes; a person types a new one twice (`confirm`).
 
-        Args:
-            purpose: what it opens, for the prompt: `the key file main-1f3a9c2e.key`.
-            confirm: whether a person has to type it twice, since it is a new one.
+        `purpose` is what it opens, for the prompt: `the key file main-1f3a9c2e.key`.
 
         Raises:
             KeyUnavailable: (`passphrase_needed`) when there is no source.
@@ -139,23 +137,36 @@ class _CachedPassphrase(Passphrase):
         return self._data
 
 
-class PassphraseStrengthWarning(Passphrase):
-    """A source that warns, once, of a short new passphrase."""
+class NewPassphrase(Passphrase):
+    """A source that warns, once, of a short new passphrase.
 
-    __slots__ = ("_source", "_warn", "_warned")
+    If a key file and its backup share it, it is asked for once.
+    """
 
-    def __init__(self, source: Passphrase, warn: Callable[[str], None]) -> None:
+    __slots__ = ("_new", "_shared", "_source", "_warn", "_warned")
+
+    def __init__(
+        self, source: Passphrase, warn: Callable[[str], None], *, shared: bool = False
+    ) -> None:
         """Ask nothing yet."""
         self._source = source
         self._warn = warn
+        self._shared = shared
+        self._new: bytes | None = None
         self._warned = False
 
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:
         """Return the passphrase of the source."""
-        secret = self._source.get(purpose, confirm=confirm)
-        if confirm and not self._warned and len(secret.decode(errors="replace")) < _AMPLE:
+        if not confirm:
+            return self._source.get(purpose)
+        if self._shared and self._new is not None:
+            return self._new
+        what = "the new key file and its backup" if self._shared else purpose
+        secret = self._source.get(what, confirm=True)
+        if not self._warned and len(secret.decode(errors="replace")) < _AMPLE:
             self._warned = True
             self._warn(f"a short passphrase protects little: {_AMPLE} characters or more")
+        self._new = secret
         return secret
 
     def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
@@ -163,8 +174,8 @@ class PassphraseStrengthWarning(Passphrase):
         return self._source.unlock(purpose, attempt)
 
 
-class _Terminal(Passphrase):
-    """The person at the terminal, asked anew for each purpose."""
+class TerminalPassphrase(Passphrase):
+    """What a person types at the terminal, asked anew for each purpose."""
 
     __slots__ = ()
 
@@ -182,8 +193,8 @@ class _Terminal(Passphrase):
         return first
 
 
-class _NoPassphrase(Passphrase):
-    """No source."""
+class NoPassphrase(Passphrase):
+    """No source: for `--no-input` and machines without a terminal."""
 
     __slots__ = ()
 
@@ -249,26 +260,16 @@ def from_command(
     return _CachedPassphrase("the output of the passphrase command", read, warn)
 
 
-def from_terminal() -> Passphrase:
-    """Return what a person types at the terminal, whatever stdin and stdout are."""
-    return _Terminal()
-
-
 def or_terminal(source: Passphrase) -> Passphrase:
     """Return the source for a new key file: the terminal if this one has no usable passphrase."""
     if isinstance(source, _CachedPassphrase) and not source.is_usable():
-        return from_terminal()
+        return TerminalPassphrase()
     return source
 
 
 def is_shared(source: Passphrase) -> bool:
     """Return whether a source has one secret for every purpose."""
     return isinstance(source, _CachedPassphrase)
-
-
-def absent() -> Passphrase:
-    """Return no source: for `--no-input` and machines without a terminal."""
-    return _NoPassphrase()
 
 
 def _ask(prompt: str) -> bytes:

@@ -104,8 +104,7 @@ class Pkcs11Module:
 
     Raises:
         UnsafeFile: (`unsafe_file`) when another user can replace it.
-        KeyUnavailable: (`module_unusable`) when it cannot be loaded or started; (`token_timeout`)
-            when it does not answer in time.
+        KeyUnavailable: (`module_unusable`, `token_timeout`).
     """
 
     def __init__(self, place: TokenUri, *, timeout: timedelta) -> None:
@@ -154,8 +153,7 @@ class Pkcs11Module:
         """Return the one token that matches the URI.
 
         Raises:
-            KeyUnavailable: (`token_absent`) when there is none; (`token_ambiguous`) when there are
-                several.
+            KeyUnavailable: (`token_absent`, `token_ambiguous`).
         """
         tokens = self.call(self._matching)
         if not tokens:

@@ -34,13 +34,7 @@ _PUBLIC: Final = {Attribute.TOKEN: True, Attribute.PRIVATE: False, Attribute.VER
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pkcs11PublicKey:
-    """A public key object.
-
-    Attributes:
-        key: None for another curve or kind of key.
-        id: its CKA_ID, the same as that of its private key.
-        label: its CKA_LABEL.
-    """
+    """A public key object: CKA_ID and CKA_LABEL; `key` is None for another kind of key."""
 
     key: Key | None
     id: bytes
@@ -51,8 +45,7 @@ def private_key_object(session: Session, public: Pkcs11PublicKey) -> Object:
     """Return the one private key object that belongs to a public one; this needs a login.
 
     Raises:
-        KeyUnavailable: (`no_such_key`) when there is none; (`key_ambiguous`) when there are
-            several.
+        KeyUnavailable: (`no_such_key`, `key_ambiguous`).
     """
     template: dict[Attribute, Any] = {Attribute.CLASS: ObjectClass.PRIVATE_KEY}
     template |= {Attribute.ID: public.id} if public.id else {Attribute.LABEL: public.label}

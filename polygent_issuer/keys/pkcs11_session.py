@@ -94,8 +94,7 @@ class TokenSession:
         """Return the object of a known key among those that match the URI.
 
         Raises:
-            KeyUnavailable: (`key_mismatch`) when another key is where the URI names this one;
-                (`no_such_key`) when it is not there.
+            KeyUnavailable: (`no_such_key`), or (`key_mismatch`) when the URI names another.
         """
         for public in objects:
             if public.key == key:
@@ -114,8 +113,7 @@ class TokenSession:
         """Return the one P-256 key that matches the URI.
 
         Raises:
-            KeyUnavailable: (`no_such_key`) when there is nothing; (`unsupported_key`) when there
-                are only keys of other kinds; (`key_ambiguous`) when there are several.
+            KeyUnavailable: (`no_such_key`, `unsupported_key`, `key_ambiguous`).
         """
         objects = self.public_keys()
         if not objects:
@@ -164,11 +162,12 @@ class TokenSession:
 
         self.call(remove)
 
-    def require_ready(self) -> None:
-        """Check, before anybody is asked for the PIN, that the token can sign.
+    def require_ready(self, *, writing: bool = False) -> None:
+        """Check, before anybody is asked for the PIN, that the token can sign, or take a key.
 
         Raises:
-            KeyUnavailable: (`pin_locked`, `pin_final_try`, `pin_not_set`, `mechanism_missing`).
+            KeyUnavailable: (`pin_locked`, `pin_final_try`, `pin_not_set`, `mechanism_missing`,
+                `token_read_only`).
         """
         flags, name = self._token.flags, self.name
         if flags & TokenFlag.USER_PIN_LOCKED:
@@ -184,16 +183,9 @@ class TokenSession:
             )
         if Mechanism.ECDSA not in self._module.call(self._token.slot.get_mechanisms):
             raise problem("mechanism_missing", name, "signing with CKM_ECDSA")
-
-    def require_writable(self) -> None:
-        """Check that the token can take a new key.
-
-        Raises:
-            KeyUnavailable: (`token_read_only`).
-        """
-        if self._token.flags & TokenFlag.WRITE_PROTECTED:
+        if writing and flags & TokenFlag.WRITE_PROTECTED:
             raise KeyUnavailable(
-                f"{self.name} is write-protected",
+                f"{name} is write-protected",
                 hint="name another token for the key",
                 code="token_read_only",
             )
@@ -246,12 +238,8 @@ class TokenSession:
 class TokenSigner:
     """A private key in a token; each signature is made there, perhaps after a touch.
 
-    Hardware may randomise ECDSA: two signatures of the same bytes need not be equal.
-
-    Args:
-        session: logged in; closed with the signer.
-        public: the public key object.
-        public_key: the key that it is.
+    Hardware may randomise ECDSA: two signatures of the same bytes need not be equal. The session
+    is logged in, and closed with the signer.
 
     Raises:
         KeyUnavailable: (`no_such_key`, `key_ambiguous`) unless just one private key belongs to it.

@@ -62,16 +62,15 @@ class Pkcs11Store:
 
         Raises:
             KeyUnavailable: (`token_library_missing`, `module_unusable`, `token_absent`,
-                `token_ambiguous`, `token_timeout`) when the token is not available; (`pin_locked`,
-                `pin_final_try`, `pin_not_set`, `token_read_only`, `mechanism_missing`) when it
-                would not do it.
+                `token_ambiguous`, `token_timeout`, `pin_locked`, `pin_final_try`, `pin_not_set`,
+                `token_read_only`, `mechanism_missing`).
         """
-        with self._writable():
-            pass
+        with self._session(self._place.of_token) as session:
+            session.require_ready(writing=True)
 
     def require_ready(self) -> None:
         """Check what `load` and `adopt` would refuse before they ask for the PIN."""
-        with self._session() as session:
+        with self._session(self._place) as session:
             session.require_ready()
 
     def load(self, pinned: Key) -> "TokenSigner":
@@ -82,11 +81,12 @@ class Pkcs11Store:
                 `key_ambiguous`, `key_mismatch`) when the token does not hold just this key;
                 (`passphrase_needed`, `passphrase_refused`, `pin_incorrect`).
         """
-        session = self._session()
+        session = self._session(self._place)
         try:
             if visible := session.public_keys():  # what can be refused without the PIN is
                 session.match(visible, pinned)
-            self._log_in(session)
+            session.require_ready()
+            session.log_in(self._passphrase, warn=self._warn)
             return session.signer(session.match(session.public_keys(), pinned), pinned)
         except BaseException:
             session.close()
@@ -95,7 +95,7 @@ class Pkcs11Store:
     def presence(self, kid: str) -> Presence:
         """Return whether the token shows a public key; no PIN is given. Never raises."""
         try:
-            with self._session() as session:
+            with self._session(self._place) as session:
                 stored = [public.key for public in session.public_keys()]
         except IssuerError:
             return Presence.UNAVAILABLE
@@ -110,10 +110,8 @@ class Pkcs11Store:
             KeyUnavailable: (`not_kept`) when the private key could leave the token;
                 (`key_mismatch`) when its probe does not verify; as `load` and `require_room`.
         """
-        with self._writable() as session:
-            self._log_in(session, writing=True)
-            with self._destroyed_on_failure(session, label) as made:
-                yield _proven(session, session.generate(label, made))
+        with self._writing() as session, self._destroyed_on_failure(session, label) as made:
+            yield _proven(session, session.generate(label, made))
 
     @contextmanager
     def taking(
@@ -126,8 +124,7 @@ class Pkcs11Store:
             KeyUnavailable: as `generating`.
         """
         key = public_key_of(private_key)
-        with self._writable() as session:
-            self._log_in(session, writing=True)
+        with self._writing() as session:
             for public in session.public_keys():
                 if public.key == key:
                     raise OutputExists(
@@ -145,8 +142,9 @@ class Pkcs11Store:
             KeyUnavailable: (`no_such_key`, `key_ambiguous`, `unsupported_key`, `key_mismatch`) and
                 as `load`.
         """
-        with self._session() as session:
-            self._log_in(session)
+        with self._session(self._place) as session:
+            session.require_ready()
+            session.log_in(self._passphrase, warn=self._warn)
             public, key = session.only()
             signer = session.signer(public, key)
             signer.prove()
@@ -173,24 +171,21 @@ class Pkcs11Store:
                 )
             raise
 
-    def _log_in(self, session: "TokenSession", *, writing: bool = False) -> None:
-        session.require_ready()
-        session.log_in(self._passphrase, warn=self._warn, writing=writing)
-
     @contextmanager
-    def _writable(self) -> "Iterator[TokenSession]":
+    def _writing(self) -> "Iterator[TokenSession]":
+        """Open the token for new objects, whatever key the URI names."""
         with self._session(self._place.of_token) as session:
-            session.require_ready()
-            session.require_writable()
+            session.require_ready(writing=True)
+            session.log_in(self._passphrase, warn=self._warn, writing=True)
             yield session
 
-    def _session(self, place: TokenUri | None = None) -> "TokenSession":
+    def _session(self, place: TokenUri) -> "TokenSession":
         try:
             from polygent_issuer.keys.pkcs11_session import TokenSession  # noqa: PLC0415 -- extra
         except ImportError:
             pass
         else:
-            return TokenSession(place or self._place, timeout=self._timeout)
+            return TokenSession(place, timeout=self._timeout)
         raise KeyUnavailable(
             "keys in a token need the library python-pkcs11, which is not installed",
             hint="pip install 'polygent-issuer[pkcs11]'",
@@ -273,7 +268,7 @@ def require_ready(settings: Settings, place: TokenUri) -> None:
     """
     Pkcs11Store(
         place,
-        passphrase=passphrases.absent(),
+        passphrase=passphrases.NoPassphrase(),
         timeout=settings.keyring_timeout,
         warn=lambda _: None,
     ).require_ready()

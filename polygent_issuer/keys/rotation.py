@@ -67,12 +67,7 @@ def label_words(label: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Activation:
-    """A change of the active key; two are equal when they rest on the same facts.
-
-    Attributes:
-        key: the one to activate.
-        active: the one that is active now.
-    """
+    """The key to activate, and the one that is active now."""
 
     key: KeyRecord
     active: KeyRecord | None
@@ -98,12 +93,7 @@ class Activation:
 
 
 def signing_command(known: Iterable[KeyRecord], *, instead_of: KeyRecord | None = None) -> Hint:
-    """Return the command after which a key is active: an existing key, else a new one.
-
-    Args:
-        known: all keys of the registry.
-        instead_of: the one to avoid.
-    """
+    """Return the command after which a key is active: another of all known, else a new one."""
     known = tuple(known)
     if not known:
         return run("key", "generate", "main", "--backup", "FILE")
@@ -119,10 +109,7 @@ def signing_command(known: Iterable[KeyRecord], *, instead_of: KeyRecord | None 
 
 
 def decide_activation(db: Reading, name: str) -> Activation:
-    """Decide the activation of a key; nothing is written.
-
-    Args:
-        name: a label, a kid, or the beginning of one.
+    """Decide the activation of a key: by a label, a kid, or the beginning of one.
 
     Raises:
         NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
@@ -136,10 +123,6 @@ def decide_activation(db: Reading, name: str) -> Activation:
 
 def activate(decided: Decided[Activation], *, consent: Consent) -> KeyRecord:
     """Activate a key, and record who accepted the risk.
-
-    Args:
-        decided: an activation by `decide_activation`; shown to the operator.
-        consent: must cover the findings.
 
     Raises:
         ConsentNeeded: (`consent_needed`) when a finding was not accepted.
@@ -171,13 +154,12 @@ class Retirement:
     the retirement of a leaked key.
 
     Attributes:
-        key: as it is recorded.
         compromised: whether it is marked so, or will be.
         since: since when it is marked so.
         needed: whether anything is to be written.
-        licenses: the current licenses that were signed with it, by customer.
-        last_end: when the last file under it expires, replaced ones included; None without any.
-        active: another key that is active, if there is one.
+        licenses: the current ones that were signed with it, by customer.
+        last_end: when the last file under it expires, replaced ones included.
+        active: another key that is active.
         signing_command: the command that activates another one, where none is.
     """
 
@@ -192,11 +174,9 @@ class Retirement:
 
 
 def decide_retirement(db: Reading, name: str, *, compromised: bool) -> Retirement:
-    """Decide the retirement of a key; nothing is written.
+    """Decide the retirement of a key: by a label, a kid, or the beginning of one.
 
-    Args:
-        name: a label, a kid, or the beginning of one.
-        compromised: whether others may have the key: then it is retired even while it is active.
+    A compromised one, which others may have, is retired even while it is active.
 
     Raises:
         NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
@@ -231,11 +211,6 @@ def decide_retirement(db: Reading, name: str, *, compromised: bool) -> Retiremen
 
 def retire(decided: Decided[Retirement], *, reason: str, consent: Consent) -> Retirement:
     """Retire a key, and record who decided it and why.
-
-    Args:
-        decided: a retirement by `decide_retirement`; shown to the operator.
-        reason: for the journal.
-        consent: must cover a clock that is behind.
 
     Raises:
         ConsentNeeded: (`consent_needed`) when a finding was not accepted.

@@ -52,8 +52,7 @@ class SoftwareSigner:
     (FORMAT §1).
 
     Raises:
-        KeyUnavailable: (`key_unavailable`) when the key is on another curve, or the OpenSSL below
-            `cryptography` cannot sign deterministically.
+        KeyUnavailable: (`key_unavailable`) for another curve, and as `deterministic_es256`.
     """
 
     __slots__ = ("_algorithm", "private_key", "public_key")
@@ -165,12 +164,7 @@ class Presence(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoreEntry:
-    """A key in a store; its private key was compared with its public key.
-
-    Attributes:
-        uri: the exact store URI to record.
-        label: its name in the store, or empty.
-    """
+    """A key in a store, whose two halves were compared; its exact URI, and its name there."""
 
     key: Key
     uri: str

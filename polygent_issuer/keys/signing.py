@@ -5,7 +5,6 @@ a key or a passphrase is part of any message.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from polygent_issuer import store_uri
@@ -26,20 +25,23 @@ if TYPE_CHECKING:
 
 
 def open_store(
-    uri: str, *, passphrase: Passphrase, timeout: timedelta, warn: Callable[[str], None]
+    settings: Settings,
+    uri: str,
+    *,
+    passphrase: Passphrase = passphrases.NoPassphrase(),  # noqa: B008 -- it has no state
+    warn: Callable[[str], None] = lambda _: None,
 ) -> "FileStore | KeyringStore | Pkcs11Store":
     """Return the store of a URI; nothing is read or asked yet.
 
     Args:
+        settings: say how long a keyring or a token may take to answer.
         passphrase: of key files, and the PIN of tokens; the keyring asks for its own.
-        timeout: of each call to a keyring or a token.
 
     Raises:
         InvalidStore: (`invalid_store`) for another URI than `keyring:`, `file:PATH`, `pkcs11:…`.
-        KeyUnavailable: (`unsafe_backend`) when the environment changes the keyring's backend;
-            (`keyring_absent`) when the backend is not installed.
+        KeyUnavailable: (`unsafe_backend`, `keyring_absent`) as `keyring_backends.make`.
     """
-    place = store_uri.parse(uri)
+    place, timeout = store_uri.parse(uri), settings.keyring_timeout
     # Each is imported where it is used: most commands need one of the three, and keyring is slow.
     if isinstance(place, store_uri.FileLocation):
         from polygent_issuer.keys.file_store import FileStore  # noqa: PLC0415 -- as above
@@ -56,12 +58,7 @@ def open_store(
 
 
 def signer_for(
-    settings: Settings,
-    key: KeyRecord,
-    *,
-    passphrase: Passphrase,
-    warn: Callable[[str], None],
-    timeout: timedelta | None = None,
+    settings: Settings, key: KeyRecord, *, passphrase: Passphrase, warn: Callable[[str], None]
 ) -> Signer:
     """Unlock a pinned key; this is where prompts happen. The caller closes the signer.
 
@@ -69,12 +66,7 @@ def signer_for(
         KeyUnavailable: as `require_usable`; each code of the key store.
     """
     require_usable(key)
-    store = open_store(
-        place_of(settings, key.kid),
-        passphrase=passphrase,
-        timeout=settings.keyring_timeout if timeout is None else timeout,
-        warn=warn,
-    )
+    store = open_store(settings, place_of(settings, key.kid), passphrase=passphrase, warn=warn)
     return store.load(key.public_key)
 
 
@@ -86,12 +78,7 @@ def place_of(settings: Settings, kid: str) -> str:
 def presence(settings: Settings, kid: str) -> Presence:
     """Return whether this operator has a private key, without any prompt; never raises."""
     try:
-        store = open_store(
-            place_of(settings, kid),
-            passphrase=passphrases.absent(),
-            timeout=settings.keyring_timeout,
-            warn=lambda _: None,
-        )
+        store = open_store(settings, place_of(settings, kid))
     except IssuerError:
         return Presence.UNAVAILABLE
     return store.presence(kid)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 ASSUMED_UPLOAD_WINDOW: Final = timedelta(days=7)
 """What a server's upload window is taken for until somebody names it."""
 
+ALERT_DAYS: Final = (1, 7, 14, 30)
+"""The product warns its admins this many days before the expiry (`enforcement.alerts`)."""
+
 TOO_LATE: Final = "the year 9999 is the last that a license can name"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -16,8 +16,8 @@ from support.runbooks import blocks, titles
 import polygent_issuer
 from polygent_issuer.findings import MEANINGS, FindingCode
 from polygent_issuer.guide import JSON_SCHEMA, TOPICS, markdown
-from polygent_issuer.home.setting_specs import KEYS, SHIPPED_PLANS, plan_texts
-from polygent_issuer.home.settings import load
+from polygent_issuer.home.setting_types import SHIPPED_PLANS, plan_texts
+from polygent_issuer.home.settings import KEYS, load
 from polygent_issuer.verifier import CheckCode
 
 GUIDE = Path(polygent_issuer.__file__).parent / "guide"
@@ -50,7 +50,7 @@ the rows of a batch: everything that a row takes away is `entitlement-loss`.
 
 def settings() -> str:
     """Return the topic *settings*."""
-    defaults = {entry.key: entry.value for entry in load(Path("/nowhere"), {}).entries}
+    defaults = load(Path("/nowhere"), {}).texts
     rows = "".join(
         f"| `{key}` | {defaults[key] or 'not set'} | {spec.about} |\n" for key, spec in KEYS.items()
     )

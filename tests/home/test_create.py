@@ -14,7 +14,7 @@ from support.tools import require_tool
 
 from polygent_issuer.errors import HomeProblem, InvalidSettings, OutputProblem
 from polygent_issuer.home import create, settings, settings_editing
-from polygent_issuer.home.create import CreatedHome, RegistryLost
+from polygent_issuer.home.create import CreatedHome
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.registry import REGISTRY_FILE, Actor, Registry, journal, journal_check
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryExists
@@ -123,8 +123,9 @@ def test_a_lost_registry_is_not_made_anew(tmp_path: Path) -> None:
     settings_editing.set_value(home, f"stores.{KID}", "keyring:")
     (home / REGISTRY_FILE).unlink()
     before = tree(home)
-    with pytest.raises(RegistryLost, match="has lost its registry: its settings name 1 key that"):
+    with pytest.raises(HomeProblem, match="lost its registry: its settings name 1 key") as lost:
         found(home)
+    assert lost.value.code == "registry_lost"
     assert tree(home) == before
 
 

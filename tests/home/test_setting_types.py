@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygent_issuer import store_uri
-from polygent_issuer.errors import InvalidSettings, InvalidTerms
-from polygent_issuer.home.setting_types import duration_text, parse_duration, parse_store
+from polygent_issuer.errors import InvalidSettings, InvalidStore, InvalidTerms
+from polygent_issuer.home.setting_types import STORE, duration_text, parse_duration, parse_store
 
 
 @pytest.mark.parametrize(
@@ -149,6 +149,8 @@ def test_a_home_folder_that_is_unknown_is_refused() -> None:
 
 def test_a_token_is_named_exactly_or_refused() -> None:
     """As everywhere, and with the same hint; the setting's own name stands before it."""
-    with pytest.raises(InvalidSettings, match="does not say which token") as caught:
+    with pytest.raises(InvalidStore, match="does not say which token"):
         parse_store("pkcs11:id=%01?module-path=/m.so")
+    with pytest.raises(InvalidSettings, match=r"store: .*does not say which token") as caught:
+        STORE.read("pkcs11:id=%01?module-path=/m.so", "store")
     assert caught.value.hint == "add token=LABEL or serial=NUMBER"

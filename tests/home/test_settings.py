@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from polygent_issuer.errors import ExitCode, InvalidSettings, NotFound
 from polygent_issuer.home.settings import (
-    Origin,
     Settings,
     Where,
     interpret,
@@ -174,18 +173,18 @@ def test_origins_are_known_for_every_key(tmp_path: Path) -> None:
     """`config show` can say for each line where it comes from."""
     text = f'default_plan = "gold"\noperator = "Jane"\n[stores]\n{KID} = "keyring:"\n{PLAN}'
     loaded = load(written(tmp_path, text), {"POLYGENT_ISSUER_OPERATOR": "Bob"})
-    file = Origin(where=Where.FILE, detail=str(tmp_path / "settings.toml"))
-    default = Origin(where=Where.DEFAULT)
-    assert loaded.origins["default_plan"] == file
-    assert loaded.origins["issuer"] == default
-    assert loaded.origins["upload_window"] == default
-    assert loaded.origins[f"stores.{KID}"] == file
-    assert loaded.origins["plans.gold.users"] == file
-    assert loaded.origins["plans.gold.renewable"] == default
-    assert loaded.origins["operator"] == Origin(
-        where=Where.ENVIRONMENT, detail="POLYGENT_ISSUER_OPERATOR"
-    )
-    assert [entry.key for entry in loaded.entries] == [
+    origins = {key: (entry.where, entry.detail) for key, entry in loaded.entries.items()}
+    file = (Where.FILE, str(tmp_path / "settings.toml"))
+    default = (Where.DEFAULT, "")
+    assert origins["default_plan"] == file
+    assert origins["issuer"] == default
+    assert origins["upload_window"] == default
+    assert origins[f"stores.{KID}"] == file
+    assert origins["plans.gold.users"] == file
+    assert origins["plans.gold.renewable"] == default
+    assert origins["operator"] == (Where.ENVIRONMENT, "POLYGENT_ISSUER_OPERATOR")
+    assert all(entry.key == key for key, entry in loaded.entries.items())
+    assert list(loaded.entries) == [
         "issuer",
         "operator",
         "upload_window",
@@ -214,13 +213,13 @@ def test_origins_are_known_for_every_key(tmp_path: Path) -> None:
 def test_without_plans_in_the_file_theirs_are_defaults(tmp_path: Path) -> None:
     """The shipped plans are nobody's words."""
     loaded = load(written(tmp_path, 'issuer = "Acme"'), {})
-    assert loaded.origins["plans.trial.users"] == Origin(where=Where.DEFAULT)
+    assert loaded.entries["plans.trial.users"].where is Where.DEFAULT
 
 
 def test_entries_show_values_as_they_are_typed(tmp_path: Path) -> None:
     """What `config show` prints, `config set` takes."""
     text = 'default_plan = "gold"\nfeatures = ["x", "y"]\nnot_due = "48h"\n' + PLAN
-    values = {e.key: e.value for e in load(written(tmp_path, text), {}).entries}
+    values = load(written(tmp_path, text), {}).texts
     assert values["not_due"] == "2d"
     assert values["features"] == "x,y"
     assert values["plans.gold.renewable"] == "true"

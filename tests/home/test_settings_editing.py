@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 
 from polygent_issuer.errors import InvalidSettings, NotFound, OutputProblem
 from polygent_issuer.home import settings_editing
-from polygent_issuer.home.setting_specs import KEYS
-from polygent_issuer.home.settings import Settings, interpret, load, parse, settings_path
-from polygent_issuer.home.settings_editing import default_text, plans_text, set_value, unset
+from polygent_issuer.home.settings import KEYS, Settings, interpret, load, parse, settings_path
+from polygent_issuer.home.settings_editing import default_text, plans_text, set_value
 
 KID = "x1_-" + "A" * 39
 BY_HAND = """\
@@ -280,7 +279,7 @@ def test_what_cannot_be_changed_alone_is_left_to_a_person(tmp_path: Path) -> Non
     dotted = f'stores.{KID} = "keyring:"\n'
     settings_path(tmp_path).write_text(dotted)
     with pytest.raises(InvalidSettings, match=f"stores.{KID}: cannot be changed") as caught:
-        unset(tmp_path, f"stores.{KID}")
+        set_value(tmp_path, f"stores.{KID}", "")
     assert caught.value.hint == "edit the file; polygent-issue config path names it"
     assert text(tmp_path) == dotted
 
@@ -303,15 +302,15 @@ def test_a_file_that_would_grow_too_large_is_not_written(tmp_path: Path) -> None
 
 
 def test_a_value_can_be_taken_away(home: Path) -> None:
-    """`unset`, or the empty text: then the default holds again."""
+    """The empty text: then the default holds again."""
     set_value(home, "output", "/out")
-    unset(home, "output")
+    set_value(home, "output", "")
     assert load(home, {}).settings.output is None
     set_value(home, "operator", "Jane")
     set_value(home, "operator", "")
     assert load(home, {}).settings.operator is None
     set_value(home, f"stores.{KID}", "keyring:")
-    unset(home, f"stores.{KID}")
+    set_value(home, f"stores.{KID}", "")
     assert load(home, {}).settings.stores == {}
 
 
@@ -319,7 +318,7 @@ def test_taking_away_what_is_not_there_changes_nothing(home: Path) -> None:
     """Nor does setting what is so already: the file is not even rewritten."""
     before = settings_path(home).stat().st_ino
     for key in ("output", f"stores.{KID}", "plans.gold"):
-        unset(home, key)
+        set_value(home, key, "")
     set_value(home, "plans.trial.users", "5")
     assert text(home) == default_text()
     assert settings_path(home).stat().st_ino == before
@@ -327,12 +326,12 @@ def test_taking_away_what_is_not_there_changes_nothing(home: Path) -> None:
 
 def test_a_plan_can_be_taken_away_but_not_the_default_one(tmp_path: Path) -> None:
     """Also where the shipped plans were not written down yet."""
-    unset(tmp_path, "plans.trial")
+    set_value(tmp_path, "plans.trial", "")
     assert list(load(tmp_path, {}).settings.plans) == ["standard-annual", "enterprise-annual"]
     with pytest.raises(InvalidSettings, match="default_plan: there is no plan standard-annual"):
-        unset(tmp_path, "plans.standard-annual")
+        set_value(tmp_path, "plans.standard-annual", "")
     with pytest.raises(InvalidSettings, match="plans: is no single value"):
-        unset(tmp_path, "plans")
+        set_value(tmp_path, "plans", "")
 
 
 def test_two_commands_at_once_lose_nothing(home: Path) -> None:

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from support.secret_service import SESSION, SecretService, secret_service
 
 from polygent_issuer.errors import KeyUnavailable
-from polygent_issuer.keys import keyring_store, passphrases
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.keys import keyring_store
 from polygent_issuer.keys.keyring_backends import KeyStatus, SecretServiceKeyring, SystemKeyring
 from polygent_issuer.keys.keyring_store import KeyringStore
 from polygent_issuer.keys.signer import Presence, generate_private_key
@@ -35,9 +36,7 @@ Pair = tuple[ec.EllipticCurvePrivateKey, Key]
 
 def keyring(timeout: timedelta = AMPLE) -> KeyringStore:
     """The keyring store as the command line opens it."""
-    store = open_store(
-        "keyring:", passphrase=passphrases.absent(), timeout=timeout, warn=pytest.fail
-    )
+    store = open_store(Settings(keyring_timeout=timeout), "keyring:", warn=pytest.fail)
     assert isinstance(store, KeyringStore)
     return store
 

@@ -91,7 +91,7 @@ def test_generates_into_the_keyring(custodian: KeyLifecycle, passphrase: Given) 
     assert (row.event, row.kid, row.operator) == ("key-generated", kept.key.kid, ACTOR.operator)
     assert passphrase.asked == []
     signer = signer_for(
-        custodian.settings, kept.key, passphrase=passphrases.absent(), warn=pytest.fail
+        custodian.settings, kept.key, passphrase=passphrases.NoPassphrase(), warn=pytest.fail
     )
     assert kept.key.public_key.verifies(signer.sign(b"data"), b"data")
 
@@ -168,7 +168,7 @@ def test_a_backup_that_exists_is_refused_before_a_key_is_made(
 def test_a_missing_passphrase_leaves_no_key_behind(custodian: KeyLifecycle, tmp_path: Path) -> None:
     """The backup's passphrase is asked for before the keyring gets a key."""
     saved: list[object] = []
-    nobody = dataclasses.replace(custodian, passphrase=passphrases.absent())
+    nobody = dataclasses.replace(custodian, passphrase=passphrases.NoPassphrase())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(KeyringStore, "save", lambda *_, **__: saved.append(1))
         with pytest.raises(KeyUnavailable) as raised:

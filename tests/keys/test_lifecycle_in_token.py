@@ -62,7 +62,7 @@ def test_no_backup(holder: KeyLifecycle, hsm: SoftHsm, tmp_path: Path) -> None:
     assert raised.value.code == "not_extractable"
     assert hsm.objects() == []
     kept = holder.generate(label="Main", store_uri=None, backup=None)
-    nobody = dataclasses.replace(holder, passphrase=passphrases.absent())
+    nobody = dataclasses.replace(holder, passphrase=passphrases.NoPassphrase())
     with pytest.raises(IssuerError) as raised:
         nobody.back_up(kept.key, tmp_path / "b")
     assert raised.value.code == "not_extractable"
@@ -99,7 +99,7 @@ def test_two_secrets_need_two_answers(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("x")
     one = passphrases.from_file(tmp_path / "secret", warn=ignore)
     require_secret_for_token(one, [])
-    require_secret_for_token(passphrases.from_terminal(), ["file", "backup"])
+    require_secret_for_token(passphrases.TerminalPassphrase(), ["file", "backup"])
     for others, told in ((["file", "backup"], "the file's"), (["backup"], "the backup's")):
         with pytest.raises(UsageProblem, match=f"^{told} passphrase and the token's PIN"):
             require_secret_for_token(one, others)

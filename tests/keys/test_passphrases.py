@@ -14,7 +14,7 @@ from support.passphrases import Given, ignore
 
 from polygent_issuer.errors import KeyUnavailable, UsageProblem
 from polygent_issuer.keys import passphrases, terminal
-from polygent_issuer.keys.passphrases import Passphrase, PassphraseStrengthWarning, WrongPassphrase
+from polygent_issuer.keys.passphrases import NewPassphrase, Passphrase, WrongPassphrase
 
 AMPLE = timedelta(seconds=60)
 
@@ -225,7 +225,7 @@ def test_enter_is_no_passphrase(monkeypatch: pytest.MonkeyPatch, *, new: bool) -
     """At a prompt: nothing was typed; only who makes up a new one is told how."""
     monkeypatch.setattr(terminal, "ask", lambda _prompt: b"")
     with pytest.raises(KeyUnavailable) as raised:
-        passphrases.from_terminal().get("the key", confirm=new)
+        passphrases.TerminalPassphrase().get("the key", confirm=new)
     assert raised.value.code == "passphrase_refused"
     assert raised.value.message == "no passphrase was typed"
     assert ("several words" in str(raised.value.hint)) is new
@@ -335,7 +335,7 @@ def test_a_command_that_hangs_is_ended(stdout: str, tmp_path: Path) -> None:
 
 def test_without_a_source_the_ways_are_named() -> None:
     """The hint lists every option, and argv is none of them."""
-    refused = refusal(passphrases.absent())
+    refused = refusal(passphrases.NoPassphrase())
     assert refused.code == "passphrase_needed"
     assert "the key" in refused.message
     for way in ("-fd", "-file", "-command", "POLYGENT_ISSUER_PASSPHRASE_FILE", "terminal"):
@@ -365,7 +365,7 @@ def test_off_a_terminal_the_terminal_cannot_be_asked() -> None:
     code = (
         "from polygent_issuer.keys import passphrases\n"
         "from polygent_issuer.errors import KeyUnavailable\n"
-        "try: passphrases.from_terminal().get('the key')\n"
+        "try: passphrases.TerminalPassphrase().get('the key')\n"
         "except KeyUnavailable as refused: print(refused.code)\n"
     )
     ended = subprocess.run(
@@ -388,7 +388,7 @@ def test_a_new_passphrase_is_typed_twice(monkeypatch: pytest.MonkeyPatch) -> Non
         return next(typed)
 
     monkeypatch.setattr(terminal, "ask", ask)
-    source = passphrases.from_terminal()
+    source = passphrases.TerminalPassphrase()
     assert source.get("the key") == b"one"
     assert source.get("the backup", confirm=True) == b"two"
     with pytest.raises(KeyUnavailable, match="differ") as raised:
@@ -411,7 +411,7 @@ def test_a_new_key_gets_what_the_source_holds_if_it_can(
     path.write_bytes(written)
     source = passphrases.from_file(path, warn=ignore)
     assert (passphrases.or_terminal(source) is source) == kept
-    typed = passphrases.from_terminal()
+    typed = passphrases.TerminalPassphrase()
     assert passphrases.or_terminal(typed) is typed
 
 
@@ -425,7 +425,7 @@ TOLD = "a short passphrase protects little: 12 characters or more"
 def test_a_short_new_one_is_warned_of(secret: str, told: list[str]) -> None:
     """Fewer than 12 characters, whatever their bytes; it is taken all the same."""
     warnings: list[str] = []
-    source = PassphraseStrengthWarning(Given(secret.encode()), warnings.append)
+    source = NewPassphrase(Given(secret.encode()), warnings.append)
     assert source.get("the new key file", confirm=True) == secret.encode()
     assert warnings == told
 
@@ -433,7 +433,7 @@ def test_a_short_new_one_is_warned_of(secret: str, told: list[str]) -> None:
 def test_it_is_said_once() -> None:
     """A key and its backup under one passphrase are one warning."""
     warnings: list[str] = []
-    source = PassphraseStrengthWarning(Given(b"short"), warnings.append)
+    source = NewPassphrase(Given(b"short"), warnings.append)
     source.get("the new key file", confirm=True)
     source.get("the new backup", confirm=True)
     assert warnings == [TOLD]
@@ -442,5 +442,5 @@ def test_it_is_said_once() -> None:
 def test_an_old_one_is_not_judged() -> None:
     """It is as it is; and the purpose reaches whoever asks."""
     given = Given(b"short")
-    assert PassphraseStrengthWarning(given, pytest.fail).get("the key file") == b"short"
+    assert NewPassphrase(given, pytest.fail).get("the key file") == b"short"
     assert given.asked == [("the key file", False)]

@@ -19,8 +19,9 @@ from support.tools import require_tool
 
 from polygent_issuer import store_uri
 from polygent_issuer.errors import IssuerError
+from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import passphrases, pkcs11_objects
-from polygent_issuer.keys.pkcs11_session import TokenSigner
+from polygent_issuer.keys.pkcs11_session import TokenSession, TokenSigner
 from polygent_issuer.keys.pkcs11_store import Pkcs11Store
 from polygent_issuer.keys.signer import Presence, Signer, StoreEntry, generate_private_key
 from polygent_issuer.keys.signing import open_store
@@ -563,7 +564,7 @@ def test_a_token_that_cannot_sign(hsm: SoftHsm) -> None:
 def test_a_signature_of_another_length(hsm: SoftHsm) -> None:
     """96 bytes of P-384 are none of ours, whatever key the token took it for."""
     hsm.ceremony("root", "aabb", kind="EC:secp384r1")
-    with Opened(hsm.place).store._session() as session:
+    with TokenSession(hsm.place, timeout=TIMEOUT) as session:
         session.log_in(Given(PIN.encode()), warn=pytest.fail)
         (public,) = session.public_keys()
         with pytest.raises(IssuerError) as raised:
@@ -574,7 +575,7 @@ def test_a_signature_of_another_length(hsm: SoftHsm) -> None:
 def test_a_point_off_the_curve(hsm: SoftHsm) -> None:
     """A public half that no key has is none of ours."""
     broken = b"\x04\x41\x04" + bytes(64)
-    with Opened(hsm.place).store._session() as session:
+    with TokenSession(hsm.place, timeout=TIMEOUT) as session:
         session.log_in(Given(PIN.encode()), warn=pytest.fail, writing=True)
         template = {
             pkcs11.Attribute.CLASS: pkcs11.ObjectClass.PUBLIC_KEY,
@@ -620,6 +621,6 @@ def test_modules_that_load_without_the_library() -> None:
 
 def test_the_uri_opens_it(hsm: SoftHsm) -> None:
     """`open_store` gives this store for a `pkcs11:` URI, and asks nothing yet."""
-    store = open_store(hsm.uri, passphrase=Given(b""), timeout=TIMEOUT, warn=pytest.fail)
+    store = open_store(Settings(), hsm.uri, passphrase=Given(b""), warn=pytest.fail)
     assert isinstance(store, Pkcs11Store)
     assert store.uri == hsm.uri

@@ -92,7 +92,7 @@ def test_a_wrong_passphrase_is_refused(name: str) -> None:
 def test_without_a_passphrase_the_need_is_said(name: str) -> None:
     """Nobody to ask: the source's own error comes through."""
     with pytest.raises(KeyUnavailable) as raised:
-        lifecycle.read_private_key(SEALED_FILES[name], passphrases.absent())
+        lifecycle.read_private_key(SEALED_FILES[name], passphrases.NoPassphrase())
     assert raised.value.code == "passphrase_needed"
 
 

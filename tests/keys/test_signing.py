@@ -1,9 +1,7 @@
 """From a pinned key to its signer."""
 
 import dataclasses
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.passphrases import Given
@@ -14,7 +12,7 @@ from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import signing
 from polygent_issuer.keys.lifecycle import KeyLifecycle, StoredKey
 from polygent_issuer.keys.signer import Presence
-from polygent_issuer.keys.signing import open_store, place_of, presence, require_usable, signer_for
+from polygent_issuer.keys.signing import place_of, presence, require_usable, signer_for
 
 
 @pytest.fixture
@@ -83,24 +81,3 @@ def test_the_example_key_is_refused(
     with pytest.raises(KeyUnavailable) as raised:
         signer_for(Settings(store=kept.uri), kept.key, passphrase=passphrase, warn=pytest.fail)
     assert raised.value.code == "example_key"
-
-
-def test_the_keyrings_deadline_is_the_settings(
-    kept: StoredKey, passphrase: Given, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Twenty seconds unless the settings, or the caller, say otherwise."""
-    seen: list[object] = []
-
-    def opened(uri: str, **options: Any) -> object:
-        seen.append(options["timeout"])
-        return open_store(uri, **options)
-
-    monkeypatch.setattr(signing, "open_store", opened)
-    minute = timedelta(minutes=1)
-    for settings, timeout in (
-        (Settings(store=kept.uri), None),
-        (Settings(store=kept.uri, keyring_timeout=minute), None),
-        (Settings(store=kept.uri), minute / 2),
-    ):
-        signer_for(settings, kept.key, passphrase=passphrase, warn=pytest.fail, timeout=timeout)
-    assert seen == [timedelta(seconds=20), minute, minute / 2]

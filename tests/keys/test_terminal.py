@@ -11,7 +11,7 @@ import sys
 from polygent_issuer.errors import KeyUnavailable
 from polygent_issuer.keys import passphrases
 try:
-    got = passphrases.from_terminal().get("{what}", confirm=True)
+    got = passphrases.TerminalPassphrase().get("{what}", confirm=True)
     print("got", len(got), got == "{secret}".encode())
 except KeyUnavailable as refused:
     print("refused", refused.code)

@@ -267,7 +267,7 @@ OPTIONS = {
 KINDS = {
     "tier": setting_types.TIER,
     "term": setting_types.TERM,
-    "users": setting_types.USERS,
+    "users": setting_types.KINDS["users"],
     "features": setting_types.FEATURES,
     "plan": setting_types.PLAN_NAME,
 }

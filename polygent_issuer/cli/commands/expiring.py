@@ -22,11 +22,7 @@ from polygent_issuer.terms.parsing import parse_term
 if TYPE_CHECKING:
     from polygent_issuer.delivery.calendar import Ending
 
-MILESTONES = (1, 7, 14, 30)
-"""Days before the expiry at which the product warns its admins."""
-
 _DAY = timedelta(days=1)
-
 
 COLUMNS = (
     *("id", "customer", "machine", "tier", "expires_at", "last_full_day"),
@@ -74,7 +70,7 @@ def expiring(
     if ics is not None:
         from polygent_issuer.delivery.calendar import calendar
 
-        data = b"".join(calendar(endings, alarms=MILESTONES, now=now))
+        data = b"".join(calendar(endings, alarms=dates.ALERT_DAYS, now=now))
         file = write(invocation, data, ics, name="licenses.ics", option="--ics") or STDOUT
     if as_csv:
         return form.table(COLUMNS, items, name="expiring.csv")
@@ -114,7 +110,7 @@ def _table(items: list[dict[str, Any]]) -> Table:
 def _style(item: Mapping[str, Any]) -> Style:
     if item["expired"]:
         return "bad"
-    return "warn" if item["days_left"] <= MILESTONES[1] else "plain"
+    return "warn" if item["days_left"] <= dates.ALERT_DAYS[1] else "plain"
 
 
 def _renewals(due: tuple[_Due, ...], within: str) -> Iterator[Line]:
@@ -143,7 +139,7 @@ def _item(record: LicenseRecord, now: datetime) -> dict[str, Any]:
 
 def milestone(expires_at: datetime, now: datetime) -> int | None:
     """The last milestone that has passed, in days before the expiry; `None` before the first."""
-    return next((days for days in MILESTONES if expires_at - now <= days * _DAY), None)
+    return next((days for days in dates.ALERT_DAYS if expires_at - now <= days * _DAY), None)
 
 
 def _due(db: Reading, settings: Settings, *, now: datetime, until: datetime) -> Iterator[_Due]:

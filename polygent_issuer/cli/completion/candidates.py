@@ -120,7 +120,7 @@ def setting_values(ctx: typer.Context) -> Candidates:
     A new plan is a copy of another.
     """
     from polygent_issuer.home import setting_types
-    from polygent_issuer.home.setting_specs import kind_of
+    from polygent_issuer.home.settings import kind_of
     from polygent_issuer.home.settings_editing import plan_of
 
     key = ctx.params.get("key") or ""

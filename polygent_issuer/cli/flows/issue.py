@@ -52,11 +52,7 @@ def signers_of(
     signers: dict[str, Signer] = {}
     for kid, key in {key.kid: key for key in keys}.items():
         signers[kid] = signer_for(
-            invocation.settings,
-            key,
-            passphrase=passphrase,
-            timeout=invocation.settings.keyring_timeout,
-            warn=invocation.warn,
+            invocation.settings, key, passphrase=passphrase, warn=invocation.warn
         )
         invocation.closing.callback(signers[kid].close)
     return signers
@@ -181,7 +177,7 @@ def _issue(
 
 def tell_default_issuer(invocation: Invocation) -> None:
     """Tell whose name licenses will bear while nobody has set one."""
-    if invocation.loaded.origins["issuer"].where == "default":
+    if invocation.loaded.entries["issuer"].where == "default":
         invocation.warn(
             f"licenses will name {invocation.settings.issuer} as their issuer: "
             "polygent-issue config set issuer NAME"

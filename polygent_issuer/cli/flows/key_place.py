@@ -23,7 +23,6 @@ from polygent_issuer.errors import (
 from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.keys import passphrases
 from polygent_issuer.keys.pkcs11_store import backup_impossible_new, is_in_token
 from polygent_issuer.keys.signing import open_store
 from polygent_issuer.text import escape
@@ -89,9 +88,8 @@ def require_store(settings: Settings, uri: str, retry: RetryCommand) -> None:
         OutputExists: (`output_exists`) when the name of a key's file is taken.
         KeyUnavailable, OutputProblem: each code of a store that has no room for it.
     """
-    nobody, timeout = passphrases.absent(), settings.keyring_timeout
     try:
-        store = open_store(uri, passphrase=nobody, timeout=timeout, warn=lambda _: None)
+        store = open_store(settings, uri)
         store.require_room()
     except KeyUnavailable as refused:
         if refused.code != "keyring_absent":

@@ -1,6 +1,6 @@
 """Options, home and passphrase of `key generate` and `key import`, and their result."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from polygent_issuer.hints import run
 from polygent_issuer.home import create, folder, settings
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys.lifecycle import KeyLifecycle, StoredKey
-from polygent_issuer.keys.passphrases import Passphrase, PassphraseStrengthWarning, T
+from polygent_issuer.keys.passphrases import NewPassphrase, Passphrase
 from polygent_issuer.keys.rotation import label_words
 from polygent_issuer.registry import KeyRecord, keys
 from polygent_issuer.store_uri import EXAMPLE_FILE_URI, is_token_uri
@@ -94,38 +94,16 @@ def key_lifecycle(
             "the backup would lie where the key lies", hint="name another place, on another disk"
         )
     ensure_home(invocation)
-    source: Passphrase = PassphraseStrengthWarning(passphrase, invocation.warn)
-    if file is not None and backup is not None:
-        source = _SharedPassphrase(source)
+    shared = file is not None and backup is not None
     return KeyLifecycle(
         registry=invocation.registry,
         home=invocation.home,
         settings=invocation.settings,
-        passphrase=source,
+        passphrase=NewPassphrase(passphrase, invocation.warn, shared=shared),
         warn=invocation.warn,
         now=invocation.now,
         actor=invocation.actor,
     )
-
-
-class _SharedPassphrase(Passphrase):
-    """One new passphrase for a key file and its backup, so that a person types it once."""
-
-    def __init__(self, source: Passphrase) -> None:
-        self._source = source
-        self._new: bytes | None = None
-
-    def get(self, purpose: str, *, confirm: bool = False) -> bytes:
-        """Return the passphrase of the source; ask for a new one once."""
-        if not confirm:
-            return self._source.get(purpose)
-        if self._new is None:
-            self._new = self._source.get("the new key file and its backup", confirm=True)
-        return self._new
-
-    def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
-        """Unlock with the source."""
-        return self._source.unlock(purpose, attempt)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

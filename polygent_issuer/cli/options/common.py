@@ -162,4 +162,6 @@ def source(invocation: Invocation, options: PassphraseOptions) -> "Passphrase":
     named = options.passphrase_file or invocation.environ.get(passphrases.VARIABLE)
     if named:
         return passphrases.from_file(Path(named), warn=invocation.warn)
-    return passphrases.from_terminal() if invocation.interactive else passphrases.absent()
+    return (
+        passphrases.TerminalPassphrase() if invocation.interactive else passphrases.NoPassphrase()
+    )

@@ -12,8 +12,7 @@ from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import InvalidSettings
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import settings, settings_editing
-from polygent_issuer.home.setting_specs import KEYS, kind_of
-from polygent_issuer.home.settings import Settings
+from polygent_issuer.home.settings import KEYS, Settings, kind_of
 
 _NOTHING = frozenset({"none", "unknown", "not set"})
 

@@ -22,7 +22,7 @@ def show(
     The environment counts more than the file, the file more than the default.
     """
     path, loaded = settings_path(invocation.home), invocation.loaded
-    entries = loaded.entries if key is None else loaded.entries_of(key)
+    entries = tuple(loaded.entries.values()) if key is None else loaded.entries_of(key)
     members = {"path": str(path), "settings": entries_json(entries)}
     return Report(members, [Line(f"settings file: {path}", "dim"), _table(entries)])
 
@@ -32,8 +32,8 @@ def entries_json(entries: Iterable[Entry]) -> dict[str, Any]:
     return {
         entry.key: {
             "value": entry.value,
-            "origin": str(entry.origin.where),
-            "detail": entry.origin.detail or None,
+            "origin": str(entry.where),
+            "detail": entry.detail or None,
         }
         for entry in entries
     }
@@ -45,7 +45,7 @@ def _table(entries: tuple[Entry, ...]) -> Block:
     return Table(
         ("setting", "from", "value"),
         tuple((each.key, _origin(each), display_value(each.value)) for each in entries),
-        tuple("dim" if each.origin.where is Where.DEFAULT else "plain" for each in entries),
+        tuple("dim" if each.where is Where.DEFAULT else "plain" for each in entries),
     )
 
 
@@ -55,5 +55,4 @@ def display_value(value: str | None) -> str:
 
 
 def _origin(entry: Entry) -> str:
-    where = entry.origin.where
-    return entry.origin.detail if where is Where.ENVIRONMENT else str(where)
+    return entry.detail if entry.where is Where.ENVIRONMENT else str(entry.where)

@@ -10,7 +10,7 @@ from polygent_issuer.cli.output.key import key_json
 from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report
 from polygent_issuer.keys.lifecycle import KeyLifecycle
-from polygent_issuer.keys.passphrases import PassphraseStrengthWarning
+from polygent_issuer.keys.passphrases import NewPassphrase
 from polygent_issuer.keys.signing import place_of
 from polygent_issuer.registry import keys
 
@@ -34,7 +34,7 @@ def backup(
         registry=invocation.registry,
         home=invocation.home,
         settings=invocation.settings,
-        passphrase=PassphraseStrengthWarning(source(invocation, passphrases), invocation.warn),
+        passphrase=NewPassphrase(source(invocation, passphrases), invocation.warn),
         warn=invocation.warn,
         now=invocation.now,
         actor=invocation.actor,

@@ -34,7 +34,7 @@ def test_json_has_every_setting(books: Books) -> None:
     """By dotted key: value, origin and which file or variable; none is left out."""
     loaded = load(books.desk.home, {})
     shown = _settings(books)
-    assert list(shown) == [entry.key for entry in loaded.entries]
+    assert list(shown) == list(loaded.entries)
     path = str(settings_path(books.desk.home))
     assert shown["issuer"] == {"value": "Polygent Ltd", "origin": "file", "detail": path}
     assert shown["upload_window"] == {"value": None, "origin": "default", "detail": None}

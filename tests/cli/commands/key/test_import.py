@@ -205,7 +205,7 @@ def test_a_restored_backup(desk: Desk) -> None:
 def test_a_second_operator(desk: Desk) -> None:
     """A copy of the settings that lacks the place gets it by importing the key."""
     kid = kid_of(desk.folder / "main.key")
-    settings_editing.unset(desk.home, f"stores.{kid}")
+    settings_editing.set_value(desk.home, f"stores.{kid}", "")
     copy = desk.folder / "copy.key"
     copy.write_bytes((desk.folder / "main.key").read_bytes())
     result = desk.ok("key", "import", str(copy), *keeping(desk), "--json").json
