@@ -22,7 +22,7 @@ from polygent_issuer.registry import (
     customers,
     licenses,
 )
-from polygent_issuer.registry.customer_search import one_letter_apart, variants
+from polygent_issuer.registry.customers import one_letter_apart, variants
 from polygent_issuer.text import escape, list_first, nfc, normalize_for_comparison
 from polygent_issuer.verifier import License
 
@@ -283,7 +283,7 @@ class NewCustomers:
             insort(self._backwards, (word[::-1], name))
 
     def _alike(self, name: str) -> list[str]:
-        """The earlier names that are alike, as `customer_search.similar` judges."""
+        """The earlier names that are alike, as `customers.similar` judges."""
         number, _ = self._first[name]
         found = {
             other

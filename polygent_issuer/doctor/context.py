@@ -22,7 +22,7 @@ from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home import settings
 from polygent_issuer.home.settings import Loaded, Settings
 from polygent_issuer.registry import REGISTRY_FILE, KeyRecord, Registry, keys
-from polygent_issuer.registry.database_file import require_safe
+from polygent_issuer.registry.connection import require_safe
 
 
 class State(StrEnum):

@@ -11,9 +11,9 @@ from polygent_issuer.registry import (
     Registry,
     customers,
     database,
-    database_file,
     journal,
     journal_check,
+    schema,
     summaries,
 )
 from polygent_issuer.registry.journal import clock_behind_finding
@@ -43,8 +43,8 @@ def opened(registry: Registry) -> Verdict:
 def tables(registry: Registry) -> Verdict:
     """Check that tables, indexes and triggers are as their version makes them, without others."""
     with registry.reading(checked=False) as db:
-        present = db.execute(database_file.STATEMENTS)
-        problems = tuple(database_file.differences(present, registry.tables))
+        present = db.execute(schema.STATEMENTS)
+        problems = tuple(schema.differences(present, registry.tables))
     if problems:
         return _broken(problems)
     if not registry.is_up_to_date:

@@ -48,7 +48,7 @@ def sqlite(version: tuple[int, ...]) -> Verdict:
     """Check that the SQLite of this Python has what the registry needs.
 
     Raises:
-        SqliteTooOld: (`sqlite_too_old`) below 3.37.
+        HomeProblem: (`sqlite_too_old`) below 3.37.
     """
     require_sqlite(version)
     return ok(f"SQLite {_dotted(version)}")

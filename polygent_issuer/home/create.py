@@ -18,7 +18,7 @@ from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home import settings, settings_editing
 from polygent_issuer.registry import REGISTRY_FILE, Actor, Registry
-from polygent_issuer.registry.errors import RegistryExists, RegistryMissing
+from polygent_issuer.registry.errors import RegistryMissing
 from polygent_issuer.text import escape
 
 if TYPE_CHECKING:
@@ -51,9 +51,8 @@ def require_room(folder: Path) -> None:
     """Refuse a place where a home is, before anybody is asked anything.
 
     Raises:
-        RegistryExists: (`registry_exists`) when a complete home is there.
-        HomeProblem: (`registry_lost`) when one is there that has lost its registry: an empty one
-            would hide that; and as `is_complete`.
+        HomeProblem: (`registry_exists`) when a complete home is there; (`registry_lost`) when one
+            is there that has lost its registry: an empty one would hide that; and as `is_complete`.
     """
     _require_incomplete(folder)
     stores = settings.load(folder, {}).settings.stores
@@ -72,12 +71,13 @@ def require_room(folder: Path) -> None:
 
 def _require_incomplete(folder: Path) -> None:
     if is_complete(folder):
-        raise RegistryExists(
+        raise HomeProblem(
             f"there is a home at {escape(str(folder))} already; nothing was changed",
             hint=Hint(
                 run("config", "set", "KEY", "VALUE"),
                 " changes a setting; --home DIR makes another home",
             ),
+            code="registry_exists",
         )
 
 

@@ -29,22 +29,17 @@ from polygent_issuer import files
 from polygent_issuer.errors import HomeProblem, OutputExists, UnreadableInput
 from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import database, database_file, journal, journal_check
+from polygent_issuer.registry import database, journal, journal_check, schema
 from polygent_issuer.registry.connection import BESIDE, Connection
 from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMissing
-from polygent_issuer.registry.journal_check import JournalHead
+from polygent_issuer.registry.journal_check import JournalCheck, JournalHead
 from polygent_issuer.text import escape
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backup:
-    """A backup that was written and read back.
-
-    Attributes:
-        path: the file.
-        size: how many journal rows it holds; `head` is the hash of the last one, in hex.
-    """
+    """A backup that was written; `head` is the hash of the last of `size` journal rows, in hex."""
 
     path: Path
     size: int
@@ -52,11 +47,7 @@ class Backup:
 
 
 def stamp(moment: datetime) -> str:
-    """An instant within a file name, UTC: `2026-11-30T093000Z`; no colon, for Windows.
-
-    Args:
-        moment: aware, in UTC.
-    """
+    """Return an instant of UTC for a file name: `2026-11-30T093000Z`; no colon, for Windows."""
     return f"{moment:%Y-%m-%dT%H%M%SZ}"
 
 
@@ -64,9 +55,7 @@ def back_up_to(registry: Registry, place: Path, now: datetime) -> Backup:
     """Write a backup as the file `place`, or under a free name in the folder `place`.
 
     The second backup within a second, perhaps of another process, gets a number: `…Z-2.db`.
-
-    Raises:
-        As `back_up`.
+    Errors as `back_up`.
     """
     place = place.absolute()
     if not disk.is_folder(place):
@@ -83,14 +72,9 @@ def back_up_to(registry: Registry, place: Path, now: datetime) -> Backup:
 def back_up(registry: Registry, target: Path) -> Backup:
     """Write a backup, 0600 from its first byte and never over anything; then read it back.
 
-    Args:
-        registry: an open one.
-        target: a new file.
-
     Raises:
         OutputExists, OutputProblem: (`output_exists`, `output_failed`) when it cannot be written.
         RegistryDamaged: (`registry_damaged`) when the registry cannot be read to its end.
-        RegistryLocked: (`registry_locked`) when it was busy for too long.
     """
     if os.path.lexists(target):
         raise _exists(target)
@@ -108,10 +92,10 @@ def back_up(registry: Registry, target: Path) -> Backup:
 
 
 def _read_back(path: Path, target: Path, size: int, head: str) -> None:
-    """Hold that the copy is whole, before it gets its name."""
+    """Check that the copy is whole, before it gets its name."""
     connection = Connection(path, busy_timeout=BUSY_TIMEOUT, named=target, immutable=True)
     with Registry(connection) as copy:
-        database_file.check_application_id(connection)
+        database.check_application_id(connection)
         with copy.reading() as db:
             if database.sqlite_problems(db) or journal.head(db) != (size, head):
                 raise RegistryDamaged(
@@ -140,21 +124,13 @@ _OLDER: Final = (
 )
 
 
-class BackupRefused(HomeProblem):
-    """The file is no backup of a registry, or not as this tool left it."""
-
-    code = "backup_refused"
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckedBackup:
     """A sound private copy of a backup.
 
     Attributes:
-        source: the backup itself; `copy` the private copy, in the home.
+        source: the backup itself; `copy` is in the home, and `registry` the copy, opened.
         sha256: of the backup's bytes, in hex.
-        registry: the copy, opened.
-        registry_id: of which registry it is a backup.
         size: how many journal rows it holds; `head` is the hash of the last one, in hex.
     """
 
@@ -171,17 +147,16 @@ class CheckedBackup:
 def open_backup(
     source: Path, home: Path, *, against: Iterable[JournalHead] = ()
 ) -> Iterator[CheckedBackup]:
-    """A backup as a candidate; its private copy is gone after the block, unless it was moved.
+    """Open a backup as a candidate; its private copy is gone after the block, unless it was moved.
 
     Args:
-        source: the backup.
         home: the folder of the registry that it shall become.
         against: heads that were noted elsewhere.
 
     Raises:
         UnreadableInput: (`unreadable_input`) when it cannot be read.
-        BackupRefused: (`backup_refused`) when it is no backup, or not as this tool left it.
-        RegistryNewer: (`registry_newer`) when a later version of this tool made it.
+        HomeProblem: (`backup_refused`) when it is no backup, or not as this tool left it;
+            (`registry_newer`) when a later version of this tool made it.
         OutputProblem: (`output_failed`) when the copy cannot be written.
     """
     files.sweep(home, _TEMPORARY)
@@ -192,8 +167,17 @@ def open_backup(
             registry = _open(copy, source)
         with registry:
             with _refusing():
-                candidate = _validate(registry, source, copy, sha256, against)
-            yield candidate
+                check = _validate(registry, source, tuple(against))
+                registry_id = registry.id
+            yield CheckedBackup(
+                source=source,
+                copy=copy,
+                sha256=sha256,
+                registry=registry,
+                registry_id=registry_id,
+                size=check.size,
+                head=check.head,
+            )
     finally:
         for suffix in ("", *BESIDE):
             disk.remove(Path(f"{copy}{suffix}"))
@@ -206,14 +190,12 @@ def _copy(source: Path, copy: Path) -> str:
     for suffix in _CONTENT:
         beside = Path(f"{source}{suffix}")
         if beside.is_file() and beside.stat().st_size:
-            end = bytearray()
-
-            def seen(chunk: bytes, end: bytearray = end) -> None:
-                end[:] = (end + chunk)[-len(_SUPER_JOURNAL) :]
-
-            _copy_one(beside, Path(f"{copy}{suffix}"), seen, owner=source.stat().st_uid)
-            if end == _SUPER_JOURNAL:
-                _require_none(source, ("its journal file names files of another program",))
+            private = Path(f"{copy}{suffix}")
+            _copy_one(beside, private, lambda _: None, owner=source.stat().st_uid)
+            with private.open("rb") as file:
+                file.seek(max(0, private.stat().st_size - len(_SUPER_JOURNAL)))
+                if file.read() == _SUPER_JOURNAL:
+                    raise _refused(source, "its journal file names files of another program")
     return digest.hexdigest()
 
 
@@ -230,15 +212,16 @@ def _copy_one(
 
 
 def _chunks(source: Path, owner: int | None) -> Iterator[bytes]:
-    """The content of a regular file, of this owner if one is named."""
+    """Read the content of a regular file, of this owner if one is named."""
     try:
         descriptor = files.open_regular(source)
         try:
             if owner not in (None, os.fstat(descriptor).st_uid):
-                raise BackupRefused(
+                raise HomeProblem(
                     f"{escape(str(source))} belongs to somebody else than the backup beside it, "
                     "and would change what that holds; nothing was changed",
                     hint="copy the backup alone into a folder of yours, and restore that",
+                    code="backup_refused",
                 )
             while chunk := os.read(descriptor, _CHUNK):
                 yield chunk
@@ -256,49 +239,39 @@ def _open(copy: Path, source: Path) -> Registry:
     connection = Connection(copy, busy_timeout=BUSY_TIMEOUT, named=source)
     registry = Registry(connection)
     with connection.closed_on_error():
-        database_file.check_application_id(connection)
-        version = connection.number("user_version")
+        database.check_application_id(connection)
         with registry.reading() as db:
-            foreign = database_file.differences(db.execute(database_file.STATEMENTS), version)
-            _require_none(source, tuple(foreign))
+            _require_none(
+                source, schema.differences(db.execute(schema.STATEMENTS), registry.tables)
+            )
         connection.settle()
         size = connection.number("page_count") * connection.number("page_size")
-        _require_none(source, () if size == copy.stat().st_size else ("it was cut short",))
-        database_file.migrate_file(connection, keep=False)
+        if size != copy.stat().st_size:
+            raise _refused(source, "it was cut short")
+        database.migrate_file(connection, keep=False)
     return registry
 
 
-def _validate(
-    registry: Registry, source: Path, copy: Path, sha256: str, against: Iterable[JournalHead]
-) -> CheckedBackup:
+def _validate(registry: Registry, source: Path, heads: tuple[JournalHead, ...]) -> JournalCheck:
     """Step 4."""
-    heads = tuple(against)
     with registry.reading() as db:
         _require_none(source, database.sqlite_problems(db))
         check = journal_check.verify(db, against=heads)
         intact = bool(check.problems and heads) and not journal_check.verify(db).problems
     _require_none(source, check.problems, hint=_OLDER if intact else _ANOTHER)
-    return CheckedBackup(
-        source=source,
-        copy=copy,
-        sha256=sha256,
-        registry=registry,
-        registry_id=registry.id,
-        size=check.size,
-        head=check.head,
-    )
+    return check
 
 
 def _require_none(source: Path, problems: tuple[str, ...], *, hint: str = _ANOTHER) -> None:
     if problems:
-        more = (
-            f"; and {len(problems) - _MAX_PROBLEMS} more" if len(problems) > _MAX_PROBLEMS else ""
-        )
-        raise BackupRefused(
-            f"the backup {escape(str(source))} is not as this tool left it: "
-            f"{'; '.join(problems[:_MAX_PROBLEMS])}{more}",
-            hint=hint,
-        )
+        left = len(problems) - _MAX_PROBLEMS
+        more = f"; and {left} more" if left > 0 else ""
+        raise _refused(source, "; ".join(problems[:_MAX_PROBLEMS]) + more, hint=hint)
+
+
+def _refused(source: Path, problems: str, *, hint: str = _ANOTHER) -> HomeProblem:
+    message = f"the backup {escape(str(source))} is not as this tool left it: {problems}"
+    return HomeProblem(message, hint=hint, code="backup_refused")
 
 
 @contextmanager
@@ -310,4 +283,4 @@ def _refusing() -> Iterator[None]:
         message = error.message.replace("the registry", "the backup", 1)
         if message.endswith("is damaged"):
             message += ", or no backup of a registry at all"
-        raise BackupRefused(message, hint=_ANOTHER) from error
+        raise HomeProblem(message, hint=_ANOTHER, code="backup_refused") from error

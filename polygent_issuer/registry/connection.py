@@ -5,6 +5,7 @@ opened read-write even for reading, since a hot journal must be rolled back firs
 """
 
 import math
+import os
 import sqlite3
 import sys
 from collections.abc import Iterable, Iterator
@@ -13,14 +14,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from polygent_issuer.errors import RegistryChanged
-from polygent_issuer.files.disk import irregular
+from polygent_issuer.errors import HomeProblem, RegistryChanged
+from polygent_issuer.files import disk
+from polygent_issuer.files.ownership import LOOK_FOR_CHANGES, require_unexposed
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.errors import (
     FOREIGN,
     RegistryFailed,
+    RegistryMissing,
     RegistryMisuse,
-    SqliteTooOld,
     display_path,
     is_busy,
     not_copied,
@@ -41,25 +43,22 @@ Params = tuple[Value, ...]
 
 
 def sqlite_version() -> tuple[int, ...]:
-    """The version of the SQLite library below this Python."""
+    """Return the version of the SQLite library below this Python."""
     return sqlite3.sqlite_version_info
 
 
 def require_sqlite(version: tuple[int, ...]) -> None:
-    """Refuse a SQLite library that is older than the registry needs.
-
-    Raises:
-        SqliteTooOld: (`sqlite_too_old`) below 3.37.
-    """
+    """Refuse a SQLite library that is older than the registry needs: `sqlite_too_old`."""
     if version < OLDEST_SQLITE:
-        raise SqliteTooOld(
+        raise HomeProblem(
             f"this Python has SQLite {'.'.join(map(str, version))}; the registry needs 3.37",
             hint="use a Python built with a newer SQLite: python3 -m sqlite3 --version tells",
+            code="sqlite_too_old",
         )
 
 
 def pragmas(platform: str) -> tuple[str, ...]:
-    """What every connection is set to, outside a transaction.
+    """Return what every connection is set to, outside a transaction.
 
     Args:
         platform: as `sys.platform`; on macOS fsync alone leaves data in the disk's cache.
@@ -102,10 +101,9 @@ class Connection:
 
         Raises:
             RegistryChanged: (`registry_changed`) when the file was replaced while it was opened.
-            RegistryDamaged: (`registry_damaged`) when the file is no database.
             RegistryFailed: (`registry_failed`) when the system cannot open it, or its name or
                 that of its journal is not a regular file.
-            SqliteTooOld: (`sqlite_too_old`) below SQLite 3.37.
+            HomeProblem: (`sqlite_too_old`) as `require_sqlite`.
         """
         require_sqlite(sqlite_version())
         _require_regular(path)
@@ -130,9 +128,6 @@ class Connection:
 
         `registry restore` puts another file there while it holds the lock of this one, so whoever
         has just got that lock looks here before it writes where nobody will read.
-
-        Raises:
-            RegistryChanged: (`registry_changed`) when it names another one.
         """
         if _identity(self._place) != self._file:
             raise RegistryChanged(
@@ -150,7 +145,6 @@ class Connection:
 
         Raises:
             OutputProblem: (`output_failed`) when the copy cannot be written.
-            RegistryDamaged: (`registry_damaged`) when this database cannot be read to its end.
         """
         try:
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as copy:
@@ -194,11 +188,7 @@ class Connection:
             raise translate(error, self.path) from error
 
     def wait_for(self, sql: str) -> sqlite3.Cursor:
-        """Execute a statement that takes locks, waiting up to the busy timeout for them.
-
-        Raises:
-            RegistryLocked: (`registry_locked`) when they were not free in time.
-        """
+        """Execute a statement that takes locks; `registry_locked` if the busy timeout passes."""
         for _ in range(self._slices - 1):
             try:
                 return self._sqlite.execute(sql)
@@ -220,12 +210,7 @@ class Connection:
             return as_int(self.fetch(cursor, 1)[0][0])
 
     def begin(self, sql: str) -> None:
-        """Open a transaction.
-
-        Raises:
-            RegistryMisuse: (`registry_misuse`) when one is open already.
-            RegistryLocked: (`registry_locked`) when a writer held the lock for too long.
-        """
+        """Open a transaction, waiting as `wait_for`; `registry_misuse` when one is open already."""
         try:
             nested = self._sqlite.in_transaction
         except FOREIGN as error:
@@ -247,8 +232,7 @@ class Connection:
     def roll_back(self) -> None:
         """Undo the open transaction, if there still is one.
 
-        A failure here is not reported: the one that led here is, and the journal file that is
-        left makes the next command undo it.
+        A failure is not reported: the journal file that is left makes the next command undo it.
         """
         with suppress(*FOREIGN):
             if self._sqlite.in_transaction:
@@ -269,12 +253,67 @@ class Connection:
             self._sqlite.close()
 
 
+def make_private(path: Path) -> None:
+    """Make the file 0600 before SQLite touches it; an empty one is a creation that broke off.
+
+    Raises:
+        RegistryFailed: (`registry_failed`) when the folder is missing or not writable.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        try:
+            os.close(os.open(path, flags, 0o600))
+        except FileExistsError:
+            if path.is_file() and path.stat().st_size == 0:
+                disk.make_private(path, 0o600)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def require_file(path: Path) -> None:
+    """Refuse a missing registry, or one that another user can change, before SQLite opens it.
+
+    Raises:
+        HomeProblem: (`unsafe_file`) as `require_safe`.
+        RegistryMissing: (`registry_missing`) when there is no file.
+        RegistryFailed: (`registry_failed`) when the folder cannot be read.
+    """
+    try:
+        require_safe(path)
+    except FileNotFoundError:
+        raise RegistryMissing(
+            f"there is no registry at {display_path(path)}",
+            hint=Hint(run("registry", "restore", "BACKUP"), "; in a new home: ", run("init")),
+        ) from None
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def require_safe(path: Path) -> None:
+    """Refuse a registry that another user can change.
+
+    The files that SQLite puts next to it count too: a journal that another user left there would
+    be applied to it. So does the folder of a link's target. Otherwise its folder is the home.
+
+    Raises:
+        HomeProblem: (`unsafe_file`) when another user owns one of them or may write to it.
+        OSError: when there is no file, or it cannot be examined.
+    """
+    real = Path(os.path.realpath(path))  # as SQLite does
+    require_unexposed(real, "registry", then=LOOK_FOR_CHANGES)
+    if real.parent != Path(os.path.realpath(path.parent)):  # else it is the home, checked before
+        require_unexposed(real.parent, "registry's folder", then=LOOK_FOR_CHANGES)
+    for suffix in BESIDE:
+        with suppress(FileNotFoundError):
+            require_unexposed(Path(f"{real}{suffix}"), "registry's file")
+
+
 def _require_regular(path: Path) -> None:
     """Refuse a FIFO, a socket or a device, which SQLite would wait for or write to."""
     for suffix in ("", *BESIDE):
         file = Path(f"{path}{suffix}")
         try:
-            kind = irregular(file.stat().st_mode)
+            kind = disk.irregular(file.stat().st_mode)
         except OSError:
             continue  # opening it reports the reason
         if kind is not None:
@@ -293,3 +332,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _unusable(path: Path, error: OSError) -> RegistryFailed:
+    return RegistryFailed(
+        f"the registry {display_path(path)} cannot be opened: {error.strerror}",
+        hint="make the file and its folder yours: readable and writable",
+    )

@@ -1,65 +1,111 @@
-"""Customers: whom licenses are for."""
+"""Customers: whom licenses are for; found by id, slug, alias or name, or by a similar name.
+
+A similar name is equal but for case, form or spacing, or one letter apart. A digit is never a
+slip: Store 001 and Store 002 are two customers.
+"""
 
 import re
-from collections.abc import Iterable, Iterator
-from enum import Enum
-from typing import Final
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, Final
 
-from polygent_issuer.errors import InputRefused
-from polygent_issuer.registry.customer_search import (
-    beginning,
-    by_id,
-    by_slug,
-    find,
-    find_by_beginning,
-    get,
-    select,
-    similar,
+from polygent_issuer.errors import InputRefused, NotFound
+from polygent_issuer.hints import run
+from polygent_issuer.registry.connection import Params
+from polygent_issuer.registry.errors import NAMED, Taken, ambiguous, not_found
+from polygent_issuer.registry.records import (
+    Customer,
+    Value,
+    as_int,
+    canonical,
+    maybe_text,
+    reader,
+    text,
 )
-from polygent_issuer.registry.errors import Taken
-from polygent_issuer.registry.records import Customer, Value, as_int, canonical, text
 from polygent_issuer.registry.transactions import Reading, Writing
-from polygent_issuer.text import SLUG_LENGTH, escape, nfc, normalize_for_comparison, slugify
+from polygent_issuer.text import (
+    SLUG_LENGTH,
+    escape,
+    nearest,
+    nfc,
+    normalize_for_comparison,
+    slugify,
+    without_accents,
+)
 
-__all__ = [
-    "UNSET",
-    "Unset",
-    "add",
-    "archive",
-    "by_id",
-    "by_slug",
-    "count_archived",
-    "edit",
-    "every",
-    "find",
-    "find_by_beginning",
-    "free_slug",
-    "get",
-    "require_free_slug",
-    "similar",
-    "unarchive",
-    "zones",
-]
-
+COLUMNS: Final = """id, slug, name, created_at, archived_at, time_zone, crm, contacts,
+    (SELECT group_concat(slug, ' ') FROM aliases WHERE customer_id = customers.id) AS aliases"""
+"""What `of_row` reads of a row of customers, as SQL."""
+of_row: Final = reader(
+    Customer, aliases=lambda value: tuple(sorted((maybe_text(value) or "").split()))
+)
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
+_NEAR: Final = 500
 
 
-class Unset(Enum):
-    """The type of `UNSET`."""
+def select(db: Reading, rest: str, params: Params = ()) -> Iterator[Customer]:
+    """Stream customers; `rest` is what follows `FROM customers`, SQL of our own."""
+    return db.each(of_row, f"SELECT {COLUMNS} FROM customers {rest}", params)  # noqa: S608  # the same
 
-    UNSET = "unset"
+
+def checked(db: Reading, customer: Customer) -> Customer:
+    """Return a customer whose row is as the journal last recorded it."""
+    db.require_recorded("customers", customer.id)
+    return customer
 
 
-# What `edit` leaves as it is; None clears.
-UNSET: Final = Unset.UNSET
+def by_id(db: Reading, customer_id: int) -> Customer:
+    """Return the customer of a row id, which another row names, as the journal recorded it."""
+    customer = next(select(db, "WHERE id = ?", (customer_id,)), None)
+    return checked(db, db.present(customer, f"customer {customer_id}"))
+
+
+def by_slug(db: Reading, slug: str) -> Customer | None:
+    """Return the customer of exactly this slug or alias, as the journal recorded it."""
+    where = "WHERE slug = ? OR id = (SELECT customer_id FROM aliases WHERE slug = ?)"
+    customer = next(select(db, where, (slug, slug)), None)
+    if customer is None or customer.slug != slug:
+        db.require_recorded("aliases", slug)
+    return None if customer is None else checked(db, customer)
+
+
+def get(db: Reading, slug: str) -> Customer:
+    """Return the customer of exactly this slug or alias; else `not_found` names the nearest."""
+    customer = by_slug(db, slug)
+    if customer is None:
+        raise _not_found(db, slug)
+    return customer
+
+
+def find(db: Reading, typed: str) -> Customer:
+    """Return the customer of a slug, an alias, or a name (case and spacing do not matter).
+
+    Raises:
+        NotFound: (`not_found`) when there is none; the hint names the nearest.
+        Ambiguous: (`ambiguous`) when several have that name; the hint names them.
+    """
+    customer = by_slug(db, typed)
+    if customer is not None:
+        return customer
+    return _only(db, typed, "WHERE folded = ? ORDER BY slug", (normalize_for_comparison(typed),))
+
+
+def find_by_beginning(db: Reading, typed: str) -> Customer:
+    """As `find`, else the one customer whose slug, alias or name begins so."""
+    try:
+        return find(db, typed)
+    except NotFound:
+        if not typed.strip():
+            raise
+    ranges = (*beginning(typed), *beginning(typed), *beginning(normalize_for_comparison(typed)))
+    where = """WHERE id IN (SELECT id FROM customers WHERE slug >= ? AND slug < ?
+        UNION SELECT customer_id FROM aliases WHERE slug >= ? AND slug < ?
+        UNION SELECT id FROM customers WHERE folded >= ? AND folded < ?)
+        ORDER BY slug LIMIT ?"""
+    return _only(db, typed, where, (*ranges, NAMED + 1))
 
 
 def every(db: Reading, *, archived: bool = False) -> Iterator[Customer]:
-    """Stream the customers by slug.
-
-    Args:
-        archived: also those.
-    """
+    """Stream the customers by slug; `archived`: also those."""
     return select(db, "ORDER BY slug" if archived else "WHERE archived_at IS NULL ORDER BY slug")
 
 
@@ -71,25 +117,39 @@ def zones(db: Reading) -> Iterator[tuple[str, str]]:
 
 
 def count_archived(db: Reading) -> int:
-    """How many are archived."""
+    """Count the archived customers."""
     sql = "SELECT count(*) FROM customers WHERE archived_at IS NOT NULL"
     return db.value(as_int, sql) or 0
 
 
-def free_slug(db: Reading, name: str, *, besides: Iterable[str] = ()) -> str:
-    """Make a slug from a name, one that nobody has: `acme`, `acme-2` and so on.
+def beginning(prefix: str) -> tuple[str, str]:
+    """Return the range that the texts beginning with `prefix` are in: from, and below."""
+    return prefix, prefix + "\U0010ffff"
+
+
+def numbered(name: str, taken: Collection[str], longest: int, *, strip: str = "") -> str:
+    """Return the name, or with a number at its end the first that is not taken: `prod`, `prod-2`.
 
     Args:
-        besides: what is not free either.
+        longest: characters that it may have; it is cut, and loses `strip`, before the number.
     """
-    base = slugify(name)
-    taken = _slugs(db, base).union(besides)
-    number, slug = 1, base
-    while slug in taken:
+    number, free = 1, name
+    while free in taken:
         number += 1
         ending = f"-{number}"
-        slug = base[: SLUG_LENGTH - len(ending)].rstrip("-") + ending
-    return slug
+        free = name[: longest - len(ending)].rstrip(strip) + ending
+    return free
+
+
+def free_slug(db: Reading, name: str, *, besides: Iterable[str] = ()) -> str:
+    """Make a slug from a name, one that nobody has: `acme`, `acme-2`; none of `besides` either."""
+    slug = slugify(name)
+    # A number may have displaced the end of a long name.
+    range_ = beginning(slug[: SLUG_LENGTH - 8])
+    sql = """SELECT slug FROM customers WHERE slug >= ? AND slug < ?
+        UNION SELECT slug FROM aliases WHERE slug >= ? AND slug < ?"""
+    taken = {*db.values(text, sql, (*range_, *range_)), *besides}
+    return numbered(slug, taken, SLUG_LENGTH, strip="-")
 
 
 def require_free_slug(db: Reading, slug: str) -> None:
@@ -126,8 +186,6 @@ def add(
     """Add a customer; the name is stored in NFC.
 
     Args:
-        slug: FORMAT §1 (`sub`), free: no other's slug or alias.
-        name: a display name (FORMAT §1).
         contacts: mail addresses or names of people.
         time_zone: an IANA name, judged by the caller.
         crm: the reference in the operator's own books.
@@ -137,45 +195,15 @@ def add(
         Taken: (`taken`) when the slug is another's.
     """
     require_free_slug(db, slug)
-    db.insert(
-        "customers",
-        slug=slug,
-        slug_reversed=slug[::-1],
-        created_at=db.at,
-        **_name(name),
-        contacts=_contacts(contacts),
-        time_zone=time_zone,
-        crm=_text("the CRM reference", crm),
-    )
+    columns = _columns(name=name, contacts=contacts, time_zone=time_zone, crm=crm)
+    db.insert("customers", slug=slug, slug_reversed=slug[::-1], created_at=db.at, **columns)
     return get(db, slug)
 
 
-def edit(
-    db: Writing,
-    customer: Customer,
-    *,
-    name: str | Unset = UNSET,
-    contacts: Iterable[str] | Unset = UNSET,
-    time_zone: str | Unset | None = UNSET,
-    crm: str | Unset | None = UNSET,
-) -> Customer:
-    """Change what is given, leave the rest; the slug stays for ever.
-
-    Raises:
-        InputRefused: (`input_refused`) for text that FORMAT §1 forbids.
-        NotFound: (`not_found`) when the customer is not in the registry.
-    """
-    columns: dict[str, Value] = {}
-    if not isinstance(name, Unset):
-        columns.update(_name(name))
-    if not isinstance(contacts, Unset):
-        columns["contacts"] = _contacts(contacts)
-    if not isinstance(time_zone, Unset):
-        columns["time_zone"] = time_zone
-    if not isinstance(crm, Unset):
-        columns["crm"] = _text("the CRM reference", crm)
-    if columns:
-        db.update("customers", customer.id, **columns)
+def edit(db: Writing, customer: Customer, **changes: Any) -> Customer:  # noqa: ANN401  # as in `add`
+    """Change what is given, as in `add`, and leave the rest; the slug stays for ever."""
+    if changes:
+        db.update("customers", customer.id, **_columns(**changes))
     return by_id(db, customer.id)
 
 
@@ -191,26 +219,32 @@ def unarchive(db: Writing, customer: Customer) -> Customer:
     return by_id(db, customer.id)
 
 
-def _name(name: str) -> dict[str, Value]:
-    name = nfc(name)
-    _text("the name", name)
-    folded = normalize_for_comparison(name)
-    return {"name": name, "folded": folded, "folded_reversed": folded[::-1]}
+def _columns(**columns: Any) -> dict[str, Value]:  # noqa: ANN401  # as in `add`
+    if "name" in columns:
+        name = nfc(columns["name"])
+        _require_text("the name", name)
+        folded = normalize_for_comparison(name)
+        columns.update(name=name, folded=folded, folded_reversed=folded[::-1])
+    if "contacts" in columns:
+        columns["contacts"] = _contacts(columns["contacts"])
+    _require_text("the CRM reference", columns.get("crm"))
+    return columns
 
 
 def _contacts(contacts: Iterable[str]) -> str:
-    from polygent_issuer.email_address import ENCODED_WORD  # noqa: PLC0415  # see above
+    from polygent_issuer import email_address  # noqa: PLC0415  # see above
 
-    contacts = tuple(contacts)
+    contacts, encoded = tuple(contacts), email_address.ENCODED_WORD
     for contact in contacts:
-        _text("the contact", contact)
-        if ENCODED_WORD in contact:
+        _require_text("the contact", contact)
+        if encoded in contact:
             raise InputRefused(
-                f"the contact cannot be used: {escape(contact)} contains {ENCODED_WORD}, which "
+                f"the contact cannot be used: {escape(contact)} contains {encoded}, which "
                 "begins an encoded word (RFC 2047)",
                 hint="type the name as it reads: Ada <ada@acme.example>",
             )
-        if "@" in contact and not _is_mailbox(contact):
+        plain = _NOT_ASCII.sub("x", contact)  # letters beyond ASCII may be in both parts
+        if "@" in contact and email_address.parse_address(plain) is None:
             raise InputRefused(
                 f"this is no mail address: {escape(contact)}",
                 hint="leave out mailto:"
@@ -220,25 +254,111 @@ def _contacts(contacts: Iterable[str]) -> str:
     return canonical(contacts)
 
 
-def _is_mailbox(contact: str) -> bool:
-    """Check the form of a mailbox; letters beyond ASCII may be in both parts of the address."""
-    from polygent_issuer import email_address  # noqa: PLC0415  # see above
-
-    return email_address.parse_address(_NOT_ASCII.sub("x", contact)) is not None
-
-
-def _text(what: str, value: str | None) -> str | None:
+def _require_text(what: str, value: str | None) -> None:
     from polygent_issuer.verifier.identifiers import display_name_problem  # noqa: PLC0415  # see above
 
     problem = None if value is None else display_name_problem(value)
     if problem is not None:
         raise InputRefused(f"{what} cannot be used: {problem}", hint="write it otherwise")
-    return value
 
 
-def _slugs(db: Reading, prefix: str) -> set[str]:
-    # A number may have displaced the end of a long name.
-    low, high = beginning(prefix[: SLUG_LENGTH - 8])
-    sql = """SELECT slug FROM customers WHERE slug >= ? AND slug < ?
-        UNION SELECT slug FROM aliases WHERE slug >= ? AND slug < ?"""
-    return set(db.values(text, sql, (low, high, low, high)))
+def one_letter_apart(one: str, other: str) -> bool:
+    """Check that at most one character, not a digit, is added, left out or changed.
+
+    That is a Levenshtein distance of 1, or 0. Numerals of any script count as digits.
+    """
+    short, long = sorted((one, other), key=len)
+    pairs = enumerate(zip(short, long, strict=False))
+    at = next((place for place, (a, b) in pairs if a != b), len(short))
+    after = at + 1 if len(short) == len(long) else at
+    if any(character.isnumeric() for character in (*short[at:after], *long[at : at + 1])):
+        return False
+    return short[after:] == long[at + 1 :]
+
+
+def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple[Customer, ...]:
+    """Return customers whose name or slug equals a name when folded, or is one letter apart.
+
+    Args:
+        besides: this one is left out, since it is itself.
+    """
+    folded, *slugs = variants(name)
+    ids = _alike(db, "folded", folded)
+    for slug in slugs:
+        ids |= _alike(db, "slug", slug)
+        merged = by_slug(db, slug)
+        ids |= {merged.id} if merged else set()
+    if besides is not None:
+        ids.discard(besides.id)
+    customers = (by_id(db, customer_id) for customer_id in ids)
+    return tuple(sorted(customers, key=lambda customer: customer.slug))
+
+
+def variants(name: str) -> tuple[str, ...]:
+    """Return the forms of a name to compare: folded, and its slug if that kept all of it."""
+    folded, slug = normalize_for_comparison(name), slugify(name)
+    return (folded, slug) if _is_comparable(slug, folded) else (folded,)
+
+
+def _is_comparable(slug: str, folded: str) -> bool:
+    """Check that a slug can be compared in place of its name.
+
+    One that was cut may have lost the digits at its end, and different names of other scripts
+    are transliterated alike.
+    """
+    letters = [character for character in without_accents(folded) if character.isalnum()]
+    latin = bool(letters) and all(character.isascii() for character in letters)
+    return latin and len(slug) < SLUG_LENGTH and 2 * len(slug) > len(folded)
+
+
+def _alike(db: Reading, column: str, word: str) -> set[int]:
+    """Row ids of those whose column is the word, or one letter apart from it.
+
+    Whatever is one letter apart shares the word's first half or its last half, so two ranges of
+    two indexes hold all candidates, however many customers there are.
+    """
+    middle = len(word) // 2
+    backwards = word[::-1]
+    return {
+        *_in_range(db, column, word, word[:middle]),
+        *_in_range(db, f"{column}_reversed", backwards, backwards[: len(word) - middle]),
+    }
+
+
+def _in_range(db: Reading, column: str, word: str, prefix: str) -> set[int]:
+    sql = f"SELECT id, {column} FROM customers WHERE {column} >= ? AND {column} < ?"  # noqa: S608  # columns of our own
+    rows = db.each(lambda row: (as_int(row["id"]), text(row[column])), sql, beginning(prefix))
+    return {row_id for row_id, other in rows if one_letter_apart(other, word)}
+
+
+def _only(db: Reading, typed: str, where: str, params: Params) -> Customer:
+    matches = tuple(select(db, where, params))
+    if not matches:
+        raise _not_found(db, typed)
+    if len(matches) > 1:
+        names = [f"{customer.slug} ({customer.name})" for customer in matches]
+        raise ambiguous(f"several customers match {escape(typed)}", names)
+    return checked(db, matches[0])
+
+
+def _not_found(db: Reading, typed: str) -> NotFound:
+    message = f"there is no customer {escape(typed)}"
+    return not_found(message, _nearest_slug(db, typed), run("customer", "list"))
+
+
+def _nearest_slug(db: Reading, typed: str) -> str | None:
+    """Return the slug of the customer whom a mistyped name or slug may mean."""
+    alike = similar(db, typed)
+    if alike:
+        return alike[0].slug
+    folded = normalize_for_comparison(typed)
+    # Some that begin alike: enough for a hint, whatever the number of rows.
+    first = beginning(folded[:1])
+    where = """WHERE id IN (SELECT id FROM customers WHERE folded >= ? AND folded < ?
+        UNION SELECT id FROM customers WHERE slug >= ? AND slug < ?) ORDER BY slug LIMIT ?"""
+    slugs: dict[str, str] = {}
+    for customer in select(db, where, (*first, *first, _NEAR)):
+        slugs[normalize_for_comparison(customer.name)] = customer.slug
+        slugs[customer.slug] = customer.slug
+    word = nearest(folded, slugs)
+    return None if word is None else slugs[word]

@@ -1,22 +1,40 @@
-"""The registry: one SQLite file, made on purpose, opened in a few milliseconds."""
+"""The registry: one SQLite file, made private and on purpose, known as ours, opened in a few ms."""
 
+import filecmp
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from polygent_issuer.registry import database_file, schema
-from polygent_issuer.registry.connection import Connection
-from polygent_issuer.registry.errors import RegistryMisuse, damaged
+from polygent_issuer import files
+from polygent_issuer.errors import HomeProblem
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.registry import schema
+from polygent_issuer.registry.connection import Connection, make_private, require_file
+from polygent_issuer.registry.errors import (
+    RegistryDamaged,
+    RegistryFailed,
+    RegistryMissing,
+    RegistryMisuse,
+    damaged,
+    display_path,
+    tampered,
+)
 from polygent_issuer.registry.records import Actor, text
 from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.text import escape
 
 REGISTRY_FILE: Final = "registry.db"
 BUSY_TIMEOUT: Final = timedelta(seconds=30)
+REGISTRY_ID: Final = "SELECT value FROM about WHERE name = 'registry_id'"
+
+_MOST_PROBLEMS: Final = 100
+_MOST_OBJECTS: Final = 10_000
+_NAMED: Final = 3
 
 
 class Registry:
@@ -40,20 +58,26 @@ class Registry:
 
         Args:
             path: the file; its folder exists.
-            now: the instant of creation, aware.
-            actor: who makes it.
+            now: aware, as of every row and every command.
             registry_id: what tells it from any other, for ever.
             busy_timeout: how long to wait for another process.
 
         Raises:
-            RegistryExists: (`registry_exists`) when there is something already.
+            HomeProblem: (`registry_exists`) when there is something already.
             RegistryFailed: (`registry_failed`) when it cannot be written.
         """
-        connection = database_file.connect_blank(path, busy_timeout=busy_timeout)
+        make_private(path)
+        require_file(path)
+        try:
+            connection = Connection(path, busy_timeout=busy_timeout)
+            with connection.closed_on_error():
+                _require_blank(connection)
+        except RegistryDamaged:
+            raise _exists(path) from None
         registry = cls(connection)
         with connection.closed_on_error():
             # Another process may have made it in between.
-            with registry._transaction(database_file.require_blank, now=now, actor=actor) as db:
+            with registry._transaction(_require_blank, now=now, actor=actor) as db:
                 db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
                 for version in range(len(schema.MIGRATIONS)):
                     schema.migrate(db.execute, version)
@@ -64,55 +88,53 @@ class Registry:
 
     @classmethod
     def open(
-        cls, path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT, as_it_is: bool = False
+        cls,
+        path: Path,
+        *,
+        busy_timeout: timedelta = BUSY_TIMEOUT,
+        as_it_is: bool = False,
+        read_only: bool = False,
     ) -> Self:
-        """Open an existing registry, brought up to this tool's tables.
+        """Open an existing registry, brought up to this tool's tables; it is never made here.
 
         Args:
             path: the file.
             busy_timeout: how long to wait for another process.
             as_it_is: leave older tables as they are; `is_up_to_date` tells of them.
+            read_only: only look: the file is never written to.
 
         Raises:
-            RegistryMissing: (`registry_missing`) when there is none; it is never made here.
+            RegistryMissing: (`registry_missing`) when there is none.
             RegistryDamaged: (`registry_damaged`) when the file is something else.
-            RegistryNewer: (`registry_newer`) when a later version of this tool wrote it.
+            HomeProblem: (`registry_newer`) when a later version of this tool wrote it.
             RegistryLocked: (`registry_locked`) when it was busy for longer than the timeout.
-            RegistryFailed: (`registry_failed`) when the system cannot read it.
+            RegistryFailed: (`registry_failed`) when the system cannot read it; or if `read_only`,
+                when a command was interrupted, or its tables are of an older version.
         """
-        database_file.require_file(path)
-        connection = Connection(path, busy_timeout=busy_timeout)
+        require_file(path)
+        connection = Connection(path, busy_timeout=busy_timeout, read_only=read_only)
+        registry = cls(connection)
         with connection.closed_on_error():
-            database_file.check_application_id(connection)
-            if not as_it_is:
+            check_application_id(connection)
+            if read_only and not registry.is_up_to_date:
+                raise RegistryFailed(
+                    f"the tables of the registry {display_path(path)} are of an older version",
+                    hint=Hint(
+                        "any other command brings them up to date: ", run("customer", "list")
+                    ),
+                )
+            if not (read_only or as_it_is):
                 connection.settle()
-                database_file.migrate_file(connection)
-        return cls(connection)
-
-    @classmethod
-    def peek(cls, path: Path, *, busy_timeout: timedelta) -> Self:
-        """Open an existing registry only to look: its file is never written to.
-
-        Raises:
-            RegistryFailed: (`registry_failed`) also when only `open` can make it readable: a
-                command was interrupted, or its tables are of an older version.
-            IssuerError: everything else as `open`.
-        """
-        database_file.require_file(path)
-        connection = Connection(path, busy_timeout=busy_timeout, read_only=True)
-        with connection.closed_on_error():
-            database_file.check_application_id(connection)
-            database_file.require_up_to_date(connection)
-        return cls(connection)
+                migrate_file(connection)
+        return registry
 
     @property
     def id(self) -> str:
         """What was given to `create`."""
         with self.reading() as db:
-            sql = "SELECT value FROM about WHERE name = 'registry_id'"
-            registry_id = db.value(text, sql)
+            registry_id = db.value(text, REGISTRY_ID)
         if registry_id is None:
-            raise damaged(self._connection.path, "has no id")
+            raise damaged(self.path, "has no id")
         return registry_id
 
     @property
@@ -132,7 +154,7 @@ class Registry:
 
     @contextmanager
     def reading(self, *, checked: bool = True) -> Iterator[Reading]:
-        """One snapshot; commits of others wait, so ask nobody anything inside.
+        """Open one snapshot; commits of others wait, so ask nobody anything inside.
 
         Args:
             checked: whether the rows that a decision or an export rests on are compared with the
@@ -157,28 +179,24 @@ class Registry:
 
     @contextmanager
     def writing(self, *, now: datetime, actor: Actor) -> Iterator[Writing]:
-        """The one writer: committed when the block ends, undone on any exception.
-
-        Args:
-            now: the instant of every row written here, aware.
-            actor: who acts.
+        """Open the one writer: committed when the block ends, undone on any exception.
 
         Raises:
             RegistryLocked: (`registry_locked`) when another kept it busy for too long.
             RegistryMisuse: (`registry_misuse`) for a change that was not journalled.
-            RegistryDamaged: (`registry_damaged`) when earlier rows break a rule of their table.
             RegistryChanged: (`registry_changed`) when another file was restored in its place.
             RegistryDamaged: (`registry_damaged`) when its tables, indexes or triggers are not
-                those of this tool, or a row that was written is not there before the COMMIT.
+                those of this tool, earlier rows break a rule of their table, or a row that was
+                written is not there before the COMMIT.
         """
-        with self._transaction(database_file.require_as_made, now=now, actor=actor) as db:
+        with self._transaction(_require_as_made, now=now, actor=actor) as db:
             yield db
 
     @contextmanager
     def _transaction(
         self, judge: Callable[[Connection], None], *, now: datetime, actor: Actor
     ) -> Iterator[Writing]:
-        """A write transaction, once `judge` lets the file pass: nothing changes in between."""
+        """Open a write transaction, once `judge` lets the file pass: nothing changes in between."""
         connection = self._connection
         connection.begin("BEGIN IMMEDIATE")
         db = Writing(connection, now=now, actor=actor)
@@ -192,19 +210,12 @@ class Registry:
             Reading.end(db)
             connection.roll_back()
             if isinstance(error, RegistryMisuse):
-                self._require_sound(error)
+                # If earlier rows break a rule, the command that writes has no bug.
+                with self.reading() as read:
+                    problems = sqlite_problems(read)
+                if problems:
+                    raise damaged(self.path, f"is damaged: {problems[0]}") from error
             raise
-
-    def _require_sound(self, error: RegistryMisuse) -> None:
-        """Report damage if earlier rows break a rule: then the command that writes has no bug.
-
-        Raises:
-            RegistryDamaged: (`registry_damaged`) when they do.
-        """
-        with self.reading() as db:
-            problems = sqlite_problems(db)
-        if problems:
-            raise damaged(self.path, f"is damaged: {problems[0]}") from error
 
     def close(self) -> None:
         """Close the file; what was not committed is undone."""
@@ -224,23 +235,137 @@ class Registry:
         self.close()
 
 
-_MOST = 100
-
-
 def sqlite_problems(db: Reading) -> tuple[str, ...]:
-    """What `integrity_check` and `foreign_key_check` find, one line each; empty when all is well.
+    """Return what SQLite's own two checks find, one line each; empty when all is well."""
+
+    def problems() -> Iterator[str]:
+        for line in db.values(text, f"PRAGMA integrity_check({_MOST_PROBLEMS})"):
+            if line != "ok":  # it may quote stored text
+                what = "a page, a row or an index is not as it should be"
+                yield f"SQLite finds the file damaged: {what}"
+                break
+        for table in db.values(text, "PRAGMA foreign_key_check"):
+            yield f"a row of {escape(table)} refers to one that is not there"
+
+    return tuple(islice(problems(), _MOST_PROBLEMS))
+
+
+def _is_blank(connection: Connection) -> bool:
+    with closing(connection.wait_for("SELECT 1 FROM sqlite_schema LIMIT 1")) as cursor:
+        return not connection.fetch(cursor, 1) and connection.number("application_id") == 0
+
+
+def _require_blank(connection: Connection) -> None:
+    if not _is_blank(connection):
+        raise _exists(connection.path)
+
+
+def check_application_id(connection: Connection) -> None:
+    """Refuse a file that is no registry, or one that this version cannot know.
 
     Raises:
-        RegistryDamaged: (`registry_damaged`) when the file cannot be read to its end.
+        RegistryMissing: (`registry_missing`) for a creation that broke off.
+        RegistryDamaged: (`registry_damaged`) for another program's database.
+        HomeProblem: (`registry_newer`) for one that a later version wrote.
     """
-    return tuple(islice(_found(db), _MOST))
+    path = connection.path
+    if connection.number("application_id") != schema.APPLICATION_ID:
+        if _is_blank(connection):
+            back = run("registry", "restore", "BACKUP")
+            raise RegistryMissing(
+                f"the registry {display_path(path)} is empty: its creation was interrupted",
+                hint=Hint(run("init"), "; if it once held licenses: ", back),
+            )
+        raise damaged(path, "is another program's database")
+    version = connection.number("user_version")
+    if version < 0:
+        raise damaged(path, f"is damaged: its tables cannot be version {version}")
+    if version > len(schema.MIGRATIONS):
+        raise HomeProblem(
+            f"the registry {display_path(path)} was written by a newer polygent-issue "
+            f"(its tables are version {version}, this one knows {len(schema.MIGRATIONS)})",
+            hint="use that version of polygent-issue",
+            code="registry_newer",
+        )
 
 
-def _found(db: Reading) -> Iterator[str]:
-    for line in db.values(text, f"PRAGMA integrity_check({_MOST})"):
-        if line != "ok":
-            # It may quote stored text.
-            yield "SQLite finds the file damaged: a page, a row or an index is not as it should be"
-            break
-    for table in db.values(text, "PRAGMA foreign_key_check"):
-        yield f"a row of {escape(table)} refers to one that is not there"
+def _require_as_made(connection: Connection) -> None:
+    """Refuse to write where a table, index, view or trigger is missing, changed or added.
+
+    To be asked within the transaction that writes, so that nothing changes in between.
+    """
+    check_application_id(connection)
+    version = connection.number("user_version")
+    with closing(connection.run(schema.STATEMENTS)) as cursor:
+        present = connection.fetch(cursor, _MOST_OBJECTS)
+    problems = schema.differences(present, version)
+    if problems:
+        more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+        older = version < len(schema.MIGRATIONS)
+        raise tampered(connection.path, "; ".join(problems[:_NAMED]) + more, older=older)
+
+
+def migrate_file(connection: Connection, *, keep: bool = True) -> None:
+    """Apply the migrations that are missing, each in one transaction.
+
+    Whoever called closes the connection on an error, which undoes the one that failed.
+
+    Args:
+        keep: whether a copy from before each migration stays beside the file, as `.before-vN`.
+
+    Raises:
+        OutputProblem: (`output_failed`) when that copy cannot be written; nothing changed then.
+        RegistryDamaged: (`registry_damaged`) when it is not as the earlier version made it.
+        RegistryLocked: (`registry_locked`) when another process holds it for too long.
+    """
+    while connection.number("user_version") < len(schema.MIGRATIONS):
+        connection.begin("BEGIN IMMEDIATE")
+        _require_as_made(connection)
+        version = connection.number("user_version")
+        # Another process may have migrated while this one waited.
+        if version < len(schema.MIGRATIONS):
+            if keep and version:  # one of version 0 holds nothing
+                _keep_copy(connection.path, version + 1)
+            schema.migrate(connection.run, version)
+        connection.wait_for("COMMIT").close()
+
+
+def free_name(path: Path) -> Path:
+    """Return the path, or with a number at its end the first that names nothing yet."""
+    number, free = 1, path
+    while os.path.lexists(free):
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free
+
+
+def _keep_copy(path: Path, version: int) -> None:
+    """Copy a registry as it is before the migration to a version, in whose transaction we are.
+
+    A migration that was killed may have left the same copy, or a part of it.
+    """
+    target = path.with_name(f"{path.name}.before-v{version}")
+    temporary = f".polygent-before-v{version}."
+    files.sweep(path.parent, temporary)
+    # One that writes cannot copy: SQLite refuses that to whoever has the lock.
+    reader = Connection(path, busy_timeout=timedelta(), read_only=True)
+    try:
+        prepared = files.prepare_with(
+            lambda temp: reader.copy_into(temp, named=target), target, temp_name=f"{temporary}tmp"
+        )
+    finally:
+        reader.close()
+    try:
+        copies = path.parent.glob(f"{target.name}*")
+        if not any(filecmp.cmp(prepared.temp, copy, shallow=False) for copy in copies):
+            prepared.publish(free_name(target).name)
+    finally:
+        prepared.discard()
+
+
+def _exists(path: Path) -> HomeProblem:
+    return HomeProblem(
+        f"there is something at {display_path(path)} already",
+        hint="choose another --home",
+        code="registry_exists",
+    )

@@ -6,23 +6,28 @@ name is passed on. Result codes: https://www.sqlite.org/rescode.html.
 
 import re
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from polygent_issuer.errors import ExitCode, HomeProblem, InputRefused, IssuerError, OutputProblem
+from polygent_issuer.errors import (
+    Ambiguous,
+    ExitCode,
+    HomeProblem,
+    InputRefused,
+    IssuerError,
+    NotFound,
+    OutputProblem,
+)
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.schema import KEYS
+from polygent_issuer.text import escape, escape_short
 
 
 class RegistryMissing(HomeProblem):
     """There is no registry here, or its creation was interrupted; it is never made by the way."""
 
     code = "registry_missing"
-
-
-class RegistryExists(HomeProblem):
-    """Something is already where a registry was to be made."""
-
-    code = "registry_exists"
 
 
 class RegistryLocked(HomeProblem):
@@ -37,22 +42,10 @@ class RegistryDamaged(HomeProblem):
     code = "registry_damaged"
 
 
-class RegistryNewer(HomeProblem):
-    """The registry was written by a later version of this tool."""
-
-    code = "registry_newer"
-
-
 class RegistryFailed(HomeProblem):
     """The system could not read or write the registry: full disk, I/O error, no permission."""
 
     code = "registry_failed"
-
-
-class SqliteTooOld(HomeProblem):
-    """The SQLite library that Python was built with lacks what the registry needs."""
-
-    code = "sqlite_too_old"
 
 
 class Taken(InputRefused):
@@ -88,25 +81,51 @@ _KEYS = {**KEYS, "journal": "seq"}
 _FROM = re.compile(r"\bFROM (\w+)")
 # Subqueries have tables of their own; none of ours nests deeper.
 _NESTED, _DEPTH = re.compile(r"\([^()]*\)"), 3
+_BACK = run("registry", "restore", "BACKUP")
 _VERIFY = Hint("see what else is damaged: ", run("journal", "verify"), "; then ")
-_RESTORE = Hint("go back to your last backup: ", run("registry", "restore", "BACKUP"))
+_RESTORE = Hint("go back to your last backup: ", _BACK)
+_WHAT_CHANGED = Hint(" what was changed; to go back to a backup: ", _BACK)
+
+
+NAMED: Final = 5
+"""How many of several matches a hint names."""
+
+
+def not_found(
+    message: str, suggestion: str | None, every: Hint, *, otherwise: Hint | None = None
+) -> NotFound:
+    """Return the error for what was not found.
+
+    Args:
+        suggestion: what was probably meant, if anything is near.
+        every: the command that lists all there are.
+        otherwise: the hint where nothing is near; `every` when not given.
+    """
+    if suggestion:
+        hint = Hint(f"did you mean `{suggestion}`? — or `", every, "`")
+    else:
+        hint = otherwise or every
+    return NotFound(message, hint=hint)
+
+
+def ambiguous(message: str, names: Sequence[str]) -> Ambiguous:
+    """Return the error for what names several; the hint names the first of them."""
+    more = ", …" if len(names) > NAMED else ""
+    return Ambiguous(message, hint=f"name one: {', '.join(names[:NAMED])}{more}")
 
 
 def display_path(path: Path) -> str:
-    """The path as a message may show it."""
-    # Imported here: opening a registry that is well needs none of it (it loads the verifier).
-    from polygent_issuer.text import escape  # noqa: PLC0415
-
+    """Return the path as a message may show it."""
     return escape(str(path))
 
 
 def is_busy(error: Exception) -> bool:
-    """Whether another connection holds a lock that this statement needs."""
+    """Check whether another connection holds a lock that this statement needs."""
     return _primary(error) in _BUSY
 
 
 def translate(error: Exception, path: Path) -> IssuerError:
-    """Our error for what the sqlite3 module raised.
+    """Return our error for what the sqlite3 module raised.
 
     Returns:
         RegistryLocked, RegistryDamaged, RegistryFailed, Taken (a UNIQUE constraint), InputRefused
@@ -138,11 +157,7 @@ def _of_sqlite(error: sqlite3.Error, path: Path) -> IssuerError:
 
 
 def not_copied(error: Exception, source: Path, target: Path) -> IssuerError:
-    """Our error for a copy that broke off: about the target, unless the source is to blame.
-
-    Returns:
-        OutputProblem (`output_failed`), or what `translate` says of the source.
-    """
+    """Return `output_failed` for a copy that broke off, unless the source is to blame."""
     failure = translate(error, source)
     if not isinstance(failure, RegistryFailed):
         return failure
@@ -151,17 +166,12 @@ def not_copied(error: Exception, source: Path, target: Path) -> IssuerError:
 
 
 def damaged(path: Path, what: str = "is damaged") -> RegistryDamaged:
-    """The registry is not as this tool left it.
-
-    Args:
-        path: the file.
-        what: continues "the registry PATH …".
-    """
+    """Return the error for a registry that this tool did not leave so: `what` follows its path."""
     return RegistryDamaged(f"the registry {display_path(path)} {what}", hint=_RESTORE)
 
 
 def tampered(path: Path, what: str, *, older: bool = False) -> RegistryDamaged:
-    """The registry holds, or lacks, what only something else than this tool can have changed.
+    """Return the error for what only something else than this tool can have changed.
 
     Args:
         path: the file.
@@ -172,31 +182,19 @@ def tampered(path: Path, what: str, *, older: bool = False) -> RegistryDamaged:
     return RegistryDamaged(
         f"the registry {display_path(path)} was changed outside polygent-issue: {what}; "
         "nothing was written to it",
-        hint=Hint(
-            look,
-            " what was changed; to go back to a backup: ",
-            run("registry", "restore", "BACKUP"),
-        ),
+        hint=Hint(look, _WHAT_CHANGED),
     )
 
 
 def changed_row(path: Path, name: str) -> RegistryDamaged:
-    """Return the error for a row that is not as the journal last recorded it.
-
-    Args:
-        path: the file.
-        name: of the row, such as `licenses/ID`.
-    """
-    # Imported here: as in `display_path`.
-    from polygent_issuer.text import escape  # noqa: PLC0415
-
+    """Return the error for a row, such as `licenses/ID`, that is not as the journal recorded it."""
     return RegistryDamaged(
         f"{escape(name)} in the registry {display_path(path)} is not as the journal last recorded "
         "it: it was changed outside polygent-issue",
         hint=Hint(
             run("journal", "verify"),
-            " lists what was changed; to go back to a backup: ",
-            run("registry", "restore", "BACKUP"),
+            " lists",
+            _WHAT_CHANGED,
             "; without one, rebuild from the license files: ",
             run("registry", "import", "FILE", "--home", "NEW"),
         ),
@@ -208,8 +206,8 @@ def damaged_row(path: Path, sql: str, row: tuple[object, ...]) -> RegistryDamage
 
     Args:
         path: the file.
-        sql: the statement that selected it.
-        row: its values. The first one names the row if it is the key of its table.
+        sql: the statement that selected it; if the first column is the key, it names the row.
+        row: its values.
     """
     error = damaged(path, f"has a row that cannot be read{_name(sql, row)}")
     error.hint = Hint(_VERIFY, _RESTORE)
@@ -217,18 +215,15 @@ def damaged_row(path: Path, sql: str, row: tuple[object, ...]) -> RegistryDamage
 
 
 def _name(sql: str, row: tuple[object, ...]) -> str:
-    from polygent_issuer.text import escape_short  # noqa: PLC0415  # as in `display_path`
-
     for _ in range(_DEPTH):
         sql = _NESTED.sub("", sql)
     match = _FROM.search(sql)
     if match is None:
         return ""
     key = _KEYS.get(match[1])
-    named = key is not None and sql.startswith(f"SELECT {key},")
-    return (
-        f": {match[1]}/{escape_short(str(row[0]))}" if named else f": one of its table {match[1]}"
-    )
+    if key is not None and sql.startswith(f"SELECT {key},"):
+        return f": {match[1]}/{escape_short(str(row[0]))}"
+    return f": one of its table {match[1]}"
 
 
 def _primary(error: Exception) -> int | None:

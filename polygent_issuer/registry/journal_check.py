@@ -27,7 +27,7 @@ from typing import Final
 
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import database_file, schema
+from polygent_issuer.registry import schema
 from polygent_issuer.registry.records import Fields, as_bytes, as_int
 from polygent_issuer.registry.row_check import GENESIS, chain_hash, recorded_rows, row_digests
 from polygent_issuer.registry.transactions import Reading
@@ -205,7 +205,7 @@ def verify(db: Reading, *, against: Iterable[JournalHead] = ()) -> JournalCheck:
     lines = chain_of(
         chain.problems,
         chain.beside_noted(),
-        database_file.differences(db.execute(database_file.STATEMENTS)),
+        schema.differences(db.execute(schema.STATEMENTS)),
         table_problems(db, chain.recorded),
     )
     if not chain.problems:  # else most of its numbers differ

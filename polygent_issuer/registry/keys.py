@@ -4,21 +4,17 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from polygent_issuer.errors import Ambiguous, InputRefused, NotFound
+from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import Hint, option, run
-from polygent_issuer.registry.errors import Taken
-from polygent_issuer.registry.licenses import STATUS
+from polygent_issuer.registry.errors import Taken, ambiguous, not_found
+from polygent_issuer.registry.licenses import CURRENT
 from polygent_issuer.registry.records import (
-    Fields,
     KeyRecord,
     KeyUse,
-    LicenseStatus,
     Value,
-    as_bytes,
-    as_int,
-    maybe_moment,
     moment,
     moment_text,
+    reader,
     seconds,
     text,
 )
@@ -32,18 +28,16 @@ _SELECT: Final = """SELECT kid, label, public_pem, created_at, active, retired_a
     backed_up_at FROM keys"""
 _SHORTEST: Final = 4
 _USES: Final = f"""SELECT kid, count(*) AS licenses,
-    sum({STATUS[LicenseStatus.CURRENT]}) AS current, max(expires_at) AS last_end
+    sum({CURRENT}) AS current, max(expires_at) AS last_end
     FROM licenses GROUP BY kid"""  # noqa: S608  # a condition of our own
 _LEAKED: Final = """SELECT at FROM journal WHERE at >= ? AND event = 'key-compromised' AND kid = ?
     ORDER BY at LIMIT 1"""
+_key: Final = reader(KeyRecord)
+_use: Final = reader(KeyUse, last_end=seconds)
 
 
 def every(db: Reading) -> tuple[KeyRecord, ...]:
-    """All keys, oldest first, as the journal recorded them.
-
-    Raises:
-        RegistryDamaged: (`registry_damaged`) when one is not, was added or deleted.
-    """
+    """Return all keys, oldest first; `registry_damaged` when one is not as recorded, or missing."""
     if db.all_keys is None:
         db.require_every_recorded("keys", None)
         known = tuple(db.each(_key, f"{_SELECT} ORDER BY created_at, kid"))
@@ -54,9 +48,9 @@ def every(db: Reading) -> tuple[KeyRecord, ...]:
 
 
 def find(db: Reading, typed: str) -> KeyRecord:
-    """The key of a label, a kid, or an unambiguous beginning of a kid, at least 4 characters.
+    """Return the key of a label, a kid, or an unambiguous beginning of a kid.
 
-    A slip of a label is not to name a key by chance.
+    The beginning has at least 4 characters: a slip of a label is not to name a key by chance.
 
     Raises:
         NotFound: (`not_found`) when there is none; the hint names the nearest.
@@ -71,19 +65,18 @@ def find(db: Reading, typed: str) -> KeyRecord:
         key=lambda key: key.kid,
     )
     if len(matches) > 1:
-        names = ", ".join(f"{key.label} ({key.kid})" for key in matches)
-        raise Ambiguous(f"several keys begin with {escape(typed)}", hint=f"name one: {names}")
-    if not matches:
-        raise _not_found(db, typed)
-    return matches[0]
+        names = [f"{key.label} ({key.kid})" for key in matches]
+        raise ambiguous(f"several keys begin with {escape(typed)}", names)
+    if matches:
+        return matches[0]
+    if not known:
+        raise not_found("there is no signing key yet", None, run("key", "generate"))
+    suggestion = nearest(typed, [key.label for key in known])
+    raise not_found(f"there is no key {escape(typed)}", suggestion, run("key", "list"))
 
 
 def pinned(db: Reading, kid: str) -> KeyRecord:
-    """Return the key that a license names.
-
-    Raises:
-        RegistryDamaged: (`registry_damaged`) when there is none.
-    """
+    """Return the key that a license names; `registry_damaged` when there is none."""
     key = next((key for key in every(db) if key.kid == kid), None)
     if key is None:
         raise db.damaged(f"lacks the key {escape_short(kid)}, which a license names")
@@ -91,17 +84,17 @@ def pinned(db: Reading, kid: str) -> KeyRecord:
 
 
 def active(db: Reading) -> KeyRecord | None:
-    """The key that signs unless another is named, if there is one."""
+    """Return the key that signs unless another is named, if there is one."""
     return next((key for key in every(db) if key.active), None)
 
 
 def uses(db: Reading) -> Mapping[str, KeyUse]:
-    """What was signed with each key, by kid; a key that signed nothing is left out."""
-    return dict(db.each(_use, _USES))
+    """Return what was signed with each key, by kid; a key that signed nothing is left out."""
+    return dict(db.each(lambda row: (text(row["kid"]), _use(row)), _USES))
 
 
 def compromised_since(db: Reading, key: KeyRecord) -> datetime | None:
-    """Since when a key is marked as compromised; None for one that is not.
+    """Return since when a key is marked as compromised; None for one that is not.
 
     The journal tells; a registry that was rebuilt from files has only the end of the key's use.
     """
@@ -146,12 +139,7 @@ def add(db: Writing, *, key: "Key", label: str) -> KeyRecord:
 
 
 def activate(db: Writing, kid: str) -> KeyRecord:
-    """Let this key sign from now on, and no other.
-
-    Raises:
-        NotFound: (`not_found`) when there is none.
-        RegistryMisuse: (`registry_misuse`) for a retired key, which the caller refuses first.
-    """
+    """Let this key sign from now on, and no other; `registry_misuse` for a retired one."""
     wanted = find(db, kid)
     present = active(db)
     if present is not None:
@@ -165,9 +153,6 @@ def retire(db: Writing, kid: str, *, compromised: bool = False) -> KeyRecord:
 
     Args:
         compromised: others may hold it, so nothing under it is believed any more.
-
-    Raises:
-        NotFound: (`not_found`) when there is none.
     """
     key = find(db, kid)
     columns: dict[str, Value] = {"active": 0}
@@ -180,56 +165,13 @@ def retire(db: Writing, kid: str, *, compromised: bool = False) -> KeyRecord:
 
 
 def note_backup(db: Writing, kid: str) -> KeyRecord:
-    """Note that a backup of the private half was written now.
-
-    Raises:
-        NotFound: (`not_found`) when there is none.
-    """
+    """Note that a backup of the private half was written now."""
     db.update("keys", find(db, kid).kid, backed_up_at=db.at)
     return find(db, kid)
 
 
 def key_set(db: Reading) -> "KeySet":
-    """What verifies our own licenses: all pinned keys, retired ones too, no compromised one.
-
-    Raises:
-        RegistryDamaged: (`registry_damaged`) when a stored key is not the one of its kid.
-    """
+    """Return what verifies our own licenses: all pinned keys but the compromised ones."""
     from polygent_issuer.verifier.keys import KeySet  # noqa: PLC0415  # 30 ms
 
     return KeySet.of(*(key.public_key for key in every(db) if not key.compromised))
-
-
-def _not_found(db: Reading, typed: str) -> NotFound:
-    known = every(db)
-    if not known:
-        return NotFound("there is no signing key yet", hint=run("key", "generate"))
-    suggestion = nearest(typed, [key.label for key in known])
-    every_key = run("key", "list")
-    return NotFound(
-        f"there is no key {escape(typed)}",
-        hint=Hint(f"did you mean `{suggestion}`? — or `", every_key, "`")
-        if suggestion
-        else every_key,
-    )
-
-
-def _use(row: Fields) -> tuple[str, KeyUse]:
-    return text(row["kid"]), KeyUse(
-        licenses=as_int(row["licenses"]),
-        current=as_int(row["current"]),
-        last_end=seconds(row["last_end"]),
-    )
-
-
-def _key(row: Fields) -> KeyRecord:
-    return KeyRecord(
-        kid=text(row["kid"]),
-        label=text(row["label"]),
-        public_pem=as_bytes(row["public_pem"]),
-        created_at=moment(row["created_at"]),
-        active=bool(as_int(row["active"])),
-        retired_at=maybe_moment(row["retired_at"]),
-        compromised=bool(as_int(row["compromised"])),
-        backed_up_at=maybe_moment(row["backed_up_at"]),
-    )

@@ -5,32 +5,28 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
-from polygent_issuer.errors import Ambiguous, NotFound, RegistryChanged
+from polygent_issuer.errors import NotFound, RegistryChanged
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.connection import Params
-from polygent_issuer.registry.customer_search import beginning
+from polygent_issuer.registry.customers import beginning
+from polygent_issuer.registry.errors import NAMED, ambiguous, not_found
 from polygent_issuer.registry.records import (
     Customer,
-    Fields,
     LicenseRecord,
     LicenseStatus,
     Value,
-    as_bytes,
     as_int,
-    as_optional_int,
-    maybe_moment,
-    maybe_text,
+    reader,
     seconds,
-    text,
     whole_seconds,
 )
 from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.text import escape, escape_short, nearest
 
 _SELECT: Final = """SELECT id, customer_id,
-    (SELECT slug FROM customers WHERE customers.id = customer_id) AS slug, machine_id,
-    (SELECT label FROM machines WHERE machines.id = machine_id) AS label, kid, file, sha256, tier,
-    issued_at, expires_at, term, plan, document_id, replaced_by, retired_at,
+    (SELECT slug FROM customers WHERE customers.id = customer_id) AS customer_slug, machine_id,
+    (SELECT label FROM machines WHERE machines.id = machine_id) AS machine_label, kid, file,
+    sha256, tier, issued_at, expires_at, term, plan, document_id, replaced_by, retired_at,
     retired_reason, sent_at
     FROM licenses"""
 STATUS: Final = {
@@ -39,31 +35,22 @@ STATUS: Final = {
     LicenseStatus.RETIRED: "retired_at IS NOT NULL",
 }
 """What the columns say of a license of each status, as SQL."""
-_CURRENT: Final = f"({STATUS[LicenseStatus.CURRENT]})"
+CURRENT: Final = f"({STATUS[LicenseStatus.CURRENT]})"
 _ARCHIVED: Final = "customer_id IN (SELECT id FROM customers WHERE archived_at IS NOT NULL)"
-_DUE: Final = f"WHERE {_CURRENT} AND NOT {_ARCHIVED} AND expires_at < ?"
+_DUE: Final = f"WHERE {CURRENT} AND NOT {_ARCHIVED} AND expires_at < ?"
+_SHORTEST: Final = 4
+_license: Final = reader(LicenseRecord, issued_at=seconds, expires_at=seconds)
 
 
 def by_id(db: Reading, license_id: str) -> LicenseRecord | None:
-    """The license of exactly this id, as the journal recorded it."""
+    """Return the license of exactly this id, as the journal recorded it."""
     db.require_recorded("licenses", license_id)
     record = db.one(_license, f"{_SELECT} WHERE id = ?", (license_id,))
     return None if record is None else checked(db, record)
 
 
-def _by_beginning(db: Reading, prefix: str, most: int) -> tuple[LicenseRecord, ...]:
-    """Up to `most` licenses whose ids begin so."""
-    return tuple(
-        _select(db, "WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", (*beginning(prefix), most))
-    )
-
-
 def checked(db: Reading, record: LicenseRecord) -> LicenseRecord:
-    """Return a license whose row is as the journal last recorded it, with customer and machine.
-
-    Raises:
-        RegistryDamaged: (`registry_damaged`) when one of them is not.
-    """
+    """Return a license whose row, customer and machine are as the journal last recorded them."""
     db.require_recorded("licenses", record.id)
     db.require_recorded("customers", record.customer_id)
     if record.machine_id is not None:
@@ -86,7 +73,6 @@ def select(
     """Stream the licenses that all given filters let pass, the first to expire first.
 
     Args:
-        tier: `standard` or `enterprise`.
         unsent: True for those that nobody noted as sent, False for the others.
         expires_before: an aware instant; those that expire at it are left out.
         archived: True for those of customers who were archived, False for the others.
@@ -121,7 +107,7 @@ def due(db: Reading, expires_before: datetime) -> Iterator[LicenseRecord]:
 
     Those that end together come by their customers' slugs.
     """
-    rest = f"{_DUE} ORDER BY expires_at, slug, id"
+    rest = f"{_DUE} ORDER BY expires_at, customer_slug, id"
     return _select(db, rest, (whole_seconds(expires_before),))
 
 
@@ -139,8 +125,8 @@ def no_longer_due(
     Args:
         expires_from, expires_before: aware; the earliest expiry, and the first one too late.
     """
-    where = f"""WHERE expires_at >= ? AND expires_at < ? AND (NOT {_CURRENT} OR {_ARCHIVED})
-        ORDER BY expires_at, slug, id"""
+    where = f"""WHERE expires_at >= ? AND expires_at < ? AND (NOT {CURRENT} OR {_ARCHIVED})
+        ORDER BY expires_at, customer_slug, id"""
     return _select(db, where, (whole_seconds(expires_from), whole_seconds(expires_before)))
 
 
@@ -148,39 +134,8 @@ def _select(db: Reading, rest: str, params: Params) -> Iterator[LicenseRecord]:
     return db.each(_license, f"{_SELECT} {rest}", params)
 
 
-def _license(row: Fields) -> LicenseRecord:
-    return LicenseRecord(
-        id=text(row["id"]),
-        customer_id=as_int(row["customer_id"]),
-        customer_slug=text(row["slug"]),
-        machine_id=as_optional_int(row["machine_id"]),
-        machine_label=maybe_text(row["label"]),
-        kid=text(row["kid"]),
-        file=as_bytes(row["file"]),
-        sha256=text(row["sha256"]),
-        tier=text(row["tier"]),
-        issued_at=seconds(row["issued_at"]),
-        expires_at=seconds(row["expires_at"]),
-        term=maybe_text(row["term"]),
-        plan=maybe_text(row["plan"]),
-        document_id=as_optional_int(row["document_id"]),
-        replaced_by=maybe_text(row["replaced_by"]),
-        retired_at=maybe_moment(row["retired_at"]),
-        retired_reason=maybe_text(row["retired_reason"]),
-        sent_at=maybe_moment(row["sent_at"]),
-    )
-
-
-_SHORTEST: Final = 4
-_NAMED: Final = 5
-
-
 def get(db: Reading, license_id: str) -> LicenseRecord:
-    """The license of exactly this id.
-
-    Raises:
-        NotFound: (`not_found`) when there is none.
-    """
+    """Return the license of exactly this id; else raise `not_found`."""
     record = by_id(db, license_id)
     if record is None:
         raise _not_found(license_id)
@@ -188,11 +143,7 @@ def get(db: Reading, license_id: str) -> LicenseRecord:
 
 
 def successor(db: Reading, record: LicenseRecord) -> LicenseRecord | None:
-    """Return the license that replaced this one, or None.
-
-    Raises:
-        RegistryDamaged: (`registry_damaged`) when it is not in the registry.
-    """
+    """Return the license that replaced this one, or None; `registry_damaged` if it is gone."""
     if record.replaced_by is None:
         return None
     following = by_id(db, record.replaced_by)
@@ -202,7 +153,7 @@ def successor(db: Reading, record: LicenseRecord) -> LicenseRecord | None:
 
 
 def find(db: Reading, typed: str) -> LicenseRecord:
-    """The license of an unambiguous beginning of an id, at least 4 characters.
+    """Return the license of an unambiguous beginning of an id, at least 4 characters.
 
     Raises:
         NotFound: (`not_found`) when there is none, or the beginning is too short.
@@ -214,37 +165,34 @@ def find(db: Reading, typed: str) -> LicenseRecord:
             f"{escape(typed)} is too short to name a license",
             hint=Hint(f"give at least {_SHORTEST} characters of its id: ", run("license", "list")),
         )
-    matches = _by_beginning(db, prefix, _NAMED + 1)
+    where = "WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
+    matches = tuple(_select(db, where, (*beginning(prefix), NAMED + 1)))
     if len(matches) > 1:
-        names = ", ".join(f"{one.id} ({one.customer_slug})" for one in matches[:_NAMED])
-        more = ", …" if len(matches) > _NAMED else ""
-        raise Ambiguous(
-            f"several licenses begin with {escape(typed)}", hint=f"name one: {names}{more}"
-        )
+        names = [f"{one.id} ({one.customer_slug})" for one in matches]
+        raise ambiguous(f"several licenses begin with {escape(typed)}", names)
     if not matches:
-        alike = _by_beginning(db, prefix[:_SHORTEST], _NAMED)
-        suggestion = nearest(prefix, [one.id[: len(prefix)] for one in alike])
-        raise _not_found(typed, suggestion)
+        alike = _select(db, where, (*beginning(prefix[:_SHORTEST]), NAMED))
+        raise _not_found(typed, nearest(prefix, [one.id[: len(prefix)] for one in alike]))
     return checked(db, matches[0])
 
 
 def current(db: Reading, customer: Customer) -> tuple[LicenseRecord, ...]:
-    """The customer's current licenses, the first to expire first, as the journal recorded them.
+    """Return the customer's current licenses, the first to expire first.
 
     Raises:
-        RegistryDamaged: (`registry_damaged`) when any license of the customer is not: one that was
-            moved, deleted or marked as replaced would be missing here.
+        RegistryDamaged: (`registry_damaged`) when any license of the customer is not as recorded:
+            one that was moved, deleted or marked as replaced would be missing here.
     """
-    return tuple(_checked(db, customer, LicenseStatus.CURRENT))
+    return _checked(db, customer, LicenseStatus.CURRENT)
 
 
 def of(db: Reading, customer: Customer) -> tuple[LicenseRecord, ...]:
-    """All licenses that the customer ever had; order and errors as `current`."""
-    return tuple(_checked(db, customer, None))
+    """Return all licenses that the customer ever had; order and errors as `current`."""
+    return _checked(db, customer, None)
 
 
 def of_file(db: Reading, kid: str, file: bytes) -> LicenseRecord | None:
-    """The license that was issued as exactly these bytes under this key, if any was."""
+    """Return the license that was issued as exactly these bytes under this key, if any was."""
     digest = sha256(file).hexdigest()
     record = db.one(_license, f"{_SELECT} WHERE kid = ? AND sha256 = ?", (kid, digest))
     return None if record is None else checked(db, record)
@@ -265,16 +213,12 @@ def add(
     plan: str | None,
     document_id: int | None,
 ) -> None:
-    """Keep a license that was signed, current from now on.
+    """Keep a license that was signed, current from now on; `taken` when its id is there already.
 
     Args:
-        license_id: its `jti`.
+        license_id, issued_at, expires_at: its `jti`, `iat` and `exp`, aware.
         file: the exact bytes of the `.lic`.
-        issued_at, expires_at: `iat` and `exp`, aware.
         term, plan: what the next renewal goes by.
-
-    Raises:
-        Taken: (`taken`) when the id is there already.
     """
     db.insert(
         "licenses",
@@ -300,68 +244,50 @@ def replace(db: Writing, old_id: str, new_id: str) -> None:
         NotFound: (`not_found`) when there is no such license.
         RegistryChanged: (`registry_changed`) when it is not current any more.
     """
-    if not db.update("licenses", old_id, STATUS[LicenseStatus.CURRENT], replaced_by=new_id):
+    if not db.update("licenses", old_id, CURRENT, replaced_by=new_id):
         _require_current(db, old_id)
 
 
 def retire(db: Writing, license_id: str, reason: str) -> LicenseRecord:
-    """Note that a current license is not to be renewed.
-
-    Raises:
-        NotFound: (`not_found`) when there is no such license.
-        RegistryChanged: (`registry_changed`) when it is not current any more.
-    """
+    """Note that a current license is not to be renewed; errors as `replace`."""
     _require_current(db, license_id)
     db.update("licenses", license_id, retired_at=db.at, retired_reason=reason)
     return get(db, license_id)
 
 
 def mark_sent(db: Writing, license_id: str) -> LicenseRecord:
-    """Note that the file went to the customer now; the latest sending is kept.
-
-    Raises:
-        NotFound: (`not_found`) when there is no such license.
-    """
-    get(db, license_id)
-    db.update("licenses", license_id, sent_at=db.at)
-    return get(db, license_id)
+    """Note that the file went to the customer now; the latest sending is kept."""
+    return _mark(db, license_id, db.at)
 
 
 def mark_unsent(db: Writing, license_id: str) -> LicenseRecord:
-    """Note that the file did not go to the customer after all.
+    """Note that the file did not go to the customer after all."""
+    return _mark(db, license_id, None)
 
-    Raises:
-        NotFound: (`not_found`) when there is no such license.
-    """
-    get(db, license_id)
-    db.update("licenses", license_id, sent_at=None)
+
+def _mark(db: Writing, license_id: str, sent_at: str | None) -> LicenseRecord:
+    db.update("licenses", get(db, license_id).id, sent_at=sent_at)
     return get(db, license_id)
 
 
 def _checked(
     db: Reading, customer: Customer, status: LicenseStatus | None
-) -> Iterator[LicenseRecord]:
+) -> tuple[LicenseRecord, ...]:
     db.require_every_recorded("licenses", customer.id)
-    for record in select(db, customer=customer, status=status):
-        yield checked(db, record)
+    return tuple(checked(db, record) for record in select(db, customer=customer, status=status))
 
 
 def _require_current(db: Reading, license_id: str) -> None:
     record = get(db, license_id)
     if not record.is_current:
+        again = run("license", "list", "--customer", record.customer_slug)
         raise RegistryChanged(
             f"license {license_id} was {record.status} by another command",
-            hint=Hint(
-                run("license", "list", "--customer", record.customer_slug), ", then run it again"
-            ),
+            hint=Hint(again, ", then run it again"),
         )
 
 
 def _not_found(typed: str, suggestion: str | None = None) -> NotFound:
     every = run("license", "list")
-    return NotFound(
-        f"there is no license {escape(typed)}",
-        hint=Hint(f"did you mean `{suggestion}`? — or `", every, "`")
-        if suggestion
-        else Hint(every, " names them"),
-    )
+    message = f"there is no license {escape(typed)}"
+    return not_found(message, suggestion, every, otherwise=Hint(every, " names them"))

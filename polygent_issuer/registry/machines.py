@@ -5,11 +5,11 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
-from polygent_issuer.errors import InputRefused, NotFound
+from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import Hint, option, run
-from polygent_issuer.registry import customer_search
+from polygent_issuer.registry import customers
 from polygent_issuer.registry.connection import Params
-from polygent_issuer.registry.errors import Taken
+from polygent_issuer.registry.errors import Taken, not_found
 from polygent_issuer.registry.records import (
     Customer,
     Document,
@@ -17,65 +17,43 @@ from polygent_issuer.registry.records import (
     Identity,
     KnownFingerprint,
     Machine,
-    as_bytes,
     as_int,
-    as_optional_int,
     canonical,
-    mapping,
     maybe_moment,
     maybe_text,
     moment,
     moment_text,
-    text,
+    reader,
 )
 from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.text import escape, nearest, nfc
 
 _SELECT: Final = """SELECT id, customer_id, label, fingerprint, hostname, components, since,
     document_id FROM machines"""
+_DOCUMENTS: Final = """SELECT id, sha256, content, fingerprint, generated_at, received_at
+    FROM documents"""
+_NAMELESS: Final = "machine"
+_LABEL_LENGTH: Final = 200
+_machine: Final = reader(Machine)
+_identity: Final = reader(Identity)
+_document: Final = reader(Document)
 
 
 def select(db: Reading, rest: str, params: Params) -> Iterator[Machine]:
-    """Stream machines as the journal recorded them.
-
-    Args:
-        rest: what follows `FROM machines`, SQL of our own.
-
-    Raises:
-        RegistryDamaged: (`registry_damaged`) for one that is not.
-    """
+    """Stream machines as the journal recorded them; `rest` follows `FROM machines`, our own SQL."""
     for machine in db.each(_machine, f"{_SELECT} {rest}", params):
         db.require_recorded("machines", machine.id)
         yield machine
 
 
 def by_id(db: Reading, machine_id: int) -> Machine:
-    """The machine of a row id.
-
-    Raises:
-        RegistryDamaged: (`registry_damaged`) when there is none: only another row names it.
-    """
+    """Return the machine of a row id, which another row names."""
     machine = next(select(db, "WHERE id = ?", (machine_id,)), None)
-    if machine is None:
-        raise db.damaged(f"lacks the machine {machine_id}, which another row names")
-    return machine
-
-
-def _machine(row: Fields) -> Machine:
-    return Machine(
-        id=as_int(row["id"]),
-        customer_id=as_int(row["customer_id"]),
-        label=text(row["label"]),
-        fingerprint=text(row["fingerprint"]),
-        hostname=maybe_text(row["hostname"]),
-        components=mapping(row["components"]),
-        since=moment(row["since"]),
-        document_id=as_optional_int(row["document_id"]),
-    )
+    return db.present(machine, f"machine {machine_id}")
 
 
 def with_fingerprint(db: Reading, fingerprint: str) -> tuple[KnownFingerprint, ...]:
-    """Whose machine this is, then whose it was, the latest first; of any customer.
+    """Return whose machine this is, then whose it was, the latest first; of any customer.
 
     Args:
         fingerprint: in canonical form (FORMAT §4).
@@ -88,26 +66,24 @@ def with_fingerprint(db: Reading, fingerprint: str) -> tuple[KnownFingerprint, .
         ) AS i JOIN machines AS m ON m.id = i.machine_id
         LEFT JOIN documents AS d ON d.id = i.document_id
         ORDER BY i.until IS NOT NULL, i.until DESC, i.since DESC, m.id"""
-    rows = tuple(db.each(_known, sql, (fingerprint, fingerprint)))
-    known: list[KnownFingerprint] = []
-    for machine_id, since, until, hostname, document_sha256 in rows:
-        machine = by_id(db, machine_id)
+
+    def known(row: Fields) -> KnownFingerprint:
+        machine = by_id(db, as_int(row["id"]))
         db.require_every_recorded("machine_identities", machine.customer_id)
-        known.append(
-            KnownFingerprint(
-                customer=customer_search.by_id(db, machine.customer_id),
-                machine=machine,
-                since=since,
-                until=until,
-                hostname=hostname,
-                document_sha256=document_sha256,
-            )
+        return KnownFingerprint(
+            customer=customers.by_id(db, machine.customer_id),
+            machine=machine,
+            since=moment(row["since"]),
+            until=maybe_moment(row["until"]),
+            hostname=maybe_text(row["hostname"]),
+            document_sha256=maybe_text(row["sha256"]),
         )
-    return tuple(known)
+
+    return tuple(db.each(known, sql, (fingerprint, fingerprint)))
 
 
 def history(db: Reading, machine: Machine) -> tuple[Identity, ...]:
-    """What the machine is, then what it was, the latest first."""
+    """Return what the machine is, then what it was, the latest first."""
     db.require_every_recorded("machine_identities", machine.customer_id)
     present = Identity(
         fingerprint=machine.fingerprint,
@@ -136,51 +112,25 @@ def remember(db: Writing, machine: Machine, *, machine_id: int) -> None:
     )
 
 
-def _identity(row: Fields) -> Identity:
-    return Identity(
-        fingerprint=text(row["fingerprint"]),
-        hostname=maybe_text(row["hostname"]),
-        components=mapping(row["components"]),
-        since=moment(row["since"]),
-        until=maybe_moment(row["until"]),
-        document_id=as_optional_int(row["document_id"]),
-    )
-
-
-def _known(row: Fields) -> tuple[int, datetime, datetime | None, str | None, str | None]:
-    times = moment(row["since"]), maybe_moment(row["until"])
-    return as_int(row["id"]), *times, maybe_text(row["hostname"]), maybe_text(row["sha256"])
-
-
-_NAMELESS: Final = "machine"
-_LABEL_LENGTH: Final = 200
-
-
 def of(db: Reading, customer: Customer) -> tuple[Machine, ...]:
-    """The customer's machines by label, as the journal recorded them."""
+    """Return the customer's machines by label, as the journal recorded them."""
     db.require_every_recorded("machines", customer.id)
     return tuple(select(db, "WHERE customer_id = ? ORDER BY label", (customer.id,)))
 
 
 def by_label(db: Reading, customer: Customer, label: str) -> Machine:
-    """The customer's machine of this label.
-
-    Raises:
-        NotFound: (`not_found`) when there is none; the hint names the nearest.
-    """
-    found = next(select(db, "WHERE customer_id = ? AND label = ?", (customer.id, nfc(label))), None)
-    if found is None:
-        suggestion = nearest(label, [machine.label for machine in of(db, customer)])
-        every = run("customer", "show", customer.slug)
-        raise NotFound(
-            f"{customer.name} has no machine {escape(label)}",
-            hint=Hint(f"did you mean `{suggestion}`? — or `", every, "`") if suggestion else every,
-        )
-    return found
+    """Return the customer's machine of this label; else raise `not_found` with the nearest."""
+    where = "WHERE customer_id = ? AND label = ?"
+    machine = next(select(db, where, (customer.id, nfc(label))), None)
+    if machine is None:
+        suggestion = nearest(label, [each.label for each in of(db, customer)])
+        message = f"{customer.name} has no machine {escape(label)}"
+        raise not_found(message, suggestion, run("customer", "show", customer.slug))
+    return machine
 
 
 def free_label(db: Reading, customer: Customer | None, hostname: str | None) -> str:
-    """A label that none of the customer's machines has: the hostname, with a number if need be.
+    """Return a label that none of the customer's machines has: the hostname, perhaps numbered.
 
     Args:
         customer: None for one who is not in the registry yet.
@@ -191,18 +141,12 @@ def free_label(db: Reading, customer: Customer | None, hostname: str | None) -> 
     base = _NAMELESS
     if hostname is not None and display_name_problem(hostname) is None:
         base = nfc(hostname)
-    taken = {machine.label for machine in of(db, customer)} if customer else set()
-    return numbered(base, taken)
+    return numbered(base, {machine.label for machine in of(db, customer)} if customer else ())
 
 
 def numbered(label: str, taken: Collection[str]) -> str:
-    """The label, or with a number at its end the first that is not taken: `prod`, `prod-2`."""
-    number, free = 1, label
-    while free in taken:
-        number += 1
-        ending = f"-{number}"
-        free = label[: _LABEL_LENGTH - len(ending)] + ending
-    return free
+    """Return the label, or with a number at its end the first that is not taken."""
+    return customers.numbered(label, taken, _LABEL_LENGTH)
 
 
 def add(
@@ -220,8 +164,7 @@ def add(
     Args:
         label: a display name, unique within the customer.
         fingerprint: in canonical form (FORMAT §4), unique within the customer.
-        hostname, components: as its document says.
-        document_id: the document, if there was one.
+        hostname, components, document_id: of its document, if there was one.
 
     Raises:
         InputRefused: (`input_refused`) for a label that is no display name.
@@ -251,11 +194,7 @@ def change_identity(
     components: Mapping[str, str],
     document_id: int | None,
 ) -> Machine:
-    """Give a machine a new identity, under the same label; the old one goes into its history.
-
-    Raises:
-        Taken: (`taken`) when another machine of the customer has this fingerprint.
-    """
+    """Give a machine a new identity, under its label; errors as `add`. The old one is history."""
     present = by_id(db, machine.id)
     _require_free(db, machine.customer_id, fingerprint=fingerprint, besides=machine.id)
     remember(db, present, machine_id=present.id)
@@ -272,12 +211,7 @@ def change_identity(
 
 
 def rename(db: Writing, machine: Machine, label: str) -> Machine:
-    """Give a machine another label.
-
-    Raises:
-        InputRefused: (`input_refused`) for a label that is no display name.
-        Taken: (`taken`) when another machine of the customer has it.
-    """
+    """Give a machine another label; errors as `add`."""
     label = nfc(label)
     _require_free(db, machine.customer_id, label=label, besides=machine.id)
     db.update("machines", machine.id, label=label)
@@ -308,9 +242,6 @@ def _require_free(
     )
 
 
-_DOCUMENTS = "SELECT id, sha256, content, fingerprint, generated_at, received_at FROM documents"
-
-
 def add_document(db: Writing, content: bytes, fingerprint: str, generated_at: datetime) -> Document:
     """Keep a document; the same bytes are the same row, and keep the day they first came."""
     digest = sha256(content).hexdigest()
@@ -330,24 +261,7 @@ def add_document(db: Writing, content: bytes, fingerprint: str, generated_at: da
 
 
 def get_document(db: Reading, document_id: int) -> Document:
-    """The document of a row id.
-
-    Raises:
-        RegistryDamaged: (`registry_damaged`) when there is none: only another row names it.
-    """
+    """Return the document of a row id, which another row names."""
     document = db.one(_document, f"{_DOCUMENTS} WHERE id = ?", (document_id,))
-    if document is None:
-        raise db.damaged(f"lacks the document {document_id}, which another row names")
     db.require_recorded("documents", document_id)
-    return document
-
-
-def _document(row: Fields) -> Document:
-    return Document(
-        id=as_int(row["id"]),
-        sha256=text(row["sha256"]),
-        content=as_bytes(row["content"]),
-        fingerprint=text(row["fingerprint"]),
-        generated_at=moment(row["generated_at"]),
-        received_at=moment(row["received_at"]),
-    )
+    return db.present(document, f"document {document_id}")

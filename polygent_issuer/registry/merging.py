@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from polygent_issuer.registry.customer_search import by_id
+from polygent_issuer.registry.customers import by_id
 from polygent_issuer.registry.machines import numbered, of, remember
 from polygent_issuer.registry.records import Customer, Machine, Value, as_int, canonical, text
 from polygent_issuer.registry.schema import JOURNALED

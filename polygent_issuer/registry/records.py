@@ -7,8 +7,8 @@ sorts as time; `iat` and `exp` are whole seconds as in the license.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from math import isfinite
@@ -20,13 +20,13 @@ from polygent_issuer.registry.errors import RegistryDamaged
 if TYPE_CHECKING:
     from polygent_issuer.verifier.keys import Key
 
-
 Value = str | int | bytes | None
 Row = tuple[Value, ...]
 Fields = Mapping[str, Value]
 """A row by the names of its columns."""
 
 _Kind = TypeVar("_Kind")
+_Record = TypeVar("_Record")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
 _encode: Final = json.JSONEncoder(
@@ -35,104 +35,81 @@ _encode: Final = json.JSONEncoder(
 
 
 def text(value: Value) -> str:
-    """A text, or ValueError."""
+    """Read a text."""
     if isinstance(value, str):
         return value
     raise _other_than(str)
 
 
-def maybe_text(value: Value) -> str | None:
-    """A text or nothing, or ValueError."""
-    return None if value is None else text(value)
-
-
 def as_int(value: Value) -> int:
-    """An integer, or ValueError."""
+    """Read an integer."""
     if isinstance(value, int):
         return value
     raise _other_than(int)
 
 
-def as_optional_int(value: Value) -> int | None:
-    """An integer or nothing, or ValueError."""
-    return None if value is None else as_int(value)
-
-
 def as_bytes(value: Value) -> bytes:
-    """Bytes, or ValueError."""
+    """Read bytes."""
     if isinstance(value, bytes):
         return value
     raise _other_than(bytes)
 
 
 def moment(value: Value) -> datetime:
-    """An aware UTC datetime from its text, or ValueError."""
+    """Read an aware UTC datetime from its text."""
     return _aware(datetime.fromisoformat(text(value))).astimezone(UTC)
 
 
-def maybe_moment(value: Value) -> datetime | None:
-    """An aware UTC datetime or nothing, or ValueError."""
-    return None if value is None else moment(value)
-
-
 def seconds(value: Value) -> datetime:
-    """An aware UTC datetime from a NumericDate in seconds, or ValueError."""
+    """Read an aware UTC datetime from a NumericDate in seconds."""
     try:
         return _EPOCH + timedelta(seconds=as_int(value))
     except OverflowError:
         raise ValueError("no date") from None
 
 
-def maybe_seconds(value: Value) -> datetime | None:
-    """An aware UTC datetime or nothing, or ValueError."""
-    return None if value is None else seconds(value)
-
-
 def strings(value: Value) -> tuple[str, ...]:
-    """The texts of a JSON array, or ValueError."""
+    """Read the texts of a JSON array."""
     return tuple(_of(str, item) for item in _of(list, _loads(text(value))))
 
 
 def mapping(value: Value) -> dict[str, str]:
-    """The texts by name of a JSON object, or ValueError."""
+    """Read the texts by name of a JSON object."""
     return {name: _of(str, item) for name, item in json_object(text(value)).items()}
 
 
+def optional(read: Callable[[Value], _Kind]) -> Callable[[Value], _Kind | None]:
+    """Return what reads the same, or an empty column as None."""
+    return lambda value: None if value is None else read(value)
+
+
+maybe_text: Final = optional(text)
+maybe_moment: Final = optional(moment)
+
+
 def members(value: object) -> dict[str, Any]:
-    """The members of a JSON object within another, or ValueError."""
+    """Return the members of a JSON object within another, or raise ValueError."""
     return _of(dict, value)
 
 
 def json_object(value: str | bytes) -> dict[str, Any]:
-    """A JSON object, or ValueError."""
+    """Decode a JSON object, or raise ValueError."""
     return _of(dict, _loads(value))
 
 
 def moment_text(value: datetime) -> str:
-    """The stored form of an aware datetime: `2026-01-02T03:04:05.000006Z`.
-
-    Raises:
-        ValueError: for a naive datetime, the caller's bug.
-    """
+    """Return the stored form of an aware datetime: `2026-01-02T03:04:05.000006Z`."""
     plain = _aware(value).astimezone(UTC).replace(tzinfo=None)
     return f"{plain.isoformat(timespec='microseconds')}Z"
 
 
 def whole_seconds(value: datetime) -> int:
-    """The NumericDate of an aware datetime, in seconds, rounded down.
-
-    Raises:
-        ValueError: for a naive datetime, the caller's bug.
-    """
+    """Return the NumericDate of an aware datetime, in seconds, rounded down."""
     return (_aware(value) - _EPOCH) // _SECOND
 
 
 def canonical(value: Mapping[str, object] | tuple[str, ...]) -> str:
-    """JSON with sorted names, no white space, non-ASCII as it is.
-
-    Raises:
-        TypeError, ValueError: for what JSON cannot hold, the caller's bug.
-    """
+    """Encode as JSON with sorted names, no white space, non-ASCII as it is."""
     return _encode(value)
 
 
@@ -244,12 +221,36 @@ class LicenseStatus(StrEnum):
     REPLACED = "replaced"
     RETIRED = "retired"
 
-    @classmethod
-    def of(cls, *, replaced: bool, retired: bool) -> "LicenseStatus":
-        """Return the status of a license of which this is known; it is never both."""
-        if replaced:
-            return cls.REPLACED
-        return cls.RETIRED if retired else cls.CURRENT
+
+_READERS: Final[dict[object, Callable[[Value], object]]] = {
+    str: text,
+    str | None: maybe_text,
+    int: as_int,
+    int | None: optional(as_int),
+    bool: lambda value: bool(as_int(value)),
+    bytes: as_bytes,
+    datetime: moment,
+    datetime | None: maybe_moment,
+    tuple[str, ...]: strings,
+    Mapping[str, str]: mapping,
+    LicenseStatus: lambda value: LicenseStatus(text(value)),
+}
+
+
+def reader(
+    record: type[_Record], **others: Callable[[Value], object]
+) -> Callable[[Fields], _Record]:
+    """Return what makes records of rows, each field of the column of the same name.
+
+    Args:
+        record: a dataclass; the types of its fields say how its columns are read.
+        others: how a column is read otherwise, by name.
+    """
+    columns = [
+        (each.name, others.get(each.name) or _READERS[each.type])
+        for each in fields(record)  # type: ignore[arg-type]  # a dataclass
+    ]
+    return lambda row: record(**{name: read(row[name]) for name, read in columns})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -281,9 +282,9 @@ class LicenseRecord:
     @property
     def status(self) -> LicenseStatus:
         """Current, replaced or retired; only one of them."""
-        return LicenseStatus.of(
-            replaced=self.replaced_by is not None, retired=self.retired_at is not None
-        )
+        if self.replaced_by is not None:
+            return LicenseStatus.REPLACED
+        return LicenseStatus.CURRENT if self.retired_at is None else LicenseStatus.RETIRED
 
     @property
     def is_current(self) -> bool:
@@ -320,28 +321,22 @@ class KeyRecord:
         from polygent_issuer.verifier.errors import InvalidKey  # noqa: PLC0415
         from polygent_issuer.verifier.keys import Key  # noqa: PLC0415
 
+        hint = run("journal", "verify")
         try:
             key = Key.from_pem(self.public_pem)
         except InvalidKey as error:
-            raise RegistryDamaged(
-                f"the public key of {self.kid} in the registry is refused: {error.message}",
-                hint=run("journal", "verify"),
-            ) from error
+            refused = f"the public key of {self.kid} in the registry is refused: {error.message}"
+            raise RegistryDamaged(refused, hint=hint) from error
         if key.kid != self.kid:
-            raise RegistryDamaged(
-                f"the public key stored for {self.kid} is another one",
-                hint=run("journal", "verify"),
-            )
+            raise RegistryDamaged(f"the public key stored for {self.kid} is another one", hint=hint)
         return key
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyUse:
-    """What was signed with a key.
+    """How many licenses were signed with a key, how many are current, and when the last one ends.
 
-    Attributes:
-        licenses: how many were; `current` of them are neither replaced nor retired.
-        last_end: when the last of them ends, replaced and retired ones too: their files run on.
+    The replaced and retired ones count for the end, too: their files run on.
     """
 
     licenses: int
@@ -386,10 +381,7 @@ class JournalRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutboxRow:
-    """A committed license whose file may not have reached its place yet.
-
-    `folder` is None for stdout.
-    """
+    """A committed license whose file may not have reached its place; `folder` None: stdout."""
 
     license_id: str
     folder: str | None

@@ -12,8 +12,9 @@ Another command that waits for the lock gets it afterwards, sees that the file i
 and stops (`Connection.require_in_place`).
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,11 +25,10 @@ from polygent_issuer.errors import OutputProblem, RegistryChanged
 from polygent_issuer.files import disk
 from polygent_issuer.findings import Consent, Finding, FindingCode, require
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry import database_file, journal, outbox
+from polygent_issuer.registry import database, journal, outbox
 from polygent_issuer.registry.backup import CheckedBackup, stamp
-from polygent_issuer.registry.connection import BESIDE, Connection
-from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry
-from polygent_issuer.registry.database_file import free_name
+from polygent_issuer.registry.connection import BESIDE, Connection, require_file
+from polygent_issuer.registry.database import BUSY_TIMEOUT, Registry, free_name
 from polygent_issuer.registry.errors import RegistryDamaged, RegistryMissing
 from polygent_issuer.registry.journal_check import head_text
 from polygent_issuer.registry.records import Actor, as_bytes, moment, text
@@ -45,12 +45,11 @@ class CurrentRegistry:
 
     Attributes:
         readable: False for a damaged one, of which nothing else is known.
-        registry_id: which one it is; `same` whether the backup is one of it.
+        same: whether the backup is one of it.
         size: how many journal rows it holds; `head` is the hash of the last one, in hex.
         rows_lost: journal rows that the backup lacks, the first of them `since` then; `acts_lost`
             those of them that tell of more than of a copy: a backup never holds the row that
             tells of it.
-        licenses_lost: licenses that the backup lacks.
         rows_gained: journal rows of the backup that this one lacks.
     """
 
@@ -67,12 +66,7 @@ class CurrentRegistry:
 
 
 def compare_with_current(path: Path, candidate: CheckedBackup) -> CurrentRegistry | None:
-    """Compare the registry at `path` with a backup; None where there is none.
-
-    Raises:
-        RegistryNewer: (`registry_newer`) when a later version of this tool wrote it.
-        RegistryLocked, RegistryFailed: as `Registry.open`.
-    """
+    """Compare the registry at `path` with a backup; None where there is none; errors as `open`."""
     try:
         with Registry.open(path) as registry, registry.reading() as db:
             return compare(db, candidate)
@@ -83,42 +77,25 @@ def compare_with_current(path: Path, candidate: CheckedBackup) -> CurrentRegistr
 
 
 @contextmanager
-def exclusive_lock(path: Path) -> Iterator[Reading | None]:
-    """The registry at `path`, with everybody else kept out; None where there is none to read.
-
-    Raises:
-        RegistryLocked: (`registry_locked`) when another command had it for too long.
-    """
-    connection = _locked(path)
-    if connection is None:
-        yield None
-        return
+def _exclusive_lock(path: Path) -> Iterator[Reading | None]:
+    """Open the registry with everybody else locked out; None where there is none to read."""
     try:
-        yield Reading(connection)
-    finally:
-        connection.close()
-
-
-def _locked(path: Path) -> Connection | None:
-    try:
-        database_file.require_file(path)
+        require_file(path)
         connection = Connection(path, busy_timeout=BUSY_TIMEOUT)
         with connection.closed_on_error():
             connection.begin("BEGIN EXCLUSIVE")
-            database_file.check_application_id(connection)
+            database.check_application_id(connection)
     except (RegistryMissing, RegistryDamaged):
-        return None
-    return connection
+        yield None
+        return
+    with closing(connection):
+        yield Reading(connection)
 
 
 def compare(db: Reading, candidate: CheckedBackup) -> CurrentRegistry:
-    """What the registry of a transaction has that the candidate lacks, and the reverse.
-
-    Raises:
-        RegistryDamaged: (`registry_damaged`) when it cannot be read.
-    """
+    """Compare what the registry of a transaction has that the candidate lacks, and the reverse."""
     size, head = journal.head(db)
-    registry_id = db.value(text, "SELECT value FROM about WHERE name = 'registry_id'")
+    registry_id = db.value(text, database.REGISTRY_ID)
     with candidate.registry.reading() as copy:
         shared = _shared(db, copy, min(size, candidate.size))
         lost = set(db.values(text, _LICENSES)).difference(copy.values(text, _LICENSES))
@@ -137,7 +114,7 @@ def compare(db: Reading, candidate: CheckedBackup) -> CurrentRegistry:
 
 
 def rollback_finding(compared: CurrentRegistry | None) -> Finding | None:
-    """`registry-rollback`: the backup lacks what the registry that it replaces holds."""
+    """Return `registry-rollback` if the backup lacks what the registry that it replaces holds."""
     if compared is None or (compared.readable and not compared.acts_lost):
         return None
     return Finding(
@@ -152,9 +129,8 @@ def _loss(compared: CurrentRegistry) -> str:
         return (
             "the present registry cannot be read, so what it holds that the backup lacks is unknown"
         )
-    counted = (
-        f"{number(compared.licenses_lost, 'license')} and "
-        f"{number(compared.rows_lost, 'journal row')}"
+    counted = " and ".join(
+        (number(compared.licenses_lost, "license"), number(compared.rows_lost, "journal row"))
     )
     since = "" if compared.since is None else f", since {dates.instant(compared.since)}"
     if not compared.same:
@@ -162,33 +138,26 @@ def _loss(compared: CurrentRegistry) -> str:
             f"the present registry is another one ({compared.registry_id}), no later state of the "
             f"backup's: it holds {counted} that the backup lacks{since}"
         )
-    apart = (
-        f"; the backup has {number(compared.rows_gained, 'row')} of its own, so both went on"
-        if compared.rows_gained
-        else ""
-    )
-    return f"the present registry holds {counted} that the backup lacks{since}{apart}"
+    message = f"the present registry holds {counted} that the backup lacks{since}"
+    if not compared.rows_gained:
+        return message
+    gained = number(compared.rows_gained, "row")
+    return f"{message}; the backup has {gained} of its own, so both went on"
 
 
 def number(count: int, noun: str) -> str:
-    """`1 license`, `2 licenses`."""
+    """Return `1 license`, `2 licenses`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _shared(db: Reading, copy: Reading, most: int) -> int:
-    """The number of the last row that both journals have."""
-    low, high = 0, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        if _hash(db, middle) == _hash(copy, middle):
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    """Return the number of the last row that both journals have."""
 
+    def differ(seq: int) -> bool:
+        sql = "SELECT hash FROM journal WHERE seq = ?"
+        return db.value(as_bytes, sql, (seq,)) != copy.value(as_bytes, sql, (seq,))
 
-def _hash(db: Reading, seq: int) -> bytes | None:
-    return db.value(as_bytes, "SELECT hash FROM journal WHERE seq = ?", (seq,))
+    return bisect_left(range(1, most + 1), x=True, key=differ)
 
 
 def restore(
@@ -204,12 +173,8 @@ def restore(
     """Put a candidate in the place of the registry at `path`.
 
     Args:
-        candidate: sound; closed by this.
-        path: `registry.db` in the home.
-        shown: the comparison that the operator saw.
-        findings: those that the operator saw; `consent` must cover them.
-        now: the instant of the journal row, aware.
-        actor: who restores.
+        candidate: closed by this.
+        shown, findings: what the operator saw; `consent` must cover the findings.
 
     Returns:
         Where the replaced registry is kept; None when there was none.
@@ -221,8 +186,9 @@ def restore(
         OutputProblem: (`output_failed`) when the disk refuses; the present one stays then.
     """
     require(findings, consent)
-    with exclusive_lock(path) as db:
-        if _compared(db, candidate) != _readable(shown):
+    replaced = shown if shown is not None and shown.readable else None
+    with _exclusive_lock(path) as db:
+        if _compared(db, candidate) != replaced:
             raise RegistryChanged.since_shown("nothing was restored")
         aside = _kept_name(path, now)
         with candidate.registry.writing(now=now, actor=actor) as row:
@@ -231,7 +197,14 @@ def restore(
                 "registry-restored",
                 accepted=consent.used(findings),
                 reason=consent.reason,
-                details=_details(candidate, shown, aside),
+                details={
+                    "file": str(candidate.source),
+                    "sha256": candidate.sha256,
+                    "size": candidate.size,
+                    "head": head_text(candidate.size, candidate.head),
+                    "replaced": replaced and head_text(replaced.size, replaced.head),
+                    "kept": aside and aside.name,
+                },
             )
         candidate.registry.close()
         _swap(candidate.copy, path, aside)
@@ -245,26 +218,8 @@ def _compared(db: Reading | None, candidate: CheckedBackup) -> CurrentRegistry |
         return None
 
 
-def _readable(shown: CurrentRegistry | None) -> CurrentRegistry | None:
-    return shown if shown is not None and shown.readable else None
-
-
-def _details(
-    candidate: CheckedBackup, shown: CurrentRegistry | None, aside: Path | None
-) -> dict[str, object]:
-    replaced = _readable(shown)
-    return {
-        "file": str(candidate.source),
-        "sha256": candidate.sha256,
-        "size": candidate.size,
-        "head": head_text(candidate.size, candidate.head),
-        "replaced": None if replaced is None else head_text(replaced.size, replaced.head),
-        "kept": None if aside is None else aside.name,
-    }
-
-
 def _kept_name(path: Path, now: datetime) -> Path | None:
-    """The name of the replaced file; an empty one, or none, is not kept."""
+    """Name the replaced file; an empty one, or none, is not kept."""
     if not path.exists() or path.stat().st_size == 0:
         return None
     return free_name(path.with_name(f"{path.name}.before-restore-{stamp(now)}"))

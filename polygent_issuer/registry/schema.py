@@ -4,9 +4,14 @@ A row's digest in the journal leaves out empty columns (`row_check`), so a later
 a column that starts empty without touching what the journal says of older rows.
 """
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
+
+from polygent_issuer.text import escape
 
 # "PLGI"; what file(1) and we know the file by.
 APPLICATION_ID: Final = 0x504C4749
@@ -235,3 +240,45 @@ def migrate(execute: Callable[[str], object], version: int) -> None:
     for statement in MIGRATIONS[version].statements:
         execute(statement)
     execute(f"PRAGMA user_version = {version + 1}")
+
+
+# The tables of statistics that ANALYZE makes are left out. Nothing else is: who writes the schema
+# directly can give a trigger the name of a table, or one that begins like SQLite's own.
+STATEMENTS: Final = """SELECT type, name, tbl_name, sql FROM sqlite_schema
+    WHERE (type, sql) IS NOT ('table', 'CREATE TABLE sqlite_stat1(tbl,idx,stat)')
+    AND (type, sql) IS NOT ('table', 'CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)')"""
+
+
+@cache
+def _made_by(migrations: tuple[Migration, ...]) -> tuple[tuple[object, ...], ...]:
+    with closing(sqlite3.connect(":memory:")) as blank:
+        for migration in migrations:
+            for statement in migration.statements:
+                blank.execute(statement)
+        return tuple(blank.execute(STATEMENTS).fetchall())
+
+
+def differences(
+    present: Iterable[tuple[object, ...]], version: int | None = None
+) -> tuple[str, ...]:
+    """Return one line for each table, index, view or trigger that is missing, changed or added.
+
+    A trigger that was dropped lets the journal be edited; one that was added runs with our writes.
+
+    Args:
+        present: what `STATEMENTS` selects in the file that is judged.
+        version: its `user_version`; that of this tool when not given.
+    """
+    foreign, missing = list(present), []
+    for row in _made_by(MIGRATIONS[:version]):
+        if row in foreign:
+            foreign.remove(row)  # the same row once more would be one too many
+        else:
+            missing.append(row)
+    changed = {str(row[1]) for row in foreign}
+    return tuple(
+        f"{escape(name)} is not a table, index or trigger as this tool makes it"
+        if name in changed
+        else f"{name} is missing among the tables, indexes and triggers"
+        for name in sorted(changed | {str(row[1]) for row in missing})
+    )

@@ -6,15 +6,15 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from polygent_issuer.registry.connection import Params
-from polygent_issuer.registry.customer_search import COLUMNS, beginning, of_row
-from polygent_issuer.registry.licenses import STATUS
+from polygent_issuer.registry.customers import COLUMNS, beginning, of_row
+from polygent_issuer.registry.licenses import CURRENT
 from polygent_issuer.registry.records import (
     Customer,
     Fields,
     LicenseStatus,
     as_int,
-    maybe_seconds,
-    maybe_text,
+    optional,
+    reader,
     seconds,
     text,
     whole_seconds,
@@ -22,11 +22,38 @@ from polygent_issuer.registry.records import (
 from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.text import escape_short
 
-_THEIRS: Final = f"customer_id = customers.id AND {STATUS[LicenseStatus.CURRENT]}"
-_SELECT: Final = f"""SELECT {COLUMNS},
+_Row = TypeVar("_Row")
+
+SHORT: Final = 8
+"""How much of a license's id people type, where that names only one."""
+
+_COUNTED: Final = ("customers", "machines", "licenses", "keys", "journal")
+_THEIRS: Final = f"customer_id = customers.id AND {CURRENT}"
+_CUSTOMERS: Final = f"""SELECT {COLUMNS},
     (SELECT count(*) FROM licenses WHERE {_THEIRS}) AS current,
     (SELECT min(expires_at) FROM licenses WHERE {_THEIRS}) AS first
     FROM customers"""  # noqa: S608  # columns and conditions of our own
+_STATUS: Final = """CASE WHEN replaced_by IS NOT NULL THEN 'replaced'
+    WHEN retired_at IS NOT NULL THEN 'retired' ELSE 'current' END AS status"""
+_STATES: Final = f"""SELECT licenses.id AS id, machines.fingerprint AS fingerprint, replaced_by,
+    {_STATUS}, replaced_by IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM licenses AS successors WHERE successors.id = licenses.replaced_by) AS orphaned
+    FROM licenses LEFT JOIN machines ON machines.id = machine_id WHERE licenses.id IN"""  # noqa: S608
+_ENDS: Final = f"""SELECT expires_at, customer_id,
+    (SELECT name FROM customers WHERE customers.id = customer_id) AS customer
+    FROM licenses WHERE {CURRENT}
+    AND expires_at > ? AND expires_at <= ?
+    AND EXISTS (SELECT 1 FROM customers WHERE id = customer_id AND archived_at IS NULL)
+    ORDER BY expires_at, id"""  # noqa: S608 - conditions of our own
+_REPLACED: Final = """SELECT id, replaced_by FROM licenses
+    WHERE replaced_by IS NOT NULL ORDER BY issued_at, id"""
+_IDS: Final = f"""SELECT id, CASE WHEN (SELECT count(*) FROM (SELECT 1 FROM licenses AS other
+        WHERE other.id >= substr(licenses.id, 1, {SHORT})
+        AND other.id < substr(licenses.id, 1, {SHORT}) || char(1114111) LIMIT 2)) = 1
+        THEN substr(id, 1, {SHORT}) ELSE id END AS short,
+    (SELECT slug FROM customers WHERE customers.id = customer_id) AS customer,
+    (SELECT label FROM machines WHERE machines.id = machine_id) AS machine, expires_at, {_STATUS}
+    FROM licenses"""  # noqa: S608  # a number of our own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,40 +66,24 @@ class CustomerSummary:
 
 
 def customers(db: Reading, *, archived: bool) -> Iterator[CustomerSummary]:
-    """Stream the customers by slug.
+    """Stream the customers by slug; `archived`: also those."""
+    first = optional(seconds)
 
-    Args:
-        archived: also those.
-    """
+    def summary(row: Fields) -> CustomerSummary:
+        return CustomerSummary(
+            customer=of_row(row), current=as_int(row["current"]), first=first(row["first"])
+        )
+
     where = "" if archived else " WHERE archived_at IS NULL"
-    return db.each(_summary, f"{_SELECT}{where} ORDER BY slug")
-
-
-def _summary(row: Fields) -> CustomerSummary:
-    return CustomerSummary(
-        customer=of_row(row), current=as_int(row["current"]), first=maybe_seconds(row["first"])
-    )
-
-
-_COUNTED: Final = ("customers", "machines", "licenses", "keys", "journal")
+    return db.each(summary, f"{_CUSTOMERS}{where} ORDER BY slug")
 
 
 def count_all(db: Reading) -> dict[str, int]:
-    """How many rows the tables have that people ask for, by table.
-
-    Raises:
-        RegistryDamaged: (`registry_damaged`) when one of them is gone.
-    """
+    """Count the rows of the tables that people ask for, by table."""
     return {
         table: db.value(as_int, f"SELECT count(*) FROM {table}") or 0  # noqa: S608  # tables of our own
         for table in _COUNTED
     }
-
-
-_STATES: Final = """SELECT licenses.id AS id, machines.fingerprint AS fingerprint, replaced_by,
-    retired_at IS NOT NULL AS retired, replaced_by IS NOT NULL AND NOT EXISTS (
-        SELECT 1 FROM licenses AS successors WHERE successors.id = licenses.replaced_by) AS orphaned
-    FROM licenses LEFT JOIN machines ON machines.id = machine_id WHERE licenses.id IN"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,10 +91,8 @@ class LicenseState:
     """The state of a license today.
 
     Attributes:
-        id: the license's.
         fingerprint: of its machine as it is today; None when it is for none.
         replaced_by: the license that superseded it, if one did.
-        status: as that of its record.
     """
 
     id: str
@@ -97,6 +106,9 @@ class LicenseState:
         return self.status is LicenseStatus.CURRENT
 
 
+_state: Final = reader(LicenseState)
+
+
 def license_states(db: Reading, ids: Sequence[str]) -> Mapping[str, LicenseState]:
     """Return the state of each of these licenses that the registry has, by id.
 
@@ -108,34 +120,17 @@ def license_states(db: Reading, ids: Sequence[str]) -> Mapping[str, LicenseState
     """
 
     def state(row: Fields) -> tuple[str, LicenseState]:
-        license_id, replaced_by = text(row["id"]), maybe_text(row["replaced_by"])
+        one = _state(row)
         if row["orphaned"]:
-            raise db.damaged(f"lacks the license that replaced {escape_short(license_id)}")
-        return license_id, LicenseState(
-            id=license_id,
-            fingerprint=maybe_text(row["fingerprint"]),
-            replaced_by=replaced_by,
-            status=LicenseStatus.of(replaced=replaced_by is not None, retired=bool(row["retired"])),
-        )
+            raise db.damaged(f"lacks the license that replaced {escape_short(one.id)}")
+        return one.id, one
 
     return dict(db.each(state, f"{_STATES} ({', '.join('?' * len(ids))})", tuple(ids)))
 
 
-_ENDS: Final = f"""SELECT expires_at, customer_id,
-    (SELECT name FROM customers WHERE customers.id = customer_id) AS name
-    FROM licenses WHERE {STATUS[LicenseStatus.CURRENT]}
-    AND expires_at > ? AND expires_at <= ?
-    AND EXISTS (SELECT 1 FROM customers WHERE id = customer_id AND archived_at IS NULL)
-    ORDER BY expires_at, id"""  # noqa: S608 - conditions of our own
-
-
-_REPLACED: Final = f"""SELECT id, replaced_by FROM licenses
-    WHERE {STATUS[LicenseStatus.REPLACED]} ORDER BY issued_at, id"""  # noqa: S608 - our own
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chain:
-    """A license, those that it replaced one after the other, and those that replaced it.
+    """A license with those that it replaced and those that replaced it, one after the other.
 
     Attributes:
         first_id, last_id: the two ends.
@@ -169,13 +164,24 @@ class Chains:
         return Chain(first_id=back[-1], last_id=on[-1], replacements=len(back) + len(on) - 2)
 
 
+def _walk(start: str, steps: Mapping[str, str]) -> list[str]:
+    walked = {start: None}  # a dict keeps its order
+    while (step := steps.get(start)) is not None and step not in walked:
+        walked[step] = None
+        start = step
+    return list(walked)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expiry:
-    """One current license's end, and whose it is."""
+    """One current license's end, and the customer's name."""
 
     expires_at: datetime
     customer_id: int
     customer: str
+
+
+_expiry: Final = reader(Expiry, expires_at=seconds)
 
 
 def expiries(db: Reading, after: datetime, until: datetime) -> Iterator[Expiry]:
@@ -187,31 +193,9 @@ def expiries(db: Reading, after: datetime, until: datetime) -> Iterator[Expiry]:
     return db.each(_expiry, _ENDS, (whole_seconds(after), whole_seconds(until)))
 
 
-def _expiry(row: Fields) -> Expiry:
-    return Expiry(
-        expires_at=seconds(row["expires_at"]),
-        customer_id=as_int(row["customer_id"]),
-        customer=text(row["name"]),
-    )
-
-
-def _walk(start: str, steps: Mapping[str, str]) -> list[str]:
-    walked = {start: None}  # a dict keeps its order
-    while (step := steps.get(start)) is not None and step not in walked:
-        walked[step] = None
-        start = step
-    return list(walked)
-
-
-SHORT: Final = 8
-"""How much of a license's id people type, where that names only one."""
-
-_Row = TypeVar("_Row")
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlugRow:
-    """A customer's slug, and whose it is."""
+    """A customer's slug and name."""
 
     slug: str
     name: str
@@ -238,14 +222,20 @@ class IdRow:
     status: LicenseStatus
 
 
+_slug: Final = reader(SlugRow)
+_label: Final = reader(LabelRow)
+_id: Final = reader(IdRow, expires_at=seconds)
+
+
 def slugs(db: Reading, prefix: str, most: int) -> tuple[SlugRow, ...]:
-    """Customers whose slug begins so, in its order."""
-    sql = "SELECT slug, name, archived_at FROM customers WHERE slug >= ? AND slug < ?"
+    """Return customers whose slug begins so, in its order."""
+    sql = """SELECT slug, name, archived_at IS NOT NULL AS archived FROM customers
+        WHERE slug >= ? AND slug < ?"""
     return _some(db, _slug, sql, beginning(prefix), by="slug", most=most)
 
 
 def labels(db: Reading, customer: Customer, prefix: str, most: int) -> tuple[LabelRow, ...]:
-    """A customer's machines whose label begins so, in its order."""
+    """Return a customer's machines whose label begins so, in its order."""
     sql = "SELECT label, hostname FROM machines WHERE customer_id = ? AND label >= ? AND label < ?"
     params = (customer.id, *beginning(prefix))
     return _some(db, _label, sql, params, by="label", most=most)
@@ -254,7 +244,7 @@ def labels(db: Reading, customer: Customer, prefix: str, most: int) -> tuple[Lab
 def ids(
     db: Reading, prefix: str, most: int, *, customer: Customer | None, current: bool
 ) -> tuple[IdRow, ...]:
-    """Licenses whose id begins so, in its order.
+    """Return licenses whose id begins so, in its order.
 
     Args:
         customer: theirs only.
@@ -265,47 +255,16 @@ def ids(
     if customer is not None:
         sql, params = f"{sql} AND customer_id = ?", (*params, customer.id)
     if current:
-        sql = f"{sql} AND {STATUS[LicenseStatus.CURRENT]}"
+        sql = f"{sql} AND {CURRENT}"
     return _some(db, _id, sql, params, by="id", most=most)
-
-
-_IDS: Final = f"""SELECT id, (SELECT slug FROM customers WHERE customers.id = customer_id) AS slug,
-    (SELECT label FROM machines WHERE machines.id = machine_id) AS label, expires_at,
-    replaced_by, retired_at,
-    (SELECT count(*) FROM (SELECT 1 FROM licenses AS other
-        WHERE other.id >= substr(licenses.id, 1, {SHORT})
-        AND other.id < substr(licenses.id, 1, {SHORT}) || char(1114111) LIMIT 2)) AS alike
-    FROM licenses"""  # noqa: S608  # a number of our own
 
 
 def _some(
     db: Reading, build: Callable[[Fields], _Row], sql: str, params: Params, *, by: str, most: int
 ) -> tuple[_Row, ...]:
+    """Read the first rows; where there are more than `most`, the last one stands for the rest."""
     first = tuple(db.each(build, f"{sql} ORDER BY {by} LIMIT ?", (*params, most)))
     if len(first) < most:
         return first
     last = tuple(db.each(build, f"{sql} ORDER BY {by} DESC LIMIT 1", params))
     return (*first[:-1], *last)
-
-
-def _slug(row: Fields) -> SlugRow:
-    archived = row["archived_at"] is not None
-    return SlugRow(slug=text(row["slug"]), name=text(row["name"]), archived=archived)
-
-
-def _label(row: Fields) -> LabelRow:
-    return LabelRow(label=text(row["label"]), hostname=maybe_text(row["hostname"]))
-
-
-def _id(row: Fields) -> IdRow:
-    license_id = text(row["id"])
-    return IdRow(
-        id=license_id,
-        short=license_id[:SHORT] if as_int(row["alike"]) == 1 else license_id,
-        customer=text(row["slug"]),
-        machine=maybe_text(row["label"]),
-        expires_at=seconds(row["expires_at"]),
-        status=LicenseStatus.of(
-            replaced=row["replaced_by"] is not None, retired=row["retired_at"] is not None
-        ),
-    )

@@ -144,6 +144,12 @@ class Reading:
         """Return the error for rows that contradict each other: "the registry PATH" and `what`."""
         return damaged(self._connection.path, what)
 
+    def present(self, record: _Record | None, what: str) -> _Record:
+        """Return a record that another row names; `registry_damaged` when there is none."""
+        if record is None:
+            raise self.damaged(f"lacks the {what}, which another row names")
+        return record
+
     def _built(
         self, build: Callable[[_Source], _Record], sql: str, row: Row, source: _Source
     ) -> _Record:

@@ -52,7 +52,7 @@ def test_versions_and_where_it_was_raised(books: Books) -> None:
     for part in (polygent_issuer.__version__, f"Python {python}", "SQLite 3.", "cryptography "):
         assert part in versions
     assert "Traceback (most recent call last):" in lines
-    assert any("customer_search.py" in line for line in lines)
+    assert any("customers.py" in line for line in lines)
     assert lines[-1] == "polygent_issuer.errors.NotFound: there is no customer nobody"
 
 

@@ -9,8 +9,8 @@ import pytest
 from polygent_issuer import __version__
 from polygent_issuer.doctor import State, version_checks
 from polygent_issuer.doctor.context import NotChecked
+from polygent_issuer.errors import HomeProblem
 from polygent_issuer.registry.connection import sqlite_version
-from polygent_issuer.registry.errors import SqliteTooOld
 
 
 def test_the_tool_says_its_version() -> None:
@@ -42,7 +42,7 @@ def test_the_range_is_that_of_the_distribution() -> None:
 def test_sqlite_must_have_strict_tables() -> None:
     """The one below is, or nothing here would run; an older one is refused as everywhere."""
     assert version_checks.sqlite(sqlite_version()).state is State.OK
-    with pytest.raises(SqliteTooOld, match=r"SQLite 3\.36\.0"):
+    with pytest.raises(HomeProblem, match=r"SQLite 3\.36\.0"):
         version_checks.sqlite((3, 36, 0))
 
 

@@ -17,7 +17,7 @@ from polygent_issuer.home import create, settings, settings_editing
 from polygent_issuer.home.create import CreatedHome
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.registry import REGISTRY_FILE, Actor, Registry, journal, journal_check
-from polygent_issuer.registry.errors import RegistryDamaged, RegistryExists
+from polygent_issuer.registry.errors import RegistryDamaged
 
 NOW = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
 KID = "A" * 43
@@ -84,8 +84,9 @@ def test_a_complete_home_is_left_alone(tmp_path: Path) -> None:
     """Making it again changes no byte of it."""
     found(tmp_path / "home", issuer="Acme")
     before = tree(tmp_path)
-    with pytest.raises(RegistryExists) as refused:
+    with pytest.raises(HomeProblem) as refused:
         found(tmp_path / "home", issuer="Globex")
+    assert refused.value.code == "registry_exists"
     assert "nothing was changed" in refused.value.message
     assert refused.value.hint is not None
     assert "config set" in refused.value.hint

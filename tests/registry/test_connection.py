@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from support.registries import ACTOR, NOW, new_registry, writing
 
+from polygent_issuer.errors import HomeProblem
 from polygent_issuer.registry import Registry, customers
 from polygent_issuer.registry.connection import pragmas, require_sqlite
 from polygent_issuer.registry.errors import (
     RegistryFailed,
     RegistryLocked,
     RegistryMisuse,
-    SqliteTooOld,
 )
 
 BRIEFLY = timedelta(milliseconds=50)
@@ -66,7 +66,7 @@ def test_on_macos_the_disk_is_flushed() -> None:
 
 def test_an_old_sqlite_is_refused() -> None:
     """STRICT tables came with 3.37."""
-    with pytest.raises(SqliteTooOld, match=r"has SQLite 3\.36\.9; the registry needs 3\.37"):
+    with pytest.raises(HomeProblem, match=r"has SQLite 3\.36\.9; the registry needs 3\.37"):
         require_sqlite((3, 36, 9))
     require_sqlite((3, 37, 0))
     require_sqlite(sqlite3.sqlite_version_info)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.registries import writing
 
 from polygent_issuer.registry import Registry, Writing, customers
-from polygent_issuer.registry.customer_search import one_letter_apart, similar
+from polygent_issuer.registry.customers import one_letter_apart, similar
 from polygent_issuer.text import slugify
 
 WORDS = st.text(alphabet="abc", max_size=6)

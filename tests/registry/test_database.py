@@ -1,6 +1,7 @@
 """Making and opening: on purpose, private, and only what is ours."""
 
 import os
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -17,12 +18,10 @@ from polygent_issuer.registry import Registry, customers, journal, journal_check
 from polygent_issuer.registry.connection import Connection
 from polygent_issuer.registry.errors import (
     RegistryDamaged,
-    RegistryExists,
     RegistryFailed,
     RegistryLocked,
     RegistryMissing,
     RegistryMisuse,
-    RegistryNewer,
 )
 
 
@@ -108,7 +107,7 @@ def test_nothing_is_made_over_a_registry(registry: Registry, path: Path) -> None
     """`create` leaves what is there as it is."""
     fill(registry)
     before = path.read_bytes()
-    with pytest.raises(RegistryExists):
+    with pytest.raises(HomeProblem, match="there is something at"):
         create(path)
     assert path.read_bytes() == before
 
@@ -144,7 +143,7 @@ def test_a_foreign_file_is_damaged_and_left_alone(path: Path, content: bytes) ->
     path.write_bytes(content)
     with pytest.raises(RegistryDamaged) as damaged:
         Registry.open(path)
-    with pytest.raises(RegistryExists) as there:
+    with pytest.raises(HomeProblem, match="there is something at") as there:
         create(path)
     assert path not in open_files()
     assert (damaged.value.code, there.value.code) == ("registry_damaged", "registry_exists")
@@ -158,7 +157,7 @@ def test_another_programs_database_is_damaged_and_left_alone(path: Path) -> None
         raw.execute("CREATE TABLE theirs (x)")
     with pytest.raises(RegistryDamaged, match="another program's"):
         Registry.open(path)
-    with pytest.raises(RegistryExists):
+    with pytest.raises(HomeProblem, match="there is something at"):
         create(path)
     assert header(path, "journal_mode") == "wal"
 
@@ -169,7 +168,7 @@ def test_another_programs_empty_database_is_left_alone(path: Path) -> None:
         raw.execute("PRAGMA application_id = 7")
     with pytest.raises(RegistryDamaged, match="another program's"):
         Registry.open(path)
-    with pytest.raises(RegistryExists):
+    with pytest.raises(HomeProblem, match="there is something at"):
         create(path)
     assert header(path, "application_id") == 7
 
@@ -199,7 +198,7 @@ def test_a_newer_registry_is_refused(registry: Registry, path: Path) -> None:
     registry.close()
     with closing(sqlite3.connect(path)) as raw:
         raw.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
-    with pytest.raises(RegistryNewer) as caught:
+    with pytest.raises(HomeProblem) as caught:
         Registry.open(path)
     assert caught.value.code == "registry_newer"
 
@@ -306,6 +305,26 @@ def test_a_copy_from_before_a_migration_is_never_written_over(
     assert copies == [f"{path.name}.before-v3", f"{path.name}.before-v3-2"]
 
 
+def test_a_killed_migration_is_made_again_with_the_copy_that_it_left(
+    path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same copy is not made twice, and what is left of a half-written one is removed."""
+    fill(registry)
+    registry.close()
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript(older_tables(2))
+    (path.parent / ".polygent-before-v3.tmp").write_bytes(b"half")
+    with monkeypatch.context() as killed:
+        killed.setattr(schema, "migrate", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            Registry.open(path)
+    copy = path.with_name(f"{path.name}.before-v3")
+    before = (copy.stat().st_ino, copy.read_bytes())
+    Registry.open(path).close()
+    assert (copy.stat().st_ino, copy.read_bytes()) == before
+    assert {each.name for each in path.parent.iterdir()} == {path.name, copy.name}
+
+
 def test_a_journal_row_that_cannot_be_read_is_left_to_the_check(
     path: Path, registry: Registry
 ) -> None:
@@ -364,7 +383,7 @@ def test_peeking_writes_nothing(registry: Registry, path: Path) -> None:
     """The file and its folder stay as they are; writing is refused by SQLite itself."""
     fill(registry)
     before = (path.read_bytes(), path.stat().st_mtime_ns, list(path.parent.iterdir()))
-    with Registry.peek(path, busy_timeout=SOON) as peeked:
+    with Registry.open(path, busy_timeout=SOON, read_only=True) as peeked:
         with peeked.reading() as db:
             assert customers.find(db, "acme").slug == "acme"
         with pytest.raises(RegistryFailed), writing(peeked) as db:
@@ -379,7 +398,7 @@ def test_peeking_migrates_nothing(path: Path) -> None:
         raw.execute("PRAGMA user_version = 0")
     before = path.read_bytes()
     with pytest.raises(RegistryFailed) as refused:
-        Registry.peek(path, busy_timeout=SOON)
+        Registry.open(path, busy_timeout=SOON, read_only=True)
     assert "older" in refused.value.message
     assert path.read_bytes() == before
 
@@ -389,5 +408,5 @@ def test_peeking_does_not_wait_for_a_writer(registry: Registry, path: Path) -> N
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("BEGIN EXCLUSIVE")
         with pytest.raises(RegistryLocked):
-            Registry.peek(path, busy_timeout=SOON)
+            Registry.open(path, busy_timeout=SOON, read_only=True)
     assert registry.id == REGISTRY_ID

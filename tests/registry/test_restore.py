@@ -27,7 +27,13 @@ from support.registries import (
 )
 
 from polygent_issuer import files
-from polygent_issuer.errors import ExitCode, OutputProblem, RegistryChanged, UnreadableInput
+from polygent_issuer.errors import (
+    ExitCode,
+    HomeProblem,
+    OutputProblem,
+    RegistryChanged,
+    UnreadableInput,
+)
 from polygent_issuer.findings import Consent, ConsentNeeded, FindingCode
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.registry import (
@@ -40,8 +46,8 @@ from polygent_issuer.registry import (
     schema,
 )
 from polygent_issuer.registry import restore as restoring
-from polygent_issuer.registry.backup import BackupRefused, back_up, open_backup
-from polygent_issuer.registry.errors import RegistryLocked, RegistryNewer
+from polygent_issuer.registry.backup import back_up, open_backup
+from polygent_issuer.registry.errors import RegistryLocked
 from polygent_issuer.registry.journal_check import JournalHead
 from polygent_issuer.registry.restore import CurrentRegistry
 
@@ -291,7 +297,7 @@ def test_a_journal_beside_a_backup_removes_no_other_file(
     victim = tmp_path / "main.key"
     victim.write_text("precious")
     Path(f"{saved}-journal").write_bytes(naming_super_journal(victim))
-    with pytest.raises(BackupRefused, match="its journal file names files of another program"):
+    with pytest.raises(HomeProblem, match="its journal file names files of another program"):
         restore(saved, path)
     assert victim.read_text() == "precious"
     assert [each.name for each in path.parent.glob(".polygent-*")] == []
@@ -303,7 +309,7 @@ def test_a_journal_of_somebody_else_beside_a_backup_is_refused(saved: Path, path
     before = rows_of(saved)
     hot_journal(saved)
     os.chown(f"{saved}-journal", 65534, 65534)
-    with pytest.raises(BackupRefused, match="belongs to somebody else than the backup"):
+    with pytest.raises(HomeProblem, match="belongs to somebody else than the backup"):
         restore(saved, path)
     assert rows_of(path) == before
 
@@ -506,9 +512,9 @@ def refused(backup: Path, path: Path, *against: JournalHead) -> str:
     """Why a backup is not restored; nothing is left of it and nothing was changed."""
     before = path.read_bytes()
     opening = open_backup(backup, path.parent, against=against)
-    with pytest.raises(BackupRefused) as caught, opening:
+    with pytest.raises(HomeProblem) as caught, opening:
         pytest.fail("it was taken")
-    assert caught.value.exit_code == ExitCode.REGISTRY
+    assert (caught.value.code, caught.value.exit_code) == ("backup_refused", ExitCode.REGISTRY)
     other = "a newer backup, or leave out --against where there is none"
     wanted = other if against else "another backup"
     assert caught.value.hint == f"nothing was changed; restore {wanted}"
@@ -550,7 +556,7 @@ def test_a_newer_backup_is_refused(saved: Path, path: Path) -> None:
     """A later version of this tool can restore it."""
     with closing(sqlite3.connect(saved)) as raw:
         raw.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
-    with pytest.raises(RegistryNewer), open_backup(saved, path.parent):
+    with pytest.raises(HomeProblem, match="newer polygent-issue"), open_backup(saved, path.parent):
         pass
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.registries import ACTOR, NOW, add_license, fill, license_id, older_tables, writing
 
+from polygent_issuer.errors import HomeProblem
 from polygent_issuer.registry import (
     Registry,
     Writing,
@@ -17,7 +18,7 @@ from polygent_issuer.registry import (
     outbox,
     schema,
 )
-from polygent_issuer.registry.errors import RegistryDamaged, RegistryNewer
+from polygent_issuer.registry.errors import RegistryDamaged
 
 IGNORE = "BEGIN SELECT RAISE(IGNORE); END"
 
@@ -123,7 +124,7 @@ def test_statistics_are_no_change(path: Path, registry: Registry) -> None:
 def test_a_registry_of_a_newer_version_is_named_so(path: Path, registry: Registry) -> None:
     """Another process may have migrated it while this one worked."""
     change(path, "PRAGMA user_version = 9; CREATE TABLE later (x)")
-    with pytest.raises(RegistryNewer):
+    with pytest.raises(HomeProblem, match="newer polygent-issue"):
         add_customer(registry)
 
 

@@ -160,7 +160,8 @@ def _reading(ctx: typer.Context) -> "Iterator[Reading]":
     from polygent_issuer.registry import REGISTRY_FILE, Registry
 
     path = ctx.obj.home / REGISTRY_FILE
-    with Registry.peek(path, busy_timeout=_PATIENCE) as registry, registry.reading() as db:
+    opened = Registry.open(path, busy_timeout=_PATIENCE, read_only=True)
+    with opened as registry, registry.reading() as db:
         yield db
 
 
