@@ -188,8 +188,8 @@ def plan_merge(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) 
             code="customer_archived",
         )
     merger = merging.decide(db, gone, kept)
-    labels = {each.machine.id: each.label for each in merger.moved}
-    labels |= {each.gone.id: each.kept.label for each in merger.same}
+    labels = {machine.id: label for machine, label in merger.moved}
+    labels |= {gone.id: kept.label for gone, kept in merger.same}
     changing_hands = licenses.of(db, gone)
     current = [
         replace(each, machine_label=_label(db, each, labels))
@@ -242,8 +242,8 @@ def _rivals(
     merger: merging.Merger, current: Iterable[LicenseRecord]
 ) -> tuple[DuplicateMachineLicense, ...]:
     """Of each machine that both had, all current licenses but the one that runs longest."""
-    of = {each.gone.id: each.kept for each in merger.same}
-    of |= {each.kept.id: each.kept for each in merger.same}
+    of = {gone.id: kept for gone, kept in merger.same}
+    of |= {kept.id: kept for _, kept in merger.same}
     longest: dict[int, LicenseRecord] = {}
     rivals: list[DuplicateMachineLicense] = []
     for record in sorted(current, key=lambda record: (record.expires_at, record.id), reverse=True):
@@ -272,6 +272,6 @@ def _merge_details(decided: MergePlan) -> dict[str, Any]:
             "archived": dates.optional_instant(gone.archived_at),
         },
         "licenses": decided.licenses,
-        "moved": {each.machine.label: each.label for each in merger.moved},
-        "same": {each.gone.label: each.kept.label for each in merger.same},
+        "moved": {machine.label: label for machine, label in merger.moved},
+        "same": {gone.label: kept.label for gone, kept in merger.same},
     }

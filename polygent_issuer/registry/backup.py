@@ -52,14 +52,11 @@ def stamp(moment: datetime) -> str:
 
 
 def back_up_to(registry: Registry, place: Path, now: datetime) -> Backup:
-    """Write a backup as the file `place`, or under a free name in the folder `place`.
-
-    The second backup within a second, perhaps of another process, gets a number: `…Z-2.db`.
-    Errors as `back_up`.
-    """
+    """Write a backup as the file `place`, or under a free name in the folder; as `back_up`."""
     place = place.absolute()
     if not disk.is_folder(place):
         return back_up(registry, place)
+    # The second one within a second, perhaps of another process, gets a number.
     name, number = f"registry-{stamp(now)}", 1
     while True:
         numbered = name if number == 1 else f"{name}-{number}"
@@ -126,12 +123,9 @@ _OLDER: Final = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckedBackup:
-    """A sound private copy of a backup.
+    """The sound private copy of a backup, opened; `sha256` and `head` in hex.
 
-    Attributes:
-        source: the backup itself; `copy` is in the home, and `registry` the copy, opened.
-        sha256: of the backup's bytes, in hex.
-        size: how many journal rows it holds; `head` is the hash of the last one, in hex.
+    `head` is the hash of the last of its `size` journal rows.
     """
 
     source: Path
@@ -155,8 +149,7 @@ def open_backup(
 
     Raises:
         UnreadableInput: (`unreadable_input`) when it cannot be read.
-        HomeProblem: (`backup_refused`) when it is no backup, or not as this tool left it;
-            (`registry_newer`) when a later version of this tool made it.
+        HomeProblem: (`backup_refused`) when it is no backup, or not as this tool left it.
         OutputProblem: (`output_failed`) when the copy cannot be written.
     """
     files.sweep(home, _TEMPORARY)

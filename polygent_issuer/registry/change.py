@@ -40,9 +40,6 @@ class Decided(Generic[_Decision]):
         behind: `clock-behind` or nothing: judged here once, and not with the decision.
         head: the size and the hash of the journal on which it was made.
         decide: makes it again, with the same instant and the same ids.
-        registry: where it is to be carried out.
-        now: the instant of the command, aware.
-        actor: who acts.
     """
 
     decision: _Decision
@@ -54,15 +51,11 @@ class Decided(Generic[_Decision]):
     actor: Actor
 
     def unasked(self) -> "Decided[_Decision]":
-        """Return it for a command that takes no consent: no row is older than the one before it."""
+        """Return it for a command that takes no consent: no row is older than the one before."""
         return replace(self, behind=())
 
     def stands(self, db: Reading) -> bool:
-        """Whether it would be made again on what the registry holds now; a refusal is another one.
-
-        Raises:
-            HomeProblem: what keeps the registry from being read.
-        """
+        """Check that it would be made again on what is there now; a refusal is another one."""
         if journal.head(db) == self.head:
             return True
         try:
@@ -76,16 +69,7 @@ class Decided(Generic[_Decision]):
 def decide(
     registry: Registry, decide: Callable[[Reading], _Decision], *, now: datetime, actor: Actor
 ) -> Decided[_Decision]:
-    """Decide on a snapshot.
-
-    Args:
-        decide: rests on the rows that it reads, and may be called again.
-        now: UTC, as this machine has it.
-        actor: who acts.
-
-    Raises:
-        IssuerError: whatever `decide` raises.
-    """
+    """Decide on a snapshot; `decide` rests on the rows that it reads, and may be called again."""
     with registry.reading() as db:
         return Decided(
             decision=decide(db),
@@ -120,7 +104,6 @@ def carry_out(
     Raises:
         RegistryChanged: (`registry_changed`) when it would now be decided otherwise, or another
             file was restored in the place of this one; nothing is written.
-        IssuerError: each code of `Registry.writing`, `write` and `deliver`.
     """
     with _writing(decided) as db:
         if not decided.stands(db):
@@ -156,11 +139,7 @@ def carry_out_items(
 def finish(
     registry: Registry, work: Callable[[Writing], _Written], *, now: datetime, actor: Actor
 ) -> _Written:
-    """Step 6: deliver and clear what waits in the outbox, which holds no decision.
-
-    Raises:
-        IssuerError: each code of `Registry.writing` and `work`.
-    """
+    """Step 6: deliver and clear what waits in the outbox, which holds no decision."""
     with registry.writing(now=now, actor=actor) as db:
         return work(db)
 

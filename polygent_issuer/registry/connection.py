@@ -92,7 +92,6 @@ class Connection:
         """Connect and set the pragmas.
 
         Args:
-            path: the file.
             busy_timeout: how long to wait for another process.
             read_only: never write to it, not even to undo what a crash left half done; then
                 such a file cannot be read.
@@ -103,7 +102,6 @@ class Connection:
             RegistryChanged: (`registry_changed`) when the file was replaced while it was opened.
             RegistryFailed: (`registry_failed`) when the system cannot open it, or its name or
                 that of its journal is not a regular file.
-            HomeProblem: (`sqlite_too_old`) as `require_sqlite`.
         """
         require_sqlite(sqlite_version())
         _require_regular(path)
@@ -137,14 +135,9 @@ class Connection:
             )
 
     def copy_into(self, path: Path, *, named: Path) -> None:
-        """Copy the whole database, as the open transaction sees it, with SQLite's own backup.
+        """Copy the whole database, as the open transaction sees it, into an empty file.
 
-        Args:
-            path: an empty file; it is not synced.
-            named: what messages name in its place.
-
-        Raises:
-            OutputProblem: (`output_failed`) when the copy cannot be written.
+        The file is not synced; messages name `named` in its place: `output_failed`.
         """
         try:
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as copy:
@@ -168,11 +161,7 @@ class Connection:
             raise translate(error, self.path) from error
 
     def first(self, sql: str, params: Params = ()) -> tuple[tuple[Any, ...], Row | None]:
-        """Execute one statement to its first row; None when it gives none.
-
-        Returns:
-            A description of each column, which begins with its name (PEP 249), and the row.
-        """
+        """Return the description of each column (PEP 249) and the first row, or None."""
         try:
             with closing(self._sqlite.execute(sql, params)) as cursor:
                 row: Row | None = cursor.fetchone()
@@ -254,11 +243,7 @@ class Connection:
 
 
 def make_private(path: Path) -> None:
-    """Make the file 0600 before SQLite touches it; an empty one is a creation that broke off.
-
-    Raises:
-        RegistryFailed: (`registry_failed`) when the folder is missing or not writable.
-    """
+    """Make the file 0600 before SQLite touches it; an empty one is a creation that broke off."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     try:
         try:
@@ -271,13 +256,7 @@ def make_private(path: Path) -> None:
 
 
 def require_file(path: Path) -> None:
-    """Refuse a missing registry, or one that another user can change, before SQLite opens it.
-
-    Raises:
-        HomeProblem: (`unsafe_file`) as `require_safe`.
-        RegistryMissing: (`registry_missing`) when there is no file.
-        RegistryFailed: (`registry_failed`) when the folder cannot be read.
-    """
+    """Refuse a missing registry, or one that another user can change, before SQLite opens it."""
     try:
         require_safe(path)
     except FileNotFoundError:

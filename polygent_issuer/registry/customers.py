@@ -153,12 +153,7 @@ def free_slug(db: Reading, name: str, *, besides: Iterable[str] = ()) -> str:
 
 
 def require_free_slug(db: Reading, slug: str) -> None:
-    """Check a slug that a new customer will get.
-
-    Raises:
-        InputRefused: (`input_refused`) when it breaks FORMAT §1 (`sub`).
-        Taken: (`taken`) when it is the slug or alias of another customer.
-    """
+    """Refuse a slug that breaks FORMAT §1 (`input_refused`), or that another has (`taken`)."""
     # The verifier loads cryptography (30 ms), which listing customers needs not wait for.
     from polygent_issuer.verifier.identifiers import is_slug  # noqa: PLC0415
 
@@ -183,16 +178,12 @@ def add(
     time_zone: str | None = None,
     crm: str | None = None,
 ) -> Customer:
-    """Add a customer; the name is stored in NFC.
+    """Add a customer; the name is stored in NFC. Errors as `require_free_slug`.
 
     Args:
         contacts: mail addresses or names of people.
         time_zone: an IANA name, judged by the caller.
         crm: the reference in the operator's own books.
-
-    Raises:
-        InputRefused: (`input_refused`) for a slug or text that FORMAT §1 forbids.
-        Taken: (`taken`) when the slug is another's.
     """
     require_free_slug(db, slug)
     columns = _columns(name=name, contacts=contacts, time_zone=time_zone, crm=crm)
@@ -263,10 +254,7 @@ def _require_text(what: str, value: str | None) -> None:
 
 
 def one_letter_apart(one: str, other: str) -> bool:
-    """Check that at most one character, not a digit, is added, left out or changed.
-
-    That is a Levenshtein distance of 1, or 0. Numerals of any script count as digits.
-    """
+    """Check that the Levenshtein distance is at most 1, and no digit of any script differs."""
     short, long = sorted((one, other), key=len)
     pairs = enumerate(zip(short, long, strict=False))
     at = next((place for place, (a, b) in pairs if a != b), len(short))
@@ -277,11 +265,7 @@ def one_letter_apart(one: str, other: str) -> bool:
 
 
 def similar(db: Reading, name: str, *, besides: Customer | None = None) -> tuple[Customer, ...]:
-    """Return customers whose name or slug equals a name when folded, or is one letter apart.
-
-    Args:
-        besides: this one is left out, since it is itself.
-    """
+    """Return customers, but `besides`, whose name or slug is folded the same or a letter apart."""
     folded, *slugs = variants(name)
     ids = _alike(db, "folded", folded)
     for slug in slugs:
@@ -312,7 +296,7 @@ def _is_comparable(slug: str, folded: str) -> bool:
 
 
 def _alike(db: Reading, column: str, word: str) -> set[int]:
-    """Row ids of those whose column is the word, or one letter apart from it.
+    """Return row ids of those whose column is the word, or one letter apart from it.
 
     Whatever is one letter apart shares the word's first half or its last half, so two ranges of
     two indexes hold all candidates, however many customers there are.

@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from polygent_issuer import files
@@ -58,7 +57,6 @@ class Registry:
 
         Args:
             path: the file; its folder exists.
-            now: aware, as of every row and every command.
             registry_id: what tells it from any other, for ever.
             busy_timeout: how long to wait for another process.
 
@@ -77,7 +75,7 @@ class Registry:
         registry = cls(connection)
         with connection.closed_on_error():
             # Another process may have made it in between.
-            with registry._transaction(_require_blank, now=now, actor=actor) as db:
+            with registry.writing(now=now, actor=actor, judge=_require_blank) as db:
                 db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
                 for version in range(len(schema.MIGRATIONS)):
                     schema.migrate(db.execute, version)
@@ -98,7 +96,6 @@ class Registry:
         """Open an existing registry, brought up to this tool's tables; it is never made here.
 
         Args:
-            path: the file.
             busy_timeout: how long to wait for another process.
             as_it_is: leave older tables as they are; `is_up_to_date` tells of them.
             read_only: only look: the file is never written to.
@@ -162,7 +159,6 @@ class Registry:
 
         Raises:
             RegistryLocked: (`registry_locked`) when it was busy for longer than the timeout.
-            RegistryMisuse: (`registry_misuse`) inside another transaction.
         """
         connection = self._connection
         connection.begin("BEGIN")
@@ -178,8 +174,13 @@ class Registry:
             connection.run("PRAGMA query_only = OFF")
 
     @contextmanager
-    def writing(self, *, now: datetime, actor: Actor) -> Iterator[Writing]:
+    def writing(
+        self, *, now: datetime, actor: Actor, judge: Callable[[Connection], None] | None = None
+    ) -> Iterator[Writing]:
         """Open the one writer: committed when the block ends, undone on any exception.
+
+        Args:
+            judge: refuses the file that now cannot change; it has to be as made when not given.
 
         Raises:
             RegistryLocked: (`registry_locked`) when another kept it busy for too long.
@@ -189,20 +190,12 @@ class Registry:
                 those of this tool, earlier rows break a rule of their table, or a row that was
                 written is not there before the COMMIT.
         """
-        with self._transaction(_require_as_made, now=now, actor=actor) as db:
-            yield db
-
-    @contextmanager
-    def _transaction(
-        self, judge: Callable[[Connection], None], *, now: datetime, actor: Actor
-    ) -> Iterator[Writing]:
-        """Open a write transaction, once `judge` lets the file pass: nothing changes in between."""
         connection = self._connection
         connection.begin("BEGIN IMMEDIATE")
         db = Writing(connection, now=now, actor=actor)
         try:
             connection.require_in_place()
-            judge(connection)
+            (judge or _require_as_made)(connection)
             yield db
             db.end()
             connection.wait_for("COMMIT")
@@ -225,12 +218,7 @@ class Registry:
         """Close at the end of the block."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
 
@@ -290,10 +278,7 @@ def check_application_id(connection: Connection) -> None:
 
 
 def _require_as_made(connection: Connection) -> None:
-    """Refuse to write where a table, index, view or trigger is missing, changed or added.
-
-    To be asked within the transaction that writes, so that nothing changes in between.
-    """
+    """Refuse to write where a table, index, view or trigger is missing, changed or added."""
     check_application_id(connection)
     version = connection.number("user_version")
     with closing(connection.run(schema.STATEMENTS)) as cursor:
@@ -311,12 +296,8 @@ def migrate_file(connection: Connection, *, keep: bool = True) -> None:
     Whoever called closes the connection on an error, which undoes the one that failed.
 
     Args:
-        keep: whether a copy from before each migration stays beside the file, as `.before-vN`.
-
-    Raises:
-        OutputProblem: (`output_failed`) when that copy cannot be written; nothing changed then.
-        RegistryDamaged: (`registry_damaged`) when it is not as the earlier version made it.
-        RegistryLocked: (`registry_locked`) when another process holds it for too long.
+        keep: whether a copy from before each migration stays beside the file, as `.before-vN`;
+            `output_failed` when it cannot be written.
     """
     while connection.number("user_version") < len(schema.MIGRATIONS):
         connection.begin("BEGIN IMMEDIATE")

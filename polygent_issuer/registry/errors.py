@@ -94,18 +94,14 @@ NAMED: Final = 5
 def not_found(
     message: str, suggestion: str | None, every: Hint, *, otherwise: Hint | None = None
 ) -> NotFound:
-    """Return the error for what was not found.
+    """Return the error for what was not found; the hint is `otherwise` where nothing is near.
 
     Args:
-        suggestion: what was probably meant, if anything is near.
         every: the command that lists all there are.
-        otherwise: the hint where nothing is near; `every` when not given.
     """
-    if suggestion:
-        hint = Hint(f"did you mean `{suggestion}`? — or `", every, "`")
-    else:
-        hint = otherwise or every
-    return NotFound(message, hint=hint)
+    if not suggestion:
+        return NotFound(message, hint=otherwise or every)
+    return NotFound(message, hint=Hint(f"did you mean `{suggestion}`? — or `", every, "`"))
 
 
 def ambiguous(message: str, names: Sequence[str]) -> Ambiguous:
@@ -174,7 +170,6 @@ def tampered(path: Path, what: str, *, older: bool = False) -> RegistryDamaged:
     """Return the error for what only something else than this tool can have changed.
 
     Args:
-        path: the file.
         what: the object or the rows, and what is wrong with them.
         older: its tables are of an older version, so only `doctor` can open it.
     """
@@ -202,13 +197,7 @@ def changed_row(path: Path, name: str) -> RegistryDamaged:
 
 
 def damaged_row(path: Path, sql: str, row: tuple[object, ...]) -> RegistryDamaged:
-    """Return the error for a row with a value that this tool never writes.
-
-    Args:
-        path: the file.
-        sql: the statement that selected it; if the first column is the key, it names the row.
-        row: its values.
-    """
+    """Return the error for a row of a statement that has a value which this tool never writes."""
     error = damaged(path, f"has a row that cannot be read{_name(sql, row)}")
     error.hint = Hint(_VERIFY, _RESTORE)
     return error

@@ -24,14 +24,13 @@ from polygent_issuer.registry.row_check import GENESIS, chain_hash
 from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.terms import dates
 
+# The events that tell of a copy that was made, and of nothing else.
 BACKED_UP: Final = "registry-backed-up"
 HEAD_NOTED: Final = "head-noted"
-COPIES: Final = (BACKED_UP, HEAD_NOTED)
-"""The events that tell of a copy that was made, and of nothing else."""
-
 # In so many words, as the index has it: what is bound to a mark is known too late to choose one.
 _OF_COPY: Final = f"event IN ('{BACKED_UP}', '{HEAD_NOTED}')"
-_SELECT = "SELECT seq, bytes, previous, hash FROM journal"
+_TOLERANCE: Final = timedelta(minutes=5)
+_SELECT: Final = "SELECT seq, bytes, previous, hash FROM journal"
 
 
 def rows(
@@ -45,8 +44,7 @@ def rows(
 
     Args:
         customer: only rows about this one, or about a slug that is its alias now.
-        since: aware; from this instant on.
-        until: aware; before this instant.
+        since, until: aware; from the one instant on, and before the other.
     """
     conditions: list[str] = []
     values: list[Value] = []
@@ -65,30 +63,26 @@ def rows(
 
 
 def newest_at(db: Reading) -> datetime | None:
-    """When the last row was written, or None for an empty journal."""
+    """Return when the last row was written, or None for an empty journal."""
     sql = "SELECT at FROM journal ORDER BY seq DESC LIMIT 1"
     return db.value(moment, sql)
 
 
 def head(db: Reading) -> tuple[int, str]:
-    """How many rows there are, and the hash of the last one in hex: what `--against` takes."""
+    """Return how many rows there are, and the hash of the last one in hex."""
     sql = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1"
     newest = db.one(lambda row: (as_int(row["seq"]), as_bytes(row["hash"]).hex()), sql)
     return newest or (0, GENESIS.hex())
 
 
 def newest_copy(db: Reading, event: str) -> JournalRow | None:
-    """The last row that tells of such a copy, or None when there never was one.
-
-    Args:
-        event: one of `COPIES`.
-    """
+    """Return the last row that tells of such a copy, or None when there never was one."""
     sql = f"{_SELECT} WHERE {_OF_COPY} AND event = ? ORDER BY seq DESC LIMIT 1"
     return db.one(_journal_row, sql, (event,))
 
 
 def issue_of(db: Reading, record: LicenseRecord) -> JournalRow | None:
-    """The first row that tells of a license, which is that of its issue or of its import."""
+    """Return the first row that tells of a license: that of its issue or of its import."""
     owner = "SELECT slug FROM customers WHERE id = ?"
     was = "SELECT slug FROM aliases WHERE customer_id = ?"
     where = f"WHERE customer IN ({owner} UNION {was}) AND license = ? ORDER BY seq LIMIT 1"
@@ -105,9 +99,7 @@ def customer_status_changes(db: Reading, customer: Customer) -> int:
 
 
 def intact_issue(db: Reading, license_id: str, *, customer: str) -> JournalRow | None:
-    """The journal row of a license's issue; None where there is none, or it was edited.
-
-    The row's hash must be that of its stored bytes, and the next row must follow it.
+    """Return the journal row of a license's issue; None where there is none, or it was edited.
 
     Args:
         customer: the slug in the signed license, which no edited row can change.
@@ -124,13 +116,13 @@ def intact_issue(db: Reading, license_id: str, *, customer: str) -> JournalRow |
 
 
 def copies_since(db: Reading, seq: int) -> int:
-    """How many of the rows that follow a row tell of a copy, and of nothing else."""
+    """Count the rows after a row that tell of a copy, and of nothing else."""
     sql = f"SELECT count(*) FROM journal WHERE {_OF_COPY} AND seq > ?"  # noqa: S608  # our own
     return db.value(as_int, sql, (seq,)) or 0
 
 
 def acts_since(db: Reading, seq: int) -> int:
-    """How many of the rows that follow a row tell of more; they are numbered without a gap."""
+    """Count the rows after a row that tell of more; they are numbered without a gap."""
     size, _ = head(db)
     return size - seq - copies_since(db, seq)
 
@@ -154,23 +146,13 @@ def _journal_row(row: Fields) -> JournalRow:
     )
 
 
-_TOLERANCE = timedelta(minutes=5)
-
-
 def clock_behind_finding(db: Reading, now: datetime) -> tuple[Finding, ...]:
-    """`clock-behind`, if the clock is over 5 minutes before the journal's newest row.
-
-    Args:
-        now: UTC, as this machine has it.
-    """
+    """Return `clock-behind` if this machine's `now` is over 5 minutes before the newest row."""
     newest = newest_at(db)
     if newest is None or now >= newest - _TOLERANCE:
         return ()
-    return (
-        Finding(
-            code=FindingCode.CLOCK_BEHIND,
-            message=f"this machine's clock says {dates.instant(now)}, "
-            f"but the journal's newest row is of {dates.instant(newest)}",
-            hint="set the clock right",
-        ),
+    message = (
+        f"this machine's clock says {dates.instant(now)}, "
+        f"but the journal's newest row is of {dates.instant(newest)}"
     )
+    return (Finding(code=FindingCode.CLOCK_BEHIND, message=message, hint="set the clock right"),)

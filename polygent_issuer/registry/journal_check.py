@@ -34,18 +34,13 @@ from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape, escape_short
 
+_MOST: Final = 100
 HEAD: Final = re.compile(r"(?:([0-9]{1,15}):)?([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JournalHead:
-    """A head that was noted earlier.
-
-    Attributes:
-        size: how many rows the journal had then; None when only the hash was kept.
-        digest: the hash of the last of them, 32 bytes.
-        told: what a message calls it.
-    """
+    """The noted hash of the last of `size` rows, if that was noted, too; and a name of it."""
 
     size: int | None
     digest: bytes
@@ -53,25 +48,17 @@ class JournalHead:
 
 
 def head_text(size: int, digest: str) -> str:
-    """A head as `--against` takes it later.
-
-    Args:
-        digest: the hash in hex.
-    """
+    """Return a head, with its hash in hex, as `--against` takes it later."""
     return f"{size}:{digest}"
 
 
 def noted_line(size: int, digest: str, *, now: datetime, registry_id: str) -> str:
-    """A line of a file of noted heads.
-
-    Args:
-        now: when it is noted, aware.
-    """
+    """Return a line of a file of noted heads."""
     return f"{dates.instant(now)} {head_text(size, digest)} {escape(registry_id)}"
 
 
 def parse_head(text: str) -> JournalHead | None:
-    """The head that a text is; None when it is none."""
+    """Return the head that a text is; None when it is none."""
     match = HEAD.fullmatch(text.strip())
     if match is None:
         return None
@@ -80,14 +67,11 @@ def parse_head(text: str) -> JournalHead | None:
 
 
 def parse_noted(text: str, name: str) -> tuple[JournalHead, ...]:
-    """The heads of a file, in its order.
+    """Return the heads of a file, in its order; `input_refused` when a line, or it, holds none.
 
     Args:
         text: what the file holds.
         name: what a message calls the file, safe to show.
-
-    Raises:
-        InputRefused: (`input_refused`) when a line holds no head, or the file none at all.
     """
     heads = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -119,7 +103,7 @@ _LICENSE: Final = "licenses/"
 def table_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
     """One line for each row that is not as the journal last recorded it."""
     expected = {name: digest for name, (_, digest) in recorded.items()}
-    for name, digest in _found(db):
+    for name, digest in _journaled(db):
         recorded_digest = expected.pop(name, None)
         if recorded_digest is None:
             yield f"{escape(name)} was added outside the journal"
@@ -145,8 +129,8 @@ def row_journal_problems(db: Reading, recorded: Recorded) -> Iterator[str]:
         yield f"row_journal/{escape(name)} is missing"
 
 
-def _found(db: Reading) -> Iterator[tuple[str, str]]:
-    """Each row that the journal vouches for, with its digest."""
+def _journaled(db: Reading) -> Iterator[tuple[str, str]]:
+    """Stream the rows that the journal vouches for, each with its digest."""
     for table, key in schema.JOURNALED.items():
         names = _columns(db, table)
         if key not in names:
@@ -161,27 +145,20 @@ def _columns(db: Reading, table: str) -> list[str]:
 
 
 def _of_file(db: Reading, name: str) -> str:
-    """Says so when it is the `.lic` itself that was changed."""
+    """Say so when it is the `.lic` itself that was changed."""
+    columns = _columns(db, "licenses")
     sql, license_id = "SELECT * FROM licenses WHERE id = ?", name.removeprefix(_LICENSE)
     for row in db.execute(sql, (license_id,)):
-        values = dict(zip(_columns(db, "licenses"), row, strict=True))
+        values = dict(zip(columns, row, strict=True))
         file = values.get("file")
         if isinstance(file, bytes) and sha256(file).hexdigest() != values.get("sha256"):
             return ": the stored .lic is not the one that was issued"
     return ""
 
 
-_MOST: Final = 100
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JournalCheck:
-    """What `verify` found.
-
-    Attributes:
-        size: how many rows there are; `head` the hash of the last one, in hex.
-        problems: one line each, the first hundred; empty when all is well.
-    """
+    """The number of rows, the hash of the last one in hex, and the first hundred problems."""
 
     size: int
     head: str
@@ -194,9 +171,6 @@ def verify(db: Reading, *, against: Iterable[JournalHead] = ()) -> JournalCheck:
     Args:
         against: heads that were noted earlier: rows that were cut off since, a journal that was
             written anew, or a restored older copy, are found only so.
-
-    Raises:
-        RegistryDamaged: (`registry_damaged`) when the file cannot be read to its end.
     """
     chain = _Chain(against)
     sql = "SELECT seq, previous, bytes, hash FROM journal ORDER BY seq"
@@ -207,9 +181,9 @@ def verify(db: Reading, *, against: Iterable[JournalHead] = ()) -> JournalCheck:
         chain.beside_noted(),
         schema.differences(db.execute(schema.STATEMENTS)),
         table_problems(db, chain.recorded),
+        # Where the chain is broken, most of its numbers differ.
+        () if chain.problems else row_journal_problems(db, chain.recorded),
     )
-    if not chain.problems:  # else most of its numbers differ
-        lines = chain_of(lines, row_journal_problems(db, chain.recorded))
     problems = tuple(islice(lines, _MOST + 1))
     if len(problems) > _MOST:
         problems = (*problems[:_MOST], "and more")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _SELECT: Final = """SELECT kid, label, public_pem, created_at, active, retired_at, compromised,
     backed_up_at FROM keys"""
-_SHORTEST: Final = 4
+_SHORTEST: Final = 4  # a slip of a label is not to name a key by chance
 _USES: Final = f"""SELECT kid, count(*) AS licenses,
     sum({CURRENT}) AS current, max(expires_at) AS last_end
     FROM licenses GROUP BY kid"""  # noqa: S608  # a condition of our own
@@ -49,8 +49,6 @@ def every(db: Reading) -> tuple[KeyRecord, ...]:
 
 def find(db: Reading, typed: str) -> KeyRecord:
     """Return the key of a label, a kid, or an unambiguous beginning of a kid.
-
-    The beginning has at least 4 characters: a slip of a label is not to name a key by chance.
 
     Raises:
         NotFound: (`not_found`) when there is none; the hint names the nearest.
@@ -106,12 +104,7 @@ def compromised_since(db: Reading, key: KeyRecord) -> datetime | None:
 
 
 def add(db: Writing, *, key: "Key", label: str) -> KeyRecord:
-    """Pin a public key; the first one becomes active by itself.
-
-    Raises:
-        InputRefused: (`input_refused`) for a label that is no display name.
-        Taken: (`taken`) when the key or the label is there already.
-    """
+    """Pin a public key; the first one becomes active. `taken` when it or the label is there."""
     from polygent_issuer.verifier.identifiers import display_name_problem  # noqa: PLC0415  # 30 ms
 
     problem = display_name_problem(label)
@@ -151,8 +144,7 @@ def activate(db: Writing, kid: str) -> KeyRecord:
 def retire(db: Writing, kid: str, *, compromised: bool = False) -> KeyRecord:
     """Let a key sign no more; its public half stays pinned, since its licenses run on.
 
-    Args:
-        compromised: others may hold it, so nothing under it is believed any more.
+    If it is `compromised`, others may hold it, and nothing under it is believed any more.
     """
     key = find(db, kid)
     columns: dict[str, Value] = {"active": 0}

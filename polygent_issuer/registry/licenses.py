@@ -103,10 +103,7 @@ def select(
 
 
 def due(db: Reading, expires_before: datetime) -> Iterator[LicenseRecord]:
-    """Stream the current licenses of customers who are not archived, the first to end first.
-
-    Those that end together come by their customers' slugs.
-    """
+    """Stream current licenses by their end, then by slug; archived customers are left out."""
     rest = f"{_DUE} ORDER BY expires_at, customer_slug, id"
     return _select(db, rest, (whole_seconds(expires_before),))
 
@@ -179,9 +176,7 @@ def find(db: Reading, typed: str) -> LicenseRecord:
 def current(db: Reading, customer: Customer) -> tuple[LicenseRecord, ...]:
     """Return the customer's current licenses, the first to expire first.
 
-    Raises:
-        RegistryDamaged: (`registry_damaged`) when any license of the customer is not as recorded:
-            one that was moved, deleted or marked as replaced would be missing here.
+    Each license of the customer has to be as recorded: a moved or deleted one would be missing.
     """
     return _checked(db, customer, LicenseStatus.CURRENT)
 
@@ -202,38 +197,26 @@ def add(
     db: Writing,
     *,
     license_id: str,
-    customer_id: int,
-    machine_id: int | None,
-    kid: str,
     file: bytes,
-    tier: str,
     issued_at: datetime,
     expires_at: datetime,
-    term: str | None,
-    plan: str | None,
-    document_id: int | None,
+    **columns: Value,
 ) -> None:
     """Keep a license that was signed, current from now on; `taken` when its id is there already.
 
     Args:
         license_id, issued_at, expires_at: its `jti`, `iat` and `exp`, aware.
         file: the exact bytes of the `.lic`.
-        term, plan: what the next renewal goes by.
+        columns: the others of a new row; the next renewal goes by `term` and `plan`.
     """
     db.insert(
         "licenses",
         id=license_id,
-        customer_id=customer_id,
-        machine_id=machine_id,
-        kid=kid,
         file=file,
         sha256=sha256(file).hexdigest(),
-        tier=tier,
         issued_at=whole_seconds(issued_at),
         expires_at=whole_seconds(expires_at),
-        term=term,
-        plan=plan,
-        document_id=document_id,
+        **columns,
     )
 
 

@@ -28,20 +28,20 @@ from polygent_issuer.registry.records import (
 from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.text import escape, nearest, nfc
 
-_SELECT: Final = """SELECT id, customer_id, label, fingerprint, hostname, components, since,
+SELECT: Final = """SELECT id, customer_id, label, fingerprint, hostname, components, since,
     document_id FROM machines"""
 _DOCUMENTS: Final = """SELECT id, sha256, content, fingerprint, generated_at, received_at
     FROM documents"""
 _NAMELESS: Final = "machine"
 _LABEL_LENGTH: Final = 200
-_machine: Final = reader(Machine)
+of_row: Final = reader(Machine)
 _identity: Final = reader(Identity)
 _document: Final = reader(Document)
 
 
 def select(db: Reading, rest: str, params: Params) -> Iterator[Machine]:
     """Stream machines as the journal recorded them; `rest` follows `FROM machines`, our own SQL."""
-    for machine in db.each(_machine, f"{_SELECT} {rest}", params):
+    for machine in db.each(of_row, f"{SELECT} {rest}", params):
         db.require_recorded("machines", machine.id)
         yield machine
 
@@ -53,11 +53,7 @@ def by_id(db: Reading, machine_id: int) -> Machine:
 
 
 def with_fingerprint(db: Reading, fingerprint: str) -> tuple[KnownFingerprint, ...]:
-    """Return whose machine this is, then whose it was, the latest first; of any customer.
-
-    Args:
-        fingerprint: in canonical form (FORMAT §4).
-    """
+    """Return whose machine a canonical fingerprint is, then whose it was, the latest first."""
     sql = """SELECT m.id, i.since, i.until, i.hostname, d.sha256 FROM (
             SELECT id AS machine_id, since, NULL AS until, hostname, document_id
                 FROM machines WHERE fingerprint = ?

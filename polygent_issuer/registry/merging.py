@@ -8,26 +8,6 @@ from polygent_issuer.registry.records import Customer, Machine, Value, as_int, c
 from polygent_issuer.registry.schema import JOURNALED
 from polygent_issuer.registry.transactions import Reading, Writing
 
-# What is pointed at the other row, with the column that points.
-_OF_A_MACHINE = (("licenses", "machine_id"), ("machine_identities", "machine_id"))
-_OF_A_CUSTOMER = (("licenses", "customer_id"), ("aliases", "customer_id"))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MovedMachine:
-    """A machine that changes hands; `label` is free among those of its new owner."""
-
-    machine: Machine
-    label: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SameMachine:
-    """One machine that both customers have: `gone` is taken into `kept`."""
-
-    gone: Machine
-    kept: Machine
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Merger:
@@ -36,34 +16,42 @@ class Merger:
     Attributes:
         gone: whose row goes; the slug becomes an alias.
         kept: who remains, as recorded before.
+        moved: machines that change hands, each with a label that is free among those of `kept`.
+        same: machines that both have: the first of each pair is taken into the second.
         contacts: of both, those of `kept` first.
         time_zone, crm: of `kept`, else of `gone`.
     """
 
     gone: Customer
     kept: Customer
-    moved: tuple[MovedMachine, ...]
-    same: tuple[SameMachine, ...]
+    moved: tuple[tuple[Machine, str], ...]
+    same: tuple[tuple[Machine, Machine], ...]
     contacts: tuple[str, ...]
     time_zone: str | None
     crm: str | None
 
 
 def decide(db: Reading, gone: Customer, kept: Customer) -> Merger:
-    """What a merger would do; nothing is written."""
+    """Return what a merger would do; nothing is written."""
     theirs, ours = of(db, gone), of(db, kept)
     present = {machine.fingerprint: machine for machine in ours}
-    same = tuple(
-        SameMachine(gone=machine, kept=present[machine.fingerprint])
-        for machine in theirs
-        if machine.fingerprint in present
-    )
-    moving = tuple(machine for machine in theirs if machine.fingerprint not in present)
+    moving = [machine for machine in theirs if machine.fingerprint not in present]
+    labels = {machine.label for machine in ours}
+    taken = labels | {machine.label for machine in moving}
+    moved = []
+    for machine in moving:  # whoever can keep the own label does
+        label = numbered(machine.label, taken) if machine.label in labels else machine.label
+        taken.add(label)
+        moved.append((machine, label))
     return Merger(
         gone=gone,
         kept=kept,
-        moved=_labelled(moving, {machine.label for machine in ours}),
-        same=same,
+        moved=tuple(moved),
+        same=tuple(
+            (machine, present[machine.fingerprint])
+            for machine in theirs
+            if machine.fingerprint in present
+        ),
         contacts=tuple(dict.fromkeys((*kept.contacts, *gone.contacts))),
         time_zone=kept.time_zone or gone.time_zone,
         crm=kept.crm or gone.crm,
@@ -76,12 +64,15 @@ def merge(db: Writing, merger: Merger) -> Customer:
     What the same machine was called at `gone` goes into its history.
     """
     gone, kept = merger.gone, merger.kept
-    for each in merger.moved:
-        db.update("machines", each.machine.id, customer_id=kept.id, label=each.label)
-    for same in merger.same:
-        _unite(db, same)
-    for table, column in _OF_A_CUSTOMER:
-        _repoint(db, table, column, gone.id, kept.id)
+    for machine, label in merger.moved:
+        db.update("machines", machine.id, customer_id=kept.id, label=label)
+    for old, same in merger.same:
+        for table in ("licenses", "machine_identities"):
+            _repoint(db, table, "machine_id", old.id, same.id)
+        remember(db, old, machine_id=same.id)
+        db.delete("machines", old.id)
+    for table in ("licenses", "aliases"):
+        _repoint(db, table, "customer_id", gone.id, kept.id)
     db.delete("customers", gone.id)
     db.insert("aliases", slug=gone.slug, customer_id=kept.id, created_at=db.at)
     db.update(
@@ -92,25 +83,6 @@ def merge(db: Writing, merger: Merger) -> Customer:
         crm=merger.crm,
     )
     return by_id(db, kept.id)
-
-
-def _labelled(moving: tuple[Machine, ...], ours: set[str]) -> tuple[MovedMachine, ...]:
-    """A free label for each; whoever can keep the own one does."""
-    taken = ours | {machine.label for machine in moving}
-    moved: list[MovedMachine] = []
-    for machine in moving:
-        label = numbered(machine.label, taken) if machine.label in ours else machine.label
-        taken.add(label)
-        moved.append(MovedMachine(machine=machine, label=label))
-    return tuple(moved)
-
-
-def _unite(db: Writing, same: SameMachine) -> None:
-    gone, kept = same.gone, same.kept
-    for table, column in _OF_A_MACHINE:
-        _repoint(db, table, column, gone.id, kept.id)
-    remember(db, gone, machine_id=kept.id)
-    db.delete("machines", gone.id)
 
 
 def _repoint(db: Writing, table: str, column: str, old: int, new: int) -> None:

@@ -59,12 +59,7 @@ def for_archive(db: Reading, archive: str) -> Iterator[Bundled]:
 
 
 def add(db: Writing, license_id: str, *, folder: str | None, name: str | None) -> None:
-    """Note where a license's file is to be; `taken` when it is noted already.
-
-    Args:
-        license_id: in the registry by the end of this transaction.
-        folder: absolute; None for stdout.
-    """
+    """Note where a license's file is to be: an absolute folder, or None for stdout."""
     db.insert("outbox", license_id=license_id, folder=folder, name=name, at=db.at)
 
 

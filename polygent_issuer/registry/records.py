@@ -34,25 +34,21 @@ _encode: Final = json.JSONEncoder(
 ).encode
 
 
-def text(value: Value) -> str:
-    """Read a text."""
-    if isinstance(value, str):
-        return value
-    raise _other_than(str)
+def _typed(kind: type[_Kind]) -> Callable[[object], _Kind]:
+    def read(value: object) -> _Kind:
+        if isinstance(value, kind):
+            return value
+        raise ValueError(f"not of type {kind.__name__}")
+
+    return read
 
 
-def as_int(value: Value) -> int:
-    """Read an integer."""
-    if isinstance(value, int):
-        return value
-    raise _other_than(int)
-
-
-def as_bytes(value: Value) -> bytes:
-    """Read bytes."""
-    if isinstance(value, bytes):
-        return value
-    raise _other_than(bytes)
+text: Final = _typed(str)
+as_int: Final = _typed(int)
+as_bytes: Final = _typed(bytes)
+members: Final[Callable[[object], dict[str, Any]]] = _typed(dict)
+"""What reads the members of a JSON object within another."""
+_items: Final[Callable[[object], list[Any]]] = _typed(list)
 
 
 def moment(value: Value) -> datetime:
@@ -70,12 +66,12 @@ def seconds(value: Value) -> datetime:
 
 def strings(value: Value) -> tuple[str, ...]:
     """Read the texts of a JSON array."""
-    return tuple(_of(str, item) for item in _of(list, _loads(text(value))))
+    return tuple(map(text, _items(_loads(text(value)))))
 
 
 def mapping(value: Value) -> dict[str, str]:
     """Read the texts by name of a JSON object."""
-    return {name: _of(str, item) for name, item in json_object(text(value)).items()}
+    return {name: text(item) for name, item in json_object(text(value)).items()}
 
 
 def optional(read: Callable[[Value], _Kind]) -> Callable[[Value], _Kind | None]:
@@ -87,14 +83,9 @@ maybe_text: Final = optional(text)
 maybe_moment: Final = optional(moment)
 
 
-def members(value: object) -> dict[str, Any]:
-    """Return the members of a JSON object within another, or raise ValueError."""
-    return _of(dict, value)
-
-
 def json_object(value: str | bytes) -> dict[str, Any]:
     """Decode a JSON object, or raise ValueError."""
-    return _of(dict, _loads(value))
+    return members(_loads(value))
 
 
 def moment_text(value: datetime) -> str:
@@ -136,16 +127,6 @@ def _aware(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("a moment without a time zone")
     return value
-
-
-def _of(kind: type[_Kind], value: object) -> _Kind:
-    if isinstance(value, kind):
-        return value
-    raise _other_than(kind)
-
-
-def _other_than(kind: type) -> ValueError:
-    return ValueError(f"not of type {kind.__name__}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -201,10 +182,7 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KnownFingerprint:
-    """Whose machine a fingerprint is, or was; with the digest of the document that said so.
-
-    `hostname` is what the machine was called under this fingerprint.
-    """
+    """Whose machine a fingerprint is, or was; with hostname and document of that time."""
 
     customer: Customer
     machine: Machine
@@ -255,9 +233,9 @@ def reader(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LicenseRecord:
-    """A license that was issued, with the exact bytes of its `.lic`.
+    """A license that was issued: `id` is its `jti`, `file` the exact bytes of its `.lic`.
 
-    `id` is the `jti`; `term` and `plan` are what the next renewal goes by.
+    The next renewal goes by `term` and `plan`.
     """
 
     id: str
@@ -312,11 +290,7 @@ class KeyRecord:
 
     @property
     def public_key(self) -> "Key":
-        """The public half, decoded at each call.
-
-        Raises:
-            RegistryDamaged: (`registry_damaged`) when the stored key is not the one of `kid`.
-        """
+        """The public half, decoded; `registry_damaged` when it is not the one of `kid`."""
         # Listing licenses opens the registry too; only here is cryptography needed (30 ms).
         from polygent_issuer.verifier.errors import InvalidKey  # noqa: PLC0415
         from polygent_issuer.verifier.keys import Key  # noqa: PLC0415
@@ -334,10 +308,7 @@ class KeyRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyUse:
-    """How many licenses were signed with a key, how many are current, and when the last one ends.
-
-    The replaced and retired ones count for the end, too: their files run on.
-    """
+    """How many licenses a key signed, how many are current, and when the last of all ends."""
 
     licenses: int
     current: int
@@ -358,11 +329,7 @@ class Document:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JournalRow:
-    """Who did what, when and why; `previous` and `hash` are SHA-256 in hex.
-
-    `accepted` are codes of findings, `details` explains the act; `body` is all of it, with the
-    digests of the rows that were written.
-    """
+    """Who did what, when and why; `previous` and `hash` are SHA-256 in hex, `body` is all of it."""
 
     seq: int
     at: datetime

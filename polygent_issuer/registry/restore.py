@@ -170,10 +170,9 @@ def restore(
     now: datetime,
     actor: Actor,
 ) -> Path | None:
-    """Put a candidate in the place of the registry at `path`.
+    """Put a candidate, which this closes, in the place of the registry at `path`.
 
     Args:
-        candidate: closed by this.
         shown, findings: what the operator saw; `consent` must cover the findings.
 
     Returns:
@@ -182,7 +181,6 @@ def restore(
     Raises:
         ConsentNeeded: (`consent_needed`) when a finding was not accepted.
         RegistryChanged: (`registry_changed`) when it is no longer what was shown.
-        RegistryLocked: (`registry_locked`) when another command had it for too long.
         OutputProblem: (`output_failed`) when the disk refuses; the present one stays then.
     """
     require(findings, consent)

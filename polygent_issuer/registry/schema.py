@@ -1,4 +1,4 @@
-"""The tables, as ordered migrations: named, never edited, each applied in one transaction.
+"""The tables, as ordered migrations: never edited, each applied in one transaction.
 
 A row's digest in the journal leaves out empty columns (`row_check`), so a later migration may add
 a column that starts empty without touching what the journal says of older rows.
@@ -7,8 +7,8 @@ a column that starts empty without touching what the journal says of older rows.
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Final
 
 from polygent_issuer.text import escape
@@ -32,13 +32,7 @@ JOURNALED: Final = {
 KEYS: Final = {**JOURNALED, "outbox": "license_id", "row_journal": "name"}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Migration:
-    """One step from `user_version` N to N + 1; N is its place in `MIGRATIONS`."""
-
-    name: str
-    statements: tuple[str, ...]
-
+Statements = tuple[str, ...]
 
 _CUSTOMERS: Final = (
     "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
@@ -160,7 +154,7 @@ _LICENSES: Final = (
 
 
 def _from_bytes(name: str, end: str = '"') -> str:
-    """A column read out of the canonical JSON of `bytes`; NULL where that says null.
+    """Define a column that is read out of the canonical JSON of `bytes`; NULL for null.
 
     Plain text functions do it, since SQLite 3.38 to 3.40 refuse their JSON functions in a schema
     that is not trusted. In JSON a quote within a text is escaped, so a name is found as it is
@@ -220,24 +214,17 @@ _ROW_JOURNAL: Final = (
         WHERE license IS NULL AND kid IS NOT NULL""",
 )
 
-MIGRATIONS: Final = (
-    Migration(
-        name="customers, machines, licenses, keys, outbox and journal",
-        statements=_CUSTOMERS + _MACHINES + _LICENSES + _JOURNAL,
-    ),
-    Migration(name="an index of the copies that were made", statements=_COPIES),
-    Migration(name="the newest journal row of each row", statements=_ROW_JOURNAL),
+MIGRATIONS: Final[tuple[Statements, ...]] = (
+    _CUSTOMERS + _MACHINES + _LICENSES + _JOURNAL,
+    _COPIES,
+    _ROW_JOURNAL,
 )
+"""What takes the tables from `user_version` N to N + 1; N is the place."""
 
 
 def migrate(execute: Callable[[str], object], version: int) -> None:
-    """Take the tables from `version` to the next one, in the transaction that is open.
-
-    Args:
-        execute: runs one statement (never executescript, which would commit).
-        version: the present `user_version`.
-    """
-    for statement in MIGRATIONS[version].statements:
+    """Take the tables from `version` to the next one; `execute` runs one statement."""
+    for statement in MIGRATIONS[version]:
         execute(statement)
     execute(f"PRAGMA user_version = {version + 1}")
 
@@ -250,11 +237,10 @@ STATEMENTS: Final = """SELECT type, name, tbl_name, sql FROM sqlite_schema
 
 
 @cache
-def _made_by(migrations: tuple[Migration, ...]) -> tuple[tuple[object, ...], ...]:
+def _made_by(migrations: tuple[Statements, ...]) -> tuple[tuple[object, ...], ...]:
     with closing(sqlite3.connect(":memory:")) as blank:
-        for migration in migrations:
-            for statement in migration.statements:
-                blank.execute(statement)
+        for statement in chain.from_iterable(migrations):
+            blank.execute(statement)
         return tuple(blank.execute(STATEMENTS).fetchall())
 
 
@@ -266,8 +252,7 @@ def differences(
     A trigger that was dropped lets the journal be edited; one that was added runs with our writes.
 
     Args:
-        present: what `STATEMENTS` selects in the file that is judged.
-        version: its `user_version`; that of this tool when not given.
+        present: what `STATEMENTS` selects in a file whose `user_version` is `version`.
     """
     foreign, missing = list(present), []
     for row in _made_by(MIGRATIONS[:version]):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
+from polygent_issuer.registry import machines
 from polygent_issuer.registry.connection import Params
 from polygent_issuer.registry.customers import COLUMNS, beginning, of_row
 from polygent_issuer.registry.licenses import CURRENT
@@ -12,6 +13,7 @@ from polygent_issuer.registry.records import (
     Customer,
     Fields,
     LicenseStatus,
+    Machine,
     as_int,
     optional,
     reader,
@@ -88,12 +90,7 @@ def count_all(db: Reading) -> dict[str, int]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LicenseState:
-    """The state of a license today.
-
-    Attributes:
-        fingerprint: of its machine as it is today; None when it is for none.
-        replaced_by: the license that superseded it, if one did.
-    """
+    """The state of a license today, and the fingerprint of its machine today, if it has one."""
 
     id: str
     fingerprint: str | None
@@ -114,9 +111,6 @@ def license_states(db: Reading, ids: Sequence[str]) -> Mapping[str, LicenseState
 
     Args:
         ids: at most some hundreds, since each is a parameter of one statement.
-
-    Raises:
-        RegistryDamaged: (`registry_damaged`) when the successor of one is not in the registry.
     """
 
     def state(row: Fields) -> tuple[str, LicenseState]:
@@ -130,12 +124,7 @@ def license_states(db: Reading, ids: Sequence[str]) -> Mapping[str, LicenseState
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chain:
-    """A license with those that it replaced and those that replaced it, one after the other.
-
-    Attributes:
-        first_id, last_id: the two ends.
-        replacements: how often a license replaced another.
-    """
+    """The two ends of licenses that replaced one another, and how often one did."""
 
     first_id: str
     last_id: str
@@ -194,23 +183,6 @@ def expiries(db: Reading, after: datetime, until: datetime) -> Iterator[Expiry]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SlugRow:
-    """A customer's slug and name."""
-
-    slug: str
-    name: str
-    archived: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LabelRow:
-    """A machine's label, and the name that it has in its network."""
-
-    label: str
-    hostname: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class IdRow:
     """A license; `short` is the beginning of its id that names no other one."""
 
@@ -222,34 +194,26 @@ class IdRow:
     status: LicenseStatus
 
 
-_slug: Final = reader(SlugRow)
-_label: Final = reader(LabelRow)
 _id: Final = reader(IdRow, expires_at=seconds)
 
 
-def slugs(db: Reading, prefix: str, most: int) -> tuple[SlugRow, ...]:
+def slugs(db: Reading, prefix: str, most: int) -> tuple[Customer, ...]:
     """Return customers whose slug begins so, in its order."""
-    sql = """SELECT slug, name, archived_at IS NOT NULL AS archived FROM customers
-        WHERE slug >= ? AND slug < ?"""
-    return _some(db, _slug, sql, beginning(prefix), by="slug", most=most)
+    sql = f"SELECT {COLUMNS} FROM customers WHERE slug >= ? AND slug < ?"  # noqa: S608  # our own
+    return _some(db, of_row, sql, beginning(prefix), by="slug", most=most)
 
 
-def labels(db: Reading, customer: Customer, prefix: str, most: int) -> tuple[LabelRow, ...]:
+def labels(db: Reading, customer: Customer, prefix: str, most: int) -> tuple[Machine, ...]:
     """Return a customer's machines whose label begins so, in its order."""
-    sql = "SELECT label, hostname FROM machines WHERE customer_id = ? AND label >= ? AND label < ?"
+    sql = f"{machines.SELECT} WHERE customer_id = ? AND label >= ? AND label < ?"
     params = (customer.id, *beginning(prefix))
-    return _some(db, _label, sql, params, by="label", most=most)
+    return _some(db, machines.of_row, sql, params, by="label", most=most)
 
 
 def ids(
     db: Reading, prefix: str, most: int, *, customer: Customer | None, current: bool
 ) -> tuple[IdRow, ...]:
-    """Return licenses whose id begins so, in its order.
-
-    Args:
-        customer: theirs only.
-        current: only those that may be renewed.
-    """
+    """Return licenses, of one customer or current ones alone, whose id begins so, in its order."""
     sql = f"{_IDS} WHERE id >= ? AND id < ?"
     params: Params = beginning(prefix)
     if customer is not None:

@@ -36,17 +36,16 @@ _UNREADABLE = (ValueError, TypeError, LookupError, OverflowError, RecursionError
 class Reading:
     """One snapshot of the registry; rows can be read until its `with` block ends.
 
+    Whatever reads raises RegistryDamaged (`registry_damaged`) for a row that this tool never
+    writes or that is not as the journal last recorded it, and RegistryMisuse (`registry_misuse`)
+    after the end.
+
     Attributes:
         all_keys: the signing keys, once they were read.
     """
 
     def __init__(self, connection: Connection, *, checked: bool = True) -> None:
-        """Read within the transaction that is open on a connection.
-
-        Args:
-            checked: whether the rows that a decision or an export rests on are compared with the
-                journal; not where they are only displayed.
-        """
+        """Read within the transaction that is open on a connection; `checked` as for `reading`."""
         self.all_keys: tuple[KeyRecord, ...] | None = None
         self._connection = connection
         self._check = RowCheck(connection)
@@ -55,44 +54,25 @@ class Reading:
         self._ended = False
 
     def require_recorded(self, table: str, key: Key) -> None:
-        """Check that a row is as the journal last recorded it, unless it is only displayed.
-
-        Raises:
-            RegistryDamaged: (`registry_damaged`) when it is not.
-        """
+        """Check that a row is as the journal last recorded it, unless it is only displayed."""
         if self._checked:
             self._require_open()
             self._check.require(table, key)
 
     def require_every_recorded(self, table: str, customer_id: int | None) -> None:
-        """Check each row of a table that journal rows about a customer wrote.
-
-        Args:
-            customer_id: None for the keys.
-
-        Raises:
-            RegistryDamaged: (`registry_damaged`) for the first that is not.
-        """
+        """Check each row of a table that journal rows about a customer, or (None) keys, wrote."""
         if self._checked:
             self._require_open()
             self._check.require_every(table, customer_id)
 
     def execute(self, sql: str, params: Params = ()) -> Iterator[Row]:
-        """Run one statement now; its rows are streamed.
-
-        Raises:
-            RegistryMisuse: (`registry_misuse`) when the transaction has ended.
-        """
+        """Run one statement now; its rows are streamed."""
         return self._stream(self._run(sql, params))
 
     def each(
         self, build: Callable[[Fields], _Record], sql: str, params: Params = ()
     ) -> Iterator[_Record]:
-        """Stream the records that `build` makes of the rows, by the names of their columns.
-
-        Raises:
-            RegistryDamaged: (`registry_damaged`) when a row cannot be read as one.
-        """
+        """Stream the records that `build` makes of the rows, by the names of their columns."""
         cursor = self._run(sql, params)
         names = [column[0] for column in cursor.description]
         for row in self._stream(cursor):
@@ -101,7 +81,7 @@ class Reading:
     def one(
         self, build: Callable[[Fields], _Record], sql: str, params: Params = ()
     ) -> _Record | None:
-        """The first record, or None; errors as `each`."""
+        """Return the first record, or None."""
         columns, row = self._first(sql, params)
         if row is None:
             return None
@@ -111,27 +91,19 @@ class Reading:
     def values(
         self, read: Callable[[Value], _Record], sql: str, params: Params = ()
     ) -> Iterator[_Record]:
-        """Stream the first column of the rows; errors as `each`."""
+        """Stream the first column of the rows."""
         for row in self.execute(sql, params):
             yield self._built(read, sql, row, row[0])
 
     def value(
         self, read: Callable[[Value], _Record], sql: str, params: Params = ()
     ) -> _Record | None:
-        """The first column of the first row, or None; errors as `each`."""
+        """Return the first column of the first row, or None."""
         _, row = self._first(sql, params)
         return None if row is None else self._built(read, sql, row, row[0])
 
     def copy_into(self, path: Path, *, named: Path) -> None:
-        """Copy the whole registry, as this transaction sees it, into an empty file.
-
-        Args:
-            path: the file, which is not synced; messages name `named` in its place.
-
-        Raises:
-            OutputProblem: (`output_failed`) when the copy cannot be written.
-            RegistryDamaged: (`registry_damaged`) when the registry cannot be read to its end.
-        """
+        """Copy the whole registry, as this transaction sees it; as `Connection.copy_into`."""
         self._connection.copy_into(path, named=named)
 
     def end(self) -> None:
@@ -200,12 +172,7 @@ def _updating(table: str, columns: tuple[str, ...], only: str) -> str:
 
 
 class Writing(Reading):
-    """The one writer: what it changes is journalled in the same transaction, or undone.
-
-    Attributes:
-        now: the instant of everything that it writes, aware.
-        actor: who acts.
-    """
+    """The one writer, as `actor` at the instant `now`: its changes are journalled, or undone."""
 
     def __init__(self, connection: Connection, *, now: datetime, actor: Actor) -> None:
         """Write within the transaction that is open on a connection."""
@@ -225,14 +192,13 @@ class Writing(Reading):
 
         Raises:
             Taken: (`taken`) when what must be unique is there already.
-            RegistryDamaged: (`registry_damaged`) when the journal has a row in its place, which
-                something else deleted: the journal would then record the new one over it.
         """
         described, row = self._first(_inserting(table, tuple(columns)), tuple(columns.values()))
         if row is None:
             raise self._written.not_kept(table)
         if table in JOURNALED:
             names = [column[0] for column in described]
+            # One that something else deleted would be recorded over.
             self._check.require_new(f"{table}/{row[names.index(KEYS[table])]!s}")
         return self._note(table, described, row)
 
@@ -241,28 +207,25 @@ class Writing(Reading):
 
         Args:
             only: a condition on the row, as SQL of our own.
-            columns: the new values.
 
         Raises:
             Taken: (`taken`) when what must be unique is there already.
-            RegistryDamaged: (`registry_damaged`) when it is not as the journal last recorded it:
-                the journal would then record what something else changed.
         """
+        # The journal would else record what something else changed.
         self.require_recorded(table, key)
         sql = _updating(table, tuple(columns), only)
         described, row = self._first(sql, (*columns.values(), key))
         if row is None:
-            self._require_no_such_row(table, key, only)
+            # A trigger can ignore an update.
+            there = f"SELECT 1 FROM {table} WHERE {JOURNALED[table]} = ? AND {only}"  # noqa: S608
+            if self._first(there, (key,))[1] is not None:
+                raise self._written.not_kept(table)
             return False
         self._note(table, described, row)
         return True
 
     def delete(self, table: str, *keys: Key) -> None:
-        """Delete rows by their keys, noted for the journal.
-
-        Raises:
-            RegistryDamaged: as `update`.
-        """
+        """Delete rows by their keys, noted for the journal; errors as `update`."""
         self._require_open()
         if table in JOURNALED:
             for key in keys:
@@ -272,7 +235,6 @@ class Writing(Reading):
         for key in keys:
             self._written.note_deleted(table, key)
             self._check.note(f"{table}/{key}")
-        self._forget(table)
 
     def record(
         self,
@@ -321,12 +283,7 @@ class Writing(Reading):
 
     @contextmanager
     def part(self) -> Iterator[None]:
-        """What is written in the block stands or falls together, and the rest with neither.
-
-        Raises:
-            RegistryMisuse: (`registry_misuse`) where something is not journalled yet.
-            IssuerError: what the block raises, when all that it wrote is undone.
-        """
+        """Undo all that the block wrote, and only that, if it raises anything."""
         self._written.require_journaled()
         mark = self._written.mark()
         self._run("SAVEPOINT part", ()).close()
@@ -347,20 +304,10 @@ class Writing(Reading):
     def check_written(self) -> None:
         """Read back what this transaction wrote, before its COMMIT or a file that goes with it.
 
-        A trigger can swallow or change a row without an error.
-
-        Raises:
-            RegistryMisuse: (`registry_misuse`) for a forgotten `record`.
-            RegistryDamaged: (`registry_damaged`) when a row is not there as it was written.
+        A trigger can swallow or change a row without an error: `registry_damaged`.
         """
         self._written.require_journaled()
         self._written.require_kept()
-
-    def _require_no_such_row(self, table: str, key: Key, only: str) -> None:
-        """Check that an update found nothing because nothing is there: a trigger can ignore it."""
-        sql = f"SELECT 1 FROM {table} WHERE {KEYS[table]} = ? AND {only}"  # noqa: S608  # the same
-        if self._first(sql, (key,))[1] is not None:
-            raise self._written.not_kept(table)
 
     def _journal_head(self) -> tuple[int, bytes]:
         if self._head is None:
@@ -372,9 +319,6 @@ class Writing(Reading):
     def _note(self, table: str, described: tuple[Any, ...], row: Row) -> Key:
         key = self._written.note(table, described, row)
         self._check.note(f"{table}/{key}")
-        self._forget(table)
-        return key
-
-    def _forget(self, table: str) -> None:
         if table == "keys":
             self.all_keys = None
+        return key

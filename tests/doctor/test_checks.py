@@ -18,10 +18,9 @@ from polygent_issuer.doctor import State, checks, examine
 from polygent_issuer.doctor.checks import CHECKS
 from polygent_issuer.doctor.context import DoctorContext, ok
 from polygent_issuer.registry import schema
-from polygent_issuer.registry.schema import Migration
 from polygent_issuer.text import for_shell
 
-LATER = Migration(name="later", statements=("CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT",))
+LATER = ("CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT",)
 
 
 def snapshot(folder: Path) -> dict[str, tuple[Any, ...]]:

@@ -19,12 +19,11 @@ from support.rows import as_nobody, look, mend, row, rows, state
 
 from polygent_issuer.doctor import State, examine
 from polygent_issuer.registry import schema
-from polygent_issuer.registry.schema import Migration
 
 PAGE = 4096
 ID = "1f3a9c2e-0000-4000-8000-000000000000"
 OF_REGISTRY = ("tables", "clock", "outbox", "customer-zones", "journal-head", "registry-backup")
-LATER = Migration(name="later", statements=("CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT",))
+LATER = ("CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT",)
 
 
 def assert_unreadable(outcome: Outcome, told: str) -> None:

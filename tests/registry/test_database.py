@@ -255,9 +255,7 @@ def test_a_migration_that_fails_leaves_the_version_before(
 ) -> None:
     """Each migration is one transaction: all of it or nothing."""
     create(path)
-    broken = schema.Migration(
-        name="broken", statements=("CREATE TABLE extra (x TEXT) STRICT", "CREATE NONSENSE")
-    )
+    broken = ("CREATE TABLE extra (x TEXT) STRICT", "CREATE NONSENSE")
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, broken))
     with pytest.raises(HomeProblem):
         Registry.open(path)
@@ -345,9 +343,7 @@ def test_a_later_migration_keeps_rows_and_their_digests(
     """A column that starts empty changes nothing that the journal vouches for."""
     fill(registry)
     registry.close()
-    later = schema.Migration(
-        name="notes", statements=("ALTER TABLE customers ADD COLUMN note TEXT",)
-    )
+    later = ("ALTER TABLE customers ADD COLUMN note TEXT",)
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, later))
     with Registry.open(path) as opened, opened.reading() as db:
         assert customers.get(db, "acme").name == "Acme"

@@ -97,7 +97,7 @@ def test_machines_keep_their_labels_where_these_are_free(registry: Registry) -> 
             db, own, fingerprint="d" * 64, hostname=None, components={}, document_id=None
         )
     decided, kept = merged(registry)
-    assert {each.machine.label: each.label for each in decided.moved} == {
+    assert {machine.label: label for machine, label in decided.moved} == {
         "prod": "prod-3",
         "prod-2": "prod-2",
     }
@@ -123,7 +123,7 @@ def test_one_fingerprint_is_one_machine(registry: Registry) -> None:
             db, theirs, fingerprint="a" * 64, hostname="web", components={}, document_id=None
         )
     decided, kept = merged(registry)
-    assert [(each.gone.label, each.kept.label) for each in decided.same] == [("web", "prod")]
+    assert [(gone.label, kept.label) for gone, kept in decided.same] == [("web", "prod")]
     assert decided.moved == ()
     with registry.reading() as db:
         (machine,) = known.of(db, kept)

@@ -564,12 +564,9 @@ def test_an_older_backup_is_brought_up_to_date(
     saved: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its tables are judged by its own version; the backup itself stays as it is."""
-    later = schema.Migration(
-        name="notes",
-        statements=(
-            "ALTER TABLE customers ADD COLUMN note TEXT",
-            "CREATE INDEX customers_by_note ON customers (note)",
-        ),
+    later = (
+        "ALTER TABLE customers ADD COLUMN note TEXT",
+        "CREATE INDEX customers_by_note ON customers (note)",
     )
     before = saved.read_bytes()
     version = len(schema.MIGRATIONS)

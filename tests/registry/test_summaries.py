@@ -104,9 +104,9 @@ def test_customers_by_slug(books: Books) -> None:
         books.customer(slug.title(), slug)
     with books.reading() as db:
         found = slugs(db, "ac", 10)
-        assert [(row.slug, row.name, row.archived) for row in found] == [
-            ("acme", "Acme", False),
-            ("acme-2", "Acme-2", False),
+        assert [(row.slug, row.name, row.archived_at) for row in found] == [
+            ("acme", "Acme", None),
+            ("acme-2", "Acme-2", None),
         ]
         assert slugs(db, "x", 10) == ()
         assert len(slugs(db, "", 10)) == 3

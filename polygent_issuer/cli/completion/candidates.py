@@ -30,7 +30,7 @@ def customers(ctx: typer.Context, incomplete: str) -> Candidates:
     with _reading(ctx) as db:
         for row in slugs(db, incomplete, MOST):
             if row.slug not in already:
-                yield row.slug, f"{row.name} (archived)" if row.archived else row.name
+                yield row.slug, f"{row.name} (archived)" if row.archived_at else row.name
 
 
 def licenses(ctx: typer.Context, incomplete: str) -> Candidates:

@@ -51,8 +51,8 @@ def merge(
 
 def _report(plan: MergePlan, customer: Customer) -> Report:
     merger = plan.merger
-    moved = [(each.machine.label, each.label, "moved") for each in merger.moved]
-    same = [(each.gone.label, each.kept.label, "same") for each in merger.same]
+    moved = [(machine.label, label, "moved") for machine, label in merger.moved]
+    same = [(old.label, kept.label, "same") for old, kept in merger.same]
     members = {
         "customer": customer_json(customer),
         "from": customer_json(merger.gone),
@@ -73,26 +73,25 @@ def _consequences(plan: MergePlan) -> Iterable[Block]:
         f"{gone.name} ({gone.slug}) → {kept.name} ({kept.slug}); {gone.slug} becomes an alias"
     )
     yield Line(f"licenses that change hands: {plan.licenses}", indent=1)
-    for moved in merger.moved:
-        label = moved.machine.label
-        now = "" if label == moved.label else f", now {moved.label}: that label was taken"
-        yield Line(f"machine {label}{now}", indent=1)
-    for same in merger.same:
+    for machine, label in merger.moved:
+        now = "" if machine.label == label else f", now {label}: that label was taken"
+        yield Line(f"machine {machine.label}{now}", indent=1)
+    for old, same in merger.same:
         yield Line(
-            f"machine {same.gone.label} is {kept.slug}'s {same.kept.label}: one fingerprint, "
+            f"machine {old.label} is {kept.slug}'s {same.label}: one fingerprint, "
             "so it is one machine",
             indent=1,
         )
-    for name, old, new, merged in (
+    for name, theirs, ours, merged in (
         ("time zone", gone.time_zone, kept.time_zone, merger.time_zone),
         ("CRM reference", gone.crm, kept.crm, merger.crm),
     ):
-        if old is None or old == new:
+        if theirs is None or theirs == ours:
             continue
-        if new is None:
+        if ours is None:
             yield Line(f"{name}: {merged}, taken from {gone.slug}", indent=1)
         else:
-            yield Line(f"{name}: {new} stays; {gone.slug} had {old}", "warn", 1)
+            yield Line(f"{name}: {ours} stays; {gone.slug} had {theirs}", "warn", 1)
     if gone.archived_at is not None:
         yield Line(f"{gone.slug} was archived; its licenses count again", "warn", 1)
     for rival in plan.rivals:
