@@ -1,16 +1,8 @@
 """What was issued, to whom, by whom: one SQLite file and its journal.
 
 `Registry` gives transactions; the modules `customers`, `machines`, `licenses`, `keys`,
-`journal` and `outbox` are functions of an open one. Commands change rows by `change`:
-
-    def write(db):
-        acme = customers.add(db, slug="acme", name="Acme")
-        db.record("customer-added", customer=acme.slug)
-
-    decided = change.decide(registry, lambda db: customers.free_slug(db, "Acme"), ...)
-    change.carry_out(decided, write)
-
-All SQL of this project is in this folder.
+`journal` and `outbox` are functions of an open one; commands change rows by `change`. All SQL of
+this project is in this folder.
 """
 
 from polygent_issuer.registry.database import REGISTRY_FILE, Registry

@@ -18,7 +18,7 @@ One that shall become the registry is copied, and judged to the last row, before
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -177,31 +177,31 @@ def open_backup(
 
 
 def _copy(source: Path, copy: Path) -> str:
-    """Step 1; the digest of the backup."""
-    digest = hashlib.sha256()
-    _copy_one(source, copy, digest.update)
+    """Step 1; the digest of the backup, in hex."""
+    digest = _copy_one(source, copy)
     for suffix in _CONTENT:
         beside = Path(f"{source}{suffix}")
         if beside.is_file() and beside.stat().st_size:
             private = Path(f"{copy}{suffix}")
-            _copy_one(beside, private, lambda _: None, owner=source.stat().st_uid)
+            _copy_one(beside, private, owner=source.stat().st_uid)
             with private.open("rb") as file:
                 file.seek(max(0, private.stat().st_size - len(_SUPER_JOURNAL)))
                 if file.read() == _SUPER_JOURNAL:
                     raise _refused(source, "its journal file names files of another program")
-    return digest.hexdigest()
+    return digest
 
 
-def _copy_one(
-    source: Path, copy: Path, seen: Callable[[bytes], object], *, owner: int | None = None
-) -> None:
+def _copy_one(source: Path, copy: Path, *, owner: int | None = None) -> str:
+    digest = hashlib.sha256()
+
     def fill(temp: Path) -> None:
         with temp.open("r+b") as target:
             for chunk in _chunks(source, owner):
-                seen(chunk)
+                digest.update(chunk)
                 target.write(chunk)
 
     files.prepare_with(fill, copy, temp_name=copy.name)
+    return digest.hexdigest()
 
 
 def _chunks(source: Path, owner: int | None) -> Iterator[bytes]:

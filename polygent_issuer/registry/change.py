@@ -111,13 +111,8 @@ def carry_out(
         written = write(db)
     if deliver is not None:
         delivered = tuple(deliver(written))
-        with suppress(HomeProblem):
-            finish(
-                decided.registry,
-                lambda db: outbox.clear(db, *delivered),
-                now=decided.now,
-                actor=decided.actor,
-            )
+        with suppress(HomeProblem), _writing(decided) as db:
+            outbox.clear(db, *delivered)
     return written
 
 

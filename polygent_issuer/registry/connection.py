@@ -8,7 +8,7 @@ import math
 import os
 import sqlite3
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -40,6 +40,12 @@ _SLICE: Final = timedelta(milliseconds=200)
 _SLICE_PAGES: Final = 4096
 
 Params = tuple[Value, ...]
+
+
+def where(conditions: Sequence[tuple[str, Params]]) -> tuple[str, Params]:
+    """Return the clause of conditions that all hold, and what is bound to their marks."""
+    sql = f"WHERE {' AND '.join(each for each, _ in conditions)} " if conditions else ""
+    return sql, tuple(value for _, params in conditions for value in params)
 
 
 def sqlite_version() -> tuple[int, ...]:

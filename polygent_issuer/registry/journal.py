@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from polygent_issuer.findings import Finding, FindingCode
+from polygent_issuer.registry.connection import Params, where
 from polygent_issuer.registry.records import (
     Customer,
     Fields,
     JournalRow,
     LicenseRecord,
-    Value,
     as_bytes,
     as_int,
     json_object,
@@ -46,20 +46,16 @@ def rows(
         customer: only rows about this one, or about a slug that is its alias now.
         since, until: aware; from the one instant on, and before the other.
     """
-    conditions: list[str] = []
-    values: list[Value] = []
+    conditions: list[tuple[str, Params]] = []
     if customer is not None:
         slugs = (customer.slug, *customer.aliases)
-        conditions.append(f"customer IN ({', '.join('?' * len(slugs))})")
-        values.extend(slugs)
+        conditions.append((f"customer IN ({', '.join('?' * len(slugs))})", slugs))
     if since is not None:
-        conditions.append("at >= ?")
-        values.append(moment_text(since))
+        conditions.append(("at >= ?", (moment_text(since),)))
     if until is not None:
-        conditions.append("at < ?")
-        values.append(moment_text(until))
-    where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
-    return db.each(_journal_row, f"{_SELECT} {where}ORDER BY seq", tuple(values))
+        conditions.append(("at < ?", (moment_text(until),)))
+    clause, params = where(conditions)
+    return db.each(_journal_row, f"{_SELECT} {clause}ORDER BY seq", params)
 
 
 def newest_at(db: Reading) -> datetime | None:

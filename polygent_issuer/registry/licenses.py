@@ -7,7 +7,7 @@ from typing import Final
 
 from polygent_issuer.errors import NotFound, RegistryChanged
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.registry.connection import Params
+from polygent_issuer.registry.connection import Params, where
 from polygent_issuer.registry.customers import beginning
 from polygent_issuer.registry.errors import NAMED, ambiguous, not_found
 from polygent_issuer.registry.records import (
@@ -78,28 +78,26 @@ def select(
         archived: True for those of customers who were archived, False for the others.
         after: only those that follow this one in the order.
     """
-    conditions: list[str] = []
-    values: list[Value] = []
-    for condition, value in (
-        ("customer_id = ?", customer.id if customer else None),
-        ("tier = ?", tier),
-        ("kid = ?", kid),
-        ("expires_at < ?", None if expires_before is None else whole_seconds(expires_before)),
-    ):
-        if value is not None:
-            conditions.append(condition)
-            values.append(value)
+    conditions: list[tuple[str, Params]] = []
+    if customer is not None:
+        conditions.append(("customer_id = ?", (customer.id,)))
+    if tier is not None:
+        conditions.append(("tier = ?", (tier,)))
+    if kid is not None:
+        conditions.append(("kid = ?", (kid,)))
+    if expires_before is not None:
+        conditions.append(("expires_at < ?", (whole_seconds(expires_before),)))
     if status is not None:
-        conditions.append(STATUS[status])
+        conditions.append((STATUS[status], ()))
     if unsent is not None:
-        conditions.append("sent_at IS NULL" if unsent else "sent_at IS NOT NULL")
+        conditions.append(("sent_at IS NULL" if unsent else "sent_at IS NOT NULL", ()))
     if archived is not None:
-        conditions.append(_ARCHIVED if archived else f"NOT {_ARCHIVED}")
+        conditions.append((_ARCHIVED if archived else f"NOT {_ARCHIVED}", ()))
     if after is not None:
-        conditions.append("(expires_at, id) > (?, ?)")
-        values += whole_seconds(after.expires_at), after.id
-    where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
-    return _select(db, f"{where}ORDER BY expires_at, id", tuple(values))
+        last = whole_seconds(after.expires_at), after.id
+        conditions.append(("(expires_at, id) > (?, ?)", last))
+    clause, params = where(conditions)
+    return _select(db, f"{clause}ORDER BY expires_at, id", params)
 
 
 def due(db: Reading, expires_before: datetime) -> Iterator[LicenseRecord]:

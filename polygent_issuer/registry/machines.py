@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import Hint, option, run
@@ -17,6 +17,7 @@ from polygent_issuer.registry.records import (
     Identity,
     KnownFingerprint,
     Machine,
+    Value,
     as_int,
     canonical,
     maybe_moment,
@@ -145,65 +146,49 @@ def numbered(label: str, taken: Collection[str]) -> str:
     return customers.numbered(label, taken, _LABEL_LENGTH)
 
 
-def add(
-    db: Writing,
-    customer: Customer,
-    *,
-    label: str,
-    fingerprint: str,
-    hostname: str | None,
-    components: Mapping[str, str],
-    document_id: int | None,
-) -> Machine:
+def add(db: Writing, customer: Customer, *, label: str, **identity: Any) -> Machine:  # noqa: ANN401
     """Add a machine to a customer.
 
     Args:
         label: a display name, unique within the customer.
-        fingerprint: in canonical form (FORMAT §4), unique within the customer.
-        hostname, components, document_id: of its document, if there was one.
+        identity: `fingerprint` in canonical form (FORMAT §4), unique within the customer;
+            `hostname`, `components` and `document_id` of its document, if there was one.
 
     Raises:
         InputRefused: (`input_refused`) for a label that is no display name.
         Taken: (`taken`) when the customer has a machine of this label or fingerprint.
     """
-    label = nfc(label)
-    _require_free(db, customer.id, label=label, fingerprint=fingerprint)
-    key = db.insert(
-        "machines",
-        customer_id=customer.id,
-        label=label,
-        fingerprint=fingerprint,
-        hostname=hostname,
-        components=canonical(components),
-        since=db.at,
-        document_id=document_id,
-    )
+    label, columns = nfc(label), _columns(db, **identity)
+    _require_free(db, customer.id, label=label, fingerprint=identity["fingerprint"])
+    key = db.insert("machines", customer_id=customer.id, label=label, **columns)
     return by_id(db, as_int(key))
 
 
-def change_identity(
+def change_identity(db: Writing, machine: Machine, **identity: Any) -> Machine:  # noqa: ANN401
+    """Give a machine a new identity, under its label; as `add`. The old one is history."""
+    present, columns = by_id(db, machine.id), _columns(db, **identity)
+    fingerprint = identity["fingerprint"]
+    _require_free(db, machine.customer_id, fingerprint=fingerprint, besides=machine.id)
+    remember(db, present, machine_id=present.id)
+    db.update("machines", machine.id, **columns)
+    return by_id(db, machine.id)
+
+
+def _columns(
     db: Writing,
-    machine: Machine,
     *,
     fingerprint: str,
     hostname: str | None,
     components: Mapping[str, str],
     document_id: int | None,
-) -> Machine:
-    """Give a machine a new identity, under its label; errors as `add`. The old one is history."""
-    present = by_id(db, machine.id)
-    _require_free(db, machine.customer_id, fingerprint=fingerprint, besides=machine.id)
-    remember(db, present, machine_id=present.id)
-    db.update(
-        "machines",
-        machine.id,
-        fingerprint=fingerprint,
-        hostname=hostname,
-        components=canonical(components),
-        since=db.at,
-        document_id=document_id,
-    )
-    return by_id(db, machine.id)
+) -> dict[str, Value]:
+    return {
+        "fingerprint": fingerprint,
+        "hostname": hostname,
+        "components": canonical(components),
+        "since": db.at,
+        "document_id": document_id,
+    }
 
 
 def rename(db: Writing, machine: Machine, label: str) -> Machine:
