@@ -34,7 +34,8 @@ from polygent_issuer.text import (
 
 COLUMNS: Final = """id, slug, name, created_at, archived_at, time_zone, crm, contacts,
     (SELECT group_concat(slug, ' ') FROM aliases WHERE customer_id = customers.id) AS aliases"""
-"""What `of_row` reads of a row of customers, as SQL."""
+SELECT: Final = f"SELECT {COLUMNS} FROM customers"  # noqa: S608  # columns of our own
+"""What `of_row` reads, as SQL."""
 of_row: Final = reader(
     Customer, aliases=lambda value: tuple(sorted((maybe_text(value) or "").split()))
 )
@@ -44,7 +45,7 @@ _NEAR: Final = 500
 
 def select(db: Reading, rest: str, params: Params = ()) -> Iterator[Customer]:
     """Stream customers; `rest` is what follows `FROM customers`, SQL of our own."""
-    return db.each(of_row, f"SELECT {COLUMNS} FROM customers {rest}", params)  # noqa: S608  # the same
+    return db.each(of_row, f"{SELECT} {rest}", params)
 
 
 def checked(db: Reading, customer: Customer) -> Customer:
@@ -55,14 +56,14 @@ def checked(db: Reading, customer: Customer) -> Customer:
 
 def by_id(db: Reading, customer_id: int) -> Customer:
     """Return the customer of a row id, which another row names, as the journal recorded it."""
-    customer = next(select(db, "WHERE id = ?", (customer_id,)), None)
+    customer = db.one(of_row, f"{SELECT} WHERE id = ?", (customer_id,))
     return checked(db, db.present(customer, f"customer {customer_id}"))
 
 
 def by_slug(db: Reading, slug: str) -> Customer | None:
     """Return the customer of exactly this slug or alias, as the journal recorded it."""
     where = "WHERE slug = ? OR id = (SELECT customer_id FROM aliases WHERE slug = ?)"
-    customer = next(select(db, where, (slug, slug)), None)
+    customer = db.one(of_row, f"{SELECT} {where}", (slug, slug))
     if customer is None or customer.slug != slug:
         db.require_recorded("aliases", slug)
     return None if customer is None else checked(db, customer)

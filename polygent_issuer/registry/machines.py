@@ -49,8 +49,10 @@ def select(db: Reading, rest: str, params: Params) -> Iterator[Machine]:
 
 def by_id(db: Reading, machine_id: int) -> Machine:
     """Return the machine of a row id, which another row names."""
-    machine = next(select(db, "WHERE id = ?", (machine_id,)), None)
-    return db.present(machine, f"machine {machine_id}")
+    machine = db.one(of_row, f"{SELECT} WHERE id = ?", (machine_id,))
+    machine = db.present(machine, f"machine {machine_id}")
+    db.require_recorded("machines", machine_id)
+    return machine
 
 
 def with_fingerprint(db: Reading, fingerprint: str) -> tuple[KnownFingerprint, ...]:
@@ -244,5 +246,6 @@ def add_document(db: Writing, content: bytes, fingerprint: str, generated_at: da
 def get_document(db: Reading, document_id: int) -> Document:
     """Return the document of a row id, which another row names."""
     document = db.one(_document, f"{_DOCUMENTS} WHERE id = ?", (document_id,))
+    document = db.present(document, f"document {document_id}")
     db.require_recorded("documents", document_id)
-    return db.present(document, f"document {document_id}")
+    return document

@@ -81,6 +81,7 @@ def optional(read: Callable[[Value], _Kind]) -> Callable[[Value], _Kind | None]:
 
 maybe_text: Final = optional(text)
 maybe_moment: Final = optional(moment)
+as_optional_int: Final = optional(as_int)
 
 
 def json_object(value: str | bytes) -> dict[str, Any]:
@@ -204,7 +205,7 @@ _READERS: Final[dict[object, Callable[[Value], object]]] = {
     str: text,
     str | None: maybe_text,
     int: as_int,
-    int | None: optional(as_int),
+    int | None: as_optional_int,
     bool: lambda value: bool(as_int(value)),
     bytes: as_bytes,
     datetime: moment,

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from polygent_issuer.registry import machines
 from polygent_issuer.registry.connection import Params
-from polygent_issuer.registry.customers import COLUMNS, beginning, of_row
+from polygent_issuer.registry.customers import COLUMNS, SELECT, beginning, of_row
 from polygent_issuer.registry.licenses import CURRENT
 from polygent_issuer.registry.records import (
     Customer,
@@ -199,7 +199,7 @@ _id: Final = reader(IdRow, expires_at=seconds)
 
 def slugs(db: Reading, prefix: str, most: int) -> tuple[Customer, ...]:
     """Return customers whose slug begins so, in its order."""
-    sql = f"SELECT {COLUMNS} FROM customers WHERE slug >= ? AND slug < ?"  # noqa: S608  # our own
+    sql = f"{SELECT} WHERE slug >= ? AND slug < ?"
     return _some(db, of_row, sql, beginning(prefix), by="slug", most=most)
 
 

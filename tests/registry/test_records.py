@@ -56,7 +56,7 @@ def test_the_last_second_of_the_format_is_held() -> None:
         (records.maybe_text, 1),
         (records.as_int, "1"),
         (records.as_int, None),
-        (records.optional(records.as_int), "1"),
+        (records.as_optional_int, "1"),
         (records.as_bytes, "x"),
         (records.moment, "yesterday"),
         (records.moment, "2026-01-01T00:00:00"),
@@ -82,7 +82,7 @@ def test_anything_else_is_a_value_error(read: Callable[[object], object], value:
 def test_nothing_stays_nothing() -> None:
     """An empty column is None where that is allowed."""
     assert records.maybe_text(None) is None
-    assert records.optional(records.as_int)(None) is None
+    assert records.as_optional_int(None) is None
     assert records.maybe_moment(None) is None
 
 
