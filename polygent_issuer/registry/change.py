@@ -121,11 +121,7 @@ def carry_out_items(
 ) -> _Written:
     """Write a group of items, of which `write` compares each by itself.
 
-    Args:
-        write: as `carry_out`; it is also given whether the journal is as it was at the decision.
-
-    Raises:
-        IssuerError: each code of `Registry.writing` and `write`; nothing is written.
+    It is also given whether the journal is as it was at the decision.
     """
     with _writing(decided) as db:
         return write(db, journal.head(db) == decided.head)

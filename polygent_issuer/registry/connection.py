@@ -215,20 +215,15 @@ class Connection:
         self.wait_for(sql).close()
 
     def undo_part(self) -> None:
-        """Undo what was written since `SAVEPOINT part`, and forget that.
-
-        After some failures, such as a full disk, SQLite has undone the whole transaction by itself.
-        Where this fails, the transaction must not be committed.
-        """
+        """Undo what was written since `SAVEPOINT part`; where this fails, nothing is committed."""
+        # After some failures, such as a full disk, SQLite has undone the whole transaction.
         if self._sqlite.in_transaction:
             self.run("ROLLBACK TO part").close()
             self.run("RELEASE part").close()
 
     def roll_back(self) -> None:
-        """Undo the open transaction, if there still is one.
-
-        A failure is not reported: the journal file that is left makes the next command undo it.
-        """
+        """Undo the open transaction, if there still is one."""
+        # A failure is not reported: the journal file that is left makes the next command undo it.
         with suppress(*FOREIGN):
             if self._sqlite.in_transaction:
                 self._sqlite.execute("ROLLBACK")
@@ -282,7 +277,7 @@ def require_safe(path: Path) -> None:
 
     Raises:
         HomeProblem: (`unsafe_file`) when another user owns one of them or may write to it.
-        OSError: when there is no file, or it cannot be examined.
+        OSError: when it cannot be examined.
     """
     real = Path(os.path.realpath(path))  # as SQLite does
     require_unexposed(real, "registry", then=LOOK_FOR_CHANGES)

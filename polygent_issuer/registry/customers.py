@@ -82,7 +82,7 @@ def find(db: Reading, typed: str) -> Customer:
 
     Raises:
         NotFound: (`not_found`) when there is none; the hint names the nearest.
-        Ambiguous: (`ambiguous`) when several have that name; the hint names them.
+        Ambiguous: (`ambiguous`) when several have that name.
     """
     customer = by_slug(db, typed)
     if customer is not None:
@@ -131,8 +131,7 @@ def beginning(prefix: str) -> tuple[str, str]:
 def numbered(name: str, taken: Collection[str], longest: int, *, strip: str = "") -> str:
     """Return the name, or with a number at its end the first that is not taken: `prod`, `prod-2`.
 
-    Args:
-        longest: characters that it may have; it is cut, and loses `strip`, before the number.
+    It is cut to `longest` characters, and loses `strip`, before the number.
     """
     number, free = 1, name
     while free in taken:
@@ -214,12 +213,12 @@ def unarchive(db: Writing, customer: Customer) -> Customer:
 def _columns(**columns: Any) -> dict[str, Value]:  # noqa: ANN401  # as in `add`
     if "name" in columns:
         name = nfc(columns["name"])
-        _require_text("the name", name)
+        require_text("the name", name)
         folded = normalize_for_comparison(name)
         columns.update(name=name, folded=folded, folded_reversed=folded[::-1])
     if "contacts" in columns:
         columns["contacts"] = _contacts(columns["contacts"])
-    _require_text("the CRM reference", columns.get("crm"))
+    require_text("the CRM reference", columns.get("crm"))
     return columns
 
 
@@ -228,7 +227,7 @@ def _contacts(contacts: Iterable[str]) -> str:
 
     contacts, encoded = tuple(contacts), email_address.ENCODED_WORD
     for contact in contacts:
-        _require_text("the contact", contact)
+        require_text("the contact", contact)
         if encoded in contact:
             raise InputRefused(
                 f"the contact cannot be used: {escape(contact)} contains {encoded}, which "
@@ -246,12 +245,13 @@ def _contacts(contacts: Iterable[str]) -> str:
     return canonical(contacts)
 
 
-def _require_text(what: str, value: str | None) -> None:
+def require_text(what: str, value: str | None, *, hint: str = "write it otherwise") -> None:
+    """Refuse a text that is no display name (FORMAT §1): `input_refused`."""
     from polygent_issuer.verifier.identifiers import display_name_problem  # noqa: PLC0415  # see above
 
     problem = None if value is None else display_name_problem(value)
     if problem is not None:
-        raise InputRefused(f"{what} cannot be used: {problem}", hint="write it otherwise")
+        raise InputRefused(f"{what} cannot be used: {problem}", hint=hint)
 
 
 def one_letter_apart(one: str, other: str) -> bool:

@@ -37,7 +37,10 @@ _NAMED: Final = 3
 
 
 class Registry:
-    """An open registry; transactions are its `with` blocks, one at a time."""
+    """An open registry; transactions are its `with` blocks, one at a time.
+
+    RegistryLocked (`registry_locked`) when another process has it for longer than the timeout.
+    """
 
     def __init__(self, connection: Connection) -> None:
         """Take a connection that `create` or `open` has made sure of."""
@@ -56,13 +59,9 @@ class Registry:
         """Make a registry in one transaction; an interrupted creation is begun anew.
 
         Args:
-            path: the file; its folder exists.
+            path: the file, `registry_exists` when there is something; its folder exists.
             registry_id: what tells it from any other, for ever.
             busy_timeout: how long to wait for another process.
-
-        Raises:
-            HomeProblem: (`registry_exists`) when there is something already.
-            RegistryFailed: (`registry_failed`) when it cannot be written.
         """
         make_private(path)
         require_file(path)
@@ -104,7 +103,6 @@ class Registry:
             RegistryMissing: (`registry_missing`) when there is none.
             RegistryDamaged: (`registry_damaged`) when the file is something else.
             HomeProblem: (`registry_newer`) when a later version of this tool wrote it.
-            RegistryLocked: (`registry_locked`) when it was busy for longer than the timeout.
             RegistryFailed: (`registry_failed`) when the system cannot read it; or if `read_only`,
                 when a command was interrupted, or its tables are of an older version.
         """
@@ -156,9 +154,6 @@ class Registry:
         Args:
             checked: whether the rows that a decision or an export rests on are compared with the
                 journal; not where they are only displayed.
-
-        Raises:
-            RegistryLocked: (`registry_locked`) when it was busy for longer than the timeout.
         """
         connection = self._connection
         connection.begin("BEGIN")
@@ -183,12 +178,10 @@ class Registry:
             judge: refuses the file that now cannot change; it has to be as made when not given.
 
         Raises:
-            RegistryLocked: (`registry_locked`) when another kept it busy for too long.
             RegistryMisuse: (`registry_misuse`) for a change that was not journalled.
             RegistryChanged: (`registry_changed`) when another file was restored in its place.
-            RegistryDamaged: (`registry_damaged`) when its tables, indexes or triggers are not
-                those of this tool, earlier rows break a rule of their table, or a row that was
-                written is not there before the COMMIT.
+            RegistryDamaged: (`registry_damaged`) when its tables are not as made, earlier rows
+                break a rule, or a row that was written is not there before the COMMIT.
         """
         connection = self._connection
         connection.begin("BEGIN IMMEDIATE")
@@ -249,13 +242,7 @@ def _require_blank(connection: Connection) -> None:
 
 
 def check_application_id(connection: Connection) -> None:
-    """Refuse a file that is no registry, or one that this version cannot know.
-
-    Raises:
-        RegistryMissing: (`registry_missing`) for a creation that broke off.
-        RegistryDamaged: (`registry_damaged`) for another program's database.
-        HomeProblem: (`registry_newer`) for one that a later version wrote.
-    """
+    """Refuse a file that is no registry, or one that this version cannot know; as `open`."""
     path = connection.path
     if connection.number("application_id") != schema.APPLICATION_ID:
         if _is_blank(connection):

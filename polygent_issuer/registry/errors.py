@@ -209,8 +209,7 @@ def _name(sql: str, row: tuple[object, ...]) -> str:
     match = _FROM.search(sql)
     if match is None:
         return ""
-    key = _KEYS.get(match[1])
-    if key is not None and sql.startswith(f"SELECT {key},"):
+    if sql.startswith(f"SELECT {_KEYS.get(match[1])},"):
         return f": {match[1]}/{escape_short(str(row[0]))}"
     return f": one of its table {match[1]}"
 

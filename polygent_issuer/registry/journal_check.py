@@ -146,12 +146,10 @@ def _columns(db: Reading, table: str) -> list[str]:
 
 def _of_file(db: Reading, name: str) -> str:
     """Say so when it is the `.lic` itself that was changed."""
-    columns = _columns(db, "licenses")
     sql, license_id = "SELECT * FROM licenses WHERE id = ?", name.removeprefix(_LICENSE)
-    for row in db.execute(sql, (license_id,)):
-        values = dict(zip(columns, row, strict=True))
-        file = values.get("file")
-        if isinstance(file, bytes) and sha256(file).hexdigest() != values.get("sha256"):
+    for row in db.each(dict, sql, (license_id,)):
+        file = row.get("file")
+        if isinstance(file, bytes) and sha256(file).hexdigest() != row.get("sha256"):
             return ": the stored .lic is not the one that was issued"
     return ""
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import Hint, option, run
+from polygent_issuer.registry.customers import require_text
 from polygent_issuer.registry.errors import Taken, ambiguous, not_found
 from polygent_issuer.registry.licenses import CURRENT
 from polygent_issuer.registry.records import (
@@ -92,24 +92,18 @@ def uses(db: Reading) -> Mapping[str, KeyUse]:
 
 
 def compromised_since(db: Reading, key: KeyRecord) -> datetime | None:
-    """Return since when a key is marked as compromised; None for one that is not.
-
-    The journal tells; a registry that was rebuilt from files has only the end of the key's use.
-    """
+    """Return since when a key is marked as compromised; None for one that is not."""
     if not key.compromised or key.retired_at is None:
         return None
-    # What is marked so is retired with that, or was before.
+    # What is marked so is retired with that, or was before. A registry that was rebuilt from files
+    # has only the end of its use.
     params = (moment_text(key.retired_at), key.kid)
     return db.value(moment, _LEAKED, params) or key.retired_at
 
 
 def add(db: Writing, *, key: "Key", label: str) -> KeyRecord:
     """Pin a public key; the first one becomes active. `taken` when it or the label is there."""
-    from polygent_issuer.verifier.identifiers import display_name_problem  # noqa: PLC0415  # 30 ms
-
-    problem = display_name_problem(label)
-    if problem is not None:
-        raise InputRefused(f"the label cannot be used: {problem}", hint="choose another label")
+    require_text("the label", label, hint="choose another label")
     known = every(db)
     for other in known:
         if key.kid == other.kid:
@@ -142,10 +136,7 @@ def activate(db: Writing, kid: str) -> KeyRecord:
 
 
 def retire(db: Writing, kid: str, *, compromised: bool = False) -> KeyRecord:
-    """Let a key sign no more; its public half stays pinned, since its licenses run on.
-
-    If it is `compromised`, others may hold it, and nothing under it is believed any more.
-    """
+    """Let a key sign no more; its licenses run on, unless it is `compromised`."""
     key = find(db, kid)
     columns: dict[str, Value] = {"active": 0}
     if key.retired_at is None:

@@ -73,9 +73,7 @@ def select(
     """Stream the licenses that all given filters let pass, the first to expire first.
 
     Args:
-        unsent: True for those that nobody noted as sent, False for the others.
-        expires_before: an aware instant; those that expire at it are left out.
-        archived: True for those of customers who were archived, False for the others.
+        archived: whether the customer is; None: all, as for `unsent`.
         after: only those that follow this one in the order.
     """
     conditions: list[tuple[str, Params]] = []
@@ -115,11 +113,7 @@ def count_due(db: Reading, expires_before: datetime) -> int:
 def no_longer_due(
     db: Reading, expires_from: datetime, expires_before: datetime
 ) -> Iterator[LicenseRecord]:
-    """Stream the licenses that are replaced or retired, or whose customer is archived.
-
-    Args:
-        expires_from, expires_before: aware; the earliest expiry, and the first one too late.
-    """
+    """Stream licenses of this range of expiries that are not current, or of archived customers."""
     where = f"""WHERE expires_at >= ? AND expires_at < ? AND (NOT {CURRENT} OR {_ARCHIVED})
         ORDER BY expires_at, customer_slug, id"""
     return _select(db, where, (whole_seconds(expires_from), whole_seconds(expires_before)))
@@ -219,12 +213,7 @@ def add(
 
 
 def replace(db: Writing, old_id: str, new_id: str) -> None:
-    """Note that a current license is superseded; the new one may be added after this.
-
-    Raises:
-        NotFound: (`not_found`) when there is no such license.
-        RegistryChanged: (`registry_changed`) when it is not current any more.
-    """
+    """Note that a license is superseded; `registry_changed` when it is not current any more."""
     if not db.update("licenses", old_id, CURRENT, replaced_by=new_id):
         _require_current(db, old_id)
 

@@ -5,7 +5,6 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
-from polygent_issuer.errors import InputRefused
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.registry import customers
 from polygent_issuer.registry.connection import Params
@@ -152,13 +151,9 @@ def add(db: Writing, customer: Customer, *, label: str, **identity: Any) -> Mach
     """Add a machine to a customer.
 
     Args:
-        label: a display name, unique within the customer.
-        identity: `fingerprint` in canonical form (FORMAT §4), unique within the customer;
-            `hostname`, `components` and `document_id` of its document, if there was one.
-
-    Raises:
-        InputRefused: (`input_refused`) for a label that is no display name.
-        Taken: (`taken`) when the customer has a machine of this label or fingerprint.
+        label: a display name (else `input_refused`), unique within the customer (else `taken`).
+        identity: `fingerprint` in canonical form (FORMAT §4), unique, too; `hostname`,
+            `components` and `document_id` of its document, if there was one.
     """
     label, columns = nfc(label), _columns(db, **identity)
     _require_free(db, customer.id, label=label, fingerprint=identity["fingerprint"])
@@ -209,11 +204,7 @@ def _require_free(
     fingerprint: str | None = None,
     besides: int | None = None,
 ) -> None:
-    from polygent_issuer.verifier.identifiers import display_name_problem  # noqa: PLC0415  # 30 ms
-
-    problem = None if label is None else display_name_problem(label)
-    if problem is not None:
-        raise InputRefused(f"the label cannot be used: {problem}", hint="choose another label")
+    customers.require_text("the label", label, hint="choose another label")
     where = "WHERE customer_id = ? AND (label = ? OR fingerprint = ?) AND id IS NOT ?"
     other = next(select(db, where, (customer_id, label, fingerprint, besides)), None)
     if other is None:

@@ -11,15 +11,12 @@ from polygent_issuer.registry.transactions import Reading, Writing
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Merger:
-    """What becomes of two customers; two are equal when they rest on the same facts.
+    """What becomes of two customers: `gone` becomes an alias of `kept`.
 
     Attributes:
-        gone: whose row goes; the slug becomes an alias.
-        kept: who remains, as recorded before.
         moved: machines that change hands, each with a label that is free among those of `kept`.
         same: machines that both have: the first of each pair is taken into the second.
-        contacts: of both, those of `kept` first.
-        time_zone, crm: of `kept`, else of `gone`.
+        contacts, time_zone, crm: of `kept`, then of `gone`.
     """
 
     gone: Customer

@@ -47,9 +47,8 @@ class CurrentRegistry:
         readable: False for a damaged one, of which nothing else is known.
         same: whether the backup is one of it.
         size: how many journal rows it holds; `head` is the hash of the last one, in hex.
-        rows_lost: journal rows that the backup lacks, the first of them `since` then; `acts_lost`
-            those of them that tell of more than of a copy: a backup never holds the row that
-            tells of it.
+        rows_lost: journal rows that the backup lacks, the first of them `since` then; `acts_lost`:
+            without those that tell of a copy, since no backup holds its own.
         rows_gained: journal rows of the backup that this one lacks.
     """
 

@@ -38,18 +38,13 @@ _ROWS: Final = b',"rows":'
 _DECODE: Final = json.JSONDecoder().raw_decode
 
 
-def row_digest(names: Sequence[str], row: Sequence[Value]) -> str:
-    """SHA-256 in hex over the canonical JSON of a row, by column name.
+@cache
+def row_digests(names: tuple[str, ...]) -> Callable[[Sequence[Value]], str]:
+    """Return what makes SHA-256 in hex over the canonical JSON of a row with these columns.
 
     Bytes stand as their own SHA-256 in hex. Empty columns are left out, so that a column which
     a later migration adds changes no digest; emptying a column does.
     """
-    return row_digests(tuple(names))(row)
-
-
-@cache
-def row_digests(names: tuple[str, ...]) -> Callable[[Sequence[Value]], str]:
-    """`row_digest` for many rows of one table: what its columns have in common is made once."""
     columns = [
         (f"{encode_basestring(name)}:", place)
         for name, place in sorted(zip(names, range(len(names)), strict=True))
@@ -71,7 +66,7 @@ def _json(value: int | bytes) -> str:
 
 
 def chain_hash(previous: bytes, body: bytes) -> bytes:
-    """SHA-256(previous ‖ bytes), 32 bytes (DESIGN, "Registry and journal")."""
+    """Return SHA-256(previous ‖ bytes), 32 bytes (DESIGN, "Registry and journal")."""
     return sha256(previous + body).digest()
 
 
@@ -129,20 +124,12 @@ class RowCheck:
         self._sound.add(name)
 
     def require_new(self, name: str) -> None:
-        """Check that the journal has no row in the place of one that was just inserted.
-
-        Raises:
-            RegistryDamaged: (`registry_damaged`) when it has.
-        """
+        """Check that the journal has no row in the place of one that was just inserted."""
         if name not in self._sound:
             self._require_no_row(name)
 
     def require(self, table: str, key: str | int) -> None:
-        """Check that a row, or its absence, is what the journal last recorded.
-
-        Raises:
-            RegistryDamaged: (`registry_damaged`) when it is not.
-        """
+        """Check that a row, or its absence, is what the journal last recorded."""
         name = f"{table}/{key}"
         if name in self._sound:
             return
@@ -167,12 +154,6 @@ class RowCheck:
         """Check each row of a table that journal rows about a customer wrote.
 
         A row that was moved away, deleted or marked as replaced would not be looked for else.
-
-        Args:
-            customer_id: None for the keys.
-
-        Raises:
-            RegistryDamaged: (`registry_damaged`) for the first that is not as recorded.
         """
         if (table, customer_id) in self._complete:
             return
@@ -216,17 +197,14 @@ _CHUNK: Final = 256
 
 
 class WrittenRows:
-    """What a transaction wrote so far.
-
-    Attributes:
-        digests: of the rows that the next journal row records, by name; None: deleted.
-        files: SHA-256 of each `.lic` among them, in hex, by license.
-    """
+    """What a transaction wrote so far."""
 
     def __init__(self, connection: Connection) -> None:
         """Note what is written within the transaction that is open on a connection."""
         self._connection = connection
         self._names: dict[str, tuple[str, ...]] = {}
+        # Of the rows that the next journal row records, by name (None: deleted), and of each
+        # `.lic` among them, by license.
         self.digests: dict[str, str | None] = {}
         self.files: dict[str, str] = {}
         # What must be there at the COMMIT: rows by Python's own hash, which this process alone can
@@ -237,11 +215,7 @@ class WrittenRows:
         self._newest: list[tuple[str, int]] = []
 
     def note(self, table: str, described: tuple[Any, ...], row: Row) -> Key:
-        """Note what a row is now, as SQLite returned it; its key.
-
-        Args:
-            described: its columns, as `Connection.first` gives them.
-        """
+        """Note what a row is now, as `Connection.first` gave it with its columns; its key."""
         names = self._names.get(table)
         if names is None:
             names = self._names[table] = tuple(column[0] for column in described)
@@ -282,21 +256,13 @@ class WrittenRows:
         self.files.clear()
 
     def require_journaled(self) -> None:
-        """Check that a journal row records all that was written.
-
-        Raises:
-            RegistryMisuse: (`registry_misuse`) for a forgotten `record`.
-        """
+        """Check that a journal row records all that was written; else `registry_misuse`."""
         if self.digests:
             tables = ", ".join(sorted({name.partition("/")[0] for name in self.digests}))
             raise RegistryMisuse(f"rows of {tables} were written without a journal row")
 
     def require_kept(self) -> None:
-        """Read everything back.
-
-        Raises:
-            RegistryDamaged: (`registry_damaged`) when a row is not there as it was written.
-        """
+        """Read everything back; `registry_damaged` when a row is not there as it was written."""
         self._require_chained()
         self._require_newest()
         self._require_rows()

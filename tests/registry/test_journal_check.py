@@ -14,7 +14,7 @@ from polygent_issuer.errors import InputRefused
 from polygent_issuer.registry import Registry, customers, journal, journal_check
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.registry.journal_check import head_text, noted_line, parse_head, parse_noted
-from polygent_issuer.registry.row_check import row_digest
+from polygent_issuer.registry.row_check import row_digests
 
 Tamper = Callable[[sqlite3.Connection], object]
 ONE, TWO = license_id(1), license_id(2)
@@ -306,7 +306,7 @@ def restamp(raw: sqlite3.Connection, seq: int) -> None:
     row = cursor.fetchone()
     (body,) = raw.execute("SELECT bytes FROM journal WHERE seq = ?", (seq,)).fetchone()
     told = json.loads(body)
-    told["rows"][f"customers/{row[0]}"] = row_digest(names, row)
+    told["rows"][f"customers/{row[0]}"] = row_digests(tuple(names))(row)
     forged = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     raw.execute("UPDATE journal SET bytes = ? WHERE seq = ?", (forged.encode(), seq))
     rehash(raw, seq)
