@@ -71,8 +71,7 @@ def archive(
     plan = decided.decision
 
     def write(db: Writing) -> ArchivePlan:
-        mark = customers.unarchive if plan.undo else customers.archive
-        mark(db, plan.customer)
+        customers.archive(db, plan.customer, undo=plan.undo)
         db.record(
             "customer-unarchived" if plan.undo else "customer-archived",
             customer=plan.customer.slug,

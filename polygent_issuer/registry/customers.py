@@ -198,15 +198,9 @@ def edit(db: Writing, customer: Customer, **changes: Any) -> Customer:  # noqa: 
     return by_id(db, customer.id)
 
 
-def archive(db: Writing, customer: Customer) -> Customer:
-    """Note that the customer is none any more; the licenses stay as they are."""
-    db.update("customers", customer.id, archived_at=db.at)
-    return by_id(db, customer.id)
-
-
-def unarchive(db: Writing, customer: Customer) -> Customer:
-    """Take back an `archive`."""
-    db.update("customers", customer.id, archived_at=None)
+def archive(db: Writing, customer: Customer, *, undo: bool = False) -> Customer:
+    """Note that the customer is none any more, or undo that; the licenses stay as they are."""
+    db.update("customers", customer.id, archived_at=None if undo else db.at)
     return by_id(db, customer.id)
 
 

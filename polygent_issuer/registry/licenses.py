@@ -225,18 +225,9 @@ def retire(db: Writing, license_id: str, reason: str) -> LicenseRecord:
     return get(db, license_id)
 
 
-def mark_sent(db: Writing, license_id: str) -> LicenseRecord:
-    """Note that the file went to the customer now; the latest sending is kept."""
-    return _mark(db, license_id, db.at)
-
-
-def mark_unsent(db: Writing, license_id: str) -> LicenseRecord:
-    """Note that the file did not go to the customer after all."""
-    return _mark(db, license_id, None)
-
-
-def _mark(db: Writing, license_id: str, sent_at: str | None) -> LicenseRecord:
-    db.update("licenses", get(db, license_id).id, sent_at=sent_at)
+def mark_sent(db: Writing, license_id: str, *, undo: bool = False) -> LicenseRecord:
+    """Note that the file went to the customer now; or, to undo that, that it did not."""
+    db.update("licenses", get(db, license_id).id, sent_at=None if undo else db.at)
     return get(db, license_id)
 
 

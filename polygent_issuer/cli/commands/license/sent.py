@@ -42,7 +42,7 @@ def sent(
     def note(db: Writing, record: LicenseRecord) -> LicenseRecord:
         if undo and record.sent_at is None:
             return record  # it stays so without a word
-        noted = (licenses.mark_unsent if undo else licenses.mark_sent)(db, record.id)
+        noted = licenses.mark_sent(db, record.id, undo=undo)
         db.record(
             "license-not-sent" if undo else "license-sent",
             customer=record.customer_slug,
