@@ -20,7 +20,7 @@ from polygent_issuer.registry.records import (
     moment_text,
     text,
 )
-from polygent_issuer.registry.row_check import GENESIS, chain_hash
+from polygent_issuer.registry.row_check import chain_hash
 from polygent_issuer.registry.transactions import Reading
 from polygent_issuer.terms import dates
 
@@ -66,9 +66,8 @@ def newest_at(db: Reading) -> datetime | None:
 
 def head(db: Reading) -> tuple[int, str]:
     """Return how many rows there are, and the hash of the last one in hex."""
-    sql = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1"
-    newest = db.one(lambda row: (as_int(row["seq"]), as_bytes(row["hash"]).hex()), sql)
-    return newest or (0, GENESIS.hex())
+    size, newest = db.head()
+    return size, newest.hex()
 
 
 def newest_copy(db: Reading, event: str) -> JournalRow | None:

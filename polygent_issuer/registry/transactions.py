@@ -112,6 +112,12 @@ class Reading:
         for cursor in tuple(self._cursors):
             cursor.close()
 
+    def head(self) -> tuple[int, bytes]:
+        """Return how many journal rows there are, and the hash of the last one."""
+        sql = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1"
+        head = self.one(lambda row: (as_int(row["seq"]), as_bytes(row["hash"])), sql)
+        return head or (0, GENESIS)
+
     def damaged(self, what: str) -> RegistryDamaged:
         """Return the error for rows that contradict each other: "the registry PATH" and `what`."""
         return damaged(self._connection.path, what)
@@ -255,7 +261,7 @@ class Writing(Reading):
             accepted: codes of the findings that were accepted; `reason` says why.
             details: what else explains the act; JSON.
         """
-        seq, previous = self._journal_head()
+        seq, previous = self._head or self.head()
         body = canonical(
             {
                 "accepted": [str(code) for code in accepted],
@@ -308,13 +314,6 @@ class Writing(Reading):
         """
         self._written.require_journaled()
         self._written.require_kept()
-
-    def _journal_head(self) -> tuple[int, bytes]:
-        if self._head is None:
-            sql = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1"
-            head = self.one(lambda row: (as_int(row["seq"]), as_bytes(row["hash"])), sql)
-            self._head = head or (0, GENESIS)
-        return self._head
 
     def _note(self, table: str, described: tuple[Any, ...], row: Row) -> Key:
         key = self._written.note(table, described, row)
