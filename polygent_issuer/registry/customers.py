@@ -5,13 +5,13 @@ slip: Store 001 and Store 002 are two customers.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from polygent_issuer.errors import InputRefused, NotFound
-from polygent_issuer.hints import run
+from polygent_issuer.errors import Ambiguous, InputRefused, NotFound
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.connection import Params
-from polygent_issuer.registry.errors import NAMED, Taken, ambiguous, not_found
+from polygent_issuer.registry.errors import Taken
 from polygent_issuer.registry.records import (
     Customer,
     Value,
@@ -41,6 +41,8 @@ of_row: Final = reader(
 )
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _NEAR: Final = 500
+NAMED: Final = 5
+"""How many of several matches a hint names."""
 
 
 def select(db: Reading, rest: str, params: Params = ()) -> Iterator[Customer]:
@@ -150,6 +152,25 @@ def free_slug(db: Reading, name: str, *, besides: Iterable[str] = ()) -> str:
         UNION SELECT slug FROM aliases WHERE slug >= ? AND slug < ?"""
     taken = {*db.values(text, sql, (*range_, *range_)), *besides}
     return numbered(slug, taken, SLUG_LENGTH, strip="-")
+
+
+def not_found(
+    message: str, suggestion: str | None, every: Hint, *, otherwise: Hint | None = None
+) -> NotFound:
+    """Return the error for what was not found; the hint is `otherwise` where nothing is near.
+
+    Args:
+        every: the command that lists all there are.
+    """
+    if not suggestion:
+        return NotFound(message, hint=otherwise or every)
+    return NotFound(message, hint=Hint(f"did you mean `{suggestion}`? — or `", every, "`"))
+
+
+def ambiguous(message: str, names: Sequence[str]) -> Ambiguous:
+    """Return the error for what names several; the hint names the first of them."""
+    more = ", …" if len(names) > NAMED else ""
+    return Ambiguous(message, hint=f"name one: {', '.join(names[:NAMED])}{more}")
 
 
 def require_free_slug(db: Reading, slug: str) -> None:

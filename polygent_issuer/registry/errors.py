@@ -6,17 +6,13 @@ name is passed on. Result codes: https://www.sqlite.org/rescode.html.
 
 import re
 import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from polygent_issuer.errors import (
-    Ambiguous,
     ExitCode,
     HomeProblem,
     InputRefused,
     IssuerError,
-    NotFound,
     OutputProblem,
 )
 from polygent_issuer.hints import Hint, run
@@ -85,29 +81,6 @@ _BACK = run("registry", "restore", "BACKUP")
 _VERIFY = Hint("see what else is damaged: ", run("journal", "verify"), "; then ")
 _RESTORE = Hint("go back to your last backup: ", _BACK)
 _WHAT_CHANGED = Hint(" what was changed; to go back to a backup: ", _BACK)
-
-
-NAMED: Final = 5
-"""How many of several matches a hint names."""
-
-
-def not_found(
-    message: str, suggestion: str | None, every: Hint, *, otherwise: Hint | None = None
-) -> NotFound:
-    """Return the error for what was not found; the hint is `otherwise` where nothing is near.
-
-    Args:
-        every: the command that lists all there are.
-    """
-    if not suggestion:
-        return NotFound(message, hint=otherwise or every)
-    return NotFound(message, hint=Hint(f"did you mean `{suggestion}`? — or `", every, "`"))
-
-
-def ambiguous(message: str, names: Sequence[str]) -> Ambiguous:
-    """Return the error for what names several; the hint names the first of them."""
-    more = ", …" if len(names) > NAMED else ""
-    return Ambiguous(message, hint=f"name one: {', '.join(names[:NAMED])}{more}")
 
 
 def display_path(path: Path) -> str:

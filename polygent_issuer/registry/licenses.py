@@ -8,8 +8,7 @@ from typing import Final
 from polygent_issuer.errors import NotFound, RegistryChanged
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.connection import Params, where
-from polygent_issuer.registry.customers import beginning
-from polygent_issuer.registry.errors import NAMED, ambiguous, not_found
+from polygent_issuer.registry.customers import NAMED, ambiguous, beginning, not_found
 from polygent_issuer.registry.records import (
     Customer,
     LicenseRecord,

@@ -8,7 +8,7 @@ from typing import Any, Final
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.registry import customers
 from polygent_issuer.registry.connection import Params
-from polygent_issuer.registry.errors import Taken, not_found
+from polygent_issuer.registry.errors import Taken
 from polygent_issuer.registry.records import (
     Customer,
     Document,
@@ -123,7 +123,7 @@ def by_label(db: Reading, customer: Customer, label: str) -> Machine:
     if machine is None:
         suggestion = nearest(label, [each.label for each in of(db, customer)])
         message = f"{customer.name} has no machine {escape(label)}"
-        raise not_found(message, suggestion, run("customer", "show", customer.slug))
+        raise customers.not_found(message, suggestion, run("customer", "show", customer.slug))
     return machine
 
 
