@@ -14,7 +14,7 @@ from support.licenses import Books
 from support.registries import new_registry
 from support.secret_service import SecretService, secret_service
 
-from polygent_issuer.enforcement import sqlite_schema, sqlite_store
+from polygent_issuer.enforcement import sqlite_store
 from polygent_issuer.keys import file_store
 from polygent_issuer.registry import Registry, connection
 
@@ -50,7 +50,7 @@ def _make_hurry(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(file_store, "ROUNDS", 1)
     durable, unsynced = connection.pragmas, "PRAGMA synchronous = OFF"
     patch.setattr(connection, "pragmas", lambda platform: (*durable(platform), unsynced))
-    patch.setattr(sqlite_store, "PRAGMAS", (*sqlite_schema.PRAGMAS, "synchronous = OFF"))
+    patch.setattr(sqlite_store, "PRAGMAS", (*sqlite_store.PRAGMAS, "synchronous = OFF"))
 
 
 @pytest.fixture

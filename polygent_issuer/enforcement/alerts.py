@@ -41,12 +41,10 @@ class Admin:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alert:
-    """A milestone to be sent now; it is handed out once.
+    """A milestone of 30, 14, 7 or 1 days to be sent now; it is handed out once.
 
     Attributes:
-        milestone: 30, 14, 7 or 1 days.
         expires_at: UTC.
-        days_left: whole days.
         to: the admins with an address.
     """
 
@@ -60,12 +58,7 @@ class Alert:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AlertRun:
-    """What a daily run found.
-
-    Attributes:
-        alert: what to send, or None.
-        without_address: the admins whom no alert can reach.
-    """
+    """What a daily run found: what to send, and the admins whom no alert can reach."""
 
     alert: Alert | None
     without_address: tuple[Admin, ...]
@@ -121,12 +114,9 @@ def banner(license_: License, now: datetime) -> Banner | None:
     if present is None:
         return None
     left = days_left(license_, now)
-    return Banner(
-        level=_LEVELS[present],
-        days_left=left,
-        expires_at=license_.expires_at,
-        message=f"the license expires in {left} {'day' if left == 1 else 'days'}",
-    )
+    message = f"the license expires in {left} {'day' if left == 1 else 'days'}"
+    level, ends = _LEVELS[present], license_.expires_at
+    return Banner(level=level, days_left=left, expires_at=ends, message=message)
 
 
 def next_run(now: datetime) -> datetime:

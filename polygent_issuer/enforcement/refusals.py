@@ -57,31 +57,6 @@ def shown(text: str) -> str:
     return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text[:MAX_DISPLAY_NAME])
 
 
-_STATES: Final = {
-    State.NONE: (
-        "no license is installed",
-        "an admin uploads a license under Settings, License",
-    ),
-    State.EXPIRED: ("the license has expired", "an admin uploads a renewed license"),
-    State.NOT_YET_VALID: (
-        "the license was issued later than this server's clock says",
-        "set the server's clock right",
-    ),
-    State.MACHINE_CHANGED: (
-        "the license is for another machine",
-        "an admin downloads the machine info, asks for a reissued license and uploads it",
-    ),
-    State.CLOCK_TAMPERED: (
-        "the server's clock was set back",
-        "set the server's clock right, or upload a newly issued license",
-    ),
-    State.NOT_AUTHENTIC: (
-        "the installed license is not authentic any more",
-        "an admin asks for a reissued license and uploads it",
-    ),
-}
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
     """A refused request, as a value: return it, or answer with it.
@@ -104,13 +79,9 @@ class Refusal:
 
     def to_json(self) -> dict[str, Any]:
         """The machine-readable reason: `{"error": {"code", "message", "hint"?, "feature"?}}`."""
-        parts = {
-            "code": self.code,
-            "message": self.message,
-            "hint": self.hint,
-            "feature": self.feature,
-        }
-        return {"error": {name: text for name, text in parts.items() if text is not None}}
+        names = "code", "message", "hint", "feature"
+        parts = ((name, getattr(self, name)) for name in names)
+        return {"error": {name: text for name, text in parts if text is not None}}
 
 
 class InstallRefused(Exception):
@@ -145,7 +116,34 @@ class InstallRefused(Exception):
 
 OF_STATE: Final = {
     state: Refusal(status=503, code=f"license_{state}", message=message, hint=hint)
-    for state, (message, hint) in _STATES.items()
+    for state, message, hint in (
+        (
+            State.NONE,
+            "no license is installed",
+            "an admin uploads a license under Settings, License",
+        ),
+        (State.EXPIRED, "the license has expired", "an admin uploads a renewed license"),
+        (
+            State.NOT_YET_VALID,
+            "the license was issued later than this server's clock says",
+            "set the server's clock right",
+        ),
+        (
+            State.MACHINE_CHANGED,
+            "the license is for another machine",
+            "an admin downloads the machine info, asks for a reissued license and uploads it",
+        ),
+        (
+            State.CLOCK_TAMPERED,
+            "the server's clock was set back",
+            "set the server's clock right, or upload a newly issued license",
+        ),
+        (
+            State.NOT_AUTHENTIC,
+            "the installed license is not authentic any more",
+            "an admin asks for a reissued license and uploads it",
+        ),
+    )
 }
 """The answer in every state but active."""
 

@@ -64,7 +64,7 @@ class ServerLicense(ProcessBound):
 
         Args:
             fingerprint: of the server's machine; a callable is asked at every judgment, so it
-                must be quick, and must not ask the license.
+                is quick, and does not ask the license.
             freshness_window: how long after `iat` a file may be installed.
 
         Raises:
@@ -219,7 +219,7 @@ class ServerLicense(ProcessBound):
     def alerts_due(self, now: datetime) -> bool:
         """Whether a 09:00 in the time zone of `now` has passed since the last run."""
         with self._lock:
-            return alerts.is_run_due(now, self._memory.read().kept.last_run)
+            return alerts.is_run_due(now, self._memory.read()[0].last_run)
 
     def alerts(self, now: datetime, admins: Sequence[Admin]) -> AlertRun:
         """The daily run: the milestone to be sent now, once per license.
@@ -229,12 +229,10 @@ class ServerLicense(ProcessBound):
         """
         active = self._active_license(now)
         with self._lock:
-            alert = None
-            if active is not None:
-                alert = alerts.due(active, now, admins, self._memory.read().kept.sent)
-            self._memory.keep_run(
-                utc(now), None if alert is None else (alert.license_id, alert.milestone)
-            )
+            kept, _ = self._memory.read()
+            alert = None if active is None else alerts.due(active, now, admins, kept.sent)
+            sent = None if alert is None else (alert.license_id, alert.milestone)
+            self._memory.keep_run(utc(now), sent)
         without = tuple(admin for admin in admins if not admin.address)
         return AlertRun(alert=alert, without_address=without)
 
@@ -271,15 +269,15 @@ class ServerLicense(ProcessBound):
             guard = self._memory.observe(now)
         except StoreFailed as failed:
             return failed
-        installed, fingerprint = self._memory.read().installed, self._fingerprint()
+        (_, installed), fingerprint = self._memory.read(), self._fingerprint()
         if isinstance(installed, Standing):
             return installed
-        failure = self._verifier.acceptance(
+        why_not = self._verifier.acceptance(
             installed, now=now, fingerprint=fingerprint, clock=guard
         )
-        if failure is not None:
-            state = _STATE_OF[failure.code]
-            return Standing(state=state, license=installed, message=failure.message)
+        if why_not is not None:
+            state = _STATE_OF[why_not.code]
+            return Standing(state=state, license=installed, message=why_not.message)
         self._cached = _CachedVerdict(*self._memory.unchanging(installed), fingerprint, installed)
         return Standing(state=State.ACTIVE, license=installed, message="the license is active")
 
@@ -296,9 +294,9 @@ class ServerLicense(ProcessBound):
             raise InstallRefused(
                 str(error.code), error.message, hint=error.hint, license=error.license
             ) from error
-        earlier = self._memory.read().kept.installations
-        supersession.require_not_superseded(uploaded, earlier)
-        guard = supersession.guard_after(uploaded, earlier, guard, now)
+        kept, _ = self._memory.read()
+        supersession.require_not_superseded(uploaded, kept.installations)
+        guard = supersession.guard_after(uploaded, kept.installations, guard, now)
         installation = Installation(
             license_id=uploaded.jti,
             file=data,
@@ -314,10 +312,5 @@ class ServerLicense(ProcessBound):
 
 
 def _log_entry(at: datetime, by: str, uploaded: License | None, outcome: str) -> LogEntry:
-    return LogEntry(
-        at=at,
-        by=by,
-        license_id=None if uploaded is None else uploaded.jti,
-        customer=None if uploaded is None else uploaded.customer,
-        outcome=outcome,
-    )
+    license_id, customer = (uploaded.jti, uploaded.customer) if uploaded else (None, None)
+    return LogEntry(at=at, by=by, license_id=license_id, customer=customer, outcome=outcome)

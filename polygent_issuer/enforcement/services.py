@@ -19,11 +19,9 @@ class Pausable(Protocol):
 
     def pause(self, reason: Refusal) -> None:
         """Start nothing more until `resume`."""
-        ...
 
     def resume(self) -> None:
         """Work again."""
-        ...
 
 
 @dataclass(slots=True)

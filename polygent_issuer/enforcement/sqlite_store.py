@@ -1,37 +1,147 @@
 """The store as one SQLite file.
 
 One process owns the file, and holds its lock while it is open: a second one would not see what the
-first has installed. `synchronous=EXTRA` makes a commit durable before it returns.
+first has installed. `synchronous=EXTRA` makes a commit durable before it returns. Times are
+microseconds since 1970 UTC.
 """
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
 from ..verifier import ClockGuard
+from ..verifier.license import MAX_EXP
 from ..verifier.policy import moment
 from .refusals import shown
-from .sqlite_schema import (
-    APPLICATION_ID,
-    OLDEST_SQLITE,
-    PRAGMAS,
-    SCHEMA,
-    SCHEMA_VERSION,
-    SMALLEST,
-    DamagedStore,
-    StoredRow,
+from .store import (
+    FIRST,
+    INSTALLED,
+    LAST,
+    REFUSALS_KEPT,
+    Installation,
+    Kept,
+    LogEntry,
+    ProcessBound,
+    StoreFailed,
+    from_moment,
 )
-from .store import INSTALLED, REFUSALS_KEPT, Installation, Kept, LogEntry, ProcessBound, StoreFailed
 
-# Each field of the value is a column.
-_INSTALLATION: Final = tuple(field.name for field in fields(Installation))
-_LOG_ENTRY: Final = tuple(field.name for field in fields(LogEntry))
+APPLICATION_ID: Final = 0x50474C53
+"""`PGLS` in the file's header: no other application's file is taken for a store."""
+
+SCHEMA_VERSION: Final = 1
+
+OLDEST_SQLITE: Final = (3, 37)
+"""It has STRICT tables."""
+
+SMALLEST: Final = 512
+"""Bytes of the smallest database; SQLite would write over a file that has fewer."""
+
+PRAGMAS: Final = (
+    "trusted_schema = OFF",
+    "foreign_keys = ON",
+    "synchronous = EXTRA",
+    "fullfsync = ON",  # on macOS fsync alone leaves data in the disk's cache
+)
+
+SCHEMA: Final = (
+    """CREATE TABLE installation (
+        number INTEGER PRIMARY KEY,
+        license_id TEXT NOT NULL UNIQUE,
+        file BLOB NOT NULL,
+        sub TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        iat INTEGER NOT NULL,
+        replaces TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        by TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE kept (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        in_force TEXT REFERENCES installation (license_id),
+        last_seen INTEGER,
+        tampered INTEGER NOT NULL CHECK (tampered IN (0, 1)),
+        last_run INTEGER
+    ) STRICT""",
+    """CREATE TABLE sent_milestone (
+        license_id TEXT NOT NULL,
+        days INTEGER NOT NULL,
+        PRIMARY KEY (license_id, days)
+    ) STRICT""",
+    """CREATE TABLE install_log (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        at INTEGER NOT NULL,
+        by TEXT NOT NULL,
+        license_id TEXT,
+        customer TEXT,
+        outcome TEXT NOT NULL
+    ) STRICT""",
+    "INSERT INTO kept VALUES (1, NULL, NULL, 0, NULL)",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+
+
+class DamagedStore(Exception):
+    """The file has a value that this server never writes. The text names table, row and column."""
+
+
+_Reader = Callable[[object], Any]
+"""Returns the value of a column; `ValueError` for one of another type, or out of range."""
+
+
+def _exact(kind: type, allowed: Callable[[Any], bool] = lambda _: True) -> _Reader:
+    def read(value: object) -> object:
+        if isinstance(value, kind) and allowed(value):
+            return value
+        raise ValueError
+
+    return read
+
+
+def _whole(least: int, most: int) -> _Reader:
+    return _exact(int, lambda value: least <= value <= most)
+
+
+def _optional(read: _Reader) -> _Reader:
+    return lambda value: None if value is None else read(value)
+
+
+def _moment(value: object) -> datetime:
+    return from_moment(_whole(FIRST, LAST)(value))
+
+
+# In a damaged file any column may have any type.
+_TEXT: Final = _exact(str)
+_INSTALLATION: Final[dict[str, _Reader]] = {
+    "license_id": _TEXT,
+    "file": _exact(bytes),
+    "sub": _TEXT,
+    "scope": _TEXT,
+    "iat": _whole(0, MAX_EXP),
+    "replaces": lambda value: tuple(_TEXT(value).split()),
+    "at": _moment,
+    "by": _TEXT,
+}
+_KEPT: Final[dict[str, _Reader]] = {
+    "in_force": _optional(_TEXT),
+    "last_seen": _optional(_moment),
+    "tampered": _whole(0, 1),
+    "last_run": _optional(_moment),
+}
+_SENT: Final[dict[str, _Reader]] = {"license_id": _TEXT, "days": _whole(0, MAX_EXP)}
+_LOG_ENTRY: Final[dict[str, _Reader]] = {
+    "at": _moment,
+    "by": _TEXT,
+    "license_id": _optional(_TEXT),
+    "customer": _optional(_TEXT),
+    "outcome": _TEXT,
+}
 _DAMAGED: Final = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
 )
@@ -82,22 +192,22 @@ class SqliteStore(ProcessBound):
     def load(self) -> Kept:
         """See `Store.load`."""
         with self._transaction():
-            rows = self._read("kept", "in_force", "last_seen", "tampered", "last_run")
+            rows = self._read("kept", _KEPT)
             if len(rows) != 1:
                 raise DamagedStore(f"its table kept has {len(rows)} rows instead of 1")
             (kept,) = rows
-            installations = tuple(map(_installation, self._read("installation", *_INSTALLATION)))
-            in_force = kept.maybe_text("in_force")
-            if in_force not in (None, *(each.license_id for each in installations)):
+            installations = tuple(
+                Installation(**row) for row in self._read("installation", _INSTALLATION)
+            )
+            if kept["in_force"] not in (None, *(each.license_id for each in installations)):
                 raise DamagedStore("it does not have the license that it says is installed")
-            sent = self._read("sent_milestone", "license_id", "days")
-            tampered = bool(kept.whole("tampered", most=1))
+            sent = self._read("sent_milestone", _SENT)
             return Kept(
                 installations=installations,
-                in_force=in_force,
-                guard=ClockGuard(kept.maybe_moment("last_seen"), tampered),
-                sent=frozenset((row.text("license_id"), row.whole("days")) for row in sent),
-                last_run=kept.maybe_moment("last_run"),
+                in_force=kept["in_force"],
+                guard=ClockGuard(kept["last_seen"], bool(kept["tampered"])),
+                sent=frozenset((row["license_id"], row["days"]) for row in sent),
+                last_run=kept["last_run"],
             )
 
     def keep_guard(self, guard: ClockGuard) -> None:
@@ -110,7 +220,9 @@ class SqliteStore(ProcessBound):
         made = installation
         with self._transaction():
             # One that is signed again under its ID adds to what it replaces, and forgets nothing.
-            replaces = dict.fromkeys((*self._replaced_by(made.license_id), *made.replaces))
+            before = self._read("installation", _INSTALLATION)
+            own = (each["replaces"] for each in before if each["license_id"] == made.license_id)
+            replaces = dict.fromkeys((*next(own, ()), *made.replaces))
             self._rows(
                 "INSERT INTO installation (license_id, file, sub, scope, iat, replaces, at, by)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -137,7 +249,8 @@ class SqliteStore(ProcessBound):
     def install_log(self) -> tuple[LogEntry, ...]:
         """See `Store.install_log`."""
         with self._transaction():
-            return tuple(map(_log_entry, reversed(self._read("install_log", *_LOG_ENTRY))))
+            rows = self._read("install_log", _LOG_ENTRY)
+            return tuple(LogEntry(**row) for row in reversed(rows))
 
     def keep_run(self, at: datetime, sent: tuple[str, int] | None) -> None:
         """See `Store.keep_run`."""
@@ -145,14 +258,6 @@ class SqliteStore(ProcessBound):
             self._rows("UPDATE kept SET last_run = ?", moment(at))
             if sent is not None:
                 self._rows("INSERT INTO sent_milestone VALUES (?, ?)", *sent)
-
-    def _replaced_by(self, license_id: str) -> list[str]:
-        return [
-            each
-            for row in self._read("installation", "license_id", "replaces")
-            if row.text("license_id") == license_id
-            for each in row.text("replaces").split()
-        ]
 
     def _keep_guard(self, guard: ClockGuard) -> None:
         seen = None if guard.last_seen is None else moment(guard.last_seen)
@@ -165,14 +270,11 @@ class SqliteStore(ProcessBound):
             *(moment(entry.at), entry.by, entry.license_id, entry.customer, entry.outcome),
         )
 
-    def _read(self, table: str, *columns: str) -> list[StoredRow]:
+    def _read(self, table: str, columns: Mapping[str, _Reader]) -> list[dict[str, Any]]:
         """Return the rows of a table in the order of their numbers."""
         names = ", ".join(("rowid", *columns))
         rows = self._rows(f"SELECT {names} FROM {table} ORDER BY rowid")  # noqa: S608 - our own
-        return [
-            StoredRow(table, number, dict(zip(columns, values, strict=True)))
-            for number, *values in rows
-        ]
+        return [_row(table, columns, *row) for row in rows]
 
     def _rows(self, statement: str, *values: object) -> list[Any]:
         return self._sqlite.execute(statement, values).fetchall()
@@ -260,24 +362,15 @@ def _is_damage(error: Exception) -> bool:
     return isinstance(error, sqlite3.Error) and (code is None or code & 0xFF in _DAMAGED)
 
 
-def _installation(row: StoredRow) -> Installation:
-    return Installation(
-        license_id=row.text("license_id"),
-        file=row.blob("file"),
-        sub=row.text("sub"),
-        scope=row.text("scope"),
-        iat=row.whole("iat"),
-        replaces=tuple(row.text("replaces").split()),
-        at=row.moment("at"),
-        by=row.text("by"),
-    )
-
-
-def _log_entry(row: StoredRow) -> LogEntry:
-    return LogEntry(
-        at=row.moment("at"),
-        by=row.text("by"),
-        license_id=row.maybe_text("license_id"),
-        customer=row.maybe_text("customer"),
-        outcome=row.text("outcome"),
-    )
+def _row(
+    table: str, columns: Mapping[str, _Reader], number: object, *values: object
+) -> dict[str, Any]:
+    row = {}
+    for (column, read), value in zip(columns.items(), values, strict=True):
+        try:
+            row[column] = read(value)
+        except ValueError:
+            which = f"row {number}" if isinstance(number, int) else "a row"
+            why = f"{which} of its table {table} has an impossible {column}"
+            raise DamagedStore(why) from None
+    return row

@@ -6,7 +6,7 @@ request: an observation that was not made is no transition. A clock that was set
 minute is judged against the time that was stored, so a day and a minute may go unnoticed, no more.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -20,19 +20,6 @@ _ADVANCE: Final = timedelta(seconds=60)
 """How far the clock runs on before `last_seen` is stored again."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CachedState:
-    """What is stored, with the license in force decoded.
-
-    Attributes:
-        installed: the license in force; without one, and when it is not authentic any more, the
-            standing that follows.
-    """
-
-    kept: Kept
-    installed: License | Standing
-
-
 class StateCache:
     """The store, read once and written through; not safe without the lock of its owner.
 
@@ -44,25 +31,24 @@ class StateCache:
         """Read when first asked."""
         self._verifier = verifier
         self._store = store
-        self._known: CachedState | None = None
+        self._known: tuple[Kept, License | Standing] | None = None
 
-    def read(self) -> CachedState:
-        """What is stored."""
+    def read(self) -> tuple[Kept, License | Standing]:
+        """What is stored, and the license in force, else the standing without one."""
         if self._known is None:
             kept = self._store.load()
-            self._known = CachedState(kept=kept, installed=self._installed(kept))
+            self._known = kept, self._installed(kept)
         return self._known
 
     def observe(self, now: datetime) -> ClockGuard:
         """The guard after the clock read `now` (UTC), stored."""
-        known = self.read()
-        guard = known.kept.guard
-        seen = guard.observe(now)
-        if seen is guard or not _worth_storing(guard, seen):
-            return guard
+        kept, installed = self.read()
+        seen = kept.guard.observe(now)
+        if seen is kept.guard or not _worth_storing(kept.guard, seen):
+            return kept.guard
         self._known = None
         self._store.keep_guard(seen)
-        self._known = replace(known, kept=replace(known.kept, guard=seen))
+        self._known = replace(kept, guard=seen), installed
         return seen
 
     def install(self, made: Installation, guard: ClockGuard, entry: LogEntry) -> None:
@@ -72,15 +58,15 @@ class StateCache:
 
     def keep_run(self, at: datetime, sent: tuple[str, int] | None) -> None:
         """Store a daily run, with the milestone that it hands out."""
-        known, self._known = self.read(), None
+        (kept, installed), self._known = self.read(), None
         self._store.keep_run(at, sent)
-        milestones = known.kept.sent if sent is None else known.kept.sent | {sent}
-        self._known = replace(known, kept=replace(known.kept, last_run=at, sent=milestones))
+        milestones = kept.sent if sent is None else kept.sent | {sent}
+        self._known = replace(kept, last_run=at, sent=milestones), installed
 
     def unchanging(self, active: License) -> tuple[datetime, datetime]:
         """From when to when, excluded, an active license stays so and the guard is not stored."""
-        seen = self.read().kept.guard.last_seen
-        last = 0 if seen is None else moment(seen)
+        kept, _ = self.read()
+        last = 0 if kept.guard.last_seen is None else moment(kept.guard.last_seen)
         since = max(last - SET_BACK, active.iat * SECOND - SKEW)
         until = min(last + microseconds(_ADVANCE), active.exp * SECOND)
         return from_moment(since), from_moment(until)

@@ -34,18 +34,12 @@ REFUSALS_KEPT: Final = 1_000
 
 
 class StoreFailed(Exception):
-    """The store cannot be read or written, or is not this server's.
-
-    Attributes:
-        code: `license_store_failed`.
-        message: what and why.
-        hint: what puts it right, where one thing does.
-    """
+    """The store cannot be read or written, or is not this server's; `hint` puts it right."""
 
     code = "license_store_failed"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        """Say what and why, and what puts it right."""
+        """Say what and why, and what puts it right, where one thing does."""
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -55,11 +49,7 @@ class ProcessBound:
     """An object with a lock, an open file or live connections: no other process may get a copy."""
 
     def __reduce__(self) -> NoReturn:
-        """Refuse pickle and copy.
-
-        Raises:
-            TypeError: always.
-        """
+        """Refuse pickle and copy, by a `TypeError`."""
         raise TypeError(
             f"cannot pickle or copy a {type(self).__name__}: it belongs to one process; "
             "make one in each"
@@ -90,13 +80,11 @@ class Installation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogEntry:
-    """An attempt to install a license.
+    """An attempt to install a license; `license_id` and `customer` of an authentic file.
 
     Attributes:
         at: UTC.
         by: who, without control characters.
-        license_id: None when the file was not authentic.
-        customer: likewise.
         outcome: `installed`, or the code of the refusal.
     """
 
@@ -134,11 +122,9 @@ class Store(Protocol):
 
     def load(self) -> Kept:
         """What was kept last."""
-        ...
 
     def keep_guard(self, guard: ClockGuard) -> None:
         """Keep the clock guard."""
-        ...
 
     def install(self, installation: Installation, guard: ClockGuard, entry: LogEntry) -> None:
         """Put a license in force, with guard and log entry, all or nothing.
@@ -146,16 +132,12 @@ class Store(Protocol):
         One that was installed before keeps its first time, takes the new bytes, and replaces what
         it replaced and what it replaces now.
         """
-        ...
 
     def log_refusal(self, entry: LogEntry) -> None:
         """Log a refused installation; of these the newest `REFUSALS_KEPT` are kept."""
-        ...
 
     def install_log(self) -> tuple[LogEntry, ...]:
         """Every kept attempt, the newest first."""
-        ...
 
     def keep_run(self, at: datetime, sent: tuple[str, int] | None) -> None:
         """Keep when the daily alerts ran last, with the milestone that is handed out now."""
-        ...

@@ -1,125 +1,151 @@
-"""The endpoints under `/api/`. `LicenseMiddleware` stands before them; none asks for the license.
+"""The endpoints under `/api/`, and the page that shows what they would answer to any request.
 
-What they answer when the license allows them is small: an operator wants to know that they answer.
+`LicenseMiddleware` stands before them; none asks for the license. What they answer when it allows
+them is small: an operator wants to know that they answer. The page asks the real middleware, and
+asking changes nothing.
 """
 
+import json
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Final
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from polygent_issuer.enforcement import Connection, HostKind, Refusal
-from polygent_issuer.sandbox.auth import Role, Session, session_of, sign_in, sign_out, site_of
-from polygent_issuer.sandbox.simulated_server import machine_info
+from polygent_issuer.enforcement import (
+    DEFAULT_ROUTES,
+    WEBSOCKET,
+    Connection,
+    HostKind,
+    LicenseMiddleware,
+    Refusal,
+)
+from polygent_issuer.sandbox.auth import User, sign_in, sign_out, site_of, user_of
+from polygent_issuer.sandbox.pages import Endpoint, render
+from polygent_issuer.sandbox.simulated_server import SimulatedServer, machine_info
 from polygent_issuer.verifier.identifiers import ENTERPRISE_FEATURES, FEATURES
 
 API: Final = "/api/"
 """What every path here begins with."""
 
+ANSWERS: Final = "/sandbox"
+"""The path of the page."""
+
 FEATURE_PATHS: Final = {f"{API}{name}": name for name in (*FEATURES, *ENTERPRISE_FEATURES)}
 """One endpoint for each feature of the catalogue."""
 
+METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", WEBSOCKET)
+"""Of the requests that may be asked about."""
+
+_AGENTS: Final = {
+    "/api/agents/session": HostKind.SESSION,
+    "/api/agents/deploy": HostKind.DEPLOY,
+}
+_GENERAL: Final = (("GET", "/api/projects"), ("POST", "/api/users"), *DEFAULT_ROUTES)
+"""One route of each kind."""
+
 _POLICY_VIOLATION: Final = 1008
 _HOST_NAME: Final = 253
+_LONGEST: Final = 300
+_PROBE_HOST: Final = "\0the probe's own"
 
 
 def error(status: int, code: str, message: str, hint: str | None = None) -> JSONResponse:
-    """A refusal in the form that those of the license have."""
-    refusal = Refusal(status=status, code=code, message=message, hint=hint)
-    return JSONResponse(refusal.to_json(), status)
+    """Return a refusal in the form that those of the license have."""
+    return _refused(Refusal(status=status, code=code, message=message, hint=hint))
 
 
-Endpoint = Callable[[Request, Session], Awaitable[Response]]
+def _refused(refusal: Refusal) -> JSONResponse:
+    return JSONResponse(refusal.to_json(), refusal.status)
 
 
-def _signed_in(endpoint: Endpoint, *, admin: bool = False) -> Callable[[Request], Any]:
+def _signed_in(endpoint: Endpoint, *, admin: bool = False) -> Endpoint:
     """Let only users, or only admins, through."""
 
     @wraps(endpoint)
     async def guarded(request: Request) -> Response:
-        session = session_of(request)
-        if session is None:
+        user = user_of(request)
+        if user is None:
             return error(401, "not_signed_in", "nobody is signed in", "POST /api/sign-in")
-        if admin and session.role is not Role.ADMIN:
+        if admin and user is not User.ADMIN:
             return error(403, "not_an_admin", "only an admin may do this")
-        return await endpoint(request, session)
+        return await endpoint(request)
 
     return guarded
 
 
 async def _sign_in(request: Request) -> Response:
     try:
-        role = Role((await request.json())["user"])
+        user = User((await request.json())["user"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return error(400, "bad_request", 'the body is not {"user": "admin"} or "member"')
-    response = JSONResponse({"user": str(role)})
-    sign_in(request, response, role)
+    response = JSONResponse({"user": user})
+    sign_in(request, response, user)
     return response
 
 
-async def _sign_out(request: Request, session: Session) -> Response:
+async def _sign_out(request: Request) -> Response:
     response = Response(status_code=204)
-    sign_out(request, response, session)
+    sign_out(request, response)
     return response
 
 
-async def _me(_request: Request, session: Session) -> Response:
-    return JSONResponse({"user": session.name, "role": str(session.role)})
+async def _me(request: Request) -> Response:
+    user = user_of(request)
+    return JSONResponse({"user": user, "role": user})
 
 
-async def _license(request: Request, _session: Session) -> Response:
+async def _license(request: Request) -> Response:
     site = site_of(request)
-    return JSONResponse(
-        site.license.status(site.now(), users_active=site.population.users).to_json()
-    )
+    return JSONResponse(site.license.status(site.now(), users_active=site.users).to_json())
 
 
-async def _upload(request: Request, session: Session) -> Response:
-    attempt = site_of(request).install(await request.body(), by=session.name)
+async def _upload(request: Request) -> Response:
+    attempt = site_of(request).install(await request.body(), by=User.ADMIN)
     if attempt.refused is not None:
         return error(400, attempt.refused.code, attempt.refused.message, attempt.refused.hint)
-    return await _license(request, session)
+    return await _license(request)
 
 
-async def _machine_info(request: Request, _session: Session) -> Response:
+async def _machine_info(request: Request) -> Response:
     site = site_of(request)
     installed = site.standing().license
-    content = machine_info(
-        site.fingerprint, now=site.now(), customer=None if installed is None else installed.customer
-    )
+    customer = None if installed is None else installed.customer
+    content = machine_info(site.fingerprint, now=site.now(), customer=customer)
     headers = {"content-disposition": 'attachment; filename="machine-info.json"'}
     return Response(content, media_type="application/json", headers=headers)
 
 
-async def _users(request: Request, _session: Session) -> Response:
-    return JSONResponse({"active": site_of(request).population.users})
+async def _users(request: Request) -> Response:
+    return JSONResponse({"active": site_of(request).users})
 
 
-async def _add_user(request: Request, _session: Session) -> Response:
+async def _add_user(request: Request) -> Response:
     site = site_of(request)
-    if refusal := site.population.add_user():
-        return JSONResponse(refusal.to_json(), refusal.status)
-    return JSONResponse({"active": site.population.users}, 201)
+    refusal = site.add_user()
+    return _refused(refusal) if refusal else JSONResponse({"active": site.users}, 201)
 
 
-async def _features(request: Request, _session: Session) -> Response:
+async def _features(request: Request) -> Response:
     site = site_of(request)
     return JSONResponse({"features": site.license.features(site.now())})
 
 
 def _constant(content: dict[str, Any]) -> Endpoint:
-    async def endpoint(_request: Request, _session: Session) -> Response:
+    async def endpoint(_request: Request) -> Response:
         return JSONResponse(content)
 
     return endpoint
 
 
 def _agents(kind: HostKind) -> Callable[[WebSocket], Awaitable[None]]:
-    """An agent's socket: its host counts for as long as it is open."""
+    """Return an agent's socket: its host counts for as long as it is open."""
 
     async def connected(socket: WebSocket) -> None:
         site, host = site_of(socket), socket.query_params.get("host", "")[:_HOST_NAME]
@@ -141,6 +167,132 @@ def _agents(kind: HostKind) -> Callable[[WebSocket], Awaitable[None]]:
     return connected
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a request would be answered.
+
+    Attributes:
+        method: of HTTP, or `WEBSOCKET` for an agent.
+        status: of HTTP; 101 for an agent that is let in.
+        code: the machine-readable reason of a refusal.
+        message: the reason for people.
+        body: of a refusal, as it is sent; None where the endpoint's own answer would be.
+    """
+
+    method: str
+    path: str
+    status: int
+    code: str | None = None
+    message: str | None = None
+    body: str | None = None
+
+    @property
+    def feature(self) -> str | None:
+        """The feature that the path needs."""
+        return FEATURE_PATHS.get(self.path)
+
+    @property
+    def good(self) -> bool:
+        """Whether it is let through."""
+        return self.code is None
+
+
+async def general(site: SimulatedServer) -> list[Answer]:
+    """Return the answer of one route of each kind."""
+    return [await answer(site, method, path) for method, path in _GENERAL]
+
+
+async def features(site: SimulatedServer) -> list[Answer]:
+    """Return the answer of each feature's route."""
+    return [await answer(site, "GET", path) for path in FEATURE_PATHS]
+
+
+async def answer(
+    site: SimulatedServer, method: str, path: str, *, feature: str | None = None
+) -> Answer:
+    """Return what a signed-in admin would be answered, as far as the license decides it.
+
+    Args:
+        method: of HTTP, or `WEBSOCKET`.
+        path: decoded, as ASGI has it.
+        feature: that the endpoint asks for by itself, with `ServerLicense.feature`.
+    """
+    sent: list[Message] = []
+
+    async def beyond(scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = _refused_beyond(site, method, path, feature)
+        if refusal is not None:
+            await _refused(refusal)(scope, receive, send)
+        else:
+            await Response(b"{}", 101 if method == WEBSOCKET else 200)(scope, receive, send)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    scope: dict[str, Any] = {
+        "path": path,
+        "headers": [(b"host", site.host.encode("latin-1", "replace"))],
+    }
+    if method == WEBSOCKET:
+        scope |= {"type": "websocket", "extensions": {"websocket.http.response": {}}}
+    else:
+        scope |= {"type": "http", "method": method}
+    app = LicenseMiddleware(beyond, license=site.license, now=site.now, features=FEATURE_PATHS)
+    await app(scope, receive, send)
+    body = json.loads(sent[1]["body"])
+    error: dict[str, Any] = body.get("error", {})
+    return Answer(
+        method=method,
+        path=path,
+        status=sent[0]["status"],
+        code=error.get("code"),
+        message=error.get("message"),
+        body=json.dumps(body, indent=2, ensure_ascii=False) if error else None,
+    )
+
+
+def _refused_beyond(
+    site: SimulatedServer, method: str, path: str, feature: str | None
+) -> Refusal | None:
+    """Return what the endpoint refuses: a feature that it asks for, a user or a host too many."""
+    now = site.now()
+    if feature is not None and (refusal := site.license.feature(feature, now)):
+        return refusal
+    if (method, path) == ("POST", "/api/users"):
+        return site.license.may_add_user(site.users, now)
+    if method == WEBSOCKET and path in _AGENTS:
+        made = site.license.connect(_AGENTS[path], _PROBE_HOST, now, request_host=site.host)
+        if isinstance(made, Refusal):
+            return made
+        site.license.hosts.disconnect(made)
+    return None
+
+
+async def _answers(request: Request) -> Response:
+    site, query = site_of(request), request.query_params
+    return render(
+        request,
+        "answers.html",
+        general=await general(site),
+        features=await features(site),
+        methods=METHODS,
+        asked=await _asked(site, query),
+        asked_feature=query.get("feature"),
+    )
+
+
+async def _asked(site: SimulatedServer, query: QueryParams) -> Answer | None:
+    """Return the answer to what the form asks, if anything."""
+    method, path = query.get("method", "GET"), query.get("path", "")[:_LONGEST]
+    if not path or method not in METHODS:
+        return None
+    feature = query.get("feature", "")[:_LONGEST]
+    return await answer(site, method, "/" + path.lstrip("/"), feature=feature or None)
+
+
 ROUTES: Final = (
     Route("/api/sign-in", _sign_in, methods=["POST"]),
     Route("/api/sign-out", _signed_in(_sign_out), methods=["POST"]),
@@ -152,11 +304,8 @@ ROUTES: Final = (
     Route("/api/users", _signed_in(_users), methods=["GET"]),
     Route("/api/users", _signed_in(_add_user, admin=True), methods=["POST"]),
     Route("/api/features", _signed_in(_features)),
-    *(
-        Route(path, _signed_in(_constant({"feature": name})))
-        for path, name in FEATURE_PATHS.items()
-    ),
-    WebSocketRoute("/api/agents/session", _agents(HostKind.SESSION)),
-    WebSocketRoute("/api/agents/deploy", _agents(HostKind.DEPLOY)),
+    *(Route(at, _signed_in(_constant({"feature": name}))) for at, name in FEATURE_PATHS.items()),
+    *(WebSocketRoute(path, _agents(kind)) for path, kind in _AGENTS.items()),
+    Route(ANSWERS, _answers, methods=["GET"]),
 )
-"""Every endpoint."""
+"""Every endpoint, and the page."""

@@ -1,6 +1,6 @@
 """The control strip: changes whatever a customer's server could meet, by chance or on purpose."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -10,12 +10,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from polygent_issuer.enforcement import HostKind, Refusal
-from polygent_issuer.sandbox.api_preview import ANSWERS
-from polygent_issuer.sandbox.auth import new_address, site_of
-from polygent_issuer.sandbox.pages import to
-from polygent_issuer.sandbox.population import MOST
-from polygent_issuer.sandbox.rendering import form_of, tell
-from polygent_issuer.sandbox.simulated_server import SimulatedServer, another_fingerprint
+from polygent_issuer.sandbox.api import ANSWERS
+from polygent_issuer.sandbox.auth import site_of
+from polygent_issuer.sandbox.pages import Endpoint, form_of, to
+from polygent_issuer.sandbox.simulated_server import MOST, SimulatedServer, another_fingerprint
 
 _DAY: Final = timedelta(days=1)
 _STEPS: Final = {"1-days": 1, "-2-days": -2}
@@ -23,9 +21,6 @@ _BEFORE: Final = {"expiry": 0, "before-1": 1, "before-7": 7, "before-14": 14, "b
 _YEARS: Final = range(1971, 9999)
 _LONGEST: Final = 300
 _PAGES: Final = frozenset({"/", "/settings/license", "/license-expired", "/sign-in", ANSWERS})
-
-Control = Callable[[SimulatedServer, FormData], str | None]
-"""Changes something, and returns what cannot be seen on the page."""
 
 
 def _clock(site: SimulatedServer, form: FormData) -> str | None:
@@ -45,8 +40,8 @@ def _relative(site: SimulatedServer, step: str) -> datetime | None:
         return site.now() - site.ahead
     if step in _STEPS:
         return site.now() + _STEPS[step] * _DAY
-    held = site.standing().license
-    return held.expires_at - _BEFORE[step] * _DAY if held and step in _BEFORE else None
+    installed = site.standing().license
+    return installed.expires_at - _BEFORE[step] * _DAY if installed and step in _BEFORE else None
 
 
 def _moment(text: str) -> datetime | None:
@@ -57,23 +52,21 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-def _host(site: SimulatedServer, form: FormData) -> str | None:
+def _host(site: SimulatedServer, form: FormData) -> None:
     """Choose the Host header of every request; an empty field is one that the license allows."""
     site.set_host(_text(form, "host") or None)
-    return None
 
 
 def _machine(site: SimulatedServer, form: FormData) -> str | None:
     """Change the machine's identity, or change it back."""
-    be = _text(form, "be")
-    if be == "another":
-        site.be_machine(another_fingerprint())
-    elif be == "first":
-        site.be_machine(site.home_fingerprint)
-    elif be == "typed" and (fingerprint := _text(form, "fingerprint")):
-        site.be_machine(fingerprint)
-    else:
+    choices = {
+        "another": another_fingerprint(),
+        "first": site.home_fingerprint,
+        "typed": _text(form, "fingerprint"),
+    }
+    if not (fingerprint := choices.get(_text(form, "be"))):
         return "the fingerprint of a machine is missing"
+    site.be_machine(fingerprint)
     return None
 
 
@@ -81,13 +74,13 @@ def _users(site: SimulatedServer, form: FormData) -> str | None:
     """Add a user as the product would, remove one, or pretend a number."""
     do, number = _text(form, "do"), _text(form, "number")
     if do == "add":
-        return _answered("POST /api/users", site.population.add_user())
+        return _answered("POST /api/users", site.add_user())
     if do == "remove":
-        site.population.set_users(site.population.users - 1)
-        return None
-    if not number.isdecimal() or int(number[:9]) > MOST:
+        site.users = max(site.users - 1, 0)
+    elif number.isdecimal() and int(number) <= MOST:
+        site.users = int(number)
+    else:
         return f"the number of users is 0 to {MOST:,}"
-    site.population.set_users(int(number))
     return None
 
 
@@ -98,19 +91,17 @@ def _hosts(site: SimulatedServer, form: FormData) -> str | None:
     except ValueError:
         return "there are session hosts and deploy hosts"
     if _text(form, "do") == "connect":
-        refusal = site.population.connect(kind, request_host=site.host)
-        return _answered(f"the {kind} agent", refusal)
-    site.population.disconnect(kind)
+        return _answered(f"the {kind} agent", site.connect(kind))
+    site.disconnect(kind)
     return None
 
 
 def _alerts(site: SimulatedServer, _form: FormData) -> str | None:
     """Run the daily alerts now."""
-    run = site.mails.run(site.now())
-    return None if run.alert is not None else "the 09:00 run has nothing to send now"
+    return None if site.run_alerts().alert else "the 09:00 run has nothing to send now"
 
 
-def _start_over(site: SimulatedServer, _form: FormData) -> str | None:
+def _start_over(site: SimulatedServer, _form: FormData) -> str:
     """Forget everything but the license that the sandbox was started with."""
     site.start_over()
     return "started over: true time, a server that was never used"
@@ -123,13 +114,15 @@ def _answered(who: str, refusal: Refusal | None) -> str | None:
 
 
 def _text(form: FormData, name: str) -> str:
-    """A field, without what no header and no page may have."""
+    """Return a field, without what no header and no page may have."""
     value = form.get(name)
     text = value[:_LONGEST].strip() if isinstance(value, str) else ""
     return text if text.isprintable() else ""
 
 
-def _control(control: Control) -> Callable[[Request], Awaitable[Response]]:
+def _control(control: Callable[[SimulatedServer, FormData], str | None]) -> Endpoint:
+    """Return the endpoint of a control, which returns what cannot be seen on the page."""
+
     async def endpoint(request: Request) -> Response:
         async with form_of(request) as form:
             return _back(request, form, control(site_of(request), form))
@@ -140,13 +133,14 @@ def _control(control: Control) -> Callable[[Request], Awaitable[Response]]:
 async def _address(request: Request) -> Response:
     """Make an address for another browser or program."""
     async with form_of(request) as form:
-        notice = f"opens once, in another browser or program: {new_address(request)}"
-        return _back(request, form, notice)
+        address = request.app.state.access.new_address()
+        return _back(request, form, f"opens once, in another browser or program: {address}")
 
 
 def _back(request: Request, form: FormData, notice: str | None) -> Response:
+    """Go back to the page, whose control strip shows the notice once."""
     if notice is not None:
-        tell(request, notice)
+        request.app.state.notice = notice
     page = _text(form, "back")
     return to(page if page in _PAGES else ANSWERS)
 

@@ -4,23 +4,25 @@
    name was bound to 127.0.0.1 reaches nothing.
 2. What changes something comes from a page of ours (`Sec-Fetch-Site`, else `Origin`), else 403. A
    request with neither is no browser's.
-3. It carries the cookie of `access`, else it gets the style sheet or a page that says how to get
+3. It carries the cookie of `Access`, else it gets the style sheet or a page that says how to get
    the cookie: every user of the machine reaches the loopback interface.
 4. Its body is at most `MOST_BODY` bytes, whatever it declared; reading more of it answers 413.
 
 Every answer carries the headers that let a browser load and frame nothing but our own.
 """
 
+import secrets
 from collections.abc import Collection
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from polygent_issuer.sandbox.access import Access
+from polygent_issuer.sandbox.api import API, error
+from polygent_issuer.sandbox.pages import STYLE, no_access
 
 MOST_BODY: Final = 64 * 1024
 """Bytes of a request; a license file has at most 16,384."""
@@ -38,17 +40,77 @@ HEADERS: Final = {
     "cache-control": "no-store",
 }
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_THIRTY_DAYS: Final = 30 * 86_400
+
+
+class Access:
+    """The one-time token in the printed address, and the cookie that it is exchanged for.
+
+    The token works once, because a browser that is started with the address shows it in the list of
+    processes as long as it runs. The cookie remains when the browser is closed.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Start without a valid address; `url` is of the sandbox's first page."""
+        self._url = url
+        self._cookie = secrets.token_urlsafe()
+        self._token: str | None = None
+
+    def new_address(self) -> str:
+        """Make an address that opens once. An earlier one that was not used becomes invalid."""
+        self._token = secrets.token_urlsafe()
+        return f"{self._url}?token={self._token}"
+
+    def has(self, request: HTTPConnection) -> bool:
+        """Check for the cookie in a request or the handshake of a websocket."""
+        return _equal(request.cookies.get(_name(request), ""), self._cookie)
+
+    def answer(self, request: HTTPConnection) -> Response | None:
+        """Return the answer to an HTTP request, or None where the app answers."""
+        method, path = request.scope["method"], request.scope["path"]
+        token = request.query_params.get("token")
+        if method == "GET" and path == "/" and token is not None:
+            # No history and no link has an address with a token.
+            first_page = RedirectResponse("/", 303)
+            if self._token is not None and _equal(token, self._token):
+                self._token = None
+                first_page.set_cookie(
+                    _name(request),
+                    self._cookie,
+                    max_age=_THIRTY_DAYS,
+                    httponly=True,
+                    samesite="strict",
+                )
+                return first_page
+            if self.has(request):
+                return first_page
+        # To another method the app answers 405, with a page that shows the site.
+        if (method == "GET" and path == STYLE) or self.has(request):
+            return None
+        if path.startswith(API):
+            return error(
+                403,
+                "no_access",
+                "the request does not carry the cookie of this sandbox",
+                "open the address that the terminal shows, and send the cookie that it sets",
+            )
+        return no_access()
+
+
+def _name(request: HTTPConnection) -> str:
+    """Return a name for each port: a browser has one jar for all ports of 127.0.0.1."""
+    return f"polygent_sandbox_access_{request.scope['server'][1]}"
+
+
+def _equal(one: str, other: str) -> bool:
+    return secrets.compare_digest(one.encode(), other.encode())
 
 
 class Guard:
     """Stands before the app."""
 
     def __init__(self, app: ASGIApp, *, hosts: Collection[str], access: Access) -> None:
-        """Guard an app.
-
-        Args:
-            hosts: the Host headers under which it may be reached, in lower case.
-        """
+        """Guard an app; `hosts` are the Host headers of its requests, in lower case."""
         self.app = app
         self._access = access
         self._hosts = frozenset(hosts)
@@ -59,24 +121,22 @@ class Guard:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        refusal = self._refusal(scope, headers)
+        refusal = self._refusal(scope, Headers(scope=scope))
         if scope["type"] == "websocket":
             if refusal is None and self._access.has(HTTPConnection(scope)):
                 await self.app(scope, receive, send)
             else:
                 await send({"type": "websocket.close", "code": 1008})
             return
-        if refusal is None:
-            refusal = self._access.answer(HTTPConnection(scope))
+        refusal = refusal or self._access.answer(HTTPConnection(scope))
         if refusal is not None:
             await refusal(scope, receive, _with_headers(send))
             return
         try:
-            again = await _received(Request(scope, receive))
+            received = await _received(Request(scope, receive))
         except ClientDisconnect:  # the client is gone
             return
-        await self.app(scope, again, _with_headers(send))
+        await self.app(scope, received, _with_headers(send))
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         hosts = headers.getlist("host")
@@ -96,7 +156,7 @@ def _same_site(headers: Headers, host: str) -> bool:
 
 
 async def _body(request: Request) -> bytes | None:
-    """The body, or None when it is larger than it may be; no more of it is read."""
+    """Return the body, or None when it is larger than it may be; no more of it is read."""
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or int(declared[:9]) > MOST_BODY:
         return None
@@ -109,18 +169,14 @@ async def _body(request: Request) -> bytes | None:
 
 
 async def _received(request: Request) -> Receive:
-    """The body, to be received by the app; none of a GET, where it has no meaning."""
+    """Return the body, to be received by the app; none of a GET, where it has no meaning."""
     body = await _body(request)
     if body is None and request.method not in _SAFE:
         return _too_large
-    return _replay(body or b"", request.receive)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+    waiting: list[Message] = [{"type": "http.request", "body": body or b"", "more_body": False}]
 
     async def replay() -> Message:
-        return waiting.pop() if waiting else await receive()
+        return waiting.pop() if waiting else await request.receive()
 
     return replay
 

@@ -1,20 +1,46 @@
-"""The pages of the product, with the texts of the full-screen page."""
+"""The pages of the product, the texts of the full-screen one, and the forms that they send."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Any, Final
 
-from starlette.datastructures import UploadFile
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from polygent_issuer.enforcement import State
-from polygent_issuer.sandbox.auth import Role, Session, session_of, sign_in, sign_out, site_of
-from polygent_issuer.sandbox.rendering import form_of, render
-from polygent_issuer.sandbox.simulated_server import Attempt, SimulatedServer
+from polygent_issuer.enforcement import HostKind, State
+from polygent_issuer.sandbox.auth import User, sign_in, sign_out, site_of, user_of
+from polygent_issuer.sandbox.simulated_server import Attempt
+from polygent_issuer.terms import dates
 from polygent_issuer.verifier.identifiers import ENTERPRISE_FEATURES, FEATURES
+
+STYLE: Final = "/style.css"
+"""The path of the style sheet."""
+
+LOCKED: Final = "/license-expired"
+"""Where every page leads without a valid license."""
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+_FIELDS: Final = 5
+_HERE: Final = Path(__file__).parent
+_TEMPLATES: Final = Environment(
+    loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined
+)
+_TEMPLATES.filters.update(
+    # A text may begin with a kid, whose other letters stay as they are.
+    sentence=lambda text: text[:1].upper() + text[1:],
+    last_day=lambda expires_at: "{0.day} {0:%B %Y}".format(dates.last_full_day(expires_at)),
+    at_input=lambda moment: f"{moment:%Y-%m-%dT%H:%M}",
+    instant=lambda moment: f"{moment:%Y-%m-%d %H:%M} UTC",
+)
+_TEMPLATES.globals.update(kinds=tuple(HostKind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +98,6 @@ OF_STATE: Final = {
     ),
 }
 """The words for each state but active."""
-
 OTHER_ADDRESS: Final = Words(
     "Address not covered",
     "The license does not cover the address under which you came.",
@@ -82,10 +107,45 @@ OTHER_ADDRESS: Final = Words(
 """The words for one request under a host name that the license does not allow."""
 
 
-LOCKED: Final = "/license-expired"
-"""Where every page leads without a valid license."""
+@asynccontextmanager
+async def form_of(request: Request, *, files: int = 0) -> AsyncIterator[FormData]:
+    """Yield what was sent, with so many files at most, which are closed at the end.
 
-Page = Callable[[Request, Session], Awaitable[Response]]
+    Raises:
+        HTTPException: 400, the form cannot be read.
+    """
+    try:
+        form = await request.form(max_files=files, max_fields=_FIELDS)
+    except ValueError:  # a charset that decodes to nothing, or has no name
+        raise HTTPException(400, "the form cannot be read") from None
+    try:
+        yield form
+    finally:
+        await form.close()
+
+
+def render(request: Request, template: str, *, status_code: int = 200, **shown: object) -> Response:
+    """Return a page; `shown` is what its template names beside site and user."""
+    site, user = site_of(request), user_of(request)
+    now, is_admin = site.now(), user is User.ADMIN
+    notice, request.app.state.notice = request.app.state.notice, None
+    text = _TEMPLATES.get_template(template).render(
+        user=user,
+        is_admin=is_admin,
+        site=site,
+        now=now,
+        standing=site.standing(),
+        banner=site.license.banner(now) if is_admin else None,
+        notice=notice,
+        path=request.scope["path"],
+        **shown,
+    )
+    return HTMLResponse(text, status_code)
+
+
+def no_access() -> Response:
+    """Return the page for a browser without access: it shows nothing of the site."""
+    return HTMLResponse(_TEMPLATES.get_template("no-access.html").render(), 403)
 
 
 def to(path: str) -> Response:
@@ -93,61 +153,46 @@ def to(path: str) -> Response:
     return RedirectResponse(path, 303)
 
 
-def _for_users(page: Page) -> Callable[[Request], Awaitable[Response]]:
-    """A page for whoever is signed in."""
+def _for_users(page: Endpoint, *, licensed: bool = False) -> Endpoint:
+    """Show a page to whoever is signed in; a licensed one not without a valid license."""
 
     @wraps(page)
     async def shown(request: Request) -> Response:
-        session = session_of(request)
-        return to("/sign-in") if session is None else await page(request, session)
+        if user_of(request) is None:
+            return to("/sign-in")
+        if licensed and site_of(request).refusal_here() is not None:
+            return to(LOCKED)
+        return await page(request)
 
     return shown
 
 
-def _licensed(page: Page) -> Callable[[Request], Awaitable[Response]]:
-    """A page that the full-screen one stands for without a valid license."""
-
-    @wraps(page)
-    async def shown(request: Request, session: Session) -> Response:
-        if site_of(request).refusal_here() is not None:
-            return to(LOCKED)
-        return await page(request, session)
-
-    return _for_users(shown)
-
-
-async def _home(request: Request, _session: Session) -> Response:
+async def _home(request: Request) -> Response:
     site = site_of(request)
     return render(request, "home.html", features=_features(site.license.features(site.now())))
 
 
-async def _settings(request: Request, session: Session) -> Response:
+async def _settings(request: Request) -> Response:
     site = site_of(request)
-    status = site.license.status(site.now(), users_active=site.population.users)
-    return render(
-        request,
-        "license.html",
-        status=status,
-        features=_features(status.features),
-        attempt=_attempt(site, session),
-    )
+    status = site.license.status(site.now(), users_active=site.users)
+    features, attempt = _features(status.features), _attempt(request)
+    return render(request, "license.html", status=status, features=features, attempt=attempt)
 
 
-async def _locked(request: Request, session: Session) -> Response:
+async def _locked(request: Request) -> Response:
     site = site_of(request)
     refusal = site.refusal_here()
     if refusal is None:
         return to("/")
     words = OF_STATE.get(site.standing().state, OTHER_ADDRESS)
-    return render(
-        request, "locked.html", words=words, refusal=refusal, attempt=_attempt(site, session)
-    )
+    return render(request, "locked.html", words=words, refusal=refusal, attempt=_attempt(request))
 
 
-def _attempt(site: SimulatedServer, session: Session) -> Attempt | None:
-    """What became of the last upload, for an admin; a member's page leaves it to be shown."""
-    if session.role is not Role.ADMIN:
+def _attempt(request: Request) -> Attempt | None:
+    """Return what became of the last upload, once, to an admin."""
+    if user_of(request) is not User.ADMIN:
         return None
+    site = site_of(request)
     attempt, site.attempt = site.attempt, None
     return attempt
 
@@ -159,58 +204,56 @@ async def _sign_in_page(request: Request) -> Response:
 async def _sign_in(request: Request) -> Response:
     async with form_of(request) as form:
         user = form.get("user")
-    if user not in tuple(Role):
+    if user not in tuple(User):
         return to("/sign-in")
     response = to("/")
-    sign_in(request, response, Role(user))
+    sign_in(request, response, User(user))
     return response
 
 
-async def _sign_out(request: Request, session: Session) -> Response:
+async def _sign_out(request: Request) -> Response:
     response = to("/sign-in")
-    sign_out(request, response, session)
+    sign_out(request, response)
     return response
 
 
-async def _upload(request: Request, session: Session) -> Response:
+async def _upload(request: Request) -> Response:
     """*Upload license*, of admins alone."""
-    if session.role is not Role.ADMIN:
-        return render(
-            request,
-            "refused.html",
-            status_code=403,
-            title="Not allowed",
-            why="Only an admin may upload a license.",
-        )
+    if user_of(request) is not User.ADMIN:
+        why = "Only an admin may upload a license."
+        return render(request, "refused.html", status_code=403, title="Not allowed", why=why)
     site = site_of(request)
     locked = site.refusal_here() is not None
     async with form_of(request, files=1) as form:
         file = form.get("license")
         content = await file.read() if isinstance(file, UploadFile) else b""
-    attempt = site.install(content, by=session.name)
-    if attempt.refused is not None and locked:
-        return to(LOCKED)
-    return to("/settings/license")
+    attempt = site.install(content, by=User.ADMIN)
+    return to(LOCKED if attempt.refused is not None and locked else "/settings/license")
 
 
-def _features(held: tuple[str, ...]) -> list[tuple[str, bool]]:
-    """Every feature of the catalogue, and those that only the license knows; whether it has it."""
-    known = (*FEATURES, *ENTERPRISE_FEATURES)
-    return [(name, name in held) for name in dict.fromkeys((*known, *held))]
+def _features(licensed: tuple[str, ...]) -> list[tuple[str, bool]]:
+    """Pair every feature, those that only the license knows too, with whether it has it."""
+    names = dict.fromkeys((*FEATURES, *ENTERPRISE_FEATURES, *licensed))
+    return [(name, name in licensed) for name in names]
 
 
 def _nothing(_request: Request) -> Response:
     return Response(status_code=204)
 
 
+def _style(_request: Request) -> Response:
+    return FileResponse(_HERE / "style.css", media_type="text/css")
+
+
 ROUTES: Final[tuple[Any, ...]] = (
-    Route("/", _licensed(_home)),
-    Route("/settings/license", _licensed(_settings), methods=["GET"]),
+    Route("/", _for_users(_home, licensed=True)),
+    Route("/settings/license", _for_users(_settings, licensed=True), methods=["GET"]),
     Route("/license", _for_users(_upload), methods=["POST"]),
     Route(LOCKED, _for_users(_locked)),
     Route("/sign-in", _sign_in_page, methods=["GET"]),
     Route("/sign-in", _sign_in, methods=["POST"]),
     Route("/sign-out", _for_users(_sign_out), methods=["POST"]),
     Route("/favicon.ico", _nothing),
+    Route(STYLE, _style),
 )
-"""Every page of the product."""
+"""Every page of the product, and its style sheet."""

@@ -1,4 +1,4 @@
-"""The sandbox's web server on loopback, its temporary folder, and the published example key."""
+"""The sandbox's web server on loopback, its ASGI app, and the published example key."""
 
 import asyncio
 import logging
@@ -6,45 +6,31 @@ import signal
 import socket
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from polygent_issuer.enforcement import StoreFailed
+from polygent_issuer.enforcement import LicenseMiddleware, StoreFailed
 from polygent_issuer.errors import OutputProblem
-from polygent_issuer.sandbox.access import Access
-from polygent_issuer.sandbox.application import application
+from polygent_issuer.sandbox import api, controls, pages
+from polygent_issuer.sandbox.api import API, error
+from polygent_issuer.sandbox.auth import site_of, user_of
+from polygent_issuer.sandbox.guard import Access, Guard
+from polygent_issuer.sandbox.pages import LOCKED, render, to
 from polygent_issuer.sandbox.simulated_server import SimulatedServer
 from polygent_issuer.verifier import Key, KeySet
 
-
-@contextmanager
-def temporary_server(
-    keys: KeySet, *, clock: Callable[[], datetime], first: bytes | None
-) -> Iterator[SimulatedServer]:
-    """A site of which nothing is left afterwards; the arguments are those of `SimulatedServer`.
-
-    Raises:
-        OutputProblem: the folder for temporary files cannot be written, or is full.
-    """
-    with ExitStack() as kept:
-        try:
-            folder = kept.enter_context(tempfile.TemporaryDirectory(prefix="polygent-"))
-            site = SimulatedServer(keys, folder=Path(folder), clock=clock, first=first)
-        except (OSError, StoreFailed) as problem:
-            why = problem.message if isinstance(problem, StoreFailed) else str(problem.strerror)
-            raise OutputProblem(
-                f"the sandbox cannot keep its database: {why[:1].lower()}{why[1:]}",
-                hint="TMPDIR=FOLDER names a folder that can be written",
-            ) from None
-        kept.enter_context(closing(site))
-        yield site
-
-
+LOOPBACK: Final = "127.0.0.1"
 EXAMPLE: Final = KeySet.of(
     Key.from_jwk(
         {
@@ -59,10 +45,130 @@ EXAMPLE: Final = KeySet.of(
 )
 """It proves nothing: everybody has its private half."""
 
-
-LOOPBACK: Final = "127.0.0.1"
-
 _HTTP: Final = 80
+_MINUTE: Final = 60.0
+_WORDS: Final = {
+    400: ("bad_request", "Not understood"),
+    404: ("not_found", "Nothing here"),
+    405: ("method_not_allowed", "Not possible here"),
+    413: ("too_large", "Too large"),
+}
+"""The code for programs, and the title for people."""
+
+
+async def _not_served(request: Request, failed: Exception) -> Response:
+    """Answer for no such page or endpoint, or a body that cannot be read.
+
+    Without a valid license a page that does not exist leads where every page does.
+    """
+    status = failed.status_code if isinstance(failed, HTTPException) else 500
+    why = str(getattr(failed, "detail", failed))
+    code, title = _WORDS.get(status, ("error", "Not possible"))
+    if request.scope["path"].startswith(API):
+        return error(status, code, why)
+    if status == 404 and user_of(request) and site_of(request).refusal_here():  # noqa: PLR2004 - not found
+        return to(LOCKED)
+    return render(request, "refused.html", status_code=status, title=title, why=f"{status}: {why}")
+
+
+async def _store_failed(request: Request, failed: Exception) -> Response:
+    """Answer when the server's database fails: nothing else that it could show is known."""
+    code = StoreFailed.code
+    if request.scope["path"].startswith(API):
+        return error(503, code, str(failed))
+    return PlainTextResponse(f"{code}: {failed}\nStart the sandbox again.\n", 503)
+
+
+_ON_ERROR: Final[dict[Any, Any]] = {HTTPException: _not_served, StoreFailed: _store_failed}
+
+
+class Restarting:
+    """The license middleware over a site that may start over, and so have another license."""
+
+    def __init__(self, app: ASGIApp, *, site: SimulatedServer) -> None:
+        """Stand before an app."""
+        self._app = app
+        self._site = site
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Judge a request as if it had come for the pretended host."""
+        site = self._site
+        if scope["type"] in ("http", "websocket"):
+            others = [header for header in scope["headers"] if header[0] != b"host"]
+            host = b"host", site.host.encode("latin-1", "replace")
+            scope = {**scope, "headers": [*others, host]}
+        # This line is all that an integrator's own app needs.
+        app = LicenseMiddleware(
+            self._app, license=site.license, now=site.now, features=api.FEATURE_PATHS
+        )
+        await app(scope, receive, send)
+
+
+def application(
+    site: SimulatedServer, *, hosts: Collection[str], access: Access, tick_every: float = _MINUTE
+) -> Starlette:
+    """Return the ASGI app of a site.
+
+    Args:
+        site: whose license is looked at every `tick_every` seconds, as every server does.
+        hosts: the Host headers under which it answers.
+        access: what a request must carry.
+        tick_every: seconds.
+    """
+
+    async def tick() -> None:
+        while True:
+            with suppress(StoreFailed):  # the next request is answered with it
+                site.tick()
+            await asyncio.sleep(tick_every)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        ticking = asyncio.create_task(tick())
+        try:
+            yield
+        finally:
+            ticking.cancel()
+
+    app = Starlette(
+        routes=[*pages.ROUTES, *api.ROUTES, *controls.ROUTES],
+        middleware=[
+            Middleware(Guard, hosts=hosts, access=access),
+            Middleware(Restarting, site=site),
+        ],
+        exception_handlers=_ON_ERROR,
+        lifespan=lifespan,
+    )
+    # A redirect to the path with another slash would lead to the pretended host.
+    app.router.redirect_slashes = False
+    app.state.site = site
+    app.state.access = access
+    app.state.sessions = {}
+    app.state.notice = None
+    return app
+
+
+@contextmanager
+def temporary_server(
+    keys: KeySet, *, clock: Callable[[], datetime], first: bytes | None
+) -> Iterator[SimulatedServer]:
+    """Yield a site of which nothing is left afterwards; the arguments are `SimulatedServer`'s.
+
+    Raises:
+        OutputProblem: the folder for temporary files cannot be written, or is full.
+    """
+    with ExitStack() as opened:
+        try:
+            folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="polygent-"))
+            site = SimulatedServer(keys, folder=Path(folder), clock=clock, first=first)
+        except (OSError, StoreFailed) as problem:
+            why = problem.message if isinstance(problem, StoreFailed) else str(problem.strerror)
+            raise OutputProblem(
+                f"the sandbox cannot keep its database: {why[:1].lower()}{why[1:]}",
+                hint="TMPDIR=FOLDER names a folder that can be written",
+            ) from None
+        opened.enter_context(closing(site))
+        yield site
 
 
 class BriefLog(logging.Filter):
@@ -84,13 +190,10 @@ class BriefLog(logging.Filter):
 
 
 def listen(port: int) -> socket.socket:
-    """A socket that only this machine reaches.
-
-    Args:
-        port: 0 takes a free one.
+    """Return a socket that only this machine reaches; port 0 takes a free one.
 
     Raises:
-        OSError: it is taken, or not ours to take.
+        OSError: the port is taken, or not ours to take.
     """
     return socket.create_server((LOOPBACK, port))
 
@@ -131,12 +234,12 @@ def serve(site: SimulatedServer, listening: socket.socket, access: Access) -> No
 
 
 def hosts(port: int) -> tuple[str, ...]:
-    """The Host headers of requests to us; a browser leaves out port 80."""
+    """Return the Host headers of requests to us; a browser leaves out port 80."""
     names = LOOPBACK, "localhost"
     with_port = tuple(f"{name}:{port}" for name in names)
     return (*with_port, *names) if port == _HTTP else with_port
 
 
 def address(listening: socket.socket) -> str:
-    """Where a browser finds it."""
+    """Return where a browser finds it."""
     return f"http://{LOOPBACK}:{listening.getsockname()[1]}/"

@@ -1,4 +1,4 @@
-"""A simulated server without HTTP: license, clock, machine, host name, mails.
+"""A simulated server without HTTP: license, clock, machine, host name, users, agents, mails.
 
 All of it can be changed; what follows is decided by the enforcement library alone.
 """
@@ -15,6 +15,8 @@ from typing import Final
 from polygent_issuer.enforcement import (
     Admin,
     AlertRun,
+    Connection,
+    HostKind,
     InstallRefused,
     Refusal,
     Route,
@@ -23,19 +25,23 @@ from polygent_issuer.enforcement import (
     Standing,
     StoreFailed,
 )
-from polygent_issuer.sandbox.population import Population
 from polygent_issuer.terms.dates import ASSUMED_UPLOAD_WINDOW
 from polygent_issuer.verifier import KeySet, License, LicenseError, Verifier
 
+MOST: Final = 1_000_000
+"""Users that may be pretended."""
+
+_ADMINS: Final = (
+    Admin(name="admin", address="admin@sandbox.example"),
+    Admin(name="second-admin", address=None),  # shows what happens to one without an address
+)
+
 
 class Background:
-    """The queue, the automations and the sync: one stands for all.
-
-    Attributes:
-        reason: why they are paused; None while they run.
-    """
+    """The queue, the automations and the sync: one stands for all."""
 
     reason: Refusal | None = None
+    """Why they are paused; None while they run."""
 
     def pause(self, reason: Refusal) -> None:
         """Start nothing more."""
@@ -55,17 +61,12 @@ class Attempt:
 
 
 def another_fingerprint() -> str:
-    """The fingerprint of a machine that nobody has seen."""
+    """Return the fingerprint of a machine that nobody has seen."""
     return f"sha256:{secrets.token_hex(32)}"
 
 
 def machine_info(fingerprint: str, *, now: datetime, customer: str | None) -> bytes:
-    """The document of *Download machine info*; UTF-8, ends with a newline.
-
-    Args:
-        now: when it is downloaded, UTC; the operator's freshness counts from here.
-        customer: as the installed license has it, if any.
-    """
+    """Return the document of *Download machine info*; UTF-8, ends with a newline."""
     fields = {
         "format": "polygent-machine-info/1",
         "fingerprint": fingerprint,
@@ -77,37 +78,6 @@ def machine_info(fingerprint: str, *, now: datetime, customer: str | None) -> by
     return (json.dumps(fields, ensure_ascii=False, indent=2) + "\n").encode()
 
 
-_ADMINS: Final = (
-    Admin(name="admin", address="admin@sandbox.example"),
-    Admin(name="second-admin", address=None),  # shows what happens to one without an address
-)
-
-
-class Mails:
-    """Every alert of a license.
-
-    Attributes:
-        sent: when, and what; the newest first.
-    """
-
-    def __init__(self, license: ServerLicense) -> None:  # noqa: A002 - the noun of the field
-        """None was sent."""
-        self._license = license
-        self.sent: list[tuple[datetime, AlertRun]] = []
-
-    def run_if_due(self, now: datetime) -> None:
-        """The daily run, once a 09:00 has passed."""
-        if self._license.alerts_due(now):
-            self.run(now)
-
-    def run(self, now: datetime) -> AlertRun:
-        """The daily run, whatever the hour."""
-        run = self._license.alerts(now, _ADMINS)
-        if run.alert is not None:
-            self.sent.insert(0, (now, run))
-        return run
-
-
 class SimulatedServer:
     """The pretended server. One thread serves it, as its web server does.
 
@@ -116,6 +86,8 @@ class SimulatedServer:
         fingerprint: of the machine that it is now.
         ahead: how far its clock is ahead of the true time.
         attempt: the last upload, until it was shown.
+        users: how many are active.
+        mails: every alert, and when; the newest first.
     """
 
     def __init__(
@@ -154,11 +126,14 @@ class SimulatedServer:
             self._store.close()
 
     def start_over(self) -> None:
-        """The same machine, never used, at the true time, with the license that it began with."""
+        """Be the same machine, never used, at the true time, with the license of the beginning."""
         self.ahead = timedelta(0)
         self.fingerprint = self.home_fingerprint
         self.attempt: Attempt | None = None
+        self.users = 3
+        self.mails: list[tuple[datetime, AlertRun]] = []
         self._host: str | None = None
+        self._pretended: dict[HostKind, list[Connection]] = {kind: [] for kind in HostKind}
         self.background = Background()
         self.close()
         self._store = SqliteStore(self._folder / f"license-{next(self._numbers)}.db")
@@ -168,8 +143,6 @@ class SimulatedServer:
             fingerprint=lambda: self.fingerprint,
             freshness_window=self._window,
         )
-        self.mails = Mails(self.license)
-        self.population = Population(self.license, now=self.now)
         if self._first is not None:
             self._install_first(self._first)
         self.license.listen(self.background, self.now())
@@ -181,7 +154,7 @@ class SimulatedServer:
             return None
 
     def _install_first(self, file: bytes) -> None:
-        """As the customer did: now, or when it was issued if it is too late for that."""
+        """Install as the customer did: now, or when it was issued if it is too late for that."""
         now, first = self.now(), self._first_license
         if first is not None and now >= min(first.issued_at + self._window, first.expires_at):
             now = first.issued_at
@@ -189,7 +162,7 @@ class SimulatedServer:
             self.attempt = None
 
     def now(self) -> datetime:
-        """What the server's clock says, UTC."""
+        """Return what the server's clock says, UTC."""
         return self._clock() + self.ahead
 
     def set_clock(self, now: datetime) -> None:
@@ -198,17 +171,26 @@ class SimulatedServer:
         self.tick()
 
     def tick(self) -> None:
-        """What every server does once a minute: services hear of an expiry, alerts are sent.
+        """Do what every server does once a minute: services hear of an expiry, alerts are sent.
 
         Raises:
             StoreFailed: the state of the license cannot be stored.
         """
         now = self.now()
         self.license.tick(now)
-        self.mails.run_if_due(now)
+        if self.license.alerts_due(now):
+            self.run_alerts()
+
+    def run_alerts(self) -> AlertRun:
+        """Do the daily run, whatever the hour."""
+        now = self.now()
+        run = self.license.alerts(now, _ADMINS)
+        if run.alert is not None:
+            self.mails.insert(0, (now, run))
+        return run
 
     def standing(self) -> Standing:
-        """The license and its state now."""
+        """Return the license and its state now."""
         return self.license.standing(self.now())
 
     def install(self, file: bytes, *, by: str) -> Attempt:
@@ -223,7 +205,7 @@ class SimulatedServer:
         return self.attempt
 
     def refusal_here(self) -> Refusal | None:
-        """Why every page is refused: the state, or the address of the request."""
+        """Return why every page is refused: the state, or the address of the request."""
         return self.license.judge(Route.API, now=self.now(), host=self.host)
 
     def be_machine(self, fingerprint: str) -> None:
@@ -256,3 +238,32 @@ class SimulatedServer:
     def set_host(self, host: str | None) -> None:
         """Pretend that requests come for this host; None: one that the license allows."""
         self._host = host
+
+    def add_user(self) -> Refusal | None:
+        """Add a user, if the license allows it.
+
+        Counted and added in one step: one thread serves the sandbox. Where several do, this is a
+        transaction.
+        """
+        refusal = self.license.may_add_user(self.users, self.now())
+        if refusal is None:
+            self.users += 1
+        return refusal
+
+    def may_disconnect(self, kind: HostKind) -> bool:
+        """Whether one of the connected hosts was pretended."""
+        return bool(self._pretended[kind])
+
+    def connect(self, kind: HostKind) -> Refusal | None:
+        """Connect one more pretended host."""
+        name = f"pretended-{next(self._numbers)}"
+        connection = self.license.connect(kind, name, self.now(), request_host=self.host)
+        if isinstance(connection, Refusal):
+            return connection
+        self._pretended[kind].append(connection)
+        return None
+
+    def disconnect(self, kind: HostKind) -> None:
+        """Disconnect the pretended host that came last."""
+        if self._pretended[kind]:
+            self.license.hosts.disconnect(self._pretended[kind].pop())

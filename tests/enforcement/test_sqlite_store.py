@@ -13,7 +13,7 @@ import pytest
 from support.servers import DAY, Server
 
 from polygent_issuer.enforcement import Installation, LogEntry, SqliteStore, StoreFailed
-from polygent_issuer.enforcement.sqlite_schema import APPLICATION_ID, SCHEMA_VERSION
+from polygent_issuer.enforcement.sqlite_store import APPLICATION_ID, SCHEMA_VERSION
 from polygent_issuer.enforcement.store import INSTALLED, REFUSALS_KEPT
 from polygent_issuer.verifier import ClockGuard
 

@@ -7,9 +7,8 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 from support.sandboxes import HOST, PORT, Sandbox
 
-from polygent_issuer.sandbox.access import Access
-from polygent_issuer.sandbox.application import application
-from polygent_issuer.sandbox.guard import HEADERS
+from polygent_issuer.sandbox.guard import HEADERS, Access
+from polygent_issuer.sandbox.server import application
 
 NAME = f"polygent_sandbox_access_{PORT}"
 ASKS = "Open the address that the terminal shows"
@@ -48,7 +47,7 @@ def test_without_the_cookie_nothing_is_changed(licensed: Sandbox) -> None:
     ):
         pass
     assert other.get("/style.css").status_code == 200
-    assert (licensed.site.standing().active, licensed.site.population.users) == (True, 3)
+    assert (licensed.site.standing().active, licensed.site.users) == (True, 3)
     assert dict(other.cookies) == {}
 
 

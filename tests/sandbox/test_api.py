@@ -14,9 +14,9 @@ from support.sandboxes import HOST, MACHINE, Sandbox
 
 from polygent_issuer.enforcement import HostKind
 from polygent_issuer.machine_info.document import parse
-from polygent_issuer.sandbox.access import Access
-from polygent_issuer.sandbox.application import application
-from polygent_issuer.sandbox.auth import MOST_SESSIONS, Role, Sessions
+from polygent_issuer.sandbox import auth
+from polygent_issuer.sandbox.guard import Access
+from polygent_issuer.sandbox.server import application
 
 
 def test_who_is_signed_in(sandbox: Sandbox) -> None:
@@ -92,7 +92,7 @@ def test_a_missing_feature_is_403_with_its_name(licensed: Sandbox) -> None:
 
 def test_the_user_limit(licensed: Sandbox) -> None:
     """One more than the limit is 400; who is active stays so."""
-    licensed.site.population.set_users(24)
+    licensed.site.users = 24
     assert licensed.client.post("/api/users").json() == {"active": 25}
     answer = licensed.client.post("/api/users")
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "user_limit")
@@ -109,7 +109,7 @@ def test_an_agent_counts_while_its_socket_is_open(licensed: Sandbox) -> None:
     ):
         pass
     assert "concurrent host limit reached" in str(refused.value.reason)
-    assert licensed.site.population.connected(HostKind.DEPLOY) == 0
+    assert licensed.site.license.hosts.connected(HostKind.DEPLOY) == 0
 
 
 def test_what_an_agent_sends_does_not_end_it(licensed: Sandbox) -> None:
@@ -118,7 +118,7 @@ def test_what_an_agent_sends_does_not_end_it(licensed: Sandbox) -> None:
         socket.send_text("x")
         socket.send_bytes(b"x")
         assert licensed.client.get("/api/license").json()["deployHosts"]["connected"] == 1
-    assert licensed.site.population.connected(HostKind.DEPLOY) == 0
+    assert licensed.site.license.hosts.connected(HostKind.DEPLOY) == 0
 
 
 def test_an_agent_from_before_the_start_over(licensed: Sandbox) -> None:
@@ -130,7 +130,7 @@ def test_an_agent_from_before_the_start_over(licensed: Sandbox) -> None:
         licensed.upload(first)
         with licensed.agent("deploy", "a"):
             before.close()
-            assert licensed.site.population.connected(HostKind.DEPLOY) == 1
+            assert licensed.site.license.hosts.connected(HostKind.DEPLOY) == 1
 
 
 def test_an_agent_names_its_host(licensed: Sandbox) -> None:
@@ -165,14 +165,21 @@ def test_a_new_sign_in_ends_the_other_sessions(licensed: Sandbox) -> None:
     assert client.get("/api/me", headers=_cookie(second)).status_code == 200
 
 
-def test_sessions_are_bounded() -> None:
+def test_sessions_are_bounded(licensed: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `multiple-active-sessions` no sign-in ends another, until the oldest is one too many."""
-    sessions = Sessions()
-    first, second = sessions.begin(Role.ADMIN), sessions.begin(Role.MEMBER)
-    for _ in range(MOST_SESSIONS - 1):
-        last = sessions.begin(Role.ADMIN)
-    assert sessions.of(first.token) is None
-    assert (sessions.of(second.token), sessions.of(last.token)) == (second, last)
+    monkeypatch.setattr(auth, "MOST_SESSIONS", 3)
+    client = licensed.client
+    several = licensed.issuer.file(
+        2, iat=int(licensed.at.timestamp()), features=("multiple-active-sessions",)
+    )
+    client.post("/api/license", content=several)
+    cookies = [dict(client.cookies)]
+    for user in ("member", "admin", "admin"):
+        client.post("/api/sign-in", json={"user": user})
+        cookies.append(dict(client.cookies))
+    client.cookies.clear()
+    answers = [client.get("/api/me", headers=_cookie(each)).status_code for each in cookies]
+    assert answers == [401, 200, 200, 200]
 
 
 PARTS = [
@@ -222,7 +229,7 @@ def _cookie(cookies: dict[str, str]) -> dict[str, str]:
 
 def test_the_status_is_json(licensed: Sandbox) -> None:
     """The status view for programs, with what is in use."""
-    licensed.site.population.connect(HostKind.SESSION, request_host=licensed.site.host)
+    licensed.site.connect(HostKind.SESSION)
     status = json.loads(licensed.client.get("/api/license").text)
     assert status["state"] == "active"
     assert status["users"] == {"active": 3, "limit": 25}

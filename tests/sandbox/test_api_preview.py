@@ -7,20 +7,20 @@ import pytest
 from support.sandboxes import Sandbox
 
 from polygent_issuer.enforcement import WEBSOCKET, HostKind
-from polygent_issuer.sandbox import api_preview
-from polygent_issuer.sandbox.api_preview import Answer
+from polygent_issuer.sandbox import api
+from polygent_issuer.sandbox.api import Answer
 
 
 def answer(sandbox: Sandbox, method: str, path: str, feature: str | None = None) -> Answer:
     """What the API would answer."""
-    return asyncio.run(api_preview.answer(sandbox.site, method, path, feature=feature))
+    return asyncio.run(api.answer(sandbox.site, method, path, feature=feature))
 
 
 def test_it_says_what_the_api_then_does(licensed: Sandbox) -> None:
     """For each route that can be asked without changing anything."""
     for step in ("1-days", "expiry", "-2-days"):
-        general = asyncio.run(api_preview.general(licensed.site))
-        features = asyncio.run(api_preview.features(licensed.site))
+        general = asyncio.run(api.general(licensed.site))
+        features = asyncio.run(api.features(licensed.site))
         for each in (*general, *features):
             if each.method == "GET":
                 sent = licensed.client.get(each.path)
@@ -31,16 +31,16 @@ def test_it_says_what_the_api_then_does(licensed: Sandbox) -> None:
 
 def test_asking_changes_nothing(licensed: Sandbox) -> None:
     """Neither users nor hosts, though both limits are judged."""
-    licensed.site.population.set_users(25)
-    licensed.site.population.connect(HostKind.DEPLOY, request_host=licensed.site.host)
+    licensed.site.users = 25
+    licensed.site.connect(HostKind.DEPLOY)
     assert answer(licensed, "POST", "/api/users").code == "user_limit"
     deploy = answer(licensed, WEBSOCKET, "/api/agents/deploy")
     assert (deploy.status, deploy.code) == (503, "host_limit")
     session = answer(licensed, WEBSOCKET, "/api/agents/session")
     assert (session.status, session.good) == (101, True)
-    assert licensed.site.population.users == 25
-    assert licensed.site.population.connected(HostKind.DEPLOY) == 1
-    assert licensed.site.population.connected(HostKind.SESSION) == 0
+    assert licensed.site.users == 25
+    assert licensed.site.license.hosts.connected(HostKind.DEPLOY) == 1
+    assert licensed.site.license.hosts.connected(HostKind.SESSION) == 0
 
 
 @pytest.mark.parametrize("path", ["/api/planner", "api/planner/x", "//API/planner"])
@@ -67,7 +67,7 @@ def test_what_nobody_offers_is_not_asked(licensed: Sandbox) -> None:
     assert page.count("feature_missing") == 14
 
 
-@pytest.mark.parametrize("method", api_preview.METHODS)
+@pytest.mark.parametrize("method", api.METHODS)
 def test_any_method_can_be_asked(licensed: Sandbox, method: str) -> None:
     """A route that needs no license is exempt by its own method alone."""
     licensed.move("clock", to="expiry")

@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 from support.sandboxes import HOST, Sandbox
 
 from polygent_issuer.enforcement import Refusal
-from polygent_issuer.sandbox.application import application
+from polygent_issuer.sandbox.server import application
 
 PATIENCE = 60
 """Seconds; it takes milliseconds."""
@@ -51,5 +51,5 @@ def test_a_tick_sends_what_is_due(licensed: Sandbox) -> None:
     licensed.at = held.expires_at - timedelta(days=7)
     for _ in range(3):
         licensed.site.tick()
-    alerts = [run.alert.milestone for _, run in licensed.site.mails.sent if run.alert]
+    alerts = [run.alert.milestone for _, run in licensed.site.mails if run.alert]
     assert alerts == [7]

@@ -21,7 +21,7 @@ def test_the_days_before_the_expiry(licensed: Sandbox, step: str, days: int) -> 
     page = licensed.move("clock", to=f"before-{step}", back="/")
     told = "1 day" if days == 1 else f"{days} days"
     assert f"The license expires in {told}" in page
-    assert [run.alert.milestone for _, run in licensed.site.mails.sent if run.alert] == [days]
+    assert [run.alert.milestone for _, run in licensed.site.mails if run.alert] == [days]
     assert "second-admin" in page, "an admin without an address is told of"
 
 
@@ -30,7 +30,7 @@ def test_each_alert_comes_once(licensed: Sandbox) -> None:
     for step in ("before-30", "before-14", "before-14", "before-7", "before-1", "expiry"):
         licensed.move("clock", to=step)
         licensed.move("alerts")
-    sent = [run.alert.milestone for _, run in reversed(licensed.site.mails.sent) if run.alert]
+    sent = [run.alert.milestone for _, run in reversed(licensed.site.mails) if run.alert]
     assert sent == [30, 14, 7, 1]
 
 
@@ -97,13 +97,13 @@ def test_users_and_hosts(licensed: Sandbox) -> None:
     assert "400 user_limit" in licensed.move("users", do="add", number="25")
     assert "0 to" in licensed.move("users", do="set", number="-1")
     licensed.move("users", do="remove", number="25")
-    assert licensed.site.population.users == 24
+    assert licensed.site.users == 24
     licensed.move("users", do="add", number="24")
-    assert licensed.site.population.users == 25
+    assert licensed.site.users == 25
     licensed.move("hosts", kind="deploy", do="connect")
     assert "concurrent host limit reached" in licensed.move("hosts", kind="deploy", do="connect")
     licensed.move("hosts", kind="deploy", do="disconnect")
-    assert licensed.site.population.connected(HostKind.DEPLOY) == 0
+    assert licensed.site.license.hosts.connected(HostKind.DEPLOY) == 0
     assert "session hosts" in licensed.move("hosts", kind="x", do="connect")
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from starlette.testclient import TestClient, WebSocketTestSession
 
-from polygent_issuer.sandbox.access import Access
-from polygent_issuer.sandbox.application import application
+from polygent_issuer.sandbox.guard import Access
+from polygent_issuer.sandbox.server import application
 from polygent_issuer.sandbox.simulated_server import SimulatedServer
 from polygent_issuer.verifier import KeySet
 from support.lic_files import ISSUED, Issuer

@@ -48,7 +48,7 @@ def sandbox(
             hint="pip install 'polygent-issuer[sandbox]'",
         )
     from polygent_issuer.files import read_bounded
-    from polygent_issuer.sandbox.access import Access
+    from polygent_issuer.sandbox.guard import Access
     from polygent_issuer.sandbox.server import address, serve, stop_in_order, temporary_server
 
     keys, first = _keys(invocation, public_key), None
