@@ -11,7 +11,7 @@ import pytest
 
 import polygent_issuer
 from polygent_issuer.batch.rows import DuplicateRow
-from polygent_issuer.cli.errors_boundary import Refused
+from polygent_issuer.cli.errors_boundary import to_issuer_error
 from polygent_issuer.errors import (
     Ambiguous,
     ExitCode,
@@ -146,7 +146,7 @@ def test_every_error_reaches_another_process() -> None:
     errors: list[IssuerError] = [
         DuplicateRow("row 1 and row 3"),
         ConsentNeeded((Finding(code=FindingCode.NOT_DUE, message="early", hint="wait"),)),
-        Refused(InvalidDomain("no domain", hint="write one")),
+        to_issuer_error(InvalidDomain("no domain", hint="write one")),
     ]
     for kind in every_error():
         error = kind.__new__(kind, "why")

@@ -30,10 +30,10 @@ class ConsentOptions(OptionGroup):
 
 
 Yes = Annotated[bool, flag("--yes", "Go ahead without asking.", short="-y")]
+# For commands that have findings beside that of the clock.
 YesButFindings = Annotated[
     bool, flag("--yes", "Go ahead without asking; accepts no finding.", short="-y")
 ]
-"""The same, where the command has findings beside that of the clock."""
 
 
 def sound_reason(reason: str | None) -> str | None:
@@ -60,25 +60,19 @@ def given(options: ConsentOptions) -> "Consent":
     """
     from polygent_issuer.findings import Consent, FindingCode
 
-    accepted = set()
-    for code in options.accept or ():
-        try:
-            accepted.add(FindingCode(code))
-        except ValueError:
+    codes = options.accept or ()
+    for code in codes:
+        if code not in tuple(FindingCode):
             meant = nearest(code, [*FindingCode])
-            hint = (
-                f"did you mean --accept {meant}?" if meant else "codes: " + ", ".join(FindingCode)
-            )
-            raise UsageProblem(f"no finding has the code {code!a}", hint=hint) from None
-    return Consent(accepted=frozenset(accepted), reason=sound_reason(options.reason))
+            known = "codes: " + ", ".join(FindingCode)
+            hint = f"did you mean --accept {meant}?" if meant else known
+            raise UsageProblem(f"no finding has the code {code!a}", hint=hint)
+    reason = sound_reason(options.reason)
+    return Consent(accepted=frozenset(map(FindingCode, codes)), reason=reason)
 
 
 def obtain_for_many(missing: Mapping[str, int], consent: "Consent") -> "Consent":
-    """Ask on a terminal, once for each code; what is declined stops the items that need it.
-
-    Args:
-        missing: how many items each code stops.
-    """
+    """Ask on a terminal, once for each code, with how many items it stops otherwise."""
     from polygent_issuer.findings import Consent, FindingCode
 
     codes = {
@@ -124,18 +118,14 @@ def obtain(invocation: Invocation, findings: "Iterable[Finding]", consent: "Cons
 
 
 def required_reason(invocation: Invocation, reason: str | None, action: str) -> str:
-    """The reason of the command line, else what a person at the terminal says.
-
-    Args:
-        action: for the refusal off a terminal: `a license is retired`.
+    """Return the reason of the command line, else what a person at the terminal says.
 
     Raises:
-        MissingInput: (`missing_input`) when there is none and nobody to ask.
+        MissingInput: (`missing_input`) when there is none and nobody to ask why the `action` was.
         InputRefused: (`input_refused`) when it could steer a terminal.
     """
-    reason = sound_reason(reason)
-    if reason is not None:
-        return reason
+    if (sound := sound_reason(reason)) is not None:
+        return sound
     if not invocation.interactive:
         raise MissingInput(
             f"no reason was given, and the journal keeps why {action}", hint="add --reason TEXT"
@@ -151,11 +141,7 @@ def confirm_or_cancel(
     preview: "Iterable[Block]" = (),
     default: bool = False,
 ) -> None:
-    """Ask for a last yes on a terminal, under the preview; nothing with `--yes` or off it.
-
-    Raises:
-        Declined: (`declined`) for a no.
-    """
+    """Ask for a last yes on a terminal, under the preview; nothing with `--yes` or off it."""
     if invocation.interactive and not yes:
         write_blocks(preview, sys.stderr)
         prompts.require_yes(question, default=default)

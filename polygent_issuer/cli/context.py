@@ -24,14 +24,11 @@ _Decision = TypeVar("_Decision")
 
 
 class Invocation:
-    """What every command is handed first.
-
-    Settings, registry and actor are opened when first asked for: `verify --public-key` needs no
-    home. One instant serves the whole operation.
+    """What every command is handed first; home, registry and actor are opened when asked for.
 
     Attributes:
-        now: when the command started; aware, UTC.
-        options: the global options that were given, before or after the command.
+        now: the one instant of the whole operation; aware, UTC.
+        options: the global options, given before or after the command.
         in_lines: under `--json` lines were written already, so that an error is one, too.
         problem: what the operating system refused a command, or the Ctrl-C that ended it; stdout
             is written after it.
@@ -61,10 +58,9 @@ class Invocation:
     @property
     def interactive(self) -> bool:
         """Whether a person can be asked: a terminal on both sides and no `--no-input`."""
-        if self.options.get("no_input"):
-            return False
         streams = (sys.stdin, sys.stderr)
-        return all(stream is not None and stream.isatty() for stream in streams)
+        terminals = all(stream is not None and stream.isatty() for stream in streams)
+        return terminals and not self.options.get("no_input")
 
     def new_id(self) -> str:
         """Return a license ID that was never used: a random UUID."""
@@ -126,9 +122,7 @@ class Invocation:
         """Find a customer by slug or name; on a terminal also by an unambiguous beginning.
 
         Off a terminal a beginning is refused: a script must not mean somebody else tomorrow.
-
-        Args:
-            checked: as for `Registry.reading`.
+        `checked` is as for `Registry.reading`.
 
         Raises:
             NotFound, Ambiguous: (`not_found`, `ambiguous`) with the nearest names.
@@ -162,11 +156,7 @@ class Invocation:
 
 
 def actor(operator: str | None) -> "Actor":
-    """Return the actor of this process, for the journal.
-
-    Args:
-        operator: the setting `operator`; without it the user's name in the operating system.
-    """
+    """Return who acts, for the journal: the setting `operator`, else the system's user."""
     import socket
 
     from polygent_issuer.registry import Actor
@@ -177,16 +167,13 @@ def actor(operator: str | None) -> "Actor":
 
 
 def _user(uid: int | None) -> str:
-    if uid is None:
-        import getpass
-
-        try:
-            return getpass.getuser()
-        except (OSError, ImportError):  # no variable names the user; ImportError before 3.13
-            return "unknown"
-    import pwd
-
     try:
+        if uid is None:
+            import getpass
+
+            return getpass.getuser()
+        import pwd
+
         return pwd.getpwuid(uid).pw_name  # the account of the uid; LOGNAME can be set to anything
-    except KeyError:
-        return f"uid {uid}"
+    except (OSError, ImportError, KeyError):  # no variable names the user; ImportError before 3.13
+        return "unknown" if uid is None else f"uid {uid}"

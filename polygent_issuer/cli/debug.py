@@ -1,8 +1,7 @@
 """`--debug`: where an error was raised, and in which versions, for whoever maintains this tool.
 
 It may be sent to others, so it holds no secret: no values of variables, no environment, and of what
-is not ours no message from where secrets are handled. What our code left out on purpose (`from
-None`) is told without its message, too. Control characters are escaped as everywhere.
+is not ours no message from where secrets are handled, or which our code left out (`from None`).
 """
 
 import errno
@@ -22,13 +21,7 @@ from polygent_issuer.text import escape
 
 _LIBRARIES: Final = "typer rich pydantic cryptography keyring platformdirs tomlkit"
 # Passphrases, PINs and private keys pass through these.
-_SECRET: Final = (
-    "keys",
-    "cli.options.passphrase",
-    "cli.commands.key",
-    "cli.flows.key_place",
-    "cli.flows.key_storage",
-)
+_SECRET: Final = ("keys", "cli.options.passphrase", "cli.commands.key", "cli.flows.key_storage")
 
 
 def write(raised: BaseException) -> None:
@@ -62,7 +55,7 @@ def _versions() -> Iterator[str]:
 
 
 def _chain(raised: BaseException) -> Iterator[tuple[BaseException, bool]]:
-    """Yield the error and those that led to it, and whether the message of each may be shown."""
+    """Yield the error and those that led to it, and whether the message may be shown."""
     error: BaseException | None = raised
     seen: set[int] = set()
     shown = True

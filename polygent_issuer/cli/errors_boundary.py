@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
@@ -19,20 +19,9 @@ from polygent_issuer.errors import ExitCode, InputRefused, InternalError, Issuer
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import escape, nearest
 
-if TYPE_CHECKING:
-    from polygent_issuer.verifier.errors import VerifierError
 
-
-class Refused(InputRefused):
-    """What the verifier refuses outside of a verdict: a public key, a domain."""
-
-    def __init__(self, error: "VerifierError") -> None:
-        """Carry over what the verifier said."""
-        super().__init__(error.message, hint=error.hint, code=error.code)
-
-
-class Interrupted(IssuerError):
-    """Ctrl-C, or the end of input at a question."""
+class Stopped(IssuerError):
+    """The operator said no, pressed Ctrl-C, or ended the input at a question."""
 
     code = "interrupted"
     exit_code = ExitCode.INTERRUPTED
@@ -44,13 +33,12 @@ def to_issuer_error(raised: BaseException) -> IssuerError:
 
     if isinstance(raised, IssuerError):
         return raised
-    if isinstance(raised, VerifierError):
-        return Refused(raised)
+    if isinstance(raised, VerifierError):  # outside of a verdict: of a public key, a domain
+        return InputRefused(raised.message, hint=raised.hint, code=raised.code)
     if isinstance(raised, KeyboardInterrupt | typer.Abort):
-        return Interrupted("interrupted; what was acknowledged is kept")
+        return Stopped("interrupted; what was acknowledged is kept")
     if isinstance(raised, typer.TyperException):
-        message, meant = _said(raised)
-        return _problem(getattr(raised, "ctx", None), message, meant)
+        return _problem(getattr(raised, "ctx", None), *_said(raised))
     return InternalError.at(raised)
 
 
@@ -100,7 +88,7 @@ def write_error(error: IssuerError, *, as_json: bool, in_line: bool = False) -> 
         return
     if as_json and not isinstance(error, StdoutError):
         try:
-            write_json({"error": _with_exit_code(error)}, in_line=in_line)
+            write_json({"error": _members(error)}, in_line=in_line)
         except STREAM_ERRORS:
             discard(sys.stdout)
         else:
@@ -110,7 +98,7 @@ def write_error(error: IssuerError, *, as_json: bool, in_line: bool = False) -> 
         note("hint", error.hint)
 
 
-def _with_exit_code(error: IssuerError) -> dict[str, Any]:
+def _members(error: IssuerError) -> dict[str, Any]:
     from polygent_issuer.findings import ConsentNeeded
 
     members = {**error_json(error), "exit_code": int(error.exit_code)}

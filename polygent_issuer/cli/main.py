@@ -33,10 +33,7 @@ def run(
 ) -> int:
     """Run one command line and return its exit code; nothing is raised.
 
-    Args:
-        argv: the arguments, without the program's name.
-        now: the instant of the operation; the clock's by default.
-        environ: the environment; the process's by default.
+    `argv` is without the program's name; clock and environment are the process's by default.
     """
     invocation = Invocation(now=now, environ=environ)
     GLOBAL_OPTIONS.set(invocation.options)
@@ -120,7 +117,6 @@ class _KnowsItself:
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer's own are private
-        """Parse as Typer does."""
         typed = tuple(args)
         try:
             parsed: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]

@@ -5,18 +5,12 @@ from collections.abc import Callable, Sequence
 
 import typer
 
+from polygent_issuer.cli.errors_boundary import Stopped
 from polygent_issuer.cli.output.result import note
-from polygent_issuer.errors import ExitCode, InputRefused, IssuerError
+from polygent_issuer.errors import InputRefused
 from polygent_issuer.text import escape
 
 _WORDS = {"y": True, "yes": True, "n": False, "no": False}
-
-
-class Declined(IssuerError):
-    """The operator looked at it and said no."""
-
-    code = "declined"
-    exit_code = ExitCode.INTERRUPTED
 
 
 def line(question: str) -> str:
@@ -55,12 +49,13 @@ def text(question: str, *, default: str | None = None, check: Callable[[str], ob
 
 def choice(question: str, options: Sequence[str], *, default: str) -> str:
     """Ask for one of a few words."""
+    words = ", ".join(options)
 
     def known(answer: str) -> None:
         if answer not in options:
-            raise InputRefused(f"not one of {', '.join(options)}")
+            raise InputRefused(f"not one of {words}")
 
-    return text(f"{question} ({', '.join(options)})", default=default, check=known)
+    return text(f"{question} ({words})", default=default, check=known)
 
 
 def confirm(question: str, *, default: bool = False) -> bool:
@@ -76,10 +71,6 @@ def confirm(question: str, *, default: bool = False) -> bool:
 
 
 def require_yes(question: str, *, default: bool = False) -> None:
-    """Ask for a last yes.
-
-    Raises:
-        Declined: (`declined`) for a no.
-    """
+    """Ask for a last yes; a no is `Stopped` (`declined`)."""
     if not confirm(question, default=default):
-        raise Declined("nothing was changed, as you said")
+        raise Stopped("nothing was changed, as you said", code="declined")

@@ -11,12 +11,7 @@ from polygent_issuer.home.settings import settings_path
 def make_home(
     invocation: Invocation, settings: Mapping[str, str | None], *, lost: bool = False
 ) -> CreatedHome:
-    """Make the invocation's home with these settings; the rest is at its default.
-
-    Args:
-        invocation: of the command.
-        settings: by name.
-        lost: whether a home that has lost its registry only gets that.
+    """Make the home with these settings and defaults, or the registry that it has lost.
 
     Raises:
         HomeProblem, InvalidSettings, OutputProblem: as `create_home`.
@@ -35,12 +30,7 @@ def make_home(
 
 
 def create_for_import(invocation: Invocation, issuer: str) -> None:
-    """Make the home, or the registry that it has lost, so that it can be rebuilt.
-
-    Args:
-        invocation: of the command.
-        issuer: who issued the licenses; settings that are there already stay as they are.
-    """
+    """Make the home, or the registry that it has lost; settings that are there stay."""
     settings = {} if settings_path(invocation.home_path).exists() else {"issuer": issuer}
     make_home(invocation, settings, lost=True)
 

@@ -49,11 +49,9 @@ def signers_of(
     """
     from polygent_issuer.keys.signing import signer_for
 
-    signers: dict[str, Signer] = {}
+    settings, signers = invocation.settings, dict[str, Signer]()
     for kid, key in {key.kid: key for key in keys}.items():
-        signers[kid] = signer_for(
-            invocation.settings, key, passphrase=passphrase, warn=invocation.warn
-        )
+        signers[kid] = signer_for(settings, key, passphrase=passphrase, warn=invocation.warn)
         invocation.closing.callback(signers[kid].close)
     return signers
 
@@ -86,11 +84,7 @@ class DryRun(Result):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IssuedReport(Result):
-    """What was issued, and what the operator does next.
-
-    Attributes:
-        drafts: the mail drafts, by the ID of the license.
-    """
+    """What was issued, with the mail drafts by license ID, and what the operator does next."""
 
     issued: tuple[Issued, ...]
     drafts: Mapping[str, tuple[Path, ...]]
@@ -105,45 +99,37 @@ class IssuedReport(Result):
 
     def to_json(self) -> Mapping[str, Any]:
         """`licenses`, each with its `file` and `drafts`."""
-        return {
-            "dry_run": False,
-            "licenses": [
-                issued_json(
-                    each,
-                    self.settings,
-                    drafts=self.drafts.get(each.proposal.license.jti, ()),
-                    agreed=self.accepted,
-                )
-                for each in self.issued
-            ],
-        }
+        licenses = [
+            issued_json(each, self.settings, drafts=self._drafts(each), agreed=self.accepted)
+            for each in self.issued
+        ]
+        return {"dry_run": False, "licenses": licenses}
 
     def blocks(self) -> Iterable[Block]:
         """For each license: what, old → new, the file, until when to upload; what to do next."""
         for each in self.issued:
-            license_id = each.proposal.license.jti
-            yield Line(f"{each.proposal.action.done} license {license_id}", "good")
-            yield fields(
-                each.proposal,
-                self.settings,
-                file=str(each.path or "stdout"),
-                drafts=self.drafts.get(license_id, ()),
-            )
-            for note in each.proposal.notes:
+            proposal, file = each.proposal, str(each.path or "stdout")
+            yield Line(f"{proposal.action.done} license {proposal.license.jti}", "good")
+            yield fields(proposal, self.settings, file=file, drafts=self._drafts(each))
+            for note in proposal.notes:
                 yield Line(note, "dim", 1)
         ids = " ".join(each.proposal.license.jti[:8] for each in self.issued)
         yield Line(f"once mailed: polygent-issue license sent {ids}", "dim")
+
+    def _drafts(self, issued: Issued) -> tuple[Path, ...]:
+        return self.drafts.get(issued.proposal.license.jti, ())
 
 
 def _issue(
     invocation: Invocation,
     decide: Callable[[Reading], tuple[Proposal, ...]],
     how: IssueOptions,
-    consent: Consent,
-    passphrase: Passphrase,
+    consents: ConsentOptions,
+    passphrases: PassphraseOptions,
 ) -> Result:
     """Decide, show, obtain consent, sign, deliver; all that a person is asked comes first."""
     settings = invocation.settings
+    consent, passphrase = given(consents), source(invocation, passphrases)
     tell_default_issuer(invocation)
     decided = invocation.decide(decide)
     proposals = proposals_of(decided)
@@ -207,23 +193,22 @@ def issue_first(
     named, claimed = (customer, False) if customer or known else _ask(invocation, document)
     if changes.plan is None and known is None and invocation.interactive:
         changes = replace(changes, plan=_ask_plan(invocation, changes.tier))
+    settings, now, license_id = invocation.settings, invocation.now, invocation.new_id()
     request = FirstLicenseRequest(
         customer=named,
         claimed=claimed,
         slug=slug,
         document=document,
         label=label,
-        plan=changes.plan or invocation.settings.plan_for(changes.tier),
+        plan=changes.plan or settings.plan_for(changes.tier),
         changes=changes,
         key=how.key,
     )
-    license_id = invocation.new_id()
 
     def decide(db: Reading) -> tuple[Proposal, ...]:
-        settings, now = invocation.settings, invocation.now
         return (propose_first(db, request, settings=settings, now=now, license_id=license_id),)
 
-    return _issue(invocation, decide, how, given(consents), source(invocation, passphrases))
+    return _issue(invocation, decide, how, consents, passphrases)
 
 
 def _owner(
@@ -270,13 +255,9 @@ def renew_or_reissue(
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Result:
-    """Renew or reissue for each customer, all or nothing.
-
-    Raises:
-        IssuerError: whatever stands in the way; nothing is issued then, unless it says so.
-    """
-    changes = parse_changes(invocation.settings, terms)
-    document = read_document(which.machine_info)
+    """Renew or reissue for each customer, all or nothing; raises as `issue_first`."""
+    settings, now = invocation.settings, invocation.now
+    changes, document = parse_changes(settings, terms), read_document(which.machine_info)
     slugs = dict.fromkeys(invocation.customer(name).slug for name in names)
     which.check(len(slugs))
     requests = [
@@ -298,11 +279,10 @@ def renew_or_reissue(
         return invocation.new_id()
 
     def decide(db: Reading) -> tuple[Proposal, ...]:
-        settings, now = invocation.settings, invocation.now
         return tuple(
             proposal
             for each in requests
             for proposal in propose_renewals(db, each, settings=settings, now=now, new_id=new_id)
         )
 
-    return _issue(invocation, decide, how, given(consents), source(invocation, passphrases))
+    return _issue(invocation, decide, how, consents, passphrases)

@@ -1,30 +1,45 @@
-"""Options, home and passphrase of `key generate` and `key import`, and their result."""
+"""The places of a new key and of its backup, checked before anybody is asked; home and result."""
 
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Annotated, Any, Final
 
 from polygent_issuer import store_uri
+from polygent_issuer.cli import prompts
 from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.home_setup import ensure_home
-from polygent_issuer.cli.options.common import OptionGroup
+from polygent_issuer.cli.options.common import OptionGroup, PassphraseOptions, flag, option
 from polygent_issuer.cli.output.key import EXPORT_ALL, backup_state, key_json, key_state
 from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Result
-from polygent_issuer.errors import HomeMissing, UsageProblem
-from polygent_issuer.hints import run
+from polygent_issuer.cli.output.result import Result, note
+from polygent_issuer.errors import (
+    HomeMissing,
+    InputRefused,
+    KeyUnavailable,
+    MissingInput,
+    OutputExists,
+    OutputProblem,
+    UsageProblem,
+)
+from polygent_issuer.files import disk
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import create, folder, settings
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys.lifecycle import KeyLifecycle, StoredKey
 from polygent_issuer.keys.passphrases import NewPassphrase, Passphrase
+from polygent_issuer.keys.pkcs11_store import backup_impossible_new, is_in_token
 from polygent_issuer.keys.rotation import label_words
+from polygent_issuer.keys.signing import open_store
 from polygent_issuer.registry import KeyRecord, keys
-from polygent_issuer.store_uri import EXAMPLE_FILE_URI, is_token_uri
+from polygent_issuer.text import escape
+
+_NONE: Final = "none"
+_ELSEWHERE: Final = "nothing is written over, not even what an interrupted command left; elsewhere"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,18 +48,48 @@ class StorageOptions(OptionGroup):
 
     store: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--store",
-            metavar="URI",
-            autocompletion=candidates.stores,
-            help="keyring:, file:PATH or pkcs11:URI; else the settings'.",
+            "URI",
+            "keyring:, file:PATH or pkcs11:URI; else the settings'.",
+            complete=candidates.stores,
         ),
     ] = None
     backup: Annotated[
-        str | None,
-        typer.Option("--backup", metavar="FILE", help="Write an encrypted backup there, too."),
+        str | None, option("--backup", "FILE", "Write an encrypted backup there, too.")
     ] = None
-    no_backup: Annotated[bool, typer.Option("--no-backup", help="Write no backup now.")] = False
+    no_backup: Annotated[bool, flag("--no-backup", "Write no backup now.")] = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetryCommand:
+    """The command as it was typed, with its one argument, to be repeated with another place."""
+
+    command: str
+    argument: str
+    label: str | None = None
+    storage: StorageOptions
+    passphrases: PassphraseOptions
+
+    def hint(self, *, store: str | None = None, backup: Path | None = None) -> Hint:
+        """Return the whole command with this store or backup.
+
+        The argument comes last, since it may begin with a hyphen.
+        """
+        options = {
+            "--store": store or self.storage.store,
+            "--label": self.label,
+            "--backup": backup or self.storage.backup,
+            "--passphrase-fd": self.passphrases.passphrase_fd,
+            "--passphrase-file": self.passphrases.passphrase_file,
+            # Not as it was typed: it may contain a secret.
+            "--passphrase-command": self.passphrases.passphrase_command and "COMMAND",
+        }
+        words = self.command.split()
+        words += [word for name, v in options.items() if v is not None for word in (name, str(v))]
+        words += ["--no-backup"] if self.storage.no_backup else []
+        words += ["--"] if self.argument.startswith("-") and self.argument != "-" else []
+        return run(*words, self.argument)
 
 
 def current_settings(invocation: Invocation) -> Settings:
@@ -71,16 +116,152 @@ def known_keys(invocation: Invocation) -> tuple[KeyRecord, ...]:
         return keys.every(db)
 
 
+def require_store(settings: Settings, uri: str, retry: RetryCommand) -> None:
+    """Check without a prompt that a store can take a key.
+
+    Raises:
+        InvalidStore: (`invalid_store`) for another text than a store URI.
+        OutputExists: (`output_exists`) when the name of a key's file is taken.
+        KeyUnavailable, OutputProblem: each code of a store that has no room for it.
+    """
+    try:
+        store = open_store(settings, uri)
+        store.require_room()
+    except KeyUnavailable as refused:
+        if refused.code != "keyring_absent":
+            raise
+        in_file = retry.hint(store=store_uri.EXAMPLE_FILE_URI)
+        hint = Hint("keep it in an encrypted file: ", in_file)
+        raise KeyUnavailable(refused.message, hint=hint, code=refused.code) from None
+    except OutputExists as exists:
+        if not store.uri.startswith(store_uri.FILE):
+            raise
+        free = free_path(Path(store.uri.removeprefix(store_uri.FILE)))
+        hint = Hint(_ELSEWHERE, ": ", retry.hint(store=f"{store_uri.FILE}{free}"))
+        raise OutputExists(exists.message, hint=hint) from None
+
+
+def require_backup(retry: RetryCommand) -> None:
+    """Check without a prompt the options for the backup, and that it can be written.
+
+    Raises:
+        UsageProblem: (`usage`) when both options are given.
+        InputRefused, OutputExists, OutputProblem: as `backup_file`.
+    """
+    backup = retry.storage.backup
+    if backup is None:
+        return
+    if retry.storage.no_backup:
+        raise UsageProblem("--backup and --no-backup contradict each other", hint="give one")
+    try:
+        backup_file(backup)
+    except OutputExists as exists:
+        free = free_path(Path(backup).expanduser())
+        hint = Hint(_ELSEWHERE, ": ", retry.hint(backup=free))
+        raise OutputExists(exists.message, hint=hint) from None
+
+
+def free_path(path: Path) -> Path:
+    """Return the first of NAME-2, NAME-3 … in the same folder that does not exist."""
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+    return next(free for free in numbered if not os.path.lexists(free))
+
+
+def backup_path(invocation: Invocation, settings: Settings, options: StorageOptions) -> Path | None:
+    """Return where the backup goes, by the options, the settings, or the answer at a terminal.
+
+    Returns:
+        None for no backup, which somebody has decided.
+
+    Raises:
+        MissingInput: (`missing_input`) when nothing decides it and nobody can be asked.
+        IssuerError: as `backup_file`.
+    """
+    if options.no_backup:
+        return None
+    if options.backup is not None:
+        return backup_file(options.backup)
+    if settings.key_backup_folder is not None:
+        return _existing(settings.key_backup_folder)
+    if not invocation.interactive:
+        raise MissingInput(
+            "nothing says where the key's backup goes",
+            hint=Hint(
+                "add --backup FILE or --no-backup; or once for all: ",
+                run("config", "set", "key_backup_folder", "DIR"),
+            ),
+        )
+    question = f"a file or folder for the key's backup? best on another disk, or {_NONE}"
+    answer = prompts.text(question, check=_check_answer)
+    return None if answer == _NONE else backup_file(answer)
+
+
+def backup_path_of_new(
+    invocation: Invocation, settings: Settings, options: StorageOptions, store: str
+) -> Path | None:
+    """Return where the backup of a new key goes; without one in a token, which needs consent.
+
+    Raises:
+        MissingInput: (`missing_input`) when a backup is not possible and nobody has agreed.
+        Stopped: (`declined`) when somebody has not.
+        IssuerError: else as `backup_path`.
+    """
+    if not is_in_token(store):
+        return backup_path(invocation, settings, options)
+    if not options.no_backup:
+        refusal = backup_impossible_new(store)
+        if not invocation.interactive:
+            raise MissingInput(refusal.message, hint=refusal.hint)
+        note("warning", refusal.message)
+        prompts.require_yes("make it all the same?")
+    return None
+
+
+def backup_file(text: str) -> Path:
+    """Return a backup's path: an existing folder, or a new file in an existing folder.
+
+    Raises:
+        InputRefused: (`input_refused`) for the empty name, stdout, or a `~` of an unknown user.
+        OutputExists, OutputProblem: (`output_exists`, `output_failed`) when the file is there
+            already, or its folder is not.
+    """
+    if text in ("", "-"):
+        raise InputRefused("a backup is a file of its own", hint="name a file for it")
+    try:
+        place = store_uri.file_location(Path(text).expanduser())
+    except RuntimeError:
+        raise InputRefused(
+            f"whose home that is cannot be found out: {escape(text)}", hint="name a whole path"
+        ) from None
+    if not place.folder:
+        if os.path.lexists(place.path):
+            message = f"{escape(str(place.path))} exists already"
+            raise OutputExists(message, hint="name another file")
+        _existing(place.path.parent)
+    return place.path
+
+
+def _check_answer(answer: str) -> None:
+    if answer != _NONE:
+        try:
+            backup_file(answer)
+        except OutputProblem as refused:
+            raise InputRefused(refused.message, hint=refused.hint) from None
+
+
+def _existing(folder: Path) -> Path:
+    if disk.is_folder(folder):
+        return folder
+    raise OutputProblem(
+        f"the folder for the backup is not there: {escape(str(folder))}",
+        hint="connect its disk, or make it first; or name another with --backup FILE",
+    )
+
+
 def key_lifecycle(
     invocation: Invocation, passphrase: Passphrase, *, store: str, backup: Path | None
 ) -> KeyLifecycle:
     """Return the lifecycle in the home of this invocation, which is made when there is none.
-
-    Args:
-        invocation: of the command.
-        passphrase: of the command line, or the terminal.
-        store: the store URI of the key.
-        backup: where the backup goes.
 
     Raises:
         InvalidStore: (`invalid_store`) for another text; no home is made then.
@@ -143,31 +324,31 @@ class StoredKeyReport(Result):
         if not self.stored.is_new:
             yield Line("the registry had its public half already, and its label", "dim", 1)
             return
-        if key.backed_up_at is None and self.origin_as_backup is not None:
-            yield Line(
-                f"{self.origin_as_backup} is encrypted and may serve as the backup: keep it apart"
-            )
-        elif key.backed_up_at is None and is_token_uri(self.stored.uri):
-            yield Line(
-                "nobody can copy it out of the token: for its loss, have a second key that the "
-                "servers know: polygent-issue key generate spare "
-                f"--store {EXAMPLE_FILE_URI} --backup FILE",
-                "warn",
-            )
-        elif key.backed_up_at is None:
-            yield Line(
-                "without a backup, a lost key means new licenses for everybody: "
-                + run("key", "backup", *label_words(key.label), "FILE"),
-                "warn",
-            )
-        yield from self._following()
-
-    def _following(self) -> Iterable[Block]:
-        key = self.stored.key
+        if key.backed_up_at is None:
+            yield self._without_backup()
+        label = label_words(key.label)
         if key.active:
-            output = ("--output", "polygent-public.pem")
-            export = run("key", "export-public", *label_words(key.label), *output)
+            export = run("key", "export-public", *label, "--output", "polygent-public.pem")
             yield Line(f"for the servers, once: {export}")
         else:
             yield Line(f"for the servers, with all others that they may trust: {EXPORT_ALL}")
-            yield Line(f"when all of them have it: {run('key', 'use', *label_words(key.label))}")
+            yield Line(f"when all of them have it: {run('key', 'use', *label)}")
+
+    def _without_backup(self) -> Line:
+        if self.origin_as_backup is not None:
+            return Line(
+                f"{self.origin_as_backup} is encrypted and may serve as the backup: keep it apart"
+            )
+        if store_uri.is_token_uri(self.stored.uri):
+            return Line(
+                "nobody can copy it out of the token: for its loss, have a second key that the "
+                "servers know: polygent-issue key generate spare "
+                f"--store {store_uri.EXAMPLE_FILE_URI} --backup FILE",
+                "warn",
+            )
+        label = label_words(self.stored.key.label)
+        return Line(
+            "without a backup, a lost key means new licenses for everybody: "
+            + run("key", "backup", *label, "FILE"),
+            "warn",
+        )

@@ -1,7 +1,6 @@
 """`--eml DIR`: a mail draft for each contact, beside the license file.
 
-The folder and the text are checked before anything is signed. A draft that cannot be written
-afterwards takes nothing back: the error says what is kept, and the command that makes it again.
+A draft that cannot be written takes nothing back: the error says how to make it again.
 """
 
 from collections.abc import Iterable
@@ -17,12 +16,10 @@ from polygent_issuer.issuing.destination import require_folder
 from polygent_issuer.text import escape
 
 if TYPE_CHECKING:
-    from polygent_issuer.delivery.license_mail import LicenseMail
     from polygent_issuer.delivery.template import Template
 
 _ELSEWHERE = "name another folder with --eml"
-_NAMED = 3
-"""Commands in one hint."""
+_MOST_COMMANDS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +36,7 @@ class Drafter:
         Raises:
             OutputProblem: (`output_failed`, `output_exists`) with the commands that write what
                 is missing.
-            InternalError: (`bug`) when a draft reads back otherwise than it was composed. No
+            InternalError: (`bug`) when a draft reads back otherwise than it was composed; no
                 draft of its license is written.
         """
         waiting = list(license_ids)
@@ -59,14 +56,6 @@ class Drafter:
         settings = self.invocation.settings
         with self.invocation.registry.reading() as db:
             letter = license_mail(db, license_id, settings)
-        self._warn(letter)
-        sender = email_address.parse_address(settings.mail_from) if settings.mail_from else None
-        return tuple(
-            files.publish(draft.data, self.folder / draft.name)
-            for draft in drafts(letter, self.text, sender)
-        )
-
-    def _warn(self, letter: "LicenseMail") -> None:
         for contact in letter.unreachable:
             why = "not a mail address that every mail program takes"
             self.invocation.warn(f"no draft for {escape(contact)}: {why}")
@@ -76,6 +65,11 @@ class Drafter:
                 f"the draft for {slug} names nobody, as no contact has an address: "
                 f"polygent-issue customer edit {slug} --contact EMAIL"
             )
+        sender = email_address.parse_address(settings.mail_from) if settings.mail_from else None
+        return tuple(
+            files.publish(draft.data, self.folder / draft.name)
+            for draft in drafts(letter, self.text, sender)
+        )
 
 
 def drafter(invocation: Invocation, option: str) -> Drafter:
@@ -102,9 +96,9 @@ def _unwritten(
 ) -> OutputProblem | InternalError:
     """Return the error for the first of the licenses without drafts."""
     again = [("license", "export", each[:8], "--eml", str(folder)) for each in waiting]
-    more = len(again) - _NAMED
+    more = len(again) - _MOST_COMMANDS
     rest = [Hint(f"{more} more: ", run("license", "list", "--unsent"))] if more > 0 else []
-    hint = join("; ", (*(run(*words) for words in again[:_NAMED]), *rest))
+    hint = join("; ", (*(run(*words) for words in again[:_MOST_COMMANDS]), *rest))
     if isinstance(problem, InternalError):
         hint = Hint("report what this prints: ", run(*again[0], "--debug"))
     return type(problem)(

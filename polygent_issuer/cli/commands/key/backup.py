@@ -4,7 +4,7 @@ import shlex
 from typing import Annotated
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows.key_place import backup_file
+from polygent_issuer.cli.flows.key_storage import backup_file
 from polygent_issuer.cli.options.common import KeyName, PassphraseOptions, argument, source
 from polygent_issuer.cli.output.key import key_json
 from polygent_issuer.cli.output.model import Fields, Line

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows import key_place, key_storage
+from polygent_issuer.cli.flows import key_storage
 from polygent_issuer.cli.options.common import PassphraseOptions, argument, source
 from polygent_issuer.keys.pkcs11_store import backup_impossible_new, check_new_key_uri, is_in_token
 from polygent_issuer.keys.rotation import free_label, require_free_label
@@ -30,12 +30,12 @@ def generate(
         raise backup_impossible_new(store)
     known = key_storage.known_keys(invocation)
     name = require_free_label(free_label(known) if label is None else label, known)
-    retry = key_place.RetryCommand(
+    retry = key_storage.RetryCommand(
         command="key generate", argument=name, storage=storage, passphrases=passphrases
     )
-    key_place.require_backup(retry)
-    key_place.require_store(settings, store, retry)
-    backup = key_place.backup_path_of_new(invocation, settings, storage, store)
+    key_storage.require_backup(retry)
+    key_storage.require_store(settings, store, retry)
+    backup = key_storage.backup_path_of_new(invocation, settings, storage, store)
     lifecycle = key_storage.key_lifecycle(invocation, passphrase, store=store, backup=backup)
     stored = lifecycle.generate(label=name, store_uri=store, backup=backup)
     return key_storage.StoredKeyReport(stored=stored, verb="generated")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from polygent_issuer import files, store_uri
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows import key_place, key_storage
+from polygent_issuer.cli.flows import key_storage
 from polygent_issuer.cli.options.common import PassphraseOptions, argument, option, source
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.keys.lifecycle import check_importable, pinned_as, read_private_key
@@ -60,14 +60,14 @@ def import_private(
     if store_uri.is_token_uri(key_file) or key_file.startswith(store_uri.FILE):
         return _adopt(invocation, key_file, label, storage, passphrase)
     settings = key_storage.current_settings(invocation)
-    retry = key_place.RetryCommand(
+    retry = key_storage.RetryCommand(
         command="key import",
         argument=key_file,
         label=label,
         storage=storage,
         passphrases=passphrases,
     )
-    key_place.require_backup(retry)
+    key_storage.require_backup(retry)
     data = files.read_unmarked(key_file, limit=_LIMIT, what="private key")
     if warning := files.secret_warning(key_file, what="private key"):
         invocation.warn(warning)
@@ -75,10 +75,10 @@ def import_private(
     imported = read_private_key(data, passphrase)
     name = check_importable(imported.kid, label, known)
     store = storage.store or place_of(settings, imported.kid)
-    key_place.require_store(settings, store, retry)
+    key_storage.require_store(settings, store, retry)
     # The file of a pinned key is a backup already.
     wants_backup = pinned_as(imported.kid, known) is None or storage.backup is not None
-    backup = key_place.backup_path(invocation, settings, storage) if wants_backup else None
+    backup = key_storage.backup_path(invocation, settings, storage) if wants_backup else None
     if is_in_token(store):
         others = (not imported.plaintext, "file"), (backup is not None, "backup")
         require_secret_for_token(passphrase, [what for needed, what in others if needed])
