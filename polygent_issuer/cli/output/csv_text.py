@@ -1,11 +1,9 @@
 """Lists as CSV (RFC 4180), for a spreadsheet that runs nothing of what they hold.
 
 Names of customers and machines come from others. A cell that a spreadsheet would take for a formula
-(CWE-1236) gets an apostrophe before it, and every text is quoted; whatever steers a terminal is
-escaped, so a cell has one line. Where the comma is the decimal sign, a spreadsheet takes the
-semicolon for the separator and parts our quoted cells at it, so what follows one is held to the
-same. Columns have the names of the JSON members. A file begins with a UTF-8 BOM, without which
-Excel reads it in the system's code page; stdout never does.
+(CWE-1236) gets an apostrophe before it, also after a semicolon, at which some part quoted cells;
+whatever steers a terminal is escaped, so a cell has one line. Columns have the names of the JSON
+members. A file begins with a UTF-8 BOM, without which Excel reads it in the system's code page.
 """
 
 import csv
@@ -63,11 +61,7 @@ class CsvOptions(OptionGroup):
     def table(
         self, columns: tuple[str, ...], items: Iterable[Mapping[str, Any]], *, name: str
     ) -> "CsvTable | CsvFile":
-        """Return the table for stdout, or write it to the file of `--output`.
-
-        Args:
-            columns, items: as `CsvTable`.
-            name: the name of the file in a folder.
+        """Return the table for stdout, or write it to the file of `--output`, or `name` in there.
 
         Raises:
             OutputExists, OutputProblem: (`output_exists`, `output_failed`) when it cannot be
@@ -88,12 +82,7 @@ class CsvOptions(OptionGroup):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CsvTable(Result):
-    """A list as CSV.
-
-    Attributes:
-        columns: the names of the header, members of each item.
-        items: as programs get them; what a column does not name is left out.
-    """
+    """A list as CSV: of the items, as programs get them, the members that are columns."""
 
     columns: tuple[str, ...]
     items: Iterable[Mapping[str, Any]]
@@ -101,11 +90,7 @@ class CsvTable(Result):
     writes_itself = True
 
     def write(self, stream: TextIO) -> None:
-        """Write it, a row at a time: UTF-8 and CR LF, whatever the stream had for the screen.
-
-        Raises:
-            OSError, ValueError: when the stream takes no more.
-        """
+        """Write it in UTF-8 with CR LF, whatever the stream had for the screen."""
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(encoding="utf-8", newline="")
         rows = csv.writer(stream, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
@@ -114,11 +99,7 @@ class CsvTable(Result):
         stream.flush()
 
     def write_file(self, path: Path) -> None:
-        """Write it to a file, with a BOM.
-
-        Raises:
-            OSError: whatever the system says.
-        """
+        """Write it to a file, with a BOM."""
         with path.open("w", encoding="utf-8", newline="") as stream:
             stream.write(BOM)
             self.write(stream)

@@ -58,11 +58,7 @@ def outdated_json(license_: "OutdatedLicense") -> dict[str, Any]:
 
 
 def outdated_lines(licenses: "Sequence[OutdatedLicense]", what: str) -> Iterable[Block]:
-    """Yield each license, and below it the command; nothing when there is none.
-
-    Args:
-        what: that they still carry: `the old name`.
-    """
+    """Yield each license that still carries `what` (`the old name`), and below it the command."""
     if not licenses:
         return
     yield Line(f"these files still carry {what}, and keep working:", "warn")

@@ -2,8 +2,8 @@
 
 import shutil
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
@@ -12,33 +12,16 @@ from polygent_issuer.registry import Reading, summaries
 from polygent_issuer.text import escape
 
 MONTHS = 12
-_KEPT = 16
-"""Names of a month that are kept; more fit into no line."""
+_MOST_NAMES = 16
+"""More fit into no line."""
 _LONGEST_BAR = 24
-
-
-@dataclass(kw_only=True, slots=True)
-class Month:
-    """What ends in one month: how many licenses, and the customers, the first to end first."""
-
-    label: str
-    count: int = 0
-    names: list[str] = field(default_factory=list)
-    customers: set[int] = field(default_factory=set)
-
-    def add(self, each: summaries.Expiry) -> None:
-        """Count one license."""
-        self.count += 1
-        if each.customer_id not in self.customers and len(self.names) < _KEPT:
-            self.names.append(escape(each.customer))
-        self.customers.add(each.customer_id)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpiryChart:
-    """The months, and the terminal for which they are drawn; `bar` is a character it has."""
+    """What ends in each month, and the terminal for it; `bar` is a character that it has."""
 
-    months: tuple[Month, ...]
+    months: Mapping[str, Sequence[summaries.Expiry]]
     width: int
     bar: str
 
@@ -54,32 +37,32 @@ class ExpiryChart:
 
     def blocks(self) -> Iterator[Block]:
         """A line for each month; none when nothing ends in any of them."""
-        most = max(month.count for month in self.months)
+        most = max(map(len, self.months.values()))
         if not most:
             return
         yield Line("the coming twelve months", "title")
         digits = len(str(most))
         room = self.width - len("2027-11") - digits - 6
         longest = max(1, min(_LONGEST_BAR, room // 4))
-        for month in self.months:
-            bar = self.bar * -(-month.count * longest // most)
-            names = _fitting(month, room - longest)
-            line = f"{month.label}  {month.count:>{digits}}  {bar:<{longest}}  {names}"
-            yield Line(line.rstrip(), "plain" if month.count else "dim")
+        for label, ends in self.months.items():
+            bar = self.bar * -(-len(ends) * longest // most)
+            customers = {each.customer_id: escape(each.customer) for each in ends}
+            names = _fitting(list(customers.values()), room - longest)
+            line = f"{label}  {len(ends):>{digits}}  {bar:<{longest}}  {names}"
+            yield Line(line.rstrip(), "plain" if ends else "dim")
         yield Line()
 
 
-def months(db: Reading, now: datetime) -> tuple[Month, ...]:
-    """Return this month and the eleven after it (UTC), with the licenses that end from `now` on.
+def months(db: Reading, now: datetime) -> dict[str, list[summaries.Expiry]]:
+    """Return what ends from `now` on in this month and the eleven after it (UTC), first to last.
 
     A license counts for the month of the last second that it covers.
     """
     begins = [_first_of(now, number) for number in range(MONTHS + 1)]
-    counted = {each: Month(label=f"{each:%Y-%m}") for each in begins[:-1]}
+    ends: dict[str, list[summaries.Expiry]] = {f"{each:%Y-%m}": [] for each in begins[:-1]}
     for each in summaries.expiries(db, now, begins[-1]):
-        last = each.expires_at - timedelta(seconds=1)
-        counted[_first_of(last, 0)].add(each)
-    return tuple(counted.values())
+        ends[f"{each.expires_at - timedelta(seconds=1):%Y-%m}"].append(each)
+    return ends
 
 
 def _first_of(moment: datetime, later: int) -> datetime:
@@ -87,18 +70,17 @@ def _first_of(moment: datetime, later: int) -> datetime:
     return datetime(moment.year + years, month + 1, 1, tzinfo=UTC)
 
 
-def _fitting(month: Month, room: int) -> str:
+def _fitting(names: list[str], room: int) -> str:
     """Return as many names as there is room for, and how many customers more."""
-    for number in range(len(month.names), 0, -1):
-        names = ", ".join(month.names[:number]) + _rest(month, number)
-        if cells(names) <= room:
-            return names
-    rest = _rest(month, 1)
-    if month.names and room - len(rest) >= 2 * len(CUT):
-        return cut(month.names[0], room - len(rest)) + rest
-    return cut("".join(month.names[:1]), room)
+    for number in range(min(len(names), _MOST_NAMES), 0, -1):
+        line = ", ".join(names[:number]) + _rest(len(names) - number)
+        if cells(line) <= room:
+            return line
+    first, rest = "".join(names[:1]), _rest(len(names) - 1)
+    if names and room - len(rest) >= 2 * len(CUT):
+        return cut(first, room - len(rest)) + rest
+    return cut(first, room)
 
 
-def _rest(month: Month, number: int) -> str:
-    more = len(month.customers) - number
-    return f" and {more} more" if more else ""
+def _rest(more: int) -> str:
+    return f" and {more} more" if more > 0 else ""

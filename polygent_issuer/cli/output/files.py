@@ -21,17 +21,17 @@ OutputFile = Annotated[
 def write(
     invocation: Invocation, data: bytes, to: str | None, *, name: str, option: str = "--output"
 ) -> Path | None:
-    """Write a document, never over another one.
+    """Write a document, never over another one; with `--json` and no `to` the JSON carries it.
 
     Args:
         invocation: of the command.
         data: the document.
-        to: a file, a folder, or `-`; None is stdout, which `--json` has for itself.
+        to: a file, a folder, or `-`; None is stdout.
         name: of the file when `to` is a folder.
-        option: which one names it, for hints.
+        option: the one that names it, for hints.
 
     Returns:
-        The file, or None for stdout; with `--json` and no `to`, the JSON carries the document.
+        The file, or None for stdout.
 
     Raises:
         UsageProblem: (`usage`) when `--json` and `-` both want stdout.

@@ -11,10 +11,7 @@ if TYPE_CHECKING:
     from polygent_issuer.findings import Finding
 
 SCHEMA = "polygent-issue/1"
-"""What each object says first."""
-
 GLOBAL_OPTIONS: ContextVar[Mapping[str, Any]] = ContextVar("global_options")
-"""The global options of the command that runs."""
 
 
 def document(members: Mapping[str, Any]) -> str:

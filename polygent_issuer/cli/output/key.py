@@ -61,10 +61,7 @@ def no_server_needs(last_end: datetime | None, now: datetime) -> str:
     """Return from when on servers may drop a key under which no license is current.
 
     A license that was replaced runs on where it is installed, until the next file is uploaded.
-
-    Args:
-        last_end: when the last file under the key ends; None when there never was one.
-        now: the instant of the command.
+    `last_end` is when the last file under the key ends; None when there never was one.
     """
     if last_end is None:
         return "nothing was ever signed with it: servers may drop its public half"

@@ -103,13 +103,9 @@ def reissue_command(record: "LicenseRecord", now: datetime) -> Hint:
 def send_warnings(
     record: "LicenseRecord", key: "KeyRecord", *, upload_before: datetime, now: datetime
 ) -> Iterable[str]:
-    """Yield what speaks against mailing a file: one line at most, with the command that mends it.
+    """Yield what speaks against mailing a file now, with the command that mends it: one at most.
 
-    Args:
-        record: the license.
-        key: the one that it was signed with.
-        upload_before: until when a server takes its file; after that a new one is needed.
-        now: the instant at which it would be sent.
+    `key` signed it, and a server takes it until `upload_before`.
     """
     this, again = f"license {record.id[:8]}", f"for a new one: {reissue_command(record, now)}"
     if not record.is_current:

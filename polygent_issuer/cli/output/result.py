@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from polygent_issuer.cli.output import json_text
@@ -53,9 +52,8 @@ def discard(stream: TextIO) -> None:
 
 def is_plain(stream: TextIO) -> bool:
     """Whether neither colour nor boxes belong on this stream."""
-    return (
-        not stream.isatty() or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-    )
+    environ = os.environ
+    return not stream.isatty() or bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
 
 
 def note(label: str, message: str, *, style: "Style" = "warn") -> None:
@@ -86,10 +84,8 @@ def write_blocks(blocks: "Iterable[Block]", stream: TextIO) -> None:
 
 def write_json(members: Mapping[str, Any], *, in_line: bool = False) -> None:
     """Write a JSON object to stdout: on one line beside others, or indented and alone."""
-    if in_line:
-        sys.stdout.write(json_text.line(members) + "\n")
-    else:
-        sys.stdout.write(json_text.document(members))
+    text = f"{json_text.line(members)}\n" if in_line else json_text.document(members)
+    sys.stdout.write(text)
     sys.stdout.flush()
 
 
@@ -137,14 +133,11 @@ def plain_lines(blocks: "Iterable[Block]") -> Iterable[str]:
 
 
 def _plain_table(table: "Table") -> Iterable[str]:
-    rows = [tuple(map(escape, row)) for row in table.rows]
-    widths = [len(header) for header in table.headers]
+    rows = [table.headers, *(tuple(map(escape, row)) for row in table.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        widths = [max(width, len(cell)) for width, cell in zip(widths, row, strict=True)]
-    for row in chain((table.headers,), rows):
-        yield "  ".join(
-            f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
+        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
 
 
 def _escape_unencodable(stream: TextIO) -> None:
@@ -224,7 +217,7 @@ def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
     Raises:
         OutputProblem: (`output_failed`) when stdout cannot be written.
     """
-    try:
+    with _stdout():
         if result.writes_itself:
             sys.stdout.flush()  # one that was never there fails here
             result.write(sys.stdout)
@@ -234,5 +227,3 @@ def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
             write_blocks(result.blocks(), sys.stdout)
         elif not quiet:
             write_blocks(result.blocks(), sys.stderr)
-    except STREAM_ERRORS as problem:
-        raise stdout_failed(problem) from None
