@@ -44,7 +44,7 @@ class LicenseMiddleware(ProcessBound):
         """Stand before an app.
 
         Args:
-            license: of this process; a minute's first request keeps the time seen, in the event
+            license: of this process; a minute's first request stores the time seen, in the event
                 loop's thread: one commit.
             now: the server's clock, aware.
             routes: method (or `WEBSOCKET`) and path of the routes that are more than API.
@@ -109,13 +109,8 @@ class LicenseMiddleware(ProcessBound):
 
 def _host(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The Host header; the empty host when it is missing or repeated (FORMAT §3)."""
-    host = None
-    for name, value in headers:
-        if name == b"host":
-            if host is not None:
-                return b""
-            host = value
-    return b"" if host is None else host
+    hosts = [value for name, value in headers if name == b"host"]
+    return hosts[0] if len(hosts) == 1 else b""
 
 
 async def _answer(send: Send, kind: str, refusal: Refusal) -> None:

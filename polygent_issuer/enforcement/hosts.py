@@ -1,7 +1,4 @@
-"""How many hosts of agents are connected, and whether one more may be.
-
-Connections end with the process, so nothing here is kept.
-"""
+"""How many hosts of agents are connected, and whether one more may be; nothing is stored."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,8 +28,7 @@ class Connection:
 class HostCaps(ProcessBound):
     """Counts distinct hosts of each kind, from their first connection to the end of their last.
 
-    A host's name is whatever the server knows it by, compared exactly and never shown. Safe under
-    many threads.
+    Their names are compared exactly and never shown. Safe under many threads.
     """
 
     def __init__(self) -> None:
@@ -44,8 +40,7 @@ class HostCaps(ProcessBound):
     def connect(self, kind: HostKind, host: str, *, cap: int) -> Connection | Refusal:
         """Count a connection, unless its host is one more than the cap.
 
-        A host that has a live connection is counted already, so another always succeeds, also
-        above a cap that was lowered in between.
+        Another one of a host that is connected always succeeds, also above a cap that was lowered.
         """
         with self._lock:
             hosts = self._live[kind]

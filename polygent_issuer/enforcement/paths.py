@@ -1,11 +1,10 @@
 """Routes: what a request is for, read from its method and path.
 
 Only the exact spelling of a route makes a request exempt. Everything else is read as the most
-lenient server, proxy or router would read it, so that no other spelling of a path of the API
-passes for a page, nor of a feature's path for one that needs none. A path of the API with a
-control character is refused, since routers disagree about it: Starlette's patterns end in `$`,
-which matches before a final newline. Whoever builds a URL of a decoded path, as `request.url` did
-before Starlette 1, ends the path at `?` or `#`; werkzeug adds a slash that is missing in front.
+lenient server, proxy or router would read it. A path of the API with a control character is
+refused, since routers disagree about it: Starlette's patterns end in `$`, which matches before a
+final newline. Whoever builds a URL of a decoded path, as `request.url` did before Starlette 1, ends
+the path at `?` or `#`; werkzeug adds a slash that is missing in front.
 """
 
 import posixpath
@@ -107,13 +106,10 @@ class Paths:
         self._match = re.compile(f"({'|'.join(map(re.escape, longest_first))})(?:/|\\Z)").match
 
     def needs(self, method: str, path: str, root_path: str | None = None) -> Needs:
-        """What a request needs.
+        """What a request by a method of HTTP or `WEBSOCKET` needs, for a path as ASGI decodes it.
 
-        Args:
-            method: of HTTP, or `WEBSOCKET`.
-            path: as ASGI gives it: decoded once.
-            root_path: of the mount or proxy, if any. The path may begin with it or a proxy may
-                have taken it off: it is judged each way.
+        It may begin with the `root_path` of mount or proxy, or a proxy may have taken that off: it
+        is judged each way.
         """
         if root_path:
             return self._read(method, path, path.removeprefix(root_path), root_path + path)

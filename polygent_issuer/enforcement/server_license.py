@@ -21,7 +21,6 @@ from .store import INSTALLED, Installation, LogEntry, ProcessBound, Store, Store
 S = TypeVar("S")
 
 _MULTIPLE_ACTIVE_SESSIONS: Final = "multiple-active-sessions"
-
 _STATE_OF: Final = {
     CheckCode.EXPIRED: State.EXPIRED,
     CheckCode.NOT_YET_VALID: State.NOT_YET_VALID,
@@ -46,10 +45,8 @@ class ServerLicense(ProcessBound):
 
     Every method takes `now`, aware, and raises `ValueError` for a naive one. `active`, `judge`,
     `feature`, `may_add_user` and `connect` refuse while the store fails (`license_store_failed`),
-    the others raise `StoreFailed`; background services pause then.
-
-    Attributes:
-        hosts: the live connections of agents.
+    the others raise `StoreFailed`; background services pause then. `hosts` has the live connections
+    of agents.
     """
 
     def __init__(
@@ -157,9 +154,8 @@ class ServerLicense(ProcessBound):
     def judge(self, route: Route, *, now: datetime, host: str | None = None) -> Refusal | None:
         """Return why the license does not allow a request; None when it does.
 
-        Args:
-            host: the Host header, "" when it is missing or repeated; None judges no host. One that
-                does not match is refused on this request alone (FORMAT §3).
+        `host` is the Host header, "" when it is missing or repeated; None judges no host. One that
+        does not match is refused on this request alone (FORMAT §3).
         """
         if route not in JUDGED:
             return None
@@ -179,11 +175,8 @@ class ServerLicense(ProcessBound):
     def may_add_user(self, active: int, now: datetime) -> Refusal | None:
         """400 at the user limit, or above it after a renewal lowered it; active users stay so.
 
-        Ask within the transaction that counts the active users and adds one, under its lock: two
+        Ask within the transaction that counts the `active` users and adds one, under its lock: two
         requests that count at the same time would both be allowed.
-
-        Args:
-            active: how many users are active now, without the one to be created or activated.
         """
         licensed = self.active(now)
         if isinstance(licensed, Refusal):
@@ -205,9 +198,7 @@ class ServerLicense(ProcessBound):
     ) -> Connection | Refusal:
         """Count a host of agents, unless the license or its cap forbids it.
 
-        Args:
-            host: what the server knows the agent's host by.
-            request_host: the Host header of its request, as `judge` takes it.
+        `request_host` is the Host header of its request, as `judge` takes it.
         """
         licensed = self._licensed(now, request_host)
         if isinstance(licensed, Refusal):

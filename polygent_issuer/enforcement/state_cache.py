@@ -1,9 +1,8 @@
 """What the process knows of its store: always what is stored, never more.
 
-The clock guard (FORMAT §5) is stored before anything acts on it. `tampered` is stored at once,
-either way; `last_seen` alone moves on when a minute has passed, since a commit takes longer than a
-request: an observation that was not made is no transition. A clock that was set back within that
-minute is judged against the time that was stored, so a day and a minute may go unnoticed, no more.
+The clock guard (FORMAT §5) is stored before anything acts on it: `tampered` at once, `last_seen`
+when a minute has passed, since a commit takes longer than a request. So a clock that is set back by
+a day and a minute may go unnoticed, no more.
 """
 
 from dataclasses import replace

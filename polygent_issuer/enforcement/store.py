@@ -1,7 +1,6 @@
 """What a server remembers of its licenses, behind a small protocol.
 
-Every write is atomic and durable before it returns: what the rules act on afterwards survives a
-crash at any moment.
+Every write is atomic and durable before it returns.
 """
 
 from dataclasses import dataclass, field

@@ -40,17 +40,13 @@ def require_not_superseded(uploaded: License, installed: Sequence[Installation])
 
 
 def guard_after(
-    uploaded: License,
-    installed: Sequence[Installation],
-    guard: ClockGuard,
-    now: datetime,
+    uploaded: License, installed: Sequence[Installation], guard: ClockGuard, now: datetime
 ) -> ClockGuard:
     """The clock guard once the license is installed; `guard` has observed `now`.
 
-    A license that was never installed here, and was issued after all that were, shows that the
-    time is at least its `iat`: it ends tampering, and is the way out for a server whose clock once
-    jumped ahead by years. It winds the guard back to its own `iat` at most, and each license does
-    so once. Any other leaves the guard as it is.
+    A license that was issued after all that were installed here shows that the time is at least its
+    `iat`: it ends tampering, and is the way out for a server whose clock once jumped ahead by
+    years. It winds the guard back to its own `iat` at most, once. Any other leaves it as it is.
 
     Raises:
         InstallRefused: (`clock_tampered`) when it stays tampered.
