@@ -56,7 +56,6 @@ def given(options: ConsentOptions) -> "Consent":
 
     Raises:
         UsageProblem: (`usage`) when a code does not exist.
-        InputRefused: (`input_refused`) when the reason could steer a terminal.
     """
     from polygent_issuer.findings import Consent, FindingCode
 
@@ -87,11 +86,10 @@ def obtain_for_many(missing: Mapping[str, int], consent: "Consent") -> "Consent"
 
 
 def obtain(invocation: Invocation, findings: "Iterable[Finding]", consent: "Consent") -> "Consent":
-    """Ask for what is missing on a terminal; elsewhere stop.
+    """Ask for what is missing on a terminal.
 
     Raises:
-        ConsentNeeded: (`consent_needed`) when a finding is not accepted, or is without a reason
-            off a terminal.
+        ConsentNeeded: (`consent_needed`) when a finding, or off a terminal its reason, is missing.
     """
     from polygent_issuer.findings import Consent, ConsentNeeded
 
@@ -122,7 +120,6 @@ def required_reason(invocation: Invocation, reason: str | None, action: str) -> 
 
     Raises:
         MissingInput: (`missing_input`) when there is none and nobody to ask why the `action` was.
-        InputRefused: (`input_refused`) when it could steer a terminal.
     """
     if (sound := sound_reason(reason)) is not None:
         return sound

@@ -14,12 +14,9 @@ _WORDS = {"y": True, "yes": True, "n": False, "no": False}
 
 
 def line(question: str) -> str:
-    """Ask for one line; it may be empty.
+    """Ask for one line, which may be empty; `typer.Abort` at the end of input (Ctrl-D).
 
     Typer's own prompts write a space to stdout, where the license itself may be going.
-
-    Raises:
-        typer.Abort: at the end of input (Ctrl-D).
     """
     sys.stderr.write(f"{escape(question)}: ")
     sys.stderr.flush()

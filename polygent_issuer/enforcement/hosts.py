@@ -35,7 +35,7 @@ class HostCaps(ProcessBound):
         """With no host connected."""
         self._lock = Lock()
         self._numbers = count(1)
-        self._live: dict[HostKind, dict[str, set[Connection]]] = {kind: {} for kind in HostKind}
+        self._live: set[Connection] = set()
 
     def connect(self, kind: HostKind, host: str, *, cap: int) -> Connection | Refusal:
         """Count a connection, unless its host is one more than the cap.
@@ -43,23 +43,22 @@ class HostCaps(ProcessBound):
         Another one of a host that is connected always succeeds, also above a cap that was lowered.
         """
         with self._lock:
-            hosts = self._live[kind]
+            hosts = self._hosts(kind)
             if host not in hosts and len(hosts) >= cap:
                 return HOST_LIMIT
             connection = Connection(kind=kind, host=host, number=next(self._numbers))
-            hosts.setdefault(host, set()).add(connection)
+            self._live.add(connection)
             return connection
 
     def disconnect(self, connection: Connection) -> None:
         """End a connection; to end it again changes nothing."""
         with self._lock:
-            hosts = self._live[connection.kind]
-            live = hosts.get(connection.host, set())
-            live.discard(connection)
-            if not live:
-                hosts.pop(connection.host, None)
+            self._live.discard(connection)
 
     def connected(self, kind: HostKind) -> int:
         """How many distinct hosts have a live connection."""
         with self._lock:
-            return len(self._live[kind])
+            return len(self._hosts(kind))
+
+    def _hosts(self, kind: HostKind) -> set[str]:
+        return {each.host for each in self._live if each.kind is kind}

@@ -66,9 +66,8 @@ class Refusal:
             malformed path.
         code: stable: `license_` and the state, `license_store_failed`, `domain_mismatch`,
             `feature_missing`, `user_limit`, `host_limit`, `malformed_path`.
-        message: what and why, for people.
-        hint: what puts it right, where one thing does.
-        feature: the feature that is missing, with `feature_missing`.
+        message, hint: for people: what and why, and what puts it right.
+        feature: the one that is missing.
     """
 
     status: int
@@ -89,8 +88,7 @@ class InstallRefused(Exception):
 
     Attributes:
         code: a `CheckCode` of FORMAT §5, or `superseded`.
-        message: what and why, in one line without control characters, for the admin.
-        hint: what puts it right, where one thing does.
+        message, hint: for the admin, each in one line without control characters.
         license: the decoded license once it is authentic, else None.
     """
 

@@ -1,7 +1,6 @@
 """The license of one server: installed, judged at each instant, and asked about each request."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Final, TypeVar
@@ -28,16 +27,6 @@ _STATE_OF: Final = {
     CheckCode.CLOCK_TAMPERED: State.CLOCK_TAMPERED,
 }
 """The state of a server whose license fails a check of FORMAT §5 after its installation."""
-
-
-@dataclass(frozen=True, slots=True)
-class _CachedVerdict:
-    """From when to when, excluded, the license is active and the guard need not be stored."""
-
-    since: datetime
-    until: datetime
-    fingerprint: str
-    license: License
 
 
 class ServerLicense(ProcessBound):
@@ -75,7 +64,8 @@ class ServerLicense(ProcessBound):
         self._services = Services()
         self._memory = StateCache(verifier, store)
         self._memory.read()
-        self._cached: _CachedVerdict | None = None
+        # Active from when to when, excluded, on which machine; the guard need not be stored.
+        self._cached: tuple[datetime, datetime, str, License] | None = None
         self._why_not: Refusal | None = refusals.OF_STATE[State.NONE]
         self.hosts = HostCaps()
 
@@ -121,16 +111,13 @@ class ServerLicense(ProcessBound):
 
     def active(self, now: datetime) -> License | Refusal:
         """The license if it is active, else what a request that needs one is answered."""
-        cached = self._cached
-        try:
-            if (
-                cached is not None
-                and cached.since <= now < cached.until
-                and cached.fingerprint == self._fingerprint()
-            ):
-                return cached.license
-        except TypeError:  # a naive `now`: `standing` says so
-            pass
+        if (cached := self._cached) is not None:
+            since, until, fingerprint, active = cached
+            try:
+                if since <= now < until and fingerprint == self._fingerprint():
+                    return active
+            except TypeError:  # a naive `now`: `standing` says so
+                pass
         try:
             standing = self.standing(now)
         except StoreFailed:
@@ -269,7 +256,7 @@ class ServerLicense(ProcessBound):
         if why_not is not None:
             state = _STATE_OF[why_not.code]
             return Standing(state=state, license=installed, message=why_not.message)
-        self._cached = _CachedVerdict(*self._memory.unchanging(installed), fingerprint, installed)
+        self._cached = *self._memory.unchanging(installed), fingerprint, installed
         return Standing(state=State.ACTIVE, license=installed, message="the license is active")
 
     def _admit(self, data: bytes, now: datetime, by: str) -> License:

@@ -107,7 +107,7 @@ async def _license(request: Request) -> Response:
 
 
 async def _upload(request: Request) -> Response:
-    attempt = site_of(request).install(await request.body(), by=User.ADMIN)
+    attempt = site_of(request).install(await request.body())
     if attempt.refused is not None:
         return error(400, attempt.refused.code, attempt.refused.message, attempt.refused.hint)
     return await _license(request)
@@ -169,14 +169,11 @@ def _agents(kind: HostKind) -> Callable[[WebSocket], Awaitable[None]]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What a request would be answered.
+    """What a request would be answered; of a refusal its code, message and body.
 
     Attributes:
         method: of HTTP, or `WEBSOCKET` for an agent.
         status: of HTTP; 101 for an agent that is let in.
-        code: the machine-readable reason of a refusal.
-        message: the reason for people.
-        body: of a refusal, as it is sent; None where the endpoint's own answer would be.
     """
 
     method: str
@@ -212,10 +209,7 @@ async def answer(
 ) -> Answer:
     """Return what a signed-in admin would be answered, as far as the license decides it.
 
-    Args:
-        method: of HTTP, or `WEBSOCKET`.
-        path: decoded, as ASGI has it.
-        feature: that the endpoint asks for by itself, with `ServerLicense.feature`.
+    `path` is decoded, as ASGI has it; the endpoint asks for `feature` by itself.
     """
     sent: list[Message] = []
 

@@ -54,7 +54,7 @@ def _moment(text: str) -> datetime | None:
 
 def _host(site: SimulatedServer, form: FormData) -> None:
     """Choose the Host header of every request; an empty field is one that the license allows."""
-    site.set_host(_text(form, "host") or None)
+    site.chosen_host = _text(form, "host") or None
 
 
 def _machine(site: SimulatedServer, form: FormData) -> str | None:

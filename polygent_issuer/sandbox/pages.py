@@ -45,11 +45,7 @@ _TEMPLATES.globals.update(kinds=tuple(HostKind))
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The title, the reason, and what an admin and a member do about it.
-
-    Attributes:
-        needs_request: whether the vendor needs this server's machine info for it.
-    """
+    """The title, the reason, and what an admin and a member do; who may need the machine info."""
 
     title: str
     why: str
@@ -227,7 +223,7 @@ async def _upload(request: Request) -> Response:
     async with form_of(request, files=1) as form:
         file = form.get("license")
         content = await file.read() if isinstance(file, UploadFile) else b""
-    attempt = site.install(content, by=User.ADMIN)
+    attempt = site.install(content)
     return to(LOCKED if attempt.refused is not None and locked else "/settings/license")
 
 

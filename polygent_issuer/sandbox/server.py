@@ -82,38 +82,31 @@ async def _store_failed(request: Request, failed: Exception) -> Response:
 _ON_ERROR: Final[dict[Any, Any]] = {HTTPException: _not_served, StoreFailed: _store_failed}
 
 
-class Restarting:
-    """The license middleware over a site that may start over, and so have another license."""
+def _judged(app: ASGIApp, *, site: SimulatedServer) -> ASGIApp:
+    """Put the license before an app, as if requests had come for the pretended host."""
 
-    def __init__(self, app: ASGIApp, *, site: SimulatedServer) -> None:
-        """Stand before an app."""
-        self._app = app
-        self._site = site
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Judge a request as if it had come for the pretended host."""
-        site = self._site
+    async def judged(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             others = [header for header in scope["headers"] if header[0] != b"host"]
             host = b"host", site.host.encode("latin-1", "replace")
             scope = {**scope, "headers": [*others, host]}
-        # This line is all that an integrator's own app needs.
-        app = LicenseMiddleware(
-            self._app, license=site.license, now=site.now, features=api.FEATURE_PATHS
+        # One that starts over has another license. An integrator's own app needs this line alone.
+        licensed = LicenseMiddleware(
+            app, license=site.license, now=site.now, features=api.FEATURE_PATHS
         )
-        await app(scope, receive, send)
+        await licensed(scope, receive, send)
+
+    return judged
 
 
 def application(
     site: SimulatedServer, *, hosts: Collection[str], access: Access, tick_every: float = _MINUTE
 ) -> Starlette:
-    """Return the ASGI app of a site.
+    """Return the ASGI app of a site, whose license is looked at every `tick_every` seconds.
 
     Args:
-        site: whose license is looked at every `tick_every` seconds, as every server does.
         hosts: the Host headers under which it answers.
         access: what a request must carry.
-        tick_every: seconds.
     """
 
     async def tick() -> None:
@@ -134,7 +127,7 @@ def application(
         routes=[*pages.ROUTES, *api.ROUTES, *controls.ROUTES],
         middleware=[
             Middleware(Guard, hosts=hosts, access=access),
-            Middleware(Restarting, site=site),
+            Middleware(_judged, site=site),
         ],
         exception_handlers=_ON_ERROR,
         lifespan=lifespan,
@@ -155,7 +148,7 @@ def temporary_server(
     """Yield a site of which nothing is left afterwards; the arguments are `SimulatedServer`'s.
 
     Raises:
-        OutputProblem: the folder for temporary files cannot be written, or is full.
+        OutputProblem: (`output_failed`) the folder for temporary files cannot be written.
     """
     with ExitStack() as opened:
         try:
@@ -190,19 +183,15 @@ class BriefLog(logging.Filter):
 
 
 def listen(port: int) -> socket.socket:
-    """Return a socket that only this machine reaches; port 0 takes a free one.
-
-    Raises:
-        OSError: the port is taken, or not ours to take.
-    """
+    """Return a socket that only this machine reaches; port 0 takes a free one."""
     return socket.create_server((LOOPBACK, port))
 
 
 def stop_in_order() -> None:
     """Let SIGTERM, and a terminal that is closed, end the process as Ctrl-C does.
 
-    So whoever called clears up. Uvicorn raises SIGTERM again once it has stopped; of SIGHUP it
-    knows nothing. Whoever wants to outlive the terminal (`nohup`) has it ignored before.
+    Uvicorn raises SIGTERM again once it has stopped; of SIGHUP, which `nohup` ignores, it knows
+    nothing.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     hangup = getattr(signal, "SIGHUP", None)  # not on Windows
@@ -211,11 +200,7 @@ def stop_in_order() -> None:
 
 
 def serve(site: SimulatedServer, listening: socket.socket, access: Access) -> None:
-    """Serve until the process is told to stop, by Ctrl-C or SIGTERM.
-
-    Raises:
-        KeyboardInterrupt: it was told to, and has stopped.
-    """
+    """Serve until Ctrl-C or SIGTERM, which raise `KeyboardInterrupt` once all has stopped."""
     config = uvicorn.Config(
         application(site, hosts=hosts(listening.getsockname()[1]), access=access),
         log_config=None,

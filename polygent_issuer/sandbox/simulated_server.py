@@ -86,6 +86,7 @@ class SimulatedServer:
         fingerprint: of the machine that it is now.
         ahead: how far its clock is ahead of the true time.
         attempt: the last upload, until it was shown.
+        chosen_host: the host that requests come for; None: one that the license allows.
         users: how many are active.
         mails: every alert, and when; the newest first.
     """
@@ -103,7 +104,7 @@ class SimulatedServer:
 
         Args:
             keys: that the server trusts.
-            folder: takes the database; nothing of the site is kept anywhere else.
+            folder: takes the database; nothing of the site is anywhere else.
             clock: the true time, aware.
             window: how long after its issue a license may be installed.
             first: a license file; the server is the machine that it is for.
@@ -132,7 +133,7 @@ class SimulatedServer:
         self.attempt: Attempt | None = None
         self.users = 3
         self.mails: list[tuple[datetime, AlertRun]] = []
-        self._host: str | None = None
+        self.chosen_host: str | None = None
         self._pretended: dict[HostKind, list[Connection]] = {kind: [] for kind in HostKind}
         self.background = Background()
         self.close()
@@ -158,7 +159,7 @@ class SimulatedServer:
         now, first = self.now(), self._first_license
         if first is not None and now >= min(first.issued_at + self._window, first.expires_at):
             now = first.issued_at
-        if self._install(file, now=now, by="admin").refused is None:
+        if self.install(file, now=now).refused is None:
             self.attempt = None
 
     def now(self) -> datetime:
@@ -171,11 +172,7 @@ class SimulatedServer:
         self.tick()
 
     def tick(self) -> None:
-        """Do what every server does once a minute: services hear of an expiry, alerts are sent.
-
-        Raises:
-            StoreFailed: the state of the license cannot be stored.
-        """
+        """Do what every server does once a minute: services hear of an expiry, alerts are sent."""
         now = self.now()
         self.license.tick(now)
         if self.license.alerts_due(now):
@@ -193,13 +190,11 @@ class SimulatedServer:
         """Return the license and its state now."""
         return self.license.standing(self.now())
 
-    def install(self, file: bytes, *, by: str) -> Attempt:
-        """Install a license; a refusal leaves the present one in force."""
-        return self._install(file, now=self.now(), by=by)
-
-    def _install(self, file: bytes, *, now: datetime, by: str) -> Attempt:
+    def install(self, file: bytes, *, now: datetime | None = None) -> Attempt:
+        """Install a license as the admin, by default now; a refusal leaves the present one."""
         try:
-            self.attempt = Attempt(installed=self.license.install(file, now=now, by=by))
+            installed = self.license.install(file, now=now or self.now(), by="admin")
+            self.attempt = Attempt(installed=installed)
         except InstallRefused as refused:
             self.attempt = Attempt(refused=refused)
         return self.attempt
@@ -217,11 +212,10 @@ class SimulatedServer:
     def host(self) -> str:
         """The Host header that every request is pretended to carry.
 
-        Unless another was set, one that the license allows: the product's own name below a `*.`
-        domain.
+        Unless one was chosen, it is allowed by the license: below a `*.` domain the product's name.
         """
-        if self._host is not None:
-            return self._host
+        if self.chosen_host is not None:
+            return self.chosen_host
         try:
             installed = self.standing().license
         except StoreFailed:  # the license itself reports that
@@ -229,15 +223,6 @@ class SimulatedServer:
         if installed is None or installed.allowed_domain is None:
             return "polygent.example"
         return installed.allowed_domain.text.replace("*", "polygent", 1)
-
-    @property
-    def host_is_usual(self) -> bool:
-        """Whether no other was set."""
-        return self._host is None
-
-    def set_host(self, host: str | None) -> None:
-        """Pretend that requests come for this host; None: one that the license allows."""
-        self._host = host
 
     def add_user(self) -> Refusal | None:
         """Add a user, if the license allows it.

@@ -85,7 +85,7 @@ def test_what_became_of_an_upload_is_for_an_admin(sandbox: Sandbox, path: str) -
     """A member who looks in between sees nothing of it, and takes it from nobody."""
     if path == "/settings/license":
         sandbox.upload(sandbox.issuer.file(1))
-    sandbox.site.install(b"nonsense", by="admin")
+    sandbox.site.install(b"nonsense")
     sandbox.client.post("/api/sign-in", json={"user": "member"})
     assert "malformed" not in sandbox.client.get(path).text
     sandbox.client.post("/api/sign-in", json={"user": "admin"})

@@ -24,13 +24,8 @@ of_typer._sanitize_help_text = str  # type: ignore[assignment]  # noqa: SLF001
 def answer(tool: Any, invocation: Invocation) -> int:  # noqa: ANN401 - Typer's own are private
     """Write the candidates for a line that is being typed, as its shell reads them.
 
-    Args:
-        tool: the whole tool as Typer has it.
-        invocation: its environment says which shell asks; Typer itself reads the line from the
-            environment of the process.
-
-    Returns:
-        0; fish asks first whether there are any, and gets 1 where there are none.
+    The environment says which shell asks, and what for. Returns 0; fish asks first whether there
+    are any, and gets 1 where there are none.
     """
     invocation.options["quiet"] = True
     text = ""

@@ -11,11 +11,7 @@ from polygent_issuer.home.settings import settings_path
 def make_home(
     invocation: Invocation, settings: Mapping[str, str | None], *, lost: bool = False
 ) -> CreatedHome:
-    """Make the home with these settings and defaults, or the registry that it has lost.
-
-    Raises:
-        HomeProblem, InvalidSettings, OutputProblem: as `create_home`.
-    """
+    """Make the home with these settings, or the registry that it has lost, by `create_home`."""
     created = create.create_home(
         invocation.home_path,
         settings,

@@ -42,11 +42,7 @@ from polygent_issuer.verifier import Tier
 def signers_of(
     invocation: Invocation, keys: Iterable[KeyRecord], passphrase: Passphrase
 ) -> dict[str, Signer]:
-    """Return the signer of each key, by kid, unlocked; this is where prompts happen.
-
-    Raises:
-        KeyUnavailable: each code of the key stores.
-    """
+    """Return the signer of each key, by kid, unlocked; this is where prompts happen."""
     from polygent_issuer.keys.signing import signer_for
 
     settings, signers = invocation.settings, dict[str, Signer]()
@@ -182,11 +178,7 @@ def issue_first(
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Result:
-    """Sign a first license; what is missing is asked on a terminal.
-
-    Raises:
-        IssuerError: whatever stands in the way; nothing is issued then, unless it says so.
-    """
+    """Sign a first license; what is missing is asked on a terminal."""
     changes = parse_changes(invocation.settings, terms)
     document = read_document(machine_info)
     known = _owner(invocation, document, customer, slug)
@@ -255,7 +247,7 @@ def renew_or_reissue(
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Result:
-    """Renew or reissue for each customer, all or nothing; raises as `issue_first`."""
+    """Renew or reissue for each customer, all or nothing."""
     settings, now = invocation.settings, invocation.now
     changes, document = parse_changes(settings, terms), read_document(which.machine_info)
     slugs = dict.fromkeys(invocation.customer(name).slug for name in names)

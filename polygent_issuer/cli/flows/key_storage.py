@@ -93,22 +93,14 @@ class RetryCommand:
 
 
 def current_settings(invocation: Invocation) -> Settings:
-    """Return the settings of the home, or the defaults where there is none yet.
-
-    Raises:
-        HomeProblem, InvalidSettings: when what is there cannot be used.
-    """
+    """Return the settings of the home, or the defaults where there is none yet."""
     with suppress(HomeMissing):
         folder.require(invocation.home_path)
     return settings.load(invocation.home_path, invocation.environ).settings
 
 
 def known_keys(invocation: Invocation) -> tuple[KeyRecord, ...]:
-    """Return the keys of the registry; none where there is no home yet, which is not made here.
-
-    Raises:
-        HomeProblem: each code of a home that cannot be used, or has lost its registry.
-    """
+    """Return the keys of the registry; none where there is no home yet, which is not made here."""
     if not create.is_complete(invocation.home_path):
         create.require_room(invocation.home_path)
         return ()
@@ -170,12 +162,7 @@ def free_path(path: Path) -> Path:
 def backup_path(invocation: Invocation, settings: Settings, options: StorageOptions) -> Path | None:
     """Return where the backup goes, by the options, the settings, or the answer at a terminal.
 
-    Returns:
-        None for no backup, which somebody has decided.
-
-    Raises:
-        MissingInput: (`missing_input`) when nothing decides it and nobody can be asked.
-        IssuerError: as `backup_file`.
+    None is no backup, which somebody has decided; off a terminal, nothing is `missing_input`.
     """
     if options.no_backup:
         return None
@@ -199,12 +186,10 @@ def backup_path(invocation: Invocation, settings: Settings, options: StorageOpti
 def backup_path_of_new(
     invocation: Invocation, settings: Settings, options: StorageOptions, store: str
 ) -> Path | None:
-    """Return where the backup of a new key goes; without one in a token, which needs consent.
+    """Return where the backup of a new key goes; one in a token has none, which needs consent.
 
     Raises:
-        MissingInput: (`missing_input`) when a backup is not possible and nobody has agreed.
-        Stopped: (`declined`) when somebody has not.
-        IssuerError: else as `backup_path`.
+        MissingInput, Stopped: (`missing_input`, `declined`) when nobody has agreed.
     """
     if not is_in_token(store):
         return backup_path(invocation, settings, options)
@@ -266,7 +251,6 @@ def key_lifecycle(
     Raises:
         InvalidStore: (`invalid_store`) for another text; no home is made then.
         UsageProblem: (`usage`) when key and backup would be one file or in one folder.
-        HomeProblem: each code of making a home.
     """
     place = store_uri.parse(store)
     file = place.path if isinstance(place, store_uri.FileLocation) else None
@@ -291,9 +275,7 @@ def key_lifecycle(
 class StoredKeyReport(Result):
     """A key that was generated or imported, and what the operator does next.
 
-    Attributes:
-        verb: what was done: generated or imported.
-        origin_as_backup: the file that an imported key came from, if that can be its backup.
+    `origin_as_backup` is the file that an imported key came from, if that can be its backup.
     """
 
     stored: StoredKey

@@ -34,10 +34,8 @@ class Drafter:
         """Write the drafts of licenses that are recorded, by their IDs; nothing is overwritten.
 
         Raises:
-            OutputProblem: (`output_failed`, `output_exists`) with the commands that write what
-                is missing.
-            InternalError: (`bug`) when a draft reads back otherwise than it was composed; no
-                draft of its license is written.
+            OutputProblem: (`output_failed`, `output_exists`) with commands for what is missing.
+            InternalError: (`bug`) when a draft reads back otherwise than it was composed.
         """
         waiting = list(license_ids)
         written: dict[str, tuple[Path, ...]] = {}

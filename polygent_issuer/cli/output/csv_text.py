@@ -44,11 +44,7 @@ class CsvOptions(OptionGroup):
     ] = None
 
     def asked(self, invocation: Invocation) -> bool:
-        """Whether CSV is wanted.
-
-        Raises:
-            UsageProblem: (`usage`) for CSV and JSON both on stdout, or a file without CSV.
-        """
+        """Whether CSV is wanted; `UsageProblem` for JSON on stdout, too, or a file without CSV."""
         if self.to is not None and not self.csv:
             raise UsageProblem("--output needs --csv", hint="add --csv")
         if self.csv and invocation.as_json and self.to in (None, STDOUT):
@@ -64,8 +60,7 @@ class CsvOptions(OptionGroup):
         """Return the table for stdout, or write it to the file of `--output`, or `name` in there.
 
         Raises:
-            OutputExists, OutputProblem: (`output_exists`, `output_failed`) when it cannot be
-                written.
+            OutputProblem: (`output_exists`, `output_failed`) when it cannot be written.
         """
         table = CsvTable(columns=columns, items=items)
         if self.to in (None, STDOUT):

@@ -30,12 +30,9 @@ def write(
         name: of the file when `to` is a folder.
         option: the one that names it, for hints.
 
-    Returns:
-        The file, or None for stdout.
-
     Raises:
         UsageProblem: (`usage`) when `--json` and `-` both want stdout.
-        OutputExists, OutputProblem: (`output_exists`, `output_failed`) when it cannot be written.
+        OutputProblem: (`output_exists`, `output_failed`) when it cannot be written.
     """
     if to == STDOUT and invocation.as_json:
         raise UsageProblem(f"--json and {option} - both want stdout", hint=f"{option} FILE")

@@ -60,8 +60,7 @@ def whereabouts(key: KeyRecord, store: str, presence: Presence) -> str:
 def no_server_needs(last_end: datetime | None, now: datetime) -> str:
     """Return from when on servers may drop a key under which no license is current.
 
-    A license that was replaced runs on where it is installed, until the next file is uploaded.
-    `last_end` is when the last file under the key ends; None when there never was one.
+    The last file under it ends at `last_end`: where a server has not the next one, it runs on.
     """
     if last_end is None:
         return "nothing was ever signed with it: servers may drop its public half"

@@ -119,12 +119,7 @@ def _expiry(proposal: Proposal) -> str:
 def issued_json(
     issued: Issued, settings: Settings, *, drafts: Iterable[Path], agreed: Consent
 ) -> dict[str, Any]:
-    """Return a license that is issued: its proposal, where it is, which findings were accepted.
-
-    Args:
-        drafts: the mail drafts about it.
-        agreed: what was accepted, whether it was needed or not.
-    """
+    """Return an issued license: its proposal, file and mail drafts, and what was accepted."""
     return {
         **proposal_json(issued.proposal, settings),
         "file": None if issued.path is None else str(issued.path),

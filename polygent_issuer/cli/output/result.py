@@ -90,7 +90,7 @@ def write_json(members: Mapping[str, Any], *, in_line: bool = False) -> None:
 
 
 def write_blocks_now(blocks: "Iterable[Block]") -> None:
-    """Write blocks to stdout at once."""
+    """Write blocks to stdout."""
     with _stdout():
         write_blocks(blocks, sys.stdout)
 
@@ -212,11 +212,7 @@ class Report(Result):
 
 
 def write_result(result: Result, *, as_json: bool, quiet: bool) -> None:
-    """Write a finished command's result.
-
-    Raises:
-        OutputProblem: (`output_failed`) when stdout cannot be written.
-    """
+    """Write a finished command's result; `StdoutError` when stdout cannot be written."""
     with _stdout():
         if result.writes_itself:
             sys.stdout.flush()  # one that was never there fails here
