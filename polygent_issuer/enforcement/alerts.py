@@ -12,10 +12,8 @@ from .store import utc
 
 MILESTONES: Final = (1, 7, 14, 30)
 """Days before the expiry."""
-
 HOUR: Final = 9
 """Of the daily run, in the server's time zone."""
-
 _DAY: Final = timedelta(days=1)
 
 

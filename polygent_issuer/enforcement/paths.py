@@ -38,7 +38,6 @@ JUDGED: Final = frozenset({Route.API, Route.SESSION_AGENT, Route.DEPLOY_AGENT})
 
 WEBSOCKET: Final = "WEBSOCKET"
 """Stands in a table of routes where HTTP has its method."""
-
 DEFAULT_ROUTES: Final[Mapping[tuple[str, str], Route]] = {
     ("GET", "/api/license"): Route.LICENSE_STATUS,
     ("POST", "/api/license"): Route.LICENSE_UPLOAD,
@@ -51,14 +50,12 @@ DEFAULT_ROUTES: Final[Mapping[tuple[str, str], Route]] = {
 }
 """Method and path, both exactly, of the routes that are more than API or page."""
 
-
 Needs = tuple[str, ...] | Refusal | None
 """The features that a request needs in addition to an active license, or the refusal of a path that
 no license allows; None when the request passes without a license."""
 
 _PLAIN: Final = string.ascii_lowercase + string.digits + "/-_~"
 """Of these, without a doubled slash, nobody makes another path."""
-
 _SLASHES: Final = re.compile(r"[/\\]+")
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ENDS: Final = re.compile(r"[?#]")
@@ -75,11 +72,7 @@ class Paths:
     """A server's table of routes."""
 
     def __init__(
-        self,
-        *,
-        routes: Mapping[tuple[str, str], Route],
-        api: str,
-        features: Mapping[str, str],
+        self, *, routes: Mapping[tuple[str, str], Route], api: str, features: Mapping[str, str]
     ) -> None:
         """Arguments and errors are those of `LicenseMiddleware`."""
         judged = {at for at, route in routes.items() if route in JUDGED}

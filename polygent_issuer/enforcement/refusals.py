@@ -144,7 +144,6 @@ OF_STATE: Final = {
     )
 }
 """The answer in every state but active."""
-
 STORE_FAILED: Final = Refusal(
     status=503,
     code="license_store_failed",
@@ -152,7 +151,6 @@ STORE_FAILED: Final = Refusal(
     hint="look after the disk and the file of the license store",
 )
 """The answer while a transition of the clock guard cannot be made durable."""
-
 DOMAIN_MISMATCH: Final = Refusal(
     status=503,
     code=str(CheckCode.DOMAIN_MISMATCH),
@@ -160,7 +158,6 @@ DOMAIN_MISMATCH: Final = Refusal(
     hint="use the server's licensed host name",
 )
 """The verdict on one request whose Host is not the allowed domain (FORMAT §3)."""
-
 MALFORMED_PATH: Final = Refusal(
     status=400,
     code="malformed_path",
@@ -168,14 +165,12 @@ MALFORMED_PATH: Final = Refusal(
     hint="send the path without line breaks and other control characters",
 )
 """The answer to a path of the API that servers and routers read in different ways."""
-
 HOST_LIMIT: Final = Refusal(
     status=503,
     code="host_limit",
     message="concurrent host limit reached",
     hint="disconnect another host, or ask for a license for more",
 )
-"""The answer to a host above the cap."""
 
 
 def missing_feature(active: License, feature: str) -> Refusal | None:

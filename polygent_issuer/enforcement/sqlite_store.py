@@ -33,13 +33,10 @@ from .store import (
 
 APPLICATION_ID: Final = 0x50474C53
 """`PGLS` in the file's header: no other application's file is taken for a store."""
-
 SCHEMA_VERSION: Final = 1
-
-OLDEST_SQLITE: Final = (3, 37)
+_OLDEST_SQLITE: Final = (3, 37)
 """It has STRICT tables."""
-
-SMALLEST: Final = 512
+_SMALLEST: Final = 512
 """Bytes of the smallest database; SQLite would write over a file that has fewer."""
 
 PRAGMAS: Final = (
@@ -48,8 +45,7 @@ PRAGMAS: Final = (
     "synchronous = EXTRA",
     "fullfsync = ON",  # on macOS fsync alone leaves data in the disk's cache
 )
-
-SCHEMA: Final = (
+_SCHEMA: Final = (
     """CREATE TABLE installation (
         number INTEGER PRIMARY KEY,
         license_id TEXT NOT NULL UNIQUE,
@@ -152,11 +148,9 @@ class SqliteStore(ProcessBound):
     """A `Store` in one file, which is made when it is not there; usable from many threads."""
 
     def __init__(self, path: Path, *, patience: timedelta = timedelta(seconds=5)) -> None:
-        """Open the file, or make it.
+        """Open the file, or make it, in a folder that exists, on a local disk.
 
-        Args:
-            path: in a folder that exists, on a local disk.
-            patience: how long to wait for another process to let go of it.
+        `patience` is how long to wait for another process to let go of it.
 
         Raises:
             StoreFailed: (`license_store_failed`) when it is another application's, in use by
@@ -165,7 +159,7 @@ class SqliteStore(ProcessBound):
         self._path = path
         self._lock = Lock()
         self._owner = os.getpid()
-        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
             raise StoreFailed(
                 f"this Python has SQLite {sqlite3.sqlite_version}; the license store needs 3.37",
                 hint="use a Python built with a newer SQLite: python3 -m sqlite3 --version tells",
@@ -289,7 +283,7 @@ class SqliteStore(ProcessBound):
             size = os.fstat(file).st_size
         finally:
             os.close(file)
-        if 0 < size < SMALLEST:
+        if 0 < size < _SMALLEST:
             raise self._not_ours()
 
     def _take(self) -> None:
@@ -302,7 +296,7 @@ class SqliteStore(ProcessBound):
         if not self._rows("SELECT 1 FROM sqlite_schema LIMIT 1"):
             if self._pragma("user_version"):  # as a transaction that made the tables set it
                 raise DamagedStore("it has no tables")
-            for statement in SCHEMA:
+            for statement in _SCHEMA:
                 self._rows(statement)
         self._require_ours()
         self._rows("COMMIT")

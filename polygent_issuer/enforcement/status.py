@@ -24,12 +24,10 @@ class Status:
     """All that an admin wants to know of the license.
 
     Attributes:
-        message: why the state is what it is.
         expires_at: UTC.
         days_left: a begun day counts, so 1 on the last and 0 once expired.
         machine_id: the machine's fingerprint; with a standard license, and without one.
-        allowed_domain: enterprise only, if at all.
-        install_log: enterprise only, the newest first.
+        allowed_domain, install_log: enterprise only; the log's newest entry first.
     """
 
     state: State

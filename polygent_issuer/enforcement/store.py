@@ -13,6 +13,10 @@ from ..verifier.policy import moment
 
 FIRST: Final = moment(datetime.min.replace(tzinfo=UTC))
 LAST: Final = moment(datetime.max.replace(tzinfo=UTC))
+INSTALLED: Final = "installed"
+"""The outcome of an installation that succeeded."""
+REFUSALS_KEPT: Final = 1_000
+"""How many refused installations the log keeps: the newest ones."""
 
 
 def from_moment(microseconds: int) -> datetime:
@@ -23,13 +27,6 @@ def from_moment(microseconds: int) -> datetime:
 def utc(now: datetime) -> datetime:
     """The same instant in UTC; `ValueError` of a naive one."""
     return from_moment(moment(now))
-
-
-INSTALLED: Final = "installed"
-"""The outcome of an installation that succeeded."""
-
-REFUSALS_KEPT: Final = 1_000
-"""How many refused installations the log keeps: the newest ones."""
 
 
 class StoreFailed(Exception):

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 100
 """How many rows of the registry are offered at once."""
-
 _PATIENCE: Final = timedelta(milliseconds=200)
-
 Candidates = Iterable[tuple[str, str]]
 
 
@@ -115,16 +113,13 @@ def stores() -> Candidates:
 
 
 def setting_values(ctx: typer.Context) -> Candidates:
-    """Yield the value in force of the key on the line, and others where they are few.
-
-    A new plan is a copy of another.
-    """
+    """Yield the value in force of the key on the line, and others where they are few."""
     from polygent_issuer.home import setting_types
     from polygent_issuer.home.settings import kind_of
     from polygent_issuer.home.settings_editing import plan_of
 
     key = ctx.params.get("key") or ""
-    if plan_of(key):
+    if plan_of(key):  # a new one is a copy of another
         yield from plans(ctx)
         return
     others: Mapping[object, Callable[[], Candidates]] = {
@@ -136,9 +131,8 @@ def setting_values(ctx: typer.Context) -> Candidates:
     present = ctx.obj.loaded.texts.get(key)
     if present:
         yield present, "in force"
-    for kind, candidates in others.items():
-        if kind is kind_of(key):
-            yield from (each for each in candidates() if each[0] != present)
+    few = others.get(kind_of(key), tuple)
+    yield from (each for each in few() if each[0] != present)
 
 
 def _licenses(ctx: typer.Context, incomplete: str, *, current: bool) -> Candidates:
@@ -166,13 +160,11 @@ def _reading(ctx: typer.Context) -> "Iterator[Reading]":
 
 
 def _customer(ctx: typer.Context, db: "Reading") -> "Customer | None":
-    """Return the customer whom the line names, if the registry knows one.
-
-    Typer leaves arguments in `args` where the option at the cursor lacks its value.
-    """
+    """Return the customer whom the line names, if the registry knows one."""
     from polygent_issuer.errors import Ambiguous, NotFound
     from polygent_issuer.registry import customers as registered
 
+    # Typer leaves arguments in `args` where the option at the cursor lacks its value.
     named = ctx.params.get("customer") or next(iter(ctx.params.get("customers") or ctx.args), None)
     try:
         return None if named is None else registered.find(db, named)

@@ -38,9 +38,10 @@ def fields(
 ) -> Fields:
     """Return whose it is, old → new, until when; `file` and `drafts` are what was written."""
     same = (("terms", "as before"),) if proposal.replaced and not proposal.differences else ()
+    new = ", new" if isinstance(proposal.customer, NewCustomer) else ""
     return Fields(
         (
-            ("customer", _customer(proposal)),
+            ("customer", f"{proposal.license.customer} ({proposal.license.sub}{new})"),
             ("machine", _machine(proposal)),
             *_terms(proposal),
             *same,
@@ -87,11 +88,6 @@ def _replaced(proposal: Proposal) -> Iterable[tuple[str, str]]:
     for record in proposal.replaced:
         of = record.machine_label or record.tier
         yield "replaces", f"{record.id} ({of}, until {dates.instant(record.expires_at)})"
-
-
-def _customer(proposal: Proposal) -> str:
-    new = ", new" if isinstance(proposal.customer, NewCustomer) else ""
-    return f"{proposal.license.customer} ({proposal.license.sub}{new})"
 
 
 def _machine(proposal: Proposal) -> str:
