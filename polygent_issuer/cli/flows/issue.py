@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from polygent_issuer.cli import prompts
-from polygent_issuer.cli.consent import ConsentOptions, given, obtain
+from polygent_issuer.cli.consent import ConsentOptions, confirm_or_cancel, given, obtain
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.mail_drafts import drafter
 from polygent_issuer.cli.options.common import PassphraseOptions, source
@@ -140,8 +140,7 @@ def _issue(
         result.write_blocks(preview(proposals, settings), sys.stderr)
     findings = [finding for proposal in proposals for finding in proposal.findings]
     agreed = obtain(invocation, findings, consent)
-    if invocation.interactive and not how.yes:
-        prompts.require_yes("go ahead?", default=True)
+    confirm_or_cancel(invocation, "go ahead?", yes=how.yes, default=True)
     issued = publish(
         decided,
         signers=signers_of(invocation, [each.key for each in proposals], passphrase),
