@@ -129,7 +129,7 @@ class _KnowsItself:
 
 
 class _Command(_KnowsItself, TyperCommand):
-    """A command, which does the work."""
+    pass
 
 
 class LazyGroup(_KnowsItself, TyperGroup):

@@ -27,7 +27,7 @@ def site_of(request: HTTPConnection) -> SimulatedServer:
 
 def user_of(request: HTTPConnection) -> User | None:
     """Return who asks; None when nobody is signed in."""
-    return _sessions(request).get(request.cookies.get(_cookie(request), ""))
+    return _sessions(request).get(request.cookies.get(cookie_name(request), ""))
 
 
 def sign_in(request: HTTPConnection, response: Response, user: User) -> None:
@@ -44,13 +44,13 @@ def sign_in(request: HTTPConnection, response: Response, user: User) -> None:
         del sessions[next(iter(sessions))]
     token = secrets.token_urlsafe(32)
     sessions[token] = user
-    response.set_cookie(_cookie(request), token, httponly=True, samesite="strict")
+    response.set_cookie(cookie_name(request), token, httponly=True, samesite="strict")
 
 
 def sign_out(request: HTTPConnection, response: Response) -> None:
     """End a session."""
-    _sessions(request).pop(request.cookies.get(_cookie(request), ""), None)
-    response.delete_cookie(_cookie(request))
+    _sessions(request).pop(request.cookies.get(cookie_name(request), ""), None)
+    response.delete_cookie(cookie_name(request))
 
 
 def _sessions(request: HTTPConnection) -> dict[str, User]:
@@ -58,6 +58,6 @@ def _sessions(request: HTTPConnection) -> dict[str, User]:
     return request.app.state.sessions  # type: ignore[no-any-return]
 
 
-def _cookie(request: HTTPConnection) -> str:
+def cookie_name(request: HTTPConnection, what: str = "") -> str:
     """Return a name for each port: a browser sends cookies of 127.0.0.1 to every port of it."""
-    return f"polygent_sandbox_{request.scope['server'][1]}"
+    return f"polygent_sandbox{what}_{request.scope['server'][1]}"

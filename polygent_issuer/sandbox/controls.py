@@ -24,7 +24,6 @@ _PAGES: Final = frozenset({"/", "/settings/license", "/license-expired", "/sign-
 
 
 def _clock(site: SimulatedServer, form: FormData) -> str | None:
-    """Set the server's clock."""
     to_when = _text(form, "to")
     moment = _moment(_text(form, "at")) if to_when == "at" else _relative(site, to_when)
     if moment is None:
@@ -58,7 +57,6 @@ def _host(site: SimulatedServer, form: FormData) -> None:
 
 
 def _machine(site: SimulatedServer, form: FormData) -> str | None:
-    """Change the machine's identity, or change it back."""
     choices = {
         "another": another_fingerprint(),
         "first": site.home_fingerprint,
@@ -85,7 +83,6 @@ def _users(site: SimulatedServer, form: FormData) -> str | None:
 
 
 def _hosts(site: SimulatedServer, form: FormData) -> str | None:
-    """Connect or disconnect a host of agents."""
     try:
         kind = HostKind(_text(form, "kind"))
     except ValueError:
@@ -97,7 +94,6 @@ def _hosts(site: SimulatedServer, form: FormData) -> str | None:
 
 
 def _alerts(site: SimulatedServer, _form: FormData) -> str | None:
-    """Run the daily alerts now."""
     return None if site.run_alerts().alert else "the 09:00 run has nothing to send now"
 
 
@@ -131,7 +127,6 @@ def _control(control: Callable[[SimulatedServer, FormData], str | None]) -> Endp
 
 
 async def _address(request: Request) -> Response:
-    """Make an address for another browser or program."""
     async with form_of(request) as form:
         address = request.app.state.access.new_address()
         return _back(request, form, f"opens once, in another browser or program: {address}")

@@ -22,6 +22,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from polygent_issuer.sandbox.api import API, error
+from polygent_issuer.sandbox.auth import cookie_name
 from polygent_issuer.sandbox.pages import STYLE, no_access
 
 MOST_BODY: Final = 64 * 1024
@@ -63,7 +64,7 @@ class Access:
 
     def has(self, request: HTTPConnection) -> bool:
         """Check for the cookie in a request or the handshake of a websocket."""
-        return _equal(request.cookies.get(_name(request), ""), self._cookie)
+        return _equal(request.cookies.get(cookie_name(request, "_access"), ""), self._cookie)
 
     def answer(self, request: HTTPConnection) -> Response | None:
         """Return the answer to an HTTP request, or None where the app answers."""
@@ -75,7 +76,7 @@ class Access:
             if self._token is not None and _equal(token, self._token):
                 self._token = None
                 first_page.set_cookie(
-                    _name(request),
+                    cookie_name(request, "_access"),
                     self._cookie,
                     max_age=_THIRTY_DAYS,
                     httponly=True,
@@ -95,11 +96,6 @@ class Access:
                 "open the address that the terminal shows, and send the cookie that it sets",
             )
         return no_access()
-
-
-def _name(request: HTTPConnection) -> str:
-    """Return a name for each port: a browser has one jar for all ports of 127.0.0.1."""
-    return f"polygent_sandbox_access_{request.scope['server'][1]}"
 
 
 def _equal(one: str, other: str) -> bool:
