@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from polygent_issuer.cli.options.terms import FirstTerms, NextTerms, parse_chang
 from polygent_issuer.cli.output import result
 from polygent_issuer.cli.output.model import Block, Line
 from polygent_issuer.cli.output.proposal import fields, issued_json, preview, proposal_json
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
@@ -52,68 +52,41 @@ def signers_of(
     return signers
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DryRun(Result):
-    """What would be issued; nothing was."""
-
-    proposals: tuple[Proposal, ...]
-    settings: Settings
-    consent: Consent
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`licenses` as they would be, `dry_run` true."""
-        licenses = [proposal_json(each, self.settings) for each in self.proposals]
-        return {"dry_run": True, "licenses": licenses}
-
-    def blocks(self) -> Iterable[Block]:
-        """The preview, its findings, and that nothing happened."""
-        yield from preview(self.proposals, self.settings)
-        findings = [finding for each in self.proposals for finding in each.findings]
-        for finding in findings:
-            yield Line(f"{finding.code}: {finding.message}", "warn")
-        codes = sorted({finding.code for finding in self.consent.missing(findings)})
-        if codes:
-            flags = " ".join(f"--accept {code}" for code in codes)
-            yield Line(f"it would need {flags} --reason TEXT, or a yes on a terminal", "warn")
-        yield Line("dry run: nothing was issued", "dim")
+def _dry_run(proposals: Sequence[Proposal], settings: Settings, consent: Consent) -> Report:
+    """Return what would be issued, its findings, and that nothing happened."""
+    findings = [finding for each in proposals for finding in each.findings]
+    blocks = [*preview(proposals, settings)]
+    blocks += (Line(f"{finding.code}: {finding.message}", "warn") for finding in findings)
+    if codes := sorted({finding.code for finding in consent.missing(findings)}):
+        flags = " ".join(f"--accept {code}" for code in codes)
+        blocks.append(Line(f"it would need {flags} --reason TEXT, or a yes on a terminal", "warn"))
+    blocks.append(Line("dry run: nothing was issued", "dim"))
+    licenses = [proposal_json(each, settings) for each in proposals]
+    return Report({"dry_run": True, "licenses": licenses}, blocks)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IssuedReport(Result):
-    """What was issued, with the mail drafts by license ID, and what the operator does next."""
-
-    issued: tuple[Issued, ...]
-    drafts: Mapping[str, tuple[Path, ...]]
-    settings: Settings
-    accepted: Consent
-    to_stderr: bool
-
-    @property
-    def text_to_stderr(self) -> bool:
-        """Whether stdout carries the license file itself."""
-        return self.to_stderr
-
-    def to_json(self) -> Mapping[str, Any]:
-        """`licenses`, each with its `file` and `drafts`."""
-        licenses = [
-            issued_json(each, self.settings, drafts=self._drafts(each), agreed=self.accepted)
-            for each in self.issued
-        ]
-        return {"dry_run": False, "licenses": licenses}
-
-    def blocks(self) -> Iterable[Block]:
-        """For each license: what, old → new, the file, until when to upload; what to do next."""
-        for each in self.issued:
-            proposal, file = each.proposal, str(each.path or "stdout")
-            yield Line(f"{proposal.action.done} license {proposal.license.jti}", "good")
-            yield fields(proposal, self.settings, file=file, drafts=self._drafts(each))
-            for note in proposal.notes:
-                yield Line(note, "dim", 1)
-        ids = " ".join(each.proposal.license.jti[:8] for each in self.issued)
-        yield Line(f"once mailed: polygent-issue license sent {ids}", "dim")
-
-    def _drafts(self, issued: Issued) -> tuple[Path, ...]:
-        return self.drafts.get(issued.proposal.license.jti, ())
+def _report(
+    issued: Sequence[Issued],
+    drafts: Mapping[str, tuple[Path, ...]],
+    settings: Settings,
+    *,
+    agreed: Consent,
+    to_stderr: bool,
+) -> Report:
+    """Return each license: old → new, the file, until when to upload; what to do next."""
+    licenses: list[Mapping[str, Any]] = []
+    blocks: list[Block] = []
+    for each in issued:
+        proposal, file = each.proposal, str(each.path or "stdout")
+        mails = drafts.get(proposal.license.jti, ())
+        licenses.append(issued_json(each, settings, drafts=mails, agreed=agreed))
+        blocks.append(Line(f"{proposal.action.done} license {proposal.license.jti}", "good"))
+        blocks.append(fields(proposal, settings, file=file, drafts=mails))
+        blocks += (Line(note, "dim", 1) for note in proposal.notes)
+    ids = " ".join(each.proposal.license.jti[:8] for each in issued)
+    blocks.append(Line(f"once mailed: polygent-issue license sent {ids}", "dim"))
+    members = {"dry_run": False, "licenses": licenses}
+    return Report(members, blocks, text_to_stderr=to_stderr)
 
 
 def _issue(
@@ -122,7 +95,7 @@ def _issue(
     how: IssueOptions,
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
-) -> Result:
+) -> Report:
     """Decide, show, obtain consent, sign, deliver; all that a person is asked comes first."""
     settings = invocation.settings
     consent, passphrase = given(consents), source(invocation, passphrases)
@@ -135,7 +108,7 @@ def _issue(
     destination.check(proposals)
     mail = None if how.eml is None else drafter(invocation, how.eml)
     if how.dry_run:
-        return DryRun(proposals=proposals, settings=settings, consent=consent)
+        return _dry_run(proposals, settings, consent)
     if invocation.interactive:
         result.write_blocks(preview(proposals, settings), sys.stderr)
     findings = [finding for proposal in proposals for finding in proposal.findings]
@@ -147,13 +120,8 @@ def _issue(
         consent=agreed,
         destination=destination,
     )
-    return IssuedReport(
-        issued=issued,
-        drafts={} if mail is None else mail.write(each.proposal.license.jti for each in issued),
-        settings=settings,
-        to_stderr=destination.folder is None,
-        accepted=agreed,
-    )
+    drafts = {} if mail is None else mail.write(each.proposal.license.jti for each in issued)
+    return _report(issued, drafts, settings, agreed=agreed, to_stderr=destination.folder is None)
 
 
 def tell_default_issuer(invocation: Invocation) -> None:
@@ -176,7 +144,7 @@ def issue_first(
     how: IssueOptions,
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
-) -> Result:
+) -> Report:
     """Sign a first license; what is missing is asked on a terminal."""
     changes = parse_changes(invocation.settings, terms)
     document = read_document(machine_info)
@@ -245,7 +213,7 @@ def renew_or_reissue(
     how: IssueOptions,
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
-) -> Result:
+) -> Report:
     """Renew or reissue for each customer, all or nothing."""
     settings, now = invocation.settings, invocation.now
     changes, document = parse_changes(settings, terms), read_document(which.machine_info)

@@ -1,12 +1,12 @@
 """The places of a new key and of its backup, checked before anybody is asked; home and result."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from polygent_issuer import store_uri
 from polygent_issuer.cli import prompts
@@ -16,7 +16,7 @@ from polygent_issuer.cli.flows.home_setup import ensure_home
 from polygent_issuer.cli.options.common import OptionGroup, PassphraseOptions, flag, option
 from polygent_issuer.cli.output.key import EXPORT_ALL, backup_state, key_json, key_state
 from polygent_issuer.cli.output.model import Block, Fields, Line
-from polygent_issuer.cli.output.result import Result, note
+from polygent_issuer.cli.output.result import Report, note
 from polygent_issuer.errors import (
     HomeMissing,
     InputRefused,
@@ -271,66 +271,51 @@ def key_lifecycle(
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredKeyReport(Result):
-    """A key that was generated or imported, and what the operator does next.
+def stored_key(stored: StoredKey, verb: str, *, origin_as_backup: str | None = None) -> Report:
+    """Return a key that was generated or imported (the `verb`), and what the operator does next.
 
     `origin_as_backup` is the file that an imported key came from, if that can be its backup.
     """
+    backup = None if stored.backup is None else str(stored.backup)
+    members = {"key": key_json(stored.key, stored.uri), "new": stored.is_new, "backup": backup}
+    return Report(members, _blocks(stored, verb, origin_as_backup))
 
-    stored: StoredKey
-    verb: str
-    origin_as_backup: str | None = None
 
-    def to_json(self) -> Mapping[str, Any]:
-        """`key`, whether it is new to the registry, and the file of its `backup`."""
-        backup = self.stored.backup
-        return {
-            "key": key_json(self.stored.key, self.stored.uri),
-            "new": self.stored.is_new,
-            "backup": None if backup is None else str(backup),
-        }
-
-    def blocks(self) -> Iterable[Block]:
-        """What it is, where it is, and what comes next."""
-        key, backup = self.stored.key, self.stored.backup
-        yield Line(f"{self.verb} the key {key.label}", "good")
-        yield Fields(
-            (
-                ("kid", key.kid),
-                ("private half", self.stored.uri),
-                ("backup", backup_state(key) if backup is None else str(backup)),
-                ("state", "active: it signs from now on" if key.active else key_state(key)),
-            )
+def _blocks(stored: StoredKey, verb: str, origin_as_backup: str | None) -> Iterable[Block]:
+    key, backup = stored.key, stored.backup
+    yield Line(f"{verb} the key {key.label}", "good")
+    yield Fields(
+        (
+            ("kid", key.kid),
+            ("private half", stored.uri),
+            ("backup", backup_state(key) if backup is None else str(backup)),
+            ("state", "active: it signs from now on" if key.active else key_state(key)),
         )
-        if not self.stored.is_new:
-            yield Line("the registry had its public half already, and its label", "dim", 1)
-            return
-        if key.backed_up_at is None:
-            yield self._without_backup()
-        label = label_words(key.label)
-        if key.active:
-            export = run("key", "export-public", *label, "--output", "polygent-public.pem")
-            yield Line(f"for the servers, once: {export}")
-        else:
-            yield Line(f"for the servers, with all others that they may trust: {EXPORT_ALL}")
-            yield Line(f"when all of them have it: {run('key', 'use', *label)}")
+    )
+    if not stored.is_new:
+        yield Line("the registry had its public half already, and its label", "dim", 1)
+        return
+    if key.backed_up_at is None:
+        yield _without_backup(stored, origin_as_backup)
+    label = label_words(key.label)
+    if key.active:
+        export = run("key", "export-public", *label, "--output", "polygent-public.pem")
+        yield Line(f"for the servers, once: {export}")
+    else:
+        yield Line(f"for the servers, with all others that they may trust: {EXPORT_ALL}")
+        yield Line(f"when all of them have it: {run('key', 'use', *label)}")
 
-    def _without_backup(self) -> Line:
-        if self.origin_as_backup is not None:
-            return Line(
-                f"{self.origin_as_backup} is encrypted and may serve as the backup: keep it apart"
-            )
-        if store_uri.is_token_uri(self.stored.uri):
-            return Line(
-                "nobody can copy it out of the token: for its loss, have a second key that the "
-                "servers know: polygent-issue key generate spare "
-                f"--store {store_uri.EXAMPLE_FILE_URI} --backup FILE",
-                "warn",
-            )
-        label = label_words(self.stored.key.label)
+
+def _without_backup(stored: StoredKey, origin: str | None) -> Line:
+    if origin is not None:
+        return Line(f"{origin} is encrypted and may serve as the backup: keep it apart")
+    if store_uri.is_token_uri(stored.uri):
         return Line(
-            "without a backup, a lost key means new licenses for everybody: "
-            + run("key", "backup", *label, "FILE"),
+            "nobody can copy it out of the token: for its loss, have a second key that the "
+            "servers know: polygent-issue key generate spare "
+            f"--store {store_uri.EXAMPLE_FILE_URI} --backup FILE",
             "warn",
         )
+    command = run("key", "backup", *label_words(stored.key.label), "FILE")
+    why = "without a backup, a lost key means new licenses for everybody"
+    return Line(f"{why}: {command}", "warn")

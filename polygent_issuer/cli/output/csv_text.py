@@ -20,8 +20,8 @@ from polygent_issuer import files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import OptionGroup
 from polygent_issuer.cli.output.files import STDOUT
-from polygent_issuer.cli.output.model import Block, Line
-from polygent_issuer.cli.output.result import Result
+from polygent_issuer.cli.output.model import Line
+from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import OutputExists, UsageProblem
 from polygent_issuer.files import disk
 from polygent_issuer.issuing.destination import require_folder
@@ -56,7 +56,7 @@ class CsvOptions(OptionGroup):
 
     def table(
         self, columns: tuple[str, ...], items: Iterable[Mapping[str, Any]], *, name: str
-    ) -> "CsvTable | CsvFile":
+    ) -> Result:
         """Return the table for stdout, or write it to the file of `--output`, or `name` in there.
 
         Raises:
@@ -72,7 +72,7 @@ class CsvOptions(OptionGroup):
             files.prepare_with(table.write_file, path).publish(path.name)
         except OutputExists as exists:
             raise OutputExists(exists.message, hint=_ELSEWHERE) from None
-        return CsvFile(path=path)
+        return Report({"file": str(path)}, (Line(f"wrote {path}"),))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,21 +98,6 @@ class CsvTable(Result):
         with path.open("w", encoding="utf-8", newline="") as stream:
             stream.write(BOM)
             self.write(stream)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CsvFile(Result):
-    """A list that was written to a file."""
-
-    path: Path
-
-    def to_json(self) -> Mapping[str, Any]:
-        """The file."""
-        return {"file": str(self.path)}
-
-    def blocks(self) -> Iterable[Block]:
-        """Its path."""
-        yield Line(f"wrote {self.path}")
 
 
 def _cell(value: object) -> str | int:

@@ -5,6 +5,7 @@ from typing import Annotated
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows import key_storage
 from polygent_issuer.cli.options.common import PassphraseOptions, argument, source
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.keys.pkcs11_store import backup_impossible_new, check_new_key_uri, is_in_token
 from polygent_issuer.keys.rotation import free_label, require_free_label
 
@@ -15,7 +16,7 @@ def generate(
     *,
     storage: key_storage.StorageOptions,
     passphrases: PassphraseOptions,
-) -> key_storage.StoredKeyReport:
+) -> Report:
     """Make a signing key, in the keyring, in an encrypted file or inside a token.
 
     The first key signs at once, a later one after `key use`. A home is made when there is none.
@@ -38,4 +39,4 @@ def generate(
     backup = key_storage.backup_path_of_new(invocation, settings, storage, store)
     lifecycle = key_storage.key_lifecycle(invocation, passphrase, store=store, backup=backup)
     stored = lifecycle.generate(label=name, store_uri=store, backup=backup)
-    return key_storage.StoredKeyReport(stored=stored, verb="generated")
+    return key_storage.stored_key(stored, "generated")

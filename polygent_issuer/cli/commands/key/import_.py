@@ -6,6 +6,7 @@ from polygent_issuer import files, store_uri
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows import key_storage
 from polygent_issuer.cli.options.common import PassphraseOptions, argument, option, source
+from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.keys.lifecycle import check_importable, pinned_as, read_private_key
 from polygent_issuer.keys.passphrases import Passphrase, or_terminal
@@ -22,7 +23,7 @@ def _adopt(
     label: str | None,
     storage: key_storage.StorageOptions,
     passphrase: Passphrase,
-) -> key_storage.StoredKeyReport:
+) -> Report:
     """Pin the public key of a private key that stays in its token, or in a file that is mounted."""
     if storage.store is not None or storage.backup is not None:
         option = "--backup" if storage.store is None else "--store"
@@ -36,7 +37,7 @@ def _adopt(
     if isinstance(place, store_uri.TokenUri):
         require_ready(settings, place)
     lifecycle = key_storage.key_lifecycle(invocation, passphrase, store=uri, backup=None)
-    return key_storage.StoredKeyReport(stored=lifecycle.adopt(place, label=label), verb="took in")
+    return key_storage.stored_key(lifecycle.adopt(place, label=label), "took in")
 
 
 def import_private(
@@ -48,7 +49,7 @@ def import_private(
     *,
     storage: key_storage.StorageOptions,
     passphrases: PassphraseOptions,
-) -> key_storage.StoredKeyReport:
+) -> Report:
     """Take in a private key: one from elsewhere, a backup, or a second operator's copy.
 
     A key that the registry knows keeps its label. FILE may be encrypted; its passphrase then is
@@ -93,4 +94,4 @@ def import_private(
     if is_in_token(stored.uri) and not is_in_token(former):
         invocation.warn(f"{former} still holds the key: destroy it there, too")
     backup_file = origin if imported.is_backup else None
-    return key_storage.StoredKeyReport(stored=stored, verb="imported", origin_as_backup=backup_file)
+    return key_storage.stored_key(stored, "imported", origin_as_backup=backup_file)
