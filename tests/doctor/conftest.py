@@ -9,11 +9,9 @@ from support.licenses import Books
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> Books:
+def books(made_books: Books, tmp_path: Path) -> Books:
     """A desk with a home and settings, whose one key is in no key store."""
-    folder = tmp_path / "desk"
-    folder.mkdir()
-    return Books(Desk(folder)).open()
+    return made_books.copy_to(Desk(tmp_path / "desk"))
 
 
 @pytest.fixture

@@ -66,6 +66,11 @@ class Books:
         self.key("main", self.signer)
         return self
 
+    def copy_to(self, desk: Desk) -> "Books":
+        """The same at another desk: a fifth of the time that making them takes."""
+        self.desk.copy_to(desk.folder)
+        return Books(desk, self.signer)
+
     @contextmanager
     def writing(self) -> Iterator[Writing]:
         """A transaction of Ada's."""

@@ -17,9 +17,10 @@ from polygent_issuer.issuing.renewal import RenewalRequest, propose_renewals
 from polygent_issuer.issuing.signing import Issued, proposals_of, publish
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.machine_info.document import parse
-from polygent_issuer.registry import REGISTRY_FILE, Actor, Reading, Registry, change, keys
+from polygent_issuer.registry import Actor, Reading, Registry, change, keys
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.terms.terms import Changes
+from support.registries import new_registry
 
 NOW = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
 Propose = Callable[[Reading], tuple[Proposal, ...]]
@@ -118,8 +119,7 @@ def open_office(folder: Path) -> Iterator[Office]:
     """An office with one key."""
     (folder / "out").mkdir()
     signer = SoftwareSigner(generate_private_key())
-    path = folder / REGISTRY_FILE
-    with Registry.create(path, now=NOW, actor=ADA, registry_id="5a5a5a5a-test") as registry:
+    with new_registry(folder, now=NOW, actor=ADA, registry_id="5a5a5a5a-test") as registry:
         with registry.writing(now=NOW, actor=ADA) as db:
             keys.add(db, key=signer.public_key, label="main")
             db.record("key-generated", kid=signer.kid)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.cli import Desk
 from support.licenses import Books
-from support.screen import at_terminal, finish
+from support.screen import WAIT, at_terminal, finish
 
 from polygent_issuer.cli.flows import verify
 
@@ -251,6 +252,18 @@ def group(leader: int) -> list[int]:
     return [int(pid) for pid, pgid, _ in rows if int(pgid) == leader and int(pid) != leader]
 
 
+def await_idleness(leader: int) -> None:
+    """Wait until every thread of a group sleeps: its pipe is full, and nobody has work left."""
+    end = time.monotonic() + WAIT
+    while True:
+        listed = subprocess.run(["ps", "-eLo", "pgid=,stat="], capture_output=True, check=True)
+        rows = [line.split() for line in listed.stdout.decode().splitlines()]
+        if all(stat.startswith("S") for pgid, stat in rows if int(pgid) == leader):
+            return
+        assert time.monotonic() < end, "the processes are still at work"
+        time.sleep(0.02)
+
+
 @pytest.mark.slow
 def test_very_many_by_several_processes(empty_desk: Desk, many: Path) -> None:
     """The same answers in the same order as by one; something goes wrong in the middle."""
@@ -305,10 +318,14 @@ def test_ctrl_c_ends_all_processes(many: Path, options: tuple[str, ...]) -> None
 
 
 def test_a_killed_process_is_one_error(many: Path) -> None:
-    """What was judged is there; the command does not wait for what never comes."""
+    """What was judged is there; the command does not wait for what never comes.
+
+    It is killed at a moment when it writes no result: whoever reads half of one waits for the rest.
+    """
     with started(str(many), *KEY, "--quiet") as process:
         assert process.stdout is not None
         assert process.stdout.readline()
+        await_idleness(process.pid)
         os.kill(group(process.pid)[0], signal.SIGKILL)
         _, err = process.communicate()
     assert process.returncode == 1
