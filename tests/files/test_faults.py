@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from support.disks import mounted
-from support.tools import require_tool
+from support.tools import require_tool, unmeasured
 
 from polygent_issuer.files import sweep
 
@@ -67,7 +67,7 @@ def run(
         traced = ",".join(fault.partition(":")[0] for fault in faults)
         strace += ["-e", f"trace={traced}", *(f"--inject={fault}" for fault in faults)]
         command = [*strace, *(["-P", str(only)] if only else []), *command]
-    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    environ = {**unmeasured(), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environ)
     killed = inject is not None and "signal=KILL" in inject
     assert done.returncode == 0 or killed, done.stderr

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.registries import NOW, writing
-from support.tools import require_tool
+from support.tools import require_tool, unmeasured
 
 from polygent_issuer.registry import Registry, journal_check, schema
 from polygent_issuer.registry.errors import RegistryMissing
@@ -26,8 +26,8 @@ def writer(*arguments: str) -> list[str]:
 
 
 def environ() -> dict[str, str]:
-    """Ours, with the test support on the path."""
-    return {**os.environ, "PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"}
+    """Ours, with the test support on the path; nothing measures what is killed."""
+    return {**unmeasured(), "PYTHONPATH": str(TESTS), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def run(command: Sequence[str]) -> list[str]:

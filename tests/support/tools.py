@@ -1,4 +1,4 @@
-"""Programs of the machine that some tests need."""
+"""Programs of the machine that some tests need, and the environment of those that meet faults."""
 
 import os
 import shutil
@@ -22,3 +22,12 @@ def require_tool(name: str, package: str) -> str:
             pytest.fail(told)
         pytest.skip(told)
     return path
+
+
+def unmeasured() -> dict[str, str]:
+    """The environment of this process, without the measuring of coverage.
+
+    A process that a fault meets while it writes its coverage leaves a torn file, about which
+    `coverage combine` complains.
+    """
+    return {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}
