@@ -298,7 +298,7 @@ class BatchRunner:
 
     def _deliver(self, outcomes: list[Outcome], staged: files.BatchPublication) -> list[Outcome]:
         """Step 5; whatever got no name is tried once more by itself, and else reported."""
-        failed = {each.name for each in staged.publish()}
+        failed = staged.publish()
         return [
             self._delivered_or_failed(each, failed) if isinstance(each, Done) else each
             for each in outcomes

@@ -27,7 +27,7 @@ from polygent_issuer.doctor.context import (
 )
 from polygent_issuer.errors import ExitCode, IssuerError
 from polygent_issuer.files.disk import reason
-from polygent_issuer.files.ownership import require_unexposed
+from polygent_issuer.files.reading import require_unexposed
 from polygent_issuer.home.settings import Entry, Settings
 from polygent_issuer.keys import passphrases
 from polygent_issuer.registry.connection import sqlite_version

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 from polygent_issuer import store_uri
 from polygent_issuer.delivery import template
 from polygent_issuer.errors import ExitCode, IssuerError
-from polygent_issuer.files.ownership import require_unexposed
+from polygent_issuer.files.reading import require_unexposed
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home import settings
 from polygent_issuer.home.settings import Loaded, Settings

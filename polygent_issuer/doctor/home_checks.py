@@ -15,7 +15,7 @@ from typing import Final
 from polygent_issuer.doctor.context import NotChecked, Verdict, fail, ok, refused, warn
 from polygent_issuer.errors import ExitCode
 from polygent_issuer.files.disk import is_folder
-from polygent_issuer.files.ownership import UnsafeFile, is_open_to_others
+from polygent_issuer.files.reading import UnsafeFile, is_open_to_others
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.text import escape, for_shell
 

@@ -8,7 +8,7 @@ from typing import Final
 from polygent_issuer import store_uri
 from polygent_issuer.doctor.context import NotChecked, Verdict, fail, ok, refused, warn
 from polygent_issuer.errors import ExitCode, IssuerError, KeyUnavailable
-from polygent_issuer.files.ownership import UnsafeFile
+from polygent_issuer.files.reading import UnsafeFile
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys import keyring_backends, passphrases, pkcs11_store, rotation, signing

@@ -11,7 +11,7 @@ from polygent_issuer.doctor.context import Verdict, fail, ok, warn
 from polygent_issuer.doctor.home_checks import private_files
 from polygent_issuer.errors import ExitCode, InputRefused
 from polygent_issuer.files import disk
-from polygent_issuer.files.ownership import TRUST_GROUP
+from polygent_issuer.files.reading import TRUST_GROUP
 from polygent_issuer.hints import run
 from polygent_issuer.home import folder as home_folder
 from polygent_issuer.home.settings import OPERATOR_VARIABLE, Entry, Loaded, Where

@@ -9,7 +9,6 @@ from polygent_issuer.files.disk import append_line, sweep, sync_folder
 from polygent_issuer.files.publication import (
     BatchPublication,
     Prepared,
-    UnpublishedFile,
     prepare,
     prepare_with,
     publish,
@@ -21,7 +20,6 @@ from polygent_issuer.files.reading import (
     NotRegular,
     NotUtf8,
     decode,
-    inner_parts,
     open_file,
     open_regular,
     read_beginning,
@@ -29,17 +27,16 @@ from polygent_issuer.files.reading import (
     read_stream,
     read_text,
     read_unmarked,
-    read_within,
     secret_warning,
     without_mark,
 )
+from polygent_issuer.files.within import inner_parts, read_within
 
 __all__ = [
     "BatchPublication",
     "NotRegular",
     "NotUtf8",
     "Prepared",
-    "UnpublishedFile",
     "append_line",
     "decode",
     "inner_parts",

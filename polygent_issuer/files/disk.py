@@ -1,6 +1,6 @@
-"""The single steps of writing: new files, added lines, names made durable, what a fault is called.
+"""The single steps of writing; what depends on the platform or the file system is said here.
 
-Where a step depends on the platform or the file system, it is said here and nowhere else.
+Functions that name no other error raise OSError as the system does.
 """
 
 import contextlib
@@ -20,11 +20,12 @@ _TRIES: Final = 100
 ELSEWHERE: Final = "name another place for it"
 
 # The flags that Windows lacks, or alone has.
-_NO_FOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
+NO_FOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 NO_WAIT: Final[int] = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 """Flags of `os.open` that never wait for a FIFO, and never make a terminal the controlling one."""
-_BINARY: Final[int] = getattr(os, "O_BINARY", 0)
-_CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NO_FOLLOW | _BINARY
+BINARY: Final[int] = getattr(os, "O_BINARY", 0)
+_CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | NO_FOLLOW | BINARY
+_APPEND: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | NO_WAIT | BINARY  # a pipe is refused
 
 # How file systems say that a folder cannot be synced. A folder that we may write but not read
 # (EACCES) cannot be opened for it.
@@ -50,14 +51,11 @@ def is_folder(path: Path) -> bool:
 
 
 def write_new(path: Path, data: bytes, *, mode: int = PRIVATE, sync: bool = True) -> None:
-    """Create a file that did not exist, 0600 while it is written, and sync it.
+    """Create a file that did not exist, 0600 while it is written; whatever fails removes it.
 
     Args:
-        path, data, mode: what, where, and its mode in the end.
+        mode: what it has in the end.
         sync: False when the caller makes it durable, together with others.
-
-    Raises:
-        OSError: whatever the system says; the file is removed again then.
     """
     descriptor = os.open(path, _CREATE, PRIVATE)
     try:
@@ -77,12 +75,8 @@ def write_new(path: Path, data: bytes, *, mode: int = PRIVATE, sync: bool = True
 
 
 def sync_file(path: Path) -> None:
-    """Make what a plain file holds durable.
-
-    Raises:
-        OSError: whatever the system says.
-    """
-    descriptor = os.open(path, os.O_RDWR | _NO_FOLLOW | _BINARY)
+    """Make what a plain file holds durable."""
+    descriptor = os.open(path, os.O_RDWR | NO_FOLLOW | BINARY)
     try:
         os.fsync(descriptor)
     finally:
@@ -90,15 +84,9 @@ def sync_file(path: Path) -> None:
 
 
 def write_temporary(path: Path, data: bytes, *, mode: int = PRIVATE, sync: bool = True) -> Path:
-    """Create a file as `write_new` does; where a crash has left one of this name, beside that.
+    """Create a file as `write_new` does; where a crash has left one, with a number in its name.
 
     In containers every process may have the same id, and so the same temporary names.
-
-    Returns:
-        The file: `path`, or with a number before its suffix.
-
-    Raises:
-        OSError: whatever the system says; no file is left then.
     """
     others = (path.with_suffix(f".{number}{path.suffix}") for number in range(2, _TRIES))
     for candidate in chain((path,), others):
@@ -115,9 +103,6 @@ def make_private(path: Path, mode: int) -> None:
 
     Disks without modes (FAT, some network shares) refuse that and show the mode that they are
     mounted with. That is accepted if it is as private.
-
-    Raises:
-        OSError: as the system refused it.
     """
     try:
         path.chmod(mode)
@@ -128,17 +113,13 @@ def make_private(path: Path, mode: int) -> None:
 
 
 def open_to_readers(path: Path) -> None:
-    """Give a file the mode that the umask allows, as if it had been created without care.
-
-    Raises:
-        OSError: when the file is gone, or no longer a file of ours.
-    """
+    """Give a file the mode that the umask allows, as if it had been created without care."""
     if not hasattr(os, "fchmod"):
         return
     # No call only reads the umask; a strict one for a moment harms no other thread.
     umask = os.umask(0o077)
     os.umask(umask)
-    descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW | NO_WAIT)
+    descriptor = os.open(path, os.O_RDONLY | NO_FOLLOW | NO_WAIT)
     try:
         # FAT and some network shares have no modes: theirs are right as they are.
         with contextlib.suppress(OSError):
@@ -150,7 +131,7 @@ def open_to_readers(path: Path) -> None:
 def content(path: Path, *, limit: int) -> bytes | None:
     """Read a plain file up to one byte more than the limit; None when it is anything else."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW | NO_WAIT | _BINARY)
+        descriptor = os.open(path, os.O_RDONLY | NO_FOLLOW | NO_WAIT | BINARY)
     except (OSError, ValueError):  # ValueError: a NUL in the path
         return None
     try:
@@ -169,11 +150,10 @@ def remove(path: Path) -> None:
 
 
 def sweep(folder: Path, prefix: str, spare: tuple[str, ...] = ()) -> None:
-    """Remove the temporary files that a crash left: plain files whose name begins so.
-
-    What cannot be removed stays for the next time.
+    """Remove the temporary files that a crash left, as far as that goes.
 
     Args:
+        prefix: how the names of these plain files begin: with a dot.
         spare: how the names of those begin that are still needed.
     """
     if not prefix.startswith("."):
@@ -225,9 +205,7 @@ def cannot_write(path: Path, error: Exception, *, into: bool = False) -> NoRetur
     """Turn the system's refusal into ours.
 
     Args:
-        path: what was named: the file, or the folder for it.
-        error: as the system raised it.
-        into: whether `path` is the folder.
+        into: whether `path` is the folder, not the file.
 
     Raises:
         OutputProblem: (`output_failed`) always, with what mends this fault as its hint.
@@ -239,32 +217,17 @@ def cannot_write(path: Path, error: Exception, *, into: bool = False) -> NoRetur
     ) from None
 
 
-_READABLE: Final = 0o644
-_FLAGS: Final = (
-    os.O_RDWR
-    | os.O_APPEND
-    | os.O_CREAT
-    | NO_WAIT  # a pipe is refused, not waited for
-    | getattr(os, "O_BINARY", 0)
-)
-
-
 def append_line(path: Path, line: str) -> None:
-    """Add one line to a text file, made if need be (0644 as far as the umask allows).
+    """Add one line to a plain text file, made if need be (0644 as far as the umask allows).
 
-    A last line that an interrupted command left unfinished is ended first. What was there before
-    is never changed.
-
-    Args:
-        path: a plain file; links are followed.
-        line: without its line end.
+    A last line that an interrupted command left unfinished is ended first.
 
     Raises:
         OutputProblem: (`output_failed`) when it cannot be written durably; half a line is taken
             back.
     """
     try:
-        descriptor = os.open(path, _FLAGS, _READABLE)
+        descriptor = os.open(path, _APPEND, 0o644)
         try:
             _append(descriptor, path, line)
         finally:
@@ -278,8 +241,10 @@ def _append(descriptor: int, path: Path, line: str) -> None:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise OutputProblem(f"{escape(str(path))} is not a plain file", hint=ELSEWHERE)
-    unfinished = status.st_size > 0 and _last_byte(descriptor, status.st_size) != b"\n"
-    data = b"\n" * unfinished + f"{line}\n".encode()
+    data = f"{line}\n".encode()
+    if status.st_size > 0:
+        os.lseek(descriptor, -1, os.SEEK_END)
+        data = b"\n" * (os.read(descriptor, 1) != b"\n") + data
     try:
         written = os.write(descriptor, data)
         if written != len(data):
@@ -288,8 +253,3 @@ def _append(descriptor: int, path: Path, line: str) -> None:
     except OSError:
         os.ftruncate(descriptor, status.st_size)
         raise
-
-
-def _last_byte(descriptor: int, size: int) -> bytes:
-    os.lseek(descriptor, size - 1, os.SEEK_SET)
-    return os.read(descriptor, 1)

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -32,7 +32,6 @@ KEPT: Final = "choose another place: a key file is never written over"
 class Prepared:
     """A temporary file, complete and synced, that awaits its name."""
 
-    folder: Path
     temp: Path
     private: bool = False
     data: bytes = field(repr=False)
@@ -40,10 +39,10 @@ class Prepared:
     def publish(self, name: str) -> Path:
         """Give the file its final name and make that last; returns where it is.
 
-        Nothing is overwritten. A file of this name with the same bytes counts as published (a
-        crash may have interrupted us here), except for private files, whose mode matters too.
-        Either way no temporary file is left. A license file gets the mode that the umask allows,
-        since it is to be mailed; a private file stays 0600.
+        A file of this name with the same bytes counts as published (a crash may have interrupted
+        us), except for private files, whose mode matters too. Either way no temporary file is left.
+        A license file gets the mode that the umask allows, since it is to be mailed; a private one
+        stays 0600.
 
         Raises:
             OutputExists: (`output_exists`) when the name is taken by anything else.
@@ -51,18 +50,15 @@ class Prepared:
                 the second case the file may be there, and publishing it again is right.
         """
         target = self.give_name(name)
-        disk.sync_folder(self.folder)
+        disk.sync_folder(target.parent)
         return target
 
     def give_name(self, name: str) -> Path:
-        """As `publish`, but the name is not durable before the folder is synced.
-
-        Raises:
-            OutputExists, OutputProblem: as `publish`.
-        """
-        target = self.folder / name
+        """As `publish`, but the name is not durable before the folder is synced."""
+        folder = self.temp.parent
+        target = folder / name
         try:
-            if target.parent != self.folder or target.name != name:
+            if target.parent != folder or target.name != name:
                 raise OutputProblem(f"not the name of a file: {escape(name)}", hint=disk.ELSEWHERE)
             if not self.private:
                 disk.open_to_readers(self.temp)
@@ -74,12 +70,12 @@ class Prepared:
         return target
 
     def discard(self) -> None:
-        """Remove the temporary file; one that is gone, or cannot be removed, is no error."""
+        """Remove the temporary file, if it is there and can be removed."""
         disk.remove(self.temp)
 
     def _link(self, target: Path) -> None:
         try:
-            os.link(self.temp, target, follow_symlinks=os.link not in os.supports_follow_symlinks)
+            _link(self.temp, target)
         except FileExistsError:
             self._accept_existing(target)
         except OSError as error:
@@ -111,17 +107,21 @@ class Prepared:
         raise OutputExists(f"{escape(str(target))} exists already", hint=hint)
 
 
-def prepare(data: bytes, folder: Path, *, temp_name: str, private: bool = False) -> Prepared:
-    """Write and sync a new temporary file (0600) in the folder where it shall be published.
+def prepare(
+    data: bytes, folder: Path, *, temp_name: str, private: bool = False, sync: bool = True
+) -> Prepared:
+    """Write a new temporary file (0600) in the folder where it shall be published, and sync it.
+
+    Without `sync` the caller makes it durable, together with others.
 
     Raises:
         OutputProblem: (`output_failed`) when that fails; nothing is left behind then.
     """
     try:
-        temp = disk.write_temporary(folder / temp_name, data)
+        temp = disk.write_temporary(folder / temp_name, data, sync=sync)
     except (OSError, ValueError) as error:
         disk.cannot_write(folder, error, into=True)
-    return Prepared(folder=folder, temp=temp, data=data, private=private)
+    return Prepared(temp=temp, data=data, private=private)
 
 
 def prepare_with(
@@ -130,46 +130,39 @@ def prepare_with(
     """Let somebody fill a private temporary file (0600) beside its target, and sync it.
 
     Args:
-        fill: is handed the temporary file, which is empty, and may raise; nothing is left then.
-        target: what it is to become, by `Prepared.publish`.
+        fill: takes the empty temporary file, and may raise; nothing is left then.
         temp_name: of the temporary file; one of its own when not given.
 
     Raises:
         OutputProblem: (`output_failed`) when it cannot be written.
     """
-    temp = target.parent / (temp_name or _temp_name(target))
+    name = temp_name or _temp_name(target)
+    prepared = prepare(b"", target.parent, temp_name=name, private=True, sync=False)
     try:
-        temp = disk.write_temporary(temp, b"")
-        try:
-            fill(temp)
-            disk.sync_file(temp)
-        except BaseException:
-            disk.remove(temp)
-            raise
+        fill(prepared.temp)
+        disk.sync_file(prepared.temp)
     except (OSError, ValueError) as error:
+        prepared.discard()
         disk.cannot_write(target.parent, error, into=True)
-    return Prepared(folder=target.parent, temp=temp, data=b"", private=True)
+    except BaseException:
+        prepared.discard()
+        raise
+    return prepared
 
 
-def publish(data: bytes, target: Path) -> Path:
+def publish(data: bytes, target: Path, *, private: bool = False) -> Path:
     """Write a file under its final name, whole or not at all.
 
     Raises:
         OutputExists, OutputProblem: as `prepare` and `Prepared.publish`.
     """
-    prepared = prepare(data, target.parent, temp_name=_temp_name(target))
-    return prepared.publish(target.name)
+    temp_name = _temp_name(target)
+    return prepare(data, target.parent, temp_name=temp_name, private=private).publish(target.name)
 
 
 def write_private(data: bytes, path: Path) -> Path:
-    """Write a key file or a backup: mode 0600 from its first byte, never over anything.
-
-    Raises:
-        OutputExists: (`output_exists`) when the name is taken, whatever by.
-        OutputProblem: (`output_failed`) when it cannot be written.
-    """
-    prepared = prepare(data, path.parent, temp_name=_temp_name(path), private=True)
-    return prepared.publish(path.name)
+    """Write a key file or a backup as `publish` does: 0600 from its first byte."""
+    return publish(data, path, private=True)
 
 
 def replace(data: bytes, path: Path, mode: int = disk.PRIVATE) -> None:
@@ -200,12 +193,9 @@ def set_aside(path: Path, kept: Path) -> Callable[[], object]:
 
     Returns:
         What undoes it.
-
-    Raises:
-        OSError: whatever the system says; nothing has happened then.
     """
     try:
-        os.link(path, kept, follow_symlinks=os.link not in os.supports_follow_symlinks)
+        _link(path, kept)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
@@ -219,6 +209,10 @@ def _resolved(path: Path) -> Path:
     if real.is_symlink():  # a loop of links, which Python 3.13 no longer refuses by itself
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     return real
+
+
+def _link(path: Path, name: Path) -> None:
+    os.link(path, name, follow_symlinks=os.link not in os.supports_follow_symlinks)
 
 
 def _temp_name(target: Path) -> str:
@@ -235,47 +229,22 @@ _KNOWN: Final = frozenset({0xEF53, 0x58465342, 0x9123683E, 0xF2F52010, 0x0102199
 _STATFS_BYTES: Final = 256  # more than any system's struct statfs
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UnpublishedFile:
-    """A prepared file that did not get its name, and why."""
-
-    name: str
-    problem: OutputProblem
-
-
 class BatchPublication:
-    """Files that are prepared one by one, synced at once, and published one by one."""
+    """Files of one folder that are prepared one by one, synced at once, published one by one."""
 
     def __init__(self, folder: Path, prefix: str) -> None:
-        """Take files for a folder.
-
-        Args:
-            folder: where they shall be.
-            prefix: how the names of temporary files begin; what a crash leaves is swept by it.
-        """
+        """Take files for a folder; the names of temporary files begin with the prefix."""
         self._folder = folder
         self._prefix = prefix
         self._prepared: dict[str, Prepared] = {}
         self._descriptor: int | None = None
 
     def prepare(self, data: bytes, name: str) -> None:
-        """Write a temporary file, not yet durable.
-
-        Args:
-            data: its bytes.
-            name: the final name.
-
-        Raises:
-            OutputProblem: (`output_failed`) when it cannot be written.
-        """
-        temp = self._folder / f"{self._prefix}{len(self._prepared)}-{os.getpid()}.tmp"
-        try:
-            if not self._prepared:
-                self._descriptor = _watch(self._folder)
-            temp = disk.write_temporary(temp, data, sync=False)
-        except (OSError, ValueError) as error:
-            disk.cannot_write(self._folder, error, into=True)
-        self._prepared[name] = Prepared(folder=self._folder, temp=temp, data=data)
+        """Write a temporary file that is to get this name, as `prepare` does, not yet durable."""
+        if not self._prepared:
+            self._descriptor = _watch(self._folder)
+        temp_name = f"{self._prefix}{len(self._prepared)}-{os.getpid()}.tmp"
+        self._prepared[name] = prepare(data, self._folder, temp_name=temp_name, sync=False)
 
     def sync(self) -> None:
         """Make every prepared file durable.
@@ -283,8 +252,6 @@ class BatchPublication:
         Raises:
             OutputProblem: (`output_failed`) when the disk reports a fault; none counts then.
         """
-        if not self._prepared:
-            return
         try:
             if self._descriptor is not None:
                 _sync_all(self._descriptor)
@@ -296,20 +263,22 @@ class BatchPublication:
         finally:
             self._close()
 
-    def publish(self) -> Iterator[UnpublishedFile]:
-        """Give each its name, and make the names durable; tells which did not get theirs.
+    def publish(self) -> dict[str, OutputProblem]:
+        """Give each its name, and make the names durable; return why which did not get theirs.
 
         Raises:
             OutputProblem: (`output_failed`) when the names cannot be made durable.
         """
+        unpublished = {}
         for name, each in self._prepared.items():
             try:
                 each.give_name(name)
             except OutputProblem as problem:
-                yield UnpublishedFile(name=name, problem=problem)
+                unpublished[name] = problem
         if self._prepared:
             self._prepared.clear()
             disk.sync_folder(self._folder)
+        return unpublished
 
     def discard(self) -> None:
         """Remove what has not got its name."""
@@ -329,15 +298,12 @@ def _watch(folder: Path) -> int | None:
 
     Open before the first write: of a fault that another program's sync is told of meanwhile, only
     who had opened something before it is told as well (errseq in Linux).
-
-    Raises:
-        OSError: whatever the system says.
     """
     if _syncfs() is None:
         return None
     try:
         descriptor = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # one that we may write but not read
+    except (OSError, ValueError):  # one that we may write but not read; others fail at the write
         return None
     if _file_system(descriptor) in _KNOWN:
         return descriptor

@@ -4,7 +4,16 @@ Only regular files are opened. A FIFO, a socket or a device with the name of a f
 command, or have an effect of its own when it is opened. A descriptor that the shell opened for this
 process (`/dev/stdin`, and `/dev/fd/63` for `<(…)`) is read as `-` is.
 
-A file beside another that somebody named is read within its folder, over no link (CWE-22, CWE-59).
+Settings, the registry, key files, mail templates and PKCS#11 modules decide what this tool does.
+On POSIX such a file is used only if this user or root owns it and no other user may write to it:
+
+- A group may write, modules aside, if it has no other member (user-private groups under umask
+  002) or if `POLYGENT_ISSUER_TRUST_GROUP` names it (volumes of containers).
+- A group counts as shared if its members cannot be listed: it is not in the system's list, or
+  that list lacks this user, as with directory services.
+- Root may always write, so root's own entries never count.
+
+Windows protects files with access lists, so nothing is checked there.
 """
 
 import codecs
@@ -13,16 +22,19 @@ import os
 import re
 import stat
 import sys
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import lru_cache
 from io import BufferedReader
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import BinaryIO, Final
 
-from polygent_issuer.errors import UnreadableInput
-from polygent_issuer.files.disk import NO_WAIT, irregular, reason
-from polygent_issuer.files.ownership import require_unexposed
-from polygent_issuer.text import escape, escape_short, for_shell
+from polygent_issuer.errors import HomeProblem, UnreadableInput
+from polygent_issuer.files.disk import BINARY, NO_WAIT, irregular, reason
+from polygent_issuer.hints import Hint, run
+from polygent_issuer.text import escape, for_shell
 
-_READ: Final = os.O_RDONLY | NO_WAIT | getattr(os, "O_BINARY", 0)
+_READ: Final = os.O_RDONLY | NO_WAIT | BINARY
 _DESCRIPTOR: Final = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/([0-9]{1,9})")
 _SAVE: Final = "save it as UTF-8"
 # UTF-32 first: in little-endian its byte order mark begins with that of UTF-16.
@@ -36,6 +48,15 @@ _OTHER_MARKS: Final = (
 _UTF16_WITHOUT_MARK: Final = re.compile(rb"[^\0]\0[^\0]\0|\0[^\0]\0[^\0]")
 _OTHERS_READ: Final = stat.S_IRGRP | stat.S_IROTH
 
+TRUST_GROUP: Final = "POLYGENT_ISSUER_TRUST_GROUP"
+"""The environment variable that names the group that may write, by name or number."""
+
+LOOK_FOR_CHANGES: Final = Hint("look for changes: ", run("journal", "verify"))
+"""The next step after a home or registry that others could change is closed to them."""
+
+_ROOT: Final = 0
+_ACCESS_LIST: Final = "system.posix_acl_access"
+
 
 class NotUtf8(UnreadableInput):
     """A text file in another encoding than UTF-8."""
@@ -48,7 +69,6 @@ def read_bounded(
 
     Args:
         source: a path, or `-` for stdin.
-        limit: the largest size in bytes.
         what: what the file is to be, for messages: `license file`.
         stdin: what `-` reads; the process's own by default.
         trusted: refuse a path that another user may change, as for a file that decides what is
@@ -71,16 +91,15 @@ def read_bounded(
 def read_beginning(
     source: str, *, count: int, what: str, stdin: BinaryIO | None = None, trusted: bool = False
 ) -> bytes:
-    """Read the first `count` bytes of a file: enough for one whose reader judges its size.
-
-    Raises:
-        UnreadableInput: (`unreadable_input`) when it cannot be read, or is not a regular file.
-    """
+    """Read the first `count` bytes of a file as `read_bounded` does, whatever its size."""
     hint = "check the path and its permissions; - reads stdin"
     try:
         if source == "-":
-            return _from_stdin(count, stdin)
-        return _from_path(source, count, what if trusted else None)
+            return read_stream(stdin or _stdin(), count)
+        with open_file(source) as stream:
+            if trusted:
+                require_unexposed(Path(source), what, opened=stream.fileno())
+            return read_stream(stream, count)
     except IsADirectoryError:
         problem, hint = "it is a folder", "name a file in it"
     except NotRegular as error:
@@ -91,23 +110,13 @@ def read_beginning(
 
 
 def read_text(source: str, *, limit: int, what: str, trusted: bool = False) -> str:
-    """Read a text file in UTF-8 as `read_bounded` does; line ends stay as they are.
-
-    Raises:
-        NotUtf8: (`unreadable_input`) as `decode`.
-        UnsafeFile, UnreadableInput: as `read_bounded`.
-    """
+    """Read a text file in UTF-8 as `read_bounded` and `decode` do; line ends stay as they are."""
     data = read_bounded(source, limit=limit, what=what, trusted=trusted)
     return decode(data, _named(source, what))
 
 
 def read_unmarked(source: str, *, limit: int, what: str) -> bytes:
-    """Read a file as `read_bounded` does, and drop a byte order mark as `without_mark` does.
-
-    Raises:
-        NotUtf8: (`unreadable_input`) as `without_mark`.
-        UnreadableInput: (`unreadable_input`) as `read_bounded`.
-    """
+    """Read a file as `read_bounded` does, and drop a byte order mark as `without_mark` does."""
     return without_mark(read_bounded(source, limit=limit, what=what), _named(source, what))
 
 
@@ -119,8 +128,7 @@ def open_file(source: str) -> BufferedReader:
     """Open a regular file, or a descriptor that this process has already, for reading.
 
     Raises:
-        OSError: whatever the system says; `NotRegular` for a FIFO, a socket or a device,
-            IsADirectoryError for a folder.
+        OSError: whatever the system says; `NotRegular` for a FIFO, a socket or a device.
         ValueError: for a NUL in the path.
     """
     match = _DESCRIPTOR.fullmatch(source)
@@ -129,11 +137,7 @@ def open_file(source: str) -> BufferedReader:
 
 
 def open_regular(path: str | os.PathLike[str]) -> int:
-    """Open a regular file for reading; returns its descriptor.
-
-    Raises:
-        OSError, ValueError: as `open_file`.
-    """
+    """Open a regular file for reading as `open_file` does; returns its descriptor."""
     # Before it is opened, which alone can rewind a tape; a Path would take "" for ".".
     _require_regular(os.stat(path))  # noqa: PTH116
     descriptor = os.open(path, _READ)
@@ -149,8 +153,7 @@ def read_stream(stream: BinaryIO, count: int) -> bytes:
     """Read the first `count` bytes of an open file, or all of it.
 
     Raises:
-        OSError: whatever the system says; BlockingIOError for a descriptor that does not wait,
-            when nothing is there yet.
+        BlockingIOError: for a descriptor that does not wait, when nothing is there yet.
     """
     data = b""
     while part := stream.read(count - len(data)):  # a pipe gives it piecemeal
@@ -161,11 +164,9 @@ def read_stream(stream: BinaryIO, count: int) -> bytes:
 
 
 def secret_warning(source: str, *, what: str) -> str | None:
-    """Return the warning that other users can read a secret, or None.
+    """Return the warning that other users can read a secret, such as a `passphrase file`, or None.
 
-    Args:
-        source: the path of a file, or `-`. A pipe or a missing file gives no warning.
-        what: names it in the message: `passphrase file`.
+    A pipe, stdin (`-`) or a missing file gives no warning.
     """
     if os.name == "nt" or source == "-":  # the mode has nothing of the access lists of Windows
         return None
@@ -182,33 +183,27 @@ def decode(data: bytes, name: str) -> str:
     """Decode UTF-8, with or without a byte order mark.
 
     Args:
-        data: the whole file.
-        name: what a message calls it, safe to show.
+        name: what a message calls the file, safe to show.
 
     Raises:
         NotUtf8: (`unreadable_input`) for another encoding, or a NUL, with the line.
     """
     data = without_mark(data, name)
-    nul = data.find(b"\0")
-    if nul >= 0:
-        problem = f"line {_line(data, nul)} has a NUL character"
-    else:
+    problem, position = "has a NUL character", data.find(b"\0")
+    if position < 0:
         try:
             return data.decode()
         except UnicodeDecodeError as error:
-            problem = f"line {_line(data, error.start)} is not UTF-8"
-    raise NotUtf8(f"cannot read {name}: {problem}", hint=_SAVE)
+            problem, position = "is not UTF-8", error.start
+    line = data.count(b"\n", 0, position) + 1
+    raise NotUtf8(f"cannot read {name}: line {line} {problem}", hint=_SAVE)
 
 
 def without_mark(data: bytes, name: str) -> bytes:
     """Drop the byte order mark of UTF-8, before text or before bytes such as DER.
 
-    Args:
-        data: the whole file, or its beginning.
-        name: what a message calls it, safe to show.
-
     Raises:
-        NotUtf8: (`unreadable_input`) for UTF-16 and UTF-32.
+        NotUtf8: (`unreadable_input`) for UTF-16 and UTF-32; `name` as in `decode`.
     """
     encoding = next((each for mark, each in _OTHER_MARKS if data.startswith(mark)), None)
     if encoding is None and _UTF16_WITHOUT_MARK.match(data):
@@ -218,10 +213,6 @@ def without_mark(data: bytes, name: str) -> bytes:
     return data.removeprefix(codecs.BOM_UTF8)
 
 
-def _line(data: bytes, position: int) -> int:
-    return data.count(b"\n", 0, position) + 1
-
-
 def _named(source: str, what: str) -> str:
     return f"the {what} from stdin" if source == "-" else f"the {what} {escape(source)}"
 
@@ -229,128 +220,179 @@ def _named(source: str, what: str) -> str:
 def _require_regular(status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    kind = irregular(status.st_mode)
-    if kind is not None:
+    if kind := irregular(status.st_mode):
         raise NotRegular(f"it is {kind}, not a regular file")
 
 
-def _from_path(source: str, count: int, trusted: str | None) -> bytes:
-    """Read a path; `trusted` names a file that no other user may change."""
-    with open_file(source) as stream:
-        if trusted is not None:
-            require_unexposed(Path(source), trusted, opened=stream.fileno())
-        return read_stream(stream, count)
-
-
-def _from_stdin(count: int, stdin: BinaryIO | None) -> bytes:
-    if stdin is None and sys.stdin is None:
+def _stdin() -> BinaryIO:
+    if sys.stdin is None:
         raise ValueError("there is no stdin")
-    return read_stream(stdin or sys.stdin.buffer, count)
+    return sys.stdin.buffer
 
 
-_LONGEST: Final = 1_000
-_NOT_REGULAR: Final = "it is not a regular file"
-_HINT: Final = (
-    "machine_info names a plain file beside the apply file, or in a folder there: "
-    "documents/acme.json"
-)
+class UnsafeFile(HomeProblem):
+    """Another user owns a file that this tool relies on, or may write to it."""
 
-# The flags that Windows lacks, or alone has.
-_NO_FOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
-_FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
-_FILE: Final = os.O_RDONLY | _NO_FOLLOW | NO_WAIT | getattr(os, "O_BINARY", 0)
-# How systems say that O_NOFOLLOW met a link; with O_DIRECTORY Linux says ENOTDIR.
-_LINKS: Final = frozenset({errno.ELOOP, errno.EMLINK, errno.ENOTDIR})
-_JUNCTION: Final = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT of Windows
+    code = "unsafe_file"
 
 
-def inner_parts(relative: str) -> tuple[str, ...]:
-    """The names from a folder to a file in it, as `/` parts them on every platform.
+class Rule(Enum):
+    """The users that may write to a file.
+
+    FILE: this user, root, and a group without other members or a trusted one. CODE: this user and
+    root alone. CODE_PATH: the same, for a folder or link that leads to code. All users may write to
+    a sticky folder such as `/tmp`, where only the owner of an entry can replace it.
+    """
+
+    FILE = auto()
+    CODE = auto()
+    CODE_PATH = auto()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exposure:
+    """The reason why a file cannot be trusted: who else can change it, and the command to end that.
+
+    `instead` is the alternative, for an operator who wants it so; it may be empty.
+    """
+
+    message: str
+    fix: str
+    instead: str = ""
+
+    def hint(self, then: str) -> Hint:
+        """Return the hint of an error: the command, the next step, and the alternative."""
+        return Hint(self.fix, ", then ", then, *(("; ", self.instead) if self.instead else ()))
+
+
+def require_unexposed(
+    path: Path, what: str, *, opened: int | None = None, then: str = "check what is in it"
+) -> None:
+    """Refuse a file or folder that another user can change.
+
+    Args:
+        path: the file; links are followed.
+        what: names it in messages: `settings file`.
+        opened: the descriptor that reads it, so that the file checked is the file read.
+        then: what to do after the fix, for the hint.
 
     Raises:
-        UnreadableInput: (`unreadable_input`) when it could lead out of the folder, or mean another
-            file on another platform: absolute, with `..`, with a backslash or a drive.
+        UnsafeFile: (`unsafe_file`) with the command that fixes it.
+        OSError: when the file cannot be examined.
     """
-    parts = PurePosixPath(relative).parts
-    windows = PureWindowsPath(relative)
-    if len(relative) > _LONGEST:
-        problem = f"longer than {_LONGEST:,} characters"
-    elif escape(relative) != relative:
-        problem = "it has characters that cannot be shown"
-    elif "\\" in relative:
-        problem = "it has a backslash"
-    elif windows.drive or windows.root:
-        problem = "it is not relative"
-    elif ".." in parts:
-        problem = "it leads upwards"
-    elif not parts:
-        problem = "it names no file"
-    else:
-        return parts
-    raise UnreadableInput(
-        f"not a file beside this one: {escape_short(relative)}: {problem}", hint=_HINT
+    status = path.stat() if opened is None else os.fstat(opened)
+    exposure = exposure_of(path, what, status)
+    if exposure is not None:
+        raise UnsafeFile(exposure.message, hint=exposure.hint(then))
+
+
+def exposure_of(
+    path: Path,
+    what: str,
+    status: os.stat_result,
+    *,
+    user: int | None = None,
+    rule: Rule = Rule.FILE,
+) -> Exposure | None:
+    """Explain why a file (`what` it is) cannot be trusted; None if only the right users can write.
+
+    Args:
+        user: the uid of the process; its effective one if not given.
+    """
+    if not hasattr(os, "geteuid"):
+        return None
+    user = os.geteuid() if user is None else user
+    if status.st_uid not in (user, _ROOT):
+        return _foreign(path, what, status, user)
+    if stat.S_ISLNK(status.st_mode) or (rule is Rule.CODE_PATH and status.st_mode & stat.S_ISVTX):
+        return None
+    group, trust = None, ""
+    if status.st_mode & stat.S_IWGRP:
+        group, trust = _writing_group(path, status.st_gid, user, rule)
+    everyone = bool(status.st_mode & stat.S_IWOTH)
+    if group is None and not everyone:
+        return None
+    letters = "o" if group is None else "go" if everyone else "g"
+    return Exposure(
+        message=f"{'every user' if everyone else group} may write to the {what} "
+        f"{escape(str(path))}",
+        fix=f"{_sudo(status, user)}chmod {letters}-w {for_shell(str(path))}",
+        instead="" if everyone else trust,
     )
 
 
-def read_within(folder: Path, relative: str, *, limit: int, what: str) -> bytes:
-    """Read a plain file below a folder; whoever wrote its name gets no other file read by it.
+def is_open_to_others(status: os.stat_result) -> bool:
+    """Check whether others may read or write. A group that may write is trusted, so it may read."""
+    trusted = stat.S_IRWXG if status.st_mode & stat.S_IWGRP else 0
+    return bool(status.st_mode & (stat.S_IRWXG | stat.S_IRWXO) & ~trusted)
 
-    Each name is opened from the folder before it, so that nobody can put a link there meanwhile;
-    where the platform cannot do that, each is looked at before.
 
-    Args:
-        folder: as the operator named it; links on the way to it are followed.
-        relative: what `inner_parts` reads.
-        limit: the largest size in bytes.
-        what: what the file is to be, for messages: `machine info`.
+def named_group(name: str) -> int | None:
+    """Return the gid of a group by its name or number; None if there is no such group."""
+    import grp  # noqa: PLC0415 - Windows lacks it
 
-    Raises:
-        UnreadableInput: (`unreadable_input`) when it cannot be read, is not plain, or is larger.
-    """
-    parts = inner_parts(relative)
-    opening = _opened if os.open in os.supports_dir_fd else _opened_by_path
     try:
-        descriptor = opening(folder, parts)
-        try:
-            data = _content(descriptor, limit + 1)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        linked = error.errno in _LINKS
-        problem = "it leads over a link, or over what is no folder" if linked else reason(error)
-        if error.errno == errno.ENXIO:  # how systems refuse to open a socket
-            problem = _NOT_REGULAR
-    else:
-        if data is not None and len(data) <= limit:
-            return data
-        problem = _NOT_REGULAR if data is None else f"it is larger than {limit} bytes"
-    raise UnreadableInput(f"cannot read the {what} {escape_short(relative)}: {problem}", hint=_HINT)
-
-
-def _opened(folder: Path, parts: tuple[str, ...]) -> int:
-    *inner, name = parts
-    descriptor = os.open(folder, _FOLDER)
-    try:
-        for part in inner:
-            above, descriptor = descriptor, os.open(part, _FOLDER | _NO_FOLLOW, dir_fd=descriptor)
-            os.close(above)
-        return os.open(name, _FILE, dir_fd=descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _opened_by_path(folder: Path, parts: tuple[str, ...]) -> int:
-    path = folder
-    for part in parts:
-        path /= part
-        status = path.lstat()
-        if stat.S_ISLNK(status.st_mode) or getattr(status, "st_reparse_tag", 0) == _JUNCTION:
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-    return os.open(path, _FILE)
-
-
-def _content(descriptor: int, count: int) -> bytes | None:
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        is_number = name.isascii() and name.isdecimal()
+        return int(name) if is_number else grp.getgrnam(name).gr_gid
+    except (KeyError, ValueError):  # ValueError: a NUL, or thousands of digits
         return None
-    with open(descriptor, "rb", closefd=False) as stream:
-        return stream.read(count)
+
+
+def _foreign(path: Path, what: str, status: os.stat_result, user: int) -> Exposure:
+    link = "-h " if stat.S_ISLNK(status.st_mode) else ""
+    return Exposure(
+        message=f"the {what} {escape(str(path))} belongs to another user "
+        f"(uid {status.st_uid}, not {user})",
+        fix=f"{_sudo(status, user)}chown {link}{user} {for_shell(str(path))}",
+        instead="or run this as that user",
+    )
+
+
+def _sudo(status: os.stat_result, user: int) -> str:
+    """Return the prefix of a command that only root may run."""
+    return "" if user in (status.st_uid, _ROOT) else "sudo "
+
+
+def _writing_group(path: Path, gid: int, user: int, rule: Rule) -> tuple[str | None, str]:
+    """Name the group if it counts as other users, and say how to trust it; None if it may write."""
+    if rule is not Rule.FILE:
+        return f"the group {gid}", ""
+    if _has_access_list(path):  # its limit is what the group bits show
+        return "a user or group in its access list", ""
+    trusted = os.environ.get(TRUST_GROUP, "")
+    if named_group(trusted) == gid:
+        return None, ""
+    others = _others_in(gid, user)
+    if others == ():
+        return None, ""
+    members = ", whose members cannot be listed,"
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        members = f" (members: {escape(others[0])}{more})"
+    trust = f"if all its members may decide what is signed: export {TRUST_GROUP}={gid}"
+    if trusted and named_group(trusted) is None:
+        trust = f"the group {escape(trusted)} that {TRUST_GROUP} names does not exist"
+    return f"the group {gid}{members}", trust
+
+
+@lru_cache(maxsize=64)
+def _others_in(gid: int, user: int) -> tuple[str, ...] | None:
+    """List a group's members other than this user and root; None if they cannot be listed."""
+    import grp  # noqa: PLC0415 - Windows lacks it
+    import pwd  # noqa: PLC0415 - the same
+
+    accounts = pwd.getpwall()
+    entries = [entry for entry in grp.getgrall() if entry.gr_gid == gid]
+    if not entries or not any(account.pw_uid == user for account in accounts):
+        return None
+    names = {account.pw_name for account in accounts if account.pw_gid == gid}
+    names |= {name for entry in entries for name in entry.gr_mem}
+    names -= {account.pw_name for account in accounts if account.pw_uid in (user, _ROOT)}
+    return tuple(sorted(names))
+
+
+def _has_access_list(path: Path) -> bool:
+    try:
+        return bool(os.getxattr(path, _ACCESS_LIST))
+    except (AttributeError, OSError):  # AttributeError: macOS
+        return False

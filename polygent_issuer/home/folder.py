@@ -2,7 +2,7 @@
 
 Only a few commands make one (DESIGN, "Command line"); elsewhere a missing home is an error, so that
 a mistyped `--home` never starts an empty registry. Whoever can write in the home decides what
-is signed: one that another user owns, or may write to, is refused (`files.ownership`).
+is signed: one that another user owns, or may write to, is refused (`files.reading`).
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from polygent_issuer.errors import HomeMissing, HomeProblem
-from polygent_issuer.files import disk, ownership
+from polygent_issuer.files import disk, reading
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import escape, for_shell
 
@@ -97,9 +97,9 @@ def require(home: Path, *, user: int | None = None) -> tuple[str, ...]:
         if not hasattr(os, "geteuid"):
             return ()
         user = os.geteuid()
-    exposure = ownership.exposure_of(home, "home", status, user=user)
+    exposure = reading.exposure_of(home, "home", status, user=user)
     if exposure is not None:
-        hint = exposure.hint(ownership.LOOK_FOR_CHANGES)
+        hint = exposure.hint(reading.LOOK_FOR_CHANGES)
         raise UnsafeHome(
             exposure.message, hint=Hint(hint, "; or name another home with --home DIR")
         )
@@ -109,7 +109,7 @@ def require(home: Path, *, user: int | None = None) -> tuple[str, ...]:
             f"the home {place} belongs to another user (uid {status.st_uid}, not {user})",
             hint="run this as its owner, or name another home with --home DIR",
         )
-    if ownership.is_open_to_others(status):
+    if reading.is_open_to_others(status):
         return (f"other users may look into the home {place}: chmod 700 {for_shell(str(home))}",)
     return ()
 

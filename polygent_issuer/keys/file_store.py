@@ -35,9 +35,9 @@ from polygent_issuer.errors import (
     OutputExists,
     OutputProblem,
 )
-from polygent_issuer.files import disk, ownership
-from polygent_issuer.files.ownership import UnsafeFile
+from polygent_issuer.files import disk, reading
 from polygent_issuer.files.publication import KEPT
+from polygent_issuer.files.reading import UnsafeFile
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys.passphrases import Passphrase, WrongPassphrase
 from polygent_issuer.keys.signer import (
@@ -92,7 +92,7 @@ class FileStore:
         """
         path = self.write(private_key, label=label)
         try:
-            ownership.require_unexposed(path, "key file")
+            reading.require_unexposed(path, "key file")
         except UnsafeFile as unsafe:
             disk.remove(path)
             raise UnsafeFile(
@@ -213,7 +213,7 @@ class FileStore:
         try:
             with os.fdopen(files.open_regular(path), "rb") as stream:
                 if trusted:
-                    ownership.require_unexposed(path, "key file", opened=stream.fileno())
+                    reading.require_unexposed(path, "key file", opened=stream.fileno())
                 data = stream.read(FILE_LIMIT + 1)
         except (OSError, ValueError) as error:
             raise _unreadable(path, error) from None

@@ -19,7 +19,7 @@ import pkcs11
 from pkcs11.constants import TokenFlag
 
 from polygent_issuer.errors import IssuerError, KeyUnavailable
-from polygent_issuer.files import ownership
+from polygent_issuer.files.trusted_code import require_code
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.keys.signer import TimeoutExpired, run_with_timeout
 from polygent_issuer.store_uri import TokenUri
@@ -212,7 +212,7 @@ def _require_sound(path: Path) -> None:
     """Refuse a module that is not a file, or that another user may replace: it gets the PIN."""
     try:
         mode = path.stat().st_mode
-        ownership.require_code(path, "PKCS#11 module")
+        require_code(path, "PKCS#11 module")
     except (OSError, ValueError) as error:
         why = os.strerror(getattr(error, "errno", None) or 22).lower()
         raise _unusable(

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from polygent_issuer.errors import HomeProblem, RegistryChanged
 from polygent_issuer.files import disk
-from polygent_issuer.files.ownership import LOOK_FOR_CHANGES, require_unexposed
+from polygent_issuer.files.reading import LOOK_FOR_CHANGES, require_unexposed
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry.errors import (
     FOREIGN,

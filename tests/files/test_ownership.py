@@ -11,14 +11,14 @@ import pytest
 from support.users import ADA, GRACE, give, require_root
 
 from polygent_issuer.errors import ExitCode
-from polygent_issuer.files import ownership
-from polygent_issuer.files.ownership import (
+from polygent_issuer.files import reading
+from polygent_issuer.files.reading import (
     TRUST_GROUP,
     UnsafeFile,
     exposure_of,
-    require_code,
     require_unexposed,
 )
+from polygent_issuer.files.trusted_code import require_code
 
 NOGROUP = 65534
 """The primary group of the account `nobody`."""
@@ -281,4 +281,4 @@ def test_reading_by_others_is_seen(path: Path) -> None:
     """A group that may write was trusted before, so it may read."""
     for bits, is_open in ((0o700, False), (0o750, True), (0o770, False), (0o704, True)):
         path.chmod(bits)
-        assert ownership.is_open_to_others(path.stat()) is is_open
+        assert reading.is_open_to_others(path.stat()) is is_open

@@ -78,7 +78,7 @@ def test_discard_leaves_nothing(tmp_path: Path) -> None:
 
 def test_data_is_not_shown() -> None:
     """The bytes may be a key: they occur in no repr."""
-    made = Prepared(folder=Path(), temp=Path("t"), data=b"SECRET")
+    made = Prepared(temp=Path("t"), data=b"SECRET")
     assert "SECRET" not in repr(made)
 
 
@@ -370,7 +370,7 @@ def test_each_gets_its_name(tmp_path: Path) -> None:
     assert len(names(tmp_path)) == 3
     assert all(name.startswith(PREFIX) for name in names(tmp_path))
     staged.sync()
-    assert list(staged.publish()) == []
+    assert staged.publish() == {}
     assert names(tmp_path) == ["a.lic", "b.lic", "c.lic"]
     assert (tmp_path / "b.lic").read_bytes() == b"b.lic"
     umask = os.umask(0)
@@ -385,7 +385,7 @@ def test_two_syncs_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way:
     assert seen == []
     staged.sync()
     assert len(seen) == (0 if way == "syncfs" else 3)
-    list(staged.publish())
+    staged.publish()
     assert len(seen) == (1 if way == "syncfs" else 4)
 
 
@@ -396,9 +396,9 @@ def test_a_taken_name_leaves_the_others(tmp_path: Path) -> None:
     (tmp_path / "b.lic").write_bytes(b"b.lic")
     staged = together(tmp_path, "a.lic", "b.lic", "c.lic")
     staged.sync()
-    [unpublished] = staged.publish()
-    assert unpublished.name == "a.lic"
-    assert isinstance(unpublished.problem, OutputExists)
+    unpublished = staged.publish()
+    assert list(unpublished) == ["a.lic"]
+    assert isinstance(unpublished["a.lic"], OutputExists)
     assert (tmp_path / "a.lic").read_bytes() == b"mine"
     assert names(tmp_path) == ["a.lic", "b.lic", "c.lic"]
 
@@ -409,8 +409,7 @@ def test_a_temporary_file_that_somebody_swept(tmp_path: Path) -> None:
     staged = together(tmp_path, "a.lic", "b.lic")
     staged.sync()
     (tmp_path / names(tmp_path)[0]).unlink()
-    [unpublished] = staged.publish()
-    assert unpublished.name == "a.lic"
+    assert list(staged.publish()) == ["a.lic"]
     assert names(tmp_path) == ["b.lic"]
 
 
@@ -421,7 +420,7 @@ def test_what_is_discarded_leaves_nothing(tmp_path: Path) -> None:
     staged.sync()
     staged.discard()
     assert names(tmp_path) == []
-    assert list(staged.publish()) == []
+    assert staged.publish() == {}
 
 
 @pytest.mark.usefixtures("way")
@@ -430,7 +429,7 @@ def test_none_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = calls_of(monkeypatch)
     staged = BatchPublication(tmp_path, PREFIX)
     staged.sync()
-    assert list(staged.publish()) == []
+    assert staged.publish() == {}
     assert seen == []
 
 
@@ -469,7 +468,7 @@ def test_a_folder_that_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.Monk
     staged.sync()
     calls_of(monkeypatch, fails_at=1)
     with pytest.raises(OutputProblem):
-        list(staged.publish())
+        staged.publish()
     assert names(tmp_path) == ["a.lic", "b.lic"]
 
 
@@ -508,7 +507,7 @@ def test_a_file_system_that_nobody_knows(
     staged = together(tmp_path, "a.lic", "b.lic")
     staged.sync()
     assert len(seen) == 2
-    assert list(staged.publish()) == []
+    assert staged.publish() == {}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no syncfs")

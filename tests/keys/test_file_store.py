@@ -23,7 +23,7 @@ from support.users import ADA, give
 
 from polygent_issuer import files, store_uri
 from polygent_issuer.errors import IssuerError, KeyUnavailable, OutputExists, OutputProblem
-from polygent_issuer.files.ownership import UnsafeFile
+from polygent_issuer.files.reading import UnsafeFile
 from polygent_issuer.keys import file_store, passphrases
 from polygent_issuer.keys.file_store import FileStore
 from polygent_issuer.keys.signer import Presence, generate_private_key
