@@ -28,7 +28,7 @@ from polygent_issuer.registry import (
     licenses,
 )
 from polygent_issuer.terms import dates
-from polygent_issuer.terms.terms import Changes
+from polygent_issuer.terms.parsing import Changes
 
 _CHUNK = 256
 

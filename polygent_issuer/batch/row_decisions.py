@@ -27,7 +27,7 @@ from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument,
 from polygent_issuer.issuing.renewal import RenewalRequest, propose_renewal
 from polygent_issuer.registry import LicenseRecord, Reading
 from polygent_issuer.terms import decision
-from polygent_issuer.terms.terms import Changes, Terms
+from polygent_issuer.terms.parsing import Changes, Terms
 from polygent_issuer.text import escape
 from polygent_issuer.verifier import License
 

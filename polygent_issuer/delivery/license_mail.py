@@ -18,7 +18,7 @@ from polygent_issuer.issuing.proposal import file_name, license_differences, loa
 from polygent_issuer.registry import Customer, Reading, customers, licenses
 from polygent_issuer.terms import dates, decision
 from polygent_issuer.terms.decision import Difference
-from polygent_issuer.terms.terms import Terms
+from polygent_issuer.terms.parsing import Terms
 from polygent_issuer.verifier import License
 
 

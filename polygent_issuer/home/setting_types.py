@@ -18,6 +18,8 @@ from polygent_issuer import email_address, store_uri
 from polygent_issuer.errors import InvalidSettings, InvalidStore, InvalidTerms
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.parsing import (
+    Catalogue,
+    Plan,
     check_limit,
     parse_count,
     parse_features,
@@ -26,7 +28,6 @@ from polygent_issuer.terms.parsing import (
     parse_term,
     parse_tier,
 )
-from polygent_issuer.terms.terms import Catalogue, Plan
 from polygent_issuer.text import BACKSLASH, did_you_mean, escape, nfc
 from polygent_issuer.verifier import identifiers
 from polygent_issuer.verifier.identifiers import Tier, is_slug

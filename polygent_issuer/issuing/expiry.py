@@ -17,8 +17,7 @@ from polygent_issuer.registry import LicenseRecord
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.dates import Term, term_end
-from polygent_issuer.terms.parsing import parse_term
-from polygent_issuer.terms.terms import Changes, Plan
+from polygent_issuer.terms.parsing import Changes, Plan, parse_term
 
 
 def first_expiry(changes: Changes, plan: Plan, now: datetime) -> datetime:

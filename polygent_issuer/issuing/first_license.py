@@ -19,7 +19,7 @@ from polygent_issuer.issuing.proposal import (
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, licenses
 from polygent_issuer.terms import dates, decision
-from polygent_issuer.terms.terms import Changes, Plan, Terms
+from polygent_issuer.terms.parsing import Changes, Plan, Terms
 from polygent_issuer.text import escape
 from polygent_issuer.verifier import Tier
 

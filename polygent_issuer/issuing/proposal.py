@@ -19,7 +19,7 @@ from polygent_issuer.registry import Customer, KeyRecord, LicenseRecord, Machine
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.terms import dates, decision
 from polygent_issuer.terms.decision import Difference
-from polygent_issuer.terms.terms import Changes, Terms
+from polygent_issuer.terms.parsing import Changes, Terms
 from polygent_issuer.text import escape, slugify
 from polygent_issuer.verifier import KeySet, License, LicenseError, Verifier, jws
 

@@ -29,7 +29,7 @@ from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers, licenses
 from polygent_issuer.registry import machines as known_machines
 from polygent_issuer.terms import dates, decision
-from polygent_issuer.terms.terms import Changes, Terms
+from polygent_issuer.terms.parsing import Changes, Terms
 from polygent_issuer.text import for_shell
 from polygent_issuer.verifier import AllowedDomain, License, Tier
 from polygent_issuer.verifier.license import MAX_REPLACES

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 
 from polygent_issuer.errors import InvalidTerms
-from polygent_issuer.text import escape_short, nearest
+from polygent_issuer.text import did_you_mean, escape_short
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -49,10 +49,8 @@ def parse_zone(name: str) -> "ZoneInfo":
             return ZoneInfo(name)
         except (LookupError, ValueError, OSError):
             pass  # the reason is always the same: said below
-    similar = nearest(
-        name, {zone for zone in available_timezones() if zone.casefold() not in _NO_ZONES}
-    )
-    hint = f"did you mean {similar}?" if similar else _ZONE_HINT
+    zones = {zone for zone in available_timezones() if zone.casefold() not in _NO_ZONES}
+    hint = did_you_mean(name, zones, _ZONE_HINT)
     raise InvalidTerms(f"no such time zone: {escape_short(name)}", hint=hint)
 
 
@@ -91,7 +89,6 @@ def in_utc(moment: datetime) -> datetime:
 
     Raises:
         InvalidTerms: (`invalid_terms`) when UTC puts it outside the years 1 to 9999.
-        ValueError: for a naive datetime.
     """
     if moment.tzinfo is UTC:
         return moment
@@ -121,10 +118,7 @@ def last_full_day(expires: datetime, zone: "ZoneInfo | None" = None) -> date:
 
 
 def describe_expiry(expires: datetime, zone: "ZoneInfo | None" = None) -> str:
-    """Say an expiry as every display does: the instant in UTC and the last full day covered.
-
-    A customer's time zone adds the same two as they are there.
-    """
+    """Say an expiry as every display does: the instant and the last full day; in a zone, too."""
     text = f"{instant(expires)}, last full day {last_full_day(expires)}"
     if zone is None:
         return text
@@ -151,8 +145,8 @@ def describe_instant(moment: datetime, zone: "ZoneInfo | None" = None) -> str:
 def days_left(expires: datetime, now: datetime) -> int:
     """Count the days until an expiry as the product does: a begun day is a whole one.
 
-    Every display of this number uses this function. It is 1 within the last 24 hours, and 0 or
-    less once expired. `enforcement.alerts.days_left` counts the same.
+    It is 1 within the last 24 hours, and 0 or less once expired. Every display uses this function;
+    `enforcement.alerts.days_left` counts the same.
     """
     return -((now - expires) // _DAY)
 

@@ -10,36 +10,28 @@ from dataclasses import dataclass
 
 from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.hints import Hint, join, option
-from polygent_issuer.terms.parsing import check_limit
-from polygent_issuer.terms.terms import LIMITS, Catalogue, Changes, Plan, Terms
-from polygent_issuer.text import escape, nearest
+from polygent_issuer.terms.parsing import LIMITS, Catalogue, Changes, Plan, Terms, check_limit
+from polygent_issuer.text import did_you_mean, escape
 from polygent_issuer.verifier.identifiers import AllowedDomain, Tier
 from polygent_issuer.verifier.license import Limits
 
 NONE = "none"
-
-_FEW = 5
-"""Up to as many numbers are said one by one."""
+_FEW = 5  # up to as many numbers are said one by one
 
 
-def first_terms(plan: Plan | None, changes: Changes, catalogue: Catalogue) -> Terms:
+def first_terms(plan: Plan, changes: Changes, catalogue: Catalogue) -> Terms:
     """Terms of a customer's first license.
 
     Args:
-        plan: fills what was not typed, unless `changes.plan` names another. Without either
-            everything must be typed.
-        changes: what was typed.
-        catalogue: the features that exist.
+        plan: fills what was not typed, unless `changes.plan` names another.
 
     Raises:
         InvalidTerms: (`invalid_terms`) for terms that no license may have, or that contradict
             each other.
-        MissingInput: (`missing_input`) when there is no plan and something was not typed.
     """
     if problem := contradiction(changes):
         raise problem
-    plan = changes.plan or plan
-    base = _typed_alone(changes) if plan is None else _terms_of(plan)
+    base = _terms_of(changes.plan or plan)
     catalogue.require_known((*base.features, *changes.typed_features))
     _refuse_absent(changes.remove_features, base.features, "plan")
     terms = _changed(base, changes)
@@ -50,12 +42,10 @@ def first_terms(plan: Plan | None, changes: Changes, catalogue: Catalogue) -> Te
 def next_terms(current: Terms, changes: Changes, catalogue: Catalogue) -> Terms:
     """Terms of a license that replaces one: as now, but for what was typed.
 
-    A feature of the present license stays, also when this operator's catalogue does not know it:
-    it was issued, and an absent term means as now.
+    A feature of the present license stays, also when this operator's catalogue does not know it.
 
     Raises:
-        InvalidTerms: (`invalid_terms`) for terms that no license may have, or that contradict
-            each other.
+        InvalidTerms: (`invalid_terms`) as `first_terms`.
     """
     if problem := contradiction(changes):
         raise problem
@@ -101,20 +91,6 @@ def _terms_of(plan: Plan, current: Terms | None = None) -> Terms:
     )
 
 
-def _typed_alone(changes: Changes) -> Terms:
-    tier, users = changes.tier, changes.users
-    sessions, deploys = changes.session_hosts, changes.deploy_hosts
-    if tier is None or users is None or sessions is None or deploys is None:
-        wanted = ("tier", *LIMITS)
-        absent = [_option(name) for name in wanted if getattr(changes, name) is None]
-        raise MissingInput(
-            f"there is no plan, and not given: {', '.join(absent)}",
-            hint=Hint("add ", option("--plan", "NAME"), ", or ", join(" ", absent)),
-        )
-    limits = Limits(users=users, session_hosts=sessions, deploy_hosts=deploys)
-    return Terms(tier=tier, features=(), limits=limits)
-
-
 def _option(limit: str, value: str = "") -> Hint:
     return option(f"--{limit.replace('_', '-')}", value)
 
@@ -142,11 +118,10 @@ def _refuse_absent(removed: Iterable[str], present: Iterable[str], where: str) -
     names = sorted(set(present))
     for name in removed:
         if name not in names:
-            similar = nearest(name.casefold(), names)
             known = f"it has {', '.join(names)}" if names else "it has no features"
             raise InvalidTerms(
                 f"feature {escape(name)} cannot be removed: the {where} does not have it",
-                hint=f"did you mean {similar}?" if similar else known,
+                hint=did_you_mean(name.casefold(), names, known),
             )
 
 
@@ -183,10 +158,7 @@ def _refuse_enterprise_rights(
 def merged_terms(several: Sequence[Terms], changes: Changes) -> Terms:
     """What several licenses allow together: the present terms of the one that follows them.
 
-    Args:
-        several: at least one; one alone is what it is.
-        changes: what was typed; of several, the limits must be among it, and a domain where they
-            have more than one.
+    Of several, `changes` must name the limits, and a domain where they have more than one.
 
     Raises:
         MissingInput: (`missing_input`) for limits that nobody named.
@@ -269,18 +241,15 @@ def differences(replaced: Sequence[Terms], new: Terms) -> tuple[Difference, ...]
 def losses(replaced: Sequence[Terms], new: Terms, changes: Changes) -> tuple[str, ...]:
     """What the new terms take away without a word of the operator (finding `entitlement-loss`).
 
-    A number or a feature that was named on the command line is her decision; a plan that is
-    lower than the present terms names none of them. A limit is compared with what several
-    licenses allow together, since the customer may use all of them today.
-
-    Returns:
-        A sentence for each loss; empty when there is none.
+    A number or a feature that was named on the command line is her decision; a plan that is lower
+    than the present terms names none of them. A limit is compared with what several licenses allow
+    together, since the customer may use all of them today.
     """
     if len(replaced) == 1 and replaced[0] == new:
         return ()
     sentences = []
     for name in LIMITS:
-        each = [getattr(old.limits, name) for old in replaced]
+        each = _each(replaced, name)
         after = getattr(new.limits, name)
         if after < sum(each) and getattr(changes, name) is None:
             sentences.append(f"{after} instead of {sum_text(each)} {name.replace('_', ' ')}")
@@ -302,10 +271,7 @@ def sum_text(numbers: Sequence[int]) -> str:
 
 def _plain(several: Sequence[Terms]) -> list[tuple[str, str]]:
     """Each term by its name, but for the features."""
-    limits = [
-        (name.replace("_", " "), sum_text([getattr(terms.limits, name) for terms in several]))
-        for name in LIMITS
-    ]
+    limits = [(name.replace("_", " "), sum_text(_each(several, name))) for name in LIMITS]
     tiers = ", ".join(dict.fromkeys(str(terms.tier) for terms in several))
     # By name: the order of the licenses goes by their random IDs.
     domains = ", ".join(sorted({str(terms.allowed_domain or NONE) for terms in several}))

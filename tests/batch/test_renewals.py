@@ -15,8 +15,7 @@ from polygent_issuer.batch.outcomes import Kept, Outcome
 from polygent_issuer.findings import FindingCode
 from polygent_issuer.registry import REGISTRY_FILE, Registry, customers, licenses
 from polygent_issuer.terms.dates import term_end
-from polygent_issuer.terms.parsing import parse_term
-from polygent_issuer.terms.terms import Changes
+from polygent_issuer.terms.parsing import Changes, parse_term
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ from polygent_issuer.registry import (
     licenses,
     machines,
 )
-from polygent_issuer.terms.terms import Changes
+from polygent_issuer.terms.parsing import Changes
 from polygent_issuer.verifier import License, Limits, Tier, jws
 
 NOW: Final = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)

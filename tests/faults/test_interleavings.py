@@ -42,7 +42,7 @@ from polygent_issuer.registry import (
     licenses,
     outbox,
 )
-from polygent_issuer.terms.terms import Changes
+from polygent_issuer.terms.parsing import Changes
 from polygent_issuer.verifier.keys import Key
 
 pytestmark = pytest.mark.slow

@@ -19,7 +19,7 @@ from polygent_issuer.home.settings import (
     settings_path,
 )
 from polygent_issuer.terms.dates import Term
-from polygent_issuer.terms.terms import Plan
+from polygent_issuer.terms.parsing import Plan
 from polygent_issuer.text import BACKSLASH, escape
 from polygent_issuer.verifier import Tier
 from polygent_issuer.verifier.license import Limits

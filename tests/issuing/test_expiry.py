@@ -12,7 +12,7 @@ from polygent_issuer.issuing import expiry
 from polygent_issuer.issuing.proposal import Action
 from polygent_issuer.registry import LicenseRecord, licenses
 from polygent_issuer.terms.dates import Term
-from polygent_issuer.terms.terms import Changes
+from polygent_issuer.terms.parsing import Changes
 
 SETTINGS = Settings()
 OLD_END = datetime(2027, 12, 1, tzinfo=UTC)

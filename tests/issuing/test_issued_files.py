@@ -21,7 +21,7 @@ from polygent_issuer.issuing.proposal import (
 from polygent_issuer.issuing.signing import sign
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import KeyRecord, keys
-from polygent_issuer.terms.terms import Terms
+from polygent_issuer.terms.parsing import Terms
 from polygent_issuer.verifier import AllowedDomain, KeySet, Tier, Verifier
 from polygent_issuer.verifier.identifiers import (
     ENTERPRISE_FEATURES,

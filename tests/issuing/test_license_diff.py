@@ -8,7 +8,7 @@ from support.office import NOW, license_id
 
 from polygent_issuer.issuing import proposal
 from polygent_issuer.terms.dates import Term, to_seconds
-from polygent_issuer.terms.terms import Changes
+from polygent_issuer.terms.parsing import Changes
 from polygent_issuer.verifier import License, Limits, Tier
 
 SHORT = License(

@@ -12,7 +12,7 @@ from polygent_issuer.issuing.proposal import NewCustomer, build_license, load_li
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import keys, licenses
 from polygent_issuer.registry.errors import RegistryDamaged
-from polygent_issuer.terms.terms import Terms
+from polygent_issuer.terms.parsing import Terms
 from polygent_issuer.verifier import KeySet, License, LicenseError, Limits, Tier, Verifier, jws
 
 NOW = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)

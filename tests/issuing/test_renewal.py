@@ -9,7 +9,7 @@ from polygent_issuer.errors import KeyUnavailable, RegistryChanged
 from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import Reading, licenses
-from polygent_issuer.terms.terms import Changes
+from polygent_issuer.terms.parsing import Changes
 from polygent_issuer.verifier import Tier
 
 ONE, TWO, BOTH = license_id(1), license_id(2), license_id(3)

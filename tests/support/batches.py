@@ -22,7 +22,7 @@ from polygent_issuer.registry import (
     licenses,
     outbox,
 )
-from polygent_issuer.terms.terms import Changes
+from polygent_issuer.terms.parsing import Changes
 from support.crowd import new_ids, settle
 from support.office import NOW, Office
 

@@ -19,7 +19,7 @@ from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.machine_info.document import parse
 from polygent_issuer.registry import Actor, Reading, Registry, change, keys
 from polygent_issuer.registry.change import Decided
-from polygent_issuer.terms.terms import Changes
+from polygent_issuer.terms.parsing import Changes
 from support.registries import new_registry
 
 NOW = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)

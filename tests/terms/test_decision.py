@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polygent_issuer.errors import ExitCode, InvalidTerms, MissingInput
+from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.decision import first_terms, next_terms
-from polygent_issuer.terms.parsing import check_limit
-from polygent_issuer.terms.terms import Changes, Plan, Terms, catalogue
+from polygent_issuer.terms.parsing import Changes, Plan, Terms, catalogue, check_limit
 from polygent_issuer.verifier import AllowedDomain, LicenseError, Tier
 from polygent_issuer.verifier.license import Limits
 
@@ -93,23 +92,6 @@ def test_options_win_over_the_plan() -> None:
 def test_an_empty_set_of_features_means_none() -> None:
     """`features` replaces the plan's, also by nothing."""
     assert first_terms(ANNUAL, Changes(features=()), KNOWN).features == ()
-
-
-def test_without_a_plan_everything_must_be_typed() -> None:
-    """Nothing is made up: the options that are missing are named."""
-    with pytest.raises(MissingInput, match="--tier, --users, --deploy-hosts") as caught:
-        first_terms(None, Changes(session_hosts=1), KNOWN)
-    assert caught.value.hint == "add --plan NAME, or --tier --users --deploy-hosts"
-    assert caught.value.exit_code is ExitCode.INPUT
-
-
-def test_without_a_plan_what_was_typed_is_enough() -> None:
-    """A plan is a convenience."""
-    changes = Changes(tier=Tier.STANDARD, users=3, session_hosts=2, deploy_hosts=1)
-    limits = Limits(users=3, session_hosts=2, deploy_hosts=1)
-    assert first_terms(None, changes, KNOWN) == Terms(
-        tier=Tier.STANDARD, features=(), limits=limits
-    )
 
 
 def test_a_plan_with_an_unknown_feature_is_refused() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.decision import Difference, differences, losses, next_terms
-from polygent_issuer.terms.terms import Changes, Plan, Terms, catalogue
+from polygent_issuer.terms.parsing import Changes, Plan, Terms, catalogue
 from polygent_issuer.verifier import AllowedDomain, Tier
 from polygent_issuer.verifier.license import Limits
 

@@ -7,7 +7,7 @@ import pytest
 from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.decision import merged_terms
-from polygent_issuer.terms.terms import Changes, Plan, Terms
+from polygent_issuer.terms.parsing import Changes, Plan, Terms
 from polygent_issuer.verifier import AllowedDomain, Tier
 from polygent_issuer.verifier.license import Limits
 

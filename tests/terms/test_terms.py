@@ -7,7 +7,7 @@ import pytest
 
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.terms.dates import Term
-from polygent_issuer.terms.terms import Changes, Plan, Terms, catalogue
+from polygent_issuer.terms.parsing import Changes, Plan, Terms, catalogue
 from polygent_issuer.verifier import AllowedDomain, License, Tier
 from polygent_issuer.verifier.license import Limits
 

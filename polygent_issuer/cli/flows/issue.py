@@ -35,7 +35,7 @@ from polygent_issuer.issuing.signing import Issued, proposals_of, publish
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import Customer, KeyRecord, Reading, customers
-from polygent_issuer.terms.terms import Plan
+from polygent_issuer.terms.parsing import Plan
 from polygent_issuer.verifier import Tier
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from polygent_issuer.home.settings import Settings
-    from polygent_issuer.terms.terms import Changes
+    from polygent_issuer.terms.parsing import Changes
     from polygent_issuer.verifier import Tier
 
 _option = partial(option, rich_help_panel="Terms")
@@ -100,8 +100,7 @@ def parse_changes(settings: "Settings", typed: FirstTerms | NextTerms) -> "Chang
         NotFound: (`not_found`) no such plan.
         UsageProblem: (`usage`) no such tier.
     """
-    from polygent_issuer.terms.parsing import parse_domain, parse_expires, parse_term
-    from polygent_issuer.terms.terms import Changes
+    from polygent_issuer.terms.parsing import Changes, parse_domain, parse_expires, parse_term
 
     first = typed if isinstance(typed, FirstTerms) else FirstTerms()
     later = typed if isinstance(typed, NextTerms) else NextTerms()
