@@ -11,9 +11,15 @@ from polygent_issuer.batch.rows import DuplicateRow, RefusedRow, Row
 from polygent_issuer.errors import Ambiguous, IssuerError, NotFound, UnreadableInput
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.issuing.customer_resolution import check_not_archived
 from polygent_issuer.issuing.machines import own_machine
-from polygent_issuer.issuing.proposal import NewCustomer, Proposal, ReceivedDocument, load_license
+from polygent_issuer.issuing.proposal import (
+    NewCustomer,
+    Proposal,
+    ReceivedDocument,
+    load_license,
+    similar_customer,
+)
+from polygent_issuer.issuing.selection import check_not_archived
 from polygent_issuer.registry import (
     Customer,
     LicenseRecord,
@@ -23,7 +29,7 @@ from polygent_issuer.registry import (
     licenses,
 )
 from polygent_issuer.registry.customers import one_letter_apart, variants
-from polygent_issuer.text import escape, list_first, nfc, normalize_for_comparison
+from polygent_issuer.text import escape, nfc, normalize_for_comparison
 from polygent_issuer.verifier import License
 
 _MOST_DUPLICATES: Final = 5
@@ -237,16 +243,14 @@ class NewCustomers:
         if self.place(name) != place:
             return self._second(proposal, name)
         known = {finding.code for finding in proposal.findings}
-        alike = self._alike(name)
-        if not alike or FindingCode.SIMILAR_CUSTOMER in known:
+        if FindingCode.SIMILAR_CUSTOMER in known:
             return proposal
-        finding = Finding(
-            code=FindingCode.SIMILAR_CUSTOMER,
-            message=f"{name} would be a new customer, but is very like {list_first(alike)} "
-            "of an earlier row",
-            hint=f"if it is the same, {_OUT}",
+        subject = f"{name} would be a new customer, but"
+        hint = f"if it is the same, {_OUT}"
+        where = " of an earlier row"
+        return proposal.with_findings(
+            similar_customer(subject, self._alike(name), hint=hint, where=where)
         )
-        return proposal.with_findings(finding)
 
     def _with_slug(self, db: Reading, proposal: Proposal, customer: NewCustomer) -> Proposal:
         """With the slug that the earlier rows leave, or have given the customer already."""

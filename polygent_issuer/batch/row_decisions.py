@@ -22,9 +22,13 @@ from polygent_issuer.errors import InvalidTerms, IssuerError
 from polygent_issuer.findings import Consent, Finding
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry
-from polygent_issuer.issuing.first_license import FirstLicenseRequest, propose_first
+from polygent_issuer.issuing.license_decision import (
+    FirstLicenseRequest,
+    propose_first,
+    propose_renewal,
+)
 from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument, load_license
-from polygent_issuer.issuing.renewal import RenewalRequest, propose_renewal
+from polygent_issuer.issuing.selection import RenewalRequest
 from polygent_issuer.registry import LicenseRecord, Reading
 from polygent_issuer.terms import decision
 from polygent_issuer.terms.parsing import Changes, Terms

@@ -1,14 +1,14 @@
 """What follows for a customer's licenses when the customer is archived, renamed or merged."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from polygent_issuer.errors import InputRefused
-from polygent_issuer.findings import Consent, require
+from polygent_issuer.errors import InputRefused, InvalidTerms
+from polygent_issuer.findings import Consent, Finding, require
 from polygent_issuer.hints import Hint, run
-from polygent_issuer.issuing.proposal import load_license
+from polygent_issuer.issuing.proposal import load_license, similar_customer
 from polygent_issuer.registry import (
     Customer,
     LicenseRecord,
@@ -17,10 +17,12 @@ from polygent_issuer.registry import (
     change,
     customers,
     licenses,
+    machines,
     merging,
 )
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.terms import dates
+from polygent_issuer.terms.parsing import parse_name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,6 +130,130 @@ def outdated_licenses(
         for record, license_ in read
         if (license_.customer, license_.sub) != (name, slug)
     )
+
+
+def normalize_name(text: str) -> str:
+    """Read a customer's name as the registry gets it, in NFC.
+
+    Raises:
+        InputRefused: (`input_refused`) when it is no display name (FORMAT §1).
+    """
+    try:
+        return parse_name(text)
+    except InvalidTerms as refused:
+        message = f"this cannot be a customer's name: {refused.message}"
+        raise InputRefused(message, hint=refused.hint) from None
+
+
+def similar_name_finding(
+    db: Reading, name: str, *, besides: Customer | None = None
+) -> Finding | None:
+    """`similar-customer`, if a customer's name is like that of another than the one besides."""
+    alike = customers.similar(db, name, besides=besides)
+    show = run("customer", "show", alike[0].slug if alike else "")
+    hint = Hint("look whether it is the same: ", show)
+    return similar_customer(f"the name {name}", alike, hint=hint)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CustomerUpdate:
+    """What changes; two are equal when they rest on the same facts.
+
+    Attributes:
+        columns: the new values by the names of the record's fields.
+        relabelled: a machine's old label and its new one.
+        still_named: the licenses in force that would carry an old name.
+    """
+
+    customer: Customer
+    columns: Mapping[str, Any]
+    relabelled: tuple[str, str] | None
+    findings: tuple[Finding, ...]
+    still_named: tuple[OutdatedLicense, ...]
+
+    @property
+    def changes(self) -> dict[str, tuple[str | None, str | None]]:
+        """Old and new by name; empty when everything is so already."""
+        changes = {
+            name: (_text(getattr(self.customer, name)), _text(new))
+            for name, new in self.columns.items()
+        }
+        return changes if self.relabelled is None else {**changes, "machine": self.relabelled}
+
+
+def plan_update(
+    db: Reading,
+    slug: str,
+    columns: Mapping[str, Any],
+    *,
+    machine: str | None,
+    label: str | None,
+    now: datetime,
+) -> CustomerUpdate:
+    """Decide what is to change; nothing is written.
+
+    Args:
+        columns: new values by the names of the record's fields; those that are so already are
+            left out.
+        machine, label: what a machine is called, and will be.
+
+    Raises:
+        NotFound: (`not_found`) when there is no such machine.
+        RegistryDamaged: (`registry_damaged`) when a stored license does not verify.
+    """
+    customer = customers.get(db, slug)
+    columns = {key: new for key, new in columns.items() if new != getattr(customer, key)}
+    findings: tuple[Finding, ...] = ()
+    still_named: tuple[OutdatedLicense, ...] = ()
+    relabelled = None
+    if "name" in columns:
+        similar = similar_name_finding(db, columns["name"], besides=customer)
+        findings = () if similar is None else (similar,)
+        current = licenses.current(db, customer)
+        still_named = outdated_licenses(db, current, slug=slug, name=columns["name"], now=now)
+    if machine is not None and label is not None:
+        old = machines.by_label(db, customer, machine).label
+        relabelled = None if old == label else (old, label)
+    return CustomerUpdate(
+        customer=customer,
+        columns=columns,
+        relabelled=relabelled,
+        findings=findings,
+        still_named=still_named,
+    )
+
+
+def update(
+    decided: Decided[CustomerUpdate], findings: Iterable[Finding], consent: Consent
+) -> Customer:
+    """Do what was shown, and journal who decided it and why.
+
+    Raises:
+        RegistryChanged: (`registry_changed`) when it is no longer what was shown.
+    """
+    plan = decided.decision
+
+    def write(db: Writing) -> Customer:
+        if plan.relabelled is not None:
+            old, new = plan.relabelled
+            machines.rename(db, machines.by_label(db, plan.customer, old), new)
+        edited = customers.edit(db, plan.customer, **plan.columns)
+        db.record(
+            "customer-edited",
+            customer=edited.slug,
+            accepted=consent.used(findings),
+            reason=consent.reason,
+            details={"changes": {name: list(pair) for name, pair in plan.changes.items()}},
+        )
+        return edited
+
+    return change.carry_out(decided, write)
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, tuple):
+        return ", ".join(value) or None
+    return None if value is None else str(value)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,6 @@ from polygent_issuer.errors import Ambiguous, InvalidTerms, NotFound
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing.customer_resolution import name_conflict_finding
 from polygent_issuer.issuing.proposal import MachineChoice, NewCustomer, ReceivedDocument
 from polygent_issuer.machine_info.plausibility import (
     ComponentChange,
@@ -176,7 +175,7 @@ def document_findings(
         freshness_finding(document.info, now=now, max_age=settings.machine_info_max_age),
         implausible_fingerprint(document.info),
         _of_another_customer(db, customer, document),
-        name_conflict_finding(db, customer, document),
+        _names_another_customer(db, customer, document),
     )
 
 
@@ -198,6 +197,31 @@ def _of_another_customer(
             hint=run("customer", "show", known.customer.slug),
         )
     return None
+
+
+def _names_another_customer(
+    db: Reading, customer: Customer | NewCustomer, document: ReceivedDocument | None
+) -> Finding | None:
+    """`claimed-customer`: the license would be one customer's, and the document names another.
+
+    The wrong attachment is the commonest slip; that the sender wrote the name proves nothing
+    either way, so this asks and does not refuse.
+    """
+    said = None if document is None else document.info.customer
+    if said is None:
+        return None
+    try:
+        other = customers.find(db, said)
+    except (NotFound, Ambiguous):
+        return None
+    if other.slug == customer.slug:
+        return None
+    return Finding(
+        code=FindingCode.CLAIMED_CUSTOMER,
+        message=f"the license would be {customer.name}'s, "
+        f"but the document says that its machine is {other.name}'s",
+        hint=Hint("look again which document this is: ", run("machine-info", "check", "FILE")),
+    )
 
 
 def additional_machine_finding(

@@ -20,7 +20,7 @@ from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.terms import dates, decision
 from polygent_issuer.terms.decision import Difference
 from polygent_issuer.terms.parsing import Changes, Terms
-from polygent_issuer.text import escape, slugify
+from polygent_issuer.text import escape, list_first, slugify
 from polygent_issuer.verifier import KeySet, License, LicenseError, Verifier, jws
 
 if TYPE_CHECKING:
@@ -229,6 +229,22 @@ def verifier_of(key: KeyRecord) -> Verifier:
         RegistryDamaged: (`registry_damaged`) when the pinned key is not the one of its `kid`.
     """
     return Verifier(KeySet.of(key.public_key, allow_example=True))
+
+
+def similar_customer(
+    subject: str, alike: Sequence[Customer | str], *, hint: str, where: str = ""
+) -> Finding | None:
+    """`similar-customer`: the subject of the sentence is very like a known name; None if no one is.
+
+    Args:
+        alike: those who are like it, or their names.
+        where: what is to be said of those.
+    """
+    if not alike:
+        return None
+    names = [each if isinstance(each, str) else f"{each.name} ({each.slug})" for each in alike]
+    message = f"{subject} is very like {list_first(names)}{where}"
+    return Finding(code=FindingCode.SIMILAR_CUSTOMER, message=message, hint=hint)
 
 
 _LESSER: Final = (

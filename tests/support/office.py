@@ -11,9 +11,13 @@ from typing import Any
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing.destination import Destination
-from polygent_issuer.issuing.first_license import FirstLicenseRequest, propose_first
+from polygent_issuer.issuing.license_decision import (
+    FirstLicenseRequest,
+    propose_first,
+    propose_renewals,
+)
 from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument
-from polygent_issuer.issuing.renewal import RenewalRequest, propose_renewals
+from polygent_issuer.issuing.selection import RenewalRequest
 from polygent_issuer.issuing.signing import Issued, proposals_of, publish
 from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.machine_info.document import parse

@@ -22,15 +22,19 @@ from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing.customer_resolution import (
+from polygent_issuer.issuing.destination import resolve
+from polygent_issuer.issuing.license_decision import (
+    FirstLicenseRequest,
+    propose_first,
+    propose_renewals,
+)
+from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument
+from polygent_issuer.issuing.selection import (
+    RenewalRequest,
     new_customer,
     owner_of_machine,
     resolve_customer,
 )
-from polygent_issuer.issuing.destination import resolve
-from polygent_issuer.issuing.first_license import FirstLicenseRequest, propose_first
-from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument
-from polygent_issuer.issuing.renewal import RenewalRequest, propose_renewals
 from polygent_issuer.issuing.signing import Issued, proposals_of, publish
 from polygent_issuer.keys.passphrases import Passphrase
 from polygent_issuer.keys.signer import Signer

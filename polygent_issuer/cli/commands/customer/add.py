@@ -4,11 +4,11 @@ from typing import Annotated
 
 from polygent_issuer.cli import consent
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.flows import customer_update
 from polygent_issuer.cli.options.common import argument, option
 from polygent_issuer.cli.output.customer import customer_json, customer_rows
 from polygent_issuer.cli.output.model import Fields, Line
 from polygent_issuer.cli.output.result import Report
+from polygent_issuer.issuing import customer_changes
 from polygent_issuer.registry import Customer, Writing, change, customers
 from polygent_issuer.terms import dates
 
@@ -33,13 +33,16 @@ def add(
     The slug is in every license and stays for ever; the name may change. A name that is very
     like a known one needs consent.
     """
-    typed, name = consent.given(consents), customer_update.proper(name)
+    typed, name = consent.given(consents), customer_changes.normalize_name(name)
     zone = None if time_zone is None else str(dates.parse_zone(time_zone))
     decided = invocation.decide(
-        lambda db: (slug or customers.free_slug(db, name), customer_update.similar(db, name))
+        lambda db: (
+            slug or customers.free_slug(db, name),
+            customer_changes.similar_name_finding(db, name),
+        )
     )
     new_slug, similar = decided.decision
-    findings = (*similar, *decided.behind)
+    findings = (*((similar,) if similar else ()), *decided.behind)
     agreed = consent.obtain(invocation, findings, typed)
     accepted = agreed.used(findings)
 

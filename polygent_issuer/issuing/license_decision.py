@@ -1,0 +1,398 @@
+"""Decide a license: a customer's first one (`sign`), or what follows others (`renew`, `reissue`).
+
+Terms, dates and machine of a later license come from the stored `.lic`, verified again with its
+pinned key, never from rows that can be edited. Nothing is written and no key is needed.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from polygent_issuer.errors import InvalidTerms, MissingInput
+from polygent_issuer.findings import Finding
+from polygent_issuer.hints import Hint, option, run
+from polygent_issuer.home.settings import Settings
+from polygent_issuer.issuing import expiry, machines
+from polygent_issuer.issuing.proposal import (
+    Action,
+    MachineChoice,
+    NewCustomer,
+    Proposal,
+    ReceivedDocument,
+    build_license,
+    license_differences,
+    load_license,
+    loss_finding,
+    replaced_notes,
+)
+from polygent_issuer.issuing.selection import (
+    RenewalRequest,
+    customer_finding,
+    resolve_customer,
+    select_licenses,
+)
+from polygent_issuer.issuing.signing import choose_key
+from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers, licenses
+from polygent_issuer.registry import machines as known_machines
+from polygent_issuer.terms import dates, decision
+from polygent_issuer.terms.parsing import Changes, Plan, Terms
+from polygent_issuer.text import escape
+from polygent_issuer.verifier import AllowedDomain, License, Tier
+from polygent_issuer.verifier.license import MAX_REPLACES
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FirstLicenseRequest:
+    """What `sign` was asked for.
+
+    Attributes:
+        customer: a slug or name; a new name makes a customer.
+        claimed: nobody but the document's sender named the customer.
+        slug: of a new customer; made from the name when not given.
+        label: of the machine; its hostname when not given.
+        key: a label or kid; the active key when not given.
+    """
+
+    customer: str | None
+    claimed: bool = False
+    slug: str | None = None
+    document: ReceivedDocument | None = None
+    label: str | None = None
+    plan: Plan
+    changes: Changes
+    key: str | None = None
+
+
+def propose_first(
+    db: Reading, request: FirstLicenseRequest, *, settings: Settings, now: datetime, license_id: str
+) -> Proposal:
+    """Decide a first license.
+
+    A known machine whose license still runs is refused towards `renew` and `reissue`; one whose
+    license has lapsed is continued.
+
+    Raises:
+        MissingInput: (`missing_input`) no customer, or no document for a standard license.
+        InvalidTerms: (`invalid_terms`) terms that no license may have, or a license that runs.
+        InputRefused, Taken: a slug for a customer who exists, or one that is not free.
+        NotFound, Ambiguous: the customer or the key.
+    """
+    customer = resolve_customer(
+        db, request.customer, request.document, claimed=request.claimed, slug=request.slug
+    )
+    terms = decision.first_terms(request.plan, request.changes, settings.catalogue)
+    choice = None
+    if terms.tier is Tier.ENTERPRISE:
+        machines.refuse_document(request.document)
+    elif request.document is None:
+        raise _unbound(", or ", option("--plan", "enterprise-annual"))
+    else:
+        choice = machines.first_machine(db, customer, request.document, request.label)
+    current = licenses.current(db, customer) if isinstance(customer, Customer) else ()
+    lapsed = _lapsed(db, customer, current, choice, terms=terms, now=now)
+    if lapsed is not None:
+        renewal = RenewalRequest(
+            action=Action.RENEW,
+            customer=customer.slug,
+            document=request.document,
+            changes=request.changes,
+            key=request.key,
+        )
+        proposal = propose_renewal(
+            db, renewal, (lapsed,), settings=settings, now=now, license_id=license_id
+        )
+        note = f"license {lapsed.id[:8]} has lapsed; the new one continues it"
+        return replace(proposal, action=Action.SIGN, notes=(*proposal.notes, note))
+    proposal = _propose(
+        db,
+        request,
+        action=Action.SIGN,
+        customer=customer,
+        terms=terms,
+        choice=choice,
+        expires_at=expiry.first_expiry(request.changes, request.plan, now),
+        term=str(request.changes.term or request.plan.term),
+        plan=request.plan.name,
+        settings=settings,
+        now=now,
+        license_id=license_id,
+    )
+    beside = _beside_note(request.plan, customer, current, terms, now)
+    proposal = replace(proposal, notes=(*proposal.notes, *beside))
+    return proposal.with_findings(
+        customer_finding(db, customer, choice, claimed=request.claimed),
+        expiry.long_term(now, proposal.license.expires_at, settings),
+    )
+
+
+def _propose(
+    db: Reading,
+    request: FirstLicenseRequest | RenewalRequest,
+    *,
+    action: Action,
+    customer: Customer | NewCustomer,
+    terms: Terms,
+    choice: MachineChoice | None,
+    expires_at: datetime,
+    term: str | None,
+    plan: str | None,
+    settings: Settings,
+    now: datetime,
+    license_id: str,
+    records: tuple[LicenseRecord, ...] = (),
+    old: Sequence[License] = (),
+) -> Proposal:
+    """The proposal with what every license is asked: of its document, and of its machine."""
+    new = build_license(
+        license_id=license_id,
+        issuer=settings.issuer,
+        customer=customer,
+        terms=terms,
+        fingerprint=choice.fingerprint if choice else None,
+        issued_at=now,
+        expires_at=expires_at,
+        replaces=tuple(record.id for record in records),
+    )
+    return Proposal(
+        action=action,
+        license=new,
+        customer=customer,
+        machine=choice,
+        key=choose_key(db, request.key),
+        term=term,
+        plan=plan,
+        replaced=records,
+        document=request.document,
+        differences=license_differences(old, new) if old else decision.differences((), terms),
+        notes=(
+            *machines.document_notes(db, request.document, choice, now),
+            *replaced_notes(db, records, now),
+        ),
+    ).with_findings(
+        *machines.document_findings(db, customer, request.document, settings, now),
+        machines.additional_machine_finding(db, customer, choice),
+    )
+
+
+def _unbound(*instead: str) -> MissingInput:
+    return MissingInput(
+        "a standard license is bound to a machine, and no document was given",
+        hint=Hint("add ", option("--machine-info", "FILE"), *instead),
+    )
+
+
+def _lapsed(
+    db: Reading,
+    customer: Customer | NewCustomer,
+    current: Sequence[LicenseRecord],
+    choice: MachineChoice | None,
+    *,
+    terms: Terms,
+    now: datetime,
+) -> LicenseRecord | None:
+    """The current license of the same scope, which must have lapsed.
+
+    Mostly it is one; a merger of customers may leave several, and the last to end counts.
+    """
+    if choice is None:
+        unbound = (record for record in current if record.machine_id is None)
+        domain = terms.allowed_domain
+        same = [each for each in unbound if load_license(db, each).allowed_domain == domain]
+    else:
+        known = choice.known
+        same = [each for each in current if known is not None and each.machine_id == known.id]
+    if not same:
+        return None
+    last = expiry.last_to_end(same)
+    if last.expires_at > now:
+        what = f"the machine {escape(choice.label)}" if choice else "this domain"
+        this_one = (customer.slug, "--license", last.id[:8])
+        raise InvalidTerms(
+            f"{customer.name} has a license for {what} that runs until "
+            f"{dates.describe_expiry(last.expires_at)}",
+            hint=Hint(
+                "for the next term: ",
+                run("renew", *this_one),
+                "; for a new file of this one: ",
+                run("reissue", *this_one),
+            ),
+        )
+    return last
+
+
+def _beside_note(
+    plan: Plan,
+    customer: Customer | NewCustomer,
+    current: Sequence[LicenseRecord],
+    terms: Terms,
+    now: datetime,
+) -> tuple[str, ...]:
+    """Who buys enterprise mostly means it instead of the machines, not beside them."""
+    running = (record.machine_label for record in current if record.expires_at > now)
+    labels = [label for label in running if label is not None]
+    if terms.tier is Tier.STANDARD or not labels:
+        return ()
+    typed = ("--plan", plan.name) if plan.tier is Tier.ENTERPRISE else ("--tier", "enterprise")
+    instead = run("reissue", customer.slug, "--all-machines", *typed)
+    beside = f"it stands beside the licenses for {', '.join(labels)}"
+    return (f"{beside}; to take their place instead: {instead}",)
+
+
+def propose_renewals(
+    db: Reading,
+    request: RenewalRequest,
+    *,
+    settings: Settings,
+    now: datetime,
+    new_id: Callable[[str], str],
+) -> tuple[Proposal, ...]:
+    """Decide what follows the licenses that a request means: one for each, or one for several.
+
+    Args:
+        new_id: the ID of the license that follows the one of this ID; always the same.
+
+    Raises:
+        IssuerError: each code of `select_licenses`, `grouped` and `propose_renewal`.
+    """
+    records = select_licenses(db, request, settings=settings, now=now)
+    first, *others = (
+        propose_renewal(
+            db, request, group, settings=settings, now=now, license_id=new_id(group[0].id)
+        )
+        for group in grouped(db, request.changes, records)
+    )
+    left_out = _left_out(db, request, records)
+    return (replace(first, notes=(*first.notes, *left_out)), *others)
+
+
+def propose_renewal(
+    db: Reading,
+    request: RenewalRequest,
+    records: Sequence[LicenseRecord],
+    *,
+    settings: Settings,
+    now: datetime,
+    license_id: str,
+) -> Proposal:
+    """Decide the license that follows `records`.
+
+    Args:
+        records: mostly one; several only where the terms say enterprise (`grouped`).
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) terms that no license may have, or a machine that is
+            another one since.
+        MissingInput: (`missing_input`) no term is known, or limits or a document are needed.
+        HomeProblem: (`registry_damaged`) the stored file is not what was issued.
+        NotFound, Ambiguous: the customer or the key.
+    """
+    old = tuple(load_license(db, record) for record in records)
+    records = tuple(
+        replace(record, expires_at=license_.expires_at)
+        for record, license_ in zip(records, old, strict=True)
+    )
+    action, changes = request.action, request.changes
+    customer = customers.by_id(db, records[0].customer_id)
+    present = decision.merged_terms([Terms.of(license_) for license_ in old], changes)
+    terms = decision.next_terms(present, changes, settings.catalogue)
+    choice = _machine(db, request, records[0], old[0], customer=customer, tier=terms.tier)
+    expires_at = expiry.next_expiry(action, changes, records, settings, now)
+    term = expiry.next_term(changes, records, settings)
+    same_plan = records[0].plan if len(records) == 1 else None
+    proposal = _propose(
+        db,
+        request,
+        action=action,
+        customer=customer,
+        terms=terms,
+        choice=choice,
+        expires_at=expires_at,
+        term=str(term) if term else None,
+        plan=changes.plan.name if changes.plan else same_plan,
+        settings=settings,
+        now=now,
+        license_id=license_id,
+        records=records,
+        old=old,
+    )
+    longer = expires_at > max(license_.expires_at for license_ in old)
+    return proposal.with_findings(
+        _loss(request, old, proposal.license),
+        expiry.not_due(records, settings, now) if action is Action.RENEW else None,
+        expiry.long_term(now, expires_at, settings) if longer else None,
+    )
+
+
+def _machine(
+    db: Reading,
+    request: RenewalRequest,
+    record: LicenseRecord,
+    old: License,
+    *,
+    customer: Customer,
+    tier: Tier,
+) -> MachineChoice | None:
+    if tier is Tier.ENTERPRISE:
+        machines.refuse_document(request.document)
+        return None
+    row = None if record.machine_id is None else known_machines.by_id(db, record.machine_id)
+    if request.document is None:
+        machines.refuse_replaced(db, record, row, old.machine_fingerprint)
+    choice = machines.next_machine(db, customer, row, old.machine_fingerprint, request.document)
+    if choice is None:
+        raise _unbound()
+    return choice
+
+
+def _loss(request: RenewalRequest, old: Sequence[License], new: License) -> Finding | None:
+    if request.typed:
+        return loss_finding(old, new, request.changes)
+    finding = loss_finding(old, new, Changes())
+    return None if finding is None else replace(finding, hint=None)
+
+
+def grouped(
+    db: Reading, changes: Changes, records: Sequence[LicenseRecord]
+) -> tuple[tuple[LicenseRecord, ...], ...]:
+    """The licenses, those together that one shall follow: one for each domain, when enterprise.
+
+    Several enterprise licenses are for several domains and stay so, unless one was named for all.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) too many licenses for one.
+    """
+    alone = tuple((record,) for record in records)
+    if len(records) == 1 or not (changes.makes_enterprise or changes.names_domain):
+        return alone
+    licenses_ = [load_license(db, record) for record in records]
+    bound = any(license_.tier is Tier.STANDARD for license_ in licenses_)
+    if bound and not changes.makes_enterprise:
+        return alone
+    one_for_all = bound or changes.names_domain
+    groups: dict[AllowedDomain | None, list[LicenseRecord]] = {}
+    for record, license_ in zip(records, licenses_, strict=True):
+        groups.setdefault(None if one_for_all else license_.allowed_domain, []).append(record)
+    most = max(map(len, groups.values()))
+    if most > MAX_REPLACES:
+        raise InvalidTerms(
+            f"one license replaces at most {MAX_REPLACES}, and these are {most}",
+            hint=f"go in steps: up to {MAX_REPLACES} of them, each named with --license ID; then "
+            "the one that came of it and the rest, with --all-machines",
+        )
+    return tuple(map(tuple, groups.values()))
+
+
+def _left_out(
+    db: Reading, request: RenewalRequest, records: Sequence[LicenseRecord]
+) -> tuple[str, ...]:
+    """What *all* leaves out, since it lapsed too long ago."""
+    if not request.all_machines:
+        return ()
+    taken = {record.id for record in records}
+    return tuple(
+        f"license {record.id[:8]} ({record.machine_label or record.tier}) lapsed long ago, at "
+        f"{dates.instant(record.expires_at)}, and is left out; to mean it, too, name each "
+        "with --license"
+        for record in licenses.current(db, customers.find(db, request.customer))
+        if record.id not in taken
+    )
