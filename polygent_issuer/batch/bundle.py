@@ -21,7 +21,7 @@ from polygent_issuer import files
 from polygent_issuer.batch.outcomes import Done, Outcome
 from polygent_issuer.errors import OutputExists, OutputProblem
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.issuing.destination import Destination, require_folder, require_free
+from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.registry import Actor, Reading, Registry, Writing, change, licenses, outbox
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.terms import dates
@@ -79,7 +79,7 @@ class Bundle:
             raise OutputProblem(
                 f"not the name of an archive: {escape(place)}", hint="--bundle FILE.zip"
             )
-        require_folder(self.target.parent, _ELSEWHERE)
+        files.require_folder(self.target.parent, _ELSEWHERE)
         with suppress(OutputExists):
             self.require_free()
 
@@ -89,7 +89,7 @@ class Bundle:
         Raises:
             OutputExists: (`output_exists`) when something is there.
         """
-        require_free(self.target, _ELSEWHERE)
+        files.require_free(self.target, _ELSEWHERE)
 
     def recover(self, registry: Registry, *, now: datetime, actor: Actor) -> None:
         """Let nothing wait any more for an archive that holds it: a crash came after its name.

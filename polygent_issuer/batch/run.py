@@ -30,7 +30,7 @@ from polygent_issuer.batch.preview import REVIEW, digest, shortened
 from polygent_issuer.errors import HomeProblem, IssuerError, OutputProblem, RegistryChanged
 from polygent_issuer.findings import Finding, require
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.issuing.destination import Destination
+from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal
 from polygent_issuer.issuing.signing import Issued, record_issue, sign, undelivered
 from polygent_issuer.keys.signer import Signer

@@ -13,6 +13,8 @@ from polygent_issuer.files.publication import (
     prepare_with,
     publish,
     replace,
+    require_folder,
+    require_free,
     set_aside,
     write_private,
 )
@@ -52,6 +54,8 @@ __all__ = [
     "read_unmarked",
     "read_within",
     "replace",
+    "require_folder",
+    "require_free",
     "secret_warning",
     "set_aside",
     "sweep",

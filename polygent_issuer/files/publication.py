@@ -18,7 +18,7 @@ from typing import Final
 
 from polygent_issuer.errors import OutputExists, OutputProblem
 from polygent_issuer.files import disk
-from polygent_issuer.text import escape
+from polygent_issuer.text import escape, for_shell
 
 # How file systems say that they have no hard links: FAT, network shares, FUSE, some containers.
 _NO_LINKS: Final = frozenset(
@@ -184,6 +184,39 @@ def replace(data: bytes, path: Path, mode: int = disk.PRIVATE) -> None:
         disk.sync_folder(real.parent)
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop, before 3.13
         disk.cannot_write(path, error)
+
+
+def require_folder(folder: Path, elsewhere: str) -> None:
+    """Check that files can be written there; the hint of an error is `elsewhere`.
+
+    Raises:
+        OutputProblem: (`output_failed`) when the folder is not there or takes no files.
+    """
+    place = str(folder)
+    if not disk.is_folder(folder):
+        raise OutputProblem(
+            f"there is no folder {escape(place)}", hint=f"mkdir -p {for_shell(place)}"
+        )
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise OutputProblem(f"no right to write into {escape(place)}", hint=elsewhere)
+
+
+def require_free(target: Path, elsewhere: str) -> None:
+    """Check that a file can get this name, and nothing has it; the hint is `elsewhere`.
+
+    Raises:
+        OutputExists: (`output_exists`) when something has.
+        OutputProblem: (`output_failed`) when no file can be there.
+    """
+    place = escape(str(target))
+    try:
+        target.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as problem:
+        reason = (problem.strerror or "").lower()
+        raise OutputProblem(f"no file can be at {place}: {reason}", hint=elsewhere) from None
+    raise OutputExists(f"{place} exists already, and nothing is overwritten", hint=elsewhere)
 
 
 def set_aside(path: Path, kept: Path) -> Callable[[], object]:

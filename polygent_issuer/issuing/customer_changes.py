@@ -42,11 +42,7 @@ class ArchivePlan:
 
 
 def plan_archive(db: Reading, slug: str, *, undo: bool, now: datetime) -> ArchivePlan:
-    """What would follow; nothing is written.
-
-    Raises:
-        NotFound: (`not_found`) when there is no such customer.
-    """
+    """What would follow; nothing is written."""
     customer = customers.get(db, slug)
     running = (each for each in licenses.current(db, customer) if each.expires_at > now)
     return ArchivePlan(
@@ -88,12 +84,7 @@ def archive(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutdatedLicense:
-    """A license in force that carries another name or slug than its customer's.
-
-    Attributes:
-        name, sub: what the file says.
-        slug: the customer's.
-    """
+    """A license in force that carries another `name` or `sub` than its customer has (`slug`)."""
 
     license_id: str
     name: str
@@ -111,11 +102,7 @@ class OutdatedLicense:
 def outdated_licenses(
     db: Reading, records: Iterable[LicenseRecord], *, slug: str, name: str, now: datetime
 ) -> tuple[OutdatedLicense, ...]:
-    """Those of current licenses that run and say another customer than this.
-
-    Raises:
-        RegistryDamaged: (`registry_damaged`) when a stored license does not verify.
-    """
+    """Those of current licenses that run and say another customer than this."""
     in_force = (record for record in records if record.expires_at > now)
     read = ((record, load_license(db, record)) for record in in_force)
     return tuple(
@@ -193,13 +180,11 @@ def plan_update(
     """Decide what is to change; nothing is written.
 
     Args:
-        columns: new values by the names of the record's fields; those that are so already are
-            left out.
+        columns: new values by the names of the record's fields.
         machine, label: what a machine is called, and will be.
 
     Raises:
         NotFound: (`not_found`) when there is no such machine.
-        RegistryDamaged: (`registry_damaged`) when a stored license does not verify.
     """
     customer = customers.get(db, slug)
     columns = {key: new for key, new in columns.items() if new != getattr(customer, key)}
@@ -226,11 +211,7 @@ def plan_update(
 def update(
     decided: Decided[CustomerUpdate], findings: Iterable[Finding], consent: Consent
 ) -> Customer:
-    """Do what was shown, and journal who decided it and why.
-
-    Raises:
-        RegistryChanged: (`registry_changed`) when it is no longer what was shown.
-    """
+    """Do what was shown, and journal who decided it and why. Raises as `archive`."""
     plan = decided.decision
 
     def write(db: Writing) -> Customer:
@@ -258,12 +239,7 @@ def _text(value: object) -> str | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DuplicateMachineLicense:
-    """One of several current licenses that a merger leaves one machine with.
-
-    Attributes:
-        machine: its label after the merger.
-        keep: the one that runs longest, which the others are second to.
-    """
+    """One of several current licenses for one `machine` after a merger; `keep` runs longest."""
 
     record: LicenseRecord
     machine: str
@@ -288,10 +264,7 @@ class MergePlan:
 
 
 def plan_merge(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) -> MergePlan:
-    """What would follow; nothing is written.
-
-    Args:
-        typed_gone, typed_kept: slugs, aliases or names.
+    """What would follow if one customer (slug, alias or name) became the other; nothing is written.
 
     Raises:
         NotFound, Ambiguous: (`not_found`, `ambiguous`) no such customer, or several.
@@ -335,12 +308,7 @@ def merge(
     reason: str,
     consent: Consent,
 ) -> Customer:
-    """Do what was shown, and journal who decided it and why; who remains.
-
-    Raises:
-        ConsentNeeded: (`consent_needed`) when a finding was not accepted.
-        RegistryChanged: (`registry_changed`) when it is no longer what was shown.
-    """
+    """Do what was shown, and journal who decided it and why; who remains. Raises as `archive`."""
     require(decided.behind, consent)
 
     def write(db: Writing) -> Customer:

@@ -161,10 +161,9 @@ def is_due(
     within: timedelta | None,
     term: Term | None = None,
 ) -> bool:
-    """Whether a license ends within a time, and has less left than its own term.
+    """Whether a license is to be renewed: it ends soon (`within`), and a renewal would end later.
 
-    One that was renewed a moment ago has its whole term before it; so a batch that is run again
-    issues nothing twice, however short the terms are.
+    So a license that was renewed a moment ago is not due twice, however short the terms are.
 
     Args:
         within: None when it does not matter how far ahead it ends.

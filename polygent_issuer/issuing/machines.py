@@ -121,11 +121,7 @@ def refuse_replaced(
     """Check that a license that goes on as it is, is not for what its machine was before.
 
     A machine has mostly one current license, and that one is replaced when the machine changes; a
-    merger of customers may leave it another.
-
-    Args:
-        machine: the row of the license's machine.
-        fingerprint: what the signed license says.
+    merger of customers may leave it another. `fingerprint` is what the signed license says.
 
     Raises:
         InvalidTerms: (`invalid_terms`) when the machine took another identity since.
@@ -252,12 +248,7 @@ class IdentityChange:
 
 
 def identity_changes(identities: Sequence[Identity]) -> tuple[IdentityChange, ...]:
-    """When a machine changed, the latest first.
-
-    Args:
-        identities: what it is and was, the latest first; the same fingerprint twice in a row is
-            no change.
-    """
+    """When a machine changed, the latest first; the same fingerprint twice in a row is none."""
     return tuple(
         IdentityChange(
             at=old.until or new.since,
@@ -269,11 +260,7 @@ def identity_changes(identities: Sequence[Identity]) -> tuple[IdentityChange, ..
 
 
 def change_count(identities: Sequence[Identity], now: datetime, *, more: int = 0) -> str | None:
-    """`3rd machine change in 12 months`; None before the second.
-
-    Args:
-        more: changes that are about to be made.
-    """
+    """`3rd machine change in 12 months`; None before the second. `more` are about to be made."""
     recent = sum(change.at > now - _YEAR for change in identity_changes(identities)) + more
     return None if recent < 2 else f"{_ordinal(recent)} machine change in 12 months"  # noqa: PLR2004  # the second
 

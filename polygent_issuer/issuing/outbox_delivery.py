@@ -1,17 +1,18 @@
-"""Licenses that were committed, but whose file a crash or a full disk kept back."""
+"""Where license files go, and the licenses whose file a crash or a full disk kept back."""
 
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from stat import S_ISREG
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from polygent_issuer import files
-from polygent_issuer.errors import IssuerError, OutputProblem
+from polygent_issuer.errors import IssuerError, OutputProblem, UsageProblem
 from polygent_issuer.files import disk
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.registry import (
@@ -26,8 +27,94 @@ from polygent_issuer.registry import (
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.text import escape
 
+if TYPE_CHECKING:
+    from polygent_issuer.issuing.proposal import Proposal
+
+_ELSEWHERE: Final = "name another place with --output"
 _NAMED: Final = 50
 """Licenses that a warning names one by one; `doctor` names all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Destination:
+    """A place for license files.
+
+    Attributes:
+        folder: where files go; `None` means stdout.
+        name: the one file's name; `None` takes each license's own.
+        write: how bytes reach stdout, when that is the place.
+    """
+
+    folder: Path | None
+    name: str | None = None
+    write: Callable[[bytes], None] | None = None
+
+    def target(self, proposal: "Proposal") -> Path | None:
+        """The file for a license; `None` on stdout."""
+        return None if self.folder is None else self.folder / (self.name or proposal.file_name)
+
+    def check(self, proposals: tuple["Proposal", ...]) -> None:
+        """Refuse before anything is signed what could not be delivered afterwards.
+
+        Raises:
+            UsageProblem: (`usage`) one name for several licenses.
+            OutputExists, OutputProblem: as `files.require_folder` and `files.require_free`.
+        """
+        if len(proposals) > 1 and (self.name is not None or self.folder is None):
+            raise UsageProblem(
+                f"{len(proposals)} licenses do not fit into one file", hint="--output FOLDER"
+            )
+        if self.folder is None:
+            return
+        files.require_folder(self.folder, _ELSEWHERE)
+        for proposal in proposals:
+            self.free_target(proposal)
+
+    def free_target(self, proposal: "Proposal") -> Path | None:
+        """As `target`, when nothing is there yet.
+
+        Raises:
+            OutputExists, OutputProblem: as `files.require_free`.
+        """
+        target = self.target(proposal)
+        if target is not None:
+            files.require_free(target, _ELSEWHERE)
+        return target
+
+
+def resolve(
+    option: str | None, default: Path | None, write: Callable[[bytes], None]
+) -> Destination:
+    """The destination of `--output`: `-`, a folder, or a file; else the settings', else here.
+
+    Args:
+        option: what was typed; an existing folder, or a trailing slash, means a folder.
+        default: the folder of the settings.
+        write: how bytes reach stdout.
+
+    Raises:
+        OutputProblem: (`output_failed`) when no file can be at that place.
+    """
+    if option == "-":
+        return Destination(folder=None, write=write)
+    if option is None and default is not None:
+        return Destination(folder=default)
+    if option == "":
+        raise OutputProblem("--output is empty", hint="name a file or a folder, or leave it out")
+    try:
+        path = Path(option or ".").expanduser().absolute()
+        str(path).encode()  # the registry keeps it as text
+    except FileNotFoundError:
+        raise OutputProblem(
+            "the current folder is gone", hint="cd to another folder, or name one with --output"
+        ) from None
+    except (RuntimeError, UnicodeEncodeError):
+        raise OutputProblem(
+            f"no place for a file: {escape(ascii(option))}", hint=_ELSEWHERE
+        ) from None
+    if option is None or disk.is_folder(path) or option.endswith(("/", os.sep)):
+        return Destination(folder=path)
+    return Destination(folder=path.parent, name=path.name)
 
 
 def undelivered(registry: Registry) -> tuple[str, ...]:
@@ -81,11 +168,10 @@ def describe(row: OutboxRow) -> str:
 def deliver_pending(db: Writing, prefix: str) -> None:
     """Deliver what is pending, and clear what was delivered; what fails stays and is named again.
 
-    What was superseded or retired meanwhile is nobody's to send any more, and is cleared.
-
-    The bytes come from the registry, so nothing is signed twice. Where the journal does not vouch
-    for them and their place, the license is not delivered, and stays named until it is exported:
-    the row was edited, or an earlier version wrote it.
+    What was superseded or retired meanwhile is nobody's to send any more, and is cleared. The bytes
+    come from the registry, so nothing is signed twice. Where the journal does not vouch for them
+    and their place, the license is not delivered, and stays named until it is exported: the row was
+    edited, or an earlier version wrote it.
 
     Args:
         db: the open transaction.
@@ -101,9 +187,9 @@ def deliver_pending(db: Writing, prefix: str) -> None:
 
 
 def sweep(db: Reading, folder: Path, prefix: str) -> None:
-    """Remove the temporary files that a crash left in a folder.
+    """Remove the temporary files that a crash left, but those of licenses in the outbox.
 
-    Those of a license in the outbox are spared: whoever committed it may be about to link one.
+    Whoever committed such a license may be about to link its file.
     """
     files.sweep(folder, prefix, tuple(f"{prefix}{row.license_id}" for row in outbox.pending(db)))
 
@@ -111,9 +197,7 @@ def sweep(db: Reading, folder: Path, prefix: str) -> None:
 def is_vouched(db: Reading, record: LicenseRecord, folder: str, name: str | None) -> bool:
     """Whether the journal row of its issue names this place, key and file, and the file verifies.
 
-    Args:
-        folder, name: where the outbox would have the file delivered. A name that is hidden, is a
-            path, or steers a terminal is never vouched for.
+    A `name` that is hidden, is a path, or steers a terminal is never vouched for.
     """
     # Most commands find nothing undelivered; only here are these needed (40 ms).
     from polygent_issuer.issuing.proposal import load_license  # noqa: PLC0415
@@ -145,10 +229,7 @@ def write(file: bytes, target: Path, license_id: str, prefix: str) -> None:
 
 
 def temp_prefix(registry_id: str) -> str:
-    """Return the prefix of the temporary files of one registry, so that only its own are removed.
-
-    An edited ID cannot lead to another folder.
-    """
+    """The prefix of the temporary files of one registry; an edited ID leads to no other folder."""
     return f".polygent-{re.sub('[^0-9A-Za-z]', '_', registry_id[:8])}-"
 
 

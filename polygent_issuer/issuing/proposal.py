@@ -120,11 +120,7 @@ class Proposal:
 
 
 def file_name(license_: License, label: str | None) -> str:
-    """`acme-prod-2027-11-30-1f3a9c2e.lic`: customer, machine, last full day, ID (§6).
-
-    Args:
-        label: its machine's; `None` for an enterprise license.
-    """
+    """`acme-prod-2027-11-30-1f3a9c2e.lic`: customer, machine if any, last full day, ID (§6)."""
     machine = () if label is None else (slugify(label),)
     day = dates.last_full_day(license_.expires_at).isoformat()
     return "-".join((license_.sub, *machine, day, license_.jti[:8])) + ".lic"
@@ -141,10 +137,7 @@ def build_license(
     expires_at: datetime,
     replaces: tuple[str, ...] = (),
 ) -> License:
-    """The license of these terms, checked against FORMAT §1.
-
-    Args:
-        issued_at, expires_at: UTC; whole seconds are kept.
+    """The license of these terms, checked against FORMAT §1; parts of a second are dropped.
 
     Raises:
         InvalidTerms: (`invalid_terms`) when no license may say this, or be of this instant, or
@@ -181,11 +174,7 @@ def build_license(
 
 
 def _require_readable(license_: License) -> None:
-    """Refuse what no server would read; the size of its file is known before it is signed.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) above `jws.MAX_FILE_BYTES` (FORMAT §1).
-    """
+    """Refuse what no server would read; the size of its file is known before it is signed."""
     # At most 67 bytes of the payload for a feature, 39 for an id, 4,000 for all other claims.
     if 67 * len(license_.features) + 39 * len(license_.replaces) < _CERTAINLY_FITS:
         return

@@ -99,18 +99,12 @@ FOR: Mapping[CheckCode, Advice] = {
 """The advice for each check of FORMAT §5."""
 
 
-def for_check(code: CheckCode) -> Advice:
-    """What a failed check leads to."""
-    return FOR[code]
-
-
 def mend(
     code: CheckCode, *, customer: Sequence[str] | None = None, license_id: str | None = None
 ) -> Hint:
     """The command that puts a failed check right.
 
     Args:
-        code: the check that failed.
         customer: a slug or name, and options that say more; without it the command says CUSTOMER.
         license_id: an id or its beginning; without it the command says LICENSE.
     """

@@ -15,7 +15,7 @@ from polygent_issuer.errors import KeyUnavailable, OutputProblem
 from polygent_issuer.findings import Consent, require
 from polygent_issuer.hints import run
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.issuing.destination import Destination
+from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal, verifier_of
 from polygent_issuer.keys.rotation import label_words, signing_command
 from polygent_issuer.keys.signer import Signer
@@ -45,8 +45,8 @@ def choose_key(db: Reading, wanted: str | None) -> KeyRecord:
 
     Raises:
         NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
-        KeyUnavailable: (`no_key`) when none was named and none is active.
-        KeyUnavailable: (`key_retired`, `key_compromised`) when it shall not sign.
+        KeyUnavailable: (`no_key`, `key_retired`, `key_compromised`) none is active, or it may not
+            sign.
     """
     key = keys.active(db) if wanted is None else keys.find(db, wanted)
     if key is None:
@@ -59,12 +59,7 @@ def choose_key(db: Reading, wanted: str | None) -> KeyRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Issued:
-    """A license that is signed.
-
-    Attributes:
-        file: the bytes of its file.
-        path: where that is to be; `None` for stdout.
-    """
+    """A license that is signed: the bytes of its file, and where that is to be (`None`: stdout)."""
 
     proposal: Proposal
     file: bytes
@@ -105,8 +100,7 @@ def record_issue(
 ) -> None:
     """Write everything that one issue means into the open transaction.
 
-    Args:
-        particulars: what the journal tells of it besides; JSON.
+    `particulars` is what the journal tells of it besides; JSON.
     """
     proposal = signed.proposal
     customer = _record_customer(db, proposal)

@@ -52,7 +52,7 @@ def test_a_name_is_quoted_for_the_shell() -> None:
 @pytest.mark.parametrize("code", CheckCode)
 def test_advice_is_said_in_one_plain_line(code: CheckCode) -> None:
     """Lower case or a name of the product at its head, no full stop, nothing to fill in."""
-    given = remedies.for_check(code)
+    given = remedies.FOR[code]
     for text in (given.sees, given.do):
         assert re.fullmatch(r"(Upload license|[a-z]).*[^. ]", text), text
         assert "  " not in text
@@ -76,7 +76,7 @@ def test_advice_is_said_in_one_plain_line(code: CheckCode) -> None:
 )
 def test_the_cause_is_named(code: str, word: str) -> None:
     """What is to be done follows from what went wrong, in the guide's words."""
-    assert word in remedies.for_check(CheckCode(code)).do
+    assert word in remedies.FOR[CheckCode(code)].do
 
 
 @pytest.mark.parametrize(
@@ -92,5 +92,5 @@ def test_the_cause_is_named(code: str, word: str) -> None:
 )
 def test_only_what_ends_a_license_locks_the_product(code: str, locked: bool) -> None:  # noqa: FBT001 - a row of the table above
     """A refused upload or a foreign host name never pauses a site; an expiry does."""
-    sees = remedies.for_check(CheckCode(code)).sees
+    sees = remedies.FOR[CheckCode(code)].sees
     assert ("License Expired screen, the API answers 503" in sees) is locked

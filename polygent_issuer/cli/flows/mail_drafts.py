@@ -12,7 +12,6 @@ from polygent_issuer import email_address, files
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.errors import InternalError, OutputProblem
 from polygent_issuer.hints import Hint, join, run
-from polygent_issuer.issuing.destination import require_folder
 from polygent_issuer.text import escape
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def drafter(invocation: Invocation, option: str) -> Drafter:
         folder = Path(option).expanduser().absolute()
     except (RuntimeError, OSError):
         raise OutputProblem(f"no such place: {escape(option)}", hint=_ELSEWHERE) from None
-    require_folder(folder, _ELSEWHERE)
+    files.require_folder(folder, _ELSEWHERE)
     return Drafter(invocation=invocation, folder=folder, text=template.load(invocation.home))
 
 

@@ -24,7 +24,6 @@ from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import OutputExists, UsageProblem
 from polygent_issuer.files import disk
-from polygent_issuer.issuing.destination import require_folder
 from polygent_issuer.text import for_spreadsheet
 
 BOM: Final = "\ufeff"
@@ -67,7 +66,7 @@ class CsvOptions(OptionGroup):
             return table
         target = Path(str(self.to)).absolute()
         path = target / name if disk.is_folder(target) else target
-        require_folder(path.parent, _ELSEWHERE)
+        files.require_folder(path.parent, _ELSEWHERE)
         try:
             files.prepare_with(table.write_file, path).publish(path.name)
         except OutputExists as exists:

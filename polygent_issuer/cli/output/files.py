@@ -9,7 +9,6 @@ from polygent_issuer.cli.options.common import option
 from polygent_issuer.cli.output import result
 from polygent_issuer.errors import OutputExists, UsageProblem
 from polygent_issuer.files import disk
-from polygent_issuer.issuing.destination import require_folder
 
 STDOUT = "-"
 
@@ -43,7 +42,7 @@ def write(
         return None
     target = Path(str(to)).absolute()
     file = target / name if disk.is_folder(target) else target
-    require_folder(file.parent, f"name another place with {option}")
+    files.require_folder(file.parent, f"name another place with {option}")
     try:
         return files.publish(data, file)
     except OutputExists as exists:

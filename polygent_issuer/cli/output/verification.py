@@ -43,7 +43,7 @@ def explanation(result: VerificationResult, row: CheckRow) -> str:
         return "this license was retired; see what the customer has instead"
     if row.code is CheckCode.UNKNOWN_KEY:
         return _OURS
-    return remedies.for_check(row.code).do
+    return remedies.FOR[row.code].do
 
 
 def command(result: VerificationResult, row: CheckRow) -> Hint:
@@ -129,7 +129,7 @@ def _check_json(result: VerificationResult, row: CheckRow) -> dict[str, Any]:
         "hint": row.hint,
     }
     if row.outcome is Outcome.FAILED:
-        members["customer_sees"] = remedies.for_check(row.code).sees
+        members["customer_sees"] = remedies.FOR[row.code].sees
         members["do"] = explanation(result, row)
         members["mend"] = command(result, row)
     return members
@@ -228,7 +228,7 @@ def _checks(result: VerificationResult) -> Iterable[Line]:
 def _remedy(result: VerificationResult, row: CheckRow) -> Iterable[Line]:
     if row.hint and not result.report.authentic:
         yield Line(f"why: {row.hint}", "plain", 2)
-    yield Line(f"the customer sees: {remedies.for_check(row.code).sees}", "plain", 2)
+    yield Line(f"the customer sees: {remedies.FOR[row.code].sees}", "plain", 2)
     yield Line(f"do: {explanation(result, row)}", "plain", 2)
     yield Line(f"with: {command(result, row)}", "plain", 2)
 

@@ -21,7 +21,6 @@ from polygent_issuer.errors import IssuerError, UsageProblem
 from polygent_issuer.findings import Finding
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import outbox_delivery
-from polygent_issuer.issuing.destination import require_folder, require_free
 from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.terms import dates
 from polygent_issuer.terms.decision import Difference
@@ -171,8 +170,8 @@ class ReportFile:
                 f"a report is CSV or JSON, and {escape(target.name)} says neither",
                 hint="--report FILE.csv or --report FILE.json",
             )
-        require_folder(target.parent, _ELSEWHERE)
-        require_free(target, _ELSEWHERE)
+        files.require_folder(target.parent, _ELSEWHERE)
+        files.require_free(target, _ELSEWHERE)
         self._target = target
         self._items: list[str] = []
 
