@@ -111,14 +111,7 @@ class ConsentNeeded(IssuerError):
 
 
 def require(findings: Iterable[Finding], consent: Consent, *, with_reason: bool = False) -> None:
-    """Let pass only what was accepted.
-
-    Args:
-        with_reason: whether nothing counts as accepted without one.
-
-    Raises:
-        ConsentNeeded: (`consent_needed`) naming every finding that was not.
-    """
+    """Let pass only what was accepted, with a reason if one is asked for; else `consent_needed`."""
     findings = tuple(findings)
     missing = consent.missing(findings)
     if missing:

@@ -41,11 +41,7 @@ class Option:
 
 
 class Hint(str):
-    """A text, and the commands and options in it.
-
-    Attributes:
-        parts: what it is made of, in order; joined they are the text.
-    """
+    """A text, and the commands and options in it: the parts, in order; joined they are the text."""
 
     __slots__ = ("parts",)
     parts: tuple[str | Command | Option, ...]

@@ -21,17 +21,7 @@ _DEVICES: Final = frozenset(
 )
 # Letters that NFKD leaves whole.
 _LATIN: Final = str.maketrans(
-    {
-        "æ": "ae",
-        "œ": "oe",
-        "ø": "o",
-        "đ": "d",
-        "ð": "d",
-        "ł": "l",
-        "þ": "th",
-        "ħ": "h",
-        "\u0131": "i",
-    }
+    dict(zip("æœøđðłþħ\u0131", ["ae", "oe", "o", "d", "d", "l", "th", "h", "i"], strict=True))
 )
 BACKSLASH: Final = (
     "in double quotes a backslash begins an escape; use single quotes, as in 'C:\\Licenses'"
@@ -67,9 +57,7 @@ def for_spreadsheet(text: str) -> str:
 def for_toml(text: str) -> str:
     r"""Escape in a basic string of TOML whatever `escape` does. A parser returns the same text.
 
-    Args:
-        text: the text between its quotes, with `"` and `\\` already escaped; or a line of a
-            document that has such characters in strings only.
+    The text has `"` and `\\` escaped already; or it is a line with such characters in strings only.
     """
     return _steering().sub(_escaped_for_toml, text)
 
@@ -129,9 +117,7 @@ def list_first(names: Sequence[str], *, most: int = 3) -> str:
 def backslash_hint(toml: str, problem: str) -> str | None:
     """Return a hint where TOML is wrong in a line with a backslash, such as a Windows path.
 
-    Args:
-        toml: the document.
-        problem: the message of `tomllib`, which names the line.
+    The problem is the message of `tomllib`, which names the line.
     """
     place = _LINE.search(problem)
     lines = toml.split("\n")
@@ -150,11 +136,7 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, words: Iterable[str], otherwise: str, *, within: str = "") -> str:
-    """Return a hint with the known word that was probably meant; another one when none is near.
-
-    Args:
-        within: what stands before the known word.
-    """
+    """Return a hint with the known word (`within` a place) that was meant; else another one."""
     suggestion = nearest(word, words)
     return f"did you mean {within}{suggestion}?" if suggestion else otherwise
 

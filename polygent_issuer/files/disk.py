@@ -150,12 +150,7 @@ def remove(path: Path) -> None:
 
 
 def sweep(folder: Path, prefix: str, spare: tuple[str, ...] = ()) -> None:
-    """Remove the temporary files that a crash left, as far as that goes.
-
-    Args:
-        prefix: how the names of these plain files begin: with a dot.
-        spare: how the names of those begin that are still needed.
-    """
+    """Remove the temporary files of a prefix that a crash left, but for the spared beginnings."""
     if not prefix.startswith("."):
         raise ValueError("a prefix of temporary files begins with a dot")
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
@@ -166,11 +161,7 @@ def sweep(folder: Path, prefix: str, spare: tuple[str, ...] = ()) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable; where a folder cannot be synced, do nothing.
-
-    Raises:
-        OutputProblem: (`output_failed`) when the disk reports a fault.
-    """
+    """Make the names in a folder durable, where that can be done; `output_failed` for a fault."""
     if os.name == "nt":  # no such call there; NTFS journals names by itself
         return
     try:
@@ -202,14 +193,7 @@ def reason(error: Exception) -> str:
 
 
 def cannot_write(path: Path, error: Exception, *, into: bool = False) -> NoReturn:
-    """Turn the system's refusal into ours.
-
-    Args:
-        into: whether `path` is the folder, not the file.
-
-    Raises:
-        OutputProblem: (`output_failed`) always, with what mends this fault as its hint.
-    """
+    """Raise `output_failed` for the system's refusal of a file, or `into` a folder, with a hint."""
     number = error.errno if isinstance(error, OSError) else None
     raise OutputProblem(
         f"cannot write {'into ' if into else ''}{escape(str(path))}: {reason(error)}",
@@ -220,11 +204,8 @@ def cannot_write(path: Path, error: Exception, *, into: bool = False) -> NoRetur
 def append_line(path: Path, line: str) -> None:
     """Add one line to a plain text file, made if need be (0644 as far as the umask allows).
 
-    A last line that an interrupted command left unfinished is ended first.
-
-    Raises:
-        OutputProblem: (`output_failed`) when it cannot be written durably; half a line is taken
-            back.
+    A last line that an interrupted command left unfinished is ended first. What cannot be written
+    durably is `output_failed`, and half a line is taken back.
     """
     try:
         descriptor = os.open(path, _APPEND, 0o644)

@@ -110,12 +110,9 @@ class Prepared:
 def prepare(
     data: bytes, folder: Path, *, temp_name: str, private: bool = False, sync: bool = True
 ) -> Prepared:
-    """Write a new temporary file (0600) in the folder where it shall be published, and sync it.
+    """Write a new temporary file (0600) in the folder where it shall be published.
 
-    Without `sync` the caller makes it durable, together with others.
-
-    Raises:
-        OutputProblem: (`output_failed`) when that fails; nothing is left behind then.
+    Without `sync` the caller makes it durable, together with others. What fails is `output_failed`.
     """
     try:
         temp = disk.write_temporary(folder / temp_name, data, sync=sync)
@@ -129,12 +126,7 @@ def prepare_with(
 ) -> Prepared:
     """Let somebody fill a private temporary file (0600) beside its target, and sync it.
 
-    Args:
-        fill: takes the empty temporary file, and may raise; nothing is left then.
-        temp_name: of the temporary file; one of its own when not given.
-
-    Raises:
-        OutputProblem: (`output_failed`) when it cannot be written.
+    Nothing is left when `fill` raises; what cannot be written is `output_failed`.
     """
     name = temp_name or _temp_name(target)
     prepared = prepare(b"", target.parent, temp_name=name, private=True, sync=False)
@@ -151,11 +143,7 @@ def prepare_with(
 
 
 def publish(data: bytes, target: Path, *, private: bool = False) -> Path:
-    """Write a file under its final name, whole or not at all.
-
-    Raises:
-        OutputExists, OutputProblem: as `prepare` and `Prepared.publish`.
-    """
+    """Write a file under its final name, whole or not at all: `prepare` and `Prepared.publish`."""
     temp_name = _temp_name(target)
     return prepare(data, target.parent, temp_name=temp_name, private=private).publish(target.name)
 
@@ -166,12 +154,9 @@ def write_private(data: bytes, path: Path) -> Path:
 
 
 def replace(data: bytes, path: Path, mode: int = disk.PRIVATE) -> None:
-    """Put new content in the place of a file that is ours (settings), whole or not at all.
+    """Put new content in the place of a file that is ours (settings), or the old is kept.
 
-    A symbolic link stays one: what it names is replaced.
-
-    Raises:
-        OutputProblem: (`output_failed`) when that fails; the old content is kept then.
+    A symbolic link stays one: what it names is replaced. What fails is `output_failed`.
     """
     try:
         real = _resolved(path)
@@ -187,11 +172,7 @@ def replace(data: bytes, path: Path, mode: int = disk.PRIVATE) -> None:
 
 
 def require_folder(folder: Path, elsewhere: str) -> None:
-    """Check that files can be written there; the hint of an error is `elsewhere`.
-
-    Raises:
-        OutputProblem: (`output_failed`) when the folder is not there or takes no files.
-    """
+    """Check that files can be written there; else `output_failed`, with `elsewhere` as its hint."""
     place = str(folder)
     if not disk.is_folder(folder):
         raise OutputProblem(
@@ -202,12 +183,7 @@ def require_folder(folder: Path, elsewhere: str) -> None:
 
 
 def require_free(target: Path, elsewhere: str) -> None:
-    """Check that a file can get this name, and nothing has it; the hint is `elsewhere`.
-
-    Raises:
-        OutputExists: (`output_exists`) when something has.
-        OutputProblem: (`output_failed`) when no file can be there.
-    """
+    """Check that a file can get a name that is free; else `output_exists` or `output_failed`."""
     place = escape(str(target))
     try:
         target.lstat()
@@ -222,10 +198,8 @@ def require_free(target: Path, elsewhere: str) -> None:
 def set_aside(path: Path, kept: Path) -> Callable[[], object]:
     """Give a file a second name, so that it stays when something else takes its first.
 
-    Where there are no hard links it is moved, and for a moment nothing has the first name.
-
-    Returns:
-        What undoes it.
+    Where there are no hard links it is moved, and for a moment nothing has the first name. What
+    undoes it is returned.
     """
     try:
         _link(path, kept)
@@ -280,11 +254,7 @@ class BatchPublication:
         self._prepared[name] = prepare(data, self._folder, temp_name=temp_name, sync=False)
 
     def sync(self) -> None:
-        """Make every prepared file durable.
-
-        Raises:
-            OutputProblem: (`output_failed`) when the disk reports a fault; none counts then.
-        """
+        """Make every prepared file durable; after a fault of the disk (`output_failed`) none is."""
         try:
             if self._descriptor is not None:
                 _sync_all(self._descriptor)
@@ -297,10 +267,9 @@ class BatchPublication:
             self._close()
 
     def publish(self) -> dict[str, OutputProblem]:
-        """Give each its name, and make the names durable; return why which did not get theirs.
+        """Give each its name; return why which did not get theirs.
 
-        Raises:
-            OutputProblem: (`output_failed`) when the names cannot be made durable.
+        Names that cannot be made durable are `output_failed`.
         """
         unpublished = {}
         for name, each in self._prepared.items():

@@ -65,17 +65,15 @@ class NotUtf8(UnreadableInput):
 def read_bounded(
     source: str, *, limit: int, what: str, stdin: BinaryIO | None = None, trusted: bool = False
 ) -> bytes:
-    """Read a file that the operator named, of at most `limit` bytes.
+    """Read a file that the operator named (`-`: stdin), of at most `limit` bytes.
 
     Args:
-        source: a path, or `-` for stdin.
         what: what the file is to be, for messages: `license file`.
         stdin: what `-` reads; the process's own by default.
-        trusted: refuse a path that another user may change, as for a file that decides what is
-            signed.
+        trusted: refuse a path that another user may change (`unsafe_file`), as for a file that
+            decides what is signed.
 
     Raises:
-        UnsafeFile: (`unsafe_file`) when it is `trusted`, but another user may change it.
         UnreadableInput: (`unreadable_input`) when it cannot be read, is not a regular file, or is
             larger.
     """
@@ -127,9 +125,7 @@ class NotRegular(OSError):
 def open_file(source: str) -> BufferedReader:
     """Open a regular file, or a descriptor that this process has already, for reading.
 
-    Raises:
-        OSError: whatever the system says; `NotRegular` for a FIFO, a socket or a device.
-        ValueError: for a NUL in the path.
+    OSError and ValueError as from `open`; NotRegular is a FIFO, a socket or a device.
     """
     match = _DESCRIPTOR.fullmatch(source)
     descriptor = open_regular(source) if match is None else os.dup(int(match[1] or 0))
@@ -150,11 +146,7 @@ def open_regular(path: str | os.PathLike[str]) -> int:
 
 
 def read_stream(stream: BinaryIO, count: int) -> bytes:
-    """Read the first `count` bytes of an open file, or all of it.
-
-    Raises:
-        BlockingIOError: for a descriptor that does not wait, when nothing is there yet.
-    """
+    """Read the first `count` bytes of an open file, or all; BlockingIOError if it must wait."""
     data = b""
     while part := stream.read(count - len(data)):  # a pipe gives it piecemeal
         data += part
@@ -164,10 +156,7 @@ def read_stream(stream: BinaryIO, count: int) -> bytes:
 
 
 def secret_warning(source: str, *, what: str) -> str | None:
-    """Return the warning that other users can read a secret, such as a `passphrase file`, or None.
-
-    A pipe, stdin (`-`) or a missing file gives no warning.
-    """
+    """Return the warning that others can read a secret; None for a pipe, stdin or no file."""
     if os.name == "nt" or source == "-":  # the mode has nothing of the access lists of Windows
         return None
     try:
@@ -180,13 +169,9 @@ def secret_warning(source: str, *, what: str) -> str | None:
 
 
 def decode(data: bytes, name: str) -> str:
-    """Decode UTF-8, with or without a byte order mark.
+    """Decode UTF-8, with or without a byte order mark; else `unreadable_input`, with the line.
 
-    Args:
-        name: what a message calls the file, safe to show.
-
-    Raises:
-        NotUtf8: (`unreadable_input`) for another encoding, or a NUL, with the line.
+    `name` is what the message calls the file, safe to show.
     """
     data = without_mark(data, name)
     problem, position = "has a NUL character", data.find(b"\0")
@@ -200,11 +185,7 @@ def decode(data: bytes, name: str) -> str:
 
 
 def without_mark(data: bytes, name: str) -> bytes:
-    """Drop the byte order mark of UTF-8, before text or before bytes such as DER.
-
-    Raises:
-        NotUtf8: (`unreadable_input`) for UTF-16 and UTF-32; `name` as in `decode`.
-    """
+    """Drop the byte order mark of UTF-8, before text or DER; UTF-16 is `unreadable_input`."""
     encoding = next((each for mark, each in _OTHER_MARKS if data.startswith(mark)), None)
     if encoding is None and _UTF16_WITHOUT_MARK.match(data):
         encoding = "UTF-16"
@@ -268,17 +249,12 @@ class Exposure:
 def require_unexposed(
     path: Path, what: str, *, opened: int | None = None, then: str = "check what is in it"
 ) -> None:
-    """Refuse a file or folder that another user can change.
+    """Refuse a file or folder that another user can change (`unsafe_file`); links are followed.
 
     Args:
-        path: the file; links are followed.
         what: names it in messages: `settings file`.
         opened: the descriptor that reads it, so that the file checked is the file read.
         then: what to do after the fix, for the hint.
-
-    Raises:
-        UnsafeFile: (`unsafe_file`) with the command that fixes it.
-        OSError: when the file cannot be examined.
     """
     status = path.stat() if opened is None else os.fstat(opened)
     exposure = exposure_of(path, what, status)
@@ -296,8 +272,7 @@ def exposure_of(
 ) -> Exposure | None:
     """Explain why a file (`what` it is) cannot be trusted; None if only the right users can write.
 
-    Args:
-        user: the uid of the process; its effective one if not given.
+    `user` is the uid of the process; its effective one if not given.
     """
     if not hasattr(os, "geteuid"):
         return None

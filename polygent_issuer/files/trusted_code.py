@@ -14,16 +14,10 @@ _MOST_LINKS: Final = 40
 
 
 def require_code(path: Path, what: str) -> None:
-    """Refuse code if another user can change it, or make its path lead to other code.
+    """Refuse code if others can change it, or make its path lead elsewhere (`unsafe_file`).
 
-    Every folder from `/` down and every link on the way counts.
-
-    Args:
-        path: absolute.
-        what: names it in messages: `PKCS#11 module`.
-
-    Raises:
-        UnsafeFile, OSError: as `require_unexposed`.
+    Every folder from `/` down and every link on the way counts. The path is absolute; `what` names
+    it in messages: `PKCS#11 module`.
     """
     if not hasattr(os, "geteuid"):
         return

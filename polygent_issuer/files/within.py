@@ -29,9 +29,8 @@ _JUNCTION: Final = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT of Windows
 def inner_parts(relative: str) -> tuple[str, ...]:
     """The names from a folder to a file in it, as `/` parts them on every platform.
 
-    Raises:
-        UnreadableInput: (`unreadable_input`) when it could lead out of the folder, or mean another
-            file on another platform: absolute, with `..`, with a backslash or a drive.
+    What could lead out of the folder, or mean another file on another platform, is
+    `unreadable_input`: absolute, with `..`, with a backslash or a drive.
     """
     parts = PurePosixPath(relative).parts
     windows = PureWindowsPath(relative)
@@ -55,19 +54,11 @@ def inner_parts(relative: str) -> tuple[str, ...]:
 
 
 def read_within(folder: Path, relative: str, *, limit: int, what: str) -> bytes:
-    """Read a plain file below a folder.
+    """Read a plain file below a folder, by what `inner_parts` reads; else `unreadable_input`.
 
     Each name is opened from the folder before it, so that nobody can put a link there meanwhile;
-    where the platform cannot do that, each is looked at before.
-
-    Args:
-        folder: as the operator named it; links on the way to it are followed.
-        relative: what `inner_parts` reads.
-        limit: the largest size in bytes.
-        what: what the file is to be, for messages: `machine info`.
-
-    Raises:
-        UnreadableInput: (`unreadable_input`) when it cannot be read, is not plain, or is larger.
+    where the platform cannot do that, each is looked at before. Links on the way to the folder are
+    followed.
     """
     parts = inner_parts(relative)
     opening = _opened if os.open in os.supports_dir_fd else _opened_by_path

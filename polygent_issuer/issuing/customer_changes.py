@@ -27,12 +27,10 @@ from polygent_issuer.terms.parsing import parse_name
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArchivePlan:
-    """What archiving means; two are equal when they rest on the same facts.
+    """What archiving, or its undoing, means; two are equal when they rest on the same facts.
 
-    Attributes:
-        undo: whether it is to be taken back.
-        needed: whether anything is to be written; else it is so already.
-        running: the current licenses in force, the first to end first.
+    `needed` is False where it is so already; `running` are the current licenses in force, the first
+    to end first.
     """
 
     customer: Customer
@@ -62,8 +60,7 @@ def archive(
     """Do what was shown, and journal who decided it and why.
 
     Raises:
-        ConsentNeeded: (`consent_needed`) when a finding was not accepted.
-        RegistryChanged: (`registry_changed`) when it is no longer what was shown.
+        ConsentNeeded, RegistryChanged: a finding was not accepted; it is no longer what was shown.
     """
     require(decided.behind, consent)
     plan = decided.decision
@@ -120,11 +117,7 @@ def outdated_licenses(
 
 
 def normalize_name(text: str) -> str:
-    """Read a customer's name as the registry gets it, in NFC.
-
-    Raises:
-        InputRefused: (`input_refused`) when it is no display name (FORMAT §1).
-    """
+    """Read a customer's name as the registry gets it, in NFC; else `input_refused` (FORMAT §1)."""
     try:
         return parse_name(text)
     except InvalidTerms as refused:
@@ -146,10 +139,8 @@ def similar_name_finding(
 class CustomerUpdate:
     """What changes; two are equal when they rest on the same facts.
 
-    Attributes:
-        columns: the new values by the names of the record's fields.
-        relabelled: a machine's old label and its new one.
-        still_named: the licenses in force that would carry an old name.
+    `relabelled` is a machine's old label and its new one, `still_named` the licenses in force that
+    would carry an old name.
     """
 
     customer: Customer
@@ -177,15 +168,7 @@ def plan_update(
     label: str | None,
     now: datetime,
 ) -> CustomerUpdate:
-    """Decide what is to change; nothing is written.
-
-    Args:
-        columns: new values by the names of the record's fields.
-        machine, label: what a machine is called, and will be.
-
-    Raises:
-        NotFound: (`not_found`) when there is no such machine.
-    """
+    """Decide which columns and which machine's label change (`not_found`); nothing is written."""
     customer = customers.get(db, slug)
     columns = {key: new for key, new in columns.items() if new != getattr(customer, key)}
     findings: tuple[Finding, ...] = ()
@@ -250,11 +233,8 @@ class DuplicateMachineLicense:
 class MergePlan:
     """What a merger means; two are equal when they rest on the same facts.
 
-    Attributes:
-        merger: what becomes of the rows.
-        licenses: how many of `gone` change hands, whatever became of them.
-        still_named: the licenses in force that carry the old slug in their signed file.
-        rivals: current licenses for a machine that has a longer one now.
+    Of `gone` so many `licenses` change hands; those `still_named` are in force and carry the old
+    slug; `rivals` are for a machine that has a longer one now.
     """
 
     merger: merging.Merger
@@ -268,8 +248,8 @@ def plan_merge(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) 
 
     Raises:
         NotFound, Ambiguous: (`not_found`, `ambiguous`) no such customer, or several.
-        InputRefused: (`input_refused`) when both are the same already.
-        InputRefused: (`customer_archived`) when the one who remains was archived.
+        InputRefused: (`input_refused`, `customer_archived`) when both are the same already, or the
+            one who remains was archived.
         RegistryDamaged: (`registry_damaged`) when a stored license does not verify.
     """
     gone, kept = customers.find(db, typed_gone), customers.find(db, typed_kept)

@@ -21,11 +21,7 @@ from polygent_issuer.terms.parsing import Changes, Plan, parse_term
 
 
 def first_expiry(changes: Changes, plan: Plan, now: datetime) -> datetime:
-    """The expiry of a first license.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) when it is not after `now`, or counts from nothing.
-    """
+    """The expiry of a first license; `invalid_terms` when it is past, or counts from nothing."""
     if changes.expires is not None:
         return _ahead(changes.expires, now)
     if changes.basis == "expiry":
@@ -40,9 +36,9 @@ def first_expiry(changes: Changes, plan: Plan, now: datetime) -> datetime:
 def next_term(
     changes: Changes, records: Sequence[LicenseRecord], settings: Settings
 ) -> Term | None:
-    """The term of the next license: the option, else the one recorded, else its plan's.
+    """The term of the next license: the option, else the one recorded, else its plan's; else None.
 
-    `None` when nobody named one, and when several licenses were for different terms.
+    It is None, too, when several licenses were for different terms.
     """
     if changes.term is not None:
         return changes.term
@@ -164,10 +160,7 @@ def is_due(
     """Whether a license is to be renewed: it ends soon (`within`), and a renewal would end later.
 
     So a license that was renewed a moment ago is not due twice, however short the terms are.
-
-    Args:
-        within: None when it does not matter how far ahead it ends.
-        term: what it would be renewed for; its own when not given.
+    Without `within` it does not matter how far ahead it ends; without `term` its own counts.
     """
     term = term or _own_term(record, settings)
     ends = record.expires_at
@@ -180,12 +173,8 @@ def renewable_in_batch(
 ) -> bool:
     """Whether `renew` of a customer, of whose licenses none is named, asks for nothing more.
 
-    It takes all that did not lapse long ago: a trial wants a plan, and what still runs for long
-    wants consent.
-
-    Args:
-        records: the customer's current licenses.
-        until: what ends before then is meant to be renewed, however long it runs.
+    It takes all current ones that did not lapse long ago: a trial wants a plan, and what still runs
+    for long wants consent, unless it ends before `until`.
     """
     return not any(
         not lapsed_beyond_limit(record, settings, now)

@@ -23,7 +23,7 @@ from polygent_issuer.issuing.proposal import (
     license_differences,
     load_license,
     loss_finding,
-    replaced_notes,
+    replaced_note,
 )
 from polygent_issuer.issuing.selection import (
     RenewalRequest,
@@ -48,8 +48,7 @@ class FirstLicenseRequest:
     Attributes:
         customer: a slug or name; a new name makes a customer.
         claimed: nobody but the document's sender named the customer.
-        slug: of a new customer; made from the name when not given.
-        label: of the machine; its hostname when not given.
+        slug, label: of a new customer, and of the machine; made from its name when not given.
         key: a label or kid; the active key when not given.
     """
 
@@ -166,7 +165,7 @@ def _propose(
         differences=license_differences(old, new) if old else decision.differences((), terms),
         notes=(
             *machines.document_notes(db, request.document, choice, now),
-            *replaced_notes(db, records, now),
+            *(replaced_note(db, record, now) for record in records),
         ),
     ).with_findings(
         *machines.document_findings(db, customer, request.document, settings, now),
@@ -190,10 +189,7 @@ def _lapsed(
     terms: Terms,
     now: datetime,
 ) -> LicenseRecord | None:
-    """The current license of the same scope, which must have lapsed.
-
-    Mostly it is one; a merger of customers may leave several, and the last to end counts.
-    """
+    """The current license of the same scope, the last to end, which must have lapsed."""
     if choice is None:
         unbound = (record for record in current if record.machine_id is None)
         domain = terms.allowed_domain
@@ -248,8 +244,7 @@ def propose_renewals(
 ) -> tuple[Proposal, ...]:
     """Decide what follows the licenses that a request means: one for each, or one for several.
 
-    Args:
-        new_id: the ID of the license that follows the one of this ID; always the same.
+    `new_id` gives the ID of the license that follows the one of an ID: always the same.
 
     Raises:
         IssuerError: each code of `select_licenses`, `grouped` and `propose_renewal`.
@@ -274,10 +269,7 @@ def propose_renewal(
     now: datetime,
     license_id: str,
 ) -> Proposal:
-    """Decide the license that follows `records`.
-
-    Args:
-        records: mostly one; several only where the terms say enterprise (`grouped`).
+    """Decide the license that follows one, or several where the terms say enterprise (`grouped`).
 
     Raises:
         InvalidTerms: (`invalid_terms`) terms that no license may have, or a machine that is
@@ -357,9 +349,7 @@ def grouped(
     """The licenses, those together that one shall follow: one for each domain, when enterprise.
 
     Several enterprise licenses are for several domains and stay so, unless one was named for all.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) too many licenses for one.
+    Too many for one are `invalid_terms`.
     """
     alone = tuple((record,) for record in records)
     if len(records) == 1 or not (changes.makes_enterprise or changes.names_domain):

@@ -47,8 +47,10 @@ def has_license_text(data: bytes) -> bool:
     """Return whether a file has a license as text, whatever mail or an editor did to it.
 
     A license within an archive, a database or another binary file does not count, nor one in an
-    unsent mail draft (`--eml`), whose license was written as a file, too. The first 16,385 bytes of
-    the file are enough: more than a license file may have.
+    unsent mail draft (`--eml`), whose license was written as a file, too.
+
+    Args:
+        data: the file, or its first 16,385 bytes: more than a license file may have.
     """
     if peek_kid(data) is not None or any(beginning in data for beginning in _UTF16):
         return True
@@ -58,7 +60,11 @@ def has_license_text(data: bytes) -> bool:
 
 
 def describe(data: bytes) -> str:
-    """Return what a file is that is not a license, as far as its beginning shows that."""
+    """Return what a file is that is not a license, as far as its beginning shows that.
+
+    Args:
+        data: the file, or its first 16,385 bytes: more than a license file may have.
+    """
     if _DRAFT.match(data):
         return "an unsent mail draft"
     try:
@@ -70,7 +76,11 @@ def describe(data: bytes) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompromisedKey:
-    """A key that the registry pins and marks as compromised; `since` is None where unknown."""
+    """A key that the registry pins and marks as compromised.
+
+    Attributes:
+        since: since when it is marked so; `None` where nothing tells.
+    """
 
     kid: str
     label: str

@@ -52,11 +52,7 @@ def own_machine(db: Reading, customer: Customer | NewCustomer, fingerprint: str)
 def first_machine(
     db: Reading, customer: Customer | NewCustomer, document: ReceivedDocument, label: str | None
 ) -> MachineChoice:
-    """The machine that a first license is for: known to this customer, or new.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) when the label is not that of the machine, or is another's.
-    """
+    """The machine of a first license: known or new; `invalid_terms` when the label is wrong."""
     fingerprint = document.info.fingerprint
     known = own_machine(db, customer, fingerprint)
     if known is not None:
@@ -118,13 +114,10 @@ def next_machine(
 def refuse_replaced(
     db: Reading, record: LicenseRecord, machine: Machine | None, fingerprint: str | None
 ) -> None:
-    """Check that a license that goes on as it is, is not for what its machine was before.
+    """Refuse a license that goes on for what its machine was before (`invalid_terms`).
 
     A machine has mostly one current license, and that one is replaced when the machine changes; a
     merger of customers may leave it another. `fingerprint` is what the signed license says.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) when the machine took another identity since.
     """
     if machine is None or machine.fingerprint == fingerprint:
         return
@@ -143,11 +136,7 @@ def refuse_replaced(
 
 
 def refuse_document(document: ReceivedDocument | None) -> None:
-    """Check that an enterprise license is for no machine.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) when a document was given all the same.
-    """
+    """Check that an enterprise license is for no machine; else `invalid_terms`."""
     if document is not None:
         raise InvalidTerms(
             "an enterprise license is for no machine, yet a machine-info document was given",
@@ -248,7 +237,7 @@ class IdentityChange:
 
 
 def identity_changes(identities: Sequence[Identity]) -> tuple[IdentityChange, ...]:
-    """When a machine changed, the latest first; the same fingerprint twice in a row is none."""
+    """The changes of a machine, latest first; the same fingerprint twice in a row is none."""
     return tuple(
         IdentityChange(
             at=old.until or new.since,
@@ -273,11 +262,7 @@ def list_components(components: Iterable[ComponentChange]) -> str | None:
 def document_notes(
     db: Reading, document: ReceivedDocument | None, choice: MachineChoice | None, now: datetime
 ) -> tuple[str, ...]:
-    """What a document says, so that a wrong attachment is seen before it is signed.
-
-    Args:
-        choice: the machine it is for; what that was before is compared, part by part.
-    """
+    """What a document says, so that a wrong attachment is seen, and how its machine changed."""
     if document is None:
         return ()
     info = document.info
@@ -293,8 +278,7 @@ def document_notes(
 def history_notes(db: Reading, info: "MachineInfo", now: datetime) -> tuple[str, ...]:
     """What the registry's past says of a document that nobody signs for yet."""
     notes: list[str] = []
-    likely = _likely_machine(db, info)
-    if likely is not None:
+    if likely := _likely_machine(db, info):
         customer, machine = likely
         if machine.fingerprint != info.fingerprint:
             notes.append(_may_be(customer, machine))
@@ -322,8 +306,7 @@ def _comparison(db: Reading, machine: Machine, info: "MachineInfo", now: datetim
 def _likely_machine(db: Reading, info: "MachineInfo") -> tuple[Customer, Machine] | None:
     """The machine that a document is probably of, by no proof: a person judges.
 
-    Whoever has or had the fingerprint; else of the customer whom the document names the machine of
-    this hostname, or the only one.
+    Whoever has or had the fingerprint; else who has this hostname, or one machine, under this name.
     """
     for known in machines.with_fingerprint(db, info.fingerprint):
         return known.customer, known.machine
@@ -347,10 +330,7 @@ def _may_be(customer: Customer, machine: Machine) -> str:
 
 
 def _clones(db: Reading, fingerprint: str, hostname: str | None) -> tuple[str, ...]:
-    """Where this fingerprint is or was known under another hostname, of any customer.
-
-    Host names are compared without regard to case (RFC 4343).
-    """
+    """Where this fingerprint is or was known under another hostname (RFC 4343), of any customer."""
     if hostname is None:
         return ()
     notes = []

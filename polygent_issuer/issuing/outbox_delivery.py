@@ -37,12 +37,9 @@ _NAMED: Final = 50
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Destination:
-    """A place for license files.
+    """A place for license files: a folder, or stdout by `write`.
 
-    Attributes:
-        folder: where files go; `None` means stdout.
-        name: the one file's name; `None` takes each license's own.
-        write: how bytes reach stdout, when that is the place.
+    `name` is the one file's name; without it each license has its own.
     """
 
     folder: Path | None
@@ -71,11 +68,7 @@ class Destination:
             self.free_target(proposal)
 
     def free_target(self, proposal: "Proposal") -> Path | None:
-        """As `target`, when nothing is there yet.
-
-        Raises:
-            OutputExists, OutputProblem: as `files.require_free`.
-        """
+        """As `target`, checked by `files.require_free`."""
         target = self.target(proposal)
         if target is not None:
             files.require_free(target, _ELSEWHERE)
@@ -87,13 +80,7 @@ def resolve(
 ) -> Destination:
     """The destination of `--output`: `-`, a folder, or a file; else the settings', else here.
 
-    Args:
-        option: what was typed; an existing folder, or a trailing slash, means a folder.
-        default: the folder of the settings.
-        write: how bytes reach stdout.
-
-    Raises:
-        OutputProblem: (`output_failed`) when no file can be at that place.
+    An existing folder, or a trailing slash, means a folder; `output_failed` is no place for a file.
     """
     if option == "-":
         return Destination(folder=None, write=write)
@@ -168,14 +155,10 @@ def describe(row: OutboxRow) -> str:
 def deliver_pending(db: Writing, prefix: str) -> None:
     """Deliver what is pending, and clear what was delivered; what fails stays and is named again.
 
-    What was superseded or retired meanwhile is nobody's to send any more, and is cleared. The bytes
-    come from the registry, so nothing is signed twice. Where the journal does not vouch for them
-    and their place, the license is not delivered, and stays named until it is exported: the row was
-    edited, or an earlier version wrote it.
-
-    Args:
-        db: the open transaction.
-        prefix: of this registry's temporary files.
+    What was superseded or retired meanwhile is cleared. The bytes come from the registry, so
+    nothing is signed twice. Where the journal does not vouch for them and their place, the license
+    is not delivered, and stays named until it is exported: the row was edited, or an earlier
+    version wrote it.
     """
     for row in outbox.pending(db):
         try:
@@ -187,10 +170,7 @@ def deliver_pending(db: Writing, prefix: str) -> None:
 
 
 def sweep(db: Reading, folder: Path, prefix: str) -> None:
-    """Remove the temporary files that a crash left, but those of licenses in the outbox.
-
-    Whoever committed such a license may be about to link its file.
-    """
+    """Remove temporary files that a crash left; those in the outbox may be about to be linked."""
     files.sweep(folder, prefix, tuple(f"{prefix}{row.license_id}" for row in outbox.pending(db)))
 
 
@@ -219,11 +199,7 @@ def is_vouched(db: Reading, record: LicenseRecord, folder: str, name: str | None
 
 
 def write(file: bytes, target: Path, license_id: str, prefix: str) -> None:
-    """Write a kept license's file; whatever a crash leaves of that is swept by the next issue.
-
-    Raises:
-        OutputExists, OutputProblem: as `files.publish`.
-    """
+    """Write a kept license's file as `files.publish` does; the next issue sweeps what is left."""
     temp_name = f"{prefix}{license_id}-{os.getpid()}.tmp"
     files.prepare(file, target.parent, temp_name=temp_name).publish(target.name)
 

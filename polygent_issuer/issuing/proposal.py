@@ -6,6 +6,7 @@ Those are read from their stored files, never from rows that can be edited.
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -69,11 +70,9 @@ class NewCustomer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MachineChoice:
-    """The machine of a standard license, and what its row becomes.
+    """The machine of a standard license: the known row, or None to add one.
 
-    Attributes:
-        known: the machine's row; `None` adds one.
-        changed: the row takes a new identity from the document.
+    `changed` gives that row a new identity from the document.
     """
 
     label: str
@@ -87,7 +86,6 @@ class Proposal:
     """A decision. Two proposals are equal when they rest on the same facts.
 
     Attributes:
-        license: what will be signed, to the last claim.
         replaced: the licenses that it supersedes; mostly one.
         term, plan: recorded with the license, so that the next renewal knows them.
         findings: what is risky and needs consent.
@@ -137,12 +135,7 @@ def build_license(
     expires_at: datetime,
     replaces: tuple[str, ...] = (),
 ) -> License:
-    """The license of these terms, checked against FORMAT §1; parts of a second are dropped.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) when no license may say this, or be of this instant, or
-            its file would have more bytes than a server reads.
-    """
+    """The license of these terms, to whole seconds; `invalid_terms` if FORMAT §1 forbids it."""
     if issued_at < _FIRST_SECOND:
         raise InvalidTerms(
             f"no license can be issued at {dates.instant(issued_at)}, "
@@ -192,42 +185,30 @@ def _require_readable(license_: License) -> None:
 
 
 def load_license(db: Reading, record: LicenseRecord) -> License:
-    """What the stored `.lic` says, verified with the key that is pinned for it.
-
-    Raises:
-        RegistryDamaged: (`registry_damaged`) when it is not what was issued.
-    """
+    """What the stored `.lic` says, verified with its pinned key; else `registry_damaged`."""
     pinned = verifier_of(keys.pinned(db, record.kid))
-    try:
+    with suppress(LicenseError):
         license_ = pinned.authenticate(record.file)
-    except LicenseError:
-        license_ = None
-    if license_ is None or license_.jti != record.id:
-        raise RegistryDamaged(
-            f"the stored file of license {record.id} does not verify with its pinned key",
-            hint=run("journal", "verify"),
-        )
-    return license_
+        if license_.jti == record.id:
+            return license_
+    raise RegistryDamaged(
+        f"the stored file of license {record.id} does not verify with its pinned key",
+        hint=run("journal", "verify"),
+    )
 
 
 @lru_cache(maxsize=8)
 def verifier_of(key: KeyRecord) -> Verifier:
-    """What verifies with one pinned key; reading a key takes as long as a verification.
-
-    Raises:
-        RegistryDamaged: (`registry_damaged`) when the pinned key is not the one of its `kid`.
-    """
+    """What verifies with one pinned key; reading a key takes as long as a verification."""
     return Verifier(KeySet.of(key.public_key, allow_example=True))
 
 
 def similar_customer(
     subject: str, alike: Sequence[Customer | str], *, hint: str, where: str = ""
 ) -> Finding | None:
-    """`similar-customer`: the subject of the sentence is very like a known name; None if no one is.
+    """`similar-customer`: the subject of the sentence is very like others, or like their names.
 
-    Args:
-        alike: those who are like it, or their names.
-        where: what is to be said of those.
+    None where there are none; `where` says more of them.
     """
     if not alike:
         return None
@@ -236,13 +217,13 @@ def similar_customer(
     return Finding(code=FindingCode.SIMILAR_CUSTOMER, message=message, hint=hint)
 
 
-_LESSER: Final = (
+_LESSER: Final = [
     "--users",
     "--session-hosts",
     "--deploy-hosts",
     "--remove-feature",
     "--allowed-domain",
-)
+]
 _NAME_IT: Final = Hint(
     "name what is meant with ", join(", ", map(option, _LESSER)), " or ", option("--expires")
 )
@@ -275,20 +256,12 @@ def license_differences(replaced: Sequence[License], new: License) -> tuple[Diff
         ("issuer", _listed(old.iss for old in replaced), new.iss),
         ("fingerprint", _machines(replaced), _machines([new])),
     )
-    changed = tuple(
-        Difference(name=name, old=before, new=after)
-        for name, before, after in pairs
-        if before != after
-    )
+    changed = [Difference(name=name, old=old, new=now) for name, old, now in pairs if old != now]
     return (*changed, *decision.differences([Terms.of(old) for old in replaced], Terms.of(new)))
 
 
-def replaced_notes(db: Reading, records: Sequence[LicenseRecord], now: datetime) -> tuple[str, ...]:
-    """What becomes of the old file of each license that is replaced."""
-    return tuple(_replaced_note(db, record, now) for record in records)
-
-
-def _replaced_note(db: Reading, record: LicenseRecord, now: datetime) -> str:
+def replaced_note(db: Reading, record: LicenseRecord, now: datetime) -> str:
+    """What becomes of the old file of a license that is replaced."""
     until = dates.instant(record.expires_at)
     if record.expires_at <= now:
         return f"license {record.id[:8]} expired at {until}"

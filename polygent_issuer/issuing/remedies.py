@@ -13,12 +13,9 @@ from polygent_issuer.verifier.errors import CheckCode
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Advice:
-    """What one failed check leads to.
+    """What one failed check leads to: what the customer sees, and what is to be done, in words.
 
-    Attributes:
-        sees: what the customer sees in the product.
-        do: what is to be done, in words.
-        mend: the words of the command that does our part; CUSTOMER and LICENSE stand for them.
+    `mend` are the words of the command that does our part; CUSTOMER and LICENSE stand for them.
     """
 
     sees: str
@@ -102,12 +99,7 @@ FOR: Mapping[CheckCode, Advice] = {
 def mend(
     code: CheckCode, *, customer: Sequence[str] | None = None, license_id: str | None = None
 ) -> Hint:
-    """The command that puts a failed check right.
-
-    Args:
-        customer: a slug or name, and options that say more; without it the command says CUSTOMER.
-        license_id: an id or its beginning; without it the command says LICENSE.
-    """
+    """The command that puts a failed check right, with the customer and license if known."""
     known = {
         "CUSTOMER": tuple(customer or ("CUSTOMER",)),
         "LICENSE": ("LICENSE" if license_id is None else license_id,),

@@ -5,13 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from polygent_issuer.errors import (
-    Ambiguous,
-    InputRefused,
-    InvalidTerms,
-    MissingInput,
-    NotFound,
-)
+from polygent_issuer.errors import Ambiguous, InputRefused, InvalidTerms, MissingInput, NotFound
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.home.settings import Settings
@@ -47,8 +41,7 @@ def resolve_customer(
     Raises:
         MissingInput: (`missing_input`) when nothing names one.
         Ambiguous: (`ambiguous`) when several customers match.
-        InputRefused: (`customer_archived`, `input_refused`) when it is one who was archived, or
-            who exists and has another slug.
+        InputRefused: (`customer_archived`, `input_refused`) who was archived, or has another slug.
         InvalidTerms, InputRefused, Taken: as `new_customer`.
     """
     customer = owner_of_machine(db, document) if claimed or named is None else None
@@ -73,11 +66,7 @@ def resolve_customer(
 
 
 def check_not_archived(customer: Customer) -> Customer:
-    """The customer, who may be issued licenses: one who was archived may not.
-
-    Raises:
-        InputRefused: (`customer_archived`) when it is one; the hint takes that back.
-    """
+    """The customer, who may be issued licenses; one who was archived is `customer_archived`."""
     if customer.archived_at is None:
         return customer
     raise InputRefused(
@@ -98,7 +87,7 @@ def owner_of_machine(db: Reading, document: ReceivedDocument | None) -> Customer
 
 
 def new_customer(db: Reading, name: str, slug: str | None = None) -> NewCustomer:
-    """Make a customer of this name, not yet in the registry; NFC, with a free slug.
+    """A customer of this name, not yet in the registry; NFC, with a free slug.
 
     Raises:
         InvalidTerms: (`invalid_terms`) when it is no display name (FORMAT §1).
@@ -147,10 +136,8 @@ class RenewalRequest:
     """What `renew` or `reissue` was asked for.
 
     Attributes:
-        customer: a slug or name.
         license_ids: name some of several current licenses, by the beginnings of their IDs.
-        machine: names the one of this machine.
-        all_machines: each of them, though terms are given.
+        machine, all_machines: mean the one of this machine, or each, though terms are given.
         document: replaces the machine's identity.
         key: a label or kid; the active key when not given.
         typed: the operator typed the changes. What stands in a file is no decision of hers, so
@@ -177,8 +164,7 @@ def select_licenses(
     `all_machines` says otherwise. What lapsed long ago counts only when named.
 
     Raises:
-        NotFound: (`not_found`) nothing current matches.
-        Ambiguous: (`ambiguous`) several match where one is needed; the hint names them.
+        NotFound, Ambiguous: (`not_found`, `ambiguous`) nothing current matches, or several.
         InvalidTerms: (`invalid_terms`) the named license is not current.
         InputRefused: (`customer_archived`) the customer is none any more.
     """

@@ -45,8 +45,7 @@ def choose_key(db: Reading, wanted: str | None) -> KeyRecord:
 
     Raises:
         NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
-        KeyUnavailable: (`no_key`, `key_retired`, `key_compromised`) none is active, or it may not
-            sign.
+        KeyUnavailable: (`no_key`, `key_retired`, `key_compromised`) none may sign.
     """
     key = keys.active(db) if wanted is None else keys.find(db, wanted)
     if key is None:
@@ -98,10 +97,7 @@ def record_issue(
     *,
     particulars: Mapping[str, object] | None = None,
 ) -> None:
-    """Write everything that one issue means into the open transaction.
-
-    `particulars` is what the journal tells of it besides; JSON.
-    """
+    """Write all that one issue means into the open transaction; the journal gets particulars."""
     proposal = signed.proposal
     customer = _record_customer(db, proposal)
     document = _record_document(db, proposal)

@@ -31,11 +31,7 @@ _NO_ZONES: Final = frozenset({"localtime", "posixrules", "factory"})
 
 
 def parse_zone(name: str) -> "ZoneInfo":
-    """Find a time zone by its IANA name.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) when there is none of that name on this machine.
-    """
+    """Find a time zone by its IANA name; `invalid_terms` when this machine knows none."""
     # Few commands name a zone, and each pays for what it imports.
     from zoneinfo import ZoneInfo, available_timezones  # noqa: PLC0415
 
@@ -73,11 +69,7 @@ def optional_instant(moment: datetime | None) -> str | None:
 
 
 def to_seconds(moment: datetime) -> int:
-    """Turn a moment into a NumericDate; a part of a second is dropped.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) before 1970.
-    """
+    """Turn a moment into a NumericDate, without parts of a second; `invalid_terms` before 1970."""
     seconds = (in_utc(moment) - _EPOCH) // _SECOND
     if seconds < 0:
         raise InvalidTerms(f"no such time for a license: {instant(moment)} is before 1970")
@@ -85,11 +77,7 @@ def to_seconds(moment: datetime) -> int:
 
 
 def in_utc(moment: datetime) -> datetime:
-    """Turn an aware moment into UTC.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) when UTC puts it outside the years 1 to 9999.
-    """
+    """Turn an aware moment into UTC; `invalid_terms` outside the years 1 to 9999."""
     if moment.tzinfo is UTC:
         return moment
     if moment.utcoffset() is None:
@@ -108,8 +96,7 @@ def midnight(day: date) -> datetime:
 def last_full_day(expires: datetime, zone: "ZoneInfo | None" = None) -> date:
     """Name the last day that a license covers to its end, in UTC or in a customer's zone.
 
-    Raises:
-        InvalidTerms: (`invalid_terms`) when the calendar of that zone has no such day.
+    A day that the calendar does not have is `invalid_terms`.
     """
     try:
         return in_utc(expires).astimezone(zone or UTC).date() - _DAY
@@ -157,11 +144,7 @@ def days(number: int) -> str:
 
 
 def upload_deadline(issued_at: datetime, window: timedelta) -> datetime:
-    """Say until when a server installs a license: issued at + the server's window.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) when that is past the year 9999.
-    """
+    """Say until when a server installs a license: issued at + the server's window."""
     try:
         return in_utc(issued_at) + window
     except OverflowError:
@@ -193,10 +176,8 @@ def term_end(base: datetime, term: Term) -> datetime:
     """Add a term to a moment, so that no license ends in the middle of a day (FORMAT §6).
 
     Calendar years and months; a day that does not exist becomes the first of the next month (the
-    time of day stays); then up to the next 00:00 UTC, where a midnight is its own.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) when that is past the year 9999.
+    time of day stays); then up to the next 00:00 UTC, where a midnight is its own. Past the year
+    9999 it is `invalid_terms`.
     """
     start = in_utc(base)
     try:

@@ -20,14 +20,9 @@ _FEW = 5  # up to as many numbers are said one by one
 
 
 def first_terms(plan: Plan, changes: Changes, catalogue: Catalogue) -> Terms:
-    """Terms of a customer's first license.
+    """Terms of a customer's first license, of a plan unless another was typed, or something else.
 
-    Args:
-        plan: fills what was not typed, unless `changes.plan` names another.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) for terms that no license may have, or that contradict
-            each other.
+    Terms that no license may have, or that contradict each other, are `invalid_terms`.
     """
     if problem := contradiction(changes):
         raise problem
@@ -40,12 +35,9 @@ def first_terms(plan: Plan, changes: Changes, catalogue: Catalogue) -> Terms:
 
 
 def next_terms(current: Terms, changes: Changes, catalogue: Catalogue) -> Terms:
-    """Terms of a license that replaces one: as now, but for what was typed.
+    """Terms of a license that replaces one: as now, but for what was typed; else `invalid_terms`.
 
     A feature of the present license stays, also when this operator's catalogue does not know it.
-
-    Raises:
-        InvalidTerms: (`invalid_terms`) as `first_terms`.
     """
     if problem := contradiction(changes):
         raise problem
@@ -158,11 +150,8 @@ def _refuse_enterprise_rights(
 def merged_terms(several: Sequence[Terms], changes: Changes) -> Terms:
     """What several licenses allow together: the present terms of the one that follows them.
 
-    Of several, `changes` must name the limits, and a domain where they have more than one.
-
-    Raises:
-        MissingInput: (`missing_input`) for limits that nobody named.
-        InvalidTerms: (`invalid_terms`) for domains that differ.
+    Of several, `changes` must name the limits (`missing_input`), and a domain where they have more
+    than one (`invalid_terms`).
     """
     if len(several) == 1:
         return several[0]

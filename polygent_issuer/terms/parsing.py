@@ -43,10 +43,7 @@ LIMITS = ("users", "session_hosts", "deploy_hosts")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """A preset of the settings; it fills a first license and never flows into a renewal.
-
-    `renewable` is False for trials: batches skip such a license.
-    """
+    """A preset for first licenses, not for renewals; batches skip what is not renewable: trials."""
 
     name: str
     tier: Tier
@@ -146,11 +143,7 @@ class Catalogue:
     enterprise: frozenset[str]
 
     def require_known(self, names: Iterable[str]) -> None:
-        """Refuse a name that no server knows.
-
-        Raises:
-            InvalidTerms: (`invalid_terms`) with the first unknown one and the nearest known.
-        """
+        """Refuse a name that no server knows (`invalid_terms`), with the nearest known."""
         for name in names:
             if name not in self.names:
                 names = sorted(self.names)
@@ -183,10 +176,7 @@ def parse_tier(text: str) -> Tier:
 
 
 def parse_count(text: str) -> int:
-    """Read a whole number; its range is `check_limit`'s.
-
-    Which sign parts thousands depends on the country, so none does.
-    """
+    """Read a whole number, without a sign for thousands; its range is `check_limit`'s."""
     if _COUNT.fullmatch(text):
         return int(text)
     raise InvalidTerms(
