@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from polygent_issuer.errors import InvalidTerms, MissingInput
-from polygent_issuer.findings import Finding
-from polygent_issuer.hints import Hint, option, run
+from polygent_issuer.errors import InvalidTerms
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.issuing import expiry, machines
 from polygent_issuer.issuing.proposal import (
@@ -33,7 +32,6 @@ from polygent_issuer.issuing.selection import (
 )
 from polygent_issuer.issuing.signing import choose_key
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers, licenses
-from polygent_issuer.registry import machines as known_machines
 from polygent_issuer.terms import dates, decision
 from polygent_issuer.terms.parsing import Changes, Plan, Terms
 from polygent_issuer.text import escape
@@ -83,8 +81,6 @@ def propose_first(
     choice = None
     if terms.tier is Tier.ENTERPRISE:
         machines.refuse_document(request.document)
-    elif request.document is None:
-        raise _unbound(", or ", option("--plan", "enterprise-annual"))
     else:
         choice = machines.first_machine(db, customer, request.document, request.label)
     current = licenses.current(db, customer) if isinstance(customer, Customer) else ()
@@ -173,13 +169,6 @@ def _propose(
     )
 
 
-def _unbound(*instead: str) -> MissingInput:
-    return MissingInput(
-        "a standard license is bound to a machine, and no document was given",
-        hint=Hint("add ", option("--machine-info", "FILE"), *instead),
-    )
-
-
 def _lapsed(
     db: Reading,
     customer: Customer | NewCustomer,
@@ -256,7 +245,16 @@ def propose_renewals(
         )
         for group in grouped(db, request.changes, records)
     )
-    left_out = _left_out(db, request, records)
+    taken = {record.id for record in records}
+    of_all = request.all_machines
+    current = licenses.current(db, customers.find(db, request.customer)) if of_all else ()
+    left_out = (
+        f"license {record.id[:8]} ({record.machine_label or record.tier}) lapsed long ago, at "
+        f"{dates.instant(record.expires_at)}, and is left out; to mean it, too, name each "
+        "with --license"
+        for record in current
+        if record.id not in taken
+    )
     return (replace(first, notes=(*first.notes, *left_out)), *others)
 
 
@@ -287,7 +285,11 @@ def propose_renewal(
     customer = customers.by_id(db, records[0].customer_id)
     present = decision.merged_terms([Terms.of(license_) for license_ in old], changes)
     terms = decision.next_terms(present, changes, settings.catalogue)
-    choice = _machine(db, request, records[0], old[0], customer=customer, tier=terms.tier)
+    choice = None
+    if terms.tier is Tier.ENTERPRISE:
+        machines.refuse_document(request.document)
+    else:
+        choice = machines.next_machine(db, customer, records[0], old[0], request.document)
     expires_at = expiry.next_expiry(action, changes, records, settings, now)
     term = expiry.next_term(changes, records, settings)
     same_plan = records[0].plan if len(records) == 1 else None
@@ -309,38 +311,10 @@ def propose_renewal(
     )
     longer = expires_at > max(license_.expires_at for license_ in old)
     return proposal.with_findings(
-        _loss(request, old, proposal.license),
+        loss_finding(old, proposal.license, changes if request.typed else None),
         expiry.not_due(records, settings, now) if action is Action.RENEW else None,
         expiry.long_term(now, expires_at, settings) if longer else None,
     )
-
-
-def _machine(
-    db: Reading,
-    request: RenewalRequest,
-    record: LicenseRecord,
-    old: License,
-    *,
-    customer: Customer,
-    tier: Tier,
-) -> MachineChoice | None:
-    if tier is Tier.ENTERPRISE:
-        machines.refuse_document(request.document)
-        return None
-    row = None if record.machine_id is None else known_machines.by_id(db, record.machine_id)
-    if request.document is None:
-        machines.refuse_replaced(db, record, row, old.machine_fingerprint)
-    choice = machines.next_machine(db, customer, row, old.machine_fingerprint, request.document)
-    if choice is None:
-        raise _unbound()
-    return choice
-
-
-def _loss(request: RenewalRequest, old: Sequence[License], new: License) -> Finding | None:
-    if request.typed:
-        return loss_finding(old, new, request.changes)
-    finding = loss_finding(old, new, Changes())
-    return None if finding is None else replace(finding, hint=None)
 
 
 def grouped(
@@ -370,19 +344,3 @@ def grouped(
             "the one that came of it and the rest, with --all-machines",
         )
     return tuple(map(tuple, groups.values()))
-
-
-def _left_out(
-    db: Reading, request: RenewalRequest, records: Sequence[LicenseRecord]
-) -> tuple[str, ...]:
-    """What *all* leaves out, since it lapsed too long ago."""
-    if not request.all_machines:
-        return ()
-    taken = {record.id for record in records}
-    return tuple(
-        f"license {record.id[:8]} ({record.machine_label or record.tier}) lapsed long ago, at "
-        f"{dates.instant(record.expires_at)}, and is left out; to mean it, too, name each "
-        "with --license"
-        for record in licenses.current(db, customers.find(db, request.customer))
-        if record.id not in taken
-    )

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from polygent_issuer.errors import Ambiguous, InvalidTerms, NotFound
+from polygent_issuer.errors import Ambiguous, InvalidTerms, MissingInput, NotFound
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.home.settings import Settings
@@ -33,6 +33,7 @@ from polygent_issuer.registry import (
 )
 from polygent_issuer.terms import dates
 from polygent_issuer.text import escape
+from polygent_issuer.verifier import License
 
 if TYPE_CHECKING:
     from polygent_issuer.machine_info.document import MachineInfo
@@ -50,9 +51,19 @@ def own_machine(db: Reading, customer: Customer | NewCustomer, fingerprint: str)
 
 
 def first_machine(
-    db: Reading, customer: Customer | NewCustomer, document: ReceivedDocument, label: str | None
+    db: Reading,
+    customer: Customer | NewCustomer,
+    document: ReceivedDocument | None,
+    label: str | None,
 ) -> MachineChoice:
-    """The machine of a first license: known or new; `invalid_terms` when the label is wrong."""
+    """The machine of a first license: known or new.
+
+    Raises:
+        MissingInput: (`missing_input`) without a document.
+        InvalidTerms: (`invalid_terms`) when the label is not that of the machine, or is another's.
+    """
+    if document is None:
+        raise _unbound(", or ", option("--plan", "enterprise-annual"))
     fingerprint = document.info.fingerprint
     known = own_machine(db, customer, fingerprint)
     if known is not None:
@@ -81,22 +92,25 @@ def first_machine(
 def next_machine(
     db: Reading,
     customer: Customer,
-    machine: Machine | None,
-    fingerprint: str | None,
+    record: LicenseRecord,
+    old: License,
     document: ReceivedDocument | None,
-) -> MachineChoice | None:
-    """The machine of the next license: as now, or with the identity of a new document.
+) -> MachineChoice:
+    """The machine of the license that follows one: as now, or with a new document's identity.
 
-    Args:
-        machine: the row of the license's machine; its label is used, never its fingerprint.
-        fingerprint: what the signed license says; `None` when it was enterprise.
+    Of the row of the license's machine the label is used; what it is says the signed license.
 
     Raises:
-        InvalidTerms: (`invalid_terms`) when the document is of another machine of this customer.
+        MissingInput: (`missing_input`) without a document, when it was for no machine.
+        InvalidTerms: (`invalid_terms`) when the document is of another machine of this customer,
+            or there is none and the machine took another identity since.
     """
+    machine = None if record.machine_id is None else machines.by_id(db, record.machine_id)
     if document is None:
+        fingerprint = old.machine_fingerprint
         if machine is None or fingerprint is None:
-            return None
+            raise _unbound()
+        _refuse_replaced(db, record, machine, fingerprint)
         return MachineChoice(label=machine.label, fingerprint=fingerprint, known=machine)
     new = document.info.fingerprint
     if machine is None:
@@ -111,15 +125,22 @@ def next_machine(
     return MachineChoice(label=machine.label, fingerprint=new, known=machine, changed=changed)
 
 
-def refuse_replaced(
-    db: Reading, record: LicenseRecord, machine: Machine | None, fingerprint: str | None
+def _unbound(*instead: str) -> MissingInput:
+    return MissingInput(
+        "a standard license is bound to a machine, and no document was given",
+        hint=Hint("add ", option("--machine-info", "FILE"), *instead),
+    )
+
+
+def _refuse_replaced(
+    db: Reading, record: LicenseRecord, machine: Machine, fingerprint: str
 ) -> None:
-    """Refuse a license that goes on for what its machine was before (`invalid_terms`).
+    """Refuse a license that goes on for what its machine was before.
 
     A machine has mostly one current license, and that one is replaced when the machine changes; a
-    merger of customers may leave it another. `fingerprint` is what the signed license says.
+    merger of customers may leave it another.
     """
-    if machine is None or machine.fingerprint == fingerprint:
+    if machine.fingerprint == fingerprint:
         return
     if all(past.fingerprint != fingerprint for past in machines.history(db, machine)):
         return

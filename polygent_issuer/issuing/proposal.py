@@ -229,8 +229,11 @@ _NAME_IT: Final = Hint(
 )
 
 
-def loss_finding(replaced: Sequence[License], new: License, changes: Changes) -> Finding | None:
-    """`entitlement-loss`: less than now, and not named on the command line."""
+def loss_finding(
+    replaced: Sequence[License], new: License, typed: Changes | None
+) -> Finding | None:
+    """`entitlement-loss`: less than now, and not named on the command line, if there was one."""
+    changes = Changes() if typed is None else typed
     losses = list(decision.losses([Terms.of(old) for old in replaced], Terms.of(new), changes))
     named = changes.term or changes.expires or changes.basis
     longest = max(old.expires_at for old in replaced)
@@ -244,7 +247,7 @@ def loss_finding(replaced: Sequence[License], new: License, changes: Changes) ->
     return Finding(
         code=FindingCode.ENTITLEMENT_LOSS,
         message=f"{new.customer} would lose: {'; '.join(losses)}",
-        hint=_NAME_IT,
+        hint=None if typed is None else _NAME_IT,
     )
 
 

@@ -177,13 +177,20 @@ def select_licenses(
         machine = machines.by_label(db, customer, request.machine)
         of_machine = tuple(record for record in current if record.machine_id == machine.id)
         return _one_of(customer, of_machine, request, f"for machine {machine.label!a}")
-    current = _not_long_lapsed(customer, current, settings, now)
+    recent = tuple(each for each in current if not expiry.lapsed_beyond_limit(each, settings, now))
+    if current and not recent:
+        newest = expiry.last_to_end(current)
+        raise NotFound(
+            f"what {customer.name} had lapsed over {settings.lapsed.days} days ago, "
+            f"last at {dates.instant(newest.expires_at)}",
+            hint=Hint("to mean it: ", run("renew", customer.slug, "--license", newest.id[:8])),
+        )
     every = request.all_machines or (
         request.action is Action.RENEW and not request.changes.named and request.document is None
     )
-    if every and current:
-        return current
-    return _one_of(customer, current, request, "")
+    if every and recent:
+        return recent
+    return _one_of(customer, recent, request, "")
 
 
 def _by_id(db: Reading, customer: Customer, beginning: str) -> LicenseRecord:
@@ -199,22 +206,6 @@ def _by_id(db: Reading, customer: Customer, beginning: str) -> LicenseRecord:
             hint=run("license", "list", "--customer", customer.slug),
         )
     return record
-
-
-def _not_long_lapsed(
-    customer: Customer, current: Sequence[LicenseRecord], settings: Settings, now: datetime
-) -> tuple[LicenseRecord, ...]:
-    recent = tuple(
-        record for record in current if not expiry.lapsed_beyond_limit(record, settings, now)
-    )
-    if current and not recent:
-        newest = expiry.last_to_end(current)
-        raise NotFound(
-            f"what {customer.name} had lapsed over {settings.lapsed.days} days ago, "
-            f"last at {dates.instant(newest.expires_at)}",
-            hint=Hint("to mean it: ", run("renew", customer.slug, "--license", newest.id[:8])),
-        )
-    return recent
 
 
 def _one_of(

@@ -99,8 +99,15 @@ def record_issue(
 ) -> None:
     """Write all that one issue means into the open transaction; the journal gets particulars."""
     proposal = signed.proposal
-    customer = _record_customer(db, proposal)
-    document = _record_document(db, proposal)
+    customer = proposal.customer
+    if isinstance(customer, NewCustomer):
+        customer = customers.add(db, slug=customer.slug, name=customer.name)
+    document = None
+    if (received := proposal.document) is not None:
+        info = received.info
+        document = machines.add_document(
+            db, received.content, fingerprint=info.fingerprint, generated_at=info.generated_at
+        )
     machine = _record_machine(db, customer, proposal, document)
     issued = proposal.license
     licenses.add(
@@ -130,24 +137,6 @@ def record_issue(
         accepted=consent.used(proposal.findings),
         reason=consent.reason,
         details={**_details(proposal), **(particulars or {}), "to": place},
-    )
-
-
-def _record_customer(db: Writing, proposal: Proposal) -> Customer:
-    if isinstance(proposal.customer, NewCustomer):
-        return customers.add(db, slug=proposal.customer.slug, name=proposal.customer.name)
-    return proposal.customer
-
-
-def _record_document(db: Writing, proposal: Proposal) -> Document | None:
-    received = proposal.document
-    if received is None:
-        return None
-    return machines.add_document(
-        db,
-        received.content,
-        fingerprint=received.info.fingerprint,
-        generated_at=received.info.generated_at,
     )
 
 
@@ -262,7 +251,11 @@ def _deliver(
     license_id = issued.proposal.license.jti
     try:
         if temp is not None and issued.path is not None:
-            _place(issued, issued.path, temp, prefix)
+            try:
+                temp.publish(issued.path.name)
+            except OutputProblem:
+                # Another command may have delivered it and swept the temporary file meanwhile.
+                outbox_delivery.write(issued.file, issued.path, license_id, prefix)
         elif destination.write is not None:
             destination.write(issued.file)
     except OutputProblem as problem:
@@ -276,11 +269,3 @@ def undelivered(license_id: str, problem: OutputProblem) -> OutputProblem:
         f"but its file is not delivered: {problem.message}",
         hint=outbox_delivery.export_hint(license_id),
     )
-
-
-def _place(issued: Issued, path: Path, temp: files.Prepared, prefix: str) -> None:
-    try:
-        temp.publish(path.name)
-    except OutputProblem:
-        # Another command may have delivered it and swept the temporary file meanwhile.
-        outbox_delivery.write(issued.file, path, issued.proposal.license.jti, prefix)
