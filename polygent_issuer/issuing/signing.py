@@ -208,16 +208,23 @@ def publish(
         sign(each, signers[each.key.kid], destination.target(each)) for each in proposals
     )
     prefix = outbox_delivery.temp_prefix(decided.registry.id)
+    temps: dict[str, files.Prepared] = {}
     with ExitStack() as undo:
 
-        def write(db: Writing) -> dict[str, files.Prepared]:
+        def write(db: Writing) -> None:
             outbox_delivery.deliver_pending(db, prefix)
-            temps = _prepare_all(db, issued, destination, prefix, undo)
+            if destination.folder is not None:
+                outbox_delivery.sweep(db, destination.folder, prefix)
+                for each in issued:
+                    license_id = each.proposal.license.jti
+                    name = f"{prefix}{license_id}.tmp"
+                    temp = files.prepare(each.file, destination.folder, temp_name=name)
+                    undo.callback(temp.discard)
+                    temps[license_id] = temp
             for each in issued:
                 record_issue(db, each, consent)
-            return temps
 
-        def deliver(temps: Mapping[str, files.Prepared]) -> Iterator[str]:
+        def deliver(_: None) -> Iterator[str]:
             undo.pop_all()
             for each in issued:
                 license_id = each.proposal.license.jti
@@ -226,22 +233,6 @@ def publish(
 
         change.carry_out(decided, write, undone="nothing was issued", deliver=deliver)
     return issued
-
-
-def _prepare_all(
-    db: Reading, issued: tuple[Issued, ...], destination: Destination, prefix: str, undo: ExitStack
-) -> dict[str, files.Prepared]:
-    """A temporary file for each license, by its ID; none for stdout. `undo` removes them."""
-    if destination.folder is None:
-        return {}
-    outbox_delivery.sweep(db, destination.folder, prefix)
-    temps = {}
-    for each in issued:
-        license_id = each.proposal.license.jti
-        temp_name = f"{prefix}{license_id}.tmp"
-        temps[license_id] = files.prepare(each.file, destination.folder, temp_name=temp_name)
-        undo.callback(temps[license_id].discard)
-    return temps
 
 
 def _deliver(
