@@ -1,4 +1,4 @@
-"""What follows for a customer's licenses when the customer is archived, renamed or merged."""
+"""Customers are archived, changed or merged: what follows for their licenses, and doing it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -42,21 +42,12 @@ class ArchivePlan:
 def plan_archive(db: Reading, slug: str, *, undo: bool, now: datetime) -> ArchivePlan:
     """What would follow; nothing is written."""
     customer = customers.get(db, slug)
-    running = (each for each in licenses.current(db, customer) if each.expires_at > now)
-    return ArchivePlan(
-        customer=customer,
-        undo=undo,
-        needed=(customer.archived_at is None) is not undo,
-        running=tuple(running),
-    )
+    running = tuple(each for each in licenses.current(db, customer) if each.expires_at > now)
+    needed = (customer.archived_at is None) is not undo
+    return ArchivePlan(customer=customer, undo=undo, needed=needed, running=running)
 
 
-def archive(
-    decided: Decided[ArchivePlan],
-    *,
-    reason: str | None,
-    consent: Consent,
-) -> ArchivePlan:
+def archive(decided: Decided[ArchivePlan], *, reason: str | None, consent: Consent) -> ArchivePlan:
     """Do what was shown, and journal who decided it and why.
 
     Raises:
@@ -269,11 +260,7 @@ def plan_merge(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) 
     labels = {machine.id: label for machine, label in merger.moved}
     labels |= {gone.id: kept.label for gone, kept in merger.same}
     changing_hands = licenses.of(db, gone)
-    current = [
-        replace(each, machine_label=_label(db, each, labels))
-        for each in changing_hands
-        if each.is_current
-    ]
+    current = [_relabelled(db, each, labels) for each in changing_hands if each.is_current]
     return MergePlan(
         merger=merger,
         licenses=len(changing_hands),
@@ -282,12 +269,7 @@ def plan_merge(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) 
     )
 
 
-def merge(
-    decided: Decided[MergePlan],
-    *,
-    reason: str,
-    consent: Consent,
-) -> Customer:
+def merge(decided: Decided[MergePlan], *, reason: str, consent: Consent) -> Customer:
     """Do what was shown, and journal who decided it and why; who remains. Raises as `archive`."""
     require(decided.behind, consent)
 
@@ -305,10 +287,12 @@ def merge(
     return change.carry_out(decided, write, undone="nothing was merged")
 
 
-def _label(db: Reading, record: LicenseRecord, labels: dict[int, str]) -> str | None:
-    if record.machine_id is not None and record.machine_id not in labels:
+def _relabelled(db: Reading, record: LicenseRecord, labels: dict[int, str]) -> LicenseRecord:
+    if record.machine_id is None:
+        return replace(record, machine_label=None)
+    if record.machine_id not in labels:
         raise db.damaged(f"has license {record.id} on a machine of another customer, or of none")
-    return None if record.machine_id is None else labels[record.machine_id]
+    return replace(record, machine_label=labels[record.machine_id])
 
 
 def _rivals(

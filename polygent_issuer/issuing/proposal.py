@@ -217,16 +217,9 @@ def similar_customer(
     return Finding(code=FindingCode.SIMILAR_CUSTOMER, message=message, hint=hint)
 
 
-_LESSER: Final = [
-    "--users",
-    "--session-hosts",
-    "--deploy-hosts",
-    "--remove-feature",
-    "--allowed-domain",
-]
-_NAME_IT: Final = Hint(
-    "name what is meant with ", join(", ", map(option, _LESSER)), " or ", option("--expires")
-)
+_LESSER: Final = ("users", "session-hosts", "deploy-hosts", "remove-feature", "allowed-domain")
+_NAMES: Final = join(", ", [option(f"--{name}") for name in _LESSER])
+_NAME_IT: Final = Hint("name what is meant with ", _NAMES, " or ", option("--expires"))
 
 
 def loss_finding(
