@@ -129,7 +129,7 @@ def prepare_with(
     Nothing is left when `fill` raises; what cannot be written is `output_failed`.
     """
     name = temp_name or _temp_name(target)
-    prepared = prepare(b"", target.parent, temp_name=name, private=True, sync=False)
+    prepared = prepare(b"", target.parent, temp_name=name, private=True)
     try:
         fill(prepared.temp)
         disk.sync_file(prepared.temp)
