@@ -15,7 +15,6 @@ from polygent_issuer.errors import OutputProblem
 from polygent_issuer.text import escape
 
 PRIVATE: Final = 0o600
-SHARED: Final = 0o666
 _TRIES: Final = 100
 ELSEWHERE: Final = "name another place for it"
 
@@ -123,7 +122,7 @@ def open_to_readers(path: Path) -> None:
     try:
         # FAT and some network shares have no modes: theirs are right as they are.
         with contextlib.suppress(OSError):
-            os.fchmod(descriptor, SHARED & ~umask)
+            os.fchmod(descriptor, 0o666 & ~umask)
     finally:
         os.close(descriptor)
 
