@@ -19,6 +19,7 @@ from polygent_issuer.errors import ExitCode, InternalError, IssuerError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
+    from multiprocessing.process import BaseProcess
 
 Method = Literal["fork", "spawn"]
 
@@ -105,25 +106,30 @@ def _from_pool(
 
 
 def _wait(pool: "ProcessPoolExecutor", future: "Future[Any]") -> Any:  # noqa: ANN401
+    from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415 - as in _pool
+
     while True:
         try:
             return future.result(timeout=_LOOK_AFTER)
         except TimeoutError:
-            _release(pool)
+            # The pool itself does not notice a process that was killed while it wrote a result.
+            if not all(process.is_alive() for process in _processes(pool)) and not future.done():
+                raise BrokenProcessPool from None
 
 
-def _release(pool: "ProcessPoolExecutor") -> None:
-    """Make the pool notice a process that was killed while it wrote a result.
+def _abandon(pool: "ProcessPoolExecutor") -> None:
+    """End the processes, whatever they do.
 
-    The processes share one pipe for results. With half a result in it the pool waits for the rest
-    as long as anybody can write there.
+    They share one pipe for results. With half a result in it the pool waits for the rest as long as
+    anybody can write there, this process included.
     """
-    # The pool has no public name for either.
-    processes = tuple((pool._processes or {}).values())  # noqa: SLF001
-    if not all(process.is_alive() for process in processes):
-        for process in processes:
-            process.kill()
-        pool._result_queue._writer.close()  # type: ignore[attr-defined]  # noqa: SLF001
+    for process in _processes(pool):
+        process.kill()
+    pool._result_queue._writer.close()  # type: ignore[attr-defined]  # noqa: SLF001 - it has no public name
+
+
+def _processes(pool: "ProcessPoolExecutor") -> "tuple[BaseProcess, ...]":
+    return tuple((pool._processes or {}).values())  # noqa: SLF001 - likewise
 
 
 @contextmanager
@@ -145,8 +151,10 @@ def _pool(job: Work, count: int, start: Method) -> "Iterator[ProcessPoolExecutor
         return
     try:
         yield pool
+    except BaseException:
+        _abandon(pool)
+        raise
     finally:
-        _release(pool)
         pool.shutdown(cancel_futures=True)
 
 
