@@ -88,9 +88,9 @@ def test_a_process_that_dies_is_an_error(start: Method, how: str) -> None:
 
 def test_a_reader_who_leaves_waits_for_no_half_result() -> None:
     """The processes are ended, though one was killed in the middle of a result."""
-    results = in_order(
-        Faulty(at=3 * CHUNK, how="die writing"), range(1_000), processes=2, start="fork"
-    )
+    # The fifth chunk of two processes is begun when the first result is read.
+    job = Faulty(at=4 * CHUNK, how="die writing")
+    results = in_order(job, range(1_000), processes=2, start="fork")
     next(results)
     wait([process.sentinel for process in active_children()])
     results.close()
