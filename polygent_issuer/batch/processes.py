@@ -121,7 +121,7 @@ def _abandon(pool: "ProcessPoolExecutor") -> None:
     """End the processes, whatever they do.
 
     They share one pipe for results. With half a result in it the pool waits for the rest as long as
-    anybody can write there, this process included.
+    any process can write there, this one included.
     """
     for process in _processes(pool):
         process.kill()
