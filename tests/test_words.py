@@ -1,0 +1,207 @@
+"""Plain words: what a person reads uses none of the words that the project retired.
+
+Messages, help texts, pages, docstrings, comments, names of tests and Markdown are read room by
+room. ``guide/development.md`` has the glossary.
+"""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[1]
+
+#: Each retired word, in every form, and what to write for it.
+RETIRED = {
+    r"mend(s|ed|ing|able)?": "fix",
+    r"told|tells?": "print, report, state, distinguish",
+    r"say(s|ing)?|said": "state, report, print, name; or the quoted words alone",
+    r"nobody|anybody|no one": "the actor",
+    r"by (itself|themselves)": "automatically, one at a time, alone",
+    r"beside": "next to, in addition to",
+    r"likewise": "the same for",
+    r"mostly": "usually",
+    r"for ever": "permanently",
+    r"at will": "freely",
+    r"save where": "except where",
+    r"shall": "will, should, or the plain present",
+    r"whom": "subject, verb, object",
+    r"who issues": "the operator",
+    r"(private|public) hal(f|ves)": "private key, public key",
+    r"custody": "key store",
+    r"in force": "current",
+    r"lapsed": "expired",
+    r"heirs?": "newer license",
+    r"newcomers?": "new customer",
+    r"holds? that": "check that",
+    r"let go": "release",
+    r"lets? pass": "allow",
+    r"tak(e|es|ing|en) in": "import, read",
+    r"giv(e|es|ing|en) away": "disclose",
+    r"stands?": "is, is in, is written",
+    r"lies": "is in",
+    r"hangs? on": "depends on",
+    r"wish(es)? for": "requests",
+    r"(is|are|was|were) (no|none)": "is not a, no ..., not one",
+    r"of which": "a second sentence",
+    r"(is|are) to be": "will, should, or the plain present",
+}
+#: Docstrings that ask instead of stating.
+ASKING = re.compile(r"(What|Whether|How|Whose|Who|Which|Is|Are|Does)\b")
+
+_RETIRED = re.compile(rf"\b({'|'.join(RETIRED)})\b", re.IGNORECASE)
+#: Words in these are names that stay: code in backticks, placeholders, "is no longer".
+_ALLOWED = re.compile(r"``?[^`\n]+``?|(is|are|was|were) no longer", re.IGNORECASE)
+
+#: Rooms still to do. It only shrinks.
+TO_DO: set[str] = {
+    "CHANGELOG.md",
+    "README.md",
+    "polygent_issuer/__main__.py",
+    "polygent_issuer/batch",
+    "polygent_issuer/cli/commands",
+    "polygent_issuer/cli/completion",
+    "polygent_issuer/cli/consent.py",
+    "polygent_issuer/cli/context.py",
+    "polygent_issuer/cli/debug.py",
+    "polygent_issuer/cli/errors_boundary.py",
+    "polygent_issuer/cli/flows",
+    "polygent_issuer/cli/main.py",
+    "polygent_issuer/cli/options",
+    "polygent_issuer/cli/output",
+    "polygent_issuer/cli/prompts.py",
+    "polygent_issuer/delivery",
+    "polygent_issuer/doctor",
+    "polygent_issuer/email_address.py",
+    "polygent_issuer/enforcement",
+    "polygent_issuer/errors.py",
+    "polygent_issuer/files",
+    "polygent_issuer/findings.py",
+    "polygent_issuer/guide",
+    "polygent_issuer/home",
+    "polygent_issuer/issuing",
+    "polygent_issuer/keys",
+    "polygent_issuer/machine_info",
+    "polygent_issuer/registry",
+    "polygent_issuer/sandbox",
+    "polygent_issuer/store_uri.py",
+    "polygent_issuer/terms",
+    "polygent_issuer/text.py",
+    "polygent_issuer/verifier",
+    "tests/batch",
+    "tests/benchmarks",
+    "tests/cli/commands",
+    "tests/cli/flows",
+    "tests/cli/output",
+    "tests/cli/test_changed_rows.py",
+    "tests/cli/test_completion_shells.py",
+    "tests/cli/test_debug.py",
+    "tests/cli/test_edited_rows.py",
+    "tests/cli/test_findings_of_sign.py",
+    "tests/cli/test_input_files.py",
+    "tests/cli/test_issuing_at_terminal.py",
+    "tests/cli/test_large_license.py",
+    "tests/cli/test_main.py",
+    "tests/cli/test_owners.py",
+    "tests/cli/test_several_into_one.py",
+    "tests/cli/test_tampered_registry.py",
+    "tests/cli/test_undelivered.py",
+    "tests/cli/test_without_account.py",
+    "tests/conftest.py",
+    "tests/contract",
+    "tests/delivery",
+    "tests/doctor",
+    "tests/enforcement",
+    "tests/faults",
+    "tests/files",
+    "tests/guide",
+    "tests/home",
+    "tests/issuing",
+    "tests/keys",
+    "tests/machine_info",
+    "tests/registry",
+    "tests/runbooks",
+    "tests/sandbox",
+    "tests/support",
+    "tests/terms",
+    "tests/test_architecture.py",
+    "tests/test_clocks.py",
+    "tests/test_errors.py",
+    "tests/test_findings.py",
+    "tests/test_hints.py",
+    "tests/test_readme.py",
+    "tests/test_store_uri.py",
+    "tests/test_text.py",
+    "tests/vectors",
+    "tests/verifier",
+}
+
+
+def rooms() -> dict[str, list[Path]]:
+    """The files of each room: a folder of the package or of the tests, or a file of its own."""
+    files: dict[str, list[Path]] = {}
+    for path in sorted(TOP.rglob("*")):
+        parts = path.relative_to(TOP).parts
+        if path.suffix not in {".py", ".md", ".html", ".toml", ".txt"} or path == Path(__file__):
+            continue
+        if parts[0] not in {"polygent_issuer", "tests", "README.md", "CHANGELOG.md"}:
+            continue
+        depth = 3 if parts[1:2] == ("cli",) else 2
+        files.setdefault("/".join(parts[:depth]), []).append(path)
+    return files
+
+
+def prose(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and text of each passage that a person reads."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        yield from enumerate(text.splitlines(), 1)
+        return
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+            yield node.lineno, node.value
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            yield node.lineno, node.name.replace("_", " ")
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+
+
+def docstrings(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and text of each docstring of a module, class or function."""
+    if path.suffix != ".py":
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)
+            if text:
+                yield getattr(node, "lineno", 1), text
+
+
+def retired_words(path: Path) -> list[str]:
+    """Each retired word of a file, with its line and what to write for it."""
+    problems = []
+    for line, text in prose(path):
+        for match in _RETIRED.finditer(_ALLOWED.sub("", text)):
+            word = match[0]
+            instead = next(
+                plain for old, plain in RETIRED.items() if re.fullmatch(old, word, re.IGNORECASE)
+            )
+            problems.append(f"{path.relative_to(TOP)}:{line}: {word!r}: write {instead}")
+    for line, text in docstrings(path):
+        if ASKING.match(text):
+            problems.append(f"{path.relative_to(TOP)}:{line}: a docstring asks: {text[:40]!r}")
+    return problems
+
+
+@pytest.mark.parametrize("room", sorted(rooms()))
+def test_a_room_uses_plain_words(room: str) -> None:
+    """A room has no retired word; one that still has some is on the list, which only shrinks."""
+    problems = [problem for path in rooms()[room] for problem in retired_words(path)]
+
+    assert bool(problems) == (room in TO_DO), "\n".join(problems) or f"{room} is done: TO_DO"
