@@ -4,7 +4,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from polygent_issuer import files
 from polygent_issuer.batch.rows import DuplicateRow, RefusedRow, Row
@@ -15,7 +15,6 @@ from polygent_issuer.issuing.machines import own_machine
 from polygent_issuer.issuing.proposal import (
     NewCustomer,
     Proposal,
-    ReceivedDocument,
     load_license,
     similar_customer,
 )
@@ -32,6 +31,9 @@ from polygent_issuer.registry.customers import one_letter_apart, variants
 from polygent_issuer.text import escape, nfc, normalize_for_comparison
 from polygent_issuer.verifier import License
 
+if TYPE_CHECKING:
+    from polygent_issuer.machine_info.document import ReceivedDocument
+
 _MOST_DUPLICATES: Final = 5
 """Pairs of rows that one error names."""
 
@@ -44,7 +46,7 @@ class RowMatch:
     record: LicenseRecord | None
 
 
-def match_row(db: Reading, row: Row, document: ReceivedDocument | None = None) -> RowMatch:
+def match_row(db: Reading, row: Row, document: "ReceivedDocument | None" = None) -> RowMatch:
     """Find the customer by slug or name, and the license by the label of its machine.
 
     A row without a machine is about the license without one; where there is none, about the only
@@ -109,7 +111,7 @@ def customers_missing_from(registry: Registry, rows: Iterable[Row | RefusedRow])
         )
 
 
-def read_document(row: Row, folder: Path | None) -> ReceivedDocument | None:
+def read_document(row: Row, folder: Path | None) -> "ReceivedDocument | None":
     """Read the machine's document that the row names; None when it names none.
 
     Args:
@@ -129,7 +131,7 @@ def read_document(row: Row, folder: Path | None) -> ReceivedDocument | None:
     from polygent_issuer.machine_info import document  # noqa: PLC0415 - most rows are without one
 
     content = files.read_within(folder, row.machine_info, limit=document.LIMIT, what="machine info")
-    return ReceivedDocument(content=content, info=document.parse(content))
+    return document.ReceivedDocument(content=content, info=document.parse(content))
 
 
 def _customer_id(db: Reading, name: str) -> int | None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from polygent_issuer.batch.matching import NewCustomers, RowMatch, match_row, read_document
 from polygent_issuer.batch.outcomes import Decision, Job
@@ -27,13 +28,16 @@ from polygent_issuer.issuing.license_decision import (
     propose_first,
     propose_renewal,
 )
-from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument, load_license
+from polygent_issuer.issuing.proposal import Action, Proposal, load_license
 from polygent_issuer.issuing.selection import RenewalRequest
 from polygent_issuer.registry import LicenseRecord, Reading
 from polygent_issuer.terms import decision
 from polygent_issuer.terms.parsing import Changes, Terms
 from polygent_issuer.text import escape
 from polygent_issuer.verifier import License
+
+if TYPE_CHECKING:
+    from polygent_issuer.machine_info.document import ReceivedDocument
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,7 +133,7 @@ class RowDecider:
         return Decision(proposals=(self._with_hints(row, proposal),), note=note)
 
     def _action(
-        self, row: Row, record: LicenseRecord, old: License, document: ReceivedDocument | None
+        self, row: Row, record: LicenseRecord, old: License, document: "ReceivedDocument | None"
     ) -> tuple[Action | None, str | None]:
         """Steps 2 to 4: what is done with the license, None to keep it; and a note on that."""
         settings, now = self.settings, self.now
@@ -165,7 +169,7 @@ class RowDecider:
         return replace(proposal, findings=findings)
 
     def _first(
-        self, db: Reading, row: Row, match: RowMatch, document: ReceivedDocument | None
+        self, db: Reading, row: Row, match: RowMatch, document: "ReceivedDocument | None"
     ) -> Proposal:
         plan = self.settings.plan(row.plan) if row.plan is not None else None
         proposal = propose_first(

@@ -7,6 +7,7 @@ pinned key, never from rows that can be edited. Nothing is written and no key is
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.hints import Hint, run
@@ -17,7 +18,6 @@ from polygent_issuer.issuing.proposal import (
     MachineChoice,
     NewCustomer,
     Proposal,
-    ReceivedDocument,
     build_license,
     license_differences,
     load_license,
@@ -38,6 +38,9 @@ from polygent_issuer.text import escape
 from polygent_issuer.verifier import AllowedDomain, License, Tier
 from polygent_issuer.verifier.license import MAX_REPLACES
 
+if TYPE_CHECKING:
+    from polygent_issuer.machine_info.document import ReceivedDocument
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FirstLicenseRequest:
@@ -53,7 +56,7 @@ class FirstLicenseRequest:
     customer: str | None
     claimed: bool = False
     slug: str | None = None
-    document: ReceivedDocument | None = None
+    document: "ReceivedDocument | None" = None
     label: str | None = None
     plan: Plan
     changes: Changes

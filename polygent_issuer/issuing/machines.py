@@ -15,7 +15,7 @@ from polygent_issuer.errors import Ambiguous, InvalidTerms, MissingInput, NotFou
 from polygent_issuer.findings import Finding, FindingCode
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing.proposal import MachineChoice, NewCustomer, ReceivedDocument
+from polygent_issuer.issuing.proposal import MachineChoice, NewCustomer
 from polygent_issuer.machine_info.plausibility import (
     ComponentChange,
     changed_components,
@@ -36,7 +36,7 @@ from polygent_issuer.text import escape
 from polygent_issuer.verifier import License
 
 if TYPE_CHECKING:
-    from polygent_issuer.machine_info.document import MachineInfo
+    from polygent_issuer.machine_info.document import MachineInfo, ReceivedDocument
 
 _HOUR: Final = timedelta(hours=1)
 _YEAR: Final = timedelta(days=365)
@@ -53,7 +53,7 @@ def own_machine(db: Reading, customer: Customer | NewCustomer, fingerprint: str)
 def first_machine(
     db: Reading,
     customer: Customer | NewCustomer,
-    document: ReceivedDocument | None,
+    document: "ReceivedDocument | None",
     label: str | None,
 ) -> MachineChoice:
     """The machine of a first license: known or new.
@@ -94,7 +94,7 @@ def next_machine(
     customer: Customer,
     record: LicenseRecord,
     old: License,
-    document: ReceivedDocument | None,
+    document: "ReceivedDocument | None",
 ) -> MachineChoice:
     """The machine of the license that follows one: as now, or with a new document's identity.
 
@@ -156,7 +156,7 @@ def _refuse_replaced(
     )
 
 
-def refuse_document(document: ReceivedDocument | None) -> None:
+def refuse_document(document: "ReceivedDocument | None") -> None:
     """Check that an enterprise license is for no machine; else `invalid_terms`."""
     if document is not None:
         raise InvalidTerms(
@@ -170,7 +170,7 @@ def refuse_document(document: ReceivedDocument | None) -> None:
 def document_findings(
     db: Reading,
     customer: Customer | NewCustomer,
-    document: ReceivedDocument | None,
+    document: "ReceivedDocument | None",
     settings: Settings,
     now: datetime,
 ) -> tuple[Finding | None, ...]:
@@ -186,7 +186,7 @@ def document_findings(
 
 
 def _of_another_customer(
-    db: Reading, customer: Customer | NewCustomer, document: ReceivedDocument
+    db: Reading, customer: Customer | NewCustomer, document: "ReceivedDocument"
 ) -> Finding | None:
     """`machine-of-another-customer`: who has it, since when, by the same document or another."""
     for known in machines.with_fingerprint(db, document.info.fingerprint):
@@ -206,7 +206,7 @@ def _of_another_customer(
 
 
 def _names_another_customer(
-    db: Reading, customer: Customer | NewCustomer, document: ReceivedDocument | None
+    db: Reading, customer: Customer | NewCustomer, document: "ReceivedDocument | None"
 ) -> Finding | None:
     """`claimed-customer`: the license would be one customer's, and the document names another.
 
@@ -281,7 +281,7 @@ def list_components(components: Iterable[ComponentChange]) -> str | None:
 
 
 def document_notes(
-    db: Reading, document: ReceivedDocument | None, choice: MachineChoice | None, now: datetime
+    db: Reading, document: "ReceivedDocument | None", choice: MachineChoice | None, now: datetime
 ) -> tuple[str, ...]:
     """What a document says, so that a wrong attachment is seen, and how its machine changed."""
     if document is None:

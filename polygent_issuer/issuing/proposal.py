@@ -3,7 +3,6 @@
 Those are read from their stored files, never from rows that can be edited.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -25,7 +24,7 @@ from polygent_issuer.text import escape, list_first, slugify
 from polygent_issuer.verifier import KeySet, License, LicenseError, Verifier, jws
 
 if TYPE_CHECKING:
-    from polygent_issuer.machine_info.document import MachineInfo
+    from polygent_issuer.machine_info.document import ReceivedDocument
 
 
 # A kid is an RFC 7638 thumbprint under SHA-256: 43 characters, whichever key signs.
@@ -45,19 +44,6 @@ class Action(StrEnum):
     def done(self) -> str:
         """The same in the past: `signed`, `renewed`, `reissued`."""
         return {"sign": "signed", "renew": "renewed", "reissue": "reissued"}[self]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReceivedDocument:
-    """A `machine-info.json` as it came: its exact bytes and what they say."""
-
-    content: bytes
-    info: "MachineInfo"
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of the bytes, lower-case hex."""
-        return hashlib.sha256(self.content).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +87,7 @@ class Proposal:
     term: str | None
     plan: str | None
     replaced: tuple[LicenseRecord, ...] = ()
-    document: ReceivedDocument | None = None
+    document: "ReceivedDocument | None" = None
     findings: tuple[Finding, ...] = ()
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()

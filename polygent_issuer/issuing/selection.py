@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from polygent_issuer.errors import Ambiguous, InputRefused, InvalidTerms, MissingInput, NotFound
 from polygent_issuer.findings import Finding, FindingCode
@@ -14,7 +15,6 @@ from polygent_issuer.issuing.proposal import (
     Action,
     MachineChoice,
     NewCustomer,
-    ReceivedDocument,
     similar_customer,
 )
 from polygent_issuer.registry import Customer, LicenseRecord, Reading, customers, licenses, machines
@@ -23,11 +23,14 @@ from polygent_issuer.terms.parsing import Changes, parse_name
 from polygent_issuer.text import for_shell
 from polygent_issuer.verifier import Tier
 
+if TYPE_CHECKING:
+    from polygent_issuer.machine_info.document import ReceivedDocument
+
 
 def resolve_customer(
     db: Reading,
     named: str | None,
-    document: ReceivedDocument | None,
+    document: "ReceivedDocument | None",
     *,
     claimed: bool,
     slug: str | None = None,
@@ -77,7 +80,7 @@ def check_not_archived(customer: Customer) -> Customer:
     )
 
 
-def owner_of_machine(db: Reading, document: ReceivedDocument | None) -> Customer | None:
+def owner_of_machine(db: Reading, document: "ReceivedDocument | None") -> Customer | None:
     """The one customer who has the document's machine today, if it is one."""
     if document is None:
         return None
@@ -149,7 +152,7 @@ class RenewalRequest:
     license_ids: tuple[str, ...] = ()
     machine: str | None = None
     all_machines: bool = False
-    document: ReceivedDocument | None = None
+    document: "ReceivedDocument | None" = None
     changes: Changes
     key: str | None = None
     typed: bool = True

@@ -9,9 +9,11 @@
 """
 
 import codecs
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
@@ -173,6 +175,19 @@ class MachineInfo(BaseModel):
         default_factory=lambda: MappingProxyType({})
     )
     extra: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReceivedDocument:
+    """A `machine-info.json`: the exact bytes, and their content."""
+
+    content: bytes
+    info: MachineInfo
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the bytes, lower-case hex."""
+        return hashlib.sha256(self.content).hexdigest()
 
 
 # How the name of each field may be written; the first is ours. .NET writes PascalCase.

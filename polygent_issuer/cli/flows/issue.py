@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.consent import ConsentOptions, confirm_or_cancel, given, obtain
@@ -28,7 +28,7 @@ from polygent_issuer.issuing.license_decision import (
     propose_renewals,
 )
 from polygent_issuer.issuing.outbox_delivery import resolve
-from polygent_issuer.issuing.proposal import Action, Proposal, ReceivedDocument
+from polygent_issuer.issuing.proposal import Action, Proposal
 from polygent_issuer.issuing.selection import (
     RenewalRequest,
     new_customer,
@@ -41,6 +41,9 @@ from polygent_issuer.keys.signer import Signer
 from polygent_issuer.registry import Customer, KeyRecord, Reading, customers
 from polygent_issuer.terms.parsing import Plan
 from polygent_issuer.verifier import Tier
+
+if TYPE_CHECKING:
+    from polygent_issuer.machine_info.document import ReceivedDocument
 
 
 def signers_of(
@@ -175,7 +178,7 @@ def issue_first(
 
 
 def _owner(
-    invocation: Invocation, document: ReceivedDocument | None, named: str | None, slug: str | None
+    invocation: Invocation, document: "ReceivedDocument | None", named: str | None, slug: str | None
 ) -> Customer | None:
     """Find who has the document's machine; a slug that cannot be stops before any question."""
     with invocation.registry.reading() as db:
@@ -187,7 +190,7 @@ def _owner(
         return known
 
 
-def _ask(invocation: Invocation, document: ReceivedDocument | None) -> tuple[str | None, bool]:
+def _ask(invocation: Invocation, document: "ReceivedDocument | None") -> tuple[str | None, bool]:
     """Return the customer, and whether only the document's sender says so."""
     proposed = document.info.customer if document else None
     if not invocation.interactive:

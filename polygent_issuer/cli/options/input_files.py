@@ -16,7 +16,7 @@ from polygent_issuer.text import escape
 if TYPE_CHECKING:
     from polygent_issuer.batch.sources import Skipped
     from polygent_issuer.cli.output.model import Block
-    from polygent_issuer.issuing.proposal import ReceivedDocument
+    from polygent_issuer.machine_info.document import ReceivedDocument
     from polygent_issuer.registry.journal_check import JournalHead
     from polygent_issuer.verifier import KeySet
 
@@ -102,11 +102,10 @@ def read_document(source: str | None) -> "ReceivedDocument | None":
     if source is None:
         return None
     from polygent_issuer import files
-    from polygent_issuer.issuing.proposal import ReceivedDocument
     from polygent_issuer.machine_info import document
 
     content = files.read_bounded(source, limit=document.LIMIT, what="machine-info document")
-    return ReceivedDocument(content=content, info=document.parse(content))
+    return document.ReceivedDocument(content=content, info=document.parse(content))
 
 
 def read_public_keys(invocation: Invocation, paths: list[Path]) -> "KeySet":
