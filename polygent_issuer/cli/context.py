@@ -106,14 +106,18 @@ class Invocation:
     @cached_property
     def registry(self) -> "Registry":
         """The registry of the home, closed when the command ends; names undelivered licenses."""
-        from polygent_issuer.issuing.outbox_delivery import undelivered
-        from polygent_issuer.registry import REGISTRY_FILE, Registry
+        from polygent_issuer.registry import REGISTRY_FILE, Registry, outbox
         from polygent_issuer.registry.errors import RegistryDamaged
 
         registry = self.closing.enter_context(Registry.open(self.home / REGISTRY_FILE))
         try:
-            for warning in undelivered(registry):
-                self.warn(warning)
+            with registry.reading(checked=False) as db:
+                pending = outbox.pending(db)
+            if pending:
+                from polygent_issuer.issuing.outbox_delivery import undelivered
+
+                for warning in undelivered(registry):
+                    self.warn(warning)
         except RegistryDamaged as damage:  # backup and journal go on; others meet it themselves
             self.warn(damage.message)
         return registry
