@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from polygent_issuer.errors import NotFound
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing.license_file import LicenseFile
 from polygent_issuer.issuing.proposal import load_license
+from polygent_issuer.issuing.verification import LicenseFile
 from polygent_issuer.keys.rotation import free_label
 from polygent_issuer.keys.signing import require_not_example
 from polygent_issuer.registry import (

@@ -5,6 +5,7 @@ listed.
 """
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,14 +16,18 @@ from typing import Final
 from polygent_issuer import files
 from polygent_issuer.errors import UnreadableInput
 from polygent_issuer.files import disk
-from polygent_issuer.issuing.license_file import LicenseFile, describe, has_license_text
+from polygent_issuer.issuing.verification import LicenseFile, peek_kid, read_file
 from polygent_issuer.text import escape
-from polygent_issuer.verifier import jws
+from polygent_issuer.verifier import LicenseError, hints, jws
 
 STDIN: Final = "-"
 _MOST_FROM_STDIN: Final = 64 * 1024 * 1024
 _WHAT: Final = "license file"
 _ENDING: Final = ".lic"
+_TEXT: Final = (hints.START.encode(), hints.START_ENCODED.encode())
+_UTF16: Final = (hints.START.encode("utf-16-le"), hints.START.encode("utf-16-be"))
+# In the header of a mail, which ends before the first empty line (RFC 5322 §2.1).
+_DRAFT: Final = re.compile(rb"(?:[!-9;-~]+:[^\n]*\n(?:[ \t][^\n]*\n)*)*?X-Unsent: 1\r?\n")
 _NAME_THEM: Final = "name the files, or their folder"
 _JUNCTION: Final = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT of Windows
 
@@ -124,27 +129,42 @@ def gather(
     for name in named:
         if name == STDIN:
             listing.sources.extend(_from_stdin())
-        elif is_folder(name):
+        elif disk.names_folder(name):
             listing.add_folder(name, recursive=recursive, registry=registry)
         else:
             listing.sources.append(name)
-    return tuple(map(read, listing.sources)), tuple(listing.skipped)
+    return tuple(map(read_file, listing.sources)), tuple(listing.skipped)
 
 
-def is_folder(name: str) -> bool:
-    """Whether a name is a folder's; of what cannot be looked at, reading says why."""
-    return name != STDIN and disk.is_folder(Path(name))
+def has_license_text(data: bytes) -> bool:
+    """Return whether a file has a license as text, whatever mail or an editor did to it.
+
+    A license within an archive, a database or another binary file does not count, nor one in an
+    unsent mail draft (`--eml`), whose license was written as a file, too.
+
+    Args:
+        data: the file, or its first 16,385 bytes: more than a license file may have.
+    """
+    if peek_kid(data) is not None or any(beginning in data for beginning in _UTF16):
+        return True
+    if b"\0" in data or _DRAFT.match(data):
+        return False
+    return any(beginning in data for beginning in _TEXT)
 
 
-def read(named: str | LicenseFile) -> LicenseFile:
-    """The license file of a path, or `-` for all of stdin; a source as it is."""
-    if isinstance(named, LicenseFile):
-        return named
+def describe(data: bytes) -> str:
+    """Return what a file is that is not a license, as far as its beginning shows that.
+
+    Args:
+        data: the file, or its first 16,385 bytes: more than a license file may have.
+    """
+    if _DRAFT.match(data):
+        return "an unsent mail draft"
     try:
-        data = files.read_beginning(named, count=jws.MAX_FILE_BYTES + 1, what=_WHAT)
-    except UnreadableInput as problem:
-        return LicenseFile(name=named, problem=problem)
-    return LicenseFile(name=named, data=data)
+        jws.parse(data)
+    except LicenseError as error:
+        return error.hint or "not a license"
+    return "a license"
 
 
 def _entries(folder: str, *, recursive: bool) -> "Iterator[os.DirEntry[str] | LicenseFile]":

@@ -49,6 +49,11 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def names_folder(source: str) -> bool:
+    """Return whether a source is a folder; `-` is stdin."""
+    return source != "-" and is_folder(Path(source))
+
+
 def write_new(path: Path, data: bytes, *, mode: int = PRIVATE, sync: bool = True) -> None:
     """Create a file that did not exist, 0600 while it is written; whatever fails removes it.
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from polygent_issuer import files
 from polygent_issuer.errors import UnreadableInput
-from polygent_issuer.issuing import license_file
-from polygent_issuer.issuing.license_file import CompromisedKey, LicenseFile, peek_kid
 from polygent_issuer.terms import dates
+from polygent_issuer.text import escape
 from polygent_issuer.verifier import (
     EXAMPLE_KID,
     CheckCode,
@@ -50,6 +50,40 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LicenseFile:
+    """One license file, or why it cannot be read.
+
+    Attributes:
+        name: what a person calls it: its path, or its line of stdin.
+        data: its bytes as received, at most one more than a license file may have.
+        problem: why there are none.
+    """
+
+    name: str
+    data: bytes = b""
+    problem: UnreadableInput | None = None
+
+
+def read_file(named: str | LicenseFile) -> LicenseFile:
+    """Read the license file of a path, or of stdin (`-`); a file that is read stays as it is."""
+    if isinstance(named, LicenseFile):
+        return named
+    try:
+        data = files.read_beginning(named, count=jws.MAX_FILE_BYTES + 1, what="license file")
+    except UnreadableInput as problem:
+        return LicenseFile(name=named, problem=problem)
+    return LicenseFile(name=named, data=data)
+
+
+def peek_kid(data: bytes) -> str | None:
+    """The key that a file of the right form names; nothing of it is checked."""
+    try:
+        return jws.parse(data).kid
+    except LicenseError:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ServerContext:
     """The server that would verify the files.
 
@@ -80,6 +114,43 @@ class UploadWindow:
     def deadline(self, issued_at: datetime) -> datetime:
         """Return until when a server installs a license."""
         return dates.upload_deadline(issued_at, self.span)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompromisedKey:
+    """A key that the registry pins and marks as compromised.
+
+    Attributes:
+        since: since when it is marked so; `None` where nothing tells.
+    """
+
+    kid: str
+    label: str
+    since: datetime | None
+
+    @property
+    def message(self) -> str:
+        """Why a file that names it is nobody's word."""
+        since = "" if self.since is None else f" since {dates.instant(self.since)}"
+        return (
+            f"it names the key {escape(self.label)}, which is marked as compromised{since}: "
+            "whoever holds that key can write such a file, so servers must refuse it"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The key for programs."""
+        since = None if self.since is None else dates.instant(self.since)
+        return {"kid": self.kid, "label": self.label, "since": since}
+
+
+def find_compromised_key(db: "Reading", kid: str) -> CompromisedKey | None:
+    """The key of exactly this kid, whoever wrote that, if the registry marks it as compromised."""
+    from polygent_issuer.registry import keys  # noqa: PLC0415  # 20 ms
+
+    for key in keys.every(db):
+        if key.compromised and key.kid == kid:
+            return CompromisedKey(kid=kid, label=key.label, since=keys.compromised_since(db, key))
+    return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -244,9 +315,7 @@ class _Judge:
 
     def _not_authentic(self, file: LicenseFile) -> VerificationResult:
         kid, db = peek_kid(file.data), self._db
-        compromised = (
-            None if db is None or kid is None else license_file.find_compromised_key(db, kid)
-        )
+        compromised = None if db is None or kid is None else find_compromised_key(db, kid)
         stored = None
         if db is not None and compromised is not None:
             stored = _of_file(db, compromised.kid, file.data)

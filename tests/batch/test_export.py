@@ -12,7 +12,7 @@ from support.registries import ACTOR, NOW, REGISTRY_ID, tampering, writing
 
 from polygent_issuer.batch import export
 from polygent_issuer.batch.registry_import import carry_out, decide
-from polygent_issuer.issuing.license_file import LicenseFile
+from polygent_issuer.issuing.verification import LicenseFile
 from polygent_issuer.registry import Registry, customers, licenses, machines
 from polygent_issuer.registry.errors import RegistryDamaged
 from polygent_issuer.verifier import AllowedDomain

@@ -14,7 +14,7 @@ from support.registries import ACTOR, NOW, tampering, writing
 
 from polygent_issuer.batch.registry_import import ImportPlan, RejectedFile, carry_out, decide
 from polygent_issuer.errors import KeyUnavailable, UnreadableInput
-from polygent_issuer.issuing.license_file import LicenseFile
+from polygent_issuer.issuing.verification import LicenseFile
 from polygent_issuer.registry import (
     Registry,
     customers,

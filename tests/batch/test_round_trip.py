@@ -20,8 +20,8 @@ from polygent_issuer.batch.row_files import RowFile
 from polygent_issuer.batch.run import BatchRunner
 from polygent_issuer.findings import Consent
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.issuing.license_file import LicenseFile
 from polygent_issuer.issuing.outbox_delivery import Destination
+from polygent_issuer.issuing.verification import LicenseFile
 from polygent_issuer.verifier import AllowedDomain, Limits
 
 LIMIT = st.integers(min_value=0, max_value=1_000_000)

@@ -20,7 +20,7 @@ from polygent_issuer.batch.row_files import MAX_BYTES, RowFile
 from polygent_issuer.batch.rows import FIELDS, InvalidApplyFile, RefusedRow, Row
 from polygent_issuer.errors import InputRefused, UnreadableInput
 from polygent_issuer.findings import FindingCode
-from polygent_issuer.issuing.license_file import LicenseFile
+from polygent_issuer.issuing.verification import LicenseFile
 from polygent_issuer.registry import Registry
 from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.parsing import parse_expires

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from polygent_issuer.batch.sources import gather
-from polygent_issuer.issuing.license_file import LicenseFile
+from polygent_issuer.issuing.verification import LicenseFile
 
 EXAMPLE = (Path(__file__).parents[2] / "keys.example/example.lic").read_bytes()
 

@@ -8,16 +8,19 @@ from typing import Any
 
 import pytest
 from support.lic_files import ISSUED, Issuer, license_id
+from support.licenses import Books
 from support.office import ADA
 from support.registries import new_registry
 
 from polygent_issuer.errors import UnreadableInput
-from polygent_issuer.issuing.license_file import LicenseFile
 from polygent_issuer.issuing.verification import (
+    CompromisedKey,
+    LicenseFile,
     ServerContext,
     UnreadableFile,
     Verdict,
     VerificationResult,
+    find_compromised_key,
     verify_files,
 )
 from polygent_issuer.registry import Registry, customers, keys, licenses, machines
@@ -192,3 +195,34 @@ def test_a_file_that_cannot_be_read_is_a_result(registry: Registry, issuer: Issu
     assert unreadable.verdict is Verdict.UNREADABLE
     assert readable.name == "y"
     assert verify_files([], trusted, server, registry) == []
+
+
+def test_only_a_compromised_key_of_exactly_this_kid(books: Books) -> None:
+    """A forger may write a label there, or the beginning of a kid: that names no key."""
+    kid = books.signer.kid
+    with books.reading() as db:
+        assert find_compromised_key(db, kid) is None
+    with books.writing() as db:
+        keys.retire(db, kid, compromised=True)
+        db.record("key-compromised", kid=kid)
+    with books.reading() as db:
+        found = find_compromised_key(db, kid)
+        assert found == CompromisedKey(kid=kid, label="main", since=books.desk.now)
+        assert found.message.startswith(
+            "it names the key main, which is marked as compromised since 2026-11-30T09:30:00Z: "
+        )
+        for other in ("main", kid[:8], kid.lower()):
+            assert find_compromised_key(db, other) is None
+
+
+def test_where_nothing_tells_since_when(books: Books) -> None:
+    """A row that was never retired, as no command of ours leaves it, is not made up for."""
+    kid = books.signer.kid
+    with books.writing() as db:
+        db.update("keys", kid, compromised=1)
+        db.record("test", kid=kid)
+    with books.reading() as db:
+        found = find_compromised_key(db, kid)
+    assert found is not None
+    assert "marked as compromised: whoever" in found.message
+    assert found.to_json() == {"kid": kid, "label": "main", "since": None}

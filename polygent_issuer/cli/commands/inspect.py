@@ -12,7 +12,7 @@ from polygent_issuer.cli.output.result import Report
 from polygent_issuer.errors import ExitCode, HomeMissing
 
 if TYPE_CHECKING:
-    from polygent_issuer.issuing.license_file import CompromisedKey
+    from polygent_issuer.issuing.verification import CompromisedKey
     from polygent_issuer.verifier import CheckRow, KeySet, License
 
 
@@ -26,11 +26,10 @@ def inspect(
     The signature is checked with the registry's keys, or with --public-key. Where that is not
     possible the claims are shown all the same, and said to be nobody's word.
     """
-    from polygent_issuer.batch import sources
-    from polygent_issuer.issuing.license_file import peek_kid
+    from polygent_issuer.issuing.verification import peek_kid, read_file
     from polygent_issuer.verifier import EXAMPLE_KID, CheckCode, Verifier
 
-    file = sources.read(license_file)
+    file = read_file(license_file)
     if file.problem is not None:
         raise file.problem
     kid = peek_kid(file.data)
@@ -93,7 +92,7 @@ def _keys(
     """The keys that are trusted, and why that of the file is none of them, if that is known."""
     if public_key:
         return read_public_keys(invocation, public_key), None, None
-    from polygent_issuer.issuing.license_file import find_compromised_key
+    from polygent_issuer.issuing.verification import find_compromised_key
     from polygent_issuer.registry import keys
     from polygent_issuer.verifier import KeySet
 

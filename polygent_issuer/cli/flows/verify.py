@@ -22,14 +22,16 @@ from polygent_issuer.cli.output import json_text, verification
 from polygent_issuer.cli.output.model import Block, Line, Style
 from polygent_issuer.cli.output.result import Result, write_blocks
 from polygent_issuer.errors import ExitCode, NotFound
+from polygent_issuer.files import disk
 from polygent_issuer.hints import run
-from polygent_issuer.issuing.license_file import LicenseFile
 from polygent_issuer.issuing.verification import (
+    LicenseFile,
     ServerContext,
     UnreadableFile,
     UploadWindow,
     Verdict,
     VerificationResult,
+    read_file,
     verify_files,
 )
 from polygent_issuer.terms import dates
@@ -108,7 +110,7 @@ class VerificationJob:
                 registry = opened.enter_context(Registry.open(self.registry))
 
             def verify_chunk(names: Sequence[str | LicenseFile]) -> list[FileLine]:
-                files = list(map(sources.read, names))
+                files = list(map(read_file, names))
                 return list(map(line, verify_files(files, keys, self.server, registry)))
 
             yield verify_chunk
@@ -192,7 +194,7 @@ def run_verify(invocation: Invocation, options: VerifyOptions) -> Result:
     options.check()
     document = read_document(options.machine_info)
     names = options.license_files or []
-    several = len(names) > 1 or any(map(sources.is_folder, names))
+    several = len(names) > 1 or any(map(disk.names_folder, names))
     files = [] if several else _files(invocation, options)
     if options.public_key:
         registry, keys = None, read_public_keys(invocation, options.public_key)
@@ -228,7 +230,7 @@ def run_verify(invocation: Invocation, options: VerifyOptions) -> Result:
 def _files(invocation: Invocation, options: VerifyOptions) -> list[LicenseFile]:
     """Return the one file, or those of the registry."""
     if options.license_files:
-        file = sources.read(options.license_files[0])
+        file = read_file(options.license_files[0])
         if file.problem is not None:
             raise file.problem
         return [file]
@@ -262,10 +264,10 @@ def _upload_window(invocation: Invocation, options: VerifyOptions) -> UploadWind
 def _listing(names: Iterable[str], *, recursive: bool, registry: Path | None) -> Listing:
     listing = Listing()
     for name in names:
-        if sources.is_folder(name):
+        if disk.names_folder(name):
             listing.add_folder(name, recursive=recursive, registry=registry)
         else:  # stdin is read here: another process may not have it
-            listing.sources.append(sources.read(name) if name == sources.STDIN else name)
+            listing.sources.append(read_file(name) if name == sources.STDIN else name)
     return listing
 
 
