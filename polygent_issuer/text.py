@@ -161,7 +161,7 @@ def _transliterate(character: str) -> str:
 @cache
 def _steering() -> re.Pattern[str]:
     # Every command shows text and few need this; the verifier's package costs 30 ms.
-    from polygent_issuer.verifier.identifiers import FORBIDDEN  # noqa: PLC0415
+    from polygent_issuer.verifier.tables import FORBIDDEN  # noqa: PLC0415
 
     ranges = (f"\\U{first:08x}-\\U{last:08x}" for first, last in FORBIDDEN)
     return re.compile(f"[{''.join(ranges)}]")

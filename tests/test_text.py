@@ -20,7 +20,8 @@ from polygent_issuer.text import (
     slugify,
     without_accents,
 )
-from polygent_issuer.verifier.identifiers import FORBIDDEN, display_name_problem, is_slug
+from polygent_issuer.verifier.license import display_name_problem, is_slug
+from polygent_issuer.verifier.tables import FORBIDDEN
 
 APOSTROPHES = str.maketrans("", "", "'`\u00b4")
 ANY_TEXT = st.text(st.characters())

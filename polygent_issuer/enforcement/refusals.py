@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from ..verifier import CheckCode, License
 from ..verifier.errors import quoted
-from ..verifier.identifiers import FORBIDDEN, MAX_DISPLAY_NAME
+from ..verifier.license import MAX_DISPLAY_NAME
+from ..verifier.tables import FORBIDDEN
 
 
 class State(StrEnum):

@@ -6,7 +6,7 @@ from threading import Lock
 from typing import Final, TypeVar
 
 from ..verifier import CheckCode, License, LicenseError, Verifier
-from ..verifier.identifiers import canonical_fingerprint
+from ..verifier.license import canonical_fingerprint
 from . import alerts, refusals, supersession
 from .alerts import Admin, AlertRun, Banner
 from .hosts import Connection, HostCaps, HostKind

@@ -29,9 +29,8 @@ from polygent_issuer.terms.parsing import (
     parse_tier,
 )
 from polygent_issuer.text import BACKSLASH, did_you_mean, escape, nfc
-from polygent_issuer.verifier import identifiers
-from polygent_issuer.verifier.identifiers import Tier, is_slug
-from polygent_issuer.verifier.license import Limits
+from polygent_issuer.verifier import tables
+from polygent_issuer.verifier.license import Limits, Tier, is_slug
 
 T = TypeVar("T")
 TomlValue = str | int | bool | list[str]
@@ -317,11 +316,11 @@ KINDS: Mapping[str, SettingType] = {
 """The keys of a plan's table, in the order in which they are written."""
 
 # One session for each user is what the product does by itself.
-_STANDARD = tuple(name for name in identifiers.FEATURES if name != "multiple-active-sessions")
+_STANDARD = tuple(name for name in tables.FEATURES if name != "multiple-active-sessions")
 
 
 def _shipped(name: str, tier: Tier, term: Term, limits: tuple[int, int, int], **more: bool) -> Plan:
-    everything = (*identifiers.FEATURES, *identifiers.ENTERPRISE_FEATURES)
+    everything = (*tables.FEATURES, *tables.ENTERPRISE_FEATURES)
     return Plan(
         name=name,
         tier=tier,

@@ -36,7 +36,7 @@ from polygent_issuer.home.setting_types import (
 from polygent_issuer.terms.dates import ASSUMED_UPLOAD_WINDOW, Term
 from polygent_issuer.terms.parsing import Catalogue, Plan, catalogue
 from polygent_issuer.text import backslash_hint, did_you_mean, escape, nearest
-from polygent_issuer.verifier.identifiers import Tier
+from polygent_issuer.verifier.license import Tier
 
 SETTINGS_FILE = "settings.toml"
 OPERATOR_VARIABLE = "POLYGENT_ISSUER_OPERATOR"

@@ -28,7 +28,7 @@ from polygent_issuer.registry import (
 )
 from polygent_issuer.registry.change import Decided
 from polygent_issuer.text import escape
-from polygent_issuer.verifier.identifiers import display_name_problem
+from polygent_issuer.verifier.license import display_name_problem
 
 _FIRST: Final = "main"
 _MOST_COMMANDS: Final = 3

@@ -25,7 +25,7 @@ from polygent_issuer.errors import InvalidMachineInfo, InvalidTerms
 from polygent_issuer.hints import Hint, run
 from polygent_issuer.terms.parsing import parse_instant
 from polygent_issuer.text import escape_short, nfc
-from polygent_issuer.verifier.identifiers import canonical_fingerprint, display_name_problem
+from polygent_issuer.verifier.license import canonical_fingerprint, display_name_problem
 
 LIMIT: Final = 64 * 1024
 """The most bytes that a document may have, as received."""

@@ -11,7 +11,7 @@ from polygent_issuer.machine_info import machine_id
 from polygent_issuer.machine_info.machine_id import MachineId, NoMachineId
 from polygent_issuer.terms.dates import instant
 from polygent_issuer.text import nfc
-from polygent_issuer.verifier.identifiers import display_name_problem
+from polygent_issuer.verifier.license import display_name_problem
 
 _FORMAT: Final = "polygent-machine-info/1"
 

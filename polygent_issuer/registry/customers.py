@@ -176,7 +176,7 @@ def ambiguous(message: str, names: Sequence[str]) -> Ambiguous:
 def require_free_slug(db: Reading, slug: str) -> None:
     """Refuse a slug that breaks FORMAT §1 (`input_refused`), or that another has (`taken`)."""
     # The verifier loads cryptography (30 ms), which listing customers needs not wait for.
-    from polygent_issuer.verifier.identifiers import is_slug  # noqa: PLC0415
+    from polygent_issuer.verifier.license import is_slug  # noqa: PLC0415
 
     if not is_slug(slug):
         raise InputRefused(
@@ -262,7 +262,7 @@ def _contacts(contacts: Iterable[str]) -> str:
 
 def require_text(what: str, value: str | None, *, hint: str = "write it otherwise") -> None:
     """Refuse a text that is no display name (FORMAT §1): `input_refused`."""
-    from polygent_issuer.verifier.identifiers import display_name_problem  # noqa: PLC0415  # see above
+    from polygent_issuer.verifier.license import display_name_problem  # noqa: PLC0415  # see above
 
     problem = None if value is None else display_name_problem(value)
     if problem is not None:

@@ -134,7 +134,7 @@ def free_label(db: Reading, customer: Customer | None, hostname: str | None) -> 
         customer: None for one who is not in the registry yet.
         hostname: as the document says; one that is no display name (FORMAT §1) is not used.
     """
-    from polygent_issuer.verifier.identifiers import display_name_problem  # noqa: PLC0415  # 30 ms
+    from polygent_issuer.verifier.license import display_name_problem  # noqa: PLC0415  # 30 ms
 
     base = _NAMELESS
     if hostname is not None and display_name_problem(hostname) is None:

@@ -29,7 +29,7 @@ from polygent_issuer.enforcement import (
 from polygent_issuer.sandbox.auth import User, sign_in, sign_out, site_of, user_of
 from polygent_issuer.sandbox.pages import Endpoint, render
 from polygent_issuer.sandbox.simulated_server import SimulatedServer, machine_info
-from polygent_issuer.verifier.identifiers import ENTERPRISE_FEATURES, FEATURES
+from polygent_issuer.verifier.tables import ENTERPRISE_FEATURES, FEATURES
 
 API: Final = "/api/"
 """What every path here begins with."""

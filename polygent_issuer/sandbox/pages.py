@@ -18,7 +18,7 @@ from polygent_issuer.enforcement import HostKind, State
 from polygent_issuer.sandbox.auth import User, sign_in, sign_out, site_of, user_of
 from polygent_issuer.sandbox.simulated_server import Attempt
 from polygent_issuer.terms import dates
-from polygent_issuer.verifier.identifiers import ENTERPRISE_FEATURES, FEATURES
+from polygent_issuer.verifier.tables import ENTERPRISE_FEATURES, FEATURES
 
 STYLE: Final = "/style.css"
 """The path of the style sheet."""

@@ -12,8 +12,8 @@ from polygent_issuer.errors import InvalidTerms, MissingInput
 from polygent_issuer.hints import Hint, join, option
 from polygent_issuer.terms.parsing import LIMITS, Catalogue, Changes, Plan, Terms, check_limit
 from polygent_issuer.text import did_you_mean, escape
-from polygent_issuer.verifier.identifiers import AllowedDomain, Tier
-from polygent_issuer.verifier.license import Limits
+from polygent_issuer.verifier.domain import AllowedDomain
+from polygent_issuer.verifier.license import Limits, Tier
 
 NONE = "none"
 _FEW = 5  # up to as many numbers are said one by one

@@ -16,17 +16,18 @@ from polygent_issuer.errors import InvalidTerms
 from polygent_issuer.hints import Hint, option, run
 from polygent_issuer.terms.dates import TOO_LATE, Term, midnight, to_seconds
 from polygent_issuer.text import did_you_mean, escape, escape_short, nfc
+from polygent_issuer.verifier.domain import AllowedDomain
 from polygent_issuer.verifier.errors import InvalidDomain
-from polygent_issuer.verifier.identifiers import (
-    ENTERPRISE_FEATURES,
-    FEATURES,
-    AllowedDomain,
+from polygent_issuer.verifier.license import (
+    MAX_LIMIT,
+    License,
+    Limits,
     Tier,
     display_name_problem,
     is_feature_name,
     is_slug,
 )
-from polygent_issuer.verifier.license import MAX_LIMIT, License, Limits
+from polygent_issuer.verifier.tables import ENTERPRISE_FEATURES, FEATURES
 
 _DATE_HINT: Final = "write a date as 2027-11-30, an instant as 2027-11-30T18:00:00Z"
 _DATE: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")

@@ -19,10 +19,10 @@ A file that any 1.x release accepts is accepted by every later 1.x release, on e
 Python. The names below are the public face.
 """
 
+from .domain import AllowedDomain
 from .errors import CheckCode, InvalidDomain, InvalidKey, LicenseError, VerifierError
-from .identifiers import AllowedDomain, Tier
 from .keys import EXAMPLE_KID, Key, KeySet
-from .license import License, Limits
+from .license import License, Limits, Tier
 from .policy import CheckRow, ClockGuard, Outcome, Report
 from .verifier import Verifier
 

@@ -1,30 +1,34 @@
 """A license: what a customer is entitled to, as a value and as a file's payload (FORMAT §1)."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final, TypeVar
 
+from .domain import AllowedDomain
 from .errors import InvalidDomain, invalid_claim, quoted
-from .identifiers import (
-    ENTERPRISE_FEATURES,
-    AllowedDomain,
-    Tier,
-    canonical_fingerprint,
-    display_name_problem,
-    is_feature_name,
-    is_license_id,
-    is_slug,
-)
 from .jws import loads_object
+from .tables import ENTERPRISE_FEATURES, FORBIDDEN, FORBIDDEN_AT_EDGES
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 VERSION: Final = 1
 MAX_EXP: Final = 253_402_300_799
 """The last second of year 9999."""
+MAX_DISPLAY_NAME: Final = 200
+MAX_FEATURE_NAME: Final = 64
 MAX_REPLACES: Final = 100
 MAX_LIMIT: Final = 1_000_000
+
+
+class Tier(StrEnum):
+    """The two kinds of license."""
+
+    STANDARD = "standard"
+    ENTERPRISE = "enterprise"
+
 
 _T = TypeVar("_T", str, int, list[object], dict[str, object])
 
@@ -183,6 +187,57 @@ class License:
             return _encode(self.to_claims()).encode()
         except UnicodeEncodeError:
             raise invalid_claim("payload", "a claim holds a lone surrogate") from None
+
+
+def _characters(ranges: tuple[tuple[int, int], ...]) -> str:
+    return "[" + "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges) + "]"
+
+
+_PLAIN = re.compile(r"[!-~](?:[ -~]{0,198}[!-~])?")
+_FORBIDDEN = re.compile(_characters(FORBIDDEN))
+_EDGE = re.compile(_characters(FORBIDDEN_AT_EDGES))
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+_FEATURE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_LICENSE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_FINGERPRINT = re.compile(r"[!-~]{8,256}")
+_HEXADECIMAL = re.compile(r"(?:sha256:)?[0-9a-f]+", re.ASCII | re.IGNORECASE)
+
+
+def display_name_problem(text: str) -> str | None:
+    """Why `text` is no display name (FORMAT §1), or None when it is one."""
+    if _PLAIN.fullmatch(text):
+        return None
+    if not 1 <= len(text) <= MAX_DISPLAY_NAME:
+        return f"must have 1 to {MAX_DISPLAY_NAME} characters, has {len(text)}"
+    if match := _FORBIDDEN.search(text):
+        return f"character U+{ord(match[0]):04X} is not allowed"
+    for character in (text[0], text[-1]):
+        if _EDGE.match(character):
+            return f"must not begin or end with U+{ord(character):04X}"
+    return None
+
+
+def is_slug(text: str) -> bool:
+    """Whether `text` is a customer's slug (FORMAT §1, `sub`)."""
+    return _SLUG.fullmatch(text) is not None
+
+
+def is_feature_name(text: str) -> bool:
+    """Whether `text` can name a feature, known or not (FORMAT §1, `features`)."""
+    return len(text) <= MAX_FEATURE_NAME and _FEATURE.fullmatch(text) is not None
+
+
+def is_license_id(text: str) -> bool:
+    """Whether `text` is a license ID (FORMAT §1, `jti`)."""
+    return _LICENSE_ID.fullmatch(text) is not None
+
+
+def canonical_fingerprint(text: str) -> str | None:
+    """The canonical form of a machine's fingerprint (FORMAT §4), or None when it has none."""
+    trimmed = text.strip(" \t\r\n")
+    if not _FINGERPRINT.fullmatch(trimmed):
+        return None
+    return trimmed.lower() if _HEXADECIMAL.fullmatch(trimmed) else trimmed
 
 
 # The rule of each claim: its type, then what it may say. A bool is not an integer, `null` is not an

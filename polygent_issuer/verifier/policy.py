@@ -12,8 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from .errors import CheckCode, LicenseError, quoted
-from .identifiers import canonical_fingerprint
-from .license import EPOCH, License
+from .license import EPOCH, License, canonical_fingerprint
 
 SECOND: Final = 1_000_000
 """Microseconds in a second."""

@@ -26,7 +26,7 @@ from polygent_issuer.terms.dates import Term
 from polygent_issuer.terms.parsing import parse_expires
 from polygent_issuer.text import nfc
 from polygent_issuer.verifier import AllowedDomain
-from polygent_issuer.verifier.identifiers import display_name_problem
+from polygent_issuer.verifier.license import display_name_problem
 
 
 def read(content: str | bytes) -> RowFile:

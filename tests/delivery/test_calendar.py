@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from icalendar import Calendar
 
 from polygent_issuer.delivery.calendar import Ending, calendar
-from polygent_issuer.verifier.identifiers import display_name_problem
+from polygent_issuer.verifier.license import display_name_problem
 
 NOW = datetime(2026, 11, 30, 9, 30, 15, 999, tzinfo=UTC)
 END = datetime(2027, 12, 1, tzinfo=UTC)

@@ -18,7 +18,7 @@ from polygent_issuer.delivery.template import DEFAULT, Template
 from polygent_issuer.email_address import Mailbox, parse_address
 from polygent_issuer.errors import InternalError
 from polygent_issuer.home.settings import Settings
-from polygent_issuer.verifier.identifiers import display_name_problem
+from polygent_issuer.verifier.license import display_name_problem
 
 SHIPS = Template(text=DEFAULT, edited=False)
 SENDER = Mailbox(name="Polygent", address="licenses@polygent.example")

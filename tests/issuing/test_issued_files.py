@@ -23,13 +23,8 @@ from polygent_issuer.keys.signer import SoftwareSigner, generate_private_key
 from polygent_issuer.registry import KeyRecord, keys
 from polygent_issuer.terms.parsing import Terms
 from polygent_issuer.verifier import AllowedDomain, KeySet, Tier, Verifier
-from polygent_issuer.verifier.identifiers import (
-    ENTERPRISE_FEATURES,
-    FEATURES,
-    canonical_fingerprint,
-    display_name_problem,
-)
-from polygent_issuer.verifier.license import Limits
+from polygent_issuer.verifier.license import Limits, canonical_fingerprint, display_name_problem
+from polygent_issuer.verifier.tables import ENTERPRISE_FEATURES, FEATURES
 
 SIGNER = SoftwareSigner(generate_private_key())
 KEY = KeyRecord(

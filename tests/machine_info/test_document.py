@@ -17,7 +17,7 @@ from polygent_issuer.errors import InvalidMachineInfo
 from polygent_issuer.machine_info import document as document_module
 from polygent_issuer.machine_info.document import LIMIT, MachineInfo, parse
 from polygent_issuer.text import escape
-from polygent_issuer.verifier.identifiers import FORBIDDEN
+from polygent_issuer.verifier.tables import FORBIDDEN
 
 FINGERPRINT = "sha256:" + "0f" * 32
 LEAST = {"fingerprint": FINGERPRINT, "generatedAt": "2026-11-23T09:30:00Z"}

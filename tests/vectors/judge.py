@@ -15,7 +15,7 @@ from polygent_issuer.verifier import (
     LicenseError,
     Verifier,
 )
-from polygent_issuer.verifier.identifiers import (
+from polygent_issuer.verifier.license import (
     canonical_fingerprint,
     display_name_problem,
     is_feature_name,

@@ -5,12 +5,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from polygent_issuer.verifier.identifiers import (
-    ENTERPRISE_FEATURES,
-    FEATURES,
-    canonical_fingerprint,
-    display_name_problem,
-)
+from polygent_issuer.verifier.license import canonical_fingerprint, display_name_problem
+from polygent_issuer.verifier.tables import ENTERPRISE_FEATURES, FEATURES
 
 LAST_SECOND = 253_402_300_799
 ZONES = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))

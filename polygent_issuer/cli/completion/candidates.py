@@ -97,7 +97,7 @@ def topics() -> Candidates:
 
 def tiers() -> Candidates:
     """Return the two tiers."""
-    from polygent_issuer.verifier.identifiers import Tier
+    from polygent_issuer.verifier.license import Tier
 
     return ((tier, "") for tier in Tier)
 

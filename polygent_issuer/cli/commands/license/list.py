@@ -11,7 +11,7 @@ from polygent_issuer.cli.output.model import Line
 from polygent_issuer.cli.output.result import Report, Result
 from polygent_issuer.errors import UsageProblem
 from polygent_issuer.registry import LicenseStatus, keys, licenses
-from polygent_issuer.verifier.identifiers import Tier
+from polygent_issuer.verifier.license import Tier
 
 
 def list_all(

@@ -8,14 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygent_issuer.verifier import Tier
-from polygent_issuer.verifier.identifiers import (
+from polygent_issuer.verifier.license import (
+    canonical_fingerprint,
+    display_name_problem,
+    is_feature_name,
+)
+from polygent_issuer.verifier.tables import (
     ENTERPRISE_FEATURES,
     FEATURES,
     FORBIDDEN,
     FORBIDDEN_AT_EDGES,
-    canonical_fingerprint,
-    display_name_problem,
-    is_feature_name,
 )
 
 # FORMAT §1 in its own words, so that a slip in the module's table shows

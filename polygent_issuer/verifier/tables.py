@@ -1,0 +1,68 @@
+"""Tables of FORMAT: the features of a license, and characters that no display name may hold.
+
+The characters are frozen for `ver` 1. They ask no Unicode database, whose answers change with the
+version of Python.
+"""
+
+from typing import Final
+
+FEATURES: Final = (
+    "workflows",
+    "automations",
+    "planner",
+    "round-table",
+    "insights",
+    "ticket-sync",
+    "deployments",
+    "code-review",
+    "verification",
+    "memory",
+    "bots",
+    "multiple-active-sessions",
+)
+"""What a license of any tier may have."""
+
+ENTERPRISE_FEATURES: Final = ("sso-saml", "audit-export", "multi-tenant")
+"""What only an enterprise license may have."""
+
+FORBIDDEN: Final[tuple[tuple[int, int], ...]] = (
+    (0x0000, 0x001F),
+    (0x007F, 0x009F),
+    (0x00AD, 0x00AD),
+    (0x0600, 0x0605),
+    (0x061C, 0x061C),
+    (0x06DD, 0x06DD),
+    (0x070F, 0x070F),
+    (0x0890, 0x0891),
+    (0x08E2, 0x08E2),
+    (0x180E, 0x180E),
+    (0x200B, 0x200B),
+    (0x200E, 0x200F),
+    (0x2028, 0x202E),
+    (0x2060, 0x206F),
+    (0xD800, 0xDFFF),
+    (0xFDD0, 0xFDEF),
+    (0xFEFF, 0xFEFF),
+    (0xFFF0, 0xFFFB),
+    (0x110BD, 0x110BD),
+    (0x110CD, 0x110CD),
+    (0x13430, 0x1343F),
+    (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A),
+    (0xE0000, 0xE00FF),
+    (0xE01F0, 0xE0FFF),
+    *zip(range(0xFFFE, 0x110000, 0x10000), range(0xFFFF, 0x110000, 0x10000), strict=True),
+)
+"""First and last code point of each range that no display name may hold."""
+
+FORBIDDEN_AT_EDGES: Final[tuple[tuple[int, int], ...]] = (
+    (0x0020, 0x0020),
+    (0x00A0, 0x00A0),
+    (0x1680, 0x1680),
+    (0x2000, 0x200A),
+    (0x202F, 0x202F),
+    (0x205F, 0x205F),
+    (0x3000, 0x3000),
+    (0x200C, 0x200D),
+)
+"""More ranges that neither the first nor the last character of a display name may be in."""
