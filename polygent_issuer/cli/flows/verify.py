@@ -116,8 +116,7 @@ class VerificationJob:
             yield verify_chunk
 
     def _json_line(self, result: VerificationResult | UnreadableFile) -> FileLine:
-        text = json_text.line(verification.file_json(result, self.window))
-        return result.verdict, text, "plain"
+        return result.verdict, verification.file_json_line(result, self.window), "plain"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

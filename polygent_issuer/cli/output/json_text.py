@@ -22,11 +22,18 @@ def document(members: Mapping[str, Any]) -> str:
     return json.dumps({"schema": SCHEMA, **members, **arrays}, indent=2) + "\n"
 
 
-def line(members: Mapping[str, Any]) -> str:
-    """Return an object on one line, without its end."""
+def line(members: Mapping[str, Any], encoded: Mapping[str, str] | None = None) -> str:
+    """Return an object on one line, without its end; `encoded` are more members, as JSON."""
+    text = encode({"schema": SCHEMA, **members})
+    more = (f', "{name}": {value}' for name, value in (encoded or {}).items())
+    return f"{text[:-1]}{''.join(more)}}}" if encoded else text
+
+
+def encode(value: object) -> str:
+    """Return a value as JSON on one line."""
     import json
 
-    return json.dumps({"schema": SCHEMA, **members})
+    return json.dumps(value)
 
 
 def at_home(hint: str | None) -> str | None:

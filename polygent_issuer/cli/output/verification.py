@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
+from polygent_issuer.cli.output import json_text
 from polygent_issuer.cli.output.license import list_command, reissue_command
 from polygent_issuer.cli.output.model import Block, Fields, Line, Style
 from polygent_issuer.hints import Hint, run
@@ -104,6 +105,28 @@ def file_json(
         problem = {"code": error.code, "message": error.message, "hint": error.hint}
         values = {"file": result.name, "checks": [], "error": problem}
         return {**dict.fromkeys(_MEMBERS), **values}
+    license_ = result.license
+    return {
+        **_own_json(result),
+        "checks": [_check_json(result, row) for row in result.report.rows],
+        "timeline": license_ and _timeline_json(license_.issued_at, license_.expires_at, window),
+        "error": None,
+    }
+
+
+def file_json_line(result: VerificationResult | UnreadableFile, window: UploadWindow) -> str:
+    """Return `file_json` on one line; what the accepted files of a batch share is encoded once."""
+    if isinstance(result, UnreadableFile) or result.license is None or result.failure is not None:
+        return json_text.line(file_json(result, window))
+    shared = {
+        "checks": _checks_text(result.report.rows),
+        "timeline": _timeline_text(result.license.issued_at, result.license.expires_at, window),
+        "error": "null",
+    }
+    return json_text.line(_own_json(result), shared)
+
+
+def _own_json(result: VerificationResult) -> dict[str, Any]:
     license_, failure, stored = result.license, result.failure, result.stored
     return {
         "file": result.name,
@@ -115,19 +138,11 @@ def file_json(
         "claims": license_ and license_.to_claims(),
         "fingerprint_from": result.fingerprint_from,
         "status": stored.status if stored else None,
-        "checks": [_check_json(result, row) for row in result.report.rows],
-        "timeline": license_ and _timeline_json(license_.issued_at, license_.expires_at, window),
-        "error": None,
     }
 
 
 def _check_json(result: VerificationResult, row: CheckRow) -> dict[str, Any]:
-    members: dict[str, Any] = {
-        "code": row.code,
-        "outcome": row.outcome,
-        "message": row.message,
-        "hint": row.hint,
-    }
+    members = _row_json(row)
     if row.outcome is Outcome.FAILED:
         members["customer_sees"] = remedies.FOR[row.code].sees
         members["do"] = explanation(result, row)
@@ -135,7 +150,20 @@ def _check_json(result: VerificationResult, row: CheckRow) -> dict[str, Any]:
     return members
 
 
+def _row_json(row: CheckRow) -> dict[str, Any]:
+    return {"code": row.code, "outcome": row.outcome, "message": row.message, "hint": row.hint}
+
+
+@lru_cache(maxsize=16)
+def _checks_text(rows: tuple[CheckRow, ...]) -> str:
+    return json_text.encode(list(map(_row_json, rows)))
+
+
 @lru_cache(maxsize=128)  # the licenses of a batch were issued and expire together
+def _timeline_text(issued_at: datetime, expires_at: datetime, window: UploadWindow) -> str:
+    return json_text.encode(_timeline_json(issued_at, expires_at, window))
+
+
 def _timeline_json(
     issued_at: datetime, expires_at: datetime, window: UploadWindow
 ) -> Mapping[str, Any]:
