@@ -83,7 +83,6 @@ TO_DO: set[str] = {
     "polygent_issuer/guide",
     "polygent_issuer/home",
     "polygent_issuer/issuing",
-    "polygent_issuer/keys",
     "polygent_issuer/machine_info",
     "polygent_issuer/registry",
     "polygent_issuer/sandbox",

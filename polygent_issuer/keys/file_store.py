@@ -1,12 +1,12 @@
-"""Keys in files: the OpenSSH private key format (`PROTOCOL.key`) under bcrypt, mode 0600.
+"""Keys in files: the OpenSSH private key format (`PROTOCOL.key`) with bcrypt, mode 0600.
 
-`cryptography` encrypts and decrypts; what it does not do is look before it works. The clear part,
-here the *envelope*, states how the key is encrypted and which public key it claims, so a file with
-a round count that would keep the machine busy for hours, or with another key, is refused before a
-passphrase is asked for. The format has no MAC: the result must be compared with the pinned key.
+`cryptography` encrypts and decrypts. This module first reads the unencrypted part, here called the
+*envelope*: it names the encryption and the public key. A file that needs hours of bcrypt rounds, or
+that holds another key, is therefore refused before the passphrase prompt. The format has no MAC, so
+the decrypted key must be compared with the pinned key.
 
-In an emergency, without this tool: `ssh-keygen -p -m PKCS8 -f COPY` makes a key of it that any
-library reads.
+In an emergency, without this tool: `ssh-keygen -p -m PKCS8 -f COPY` converts a copy of the file to
+a format that any library reads.
 """
 
 import base64
@@ -56,11 +56,11 @@ from polygent_issuer.verifier.keys import Key
 ROUNDS: Final = 64
 """Rounds of bcrypt in new files: about 0.6 s for each guess at the passphrase."""
 MAX_ROUNDS: Final = 1024
-"""Most rounds that are read: about 10 s."""
+"""The largest accepted number of rounds: about 10 s."""
 FILE_LIMIT: Final = 16 * 1024
-"""The largest file that is read, in bytes; a P-256 key takes about 550."""
+"""The size limit of a key file, in bytes; a P-256 key takes about 550."""
 OPENSSH: Final = b"-----BEGIN OPENSSH PRIVATE KEY-----"
-"""What every file in the OpenSSH format has."""
+"""The first line of every file in the OpenSSH format."""
 
 _END: Final = b"-----END OPENSSH PRIVATE KEY-----"
 _ARMOUR: Final = re.compile(OPENSSH + rb"\s([A-Za-z0-9+/=\s]*)" + _END)
@@ -69,12 +69,12 @@ _IMPORT: Final = run("key", "import", "BACKUP")
 
 
 class FileStore:
-    """One key's file, or a folder with a file for each key."""
+    """The file of one key, or a folder with a file for each key."""
 
     def __init__(
         self, location: FileLocation, *, passphrase: Passphrase, warn: Callable[[str], None]
     ) -> None:
-        """Read nothing yet."""
+        """Store the arguments; nothing is read yet."""
         self._location = location
         self._passphrase = passphrase
         self._warn = warn
@@ -85,10 +85,10 @@ class FileStore:
         return self._location.uri
 
     def save(self, private_key: ec.EllipticCurvePrivateKey, *, label: str) -> str:
-        """Write a new key file as `write` does; return the URI to record.
+        """Write a new key file with `write`; return the URI to record.
 
         Raises:
-            UnsafeFile: (`unsafe_file`) when its disk lets another user change it; it is removed.
+            UnsafeFile: (`unsafe_file`) when another user could change the file, which is removed.
         """
         path = self.write(private_key, label=label)
         try:
@@ -97,20 +97,20 @@ class FileStore:
             disk.remove(path)
             raise UnsafeFile(
                 f"{unsafe.message}, so it was removed again",
-                hint="name a place on a disk that keeps owners and modes",
+                hint="choose a path on a disk that supports file owners and modes",
             ) from None
         return f"{FILE}{path}"
 
     def write(
         self, private_key: ec.EllipticCurvePrivateKey, *, label: str, secret: bytes | None = None
     ) -> Path:
-        """Write a new key file (0600, never over anything), read it back and compare.
+        """Write a new key file (mode 0600, never overwriting), read it back and compare.
 
-        In a folder `label` names it. The passphrase is asked for unless it is known as `secret`.
+        In a folder the file is named after `label`. `secret` is the passphrase; None asks for one.
 
         Raises:
             OutputProblem, KeyUnavailable: (`output_exists`, `output_failed`, `passphrase_needed`,
-                `passphrase_refused`), or (`not_kept`) when it reads back otherwise.
+                `passphrase_refused`), or (`not_kept`) when the file reads back differently.
         """
         public_key = public_key_of(private_key)
         path = self._new_path(public_key.kid, label)
@@ -121,23 +121,26 @@ class FileStore:
             pinned_signer(unseal_openssh(self._envelope(path, trusted=False), secret), public_key)
         except KeyUnavailable:
             raise KeyUnavailable(
-                f"the key file {escape(str(path))} does not hold what was written",
-                hint="check the disk, or name another place for it",
+                f"the key read back from the key file {escape(str(path))} does not match",
+                hint="check the disk, or choose another path",
                 code="not_kept",
             ) from None
         return path
 
     def require_room(self) -> None:
-        """Check without a prompt what `save` would refuse in any case.
+        """Check without a prompt whether `save` can succeed.
 
         Raises:
-            OutputProblem: (`output_exists`), or (`output_failed`) without its folder.
+            OutputProblem: (`output_exists`), or (`output_failed`) when the folder is missing.
         """
         path = self._location.path
         if not self._location.folder and os.path.lexists(path):
-            raise OutputExists(f"{escape(str(path))} exists already", hint=KEPT)
+            raise OutputExists(f"{escape(str(path))} already exists", hint=KEPT)
         if not disk.is_folder(path.parent):
-            raise OutputProblem(f"there is no folder {escape(str(path.parent))}", hint="make it")
+            raise OutputProblem(
+                f"the folder {escape(str(path.parent))} does not exist",
+                hint="create it, or choose another path",
+            )
 
     def load(self, pinned: Key) -> SoftwareSigner:
         """Unlock the private key of a pinned public key.
@@ -145,7 +148,7 @@ class FileStore:
         Raises:
             UnsafeFile: (`unsafe_file`) when another user owns the file or may write to it.
             KeyUnavailable: (`no_such_key`, `key_unavailable`, `plaintext_key`, `unsupported_key`,
-                `key_damaged`, `key_mismatch`) before the passphrase is asked for;
+                `key_damaged`, `key_mismatch`) before the passphrase prompt;
                 (`passphrase_needed`, `passphrase_refused`, `wrong_passphrase`).
         """
         path = self._path(pinned.kid)
@@ -155,7 +158,7 @@ class FileStore:
         return self._unlocked(envelope, path)
 
     def adopt(self) -> StoreEntry:
-        """Return the key that is in the file already; the file stays as it is.
+        """Return the key that is already in the file; the file is not changed.
 
         Raises:
             InvalidStore, KeyUnavailable: (`invalid_store`) for a folder; each code of `load`.
@@ -163,13 +166,14 @@ class FileStore:
         path = self._location.path
         if self._location.folder:
             raise InvalidStore(
-                f"{escape(str(path))} is a folder, and one key is meant", hint="name its file"
+                f"{escape(str(path))} is a folder, but the path of one key file is needed",
+                hint="give the path of the key file, without a slash at the end",
             )
         envelope = self._envelope(path, warn=True)
         return StoreEntry(key=self._unlocked(envelope, path).public_key, uri=self.uri)
 
     def presence(self, kid: str) -> Presence:
-        """Return whether the file of a key is there, without its passphrase; never raises."""
+        """Return whether the file of a key exists; needs no passphrase and never raises."""
         try:
             stored = self._envelope(self._path(kid)).public_key.kid
         except IssuerError as problem:
@@ -185,7 +189,7 @@ class FileStore:
         path = self._location.path
         if not self._location.folder:
             return path
-        with suppress(OSError):  # the write reports what is wrong with it
+        with suppress(OSError):  # the write reports the problem
             path.mkdir(mode=0o700, exist_ok=True)
         # A label without letters and digits gives "key".
         name = slugify(f"key {label}").removeprefix("key-")
@@ -206,9 +210,10 @@ class FileStore:
         raise _no_such_key(folder / f"*{suffix}")
 
     def _envelope(self, path: Path, *, warn: bool = False, trusted: bool = True) -> "Envelope":
-        """Read the clear part of a key file. Links are followed, since containers mount so.
+        """Read the unencrypted part of a key file.
 
-        A backup is read with `trusted=False`: its disk may have neither owners nor modes.
+        Symbolic links are followed, since containers mount secrets as links. A backup is read with
+        `trusted=False`: its disk may support neither owners nor modes.
         """
         try:
             with os.fdopen(files.open_regular(path), "rb") as stream:
@@ -224,7 +229,11 @@ class FileStore:
 
 
 def _encrypted(data: bytes, path: Path) -> "Envelope":
-    """Return the envelope of an encrypted file; refuse any other file."""
+    """Return the envelope of an encrypted key file.
+
+    Raises:
+        KeyUnavailable: (`key_damaged`, `plaintext_key`, `unsupported_key`) for any other file.
+    """
     name = escape(str(path))
     try:
         data = files.without_mark(data, f"the key file {name}")
@@ -232,16 +241,16 @@ def _encrypted(data: bytes, path: Path) -> "Envelope":
         raise KeyUnavailable(refused.message, hint=refused.hint, code="key_damaged") from None
     if len(data) > FILE_LIMIT or b"PRIVATE KEY-----" not in data or b"ENCRYPTED" in data:
         raise KeyUnavailable(
-            f"{name} is no OpenSSH private key file",
-            hint=Hint("move it away, then take the key in from it or from its backup: ", _IMPORT),
+            f"{name} is not an OpenSSH private key file",
+            hint=Hint("move it away, then import the key from it or from a backup: ", _IMPORT),
             code="key_damaged",
         )
     envelope = parse_openssh(data) if OPENSSH in data else None
     if envelope is None or envelope.is_plaintext:
         raise KeyUnavailable(
-            f"the key file {name} has no passphrase",
+            f"the key file {name} is not protected by a passphrase",
             hint=Hint(
-                "take it into another place, then destroy the file: ",
+                "import it into another file, then delete this one securely: ",
                 run("key", "import", str(path), "--store", EXAMPLE_FILE_URI),
             ),
             code="plaintext_key",
@@ -255,7 +264,7 @@ def _suffix(kid: str) -> str:
 
 def _no_such_key(path: Path) -> KeyUnavailable:
     return KeyUnavailable(
-        f"there is no key file {escape(str(path))}",
+        f"the key file {escape(str(path))} does not exist",
         hint=Hint("restore it from its backup: ", _IMPORT),
         code="no_such_key",
     )
@@ -273,7 +282,7 @@ def _unreadable(path: Path, error: Exception) -> KeyUnavailable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Envelope:
-    """The clear part of an OpenSSH key file, decoded; it only claims the public key."""
+    """The unencrypted part of an OpenSSH key file, decoded; its public key is not yet verified."""
 
     public_key: Key
     rounds: int
@@ -281,15 +290,15 @@ class Envelope:
 
     @property
     def is_plaintext(self) -> bool:
-        """Whether the private key is not encrypted."""
+        """True if the private key is not encrypted."""
         return self.rounds == 0
 
 
 def parse_openssh(data: bytes) -> Envelope:
-    """Read the clear part of an OpenSSH key file.
+    """Read the unencrypted part of an OpenSSH key file.
 
     Raises:
-        KeyUnavailable: (`key_damaged`), or (`unsupported_key`): its kind, encryption, or rounds.
+        KeyUnavailable: (`key_damaged`), or (`unsupported_key`) for its type, encryption or rounds.
     """
     try:
         (text,) = _ARMOUR.findall(data)
@@ -304,38 +313,42 @@ def parse_openssh(data: bytes) -> Envelope:
 def seal_openssh(
     private_key: ec.EllipticCurvePrivateKey, passphrase: bytes, *, rounds: int
 ) -> bytes:
-    """Encrypt a P-256 key: AES-256-CTR under bcrypt; `ssh-keygen -p` reads it."""
+    """Encrypt a P-256 key with AES-256-CTR and bcrypt; `ssh-keygen -p` reads the result."""
     builder = PrivateFormat.OpenSSH.encryption_builder().kdf_rounds(rounds)
     return private_key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, builder.build(passphrase))
 
 
 def unseal_openssh(envelope: Envelope, passphrase: bytes | None) -> ec.EllipticCurvePrivateKey:
-    """Decrypt a key; the result still has to be compared with the pinned public key.
+    """Decrypt a key; the caller must compare the result with the pinned public key.
 
     Raises:
         WrongPassphrase: (`wrong_passphrase`) when the two check numbers inside differ.
-        KeyUnavailable: (`key_damaged`) when it opens and does not contain a key.
+        KeyUnavailable: (`key_damaged`) when the decrypted content is not a P-256 key.
     """
-    problem = "no P-256 key"
+    problem = "not a P-256 key"
     try:
-        # Armoured anew, so that the loader sees exactly the bytes that were parsed here.
+        # Encoded again, so that the loader sees exactly the bytes that were parsed here.
         armoured = b"%b\n%b%b\n" % (OPENSSH, base64.encodebytes(envelope.sealed), _END)
         loaded = load_ssh_private_key(armoured, passphrase)
         if isinstance(loaded, ec.EllipticCurvePrivateKey):
             return loaded
     except Exception as error:  # noqa: BLE001 -- damaged files raise anything
         problem = str(error)
-    # Raised out here: a chained cause could hold what was decrypted.
+    # Raised outside the except block: a chained cause could contain decrypted bytes.
     if "checksum" in problem:
         raise WrongPassphrase(
-            "the passphrase does not open this key (or the file is damaged)",
-            hint="try again; the passphrase is the one that was given when the file was made",
+            "wrong passphrase, or the key file is damaged",
+            hint="try again with the passphrase that was set when the file was written",
         )
     raise _damaged()
 
 
 def _fields(sealed: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """Return cipher, key derivation, its options, the public key; ValueError without them."""
+    """Return the cipher, the key derivation, its options and the public key.
+
+    Raises:
+        ValueError: for malformed fields.
+    """
     if not sealed.startswith(_MAGIC):
         raise ValueError("magic")
     cipher, rest = _string(sealed[len(_MAGIC) :])
@@ -351,15 +364,19 @@ def _rounds(cipher: bytes, kdf: bytes, options: bytes) -> int:
     if (cipher, kdf, options) == (b"none", b"none", b""):
         return 0
     if kdf != b"bcrypt":
-        raise _unsupported("this key file is not encrypted under bcrypt")
+        raise _unsupported(
+            "this key file is not encrypted with bcrypt",
+            hint="set its passphrase again with: ssh-keygen -p -a 64 -f FILE",
+        )
     _salt, rest = _string(options)
     rounds, rest = _number(rest)
     if rest:
         raise ValueError("options")
     if not 1 <= rounds <= MAX_ROUNDS:
         raise _unsupported(
-            f"this key file asks for {rounds} rounds of bcrypt; 1 to {MAX_ROUNDS} are accepted",
-            hint="if it is yours, give it fewer with: ssh-keygen -p -a 64 -f FILE",
+            f"this key file needs {rounds} rounds of bcrypt, but only 1 to {MAX_ROUNDS} are "
+            "accepted",
+            hint="if the file is yours, reduce them with: ssh-keygen -p -a 64 -f FILE",
         )
     return rounds
 
@@ -367,7 +384,10 @@ def _rounds(cipher: bytes, kdf: bytes, options: bytes) -> int:
 def _claimed_key(claimed: bytes) -> Key:
     kind, rest = _string(claimed)
     if kind != b"ecdsa-sha2-nistp256":
-        raise _unsupported("this key file holds another kind of key than P-256")
+        raise _unsupported(
+            "signing keys must be P-256 keys, and this key file holds another type of key",
+            hint=Hint("generate a P-256 key: ", run("key", "generate")),
+        )
     curve, rest = _string(rest)
     point, rest = _string(rest)
     if curve != b"nistp256" or rest:
@@ -388,13 +408,13 @@ def _string(data: bytes) -> tuple[bytes, bytes]:
     return rest[:length], rest[length:]
 
 
-def _unsupported(message: str, *, hint: str | None = None) -> KeyUnavailable:
+def _unsupported(message: str, *, hint: str | Hint) -> KeyUnavailable:
     return KeyUnavailable(message, hint=hint, code="unsupported_key")
 
 
 def _damaged() -> KeyUnavailable:
     return KeyUnavailable(
-        "this is no whole OpenSSH private key file",
+        "this OpenSSH private key file is incomplete or damaged",
         hint=Hint("move it away, then restore the key: ", _IMPORT),
         code="key_damaged",
     )

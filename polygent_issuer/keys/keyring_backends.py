@@ -1,15 +1,15 @@
-"""The allowed keyrings, one class each: look without a prompt, unlock, read, write.
+"""The supported keyrings, one class each: probe without a prompt, unlock, read, write.
 
 `keyring` chooses its backend by PYTHON_KEYRING_BACKEND, `keyringrc.cfg`, entry points and
-priorities, and lets KEYRING_PROPERTY_* overwrite any attribute of even a directly made instance.
-None of these may decide where a signing key goes: a null backend accepts a key and loses it, a
-plain-text one publishes it, another collection is out of sight. So a backend is known by the exact
-name of its class, instantiated directly, cleared of what the environment put into it, and given
-fixed attributes.
+priorities. KEYRING_PROPERTY_* overwrites attributes even of an instance that was made directly.
+None of these may decide where a signing key is stored: a null backend loses the key, a plain-text
+one discloses it, and another collection hides it. Therefore each backend class is named exactly and
+instantiated directly. Its attributes are cleared and set to fixed values.
 
-`keyring` reads and writes; what it cannot do, look without prompting and clean up after a refused
-prompt, each class does with what its system offers. Every method may block: the caller sets the
-deadline. Errors are whatever the libraries raise: the caller translates.
+`keyring` can read and write. It cannot look for an entry without a prompt, nor clean up after a
+dismissed prompt, so each class does that through its system's own interface. Every method may
+block: the caller sets the deadline. The libraries' exceptions pass through: the caller translates
+them.
 """
 
 import subprocess
@@ -34,9 +34,9 @@ T = TypeVar("T")
 
 SERVICE: Final = "polygent-issuer"
 INTO_FILE: Final = Hint(
-    "or take the key into a file: ", run("key", "import", "BACKUP", "--store", EXAMPLE_FILE_URI)
+    "or import the key into a file: ", run("key", "import", "BACKUP", "--store", EXAMPLE_FILE_URI)
 )
-"""The end of a hint where a key was in a keyring that is not available."""
+"""The end of a hint when the key is in a keyring that is not available."""
 
 SECRET_SERVICE: Final = "keyring.backends.SecretService.Keyring"  # noqa: S105 -- a class name
 KWALLET: Final = "keyring.backends.kwallet.DBusKeyring"
@@ -51,7 +51,7 @@ ALLOWED: Final[Mapping[str, Mapping[str, object]]] = {
         "bus_name": "org.kde.kwalletd5",
         "object_path": "/modules/kwalletd5",
     },
-    # KEYCHAIN_PATH would warn; the login keychain is meant.
+    # The login keychain. Without this, KEYCHAIN_PATH causes a warning.
     MACOS: {"keychain": None},
     # The default is "enterprise", which follows a roaming profile to other machines.
     WINDOWS: {"persist": "local machine"},
@@ -60,11 +60,11 @@ ALLOWED: Final[Mapping[str, Mapping[str, object]]] = {
 
 
 def make(name: str) -> "KeyringBackend":
-    """Instantiate a backend of `ALLOWED` with our attributes and no others.
+    """Instantiate a backend of `ALLOWED` with exactly the attributes listed there.
 
     Raises:
         KeyUnavailable: (`unsafe_backend`) when the class is not allowed, has another name, or fails
-            for what the environment sets; (`keyring_absent`) when its module is not installed.
+            because of the environment; (`keyring_absent`) when its module is not installed.
     """
     if name not in ALLOWED:
         raise _refused(name)
@@ -73,7 +73,7 @@ def make(name: str) -> "KeyringBackend":
         backend_class: type[KeyringBackend] = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise KeyUnavailable(
-            f"the keyring backend {name} is not here ({type(error).__name__})",
+            f"the keyring backend {name} is not installed ({type(error).__name__})",
             hint=Hint("install it; ", INTO_FILE),
             code="keyring_absent",
         ) from None
@@ -85,7 +85,7 @@ def make(name: str) -> "KeyringBackend":
         vars(backend).clear()
         for attribute, value in ALLOWED[name].items():
             setattr(backend, attribute, value)
-    except Exception as error:  # noqa: BLE001 -- any class of error can come of KEYRING_PROPERTY_*
+    except Exception as error:  # noqa: BLE001 -- KEYRING_PROPERTY_* can cause any exception
         raise KeyUnavailable(
             f"the keyring backend {name} could not be set up ({type(error).__name__})",
             hint="unset every KEYRING_PROPERTY_* variable",
@@ -95,9 +95,10 @@ def make(name: str) -> "KeyringBackend":
 
 
 def redirections(names: Iterable[str]) -> tuple[str, ...]:
-    """Return what would make `keyring` use another backend, and has no effect here.
+    """Return the variables and files that redirect `keyring`; they have no effect in this tool.
 
-    `names` are those of all variables of the environment.
+    Args:
+        names: of all environment variables.
     """
     from keyring.util.platform_ import config_root  # noqa: PLC0415 -- slow to import
 
@@ -118,8 +119,8 @@ def third_party_backends() -> tuple[str, ...]:
 
 def _refused(name: str) -> KeyUnavailable:
     return KeyUnavailable(
-        f"a key may not be kept by the keyring backend {name}",
-        hint="unset what replaces the backend",
+        f"keyring backend {name} is not supported",
+        hint=Hint("see which setting replaces the backend: ", run("doctor")),
         code="unsafe_backend",
     )
 
@@ -129,27 +130,27 @@ _NO_SUCH_ITEM: Final = 44  # security(1), errSecItemNotFound
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyStatus:
-    """What a keyring shows of a key without a prompt: some show nothing while they are locked."""
+    """The status of a key in a keyring, without a prompt; some keyrings show none while locked."""
 
     present: bool
     locked: bool
 
 
 class SystemKeyring:
-    """A keyring through its backend: one entry per key, the user name being the kid."""
+    """A keyring and its backend: one entry per key, with the kid as the user name."""
 
     backend_name: ClassVar[str]
 
     def __init__(self) -> None:
-        """Instantiate the backend, or refuse it."""
+        """Instantiate the backend; errors as `make`."""
         self._backend: KeyringBackend = make(self.backend_name)
 
     def probe(self, kid: str) -> KeyStatus | None:
-        """Look for a key without a prompt; None when this keyring is not running here."""
+        """Look for a key without a prompt; None when this keyring is not running."""
         return KeyStatus(present=self.read(kid) is not None, locked=False)
 
     def unlock(self) -> bool:
-        """Ask the person to unlock the keyring, if it is locked; False when that was refused."""
+        """Ask the operator to unlock a locked keyring; False when the prompt was dismissed."""
         return True
 
     def read(self, kid: str) -> str | None:
@@ -167,7 +168,7 @@ class SecretServiceKeyring(SystemKeyring):
     backend_name = SECRET_SERVICE
 
     def probe(self, kid: str) -> KeyStatus | None:
-        """Look in the default collection; searching and asking for the lock never prompt."""
+        """Search the default collection; neither the search nor the lock query prompts."""
         try:
             import secretstorage  # noqa: PLC0415 -- only where there is a D-Bus
         except ImportError:
@@ -187,8 +188,8 @@ class SecretServiceKeyring(SystemKeyring):
             return KeyStatus(present=any(True for _ in items), locked=collection.is_locked())
 
     def unlock(self) -> bool:
-        """Unlock the default collection, or make it."""
-        import secretstorage  # noqa: PLC0415 -- likewise
+        """Unlock the default collection, or create it."""
+        import secretstorage  # noqa: PLC0415 -- only where there is a D-Bus
 
         with closing(secretstorage.dbus_init()) as bus:
             collection = secretstorage.get_default_collection(bus)
@@ -197,7 +198,7 @@ class SecretServiceKeyring(SystemKeyring):
             return not collection.is_locked()
 
     def read(self, kid: str) -> str | None:
-        """Return the entry in the default collection, which `unlock` has unlocked."""
+        """Return the entry in the default collection; `unlock` must have been called."""
         return self._in_default_collection(partial(super().read, kid))
 
     def write(self, kid: str, text: str) -> None:
@@ -206,7 +207,7 @@ class SecretServiceKeyring(SystemKeyring):
 
     def _in_default_collection(self, call: Callable[[], T]) -> T:
         """Run the backend on a collection that is opened and closed here."""
-        import secretstorage  # noqa: PLC0415 -- likewise
+        import secretstorage  # noqa: PLC0415 -- only where there is a D-Bus
 
         with closing(secretstorage.dbus_init()) as bus:
             backend: Any = self._backend
@@ -220,7 +221,7 @@ class KWalletKeyring(SystemKeyring):
     backend_name = KWALLET
 
     def probe(self, kid: str) -> KeyStatus | None:
-        """Ask the daemon; `keyDoesNotExist` and `isOpen` answer without opening the wallet."""
+        """Query the daemon; `keyDoesNotExist` and `isOpen` do not open the wallet."""
         if not self._backend.viable:
             return None
         dbus: Any = import_module("dbus")
@@ -244,7 +245,7 @@ class MacOSKeyring(SystemKeyring):
     security: ClassVar[str] = "/usr/bin/security"
 
     def probe(self, kid: str) -> KeyStatus | None:
-        """Ask security(1) for the attributes alone, which needs no permission of the person."""
+        """Query security(1) for the attributes only, which needs no permission prompt."""
         command = [self.security, "find-generic-password", "-s", SERVICE, "-a", kid]
         status = subprocess.run(
             command, check=False, stdin=subprocess.DEVNULL, capture_output=True
@@ -255,13 +256,13 @@ class MacOSKeyring(SystemKeyring):
 
 
 class WindowsKeyring(SystemKeyring):
-    """The Windows Credential Manager of this person on this machine; reading never prompts."""
+    """The user's Windows Credential Manager on this machine; reading never prompts."""
 
     backend_name = WINDOWS
 
 
 def for_platform(platform: str = sys.platform) -> tuple[SystemKeyring, ...]:
-    """Return the allowed keyrings of a platform, the preferred one first; errors as `make`."""
+    """Return the supported keyrings of a platform, the preferred one first; errors as `make`."""
     if platform == "darwin":
         return (MacOSKeyring(),)
     if platform == "win32":

@@ -1,7 +1,7 @@
 """Keys in the operating system's keyring: PKCS#8 DER in base64, one entry per key.
 
-Only the allow-list of `keyring_backends` decides which keyring that is. Every call has a deadline:
-a daemon that hangs, or a prompt without an answer, would otherwise block the command for ever.
+Only the allow-list of `keyring_backends` decides which keyring is used. Every call has a deadline:
+a daemon that hangs, or an unanswered prompt, would otherwise block the command forever.
 """
 
 import base64
@@ -37,7 +37,7 @@ from polygent_issuer.verifier.keys import Key
 
 T = TypeVar("T")
 
-_NEW_FILE: Final = f"or keep the key in an encrypted file: --store {EXAMPLE_FILE_URI}"
+_NEW_FILE: Final = f"or store the key in an encrypted file: --store {EXAMPLE_FILE_URI}"
 _IMPORT: Final = run("key", "import", "BACKUP")
 _TIMEOUT: Final = "keyring_timeout"
 _ANY: Final = "any"  # a kid that no key has
@@ -46,21 +46,21 @@ _ABSENT: Final = frozenset({"InitError", "NoKeyringError", "SecretServiceNotAvai
 
 
 class KeyringStore:
-    """The keyring of the person who runs this; of several the preferred one comes first."""
+    """The operator's keyring; the preferred one comes first if there are several."""
 
     uri = KEYRING
 
     def __init__(self, *, timeout: timedelta, keyrings: Sequence[SystemKeyring]) -> None:
-        """Ask nothing yet."""
+        """Store the arguments; no keyring is called yet."""
         self._timeout = timeout
         self._keyrings = tuple(keyrings)
 
     def save(self, private_key: ec.EllipticCurvePrivateKey, *, label: str) -> str:  # noqa: ARG002
-        """Save a key in the first keyring that answers, and read it back; return `keyring:`.
+        """Save a key in the first running keyring and read it back; return `keyring:`.
 
         Raises:
             KeyUnavailable: (`keyring_absent`, `keyring_locked`, `keyring_timeout`,
-                `keyring_failed`), or (`not_kept`) when something else comes back.
+                `keyring_failed`), or (`not_kept`) when the entry reads back differently.
         """
         kid = public_key_of(private_key).kid
         text = to_text(private_key)
@@ -70,14 +70,14 @@ class KeyringStore:
         stored = self._ask(partial(keyring.read, kid), _NEW_FILE)
         if stored is None or not hmac.compare_digest(stored.encode(), text.encode()):
             raise KeyUnavailable(
-                "the keyring did not give back the key that it was given",
+                "the key read back from the keyring does not match",
                 hint=Hint("use another keyring, ", _NEW_FILE),
                 code="not_kept",
             )
         return self.uri
 
     def require_room(self) -> None:
-        """Check without a prompt what `save` would refuse in any case.
+        """Check without a prompt whether `save` can succeed.
 
         Raises:
             KeyUnavailable: (`keyring_absent`, `keyring_timeout`, `keyring_failed`).
@@ -88,7 +88,7 @@ class KeyringStore:
         """Unlock the private key of a pinned public key.
 
         Raises:
-            KeyUnavailable: as `save`; (`no_such_key`) when the keyring does not have it,
+            KeyUnavailable: as `save`; (`no_such_key`) when the keyring has no entry for it;
                 (`key_damaged`, `unsupported_key`, `key_mismatch`) when its entry is not this key.
         """
         for keyring, status in self._running(pinned.kid, INTO_FILE):
@@ -100,13 +100,13 @@ class KeyringStore:
             if text is not None:
                 return pinned_signer(from_text(text), pinned)
         raise KeyUnavailable(
-            f"the keyring holds no key {pinned.kid}",
+            f"the key {pinned.kid} is not in the keyring",
             hint=Hint("restore it from its backup: ", _IMPORT),
             code="no_such_key",
         )
 
     def presence(self, kid: str) -> Presence:
-        """Return whether the keyring holds a key, without a prompt; never raises."""
+        """Return whether the keyring has a key, without a prompt; never raises."""
         result = Presence.UNAVAILABLE
         for keyring in self._keyrings:
             try:
@@ -123,7 +123,11 @@ class KeyringStore:
         return result
 
     def _running(self, kid: str, instead: str) -> Iterator[tuple[SystemKeyring, KeyStatus]]:
-        """Yield each keyring that runs here, with what it shows of a key; refuse none at all."""
+        """Yield each running keyring with the status of a key.
+
+        Raises:
+            KeyUnavailable: (`keyring_absent`) when no keyring is running.
+        """
         absent = True
         for keyring in self._keyrings:
             status = self._ask(partial(keyring.probe, kid), instead)
@@ -141,23 +145,22 @@ class KeyringStore:
                 raise
             unlocked = False
         if not unlocked:
-            where = "the key is there, but the keyring" if status.present else "the keyring"
-            raise _locked(where)
+            raise _locked("the keyring that holds the key" if status.present else "the keyring")
 
     def _ask(self, call: Callable[[], T], instead: str = INTO_FILE) -> T:
-        """Run a call within the deadline; `instead` ends the hint when it fails.
+        """Run a call within the deadline; `instead` is the end of the hint when it fails.
 
-        What the libraries raise may quote what they were given, so it is dropped, not chained.
+        The libraries' exceptions may quote secrets, so they are dropped, not chained.
         """
         try:
             return run_with_timeout(self._timeout, call)
         except TimeoutExpired:
             problem = KeyUnavailable(
                 f"the keyring did not answer within {self._timeout.total_seconds():g} s",
-                hint=Hint("restart the keyring's service; ", instead),
+                hint=Hint("restart the keyring service; ", instead),
                 code=_TIMEOUT,
             )
-        except Exception as error:  # noqa: BLE001 -- three libraries, each with errors of its own
+        except Exception as error:  # noqa: BLE001 -- each of three libraries has its own errors
             problem = _translated(error, instead)
         raise problem
 
@@ -170,7 +173,7 @@ def _translated(error: Exception, instead: str) -> KeyUnavailable:
         return _absent(instead)
     return KeyUnavailable(
         f"the keyring failed ({name})",
-        hint=Hint("look into the keyring's own log; ", instead),
+        hint=Hint("see the log of the keyring service; ", instead),
         code="keyring_failed",
     )
 
@@ -178,15 +181,15 @@ def _translated(error: Exception, instead: str) -> KeyUnavailable:
 def _locked(what: str) -> KeyUnavailable:
     return KeyUnavailable(
         f"{what} is locked and was not unlocked",
-        hint="unlock it by logging in to the desktop or answering its prompt, then try again",
+        hint="log in to the desktop or answer the keyring's prompt, then run the command again",
         code="keyring_locked",
     )
 
 
 def _absent(instead: str) -> KeyUnavailable:
     return KeyUnavailable(
-        "no keyring runs in this session that may hold a key",
-        hint=Hint("log in to a session with that keyring; ", instead),
+        "no supported keyring is running in this session",
+        hint=Hint("log in to a desktop session; ", instead),
         code="keyring_absent",
     )
 
@@ -208,7 +211,7 @@ def from_text(text: str) -> ec.EllipticCurvePrivateKey:
         loaded = load_der_private_key(base64.b64decode(text.encode("ascii"), validate=True), None)
     if loaded is None:
         raise KeyUnavailable(
-            "the keyring's entry is no private key",
+            "the keyring entry is not a private key",
             hint=Hint("restore the key from its backup: ", _IMPORT),
             code="key_damaged",
         )

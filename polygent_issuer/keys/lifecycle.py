@@ -1,4 +1,4 @@
-"""Reading, generating, importing and backing up keys: recorded only once they are safe."""
+"""Read, generate, import and back up private keys. A key is recorded only once it is saved."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +21,7 @@ from polygent_issuer.errors import (
     OutputProblem,
 )
 from polygent_issuer.files import disk
-from polygent_issuer.hints import run
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import settings_editing
 from polygent_issuer.home.settings import Settings
 from polygent_issuer.keys.file_store import OPENSSH, FileStore, parse_openssh, unseal_openssh
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportedKey:
-    """A private key, unlocked; a backup is in the OpenSSH format and encrypted."""
+    """An unlocked private key; `is_backup` means that its file was encrypted OpenSSH."""
 
     private_key: ec.EllipticCurvePrivateKey = field(repr=False)
     kid: str
@@ -64,7 +64,10 @@ def read_private_key(data: bytes, passphrase: Passphrase) -> ImportedKey:
             `passphrase_needed`, `passphrase_refused`).
     """
     if data.count(b"PRIVATE KEY-----") > 2:  # noqa: PLR2004 -- one BEGIN, one END
-        raise _damaged("this file holds more than one private key", "import them one by one")
+        raise _damaged(
+            "this file holds more than one private key",
+            "save each key in its own file, then import them one at a time",
+        )
     is_openssh = OPENSSH in data
     private_key, plaintext = (_openssh if is_openssh else _pem_or_der)(data, passphrase)
     kid = public_key_of(private_key).kid
@@ -84,8 +87,8 @@ def _openssh(data: bytes, passphrase: Passphrase) -> tuple[ec.EllipticCurvePriva
     key = unseal(None) if plaintext else passphrase.unlock("the key file", unseal)
     if public_key_of(key) != envelope.public_key:
         raise _damaged(
-            "the private half in this file does not belong to its public half",
-            "take another copy of the file",
+            "the private key in this file does not match its public key",
+            "use another copy of the file",
         )
     return rebuilt(key), plaintext
 
@@ -97,14 +100,15 @@ def _pem_or_der(data: bytes, passphrase: Passphrase) -> tuple[ec.EllipticCurvePr
         with suppress(Exception):  # damaged files raise anything
             return load(data, secret)
         raise WrongPassphrase(
-            "the passphrase does not open this key (or the file is damaged)", hint="try again"
+            "wrong passphrase, or the key file is damaged",
+            hint="try again with the passphrase that was set when the file was written",
         )
 
     loaded: object = None
     plaintext = True
     try:
         loaded = load(data, None)
-    except TypeError:  # how the library reports an encrypted key
+    except TypeError:  # the library's error for an encrypted key
         plaintext = False
     except Exception:  # noqa: BLE001, S110 -- damaged files raise anything
         pass
@@ -112,8 +116,8 @@ def _pem_or_der(data: bytes, passphrase: Passphrase) -> tuple[ec.EllipticCurvePr
         loaded = passphrase.unlock("the key file", decrypt)
     if loaded is None:
         raise _damaged(
-            "this file holds no private key that can be read",
-            "PKCS#8, SEC1 and OpenSSH are read, in PEM; the first two in DER also",
+            "no readable private key in this file",
+            "give a private key as PKCS#8 or SEC1 (PEM or DER), or in the OpenSSH format",
         )
     return require_p256(loaded), plaintext
 
@@ -123,7 +127,7 @@ def _damaged(message: str, hint: str) -> KeyUnavailable:
 
 
 def pinned_as(kid: str, known: Iterable[KeyRecord]) -> KeyRecord | None:
-    """Return the registry's record of a key among all that it knows."""
+    """Return the record of a key among the pinned ones; None if it is not pinned."""
     return next((key for key in known if key.kid == kid), None)
 
 
@@ -132,11 +136,11 @@ def check_importable(
 ) -> str:
     """Return the label under which a key can be imported.
 
-    Without a `label` it is that of the pinned key, else the suggested or another free one.
+    Without a `label` it is the label of the pinned key, else the suggested or another free one.
 
     Raises:
         KeyUnavailable: (`key_retired`, `key_compromised`).
-        InputRefused: (`input_refused`) for a label that cannot be used, or is not the pinned key's.
+        InputRefused: (`input_refused`) for a label that is invalid, in use, or not the pinned one.
     """
     pinned = pinned_as(kid, known)
     if pinned is None:
@@ -145,15 +149,15 @@ def check_importable(
     require_usable(pinned)
     if label not in (None, pinned.label):
         raise InputRefused(
-            f"this key is pinned already, as {escape(pinned.label)}",
-            hint="leave out --label: a key keeps the label that it has",
+            f"this key is already in the registry as {escape(pinned.label)}",
+            hint="omit --label: the label of a key cannot be changed",
         )
     return pinned.label
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredKey:
-    """A key that is in its store and pinned; a second operator's copy of it is not new."""
+    """A key that is in its store and pinned; not new if the registry already had it."""
 
     key: KeyRecord
     uri: str
@@ -163,11 +167,11 @@ class StoredKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyLifecycle:
-    """Generating, importing and backing up keys.
+    """Generate, import and back up keys.
 
     Attributes:
-        settings: those of the home, as they were loaded.
-        passphrase: of key files and backups; the PIN of tokens.
+        settings: of the home.
+        passphrase: of key files and backups, or the PIN of a token.
     """
 
     registry: Registry
@@ -182,15 +186,15 @@ class KeyLifecycle:
         """Generate a key; the first one of a registry becomes active.
 
         Args:
-            store_uri: for its private key; None is the store of the settings.
-            backup: a new file, or a folder, for an encrypted copy; None for no backup now.
+            store_uri: of its private key; None uses the store of the settings.
+            backup: a new file, or a folder, for an encrypted copy; None makes no backup.
 
         Raises:
             InputRefused: (`input_refused`) for a label that cannot be used.
-            OutputProblem: (`output_exists`, `output_failed`), and nothing is recorded; or
-                (`backup_failed`) when the key is in the keyring and recorded without its backup.
+            OutputProblem: (`output_exists`, `output_failed`) when nothing was recorded;
+                (`backup_failed`) when the key is in the keyring and recorded without a backup.
             KeyUnavailable: (`not_extractable`) for a backup of a key in a token; each code of the
-                key store; nothing is recorded then.
+                key store. Nothing was recorded.
         """
         decided = self._decide(lambda known: require_free_label(label, known))
         store = self._open_store(store_uri or self.settings.store)
@@ -212,8 +216,8 @@ class KeyLifecycle:
         """Import a private key that was read from a file.
 
         Args:
-            label: for a key that is not pinned yet; None is a free one.
-            store_uri: for its private key; None is the store that the settings name for this key.
+            label: of a key that is not pinned yet; None uses a free one.
+            store_uri: of its private key; None uses the store of this key in the settings.
             backup: as for `generate`.
 
         Raises:
@@ -223,16 +227,16 @@ class KeyLifecycle:
         return self._store(imported.private_key, "key-imported", decided, store_uri, backup)
 
     def adopt(self, place: TokenUri | FileLocation, *, label: str | None) -> StoredKey:
-        """Import a key that stays where it is: in a token, or in a file of a container's mount.
+        """Import a key without copying it: it stays in its token, or in a container's mounted file.
 
-        A key that is not pinned yet gets `label`; None is the token's, or a free one.
+        A key that is not pinned yet gets `label`; None uses the token's label, or a free one.
 
         Raises:
-            KeyUnavailable, InputRefused: (`example_key`), as `check_importable`, and as the store's
-                `adopt`; nothing is recorded then.
+            KeyUnavailable, InputRefused: (`example_key`), and as `check_importable` and the store's
+                `adopt`. Nothing was recorded.
         """
         store = self._open_store(place.uri)
-        assert isinstance(store, FileStore | Pkcs11Store)  # noqa: S101 -- as the place
+        assert isinstance(store, FileStore | Pkcs11Store)  # noqa: S101 -- the type of the place
         entry = store.adopt()
         require_not_example(entry.key.kid)
         decided = self._decide(
@@ -241,11 +245,12 @@ class KeyLifecycle:
         return self._record(entry.key, "key-imported", decided, entry.uri, None)
 
     def back_up(self, key: KeyRecord, path: Path) -> Path:
-        """Write an encrypted copy of a private key: a new key file, or one in a folder.
+        """Write an encrypted copy of a private key to a new file, or to a file in a folder.
 
         Raises:
             OutputExists, OutputProblem: (`output_exists`, `output_failed`) for the file.
-            KeyUnavailable: (`not_extractable`) for a key in a token; each code of loading the key.
+            KeyUnavailable: (`not_extractable`) for a key in a token; each code of the store's
+                `load`.
         """
         require_usable(key)
         store = self._open_store(place_of(self.settings, key.kid))
@@ -259,7 +264,7 @@ class KeyLifecycle:
             keys.note_backup(db, key.kid)
             db.record("key-backed-up", kid=key.kid)
 
-        # The backup exists now, so it is recorded whatever has changed in the registry.
+        # The backup exists now, so it is recorded even if the registry has changed.
         decided = change.decide(self.registry, lambda _: None, now=self.now, actor=self.actor)
         change.carry_out(decided.unasked(), note)
         return backup
@@ -274,7 +279,7 @@ class KeyLifecycle:
     ) -> StoredKey:
         label = decided.decision
         public_key = Key.from_public_key(private_key.public_key())
-        # Asked first: a missing passphrase must not leave a key behind in the keyring.
+        # Asked first, so that a missing passphrase does not leave a key in the keyring.
         secret = None if backup_path is None else self._backup_passphrase(backup_path)
         store = self._open_store(store_uri or place_of(self.settings, public_key.kid))
         backup, failure = None, None
@@ -286,24 +291,27 @@ class KeyLifecycle:
                     except (OutputProblem, KeyUnavailable) as problem:
                         if uri != location.KEYRING:
                             raise
-                        failure = problem  # nothing removes a keyring's entry, so it is recorded
+                        failure = problem  # a keyring entry is not removed, so it is recorded
                 stored = self._record(public_key, event, decided, uri, backup)
             except BaseException:
                 self._roll_back(public_key.kid, uri, backup)
                 raise
         if failure is not None:
             raise OutputProblem(
-                f"the key {escape(stored.key.label)} is kept, but it has no backup yet: "
+                f"the key {escape(stored.key.label)} was stored, but its backup failed: "
                 f"{failure.message}",
-                hint=run("key", "backup", *label_words(stored.key.label), "FILE"),
+                hint=Hint(
+                    "back it up now: ",
+                    run("key", "backup", *label_words(stored.key.label), "FILE"),
+                ),
                 code="backup_failed",
             )
         return stored
 
     def _roll_back(self, kid: str, uri: str, backup: Path | None) -> None:
-        """Remove the files of a key that was not recorded: the same command can then be repeated.
+        """Remove the files of a key that was not recorded, so that the command can be repeated.
 
-        What the registry knows, or may know, stays, and so does an entry of the keyring.
+        A key that the registry has, or may have, is not touched, and neither is a keyring entry.
         """
         with suppress(IssuerError):
             with self.registry.reading() as db:
@@ -313,7 +321,7 @@ class KeyLifecycle:
                 disk.remove(backup)
             if uri.startswith(location.FILE):
                 disk.remove(Path(uri.removeprefix(location.FILE)))
-            # The settings keep what they named before: after a registry is lost, that finds keys.
+            # The previous store stays in the settings: it finds keys after a registry is lost.
             before = self.settings.stores.get(kid, "")
             settings_editing.set_value(self.home, f"stores.{kid}", before)
 
@@ -344,10 +352,10 @@ class KeyLifecycle:
         return open_store(self.settings, uri, passphrase=self.passphrase, warn=self.warn)
 
     def _backup_passphrase(self, path: Path) -> bytes:
-        """Ask for it before a key is generated or unlocked, unless the file exists already."""
+        """Ask for the passphrase of a backup before a key is generated or unlocked."""
         if not location.file_location(path).folder and os.path.lexists(path):
             raise OutputExists(
-                f"{escape(str(path))} exists already", hint="name another file for the backup"
+                f"{escape(str(path))} already exists", hint="choose another file for the backup"
             )
         return self.passphrase.get(f"the new backup {escape(path.name)}", confirm=True)
 
@@ -361,7 +369,7 @@ class KeyLifecycle:
 
 @contextmanager
 def _saved(store: "Store", private_key: ec.EllipticCurvePrivateKey, label: str) -> Iterator[str]:
-    """Save a key; in a token it stays only if the block succeeds."""
+    """Save a key. If the block fails, it is removed again from a token."""
     if isinstance(store, Pkcs11Store):
         with store.taking(private_key, label=label) as entry:
             yield entry.uri

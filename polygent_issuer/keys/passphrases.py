@@ -1,10 +1,9 @@
-"""Where a passphrase comes from: a descriptor, a file, a command, the terminal; never argv.
+"""Sources of passphrases: a file descriptor, a file, a command, the terminal; never argv.
 
-A source is read when a passphrase is needed and not before, so that nothing prompts for a key that
-turns out to be in the keyring. A file, a descriptor or a command gives one line of UTF-8. A
-byte order mark and one line end are dropped. Everything else that a person could not type at a
-prompt is refused. Earlier versions dropped the line end alone, so an existing key that does not
-open is tried once more with the bytes that they would have used.
+A source is read only when a passphrase is needed, so that a key in the keyring causes no prompt. A
+file, a descriptor or a command supplies one line of UTF-8. A byte order mark and one line end are
+dropped. Anything else that cannot be typed at a prompt is refused. Earlier versions dropped only
+the line end, so a key that does not open is tried once more with the bytes that they used.
 """
 
 import os
@@ -26,7 +25,7 @@ from polygent_issuer.text import escape
 VARIABLE: Final = "POLYGENT_ISSUER_PASSPHRASE_FILE"
 """The environment variable that names the file of a passphrase."""
 MAX_BYTES: Final = 1023
-"""The longest passphrase that every format of ours takes."""
+"""The longest passphrase that every supported key format accepts."""
 COMMAND_TIMEOUT: Final = timedelta(seconds=60)
 """Long enough for a person to answer the prompt of a password manager."""
 
@@ -35,21 +34,21 @@ _AMPLE: Final = 12  # characters
 _LINE_END: Final = re.compile(rb"\r?\n\Z")
 _ONE_LINE: Final = "save the passphrase as one line of UTF-8 text"
 _OPTIONS: Final = (
-    "give --passphrase-fd N, --passphrase-file FILE or --passphrase-command COMMAND, "
-    f"set {VARIABLE}, or run this on a terminal"
+    "use --passphrase-fd N, --passphrase-file FILE or --passphrase-command COMMAND, "
+    f"set {VARIABLE}, or run the command on a terminal"
 )
 
 T = TypeVar("T")
 
 
 class WrongPassphrase(KeyUnavailable):
-    """The passphrase does not open the key, or the file is damaged where it would show."""
+    """The passphrase does not open the key, or the encrypted part of its file is damaged."""
 
     code = "wrong_passphrase"
 
 
 class PassphraseRefused(KeyUnavailable):
-    """A passphrase that cannot be used or could not be had: empty, too long, typed differently."""
+    """A passphrase that is empty, too long, not repeated exactly, or cannot be read."""
 
     code = "passphrase_refused"
 
@@ -60,19 +59,21 @@ class Passphrase(Protocol):
     __slots__ = ()
 
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:
-        """Return the passphrase, 1 to 1,023 bytes; a person types a new one twice (`confirm`).
+        """Return the passphrase, 1 to 1,023 bytes.
 
-        `purpose` is what it opens, for the prompt: `the key file main-1f3a9c2e.key`.
+        Args:
+            purpose: what it opens, for the prompt: `the key file main-1f3a9c2e.key`.
+            confirm: for a new passphrase, which a person types twice.
 
         Raises:
-            KeyUnavailable: (`passphrase_needed`) when there is no source.
-            PassphraseRefused: (`passphrase_refused`) when the source fails, or gives one that is
+            KeyUnavailable: (`passphrase_needed`) without a source.
+            PassphraseRefused: (`passphrase_refused`) when the source fails, or its passphrase is
                 empty, too long or not one line of UTF-8.
         """
         ...
 
     def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
-        """Return what `attempt` makes of an existing key. New keys and PINs take `get`.
+        """Return the result of `attempt` on an existing key. Use `get` for new keys and PINs.
 
         Raises:
             WrongPassphrase: (`wrong_passphrase`) from `attempt`.
@@ -96,11 +97,11 @@ class _CachedPassphrase(Passphrase):
         self._data: bytes | None = None
 
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:  # noqa: ARG002
-        """Return what the source has; it is not a person, so `confirm` asks for nothing."""
+        """Return the passphrase; `confirm` has no effect, since no person types it."""
         return _one_line(self._bytes(), self._name)
 
     def unlock(self, purpose: str, attempt: Callable[[bytes], T]) -> T:
-        """Try the passphrase, then once the one that earlier versions made of the same bytes."""
+        """Try the passphrase, then once the one that earlier versions read from the same bytes."""
         earlier, secret = _LINE_END.sub(b"", self._bytes()), None
         try:
             secret = self.get(purpose)
@@ -114,17 +115,17 @@ class _CachedPassphrase(Passphrase):
         except WrongPassphrase:
             raise refused from None
         problem, where = f"{self._name} begins with a byte order mark", ""
-        if secret is None:  # a new key file cannot have it; key import asks for another one
-            problem = refused.message.removeprefix("cannot read ")  # since its bytes opened the key
+        if secret is None:  # a new key file cannot have it, so `key import` asks for another one
+            problem = refused.message.removeprefix("cannot read ")  # the bytes opened the key
             where = " (on a terminal, from the same source)"
         self._warn(
-            f"{problem}, and {purpose} opens only with all of its bytes; give the key another "
+            f"{problem}, and {purpose} opens only with all of its bytes; change the key's "
             f"passphrase{where}: polygent-issue key import FILE --store URI"
         )
         return opened
 
     def is_usable(self) -> bool:
-        """Return whether a new key may have this passphrase."""
+        """Return whether this passphrase can protect a new key."""
         try:
             _one_line(self._bytes(), self._name)
         except PassphraseRefused:
@@ -138,9 +139,9 @@ class _CachedPassphrase(Passphrase):
 
 
 class NewPassphrase(Passphrase):
-    """A source that warns, once, of a short new passphrase.
+    """A source that warns once about a short new passphrase.
 
-    If a key file and its backup share it, it is asked for once.
+    If a key file and its backup share the passphrase, it is asked for once.
     """
 
     __slots__ = ("_new", "_shared", "_source", "_warn", "_warned")
@@ -148,7 +149,7 @@ class NewPassphrase(Passphrase):
     def __init__(
         self, source: Passphrase, warn: Callable[[str], None], *, shared: bool = False
     ) -> None:
-        """Ask nothing yet."""
+        """Store the arguments; the source is not read yet."""
         self._source = source
         self._warn = warn
         self._shared = shared
@@ -165,7 +166,7 @@ class NewPassphrase(Passphrase):
         secret = self._source.get(what, confirm=True)
         if not self._warned and len(secret.decode(errors="replace")) < _AMPLE:
             self._warned = True
-            self._warn(f"a short passphrase protects little: {_AMPLE} characters or more")
+            self._warn(f"weak passphrase: use at least {_AMPLE} characters")
         self._new = secret
         return secret
 
@@ -175,7 +176,7 @@ class NewPassphrase(Passphrase):
 
 
 class TerminalPassphrase(Passphrase):
-    """What a person types at the terminal, asked anew for each purpose."""
+    """A passphrase typed at the terminal, with one prompt for each purpose."""
 
     __slots__ = ()
 
@@ -185,32 +186,36 @@ class TerminalPassphrase(Passphrase):
         if not first:
             raise PassphraseRefused(
                 "no passphrase was typed",
-                hint="run the command again" + (", and make one up of several words" * confirm),
+                hint="run the command again"
+                + (", and choose a passphrase of several words" * confirm),
             )
         first = _usable(first)
-        if confirm and _ask("the same passphrase again: ") != first:
-            raise PassphraseRefused("the two passphrases differ", hint="run the command again")
+        if confirm and _ask("repeat the passphrase: ") != first:
+            raise PassphraseRefused(
+                "the two passphrases differ",
+                hint="run the command again, and type the same passphrase twice",
+            )
         return first
 
 
 class NoPassphrase(Passphrase):
-    """No source: for `--no-input` and machines without a terminal."""
+    """No source, for `--no-input` and sessions without a terminal."""
 
     __slots__ = ()
 
     def get(self, purpose: str, *, confirm: bool = False) -> bytes:  # noqa: ARG002
-        """Refuse."""
-        raise _needed(f"a passphrase is needed for {purpose}")
+        """Raise the error `passphrase_needed`."""
+        raise _needed(f"a passphrase is required for {purpose}")
 
 
 def from_fd(descriptor: int, *, warn: Callable[[str], None]) -> Passphrase:
-    """Return the passphrase from an open file descriptor, which is read to its end and closed."""
+    """Return the passphrase from an open file descriptor, which is read to the end and closed."""
 
     def read() -> bytes:
         try:
             with os.fdopen(descriptor, "rb", closefd=descriptor > 2) as stream:  # noqa: PLR2004
                 return files.read_stream(stream, _READ_BYTES)
-        except (OSError, ValueError, OverflowError, TypeError):  # each for some number
+        except (OSError, ValueError, OverflowError, TypeError):  # depends on the number
             raise PassphraseRefused(
                 f"no passphrase can be read from file descriptor {descriptor}",
                 hint="open it for the command, for example with 3<FILE",
@@ -242,10 +247,10 @@ def from_file(path: Path, *, warn: Callable[[str], None]) -> Passphrase:
 def from_command(
     command_line: str, *, warn: Callable[[str], None], timeout: timedelta = COMMAND_TIMEOUT
 ) -> Passphrase:
-    """Return the passphrase that a command writes to its stdout; no shell runs it.
+    """Return the passphrase that a command writes to stdout; it runs without a shell.
 
     Raises:
-        UsageProblem: (`usage`) when the line cannot be split or is empty.
+        UsageProblem: (`usage`) when the command line is empty or cannot be split into words.
     """
     try:
         arguments = shlex.split(command_line)
@@ -253,7 +258,7 @@ def from_command(
         arguments = []
     if not arguments:
         raise UsageProblem(
-            "--passphrase-command needs a program and its arguments, with quotes in pairs"
+            "--passphrase-command needs a program and its arguments, with balanced quotes"
         )
 
     read = partial(_command_output, arguments, timeout)
@@ -261,14 +266,14 @@ def from_command(
 
 
 def or_terminal(source: Passphrase) -> Passphrase:
-    """Return the source for a new key file: the terminal if this one has no usable passphrase."""
+    """Return this source for a new key file, or the terminal if it is not usable."""
     if isinstance(source, _CachedPassphrase) and not source.is_usable():
         return TerminalPassphrase()
     return source
 
 
 def is_shared(source: Passphrase) -> bool:
-    """Return whether a source has one secret for every purpose."""
+    """Return whether a source has the same secret for every purpose."""
     return isinstance(source, _CachedPassphrase)
 
 
@@ -276,7 +281,7 @@ def _ask(prompt: str) -> bytes:
     try:
         return terminal.ask(escape(prompt))
     except OSError:
-        raise _needed("there is no terminal to ask for the passphrase") from None
+        raise _needed("a passphrase is required, but this process has no terminal") from None
 
 
 def _needed(message: str) -> KeyUnavailable:
@@ -287,9 +292,9 @@ def _one_line(data: bytes, name: str) -> bytes:
     r"""Drop a byte order mark and one line end, `\n` or `\r\n`.
 
     Raises:
-        PassphraseRefused: (`passphrase_refused`) for what is not one line of UTF-8.
+        PassphraseRefused: (`passphrase_refused`) for anything but one line of UTF-8.
     """
-    if len(data) < _READ_BYTES:  # a longer one may be cut off within a character
+    if len(data) < _READ_BYTES:  # longer data may be cut off within a character
         try:
             data = files.decode(data, name).encode()
         except files.NotUtf8 as refused:
@@ -306,7 +311,7 @@ def _usable(secret: bytes) -> bytes:
     if len(secret) > MAX_BYTES:
         raise PassphraseRefused(
             f"the passphrase is longer than {MAX_BYTES} bytes",
-            hint="is it the right file? a passphrase is one line",
+            hint="check that the source is the right one: it holds one line",
         )
     return secret
 
@@ -314,11 +319,11 @@ def _usable(secret: bytes) -> bytes:
 def _command_output(arguments: Sequence[str], timeout: timedelta) -> bytes:
     """Return what a command writes to stdout, at most `_READ_BYTES` bytes.
 
-    It has no stdin, so that it takes nothing from a file that is piped into this tool; it shares
-    stderr and the terminal, since a password manager may have to ask. Neither the command nor its
-    output is part of a message.
+    The command has no stdin, so that it cannot consume a file that is piped into this tool. It
+    shares stderr and the terminal, since a password manager may prompt. No message contains the
+    command or its output.
     """
-    import subprocess  # noqa: PLC0415 -- few have a command
+    import subprocess  # noqa: PLC0415 -- rarely used
 
     def finish() -> tuple[bytes, int]:
         output = b""
@@ -349,6 +354,5 @@ def _command_output(arguments: Sequence[str], timeout: timedelta) -> bytes:
 def _command_failed(why: str) -> PassphraseRefused:
     return PassphraseRefused(
         f"the passphrase command {why}",
-        hint="try the command by itself: it has to write the passphrase, and nothing else, to "
-        "stdout",
+        hint="run the command alone: it must write only the passphrase to stdout",
     )

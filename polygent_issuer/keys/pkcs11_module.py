@@ -1,8 +1,8 @@
-"""A PKCS#11 module in this process: loading it, calling it in time, translating its errors.
+"""A PKCS#11 module in this process: load it, call it within a deadline, translate its errors.
 
-The store URI names the module by its whole path; no environment variable and no configuration of
-the system chooses one. It is foreign code: each call has a deadline, and an error is known by the
-name of its class alone, since its text may quote what the library was given.
+The store URI contains the absolute path of the module. Neither an environment variable nor the
+system's configuration chooses one. The module is foreign code: each call has a deadline. Its errors
+are identified by their class name alone, since their text may quote a secret.
 """
 
 import os
@@ -31,64 +31,64 @@ if TYPE_CHECKING:
 _PROBLEMS: Final[Mapping[str, tuple[str, str, str]]] = {
     "pin_incorrect": (
         "PinIncorrect PinInvalid PinLenRange",
-        "{where} refused the PIN; it was given once and is not given again",
+        "{where} rejected the PIN, which was tried once",
         (
-            "make sure of the PIN before you run the command again: a token locks itself after a "
-            "few wrong ones"
+            "check the PIN before you run the command again: a token locks itself after a few "
+            "wrong ones"
         ),
     ),
     "pin_locked": (
         "PinLocked",
-        "the PIN of {where} is locked after too many wrong ones",
+        "the PIN of {where} is locked after too many wrong attempts",
         "unlock it with the token's own software and its SO PIN (PUK)",
     ),
     "pin_not_set": (
         "PinExpired UserPinNotInitialized",
-        "{where} has no user PIN yet, or one that must be changed first",
-        "set one with the token's own software and its SO PIN",
+        "the user PIN of {where} is not set or has expired",
+        "set it with the token's own software and its SO PIN",
     ),
     "token_removed": (
         (
             "DeviceRemoved KeyHandleInvalid ObjectHandleInvalid SessionClosed SessionHandleInvalid "
             "TokenNotPresent TokenNotRecognised"
         ),
-        "{where}, or the key in it, went away while it was in use",
-        "plug it in again and run the command once more",
+        "{where} or its key was removed during the operation",
+        "plug the token in again, then run the command again",
     ),
     "token_read_only": (
         "DeviceMemory SessionReadOnly SessionReadOnlyExists TokenWriteProtected",
-        "{where} takes no new key: it is full or write-protected",
-        "name another token, or make room in it",
+        "{where} cannot store a new key: it is full or write-protected",
+        "delete a key that you no longer need from it, or choose another token",
     ),
     "mechanism_missing": (
         "FunctionNotSupported MechanismInvalid",
-        "{where} does not offer {what}",
+        "{where} does not support {what}",
         (
-            "it has to offer CKM_ECDSA with P-256, and CKM_EC_KEY_PAIR_GEN to make a key; "
-            "name another token"
+            "choose a token that supports CKM_ECDSA with P-256, and CKM_EC_KEY_PAIR_GEN to "
+            "generate keys"
         ),
     ),
 }
-"""By code: the classes of the library's errors that mean it, our message, and its hint."""
+"""By code: the class names of the library's errors, our message, and its hint."""
 
 
 def problem(
-    code: str, where: str = "the token", what: str = "what is asked of it"
+    code: str, where: str = "the token", what: str = "the requested operation"
 ) -> KeyUnavailable:
-    """Return the error of a code about a token."""
+    """Return the error of a code; `where` names the token, `what` the operation."""
     _, message, hint = _PROBLEMS[code]
     return KeyUnavailable(message.format(where=where, what=what), hint=hint, code=code)
 
 
 def translate(error: Exception) -> KeyUnavailable:
-    """Return our error for one of the library; its text is dropped."""
+    """Return our error for an error of the library; its text is dropped."""
     name = type(error).__name__
     for code, (names, *_) in _PROBLEMS.items():
         if name in names.split():
             return problem(code)
     return KeyUnavailable(
         f"the token or its module failed ({name})",
-        hint="see what the token's own software says about it",
+        hint="test the token with its own software",
         code="token_failed",
     )
 
@@ -108,7 +108,7 @@ class Pkcs11Module:
     """
 
     def __init__(self, place: TokenUri, *, timeout: timedelta) -> None:
-        """Load and initialise it."""
+        """Load and initialise the module."""
         _require_sound(place.module)
         self._place = place
         self._timeout = timeout
@@ -120,31 +120,31 @@ class Pkcs11Module:
     def call(self, call: Callable[[], T]) -> T:
         """Run a call into the module within the deadline.
 
-        A module that did not answer is not called again: it may still be busy.
+        A module that did not answer is not called again, since it may still be busy.
 
         Raises:
-            KeyUnavailable: from `call` itself, or translated from its failure.
+            KeyUnavailable: from `call`, or translated from the library's error.
         """
         try:
             if self._stuck:
-                raise TimeoutExpired  # noqa: TRY301 -- as if it had just expired
+                raise TimeoutExpired  # noqa: TRY301 -- handled like a new timeout
             return run_with_timeout(self._timeout, call)
         except TimeoutExpired:
             self._stuck = True
             refused: IssuerError = KeyUnavailable(
                 f"the token did not answer within {self._timeout.total_seconds():g} s",
                 hint=Hint(
-                    "touch it if it waits for that, or plug it in again; ",
+                    "touch the token if it waits for a touch, or plug it in again; to allow more "
+                    "time: ",
                     run("config", "set", "keyring_timeout", "60s"),
-                    " gives it more time",
                 ),
                 code="token_timeout",
             )
         except IssuerError as ours:
             refused = ours
-        except Exception as error:  # noqa: BLE001 -- the library's, and what foreign bytes raise
+        except Exception as error:  # noqa: BLE001 -- foreign code raises any exception
             refused = translate(error)
-        except BaseException:  # Ctrl-C: the call goes on in its thread
+        except BaseException:  # Ctrl-C: the call continues in its thread
             self._stuck = True
             raise
         raise refused
@@ -158,31 +158,32 @@ class Pkcs11Module:
         tokens = self.call(self._matching)
         if not tokens:
             raise KeyUnavailable(
-                f"the PKCS#11 module shows no token {_named(self._place)}",
-                hint="plug it in, or look at what is there: "
+                f"the token {_named(self._place)} is not present",
+                hint="plug it in, or list the tokens of the module: "
                 f"pkcs11-tool --module {for_shell(self._path)} --list-token-slots",
                 code="token_absent",
             )
         if len(tokens) > 1:
             serials = ", ".join(escape(serial_of(token) or "none") for token in tokens)
             raise KeyUnavailable(
-                f"{len(tokens)} tokens are {_named(self._place)}; their serials are {serials}",
-                hint="add ;serial=NUMBER to the store",
+                f"{len(tokens)} tokens match {_named(self._place)}; their serial numbers: "
+                f"{serials}",
+                hint="add ;serial=NUMBER to the store URI",
                 code="token_ambiguous",
             )
         return tokens[0]
 
     def close(self) -> None:
-        """Finalise the module when nobody else uses it, which closes whatever is open in it."""
+        """Finalise the module after its last user, which closes everything that is open in it."""
         _IN_USE[self._path] -= 1
         if not _IN_USE[self._path]:
-            with suppress(KeyUnavailable):  # not even asked when it is stuck
+            with suppress(KeyUnavailable):  # not called when it is stuck
                 self.call(self._library.finalize)
 
     def _matching(self) -> list[pkcs11.Token]:
         tokens = []
         for slot in self._library.get_slots(token_present=True):
-            with suppress(pkcs11.PKCS11Error):  # another reader's trouble is not ours
+            with suppress(pkcs11.PKCS11Error):  # a broken reader does not hide the other tokens
                 token = slot.get_token()
                 if token.flags & TokenFlag.TOKEN_INITIALIZED and _matches(token, self._place):
                     tokens.append(token)
@@ -203,13 +204,13 @@ def _load(path: str) -> "Library":
     raise _unusable(
         path,
         f"cannot be loaded or started ({name})",
-        hint="see what it says for itself, and whether you may read its files: "
+        hint="check that you may read the module's files, and try: "
         f"pkcs11-tool --module {for_shell(path)} --list-slots",
     )
 
 
 def _require_sound(path: Path) -> None:
-    """Refuse a module that is not a file, or that another user may replace: it gets the PIN."""
+    """Check that a module, which gets the PIN, is a file that no other user can replace."""
     try:
         mode = path.stat().st_mode
         require_code(path, "PKCS#11 module")
@@ -218,10 +219,10 @@ def _require_sound(path: Path) -> None:
         raise _unusable(
             path,
             f"cannot be found: {why}",
-            hint="check module-path; the token's software may not be installed on this machine",
+            hint="check module-path in the store URI, and that the token's software is installed",
         ) from None
     if not stat.S_ISREG(mode):
-        raise _unusable(path, "is no file", hint="check module-path")
+        raise _unusable(path, "is not a file", hint="check module-path in the store URI")
 
 
 def _unusable(path: Path | str, why: str, *, hint: str) -> KeyUnavailable:

@@ -1,4 +1,4 @@
-"""Keys as objects in a token. Each function makes calls into the module: `TokenSession.call`."""
+"""Keys as objects in a token. Call each function through `TokenSession.call`."""
 
 import base64
 from contextlib import suppress
@@ -16,10 +16,10 @@ from polygent_issuer.verifier.errors import InvalidKey
 from polygent_issuer.verifier.keys import COORDINATE_BYTES, Key
 
 P256: Final = bytes.fromhex("06082a8648ce3d030107")
-"""The curve as CKA_EC_PARAMS names it: the DER of the OID 1.2.840.10045.3.1.7."""
+"""The curve in CKA_EC_PARAMS: the DER encoding of the OID 1.2.840.10045.3.1.7."""
 
 _CURVE: Final = {Attribute.EC_PARAMS: P256}
-# Before the 65 bytes of a point in CKA_EC_POINT; a few tokens leave it out.
+# Precedes the 65 bytes of a point in CKA_EC_POINT; a few tokens omit it.
 _OCTET_STRING: Final = b"\x04\x41"
 _WRAPPED: Final = 67
 _PRIVATE: Final = {
@@ -34,7 +34,7 @@ _PUBLIC: Final = {Attribute.TOKEN: True, Attribute.PRIVATE: False, Attribute.VER
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pkcs11PublicKey:
-    """A public key object: CKA_ID and CKA_LABEL; `key` is None for another kind of key."""
+    """A public key object: CKA_ID and CKA_LABEL; another type of key has the `key` None."""
 
     key: Key | None
     id: bytes
@@ -42,7 +42,7 @@ class Pkcs11PublicKey:
 
 
 def private_key_object(session: Session, public: Pkcs11PublicKey) -> Object:
-    """Return the one private key object that belongs to a public one; this needs a login.
+    """Return the only private key object of a public key object; needs a login.
 
     Raises:
         KeyUnavailable: (`no_such_key`, `key_ambiguous`).
@@ -53,14 +53,14 @@ def private_key_object(session: Session, public: Pkcs11PublicKey) -> Object:
     if not objects:
         restore = run("key", "import", "BACKUP", "--store", "URI")
         raise KeyUnavailable(
-            "the token holds only the public half of this key",
-            hint=Hint("restore it from its backup: ", restore),
+            "the token holds only the public key of this key pair",
+            hint=Hint("restore the private key from its backup: ", restore),
             code="no_such_key",
         )
     if len(objects) > 1:
         raise KeyUnavailable(
-            f"the token holds {len(objects)} private keys under one id",
-            hint="give each key an id of its own, or remove the others: "
+            f"the token holds {len(objects)} private keys with the same id",
+            hint="give each key its own id, or delete the others: "
             "pkcs11-tool --login --delete-object",
             code="key_ambiguous",
         )
@@ -68,9 +68,9 @@ def private_key_object(session: Session, public: Pkcs11PublicKey) -> Object:
 
 
 def generate(session: Session, label: str, made: list[Object]) -> Key:
-    """Generate a key pair, with an id that is derived from the public key.
+    """Generate a key pair whose id is derived from the public key.
 
-    `made` gets each object as soon as it is there.
+    Each object is appended to `made` as soon as it exists.
     """
     curve = session.create_domain_parameters(KeyType.EC, _CURVE, local=True)
     pair = curve.generate_keypair(
@@ -85,7 +85,9 @@ def generate(session: Session, label: str, made: list[Object]) -> Key:
     key = public_key_object(pair[0]).key
     if key is None:
         raise KeyUnavailable(
-            "the token made another key than one on P-256", hint="use another one", code="not_kept"
+            "the token generated a key that is not a P-256 key",
+            hint="choose another token",
+            code="not_kept",
         )
     for item in pair:
         item[Attribute.ID] = id_of(key)
@@ -95,7 +97,7 @@ def generate(session: Session, label: str, made: list[Object]) -> Key:
 def store(
     session: Session, private_key: ec.EllipticCurvePrivateKey, label: str, made: list[Object]
 ) -> None:
-    """Put a key of this process into the token, for good; `made` as for `generate`."""
+    """Store a private key in the token permanently; `made` as for `generate`."""
     key = Key.from_public_key(private_key.public_key())
     value = private_key.private_numbers().private_value.to_bytes(COORDINATE_BYTES, "big")
     common = {
@@ -117,7 +119,7 @@ def id_of(key: Key) -> bytes:
 
 
 def public_key_object(item: Object) -> Pkcs11PublicKey:
-    """Return what a public key object shows."""
+    """Return the key, id and label of a public key object."""
     key = None
     if attribute_of(item, Attribute.EC_PARAMS, default=b"") == P256:
         point = attribute_of(item, Attribute.EC_POINT, default=b"")
@@ -131,7 +133,7 @@ def public_key_object(item: Object) -> Pkcs11PublicKey:
 
 
 def attribute_of(item: Object, attribute: Attribute, *, default: Any) -> Any:  # noqa: ANN401 -- any type
-    """Return an attribute's value, or the default when the token does not show it."""
+    """Return the value of an attribute, or the default if the token does not disclose it."""
     try:
         return item[attribute]
     except (pkcs11.PKCS11Error, ValueError):

@@ -1,4 +1,4 @@
-"""A token in use: found, checked, unlocked with one attempt at its PIN; its keys, and signing."""
+"""A session with a token: find it, check it, log in with one attempt, list its keys, sign."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -32,18 +32,18 @@ from polygent_issuer.verifier.keys import COORDINATE_BYTES, Key
 T = TypeVar("T")
 
 PROBE: Final = b"polygent-issue: a probe of a key in a token; no license"
-"""Signed by a key to show that it can; no license begins with this."""
+"""The bytes that a key signs as a test; no license begins with them."""
 
 
 class TokenSession:
-    """The token of a store URI; a context manager that closes whatever it opened.
+    """The token of a store URI; a context manager that closes its session and module.
 
     Raises:
         KeyUnavailable: (`module_unusable`, `token_absent`, `token_ambiguous`, `token_timeout`).
     """
 
     def __init__(self, place: TokenUri, *, timeout: timedelta) -> None:
-        """Find the token, without a prompt."""
+        """Find the token without a prompt."""
         self._place = place
         self._module = Pkcs11Module(place, timeout=timeout)
         self._session: Session | None = None
@@ -55,27 +55,27 @@ class TokenSession:
             raise
 
     def __enter__(self) -> Self:
-        """It is open already."""
+        """Return this session."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it."""
+        """Close this session."""
         self.close()
 
     @property
     def name(self) -> str:
-        """The token by its label, for messages."""
+        """The token's name in messages, by its label."""
         return f"the token {escape(self._token.label) or 'without a label'}"
 
     @property
     def list_command(self) -> str:
-        """The command that shows, without this tool, what is in the token; it asks for the PIN."""
+        """The pkcs11-tool command that lists the objects in the token; it asks for the PIN."""
         module = for_shell(str(self._place.module))
         label = for_shell(self._token.label)
         return f"pkcs11-tool --module {module} --token-label {label} --login --list-objects"
 
     def call(self, call: Callable[[Session], T]) -> T:
-        """Run a call with the open session; errors as `Pkcs11Module.call`."""
+        """Run a call with an open session; errors as `Pkcs11Module.call`."""
         session = self._session
         if session is None:
             session = self._session = self._module.call(self._token.open)
@@ -91,10 +91,10 @@ class TokenSession:
         return self.call(lambda session: [*map(public_key_object, session.get_objects(template))])
 
     def match(self, objects: Sequence[Pkcs11PublicKey], key: Key) -> Pkcs11PublicKey:
-        """Return the object of a known key among those that match the URI.
+        """Return the object of a pinned key among those that match the URI.
 
         Raises:
-            KeyUnavailable: (`no_such_key`), or (`key_mismatch`) when the URI names another.
+            KeyUnavailable: (`no_such_key`), or (`key_mismatch`) when the URI names another key.
         """
         for public in objects:
             if public.key == key:
@@ -104,8 +104,8 @@ class TokenSession:
             raise mismatch(others[0], key)
         restore = run("key", "import", "BACKUP")
         raise KeyUnavailable(
-            f"the token holds no key {key.kid}",
-            hint=Hint("restore it from its backup, if it has one: ", restore),
+            f"the key {key.kid} is not in the token",
+            hint=Hint("if the key has a backup, restore it: ", restore),
             code="no_such_key",
         )
 
@@ -118,42 +118,44 @@ class TokenSession:
         objects = self.public_keys()
         if not objects:
             raise KeyUnavailable(
-                "the token holds no such key, or no public half beside it",
-                hint=f"see what it holds: {self.list_command}",
+                "the token holds no key that matches the store URI, or its public key is missing",
+                hint=f"list the objects in the token: {self.list_command}",
                 code="no_such_key",
             )
         usable = [(public, public.key) for public in objects if public.key is not None]
         if not usable:
             raise KeyUnavailable(
-                "a signing key is on P-256, and this is another kind of key",
-                hint=Hint("make one on P-256: ", run("key", "generate", "LABEL", "--store", "URI")),
+                "signing keys must be P-256 keys, and this is another type of key",
+                hint=Hint(
+                    "generate a P-256 key: ", run("key", "generate", "LABEL", "--store", "URI")
+                ),
                 code="unsupported_key",
             )
         if len(usable) > 1:
             ids = ", ".join(sorted(f"id={id_text(public.id)}" for public, _ in usable))
             raise KeyUnavailable(
-                f"{len(usable)} keys of the token are meant: {ids}",
-                hint="add one of these to the URI",
+                f"{len(usable)} keys in the token match the store URI: {ids}",
+                hint="add one of these ids to the store URI",
                 code="key_ambiguous",
             )
         return usable[0]
 
     def signer(self, public: Pkcs11PublicKey, key: Key) -> "TokenSigner":
-        """Return the signer of a key here; this needs a login."""
+        """Return the signer of a key in this token; needs a login."""
         return TokenSigner(self, public, key)
 
     def generate(self, label: str, made: list[Object]) -> Key:
-        """Generate a key pair here; see `pkcs11_objects.generate`."""
+        """Generate a key pair in this token; see `pkcs11_objects.generate`."""
         return self.call(partial(pkcs11_objects.generate, label=label, made=made))
 
     def store(
         self, private_key: ec.EllipticCurvePrivateKey, label: str, made: list[Object]
     ) -> None:
-        """Put a key pair here; see `pkcs11_objects.store`."""
+        """Store a key pair in this token; see `pkcs11_objects.store`."""
         self.call(partial(pkcs11_objects.store, private_key=private_key, label=label, made=made))
 
     def destroy(self, made: list[Object]) -> None:
-        """Remove new objects, the private key first."""
+        """Delete new objects from the token, the private key first."""
 
         def remove(_: Session) -> None:
             while made:
@@ -163,7 +165,7 @@ class TokenSession:
         self.call(remove)
 
     def require_ready(self, *, writing: bool = False) -> None:
-        """Check, before anybody is asked for the PIN, that the token can sign, or take a key.
+        """Check before the PIN prompt that the token can sign, or store a key if `writing`.
 
         Raises:
             KeyUnavailable: (`pin_locked`, `pin_final_try`, `pin_not_set`, `mechanism_missing`,
@@ -176,9 +178,9 @@ class TokenSession:
             raise problem("pin_not_set", name)
         if flags & TokenFlag.USER_PIN_FINAL_TRY:
             raise KeyUnavailable(
-                f"one more wrong PIN locks {name}, so it is not tried here",
-                hint="give the right one to the token's own software, which starts the count "
-                f"anew: {self.list_command}",
+                f"{name} would lock after one more wrong PIN, so it was not tried",
+                hint="enter the right PIN in the token's own software, which resets the count: "
+                f"{self.list_command}",
                 code="pin_final_try",
             )
         if Mechanism.ECDSA not in self._module.call(self._token.slot.get_mechanisms):
@@ -186,34 +188,34 @@ class TokenSession:
         if writing and flags & TokenFlag.WRITE_PROTECTED:
             raise KeyUnavailable(
                 f"{name} is write-protected",
-                hint="name another token for the key",
+                hint="choose another token for the key",
                 code="token_read_only",
             )
 
     def log_in(
         self, passphrase: Passphrase, *, warn: Callable[[str], None], writing: bool = False
     ) -> None:
-        """Ask for the PIN, and give it to the token once; warn if a wrong one was given before.
+        """Ask for the PIN and log in with one attempt; warn if a wrong PIN was entered before.
 
         Raises:
             KeyUnavailable: (`passphrase_needed`, `passphrase_refused`, `pin_incorrect`), or each
                 code of `Pkcs11Module.call`.
         """
         if self._token.flags & TokenFlag.USER_PIN_COUNT_LOW:
-            warn(f"{self.name} was given a wrong PIN since it was last unlocked")
+            warn(f"a wrong PIN was entered since {self.name} was last unlocked")
         pin = self.pin = _text(passphrase.get(f"{self.name} (its user PIN)"))
 
         def open_session() -> Session:
             try:
                 return self._token.open(rw=writing, user_pin=pin)
-            except pkcs11.UserAlreadyLoggedIn:  # by another key's session: all of a process share
+            except pkcs11.UserAlreadyLoggedIn:  # sessions of a process share their login
                 return self._token.open(rw=writing)
 
         self._close_session()
         self._session = self._module.call(open_session)
 
     def exact_uri(self, public: Pkcs11PublicKey) -> str:
-        """Return the URI to record: this token by label and serial, the key by its id."""
+        """Return the URI to record, with the token's label and serial and the key's id."""
         return TokenUri(
             module=self._place.module,
             token=self._token.label or None,
@@ -224,7 +226,7 @@ class TokenSession:
         ).uri
 
     def close(self) -> None:
-        """Close the session and release the module; errors are dropped."""
+        """Close the session and release the module; errors are ignored."""
         self._close_session()
         self._module.close()
 
@@ -236,19 +238,19 @@ class TokenSession:
 
 
 class TokenSigner:
-    """A private key in a token; each signature is made there, perhaps after a touch.
+    """A private key in a token, which makes each signature, perhaps after a touch.
 
-    Hardware may randomise ECDSA: two signatures of the same bytes need not be equal. The session
-    is logged in, and closed with the signer.
+    Hardware may randomise ECDSA, so two signatures of the same bytes can differ. The session must
+    be logged in; the signer closes it.
 
     Raises:
-        KeyUnavailable: (`no_such_key`, `key_ambiguous`) unless just one private key belongs to it.
+        KeyUnavailable: (`no_such_key`, `key_ambiguous`) unless exactly one private key matches.
     """
 
     __slots__ = ("_pin", "_private", "_session", "public_key")
 
     def __init__(self, session: TokenSession, public: Pkcs11PublicKey, public_key: Key) -> None:
-        """Find the private key."""
+        """Find the private key object."""
         self._session = session
         self._private: Any = session.call(partial(private_key_object, public=public))
         each_time = self._attribute(Attribute.ALWAYS_AUTHENTICATE, default=False)
@@ -261,7 +263,7 @@ class TokenSigner:
         return self.public_key.kid
 
     def sign(self, data: bytes) -> bytes:
-        """Sign bytes with ES256: the digest is made here, the token does CKM_ECDSA on it.
+        """Sign bytes with ES256: hash them here and sign the digest with CKM_ECDSA in the token.
 
         Raises:
             KeyUnavailable: (`token_removed`, `token_timeout`, `token_failed`, `mechanism_missing`).
@@ -271,32 +273,32 @@ class TokenSigner:
         signature = self._session.call(lambda _: bytes(sign()))
         if len(signature) != 2 * COORDINATE_BYTES:
             raise KeyUnavailable(
-                "the token gave no signature of 64 bytes",
-                hint="is the key on P-256? try another token",
+                "the token returned a signature that is not 64 bytes long",
+                hint="check that the key is a P-256 key, or choose another token",
                 code="token_failed",
             )
         return signature
 
     def stays_inside(self) -> bool:
-        """Return whether the private key cannot leave the token: sensitive, not extractable."""
+        """Return whether the private key is sensitive and not extractable."""
         extractable = self._attribute(Attribute.EXTRACTABLE, default=True)
         return not extractable and self._attribute(Attribute.SENSITIVE, default=False)
 
     def prove(self) -> None:
-        """Sign a probe, and verify it with the public key.
+        """Sign test bytes and verify the signature with the public key.
 
         Raises:
-            KeyUnavailable: (`key_mismatch`) when the two keys do not belong together.
+            KeyUnavailable: (`key_mismatch`) when it is invalid.
         """
         if not self.public_key.verifies(self.sign(PROBE), PROBE):
             raise KeyUnavailable(
-                "the private key in the token does not belong to the public key beside it",
-                hint="give each pair an id of its own, with the token's own software",
+                "the private key and the public key in the token do not match",
+                hint="give each key pair its own id with the token's own software",
                 code="key_mismatch",
             )
 
     def close(self) -> None:
-        """Log out, and release the token."""
+        """Log out and release the token."""
         self._session.close()
 
     def _attribute(self, attribute: Attribute, *, default: bool) -> bool:
@@ -310,9 +312,9 @@ class TokenSigner:
 
 
 def _text(secret: bytes) -> str:
-    """Decode the PIN, which PKCS#11 takes as text."""
+    """Decode the PIN, which PKCS#11 accepts only as text."""
     with suppress(UnicodeDecodeError):
         return secret.decode()
     raise PassphraseRefused(
-        "a PIN is text in UTF-8, and this is not", hint="check what it was read from"
+        "the PIN is not UTF-8 text", hint="check the file or command that supplies the PIN"
     )

@@ -1,7 +1,7 @@
-"""Keys in a hardware token, by PKCS#11: the private key is made there and stays there.
+"""Keys in a hardware token through PKCS#11: the private key is generated there and stays there.
 
-So it has no copy, and its PIN is a secret of its own. The library that speaks PKCS#11 is an extra
-(`polygent-issuer[pkcs11]`); it is imported when a token is really used.
+Such a key has no backup, and its PIN is a separate secret. The PKCS#11 library is an optional extra
+(`polygent-issuer[pkcs11]`), which is imported when a token is used.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 
 class Pkcs11Store:
-    """One token, or one key in it: an id or a label of `place` narrows it, except for a new key.
+    """One token, or one key in it if `place` has an id or a label; new keys ignore these.
 
-    The passphrase is the user PIN; the timeout is of each call into the module.
+    The passphrase is the user PIN. The timeout applies to each call into the module.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Pkcs11Store:
         timeout: timedelta,
         warn: Callable[[str], None],
     ) -> None:
-        """Load nothing yet."""
+        """Store the arguments; the module is not loaded yet."""
         self._place = place
         self._passphrase = passphrase
         self._timeout = timeout
@@ -54,11 +54,11 @@ class Pkcs11Store:
 
     @property
     def uri(self) -> str:
-        """The URI in its one spelling."""
+        """The URI in its canonical form."""
         return self._place.uri
 
     def require_room(self) -> None:
-        """Check without the PIN what generating or storing a key would refuse in any case.
+        """Check without the PIN whether a key can be generated or stored.
 
         Raises:
             KeyUnavailable: (`token_library_missing`, `module_unusable`, `token_absent`,
@@ -69,7 +69,7 @@ class Pkcs11Store:
             session.require_ready(writing=True)
 
     def require_ready(self) -> None:
-        """Check what `load` and `adopt` would refuse before they ask for the PIN."""
+        """Check without the PIN whether `load` and `adopt` can succeed."""
         with self._session(self._place) as session:
             session.require_ready()
 
@@ -77,13 +77,13 @@ class Pkcs11Store:
         """Unlock the private key of a pinned public key; the caller closes the signer.
 
         Raises:
-            KeyUnavailable: as `require_room`, before anybody is asked; (`no_such_key`,
-                `key_ambiguous`, `key_mismatch`) when the token does not hold just this key;
+            KeyUnavailable: as `require_room`, before the PIN prompt; (`no_such_key`,
+                `key_ambiguous`, `key_mismatch`) unless exactly this key matches;
                 (`passphrase_needed`, `passphrase_refused`, `pin_incorrect`).
         """
         session = self._session(self._place)
         try:
-            if visible := session.public_keys():  # what can be refused without the PIN is
+            if visible := session.public_keys():  # fail before the PIN prompt if possible
                 session.match(visible, pinned)
             session.require_ready()
             session.log_in(self._passphrase, warn=self._warn)
@@ -93,7 +93,7 @@ class Pkcs11Store:
             raise
 
     def presence(self, kid: str) -> Presence:
-        """Return whether the token shows a public key; no PIN is given. Never raises."""
+        """Return whether the token has a public key; needs no PIN and never raises."""
         try:
             with self._session(self._place) as session:
                 stored = [public.key for public in session.public_keys()]
@@ -104,11 +104,11 @@ class Pkcs11Store:
 
     @contextmanager
     def generating(self, *, label: str) -> Iterator[StoreEntry]:
-        """Generate a key pair in the token; it is destroyed again if the block fails.
+        """Generate a key pair in the token; it is deleted again if the block fails.
 
         Raises:
-            KeyUnavailable: (`not_kept`) when the private key could leave the token;
-                (`key_mismatch`) when its probe does not verify; as `load` and `require_room`.
+            KeyUnavailable: (`not_kept`) when the private key is extractable; (`key_mismatch`) when
+                its test signature is invalid; as `load` and `require_room`.
         """
         with self._writing() as session, self._destroyed_on_failure(session, label) as made:
             yield _proven(session, session.generate(label, made))
@@ -117,10 +117,10 @@ class Pkcs11Store:
     def taking(
         self, private_key: ec.EllipticCurvePrivateKey, *, label: str
     ) -> Iterator[StoreEntry]:
-        """Put a key of this process into the token; it is destroyed again if the block fails.
+        """Store a private key in the token; it is deleted again if the block fails.
 
         Raises:
-            OutputExists: (`output_exists`) when the token holds this key already.
+            OutputExists: (`output_exists`) when the token already holds this key.
             KeyUnavailable: as `generating`.
         """
         key = public_key_of(private_key)
@@ -128,15 +128,18 @@ class Pkcs11Store:
             for public in session.public_keys():
                 if public.key == key:
                     raise OutputExists(
-                        f"{session.name} holds this key already",
-                        hint=run("key", "import", session.exact_uri(public)),
+                        f"{session.name} already holds this key",
+                        hint=Hint(
+                            "import it from there: ",
+                            run("key", "import", session.exact_uri(public)),
+                        ),
                     )
             with self._destroyed_on_failure(session, label) as made:
                 session.store(private_key, label, made)
                 yield _proven(session, key)
 
     def adopt(self) -> StoreEntry:
-        """Return the one P-256 key in the token that matches the URI; it stays as it is.
+        """Return the only P-256 key in the token that matches the URI; it is not changed.
 
         Raises:
             KeyUnavailable: (`no_such_key`, `key_ambiguous`, `unsupported_key`, `key_mismatch`) and
@@ -150,14 +153,14 @@ class Pkcs11Store:
             signer.prove()
             if not signer.stays_inside():
                 self._warn(
-                    "the token would give this private key away (it is extractable, or not "
-                    "sensitive), so it is no safer there than in a file"
+                    "the token allows this private key to be exported (it is extractable or not "
+                    "sensitive), so it is not safer there than in a file"
                 )
             return StoreEntry(key=key, uri=session.exact_uri(public), label=public.label)
 
     @contextmanager
     def _destroyed_on_failure(self, session: "TokenSession", label: str) -> Iterator[list[Any]]:
-        """Collect the new objects; when the block fails, destroy them, or else warn of them."""
+        """Collect the new objects; if the block fails, delete them, or warn about them."""
         made: list[Any] = []
         try:
             yield made
@@ -166,14 +169,14 @@ class Pkcs11Store:
                 session.destroy(made)
             except KeyUnavailable:
                 self._warn(
-                    f"{session.name} may hold a key {escape(label)} that nothing here names; "
-                    f"look, and delete it: {session.list_command}"
+                    f"{session.name} may still hold the key {escape(label)}, which was not "
+                    f"recorded; look for it and delete it: {session.list_command}"
                 )
             raise
 
     @contextmanager
     def _writing(self) -> "Iterator[TokenSession]":
-        """Open the token for new objects, whatever key the URI names."""
+        """Open the token for new objects; an id or a label in the URI is ignored."""
         with self._session(self._place.of_token) as session:
             session.require_ready(writing=True)
             session.log_in(self._passphrase, warn=self._warn, writing=True)
@@ -188,7 +191,7 @@ class Pkcs11Store:
             return TokenSession(place, timeout=self._timeout)
         raise KeyUnavailable(
             "keys in a token need the library python-pkcs11, which is not installed",
-            hint="pip install 'polygent-issuer[pkcs11]'",
+            hint="install it: pip install 'polygent-issuer[pkcs11]'",
             code="token_library_missing",
         )
 
@@ -198,8 +201,8 @@ def _proven(session: "TokenSession", key: Key) -> StoreEntry:
     signer = session.signer(public, key)
     if not signer.stays_inside():
         raise KeyUnavailable(
-            "the token would give the private half away",
-            hint="name another token for the key",
+            "the token allows the private key to be exported",
+            hint="choose another token for the key",
             code="not_kept",
         )
     signer.prove()
@@ -216,7 +219,7 @@ def is_in_token(store: str) -> bool:
 
 
 def check_new_key_uri(store: str) -> None:
-    """Check that the store of a new key does not name one key in a token.
+    """Check that the store URI of a new key does not name an existing key in a token.
 
     Raises:
         InvalidStore: (`invalid_store`) when it does, or is not a store URI.
@@ -224,9 +227,9 @@ def check_new_key_uri(store: str) -> None:
     place = store_uri.parse(store)
     if isinstance(place, TokenUri) and place.names_a_key:
         raise InvalidStore(
-            "this store names one key in a token, and a new key gets a name of its own",
+            "this store URI names an existing key in a token, but a new key gets its own id",
             hint=Hint(
-                "leave out object and id; or, for a key that is in the token already: ",
+                "remove object and id from the URI; or import the existing key: ",
                 run("key", "import", place.uri),
             ),
         )
@@ -235,12 +238,12 @@ def check_new_key_uri(store: str) -> None:
 def backup_impossible_new(store: str) -> KeyUnavailable:
     """Return the error for a backup of a new key in a token."""
     return KeyUnavailable(
-        "a key that is made in a token never leaves it, so it has no backup",
+        "keys generated in a token cannot be backed up",
         hint=Hint(
-            "say --no-backup; or, to have a backup, make it in a file first and put it into the "
-            "token then: ",
+            "add --no-backup; or, to have a backup, generate the key in a file and import it into "
+            "the token: ",
             _generate_in_file("LABEL"),
-            "; ",
+            ", then ",
             run("key", "import", "FILE", "--store", store),
         ),
         code="not_extractable",
@@ -250,10 +253,9 @@ def backup_impossible_new(store: str) -> KeyUnavailable:
 def backup_impossible_existing(label: str) -> KeyUnavailable:
     """Return the error for a backup of an existing key in a token."""
     return KeyUnavailable(
-        f"the key {escape(label)} is in a token, which does not give it away: there is no backup "
-        "to be made of it",
+        f"the key {escape(label)} is stored in a token and cannot be backed up",
         hint=Hint(
-            "be ready for its loss with a second key that the servers know, too: ",
+            "prepare for its loss with a spare key that your servers also trust: ",
             _generate_in_file("spare"),
         ),
         code="not_extractable",
@@ -275,19 +277,21 @@ def require_ready(settings: Settings, place: TokenUri) -> None:
 
 
 def require_secret_for_token(passphrase: Passphrase, others: Sequence[str]) -> None:
-    """Check that a token does not get another secret as its PIN, which would count as a wrong one.
+    """Check that the token does not get another passphrase as its PIN, a wrong attempt.
 
-    `others` are what else needs a secret in the same command: file, backup.
+    Args:
+        others: the other parts of the command that need a secret: file, backup.
 
     Raises:
-        UsageProblem: (`usage`) when one secret would have to serve for both.
+        UsageProblem: (`usage`) when the token and another part would share one secret.
     """
     if others and passphrases.is_shared(passphrase):
         raise UsageProblem(
-            f"the {others[0]}'s passphrase and the token's PIN are two secrets; one was given",
-            hint="run it on a terminal without --passphrase-fd, --passphrase-file, "
-            "--passphrase-command and POLYGENT_ISSUER_PASSPHRASE_FILE: it asks for each"
-            + ("; or say --no-backup" if others == ["backup"] else ""),
+            f"the passphrase of the {others[0]} and the PIN of the token are two secrets, but only "
+            "one was given",
+            hint="run the command on a terminal without --passphrase-fd, --passphrase-file, "
+            "--passphrase-command and POLYGENT_ISSUER_PASSPHRASE_FILE: it asks for both"
+            + ("; or add --no-backup" if others == ["backup"] else ""),
         )
 
 

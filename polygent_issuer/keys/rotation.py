@@ -1,9 +1,9 @@
 """Labels of keys, the active key, and retirement.
 
-Activating a key is a roll-out, since servers must know the new one first. A *retired* key is as
-good as ever: its licenses run on and still verify. A *compromised* one may be in other hands:
-they sign what they like and date it as they like, so `iat` cannot tell a forgery from a license.
-Servers must drop it, and with it every license under it.
+Before a key is activated, servers must have its public key. A *retired* key no longer signs, but
+its licenses stay valid. Somebody else may have a *compromised* key and can sign anything with any
+date, so `iat` does not distinguish a forgery from a license. Servers must remove the key, and every
+license signed with it becomes invalid.
 """
 
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ _MOST_COMMANDS: Final = 3
 
 
 def free_label(known: Iterable[KeyRecord], suggested: str = "") -> str:
-    """Return a label that no key has: the suggested one if it is valid, else main or main-N."""
+    """Return an unused label: the suggested one if it is valid, else `main` or `main-N`."""
     taken = {name for key in known for name in (key.label, key.kid)}
     if suggested not in taken and display_name_problem(suggested) is None:
         return suggested
@@ -44,75 +44,77 @@ def free_label(known: Iterable[KeyRecord], suggested: str = "") -> str:
 
 
 def require_free_label(label: str, known: Iterable[KeyRecord]) -> str:
-    """Return the label; refuse before a key is made what the registry would refuse afterwards.
+    """Return the label if the registry will accept it for a new key.
 
     Raises:
-        InputRefused: (`input_refused`) for a label that cannot be shown, or is another key's.
+        InputRefused: (`input_refused`) for a label that cannot be displayed or is in use.
     """
     problem = display_name_problem(label)
     if problem is not None:
-        raise InputRefused(f"the label cannot be used: {problem}", hint="choose another")
+        raise InputRefused(f"the label cannot be used: {problem}", hint="choose another label")
     if any(label in (other.label, other.kid) for other in known):
         raise InputRefused(
-            f"the label {escape(label)} is that of a key that is there already",
-            hint=Hint("choose another label; what is there: ", run("key", "show", label)),
+            f"the label {escape(label)} is already used by another key",
+            hint=Hint(
+                "choose another label; to see that key: ", run("key", "show", *label_words(label))
+            ),
         )
     return label
 
 
 def label_words(label: str) -> tuple[str, ...]:
-    """Return a label as the last words of a command; after `--` a hyphen begins no option."""
+    """Return a label as the last words of a command, after `--` if it begins with a hyphen."""
     return ("--", label) if label.startswith("-") else (label,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Activation:
-    """The key to activate, and the one that is active now."""
+    """The key to activate, and the key that is active now."""
 
     key: KeyRecord
     active: KeyRecord | None
 
     @property
     def needed(self) -> bool:
-        """Whether it is another one."""
+        """True if the key is not active yet."""
         return self.active is None or self.active.kid != self.key.kid
 
     @property
     def finding(self) -> Finding:
-        """The risk: servers may not know the key yet."""
-        until = f"; until they have it, {escape(self.active.label)} signs on" if self.active else ""
+        """The risk that servers do not have the public key yet."""
+        until = f"; {escape(self.active.label)} stays active until then" if self.active else ""
         return Finding(
             code=FindingCode.KEY_ROLLOUT,
-            message=f"a server that lacks the public half of {escape(self.key.label)} refuses "
-            f"every file that is signed with it{until}",
+            message=f"servers need the public key of {escape(self.key.label)} before they accept "
+            f"files that are signed with it{until}",
             hint=Hint(
-                "first give it to every server: ",
+                "first install it on every server: ",
                 run("key", "export-public", "--all", "--format", "jwks"),
             ),
         )
 
 
 def signing_command(known: Iterable[KeyRecord], *, instead_of: KeyRecord | None = None) -> Hint:
-    """Return the command after which a key is active: another of all known, else a new one."""
+    """Return the command that activates another usable key, or that generates a new one."""
     known = tuple(known)
     if not known:
         return run("key", "generate", "main", "--backup", "FILE")
     usable = [
         key for key in known if key.may_sign and (not instead_of or key.kid != instead_of.kid)
     ]
-    if usable:  # the newest first: it was made to sign next
+    if usable:  # the newest first: it was generated as the next one
         commands = [run("key", "use", *label_words(key.label)) for key in reversed(usable)]
         return join(", or ", commands[:_MOST_COMMANDS])
     label = free_label(known)
     generate = run("key", "generate", label, "--backup", "FILE")
-    return Hint(generate, ", and then ", run("key", "use", label))
+    return Hint(generate, ", then ", run("key", "use", label))
 
 
 def decide_activation(db: Reading, name: str) -> Activation:
-    """Decide the activation of a key: by a label, a kid, or the beginning of one.
+    """Decide the activation of a key, named by its label, its kid, or the beginning of either.
 
     Raises:
-        NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
+        NotFound, Ambiguous: (`not_found`, `ambiguous`) for no such key, or several.
         KeyUnavailable: (`example_key`, `key_retired`, `key_compromised`).
     """
     activation = Activation(key=keys.find(db, name), active=keys.active(db))
@@ -126,7 +128,7 @@ def activate(decided: Decided[Activation], *, consent: Consent) -> KeyRecord:
 
     Raises:
         ConsentNeeded: (`consent_needed`) when a finding was not accepted.
-        RegistryChanged: (`registry_changed`) when the key, or the active one, changed since.
+        RegistryChanged: (`registry_changed`) when the key or the active key changed meanwhile.
     """
     key, before = decided.decision.key, decided.decision.active
     findings = (decided.decision.finding, *decided.behind)
@@ -143,24 +145,24 @@ def activate(decided: Decided[Activation], *, consent: Consent) -> KeyRecord:
         )
         return changed
 
-    return change.carry_out(decided, write, hint=Hint("look again: ", run("key", "list")))
+    return change.carry_out(decided, write, hint=Hint("check the keys: ", run("key", "list")))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retirement:
     """The retirement of a key, and its consequences.
 
-    Two are equal when the key is recorded alike: a license that was issued meanwhile must not stop
-    the retirement of a leaked key.
+    Two are equal when the records of their keys are equal: a license that was issued meanwhile must
+    not stop the retirement of a leaked key.
 
     Attributes:
-        compromised: whether it is marked so, or will be.
-        since: since when it is marked so.
-        needed: whether anything is to be written.
-        licenses: the current ones that were signed with it, by customer.
-        last_end: when the last file under it expires, replaced ones included.
-        active: another key that is active.
-        signing_command: the command that activates another one, where none is.
+        compromised: whether the key is, or will be, marked as compromised.
+        since: the time of that mark.
+        needed: whether the registry has to change.
+        licenses: the current licenses that were signed with the key, sorted by customer.
+        last_end: the last expiry of the files signed with it, including replaced ones.
+        active: the active key, if it is another one.
+        signing_command: the command that activates another key, if none is active.
     """
 
     key: KeyRecord
@@ -174,22 +176,22 @@ class Retirement:
 
 
 def decide_retirement(db: Reading, name: str, *, compromised: bool) -> Retirement:
-    """Decide the retirement of a key: by a label, a kid, or the beginning of one.
+    """Decide the retirement of a key, named by its label, its kid, or the beginning of either.
 
-    A compromised one, which others may have, is retired even while it is active.
+    A compromised key is retired even while it is active, since others may have it.
 
     Raises:
-        NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
+        NotFound, Ambiguous: (`not_found`, `ambiguous`) for no such key, or several.
         InputRefused: (`key_signs`) for the active key, unless it is compromised.
     """
     key, known = keys.find(db, name), keys.every(db)
     if key.active and not compromised:
         raise InputRefused(
-            f"the key {escape(key.label)} is the one that signs",
+            f"the key {escape(key.label)} is active and cannot be retired",
             hint=Hint(
-                "let another one sign first: ",
+                "activate another key first: ",
                 signing_command(known, instead_of=key),
-                "; if others may hold it, at once: ",
+                "; if the key may have leaked, retire it at once: ",
                 run("key", "retire", "--compromised", *label_words(key.label)),
             ),
             code="key_signs",
@@ -214,7 +216,7 @@ def retire(decided: Decided[Retirement], *, reason: str, consent: Consent) -> Re
 
     Raises:
         ConsentNeeded: (`consent_needed`) when a finding was not accepted.
-        RegistryChanged: (`registry_changed`) when the key's record has changed since.
+        RegistryChanged: (`registry_changed`) when the key's record changed meanwhile.
     """
     require(decided.behind, consent)
     key, compromised = decided.decision.key, decided.decision.compromised
@@ -235,5 +237,5 @@ def retire(decided: Decided[Retirement], *, reason: str, consent: Consent) -> Re
         decided,
         write,
         undone="nothing was retired",
-        hint=Hint("look again: ", run("key", "show", *label_words(key.label))),
+        hint=Hint("check the key: ", run("key", "show", *label_words(key.label))),
     )

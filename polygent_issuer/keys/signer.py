@@ -1,7 +1,7 @@
-"""What every key store offers: a signer, a key's presence, an answer in time.
+"""Signers, the presence of keys, and deadlines: the common parts of all key stores.
 
 Signatures are ES256 (RFC 7518 §3.4): ECDSA on P-256 with SHA-256, 64 bytes R‖S. A private key is
-rebuilt from its private number alone, so that no stored public key is ever believed.
+rebuilt from its private number alone, so that a stored public key is never trusted.
 """
 
 import threading
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Signer(Protocol):
-    """A private key that signs, in whatever store it is."""
+    """A private key that signs, in any store."""
 
     @property
     def kid(self) -> str:
@@ -41,15 +41,15 @@ class Signer(Protocol):
         ...
 
     def close(self) -> None:
-        """Release what signing needs; nothing is signed afterwards."""
+        """Release the resources; the signer cannot be used afterwards."""
         ...
 
 
 class SoftwareSigner:
-    """A P-256 private key in this process; deterministic signatures (RFC 6979 §3.2).
+    """A P-256 private key in this process with deterministic signatures (RFC 6979 §3.2).
 
-    The same bytes and key give the same signature, so the same license gives the same file
-    (FORMAT §1).
+    The same bytes and key give the same signature, so the same license gives the same file (FORMAT
+    §1).
 
     Raises:
         KeyUnavailable: (`key_unavailable`) for another curve, and as `deterministic_es256`.
@@ -60,7 +60,9 @@ class SoftwareSigner:
     def __init__(self, private_key: ec.EllipticCurvePrivateKey) -> None:
         """Derive the public key."""
         if not isinstance(private_key.curve, ec.SECP256R1):
-            raise KeyUnavailable(f"a signing key is on P-256, not on {private_key.curve.name}")
+            raise KeyUnavailable(
+                f"signing keys must be P-256 keys, and this one is on {private_key.curve.name}"
+            )
         self._algorithm = deterministic_es256()
         self.private_key = private_key
         self.public_key = Key.from_public_key(private_key.public_key())
@@ -89,22 +91,22 @@ def generate_private_key() -> ec.EllipticCurvePrivateKey:
 
 
 def deterministic_es256() -> ec.ECDSA:
-    """Return ES256 with signatures that the payload and the key determine (RFC 6979).
+    """Return ES256 with deterministic signatures (RFC 6979).
 
     Raises:
-        KeyUnavailable: (`key_unavailable`) when the OpenSSL below `cryptography` cannot.
+        KeyUnavailable: (`key_unavailable`) when the OpenSSL of `cryptography` lacks them.
     """
     try:
         return ec.ECDSA(SHA256(), deterministic_signing=True)
     except UnsupportedAlgorithm:
         raise KeyUnavailable(
-            "this build of cryptography cannot make deterministic signatures",
-            hint="install the wheel of cryptography from PyPI: it brings OpenSSL 3.2 or newer",
+            "this build of the cryptography library does not support deterministic signatures",
+            hint="install cryptography from PyPI: its wheel includes OpenSSL 3.2 or newer",
         ) from None
 
 
 def rebuilt(private_key: ec.EllipticCurvePrivateKey) -> ec.EllipticCurvePrivateKey:
-    """Return a P-256 key of the same private number."""
+    """Return a P-256 key with the same private number."""
     return ec.derive_private_key(private_key.private_numbers().private_value, ec.SECP256R1())
 
 
@@ -117,22 +119,22 @@ def require_p256(loaded: object) -> ec.EllipticCurvePrivateKey:
     """Return a loaded key, rebuilt.
 
     Raises:
-        KeyUnavailable: (`unsupported_key`) when it is another kind of key.
+        KeyUnavailable: (`unsupported_key`) when it is another type of key.
     """
     if not isinstance(loaded, ec.EllipticCurvePrivateKey) or loaded.curve.name != "secp256r1":
         raise KeyUnavailable(
-            "a signing key is on P-256, and this is another kind of key",
-            hint=Hint("make one with: ", run("key", "generate")),
+            "signing keys must be P-256 keys, and this is another type of key",
+            hint=Hint("generate a P-256 key: ", run("key", "generate")),
             code="unsupported_key",
         )
     return rebuilt(loaded)
 
 
 def pinned_signer(private_key: ec.EllipticCurvePrivateKey, pinned: Key) -> SoftwareSigner:
-    """Return a signer, if this is the private key of the pinned one.
+    """Return a signer if the private key belongs to the pinned public key.
 
     Raises:
-        KeyUnavailable: (`key_mismatch`) when it is not.
+        KeyUnavailable: (`key_mismatch`) when it does not.
     """
     signer = SoftwareSigner(rebuilt(private_key))
     if signer.public_key != pinned:
@@ -141,19 +143,19 @@ def pinned_signer(private_key: ec.EllipticCurvePrivateKey, pinned: Key) -> Softw
 
 
 def mismatch(stored: Key, pinned: Key) -> KeyUnavailable:
-    """Return the error for a store that has another key than the pinned one."""
+    """Return the error for a store that returns another key than the pinned one."""
     return KeyUnavailable(
-        f"the store gives the key {stored.kid} where {pinned.kid} is pinned",
-        hint=Hint("check the key's place in the settings: ", run("config", "show")),
+        f"the key store returned the key {stored.kid}, but the registry expects {pinned.kid}",
+        hint=Hint("check the key's store in the settings: ", run("config", "show")),
         code="key_mismatch",
     )
 
 
 class Presence(StrEnum):
-    """Whether a store has a key, as far as it shows that without a prompt.
+    """The presence of a key in a store, as far as it is visible without a prompt.
 
-    `locked`: the key is there but its keyring is locked; `unavailable`: the store does not answer.
-    A token shows only the public key without its PIN, which counts as present.
+    `locked`: the keyring that should have the key is locked. `unavailable`: the store does not
+    answer. A token without its PIN shows only the public key, which counts as present.
     """
 
     PRESENT = "present"
@@ -164,7 +166,7 @@ class Presence(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoreEntry:
-    """A key in a store, whose two halves were compared; its exact URI, and its name there."""
+    """A key in a store: its public key, which matches the private one, its URI, and its label."""
 
     key: Key
     uri: str
@@ -172,18 +174,18 @@ class StoreEntry:
 
 
 class TimeoutExpired(Exception):
-    """The call had not returned in time; it is left behind in its thread."""
+    """The call did not return in time; it continues in its thread."""
 
 
 def run_with_timeout(timeout: timedelta, call: Callable[[], T]) -> T:
-    """Return or raise what `call` does, if it does so in time.
+    """Return the result of `call`, or raise its exception, if it ends in time.
 
-    It runs in a daemon thread, which is left behind when the deadline passes: the libraries below
-    offer no way to interrupt them, and a daemon thread does not keep the process alive. So `call`
-    must own whatever it opens.
+    The call runs in a daemon thread, which is abandoned at the deadline: the libraries cannot be
+    interrupted, and a daemon thread does not keep the process alive. Therefore `call` must own
+    every resource that it opens.
 
     Raises:
-        TimeoutExpired: when it has not returned in time.
+        TimeoutExpired: when it did not end in time.
     """
     returned: list[T] = []
     raised: list[BaseException] = []

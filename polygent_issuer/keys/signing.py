@@ -1,7 +1,7 @@
-"""From a pinned key to its signer: whether it may sign, where it is, and unlocking it.
+"""Open the key store of a pinned key and unlock its signer.
 
-Whatever a store returns is compared with the pinned public key before it may sign, and nothing of
-a key or a passphrase is part of any message.
+A key from a store is compared with the pinned public key before it can sign. No message contains
+any part of a private key or a passphrase.
 """
 
 from collections.abc import Callable
@@ -31,18 +31,18 @@ def open_store(
     passphrase: Passphrase = passphrases.NoPassphrase(),  # noqa: B008 -- it has no state
     warn: Callable[[str], None] = lambda _: None,
 ) -> "FileStore | KeyringStore | Pkcs11Store":
-    """Return the store of a URI; nothing is read or asked yet.
+    """Return the store of a URI; nothing is read yet.
 
     Args:
-        settings: say how long a keyring or a token may take to answer.
-        passphrase: of key files, and the PIN of tokens; the keyring asks for its own.
+        settings: for the timeout of keyrings and tokens.
+        passphrase: of key files, or the PIN of a token; a keyring has its own prompt.
 
     Raises:
-        InvalidStore: (`invalid_store`) for another URI than `keyring:`, `file:PATH`, `pkcs11:…`.
+        InvalidStore: (`invalid_store`) for a URI other than `keyring:`, `file:PATH`, `pkcs11:…`.
         KeyUnavailable: (`unsafe_backend`, `keyring_absent`) as `keyring_backends.make`.
     """
     place, timeout = store_uri.parse(uri), settings.keyring_timeout
-    # Each is imported where it is used: most commands need one of the three, and keyring is slow.
+    # Imported where they are used: most commands need only one, and keyring is slow to import.
     if isinstance(place, store_uri.FileLocation):
         from polygent_issuer.keys.file_store import FileStore  # noqa: PLC0415 -- as above
 
@@ -60,7 +60,7 @@ def open_store(
 def signer_for(
     settings: Settings, key: KeyRecord, *, passphrase: Passphrase, warn: Callable[[str], None]
 ) -> Signer:
-    """Unlock a pinned key; this is where prompts happen. The caller closes the signer.
+    """Unlock a pinned key, perhaps with a prompt. The caller closes the signer.
 
     Raises:
         KeyUnavailable: as `require_usable`; each code of the key store.
@@ -71,12 +71,12 @@ def signer_for(
 
 
 def place_of(settings: Settings, kid: str) -> str:
-    """Return the store URI of a private key, according to this operator's settings."""
+    """Return the store URI of a private key in the operator's settings."""
     return settings.stores.get(kid, settings.store)
 
 
 def presence(settings: Settings, kid: str) -> Presence:
-    """Return whether this operator has a private key, without any prompt; never raises."""
+    """Return whether the operator has a private key, without a prompt; never raises."""
     try:
         store = open_store(settings, place_of(settings, kid))
     except IssuerError:
@@ -97,19 +97,20 @@ def require_usable(key: KeyRecord) -> None:
         state, code = "retired", "key_retired"
     else:
         return
-    message = f"the key {escape(key.label)} is {state} and signs no more"
-    raise KeyUnavailable(message, hint=Hint("use another key: ", run("key", "list")), code=code)
+    message = f"the key {escape(key.label)} is {state} and can no longer sign"
+    hint = Hint("use another key; to see all keys: ", run("key", "list"))
+    raise KeyUnavailable(message, hint=hint, code=code)
 
 
 def require_not_example(kid: str) -> None:
-    """Check that a key is not the published one.
+    """Check that a key is not the published example key.
 
     Raises:
         KeyUnavailable: (`example_key`) when it is.
     """
     if kid == EXAMPLE_KID:
         raise KeyUnavailable(
-            "this is the published example key: anybody can sign with it",
-            hint=Hint("make your own: ", run("key", "generate")),
+            "this is the example key, whose private key is published: anyone can sign with it",
+            hint=Hint("generate your own key: ", run("key", "generate")),
             code="example_key",
         )

@@ -1,7 +1,7 @@
-"""A passphrase from the terminal itself, without echo.
+"""Read a passphrase from the terminal without echo.
 
-`getpass` falls back to stdin and to echo; a passphrase may come from neither, so this asks
-/dev/tty, or the console of Windows, and nothing else.
+`getpass` falls back to stdin and to echo. This module does neither: it reads only from /dev/tty, or
+from the console of Windows.
 """
 
 import os
@@ -12,10 +12,11 @@ MAX_LINE = 4096
 
 
 def ask(prompt: str) -> bytes:
-    """Show a prompt and read one line without echo; its newline is not part of it.
+    """Show a prompt and read one line without echo.
 
     Returns:
-        The bytes as the terminal gave them (UTF-8 on Windows); empty at the end of input.
+        The line without its newline, in the terminal's encoding (UTF-8 on Windows); empty at the
+        end of input.
 
     Raises:
         OSError: when this process has no terminal.
@@ -28,9 +29,9 @@ def ask(prompt: str) -> bytes:
 if sys.platform == "win32":
 
     def _ask_console(prompt: str) -> bytes:
-        import msvcrt  # noqa: PLC0415 -- Windows has it
+        import msvcrt  # noqa: PLC0415 -- only on Windows
 
-        # Opening it fails where there is no console, and msvcrt would not say so.
+        # Opening it fails without a console; msvcrt reports no error.
         with Path("CONOUT$").open("w", encoding="utf-8") as screen:
             screen.write(prompt)
         typed: list[str] = []
@@ -48,7 +49,7 @@ if sys.platform == "win32":
 else:
 
     def _ask_tty(prompt: str) -> bytes:
-        import termios  # noqa: PLC0415 -- Windows has none
+        import termios  # noqa: PLC0415 -- not on Windows
 
         descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
         try:
@@ -56,14 +57,14 @@ else:
             silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
             os.write(descriptor, prompt.encode("utf-8", "backslashreplace"))
             try:
-                # FLUSH: what was typed before the prompt was not meant for it.
+                # FLUSH drops what was typed before the prompt.
                 termios.tcsetattr(descriptor, termios.TCSAFLUSH, silent)
                 return _line(descriptor)
             finally:
                 termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
                 os.write(descriptor, b"\n")
         except termios.error:
-            raise OSError("the terminal went away") from None
+            raise OSError("the terminal was closed") from None
         finally:
             os.close(descriptor)
 

@@ -35,11 +35,11 @@ DIALOGUES: dict[str, Dialogue] = {
     "key generate second --store file:second.key": (
         ("best on another disk, or none: ", "second.backup"),
         ("passphrase for the new key file and its backup: ", PASSPHRASE),
-        ("the same passphrase again: ", PASSPHRASE),
+        ("repeat the passphrase: ", PASSPHRASE),
     ),
     "key backup main main.backup": (
         ("passphrase for the new backup main.backup: ", PASSPHRASE),
-        ("the same passphrase again: ", PASSPHRASE),
+        ("repeat the passphrase: ", PASSPHRASE),
         _UNLOCK,
     ),
     "customer add Acme-GmbH": _ACCEPT,

@@ -301,9 +301,9 @@ def _record(kid: str, **more: object) -> KeyRecord:
 @pytest.mark.parametrize(
     ("content", "told", "mended"),
     [
-        (None, "there is no key file", "polygent-issue key import BACKUP"),
-        (b"rubbish", "is no OpenSSH private key file", "key import BACKUP"),
-        (b"-----BEGIN PRIVATE KEY-----\n", "has no passphrase", "polygent-issue key import "),
+        (None, "does not exist", "polygent-issue key import BACKUP"),
+        (b"rubbish", "is not an OpenSSH private key file", "key import BACKUP"),
+        (b"-----BEGIN PRIVATE KEY-----\n", "not protected", "polygent-issue key import "),
     ],
 )
 def test_a_key_file_that_gives_no_key_is_exit_6(
@@ -332,10 +332,10 @@ def test_another_key_in_the_file_is_exit_6(desk: Desk) -> None:
         said["message"].split(":")[0]: said for said in rows(desk.run("doctor", "--json"), "key")
     }
     assert found["main"]["state"] == "fail"
-    assert "the store gives the key" in found["main"]["message"]
+    assert "the key store returned the key" in found["main"]["message"]
     # The other does not sign yet, so its loss stops nobody.
     assert found["other"]["state"] == "warn"
-    assert "there is no key file" in found["other"]["message"]
+    assert "does not exist" in found["other"]["message"]
 
 
 def test_a_key_in_the_keyring(desk: Desk, service: SecretService) -> None:
@@ -421,8 +421,8 @@ def test_a_token_that_is_not_there_is_to_be_plugged_in(in_token: Desk, hsm: Soft
     hsm.remove()
     found = look(in_token, "key")
     assert found["state"] == "fail"
-    assert "the PKCS#11 module shows no token vault" in found["message"]
-    assert found["mend"].startswith("plug it in, or look at what is there: pkcs11-tool ")
+    assert "the token vault is not present" in found["message"]
+    assert found["mend"].startswith("plug it in, or list the tokens of the module: pkcs11-tool ")
 
 
 def test_a_token_whose_pin_is_locked_gives_no_key(in_token: Desk, hsm: SoftHsm) -> None:
@@ -430,7 +430,7 @@ def test_a_token_whose_pin_is_locked_gives_no_key(in_token: Desk, hsm: SoftHsm) 
     hsm.set_flags(softhsm.LOCKED)
     found = look(in_token, "key")
     assert found["state"] == "fail"
-    assert "is locked after too many wrong ones" in found["message"]
+    assert "is locked after too many wrong attempts" in found["message"]
     assert "SO PIN" in found["mend"]
 
 

@@ -26,9 +26,9 @@ from polygent_issuer.verifier.keys import Key
 AMPLE = timedelta(seconds=30)
 SHORT = timedelta(milliseconds=300)
 INTO_FILE = (
-    "or take the key into a file: polygent-issue key import BACKUP --store file:~/polygent-keys/"
+    "or import the key into a file: polygent-issue key import BACKUP --store file:~/polygent-keys/"
 )
-INTO_NEW_FILE = "or keep the key in an encrypted file: --store file:~/polygent-keys/"
+INTO_NEW_FILE = "or store the key in an encrypted file: --store file:~/polygent-keys/"
 NULL = "keyring.backends.null.Keyring"
 
 Pair = tuple[ec.EllipticCurvePrivateKey, Key]
@@ -134,7 +134,7 @@ def test_says_when_the_keyring_is_locked(service: SecretService, pair: Pair) -> 
     assert keyring().presence(key.kid) is Presence.LOCKED
     refused = refusal(keyring(), key)
     assert refused.code == "keyring_locked"
-    assert refused.message == "the key is there, but the keyring is locked and was not unlocked"
+    assert refused.message == "the keyring that holds the key is locked and was not unlocked"
     with pytest.raises(KeyUnavailable) as raised:
         keyring().save(generate_private_key(), label="other")
     assert raised.value.code == "keyring_locked"
@@ -215,7 +215,7 @@ def test_says_when_there_is_no_keyring(
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
     refused = refusal(keyring(), pair[1])
     assert refused.code == "keyring_absent"
-    assert refused.hint == f"log in to a session with that keyring; {INTO_FILE}"
+    assert refused.hint == f"log in to a desktop session; {INTO_FILE}"
     for put_in in (lambda: keyring().save(pair[0], label="main"), keyring().require_room):
         with pytest.raises(KeyUnavailable) as raised:
             put_in()

@@ -218,12 +218,12 @@ def test_a_backup_that_fails_leaves_a_key_with_a_name(custodian: KeyLifecycle) -
     with pytest.raises(
         OutputProblem,
         check=lambda error: error.code == "backup_failed",
-        match="the key -x is kept, but it has no backup yet",
+        match="the key -x was stored, but its backup failed",
     ) as no:
         custodian.generate(label="-x", store_uri=None, backup=Path("/proc/backup.key"))
     (key,) = pinned(custodian)
     assert (no.value.code, no.value.exit_code) == ("backup_failed", 8)
-    assert no.value.hint == "polygent-issue key backup -- -x FILE"
+    assert no.value.hint == "back it up now: polygent-issue key backup -- -x FILE"
     assert (key.backed_up_at, places(custodian)[key.kid]) == (None, "keyring:")
 
 
@@ -509,10 +509,10 @@ def test_the_label_that_a_key_will_have() -> None:
     known = (pinned,)
     assert check_importable(key.kid, None, known, suggested_label="other") == "Hers"
     assert check_importable(key.kid, "Hers", known) == "Hers"
-    with pytest.raises(InputRefused, match="pinned already, as Hers"):
+    with pytest.raises(InputRefused, match="already in the registry as Hers"):
         check_importable(key.kid, "other", known)
     assert check_importable("new", "said", known, suggested_label="other") == "said"
     assert check_importable("new", None, known, suggested_label="other") == "other"
     assert check_importable("new", None, known, suggested_label="Hers") == "main"
-    with pytest.raises(InputRefused, match="is that of a key that is there already"):
+    with pytest.raises(InputRefused, match="is already used by another key"):
         check_importable("new", "Hers", known)

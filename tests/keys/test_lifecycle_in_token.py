@@ -100,6 +100,6 @@ def test_two_secrets_need_two_answers(tmp_path: Path) -> None:
     one = passphrases.from_file(tmp_path / "secret", warn=ignore)
     require_secret_for_token(one, [])
     require_secret_for_token(passphrases.TerminalPassphrase(), ["file", "backup"])
-    for others, told in ((["file", "backup"], "the file's"), (["backup"], "the backup's")):
-        with pytest.raises(UsageProblem, match=f"^{told} passphrase and the token's PIN"):
+    for others in (["file", "backup"], ["backup"]):
+        with pytest.raises(UsageProblem, match=f"^the passphrase of the {others[0]} and the PIN"):
             require_secret_for_token(one, others)

@@ -398,7 +398,7 @@ def test_a_new_passphrase_is_typed_twice(monkeypatch: pytest.MonkeyPatch) -> Non
     assert prompts[:3] == [
         "passphrase for the key: ",
         "passphrase for the backup: ",
-        "the same passphrase again: ",
+        "repeat the passphrase: ",
     ]
 
 
@@ -415,7 +415,7 @@ def test_a_new_key_gets_what_the_source_holds_if_it_can(
     assert passphrases.or_terminal(typed) is typed
 
 
-TOLD = "a short passphrase protects little: 12 characters or more"
+TOLD = "weak passphrase: use at least 12 characters"
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_an_openssh_file_with_another_clear_half_is_refused() -> None:
     sealed = file_store.parse_openssh(PLAIN_FILES["OpenSSH"]).sealed.replace(KEY.point, stranger)
     data = b"-----BEGIN OPENSSH PRIVATE KEY-----\n%s-----END OPENSSH PRIVATE KEY-----\n"
     with pytest.raises(
-        KeyUnavailable, check=lambda error: error.code == "key_damaged", match="does not belong"
+        KeyUnavailable, check=lambda error: error.code == "key_damaged", match="does not match"
     ):
         lifecycle.read_private_key(data % base64.encodebytes(sealed), Given(PASSPHRASE))
 

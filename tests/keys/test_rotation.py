@@ -91,11 +91,11 @@ def test_the_finding_names_both(custodian: KeyLifecycle) -> None:
     one, two = two_keys(custodian)
     finding = Activation(key=two, active=one).finding
     assert finding.code == "key-rollout"
-    assert "lacks the public half of two" in finding.message
-    assert "one signs on" in finding.message
+    assert "servers need the public key of two" in finding.message
+    assert "one stays active until then" in finding.message
     assert finding.hint is not None
     assert "export-public --all" in finding.hint
-    assert "signs on" not in Activation(key=two, active=None).finding.message
+    assert "stays active" not in Activation(key=two, active=None).finding.message
 
 
 def test_a_change_is_journalled(custodian: KeyLifecycle) -> None:
@@ -129,7 +129,7 @@ def test_a_change_in_the_meantime_stops_it(custodian: KeyLifecycle) -> None:
     activate(other, consent=AGREED)
     with pytest.raises(RegistryChanged) as changed:
         activate(shown, consent=AGREED)
-    assert changed.value.hint == "look again: polygent-issue key list"
+    assert changed.value.hint == "check the keys: polygent-issue key list"
     assert signing(custodian) == "three"
 
 
@@ -238,7 +238,7 @@ def test_a_key_that_was_changed_in_the_meantime(
         keys.activate(db, two[1].kid)
     with pytest.raises(RegistryChanged) as changed:
         carry_out(shown)
-    assert changed.value.hint == "look again: polygent-issue key show two"
+    assert changed.value.hint == "check the key: polygent-issue key show two"
 
 
 def test_a_license_in_the_meantime_stops_no_retirement(
@@ -265,4 +265,4 @@ def test_what_lets_a_key_sign(custodian: KeyLifecycle, two: tuple[KeyRecord, Key
     with custodian.registry.reading() as db:
         ended = keys.every(db)
     make = "polygent-issue key generate main --backup FILE"
-    assert signing_command(ended) == f"{make}, and then {use} main"
+    assert signing_command(ended) == f"{make}, then {use} main"

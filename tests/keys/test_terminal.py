@@ -44,7 +44,7 @@ def answer(child: "pexpect.spawn[str]", prompt: str, line: str) -> None:
 def test_types_without_echo(child: "pexpect.spawn[str]") -> None:
     """The passphrase comes from the terminal, never from stdin, and is not shown."""
     answer(child, "passphrase for the key: ", SECRET)
-    answer(child, "the same passphrase again: ", SECRET)
+    answer(child, "repeat the passphrase: ", SECRET)
     child.expect_exact(f"got {len(SECRET.encode())} True")
     assert SECRET not in str(child.before)
     child.expect_exact("end")
@@ -55,7 +55,7 @@ def test_types_without_echo(child: "pexpect.spawn[str]") -> None:
 def test_two_that_differ_are_refused(child: "pexpect.spawn[str]") -> None:
     """A typing error is found out before a key is sealed with it."""
     answer(child, "passphrase for the key: ", SECRET)
-    answer(child, "the same passphrase again: ", "another")
+    answer(child, "repeat the passphrase: ", "another")
     child.expect_exact("refused passphrase_refused")
     child.expect(pexpect.EOF)
 
@@ -83,5 +83,5 @@ def test_a_prompt_steers_no_terminal() -> None:
     """A key file's name comes from others, too."""
     child = started(r"the key file a\x1b[2J\u202e")
     answer(child, r"passphrase for the key file a\x1b[2J\u202e: ", SECRET)
-    answer(child, "the same passphrase again: ", SECRET)
+    answer(child, "repeat the passphrase: ", SECRET)
     child.expect(pexpect.EOF)

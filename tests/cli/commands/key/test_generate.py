@@ -91,7 +91,7 @@ def test_labels_are_unique(bare: Desk) -> None:
     assert again.code == 3
     assert "the label main-2 is that of a key that is there already" in again.err
     assert (
-        "hint: choose another label; what is there: polygent-issue key show main-2\n" in again.err
+        "hint: choose another label; to see that key: polygent-issue key show main-2\n" in again.err
     )
     assert tree(bare.folder) == before
 
@@ -332,7 +332,7 @@ def test_a_short_passphrase(bare: Desk) -> None:
     bare.passphrase_file.write_text("short")
     backup = str(bare.folder / "x.backup")
     outcome = bare.ok("key", "generate", *store(bare), "--backup", backup)
-    told = "warning: a short passphrase protects little: 12 characters or more\n"
+    told = "warning: weak passphrase: use at least 12 characters\n"
     assert outcome.err.count(told) == 1
     again = bare.ok("key", "backup", "main", str(bare.folder / "y.backup"))
     assert again.err == told
@@ -346,7 +346,7 @@ def test_one_new_passphrase_at_the_terminal(empty_desk: Desk) -> None:
     with terminal(empty_desk, "key", "generate", *options) as person:
         person.sees("passphrase for the new key file and its backup: ")
         person.types_secretly(PASSPHRASE)
-        person.sees("the same passphrase again: ")
+        person.sees("repeat the passphrase: ")
         person.types_secretly(PASSPHRASE)
         person.sees("generated the key main")
         assert person.ends() == 0

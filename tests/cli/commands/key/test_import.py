@@ -171,7 +171,7 @@ def test_the_backup_is_asked_for_last(empty_desk: Desk) -> None:
     with terminal(empty_desk, *argv) as person:
         person.sees("passphrase for the key file: ")
         person.types_secretly("wrong")
-        person.sees("error: the passphrase does not open this key")
+        person.sees("error: wrong passphrase, or the key file is damaged")
         assert person.ends() == 6
     assert "backup" not in person.screen
     assert not empty_desk.home.exists()

@@ -74,14 +74,17 @@ def test_mistakes(mounted: Desk, argv: tuple[str, ...], code: int, says: str) ->
 def test_what_is_no_key_file(mounted: Desk) -> None:
     """A folder, nothing, a plaintext key: each refused with what to do."""
     folder = mounted.run("key", "import", f"file:{mounted.folder}/secrets")
-    assert (folder.code, "is a folder, and one key is meant" in folder.err) == (3, True)
+    assert (folder.code, "is a folder, but the path of one key file is needed" in folder.err) == (
+        3,
+        True,
+    )
     absent = mounted.run("key", "import", f"file:{mounted.folder}/absent.key")
-    assert (absent.code, "there is no key file" in absent.err) == (6, True)
+    assert (absent.code, "does not exist" in absent.err) == (6, True)
     example = Path(__file__).parents[4] / "keys.example" / "private.pem"
     assert mounted.run("key", "import", f"file:{example}").code == 6
     mounted.passphrase_file.chmod(0o600)
     mounted.passphrase_file.write_text("wrong")
     wrong = mounted.run("key", "import", place(mounted))
-    assert (wrong.code, "the passphrase does not open this key" in wrong.err) == (6, True)
+    assert (wrong.code, "wrong passphrase" in wrong.err) == (6, True)
     listed = mounted.run("key", "list")
     assert "main" not in listed.text

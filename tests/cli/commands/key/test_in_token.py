@@ -125,7 +125,7 @@ def test_a_wrong_pin_signs_nothing(
     before = tree(desk.output)
     code, name, hint = error(desk, *ENTERPRISE)
     assert (code, name) == (6, "pin_incorrect")
-    assert "make sure of the PIN" in hint
+    assert "check the PIN before" in hint
     assert softhsm.calls(log, "C_Login") == 1
     assert tree(desk.output) == before
     assert desk.ok("license", "list", "--json").json["licenses"] == []
@@ -165,7 +165,7 @@ def test_at_a_terminal(at_hand: Desk, hsm: SoftHsm) -> None:
     """Going without a backup is asked, the PIN is not shown; a no makes nothing."""
     argv = ("key", "generate", "hard", "--store", hsm.uri)
     with terminal(at_hand, *argv, environ=hsm.environ) as person:
-        person.sees("never leaves it, so it has no backup")
+        person.sees("keys generated in a token cannot be backed up")
         person.sees("make it all the same? [y/N]")
         person.types("n")
         assert person.ends() == 130
@@ -215,7 +215,7 @@ def test_a_plaintext_key_goes_in_with_the_pin_alone(at_hand: Desk, hsm: SoftHsm)
     into = ("--store", hsm.uri)
     code, name, hint = error(at_hand, *argv, *into, "--backup", str(at_hand.folder / "b"))
     assert (code, name) == (2, "usage")
-    assert hint.endswith("or say --no-backup")
+    assert hint.endswith("or add --no-backup")
     outcome = at_hand.ok(*argv, *into, "--no-backup")
     assert "is a plaintext copy of the key" in outcome.err
     assert hsm.objects() == [("Private Key", "moved"), ("Public Key", "moved")]

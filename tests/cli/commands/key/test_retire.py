@@ -45,15 +45,15 @@ def test_the_one_that_signs(desk: Desk, add_key: Callable[[str], None]) -> None:
     alone = desk.run("key", "retire", "main", *REASON, "--json")
     assert (alone.code, alone.json["error"]["code"]) == (3, "key_signs")
     assert alone.json["error"]["hint"] == (
-        "let another one sign first: polygent-issue key generate main-2 --backup FILE, and then "
-        "polygent-issue key use main-2; if others may hold it, at once: "
+        "activate another key first: polygent-issue key generate main-2 --backup FILE, then "
+        "polygent-issue key use main-2; if the key may have leaked, retire it at once: "
         "polygent-issue key retire --compromised main"
     )
     for label in ("-old", "it's second"):
         add_key(label)
         desk.now += timedelta(days=1)
     hint = str(desk.run("key", "retire", "main", *REASON, "--json").json["error"]["hint"])
-    ways = hint.removeprefix("let another one sign first: ").partition(";")[0].split(", or ")
+    ways = hint.removeprefix("activate another key first: ").partition(";")[0].split(", or ")
     assert ways == [
         """polygent-issue key use 'it'"'"'s second'""",
         "polygent-issue key use -- -old",
@@ -306,5 +306,5 @@ def test_a_change_in_the_meantime(desk: Desk, add_key: Callable[[str], None]) ->
         desk.ok("key", "use", *ROLLOUT, "--", "-spare")
         person.types("y")
         assert person.ends() == 7
-    assert "look again: polygent-issue key show -- -spare" in person.screen
+    assert "check the key: polygent-issue key show -- -spare" in person.screen
     assert states(desk)["-spare"] == "active"

@@ -37,7 +37,7 @@ def test_it_needs_consent(two: Desk) -> None:
     """Exit 4: the finding, the flags that accept it, and what to do first; nothing changes."""
     outcome = two.run("key", "use", "second")
     assert outcome.code == 4
-    assert "key-rollout: a server that lacks the public half of second" in outcome.err
+    assert "key-rollout: servers need the public key of second" in outcome.err
     assert "--accept key-rollout --reason TEXT" in outcome.err
     assert "key export-public --all --format jwks" in outcome.err
     assert active(two) == ["main"]
@@ -107,7 +107,7 @@ def test_a_retired_key(two: Desk, columns: dict[str, int], code: str) -> None:
 def test_at_a_terminal(two: Desk) -> None:
     """The finding is shown and asked about; no leaves it as it is, yes with a reason changes it."""
     with terminal(two, "key", "use", "second", *CLOCK) as person:
-        person.sees("key-rollout: a server that lacks")
+        person.sees("key-rollout: servers need the public key")
         person.sees("accept this? [y/N]: ")
         person.types("n")
         assert person.ends() == 4
