@@ -1,1 +1,1 @@
-"""How a license reaches its customer, and its end the operator's calendar: drafts and events."""
+"""Mail drafts for customers, and calendar events of expiring licenses for the operator."""

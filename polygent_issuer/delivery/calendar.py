@@ -1,7 +1,7 @@
-"""Licenses that end, as a calendar (RFC 5545): an all-day event each, with alarms.
+"""A calendar of expiring licenses (RFC 5545), with an all-day event and alarms for each.
 
 A license and its replacements are one event with one UID, so a calendar program that imports a
-newer file moves the event, or cancels it.
+newer file moves or cancels the event.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,14 +18,14 @@ _ESCAPES: Final = str.maketrans({"\\": r"\\", ";": r"\;", ",": r"\,"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ending:
-    """The end of a license, or the cancellation of its event.
+    """The expiry of a license, or the cancellation of its event.
 
     Attributes:
-        first_id: the license at the beginning of its chain of replacements.
-        sequence: how often the chain was changed (RFC 5545 §3.8.7.4).
-        whose: the customer, and the machine if it is for one.
-        note: the command that renews it, or why the event is cancelled.
-        cancelled: whether the event is cancelled.
+        first_id: the first license of its chain of replacements.
+        sequence: the number of changes of the chain (RFC 5545 §3.8.7.4).
+        whose: the customer, and the machine if the license is bound to one.
+        note: the command that renews the license, or the reason of the cancellation.
+        cancelled: the event is cancelled.
     """
 
     license_id: str
@@ -38,12 +38,12 @@ class Ending:
 
 
 def calendar(endings: Iterable[Ending], *, alarms: Iterable[int], now: datetime) -> Iterator[bytes]:
-    """The calendar in pieces, UTF-8: each license on the last day that it covers to its end (UTC).
+    """Yield the calendar in pieces, UTF-8: each license on its last full day (UTC).
 
     Args:
         endings: in any order.
-        alarms: how many days before the expiry; each at least 1.
-        now: when it is made.
+        alarms: days before the expiry; each at least 1.
+        now: the time of the calendar.
     """
     days = sorted(alarms, reverse=True)
     yield _lines(
@@ -59,7 +59,7 @@ def calendar(endings: Iterable[Ending], *, alarms: Iterable[int], now: datetime)
 
 def _event(ending: Ending, alarms: Iterable[int], now: datetime) -> Iterator[str]:
     day = dates.last_full_day(ending.expires_at)
-    summary = _text(f"{ending.whose}: license ends")
+    summary = _text(f"{ending.whose}: license expires")
     yield "BEGIN:VEVENT"
     yield f"UID:{_text(ending.first_id)}@polygent-issue.invalid"
     yield f"SEQUENCE:{ending.sequence}"
@@ -72,7 +72,7 @@ def _event(ending: Ending, alarms: Iterable[int], now: datetime) -> Iterator[str
     for before in () if ending.cancelled else alarms:
         yield "BEGIN:VALARM"
         yield "ACTION:DISPLAY"
-        # The day begins 24 hours before a license that ends at midnight does.
+        # The day begins 24 hours before a license that expires at midnight.
         yield f"TRIGGER:-{_duration(timedelta(days=before - 1))}"
         yield f"DESCRIPTION:{summary}\\, {dates.days(before)} left"
         yield "END:VALARM"
@@ -81,7 +81,7 @@ def _event(ending: Ending, alarms: Iterable[int], now: datetime) -> Iterator[str
 
 def _description(ending: Ending) -> str:
     ends = dates.describe_expiry(ending.expires_at)
-    return r"\n".join(map(_text, (ending.note, f"license {ending.license_id}", f"ends {ends}")))
+    return r"\n".join(map(_text, (ending.note, f"license {ending.license_id}", f"expires {ends}")))
 
 
 def _duration(length: timedelta) -> str:
@@ -98,7 +98,7 @@ def _lines(*lines: str) -> bytes:
 
 
 def _folded(line: str) -> bytes:
-    """One content line with CRLF, folded at 75 octets and never within a character (§3.1)."""
+    """Return a content line with CRLF, folded at 75 octets between characters (§3.1)."""
     folded, width = [""], 0
     for character in line:
         size = len(character.encode())

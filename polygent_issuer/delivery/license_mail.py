@@ -1,7 +1,6 @@
-"""What a mail about a license rests on: its file, its customer, and what it takes the place of.
+"""The facts for a mail about a license: its file, its customer, and the licenses that it replaces.
 
-All of it comes from the registry, so that a draft is the same when the license is issued and when
-it is made again later.
+All of them come from the registry, so that a draft made later is the same as the one made at issue.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,7 +22,7 @@ from polygent_issuer.verifier import License
 
 
 class Kind(StrEnum):
-    """What a license is to its customer."""
+    """The purpose of a license for its customer."""
 
     NEW = "new license"
     RENEWAL = "renewal"
@@ -35,12 +34,12 @@ class LicenseMail:
     """The facts of one license.
 
     Attributes:
-        license: what its stored file says, verified.
+        license: the verified content of its stored file.
         file: the exact bytes of the `.lic`.
         machine: the label of its machine; None for an enterprise license.
-        replaced: the licenses that it replaces, read likewise; a registry rebuilt from files may
-            lack some.
-        upload_before: until when the customer's server takes the file.
+        replaced: the licenses that it replaces; some may be missing in a registry that was rebuilt
+            from files.
+        upload_before: the upload deadline of the file.
     """
 
     license: License
@@ -57,12 +56,12 @@ class LicenseMail:
 
     @property
     def stem(self) -> str:
-        """The same without its ending."""
+        """The name of the `.lic` without its suffix."""
         return PurePath(self.file_name).stem
 
     @property
     def kind(self) -> Kind:
-        """By what it gives: a license, more time, or another file for the same time."""
+        """The kind: a new license, a later expiry, or another file with the same expiry."""
         if not self.license.replaces:
             return Kind.NEW
         ends = [old.expires_at for old in self.replaced]
@@ -71,7 +70,7 @@ class LicenseMail:
 
     @property
     def differences(self) -> tuple[Difference, ...]:
-        """Old → new; where nothing older is known, what the license allows."""
+        """The changed terms; without a replaced license, all terms that it allows."""
         if self.replaced:
             return license_differences(self.replaced, self.license)
         every = decision.differences((), Terms.of(self.license))
@@ -79,7 +78,7 @@ class LicenseMail:
 
     @property
     def recipients(self) -> tuple[Mailbox, ...]:
-        """The contacts that can be mailed to, each address once."""
+        """The contacts with a mail address, each address once."""
         mailboxes: dict[str, Mailbox] = {}
         for contact in self.customer.contacts:
             if mailbox := email_address.parse_address(contact):
@@ -88,18 +87,18 @@ class LicenseMail:
 
     @property
     def unreachable(self) -> tuple[str, ...]:
-        """The contacts that cannot: names, numbers, addresses that no mail program takes."""
+        """The contacts without a valid mail address: names, phone numbers, invalid addresses."""
         return tuple(
             each for each in self.customer.contacts if email_address.parse_address(each) is None
         )
 
 
 def license_mail(db: Reading, license_id: str, settings: Settings) -> LicenseMail:
-    """The mail about a license of the registry.
+    """Return the facts for a mail about a license of the registry.
 
     Raises:
-        NotFound: (`not_found`) when there is no such license.
-        RegistryDamaged: (`registry_damaged`) when a stored file is not what was issued.
+        NotFound: (`not_found`) for an unknown license.
+        RegistryDamaged: (`registry_damaged`) when a stored file differs from the issued one.
         InvalidTerms: (`invalid_terms`) when the upload window ends past the year 9999.
     """
     record = licenses.get(db, license_id)

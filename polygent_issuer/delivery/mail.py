@@ -1,11 +1,11 @@
-"""Mail drafts (RFC 5322): one for each contact, ready to be looked at and sent.
+"""Mail drafts (RFC 5322): one for each contact, ready to review and send.
 
-The same license, contact, settings and template give the same bytes, so that a draft which is there
-already can be told from another one.
+The same license, contact, settings and template give the same bytes, so that an existing draft can
+be recognised.
 
-Names and subjects are foreign text. Python's newer mail classes decode every encoded word
-(RFC 2047), which may then become a line break and another header. So drafts are made with the
-older classes, which decode nothing, and each draft is read back and compared before it is written.
+Names and subjects are foreign text. Python's newer mail classes decode encoded words (RFC 2047),
+which can insert a line break and another header. Therefore drafts are made with the older classes,
+which decode nothing. Each draft is read back and compared before it is written.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from polygent_issuer.email_address import ENCODED_WORD, Mailbox
 from polygent_issuer.errors import InternalError
 from polygent_issuer.text import slugify
 
-_NOWHERE: Final = "polygent-issue.invalid"  # RFC 2606 §2: nobody's domain
+_NOWHERE: Final = "polygent-issue.invalid"  # RFC 2606 §2: a domain that cannot exist
 # RFC 2047 §2: a line with an encoded word has at most 76 characters.
 _POLICY: Final = policy.compat32.clone(linesep="\r\n", max_line_length=76)
 # RFC 5322 §3.2.3: a phrase of atoms needs no quotes.
@@ -45,22 +45,22 @@ _UTF_8.body_encoding = QP
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
-    """One mail that is not sent yet: the name of its file, and its bytes."""
+    """A mail draft: its file name and its bytes."""
 
     name: str
     data: bytes
 
 
 def drafts(letter: LicenseMail, template: Template, sender: Mailbox | None) -> tuple[Draft, ...]:
-    """A draft for each contact with an address; one that names nobody where there is none.
+    """Return a draft for each contact with an address, or one draft without a recipient.
 
     Args:
-        letter: of the license.
+        letter: the facts of the license.
         template: checked by `template.load`.
-        sender: whom they are from; None leaves it to the mail program.
+        sender: for the From header; None leaves it to the mail program.
 
     Raises:
-        InternalError: (`bug`) when a draft reads back otherwise than it was composed.
+        InternalError: (`bug`) when a draft reads back differently.
     """
     recipients: tuple[Mailbox | None, ...] = letter.recipients or (None,)
     return tuple(
@@ -70,7 +70,7 @@ def drafts(letter: LicenseMail, template: Template, sender: Mailbox | None) -> t
 
 
 def _names(letter: LicenseMail) -> list[str]:
-    """`acme-prod-2027-11-30-1f3a9c2e-ada-acme-example.eml`; of two alike the later has a number."""
+    """Return names like `acme-prod-2027-11-30-1f3a9c2e-ada-acme-example.eml`, all different."""
     if not letter.recipients:
         return [f"{letter.stem}.eml"]
     names, seen = [], Counter[str]()
@@ -93,16 +93,16 @@ def _message(
         ("X-Unsent", "1"),  # Outlook opens it for editing
         *((name, box) for name, box in boxes if box is not None),
         ("Subject", template.subject(values)),
-        # Not the present instant: the same draft, made again, has the same bytes.
+        # Not the current time, so that the same draft always has the same bytes.
         ("Date", format_datetime(letter.license.issued_at)),
         ("Message-ID", f"<{digest}@{sender.host if sender else _NOWHERE}>"),
     )
     body = template.body(values)
-    # Neither quoted-printable nor base64 has a line with "=_" in it (RFC 2045 §6.7).
+    # Neither quoted-printable nor base64 contains "=_" (RFC 2045 §6.7).
     message = MIMEMultipart(boundary=f"=_{digest}", policy=_POLICY)
     for name, value in fields:
         message[name] = _encoded(name, value)  # type: ignore[assignment] # typeshed knows no Header
-    message.attach(MIMEText(body, _charset=_UTF_8))  # type: ignore[arg-type] # documented so
+    message.attach(MIMEText(body, _charset=_UTF_8))  # type: ignore[arg-type] # documented
     attachment = MIMEApplication(letter.file)
     attachment.add_header("Content-Disposition", "attachment", filename=letter.file_name)
     message.attach(attachment)
@@ -115,7 +115,7 @@ def _message(
 
 
 def _encoded(name: str, value: str | Mailbox) -> Header | str:
-    """Return a header that every mail program shows unchanged, even with `=?` in it (RFC 2047)."""
+    """Return a header that every mail program shows unchanged, even if it contains `=?`."""
     if isinstance(value, Mailbox):
         display_name = _name(value)
         if not display_name or (
@@ -132,20 +132,20 @@ def _encoded(name: str, value: str | Mailbox) -> Header | str:
 
 
 def _text(value: str | Mailbox) -> str:
-    """Return the value of a header as a person reads it."""
+    """Return the decoded value of a header."""
     if isinstance(value, str):
         return value
     return f"{_name(value)} <{value.address}>" if value.name else value.address
 
 
 def _name(box: Mailbox) -> str:
-    return " ".join(box.name.split())  # a header has no two spaces together
+    return " ".join(box.name.split())  # a header has no consecutive spaces
 
 
 def _require_as_composed(
     data: bytes, fields: Iterable[tuple[str, str | Mailbox]], body: str, letter: LicenseMail
 ) -> None:
-    """Read a draft as a mail program does, and compare every header and part."""
+    """Parse a draft like a mail program and compare every header and part."""
     message = BytesParser(policy=policy.compat32).parsebytes(data)
     boundary = message.get_boundary()
     expected = [
@@ -187,13 +187,13 @@ def _require_as_composed(
 
 def _headers(message: Message) -> list[tuple[str, str]]:
     """Return the headers, unfolded (RFC 5322 §2.2.3) and decoded (RFC 2047)."""
-    # What does not fit into the first line, such as a long address, begins in the second.
+    # A long value, such as a long address, may begin in the second line.
     unfolded = ((name, _FOLD.sub("", value).lstrip(" ")) for name, value in message.items())
     return [(name, str(make_header(decode_header(value)))) for name, value in unfolded]
 
 
 def _misread(what: str) -> InternalError:
     return InternalError(
-        f"{what} of the mail draft differs when the draft is read back",
-        hint="run it again with --debug and report what it prints",
+        f"{what} of the mail draft changed when the draft was read back",
+        hint="run the command again with --debug and report its output",
     )

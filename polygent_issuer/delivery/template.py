@@ -1,7 +1,7 @@
-"""The template of mail drafts, its placeholders, and the text for each.
+"""The template of mail drafts, its placeholders, and their values.
 
-A subject line, an empty line, the body; `$name` stands for one of `PLACEHOLDERS`
-(`string.Template`), `$$` for a dollar. A wrong template is refused before anything is signed.
+A template is a subject line, an empty line, and the body. `$name` is one of `PLACEHOLDERS`
+(`string.Template`); `$$` is a dollar sign. An invalid template is refused before signing.
 """
 
 import re
@@ -23,34 +23,35 @@ from polygent_issuer.text import escape, nearest
 PLACEHOLDERS: Final[Mapping[str, str]] = {
     "greeting": "Hello and the contact's name",
     "kind": "new license, renewal or replacement",
-    "what": "the same in a sentence: your new Polygent license",
+    "what": "the kind as part of a sentence: your new Polygent license",
     "customer": "the customer's name",
     "machine": "the label of the machine, or any machine",
-    "valid_until": "when the license ends, in UTC and in the customer's time zone",
-    "last_day": "the last day that it covers to its end (UTC)",
-    "changes": "what changes, or what a new license allows; several lines",
-    "upload_before": "until when the server takes the file, likewise in both",
-    "upload_day": "the day of that (UTC)",
+    "valid_until": "the expiry, in UTC and in the customer's time zone",
+    "last_day": "the last full day of validity (UTC)",
+    "changes": "the changes, or the terms of a new license; several lines",
+    "upload_before": "the upload deadline, in UTC and in the customer's time zone",
+    "upload_day": "the day of the upload deadline (UTC)",
     "file": "the name of the attached file",
-    "license_id": "the license's ID",
-    "issuer": "who issues, as the license says it",
+    "license_id": "the license ID",
+    "issuer": "the issuer name in the license",
 }
-"""What a template may name, each with its meaning."""
+"""Each placeholder of a template, with its meaning."""
 
 _WHAT: Final = {
     Kind.NEW: "your new Polygent license",
     Kind.RENEWAL: "the renewal of your Polygent license",
-    Kind.REPLACEMENT: "a new file for your Polygent license, in place of the one you have",
+    Kind.REPLACEMENT: "a new file for your Polygent license, which replaces the one you have",
 }
 _CALLED: Final = {"fingerprint": "machine fingerprint", "customer slug": "customer ID"}
 _FEATURE: Final = "feature "
 
 
 def template_values(letter: LicenseMail, recipient: Mailbox | None) -> dict[str, str]:
-    """The text for each placeholder; foreign characters are escaped.
+    """Return the text of each placeholder; control characters are escaped.
 
     Args:
-        recipient: None while nobody is known.
+        letter: the facts of the license.
+        recipient: None if the customer has no contact with an address.
     """
     issued, zone_name = letter.license, letter.customer.time_zone
     zone = dates.known_zone(zone_name)
@@ -75,15 +76,15 @@ def template_values(letter: LicenseMail, recipient: Mailbox | None) -> dict[str,
 def _changes(letter: LicenseMail) -> str:
     if letter.replaced:
         title = "What changes:"
-        lines = [*_ends(letter), *map(_change, letter.differences)] or ["nothing but the file"]
+        lines = [*_ends(letter), *map(_change, letter.differences)] or ["only the file itself"]
     else:
-        title = "What it allows:"
+        title = "Your license includes:"
         lines = [f"{each.name}: {each.new}" for each in letter.differences]
     return "\n".join((title, *(f"  {escape(line)}" for line in lines)))
 
 
 def _ends(letter: LicenseMail) -> Iterable[str]:
-    """The end, where it is another one than that of what is replaced."""
+    """Yield the new last full day, if it differs from that of the replaced licenses."""
     before = max(old.expires_at for old in letter.replaced)
     if before != letter.license.expires_at:
         yield f"last full day: {_day(letter.license.expires_at)} instead of {_day(before)}"
@@ -93,7 +94,7 @@ def _change(change: Difference) -> str:
     if change.name.startswith(_FEATURE) and (change.old, change.new) == ("no", "yes"):
         return f"{change.name}: added"
     if change.name.startswith(_FEATURE) and change.new == "no":
-        return f"{change.name}: taken out"
+        return f"{change.name}: removed"
     return f"{_CALLED.get(change.name, change.name)}: {change.new} instead of {change.old}"
 
 
@@ -103,7 +104,7 @@ def _day(expires: datetime) -> str:
 
 TEMPLATE_FILE: Final = "mail.txt"
 LIMIT: Final = 64 * 1024
-"""The largest template, in bytes."""
+"""The size limit of a template, in bytes."""
 
 DEFAULT: Final = """\
 Subject: Polygent license for $customer ($machine): $kind, upload before $upload_day
@@ -121,12 +122,16 @@ $changes
 
 Please upload the file before
   $upload_before
-After that your server no longer takes it; if you miss the date, write to us
-and we send another.
+After that date your server no longer accepts it. If you miss the date, please
+write to us, and we will send you a new file.
 
-How to upload: save the attached file
-  $file
-then open Polygent, go to Settings → License → Upload license, and choose it.
+How to upload:
+
+  1. Save the attached file
+     $file
+  2. Open Polygent and go to Settings → License → Upload license.
+  3. Choose the file.
+
 The license takes effect at once; no restart is needed.
 
 $issuer
@@ -139,33 +144,33 @@ _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Template:
-    """A checked text; `edited` when it is the operator's own."""
+    """A checked template; `edited` if it is the operator's own."""
 
     text: str
     edited: bool
 
     def subject(self, words: Mapping[str, str]) -> str:
-        """The subject, in one line."""
+        """Return the subject as one line."""
         first = self.text.partition("\n")[0].removeprefix(_SUBJECT)
         return " ".join(Text(first).substitute(words).split())
 
     def body(self, words: Mapping[str, str]) -> str:
-        """The body, lines ended by LF."""
+        """Return the body; lines end with LF."""
         rest = self.text.partition("\n")[2].strip("\n")
         return Text(rest).substitute(words) + "\n"
 
 
 def template_path(home: Path) -> Path:
-    """Where a home has its own text."""
+    """Return the path of the operator's own template in a home."""
     return home / TEMPLATE_FILE
 
 
 def load(home: Path) -> Template:
-    """The text in force.
+    """Return the template of a home, or the default template.
 
     Raises:
         UnsafeFile: (`unsafe_file`) when another user owns the file or may write to it.
-        InputRefused: (`invalid_template`) naming the file, the line and what is wrong there.
+        InputRefused: (`invalid_template`) with the file, the line and the problem.
         UnreadableInput: (`unreadable_input`) when it cannot be read.
     """
     path = template_path(home)
@@ -183,19 +188,24 @@ def load(home: Path) -> Template:
 def _check(text: str, path: Path) -> None:
     first = text.partition("\n")[0]
     if not first.startswith(_SUBJECT) or not first.removeprefix(_SUBJECT).strip():
-        raise _wrong(path, "the first line is not a subject", f"begin it with {_SUBJECT} TEXT")
+        raise _wrong(
+            path, "the first line is not a subject", f"begin the first line with {_SUBJECT} TEXT"
+        )
     if match := _CONTROL.search(text):
         code = f"U+{ord(match[0]):04X}"
-        raise _wrong(path, f"line {_line(text, match)} holds the control character {code}")
+        raise _wrong(path, f"line {_line(text, match)} contains the control character {code}")
     for match in Text.pattern.finditer(text):
         if match["invalid"] is not None:
-            raise _wrong(path, f"line {_line(text, match)} has a lone $", "write $$ for a dollar")
+            raise _wrong(
+                path, f"line {_line(text, match)} contains a single $", "write $$ for a dollar sign"
+            )
         name = match["named"] or match["braced"]
         if name is not None and name not in PLACEHOLDERS:
             similar = nearest(name.casefold(), PLACEHOLDERS)
             known = ", ".join(f"${each}" for each in PLACEHOLDERS)
-            hint = f"did you mean ${similar}?" if similar else f"there are {known}"
-            raise _wrong(path, f"line {_line(text, match)} has an unknown ${escape(name)}", hint)
+            hint = f"did you mean ${similar}?" if similar else f"known are {known}"
+            why = f"line {_line(text, match)} contains the unknown placeholder ${escape(name)}"
+            raise _wrong(path, why, hint)
 
 
 def _line(text: str, match: re.Match[str]) -> int:
@@ -203,5 +213,5 @@ def _line(text: str, match: re.Match[str]) -> int:
 
 
 def _wrong(path: Path, why: str, hint: str | None = None) -> InputRefused:
-    ships = "take the file away for the text that ships"
-    return InputRefused(f"{escape(str(path))}: {why}", hint=hint or ships, code=_CODE)
+    default = "delete the file to restore the default template"
+    return InputRefused(f"{escape(str(path))}: {why}", hint=hint or default, code=_CODE)

@@ -1,7 +1,7 @@
-"""Checks of the installation: what is wrong, and which command fixes it; nothing is changed.
+"""Checks of the installation, with a fix for each problem; nothing is changed.
 
-`examine` goes through one ordered table of small checks. When a check needs something that could
-not be opened, its row says so, and the next check has its turn.
+`examine` runs one ordered table of small checks. When a check needs something that could not be
+opened, its row gives the reason, and the next check runs.
 """
 
 from polygent_issuer.doctor.checks import Examination, examine

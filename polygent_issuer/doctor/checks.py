@@ -1,4 +1,4 @@
-"""The one ordered table of checks, and going through it whatever is wrong."""
+"""The ordered table of checks; run all of them, whatever fails."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -37,11 +37,11 @@ Check = Callable[[DoctorContext], Verdict | tuple[Verdict, ...]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Examination:
-    """The result.
+    """The result of all checks.
 
     Attributes:
         rows: in the order of the table.
-        settings: those that are not at their default; none when they cannot be read.
+        settings: the settings that differ from their default; empty if they cannot be read.
     """
 
     rows: tuple[Verdict, ...]
@@ -49,13 +49,13 @@ class Examination:
 
     @property
     def exit_code(self) -> ExitCode:
-        """The exit code of a command that needs what failed first."""
+        """The exit code of the first failed row."""
         failed = (row.exit_code for row in self.rows if row.state is State.FAIL)
         return next(failed, ExitCode.DONE)
 
 
 def _keyring(context: DoctorContext) -> Verdict:
-    """Probe it even when settings or registry cannot be read: the keyring may be what is wrong."""
+    """Probe the keyring even if the settings or the registry cannot be read."""
     settings, usable = Settings(), None
     try:
         settings = context.settings
@@ -69,7 +69,7 @@ def _keyring(context: DoctorContext) -> Verdict:
 
 
 def _home_files(context: DoctorContext) -> Verdict | tuple[Verdict, ...]:
-    """Check who can change them, even where the home is not safe to read."""
+    """Check who can change the files of the home, even if the home is not safe to read."""
     return home_checks.exposed(context.home_requirements) or home_checks.private_files(
         context.home_files, group_may=True
     )
@@ -123,10 +123,10 @@ CHECKS: Final[Mapping[str, Check]] = {
     "key-backup": lambda c: key_checks.backups(c.known_keys, c.settings),
     "compromised-key": lambda c: key_checks.compromised(c.known_keys, c.current_registry),
 }
-"""Each check by the stable name of its rows, in their order; what others rest on comes first."""
+"""Each check by the stable name of its rows, in order; later checks depend on earlier ones."""
 
 SLOW: Final = frozenset({"integrity", "journal"})
-"""The checks that read the whole registry, which `--quick` leaves out."""
+"""The checks that read the whole registry; `--quick` skips them."""
 
 
 def examine(
@@ -137,14 +137,14 @@ def examine(
     quick: bool = False,
     patience: timedelta = PATIENCE,
 ) -> Examination:
-    """Check everything; change nothing, ask nobody; nothing that is wrong stops it.
+    """Run all checks, without changes and without prompts; no failure stops the run.
 
     Args:
-        option: of `--home`.
-        environ: the process's environment.
-        now: the present, aware.
-        quick: leave out what reads the whole registry.
-        patience: how long a keyring, or whoever locks the registry, may take to answer.
+        option: the value of `--home`.
+        environ: the environment variables of the process.
+        now: the current time, timezone-aware.
+        quick: skip the checks that read the whole registry.
+        patience: the time limit for a keyring to answer and for a registry lock to end.
     """
     with ExitStack() as closing:
         context = DoctorContext(option, environ, now=now, closing=closing, patience=patience)
@@ -158,13 +158,13 @@ def examine(
 
 def _rows(name: str, context: DoctorContext, *, quick: bool) -> Iterator[Verdict]:
     left_out = quick and name in SLOW
-    verdicts = not_checked("left out by --quick") if left_out else verdict_of(CHECKS[name], context)
+    verdicts = not_checked("skipped by --quick") if left_out else verdict_of(CHECKS[name], context)
     for verdict in verdicts if isinstance(verdicts, tuple) else (verdicts,):
         yield replace(verdict, name=name)
 
 
 def verdict_of(check: Check, context: DoctorContext) -> Verdict | tuple[Verdict, ...]:
-    """Return the verdicts of a check, whatever it raises."""
+    """Return the verdicts of a check, also for an error that it raises."""
     try:
         return check(context)
     except NotChecked as earlier:

@@ -1,8 +1,8 @@
-"""A home as doctor looks at it, opened as far as it goes; and the verdict of a check.
+"""The home that doctor examines, opened as far as possible, and the verdict of a check.
 
-The registry is opened as it is: no migration, no warning of the outbox. Only SQLite itself may
-write to it then: when a writer has crashed in the middle of a transaction, the first reader rolls
-that back, as every other command would.
+The registry is opened as it is, without a migration and without a warning about the outbox. Only
+SQLite itself may write to it: after a crash in the middle of a transaction, the first reader rolls
+that transaction back, in doctor as in every other command.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +26,7 @@ from polygent_issuer.registry.connection import require_safe
 
 
 class State(StrEnum):
-    """The state of one thing; what could not be checked fails nothing, its message says why."""
+    """The state of a row. `not_checked` is not a failure; the message gives the reason."""
 
     OK = "ok"
     WARN = "warn"
@@ -36,13 +36,13 @@ class State(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """A row of the report; a check of several things has several.
+    """A row of the report; a check of several items has several rows.
 
     Attributes:
-        state: of the thing.
-        message: the reason, in one line; lower case, no full stop, no secret.
-        fix: the command that puts it right, or words where no command can.
-        exit_code: of a command that needs this.
+        state: the result.
+        message: the reason in one line; lower case, no full stop, no secret.
+        fix: the command that fixes the problem, or an instruction if no command can.
+        exit_code: of the commands that this problem stops.
         name: of the check.
     """
 
@@ -54,26 +54,26 @@ class Verdict:
 
 
 class NotChecked(Exception):
-    """Another problem prevents a check; the text says which."""
+    """Another problem prevents a check; the text names it."""
 
 
 def ok(message: str) -> Verdict:
-    """Report that all is well."""
+    """Report success."""
     return Verdict(state=State.OK, message=message)
 
 
 def warn(message: str, fix: str) -> Verdict:
-    """Report a problem that stops no command yet."""
+    """Report a problem that does not stop a command yet."""
     return Verdict(state=State.WARN, message=message, fix=fix)
 
 
 def fail(message: str, fix: str | None, exit_code: ExitCode) -> Verdict:
-    """Report a problem that ends some command with this exit code."""
+    """Report a problem that stops some command with this exit code."""
     return Verdict(state=State.FAIL, message=message, fix=fix, exit_code=exit_code)
 
 
 def refused(error: IssuerError) -> Verdict:
-    """Report an error of ours as a failure."""
+    """Report an error of this tool as a failure."""
     return fail(error.message, error.hint, error.exit_code)
 
 
@@ -85,13 +85,13 @@ def not_checked(reason: str) -> Verdict:
 T = TypeVar("T")
 
 PATIENCE: Final = timedelta(seconds=3)
-"""How long a keyring, or whoever locks the registry, may take to answer."""
+"""The default time limit for a keyring to answer and for a registry lock to end."""
 
 
 def _opened(
     failure: str,
 ) -> Callable[[Callable[["DoctorContext"], T]], "cached_property[T]"]:
-    """Make a cached property that raises its error once; later `NotChecked` with `failure`."""
+    """Make a cached property that raises its error once, and then `NotChecked` with `failure`."""
 
     def decorate(open_it: Callable[["DoctorContext"], T]) -> "cached_property[T]":
         def get(context: "DoctorContext") -> T:
@@ -113,14 +113,14 @@ def _opened(
 
 
 class DoctorContext:
-    """What one examination looks at.
+    """The home, settings, registry and environment of one examination, opened when needed.
 
     Attributes:
-        now: the instant of the examination, aware.
-        environ: the process's environment.
-        patience: how long a keyring, or whoever locks the registry, may take to answer.
-        origin: `--home`, the variable or the default, whichever names the home.
-        failures: of what could not be opened.
+        now: the time of the examination, timezone-aware.
+        environ: the environment variables of the process.
+        patience: the time limit for a keyring to answer and for a registry lock to end.
+        origin: the source of the home's path: `--home`, the variable, or `the default`.
+        failures: the reason for each part that could not be opened.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class DoctorContext:
         closing: ExitStack,
         patience: timedelta = PATIENCE,
     ) -> None:
-        """Open nothing yet; `closing` closes what is opened."""
+        """Store the arguments; nothing is opened yet. `closing` closes everything at the end."""
         self.now = now
         self.environ = environ
         self.patience = patience
@@ -142,17 +142,17 @@ class DoctorContext:
         self._place = partial(home_folder.locate, option, environ)
         self._closing = closing
 
-    @_opened("there is no home")
+    @_opened("the home does not exist")
     def folder(self) -> Path:
-        """The home's folder, whoever else may write to it."""
+        """The home's folder, even if other users may write to it."""
         place = self._place()
-        with suppress(home_folder.UnsafeHome):  # it is there; its rights are another check
+        with suppress(home_folder.UnsafeHome):  # another check reports its permissions
             home_folder.require(place)
         return place
 
     @_opened("the home is not safe to read")
     def home(self) -> Path:
-        """The same, if nobody else may write to it."""
+        """The home's folder, if no other user may write to it."""
         home_folder.require(self.folder)
         return self.folder
 
@@ -163,16 +163,16 @@ class DoctorContext:
 
     @_opened("the registry cannot be opened")
     def registry(self) -> Registry:
-        """The registry, open as it is."""
+        """The registry, opened without a migration."""
         return self._closing.enter_context(
             Registry.open(self.registry_path, busy_timeout=self.patience, as_it_is=True)
         )
 
     @_opened("the registry cannot be read")
     def current_registry(self) -> Registry:
-        """The same, if its tables are those of this version."""
+        """The registry, if its tables have the current version."""
         if not self.registry.is_up_to_date:
-            raise NotChecked("the registry's tables are of an older version")
+            raise NotChecked("the tables of the registry have an older version")
         return self.registry
 
     @_opened("the keys cannot be read")
@@ -188,7 +188,7 @@ class DoctorContext:
 
     @property
     def settings(self) -> Settings:
-        """The settings in force, with no more patience for a keyring than an examination has."""
+        """The current settings; the timeout of a keyring is at most `patience`."""
         loaded = self.loaded.settings
         return replace(loaded, keyring_timeout=min(loaded.keyring_timeout, self.patience))
 
@@ -199,7 +199,7 @@ class DoctorContext:
 
     @property
     def home_requirements(self) -> Iterator[Callable[[], None]]:
-        """The checks that commands make on the files of a home that decide what is signed."""
+        """The safety checks of commands on the files of the home that affect signing."""
         folder = self.folder
         yield partial(require_safe, folder / REGISTRY_FILE)
         yield partial(require_unexposed, settings.settings_path(folder), "settings file")
@@ -214,7 +214,7 @@ class DoctorContext:
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """The folders that this tool writes to: the home, and those that the settings name."""
+        """The folders that this tool writes to: the home and the folders in the settings."""
         optional = (self.settings.output, self.settings.key_backup_folder)
         of_keys = (path.parent for path in self.key_files)
         folders = (self.home, *(folder for folder in optional if folder is not None), *of_keys)

@@ -22,8 +22,8 @@ from polygent_issuer.text import escape, for_shell
 _MOUNTINFO: Final = Path("/proc/self/mountinfo")
 _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
 
-# Shared between hosts, or with the host of a virtual machine, which have locks of their own. Lustre
-# and the cluster file systems promise locks, but the rule is one host.
+# Shared between hosts, or with the host of a virtual machine, which have separate locks. Lustre and
+# the cluster file systems promise locks, but the registry supports only one host.
 _SHARED: Final = frozenset(
     {
         *("9p", "afs", "beegfs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "gpfs", "lustre"),
@@ -31,7 +31,7 @@ _SHARED: Final = frozenset(
         *("virtiofs", "vmhgfs"),
     }
 )
-# FUSE file systems may be anything; these few are on a disk of this machine.
+# FUSE file systems can be local or remote; these are local.
 _FUSE: Final = "fuse."
 _LOCAL_FUSE: Final = frozenset(
     {"fuse.cryfs", "fuse.encfs", "fuse.fuse-overlayfs", "fuse.gocryptfs"}
@@ -48,38 +48,38 @@ class Mount:
 
     @property
     def is_shared(self) -> bool:
-        """Whether other hosts may write to it too, past our locks."""
+        """True if other hosts may write to it without regard to our locks."""
         if self.kind.startswith(_FUSE):
             return self.kind not in _LOCAL_FUSE
         return self.kind in _SHARED
 
 
 def mount_of(path: PurePosixPath, mountinfo: str) -> Mount | None:
-    """Return the mount of a path; None when the text has none.
+    """Return the mount of a path; None if it is not in the text.
 
     Args:
-        path: absolute, links followed.
-        mountinfo: as Linux writes `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
+        path: absolute, without symbolic links.
+        mountinfo: the text of Linux's `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
     """
     result: Mount | None = None
     for line in mountinfo.splitlines():
         mount = _parsed(line)
         if mount is None or not path.is_relative_to(mount.folder):
             continue
-        # What is mounted later on the same folder hides what was there.
+        # A later mount on the same folder hides an earlier one.
         if result is None or len(mount.folder.parts) >= len(result.folder.parts):
             result = mount
     return result
 
 
 def read_mountinfo(platform: str = sys.platform, path: Path = _MOUNTINFO) -> str:
-    """Return the mounts of this process as Linux writes them.
+    """Return the mounts of this process as the text of `/proc/self/mountinfo`.
 
     Raises:
         NotChecked: on other systems, or without `/proc`.
     """
     if platform != "linux":
-        raise NotChecked("which disks are network disks is asked on Linux alone")
+        raise NotChecked("network disks are only detected on Linux")
     try:
         text = path.read_bytes()
     except OSError:
@@ -88,22 +88,22 @@ def read_mountinfo(platform: str = sys.platform, path: Path = _MOUNTINFO) -> str
 
 
 def local_disk(folder: Path, mountinfo: str) -> Verdict:
-    """Check that the home is on a disk of this machine: one home, one host."""
+    """Check that the home is on a local disk, since a home belongs to one host."""
     mount = mount_of(PurePosixPath(folder.resolve()), mountinfo)
     if mount is None:
-        raise NotChecked("no mount is known for the home")
+        raise NotChecked("the mount of the home is unknown")
     description = f"{mount.kind} at {mount.folder}"
     if not mount.is_shared:
         return ok(description)
     return warn(
-        f"{description} ({mount.source}): a network or shared disk may break the registry's locks; "
-        "one home belongs to one host and a local disk",
-        "move the home to a local disk while no command runs, and name it with --home",
+        f"{description} ({mount.source}): locks are not reliable on a network or shared disk, so "
+        "the registry can be damaged",
+        "move the home to a local disk while no command runs, then give its path with --home",
     )
 
 
 def _parsed(line: str) -> Mount | None:
-    """`ID PARENT DEVICE ROOT FOLDER OPTIONS [TAGS] - KIND SOURCE OPTIONS`; None for another."""
+    """Parse `ID PARENT DEVICE ROOT FOLDER OPTIONS [TAGS] - KIND SOURCE OPTIONS`."""
     front, _, back = line.partition(" - ")
     before, after = front.split(" "), back.split(" ")
     try:
@@ -114,26 +114,26 @@ def _parsed(line: str) -> Mount | None:
 
 
 def _plain(text: str) -> str:
-    r"""White space and backslashes are written as `\040` and the like."""
+    r"""Decode white space and backslashes, which are written as `\040` and similar."""
     return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), text)
 
 
 LITTLE: Final = 64 * 1024 * 1024
-"""Free bytes below which a disk is nearly full: a registry of 100,000 licenses, twice."""
+"""The least free space without a warning, in bytes: twice a registry of 100,000 licenses."""
 ABANDONED: Final = timedelta(hours=1)
-"""No command writes on one temporary file for so long."""
+"""The age of an abandoned temporary file; no command writes to one for so long."""
 
 _TEMPORARY: Final = ".polygent-*.tmp"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 def where(folder: Path, origin: str) -> Verdict:
-    """Report where the home is, and what names it."""
-    return ok(f"{escape(str(folder))}, by {origin}")
+    """Report the path of the home and its source."""
+    return ok(f"{escape(str(folder))} (from {origin})")
 
 
 def rights(folder: Path) -> Verdict:
-    """Check that the home is the operator's alone, and can be written.
+    """Check that only the operator has access to the home, and can write to it.
 
     Raises:
         UnsafeHome: (`unsafe_home`) when another user owns it or may write to it.
@@ -144,18 +144,18 @@ def rights(folder: Path) -> Verdict:
         place = escape(str(folder))
         if sys.platform != "win32" and os.statvfs(folder).f_flag & os.ST_RDONLY:
             message = f"the disk of the home {place} is mounted read-only"
-            return fail(message, "mount it writable", ExitCode.REGISTRY)
-        return fail(f"you may not write into the home {place}", fix, ExitCode.REGISTRY)
+            return fail(message, "mount the disk writable", ExitCode.REGISTRY)
+        return fail(f"no permission to write to the home {place}", fix, ExitCode.REGISTRY)
     if warnings:
         return warn(warnings[0].removesuffix(f": {fix}"), fix)
-    return ok("nobody else can look into it")
+    return ok("not accessible to other users")
 
 
 def exposed(requirements: Iterable[Callable[[], None]]) -> tuple[Verdict, ...]:
-    """Report the files that other users can change. Another check reports missing files.
+    """Report the files that other users can change; another check reports missing files.
 
     Args:
-        requirements: for each file, the check that a command makes before it uses it.
+        requirements: for each file, the safety check of commands.
     """
     verdicts = []
     for require in requirements:
@@ -169,50 +169,52 @@ def exposed(requirements: Iterable[Callable[[], None]]) -> tuple[Verdict, ...]:
 
 
 def private_files(paths: Iterable[Path], *, group_may: bool = False) -> Verdict:
-    """Check that private files are closed to other users.
+    """Check that private files are not accessible to other users.
 
     Args:
-        paths: the files; missing ones are left out.
-        group_may: let a group read the files that it may write to, since it is trusted.
+        paths: the files; missing ones are skipped.
+        group_may: accept files that a trusted group may write to.
     """
     if os.name == "nt":
-        return ok("the profile folder's access list protects them")
+        return ok("protected by the access list of the profile folder")
     existing = [path for path in paths if os.path.isfile(path)]  # noqa: PTH113 - is_file may raise
     is_open = is_open_to_others if group_may else _is_open
     open_ones = [path for path in existing if is_open(path.stat())]
     if not open_ones:
-        return ok(f"closed to others: {_named(existing)}" if existing else "there is none")
+        return ok(
+            f"not accessible to other users: {_named(existing)}" if existing else "no such file"
+        )
     words = " ".join(for_shell(str(path)) for path in open_ones)
     return warn(f"other users may read or write {_named(open_ones)}", f"chmod 600 {words}")
 
 
 def leftovers(folders: Iterable[Path], now: datetime) -> Verdict:
-    """Check that no temporary files remain of a crash.
+    """Check that no temporary files are left from a crash.
 
     Args:
-        folders: missing ones are left out.
-        now: the present; what is young may be another command's.
+        folders: missing ones are skipped.
+        now: the current time; a young file may belong to a running command.
     """
     remaining = [path for folder in folders for path in _temporary(folder, now - ABANDONED)]
     if not remaining:
-        return ok("no temporary file is left over")
+        return ok("no temporary files left over")
     words = " ".join(for_shell(str(path)) for path in remaining)
     files = "file" if len(remaining) == 1 else "files"
-    return warn(f"interrupted commands have left {len(remaining)} temporary {files}", f"rm {words}")
+    return warn(f"interrupted commands left {len(remaining)} temporary {files}", f"rm {words}")
 
 
 def free_space(folders: Iterable[Path], *, little: int = LITTLE) -> Verdict:
     """Check the free space of the disks that this tool writes to.
 
     Args:
-        folders: missing ones are left out.
-        little: too few free bytes.
+        folders: missing ones are skipped.
+        little: the least free space without a warning, in bytes.
     """
     free, folder = min((shutil.disk_usage(path).free, path) for path in folders if is_folder(path))
     message = f"{free // 1024 // 1024} MiB free on the disk of {escape(str(folder))}"
     if free >= little:
         return ok(message)
-    return warn(f"only {message}", "free some space on that disk")
+    return warn(f"only {message}", "free some space on this disk")
 
 
 def _is_open(status: os.stat_result) -> bool:

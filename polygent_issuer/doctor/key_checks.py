@@ -24,7 +24,7 @@ TITLES: Final[Mapping[str, str]] = {
     keyring_backends.MACOS: "Keychain",
     keyring_backends.WINDOWS: "Credential Manager",
 }
-UNLOCK: Final = "unlock it by logging in to the desktop; signing asks for it, too"
+UNLOCK: Final = "log in to the desktop to unlock the keyring, or answer its prompt when you sign"
 
 _ANY: Final = "any"  # a kid that no key has
 _IMPORT: Final = run("key", "import", "BACKUP")
@@ -35,19 +35,19 @@ def is_needed(settings: Settings, usable: Iterable[KeyRecord] | None) -> bool:
     """Return whether signing needs a keyring.
 
     Args:
-        settings: name the store of each key.
-        usable: the keys that may sign; None when the registry cannot be read.
+        settings: for the store of each key.
+        usable: the keys that may sign; None if the registry cannot be read.
     """
     if usable is None:
         return store_uri.KEYRING in (*settings.stores.values(), settings.store)
-    # Without a key the next one is made where the settings say.
+    # Without a key, the next one is stored in the default store of the settings.
     stores = [place_of(settings, key.kid) for key in usable] or [settings.store]
     return store_uri.KEYRING in stores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Probe:
-    """The state of one keyring; `fix` is None for one that would take a key at once."""
+    """The state of one keyring. One that can store a key at once has the `fix` None."""
 
     title: str
     state: str
@@ -56,21 +56,20 @@ class _Probe:
 
 
 def keyring(*, needed: bool, timeout: timedelta) -> Verdict:
-    """Check that a keyring runs and is unlocked, without a prompt.
+    """Check without a prompt that a keyring is running and unlocked.
 
     Args:
-        needed: whether any key is or would be in one; else nothing about it is wrong.
+        needed: a key is, or would be, stored in a keyring; otherwise no problem is reported.
         timeout: of each call.
     """
     try:
         probes = tuple(_probe(backend, timeout) for backend in keyring_backends.for_platform())
     except KeyUnavailable as error:
-        return refused(error) if needed else ok(f"no key needs one: {error.message}")
+        return refused(error) if needed else ok(f"not needed by any key: {error.message}")
     message = "; ".join(f"{probe.title} {probe.state}" for probe in probes)
-    message += "; any other is refused"
     if not needed:
-        return ok(f"no key needs one: {message}")
-    # As signing does it: the first one that runs is taken, even if it does not answer.
+        return ok(f"not needed by any key: {message}")
+    # Signing uses the first running keyring, even if it does not answer.
     chosen = next((probe for probe in probes if probe.runs), probes[0])
     return ok(message) if chosen.fix is None else warn(message, chosen.fix)
 
@@ -83,32 +82,36 @@ def _probe(backend: keyring_backends.SystemKeyring, timeout: timedelta) -> _Prob
     except KeyUnavailable as error:
         if error.code == "keyring_absent":
             elsewhere = Hint(
-                "log in to a session that has one, or keep new keys in files: ",
+                "log in to a desktop session, or store new keys in files: ",
                 run("config", "set", "store", store_uri.EXAMPLE_FILE_URI),
             )
-            return _Probe(title=title, state="does not run here", runs=False, fix=elsewhere)
+            return _Probe(title=title, state="is not running", runs=False, fix=elsewhere)
         if error.code == "keyring_timeout":
             state = f"did not answer within {timeout.total_seconds():g} s"
-            return _Probe(title=title, state=state, fix="restart the keyring's service")
-        return _Probe(title=title, state="answers with an error", fix="look into its own log")
+            return _Probe(title=title, state=state, fix="restart the keyring service")
+        fix = "see the log of the keyring service"
+        return _Probe(title=title, state="returned an error", fix=fix)
     if store.presence(_ANY) is Presence.LOCKED:
         return _Probe(title=title, state="is locked", fix=UNLOCK)
     return _Probe(title=title, state="is ready")
 
 
 def keyring_overrides(names: Iterable[str]) -> Verdict:
-    """Report what would choose another keyring; only backends of the allow-list are used.
+    """Report attempts to override the keyring; only backends of the allow-list are used.
 
     Args:
         names: of all variables of the environment.
     """
     overrides = [f"{escape(name)} is ignored" for name in keyring_backends.redirections(names)]
     overrides += [f"{escape(m)} is refused" for m in keyring_backends.third_party_backends()]
-    return ok("; ".join(overrides) or "no variable, file or plug-in would choose another keyring")
+    return ok(
+        "; ".join(overrides)
+        or "no environment variable, config file or plug-in overrides the keyring"
+    )
 
 
 def usable(known: Iterable[KeyRecord]) -> tuple[KeyRecord, ...]:
-    """Return the keys that may sign; the published example is among them, to be refused by name."""
+    """Return the keys that may sign, and the published example key, which a later check refuses."""
     return tuple(key for key in known if key.may_sign)
 
 
@@ -116,28 +119,28 @@ def active(known: Sequence[KeyRecord]) -> Verdict:
     """Check that a key is active."""
     candidates = usable(known)
     if not candidates:
-        return warn("there is no signing key", run("key", "generate", "main", "--backup", "FILE"))
+        return warn("no signing key exists", run("key", "generate", "main", "--backup", "FILE"))
     active_key = next((key for key in known if key.active), None)
     if active_key is None:
         first = rotation.label_words(candidates[0].label)
-        return warn("no key is active, so none signs", run("key", "use", *first))
-    return ok(f"{escape(active_key.label)} signs; keys in all: {len(known)}")
+        return warn("no key is active, so nothing can be signed", run("key", "use", *first))
+    return ok(f"{escape(active_key.label)} is active; number of keys: {len(known)}")
 
 
 def private_keys(known: Iterable[KeyRecord], settings: Settings) -> tuple[Verdict, ...]:
-    """Check for each key that may sign that its private key is here, without a prompt."""
+    """Check without a prompt that the private key of each key that may sign is available."""
     verdicts = tuple(_private_key(key, settings) for key in usable(known))
-    return verdicts or (ok("no key is to be looked for"),)
+    return verdicts or (ok("no private keys to check"),)
 
 
 def backups(known: Iterable[KeyRecord], settings: Settings) -> tuple[Verdict, ...]:
-    """Check for each key that may sign that it has a backup."""
+    """Check that each key that may sign has a backup."""
     verdicts = tuple(_backup(key, place_of(settings, key.kid)) for key in usable(known))
-    return verdicts or (ok("no key is to be backed up"),)
+    return verdicts or (ok("no keys to back up"),)
 
 
 def compromised(known: Iterable[KeyRecord], registry: Registry) -> tuple[Verdict, ...]:
-    """Check for each compromised key that no current license is signed with it."""
+    """Check that no current license is signed with a compromised key."""
     verdicts = tuple(_compromised(key, registry) for key in known if key.compromised)
     return verdicts or (ok("no key is marked as compromised"),)
 
@@ -154,7 +157,7 @@ def _private_key(key: KeyRecord, settings: Settings) -> Verdict:
         if isinstance(token, store_uri.TokenUri):
             pkcs11_store.require_ready(settings, token)
     except IssuerError as error:
-        # The exit code of signing, which differs for a file that others can change.
+        # Signing has another exit code for a file that other users can change.
         exit_code = error.exit_code if isinstance(error, UnsafeFile) else ExitCode.KEY
         message = f"{escape(key.label)}: {error.message}"
         return _unusable(key, message, error.hint or _SETTINGS, exit_code)
@@ -165,35 +168,35 @@ def _in_store(key: KeyRecord, place: str, settings: Settings) -> Verdict:
     name = f"{escape(key.label)} ({escape(place)})"
     presence = signing.presence(settings, key.kid)
     if presence is Presence.PRESENT:
-        return ok(f"{name}: it is there")
+        return ok(f"{name}: available")
     if presence is Presence.LOCKED:
-        return warn(f"{name}: it is locked", UNLOCK)
+        return warn(f"{name}: locked", UNLOCK)
     if place.startswith(store_uri.FILE):
         return _key_file(key, settings)
     if store_uri.is_token_uri(place):
         fix = Hint(
-            "plug in the token that holds it; which one the settings name: ",
+            "plug in the right token; its name is in the settings: ",
             _SETTINGS,
-            "; or, if it has a backup: ",
+            "; or, if the key has a backup: ",
             run("key", "import", "BACKUP", "--store", "URI"),
         )
-        return _unusable(key, f"{name}: the token shows no such key", fix)
+        return _unusable(key, f"{name}: the key is not in the token", fix)
     if presence is Presence.ABSENT:
-        return _unusable(key, f"{name}: it is not there", _IMPORT)
-    # A keyring that does not answer cannot take a key either.
+        return _unusable(key, f"{name}: the private key is missing", _IMPORT)
+    # A keyring that does not answer cannot store a key either.
     fix = run("key", "import", "BACKUP", "--store", store_uri.EXAMPLE_FILE_URI)
-    return _unusable(key, f"{name}: it is not within reach", fix)
+    return _unusable(key, f"{name}: the key store is unavailable", fix)
 
 
 def _unusable(
     key: KeyRecord, message: str, fix: str, exit_code: ExitCode = ExitCode.KEY
 ) -> Verdict:
-    """Report a key that cannot sign: a failure only for the active one."""
+    """Report a key that cannot sign: a failure for the active key, a warning for another."""
     return fail(message, fix, exit_code) if key.active else warn(message, fix)
 
 
 def _key_file(key: KeyRecord, settings: Settings) -> Verdict:
-    """Report why a key file cannot be used: open it as for signing, up to its passphrase."""
+    """Report why a key file cannot be used: open it without a passphrase, as signing does."""
     try:
         signing.signer_for(
             settings, key, passphrase=passphrases.NoPassphrase(), warn=lambda _: None
@@ -201,17 +204,17 @@ def _key_file(key: KeyRecord, settings: Settings) -> Verdict:
     except (KeyUnavailable, UnsafeFile) as error:
         message = f"{escape(key.label)}: {error.message}"
         return _unusable(key, message, error.hint or _IMPORT, error.exit_code)
-    raise NotChecked("the key file has come back")
+    raise NotChecked("the key file appeared during the check")
 
 
 def _backup(key: KeyRecord, place: str) -> Verdict:
     name = escape(key.label)
     if store_uri.is_token_uri(place):
-        return ok(f"{name} is in hardware, which lets no copy out")
+        return ok(f"{name} is stored in a token and cannot be backed up")
     if key.backed_up_at is not None:
         return ok(f"{name} was backed up on {key.backed_up_at.date().isoformat()}")
     return warn(
-        f"{name} has no backup: a lost key means new licenses for everybody",
+        f"{name} has no backup: if you lose the key, every customer needs a new license",
         run("key", "backup", *rotation.label_words(key.label), "FILE"),
     )
 
@@ -221,10 +224,10 @@ def _compromised(key: KeyRecord, registry: Registry) -> Verdict:
     with registry.reading(checked=False) as db:
         count = sum(1 for _ in licenses.select(db, kid=key.kid, status=LicenseStatus.CURRENT))
     if not count:
-        return ok(f"{name} is compromised, and no current license is signed with it")
+        return ok(f"{name} is compromised, but no current license is signed with it")
     return fail(
-        f"{name} is compromised; current licenses that are signed with it: {count}; reissue them "
-        "with another key, and take it out of the servers",
+        f"{name} is compromised; current licenses signed with it: {count}; reissue them with "
+        "another key, and remove the key from your servers",
         run("license", "list", f"--key={key.label}", "--status", "current"),
         ExitCode.KEY,
     )

@@ -1,4 +1,4 @@
-"""Checks of the registry, its journal, and their copies elsewhere."""
+"""Checks of the registry, its journal, and their copies."""
 
 import os
 from datetime import datetime, timedelta
@@ -22,18 +22,18 @@ from polygent_issuer.text import escape, for_shell
 
 _VERIFY = run("journal", "verify")
 _RESTORE = Hint(
-    "keep a copy of it as it is, and restore the last good backup: ",
+    "copy the damaged file, then restore the last good backup: ",
     run("registry", "restore", "FILE"),
 )
 
 
 def opened(registry: Registry) -> Verdict:
-    """Check that the file can be written."""
+    """Check that the registry file can be written."""
     path = registry.path
-    # Where nothing in the folder can be written, the home has a row that says so.
+    # If nothing in the folder can be written, the check of the home reports it.
     if os.access(path.parent, os.W_OK) and not os.access(path, os.W_OK):
         return fail(
-            f"you may not write to the registry {escape(str(path))}",
+            f"no permission to write to the registry {escape(str(path))}",
             f"chmod 600 {for_shell(str(path))}",
             ExitCode.REGISTRY,
         )
@@ -41,7 +41,7 @@ def opened(registry: Registry) -> Verdict:
 
 
 def tables(registry: Registry) -> Verdict:
-    """Check that tables, indexes and triggers are as their version makes them, without others."""
+    """Check that exactly the tables, indexes and triggers of the version exist."""
     with registry.reading(checked=False) as db:
         present = db.execute(schema.STATEMENTS)
         problems = tuple(schema.differences(present, registry.tables))
@@ -49,13 +49,13 @@ def tables(registry: Registry) -> Verdict:
         return _broken(problems)
     if not registry.is_up_to_date:
         return warn(
-            f"the tables are of version {registry.tables}, older than this polygent-issue; "
-            "the next command brings them up to date",
+            f"the tables have version {registry.tables}, which is older than this polygent-issue; "
+            "the next command upgrades them",
             _VERIFY,
         )
     with registry.reading(checked=False) as db:
         count = ", ".join(f"{name} {count}" for name, count in summaries.count_all(db).items())
-    return ok(f"version {registry.tables}, as made; rows: {count}")
+    return ok(f"version {registry.tables}; rows: {count}")
 
 
 def integrity(registry: Registry) -> Verdict:
@@ -66,11 +66,11 @@ def integrity(registry: Registry) -> Verdict:
     """
     with registry.reading(checked=False) as db:
         problems = database.sqlite_problems(db)
-    return _broken(problems) if problems else ok("SQLite finds it sound")
+    return _broken(problems) if problems else ok("no problems found by SQLite")
 
 
 def journal_intact(registry: Registry) -> Verdict:
-    """Check the journal, and the registry against it.
+    """Check the journal, and compare the registry with it.
 
     Raises:
         RegistryDamaged: (`registry_damaged`) when it cannot be read to its end.
@@ -88,14 +88,14 @@ def clock(registry: Registry, now: datetime) -> Verdict:
         behind = clock_behind_finding(db, now)
     if behind:
         return warn(behind[0].message, behind[0].hint or "")
-    return ok(f"{dates.instant(now)}, not before the journal's newest row")
+    return ok(f"{dates.instant(now)}, later than the newest journal row")
 
 
 def outbox(registry: Registry) -> tuple[Verdict, ...]:
     """Check that the file of every issued license was delivered."""
     waiting = outbox_delivery.undelivered_rows(registry)
     if not waiting:
-        return (ok("every license was delivered"),)
+        return (ok("every license file was delivered"),)
     return tuple(
         warn(outbox_delivery.describe(row), outbox_delivery.export_hint(row.license_id))
         for row in waiting
@@ -107,10 +107,10 @@ def customer_zones(registry: Registry) -> tuple[Verdict, ...]:
     with registry.reading(checked=False) as db:
         unknown = [(slug, zone) for slug, zone in customers.zones(db) if not _is_known(zone)]
     if not unknown:
-        return (ok("every customer's time zone is known here"),)
+        return (ok("the time zones of all customers are known"),)
     return tuple(
         warn(
-            f"{slug}: the time zone {escape(zone)} is not known on this machine",
+            f"{slug}: this machine does not know the time zone {escape(zone)}",
             run("customer", "edit", slug, "--time-zone", "ZONE"),
         )
         for slug, zone in unknown
@@ -136,14 +136,14 @@ def _first(problems: tuple[str, ...]) -> str:
 
 
 def journal_head(registry: Registry, now: datetime) -> Verdict:
-    """Check that the journal's head was noted elsewhere, against which missing rows show."""
+    """Check that the journal head was saved elsewhere, which reveals removed rows."""
     return _copy_age(
         registry,
         now,
         event=journal.HEAD_NOTED,
-        made="noted",
-        lack="the journal's head was never noted elsewhere: rows that are cut off would not be "
-        "missed",
+        made="saved",
+        lack="the journal head has never been saved outside this machine, so truncation would go "
+        "unnoticed",
         lasts=timedelta(days=30),
         fix=run("journal", "verify", "--note", "FILE"),
     )
@@ -156,7 +156,7 @@ def registry_backup(registry: Registry, now: datetime) -> Verdict:
         now,
         event=journal.BACKED_UP,
         made="backed up",
-        lack="the registry was never backed up",
+        lack="the registry has never been backed up",
         lasts=timedelta(days=7),
         fix=run("registry", "backup", "FILE"),
     )
@@ -172,18 +172,15 @@ def _copy_age(
     lasts: timedelta,
     fix: str,
 ) -> Verdict:
-    """Check that there is a copy, and how much was written since.
-
-    A copy does not age while nothing but copies is made.
-    """
+    """Check that a copy exists and is not too old; only changes after the copy make it old."""
     with registry.reading(checked=False) as db:
         copy = journal.newest_copy(db, event)
         since = 0 if copy is None else journal.acts_since(db, copy.seq)
     if copy is None:
-        return warn(f"{lack}; keep it on another disk", fix)
+        return warn(f"{lack}; keep the copy on another disk", fix)
     file = copy.details.get("file")
     place = f" in {escape(file)}" if isinstance(file, str) else ""
-    message = f"{made} on {dates.instant(copy.at)}{place}; rows written since: {since}"
+    message = f"{made} on {dates.instant(copy.at)}{place}; journal rows since then: {since}"
     if since and now - copy.at > lasts:
-        return warn(f"last {message}; keep it on another disk", fix)
+        return warn(f"last {message}; keep the copy on another disk", fix)
     return ok(message)

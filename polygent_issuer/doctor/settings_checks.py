@@ -1,4 +1,4 @@
-"""Checks of the settings, and of the variables that are meant for this tool."""
+"""Checks of the settings and of this tool's environment variables."""
 
 import os
 from collections import Counter
@@ -24,53 +24,53 @@ VARIABLES: Final = (home_folder.VARIABLE, OPERATOR_VARIABLE, passphrases.VARIABL
 
 
 def chosen(loaded: Loaded) -> tuple[Entry, ...]:
-    """Return the settings that are not at their default, each with its origin."""
+    """Return the settings that differ from their default, each with its origin."""
     return tuple(entry for entry in loaded.entries.values() if entry.where is not Where.DEFAULT)
 
 
 def origins(loaded: Loaded) -> Verdict:
-    """Report how many values come from where."""
+    """Report the number of values from each origin."""
     count = Counter(entry.where for entry in loaded.entries.values())
     return ok(
-        f"{count[Where.FILE]} values from the file, {count[Where.ENVIRONMENT]} from the "
-        f"environment, {count[Where.DEFAULT]} at their default"
+        f"{count[Where.FILE]} from the settings file, {count[Where.ENVIRONMENT]} from the "
+        f"environment, {count[Where.DEFAULT]} defaults"
     )
 
 
 def issuer(loaded: Loaded) -> Verdict:
-    """Check that an issuer is set."""
+    """Check that the issuer name is set."""
     name = loaded.settings.issuer
     if loaded.entries["issuer"].where is not Where.DEFAULT:
-        return ok(f"licenses are issued by {escape(name)}")
+        return ok(f"licenses name {escape(name)} as their issuer")
     return warn(
-        f"licenses are issued by {name}, as no name is set",
+        f"not set: licenses name {name} as their issuer",
         run("config", "set", "issuer", "NAME"),
     )
 
 
 def operator(loaded: Loaded) -> Verdict:
-    """Report the operator of the journal."""
+    """Report the operator name in the journal."""
     name = loaded.settings.operator
     if name is None:
-        return ok("not set: the journal names the user of the operating system")
-    return ok(f"the journal names {escape(name)}")
+        return ok("not set: the journal records the operating system user")
+    return ok(f"the journal records {escape(name)}")
 
 
 def upload_window(loaded: Loaded) -> Verdict:
-    """Check that the upload window is set, on which every upload deadline rests."""
+    """Check that the upload window, from which upload deadlines are computed, is set."""
     window = loaded.entries["upload_window"].value
     if window is not None:
-        return ok(f"servers take a file for {window}")
+        return ok(f"servers accept a license file for {window} after issue")
     return warn(
-        "not set: every upload deadline assumes that servers take a file for 7 days",
+        "not set: upload deadlines assume 7 days; set the upload window of your servers",
         run("config", "set", "upload_window", "7d"),
     )
 
 
 def output_folder(folder: Path | None) -> Verdict:
-    """Check that licenses can be written where the settings say."""
+    """Check that license files can be written to the output folder."""
     if folder is None:
-        return ok("not set: licenses go to the current folder")
+        return ok("not set: license files are written to the current folder")
     problem = _unusable(folder)
     if problem is not None:
         return fail(*problem, ExitCode.INPUT)
@@ -78,9 +78,9 @@ def output_folder(folder: Path | None) -> Verdict:
 
 
 def key_backup_folder(folder: Path | None) -> Verdict:
-    """Check that key backups can be written where the settings say; that disk may be away."""
+    """Check that key backups can be written to their folder, which may be on a removable disk."""
     if folder is None:
-        return ok("not set: key backups go where they are told to")
+        return ok("not set: each backup needs an explicit path")
     problem = _unusable(folder)
     if problem is not None:
         return warn(*problem)
@@ -88,25 +88,25 @@ def key_backup_folder(folder: Path | None) -> Verdict:
 
 
 def variables(names: Iterable[str]) -> tuple[Verdict, ...]:
-    """Check that no variable has our prefix and an unknown name: it would have no effect.
+    """Report variables with our prefix and an unknown name, which have no effect.
 
     Args:
-        names: of all variables of the environment; values are never looked at.
+        names: of all environment variables; their values are not read.
     """
     unknown = sorted(name for name in names if name.startswith(PREFIX) and name not in VARIABLES)
     if not unknown:
-        return (ok("no unknown POLYGENT_ISSUER_ variable is set"),)
+        return (ok("no unknown POLYGENT_ISSUER_* variable is set"),)
     return tuple(_unknown(name) for name in unknown)
 
 
 def passphrase_file(path: str | None) -> Verdict:
-    """Check that the passphrase file of the environment can be read, and only by the operator.
+    """Check that only the operator can read the passphrase file that the environment names.
 
     Args:
-        path: the variable's value; the file is never read here.
+        path: the value of the variable; the file itself is not read.
     """
     if not path:
-        return ok("not set: a passphrase comes by an option or from the terminal")
+        return ok("not set: passphrases come from an option or the terminal")
     if not os.access(path, os.R_OK):
         return warn(
             f"the passphrase file {escape(path)} cannot be read", f"unset {passphrases.VARIABLE}"
@@ -122,21 +122,21 @@ def mail_template(folder: Path) -> Verdict:
     except InputRefused as wrong:
         word = for_shell(str(path))
         why = wrong.message if wrong.hint is None else f"{wrong.message}; {wrong.hint}"
-        return warn(f"no mail draft can be written: {why}", f"mv {word} {word}.wrong")
-    return ok(escape(str(path)) if edited else "drafts have the text that ships")
+        return warn(f"mail drafts cannot be written: {why}", f"mv {word} {word}.wrong")
+    return ok(escape(str(path)) if edited else "not set: drafts use the default template")
 
 
 def _unknown(name: str) -> Verdict:
     similar = nearest(name, VARIABLES)
-    meant = f"; did you mean {similar}?" if similar else f"; there are {', '.join(VARIABLES)}"
-    return warn(f"{escape(name)} is set, and nothing reads it{meant}", f"unset {for_shell(name)}")
+    meant = f"; did you mean {similar}?" if similar else f"; known are {', '.join(VARIABLES)}"
+    return warn(f"{escape(name)} is set but not recognised{meant}", f"unset {for_shell(name)}")
 
 
 def _unusable(folder: Path) -> tuple[str, str] | None:
-    """Return what is wrong with a folder to write to, and the fix."""
+    """Return the problem of a folder that cannot be written to, and its fix."""
     place, word = escape(str(folder)), for_shell(str(folder))
     if not disk.is_folder(folder):
-        return f"there is no folder {place}", f"mkdir -p {word}"
+        return f"the folder {place} does not exist", f"mkdir -p {word}"
     if not os.access(folder, os.W_OK | os.X_OK):
-        return f"no right to write into {place}", f"chmod u+rwx {word}"
+        return f"no permission to write to the folder {place}", f"chmod u+rwx {word}"
     return None

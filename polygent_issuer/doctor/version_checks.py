@@ -1,4 +1,4 @@
-"""Checks of what the tool runs on: Python, SQLite, the libraries, the time zones."""
+"""Checks of the environment of the tool: Python, SQLite, libraries, time zones."""
 
 import re
 import shlex
@@ -29,23 +29,23 @@ def tool() -> Verdict:
 
 
 def python(version: tuple[int, ...]) -> Verdict:
-    """Check that the tool is tested on this Python.
+    """Check that the tool is tested with this Python version.
 
     Args:
-        version: as `sys.version_info`.
+        version: from `sys.version_info`.
     """
     name = f"Python {_dotted(version[:3])}"
     if OLDEST_PYTHON <= version[:2] <= NEWEST_PYTHON:
         return ok(name)
     tested = f"{_dotted(OLDEST_PYTHON)} to {_dotted(NEWEST_PYTHON)}"
     return warn(
-        f"{name}: polygent-issue is tested on {tested}",
-        f"install it into an environment of Python {_dotted(NEWEST_PYTHON)}",
+        f"{name} is not supported: polygent-issue is tested with Python {tested}",
+        f"install polygent-issue into an environment with Python {_dotted(NEWEST_PYTHON)}",
     )
 
 
 def sqlite(version: tuple[int, ...]) -> Verdict:
-    """Check that the SQLite of this Python has what the registry needs.
+    """Check that the SQLite version of this Python is new enough for the registry.
 
     Raises:
         HomeProblem: (`sqlite_too_old`) below 3.37.
@@ -55,39 +55,39 @@ def sqlite(version: tuple[int, ...]) -> Verdict:
 
 
 def cryptography() -> Verdict:
-    """Check that the library can sign deterministically, as software keys must.
+    """Check that the library supports deterministic signatures, which software keys need.
 
     Raises:
-        KeyUnavailable: (`key_unavailable`) when it cannot.
+        KeyUnavailable: (`key_unavailable`) when it does not.
     """
     from cryptography.hazmat.backends.openssl.backend import backend  # noqa: PLC0415 -- 30 ms
 
     deterministic_es256()
     version = metadata.version("cryptography")
-    return ok(f"cryptography {version} on {backend.openssl_version_text()}")
+    return ok(f"cryptography {version} with {backend.openssl_version_text()}")
 
 
 def requirements() -> tuple[str, ...]:
     """Return the requirements of the installed tool, without the extras.
 
     Raises:
-        NotChecked: when it runs from a folder that was never installed.
+        NotChecked: when the tool runs without being installed.
     """
     try:
         lines = metadata.requires(DISTRIBUTION) or ()
     except metadata.PackageNotFoundError:
         raise NotChecked(
-            "polygent-issuer is not installed, so nothing says what it needs"
+            "polygent-issuer is not installed as a package, so its requirements are unknown"
         ) from None
     return tuple(line for line in lines if ";" not in line)
 
 
 def libraries(needed: Iterable[str], installed: Callable[[str], str] = metadata.version) -> Verdict:
-    """Check that each library has a version that the tool was made for.
+    """Check that each library has a supported version.
 
     Args:
-        needed: requirements as a distribution states them, with bounds `>=` and `<`.
-        installed: the version of a distribution; raises `PackageNotFoundError`.
+        needed: requirement lines of a distribution, with bounds `>=` and `<`.
+        installed: returns the version of a distribution, or raises `PackageNotFoundError`.
     """
     fit, unfit = [], []
     for line in needed:
@@ -99,7 +99,7 @@ def libraries(needed: Iterable[str], installed: Callable[[str], str] = metadata.
             continue
         fit.append(f"{name} {version}")
         if not _within(version, bounds):
-            unfit.append((f"{name} {version} is not {bounds.strip()}", line))
+            unfit.append((f"{name} {version} does not match {bounds.strip()}", line))
     if not unfit:
         return ok(", ".join(fit))
     needs = " ".join(shlex.quote(line) for _, line in unfit)
@@ -107,12 +107,12 @@ def libraries(needed: Iterable[str], installed: Callable[[str], str] = metadata.
 
 
 def time_zones() -> Verdict:
-    """Check that this machine knows time zones: expiries are shown in the customers', too."""
+    """Check that this machine has a time zone database, to show times in customers' zones."""
     try:
         dates.parse_zone(_ANY_ZONE)
     except InvalidTerms:
         return warn("this machine has no time zone database", f"{_pip()} install tzdata")
-    return ok("time zones are known")
+    return ok("time zone database found")
 
 
 def _within(version: str, bounds: str) -> bool:
@@ -124,7 +124,7 @@ def _within(version: str, bounds: str) -> bool:
 
 
 def _release(version: str) -> tuple[int, ...]:
-    """Return the numbers of a version, comparable: 0.29 is 0.29.0."""
+    """Return the numbers of a version for comparison; 0.29 equals 0.29.0."""
     numbers = [int(number) for number in re.findall(r"^\d+|(?<=\.)\d+", version)]
     while numbers and numbers[-1] == 0:
         numbers.pop()

@@ -1,5 +1,5 @@
-"""The document that a customer's server gives out: `machine-info.json` (FORMAT §4).
+"""The document `machine-info.json` of a customer's server (FORMAT §4).
 
-Its sender wrote every word of it: the fingerprint binds a license, the rest proves nothing. Reading
-one loads pydantic (100 ms), so `document` is imported only where a document is there.
+A license is bound to its fingerprint. The document is not authenticated, so the other fields prove
+nothing. Reading it loads pydantic (100 ms), so `document` is imported only where it is needed.
 """

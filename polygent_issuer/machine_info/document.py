@@ -1,11 +1,10 @@
-"""Reading `machine-info.json` (FORMAT §4): bytes, text, spellings, then each field by its rule.
+"""Read `machine-info.json` (FORMAT §4): the bytes, the text, the spellings, then each field.
 
 1. At most 64 KiB; UTF-8 with or without BOM, or UTF-16 with BOM.
-2. One JSON object: no duplicate names, no lone surrogates, at most 64 levels; numbers are free.
-3. One value per field, whatever its spellings; `null` in an optional field is absent.
-4. Each field by its rule. Text for people must be free of control, bidi and invisible characters:
-   what could steer a terminal is refused on the way in (DESIGN). White space around it is dropped,
-   and what is empty then counts as absent.
+2. One JSON object: no duplicate names, no lone surrogates, at most 64 levels; any numbers.
+3. One value per field among its spellings; `null` in an optional field counts as absent.
+4. The rule of each field. Text for people must not contain control, bidi or invisible characters,
+   which could control a terminal. Surrounding white space is dropped; empty text counts as absent.
 """
 
 import codecs
@@ -28,10 +27,10 @@ from polygent_issuer.text import escape_short, nfc
 from polygent_issuer.verifier.license import canonical_fingerprint, display_name_problem
 
 LIMIT: Final = 64 * 1024
-"""The most bytes that a document may have, as received."""
+"""The size limit of a received document, in bytes."""
 
 _SPACE: Final = " \t\r\n"
-_DOWNLOAD: Final = "ask the customer for the file that Download machine info gives"
+_DOWNLOAD: Final = "ask the customer for the file from Download machine info"
 
 _ENCODINGS: Final = (
     # UTF-32 first: in little-endian its BOM begins with that of UTF-16
@@ -45,15 +44,15 @@ _ENCODINGS: Final = (
 _WRONG_FILES: Final = (
     (
         re.compile(r"[\w-]+\.[\w-]+\.[\w-]*\s*\Z", re.ASCII),
-        Hint("it looks like a signed license: ", run("inspect", "FILE"), " reads that"),
+        Hint("it looks like a signed license; to read it: ", run("inspect", "FILE")),
     ),
     (
         re.compile(r"<"),
-        "it looks like a web page, perhaps that of a login: " + _DOWNLOAD,
+        "it looks like an HTML page, perhaps a login page: " + _DOWNLOAD,
     ),
     (
         re.compile(r"(?:From |[A-Z][A-Za-z-]{1,40}: ).*\r?\n(?:[A-Z][A-Za-z-]{1,40}: |[ \t]\S)"),
-        "it looks like a mail: save its attachment, and give that",
+        "it looks like an email: save its attachment and use that file",
     ),
     (re.compile(r"-----BEGIN "), "it looks like a key or a certificate: " + _DOWNLOAD),
     (re.compile(r"PK\x03\x04|\x1f\ufffd"), "it looks like an archive: unpack it first"),
@@ -61,11 +60,11 @@ _WRONG_FILES: Final = (
 
 
 def decode(data: bytes) -> str:
-    """Turn a document's bytes into text, by its byte order mark.
+    """Decode a document according to its byte order mark.
 
     Raises:
-        InvalidMachineInfo: (`invalid_machine_info`) when it is too large, empty, or in no encoding
-            that FORMAT §4 allows.
+        InvalidMachineInfo: (`invalid_machine_info`) when it is too large, empty, or in an encoding
+            that FORMAT §4 does not allow.
     """
     if len(data) > LIMIT:
         raise InvalidMachineInfo(
@@ -85,14 +84,15 @@ def decode(data: bytes) -> str:
         raise InvalidMachineInfo("the machine info is empty", hint=_DOWNLOAD)
     if "\0" in text:
         raise InvalidMachineInfo(
-            "the machine info holds NUL characters: UTF-16 without a byte order mark, perhaps",
+            "the machine info contains NUL characters; perhaps it is UTF-16 without a byte order "
+            "mark",
             hint="save it as UTF-8",
         )
     return text
 
 
 def wrong_file(data: bytes) -> str | None:
-    """Guess what else a file is that is no machine info, and say what to do; None if unknown."""
+    """Return a hint for another type of file, guessed from its beginning; None if unknown."""
     mark, encoding = _encoding(data)
     beginning = data[len(mark) :].decode(encoding or "utf-8", "replace").lstrip(_SPACE)
     return next((hint for pattern, hint in _WRONG_FILES if pattern.match(beginning)), None)
@@ -109,7 +109,7 @@ _GENERATED_AT: Final = re.compile(
 
 
 def _fingerprint(text: str) -> str:
-    """Bring a fingerprint into its canonical form."""
+    """Return the canonical form of a fingerprint."""
     canonical = canonical_fingerprint(text)
     if canonical is None:
         raise _refused("must be 8 to 256 characters of visible ASCII")
@@ -117,19 +117,19 @@ def _fingerprint(text: str) -> str:
 
 
 def _generated_at(text: object) -> datetime:
-    """Read `generatedAt`; the seventh digit of a fraction is dropped."""
+    """Parse `generatedAt`; the seventh digit of a fraction is dropped."""
     if not isinstance(text, str):
         raise _refused("must be a string")
     if not _GENERATED_AT.fullmatch(text):
-        raise _refused("must be written as 2026-11-23T09:30:00Z")
+        raise _refused("must have the form 2026-11-23T09:30:00Z")
     try:
         return parse_instant(text)
     except InvalidTerms:
-        raise _refused("is a time that does not exist") from None
+        raise _refused("is not a valid time") from None
 
 
 def _display_text(text: str | None) -> str | None:
-    """Trim and compose what a sender wrote for people; None when that leaves nothing."""
+    """Trim and compose a text for people; None if nothing is left."""
     trimmed = nfc((text or "").strip(_SPACE))
     if not trimmed:
         return None
@@ -139,12 +139,12 @@ def _display_text(text: str | None) -> str | None:
 
 
 def _components(components: Mapping[str, str]) -> Mapping[str, str]:
-    """Check components by the rule of other text; drop those without a name or a value."""
+    """Check components by the rule of other texts; drop those without a name or a value."""
     pairs = [
         (_display_text(name) or "", _display_text(value)) for name, value in components.items()
     ]
     if len({name for name, _ in pairs}) != len(pairs):
-        raise _refused("has two names that differ only in white space or composition")
+        raise _refused("has two names that differ only in white space or Unicode composition")
     return MappingProxyType({name: value for name, value in sorted(pairs) if name and value})
 
 
@@ -156,10 +156,10 @@ _Text: TypeAlias = Annotated[str | None, AfterValidator(_display_text)]
 
 
 class MachineInfo(BaseModel):
-    """A document whose every listed field keeps its rule; times are UTC.
+    """A valid document; times are UTC.
 
-    `extra` lists the names that were ignored, sorted, as they stand in the document: foreign text,
-    to be shown through `text.escape`. Callers keep the received bytes.
+    `extra` lists the ignored names of the document, sorted and unchanged. It is foreign text: use
+    `text.escape` to display it. Callers store the received bytes.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -190,7 +190,7 @@ class ReceivedDocument:
         return hashlib.sha256(self.content).hexdigest()
 
 
-# How the name of each field may be written; the first is ours. .NET writes PascalCase.
+# The accepted names of each field; the first is the canonical one. .NET writes PascalCase.
 _SPELLINGS: Final = {
     "fingerprint": (
         *("fingerprint", "machineFingerprint", "machine_fingerprint"),
@@ -229,15 +229,15 @@ _PROBLEMS: Final = {
 _MAX_PROBLEMS: Final = 5
 _MAX_DEPTH: Final = 64
 _STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
-_HINT: Final = "ask the customer to download machine info again, and to send it unchanged"
+_HINT: Final = "ask the customer to download the machine info again and send it unchanged"
 
 
 def parse(data: bytes) -> MachineInfo:
-    """Read a document as it was received.
+    """Parse the received bytes of a document.
 
     Raises:
-        InvalidMachineInfo: (`invalid_machine_info`) when it breaks FORMAT §4; the message names
-            each field that is wrong, and repeats no value.
+        InvalidMachineInfo: (`invalid_machine_info`) when it violates FORMAT §4; the message names
+            each invalid field, but repeats no value.
     """
     document = _load(data)
     fields: dict[str, Any] = {}
@@ -251,13 +251,13 @@ def parse(data: bytes) -> MachineInfo:
     try:
         return MachineInfo.model_validate(fields)
     except ValidationError as error:
-        # the error holds the input: only its words and places are taken along
+        # the error contains the input, so only its messages and locations are used
         problems = error.errors(include_url=False, include_context=False, include_input=False)
-    raise InvalidMachineInfo(f"the machine info is refused: {_listed(problems)}", hint=_HINT)
+    raise InvalidMachineInfo(f"the machine info is invalid: {_listed(problems)}", hint=_HINT)
 
 
 class _NotJson(Exception):
-    """The text breaks RFC 8259, or what FORMAT §4 requires beyond it; the message says where."""
+    """The text violates RFC 8259 or FORMAT §4; the message gives the place or the reason."""
 
 
 def _load(data: bytes) -> dict[str, Any]:
@@ -274,7 +274,7 @@ def _load(data: bytes) -> dict[str, Any]:
 
 
 def _read_json(text: str) -> object:
-    """Read one JSON value, with 0 for every number: no listed name holds one."""
+    """Parse one JSON value, with 0 for every number, since no field is a number."""
     _check_depth(text)
     try:
         value = _DECODER.decode(text)
@@ -284,12 +284,12 @@ def _read_json(text: str) -> object:
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError:
-            raise _NotJson("a string holds a lone surrogate") from None
+            raise _NotJson("a string contains a lone surrogate") from None
     return value
 
 
 def _check_depth(text: str) -> None:
-    """Refuse deep nesting before the parser recurses into it."""
+    """Refuse deep nesting before the parser recurses."""
     depth = 0
     for token in _STRING_OR_BRACKET.finditer(text):
         if token[0] in "[{":
@@ -297,7 +297,7 @@ def _check_depth(text: str) -> None:
         elif token[0] in "]}":
             depth -= 1
         if depth > _MAX_DEPTH:
-            raise _NotJson(f"it nests deeper than {_MAX_DEPTH} levels")
+            raise _NotJson(f"it is nested deeper than {_MAX_DEPTH} levels")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -314,7 +314,7 @@ def _zero(_number: str) -> int:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise _NotJson(f"it holds {name}, which JSON does not have")
+    raise _NotJson(f"it contains {name}, which JSON does not allow")
 
 
 _DECODER: Final = json.JSONDecoder(
@@ -323,15 +323,15 @@ _DECODER: Final = json.JSONDecoder(
 
 
 def _one(field: str, values: dict[str, Any]) -> object:
-    """Take the value that all spellings of a field agree on."""
+    """Return the value of a field, which must be the same in all its spellings."""
     (name, value), *others = values.items()
     for its_value in values.values():
         if not _comparable(field, its_value):
-            return its_value  # refused by its rule
+            return its_value  # the rule of the field refuses it
     for other, its_value in others:
         if _canonical(field, its_value) != _canonical(field, value):
             raise InvalidMachineInfo(
-                f"the machine info contradicts itself: {name} and {other} differ", hint=_HINT
+                f"the machine info is contradictory: {name} and {other} differ", hint=_HINT
             )
     return value
 

@@ -1,9 +1,9 @@
-"""What identifies a machine, and the hashes that stand for it in a document.
+"""Read the id of this machine and compute the hashes for its document.
 
-As systemd's `sd_id128_get_machine_app_specific` does: HMAC-SHA256 keyed with the id, over a
-constant of this application. Whoever has the hash can neither tell the id nor the hash that
-another application would make of it. The fingerprint is made of the machine's id alone: a part
-that only the administrator may read would change it with the user who asks.
+The hash is HMAC-SHA256 with the id as its key over a constant of this application, as in systemd's
+`sd_id128_get_machine_app_specific`. It reveals neither the id nor the hash of another application.
+Only the machine id goes into the fingerprint: with a part that only an administrator can read, the
+fingerprint would depend on the user who runs the command.
 """
 
 import contextlib
@@ -26,14 +26,14 @@ _HEXADECIMAL: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class NoMachineId(InputRefused):
-    """This machine has no id of its own that a fingerprint could be made of."""
+    """This machine has no valid id for a fingerprint."""
 
     code = "no_machine_id"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MachineId:
-    """A machine's id, and its board's where it can be read; secret in the sense of `repr`."""
+    """The id of a machine, and of its board if that can be read; hidden in `repr`."""
 
     machine: str = field(repr=False)
     board: str | None = field(default=None, repr=False)
@@ -45,7 +45,7 @@ class MachineId:
 
     @property
     def components(self) -> dict[str, str]:
-        """The hashed parts by name, so that a changed fingerprint can be explained."""
+        """The hashed parts by name, which explain a changed fingerprint."""
         components = {"machineId": _hash(self.machine, "machineId")}
         if self.board is not None:
             components["board"] = _hash(self.board, "board")
@@ -53,17 +53,17 @@ class MachineId:
 
 
 def plain_id(text: str) -> str | None:
-    """Bring an id into 32 lower-case hexadecimal digits; None when it is none, or says nothing.
+    """Return an id as 32 lower-case hexadecimal digits; None if it is malformed or a placeholder.
 
-    UUIDs come with hyphens and braces, whatever the system; an id of one digit repeated (all zero,
-    all F) is what systems write that have none.
+    UUIDs may have hyphens and braces. A system without an id writes one repeated digit (all zeros,
+    all F).
     """
     digits = text.strip().strip("{}").replace("-", "").lower()
     return digits if _HEXADECIMAL.fullmatch(digits) and len(set(digits)) > 1 else None
 
 
 def board_id(*candidates: str | None) -> str | None:
-    """Choose the first serial number or UUID that is no placeholder, trimmed and in lower case."""
+    """Return the first serial number or UUID that is not a placeholder, trimmed, in lower case."""
     for candidate in candidates:
         text = (candidate or "").strip().strip("{}").lower()
         if not is_placeholder(text):
@@ -77,9 +77,9 @@ def _hash(key: str, purpose: str) -> str:
 
 
 _MACHINE_IDS: Final = ("etc/machine-id", "var/lib/dbus/machine-id")
-# Mostly readable by root alone.
+# Usually readable only by root.
 _BOARDS: Final = ("sys/class/dmi/id/product_uuid", "sys/class/dmi/id/board_serial")
-# What container engines leave for programs that ask.
+# Files by which programs can recognise a container.
 _CONTAINER_MARKS: Final = (
     *(".dockerenv", "run/.containerenv", "run/systemd/container"),
     "run/secrets/kubernetes.io",
@@ -88,18 +88,18 @@ _CONTAINER_GROUPS: Final = re.compile(rb"docker|kubepods|libpod|containerd|crio|
 _MOST: Final = 256
 
 _HOST_ID: Final = (
-    "run the command on its host, or give it the host's id (-v /etc/machine-id:/etc/machine-id:ro)"
+    "run the command on the host, or mount the host's id with -v /etc/machine-id:/etc/machine-id:ro"
 )
-_ON_A_HOST: Final = "as root, systemd-machine-id-setup makes one"
+_ON_A_HOST: Final = "create one as root with: systemd-machine-id-setup"
 
 
 def read_linux(root: Path = Path("/")) -> MachineId:
     """Read the ids of a Linux system: machine-id(5), D-Bus's older file, the DMI tables in sysfs.
 
-    The first file that says anything decides: behind a damaged id there is no second opinion.
+    The first file that is not empty is used, even if its id is malformed.
 
     Raises:
-        NoMachineId: (`no_machine_id`) when there is no id yet, or it is malformed.
+        NoMachineId: (`no_machine_id`) when the id is missing or malformed.
     """
     name = _id_file(root)
     if name is None:
@@ -109,14 +109,14 @@ def read_linux(root: Path = Path("/")) -> MachineId:
         )
     machine = plain_id(_line(root / name) or "")
     if machine is None:
-        raise NoMachineId(f"/{name} holds no valid machine id", hint=_hint(root))
+        raise NoMachineId(f"/{name} does not contain a valid machine id", hint=_hint(root))
     return MachineId(machine=machine, board=board_id(*(_line(root / b) for b in _BOARDS)))
 
 
 def image_id_warning(root: Path = Path("/")) -> str | None:
-    """Return a warning if this is a container and its id comes from the image, else None.
+    """Return a warning if this is a container whose id comes from the image, else None.
 
-    A file or folder that is mounted into the container is not part of the image.
+    A file or folder that is mounted into the container does not come from the image.
     """
     name = _id_file(root)
     if name is None or not _in_container(root):
@@ -129,8 +129,8 @@ def image_id_warning(root: Path = Path("/")) -> str | None:
     if mounts & {str(each) for each in (path, *path.parents) if each.name}:
         return None
     return (
-        f"this is a container and /{name} is not mounted from its host: every container of the "
-        f"same image has this fingerprint; {_HOST_ID}"
+        f"this is a container and /{name} is not mounted from the host, so every container of this "
+        f"image has the same fingerprint; {_HOST_ID}"
     )
 
 
@@ -144,7 +144,7 @@ def _hint(root: Path) -> str:
 
 
 def _in_container(root: Path) -> bool:
-    """Check the marks of container engines, the environment of process 1 and its control group."""
+    """Check the mark files of container engines, and process 1's environment and control group."""
     return (
         any((root / mark).exists() for mark in _CONTAINER_MARKS)
         or b"\0container=" in b"\0" + _content(root / "proc/1/environ")
@@ -153,7 +153,7 @@ def _in_container(root: Path) -> bool:
 
 
 def _content(path: Path) -> bytes:
-    """Read a file of the kernel; empty if this user may not."""
+    """Read a file of the kernel; empty if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError:
@@ -161,7 +161,7 @@ def _content(path: Path) -> bytes:
 
 
 def _line(path: Path) -> str | None:
-    """Read a small file without its surrounding white space; None when that is not possible."""
+    """Read a small file without surrounding white space; None if it cannot be read."""
     try:
         with path.open("rb") as stream:
             return stream.read(_MOST).decode("ascii", "replace").strip()
@@ -175,7 +175,7 @@ _SECONDS: Final = 10
 
 
 def run_ioreg() -> str:
-    """Ask the I/O registry for the platform's device.
+    """Run `ioreg` for the platform device.
 
     Raises:
         NoMachineId: (`no_machine_id`) when `ioreg` is missing, fails, or takes over 10 s.
@@ -184,7 +184,8 @@ def run_ioreg() -> str:
         done = subprocess.run(_IOREG, capture_output=True, check=True, timeout=_SECONDS)
     except (OSError, subprocess.SubprocessError):
         raise NoMachineId(
-            "this machine's id cannot be read: ioreg failed", hint=f"try it: {' '.join(_IOREG)}"
+            "the id of this machine cannot be read: ioreg failed",
+            hint=f"run it to see why: {' '.join(_IOREG)}",
         ) from None
     return done.stdout.decode("utf-8", "replace")
 
@@ -193,14 +194,14 @@ def read_macos(ioreg: Callable[[], str] = run_ioreg) -> MachineId:
     """Read the ids of a macOS system: the platform UUID and the serial number.
 
     Raises:
-        NoMachineId: (`no_machine_id`) when `ioreg` tells no platform UUID.
+        NoMachineId: (`no_machine_id`) when `ioreg` prints no valid platform UUID.
     """
     properties = dict(_PROPERTY.findall(ioreg()))
     machine = plain_id(properties.get("IOPlatformUUID", ""))
     if machine is None:
         raise NoMachineId(
-            "this machine has no id: ioreg tells no valid IOPlatformUUID",
-            hint=f"try it: {' '.join(_IOREG)}",
+            "this machine has no id: ioreg printed no valid IOPlatformUUID",
+            hint=f"check the output of: {' '.join(_IOREG)}",
         )
     return MachineId(machine=machine, board=board_id(properties.get("IOPlatformSerialNumber")))
 
@@ -210,9 +211,9 @@ _HARDWARE: Final = r"SYSTEM\HardwareConfig"
 
 
 def registry_value(key: str, name: str) -> str | None:
-    """Read a string below HKEY_LOCAL_MACHINE, in its 64-bit view; None when there is none."""
+    """Read a string below HKEY_LOCAL_MACHINE in its 64-bit view; None if it does not exist."""
     if sys.platform == "win32":
-        import winreg  # noqa: PLC0415 - exists on Windows alone
+        import winreg  # noqa: PLC0415 - only on Windows
 
         access = winreg.KEY_READ | winreg.KEY_WOW64_64KEY
         with (
@@ -225,15 +226,15 @@ def registry_value(key: str, name: str) -> str | None:
 
 
 def read_windows(value: Callable[[str, str], str | None] = registry_value) -> MachineId:
-    r"""Read the ids of a Windows system: the machine's GUID and the firmware's UUID.
+    r"""Read the ids of a Windows system: the MachineGuid and the UUID of the firmware.
 
     Raises:
-        NoMachineId: (`no_machine_id`) when the registry holds no valid MachineGuid.
+        NoMachineId: (`no_machine_id`) when the Windows registry has no valid MachineGuid.
     """
     machine = plain_id(value(_CRYPTOGRAPHY, "MachineGuid") or "")
     if machine is None:
         raise NoMachineId(
-            "this machine has no id: the registry holds no valid MachineGuid",
-            hint=rf"try it: reg query HKLM\{_CRYPTOGRAPHY} /v MachineGuid /reg:64",
+            "this machine has no id: the Windows registry has no valid MachineGuid",
+            hint=rf"check it: reg query HKLM\{_CRYPTOGRAPHY} /v MachineGuid /reg:64",
         )
     return MachineId(machine=machine, board=board_id(value(_HARDWARE, "LastConfig")))

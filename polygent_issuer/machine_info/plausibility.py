@@ -1,7 +1,7 @@
-"""Whether a document can be believed: its age, its parts, placeholders for a fingerprint.
+"""Check the plausibility of a document: its age, its components, a placeholder as fingerprint.
 
-Firmware and programs write a placeholder when they have no id. FORMAT §4 keeps a fingerprint
-opaque, so that is a finding and not an error: machines that share one would share a license.
+Firmware and programs write a placeholder when they have no id. Machines with the same placeholder
+would share a license. A fingerprint is opaque (FORMAT §4), so this is a finding and not an error.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ _MINUTE: Final = timedelta(minutes=1)
 
 
 class ComponentState(StrEnum):
-    """What became of one part of a fingerprint between two documents."""
+    """The change of one component between two documents."""
 
     SAME = "same"
     CHANGED = "changed"
@@ -39,37 +39,37 @@ class ComponentState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ComponentChange:
-    """One part by its name, and what became of it."""
+    """The name of a component, and its change."""
 
     name: str
     state: ComponentState
 
 
 def freshness_finding(info: "MachineInfo", *, now: datetime, max_age: timedelta) -> Finding | None:
-    """Judge the age of a document: fresh from 5 minutes ahead up to `max_age` (FORMAT §4).
+    """Check the age of a document: from 5 minutes ahead up to `max_age` is fresh (FORMAT §4).
 
-    This catches honest staleness only: the sender writes the time.
+    The sender writes the time, so this does not detect fraud.
     """
     age = in_utc(now) - info.generated_at
     if -_CLOCKS_DIFFER <= age <= max_age:
         return None
-    made = f"the machine info was made at {instant(info.generated_at)}"
+    made = f"the machine info was generated at {instant(info.generated_at)}"
     message = (
         f"{made}, {_length(-age)} ahead of this machine's clock"
         if age < timedelta()
-        else f"{made}, over {_length(age)} ago, and may be {_length(max_age)} old"
+        else f"{made}, over {_length(age)} ago; the limit is {_length(max_age)}"
     )
     return Finding(
         code=FindingCode.STALE_MACHINE_INFO,
         message=message,
-        hint="ask the customer to download machine info again",
+        hint="ask the customer to download the machine info again",
     )
 
 
 def changed_components(
     old: Mapping[str, str], new: Mapping[str, str]
 ) -> tuple[ComponentChange, ...]:
-    """Compare the parts of two documents by name, sorted: why a fingerprint has changed."""
+    """Compare the components of two documents, sorted by name, to explain a new fingerprint."""
     return tuple(
         ComponentChange(name=name, state=_state(old.get(name), new.get(name)))
         for name in sorted(old.keys() | new.keys())
@@ -85,7 +85,7 @@ def _state(old: str | None, new: str | None) -> ComponentState:
 
 
 def _length(span: timedelta) -> str:
-    """Say a span in its largest unit, rounded down."""
+    """Return a duration in its largest unit, rounded down."""
     for unit, name in ((_DAY, "days"), (_HOUR, "hours"), (_MINUTE, "minutes")):
         if span >= 2 * unit:
             return f"{span // unit} {name}"
@@ -105,7 +105,7 @@ _FILLERS: Final = (
     *("03000200-0400-0500-0006-000700080009", "00020003-0004-0005-0006-000700080009"),
     *("12345678-1234-5678-90ab-cddeefaabbcc", "fefefefe-fefe-fefe-fefe-fefefefefefe"),
 )
-# Texts that a program hashes when it could not read an id.
+# Texts that programs hash when they cannot read an id.
 _NOTHING: Final = (
     *("", " ", "\0", "{}", "[]", '""'),
     *("0" * 32, "f" * 32, "F" * 32),
@@ -116,21 +116,21 @@ _ALGORITHMS: Final = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 
 
 def is_placeholder(text: str) -> bool:
-    """Check whether an id is one repeated character, or a vendor's filler text, in any spelling."""
+    """Return whether an id is one repeated character or a vendor's filler text, in any spelling."""
     plain = _plain(text)
     return len(set(plain)) <= 1 or plain in _plain_fillers()
 
 
 def implausible_fingerprint(info: "MachineInfo") -> Finding | None:
-    """Judge the fingerprint of a document: a placeholder identifies no machine."""
+    """Check the fingerprint of a document: a placeholder does not identify a machine."""
     problem = _problem(info.fingerprint)
     if problem is None:
         return None
     return Finding(
         code=FindingCode.IMPLAUSIBLE_FINGERPRINT,
-        message=f"the fingerprint {escape_short(info.fingerprint)} {problem}, "
-        "so it may not identify one machine",
-        hint="ask the customer to give the machine an id, and to download machine info again",
+        message=f"the fingerprint {escape_short(info.fingerprint)} {problem}, so several machines "
+        "may share it",
+        hint="ask the customer to give the machine an id and download the machine info again",
     )
 
 
@@ -141,12 +141,12 @@ def _problem(fingerprint: str) -> str | None:
     if len(set(_plain(value))) <= 1:
         return "is one repeated character"
     if _plain(value) in _hashes_of_nothing():
-        return "is the hash of an empty text or of a placeholder"
+        return "is the hash of an empty text or a placeholder"
     return "is a placeholder" if is_placeholder(value) else None
 
 
 def _plain(text: str) -> str:
-    """Keep only letters and digits, in lower case; keep all of a text that has neither."""
+    """Return the letters and digits in lower case; a text without any is returned whole."""
     text = text.strip().lower()
     return _PUNCTUATION.sub("", text) or text
 

@@ -1,4 +1,4 @@
-"""Making the document of this machine (FORMAT §4)."""
+"""Create the machine-info document of this machine (FORMAT §4)."""
 
 import json
 import platform
@@ -26,22 +26,22 @@ def describe(
     root: Path = Path("/"),
     read: Callable[[], MachineId] | None = None,
 ) -> bytes:
-    """Write the `machine-info.json` of this machine; UTF-8, ends with a newline.
+    """Return the `machine-info.json` of this machine; UTF-8, ends with a newline.
 
     Args:
-        now: when the document is made.
-        customer: a display name that the document shall propose.
-        product_version: of the server that the document shall speak for.
-        hostname: instead of the one that the system tells.
-        system: what `platform.system()` says by default: Linux, Darwin, Windows.
-        root: where a Linux system's files are.
-        read: how the ids are read, instead of the system's own way.
+        now: the time of the document.
+        customer: the display name of the customer.
+        product_version: the product version of the server.
+        hostname: the host name; the default is the system's.
+        system: Linux, Darwin or Windows; the default is `platform.system()`.
+        root: the root folder of a Linux system.
+        read: a function that reads the ids; the default depends on the system.
 
     Raises:
         NoMachineId: (`no_machine_id`) when the machine has no valid id.
-        InvalidMachineInfo: (`invalid_machine_info`) when a name given here may not stand in one.
+        InvalidMachineInfo: (`invalid_machine_info`) when a given name is not allowed in a document.
     """
-    # Commands that only name this module need not pay for pydantic.
+    # Imported here, so that other commands do not load pydantic.
     from polygent_issuer.machine_info.document import parse  # noqa: PLC0415
 
     identity = (read or _reader(system or platform.system(), root))()
@@ -55,19 +55,19 @@ def describe(
         "customer": nfc(customer.strip()) if customer else None,
         "components": identity.components,
     }
-    said = {name: value for name, value in fields.items() if value}
-    text = json.dumps(said, ensure_ascii=False, indent=2) + "\n"
-    data = text.encode("utf-8", "surrogatepass")  # what argv could not decode: refused below
-    parse(data)  # what we make, we accept
+    document = {name: value for name, value in fields.items() if value}
+    text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    data = text.encode("utf-8", "surrogatepass")  # bytes that argv could not decode fail below
+    parse(data)  # the result must be valid
     return data
 
 
 def image_id_warning(*, system: str | None = None, root: Path = Path("/")) -> str | None:
-    """Warn where the id of this machine is shared by all containers of an image; else None.
+    """Return a warning if all containers of an image share the id of this machine, else None.
 
     Args:
-        system: what `platform.system()` says by default.
-        root: where a Linux system's files are.
+        system: Linux, Darwin or Windows; the default is `platform.system()`.
+        root: the root folder of a Linux system.
     """
     return machine_id.image_id_warning(root) if (system or platform.system()) == "Linux" else None
 
@@ -80,13 +80,13 @@ def _reader(system: str, root: Path) -> Callable[[], MachineId]:
     }
     if system not in readers:
         raise NoMachineId(
-            f"this system's machine id is not known to us: {system or 'it has no name'}",
-            hint="machine info can be made on Linux, macOS and Windows",
+            f"the machine id of this system cannot be read: {system or 'unknown system'}",
+            hint="run the command on Linux, macOS or Windows",
         )
     return readers[system]
 
 
 def _if_showable(text: str) -> str | None:
-    """Leave out what a system calls itself when no document may hold it."""
+    """Return a name of the system, or None if it is not allowed in a document."""
     trimmed = text.strip()
     return trimmed if display_name_problem(trimmed) is None else None

@@ -1,9 +1,8 @@
 """A small server with the product's license pages, to try a license as the customer will.
 
-It is built on `polygent_issuer.enforcement` as an integrator would build it, and shows how the
-pieces go together: the app has `LicenseMiddleware` before everything, and the server looks at its
-license once a minute. What no product has: the control strip, which changes the clock and
-everything else, and the page that shows what the API answers to any request.
+It is an example for integrators of `polygent_issuer.enforcement`: `LicenseMiddleware` handles every
+request first, and the server checks its license once a minute. Two parts do not exist in a product:
+the control strip, which changes the clock and other conditions, and the page of API responses.
 
-It opens no key and no registry. All of its state is in a throw-away folder.
+The sandbox opens no private key and no registry. All of its state is in a temporary folder.
 """

@@ -1,8 +1,8 @@
-"""The endpoints under `/api/`, and the page that shows what they would answer to any request.
+"""The endpoints under `/api/`, and the page that shows the response to any request.
 
-`LicenseMiddleware` stands before them; none asks for the license. What they answer when it allows
-them is small: an operator wants to know that they answer. The page asks the real middleware, and
-asking changes nothing.
+`LicenseMiddleware` checks the license, so the endpoints themselves do not. Their content is
+minimal: the operator needs to see only whether they respond. The page calls the real middleware,
+but changes nothing.
 """
 
 import json
@@ -32,16 +32,16 @@ from polygent_issuer.sandbox.simulated_server import SimulatedServer, machine_in
 from polygent_issuer.verifier.tables import ENTERPRISE_FEATURES, FEATURES
 
 API: Final = "/api/"
-"""What every path here begins with."""
+"""The prefix of every path here."""
 
 ANSWERS: Final = "/sandbox"
-"""The path of the page."""
+"""The path of the page of API responses."""
 
 FEATURE_PATHS: Final = {f"{API}{name}": name for name in (*FEATURES, *ENTERPRISE_FEATURES)}
 """One endpoint for each feature of the catalogue."""
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", WEBSOCKET)
-"""Of the requests that may be asked about."""
+"""The methods of requests on the page."""
 
 _AGENTS: Final = {
     "/api/agents/session": HostKind.SESSION,
@@ -57,7 +57,7 @@ _PROBE_HOST: Final = "\0the probe's own"
 
 
 def error(status: int, code: str, message: str, hint: str | None = None) -> JSONResponse:
-    """Return a refusal in the form that those of the license have."""
+    """Return an error in the form of a license refusal."""
     return _refused(Refusal(status=status, code=code, message=message, hint=hint))
 
 
@@ -66,13 +66,13 @@ def _refused(refusal: Refusal) -> JSONResponse:
 
 
 def _signed_in(endpoint: Endpoint, *, admin: bool = False) -> Endpoint:
-    """Let only users, or only admins, through."""
+    """Allow only signed-in users, or only admins."""
 
     @wraps(endpoint)
     async def guarded(request: Request) -> Response:
         user = user_of(request)
         if user is None:
-            return error(401, "not_signed_in", "nobody is signed in", "POST /api/sign-in")
+            return error(401, "not_signed_in", "sign in first", "POST /api/sign-in")
         if admin and user is not User.ADMIN:
             return error(403, "not_an_admin", "only an admin may do this")
         return await endpoint(request)
@@ -84,7 +84,8 @@ async def _sign_in(request: Request) -> Response:
     try:
         user = User((await request.json())["user"])
     except (ValueError, TypeError, KeyError, RecursionError):
-        return error(400, "bad_request", 'the body is not {"user": "admin"} or "member"')
+        message = 'the body must be {"user": "admin"} or {"user": "member"}'
+        return error(400, "bad_request", message)
     response = JSONResponse({"user": user})
     sign_in(request, response, user)
     return response
@@ -145,14 +146,14 @@ def _constant(content: dict[str, Any]) -> Endpoint:
 
 
 def _agents(kind: HostKind) -> Callable[[WebSocket], Awaitable[None]]:
-    """Return an agent's socket: its host counts for as long as it is open."""
+    """Return the socket of agents; a host counts as connected while its socket is open."""
 
     async def connected(socket: WebSocket) -> None:
         site, host = site_of(socket), socket.query_params.get("host", "")[:_HOST_NAME]
         if not host:
-            await socket.close(_POLICY_VIOLATION, "bad_request: the agent does not name its host")
+            await socket.close(_POLICY_VIOLATION, "bad_request: the parameter host is missing")
             return
-        license = site.license  # noqa: A001 - starting over brings another, which counts anew
+        license = site.license  # noqa: A001 - starting over makes another with its own count
         made = license.connect(kind, host, site.now(), request_host=site.host)
         if not isinstance(made, Connection):
             await socket.close(_POLICY_VIOLATION, f"{made.code}: {made.message}")
@@ -169,11 +170,11 @@ def _agents(kind: HostKind) -> Callable[[WebSocket], Awaitable[None]]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What a request would be answered; of a refusal its code, message and body.
+    """The response to a request; for a refusal with its code, message and body.
 
     Attributes:
-        method: of HTTP, or `WEBSOCKET` for an agent.
-        status: of HTTP; 101 for an agent that is let in.
+        method: the HTTP method, or `WEBSOCKET` for an agent.
+        status: the HTTP status; 101 for an accepted agent.
     """
 
     method: str
@@ -190,26 +191,30 @@ class Answer:
 
     @property
     def good(self) -> bool:
-        """Whether it is let through."""
+        """True if the request is allowed."""
         return self.code is None
 
 
 async def general(site: SimulatedServer) -> list[Answer]:
-    """Return the answer of one route of each kind."""
+    """Return the response of one route of each kind."""
     return [await answer(site, method, path) for method, path in _GENERAL]
 
 
 async def features(site: SimulatedServer) -> list[Answer]:
-    """Return the answer of each feature's route."""
+    """Return the response of the route of each feature."""
     return [await answer(site, "GET", path) for path in FEATURE_PATHS]
 
 
 async def answer(
     site: SimulatedServer, method: str, path: str, *, feature: str | None = None
 ) -> Answer:
-    """Return what a signed-in admin would be answered, as far as the license decides it.
+    """Return the response to a signed-in admin, as far as the license decides it.
 
-    `path` is decoded, as ASGI has it; the endpoint asks for `feature` by itself.
+    Args:
+        site: the simulated server.
+        method: one of `METHODS`.
+        path: decoded, as in ASGI.
+        feature: a feature that the endpoint itself checks.
     """
     sent: list[Message] = []
 
@@ -251,7 +256,7 @@ async def answer(
 def _refused_beyond(
     site: SimulatedServer, method: str, path: str, feature: str | None
 ) -> Refusal | None:
-    """Return what the endpoint refuses: a feature that it asks for, a user or a host too many."""
+    """Return the refusal of the endpoint itself: for a feature, a user or a host."""
     now = site.now()
     if feature is not None and (refusal := site.license.feature(feature, now)):
         return refusal
@@ -279,7 +284,7 @@ async def _answers(request: Request) -> Response:
 
 
 async def _asked(site: SimulatedServer, query: QueryParams) -> Answer | None:
-    """Return the answer to what the form asks, if anything."""
+    """Return the response to the request in the form, if there is one."""
     method, path = query.get("method", "GET"), query.get("path", "")[:_LONGEST]
     if not path or method not in METHODS:
         return None
@@ -302,4 +307,4 @@ ROUTES: Final = (
     *(WebSocketRoute(path, _agents(kind)) for path, kind in _AGENTS.items()),
     Route(ANSWERS, _answers, methods=["GET"]),
 )
-"""Every endpoint, and the page."""
+"""All endpoints, and the page."""

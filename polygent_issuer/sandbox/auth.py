@@ -10,31 +10,31 @@ from starlette.responses import Response
 from polygent_issuer.sandbox.simulated_server import SimulatedServer
 
 MOST_SESSIONS: Final = 1_000
-"""Sessions that are remembered: the newest."""
+"""The largest number of sessions; the oldest is dropped first."""
 
 
 class User(StrEnum):
-    """One user of each role: admins upload licenses, members use the product."""
+    """One user of each role. Admins upload licenses; members use the product."""
 
     ADMIN = "admin"
     MEMBER = "member"
 
 
 def site_of(request: HTTPConnection) -> SimulatedServer:
-    """Return the pretended server."""
+    """Return the simulated server."""
     return request.app.state.site  # type: ignore[no-any-return]
 
 
 def user_of(request: HTTPConnection) -> User | None:
-    """Return who asks; None when nobody is signed in."""
+    """Return the signed-in user of a request, or None."""
     return _sessions(request).get(request.cookies.get(cookie_name(request), ""))
 
 
 def sign_in(request: HTTPConnection, response: Response, user: User) -> None:
-    """Begin a session; the license says whether the user's other ones end.
+    """Start a session; depending on the license, the user's other sessions end.
 
-    Beyond `MOST_SESSIONS` the oldest ends. The browser keeps the token out of reach of scripts and
-    of other sites.
+    If there are `MOST_SESSIONS` already, the oldest ends. Scripts and other sites cannot read the
+    cookie.
     """
     site, sessions = site_of(request), _sessions(request)
     others = [token for token, each in sessions.items() if each is user]
@@ -54,10 +54,10 @@ def sign_out(request: HTTPConnection, response: Response) -> None:
 
 
 def _sessions(request: HTTPConnection) -> dict[str, User]:
-    """Return the user of each session, by the token that its cookie holds."""
+    """Return the user of each session by the token in its cookie."""
     return request.app.state.sessions  # type: ignore[no-any-return]
 
 
 def cookie_name(request: HTTPConnection, what: str = "") -> str:
-    """Return a name for each port: a browser sends cookies of 127.0.0.1 to every port of it."""
+    """Return a cookie name for this port, since browsers share cookies between ports."""
     return f"polygent_sandbox{what}_{request.scope['server'][1]}"

@@ -1,4 +1,4 @@
-"""The control strip: changes whatever a customer's server could meet, by chance or on purpose."""
+"""The control strip, which simulates events on a customer's server."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -27,9 +27,9 @@ def _clock(site: SimulatedServer, form: FormData) -> str | None:
     to_when = _text(form, "to")
     moment = _moment(_text(form, "at")) if to_when == "at" else _relative(site, to_when)
     if moment is None:
-        return "the clock takes a date and time, or a step that is listed"
+        return "enter a date and time, or choose one of the steps"
     if moment.year not in _YEARS:
-        return f"the clock runs from {_YEARS.start} to {_YEARS.stop - 1}"
+        return f"the year must be between {_YEARS.start} and {_YEARS.stop - 1}"
     site.set_clock(moment)
     return None
 
@@ -52,7 +52,7 @@ def _moment(text: str) -> datetime | None:
 
 
 def _host(site: SimulatedServer, form: FormData) -> None:
-    """Choose the Host header of every request; an empty field is one that the license allows."""
+    """Set the Host header of every request; an empty field chooses one that the license allows."""
     site.chosen_host = _text(form, "host") or None
 
 
@@ -63,13 +63,13 @@ def _machine(site: SimulatedServer, form: FormData) -> str | None:
         "typed": _text(form, "fingerprint"),
     }
     if not (fingerprint := choices.get(_text(form, "be"))):
-        return "the fingerprint of a machine is missing"
+        return "enter a machine fingerprint"
     site.be_machine(fingerprint)
     return None
 
 
 def _users(site: SimulatedServer, form: FormData) -> str | None:
-    """Add a user as the product would, remove one, or pretend a number."""
+    """Add a user as the product would, remove one, or set the number."""
     do, number = _text(form, "do"), _text(form, "number")
     if do == "add":
         return _answered("POST /api/users", site.add_user())
@@ -78,7 +78,7 @@ def _users(site: SimulatedServer, form: FormData) -> str | None:
     elif number.isdecimal() and int(number) <= MOST:
         site.users = int(number)
     else:
-        return f"the number of users is 0 to {MOST:,}"
+        return f"the number of users must be between 0 and {MOST:,}"
     return None
 
 
@@ -86,7 +86,7 @@ def _hosts(site: SimulatedServer, form: FormData) -> str | None:
     try:
         kind = HostKind(_text(form, "kind"))
     except ValueError:
-        return "there are session hosts and deploy hosts"
+        return "the kind of a host is session or deploy"
     if _text(form, "do") == "connect":
         return _answered(f"the {kind} agent", site.connect(kind))
     site.disconnect(kind)
@@ -94,30 +94,30 @@ def _hosts(site: SimulatedServer, form: FormData) -> str | None:
 
 
 def _alerts(site: SimulatedServer, _form: FormData) -> str | None:
-    return None if site.run_alerts().alert else "the 09:00 run has nothing to send now"
+    return None if site.run_alerts().alert else "no alert is due, so the 09:00 run sent nothing"
 
 
 def _start_over(site: SimulatedServer, _form: FormData) -> str:
-    """Forget everything but the license that the sandbox was started with."""
+    """Reset everything but the license that the sandbox was started with."""
     site.start_over()
-    return "started over: true time, a server that was never used"
+    return "started over with a new server at the current time"
 
 
 def _answered(who: str, refusal: Refusal | None) -> str | None:
     if refusal is None:
         return None
-    return f"{who} is answered {refusal.status} {refusal.code}: {refusal.message}"
+    return f"{who} was refused with {refusal.status} {refusal.code}: {refusal.message}"
 
 
 def _text(form: FormData, name: str) -> str:
-    """Return a field, without what no header and no page may have."""
+    """Return a field, trimmed and shortened; empty if it is not printable."""
     value = form.get(name)
     text = value[:_LONGEST].strip() if isinstance(value, str) else ""
     return text if text.isprintable() else ""
 
 
 def _control(control: Callable[[SimulatedServer, FormData], str | None]) -> Endpoint:
-    """Return the endpoint of a control, which returns what cannot be seen on the page."""
+    """Return the endpoint of a control, which returns a notice for the page, or None."""
 
     async def endpoint(request: Request) -> Response:
         async with form_of(request) as form:
@@ -129,11 +129,12 @@ def _control(control: Callable[[SimulatedServer, FormData], str | None]) -> Endp
 async def _address(request: Request) -> Response:
     async with form_of(request) as form:
         address = request.app.state.access.new_address()
-        return _back(request, form, f"opens once, in another browser or program: {address}")
+        notice = f"open this address once, in another browser or program: {address}"
+        return _back(request, form, notice)
 
 
 def _back(request: Request, form: FormData, notice: str | None) -> Response:
-    """Go back to the page, whose control strip shows the notice once."""
+    """Redirect to the page; its control strip shows the notice once."""
     if notice is not None:
         request.app.state.notice = notice
     page = _text(form, "back")
@@ -150,4 +151,4 @@ ROUTES: Final[tuple[Any, ...]] = (
     Route("/sandbox/address", _address, methods=["POST"]),
     Route("/sandbox/start-over", _control(_start_over), methods=["POST"]),
 )
-"""Every control."""
+"""All controls."""

@@ -1,14 +1,14 @@
-"""What every request passes before anything looks at it.
+"""The checks of every request before it reaches the app.
 
-1. Its Host is a name of the loopback interface with our port, else 421: a page elsewhere whose
-   name was bound to 127.0.0.1 reaches nothing.
-2. What changes something comes from a page of ours (`Sec-Fetch-Site`, else `Origin`), else 403. A
-   request with neither is no browser's.
-3. It carries the cookie of `Access`, else it gets the style sheet or a page that says how to get
-   the cookie: every user of the machine reaches the loopback interface.
-4. Its body is at most `MOST_BODY` bytes, whatever it declared; reading more of it answers 413.
+1. The Host is a name of the loopback interface with our port, else 421. This stops DNS rebinding: a
+   foreign page whose name resolves to 127.0.0.1.
+2. A request that changes something comes from our own pages (`Sec-Fetch-Site`, else `Origin`), else
+   403. A request with neither header does not come from a browser.
+3. The request has the cookie of `Access`, since every user of the machine can reach the loopback
+   interface. Without it, it gets the style sheet, or a page that explains how to get the cookie.
+4. The body has at most `MOST_BODY` bytes, whatever length it declares, else 413.
 
-Every answer carries the headers that let a browser load and frame nothing but our own.
+The headers of every response restrict the browser to content and frames of this server.
 """
 
 import secrets
@@ -26,7 +26,7 @@ from polygent_issuer.sandbox.auth import cookie_name
 from polygent_issuer.sandbox.pages import STYLE, no_access
 
 MOST_BODY: Final = 64 * 1024
-"""Bytes of a request; a license file has at most 16,384."""
+"""The size limit of a request body, in bytes; a license file has at most 16,384."""
 
 HEADERS: Final = {
     "content-security-policy": (
@@ -45,33 +45,33 @@ _THIRTY_DAYS: Final = 30 * 86_400
 
 
 class Access:
-    """The one-time token in the printed address, and the cookie that it is exchanged for.
+    """The one-time token in the printed address, which is exchanged for a cookie.
 
-    The token works once, because a browser that is started with the address shows it in the list of
-    processes as long as it runs. The cookie remains when the browser is closed.
+    The token works once, because the address of a browser that was started with it is visible in
+    the process list. The cookie remains valid after the browser is closed.
     """
 
     def __init__(self, url: str) -> None:
-        """Start without a valid address; `url` is of the sandbox's first page."""
+        """Start without a valid token; `url` is the address of the first page."""
         self._url = url
         self._cookie = secrets.token_urlsafe()
         self._token: str | None = None
 
     def new_address(self) -> str:
-        """Make an address that opens once. An earlier one that was not used becomes invalid."""
+        """Return an address that works once; an earlier unused one becomes invalid."""
         self._token = secrets.token_urlsafe()
         return f"{self._url}?token={self._token}"
 
     def has(self, request: HTTPConnection) -> bool:
-        """Check for the cookie in a request or the handshake of a websocket."""
+        """Return whether a request, or the handshake of a websocket, has the cookie."""
         return _equal(request.cookies.get(cookie_name(request, "_access"), ""), self._cookie)
 
     def answer(self, request: HTTPConnection) -> Response | None:
-        """Return the answer to an HTTP request, or None where the app answers."""
+        """Return the response to an HTTP request, or None if the app may respond."""
         method, path = request.scope["method"], request.scope["path"]
         token = request.query_params.get("token")
         if method == "GET" and path == "/" and token is not None:
-            # No history and no link has an address with a token.
+            # The redirect keeps the token out of the history and of links.
             first_page = RedirectResponse("/", 303)
             if self._token is not None and _equal(token, self._token):
                 self._token = None
@@ -85,15 +85,15 @@ class Access:
                 return first_page
             if self.has(request):
                 return first_page
-        # To another method the app answers 405, with a page that shows the site.
+        # For other methods the app responds with 405 and a page that shows the site.
         if (method == "GET" and path == STYLE) or self.has(request):
             return None
         if path.startswith(API):
             return error(
                 403,
                 "no_access",
-                "the request does not carry the cookie of this sandbox",
-                "open the address that the terminal shows, and send the cookie that it sets",
+                "the request does not have the cookie of this sandbox",
+                "open the address in the terminal, and send the cookie that it sets",
             )
         return no_access()
 
@@ -103,17 +103,17 @@ def _equal(one: str, other: str) -> bool:
 
 
 class Guard:
-    """Stands before the app."""
+    """ASGI middleware that checks every request before the app."""
 
     def __init__(self, app: ASGIApp, *, hosts: Collection[str], access: Access) -> None:
-        """Guard an app; `hosts` are the Host headers of its requests, in lower case."""
+        """Guard an app; `hosts` are the allowed Host headers, in lower case."""
         self.app = app
         self._access = access
         self._hosts = frozenset(hosts)
         self._names = " and ".join(f"http://{host}/" for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
+        """Forward a request to the app, or refuse it."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -137,10 +137,10 @@ class Guard:
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
-            return PlainTextResponse(f"this sandbox answers under {self._names} alone\n", 421)
+            return PlainTextResponse(f"this sandbox is available only at {self._names}\n", 421)
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
         if changes and not _same_site(headers, hosts[0].lower()):
-            return PlainTextResponse("the request comes from another site\n", 403)
+            return PlainTextResponse("requests from other sites are refused\n", 403)
         return None
 
 
@@ -152,7 +152,7 @@ def _same_site(headers: Headers, host: str) -> bool:
 
 
 async def _body(request: Request) -> bytes | None:
-    """Return the body, or None when it is larger than it may be; no more of it is read."""
+    """Return the body, or None if it is too large; the rest of it is not read."""
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or int(declared[:9]) > MOST_BODY:
         return None
@@ -165,7 +165,7 @@ async def _body(request: Request) -> bytes | None:
 
 
 async def _received(request: Request) -> Receive:
-    """Return the body, to be received by the app; none of a GET, where it has no meaning."""
+    """Return an ASGI `receive` with the body; a GET has an empty one."""
     body = await _body(request)
     if body is None and request.method not in _SAFE:
         return _too_large
@@ -178,8 +178,9 @@ async def _received(request: Request) -> Receive:
 
 
 async def _too_large() -> Message:
-    """Fail whoever reads the body, so that the app answers as it answers everything else."""
-    raise HTTPException(413, f"a request has at most {MOST_BODY:,} bytes; a license is smaller")
+    """Raise an error in the app when it reads the body, so that the app renders the response."""
+    message = f"the request is larger than {MOST_BODY:,} bytes; a license file is smaller"
+    raise HTTPException(413, message)
 
 
 def _with_headers(send: Send) -> Send:

@@ -1,4 +1,4 @@
-"""The pages of the product, the texts of the full-screen one, and the forms that they send."""
+"""The pages of the product, the texts of the full-screen page, and the forms."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -24,7 +24,7 @@ STYLE: Final = "/style.css"
 """The path of the style sheet."""
 
 LOCKED: Final = "/license-expired"
-"""Where every page leads without a valid license."""
+"""The path of the page to which every page redirects without a valid license."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -34,7 +34,7 @@ _TEMPLATES: Final = Environment(
     loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined
 )
 _TEMPLATES.filters.update(
-    # A text may begin with a kid, whose other letters stay as they are.
+    # Not `capitalize`: a text may begin with a kid, which is case-sensitive.
     sentence=lambda text: text[:1].upper() + text[1:],
     last_day=lambda expires_at: "{0.day} {0:%B %Y}".format(dates.last_full_day(expires_at)),
     at_input=lambda moment: f"{moment:%Y-%m-%dT%H:%M}",
@@ -45,74 +45,77 @@ _TEMPLATES.globals.update(kinds=tuple(HostKind))
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The title, the reason, and what an admin and a member do; who may need the machine info."""
+    """The texts of the full-screen page: the title, the reason, the next step of each role.
+
+    `needs_request` shows the admin the download of the machine info as the first step.
+    """
 
     title: str
     why: str
     admin: str
-    member: str = "Ask an admin of your organisation; your work is safe and waits for you."
+    member: str = "Please contact an admin of your organisation. Your work is not lost."
     needs_request: bool = False
 
 
 _REQUEST: Final = (
-    "Download the machine info, send it to your vendor, and upload the license that comes back."
+    "Download the machine info, send it to your vendor, and upload the license that you receive."
 )
 
 OF_STATE: Final = {
     State.NONE: Words(
         "No license yet",
-        "This server was never given a license.",
+        "No license is installed on this server.",
         _REQUEST,
-        "Ask an admin of your organisation: the server is not set up yet.",
+        "Please contact an admin of your organisation. The server is not set up yet.",
         needs_request=True,
     ),
     State.EXPIRED: Words(
         "License expired",
-        "The license of this server has come to its end.",
-        "Upload the renewed license that your vendor sent. It works at once.",
+        "The license of this server has expired.",
+        "Upload the renewed license from your vendor. It takes effect at once.",
     ),
     State.NOT_YET_VALID: Words(
         "License not valid yet",
-        "The license was issued later than this server's clock says.",
-        "Compare the server's clock with the true time, and set it right.",
+        "This server's clock is earlier than the time at which the license was issued.",
+        "Check the server's clock and correct it.",
     ),
     State.MACHINE_CHANGED: Words(
-        "Machine changed",
-        "The license is for another machine than this one: its identity has changed.",
+        "Machine identity changed",
+        "The license is bound to a machine with another fingerprint than this server.",
         _REQUEST,
         needs_request=True,
     ),
     State.CLOCK_TAMPERED: Words(
         "Clock set back",
-        "This server's clock went back by more than a day.",
-        "Set the clock right. If it once ran far ahead, upload a newly issued license.",
+        "This server's clock was set back by more than a day.",
+        "Correct the clock. If it was far ahead before, upload a newly issued license.",
     ),
     State.NOT_AUTHENTIC: Words(
         "License not authentic",
-        "The key that signed the license is not trusted any more.",
-        "Upload the license that your vendor issued in its place.",
+        "This server no longer trusts the key that signed the license.",
+        "Upload the replacement license from your vendor.",
     ),
 }
-"""The words for each state but active."""
+"""The texts for each state except active."""
 OTHER_ADDRESS: Final = Words(
-    "Address not covered",
-    "The license does not cover the address under which you came.",
-    "Come by an address that the license allows, or upload a license for this one.",
-    "Come by your organisation's usual address, or ask an admin.",
+    "License domain mismatch",
+    "The license does not cover the address that you used.",
+    "Use an address that the license covers, or upload a license for this address.",
+    "Use your organisation's usual address, or contact an admin.",
 )
-"""The words for one request under a host name that the license does not allow."""
+"""The texts for a request to a host name that the license does not allow."""
 
 
 @asynccontextmanager
 async def form_of(request: Request, *, files: int = 0) -> AsyncIterator[FormData]:
-    """Yield what was sent, with so many files at most, which are closed at the end.
+    """Yield the form of a request with at most `files` files, which are closed at the end.
 
     Raises:
-        HTTPException: 400, the form cannot be read.
+        HTTPException: 400 when the form cannot be read.
     """
     try:
         form = await request.form(max_files=files, max_fields=_FIELDS)
-    except ValueError:  # a charset that decodes to nothing, or has no name
+    except ValueError:  # an invalid or unknown charset
         raise HTTPException(400, "the form cannot be read") from None
     try:
         yield form
@@ -121,7 +124,7 @@ async def form_of(request: Request, *, files: int = 0) -> AsyncIterator[FormData
 
 
 def render(request: Request, template: str, *, status_code: int = 200, **shown: object) -> Response:
-    """Return a page; `shown` is what its template names beside site and user."""
+    """Return a page; `shown` has the values of its template other than site and user."""
     site, user = site_of(request), user_of(request)
     now, is_admin = site.now(), user is User.ADMIN
     notice, request.app.state.notice = request.app.state.notice, None
@@ -140,17 +143,17 @@ def render(request: Request, template: str, *, status_code: int = 200, **shown: 
 
 
 def no_access() -> Response:
-    """Return the page for a browser without access: it shows nothing of the site."""
+    """Return the page for a browser without access, which shows nothing of the site."""
     return HTMLResponse(_TEMPLATES.get_template("no-access.html").render(), 403)
 
 
 def to(path: str) -> Response:
-    """Go there with a GET."""
+    """Return a redirect with GET."""
     return RedirectResponse(path, 303)
 
 
 def _for_users(page: Endpoint, *, licensed: bool = False) -> Endpoint:
-    """Show a page to whoever is signed in; a licensed one not without a valid license."""
+    """Show a page only to signed-in users, and a licensed page only with a valid license."""
 
     @wraps(page)
     async def shown(request: Request) -> Response:
@@ -185,7 +188,7 @@ async def _locked(request: Request) -> Response:
 
 
 def _attempt(request: Request) -> Attempt | None:
-    """Return what became of the last upload, once, to an admin."""
+    """Return the result of the last upload, once and only to an admin."""
     if user_of(request) is not User.ADMIN:
         return None
     site = site_of(request)
@@ -214,7 +217,7 @@ async def _sign_out(request: Request) -> Response:
 
 
 async def _upload(request: Request) -> Response:
-    """*Upload license*, of admins alone."""
+    """Install an uploaded license; only for admins."""
     if user_of(request) is not User.ADMIN:
         why = "Only an admin may upload a license."
         return render(request, "refused.html", status_code=403, title="Not allowed", why=why)
@@ -228,7 +231,7 @@ async def _upload(request: Request) -> Response:
 
 
 def _features(licensed: tuple[str, ...]) -> list[tuple[str, bool]]:
-    """Pair every feature, those that only the license knows too, with whether it has it."""
+    """Pair every known or licensed feature with whether the license has it."""
     names = dict.fromkeys((*FEATURES, *ENTERPRISE_FEATURES, *licensed))
     return [(name, name in licensed) for name in names]
 
@@ -252,4 +255,4 @@ ROUTES: Final[tuple[Any, ...]] = (
     Route("/favicon.ico", _nothing),
     Route(STYLE, _style),
 )
-"""Every page of the product, and its style sheet."""
+"""All pages of the product, and the style sheet."""

@@ -43,27 +43,27 @@ EXAMPLE: Final = KeySet.of(
     ),
     allow_example=True,
 )
-"""It proves nothing: everybody has its private half."""
+"""The example key proves nothing, since its private key is published."""
 
 _HTTP: Final = 80
 _MINUTE: Final = 60.0
 _WORDS: Final = {
-    400: ("bad_request", "Not understood"),
-    404: ("not_found", "Nothing here"),
-    405: ("method_not_allowed", "Not possible here"),
-    413: ("too_large", "Too large"),
+    400: ("bad_request", "Invalid request"),
+    404: ("not_found", "Page not found"),
+    405: ("method_not_allowed", "Not allowed here"),
+    413: ("too_large", "File too large"),
 }
-"""The code for programs, and the title for people."""
+"""The code for programs and the title for people, by HTTP status."""
 
 
 async def _not_served(request: Request, failed: Exception) -> Response:
-    """Answer for no such page or endpoint, or a body that cannot be read.
+    """Respond to an unknown page or endpoint, or to a body that cannot be read.
 
-    Without a valid license a page that does not exist leads where every page does.
+    Without a valid license, a page that does not exist redirects like every other page.
     """
     status = failed.status_code if isinstance(failed, HTTPException) else 500
     why = str(getattr(failed, "detail", failed))
-    code, title = _WORDS.get(status, ("error", "Not possible"))
+    code, title = _WORDS.get(status, ("error", "Request failed"))
     if request.scope["path"].startswith(API):
         return error(status, code, why)
     if status == 404 and user_of(request) and site_of(request).refusal_here():  # noqa: PLR2004 - not found
@@ -72,25 +72,26 @@ async def _not_served(request: Request, failed: Exception) -> Response:
 
 
 async def _store_failed(request: Request, failed: Exception) -> Response:
-    """Answer when the server's database fails: nothing else that it could show is known."""
+    """Respond to a failure of the server's database, without which no page can be shown."""
     code = StoreFailed.code
     if request.scope["path"].startswith(API):
         return error(503, code, str(failed))
-    return PlainTextResponse(f"{code}: {failed}\nStart the sandbox again.\n", 503)
+    return PlainTextResponse(f"{code}: {failed}\nStop the sandbox and start it again.\n", 503)
 
 
 _ON_ERROR: Final[dict[Any, Any]] = {HTTPException: _not_served, StoreFailed: _store_failed}
 
 
 def _judged(app: ASGIApp, *, site: SimulatedServer) -> ASGIApp:
-    """Put the license before an app, as if requests had come for the pretended host."""
+    """Wrap an app in the license check, with the simulated Host header."""
 
     async def judged(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             others = [header for header in scope["headers"] if header[0] != b"host"]
             host = b"host", site.host.encode("latin-1", "replace")
             scope = {**scope, "headers": [*others, host]}
-        # One that starts over has another license. An integrator's own app needs this line alone.
+        # Built for each request, since starting over replaces the license. A product adds this
+        # middleware once.
         licensed = LicenseMiddleware(
             app, license=site.license, now=site.now, features=api.FEATURE_PATHS
         )
@@ -102,16 +103,18 @@ def _judged(app: ASGIApp, *, site: SimulatedServer) -> ASGIApp:
 def application(
     site: SimulatedServer, *, hosts: Collection[str], access: Access, tick_every: float = _MINUTE
 ) -> Starlette:
-    """Return the ASGI app of a site, whose license is looked at every `tick_every` seconds.
+    """Return the ASGI app of a site.
 
     Args:
-        hosts: the Host headers under which it answers.
-        access: what a request must carry.
+        site: the simulated server.
+        hosts: the allowed Host headers.
+        access: the cookie that a request needs.
+        tick_every: the interval of license checks, in seconds.
     """
 
     async def tick() -> None:
         while True:
-            with suppress(StoreFailed):  # the next request is answered with it
+            with suppress(StoreFailed):  # the next request reports it
                 site.tick()
             await asyncio.sleep(tick_every)
 
@@ -132,7 +135,7 @@ def application(
         exception_handlers=_ON_ERROR,
         lifespan=lifespan,
     )
-    # A redirect to the path with another slash would lead to the pretended host.
+    # A redirect that adds or removes a slash would go to the simulated host.
     app.router.redirect_slashes = False
     app.state.site = site
     app.state.access = access
@@ -145,10 +148,10 @@ def application(
 def temporary_server(
     keys: KeySet, *, clock: Callable[[], datetime], first: bytes | None
 ) -> Iterator[SimulatedServer]:
-    """Yield a site of which nothing is left afterwards; the arguments are `SimulatedServer`'s.
+    """Yield a site in a temporary folder; the arguments are those of `SimulatedServer`.
 
     Raises:
-        OutputProblem: (`output_failed`) the folder for temporary files cannot be written.
+        OutputProblem: (`output_failed`) when the folder for temporary files is not writable.
     """
     with ExitStack() as opened:
         try:
@@ -157,21 +160,21 @@ def temporary_server(
         except (OSError, StoreFailed) as problem:
             why = problem.message if isinstance(problem, StoreFailed) else str(problem.strerror)
             raise OutputProblem(
-                f"the sandbox cannot keep its database: {why[:1].lower()}{why[1:]}",
-                hint="TMPDIR=FOLDER names a folder that can be written",
+                f"the sandbox cannot create its database: {why[:1].lower()}{why[1:]}",
+                hint="set TMPDIR to a folder that you can write to",
             ) from None
         opened.enter_context(closing(site))
         yield site
 
 
 class BriefLog(logging.Filter):
-    """Tells a bug of ours in a line, without the traceback that uvicorn would print.
+    """Logs a bug of the sandbox in one line, without the traceback of uvicorn.
 
-    What was under way at the end is cut short and no bug; nothing else is an operator's news.
+    A request that is cancelled at shutdown is not a bug. Other records are not for the operator.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Shorten a record that tells of one, and drop any other."""
+        """Shorten the record of a bug, and drop any other record."""
         _, failed, trace = record.exc_info or (None, None, None)
         if trace is None or isinstance(failed, asyncio.CancelledError):
             return False
@@ -183,15 +186,15 @@ class BriefLog(logging.Filter):
 
 
 def listen(port: int) -> socket.socket:
-    """Return a socket that only this machine reaches; port 0 takes a free one."""
+    """Return a socket that only this machine can reach; port 0 chooses a free port."""
     return socket.create_server((LOOPBACK, port))
 
 
 def stop_in_order() -> None:
-    """Let SIGTERM, and a terminal that is closed, end the process as Ctrl-C does.
+    """Make SIGTERM and SIGHUP (a closed terminal) end the process like Ctrl-C.
 
-    Uvicorn raises SIGTERM again once it has stopped; of SIGHUP, which `nohup` ignores, it knows
-    nothing.
+    Uvicorn raises SIGTERM again after it has stopped. It does not handle SIGHUP, which `nohup`
+    ignores.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     hangup = getattr(signal, "SIGHUP", None)  # not on Windows
@@ -200,7 +203,7 @@ def stop_in_order() -> None:
 
 
 def serve(site: SimulatedServer, listening: socket.socket, access: Access) -> None:
-    """Serve until Ctrl-C or SIGTERM, which raise `KeyboardInterrupt` once all has stopped."""
+    """Serve until Ctrl-C or SIGTERM, then stop and raise `KeyboardInterrupt`."""
     config = uvicorn.Config(
         application(site, hosts=hosts(listening.getsockname()[1]), access=access),
         log_config=None,
@@ -209,7 +212,7 @@ def serve(site: SimulatedServer, listening: socket.socket, access: Access) -> No
         proxy_headers=False,
         timeout_graceful_shutdown=1,
     )
-    # What libraries log of odd requests is no news to an operator; a bug of ours is.
+    # Only bugs are shown to the operator, not what libraries log about odd requests.
     logging.getLogger().addHandler(logging.NullHandler())
     bugs = logging.StreamHandler()
     bugs.setLevel(logging.ERROR)
@@ -219,12 +222,12 @@ def serve(site: SimulatedServer, listening: socket.socket, access: Access) -> No
 
 
 def hosts(port: int) -> tuple[str, ...]:
-    """Return the Host headers of requests to us; a browser leaves out port 80."""
+    """Return the allowed Host headers; browsers omit port 80."""
     names = LOOPBACK, "localhost"
     with_port = tuple(f"{name}:{port}" for name in names)
     return (*with_port, *names) if port == _HTTP else with_port
 
 
 def address(listening: socket.socket) -> str:
-    """Return where a browser finds it."""
+    """Return the address for a browser."""
     return f"http://{LOOPBACK}:{listening.getsockname()[1]}/"

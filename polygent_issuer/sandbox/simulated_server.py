@@ -1,6 +1,6 @@
 """A simulated server without HTTP: license, clock, machine, host name, users, agents, mails.
 
-All of it can be changed; what follows is decided by the enforcement library alone.
+The operator can change all of it. The enforcement library alone decides the consequences.
 """
 
 import json
@@ -29,39 +29,39 @@ from polygent_issuer.terms.dates import ASSUMED_UPLOAD_WINDOW
 from polygent_issuer.verifier import KeySet, License, LicenseError, Verifier
 
 MOST: Final = 1_000_000
-"""Users that may be pretended."""
+"""The largest number of simulated users."""
 
 _ADMINS: Final = (
     Admin(name="admin", address="admin@sandbox.example"),
-    Admin(name="second-admin", address=None),  # shows what happens to one without an address
+    Admin(name="second-admin", address=None),  # shows an admin without an address
 )
 
 
 class Background:
-    """The queue, the automations and the sync: one stands for all."""
+    """The background services: queue, automations and sync."""
 
     reason: Refusal | None = None
-    """Why they are paused; None while they run."""
+    """The reason for the pause; None while they run."""
 
     def pause(self, reason: Refusal) -> None:
-        """Start nothing more."""
+        """Pause the services."""
         self.reason = reason
 
     def resume(self) -> None:
-        """Work again."""
+        """Resume the services."""
         self.reason = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
-    """The last upload: what became of it."""
+    """The result of the last upload."""
 
     installed: License | None = None
     refused: InstallRefused | None = None
 
 
 def another_fingerprint() -> str:
-    """Return the fingerprint of a machine that nobody has seen."""
+    """Return a random fingerprint."""
     return f"sha256:{secrets.token_hex(32)}"
 
 
@@ -79,16 +79,16 @@ def machine_info(fingerprint: str, *, now: datetime, customer: str | None) -> by
 
 
 class SimulatedServer:
-    """The pretended server. One thread serves it, as its web server does.
+    """The simulated server, for a single thread.
 
     Attributes:
-        home_fingerprint: of the machine that it was started as.
-        fingerprint: of the machine that it is now.
-        ahead: how far its clock is ahead of the true time.
-        attempt: the last upload, until it was shown.
-        chosen_host: the host that requests come for; None: one that the license allows.
-        users: how many are active.
-        mails: every alert, and when; the newest first.
+        home_fingerprint: the fingerprint at the start.
+        fingerprint: the current fingerprint.
+        ahead: the difference between its clock and the true time.
+        attempt: the result of the last upload, until it was shown.
+        chosen_host: the Host header of requests; None chooses one that the license allows.
+        users: the number of active users.
+        mails: every alert with its time, the newest first.
     """
 
     def __init__(
@@ -100,14 +100,14 @@ class SimulatedServer:
         window: timedelta = ASSUMED_UPLOAD_WINDOW,
         first: bytes | None = None,
     ) -> None:
-        """Start it, with the license that the customer has, if any.
+        """Start the server.
 
         Args:
-            keys: that the server trusts.
-            folder: takes the database; nothing of the site is anywhere else.
-            clock: the true time, aware.
-            window: how long after its issue a license may be installed.
-            first: a license file; the server is the machine that it is for.
+            keys: the trusted keys.
+            folder: for the database, which has all of the server's state.
+            clock: returns the true time, timezone-aware.
+            window: the upload window of licenses.
+            first: a license file to install; the server gets its fingerprint.
         """
         self._verifier = Verifier(keys)
         self._folder = folder
@@ -122,12 +122,12 @@ class SimulatedServer:
         self.start_over()
 
     def close(self) -> None:
-        """Close its database; nothing can be asked of it any more."""
+        """Close the database; the server cannot be used afterwards."""
         if self._store is not None:
             self._store.close()
 
     def start_over(self) -> None:
-        """Be the same machine, never used, at the true time, with the license of the beginning."""
+        """Reset to the same machine at the true time, unused, with the license of the start."""
         self.ahead = timedelta(0)
         self.fingerprint = self.home_fingerprint
         self.attempt: Attempt | None = None
@@ -155,7 +155,7 @@ class SimulatedServer:
             return None
 
     def _install_first(self, file: bytes) -> None:
-        """Install as the customer did: now, or when it was issued if it is too late for that."""
+        """Install the first license now, or at its issue time if the upload window has passed."""
         now, first = self.now(), self._first_license
         if first is not None and now >= min(first.issued_at + self._window, first.expires_at):
             now = first.issued_at
@@ -163,23 +163,23 @@ class SimulatedServer:
             self.attempt = None
 
     def now(self) -> datetime:
-        """Return what the server's clock says, UTC."""
+        """Return the time of the server's clock, UTC."""
         return self._clock() + self.ahead
 
     def set_clock(self, now: datetime) -> None:
-        """Set the server's clock, with a day to spare to what `datetime` can hold, and `tick`."""
+        """Set the server's clock, at least a day from the limits of `datetime`, and `tick`."""
         self.ahead = now - self._clock()
         self.tick()
 
     def tick(self) -> None:
-        """Do what every server does once a minute: services hear of an expiry, alerts are sent."""
+        """Run the checks of every minute: pause or resume services, send due alerts."""
         now = self.now()
         self.license.tick(now)
         if self.license.alerts_due(now):
             self.run_alerts()
 
     def run_alerts(self) -> AlertRun:
-        """Do the daily run, whatever the hour."""
+        """Run the daily alerts at any hour."""
         now = self.now()
         run = self.license.alerts(now, _ADMINS)
         if run.alert is not None:
@@ -187,11 +187,11 @@ class SimulatedServer:
         return run
 
     def standing(self) -> Standing:
-        """Return the license and its state now."""
+        """Return the current license and its state."""
         return self.license.standing(self.now())
 
     def install(self, file: bytes, *, now: datetime | None = None) -> Attempt:
-        """Install a license as the admin, by default now; a refusal leaves the present one."""
+        """Install a license as the admin, by default now; a refused one changes nothing."""
         try:
             installed = self.license.install(file, now=now or self.now(), by="admin")
             self.attempt = Attempt(installed=installed)
@@ -200,35 +200,34 @@ class SimulatedServer:
         return self.attempt
 
     def refusal_here(self) -> Refusal | None:
-        """Return why every page is refused: the state, or the address of the request."""
+        """Return the refusal of every page: for the license state, or for the host name."""
         return self.license.judge(Route.API, now=self.now(), host=self.host)
 
     def be_machine(self, fingerprint: str) -> None:
-        """Pretend to be this machine."""
+        """Change the fingerprint of the server."""
         self.fingerprint = fingerprint
         self.license.tick(self.now())
 
     @property
     def host(self) -> str:
-        """The Host header that every request is pretended to carry.
+        """The simulated Host header of every request.
 
-        Unless one was chosen, it is allowed by the license: below a `*.` domain the product's name.
+        By default it is a name that the license allows: `polygent` in place of a `*`.
         """
         if self.chosen_host is not None:
             return self.chosen_host
         try:
             installed = self.standing().license
-        except StoreFailed:  # the license itself reports that
+        except StoreFailed:  # the license reports the failure
             installed = None
         if installed is None or installed.allowed_domain is None:
             return "polygent.example"
         return installed.allowed_domain.text.replace("*", "polygent", 1)
 
     def add_user(self) -> Refusal | None:
-        """Add a user, if the license allows it.
+        """Add a user if the license allows it.
 
-        Counted and added in one step: one thread serves the sandbox. Where several do, this is a
-        transaction.
+        The sandbox has one thread. With several, the check and the change need one transaction.
         """
         refusal = self.license.may_add_user(self.users, self.now())
         if refusal is None:
@@ -236,12 +235,12 @@ class SimulatedServer:
         return refusal
 
     def may_disconnect(self, kind: HostKind) -> bool:
-        """Whether one of the connected hosts was pretended."""
+        """Return whether a simulated host is connected."""
         return bool(self._pretended[kind])
 
     def connect(self, kind: HostKind) -> Refusal | None:
-        """Connect one more pretended host."""
-        name = f"pretended-{next(self._numbers)}"
+        """Connect another simulated host."""
+        name = f"simulated-{next(self._numbers)}"
         connection = self.license.connect(kind, name, self.now(), request_host=self.host)
         if isinstance(connection, Refusal):
             return connection
@@ -249,6 +248,6 @@ class SimulatedServer:
         return None
 
     def disconnect(self, kind: HostKind) -> None:
-        """Disconnect the pretended host that came last."""
+        """Disconnect the newest simulated host."""
         if self._pretended[kind]:
             self.license.hosts.disconnect(self._pretended[kind].pop())

@@ -39,7 +39,7 @@ def event(data: bytes) -> Any:
 def test_an_event_on_the_last_full_day() -> None:
     """All day, with what ends, the command that renews, and an ID that stays."""
     one = event(made())
-    assert one["SUMMARY"] == "Acme GmbH (prod-1): license ends"
+    assert one["SUMMARY"] == "Acme GmbH (prod-1): license expires"
     assert one["DTSTART"].dt == date(2027, 11, 30)
     assert one["DTSTAMP"].dt == NOW.replace(microsecond=0)
     assert one["UID"] == f"{FIRST}@polygent-issue.invalid"
@@ -47,7 +47,7 @@ def test_an_event_on_the_last_full_day() -> None:
     command, which, ends = one["DESCRIPTION"].split("\n")
     assert command == "polygent-issue renew acme --license 1f3a9c2e"
     assert which == f"license {ID}"
-    assert ends == "ends 2027-12-01T00:00:00Z, last full day 2027-11-30"
+    assert ends == "expires 2027-12-01T00:00:00Z, last full day 2027-11-30"
 
 
 def test_alarms_at_the_milestones_of_the_product() -> None:
@@ -58,7 +58,7 @@ def test_alarms_at_the_milestones_of_the_product() -> None:
         timedelta(days=days) for days in (30, 14, 7, 1)
     ]
     assert [alarm["ACTION"] for alarm in alarms] == ["DISPLAY"] * 4
-    assert alarms[-1]["DESCRIPTION"] == "Acme GmbH (prod-1): license ends, 1 day left"
+    assert alarms[-1]["DESCRIPTION"] == "Acme GmbH (prod-1): license expires, 1 day left"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_line_breaks_are_escaped(field: str) -> None:
 
 def test_texts_are_escaped() -> None:
     """As RFC 5545 §3.3.11 has it; other readers are stricter than the one above."""
-    assert rb'SUMMARY:A\; B\, C\\ "D": license ends' in made('A; B, C\\ "D"')
+    assert rb'SUMMARY:A\; B\, C\\ "D": license expires' in made('A; B, C\\ "D"')
 
 
 NAMES = st.text(min_size=1, max_size=200).filter(lambda name: display_name_problem(name) is None)
@@ -123,7 +123,7 @@ NAMES = st.text(min_size=1, max_size=200).filter(lambda name: display_name_probl
 def test_every_name_comes_back(name: str) -> None:
     """Escaped and folded: lines of at most 75 octets, CR LF, whole characters."""
     data = made(name)
-    assert event(data)["SUMMARY"] == f"{name}: license ends"
+    assert event(data)["SUMMARY"] == f"{name}: license expires"
     lines = data.split(b"\r\n")
     assert lines.pop() == b""
     for line in lines:

@@ -258,7 +258,7 @@ def test_a_draft_that_reads_back_otherwise_is_refused(
     letter: LicenseMail, address: str, why: str
 ) -> None:
     """Each draft is compared with its fields, even for a mailbox that `parse` would refuse."""
-    with pytest.raises(InternalError, match=f"^{why} of the mail draft differs when"):
+    with pytest.raises(InternalError, match=f"^{why} of the mail draft changed when"):
         drafts(letter, SHIPS, Mailbox(name="", address=address))
 
 

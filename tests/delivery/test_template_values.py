@@ -50,7 +50,7 @@ def test_a_new_license(books: Books) -> None:
     assert told["upload_before"] == "2026-12-07T09:30:00Z"
     assert told["upload_day"] == "2026-12-07"
     assert told["changes"].splitlines() == [
-        "What it allows:",
+        "Your license includes:",
         "  tier: standard",
         "  users: 25",
         "  session hosts: 2",
@@ -90,7 +90,7 @@ def test_what_changes(books: Books) -> None:
         f"  machine fingerprint: {'cd' * 32} instead of sha256:{'ab' * 32}",
         "  users: 40 instead of 25",
         "  feature bots: added",
-        "  feature insights: taken out",
+        "  feature insights: removed",
     ]
 
 
@@ -98,7 +98,7 @@ def test_only_the_file_is_new(books: Books) -> None:
     """A reissue past the upload window changes no term."""
     told = template_values(followed(letter(books)), ADA)
     assert told["kind"] == "replacement"
-    assert told["changes"] == "What changes:\n  nothing but the file"
+    assert told["changes"] == "What changes:\n  only the file itself"
 
 
 def test_an_enterprise_license_is_for_any_machine(books: Books) -> None:

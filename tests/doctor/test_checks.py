@@ -114,7 +114,7 @@ def test_no_home_is_made(tmp_path: Path) -> None:
     home = row(outcome, "home")
     assert (home["state"], home["mend"]) == ("fail", f"polygent-issue --home {desk.home} init")
     later = [row(outcome, name)["message"] for name in ("home-rights", "settings", "journal")]
-    assert later == ["not checked: there is no home"] * 3
+    assert later == ["not checked: the home does not exist"] * 3
 
 
 @pytest.mark.parametrize("name", ["polygent-issue home", "Ada's polygent-issue home"])
@@ -146,7 +146,7 @@ def test_a_place_that_cannot_be_a_home() -> None:
     assert said["home"].message == "POLYGENT_ISSUER_HOME is empty"
     assert said["sqlite"].state is State.OK
     assert said["keyring"].state is not State.NOT_CHECKED
-    assert said["settings"].message == "not checked: there is no home"
+    assert said["settings"].message == "not checked: the home does not exist"
 
 
 def test_every_check_has_its_rows_in_the_order_of_the_table(desk: Desk) -> None:

@@ -18,16 +18,16 @@ from polygent_issuer.doctor.home_checks import local_disk, mount_of, read_mounti
 
 def test_the_home_says_where_it_is_and_by_what(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the option, by the variable, or by default."""
-    assert look(desk, "home")["message"] == f"{desk.home}, by --home"
+    assert look(desk, "home")["message"] == f"{desk.home} (from --home)"
     from polygent_issuer.doctor import examine  # noqa: PLC0415
 
     found = examine(None, {"POLYGENT_ISSUER_HOME": str(desk.home)}, now=NOW)
     (home,) = (row for row in found.rows if row.name == "home")
-    assert home.message == f"{desk.home}, by POLYGENT_ISSUER_HOME"
+    assert home.message == f"{desk.home} (from POLYGENT_ISSUER_HOME)"
     monkeypatch.setenv("XDG_DATA_HOME", str(desk.folder))
     desk.home.rename(desk.folder / "polygent-issuer")
     (home,) = (row for row in examine(None, {}, now=NOW).rows if row.name == "home")
-    assert home.message == f"{desk.folder / 'polygent-issuer'}, by the default"
+    assert home.message == f"{desk.folder / 'polygent-issuer'} (from the default)"
 
 
 def test_a_home_of_nobody_else_is_well(desk: Desk) -> None:
@@ -95,7 +95,7 @@ def test_a_home_without_the_right_to_write(desk: Desk) -> None:
             assert outcome.code == 7
             rights = row(outcome, "home-rights")
             assert rights["state"] == "fail"
-            assert rights["message"] == f"you may not write into the home {theirs.home}"
+            assert rights["message"] == f"no permission to write to the home {theirs.home}"
             mend(theirs, "home-rights")
             assert state(theirs, "home-rights") == "ok"
 
@@ -109,7 +109,7 @@ def test_a_home_on_a_disk_that_is_mounted_read_only(desk: Desk, tmp_path: Path) 
     assert outcome.code == 7
     rights = row(outcome, "home-rights")
     assert rights["message"].endswith("is mounted read-only")
-    assert rights["mend"] == "mount it writable"
+    assert rights["mend"] == "mount the disk writable"
     assert row(outcome, "registry")["state"] == "ok"
 
 
@@ -124,7 +124,7 @@ def test_files_of_the_home_that_others_may_read(desk: Desk) -> None:
     assert look(desk, "home-files") == {
         "name": "home-files",
         "state": "ok",
-        "message": "closed to others: registry.db, settings.toml",
+        "message": "not accessible to other users: registry.db, settings.toml",
         "mend": None,
     }
 
@@ -141,12 +141,12 @@ def test_a_key_file_that_others_may_read(books: Books) -> None:
     assert found["state"] == "warn"
     assert found["mend"] == f"chmod 600 '{key}'"
     mend(books.desk, "key-files")
-    assert look(books.desk, "key-files")["message"] == "closed to others: main.key"
+    assert look(books.desk, "key-files")["message"] == "not accessible to other users: main.key"
 
 
 def test_without_key_files_there_is_none(desk: Desk) -> None:
     """Keys in a keyring have no modes."""
-    assert look(desk, "key-files")["message"] == "there is none"
+    assert look(desk, "key-files")["message"] == "no such file"
 
 
 def test_temporary_files_of_crashes_are_found_and_removed(desk: Desk) -> None:
@@ -163,9 +163,9 @@ def test_temporary_files_of_crashes_are_found_and_removed(desk: Desk) -> None:
         os.utime(folder / name, (moment, moment))
     found = look(desk, "leftovers")
     assert found["state"] == "warn"
-    assert found["message"] == "interrupted commands have left 2 temporary files"
+    assert found["message"] == "interrupted commands left 2 temporary files"
     mend(desk, "leftovers")
-    assert look(desk, "leftovers")["message"] == "no temporary file is left over"
+    assert look(desk, "leftovers")["message"] == "no temporary files left over"
     assert sorted(path.name for path in desk.output.iterdir()) == [
         ".polygent-5f0c6f0e-2.tmp",
         "polygent.tmp",
@@ -242,7 +242,7 @@ def test_a_shared_disk_is_a_warning_that_names_it(tmp_path: Path) -> None:
     verdict = local_disk(tmp_path, text)
     assert verdict.state is State.WARN
     assert f"nfs4 at {tmp_path} (192.0.2.7:/x)" in verdict.message
-    assert "one host and a local disk" in verdict.message
+    assert "locks are not reliable on a network or shared disk" in verdict.message
     assert verdict.fix is not None
 
 
@@ -268,7 +268,7 @@ def test_what_this_test_lies_on_is_found(tmp_path: Path) -> None:
 
 def test_no_mount_for_the_home_is_not_judged(tmp_path: Path) -> None:
     """A text without the root, as some sandboxes show."""
-    with pytest.raises(NotChecked, match="no mount is known"):
+    with pytest.raises(NotChecked, match="the mount of the home is unknown"):
         local_disk(tmp_path, "")
 
 
@@ -281,5 +281,5 @@ def test_a_sandbox_without_proc_is_not_judged(tmp_path: Path) -> None:
 @pytest.mark.parametrize("platform", ["darwin", "win32", "freebsd14"])
 def test_other_systems_are_not_asked(platform: str) -> None:
     """And that is said, not passed over."""
-    with pytest.raises(NotChecked, match="Linux alone"):
+    with pytest.raises(NotChecked, match="only detected on Linux"):
         read_mountinfo(platform)

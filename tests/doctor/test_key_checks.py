@@ -60,9 +60,7 @@ def test_an_unlocked_keyring_is_ready(service: SecretService) -> None:
     """The first that runs is the one that would keep a key."""
     verdict = keyring(needed=True, timeout=AMPLE)
     assert verdict.state is State.OK
-    assert verdict.message == (
-        "Secret Service is ready; KWallet does not run here; any other is refused"
-    )
+    assert verdict.message == ("Secret Service is ready; KWallet is not running")
     assert service.is_locked() is False
 
 
@@ -86,14 +84,14 @@ def test_a_keyring_that_hangs_is_a_warning(service: SecretService) -> None:
         service.cont()
     assert verdict.state is State.WARN
     assert verdict.message.startswith("Secret Service did not answer within 0.2 s; ")
-    assert verdict.fix == "restart the keyring's service"
+    assert verdict.fix == "restart the keyring service"
 
 
 def test_no_keyring_at_all_is_a_warning_where_one_is_needed(bus: SecretService) -> None:
     """With the way out that needs no keyring."""
     verdict = keyring(needed=True, timeout=AMPLE)
     assert verdict.state is State.WARN
-    assert verdict.message.startswith("Secret Service does not run here; KWallet does not run")
+    assert verdict.message.startswith("Secret Service is not running; KWallet is not running")
     assert verdict.fix is not None
     assert "polygent-issue config set store file:~/polygent-keys/" in verdict.fix
     assert bus.environ["DBUS_SESSION_BUS_ADDRESS"]
@@ -115,7 +113,7 @@ def test_the_first_keyring_that_runs_is_the_one_that_counts(
     monkeypatch.setattr(keyring_backends, "for_platform", lambda: found)
     verdict = keyring(needed=True, timeout=AMPLE)
     assert verdict.state is State.OK
-    assert verdict.message.startswith("Secret Service does not run here; KWallet is ready; ")
+    assert verdict.message.startswith("Secret Service is not running; KWallet is ready")
     assert bus.environ["DBUS_SESSION_BUS_ADDRESS"]
 
 
@@ -124,7 +122,7 @@ def test_no_keyring_is_well_where_none_is_needed(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "")
     verdict = keyring(needed=False, timeout=AMPLE)
     assert verdict.state is State.OK
-    assert verdict.message.startswith("no key needs one: Secret Service does not run here; ")
+    assert verdict.message.startswith("not needed by any key: Secret Service is not running; ")
 
 
 def test_a_keyring_that_answers_with_an_error_is_a_warning(
@@ -140,7 +138,7 @@ def test_a_keyring_that_answers_with_an_error_is_a_warning(
     monkeypatch.setattr(secretstorage, "check_service_availability", broken)
     verdict = keyring(needed=True, timeout=AMPLE)
     assert verdict.state is State.WARN
-    assert verdict.message.startswith("Secret Service answers with an error; ")
+    assert verdict.message.startswith("Secret Service returned an error; ")
 
 
 def test_an_environment_that_bends_a_backend_is_exit_6(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +157,8 @@ def test_what_would_choose_another_keyring_is_named(
     """Variables and the configuration file are ignored; their values are not shown."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert (
-        keyring_overrides({}).message == "no variable, file or plug-in would choose another keyring"
+        keyring_overrides({}).message
+        == "no environment variable, config file or plug-in overrides the keyring"
     )
     config = tmp_path / "python_keyring" / "keyringrc.cfg"
     config.parent.mkdir()
@@ -250,11 +249,11 @@ def test_a_key_in_a_file_with_a_backup_is_well(desk: Desk) -> None:
     path = generate(desk, "main", "--backup", str(desk.folder / "backup"))
     desk.passphrase_file.unlink()
     outcome = desk.run("doctor", "--json")
-    assert row(outcome, "active-key")["message"] == "main signs; keys in all: 1"
-    assert row(outcome, "key")["message"] == f"main (file:{path}): it is there"
+    assert row(outcome, "active-key")["message"] == "main is active; number of keys: 1"
+    assert row(outcome, "key")["message"] == f"main (file:{path}): available"
     assert row(outcome, "key-backup")["message"] == "main was backed up on 2026-11-30"
     assert row(outcome, "keyring")["state"] == "ok"
-    assert row(outcome, "keyring")["message"].startswith("no key needs one: ")
+    assert row(outcome, "keyring")["message"].startswith("not needed by any key: ")
 
 
 def test_a_key_without_a_backup_is_a_warning_until_there_is_one(desk: Desk) -> None:
@@ -281,7 +280,7 @@ def test_a_key_in_hardware_is_not_nagged_about() -> None:
     held = Settings(stores={"k" * 43: "pkcs11:token=t;object=main"})
     (verdict,) = key_checks.backups((_record("k" * 43),), held)
     assert verdict.state is State.OK
-    assert "in hardware" in verdict.message
+    assert "stored in a token" in verdict.message
 
 
 def _record(kid: str, **more: object) -> KeyRecord:
@@ -343,13 +342,13 @@ def test_a_key_in_the_keyring(desk: Desk, service: SecretService) -> None:
     service.hold_prompts()
     desk.ok("key", "generate", "main", "--no-backup")
     outcome = desk.run("doctor", "--json")
-    assert row(outcome, "key")["message"] == "main (keyring:): it is there"
+    assert row(outcome, "key")["message"] == "main (keyring:): available"
     assert row(outcome, "keyring")["state"] == "ok"
     service.lock()
     outcome = desk.run("doctor", "--json")
     assert outcome.code == 0
     assert row(outcome, "key")["state"] == row(outcome, "keyring")["state"] == "warn"
-    assert "unlock it" in row(outcome, "key")["mend"]
+    assert "unlock the keyring" in row(outcome, "key")["mend"]
     assert service.is_locked()
 
 
@@ -361,7 +360,7 @@ def test_a_key_that_is_gone_from_the_keyring_is_exit_6(
     outcome = books.desk.run("doctor", "--json")
     assert outcome.code == 6
     found = row(outcome, "key")
-    assert found["message"] == "main (keyring:): it is not there"
+    assert found["message"] == "main (keyring:): the private key is missing"
     assert found["mend"] == f"polygent-issue --home {books.desk.home} key import BACKUP"
 
 
@@ -370,7 +369,7 @@ def test_a_keyring_out_of_reach_is_exit_6(books: Books) -> None:
     outcome = books.desk.run("doctor", "--json")
     assert outcome.code == 6
     found = row(outcome, "key")
-    assert found["message"] == "main (keyring:): it is not within reach"
+    assert found["message"] == "main (keyring:): the key store is unavailable"
     assert found["mend"].endswith("key import BACKUP --store file:~/polygent-keys/")
     assert row(outcome, "keyring")["state"] == "warn"
 
@@ -384,7 +383,7 @@ def test_a_hung_keyring_ends_in_time(books: Books, service: SecretService) -> No
     finally:
         service.cont()
     assert "did not answer within 1 s" in row(outcome, "keyring")["message"]
-    assert row(outcome, "key")["message"].endswith("it is not within reach")
+    assert row(outcome, "key")["message"].endswith("the key store is unavailable")
 
 
 @pytest.fixture
@@ -398,7 +397,7 @@ def in_token(desk: Desk, hsm: SoftHsm) -> Desk:
 
 def test_a_key_in_a_token_is_well(in_token: Desk, hsm: SoftHsm) -> None:
     """It is seen without the PIN."""
-    assert look(in_token, "key")["message"].endswith(": it is there")
+    assert look(in_token, "key")["message"].endswith(": available")
     assert not hsm.noted_a_wrong_pin()
 
 
@@ -421,7 +420,7 @@ def test_a_token_that_is_not_there_is_to_be_plugged_in(in_token: Desk, hsm: Soft
     hsm.remove()
     found = look(in_token, "key")
     assert found["state"] == "fail"
-    assert "the token vault is not present" in found["message"]
+    assert "the token vault, serial " in found["message"]
     assert found["mend"].startswith("plug it in, or list the tokens of the module: pkcs11-tool ")
 
 
@@ -439,11 +438,11 @@ def test_a_token_without_the_key_is_the_wrong_one(in_token: Desk, hsm: SoftHsm) 
     hsm.tool("--delete-object", "--type", "pubkey", "--label", "hard")
     found = look(in_token, "key")
     assert found["state"] == "fail"
-    assert found["message"].endswith(": the token shows no such key")
+    assert found["message"].endswith(": the key is not in the token")
     home = f"polygent-issue --home {in_token.home}"
     assert found["mend"] == (
-        f"plug in the token that holds it; which one the settings name: {home} config show; "
-        f"or, if it has a backup: {home} key import BACKUP --store URI"
+        f"plug in the right token; its name is in the settings: {home} config show; "
+        f"or, if the key has a backup: {home} key import BACKUP --store URI"
     )
 
 
@@ -456,7 +455,7 @@ def test_without_the_library_its_installation_is_the_mend(
     monkeypatch.setitem(sys.modules, "pkcs11", None)
     found = look(in_token, "key")
     assert "python-pkcs11, which is not installed" in found["message"]
-    assert found["mend"] == "pip install 'polygent-issuer[pkcs11]'"
+    assert found["mend"] == "install it: pip install 'polygent-issuer[pkcs11]'"
 
 
 def test_a_token_of_a_key_that_does_not_sign_is_a_warning() -> None:
@@ -478,7 +477,7 @@ def test_the_example_key_is_exit_6(books: Books) -> None:
     (verdict,) = key_checks.private_keys((replace(key, kid=EXAMPLE_KID),), Settings())
     assert verdict.state is State.FAIL
     assert verdict.exit_code == 6
-    assert "published example key" in verdict.message
+    assert "the example key" in verdict.message
 
 
 def test_a_public_half_that_is_not_the_kids_is_exit_7(books: Books) -> None:
@@ -511,9 +510,9 @@ def test_retired_keys_are_left_alone(books: Books) -> None:
         db.update("keys", books.signer.kid, active=0, retired_at=db.at)
         db.record("key-retired", kid=books.signer.kid)
     outcome = books.desk.run("doctor", "--json")
-    assert row(outcome, "active-key")["message"] == "there is no signing key"
-    assert row(outcome, "key")["message"] == "no key is to be looked for"
-    assert row(outcome, "key-backup")["message"] == "no key is to be backed up"
+    assert row(outcome, "active-key")["message"] == "no signing key exists"
+    assert row(outcome, "key")["message"] == "no private keys to check"
+    assert row(outcome, "key-backup")["message"] == "no keys to back up"
 
 
 def test_current_licenses_under_a_compromised_key_are_exit_6(books: Books) -> None:
@@ -527,11 +526,11 @@ def test_current_licenses_under_a_compromised_key_are_exit_6(books: Books) -> No
         db.record("key-compromised", kid=books.signer.kid)
     found = look(books.desk, "compromised-key")
     assert found["state"] == "fail"
-    assert "current licenses that are signed with it: 1;" in found["message"]
+    assert "current licenses signed with it: 1;" in found["message"]
     assert found["mend"].endswith("license list --key=main --status current")
     assert books.desk.run("doctor", "--json").code == 6
     books.desk.now += timedelta(minutes=1)
     books.license(acme, replaces=first, signer=other)
     found = look(books.desk, "compromised-key")
     assert found["state"] == "ok"
-    assert found["message"] == ("main is compromised, and no current license is signed with it")
+    assert found["message"] == ("main is compromised, but no current license is signed with it")

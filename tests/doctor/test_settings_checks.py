@@ -20,7 +20,7 @@ def test_settings_say_how_many_come_from_where(desk: Desk) -> None:
     outcome = desk.run("doctor", "--json")
     found = row(outcome, "settings")
     assert found["state"] == "ok"
-    assert "values from the file, 1 from the environment, " in found["message"]
+    assert "from the settings file, 1 from the environment, " in found["message"]
     chosen = outcome.json["settings"]
     assert chosen["issuer"] == {
         "value": "Polygent Ltd",
@@ -33,7 +33,7 @@ def test_settings_say_how_many_come_from_where(desk: Desk) -> None:
         "detail": "POLYGENT_ISSUER_OPERATOR",
     }
     assert "lapsed" not in chosen
-    assert row(outcome, "operator")["message"] == "the journal names Bea"
+    assert row(outcome, "operator")["message"] == "the journal records Bea"
 
 
 def test_a_home_without_a_settings_file_is_at_its_defaults(desk: Desk) -> None:
@@ -41,12 +41,15 @@ def test_a_home_without_a_settings_file_is_at_its_defaults(desk: Desk) -> None:
     settings_path(desk.home).unlink()
     outcome = desk.run("doctor", "--json")
     assert outcome.json["settings"] == {}
-    assert row(outcome, "settings")["message"].startswith("0 values from the file, 0 from ")
+    assert row(outcome, "settings")["message"].startswith("0 from the settings file, 0 from ")
     assert row(outcome, "issuer")["state"] == "warn"
     assert row(outcome, "operator")["state"] == "ok"
-    assert row(outcome, "output")["message"] == "not set: licenses go to the current folder"
+    assert (
+        row(outcome, "output")["message"]
+        == "not set: license files are written to the current folder"
+    )
     mend(desk, "issuer", NAME="Polygent Ltd")
-    assert look(desk, "issuer")["message"] == "licenses are issued by Polygent Ltd"
+    assert look(desk, "issuer")["message"] == "licenses name Polygent Ltd as their issuer"
 
 
 def test_the_default_name_is_well_where_it_was_chosen(desk: Desk) -> None:
@@ -97,7 +100,9 @@ def test_an_upload_window_that_nobody_told_is_a_warning(desk: Desk) -> None:
     found = look(desk, "upload-window")
     assert found["state"] == "warn"
     mend(desk, "upload-window")
-    assert look(desk, "upload-window")["message"] == "servers take a file for 7d"
+    assert (
+        look(desk, "upload-window")["message"] == "servers accept a license file for 7d after issue"
+    )
 
 
 def test_an_output_folder_that_is_gone_is_exit_3(desk: Desk) -> None:
@@ -106,7 +111,7 @@ def test_an_output_folder_that_is_gone_is_exit_3(desk: Desk) -> None:
     outcome = desk.run("doctor", "--json")
     found = row(outcome, "output")
     assert found["state"] == "fail"
-    assert found["message"] == f"there is no folder {desk.output}"
+    assert found["message"] == f"the folder {desk.output} does not exist"
     assert next(r for r in outcome.json["rows"] if r["state"] == "fail") == found
     assert outcome.code == 3
     mend(desk, "output")
@@ -127,7 +132,7 @@ def test_folders_that_may_not_be_written_to(desk: Desk) -> None:
             assert state(theirs, "output") == "fail"
             assert state(theirs, "key-backup-folder") == "warn"
             for check in ("output", "key-backup-folder"):
-                assert look(theirs, check)["message"].startswith("no right to write into ")
+                assert look(theirs, check)["message"].startswith("no permission to write to ")
                 mend(theirs, check)
                 assert state(theirs, check) == "ok"
 
@@ -152,10 +157,9 @@ def test_a_mistyped_variable_is_a_warning_each(desk: Desk) -> None:
     }
     outcome = desk.run("doctor", "--json")
     first, second = rows(outcome, "variables")
-    assert first["message"].startswith("POLYGENT_ISSUER_ is set, and nothing reads it; ")
+    assert first["message"].startswith("POLYGENT_ISSUER_ is set but not recognised; ")
     assert second["message"] == (
-        "POLYGENT_ISSUER_OPERATER is set, and nothing reads it; "
-        "did you mean POLYGENT_ISSUER_OPERATOR?"
+        "POLYGENT_ISSUER_OPERATER is set but not recognised; did you mean POLYGENT_ISSUER_OPERATOR?"
     )
     assert second["mend"] == "unset POLYGENT_ISSUER_OPERATER"
     assert "secret" not in outcome.text
@@ -194,12 +198,15 @@ def test_no_passphrase_file_is_well() -> None:
 
 def test_a_mail_template_that_refuses_every_draft(desk: Desk) -> None:
     """Is told before a customer waits for one, and is moved aside, not thrown away."""
-    assert look(desk, "mail-template")["message"] == "drafts have the text that ships"
+    assert look(desk, "mail-template")["message"] == "not set: drafts use the default template"
     path = desk.home / "mail.txt"
     path.write_text("Subject: $custommer\n\nhello\n")
     found = look(desk, "mail-template")
     assert found["state"] == "warn"
-    assert "line 1 has an unknown $custommer; did you mean $customer?" in found["message"]
+    assert (
+        "line 1 contains the unknown placeholder $custommer; did you mean $customer?"
+        in found["message"]
+    )
     mend(desk, "mail-template")
     assert state(desk, "mail-template") == "ok"
     assert (desk.home / "mail.txt.wrong").exists()

@@ -29,8 +29,8 @@ def test_another_python_is_a_warning(version: tuple[int, ...]) -> None:
     """It may work; the message says on which it is known to."""
     verdict = version_checks.python(version)
     assert verdict.state is State.WARN
-    assert "tested on 3.11 to 3.14" in verdict.message
-    assert verdict.fix == "install it into an environment of Python 3.14"
+    assert "tested with Python 3.11 to 3.14" in verdict.message
+    assert verdict.fix == "install polygent-issue into an environment with Python 3.14"
 
 
 def test_the_range_is_that_of_the_distribution() -> None:
@@ -50,7 +50,7 @@ def test_cryptography_signs_deterministically_here() -> None:
     """Its version, and that of the OpenSSL which it brings."""
     verdict = version_checks.cryptography()
     assert verdict.state is State.OK
-    assert f"cryptography {metadata.version('cryptography')} on OpenSSL " in verdict.message
+    assert f"cryptography {metadata.version('cryptography')} with OpenSSL " in verdict.message
 
 
 def test_the_libraries_are_within_their_bounds() -> None:
@@ -78,7 +78,8 @@ def test_a_library_out_of_bounds_is_a_warning_with_the_command() -> None:
     typer, rich = metadata.version("typer"), metadata.version("rich")
     assert verdict.state is State.WARN
     assert verdict.message == (
-        f"typer {typer} is not >=99; rich {rich} is not >=1,<2; no-such is not installed"
+        f"typer {typer} does not match >=99; rich {rich} does not match >=1,<2; "
+        "no-such is not installed"
     )
     assert verdict.fix == (f"{sys.executable} -m pip install 'typer>=99' 'rich>=1,<2' 'no-such>=1'")
 

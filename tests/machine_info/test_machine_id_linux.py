@@ -76,7 +76,7 @@ def test_malformed_id_is_refused(tmp_path: Path, said: str) -> None:
     lay(tmp_path, "etc/machine-id", said)
     lay(tmp_path, "var/lib/dbus/machine-id", ID)
     error = refused(tmp_path)
-    assert error.message == "/etc/machine-id holds no valid machine id"
+    assert error.message == "/etc/machine-id does not contain a valid machine id"
     assert said not in error.message
 
 

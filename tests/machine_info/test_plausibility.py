@@ -38,14 +38,14 @@ def test_fresh_from_five_minutes_ahead_to_the_setting(age: timedelta, *, fresh: 
     assert (finding is None) == fresh
     if finding is not None:
         assert finding.code is FindingCode.STALE_MACHINE_INFO
-        assert finding.hint == "ask the customer to download machine info again"
+        assert finding.hint == "ask the customer to download the machine info again"
 
 
 def test_age_is_said_both_ways() -> None:
     """Too old says how old and what is allowed; too new says by how much."""
     old = freshness_finding(INFO, now=MADE + timedelta(days=20, hours=5), max_age=FORTNIGHT)
     assert old is not None
-    told = "made at 2026-11-23T09:30:00Z, over 20 days ago, and may be 14 days old"
+    told = "generated at 2026-11-23T09:30:00Z, over 20 days ago; the limit is 14 days"
     assert old.message == f"the machine info was {told}"
     new = freshness_finding(INFO, now=MADE - timedelta(hours=3), max_age=FORTNIGHT)
     assert new is not None
@@ -74,7 +74,7 @@ def test_short_limit_is_said_in_seconds() -> None:
         INFO, now=MADE + timedelta(minutes=5), max_age=timedelta(seconds=90)
     )
     assert finding is not None
-    assert finding.message.endswith("over 5 minutes ago, and may be 90 seconds old")
+    assert finding.message.endswith("over 5 minutes ago; the limit is 90 seconds")
 
 
 def test_naive_now_is_the_callers_mistake() -> None:
@@ -122,7 +122,7 @@ def document(fingerprint: str) -> MachineInfo:
         ("a" * 64, "is one repeated character"),
         ("xxxxxxxx", "is one repeated character"),
         ("########", "is one repeated character"),
-        (EMPTY, "is the hash of an empty text or of a placeholder"),
+        (EMPTY, "is the hash of an empty text or a placeholder"),
         (f"sha256:{EMPTY.upper()}", "is the hash"),
         ("sha256:" + hashlib.sha256(b"\n").hexdigest(), "is the hash"),
         ("sha256:" + hashlib.sha256(b"Default string\r\n").hexdigest(), "is the hash"),
@@ -147,7 +147,7 @@ def test_a_placeholder_is_a_finding(fingerprint: str, problem: str) -> None:
     assert finding is not None
     assert finding.code is FindingCode.IMPLAUSIBLE_FINGERPRINT
     assert f" {problem}" in finding.message
-    assert finding.message.endswith(", so it may not identify one machine")
+    assert finding.message.endswith(", so several machines may share it")
     assert finding.hint
 
 

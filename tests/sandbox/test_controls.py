@@ -78,14 +78,14 @@ def test_a_clock_that_is_set_back(licensed: Sandbox) -> None:
 def test_a_clock_that_cannot_be(licensed: Sandbox, form: dict[str, str]) -> None:
     """Is told of, and the clock stays."""
     page = licensed.move("clock", **form)
-    assert "the clock " in page
+    assert "enter a date and time" in page or "the year must be" in page
     assert licensed.site.now() == NOW
 
 
 def test_another_machine(licensed: Sandbox) -> None:
     """Leads to the full-screen page, and back."""
     licensed.move("machine", be="another")
-    assert "Machine changed" in licensed.client.get("/").text
+    assert "Machine identity changed" in licensed.client.get("/").text
     licensed.move("machine", be="typed", fingerprint=MACHINE)
     assert licensed.site.standing().active
     assert "missing" in licensed.move("machine", be="typed", fingerprint="")
@@ -95,7 +95,7 @@ def test_users_and_hosts(licensed: Sandbox) -> None:
     """What the license refuses is told as the API would; pretending is free."""
     licensed.move("users", do="set", number="25")
     assert "400 user_limit" in licensed.move("users", do="add", number="25")
-    assert "0 to" in licensed.move("users", do="set", number="-1")
+    assert "between 0 and" in licensed.move("users", do="set", number="-1")
     licensed.move("users", do="remove", number="25")
     assert licensed.site.users == 24
     licensed.move("users", do="add", number="24")
@@ -104,7 +104,7 @@ def test_users_and_hosts(licensed: Sandbox) -> None:
     assert "concurrent host limit reached" in licensed.move("hosts", kind="deploy", do="connect")
     licensed.move("hosts", kind="deploy", do="disconnect")
     assert licensed.site.license.hosts.connected(HostKind.DEPLOY) == 0
-    assert "session hosts" in licensed.move("hosts", kind="x", do="connect")
+    assert "session or deploy" in licensed.move("hosts", kind="x", do="connect")
 
 
 @pytest.mark.parametrize("back", ["https://evil.example/", "//evil.example", "/\\evil.example", ""])

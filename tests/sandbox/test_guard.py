@@ -23,7 +23,7 @@ def test_a_name_bound_to_the_loopback_reaches_nothing(sandbox: Sandbox, host: st
     for path in ("/", "/api/license", "/style.css"):
         answer = sandbox.client.get(path, headers={"host": host})
         assert answer.status_code == 421
-        assert f"answers under http://{HOST}/ alone" in answer.text
+        assert f"available only at http://{HOST}/" in answer.text
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_who_goes_away_within_a_body_is_no_error(sandbox: Sandbox) -> None:
 
 
 NAME = f"polygent_sandbox_access_{PORT}"
-ASKS = "Open the address that the terminal shows"
+ASKS = "Open the address in the terminal"
 
 
 def refuses(client: TestClient) -> bool:
@@ -145,7 +145,7 @@ def test_without_the_cookie_nothing_is_changed(licensed: Sandbox) -> None:
     for method, path in (("POST", "sign-in"), ("GET", "license"), ("POST", "license")):
         answer = other.request(method, f"/api/{path}", json={"user": "admin"})
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "no_access")
-        assert "the address that the terminal shows" in answer.json()["error"]["hint"]
+        assert "the address in the terminal" in answer.json()["error"]["hint"]
     with (
         pytest.raises(WebSocketDisconnect),
         other.websocket_connect(f"ws://{HOST}/api/agents/session?host=a"),

@@ -87,7 +87,7 @@ def test_a_standard_customer(desk: Desk, visitor: Visitor) -> None:
     assert "background running" in visitor.strip
 
     visitor.press("Another machine")
-    assert visitor.title == "Machine changed"
+    assert visitor.title == "Machine identity changed"
     document = visitor.download()
     consent = ("--accept", "claimed-customer", *CONSENT)
     reissue = ("reissue", "acme-gmbh", "--machine-info", str(document), *consent)
@@ -119,7 +119,7 @@ def test_an_enterprise_customer(desk: Desk, visitor: Visitor) -> None:
     assert "Install log" in visitor.text
 
     visitor.enter("Requests are for host", "polygent.globex.example")
-    assert visitor.title == "Address not covered"
+    assert visitor.title == "License domain mismatch"
     assert "background running" in visitor.strip, "one request is no state"
     reissue = ("reissue", "globex", "--allowed-domain", "*.globex.example")
     visitor.upload(issued(desk, visitor, *reissue))
@@ -129,7 +129,7 @@ def test_an_enterprise_customer(desk: Desk, visitor: Visitor) -> None:
 
 def test_the_api_under_the_same_controls(desk: Desk, visitor: Visitor) -> None:
     """What programs are answered, asked on the page, as users and hosts come and the end nears."""
-    visitor.press("What the API answers")
+    visitor.press("API responses")
     visitor.press("Ask")
     assert '"code": "license_none"' in visitor.text
     visitor.press("← Back to the product")
@@ -141,7 +141,7 @@ def test_the_api_under_the_same_controls(desk: Desk, visitor: Visitor) -> None:
     visitor.press("Settings → License")
     assert "Users\n4 of 25" in visitor.text
     assert "Deploy hosts\n1 of 5" in visitor.text
-    visitor.press("What the API answers")
+    visitor.press("API responses")
     visitor.choose("The endpoint needs", "sso-saml")
     visitor.press("Ask")
     assert '"feature": "sso-saml"' in visitor.text
@@ -161,7 +161,7 @@ def test_a_narrow_window(desk: Desk, visitor: Visitor) -> None:
     visitor.follow("Sandbox controls")
     visitor.press("Another machine")
     visitor.open("/")
-    assert visitor.title == "Machine changed"
+    assert visitor.title == "Machine identity changed"
     assert not visitor.overflows
 
 
@@ -172,7 +172,7 @@ def test_a_member_cannot_upload(visitor: Visitor) -> None:
     visitor.press("Sign in as member")
     assert visitor.title == "No license yet"
     assert not visitor.has("Upload license")
-    assert "Ask an admin" in visitor.text
+    assert "Please contact an admin" in visitor.text
 
 
 def test_another_browser(visitor: Visitor, tmp_path: Path) -> None:
@@ -181,9 +181,9 @@ def test_another_browser(visitor: Visitor, tmp_path: Path) -> None:
     url = visitor.address.rpartition("/")[0] + "/"
     with chromium(tmp_path) as driver:
         other = Visitor(driver, url, tmp_path)
-        assert other.title == "Open the address that the terminal shows"
+        assert other.title == "Open the address in the terminal"
         other.press("I have opened it: continue")
-        assert other.title == "Open the address that the terminal shows"
+        assert other.title == "Open the address in the terminal"
         visitor.press("New address")
         address = url + "?token=" + visitor.strip.partition("?token=")[2].split()[0]
         other = Visitor(driver, address, tmp_path)
@@ -192,4 +192,4 @@ def test_another_browser(visitor: Visitor, tmp_path: Path) -> None:
         assert other.title == "No license yet"
     with chromium(tmp_path) as driver:
         third = Visitor(driver, address, tmp_path)
-        assert third.title == "Open the address that the terminal shows"
+        assert third.title == "Open the address in the terminal"

@@ -25,11 +25,11 @@ def test_each_row_is_a_line_and_each_mend_one_below(healthy: Desk) -> None:
     lines = outcome.text.splitlines()
     assert lines[0] == f"ok    tool               polygent-issue {__version__}"
     at = lines.index(
-        "warn  upload-window      not set: every upload deadline assumes that servers take a "
-        "file for 7 days"
+        "warn  upload-window      not set: upload deadlines assume 7 days; set the "
+        "upload window of your servers"
     )
     assert lines[at + 1] == (
-        f"{'':25}mend: polygent-issue --home {healthy.home} config set upload_window 7d"
+        f"{'':25}fix: polygent-issue --home {healthy.home} config set upload_window 7d"
     )
     warnings = sum(line.startswith("warn  ") for line in lines)
     fine = sum(line.startswith("ok    ") for line in lines)
@@ -40,7 +40,7 @@ def test_each_row_is_a_line_and_each_mend_one_below(healthy: Desk) -> None:
 def test_what_was_not_checked_is_counted_apart(healthy: Desk) -> None:
     """It is neither well nor wrong."""
     lines = healthy.ok("doctor", "--quick").text.splitlines()
-    assert "--    journal            not checked: left out by --quick" in lines
+    assert "--    journal            not checked: skipped by --quick" in lines
     assert lines[-1].endswith(" failures, 2 not checked")
 
 
@@ -67,7 +67,7 @@ def test_json_has_the_rows_their_count_and_the_settings(healthy: Desk) -> None:
     assert row(outcome, "upload-window") == {
         "name": "upload-window",
         "state": "warn",
-        "message": "not set: every upload deadline assumes that servers take a file for 7 days",
+        "message": "not set: upload deadlines assume 7 days; set the upload window of your servers",
         "mend": f"polygent-issue --home {healthy.home} config set upload_window 7d",
         "argv": [*healthy.argv, "config", "set", "upload_window", "7d"],
     }
@@ -101,4 +101,4 @@ def test_a_terminal_sees_colours_and_is_asked_nothing(healthy: Desk) -> None:
     assert "\x1b[32mok    sqlite" in running.screen
     assert "\x1b[33mwarn  upload-window" in running.screen
     assert "\x1b[1;31mfail  key  " in running.screen
-    assert "mend: polygent-issue --home" in running.screen
+    assert "fix: polygent-issue --home" in running.screen

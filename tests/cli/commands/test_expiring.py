@@ -140,14 +140,14 @@ def test_a_calendar_of_what_is_due(books: Books) -> None:
     assert told.text.startswith(f"calendar: {target}\n")
     assert "acme" in told.text
     [event] = read(target.read_bytes())
-    assert event["SUMMARY"] == "Acme, Söhne; GmbH (prod-1): license ends"
+    assert event["SUMMARY"] == "Acme, Söhne; GmbH (prod-1): license expires"
     assert event["DTSTART"].dt == date(2026, 12, 10)
     assert event["DTSTAMP"].dt == books.desk.now
     command = event["DESCRIPTION"].splitlines()[0]
     assert command == f"polygent-issue renew acme --license {record.id[:8]}"
     books.desk.ok(*command.split()[1:], "--dry-run")
     assert len(event.walk("VALARM")) == 4
-    assert b"SUMMARY:Gone (any machine): license ends\r\n" in target.read_bytes()
+    assert b"SUMMARY:Gone (any machine): license expires\r\n" in target.read_bytes()
     assert target.read_bytes().count(b"STATUS:CANCELLED\r\n") == 1
 
 

@@ -91,10 +91,10 @@ def test_its_age(desk: Desk, age: timedelta, shown: str, fresh: bool) -> None:  
 def test_a_stale_one_says_what_to_do(desk: Desk) -> None:
     """The finding and its hint, in both forms; it is no error."""
     path = desk.machine_info(generatedAt="2026-10-01T00:00:00Z")
-    assert "  ask the customer to download machine info again\n" in told(desk, path)
+    assert "  ask the customer to download the machine info again\n" in told(desk, path)
     finding = desk.run("machine-info", "check", path, "--json").json["finding"]
     assert finding["code"] == "stale-machine-info"
-    assert finding["hint"] == "ask the customer to download machine info again"
+    assert finding["hint"] == "ask the customer to download the machine info again"
 
 
 def test_a_placeholder_is_named(desk: Desk) -> None:
