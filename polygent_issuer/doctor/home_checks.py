@@ -181,9 +181,8 @@ def private_files(paths: Iterable[Path], *, group_may: bool = False) -> Verdict:
     is_open = is_open_to_others if group_may else _is_open
     open_ones = [path for path in existing if is_open(path.stat())]
     if not open_ones:
-        return ok(
-            f"not accessible to other users: {_named(existing)}" if existing else "no such file"
-        )
+        names = _named(existing)
+        return ok(f"not accessible to other users: {names}" if names else "no files to check")
     words = " ".join(for_shell(str(path)) for path in open_ones)
     return warn(f"other users may read or write {_named(open_ones)}", f"chmod 600 {words}")
 

@@ -177,10 +177,10 @@ def _copy_age(
         copy = journal.newest_copy(db, event)
         since = 0 if copy is None else journal.acts_since(db, copy.seq)
     if copy is None:
-        return warn(f"{lack}; keep the copy on another disk", fix)
+        return warn(f"{lack}; keep a copy on another disk", fix)
     file = copy.details.get("file")
     place = f" in {escape(file)}" if isinstance(file, str) else ""
     message = f"{made} on {dates.instant(copy.at)}{place}; journal rows since then: {since}"
     if since and now - copy.at > lasts:
-        return warn(f"last {message}; keep the copy on another disk", fix)
+        return warn(f"last {message}; keep a copy on another disk", fix)
     return ok(message)

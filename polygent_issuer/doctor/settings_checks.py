@@ -41,9 +41,9 @@ def issuer(loaded: Loaded) -> Verdict:
     """Check that the issuer name is set."""
     name = loaded.settings.issuer
     if loaded.entries["issuer"].where is not Where.DEFAULT:
-        return ok(f"licenses name {escape(name)} as their issuer")
+        return ok(f"licenses name the issuer {escape(name)}")
     return warn(
-        f"not set: licenses name {name} as their issuer",
+        f"not set: licenses name the issuer {name}",
         run("config", "set", "issuer", "NAME"),
     )
 
@@ -62,7 +62,7 @@ def upload_window(loaded: Loaded) -> Verdict:
     if window is not None:
         return ok(f"servers accept a license file for {window} after issue")
     return warn(
-        "not set: upload deadlines assume 7 days; set the upload window of your servers",
+        "not set: upload deadlines assume 7 days",
         run("config", "set", "upload_window", "7d"),
     )
 

@@ -146,7 +146,7 @@ def test_a_key_file_that_others_may_read(books: Books) -> None:
 
 def test_without_key_files_there_is_none(desk: Desk) -> None:
     """Keys in a keyring have no modes."""
-    assert look(desk, "key-files")["message"] == "no such file"
+    assert look(desk, "key-files")["message"] == "no files to check"
 
 
 def test_temporary_files_of_crashes_are_found_and_removed(desk: Desk) -> None:

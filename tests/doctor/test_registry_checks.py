@@ -342,7 +342,7 @@ def test_a_copy_that_was_never_made_is_a_warning(
     found = look(books.desk, check)
     assert found["state"] == "warn"
     assert "never" in found["message"]
-    assert found["message"].endswith("; keep the copy on another disk")
+    assert found["message"].endswith("; keep a copy on another disk")
     assert found["mend"] == f"polygent-issue --home {books.desk.home} {command}"
 
 

@@ -49,7 +49,7 @@ def test_a_home_without_a_settings_file_is_at_its_defaults(desk: Desk) -> None:
         == "not set: license files are written to the current folder"
     )
     mend(desk, "issuer", NAME="Polygent Ltd")
-    assert look(desk, "issuer")["message"] == "licenses name Polygent Ltd as their issuer"
+    assert look(desk, "issuer")["message"] == "licenses name the issuer Polygent Ltd"
 
 
 def test_the_default_name_is_well_where_it_was_chosen(desk: Desk) -> None:

@@ -60,7 +60,7 @@ def _text(examination: "Examination", count: Counter[str]) -> Iterator[Line]:
         mark, style = _MARKS[row.state]
         yield Line(f"{mark:<4}  {row.name:<{width}}  {row.message}", style)
         if row.fix is not None:
-            yield Line(f"{'':<{4 + 2 + width}}  fix: {at_home(row.fix)}")
+            yield Line(f"fix: {at_home(row.fix)}", indent=3)
     parts = [
         f"{count['ok']} ok",
         f"{count['warn']} warning{'' if count['warn'] == 1 else 's'}",
