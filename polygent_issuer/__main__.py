@@ -1,25 +1,25 @@
-"""The command `polygent-issue`; answers `--version` before anything else is imported."""
+"""The command `polygent-issue`; it answers `--version` before it imports anything else."""
 
 import sys
 from contextlib import suppress
 
 
 def main() -> None:
-    """Run the command line of this process and end it with its exit code."""
+    """Run the command line and exit with its exit code."""
     if sys.argv[1:] == ["--version"]:
         from polygent_issuer import __version__
 
-        with suppress(OSError, AttributeError):  # the command line says what is wrong with stdout
+        with suppress(OSError, AttributeError):  # the command line reports a broken stdout
             sys.stdout.write(f"polygent-issue {__version__}\n")
             sys.stdout.flush()
             return
     import gc
 
-    gc.set_threshold(100_000)  # collecting while modules are imported costs a tenth of the start
+    gc.set_threshold(100_000)  # collections during imports would take a tenth of the start-up
     from polygent_issuer.cli.main import run
 
     code = run(sys.argv[1:])
-    gc.freeze()  # the last collection need not look at all that was imported
+    gc.freeze()  # the last collection skips the imported modules
     sys.exit(code)
 
 

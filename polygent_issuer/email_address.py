@@ -1,8 +1,8 @@
-"""Mail addresses as people write them: `ops@acme.example`, `Ada <ada@acme.example>`.
+"""Parse mail addresses such as `ops@acme.example` and `Ada <ada@acme.example>`.
 
-Of a mailbox (RFC 5322 §3.4) only what every mail program and server takes: a dot-atom of ASCII
-before the @, a host name in LDH labels behind it, within the lengths of RFC 5321 §4.5.3.1. What is
-read here is exactly one address, however it is quoted later.
+Only the part of RFC 5322 §3.4 that every mail program and server accepts is allowed: an ASCII
+dot-atom before the @, a host name of LDH labels after it, within the lengths of RFC 5321 §4.5.3.1.
+Such a text remains exactly one address, however it is quoted later.
 """
 
 import re
@@ -22,19 +22,19 @@ ENCODED_WORD: Final = "=?"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mailbox:
-    """One address, and whose it is; `name` is empty where the address stands alone."""
+    """One address and the name of its owner; `name` is empty for an address without a name."""
 
     name: str
     address: str
 
     @property
     def host(self) -> str:
-        """What follows the @."""
+        """The part after the @."""
         return self.address.rpartition("@")[2]
 
 
 def parse_address(text: str) -> Mailbox | None:
-    """Read `ADDRESS` or `NAME <ADDRESS>`; None for anything else, or a name against FORMAT §1.
+    """Parse `ADDRESS` or `NAME <ADDRESS>`; None for anything else, or a name against FORMAT §1.
 
     A text with an encoded word (RFC 2047) is refused: a mail program would show another name or
     address than the operator reads.
@@ -54,5 +54,5 @@ def parse_address(text: str) -> Mailbox | None:
 
 
 def _unquoted(name: str) -> str:
-    """The name without quotes around it, as some address books give it."""
+    """Return the name without the quotes that some address books put around it."""
     return name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name

@@ -1,9 +1,9 @@
-"""The issuer's errors: a stable code, the evidence, and what puts it right.
+"""The issuer's errors: each has a stable code, its evidence and a hint.
 
-One root, `IssuerError`. Each error carries a stable `code` for programs and the `exit_code` of
-the command that it ends (DESIGN, "Command line"). Messages are lower case without a full stop and
-say what and why; `hint` names the command that mends it. The verifier has errors of its own
-(`polygent_issuer.verifier.errors`), since servers import it without this module.
+The root is `IssuerError`. Each error carries a stable `code` for programs and the `exit_code` of
+the command that it ends (DESIGN, "Command line"). A message is lower case without a full stop and
+states what happened and why. `hint` names the command that fixes it. The verifier has its own
+errors (`polygent_issuer.verifier.errors`), because servers import it without this module.
 """
 
 from enum import IntEnum
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 
 class ExitCode(IntEnum):
-    """What the process says when it ends; stable, for scripts."""
+    """Exit codes of the process; stable, because scripts read them."""
 
     DONE = 0
     BUG = 1
@@ -30,19 +30,19 @@ class ExitCode(IntEnum):
 
 
 class IssuerError(Exception):
-    """Whatever this tool refuses or cannot do, said once, for the operator.
+    """Something that this tool refuses or cannot do.
 
     Args:
-        message: what and why, in one line; lower case, no full stop, no secret.
-        hint: the command that puts it right, or what to do next.
-        code: a stable code of its own; the class's when not given.
+        message: what happened and why, in one line; lower case, no full stop, no secret.
+        hint: the command that fixes it, or what to do next.
+        code: a stable code for this error; default: the code of the class.
     """
 
     code: str = "error"
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
 
     def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
-        """Say what and why, and what puts it right."""
+        """Store the message, the hint and the code."""
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -50,7 +50,7 @@ class IssuerError(Exception):
             self.code = code
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy by attributes: `__init__` may take other arguments than `args`."""
+        """Pickle and copy by attributes: a subclass may take other arguments than `args`."""
         return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
@@ -61,8 +61,8 @@ class InternalError(IssuerError):
 
     @classmethod
     def at(cls, raised: BaseException) -> "InternalError":
-        """Name an unforeseen exception by its kind and place; its message may hold a secret."""
-        import traceback  # noqa: PLC0415 - for bugs alone
+        """Report an unexpected exception by its type and line; its message may hold a secret."""
+        import traceback  # noqa: PLC0415 - only bugs need it
 
         where = traceback.extract_tb(raised.__traceback__)[-1]
         place = f"{PurePath(where.filename).name}:{where.lineno}"
@@ -73,116 +73,116 @@ class InternalError(IssuerError):
 
 
 class UsageProblem(IssuerError):
-    """The command line contradicts itself or lacks something."""
+    """The command line contradicts itself or is incomplete."""
 
     code = "usage"
     exit_code = ExitCode.USAGE
 
 
 class InputRefused(IssuerError):
-    """What was given cannot be used: a file, a term, a name."""
+    """An input cannot be used: a file, a term, a name."""
 
     code = "input_refused"
     exit_code = ExitCode.INPUT
 
 
 class MissingInput(InputRefused):
-    """Something that only a person can know was not given, and there is nobody to ask."""
+    """A required value is missing, and without a terminal it cannot be asked for."""
 
     code = "missing_input"
 
 
 class UnreadableInput(InputRefused):
-    """A file that was named cannot be read, or is larger than its format allows."""
+    """An input file cannot be read, or is larger than its format allows."""
 
     code = "unreadable_input"
 
 
 class InvalidMachineInfo(InputRefused):
-    """A `machine-info.json` that breaks FORMAT §4."""
+    """A `machine-info.json` violates FORMAT §4."""
 
     code = "invalid_machine_info"
 
 
 class InvalidTerms(InputRefused):
-    """Terms that no license may have, or that contradict each other."""
+    """Terms are not allowed in a license, or contradict each other."""
 
     code = "invalid_terms"
 
 
 class InvalidSettings(InputRefused):
-    """The settings file, an environment variable or a value for them is wrong."""
+    """The settings file, an environment variable or a value of a setting is invalid."""
 
     code = "invalid_settings"
 
 
 class InvalidStore(InputRefused):
-    """A store URI that is none of `keyring:`, `file:PATH` and `pkcs11:…`, or not a sound one."""
+    """A store URI is not a valid `keyring:`, `file:PATH` or `pkcs11:…` URI."""
 
     code = "invalid_store"
 
 
 class NotFound(IssuerError):
-    """No such customer, machine, license, key or plan."""
+    """A customer, machine, license, key or plan does not exist."""
 
     code = "not_found"
     exit_code = ExitCode.NOT_FOUND
 
 
 class Ambiguous(IssuerError):
-    """Several match; the hint names them."""
+    """A name matches several things; the hint lists them."""
 
     code = "ambiguous"
     exit_code = ExitCode.NOT_FOUND
 
 
 class KeyUnavailable(IssuerError):
-    """A signing key cannot be used, kept or read; subclasses say why."""
+    """A signing key cannot be used, stored or read; subclasses state why."""
 
     code = "key_unavailable"
     exit_code = ExitCode.KEY
 
 
 class HomeProblem(IssuerError):
-    """The home or its registry is missing, unsafe, locked, damaged or too new."""
+    """The home or its registry is missing, unsafe, locked, damaged or too new for this tool."""
 
     code = "home_problem"
     exit_code = ExitCode.REGISTRY
 
 
 class HomeMissing(HomeProblem):
-    """There is no home here: a mistyped `--home` must not start an empty registry."""
+    """The home does not exist. A mistyped `--home` must not create an empty registry."""
 
     code = "home_missing"
 
 
 class RegistryChanged(HomeProblem):
-    """Someone else wrote what this command's decision rested on, after it was shown."""
+    """Another command changed the rows behind this command's decision after the preview."""
 
     code = "registry_changed"
 
     @classmethod
     def since_shown(cls, undone: str, *, hint: str | None = None) -> "RegistryChanged":
-        """The error of every command that decides, shows, asks and decides again.
+        """Return the error of a command whose second decision differs from the one it showed.
 
         Args:
-            undone: what has not happened, such as `nothing was issued`.
-            hint: where to look first; the same command when not given.
+            undone: what did not happen, such as `nothing was issued`.
+            hint: where to look first; default: run the same command again.
         """
         return cls(
-            f"the registry changed after this was shown; {undone}",
-            hint=hint or "run the command again and look at what it shows now",
+            f"the registry changed after the preview; {undone}",
+            hint=hint or "run the command again and check the new preview",
         )
 
 
 class OutputProblem(IssuerError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written to its destination."""
 
     code = "output_failed"
     exit_code = ExitCode.OUTPUT
 
 
 class OutputExists(OutputProblem):
-    """The file to be written exists already; nothing is ever overwritten."""
+    """The output file exists already; existing files are never overwritten."""
 
     code = "output_exists"

@@ -1,8 +1,8 @@
-"""Findings: what is allowed but risky, and its consent (DESIGN, "Findings and consent").
+"""Findings: actions that are allowed but risky, and their consent (DESIGN, "Findings and consent").
 
 A finding is neither an error nor a silent success. The core collects findings; the command line
-asks on a terminal and otherwise stops with exit 4; who accepted what, when and why goes into the
-journal.
+asks on a terminal and otherwise stops with exit 4. The journal records who accepted what, when and
+why.
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,29 +34,31 @@ MEANINGS: Final[Mapping[FindingCode, str]] = {
     FindingCode.STALE_MACHINE_INFO: "the document is older than 14 days (setting "
     "`machine_info_max_age`), or more than 5 minutes in the future",
     FindingCode.IMPLAUSIBLE_FINGERPRINT: "the fingerprint of the document is a placeholder: one "
-    "repeated character, the hash of nothing, a vendor's filler text, or `sha256:` without 64 "
-    "hexadecimal digits",
-    FindingCode.MACHINE_OF_ANOTHER_CUSTOMER: "the fingerprint is known for another customer",
-    FindingCode.ADDITIONAL_MACHINE: "the customer already has a machine, and this is another one",
-    FindingCode.CLAIMED_CUSTOMER: "the document names another known customer than the one that you "
-    "mean, or, without a terminal, only the document names the customer",
-    FindingCode.ENTITLEMENT_LOSS: "a feature, user, host, host name or day less than now (of "
-    "several licenses: than all of them together), and you did not type it",
+    "repeated character, the hash of an empty input, a vendor's filler text, or `sha256:` without "
+    "64 hexadecimal digits",
+    FindingCode.MACHINE_OF_ANOTHER_CUSTOMER: "the fingerprint belongs to a machine of another "
+    "customer",
+    FindingCode.ADDITIONAL_MACHINE: "the customer already has a machine, and this is a different "
+    "one",
+    FindingCode.CLAIMED_CUSTOMER: "the document names a different known customer than the one "
+    "given; or, without a terminal, only the document names the customer",
+    FindingCode.ENTITLEMENT_LOSS: "fewer features, users, hosts, host names or days than now, and "
+    "you did not type the change; several licenses count together",
     FindingCode.LONG_TERM: "the license runs longer than 3 years (setting `long_term`)",
-    FindingCode.SIMILAR_CUSTOMER: "a new name that is very similar to a known one; names that "
-    "differ in a digit are not similar",
-    FindingCode.NOT_DUE: "a renewal more than 90 days before the expiry (setting `not_due`); a "
-    "trial is never too early for its contract",
-    FindingCode.CLOCK_BEHIND: "this machine's clock is before the newest row of the journal",
+    FindingCode.SIMILAR_CUSTOMER: "the name of a new customer is very similar to a known one; "
+    "names that differ in a digit are not similar",
+    FindingCode.NOT_DUE: "a renewal more than 90 days before the expiry (setting `not_due`); "
+    "converting a trial is never too early",
+    FindingCode.CLOCK_BEHIND: "this machine's clock is behind the newest row of the journal",
     FindingCode.KEY_ROLLOUT: "servers need the new public key before files signed with the new key",
-    FindingCode.REGISTRY_ROLLBACK: "the present registry contains rows that the backup lacks",
+    FindingCode.REGISTRY_ROLLBACK: "the current registry contains rows that the backup lacks",
 }
-"""When each finding is reported; the guide's topic *findings* is made of it."""
+"""When each finding is reported. The guide topic *findings* is generated from it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One risk: its code, what was seen, and what to do instead of accepting it."""
+    """One risk: its code, the evidence, and what to do instead of accepting it."""
 
     code: FindingCode
     message: str
@@ -67,43 +69,43 @@ class Finding:
 class Consent:
     """The codes that the operator accepted, and why.
 
-    A code that is not needed is harmless. `reason` is required off a terminal as soon as a
-    finding is accepted; the command line sees to that.
+    A code that is not needed is harmless. Without a terminal the command line requires `reason` as
+    soon as a finding is accepted.
     """
 
     accepted: frozenset[FindingCode] = frozenset()
     reason: str | None = None
 
     def missing(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
-        """The findings that this consent does not cover, in their order."""
+        """Return the findings that this consent does not cover, in their order."""
         return tuple(finding for finding in findings if finding.code not in self.accepted)
 
     def used(self, findings: Iterable[Finding]) -> tuple[FindingCode, ...]:
-        """The accepted codes that were needed, sorted: what the journal keeps."""
+        """Return the accepted codes that were needed, sorted, as the journal records them."""
         return tuple(sorted({f.code for f in findings if f.code in self.accepted}))
 
 
 class ConsentNeeded(IssuerError):
-    """Findings that nobody accepted; nothing was changed.
+    """Findings were not accepted; nothing was changed.
 
-    The message names each finding, the hint prints the flags that accept them.
+    The message names each finding; the hint lists the options that accept them.
     """
 
     code = "consent_needed"
     exit_code = ExitCode.CONSENT
 
     def __init__(self, findings: tuple[Finding, ...], *, reason_missing: bool = False) -> None:
-        """Name the findings, and the flags that accept them."""
+        """Name the findings and the options that accept them."""
         self.findings = findings
         self.reason_missing = reason_missing
         codes = sorted({finding.code for finding in findings})
         if reason_missing:
             named = ", ".join(codes)
-            super().__init__(f"{named} is accepted without a reason", hint="add --reason TEXT")
+            super().__init__(f"a reason is required to accept {named}", hint="add --reason TEXT")
             return
         flags = " ".join(f"--accept {code}" for code in codes)
         instead = "; or ".join(finding.hint for finding in findings if finding.hint)
-        hint = f"to go on, add {flags} --reason TEXT"
+        hint = f"to continue, add {flags} --reason TEXT"
         risks = "; ".join(f"{finding.code}: {finding.message}" for finding in findings)
         super().__init__(
             f"consent needed: {risks}", hint=f"{hint}; or {instead}" if instead else hint
@@ -111,7 +113,14 @@ class ConsentNeeded(IssuerError):
 
 
 def require(findings: Iterable[Finding], consent: Consent, *, with_reason: bool = False) -> None:
-    """Let pass only what was accepted, with a reason if one is asked for; else `consent_needed`."""
+    """Check that the consent covers every finding.
+
+    Args:
+        with_reason: whether an accepted finding needs a reason.
+
+    Raises:
+        ConsentNeeded: (`consent_needed`) for findings without consent, or for a missing reason.
+    """
     findings = tuple(findings)
     missing = consent.missing(findings)
     if missing:

@@ -23,18 +23,18 @@ _PIN_HINT: Final = (
     "POLYGENT_ISSUER_PASSPHRASE_FILE, or the terminal"
 )
 _SECRETS: Final = {
-    "pin-value": "a PIN does not belong into a URI, which others can read",
-    "pin-source": "where the PIN comes from is not part of the store",
+    "pin-value": "a URI must not contain a PIN, because other people can read it",
+    "pin-source": "the source of the PIN is not part of the store",
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenUri:
-    """A token, perhaps one key in it, and the module that speaks to it.
+    """A token, its PKCS#11 module and, if named, one of its keys.
 
     Attributes:
-        module: absolute path of the PKCS#11 module; nothing else ever names one.
-        token: the token's label; this or `serial` is always there.
+        module: absolute path of the PKCS#11 module; only the URI names one.
+        token: the token's label; either this or `serial` is always present.
         label: the key's CKA_LABEL.
         id: the key's CKA_ID.
     """
@@ -50,7 +50,7 @@ class TokenUri:
 
     @property
     def uri(self) -> str:
-        """The URI in its one spelling: attributes in order, all that may be encoded is."""
+        """The URI in its only spelling: attributes in order, percent-encoded where allowed."""
         path = {
             "token": self.token,
             "serial": self.serial,
@@ -66,47 +66,47 @@ class TokenUri:
 
     @property
     def of_token(self) -> "TokenUri":
-        """The token alone, whatever key this points at."""
+        """The URI of the token, without its key."""
         return replace(self, label=None, id=None)
 
     @property
     def names_a_key(self) -> bool:
-        """Whether it points at one key, not at a token alone."""
+        """True if the URI names a key in the token."""
         return self.label is not None or self.id is not None
 
 
 def id_text(key_id: bytes) -> str:
-    """Return a CKA_ID as in a URI: all of it percent-encoded (RFC 7512 §2.3)."""
+    """Return a CKA_ID as a URI contains it: fully percent-encoded (RFC 7512 §2.3)."""
     return "".join(f"%{byte:02X}" for byte in key_id)
 
 
 def is_token_uri(text: str) -> bool:
-    """Return whether a text names a place in a token, well-formed or not."""
+    """Return whether a text is a `pkcs11:` URI, valid or not."""
     return text.startswith(SCHEME)
 
 
 def parse_token_uri(text: str) -> TokenUri:
-    """Read a `pkcs11:` URI.
+    """Parse a `pkcs11:` URI.
 
     Raises:
-        InvalidStore: (`invalid_store`) unless it is exactly right; the hint shows how.
+        InvalidStore: (`invalid_store`) unless it is valid; the hint shows how to write it.
     """
-    for name, problem in _SECRETS.items():  # first of all: nothing of such a text is ever repeated
+    for name, problem in _SECRETS.items():  # first, so that no other error repeats a PIN
         if name in text.lower():
             raise _refused(problem, _PIN_HINT)
     path, mark, query = text.removeprefix(SCHEME).partition("?")
     if not mark:
-        raise _refused("it names no module", "add ?module-path=/PATH/TO/MODULE.so to it")
+        raise _refused("the PKCS#11 module is missing", "add ?module-path=/PATH/TO/MODULE.so")
     attributes = _attributes(path, ";", (*_TEXTS, "slot-id", "id", "type"), _PATH_VALUE)
     module_path = _attributes(query, "&", ("module-path",), _QUERY_VALUE)["module-path"]
     if attributes.get("type", b"private") != b"private":
-        raise _refused("type may only be private", "leave type out")
+        raise _refused("type must be private", "leave type out")
     texts = {name: _text(name, attributes[name]) for name in _TEXTS if name in attributes}
     if not texts.keys() & {"token", "serial"}:
-        raise _refused("it does not say which token", "add token=LABEL or serial=NUMBER")
+        raise _refused("the token is missing", "add token=LABEL or serial=NUMBER")
     module = _text("module-path", module_path)
     if not Path(module).is_absolute():
-        problem = f"the module's path is not absolute: {module}"
+        problem = f"the path of the module is not absolute: {module}"
         raise _refused(problem, "write module-path=/PATH/TO/MODULE.so")
     slot = attributes.get("slot-id")
     if slot is not None and not re.fullmatch(rb"[0-9]{1,20}", slot):
@@ -127,16 +127,16 @@ def _attributes(
     for part in text.split(separator):
         name, sign, value = part.partition("=")
         if name == "module-name":
-            raise _refused("a module is named by its whole path", "write module-path=/PATH")
+            raise _refused("the module needs its absolute path", "write module-path=/PATH")
         if name not in known:
-            problem = f"{escape_short(name)} is not among them" if name else "one of them is empty"
-            raise _refused(f"it may have the attributes {', '.join(known)}; {problem}")
+            problem = f"unknown attribute {escape_short(name)}" if name else "an attribute is empty"
+            raise _refused(f"{problem}; allowed: {', '.join(known)}")
         if name in attributes:
-            raise _refused(f"it has {name} twice", "name each attribute once")
+            raise _refused(f"{name} is given twice", "give each attribute once")
         if not sign or not value_form.fullmatch(value):
             raise _refused(
                 f"the value of {name} is empty, or has a character that must be percent-encoded",
-                "write a space as %20, a semicolon as %3B, a slash (but in module-path) as %2F",
+                "write a space as %20, a semicolon as %3B, a slash (except in module-path) as %2F",
             )
         attributes[name] = unquote_to_bytes(value)
     return attributes
@@ -148,25 +148,23 @@ def _text(name: str, value: bytes) -> str:
     except UnicodeDecodeError:
         text = ""
     if not text or escape(text) != text:
-        raise _refused(f"the value of {name} is no text in UTF-8 that can be shown")
+        raise _refused(f"the value of {name} is not printable UTF-8 text")
     return text
 
 
 def _refused(problem: str, hint: str | None = None) -> InvalidStore:
-    return InvalidStore(
-        f"this is no key store in a token: {problem}", hint=hint or f"write it as '{EXAMPLE}'"
-    )
+    return InvalidStore(f"invalid pkcs11: URI: {problem}", hint=hint or f"write it as '{EXAMPLE}'")
 
 
 KEYRING = "keyring:"
 FILE = "file:"
 EXAMPLE_FILE_URI = "file:~/polygent-keys/"
-"""A store that everybody has, for hints; it works in every shell as it is."""
+"""An example for hints: every user can create this folder, and every shell takes it unquoted."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyringLocation:
-    """The operating system's keyring of the person who runs this; there is one."""
+    """The operating system's keyring of the current user."""
 
     @property
     def uri(self) -> str:
@@ -176,44 +174,43 @@ class KeyringLocation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileLocation:
-    """An absolute path for key files: of one key's file, or of a folder with one file per key."""
+    """An absolute path of one key file, or of a folder with one file per key."""
 
     path: Path
     folder: bool
 
     @property
     def uri(self) -> str:
-        """`file:` and the absolute path; a folder ends with a slash."""
+        """`file:` and the absolute path; the path of a folder ends with a slash."""
         return f"{FILE}{self.path}/" if self.folder else f"{FILE}{self.path}"
 
 
 Location = KeyringLocation | FileLocation | TokenUri
-"""Where private keys can be; each has its one spelling as `uri`."""
+"""The places where private keys can be; `uri` is the only spelling of each."""
 
 
 def split(uri: str) -> KeyringLocation | TokenUri | str:
-    """Read a store URI as far as its text says; the keyring's may lack its colon.
+    """Parse a store URI without access to the file system; `keyring` may lack its colon.
 
     Returns:
-        The path of a file as it is written, still to be checked; empty for any other scheme.
+        For `file:`, the path as written, not yet checked; an empty text for any other scheme.
 
     Raises:
-        InvalidStore: (`invalid_store`) for a `pkcs11:` URI that is not exactly right.
+        InvalidStore: (`invalid_store`) for an invalid `pkcs11:` URI.
     """
     if uri in (KEYRING, KEYRING[:-1]):
         return KeyringLocation()
     if is_token_uri(uri):
         return parse_token_uri(uri)
     path = uri.removeprefix(FILE) if uri.startswith(FILE) else ""
-    return path[2:] if path.startswith("///") else path  # file:///PATH, as a browser would write it
+    return path[2:] if path.startswith("///") else path  # file:///PATH, as browsers write it
 
 
 def parse(uri: str) -> Location:
-    """Read a store URI.
+    """Parse a store URI.
 
-    A relative path counts from the current folder and `~` is the home of the person; what is
-    recorded is absolute, without `..`. A folder is a path that exists as one, or that ends with a
-    slash.
+    A relative path counts from the current folder, and `~` is the user's home folder. The result is
+    absolute, without `..`. A path is a folder if it exists as one, or ends with a slash.
 
     Raises:
         InvalidStore: (`invalid_store`) for any other scheme, a host, or no path at all.
@@ -222,41 +219,40 @@ def parse(uri: str) -> Location:
     if not isinstance(place, str):
         return place
     if not uri.startswith(FILE):
-        raise _invalid(uri, "a key store is keyring:, file:PATH or pkcs11:URI")
+        raise _invalid(uri, "not a key store")
     if place.startswith("//"):
-        raise _invalid(uri, "a file store is on this machine, so it names no host")
+        raise _invalid(uri, "a file store is on this machine and has no host")
     if not place or not place.isprintable():
-        raise _invalid(uri, "a file store needs the path of a file or a folder")
+        raise _invalid(uri, "a file store needs the printable path of a file or a folder")
     path = Path(place)
     if place.startswith("~"):
         try:
             path = path.expanduser()
         except RuntimeError:
-            problem = "whose home that is cannot be found out"
-            raise _invalid(f"{FILE}{place}", problem) from None
+            raise _invalid(f"{FILE}{place}", "unknown user in path") from None
     if place.endswith(("/", os.sep)):
         return FileLocation(path=_whole(path), folder=True)
     return file_location(path)
 
 
 def file_location(path: Path) -> FileLocation:
-    """Return the place of a path: the folder that exists there, else one key's file."""
+    """Return the location of a path: a folder if one exists there, else a key file."""
     return FileLocation(path=_whole(path), folder=disk.is_folder(path))
 
 
 def _whole(path: Path) -> Path:
-    """Return the absolute path; with `..` in it, links are followed first, as `..` means."""
+    """Return the absolute path; links before `..` are followed, as the system does."""
     path = path.absolute()
     if ".." not in path.parts:
         return path
     try:
         return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
-    except (OSError, RuntimeError):  # RuntimeError: a loop of links; the write says so
+    except (OSError, RuntimeError):  # RuntimeError: a loop of links; a later write reports it
         return path
 
 
 def _invalid(uri: str, problem: str) -> InvalidStore:
     return InvalidStore(
         f"{problem}: {escape(uri)}",
-        hint=f"give --store keyring:, --store file:/path/to/the.key or --store '{EXAMPLE}'",
+        hint=f"use --store keyring:, --store file:/path/to/the.key or --store '{EXAMPLE}'",
     )

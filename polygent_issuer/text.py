@@ -1,8 +1,9 @@
-"""Foreign text: shown without harm, compared by sense, turned into file names.
+"""Foreign text: escape it for output, compare it, make file names from it.
 
-Names of customers, hosts and components come from others. FORMAT §1 keeps control, bidi and
-invisible characters out of display names; everything else that reaches a screen goes through
-`escape`. The verifier judges names by a frozen list; only here is Unicode's own data asked.
+Names of customers, hosts and components come from other people. FORMAT §1 keeps control, bidi and
+invisible characters out of display names. All other text that reaches a screen goes through
+`escape`. The verifier checks names against a frozen list; only this module uses Python's Unicode
+data.
 """
 
 import re
@@ -19,17 +20,18 @@ _NAMELESS: Final = "customer"
 _DEVICES: Final = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 )
-# Letters that NFKD leaves whole.
+# Letters that NFKD does not decompose.
 _LATIN: Final = str.maketrans(
     dict(zip("æœøđðłþħ\u0131", ["ae", "oe", "o", "d", "d", "l", "th", "h", "i"], strict=True))
 )
 BACKSLASH: Final = (
     "in double quotes a backslash begins an escape; use single quotes, as in 'C:\\Licenses'"
 )
-"""The hint for a TOML string with a Windows path."""
+"""The hint for a Windows path in a TOML string."""
 
 _LINE: Final = re.compile(r"\(at line ([0-9]{1,9}),")
-# Before what begins a formula, full-width forms included, behind white space and quotes too.
+# The position before a character that starts a formula (also a full-width one), with or without
+# white space and quotes in between.
 _RUN: Final = re.compile(r"(^|;)(?=[\s'\"]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
 _APOSTROPHES: Final = str.maketrans("", "", "'`\u00b4\u2018\u2019\u02bc")
 
@@ -37,65 +39,66 @@ _APOSTROPHES: Final = str.maketrans("", "", "'`\u00b4\u2018\u2019\u02bc")
 def escape(text: str) -> str:
     r"""Make foreign text safe for a screen or a message.
 
-    Whatever could steer a terminal, turn the reading direction or hide is written as an escape
-    (`\x1b`, `\u202e`, `\U000e0041`). A display name of FORMAT §1 comes back as it is.
+    Characters that control a terminal, change the reading direction or are invisible become
+    escapes (`\x1b`, `\u202e`, `\U000e0041`). A display name of FORMAT §1 is returned unchanged.
     """
-    if text.isprintable():  # then it has none of them, as a test checks on every Python
+    if text.isprintable():  # no printable character needs an escape; a test checks that
         return text
     return _steering().sub(_escaped, text)
 
 
 def for_spreadsheet(text: str) -> str:
-    """Make foreign text safe as `escape` does, and no formula in a spreadsheet (CWE-1236).
+    """Escape foreign text, and keep a spreadsheet from running it as a formula (CWE-1236).
 
-    An apostrophe stands before what would be run, also after a semicolon: where the comma is the
-    decimal sign, a spreadsheet parts cells there.
+    An apostrophe is put before the start of a formula, also after a semicolon: where the comma is
+    the decimal separator, a spreadsheet splits cells at semicolons.
     """
     return _RUN.sub(r"\1'", escape(text))
 
 
 def for_toml(text: str) -> str:
-    r"""Escape in a basic string of TOML whatever `escape` does. A parser returns the same text.
+    r"""Escape the same characters as `escape` in a basic string of TOML.
 
-    The text has `"` and `\\` escaped already; or it is a line with such characters in strings only.
+    A parser returns the original text. `"` and `\\` must be escaped already, or the text must be a
+    TOML line that has such characters only within its strings.
     """
     return _steering().sub(_escaped_for_toml, text)
 
 
 def for_shell(word: str) -> str:
-    """Make a word of a printed command safe to paste: labels and paths come from others."""
+    """Quote a word of a printed command, so that it is safe to paste into a shell."""
     return shlex.quote(escape(word))
 
 
 def escape_short(text: str, *, limit: int = 60) -> str:
-    """Make foreign text safe as `escape` does, and short enough for one line of a message."""
+    """Escape foreign text, and shorten it to fit into one line of a message."""
     return escape(text) if len(text) <= limit else f"{escape(text[:limit])}..."
 
 
 def nfc(name: str) -> str:
-    """Normalise a name to NFC, as the issuer writes it into a license (FORMAT §1)."""
+    """Normalize a name to NFC, the form that licenses contain (FORMAT §1)."""
     return unicodedata.normalize("NFC", name)
 
 
 def normalize_for_comparison(name: str) -> str:
-    """Reduce a name to what people take for the same: NFKC, case and white space folded."""
+    """Normalize a name for comparison: NFKC, with case and white space folded."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
 def without_accents(folded: str) -> str:
-    """Bring folded text down to its base letters; Latin letters become ASCII."""
+    """Remove the accents of folded text; Latin letters become ASCII."""
     plain = unicodedata.normalize("NFKD", folded)
     bare = "".join(character for character in plain if not unicodedata.combining(character))
     return bare.translate(_LATIN)
 
 
-@lru_cache(maxsize=256)  # many machines have one label
+@lru_cache(maxsize=256)  # many machines have the same label
 def slugify(name: str) -> str:
-    """Make the slug of FORMAT §1 (`sub`) from a name; never empty, never a Windows device.
+    """Make the slug of FORMAT §1 (`sub`) from a name. It is never empty nor a Windows device name.
 
-    Accents are dropped, letters of other scripts are transliterated, everything else becomes a
-    hyphen. A name without letters and digits gives `customer`; the registry makes slugs unique.
+    Accents are removed, letters of other scripts are transliterated, and everything else becomes a
+    hyphen. A name without letters and digits becomes `customer`. The registry makes slugs unique.
     """
     folded = normalize_for_comparison(name.translate(_APOSTROPHES))
     plain = without_accents(folded)
@@ -115,9 +118,9 @@ def list_first(names: Sequence[str], *, most: int = 3) -> str:
 
 
 def backslash_hint(toml: str, problem: str) -> str | None:
-    """Return a hint where TOML is wrong in a line with a backslash, such as a Windows path.
+    """Return a hint if TOML is invalid in a line with a backslash, such as a Windows path.
 
-    The problem is the message of `tomllib`, which names the line.
+    `problem` is the message of `tomllib`, which names the line.
     """
     place = _LINE.search(problem)
     lines = toml.split("\n")
@@ -126,8 +129,8 @@ def backslash_hint(toml: str, problem: str) -> str | None:
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
-    """Find the known word that a mistyped one was probably meant to be; None when none is near."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only a mistyped word pays for it
+    """Return the known word that is most similar to a mistyped one; None without a similar one."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistyped word needs it
 
     known = list(words)
     longer = [candidate for candidate in known if word and candidate.startswith(word)]
@@ -136,16 +139,16 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, words: Iterable[str], otherwise: str, *, within: str = "") -> str:
-    """Return a hint with the known word (`within` a place) that was meant; else another one."""
+    """Return a hint with the most similar known word (after `within`), or else `otherwise`."""
     suggestion = nearest(word, words)
     return f"did you mean {within}{suggestion}?" if suggestion else otherwise
 
 
 def _transliterate(character: str) -> str:
-    """Write one folded character in ASCII; a space unless it is a letter, digit or vowel sign.
+    """Return one folded character in ASCII; a space unless it is a letter, digit or vowel sign.
 
-    Vowel signs (Thai, Hebrew, Devanagari) are combining characters that carry a sound, unlike
-    the accents U+0300 to U+036F. U+02B0 to U+02FF are spacing accents.
+    Vowel signs (Thai, Hebrew, Devanagari) are combining characters with a sound, unlike the accents
+    U+0300 to U+036F. U+02B0 to U+02FF are spacing accents.
     """
     plain = without_accents(character)
     if plain.isascii() and (plain or "\u0300" <= character <= "\u036f"):
@@ -160,7 +163,7 @@ def _transliterate(character: str) -> str:
 
 @cache
 def _steering() -> re.Pattern[str]:
-    # Every command shows text and few need this; the verifier's package costs 30 ms.
+    # Imported here: few commands need it, and the verifier's package takes 30 ms.
     from polygent_issuer.verifier.tables import FORBIDDEN  # noqa: PLC0415
 
     ranges = (f"\\U{first:08x}-\\U{last:08x}" for first, last in FORBIDDEN)
@@ -173,6 +176,6 @@ def _escaped_for_toml(match: re.Match[str]) -> str:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    if match[0].isascii():  # the codec leaves these alone
+    if match[0].isascii():  # the codec does not escape these
         return f"\\x{ord(match[0]):02x}"
     return match[0].encode("ascii", "backslashreplace").decode("ascii")

@@ -1,4 +1,4 @@
-"""What test folders share: hypothesis profiles, a Ctrl-C that arrives, desks, books, registries."""
+"""Fixtures of several test folders: hypothesis profiles, desks, books, registries, key stores."""
 
 import gc
 import os
@@ -32,14 +32,14 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
-# A shell's background job ignores SIGINT, and so would every command that a test interrupts.
+# A background job of a shell ignores SIGINT, and the commands that it starts inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Let the garbage collector not look again and again at thousands of tests while they come."""
+    """Switch the garbage collector off while thousands of tests are collected."""
     gc.disable()
     try:
         return (yield)
@@ -49,9 +49,9 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.fixture(scope="session", autouse=True)
 def hurry() -> Iterator[pytest.MonkeyPatch]:
-    """Let this process seal with one round of bcrypt, and not wait for the disk at each commit.
+    """Seal keys with one round of bcrypt in this process, and do not sync commits to disk.
 
-    Sealing keys are derived, and Typer's commands built, once each.
+    Each sealing key is derived only once, and each Typer command is built only once.
     """
     with pytest.MonkeyPatch.context() as patch:
         _make_hurry(patch)
@@ -60,7 +60,7 @@ def hurry() -> Iterator[pytest.MonkeyPatch]:
 
 @pytest.fixture
 def unhurried(hurry: pytest.MonkeyPatch) -> Iterator[None]:
-    """As it is outside the tests: 64 rounds, which take half a second, and durable commits."""
+    """Use 64 rounds of bcrypt, which take half a second, and durable commits."""
     hurry.undo()
     yield
     _make_hurry(hurry)
@@ -68,8 +68,8 @@ def unhurried(hurry: pytest.MonkeyPatch) -> Iterator[None]:
 
 def _make_hurry(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(file_store, "ROUNDS", 1)
-    derive = cache(getattr(ssh, "_bcrypt_kdf"))  # noqa: B009 - mypy sees no public name
-    patch.setattr(ssh, "_bcrypt_kdf", derive)  # tests have copies of a few key files
+    derive = cache(getattr(ssh, "_bcrypt_kdf"))  # noqa: B009 - mypy does not know the private name
+    patch.setattr(ssh, "_bcrypt_kdf", derive)  # most tests copy one of a few key files
     patch.setattr(main, "build_group", cache(main.build_group))
     patch.setattr(main, "load", _once_for_each_body(main.load))
     durable, unsynced = connection.pragmas, "PRAGMA synchronous = OFF"
@@ -85,25 +85,25 @@ def empty_desk(tmp_path: Path) -> Desk:
 
 @pytest.fixture(scope="session")
 def made_desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """A desk with a home, settings and one signing key, to be copied; made a year before."""
+    """A desk with a home, settings and one signing key, made a year ago, for copies."""
     return Desk(tmp_path_factory.mktemp("made"), now=NOW - timedelta(days=365)).set_up()
 
 
 @pytest.fixture
 def desk(made_desk: Desk, tmp_path: Path) -> Desk:
-    """A desk with a home, settings and one signing key, of the test's own."""
+    """The test's own desk with a home, settings and one signing key."""
     return made_desk.copy_to(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def made_books(tmp_path_factory: pytest.TempPathFactory) -> Books:
-    """A desk with a home, settings and a registry with a key of no store, to be copied."""
+    """A desk with a home, settings and a registry with a key without a store, for copies."""
     return Books(Desk(tmp_path_factory.mktemp("books"))).open()
 
 
 @pytest.fixture
 def books(made_books: Books, empty_desk: Desk) -> Books:
-    """A desk with a home and settings whose registry is filled directly: no key store is asked."""
+    """A desk with a home and settings whose registry is filled directly, without a key store."""
     return made_books.copy_to(empty_desk)
 
 
@@ -116,7 +116,7 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretService]:
-    """A real, unlocked Secret Service that this process sees as its own."""
+    """A real, unlocked Secret Service that this process uses."""
     with secret_service() as running:
         running.enter(monkeypatch)
         yield running
@@ -124,7 +124,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretService]:
 
 @pytest.fixture
 def hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[softhsm.SoftHsm]:
-    """A fresh token that this process sees; however a test ends, its module is let go of."""
+    """A new token that this process uses; its module is released at the end of the test."""
     made = softhsm.softhsm(tmp_path / "hsm")
     made.enter(monkeypatch)
     yield made
@@ -132,11 +132,11 @@ def hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[softhsm.Sof
 
 
 def _once_for_each_body(load: Callable[[Entry, main.Markup], Any]) -> Callable[..., Any]:
-    """`load` with a memory: building a command takes half the time that most commands take."""
+    """Cache `load`: building a command takes half of the time of most commands."""
     remembered = cache(lambda entry, markup, _body: load(entry, markup))
 
     def loaded(entry: Entry, markup: main.Markup) -> Any:
-        body = None  # a test may put another in its place
+        body = None  # part of the cache's key, because a test may replace it
         if entry.target:
             module, function = entry.target.split(":")
             body = getattr(import_module(f"polygent_issuer.cli.commands.{module}"), function)

@@ -1,6 +1,6 @@
-"""The house of DESIGN: who may import whom, and which rooms may do what.
+"""The layout of DESIGN: allowed imports and allowed calls of each room.
 
-The modules are read, never run: an import within a function counts like one at the top.
+The modules are parsed, not run. An import within a function counts like one at the top.
 """
 
 import ast
@@ -44,7 +44,7 @@ ROOMS = (
 )
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 
-# Where a heavy or risky module may be imported; "click" is vendored by Typer and nobody's.
+# The rooms that may import a heavy or risky module; none may import "click", which Typer vendors.
 ONLY_IN = {
     "sqlite3": {"registry", "enforcement"},
     "keyring": {"keys"},
@@ -64,7 +64,7 @@ ONLY_IN = {
     "click": set[str](),
 }
 
-# What the verifier does not touch: no I/O, no clock, no chance, no other process.
+# Modules that the verifier must not import: I/O, clock, random numbers, other processes.
 VERIFIER_SHUNS = {
     "asyncio",
     "builtins",
@@ -96,12 +96,12 @@ VERIFIER_SHUNS = {
     "zoneinfo",
 }
 
-# Enforcement decides without I/O: what it needs of the system is in its store alone.
+# Enforcement decides without I/O; only its store uses the system.
 ENFORCEMENT_SHUNS = VERIFIER_SHUNS - {"logging", "threading"}
 HARMLESS = {"urllib.parse"}
 STORE = "enforcement.sqlite_store"
 
-# Calls that only the command line makes: the clock, random ids, the screen, the exit.
+# Calls that only the command line may make: clock, random ids, screen, exit.
 CLI_ONLY = {
     "breakpoint",
     "builtins.print",
@@ -125,13 +125,13 @@ CLI_ONLY = {
 }
 MAY_END_THE_PROCESS = {"cli", "__main__"}
 
-# Who may open a write transaction: everybody else changes rows by `registry.change`.
+# Rooms that may open a write transaction; all others change rows with `registry.change`.
 MAY_WRITE = {"registry"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Module:
-    """One source file: its dotted name below the package, and what it says."""
+    """One source file: its dotted name below the package, and its syntax tree."""
 
     name: str
     package: str
@@ -143,7 +143,7 @@ class Module:
         return self.name.split(".")[0]
 
     def imports(self) -> Iterator[str]:
-        """Every imported module as an absolute dotted name; `from a import b` gives `a.b`."""
+        """Yield every imported module as an absolute dotted name; `from a import b` gives `a.b`."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
@@ -159,7 +159,7 @@ class Module:
         return ".".join([*above, *([node.module] if node.module else [])])
 
     def calls(self) -> Iterator[str]:
-        """Every called name, with local names spelled out by the imports they came from."""
+        """Yield every called name, with local names replaced by what they import."""
         names = dict(self._local_names())
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Call):
@@ -191,7 +191,7 @@ def _dotted(node: ast.expr) -> str:
 
 @cache
 def modules(root: Path) -> tuple[Module, ...]:
-    """Every module of the package that lies at `root`."""
+    """Return every module of the package at `root`."""
     return tuple(_read(root, path) for path in sorted(root.rglob("*.py")))
 
 
@@ -205,13 +205,13 @@ def _read(root: Path, path: Path) -> Module:
 
 
 def rooms_without_a_place(root: Path) -> list[str]:
-    """Modules that DESIGN's list does not know."""
+    """Return the modules that DESIGN's list does not contain."""
     return [m.name for m in modules(root) if m.room and m.room not in LEVEL]
 
 
 def upward_imports(root: Path) -> list[str]:
-    """Imports of a room below one's own, or beside it."""
-    found = []
+    """Return the imports of a room that is not above the importing room."""
+    problems = []
     for module in modules(root):
         for imported in module.imports():
             package, _, inner = imported.partition(".")
@@ -222,17 +222,17 @@ def upward_imports(root: Path) -> list[str]:
                 LEVEL[room] >= LEVEL.get(module.room, -1)
                 and ROOMS[LEVEL[room]] != ROOMS[LEVEL.get(module.room, -1)]
             ):
-                found.append(f"{module.name} imports {imported}")
-    return found
+                problems.append(f"{module.name} imports {imported}")
+    return problems
 
 
 def import_circles(root: Path) -> list[str]:
-    """Modules that import one another, directly or over others; imports for types count."""
+    """Return the modules that import one another, directly or not; imports for types count."""
     graph: dict[str, set[str]] = {}
     every = {f"{PACKAGE}.{module.name}".rstrip("."): module for module in modules(root)}
     for name, module in every.items():
         imported = (i if i in every else i.rpartition(".")[0] for i in module.imports())
-        graph[name] = {each for each in imported if each in every}
+        graph[name] = {other for other in imported if other in every}
     while loose := {name for name, below in graph.items() if not below & graph.keys()}:
         graph = {name: below for name, below in graph.items() if name not in loose}
     while loose := graph.keys() - set[str]().union(*graph.values()):
@@ -241,20 +241,20 @@ def import_circles(root: Path) -> list[str]:
 
 
 def package_imports(root: Path) -> list[str]:
-    """Imports of the package's own `__init__`, which has none."""
+    """Return the imports of the package's `__init__`, which must have none."""
     return [i for m in modules(root) if not m.name for i in m.imports()]
 
 
 def strangers_in_the_verifier(root: Path) -> list[str]:
-    """Imports of the verifier that are neither relative, cryptography, nor harmless stdlib."""
-    found = []
+    """Return the verifier's imports other than relative ones, cryptography and harmless stdlib."""
+    problems = []
     for module in modules(root):
         if module.room != "verifier":
             continue
         for node in ast.walk(module.tree):
             if isinstance(node, ast.ImportFrom) and node.level:
                 if not module._absolute(node).startswith(f"{PACKAGE}.verifier"):
-                    found.append(f"{module.name} reaches outside its folder")
+                    problems.append(f"{module.name} reaches outside its folder")
                 continue
             if isinstance(node, ast.Import | ast.ImportFrom):
                 tops = (
@@ -262,19 +262,21 @@ def strangers_in_the_verifier(root: Path) -> list[str]:
                     if isinstance(node, ast.Import)
                     else [node.module or ""]
                 )
-                found += [
+                problems += [
                     f"{module.name} imports {top}"
                     for top in (name.split(".")[0] for name in tops)
                     if top in VERIFIER_SHUNS
                     or (top != "cryptography" and top not in sys.stdlib_module_names)
                 ]
-        found += [f"{module.name} calls {c}" for c in module.calls() if c in {"open", "__import__"}]
-    return found
+        problems += [
+            f"{module.name} calls {c}" for c in module.calls() if c in {"open", "__import__"}
+        ]
+    return problems
 
 
 def strangers_in_enforcement(root: Path) -> list[str]:
-    """Its imports but its own, the verifier's (each relative), and harmless stdlib."""
-    found = []
+    """Return enforcement's imports other than relative ones of both rooms and harmless stdlib."""
+    problems = []
     for module in modules(root):
         if module.room != "enforcement":
             continue
@@ -282,23 +284,25 @@ def strangers_in_enforcement(root: Path) -> list[str]:
             if isinstance(node, ast.ImportFrom) and node.level:
                 imported = module._absolute(node).split(".")
                 if imported[:2] not in ([PACKAGE, "enforcement"], [PACKAGE, "verifier"]):
-                    found.append(f"{module.name} reaches outside the two folders")
+                    problems.append(f"{module.name} reaches outside the two folders")
                 continue
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = [alias.name for alias in node.names]
                 tops = names if isinstance(node, ast.Import) else [node.module or ""]
-                found += [
+                problems += [
                     f"{module.name} imports {top}"
                     for top in (name.split(".")[0] for name in tops if name not in HARMLESS)
                     if top not in sys.stdlib_module_names
                     or (top in ENFORCEMENT_SHUNS and module.name != STORE)
                 ]
-        found += [f"{module.name} calls {c}" for c in module.calls() if c in {"open", "__import__"}]
-    return found
+        problems += [
+            f"{module.name} calls {c}" for c in module.calls() if c in {"open", "__import__"}
+        ]
+    return problems
 
 
 def misplaced_libraries(root: Path) -> list[str]:
-    """Imports of a library outside the only rooms that may have it."""
+    """Return the imports of a library outside the rooms that may use it."""
     return [
         f"{module.name} imports {imported}"
         for module in modules(root)
@@ -308,7 +312,7 @@ def misplaced_libraries(root: Path) -> list[str]:
 
 
 def misplaced_calls(root: Path) -> list[str]:
-    """Calls of the clock, of chance, of the screen or of exit outside the command line."""
+    """Return the calls of clock, random ids, screen or exit outside the command line."""
     return [
         f"{module.name} calls {called}"
         for module in modules(root)
@@ -320,7 +324,7 @@ def misplaced_calls(root: Path) -> list[str]:
 
 
 def write_transactions(root: Path) -> list[str]:
-    """Write transactions that are opened outside `registry.change`."""
+    """Return the write transactions that are opened outside the registry."""
     return [
         f"{module.name} calls {called}"
         for module in modules(root)
@@ -342,7 +346,7 @@ RULES: list[Rule] = [
     write_transactions,
 ]
 
-# Rule, file, what is planted there.
+# Rule, file, and code that breaks the rule.
 PLANTED: list[tuple[Rule, str, str]] = [
     (rooms_without_a_place, "helpers.py", "x = 1"),
     (upward_imports, "errors.py", "from polygent_issuer.findings import Finding"),
@@ -397,13 +401,13 @@ PLANTED: list[tuple[Rule, str, str]] = [
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_the_package_keeps_the_rule(rule: Rule) -> None:
-    """No module of ours breaks it."""
+    """No module of the package breaks the rule."""
     assert rule(ROOT) == []
 
 
 @pytest.mark.parametrize(("rule", "file", "planted"), PLANTED)
-def test_the_rule_sees_what_is_planted(tmp_path: Path, rule: Rule, file: str, planted: str) -> None:
-    """A rule that finds nothing holds nothing: each way of breaking it is found."""
+def test_the_rule_finds_a_violation(tmp_path: Path, rule: Rule, file: str, planted: str) -> None:
+    """Each way of breaking a rule is found."""
     target = tmp_path / file
     target.parent.mkdir(exist_ok=True)
     target.write_text(planted, encoding="utf-8")
@@ -411,14 +415,14 @@ def test_the_rule_sees_what_is_planted(tmp_path: Path, rule: Rule, file: str, pl
 
 
 def test_every_module_is_read() -> None:
-    """The rules judge the package's files, not an empty folder."""
+    """The rules check all files of the package, not an empty folder."""
     names = {module.name for module in modules(ROOT)}
     assert {"", "errors", "findings", "verifier", "cli.main"} <= names
     assert len(names) == len(list(ROOT.rglob("*.py")))
 
 
 def test_relative_imports_are_resolved() -> None:
-    """`.x` in a module means its folder, `..x` the one above; an `__init__` is in its folder."""
+    """`.x` in a module means its folder, and `..x` means the folder above."""
     tree = ast.parse("from . import a\nfrom .b import c\nfrom .. import d\nfrom ..e import f")
     inner = Module(name="registry.rows", package="polygent_issuer.registry", tree=tree)
     assert list(inner.imports()) == [

@@ -1,7 +1,7 @@
-"""Any clock and any time zone: the same verdicts, the same files, or one clear refusal.
+"""Clocks and time zones do not change verdicts or files; an impossible clock is refused clearly.
 
-The commands are processes of their own that ask the machine's clock, which faketime sets. With
-`POLYGENT_FAULTS=full` every instant is tried in every zone.
+The commands run in processes of their own and read the machine's clock, which faketime sets. With
+`POLYGENT_FAULTS=full` every instant runs in every zone.
 """
 
 import shutil
@@ -42,13 +42,13 @@ ZONES = (
     "Europe/Berlin",
     "America/New_York",
 )
-# In Berlin the clock says 02:30 at both of the first two; in Kiritimati the last is a March day.
+# In Berlin the first two are both 02:30; in Kiritimati the last one is in March.
 INSTANTS = ("2027-10-31T00:30:00Z", "2027-10-31T01:30:00Z", "2028-02-29T23:30:00Z")
 
 
 @pytest.fixture(scope="module")
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    """A process that forks commands, each with a clock of its own."""
+    """A process that forks commands, each with its own clock."""
     with open_forks(tmp_path_factory.mktemp("forks"), clocked=True) as running:
         yield running
 
@@ -63,14 +63,14 @@ def bare(tmp_path: Path) -> Desk:
 
 
 def does(forks: Forks, desk: Desk, *argv: str, code: int = 0) -> Outcome:
-    """Run a command at the desk's clock, which must end so."""
+    """Run a command at the desk's clock and check its exit code."""
     outcome, _ = forks.run(desk, *argv, first_id=len(tree(desk.folder)))
     assert outcome.code == code, (argv, outcome)
     return outcome
 
 
 def begin(forks: Forks, desk: Desk, clock: str) -> None:
-    """Have a home and a key, made at that clock."""
+    """Make a home and a key at that time."""
     desk.now = parse_instant(clock)
     does(forks, desk, "init", "--issuer", "Polygent Ltd", "--output", str(desk.output))
     store = f"file:{desk.folder / 'main.key'}"
@@ -78,20 +78,20 @@ def begin(forks: Forks, desk: Desk, clock: str) -> None:
 
 
 def license_of(outcome: Outcome) -> dict[str, str]:
-    """The license that a command issued, as its JSON tells."""
-    [told] = outcome.json["licenses"]
-    return dict(told)
+    """Return the license that a command issued, from its JSON."""
+    [license_] = outcome.json["licenses"]
+    return dict(license_)
 
 
 @pytest.mark.parametrize("clock", CLOCKS)
 def test_the_whole_loop(forks: Forks, bare: Desk, clock: str) -> None:
-    """From nothing to a renewal, at one instant and then, when it is due, a year later."""
+    """A first license, a reissue and a renewal work at any instant."""
     begin(forks, bare, clock)
     document = bare.machine_info(generatedAt=clock)
     signed = license_of(does(forks, bare, "sign", "--machine-info", document, "--json"))
     assert signed["issued_at"] == clock
-    told = does(forks, bare, "verify", signed["file"], "--install", "--json").json
-    assert told["files"][0]["accepted"] is True
+    report = does(forks, bare, "verify", signed["file"], "--install", "--json").json
+    assert report["files"][0]["accepted"] is True
     reissued = license_of(does(forks, bare, "reissue", "acme-gmbh", "--json"))
     assert reissued["expires_at"] == signed["expires_at"]
     bare.now = parse_instant(signed["expires_at"]) - timedelta(seconds=1)
@@ -106,7 +106,7 @@ def test_the_whole_loop(forks: Forks, bare: Desk, clock: str) -> None:
 
 
 def test_the_first_second_of_all(forks: Forks, bare: Desk) -> None:
-    """No license can be of the second 0 (FORMAT §1): refused in one line, and nothing is issued."""
+    """The second 0, which no license can contain (FORMAT §1), is refused in one line."""
     begin(forks, bare, "1970-01-01T00:00:00Z")
     argv = ("sign", "--machine-info", bare.machine_info(generatedAt="1970-01-01T00:00:00Z"))
     refused = does(forks, bare, *argv, code=ExitCode.INPUT)
@@ -116,7 +116,7 @@ def test_the_first_second_of_all(forks: Forks, bare: Desk) -> None:
 
 
 def test_a_document_from_the_future(forks: Forks, bare: Desk) -> None:
-    """A machine whose clock was lost and says 1970: what comes from today is told to be stale."""
+    """On a machine whose clock shows 1970 a current document is reported as stale."""
     begin(forks, bare, "1970-01-02T00:00:00Z")
     argv = ("sign", "--machine-info", bare.machine_info(generatedAt="2026-11-30T09:00:00Z"))
     refused = does(forks, bare, *argv, code=ExitCode.CONSENT)
@@ -125,8 +125,8 @@ def test_a_document_from_the_future(forks: Forks, bare: Desk) -> None:
     assert list(bare.output.iterdir()) == []
 
 
-def test_a_clock_that_went_back(forks: Forks, bare: Desk) -> None:
-    """The journal knows a later day: each issue needs consent, and reading goes on."""
+def test_a_clock_that_was_set_back(forks: Forks, bare: Desk) -> None:
+    """With a clock behind the journal every issue needs consent, and reading still works."""
     begin(forks, bare, "2028-02-29T12:00:00Z")
     issued = does(forks, bare, "sign", "--machine-info", bare.machine_info(), "--json")
     bare.now = parse_instant("1970-01-02T00:00:00Z")
@@ -159,15 +159,15 @@ def test_a_clock_that_went_back(forks: Forks, bare: Desk) -> None:
 def test_terms_from_leap_days(
     forks: Forks, bare: Desk, clock: str, terms: str, expires: str
 ) -> None:
-    """What is no day becomes the first of March, and a day that is named is covered (FORMAT §6)."""
+    """A missing day becomes the first of March, and a given last day is covered (FORMAT §6)."""
     begin(forks, bare, clock)
     document = bare.machine_info(generatedAt=clock)
     argv = ("sign", "--machine-info", document, *terms.split(), "--json")
     assert license_of(does(forks, bare, *argv))["expires_at"] == f"{expires}T00:00:00Z"
 
 
-def test_a_day_that_is_not(forks: Forks, bare: Desk) -> None:
-    """2100 is no leap year."""
+def test_a_day_that_does_not_exist_is_refused(forks: Forks, bare: Desk) -> None:
+    """The 29th of February 2100 is refused, because 2100 is not a leap year."""
     begin(forks, bare, "2100-02-01T00:00:00Z")
     argv = ("sign", "--machine-info", bare.machine_info(), "--expires", "2100-02-29")
     assert "no such day: 2100-02-29" in does(forks, bare, *argv, code=ExitCode.INPUT).err
@@ -192,17 +192,17 @@ STORY = (
 
 
 def story(forks: Forks, desk: Desk, made: Desk, instant: str, zone: str) -> dict[str, bytes]:
-    """What every command of the story says, and every file that is there afterwards."""
+    """Return the output of every command of the story, and every file afterwards."""
     shutil.rmtree(desk.folder, ignore_errors=True)
     here = made.copy_to(desk.folder)
     here.now, here.environ = parse_instant(instant), {"TZ": zone}
     here.machine_info(generatedAt=instant)
     here.machine_info("globex.json", customer="Globex", fingerprint="1e" * 32, generatedAt=instant)
-    said: dict[str, bytes] = {}
+    outputs: dict[str, bytes] = {}
     for command in STORY:
         outcome = does(forks, here, *command.split())
-        said[command] = outcome.out + outcome.err.encode()
-    return said | tree(here.folder)
+        outputs[command] = outcome.out + outcome.err.encode()
+    return outputs | tree(here.folder)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def story(forks: Forks, desk: Desk, made: Desk, instant: str, zone: str) -> dict
     ],
 )
 def test_an_archive(forks: Forks, bare: Desk, clock: str, entry: tuple[int, ...]) -> None:
-    """Of a clock that no ZIP can name: written, and one left unfinished is finished."""
+    """An archive is written at instants that ZIP cannot record, also after an interrupted run."""
     begin(forks, bare, clock)
     rows, target = bare.folder / "rows.csv", bare.folder / "all.zip"
     rows.write_text(
@@ -237,7 +237,7 @@ def test_an_archive(forks: Forks, bare: Desk, clock: str, entry: tuple[int, ...]
 
 @pytest.mark.parametrize("at", range(len(INSTANTS)))
 def test_every_zone(forks: Forks, bare: Desk, made_desk: Desk, at: int) -> None:
-    """The same instant, wherever the operator sits: the same words, and the same bytes."""
+    """The same instant gives the same output and the same bytes in every zone."""
     instant = INSTANTS[at]
     in_utc = story(forks, bare, made_desk, instant, "UTC")
     assert len([name for name in in_utc if name.endswith(".lic")]) == len(("sign",) * 3) + 2
@@ -247,8 +247,8 @@ def test_every_zone(forks: Forks, bare: Desk, made_desk: Desk, at: int) -> None:
         assert differs == set(), zone
 
 
-def test_the_zones_are_there(bare: Desk) -> None:
-    """They are of six times of day, and what is set is the time of a process."""
+def test_the_zones_are_installed(bare: Desk) -> None:
+    """The zones have six different times of day, and a process runs at the time that is set."""
     bare.now = parse_instant(INSTANTS[0])
     assert len({bare.now.astimezone(ZoneInfo(zone)).isoformat() for zone in ZONES}) == len(ZONES)
     script = "import time; print(time.strftime('%H:%M %Z'))"
@@ -256,7 +256,7 @@ def test_the_zones_are_there(bare: Desk) -> None:
 
 
 def clock(desk: Desk, zone: str, *command: str) -> "subprocess.CompletedProcess[str]":
-    """Run a whole process at the desk's clock, in a zone."""
+    """Run a new process at the desk's clock, in a zone."""
     environ = faketime_environ() | {"FAKETIME": f"{desk.now.timestamp():.0f}", "TZ": zone}
     return subprocess.run(
         command, check=False, capture_output=True, text=True, env=desk._environ() | environ
@@ -265,7 +265,7 @@ def clock(desk: Desk, zone: str, *command: str) -> "subprocess.CompletedProcess[
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/St_Johns"])
 def test_a_whole_process(made_desk: Desk, tmp_path: Path, zone: str) -> None:
-    """The installed command from its very start, in the second after the last of 31 bits."""
+    """The installed command works in the second after the last one of 31 bits."""
     desk = made_desk.copy_to(tmp_path / "desk")
     desk.now = parse_instant("2038-01-19T03:14:08Z")
     command = (sys.executable, "-m", "polygent_issuer", "--home", str(desk.home))
@@ -274,5 +274,5 @@ def test_a_whole_process(made_desk: Desk, tmp_path: Path, zone: str) -> None:
     signed = Outcome(done.returncode, done.stdout.encode(), done.stderr)
     assert license_of(signed)["issued_at"] == "2038-01-19T03:14:08Z"
     assert license_of(signed)["expires_at"] == "2039-01-20T00:00:00Z"
-    told = clock(desk, zone, *command, "verify", license_of(signed)["file"])
-    assert told.returncode == 0, told
+    verified = clock(desk, zone, *command, "verify", license_of(signed)["file"])
+    assert verified.returncode == 0, verified

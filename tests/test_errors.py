@@ -1,4 +1,4 @@
-"""The issuer's errors: stable codes, the exit codes of DESIGN, messages that are said once."""
+"""The issuer's errors: stable codes, the exit codes of DESIGN, messages and hints."""
 
 import copy
 import importlib
@@ -54,18 +54,18 @@ STABLE = [
 ]
 
 OUR_OWN_FAULT = {"bug", "process_lost", "registry_misuse"}
-"""The codes of errors that no operator causes by what she types."""
+"""The codes of errors that an operator's input never causes."""
 
 
 def descendants(root: type[IssuerError]) -> Iterator[type[IssuerError]]:
-    """Every class below `root`."""
+    """Yield every class below `root`."""
     for child in root.__subclasses__():
         yield child
         yield from descendants(child)
 
 
 def every_error() -> list[type[IssuerError]]:
-    """Every error class of the package, wherever it is declared."""
+    """Return every error class of the package, in whatever module it is declared."""
     for module in pkgutil.walk_packages(polygent_issuer.__path__, "polygent_issuer."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -74,12 +74,12 @@ def every_error() -> list[type[IssuerError]]:
 
 @pytest.mark.parametrize(("error", "code", "exit_code"), STABLE)
 def test_codes_and_exits_are_stable(error: type[IssuerError], code: str, exit_code: int) -> None:
-    """Scripts rely on these two for ever."""
+    """The code and the exit code of an error never change, because scripts rely on them."""
     assert (error.code, int(error.exit_code)) == (code, exit_code)
 
 
 def test_exit_codes_are_those_of_the_design() -> None:
-    """The process ends with these numbers and no other."""
+    """The process exits with these numbers and no others."""
     assert {e.name: int(e) for e in ExitCode} == {
         "DONE": 0,
         "BUG": 1,
@@ -98,34 +98,34 @@ def test_exit_codes_are_those_of_the_design() -> None:
 
 
 def test_an_error_carries_its_message_and_hint() -> None:
-    """What and why in `message` and in `str()`, the way out in `hint`."""
+    """`message` and `str()` state what happened, `hint` states what to do."""
     error = NotFound("no customer acme", hint="polygent-issue customer list")
     assert (error.message, str(error)) == ("no customer acme", "no customer acme")
     assert error.hint == "polygent-issue customer list"
 
 
 def test_a_hint_is_optional() -> None:
-    """Not everything has a way out."""
+    """An error without a hint has None."""
     assert NotFound("no customer acme").hint is None
 
 
-def test_a_decision_that_no_longer_holds_is_told_in_one_wording() -> None:
-    """What has not happened, and to look again; a command that knows where says where."""
+def test_a_changed_registry_is_reported_in_one_wording() -> None:
+    """The message states what did not happen; a command may replace the hint."""
     changed = RegistryChanged.since_shown("nothing was merged")
-    assert changed.message == "the registry changed after this was shown; nothing was merged"
-    assert changed.hint == "run the command again and look at what it shows now"
+    assert changed.message == "the registry changed after the preview; nothing was merged"
+    assert changed.hint == "run the command again and check the new preview"
     elsewhere = RegistryChanged.since_shown("nothing was changed", hint="polygent-issue key list")
     assert elsewhere.hint == "polygent-issue key list"
 
 
 def test_no_two_errors_declare_the_same_code() -> None:
-    """A code says which error it was, across the whole package."""
+    """A code identifies one error in the whole package."""
     codes = [error.code for error in every_error() if "code" in vars(error)]
     assert sorted(codes) == sorted(set(codes))
 
 
-def test_no_error_is_anonymous() -> None:
-    """None falls back to the root's `error`, and only our own fault ends as a bug."""
+def test_every_error_has_a_code() -> None:
+    """No error uses the root's code `error`, and only the tool's own faults exit as a bug."""
     for error in every_error():
         assert error.code != IssuerError.code, error
         assert re.fullmatch(r"[a-z]+(_[a-z]+)*", error.code), error
@@ -134,7 +134,7 @@ def test_no_error_is_anonymous() -> None:
 
 
 def test_a_subclass_keeps_its_parents_exit() -> None:
-    """A finer code never changes how the process ends."""
+    """A subclass has the exit code of its parent."""
     for error in every_error():
         for parent in error.__mro__[1:]:
             if issubclass(parent, IssuerError) and parent is not IssuerError:

@@ -1,4 +1,4 @@
-"""Findings and consent: what is risky is never silent, and nothing is accepted by accident."""
+"""Findings and consent: no risk is accepted silently or by accident."""
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ consents = st.builds(Consent, accepted=st.frozensets(codes), reason=st.none())
 
 
 def test_the_codes_are_those_of_the_design() -> None:
-    """`--accept` takes exactly these, for ever."""
+    """`--accept` takes exactly these codes, which never change."""
     assert {str(code) for code in FindingCode} == {
         "stale-machine-info",
         "implausible-fingerprint",
@@ -39,19 +39,19 @@ def test_the_codes_are_those_of_the_design() -> None:
 
 
 def test_no_consent_accepts_nothing() -> None:
-    """An empty consent lets no finding pass."""
+    """An empty consent covers no finding."""
     with pytest.raises(ConsentNeeded):
         require([STALE], Consent())
 
 
-def test_nothing_found_needs_no_consent() -> None:
-    """Without a finding everybody passes, and nothing counts as used."""
+def test_no_finding_needs_no_consent() -> None:
+    """Without a finding no consent is required, and no code counts as used."""
     require([], Consent())
     assert Consent(accepted=frozenset({FindingCode.LONG_TERM})).used([]) == ()
 
 
 def test_accepting_one_code_leaves_the_other_missing() -> None:
-    """Consent to one risk is no consent to another."""
+    """Consent to one risk does not cover another."""
     consent = Consent(accepted=frozenset({STALE.code}))
     assert consent.missing([STALE, LOSS]) == (LOSS,)
     with pytest.raises(ConsentNeeded) as caught:
@@ -60,20 +60,20 @@ def test_accepting_one_code_leaves_the_other_missing() -> None:
 
 
 def test_one_code_accepts_every_finding_of_it() -> None:
-    """`--accept entitlement-loss` covers all the losses that were shown."""
+    """`--accept entitlement-loss` covers every loss that was reported."""
     consent = Consent(accepted=frozenset({LOSS.code}))
     require([LOSS, OTHER_LOSS], consent)
     assert consent.used([LOSS, OTHER_LOSS]) == (FindingCode.ENTITLEMENT_LOSS,)
 
 
-def test_an_unneeded_code_is_harmless_and_not_noted() -> None:
-    """The journal keeps what was needed, not what was offered."""
+def test_an_unneeded_code_is_harmless_and_not_recorded() -> None:
+    """The journal records the codes that were needed, not all that were given."""
     consent = Consent(accepted=frozenset({LOSS.code, FindingCode.NOT_DUE, STALE.code}))
     assert consent.used([STALE, LOSS]) == (LOSS.code, STALE.code)
 
 
 def test_the_error_names_every_finding_and_the_flags() -> None:
-    """Off a terminal the operator reads what it was and can repeat the command."""
+    """Without a terminal the error names each finding and the options that accept it."""
     error = ConsentNeeded((STALE, LOSS, OTHER_LOSS))
     assert (error.code, error.exit_code) == ("consent_needed", ExitCode.CONSENT)
     assert error.message == (
@@ -81,28 +81,28 @@ def test_the_error_names_every_finding_and_the_flags() -> None:
         "entitlement-loss: 10 users instead of 25; entitlement-loss: feature bots is lost"
     )
     assert error.hint == (
-        "to go on, add --accept entitlement-loss --accept stale-machine-info --reason TEXT; "
+        "to continue, add --accept entitlement-loss --accept stale-machine-info --reason TEXT; "
         "or ask the customer to download it again"
     )
     assert not error.reason_missing
 
 
 def test_the_hint_without_an_alternative_ends_with_the_flags() -> None:
-    """A finding without a hint of its own leaves no dangling `or`."""
+    """The hint of a finding without its own hint ends without `or`."""
     error = ConsentNeeded((LOSS,))
-    assert error.hint == "to go on, add --accept entitlement-loss --reason TEXT"
+    assert error.hint == "to continue, add --accept entitlement-loss --reason TEXT"
 
 
-def test_only_the_reason_is_missing() -> None:
-    """What was accepted is not asked for again."""
+def test_a_missing_reason_is_reported_alone() -> None:
+    """If only the reason is missing, the error does not ask for consent again."""
     error = ConsentNeeded((LOSS,), reason_missing=True)
-    assert error.message == "entitlement-loss is accepted without a reason"
+    assert error.message == "a reason is required to accept entitlement-loss"
     assert error.hint == "add --reason TEXT"
     assert error.reason_missing
 
 
 def test_a_reason_may_be_required() -> None:
-    """Off a terminal nothing is accepted without one; where nothing was found none is needed."""
+    """`with_reason` requires a reason for accepted findings, and none without a finding."""
     accepted = frozenset({LOSS.code})
     require([LOSS], Consent(accepted=accepted))
     require([LOSS], Consent(accepted=accepted, reason="asked for"), with_reason=True)
@@ -117,9 +117,9 @@ def test_a_reason_may_be_required() -> None:
 
 
 @given(findings, consents)
-def test_each_finding_is_either_missing_or_used(found: list[Finding], consent: Consent) -> None:
-    """Nothing gets lost between the two, and the order of the findings is kept."""
-    missing = consent.missing(found)
-    assert {f.code for f in missing}.isdisjoint(consent.used(found))
-    assert {f.code for f in missing} | set(consent.used(found)) == {f.code for f in found}
-    assert list(missing) == [f for f in found if f in missing]
+def test_each_finding_is_either_missing_or_used(every: list[Finding], consent: Consent) -> None:
+    """No finding gets lost between the two, and the order of the findings is kept."""
+    missing = consent.missing(every)
+    assert {f.code for f in missing}.isdisjoint(consent.used(every))
+    assert {f.code for f in missing} | set(consent.used(every)) == {f.code for f in every}
+    assert list(missing) == [f for f in every if f in missing]

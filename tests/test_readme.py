@@ -20,7 +20,7 @@ MACHINE = "sha256:" + "ab" * 32
 
 
 def commands(entry: Entry = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
-    """Yield every command as it is typed, with its summary."""
+    """Yield the words of every command, with its summary."""
     for child in entry.entries:
         here = (*path, child.name)
         if child.entries:
@@ -30,25 +30,25 @@ def commands(entry: Entry = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[tu
 
 
 def rows(heading: str) -> list[tuple[str, ...]]:
-    """Return the rows of the table of a chapter, with cells as they are written."""
+    """Return the rows of the table of a chapter, with their Markdown."""
     chapter = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     table = [line for line in chapter.splitlines() if line.startswith("| ")]
     return [tuple(cell.strip() for cell in line.strip("|").split(" | ")) for line in table[1:]]
 
 
-def test_it_is_short() -> None:
-    """At most 320 lines, and no pasted help."""
+def test_readme_is_short() -> None:
+    """README has at most 320 lines and no pasted help."""
     assert len(README.splitlines()) <= 320
     assert "Usage:" not in README
 
 
 def test_the_table_of_commands_is_the_command_tree() -> None:
-    """Every command is there, in the same order and with the same summary."""
+    """README lists every command, in the same order and with the same summary."""
     assert rows("Commands at a glance") == [(f"`{name}`", text) for name, text in commands()]
 
 
 def test_the_table_of_topics_is_the_guide() -> None:
-    """Every topic is there, with the same line."""
+    """README lists every topic with the same description."""
     assert rows("Guide") == [(f"`{name}`", text) for name, text in TOPICS.items()]
 
 
@@ -60,7 +60,7 @@ def test_the_exit_codes_are_those_of_the_guide() -> None:
 
 
 def test_the_five_commands_run(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each line runs as it is printed, except that the key is kept in a file."""
+    """Each line runs as printed, except that the key is in a file."""
     monkeypatch.chdir(empty_desk.folder)
     monkeypatch.setenv("HOME", str(empty_desk.folder))
     empty_desk.passphrase_file.write_text("correct horse battery staple")
@@ -75,7 +75,7 @@ def test_the_five_commands_run(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
     assert ": accepted\n" in verified.text
 
 
-def test_its_code_for_a_server_runs() -> None:
+def test_the_code_for_a_server_runs() -> None:
     """The verifier accepts a good file, and the names that the code uses exist."""
     code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
     assert code is not None
@@ -93,8 +93,8 @@ def test_its_code_for_a_server_runs() -> None:
         "show": lambda code, _license: refusals.append(code),
         "deny": refusals.append,
     }
-    exec(code[1], names)  # noqa: S102 - that is the point
+    exec(code[1], names)  # noqa: S102 - the test runs README's code
     assert (names["license"].customer, refusals) == ("Acme GmbH", [])
     names["installed_bytes"] = b"no license"
-    exec(code[1], names)  # noqa: S102 - likewise
+    exec(code[1], names)  # noqa: S102 - the same code
     assert [str(code) for code in refusals] == ["malformed"]

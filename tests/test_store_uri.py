@@ -1,4 +1,4 @@
-"""Store URIs: what they name, and what is refused (RFC 7512 for tokens)."""
+"""Store URIs: valid and invalid ones (RFC 7512 for tokens)."""
 
 from pathlib import Path
 
@@ -13,20 +13,20 @@ from polygent_issuer.text import escape
 
 
 def test_keyring_is_the_operating_systems() -> None:
-    """`keyring:` names no place of its own; the colon may be left out."""
+    """`keyring:` is the operating system's keyring; the colon may be left out."""
     assert store_uri.parse("keyring:") == store_uri.KeyringLocation()
     assert store_uri.parse("keyring").uri == "keyring:"
 
 
 def test_a_token_is_recorded_in_one_spelling() -> None:
-    """What `parse_token_uri` reads is a place like the others; elsewhere stands how."""
+    """`parse` returns the same location as `parse_token_uri`, with one spelling."""
     place = store_uri.parse("pkcs11:type=private;token=a%62?module-path=/m%2Fx.so")
     assert place == store_uri.parse_token_uri("pkcs11:token=ab?module-path=/m/x.so")
     assert place.uri == "pkcs11:token=ab?module-path=/m/x.so"
 
 
-def test_a_token_that_is_not_exactly_named_is_refused() -> None:
-    """With the hint of whoever reads such URIs."""
+def test_an_invalid_token_uri_is_refused() -> None:
+    """`parse` raises the error and the hint of `parse_token_uri`."""
     with pytest.raises(InvalidStore) as raised:
         store_uri.parse("pkcs11:token=a")
     assert raised.value.code == "invalid_store"
@@ -43,14 +43,14 @@ def test_a_token_that_is_not_exactly_named_is_refused() -> None:
     ],
 )
 def test_a_file_is_taken_as_written(uri: str, path: str) -> None:
-    """An absolute path is one key's file; nothing in it is decoded."""
+    """An absolute path is a key file; its percent-encoding is not decoded."""
     place = store_uri.parse(uri)
     assert place == store_uri.FileLocation(path=Path(path), folder=False)
     assert place.uri == f"file:{path}"
 
 
 def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is recorded works from any folder; `~` is the home of the person."""
+    """A relative path becomes absolute; `~` is the user's home folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     relative, home = store_uri.parse("file:a/b.key"), store_uri.parse("file:~/b.key")
@@ -61,7 +61,7 @@ def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_path_that_goes_up_is_recorded_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`..` is what the system takes it for: the folder above where a link leads; the name stays."""
+    """`..` is resolved like the system does, after links; the last name is kept."""
     (tmp_path / "real" / "deep").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "real" / "deep")
     (tmp_path / "real" / "x.key").symlink_to(tmp_path / "elsewhere")
@@ -75,15 +75,15 @@ def test_a_path_that_goes_up_is_recorded_without_it(
     )
 
 
-def test_the_example_works_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What hints propose is a folder that anybody may make, below the home of the person."""
+def test_the_example_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example in hints is a folder below the user's home folder, which the user may create."""
     monkeypatch.setenv("HOME", str(tmp_path))
     place = store_uri.parse(store_uri.EXAMPLE_FILE_URI)
     assert place == store_uri.FileLocation(path=tmp_path / "polygent-keys", folder=True)
 
 
 def test_a_folder_is_one_that_exists_or_ends_with_a_slash(tmp_path: Path) -> None:
-    """A folder's URI ends with a slash, so that it stays one when it is gone."""
+    """The URI of a folder ends with a slash, so that it means a folder even when that is gone."""
     existing, named = store_uri.parse(f"file:{tmp_path}"), store_uri.parse(f"file:{tmp_path}/no/")
     assert existing == store_uri.FileLocation(path=tmp_path, folder=True)
     assert existing.uri == f"file:{tmp_path}/"
@@ -110,7 +110,7 @@ def test_a_folder_is_one_that_exists_or_ends_with_a_slash(tmp_path: Path) -> Non
     ],
 )
 def test_anything_else_is_refused(uri: str) -> None:
-    """Other schemes, hosts and steering characters are refused, and shown escaped."""
+    """Other schemes, hosts and control characters are refused; the message escapes them."""
     with pytest.raises(InvalidStore) as raised:
         store_uri.parse(uri)
     assert raised.value.code == "invalid_store"
@@ -123,7 +123,7 @@ TEXTS = st.text(min_size=1, max_size=20).filter(lambda text: escape(text) == tex
 
 
 def test_every_attribute_is_read() -> None:
-    """In any order, decoded as UTF-8 text; an id is bytes; the module's slashes stand as such."""
+    """Attributes are read in any order and decoded as UTF-8; an id is bytes."""
     uri = (
         "pkcs11:id=%00%ff;object=sign%3B%20%C3%A4;slot-id=17;model=v2;manufacturer=M+Co,"
         ";serial=12:ab;token=HSM%201;type=private?module-path=/usr/lib/a%20b.so"
@@ -141,7 +141,7 @@ def test_every_attribute_is_read() -> None:
 
 
 def test_one_spelling() -> None:
-    """Attributes in their order, whatever may be encoded is, hexadecimal digits are large."""
+    """A URI is written with its attributes in order, percent-encoded in upper case."""
     uri = "pkcs11:object=a@b;id=A%6a;serial=s;token=t%2Du?module-path=/x/%7Ey.so"
     assert store_uri.parse_token_uri(uri).uri == (
         "pkcs11:token=t-u;serial=s;object=a%40b;id=%41%6A?module-path=/x/~y.so"
@@ -149,15 +149,15 @@ def test_one_spelling() -> None:
 
 
 @given(token=TEXTS, label=st.none() | TEXTS, key_id=st.none() | st.binary(min_size=1, max_size=9))
-def test_what_is_written_is_read(token: str, label: str | None, key_id: bytes | None) -> None:
-    """Any token, label and id come back from the URI, which is plain ASCII."""
+def test_a_written_uri_is_read_back(token: str, label: str | None, key_id: bytes | None) -> None:
+    """Any token, label and id come back from their URI, which is ASCII."""
     place = TokenUri(module=MODULE, token=token, label=label, id=key_id, slot=0)
     assert place.uri.isascii()
     assert store_uri.parse_token_uri(place.uri) == place
 
 
 def test_the_token_alone() -> None:
-    """A URI points at one key by id or label, and not by what names its token."""
+    """A URI names a key by id or label; `of_token` drops both."""
     token = TokenUri(module=MODULE, token="t", serial="1", model="m", manufacturer="f", slot=1)
     assert not token.names_a_key
     for key in (
@@ -171,25 +171,29 @@ def test_the_token_alone() -> None:
 @pytest.mark.parametrize(
     ("uri", "why", "hint"),
     [
-        ("pkcs11:", "names no module", "module-path="),
-        ("pkcs11:token=t", "names no module", "module-path="),
-        ("pkcs11:token=t?", "one of them is empty", "module-path="),
-        ("pkcs11:?module-path=/m", "one of them is empty", "token="),
-        ("pkcs11:object=k?module-path=/m", "which token", "serial=NUMBER"),
+        ("pkcs11:", "module is missing", "module-path="),
+        ("pkcs11:token=t", "module is missing", "module-path="),
+        ("pkcs11:token=t?", "an attribute is empty", "module-path="),
+        ("pkcs11:?module-path=/m", "an attribute is empty", "token="),
+        ("pkcs11:object=k?module-path=/m", "the token is missing", "serial=NUMBER"),
         ("pkcs11:token=t?module-path=m.so", "not absolute: m.so", "module-path=/PATH"),
         ("pkcs11:token=t?module-path=~/m.so", "not absolute", "module-path=/PATH"),
-        ("pkcs11:token=t?module-name=softhsm", "whole path", "module-path=/PATH"),
-        ("pkcs11:token=t;token=u?module-path=/m", "token twice", "once"),
-        ("pkcs11:token=t?module-path=/m&module-path=/n", "module-path twice", "once"),
-        ("pkcs11:token=t;color=red?module-path=/m", "color is not among them", "token="),
-        ("pkcs11:token=t;x-vendor=1?module-path=/m", "x-vendor is not", "token="),
-        ("pkcs11:token=t;slot-description=a?module-path=/m", "slot-description is not", "token="),
-        ("pkcs11:token=t;to%6ben=t?module-path=/m", "to%6ben is not", "token="),
-        ("pkcs11:token=t;Token=t?module-path=/m", "Token is not", "token="),
-        ("pkcs11:token=t;module-path=/m", "names no module", "module-path="),
-        ("pkcs11:token=t?module-path=/m&token=t", "token is not among them", "module-path="),
-        ("pkcs11:token=t;;serial=1?module-path=/m", "one of them is empty", "token="),
-        ("pkcs11:token=t;type=public?module-path=/m", "only be private", "leave type out"),
+        ("pkcs11:token=t?module-name=softhsm", "absolute path", "module-path=/PATH"),
+        ("pkcs11:token=t;token=u?module-path=/m", "token is given twice", "once"),
+        ("pkcs11:token=t?module-path=/m&module-path=/n", "module-path is given twice", "once"),
+        ("pkcs11:token=t;color=red?module-path=/m", "unknown attribute color", "token="),
+        ("pkcs11:token=t;x-vendor=1?module-path=/m", "unknown attribute x-vendor", "token="),
+        (
+            "pkcs11:token=t;slot-description=a?module-path=/m",
+            "attribute slot-description",
+            "token=",
+        ),
+        ("pkcs11:token=t;to%6ben=t?module-path=/m", "unknown attribute to%6ben", "token="),
+        ("pkcs11:token=t;Token=t?module-path=/m", "unknown attribute Token", "token="),
+        ("pkcs11:token=t;module-path=/m", "module is missing", "module-path="),
+        ("pkcs11:token=t?module-path=/m&token=t", "unknown attribute token", "module-path="),
+        ("pkcs11:token=t;;serial=1?module-path=/m", "an attribute is empty", "token="),
+        ("pkcs11:token=t;type=public?module-path=/m", "must be private", "leave type out"),
         ("pkcs11:token=t;slot-id=x?module-path=/m", "not a number", "slot-id"),
         ("pkcs11:token=t;slot-id=%FF?module-path=/m", "not a number", "slot-id"),
         ("pkcs11:token=?module-path=/m", "value of token is empty", "%20"),
@@ -202,15 +206,15 @@ def test_the_token_alone() -> None:
         ("pkcs11:token=a#b?module-path=/m", "value of token", "%20"),
         ("pkcs11:token=t?module-path=/m\n", "value of module-path", "%20"),
         ("pkcs11:token=t?module-path=/m;x=1", "value of module-path", "%3B"),
-        ("pkcs11:token=%FF?module-path=/m", "no text in UTF-8", "token="),
-        ("pkcs11:token=a%00?module-path=/m", "no text in UTF-8", "token="),
-        ("pkcs11:object=%1B[2J;token=t?module-path=/m", "no text in UTF-8", "token="),
-        ("pkcs11:token=%E2%80%AEt?module-path=/m", "no text in UTF-8", "token="),
-        ("pkcs11:token=t?module-path=/m%0a", "no text in UTF-8", "module-path="),
+        ("pkcs11:token=%FF?module-path=/m", "not printable UTF-8", "token="),
+        ("pkcs11:token=a%00?module-path=/m", "not printable UTF-8", "token="),
+        ("pkcs11:object=%1B[2J;token=t?module-path=/m", "not printable UTF-8", "token="),
+        ("pkcs11:token=%E2%80%AEt?module-path=/m", "not printable UTF-8", "token="),
+        ("pkcs11:token=t?module-path=/m%0a", "not printable UTF-8", "module-path="),
     ],
 )
-def test_whatever_is_not_exactly_right_is_refused(uri: str, why: str, hint: str) -> None:
-    """The message says what is wrong and the hint what is right; nothing of it steers a screen."""
+def test_an_invalid_uri_is_refused(uri: str, why: str, hint: str) -> None:
+    """The message states what is invalid and the hint how to write it; both are escaped."""
     with pytest.raises(InvalidStore) as raised:
         store_uri.parse_token_uri(uri)
     assert raised.value.code == "invalid_store"
@@ -230,24 +234,24 @@ def test_whatever_is_not_exactly_right_is_refused(uri: str, why: str, hint: str)
         "pkcs11:token=t;pin-value=8472",
     ],
 )
-def test_no_pin_is_taken_or_repeated(uri: str) -> None:
-    """Whoever put a PIN there is told where it comes from; the message has none of it."""
+def test_a_pin_is_refused_and_not_repeated(uri: str) -> None:
+    """A URI with a PIN is refused, and neither message nor hint contains the PIN."""
     with pytest.raises(InvalidStore) as raised:
         store_uri.parse_token_uri(uri)
     assert "8472" not in raised.value.message
     assert "8472" not in str(raised.value.hint)
 
 
-def test_where_a_pin_comes_from_instead() -> None:
-    """The passphrase options, each by its name."""
-    with pytest.raises(InvalidStore, match="PIN does not belong into a URI") as raised:
+def test_the_hint_names_the_sources_of_a_pin() -> None:
+    """The hint names the passphrase options."""
+    with pytest.raises(InvalidStore, match="must not contain a PIN") as raised:
         store_uri.parse_token_uri("pkcs11:token=t?module-path=/m&pin-value=1")
     for option in ("--passphrase-fd", "--passphrase-file", "POLYGENT_ISSUER_PASSPHRASE_FILE"):
         assert option in str(raised.value.hint)
 
 
-def test_other_schemes_are_not_meant() -> None:
-    """The scheme is small letters and a colon."""
+def test_other_schemes_are_not_token_uris() -> None:
+    """The scheme is `pkcs11:` in lower case."""
     assert store_uri.is_token_uri("pkcs11:")
     assert not store_uri.is_token_uri("PKCS11:token=t")
     assert not store_uri.is_token_uri("./pkcs11:token=t")

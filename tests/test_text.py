@@ -1,5 +1,5 @@
-"""Foreign text: shown, folded, made into slugs."""
-# ruff: noqa: RUF001 - names in other scripts are meant
+"""Foreign text: escapes, comparison, slugs."""
+# ruff: noqa: RUF001 - names in other scripts are intended
 
 import re
 import tomllib
@@ -40,8 +40,8 @@ ANY_TEXT = st.text(st.characters())
         ("line\u2028end", r"line\u2028end"),
     ],
 )
-def test_what_steers_is_escaped(foreign: str, safe: str) -> None:
-    """Escape sequences, line ends, bidi, hidden and lone surrogates are written as escapes."""
+def test_control_characters_are_escaped(foreign: str, safe: str) -> None:
+    """Control sequences, line ends, bidi, invisible characters and lone surrogates are escaped."""
     assert escape(foreign) == safe
 
 
@@ -56,20 +56,20 @@ def test_what_steers_is_escaped(foreign: str, safe: str) -> None:
         "\u0646\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
     ],
 )
-def test_display_names_are_shown_literally(name: str) -> None:
-    """Markup, paths, devices, Chinese and Persian names stay as they are."""
+def test_display_names_are_not_escaped(name: str) -> None:
+    """Markup, paths, devices, Chinese and Persian names stay unchanged."""
     assert escape(name) == name
 
 
 def test_printable_characters_are_never_escaped() -> None:
-    """`shown` asks Python first, so no printable character may be one that it escapes."""
+    """`escape` returns printable text unchanged, so it may escape no printable character."""
     forbidden = (chr(code) for first, last in FORBIDDEN for code in range(first, last + 1))
     assert not any(map(str.isprintable, forbidden))
 
 
 @given(ANY_TEXT)
-def test_toml_reads_back_what_was_escaped(text: str) -> None:
-    """In the settings and in an export alike; what steers a screen is written as an escape."""
+def test_a_toml_parser_returns_the_original_text(text: str) -> None:
+    """A TOML literal contains escapes for control characters, and parses to the original text."""
     assume(not any("\ud800" <= character <= "\udfff" for character in text))
     literal = toml_literal(text)
     assert tomllib.loads(f"x = {literal}") == {"x": text}
@@ -77,8 +77,8 @@ def test_toml_reads_back_what_was_escaped(text: str) -> None:
 
 
 @given(ANY_TEXT)
-def test_shown_never_holds_a_forbidden_character(text: str) -> None:
-    """Whatever comes in, nothing of FORMAT §1's list goes out, nor a control of Unicode's."""
+def test_escaped_text_has_no_forbidden_character(text: str) -> None:
+    """Escaped text has no character of FORMAT §1's list and no Unicode control character."""
     out = escape(text)
     assert not any(first <= ord(c) <= last for c in out for first, last in FORBIDDEN)
     assert not any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in out)
@@ -86,8 +86,8 @@ def test_shown_never_holds_a_forbidden_character(text: str) -> None:
 
 
 @given(ANY_TEXT)
-def test_shown_keeps_every_display_name(text: str) -> None:
-    """What FORMAT §1 allows as a name is shown as it is."""
+def test_every_display_name_is_unchanged(text: str) -> None:
+    """A name that FORMAT §1 allows is not escaped."""
     if display_name_problem(text) is None:
         assert escape(text) == text
 
@@ -100,15 +100,15 @@ def test_every_forbidden_code_point_is_escaped() -> None:
             assert escape(chr(point)).startswith("\\")
 
 
-def test_brief_text_fits_a_message() -> None:
-    """A long text is cut before it is escaped, and says that it goes on."""
+def test_a_long_text_is_shortened() -> None:
+    """A long text is cut before it is escaped, and ends in an ellipsis."""
     assert escape_short("a" * 60) == "a" * 60
     assert escape_short("a" * 61) == "a" * 60 + "..."
     assert escape_short("\x1b" * 9, limit=2) == r"\x1b\x1b..."
 
 
 def test_nfc_composes() -> None:
-    """A name from a Mac becomes the one that everybody else types."""
+    """A decomposed name, as a Mac writes it, becomes the composed one."""
     assert nfc("Mu\u0308ller") == "M\u00fcller"
 
 
@@ -122,21 +122,21 @@ def test_nfc_composes() -> None:
         "Acme\tCorp",
     ],
 )
-def test_names_alike_fold_alike(alike: str) -> None:
-    """Case, width and white space make no other customer."""
+def test_similar_spellings_are_equal(alike: str) -> None:
+    """Names that differ only in case, width or white space are equal."""
     assert normalize_for_comparison(alike) == normalize_for_comparison("Acme Corp") == "acme corp"
 
 
-def test_fold_keeps_names_apart() -> None:
-    """Another letter or accent is another name; ß and its capital are one."""
+def test_different_names_stay_different() -> None:
+    """Names that differ in a letter or an accent are different; ß equals ss."""
     assert normalize_for_comparison("Acme") != normalize_for_comparison("Acne")
     assert normalize_for_comparison("Muller") != normalize_for_comparison("Müller")
     assert normalize_for_comparison("STRASSE") == normalize_for_comparison("Straße")
 
 
 @given(ANY_TEXT)
-def test_fold_is_stable(text: str) -> None:
-    """Folding what is folded changes nothing once white space and case are settled."""
+def test_normalization_is_stable(text: str) -> None:
+    """A normalized name does not change when it is normalized again."""
     assert normalize_for_comparison(normalize_for_comparison(text)) == normalize_for_comparison(
         text
     )
@@ -182,13 +182,13 @@ def test_fold_is_stable(text: str) -> None:
     ],
 )
 def test_slugs(name: str, slug: str) -> None:
-    """A name becomes its readable slug."""
+    """A name becomes a readable slug."""
     assert slugify(name) == slug
 
 
 @given(ANY_TEXT)
 def test_every_name_gets_a_slug(text: str) -> None:
-    """FORMAT §1: whatever the name, the slug is one, and stays itself."""
+    """The slug of any name is valid (FORMAT §1), and its own slug."""
     slug = slugify(text)
     assert is_slug(slug)
     assert slugify(slug) == slug
@@ -196,7 +196,7 @@ def test_every_name_gets_a_slug(text: str) -> None:
 
 @given(st.text(st.characters(max_codepoint=0x17F, exclude_characters="µĸŉŊŋŦŧſ")))
 def test_a_latin_name_needs_no_transliteration(text: str) -> None:
-    """Its slug is made of its letters without accents, as it was before other scripts counted."""
+    """The slug of a Latin name consists of its letters without accents."""
     words = re.findall(
         "[a-z0-9]+", without_accents(normalize_for_comparison(text.translate(APOSTROPHES)))
     )
@@ -205,14 +205,14 @@ def test_a_latin_name_needs_no_transliteration(text: str) -> None:
 
 
 def test_a_list_names_the_first_and_counts_the_rest() -> None:
-    """Three by default; nothing is counted that is named."""
+    """A list names three items by default, and counts only those that it does not name."""
     assert list_first(["a", "b", "c"]) == "a, b, c"
     assert list_first([str(number) for number in range(1300)]) == "0, 1, 2 and 1,297 more"
     assert list_first(["a", "b"], most=1) == "a and 1 more"
 
 
 def test_nearest_word() -> None:
-    """A mistyped word finds the one that was meant; nonsense finds none."""
+    """A mistyped word finds the similar known word; an unrelated word finds none."""
     words = ("workflows", "planner", "sso-saml")
     assert nearest("workflow", words) == "workflows"
     assert nearest("sso", iter(words)) == "sso-saml"

@@ -269,7 +269,7 @@ def test_consents_of_a_row_count_when_they_are_trusted(batches: Batches) -> None
     without = row(customer="c1", users=4, accept=["entitlement-loss"])
     [failed] = batches.done(batches.rows(without, trusted=True))
     assert isinstance(failed, Failed)
-    assert "without a reason" in failed.error.message
+    assert "a reason is required" in failed.error.message
 
 
 def test_enterprise_and_its_domain(batches: Batches) -> None:
@@ -347,8 +347,11 @@ def test_hints_name_fields(batches: Batches) -> None:
     ]
     assert hints == [
         "add machine_info FILE, or plan enterprise-annual",
-        "to go on, add --accept long-term --reason TEXT; or choose term 3y or less",
-        "to go on, add --accept similar-customer --reason TEXT; or if it is the same: customer c1",
+        "to continue, add --accept long-term --reason TEXT; or choose term 3y or less",
+        (
+            "to continue, add --accept similar-customer --reason TEXT; "
+            "or if it is the same: customer c1"
+        ),
     ]
 
 

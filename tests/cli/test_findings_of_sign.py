@@ -172,7 +172,7 @@ def test_a_reason_is_missing(desk: Desk) -> None:
     argv = ("sign", "--customer", "Globex", "--tier", "enterprise", "--term", "4y")
     outcome = desk.run(*argv, "--accept", "long-term")
     assert outcome.code == 4
-    assert "long-term is accepted without a reason" in outcome.err
+    assert "a reason is required to accept long-term" in outcome.err
     assert "hint: add --reason TEXT" in outcome.err
 
 

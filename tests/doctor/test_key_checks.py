@@ -466,9 +466,9 @@ def test_a_token_of_a_key_that_does_not_sign_is_a_warning() -> None:
     (verdict,) = key_checks.private_keys((record,), held)
     assert (verdict.state, verdict.message) == (
         State.WARN,
-        "main: this is no key store in a token: it names no module",
+        "main: invalid pkcs11: URI: the PKCS#11 module is missing",
     )
-    assert verdict.fix == "add ?module-path=/PATH/TO/MODULE.so to it"
+    assert verdict.fix == "add ?module-path=/PATH/TO/MODULE.so"
 
 
 def test_the_example_key_is_exit_6(books: Books) -> None:

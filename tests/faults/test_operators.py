@@ -60,7 +60,7 @@ def test_the_same_renewal_at_once(desk: Desk, forks: Forks) -> None:
     assert set(codes) <= {0, ExitCode.CONSENT, ExitCode.REGISTRY}
     for outcome in ended:
         if outcome.code == ExitCode.REGISTRY:
-            assert "the registry changed after this was shown" in outcome.err
+            assert "the registry changed after the preview" in outcome.err
         if outcome.code == ExitCode.CONSENT:
             assert "not-due" in outcome.err
     judge(desk, licenses=2, current=1)

@@ -149,8 +149,8 @@ def test_a_home_folder_that_is_unknown_is_refused() -> None:
 
 def test_a_token_is_named_exactly_or_refused() -> None:
     """As everywhere, and with the same hint; the setting's own name stands before it."""
-    with pytest.raises(InvalidStore, match="does not say which token"):
+    with pytest.raises(InvalidStore, match="the token is missing"):
         parse_store("pkcs11:id=%01?module-path=/m.so")
-    with pytest.raises(InvalidSettings, match=r"store: .*does not say which token") as caught:
+    with pytest.raises(InvalidSettings, match=r"store: .*the token is missing") as caught:
         STORE.read("pkcs11:id=%01?module-path=/m.so", "store")
     assert caught.value.hint == "add token=LABEL or serial=NUMBER"

@@ -410,7 +410,7 @@ def test_what_was_written_after_it_was_shown_stops_it(saved: Path, path: Path) -
         present = restoring.compare_with_current(path, found)
         grow(path, licenses=1)
         before = path.read_bytes()
-        with pytest.raises(RegistryChanged, match="after this was shown"):
+        with pytest.raises(RegistryChanged, match="after the preview"):
             restoring.restore(
                 found, path, present, findings=(), consent=Consent(), now=LATER, actor=ACTOR
             )

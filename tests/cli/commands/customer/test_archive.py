@@ -158,5 +158,5 @@ def test_who_comes_in_between(filled: Books) -> None:
         person.sees("archive Acme GmbH (acme)? [y/N]: ")
         filled.desk.ok("customer", "edit", "acme", "--crm", "A-1")
         person.types("y")
-        person.sees("the registry changed after this was shown; nothing was changed")
+        person.sees("the registry changed after the preview; nothing was changed")
         assert person.ends() == 7

@@ -274,7 +274,7 @@ def test_who_comes_in_between(pair: Books, meanwhile: tuple[str, ...]) -> None:
         pair.desk.ok(*meanwhile)
         before = pair.last_row()
         person.types("y")
-        person.sees("the registry changed after this was shown; nothing was merged")
+        person.sees("the registry changed after the preview; nothing was merged")
         assert person.ends() == 7
     assert pair.last_row() == before
 

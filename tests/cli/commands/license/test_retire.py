@@ -152,9 +152,7 @@ def test_who_comes_second_is_told(filled: Books) -> None:
     terminal.sendline("y")
     code, screen = finish(terminal)
     assert code == 7
-    assert "the registry changed after this was shown; nothing was retired" in " ".join(
-        screen.split()
-    )
+    assert "the registry changed after the preview; nothing was retired" in " ".join(screen.split())
     assert filled.record(ID).retired_reason == "hers"
 
 

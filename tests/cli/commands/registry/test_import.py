@@ -304,6 +304,6 @@ def test_what_another_command_changed_meanwhile(
     monkeypatch.setattr(consent, "obtain", late)
     outcome = other.desk.run("registry", "import", str(files))
     assert outcome.code == 7
-    assert "after this was shown; nothing was imported" in outcome.err
+    assert "after the preview; nothing was imported" in outcome.err
     assert other.last_row().event == "customer-added"
     assert "registry.db" in tree(other.desk.home)
