@@ -106,7 +106,7 @@ def test_a_folder_is_one_that_exists_or_ends_with_a_slash(tmp_path: Path) -> Non
         "file:/a\0b",
         "file:/a\x1b[2Jb",
         "file:/a\u202eb",
-        "file:~nobody-of-this-name/b",
+        "file:~no-such-user/b",
     ],
 )
 def test_anything_else_is_refused(uri: str) -> None:

@@ -54,8 +54,11 @@ RETIRED = {
 ASKING = re.compile(r"(What|Whether|How|Whose|Who|Which|Is|Are|Does)\b")
 
 _RETIRED = re.compile(rf"\b({'|'.join(RETIRED)})\b", re.IGNORECASE)
-#: Words in these are names that stay: code in backticks, placeholders, "is no longer".
-_ALLOWED = re.compile(r"``?[^`\n]+``?|(is|are|was|were) no longer", re.IGNORECASE)
+#: Words in these are names that stay: code in backticks, placeholders, "is no longer", the
+#: setting `lapsed` in a line of TOML or of an error.
+_ALLOWED = re.compile(
+    r"``?[^`\n]+``?|(is|are|was|were) no longer|\blapsed(?= = |: )", re.IGNORECASE
+)
 
 #: Rooms still to do. It only shrinks.
 TO_DO: set[str] = {
@@ -75,7 +78,6 @@ TO_DO: set[str] = {
     "polygent_issuer/enforcement",
     "polygent_issuer/files",
     "polygent_issuer/guide",
-    "polygent_issuer/home",
     "polygent_issuer/issuing",
     "polygent_issuer/registry",
     "polygent_issuer/terms",
@@ -106,7 +108,6 @@ TO_DO: set[str] = {
     "tests/faults",
     "tests/files",
     "tests/guide",
-    "tests/home",
     "tests/issuing",
     "tests/keys",
     "tests/machine_info",

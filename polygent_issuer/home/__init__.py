@@ -1,4 +1,4 @@
-"""The home folder: the operator's settings and plans, the lock, and the making of a home.
+"""The home folder: the operator's settings and plans, the lock, and the creation of a home.
 
-Importing this package imports nothing; each noun has its module.
+This package imports nothing; each noun has its own module.
 """

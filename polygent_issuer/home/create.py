@@ -1,7 +1,7 @@
-"""Making a home: its folder, its settings, its registry, in this order.
+"""Create a home: its folder, its settings and its registry, in this order.
 
-The registry comes last, so its presence says that a home is complete; a making that broke off
-before that is completed by the next one. What is complete is never changed here.
+The registry is created last, so a home with a registry is complete. If the creation is interrupted,
+the next one completes the home. A complete home is never changed here.
 """
 
 import os
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CreatedHome:
-    """A home that was made, or completed where an earlier making had broken off."""
+    """A home that was created, or completed after an interrupted creation."""
 
     folder: Path
     completed: bool
 
 
 def is_complete(folder: Path) -> bool:
-    """Return whether a home is there, registry and all.
+    """Return whether a home exists and has a registry.
 
     Raises:
-        HomeProblem: (`unsafe_home`, `home_problem`, `registry_damaged`, …) for what cannot be used.
+        HomeProblem: (`unsafe_home`, `home_problem`, `registry_damaged`, …) for an unusable home.
     """
     try:
         home_folder.require(folder)
@@ -48,21 +48,21 @@ def is_complete(folder: Path) -> bool:
 
 
 def require_room(folder: Path) -> None:
-    """Refuse a place where a home is, before anybody is asked anything.
+    """Refuse a folder that is a home already, before the operator is asked for settings.
 
     Raises:
-        HomeProblem: (`registry_exists`) when a complete home is there; (`registry_lost`) when one
-            is there that has lost its registry: an empty one would hide that; and as `is_complete`.
+        HomeProblem: (`registry_exists`) for a complete home; (`registry_lost`) for a home whose
+            registry is missing, because an empty one would hide that; and as `is_complete`.
     """
     _require_incomplete(folder)
     stores = settings.load(folder, {}).settings.stores
     if stores:
         raise HomeProblem(
-            f"the home {escape(str(folder))} has lost its registry: its settings name "
-            f"{len(stores)} key{'s' if len(stores) > 1 else ''} that it held",
+            f"the registry of the home {escape(str(folder))} is missing, but its settings list "
+            f"{len(stores)} key{'s' if len(stores) > 1 else ''}",
             hint=Hint(
                 run("registry", "restore", "BACKUP"),
-                "; without a backup, from the license files: ",
+                "; without a backup, rebuild it from the license files: ",
                 run("registry", "import", "FOLDER", "--public-key", "FILE"),
             ),
             code="registry_lost",
@@ -72,22 +72,22 @@ def require_room(folder: Path) -> None:
 def _require_incomplete(folder: Path) -> None:
     if is_complete(folder):
         raise HomeProblem(
-            f"there is a home at {escape(str(folder))} already; nothing was changed",
+            f"the home {escape(str(folder))} exists already; nothing was changed",
             hint=Hint(
                 run("config", "set", "KEY", "VALUE"),
-                " changes a setting; --home DIR makes another home",
+                " changes a setting; --home DIR creates another home",
             ),
             code="registry_exists",
         )
 
 
 def write_default_settings(folder: Path, text: str | None = None) -> bool:
-    """Make the folder of a home and its settings; those that are there already stay.
+    """Create the folder of a home and its settings; existing settings are not changed.
 
-    Return whether the settings, the defaults without `text`, had to be made.
+    Return whether the settings were created. `text` is their content; default: the defaults.
 
     Raises:
-        HomeProblem, OutputProblem: (`output_failed`) when the folder or the file cannot be made.
+        HomeProblem, OutputProblem: (`output_failed`) when the folder or the file cannot be created.
     """
     home_folder.create(folder)
     path = settings.settings_path(folder)
@@ -111,19 +111,19 @@ def create_home(
     environ: Mapping[str, str],
     lost: bool = False,
 ) -> CreatedHome:
-    """Make a home, or complete one.
+    """Create a home, or complete one after an interrupted creation.
 
     Args:
-        values: settings by key, as `config set` takes them; None leaves the default, or what a
-            making that broke off has written.
-        registry_id: what tells the registry from any other, for ever.
-        actor: who makes it, by the settings that are then in force.
-        lost: whether it is known that the home has lost its registry, and what it held is about
-            to be rebuilt.
+        values: settings by key, as `config set` takes them; None leaves the default, or the value
+            that an interrupted creation wrote.
+        registry_id: the permanent id of the registry.
+        actor: returns the operator, given the new settings.
+        lost: the registry is known to be missing, and the caller is about to rebuild it.
 
     Raises:
-        InvalidSettings: (`invalid_settings`) before anything is made.
-        HomeProblem: (`registry_exists`, `registry_lost`), or as the making of folder and registry.
+        InvalidSettings: (`invalid_settings`) before anything is created.
+        HomeProblem: (`registry_exists`, `registry_lost`), or as the creation of folder and
+            registry.
         OutputProblem: (`output_failed`) when the settings cannot be written.
     """
     text = settings_editing.default_text(**values)
@@ -144,25 +144,24 @@ def create_home(
 
 
 def ensure_folder(folder: Path, *, mode: int = 0o777) -> bool:
-    """Make a folder that the settings are to name; return whether it had to be made.
+    """Create a folder for a setting; return whether it did not exist.
 
-    The folder above it must be there: a mistyped path or a disk that is not connected is not
-    papered over.
+    Its parent folder must exist, so that a mistyped path or a disconnected disk is noticed.
 
     Raises:
-        OutputProblem: (`output_failed`) when it cannot be made, or something else has its name.
+        OutputProblem: (`output_failed`) when it cannot be created, or is not a folder.
     """
     try:
         folder.mkdir(mode=mode)
     except FileExistsError:
         if is_folder(folder):
             return False
-        reason = "something else has its name"
+        reason = "a file with this name exists"
     except (OSError, ValueError) as problem:
-        reason = (getattr(problem, "strerror", None) or "no such path").lower()
+        reason = (getattr(problem, "strerror", None) or "invalid path").lower()
     else:
         return True
     raise OutputProblem(
-        f"the folder {escape(str(folder))} cannot be made: {reason}",
-        hint="make the folder above it first, or name another",
+        f"cannot create the folder {escape(str(folder))}: {reason}",
+        hint="create its parent folder first, or choose another folder",
     )

@@ -1,8 +1,9 @@
-"""The home: the one folder that holds an operator's settings and registry.
+"""The home: the folder with an operator's settings and registry.
 
-Only a few commands make one (DESIGN, "Command line"); elsewhere a missing home is an error, so that
-a mistyped `--home` never starts an empty registry. Whoever can write in the home decides what
-is signed: one that another user owns, or may write to, is refused (`files.reading`).
+Only a few commands create one (DESIGN, "Command line"). For the others a missing home is an error,
+so that a mistyped `--home` never creates an empty registry. A user who can write to the home can
+decide what is signed, so a home that another user owns or may write to is refused
+(`files.reading`).
 """
 
 import os
@@ -18,10 +19,10 @@ from polygent_issuer.hints import Hint, run
 from polygent_issuer.text import escape, for_shell
 
 VARIABLE = "POLYGENT_ISSUER_HOME"
-"""The environment variable that names the home when `--home` does not."""
+"""The environment variable for the home; `--home` overrides it."""
 
 _PRIVATE = 0o700
-_NAME_ONE: Final = f"name the home: --home DIR, or export {VARIABLE}=DIR"
+_NAME_ONE: Final = f"give the home: --home DIR, or export {VARIABLE}=DIR"
 
 
 class UnsafeHome(HomeProblem):
@@ -31,7 +32,7 @@ class UnsafeHome(HomeProblem):
 
 
 def default_home() -> Path:
-    """Return the default place of the home: the platform's folder for a user's data.
+    """Return the default path of the home: the platform's folder for a user's data.
 
     Raises:
         HomeMissing: (`home_missing`) for a user without an account and an absolute `HOME`.
@@ -45,7 +46,7 @@ def default_home() -> Path:
     except RuntimeError:
         pass
     raise HomeMissing(
-        "there is no default home: HOME is not set, and this user has no account here",
+        "no default home: HOME is not set, and this user has no account",
         hint=_NAME_ONE,
     )
 
@@ -55,43 +56,45 @@ def locate(option: Path | None, environ: Mapping[str, str]) -> Path:
 
     Raises:
         HomeMissing: (`home_missing`) as `default_home`.
-        HomeProblem: (`home_problem`) when the place is the empty text, or `~` has no meaning here.
+        HomeProblem: (`home_problem`) for an empty path, or when `~` cannot be expanded.
     """
     named = environ.get(VARIABLE) if option is None else str(option)
     if named is None:
         return default_home()
     if not named:
-        raise HomeProblem(f"{VARIABLE} is empty", hint=f"unset {VARIABLE}, or name a folder")
+        raise HomeProblem(f"{VARIABLE} is empty", hint=f"unset {VARIABLE}, or set it to a folder")
     try:
         return Path(named).expanduser().absolute()
     except (RuntimeError, OSError):
         raise HomeProblem(
-            f"the home {escape(named)} cannot be found from here", hint="name the whole path"
+            f"cannot resolve the path of the home {escape(named)}", hint="give the absolute path"
         ) from None
 
 
 def require(home: Path, *, user: int | None = None) -> tuple[str, ...]:
-    """Judge a home before anything in it is read; return warnings: that others can read it.
+    """Check a home before anything in it is read; return a warning if other users can read it.
 
-    On Windows neither owner nor mode is judged: the profile folder's access list protects the home.
+    On Windows neither owner nor mode is checked: the access list of the profile folder protects it.
 
     Args:
-        user: the uid that asks; the process's effective one when not given.
+        user: the uid of the user; default: the effective one of the process.
 
     Raises:
-        HomeMissing: (`home_missing`) when there is none.
+        HomeMissing: (`home_missing`) when the folder does not exist.
         UnsafeHome: (`unsafe_home`) when another user owns it or may write to it.
-        HomeProblem: (`home_problem`) when it is no folder or cannot be looked at.
+        HomeProblem: (`home_problem`) when it is not a folder or cannot be read.
     """
     try:
         status = home.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise HomeMissing(f"there is no home at {escape(str(home))}", hint=run("init")) from None
-    except (OSError, ValueError) as problem:
-        raise _failed(home, "read", problem) from None
+        raise HomeMissing(
+            f"the home {escape(str(home))} does not exist", hint=run("init")
+        ) from None
+    except (OSError, ValueError) as error:
+        raise _failed(home, "read", error) from None
     if not stat.S_ISDIR(status.st_mode):
         raise HomeProblem(
-            f"the home {escape(str(home))} is not a folder", hint="name a folder with --home"
+            f"the home {escape(str(home))} is not a folder", hint="give a folder with --home"
         )
     if user is None:
         if not hasattr(os, "geteuid"):
@@ -100,28 +103,26 @@ def require(home: Path, *, user: int | None = None) -> tuple[str, ...]:
     exposure = reading.exposure_of(home, "home", status, user=user)
     if exposure is not None:
         hint = exposure.hint(reading.LOOK_FOR_CHANGES)
-        raise UnsafeHome(
-            exposure.message, hint=Hint(hint, "; or name another home with --home DIR")
-        )
+        raise UnsafeHome(exposure.message, hint=Hint(hint, "; or use another home with --home DIR"))
     place = escape(str(home))
     if status.st_uid != user and not os.access(home, os.R_OK | os.X_OK):
         raise UnsafeHome(
             f"the home {place} belongs to another user (uid {status.st_uid}, not {user})",
-            hint="run this as its owner, or name another home with --home DIR",
+            hint="run this as its owner, or use another home with --home DIR",
         )
     if reading.is_open_to_others(status):
-        return (f"other users may look into the home {place}: chmod 700 {for_shell(str(home))}",)
+        return (f"other users can read the home {place}: chmod 700 {for_shell(str(home))}",)
     return ()
 
 
 def create(home: Path) -> tuple[str, ...]:
-    """Make a home that only its owner can enter, and the folders above it.
+    """Create a folder for a home, accessible only to its owner, and its parent folders.
 
-    A folder that exists already is left as it is. Return the warnings of `require`.
+    An existing folder is not changed. Return the warnings of `require`.
 
     Raises:
         UnsafeHome: (`unsafe_home`) as `require`.
-        HomeProblem: (`home_problem`) when the folder cannot be made.
+        HomeProblem: (`home_problem`) when the folder cannot be created.
     """
     made: list[Path] = []
     try:
@@ -136,13 +137,13 @@ def create(home: Path) -> tuple[str, ...]:
         for folder in reversed(made):
             with suppress(OSError):
                 folder.rmdir()
-        raise _failed(home, "made", problem) from None
+        raise _failed(home, "create", problem) from None
     return require(home)
 
 
 def _failed(home: Path, verb: str, problem: OSError | ValueError) -> HomeProblem:
-    reason = getattr(problem, "strerror", None) or "the path has characters that no path may have"
+    reason = getattr(problem, "strerror", None) or "the path has invalid characters"
     return HomeProblem(
-        f"the home {escape(str(home))} cannot be {verb}: {reason.lower()}",
-        hint="choose another place with --home DIR",
+        f"cannot {verb} the home {escape(str(home))}: {reason.lower()}",
+        hint="choose another folder with --home DIR",
     )

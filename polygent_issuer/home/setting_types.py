@@ -1,6 +1,6 @@
-"""The types of settings: how each is read, written and refused; plans.
+"""The types of settings: read, check and write their values; plans.
 
-Folders and key stores are always whole paths, so that they mean the same from everywhere.
+Folders and key stores are always absolute paths, so that they do not depend on the current folder.
 """
 
 import re
@@ -51,13 +51,13 @@ def _as_typed(text: str, _path: str) -> TomlValue:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SettingType:
-    """A kind of value: from TOML, from typed text, and back to text.
+    """A type of setting: reads values from TOML and from typed text, and writes them as text.
 
     Attributes:
-        example: how it stands in the file, for hints.
-        read: the checked value from the TOML one, given the dotted path for messages.
-        typed: the TOML value of what was typed, likewise.
-        text: what one would type to get this value.
+        example: a value in TOML, for hints.
+        read: returns the checked value of a TOML value, given the dotted path for messages.
+        typed: returns the TOML value of typed text, given the dotted path for messages.
+        text: returns the text to type for a value.
     """
 
     example: str
@@ -67,21 +67,21 @@ class SettingType:
 
 
 def type_name(value: object) -> str:
-    """Return what a TOML value is called in a message."""
+    """Return the name of a TOML value's type, for a message."""
     return _CALLED.get(type(value), "a date or time")
 
 
 def invalid(path: str, why: str, hint: str | None = None) -> InvalidSettings:
-    """Return the error for the value at a dotted path."""
+    """Return the error for an invalid value at a dotted path."""
     return InvalidSettings(f"{path}: {why}", hint=hint)
 
 
 @contextmanager
 def prefixed(path: str) -> Iterator[None]:
-    """Say what is refused within of the value at a dotted path, or of a file.
+    """Put a dotted path, or the name of a file, before the message of an error raised within.
 
     Raises:
-        InvalidSettings: (`invalid_settings`) in place of what was raised.
+        InvalidSettings: (`invalid_settings`) in place of the original error.
     """
     try:
         yield
@@ -90,7 +90,7 @@ def prefixed(path: str) -> Iterator[None]:
 
 
 def _require(kind: type[T], value: object, path: str, example: str | None = None) -> T:
-    """Return the value, if it is of this type; a `bool` is no `int`."""
+    """Return the value if it has exactly this type; a `bool` is not an `int`."""
     if type(value) is kind:
         return value
     hint = f"write it as {example}" if example else None
@@ -98,12 +98,12 @@ def _require(kind: type[T], value: object, path: str, example: str | None = None
 
 
 def table_at(value: object, path: str) -> dict[str, Any]:
-    """Return the value, which must be a table."""
+    """Return the value if it is a table."""
     return _require(dict, value, path, f"[{path}]")
 
 
 def refuse_unknown(keys: Iterable[str], known: Iterable[str], path: str = "") -> None:
-    """Refuse a key that nobody knows, with the nearest one that exists.
+    """Refuse an unknown key; the hint names the most similar known one.
 
     Raises:
         InvalidSettings: (`invalid_settings`) naming its dotted path.
@@ -112,9 +112,9 @@ def refuse_unknown(keys: Iterable[str], known: Iterable[str], path: str = "") ->
     where = f"{path}." if path else ""
     for key in keys:
         if key not in names:
-            typed, every = key.casefold().replace("-", "_"), f"there are {', '.join(names)}"
+            typed, every = key.casefold().replace("-", "_"), f"known settings: {', '.join(names)}"
             hint = did_you_mean(typed, names, every, within=where)
-            raise invalid(f"{where}{escape(key)}", "there is no such setting", hint)
+            raise invalid(f"{where}{escape(key)}", "unknown setting", hint)
 
 
 HUNDRED_YEARS = timedelta(days=36_525)
@@ -131,30 +131,30 @@ _UNITS = {
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read a length of time.
+    """Parse a duration such as `7d`, `36h` or `20s`.
 
     Raises:
-        InvalidTerms: (`invalid_terms`) for any other spelling, zero, or over a hundred years.
+        InvalidTerms: (`invalid_terms`) for any other spelling, for zero, and above 100 years.
     """
     match = _SPELLING.fullmatch(text)
     if match is None:
-        raise InvalidTerms(f"not a length of time: {escape(text)}", hint=_HINT)
+        raise InvalidTerms(f"not a duration: {escape(text)}", hint=_HINT)
     number, unit = int(match[1]), _UNITS[match[2]]
     if number > HUNDRED_YEARS // unit:
-        raise InvalidTerms(f"longer than a hundred years: {text}", hint=_HINT)
+        raise InvalidTerms(f"longer than 100 years: {text}", hint=_HINT)
     return number * unit
 
 
 def duration_text(length: timedelta) -> str:
-    """Write whole seconds as `parse_duration` reads them, in the largest unit that fits."""
+    """Write whole seconds as `parse_duration` reads them, in the largest unit up to days."""
     unit = next((u for u in ("d", "h", "m") if not length % _UNITS[u]), "s")
     return f"{length // _UNITS[unit]}{unit}"
 
 
 def _parsed(parse: Callable[[str], Any], example: str) -> SettingType:
-    """Return a kind of text; the error says at which path."""
+    """Return the type of a text that `parse` reads; errors name the dotted path."""
 
-    def read(value: object, path: str) -> Any:  # noqa: ANN401 - of any kind
+    def read(value: object, path: str) -> Any:  # noqa: ANN401 - depends on `parse`
         text = _require(str, value, path, example)
         with prefixed(path):
             return parse(text)
@@ -176,7 +176,7 @@ def _duration(longest: timedelta, example: str) -> SettingType:
     def parse(text: str) -> timedelta:
         length = parse_duration(text)
         if length > longest:
-            raise InvalidTerms(f"at most {duration_text(longest)}")
+            raise InvalidTerms(f"must be at most {duration_text(longest)}")
         return length
 
     return replace(_parsed(parse, example), text=duration_text)
@@ -184,8 +184,8 @@ def _duration(longest: timedelta, example: str) -> SettingType:
 
 def _parse_term(text: str) -> Term:
     term = parse_term(text)
-    if term.years > 100 or term.months > 1_200 or term.days > HUNDRED_YEARS.days:  # noqa: PLR2004 - the same length in three units
-        raise InvalidTerms("at most a hundred years")
+    if term.years > 100 or term.months > 1_200 or term.days > HUNDRED_YEARS.days:  # noqa: PLR2004 - 100 years
+        raise InvalidTerms("must be at most 100 years")
     return term
 
 
@@ -208,7 +208,7 @@ def _typed_features(text: str, path: str) -> list[str]:
     except (ValueError, RecursionError):
         read = {}
     if list(read) != ["x"]:
-        raise invalid(path, "not a list", f"type insights,bots or {_FEATURES_EXAMPLE}")
+        raise invalid(path, "must be a list", f"type insights,bots or {_FEATURES_EXAMPLE}")
     _read_features(read["x"], path)
     return [str(name) for name in read["x"]]
 
@@ -233,17 +233,17 @@ def _typed_flag(text: str, path: str) -> bool:
     raise invalid(path, f"must be true or false, not {escape(text)}")
 
 
-# Control characters that TOML reads from escapes in a Windows path: "C:\new\temp".
+# Control characters that TOML makes of the backslashes in a Windows path: "C:\new\temp".
 _ESCAPES = re.compile(r"[\x08\t\n\f\r\x1b]")
 
 
 def parse_store(text: str) -> str:
-    """Read where private keys lie: `keyring:`, `file:` and a whole path, or a `pkcs11:` URI.
+    """Parse a key store: `keyring:`, `file:` with an absolute path, or a `pkcs11:` URI.
 
-    `~` is expanded. A path that ends in a slash keeps it: it means a folder.
+    `~` is expanded. A path that ends with a slash keeps it, because it means a folder.
 
     Raises:
-        InvalidSettings, InvalidStore: (`invalid_settings`, `invalid_store`) for any other place.
+        InvalidSettings, InvalidStore: (`invalid_settings`, `invalid_store`) for any other text.
     """
     place = store_uri.split(text)
     if not place:
@@ -262,7 +262,7 @@ def parse_store(text: str) -> str:
 def _parse_folder(text: str) -> Path:
     folder = _whole(text)
     if folder is None:
-        hint = "begin it with / or ~/, so that it means the same place from everywhere"
+        hint = "begin it with / or ~/"
         raise _not_whole("folder", text, hint)
     return folder
 
@@ -274,14 +274,14 @@ def _whole(text: str) -> Path | None:
         path = Path(text).expanduser()
     except RuntimeError:
         raise InvalidSettings(
-            f"the home folder for ~ is unknown: {escape(text)}", hint="write the whole path"
+            f"unknown user in path: {escape(text)}", hint="write the absolute path"
         ) from None
     return path if path.is_absolute() else None
 
 
 def _not_whole(what: str, text: str, hint: str) -> InvalidSettings:
     return InvalidSettings(
-        f"not the whole path of a {what}: {escape(text)}",
+        f"not the absolute path of a {what}: {escape(text)}",
         hint=BACKSLASH if _ESCAPES.search(text) else hint,
     )
 
@@ -290,7 +290,7 @@ NAME = _parsed(parse_name, '"Acme Licensing"')
 MAILBOX = _parsed(_parse_mailbox, '"licenses@polygent.example"')
 PLAN_NAME = _parsed(parse_plan_name, '"standard-annual"')
 DURATION = _duration(HUNDRED_YEARS, '"7d"')
-# Windows counts the milliseconds of a wait in 32 bits.
+# Windows counts the milliseconds of a timeout in 32 bits.
 WAIT = _duration(timedelta(hours=1), '"20s"')
 TERM = _parsed(_parse_term, '"1y"')
 TIER = _parsed(parse_tier, '"standard"')
@@ -315,7 +315,7 @@ KINDS: Mapping[str, SettingType] = {
 }
 """The keys of a plan's table, in the order in which they are written."""
 
-# One session for each user is what the product does by itself.
+# Without this feature the product allows each user one session.
 _STANDARD = tuple(name for name in tables.FEATURES if name != "multiple-active-sessions")
 
 
@@ -341,27 +341,27 @@ SHIPPED_PLANS: Mapping[str, Plan] = MappingProxyType(
         )
     }
 )
-"""What holds while the settings have no plans; `init` writes them down for editing."""
+"""The plans of settings without plans; `init` writes them into the settings for editing."""
 
 
 def read_plans(table: Mapping[str, object], catalogue: Catalogue) -> dict[str, Plan]:
     """Return the plans of the table `plans`.
 
     Raises:
-        InvalidSettings: (`invalid_settings`) with the dotted path of what is wrong.
+        InvalidSettings: (`invalid_settings`) with the dotted path of the invalid value.
     """
     plans = {}
     for name, values in table.items():
         path = f"plans.{escape(name)}"
         if not is_slug(name):
-            raise invalid(path, "not a plan's name", "use small letters, digits and hyphens")
+            raise invalid(path, "not a plan name", "use lower-case letters, digits and hyphens")
         plans[name] = _read_plan(name, {"renewable": True} | table_at(values, path), path)
         _check_features(plans[name], catalogue, f"{path}.features")
     return plans
 
 
 def plan_texts(plan: Plan) -> dict[str, str]:
-    """Return a plan's values by their keys, as `config set` takes them."""
+    """Return the values of a plan by key, as `config set` takes them."""
     return {
         key: kind.text(getattr(plan.limits if key in _LIMITS else plan, key))
         for key, kind in KINDS.items()
@@ -369,7 +369,7 @@ def plan_texts(plan: Plan) -> dict[str, str]:
 
 
 def plan_toml(plan: Plan) -> dict[str, TomlValue]:
-    """Return a plan's values by their keys, as TOML has them."""
+    """Return the values of a plan by key, as TOML values."""
     return {key: KINDS[key].typed(text, key) for key, text in plan_texts(plan).items()}
 
 
@@ -386,7 +386,7 @@ def _read_plan(name: str, values: Mapping[str, object], path: str) -> Plan:
 def _check_features(plan: Plan, catalogue: Catalogue, path: str) -> None:
     for name in plan.features:
         if name not in catalogue.names:
-            otherwise = "name newer modules in features first"
+            otherwise = "add newer modules to the setting features first"
             hint = did_you_mean(name, sorted(catalogue.names), otherwise)
             raise invalid(path, f"unknown feature {name}", hint)
     reserved = catalogue.enterprise_only(plan.features)
@@ -394,5 +394,5 @@ def _check_features(plan: Plan, catalogue: Catalogue, path: str) -> None:
         raise invalid(
             path,
             f"a standard license cannot have {', '.join(reserved)}",
-            "take it out, or make the plan's tier enterprise",
+            "remove it, or make the plan's tier enterprise",
         )

@@ -1,4 +1,4 @@
-"""The settings: every key with its default, those in force, and where each of them comes from."""
+"""The settings: every key with its default, its current value and the source of that."""
 
 import re
 import tomllib
@@ -48,7 +48,7 @@ _KID: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class SettingSpec(NamedTuple):
-    """A setting: its kind, one line of explanation, and an example where nothing is the default."""
+    """A setting: its type, a one-line description, and an example if it has no default."""
 
     kind: SettingType
     about: str
@@ -56,49 +56,47 @@ class SettingSpec(NamedTuple):
 
 
 KEYS: Final[Mapping[str, SettingSpec]] = {
-    "issuer": SettingSpec(NAME, "who issues: written into every license"),
+    "issuer": SettingSpec(NAME, "the issuer's name, written into every license"),
     "operator": SettingSpec(
-        NAME, f"who you are in the journal; {OPERATOR_VARIABLE} overrides it", "Jane Doe"
+        NAME, f"your name in the journal; {OPERATOR_VARIABLE} overrides it", "Jane Doe"
     ),
     "upload_window": SettingSpec(
         DURATION,
-        "how long after its issue the server takes a file; 7 days are assumed until told",
+        "how long after its issue the server accepts a file; if unset, 7 days are assumed",
         "7d",
     ),
-    "machine_info_max_age": SettingSpec(
-        DURATION, "a machine-info.json that is older needs consent"
-    ),
-    "long_term": SettingSpec(TERM, "a license that runs longer needs consent"),
-    "not_due": SettingSpec(DURATION, "a renewal further ahead of the expiry needs consent"),
-    "lapsed": SettingSpec(DURATION, "what expired longer ago is renewed only when it is named"),
+    "machine_info_max_age": SettingSpec(DURATION, "an older machine-info.json needs consent"),
+    "long_term": SettingSpec(TERM, "a license with a longer term needs consent"),
+    "not_due": SettingSpec(DURATION, "a renewal earlier than this before the expiry needs consent"),
+    "lapsed": SettingSpec(DURATION, "licenses that expired longer ago are renewed only if named"),
     "store": SettingSpec(
         STORE, "where new private keys are kept: keyring:, file:/PATH or pkcs11:URI"
     ),
     "key_backup_folder": SettingSpec(
-        FOLDER, "where key backups are proposed to go: best another disk", "~/polygent-key-backup"
+        FOLDER, "the proposed folder for key backups, best on another disk", "~/polygent-key-backup"
     ),
     "output": SettingSpec(
-        FOLDER, "the folder for license files; without it the current one", "~/licenses"
+        FOLDER, "the folder for license files; if unset, the current folder", "~/licenses"
     ),
     "mail_from": SettingSpec(
         MAILBOX,
-        "whom mail drafts are from; without it the mail program says",
+        "the sender of mail drafts; if unset, the mail program fills it in",
         "Polygent <licenses@polygent.example>",
     ),
-    "default_plan": SettingSpec(PLAN_NAME, "the plan of a first license for which none is named"),
-    "features": SettingSpec(FEATURES, "names of modules that are newer than this tool"),
-    "keyring_timeout": SettingSpec(WAIT, "how long a keyring or a token may take to answer"),
+    "default_plan": SettingSpec(PLAN_NAME, "the plan of a first license without --plan"),
+    "features": SettingSpec(FEATURES, "additional features, of modules newer than this tool"),
+    "keyring_timeout": SettingSpec(WAIT, "the longest time to wait for a keyring or a token"),
 }
-"""The single keys, by name; beside them stand the tables `stores` and `plans`."""
+"""The settings with a single value, by name; the tables are `stores` and `plans`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """Every setting of `KEYS` with its default, and both tables.
+    """The values of all settings of `KEYS` and of both tables.
 
     Attributes:
-        stores: the store URI of each private key, by kid; `store` is that of new ones.
-        plans: by name.
+        stores: the store URI of each private key, by kid; `store` is the URI for new keys.
+        plans: the plans by name.
     """
 
     issuer: str = "polygent-operator"
@@ -120,32 +118,32 @@ class Settings:
 
     @property
     def upload_window_or_assumed(self) -> timedelta:
-        """The upload window to count with."""
+        """The upload window, or the assumed one if it is not set."""
         return ASSUMED_UPLOAD_WINDOW if self.upload_window is None else self.upload_window
 
     @property
     def upload_window_is_assumed(self) -> bool:
-        """Whether nobody has told the server's window yet: displays must say so."""
+        """True if the upload window is not set; displays must state that it is assumed."""
         return self.upload_window is None
 
     @property
     def catalogue(self) -> Catalogue:
-        """The features that exist, newer modules included."""
+        """The known features, including those of newer modules."""
         return catalogue(self.features)
 
     def plan(self, name: str) -> Plan:
-        """Return the plan of a name.
+        """Return the plan with a name.
 
         Raises:
-            NotFound: (`not_found`) with the nearest name.
+            NotFound: (`not_found`); the hint names the most similar plan.
         """
         if name in self.plans:
             return self.plans[name]
         hint = did_you_mean(name, self.plans, f"plans: {', '.join(sorted(self.plans))}")
-        raise NotFound(f"there is no plan {escape(name)}", hint=hint)
+        raise NotFound(f"unknown plan {escape(name)}", hint=hint)
 
     def plan_for(self, tier: Tier | None) -> Plan:
-        """Return the default plan, or the first renewable plan of a tier that is not the default's.
+        """Return the default plan if it has the tier, else the first renewable plan of the tier.
 
         Raises:
             NotFound: (`not_found`) when no renewable plan has this tier.
@@ -157,16 +155,16 @@ class Settings:
             if plan.tier is tier and plan.renewable:
                 return plan
         raise NotFound(
-            f"there is no plan of the {tier} tier",
-            hint=Hint("name one with ", option("--plan", "NAME")),
+            f"no plan has the tier {tier}",
+            hint=Hint("choose a plan with ", option("--plan", "NAME")),
         )
 
 
 def kind_of(dotted: str) -> SettingType:
-    """Return the kind of the value at a dotted key: `not_due`, `stores.KID`, `plans.trial.users`.
+    """Return the type of the value at a dotted key: `not_due`, `stores.KID`, `plans.trial.users`.
 
     Raises:
-        InvalidSettings: (`invalid_settings`) when there is no such key, with the nearest one.
+        InvalidSettings: (`invalid_settings`) for an unknown key; the hint names a similar one.
     """
     first, *rest = dotted.split(".")
     refuse_unknown([first], (*KEYS, *TABLES))
@@ -176,17 +174,17 @@ def kind_of(dotted: str) -> SettingType:
         return KEYS[first].kind
     if first == "stores":
         if len(rest) != 1 or not _KID.fullmatch(rest[0]):
-            raise invalid(escape(dotted), "must be stores. and a key's kid", run("key", "list"))
+            raise invalid(escape(dotted), "must be stores.KID", run("key", "list"))
         return STORE
     if len(rest) != 2:  # noqa: PLR2004 - the plan and its key
-        wanted = f"plans.NAME. and one of {', '.join(KINDS)}"
-        raise invalid(escape(dotted), "is no single value", f"use {wanted}")
+        keys = ", ".join(KINDS)
+        raise invalid(escape(dotted), "not a single value", f"use plans.NAME.KEY; keys: {keys}")
     refuse_unknown([rest[1]], KINDS, f"plans.{escape(rest[0])}")
     return KINDS[rest[1]]
 
 
 class Where(StrEnum):
-    """Where a value can come from."""
+    """The possible sources of a value."""
 
     DEFAULT = "default"
     FILE = "file"
@@ -195,11 +193,11 @@ class Where(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A key as `config set` takes its value, and where that comes from.
+    """A key, its value as `config set` takes it, and the source of the value.
 
     Attributes:
-        value: None when nothing is set and there is no default.
-        detail: the file's path, or the variable's name.
+        value: None if it is not set and has no default.
+        detail: the path of the file, or the name of the variable.
     """
 
     key: str
@@ -210,21 +208,21 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
-    """The settings in force, and each by its dotted key, in the order of the documentation."""
+    """The current settings, and an entry per dotted key in the order of the documentation."""
 
     settings: Settings
     entries: Mapping[str, Entry]
 
     @property
     def texts(self) -> dict[str, str | None]:
-        """Each value as `config set` takes it."""
+        """The value of each key, as `config set` takes it."""
         return {key: entry.value for key, entry in self.entries.items()}
 
     def entries_of(self, dotted: str) -> tuple[Entry, ...]:
-        """Return one key, or all of a table: `not_due`, `plans.trial`, `stores`.
+        """Return the entry of a key, or all entries of a table: `not_due`, `plans.trial`, `stores`.
 
         Raises:
-            InvalidSettings: (`invalid_settings`) when there is no such key, with the nearest one.
+            InvalidSettings: (`invalid_settings`) for an unknown key; the hint names a similar one.
         """
         within = f"{dotted}."
         every = self.entries.values()
@@ -235,7 +233,7 @@ class Loaded:
         suggestion = nearest(dotted.casefold().replace("-", "_"), known) or nearest(dotted, known)
         show = run("config", "show")
         raise InvalidSettings(
-            f"{escape(dotted)}: there is no such setting",
+            f"{escape(dotted)}: unknown setting",
             hint=Hint(f"did you mean {suggestion}? or ", show) if suggestion else show,
         )
 
@@ -243,22 +241,22 @@ class Loaded:
 LIMIT = 64 * 1024
 """The largest settings file, in bytes."""
 
-_EDIT = Hint("edit the file that ", run("config", "path"), " names")
+_EDIT = Hint("edit the settings file; ", run("config", "path"), " prints its path")
 
 
 def settings_path(home: Path) -> Path:
-    """Return where the settings of a home are."""
+    """Return the path of the settings file of a home."""
     return home / SETTINGS_FILE
 
 
 def load(home: Path, environ: Mapping[str, str]) -> Loaded:
-    """Return the settings in force: defaults, over them the file, over that the environment.
+    """Return the current settings: defaults, overridden by the file, then by the environment.
 
     The settings file of `home` need not exist.
 
     Raises:
         UnsafeFile: (`unsafe_file`) when another user owns the file or may write to it.
-        InvalidSettings: (`invalid_settings`) naming the file, and the dotted key or the line.
+        InvalidSettings: (`invalid_settings`) with the file and the dotted key or the line.
     """
     path = settings_path(home)
     text = settings_text(path)
@@ -298,33 +296,33 @@ def _is_missing(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return True
     except (OSError, ValueError):
-        pass  # reading it says what is wrong
+        pass  # reading it reports the problem
     return False
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Return the TOML document.
+    """Parse a TOML document.
 
     Raises:
-        InvalidSettings: (`invalid_settings`) when it is none, with the line.
+        InvalidSettings: (`invalid_settings`) with the line of the syntax error.
     """
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise InvalidSettings("not TOML: nested too deeply", hint=_EDIT) from None
-    except ValueError as problem:  # a number of thousands of digits is no TOMLDecodeError
+        raise InvalidSettings("invalid TOML: nested too deeply", hint=_EDIT) from None
+    except ValueError as problem:  # not TOMLDecodeError for a number of thousands of digits
         message = str(problem)
         raise InvalidSettings(
-            f"not TOML: {escape(message[:1].lower() + message[1:])}",
+            f"invalid TOML: {escape(message[:1].lower() + message[1:])}",
             hint=backslash_hint(text, message) or _EDIT,
         ) from None
 
 
 def interpret(table: Mapping[str, Any]) -> Settings:
-    """Return the settings that a TOML document means.
+    """Return the settings of a TOML document.
 
     Raises:
-        InvalidSettings: (`invalid_settings`) with the dotted path of what is wrong.
+        InvalidSettings: (`invalid_settings`) with the dotted path of the invalid value.
     """
     refuse_unknown(table, (*KEYS, *TABLES))
     values = {name: key.kind.read(table[name], name) for name, key in KEYS.items() if name in table}
@@ -337,14 +335,14 @@ def interpret(table: Mapping[str, Any]) -> Settings:
     if settings.default_plan not in settings.plans:
         every = f"plans: {', '.join(settings.plans) or 'none'}"
         hint = did_you_mean(settings.default_plan, settings.plans, every)
-        raise invalid("default_plan", f"there is no plan {settings.default_plan}", hint)
+        raise invalid("default_plan", f"unknown plan {settings.default_plan}", hint)
     return settings
 
 
-def _store(kid: str, uri: object) -> Any:  # noqa: ANN401 - a text
+def _store(kid: str, uri: object) -> Any:  # noqa: ANN401 - as `SettingType.read`
     path = f"stores.{escape(kid)}"
     if not _KID.fullmatch(kid):
-        raise invalid(path, "not a key's kid", run("key", "list"))
+        raise invalid(path, "not the kid of a key", run("key", "list"))
     return STORE.read(uri, path)
 
 

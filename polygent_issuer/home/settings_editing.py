@@ -1,4 +1,4 @@
-"""Writing the settings: all of them for a new home, or one, so that comments and order stay."""
+"""Write the settings: all of them for a new home, or one of them, keeping comments and order."""
 
 import copy
 import os
@@ -42,9 +42,10 @@ _PAUSE = 0.05  # seconds; ten in all
 
 @contextmanager
 def settings_lock(home: Path) -> Iterator[None]:
-    """Keep a second command from changing the settings at the same time.
+    """Keep other commands from changing the settings at the same time.
 
-    Two keys made at once must both be found in `stores`. Windows has no such lock on a folder.
+    Two keys that are generated at the same time must both get into `stores`. Windows cannot lock a
+    folder like this.
 
     Raises:
         InvalidSettings: (`invalid_settings`) when another command does not finish.
@@ -52,12 +53,12 @@ def settings_lock(home: Path) -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
-    import fcntl  # noqa: PLC0415 - POSIX has it, Windows does not
+    import fcntl  # noqa: PLC0415 - Windows lacks it
 
     try:
         folder = os.open(home, os.O_RDONLY)
     except OSError:
-        yield  # reading or writing there says what is wrong
+        yield  # reading or writing there reports the problem
         return
     try:
         for attempt in range(_ATTEMPTS):
@@ -67,50 +68,54 @@ def settings_lock(home: Path) -> Iterator[None]:
             except BlockingIOError:
                 if attempt == _ATTEMPTS - 1:
                     raise InvalidSettings(
-                        "another command is changing the settings", hint="try again"
+                        "the settings are locked by another command",
+                        hint="wait until it has finished, then run this command again",
                     ) from None
                 time.sleep(_PAUSE)
             except OSError:
-                break  # some network disks have no locks
+                break  # some network disks do not support locks
         yield
     finally:
         os.close(folder)
 
 
 _HEAD = """\
-# Settings of polygent-issue. A line that begins with # is a comment: it shows the default, or
-# an example; take the # away to change it.
+# Settings of polygent-issue. A setting in a comment shows its default or an example; remove the #
+# to change it.
 #
-#   polygent-issue config show              what is in force, and where it comes from
-#   polygent-issue config set KEY VALUE     changes one value, keeps these comments
+#   polygent-issue config show              prints the current values and their sources
+#   polygent-issue config set KEY VALUE     changes one value and keeps these comments
 """
 
 _PLANS_HEAD = """\
-# Plans fill a customer's first license; a later change here never flows into a renewal. Add your
-# own: [plans.NAME] with the same keys.
-#   tier            standard (one machine) or enterprise (any machine, perhaps one domain)
+# A plan sets the terms of a customer's first license. Changes here do not affect renewals. Add your
+# own plans as [plans.NAME] with the same keys.
+#   tier            standard (one machine) or enterprise (any machine; can be limited to a domain)
 #   term            how long a license runs: 1y, 6mo or 90d
-#   renewable       false: batches skip it, one by one it needs --plan or --term
-#   users           how many users may be active
-#   session_hosts   how many hosts may run sessions; 0 = none
-#   deploy_hosts    how many hosts may be deployed to; 0 = none
-#   features        what may be used; sso-saml, audit-export, multi-tenant need enterprise
+#   renewable       false: batches skip it; a single renewal needs --plan or --term
+#   users           the number of active users
+#   session_hosts   the number of hosts that run sessions; 0 = none
+#   deploy_hosts    the number of hosts to deploy to; 0 = none
+#   features        the enabled features; sso-saml, audit-export, multi-tenant need enterprise
 """
 
 STORES_HEAD = """\
-# Below, in the table stores, key generate and key import note where each private key lies.
+# Below, in the table stores, key generate and key import record where each private key is.
 """
+
+# Earlier versions ended this comment differently.
+_BEFORE_STORES = re.compile(r"^(?=# Below, in the table stores, )", re.MULTILINE)
 
 _ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\"})
 
 
 def default_text(**changes: str | None) -> str:
-    """Return the commented settings.toml, with plans as tables; a default is a comment.
+    """Return a commented settings.toml, with plans as tables; defaults are comments.
 
     `changes` are values by key, as `config set` takes them; None leaves the default.
 
     Raises:
-        InvalidSettings: (`invalid_settings`) for a key or a value that the settings refuse.
+        InvalidSettings: (`invalid_settings`) for an unknown key or an invalid value.
     """
     values = {name: _checked(name, text) for name, text in changes.items() if text is not None}
     text = "\n".join([_HEAD, *(_key(name, values) for name in KEYS), plans_text(), STORES_HEAD])
@@ -119,13 +124,13 @@ def default_text(**changes: str | None) -> str:
 
 
 def plans_text() -> str:
-    """Return the shipped plans as TOML tables, under a comment."""
+    """Return the shipped plans as TOML tables, after a comment."""
     plans = (plan_text(plan.name, plan_toml(plan)) for plan in SHIPPED_PLANS.values())
     return "\n".join([_PLANS_HEAD, *plans])
 
 
 def plan_text(name: str, values: Mapping[str, TomlValue]) -> str:
-    """Return one plan as a TOML table."""
+    """Return a plan as a TOML table."""
     lines = [f"[plans.{name}]"]
     for key, value in values.items():
         if isinstance(value, list):
@@ -137,7 +142,7 @@ def plan_text(name: str, values: Mapping[str, TomlValue]) -> str:
 
 
 def toml_literal(value: TomlValue) -> str:
-    """Return one value as TOML 1.0 writes it."""
+    """Return a value in TOML 1.0."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):
@@ -166,23 +171,23 @@ def _key(name: str, values: dict[str, TomlValue]) -> str:
 
 _Value = TomlValue | dict[str, TomlValue]
 
-_BY_HAND = Hint("edit the file; ", run("config", "path"), " names it")
+_BY_HAND = Hint("edit the settings file; ", run("config", "path"), " prints its path")
 
 
 def set_value(home: Path, dotted_key: str, text: str) -> None:
-    """Give one setting a value, or take it out of the file, so that its default holds.
+    """Set a setting, or remove it from the file, so that its default applies.
 
     Args:
-        home: the folder of the settings file, which is made when it does not exist.
+        home: the folder of the settings file, which is created if it does not exist.
         dotted_key: `not_due`, `stores.KID`, `plans.trial.users`, or `plans.NAME` for a whole plan.
-        text: the value as it is typed: a text without quotes, `7d`, `25`, `true`, a list as
-            `insights,bots` or as TOML writes it. Empty text is an empty list, and elsewhere takes
-            the value out. For a new plan, the one to copy.
+        text: the value as typed: a text without quotes, `7d`, `25`, `true`, a list as
+            `insights,bots` or in TOML. An empty text is an empty list for `features`, and removes
+            any other setting. For a new plan it is the plan to copy.
 
     Raises:
-        NotFound: (`not_found`) when there is no plan to copy.
-        InvalidSettings: (`invalid_settings`) when the key or the value is wrong, or the settings
-            would not load with it; then nothing is written.
+        NotFound: (`not_found`) when the plan to copy does not exist.
+        InvalidSettings: (`invalid_settings`) when the key or the value is invalid, or the settings
+            would be invalid with it; then nothing is written.
         OutputProblem: (`output_failed`) when the file cannot be written.
     """
     kind = None if plan_of(dotted_key) else kind_of(dotted_key)
@@ -193,23 +198,23 @@ def set_value(home: Path, dotted_key: str, text: str) -> None:
 
 
 def plan_of(dotted_key: str) -> str | None:
-    """Return the name of the plan that a key means as a whole: `plans.NAME`."""
+    """Return the name of the plan if a key is a whole plan (`plans.NAME`)."""
     table, _, name = dotted_key.partition(".")
     return name if table == "plans" and name and "." not in name else None
 
 
 def _copied_plan(home: Path, dotted_key: str, like: str) -> dict[str, TomlValue]:
-    """Return a new plan that is as another one, to be changed key by key."""
+    """Return a copy of a plan, for a new plan whose keys are changed later."""
     settings = load(home, {}).settings
     copied = settings.plan(like)
     if plan_of(dotted_key) in settings.plans:
         raise invalid(
             dotted_key,
-            "there is such a plan already",
+            "this plan exists already",
             Hint(
                 "change one of its keys: ",
                 run("config", "set", f"{dotted_key}.users", "25"),
-                "; or take it out first: ",
+                "; or remove it first: ",
                 run("config", "set", dotted_key, "none"),
             ),
         )
@@ -232,15 +237,16 @@ def _rewrite(home: Path, keys: Sequence[str], value: _Value | None) -> None:
             if after == before or not _means(after, wanted):
                 after = _edited(before, keys, value)
             if not _means(after, wanted):
-                raise invalid(escape(".".join(keys)), "cannot be changed alone", _BY_HAND)
+                raise invalid(escape(".".join(keys)), "cannot be changed separately", _BY_HAND)
             data = after.encode()
             if len(data) > LIMIT:
-                raise InvalidSettings(f"it would be larger than {LIMIT} bytes", hint=_BY_HAND)
+                problem = f"with this value it would be larger than {LIMIT} bytes"
+                raise InvalidSettings(problem, hint=_BY_HAND)
         files.replace(data, path)
 
 
 def _require_plan(present: dict[str, Any], keys: Sequence[str], value: _Value | None) -> None:
-    """Refuse a key of a plan that is not there: a plan cannot be made key by key."""
+    """Refuse a key of an unknown plan: a plan cannot be created key by key."""
     plans = present.get("plans")
     if value is None or len(keys) != len(("plans", "NAME", "KEY")) or not isinstance(plans, dict):
         return
@@ -252,22 +258,20 @@ def _require_plan(present: dict[str, Any], keys: Sequence[str], value: _Value | 
     like = suggestion or next(iter(plans), "PLAN")
     raise invalid(
         f"plans.{escape(name)}",
-        "there is no such plan",
-        Hint(
-            f"{meant}begin it as a copy of another: ", run("config", "set", f"plans.{name}", like)
-        ),
+        "unknown plan",
+        Hint(f"{meant}create it as a copy: ", run("config", "set", f"plans.{name}", like)),
     )
 
 
 def _with_plans(text: str) -> str:
-    """Return the text with the shipped plans, if it has none: one cannot be changed alone."""
+    """Return the text with plans: the shipped ones, if it has none."""
     if "plans" in parse(text):
         return text
     return f"{text.rstrip()}\n\n{plans_text()}".lstrip()
 
 
 def _changed(table: dict[str, Any], keys: Sequence[str], value: _Value | None) -> dict[str, Any]:
-    """Return the document with one value set, or taken out."""
+    """Return the document with one value set or removed."""
     wanted = copy.deepcopy(table)
     inner: Any = wanted
     for depth, key in enumerate(keys[:-1], start=1):
@@ -282,16 +286,19 @@ def _changed(table: dict[str, Any], keys: Sequence[str], value: _Value | None) -
 
 
 def _in_layout(text: str, keys: Sequence[str], value: _Value | None) -> str:
-    """Return the text edited as `init` lays it out; as it was, or wrong, where that has changed."""
+    """Return the text edited in the layout of `init`.
+
+    In another layout the result may be unchanged or wrong, so the caller checks it.
+    """
     name = re.escape(keys[-1])
     if keys[0] == "plans" and len(keys) == len(("plans", "NAME")):
-        if isinstance(value, dict):  # after the others
-            return text.replace(STORES_HEAD, f"{plan_text(keys[1], value)}\n{STORES_HEAD}")
+        if isinstance(value, dict):  # after the last plan
+            return _BEFORE_STORES.sub(lambda _: f"{plan_text(keys[1], value)}\n", text)
         # The lines of the plan, up to an empty line, a comment or another table.
         lines = rf"^\[plans\.{name}\]\n(?:[^\[#\n].*\n)*\n?"
         return re.sub(lines, "", text, flags=re.MULTILINE)
     if len(keys) == 1 and value is not None and not isinstance(value, dict):
-        # In the place of the commented default: wrong where there are two such lines.
+        # Replaces the commented default; the result is wrong if there are two such lines.
         written = f"{keys[0]} = {toml_literal(value)}"
         line = rf"^#[ \t]*{name}[ \t]*=[^\r\n]*"
         return re.sub(line, lambda _: written, text, flags=re.MULTILINE)
@@ -306,7 +313,7 @@ def _means(text: str, wanted: dict[str, Any]) -> bool:
 
 def _edited(text: str, keys: Sequence[str], value: _Value | None) -> str:
     import tomlkit  # noqa: PLC0415 - slow to import, and only edits need it
-    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415 - likewise
+    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415 - the same
 
     try:
         document = tomlkit.parse(text)
@@ -323,4 +330,6 @@ def _edited(text: str, keys: Sequence[str], value: _Value | None) -> str:
             del inner[keys[-1]]
         return tomlkit.dumps(document)
     except (TOMLKitError, ValueError, TypeError, RecursionError):
-        raise invalid(escape(".".join(keys)), "cannot be changed here", _BY_HAND) from None
+        raise invalid(
+            escape(".".join(keys)), "cannot be changed by this command", _BY_HAND
+        ) from None

@@ -204,7 +204,7 @@ def parse_features(names: Iterable[str]) -> tuple[str, ...]:
     for name in known:
         if not is_feature_name(name):
             raise InvalidTerms(
-                f"not a feature's name: {escape_short(name)}",
+                f"not a feature name: {escape_short(name)}",
                 hint="small letters, digits, single hyphens between them",
             )
     return known
@@ -222,7 +222,7 @@ def parse_plan_name(text: str) -> str:
     """Read the name of a plan, there or not."""
     if is_slug(text):
         return text
-    raise InvalidTerms(f"not a plan's name: {escape_short(text)}", hint=run("config", "show"))
+    raise InvalidTerms(f"not a plan name: {escape_short(text)}", hint=run("config", "show"))
 
 
 def parse_domain(text: str) -> AllowedDomain:

@@ -31,8 +31,8 @@ def test_commands_that_need_a_home_say_how_to_name_one(argv: list[str]) -> None:
     done = run_as(ADA, *argv)
     assert done.returncode == 7
     assert done.stderr == (
-        "error: there is no default home: HOME is not set, and this user has no account here\n"
-        "hint: name the home: --home DIR, or export POLYGENT_ISSUER_HOME=DIR\n"
+        "error: no default home: HOME is not set, and this user has no account\n"
+        "hint: give the home: --home DIR, or export POLYGENT_ISSUER_HOME=DIR\n"
     )
 
 
@@ -88,8 +88,8 @@ def test_a_tilde_means_nothing(home: str) -> None:
     settings.write_text('output = "~/licenses"\n' + settings.read_text())
     done = run_as(ADA, "--home", home, "config", "show")
     assert done.returncode == 3
-    assert "output: the home folder for ~ is unknown: ~/licenses" in done.stderr
-    assert "hint: write the whole path\n" in done.stderr
+    assert "output: unknown user in path: ~/licenses" in done.stderr
+    assert "hint: write the absolute path\n" in done.stderr
 
 
 def test_a_user_of_windows_without_a_name(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,8 +62,8 @@ def test_the_default_name_is_well_where_it_was_chosen(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"issuer = ", "not TOML"),
-        (b"isuer = 'X'\n", "there is no such setting"),
+        (b"issuer = ", "invalid TOML"),
+        (b"isuer = 'X'\n", "unknown setting"),
         (b"\xff\xfe\n", "it is in UTF-16"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Making a home: complete, or completed later; never changed."""
+"""Creation of a home: it is completed after an interruption, and never changed once complete."""
 
 import os
 import sqlite3
@@ -29,29 +29,31 @@ from pathlib import Path
 from polygent_issuer.home import create
 from polygent_issuer.registry import Actor, journal
 create.create_home(Path(sys.argv[1]), {"issuer": "Acme"}, now=datetime(2026, 11, 30, tzinfo=UTC),
-    registry_id="r-1", environ={}, actor=lambda held: Actor(
-        operator=held.issuer, os_user="x", uid=1, host="h"))
+    registry_id="r-1", environ={}, actor=lambda settings: Actor(
+        operator=settings.issuer, os_user="x", uid=1, host="h"))
 """
 
 
-def found(folder: Path, **given: str | None) -> CreatedHome:
-    """Make a home whose journal names its issuer as the actor."""
+def create_home(folder: Path, **values: str | None) -> CreatedHome:
+    """Create a home whose journal names its issuer as the actor."""
 
-    def actor(held: Settings) -> Actor:
-        return Actor(operator=held.issuer, os_user="ada", uid=1000, host="desk")
+    def actor(settings: Settings) -> Actor:
+        return Actor(operator=settings.issuer, os_user="ada", uid=1000, host="desk")
 
-    return create.create_home(folder, given, now=NOW, registry_id="r-1", actor=actor, environ={})
+    return create.create_home(folder, values, now=NOW, registry_id="r-1", actor=actor, environ={})
 
 
 def issuer_of(folder: Path) -> str:
-    """What the settings of a home say."""
+    """Return the issuer in the settings of a home."""
     return settings.load(folder, {}).settings.issuer
 
 
-def test_a_home_is_made(tmp_path: Path) -> None:
-    """Settings and registry are there, private, and say what was given."""
+def test_a_home_is_created(tmp_path: Path) -> None:
+    """A new home has private settings and a private registry with the given values."""
     home = tmp_path / "deep" / "home"
-    assert found(home, issuer="Acme", operator=None) == CreatedHome(folder=home, completed=False)
+    assert create_home(home, issuer="Acme", operator=None) == CreatedHome(
+        folder=home, completed=False
+    )
     assert home.stat().st_mode & 0o777 == 0o700
     assert {path.name: path.stat().st_mode & 0o777 for path in home.iterdir()} == {
         "settings.toml": 0o600,
@@ -66,11 +68,11 @@ def test_a_home_is_made(tmp_path: Path) -> None:
 
 
 def test_the_environment_names_the_actor(tmp_path: Path) -> None:
-    """The settings that the actor is made of are those in force, the environment included."""
+    """The actor is made from the current settings, including the environment."""
     seen: list[str | None] = []
 
-    def actor(held: Settings) -> Actor:
-        seen.append(held.operator)
+    def actor(settings: Settings) -> Actor:
+        seen.append(settings.operator)
         return ACTOR
 
     environ = {"POLYGENT_ISSUER_OPERATOR": "Grace"}
@@ -80,12 +82,12 @@ def test_the_environment_names_the_actor(tmp_path: Path) -> None:
     assert seen == ["Grace"]
 
 
-def test_a_complete_home_is_left_alone(tmp_path: Path) -> None:
-    """Making it again changes no byte of it."""
-    found(tmp_path / "home", issuer="Acme")
+def test_a_complete_home_is_not_changed(tmp_path: Path) -> None:
+    """Creating a home again is refused and changes no byte."""
+    create_home(tmp_path / "home", issuer="Acme")
     before = tree(tmp_path)
     with pytest.raises(HomeProblem) as refused:
-        found(tmp_path / "home", issuer="Globex")
+        create_home(tmp_path / "home", issuer="Globex")
     assert refused.value.code == "registry_exists"
     assert "nothing was changed" in refused.value.message
     assert refused.value.hint is not None
@@ -94,62 +96,62 @@ def test_a_complete_home_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_settings_without_a_registry_are_completed(tmp_path: Path) -> None:
-    """What was written by hand since then stays; what is given now is in force."""
+    """Comments and values of the settings stay, except for the values given now."""
     home = tmp_path / "home"
-    found(home, issuer="Acme", operator="Ada")
+    create_home(home, issuer="Acme", operator="Ada")
     (home / REGISTRY_FILE).unlink()
     with (home / "settings.toml").open("a") as file:
         file.write("# mine\n")
-    assert found(home, issuer="Globex", operator=None).completed
+    assert create_home(home, issuer="Globex", operator=None).completed
     assert issuer_of(home) == "Globex"
     assert settings.load(home, {}).settings.operator == "Ada"
     assert "# mine" in (home / "settings.toml").read_text()
     assert create.is_complete(home)
 
 
-def test_an_empty_registry_is_none(tmp_path: Path) -> None:
-    """SQLite leaves an empty file when its first transaction breaks off."""
+def test_a_home_with_an_empty_registry_is_incomplete(tmp_path: Path) -> None:
+    """SQLite leaves an empty file when its first transaction is interrupted."""
     home = tmp_path / "home"
-    found(home, issuer="Acme")
+    create_home(home, issuer="Acme")
     (home / REGISTRY_FILE).write_bytes(b"")
     assert not create.is_complete(home)
-    assert found(home).completed
+    assert create_home(home).completed
     assert create.is_complete(home)
 
 
-def test_a_lost_registry_is_not_made_anew(tmp_path: Path) -> None:
-    """Settings that name a key belonged to a registry with licenses: that is said, loudly."""
+def test_a_lost_registry_is_not_created_again(tmp_path: Path) -> None:
+    """A home whose settings list a key but which has no registry is refused with an error."""
     home = tmp_path / "home"
-    found(home)
+    create_home(home)
     settings_editing.set_value(home, f"stores.{KID}", "keyring:")
     (home / REGISTRY_FILE).unlink()
     before = tree(home)
-    with pytest.raises(HomeProblem, match="lost its registry: its settings name 1 key") as lost:
-        found(home)
+    with pytest.raises(HomeProblem, match="is missing, but its settings list 1 key") as lost:
+        create_home(home)
     assert lost.value.code == "registry_lost"
     assert tree(home) == before
 
 
-def test_nothing_is_made_for_a_wrong_value(tmp_path: Path) -> None:
-    """A value that the settings refuse is refused before the folder is made."""
+def test_nothing_is_created_for_an_invalid_value(tmp_path: Path) -> None:
+    """An invalid setting is refused before the folder is created."""
     with pytest.raises(InvalidSettings):
-        found(tmp_path / "home", upload_window="soon")
+        create_home(tmp_path / "home", upload_window="soon")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_registry_is_no_room(tmp_path: Path) -> None:
-    """What cannot be read is not taken for an interrupted making, and stays."""
+def test_a_damaged_registry_is_not_overwritten(tmp_path: Path) -> None:
+    """A damaged registry does not count as an interrupted creation, and is not changed."""
     content = b"not a database, but long enough for one" * 30
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     (home / REGISTRY_FILE).write_bytes(content)
     with pytest.raises(RegistryDamaged):
-        found(home)
+        create_home(home)
     assert (home / REGISTRY_FILE).read_bytes() == content
 
 
-def test_another_program_s_database_is_no_room(tmp_path: Path) -> None:
-    """A file of another program is neither used nor overwritten."""
+def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
+    """A database of another program is neither used nor overwritten."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     other = sqlite3.connect(home / REGISTRY_FILE)
@@ -157,22 +159,22 @@ def test_another_program_s_database_is_no_room(tmp_path: Path) -> None:
     other.commit()
     other.close()
     with pytest.raises(HomeProblem):
-        found(home)
+        create_home(home)
     assert not (home / "settings.toml").exists()
 
 
 def test_an_unsafe_folder_is_refused(tmp_path: Path) -> None:
-    """Nothing is put where everybody may write."""
+    """Nothing is written into a folder that every user may write to."""
     home = tmp_path / "home"
     home.mkdir()
     home.chmod(0o777)
     with pytest.raises(HomeProblem, match="every user may write"):
-        found(home)
+        create_home(home)
     assert list(home.iterdir()) == []
 
 
-def test_a_folder_is_made_once(tmp_path: Path) -> None:
-    """The answer says whether it had to be made; its mode is the one that was asked for."""
+def test_a_folder_is_created_once(tmp_path: Path) -> None:
+    """`ensure_folder` returns whether the folder is new, and gives it the requested mode."""
     folder = tmp_path / "backup"
     assert create.ensure_folder(folder, mode=0o700)
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -181,10 +183,10 @@ def test_a_folder_is_made_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("missing/x", "no such file"), ("taken", "something else"), ("a\0b", "no such path")],
+    [("missing/x", "no such file"), ("taken", "a file with this name"), ("a\0b", "invalid path")],
 )
-def test_a_folder_that_cannot_be_made(tmp_path: Path, name: str, reason: str) -> None:
-    """A missing folder above it, a file of its name: refused with the reason."""
+def test_a_folder_that_cannot_be_created(tmp_path: Path, name: str, reason: str) -> None:
+    """A missing parent folder, a file with the same name and a NUL are refused with the reason."""
     (tmp_path / "taken").write_text("")
     with pytest.raises(OutputProblem, match=reason):
         create.ensure_folder(tmp_path / name)
@@ -195,8 +197,8 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path, name: str, reason: str) ->
     ("call", "step"),
     [("fsync", 1), ("fdatasync", 1), ("linkat", 1), ("unlink", 1), ("pwrite64", 9)],
 )
-def test_a_making_that_was_killed_is_completed(tmp_path: Path, call: str, step: int) -> None:
-    """Killed at syncs, links, unlinks and writes in turn: the next one makes it whole."""
+def test_a_killed_creation_is_completed(tmp_path: Path, call: str, step: int) -> None:
+    """A creation that is killed at any sync, link, unlink or write is completed by the next."""
     strace = [require_tool("strace", "strace"), "-f", "-qq", "-o", os.devnull]
     for number in range(1, 200, step):
         home = tmp_path / str(number)
@@ -206,7 +208,7 @@ def test_a_making_that_was_killed_is_completed(tmp_path: Path, call: str, step: 
         if done.returncode == 0:
             break
         if not create.is_complete(home):
-            found(home, issuer="Acme")
+            create_home(home, issuer="Acme")
         assert create.is_complete(home)
         assert issuer_of(home) == "Acme"
         with Registry.open(home / REGISTRY_FILE) as registry, registry.reading() as db:

@@ -1,4 +1,4 @@
-"""The home: found where it was said, made private, refused when others can change it."""
+"""The home: its path, its mode, and the refusal of a home that others can change."""
 
 import os
 import stat
@@ -16,12 +16,12 @@ US = os.geteuid() if hasattr(os, "geteuid") else 0
 
 
 def mode(path: Path) -> int:
-    """The permission bits of a path."""
+    """Return the permission bits of a path."""
     return stat.S_IMODE(path.stat().st_mode)
 
 
 def folder(tmp_path: Path, bits: int) -> Path:
-    """A folder of ours with these permission bits."""
+    """Make a folder with these permission bits."""
     made = tmp_path / "home"
     made.mkdir()
     made.chmod(bits)
@@ -29,18 +29,18 @@ def folder(tmp_path: Path, bits: int) -> Path:
 
 
 def test_the_option_wins_over_the_environment(tmp_path: Path) -> None:
-    """What was typed counts more than what was exported."""
+    """`--home` overrides `POLYGENT_ISSUER_HOME`."""
     environ = {"POLYGENT_ISSUER_HOME": str(tmp_path / "environment")}
     assert locate(tmp_path / "option", environ) == tmp_path / "option"
 
 
 def test_the_environment_wins_over_the_platform(tmp_path: Path) -> None:
-    """`POLYGENT_ISSUER_HOME` moves the home."""
+    """`POLYGENT_ISSUER_HOME` overrides the default home."""
     assert locate(None, {"POLYGENT_ISSUER_HOME": str(tmp_path)}) == tmp_path
 
 
 def test_without_either_it_is_the_platforms_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The default follows the platform's rule for a user's data."""
+    """The default home is in the platform's folder for user data."""
     monkeypatch.setenv("XDG_DATA_HOME", "/somewhere/data")
     if sys.platform == "linux":
         assert default_home() == Path("/somewhere/data/polygent-issuer")
@@ -49,80 +49,80 @@ def test_without_either_it_is_the_platforms_folder(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_relative_home_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The place does not move when the command changes its folder."""
+    """A relative path is resolved at once, against the current folder."""
     monkeypatch.chdir(tmp_path)
     assert locate(Path("here"), {}) == tmp_path / "here"
 
 
 def test_a_tilde_is_the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`~` means the same as in a shell, also from an environment file."""
+    """`~` is expanded, also in `POLYGENT_ISSUER_HOME`."""
     monkeypatch.setenv("HOME", str(tmp_path))
     assert locate(None, {"POLYGENT_ISSUER_HOME": "~/issuer"}) == tmp_path / "issuer"
 
 
-def test_a_tilde_of_nobody_is_refused() -> None:
-    """A user that does not exist has no folder, and no folder is called `~nobody-at-all`."""
+def test_a_tilde_of_an_unknown_user_is_refused() -> None:
+    """`~NAME` of an unknown user is refused, not used as the name of a folder."""
     with pytest.raises(HomeProblem) as caught:
-        locate(Path("~nobody-at-all/x"), {})
-    assert caught.value.hint == "name the whole path"
+        locate(Path("~no-such-user/x"), {})
+    assert caught.value.hint == "give the absolute path"
 
 
 def test_an_empty_variable_is_refused() -> None:
-    """An empty text would make the current folder the home."""
+    """An empty `POLYGENT_ISSUER_HOME` does not mean the current folder."""
     with pytest.raises(HomeProblem, match="POLYGENT_ISSUER_HOME is empty"):
         locate(None, {"POLYGENT_ISSUER_HOME": ""})
 
 
-def test_a_missing_home_leads_to_init(tmp_path: Path) -> None:
-    """A mistyped `--home` is an error, never a new registry."""
+def test_the_error_of_a_missing_home_names_init(tmp_path: Path) -> None:
+    """A missing home is an error and is not created; the hint names `init`."""
     missing = tmp_path / "typo"
     with pytest.raises(HomeMissing) as caught:
         require(missing)
     assert (caught.value.code, caught.value.exit_code) == ("home_missing", ExitCode.REGISTRY)
-    assert caught.value.message == f"there is no home at {missing}"
+    assert caught.value.message == f"the home {missing} does not exist"
     assert caught.value.hint == "polygent-issue init"
     assert not missing.exists()
 
 
-def test_below_a_file_there_is_no_home(tmp_path: Path) -> None:
-    """A file in the middle of the path means that the home is missing."""
+def test_a_home_below_a_file_is_missing(tmp_path: Path) -> None:
+    """A path that continues below a file is a missing home."""
     (tmp_path / "file").touch()
     with pytest.raises(HomeMissing):
         require(tmp_path / "file" / "home")
 
 
-def test_a_file_is_no_home(tmp_path: Path) -> None:
-    """The home is a folder."""
+def test_a_file_is_refused_as_a_home(tmp_path: Path) -> None:
+    """A home that is a file is refused."""
     (tmp_path / "file").touch()
     with pytest.raises(HomeProblem, match="is not a folder") as caught:
         require(tmp_path / "file")
     assert caught.value.code == "home_problem"
 
 
-def test_a_path_that_no_system_has_is_our_error() -> None:
-    """Neither a name that is too long nor a NUL raises anything foreign."""
-    with pytest.raises(HomeProblem, match="cannot be read"):
+def test_an_impossible_path_is_a_home_problem() -> None:
+    """A name that is too long and a path with a NUL raise `HomeProblem`."""
+    with pytest.raises(HomeProblem, match="cannot read"):
         require(Path("/" + "x" * 5000))
-    with pytest.raises(HomeProblem, match="cannot be read"):
+    with pytest.raises(HomeProblem, match="cannot read"):
         require(Path("/a\0b"))
-    with pytest.raises(HomeProblem, match="cannot be made"):
+    with pytest.raises(HomeProblem, match="cannot create"):
         create(Path("/a\0b/c"))
 
 
-def test_a_private_home_of_ours_passes_without_a_word(tmp_path: Path) -> None:
-    """0700 and ours: nothing to say."""
+def test_a_private_home_gives_no_warning(tmp_path: Path) -> None:
+    """A home of the user with mode 0700 gives no warning."""
     assert require(folder(tmp_path, 0o700)) == ()
 
 
 @pytest.mark.parametrize("bits", [0o750, 0o705, 0o710, 0o701, 0o755])
 def test_a_readable_home_is_a_warning(tmp_path: Path, bits: int) -> None:
-    """Others can see customers and terms, but change nothing."""
+    """A home that other users can read, but not change, gives a warning."""
     made = folder(tmp_path, bits)
-    assert require(made) == (f"other users may look into the home {made}: chmod 700 {made}",)
+    assert require(made) == (f"other users can read the home {made}: chmod 700 {made}",)
 
 
 def test_a_home_that_a_group_without_other_members_can_write(tmp_path: Path) -> None:
-    """A group without other members may write, as under umask 002; others may not even read."""
+    """A group without other members may write to the home, as under umask 002."""
     require_root()
     assert require(folder(tmp_path, 0o770)) == ()
     (tmp_path / "home").chmod(0o775)
@@ -133,7 +133,7 @@ def test_a_home_that_a_group_without_other_members_can_write(tmp_path: Path) -> 
 def test_a_home_that_a_shared_group_can_write_is_refused(
     tmp_path: Path, bits: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Unless the environment names that group, as for the volume of a container."""
+    """A shared group may write only if `POLYGENT_ISSUER_TRUST_GROUP` names it."""
     made = folder(tmp_path, bits)
     give(made, user=US, group=ADA)
     with pytest.raises(UnsafeHome, match=rf"^the group {ADA}, .* may write to the home ") as caught:
@@ -144,16 +144,16 @@ def test_a_home_that_a_shared_group_can_write_is_refused(
 
 
 @pytest.mark.parametrize("bits", [0o777, 0o702, 0o1777])
-def test_a_home_that_everybody_can_write_is_refused(tmp_path: Path, bits: int) -> None:
-    """Whoever writes there decides what is signed."""
+def test_a_home_that_every_user_can_write_is_refused(tmp_path: Path, bits: int) -> None:
+    """A home that every user may write to is `unsafe_home`, also with the sticky bit."""
     made = folder(tmp_path, bits)
     with pytest.raises(UnsafeHome, match=f"^every user may write to the home {made}$") as caught:
         require(made)
     assert (caught.value.code, caught.value.exit_code) == ("unsafe_home", ExitCode.REGISTRY)
 
 
-def test_a_strangers_home_is_refused(tmp_path: Path) -> None:
-    """A folder of another user is not ours, however private it is."""
+def test_a_home_of_another_user_is_refused(tmp_path: Path) -> None:
+    """A home that another user owns is refused, even if it is private."""
     made = folder(tmp_path, 0o700)
     give(made, user=ADA)
     with pytest.raises(UnsafeHome, match=rf"belongs to another user \(uid {ADA}, not {US}\)"):
@@ -162,7 +162,7 @@ def test_a_strangers_home_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_home_of_root_is_used_by_a_user_who_can_read_it(tmp_path: Path) -> None:
-    """The volume of a container is root's; the home of `sudo polygent-issue init` is closed."""
+    """A home of root works for a user who can read it (a container), and is refused otherwise."""
     made = folder(tmp_path, 0o755)
     give(made, user=0)
     assert len(require(made, user=ADA)) == 1
@@ -174,17 +174,17 @@ def test_a_home_of_root_is_used_by_a_user_who_can_read_it(tmp_path: Path) -> Non
         assert str(caught.value.hint).startswith("run this as its owner")
 
 
-def test_on_windows_owner_and_mode_are_not_judged(
+def test_on_windows_owner_and_mode_are_not_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Windows has neither; this test takes away the call that Windows lacks."""
+    """Without `geteuid`, as on Windows, a home of any mode is accepted."""
     made = folder(tmp_path, 0o777)
     monkeypatch.delattr(os, "geteuid")
     assert require(made) == ()
 
 
-def test_a_new_home_is_private_whatever_the_umask(tmp_path: Path) -> None:
-    """0700 also where the umask would take the owner's own rights away."""
+def test_a_new_home_is_private_under_any_umask(tmp_path: Path) -> None:
+    """A new home has mode 0700, also if the umask would remove the owner's rights."""
     for mask in (0o000, 0o022, 0o277):
         before = os.umask(mask)
         try:
@@ -195,8 +195,8 @@ def test_a_new_home_is_private_whatever_the_umask(tmp_path: Path) -> None:
         assert mode(made) == 0o700
 
 
-def test_the_folders_above_are_made_too(tmp_path: Path) -> None:
-    """A first `init` needs no `mkdir`, and shows nobody what it made."""
+def test_parent_folders_are_created(tmp_path: Path) -> None:
+    """Missing parent folders are created, and are private."""
     made = tmp_path / "a" / "b" / "home"
     assert create(made) == ()
     assert mode(made) == 0o700
@@ -204,14 +204,14 @@ def test_the_folders_above_are_made_too(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_exists_keeps_its_mode(tmp_path: Path) -> None:
-    """`init --home DIR` on a folder of one's own warns, but changes no rights unasked."""
+    """An existing folder gives a warning, but its mode is not changed."""
     made = folder(tmp_path, 0o755)
     assert len(create(made)) == 1
     assert mode(made) == 0o755
 
 
 def test_an_unsafe_folder_does_not_become_a_home(tmp_path: Path) -> None:
-    """The check of `require` holds from the first minute."""
+    """`create` makes the same checks as `require`."""
     with pytest.raises(UnsafeHome):
         create(folder(tmp_path, 0o777))
     give(tmp_path / "home", user=ADA)
@@ -219,8 +219,8 @@ def test_an_unsafe_folder_does_not_become_a_home(tmp_path: Path) -> None:
         create(tmp_path / "home")
 
 
-def test_a_home_cannot_be_made_below_or_over_a_file(tmp_path: Path) -> None:
-    """What stands in the way is said."""
+def test_a_home_cannot_be_created_below_or_over_a_file(tmp_path: Path) -> None:
+    """A file at the path of the home, or of a parent folder, is refused."""
     (tmp_path / "file").touch()
     with pytest.raises(HomeProblem, match="is not a folder"):
         create(tmp_path / "file")
@@ -228,10 +228,10 @@ def test_a_home_cannot_be_made_below_or_over_a_file(tmp_path: Path) -> None:
         create(tmp_path / "file" / "home")
 
 
-def test_a_steering_path_is_escaped_in_messages() -> None:
-    """A path with an escape sequence cannot reach the terminal raw."""
+def test_control_characters_of_a_path_are_escaped() -> None:
+    """A message about a path contains no raw control character."""
     for ask in (require, lambda p: locate(p, {})):
         with pytest.raises(HomeProblem) as caught:
-            ask(Path("~nobody-at-all\x1b[31m/home"))
+            ask(Path("~no-such-user\x1b[31m/home"))
         assert "\x1b" not in caught.value.message
         assert "[31m" in caught.value.message

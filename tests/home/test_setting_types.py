@@ -1,4 +1,4 @@
-"""Types of settings: one spelling each way; whole paths; nothing that a calendar could not hold."""
+"""Types of settings: durations, absolute paths and store URIs."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ from polygent_issuer.home.setting_types import STORE, duration_text, parse_durat
     ],
 )
 def test_each_unit_is_read(text: str, length: timedelta) -> None:
-    """Seconds, minutes, hours, days and weeks."""
+    """A duration is in seconds, minutes, hours, days or weeks."""
     assert parse_duration(text) == length
 
 
@@ -45,18 +45,18 @@ def test_each_unit_is_read(text: str, length: timedelta) -> None:
         "1d12h",
         "\u0667d",
     ],
-)  # fmt: skip - one line reads best
+)
 def test_any_other_spelling_is_refused(text: str) -> None:
-    """A length that could be misread is no length; months and years have none."""
-    with pytest.raises(InvalidTerms, match="not a length of time") as caught:
+    """Any other spelling is refused; months and years are not durations."""
+    with pytest.raises(InvalidTerms, match="not a duration") as caught:
         parse_duration(text)
     assert caught.value.hint == "write it as 7d, 36h or 20s"
 
 
 @pytest.mark.parametrize("text", ["36526d", "9999999999w", "9999999999s"])
 def test_over_a_hundred_years_is_refused(text: str) -> None:
-    """No later sum with a date can overflow."""
-    with pytest.raises(InvalidTerms, match="longer than a hundred years"):
+    """A duration above 100 years is refused, so that sums with dates do not overflow."""
+    with pytest.raises(InvalidTerms, match="longer than 100 years"):
         parse_duration(text)
 
 
@@ -70,14 +70,14 @@ def test_over_a_hundred_years_is_refused(text: str) -> None:
         (timedelta(0), "0d"),
     ],
 )
-def test_the_largest_unit_that_fits_is_written(length: timedelta, text: str) -> None:
-    """14 days are not 336 hours."""
+def test_a_duration_is_written_in_the_largest_unit(length: timedelta, text: str) -> None:
+    """A duration is written in the largest unit that divides it, up to days."""
     assert duration_text(length) == text
 
 
 @given(st.integers(1, 36_525 * 86_400))
-def test_what_is_written_reads_back(seconds: int) -> None:
-    """Every length has a spelling that means it."""
+def test_a_written_duration_is_read_back(seconds: int) -> None:
+    """Every duration is written in a spelling that is read as the same duration."""
     length = timedelta(seconds=seconds)
     assert parse_duration(duration_text(length)) == length
 
@@ -98,7 +98,7 @@ def test_what_is_written_reads_back(seconds: int) -> None:
     ],
 )
 def test_a_store_has_one_spelling(monkeypatch: pytest.MonkeyPatch, text: str, store: str) -> None:
-    """Shorthands are written out; a slash at the end still means a folder."""
+    """Other spellings are normalized; a slash at the end still means a folder."""
     monkeypatch.setenv("HOME", "/home/jane")
     assert parse_store(text) == store
     assert parse_store(store) == store
@@ -119,7 +119,7 @@ def test_a_store_has_one_spelling(monkeypatch: pytest.MonkeyPatch, text: str, st
     ],
 )
 def test_other_schemes_are_refused(text: str) -> None:
-    """Nothing is guessed about where a key goes."""
+    """An unknown scheme, or a path without one, is refused."""
     with pytest.raises(InvalidSettings, match="not a key store") as caught:
         parse_store(text)
     assert caught.value.hint == f"write it as keyring:, file:/PATH or {store_uri.EXAMPLE}"
@@ -134,21 +134,21 @@ def test_other_schemes_are_refused(text: str) -> None:
         "file:/a\x1b[31m",
     ],
 )
-def test_a_path_that_is_not_whole_is_refused(text: str) -> None:
-    """Relative, of another host, or not to be shown: no place for a key."""
-    with pytest.raises(InvalidSettings, match="not the whole path of a file") as caught:
+def test_a_path_that_is_not_absolute_is_refused(text: str) -> None:
+    """A relative path, a path with a host and an unprintable one are refused."""
+    with pytest.raises(InvalidSettings, match="not the absolute path of a file") as caught:
         parse_store(text)
     assert "\x1b" not in caught.value.message
 
 
-def test_a_home_folder_that_is_unknown_is_refused() -> None:
-    """A `~` of a user that does not exist names no place."""
-    with pytest.raises(InvalidSettings, match="for ~ is unknown: ~nobody-at-all/one"):
-        parse_store("file:~nobody-at-all/one")
+def test_a_tilde_of_an_unknown_user_is_refused() -> None:
+    """`~NAME` of an unknown user is refused."""
+    with pytest.raises(InvalidSettings, match="unknown user in path: ~no-such-user/one"):
+        parse_store("file:~no-such-user/one")
 
 
-def test_a_token_is_named_exactly_or_refused() -> None:
-    """As everywhere, and with the same hint; the setting's own name stands before it."""
+def test_an_invalid_token_uri_is_refused() -> None:
+    """An invalid `pkcs11:` URI has the hint of the parser; the message begins with the setting."""
     with pytest.raises(InvalidStore, match="the token is missing"):
         parse_store("pkcs11:id=%01?module-path=/m.so")
     with pytest.raises(InvalidSettings, match=r"store: .*the token is missing") as caught:

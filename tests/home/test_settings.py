@@ -1,4 +1,4 @@
-"""Loading: defaults, file and environment, each value checked and its origin known."""
+"""Loading the settings: defaults, file and environment; checks and sources of the values."""
 
 import codecs
 from datetime import timedelta
@@ -37,14 +37,14 @@ features = ["sso-saml", "bots"]
 
 
 def written(home: Path, text: str | bytes) -> Path:
-    """A home whose settings file holds this."""
+    """Write the settings file of a home; return the home."""
     data = text.encode() if isinstance(text, str) else text
     settings_path(home).write_bytes(data)
     return home
 
 
 def refusal(home: Path, text: str | bytes) -> InvalidSettings:
-    """The error for a settings file; it never has a cause that could hold its text."""
+    """Return the error for a settings file, which has no cause that could contain its text."""
     with pytest.raises(InvalidSettings) as caught:
         load(written(home, text), {})
     assert caught.value.exit_code is ExitCode.INPUT
@@ -52,8 +52,8 @@ def refusal(home: Path, text: str | bytes) -> InvalidSettings:
     return caught.value
 
 
-def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
-    """Every default of the design."""
+def test_without_a_file_the_defaults_apply(tmp_path: Path) -> None:
+    """Each setting has its documented default."""
     settings = load(tmp_path, {}).settings
     assert settings == Settings()
     assert settings.issuer == "polygent-operator"
@@ -72,25 +72,24 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
     assert settings.keyring_timeout == timedelta(seconds=20)
 
 
-def test_the_upload_window_is_assumed_until_told(tmp_path: Path) -> None:
-    """Seven days, and displays can say that nobody confirmed it."""
+def test_an_unset_upload_window_is_assumed(tmp_path: Path) -> None:
+    """An unset upload window counts as 7 days and is marked as assumed."""
     assumed = load(tmp_path, {}).settings
     assert assumed.upload_window is None
     assert assumed.upload_window_or_assumed == timedelta(days=7)
     assert assumed.upload_window_is_assumed
-    told = load(written(tmp_path, 'upload_window = "7d"'), {}).settings
-    assert told.upload_window_or_assumed == timedelta(days=7)
-    assert not told.upload_window_is_assumed
-    told = load(written(tmp_path, 'upload_window = "36h"'), {}).settings
-    assert told.upload_window_or_assumed == timedelta(hours=36)
+    settings = load(written(tmp_path, 'upload_window = "7d"'), {}).settings
+    assert settings.upload_window_or_assumed == timedelta(days=7)
+    assert not settings.upload_window_is_assumed
+    settings = load(written(tmp_path, 'upload_window = "36h"'), {}).settings
+    assert settings.upload_window_or_assumed == timedelta(hours=36)
 
 
-def test_the_plans_that_ship_can_be_issued_from(tmp_path: Path) -> None:
-    """A standard and an enterprise year, and a trial that no batch renews."""
+def test_the_shipped_plans(tmp_path: Path) -> None:
+    """The shipped plans are a standard and an enterprise year, and a trial."""
     plans = load(tmp_path, {}).settings.plans
     assert list(plans) == ["standard-annual", "enterprise-annual", "trial"]
-    told = {n: (p.tier, str(p.term), p.renewable) for n, p in plans.items()}
-    assert told == {
+    assert {n: (p.tier, str(p.term), p.renewable) for n, p in plans.items()} == {
         "standard-annual": (Tier.STANDARD, "1y", True),
         "enterprise-annual": (Tier.ENTERPRISE, "1y", True),
         "trial": (Tier.STANDARD, "30d", False),
@@ -99,7 +98,7 @@ def test_the_plans_that_ship_can_be_issued_from(tmp_path: Path) -> None:
 
 
 def test_every_key_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each key of the file ends up in its own setting."""
+    """Each key of the file sets the setting of the same name."""
     monkeypatch.setenv("HOME", "/home/jane")
     text = f"""
 issuer = "Acme"
@@ -149,28 +148,28 @@ keyring_timeout = "5s"
     )
 
 
-def test_plans_of_the_file_replace_those_that_ship(tmp_path: Path) -> None:
-    """Who deletes the trial from the file offers no trials."""
+def test_plans_of_the_file_replace_the_shipped_ones(tmp_path: Path) -> None:
+    """A file with plans has only these plans."""
     settings = load(written(tmp_path, 'default_plan = "gold"' + PLAN), {}).settings
     assert list(settings.plans) == ["gold"]
 
 
-def test_names_are_normalised(tmp_path: Path) -> None:
-    """Composed and decomposed letters are one name: NFC (FORMAT §1)."""
+def test_names_are_normalized(tmp_path: Path) -> None:
+    """Names are normalized to NFC (FORMAT §1)."""
     settings = load(written(tmp_path, 'issuer = "Mu\u0308ller"'), {}).settings
     assert settings.issuer == "M\u00fcller"
 
 
-def test_a_newer_module_may_stand_in_a_plan(tmp_path: Path) -> None:
-    """Once it is named in `features`, it is in the catalogue too."""
+def test_a_plan_may_have_a_feature_of_a_newer_module(tmp_path: Path) -> None:
+    """A feature that the setting `features` names is in the catalogue, and allowed in plans."""
     text = 'default_plan = "gold"\nfeatures = ["quantum"]' + PLAN.replace("bots", "quantum")
     settings = load(written(tmp_path, text), {}).settings
     assert settings.plans["gold"].features == ("sso-saml", "quantum")
     assert "quantum" in settings.catalogue.names
 
 
-def test_origins_are_known_for_every_key(tmp_path: Path) -> None:
-    """`config show` can say for each line where it comes from."""
+def test_every_entry_has_a_source(tmp_path: Path) -> None:
+    """Each entry names its source: default, file or environment."""
     text = f'default_plan = "gold"\noperator = "Jane"\n[stores]\n{KID} = "keyring:"\n{PLAN}'
     loaded = load(written(tmp_path, text), {"POLYGENT_ISSUER_OPERATOR": "Bob"})
     origins = {key: (entry.where, entry.detail) for key, entry in loaded.entries.items()}
@@ -210,14 +209,14 @@ def test_origins_are_known_for_every_key(tmp_path: Path) -> None:
     ]
 
 
-def test_without_plans_in_the_file_theirs_are_defaults(tmp_path: Path) -> None:
-    """The shipped plans are nobody's words."""
+def test_the_shipped_plans_are_defaults(tmp_path: Path) -> None:
+    """The source of a shipped plan's values is the default."""
     loaded = load(written(tmp_path, 'issuer = "Acme"'), {})
     assert loaded.entries["plans.trial.users"].where is Where.DEFAULT
 
 
 def test_entries_show_values_as_they_are_typed(tmp_path: Path) -> None:
-    """What `config show` prints, `config set` takes."""
+    """The text of a value is what `config set` takes."""
     text = 'default_plan = "gold"\nfeatures = ["x", "y"]\nnot_due = "48h"\n' + PLAN
     values = load(written(tmp_path, text), {}).texts
     assert values["not_due"] == "2d"
@@ -230,7 +229,7 @@ def test_entries_show_values_as_they_are_typed(tmp_path: Path) -> None:
 
 
 def test_the_environment_names_the_operator(tmp_path: Path) -> None:
-    """It wins over the file, and is normalised likewise."""
+    """`POLYGENT_ISSUER_OPERATOR` overrides the file, and is normalized as well."""
     home = written(tmp_path, 'operator = "Jane"')
     environ = {"POLYGENT_ISSUER_OPERATOR": "Zoe\u0308"}
     assert load(home, environ).settings.operator == "Zo\u00eb"
@@ -239,7 +238,7 @@ def test_the_environment_names_the_operator(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", " Jane", "Ja\x1bne", "x" * 201, "\udcff"])
 def test_an_operator_from_the_environment_is_checked(tmp_path: Path, name: str) -> None:
-    """The journal is no place for escape sequences, nor for nobody."""
+    """An operator from the environment is checked like one from the file."""
     with pytest.raises(InvalidSettings, match=r"^POLYGENT_ISSUER_OPERATOR: "):
         load(tmp_path, {"POLYGENT_ISSUER_OPERATOR": name})
 
@@ -257,11 +256,11 @@ def test_an_operator_from_the_environment_is_checked(tmp_path: Path, name: str) 
     ],
 )
 def test_an_unknown_key_is_refused(tmp_path: Path, text: str, path: str, hint: str | None) -> None:
-    """By its dotted path, with the nearest that exists, or all that do."""
+    """The error has the dotted path of the key, and a hint with a similar key or with all keys."""
     error = refusal(tmp_path, text)
-    assert error.message == f"{tmp_path / 'settings.toml'}: {path}: there is no such setting"
+    assert error.message == f"{tmp_path / 'settings.toml'}: {path}: unknown setting"
     if hint is None:
-        assert (error.hint or "").startswith("there are ")
+        assert (error.hint or "").startswith("known settings: ")
     else:
         assert error.hint == hint
 
@@ -274,21 +273,21 @@ def test_an_unknown_key_is_refused(tmp_path: Path, text: str, path: str, hint: s
         ('operator = ""', "operator: must have 1 to 200 characters, has 0"),
         ('issuer = "a\\u202eb"', "issuer: character U+202E is not allowed"),
         ("not_due = 90", "not_due: must be a text, not a whole number"),
-        ('not_due = "90"', "not_due: not a length of time: 90"),
-        ('lapsed = "0d"', "lapsed: not a length of time: 0d"),
-        ('upload_window = "-1d"', "upload_window: not a length of time: -1d"),
+        ('not_due = "90"', "not_due: not a duration: 90"),
+        ('lapsed = "0d"', "lapsed: not a duration: 0d"),
+        ('upload_window = "-1d"', "upload_window: not a duration: -1d"),
         ("upload_window = 1979-05-27", "upload_window: must be a text, not a date or time"),
-        ('machine_info_max_age = "36526d"', "machine_info_max_age: longer than a hundred years"),
-        ('keyring_timeout = "61m"', "keyring_timeout: at most 1h"),
+        ('machine_info_max_age = "36526d"', "machine_info_max_age: longer than 100 years"),
+        ('keyring_timeout = "61m"', "keyring_timeout: must be at most 1h"),
         ('long_term = "3"', "long_term: not a term: 3"),
         ("long_term = 3", "long_term: must be a text, not a whole number"),
-        ('long_term = "101y"', "long_term: at most a hundred years"),
-        ('long_term = "1201mo"', "long_term: at most a hundred years"),
-        ('long_term = "36526d"', "long_term: at most a hundred years"),
+        ('long_term = "101y"', "long_term: must be at most 100 years"),
+        ('long_term = "1201mo"', "long_term: must be at most 100 years"),
+        ('long_term = "36526d"', "long_term: must be at most 100 years"),
         ('store = "vault:x"', "store: not a key store: vault:x"),
-        ('store = "file:keys"', "store: not the whole path of a file: keys"),
-        ('output = "licenses"', "output: not the whole path of a folder: licenses"),
-        ('output = ""', "output: not the whole path of a folder: "),
+        ('store = "file:keys"', "store: not the absolute path of a file: keys"),
+        ('output = "licenses"', "output: not the absolute path of a folder: licenses"),
+        ('output = ""', "output: not the absolute path of a folder: "),
         ('mail_from = "Ada"', "mail_from: not a mail address: Ada"),
         (
             'mail_from = "=?utf-8?q?=0ABcc=3At?= <a@x.example>"',
@@ -297,22 +296,22 @@ def test_an_unknown_key_is_refused(tmp_path: Path, text: str, path: str, hint: s
         ("mail_from = []", "mail_from: must be a text, not a list"),
         ("output = []", "output: must be a text, not a list"),
         (
-            'key_backup_folder = "~nobody-at-all"',
-            "key_backup_folder: the home folder for ~ is",
+            'key_backup_folder = "~no-such-user"',
+            "key_backup_folder: unknown user in path",
         ),
         ('features = "bots"', "features: must be a list, not a text"),
-        ('features = ["Bots"]', "features: not a feature's name: Bots"),
+        ('features = ["Bots"]', "features: not a feature name: Bots"),
         ("features = [1]", "features: must be a text, not a whole number"),
         ("stores = 5", "stores: must be a table, not a whole number"),
         (f'[stores]\n{KID} = "x"', f"stores.{KID}: not a key store: x"),
-        ('[stores]\nkey = "keyring:"', "stores.key: not a key's kid"),
-        ('default_plan = "standart-annual"', "default_plan: there is no plan standart-annual"),
-        ('default_plan = "A B"', "default_plan: not a plan's name: A B"),
-        (PLAN, "default_plan: there is no plan standard-annual"),
+        ('[stores]\nkey = "keyring:"', "stores.key: not the kid of a key"),
+        ('default_plan = "standart-annual"', "default_plan: unknown plan standart-annual"),
+        ('default_plan = "A B"', "default_plan: not a plan name: A B"),
+        (PLAN, "default_plan: unknown plan standard-annual"),
         ("plans = []", "plans: must be a table, not a list"),
         ("plans.x = 5", "plans.x: must be a table, not a whole number"),
-        ("[plans.Gold]", "plans.Gold: not a plan's name"),
-        ('[plans."a\\u001bb"]', "plans.a\\x1bb: not a plan's name"),
+        ("[plans.Gold]", "plans.Gold: not a plan name"),
+        ('[plans."a\\u001bb"]', "plans.a\\x1bb: not a plan name"),
         (PLAN.replace('term = "6mo"', ""), "plans.gold.term: missing"),
         (PLAN.replace("6mo", "6m"), "plans.gold.term: not a term: 6m"),
         (PLAN.replace('"enterprise"', '"gold"'), "plans.gold.tier: no such tier: gold"),
@@ -331,8 +330,8 @@ def test_an_unknown_key_is_refused(tmp_path: Path, text: str, path: str, hint: s
         ),
     ],
 )
-def test_a_wrong_value_is_refused_by_its_path(tmp_path: Path, text: str, message: str) -> None:
-    """What is wrong and where: the file, the dotted key, the reason."""
+def test_the_error_of_a_value_names_its_path(tmp_path: Path, text: str, message: str) -> None:
+    """The error of an invalid value names the file, the dotted key and the reason."""
     error = refusal(tmp_path, text)
     assert error.message.startswith(f"{tmp_path / 'settings.toml'}: {message}")
 
@@ -343,7 +342,7 @@ def test_a_wrong_value_is_refused_by_its_path(tmp_path: Path, text: str, message
         ("issuer = 5", 'write it as "Acme Licensing"'),
         ("not_due = 90", 'write it as "7d"'),
         ('long_term = "3"', "write it as 1y, 6mo or 90d"),
-        ('output = "x"', "begin it with / or ~/, so that it means the same place from everywhere"),
+        ('output = "x"', "begin it with / or ~/"),
         ('default_plan = "standart-annual"', "did you mean standard-annual?"),
         ('default_plan = "xyzzy"', "plans: standard-annual, enterprise-annual, trial"),
         ("plans = {}", "plans: none"),
@@ -351,33 +350,39 @@ def test_a_wrong_value_is_refused_by_its_path(tmp_path: Path, text: str, message
         (r'output = "C:\new"', BACKSLASH),
         ('output = "C:\\', BACKSLASH),
         (r'store = "file:C:\temp\keys"', BACKSLASH),
-        ("# C:\\Keys\nissuer = ", "edit the file that polygent-issue config path names"),
+        (
+            "# C:\\Keys\nissuer = ",
+            "edit the settings file; polygent-issue config path prints its path",
+        ),
         (PLAN.replace("bots", "bits"), "did you mean bots?"),
-        (PLAN.replace("bots", "xyzzy"), "name newer modules in features first"),
+        (PLAN.replace("bots", "xyzzy"), "add newer modules to the setting features first"),
         (PLAN.replace('term = "6mo"', ""), 'add term = "1y"'),
     ],
 )
-def test_the_hint_says_how_it_is_written(tmp_path: Path, text: str, hint: str) -> None:
-    """One does not have to look it up."""
+def test_the_hint_shows_a_valid_value(tmp_path: Path, text: str, hint: str) -> None:
+    """The hint shows how to write a valid value."""
     assert refusal(tmp_path, text).hint == hint
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"issuer = ", "not TOML: invalid value (at "),
-        (b'\n\nissuer = "x" y', "not TOML: expected newline or end of document after a statement"),
-        (b'issuer = "a\x1b"', "not TOML: illegal character '\\x1b' (at line 1, column 12)"),
-        (b'issuer = "x"\nissuer = "y"', "not TOML: cannot overwrite a value (at "),
-        (b"x = " + b"[" * 5000, "not TOML: nested too deeply"),
-        (b"x = " + b"9" * 5000, "not TOML: "),
+        (b"issuer = ", "invalid TOML: invalid value (at "),
+        (
+            b'\n\nissuer = "x" y',
+            "invalid TOML: expected newline or end of document",
+        ),
+        (b'issuer = "a\x1b"', "invalid TOML: illegal character '\\x1b' (at line 1, column 12)"),
+        (b'issuer = "x"\nissuer = "y"', "invalid TOML: cannot overwrite a value (at "),
+        (b"x = " + b"[" * 5000, "invalid TOML: nested too deeply"),
+        (b"x = " + b"9" * 5000, "invalid TOML: "),
     ],
 )
-def test_what_is_no_toml_is_refused_by_its_line(tmp_path: Path, data: bytes, message: str) -> None:
-    """Neither a traceback nor the file's raw bytes reach the operator."""
-    told = refusal(tmp_path, data).message
-    assert told.startswith(f"{tmp_path / 'settings.toml'}: {message}")
-    assert "\x1b" not in told
+def test_invalid_toml_is_refused_with_its_line(tmp_path: Path, data: bytes, message: str) -> None:
+    """The error of invalid TOML names the line, and contains no raw control character."""
+    error = refusal(tmp_path, data)
+    assert error.message.startswith(f"{tmp_path / 'settings.toml'}: {message}")
+    assert "\x1b" not in error.message
 
 
 @pytest.mark.parametrize(
@@ -390,32 +395,32 @@ def test_what_is_no_toml_is_refused_by_its_line(tmp_path: Path, data: bytes, mes
     ],
 )
 def test_another_encoding_is_named(tmp_path: Path, data: bytes, message: str) -> None:
-    """The hint says what to save it as."""
+    """A file in another encoding is refused; the hint names UTF-8."""
     error = refusal(tmp_path, data)
     assert error.message == f"cannot read the settings file {tmp_path}/settings.toml: {message}"
     assert error.hint == "save it as UTF-8"
 
 
-def test_a_third_line_is_named(tmp_path: Path) -> None:
-    """Lines are counted as editors count them."""
+def test_the_line_of_an_error_is_named(tmp_path: Path) -> None:
+    """Lines and columns are counted from 1, as in editors."""
     assert "(at line 3, column 14)" in refusal(tmp_path, b'\n\nissuer = "x" y').message
 
 
 def test_a_byte_order_mark_and_windows_line_breaks_are_read(tmp_path: Path) -> None:
-    """Windows editors write both."""
+    """A byte order mark and CRLF line ends are accepted."""
     data = codecs.BOM_UTF8 + b'issuer = "Acme"\r\noperator = "Jane"\r\n'
     settings = load(written(tmp_path, data), {}).settings
     assert (settings.issuer, settings.operator) == ("Acme", "Jane")
 
 
 def test_a_file_of_64_kib_is_read_and_one_byte_more_refused(tmp_path: Path) -> None:
-    """A wrong file is not read to its end."""
+    """A settings file has at most 64 KiB."""
     assert load(written(tmp_path, b"#" * 65_536), {}).settings == Settings()
     assert "larger than 65536 bytes" in refusal(tmp_path, b"#" * 65_537).message
 
 
 def test_a_folder_or_a_dead_link_in_its_place_is_refused(tmp_path: Path) -> None:
-    """What cannot be read is not taken for a file that does not exist."""
+    """A settings file that cannot be read does not count as missing."""
     settings_path(tmp_path).mkdir()
     with pytest.raises(InvalidSettings, match="it is a folder"):
         load(tmp_path, {})
@@ -427,8 +432,8 @@ def test_a_folder_or_a_dead_link_in_its_place_is_refused(tmp_path: Path) -> None
         load(tmp_path / ("x" * 5000), {})
 
 
-def test_settings_cannot_be_changed_in_passing() -> None:
-    """The defaults are shared, so they are frozen."""
+def test_settings_are_immutable() -> None:
+    """Settings and their tables are frozen, because the defaults are shared."""
     settings = Settings()
     assert isinstance(settings.plans, MappingProxyType)
     assert isinstance(settings.stores, MappingProxyType)
@@ -437,10 +442,10 @@ def test_settings_cannot_be_changed_in_passing() -> None:
 
 
 def test_a_plan_is_found_by_its_name() -> None:
-    """A misspelt one leads to the nearest, exit 5."""
+    """An unknown plan is not found; the hint names a similar plan, or all plans."""
     settings = Settings()
     assert settings.plan("trial").name == "trial"
-    with pytest.raises(NotFound, match="there is no plan trail") as caught:
+    with pytest.raises(NotFound, match="unknown plan trail") as caught:
         settings.plan("trail")
     assert caught.value.hint == "did you mean trial?"
     with pytest.raises(NotFound) as caught:
@@ -449,7 +454,7 @@ def test_a_plan_is_found_by_its_name() -> None:
 
 
 def test_a_plan_is_found_by_its_tier() -> None:
-    """The default plan, unless another tier was named; a trial is never chosen silently."""
+    """`plan_for` returns the default plan or a renewable one of the tier, never a trial."""
     settings = Settings()
     assert settings.plan_for(None).name == "standard-annual"
     assert settings.plan_for(Tier.STANDARD).name == "standard-annual"
@@ -460,7 +465,7 @@ def test_a_plan_is_found_by_its_tier() -> None:
     assert trial.plan_for(Tier.STANDARD).name == "standard-annual"
     assert trial.plan_for(None).name == "enterprise-annual"
     few = Settings(plans={"standard-annual": settings.plans["standard-annual"]})
-    with pytest.raises(NotFound, match="no plan of the enterprise tier"):
+    with pytest.raises(NotFound, match="no plan has the tier enterprise"):
         few.plan_for(Tier.ENTERPRISE)
 
 
@@ -473,18 +478,18 @@ keys = st.text() | st.sampled_from(["issuer", "not_due", "stores", "plans", "fea
 
 
 @given(st.dictionaries(keys, toml_values, max_size=4))
-def test_no_document_raises_anything_foreign(document: dict[str, object]) -> None:
-    """Whatever a file holds, it is settings or refused as ours."""
+def test_any_document_is_read_or_refused(document: dict[str, object]) -> None:
+    """A TOML document is read or raises `InvalidSettings`."""
     try:
         assert isinstance(interpret(document), Settings)
     except InvalidSettings as refused:
-        assert escape(refused.message) == refused.message  # noqa: PT017 - refusal is a right answer too
+        assert escape(refused.message) == refused.message  # noqa: PT017 - an error is allowed
 
 
 @given(st.text() | st.binary().map(lambda b: b.decode("utf-8", "replace")))
-def test_no_text_raises_anything_foreign(text: str) -> None:
-    """Whatever stands there, it is TOML or refused as ours."""
+def test_any_text_is_parsed_or_refused(text: str) -> None:
+    """A text is parsed or raises `InvalidSettings`."""
     try:
         assert isinstance(parse(text), dict)
     except InvalidSettings as refused:
-        assert escape(refused.message) == refused.message  # noqa: PT017 - refusal is a right answer too
+        assert escape(refused.message) == refused.message  # noqa: PT017 - an error is allowed

@@ -280,8 +280,8 @@ KINDS = {
         ("term", "1 year", "not a term: 1 year"),
         ("users", "many", "not a whole number: many"),
         ("users", "0", "users must be 1 to 1,000,000, not 0"),
-        ("features", "Bots", "not a feature's name: Bots"),
-        ("plan", "A B", "not a plan's name: A B"),
+        ("features", "Bots", "not a feature name: Bots"),
+        ("plan", "A B", "not a plan name: A B"),
     ],
 )
 def test_options_rows_and_settings_say_the_same(field: str, written: str, message: str) -> None:

@@ -104,7 +104,7 @@ def test_a_home_is_made_once(empty_desk: Desk) -> None:
     before = tree(empty_desk.folder)
     again = empty_desk.run("init", "--issuer", "Globex", "--output", str(empty_desk.output))
     assert again.code == 7
-    assert f"there is a home at {empty_desk.home} already; nothing was changed" in again.err
+    assert f"the home {empty_desk.home} exists already; nothing was changed" in again.err
     assert "hint: polygent-issue config set KEY VALUE" in again.err
     assert tree(empty_desk.folder) == before
     assert not empty_desk.output.exists()
@@ -170,7 +170,7 @@ def test_an_open_folder_is_refused_or_told(empty_desk: Desk) -> None:
     empty_desk.home.chmod(0o777)
     assert empty_desk.run("init", "--json").json["error"]["code"] == "unsafe_home"
     empty_desk.home.chmod(0o755)
-    assert "warning: other users may look into the home" in empty_desk.ok("init").err
+    assert "warning: other users can read the home" in empty_desk.ok("init").err
 
 
 def test_return_takes_what_is_proposed(empty_desk: Desk) -> None:
@@ -202,7 +202,7 @@ def test_a_wrong_answer_is_asked_again(empty_desk: Desk) -> None:
     with terminal(empty_desk, "init", *given) as person:
         person.sees("or unknown [unknown]: ")
         person.types("soon")
-        person.sees("error: upload_window: not a length of time: soon")
+        person.sees("error: upload_window: not a duration: soon")
         person.sees("hint: write it as 7d")
         person.sees("or unknown [unknown]: ")
         person.types("7d")
@@ -299,8 +299,8 @@ def test_a_disk_without_modes(empty_desk: Desk) -> None:
         done = refused_modes(empty_desk, "0277", "init", "--home", f"{empty_desk.home}/a/b")
         assert done.returncode == 7
         assert done.stderr == (
-            f"error: the home {empty_desk.home}/a/b cannot be made: operation not permitted\n"
-            "hint: choose another place with --home DIR\n"
+            f"error: cannot create the home {empty_desk.home}/a/b: operation not permitted\n"
+            "hint: choose another folder with --home DIR\n"
         )
         assert not empty_desk.home.exists()
 

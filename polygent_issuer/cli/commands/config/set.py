@@ -89,7 +89,7 @@ def _with_example(key: str, refused: InvalidSettings) -> str | None:
         kind = kind_of(key)
     except InvalidSettings:
         return refused.hint
-    complete = hint.startswith(("did you mean", "write the whole path"))  # examples begin with ~
+    complete = hint.startswith(("did you mean", "write the absolute path"))  # examples begin with ~
     if complete or not refused.message.startswith(f"{key}: "):
         return refused.hint
     as_typed = kind.example.strip('["]').replace('", "', ",")  # which is TOML

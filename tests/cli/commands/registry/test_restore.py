@@ -182,7 +182,7 @@ def test_others_may_look_into_the_home(books: Books, saved: Path) -> None:
     """A warning, as everywhere."""
     books.desk.home.chmod(0o755)
     outcome = books.desk.run("registry", "restore", str(saved))
-    assert "warning: other users may look into the home" in outcome.err
+    assert "warning: other users can read the home" in outcome.err
 
 
 def test_at_a_terminal_it_asks(today: Books) -> None:
