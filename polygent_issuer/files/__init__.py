@@ -1,8 +1,9 @@
-"""Files in and out: `-`, bounded reads, publication that is whole or absent and never overwrites.
+"""File input and output: `-`, bounded reads, atomic publication that never overwrites.
 
-Publishing is two steps, so that a registry can commit between them (DESIGN, "Registry and
-journal"): `prepare` writes and syncs a temporary file beside the target, `Prepared.publish` links
-it to its name. A crash leaves the temporary file, the finished one, or both; never half a file.
+Publication has two steps, so that a registry can commit between them (DESIGN, "Registry and
+journal"): `prepare` writes and syncs a temporary file in the target's folder, `Prepared.publish`
+links it to its name. A crash leaves the temporary file, the finished file, or both, but never a
+partial file under the final name.
 """
 
 from polygent_issuer.files.disk import append_line, sweep, sync_folder

@@ -1,6 +1,6 @@
-"""The single steps of writing; what depends on the platform or the file system is said here.
+"""Elementary steps of writing, with the differences of platforms and file systems.
 
-Functions that name no other error raise OSError as the system does.
+Functions raise OSError unless they document another error.
 """
 
 import contextlib
@@ -16,33 +16,33 @@ from polygent_issuer.text import escape
 
 PRIVATE: Final = 0o600
 _TRIES: Final = 100
-ELSEWHERE: Final = "name another place for it"
+ELSEWHERE: Final = "choose another path"
 
-# The flags that Windows lacks, or alone has.
+# Flags that only Windows lacks, or only Windows has.
 NO_FOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 NO_WAIT: Final[int] = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-"""Flags of `os.open` that never wait for a FIFO, and never make a terminal the controlling one."""
+"""Flags of `os.open`: do not wait for a FIFO, and do not acquire a controlling terminal."""
 BINARY: Final[int] = getattr(os, "O_BINARY", 0)
 _CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | NO_FOLLOW | BINARY
 _APPEND: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | NO_WAIT | BINARY  # a pipe is refused
 
-# How file systems say that a folder cannot be synced. A folder that we may write but not read
-# (EACCES) cannot be opened for it.
+# Error numbers meaning that the file system cannot sync a folder. A folder with write but without
+# read permission (EACCES) cannot be opened for it.
 _NO_FOLDER_SYNC: Final = frozenset(
     {errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EACCES}
 )
 _HINTS: Final = {
-    errno.ENOENT: "make the folder first",
-    errno.ENOSPC: "make room on the disk, then run the command again",
-    errno.EDQUOT: "make room within your quota, then run the command again",
+    errno.ENOENT: "create the folder first",
+    errno.ENOSPC: "free space on the disk, then run the command again",
+    errno.EDQUOT: "free space in your quota, then run the command again",
     errno.EFBIG: "raise the limit on file sizes (ulimit -f), then run the command again",
-    errno.ENAMETOOLONG: "name a shorter file for it",
+    errno.ENAMETOOLONG: "choose a shorter file name",
     errno.EIO: f"the disk or the network share failed: check it, or {ELSEWHERE}",
 }
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether a folder is there, as far as the permissions show; `Path.is_dir` may raise."""
+    """Return whether a folder exists; False without permission, where `Path.is_dir` may raise."""
     try:
         return path.is_dir()
     except OSError:
@@ -55,11 +55,11 @@ def names_folder(source: str) -> bool:
 
 
 def write_new(path: Path, data: bytes, *, mode: int = PRIVATE, sync: bool = True) -> None:
-    """Create a file that did not exist, 0600 while it is written; whatever fails removes it.
+    """Create a new file, with mode 0600 while it is written; remove it after an error.
 
     Args:
-        mode: what it has in the end.
-        sync: False when the caller makes it durable, together with others.
+        mode: the final mode.
+        sync: False if the caller syncs several files at once.
     """
     descriptor = os.open(path, _CREATE, PRIVATE)
     try:
@@ -79,7 +79,7 @@ def write_new(path: Path, data: bytes, *, mode: int = PRIVATE, sync: bool = True
 
 
 def sync_file(path: Path) -> None:
-    """Make what a plain file holds durable."""
+    """Sync the content of a regular file."""
     descriptor = os.open(path, os.O_RDWR | NO_FOLLOW | BINARY)
     try:
         os.fsync(descriptor)
@@ -88,9 +88,10 @@ def sync_file(path: Path) -> None:
 
 
 def write_temporary(path: Path, data: bytes, *, mode: int = PRIVATE, sync: bool = True) -> Path:
-    """Create a file as `write_new` does; where a crash has left one, with a number in its name.
+    """Create a file as `write_new` does, with a number in its name if the name is taken.
 
-    In containers every process may have the same id, and so the same temporary names.
+    A crash may have left a file of that name: in containers every process may have the same id, and
+    so the same temporary names.
     """
     others = (path.with_suffix(f".{number}{path.suffix}") for number in range(2, _TRIES))
     for candidate in chain((path,), others):
@@ -103,10 +104,10 @@ def write_temporary(path: Path, data: bytes, *, mode: int = PRIVATE, sync: bool 
 
 
 def make_private(path: Path, mode: int) -> None:
-    """Give a file or folder of ours a mode without rights for others, whatever the umask left.
+    """Give a file or folder of this user a mode without rights for others, under any umask.
 
-    Disks without modes (FAT, some network shares) refuse that and show the mode that they are
-    mounted with. That is accepted if it is as private.
+    Disks without modes (FAT, some network shares) refuse this and show the mode of their mount
+    options. It is accepted if it gives others no rights.
     """
     try:
         path.chmod(mode)
@@ -117,15 +118,15 @@ def make_private(path: Path, mode: int) -> None:
 
 
 def open_to_readers(path: Path) -> None:
-    """Give a file the mode that the umask allows, as if it had been created without care."""
+    """Give a file the default mode of a new file: 0666 without the bits of the umask."""
     if not hasattr(os, "fchmod"):
         return
-    # No call only reads the umask; a strict one for a moment harms no other thread.
+    # The umask can only be read by setting it; a strict one does no harm to other threads.
     umask = os.umask(0o077)
     os.umask(umask)
     descriptor = os.open(path, os.O_RDONLY | NO_FOLLOW | NO_WAIT)
     try:
-        # FAT and some network shares have no modes: theirs are right as they are.
+        # FAT and some network shares have no modes, and refuse to change them.
         with contextlib.suppress(OSError):
             os.fchmod(descriptor, 0o666 & ~umask)
     finally:
@@ -133,7 +134,7 @@ def open_to_readers(path: Path) -> None:
 
 
 def content(path: Path, *, limit: int) -> bytes | None:
-    """Read a plain file up to one byte more than the limit; None when it is anything else."""
+    """Read a regular file up to one byte more than the limit; None if that is not possible."""
     try:
         descriptor = os.open(path, os.O_RDONLY | NO_FOLLOW | NO_WAIT | BINARY)
     except (OSError, ValueError):  # ValueError: a NUL in the path
@@ -148,15 +149,15 @@ def content(path: Path, *, limit: int) -> bytes | None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file; one that is gone, or cannot be removed, is no error."""
+    """Remove a file; ignore errors."""
     with contextlib.suppress(OSError):
         path.unlink()
 
 
 def sweep(folder: Path, prefix: str, spare: tuple[str, ...] = ()) -> None:
-    """Remove the temporary files of a prefix that a crash left, but for the spared beginnings."""
+    """Remove temporary files with a prefix after a crash, except names that begin with `spare`."""
     if not prefix.startswith("."):
-        raise ValueError("a prefix of temporary files begins with a dot")
+        raise ValueError("the prefix of temporary files must begin with a dot")
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             is_ours = entry.name.startswith(prefix) and not entry.name.startswith(spare)
@@ -165,8 +166,8 @@ def sweep(folder: Path, prefix: str, spare: tuple[str, ...] = ()) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable, where that can be done; `output_failed` for a fault."""
-    if os.name == "nt":  # no such call there; NTFS journals names by itself
+    """Sync the names in a folder, if the file system can; `output_failed` for an I/O error."""
+    if os.name == "nt":  # Windows has no such call; NTFS journals names
         return
     try:
         descriptor = os.open(path, os.O_RDONLY)
@@ -180,7 +181,7 @@ def sync_folder(path: Path) -> None:
 
 
 def irregular(mode: int) -> str | None:
-    """Return the kind of file, for a message; None for a regular file or a folder."""
+    """Return the kind of a special file, for a message; None for a regular file or a folder."""
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
         return None
     if stat.S_ISFIFO(mode):
@@ -189,7 +190,7 @@ def irregular(mode: int) -> str | None:
 
 
 def reason(error: Exception) -> str:
-    """Say a fault as the system calls it, in our spelling."""
+    """Return the system's text for an error, beginning in lower case."""
     if isinstance(error, OSError) and error.errno is not None:
         message = os.strerror(error.errno)
         return message[:1].lower() + message[1:]
@@ -197,7 +198,7 @@ def reason(error: Exception) -> str:
 
 
 def cannot_write(path: Path, error: Exception, *, into: bool = False) -> NoReturn:
-    """Raise `output_failed` for the system's refusal of a file, or `into` a folder, with a hint."""
+    """Raise `output_failed` for an error while writing a file, or `into` a folder."""
     number = error.errno if isinstance(error, OSError) else None
     raise OutputProblem(
         f"cannot write {'into ' if into else ''}{escape(str(path))}: {reason(error)}",
@@ -206,10 +207,10 @@ def cannot_write(path: Path, error: Exception, *, into: bool = False) -> NoRetur
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add one line to a plain text file, made if need be (0644 as far as the umask allows).
+    """Append a line to a text file, which is created if missing (0644 within the umask).
 
-    A last line that an interrupted command left unfinished is ended first. What cannot be written
-    durably is `output_failed`, and half a line is taken back.
+    An incomplete last line of an interrupted command is ended first. If the line cannot be written
+    and synced (`output_failed`), a part of it is removed again.
     """
     try:
         descriptor = os.open(path, _APPEND, 0o644)
@@ -225,7 +226,7 @@ def append_line(path: Path, line: str) -> None:
 def _append(descriptor: int, path: Path, line: str) -> None:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raise OutputProblem(f"{escape(str(path))} is not a plain file", hint=ELSEWHERE)
+        raise OutputProblem(f"{escape(str(path))} is not a regular file", hint=ELSEWHERE)
     data = f"{line}\n".encode()
     if status.st_size > 0:
         os.lseek(descriptor, -1, os.SEEK_END)
@@ -233,7 +234,7 @@ def _append(descriptor: int, path: Path, line: str) -> None:
     try:
         written = os.write(descriptor, data)
         if written != len(data):
-            written += os.write(descriptor, data[written:])  # says why there is no more room
+            written += os.write(descriptor, data[written:])  # raises the reason
         os.fsync(descriptor)
     except OSError:
         os.ftruncate(descriptor, status.st_size)

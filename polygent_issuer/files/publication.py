@@ -1,7 +1,7 @@
-"""Publication: a complete temporary file first, its final name last, nothing overwritten.
+"""Atomic publication: write a temporary file, then give it its final name; never overwrite.
 
-Many files of one folder are made durable together: two syncs for all of them, not three for each.
-Where no sync of the whole file system is known to report every error, each is synced by itself.
+Many files of one folder are synced together: two syncs for all of them instead of three for each.
+Each file is synced separately unless a sync of the whole file system is known to report all errors.
 """
 
 import ctypes
@@ -20,46 +20,46 @@ from polygent_issuer.errors import OutputExists, OutputProblem
 from polygent_issuer.files import disk
 from polygent_issuer.text import escape, for_shell
 
-# How file systems say that they have no hard links: FAT, network shares, FUSE, some containers.
+# Error numbers of file systems without hard links: FAT, network shares, FUSE, some containers.
 _NO_LINKS: Final = frozenset(
     {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 )
-KEPT: Final = "choose another place: a key file is never written over"
-"""The hint wherever the name of a private file is taken."""
+KEPT: Final = "choose another path; key files are never overwritten"
+"""The hint for a private file whose name is taken."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
-    """A temporary file, complete and synced, that awaits its name."""
+    """A complete, synced temporary file without its final name."""
 
     temp: Path
     private: bool = False
     data: bytes = field(repr=False)
 
     def publish(self, name: str) -> Path:
-        """Give the file its final name and make that last; returns where it is.
+        """Give the file its final name, and sync that; return the path.
 
-        A file of this name with the same bytes counts as published (a crash may have interrupted
-        us), except for private files, whose mode matters too. Either way no temporary file is left.
-        A license file gets the mode that the umask allows, since it is to be mailed; a private one
-        stays 0600.
+        An existing file of this name with the same bytes counts as published, because a crash may
+        have interrupted the publication. This does not apply to private files, whose mode matters,
+        too. The temporary file is removed in any case. A license file gets the mode that the umask
+        allows, because it will be mailed. A private file stays 0600.
 
         Raises:
-            OutputExists: (`output_exists`) when the name is taken by anything else.
-            OutputProblem: (`output_failed`) when the name cannot be given or made durable; in
-                the second case the file may be there, and publishing it again is right.
+            OutputExists: (`output_exists`) when another file has the name.
+            OutputProblem: (`output_failed`) when the file cannot be linked, or the name cannot be
+                synced; in the second case the file may exist, and can be published again.
         """
         target = self.give_name(name)
         disk.sync_folder(target.parent)
         return target
 
     def give_name(self, name: str) -> Path:
-        """As `publish`, but the name is not durable before the folder is synced."""
+        """Give the file its final name as `publish` does, but leave the sync to the caller."""
         folder = self.temp.parent
         target = folder / name
         try:
             if target.parent != folder or target.name != name:
-                raise OutputProblem(f"not the name of a file: {escape(name)}", hint=disk.ELSEWHERE)
+                raise OutputProblem(f"not a file name: {escape(name)}", hint=disk.ELSEWHERE)
             if not self.private:
                 disk.open_to_readers(self.temp)
             self._link(target)
@@ -70,7 +70,7 @@ class Prepared:
         return target
 
     def discard(self) -> None:
-        """Remove the temporary file, if it is there and can be removed."""
+        """Remove the temporary file; ignore errors."""
         disk.remove(self.temp)
 
     def _link(self, target: Path) -> None:
@@ -84,7 +84,7 @@ class Prepared:
             self._take_name(target)
 
     def _take_name(self, target: Path) -> None:
-        """Without hard links: hold the name with an empty file, then move over that."""
+        """Without hard links: reserve the name with an empty file, then rename over it."""
         try:
             disk.write_new(target, b"")
         except FileExistsError:
@@ -103,16 +103,16 @@ class Prepared:
             return
         hint = KEPT if self.private else f"remove it or {disk.ELSEWHERE}"
         if present == b"":
-            hint = f"it is empty, so an interrupted command may have left it: {hint}"
+            hint = f"it is empty, perhaps left by an interrupted command: {hint}"
         raise OutputExists(f"{escape(str(target))} exists already", hint=hint)
 
 
 def prepare(
     data: bytes, folder: Path, *, temp_name: str, private: bool = False, sync: bool = True
 ) -> Prepared:
-    """Write a new temporary file (0600) in the folder where it shall be published.
+    """Write a new temporary file (0600) in the folder of the publication.
 
-    Without `sync` the caller makes it durable, together with others. What fails is `output_failed`.
+    Without `sync` the caller syncs several files at once. An error is `output_failed`.
     """
     try:
         temp = disk.write_temporary(folder / temp_name, data, sync=sync)
@@ -124,9 +124,9 @@ def prepare(
 def prepare_with(
     fill: Callable[[Path], object], target: Path, *, temp_name: str | None = None
 ) -> Prepared:
-    """Let somebody fill a private temporary file (0600) beside its target, and sync it.
+    """Create a private temporary file (0600) in the target's folder, call `fill` with it, sync it.
 
-    Nothing is left when `fill` raises; what cannot be written is `output_failed`.
+    The file is removed if `fill` raises. A file that cannot be written is `output_failed`.
     """
     name = temp_name or _temp_name(target)
     prepared = prepare(b"", target.parent, temp_name=name, private=True)
@@ -143,20 +143,21 @@ def prepare_with(
 
 
 def publish(data: bytes, target: Path, *, private: bool = False) -> Path:
-    """Write a file under its final name, whole or not at all: `prepare` and `Prepared.publish`."""
+    """Write a file under its final name, completely or not at all: `prepare` and `publish`."""
     temp_name = _temp_name(target)
     return prepare(data, target.parent, temp_name=temp_name, private=private).publish(target.name)
 
 
 def write_private(data: bytes, path: Path) -> Path:
-    """Write a key file or a backup as `publish` does: 0600 from its first byte."""
+    """Write a key file or a backup as `publish` does, with mode 0600 from its first byte."""
     return publish(data, path, private=True)
 
 
 def replace(data: bytes, path: Path, mode: int = disk.PRIVATE) -> None:
-    """Put new content in the place of a file that is ours (settings), or the old is kept.
+    """Replace the content of an existing file (settings) atomically.
 
-    A symbolic link stays one: what it names is replaced. What fails is `output_failed`.
+    A symbolic link stays a link, and its target is replaced. An error is `output_failed`, and the
+    old content stays.
     """
     try:
         real = _resolved(path)
@@ -172,18 +173,18 @@ def replace(data: bytes, path: Path, mode: int = disk.PRIVATE) -> None:
 
 
 def require_folder(folder: Path, elsewhere: str) -> None:
-    """Check that files can be written there; else `output_failed`, with `elsewhere` as its hint."""
+    """Check that files can be written into a folder; else `output_failed`, hint `elsewhere`."""
     place = str(folder)
     if not disk.is_folder(folder):
         raise OutputProblem(
-            f"there is no folder {escape(place)}", hint=f"mkdir -p {for_shell(place)}"
+            f"the folder {escape(place)} does not exist", hint=f"mkdir -p {for_shell(place)}"
         )
     if not os.access(place, os.W_OK | os.X_OK):
-        raise OutputProblem(f"no right to write into {escape(place)}", hint=elsewhere)
+        raise OutputProblem(f"no permission to write into {escape(place)}", hint=elsewhere)
 
 
 def require_free(target: Path, elsewhere: str) -> None:
-    """Check that a file can get a name that is free; else `output_exists` or `output_failed`."""
+    """Check that a path is free for a new file; else `output_exists` or `output_failed`."""
     place = escape(str(target))
     try:
         target.lstat()
@@ -191,15 +192,15 @@ def require_free(target: Path, elsewhere: str) -> None:
         return
     except OSError as problem:
         reason = (problem.strerror or "").lower()
-        raise OutputProblem(f"no file can be at {place}: {reason}", hint=elsewhere) from None
-    raise OutputExists(f"{place} exists already, and nothing is overwritten", hint=elsewhere)
+        raise OutputProblem(f"cannot write {place}: {reason}", hint=elsewhere) from None
+    raise OutputExists(f"{place} exists already; files are never overwritten", hint=elsewhere)
 
 
 def set_aside(path: Path, kept: Path) -> Callable[[], object]:
-    """Give a file a second name, so that it stays when something else takes its first.
+    """Give a file a second name, so that it stays when its first name is given to another file.
 
-    Where there are no hard links it is moved, and for a moment nothing has the first name. What
-    undoes it is returned.
+    Without hard links the file is renamed, so the first name is free for a moment. Return a
+    function that undoes this.
     """
     try:
         _link(path, kept)
@@ -213,7 +214,7 @@ def set_aside(path: Path, kept: Path) -> Callable[[], object]:
 
 def _resolved(path: Path) -> Path:
     real = path.resolve()
-    if real.is_symlink():  # a loop of links, which Python 3.13 no longer refuses by itself
+    if real.is_symlink():  # a loop of links, which `resolve` does not refuse since Python 3.13
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     return real
 
@@ -223,58 +224,58 @@ def _link(path: Path, name: Path) -> None:
 
 
 def _temp_name(target: Path) -> str:
-    """Name a temporary file shortly: a target of 255 bytes leaves room for no suffix."""
+    """Return a short temporary name: a target name of 255 bytes leaves no room for a suffix."""
     digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
     return f".polygent-{digest}-{os.getpid()}.tmp"
 
 
-# Before it, Linux forgot a failed write before syncfs(2) could tell of it.
+# The first Linux whose syncfs(2) reports every failed write.
 _REPORTING: Final = (5, 8)
-# The magic numbers of statfs(2): ext2 to ext4, XFS, Btrfs, F2FS, tmpfs. Of overlayfs the layer
-# below keeps the error to itself, FUSE does not pass the call on, and of others nobody has looked.
+# Magic numbers of statfs(2): ext2 to ext4, XFS, Btrfs, F2FS, tmpfs. Overlayfs does not report
+# errors of the layer below, FUSE does not pass the call on, and other file systems are untested.
 _KNOWN: Final = frozenset({0xEF53, 0x58465342, 0x9123683E, 0xF2F52010, 0x01021994})
 _STATFS_BYTES: Final = 256  # more than any system's struct statfs
 
 
 class BatchPublication:
-    """Files of one folder that are prepared one by one, synced at once, published one by one."""
+    """Files of one folder that are prepared one at a time, synced together, and then published."""
 
     def __init__(self, folder: Path, prefix: str) -> None:
-        """Take files for a folder; the names of temporary files begin with the prefix."""
+        """Prepare files for a folder; their temporary names begin with the prefix."""
         self._folder = folder
         self._prefix = prefix
         self._prepared: dict[str, Prepared] = {}
         self._descriptor: int | None = None
 
     def prepare(self, data: bytes, name: str) -> None:
-        """Write a temporary file that is to get this name, as `prepare` does, not yet durable."""
+        """Write a temporary file for this name, as `prepare` does, without a sync."""
         if not self._prepared:
             self._descriptor = _watch(self._folder)
         temp_name = f"{self._prefix}{len(self._prepared)}-{os.getpid()}.tmp"
         self._prepared[name] = prepare(data, self._folder, temp_name=temp_name, sync=False)
 
     def sync(self) -> None:
-        """Make every prepared file durable; after a fault of the disk (`output_failed`) none is."""
+        """Sync every prepared file; after an I/O error (`output_failed`) none counts as synced."""
         try:
             if self._descriptor is not None:
                 _sync_all(self._descriptor)
             else:
-                for each in self._prepared.values():
-                    disk.sync_file(each.temp)
+                for prepared in self._prepared.values():
+                    disk.sync_file(prepared.temp)
         except OSError as error:
             disk.cannot_write(self._folder, error, into=True)
         finally:
             self._close()
 
     def publish(self) -> dict[str, OutputProblem]:
-        """Give each its name; return why which did not get theirs.
+        """Give each file its name; return the error of each file that did not get its name.
 
-        Names that cannot be made durable are `output_failed`.
+        If the names cannot be synced, the error is `output_failed`.
         """
         unpublished = {}
-        for name, each in self._prepared.items():
+        for name, prepared in self._prepared.items():
             try:
-                each.give_name(name)
+                prepared.give_name(name)
             except OutputProblem as problem:
                 unpublished[name] = problem
         if self._prepared:
@@ -283,9 +284,9 @@ class BatchPublication:
         return unpublished
 
     def discard(self) -> None:
-        """Remove what has not got its name."""
-        for each in self._prepared.values():
-            each.discard()
+        """Remove the files without a final name."""
+        for prepared in self._prepared.values():
+            prepared.discard()
         self._prepared.clear()
         self._close()
 
@@ -296,16 +297,16 @@ class BatchPublication:
 
 
 def _watch(folder: Path) -> int | None:
-    """Open a folder for `_sync_all`; None where that would not report every error.
+    """Open a folder for `_sync_all`; None if that would not report every error.
 
-    Open before the first write: of a fault that another program's sync is told of meanwhile, only
-    who had opened something before it is told as well (errseq in Linux).
+    The folder is opened before the first write. If a sync of another program reports an error,
+    Linux reports it to other descriptors only if they were opened before the error (errseq).
     """
     if _syncfs() is None:
         return None
     try:
         descriptor = os.open(folder, os.O_RDONLY)
-    except (OSError, ValueError):  # one that we may write but not read; others fail at the write
+    except (OSError, ValueError):  # no read permission; all other errors appear at the write
         return None
     if _file_system(descriptor) in _KNOWN:
         return descriptor
@@ -314,7 +315,7 @@ def _watch(folder: Path) -> int | None:
 
 
 def _sync_all(descriptor: int) -> None:
-    """Sync the whole file system of an open folder; OSError for a fault that it reports."""
+    """Sync the whole file system of an open folder; OSError for an error that it reports."""
     call = _syncfs()
     if call is not None and call(descriptor) != 0:
         number = ctypes.get_errno()
@@ -322,7 +323,7 @@ def _sync_all(descriptor: int) -> None:
 
 
 def _file_system(descriptor: int) -> int | None:
-    """The magic number of the file system of an open folder, which is the first of its statfs."""
+    """Return the magic number of the file system of an open folder, the first field of statfs."""
     status = ctypes.create_string_buffer(_STATFS_BYTES)
     if ctypes.CDLL(None).fstatfs(descriptor, status) != 0:
         return None
@@ -331,7 +332,7 @@ def _file_system(descriptor: int) -> int | None:
 
 @cache
 def _syncfs() -> "ctypes._NamedFuncPointer | None":
-    """syncfs(2), where it tells of every failed write."""
+    """Return syncfs(2) if it reports every failed write."""
     if sys.platform != "linux":
         return None
     release = re.match(r"(\d+)\.(\d+)", os.uname().release)

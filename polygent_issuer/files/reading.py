@@ -1,8 +1,8 @@
 """Read files that the operator names: a path or `-`, never more than its format allows.
 
 Only regular files are opened. A FIFO, a socket or a device with the name of a file would block the
-command, or have an effect of its own when it is opened. A descriptor that the shell opened for this
-process (`/dev/stdin`, and `/dev/fd/63` for `<(…)`) is read as `-` is.
+command, or have an effect when it is opened. A descriptor that the shell opened for this process
+(`/dev/stdin`, and `/dev/fd/63` for `<(…)`) is read like `-`.
 
 Settings, the registry, key files, mail templates and PKCS#11 modules decide what this tool does.
 On POSIX such a file is used only if this user or root owns it and no other user may write to it:
@@ -44,7 +44,7 @@ _OTHER_MARKS: Final = (
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
-# Two characters below U+0100; neither DER nor text in UTF-8 begins so.
+# Two characters below U+0100 in UTF-16; neither DER nor text in UTF-8 begins like this.
 _UTF16_WITHOUT_MARK: Final = re.compile(rb"[^\0]\0[^\0]\0|\0[^\0]\0[^\0]")
 _OTHERS_READ: Final = stat.S_IRGRP | stat.S_IROTH
 
@@ -68,8 +68,8 @@ def read_bounded(
     """Read a file that the operator named (`-`: stdin), of at most `limit` bytes.
 
     Args:
-        what: what the file is to be, for messages: `license file`.
-        stdin: what `-` reads; the process's own by default.
+        what: the kind of file, for messages: `license file`.
+        stdin: the stream for `-`; default: stdin of the process.
         trusted: refuse a path that another user may change (`unsafe_file`), as for a file that
             decides what is signed.
 
@@ -81,7 +81,7 @@ def read_bounded(
     if len(data) > limit:
         raise UnreadableInput(
             f"{_named(source, what)} is larger than {limit} bytes",
-            hint="is it the right file? check the path",
+            hint="check that this is the right file",
         )
     return data
 
@@ -89,7 +89,7 @@ def read_bounded(
 def read_beginning(
     source: str, *, count: int, what: str, stdin: BinaryIO | None = None, trusted: bool = False
 ) -> bytes:
-    """Read the first `count` bytes of a file as `read_bounded` does, whatever its size."""
+    """Read the first `count` bytes of a file of any size, as `read_bounded` does."""
     hint = "check the path and its permissions; - reads stdin"
     try:
         if source == "-":
@@ -99,16 +99,16 @@ def read_beginning(
                 require_unexposed(Path(source), what, opened=stream.fileno())
             return read_stream(stream, count)
     except IsADirectoryError:
-        problem, hint = "it is a folder", "name a file in it"
+        problem, hint = "it is a folder", "give a file in it"
     except NotRegular as error:
-        problem, hint = reason(error), "name a regular file; - reads stdin"
+        problem, hint = reason(error), "give a regular file; - reads stdin"
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path, a closed stdin
         problem = reason(error)
     raise UnreadableInput(f"cannot read {_named(source, what)}: {problem}", hint=hint)
 
 
 def read_text(source: str, *, limit: int, what: str, trusted: bool = False) -> str:
-    """Read a text file in UTF-8 as `read_bounded` and `decode` do; line ends stay as they are."""
+    """Read a text file in UTF-8 as `read_bounded` and `decode` do; line ends are not changed."""
     data = read_bounded(source, limit=limit, what=what, trusted=trusted)
     return decode(data, _named(source, what))
 
@@ -119,13 +119,13 @@ def read_unmarked(source: str, *, limit: int, what: str) -> bytes:
 
 
 class NotRegular(OSError):
-    """Something else has the name of a file: a FIFO, a socket, a device."""
+    """A path is not a regular file, but a FIFO, a socket or a device."""
 
 
 def open_file(source: str) -> BufferedReader:
-    """Open a regular file, or a descriptor that this process has already, for reading.
+    """Open a regular file, or an open descriptor of this process, for reading.
 
-    OSError and ValueError as from `open`; NotRegular is a FIFO, a socket or a device.
+    Raise OSError and ValueError like `open`, and NotRegular for a FIFO, a socket or a device.
     """
     match = _DESCRIPTOR.fullmatch(source)
     descriptor = open_regular(source) if match is None else os.dup(int(match[1] or 0))
@@ -133,12 +133,12 @@ def open_file(source: str) -> BufferedReader:
 
 
 def open_regular(path: str | os.PathLike[str]) -> int:
-    """Open a regular file for reading as `open_file` does; returns its descriptor."""
-    # Before it is opened, which alone can rewind a tape; a Path would take "" for ".".
+    """Open a regular file for reading as `open_file` does; return its descriptor."""
+    # Checked before opening, which could rewind a tape. `Path("")` would be the current folder.
     _require_regular(os.stat(path))  # noqa: PTH116
     descriptor = os.open(path, _READ)
     try:
-        _require_regular(os.fstat(descriptor))  # it may have been replaced meanwhile
+        _require_regular(os.fstat(descriptor))  # it may have been replaced in between
     except BaseException:
         os.close(descriptor)
         raise
@@ -146,18 +146,18 @@ def open_regular(path: str | os.PathLike[str]) -> int:
 
 
 def read_stream(stream: BinaryIO, count: int) -> bytes:
-    """Read the first `count` bytes of an open file, or all; BlockingIOError if it must wait."""
+    """Read up to `count` bytes of an open file; BlockingIOError if it would have to wait."""
     data = b""
-    while part := stream.read(count - len(data)):  # a pipe gives it piecemeal
+    while part := stream.read(count - len(data)):  # a pipe returns parts
         data += part
-    if part is None:  # a descriptor that does not wait, and nothing is there yet
+    if part is None:  # a non-blocking descriptor without data
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     return data
 
 
 def secret_warning(source: str, *, what: str) -> str | None:
-    """Return the warning that others can read a secret; None for a pipe, stdin or no file."""
-    if os.name == "nt" or source == "-":  # the mode has nothing of the access lists of Windows
+    """Return a warning if others can read a secret; None for a pipe, stdin or a missing file."""
+    if os.name == "nt" or source == "-":  # on Windows the mode does not show the access list
         return None
     try:
         mode = Path(source).stat().st_mode
@@ -169,9 +169,9 @@ def secret_warning(source: str, *, what: str) -> str | None:
 
 
 def decode(data: bytes, name: str) -> str:
-    """Decode UTF-8, with or without a byte order mark; else `unreadable_input`, with the line.
+    """Decode UTF-8 with or without a byte order mark; else `unreadable_input` with the line.
 
-    `name` is what the message calls the file, safe to show.
+    `name` is the file in the message, already escaped.
     """
     data = without_mark(data, name)
     problem, position = "has a NUL character", data.find(b"\0")
@@ -185,8 +185,8 @@ def decode(data: bytes, name: str) -> str:
 
 
 def without_mark(data: bytes, name: str) -> bytes:
-    """Drop the byte order mark of UTF-8, before text or DER; UTF-16 is `unreadable_input`."""
-    encoding = next((each for mark, each in _OTHER_MARKS if data.startswith(mark)), None)
+    """Remove the byte order mark of UTF-8, before text or DER; UTF-16 is `unreadable_input`."""
+    encoding = next((name for mark, name in _OTHER_MARKS if data.startswith(mark)), None)
     if encoding is None and _UTF16_WITHOUT_MARK.match(data):
         encoding = "UTF-16"
     if encoding is not None:
@@ -207,7 +207,7 @@ def _require_regular(status: os.stat_result) -> None:
 
 def _stdin() -> BinaryIO:
     if sys.stdin is None:
-        raise ValueError("there is no stdin")
+        raise ValueError("stdin is missing")
     return sys.stdin.buffer
 
 
@@ -303,7 +303,7 @@ def is_open_to_others(status: os.stat_result) -> bool:
 
 
 def named_group(name: str) -> int | None:
-    """Return the gid of a group by its name or number; None if there is no such group."""
+    """Return the gid of a group by its name or number; None for an unknown group."""
     import grp  # noqa: PLC0415 - Windows lacks it
 
     try:
@@ -329,7 +329,7 @@ def _sudo(status: os.stat_result, user: int) -> str:
 
 
 def _writing_group(path: Path, gid: int, user: int, rule: Rule) -> tuple[str | None, str]:
-    """Name the group if it counts as other users, and say how to trust it; None if it may write."""
+    """Return the group if it counts as other users, and how to trust it; None if it may write."""
     if rule is not Rule.FILE:
         return f"the group {gid}", ""
     if _has_access_list(path):  # its limit is what the group bits show

@@ -1,4 +1,4 @@
-"""Refuse code that another user can change, or lead elsewhere: PKCS#11 modules."""
+"""Refuse code that another user can change or replace: PKCS#11 modules."""
 
 import errno
 import os
@@ -9,15 +9,15 @@ from typing import Final
 
 from polygent_issuer.files.reading import Rule, UnsafeFile, exposure_of
 
-# As many links as Linux follows in one path.
+# Linux follows as many links in one path.
 _MOST_LINKS: Final = 40
 
 
 def require_code(path: Path, what: str) -> None:
-    """Refuse code if others can change it, or make its path lead elsewhere (`unsafe_file`).
+    """Refuse code that others can change, or whose path they can change (`unsafe_file`).
 
-    Every folder from `/` down and every link on the way counts. The path is absolute; `what` names
-    it in messages: `PKCS#11 module`.
+    Every folder from `/` down and every link on the way is checked. The path is absolute. `what` is
+    its name in messages: `PKCS#11 module`.
     """
     if not hasattr(os, "geteuid"):
         return

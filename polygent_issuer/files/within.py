@@ -1,6 +1,6 @@
-"""Read a file beside another one that somebody named: within its folder, over no link.
+"""Read a file that another file names: only within its folder, and without links.
 
-Whoever wrote the name gets no other file read by it (CWE-22, CWE-59).
+The author of the name cannot make this tool read any other file (CWE-22, CWE-59).
 """
 
 import errno
@@ -16,49 +16,49 @@ from polygent_issuer.text import escape, escape_short
 _LONGEST: Final = 1_000
 _NOT_REGULAR: Final = "it is not a regular file"
 _HINT: Final = (
-    "machine_info names a plain file beside the apply file, or in a folder there: "
+    "machine_info is the path of a regular file, relative to the folder of the apply file: "
     "documents/acme.json"
 )
 _FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 _FILE: Final = os.O_RDONLY | NO_FOLLOW | NO_WAIT | BINARY
-# How systems say that O_NOFOLLOW met a link; with O_DIRECTORY Linux says ENOTDIR.
+# Error numbers of a link with O_NOFOLLOW; with O_DIRECTORY Linux returns ENOTDIR.
 _LINKS: Final = frozenset({errno.ELOOP, errno.EMLINK, errno.ENOTDIR})
 _JUNCTION: Final = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT of Windows
 
 
 def inner_parts(relative: str) -> tuple[str, ...]:
-    """The names from a folder to a file in it, as `/` parts them on every platform.
+    """Return the names from a folder to a file in it, separated by `/` on every platform.
 
-    What could lead out of the folder, or mean another file on another platform, is
-    `unreadable_input`: absolute, with `..`, with a backslash or a drive.
+    A path that could leave the folder, or mean another file on another platform, is
+    `unreadable_input`: an absolute path, or one with `..`, a backslash or a drive.
     """
     parts = PurePosixPath(relative).parts
     windows = PureWindowsPath(relative)
     if len(relative) > _LONGEST:
-        problem = f"longer than {_LONGEST:,} characters"
+        problem = f"it is longer than {_LONGEST:,} characters"
     elif escape(relative) != relative:
-        problem = "it has characters that cannot be shown"
+        problem = "it has unprintable characters"
     elif "\\" in relative:
         problem = "it has a backslash"
     elif windows.drive or windows.root:
         problem = "it is not relative"
     elif ".." in parts:
-        problem = "it leads upwards"
+        problem = "it contains .."
     elif not parts:
-        problem = "it names no file"
+        problem = "it has no file name"
     else:
         return parts
     raise UnreadableInput(
-        f"not a file beside this one: {escape_short(relative)}: {problem}", hint=_HINT
+        f"not a file in this folder: {escape_short(relative)}: {problem}", hint=_HINT
     )
 
 
 def read_within(folder: Path, relative: str, *, limit: int, what: str) -> bytes:
-    """Read a plain file below a folder, by what `inner_parts` reads; else `unreadable_input`.
+    """Read a regular file below a folder, by a path for `inner_parts`; else `unreadable_input`.
 
-    Each name is opened from the folder before it, so that nobody can put a link there meanwhile;
-    where the platform cannot do that, each is looked at before. Links on the way to the folder are
-    followed.
+    Each name is opened relative to the open folder before it, so that it cannot be replaced by a
+    link in between. On platforms without that, each name is checked before. Links on the way to the
+    folder itself are followed.
     """
     parts = inner_parts(relative)
     opening = _opened if os.open in os.supports_dir_fd else _opened_by_path
@@ -70,8 +70,8 @@ def read_within(folder: Path, relative: str, *, limit: int, what: str) -> bytes:
             os.close(descriptor)
     except OSError as error:
         linked = error.errno in _LINKS
-        problem = "it leads over a link, or over what is no folder" if linked else reason(error)
-        if error.errno == errno.ENXIO:  # how systems refuse to open a socket
+        problem = "the path has a link, or a file as a folder" if linked else reason(error)
+        if error.errno == errno.ENXIO:  # the system's error for opening a socket
             problem = _NOT_REGULAR
     else:
         if data is not None and len(data) <= limit:

@@ -181,7 +181,7 @@ WRONG = [
     ("allowed_domain", "https://acme.internal", "is not a lower-case host name", "without"),
     ("allowed_domain", "b\u00fccher.example", "outside ASCII", "xn--"),
     ("allowed_domain", "\u00e4" * 254, "outside ASCII", "xn--"),
-    ("machine_info", "../acme.json", "leads upwards", "documents/acme.json"),
+    ("machine_info", "../acme.json", "it contains ..", "documents/acme.json"),
     ("machine_info", "C:\\acme.json", "has a backslash", "machine_info"),
     ("customer", "x" * 201, "must have 1 to 200 characters, has 201", "1 to 200"),
     ("customer", "Acme\nInc", "character U+000A", "visible"),

@@ -73,7 +73,7 @@ def test_a_read_only_disk(made_desk: Desk, disk: Path, forks: Forks) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     outcome, _ = forks.run(desk, *sign(desk), "--output", str(disk))
     assert outcome.code == ExitCode.OUTPUT
-    assert "no right to write" in outcome.err
+    assert "no permission to write" in outcome.err
     assert held(desk).files == {}
 
 
@@ -125,7 +125,7 @@ def test_a_stdout_that_is_gone(desk: Desk, way: str, output: str) -> None:
 @pytest.mark.parametrize(
     ("place", "mode", "code", "says"),
     [
-        ("out", 0o555, ExitCode.OUTPUT, "no right to write into"),
+        ("out", 0o555, ExitCode.OUTPUT, "no permission to write into"),
         ("home", 0o500, ExitCode.REGISTRY, "cannot be read or written"),
         ("home/registry.db", 0o400, ExitCode.REGISTRY, "cannot be read or written"),
         ("home/registry.db", 0o000, ExitCode.REGISTRY, "registry"),

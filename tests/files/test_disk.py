@@ -1,4 +1,4 @@
-"""Adding a line: durable, never half, nothing before it changed."""
+"""Appending a line to a file: durable, never a part of a line, earlier lines unchanged."""
 
 import os
 import stat
@@ -10,8 +10,8 @@ from polygent_issuer import files
 from polygent_issuer.errors import OutputProblem
 
 
-def test_lines_are_added_one_after_the_other(tmp_path: Path) -> None:
-    """The file is made readable for others at most, never writable."""
+def test_lines_are_appended(tmp_path: Path) -> None:
+    """Lines are appended to a file that others can read at most."""
     path = tmp_path / "heads"
     before = os.umask(0)
     try:
@@ -24,7 +24,7 @@ def test_lines_are_added_one_after_the_other(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_line_is_ended_first(tmp_path: Path) -> None:
-    """What an interrupted command left does not swallow the next head."""
+    """A line after an incomplete one begins on a new line."""
     path = tmp_path / "heads"
     path.write_bytes(b"whole\nhal")
     files.append_line(path, "next")
@@ -32,14 +32,14 @@ def test_an_unfinished_line_is_ended_first(tmp_path: Path) -> None:
 
 
 def test_a_link_is_followed(tmp_path: Path) -> None:
-    """A person may keep the file elsewhere."""
+    """If the file is a link, the line is appended to its target."""
     (tmp_path / "link").symlink_to(tmp_path / "real")
     files.append_line(tmp_path / "link", "one")
     assert (tmp_path / "real").read_bytes() == b"one\n"
 
 
-def test_only_a_plain_file_keeps_a_line(tmp_path: Path) -> None:
-    """A pipe is not waited for, a device keeps nothing, a folder is none, a path may be wrong."""
+def test_a_line_is_appended_to_a_regular_file_only(tmp_path: Path) -> None:
+    """A pipe, a device, a folder, a missing folder and a NUL are refused with a hint."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     for path in (
@@ -55,8 +55,8 @@ def test_only_a_plain_file_keeps_a_line(tmp_path: Path) -> None:
         assert caught.value.hint
 
 
-def test_half_a_line_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that is full in the middle of the line leaves the file as it was."""
+def test_a_part_of_a_line_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the disk is full in the middle of the line, the file is not changed."""
     path = tmp_path / "heads"
     path.write_bytes(b"old\n")
     write = os.write

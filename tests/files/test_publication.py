@@ -1,4 +1,4 @@
-"""Publication: whole or absent, durable, never over anything."""
+"""Publication: atomic, durable, without overwriting anything."""
 
 import ctypes
 import errno
@@ -36,7 +36,7 @@ def _umask() -> Iterator[None]:
 
 
 def mode(path: Path) -> int:
-    """Tell the permission bits of a file."""
+    """Return the permission bits of a file."""
     return stat.S_IMODE(path.lstat().st_mode)
 
 
@@ -46,12 +46,12 @@ def names(folder: Path) -> list[str]:
 
 
 def prepared(folder: Path, data: bytes = b"license\n") -> Prepared:
-    """Write a temporary file there."""
+    """Write a temporary file into the folder."""
     return prepare(data, folder, temp_name=".polygent-1.tmp")
 
 
 def test_prepare_writes_a_private_temporary_file(tmp_path: Path) -> None:
-    """Before its name is given, the file is complete, 0600, and under its temporary name."""
+    """`prepare` writes the complete file with mode 0600 under its temporary name."""
     made = prepared(tmp_path)
     assert names(tmp_path) == [".polygent-1.tmp"]
     assert made.temp.read_bytes() == b"license\n"
@@ -59,7 +59,7 @@ def test_prepare_writes_a_private_temporary_file(tmp_path: Path) -> None:
 
 
 def test_publish_gives_the_name(tmp_path: Path) -> None:
-    """Then the name is there, the temporary one gone, and the mode what the umask allows."""
+    """`publish` replaces the temporary name, and sets the mode that the umask allows."""
     path = prepared(tmp_path).publish("x.lic")
     assert path == tmp_path / "x.lic"
     assert path.read_bytes() == b"license\n"
@@ -69,7 +69,7 @@ def test_publish_gives_the_name(tmp_path: Path) -> None:
 
 
 def test_discard_leaves_nothing(tmp_path: Path) -> None:
-    """A proposal that was not committed leaves no file; twice is no error."""
+    """`discard` removes the temporary file; a second call does nothing."""
     made = prepared(tmp_path)
     made.discard()
     made.discard()
@@ -77,13 +77,13 @@ def test_discard_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_data_is_not_shown() -> None:
-    """The bytes may be a key: they occur in no repr."""
+    """The repr does not contain the bytes, which may be a key."""
     made = Prepared(temp=Path("t"), data=b"SECRET")
     assert "SECRET" not in repr(made)
 
 
 def test_same_bytes_count_as_published(tmp_path: Path) -> None:
-    """After a crash between link and COMMIT's clearing, publishing again is right."""
+    """A file with the same bytes counts as published, as after a crash before the outbox clears."""
     target = tmp_path / "x.lic"
     target.write_bytes(b"license\n")
     assert prepared(tmp_path).publish("x.lic") == target
@@ -92,21 +92,21 @@ def test_same_bytes_count_as_published(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("there", [b"", b"licens\n", b"license\r", b"license\n\n", b"license"])
 def test_other_bytes_are_never_overwritten(tmp_path: Path, there: bytes) -> None:
-    """Shorter, longer, different in one byte: refused, and as it was."""
+    """An existing file with other bytes is refused and not changed."""
     target = tmp_path / "x.lic"
     target.write_bytes(there)
     with pytest.raises(OutputExists, match="exists already") as caught:
         prepared(tmp_path).publish("x.lic")
     assert caught.value.code == "output_exists"
     assert ("empty" in str(caught.value.hint)) == (there == b"")
-    assert str(caught.value.hint).endswith("remove it or name another place for it")
+    assert str(caught.value.hint).endswith("remove it or choose another path")
     assert target.read_bytes() == there
     assert names(tmp_path) == ["x.lic"]
 
 
 @pytest.mark.parametrize("what", ["folder", "link", "dangling", "fifo", "socket"])
-def test_what_is_no_plain_file_is_never_replaced(tmp_path: Path, what: str) -> None:
-    """A folder, a link (even to the same bytes), a pipe, a socket: refused, not followed."""
+def test_a_special_file_is_never_replaced(tmp_path: Path, what: str) -> None:
+    """A folder, a link (also to the same bytes), a pipe and a socket are refused."""
     target = tmp_path / "x.lic"
     elsewhere = tmp_path / "elsewhere"
     if what == "folder":
@@ -129,8 +129,8 @@ def test_what_is_no_plain_file_is_never_replaced(tmp_path: Path, what: str) -> N
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", "/x", "a\0b"])
-def test_a_name_is_one_name(tmp_path: Path, name: str) -> None:
-    """A name with a path in it, or none, is refused; nothing is left."""
+def test_a_name_must_be_a_file_name(tmp_path: Path, name: str) -> None:
+    """A path, an empty name and a NUL are refused; nothing is left."""
     folder = tmp_path / "out"
     folder.mkdir()
     with pytest.raises(OutputProblem):
@@ -140,32 +140,32 @@ def test_a_name_is_one_name(tmp_path: Path, name: str) -> None:
 
 
 def test_name_of_the_greatest_length(tmp_path: Path) -> None:
-    """255 bytes are a name, 256 are not: refused with a hint, and nothing left."""
+    """A name of 255 bytes is accepted, one of 256 bytes refused with a hint."""
     assert publish(b"x", tmp_path / ("n" * 255)).exists()
     with pytest.raises(OutputProblem, match="too long") as caught:
         publish(b"x", tmp_path / ("m" * 256))
-    assert caught.value.hint == "name a shorter file for it"
+    assert caught.value.hint == "choose a shorter file name"
     assert names(tmp_path) == ["n" * 255]
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    """There is nothing to write to; the hint says what to do."""
+    """A missing folder is an error with a hint."""
     with pytest.raises(OutputProblem) as caught:
         publish(b"x", tmp_path / "no" / "x.lic")
     assert caught.value.message == f"cannot write into {tmp_path}/no: no such file or directory"
     assert caught.value.code == "output_failed"
-    assert caught.value.hint == "make the folder first"
+    assert caught.value.hint == "create the folder first"
 
 
 def test_folder_that_is_a_file(tmp_path: Path) -> None:
-    """A file where the folder should be is refused."""
+    """A file in the place of the folder is refused."""
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputProblem, match="not a directory"):
         publish(b"x", tmp_path / "file" / "x.lic")
 
 
 def test_folder_removed_meanwhile(tmp_path: Path) -> None:
-    """Between prepare and publish the folder goes away: our error, no folder made."""
+    """If the folder is removed between prepare and publish, an error is raised."""
     folder = tmp_path / "out"
     folder.mkdir()
     made = prepared(folder)
@@ -177,7 +177,7 @@ def test_folder_removed_meanwhile(tmp_path: Path) -> None:
 
 
 def test_temporary_file_replaced_by_a_link(tmp_path: Path) -> None:
-    """Somebody put a link in the place of our temporary file: its target stays as it is."""
+    """If a link replaces the temporary file, its target is not changed."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"v")
     victim.chmod(0o600)
@@ -192,7 +192,7 @@ def test_temporary_file_replaced_by_a_link(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("there", ["file", "link"])
 def test_temporary_name_that_is_taken(tmp_path: Path, there: str) -> None:
-    """What has the temporary name is neither followed, overwritten nor removed, nor in the way."""
+    """A file or link with the temporary name is not changed, and another name is used."""
     temp = tmp_path / ".polygent-1.tmp"
     if there == "link":
         temp.symlink_to(tmp_path / "victim")
@@ -203,8 +203,8 @@ def test_temporary_name_that_is_taken(tmp_path: Path, there: str) -> None:
     assert there == "link" or temp.read_bytes() == b"another's"
 
 
-def test_what_crashes_in_containers_left_is_in_nobodys_way(tmp_path: Path) -> None:
-    """Where every process has the same id, they all choose the same temporary names."""
+def test_temporary_files_of_crashes_in_containers_do_no_harm(tmp_path: Path) -> None:
+    """Temporary files of crashed processes with the same id do not stop the next one."""
     path = tmp_path / "settings.toml"
     digest = hashlib.sha256(path.name.encode()).hexdigest()[:16]
     left = [tmp_path / f".polygent-{digest}-{os.getpid()}{number}.tmp" for number in ("", ".2")]
@@ -215,8 +215,8 @@ def test_what_crashes_in_containers_left_is_in_nobodys_way(tmp_path: Path) -> No
     assert [orphan.read_bytes() for orphan in left] == [b"half"] * 2
 
 
-def test_too_many_of_them_are_an_error(tmp_path: Path) -> None:
-    """Something is wrong with a folder that is full of them."""
+def test_too_many_temporary_files_are_an_error(tmp_path: Path) -> None:
+    """A folder with 100 temporary files of the same name is an error."""
     (tmp_path / ".polygent-1.tmp").touch()
     for number in range(2, 100):
         (tmp_path / f".polygent-1.{number}.tmp").touch()
@@ -225,14 +225,14 @@ def test_too_many_of_them_are_an_error(tmp_path: Path) -> None:
 
 
 def test_message_escapes_the_name(tmp_path: Path) -> None:
-    """A hostile name cannot steer the terminal from within a message."""
+    """A message contains no raw control character of a name."""
     with pytest.raises(OutputProblem) as caught:
         publish(b"x", tmp_path / "\x1b[31m" / "x")
     assert caught.value.message.isprintable()
 
 
 def test_private_files_are_private(tmp_path: Path) -> None:
-    """A key file is 0600 whatever the umask."""
+    """A key file has mode 0600 under any umask."""
     os.umask(0)
     path = write_private(b"key", tmp_path / "k.key")
     assert mode(path) == 0o600
@@ -240,18 +240,18 @@ def test_private_files_are_private(tmp_path: Path) -> None:
     assert names(tmp_path) == ["k.key"]
 
 
-def test_private_files_accept_no_file_that_is_there(tmp_path: Path) -> None:
-    """Not even one with the same bytes: others may be able to read it."""
+def test_a_private_file_never_counts_as_published(tmp_path: Path) -> None:
+    """An existing file with the same bytes is refused, because others may be able to read it."""
     target = tmp_path / "k.key"
     target.write_bytes(b"key")
     with pytest.raises(OutputExists) as caught:
         write_private(b"key", target)
-    assert caught.value.hint == "choose another place: a key file is never written over"
+    assert caught.value.hint == "choose another path; key files are never overwritten"
     assert names(tmp_path) == ["k.key"]
 
 
 def test_replace_puts_new_content_in_place(tmp_path: Path) -> None:
-    """Settings: new bytes, wanted mode, no temporary file; also where there was none."""
+    """`replace` writes new content with the given mode, also for a missing file."""
     path = tmp_path / "settings.toml"
     replace(b"a = 1\n", path)
     assert mode(path) == 0o600
@@ -262,7 +262,7 @@ def test_replace_puts_new_content_in_place(tmp_path: Path) -> None:
 
 
 def test_replace_keeps_a_link(tmp_path: Path) -> None:
-    """Settings that live elsewhere (a dotfiles folder) stay there."""
+    """`replace` keeps a link and replaces its target."""
     real = tmp_path / "dotfiles" / "real.toml"
     real.parent.mkdir()
     real.write_bytes(b"old")
@@ -276,7 +276,7 @@ def test_replace_keeps_a_link(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("what", ["folder", "loop", "missing", "nul"])
 def test_replace_refuses(tmp_path: Path, what: str) -> None:
-    """A folder, a loop of links, a missing folder, no name: our error, nothing left."""
+    """A folder, a loop of links, a missing folder and a NUL are refused; nothing is left."""
     path = tmp_path / "settings.toml"
     if what == "folder":
         (path / "full").mkdir(parents=True)
@@ -292,8 +292,8 @@ def test_replace_refuses(tmp_path: Path, what: str) -> None:
     assert names(tmp_path) == before
 
 
-def test_sweep_removes_orphans_alone(tmp_path: Path) -> None:
-    """Plain files with the prefix go; other names, folders and links stay."""
+def test_sweep_removes_temporary_files_only(tmp_path: Path) -> None:
+    """Regular files with the prefix are removed; other names, folders and links stay."""
     for name in (".polygent-1.tmp", ".polygent-2.tmp", ".polygon", "x.lic"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / ".polygent-folder").mkdir()
@@ -303,14 +303,14 @@ def test_sweep_removes_orphans_alone(tmp_path: Path) -> None:
 
 
 def test_sweep_of_a_missing_folder(tmp_path: Path) -> None:
-    """No folder, no orphans: nothing is made."""
+    """The sweep of a missing folder does nothing."""
     sweep(tmp_path / "no", ".polygent-")
     assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("prefix", ["", "acme"])
 def test_sweep_cannot_empty_a_folder(tmp_path: Path, prefix: str) -> None:
-    """A prefix that visible files may have is the caller's mistake."""
+    """A prefix without a dot is refused, because visible files could have it."""
     (tmp_path / "acme.lic").write_bytes(b"")
     with pytest.raises(ValueError, match="dot"):
         sweep(tmp_path, prefix)
@@ -318,7 +318,7 @@ def test_sweep_cannot_empty_a_folder(tmp_path: Path, prefix: str) -> None:
 
 
 def test_sync_of_a_missing_folder(tmp_path: Path) -> None:
-    """A folder that is gone cannot be synced: our error."""
+    """The sync of a missing folder is `output_failed`."""
     with pytest.raises(OutputProblem, match="no such file"):
         sync_folder(tmp_path / "no")
 
@@ -330,7 +330,7 @@ OVERLAYFS, FUSE, NFS = 0x794C7630, 0x65735546, 0x6969
 
 @pytest.fixture(params=["syncfs", "fsync"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways to make files durable; the second is for systems that lack the first."""
+    """Both ways to sync files; the second is for systems without the first."""
     if request.param == "fsync":
         monkeypatch.setattr(publication, "_syncfs", lambda: None)
     elif publication._syncfs() is None:
@@ -340,16 +340,16 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
-def together(folder: Path, *wanted: str) -> BatchPublication:
-    """Files that await their names."""
+def together(folder: Path, *final_names: str) -> BatchPublication:
+    """Prepare files with these names."""
     staged = BatchPublication(folder, PREFIX)
-    for name in wanted:
+    for name in final_names:
         staged.prepare(name.encode(), name)
     return staged
 
 
 def calls_of(monkeypatch: pytest.MonkeyPatch, fails_at: int = 0) -> list[int]:
-    """Count the calls of fsync, of which one may fail as on a disk that does."""
+    """Record the calls of fsync; one of them may fail."""
     genuine = os.fsync
     seen: list[int] = []
 
@@ -364,8 +364,8 @@ def calls_of(monkeypatch: pytest.MonkeyPatch, fails_at: int = 0) -> list[int]:
 
 
 @pytest.mark.usefixtures("way")
-def test_each_gets_its_name(tmp_path: Path) -> None:
-    """Names come last; nothing else is left, and the mode is that of a file to be mailed."""
+def test_each_file_gets_its_name(tmp_path: Path) -> None:
+    """Files get their names last, with the mode of an ordinary file; nothing else is left."""
     staged = together(tmp_path, "a.lic", "b.lic", "c.lic")
     assert len(names(tmp_path)) == 3
     assert all(name.startswith(PREFIX) for name in names(tmp_path))
@@ -379,7 +379,7 @@ def test_each_gets_its_name(tmp_path: Path) -> None:
 
 
 def test_two_syncs_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
-    """Where the system has syncfs; elsewhere one for each file and one for their folder."""
+    """With syncfs two syncs are enough; otherwise each file and the folder are synced."""
     seen = calls_of(monkeypatch)
     staged = together(tmp_path, "a.lic", "b.lic", "c.lic")
     assert seen == []
@@ -391,7 +391,7 @@ def test_two_syncs_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way:
 
 @pytest.mark.usefixtures("way")
 def test_a_taken_name_leaves_the_others(tmp_path: Path) -> None:
-    """Nothing is overwritten; the same bytes count as published."""
+    """A taken name is an error of that file only; the same bytes count as published."""
     (tmp_path / "a.lic").write_bytes(b"mine")
     (tmp_path / "b.lic").write_bytes(b"b.lic")
     staged = together(tmp_path, "a.lic", "b.lic", "c.lic")
@@ -404,8 +404,8 @@ def test_a_taken_name_leaves_the_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("way")
-def test_a_temporary_file_that_somebody_swept(tmp_path: Path) -> None:
-    """Another command may: that file is told of, the others get their names."""
+def test_a_temporary_file_that_another_command_swept(tmp_path: Path) -> None:
+    """A missing temporary file is an error of that file; the others get their names."""
     staged = together(tmp_path, "a.lic", "b.lic")
     staged.sync()
     (tmp_path / names(tmp_path)[0]).unlink()
@@ -414,8 +414,8 @@ def test_a_temporary_file_that_somebody_swept(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("way")
-def test_what_is_discarded_leaves_nothing(tmp_path: Path) -> None:
-    """Before or after the sync; afterwards there is nothing to be published."""
+def test_discarded_files_leave_nothing(tmp_path: Path) -> None:
+    """`discard` removes all files, and `publish` does nothing after it."""
     staged = together(tmp_path, "a.lic", "b.lic")
     staged.sync()
     staged.discard()
@@ -424,8 +424,8 @@ def test_what_is_discarded_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("way")
-def test_none_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No file, no sync: a group of items that are kept costs nothing."""
+def test_no_file_needs_no_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a prepared file nothing is synced."""
     seen = calls_of(monkeypatch)
     staged = BatchPublication(tmp_path, PREFIX)
     staged.sync()
@@ -433,8 +433,8 @@ def test_none_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen == []
 
 
-def test_a_disk_that_fails_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At one file of several: none counts."""
+def test_a_failed_sync_of_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the sync of one file fails, an error is raised for all."""
     monkeypatch.setattr(publication, "_syncfs", lambda: None)
     calls_of(monkeypatch, fails_at=2)
     staged = together(tmp_path, "a.lic", "b.lic", "c.lic")
@@ -445,8 +445,8 @@ def test_a_disk_that_fails_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert names(tmp_path) == []
 
 
-def test_a_file_system_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What syncfs(2) reports is ours to say."""
+def test_a_failed_sync_of_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of syncfs(2) is `output_failed`."""
 
     def fails(_: int) -> int:
         ctypes.set_errno(errno.ENOSPC)
@@ -463,7 +463,7 @@ def test_a_file_system_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.usefixtures("way")
 def test_a_folder_that_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The names may not last, and so nobody is told that they do; the files are whole."""
+    """If the folder cannot be synced, an error is raised; the files are complete."""
     staged = together(tmp_path, "a.lic", "b.lic")
     staged.sync()
     calls_of(monkeypatch, fails_at=1)
@@ -473,17 +473,17 @@ def test_a_folder_that_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("release", ["5.7.19", "4.19.0-21", "unknown"])
-def test_an_old_kernel_is_not_believed(monkeypatch: pytest.MonkeyPatch, release: str) -> None:
-    """Before 5.8 syncfs(2) forgot a failed write, so each file is synced by itself."""
+def test_syncfs_of_an_old_kernel_is_not_used(monkeypatch: pytest.MonkeyPatch, release: str) -> None:
+    """Before Linux 5.8 syncfs(2) did not report failed writes, so each file is synced."""
     publication._syncfs.cache_clear()
     genuine = os.uname()
 
-    class Old:
-        """What an old system says of itself."""
+    class Uname:
+        """The system information of an old kernel."""
 
-    told: Any = Old()
-    told.release = release
-    monkeypatch.setattr(os, "uname", lambda: told)
+    old: Any = Uname()
+    old.release = release
+    monkeypatch.setattr(os, "uname", lambda: old)
     try:
         assert publication._syncfs() is None
     finally:
@@ -492,17 +492,17 @@ def test_an_old_kernel_is_not_believed(monkeypatch: pytest.MonkeyPatch, release:
     assert os.uname() == genuine
 
 
-@pytest.mark.parametrize("found", [OVERLAYFS, FUSE, NFS, None])
-def test_a_file_system_that_nobody_knows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: int | None
+@pytest.mark.parametrize("number", [OVERLAYFS, FUSE, NFS, None])
+def test_syncfs_of_an_unknown_file_system_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int | None
 ) -> None:
-    """Its syncfs(2) may succeed though a write failed, so each file is synced by itself."""
+    """On other file systems syncfs(2) may succeed after a failed write, so each file is synced."""
 
     def succeeds(_: int) -> int:
         return 0
 
     monkeypatch.setattr(publication, "_syncfs", lambda: succeeds)
-    monkeypatch.setattr(publication, "_file_system", lambda _: found)
+    monkeypatch.setattr(publication, "_file_system", lambda _: number)
     seen = calls_of(monkeypatch)
     staged = together(tmp_path, "a.lic", "b.lic")
     staged.sync()
@@ -511,8 +511,8 @@ def test_a_file_system_that_nobody_knows(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no syncfs")
-def test_a_file_system_is_known_by_its_number(tmp_path: Path) -> None:
-    """As statfs(2) tells it: of memory, and of processes."""
+def test_the_number_of_a_file_system(tmp_path: Path) -> None:
+    """`_file_system` returns the magic number of statfs(2), here of tmpfs and proc."""
     with mounted(tmp_path / "disk", size="64k") as disk:
         for folder, number in ((disk, 0x01021994), (Path("/proc"), 0x9FA0)):
             descriptor = os.open(folder, os.O_RDONLY)
@@ -521,16 +521,16 @@ def test_a_file_system_is_known_by_its_number(tmp_path: Path) -> None:
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    """It is named, with what makes it."""
+    """A missing folder is an error with a hint."""
     with pytest.raises(OutputProblem) as caught:
         together(tmp_path / "none", "a.lic")
-    assert caught.value.hint == "make the folder first"
+    assert caught.value.hint == "create the folder first"
 
 
 @pytest.mark.power
 @pytest.mark.usefixtures("way")
 def test_a_full_disk(tmp_path: Path) -> None:
-    """Our error at the file that does not fit; all the room is given back."""
+    """A file that does not fit is an error, and `discard` releases the space."""
     with mounted(tmp_path / "disk", size="64k") as disk:
         staged = BatchPublication(disk, PREFIX)
         staged.prepare(b"x" * 40_000, "a.lic")

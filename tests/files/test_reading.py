@@ -1,4 +1,4 @@
-"""Bounded reads of files, pipes and stdin; files beside another stay within its folder."""
+"""Bounded reads of files, pipes and stdin, and of files within a folder."""
 
 import codecs
 import io
@@ -38,13 +38,13 @@ SOCKET = "it is a socket, not a regular file"
 
 
 def python(code: str, *argv: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
-    """Run code in a process of its own, which must end."""
+    """Run code in its own process, at most 60 seconds."""
     command = [sys.executable, "-c", code, *argv]
     return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=60)
 
 
 def refused(source: str, *, limit: int = 10, stdin: BinaryIO | None = None) -> UnreadableInput:
-    """Read what cannot be read; returns the error."""
+    """Read an unreadable file; return the error."""
     with pytest.raises(UnreadableInput) as caught:
         read_bounded(source, limit=limit, what="license file", stdin=stdin)
     assert caught.value.hint
@@ -52,8 +52,8 @@ def refused(source: str, *, limit: int = 10, stdin: BinaryIO | None = None) -> U
     return caught.value
 
 
-def test_file_is_read_whole_up_to_the_limit(tmp_path: Path) -> None:
-    """Exactly the limit is allowed, one byte more is not."""
+def test_file_is_read_completely_up_to_the_limit(tmp_path: Path) -> None:
+    """A file may have as many bytes as the limit, but not one more."""
     path = tmp_path / "x.lic"
     path.write_bytes(b"0123456789")
     assert read_bounded(str(path), limit=10, what="license file") == b"0123456789"
@@ -67,18 +67,18 @@ def test_a_device_is_refused(device: str) -> None:
     """A device is refused, endless or not."""
     error = refused(device)
     assert error.message == f"cannot read the license file {device}: {DEVICE}"
-    assert error.hint == "name a regular file; - reads stdin"
+    assert error.hint == "give a regular file; - reads stdin"
 
 
 def test_a_socket_is_refused(tmp_path: Path) -> None:
-    """It is named, where the system would say that there is no such device."""
+    """A socket is named as such; the system's reason would be a missing device."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))
         assert refused(f"{tmp_path}/socket").message.endswith(SOCKET)
 
 
 def test_a_named_pipe_is_refused(tmp_path: Path) -> None:
-    """The command does not wait for a writer."""
+    """A named pipe is refused without waiting for a writer."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
     done = python(READ, str(path))
@@ -89,7 +89,7 @@ def test_a_named_pipe_is_refused(tmp_path: Path) -> None:
 def test_a_pipe_that_replaces_a_file_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A FIFO that gets the name between the look and the opening is not read either."""
+    """A FIFO that replaces the file between check and opening is refused as well."""
     path = tmp_path / "x"
     path.write_bytes(b"x")
     opening = os.open
@@ -100,13 +100,13 @@ def test_a_pipe_that_replaces_a_file_is_refused(
         return opening(name, flags)
 
     monkeypatch.setattr(os, "open", replaced)
-    before = os.listdir("/dev/fd")  # noqa: PTH208 -- names alone
+    before = os.listdir("/dev/fd")  # noqa: PTH208 - only the names
     assert refused(str(path)).message.endswith(PIPE)
-    assert os.listdir("/dev/fd") == before  # noqa: PTH208 -- names alone
+    assert os.listdir("/dev/fd") == before  # noqa: PTH208 - only the names
 
 
 def test_dash_is_stdin() -> None:
-    """`-` reads the given stream, with the same limit."""
+    """`-` reads the given stream with the same limit."""
     stream = io.BytesIO(b"0123456789")
     assert read_bounded("-", limit=10, what="license file", stdin=stream) == b"0123456789"
     with pytest.raises(UnreadableInput, match="the license file from stdin is larger"):
@@ -114,14 +114,14 @@ def test_dash_is_stdin() -> None:
 
 
 def test_dash_is_the_processs_stdin() -> None:
-    """Without a given stream, `-` is stdin itself, byte for byte."""
+    """Without a stream `-` reads the bytes of stdin."""
     done = python(READ, "-", stdin=b"\xff\x00\r\n")
     assert done.stdout == b"\xff\x00\r\n"
 
 
 @pytest.mark.parametrize("stdin", [None, "closed"])
-def test_no_stdin_is_said(stdin: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process without stdin, or with a closed one, gets our error."""
+def test_a_missing_stdin_is_an_error(stdin: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing or closed stdin is `unreadable_input`."""
     stream = io.TextIOWrapper(io.BytesIO())
     stream.close()
     monkeypatch.setattr(sys, "stdin", stream if stdin else None)
@@ -129,7 +129,7 @@ def test_no_stdin_is_said(stdin: str | None, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_process_substitution_is_read() -> None:
-    """It is a pipe that comes in pieces; `/dev/stdin` and `/dev/fd/N` are read as `-` is."""
+    """`<(…)` is a pipe that returns parts; `/dev/stdin` and `/dev/fd/N` are read like `-`."""
     read = shlex.join([sys.executable, "-c", READ])
     line = f"{read} <(for n in {{1..100}}; do printf %0100d 7; done)"
     done = subprocess.run(["bash", "-c", line], capture_output=True, check=True, timeout=60)
@@ -139,7 +139,7 @@ def test_a_process_substitution_is_read() -> None:
 
 
 def test_a_descriptor_that_cannot_be_read() -> None:
-    """One that is not open, and one that has nothing yet and does not wait."""
+    """A closed descriptor, and a non-blocking one without data, are refused."""
     assert refused("/dev/fd/999999").message.endswith("bad file descriptor")
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
@@ -158,7 +158,7 @@ def test_a_descriptor_that_cannot_be_read() -> None:
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o444])
 def test_a_secret_that_others_can_read(tmp_path: Path, mode: int) -> None:
-    """The warning has the command that changes it, safe to paste."""
+    """The warning contains a command that fixes the mode, quoted for the shell."""
     path = tmp_path / "my pass"
     path.write_bytes(b"x")
     path.chmod(mode)
@@ -170,7 +170,7 @@ def test_a_secret_that_others_can_read(tmp_path: Path, mode: int) -> None:
 
 
 def test_files_without_a_secret_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stdin, a pipe, a folder, and what is missing give no warning."""
+    """Stdin, a pipe, a folder and a missing file give no warning."""
     monkeypatch.chdir(tmp_path)
     Path("-").write_bytes(b"")
     Path("-").chmod(0o644)
@@ -190,14 +190,14 @@ def test_files_without_a_secret_warning(tmp_path: Path, monkeypatch: pytest.Monk
     ],
 )
 def test_utf8_with_or_without_a_mark_is_text(data: bytes, text: str) -> None:
-    """The mark is dropped; line ends stay as they are."""
+    """The byte order mark is removed; line ends are not changed."""
     assert decode(data, "x") == text
     assert without_mark(data, "x") == text.encode()
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_other_encodings_are_named(encoding: str) -> None:
-    """With a byte order mark or without one, whether text is meant or a key."""
+    """UTF-16 and UTF-32 are named in the error, with or without a byte order mark."""
     data = "abc".encode(encoding)
     for read in (decode, without_mark):
         with pytest.raises(NotUtf8) as caught:
@@ -215,7 +215,7 @@ def test_other_encodings_are_named(encoding: str) -> None:
     ],
 )
 def test_an_invalid_line_is_named(data: bytes, problem: str) -> None:
-    """A key in DER may hold such bytes."""
+    """Invalid UTF-8 is refused in text, but not in a key in DER."""
     with pytest.raises(NotUtf8) as caught:
         decode(data, "the file x")
     assert caught.value.message == f"cannot read the file x: {problem}"
@@ -223,22 +223,22 @@ def test_an_invalid_line_is_named(data: bytes, problem: str) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    """The reason is the system's, in our spelling."""
+    """The error of a missing file has the system's reason, in lower case."""
     error = refused(str(tmp_path / "no.lic"))
     assert error.message.endswith("no.lic: no such file or directory")
     assert error.code == "unreadable_input"
 
 
-def test_folder_is_no_file(tmp_path: Path) -> None:
-    """A folder is called one, and the hint says what to name."""
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    """A folder is named as such, and the hint asks for a file."""
     error = refused(str(tmp_path))
     assert error.message.endswith("it is a folder")
-    assert error.hint == "name a file in it"
+    assert error.hint == "give a file in it"
 
 
 @pytest.mark.parametrize("source", ["", "a\0b", "\udcff\x1b[31m", "x" * 5000, "x/y"])
-def test_names_that_no_file_can_have(source: str) -> None:
-    """Empty, with NUL, undecodable, too long: our error, escaped."""
+def test_an_impossible_name_is_refused(source: str) -> None:
+    """A name that is empty, has a NUL, cannot be decoded or is too long is refused."""
     assert refused(source).message.startswith("cannot read the license file")
 
 
@@ -251,7 +251,7 @@ def test_loop_of_links(tmp_path: Path) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a file and a file within a folder; a secret lies beside it."""
+    """A folder with a file, and a file in a folder; a secret is in the parent folder."""
     made = tmp_path / "plan"
     (made / "deep" / "er").mkdir(parents=True)
     (made / "m.json").write_bytes(b"0123456789")
@@ -260,8 +260,8 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def refused_beside(folder: Path, relative: str, *, limit: int = 10) -> UnreadableInput:
-    """Read what cannot be read; returns the error."""
+def refused_within(folder: Path, relative: str, *, limit: int = 10) -> UnreadableInput:
+    """Read an unreadable file within a folder; return the error."""
     with pytest.raises(UnreadableInput) as caught:
         read_within(folder, relative, limit=limit, what="machine info")
     assert caught.value.hint is not None
@@ -273,18 +273,18 @@ def refused_beside(folder: Path, relative: str, *, limit: int = 10) -> Unreadabl
 
 @pytest.mark.parametrize("relative", ["m.json", "./m.json", "deep/er/m.json", "deep//er/./m.json"])
 def test_a_file_below_the_folder_is_read(folder: Path, relative: str) -> None:
-    """In it, or in a folder there."""
+    """A file in the folder, or in a folder there, is read."""
     assert read_within(folder, relative, limit=10, what="x") in (b"0123456789", b"deep")
 
 
-def test_the_limit_is_exact(folder: Path) -> None:
-    """Exactly the limit is allowed, one byte more is not."""
+def test_the_limit_of_a_file_within_a_folder(folder: Path) -> None:
+    """A file may have as many bytes as the limit, but not one more."""
     assert len(read_within(folder, "m.json", limit=10, what="x")) == 10
-    assert "larger than 9 bytes" in refused_beside(folder, "m.json", limit=9).message
+    assert "larger than 9 bytes" in refused_within(folder, "m.json", limit=9).message
 
 
 def test_the_folder_itself_may_be_a_link(folder: Path, tmp_path: Path) -> None:
-    """The operator named it."""
+    """Links on the way to the folder are followed, because the operator gave its path."""
     (tmp_path / "link").symlink_to(folder)
     assert read_within(tmp_path / "link", "deep/er/m.json", limit=10, what="x") == b"deep"
 
@@ -297,9 +297,9 @@ def test_the_folder_itself_may_be_a_link(folder: Path, tmp_path: Path) -> None:
         *("m.json\0", "\x1b[31m", "m\u202e.json", "\udcff", "x" * 1001),
     ],
 )
-def test_a_name_that_could_lead_elsewhere_is_refused(folder: Path, relative: str) -> None:
-    """On this platform or another; the row is judged by the same rule before a file is opened."""
-    refused_beside(folder, relative)
+def test_a_path_that_could_leave_the_folder_is_refused(folder: Path, relative: str) -> None:
+    """A path that could leave the folder on any platform is refused before a file is opened."""
+    refused_within(folder, relative)
     with pytest.raises(UnreadableInput):
         inner_parts(relative)
 
@@ -326,48 +326,48 @@ def test_no_link_is_followed(
     relative: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Neither as the file nor on the way to it, on platforms with and without `dir_fd`."""
+    """A link as the file, or on the way to it, is refused, with and without `dir_fd`."""
     (folder / link).symlink_to(target)
     if not dir_fd:
         monkeypatch.setattr(os, "supports_dir_fd", set())
-    assert "leads over a link" in refused_beside(folder, relative).message
+    assert "the path has a link" in refused_within(folder, relative).message
 
 
 def test_without_dir_fd_a_file_is_read_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same file."""
+    """Without `dir_fd` the same files are read and refused."""
     monkeypatch.setattr(os, "supports_dir_fd", set())
     assert read_within(folder, "deep/er/m.json", limit=10, what="x") == b"deep"
-    assert "no such file" in refused_beside(folder, "no.json").message
+    assert "no such file" in refused_within(folder, "no.json").message
 
 
-def test_what_is_no_plain_file_is_refused(folder: Path) -> None:
-    """A folder, a pipe that nobody writes to, a file in the place of a folder."""
+def test_a_special_file_within_a_folder_is_refused(folder: Path) -> None:
+    """A folder, a pipe without a writer, a socket and a file as a folder are refused."""
     os.mkfifo(folder / "pipe")
-    assert "not a regular file" in refused_beside(folder, "pipe").message
-    assert "not a regular file" in refused_beside(folder, "deep").message
+    assert "not a regular file" in refused_within(folder, "pipe").message
+    assert "not a regular file" in refused_within(folder, "deep").message
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(folder / "socket"))
-    assert "not a regular file" in refused_beside(folder, "socket").message
-    assert "no folder" in refused_beside(folder, "m.json/x").message
+    assert "not a regular file" in refused_within(folder, "socket").message
+    assert "a file as a folder" in refused_within(folder, "m.json/x").message
 
 
-def test_the_systems_reason_is_told(folder: Path) -> None:
-    """A missing file, a name that is too long for the disk."""
-    error = refused_beside(folder, "no.json")
+def test_the_error_has_the_reason_of_the_system(folder: Path) -> None:
+    """The error of a missing file, or of a name that is too long, has the system's reason."""
+    error = refused_within(folder, "no.json")
     assert error.message == "cannot read the machine info no.json: no such file or directory"
-    assert "too long" in refused_beside(folder, "x" * 300).message
-    assert "no such file" in refused_beside(folder / "gone", "m.json").message
+    assert "too long" in refused_within(folder, "x" * 300).message
+    assert "no such file" in refused_within(folder / "gone", "m.json").message
 
 
 def lowest_free() -> int:
-    """The next file descriptor that the system would give."""
+    """Return the number of the next file descriptor."""
     descriptor = os.dup(0)
     os.close(descriptor)
     return descriptor
 
 
 def test_nothing_stays_open(folder: Path) -> None:
-    """Of all that is opened on the way, also when it is refused."""
+    """Every descriptor is closed, also after an error."""
     before = lowest_free()
     for relative in ("deep/er/m.json", "deep/er/no.json", "deep/no/m.json", "deep", "m.json/x"):
         try:

@@ -1,4 +1,4 @@
-"""Files that another user can change: by owner, mode, group and the path to them."""
+"""Files that another user can change: owner, mode, group and path."""
 
 import os
 import re
@@ -26,7 +26,7 @@ NOGROUP = 65534
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A private file of ours, whose name a shell has to be given in quotes."""
+    """A private file of this user, whose name needs quotes in a shell."""
     made = tmp_path / "it's ours"
     made.write_text("x")
     made.chmod(0o600)
@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def module(tmp_path: Path) -> Path:
-    """A library of ours in a folder within a folder."""
+    """A library of this user in a folder within a folder."""
     made = tmp_path / "opt" / "lib" / "module.so"
     made.parent.mkdir(parents=True)
     made.write_text("x")
@@ -43,14 +43,14 @@ def module(tmp_path: Path) -> Path:
 
 
 def refusal(path: Path, what: str = "file") -> UnsafeFile:
-    """The refusal of a file."""
+    """Return the error for a file."""
     with pytest.raises(UnsafeFile) as caught:
         require_unexposed(path, what)
     return caught.value
 
 
 def code_refusal(path: Path) -> UnsafeFile:
-    """The refusal of a module."""
+    """Return the error for a module."""
     with pytest.raises(UnsafeFile) as caught:
         require_code(path, "PKCS#11 module")
     return caught.value
@@ -65,7 +65,7 @@ def fix(problem: UnsafeFile) -> None:
 
 @pytest.mark.parametrize("bits", [0o600, 0o400, 0o644, 0o755, 0o664, 0o660])
 def test_a_file_that_only_its_owner_can_change_passes(path: Path, bits: int) -> None:
-    """Reading is not writing; a group without other members may write, as under umask 002."""
+    """Others may read the file; a group without other members may write, as under umask 002."""
     require_root()
     path.chmod(bits)
     require_unexposed(path, "file")
@@ -73,7 +73,7 @@ def test_a_file_that_only_its_owner_can_change_passes(path: Path, bits: int) -> 
 
 @pytest.mark.parametrize("bits", [0o666, 0o602, 0o646, 0o1777])
 def test_a_file_that_every_user_may_write_is_refused(path: Path, bits: int) -> None:
-    """Exit 7, and the command of the hint is all that it takes."""
+    """The error is `unsafe_file`, and the command of the hint fixes it."""
     path.chmod(bits)
     problem = refusal(path, "settings file")
     assert (problem.code, problem.exit_code) == ("unsafe_file", ExitCode.REGISTRY)
@@ -84,7 +84,7 @@ def test_a_file_that_every_user_may_write_is_refused(path: Path, bits: int) -> N
 
 
 def test_a_file_that_another_user_owns_is_refused(path: Path) -> None:
-    """As root, too: that user can change it at any time."""
+    """A file of another user is refused, also for root, because its owner can change it."""
     give(path, user=ADA)
     problem = refusal(path)
     assert problem.message == f"the file {path} belongs to another user (uid {ADA}, not 0)"
@@ -94,7 +94,7 @@ def test_a_file_that_another_user_owns_is_refused(path: Path) -> None:
 
 
 def test_a_file_of_root_passes_for_every_user(path: Path) -> None:
-    """Root can change everything anyway; what only root can fix says so."""
+    """A file of root is accepted; a fix that only root can run begins with sudo."""
     give(path, user=0)
     assert exposure_of(path, "file", path.stat(), user=ADA) is None
     path.chmod(0o666)
@@ -111,7 +111,7 @@ def test_a_file_of_root_passes_for_every_user(path: Path) -> None:
 
 
 def test_a_group_with_other_members_is_refused(path: Path) -> None:
-    """A member by its account alone counts as one that the group lists."""
+    """A user whose primary group it is counts as a member."""
     give(path, user=0, group=NOGROUP)
     path.chmod(0o660)
     problem = refusal(path)
@@ -125,7 +125,7 @@ def test_a_group_with_other_members_is_refused(path: Path) -> None:
 
 
 def test_a_group_whose_members_cannot_be_listed_counts_as_shared(path: Path) -> None:
-    """The group has no entry; or this user has none, so that the list cannot be whole."""
+    """A group without an entry, or a list without this user, counts as shared."""
     give(path, user=0, group=ADA)
     path.chmod(0o660)
     assert f"the group {ADA}, whose members cannot be listed, may write" in refusal(path).message
@@ -137,7 +137,7 @@ def test_a_group_whose_members_cannot_be_listed_counts_as_shared(path: Path) -> 
 
 @pytest.mark.parametrize("name", ["nogroup", str(NOGROUP)])
 def test_a_trusted_group_may_write(path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By its name or its number; every user still may not."""
+    """A trusted group, by name or number, may write; every user may not."""
     give(path, user=0, group=NOGROUP)
     path.chmod(0o660)
     monkeypatch.setenv(TRUST_GROUP, name)
@@ -152,7 +152,7 @@ def test_a_trusted_group_may_write(path: Path, name: str, monkeypatch: pytest.Mo
 def test_a_variable_that_names_another_group(
     path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It trusts nothing; a group that does not exist is named."""
+    """Another group does not become trusted; an unknown group is named in the hint."""
     give(path, user=0, group=NOGROUP)
     path.chmod(0o660)
     monkeypatch.setenv(TRUST_GROUP, name)
@@ -162,7 +162,7 @@ def test_a_variable_that_names_another_group(
 
 
 def test_an_access_list_counts_as_others(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It lets a named user write, and the group bits only show its limit."""
+    """A file with an access list is refused, because the list may allow other users to write."""
     give(path, user=0)
     entries = [(1, 6, -1), (2, 6, ADA), (4, 4, -1), (16, 6, -1), (32, 0, -1)]
     packed = b"".join(struct.pack("<HHi", *entry) for entry in entries)
@@ -174,8 +174,8 @@ def test_an_access_list_counts_as_others(path: Path, monkeypatch: pytest.MonkeyP
     require_unexposed(path, "file")
 
 
-def test_the_open_file_is_judged(path: Path, tmp_path: Path) -> None:
-    """Another file that gets the name after the opening changes nothing."""
+def test_the_open_file_is_checked(path: Path, tmp_path: Path) -> None:
+    """The open file is checked, not another file that gets its name later."""
     path.chmod(0o666)
     with path.open() as stream:
         path.unlink()
@@ -189,29 +189,29 @@ def test_the_open_file_is_judged(path: Path, tmp_path: Path) -> None:
 def test_windows_checks_no_owners(
     path: Path, module: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """This test takes away the call that Windows lacks."""
-    for each in (path, module):
-        each.chmod(0o666)
+    """Without `geteuid`, as on Windows, every file is accepted."""
+    for file in (path, module):
+        file.chmod(0o666)
     monkeypatch.delattr(os, "geteuid")
     require_unexposed(path, "file")
     require_code(module, "PKCS#11 module")
 
 
 def test_no_access_lists_on_other_systems(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Elsewhere, as on macOS, there is no call for them; this test takes it away."""
+    """Without `getxattr`, as on macOS, access lists are not checked."""
     require_root()
     path.chmod(0o660)
     monkeypatch.delattr(os, "getxattr")
     require_unexposed(path, "file")
 
 
-def test_a_module_of_ours_passes(module: Path) -> None:
-    """With every folder up to the root."""
+def test_a_safe_module_is_accepted(module: Path) -> None:
+    """A module that only this user can change, in such folders, is accepted."""
     require_code(module, "PKCS#11 module")
 
 
 def test_no_group_may_write_to_a_module(module: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even a group without other members, or a trusted one: the module gets the PIN."""
+    """No group may write to a module, not even a trusted one, because the module gets the PIN."""
     monkeypatch.setenv(TRUST_GROUP, str(os.getegid()))
     for each, what in ((module, "PKCS#11 module"), (module.parent, "PKCS#11 module's folder")):
         before = each.stat().st_mode & 0o777
@@ -224,8 +224,8 @@ def test_no_group_may_write_to_a_module(module: Path, monkeypatch: pytest.Monkey
         require_code(module, "PKCS#11 module")
 
 
-def test_every_folder_above_a_module_counts(module: Path) -> None:
-    """Whoever may rename one of them chooses the module."""
+def test_every_folder_above_a_module_is_checked(module: Path) -> None:
+    """A user who can rename a folder above the module could replace it."""
     for folder in (module.parent, module.parent.parent):
         folder.chmod(0o777)
         problem = code_refusal(module)
@@ -237,8 +237,8 @@ def test_every_folder_above_a_module_counts(module: Path) -> None:
     require_code(module, "PKCS#11 module")
 
 
-def test_a_sticky_folder_is_fine_but_for_what_others_have_put_there(module: Path) -> None:
-    """As `/tmp`: others can add to it, and replace only what is theirs."""
+def test_a_sticky_folder_is_accepted(module: Path) -> None:
+    """In a folder like `/tmp` users can only replace their own files, which are refused."""
     module.parent.chmod(0o1777)
     require_code(module, "PKCS#11 module")
     give(module, user=ADA)
@@ -248,8 +248,8 @@ def test_a_sticky_folder_is_fine_but_for_what_others_have_put_there(module: Path
     require_code(module, "PKCS#11 module")
 
 
-def test_links_and_the_folders_of_what_they_name_count(module: Path, tmp_path: Path) -> None:
-    """Absolute ones and relative ones, of the module and of its folders."""
+def test_links_and_the_folders_of_their_targets_are_checked(module: Path, tmp_path: Path) -> None:
+    """Absolute and relative links, to the module and to its folders, are checked."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "lib").symlink_to("../opt/lib")
@@ -269,16 +269,16 @@ def test_links_and_the_folders_of_what_they_name_count(module: Path, tmp_path: P
     require_code(link, "PKCS#11 module")
 
 
-def test_a_loop_of_links_ends(tmp_path: Path) -> None:
-    """A loop of links is an error with the reason of the system."""
+def test_a_loop_of_links_is_an_error(tmp_path: Path) -> None:
+    """A loop of links is an error with the system's reason."""
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(OSError, match="symbolic links"):
         require_code(tmp_path / "a", "PKCS#11 module")
 
 
-def test_reading_by_others_is_seen(path: Path) -> None:
-    """A group that may write was trusted before, so it may read."""
+def test_a_file_that_others_can_read(path: Path) -> None:
+    """Other users and groups count as readers, except a group that may write."""
     for bits, is_open in ((0o700, False), (0o750, True), (0o770, False), (0o704, True)):
         path.chmod(bits)
         assert reading.is_open_to_others(path.stat()) is is_open

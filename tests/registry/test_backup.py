@@ -173,7 +173,7 @@ def test_a_missing_folder_is_told(registry: Registry, tmp_path: Path) -> None:
     """As the output problem that it is."""
     with pytest.raises(OutputProblem) as caught:
         backup.back_up(registry, tmp_path / "no" / "x.db")
-    assert caught.value.hint == "make the folder first"
+    assert caught.value.hint == "create the folder first"
 
 
 def test_a_full_disk_leaves_nothing(registry: Registry, tmp_path: Path) -> None:

@@ -211,9 +211,9 @@ def test_a_dry_run_writes_none(desk: Desk, mail: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "why"),
     [
-        ("no/such", "there is no folder"),
+        ("no/such", "does not exist"),
         ("", "--eml is empty"),
-        ("main.key", "there is no folder"),
+        ("main.key", "does not exist"),
         ("~nobody-here/mail", "no such place: ~nobody-here/mail"),
     ],
 )

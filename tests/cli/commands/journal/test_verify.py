@@ -183,7 +183,7 @@ def test_a_head_that_cannot_be_noted_is_not_journalled(filled: Books) -> None:
     before = filled.path.read_bytes()
     outcome = filled.desk.run("journal", "verify", "--note", str(filled.desk.folder / "no" / "f"))
     assert outcome.code == 8
-    assert "make the folder first" in outcome.err
+    assert "create the folder first" in outcome.err
     assert filled.path.read_bytes() == before
 
 

@@ -110,4 +110,4 @@ def test_a_missing_folder(books: Books, tmp_path: Path) -> None:
     """Exit 8 and what to do."""
     outcome = books.desk.run("registry", "export", "-o", str(tmp_path / "no" / "x.toml"))
     assert outcome.code == 8
-    assert "make the folder first" in outcome.err
+    assert "create the folder first" in outcome.err
