@@ -79,7 +79,6 @@ TO_DO: set[str] = {
     "polygent_issuer/guide",
     "polygent_issuer/issuing",
     "polygent_issuer/registry",
-    "polygent_issuer/terms",
     "polygent_issuer/verifier",
     "tests/batch",
     "tests/benchmarks",
@@ -113,7 +112,6 @@ TO_DO: set[str] = {
     "tests/runbooks",
     "tests/sandbox",
     "tests/support",
-    "tests/terms",
     "tests/vectors",
     "tests/verifier",
 }

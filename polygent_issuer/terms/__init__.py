@@ -1,5 +1,5 @@
-"""Terms: what a customer may use, for how long, and how that changes (FORMAT §2, §6).
+"""Terms of a license: tier, features, limits and duration, and their changes (FORMAT §2, §6).
 
-A first license takes its terms from a plan and the options; every later one from the license before
-it, changed only by what was typed (DESIGN, "Command line").
+A first license takes its terms from a plan and the options. Every later one takes them from the
+license before it, changed only by the options (DESIGN, "Command line").
 """

@@ -1,4 +1,4 @@
-"""Dates, instants and terms, in UTC: how they are written and where a term ends (FORMAT §6)."""
+"""Dates, instants and terms in UTC: format them, and compute the end of a term (FORMAT §6)."""
 
 import re
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 ASSUMED_UPLOAD_WINDOW: Final = timedelta(days=7)
-"""What a server's upload window is taken for until somebody names it."""
+"""The upload window of a server if the settings do not have it."""
 
 ALERT_DAYS: Final = (1, 7, 14, 30)
 """The product warns its admins this many days before the expiry (`enforcement.alerts`)."""
 
-TOO_LATE: Final = "the year 9999 is the last that a license can name"
+TOO_LATE: Final = "licenses cannot contain dates after the year 9999"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
@@ -26,32 +26,32 @@ _DAY: Final = timedelta(days=1)
 _MONTHS: Final = 12
 _ZONE: Final = re.compile(r"(?!posix/|right/)[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2}")
 _ZONE_HINT: Final = "write it like Europe/Berlin (without a zone database: pip install tzdata)"
-# What these mean depends on the machine.
+# The meaning of these depends on the machine.
 _NO_ZONES: Final = frozenset({"localtime", "posixrules", "factory"})
 
 
 def parse_zone(name: str) -> "ZoneInfo":
-    """Find a time zone by its IANA name; `invalid_terms` when this machine knows none."""
-    # Few commands name a zone, and each pays for what it imports.
+    """Return a time zone by its IANA name; `invalid_terms` if it is unknown on this machine."""
+    # Imported here, because few commands need zones.
     from zoneinfo import ZoneInfo, available_timezones  # noqa: PLC0415
 
     if name.casefold() in _NO_ZONES:
         raise InvalidTerms(
-            f"no such time zone: {escape_short(name)} depends on the machine",
-            hint="write the zone of the customer, like Europe/Berlin",
+            f"invalid time zone: {escape_short(name)} depends on the machine",
+            hint="write the zone of the customer, such as Europe/Berlin",
         )
     if _ZONE.fullmatch(name):
         try:
             return ZoneInfo(name)
         except (LookupError, ValueError, OSError):
-            pass  # the reason is always the same: said below
+            pass  # raised below
     zones = {zone for zone in available_timezones() if zone.casefold() not in _NO_ZONES}
     hint = did_you_mean(name, zones, _ZONE_HINT)
-    raise InvalidTerms(f"no such time zone: {escape_short(name)}", hint=hint)
+    raise InvalidTerms(f"unknown time zone: {escape_short(name)}", hint=hint)
 
 
 def known_zone(name: str | None) -> "ZoneInfo | None":
-    """Find a time zone that may not be set; None also where this machine does not know it."""
+    """Return a time zone by its name; None without a name, or if it is unknown on this machine."""
     try:
         return None if name is None else parse_zone(name)
     except InvalidTerms:
@@ -59,53 +59,53 @@ def known_zone(name: str | None) -> "ZoneInfo | None":
 
 
 def instant(moment: datetime) -> str:
-    """Write a moment as RFC 3339 in UTC, whole seconds: `2027-12-01T00:00:00Z`."""
+    """Format an instant as RFC 3339 in UTC, in whole seconds: `2027-12-01T00:00:00Z`."""
     return f"{in_utc(moment).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def optional_instant(moment: datetime | None) -> str | None:
-    """Write a moment as `instant` does; None stays None."""
+    """Format an instant as `instant` does; None stays None."""
     return None if moment is None else instant(moment)
 
 
 def to_seconds(moment: datetime) -> int:
-    """Turn a moment into a NumericDate, without parts of a second; `invalid_terms` before 1970."""
+    """Convert an instant to a NumericDate in whole seconds; `invalid_terms` before 1970."""
     seconds = (in_utc(moment) - _EPOCH) // _SECOND
     if seconds < 0:
-        raise InvalidTerms(f"no such time for a license: {instant(moment)} is before 1970")
+        raise InvalidTerms(f"licenses cannot contain dates before 1970: {instant(moment)}")
     return seconds
 
 
 def in_utc(moment: datetime) -> datetime:
-    """Turn an aware moment into UTC; `invalid_terms` outside the years 1 to 9999."""
+    """Convert an aware datetime to UTC; `invalid_terms` outside the years 1 to 9999."""
     if moment.tzinfo is UTC:
         return moment
     if moment.utcoffset() is None:
-        raise ValueError("a naive datetime says no instant")
+        raise ValueError("datetime must be timezone-aware")
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise InvalidTerms("the moment lies outside the years 1 to 9999 in UTC") from None
+        raise InvalidTerms("the instant is outside the years 1 to 9999 in UTC") from None
 
 
 def midnight(day: date) -> datetime:
-    """Name the 00:00 UTC with which a day begins."""
+    """Return 00:00 UTC of a day."""
     return datetime.combine(day, time(), UTC)
 
 
 def last_full_day(expires: datetime, zone: "ZoneInfo | None" = None) -> date:
-    """Name the last day that a license covers to its end, in UTC or in a customer's zone.
+    """Return the last day that a license covers completely, in UTC or in a customer's zone.
 
-    A day that the calendar does not have is `invalid_terms`.
+    A day outside the calendar is `invalid_terms`.
     """
     try:
         return in_utc(expires).astimezone(zone or UTC).date() - _DAY
     except OverflowError:
-        raise InvalidTerms(f"no last day before {instant(expires)}") from None
+        raise InvalidTerms(f"no day before {instant(expires)} in the calendar") from None
 
 
 def describe_expiry(expires: datetime, zone: "ZoneInfo | None" = None) -> str:
-    """Say an expiry as every display does: the instant and the last full day; in a zone, too."""
+    """Format an expiry for display: the instant and the last full day, in UTC and in a zone."""
     text = f"{instant(expires)}, last full day {last_full_day(expires)}"
     if zone is None:
         return text
@@ -118,7 +118,7 @@ def describe_expiry(expires: datetime, zone: "ZoneInfo | None" = None) -> str:
 
 
 def describe_instant(moment: datetime, zone: "ZoneInfo | None" = None) -> str:
-    """Say an instant in UTC and, where a customer's time zone is known, as it is there."""
+    """Format an instant for display, in UTC and in a customer's zone if there is one."""
     text = instant(moment)
     if zone is None:
         return text
@@ -130,21 +130,21 @@ def describe_instant(moment: datetime, zone: "ZoneInfo | None" = None) -> str:
 
 
 def days_left(expires: datetime, now: datetime) -> int:
-    """Count the days until an expiry as the product does: a begun day is a whole one.
+    """Return the number of days until an expiry; a part of a day counts as a day.
 
-    It is 1 within the last 24 hours, and 0 or less once expired. Every display uses this function;
+    It is 1 within the last 24 hours, and 0 or less once expired. Every display uses this function.
     `enforcement.alerts.days_left` counts the same.
     """
     return -((now - expires) // _DAY)
 
 
 def days(number: int) -> str:
-    """Write a number of days: `1 day`, `14 days`."""
+    """Format a number of days: `1 day`, `14 days`."""
     return f"{number} day" if number == 1 else f"{number} days"
 
 
 def upload_deadline(issued_at: datetime, window: timedelta) -> datetime:
-    """Say until when a server installs a license: issued at + the server's window."""
+    """Return the last instant at which a server accepts the file: issued at plus its window."""
     try:
         return in_utc(issued_at) + window
     except OverflowError:
@@ -153,31 +153,31 @@ def upload_deadline(issued_at: datetime, window: timedelta) -> datetime:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Term:
-    """How long a license runs: calendar years, or calendar months, or days; exactly one of them."""
+    """The duration of a license: a number of calendar years, or of calendar months, or of days."""
 
     years: int = 0
     months: int = 0
     days: int = 0
 
     def __post_init__(self) -> None:
-        """Check that exactly one unit is used, and forwards."""
+        """Check that exactly one unit is used, with a positive number."""
         used = [number for number in (self.years, self.months, self.days) if number]
         if len(used) != 1 or used[0] < 0:
             raise InvalidTerms("a term is a number of years, of months or of days")
 
     def __str__(self) -> str:
-        """Spell the term as `terms.parsing` reads it."""
+        """Format the term as `terms.parsing` reads it."""
         if self.years:
             return f"{self.years}y"
         return f"{self.months}mo" if self.months else f"{self.days}d"
 
 
 def term_end(base: datetime, term: Term) -> datetime:
-    """Add a term to a moment, so that no license ends in the middle of a day (FORMAT §6).
+    """Add a term to an instant and round up to midnight in UTC (FORMAT §6).
 
-    Calendar years and months; a day that does not exist becomes the first of the next month (the
-    time of day stays); then up to the next 00:00 UTC, where a midnight is its own. Past the year
-    9999 it is `invalid_terms`.
+    Years and months are calendar units. A day that does not exist becomes the first of the next
+    month, at the same time of day. The sum is rounded up to 00:00 UTC, and 00:00 itself stays. An
+    end after the year 9999 is `invalid_terms`.
     """
     start = in_utc(base)
     try:

@@ -1,8 +1,8 @@
-"""The terms of the next license: from a plan or the licenses before it, and what was typed.
+"""Decide the terms of the next license: from a plan or the licenses before it, and the options.
 
-Of several licenses the features are united. Limits are not, even where they are the same in all:
-of two machines with 25 users each, nobody but the operator knows whether the customer has 25 people
-or 50. So each limit is named, or a plan is.
+The features of several licenses are merged. Their limits are not, even if they are equal: if two
+machines have 25 users each, only the operator knows whether the customer has 25 people or 50.
+Therefore the operator must give each limit, or a plan.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,13 +16,14 @@ from polygent_issuer.verifier.domain import AllowedDomain
 from polygent_issuer.verifier.license import Limits, Tier
 
 NONE = "none"
-_FEW = 5  # up to as many numbers are said one by one
+_FEW = 5  # a sum of more numbers is shown as one number
 
 
 def first_terms(plan: Plan, changes: Changes, catalogue: Catalogue) -> Terms:
-    """Terms of a customer's first license, of a plan unless another was typed, or something else.
+    """Return the terms of a customer's first license: those of the plan, with the changes.
 
-    Terms that no license may have, or that contradict each other, are `invalid_terms`.
+    A plan in the changes replaces `plan`. Terms that are not allowed in a license, or contradict
+    each other, are `invalid_terms`.
     """
     if problem := contradiction(changes):
         raise problem
@@ -35,15 +36,16 @@ def first_terms(plan: Plan, changes: Changes, catalogue: Catalogue) -> Terms:
 
 
 def next_terms(current: Terms, changes: Changes, catalogue: Catalogue) -> Terms:
-    """Terms of a license that replaces one: as now, but for what was typed; else `invalid_terms`.
+    """Return the terms of the license that replaces one: the current terms, with the changes.
 
-    A feature of the present license stays, also when this operator's catalogue does not know it.
+    A feature of the current license stays even if this operator's catalogue does not have it. Terms
+    that are not allowed in a license, or contradict each other, are `invalid_terms`.
     """
     if problem := contradiction(changes):
         raise problem
     base = current if changes.plan is None else _terms_of(changes.plan, current)
-    asked = {*changes.typed_features, *(changes.plan.features if changes.plan else ())}
-    catalogue.require_known(sorted(asked.difference(current.features)))
+    requested = {*changes.typed_features, *(changes.plan.features if changes.plan else ())}
+    catalogue.require_known(sorted(requested.difference(current.features)))
     _refuse_absent(changes.remove_features, {*base.features, *current.features}, "license")
     terms = _changed(base, changes)
     _refuse_enterprise_rights(terms, changes, catalogue, base_is_license=True)
@@ -51,7 +53,7 @@ def next_terms(current: Terms, changes: Changes, catalogue: Catalogue) -> Terms:
 
 
 def contradiction(changes: Changes) -> InvalidTerms | None:
-    """What is wrong with what was typed, whatever it is to change; None when nothing is."""
+    """Return the error for options that exclude each other; None without a contradiction."""
     no_domain = changes.no_allowed_domain or None
     exclusive = (
         ("--term", changes.term, "--expires", changes.expires),
@@ -63,13 +65,13 @@ def contradiction(changes: Changes) -> InvalidTerms | None:
     for one, one_value, other, other_value in exclusive:
         if one_value is not None and other_value is not None:
             return InvalidTerms(
-                f"{one} and {other} contradict each other", hint="give one of the two"
+                f"{one} and {other} are mutually exclusive", hint="give one of the two"
             )
     both = sorted(set(changes.add_features) & set(changes.remove_features))
     if both:
         return InvalidTerms(
-            f"feature {escape(both[0])} is both added and removed",
-            hint="give it to --add-feature or to --remove-feature",
+            f"the feature {escape(both[0])} is both added and removed",
+            hint="name it in --add-feature or in --remove-feature, not in both",
         )
     return None
 
@@ -110,9 +112,9 @@ def _refuse_absent(removed: Iterable[str], present: Iterable[str], where: str) -
     names = sorted(set(present))
     for name in removed:
         if name not in names:
-            known = f"it has {', '.join(names)}" if names else "it has no features"
+            known = f"the {where} has {', '.join(names) or 'no features'}"
             raise InvalidTerms(
-                f"feature {escape(name)} cannot be removed: the {where} does not have it",
+                f"cannot remove the feature {escape(name)}: the {where} does not have it",
                 hint=did_you_mean(name.casefold(), names, known),
             )
 
@@ -148,10 +150,10 @@ def _refuse_enterprise_rights(
 
 
 def merged_terms(several: Sequence[Terms], changes: Changes) -> Terms:
-    """What several licenses allow together: the present terms of the one that follows them.
+    """Return the terms that several licenses have together, as the current terms of the next one.
 
-    Of several, `changes` must name the limits (`missing_input`), and a domain where they have more
-    than one (`invalid_terms`).
+    For more than one license `changes` must have the limits (`missing_input`), and also a domain if
+    the licenses have different ones (`invalid_terms`).
     """
     if len(several) == 1:
         return several[0]
@@ -174,9 +176,9 @@ def _require_limits(several: Sequence[Terms], changes: Changes) -> None:
     )
     options = join(" ", [_option(name, "N") for name in missing])
     raise MissingInput(
-        f"what {len(several)} licenses allow is not added up by itself: {limits_now}",
+        f"the limits of {len(several)} licenses are not added automatically: {limits_now}",
         hint=Hint(
-            "say what the one license shall allow: add ", options, ", or ", option("--plan", "PLAN")
+            "give the limits of the new license: add ", options, ", or ", option("--plan", "PLAN")
         ),
     )
 
@@ -186,21 +188,21 @@ def _each(several: Sequence[Terms], name: str) -> list[int]:
 
 
 def _domain(several: Sequence[Terms]) -> AllowedDomain | None:
-    """The domain of those that are enterprise already; a machine's license has none."""
+    """Return the domain of the enterprise licenses; licenses of machines have none."""
     domains = {terms.allowed_domain for terms in several if terms.tier is Tier.ENTERPRISE}
     if len(domains) > 1:
         names = ", ".join(sorted(str(domain or "any") for domain in domains))
         raise InvalidTerms(
-            f"these licenses are for several domains: {names}",
-            hint="name the one of the new license with --allowed-domain HOST, or "
-            "--no-allowed-domain; or the licenses that are meant with --license",
+            f"these licenses have different domains: {names}",
+            hint="add --allowed-domain HOST or --no-allowed-domain for the new license; or select "
+            "licenses with --license",
         )
     return domains.pop() if domains else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """One term that changes: its name for people, what it was and what it becomes."""
+    """A term that changes: its name for people, its old and its new value."""
 
     name: str
     old: str
@@ -208,14 +210,15 @@ class Difference:
 
     @property
     def key(self) -> str:
-        """The same name for programs and the journal: `session_hosts`, `feature_sso-saml`."""
+        """The name for programs and the journal: `session_hosts`, `feature_sso-saml`."""
         return self.name.replace(" ", "_")
 
 
 def differences(replaced: Sequence[Terms], new: Terms) -> tuple[Difference, ...]:
-    """What changes from one license, or several, to the next, for display.
+    """Return the changes from one or several licenses to the next, for display.
 
-    Without an old license every term is listed; else only those that change, features one by one.
+    Without an old license every term is listed. Otherwise only changes are listed, with a row per
+    feature.
     """
     if len(replaced) == 1 and replaced[0] == new:
         return ()
@@ -228,11 +231,11 @@ def differences(replaced: Sequence[Terms], new: Terms) -> tuple[Difference, ...]
 
 
 def losses(replaced: Sequence[Terms], new: Terms, changes: Changes) -> tuple[str, ...]:
-    """What the new terms take away without a word of the operator (finding `entitlement-loss`).
+    """Describe the losses that the operator did not type (finding `entitlement-loss`).
 
-    A number or a feature that was named on the command line is her decision; a plan that is lower
-    than the present terms names none of them. A limit is compared with what several licenses allow
-    together, since the customer may use all of them today.
+    A number or a feature on the command line is a decision of the operator. A plan with lower terms
+    than now is not. A new limit is compared with the sum over several licenses, because the
+    customer may use all of them now.
     """
     if len(replaced) == 1 and replaced[0] == new:
         return ()
@@ -247,22 +250,22 @@ def losses(replaced: Sequence[Terms], new: Terms, changes: Changes) -> tuple[str
     sentences += [f"the feature {name} is lost" for name in gone if not changes.names_feature(name)]
     elsewhere = any(old.allowed_domain != new.allowed_domain for old in replaced)
     if new.allowed_domain is not None and elsewhere and not changes.names_domain:
-        sentences.append(f"every host name outside {new.allowed_domain}")
+        sentences.append(f"host names outside {new.allowed_domain} are lost")
     return tuple(sentences)
 
 
 def sum_text(numbers: Sequence[int]) -> str:
-    """What several licenses allow, said without adding it up for the reader: `40 + 25`."""
+    """Format a limit of several licenses, without adding up a few numbers: `40 + 25`."""
     if len(numbers) <= _FEW:
         return " + ".join(map(str, numbers))
     return f"{sum(numbers)} in {len(numbers)} licenses"
 
 
 def _plain(several: Sequence[Terms]) -> list[tuple[str, str]]:
-    """Each term by its name, but for the features."""
+    """Return the name and value of each term except the features."""
     limits = [(name.replace("_", " "), sum_text(_each(several, name))) for name in LIMITS]
     tiers = ", ".join(dict.fromkeys(str(terms.tier) for terms in several))
-    # By name: the order of the licenses goes by their random IDs.
+    # Sorted by name, because the order of the licenses is that of their random IDs.
     domains = ", ".join(sorted({str(terms.allowed_domain or NONE) for terms in several}))
     rows = [("tier", tiers), *limits, ("allowed domain", domains)]
     return [(name, value or NONE) for name, value in rows]
@@ -280,7 +283,7 @@ def _feature_differences(replaced: Sequence[Terms], new: Terms) -> list[Differen
 
 
 def _having(several: Sequence[Terms], feature: str) -> str:
-    """Whether all of them have a feature: `yes`, `no`, or how many."""
+    """Return `yes` if all terms have a feature, `no` if none has, else the number: `1 of 2`."""
     number = sum(feature in terms.features for terms in several)
     if number in (0, len(several)):
         return "yes" if number else "no"

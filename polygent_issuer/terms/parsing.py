@@ -1,9 +1,9 @@
-"""Plans, terms, changes; the one place that reads a tier, count, feature, name, term, date, domain.
+"""Plans, terms and changes, and the parsers of tiers, counts, features, names, dates and domains.
 
-Options, rows of apply files and settings read their values here, and add only their field's name to
-the error. Each function raises `InvalidTerms` (`invalid_terms`), which repeats what was written,
-escaped and short, and says how it is written right. Dates are ISO 8601 calendar dates, instants are
-RFC 3339 (FORMAT §6); every moment that is read is in UTC.
+Options, rows of apply files and settings all parse their values here, and only add the name of
+their field to the error. Each parser raises `InvalidTerms` (`invalid_terms`) with the text, escaped
+and shortened; the hint shows a valid value. Dates are ISO 8601 calendar dates, instants are RFC
+3339 (FORMAT §6). Every result is in UTC.
 """
 
 import re
@@ -37,14 +37,14 @@ _INSTANT: Final = re.compile(
 )
 _TERM: Final = re.compile(r"([1-9][0-9]{0,6})(y|mo|d)")
 _COUNT: Final = re.compile(r"-?[0-9]{1,18}")
-_LARGEST_BITS: Final = 63  # TOML promises no larger numbers, and Python writes none at length
+_LARGEST_BITS: Final = 63  # the largest integers of TOML; Python cannot print much larger ones
 LIMITS = ("users", "session_hosts", "deploy_hosts")
-"""The limits by their names here, in the order of the command line."""
+"""The names of the limits, in the order of the command line."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """A preset for first licenses, not for renewals; batches skip what is not renewable: trials."""
+    """A preset of terms for first licenses. Batches do not renew a trial (not `renewable`)."""
 
     name: str
     tier: Tier
@@ -56,7 +56,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
-    """What a license entitles to, apart from its dates and its machine; features are sorted."""
+    """The entitlements of a license: all but its dates and its machine. Features are sorted."""
 
     tier: Tier
     features: tuple[str, ...]
@@ -65,7 +65,7 @@ class Terms:
 
     @classmethod
     def of(cls, license: License) -> Self:  # noqa: A002 - the noun of the field
-        """The terms of a license."""
+        """Return the terms of a license."""
         return cls(
             tier=license.tier,
             features=tuple(sorted(license.features)),
@@ -76,16 +76,16 @@ class Terms:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Changes:
-    """What was typed on the command line, or stands in a batch's row; the rest is *as now*.
+    """The terms that are given on the command line or in a batch's row; the rest is *as now*.
 
-    What is named here is the operator's decision and never a finding.
+    A given term is a decision of the operator and never a finding.
 
     Attributes:
-        plan: replaces tier, features and limits; the options beside it win over it.
-        features: exactly these (`--feature` of a first license); empty means none at all.
-        add_features, remove_features: beside those there are, or no more of these.
-        term, expires: how long, or until when, in UTC; one of the two.
-        basis: what the term counts from: `expiry` (the present one), `now`, or a moment in UTC.
+        plan: replaces tier, features and limits; the other options override it.
+        features: the whole set (`--feature` of a first license); empty means no features.
+        add_features, remove_features: changes of the current set.
+        term, expires: the duration, or the expiry in UTC; only one of the two.
+        basis: the start of the term: `expiry` (the current one), `now`, or an instant in UTC.
     """
 
     plan: Plan | None = None
@@ -104,27 +104,27 @@ class Changes:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The options that were given, as they are typed, in the order of the command line."""
+        """The given options by name, in the order of the command line."""
         named = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
         return tuple(_OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in named)
 
     @property
     def makes_enterprise(self) -> bool:
-        """Whether the tier, or the plan's, was said to be enterprise."""
+        """True if the given tier, or else the tier of the given plan, is enterprise."""
         return (self.tier or (self.plan.tier if self.plan else None)) is Tier.ENTERPRISE
 
     @property
     def names_domain(self) -> bool:
-        """Whether it was the operator's word which hosts are allowed, or that all are."""
+        """True if an allowed domain, or none, is given."""
         return self.allowed_domain is not None or self.no_allowed_domain
 
     @property
     def typed_features(self) -> frozenset[str]:
-        """The features that were asked for by name."""
+        """The features that are set or added by name."""
         return frozenset((*(self.features or ()), *self.add_features))
 
     def names_feature(self, name: str) -> bool:
-        """Whether it was the operator's word that this feature stays or goes."""
+        """Return whether the options decide if this feature is removed."""
         return self.features is not None or name in self.remove_features
 
 
@@ -138,56 +138,58 @@ _OPTIONS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Catalogue:
-    """The names that exist, and those among them that only the enterprise tier may have."""
+    """The names of all features, and of those that need the enterprise tier."""
 
     names: frozenset[str]
     enterprise: frozenset[str]
 
     def require_known(self, names: Iterable[str]) -> None:
-        """Refuse a name that no server knows (`invalid_terms`), with the nearest known."""
+        """Refuse an unknown feature (`invalid_terms`); the hint names the most similar one."""
         for name in names:
             if name not in self.names:
                 names = sorted(self.names)
-                known = f"known are {', '.join(names)}; newer modules: the setting features"
+                known = (
+                    f"known features: {', '.join(names)}; add newer ones to the setting features"
+                )
                 hint = did_you_mean(name.casefold(), names, known)
                 raise InvalidTerms(f"unknown feature {escape(name)}", hint=hint)
 
     def enterprise_only(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Those of the names that a standard license cannot have, sorted."""
+        """Return the names that need the enterprise tier, sorted."""
         return tuple(sorted(self.enterprise.intersection(names)))
 
 
 def catalogue(extra: Iterable[str] = ()) -> Catalogue:
-    """The catalogue of FORMAT §2 and the newer modules that the settings name.
+    """Return the catalogue of FORMAT §2 with the features of newer modules from the settings.
 
-    A name of the catalogue among `extra` changes nothing: what is enterprise only stays so.
+    An enterprise feature stays one even if `extra` contains it.
     """
     names = frozenset((*FEATURES, *ENTERPRISE_FEATURES, *extra))
     return Catalogue(names=names, enterprise=frozenset(ENTERPRISE_FEATURES))
 
 
 def parse_tier(text: str) -> Tier:
-    """Read `standard` or `enterprise`."""
+    """Parse `standard` or `enterprise`."""
     try:
         return Tier(text)
     except ValueError:
         raise InvalidTerms(
-            f"no such tier: {escape_short(text)}", hint="standard or enterprise"
+            f"unknown tier: {escape_short(text)}", hint="write standard or enterprise"
         ) from None
 
 
 def parse_count(text: str) -> int:
-    """Read a whole number, without a sign for thousands; its range is `check_limit`'s."""
+    """Parse a whole number without thousands separators; `check_limit` checks its range."""
     if _COUNT.fullmatch(text):
         return int(text)
     raise InvalidTerms(
         f"not a whole number: {escape_short(text)}",
-        hint="write it as 25: the digits 0 to 9 alone, no sign, point or separator",
+        hint="write it as 25, with the digits 0 to 9 only",
     )
 
 
 def check_limit(name: str, value: int) -> None:
-    """Check a limit by FORMAT §1: `users` from 1, hosts from 0, to a million."""
+    """Check the range of a limit (FORMAT §1): `users` from 1, hosts from 0, to 1,000,000."""
     if value.bit_length() > _LARGEST_BITS:
         raise InvalidTerms("the number is too large", hint="write a number up to 1,000,000")
     lowest = 1 if name == "users" else 0
@@ -199,54 +201,54 @@ def check_limit(name: str, value: int) -> None:
 
 
 def parse_features(names: Iterable[str]) -> tuple[str, ...]:
-    """Read names of features (FORMAT §1), each once; the catalogue says whether they exist."""
+    """Parse names of features (FORMAT §1) and remove duplicates; unknown ones are allowed."""
     known = tuple(dict.fromkeys(names))
     for name in known:
         if not is_feature_name(name):
             raise InvalidTerms(
                 f"not a feature name: {escape_short(name)}",
-                hint="small letters, digits, single hyphens between them",
+                hint="use lower-case letters and digits, with single hyphens between them",
             )
     return known
 
 
 def parse_name(text: str) -> str:
-    """Read a display name, composed to NFC (FORMAT §1)."""
+    """Parse a display name, and normalize it to NFC (FORMAT §1)."""
     name = nfc(text)
     if problem := display_name_problem(name):
-        raise InvalidTerms(problem, hint="a name of 1 to 200 visible characters")
+        raise InvalidTerms(problem, hint="use 1 to 200 visible characters")
     return name
 
 
 def parse_plan_name(text: str) -> str:
-    """Read the name of a plan, there or not."""
+    """Parse the name of a plan, which need not exist."""
     if is_slug(text):
         return text
     raise InvalidTerms(f"not a plan name: {escape_short(text)}", hint=run("config", "show"))
 
 
 def parse_domain(text: str) -> AllowedDomain:
-    """Read an allowed domain (FORMAT §3); ASCII capitals are lowered.
+    """Parse an allowed domain (FORMAT §3); ASCII letters become lower case.
 
-    Letters outside ASCII are refused: only the A-label says which name of the DNS is meant.
+    Characters outside ASCII are refused, because only the A-label is unambiguous in the DNS.
     """
     if not text.isascii():
         raise InvalidTerms(
             f"the allowed domain {escape_short(text)} has characters outside ASCII",
-            hint="write the A-label as the DNS has it: it begins with xn--",
+            hint="write its A-label of the DNS, which begins with xn--",
         )
     try:
         return AllowedDomain.parse(text.lower())
     except InvalidDomain as refused:
         raise InvalidTerms(
             refused.message,
-            hint="write it like api.acme.internal or *.acme.internal: the name alone, without "
-            "scheme, port, path or a dot at its end",
+            hint="write only the name, such as api.acme.internal or *.acme.internal, without "
+            "scheme, port, path or final dot",
         ) from None
 
 
 def parse_term(text: str) -> Term:
-    """Read `1y`, `6mo` or `90d`."""
+    """Parse `1y`, `6mo` or `90d`."""
     match = _TERM.fullmatch(text)
     if match is None:
         raise InvalidTerms(f"not a term: {escape_short(text)}", hint="write it as 1y, 6mo or 90d")
@@ -257,36 +259,36 @@ def parse_term(text: str) -> Term:
 
 
 def parse_expires(text: str) -> datetime:
-    """Read an expiry: a date, all of which is covered, or an instant, taken as it is.
+    """Parse an expiry: an instant, or a date, which is covered completely.
 
-    Refused are a part of a second, and what lies outside 1970 to 9999.
+    A part of a second, and an instant outside the years 1970 to 9999, are refused.
     """
     day = _calendar_date(text)
     try:
         expires = parse_instant(text) if day is None else midnight(day) + timedelta(days=1)
     except OverflowError:
         raise InvalidTerms(
-            f"expires too late: {escape_short(text)}: {TOO_LATE}", hint="name an earlier day"
+            f"expires too late: {escape_short(text)}: {TOO_LATE}", hint="give an earlier day"
         ) from None
     if expires.microsecond:
         raise InvalidTerms(
-            f"a license expires at a whole second, not at {escape_short(text)}",
+            f"an expiry is in whole seconds, not {escape_short(text)}",
             hint="leave the fraction out",
         )
-    to_seconds(expires)  # refuses what no license can name
+    to_seconds(expires)  # refuses dates before 1970
     return expires
 
 
 def parse_date_or_instant(text: str) -> datetime:
-    """Read a moment; a date means its 00:00 UTC."""
+    """Parse an instant, or a date, which means its 00:00 UTC."""
     day = _calendar_date(text)
     return parse_instant(text) if day is None else midnight(day)
 
 
 def parse_instant(text: str) -> datetime:
-    """Read an RFC 3339 instant; the offset is required, digits past the microsecond are dropped.
+    """Parse an RFC 3339 instant with an offset; digits after the microsecond are dropped.
 
-    Refused is what lies outside the years 1 to 9999 in UTC.
+    An instant outside the years 1 to 9999 in UTC is refused.
     """
     match = _INSTANT.fullmatch(text)
     if match is None:
@@ -304,7 +306,7 @@ def parse_instant(text: str) -> datetime:
 
 
 def _calendar_date(text: str) -> date | None:
-    """Read an ISO date; None when the text is not written as one."""
+    """Parse an ISO date; None for any other text."""
     match = _DATE.fullmatch(text)
     if match is None:
         return None

@@ -314,7 +314,7 @@ def test_an_unknown_key_is_refused(tmp_path: Path, text: str, path: str, hint: s
         ('[plans."a\\u001bb"]', "plans.a\\x1bb: not a plan name"),
         (PLAN.replace('term = "6mo"', ""), "plans.gold.term: missing"),
         (PLAN.replace("6mo", "6m"), "plans.gold.term: not a term: 6m"),
-        (PLAN.replace('"enterprise"', '"gold"'), "plans.gold.tier: no such tier: gold"),
+        (PLAN.replace('"enterprise"', '"gold"'), "plans.gold.tier: unknown tier: gold"),
         (PLAN.replace("= 3", "= true"), "plans.gold.users: must be a whole number, not true"),
         (PLAN.replace("= 3", "= 3.0"), "plans.gold.users: must be a whole number, not a number"),
         (PLAN.replace("= 3", "= 0"), "plans.gold.users: users must be 1 to 1,000,000, not 0"),

@@ -1,4 +1,4 @@
-"""What was typed, and the catalogue of features."""
+"""Changes of terms, and the catalogue of features."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,8 +16,8 @@ PLAN = Plan(name="p", tier=Tier.STANDARD, features=(), limits=LIMITS, term=Term(
 MOMENT = datetime(2027, 1, 1, tzinfo=UTC)
 
 
-def test_nothing_typed_touches_nothing() -> None:
-    """An empty command line names no term."""
+def test_no_option_changes_no_term() -> None:
+    """Changes without an option name no option."""
     assert Changes().named == ()
 
 
@@ -40,18 +40,18 @@ def test_nothing_typed_touches_nothing() -> None:
     ],
 )
 def test_each_option_is_named_as_it_is_typed(changes: Changes, option: str) -> None:
-    """Zero hosts and an empty set of features were typed too."""
+    """Each given option is named, also one with zero hosts or an empty set of features."""
     assert changes.named == (option,)
 
 
 def test_options_are_named_in_the_order_of_the_command_line() -> None:
-    """Messages list them as help does."""
+    """The given options are named in the order of the help."""
     changes = Changes(basis="now", users=3, plan=PLAN)
     assert changes.named == ("--plan", "--users", "--from")
 
 
-def test_typed_features_are_those_that_are_asked_for() -> None:
-    """A removed feature is not asked for."""
+def test_typed_features_are_set_or_added() -> None:
+    """Features that are set or added are typed features, removed ones are not."""
     changes = Changes(features=("a",), add_features=("b",), remove_features=("c",))
     assert changes.typed_features == {"a", "b"}
 
@@ -67,15 +67,15 @@ def test_typed_features_are_those_that_are_asked_for() -> None:
         (Changes(allowed_domain=AllowedDomain("a")), False),
     ],
 )
-def test_what_makes_an_enterprise(changes: Changes, makes: bool) -> None:  # noqa: FBT001 - a row
-    """The tier, else the plan's: an option wins over its plan."""
+def test_changes_to_enterprise(changes: Changes, makes: bool) -> None:  # noqa: FBT001 - a row
+    """The tier, or else the tier of the plan, decides if a license becomes enterprise."""
     assert changes.makes_enterprise is makes
 
 
-def test_terms_of_a_license_are_its_own() -> None:
-    """Tier, features, limits and domain are read from the license, features sorted."""
+def test_the_terms_of_a_license() -> None:
+    """Tier, features, limits and domain are those of the license, with sorted features."""
     limits = Limits(users=7, session_hosts=8, deploy_hosts=9)
-    held = License(
+    license_ = License(
         iss="i",
         sub="acme",
         jti="00000000-0000-4000-8000-000000000000",
@@ -87,7 +87,7 @@ def test_terms_of_a_license_are_its_own() -> None:
         limits=limits,
         allowed_domain=AllowedDomain("acme.example"),
     )
-    assert Terms.of(held) == Terms(
+    assert Terms.of(license_) == Terms(
         tier=Tier.ENTERPRISE,
         features=("audit-export", "bots"),
         limits=limits,
@@ -113,51 +113,51 @@ ENTERPRISE_ONLY = {"sso-saml", "audit-export", "multi-tenant"}
 
 
 def test_the_catalogue_is_that_of_the_format() -> None:
-    """Every name of FORMAT §2, and no other."""
+    """The catalogue has the names of FORMAT §2 and no others."""
     known = catalogue()
     assert known.names == ANY_TIER | ENTERPRISE_ONLY
     assert known.enterprise == ENTERPRISE_ONLY
 
 
 def test_the_settings_add_names_for_any_tier() -> None:
-    """A newer module is known, and no enterprise right."""
+    """A feature of the settings is known and allowed for both tiers."""
     known = catalogue(["quantum"])
     known.require_known(["quantum", "bots"])
     assert known.enterprise_only(["quantum"]) == ()
 
 
-def test_the_settings_open_no_enterprise_feature() -> None:
-    """Naming one as a newer module does not give it to the standard tier."""
+def test_the_settings_do_not_open_an_enterprise_feature() -> None:
+    """An enterprise feature in the settings stays one of the enterprise tier."""
     assert catalogue(["sso-saml"]).enterprise_only(["sso-saml", "bots"]) == ("sso-saml",)
 
 
-def test_enterprise_features_come_sorted() -> None:
-    """Messages name them in one order."""
+def test_enterprise_features_are_sorted() -> None:
+    """Enterprise features are returned in alphabetical order."""
     names = ["sso-saml", "bots", "audit-export"]
     assert catalogue().enterprise_only(names) == ("audit-export", "sso-saml")
 
 
 @pytest.mark.parametrize(
-    ("typed", "near"),
+    ("typed", "similar"),
     [("insight", "insights"), ("SSO-SAML", "sso-saml"), ("round_table", "round-table")],
-)  # fmt: skip - one line reads best
-def test_an_unknown_name_leads_to_the_nearest(typed: str, near: str) -> None:
-    """A slip of the finger is answered with what was probably meant."""
+)
+def test_the_hint_for_an_unknown_feature_names_a_similar_one(typed: str, similar: str) -> None:
+    """The hint for a mistyped feature names the most similar one."""
     with pytest.raises(InvalidTerms, match=f"unknown feature {typed}") as caught:
         catalogue().require_known(["bots", typed])
-    assert caught.value.hint == f"did you mean {near}?"
+    assert caught.value.hint == f"did you mean {similar}?"
 
 
-def test_a_name_like_no_other_leads_to_the_list() -> None:
-    """Where nothing is near, everything is named, and where newer ones are declared."""
+def test_the_hint_for_any_other_name_lists_the_features() -> None:
+    """Without a similar feature the hint lists all, and names the setting for newer ones."""
     with pytest.raises(InvalidTerms) as caught:
         catalogue().require_known(["xyzzy"])
     assert "audit-export, automations, bots" in (caught.value.hint or "")
-    assert (caught.value.hint or "").endswith("newer modules: the setting features")
+    assert (caught.value.hint or "").endswith("add newer ones to the setting features")
 
 
-def test_a_steering_name_is_escaped() -> None:
-    """A feature typed with an escape sequence is shown, not obeyed."""
+def test_control_characters_of_a_feature_are_escaped() -> None:
+    """A message contains no raw control character of a feature's name."""
     with pytest.raises(InvalidTerms) as caught:
         catalogue().require_known(["\x1b[2J"])
     assert "\x1b" not in caught.value.message

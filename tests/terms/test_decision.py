@@ -1,4 +1,4 @@
-"""The next license's terms: absent means as now, what was typed wins, nonsense is refused."""
+"""The terms of the next license: plan, current terms, options and their contradictions."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -46,34 +46,34 @@ ENTERPRISE = Terms(
 )
 
 
-def decided(changes: Changes, current: Terms | None) -> Terms:
-    """The terms of a first license, or of one that follows `current`."""
+def decide(changes: Changes, current: Terms | None) -> Terms:
+    """Return the terms of a first license, or of the one after `current`."""
     if current is None:
         return first_terms(ANNUAL, changes, KNOWN)
     return next_terms(current, changes, KNOWN)
 
 
 def refusal(changes: Changes, current: Terms | None = None) -> InvalidTerms:
-    """The error for these changes, of a first license or of one that follows `current`."""
+    """Return the error for these changes, for a first license or the one after `current`."""
     with pytest.raises(InvalidTerms) as caught:
-        decided(changes, current)
+        decide(changes, current)
     return caught.value
 
 
 def test_a_first_license_takes_its_plan() -> None:
-    """Without an option the plan decides everything; features come sorted."""
+    """Without options the terms are those of the plan, with sorted features."""
     assert first_terms(ANNUAL, Changes(), KNOWN) == Terms(
         tier=Tier.STANDARD, features=("bots", "memory"), limits=ANNUAL.limits
     )
 
 
-def test_a_named_plan_wins_over_the_default_one() -> None:
-    """`--plan` is the operator's word; the given one merely fills in."""
+def test_a_given_plan_overrides_the_default_one() -> None:
+    """`--plan` overrides the default plan."""
     assert first_terms(ANNUAL, Changes(plan=BIG), KNOWN).limits == BIG.limits
 
 
-def test_options_win_over_the_plan() -> None:
-    """Each typed term replaces the plan's; the others stay."""
+def test_options_override_the_plan() -> None:
+    """Each option replaces a term of the plan, and the other terms stay."""
     changes = Changes(
         tier=Tier.ENTERPRISE,
         users=7,
@@ -90,12 +90,12 @@ def test_options_win_over_the_plan() -> None:
 
 
 def test_an_empty_set_of_features_means_none() -> None:
-    """`features` replaces the plan's, also by nothing."""
+    """An empty set of features replaces the features of the plan."""
     assert first_terms(ANNUAL, Changes(features=()), KNOWN).features == ()
 
 
 def test_a_plan_with_an_unknown_feature_is_refused() -> None:
-    """Whoever made the plan, no server knows that name."""
+    """A plan with an unknown feature is refused for a first and for a later license."""
     with pytest.raises(InvalidTerms, match="unknown feature bits"):
         first_terms(replace(ANNUAL, features=("bits",)), Changes(), KNOWN)
     with pytest.raises(InvalidTerms, match="unknown feature bits"):
@@ -104,14 +104,14 @@ def test_a_plan_with_an_unknown_feature_is_refused() -> None:
 
 @pytest.mark.parametrize("current", [STANDARD, ENTERPRISE])
 def test_an_absent_term_means_as_now(current: Terms) -> None:
-    """A renewal without terms changes none."""
+    """A renewal without options for terms changes no term."""
     dates_only = Changes(term=Term(years=1), basis="now")
     assert next_terms(current, Changes(), KNOWN) == current
     assert next_terms(current, dates_only, KNOWN) == current
 
 
 def test_each_option_changes_its_own_term() -> None:
-    """What was typed changes, the rest stays as now."""
+    """Each option changes one term, and the others stay."""
     changed = next_terms(ENTERPRISE, Changes(users=5), KNOWN)
     assert changed == replace(ENTERPRISE, limits=replace(ENTERPRISE.limits, users=5))
     changed = next_terms(ENTERPRISE, Changes(session_hosts=0), KNOWN)
@@ -124,25 +124,25 @@ def test_each_option_changes_its_own_term() -> None:
     assert changed == replace(ENTERPRISE, allowed_domain=None)
 
 
-def test_features_are_added_and_removed_one_by_one() -> None:
-    """The others stay; the result is sorted."""
+def test_single_features_are_added_and_removed() -> None:
+    """The other features stay, and the result is sorted."""
     changes = Changes(add_features=("memory", "automations"), remove_features=("insights",))
     assert next_terms(STANDARD, changes, KNOWN).features == ("automations", "bots", "memory")
 
 
-def test_adding_what_is_there_is_harmless() -> None:
-    """Also twice: a command can be repeated."""
+def test_adding_a_present_feature_is_harmless() -> None:
+    """Adding or setting a feature twice has no effect."""
     assert next_terms(STANDARD, Changes(add_features=("bots", "bots")), KNOWN) == STANDARD
     assert next_terms(STANDARD, Changes(features=("insights", "bots", "bots")), KNOWN) == STANDARD
 
 
-def test_no_domain_where_there_is_none_is_harmless() -> None:
-    """It says what is so already."""
+def test_removing_an_absent_domain_is_harmless() -> None:
+    """`--no-allowed-domain` has no effect on a license without a domain."""
     assert next_terms(STANDARD, Changes(no_allowed_domain=True), KNOWN) == STANDARD
 
 
 def test_a_plan_replaces_tier_features_and_limits() -> None:
-    """The domain is no part of a plan and stays."""
+    """`--plan` replaces tier, features and limits; the domain stays."""
     changed = next_terms(ENTERPRISE, Changes(plan=BIG), KNOWN)
     assert changed == Terms(
         tier=Tier.ENTERPRISE,
@@ -152,8 +152,8 @@ def test_a_plan_replaces_tier_features_and_limits() -> None:
     )
 
 
-def test_options_win_over_a_plan_on_renewal() -> None:
-    """`--plan big --users 300 --add-feature insights` is the plan and these two."""
+def test_options_override_a_plan_on_renewal() -> None:
+    """Options next to `--plan` override its terms."""
     changes = Changes(plan=BIG, users=300, add_features=("insights",))
     changed = next_terms(STANDARD, changes, KNOWN)
     assert changed.features == ("bots", "insights", "sso-saml")
@@ -161,7 +161,7 @@ def test_options_win_over_a_plan_on_renewal() -> None:
 
 
 def test_a_standard_license_can_become_enterprise() -> None:
-    """Features stay and enterprise ones may come, in the same command."""
+    """A standard license can become enterprise and get enterprise features in one command."""
     changes = Changes(
         tier=Tier.ENTERPRISE, add_features=("multi-tenant",), allowed_domain=OTHER_DOMAIN
     )
@@ -171,8 +171,8 @@ def test_a_standard_license_can_become_enterprise() -> None:
     assert changed.allowed_domain == OTHER_DOMAIN
 
 
-def test_an_enterprise_license_becomes_standard_only_without_its_rights() -> None:
-    """Neither domain nor features are dropped silently; the hint is the rest of the command."""
+def test_an_enterprise_license_with_enterprise_rights_cannot_become_standard() -> None:
+    """Domain and features are not removed silently; the hint has the options that do it."""
     error = refusal(Changes(tier=Tier.STANDARD), ENTERPRISE)
     assert error.message == (
         "a standard license cannot have the feature audit-export and the feature sso-saml and "
@@ -183,8 +183,8 @@ def test_an_enterprise_license_becomes_standard_only_without_its_rights() -> Non
     )
 
 
-def test_with_its_rights_removed_an_enterprise_license_becomes_standard() -> None:
-    """The hint of the refusal works."""
+def test_an_enterprise_license_without_enterprise_rights_can_become_standard() -> None:
+    """The options of the error's hint work."""
     changes = Changes(
         tier=Tier.STANDARD,
         remove_features=("audit-export", "sso-saml"),
@@ -195,8 +195,8 @@ def test_with_its_rights_removed_an_enterprise_license_becomes_standard() -> Non
     )
 
 
-def test_a_standard_plan_drops_features_but_no_domain() -> None:
-    """A plan replaces features; the domain goes only when that was typed."""
+def test_a_standard_plan_removes_features_but_not_the_domain() -> None:
+    """A plan replaces the features; the domain is removed only by its option."""
     error = refusal(Changes(plan=ANNUAL), ENTERPRISE)
     assert error.message == "a standard license cannot have an allowed domain"
     assert error.hint == "add --tier enterprise, or add --no-allowed-domain"
@@ -219,12 +219,12 @@ def test_a_standard_plan_drops_features_but_no_domain() -> None:
 def test_enterprise_rights_need_the_enterprise_tier(
     changes: Changes, hint: str, current: Terms | None
 ) -> None:
-    """Typed for a standard license they are refused, first or later, with the ways out."""
+    """Enterprise rights for a standard license are refused; the hint has the alternatives."""
     assert refusal(changes, current).hint == hint
 
 
-def test_a_first_license_is_led_to_another_plan() -> None:
-    """`sign` has no `--remove-feature`: the hint names what it has."""
+def test_the_hint_for_a_first_license_names_the_plan() -> None:
+    """The hint for `sign`, which has no `--remove-feature`, names `--plan`."""
     with pytest.raises(InvalidTerms) as caught:
         first_terms(BIG, Changes(tier=Tier.STANDARD), KNOWN)
     assert caught.value.hint == "choose a standard --plan"
@@ -246,7 +246,7 @@ def test_a_first_license_is_led_to_another_plan() -> None:
         (Changes(features=(), remove_features=("bots",)), "--feature and --remove-feature"),
         (
             Changes(add_features=("memory",), remove_features=("memory",)),
-            "feature memory is both added and removed",
+            "the feature memory is both added and removed",
         ),
     ],
 )
@@ -254,20 +254,20 @@ def test_a_first_license_is_led_to_another_plan() -> None:
 def test_options_that_contradict_each_other_are_refused(
     changes: Changes, message: str, current: Terms | None
 ) -> None:
-    """Neither silently wins."""
+    """Options that contradict each other are refused with a hint."""
     error = refusal(changes, current)
     assert message in error.message
     assert error.hint is not None
 
 
 def test_a_term_and_a_basis_go_together() -> None:
-    """`--term 1y --from now` is no contradiction."""
+    """`--term 1y --from now` is allowed."""
     changes = Changes(term=Term(years=1), basis="now", allowed_domain=DOMAIN)
     assert next_terms(ENTERPRISE, changes, KNOWN) == ENTERPRISE
 
 
-def test_an_unknown_feature_is_refused_with_the_nearest() -> None:
-    """Whether it is set or added."""
+def test_an_unknown_feature_is_refused() -> None:
+    """An unknown feature is refused if it is set or added; the hint names a similar one."""
     for changes in (Changes(features=("memori",)), Changes(add_features=("memori",))):
         for current in (None, STANDARD):
             error = refusal(changes, current)
@@ -275,27 +275,27 @@ def test_an_unknown_feature_is_refused_with_the_nearest() -> None:
             assert error.hint == "did you mean memory?"
 
 
-def test_removing_what_is_not_there_is_refused_with_the_nearest() -> None:
-    """A misspelt `--remove-feature` must not leave the feature in place unnoticed."""
+def test_removing_an_absent_feature_is_refused() -> None:
+    """An absent feature in `--remove-feature` is refused; the hint names a similar one."""
     error = refusal(Changes(remove_features=("insight",)), STANDARD)
-    assert error.message == "feature insight cannot be removed: the license does not have it"
+    assert error.message == "cannot remove the feature insight: the license does not have it"
     assert error.hint == "did you mean insights?"
     error = refusal(Changes(remove_features=("planner",)), STANDARD)
-    assert error.hint == "it has bots, insights"
+    assert error.hint == "the license has bots, insights"
     error = refusal(Changes(remove_features=("bots",)), replace(STANDARD, features=()))
-    assert error.hint == "it has no features"
+    assert error.hint == "the license has no features"
     error = refusal(Changes(remove_features=("insights",)))
-    assert error.message == "feature insights cannot be removed: the plan does not have it"
+    assert error.message == "cannot remove the feature insights: the plan does not have it"
 
 
-def test_removing_what_the_plan_already_drops_is_harmless() -> None:
-    """`--plan annual --remove-feature insights` names the loss; it is no slip."""
+def test_removing_a_feature_that_the_plan_removes_is_harmless() -> None:
+    """`--remove-feature` may name a feature that `--plan` removes as well."""
     changes = Changes(plan=ANNUAL, remove_features=("insights",))
     assert next_terms(STANDARD, changes, KNOWN).features == ("bots", "memory")
 
 
 def test_a_feature_that_was_issued_stays() -> None:
-    """A module that only another operator's settings know is carried on, and can be removed."""
+    """A feature that only another operator's settings have stays, and can be removed."""
     current = replace(STANDARD, features=("bots", "quantum"))
     assert next_terms(current, Changes(users=11), KNOWN).features == ("bots", "quantum")
     assert next_terms(current, Changes(add_features=("quantum",)), KNOWN) == current
@@ -307,7 +307,7 @@ def test_a_feature_that_was_issued_stays() -> None:
     ("name", "lowest"), [("users", 1), ("session_hosts", 0), ("deploy_hosts", 0)]
 )
 def test_limits_have_their_range(name: str, lowest: int) -> None:
-    """FORMAT §1, at both ends, first and later; the message says the range."""
+    """A limit has the range of FORMAT §1, which the message contains."""
     for value in (lowest, 1_000_000):
         typed = Changes(users=value) if name == "users" else Changes(session_hosts=value)
         typed = Changes(deploy_hosts=value) if name == "deploy_hosts" else typed
@@ -315,13 +315,13 @@ def test_limits_have_their_range(name: str, lowest: int) -> None:
     for value in (lowest - 1, 1_000_001, 10**18):
         with pytest.raises(InvalidTerms) as caught:
             check_limit(name, value)
-        told = name.replace("_", " ")
-        assert caught.value.message == f"{told} must be {lowest} to 1,000,000, not {value}"
+        words = name.replace("_", " ")
+        assert caught.value.message == f"{words} must be {lowest} to 1,000,000, not {value}"
 
 
 @pytest.mark.parametrize("value", [-1, 1_000_001])
 def test_a_limit_out_of_range_is_refused(value: int) -> None:
-    """Every limit is judged, whatever it came from."""
+    """A limit is checked, no matter if it comes from an option or a plan."""
     for changes in (
         Changes(users=value),
         Changes(session_hosts=value),
@@ -334,15 +334,15 @@ def test_a_limit_out_of_range_is_refused(value: int) -> None:
 
 @pytest.mark.parametrize("value", [-1, 0, 1, 1_000_000, 1_000_001])
 def test_the_issuer_and_the_verifier_agree_on_limits(value: int) -> None:
-    """What may be issued is what a server takes, no more and no less."""
+    """The issuer accepts exactly the limits that the verifier accepts."""
     for claim, name in (
         ("users", "users"),
         ("sessionHosts", "session_hosts"),
         ("deployHosts", "deploy_hosts"),
     ):
         claims = {"users": 1, "sessionHosts": 1, "deployHosts": 1} | {claim: value}
-        taken = _accepted(partial(Limits.from_claims, {"limits": claims}))
-        assert _accepted(partial(check_limit, name, value)) == taken
+        verified = _accepted(partial(Limits.from_claims, {"limits": claims}))
+        assert _accepted(partial(check_limit, name, value)) == verified
 
 
 def _accepted(check: Callable[[], object]) -> bool:
@@ -372,12 +372,12 @@ any_changes = st.builds(
 
 
 @given(st.sampled_from([None, STANDARD, ENTERPRISE]), any_changes)
-def test_what_comes_out_may_be_issued(current: Terms | None, changes: Changes) -> None:
-    """Whatever is typed, it is refused as ours or keeps every rule of FORMAT §1 and §2."""
+def test_the_new_terms_are_valid(current: Terms | None, changes: Changes) -> None:
+    """Any changes raise `InvalidTerms`, or give terms that follow FORMAT §1 and §2."""
     try:
-        terms = decided(changes, current)
+        terms = decide(changes, current)
     except InvalidTerms as error:
-        assert error.message  # noqa: PT017 - refusal is one of the two right answers
+        assert error.message  # noqa: PT017 - an error is allowed
         return
     assert list(terms.features) == sorted(set(terms.features))
     assert set(terms.features) <= KNOWN.names

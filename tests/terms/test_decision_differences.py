@@ -1,4 +1,4 @@
-"""Old and new: everything that changes is shown, and nothing is lost without a word."""
+"""Differences and losses between old and new terms."""
 
 from dataclasses import replace
 
@@ -26,17 +26,17 @@ SMALL = Plan(
 
 
 def shown(old: Terms | None, new: Terms) -> list[tuple[str, str, str]]:
-    """Differences as plain rows."""
+    """Return the differences as tuples."""
     return [(row.name, row.old, row.new) for row in differences((old,) if old else (), new)]
 
 
-def renewed(changes: Changes) -> tuple[str, ...]:
-    """What a renewal with these changes would lose unasked."""
+def losses_with(changes: Changes) -> tuple[str, ...]:
+    """Return the losses of a renewal with these changes."""
     return losses((OLD,), next_terms(OLD, changes, catalogue()), changes)
 
 
 def test_a_first_license_shows_everything() -> None:
-    """Also what is none: the operator takes a last look at the whole."""
+    """For a first license every term is listed, also absent ones."""
     new = replace(OLD, allowed_domain=None)
     assert shown(None, new) == [
         ("tier", "none", "enterprise"),
@@ -50,7 +50,7 @@ def test_a_first_license_shows_everything() -> None:
 
 
 def test_the_same_terms_show_nothing() -> None:
-    """A plain renewal has no lines to read."""
+    """Equal terms have no differences."""
     assert differences((OLD,), OLD) == ()
 
 
@@ -66,22 +66,22 @@ def test_the_same_terms_show_nothing() -> None:
         (replace(OLD, features=(*OLD.features, "memory")), ("feature memory", "no", "yes")),
     ],
 )
-def test_each_change_shows_itself_alone(new: Terms, row: tuple[str, str, str]) -> None:
-    """One line for what changes, old and new."""
+def test_each_change_is_one_row(new: Terms, row: tuple[str, str, str]) -> None:
+    """A change is one row with the old and the new value."""
     assert shown(OLD, new) == [row]
 
 
 def test_differences_are_values() -> None:
-    """They can be compared and rendered by anybody."""
+    """Differences can be compared."""
     new = replace(OLD, allowed_domain=None)
     assert differences((OLD,), new) == (
         Difference(name="allowed domain", old="acme.example", new="none"),
     )
 
 
-def test_a_lower_plan_loses_what_it_does_not_name() -> None:
-    """`--plan` names no single number: each loss needs consent, gains need none."""
-    assert renewed(Changes(plan=SMALL)) == (
+def test_the_losses_of_a_lower_plan() -> None:
+    """Each term that `--plan` reduces is a loss, because no option names it."""
+    assert losses_with(Changes(plan=SMALL)) == (
         "10 instead of 50 users",
         "2 instead of 5 session hosts",
         "1 instead of 4 deploy hosts",
@@ -100,25 +100,25 @@ def test_a_lower_plan_loses_what_it_does_not_name() -> None:
         (Changes(plan=SMALL, remove_features=("sso-saml",)), "sso-saml"),
     ],
 )
-def test_what_was_named_is_a_decision(changes: Changes, named: str) -> None:
-    """Exactly the loss that was typed needs no consent; the other four still do."""
-    lost = renewed(changes)
+def test_a_typed_loss_is_a_decision(changes: Changes, named: str) -> None:
+    """A loss that an option names needs no consent; the other four do."""
+    lost = losses_with(changes)
     assert len(lost) == 4
     assert not any(named in sentence for sentence in lost)
 
 
-def test_named_alone_nothing_is_lost() -> None:
-    """`renew acme --users 25 --remove-feature insights` is no finding."""
-    assert renewed(Changes(users=25, remove_features=("insights",))) == ()
+def test_typed_terms_are_not_losses() -> None:
+    """`renew acme --users 25 --remove-feature insights` needs no consent."""
+    assert losses_with(Changes(users=25, remove_features=("insights",))) == ()
 
 
-def test_a_set_of_features_names_them_all() -> None:
-    """Who writes down the whole list decides on what is not in it."""
-    assert renewed(Changes(features=("bots",))) == ()
+def test_a_set_of_features_decides_on_all() -> None:
+    """`--feature` decides on every feature, so no removed one is a loss."""
+    assert losses_with(Changes(features=("bots",))) == ()
 
 
-def test_more_and_as_much_are_no_loss() -> None:
-    """Gains, and terms that stay, need no consent."""
+def test_equal_and_higher_terms_are_not_losses() -> None:
+    """Terms that stay or increase need no consent."""
     limits = Limits(users=51, session_hosts=5, deploy_hosts=4)
     more = replace(OLD, limits=limits, features=(*OLD.features, "memory"))
     assert losses((OLD,), OLD, Changes()) == ()
@@ -134,8 +134,8 @@ SECOND = replace(
 )
 
 
-def test_several_are_told_side_by_side() -> None:
-    """Each value that was, and how many had a feature: nothing is added up for the reader."""
+def test_the_terms_of_several_licenses_are_listed() -> None:
+    """The old value lists the limits of each license, and counts the licenses with a feature."""
     new = replace(OLD, limits=replace(OLD.limits, users=57), features=("bots", "insights"))
     assert [(row.name, row.old, row.new) for row in differences((OLD, SECOND), new)] == [
         ("tier", "enterprise, standard", "enterprise"),
@@ -149,14 +149,14 @@ def test_several_are_told_side_by_side() -> None:
     ]
 
 
-def test_of_many_the_sum_is_told() -> None:
-    """A hundred numbers in a row would be read by nobody."""
+def test_the_limits_of_many_licenses_are_added() -> None:
+    """From six licenses on, the old value is the sum."""
     [users, *_] = [row for row in differences((OLD,) * 6, OLD) if row.name == "users"]
     assert users.old == "300 in 6 licenses"
 
 
-def test_several_lose_what_they_have_together() -> None:
-    """Seats in all, features of any, and the host names of those that had no domain."""
+def test_the_losses_of_several_licenses() -> None:
+    """Losses are relative to the sum of limits, all features, and licenses without a domain."""
     new = replace(OLD, limits=replace(OLD.limits, users=56, deploy_hosts=4), features=())
     changes = Changes(session_hosts=5)
     assert losses((OLD, SECOND), new, changes) == (
@@ -165,7 +165,7 @@ def test_several_lose_what_they_have_together() -> None:
         "the feature insights is lost",
         "the feature planner is lost",
         "the feature sso-saml is lost",
-        "every host name outside acme.example",
+        "host names outside acme.example are lost",
     )
 
 
@@ -176,8 +176,8 @@ def test_several_lose_what_they_have_together() -> None:
         (None, Changes()),
     ],
 )
-def test_a_domain_that_was_named_or_fell(domain: AllowedDomain | None, changes: Changes) -> None:
-    """A decision is no loss, and neither is a domain less."""
+def test_a_domain_that_is_typed_or_removed(domain: AllowedDomain | None, changes: Changes) -> None:
+    """A domain that an option names, or that is removed, is not a loss."""
     limits = Limits(users=57, session_hosts=10, deploy_hosts=4)
     new = replace(OLD, features=(*OLD.features, "planner"), limits=limits, allowed_domain=domain)
     assert losses((OLD, SECOND), new, changes) == ()

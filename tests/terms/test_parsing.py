@@ -1,4 +1,4 @@
-"""The one place that reads a tier, a count, a feature, a name, a term, a date, a domain."""
+"""The parsers of tiers, counts, features, names, terms, dates and domains."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -48,7 +48,7 @@ from polygent_issuer.verifier import AllowedDomain
     ],
 )
 def test_instants(text: str, moment: datetime) -> None:
-    """RFC 3339 with its offset, in UTC; digits past the microsecond are dropped."""
+    """An RFC 3339 instant is converted to UTC; digits after the microsecond are dropped."""
     assert parse_instant(text) == moment
     assert parse_instant(text).tzinfo is UTC
 
@@ -80,7 +80,7 @@ def test_instants(text: str, moment: datetime) -> None:
     ],
 )
 def test_other_instants_are_refused(text: str) -> None:
-    """No offset, no such time, no ASCII, outside 1 to 9999: our error, printable."""
+    """A missing offset, an impossible time, other digits and other years are refused."""
     with pytest.raises(InvalidTerms) as caught:
         parse_instant(text)
     assert caught.value.message.isprintable()
@@ -89,7 +89,7 @@ def test_other_instants_are_refused(text: str) -> None:
 
 @given(st.datetimes(timezones=st.timezones() | st.just(UTC)))
 def test_instants_read_back(moment: datetime) -> None:
-    """What Python writes as RFC 3339 is the same moment to us, unless UTC has no such year."""
+    """Python's RFC 3339 text is the same instant, or refused outside the calendar of UTC."""
     offset = moment.utcoffset()
     assert offset is not None
     if offset % timedelta(minutes=1):
@@ -103,8 +103,8 @@ def test_instants_read_back(moment: datetime) -> None:
         assert parse_instant(moment.isoformat()) == expected
 
 
-def test_a_date_means_its_beginning() -> None:
-    """`--since 2026-11-23` is from 00:00 UTC; an instant stays one."""
+def test_a_date_means_its_start() -> None:
+    """`--since 2026-11-23` means 00:00 UTC; an instant stays one."""
     assert parse_date_or_instant("2026-11-23") == datetime(2026, 11, 23, tzinfo=UTC)
     noon = datetime(2026, 11, 23, 12, tzinfo=UTC)
     assert parse_date_or_instant("2026-11-23T12:00:00Z") == noon
@@ -129,8 +129,8 @@ def test_a_date_means_its_beginning() -> None:
         ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
     ],
 )
-def test_expires_as_written(text: str, expires: str) -> None:
-    """A date covers all of its day, an instant is taken as it is."""
+def test_expiries(text: str, expires: str) -> None:
+    """A date is covered completely; an instant is the expiry itself."""
     assert instant(parse_expires(text)) == expires
     assert parse_expires(text).tzinfo is UTC
 
@@ -165,7 +165,7 @@ def test_expires_as_written(text: str, expires: str) -> None:
     ],
 )
 def test_other_expiries_are_refused(text: str) -> None:
-    """ISO dates alone; no such day, part of a second, or year is refused with our error."""
+    """Only ISO dates and RFC 3339 instants in whole seconds, from 1970 to 9999, are accepted."""
     with pytest.raises(InvalidTerms) as caught:
         parse_expires(text)
     assert caught.value.message.isprintable()
@@ -195,23 +195,23 @@ def test_other_expiries_are_refused(text: str) -> None:
     ],
 )
 def test_other_spellings_are_refused(text: str) -> None:
-    """One spelling for each term; the hint shows it, the message escapes what was typed."""
+    """A term has one spelling, which the hint shows; the message escapes the text."""
     with pytest.raises(InvalidTerms) as caught:
         parse_term(text)
     assert caught.value.hint == "write it as 1y, 6mo or 90d"
     assert caught.value.message.isprintable()
 
 
-def test_a_domain_is_lowered() -> None:
-    """Host names have no case; a license has small letters only."""
+def test_a_domain_becomes_lower_case() -> None:
+    """A domain is written into a license in lower case."""
     assert parse_domain("*.ACME.Internal") == AllowedDomain("*.acme.internal")
 
 
 @pytest.mark.parametrize(
     "text", ["bücher.example", "*.例え.jp", "acme\u3002internal", "\u212a.example"]
-)  # fmt: skip - one line reads best
-def test_a_domain_in_letters_is_refused_with_the_a_label_hint(text: str) -> None:
-    """Which DNS name is meant by letters outside ASCII is not ours to guess."""
+)
+def test_a_domain_outside_ascii_is_refused(text: str) -> None:
+    """A domain outside ASCII is refused; the hint asks for its A-label."""
     with pytest.raises(InvalidTerms, match="outside ASCII") as caught:
         parse_domain(text)
     assert "xn--" in (caught.value.hint or "")
@@ -219,17 +219,17 @@ def test_a_domain_in_letters_is_refused_with_the_a_label_hint(text: str) -> None
 
 @pytest.mark.parametrize(
     "text", ["", "https://acme.example", "acme.example:443", "*.com", "10.0.0.1"]
-)  # fmt: skip - one line reads best
-def test_what_is_no_domain_is_our_error(text: str) -> None:
-    """The verifier's refusal becomes one of the issuer's, with exit 3."""
+)
+def test_an_invalid_domain_is_refused(text: str) -> None:
+    """The verifier's error becomes `InvalidTerms`, with exit 3."""
     with pytest.raises(InvalidTerms) as caught:
         parse_domain(text)
     assert caught.value.exit_code is ExitCode.INPUT
     assert caught.value.__cause__ is None
 
 
-def test_a_steering_domain_is_escaped() -> None:
-    """Neither message carries an escape sequence or a bidi override to the screen."""
+def test_control_characters_of_a_domain_are_escaped() -> None:
+    """A message contains no raw control character or bidi override of a domain."""
     for text in ("\x1b[31m.example", "\u202eacme.example"):
         with pytest.raises(InvalidTerms) as caught:
             parse_domain(text)
@@ -238,24 +238,24 @@ def test_a_steering_domain_is_escaped() -> None:
 
 @pytest.mark.parametrize(("text", "number"), [("25", 25), ("025", 25), ("0", 0), ("-5", -5)])
 def test_counts(text: str, number: int) -> None:
-    """Digits, and a sign that the range refuses."""
+    """A count is written in digits; a minus sign is parsed, and refused by the range."""
     assert parse_count(text) == number
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "x", "1,000", "1_000", "25.0", "+25", " 25", "1e3", "0x10", "\uff12\uff15", "9" * 19],
-)  # fmt: skip - one line reads best
+)
 def test_other_numbers_are_refused(text: str) -> None:
-    """Which sign parts thousands depends on the country; nobody guesses."""
+    """Separators, other signs and other digits are refused."""
     with pytest.raises(InvalidTerms, match="not a whole number") as caught:
         parse_count(text)
     assert caught.value.message == f"not a whole number: {text}"
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_numbers_that_python_would_not_write_are_refused(sign: int) -> None:
-    """TOML's hexadecimals may have any length."""
+def test_very_large_numbers_are_refused(sign: int) -> None:
+    """A hexadecimal number in TOML may have any length; Python cannot print a very large one."""
     with pytest.raises(InvalidTerms, match="the number is too large"):
         check_limit("users", sign * 16**9999)
 
@@ -274,9 +274,9 @@ KINDS = {
 
 
 @pytest.mark.parametrize(
-    ("field", "written", "message"),
+    ("field", "text", "message"),
     [
-        ("tier", "gold", "no such tier: gold"),
+        ("tier", "gold", "unknown tier: gold"),
         ("term", "1 year", "not a term: 1 year"),
         ("users", "many", "not a whole number: many"),
         ("users", "0", "users must be 1 to 1,000,000, not 0"),
@@ -284,16 +284,16 @@ KINDS = {
         ("plan", "A B", "not a plan name: A B"),
     ],
 )
-def test_options_rows_and_settings_say_the_same(field: str, written: str, message: str) -> None:
-    """They add their field's name, and nothing else."""
+def test_options_rows_and_settings_have_one_message(field: str, text: str, message: str) -> None:
+    """Options, rows and settings add only their field's name to the message."""
     with pytest.raises(InputRefused) as row:
-        FIELDS[field].cell(written)
+        FIELDS[field].cell(text)
     assert row.value.message == message
     kind = KINDS[field]
     with pytest.raises(InvalidSettings) as setting:
-        kind.read(kind.typed(written, f"x.{field}"), f"x.{field}")
+        kind.read(kind.typed(text, f"x.{field}"), f"x.{field}")
     assert setting.value.message == f"x.{field}: {message}"
     if field in OPTIONS:
         with pytest.raises(IssuerError) as option:
-            OPTIONS[field](written)
+            OPTIONS[field](text)
         assert option.value.message == message

@@ -147,11 +147,11 @@ def test_what_only_a_person_knows_is_asked_for_by_option(
         (("--feature", "sso-saml"), "a standard license cannot have the feature sso-saml"),
         (("--allowed-domain", "a.b"), "a standard license cannot have an allowed domain"),
         (("--users", "0"), "users"),
-        (("--term", "1y", "--expires", "2027-01-01"), "contradict"),
+        (("--term", "1y", "--expires", "2027-01-01"), "mutually exclusive"),
         (("--expires", "2026-11-29"), "would have expired already"),
         (("--from", "expiry"), "no earlier expiry"),
         (("--plan", "standard-anual"), "did you mean standard-annual?"),
-        (("--tier", "gold"), "no such tier"),
+        (("--tier", "gold"), "unknown tier"),
         (("--term", "1 year"), "1y, 6mo or 90d"),
     ],
 )

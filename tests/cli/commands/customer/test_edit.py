@@ -97,7 +97,7 @@ def test_options_without_sense_are_wrong_usage(books: Books, argv: tuple[str, ..
     ("argv", "code", "said"),
     [
         (("--name", "evil\x1b[2J"), 3, "cannot be a customer's name"),
-        (("--time-zone", "Mars/Olympus"), 3, "no such time zone"),
+        (("--time-zone", "Mars/Olympus"), 3, "unknown time zone"),
         (("--machine", "prod-2", "--label", "x"), 5, "has no machine prod-2"),
         (("--machine", "prod-1", "--label", "prod-3"), 3, "has this label already"),
         (("--machine", "prod-1", "--label", "\x1b"), 3, "the label cannot be used"),
