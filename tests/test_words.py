@@ -77,7 +77,6 @@ TO_DO: set[str] = {
     "polygent_issuer/cli/prompts.py",
     "polygent_issuer/enforcement",
     "polygent_issuer/guide",
-    "polygent_issuer/issuing",
     "polygent_issuer/registry",
     "polygent_issuer/verifier",
     "tests/batch",

@@ -289,7 +289,7 @@ class BatchRunner:
         try:
             with db.part():
                 for each in issued:
-                    record_issue(db, each, job.consent, particulars=particulars)
+                    record_issue(db, each, job.consent, extra_details=particulars)
         except OF_ALL:
             raise
         except IssuerError as error:

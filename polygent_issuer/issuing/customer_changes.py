@@ -1,4 +1,4 @@
-"""Customers are archived, changed or merged: what follows for their licenses, and doing it."""
+"""Archive, edit and merge customers, and list the licenses that this affects."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -27,10 +27,10 @@ from polygent_issuer.terms.parsing import parse_name
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArchivePlan:
-    """What archiving, or its undoing, means; two are equal when they rest on the same facts.
+    """The effect of archiving or unarchiving a customer; plans of the same facts are equal.
 
-    `needed` is False where it is so already; `running` are the current licenses in force, the first
-    to end first.
+    `needed` is False if the customer is in that state already. `running` are the current licenses
+    that have not expired, by expiry.
     """
 
     customer: Customer
@@ -40,7 +40,7 @@ class ArchivePlan:
 
 
 def plan_archive(db: Reading, slug: str, *, undo: bool, now: datetime) -> ArchivePlan:
-    """What would follow; nothing is written."""
+    """Plan to archive or unarchive a customer; nothing is written."""
     customer = customers.get(db, slug)
     running = tuple(each for each in licenses.current(db, customer) if each.expires_at > now)
     needed = (customer.archived_at is None) is not undo
@@ -48,10 +48,11 @@ def plan_archive(db: Reading, slug: str, *, undo: bool, now: datetime) -> Archiv
 
 
 def archive(decided: Decided[ArchivePlan], *, reason: str | None, consent: Consent) -> ArchivePlan:
-    """Do what was shown, and journal who decided it and why.
+    """Carry out the plan, and record the actor and the reason in the journal.
 
     Raises:
-        ConsentNeeded, RegistryChanged: a finding was not accepted; it is no longer what was shown.
+        ConsentNeeded: (`consent_needed`) a finding was not accepted.
+        RegistryChanged: (`registry_changed`) the plan would be different now.
     """
     require(decided.behind, consent)
     plan = decided.decision
@@ -72,7 +73,7 @@ def archive(decided: Decided[ArchivePlan], *, reason: str | None, consent: Conse
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutdatedLicense:
-    """A license in force that carries another `name` or `sub` than its customer has (`slug`)."""
+    """A running license whose `name` or `sub` differs from its customer's; `slug` is theirs."""
 
     license_id: str
     name: str
@@ -83,16 +84,16 @@ class OutdatedLicense:
 
     @property
     def command(self) -> Hint:
-        """What issues it again, with the name and slug of today."""
+        """The command that reissues the license with the present name and slug."""
         return run("reissue", self.slug, "--license", self.license_id[:8])
 
 
 def outdated_licenses(
     db: Reading, records: Iterable[LicenseRecord], *, slug: str, name: str, now: datetime
 ) -> tuple[OutdatedLicense, ...]:
-    """Those of current licenses that run and say another customer than this."""
-    in_force = (record for record in records if record.expires_at > now)
-    read = ((record, load_license(db, record)) for record in in_force)
+    """Return the running licenses that name another customer than this slug and name."""
+    running = (record for record in records if record.expires_at > now)
+    loaded = ((record, load_license(db, record)) for record in running)
     return tuple(
         OutdatedLicense(
             license_id=record.id,
@@ -102,36 +103,36 @@ def outdated_licenses(
             expires_at=record.expires_at,
             slug=slug,
         )
-        for record, license_ in read
+        for record, license_ in loaded
         if (license_.customer, license_.sub) != (name, slug)
     )
 
 
 def normalize_name(text: str) -> str:
-    """Read a customer's name as the registry gets it, in NFC; else `input_refused` (FORMAT §1)."""
+    """Return a customer's name in NFC; `input_refused` if it is invalid (FORMAT §1)."""
     try:
         return parse_name(text)
     except InvalidTerms as refused:
-        message = f"this cannot be a customer's name: {refused.message}"
+        message = f"invalid customer name: {refused.message}"
         raise InputRefused(message, hint=refused.hint) from None
 
 
 def similar_name_finding(
     db: Reading, name: str, *, besides: Customer | None = None
 ) -> Finding | None:
-    """`similar-customer`, if a customer's name is like that of another than the one besides."""
+    """Return `similar-customer` if the name resembles that of a customer other than `besides`."""
     alike = customers.similar(db, name, besides=besides)
     show = run("customer", "show", alike[0].slug if alike else "")
-    hint = Hint("look whether it is the same: ", show)
+    hint = Hint("check whether it is the same customer: ", show)
     return similar_customer(f"the name {name}", alike, hint=hint)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CustomerUpdate:
-    """What changes; two are equal when they rest on the same facts.
+    """The changes to a customer; updates of the same facts are equal.
 
-    `relabelled` is a machine's old label and its new one, `still_named` the licenses in force that
-    would carry an old name.
+    `relabelled` is a machine's old and new label. `still_named` are the running licenses that carry
+    the old name.
     """
 
     customer: Customer
@@ -142,7 +143,7 @@ class CustomerUpdate:
 
     @property
     def changes(self) -> dict[str, tuple[str | None, str | None]]:
-        """Old and new by name; empty when everything is so already."""
+        """Old and new value by name; empty if nothing changes."""
         changes = {
             name: (_text(getattr(self.customer, name)), _text(new))
             for name, new in self.columns.items()
@@ -185,7 +186,7 @@ def plan_update(
 def update(
     decided: Decided[CustomerUpdate], findings: Iterable[Finding], consent: Consent
 ) -> Customer:
-    """Do what was shown, and journal who decided it and why. Raises as `archive`."""
+    """Carry out the update, and record it in the journal. Raises as `archive`."""
     plan = decided.decision
 
     def write(db: Writing) -> Customer:
@@ -213,7 +214,7 @@ def _text(value: object) -> str | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DuplicateMachineLicense:
-    """One of several current licenses for one `machine` after a merger; `keep` runs longest."""
+    """One of several current licenses for one `machine` after a merge; `keep` runs longest."""
 
     record: LicenseRecord
     machine: str
@@ -222,10 +223,11 @@ class DuplicateMachineLicense:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MergePlan:
-    """What a merger means; two are equal when they rest on the same facts.
+    """The effect of a merge; plans of the same facts are equal.
 
-    Of `gone` so many `licenses` change hands; those `still_named` are in force and carry the old
-    slug; `rivals` are for a machine that has a longer one now.
+    `licenses` counts the licenses that move to the remaining customer. `still_named` are the
+    running ones that carry the old slug. `rivals` are for a machine that has a license that runs
+    longer.
     """
 
     merger: merging.Merger
@@ -235,42 +237,45 @@ class MergePlan:
 
 
 def plan_merge(db: Reading, typed_gone: str, typed_kept: str, *, now: datetime) -> MergePlan:
-    """What would follow if one customer (slug, alias or name) became the other; nothing is written.
+    """Plan to merge one customer (slug, alias or name) into the other; nothing is written.
 
     Raises:
         NotFound, Ambiguous: (`not_found`, `ambiguous`) no such customer, or several.
-        InputRefused: (`input_refused`, `customer_archived`) when both are the same already, or the
-            one who remains was archived.
-        RegistryDamaged: (`registry_damaged`) when a stored license does not verify.
+        InputRefused: (`input_refused`) both are the same customer; (`customer_archived`) the
+            remaining customer is archived.
+        RegistryDamaged: (`registry_damaged`) a stored license does not verify.
     """
     gone, kept = customers.find(db, typed_gone), customers.find(db, typed_kept)
     if gone.id == kept.id:
         raise InputRefused(
-            f"both are the same customer already: {kept.name} ({kept.slug})",
-            hint=Hint("look at it: ", run("customer", "show", kept.slug)),
+            f"both are the same customer: {kept.name} ({kept.slug})",
+            hint=Hint("show it with: ", run("customer", "show", kept.slug)),
         )
     if kept.archived_at is not None:
         raise InputRefused(
-            f"{kept.name} was archived at {dates.instant(kept.archived_at)}, "
-            "and nobody is merged into who was",
-            hint=run("customer", "archive", kept.slug, "--undo"),
+            f"{kept.name} was archived at {dates.instant(kept.archived_at)}; "
+            "customers cannot be merged into an archived one",
+            hint=Hint("unarchive it first: ", run("customer", "archive", kept.slug, "--undo")),
             code="customer_archived",
         )
     merger = merging.decide(db, gone, kept)
     labels = {machine.id: label for machine, label in merger.moved}
     labels |= {gone.id: kept.label for gone, kept in merger.same}
-    changing_hands = licenses.of(db, gone)
-    current = [_relabelled(db, each, labels) for each in changing_hands if each.is_current]
+    moving = licenses.of(db, gone)
+    current = [_relabelled(db, each, labels) for each in moving if each.is_current]
     return MergePlan(
         merger=merger,
-        licenses=len(changing_hands),
+        licenses=len(moving),
         still_named=outdated_licenses(db, current, slug=kept.slug, name=kept.name, now=now),
         rivals=_rivals(merger, (*current, *licenses.current(db, kept))),
     )
 
 
 def merge(decided: Decided[MergePlan], *, reason: str, consent: Consent) -> Customer:
-    """Do what was shown, and journal who decided it and why; who remains. Raises as `archive`."""
+    """Carry out the merge, record it in the journal, and return the remaining customer.
+
+    Raises as `archive`.
+    """
     require(decided.behind, consent)
 
     def write(db: Writing) -> Customer:
@@ -291,14 +296,14 @@ def _relabelled(db: Reading, record: LicenseRecord, labels: dict[int, str]) -> L
     if record.machine_id is None:
         return replace(record, machine_label=None)
     if record.machine_id not in labels:
-        raise db.damaged(f"has license {record.id} on a machine of another customer, or of none")
+        raise db.damaged(f"has license {record.id} on a machine that is not its customer's")
     return replace(record, machine_label=labels[record.machine_id])
 
 
 def _rivals(
     merger: merging.Merger, current: Iterable[LicenseRecord]
 ) -> tuple[DuplicateMachineLicense, ...]:
-    """Of each machine that both had, all current licenses but the one that runs longest."""
+    """Return, for each machine that both had, all current licenses except the longest."""
     of = {gone.id: kept for gone, kept in merger.same}
     of |= {kept.id: kept for _, kept in merger.same}
     longest: dict[int, LicenseRecord] = {}
@@ -314,7 +319,7 @@ def _rivals(
 
 
 def _merge_details(decided: MergePlan) -> dict[str, Any]:
-    """What the row of `gone` said, and what its machines are called now."""
+    """Return the old row of `gone`, and the new labels of its machines."""
     merger = decided.merger
     gone = merger.gone
     return {

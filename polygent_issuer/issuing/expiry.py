@@ -1,7 +1,7 @@
-"""When a license ends: the option, else the recorded term, counted from the right day (FORMAT §6).
+"""Expiry of a license: from the option, else from the recorded term (FORMAT §6).
 
-It follows mostly one license. Of several, the one that ends last counts, so that nobody loses a
-day; their terms count only where they agree.
+A license usually replaces one. If it replaces several, the term counts from the last expiry, so
+that no day is lost, and the recorded term is used only if all have the same.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,13 +21,17 @@ from polygent_issuer.terms.parsing import Changes, Plan, parse_term
 
 
 def first_expiry(changes: Changes, plan: Plan, now: datetime) -> datetime:
-    """The expiry of a first license; `invalid_terms` when it is past, or counts from nothing."""
+    """Return the expiry of a first license.
+
+    Raises:
+        InvalidTerms: (`invalid_terms`) it is in the past, or `--from expiry` was given.
+    """
     if changes.expires is not None:
         return _ahead(changes.expires, now)
     if changes.basis == "expiry":
         raise InvalidTerms(
-            "a first license has no earlier expiry to count from",
-            hint=Hint(option("--from", "now"), ", or ", option("--from", "DATE")),
+            "--from expiry needs an existing license, and this is a first one",
+            hint=Hint("use ", option("--from", "now"), " or ", option("--from", "DATE")),
         )
     base = changes.basis if isinstance(changes.basis, datetime) else now
     return _ahead(term_end(base, changes.term or plan.term), now)
@@ -36,9 +40,9 @@ def first_expiry(changes: Changes, plan: Plan, now: datetime) -> datetime:
 def next_term(
     changes: Changes, records: Sequence[LicenseRecord], settings: Settings
 ) -> Term | None:
-    """The term of the next license: the option, else the one recorded, else its plan's; else None.
+    """Return the term of the next license: the option, else the recorded one, else its plan's.
 
-    It is None, too, when several licenses were for different terms.
+    None if no term is known, or if several licenses have different terms.
     """
     if changes.term is not None:
         return changes.term
@@ -55,15 +59,15 @@ def next_expiry(
     settings: Settings,
     now: datetime,
 ) -> datetime:
-    """The expiry of the license that follows `records`.
+    """Return the expiry of the license that replaces `records`.
 
-    A renewal counts from the old expiry while that runs, from now once it has lapsed. A reissue
-    keeps the expiry, unless an option corrects it.
+    A renewal counts from the old expiry, or from now if that has passed. A reissue keeps the
+    expiry, unless an option corrects it.
 
     Raises:
-        MissingInput: (`missing_input`) no term is known, a plan is not renewable, or a basis is
-            given to a reissue without a term.
-        InvalidTerms: (`invalid_terms`) when it is not after `now`.
+        MissingInput: (`missing_input`) no term is known, the plan is not renewable, or a reissue
+            has a basis without a term.
+        InvalidTerms: (`invalid_terms`) the expiry is not after `now`.
     """
     if changes.expires is not None:
         return _ahead(changes.expires, now)
@@ -76,7 +80,7 @@ def next_expiry(
     if term is None:
         message = f"no term is known for license {records[0].id[:8]}"
         if len(records) > 1:
-            message = f"these {len(records)} licenses were not all for the same term"
+            message = f"these {len(records)} licenses have different terms"
         raise MissingInput(
             message, hint=Hint("add ", option("--term", "1y"), " or ", option("--expires", "DATE"))
         )
@@ -86,10 +90,10 @@ def next_expiry(
 def _same_expiry(changes: Changes, records: Sequence[LicenseRecord], now: datetime) -> datetime:
     if changes.basis:
         raise MissingInput(
-            "a reissue keeps the expiry, so --from needs a term to count",
+            "a reissue keeps the expiry, so --from needs a term",
             hint=Hint(
                 *("add ", option("--term", "TERM")),
-                *(", or name the day with ", option("--expires", "DATE")),
+                *(", or give the last day with ", option("--expires", "DATE")),
             ),
         )
     last = last_to_end(records)
@@ -97,15 +101,15 @@ def _same_expiry(changes: Changes, records: Sequence[LicenseRecord], now: dateti
         raise InvalidTerms(
             f"license {last.id[:8]} expired at {dates.instant(last.expires_at)}, "
             "and a reissue keeps the expiry",
-            hint=run("renew", *_this(last))
+            hint=Hint("renew it instead: ", run("renew", *_this(last)))
             if len(records) == 1
-            else "the same command with renew in place of reissue",
+            else "use the same command with renew instead of reissue",
         )
     return last.expires_at
 
 
 def _basis(changes: Changes, records: Sequence[LicenseRecord], now: datetime) -> datetime:
-    """Where a renewal's term is counted from."""
+    """Return the instant from which a renewal's term counts."""
     if isinstance(changes.basis, datetime):
         return changes.basis
     expires_at = last_to_end(records).expires_at
@@ -114,26 +118,26 @@ def _basis(changes: Changes, records: Sequence[LicenseRecord], now: datetime) ->
 
 
 def last_to_end(records: Sequence[LicenseRecord]) -> LicenseRecord:
-    """The license that runs longest."""
+    """Return the license with the latest expiry."""
     return max(records, key=lambda record: record.expires_at)
 
 
 def renewable(record: LicenseRecord, settings: Settings) -> bool:
-    """Whether its plan lets it be renewed as it is; a trial is followed by what is named."""
+    """Return whether its plan allows a renewal without new terms; a trial's does not."""
     plan = settings.plans.get(record.plan or "")
     return plan is None or plan.renewable
 
 
 def lapsed_beyond_limit(record: LicenseRecord, settings: Settings, now: datetime) -> bool:
-    """Whether it ended so long ago that it is followed only when it is named."""
+    """Return whether it expired so long ago that it is renewed only if named explicitly."""
     return now - record.expires_at > settings.lapsed
 
 
 def not_due(records: Sequence[LicenseRecord], settings: Settings, now: datetime) -> Finding | None:
-    """`not-due`: a renewal long before the expiry is more often a slip than a wish.
+    """Return `not-due` for a renewal long before the expiry, which is usually a mistake.
 
-    Of several the last to end is judged, since the new term counts from there. A trial is never
-    too early for a contract: it is followed only by what was named.
+    The latest expiry of several counts, since the new term starts there. A trial may be converted
+    at any time: its renewal always names the new terms.
     """
     last = last_to_end(records)
     if last.expires_at - now <= settings.not_due or not renewable(last, settings):
@@ -141,11 +145,11 @@ def not_due(records: Sequence[LicenseRecord], settings: Settings, now: datetime)
     left = dates.days_left(last.expires_at, now)
     return Finding(
         code=FindingCode.NOT_DUE,
-        message=f"license {last.id[:8]} still runs for {dates.days(left)}, "
-        f"over {settings.not_due.days}",
-        hint=Hint("for a new file of the same expiry: ", run("reissue", *_this(last)))
+        message=f"license {last.id[:8]} is valid for {dates.days(left)} more; "
+        f"renewals are due {settings.not_due.days} days before the expiry",
+        hint=Hint("for a new file with the same expiry: ", run("reissue", *_this(last)))
         if len(records) == 1
-        else "for the expiry of that one: the same command with reissue in place of renew",
+        else "for a new file with the latest expiry: use reissue instead of renew",
     )
 
 
@@ -157,10 +161,10 @@ def is_due(
     within: timedelta | None,
     term: Term | None = None,
 ) -> bool:
-    """Whether a license is to be renewed: it ends soon (`within`), and a renewal would end later.
+    """Return whether a license is due: it expires soon (`within`), and a renewal expires later.
 
-    So a license that was renewed a moment ago is not due twice, however short the terms are.
-    Without `within` it does not matter how far ahead it ends; without `term` its own counts.
+    So a license that was just renewed is not due again, even if its term is short. Without
+    `within` any expiry counts as soon; without `term` the license's own term counts.
     """
     term = term or _own_term(record, settings)
     ends = record.expires_at
@@ -171,10 +175,10 @@ def is_due(
 def renewable_in_batch(
     records: Iterable[LicenseRecord], settings: Settings, now: datetime, *, until: datetime
 ) -> bool:
-    """Whether `renew` of a customer, of whose licenses none is named, asks for nothing more.
+    """Return whether `renew CUSTOMER` needs neither terms nor consent.
 
-    It takes all current ones that did not lapse long ago: a trial wants a plan, and what still runs
-    for long wants consent, unless it ends before `until`.
+    It renews all current licenses that have not expired beyond the limit. A trial needs a plan. A
+    license that is not due needs consent, unless it expires before `until`.
     """
     return not any(
         not lapsed_beyond_limit(record, settings, now)
@@ -187,18 +191,18 @@ def renewable_in_batch(
 
 
 def long_term(now: datetime, expires_at: datetime, settings: Settings) -> Finding | None:
-    """`long-term`: there is no revocation, so a long license is a risk of its own."""
+    """Return `long-term` for a license with a long term: licenses cannot be revoked."""
     if expires_at <= term_end(now, settings.long_term):
         return None
     return Finding(
         code=FindingCode.LONG_TERM,
-        message=f"it would run until {dates.describe_expiry(expires_at)}, "
-        f"over {settings.long_term} from now, and a license cannot be revoked",
+        message=f"the license would expire over {settings.long_term} from now, at "
+        f"{dates.describe_expiry(expires_at)}, and licenses cannot be revoked",
         hint=Hint("choose ", option("--term", str(settings.long_term)), " or less"),
     )
 
 
-@lru_cache(maxsize=64)  # of many licenses few terms
+@lru_cache(maxsize=64)  # many licenses share few terms
 def _term(text: str) -> Term:
     return parse_term(text)
 
@@ -219,25 +223,25 @@ def _own_term(record: LicenseRecord, settings: Settings) -> Term | None:
 def _require_renewable(record: LicenseRecord, settings: Settings) -> None:
     if not renewable(record, settings):
         raise MissingInput(
-            f"the plan {record.plan!a} of license {record.id[:8]} is not renewed by itself",
+            f"the plan {record.plan!a} of license {record.id[:8]} is not renewed automatically",
             hint=Hint(
-                "for a contract add ",
+                "to convert it add ",
                 option("--plan", "PLAN"),
-                "; for more of the same: ",
+                "; to extend it: ",
                 run("renew", *_this(record), "--term", record.term or "30d"),
             ),
         )
 
 
 def _this(record: LicenseRecord) -> tuple[str, ...]:
-    """The customer and the one license that is meant, as a command takes them."""
+    """Return the arguments that select this one license."""
     return record.customer_slug, "--license", record.id[:8]
 
 
 def _ahead(expires_at: datetime, now: datetime) -> datetime:
     if expires_at <= now:
         raise InvalidTerms(
-            f"it would have expired already: {dates.describe_expiry(expires_at)}",
-            hint=Hint("choose a term or ", option("--expires"), " with a day to come"),
+            f"the expiry date is in the past: {dates.describe_expiry(expires_at)}",
+            hint=Hint("choose a longer term, or a later day with ", option("--expires")),
         )
     return expires_at

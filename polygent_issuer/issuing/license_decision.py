@@ -1,6 +1,6 @@
-"""Decide a license: a customer's first one (`sign`), or what follows others (`renew`, `reissue`).
+"""Decide a license: a customer's first one (`sign`), or the next one (`renew`, `reissue`).
 
-Terms, dates and machine of a later license come from the stored `.lic`, verified again with its
+Terms, dates and machine of the next license come from the stored `.lic`, verified again with its
 pinned key, never from rows that can be edited. Nothing is written and no key is needed.
 """
 
@@ -44,13 +44,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FirstLicenseRequest:
-    """What `sign` was asked for.
+    """Options of `sign`.
 
     Attributes:
-        customer: a slug or name; a new name makes a customer.
-        claimed: nobody but the document's sender named the customer.
-        slug, label: of a new customer, and of the machine; made from its name when not given.
-        key: a label or kid; the active key when not given.
+        customer: a slug or name; a new name adds a customer.
+        claimed: the customer's name comes only from the document.
+        slug, label: for a new customer, and for the machine; by default made from their names.
+        key: a label or kid; by default the active key.
     """
 
     customer: str | None
@@ -68,13 +68,13 @@ def propose_first(
 ) -> Proposal:
     """Decide a first license.
 
-    A known machine whose license still runs is refused towards `renew` and `reissue`; one whose
-    license has lapsed is continued.
+    If the machine's license has expired, the new one renews it. If it still runs, the error names
+    `renew` and `reissue`.
 
     Raises:
         MissingInput: (`missing_input`) no customer, or no document for a standard license.
-        InvalidTerms: (`invalid_terms`) terms that no license may have, or a license that runs.
-        InputRefused, Taken: a slug for a customer who exists, or one that is not free.
+        InvalidTerms: (`invalid_terms`) impossible terms, or the machine has a running license.
+        InputRefused, Taken: the slug of an existing customer, or a slug that is not free.
         NotFound, Ambiguous: the customer or the key.
     """
     customer = resolve_customer(
@@ -87,8 +87,8 @@ def propose_first(
     else:
         choice = machines.first_machine(db, customer, request.document, request.label)
     current = licenses.current(db, customer) if isinstance(customer, Customer) else ()
-    lapsed = _lapsed(db, customer, current, choice, terms=terms, now=now)
-    if lapsed is not None:
+    expired = _expired_license(db, customer, current, choice, terms=terms, now=now)
+    if expired is not None:
         renewal = RenewalRequest(
             action=Action.RENEW,
             customer=customer.slug,
@@ -97,9 +97,9 @@ def propose_first(
             key=request.key,
         )
         proposal = propose_renewal(
-            db, renewal, (lapsed,), settings=settings, now=now, license_id=license_id
+            db, renewal, (expired,), settings=settings, now=now, license_id=license_id
         )
-        note = f"license {lapsed.id[:8]} has lapsed; the new one continues it"
+        note = f"license {expired.id[:8]} has expired; the new license replaces it"
         return replace(proposal, action=Action.SIGN, notes=(*proposal.notes, note))
     proposal = _propose(
         db,
@@ -115,8 +115,8 @@ def propose_first(
         now=now,
         license_id=license_id,
     )
-    beside = _beside_note(request.plan, customer, current, terms, now)
-    proposal = replace(proposal, notes=(*proposal.notes, *beside))
+    notes = _kept_machines_note(request.plan, customer, current, terms, now)
+    proposal = replace(proposal, notes=(*proposal.notes, *notes))
     return proposal.with_findings(
         customer_finding(db, customer, choice, claimed=request.claimed),
         expiry.long_term(now, proposal.license.expires_at, settings),
@@ -140,7 +140,7 @@ def _propose(
     records: tuple[LicenseRecord, ...] = (),
     old: Sequence[License] = (),
 ) -> Proposal:
-    """The proposal with what every license is asked: of its document, and of its machine."""
+    """Build a proposal with the findings and notes on its document and machine."""
     new = build_license(
         license_id=license_id,
         issuer=settings.issuer,
@@ -172,7 +172,7 @@ def _propose(
     )
 
 
-def _lapsed(
+def _expired_license(
     db: Reading,
     customer: Customer | NewCustomer,
     current: Sequence[LicenseRecord],
@@ -181,7 +181,10 @@ def _lapsed(
     terms: Terms,
     now: datetime,
 ) -> LicenseRecord | None:
-    """The current license of the same scope, the last to end, which must have lapsed."""
+    """Return the latest current license for the same machine or domain.
+
+    It must have expired; else `invalid_terms`.
+    """
     if choice is None:
         unbound = (record for record in current if record.machine_id is None)
         domain = terms.allowed_domain
@@ -196,34 +199,34 @@ def _lapsed(
         what = f"the machine {escape(choice.label)}" if choice else "this domain"
         this_one = (customer.slug, "--license", last.id[:8])
         raise InvalidTerms(
-            f"{customer.name} has a license for {what} that runs until "
+            f"{customer.name} already has a license for {what}, which expires at "
             f"{dates.describe_expiry(last.expires_at)}",
             hint=Hint(
                 "for the next term: ",
                 run("renew", *this_one),
-                "; for a new file of this one: ",
+                "; for a new file with the same expiry: ",
                 run("reissue", *this_one),
             ),
         )
     return last
 
 
-def _beside_note(
+def _kept_machines_note(
     plan: Plan,
     customer: Customer | NewCustomer,
     current: Sequence[LicenseRecord],
     terms: Terms,
     now: datetime,
 ) -> tuple[str, ...]:
-    """Who buys enterprise mostly means it instead of the machines, not beside them."""
+    """Note that an enterprise license does not replace the machines' licenses, as is usual."""
     running = (record.machine_label for record in current if record.expires_at > now)
     labels = [label for label in running if label is not None]
     if terms.tier is Tier.STANDARD or not labels:
         return ()
     typed = ("--plan", plan.name) if plan.tier is Tier.ENTERPRISE else ("--tier", "enterprise")
     instead = run("reissue", customer.slug, "--all-machines", *typed)
-    beside = f"it stands beside the licenses for {', '.join(labels)}"
-    return (f"{beside}; to take their place instead: {instead}",)
+    kept = f"the licenses for {', '.join(labels)} stay current"
+    return (f"{kept}; to replace them instead: {instead}",)
 
 
 def propose_renewals(
@@ -234,9 +237,9 @@ def propose_renewals(
     now: datetime,
     new_id: Callable[[str], str],
 ) -> tuple[Proposal, ...]:
-    """Decide what follows the licenses that a request means: one for each, or one for several.
+    """Decide the next licenses of a request: one for each license, or one for several.
 
-    `new_id` gives the ID of the license that follows the one of an ID: always the same.
+    `new_id` returns the ID of the license that replaces an ID, the same at each call.
 
     Raises:
         IssuerError: each code of `select_licenses`, `grouped` and `propose_renewal`.
@@ -252,8 +255,8 @@ def propose_renewals(
     of_all = request.all_machines
     current = licenses.current(db, customers.find(db, request.customer)) if of_all else ()
     left_out = (
-        f"license {record.id[:8]} ({record.machine_label or record.tier}) lapsed long ago, at "
-        f"{dates.instant(record.expires_at)}, and is left out; to mean it, too, name each "
+        f"license {record.id[:8]} ({record.machine_label or record.tier}) expired long ago, at "
+        f"{dates.instant(record.expires_at)}, and is left out; to include it, name each license "
         "with --license"
         for record in current
         if record.id not in taken
@@ -270,11 +273,10 @@ def propose_renewal(
     now: datetime,
     license_id: str,
 ) -> Proposal:
-    """Decide the license that follows one, or several where the terms say enterprise (`grouped`).
+    """Decide the license that replaces one, or several if it is an enterprise one (`grouped`).
 
     Raises:
-        InvalidTerms: (`invalid_terms`) terms that no license may have, or a machine that is
-            another one since.
+        InvalidTerms: (`invalid_terms`) impossible terms, or the machine's identity has changed.
         MissingInput: (`missing_input`) no term is known, or limits or a document are needed.
         HomeProblem: (`registry_damaged`) the stored file is not what was issued.
         NotFound, Ambiguous: the customer or the key.
@@ -323,10 +325,10 @@ def propose_renewal(
 def grouped(
     db: Reading, changes: Changes, records: Sequence[LicenseRecord]
 ) -> tuple[tuple[LicenseRecord, ...], ...]:
-    """The licenses, those together that one shall follow: one for each domain, when enterprise.
+    """Group the licenses that one license will replace: enterprise licenses by domain.
 
-    Several enterprise licenses are for several domains and stay so, unless one was named for all.
-    Too many for one are `invalid_terms`.
+    Enterprise licenses for different domains are not merged, unless the changes name one domain.
+    More than `MAX_REPLACES` in a group are `invalid_terms`.
     """
     alone = tuple((record,) for record in records)
     if len(records) == 1 or not (changes.makes_enterprise or changes.names_domain):
@@ -342,8 +344,8 @@ def grouped(
     most = max(map(len, groups.values()))
     if most > MAX_REPLACES:
         raise InvalidTerms(
-            f"one license replaces at most {MAX_REPLACES}, and these are {most}",
-            hint=f"go in steps: up to {MAX_REPLACES} of them, each named with --license ID; then "
-            "the one that came of it and the rest, with --all-machines",
+            f"a license can replace at most {MAX_REPLACES} others, not {most}",
+            hint=f"replace up to {MAX_REPLACES} of them first, each named with --license ID; then "
+            "replace the new license and the rest with --all-machines",
         )
     return tuple(map(tuple, groups.values()))

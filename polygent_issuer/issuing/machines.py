@@ -1,8 +1,8 @@
-"""What a fingerprint that arrived means for the customer it is said to be of, and its past.
+"""Choose a license's machine, and compare a machine-info document with the registry.
 
-What the past says are notes, not findings: servers are replaced and rebuilt, and nobody is to be
-asked each time. Who sees the third change in a year, or one fingerprint under two names, asks the
-customer.
+A machine's history makes notes, not findings: servers are replaced and rebuilt too often for a
+question each time. An operator who reads of a third change in a year, or of one fingerprint under
+two host names, can ask the customer.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,7 +43,7 @@ _YEAR: Final = timedelta(days=365)
 
 
 def own_machine(db: Reading, customer: Customer | NewCustomer, fingerprint: str) -> Machine | None:
-    """The customer's machine that has this fingerprint today."""
+    """Return the customer's machine that has this fingerprint at present."""
     if isinstance(customer, NewCustomer):
         return None
     own = (machine for machine in machines.of(db, customer) if machine.fingerprint == fingerprint)
@@ -56,11 +56,11 @@ def first_machine(
     document: "ReceivedDocument | None",
     label: str | None,
 ) -> MachineChoice:
-    """The machine of a first license: known or new.
+    """Return the machine of a first license: known or new.
 
     Raises:
-        MissingInput: (`missing_input`) without a document.
-        InvalidTerms: (`invalid_terms`) when the label is not that of the machine, or is another's.
+        MissingInput: (`missing_input`) there is no document.
+        InvalidTerms: (`invalid_terms`) the machine has another label, or another machine has it.
     """
     if document is None:
         raise _unbound(", or ", option("--plan", "enterprise-annual"))
@@ -69,7 +69,7 @@ def first_machine(
     if known is not None:
         if label not in (None, known.label):
             raise InvalidTerms(
-                f"this machine is known already, as {escape(known.label)}",
+                f"this machine is already registered with the label {escape(known.label)}",
                 hint=Hint("leave out ", option("--label")),
             )
         return MachineChoice(label=known.label, fingerprint=fingerprint, known=known)
@@ -78,11 +78,11 @@ def first_machine(
         label = machines.free_label(db, existing, document.info.hostname)
     elif existing is not None and label in {each.label for each in machines.of(db, existing)}:
         raise InvalidTerms(
-            f"{existing.name} has another machine with the label {escape(label)}",
+            f"{existing.name} already has another machine with the label {escape(label)}",
             hint=Hint(
                 "choose another ",
                 option("--label"),
-                "; or, if this one replaces it: ",
+                "; if this machine replaces it: ",
                 run("reissue", existing.slug, "--machine", label, "--machine-info", "FILE"),
             ),
         )
@@ -96,14 +96,15 @@ def next_machine(
     old: License,
     document: "ReceivedDocument | None",
 ) -> MachineChoice:
-    """The machine of the license that follows one: as now, or with a new document's identity.
+    """Return the machine of the next license: the present one, or the one of a new document.
 
-    Of the row of the license's machine the label is used; what it is says the signed license.
+    The row of the machine gives the label. Without a document, the fingerprint comes from the
+    signed license.
 
     Raises:
-        MissingInput: (`missing_input`) without a document, when it was for no machine.
-        InvalidTerms: (`invalid_terms`) when the document is of another machine of this customer,
-            or there is none and the machine took another identity since.
+        MissingInput: (`missing_input`) no document, and the license is not bound to a machine.
+        InvalidTerms: (`invalid_terms`) the document belongs to another machine of this customer,
+            or there is none and the machine's identity has changed.
     """
     machine = None if record.machine_id is None else machines.by_id(db, record.machine_id)
     if document is None:
@@ -118,7 +119,8 @@ def next_machine(
     same = own_machine(db, customer, new)
     if same is not None and same.id != machine.id:
         raise InvalidTerms(
-            f"this document is of the machine {escape(same.label)}, not of {escape(machine.label)}",
+            f"this document belongs to the machine {escape(same.label)}, "
+            f"not to {escape(machine.label)}",
             hint=run("renew", customer.slug, "--machine", same.label),
         )
     changed = new != machine.fingerprint
@@ -127,7 +129,7 @@ def next_machine(
 
 def _unbound(*instead: str) -> MissingInput:
     return MissingInput(
-        "a standard license is bound to a machine, and no document was given",
+        "a standard license is bound to a machine, and no machine-info document was given",
         hint=Hint("add ", option("--machine-info", "FILE"), *instead),
     )
 
@@ -135,10 +137,9 @@ def _unbound(*instead: str) -> MissingInput:
 def _refuse_replaced(
     db: Reading, record: LicenseRecord, machine: Machine, fingerprint: str
 ) -> None:
-    """Refuse a license that goes on for what its machine was before.
+    """Refuse to renew a license for a previous fingerprint of its machine.
 
-    A machine has mostly one current license, and that one is replaced when the machine changes; a
-    merger of customers may leave it another.
+    A change of a machine replaces its license. Only a merge of customers may leave a second one.
     """
     if machine.fingerprint == fingerprint:
         return
@@ -146,21 +147,22 @@ def _refuse_replaced(
         return
     license_id = record.id[:8]
     raise InvalidTerms(
-        f"license {license_id} is for what {escape(machine.label)} was before "
-        f"{dates.instant(machine.since)}: the machine has another fingerprint since",
+        f"license {license_id} was issued for the previous fingerprint of {escape(machine.label)}, "
+        f"which changed at {dates.instant(machine.since)}",
         hint=Hint(
+            "if the machine has another license: ",
             run("license", "retire", license_id, "--reason", "TEXT"),
-            ", if the machine has another license; else ",
+            "; otherwise: ",
             run("reissue", record.customer_slug, "--license", license_id, "--machine-info", "FILE"),
         ),
     )
 
 
 def refuse_document(document: "ReceivedDocument | None") -> None:
-    """Check that an enterprise license is for no machine; else `invalid_terms`."""
+    """Refuse a document for an enterprise license (`invalid_terms`)."""
     if document is not None:
         raise InvalidTerms(
-            "an enterprise license is for no machine, yet a machine-info document was given",
+            "enterprise licenses are not bound to a machine, but a machine-info document was given",
             hint=Hint(
                 "leave out ", option("--machine-info"), ", or add ", option("--tier", "standard")
             ),
@@ -174,7 +176,7 @@ def document_findings(
     settings: Settings,
     now: datetime,
 ) -> tuple[Finding | None, ...]:
-    """Judge a document that a license of this customer is for."""
+    """Return the findings on the document of a license for this customer."""
     if document is None:
         return ()
     return (
@@ -188,7 +190,7 @@ def document_findings(
 def _of_another_customer(
     db: Reading, customer: Customer | NewCustomer, document: "ReceivedDocument"
 ) -> Finding | None:
-    """`machine-of-another-customer`: who has it, since when, by the same document or another."""
+    """Return `machine-of-another-customer`, with the owner, the dates and the document."""
     for known in machines.with_fingerprint(db, document.info.fingerprint):
         if known.customer.slug == customer.slug:
             continue
@@ -196,11 +198,11 @@ def _of_another_customer(
         same = known.document_sha256 == document.sha256
         return Finding(
             code=FindingCode.MACHINE_OF_ANOTHER_CUSTOMER,
-            message=f"this fingerprint is known for {known.customer.name} "
+            message=f"this fingerprint is registered for {known.customer.name} "
             f"({known.customer.slug}, machine {known.machine.label}) "
             f"since {dates.instant(known.since)}{until}, "
-            f"by {'the same' if same else 'another'} document",
-            hint=run("customer", "show", known.customer.slug),
+            f"from {'the same' if same else 'another'} document",
+            hint=Hint("show its owner: ", run("customer", "show", known.customer.slug)),
         )
     return None
 
@@ -208,32 +210,32 @@ def _of_another_customer(
 def _names_another_customer(
     db: Reading, customer: Customer | NewCustomer, document: "ReceivedDocument | None"
 ) -> Finding | None:
-    """`claimed-customer`: the license would be one customer's, and the document names another.
+    """Return `claimed-customer` if the document names a customer other than the license's.
 
-    The wrong attachment is the commonest slip; that the sender wrote the name proves nothing
-    either way, so this asks and does not refuse.
+    The wrong attachment is the most common mistake. The name in a document proves nothing, so the
+    operator decides.
     """
-    said = None if document is None else document.info.customer
-    if said is None:
+    name = None if document is None else document.info.customer
+    if name is None:
         return None
     try:
-        other = customers.find(db, said)
+        other = customers.find(db, name)
     except (NotFound, Ambiguous):
         return None
     if other.slug == customer.slug:
         return None
     return Finding(
         code=FindingCode.CLAIMED_CUSTOMER,
-        message=f"the license would be {customer.name}'s, "
-        f"but the document says that its machine is {other.name}'s",
-        hint=Hint("look again which document this is: ", run("machine-info", "check", "FILE")),
+        message=f"the document names the customer {other.name}, "
+        f"but the license is for {customer.name}",
+        hint=Hint("check the document: ", run("machine-info", "check", "FILE")),
     )
 
 
 def additional_machine_finding(
     db: Reading, customer: Customer | NewCustomer, choice: MachineChoice | None
 ) -> Finding | None:
-    """`additional-machine`: the customer has one already, and this is another."""
+    """Return `additional-machine` if the customer already has another machine."""
     if choice is None or choice.known is not None or isinstance(customer, NewCustomer):
         return None
     labels = [machine.label for machine in machines.of(db, customer)]
@@ -241,7 +243,8 @@ def additional_machine_finding(
         return None
     return Finding(
         code=FindingCode.ADDITIONAL_MACHINE,
-        message=f"{customer.name} has a machine already ({', '.join(labels)}), and this is another",
+        message=f"this would be an additional machine: {customer.name} already has "
+        f"{', '.join(labels)}",
         hint=Hint(
             "if it replaces one: ",
             run("reissue", customer.slug, "--machine", labels[0], "--machine-info", "FILE"),
@@ -251,14 +254,14 @@ def additional_machine_finding(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IdentityChange:
-    """A machine took another fingerprint at an instant."""
+    """A change of a machine's fingerprint, and its instant."""
 
     at: datetime
     components: tuple[ComponentChange, ...]
 
 
 def identity_changes(identities: Sequence[Identity]) -> tuple[IdentityChange, ...]:
-    """The changes of a machine, latest first; the same fingerprint twice in a row is none."""
+    """Return the changes of a machine's fingerprint, latest first."""
     return tuple(
         IdentityChange(
             at=old.until or new.since,
@@ -270,34 +273,34 @@ def identity_changes(identities: Sequence[Identity]) -> tuple[IdentityChange, ..
 
 
 def change_count(identities: Sequence[Identity], now: datetime, *, more: int = 0) -> str | None:
-    """`3rd machine change in 12 months`; None before the second. `more` are about to be made."""
+    """Return `3rd machine change in 12 months`, from the second on; `more` are about to happen."""
     recent = sum(change.at > now - _YEAR for change in identity_changes(identities)) + more
     return None if recent < 2 else f"{_ordinal(recent)} machine change in 12 months"  # noqa: PLR2004  # the second
 
 
 def list_components(components: Iterable[ComponentChange]) -> str | None:
-    """Compared parts in words: `board changed, disk same`; None for none."""
+    """Return compared components as text: `board changed, disk same`; None if empty."""
     return ", ".join(f"{escape(part.name)} {part.state}" for part in components) or None
 
 
 def document_notes(
     db: Reading, document: "ReceivedDocument | None", choice: MachineChoice | None, now: datetime
 ) -> tuple[str, ...]:
-    """What a document says, so that a wrong attachment is seen, and how its machine changed."""
+    """Return what a document states, so that a wrong one is noticed, and its machine's changes."""
     if document is None:
         return ()
     info = document.info
     customer, host = escape(info.customer or "unnamed"), escape(info.hostname or "unnamed")
-    made = _age(now - info.generated_at)
+    age = _age(now - info.generated_at)
     return (
-        f"the document says: customer {customer}, host {host}, made {made}",
+        f"document: customer {customer}, host {host}, created {age}",
         *(_comparison(db, choice.known, info, now) if choice and choice.known else ()),
         *_clones(db, info.fingerprint, info.hostname),
     )
 
 
 def history_notes(db: Reading, info: "MachineInfo", now: datetime) -> tuple[str, ...]:
-    """What the registry's past says of a document that nobody signs for yet."""
+    """Return what the registry knows of a document before a license is signed for it."""
     notes: list[str] = []
     if likely := _likely_machine(db, info):
         customer, machine = likely
@@ -308,16 +311,16 @@ def history_notes(db: Reading, info: "MachineInfo", now: datetime) -> tuple[str,
 
 
 def machine_notes(db: Reading, machine: Machine, now: datetime) -> tuple[str, ...]:
-    """What is to be known of a machine that a customer has."""
+    """Return the notes on a registered machine."""
     count = change_count(machines.history(db, machine), now)
     return (*([count] if count else []), *_clones(db, machine.fingerprint, machine.hostname))
 
 
 def _comparison(db: Reading, machine: Machine, info: "MachineInfo", now: datetime) -> Iterator[str]:
-    """What a document says beside a machine: which parts differ, how often it has changed."""
+    """Compare a document with a machine: changed components, and earlier changes in the year."""
     compared = list_components(changed_components(machine.components, info.components))
     if compared is not None:
-        yield f"its parts beside those of {escape(machine.label)}: {compared}"
+        yield f"components compared with {escape(machine.label)}: {compared}"
     if machine.fingerprint != info.fingerprint:
         count = change_count(machines.history(db, machine), now, more=1)
         if count is not None:
@@ -325,9 +328,10 @@ def _comparison(db: Reading, machine: Machine, info: "MachineInfo", now: datetim
 
 
 def _likely_machine(db: Reading, info: "MachineInfo") -> tuple[Customer, Machine] | None:
-    """The machine that a document is probably of, by no proof: a person judges.
+    """Return the machine that a document probably belongs to, for a person to judge.
 
-    Whoever has or had the fingerprint; else who has this hostname, or one machine, under this name.
+    It is the machine that has or had the fingerprint; else, of the machines of the customer that
+    the document names, the one with the same host name, or the only one.
     """
     for known in machines.with_fingerprint(db, info.fingerprint):
         return known.customer, known.machine
@@ -342,33 +346,33 @@ def _likely_machine(db: Reading, info: "MachineInfo") -> tuple[Customer, Machine
 
 
 def _may_be(customer: Customer, machine: Machine) -> str:
-    note = f"it may be {customer.slug}'s machine {escape(machine.label)}, changed"
+    note = f"this may be the machine {escape(machine.label)} of {customer.slug}, changed"
     if customer.archived_at is not None:
         undo = run("customer", "archive", customer.slug, "--undo")
-        return f"{note}; {customer.slug} was archived: {undo}"
+        return f"{note}; {customer.slug} is archived; to unarchive it: {undo}"
     reissue = run("reissue", customer.slug, "--machine", machine.label, "--machine-info", "FILE")
-    return f"{note}: {reissue}"
+    return f"{note}; if so: {reissue}"
 
 
 def _clones(db: Reading, fingerprint: str, hostname: str | None) -> tuple[str, ...]:
-    """Where this fingerprint is or was known under another hostname (RFC 4343), of any customer."""
+    """Return each machine that has or had this fingerprint and another host name (RFC 4343)."""
     if hostname is None:
         return ()
     notes = []
     for known in machines.with_fingerprint(db, fingerprint):
         if known.hostname is None or known.hostname.casefold() == hostname.casefold():
             continue
-        owner = f"{known.customer.name} ({known.customer.slug}), machine {known.machine.label}"
+        owner = f"{known.customer.name}, {known.customer.slug}, machine {known.machine.label}"
         until = "" if known.until is None else f" until {dates.instant(known.until)}"
         notes.append(
-            f"same fingerprint, other hostname: a clone? {escape(hostname)} here, "
-            f"{escape(known.hostname)} as {owner}, since {dates.instant(known.since)}{until}"
+            f"possible clone: this host is {escape(hostname)}, but its fingerprint is registered "
+            f"for {escape(known.hostname)} ({owner}) since {dates.instant(known.since)}{until}"
         )
     return tuple(dict.fromkeys(notes))
 
 
 def _age(age: timedelta) -> str:
-    """How old a document is; a clock that runs ahead made it in our future."""
+    """Return the age of a document as text; a clock that runs ahead makes it negative."""
     span = abs(age)
     hours = span // _HOUR
     length = f"{hours} hour{'' if hours == 1 else 's'}" if hours else "less than an hour"

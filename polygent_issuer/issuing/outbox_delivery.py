@@ -1,4 +1,4 @@
-"""Where license files go, and the licenses whose file a crash or a full disk kept back."""
+"""Destinations of license files, and delivery of files that a crash or a full disk prevented."""
 
 import os
 import re
@@ -30,16 +30,16 @@ from polygent_issuer.text import escape
 if TYPE_CHECKING:
     from polygent_issuer.issuing.proposal import Proposal
 
-_ELSEWHERE: Final = "name another place with --output"
+_ELSEWHERE: Final = "choose another place with --output"
 _NAMED: Final = 50
-"""Licenses that a warning names one by one; `doctor` names all."""
+"""Licenses that a warning names individually; `doctor` names all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Destination:
     """A place for license files: a folder, or stdout by `write`.
 
-    `name` is the one file's name; without it each license has its own.
+    `name` is the name of a single file; by default each license has its own.
     """
 
     folder: Path | None
@@ -47,11 +47,11 @@ class Destination:
     write: Callable[[bytes], None] | None = None
 
     def target(self, proposal: "Proposal") -> Path | None:
-        """The file for a license; `None` on stdout."""
+        """Return the path for a license's file; `None` for stdout."""
         return None if self.folder is None else self.folder / (self.name or proposal.file_name)
 
     def check(self, proposals: tuple["Proposal", ...]) -> None:
-        """Refuse before anything is signed what could not be delivered afterwards.
+        """Check before signing that the files can be delivered.
 
         Raises:
             UsageProblem: (`usage`) one name for several licenses.
@@ -59,7 +59,8 @@ class Destination:
         """
         if len(proposals) > 1 and (self.name is not None or self.folder is None):
             raise UsageProblem(
-                f"{len(proposals)} licenses do not fit into one file", hint="--output FOLDER"
+                f"{len(proposals)} licenses cannot be written to one file",
+                hint="name a folder with --output FOLDER",
             )
         if self.folder is None:
             return
@@ -68,7 +69,7 @@ class Destination:
             self.free_target(proposal)
 
     def free_target(self, proposal: "Proposal") -> Path | None:
-        """As `target`, checked by `files.require_free`."""
+        """Return `target` after a check with `files.require_free`."""
         target = self.target(proposal)
         if target is not None:
             files.require_free(target, _ELSEWHERE)
@@ -78,9 +79,10 @@ class Destination:
 def resolve(
     option: str | None, default: Path | None, write: Callable[[bytes], None]
 ) -> Destination:
-    """The destination of `--output`: `-`, a folder, or a file; else the settings', else here.
+    """Return the destination of `--output`, else of the settings, else the current folder.
 
-    An existing folder, or a trailing slash, means a folder; `output_failed` is no place for a file.
+    `-` is stdout. An existing folder, or a path with a trailing slash, is a folder; any other path
+    is a file. A path that cannot be a file is `output_failed`.
     """
     if option == "-":
         return Destination(folder=None, write=write)
@@ -93,11 +95,12 @@ def resolve(
         str(path).encode()  # the registry keeps it as text
     except FileNotFoundError:
         raise OutputProblem(
-            "the current folder is gone", hint="cd to another folder, or name one with --output"
+            "the current folder no longer exists",
+            hint="change to another folder, or name one with --output",
         ) from None
     except (RuntimeError, UnicodeEncodeError):
         raise OutputProblem(
-            f"no place for a file: {escape(ascii(option))}", hint=_ELSEWHERE
+            f"not a valid path for a file: {escape(ascii(option))}", hint=_ELSEWHERE
         ) from None
     if option is None or disk.is_folder(path) or option.endswith(("/", os.sep)):
         return Destination(folder=path)
@@ -105,10 +108,10 @@ def resolve(
 
 
 def undelivered(registry: Registry) -> tuple[str, ...]:
-    """One line for each current license whose file is not known to be delivered.
+    """Return a line for each current license whose file may not be delivered.
 
-    Those that wait for one archive are reported together. Every command asks, and thousands may
-    wait, so once enough of an archive have been judged the rest is counted with them.
+    Licenses of one archive share a line. Every command calls this, and thousands may be pending,
+    so only `_NAMED` licenses of each archive are checked, and the rest count with them.
     """
     alone, bundles, refused = list[OutboxRow](), Counter[str](), Counter[str]()
     with registry.reading(checked=False) as db:
@@ -124,41 +127,40 @@ def undelivered(registry: Registry) -> tuple[str, ...]:
                 alone.append(row)
     more = len(alone) - _NAMED
     return (
-        *(f"{describe(row)}; get it with: {export_hint(row.license_id)}" for row in alone[:_NAMED]),
-        *([f"{more:,} more licenses were issued like these: polygent-issue doctor"] * (more > 0)),
+        *(f"{describe(row)}; export it: {export_hint(row.license_id)}" for row in alone[:_NAMED]),
+        *([f"{more:,} more licenses like these; list them: polygent-issue doctor"] * (more > 0)),
         *(
-            f"{count:,} {'license waits' if count == 1 else 'licenses wait'} for the archive "
-            f"{escape(place)}, which is not finished: the same command finishes it"
+            f"{count:,} {'license is' if count == 1 else 'licenses are'} not yet in the archive "
+            f"{escape(place)}; to finish it, repeat the command that began it"
             for place, count in bundles.items()
         ),
     )
 
 
 def is_bundle(place: str) -> bool:
-    """Whether the outbox names an archive, and no folder that is called like one."""
+    """Return whether a place in the outbox is an archive, not a folder with such a name."""
     return place.endswith(".zip") and not os.path.isdir(place)  # noqa: PTH112 - Path.is_dir raises
 
 
 def undelivered_rows(registry: Registry) -> tuple[OutboxRow, ...]:
-    """The current licenses whose file is not known to be delivered, oldest first."""
+    """Return the current licenses whose file may not be delivered, oldest first."""
     with registry.reading(checked=False) as db:
         return tuple(row for row, _ in _waiting(db))
 
 
 def describe(row: OutboxRow) -> str:
-    """Which license is waiting, and for what place."""
+    """Describe an undelivered license and its place."""
     place = f"{row.folder}/{row.name}" if row.folder else None
-    where = escape(place) if place else "stdout, or its folder before a restoration"
+    where = escape(place) if place else "stdout, or a folder recorded before the last restore"
     return f"license {row.license_id[:8]} was issued, but its file may not have reached {where}"
 
 
 def deliver_pending(db: Writing, prefix: str) -> None:
-    """Deliver what is pending, and clear what was delivered; what fails stays and is named again.
+    """Deliver the pending files and clear their rows; a row that fails stays and is reported again.
 
-    What was superseded or retired meanwhile is cleared. The bytes come from the registry, so
-    nothing is signed twice. Where the journal does not vouch for them and their place, the license
-    is not delivered, and stays named until it is exported: the row was edited, or an earlier
-    version wrote it.
+    Rows of replaced or retired licenses are cleared. The bytes come from the registry, so nothing
+    is signed twice. A license whose bytes and place the journal does not confirm is not delivered:
+    its row was edited, or written by an earlier version. It is reported until it is exported.
     """
     for row in outbox.pending(db):
         try:
@@ -170,16 +172,16 @@ def deliver_pending(db: Writing, prefix: str) -> None:
 
 
 def sweep(db: Reading, folder: Path, prefix: str) -> None:
-    """Remove temporary files that a crash left; those in the outbox may be about to be linked."""
+    """Remove temporary files of a crash, except for licenses in the outbox, still to be linked."""
     files.sweep(folder, prefix, tuple(f"{prefix}{row.license_id}" for row in outbox.pending(db)))
 
 
 def is_vouched(db: Reading, record: LicenseRecord, folder: str, name: str | None) -> bool:
-    """Whether the journal row of its issue names this place, key and file, and the file verifies.
+    """Return whether the journal confirms this place, key and file, and the file verifies.
 
-    A `name` that is hidden, is a path, or steers a terminal is never vouched for.
+    A `name` that is hidden, is a path, or contains control characters is never confirmed.
     """
-    # Most commands find nothing undelivered; only here are these needed (40 ms).
+    # Imported late (40 ms): most commands have nothing undelivered.
     from polygent_issuer.issuing.proposal import load_license  # noqa: PLC0415
     from polygent_issuer.registry import journal  # noqa: PLC0415
 
@@ -199,23 +201,23 @@ def is_vouched(db: Reading, record: LicenseRecord, folder: str, name: str | None
 
 
 def write(file: bytes, target: Path, license_id: str, prefix: str) -> None:
-    """Write a kept license's file as `files.publish` does; the next issue sweeps what is left."""
+    """Write the file of a license in the registry; the next issue sweeps a temporary file."""
     temp_name = f"{prefix}{license_id}-{os.getpid()}.tmp"
     files.prepare(file, target.parent, temp_name=temp_name).publish(target.name)
 
 
 def temp_prefix(registry_id: str) -> str:
-    """The prefix of the temporary files of one registry; an edited ID leads to no other folder."""
+    """Return the prefix of a registry's temporary files; an edited ID cannot change the folder."""
     return f".polygent-{re.sub('[^0-9A-Za-z]', '_', registry_id[:8])}-"
 
 
 def export_hint(license_id: str) -> Hint:
-    """The command that writes a kept license's file again."""
+    """Return the command that writes the file of a license in the registry."""
     return run("license", "export", license_id[:8], "--output", "FILE")
 
 
 def _remove_empty_file(target: Path) -> None:
-    """Remove the empty file that held the name when a crash came, where there are no links."""
+    """Remove the empty file that reserved the name before a crash, on disks without links."""
     with suppress(OSError, ValueError):  # ValueError: as in `_is_there`
         status = target.lstat()
         if S_ISREG(status.st_mode) and status.st_size == 0:
@@ -223,7 +225,7 @@ def _remove_empty_file(target: Path) -> None:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name is one of a file that people see, in whatever folder."""
+    """Return whether a name is that of a visible file without a folder."""
     is_path = name != Path(name).name or "\\" in name
     return not is_path and not name.startswith(".") and name == escape(name)
 
@@ -236,7 +238,7 @@ def _waiting(db: Reading) -> Iterator[tuple[OutboxRow, LicenseRecord]]:
 
 
 def _is_delivered(db: Writing, row: OutboxRow, record: LicenseRecord, prefix: str) -> bool:
-    """Whether the file is in its place, written now if the journal vouches for it."""
+    """Return whether the file is in its place; write it if the journal confirms it."""
     if row.folder is None or row.name is None:
         return False
     if not is_vouched(db, record, row.folder, row.name):

@@ -1,6 +1,6 @@
-"""A license that is decided but not signed, beside those it replaces.
+"""A license that is decided but not signed, and its comparison with those that it replaces.
 
-Those are read from their stored files, never from rows that can be edited.
+The replaced licenses are read from their stored files, never from rows that can be edited.
 """
 
 import json
@@ -34,7 +34,7 @@ _FIRST_SECOND = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)  # FORMAT §1: iat is 
 
 
 class Action(StrEnum):
-    """What is done to a license."""
+    """The three ways to issue a license."""
 
     SIGN = "sign"
     RENEW = "renew"
@@ -42,13 +42,13 @@ class Action(StrEnum):
 
     @property
     def done(self) -> str:
-        """The same in the past: `signed`, `renewed`, `reissued`."""
+        """The past participle: `signed`, `renewed`, `reissued`."""
         return {"sign": "signed", "renew": "renewed", "reissue": "reissued"}[self]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewCustomer:
-    """A customer who will be added with the license."""
+    """A customer that will be added with the license."""
 
     slug: str
     name: str
@@ -56,9 +56,9 @@ class NewCustomer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MachineChoice:
-    """The machine of a standard license: the known row, or None to add one.
+    """The machine of a standard license: the `known` row, or None to add one.
 
-    `changed` gives that row a new identity from the document.
+    `changed`: the row gets a new identity from the document.
     """
 
     label: str
@@ -69,14 +69,14 @@ class MachineChoice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proposal:
-    """A decision. Two proposals are equal when they rest on the same facts.
+    """A decision. Two proposals of the same facts are equal.
 
     Attributes:
-        replaced: the licenses that it supersedes; mostly one.
-        term, plan: recorded with the license, so that the next renewal knows them.
-        findings: what is risky and needs consent.
+        replaced: the licenses that it supersedes; usually one.
+        term, plan: recorded with the license for the next renewal.
+        findings: risks that need consent.
         differences: old → new, or all terms of a first license.
-        notes: what the operator should know, without being asked.
+        notes: information for the operator that needs no consent.
     """
 
     action: Action
@@ -94,17 +94,17 @@ class Proposal:
 
     @property
     def file_name(self) -> str:
-        """The name that its file gets where nobody says otherwise."""
+        """The default name of its file."""
         return file_name(self.license, self.machine.label if self.machine else None)
 
     def with_findings(self, *findings: Finding | None) -> "Proposal":
-        """The same decision with more findings; `None` is left out."""
+        """Return the same decision with more findings, without the `None` among them."""
         more = tuple(finding for finding in findings if finding is not None)
         return replace(self, findings=(*self.findings, *more)) if more else self
 
 
 def file_name(license_: License, label: str | None) -> str:
-    """`acme-prod-2027-11-30-1f3a9c2e.lic`: customer, machine if any, last full day, ID (§6)."""
+    """Return `acme-prod-2027-11-30-1f3a9c2e.lic`: customer, machine, last full day, ID (§6)."""
     machine = () if label is None else (slugify(label),)
     day = dates.last_full_day(license_.expires_at).isoformat()
     return "-".join((license_.sub, *machine, day, license_.jti[:8])) + ".lic"
@@ -121,12 +121,12 @@ def build_license(
     expires_at: datetime,
     replaces: tuple[str, ...] = (),
 ) -> License:
-    """The license of these terms, to whole seconds; `invalid_terms` if FORMAT §1 forbids it."""
+    """Build a license, in whole seconds; `invalid_terms` if FORMAT §1 forbids it."""
     if issued_at < _FIRST_SECOND:
         raise InvalidTerms(
-            f"no license can be issued at {dates.instant(issued_at)}, "
-            "as this machine's clock has it",
-            hint="set the clock right",
+            f"this machine's clock shows {dates.instant(issued_at)}, "
+            "which is too early to issue a license",
+            hint="set this machine's clock",
         )
     described = License(
         iss=issuer,
@@ -145,15 +145,13 @@ def build_license(
     try:
         built = License.from_claims(described.to_claims())
     except LicenseError as refused:
-        raise InvalidTerms(
-            f"no license may say this: {refused.message}", hint=refused.hint
-        ) from None
+        raise InvalidTerms(f"invalid license: {refused.message}", hint=refused.hint) from None
     _require_readable(built)
     return built
 
 
 def _require_readable(license_: License) -> None:
-    """Refuse what no server would read; the size of its file is known before it is signed."""
+    """Refuse a license whose file would be too large for a server; its size is known already."""
     # At most 67 bytes of the payload for a feature, 39 for an id, 4,000 for all other claims.
     if 67 * len(license_.features) + 39 * len(license_.replaces) < _CERTAINLY_FITS:
         return
@@ -163,15 +161,15 @@ def _require_readable(license_: License) -> None:
         return
     taken = len(json.dumps(license_.features, separators=(",", ":"))) * 4 // 3  # in base64url
     raise InvalidTerms(
-        f"the license file would have {size:,} bytes, and a server reads at most "
+        f"the license file would have {size:,} bytes, and servers read at most "
         f"{jws.MAX_FILE_BYTES:,}",
-        hint=f"grant fewer features, or give them shorter names: the {len(license_.features)} "
-        f"that it grants take {taken:,} bytes",
+        hint=f"grant fewer features, or features with shorter names: these "
+        f"{len(license_.features)} take {taken:,} bytes",
     )
 
 
 def load_license(db: Reading, record: LicenseRecord) -> License:
-    """What the stored `.lic` says, verified with its pinned key; else `registry_damaged`."""
+    """Return a stored `.lic`, verified with its pinned key; else `registry_damaged`."""
     pinned = verifier_of(keys.pinned(db, record.kid))
     with suppress(LicenseError):
         license_ = pinned.authenticate(record.file)
@@ -185,33 +183,36 @@ def load_license(db: Reading, record: LicenseRecord) -> License:
 
 @lru_cache(maxsize=8)
 def verifier_of(key: KeyRecord) -> Verifier:
-    """What verifies with one pinned key; reading a key takes as long as a verification."""
+    """Return a verifier for one pinned key; cached, since loading takes as long as verifying."""
     return Verifier(KeySet.of(key.public_key, allow_example=True))
 
 
 def similar_customer(
     subject: str, alike: Sequence[Customer | str], *, hint: str, where: str = ""
 ) -> Finding | None:
-    """`similar-customer`: the subject of the sentence is very like others, or like their names.
+    """Return `similar-customer` for customers or names that resemble the subject; None for none.
 
-    None where there are none; `where` says more of them.
+    `where` is appended to the names.
     """
     if not alike:
         return None
     names = [each if isinstance(each, str) else f"{each.name} ({each.slug})" for each in alike]
-    message = f"{subject} is very like {list_first(names)}{where}"
+    message = f"{subject} is very similar to {list_first(names)}{where}"
     return Finding(code=FindingCode.SIMILAR_CUSTOMER, message=message, hint=hint)
 
 
 _LESSER: Final = ("users", "session-hosts", "deploy-hosts", "remove-feature", "allowed-domain")
 _NAMES: Final = join(", ", [option(f"--{name}") for name in _LESSER])
-_NAME_IT: Final = Hint("name what is meant with ", _NAMES, " or ", option("--expires"))
+_NAME_IT: Final = Hint("if it is intended, name it with ", _NAMES, " or ", option("--expires"))
 
 
 def loss_finding(
     replaced: Sequence[License], new: License, typed: Changes | None
 ) -> Finding | None:
-    """`entitlement-loss`: less than now, and not named on the command line, if there was one."""
+    """Return `entitlement-loss` for every term that shrinks and is not named on the command line.
+
+    `typed` is None if there is no command line.
+    """
     changes = Changes() if typed is None else typed
     losses = list(decision.losses([Terms.of(old) for old in replaced], Terms.of(new), changes))
     named = changes.term or changes.expires or changes.basis
@@ -219,7 +220,7 @@ def loss_finding(
     if new.expires_at < longest and not named:
         days = dates.days_left(longest, new.expires_at)
         losses.append(
-            f"it would end {dates.days(days)} earlier, at {dates.instant(new.expires_at)}"
+            f"{dates.days(days)} of validity (new expiry {dates.instant(new.expires_at)})"
         )
     if not losses:
         return None
@@ -231,7 +232,7 @@ def loss_finding(
 
 
 def license_differences(replaced: Sequence[License], new: License) -> tuple[Difference, ...]:
-    """Old → new, for display: what the licenses say beside their terms, then those."""
+    """Return old → new for display: the parties and machine first, then the terms."""
     pairs = (
         ("customer", _listed(old.customer for old in replaced), new.customer),
         ("customer slug", _listed(old.sub for old in replaced), new.sub),
@@ -243,15 +244,15 @@ def license_differences(replaced: Sequence[License], new: License) -> tuple[Diff
 
 
 def replaced_note(db: Reading, record: LicenseRecord, now: datetime) -> str:
-    """What becomes of the old file of a license that is replaced."""
+    """Return a note on the old file of a license that is replaced."""
     until = dates.instant(record.expires_at)
     if record.expires_at <= now:
         return f"license {record.id[:8]} expired at {until}"
     old, key = f"the old file {record.id[:8]}", keys.pinned(db, record.kid)
-    works = f"keeps working until {until} where it is installed"
+    works = f"stays valid until {until} on servers where it is installed"
     if key.compromised:
         signed = f"{old} was signed with {escape(key.label)}, which is compromised"
-        return f"{signed}: it works only where that key is still believed"
+        return f"{signed}; it works only on servers that still trust that key"
     if key.retired_at is not None:
         return f"{old} was signed with {escape(key.label)}, which is retired; it {works}"
     return f"{old} {works}"
@@ -262,7 +263,7 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def _machines(licenses: Sequence[License]) -> str:
-    """Whose fingerprint, or of how many machines: a row of several would be read by nobody."""
+    """Return the fingerprint, or the number of machines: several would not fit into a row."""
     bound = [each.machine_fingerprint for each in licenses if each.machine_fingerprint]
     if len(bound) > 1:
         return f"of {len(bound)} machines"

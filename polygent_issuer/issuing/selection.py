@@ -1,4 +1,4 @@
-"""Whom and which licenses a command means: the customer of a first license, licenses to follow."""
+"""Find the customer of a first license, and the licenses to renew or reissue."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -35,23 +35,24 @@ def resolve_customer(
     claimed: bool,
     slug: str | None = None,
 ) -> Customer | NewCustomer:
-    """The customer: named, or known by the machine, or else new.
+    """Return the customer: by name, else by the machine, else a new one.
 
     Args:
-        claimed: only the document's sender gave the name; who has the machine counts more.
-        slug: of a new customer, instead of one made from the name.
+        claimed: the name comes only from the document; the owner of the machine takes precedence.
+        slug: for a new customer, instead of one made from the name.
 
     Raises:
-        MissingInput: (`missing_input`) when nothing names one.
-        Ambiguous: (`ambiguous`) when several customers match.
-        InputRefused: (`customer_archived`, `input_refused`) who was archived, or has another slug.
+        MissingInput: (`missing_input`) there is no name.
+        Ambiguous: (`ambiguous`) several customers match.
+        InputRefused: (`customer_archived`) the customer is archived; (`input_refused`) it has
+            another slug.
         InvalidTerms, InputRefused, Taken: as `new_customer`.
     """
     customer = owner_of_machine(db, document) if claimed or named is None else None
     if customer is None:
         if named is None:
             raise MissingInput(
-                "the customer is not given, and no document names one",
+                "no customer given, and no document names one",
                 hint=Hint("add ", option("--customer", "NAME")),
             )
         try:
@@ -61,27 +62,26 @@ def resolve_customer(
     check_not_archived(customer)
     if slug not in (None, customer.slug):
         raise InputRefused(
-            f"{customer.name} is a customer already and has the slug {customer.slug}, "
-            "which never changes",
+            f"{customer.name} already has the slug {customer.slug}, and slugs cannot be changed",
             hint="leave out --slug",
         )
     return customer
 
 
 def check_not_archived(customer: Customer) -> Customer:
-    """The customer, who may be issued licenses; one who was archived is `customer_archived`."""
+    """Return the customer; if it is archived, `customer_archived`."""
     if customer.archived_at is None:
         return customer
     raise InputRefused(
-        f"{customer.name} was archived at {dates.instant(customer.archived_at)}, "
-        "and nothing is issued to who is archived",
-        hint=run("customer", "archive", customer.slug, "--undo"),
+        f"{customer.name} was archived at {dates.instant(customer.archived_at)}; "
+        "archived customers cannot be issued licenses",
+        hint=Hint("unarchive it first: ", run("customer", "archive", customer.slug, "--undo")),
         code="customer_archived",
     )
 
 
 def owner_of_machine(db: Reading, document: "ReceivedDocument | None") -> Customer | None:
-    """The one customer who has the document's machine today, if it is one."""
+    """Return the customer that has the document's machine at present, if exactly one has."""
     if document is None:
         return None
     known = machines.with_fingerprint(db, document.info.fingerprint)
@@ -90,11 +90,11 @@ def owner_of_machine(db: Reading, document: "ReceivedDocument | None") -> Custom
 
 
 def new_customer(db: Reading, name: str, slug: str | None = None) -> NewCustomer:
-    """A customer of this name, not yet in the registry; NFC, with a free slug.
+    """Return a new customer with this name in NFC, and a free slug; nothing is written.
 
     Raises:
-        InvalidTerms: (`invalid_terms`) when it is no display name (FORMAT §1).
-        InputRefused, Taken: as `customers.require_free_slug`, for a slug that was given.
+        InvalidTerms: (`invalid_terms`) the name is not a display name (FORMAT §1).
+        InputRefused, Taken: as `customers.require_free_slug`, for an explicit slug.
     """
     name = _name(name)
     if slug is not None:
@@ -107,44 +107,44 @@ def _name(text: str) -> str:
         return parse_name(text)
     except InvalidTerms as refused:
         raise InvalidTerms(
-            f"this cannot be a customer's name: {refused.message}",
-            hint=Hint("name another with ", option("--customer", "NAME")),
+            f"invalid customer name: {refused.message}",
+            hint=Hint("give another name with ", option("--customer", "NAME")),
         ) from None
 
 
 def customer_finding(
     db: Reading, customer: Customer | NewCustomer, choice: MachineChoice | None, *, claimed: bool
 ) -> Finding | None:
-    """`similar-customer` for a new one; `claimed-customer` if only a document's sender names it."""
+    """Return `similar-customer` for a new customer, or `claimed-customer` for one in a document."""
     if isinstance(customer, NewCustomer):
         alike = customers.similar(db, customer.name)
         slug = alike[0].slug if alike else ""
         return similar_customer(
             f"{customer.name} would be a new customer, but",
             alike,
-            hint=Hint("if it is the same: ", option("--customer", slug)),
+            hint=Hint("if it is the same customer: ", option("--customer", slug)),
         )
     if not claimed or choice is None or choice.known is not None:
         return None
     return Finding(
         code=FindingCode.CLAIMED_CUSTOMER,
-        message=f"only the document says that it is of {customer.name}, "
-        "who is known without this machine; its sender wrote that",
-        hint=Hint(option("--customer", customer.slug), " if you know it"),
+        message=f"the name {customer.name} comes only from the document, which anyone can write, "
+        "and that customer has no such machine",
+        hint=Hint("if you know it is theirs: ", option("--customer", customer.slug)),
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RenewalRequest:
-    """What `renew` or `reissue` was asked for.
+    """Options of `renew` or `reissue`.
 
     Attributes:
-        license_ids: name some of several current licenses, by the beginnings of their IDs.
-        machine, all_machines: mean the one of this machine, or each, though terms are given.
+        license_ids: select current licenses by the beginnings of their IDs.
+        machine, all_machines: select the license of this machine, or all, even if terms are given.
         document: replaces the machine's identity.
-        key: a label or kid; the active key when not given.
-        typed: the operator typed the changes. What stands in a file is no decision of hers, so
-            that whatever it takes away is a finding.
+        key: a label or kid; by default the active key.
+        typed: the operator typed the changes. Changes from a file are not the operator's decision,
+            so every loss in them is a finding.
     """
 
     action: Action
@@ -161,15 +161,15 @@ class RenewalRequest:
 def select_licenses(
     db: Reading, request: RenewalRequest, *, settings: Settings, now: datetime
 ) -> tuple[LicenseRecord, ...]:
-    """The licenses that a request means, by machine label.
+    """Return the licenses that a request selects, by machine label.
 
-    `renew` without terms means every current license; terms, and `reissue`, mean one, unless
-    `all_machines` says otherwise. What lapsed long ago counts only when named.
+    `renew` without terms selects every current license. With terms, and in `reissue`, it must be
+    one, except with `all_machines`. Licenses that expired long ago must be named explicitly.
 
     Raises:
-        NotFound, Ambiguous: (`not_found`, `ambiguous`) nothing current matches, or several.
+        NotFound, Ambiguous: (`not_found`, `ambiguous`) no current license matches, or several.
         InvalidTerms: (`invalid_terms`) the named license is not current.
-        InputRefused: (`customer_archived`) the customer is none any more.
+        InputRefused: (`customer_archived`) the customer is archived.
     """
     customer = check_not_archived(customers.find(db, request.customer))
     if request.license_ids:
@@ -184,9 +184,9 @@ def select_licenses(
     if current and not recent:
         newest = expiry.last_to_end(current)
         raise NotFound(
-            f"what {customer.name} had lapsed over {settings.lapsed.days} days ago, "
-            f"last at {dates.instant(newest.expires_at)}",
-            hint=Hint("to mean it: ", run("renew", customer.slug, "--license", newest.id[:8])),
+            f"the licenses of {customer.name} expired over {settings.lapsed.days} days ago, "
+            f"the last at {dates.instant(newest.expires_at)}",
+            hint=Hint("to renew it: ", run("renew", customer.slug, "--license", newest.id[:8])),
         )
     every = request.all_machines or (
         request.action is Action.RENEW and not request.changes.named and request.document is None
@@ -200,13 +200,17 @@ def _by_id(db: Reading, customer: Customer, beginning: str) -> LicenseRecord:
     record = licenses.find(db, beginning)
     if record.customer_id != customer.id:
         raise NotFound(
-            f"license {record.id[:8]} is not {customer.name}'s but {record.customer_slug}'s",
-            hint=run("license", "list", "--customer", customer.slug),
+            f"license {record.id[:8]} belongs to {record.customer_slug}, not to {customer.name}",
+            hint=Hint(
+                f"list those of {customer.name}: ",
+                run("license", "list", "--customer", customer.slug),
+            ),
         )
     if not record.is_current:
         raise InvalidTerms(
-            f"license {record.id[:8]} is {record.status}, and only a current one has a next",
-            hint=run("license", "list", "--customer", customer.slug),
+            f"license {record.id[:8]} is {record.status}; "
+            "only current licenses can be renewed or reissued",
+            hint=Hint("list them: ", run("license", "list", "--customer", customer.slug)),
         )
     return record
 
@@ -217,7 +221,7 @@ def _one_of(
     if not records:
         raise NotFound(
             f"{customer.name} has no current license {scope}".rstrip(),
-            hint=Hint("for a first one: ", run("sign", "--customer", customer.slug)),
+            hint=Hint("sign a first one: ", run("sign", "--customer", customer.slug)),
         )
     if len(records) > 1:
         labels = Counter(record.machine_label for record in records)
@@ -226,7 +230,7 @@ def _one_of(
         )
         raise Ambiguous(
             f"{customer.name} has {len(records)} current licenses {scope}".rstrip(),
-            hint=f"name one: {candidates}{_or_all(records, request)}",
+            hint=f"select one: {candidates}{_or_all(records, request)}",
         )
     return tuple(records)
 
@@ -240,7 +244,7 @@ def _or_all(records: Sequence[LicenseRecord], request: RenewalRequest) -> str:
 
 
 def _candidate(record: LicenseRecord, *, by_label: bool) -> str:
-    """The option that names it: by its machine, unless another license is for that one, too."""
+    """Return the option that selects a license: by its machine, if only this one is for it."""
     day = dates.last_full_day(record.expires_at)
     label = f"machine {record.machine_label}" if record.machine_label else record.tier
     option = (

@@ -1,7 +1,4 @@
-"""From proposals to license files: signed, verified, recorded and delivered, all or nothing.
-
-The order is that of `registry.change`.
-"""
+"""Sign, verify, record and deliver license files, all or nothing, as `registry.change` does."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -13,7 +10,7 @@ from typing import Any
 from polygent_issuer import files
 from polygent_issuer.errors import KeyUnavailable, OutputProblem
 from polygent_issuer.findings import Consent, require
-from polygent_issuer.hints import run
+from polygent_issuer.hints import Hint, run
 from polygent_issuer.issuing import outbox_delivery
 from polygent_issuer.issuing.outbox_delivery import Destination
 from polygent_issuer.issuing.proposal import NewCustomer, Proposal, verifier_of
@@ -40,17 +37,17 @@ from polygent_issuer.verifier import jws
 from polygent_issuer.verifier.errors import LicenseError
 
 
-def choose_key(db: Reading, wanted: str | None) -> KeyRecord:
-    """The key named by label or kid, else the active one.
+def choose_key(db: Reading, name: str | None) -> KeyRecord:
+    """Return the key with this label or kid; by default the active key.
 
     Raises:
         NotFound, Ambiguous: (`not_found`, `ambiguous`) no such key, or several.
-        KeyUnavailable: (`no_key`, `key_retired`, `key_compromised`) none may sign.
+        KeyUnavailable: (`no_key`, `key_retired`, `key_compromised`) the key may not sign.
     """
-    key = keys.active(db) if wanted is None else keys.find(db, wanted)
+    key = keys.active(db) if name is None else keys.find(db, name)
     if key is None:
         known = keys.every(db)
-        message = "no key is chosen to sign" if known else "there is no signing key yet"
+        message = "no key is active" if known else "there is no signing key yet"
         raise KeyUnavailable(message, hint=signing_command(known), code="no_key")
     require_usable(key)
     return key
@@ -58,7 +55,7 @@ def choose_key(db: Reading, wanted: str | None) -> KeyRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Issued:
-    """A license that is signed: the bytes of its file, and where that is to be (`None`: stdout)."""
+    """A signed license: the bytes of its file, and its path (`None`: stdout)."""
 
     proposal: Proposal
     file: bytes
@@ -66,10 +63,10 @@ class Issued:
 
 
 def sign(proposal: Proposal, signer: Signer, path: Path | None) -> Issued:
-    """Sign, and verify the bytes to be written with the pinned public key (FORMAT §1).
+    """Sign, and verify the bytes of the file with the pinned public key (FORMAT §1).
 
     Raises:
-        KeyUnavailable: (`signature_refused`) when they do not verify; they are dropped.
+        KeyUnavailable: (`signature_refused`) the bytes do not verify, and are discarded.
     """
     expected = proposal.license
     signing_input = jws.signing_input(proposal.key.kid, expected.to_payload())
@@ -82,9 +79,9 @@ def sign(proposal: Proposal, signer: Signer, path: Path | None) -> Issued:
         read = None
     if read != expected:
         raise KeyUnavailable(
-            f"what the key {proposal.key.label!a} signed does not verify with its pinned public "
-            "half; the signature was dropped and nothing was issued",
-            hint=run("key", "show", *label_words(proposal.key.label)),
+            f"the signature of the key {proposal.key.label!a} does not verify with its pinned "
+            "public key; it was discarded and nothing was issued",
+            hint=Hint("check the key: ", run("key", "show", *label_words(proposal.key.label))),
             code="signature_refused",
         )
     return Issued(proposal=proposal, file=file, path=path)
@@ -95,9 +92,9 @@ def record_issue(
     signed: Issued,
     consent: Consent,
     *,
-    particulars: Mapping[str, object] | None = None,
+    extra_details: Mapping[str, object] | None = None,
 ) -> None:
-    """Write all that one issue means into the open transaction; the journal gets particulars."""
+    """Write the rows of one issue into the open transaction; the journal gets the extra details."""
     proposal = signed.proposal
     customer = proposal.customer
     if isinstance(customer, NewCustomer):
@@ -136,7 +133,7 @@ def record_issue(
         kid=proposal.key.kid,
         accepted=consent.used(proposal.findings),
         reason=consent.reason,
-        details={**_details(proposal), **(particulars or {}), "to": place},
+        details={**_details(proposal), **(extra_details or {}), "to": place},
     )
 
 
@@ -177,7 +174,7 @@ def _details(proposal: Proposal) -> dict[str, Any]:
 
 
 def proposals_of(decided: Decided[tuple[Proposal, ...]]) -> tuple[Proposal, ...]:
-    """The proposals with all findings: a clock that is behind concerns each of them."""
+    """Return the proposals with all findings; `clock-behind` applies to each of them."""
     return tuple(each.with_findings(*decided.behind) for each in decided.decision)
 
 
@@ -188,17 +185,18 @@ def publish(
     consent: Consent,
     destination: Destination,
 ) -> tuple[Issued, ...]:
-    """Issue what was decided and shown, all or nothing.
+    """Issue the decided proposals, all or nothing.
 
     Args:
-        signers: by kid; one for each key that the proposals name.
+        signers: by kid; one for each key of the proposals.
 
     Raises:
-        ConsentNeeded: (`consent_needed`) a finding was not accepted; nothing happened.
-        RegistryChanged: (`registry_changed`) it would now be decided otherwise; nothing happened.
-        KeyUnavailable: (`signature_refused`) nothing happened.
-        OutputProblem: (`output_failed`, `output_exists`) before the COMMIT nothing happened; after
-            it the licenses are kept, and the hint says how to get their files.
+        ConsentNeeded: (`consent_needed`) a finding was not accepted; nothing was issued.
+        RegistryChanged: (`registry_changed`) the decision would be different now; nothing was
+            issued.
+        KeyUnavailable: (`signature_refused`) nothing was issued.
+        OutputProblem: (`output_failed`, `output_exists`) nothing was issued if the error came
+            before the COMMIT; else the licenses are in the registry, and the hint exports them.
     """
     proposals = proposals_of(decided)
     for proposal in proposals:
@@ -238,14 +236,14 @@ def publish(
 def _deliver(
     issued: Issued, temp: files.Prepared | None, destination: Destination, prefix: str
 ) -> None:
-    """Step 5; a failure here no longer undoes anything, so the error says what is kept."""
+    """Publish one file after the COMMIT; an error states that the license is issued."""
     license_id = issued.proposal.license.jti
     try:
         if temp is not None and issued.path is not None:
             try:
                 temp.publish(issued.path.name)
             except OutputProblem:
-                # Another command may have delivered it and swept the temporary file meanwhile.
+                # Another command may have delivered it and removed the temporary file.
                 outbox_delivery.write(issued.file, issued.path, license_id, prefix)
         elif destination.write is not None:
             destination.write(issued.file)
@@ -254,9 +252,9 @@ def _deliver(
 
 
 def undelivered(license_id: str, problem: OutputProblem) -> OutputProblem:
-    """The same problem, said of a license that is committed."""
+    """Return the problem as one of a license that is committed."""
     return type(problem)(
-        f"license {license_id[:8]} is issued and kept, "
-        f"but its file is not delivered: {problem.message}",
-        hint=outbox_delivery.export_hint(license_id),
+        f"license {license_id[:8]} was issued, "
+        f"but its file could not be delivered: {problem.message}",
+        hint=Hint("export it: ", outbox_delivery.export_hint(license_id)),
     )

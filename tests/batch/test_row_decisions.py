@@ -99,7 +99,7 @@ def test_an_earlier_expiry_takes_days_away(batches: Batches) -> None:
     [outcome] = batches.done(batches.rows(text))
     assert isinstance(outcome, Failed)
     assert outcome.error.code == "consent_needed"
-    assert "days earlier" in outcome.error.message
+    assert "days of validity" in outcome.error.message
     assert again(batches, text, consent=LOSS) == ["reissue"]
     assert again(batches, text, consent=LOSS) == ["keep"]
 
@@ -350,7 +350,7 @@ def test_hints_name_fields(batches: Batches) -> None:
         "to continue, add --accept long-term --reason TEXT; or choose term 3y or less",
         (
             "to continue, add --accept similar-customer --reason TEXT; "
-            "or if it is the same: customer c1"
+            "or if it is the same customer: customer c1"
         ),
     ]
 
@@ -382,7 +382,7 @@ def test_a_row_like_many_names_three(batches: Batches) -> None:
     """The message names three of the earlier rows and counts the rest."""
     text = "".join(row(customer=f"Store {letter}", tier="enterprise") for letter in "ABCDE")
     _, seen = batches.preview(batches.rows(text))
-    expected = "very like Store A, Store B, Store C and 1 more of an earlier row"
+    expected = "very similar to Store A, Store B, Store C and 1 more of an earlier row"
     assert expected in seen[-1].missing[0].message
 
 

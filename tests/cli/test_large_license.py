@@ -43,8 +43,8 @@ def sign_largest(desk: Desk) -> list[str]:
 
 
 REFUSED = re.compile(
-    r"error: the license file would have 1\d,\d{3} bytes, and a server reads at most 16,384\n"
-    r"hint: grant fewer features, or give them shorter names: the \d+ that it grants take "
+    r"error: the license file would have 1\d,\d{3} bytes, and servers read at most 16,384\n"
+    r"hint: grant fewer features, or features with shorter names: these \d+ take "
     r"1\d,\d{3} bytes\n"
 )
 

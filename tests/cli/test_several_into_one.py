@@ -75,7 +75,7 @@ def test_each_old_one_is_shown(cluster: Desk) -> None:
     text = " ".join(cluster.ok(*argv).text.split())
     first, second = (old["id"] for old in listed(cluster))
     assert f"replaces {first} (one, until 2027-12-01T00:00:00Z) replaces {second} (two" in text
-    assert f"the old file {second[:8]} keeps working until 2027-12-31T00:00:00Z" in text
+    assert f"the old file {second[:8]} stays valid until 2027-12-31T00:00:00Z" in text
     assert "2027-12-31T00:00:00Z, the last of them → 2028-12-31T00:00:00Z" in text
     assert "fingerprint of 2 machines → any tier standard → enterprise users 40 + 25 → 250" in text
     assert "session hosts 5 + 5 → 50" in text
@@ -124,7 +124,7 @@ def test_a_term_is_kept_only_where_all_had_it(cluster: Desk) -> None:
     argv = ("--all-machines", "--tier", "enterprise", *LIMITS)
     refused = cluster.run("renew", "acme-gmbh", *argv)
     assert refused.code == 3
-    assert "these 2 licenses were not all for the same term" in refused.err
+    assert "these 2 licenses have different terms" in refused.err
     (new,) = cluster.ok("reissue", "acme-gmbh", *argv, "--json").json["licenses"]
     assert (new["term"], new["plan"]) == (None, None)
     refused = cluster.run("renew", "acme-gmbh")
@@ -167,12 +167,12 @@ def test_the_same_command_with_the_other_verb(cluster: Desk) -> None:
     argv = ("acme-gmbh", "--all-machines", "--plan", "enterprise-annual")
     refused = cluster.run("renew", *argv)
     assert refused.code == 4
-    assert "the same command with reissue in place of renew" in refused.err
+    assert "use reissue instead of renew" in refused.err
     cluster.ok("reissue", *argv, "--dry-run")
     cluster.now += timedelta(days=400)
     refused = cluster.run("reissue", *argv)
     assert refused.code == 3
-    assert "the same command with renew in place of reissue" in refused.err
+    assert "use the same command with renew instead of reissue" in refused.err
     (new,) = cluster.ok("renew", *argv, "--json").json["licenses"]
     assert (len(new["replaces"]), new["last_full_day"]) == (2, "2029-01-04")
 
@@ -185,7 +185,7 @@ def test_what_lapsed_long_ago_is_left_out_aloud(cluster: Desk) -> None:
     alone = renewed(cluster, "--all-machines", *argv)
     assert alone["replaces"] == [second]
     assert (
-        f"license {first[:8]} (one) lapsed long ago, at 2027-12-01T00:00:00Z" in alone["notes"][1]
+        f"license {first[:8]} (one) expired long ago, at 2027-12-01T00:00:00Z" in alone["notes"][1]
     )
     both = renewed(cluster, "--license", first, "--license", second, *argv)
     assert both["replaces"] == [first, second]
@@ -271,11 +271,11 @@ def test_sign_says_what_stands_beside(cluster: Desk) -> None:
     """An enterprise license where machines have theirs: mostly it is meant instead of them."""
     argv = ("sign", "--customer", "acme-gmbh", "--tier", "enterprise", "--dry-run")
     instead = "polygent-issue reissue acme-gmbh --all-machines --plan enterprise-annual"
-    told = f"it stands beside the licenses for one, two; to take their place instead: {instead}"
+    told = f"the licenses for one, two stay current; to replace them instead: {instead}"
     assert told in cluster.ok(*argv).text
     cluster.ok(*instead.split()[1:], "--dry-run")
     cluster.now += timedelta(days=500)
-    assert "stands beside" not in cluster.ok(*argv).text
+    assert "stay current" not in cluster.ok(*argv).text
 
 
 @pytest.mark.slow
@@ -287,8 +287,8 @@ def test_too_many(desk: Desk) -> None:
     argv = ("renew", "acme-gmbh", "--plan", "enterprise-annual", *ALL)
     refused = desk.run(*argv, "--all-machines")
     assert refused.code == 3
-    assert "one license replaces at most 100, and these are 101" in refused.err
-    assert "go in steps: up to 100 of them, each named with --license ID" in refused.err
+    assert "a license can replace at most 100 others, not 101" in refused.err
+    assert "replace up to 100 of them first, each named with --license ID" in refused.err
     named = [word for one in listed(desk)[:100] for word in ("--license", one["id"])]
     (hundred,) = desk.ok(*argv, *named, "--json").json["licenses"]
     assert len(hundred["replaces"]) == 100

@@ -41,7 +41,7 @@ def test_what_an_earlier_version_kept_back_is_named_until_it_is_exported(older: 
     told = older.ok("customer", "list").err
     assert told.count("warning: ") == 3
     for each in (ALONE, *ARCHIVED):
-        assert f"get it with: polygent-issue license export {each} --output FILE" in told
+        assert f"export it: polygent-issue license export {each} --output FILE" in told
     for each in (ALONE, *ARCHIVED):
         older.ok("license", "export", each)
     assert older.ok("customer", "list").err == ""

@@ -66,7 +66,7 @@ def assert_kept(office: Office) -> None:
     assert everything(office) == []
     [told] = outbox_delivery.undelivered(office.registry)
     assert "license 00000001 was issued" in told
-    assert told.endswith("; get it with: polygent-issue license export 00000001 --output FILE")
+    assert told.endswith("; export it: polygent-issue license export 00000001 --output FILE")
     assert told.isprintable()
 
 
@@ -258,7 +258,7 @@ def test_fifty_are_named_one_by_one(office: Office) -> None:
     run(office, f"INSERT INTO outbox SELECT id, NULL, NULL, '{AT}' FROM licenses")  # noqa: S608
     told = outbox_delivery.undelivered(office.registry)
     assert len(told) == 51
-    assert told[-1] == "3 more licenses were issued like these: polygent-issue doctor"
+    assert told[-1] == "3 more licenses like these; list them: polygent-issue doctor"
 
 
 def test_of_an_archive_fifty_are_judged(office: Office) -> None:
@@ -279,16 +279,16 @@ def test_of_an_archive_fifty_are_judged(office: Office) -> None:
         run(office, "INSERT INTO outbox VALUES (?, ?, ?, ?)", row)
     shutil.rmtree(archive)
     [told] = outbox_delivery.undelivered(office.registry)
-    assert told.startswith("53 licenses wait for the archive")
+    assert told.startswith("53 licenses are not yet in the archive")
     rename = "UPDATE outbox SET name = 'x' WHERE license_id LIKE "
     run(office, f"{rename} '00000035-%'")
     assert outbox_delivery.undelivered(office.registry) == (told,)
     run(office, f"{rename} '00000001-%'")
     assert [each[:16] for each in outbox_delivery.undelivered(office.registry)] == [
         "license 00000001",
-        "52 licenses wait",
+        "52 licenses are ",
     ]
     run(office, f"{rename} '%'")
     named = outbox_delivery.undelivered(office.registry)
     assert len(named) == 51
-    assert named[-1] == "3 more licenses were issued like these: polygent-issue doctor"
+    assert named[-1] == "3 more licenses like these; list them: polygent-issue doctor"

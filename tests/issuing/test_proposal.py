@@ -97,10 +97,10 @@ def test_what_is_refused_would_not_be_read() -> None:
     with pytest.raises(InvalidTerms) as caught:
         decide(most)
     assert caught.value.message == (
-        f"the license file would have {len(file):,} bytes, and a server reads at most 16,384"
+        f"the license file would have {len(file):,} bytes, and servers read at most 16,384"
     )
     assert caught.value.hint == (
-        f"grant fewer features, or give them shorter names: the {most} that it grants take "
+        f"grant fewer features, or features with shorter names: these {most} take "
         f"{(most * 63 + 1) * 4 // 3:,} bytes"
     )
 

@@ -32,20 +32,20 @@ def test_every_check_has_its_advice() -> None:
 @pytest.mark.parametrize("code", CheckCode)
 def test_the_command_is_complete(code: CheckCode) -> None:
     """With a customer and a license it can be run as it stands, but for what only people know."""
-    assert remedies.mend(code, customer=("acme",), license_id="1f3a") == MENDED[code]
+    assert remedies.fix(code, customer=("acme",), license_id="1f3a") == MENDED[code]
 
 
 @pytest.mark.parametrize("code", CheckCode)
 def test_the_command_without_a_name_has_placeholders(code: CheckCode) -> None:
     """A file that is not authentic tells no customer; the command then says where one goes."""
-    command = remedies.mend(code)
+    command = remedies.fix(code)
     assert "{" not in command
     assert command == MENDED[code].replace("acme", "CUSTOMER").replace("1f3a", "LICENSE")
 
 
 def test_a_name_is_quoted_for_the_shell() -> None:
     """A command that is copied runs nothing but itself."""
-    command = remedies.mend(CheckCode.EXPIRED, customer=("x; rm -rf ~",))
+    command = remedies.fix(CheckCode.EXPIRED, customer=("x; rm -rf ~",))
     assert shlex.split(command) == ["polygent-issue", "renew", "x; rm -rf ~"]
 
 
@@ -66,7 +66,7 @@ def test_advice_is_said_in_one_plain_line(code: CheckCode) -> None:
         ("unknown_key", "public key"),
         ("bad_signature", "altered"),
         ("invalid_claims", "newer version"),
-        ("expired", "next license"),
+        ("expired", "renew the license"),
         ("not_yet_valid", "clock"),
         ("stale_issue_date", "same expiry"),
         ("machine_mismatch", "Download machine info"),

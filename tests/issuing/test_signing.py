@@ -131,7 +131,7 @@ def test_a_failure_after_the_commit_says_what_is_kept(
     folder = office.folder / "out"
 
     _spoil_after_prepare(folder, monkeypatch)
-    with pytest.raises(OutputProblem, match="is issued and kept") as caught:
+    with pytest.raises(OutputProblem, match="was issued, but its file") as caught:
         office.publish(office.first)
     assert "polygent-issue license export 00000001" in (caught.value.hint or "")
     assert kept(office) == ["00000001-0000-4000-8000-000000000000"]

@@ -107,7 +107,7 @@ def test_a_trial_is_not_renewed_by_itself(office: Desk) -> None:
     office.ok("sign", "--machine-info", "machine-info.json", "--plan", "trial")
     refused = office.run("renew", "acme")
     assert refused.code == 3
-    assert "hint: for a contract add --plan PLAN; for more of the same: " in refused.err
+    assert "hint: to convert it add --plan PLAN; to extend it: " in refused.err
     longer = refused.err.rpartition("polygent-issue ")[2].strip()
     office.ok(*shlex.split(longer))
     [trial] = shown(office, status="current")
@@ -139,7 +139,7 @@ def test_the_machine_changed(office: Desk) -> None:
     checked, issued, verified = walk(office, THE_MACHINE_CHANGED)
     assert NEW in checked.text
     assert f"fingerprint    {OLD} → {NEW}\n" in issued.text
-    assert f"the old file {old['id'][:8]} keeps working until" in issued.text
+    assert f"the old file {old['id'][:8]} stays valid until" in issued.text
     assert ": accepted\n" in verified.text
     new = only(licenses(office, status="current"))
     assert new["expires_at"] == old["expires_at"]

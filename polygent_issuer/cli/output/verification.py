@@ -61,8 +61,8 @@ def command(result: VerificationResult, row: CheckRow) -> Hint:
             return reissue_command(latest, result.at)
         if row.code not in _OF_A_FILE:
             this = (latest.customer_slug, "--license", latest.id[:8])
-            return remedies.mend(row.code, customer=this, license_id=latest.id[:8])
-    return remedies.mend(
+            return remedies.fix(row.code, customer=this, license_id=latest.id[:8])
+    return remedies.fix(
         row.code,
         customer=(license_.sub,) if license_ else None,
         license_id=license_.jti if license_ else None,

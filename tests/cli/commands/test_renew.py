@@ -45,7 +45,7 @@ def test_old_and_new_are_shown(desk: Desk) -> None:
     text = desk.ok("renew", "acme-gmbh", "--users", "30", "--add-feature", "insights").text
     assert "2027-12-01T00:00:00Z → 2028-12-01T00:00:00Z, last full day 2028-11-30" in text
     assert "→ 30" in text
-    assert f"the old file {old['id'][:8]} keeps working until 2027-12-01T00:00:00Z" in text
+    assert f"the old file {old['id'][:8]} stays valid until 2027-12-01T00:00:00Z" in text
 
 
 def test_a_lapsed_license_starts_now(desk: Desk) -> None:

@@ -159,7 +159,7 @@ def test_no_key_is_chosen(desk: Desk, argv: tuple[str, ...]) -> None:
     desk.ok("key", "retire", "main", "--compromised", "--reason", "leaked", "--yes")
     outcome = desk.run("renew", *argv)
     assert outcome.code == 6
-    assert "no key is chosen to sign" in outcome.err
+    assert "no key is active" in outcome.err
     assert outcome.out == b""
 
 

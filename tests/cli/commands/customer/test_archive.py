@@ -128,9 +128,9 @@ def test_nothing_is_issued(desk: Desk) -> None:
         assert outcome.code == 3, argv
         error = outcome.json["error"]
         assert error["code"] == "customer_archived"
-        assert error["hint"] == f"polygent-issue {undo}"
+        assert error["hint"] == f"unarchive it first: polygent-issue {undo}"
     alike = desk.run("customer", "add", "Acme GmbX")
-    assert "very like Acme GmbH (acme-gmbh)" in alike.err
+    assert "very similar to Acme GmbH (acme-gmbh)" in alike.err
     desk.ok(*undo.split())
     desk.ok("reissue", "acme-gmbh")
 

@@ -96,7 +96,7 @@ def test_options_without_sense_are_wrong_usage(books: Books, argv: tuple[str, ..
 @pytest.mark.parametrize(
     ("argv", "code", "said"),
     [
-        (("--name", "evil\x1b[2J"), 3, "cannot be a customer's name"),
+        (("--name", "evil\x1b[2J"), 3, "invalid customer name"),
         (("--time-zone", "Mars/Olympus"), 3, "unknown time zone"),
         (("--machine", "prod-2", "--label", "x"), 5, "has no machine prod-2"),
         (("--machine", "prod-1", "--label", "prod-3"), 3, "has this label already"),

@@ -162,7 +162,7 @@ def test_a_leaked_key_that_signs(desk: Desk) -> None:
     assert states(desk) == {"main": "compromised"}
     refused = desk.run("renew", "acme-gmbh", "--json")
     assert (refused.code, refused.json["error"]["code"]) == (6, "no_key")
-    assert refused.json["error"]["message"] == "no key is chosen to sign"
+    assert refused.json["error"]["message"] == "no key is active"
     row = desk.ok("journal", "show", "--json").json["rows"][-1]
     assert (row["event"], row["details"]["signed"]) == ("key-compromised", True)
     assert desk.run("verify", str(file)).code == 10

@@ -75,7 +75,7 @@ def test_without_a_setting_it_is_the_current_folder(
     here.rmdir()
     outcome = books.desk.run("license", "export", ID)
     assert outcome.code == 8
-    assert "the current folder is gone" in outcome.err
+    assert "the current folder no longer exists" in outcome.err
 
 
 def test_nothing_is_overwritten(books: Books) -> None:

@@ -215,14 +215,14 @@ def test_a_known_machine_under_another_name(desk: Desk) -> None:
     path = desk.machine_info(hostname="PROD-1")
     assert desk.ok("machine-info", "check", path, "--json").json["notes"] == []
     text = told(desk, desk.machine_info(hostname="web-7", customer="Globex"))
-    assert (
-        "  same fingerprint, other hostname: a clone? web-7 here, prod-1 as Acme GmbH (acme-gmbh), "
-        "machine prod-1, since 2026-11-30T09:30:00Z\n"
-    ) in text
+    clone = (
+        "  possible clone: this host is web-7, but its fingerprint is registered for prod-1 "
+        "(Acme GmbH, acme-gmbh, machine prod-1) since 2026-11-30T09:30:00Z"
+    )
+    assert f"{clone}\n" in text
     desk.ok("reissue", "acme-gmbh", "--machine-info", desk.machine_info(fingerprint=OTHER))
     text = told(desk, desk.machine_info(hostname="web-7"))
-    since = "since 2026-11-30T09:30:00Z until 2026-11-30T09:30:00Z"
-    assert f"web-7 here, prod-1 as Acme GmbH (acme-gmbh), machine prod-1, {since}\n" in text
+    assert f"{clone} until 2026-11-30T09:30:00Z\n" in text
 
 
 def test_the_machine_that_it_may_be(desk: Desk) -> None:
@@ -236,8 +236,11 @@ def test_the_machine_that_it_may_be(desk: Desk) -> None:
     }
     notes = desk.ok("machine-info", "check", desk.machine_info(**new), "--json").json["notes"]
     assert notes == [
-        f"it may be acme-gmbh's machine prod-1, changed: {reissue} --machine-info FILE",
-        "its parts beside those of prod-1: board changed, cpu added, disk same",
+        (
+            "this may be the machine prod-1 of acme-gmbh, changed; "
+            f"if so: {reissue} --machine-info FILE"
+        ),
+        "components compared with prod-1: board changed, cpu added, disk same",
     ]
     desk.ok(
         "reissue", "acme-gmbh", "--machine", "prod-1", "--machine-info", desk.machine_info(**new)
@@ -245,7 +248,7 @@ def test_the_machine_that_it_may_be(desk: Desk) -> None:
     third = desk.machine_info(fingerprint="ef" * 32, hostname="elsewhere")
     assert "  2nd machine change in 12 months: prod-1\n" in told(desk, third)
     back = told(desk, first_again(desk))
-    assert "its parts beside those of prod-1: board changed, cpu removed, disk same\n" in back
+    assert "components compared with prod-1: board changed, cpu removed, disk same\n" in back
     assert "  2nd machine change in 12 months: prod-1\n" in back
 
 
@@ -264,19 +267,19 @@ def test_no_machine_is_likely_where_several_are(desk: Desk) -> None:
         path = desk.machine_info(fingerprint="ef" * 32, **more)
         assert desk.ok("machine-info", "check", path, "--json").json["notes"] == []
     path = desk.machine_info(fingerprint="ef" * 32, hostname="prod-2")
-    assert "acme-gmbh's machine prod-2, changed" in told(desk, path)
+    assert "the machine prod-2 of acme-gmbh, changed" in told(desk, path)
 
 
 @pytest.mark.parametrize(
     ("age", "said"),
     [
-        (timedelta(minutes=-3), "made less than an hour ahead of this clock"),
-        (timedelta(0), "made less than an hour ago"),
-        (timedelta(minutes=59, seconds=59), "made less than an hour ago"),
-        (timedelta(hours=1), "made 1 hour ago"),
-        (timedelta(hours=23, minutes=59), "made 23 hours ago"),
-        (timedelta(hours=30), "made 1 day ago"),
-        (timedelta(days=13), "made 13 days ago"),
+        (timedelta(minutes=-3), "created less than an hour ahead of this clock"),
+        (timedelta(0), "created less than an hour ago"),
+        (timedelta(minutes=59, seconds=59), "created less than an hour ago"),
+        (timedelta(hours=1), "created 1 hour ago"),
+        (timedelta(hours=23, minutes=59), "created 23 hours ago"),
+        (timedelta(hours=30), "created 1 day ago"),
+        (timedelta(days=13), "created 13 days ago"),
     ],
 )
 def test_how_old_it_is_where_it_is_signed_for(books: Books, age: timedelta, said: str) -> None:
@@ -284,7 +287,7 @@ def test_how_old_it_is_where_it_is_signed_for(books: Books, age: timedelta, said
     made = (books.desk.now - age).strftime("%Y-%m-%dT%H:%M:%SZ")
     document = books.desk.machine_info(generatedAt=made)
     text = books.desk.ok("sign", "--machine-info", document, "--dry-run").text
-    assert f"  the document says: customer Acme GmbH, host prod-1, {said}\n" in text
+    assert f"  document: customer Acme GmbH, host prod-1, {said}\n" in text
 
 
 def test_the_machine_of_one_who_was_archived(books: Books) -> None:
@@ -294,5 +297,8 @@ def test_the_machine_of_one_who_was_archived(books: Books) -> None:
     same = told(books.desk, books.desk.machine_info())
     assert "whose machine it is: Acme GmbH (acme), who was archived, machine prod-1, since" in same
     changed = told(books.desk, books.desk.machine_info(fingerprint="cd" * 32))
-    assert "it may be acme's machine prod-1, changed; acme was archived: polygent-issue" in changed
+    assert (
+        "this may be the machine prod-1 of acme, changed; "
+        "acme is archived; to unarchive it: polygent-issue"
+    ) in changed
     assert "reissue" not in changed

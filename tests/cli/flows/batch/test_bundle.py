@@ -75,7 +75,7 @@ def test_one_that_was_not_finished_is_finished(
     assert "renewed c" not in outcome.text, "nothing is acknowledged whose file is not there"
     warnings = crowd.ok("customer", "list").err
     assert warnings.count("warning") == 1
-    assert f"5 licenses wait for the archive {target}" in warnings
+    assert f"5 licenses are not yet in the archive {target}" in warnings
     again = crowd.ok(*RENEW, str(target)).text
     assert "nothing to do" in again
     assert f"archive: {target}, 5 licenses" in again
@@ -188,7 +188,7 @@ def test_an_archive_holds_only_what_the_journal_vouches_for(
         f"UPDATE outbox SET name = NULL WHERE license_id = {_NTH.format(2)}",  # noqa: S608
     )
     warnings = crowd.ok("customer", "list").err
-    assert "2 licenses wait for the archive" in warnings
+    assert "2 licenses are not yet in the archive" in warnings
     for each in ids[:3]:
         assert f"polygent-issue license export {each[:8]} --output FILE" in warnings
     assert f"archive: {target}, 2 licenses" in crowd.ok(*RENEW, str(target)).text
