@@ -59,7 +59,7 @@ def first_machine(
     """Return the machine of a first license: known or new.
 
     Raises:
-        MissingInput: (`missing_input`) there is no document.
+        MissingInput: (`missing_input`) the document is missing.
         InvalidTerms: (`invalid_terms`) the machine has another label, or another machine has it.
     """
     if document is None:
@@ -104,7 +104,7 @@ def next_machine(
     Raises:
         MissingInput: (`missing_input`) no document, and the license is not bound to a machine.
         InvalidTerms: (`invalid_terms`) the document belongs to another machine of this customer,
-            or there is none and the machine's identity has changed.
+            or is missing and the machine's identity has changed.
     """
     machine = None if record.machine_id is None else machines.by_id(db, record.machine_id)
     if document is None:

@@ -211,7 +211,7 @@ def loss_finding(
 ) -> Finding | None:
     """Return `entitlement-loss` for every term that shrinks and is not named on the command line.
 
-    `typed` is None if there is no command line.
+    `typed`: the options of the command line, or `None` without one.
     """
     changes = Changes() if typed is None else typed
     losses = list(decision.losses([Terms.of(old) for old in replaced], Terms.of(new), changes))

@@ -42,7 +42,7 @@ def resolve_customer(
         slug: for a new customer, instead of one made from the name.
 
     Raises:
-        MissingInput: (`missing_input`) there is no name.
+        MissingInput: (`missing_input`) the name is missing.
         Ambiguous: (`ambiguous`) several customers match.
         InputRefused: (`customer_archived`) the customer is archived; (`input_refused`) it has
             another slug.

@@ -47,7 +47,7 @@ def choose_key(db: Reading, name: str | None) -> KeyRecord:
     key = keys.active(db) if name is None else keys.find(db, name)
     if key is None:
         known = keys.every(db)
-        message = "no key is active" if known else "there is no signing key yet"
+        message = "no key is active" if known else "the registry has no signing key yet"
         raise KeyUnavailable(message, hint=signing_command(known), code="no_key")
     require_usable(key)
     return key
