@@ -1,4 +1,4 @@
-"""An office for each test of issuing."""
+"""Fixture of the tests of issuing: an office."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +9,6 @@ from support.office import Office, open_office
 
 @pytest.fixture
 def office(tmp_path: Path) -> Iterator[Office]:
-    """An office with one key."""
-    with open_office(tmp_path) as opened:
-        yield opened
+    """Open an office with one key."""
+    with open_office(tmp_path) as office:
+        yield office

@@ -1,4 +1,4 @@
-"""When a license ends: options, kept terms, and the basis they count from."""
+"""Expiry: options, recorded terms, and the basis from which they count."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ OLD_END = datetime(2027, 12, 1, tzinfo=UTC)
 
 @pytest.fixture
 def record(office: Office) -> LicenseRecord:
-    """Acme's first license, of a year."""
+    """Sign Acme's first license, of a year."""
     [issued] = office.publish(office.first)
     with office.registry.reading() as db:
         return licenses.get(db, issued.proposal.license.jti)
@@ -39,14 +39,14 @@ def record(office: Office) -> LicenseRecord:
         (Changes(expires=NOW + timedelta(seconds=1)), NOW + timedelta(seconds=1)),
     ],
 )
-def test_a_first_license(changes: Changes, expected: datetime) -> None:
-    """The plan's term from now, up to the next midnight UTC, unless something was typed."""
+def test_a_first_license_gets_the_term_of_its_plan(changes: Changes, expected: datetime) -> None:
+    """The plan's term counts from now to the next midnight UTC; options take precedence."""
     plan = SETTINGS.plans["standard-annual"]
     assert expiry.first_expiry(changes, plan, NOW) == expected
 
 
-def test_now_itself_is_too_early() -> None:
-    """A license that would expire this very second is refused."""
+def test_a_license_that_expires_now_is_refused() -> None:
+    """The expiry must be later than the present second."""
     plan = SETTINGS.plans["standard-annual"]
     with pytest.raises(InvalidTerms, match="expiry date is in the past"):
         expiry.first_expiry(Changes(expires=NOW), plan, NOW)
@@ -64,15 +64,15 @@ def test_now_itself_is_too_early() -> None:
         (NOW, Changes(term=Term(days=30)), datetime(2027, 12, 31, tzinfo=UTC)),
     ],
 )
-def test_a_renewal(
+def test_a_renewal_counts_from_the_old_expiry_or_from_now(
     record: LicenseRecord, now: datetime, changes: Changes, expected: datetime
 ) -> None:
-    """From the old expiry while it runs, from now once it has lapsed, unless it was named."""
+    """A term counts from the old expiry, or from now if it has passed, unless options differ."""
     assert expiry.next_expiry(Action.RENEW, changes, (record,), SETTINGS, now) == expected
 
 
-def test_no_term_is_known(record: LicenseRecord) -> None:
-    """A license that was imported without one, of a plan that is gone."""
+def test_a_license_without_a_known_term_needs_one(record: LicenseRecord) -> None:
+    """An imported license has no term, and its plan may be missing from the settings."""
     bare = replace(record, term=None, plan="gone")
     with pytest.raises(MissingInput, match="no term is known"):
         expiry.next_expiry(Action.RENEW, Changes(), (bare,), SETTINGS, NOW)
@@ -81,14 +81,16 @@ def test_no_term_is_known(record: LicenseRecord) -> None:
 
 
 @pytest.mark.parametrize(("days", "due"), [(90, True), (91, False)])
-def test_ninety_days_ahead_is_due(record: LicenseRecord, days: int, due: bool) -> None:  # noqa: FBT001 - a row
-    """The limit itself needs no consent."""
-    found = expiry.not_due((record,), SETTINGS, OLD_END - timedelta(days=days))
-    assert (found is None) is due
+def test_a_renewal_is_due_ninety_days_before_the_expiry(
+    record: LicenseRecord, days: int, *, due: bool
+) -> None:
+    """Exactly 90 days need no consent; 91 days do."""
+    finding = expiry.not_due((record,), SETTINGS, OLD_END - timedelta(days=days))
+    assert (finding is None) is due
 
 
-def test_what_lapsed_long_ago(record: LicenseRecord) -> None:
-    """Over 90 days after its end; the limit itself is still near."""
+def test_a_license_expired_over_ninety_days_ago_is_beyond_the_limit(record: LicenseRecord) -> None:
+    """Exactly 90 days after the expiry are within the limit."""
     limit = OLD_END + timedelta(days=90)
     assert not expiry.lapsed_beyond_limit(record, SETTINGS, limit)
     assert expiry.lapsed_beyond_limit(record, SETTINGS, limit + timedelta(microseconds=1))
@@ -98,23 +100,23 @@ def test_what_lapsed_long_ago(record: LicenseRecord) -> None:
     ("plan", "renewable"),
     [("standard-annual", True), ("trial", False), ("gone", True), (None, True)],
 )
-def test_what_its_plan_lets_be_renewed(
+def test_a_trial_is_not_renewable(
     record: LicenseRecord, plan: str | None, *, renewable: bool
 ) -> None:
-    """A trial is not; without a plan, or with one that is gone, nothing speaks against it."""
+    """A license without a plan, or with one missing from the settings, is renewable."""
     assert expiry.renewable(replace(record, plan=plan), SETTINGS) is renewable
 
 
-def test_three_years_are_not_long(record: LicenseRecord) -> None:
-    """The limit itself needs no consent, a second more does."""
+def test_over_three_years_are_a_long_term(record: LicenseRecord) -> None:
+    """Exactly three years need no consent; a second more does."""
     limit = datetime(2029, 12, 1, tzinfo=UTC)
     assert record.expires_at < limit
     assert expiry.long_term(NOW, limit, SETTINGS) is None
     assert expiry.long_term(NOW, limit + timedelta(seconds=1), SETTINGS) is not None
 
 
-def test_no_license_is_of_the_first_second_of_all(office: Office) -> None:
-    """A clock that says 1970-01-01T00:00:00Z is told to be wrong: `iat` is at least 1."""
+def test_a_clock_at_the_epoch_is_refused(office: Office) -> None:
+    """At 1970-01-01T00:00:00Z no license can be issued: `iat` is at least 1."""
     at_the_epoch = datetime(1970, 1, 1, tzinfo=UTC)
     document = office.document()
     office.now = at_the_epoch

@@ -1,4 +1,4 @@
-"""What is issued is what was decided, and any JOSE library can check it."""
+"""License files contain what was decided, and any JOSE library can verify them."""
 
 import json
 from datetime import timedelta
@@ -40,7 +40,7 @@ KEY = KeyRecord(
 
 
 def issued_file(office: Office) -> tuple[bytes, dict[str, Any]]:
-    """A license file and the JWK of its key."""
+    """Issue a license; return its file and the JWK of its key."""
     [issued] = office.publish(office.first)
     with office.registry.reading() as db:
         active = keys.active(db)
@@ -48,8 +48,8 @@ def issued_file(office: Office) -> tuple[bytes, dict[str, Any]]:
     return issued.file, dict(active.public_key.to_jwk())
 
 
-def test_pyjwt_accepts_it(office: Office) -> None:
-    """With the algorithm pinned, as a caller must; `typ` and `kid` are in the header."""
+def test_pyjwt_accepts_a_license_file(office: Office) -> None:
+    """PyJWT verifies the file with a pinned algorithm, and reads `typ` and `kid`."""
     file, key = issued_file(office)
     token = file.decode().strip()
     claims = jwt.decode(
@@ -66,17 +66,17 @@ def test_pyjwt_accepts_it(office: Office) -> None:
     }
 
 
-def test_joserfc_accepts_it(office: Office) -> None:
-    """And computes the same thumbprint (RFC 7638)."""
+def test_joserfc_accepts_a_license_file(office: Office) -> None:
+    """The library verifies the file and computes the same thumbprint (RFC 7638)."""
     file, key = issued_file(office)
     imported = joserfc_jwk.ECKey.import_key({k: key[k] for k in ("kty", "crv", "x", "y")})
-    found = joserfc_jws.deserialize_compact(file.strip(), imported, algorithms=["ES256"])
-    assert json.loads(found.payload)["jti"] == license_id(1)
+    token = joserfc_jws.deserialize_compact(file.strip(), imported, algorithms=["ES256"])
+    assert json.loads(token.payload)["jti"] == license_id(1)
     assert imported.thumbprint() == key["kid"]
 
 
-def test_jwcrypto_accepts_it(office: Office) -> None:
-    """A third opinion."""
+def test_jwcrypto_accepts_a_license_file(office: Office) -> None:
+    """The library verifies the file and computes the same thumbprint."""
     file, key = issued_file(office)
     token = jws.JWS()
     token.deserialize(file.decode().strip(), jwk.JWK(**key), alg="ES256")
@@ -95,7 +95,7 @@ limits = st.builds(
 
 @st.composite
 def terms(draw: st.DrawFn) -> Terms:
-    """Any terms that a license may have."""
+    """Draw any valid terms."""
     tier = draw(st.sampled_from(Tier))
     catalogue = FEATURES + (ENTERPRISE_FEATURES if tier is Tier.ENTERPRISE else ())
     domain = draw(st.sampled_from([None, "*.acme.internal", "a", "xn--bcher-kva.example"]))
@@ -110,20 +110,20 @@ def terms(draw: st.DrawFn) -> Terms:
 @given(
     name=names,
     issuer=names,
-    wanted=terms(),
+    chosen=terms(),
     fingerprint=st.from_regex(r"[!-~]{8,256}", fullmatch=True).map(canonical_fingerprint),
     lasts=st.integers(1, 10**11),
 )
-def test_issue_and_verify_give_back_the_same_license(
-    name: str, issuer: str, wanted: Terms, fingerprint: str, lasts: int
+def test_a_verified_file_equals_the_decided_license(
+    name: str, issuer: str, chosen: Terms, fingerprint: str, lasts: int
 ) -> None:
-    """For any customer, terms, machine and time; one line of ASCII; the same bytes again."""
+    """A file of any license is one line of ASCII, reads back, and has the same bytes each time."""
     license_ = build_license(
         license_id=license_id(9),
         issuer=issuer,
         customer=NewCustomer(slug="acme", name=name),
-        terms=wanted,
-        fingerprint=fingerprint if wanted.tier is Tier.STANDARD else None,
+        terms=chosen,
+        fingerprint=fingerprint if chosen.tier is Tier.STANDARD else None,
         issued_at=NOW,
         expires_at=NOW + timedelta(seconds=lasts),
     )
@@ -140,7 +140,7 @@ def test_issue_and_verify_give_back_the_same_license(
     verifier = Verifier(KeySet.of(SIGNER.public_key))
     read = verifier.verify(file, now=NOW, fingerprint=license_.machine_fingerprint)
     assert read == license_
-    assert Terms.of(read) == wanted
+    assert Terms.of(read) == chosen
     assert file.isascii()
     assert file.count(b"\n") == 1
     assert file == sign(proposal, SIGNER, None).file

@@ -1,4 +1,4 @@
-"""One license in the place of several."""
+"""One license replaces several."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ ENTERPRISE = Changes(tier=Tier.ENTERPRISE, users=60, session_hosts=10, deploy_ho
 
 @pytest.fixture
 def cluster(office: Office) -> Office:
-    """Acme's two machines, each with a license."""
+    """Sign a license for each of Acme's two machines."""
     office.publish(office.first)
     second = office.document("sha256:" + "cd" * 32)
     office.publish(lambda db: office.first(db, number=2, document=second))
@@ -26,46 +26,46 @@ def cluster(office: Office) -> Office:
 
 
 def joint(office: Office, db: Reading, **more: Any) -> tuple[Proposal, ...]:
-    """Decide the one license for both."""
+    """Decide one license for both machines."""
     return office.next(db, number=3, all_machines=True, changes=ENTERPRISE, **more)
 
 
-def heirs(office: Office) -> dict[str, str | None]:
-    """What replaced each license."""
+def successors(office: Office) -> dict[str, str | None]:
+    """Return the ID that replaced each license."""
     with office.registry.reading() as db:
         return {record.id: record.replaced_by for record in licenses.select(db)}
 
 
-def test_all_are_replaced_at_once(cluster: Office) -> None:
-    """In the rows as in the signed file."""
+def test_one_license_replaces_all_others(cluster: Office) -> None:
+    """The rows and the signed file name the replaced licenses."""
     [issued] = cluster.publish(lambda db: joint(cluster, db))
-    assert heirs(cluster) == {ONE: BOTH, TWO: BOTH, BOTH: None}
+    assert successors(cluster) == {ONE: BOTH, TWO: BOTH, BOTH: None}
     assert issued.proposal.license.replaces == (ONE, TWO)
 
 
-def test_a_signature_that_fails_replaces_none(cluster: Office) -> None:
-    """Nothing happened: both go on."""
+def test_a_failed_signature_replaces_nothing(cluster: Office) -> None:
+    """After a failed signature both licenses are current."""
     other = SoftwareSigner(generate_private_key())
     with pytest.raises(KeyUnavailable) as caught:
         cluster.publish(lambda db: joint(cluster, db), signers={cluster.signer.kid: other})
     assert caught.value.code == "signature_refused"
-    assert heirs(cluster) == {ONE: None, TWO: None}
+    assert successors(cluster) == {ONE: None, TWO: None}
 
 
-def test_one_that_was_renewed_meanwhile(cluster: Office) -> None:
-    """What was shown would replace a license that is no longer current: nothing is issued."""
+def test_a_renewal_after_the_preview_stops_the_replacement(cluster: Office) -> None:
+    """Nothing is issued if one of the licenses to replace is no longer current."""
     shown = cluster.decide(lambda db: joint(cluster, db))
     cluster.publish(lambda db: cluster.next(db, number=7, license_ids=(TWO,)))
     with pytest.raises(RegistryChanged, match="nothing was issued"):
         cluster.publish_shown(shown)
-    assert heirs(cluster) == {ONE: None, TWO: license_id(7), license_id(7): None}
+    assert successors(cluster) == {ONE: None, TWO: license_id(7), license_id(7): None}
 
 
-def test_one_that_came_meanwhile(cluster: Office) -> None:
-    """A third machine was not shown, so it is not replaced unseen."""
+def test_a_license_added_after_the_preview_stops_the_replacement(cluster: Office) -> None:
+    """A third machine was not in the preview, so nothing is issued."""
     shown = cluster.decide(lambda db: joint(cluster, db))
     third = cluster.document("sha256:" + "ef" * 32)
     cluster.publish(lambda db: cluster.first(db, number=8, document=third))
     with pytest.raises(RegistryChanged):
         cluster.publish_shown(shown)
-    assert set(heirs(cluster).values()) == {None}
+    assert set(successors(cluster).values()) == {None}

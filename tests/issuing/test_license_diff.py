@@ -1,4 +1,4 @@
-"""From old to new: a day less is a loss, whichever of several it is taken from."""
+"""Differences between replaced licenses and the new one, and days that are lost."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -31,20 +31,22 @@ NEW = replace(
 )
 
 
-def test_a_day_less_than_the_longest_is_a_loss() -> None:
-    """However much longer than the others it is."""
-    found = proposal.loss_finding([SHORT, LONG], NEW, Changes())
-    assert found is not None
-    assert found.message == "Acme would lose: 10 days of validity (new expiry 2026-12-20T09:30:00Z)"
+def test_an_expiry_before_the_latest_one_is_a_loss() -> None:
+    """The latest expiry of several licenses counts."""
+    finding = proposal.loss_finding([SHORT, LONG], NEW, Changes())
+    assert finding is not None
+    assert (
+        finding.message == "Acme would lose: 10 days of validity (new expiry 2026-12-20T09:30:00Z)"
+    )
 
 
 @pytest.mark.parametrize(("hours", "days"), [(1, "1 day"), (36, "2 days"), (48, "2 days")])
-def test_a_begun_day_less_counts_as_a_whole_one(hours: int, days: str) -> None:
-    """As every display of days counts."""
+def test_a_part_of_a_lost_day_counts_as_a_day(hours: int, days: str) -> None:
+    """Lost days are rounded up, as in every display."""
     shorter = replace(LONG, jti=license_id(3), exp=LONG.exp - hours * 3600)
-    found = proposal.loss_finding([LONG], shorter, Changes())
-    assert found is not None
-    assert f"would lose: {days} of validity" in found.message
+    finding = proposal.loss_finding([LONG], shorter, Changes())
+    assert finding is not None
+    assert f"would lose: {days} of validity" in finding.message
 
 
 @pytest.mark.parametrize(
@@ -55,13 +57,13 @@ def test_a_begun_day_less_counts_as_a_whole_one(hours: int, days: str) -> None:
         Changes(basis="now"),
     ],
 )
-def test_an_end_that_was_named_is_a_decision(changes: Changes) -> None:
-    """By a term, a day or where the term begins."""
+def test_an_earlier_expiry_from_an_option_is_not_a_finding(changes: Changes) -> None:
+    """A term, a day or a basis on the command line is the operator's decision."""
     assert proposal.loss_finding([SHORT, LONG], NEW, changes) is None
 
 
-def test_what_a_license_says_beside_its_terms() -> None:
-    """Each name that was, once, and machines by their number where there are several."""
+def test_differences_include_the_customer_and_the_machine() -> None:
+    """Each old name is listed once, and several machines are counted."""
     renamed = replace(LONG, customer="Acme AG")
     one, two = (replace(each, machine_fingerprint=each.jti) for each in (SHORT, renamed))
     rows = {

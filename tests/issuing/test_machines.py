@@ -1,4 +1,4 @@
-"""What a machine's past says: how often it changed, which parts, whether it is a clone."""
+"""History of a machine: how often it changed, and which components."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +11,7 @@ NOW = datetime(2026, 11, 30, tzinfo=UTC)
 
 
 def identity(fingerprint: str, since: int, until: int | None, **components: str) -> Identity:
-    """An identity by its ages in days."""
+    """Build an identity from its start and end in days ago."""
     return Identity(
         fingerprint=fingerprint,
         hostname="prod-1",
@@ -23,14 +23,14 @@ def identity(fingerprint: str, since: int, until: int | None, **components: str)
 
 
 def past(*ended: int) -> tuple[Identity, ...]:
-    """A machine whose identities ended so many days ago, the latest first."""
+    """Build a history whose identities ended so many days ago, the latest first."""
     spans = zip(ended, (*ended[1:], 1000), strict=False)
     before = (identity(f"f{end}", start, end) for end, start in spans)
     return (identity("now", ended[0] if ended else 1000, None), *before)
 
 
 @pytest.mark.parametrize(
-    ("ended", "more", "told"),
+    ("ended", "more", "note"),
     [
         ((), 0, None),
         ((), 1, None),
@@ -46,13 +46,15 @@ def past(*ended: int) -> tuple[Identity, ...]:
         (tuple(range(1, 22)), 0, "21st machine change in 12 months"),
     ],
 )
-def test_how_often_it_changed(ended: tuple[int, ...], more: int, told: str | None) -> None:
-    """Told from the second change within 12 months on; older ones are not counted."""
-    assert change_count(past(*ended), NOW, more=more) == told
+def test_changes_within_a_year_are_counted_from_the_second_on(
+    ended: tuple[int, ...], more: int, note: str | None
+) -> None:
+    """The note appears with the second change within 12 months; older changes do not count."""
+    assert change_count(past(*ended), NOW, more=more) == note
 
 
-def test_the_same_fingerprint_again_is_no_change() -> None:
-    """As after a merger; back to an older one is a change."""
+def test_the_same_fingerprint_twice_in_a_row_is_not_a_change() -> None:
+    """A merge leaves the same fingerprint twice; a return to an older one is a change."""
     machine = (
         identity("a", 5, None),
         identity("a", 50, 5),
@@ -62,8 +64,8 @@ def test_the_same_fingerprint_again_is_no_change() -> None:
     assert [(NOW - change.at).days for change in identity_changes(machine)] == [50, 60]
 
 
-def test_which_parts_changed() -> None:
-    """Each part of both by name."""
+def test_changed_components_are_named() -> None:
+    """Every component of both identities has a state."""
     machine = (
         identity("b", 5, None, board="2", disk="d"),
         identity("a", 50, 5, board="1", cpu="c"),

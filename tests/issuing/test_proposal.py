@@ -1,4 +1,4 @@
-"""Proposals: the size of their files, and the licenses they replace."""
+"""Proposals: the size of their files, and the licenses that they replace."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ LIMITS = Limits(users=25, session_hosts=2, deploy_hosts=1)
 
 
 def decide(features: int, *, name: str = "Acme", replaces: int = 0) -> License:
-    """Decide an enterprise license with so many features of 60 characters."""
+    """Decide an enterprise license with this number of features of 60 characters."""
     return build_license(
         license_id=f"{0:08x}-0000-4000-8000-000000000000",
         issuer="Polygent Ltd",
@@ -39,15 +39,15 @@ def decide(features: int, *, name: str = "Acme", replaces: int = 0) -> License:
 
 
 def signed(license_: License) -> bytes:
-    """The license file."""
+    """Sign a license; return its file."""
     signing_input = jws.signing_input(SIGNER.kid, license_.to_payload())
     return jws.assemble(signing_input, SIGNER.sign(signing_input))
 
 
 @pytest.mark.parametrize("script", ["x", "é", "東", "😀"])
 @pytest.mark.parametrize("replaces", [0, 100])
-def test_the_limit_is_exact(replaces: int, script: str) -> None:
-    """What is decided can be signed and read; a byte more is refused before it is signed."""
+def test_the_size_limit_is_exact(replaces: int, script: str) -> None:
+    """A decided license can be signed and read; a byte more is refused before signing."""
     refused = 0
     for features in range(95, 200, 4):
         for length in (1, 60, 61, 62, 63, 200):
@@ -63,8 +63,8 @@ def test_the_limit_is_exact(replaces: int, script: str) -> None:
     assert 0 < refused < 162
 
 
-def test_what_is_not_measured_fits() -> None:
-    """The longest claims of every kind beside features that nobody counts in bytes."""
+def test_a_license_below_the_estimate_always_fits() -> None:
+    """A license whose size is not measured fits even with the longest possible claims."""
     name = "😀" * 200
     widest = License(
         iss=name,
@@ -83,8 +83,8 @@ def test_what_is_not_measured_fits() -> None:
     assert len(signed(widest)) < jws.MAX_FILE_BYTES - 2_000
 
 
-def test_what_is_refused_would_not_be_read() -> None:
-    """The message has the size of the file, to the byte, the limit, and what to shorten."""
+def test_a_refused_license_would_be_too_large_for_a_server() -> None:
+    """The error states the exact size, the limit, and what to shorten."""
     most = next(number for number in range(300) if _size(number) is not None)
     license_ = decide(most - 1)
     above = License.from_claims(
@@ -113,18 +113,18 @@ def _size(features: int) -> str | None:
     return None
 
 
-def test_the_file_is_read_and_not_the_row(office: Office) -> None:
-    """Where a command goes on despite an edited row, the row changes nothing of the license."""
+def test_a_license_is_read_from_its_file_not_from_its_row(office: Office) -> None:
+    """An edited row does not change the license that a command reads."""
     [issued] = office.publish(office.first)
-    held = issued.proposal.license
+    license_ = issued.proposal.license
     with tampering(office.registry.path) as raw:
         raw.execute("UPDATE licenses SET tier = 'enterprise', expires_at = expires_at + 86400")
     with office.registry.reading(checked=False) as db:
-        assert load_license(db, licenses.get(db, held.jti)) == held
+        assert load_license(db, licenses.get(db, license_.jti)) == license_
 
 
-def test_what_was_not_issued_is_damage(office: Office) -> None:
-    """Another license's file, one bit that flipped, and a key that signed something else."""
+def test_a_file_that_was_not_issued_is_damage(office: Office) -> None:
+    """Another license's file, a flipped bit and another key are `registry_damaged`."""
     [first] = office.publish(office.first)
     [second] = office.publish(office.next)
     flipped = bytes([*first.file[:-2], first.file[-2] ^ 1, *first.file[-1:]])

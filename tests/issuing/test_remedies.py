@@ -1,4 +1,4 @@
-"""Advice: every failed check says what the customer sees and which command mends it."""
+"""Advice: each failed check has what the customer sees and the command that fixes it."""
 
 import re
 import shlex
@@ -8,8 +8,8 @@ import pytest
 from polygent_issuer.issuing import remedies
 from polygent_issuer.verifier.errors import CheckCode
 
-# FORMAT §5's codes, and the command that each is mended by.
-MENDED = {
+# The codes of FORMAT §5, each with the command that fixes it.
+COMMANDS = {
     "malformed": "polygent-issue license export 1f3a",
     "unknown_key": "polygent-issue key export-public",
     "bad_signature": "polygent-issue license export 1f3a",
@@ -23,37 +23,37 @@ MENDED = {
 }
 
 
-def test_every_check_has_its_advice() -> None:
-    """No code of FORMAT §5 leaves the operator alone, and no advice is for a code that is none."""
+def test_every_check_has_advice() -> None:
+    """Each code of FORMAT §5 has advice, and no other code has."""
     assert set(remedies.FOR) == set(CheckCode)
-    assert {str(code) for code in remedies.FOR} == set(MENDED)
+    assert {str(code) for code in remedies.FOR} == set(COMMANDS)
 
 
 @pytest.mark.parametrize("code", CheckCode)
-def test_the_command_is_complete(code: CheckCode) -> None:
-    """With a customer and a license it can be run as it stands, but for what only people know."""
-    assert remedies.fix(code, customer=("acme",), license_id="1f3a") == MENDED[code]
+def test_the_command_names_the_customer_and_the_license(code: CheckCode) -> None:
+    """With a customer and a license, only values that the operator must choose are placeholders."""
+    assert remedies.fix(code, customer=("acme",), license_id="1f3a") == COMMANDS[code]
 
 
 @pytest.mark.parametrize("code", CheckCode)
 def test_the_command_without_a_name_has_placeholders(code: CheckCode) -> None:
-    """A file that is not authentic tells no customer; the command then says where one goes."""
+    """A file that is not authentic names no customer, so the command has a placeholder."""
     command = remedies.fix(code)
     assert "{" not in command
-    assert command == MENDED[code].replace("acme", "CUSTOMER").replace("1f3a", "LICENSE")
+    assert command == COMMANDS[code].replace("acme", "CUSTOMER").replace("1f3a", "LICENSE")
 
 
 def test_a_name_is_quoted_for_the_shell() -> None:
-    """A command that is copied runs nothing but itself."""
+    """A copied command runs nothing else."""
     command = remedies.fix(CheckCode.EXPIRED, customer=("x; rm -rf ~",))
     assert shlex.split(command) == ["polygent-issue", "renew", "x; rm -rf ~"]
 
 
 @pytest.mark.parametrize("code", CheckCode)
-def test_advice_is_said_in_one_plain_line(code: CheckCode) -> None:
-    """Lower case or a name of the product at its head, no full stop, nothing to fill in."""
-    given = remedies.FOR[code]
-    for text in (given.sees, given.do):
+def test_advice_is_one_line(code: CheckCode) -> None:
+    """Advice begins in lower case or with a name of the product, and has no full stop."""
+    advice = remedies.FOR[code]
+    for text in (advice.sees, advice.do):
         assert re.fullmatch(r"(Upload license|[a-z]).*[^. ]", text), text
         assert "  " not in text
         assert "{" not in text
@@ -74,8 +74,8 @@ def test_advice_is_said_in_one_plain_line(code: CheckCode) -> None:
         ("clock_tampered", "issued now ends it"),
     ],
 )
-def test_the_cause_is_named(code: str, word: str) -> None:
-    """What is to be done follows from what went wrong, in the guide's words."""
+def test_the_advice_fits_the_cause(code: str, word: str) -> None:
+    """The advice of each check uses the words of the guide."""
     assert word in remedies.FOR[CheckCode(code)].do
 
 
@@ -90,7 +90,7 @@ def test_the_cause_is_named(code: str, word: str) -> None:
         ("malformed", False),
     ],
 )
-def test_only_what_ends_a_license_locks_the_product(code: str, locked: bool) -> None:  # noqa: FBT001 - a row of the table above
-    """A refused upload or a foreign host name never pauses a site; an expiry does."""
+def test_only_an_invalid_license_locks_the_product(code: str, locked: bool) -> None:  # noqa: FBT001 - a row of the table above
+    """A refused upload or a wrong host name does not lock a site; an expiry does."""
     sees = remedies.FOR[CheckCode(code)].sees
     assert ("License Expired screen, the API answers 503" in sees) is locked
