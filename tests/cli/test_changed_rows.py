@@ -1,4 +1,4 @@
-"""Rows that something else changed: a command that would decide on one ends with exit 7."""
+"""Rows changed outside the tool: a command that would use one ends with exit 7."""
 
 import sqlite3
 from contextlib import closing
@@ -52,7 +52,7 @@ EDITS: dict[str, tuple[str, str, list[tuple[str, ...]]]] = {
 
 @pytest.fixture
 def office(desk: Desk) -> tuple[Desk, dict[str, str]]:
-    """A desk with two customers, a retired license and a compromised key; what rows are called."""
+    """Set up two customers, a retired license and a compromised key; return the names of rows."""
     key = f"file:{desk.folder / 'old.key'}"
     first = desk.ok("sign", "--machine-info", desk.machine_info(), *ENDS, "--json").json
     enterprise = ("--tier", "enterprise", "--users", "9", "--session-hosts", "1", "--yes")
@@ -73,10 +73,10 @@ def office(desk: Desk) -> tuple[Desk, dict[str, str]]:
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_a_command_that_would_decide_on_it_ends(
+def test_a_command_that_uses_a_changed_row_ends(
     office: tuple[Desk, dict[str, str]], edit: str
 ) -> None:
-    """With exit 7, the row's name, and what to do; nothing is written, and other commands go on."""
+    """The error has exit 7, names the row and the ways out; other commands still work."""
     desk, names = office
     sql, named, commands = EDITS[edit]
     change(desk, sql.format(**names))
@@ -86,12 +86,12 @@ def test_a_command_that_would_decide_on_it_ends(
         assert outcome.code == 7, (command, outcome)
         assert named in outcome.err
         assert "is not as the journal last recorded it" in outcome.err
-        for way in ("journal verify", "registry restore BACKUP", "registry import FILE"):
-            assert f"polygent-issue {way}" in outcome.err.replace("\n", " ")
+        for remedy in ("journal verify", "registry restore BACKUP", "registry import FILE"):
+            assert f"polygent-issue {remedy}" in outcome.err.replace("\n", " ")
     assert sorted(desk.output.iterdir()) == files
     assert desk.run("journal", "verify").code == 7
     assert desk.run("doctor").code == 7
-    for going_on in (
+    for unaffected in (
         ("registry", "backup", str(desk.folder / "copy.db")),
         ("journal", "show"),
         ("customer", "list"),
@@ -99,7 +99,7 @@ def test_a_command_that_would_decide_on_it_ends(
         ("key", "list"),
         ("expiring",),
     ):
-        desk.ok(*going_on)
+        desk.ok(*unaffected)
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def test_a_command_that_would_decide_on_it_ends(
     ],
 )
 @pytest.mark.parametrize("due", [True, False])
-def test_an_item_of_a_batch_fails(
+def test_a_changed_row_fails_one_item_of_a_batch(
     office: tuple[Desk, dict[str, str]], edit: str, *, due: bool
 ) -> None:
-    """The others are renewed."""
+    """A batch renews the other licenses."""
     desk, names = office
     desk.ok("sign", "--machine-info", hooli(desk), *ENDS)
     change(desk, edit.format(**names))
@@ -128,8 +128,10 @@ def test_an_item_of_a_batch_fails(
     assert len(hooli_files) == 2
 
 
-def test_a_customer_whom_no_row_names_ends_no_batch(office: tuple[Desk, dict[str, str]]) -> None:
-    """`apply` only names the customers who are not in the file: an edit of theirs fails nothing."""
+def test_a_changed_row_of_an_unlisted_customer_fails_no_batch(
+    office: tuple[Desk, dict[str, str]],
+) -> None:
+    """`apply` ignores a changed row of a customer that is not in the file."""
     desk, _ = office
     desk.ok("sign", "--machine-info", hooli(desk), *ENDS)
     change(desk, "UPDATE licenses SET term = '34mo' WHERE customer_id = 1")
@@ -139,8 +141,8 @@ def test_a_customer_whom_no_row_names_ends_no_batch(office: tuple[Desk, dict[str
     assert len(list(desk.output.glob("hooli*.lic"))) == 2
 
 
-def test_what_waits_without_a_license_is_a_warning(office: tuple[Desk, dict[str, str]]) -> None:
-    """A row of the outbox that no license has does not stop what rests on no such row."""
+def test_an_outbox_row_without_a_license_is_a_warning(office: tuple[Desk, dict[str, str]]) -> None:
+    """An outbox row without a license does not stop commands that do not use it."""
     desk, _ = office
     change(desk, "INSERT INTO outbox VALUES ('nope', '/nowhere', 'x.lic', '2026-01-01T00:00:00Z')")
     for command in (("journal", "show"), ("journal", "verify"), ("license", "list")):
@@ -148,12 +150,12 @@ def test_what_waits_without_a_license_is_a_warning(office: tuple[Desk, dict[str,
 
 
 def hooli(desk: Desk) -> str:
-    """A document of a third customer."""
+    """Write a document of a third customer."""
     return desk.machine_info("hooli.json", customer="Hooli", fingerprint="sha256:" + "ef" * 32)
 
 
 def change(desk: Desk, sql: str) -> None:
-    """Edit the registry, as a program that can write to it."""
+    """Edit the registry, as another program could."""
     with closing(sqlite3.connect(desk.home / REGISTRY_FILE)) as raw:
         assert raw.execute(sql).rowcount > 0
         raw.commit()

@@ -1,6 +1,6 @@
-"""TAB in bash, zsh and fish, pressed for real.
+"""Completion with TAB in real shells: bash, zsh and fish.
 
-PowerShell was not at hand: nobody ran its script.
+The script for PowerShell is not tested.
 """
 
 import os
@@ -32,7 +32,7 @@ HOSTILE = (
 
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Books:
-    """Customers, licenses and machines with every name that a stranger might choose."""
+    """Set up customers, licenses and machines, some with hostile names."""
     books = Books(Desk(tmp_path_factory.mktemp("office"))).open()
     acme = books.customer("$(touch pwned)", "acme")
     books.license(acme, books.machine(acme, "prod-1"), license_id=f"1f3a9c2e{_REST}")
@@ -46,15 +46,15 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Books:
 
 @pytest.fixture(params=SHELLS)
 def prompt(request: pytest.FixtureRequest, office: Books, tmp_path: Path) -> Iterator[Prompt]:
-    """A shell whose home is the office's."""
+    """Start a shell with the office's home."""
     environ = {"POLYGENT_ISSUER_HOME": str(office.desk.home)}
     prompt = Prompt(request.param, tmp_path, environ)
     yield prompt
     prompt.close()
 
 
-def test_a_line_is_written_with_tab(prompt: Prompt) -> None:
-    """Commands, customers, options and their values, each filled in from its beginning."""
+def test_tab_completes_commands_options_and_values(prompt: Prompt) -> None:
+    """TAB completes commands, customers, options and values from their beginnings."""
     keys = f"polygent-issue ren{TAB}gl{TAB}--ti{TAB}ent{TAB}--add-f{TAB}sso{TAB}"
     assert prompt.enter(keys) == [
         *("renew", "globex", "--tier", "enterprise", "--add-feature", "sso-saml"),
@@ -63,14 +63,14 @@ def test_a_line_is_written_with_tab(prompt: Prompt) -> None:
     assert prompt.enter(keys) == ["license", "show", "2b3a9c2e", "--json"]
 
 
-def test_of_whom_the_line_speaks(prompt: Prompt) -> None:
-    """Machines and licenses are those of the customer that is named before them."""
+def test_tab_offers_machines_and_licenses_of_the_customer(prompt: Prompt) -> None:
+    """TAB offers only machines and licenses of the customer on the line."""
     keys = f"polygent-issue reissue acme --machine {TAB}--license 1{TAB}"
     assert prompt.enter(keys) == ["reissue", "acme", "--machine", "prod-1", "--license", "1f3a9c2e"]
 
 
-def test_a_name_is_never_a_command(prompt: Prompt, tmp_path: Path) -> None:
-    """Whatever a machine is called: what would have to be quoted is not offered, and not run."""
+def test_tab_does_not_offer_a_name_that_needs_quotes(prompt: Prompt, tmp_path: Path) -> None:
+    """A label with shell characters is neither offered nor run."""
     for label in HOSTILE:
         first = f"\\{label[0]}" if label[0] in "$`~#" else label[0]
         assert label not in prompt.enter(f"polygent-issue renew rare --machine {first}{TAB}")
@@ -79,16 +79,16 @@ def test_a_name_is_never_a_command(prompt: Prompt, tmp_path: Path) -> None:
 
 
 def test_descriptions_are_listed_and_run_nothing(prompt: Prompt, tmp_path: Path) -> None:
-    """TAB without a beginning lists whose each slug is; a name that is a command stays a name."""
+    """TAB lists slugs with the customers' names; a name that is a command is not run."""
     keys = TAB if prompt.shell == "fish" else TAB * 2
     text = "globex" if prompt.shell == "bash" else "Globex touch pwned"  # which lists values alone
     prompt.sees(f"polygent-issue customer show {keys}", text)
     assert not (tmp_path / "pwned").exists()
 
 
-def test_files_are_the_shell_s_own(prompt: Prompt, tmp_path: Path) -> None:
-    """Where the tool offers nothing."""
-    slash = "" if prompt.shell == "zsh" else "/"  # zsh takes it away again
+def test_the_shell_completes_file_names(prompt: Prompt, tmp_path: Path) -> None:
+    """The shell completes files where the tool offers no values."""
+    slash = "" if prompt.shell == "zsh" else "/"  # zsh removes it again
     (tmp_path / "license of acme.lic").touch()
     (tmp_path / "licenses").mkdir()
     argv = prompt.enter(f"polygent-issue verify license\\ {TAB}")
@@ -97,27 +97,27 @@ def test_files_are_the_shell_s_own(prompt: Prompt, tmp_path: Path) -> None:
     assert argv == ["--home", f"licenses{slash}"]
 
 
-def test_nothing_known_says_nothing(prompt: Prompt) -> None:
-    """Neither a message nor a name of another home."""
+def test_tab_with_a_missing_home_prints_nothing(prompt: Prompt) -> None:
+    """TAB prints no message, and offers no name of another home."""
     argv = prompt.enter(f"polygent-issue --home /nowhere renew ac{TAB}")
     assert argv == ["--home", "/nowhere", "renew", "ac"]
 
 
-def test_a_home_on_the_line_counts(prompt: Prompt, office: Books) -> None:
-    """Before the variable; `~` is the person's."""
+def test_tab_uses_the_home_on_the_line(prompt: Prompt, office: Books) -> None:
+    """`--home` on the line overrides the variable."""
     argv = prompt.enter(f"polygent-issue --home {office.desk.folder}/none renew ac{TAB}")
     assert argv[-1] == "ac"
     argv = prompt.enter(f"polygent-issue --home {office.desk.home} renew ac{TAB}")
     assert argv[-1] == "acme"
 
 
-def test_a_path_to_the_tool_is_asked_itself(prompt: Prompt) -> None:
-    """Also in an environment that nobody activated."""
+def test_tab_completes_after_a_path_to_the_tool(prompt: Prompt) -> None:
+    """A path to the tool works without an activated environment."""
     prompt.sees(f"{TOOL} rei{TAB}", "reissue")
 
 
-def test_fish_loads_it_when_it_is_needed(office: Books, tmp_path: Path) -> None:
-    """As the file that the help tells to write."""
+def test_fish_loads_the_script_on_demand(office: Books, tmp_path: Path) -> None:
+    """The script works as the file that the help names."""
     folder = tmp_path / ".config" / "fish" / "completions"
     folder.mkdir(parents=True)
     (folder / "polygent-issue.fish").write_text(office.desk.ok("completion", "fish").text)

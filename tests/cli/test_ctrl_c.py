@@ -1,4 +1,4 @@
-"""Ctrl-C at every question: exit 130, not a byte is different, and the terminal is as it was."""
+"""Ctrl-C at every prompt: exit 130, no file is changed, and the terminal is restored."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ _GO_AHEAD = ("go ahead? [Y/n]: ", "y")
 _ACCEPT = (("accept this? [y/N]: ", "y"), ("why, for the journal: ", "asked for"))
 _UNLOCK = ("passphrase for the key file main.key: ", PASSPHRASE)
 
-# Command lines, and what each asks; the customer `acme-gmbh` has the license LICENSE.
+# Command lines with their prompts and answers; the customer `acme-gmbh` has the license LICENSE.
 DIALOGUES: dict[str, Dialogue] = {
     "sign --machine-info old.json": (
         ("customer [Initech]: ", ""),
@@ -54,15 +54,15 @@ DIALOGUES: dict[str, Dialogue] = {
 
 
 def questions() -> Iterator[tuple[str, int]]:
-    """Each command with the number of each of its questions."""
-    for command, asked in DIALOGUES.items():
-        for at in range(len(asked)):
+    """Yield each command with the index of each of its prompts."""
+    for command, prompts in DIALOGUES.items():
+        for at in range(len(prompts)):
             yield command, at
 
 
 @pytest.fixture
 def today(desk: Desk) -> Desk:
-    """A desk whose clock is the machine's, with a license and a document of a year ago."""
+    """Return a desk with the system's time, a license and an old document."""
     desk.now = datetime.now(UTC)
     desk.ok("sign", "--machine-info", desk.machine_info())
     initech = {"customer": "Initech", "fingerprint": f"sha256:{1:064x}"}
@@ -71,14 +71,14 @@ def today(desk: Desk) -> Desk:
 
 
 def words(desk: Desk, command: str) -> list[str]:
-    """The command line as one types it."""
+    """Return the command line with the ID of the license."""
     [signed] = desk.ok("license", "list", "--json").json["licenses"]
     return [signed["id"] if word == "LICENSE" else word for word in command.split()]
 
 
 @pytest.mark.parametrize(("command", "at"), tuple(questions()))
-def test_ctrl_c(today: Desk, command: str, at: int) -> None:
-    """Whoever gives up at a question, the first or the last, has changed nothing."""
+def test_ctrl_c_at_a_prompt_changes_nothing(today: Desk, command: str, at: int) -> None:
+    """Ctrl-C at any prompt ends the command with exit 130 and changes no file."""
     argv = words(today, command)
     before = tree(today.folder)
     with terminal(today, *argv, environ=_KEYRING, quickly=True) as person:
@@ -97,8 +97,8 @@ def test_ctrl_c(today: Desk, command: str, at: int) -> None:
 
 
 @pytest.mark.parametrize("command", DIALOGUES)
-def test_these_are_all_questions(today: Desk, command: str) -> None:
-    """Whoever answers each of them is asked nothing else, and it is done."""
+def test_a_command_asks_only_these_questions(today: Desk, command: str) -> None:
+    """A command whose prompts are all answered succeeds."""
     argv = words(today, command)
     with terminal(today, *argv, environ=_KEYRING, quickly=True) as person:
         for question, answer in DIALOGUES[command]:

@@ -1,4 +1,4 @@
-"""`--debug`: what a maintainer needs, and nothing that must not leave the operator's desk."""
+"""`--debug`: a report for maintainers, without secrets."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ SECRET = "Löwenzahn & Söhne, 7 Uhr"
 
 
 def _raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    """Let `config path` end so."""
+    """Make `config path` raise this error."""
 
     def path(_invocation: object) -> None:
         raise error
@@ -31,29 +31,29 @@ def _raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     monkeypatch.setattr(path_command, "path", path)
 
 
-def _led_to(lower: BaseException, upper: BaseException, *, hidden: bool = False) -> BaseException:
+def _chained(lower: BaseException, upper: BaseException, *, hidden: bool = False) -> BaseException:
     try:
         try:
-            raise lower  # noqa: TRY301 - that it is raised is what matters
-        except BaseException:  # noqa: BLE001 - whatever it is
+            raise lower  # noqa: TRY301 - it must be raised to be a context
+        except BaseException:  # noqa: BLE001 - any error
             if hidden:
                 raise upper from None
-            raise upper  # noqa: B904 - it is its context that is looked at
-    except BaseException as error:  # noqa: BLE001 - whatever it is
+            raise upper  # noqa: B904 - the test reads its context
+    except BaseException as error:  # noqa: BLE001 - any error
         return error
 
 
-def test_versions_and_where_it_was_raised(books: Books) -> None:
-    """After the error itself: of the tool, of what it runs on, of its libraries."""
-    lines = books.desk.run("customer", "show", "nobody", "--debug").err.splitlines()
-    assert lines[0] == "error: there is no customer nobody"
+def test_a_report_has_versions_and_a_traceback(books: Books) -> None:
+    """After the error come the versions of the tool, Python and libraries, and the traceback."""
+    lines = books.desk.run("customer", "show", "initech", "--debug").err.splitlines()
+    assert lines[0].startswith("error: ")
     versions = next(line for line in lines if line.startswith("debug: polygent-issue "))
     python = ".".join(map(str, sys.version_info[:3]))
     for part in (polygent_issuer.__version__, f"Python {python}", "SQLite 3.", "cryptography "):
         assert part in versions
     assert "Traceback (most recent call last):" in lines
     assert any("customers.py" in line for line in lines)
-    assert lines[-1] == "polygent_issuer.errors.NotFound: there is no customer nobody"
+    assert lines[-1] == lines[0].replace("error", "polygent_issuer.errors.NotFound")
 
 
 @pytest.mark.parametrize(
@@ -65,16 +65,18 @@ def test_versions_and_where_it_was_raised(books: Books) -> None:
         (("inspect", "/nowhere", "--debug"), 3, "errors.UnreadableInput: cannot read"),
     ],
 )
-def test_any_error_has_a_report(books: Books, argv: tuple[str, ...], code: int, last: str) -> None:
-    """Wherever `--debug` stands, wrong usage included."""
+def test_every_error_has_a_report(
+    books: Books, argv: tuple[str, ...], code: int, last: str
+) -> None:
+    """`--debug` works at any place on the line, for wrong usage too."""
     outcome = books.desk.run(*argv)
     assert outcome.code == code
     assert last in outcome.err.splitlines()[-1]
     assert "Traceback" not in books.desk.run(*(word for word in argv if word != "--debug")).err
 
 
-def test_an_error_of_the_verifier(books: Books, tmp_path: Path) -> None:
-    """It is ours, so its message is told."""
+def test_a_report_has_the_message_of_a_verifier_error(books: Books, tmp_path: Path) -> None:
+    """The verifier's errors are the tool's own, so their messages are printed."""
     (tmp_path / "public.pem").write_text("no key")
     argv = ("verify", "-", "--public-key", str(tmp_path / "public.pem"), "--debug")
     outcome = books.desk.run(*argv)
@@ -82,25 +84,25 @@ def test_an_error_of_the_verifier(books: Books, tmp_path: Path) -> None:
     assert outcome.err.splitlines()[-1].startswith("polygent_issuer.verifier.errors.InvalidKey: ")
 
 
-def test_a_bug(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit 1, with what led to it."""
-    _raising(monkeypatch, _led_to(KeyError("acme"), RuntimeError("half done")))
+def test_a_report_of_a_bug_has_its_context(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug is exit 1, and the report has the error that led to it."""
+    _raising(monkeypatch, _chained(KeyError("acme"), RuntimeError("half done")))
     outcome = books.desk.run("config", "path", "--debug")
     assert outcome.code == 1
     lines = outcome.err.splitlines()
     assert lines.index("KeyError: 'acme'") < lines.index("RuntimeError: half done")
 
 
-def test_stdout_is_json_alone(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The report goes to stderr."""
+def test_a_report_does_not_mix_with_json(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `--json` the report goes to stderr."""
     _raising(monkeypatch, RuntimeError("x"))
     outcome = books.desk.run("config", "path", "--debug", "--json")
     assert outcome.json["error"]["code"] == "bug"
     assert outcome.err.splitlines()[-1] == "RuntimeError: x"
 
 
-def test_ctrl_c_shows_where(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the command was doing; Typer keeps it to itself."""
+def test_a_report_of_ctrl_c_shows_the_place(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The traceback of an interrupt is printed, although Typer hides it."""
     _raising(monkeypatch, KeyboardInterrupt())
     outcome = books.desk.run("config", "path", "--debug")
     assert outcome.code == 130
@@ -108,10 +110,10 @@ def test_ctrl_c_shows_where(books: Books, monkeypatch: pytest.MonkeyPatch) -> No
     assert "test_debug.py" in outcome.err
 
 
-def test_ctrl_c_at_a_question(tmp_path: Path) -> None:
-    """At a real terminal: exit 130, and the question's place."""
+def test_a_report_of_ctrl_c_at_a_prompt_shows_the_place(tmp_path: Path) -> None:
+    """At a real terminal the exit code is 130, and the traceback names the prompt."""
     child = at_terminal(tmp_path / "home", "init", "--debug", NO_COLOR="1")
-    child.expect_exact("who issues?")
+    child.expect_exact("[polygent-operator]: ")
     child.kill(signal.SIGINT)
     code, screen = finish(child)
     assert code == 130
@@ -120,7 +122,7 @@ def test_ctrl_c_at_a_question(tmp_path: Path) -> None:
 
 
 def test_foreign_characters_are_escaped(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of messages, names and source lines: nothing steers the terminal, nothing begins a line."""
+    """Control characters and line breaks in messages and names are escaped."""
     _raising(monkeypatch, RuntimeError("a\x1b[2J\u202eb\nTraceback: forged"))
     err = books.desk.run("config", "path", "--debug").err
     assert "RuntimeError: a\\x1b[2J\\u202eb\\x0aTraceback: forged" in err.splitlines()
@@ -128,8 +130,8 @@ def test_foreign_characters_are_escaped(books: Books, monkeypatch: pytest.Monkey
     assert "\x1b" not in odd
 
 
-def test_neither_environment_nor_variables(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Values are not what a report is of."""
+def test_a_report_has_no_values_of_variables(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report contains neither local variables nor the environment."""
 
     def path(_invocation: object) -> None:
         local = f"{SECRET}!"
@@ -152,7 +154,7 @@ def _reader(secret: bytes) -> bytes:
 
 
 def _plant(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    """Libraries and bugs that put the secret into their message."""
+    """Make a library or a bug put the secret into its message."""
     if where == "loader":
         monkeypatch.setattr(file_store, "load_ssh_private_key", _loader)
     elif where == "reader":
@@ -163,7 +165,7 @@ def _plant(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
 def test_a_secret_in_a_message_is_left_out(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, where: str, code: int
 ) -> None:
-    """Whatever a library says while a passphrase is at hand; the place is told all the same."""
+    """A library's message is left out where a passphrase is in use; the place is printed."""
     _plant(monkeypatch, where)
     outcome = desk.run("sign", "--machine-info", desk.machine_info(), "--debug")
     assert outcome.code == code
@@ -172,8 +174,8 @@ def test_a_secret_in_a_message_is_left_out(
     assert ("RuntimeError: (its message is left out)" in outcome.err) == (where == "reader")
 
 
-def test_a_wrong_passphrase(desk: Desk) -> None:
-    """Neither the wrong one nor the right one."""
+def test_a_report_has_no_passphrase(desk: Desk) -> None:
+    """Neither the wrong nor the right passphrase is printed."""
     desk.passphrase_file.write_text(f"{SECRET}\n")
     outcome = desk.run("sign", "--machine-info", desk.machine_info(), "--debug")
     assert outcome.code == 6
@@ -182,52 +184,52 @@ def test_a_wrong_passphrase(desk: Desk) -> None:
         assert places({"err": outcome.err.encode()}, forms_of(secret.encode())) == set()
 
 
-def test_a_keyring_s_words_are_left_out() -> None:
-    """Also from the thread in which a keyring is asked."""
+def test_a_message_of_a_keyring_is_left_out() -> None:
+    """A keyring's message is left out, also when it comes from another thread."""
 
     def call() -> None:
-        raise OSError(5, f"said {SECRET}")
+        raise OSError(5, f"denied {SECRET}")
 
-    with pytest.raises(OSError, match="said") as raised:
+    with pytest.raises(OSError, match="denied") as raised:
         signer.run_with_timeout(timedelta(seconds=60), call)
     lines = list(debug.report(raised.value))
     assert lines[-1] == "OSError: EIO (its message is left out)"
     assert SECRET not in "\n".join(lines)
 
 
-def test_what_was_hidden_on_purpose_stays_so() -> None:
-    """`from None`: the kind of the error and its place, without its message."""
-    lower = _led_to(ValueError(SECRET), OSError(2, "x", SECRET))
-    lines = list(debug.report(_led_to(lower, IssuerError("refused"), hidden=True)))
-    told = [line for line in lines if not line.startswith((" ", "Traceback", "debug"))]
-    assert told == [
+def test_the_message_of_a_suppressed_error_is_left_out() -> None:
+    """After `from None` a report has the error's type and place, without its message."""
+    lower = _chained(ValueError(SECRET), OSError(2, "x", SECRET))
+    lines = list(debug.report(_chained(lower, IssuerError("refused"), hidden=True)))
+    messages = [line for line in lines if not line.startswith((" ", "Traceback", "debug"))]
+    assert messages == [
         "ValueError: (its message is left out)",
         "FileNotFoundError: ENOENT (its message is left out)",
         "polygent_issuer.errors.IssuerError: refused",
     ]
 
 
-def test_a_cause_that_was_named_is_told() -> None:
-    """`from error`: somebody meant it to be seen. Errors that led to each other end, too."""
+def test_the_message_of_an_explicit_cause_is_printed() -> None:
+    """After `from error` a report has the cause's message; a cycle of causes ends."""
     upper = HomeProblem("no")
     upper.__cause__ = OSError(28, "No space left on device")
     upper.__cause__.__context__ = upper
-    told = [line for line in debug.report(upper) if not line.startswith("debug")]
-    assert "OSError: [Errno 28] No space left on device" in told
-    assert told[-1] == "polygent_issuer.errors.HomeProblem: no"
+    messages = [line for line in debug.report(upper) if not line.startswith("debug")]
+    assert "OSError: [Errno 28] No space left on device" in messages
+    assert messages[-1] == "polygent_issuer.errors.HomeProblem: no"
 
 
 @pytest.fixture
 def closed_stderr() -> Iterator[None]:
-    """A stderr that is gone."""
+    """Replace stderr by a closed file."""
     before = sys.stderr
-    with Path(os.devnull).open("w", encoding="utf-8") as gone:
-        sys.stderr = gone
+    with Path(os.devnull).open("w", encoding="utf-8") as closed:
+        sys.stderr = closed
     yield
     sys.stderr = before
 
 
 @pytest.mark.usefixtures("closed_stderr")
-def test_a_stderr_that_is_gone_is_no_new_error() -> None:
-    """The exit code is what the command said."""
+def test_a_closed_stderr_raises_no_further_error() -> None:
+    """A report on a closed stderr is dropped silently."""
     debug.write(RuntimeError("x"))

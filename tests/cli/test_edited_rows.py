@@ -1,4 +1,4 @@
-"""Rows that were edited without this tool: none steers a screen or a reader of a file."""
+"""Rows edited outside the tool: their text is escaped on every screen and in every file."""
 
 import json
 import zipfile
@@ -67,8 +67,10 @@ COMMANDS = (
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_no_export_has_them_raw(desk: Desk, monkeypatch: pytest.MonkeyPatch, edit: str) -> None:
-    """On no stream and in no file is a character raw that ends a line, hides or steers."""
+def test_edited_text_is_escaped_in_every_output(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, edit: str
+) -> None:
+    """No stream or file contains a raw line break, control or invisible character of a row."""
     monkeypatch.chdir(desk.folder)
     for folder in ("mail", "backups"):
         (desk.folder / folder).mkdir()
@@ -84,23 +86,23 @@ def test_no_export_has_them_raw(desk: Desk, monkeypatch: pytest.MonkeyPatch, edi
             assert outcome.code != 1, (command, outcome.err)
             check(outcome.out.decode(), f"stdout of {command}")
             check(outcome.err, f"stderr of {command}")
-    made = {path for path in desk.folder.rglob("*") if path.is_file()} - before
-    for path in made - set((desk.folder / "backups").iterdir()):
+    new = {path for path in desk.folder.rglob("*") if path.is_file()} - before
+    for path in new - set((desk.folder / "backups").iterdir()):
         assert escape(str(path)) == str(path)
         for name, text in texts(path):
             check(text, name)
-    assert desk.folder / "out" / "due.ics" in made
+    assert desk.folder / "out" / "due.ics" in new
 
 
 def check(text: str, where: str) -> None:
-    """No line begins with an edited text, and each of them is shown as it is."""
+    """Check that no line begins with an injected text or contains a raw character."""
     for line in text.replace("\r\n", "\n").split("\n"):
         assert escape(line) == line, (where, line)
         assert not line.startswith(LINE), (where, line)
 
 
 def texts(path: Path) -> Iterator[tuple[str, str]]:
-    """The texts of a file: of an archive its table of contents, of a mail all that is read."""
+    """Yield the texts of a file: the manifest of an archive, the headers and body of a mail."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
             yield f"manifest of {path}", archive.read("manifest.csv").decode("utf-8-sig")
@@ -116,8 +118,8 @@ def texts(path: Path) -> Iterator[tuple[str, str]]:
         yield str(path), path.read_bytes().decode("utf-8-sig")
 
 
-def test_no_export_rests_on_an_edited_row(desk: Desk) -> None:
-    """Not even on the label of a machine, which stands in no license."""
+def test_an_edited_row_is_not_exported(desk: Desk) -> None:
+    """An edited label of a machine, which no license contains, stops the export, too."""
     settle_at(desk, range(1, 3))
     with tampering(desk.home / REGISTRY_FILE) as raw:
         raw.execute("UPDATE machines SET label = ?", (EVIL,))
@@ -126,8 +128,8 @@ def test_no_export_rests_on_an_edited_row(desk: Desk) -> None:
     assert "machines/1 in the registry" in outcome.err
 
 
-def test_json_reads_back_an_edited_row(desk: Desk) -> None:
-    """ASCII alone, and the same text."""
+def test_json_contains_the_exact_text_of_an_edited_row(desk: Desk) -> None:
+    """JSON is ASCII, and parses to the same text."""
     settle_at(desk, range(1, 2))
     with tampering(desk.home / REGISTRY_FILE) as raw:
         raw.execute("UPDATE customers SET name = ?", (EVIL,))

@@ -1,4 +1,4 @@
-"""Files that a command is given: FIFOs, devices, encodings of Windows, secrets others can read."""
+"""Input files: FIFOs, devices, Windows encodings, and secrets that others can read."""
 
 import codecs
 import os
@@ -22,7 +22,7 @@ EXAMPLES = Path(__file__).parents[2] / "keys.example"
 
 
 def ended(desk: Desk, *argv: str) -> tuple[int, str]:
-    """Run a command that must end: after a minute an alarm ends this process."""
+    """Run a command that must end; after a minute an alarm ends this process."""
     signal.alarm(60)
     done = desk.run(*argv)
     signal.alarm(0)
@@ -47,8 +47,8 @@ def ended(desk: Desk, *argv: str) -> tuple[int, str]:
         (("key", "backup", "main", "FOLDER/b", "--passphrase-file", "PIPE"), 6),
     ],
 )
-def test_a_named_pipe_is_refused(desk: Desk, argv: tuple[str, ...], code: int) -> None:
-    """One error, and no command waits for a writer."""
+def test_a_named_pipe_is_not_read(desk: Desk, argv: tuple[str, ...], code: int) -> None:
+    """A named pipe is an error; no command waits for a writer."""
     pipe = desk.folder / "pipe"
     os.mkfifo(pipe)
     words = (word.replace("PIPE", str(pipe)) for word in argv)
@@ -72,10 +72,10 @@ def test_a_named_pipe_is_refused(desk: Desk, argv: tuple[str, ...], code: int) -
         ),
     ],
 )
-def test_a_named_pipe_in_the_home_is_refused(
+def test_a_named_pipe_in_the_home_is_not_read(
     desk: Desk, name: str, argv: tuple[str, ...], code: int
 ) -> None:
-    """SQLite would wait for a pipe that has the name of its journal."""
+    """A named pipe in place of a file of the home is an error; SQLite would wait for it."""
     path = desk.home / name
     path.unlink(missing_ok=True)
     os.mkfifo(path, 0o600)
@@ -86,8 +86,8 @@ def test_a_named_pipe_in_the_home_is_refused(
     assert str(path) in output
 
 
-def test_irregular_files_of_a_folder_are_named_and_counted(desk: Desk) -> None:
-    """A FIFO and a socket among licenses are reported like any file that cannot be read."""
+def test_irregular_files_of_a_folder_are_reported_as_unreadable(desk: Desk) -> None:
+    """A FIFO, a socket and a device among licenses are named and counted."""
     desk.ok("sign", "--machine-info", desk.machine_info(), "--customer", "Acme")
     os.mkfifo(desk.output / "pipe.lic")
     with socket.socket(socket.AF_UNIX) as server:
@@ -114,7 +114,7 @@ def test_irregular_files_of_a_folder_are_named_and_counted(desk: Desk) -> None:
     ],
 )
 def test_nothing_is_written_into_a_pipe(desk: Desk, argv: tuple[str, ...]) -> None:
-    """The name is taken, and nothing waits for a reader."""
+    """A pipe at the output path is an existing file; no command waits for a reader."""
     pipe = desk.folder / "pipe"
     os.mkfifo(pipe)
     words = {"PIPE": str(pipe), "INFO": desk.machine_info()}
@@ -123,8 +123,8 @@ def test_nothing_is_written_into_a_pipe(desk: Desk, argv: tuple[str, ...]) -> No
     assert str(pipe) in output
 
 
-def test_process_substitution_gives_passphrase_and_document(desk: Desk) -> None:
-    """`<(…)` names a descriptor that is open already, and works as stdin does."""
+def test_process_substitution_works_for_passphrase_and_document(desk: Desk) -> None:
+    """`<(…)` names an open descriptor, and works like stdin."""
     info = desk.machine_info()
     line = (
         f'"$0" -m polygent_issuer --home {desk.home} sign --customer Acme --output {desk.output} '
@@ -138,8 +138,8 @@ def test_process_substitution_gives_passphrase_and_document(desk: Desk) -> None:
     assert b"other users" not in done.stderr
 
 
-def test_a_passphrase_file_that_others_can_read_is_warned_of(desk: Desk) -> None:
-    """Named by the option or the environment; the same words as for a key file and a backup."""
+def test_a_secret_file_that_others_can_read_is_a_warning(desk: Desk) -> None:
+    """Passphrase files, key files and imported keys get the same warning."""
     for path in (desk.passphrase_file, desk.folder / "main.key"):
         path.chmod(0o640)
     info = desk.machine_info()
@@ -152,12 +152,12 @@ def test_a_passphrase_file_that_others_can_read_is_warned_of(desk: Desk) -> None
         passphrase in desk.ok("renew", "acme", "--accept", "not-due", "--reason", "x", *named).err
     )
     again = ("key", "import", str(desk.folder / "main.key"), "--no-backup")
-    kept = desk.ok(*again, "--store", f"file:{desk.folder}/new.key")
-    assert f"other users can read the private key {desk.folder}/main.key: chmod 600" in kept.err
+    imported = desk.ok(*again, "--store", f"file:{desk.folder}/new.key")
+    assert f"other users can read the private key {desk.folder}/main.key: chmod 600" in imported.err
 
 
 def sealed_as_before(desk: Desk, written: bytes) -> None:
-    """Write a passphrase file, and encrypt the key as an earlier version did with that file."""
+    """Write a passphrase file, and encrypt the key with it as an earlier version did."""
     desk.passphrase_file.write_bytes(written)
     path = desk.folder / "main.key"
     key = opened(path)
@@ -182,7 +182,7 @@ def sign(desk: Desk) -> Outcome:
 def test_a_key_from_an_earlier_version_still_signs(
     desk: Desk, written: bytes, problem: str
 ) -> None:
-    """With a warning that says what is wrong with the file."""
+    """A passphrase file that is not one line of text works, with a warning."""
     sealed_as_before(desk, written)
     signed = sign(desk)
     assert signed.code == 0, signed.err
@@ -191,8 +191,8 @@ def test_a_key_from_an_earlier_version_still_signs(
     assert "the key file main.key opens only with all of its bytes" in signed.err
 
 
-def test_a_byte_order_mark_is_taken_out_of_a_passphrase(desk: Desk) -> None:
-    """The command that the warning names encrypts the key with what a person can type."""
+def test_a_byte_order_mark_is_removed_from_a_passphrase(desk: Desk) -> None:
+    """The command in the warning encrypts the key with a passphrase that can be typed."""
     sealed_as_before(desk, MARK + PASSPHRASE.encode() + b"\r\n")
     place = f"file:{desk.folder}/new.key"
     desk.ok("key", "import", str(desk.folder / "main.key"), "--store", place, "--no-backup")
@@ -205,7 +205,7 @@ def test_a_byte_order_mark_is_taken_out_of_a_passphrase(desk: Desk) -> None:
 
 @pytest.mark.parametrize("written", [b"correct horse\nbattery staple\n", "hö".encode("utf-16")])
 def test_a_key_gets_another_passphrase_on_a_terminal(desk: Desk, written: bytes) -> None:
-    """The file opens the old one; what it cannot be for a new key file is typed."""
+    """The old file opens the key; the new passphrase is typed."""
     sealed_as_before(desk, written)
     argv = ("key", "import", "main.key", "--store", f"file:{desk.folder}/new.key", "--no-backup")
     named = ("--passphrase-file", str(desk.passphrase_file))
@@ -222,8 +222,8 @@ def test_a_key_gets_another_passphrase_on_a_terminal(desk: Desk, written: bytes)
 
 
 @pytest.mark.parametrize("source", [("--passphrase-file", "/dev/stdin"), ("--passphrase-fd", "0")])
-def test_a_descriptor_that_does_not_wait(desk: Desk, source: tuple[str, str]) -> None:
-    """Where nothing is there yet, exit 6 and no bug."""
+def test_an_empty_nonblocking_descriptor_is_an_error(desk: Desk, source: tuple[str, str]) -> None:
+    """A descriptor without data is exit 6, not a bug."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     argv = ("key", "backup", "main", f"{desk.folder}/b", *source)
@@ -248,8 +248,8 @@ def test_a_descriptor_that_does_not_wait(desk: Desk, source: tuple[str, str]) ->
         (("renew", "acme", "--passphrase-file", "/dev/stdin"), 7),
     ],
 )
-def test_a_pipe_that_another_user_opened(argv: tuple[str, ...], code: int) -> None:
-    """It is read, as in `… | sudo -u ada polygent-issue …`; a missing home is reported."""
+def test_a_pipe_opened_by_another_user_is_read(argv: tuple[str, ...], code: int) -> None:
+    """A pipe as in `… | sudo -u ada polygent-issue …` is read."""
     reading, writing = os.pipe()
     os.write(writing, (EXAMPLES / "public.pem").read_bytes())
     os.close(writing)
@@ -259,26 +259,26 @@ def test_a_pipe_that_another_user_opened(argv: tuple[str, ...], code: int) -> No
 
 
 @pytest.mark.parametrize("written", [b"correct horse\nbattery staple\n", "hö".encode("utf-16")])
-def test_no_new_key_is_made_with_such_a_file(desk: Desk, written: bytes) -> None:
-    """Neither a key nor its file is left."""
+def test_no_key_is_generated_with_an_invalid_passphrase_file(desk: Desk, written: bytes) -> None:
+    """A passphrase file that is not one line of UTF-8 is exit 6, and leaves no key file."""
     desk.passphrase_file.write_bytes(written)
-    made = desk.run("key", "generate", "two", "--store", f"file:{desk.folder}/t", "--no-backup")
-    assert made.code == 6
-    assert "passphrase file" in made.err
-    assert "save the passphrase as one line of UTF-8 text" in made.err
+    refused = desk.run("key", "generate", "two", "--store", f"file:{desk.folder}/t", "--no-backup")
+    assert refused.code == 6
+    assert "passphrase file" in refused.err
+    assert "save the passphrase as one line of UTF-8 text" in refused.err
     assert not (desk.folder / "t").exists()
 
 
 def rewritten(path: Path, encoding: str) -> str:
-    """The file as an editor of Windows saves it, in another file."""
+    """Copy a file as a Windows editor saves it; return the path."""
     other = path.with_name(f"{encoding}-{path.name}")
     other.write_bytes(path.read_text().replace("\n", "\r\n").encode(encoding))
     return str(other)
 
 
 @pytest.mark.parametrize("form", ["pem", "jwks"])
-def test_public_keys_from_windows(desk: Desk, form: str) -> None:
-    """A PEM or JWKS with a byte order mark and CRLF is a key; UTF-16 is named."""
+def test_public_keys_from_windows_are_read(desk: Desk, form: str) -> None:
+    """A PEM or JWKS with a byte order mark and CRLF is read; UTF-16 is an error."""
     assert sign(desk).code == 0
     (license_file,) = desk.output.iterdir()
     public = desk.folder / "public"
@@ -290,8 +290,8 @@ def test_public_keys_from_windows(desk: Desk, form: str) -> None:
     assert "utf-16-public: it is in UTF-16\nhint: save it as UTF-8\n" in refused.err
 
 
-def test_noted_heads_from_windows(desk: Desk) -> None:
-    """A byte order mark and CRLF are read; UTF-16, as PowerShell redirects, is named."""
+def test_heads_from_windows_are_read(desk: Desk) -> None:
+    """Heads with a byte order mark and CRLF are read; UTF-16 is an error."""
     heads = desk.folder / "heads.txt"
     heads.write_text("# noted\n")
     desk.ok("journal", "verify", "--note", str(heads))
@@ -301,8 +301,8 @@ def test_noted_heads_from_windows(desk: Desk) -> None:
     assert "it is in UTF-16\nhint: save it as UTF-8\n" in refused.err
 
 
-def test_names_of_customers_from_windows(desk: Desk) -> None:
-    """PowerShell pipes a byte order mark and CRLF; UTF-16 is named."""
+def test_customer_names_from_windows_are_read(desk: Desk) -> None:
+    """Names with a byte order mark and CRLF on stdin are read; UTF-16 is an error."""
     sign(desk)
     argv = ("renew", "-", "--dry-run")
     assert desk.run(*argv, stdin=MARK + b"acme\r\n").code in (0, 4)
@@ -312,16 +312,16 @@ def test_names_of_customers_from_windows(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_a_private_key_from_windows(desk: Desk, encoding: str) -> None:
-    """A byte order mark before the PEM is dropped; UTF-16 is named."""
+def test_a_private_key_from_windows_is_imported(desk: Desk, encoding: str) -> None:
+    """A key with a byte order mark is imported; UTF-16 is an error."""
     other = rewritten(desk.folder / "main.key", encoding)
     done = desk.run("key", "import", other, "--store", f"file:{desk.folder}/n", "--no-backup")
     assert done.code == (0 if encoding == "utf-8-sig" else 3), done.err
     assert ("it is in UTF-16" in done.err) == (encoding == "utf-16")
 
 
-def test_settings_with_a_mark_are_edited(desk: Desk) -> None:
-    """The first change drops the mark; comments and the other settings stay."""
+def test_settings_with_a_byte_order_mark_can_be_edited(desk: Desk) -> None:
+    """The first change removes the byte order mark, and keeps comments and other settings."""
     path = desk.home / "settings.toml"
     text = path.read_text().replace("\n", "\r\n")
     path.write_bytes(text.encode("utf-8-sig"))

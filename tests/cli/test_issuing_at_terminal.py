@@ -1,4 +1,4 @@
-"""`sign` and `renew` at a real terminal: what is asked, shown, and answered."""
+"""`sign` and `renew` at a real terminal: prompts, preview and answers."""
 
 import shlex
 import sys
@@ -13,24 +13,24 @@ from support.screen import at_terminal, finish
 
 @pytest.fixture
 def today(desk: Desk) -> Desk:
-    """A desk whose clock is the machine's: the command has no other."""
+    """Return a desk with the system's time, which real commands use."""
     desk.now = datetime.now(UTC)
     return desk
 
 
 def begin(desk: Desk, *argv: str, **environ: str) -> Any:
-    """A command at a terminal, with the passphrase from its file."""
+    """Start a command at a terminal, with the passphrase from its file."""
     secret = {"POLYGENT_ISSUER_PASSPHRASE_FILE": str(desk.passphrase_file)}
     return at_terminal(desk.home, *argv, **{**secret, **environ})
 
 
 def licenses(desk: Desk) -> list[dict[str, Any]]:
-    """What the registry holds."""
+    """Return the licenses in the registry."""
     return list(desk.ok("license", "list", "--json").json["licenses"])
 
 
-def test_a_document_alone_is_enough_to_begin(today: Desk) -> None:
-    """Name and plan are proposed, everything is shown, and only a yes signs."""
+def test_sign_asks_for_the_customer_and_the_plan(today: Desk) -> None:
+    """`sign` proposes the name and the plan, shows a preview, and signs after a yes."""
     terminal = begin(today, "sign", "--machine-info", today.machine_info())
     terminal.expect_exact("customer [Acme GmbH]: ")
     terminal.sendline("")
@@ -43,13 +43,13 @@ def test_a_document_alone_is_enough_to_begin(today: Desk) -> None:
     code, screen = finish(terminal)
     assert code == 0
     assert "signed license" in screen
-    [found] = licenses(today)
-    assert (found["customer"], found["tier"]) == ("acme-gmbh", "standard")
+    [license_] = licenses(today)
+    assert (license_["customer"], license_["tier"]) == ("acme-gmbh", "standard")
     assert len(list(today.output.iterdir())) == 1
 
 
-def test_a_name_that_cannot_be_is_asked_for_again(today: Desk) -> None:
-    """The reason is said, and nothing is lost."""
+def test_an_invalid_answer_is_asked_for_again(today: Desk) -> None:
+    """An invalid name or plan is an error message and a new prompt."""
     terminal = begin(today, "sign", "--machine-info", today.machine_info(), "--yes")
     terminal.expect_exact("customer [Acme GmbH]: ")
     terminal.sendline("x" * 201)
@@ -65,8 +65,8 @@ def test_a_name_that_cannot_be_is_asked_for_again(today: Desk) -> None:
 
 
 @pytest.mark.parametrize("answer", ["n", "\x03", "\x04"])
-def test_no_ctrl_c_and_the_end_of_input_issue_nothing(today: Desk, answer: str) -> None:
-    """At the last question: exit 130, no row, no file."""
+def test_a_no_ctrl_c_and_end_of_input_issue_nothing(today: Desk, answer: str) -> None:
+    """At the last prompt each of them is exit 130, without a row or a file."""
     argv = ("--customer", "Acme", "--plan", "trial")
     terminal = begin(today, "sign", "--machine-info", today.machine_info(), *argv)
     terminal.expect_exact("go ahead? [Y/n]: ")
@@ -81,8 +81,8 @@ def test_no_ctrl_c_and_the_end_of_input_issue_nothing(today: Desk, answer: str) 
     assert list(today.output.iterdir()) == []
 
 
-def test_a_finding_is_asked_about_by_name(today: Desk) -> None:
-    """No stops with exit 4; yes goes on, and the reason is kept."""
+def test_a_finding_is_asked_about_at_a_terminal(today: Desk) -> None:
+    """A no is exit 4; a yes continues, and the journal has the reason."""
     old = today.machine_info(generatedAt="2026-01-01T00:00:00Z")
     argv = ("sign", "--machine-info", old, "--customer", "Acme", "--plan", "trial", "--yes")
     terminal = begin(today, *argv)
@@ -102,8 +102,8 @@ def test_a_finding_is_asked_about_by_name(today: Desk) -> None:
     assert (row["accepted"], row["reason"]) == (["stale-machine-info"], "their mail was slow")
 
 
-def test_questions_leave_stdout_alone(today: Desk) -> None:
-    """`-o -` into a file, at a terminal: the file is the license to the last byte."""
+def test_prompts_do_not_go_to_stdout(today: Desk) -> None:
+    """`-o -` redirected into a file writes exactly the license file."""
     argv = ("--customer", "Acme", "--plan", "trial", "-o", "-")
     words = [sys.executable, "-m", "polygent_issuer", "--home", str(today.home), "sign"]
     command = shlex.join([*words, "--machine-info", today.machine_info(), *argv])
@@ -118,20 +118,20 @@ def test_questions_leave_stdout_alone(today: Desk) -> None:
     terminal.expect_exact("go ahead? [Y/n]: ")
     terminal.sendline("y")
     assert finish(terminal)[0] == 0
-    [found] = licenses(today)
-    assert today.ok("license", "export", found["id"], "-o", "-").out == target.read_bytes()
+    [license_] = licenses(today)
+    assert today.ok("license", "export", license_["id"], "-o", "-").out == target.read_bytes()
 
 
 def test_no_input_asks_nothing_at_a_terminal(today: Desk) -> None:
-    """The same refusal as without a terminal."""
+    """With `--no-input` a finding is an error, as without a terminal."""
     old = today.machine_info(generatedAt="2026-01-01T00:00:00Z")
     code, screen = finish(begin(today, "sign", "--machine-info", old, "--no-input"))
     assert code == 4
     assert "--accept stale-machine-info --reason TEXT" in screen.replace("\r\n", " ")
 
 
-def test_a_beginning_names_a_customer(today: Desk) -> None:
-    """At a terminal, where the preview says who is meant."""
+def test_the_beginning_of_a_name_selects_a_customer(today: Desk) -> None:
+    """At a terminal the beginning of a name is enough; the preview shows the customer."""
     today.ok("sign", "--machine-info", today.machine_info(), "--term", "30d")
     terminal = begin(today, "renew", "acme")
     terminal.expect_exact("Acme GmbH (acme-gmbh)")
@@ -141,8 +141,8 @@ def test_a_beginning_names_a_customer(today: Desk) -> None:
     assert len(licenses(today)) == 2
 
 
-def test_the_passphrase_is_typed_unseen(today: Desk) -> None:
-    """Without a file the terminal itself is asked; what is typed is not shown."""
+def test_a_typed_passphrase_is_not_shown(today: Desk) -> None:
+    """Without a passphrase file the terminal is asked, and does not echo."""
     argv = ("--customer", "Acme", "--plan", "trial", "--yes")
     terminal = begin(
         *(today, "sign", "--machine-info", today.machine_info(), *argv),
@@ -156,8 +156,8 @@ def test_the_passphrase_is_typed_unseen(today: Desk) -> None:
     assert len(licenses(today)) == 1
 
 
-def test_a_wrong_passphrase_at_the_terminal(today: Desk) -> None:
-    """Exit 6, nothing issued."""
+def test_a_wrong_passphrase_at_a_terminal_issues_nothing(today: Desk) -> None:
+    """A wrong passphrase is exit 6."""
     argv = ("--customer", "Acme", "--plan", "trial", "--yes")
     terminal = begin(
         *(today, "sign", "--machine-info", today.machine_info(), *argv),
@@ -170,9 +170,9 @@ def test_a_wrong_passphrase_at_the_terminal(today: Desk) -> None:
 
 
 def test_markup_in_a_name_is_text_at_a_terminal(today: Desk) -> None:
-    """Brackets are shown, not obeyed."""
-    named = today.machine_info(customer="[/red] [bold]Acme", hostname="[blink]x")
-    terminal = begin(today, "sign", "--machine-info", named, "--plan", "trial", "--yes")
+    """Brackets in names are shown as text."""
+    document = today.machine_info(customer="[/red] [bold]Acme", hostname="[blink]x")
+    terminal = begin(today, "sign", "--machine-info", document, "--plan", "trial", "--yes")
     terminal.expect_exact("customer [[/red] [bold]Acme]: ")
     terminal.sendline("")
     code, screen = finish(terminal)

@@ -1,4 +1,4 @@
-"""A license file that would be larger than a server reads: exit 3, before anything is signed."""
+"""A license file larger than servers read: exit 3 before anything is signed."""
 
 import re
 
@@ -13,13 +13,13 @@ ENDS = ("--expires", "2026-12-10")
 
 
 def features(*names: str) -> list[str]:
-    """The options that grant exactly these features."""
+    """Return the options that grant exactly these features."""
     return [word for name in names for word in ("--feature", name)]
 
 
 @pytest.fixture
 def wide(desk: Desk) -> Desk:
-    """A desk whose settings know two hundred more features, and any beginning of the last one."""
+    """Return a desk with 200 more features, and features of many lengths."""
     path = settings_path(desk.home)
     known = [*NAMES, *(NAMES[-1][:length] for length in range(9, 60))]
     path.write_text(f"features = {known}\n".replace("'", '"') + path.read_text())
@@ -28,13 +28,13 @@ def wide(desk: Desk) -> Desk:
 
 
 def sign_largest(desk: Desk) -> list[str]:
-    """Sign the largest license that a server reads, due in ten days; the features it grants."""
+    """Sign the largest license that a server reads, due in ten days; return its features."""
     argv = ("sign", "--machine-info", desk.machine_info(), *ENDS)
     granted = NAMES[:187]
-    told = desk.run(*argv, *features(*granted, NAMES[-1]), "--dry-run").err
-    found = re.search(r"would have ([\d,]+) bytes", told)
-    assert found is not None, told
-    over = int(found[1].replace(",", "")) - jws.MAX_FILE_BYTES
+    error = desk.run(*argv, *features(*granted, NAMES[-1]), "--dry-run").err
+    match = re.search(r"would have ([\d,]+) bytes", error)
+    assert match is not None, error
+    over = int(match[1].replace(",", "")) - jws.MAX_FILE_BYTES
     granted = [*granted, NAMES[-1][: 60 - (over * 3 + 3) // 4]]
     desk.ok(*argv, *features(*granted))
     [file] = desk.output.glob("acme*.lic")
@@ -50,8 +50,8 @@ REFUSED = re.compile(
 
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])
-def test_sign_refuses_it(wide: Desk, more: tuple[str, ...]) -> None:
-    """The preview says it, too; no key is asked for, and nothing is kept."""
+def test_sign_refuses_a_license_that_is_too_large(wide: Desk, more: tuple[str, ...]) -> None:
+    """The error comes in a dry run, too, and before the key is needed; nothing is stored."""
     wide.passphrase_file.unlink()
     argv = ("sign", "--machine-info", wide.machine_info(), *features(*NAMES), *more)
     outcome = wide.run(*argv)
@@ -66,8 +66,8 @@ def test_sign_refuses_it(wide: Desk, more: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     "argv", [("renew", "acme-gmbh"), ("reissue", "acme-gmbh"), ("renew", "acme-gmbh", "--dry-run")]
 )
-def test_what_follows_the_largest_is_refused(wide: Desk, argv: tuple[str, ...]) -> None:
-    """It also names the license that it replaces; fewer features make room for that."""
+def test_a_renewal_of_the_largest_license_is_refused(wide: Desk, argv: tuple[str, ...]) -> None:
+    """The new license also names the replaced one; with one feature fewer it fits."""
     granted = sign_largest(wide)
     outcome = wide.run(*argv)
     assert outcome.code == 3
@@ -75,8 +75,8 @@ def test_what_follows_the_largest_is_refused(wide: Desk, argv: tuple[str, ...]) 
     wide.ok(*argv, "--remove-feature", granted[0])
 
 
-def test_one_item_of_a_batch_fails(wide: Desk) -> None:
-    """The others are renewed."""
+def test_a_license_that_is_too_large_fails_one_item_of_a_batch(wide: Desk) -> None:
+    """A batch renews the other licenses."""
     sign_largest(wide)
     wide.ok("sign", "--machine-info", str(wide.folder / "small.json"), *ENDS)
     for more in (("--dry-run",), ("--yes",)):
@@ -88,8 +88,8 @@ def test_one_item_of_a_batch_fails(wide: Desk) -> None:
     assert current == {"globex"}
 
 
-def test_one_row_of_a_file_fails(wide: Desk) -> None:
-    """The others are issued."""
+def test_a_license_that_is_too_large_fails_one_row_of_a_file(wide: Desk) -> None:
+    """`apply` issues the other licenses."""
     rows = wide.folder / "rows.toml"
     listed = str(NAMES).replace("'", '"')
     rows.write_text(

@@ -1,4 +1,4 @@
-"""The command line itself: options everywhere, errors in one form, help without imports."""
+"""The command line: global options, the form of errors, and help without imports."""
 
 import json
 import os
@@ -17,8 +17,9 @@ import polygent_issuer
 from polygent_issuer.cli.commands import COMMANDS, Entry
 from polygent_issuer.cli.commands.config import path as path_command
 from polygent_issuer.cli.main import load
-from polygent_issuer.errors import IssuerError
+from polygent_issuer.errors import IssuerError, NotFound
 from polygent_issuer.findings import ConsentNeeded, Finding, FindingCode
+from polygent_issuer.hints import run
 from polygent_issuer.verifier import InvalidKey
 
 
@@ -36,7 +37,7 @@ GLOBAL = ("--home DIR", "--json", "--quiet", "--no-input", "--debug")
 
 
 def _raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    """Let `config path` end so."""
+    """Make `config path` raise this error."""
 
     def path(_invocation: object) -> None:
         raise error
@@ -53,31 +54,33 @@ def _raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         ("--json", "config", "--json", "path", "--json"),
     ],
 )
-def test_global_options_work_on_both_sides(books: Books, argv: tuple[str, ...]) -> None:
-    """Before the command, within a group, after the command."""
+def test_global_options_work_before_and_after_the_command(
+    books: Books, argv: tuple[str, ...]
+) -> None:
+    """A global option works before the group, before the command and after it."""
     assert "path" in books.desk.ok(*argv).json
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
-def test_the_last_home_counts(books: Books, at: int) -> None:
-    """A `--home` after the command overrides one before it, wherever it stands."""
+def test_the_last_option_home_takes_precedence(books: Books, at: int) -> None:
+    """A later `--home` overrides an earlier one, at any place on the line."""
     argv = ["config", "path"]
     argv[at:at] = ["--home", str(books.desk.folder / "nowhere")]
     assert books.desk.run(*argv).code == 7
 
 
-def test_the_home_is_also_a_variable(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    """POLYGENT_ISSUER_HOME, unless the option says otherwise."""
+def test_the_home_can_be_set_by_a_variable(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`POLYGENT_ISSUER_HOME` names the home, unless `--home` overrides it."""
     elsewhere = str(books.desk.folder / "nowhere")
     books.desk.environ["POLYGENT_ISSUER_HOME"] = elsewhere
     assert books.desk.run("config", "path").code == 0
     monkeypatch.setenv("POLYGENT_ISSUER_HOME", str(books.desk.home))
-    told = _process("config", "path", "--json")
-    assert json.loads(told.stdout)["path"].startswith(str(books.desk.home))
+    done = _process("config", "path", "--json")
+    assert json.loads(done.stdout)["path"].startswith(str(books.desk.home))
 
 
-def test_quiet_leaves_out_warnings_and_nothing_else(books: Books) -> None:
-    """The result and the exit code stay; errors are still said."""
+def test_quiet_suppresses_warnings_only(books: Books) -> None:
+    """`--quiet` changes neither the result nor the exit code, and errors are printed."""
     books.desk.home.chmod(0o755)
     assert "warning: " in books.desk.ok("config", "path").err
     quiet = books.desk.ok("config", "path", "--quiet")
@@ -85,32 +88,32 @@ def test_quiet_leaves_out_warnings_and_nothing_else(books: Books) -> None:
     assert "error: " in books.desk.run("customer", "show", "nobody", "--quiet").err
 
 
-def test_warnings_never_reach_stdout(books: Books) -> None:
-    """Under --json too they go to stderr, as text."""
+def test_warnings_go_to_stderr(books: Books) -> None:
+    """With `--json` warnings are text on stderr, too."""
     books.desk.home.chmod(0o755)
     outcome = books.desk.ok("config", "path", "--json")
     assert "path" in outcome.json
     assert outcome.err.startswith("warning: ")
 
 
-def test_an_error_is_said_once_for_people(books: Books) -> None:
-    """`error:` and `hint:` on stderr, nothing on stdout."""
-    outcome = books.desk.run("customer", "show", "nobody")
+def test_an_error_is_text_on_stderr(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error is `error:` and `hint:` on stderr, with nothing on stdout."""
+    _raising(monkeypatch, NotFound("no such thing", hint=run("customer", "list")))
+    outcome = books.desk.run("config", "path")
     assert outcome.out == b""
-    assert outcome.err == (
-        "error: there is no customer nobody\nhint: polygent-issue customer list\n"
-    )
+    assert outcome.err == "error: no such thing\nhint: polygent-issue customer list\n"
 
 
-def test_an_error_is_one_json_object(books: Books) -> None:
-    """On stdout, with its exit code; stderr is silent."""
-    outcome = books.desk.run("customer", "show", "nobody", "--json")
+def test_an_error_is_one_json_object(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `--json` an error is an object on stdout with its exit code; stderr is empty."""
+    _raising(monkeypatch, NotFound("no such thing", hint=run("customer", "list")))
+    outcome = books.desk.run("config", "path", "--json")
     assert outcome.err == ""
     assert outcome.json == {
         "schema": "polygent-issue/1",
         "error": {
             "code": "not_found",
-            "message": "there is no customer nobody",
+            "message": "no such thing",
             "hint": "polygent-issue customer list",
             "argv": [*books.desk.argv, "customer", "list"],
             "exit_code": 5,
@@ -120,7 +123,7 @@ def test_an_error_is_one_json_object(books: Books) -> None:
 
 
 def test_findings_are_members_of_the_error(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program need not read codes out of the message; other errors have no findings."""
+    """The JSON of `consent_needed` lists the findings with their codes."""
     late = Finding(code=FindingCode.NOT_DUE, message="too early", hint="wait")
     loss = Finding(code=FindingCode.ENTITLEMENT_LOSS, message="fewer users")
     _raising(monkeypatch, ConsentNeeded((late, loss)))
@@ -163,10 +166,10 @@ def _usage(outcome: Outcome) -> dict[str, Any]:
     ],
 )
 @pytest.mark.parametrize("before", [True, False])
-def test_wrong_usage_is_an_error_like_others(
+def test_wrong_usage_is_an_error_with_a_suggestion(
     empty_desk: Desk, argv: tuple[str, ...], message: str, hint: str, *, before: bool
 ) -> None:
-    """Exit 2, JSON where it was asked for, and what was probably meant."""
+    """Wrong usage is exit 2, JSON with `--json`, and its hint suggests what was meant."""
     error = _usage(empty_desk.run(*(("--json", *argv) if before else (*argv, "--json"))))
     assert message in error["message"]
     assert "did you mean" not in error["message"].lower()
@@ -181,16 +184,18 @@ def test_wrong_usage_is_an_error_like_others(
         (("config", "--home"), "config"),
     ],
 )
-def test_an_option_without_its_value(empty_desk: Desk, argv: tuple[str, ...], command: str) -> None:
-    """The hint is the help of the command that was typed."""
+def test_an_option_without_its_value_is_wrong_usage(
+    empty_desk: Desk, argv: tuple[str, ...], command: str
+) -> None:
+    """The hint is the help of the command on the line."""
     error = _usage(empty_desk.run("--json", *argv))
     assert "requires an argument" in error["message"]
     assert error["hint"] == f"polygent-issue {command} --help"
 
 
 @pytest.mark.parametrize("argv", [("customer", "list"), ("expiring",), ("config", "path")])
-def test_a_mistyped_home_starts_nothing(empty_desk: Desk, argv: tuple[str, ...]) -> None:
-    """Exit 7 and `init`; no folder appears."""
+def test_a_missing_home_is_not_created(empty_desk: Desk, argv: tuple[str, ...]) -> None:
+    """A missing home is exit 7 with the hint `init`, and no folder is created."""
     outcome = empty_desk.run(*argv)
     assert outcome.code == 7
     assert "hint: polygent-issue init" in outcome.err
@@ -200,7 +205,7 @@ def test_a_mistyped_home_starts_nothing(empty_desk: Desk, argv: tuple[str, ...])
 def test_a_bug_shows_no_traceback_and_no_content(
     books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit 1, where it happened, and how to see more; what the exception says stays unsaid."""
+    """A bug is exit 1 with its place and `--debug`; the exception's message is not printed."""
     _raising(monkeypatch, RuntimeError("the passphrase"))
     outcome = books.desk.run("config", "path")
     assert outcome.code == 1
@@ -208,15 +213,15 @@ def test_a_bug_shows_no_traceback_and_no_content(
     assert "--debug" in outcome.err
     assert "Traceback" not in outcome.err
     assert "the passphrase" not in outcome.err
-    told = books.desk.run("config", "path", "--json")
-    assert (told.code, told.json["error"]["code"], told.err) == (1, "bug", "")
+    as_json = books.desk.run("config", "path", "--json")
+    assert (as_json.code, as_json.json["error"]["code"], as_json.err) == (1, "bug", "")
     debug = books.desk.run("config", "path", "--debug")
     assert debug.code == 1
     assert "Traceback" in debug.err
 
 
-def test_debug_shows_where_an_error_was_raised(books: Books) -> None:
-    """After the error itself; without it there is none."""
+def test_debug_prints_a_traceback_after_the_error(books: Books) -> None:
+    """A traceback is printed with `--debug` only."""
     assert "Traceback" not in books.desk.run("customer", "show", "nobody").err
     err = books.desk.run("customer", "show", "nobody", "--debug").err
     assert err.startswith("error: ")
@@ -240,10 +245,10 @@ class _Odd(IssuerError):
         (RecursionError(), 1, "bug"),
     ],
 )
-def test_whatever_ends_a_command_has_its_exit(
+def test_every_exception_has_an_exit_code(
     books: Books, monkeypatch: pytest.MonkeyPatch, error: BaseException, exit_code: int, code: str
 ) -> None:
-    """Nothing foreign is raised; an error of the disk is not taken for one of stdout."""
+    """No exception escapes; an OSError of a command is not mistaken for one of stdout."""
     _raising(monkeypatch, error)
     outcome = books.desk.run("config", "path", "--json")
     assert outcome.code == exit_code
@@ -252,8 +257,10 @@ def test_whatever_ends_a_command_has_its_exit(
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 @pytest.mark.parametrize("argv", [(), *GROUPS])
-def test_help_lists_the_commands(empty_desk: Desk, argv: tuple[str, ...], flag: str) -> None:
-    """Every entry with its line, and the global options; no home is needed."""
+def test_help_of_a_group_lists_its_commands(
+    empty_desk: Desk, argv: tuple[str, ...], flag: str
+) -> None:
+    """Help lists each command with its summary, and the global options, without a home."""
     text = empty_desk.ok(*argv, flag).text
     entries = next((e.entries for e in COMMANDS.entries if (e.name,) == argv), COMMANDS.entries)
     for entry in entries:
@@ -263,27 +270,27 @@ def test_help_lists_the_commands(empty_desk: Desk, argv: tuple[str, ...], flag: 
     assert "\x1b" not in text
 
 
-def test_no_arguments_show_help() -> None:
-    """The same as `--help`, exit 0."""
-    bare, asked = _process(), _process("--help")
+def test_no_arguments_print_help() -> None:
+    """The command without arguments prints the help and is exit 0."""
+    bare, full = _process(), _process("--help")
     assert bare.returncode == 0
-    assert bare.stdout == asked.stdout
+    assert bare.stdout == full.stdout
     assert b"Commands:" in bare.stdout
 
 
 @pytest.mark.parametrize("argv", GROUPS)
-def test_a_group_without_a_command_shows_its_help(empty_desk: Desk, argv: tuple[str, ...]) -> None:
-    """Exit 0, with and without global options; a program gets an error and no help."""
-    asked = empty_desk.ok(*argv, "--help")
+def test_a_group_without_a_command_prints_its_help(empty_desk: Desk, argv: tuple[str, ...]) -> None:
+    """A group alone prints its help and is exit 0; with `--json` it is an error."""
+    full = empty_desk.ok(*argv, "--help")
     for options in ((), ("--quiet",)):
         bare = empty_desk.ok(*argv, *options)
-        assert (bare.text, bare.err) == (asked.text, "")
+        assert (bare.text, bare.err) == (full.text, "")
     assert "missing command" in _usage(empty_desk.run(*argv, "--json"))["message"]
 
 
 @pytest.mark.parametrize("argv", EVERY_COMMAND, ids=" ".join)
 def test_every_command_has_help(empty_desk: Desk, argv: tuple[str, ...]) -> None:
-    """Each resolves, is described by a sentence, and takes the global options."""
+    """The help of each command has a summary and the global options."""
     text = empty_desk.ok(*argv, "-h").text
     assert text.startswith(f"Usage: polygent-issue {' '.join(argv)} ")
     assert text.splitlines()[2].strip()
@@ -292,7 +299,7 @@ def test_every_command_has_help(empty_desk: Desk, argv: tuple[str, ...]) -> None
 
 @pytest.mark.slow
 def test_help_does_not_depend_on_docstrings() -> None:
-    """With PYTHONOPTIMIZE=2, which drops them, every command has the same help."""
+    """With PYTHONOPTIMIZE=2, which removes docstrings, each command has the same help."""
     lines = [list(argv) for argv in ((), *GROUPS, *EVERY_COMMAND)]
     program = (
         "from polygent_issuer.cli.main import run\n"
@@ -309,8 +316,8 @@ def test_help_does_not_depend_on_docstrings() -> None:
     assert plain.count("Usage: polygent-issue") == len(lines)
 
 
-def test_help_without_docstring_and_source_is_the_line_of_the_table() -> None:
-    """A build of compiled files alone, with PYTHONOPTIMIZE=2."""
+def test_help_without_docstring_and_source_is_the_summary() -> None:
+    """A build of compiled files with PYTHONOPTIMIZE=2 has the summaries of the table."""
     namespace: dict[str, Callable[..., None]] = {}
     exec("def path(_invocation: object) -> None: ...", namespace)  # noqa: S102 - no source
     with pytest.MonkeyPatch.context() as patch:
@@ -321,8 +328,8 @@ def test_help_without_docstring_and_source_is_the_line_of_the_table() -> None:
 
 
 @pytest.mark.parametrize("argv", [("--help",), (), ("customer", "-h"), ("key", "--help")])
-def test_listing_imports_no_command(argv: tuple[str, ...]) -> None:
-    """Help reads the table alone: neither a command's module nor anything heavy."""
+def test_help_of_a_group_imports_no_command(argv: tuple[str, ...]) -> None:
+    """Help of a group imports neither the commands nor a large library."""
     program = (
         "import sys\n"
         "from polygent_issuer.cli.main import run\n"
@@ -342,8 +349,8 @@ def test_listing_imports_no_command(argv: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("command", ["sign", "renew", "reissue", "verify", "sandbox", "doctor"])
-def test_help_imports_options_alone(command: str) -> None:
-    """Neither what the command does nor what it reads."""
+def test_help_of_a_command_imports_only_its_options(command: str) -> None:
+    """Help of a command does not import the rooms below the command line."""
     program = (
         "import sys\n"
         "from polygent_issuer.cli.main import run\n"
@@ -364,10 +371,10 @@ def test_help_imports_options_alone(command: str) -> None:
 
 
 @pytest.mark.parametrize("argv", [("customer", "list"), ("journal", "show")])
-def test_lists_of_what_is_no_license_import_no_cryptography(
+def test_lists_without_licenses_do_not_import_cryptography(
     books: Books, argv: tuple[str, ...]
 ) -> None:
-    """They judge no signature, and it would make up a third of their time."""
+    """These lists verify no signature, and the import would take a third of their time."""
     program = (
         "import sys\n"
         "from polygent_issuer.cli.main import run\n"
@@ -382,8 +389,8 @@ def test_lists_of_what_is_no_license_import_no_cryptography(
     assert not loaded & {"cryptography", "polygent_issuer.verifier", "pydantic", "keyring"}
 
 
-def test_the_version_is_said(empty_desk: Desk) -> None:
-    """Alone, and beside other options."""
+def test_the_version_is_printed(empty_desk: Desk) -> None:
+    """`--version` works with and without other options."""
     expected = f"polygent-issue {polygent_issuer.__version__}\n"
     assert _process("--version").stdout.decode() == expected
     assert empty_desk.ok("--version").text == expected
@@ -394,8 +401,8 @@ def _process(*argv: str) -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
 
 
-def test_the_installed_command_is_the_same() -> None:
-    """`polygent-issue` beside this Python."""
+def test_the_installed_command_runs_this_package() -> None:
+    """`polygent-issue` in the folder of this Python prints the same version."""
     script = Path(sys.executable).with_name("polygent-issue")
     done = subprocess.run([script, "--version"], capture_output=True, check=True)
     assert done.stdout == _process("--version").stdout

@@ -1,4 +1,4 @@
-"""Files that another user can change are refused: exit 7, and the command that fixes it."""
+"""Files that another user can change are refused with exit 7 and the command that fixes it."""
 
 import shlex
 import shutil
@@ -32,7 +32,7 @@ GROUP = "root:x:0:\nada:x:{ada}:{members}\n"
 
 @pytest.fixture
 def whole(desk: Desk) -> Desk:
-    """A desk that has every part."""
+    """Return a desk that has every part."""
     require_root()
     (desk.home / "mail.txt").write_text(DEFAULT)
     (desk.home / "registry.db-journal").touch()
@@ -41,7 +41,7 @@ def whole(desk: Desk) -> Desk:
 
 @pytest.fixture
 def open_desk(made_desk: Desk) -> Iterator[Desk]:
-    """A desk that every user can reach, unlike pytest's own folders."""
+    """Copy the desk to a folder that every user can reach, unlike pytest's."""
     with TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield made_desk.copy_to(Path(name) / "desk")
@@ -55,16 +55,16 @@ def sign(desk: Desk) -> Outcome:
 
 
 def fix(hint: str) -> None:
-    """Run the command that a hint begins with."""
+    """Run the first command of a hint."""
     subprocess.run(shlex.split(hint.partition(", then ")[0]), check=True)
 
 
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("how", ["every user", "another user"])
-def test_nothing_is_signed_by_what_another_user_can_change(
+def test_nothing_is_signed_with_a_file_that_another_user_can_change(
     whole: Desk, part: str, how: str
 ) -> None:
-    """Each part alone; doctor says the same in its row, and the command of the hint is enough."""
+    """`doctor` reports the same problem, and the command of the hint fixes it."""
     path = PARTS[part](whole)
     if how == "every user":
         path.chmod(path.stat().st_mode | 0o002)
@@ -77,9 +77,9 @@ def test_nothing_is_signed_by_what_another_user_can_change(
     assert (outcome.code, error["code"]) == (7, "unsafe_home" if part == "home" else "unsafe_file")
     assert error["message"] == message
     assert list(whole.output.iterdir()) == []
-    looked = row(whole.run("doctor", "--json", "--quick"), ROW.get(part, "home-files"))
-    assert looked["state"] == "fail"
-    assert (looked["message"], looked["mend"].partition(", then ")[0]) == (
+    check = row(whole.run("doctor", "--json", "--quick"), ROW.get(part, "home-files"))
+    assert check["state"] == "fail"
+    assert (check["message"], check["mend"].partition(", then ")[0]) == (
         message,
         error["hint"].partition(", then ")[0],
     )
@@ -88,7 +88,7 @@ def test_nothing_is_signed_by_what_another_user_can_change(
 
 
 def test_commands_that_only_read_refuse_too(whole: Desk) -> None:
-    """Commands that only read refuse too, and commands without a home still work."""
+    """Reading commands refuse such a file, too; commands without a home work."""
     (whole.home / "registry.db").chmod(0o666)
     for argv in (["customer", "list"], ["expiring"], ["journal", "verify"], ["config", "path"]):
         assert whole.run(*argv).code == (0 if argv[0] == "config" else 7)
@@ -96,7 +96,7 @@ def test_commands_that_only_read_refuse_too(whole: Desk) -> None:
 
 
 def test_doctor_names_every_file_at_once(whole: Desk) -> None:
-    """One row for each, and the exit code of the commands."""
+    """`doctor` has a row for each file, and the exit code of the commands."""
     for part, path_of in PARTS.items():
         if part not in ("home", "settings file"):  # the settings name the key file
             path_of(whole).chmod(0o666)
@@ -114,8 +114,8 @@ def test_doctor_names_every_file_at_once(whole: Desk) -> None:
     assert outcome.code == 7
 
 
-def test_doctor_names_the_files_of_an_open_home(whole: Desk) -> None:
-    """The home is not read, and what else is wrong with it is known all the same."""
+def test_doctor_checks_the_files_of_a_writable_home(whole: Desk) -> None:
+    """A home that others can write to is not read, but the rights of its files are checked."""
     whole.home.chmod(0o777)
     (whole.home / "settings.toml").chmod(0o666)
     outcome = whole.run("doctor", "--json", "--quick")
@@ -125,7 +125,7 @@ def test_doctor_names_the_files_of_an_open_home(whole: Desk) -> None:
 
 
 def test_a_module_of_another_user_is_not_loaded(whole: Desk, tmp_path: Path) -> None:
-    """As root least of all; doctor ends as signing does."""
+    """A PKCS#11 module of another user is not loaded as root; `doctor` has the same exit code."""
     module = tmp_path / "lib" / "module.so"
     module.parent.mkdir()
     shutil.copy(MODULE, module)
@@ -145,8 +145,8 @@ def test_a_module_of_another_user_is_not_loaded(whole: Desk, tmp_path: Path) -> 
     assert sign(whole).json["error"]["code"] == "token_absent"
 
 
-def test_a_registry_that_is_a_link(whole: Desk, tmp_path: Path) -> None:
-    """SQLite puts its journal where the link leads, so that folder counts."""
+def test_the_folder_of_a_linked_registry_is_checked(whole: Desk, tmp_path: Path) -> None:
+    """SQLite writes its journal to the link's target folder, so its rights count."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (whole.home / "registry.db").rename(elsewhere / "registry.db")
@@ -158,8 +158,8 @@ def test_a_registry_that_is_a_link(whole: Desk, tmp_path: Path) -> None:
     assert f"every user may write to the registry's folder {elsewhere}\n" in outcome.err
 
 
-def test_an_empty_registry_of_another_user_is_not_filled(empty_desk: Desk) -> None:
-    """`init` completes a creation that broke off, but only one of its own."""
+def test_an_empty_registry_of_another_user_is_not_used(empty_desk: Desk) -> None:
+    """`init` completes an interrupted creation only in a file of the same user."""
     empty_desk.home.mkdir(mode=0o700)
     (empty_desk.home / "registry.db").touch()
     give(empty_desk.home / "registry.db", user=ADA)
@@ -167,8 +167,8 @@ def test_an_empty_registry_of_another_user_is_not_filled(empty_desk: Desk) -> No
     assert outcome.json["error"]["code"] == "unsafe_file"
 
 
-def test_the_home_of_a_user_is_not_for_root(open_desk: Desk) -> None:
-    """`sudo polygent-issue` would rely on what that user can change; the user's own run works."""
+def test_root_does_not_use_the_home_of_a_user(open_desk: Desk) -> None:
+    """`sudo polygent-issue` would depend on files that the user can change."""
     give(open_desk.folder, user=ADA)
     outcome = open_desk.run("customer", "list", "--json")
     assert outcome.json["error"]["code"] == "unsafe_home"
@@ -181,8 +181,10 @@ def test_the_home_of_a_user_is_not_for_root(open_desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("members", ["", "ada", "grace", "grace,root"])
-def test_a_desktop_with_umask_002(open_desk: Desk, tmp_path: Path, members: str) -> None:
-    """A group that is the user's own may write; one with another member is trusted by name."""
+def test_the_private_group_of_a_user_may_write(
+    open_desk: Desk, tmp_path: Path, members: str
+) -> None:
+    """A group with only the user may write, as with umask 002; another must be trusted by name."""
     give(open_desk.folder, user=ADA)
     for path in (open_desk.home, *open_desk.home.iterdir(), open_desk.folder / "main.key"):
         path.chmod(path.stat().st_mode | 0o070)
@@ -200,8 +202,8 @@ def test_a_desktop_with_umask_002(open_desk: Desk, tmp_path: Path, members: str)
         assert done.returncode == 0, done.stderr
 
 
-def test_the_volume_of_a_container(open_desk: Desk) -> None:
-    """Root's folder with a group that has no name: the variable names its number."""
+def test_a_group_without_a_name_is_trusted_by_number(open_desk: Desk) -> None:
+    """The variable accepts the number of a group, as on a container's volume."""
     open_desk.folder.chmod(0o755)
     give(open_desk.home, user=0, group=ADA)
     for path in (open_desk.home, *open_desk.home.iterdir()):

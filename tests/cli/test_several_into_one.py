@@ -1,4 +1,4 @@
-"""Several licenses replaced by one: machines that become an enterprise."""
+"""One enterprise license replaces the licenses of several machines."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ LIMITS = ("--users", "300", "--session-hosts", "30", "--deploy-hosts", "30")
 
 @pytest.fixture
 def cluster(desk: Desk) -> Desk:
-    """Acme's two machines, licensed for a year and for a year and a month."""
+    """Sign licenses for Acme's two machines, for 12 and for 13 months."""
     desk.ok("sign", "--machine-info", desk.machine_info(hostname="one"), "--users", "40")
     flags = (*ANOTHER, "--term", "13mo")
     second = desk.machine_info("2.json", hostname="two", fingerprint="2e" * 32)
@@ -25,20 +25,20 @@ def cluster(desk: Desk) -> Desk:
 
 
 def listed(desk: Desk, *argv: str) -> list[dict[str, Any]]:
-    """Licenses as `license list` has them."""
-    found: list[dict[str, Any]] = desk.ok("license", "list", "--json", *argv).json["licenses"]
-    return found
+    """Return the output of `license list`."""
+    licenses: list[dict[str, Any]] = desk.ok("license", "list", "--json", *argv).json["licenses"]
+    return licenses
 
 
 def renewed(desk: Desk, *argv: str) -> dict[str, Any]:
-    """Renew Acme's licenses; the one that comes of it."""
-    (one,) = desk.ok("renew", "acme-gmbh", *argv, "--json").json["licenses"]
-    found: dict[str, Any] = one
-    return found
+    """Renew Acme's licenses; return the one new license."""
+    licenses: list[dict[str, Any]] = desk.ok("renew", "acme-gmbh", *argv, "--json").json["licenses"]
+    (new,) = licenses
+    return new
 
 
-def test_one_takes_the_place_of_all(cluster: Desk) -> None:
-    """One license that replaces both, from the latest expiry on; a server takes it at any host."""
+def test_one_license_replaces_those_of_all_machines(cluster: Desk) -> None:
+    """The new license counts from the latest expiry, and a server accepts it at any host."""
     olds = listed(cluster)
     new = renewed(cluster, "--all-machines", "--plan", "enterprise-annual", *ALL)
     assert new["replaces"] == [old["id"] for old in olds]
@@ -46,8 +46,8 @@ def test_one_takes_the_place_of_all(cluster: Desk) -> None:
     assert new["last_full_day"] == "2028-12-30"
     assert [one["id"] for one in listed(cluster, "--status", "current")] == [new["id"]]
     for old in olds:
-        kept = cluster.ok("license", "show", old["id"])
-        assert f"is replaced by {new['id']}" in kept.text
+        shown = cluster.ok("license", "show", old["id"])
+        assert f"is replaced by {new['id']}" in shown.text
         assert [row["event"] for row in cluster_journal(cluster, old["id"])] == [
             "license-signed",
             "license-renewed",
@@ -64,13 +64,13 @@ def test_one_takes_the_place_of_all(cluster: Desk) -> None:
 
 
 def cluster_journal(desk: Desk, license_id: str) -> list[dict[str, Any]]:
-    """The journal's rows about a license, its successor's included."""
+    """Return the journal rows of a license, including its replacement."""
     rows: list[dict[str, Any]] = desk.ok("license", "show", license_id, "--json").json["journal"]
     return rows
 
 
-def test_each_old_one_is_shown(cluster: Desk) -> None:
-    """Before it is signed: which licenses go, until when each runs, and old → new of every term."""
+def test_the_preview_lists_each_replaced_license(cluster: Desk) -> None:
+    """The preview has each replaced license with its expiry, and old → new of every term."""
     argv = ("renew", "acme-gmbh", "--all-machines", "--plan", "enterprise-annual", "--dry-run")
     text = " ".join(cluster.ok(*argv).text.split())
     first, second = (old["id"] for old in listed(cluster))
@@ -85,8 +85,8 @@ def test_each_old_one_is_shown(cluster: Desk) -> None:
     assert {"name": "users", "old": "40 + 25", "new": "250"} in planned["changes"]
 
 
-def test_the_journal_keeps_what_each_was(cluster: Desk) -> None:
-    """All the replaced, until when the last of them ran, and old → new."""
+def test_the_journal_records_the_replaced_licenses(cluster: Desk) -> None:
+    """The journal has their IDs, the latest expiry, and old → new."""
     olds = listed(cluster)
     renewed(cluster, "--all-machines", "--tier", "enterprise", *LIMITS, "--term", "1y", *ALL)
     details = cluster.ok("journal", "show", "--json").json["rows"][-1]["details"]
@@ -95,8 +95,8 @@ def test_the_journal_keeps_what_each_was(cluster: Desk) -> None:
     assert details["changes"]["users"] == ["40 + 25", "300"]
 
 
-def test_a_feature_that_only_some_had(desk: Desk) -> None:
-    """What one machine had, the enterprise has; that it is more for the others is shown."""
+def test_the_new_license_has_the_features_of_each_machine(desk: Desk) -> None:
+    """A feature of one machine is granted to all, and is a change for the others."""
     desk.ok("sign", "--machine-info", desk.machine_info(hostname="one"), "--feature", "bots")
     second = desk.machine_info("2.json", hostname="two", fingerprint="2e" * 32)
     desk.ok("sign", "--machine-info", second, *ANOTHER, "--feature", "memory", "--feature", "bots")
@@ -107,20 +107,20 @@ def test_a_feature_that_only_some_had(desk: Desk) -> None:
     assert "feature_bots" not in {change["name"] for change in new["changes"]}
 
 
-def test_limits_are_not_added_up(cluster: Desk) -> None:
-    """40 and 25 users are 40, 65 or anything: whoever knows says it, or names a plan."""
+def test_limits_are_not_added_up_automatically(cluster: Desk) -> None:
+    """Limits of several licenses must be given by options or a plan."""
     refused = cluster.run("renew", "acme-gmbh", "--all-machines", "--tier", "enterprise")
     assert refused.code == 3
     assert "users 40 + 25; session hosts 5 + 5; deploy hosts 5 + 5" in refused.err
     assert "add --users N --session-hosts N --deploy-hosts N, or --plan PLAN" in refused.err
-    named = ("--all-machines", "--tier", "enterprise", "--term", "1y")
-    refused = cluster.run("renew", "acme-gmbh", *named, "--users", "300")
-    assert "automatically: session hosts 5 + 5; deploy hosts 5 + 5" in refused.err
-    assert renewed(cluster, *named, *LIMITS, *ALL)["claims"]["limits"]["users"] == 300
+    argv = ("--all-machines", "--tier", "enterprise", "--term", "1y")
+    refused = cluster.run("renew", "acme-gmbh", *argv, "--users", "300")
+    assert ": session hosts 5 + 5; deploy hosts 5 + 5" in refused.err
+    assert renewed(cluster, *argv, *LIMITS, *ALL)["claims"]["limits"]["users"] == 300
 
 
-def test_a_term_is_kept_only_where_all_had_it(cluster: Desk) -> None:
-    """Of 1y and 13mo neither goes on by itself; a reissue leaves the question to its renewal."""
+def test_a_common_term_is_kept_and_different_terms_are_not(cluster: Desk) -> None:
+    """Terms of 1y and 13mo need `--term`; after a reissue the next renewal needs it."""
     argv = ("--all-machines", "--tier", "enterprise", *LIMITS)
     refused = cluster.run("renew", "acme-gmbh", *argv)
     assert refused.code == 3
@@ -131,8 +131,8 @@ def test_a_term_is_kept_only_where_all_had_it(cluster: Desk) -> None:
     assert f"no term is known for license {new['id'][:8]}" in refused.err
 
 
-def test_a_trial_among_them(desk: Desk) -> None:
-    """It is never renewed by itself, neither alone nor under an enterprise's roof."""
+def test_a_trial_is_not_merged_without_a_term(desk: Desk) -> None:
+    """A trial among the replaced licenses needs a term or a plan, too."""
     trial = ("--plan", "trial", "--term", "1y")
     desk.ok("sign", "--machine-info", desk.machine_info(hostname="one"), *trial)
     second = desk.machine_info("2.json", hostname="two", fingerprint="2e" * 32)
@@ -144,8 +144,8 @@ def test_a_trial_among_them(desk: Desk) -> None:
     desk.ok(*argv, "--term", "1y", *ALL)
 
 
-def test_less_than_they_had_together(cluster: Desk) -> None:
-    """A plan below the sum takes something away, and that needs consent; what is typed does not."""
+def test_less_than_the_sum_of_the_limits_needs_consent(cluster: Desk) -> None:
+    """A plan below the sum is `entitlement-loss`; an explicit limit is not."""
     cluster.ok("config", "set", "plans.small", "enterprise-annual")
     cluster.ok("config", "set", "plans.small.users", "50")
     argv = ("renew", "acme-gmbh", "--all-machines", "--plan", "small")
@@ -156,14 +156,14 @@ def test_less_than_they_had_together(cluster: Desk) -> None:
 
 
 def test_a_reissue_keeps_the_latest_expiry(cluster: Desk) -> None:
-    """In the middle of the term nobody loses a day, and an earlier end needs consent or a date."""
+    """A reissue of several licenses has the latest of their expiries."""
     argv = ("reissue", "acme-gmbh", "--all-machines", "--plan", "enterprise-annual")
     (new,) = cluster.ok(*argv, "--json").json["licenses"]
     assert new["expires_at"] == "2027-12-31T00:00:00Z"
 
 
-def test_the_same_command_with_the_other_verb(cluster: Desk) -> None:
-    """No hint leads to a command that would follow one of several, as a standard license."""
+def test_the_hint_for_several_licenses_is_the_other_verb(cluster: Desk) -> None:
+    """The hint keeps the command line, since a command for one license would do something else."""
     argv = ("acme-gmbh", "--all-machines", "--plan", "enterprise-annual")
     refused = cluster.run("renew", *argv)
     assert refused.code == 4
@@ -177,8 +177,8 @@ def test_the_same_command_with_the_other_verb(cluster: Desk) -> None:
     assert (len(new["replaces"]), new["last_full_day"]) == (2, "2029-01-04")
 
 
-def test_what_lapsed_long_ago_is_left_out_aloud(cluster: Desk) -> None:
-    """*All* means what is still in use; what is not meant is named, and can be meant."""
+def test_licenses_expired_long_ago_are_left_out_with_a_note(cluster: Desk) -> None:
+    """`--all-machines` leaves them out with a note; `--license` includes them."""
     first, second = (old["id"] for old in listed(cluster))
     cluster.now += timedelta(days=366 + 91)
     argv = ("--plan", "enterprise-annual", "--dry-run")
@@ -191,8 +191,8 @@ def test_what_lapsed_long_ago_is_left_out_aloud(cluster: Desk) -> None:
     assert both["replaces"] == [first, second]
 
 
-def test_only_those_that_are_named(cluster: Desk) -> None:
-    """`--license` twice means these two; a third machine stays as it is."""
+def test_the_option_license_selects_the_licenses_to_replace(cluster: Desk) -> None:
+    """`--license` twice replaces these two; a third machine keeps its license."""
     third = cluster.machine_info("3.json", hostname="three", fingerprint="3e" * 32)
     cluster.ok("sign", "--machine-info", third, *ANOTHER)
     one, two = (o["id"] for o in listed(cluster) if o["machine"] in ("one", "two"))
@@ -203,22 +203,22 @@ def test_only_those_that_are_named(cluster: Desk) -> None:
     assert {each["machine"] for each in current} == {None, "three"}
 
 
-def test_several_named_keep_their_machines(cluster: Desk) -> None:
-    """Without a change of tier each of the named ones is renewed for itself."""
+def test_several_selected_licenses_keep_their_machines(cluster: Desk) -> None:
+    """Without a change of tier each selected license is renewed on its own."""
     named = [word for one in listed(cluster) for word in ("--license", one["id"][:8])]
     result = cluster.ok("renew", "acme-gmbh", *named, "--users", "60", *ALL, "--json").json
     assert [one["machine"] for one in result["licenses"]] == ["one", "two"]
     assert {one["claims"]["limits"]["users"] for one in result["licenses"]} == {60}
 
 
-def test_an_enterprise_license_among_them(cluster: Desk) -> None:
-    """The running one of a domain is superseded too, and its domain stays; two are asked about."""
+def test_an_enterprise_license_can_be_among_the_replaced(cluster: Desk) -> None:
+    """Its domain is kept; two different domains need an option."""
     enterprise = ("sign", "--customer", "acme-gmbh", "--tier", "enterprise")
     cluster.ok(*enterprise, "--allowed-domain", "*.acme.example")
     argv = ("--all-machines", "--plan", "enterprise-annual", *ALL)
-    asked = cluster.run("renew", "acme-gmbh", *argv[:3])
-    assert "entitlement-loss: Acme GmbH would lose: 250 instead of 250 + 40 + 25" in asked.err
-    assert "; host names outside *.acme.example are lost" in asked.err
+    refused = cluster.run("renew", "acme-gmbh", *argv[:3])
+    assert "entitlement-loss: Acme GmbH would lose: 250 instead of 250 + 40 + 25" in refused.err
+    assert "; host names outside *.acme.example are lost" in refused.err
     dry = cluster.ok("renew", "acme-gmbh", *argv, "--dry-run", "--json").json["licenses"]
     assert [len(one["replaces"]) for one in dry] == [3]
     assert dry[0]["claims"]["allowedDomain"] == "*.acme.example"
@@ -231,8 +231,8 @@ def test_an_enterprise_license_among_them(cluster: Desk) -> None:
     assert "allowedDomain" not in new["claims"]
 
 
-def test_several_enterprise_licenses_stay_several(desk: Desk) -> None:
-    """They are for several domains, so a plan changes each of them and joins none."""
+def test_enterprise_licenses_of_several_domains_are_not_merged(desk: Desk) -> None:
+    """A plan changes each of them and merges none."""
     for domain in ("a.example", "b.example"):
         argv = ("sign", "--customer", "Globex", "--tier", "enterprise")
         desk.ok(*argv, "--allowed-domain", domain)
@@ -241,8 +241,8 @@ def test_several_enterprise_licenses_stay_several(desk: Desk) -> None:
     assert sorted(domains) == ["a.example", "b.example"]
 
 
-def test_enterprise_licenses_of_one_domain_are_one(desk: Desk) -> None:
-    """Two files that say the same serve nobody: one domain for all makes one license."""
+def test_one_domain_for_all_merges_enterprise_licenses(desk: Desk) -> None:
+    """`--allowed-domain` with `--all-machines` merges them into one license."""
     for domain in ("a.example", "b.example"):
         argv = ("sign", "--customer", "Globex", "--tier", "enterprise")
         desk.ok(*argv, "--allowed-domain", domain)
@@ -259,28 +259,28 @@ def test_enterprise_licenses_of_one_domain_are_one(desk: Desk) -> None:
     } in new["changes"]
 
 
-def test_a_domain_does_not_make_an_enterprise(cluster: Desk) -> None:
-    """Without a word of the tier each stays what it is, and cannot have a domain."""
+def test_a_domain_does_not_change_the_tier(cluster: Desk) -> None:
+    """Standard licenses cannot have a domain; the hint is `--tier enterprise`."""
     argv = ("reissue", "acme-gmbh", "--all-machines", "--allowed-domain", "acme.example")
     refused = cluster.run(*argv)
     assert refused.code == 3
     assert "add --tier enterprise" in refused.err
 
 
-def test_sign_says_what_stands_beside(cluster: Desk) -> None:
-    """An enterprise license where machines have theirs: mostly it is meant instead of them."""
+def test_sign_notes_that_machine_licenses_stay_current(cluster: Desk) -> None:
+    """`sign` of an enterprise license suggests replacing the machines' licenses instead."""
     argv = ("sign", "--customer", "acme-gmbh", "--tier", "enterprise", "--dry-run")
     instead = "polygent-issue reissue acme-gmbh --all-machines --plan enterprise-annual"
-    told = f"the licenses for one, two stay current; to replace them instead: {instead}"
-    assert told in cluster.ok(*argv).text
+    note = f"the licenses for one, two stay current; to replace them instead: {instead}"
+    assert note in cluster.ok(*argv).text
     cluster.ok(*instead.split()[1:], "--dry-run")
     cluster.now += timedelta(days=500)
     assert "stay current" not in cluster.ok(*argv).text
 
 
 @pytest.mark.slow
-def test_too_many(desk: Desk) -> None:
-    """A license names at most 100 that it replaces (FORMAT §1): refused before it is signed."""
+def test_a_license_replaces_at_most_100_others(desk: Desk) -> None:
+    """More than 100 replaced licenses are refused before signing (FORMAT §1)."""
     for number in range(101):
         names = {"hostname": f"node-{number}", "fingerprint": f"{number + 1:064x}"}
         desk.ok("sign", "--machine-info", desk.machine_info(**names), *ANOTHER)
@@ -298,8 +298,8 @@ def test_too_many(desk: Desk) -> None:
     assert [one["id"] for one in listed(desk, "--status", "current")] == [last["id"]]
 
 
-def test_which_one_is_not_guessed(cluster: Desk) -> None:
-    """Exit 5 with the candidates, and how to mean all of them."""
+def test_several_licenses_without_a_selection_are_ambiguous(cluster: Desk) -> None:
+    """The error is exit 5 with the candidates and `--all-machines`."""
     outcome = cluster.run("renew", "acme-gmbh", "--plan", "enterprise-annual")
     assert outcome.code == 5
     assert "--machine one (machine one, until 2027-11-30)" in outcome.err
@@ -308,21 +308,21 @@ def test_which_one_is_not_guessed(cluster: Desk) -> None:
     assert "or each of them: --all-machines" in outcome.err
 
 
-def test_a_document_is_of_one_machine(cluster: Desk) -> None:
-    """Exit 2: several licenses, one document."""
+def test_one_document_cannot_be_for_several_licenses(cluster: Desk) -> None:
+    """Several licenses with one document are exit 2."""
     one, two = (each["id"][:8] for each in listed(cluster))
     document = cluster.machine_info("4.json", fingerprint="4e" * 32)
     argv = ("--license", one, "--license", two, "--machine-info", document)
     assert cluster.run("reissue", "acme-gmbh", *argv).code == 2
 
 
-def test_one_that_was_replaced_meanwhile(cluster: Desk) -> None:
-    """A server knows the heir by `replaces`: the old file still works until it ends, no longer."""
+def test_a_replaced_file_works_until_its_expiry(cluster: Desk) -> None:
+    """A new license does not extend the files that it replaces."""
     old = listed(cluster)[0]
     new = renewed(cluster, "--all-machines", "--plan", "enterprise-annual", *ALL)
     verifier = Verifier(KeySet.from_pem(cluster.ok("key", "export-public").out))
     file = Path(new["file"]).read_bytes()
     with pytest.raises(LicenseError, match="expired"):
         verifier.verify(file, now=cluster.now + timedelta(days=800))
-    told = cluster.ok("verify", "--license", old["id"], "--fingerprint", "sha256:" + "ab" * 32).text
-    assert f"replaced by {new['id'][:8]}" in told
+    text = cluster.ok("verify", "--license", old["id"], "--fingerprint", "sha256:" + "ab" * 32).text
+    assert f"replaced by {new['id'][:8]}" in text

@@ -1,4 +1,4 @@
-"""Commands that write to a registry whose schema something else changed: exit 7."""
+"""Commands that write to a registry with a changed schema: exit 7."""
 
 import sqlite3
 from contextlib import closing
@@ -14,14 +14,14 @@ SWALLOWS = "CREATE TRIGGER evil BEFORE INSERT ON journal BEGIN SELECT RAISE(IGNO
 
 
 def change(desk: Desk, sql: str) -> None:
-    """Edit the registry, as a program that can write to it."""
+    """Edit the registry, as another program could."""
     with closing(sqlite3.connect(desk.home / REGISTRY_FILE)) as raw:
         raw.execute(sql)
         raw.commit()
 
 
 def rows(desk: Desk) -> dict[str, int]:
-    """How many rows each table has."""
+    """Return the number of rows of each table."""
     with closing(sqlite3.connect(desk.home / REGISTRY_FILE)) as raw:
         tables = ("licenses", "outbox", "customers", "keys", "journal")
         counts = (raw.execute(f"SELECT count(*) FROM {each}").fetchone()[0] for each in tables)  # noqa: S608
@@ -29,9 +29,9 @@ def rows(desk: Desk) -> dict[str, int]:
 
 
 def files(desk: Desk) -> list[str]:
-    """Every file at the desk outside of its home."""
-    found = (path for path in desk.folder.rglob("*") if path.is_file())
-    return sorted(str(path) for path in found if desk.home not in path.parents)
+    """Return every file of the desk outside its home."""
+    paths = (path for path in desk.folder.rglob("*") if path.is_file())
+    return sorted(str(path) for path in paths if desk.home not in path.parents)
 
 
 @pytest.mark.parametrize(
@@ -54,29 +54,29 @@ def files(desk: Desk) -> list[str]:
         ("journal", "verify", "--note", "heads"),
     ],
 )
-def test_a_journal_that_swallows_rows_stops_every_command(
+def test_a_trigger_that_drops_journal_rows_stops_every_command(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...]
 ) -> None:
-    """Nothing is issued, delivered or changed that no journal row tells of."""
+    """Nothing is issued, delivered or changed without a journal row."""
     monkeypatch.chdir(desk.folder)
     first = desk.ok("sign", "--machine-info", desk.machine_info(), *ENDS, "--json").json
     desk.machine_info("globex.json", customer="Globex", fingerprint="sha256:" + "cd" * 32)
     Path("rows.toml").write_text('[[license]]\ncustomer = "acme-gmbh"\nusers = 70\n')
     change(desk, SWALLOWS)
-    before, there = rows(desk), files(desk)
+    rows_before, files_before = rows(desk), files(desk)
     license_id = str(first["licenses"][0]["id"])[:8]
     outcome = desk.run(*(each.format(id=license_id) for each in argv))
     assert outcome.code == 7, outcome
-    told = outcome.err + outcome.text
-    assert "evil is not a table, index or trigger as this tool makes it" in told
-    assert "Traceback" not in told
-    assert rows(desk) == before
+    output = outcome.err + outcome.text
+    assert "evil" in output
+    assert "Traceback" not in output
+    assert rows(desk) == rows_before
     allowed = {str(desk.folder / name) for name in ("copy.db", "heads")}
-    assert set(files(desk)) - allowed == set(there)
+    assert set(files(desk)) - allowed == set(files_before)
 
 
-def test_the_message_says_what_to_do(desk: Desk) -> None:
-    """The object, and the two commands that follow."""
+def test_the_error_names_the_object_and_two_commands(desk: Desk) -> None:
+    """The error names the changed object, and commands that list changes and restore a backup."""
     change(desk, SWALLOWS)
     outcome = desk.run("customer", "add", "Initech")
     assert outcome.err == (
@@ -87,10 +87,10 @@ def test_the_message_says_what_to_do(desk: Desk) -> None:
     )
 
 
-def test_what_only_reads_goes_on(desk: Desk) -> None:
-    """An operator can look at what there is, and sees what was changed."""
+def test_reading_commands_work_with_a_changed_schema(desk: Desk) -> None:
+    """An operator can list customers, and `journal verify` names the change."""
     change(desk, SWALLOWS)
     desk.ok("customer", "list")
     outcome = desk.run("journal", "verify")
     assert outcome.code == 7
-    assert "evil is not a table" in outcome.err + outcome.text
+    assert "evil" in outcome.err + outcome.text

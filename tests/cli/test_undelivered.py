@@ -1,4 +1,4 @@
-"""Licenses that were issued and not delivered, as a registry of an earlier version holds them."""
+"""Issued and undelivered licenses in a registry of an earlier version."""
 
 import sqlite3
 from contextlib import closing
@@ -17,7 +17,7 @@ ARCHIVED = {"d26c40b8", "0255356c"}
 
 @pytest.fixture
 def older(books: Books) -> Desk:
-    """A home with the registry that the version a8d37d9 left when it was killed twice."""
+    """Return a home with the registry of version a8d37d9 after two crashes."""
     path = books.desk.home / REGISTRY_FILE
     path.unlink()
     script = SCRIPT.read_text().replace("OUT", str(books.desk.output))
@@ -27,31 +27,33 @@ def older(books: Books) -> Desk:
     return books.desk
 
 
-def waiting(desk: Desk) -> set[str]:
-    """The beginnings of the ids in the outbox."""
+def pending(desk: Desk) -> set[str]:
+    """Return the beginnings of the IDs in the outbox."""
     with Registry.open(desk.home / REGISTRY_FILE) as registry, registry.reading() as db:
         return {row.license_id[:8] for row in outbox.pending(db)}
 
 
-def test_what_an_earlier_version_kept_back_is_named_until_it_is_exported(older: Desk) -> None:
-    """Its journal does not say where the files belong, so nothing is written automatically."""
+def test_an_undelivered_license_of_an_earlier_version_is_reported_until_it_is_exported(
+    older: Desk,
+) -> None:
+    """Its journal does not contain the place of the files, so nothing is written automatically."""
     archive = older.output / "all.zip"
     older.ok("renew", "--due-within", "30d", "--bundle", str(archive))
     assert list(older.output.iterdir()) == []
-    told = older.ok("customer", "list").err
-    assert told.count("warning: ") == 3
+    warnings = older.ok("customer", "list").err
+    assert warnings.count("warning: ") == 3
     for each in (ALONE, *ARCHIVED):
-        assert f"export it: polygent-issue license export {each} --output FILE" in told
+        assert f"export it: polygent-issue license export {each} --output FILE" in warnings
     for each in (ALONE, *ARCHIVED):
         older.ok("license", "export", each)
     assert older.ok("customer", "list").err == ""
-    assert waiting(older) == set()
+    assert pending(older) == set()
     assert "intact" in older.ok("journal", "verify").text
     assert len(list(older.output.glob("*.lic"))) == 3
 
 
-def test_what_an_earlier_version_kept_back_and_is_there_is_cleared(older: Desk) -> None:
-    """The file in its place is enough: nothing is named, and the next batch clears the row."""
+def test_a_license_of_an_earlier_version_whose_file_exists_is_cleared(older: Desk) -> None:
+    """A license whose file exists is not reported, and the next batch clears its row."""
     with Registry.open(older.home / REGISTRY_FILE) as registry, registry.reading() as db:
         for row in outbox.pending(db):
             if row.license_id.startswith(ALONE):
@@ -60,12 +62,12 @@ def test_what_an_earlier_version_kept_back_and_is_there_is_cleared(older: Desk) 
                 )
     assert ALONE not in older.ok("customer", "list").err
     older.ok("renew", "--due-within", "30d")
-    assert waiting(older) == ARCHIVED
+    assert pending(older) == ARCHIVED
 
 
-def test_what_an_earlier_version_kept_back_and_is_retired_is_cleared(older: Desk) -> None:
-    """A retired license is not to be sent."""
+def test_a_retired_license_of_an_earlier_version_is_cleared(older: Desk) -> None:
+    """A retired license is not reported, and the next batch clears its row."""
     older.ok("license", "retire", ALONE, "--reason", "left us")
     assert ALONE not in older.ok("customer", "list").err
     older.ok("renew", "--due-within", "30d")
-    assert waiting(older) == ARCHIVED
+    assert pending(older) == ARCHIVED

@@ -1,4 +1,4 @@
-"""A user without HOME and without an account, as in containers: no home is guessed."""
+"""A user without HOME and without an account, as in containers, has no default home."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ EXAMPLES = Path(__file__).parents[2] / "keys.example"
 
 @pytest.fixture
 def home() -> Iterator[str]:
-    """A place for a home, where that user can write."""
+    """Return a path for a home, where that user can write."""
     with TemporaryDirectory() as name:
         Path(name).chmod(0o1777)
         yield f"{name}/home"
@@ -26,14 +26,15 @@ def home() -> Iterator[str]:
 @pytest.mark.parametrize(
     "argv", [["config", "path"], ["init"], ["customer", "list"], ["registry", "import", "/"]]
 )
-def test_commands_that_need_a_home_say_how_to_name_one(argv: list[str]) -> None:
-    """Exit 7 with both ways in the hint."""
+def test_commands_that_need_a_home_print_how_to_name_one(argv: list[str]) -> None:
+    """The error is exit 7, and the hint has the option and the variable."""
     done = run_as(ADA, *argv)
     assert done.returncode == 7
-    assert done.stderr == (
-        "error: no default home: HOME is not set, and this user has no account\n"
-        "hint: give the home: --home DIR, or export POLYGENT_ISSUER_HOME=DIR\n"
-    )
+    error, hint = done.stderr.splitlines()
+    assert error.startswith("error: ")
+    assert "HOME" in error
+    assert "--home DIR" in hint
+    assert "POLYGENT_ISSUER_HOME=DIR" in hint
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_commands_that_need_a_home_say_how_to_name_one(argv: list[str]) -> None:
     ],
 )
 def test_commands_that_need_no_home_work(argv: list[str], code: int) -> None:
-    """The document is stale, so exit 4; doctor reports the home that is missing, and goes on."""
+    """They work without a home; `doctor` reports that it is missing, and runs its other checks."""
     done = run_as(ADA, *argv)
     assert done.returncode == code, done.stderr
     assert done.stdout
@@ -59,8 +60,8 @@ def test_commands_that_need_no_home_work(argv: list[str], code: int) -> None:
 
 
 @pytest.mark.slow
-def test_with_a_home_everything_works(home: str) -> None:
-    """The journal names the uid."""
+def test_a_user_without_an_account_can_use_a_home(home: str) -> None:
+    """With a home every command works, and the journal records the uid."""
     for argv in (["init"], ["customer", "add", "Acme"], ["doctor", "--quick"]):
         done = run_as(ADA, *argv, POLYGENT_ISSUER_HOME=home)
         assert done.returncode == 0, done.stderr
@@ -68,8 +69,8 @@ def test_with_a_home_everything_works(home: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_tilde_means_nothing(home: str) -> None:
-    """In an option, a setting, a store: each says so in its own words and never as a bug."""
+def test_a_tilde_cannot_be_expanded_without_an_account(home: str) -> None:
+    """A `~` in an option, a setting or a store is an error, not a bug."""
     assert run_as(ADA, "--home", home, "init").returncode == 0
     for code, argv in (
         (3, ["config", "set", "output", "~/licenses"]),
@@ -92,8 +93,8 @@ def test_a_tilde_means_nothing(home: str) -> None:
     assert "hint: write the absolute path\n" in done.stderr
 
 
-def test_a_user_of_windows_without_a_name(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No uid, no account database, no variable: this test takes them away."""
+def test_a_user_without_a_name_is_unknown(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a uid, an account database and variables, as on Windows, the user is `unknown`."""
     monkeypatch.delattr(os, "getuid")
     monkeypatch.setitem(sys.modules, "pwd", None)
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
@@ -103,8 +104,8 @@ def test_a_user_of_windows_without_a_name(desk: Desk, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
-def test_a_folder_that_may_not_be_searched(home: str) -> None:
-    """Where a result cannot be looked for is no bug: exit 8, and 3 for what is read."""
+def test_an_output_folder_without_access_is_an_error(home: str) -> None:
+    """An output in a folder without access is exit 8, and an input exit 3, not a bug."""
     assert run_as(ADA, "init", "--home", home).returncode == 0
     with TemporaryDirectory() as closed:  # 0700, of another user
         for argv, code in (
