@@ -1,9 +1,9 @@
-"""Consent and reasons, on a terminal and off it (DESIGN, "Findings and consent")."""
+"""Consent and reasons, with and without a terminal (DESIGN, "Findings and consent")."""
 
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from polygent_issuer.cli import prompts
 from polygent_issuer.cli.completion import candidates
@@ -18,78 +18,84 @@ if TYPE_CHECKING:
     from polygent_issuer.findings import Consent, Finding
 
 
+_REASON: Final = "reason, for the journal"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConsentOptions(OptionGroup):
     """`--accept` and `--reason`."""
 
     accept: Annotated[
         list[str] | None,
-        option("--accept", "CODE", "Accept a finding; repeatable.", candidates.findings),
+        option("--accept", "CODE", "Accept a finding (repeatable).", candidates.findings),
     ] = None
-    reason: Annotated[str | None, option("--reason", "TEXT", "Why; kept in the journal.")] = None
+    reason: Annotated[
+        str | None, option("--reason", "TEXT", "Record this reason in the journal.")
+    ] = None
 
 
-Yes = Annotated[bool, flag("--yes", "Go ahead without asking.", short="-y")]
-# For commands that have findings beside that of the clock.
+Yes = Annotated[bool, flag("--yes", "Skip the confirmation prompt.", short="-y")]
+# For commands with findings other than `clock-behind`.
 YesButFindings = Annotated[
-    bool, flag("--yes", "Go ahead without asking; accepts no finding.", short="-y")
+    bool, flag("--yes", "Skip the confirmation (does not accept findings).", short="-y")
 ]
 
 
-def sound_reason(reason: str | None) -> str | None:
-    """Return a reason as the journal may have it; a blank one is none.
+def parse_reason(reason: str | None) -> str | None:
+    """Return a reason that the journal may store; None for a blank one.
 
     Raises:
-        InputRefused: (`input_refused`) when it could steer a terminal.
+        InputRefused: (`input_refused`) it contains control characters.
     """
     reason = (reason or "").strip()
     if escape(reason) != reason:
         raise InputRefused(
-            f"the reason has characters that cannot be shown: {escape(reason)}",
-            hint="--reason with plain text",
+            f"the reason contains control characters: {escape(reason)}",
+            hint="give --reason plain text",
         )
     return reason or None
 
 
-def given(options: ConsentOptions) -> "Consent":
-    """Return the consent of the command line.
+def parse_consent(options: ConsentOptions) -> "Consent":
+    """Return the consent given on the command line.
 
     Raises:
-        UsageProblem: (`usage`) when a code does not exist.
+        UsageProblem: (`usage`) a finding code does not exist.
     """
     from polygent_issuer.findings import Consent, FindingCode
 
     codes = options.accept or ()
     for code in codes:
         if code not in tuple(FindingCode):
-            meant = nearest(code, [*FindingCode])
+            suggestion = nearest(code, [*FindingCode])
             known = "codes: " + ", ".join(FindingCode)
-            hint = f"did you mean --accept {meant}?" if meant else known
-            raise UsageProblem(f"no finding has the code {code!a}", hint=hint)
-    reason = sound_reason(options.reason)
+            hint = f"did you mean --accept {suggestion}?" if suggestion else known
+            raise UsageProblem(f"no such finding code: {code!a}", hint=hint)
+    reason = parse_reason(options.reason)
     return Consent(accepted=frozenset(map(FindingCode, codes)), reason=reason)
 
 
 def obtain_for_many(missing: Mapping[str, int], consent: "Consent") -> "Consent":
-    """Ask on a terminal, once for each code, with how many items it stops otherwise."""
+    """Prompt once for each finding code; `missing` has the number of items that need it."""
     from polygent_issuer.findings import Consent, FindingCode
 
     codes = {
         FindingCode(code)
         for code, count in sorted(missing.items())
-        if prompts.confirm(f"accept {code} for {count:,}?")
+        if prompts.confirm(f"accept {code} for {count:,} item{'' if count == 1 else 's'}?")
     }
     if not codes:
         return consent
-    reason = consent.reason or sound_reason(prompts.line("why, for the journal"))
+    reason = consent.reason or parse_reason(prompts.line(_REASON))
     return Consent(accepted=consent.accepted | codes, reason=reason)
 
 
 def obtain(invocation: Invocation, findings: "Iterable[Finding]", consent: "Consent") -> "Consent":
-    """Ask for what is missing on a terminal.
+    """Return consent to all findings; prompt for missing consent on a terminal.
 
     Raises:
-        ConsentNeeded: (`consent_needed`) when a finding, or off a terminal its reason, is missing.
+        ConsentNeeded: (`consent_needed`) a finding is not accepted, or the reason is missing
+            without a terminal.
     """
     from polygent_issuer.findings import Consent, ConsentNeeded
 
@@ -110,24 +116,24 @@ def obtain(invocation: Invocation, findings: "Iterable[Finding]", consent: "Cons
             raise ConsentNeeded((finding,))
     reason = consent.reason
     if missing and not reason:
-        reason = sound_reason(prompts.line("why, for the journal"))
+        reason = parse_reason(prompts.line(_REASON))
     codes = consent.accepted | {finding.code for finding in missing}
     return Consent(accepted=codes, reason=reason)
 
 
 def required_reason(invocation: Invocation, reason: str | None, action: str) -> str:
-    """Return the reason of the command line, else what a person at the terminal says.
+    """Return the reason from the command line, else prompt for it.
+
+    `action` completes the message, such as "retire a license".
 
     Raises:
-        MissingInput: (`missing_input`) when there is none and nobody to ask why the `action` was.
+        MissingInput: (`missing_input`) the reason is missing, and no terminal can prompt for it.
     """
-    if (sound := sound_reason(reason)) is not None:
-        return sound
+    if (parsed := parse_reason(reason)) is not None:
+        return parsed
     if not invocation.interactive:
-        raise MissingInput(
-            f"no reason was given, and the journal keeps why {action}", hint="add --reason TEXT"
-        )
-    return prompts.text("why, for the journal", check=_named).strip()
+        raise MissingInput(f"a reason is required to {action}", hint="add --reason TEXT")
+    return prompts.text(_REASON, check=_require_reason).strip()
 
 
 def confirm_or_cancel(
@@ -138,12 +144,12 @@ def confirm_or_cancel(
     preview: "Iterable[Block]" = (),
     default: bool = False,
 ) -> None:
-    """Ask for a last yes on a terminal, under the preview; nothing with `--yes` or off it."""
+    """Show the preview and ask for confirmation, on a terminal and without `--yes`."""
     if invocation.interactive and not yes:
         write_blocks(preview, sys.stderr)
         prompts.require_yes(question, default=default)
 
 
-def _named(text: str) -> None:
-    if sound_reason(text) is None:
-        raise InputRefused("the reason is empty", hint="say why, for the journal")
+def _require_reason(text: str) -> None:
+    if parse_reason(text) is None:
+        raise InputRefused("the reason is empty", hint="give a reason for the journal")

@@ -1,4 +1,4 @@
-"""One invocation: its instant, its options, and what it opens on demand."""
+"""One invocation of a command: its time, its options, and what it opens on demand."""
 
 import os
 import sys
@@ -24,20 +24,20 @@ _Decision = TypeVar("_Decision")
 
 
 class Invocation:
-    """What every command is handed first; home, registry and actor are opened when asked for.
+    """First argument of every command; opens home, registry and actor on first use.
 
     Attributes:
         now: the one instant of the whole operation; aware, UTC.
         options: the global options, given before or after the command.
-        in_lines: under `--json` lines were written already, so that an error is one, too.
-        problem: what the operating system refused a command, or the Ctrl-C that ended it; stdout
-            is written after it.
+        in_lines: whether JSON lines were already written, so that an error is a line, too.
+        problem: the OSError or Ctrl-C that ended the command. An OSError other than this one
+            comes from writing to stdout.
     """
 
     def __init__(
         self, *, now: datetime | None = None, environ: Mapping[str, str] | None = None
     ) -> None:
-        """Begin with nothing open."""
+        """Store the time and environment; open nothing."""
         self.now = now or datetime.now(UTC)
         self.environ = os.environ if environ is None else environ
         self.options: dict[str, Any] = {}
@@ -47,38 +47,38 @@ class Invocation:
 
     @property
     def as_json(self) -> bool:
-        """Whether stdout carries JSON and nothing else."""
+        """True if stdout carries only JSON (`--json`)."""
         return bool(self.options.get("json"))
 
     @property
     def quiet(self) -> bool:
-        """Whether notes and warnings are left out."""
+        """True if notes and warnings are suppressed (`--quiet`)."""
         return bool(self.options.get("quiet"))
 
     @property
     def interactive(self) -> bool:
-        """Whether a person can be asked: a terminal on both sides and no `--no-input`."""
+        """True if prompts are possible: stdin and stderr are terminals, and no `--no-input`."""
         streams = (sys.stdin, sys.stderr)
         terminals = all(stream is not None and stream.isatty() for stream in streams)
         return terminals and not self.options.get("no_input")
 
     def new_id(self) -> str:
-        """Return a license ID that was never used: a random UUID."""
+        """Return a new license ID: a random UUID."""
         return str(uuid.uuid4())
 
     @cached_property
     def home_path(self) -> Path:
-        """Where the home is or would be; not checked."""
+        """Path of the home, which may not exist; not checked."""
         from polygent_issuer.home.folder import locate
 
         return locate(self.options.get("home"), self.environ)
 
     @cached_property
     def home(self) -> Path:
-        """The home, which must exist and be safe.
+        """Path of the home, which exists and is safe.
 
         Raises:
-            HomeProblem: (`home_missing`, `unsafe_home`) when it is not there or not ours.
+            HomeProblem: (`home_missing`, `unsafe_home`) it is missing, or others can change it.
         """
         from polygent_issuer.home.folder import require
 
@@ -88,24 +88,24 @@ class Invocation:
 
     @cached_property
     def loaded(self) -> "Loaded":
-        """The settings with the origin of each."""
+        """The settings, with the source of each."""
         from polygent_issuer.home.settings import load
 
         return load(self.home, self.environ)
 
     @property
     def settings(self) -> "Settings":
-        """The settings in force."""
+        """The effective settings."""
         return self.loaded.settings
 
     @cached_property
     def actor(self) -> "Actor":
-        """Who acts, for the journal."""
+        """The actor that the journal records."""
         return actor(self.settings.operator)
 
     @cached_property
     def registry(self) -> "Registry":
-        """The registry of the home, closed when the command ends; names undelivered licenses."""
+        """The registry of the home, closed when the command ends; warns of undelivered licenses."""
         from polygent_issuer.registry import REGISTRY_FILE, Registry, outbox
         from polygent_issuer.registry.errors import RegistryDamaged
 
@@ -118,15 +118,15 @@ class Invocation:
 
                 for warning in undelivered(registry):
                     self.warn(warning)
-        except RegistryDamaged as damage:  # backup and journal go on; others meet it themselves
+        except RegistryDamaged as damage:  # backup and journal still work; others fail on their own
             self.warn(damage.message)
         return registry
 
     def customer(self, name: str, *, checked: bool = True) -> "Customer":
-        """Find a customer by slug or name; on a terminal also by an unambiguous beginning.
+        """Find a customer by slug, alias or name; on a terminal also by an unambiguous prefix.
 
-        Off a terminal a beginning is refused: a script must not mean somebody else tomorrow.
-        `checked` is as for `Registry.reading`.
+        A script must give the full name: a prefix could match another customer tomorrow.
+        `checked` is passed to `Registry.reading`.
 
         Raises:
             NotFound, Ambiguous: (`not_found`, `ambiguous`) with the nearest names.
@@ -149,18 +149,18 @@ class Invocation:
         return change.decide(self.registry, decide, now=self.now, actor=self.actor)
 
     def warn(self, message: str) -> None:
-        """Tell the operator something on stderr, unless `--quiet`."""
+        """Print a warning on stderr, unless `--quiet`."""
         if not self.quiet:
             note("warning", message)
 
-    def tell(self, message: str) -> None:
-        """Say what is going on, on stderr, unless `--quiet` or `--json`."""
+    def note(self, message: str) -> None:
+        """Print a note on stderr, unless `--quiet` or `--json`."""
         if not self.quiet and not self.as_json:
             note("note", message, style="dim")
 
 
 def actor(operator: str | None) -> "Actor":
-    """Return who acts, for the journal: the setting `operator`, else the system's user."""
+    """Return the actor for the journal: the setting `operator`, else the OS user."""
     import socket
 
     from polygent_issuer.registry import Actor
@@ -178,6 +178,6 @@ def _user(uid: int | None) -> str:
             return getpass.getuser()
         import pwd
 
-        return pwd.getpwuid(uid).pw_name  # the account of the uid; LOGNAME can be set to anything
-    except (OSError, ImportError, KeyError):  # no variable names the user; ImportError before 3.13
+        return pwd.getpwuid(uid).pw_name  # not LOGNAME, which can be set to anything
+    except (OSError, ImportError, KeyError):  # the user has no name; ImportError before 3.13
         return "unknown" if uid is None else f"uid {uid}"

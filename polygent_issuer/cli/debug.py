@@ -1,7 +1,8 @@
-"""`--debug`: where an error was raised, and in which versions, for whoever maintains this tool.
+"""`--debug`: report versions and tracebacks to the maintainers of this tool.
 
-It may be sent to others, so it holds no secret: no values of variables, no environment, and of what
-is not ours no message from where secrets are handled, or which our code left out (`from None`).
+The report may be sent to others, so it contains no secrets: no values of variables and no
+environment. Messages of foreign exceptions are left out if they come from code that handles
+secrets, or if our code suppressed them (`from None`).
 """
 
 import errno
@@ -20,26 +21,26 @@ from polygent_issuer.errors import IssuerError
 from polygent_issuer.text import escape
 
 _LIBRARIES: Final = "typer rich pydantic cryptography keyring platformdirs tomlkit"
-# Passphrases, PINs and private keys pass through these.
-_SECRET: Final = ("keys", "cli.options.passphrase", "cli.commands.key", "cli.flows.key_storage")
+# Modules that handle passphrases, PINs and private keys.
+_SECRET: Final = ("keys", "cli.commands.key", "cli.flows.key_storage")
 
 
 def write(raised: BaseException) -> None:
-    """Write the report to stderr; lost without complaint when stderr is."""
+    """Write the report to stderr; do nothing if stderr is closed."""
     with suppress(OSError, AttributeError, ValueError):
         sys.stderr.writelines(f"{line}\n" for line in report(raised))
         sys.stderr.flush()
 
 
 def report(raised: BaseException) -> Iterator[str]:
-    """Yield the report: versions, then the traceback of each error, the first one first."""
-    yield "debug: for a report; no secret is in it, but names and paths may be: look it over"
+    """Yield the lines of the report: versions, then the traceback of each error, oldest first."""
+    yield "debug: for a bug report; it has no secrets, but may have names and paths: review it"
     yield f"debug: {', '.join(_versions())}"
     for error, shown in reversed(tuple(_chain(raised))):
         yield "Traceback (most recent call last):"
         for entry in traceback.format_tb(error.__traceback__):
             yield from map(escape, entry.rstrip("\n").split("\n"))
-        yield _named(error, shown=shown)
+        yield _summary(error, shown=shown)
 
 
 def _versions() -> Iterator[str]:
@@ -55,7 +56,7 @@ def _versions() -> Iterator[str]:
 
 
 def _chain(raised: BaseException) -> Iterator[tuple[BaseException, bool]]:
-    """Yield the error and those that led to it, and whether the message may be shown."""
+    """Yield the error and its causes, each with whether its message may be shown."""
     error: BaseException | None = raised
     seen: set[int] = set()
     shown = True
@@ -66,7 +67,7 @@ def _chain(raised: BaseException) -> Iterator[tuple[BaseException, bool]]:
         error = error.__cause__ or error.__context__
 
 
-def _named(error: BaseException, *, shown: bool) -> str:
+def _summary(error: BaseException, *, shown: bool) -> str:
     kind = type(error)
     name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
     if isinstance(error, typer.TyperException):
@@ -74,13 +75,13 @@ def _named(error: BaseException, *, shown: bool) -> str:
     ours = isinstance(error, IssuerError) or kind.__module__.startswith("polygent_issuer.")
     if not ours and (not shown or _handles_secrets(error)):
         system = errno.errorcode.get(getattr(error, "errno", None) or 0)
-        return f"{name}: {f'{system} ' if system else ''}(its message is left out)"
+        return f"{name}: {f'{system} ' if system else ''}(message left out)"
     message = str(error)
     return f"{name}: {escape(message)}" if message else name
 
 
 def _handles_secrets(error: BaseException) -> bool:
-    """Whether the error passed through a room where secrets are at hand."""
-    rooms = tuple(f"polygent_issuer.{room}." for room in _SECRET)
+    """Return True if the traceback passes through code that handles secrets."""
+    modules = tuple(f"polygent_issuer.{module}." for module in _SECRET)
     frames = traceback.walk_tb(error.__traceback__)
-    return any(f"{frame.f_globals.get('__name__')}.".startswith(rooms) for frame, _ in frames)
+    return any(f"{frame.f_globals.get('__name__')}.".startswith(modules) for frame, _ in frames)

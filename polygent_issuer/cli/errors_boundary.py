@@ -1,4 +1,4 @@
-"""The error that ends a command: its code, exit code and hint, whatever was raised; its text."""
+"""Convert every exception that ends a command to an `IssuerError`, and print it."""
 
 import sys
 from collections.abc import Sequence
@@ -21,24 +21,24 @@ from polygent_issuer.text import escape, nearest
 
 
 class Stopped(IssuerError):
-    """The operator said no, pressed Ctrl-C, or ended the input at a question."""
+    """The operator declined, pressed Ctrl-C, or ended the input (Ctrl-D) at a prompt."""
 
     code = "interrupted"
     exit_code = ExitCode.INTERRUPTED
 
 
 def to_issuer_error(raised: BaseException) -> IssuerError:
-    """Return what ended the command as an error of ours."""
+    """Return the exception that ended a command as an `IssuerError`."""
     from polygent_issuer.verifier.errors import VerifierError
 
     if isinstance(raised, IssuerError):
         return raised
-    if isinstance(raised, VerifierError):  # outside of a verdict: of a public key, a domain
+    if isinstance(raised, VerifierError):  # of a public key or a domain, not of a verdict
         return InputRefused(raised.message, hint=raised.hint, code=raised.code)
     if isinstance(raised, KeyboardInterrupt | typer.Abort):
-        return Stopped("interrupted; what was acknowledged is kept")
+        return Stopped("interrupted; what was reported as done is kept")
     if isinstance(raised, typer.TyperException):
-        return _problem(getattr(raised, "ctx", None), *_said(raised))
+        return _problem(getattr(raised, "ctx", None), *_describe(raised))
     return InternalError.at(raised)
 
 
@@ -47,16 +47,15 @@ def no_such_command(context: Any, name: str, known: Sequence[str]) -> UsageProbl
     return _problem(context, f"no such command {name!r}", nearest(name, known))
 
 
-def _problem(context: Any, message: str, meant: str | None) -> UsageProblem:  # noqa: ANN401 - as above
+def _problem(context: Any, message: str, suggestion: str | None) -> UsageProblem:  # noqa: ANN401 - as above
     group = [] if context is None else context.command_path.split()[1:]
     usage_help = run(*group, "--help")
-    return UsageProblem(
-        message, hint=Hint(f"did you mean {meant}? or ", usage_help) if meant else usage_help
-    )
+    hint = Hint(f"did you mean {suggestion}? or ", usage_help) if suggestion else usage_help
+    return UsageProblem(message, hint=hint)
 
 
-def _said(error: Any) -> tuple[str, str | None]:  # noqa: ANN401 - Typer's own are private
-    """Return what is wrong, and what was probably meant."""
+def _describe(error: Any) -> tuple[str, str | None]:  # noqa: ANN401 - Typer's own are private
+    """Return the message of a usage error and the nearest valid input, if there is one."""
     if possible := getattr(error, "possibilities", None):
         name = error.option_name
         return f"no such option: {escape(name)}", nearest(name, possible) or " or ".join(possible)
@@ -75,7 +74,7 @@ def _said(error: Any) -> tuple[str, str | None]:  # noqa: ANN401 - Typer's own a
 
 
 def _value(error: Any, choices: Sequence[str]) -> str:  # noqa: ANN401 - as above
-    """Return what was typed that is none of a few."""
+    """Return the typed value that is not one of `choices`."""
     parser = error.ctx.command.make_parser(error.ctx)
     value = parser.parse_args(args=list(error.typed))[0][error.param.name]
     values = [value] if isinstance(value, str) else value
@@ -83,7 +82,7 @@ def _value(error: Any, choices: Sequence[str]) -> str:  # noqa: ANN401 - as abov
 
 
 def write_error(error: IssuerError, *, as_json: bool, in_line: bool = False) -> None:
-    """Write an error: JSON on stdout (one line of it after others), or text on stderr."""
+    """Write an error: JSON on stdout (one line of it with `in_line`), or text on stderr."""
     if isinstance(error, BrokenPipe):
         return
     if as_json and not isinstance(error, StdoutError):

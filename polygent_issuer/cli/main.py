@@ -1,13 +1,14 @@
-"""The command line of a process: parse, run, and the one place where its outcome is decided.
+"""Parse and run one command line, and return its exit code.
 
-`--help` shows names and one line each from a static table; only the command that is resolved
-imports its module. Start-up is what an operator feels most often.
+`--help` reads names and summaries from a static table. Only the module of the called command is
+imported, which keeps start-up fast.
 """
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
+from inspect import cleandoc
 from typing import Annotated, Any, Literal
 
 import typer
@@ -31,9 +32,9 @@ _HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 def run(
     argv: Sequence[str], *, now: datetime | None = None, environ: Mapping[str, str] | None = None
 ) -> int:
-    """Run one command line and return its exit code; nothing is raised.
+    """Run one command line and return its exit code; never raise.
 
-    `argv` is without the program's name; clock and environment are the process's by default.
+    `argv` excludes the program's name. `now` and `environ` default to those of the process.
     """
     invocation = Invocation(now=now, environ=environ)
     GLOBAL_OPTIONS.set(invocation.options)
@@ -53,7 +54,7 @@ def run(
     except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001 - no traceback reaches a screen unasked
         in_line = invocation.in_lines or (isinstance(outcome, Result) and outcome.in_lines)
         return _fail(invocation, raised, argv, in_line=in_line)
-    if outcome == ExitCode.INTERRUPTED:  # how Typer tells of Ctrl-C
+    if outcome == ExitCode.INTERRUPTED:  # Typer returns this on Ctrl-C
         problem = invocation.problem
         ended = problem if isinstance(problem, KeyboardInterrupt) else KeyboardInterrupt()
         return _fail(invocation, ended, argv)
@@ -67,13 +68,13 @@ def _parse_and_run(invocation: Invocation, argv: list[str]) -> Any:  # noqa: ANN
             argv, prog_name="polygent-issue", standalone_mode=False, obj=invocation
         )
     except (OSError, SystemExit) as ended:
-        # Typer writes help itself, and makes an exit of a closed pipe.
+        # Typer writes help itself, and turns a closed pipe into SystemExit.
         problem = ended.__context__ if isinstance(ended, SystemExit) else ended
         if problem is invocation.problem or not isinstance(problem, OSError):
             raise invocation.problem or ended from None
         raise result.stdout_failed(problem) from None
     if sys.stdout is None and not isinstance(outcome, Result):
-        raise result.stdout_failed(ValueError())  # nobody saw the help that was asked for
+        raise result.stdout_failed(ValueError())  # the help could not be printed
     return outcome
 
 
@@ -89,17 +90,17 @@ def _root(
     _invocation: object,
     version: Annotated[
         bool,
-        typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
+        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Take the global options and `--version`; commands do the rest."""
+    """Accept the global options and `--version`."""
 
 
 def _fail(
     invocation: Invocation, raised: BaseException, argv: Sequence[str], *, in_line: bool = False
 ) -> int:
     error = to_issuer_error(raised)
-    # A usage error is raised before the options after it were read.
+    # A usage error is raised before Typer has parsed the options after it.
     as_json = invocation.as_json or "--json" in argv
     write_error(error, as_json=as_json, in_line=in_line)
     if invocation.options.get("debug") or "--debug" in argv:
@@ -109,11 +110,11 @@ def _fail(
     return int(error.exit_code)
 
 
-class _KnowsItself:
-    """A command whose wrong usage says of which command it is, and what was typed.
+class _WithContext:
+    """Mixin that adds the command and the typed words to a usage error.
 
-    Typer does not know it where an option lacks its value, and the hint would name another help;
-    nor does it say which value is none of a few.
+    Typer omits the command where an option lacks its value, so the hint would name the wrong
+    help. It also omits which value is not one of the choices.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer's own are private
@@ -128,24 +129,24 @@ class _KnowsItself:
         return parsed
 
 
-class _Command(_KnowsItself, TyperCommand):
+class _Command(_WithContext, TyperCommand):
     pass
 
 
-class LazyGroup(_KnowsItself, TyperGroup):
-    """A group that lists stubs and imports the one command that is resolved."""
+class LazyGroup(_WithContext, TyperGroup):
+    """A group of stubs that imports only the command that is called."""
 
     entries: tuple[Entry, ...] = ()
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - Typer's own are private
-        """Show the help where no command was named; JSON has no help, and stays an error."""
-        if not ctx._protected_args and not ctx.obj.as_json:  # noqa: SLF001 - Typer has no other word for it
+        """Show the help if the command is missing; with `--json` that is an error."""
+        if not ctx._protected_args and not ctx.obj.as_json:  # noqa: SLF001 - Typer has no public name
             typer.echo(ctx.get_help(), color=ctx.color)
             raise typer.Exit
         return super().invoke(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - Typer's own are private
-        """Swap the stub that was found for the real command."""
+        """Replace the stub by the real command."""
         known = [entry.name for entry in self.entries]
         if args[0] not in known and not args[0].startswith("-"):
             raise no_such_command(ctx, args[0], known)
@@ -161,14 +162,22 @@ def load(entry: Entry, markup: Markup) -> TyperCommand | TyperGroup:
     module, function = entry.target.split(":")
     body = getattr(import_module(f"polygent_issuer.cli.commands.{module}"), function)
     app = typer.Typer(add_completion=False, rich_markup_mode=markup)
-    text = body.__doc__ or _help_from_source(body) or entry.help
+    text = _unwrapped(body.__doc__ or _help_from_source(body) or entry.help)
     command = app.command(entry.name, cls=_Command, help=text, context_settings=_HELP_OPTIONS)
     command(typer_command(body))
     return get_command(app)  # type: ignore[return-value]
 
 
+def _unwrapped(text: str) -> str:
+    r"""Join the lines of each paragraph, since rich keeps line breaks; `\b` keeps them."""
+    paragraphs = cleandoc(text).split("\n\n")
+    return "\n\n".join(
+        each if each.startswith("\b") else " ".join(each.split("\n")) for each in paragraphs
+    )
+
+
 def _help_from_source(body: Callable[..., object]) -> str | None:
-    """Read the docstring of a command, which `python -OO` drops; None without the source."""
+    """Read a command's docstring, which `python -OO` drops, from its source; None without it."""
     import ast
     import inspect
     from textwrap import dedent
@@ -182,7 +191,7 @@ def _help_from_source(body: Callable[..., object]) -> str | None:
 
 
 def build_group(entry: Entry, callback: Callable[..., None], markup: Markup) -> TyperGroup:
-    """Return a group that shows a stub for each entry of `entry`."""
+    """Return a Typer group with a stub for each entry of `entry`."""
     app = typer.Typer(add_completion=False, rich_markup_mode=markup)
     app.callback(cls=LazyGroup, help=entry.help, context_settings=_HELP_OPTIONS)(
         typer_command(callback)

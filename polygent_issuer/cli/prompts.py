@@ -1,4 +1,4 @@
-"""Questions to the person at the terminal. They go to stderr; stdout is for results."""
+"""Prompts at a terminal, on stderr; stdout is for results."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -14,9 +14,9 @@ _WORDS = {"y": True, "yes": True, "n": False, "no": False}
 
 
 def line(question: str) -> str:
-    """Ask for one line, which may be empty; `typer.Abort` at the end of input (Ctrl-D).
+    """Prompt for one line, which may be empty; raise `typer.Abort` at end of input (Ctrl-D).
 
-    Typer's own prompts write a space to stdout, where the license itself may be going.
+    Typer's own prompts write a space to stdout, which may be the output of the license.
     """
     sys.stderr.write(f"{escape(question)}: ")
     sys.stderr.flush()
@@ -28,10 +28,10 @@ def line(question: str) -> str:
 
 
 def text(question: str, *, default: str | None = None, check: Callable[[str], object]) -> str:
-    """Ask until `check` no longer refuses the answer; an empty one means the default."""
-    asked = question if default is None else f"{question} [{default}]"
+    """Prompt until `check` accepts the answer; an empty one means the default."""
+    prompt = question if default is None else f"{question} [{default}]"
     while True:
-        answer = line(asked) or default
+        answer = line(prompt) or default
         if answer is None:
             continue
         try:
@@ -45,21 +45,21 @@ def text(question: str, *, default: str | None = None, check: Callable[[str], ob
 
 
 def choice(question: str, options: Sequence[str], *, default: str) -> str:
-    """Ask for one of a few words."""
+    """Prompt for one of the options."""
     words = ", ".join(options)
 
     def known(answer: str) -> None:
         if answer not in options:
-            raise InputRefused(f"not one of {words}")
+            raise InputRefused(f"answer with one of {words}")
 
     return text(f"{question} ({words})", default=default, check=known)
 
 
 def confirm(question: str, *, default: bool = False) -> bool:
-    """Ask for yes or no; an empty answer means the default."""
-    asked = f"{question} [{'Y/n' if default else 'y/N'}]"
+    """Prompt for yes or no; an empty answer means the default."""
+    prompt = f"{question} [{'Y/n' if default else 'y/N'}]"
     while True:
-        answer = line(asked).strip().lower()
+        answer = line(prompt).strip().lower()
         if answer in _WORDS:
             return _WORDS[answer]
         if not answer:
@@ -68,6 +68,6 @@ def confirm(question: str, *, default: bool = False) -> bool:
 
 
 def require_yes(question: str, *, default: bool = False) -> None:
-    """Ask for a last yes; a no is `Stopped` (`declined`)."""
+    """Prompt for confirmation; raise `Stopped` (`declined`) on a no."""
     if not confirm(question, default=default):
-        raise Stopped("nothing was changed, as you said", code="declined")
+        raise Stopped("cancelled; nothing was changed", code="declined")

@@ -10,7 +10,7 @@ from polygent_issuer.batch.preview import preview
 from polygent_issuer.batch.row_decisions import RowDecider
 from polygent_issuer.batch.row_files import RowFile
 from polygent_issuer.batch.rows import Row
-from polygent_issuer.cli.consent import ConsentOptions, given
+from polygent_issuer.cli.consent import ConsentOptions, parse_consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.run import Batch, run_batch
 from polygent_issuer.cli.flows.issue import signers_of
@@ -27,15 +27,17 @@ from polygent_issuer.terms.parsing import parse_term
 
 def apply(
     invocation: Invocation,
-    file: Annotated[str, argument("FILE", "Rows in TOML or CSV; - is stdin.")],
+    file: Annotated[str, argument("FILE", "Read rows from a TOML or CSV file (- for stdin).")],
     expect: Annotated[
-        str | None, option("--expect", "DIGEST", "Only what --dry-run showed.")
+        str | None,
+        option("--expect", "DIGEST", "Apply only if the preview has this digest."),
     ] = None,
     accept_from_file: Annotated[
-        bool, flag("--accept-from-file", "Let accept and reason of a row count.")
+        bool,
+        flag("--accept-from-file", "Honour the accept and reason fields in the file."),
     ] = False,
     due_within: Annotated[
-        str, option("--due-within", "TERM", "When a term's renewal is due.")
+        str, option("--due-within", "TERM", "Renew licenses that expire within this term.")
     ] = "30d",
     *,
     how: IssueOptions,
@@ -43,12 +45,14 @@ def apply(
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Result:
-    """Issue, renew and reissue until the licenses are as a file says.
+    """Bring licenses in line with a TOML or CSV file.
 
-    Each row is one license: customer and machine, and what shall be; an empty field is as now.
-    One that fails leaves the others alone (exit 20), and the same file again does only what is
-    missing. What a row's own accept says counts with --expect or --accept-from-file alone.
-    Customers who are not in the file are named, never touched.
+    Each row describes one license: the customer, the machine and the terms. An empty field keeps
+    the current value. Licenses are issued, renewed or reissued as needed. If a row fails, the
+    others are still processed (exit 20). Applying the same file again does only what is missing.
+
+    The accept and reason fields of a row count only with --expect or --accept-from-file.
+    Customers that are missing from the file are listed but not changed.
     """
     row_file = RowFile.read(file)
     rows, now, registry = row_file.rows, invocation.now, invocation.registry
@@ -80,13 +84,13 @@ def apply(
         default_key=None in key_names,
         missing_customers=lambda: customers_missing_from(registry, rows),
     )
-    return run_batch(invocation, batch, how, options, given(consents))
+    return run_batch(invocation, batch, how, options, parse_consent(consents))
 
 
 def _signing_keys(
     registry: Registry, jobs: Iterable[Job], names: Collection[str | None]
 ) -> Iterable[KeyRecord]:
-    """Return the keys that sign; of several, those of rows for which there is something to sign."""
+    """Return the signing keys; if there are several, only those that have something to sign."""
     if len(names) == 1:
         with registry.reading() as db:
             return [choose_key(db, name) for name in names]

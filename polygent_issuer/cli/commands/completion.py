@@ -1,4 +1,4 @@
-"""`polygent-issue completion`: the script that lets TAB complete."""
+"""`polygent-issue completion`: print a shell completion script."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -11,7 +11,7 @@ from polygent_issuer.cli.output.result import Report
 
 
 class Shell(StrEnum):
-    """The shells that there is a script for."""
+    """Supported shells."""
 
     BASH = "bash"
     ZSH = "zsh"
@@ -21,11 +21,12 @@ class Shell(StrEnum):
 
 def completion(
     _invocation: Invocation,
-    shell: Annotated[Shell, argument("SHELL", "bash, zsh, fish or powershell.")],
+    shell: Annotated[Shell, argument("SHELL", "Select the shell: bash, zsh, fish or powershell.")],
 ) -> Report:
-    """Print the script that lets TAB complete, also customers and licenses.
+    """Print a shell completion script.
 
-    No file of yours is changed: add the line for your shell, and open a new one.
+    It completes commands, options, customers, machines and licenses. No file is changed: add the
+    line for your shell to its configuration, then open a new shell.
 
     \b
     bash, in ~/.bashrc:
@@ -34,9 +35,9 @@ def completion(
       source <(polygent-issue completion zsh)
     fish, once:
       polygent-issue completion fish > ~/.config/fish/completions/polygent-issue.fish
-    PowerShell, in the file that $PROFILE names:
+    PowerShell, in the $PROFILE file:
       polygent-issue completion powershell | Out-String | Invoke-Expression
-    """  # noqa: D301 - Typer wants the character itself: it keeps the lines as they are
+    """  # noqa: D301 - Typer needs the character itself, which keeps the line breaks
     from typer._completion_shared import get_completion_script
 
     script = get_completion_script(

@@ -1,4 +1,4 @@
-"""`polygent-issue demo`: the main job, for real, in a throw-away home."""
+"""`polygent-issue demo`: a guided demo in a temporary home."""
 
 import io
 import secrets
@@ -17,29 +17,30 @@ from polygent_issuer.errors import ExitCode
 from polygent_issuer.terms import dates
 
 _Step = tuple[dict[str, Any], list[Line]]
-"""A command as one would type it and how it ended: for programs, and for people."""
+"""A command with its outcome, as JSON members and as lines of text."""
 
 _PASSPHRASE = ("--passphrase-file", "passphrase")
-_NO_MACHINE_ID = "this machine has no machine id (a container?): an invented document stands in"
+_NO_MACHINE_ID = "this machine has no machine id (a container?), so the document is invented"
 
 
 def demo(invocation: Invocation) -> Report:
-    """Walk through the main job in a throw-away home.
+    """Run a guided demo in a temporary home.
 
-    A key, this machine's machine-info.json, a license, its verification as the server would do
-    it, a tampered copy, a renewal, the journal. Everything happens for real, in a new folder.
+    It creates a home, a signing key and this machine's machine-info.json, signs a license and
+    verifies it as a server would. It also shows a tampered copy, a renewal and the journal. All
+    commands are real; their files go to a new folder, which is kept.
     """
     folder = Path(tempfile.mkdtemp(prefix="polygent-demo-"))
     with chdir(folder):
         Path("passphrase").touch(mode=0o600)
         Path("passphrase").write_text(f"{secrets.token_urlsafe(24)}\n", encoding="ascii")
         steps = tuple(_steps(invocation, folder))
-    made = [each for each, _ in steps]
-    good = all(each["exit_code"] == each["expected"] for each in made)
+    commands = [members for members, _ in steps]
+    good = all(each["exit_code"] == each["expected"] for each in commands)
     home = f"$ cd {shlex.quote(str(folder))}; export POLYGENT_ISSUER_HOME=$PWD/home"
-    end = Line(f"the files are in {folder}; nothing else was touched", "good")
+    end = Line(f"the files are in {folder}; nothing else was changed", "good")
     return Report(
-        {"folder": str(folder), "steps": made},
+        {"folder": str(folder), "steps": commands},
         [Line(home), *(line for _, lines in steps for line in lines), Line(), end],
         ExitCode.DONE if good else ExitCode.BUG,
     )
@@ -50,7 +51,7 @@ def _steps(invocation: Invocation, folder: Path) -> Iterator[_Step]:
 
     environ = {**invocation.environ, "POLYGENT_ISSUER_HOME": str(folder / "home")}
 
-    def step(title: str, *command: str, wanted: int = 0) -> _Step:
+    def step(title: str, *command: str, expected: int = 0) -> _Step:
         with _captured() as output:
             code = run(["--no-input", *command], now=invocation.now, environ=environ)
         text = [
@@ -59,38 +60,36 @@ def _steps(invocation: Invocation, folder: Path) -> Iterator[_Step]:
             Line(f"$ polygent-issue {shlex.join(command)}", "good"),
             *(Line(line, indent=1) for line in output.getvalue().decode().splitlines()),
         ]
-        if code != wanted:
-            text.append(Line(f"exit {code}, but {wanted} was expected", "bad"))
+        if code != expected:
+            text.append(Line(f"exit {code}, but {expected} was expected", "bad"))
         elif code:
-            text.append(Line(f"exit {code}, as it should be", "dim", 1))
-        return {"command": list(command), "exit_code": code, "expected": wanted}, text
+            text.append(Line(f"exit {code}, as expected", "dim", 1))
+        return {"command": list(command), "exit_code": code, "expected": expected}, text
 
-    yield step("a home", "init", "--issuer", "Demo Ltd", "--upload-window", "7d")
+    yield step("create a home", "init", "--issuer", "Demo Ltd", "--upload-window", "7d")
     key = ("--store", f"file:{folder / 'demo.key'}", "--no-backup", *_PASSPHRASE)
-    yield step("a signing key", "key", "generate", "demo", *key)
+    yield step("generate a signing key", "key", "generate", "demo", *key)
     document = ("--output", "machine-info.json", "--customer", "Acme GmbH")
-    made = step("what the customer's server would download", "machine-info", "create", *document)
-    if made[0]["exit_code"]:
+    info = step("describe this machine, as the server would", "machine-info", "create", *document)
+    if info[0]["exit_code"]:
         _invent_document(invocation)
-        made = step(_NO_MACHINE_ID, "machine-info", "check", "machine-info.json")
-    yield made
+        info = step(_NO_MACHINE_ID, "machine-info", "check", "machine-info.json")
+    yield info
     sign = ("--machine-info", "machine-info.json", "--output", "acme.lic", *_PASSPHRASE)
-    yield step("the first license", "sign", *sign)
+    yield step("sign the first license", "sign", *sign)
     upload = ("acme.lic", "--machine-info", "machine-info.json", "--install")
-    yield step("what the server says at the upload", "verify", *upload)
+    yield step("verify it as the server would at the upload", "verify", *upload)
     _tamper(Path("acme.lic"), Path("tampered.lic"))
     forged = ExitCode.NOT_AUTHENTIC
-    yield step("one letter of it changed", "verify", "tampered.lic", wanted=forged)
+    yield step("verify a copy with one letter changed", "verify", "tampered.lic", expected=forged)
     early = ("--accept", "not-due", "--reason", "to show it", "--output", "acme-next.lic")
-    yield step(
-        "the next one, early, so it needs consent", "renew", "acme-gmbh", *early, *_PASSPHRASE
-    )
-    yield step("the journal", "journal", "verify")
+    yield step("renew it early, which needs consent", "renew", "acme-gmbh", *early, *_PASSPHRASE)
+    yield step("check the journal", "journal", "verify")
 
 
 @contextmanager
 def _captured() -> Iterator[io.BytesIO]:
-    """Stdout and stderr of a command, as one text in their order."""
+    """Capture stdout and stderr of a command in one buffer."""
     output = io.BytesIO()
     before = sys.stdout, sys.stderr
     sys.stdout = sys.stderr = io.TextIOWrapper(output, encoding="utf-8", write_through=True)

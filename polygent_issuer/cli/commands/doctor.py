@@ -1,4 +1,4 @@
-"""`polygent-issue doctor`: what is wrong, and how to mend it."""
+"""`polygent-issue doctor`: check the installation and suggest fixes."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -19,17 +19,17 @@ _MARKS: Final[Mapping[str, tuple[str, Style]]] = {
     "fail": ("fail", "bad"),
     "not_checked": ("--", "dim"),
 }
-"""How each state looks."""
+"""Mark and style of each state."""
 
 
 def doctor(
     invocation: Invocation,
-    quick: Annotated[bool, flag("--quick", "Leave out what reads the whole registry.")] = False,
+    quick: Annotated[bool, flag("--quick", "Skip checks that read the whole registry.")] = False,
 ) -> Report:
-    """Look for what is wrong, and say which command mends it.
+    """Check the installation and suggest fixes.
 
-    Nothing is changed, nobody is asked. Exit 0 with warnings; else the exit code of what failed
-    first: 3 settings, 6 key, 7 home or registry.
+    The command changes nothing and never prompts. The exit code is that of the first failure: 3 for
+    settings, 6 for a key, 7 for home or registry. Warnings alone exit with 0.
     """
     from polygent_issuer.cli.commands.config.show import entries_json
     from polygent_issuer.doctor import examine

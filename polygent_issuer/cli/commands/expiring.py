@@ -1,4 +1,4 @@
-"""`polygent-issue expiring`: who is due, as a list, for a spreadsheet, or for a calendar."""
+"""`polygent-issue expiring`: list licenses due for renewal, also as CSV or a calendar."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -28,33 +28,37 @@ COLUMNS = (
     *("id", "customer", "machine", "tier", "expires_at", "last_full_day"),
     *("days_left", "expired", "alert_days"),
 )
-"""The members of a license that is due, as the columns of its CSV."""
+"""JSON members of a due license, which are the columns of the CSV."""
 
-_NAMED = 10
-"""Customers whom one command names; of more, --due-within says who is meant."""
+_MAX_NAMES = 10
+"""Most customers named in the suggested command; for more it uses --due-within."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # no license ended before; --within may be 5000y
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # before any license expired; --within may be 5000y
 
 
 _Due = tuple[LicenseRecord, str | None]
-"""A license of the list; its command, where `renew` of the customer alone does not renew it."""
+"""A due license, and its renewal command if `renew CUSTOMER` alone does not renew it."""
 
 
 def expiring(
     invocation: Invocation,
-    within: Annotated[str, option("--within", "TERM", "How far ahead: 30d, 6mo, 1y.")] = "30d",
+    within: Annotated[
+        str, option("--within", "TERM", "Set how far to look ahead, such as 6mo or 1y.")
+    ] = "30d",
     ics: Annotated[
-        str | None, option("--ics", "FILE", "Write them as a calendar; - is stdout.")
+        str | None, option("--ics", "FILE", "Write a calendar to this file (- for stdout).")
     ] = None,
     *,
     form: CsvOptions,
 ) -> Result:
-    """List the licenses that are due, and those that have expired and were not renewed.
+    """List licenses due for renewal.
 
-    The column alert is the product's last milestone that has passed: 30, 14, 7 or 1 days.
-    Customers who were archived are left out. On a terminal the coming twelve months are drawn
-    above the list. The calendar also moves or cancels the events of an earlier one, where a license
-    was replaced, retired or archived.
+    Expired licenses that were not renewed are included; archived customers are not. The column
+    alert is the product's latest warning: 30, 14, 7 or 1 days before the expiry. On a terminal a
+    chart of the next twelve months is shown above the list.
+
+    The calendar of --ics also moves or cancels the events of an earlier one when a license was
+    replaced or retired, or its customer archived.
     """
     as_csv = form.asked(invocation)
     if ics == STDOUT and as_csv:
@@ -114,13 +118,13 @@ def _style(item: Mapping[str, Any]) -> Style:
 
 
 def _renewals(due: tuple[_Due, ...], within: str) -> Iterator[Line]:
-    """Yield the commands that renew; `within` is as it was typed."""
-    if slugs := dict.fromkeys(record.customer_slug for record, named in due if named is None):
-        whom = " ".join(slugs) if len(slugs) <= _NAMED else f"--due-within {within}"
-        yield Line(f"to renew: polygent-issue renew {whom}", "dim")
-    for _, named in due:
-        if named is not None:
-            yield Line(f"only when it is named: {named}", "dim")
+    """Yield the renewal commands; `within` is as typed."""
+    if slugs := dict.fromkeys(record.customer_slug for record, command in due if command is None):
+        selection = " ".join(slugs) if len(slugs) <= _MAX_NAMES else f"--due-within {within}"
+        yield Line(f"to renew: polygent-issue renew {selection}", "dim")
+    for _, command in due:
+        if command is not None:
+            yield Line(f"to renew individually: {command}", "dim")
 
 
 def _item(record: LicenseRecord, now: datetime) -> dict[str, Any]:
@@ -138,23 +142,23 @@ def _item(record: LicenseRecord, now: datetime) -> dict[str, Any]:
 
 
 def milestone(expires_at: datetime, now: datetime) -> int | None:
-    """The last milestone that has passed, in days before the expiry; `None` before the first."""
+    """Return the latest milestone passed, in days before the expiry; None before the first."""
     return next((days for days in dates.ALERT_DAYS if expires_at - now <= days * _DAY), None)
 
 
 def _due(db: Reading, settings: Settings, *, now: datetime, until: datetime) -> Iterator[_Due]:
     for record in licenses.due(db, until):
         owner = customers.by_id(db, record.customer_id)
-        bare = (
+        by_customer = (
             renewable(record, settings)
             and not lapsed_beyond_limit(record, settings, now)
             and renewable_in_batch(licenses.current(db, owner), settings, now, until=until)
         )
-        yield record, None if bare else _renew_command(record, settings)
+        yield record, None if by_customer else _renew_command(record, settings)
 
 
 def _renew_command(record: LicenseRecord, settings: Settings) -> str:
-    """Return the command that renews just this one; a trial needs a plan that is named."""
+    """Return the command that renews only this license; a trial also needs a plan."""
     plan = "" if renewable(record, settings) else " --plan PLAN"
     return f"polygent-issue renew {record.customer_slug} --license {record.id[:8]}{plan}"
 
@@ -162,9 +166,9 @@ def _renew_command(record: LicenseRecord, settings: Settings) -> str:
 def _endings(
     db: Reading, settings: Settings, due: Iterable[_Due], *, now: datetime, until: datetime
 ) -> Iterator["Ending"]:
-    """Yield an event for each license that is due, or that an earlier calendar may show as due.
+    """Yield an event for each due license, and for each that an earlier calendar may contain.
 
-    The latter are replaced, retired or archived, and end at most --within before or after now.
+    The latter are replaced, retired or archived, and expire at most --within before or after now.
     """
     chains = summaries.Chains(db)
     seen: set[str] = set()
@@ -189,7 +193,7 @@ def _ending(
     owner = customers.by_id(db, record.customer_id)
     cancelled = None if record.is_current else str(record.status)
     if record.replaced_by is not None:
-        cancelled = f"joined with another license into {record.replaced_by}"
+        cancelled = f"merged with another license into {record.replaced_by}"
     sequence = (
         chain.replacements + (cancelled is not None) + journal.customer_status_changes(db, owner)
     )

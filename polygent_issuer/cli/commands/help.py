@@ -1,4 +1,4 @@
-"""`polygent-issue help`: the guide, and the help of a command."""
+"""`polygent-issue help`: guide topics and the help of commands."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from polygent_issuer.hints import run
 from polygent_issuer.text import did_you_mean, escape
 
 FORCED = "topics/"
-"""The prefix that names a topic where a command has the same name."""
+"""Prefix that selects a topic even if a command has the same name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Topic(Result):
-    """A topic: Markdown, which a terminal gets rendered."""
+    """A guide topic in Markdown, rendered on a terminal."""
 
     name: str
     text: str
@@ -28,11 +28,11 @@ class Topic(Result):
 
     @property
     def writes_itself(self) -> bool:
-        """Markdown has its own form, except in JSON."""
+        """True unless the topic is part of JSON: Markdown has its own layout."""
         return not self.as_json
 
     def write(self, stream: TextIO) -> None:
-        """Write the Markdown; a terminal shows headings, tables and code as such."""
+        """Write the Markdown, rendered on a terminal."""
         if is_plain(stream):
             stream.write(self.text)
             return
@@ -42,7 +42,7 @@ class Topic(Result):
         Console(file=stream).print(Markdown(self.text, hyperlinks=False))
 
     def to_json(self) -> Mapping[str, Any]:
-        """`topic` and its `markdown`."""
+        """Return `topic` and its `markdown`."""
         return {"topic": self.name, "markdown": self.text}
 
 
@@ -50,13 +50,13 @@ def help_(
     invocation: Invocation,
     words: Annotated[
         list[str] | None,
-        argument("TOPIC|COMMAND", "Topic of the guide, or a command.", candidates.topics),
+        argument("TOPIC|COMMAND", "Show this guide topic or command.", candidates.topics),
     ] = None,
 ) -> Result | int:
-    """Show a topic of the guide, or the help of a command.
+    """Show a guide topic or the help of a command.
 
-    Without an argument the topics are listed. A command comes before a topic of the same name;
-    topics/NAME is always the topic.
+    Without an argument the topics are listed. If a command and a topic have the same name, NAME is
+    the command and topics/NAME the topic.
     """
     name = " ".join(words or ())
     if not name:
@@ -83,7 +83,7 @@ def help_(
 
 
 def _commands() -> dict[str, str]:
-    """Return each command and group, by the words that one types, with its summary."""
+    """Return the summary of each command and group by its full name."""
     from polygent_issuer.cli.commands import COMMANDS
 
     return {

@@ -1,4 +1,4 @@
-"""`polygent-issue init`: the home, before anything else."""
+"""`polygent-issue init`: create a home folder with settings and registry."""
 
 import os
 from collections.abc import Mapping
@@ -30,19 +30,19 @@ from polygent_issuer.text import escape
 _FOLDERS: Final = ("key_backup_folder", "output")
 _NOTHING: Final = {"upload_window": "unknown", "key_backup_folder": "none", "output": "none"}
 _QUESTIONS: Final = {
-    "issuer": ("who issues? it stands in every license", Settings().issuer),
+    "issuer": ("issuer name, written into every license", Settings().issuer),
     "upload_window": (
-        "how long after its issue does a server take a file? 7d, 36h, or unknown",
+        "how long after issue servers accept a file (7d, 36h, or unknown)",
         "unknown",
     ),
-    "store": ("where are private keys kept? keyring:, file:PATH or pkcs11:URI", ""),
+    "store": ("key store for private keys (keyring:, file:PATH or pkcs11:URI)", ""),
     "key_backup_folder": (
-        "where do key backups go? best another disk, or none",
+        "folder for key backups, best on another disk (or none)",
         "~/polygent-key-backup",
     ),
-    "output": ("where do license files go? none is the folder you are in", "~/licenses"),
+    "output": ("folder for license files (none: the current folder)", "~/licenses"),
 }
-"""By key, with what is proposed; the store depends on what this machine has."""
+"""Prompt and default of each setting; the default store depends on the machine."""
 _KEYRING_TIMEOUT: Final = timedelta(seconds=3)
 
 
@@ -50,34 +50,41 @@ def init(
     invocation: Invocation,
     *,
     issuer: Annotated[
-        str | None, option("--issuer", "NAME", "Who issues; stands in every license.")
+        str | None, option("--issuer", "NAME", "Set the issuer name written into every license.")
     ] = None,
     operator: Annotated[
-        str | None, option("--operator", "NAME", "Who you are in the journal.")
+        str | None, option("--operator", "NAME", "Set your name in the journal.")
     ] = None,
     upload_window: Annotated[
         str | None,
         option(
             "--upload-window",
             "7d",
-            "How long after its issue the server takes a file; unknown if you cannot tell.",
+            "Set how long after issue servers accept a file (or unknown).",
         ),
     ] = None,
     store: Annotated[
         str | None,
-        option("--store", "URI", "keyring:, file:PATH or pkcs11:URI.", candidates.stores),
+        option(
+            "--store",
+            "URI",
+            "Set the key store: keyring:, file:PATH or pkcs11:URI.",
+            candidates.stores,
+        ),
     ] = None,
     key_backup_folder: Annotated[
-        str | None, option("--key-backup-folder", "DIR", "Where key backups go, or none.")
+        str | None,
+        option("--key-backup-folder", "DIR", "Set the folder for key backups (or none)."),
     ] = None,
     output: Annotated[
-        str | None, option("--output", "DIR", "Where licenses go, or none.", short="-o")
+        str | None,
+        option("--output", "DIR", "Set the folder for license files (or none).", short="-o"),
     ] = None,
 ) -> Report:
-    """Make the home: a folder with the settings and an empty registry.
+    """Create a home folder with settings and registry.
 
-    On a terminal it asks for what is not given; elsewhere the defaults are taken. A home that
-    exists is never changed; one whose making was interrupted is completed.
+    On a terminal it prompts for missing settings; otherwise it uses the defaults. An existing
+    home is never changed. If its creation was interrupted, it is completed.
     """
     answers = {
         "issuer": issuer,
@@ -92,17 +99,17 @@ def init(
     values = _as_settings(answers)
     if invocation.interactive and not settings_path(home).exists():
         values = _as_settings(_ask(answers, home))
-    folders = tuple(folder for key in _FOLDERS if (folder := _made(key, values[key])))
+    folders = tuple(folder for key in _FOLDERS if (folder := _create_folder(key, values[key])))
     return _report(make_home(invocation, values), invocation.settings, folders)
 
 
 def _report(home: CreatedHome, settings: Settings, folders: tuple[Path, ...]) -> Report:
-    """Return where the home is, the settings that `init` asks for, and the next command."""
+    """Report the path of the home, the settings that `init` prompts for, and the next command."""
     file, window = str(settings_path(home.folder)), settings.upload_window
     backup: tuple[str, ...] = () if settings.key_backup_folder else ("--backup", "FILE")
     if store_uri.is_token_uri(settings.store):
         backup = ("--no-backup",)
-    following = str(at_home(run("key", "generate", *backup)))
+    next_command = str(at_home(run("key", "generate", *backup)))
     backups, output = _text(settings.key_backup_folder), _text(settings.output)
     members = {
         "home": str(home.folder),
@@ -115,27 +122,27 @@ def _report(home: CreatedHome, settings: Settings, folders: tuple[Path, ...]) ->
         "store": settings.store,
         "key_backup_folder": backups,
         "output": output,
-        "next": following,
+        "next": next_command,
     }
-    assumed = "" if window else " (assumed, until config set upload_window tells)"
+    assumed = "" if window else " (assumed; to change it: config set upload_window)"
     fields = Fields(
         (
             ("issuer", settings.issuer),
             ("operator", settings.operator),
             ("upload window", f"{duration_text(settings.upload_window_or_assumed)}{assumed}"),
             ("key store", settings.store),
-            ("key backups", backups or "nowhere yet"),
-            ("licenses", output or "the folder you are in"),
-            ("folders made", ", ".join(map(str, folders)) or None),
+            ("key backups", backups or "no folder set"),
+            ("licenses", output or "the current folder"),
+            ("folders created", ", ".join(map(str, folders)) or None),
         )
     )
-    done = Line(f"{'completed' if home.completed else 'made'} a home at {home.folder}", "good")
-    change = Line(f"change them: edit {file}, or config set", "dim")
-    return Report(members, [done, fields, change, Line(f"next: {following}")])
+    done = Line(f"{'completed' if home.completed else 'created'} a home at {home.folder}", "good")
+    change = Line(f"to change them: edit {file}, or polygent-issue config set", "dim")
+    return Report(members, [done, fields, change, Line(f"next: {next_command}")])
 
 
-def _made(key: str, folder: str | None) -> Path | None:
-    """The folder, if it had to be made; backups are for nobody else's eyes."""
+def _create_folder(key: str, folder: str | None) -> Path | None:
+    """Create a folder and return it; None if it exists. Only the owner can read key backups."""
     if folder is None:
         return None
     mode = 0o700 if key == "key_backup_folder" else 0o777
@@ -143,17 +150,17 @@ def _made(key: str, folder: str | None) -> Path | None:
 
 
 def _ask(answers: Mapping[str, str | None], home: Path) -> Mapping[str, str | None]:
-    """Ask for what was not given; return takes what is proposed."""
-    asked = dict(answers)
+    """Prompt for each missing setting."""
+    complete = dict(answers)
     for key, (question, proposed) in _QUESTIONS.items():
         if answers[key] is None:
-            default = proposed or _proposed_store(home)
-            asked[key] = prompts.text(question, default=default, check=partial(_check, key))
-    return asked
+            default = proposed or _default_store(home)
+            complete[key] = prompts.text(question, default=default, check=partial(_check, key))
+    return complete
 
 
 def _as_settings(answers: Mapping[str, str | None]) -> dict[str, str | None]:
-    """Return the values that the settings take: None for the words that mean it, whole paths."""
+    """Return the values for the settings: absolute paths, and None for `none` or `unknown`."""
     values = {key: None if value == _NOTHING.get(key) else value for key, value in answers.items()}
     if (store := values.get("store")) is not None:
         values["store"] = store_uri.parse(store).uri
@@ -168,8 +175,8 @@ def _check(key: str, answer: str) -> None:
     _as_settings({key: answer})
 
 
-def _proposed_store(home: Path) -> str:
-    """A folder, where no keyring answers: few servers have one."""
+def _default_store(home: Path) -> str:
+    """Return the keyring, or a folder if no keyring answers, as on most servers."""
     keyring = presence(Settings(keyring_timeout=_KEYRING_TIMEOUT), "any")
     if keyring is Presence.UNAVAILABLE:
         return f"{store_uri.FILE}{home / 'keys'}{os.sep}"
@@ -184,8 +191,10 @@ def _folder(text: str) -> Path:
         reachable = False
     if not reachable:
         raise InputRefused(
-            f"no folder can be at {escape(text) or 'an empty name'}: the one above it is missing",
-            hint="check the path, or make the folder above it first",
+            f"cannot create the folder {escape(text)}: its parent folder does not exist"
+            if text
+            else "the folder name is empty",
+            hint="check the path, or create the parent folder first",
         )
     return folder
 

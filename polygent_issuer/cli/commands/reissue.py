@@ -1,11 +1,8 @@
-"""`polygent-issue reissue`."""
+"""`polygent-issue reissue`: reissue a license with the same expiry date."""
 
-from typing import Annotated
-
-from polygent_issuer.cli.completion import candidates
 from polygent_issuer.cli.consent import ConsentOptions
 from polygent_issuer.cli.context import Invocation
-from polygent_issuer.cli.options.common import PassphraseOptions, argument
+from polygent_issuer.cli.options.common import CustomerName, PassphraseOptions
 from polygent_issuer.cli.options.issue import IssueOptions, LicenseSelection
 from polygent_issuer.cli.options.terms import NextTerms
 from polygent_issuer.cli.output.result import Result
@@ -13,7 +10,7 @@ from polygent_issuer.cli.output.result import Result
 
 def reissue(
     invocation: Invocation,
-    customer: Annotated[str, argument("CUSTOMER", "A slug or name.", candidates.customers)],
+    customer: CustomerName,
     *,
     which: LicenseSelection,
     terms: NextTerms,
@@ -21,11 +18,12 @@ def reissue(
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Result:
-    """Issue a license again: the same expiry, a new file.
+    """Reissue a license with the same expiry date.
 
-    For a machine or a domain that changed (--machine-info, --allowed-domain), a wrong number, or
-    an upload window that has passed; nothing need change. Where several become enterprise, one
-    takes their place, until the last of them would have ended.
+    Use it after a change of machine or domain (--machine-info, --allowed-domain), to correct a
+    number, or to get a new file after the upload window has passed. Machine and terms stay as
+    they are except for the options given. If several licenses become enterprise, one license
+    replaces them, with the latest of their expiry dates.
     """
     from polygent_issuer.cli.flows.issue import renew_or_reissue
     from polygent_issuer.issuing.proposal import Action

@@ -1,4 +1,4 @@
-"""`polygent-issue renew`."""
+"""`polygent-issue renew`: renew the licenses of customers."""
 
 from typing import Annotated
 
@@ -15,10 +15,15 @@ def renew(
     invocation: Invocation,
     customers: Annotated[
         list[str] | None,
-        argument("CUSTOMER...", "Slugs or names; - reads them from stdin.", candidates.customers),
+        argument(
+            "CUSTOMER...",
+            "Select customers by slug, alias or name (- for stdin).",
+            candidates.customers,
+        ),
     ] = None,
     due_within: Annotated[
-        str | None, option("--due-within", "TERM", "Every license that ends by then.")
+        str | None,
+        option("--due-within", "TERM", "Select every license that expires within this term."),
     ] = None,
     *,
     which: LicenseSelection,
@@ -28,14 +33,16 @@ def renew(
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Result:
-    """Issue the next license of each customer.
+    """Renew the licenses of customers.
 
-    Machine and terms are as now; an option changes what it names. The new term starts where the
-    old one ends, or now once that has lapsed. Several current licenses are renewed together,
-    unless terms are given: then name one. Where several become enterprise, one takes their place.
+    Machine and terms stay as they are except for the options given. The new term starts when the
+    current license expires, or now if it has expired. Several current licenses of a customer are
+    renewed together; to change their terms, select one of them. If several licenses become
+    enterprise, one license replaces them.
 
-    Several customers, - and --due-within are a batch: one that fails leaves the others alone, what
-    is not due is kept, and the same command again does only what is missing.
+    Several customers, - and --due-within make a batch. If one item fails, the others are still
+    processed. Licenses that are not due are kept. Running the same command again does only what is
+    missing.
     """
     names = customers or []
     one = due_within is None and len(names) == 1 and names != ["-"]

@@ -1,4 +1,4 @@
-"""`renew` of many: the customers of the command line or stdin, or every license that is due."""
+"""Batch mode of `renew`: several customers, names from stdin, or every license that is due."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import Final
 from polygent_issuer import files
 from polygent_issuer.batch.outcomes import Job
 from polygent_issuer.batch.renewals import Renewals
-from polygent_issuer.cli.consent import ConsentOptions, given
+from polygent_issuer.cli.consent import ConsentOptions, parse_consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.batch.run import Batch, run_batch
 from polygent_issuer.cli.flows.issue import signers_of
@@ -27,7 +27,7 @@ from polygent_issuer.terms.decision import contradiction
 from polygent_issuer.terms.parsing import parse_term
 
 _MAX_NAMES_BYTES: Final = 64 * 1024 * 1024
-"""Bytes of names on stdin."""
+"""Maximum size of a list of names on stdin, in bytes."""
 
 
 def renew_many(
@@ -42,12 +42,12 @@ def renew_many(
     consents: ConsentOptions,
     passphrases: PassphraseOptions,
 ) -> Result:
-    """Renew each customer, or each license that is due, by itself.
+    """Renew each customer, or each license that is due, independently of the others.
 
     Raises:
-        IssuerError: what stands in the way of all.
+        IssuerError: the whole batch cannot run.
     """
-    _refuse_contradictions(names, due_within, which)
+    _check_options(names, due_within, which)
     settings, now = invocation.settings, invocation.now
     within = settings.not_due
     if due_within is not None:
@@ -82,16 +82,14 @@ def renew_many(
 
     secret = source(invocation, passphrases)
     batch = Batch(activity="renewing", jobs=jobs, unlock=unlock, total=total)
-    return run_batch(invocation, batch, how, options, given(consents))
+    return run_batch(invocation, batch, how, options, parse_consent(consents))
 
 
-def _refuse_contradictions(
-    names: Sequence[str], due_within: str | None, which: LicenseSelection
-) -> None:
+def _check_options(names: Sequence[str], due_within: str | None, which: LicenseSelection) -> None:
     if bool(names) == (due_within is not None):
-        both = "customers and --due-within are two ways to say who is meant"
+        exclusive = "CUSTOMER and --due-within are mutually exclusive"
         raise UsageProblem(
-            both if names else "nobody is named",
+            exclusive if names else "no customers given",
             hint=Hint(run("renew", "CUSTOMER..."), ", or ", run("renew", "--due-within", "30d")),
         )
     if due_within is None:
@@ -103,19 +101,19 @@ def _refuse_contradictions(
         "--all-machines": which.all_machines,
         "--machine-info": which.machine_info,
     }
-    if superfluous := [option for option, value in options.items() if value]:
+    if excluded := [option for option, value in options.items() if value]:
         raise UsageProblem(
-            "--due-within renews each license by itself",
-            hint=f"leave out {' and '.join(superfluous)}",
+            f"--due-within cannot be combined with {' or '.join(excluded)}",
+            hint=f"leave out {' and '.join(excluded)}",
         )
 
 
 def _slugs(invocation: Invocation, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the slug of each customer once; a name that is not known as it was typed."""
+    """Return the slug of each customer once; an unknown name stays as it was typed."""
     slugs: dict[str, None] = {}
     for name in _names(names):
         try:
-            # Compared with the journal where each is decided, so that one fails alone.
+            # Each row is checked against the journal in its own decision, so only that one fails.
             slugs[invocation.customer(name, checked=False).slug] = None
         except (NotFound, Ambiguous):
             slugs[name] = None

@@ -1,4 +1,4 @@
-"""`polygent-issue sandbox`: try a license exactly as the customer will."""
+"""`polygent-issue sandbox`: try a license in a simulated server."""
 
 import os
 from contextlib import closing, suppress
@@ -29,18 +29,21 @@ def sandbox(
     invocation: Invocation,
     *,
     license_file: Annotated[
-        str | None, option("--license", "FILE", "Installed at the start.")
+        str | None, option("--license", "FILE", "Install this license at the start.")
     ] = None,
     public_key: PublicKeyFiles = None,
-    port: Annotated[int, option("--port", None, "0 takes a free one.", min=0, max=65_535)] = _PORT,
+    port: Annotated[
+        int, option("--port", None, "Listen on this port (0 for a free one).", min=0, max=65_535)
+    ] = _PORT,
 ) -> Report:
-    """Try a license in a small server, exactly as the customer will.
+    """Try a license in a simulated server.
 
-    Open the address that it prints in a browser of this machine. The address works once, so
-    that other users of the machine get no access. Upload licenses, move the server's clock, host
-    name, machine, users and hosts, and see what the product does. Without --public-key it trusts
-    the example key alone: polygent-issue key export-public writes yours. It opens no key and no
-    registry, and keeps nothing. Ctrl-C ends it.
+    Open the printed address in a browser on this machine. It works only once, so that other users
+    of the machine get no access. Upload licenses, change the server's clock, host name, machine,
+    users and hosts, and see how the product responds. Ctrl-C stops the sandbox.
+
+    Without --public-key it trusts only the example key; export yours with polygent-issue key
+    export-public. The sandbox opens no private key and no registry, and keeps no data.
     """
     if any(find_spec(name) is None for name in _NEEDED):
         raise UsageProblem(
@@ -61,30 +64,30 @@ def sandbox(
     ):
         if site.attempt is not None and (refused := site.attempt.refused) is not None:
             hint = "" if refused.hint is None else f"; {refused.hint}"
-            invocation.warn(f"the license is refused, {refused.code}: {refused.message}{hint}")
+            invocation.warn(f"license refused: {refused.code}: {refused.message}{hint}")
         url = address(listening)
         access = Access(url)
-        with suppress(KeyboardInterrupt):  # its only end
+        with suppress(KeyboardInterrupt):  # the only way to stop it
             opens_once = access.new_address()
             if invocation.as_json:
                 invocation.in_lines = True
                 write_json_now({"url": url, "open": opens_once})
             else:
-                runs = "the sandbox runs until Ctrl-C; open this address, which works once:"
-                write_blocks_now([Line(runs, "good"), Line(opens_once)])
+                running = "sandbox running until Ctrl-C; open this address, which works only once:"
+                write_blocks_now([Line(running, "good"), Line(opens_once)])
             serve(site, listening, access)
-    ended = Line("the sandbox has ended, and nothing of it is left", "dim")
-    return Report({"stopped": url}, [ended], in_lines=True)  # the address was a line before
+    stopped = Line("sandbox stopped; temporary data removed", "dim")
+    return Report({"stopped": url}, [stopped], in_lines=True)  # the address was a line already
 
 
 def _keys(invocation: Invocation, paths: list[Path] | None) -> "KeySet":
-    """The keys that the server trusts; without any, the published example key."""
+    """Return the keys that the server trusts; by default the published example key."""
     if paths:
         return read_public_keys(invocation, paths)
     from polygent_issuer.sandbox.server import EXAMPLE
 
     invocation.warn(
-        "only the example key is trusted, which proves nothing; for licenses of yours: "
+        "only the published example key is trusted; to try your own licenses: "
         "polygent-issue key export-public -o public.pem, then --public-key public.pem"
     )
     return EXAMPLE
@@ -97,6 +100,6 @@ def _listen(port: int) -> "socket.socket":
         return listen(port)
     except OSError as problem:
         raise UsageProblem(
-            f"port {port} cannot be used: {os.strerror(problem.errno or 0).lower()}",
-            hint="--port 0 takes a free one",
+            f"cannot listen on port {port}: {os.strerror(problem.errno or 0).lower()}",
+            hint="--port 0 selects a free port",
         ) from None

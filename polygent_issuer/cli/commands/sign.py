@@ -1,4 +1,4 @@
-"""`polygent-issue sign`: a customer's first license."""
+"""`polygent-issue sign`: sign a customer's first license."""
 
 from typing import Annotated
 
@@ -18,14 +18,16 @@ def sign(
     customer: Annotated[
         str | None,
         option(
-            "--customer", "NAME", "Whose it is; a new name makes a customer.", candidates.customers
+            "--customer",
+            "NAME",
+            "Select the customer by slug or name (created if new).",
+            candidates.customers,
         ),
     ] = None,
-    slug: Annotated[
-        str | None,
-        option("--slug", "SLUG", "Slug of a new customer, instead of one from the name."),
+    slug: Annotated[str | None, option("--slug", "SLUG", "Set the slug of a new customer.")] = None,
+    label: Annotated[
+        str | None, option("--label", "LABEL", "Set the label of a new machine.")
     ] = None,
-    label: Annotated[str | None, option("--label", "LABEL", "What to call a new machine.")] = None,
     *,
     terms: FirstTerms,
     how: IssueOptions,
@@ -34,9 +36,9 @@ def sign(
 ) -> Result:
     """Sign a customer's first license.
 
-    With --machine-info alone it asks on a terminal for what is missing; elsewhere the document's
-    customer and the default plan are taken. A machine whose license runs is refused towards
-    renew and reissue.
+    On a terminal it prompts for a missing customer and terms; otherwise it uses the customer of
+    the document and the default plan. A machine that already has a current license is refused:
+    use renew or reissue.
     """
     from polygent_issuer.cli.flows.issue import issue_first
 

@@ -1,13 +1,14 @@
-"""`polygent-issue completion`: TAB in bash, zsh, fish and PowerShell, with Typer's own scripts.
+"""Completion in bash, zsh, fish and PowerShell, with Typer's scripts.
 
-They let the shell evaluate or split what the tool prints. Names of customers and machines come from
-others, so `answer` lets through only values and help that every shell takes for plain words.
+These scripts let the shell evaluate or split the output of the tool. Names of customers and
+machines are foreign text, so `answer` prints only values and help that every shell reads as plain
+words.
 """
 
 from typing import Final
 
 VARIABLE: Final = "_POLYGENT_ISSUE_COMPLETE"
-"""Where Typer's scripts say which shell asks."""
+"""Environment variable in which Typer's scripts name the shell."""
 
 EARLIER: Final = "__complete"
-"""What the scripts of earlier versions ask first: they get no candidates, and nothing is done."""
+"""First argument in the scripts of earlier versions, which get no candidates."""

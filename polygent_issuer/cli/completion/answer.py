@@ -1,4 +1,4 @@
-"""What a shell is answered when TAB is pressed; whatever goes wrong gives no candidates."""
+"""Answer a shell's completion request; any error gives no candidates."""
 
 import re
 import sys
@@ -17,15 +17,15 @@ from polygent_issuer.cli.output import result
 _VALUE: Final = re.compile(r"[A-Za-z0-9._:@-]+")
 _NOT_PLAIN: Final = re.compile(r"[^\w\s.,:()/@+-]")
 
-# No help of ours has markup, for which rich would be imported.
+# Our help has no markup, so rich need not be imported to remove it.
 of_typer._sanitize_help_text = str  # type: ignore[assignment]  # noqa: SLF001
 
 
 def answer(tool: Any, invocation: Invocation) -> int:  # noqa: ANN401 - Typer's own are private
-    """Write the candidates for a line that is being typed, as its shell reads them.
+    """Print the candidates for the word at the cursor in the form that the shell reads.
 
-    The environment says which shell asks, and what for. Returns 0; fish asks first whether there
-    are any, and gets 1 where there are none.
+    The environment names the shell and the line. Return 0, or 1 if fish checks for candidates and
+    none exist.
     """
     invocation.options["quiet"] = True
     text = ""
@@ -37,20 +37,20 @@ def answer(tool: Any, invocation: Invocation) -> int:  # noqa: ANN401 - Typer's 
         return int(ended.code or 0)
     try:
         if isinstance(sys.stdout, TextIOWrapper):
-            sys.stdout.reconfigure(errors="replace")  # only help may be other than ASCII
+            sys.stdout.reconfigure(errors="replace")  # values are ASCII, help may not be
         sys.stdout.write(f"{text}\n" if text else "")
         sys.stdout.flush()
     except result.STREAM_ERRORS as problem:
-        result.stdout_failed(problem)  # which lets go of what nobody reads
+        result.stdout_failed(problem)  # discards the unread output
     return 0
 
 
 class _Plain(ShellComplete):
-    """Candidates that any shell takes for one word, with help that it takes for text."""
+    """Candidates that every shell reads as one word, with help that it reads as text."""
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
-        """Return what Typer finds, without what would have to be quoted."""
-        words = [word for word in args if word != "="]  # bash breaks --option=value in three
+        """Return Typer's candidates, except those that would need quoting."""
+        words = [word for word in args if word != "="]  # bash splits --option=value into three
         return [
             CompletionItem(item.value, help=_plain(item.help or ""))
             for item in super().get_completions(words, incomplete)

@@ -1,7 +1,7 @@
-"""What may stand as a value: callbacks for `autocompletion=`, each gives values with their help.
+"""Completion candidates: callbacks for `autocompletion=`, each yields values with their help.
 
-Nobody waits at TAB, and nothing is written: the registry is only looked at. Any error means no
-candidates (`answer`).
+The registry is opened read-only and with a short timeout. Any error means no candidates
+(`answer`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from polygent_issuer.registry import Customer, Reading
 
 MOST: Final = 100
-"""How many rows of the registry are offered at once."""
+"""Maximum number of registry rows offered at once."""
 _PATIENCE: Final = timedelta(milliseconds=200)
 Candidates = Iterable[tuple[str, str]]
 
 
 def customers(ctx: typer.Context, incomplete: str) -> Candidates:
-    """Yield slugs, with the customer's name; who stands on the line already is left out."""
+    """Yield slugs with the customer's name, except those already on the line."""
     from polygent_issuer.registry.summaries import slugs
 
     already = (*(ctx.params.get("customers") or ()), ctx.params.get("gone"))
@@ -32,17 +32,17 @@ def customers(ctx: typer.Context, incomplete: str) -> Candidates:
 
 
 def licenses(ctx: typer.Context, incomplete: str) -> Candidates:
-    """Yield beginnings of ids, of the customer on the line if there is one."""
+    """Yield shortened license IDs, only of the customer on the line if there is one."""
     return _licenses(ctx, incomplete, current=False)
 
 
 def current_licenses(ctx: typer.Context, incomplete: str) -> Candidates:
-    """Yield those that may be renewed."""
+    """Yield shortened IDs of current licenses, which can be renewed."""
     return _licenses(ctx, incomplete, current=True)
 
 
 def machines(ctx: typer.Context, incomplete: str) -> Candidates:
-    """Yield labels of the machines of the customer on the line."""
+    """Yield labels of machines of the customer on the line."""
     from polygent_issuer.registry.summaries import labels
 
     with _reading(ctx) as db:
@@ -69,20 +69,20 @@ def plans(ctx: typer.Context) -> Candidates:
 
 
 def features(ctx: typer.Context) -> Candidates:
-    """Yield names of features, those of newer modules too."""
+    """Yield names of features, including those added in the settings."""
     catalogue = ctx.obj.settings.catalogue
     for name in sorted(catalogue.names):
         yield name, "enterprise only" if name in catalogue.enterprise else ""
 
 
 def settings(ctx: typer.Context) -> Candidates:
-    """Yield dotted keys, with the value in force."""
+    """Yield dotted keys with their effective value."""
     for key, value in ctx.obj.loaded.texts.items():
         yield key, value or "not set"
 
 
 def findings() -> Candidates:
-    """Return codes that `--accept` takes."""
+    """Return the finding codes that `--accept` takes."""
     from polygent_issuer.findings import FindingCode
 
     return ((code, "") for code in FindingCode)
@@ -103,23 +103,23 @@ def tiers() -> Candidates:
 
 
 def bases() -> Candidates:
-    """Return where a term may start, apart from a date."""
-    return ("expiry", "where the old one ends"), ("now", "today")
+    """Return the words for the start of a term."""
+    return ("expiry", "when the old license expires"), ("now", "today")
 
 
 def stores() -> Candidates:
-    """Return how the place of a private key begins."""
-    return ("keyring:", "the keyring of the system"), ("file:", "an encrypted file")
+    """Return the beginnings of key store URIs."""
+    return ("keyring:", "the system keyring"), ("file:", "an encrypted file")
 
 
 def setting_values(ctx: typer.Context) -> Candidates:
-    """Yield the value in force of the key on the line, and others where they are few."""
+    """Yield the effective value of the key on the line, and the others if there are few."""
     from polygent_issuer.home import setting_types
     from polygent_issuer.home.settings import kind_of
     from polygent_issuer.home.settings_editing import plan_of
 
     key = ctx.params.get("key") or ""
-    if plan_of(key):  # a new one is a copy of another
+    if plan_of(key):  # a new plan is a copy of another
         yield from plans(ctx)
         return
     others: Mapping[object, Callable[[], Candidates]] = {
@@ -130,7 +130,7 @@ def setting_values(ctx: typer.Context) -> Candidates:
     }
     present = ctx.obj.loaded.texts.get(key)
     if present:
-        yield present, "in force"
+        yield present, "current value"
     few = others.get(kind_of(key), tuple)
     yield from (each for each in few() if each[0] != present)
 
@@ -150,7 +150,7 @@ def _licenses(ctx: typer.Context, incomplete: str, *, current: bool) -> Candidat
 
 @contextmanager
 def _reading(ctx: typer.Context) -> "Iterator[Reading]":
-    """Open a snapshot of the registry, which is never written to and never waited for long."""
+    """Open a read-only snapshot of the registry with a short timeout."""
     from polygent_issuer.registry import REGISTRY_FILE, Registry
 
     path = ctx.obj.home / REGISTRY_FILE
@@ -160,13 +160,13 @@ def _reading(ctx: typer.Context) -> "Iterator[Reading]":
 
 
 def _customer(ctx: typer.Context, db: "Reading") -> "Customer | None":
-    """Return the customer whom the line names, if the registry knows one."""
+    """Return the customer on the line; None without one, or if it is not in the registry."""
     from polygent_issuer.errors import Ambiguous, NotFound
     from polygent_issuer.registry import customers as registered
 
     # Typer leaves arguments in `args` where the option at the cursor lacks its value.
-    named = ctx.params.get("customer") or next(iter(ctx.params.get("customers") or ctx.args), None)
+    name = ctx.params.get("customer") or next(iter(ctx.params.get("customers") or ctx.args), None)
     try:
-        return None if named is None else registered.find(db, named)
+        return None if name is None else registered.find(db, name)
     except (NotFound, Ambiguous):
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polygent_issuer.cli import prompts
-from polygent_issuer.cli.consent import ConsentOptions, confirm_or_cancel, given, obtain
+from polygent_issuer.cli.consent import ConsentOptions, confirm_or_cancel, obtain, parse_consent
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.flows.mail_drafts import drafter
 from polygent_issuer.cli.options.common import PassphraseOptions, source
@@ -105,7 +105,7 @@ def _issue(
 ) -> Report:
     """Decide, show, obtain consent, sign, deliver; all that a person is asked comes first."""
     settings = invocation.settings
-    consent, passphrase = given(consents), source(invocation, passphrases)
+    consent, passphrase = parse_consent(consents), source(invocation, passphrases)
     tell_default_issuer(invocation)
     decided = invocation.decide(decide)
     proposals = proposals_of(decided)

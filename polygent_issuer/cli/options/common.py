@@ -1,9 +1,9 @@
-"""Options that many commands take; where a passphrase comes from (DESIGN, "Keys").
+"""Options that many commands share, and the source of a passphrase (DESIGN, "Keys").
 
-Global options work before and after the command: they are added to the signature of every command
-and group, and their callbacks write what was given into the `Invocation` that Typer carries as
-`ctx.obj`. An `OptionGroup` is a frozen dataclass whose fields are options with defaults: a command
-that has a parameter of such a type gets all of them, and one value.
+Global options work before and after the command. They are added to the signature of every command
+and group, and their callbacks store the values in the `Invocation` that Typer passes as `ctx.obj`.
+An `OptionGroup` is a frozen dataclass whose fields are options with defaults. A command that has a
+parameter of such a type gets all of these options and receives them as one object.
 """
 
 import functools
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class OptionGroup:
-    """Base of dataclasses that stand for several options of a command."""
+    """Base of dataclasses that bundle several options of a command."""
 
     __slots__ = ()
 
@@ -39,7 +39,7 @@ def option(
     short: str | None = None,
     **more: Any,  # noqa: ANN401 - as typer.Option
 ) -> Any:  # noqa: ANN401 - as typer.Option
-    """Return an option with a value; `complete` gives the values that TAB offers."""
+    """Return an option with a value; `complete` yields the values that completion offers."""
     names = (name,) if short is None else (name, short)
     return typer.Option(*names, metavar=metavar, help=text, autocompletion=complete, **more)
 
@@ -50,14 +50,21 @@ def flag(name: str, text: str, *, short: str | None = None) -> Any:  # noqa: ANN
 
 
 def argument(metavar: str, text: str, complete: Callable[..., Any] | None = None) -> Any:  # noqa: ANN401 - as typer.Argument
-    """Return an argument; `complete` gives the values that TAB offers."""
+    """Return an argument; `complete` yields the values that completion offers."""
     return typer.Argument(metavar=metavar, help=text, autocompletion=complete)
 
 
-CustomerName = Annotated[str, argument("CUSTOMER", "A slug or a name.", candidates.customers)]
-KeyName = Annotated[str, argument("KEY", "A label, or the beginning of a kid.", candidates.keys)]
+CustomerName = Annotated[
+    str, argument("CUSTOMER", "Select a customer by slug, alias or name.", candidates.customers)
+]
+KeyName = Annotated[
+    str, argument("KEY", "Select a key by label or the beginning of its kid.", candidates.keys)
+]
 LicenseId = Annotated[
-    str, argument("LICENSE", "An id, or its beginning (4 characters or more).", candidates.licenses)
+    str,
+    argument(
+        "LICENSE", "Select a license by ID or its first 4 or more characters.", candidates.licenses
+    ),
 ]
 
 
@@ -73,21 +80,24 @@ _global = partial(
 _parameter = partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY)
 
 _GLOBAL: dict[str, Any] = {
-    # The rights of the home are its own to judge, with exit 7.
+    # Typer does not check that it is readable: `home.folder` does, with exit 7.
     "home": Annotated[
-        Path | None, _global("--home", "DIR", "Where settings and registry live.", readable=False)
+        Path | None,
+        _global("--home", "DIR", "Use the settings and registry in this folder.", readable=False),
     ],
-    "json": Annotated[bool, _global("--json", None, "JSON on stdout and nothing else.")],
-    "quiet": Annotated[bool, _global("--quiet", None, "No notes and warnings on stderr.")],
+    "json": Annotated[bool, _global("--json", None, "Print only JSON on stdout.")],
+    "quiet": Annotated[bool, _global("--quiet", None, "Suppress notes and warnings.")],
     "no_input": Annotated[
-        bool, _global("--no-input", None, "Never ask; implied without a terminal.")
+        bool, _global("--no-input", None, "Disable prompts (implied without a terminal).")
     ],
-    "debug": Annotated[bool, _global("--debug", None, "Show versions and traceback of an error.")],
+    "debug": Annotated[
+        bool, _global("--debug", None, "Print versions and the traceback of an error.")
+    ],
 }
 
 
 def typer_command(body: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `body(invocation, …)` as Typer wants it: groups unfolded, global options last."""
+    """Return `body(invocation, …)` in Typer's form: groups expanded, global options last."""
     _, *own = inspect.signature(body, eval_str=True).parameters.values()
     groups: dict[str, Any] = {
         p.name: p.annotation
@@ -122,46 +132,47 @@ def typer_command(body: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-# access(2) refuses what the shell opened for another user: `… | sudo -u ada polygent-issue …`.
+# access(2) would refuse a file that the shell opened for another user: `… | sudo -u ada …`.
 _option = partial(option, rich_help_panel="Passphrase", readable=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PassphraseOptions(OptionGroup):
-    """The three options; at most one is used."""
+    """The three sources of a passphrase, which are mutually exclusive."""
 
     passphrase_fd: Annotated[
-        int | None, _option("--passphrase-fd", "N", "Read it from a descriptor.")
+        int | None, _option("--passphrase-fd", "N", "Read the passphrase from a file descriptor.")
     ] = None
     passphrase_file: Annotated[
-        Path | None, _option("--passphrase-file", "FILE", "Read it from a file.")
+        Path | None, _option("--passphrase-file", "FILE", "Read the passphrase from a file.")
     ] = None
     passphrase_command: Annotated[
-        str | None, _option("--passphrase-command", "COMMAND", "Read what it prints; no shell.")
+        str | None,
+        _option("--passphrase-command", "COMMAND", "Read the passphrase from a command."),
     ] = None
 
 
 def source(invocation: Invocation, options: PassphraseOptions) -> "Passphrase":
-    """Return the one source that was named, else the environment's file, else the terminal.
+    """Return the source of the passphrase: an option, the environment's file, or the terminal.
 
     Raises:
-        UsageProblem: (`usage`) when several were named.
+        UsageProblem: (`usage`) several options are given.
     """
     from polygent_issuer.keys import passphrases
 
     fd, command = options.passphrase_fd, options.passphrase_command
     if sum(option is not None for option in (fd, options.passphrase_file, command)) > 1:
         raise UsageProblem(
-            "a passphrase has one source",
-            hint="one of --passphrase-fd, --passphrase-file, --passphrase-command",
+            "--passphrase-fd, --passphrase-file and --passphrase-command are mutually exclusive",
+            hint="give one of them",
         )
     if fd is not None:
         return passphrases.from_fd(fd, warn=invocation.warn)
     if command is not None:
         return passphrases.from_command(command, warn=invocation.warn)
-    named = options.passphrase_file or invocation.environ.get(passphrases.VARIABLE)
-    if named:
-        return passphrases.from_file(Path(named), warn=invocation.warn)
+    path = options.passphrase_file or invocation.environ.get(passphrases.VARIABLE)
+    if path:
+        return passphrases.from_file(Path(path), warn=invocation.warn)
     return (
         passphrases.TerminalPassphrase() if invocation.interactive else passphrases.NoPassphrase()
     )

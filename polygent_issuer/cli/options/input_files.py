@@ -1,4 +1,4 @@
-"""Options that name files to read, what is in them, and what a folder had besides."""
+"""Options that name input files, their contents, and a report of skipped files."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from polygent_issuer.verifier import KeySet
 
 MachineInfoFile = Annotated[
-    str | None, option("--machine-info", "FILE", "The customer's machine-info.json; - is stdin.")
+    str | None,
+    option("--machine-info", "FILE", "Read the customer's machine-info.json (- for stdin)."),
 ]
 
 PublicKeyFiles = Annotated[
@@ -29,21 +30,17 @@ PublicKeyFiles = Annotated[
     option(
         "--public-key",
         "FILE",
-        "Trust this PEM or JWKS instead of the registry's keys; repeatable.",
-        readable=False,  # reading it says what is wrong
+        "Trust this PEM or JWKS file instead of the registry's keys (repeatable).",
+        readable=False,  # reading the file gives a better message
     ),
 ]
 
 AgainstOption = Annotated[
     str | None,
-    option(
-        "--against", "HEAD|FILE", "A head that was noted earlier, or a file of them; - is stdin."
-    ),
+    option("--against", "HEAD|FILE", "Compare with a saved head or a file of heads (- for stdin)."),
 ]
 
-Recursive = Annotated[
-    bool, flag("--recursive", "Also read the sub-folders of folders.", short="-r")
-]
+Recursive = Annotated[bool, flag("--recursive", "Include subfolders.", short="-r")]
 
 _PUBLIC_KEY_LIMIT: Final = 64 * 1024
 _HEADS_LIMIT: Final = 16 * 1024 * 1024
@@ -52,52 +49,64 @@ _MOST_SKIPPED: Final = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerifyOptions(OptionGroup):
-    """Which licenses are checked, and as which server at which time."""
+    """The licenses that `verify` checks, the server that it simulates, and the time."""
 
     license_files: Annotated[
-        list[str] | None, argument("FILE|DIR...", "License files or folders; - is stdin.")
+        list[str] | None,
+        argument("FILE|DIR...", "Verify these license files or folders (- for stdin)."),
     ] = None
     recursive: Recursive = False
     license_id: Annotated[
-        str | None, option("--license", "ID", "One of the registry instead.", candidates.licenses)
+        str | None,
+        option("--license", "ID", "Verify a license stored in the registry.", candidates.licenses),
     ] = None
     customer: Annotated[
         str | None,
-        option("--customer", "NAME", "A customer's current ones instead.", candidates.customers),
+        option("--customer", "NAME", "Verify a customer's current licenses.", candidates.customers),
     ] = None
     machine_info: MachineInfoFile = None
-    fingerprint: Annotated[str | None, option("--fingerprint", "TEXT", "The server's machine.")] = (
+    fingerprint: Annotated[
+        str | None,
+        option("--fingerprint", "TEXT", "Verify for the machine with this fingerprint."),
+    ] = None
+    host: Annotated[
+        str | None, option("--host", "HOST", "Verify for a request with this Host header.")
+    ] = None
+    at: Annotated[str | None, option("--at", "DATE", "Evaluate at this time instead of now.")] = (
         None
     )
-    host: Annotated[str | None, option("--host", "HOST", "The request's Host header.")] = None
-    at: Annotated[str | None, option("--at", "DATE", "Another time than now.")] = None
-    install: Annotated[bool, flag("--install", "As at the upload: within the window, too.")] = False
+    install: Annotated[
+        bool, flag("--install", "Check the upload window, too, as at installation.")
+    ] = False
     public_key: PublicKeyFiles = None
 
     def check(self) -> None:
-        """Check that one option names the licenses, and at most one the machine.
+        """Check that exactly one option selects licenses, and at most one the machine.
 
         Raises:
-            UsageProblem: (`usage`) none does, or two do.
+            UsageProblem: (`usage`) the options contradict each other.
         """
         ways = sum(map(bool, (self.license_files, self.license_id, self.customer)))
         if ways != 1:
+            exclusive = "FILE, --license and --customer are mutually exclusive"
             raise UsageProblem(
-                f"{'more than one thing' if ways else 'nothing'} says which license is meant",
+                exclusive if ways else "no license given",
                 hint=Hint(run("verify", "FILE"), ", or --license ID, or --customer NAME"),
             )
         if (*(self.license_files or ()), self.machine_info).count("-") > 1:
-            raise UsageProblem("stdin can be read once", hint="give - in one place only")
+            raise UsageProblem("- is given more than once", hint="give - in one place only")
         if self.machine_info and self.fingerprint:
-            raise UsageProblem("a server has one machine", hint="--machine-info or --fingerprint")
+            raise UsageProblem(
+                "--machine-info and --fingerprint are mutually exclusive", hint="give one of them"
+            )
 
 
 def read_document(source: str | None) -> "ReceivedDocument | None":
-    """Read and judge a document (FORMAT §4).
+    """Read and check a machine-info document (FORMAT §4).
 
     Raises:
         UnreadableInput: (`unreadable_input`) the file cannot be read.
-        InvalidMachineInfo: (`invalid_machine_info`) the document breaks §4.
+        InvalidMachineInfo: (`invalid_machine_info`) the document violates §4.
     """
     if source is None:
         return None
@@ -109,11 +118,11 @@ def read_document(source: str | None) -> "ReceivedDocument | None":
 
 
 def read_public_keys(invocation: Invocation, paths: list[Path]) -> "KeySet":
-    """Read the keys of PEM and JWKS files; the example key is allowed, and said loudly.
+    """Read the keys of PEM and JWKS files; warn about the example key.
 
     Raises:
         UnreadableInput: (`unreadable_input`) a file cannot be read.
-        InvalidKey: (`invalid_key`) it holds no key that may be trusted.
+        InvalidKey: (`invalid_key`) a file has no key that may be trusted.
     """
     from polygent_issuer import files
     from polygent_issuer.verifier import EXAMPLE_KID, Key, KeySet
@@ -125,18 +134,18 @@ def read_public_keys(invocation: Invocation, paths: list[Path]) -> "KeySet":
         keys.update({key.kid: key for key in read(data, allow_example=True)})
     if EXAMPLE_KID in keys:
         invocation.warn(
-            "this is the example key: its private half is public, and what it signed proves nothing"
+            "this is the example key: its private key is published, so its signatures prove nothing"
         )
     return KeySet.of(*keys.values(), allow_example=True)
 
 
 def noted_heads(against: str | None) -> "tuple[JournalHead, ...]":
-    """Return the heads that the option names; none without it.
+    """Return the heads of `--against`; none without the option.
 
     Raises:
-        InputRefused: (`input_refused`) when it is neither a head nor a file, or the file has a
-            line without one.
-        UnreadableInput: (`unreadable_input`) when the file cannot be read.
+        InputRefused: (`input_refused`) it is neither a head nor a file, or a line of the file has
+            no head.
+        UnreadableInput: (`unreadable_input`) the file cannot be read.
     """
     if against is None:
         return ()
@@ -149,7 +158,7 @@ def noted_heads(against: str | None) -> "tuple[JournalHead, ...]":
     if against != "-" and not os.path.lexists(against):
         raise InputRefused(
             f"{escape(against)} is neither a head (SIZE:HASH) nor a file of heads",
-            hint=Hint("take a head from an earlier `", run("journal", "verify"), "`"),
+            hint=Hint("copy a head from an earlier ", run("journal", "verify")),
         )
     data = files.read_unmarked(against, limit=_HEADS_LIMIT, what="file of noted heads")
     name = "stdin" if against == "-" else escape(against)
@@ -157,14 +166,14 @@ def noted_heads(against: str | None) -> "tuple[JournalHead, ...]":
 
 
 def skipped_json(skipped: "Sequence[Skipped]") -> list[dict[str, Any]]:
-    """Return the files that were skipped, each with the reason as a code and in words."""
+    """Return the skipped files, each with the reason as a code and as text."""
     return [
         {"file": each.name, "reason": str(each.reason), "message": each.message} for each in skipped
     ]
 
 
 def skipped_blocks(skipped: "Sequence[Skipped]") -> "Iterator[Block]":
-    """Yield the number of the files that were skipped, and the first five."""
+    """Yield the number of skipped files, and the first five of them."""
     from polygent_issuer.cli.output.model import Line
 
     if not skipped:
@@ -173,4 +182,4 @@ def skipped_blocks(skipped: "Sequence[Skipped]") -> "Iterator[Block]":
     for each in skipped[:_MOST_SKIPPED]:
         yield Line(f"{each.name}: {each.message}", "dim", 1)
     if len(skipped) > _MOST_SKIPPED:
-        yield Line(f"and {len(skipped) - _MOST_SKIPPED:,} more (--json names all)", "dim", 1)
+        yield Line(f"and {len(skipped) - _MOST_SKIPPED:,} more (--json lists all)", "dim", 1)

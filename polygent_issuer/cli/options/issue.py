@@ -1,4 +1,4 @@
-"""Options of the commands that issue licenses: how, where to, and of a batch."""
+"""Options of the commands that issue licenses: key, output, batch and selection."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,75 +11,78 @@ from polygent_issuer.cli.options.input_files import MachineInfoFile
 from polygent_issuer.errors import UsageProblem
 
 EmlFolder = Annotated[
-    str | None, option("--eml", "DIR", "Write a mail draft for each contact there, too.")
+    str | None, option("--eml", "DIR", "Write a mail draft for each contact to this folder.")
 ]
 
-
 LicenseFile = Annotated[
-    str | None, option("--output", "FILE|DIR", "Where it goes; - is stdout.", short="-o")
+    str | None,
+    option("--output", "FILE|DIR", "Write to this new file or folder (- for stdout).", short="-o"),
 ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IssueOptions(OptionGroup):
-    """How the operator wants it done; the same for all four."""
+    """Options that `sign`, `renew`, `reissue` and `apply` share."""
 
     key: Annotated[
-        str | None, option("--key", "LABEL|KID", "Sign with another key.", candidates.keys)
+        str | None,
+        option("--key", "LABEL|KID", "Sign with this key, not the active one.", candidates.keys),
     ] = None
     output: LicenseFile = None
     eml: EmlFolder = None
-    dry_run: Annotated[bool, flag("--dry-run", "Show what would be issued and stop.")] = False
+    dry_run: Annotated[bool, flag("--dry-run", "Show what would be issued, then stop.")] = False
     yes: YesButFindings = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchOptions(OptionGroup):
-    """Where the licenses of a batch go, and the file that reports on them."""
+    """The archive and the report of a batch."""
 
-    bundle: Annotated[Path | None, option("--bundle", "FILE", "All in one archive, FILE.zip.")] = (
-        None
-    )
+    bundle: Annotated[
+        Path | None, option("--bundle", "FILE", "Write all licenses to one .zip archive.")
+    ] = None
     report: Annotated[
-        Path | None, option("--report", "FILE", "What became of each: .csv or .json.")
+        Path | None, option("--report", "FILE", "Write each outcome to a .csv or .json file.")
     ] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LicenseSelection(OptionGroup):
-    """Which license is meant, and a machine that takes the old one's place."""
+    """The license to renew or reissue, and the document of a machine that replaces the old one."""
 
     license_ids: Annotated[
         list[str] | None,
-        option("--license", "ID", "This one of several; repeatable.", candidates.current_licenses),
+        option("--license", "ID", "Select this license (repeatable).", candidates.current_licenses),
     ] = None
     machine: Annotated[
-        str | None, option("--machine", "LABEL", "The one of this machine.", candidates.machines)
+        str | None,
+        option("--machine", "LABEL", "Select the license for this machine.", candidates.machines),
     ] = None
     all_machines: Annotated[
-        bool, flag("--all-machines", "Each current license; enterprise: one for all.")
+        bool, flag("--all-machines", "Select all current licenses of the customer.")
     ] = False
     machine_info: MachineInfoFile = None
 
     def check(self, customers: int) -> None:
-        """Refuse options that say two things, or are of one license where `customers` are several.
+        """Check that the options do not contradict each other or the number of `customers`.
 
         Raises:
-            UsageProblem: (`usage`) naming what to give instead.
+            UsageProblem: (`usage`) they do; the hint names what to give instead.
         """
         selectors = (self.license_ids, self.machine, self.all_machines)
         if sum(map(bool, selectors)) > 1:
             raise UsageProblem(
-                "two options say which license is meant",
-                hint="give one of --license, --machine and --all-machines",
+                "--license, --machine and --all-machines are mutually exclusive",
+                hint="give one of them",
             )
         if customers > 1 and (self.license_ids or self.machine):
             raise UsageProblem(
-                "--license and --machine are of one customer", hint="name one customer at a time"
+                "--license and --machine need exactly one customer",
+                hint="name one customer at a time",
             )
         many = customers > 1 or self.all_machines or len(self.license_ids or ()) > 1
         if self.machine_info and many:
             raise UsageProblem(
-                "a machine-info document is of one machine",
+                "--machine-info describes one machine, but several licenses are selected",
                 hint="name one customer, and one machine with --machine LABEL",
             )

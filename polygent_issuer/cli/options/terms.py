@@ -1,4 +1,4 @@
-"""The options that say what a customer may use, and the `Changes` they make."""
+"""Options that set the terms of a license, and the `Changes` parsed from them."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -36,69 +36,75 @@ def _limit(name: str, text: str) -> Any:  # noqa: ANN401 - as typer.Option
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TermsOptions(OptionGroup):
-    """What `sign`, `renew` and `reissue` all take."""
+    """Options that `sign`, `renew` and `reissue` share."""
 
     plan: Annotated[
-        str | None, _option("--plan", "NAME", "A plan of the settings.", candidates.plans)
+        str | None, _option("--plan", "NAME", "Use a plan of the settings.", candidates.plans)
     ] = None
     tier: Annotated[
-        str | None, _option("--tier", "TIER", "standard or enterprise.", candidates.tiers)
+        str | None,
+        _option("--tier", "TIER", "Set the tier: standard or enterprise.", candidates.tiers),
     ] = None
-    term: Annotated[str | None, _option("--term", "TERM", "How long: 1y, 6mo or 90d.")] = None
+    term: Annotated[
+        str | None, _option("--term", "TERM", "Set the term, such as 1y, 6mo or 90d.")
+    ] = None
     expires: Annotated[
-        str | None, _option("--expires", "DATE", "The last day covered, or an RFC 3339 instant.")
+        str | None,
+        _option("--expires", "DATE", "Set the last day (YYYY-MM-DD) or an RFC 3339 timestamp."),
     ] = None
     basis: Annotated[
         str | None,
-        _option(
-            "--from", "BASIS", "Where the term starts: expiry, now or a date.", candidates.bases
-        ),
+        _option("--from", "BASIS", "Start the term at: expiry, now or a date.", candidates.bases),
     ] = None
-    users: Annotated[int | None, _limit("--users", "How many users.")] = None
-    session_hosts: Annotated[int | None, _limit("--session-hosts", "How many session hosts.")] = (
-        None
-    )
-    deploy_hosts: Annotated[int | None, _limit("--deploy-hosts", "How many deploy hosts.")] = None
+    users: Annotated[int | None, _limit("--users", "Set the number of users.")] = None
+    session_hosts: Annotated[
+        int | None, _limit("--session-hosts", "Set the number of session hosts.")
+    ] = None
+    deploy_hosts: Annotated[
+        int | None, _limit("--deploy-hosts", "Set the number of deploy hosts.")
+    ] = None
     allowed_domain: Annotated[
         str | None,
-        _option("--allowed-domain", "HOST", "Enterprise: its host; *.acme.internal: one label."),
+        _option("--allowed-domain", "HOST", "Set the only host, or *.DOMAIN (enterprise)."),
     ] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FirstTerms(TermsOptions):
-    """What only `sign` takes beside them."""
+    """The terms options of `sign`."""
 
     feature: Annotated[
         list[str] | None,
-        _option("--feature", "NAME", "Exactly these features; repeatable.", candidates.features),
+        _option(
+            "--feature", "NAME", "Include exactly these features (repeatable).", candidates.features
+        ),
     ] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NextTerms(TermsOptions):
-    """What only `renew` and `reissue` take beside them."""
+    """The terms options of `renew` and `reissue`."""
 
     no_allowed_domain: Annotated[
-        bool, _option("--no-allowed-domain", None, "Enterprise: any host.")
+        bool, _option("--no-allowed-domain", None, "Allow any host (enterprise).")
     ] = False
     add_feature: Annotated[
         list[str] | None,
-        _option("--add-feature", "NAME", "One feature more; repeatable.", candidates.features),
+        _option("--add-feature", "NAME", "Add a feature (repeatable).", candidates.features),
     ] = None
     remove_feature: Annotated[
         list[str] | None,
-        _option("--remove-feature", "NAME", "One feature less; repeatable.", candidates.features),
+        _option("--remove-feature", "NAME", "Remove a feature (repeatable).", candidates.features),
     ] = None
 
 
 def parse_changes(settings: "Settings", typed: FirstTerms | NextTerms) -> "Changes":
-    """Return what was typed, parsed; an absent option stays absent.
+    """Parse the terms options; an absent option stays absent.
 
     Raises:
-        InvalidTerms: (`invalid_terms`) a term, date or domain that is none.
-        NotFound: (`not_found`) no such plan.
-        UsageProblem: (`usage`) no such tier.
+        InvalidTerms: (`invalid_terms`) a term, date or domain is invalid.
+        NotFound: (`not_found`) the plan does not exist.
+        UsageProblem: (`usage`) the tier does not exist.
     """
     from polygent_issuer.terms.parsing import Changes, parse_domain, parse_expires, parse_term
 
@@ -138,7 +144,7 @@ def _basis(text: str | None) -> "str | datetime | None":
     try:
         return parse_date_or_instant(text)
     except InvalidTerms as refused:
-        meant = nearest(text, ("expiry", "now"))
+        suggestion = nearest(text, ("expiry", "now"))
         instead = f"--from expiry, --from now, or {refused.hint}"
-        hint = f"did you mean --from {meant}?" if meant else instead
+        hint = f"did you mean --from {suggestion}?" if suggestion else instead
         raise InvalidTerms(refused.message, hint=hint) from None

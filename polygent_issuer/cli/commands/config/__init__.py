@@ -1,1 +1,1 @@
-"""`polygent-issue config`: the operator's settings."""
+"""`polygent-issue config`: show or change the settings."""

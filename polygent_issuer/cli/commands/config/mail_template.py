@@ -1,4 +1,4 @@
-"""`polygent-issue config mail-template`: the text of mail drafts, and a copy of it to edit."""
+"""`polygent-issue config mail-template`: print the template of mail drafts, or write a copy."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -16,28 +16,29 @@ def mail_template(
     invocation: Invocation,
     *,
     write: Annotated[
-        bool, flag("--write", "Put the text that ships into the home, to be edited.")
+        bool, flag("--write", "Write the default template to the home for editing.")
     ] = False,
 ) -> Report:
-    """Print the text of mail drafts, as --eml writes them; an edited one is checked.
+    """Print the template of mail drafts.
 
-    Its first line is the subject. $customer and the like stand for what a license says.
+    The first line is the subject of the drafts that --eml writes. Placeholders such as $customer
+    are replaced by values of the license. An edited template is checked for mistakes.
     """
     path = template_path(invocation.home)
     if write:
         try:
             files.write_private(DEFAULT.encode(), path)
         except OutputExists as exists:
-            raise OutputExists(exists.message, hint="edit that file") from None
+            raise OutputExists(exists.message, hint="edit this file") from None
     template = load(invocation.home)
     if not template.edited:
-        invocation.tell(
-            "this text ships with the tool; to have your own: "
+        invocation.note(
+            "this is the default template; to edit a copy: "
             "polygent-issue config mail-template --write"
         )
     text: Iterable[Block] = map(Line, template.text.splitlines())
     if write:
-        done = f"wrote {path}: edit it, and every draft from now on has its text"
+        done = f"wrote {path}; edit it to change all future drafts"
         names = tuple((f"${name}", about) for name, about in PLACEHOLDERS.items())
         text = [Line(done, "good"), Fields(names)]
     members = {

@@ -1,4 +1,4 @@
-"""`polygent-issue config path`: where the settings are."""
+"""`polygent-issue config path`: print the path of the settings file."""
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output.model import Line
@@ -7,6 +7,6 @@ from polygent_issuer.home.settings import settings_path
 
 
 def path(invocation: Invocation) -> Report:
-    """Print the path of the settings file, to be opened in an editor."""
+    """Print the path of the settings file."""
     file = str(settings_path(invocation.home))
     return Report({"path": file}, [Line(file)])

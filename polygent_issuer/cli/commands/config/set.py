@@ -1,4 +1,4 @@
-"""`polygent-issue config set`: change one setting; the comments of the file stay."""
+"""`polygent-issue config set`: change a setting and keep the comments of the file."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -14,64 +14,61 @@ from polygent_issuer.hints import Hint, run
 from polygent_issuer.home import settings, settings_editing
 from polygent_issuer.home.settings import KEYS, Settings, kind_of
 
-_NOTHING = frozenset({"none", "unknown", "not set"})
+_UNSET_WORDS = frozenset({"none", "unknown", "not set"})
 
 
 def set_value(
     invocation: Invocation,
-    key: Annotated[
-        str, argument("KEY", "As config show names it, such as not_due.", candidates.settings)
-    ],
+    key: Annotated[str, argument("KEY", "Select a setting, such as not_due.", candidates.settings)],
     value: Annotated[
         str,
-        argument(
-            "VALUE", "As config show prints it; none takes it out.", candidates.setting_values
-        ),
+        argument("VALUE", "Set this value (none clears the setting).", candidates.setting_values),
     ],
 ) -> Report:
-    """Change a setting, and say what it was.
+    """Change a setting.
 
-    What the settings would not load with is refused, and nothing is written then. A new plan
-    begins as a copy: config set plans.NEW standard-annual; then change its keys.
+    Keys and values have the form that config show prints. An invalid value is refused, and the
+    file stays unchanged. A new plan starts as a copy of another: config set plans.NEW
+    standard-annual; then change its keys.
     """
     home = invocation.home
     before: Mapping[str, str | None] | None
     try:
         before = settings.load(home, {}).texts
     except InvalidSettings:
-        before = None  # a file that this may mend
+        before = None  # the new value may fix the file
     try:
-        settings_editing.set_value(home, key, _meant(key, value))
+        settings_editing.set_value(home, key, _normalized(key, value))
     except InvalidSettings as refused:
         raise InvalidSettings(refused.message, hint=_with_example(key, refused)) from None
     after = settings.load(home, {})
     if key == "operator" and settings.OPERATOR_VARIABLE in invocation.environ:
-        invocation.warn(f"{settings.OPERATOR_VARIABLE} is set, and counts more than the file")
+        invocation.warn(f"{settings.OPERATOR_VARIABLE} is set and overrides the settings file")
     old = None if before is None else _text(before, key)
     new = _text(after.texts, key)
     if before is None:
-        line = Line(f"{key}: {display_value(new)} (the file could not be read before)", "good")
+        line = Line(f"{key}: {display_value(new)} (the old value was unreadable)", "good")
     elif old == new:
-        line = Line(f"{key}: {display_value(new)}, as before", "dim")
+        line = Line(f"{key} is already {display_value(new)}; nothing was changed", "dim")
     else:
         line = Line(f"{key}: {display_value(old)} → {display_value(new)}", "good")
     path = str(settings.settings_path(home))
     return Report({"path": path, "key": key, "old": old, "new": new}, [line])
 
 
-def _meant(key: str, value: str) -> str:
-    """The value, empty where the word for nothing was typed, as `config show` prints it."""
+def _normalized(key: str, value: str) -> str:
+    """Return the value; empty for `none`, `unknown` and `not set`, as `config show` prints it."""
     word = value.strip().casefold()
     if settings_editing.plan_of(key):
-        return "" if word in _NOTHING else value
+        return "" if word in _UNSET_WORDS else value
     may_be_unset = getattr(Settings(), key, value) is None
-    if (may_be_unset and word in _NOTHING) or (key == "features" and word == "none"):
+    if (may_be_unset and word in _UNSET_WORDS) or (key == "features" and word == "none"):
         return ""
     return value
 
 
 def _text(texts: Mapping[str, str | None], key: str) -> str | None:
-    """What a key says; of a plan as a whole, all of its keys."""
+    """Return the value of a key; for a whole plan, the values of all its keys."""
     if settings_editing.plan_of(key) is None:
         return texts.get(key)
     parts = (
@@ -83,7 +80,7 @@ def _text(texts: Mapping[str, str | None], key: str) -> str | None:
 
 
 def _with_example(key: str, refused: InvalidSettings) -> str | None:
-    """The hint, and a value that this setting takes, where it was the value that was refused."""
+    """Return the hint, with an example of a valid value if the value was refused."""
     hint = refused.hint or ""
     try:
         kind = kind_of(key)
@@ -92,7 +89,7 @@ def _with_example(key: str, refused: InvalidSettings) -> str | None:
     complete = hint.startswith(("did you mean", "write the absolute path"))  # examples begin with ~
     if complete or not refused.message.startswith(f"{key}: "):
         return refused.hint
-    as_typed = kind.example.strip('["]').replace('", "', ",")  # which is TOML
+    as_typed = kind.example.strip('["]').replace('", "', ",")  # the example is TOML
     example = KEYS[key].example if key in KEYS else ""
     command = Hint("for example ", run("config", "set", key, example or as_typed))
     return Hint(hint, "; ", command) if hint else command

@@ -1,4 +1,4 @@
-"""`polygent-issue config show`: each setting, and where it comes from."""
+"""`polygent-issue config show`: show the settings and the source of each."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -14,12 +14,15 @@ from polygent_issuer.home.settings import Entry, Where, settings_path
 def show(
     invocation: Invocation,
     key: Annotated[
-        str | None, argument("[KEY]", "Only this one, or only plans.trial.", candidates.settings)
+        str | None,
+        argument(
+            "[KEY]", "Show only this setting, or a group such as plans.trial.", candidates.settings
+        ),
     ] = None,
 ) -> Report:
-    """Show the settings in force and where each comes from.
+    """Show the settings and the source of each.
 
-    The environment counts more than the file, the file more than the default.
+    The environment overrides the file, and the file overrides the defaults.
     """
     path, loaded = settings_path(invocation.home), invocation.loaded
     entries = tuple(loaded.entries.values()) if key is None else loaded.entries_of(key)
@@ -28,7 +31,7 @@ def show(
 
 
 def entries_json(entries: Iterable[Entry]) -> dict[str, Any]:
-    """Settings for programs, by dotted key."""
+    """Return the JSON members of settings by dotted key."""
     return {
         entry.key: {
             "value": entry.value,
@@ -41,7 +44,7 @@ def entries_json(entries: Iterable[Entry]) -> dict[str, Any]:
 
 def _table(entries: tuple[Entry, ...]) -> Block:
     if not entries:
-        return Line("nothing is set there", "dim")
+        return Line("no such setting is set", "dim")
     return Table(
         ("setting", "from", "value"),
         tuple((each.key, _origin(each), display_value(each.value)) for each in entries),
@@ -50,7 +53,7 @@ def _table(entries: tuple[Entry, ...]) -> Block:
 
 
 def display_value(value: str | None) -> str:
-    """A value as people read it; an empty one is an empty list."""
+    """Return a value as text; an empty value is an empty list."""
     return "not set" if value is None else value or "none"
 
 

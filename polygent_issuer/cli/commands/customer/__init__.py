@@ -1,1 +1,1 @@
-"""`polygent-issue customer`: who the licenses are for."""
+"""`polygent-issue customer`: manage customers."""

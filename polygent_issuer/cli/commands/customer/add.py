@@ -1,4 +1,4 @@
-"""`polygent-issue customer add`: a customer before the first license."""
+"""`polygent-issue customer add`: add a customer before the first license."""
 
 from typing import Annotated
 
@@ -15,25 +15,28 @@ from polygent_issuer.terms import dates
 
 def add(
     invocation: Invocation,
-    name: Annotated[str, argument("NAME", "As it stands in the licenses.")],
+    name: Annotated[str, argument("NAME", "Set the name written into licenses.")],
     *,
-    slug: Annotated[str | None, option("--slug", "SLUG", "Instead of one from the name.")] = None,
+    slug: Annotated[
+        str | None, option("--slug", "SLUG", "Set the slug (default: derived from the name).")
+    ] = None,
     contact: Annotated[
         list[str] | None,
-        option("--contact", "EMAIL", "Who gets the mail: an address or a name; repeatable."),
+        option("--contact", "EMAIL", "Add a contact: an email address or a name (repeatable)."),
     ] = None,
     time_zone: Annotated[
-        str | None, option("--time-zone", "ZONE", "Such as Europe/Berlin.")
+        str | None, option("--time-zone", "ZONE", "Set the time zone, such as Europe/Berlin.")
     ] = None,
-    crm: Annotated[str | None, option("--crm", "TEXT", "The reference in your own books.")] = None,
+    crm: Annotated[str | None, option("--crm", "TEXT", "Set the reference in your CRM.")] = None,
     consents: consent.ConsentOptions,
 ) -> Report:
-    """Add a customer; sign does that too, this one notes contacts and time zone with it.
+    """Add a customer.
 
-    The slug is in every license and stays for ever; the name may change. A name that is very
-    like a known one needs consent.
+    sign also adds a new customer, but without contacts, time zone and CRM reference. The slug is
+    in every license and never changes; the name may change. A name that is similar to a known one
+    needs consent (similar-customer).
     """
-    typed, name = consent.given(consents), customer_changes.normalize_name(name)
+    typed, name = consent.parse_consent(consents), customer_changes.normalize_name(name)
     zone = None if time_zone is None else str(dates.parse_zone(time_zone))
     decided = invocation.decide(
         lambda db: (
@@ -62,5 +65,5 @@ def add(
     added = change.carry_out(decided, write, undone="nothing was added")
     members = {"customer": customer_json(added), "accepted": [str(code) for code in accepted]}
     done = Line(f"added {added.slug}", "good")
-    following = Line(f"next: polygent-issue sign --customer {added.slug}", "dim")
-    return Report(members, [done, Fields(tuple(customer_rows(added))), following])
+    next_command = Line(f"next: polygent-issue sign --customer {added.slug}", "dim")
+    return Report(members, [done, Fields(tuple(customer_rows(added))), next_command])

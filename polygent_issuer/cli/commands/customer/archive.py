@@ -1,4 +1,4 @@
-"""`polygent-issue customer archive`: a customer who is none any more."""
+"""`polygent-issue customer archive`: archive or unarchive a customer."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -18,15 +18,16 @@ def archive(
     invocation: Invocation,
     customer: CustomerName,
     *,
-    undo: Annotated[bool, flag("--undo", "Take it back.")] = False,
+    undo: Annotated[bool, flag("--undo", "Unarchive the customer.")] = False,
     consents: consent.ConsentOptions,
     yes: consent.Yes = False,
 ) -> Report:
-    """Archive a customer: issued nothing more, and left out of customer list and expiring.
+    """Archive or unarchive a customer.
 
-    Nothing is forgotten, and what runs keeps running where it is installed.
+    An archived customer cannot be issued licenses, and is left out of customer list and expiring.
+    All records stay in the registry. Installed licenses stay valid until they expire.
     """
-    typed, now = consent.given(consents), invocation.now
+    typed, now = consent.parse_consent(consents), invocation.now
     slug = invocation.customer(customer).slug
     decided = invocation.decide(
         lambda db: customer_changes.plan_archive(db, slug, undo=undo, now=now)
@@ -37,7 +38,7 @@ def archive(
     agreed = consent.obtain(invocation, decided.behind, typed)
     reason = agreed.reason
     if not undo:
-        reason = consent.required_reason(invocation, reason, "a customer is archived")
+        reason = consent.required_reason(invocation, reason, "archive a customer")
         question = f"archive {plan.customer.name} ({slug})?"
         consent.confirm_or_cancel(invocation, question, yes=yes, preview=_consequences(plan))
     done = customer_changes.archive(decided, reason=reason, consent=agreed)
@@ -59,20 +60,21 @@ def _report(plan: ArchivePlan, *, changed: bool) -> Report:
 
 def _text(plan: ArchivePlan, *, changed: bool) -> Iterable[Block]:
     customer, undo = plan.customer, plan.undo
-    state = f"{customer.name} ({customer.slug}) is {'not ' if undo else ''}archived"
+    name = f"{customer.name} ({customer.slug})"
     if not changed:
-        yield Line(state if undo else f"{state} already", "dim")
+        state = "is not archived" if undo else "is already archived"
+        yield Line(f"{name} {state}; nothing was changed", "dim")
         return
-    yield Line(f"{state} any more" if undo else state, "good")
+    yield Line(f"{'unarchived' if undo else 'archived'} {name}", "good")
     if not undo:
         yield from _consequences(plan)
         yield Line(f"to undo: polygent-issue customer archive {customer.slug} --undo", "dim")
 
 
 def _consequences(plan: ArchivePlan) -> Iterable[Block]:
-    yield Line("sign, renew and reissue refuse it; customer list and expiring leave it out")
+    yield Line("no licenses can be issued to it; customer list and expiring leave it out")
     zone = zone_of(plan.customer)
     for record in plan.running:
         until = dates.describe_expiry(record.expires_at, zone)
         name = f"license {record.id[:8]} for {record.machine_label or 'any machine'}"
-        yield Line(f"{name} keeps working until {until}, where it is installed", "warn", 1)
+        yield Line(f"{name}: the installed file stays valid until {until}", "warn", 1)

@@ -1,4 +1,4 @@
-"""`polygent-issue customer edit`: name, contacts, time zone, CRM reference, a machine's label."""
+"""`polygent-issue customer edit`: change a customer's details or the label of a machine."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -20,33 +20,40 @@ from polygent_issuer.terms import dates
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChangeOptions(OptionGroup):
-    """Everything about a customer that may change."""
+    """The details of a customer that may change."""
 
-    name: Annotated[str | None, option("--name", "NAME", "For licenses from now on.")] = None
+    name: Annotated[
+        str | None, option("--name", "NAME", "Set the name for licenses from now on.")
+    ] = None
     contact: Annotated[
         list[str] | None,
-        option("--contact", "EMAIL", "An address or a name, instead of all so far; repeatable."),
+        option("--contact", "EMAIL", "Replace all contacts: address or name (repeatable)."),
     ] = None
-    no_contacts: Annotated[bool, option("--no-contacts", None, "Forget them all.")] = False
-    time_zone: Annotated[str | None, option("--time-zone", "ZONE", "Such as Europe/Berlin.")] = None
-    no_time_zone: Annotated[bool, option("--no-time-zone", None, "Forget it.")] = False
-    crm: Annotated[str | None, option("--crm", "TEXT", "The reference in your own books.")] = None
-    no_crm: Annotated[bool, option("--no-crm", None, "Forget it.")] = False
+    no_contacts: Annotated[bool, option("--no-contacts", None, "Remove all contacts.")] = False
+    time_zone: Annotated[
+        str | None, option("--time-zone", "ZONE", "Set the time zone, such as Europe/Berlin.")
+    ] = None
+    no_time_zone: Annotated[bool, option("--no-time-zone", None, "Remove the time zone.")] = False
+    crm: Annotated[str | None, option("--crm", "TEXT", "Set the reference in your CRM.")] = None
+    no_crm: Annotated[bool, option("--no-crm", None, "Remove the CRM reference.")] = False
     machine: Annotated[
-        str | None, option("--machine", "LABEL", "Rename this machine.", candidates.machines)
+        str | None,
+        option("--machine", "LABEL", "Select the machine to rename.", candidates.machines),
     ] = None
-    label: Annotated[str | None, option("--label", "LABEL", "Its new label.")] = None
+    label: Annotated[
+        str | None, option("--label", "LABEL", "Set the new label of the machine.")
+    ] = None
 
     def check(self) -> None:
-        """Refuse options that say nothing, or against each other.
+        """Check that there are changes, and that options do not contradict each other.
 
         Raises:
-            UsageProblem: (`usage`) naming them.
+            UsageProblem: (`usage`) naming the options.
         """
         if self == ChangeOptions():
             raise UsageProblem(
-                "nothing to change was named",
-                hint="--name, --contact, --time-zone, --crm, or --machine with --label",
+                "no changes given",
+                hint="give --name, --contact, --time-zone, --crm, or --machine with --label",
             )
         for one, other, both in (
             ("--contact", "--no-contacts", self.contact and self.no_contacts),
@@ -54,18 +61,20 @@ class ChangeOptions(OptionGroup):
             ("--crm", "--no-crm", self.crm and self.no_crm),
         ):
             if both:
-                raise UsageProblem(f"{one} and {other} contradict each other", hint="one of them")
+                exclusive = f"{one} and {other} are mutually exclusive"
+                raise UsageProblem(exclusive, hint="give one of them")
         if (self.machine is None) != (self.label is None):
             raise UsageProblem(
-                "a machine is renamed with both its labels", hint="--machine OLD --label NEW"
+                "renaming a machine needs both --machine and --label",
+                hint="--machine OLD --label NEW",
             )
 
     def columns(self) -> dict[str, Any]:
-        """Return the new values by the names of the record's fields.
+        """Return the new values by the field names of the record.
 
         Raises:
-            InputRefused: (`input_refused`) for a name that FORMAT §1 forbids.
-            InvalidTerms: (`invalid_terms`) when there is no such time zone.
+            InputRefused: (`input_refused`) FORMAT §1 forbids the name.
+            InvalidTerms: (`invalid_terms`) the time zone does not exist.
         """
         columns: dict[str, Any] = {}
         if self.name is not None:
@@ -84,24 +93,24 @@ def edit(
     invocation: Invocation,
     customer: CustomerName,
     *,
-    wanted: ChangeOptions,
+    options: ChangeOptions,
     consents: consent.ConsentOptions,
 ) -> Report:
-    """Change a customer; the slug stays for ever.
+    """Change a customer's name, contacts or other details.
 
-    A new name goes into the licenses that are issued from now on: those that still carry the old
-    one are listed. A machine is renamed with --machine OLD --label NEW.
+    The slug cannot change. A new name applies to licenses issued from now on; current licenses
+    with the old name are listed. To rename a machine, give --machine OLD --label NEW.
     """
-    typed = consent.given(consents)
-    wanted.check()
+    typed = consent.parse_consent(consents)
+    options.check()
     slug = invocation.customer(customer).slug
     decided = invocation.decide(
         lambda db: customer_changes.plan_update(
             db,
             slug,
-            wanted.columns(),
-            machine=wanted.machine,
-            label=wanted.label,
+            options.columns(),
+            machine=options.machine,
+            label=options.label,
             now=invocation.now,
         )
     )
@@ -125,7 +134,8 @@ def _report(
         "accepted": [str(code) for code in accepted],
     }
     if not changes:
-        return Report(members, [Line(f"{customer.slug} is so already; nothing was changed", "dim")])
+        unchanged = f"{customer.slug} is already up to date; nothing was changed"
+        return Report(members, [Line(unchanged, "dim")])
     rows = tuple(
         (name.replace("_", " "), f"{old or 'none'} → {new or 'none'}")
         for name, (old, new) in changes.items()

@@ -1,4 +1,4 @@
-"""`polygent-issue customer list`: the customers, and when the first license of each ends."""
+"""`polygent-issue customer list`: list customers and the next expiry of each."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any, Final
@@ -17,16 +17,19 @@ COLUMNS: Final = (
     *("slug", "name", "contacts", "time_zone", "crm", "aliases"),
     *("created_at", "archived_at", "current_licenses", "next_expiry"),
 )
-"""The members of a listed customer, as the columns of its CSV."""
+"""JSON members of a listed customer, which are the columns of the CSV."""
 
 
 def list_all(
     invocation: Invocation,
     *,
-    archived: Annotated[bool, flag("--archived", "Those too.")] = False,
+    archived: Annotated[bool, flag("--archived", "Include archived customers.")] = False,
     form: CsvOptions,
 ) -> Result:
-    """List the customers, with the number of their current licenses and the next to end."""
+    """List customers.
+
+    For each customer the list shows the number of current licenses and the next expiry.
+    """
     as_csv = form.asked(invocation)
     with invocation.registry.reading(checked=False) as db:
         listed = tuple(summaries.customers(db, archived=archived))
@@ -47,10 +50,10 @@ def _text(listed: tuple[CustomerSummary, ...], *, archived: bool, left_out: int)
             folding=("customer", "name"),
         )
     elif not left_out:
-        yield Line("no customer yet: polygent-issue customer add NAME, or sign", "dim")
+        yield Line("no customers yet; to add one: polygent-issue customer add NAME", "dim")
     if left_out:
         command = "polygent-issue customer list --archived"
-        yield Line(f"archived, not listed: {left_out}; to see them: {command}", "dim")
+        yield Line(f"not listed: {left_out} archived; to list them: {command}", "dim")
 
 
 def _row(listed: CustomerSummary, *, archived: bool) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`polygent-issue customer merge`: two customers who are one."""
+"""`polygent-issue customer merge`: merge a customer into another."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -25,25 +25,27 @@ from polygent_issuer.terms import dates
 
 def merge(
     invocation: Invocation,
-    gone: Annotated[str, argument("FROM", "Whose slug becomes an alias.", candidates.customers)],
-    kept: Annotated[str, argument("INTO", "Who remains.", candidates.customers)],
+    gone: Annotated[str, argument("FROM", "Select the customer to merge.", candidates.customers)],
+    kept: Annotated[
+        str, argument("INTO", "Select the customer to merge it into.", candidates.customers)
+    ],
     *,
     consents: consent.ConsentOptions,
     yes: consent.Yes = False,
 ) -> Report:
-    """Merge a customer into another: machines, licenses and history follow.
+    """Merge a customer into another.
 
-    It cannot be undone. The old slug stays an alias, so commands and journal find by it what they
-    found before. The contacts of both are kept; time zone and CRM reference are those of INTO,
-    where it has them.
+    Machines, licenses and history of FROM move to INTO. This cannot be undone. The slug of FROM
+    becomes an alias, so commands and the journal still find it. INTO gets the contacts of both,
+    and keeps its own time zone and CRM reference if it has them.
     """
-    typed, now = consent.given(consents), invocation.now
+    typed, now = consent.parse_consent(consents), invocation.now
     slugs = [invocation.customer(text).slug for text in (gone, kept)]
     decided = invocation.decide(lambda db: customer_changes.plan_merge(db, *slugs, now=now))
     agreed = consent.obtain(invocation, decided.behind, typed)
-    reason = consent.required_reason(invocation, agreed.reason, "customers are merged")
+    reason = consent.required_reason(invocation, agreed.reason, "merge customers")
     plan = decided.decision
-    question = f"merge {plan.merger.gone.slug} into {plan.merger.kept.slug}, for good?"
+    question = f"permanently merge {plan.merger.gone.slug} into {plan.merger.kept.slug}?"
     consent.confirm_or_cancel(invocation, question, yes=yes, preview=_consequences(plan))
     merged = customer_changes.merge(decided, reason=reason, consent=agreed)
     return _report(plan, merged)
@@ -72,14 +74,14 @@ def _consequences(plan: MergePlan) -> Iterable[Block]:
     yield Line(
         f"{gone.name} ({gone.slug}) → {kept.name} ({kept.slug}); {gone.slug} becomes an alias"
     )
-    yield Line(f"licenses that change hands: {plan.licenses}", indent=1)
+    yield Line(f"licenses moved: {plan.licenses}", indent=1)
     for machine, label in merger.moved:
-        now = "" if machine.label == label else f", now {label}: that label was taken"
+        now = "" if machine.label == label else f" → {label}, since the label was in use"
         yield Line(f"machine {machine.label}{now}", indent=1)
     for old, same in merger.same:
         yield Line(
-            f"machine {old.label} is {kept.slug}'s {same.label}: one fingerprint, "
-            "so it is one machine",
+            f"machine {old.label} has the same fingerprint as {same.label} of {kept.slug}, "
+            "so both become one machine",
             indent=1,
         )
     for name, theirs, ours, merged in (
@@ -89,16 +91,16 @@ def _consequences(plan: MergePlan) -> Iterable[Block]:
         if theirs is None or theirs == ours:
             continue
         if ours is None:
-            yield Line(f"{name}: {merged}, taken from {gone.slug}", indent=1)
+            yield Line(f"{name}: {merged}, from {gone.slug}", indent=1)
         else:
-            yield Line(f"{name}: {ours} stays; {gone.slug} had {theirs}", "warn", 1)
+            yield Line(f"{name}: {ours} is kept; {gone.slug} had {theirs}", "warn", 1)
     if gone.archived_at is not None:
-        yield Line(f"{gone.slug} was archived; its licenses count again", "warn", 1)
+        yield Line(f"{gone.slug} was archived; its licenses become renewable again", "warn", 1)
     for rival in plan.rivals:
         until = dates.describe_expiry(rival.record.expires_at)
         yield Line(
-            f"{rival.machine} has two current licenses: {rival.keep.id[:8]} runs longer than "
-            f"{rival.record.id[:8]}, which ends {until}",
+            f"{rival.machine} has two current licenses; {rival.keep.id[:8]} expires later than "
+            f"{rival.record.id[:8]}, which expires {until}; to retire the latter:",
             "warn",
         )
         yield Line(_retire_command(rival), indent=1)
@@ -106,8 +108,8 @@ def _consequences(plan: MergePlan) -> Iterable[Block]:
 
 
 def _retire_command(rival: DuplicateMachineLicense) -> Hint:
-    why = f"the same machine as {rival.keep.id[:8]}"
-    return run("license", "retire", rival.record.id[:8], "--reason", why)
+    reason = f"same machine as {rival.keep.id[:8]}"
+    return run("license", "retire", rival.record.id[:8], "--reason", reason)
 
 
 def _rival_json(rival: DuplicateMachineLicense) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`polygent-issue customer show`: all that the registry holds of a customer."""
+"""`polygent-issue customer show`: show a customer's machines, licenses and history."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -21,11 +21,14 @@ _LAST_ROWS: Final = 10
 
 
 _Shown = tuple[dict[str, Any], list[tuple[str, ...]], list[Line]]
-"""A machine: for programs, its rows of the table, and the lines below that."""
+"""A machine: JSON members, table rows, and the lines below the table."""
 
 
 def show(invocation: Invocation, customer: CustomerName) -> Report:
-    """Show a customer: machines, licenses, and the last rows of the journal."""
+    """Show a customer's machines, licenses and history.
+
+    The history is the last ten rows of the journal about the customer.
+    """
     owner, now = invocation.customer(customer), invocation.now
     with invocation.registry.reading() as db:
         shown = [_machine(db, machine, now) for machine in machines.of(db, owner)]
@@ -63,18 +66,18 @@ def _text(
         yield Table(headers, cells, folding=("hostname", "fingerprint"))
         yield from (line for _, _, lines in shown for line in lines)
     else:
-        yield Line("no machine", "dim")
+        yield Line("no machines", "dim")
     yield Line()
-    yield table if table.rows else Line("no license", "dim")
+    yield table if table.rows else Line("no licenses", "dim")
     if rows:
         yield Line()
-        yield Line(f"the last {len(rows)} rows of the journal", "title")
+        yield Line(f"last {len(rows)} rows of the journal", "title")
         yield journal_table(rows)
-        yield Line(f"all: polygent-issue journal show --customer {customer.slug}", "dim")
+        yield Line(f"all rows: polygent-issue journal show --customer {customer.slug}", "dim")
 
 
 def _local_expiry(customer: Customer, record: LicenseRecord) -> str | None:
-    """Return an expiry in the customer's time zone; None without one, and past its calendar."""
+    """Return an expiry in the customer's time zone; None without one, or after the year 9999."""
     zone = zone_of(customer)
     try:
         local = zone and record.expires_at.astimezone(zone)
@@ -84,7 +87,7 @@ def _local_expiry(customer: Customer, record: LicenseRecord) -> str | None:
 
 
 def _machine(db: Reading, machine: Machine, now: datetime) -> _Shown:
-    """Show a machine as it is, what it was before and when it changed, the latest first."""
+    """Return a machine with its earlier identities and changes, latest first."""
     from polygent_issuer.issuing.machines import identity_changes, list_components, machine_notes
 
     identities = machines.history(db, machine)

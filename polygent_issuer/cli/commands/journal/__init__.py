@@ -1,1 +1,1 @@
-"""`polygent-issue journal`: who did what, when and why, and whether that still stands."""
+"""`polygent-issue journal`: show or verify the journal of all changes."""

@@ -1,4 +1,4 @@
-"""`polygent-issue journal show`: who did what, when and why."""
+"""`polygent-issue journal show`: show the journal."""
 
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -19,22 +19,28 @@ _DATE_LENGTH = len("2026-11-30")
 def show(
     invocation: Invocation,
     customer: Annotated[
-        str | None, option("--customer", "NAME", "About a customer only.", candidates.customers)
+        str | None,
+        option("--customer", "NAME", "Show only rows about this customer.", candidates.customers),
     ] = None,
-    since: Annotated[str | None, option("--since", "DATE", "From then on.")] = None,
-    until: Annotated[str | None, option("--until", "DATE", "Until then; a day, all of it.")] = None,
+    since: Annotated[
+        str | None, option("--since", "DATE", "Show rows from this date or timestamp on.")
+    ] = None,
+    until: Annotated[
+        str | None, option("--until", "DATE", "Show rows up to this date (inclusive) or timestamp.")
+    ] = None,
     *,
     form: CsvOptions,
 ) -> Result:
-    """Show the journal, the newest row last.
+    """Show the journal.
 
-    Dates are UTC: 2026-11-30, or an instant such as 2026-11-30T09:30:00Z.
+    Each row shows who did what, when and why. The newest row is last. Dates are UTC: a day such as
+    2026-11-30, or a timestamp such as 2026-11-30T09:30:00Z.
     """
     as_csv = form.asked(invocation)
     start = None if since is None else _instant(since)
     end = None if until is None else _instant(until)
     if end is not None and len(until or "") == _DATE_LENGTH:
-        with suppress(OverflowError):  # after the last day of 9999 there is nothing to leave out
+        with suppress(OverflowError):  # no row can be later than the last day of 9999
             end += timedelta(days=1)
     about = None if customer is None else invocation.customer(customer, checked=False)
     with invocation.registry.reading(checked=False) as db:
@@ -42,11 +48,11 @@ def show(
     items = map(journal_json, rows)
     if as_csv:
         return form.table(COLUMNS, items, name="journal.csv")
-    text = journal_table(rows) if rows else Line("no journal row matches", "dim")
+    text = journal_table(rows) if rows else Line("no journal rows match", "dim")
     return Report({"rows": items}, [text])
 
 
 def _instant(text: str) -> datetime:
-    from polygent_issuer.terms.parsing import parse_date_or_instant  # the verifier costs 30 ms
+    from polygent_issuer.terms.parsing import parse_date_or_instant  # its import takes 30 ms
 
     return parse_date_or_instant(text)

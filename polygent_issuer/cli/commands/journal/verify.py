@@ -1,4 +1,4 @@
-"""`polygent-issue journal verify`: does the journal stand, and the registry as it says?"""
+"""`polygent-issue journal verify`: check the journal and registry for tampering."""
 
 import os
 from pathlib import Path
@@ -16,12 +16,12 @@ from polygent_issuer.registry.journal_check import JournalCheck, head_text, note
 from polygent_issuer.text import escape
 
 _RESTORE: Final = (
-    Line("keep a copy of it as it is, and restore the last good backup:"),
+    Line("keep a copy of the registry, then restore the last good backup:"),
     Line("polygent-issue registry restore BACKUP"),
 )
 _ADVICE: Final = (
-    Line("what was cut off the end shows only against a head that was kept", "dim"),
-    Line("elsewhere: polygent-issue journal verify --note FILE, and later", "dim"),
+    Line("to detect truncation, save the head outside this machine:", "dim"),
+    Line("polygent-issue journal verify --note FILE, and later", "dim"),
     Line("polygent-issue journal verify --against FILE", "dim"),
 )
 
@@ -32,14 +32,16 @@ def verify(
     against: AgainstOption = None,
     note: Annotated[
         str | None,
-        option("--note", "FILE", "When all is well, add the head to FILE, kept elsewhere."),
+        option("--note", "FILE", "Append the head to this file if the check passes."),
     ] = None,
 ) -> Report:
-    """Find edits of the journal and of the registry that it vouches for.
+    """Check the journal and registry for tampering.
 
-    Prints how many rows there are and the head, to be kept elsewhere: given with --against later,
-    it finds rows that were cut off, a journal that was written anew and a restored older copy. The
-    head that --note notes is the one before the journal row that tells of the noting.
+    The journal's hash chain is verified, and the registry is compared with the journal. The number
+    of rows and the head are printed. Save the head outside this machine, with --note or by hand.
+    With --against, a saved head also reveals truncation, a rewritten journal and an older copy.
+
+    The head that --note saves is the one before the journal row about saving it.
     """
     heads = noted_heads(against)
     place = None if note is None else _place(invocation, note)
@@ -63,15 +65,15 @@ def verify(
         (
             ("rows", str(check.size)),
             ("head", head),
-            ("noted heads in it", checked),
-            ("noted in", file),
+            ("saved heads matched", checked),
+            ("head saved to", file),
         )
     )
     text: list[Block]
     if check.problems:
         problems = [Line(problem, "bad", 1) for problem in check.problems]
         text = [
-            Line("the registry is not as this tool left it", "bad"),
+            Line("the journal or registry was changed from outside this tool", "bad"),
             *problems,
             fields,
             *_RESTORE,
@@ -83,20 +85,24 @@ def verify(
 
 
 def _place(invocation: Invocation, note: str) -> Path:
-    """Where the head is noted: never in the home, where the registry lies."""
+    """Return the path of the file of heads, which must be outside the home.
+
+    Raises:
+        OutputProblem: (`output_problem`) it is in the home.
+    """
     path = Path(note).absolute()
     # Not Path.resolve, which has an exception of its own for a loop of links.
     if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(invocation.home)):
         raise OutputProblem(
-            f"{escape(note)} lies in the home: whoever changes the registry there changes it, too",
-            hint="note the head on another disk, or in a folder that only others may write to",
+            f"{escape(note)} is in the home, where whoever edits the registry can edit it, too",
+            hint="save the head on another disk, or in a folder that only others can write to",
         )
     return path
 
 
 def _note(invocation: Invocation, check: JournalCheck, path: Path) -> None:
-    """Write the head down, then journal that; a head that is noted twice is no harm."""
-    # What was checked stays so, whatever is written meanwhile.
+    """Append the head to the file, then record it; appending a head twice is harmless."""
+    # The checked rows cannot change, so rows written in the meantime do not matter.
     decided = invocation.decide(lambda _: None)
     for finding in decided.behind:
         invocation.warn(f"{finding.message}: {finding.hint}")

@@ -1,1 +1,1 @@
-"""`polygent-issue key`: the signing keys. A private key is never shown."""
+"""`polygent-issue key`: manage signing keys. Private keys are never printed."""

@@ -1,4 +1,4 @@
-"""`polygent-issue key backup`: an encrypted copy of a private key."""
+"""`polygent-issue key backup`: write an encrypted backup of a private key."""
 
 import shlex
 from typing import Annotated
@@ -18,14 +18,14 @@ from polygent_issuer.registry import keys
 def backup(
     invocation: Invocation,
     key: KeyName,
-    to: Annotated[str, argument("FILE", "A new file, or a folder for one.")],
+    to: Annotated[str, argument("FILE", "Write the backup to this new file or folder.")],
     *,
     passphrases: PassphraseOptions,
 ) -> Report:
-    """Write an encrypted backup of a key; nothing is overwritten.
+    """Write an encrypted backup of a private key.
 
-    The passphrase of a key file is asked for as well as the new one of the backup; one that comes
-    from an option opens the first and locks the second.
+    It prompts for the passphrase of the key file and for a new one for the backup. A passphrase
+    from an option is used for both. An existing file is never overwritten.
     """
     path = backup_file(to)
     with invocation.registry.reading() as db:
@@ -44,7 +44,7 @@ def backup(
     file, again = str(written), shlex.quote(str(written))
     done = Line(f"backed up the key {record.label}", "good")
     fields = Fields((("file", file), ("format", "OpenSSH, encrypted")))
-    way_back = Line(f"to restore it: polygent-issue key import {again} --no-backup", "dim")
+    restore = Line(f"to restore it: polygent-issue key import {again} --no-backup", "dim")
     store = place_of(invocation.settings, record.kid)
     members = {"key": key_json(record, store), "backup": file}
-    return Report(members, [done, fields, way_back])
+    return Report(members, [done, fields, restore])

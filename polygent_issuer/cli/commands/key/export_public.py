@@ -1,4 +1,4 @@
-"""`polygent-issue key export-public`: public keys for the customers' servers."""
+"""`polygent-issue key export-public`: export public keys for servers."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -18,7 +18,7 @@ from polygent_issuer.verifier import KeySet
 
 
 class Form(StrEnum):
-    """How servers take public keys."""
+    """File formats of public keys."""
 
     PEM = "pem"
     JWKS = "jwks"
@@ -27,30 +27,35 @@ class Form(StrEnum):
 def export_public(
     invocation: Invocation,
     key: Annotated[
-        str | None, argument("[KEY]", "The active one by default.", candidates.keys)
+        str | None, argument("[KEY]", "Select a key (default: the active key).", candidates.keys)
     ] = None,
     *,
-    every: Annotated[bool, flag("--all", "All keys that servers are to trust; JWKS.")] = False,
+    every: Annotated[
+        bool, flag("--all", "Export every key that servers should trust, as JWKS.")
+    ] = False,
     form: Annotated[
-        Form | None, option("--format", None, "pem by default; jwks with --all.")
+        Form | None, option("--format", None, "Set the format (default: pem; jwks with --all).")
     ] = None,
     to: OutputFile = None,
 ) -> Report:
-    """Write the public half of a key, for the servers.
+    """Export public keys for servers.
 
-    Servers choose keys by their kid, so with --all they are ready for a change of key. A key that
-    was compromised is left out.
+    By default only the active key is exported. Servers select keys by kid, so with --all they are
+    ready for a change of keys. Compromised keys are left out.
     """
     form = form or (Form.JWKS if every else Form.PEM)
     if every and key is not None:
-        raise UsageProblem("--all means every key, and KEY one of them", hint="give one")
+        raise UsageProblem("KEY and --all are mutually exclusive", hint="give one of them")
     if every and form is Form.PEM:
-        raise UsageProblem("a PEM file holds one key", hint="--all --format jwks")
+        raise UsageProblem(
+            "--all cannot be combined with --format pem, which has room for one key",
+            hint="--all --format jwks",
+        )
     with invocation.registry.reading() as db:
         chosen = _trusted(db) if every else (_one(db, key),)
         left_out = [escape(each.label) for each in keys.every(db) if each.compromised]
     if every and left_out:
-        invocation.tell(f"left out, since others may hold them: {', '.join(left_out)}")
+        invocation.note(f"compromised keys left out: {', '.join(left_out)}")
     public = KeySet.of(*(each.public_key for each in chosen))
     data = public.to_jwks() if form is Form.JWKS else chosen[0].public_key.to_pem()
     name = "polygent-public.jwks.json" if form is Form.JWKS else "polygent-public.pem"
@@ -64,21 +69,20 @@ def export_public(
     labels = ", ".join(each.label for each in chosen)
     file = "stdout" if path is None else str(path)
     fields = Fields((("file", file), *(("kid", each.kid) for each in chosen)))
-    done = Line(f"exported the public half of {labels}", "good")
+    done = Line(f"exported the public key of {labels}", "good")
     return Report(members, [done, fields], text_to_stderr=path is None)
 
 
 def _one(db: Reading, key: str | None) -> KeyRecord:
-    """Return the key that was named, retired or not, since its licenses run on."""
+    """Return the selected key, which may be retired, since its licenses stay valid."""
     if key is None:
         return choose_key(db, None)
     record = keys.find(db, key)
     if record.compromised:
         raise KeyUnavailable(
-            f"the key {escape(record.label)} is marked as compromised: servers must drop it, "
-            "not be given it",
+            f"the key {escape(record.label)} is compromised, so servers must no longer trust it",
             hint=Hint(
-                "all that they may trust: ",
+                "to export the keys that servers may trust: ",
                 run("key", "export-public", "--all", "--format", "jwks"),
             ),
             code="key_compromised",
@@ -87,5 +91,5 @@ def _one(db: Reading, key: str | None) -> KeyRecord:
 
 
 def _trusted(db: Reading) -> tuple[KeyRecord, ...]:
-    """All that may be trusted; without any there is no active one, and that is the error."""
+    """Return all keys that may be trusted; without any, raise the error of the active key."""
     return tuple(key for key in keys.every(db) if not key.compromised) or (choose_key(db, None),)

@@ -1,4 +1,4 @@
-"""`polygent-issue key generate`: a new signing key."""
+"""`polygent-issue key generate`: generate a signing key."""
 
 from typing import Annotated
 
@@ -12,17 +12,21 @@ from polygent_issuer.keys.rotation import free_label, require_free_label
 
 def generate(
     invocation: Invocation,
-    label: Annotated[str | None, argument("[LABEL]", "What to call it; main by default.")] = None,
+    label: Annotated[
+        str | None, argument("[LABEL]", "Set the label of the key (default: main).")
+    ] = None,
     *,
     storage: key_storage.StorageOptions,
     passphrases: PassphraseOptions,
 ) -> Report:
-    """Make a signing key, in the keyring, in an encrypted file or inside a token.
+    """Generate a signing key.
 
-    The first key signs at once, a later one after `key use`. A home is made when there is none.
-    A key file and its backup have one passphrase; the keyring's key needs one for its backup. A
-    key that is made in a token never leaves it and has no backup; the passphrase is the token's
-    PIN.
+    The key is stored in the keyring, in an encrypted file or in a token. The first key becomes
+    active at once; a later one when you run `key use`. A missing home is created.
+
+    A key file and its backup have the same passphrase. A key in the keyring needs a passphrase
+    only for its backup. A key generated in a token cannot be backed up, and its passphrase is the
+    PIN of the token.
     """
     settings, passphrase = key_storage.current_settings(invocation), source(invocation, passphrases)
     store = storage.store or settings.store

@@ -1,4 +1,4 @@
-"""`polygent-issue key import`: a private key from elsewhere, or from its backup."""
+"""`polygent-issue key import`: import a private key from a file, a backup or a token."""
 
 from typing import Annotated
 
@@ -24,38 +24,40 @@ def _adopt(
     storage: key_storage.StorageOptions,
     passphrase: Passphrase,
 ) -> Report:
-    """Pin the public key of a private key that stays in its token, or in a file that is mounted."""
+    """Register a private key that stays in its token, or in a mounted file."""
     if storage.store is not None or storage.backup is not None:
         option = "--backup" if storage.store is None else "--store"
         raise UsageProblem(
-            f"a key that is named by its place stays there, so {option} has no meaning for it",
-            hint=f"leave out {option}; or name its file without file: to have it copied",
+            f"{option} cannot be combined with a file: or pkcs11: URI, whose key stays in place",
+            hint=f"leave out {option}; or to copy the key, give its file without file:",
         )
     settings, place = key_storage.current_settings(invocation), store_uri.parse(uri)
-    assert not isinstance(place, store_uri.KeyringLocation)  # noqa: S101 - it has no such URI
-    key_storage.known_keys(invocation)  # refuses a home that cannot be used
+    assert not isinstance(place, store_uri.KeyringLocation)  # noqa: S101 - not with these URIs
+    key_storage.known_keys(invocation)  # raises if the home cannot be used
     if isinstance(place, store_uri.TokenUri):
         require_ready(settings, place)
     lifecycle = key_storage.key_lifecycle(invocation, passphrase, store=uri, backup=None)
-    return key_storage.stored_key(lifecycle.adopt(place, label=label), "took in")
+    return key_storage.stored_key(lifecycle.adopt(place, label=label), "imported")
 
 
 def import_private(
     invocation: Invocation,
     key_file: Annotated[
-        str, argument("FILE", "PKCS#8, SEC1 or OpenSSH; - is stdin; or a pkcs11: or file: URI.")
+        str, argument("FILE", "Import this key file (- for stdin), or a pkcs11: or file: URI.")
     ],
-    label: Annotated[str | None, option("--label", "LABEL", "What to call a new key.")] = None,
+    label: Annotated[str | None, option("--label", "LABEL", "Set the label of a new key.")] = None,
     *,
     storage: key_storage.StorageOptions,
     passphrases: PassphraseOptions,
 ) -> Report:
-    """Take in a private key: one from elsewhere, a backup, or a second operator's copy.
+    """Import a private key.
 
-    A key that the registry knows keeps its label. FILE may be encrypted; its passphrase then is
-    the one of the new key file, too, unless a terminal is asked. FILE itself is left as it is. A
-    pkcs11: or file: URI instead names a key that stays where it is: in a token, or in a file that
-    a container has mounted.
+    FILE is a key in PKCS#8, SEC1 or OpenSSH form, such as a backup. It is not changed. If it is
+    encrypted, a passphrase from an option also encrypts the new key file; on a terminal there is
+    a second prompt. A key that is already in the registry keeps its label.
+
+    A pkcs11: or file: URI registers a key that stays in place: in a token, or in a file that is
+    mounted into a container.
     """
     passphrase = source(invocation, passphrases)
     if store_uri.is_token_uri(key_file) or key_file.startswith(store_uri.FILE):
@@ -77,21 +79,21 @@ def import_private(
     name = check_importable(imported.kid, label, known)
     store = storage.store or place_of(settings, imported.kid)
     key_storage.require_store(settings, store, retry)
-    # The file of a pinned key is a backup already.
+    # If the registry has the key, FILE is a backup already.
     wants_backup = pinned_as(imported.kid, known) is None or storage.backup is not None
     backup = key_storage.backup_path(invocation, settings, storage) if wants_backup else None
     if is_in_token(store):
         others = (not imported.plaintext, "file"), (backup is not None, "backup")
         require_secret_for_token(passphrase, [what for needed, what in others if needed])
     if invocation.interactive and not imported.plaintext:
-        passphrase = or_terminal(passphrase)  # it opened FILE, but may be none for a new file
+        passphrase = or_terminal(passphrase)  # the new file may get another passphrase than FILE
     lifecycle = key_storage.key_lifecycle(invocation, passphrase, store=store, backup=backup)
     stored = lifecycle.import_key(imported, label=name, store_uri=store, backup=backup)
-    origin = "the file that it came from" if key_file == "-" else escape(key_file)
+    origin = "the source of the key" if key_file == "-" else escape(key_file)
     if imported.plaintext:
-        invocation.warn(f"{origin} is a plaintext copy of the key, which remains: destroy it")
+        invocation.warn(f"{origin} still has the key unencrypted; delete it securely")
     former = settings.stores.get(imported.kid, stored.uri)
     if is_in_token(stored.uri) and not is_in_token(former):
-        invocation.warn(f"{former} still holds the key: destroy it there, too")
+        invocation.warn(f"{former} still has the key; delete it there, too")
     backup_file = origin if imported.is_backup else None
     return key_storage.stored_key(stored, "imported", origin_as_backup=backup_file)

@@ -1,4 +1,4 @@
-"""`polygent-issue key list`: every key that ever signed, or will."""
+"""`polygent-issue key list`: list signing keys."""
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.output.key import backup_state, brief_place, key_json, key_state
@@ -11,7 +11,11 @@ from polygent_issuer.terms import dates
 
 
 def list_all(invocation: Invocation) -> Report:
-    """List the keys: which one signs, where each private half is, and what hangs on each."""
+    """List signing keys.
+
+    For each key the list shows its state, the store of the private key, the backup and the number
+    of current licenses signed with it.
+    """
     members, rows, lines = [], [], []
     styles: list[Style] = []
     with invocation.registry.reading(checked=False) as db:
@@ -37,10 +41,11 @@ def list_all(invocation: Invocation) -> Report:
             )
             styles.append("good" if key.active else "plain")
             if current and not key.may_sign:
-                line = f"under {key.label}, {state}: {list_command(key.label)}"
+                line = f"licenses signed with {key.label} ({state}): {list_command(key.label)}"
                 lines.append(Line(line, "bad" if key.compromised else "dim"))
     if not members:
-        return Report({"keys": []}, [Line("no key yet: polygent-issue key generate", "dim")])
+        none = Line("no keys yet; to generate one: polygent-issue key generate", "dim")
+        return Report({"keys": []}, [none])
     headers = ("label", "state", "kid", "store", "backup", "created", "current licenses")
     table = Table(headers, rows, styles, folding=("kid", "store"))
     return Report({"keys": members}, [table, *lines])

@@ -1,4 +1,4 @@
-"""`polygent-issue key retire`: a key that signs no more, or that others may hold."""
+"""`polygent-issue key retire`: retire a signing key, or mark it as compromised."""
 
 import sys
 from collections.abc import Iterable
@@ -37,30 +37,33 @@ def retire_key(
     key: KeyName,
     *,
     compromised: Annotated[
-        bool, flag("--compromised", "Others may hold it: servers must drop it.")
+        bool, flag("--compromised", "Mark the key as compromised; servers must drop it.")
     ] = False,
     consents: consent.ConsentOptions,
     yes: consent.Yes = False,
 ) -> Report:
-    """Let a key sign no more, for good; the licenses under it are listed, with the way out.
+    """Retire a signing key.
 
-    Its public half stays with the servers while its licenses run. With --compromised it is the
-    other way round: servers must drop it, so each license under it is issued again.
+    A retired key never signs again. Its current licenses are listed with the commands that replace
+    them. Servers keep the public key while these licenses are valid.
+
+    With --compromised servers must drop the public key at once, so each license signed with it has
+    to be reissued.
     """
-    given, now = consent.given(consents), invocation.now
+    typed, now = consent.parse_consent(consents), invocation.now
     decided = invocation.decide(lambda db: decide_retirement(db, key, compromised=compromised))
     retirement = decided.decision
     place = place_of(invocation.settings, retirement.key.kid)
     present = presence(invocation.settings, retirement.key.kid)
     if not retirement.needed:
         return _report(retirement, place, present, now, changed=False)
-    asks = invocation.interactive and not yes
-    if asks:
-        result.write_blocks(_following(retirement, place, present, now), sys.stderr)
-    agreed = consent.obtain(invocation, decided.behind, given)
-    reason = consent.required_reason(invocation, agreed.reason, "a key is retired")
-    if asks:
-        prompts.require_yes(f"let {retirement.key.label} sign no more, for good?")
+    confirm = invocation.interactive and not yes
+    if confirm:
+        result.write_blocks(_consequences(retirement, place, present, now), sys.stderr)
+    agreed = consent.obtain(invocation, decided.behind, typed)
+    reason = consent.required_reason(invocation, agreed.reason, "retire a key")
+    if confirm:
+        prompts.require_yes(f"permanently retire the key {retirement.key.label}?")
     done = retire(decided, reason=reason, consent=agreed)
     return _report(done, place, present, now, changed=True)
 
@@ -68,7 +71,7 @@ def retire_key(
 def _report(
     retirement: Retirement, store: str, present: Presence, now: datetime, *, changed: bool
 ) -> Report:
-    """Return what the key is now, and the current licenses under it, with what mends each."""
+    """Report the state of the key, and its current licenses with the command to reissue each."""
     key = retirement.key
     members = {
         "key": {
@@ -92,24 +95,26 @@ def _report(
             for record in retirement.licenses
         ),
     }
-    state = f"the key {key.label} is {key_state(key)}"
+    state = key_state(key)
     done = (
-        Line(f"{state}: it signs no more", "good") if changed else Line(f"{state} already", "dim")
+        Line(f"the key {key.label} is {state} and no longer signs", "good")
+        if changed
+        else Line(f"the key {key.label} is already {state}; nothing was changed", "dim")
     )
-    return Report(members, [done, *_following(retirement, store, present, now)])
+    return Report(members, [done, *_consequences(retirement, store, present, now)])
 
 
-def _following(
+def _consequences(
     retirement: Retirement, store: str, present: Presence, now: datetime
 ) -> Iterable[Block]:
-    """Yield what follows, in the order in which it is to be done."""
+    """Yield the consequences, and the steps to take in their order."""
     key, since = retirement.key, retirement.since
     yield Fields(
         (
             ("kid", key.kid),
             ("compromised", f"since {dates.instant(since)}" if since else None),
-            ("signs instead", "none" if retirement.active is None else retirement.active.label),
-            ("private half", whereabouts(key, store, present)),
+            ("active key", "none" if retirement.active is None else retirement.active.label),
+            ("private key", whereabouts(key, store, present)),
             ("backup", backup_state(key)),
             ("current licenses", str(len(retirement.licenses))),
         )
@@ -120,56 +125,53 @@ def _following(
         yield Line(no_server_needs(retirement.last_end, now))
     else:
         yield Line(
-            "its licenses keep working, and each is renewed with the key that signs; "
-            f"servers keep its public half until {dates.instant(retirement.last_end)}"
+            "its licenses stay valid and are renewed with the active key; "
+            f"servers must keep its public key until {dates.instant(retirement.last_end)}"
         )
-    by = "" if present is Presence.ABSENT else _destroyed_by(store, key.kid)
-    yield Line(
-        "nothing signs with its private half and backups again, but nothing deletes them: "
-        f"that is yours to do{by}"
-    )
+    how = "" if present is Presence.ABSENT else _how_to_delete(store, key.kid)
+    yield Line(f"the private key and its backups are not deleted; delete them yourself{how}")
     yield from _license_lines(retirement, now)
 
 
 def _compromised(retirement: Retirement) -> Iterable[Block]:
-    """What others can do with it, and the steps that end that, numbered."""
+    """Yield what others can do with a compromised key, and the numbered steps against it."""
     yield Line(
-        "whoever holds it signs licenses and dates them at will: iat proves nothing, and nothing "
-        "can be revoked",
+        "whoever has the private key can sign licenses with any date; licenses cannot be revoked",
         "bad",
     )
     yield Line(
-        "a server believes them until it drops this key; then it refuses every file under it, "
-        "until a new one is uploaded",
+        "a server accepts them until it drops this key; it then refuses every license signed "
+        "with it until a new file is uploaded",
         "bad",
     )
-    steps = [f"make the set of keys without it: {EXPORT_ALL}"]
+    steps = [f"export the public keys without it: {EXPORT_ALL}"]
     if retirement.licenses:
-        steps.insert(0, "issue its licenses again: the commands are below")
-        steps.append("send each customer both at once: the set for the server, its new file")
+        steps.insert(0, "reissue its licenses with the commands below")
+        steps.append("send each customer the public keys and the new license file together")
     else:
-        steps.append("have every server take that set instead of what it has")
+        steps.append("replace the public keys on every server")
     if retirement.signing_command is not None:
-        steps.insert(0, f"let another key sign: {retirement.signing_command}")
+        steps.insert(0, f"activate another key: {retirement.signing_command}")
     for number, step in enumerate(steps, start=1):
         yield Line(f"{number}. {step}", indent=1)
 
 
-def _destroyed_by(store: str, kid: str) -> str:
-    """Return how to destroy a private key in this store, as the end of a sentence."""
+def _how_to_delete(store: str, kid: str) -> str:
+    """Return how to delete a private key from this store, as the end of a sentence."""
     if store == store_uri.KEYRING:
-        return f", in the keyring's own program: the entry {SERVICE}, {kid}"
+        return f" in the keyring manager: entry {SERVICE}, {kid}"
     if store.startswith(store_uri.FILE) and not store.endswith("/"):
         return f": rm {for_shell(store.removeprefix(store_uri.FILE))}"
     return ""
 
 
 def _license_lines(retirement: Retirement, now: datetime) -> Iterable[Block]:
-    """The licenses as lines: a table would break the commands where the screen is narrow."""
+    """Yield the licenses as lines, since a narrow table would break the commands."""
     if not retirement.licenses:
         return
     customers = len({record.customer_slug for record in retirement.licenses})
-    yield Line(f"its current licenses, by customer ({customers}):", "title")
+    owners = f"{customers} customer{'' if customers == 1 else 's'}"
+    yield Line(f"current licenses signed with it ({owners}):", "title")
     for record in retirement.licenses[:_SHOWN]:
         day = dates.last_full_day(record.expires_at).isoformat()
         license_ = f"{record.customer_slug}, {record.machine_label or 'any machine'}, until {day}"

@@ -1,4 +1,4 @@
-"""`polygent-issue key show`: one key, and whether it can sign here."""
+"""`polygent-issue key show`: show a signing key and whether it can sign."""
 
 from polygent_issuer.cli.context import Invocation
 from polygent_issuer.cli.options.common import KeyName
@@ -18,9 +18,10 @@ from polygent_issuer.terms import dates
 
 
 def show(invocation: Invocation, key: KeyName) -> Report:
-    """Show a key: its public half, the licenses under it, and whether it can sign here.
+    """Show a signing key and whether it can sign.
 
-    Its store is asked whether it holds the private half; nothing is unlocked, nobody is asked.
+    The public key and the number of licenses signed with it are shown, too. The key store is only
+    checked for the private key, without unlocking it and without prompts.
     """
     with invocation.registry.reading() as db:
         record = keys.find(db, key)
@@ -41,7 +42,7 @@ def show(invocation: Invocation, key: KeyName) -> Report:
         (
             ("kid", record.kid),
             ("state", key_state(record)),
-            ("private half", whereabouts(record, store, present)),
+            ("private key", whereabouts(record, store, present)),
             ("backup", backup_state(record)),
             ("created", dates.instant(record.created_at)),
             ("retired", dates.optional_instant(record.retired_at)),
@@ -51,8 +52,8 @@ def show(invocation: Invocation, key: KeyName) -> Report:
     )
     text: list[Block] = [Line(record.label, "title"), fields]
     if current:
-        they_are = f"they are: {list_command(record.label)}"
-        text.append(Line(they_are, "bad" if record.compromised else "dim"))
+        command = f"to list them: {list_command(record.label)}"
+        text.append(Line(command, "bad" if record.compromised else "dim"))
     elif not record.may_sign and not record.compromised:
         text.append(Line(no_server_needs(use.last_end if use else None, invocation.now), "dim"))
     text += [Line(), *map(Line, pem.splitlines())]

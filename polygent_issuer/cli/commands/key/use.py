@@ -1,4 +1,4 @@
-"""`polygent-issue key use`: which key signs."""
+"""`polygent-issue key use`: select the key that signs new licenses."""
 
 from polygent_issuer.cli import consent
 from polygent_issuer.cli.context import Invocation
@@ -15,9 +15,10 @@ from polygent_issuer.registry import KeyRecord
 
 
 def use(invocation: Invocation, key: KeyName, *, consents: consent.ConsentOptions) -> Report:
-    """Sign with this key from now on, unless --key names another.
+    """Select the key that signs new licenses.
 
-    The servers need its public half first, so this needs consent (key-rollout).
+    The key becomes active: commands sign with it unless --key selects another. Servers need its
+    public key before they can accept new licenses, so this needs consent (key-rollout).
     """
     decided = invocation.decide(lambda db: rotation.decide_activation(db, key))
     chosen, before = decided.decision.key, decided.decision.active
@@ -25,9 +26,9 @@ def use(invocation: Invocation, key: KeyName, *, consents: consent.ConsentOption
     if not decided.decision.needed:
         return _report(chosen, before, store)
     if presence(invocation.settings, chosen.kid) is Presence.ABSENT:
-        invocation.warn(f"the private half of {chosen.label} is not in {store}{way_back(chosen)}")
-    given = consent.given(consents)
-    agreed = consent.obtain(invocation, [decided.decision.finding, *decided.behind], given)
+        invocation.warn(f"the private key of {chosen.label} is not in {store}{way_back(chosen)}")
+    typed = consent.parse_consent(consents)
+    agreed = consent.obtain(invocation, [decided.decision.finding, *decided.behind], typed)
     activated = rotation.activate(decided, consent=agreed)
     return _report(activated, before, store)
 
@@ -35,13 +36,13 @@ def use(invocation: Invocation, key: KeyName, *, consents: consent.ConsentOption
 def _report(key: KeyRecord, before: KeyRecord | None, store: str) -> Report:
     changed = before is None or before.kid != key.kid
     old, kid = ("none", None) if before is None else (before.label, before.kid)
-    text = [Line(f"{key.label} signs, as before", "dim")]
+    text = [Line(f"{key.label} is already the active key; nothing was changed", "dim")]
     if changed:
-        text = [Line(f"signing key: {old} → {key.label}", "good")]
+        text = [Line(f"active key: {old} → {key.label}", "good")]
     if changed and before is not None:
         retire = run("key", "retire", *label_words(before.label))
         text += [
-            Line("licenses under the old key stay as they are, and so must its public half"),
-            Line(f"so that nothing is signed with it by mistake: {retire}", "dim"),
+            Line("licenses signed with the old key stay valid; servers must keep its public key"),
+            Line(f"to prevent signing with the old key by mistake: {retire}", "dim"),
         ]
     return Report({"key": key_json(key, store), "before": kid, "changed": changed}, text)

@@ -1,1 +1,1 @@
-"""`polygent-issue license`: every license that was ever issued, with its file."""
+"""`polygent-issue license`: manage issued licenses."""

@@ -1,4 +1,4 @@
-"""`polygent-issue license export`: a license's stored bytes once more."""
+"""`polygent-issue license export`: write the stored file of a license again."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -29,12 +29,15 @@ _Stored = tuple[LicenseRecord, License, Customer, KeyRecord]
 def export(
     invocation: Invocation, license_id: LicenseId, to: LicenseFile = None, eml: EmlFolder = None
 ) -> Report:
-    """Write a license's file again, the same bytes; nothing is overwritten.
+    """Write the file of a license again.
 
-    A server takes a file only within its upload window; after that reissue makes a new one.
+    The file has exactly the same bytes. An existing file is never overwritten. A server accepts a
+    file only within its upload window; after that, reissue the license.
     """
     if to == "-" and invocation.as_json:
-        raise UsageProblem("--json and --output - both want stdout", hint="--output FILE")
+        raise UsageProblem(
+            "--json and --output - are mutually exclusive", hint="give --output FILE"
+        )
     settings = invocation.settings
     decided = invocation.decide(lambda db: _stored(db, license_id))
     record, license_, _, key = decided.decision
@@ -52,9 +55,9 @@ def export(
             kid=record.kid,
             details={"to": "stdout" if path is None else str(path), "sha256": record.sha256},
         )
-        # Last, so that a registry that cannot be written keeps the file back, too.
+        # Before the file, so that no file is written if the registry cannot be written.
         db.check_written()
-        if path is None:  # within the transaction: no journal row tells of what nobody received
+        if path is None:  # in the transaction, so the journal has no row if stdout fails
             result.write_bytes(record.file)
         else:
             outbox_delivery.write(record.file, path, record.id, prefix)

@@ -1,4 +1,4 @@
-"""`polygent-issue license list`: every license ever issued, by any of their properties."""
+"""`polygent-issue license list`: list licenses, filtered by their properties."""
 
 from typing import Annotated
 
@@ -18,29 +18,37 @@ def list_all(
     invocation: Invocation,
     *,
     customer: Annotated[
-        str | None, option("--customer", "NAME", "A customer's only.", candidates.customers)
+        str | None,
+        option("--customer", "NAME", "List only this customer's licenses.", candidates.customers),
     ] = None,
-    tier: Annotated[Tier | None, option("--tier", None, "One tier's only.")] = None,
+    tier: Annotated[Tier | None, option("--tier", None, "List only licenses of this tier.")] = None,
     status: Annotated[
-        LicenseStatus | None, option("--status", None, "Current is what may be renewed.")
+        LicenseStatus | None, option("--status", None, "List only licenses with this status.")
     ] = None,
     key: Annotated[
-        str | None, option("--key", "LABEL|KID", "Signed with this key.", candidates.keys)
+        str | None,
+        option("--key", "LABEL|KID", "List only licenses signed with this key.", candidates.keys),
     ] = None,
-    unsent: Annotated[bool, flag("--unsent", "Current, and not noted as sent.")] = False,
+    unsent: Annotated[
+        bool, flag("--unsent", "List only current licenses not yet marked as sent.")
+    ] = False,
     expires_before: Annotated[
-        str | None, option("--expires-before", "DATE", "Ends before then.")
+        str | None,
+        option("--expires-before", "DATE", "List only licenses that expire before this date."),
     ] = None,
     form: CsvOptions,
 ) -> Result:
-    """List licenses, the first to expire first.
+    """List licenses.
 
-    Without options every license that was ever issued. A current license is one that was neither
-    replaced nor retired; it may have expired.
+    Without options every license ever issued is listed, ordered by expiry. A license is current
+    until it is replaced or retired, even if it has expired.
     """
     as_csv = form.asked(invocation)
     if unsent and status not in (None, LicenseStatus.CURRENT):
-        raise UsageProblem("only a current license is to be sent", hint="leave out --status")
+        raise UsageProblem(
+            f"--unsent lists only current licenses, so --status {status} does not apply",
+            hint="leave out --status",
+        )
     until = None
     if expires_before is not None:
         from polygent_issuer.terms.parsing import parse_date_or_instant
@@ -58,7 +66,7 @@ def list_all(
                 kid=kid,
                 unsent=True if unsent else None,
                 expires_before=until,
-                # Nothing is sent to a customer who is archived.
+                # No files are sent to archived customers.
                 archived=False if unsent else None,
             )
         )
@@ -66,5 +74,5 @@ def list_all(
     items = (license_json(each, now) for each in records)
     if as_csv:
         return form.table(COLUMNS, items, name="licenses.csv")
-    text = license_table(records, now) if records else Line("no license matches", "dim")
+    text = license_table(records, now) if records else Line("no licenses match", "dim")
     return Report({"licenses": items}, [text])

@@ -1,4 +1,4 @@
-"""`polygent-issue license retire`: no longer current, and not to be renewed."""
+"""`polygent-issue license retire`: retire a license so that it is not renewed."""
 
 from polygent_issuer.cli import consent, prompts
 from polygent_issuer.cli.context import Invocation
@@ -20,17 +20,18 @@ def retire(
     consents: consent.ConsentOptions,
     yes: consent.Yes = False,
 ) -> Report:
-    """Mark a license as no longer current: it is not renewed, and expiring leaves it out.
+    """Retire a license so that it is not renewed.
 
-    There is no revocation: where the file is installed it keeps working until it expires.
+    A retired license is no longer current, and expiring leaves it out. The installed file stays
+    valid until it expires; licenses cannot be revoked.
     """
-    typed = consent.given(consents)
+    typed = consent.parse_consent(consents)
     decided = invocation.decide(lambda db: _current(db, license_id))
     record, customer = decided.decision
     agreed = consent.obtain(invocation, decided.behind, typed)
-    reason = consent.required_reason(invocation, agreed.reason, "a license is retired")
+    reason = consent.required_reason(invocation, agreed.reason, "retire a license")
     if invocation.interactive and not yes:
-        note("note", _still_works(record, customer))
+        note("note", _validity(record, customer))
         prompts.require_yes(f"retire license {record.id[:8]} of {customer.name}?")
 
     def write(db: Writing) -> LicenseRecord:
@@ -62,14 +63,12 @@ def retire(
         )
     )
     done = Line(f"retired license {retired.id}", "good")
-    return Report(members, [done, fields, Line(_still_works(retired, customer), "warn")])
+    return Report(members, [done, fields, Line(_validity(retired, customer), "warn")])
 
 
-def _still_works(record: LicenseRecord, customer: Customer) -> str:
+def _validity(record: LicenseRecord, customer: Customer) -> str:
     until = dates.describe_expiry(record.expires_at, zone_of(customer))
-    return (
-        f"the old file keeps working until {until}, where it is installed; there is no revocation"
-    )
+    return f"the installed file stays valid until {until}; licenses cannot be revoked"
 
 
 def _current(db: Reading, license_id: str) -> tuple[LicenseRecord, Customer]:
@@ -78,6 +77,6 @@ def _current(db: Reading, license_id: str) -> tuple[LicenseRecord, Customer]:
         return record, customers.get(db, record.customer_slug)
     by = f" by {record.replaced_by}" if record.replaced_by else ""
     raise InputRefused(
-        f"license {record.id} is {record.status}{by} already",
+        f"license {record.id} is already {record.status}{by}",
         hint=run("license", "show", record.id[:8]),
     )

@@ -1,4 +1,4 @@
-"""`polygent-issue license sent`: the file went to the customer."""
+"""`polygent-issue license sent`: mark licenses as sent to their customers."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -19,18 +19,23 @@ from polygent_issuer.terms import dates
 def sent(
     invocation: Invocation,
     license_ids: Annotated[
-        list[str], argument("LICENSE...", "Ids, or their beginnings.", candidates.licenses)
+        list[str],
+        argument(
+            "LICENSE...",
+            "Select licenses by ID or its first 4 or more characters.",
+            candidates.licenses,
+        ),
     ],
     *,
-    undo: Annotated[bool, flag("--undo", "It was not sent after all.")] = False,
+    undo: Annotated[bool, flag("--undo", "Clear the sent mark.")] = False,
     consents: consent.ConsentOptions,
 ) -> Report:
-    """Note that license files went to their customers, all of them or none.
+    """Mark licenses as sent to their customers.
 
-    license list --unsent shows what is still to be sent. A file that is sent again keeps the
-    latest time.
+    Either all of them are marked or none. license list --unsent lists the licenses that are not
+    marked. If a file is sent again, the latest time is kept.
     """
-    typed, now = consent.given(consents), invocation.now
+    typed, now = consent.parse_consent(consents), invocation.now
     window = invocation.settings.upload_window_or_assumed
     decided = invocation.decide(lambda db: _chosen(db, license_ids))
     for record, key in () if undo else decided.decision:
@@ -41,7 +46,7 @@ def sent(
 
     def note(db: Writing, record: LicenseRecord) -> LicenseRecord:
         if undo and record.sent_at is None:
-            return record  # it stays so without a word
+            return record  # unchanged, so the journal gets no row
         noted = licenses.mark_sent(db, record.id, undo=undo)
         db.record(
             "license-not-sent" if undo else "license-sent",
@@ -57,7 +62,7 @@ def sent(
         present = [licenses.get(db, record.id) for record, _ in decided.decision]
         return [(note(db, record), record.sent_at) for record in present]
 
-    noted = change.carry_out(decided, write, undone="nothing was noted")
+    noted = change.carry_out(decided, write, undone="nothing was marked")
     members = [
         {
             "id": record.id,
@@ -77,7 +82,7 @@ def _line(record: LicenseRecord, before: datetime | None) -> Line:
 
 
 def _chosen(db: Reading, typed: list[str]) -> tuple[tuple[LicenseRecord, KeyRecord], ...]:
-    """The licenses and their keys, whenever they were sent before: that is replaced."""
+    """Return the selected licenses and their keys; an earlier sent mark is ignored."""
     records = (licenses.find(db, each) for each in typed)
     chosen = {record.id: replace(record, sent_at=None) for record in records}
     return tuple((record, keys.pinned(db, record.kid)) for record in chosen.values())

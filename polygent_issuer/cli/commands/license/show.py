@@ -1,4 +1,4 @@
-"""`polygent-issue license show`: one license, read from its verified file."""
+"""`polygent-issue license show`: show a license and its history."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -17,9 +17,9 @@ from polygent_issuer.terms import dates
 
 
 def show(invocation: Invocation, license_id: LicenseId) -> Report:
-    """Show a license: what its file says, what became of it, and who did what with it.
+    """Show a license and its history.
 
-    The claims are read from the stored file, verified again with the key that is pinned for it.
+    The claims are read from the stored file, which is verified again with its pinned key.
     """
     now, window = invocation.now, invocation.settings.upload_window_or_assumed
     with invocation.registry.reading() as db:
@@ -80,7 +80,7 @@ def _document_json(document: Document) -> dict[str, str]:
 
 def _document_rows(document: Document) -> Iterable[tuple[str, str]]:
     yield "machine-info", f"of {dates.instant(document.generated_at)}"
-    yield "its sha256", document.sha256
+    yield "machine-info sha256", document.sha256
 
 
 def _state(record: LicenseRecord, now: datetime) -> Line:
@@ -91,12 +91,12 @@ def _state(record: LicenseRecord, now: datetime) -> Line:
         since = dates.instant(record.retired_at)
         return Line(f"{state} since {since}: {record.retired_reason}", "warn")
     if record.expires_at <= now:
-        return Line(f"{state}, and expired", "bad")
+        return Line(f"{state} but expired", "bad")
     return Line(state, "good")
 
 
 def _replaced(row: JournalRow) -> tuple[str, ...]:
-    """The licenses that were replaced by what a row tells of: one, or several at once."""
+    """Return the IDs of the licenses that an issued license replaced: none, one or several."""
     replaced = row.details.get("replaces", ())
     if isinstance(replaced, str):
         return (replaced,)

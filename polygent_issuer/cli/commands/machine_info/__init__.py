@@ -1,1 +1,1 @@
-"""`polygent-issue machine-info`: the document that names a customer's machine."""
+"""`polygent-issue machine-info`: check or create a machine-info.json."""

@@ -1,4 +1,4 @@
-"""`polygent-issue machine-info check`: whether a document is any good, and whose machine it is."""
+"""`polygent-issue machine-info check`: check a document and identify its machine."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -28,15 +28,13 @@ _ROUNDED = ((timedelta(days=2), timedelta(days=1)), (timedelta(hours=2), timedel
 
 def check(
     invocation: Invocation,
-    document_file: Annotated[
-        str, argument("FILE", "The customer's machine-info.json; - is stdin.")
-    ],
+    document_file: Annotated[str, argument("FILE", "Check this machine-info.json (- for stdin).")],
 ) -> Report:
-    """Judge a machine-info.json: what it says, how old it is, whose machine it is.
+    """Check a machine-info.json.
 
-    Exit 0: it is good and fresh. Exit 3: it is refused. Exit 4: it is stale, or its fingerprint
-    is a placeholder, so sign would ask for consent. No home is needed. Without one, the
-    document is not compared with known machines.
+    Its content, its age and the customer of the machine are shown. Exit 0: it is valid and fresh.
+    Exit 3: it is refused. Exit 4: it is stale or its fingerprint is a placeholder, so sign would
+    need consent. No home is needed; without one the document is not compared with known machines.
     """
     data = files.read_bounded(document_file, limit=document.LIMIT, what="machine-info document")
     info = document.parse(data)
@@ -70,9 +68,9 @@ def check(
         "known": None if known is None else list(map(_known_json, known)),
         "notes": list(notes),
     }
-    text = [Line(f"{document_file} says:", "title"), _fields(info, age)]
+    text = [Line(f"contents of {document_file}:", "title"), _fields(info, age)]
     if stale is None:
-        text.append(Line(f"fresh: it may be {duration_text(max_age)} old", "good"))
+        text.append(Line(f"fresh: not older than {duration_text(max_age)}", "good"))
     for finding in findings:
         text.append(Line(f"{finding.code}: {finding.message}", "warn"))
         if finding.hint:
@@ -85,11 +83,11 @@ def _fields(info: MachineInfo, age: timedelta) -> Block:
     return Fields(
         (
             ("fingerprint", info.fingerprint),
-            ("made", f"{dates.instant(info.generated_at)} ({_age(age)})"),
+            ("created", f"{dates.instant(info.generated_at)} ({_age(age)})"),
             ("hostname", info.hostname),
             ("system", info.os),
             ("product", info.product_version),
-            ("customer", info.customer and f"{info.customer} (the sender's word)"),
+            ("customer", info.customer and f"{info.customer} (unverified)"),
             ("components", ", ".join(info.components) or None),
             ("ignored", ", ".join(info.extra) or None),
         )
@@ -98,18 +96,18 @@ def _fields(info: MachineInfo, age: timedelta) -> Block:
 
 def _owners(info: MachineInfo, known: _Known) -> Iterable[Line]:
     if known is None:
-        yield Line("whose machine it is: there is no home with customers to ask", "dim")
+        yield Line("known machine: not checked without a home", "dim")
     elif not known:
-        yield Line("whose machine it is: nobody's yet")
+        yield Line("known machine: none has this fingerprint")
     for one in known or ():
-        archived = ", who was archived" if one.customer.archived_at is not None else ""
-        owner = f"{one.customer.name} ({one.customer.slug}){archived}"
+        archived = ", archived" if one.customer.archived_at is not None else ""
+        owner = f"{one.customer.name} ({one.customer.slug}{archived})"
         until = "" if one.until is None else f" until {dates.instant(one.until)}"
         when = f"since {dates.instant(one.since)}{until}"
-        yield Line(f"whose machine it is: {owner}, machine {one.machine.label}, {when}")
+        yield Line(f"known machine: {one.machine.label} of {owner}, {when}")
     names = {normalize_for_comparison(one.customer.name) for one in known or ()}
     if info.customer and names and normalize_for_comparison(info.customer) not in names:
-        yield Line(f"the document says that it is {info.customer}'s", "warn", 1)
+        yield Line(f"the document names another customer: {info.customer}", "warn", 1)
 
 
 def _known_json(one: KnownFingerprint) -> dict[str, Any]:
@@ -123,8 +121,8 @@ def _known_json(one: KnownFingerprint) -> dict[str, Any]:
 
 
 def _age(age: timedelta) -> str:
-    """Say an age in whole days, hours or minutes."""
+    """Return an age as text in whole days, hours or minutes."""
     span = abs(age)
     unit = next((unit for least, unit in _ROUNDED if span >= least), _MINUTE)
     text = duration_text(span // unit * unit) if span >= _MINUTE else "less than a minute"
-    return f"{text} ago" if age >= timedelta() else f"{text} ahead"
+    return f"{text} ago" if age >= timedelta() else f"{text} in the future"

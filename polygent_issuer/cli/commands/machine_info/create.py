@@ -1,4 +1,4 @@
-"""`polygent-issue machine-info create`: the document of this machine."""
+"""`polygent-issue machine-info create`: create the machine-info.json of a machine."""
 
 import json
 from typing import Annotated
@@ -18,17 +18,21 @@ def create(
     to: OutputFile = None,
     customer: Annotated[
         str | None,
-        option("--customer", "NAME", "Whose machine it says it is.", candidates.customers),
+        option(
+            "--customer", "NAME", "Set the customer name in the document.", candidates.customers
+        ),
     ] = None,
     product_version: Annotated[
-        str | None, option("--product-version", "V", "Of the server on it.")
+        str | None,
+        option("--product-version", "V", "Set the product version in the document."),
     ] = None,
 ) -> Report:
-    """Make the machine-info.json of this machine.
+    """Create the machine-info.json of a machine.
 
-    For servers that are built on our library, and for trying things out. The machine's id never
-    leaves it: the document holds keyed hashes of it. Nothing is overwritten. In a container,
-    mount the host's /etc/machine-id: otherwise all containers of an image are one machine.
+    Run it on the machine itself. It is meant for servers built on our library, and for trials. The
+    document contains keyed hashes of the machine id, never the id itself. An existing file is
+    never overwritten. In a container, mount the host's /etc/machine-id; otherwise all containers
+    of an image count as one machine.
     """
     data = this_machine.describe(
         now=invocation.now, customer=customer, product_version=product_version
@@ -36,17 +40,17 @@ def create(
     if warning := this_machine.image_id_warning():
         invocation.warn(warning)
     path = write(invocation, data, to, name="machine-info.json")
-    made = json.loads(data)
+    document = json.loads(data)
     file = None if path is None else str(path)
     fields = Fields(
         (
             ("file", file or "stdout"),
-            ("fingerprint", made["fingerprint"]),
-            ("components", ", ".join(made["components"])),
+            ("fingerprint", document["fingerprint"]),
+            ("components", ", ".join(document["components"])),
         )
     )
     return Report(
-        {"file": file, "machine_info": made},
-        [Line("made the machine info of this machine", "good"), fields],
+        {"file": file, "machine_info": document},
+        [Line("created the machine-info document of this machine", "good"), fields],
         text_to_stderr=path is None,
     )

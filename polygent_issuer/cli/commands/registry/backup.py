@@ -1,4 +1,4 @@
-"""`polygent-issue registry backup`: the whole registry in one file."""
+"""`polygent-issue registry backup`: write a backup of the registry."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,19 +15,21 @@ from polygent_issuer.text import for_shell
 
 
 def backup(
-    invocation: Invocation, to: Annotated[Path, argument("FILE|DIR", "A new file, or a folder.")]
+    invocation: Invocation,
+    to: Annotated[Path, argument("FILE|DIR", "Write the backup to this new file or folder.")],
 ) -> Report:
-    """Write a backup of the registry, while other commands go on.
+    """Write a backup of the registry.
 
-    One file, for nobody else's eyes, read back before it gets its name; nothing is written over.
-    It holds what was there before the journal row that tells of it.
+    Other commands can run meanwhile. The backup is one file that only you can read. It is verified
+    before it gets its name, and never overwrites a file. It does not contain the journal row about
+    the backup itself.
     """
-    decided = invocation.decide(lambda _: None)  # a copy rests on nothing
+    decided = invocation.decide(lambda _: None)  # a copy depends on no decision
     for finding in decided.behind:
         invocation.warn(f"{finding.message}: {finding.hint}")
     written = back_up_to(invocation.registry, to, invocation.now)
     if written.path.resolve().is_relative_to(invocation.home.resolve()):
-        invocation.warn("the backup lies in the home: what takes the home takes it, too")
+        invocation.warn("the backup is in the home, so it would be lost together with the home")
     file, head = str(written.path), head_text(written.size, written.head)
     details = {"file": file, "size": written.size, "head": head}
     change.carry_out(decided.unasked(), lambda db: db.record(journal.BACKED_UP, details=details))
@@ -37,9 +39,11 @@ def backup(
         [
             Line(f"backed up the registry to {file}", "good"),
             Fields((("rows", str(written.size)), ("head", head))),
-            Line("keep the head elsewhere: with it an exchanged or older backup is found", "dim"),
-            Line("confidential: it names your customers and machines, and holds every license"),
-            Line("not in it: private keys (polygent-issue key backup), and the settings:"),
+            Line(
+                "save the head elsewhere: it reveals a backup that was replaced or is older", "dim"
+            ),
+            Line("confidential: it contains customers, machines and all license files"),
+            Line("not included: private keys (polygent-issue key backup) and the settings:"),
             Line(f"cp {for_shell(settings)} {for_shell(folder)}", indent=1),
         ],
     )

@@ -1,4 +1,4 @@
-"""`polygent-issue registry export`: the current licenses as rows that `apply` reads."""
+"""`polygent-issue registry export`: export current licenses as TOML for `apply`."""
 
 from collections import Counter
 from pathlib import Path
@@ -19,13 +19,15 @@ _NAME = "licenses.toml"
 
 
 def export(invocation: Invocation, *, to: OutputFile = None) -> Report:
-    """Write the current licenses as TOML that apply reads: a row for each customer and machine.
+    """Export current licenses as TOML for apply.
 
-    Terms are read from the signed files. Customers that are archived are left out. The file is
-    confidential, and nothing is written over.
+    There is one row for each customer and machine. Terms are read from the signed files. Archived
+    customers are left out. The file is confidential; an existing file is never overwritten.
     """
     if to == STDOUT and invocation.as_json:
-        raise UsageProblem("--json and --output - both want stdout", hint="--output FILE")
+        raise UsageProblem(
+            "--json and --output - are mutually exclusive", hint="give --output FILE"
+        )
     with invocation.registry.reading() as db:
         rows = tuple(exporting.rows(db))
     path = None
@@ -42,8 +44,8 @@ def export(invocation: Invocation, *, to: OutputFile = None) -> Report:
         if count > 1:
             what = "without a machine" if machine is None else f"for the machine {machine}"
             invocation.warn(
-                f"{customer} has {count} current licenses {what}; apply cannot tell which of them "
-                f"a row means that is changed: polygent-issue customer show {customer}"
+                f"{customer} has {count} current licenses {what}, so apply will refuse a changed "
+                f"row for it; to see them: polygent-issue customer show {customer}"
             )
     count, where = len(rows), "stdout" if path is None else str(path)
     members: dict[str, Any] = {"licenses": iter(rows)} if in_json else {"file": where}

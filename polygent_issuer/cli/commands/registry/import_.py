@@ -1,4 +1,4 @@
-"""`polygent-issue registry import`: the registry again, from signed license files."""
+"""`polygent-issue registry import`: rebuild the registry from license files."""
 
 import sys
 import tempfile
@@ -35,28 +35,35 @@ _MOST = 20
 def import_files(
     invocation: Invocation,
     named: Annotated[
-        list[str], argument("FILE|DIR...", "License files, or folders of them; - is stdin.")
+        list[str],
+        argument("FILE|DIR...", "Import these license files or folders (- for stdin)."),
     ],
     *,
     recursive: input_files.Recursive = False,
     public_key: Annotated[
         list[Path] | None,
-        option("--public-key", "FILE", "Pin this PEM or JWKS first; repeatable.", readable=False),
+        option(
+            "--public-key",
+            "FILE",
+            "Add the public keys of this PEM or JWKS file (repeatable).",
+            readable=False,
+        ),
     ] = None,
     consents: consent.ConsentOptions,
-    dry_run: Annotated[bool, flag("--dry-run", "Show what would be imported and stop.")] = False,
+    dry_run: Annotated[bool, flag("--dry-run", "Show what would be imported, then stop.")] = False,
     yes: consent.YesButFindings = False,
 ) -> Report:
-    """Rebuild customers, machines and licenses from signed license files alone.
+    """Rebuild the registry from license files.
 
-    A file is taken in when it verifies under a pinned key that is not compromised; one that is
-    refused holds up no other (exit 20). Without a registry --public-key begins a new one. What
-    no file says does not come back: labels, contacts, terms, what was sent or retired and why.
+    Customers, machines and licenses are imported from files whose signature verifies with a public
+    key of the registry that is not compromised. If a file is refused, the others are still
+    imported (exit 20). Without a registry, --public-key creates a new one. Data that is not in the
+    files is lost: labels, contacts, terms, sent marks, and retired licenses with their reasons.
 
-    In a folder a file is a license by its ending (.lic) or by its content; what else is in it is
-    counted and named.
+    In a folder, license files are recognised by the ending .lic or by their content; other files
+    are skipped and reported.
     """
-    typed = consent.given(consents)
+    typed = consent.parse_consent(consents)
     keys = tuple(input_files.read_public_keys(invocation, public_key)) if public_key else ()
     registry_file = invocation.home_path / REGISTRY_FILE
     sources, skipped = gather(named, recursive=recursive, registry=registry_file)
@@ -104,9 +111,8 @@ def _report(plan: ImportPlan, skipped: Sequence[Skipped], *, done: bool) -> Repo
 
 def _text(plan: ImportPlan, skipped: Sequence[Skipped], *, done: bool) -> Iterable[Block]:
     if not plan.new:
-        there = _count_existing(plan)
-        are = "is" if there == 1 else "are"
-        why = f"; {there} of the files {are} in the registry already" if there else ""
+        existing = _count_existing(plan)
+        why = f"; {number(existing, 'file')} already in the registry" if existing else ""
         yield Line(f"nothing to import{why}")
     elif done:
         yield Line(f"imported {number(len(plan.new), 'license')}", "good")
@@ -115,10 +121,10 @@ def _text(plan: ImportPlan, skipped: Sequence[Skipped], *, done: bool) -> Iterab
     yield from _plan_blocks(plan)
     yield from input_files.skipped_blocks(skipped)
     if done and plan.new:
-        yield Line(f"not in any file, so to be done by hand: {registry_import.LOST}", "warn")
-        yield Line("a renewal asks for --term, since no file says it", "dim")
+        yield Line(f"not in any file, so restore by hand: {registry_import.LOST}", "warn")
+        yield Line("files do not contain terms, so the next renewal needs --term", "dim")
     if done and plan.keys:
-        yield Line("the key's private half, if it is not here: polygent-issue key import FILE")
+        yield Line("to import the private key, if it is missing: polygent-issue key import FILE")
 
 
 def _preview(plan: ImportPlan, skipped: Sequence[Skipped]) -> Iterable[Block]:
@@ -129,30 +135,30 @@ def _preview(plan: ImportPlan, skipped: Sequence[Skipped]) -> Iterable[Block]:
 
 
 def _plan_blocks(plan: ImportPlan) -> Iterable[Block]:
-    there = _count_existing(plan) if plan.new else 0
+    existing = _count_existing(plan) if plan.new else 0
     yield Fields(
         (
-            ("keys pinned", ", ".join(key.kid for key in plan.keys) or None),
+            ("new public keys", ", ".join(key.kid for key in plan.keys) or None),
             ("new customers", _some([f"{n} ({s})" for s, n in plan.customers.items()])),
             ("new machines", str(len(plan.machines)) if plan.machines else None),
             ("replaced", str(len(plan.replaced)) if plan.replaced else None),
-            ("there already", str(there) if there else None),
+            ("already imported", str(existing) if existing else None),
         )
     )
     if plan.refused:
         yield Line(f"refused: {len(plan.refused)}", "bad")
         rows = tuple((each.name, each.code, each.message) for each in plan.refused)
         yield Table(("file", "code", "why"), rows)
-        hinted: dict[str, list[str]] = {}
+        names_by_hint: dict[str, list[str]] = {}
         for each in plan.refused:
             if each.hint:
-                hinted.setdefault(each.hint, []).append(each.name)
-        for hint, names in hinted.items():
+                names_by_hint.setdefault(each.hint, []).append(each.name)
+        for hint, names in names_by_hint.items():
             yield Line(f"hint for {_some(names)}: {hint}", "dim")
     for old, new in plan.missing[:_MOST]:
-        yield Line(f"no file of license {old}, which {new[:8]} replaced", "warn")
+        yield Line(f"file missing: license {old}, replaced by {new[:8]}", "warn")
     if len(plan.missing) > _MOST:
-        yield Line(f"and of {len(plan.missing) - _MOST} more", "warn")
+        yield Line(f"and {len(plan.missing) - _MOST} more missing files", "warn")
 
 
 def _count_existing(plan: ImportPlan) -> int:
@@ -175,15 +181,15 @@ def _outcome_json(each: registry_import.Outcome) -> dict[str, Any]:
 
 @contextmanager
 def _registry(invocation: Invocation, keys: tuple[Key, ...]) -> Iterator[Registry]:
-    """Yield the registry to decide on; an empty one, thrown away, where there is none yet."""
+    """Yield the registry to decide on; a temporary empty one if it does not exist yet."""
     if create.is_complete(invocation.home_path):
         yield invocation.registry
         return
     if not keys:
         raise RegistryMissing(
-            f"there is no registry at {escape(str(invocation.home_path))}, so no key is pinned by "
-            "which a license could be judged",
-            hint="add --public-key FILE, the public half that your customers' servers have",
+            f"no registry at {escape(str(invocation.home_path))}, so no public keys to verify "
+            "licenses with",
+            hint="add --public-key FILE with the public key that your customers' servers have",
         )
     try:
         folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)

@@ -1,4 +1,4 @@
-"""`polygent-issue registry restore`: a backup in the place of the registry."""
+"""`polygent-issue registry restore`: restore the registry from a backup."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -26,19 +26,19 @@ from polygent_issuer.registry.restore import CurrentRegistry, number
 
 def restore(
     invocation: Invocation,
-    source: Annotated[Path, argument("FILE", "A backup of the registry.")],
+    source: Annotated[Path, argument("FILE", "Restore this backup.")],
     *,
     against: AgainstOption = None,
     consents: consent.ConsentOptions,
     yes: consent.YesButFindings = False,
 ) -> Report:
-    """Go back to a backup of the registry, in the home or in a new one.
+    """Restore the registry from a backup.
 
-    The backup is judged to its last row first, and nothing of it is run. A registry that is
-    there is kept beside it, never deleted; what it holds that the backup lacks needs consent
-    (registry-rollback).
+    The backup is verified completely first, and no SQL from it is run. A missing home is
+    created. An existing registry is renamed and kept. If it has rows that the backup lacks, the
+    restore needs consent (registry-rollback).
     """
-    heads, typed = noted_heads(against), consent.given(consents)
+    heads, typed = noted_heads(against), consent.parse_consent(consents)
     with _folder(invocation) as folder, open_backup(source, folder, against=heads) as backup:
         path = folder / REGISTRY_FILE
         present = restoring.compare_with_current(path, backup)
@@ -51,7 +51,7 @@ def restore(
             result.write_blocks(_preview(backup, present, path), sys.stderr)
         agreed = consent.obtain(invocation, findings, typed)
         if present is not None:
-            consent.confirm_or_cancel(invocation, "put the backup in its place?", yes=yes)
+            consent.confirm_or_cancel(invocation, "replace the registry by the backup?", yes=yes)
         create.write_default_settings(folder)
         settings = load(folder, invocation.environ).settings
         set_aside = restoring.restore(
@@ -73,7 +73,7 @@ def _report(
     set_aside: Path | None,
     missing: list[str],
 ) -> Report:
-    """Return what is in force now; `missing` are keys that the settings do not place."""
+    """Report the restored registry; `missing` are labels of keys without a store."""
     source, head = str(backup.source.absolute()), head_text(backup.size, backup.head)
     old = replaced if replaced and replaced.readable else None
     aside = None if set_aside is None else str(set_aside)
@@ -89,28 +89,28 @@ def _report(
     }
     text: list[Block] = [
         Line(f"restored the registry from {source}", "good"),
-        Fields((("rows", str(backup.size)), ("head", head), ("the one before", aside))),
+        Fields((("rows", str(backup.size)), ("head", head), ("old registry", aside))),
     ]
     if replaced is not None and replaced.licenses_lost:
-        text.append(Line("licenses that it lacks come back from their files:", "warn"))
+        text.append(Line("to recover the lost licenses from their files:", "warn"))
         text.append(Line("polygent-issue registry import FILE", indent=1))
     for label in missing:
-        where = f"the settings do not name where the private half of {label} is:"
+        where = f"the settings have no key store for {label}; to import its private key:"
         text.append(Line(where, "warn"))
         text.append(Line("polygent-issue key import FILE-OF-ITS-BACKUP", indent=1))
     return Report(members, text)
 
 
 def _preview(backup: CheckedBackup, present: CurrentRegistry | None, path: Path) -> Iterable[Block]:
-    """What would be restored over what."""
+    """Yield the backup and the registry that it would replace."""
     yield Line(f"backup {backup.source}", "title")
     head = head_text(backup.size, backup.head)
     yield Fields((("registry", backup.registry_id), ("rows", str(backup.size)), ("head", head)))
-    yield Line(f"in place of {path}", "title")
+    yield Line(f"replaces {path}", "title")
     if present is None:
-        yield Line("there is none yet", indent=1)
+        yield Line("no registry yet", indent=1)
     elif not present.readable:
-        yield Line("it cannot be read", "bad", 1)
+        yield Line("the registry cannot be read", "bad", 1)
     else:
         rows, licenses = present.rows_lost, present.licenses_lost
         lost = f"{number(rows, 'journal row')}, {number(licenses, 'license')}"
@@ -125,15 +125,15 @@ def _preview(backup: CheckedBackup, present: CurrentRegistry | None, path: Path)
 
 @contextmanager
 def _folder(invocation: Invocation) -> Iterator[Path]:
-    """The folder of the home; one that had to be made is gone again when nothing came of it."""
+    """Yield the folder of the home; create it if needed, and remove it again on failure."""
     path = invocation.home_path
-    made = not path.exists()
+    is_new = not path.exists()
     for warning in home_folder.create(path):
         invocation.warn(warning)
     try:
         yield path
     except BaseException:
-        if made:
+        if is_new:
             with suppress(OSError):
                 path.rmdir()
         raise
