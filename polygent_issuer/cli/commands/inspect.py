@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 def inspect(
     invocation: Invocation,
-    license_file: Annotated[str, argument("FILE", "A .lic; - is stdin.")],
+    license_file: Annotated[str, argument("FILE", "Show this license file (- for stdin).")],
     public_key: PublicKeyFiles = None,
 ) -> Report:
-    """Show what a license file says, and what of it was and was not checked.
+    """Show the content of a license file.
 
     The signature is checked with the registry's keys, or with --public-key. Where that is not
     possible the claims are shown all the same, and said to be nobody's word.

@@ -6,7 +6,7 @@ from polygent_issuer.cli.output.result import Result
 
 
 def verify(invocation: Invocation, options: VerifyOptions) -> Result:
-    """Check license files as the customer's server would.
+    """Check license files as a server would.
 
     All checks run; each failure says what the customer sees and which command mends it. Without
     --machine-info or --fingerprint the machine that the registry holds for the license is taken.

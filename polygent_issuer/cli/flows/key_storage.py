@@ -51,14 +51,14 @@ class StorageOptions(OptionGroup):
         option(
             "--store",
             "URI",
-            "keyring:, file:PATH or pkcs11:URI; else the settings'.",
+            "Use this key store: keyring:, file:PATH or pkcs11:URI.",
             complete=candidates.stores,
         ),
     ] = None
     backup: Annotated[
-        str | None, option("--backup", "FILE", "Write an encrypted backup there, too.")
+        str | None, option("--backup", "FILE", "Write an encrypted backup to this file.")
     ] = None
-    no_backup: Annotated[bool, flag("--no-backup", "Write no backup now.")] = False
+    no_backup: Annotated[bool, flag("--no-backup", "Skip the backup.")] = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

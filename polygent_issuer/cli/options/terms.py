@@ -39,7 +39,7 @@ class TermsOptions(OptionGroup):
     """Options that `sign`, `renew` and `reissue` share."""
 
     plan: Annotated[
-        str | None, _option("--plan", "NAME", "Use a plan of the settings.", candidates.plans)
+        str | None, _option("--plan", "NAME", "Use the terms of this plan.", candidates.plans)
     ] = None
     tier: Annotated[
         str | None,
@@ -54,7 +54,7 @@ class TermsOptions(OptionGroup):
     ] = None
     basis: Annotated[
         str | None,
-        _option("--from", "BASIS", "Start the term at: expiry, now or a date.", candidates.bases),
+        _option("--from", "BASIS", "Start the term at expiry, now or a date.", candidates.bases),
     ] = None
     users: Annotated[int | None, _limit("--users", "Set the number of users.")] = None
     session_hosts: Annotated[
@@ -65,7 +65,7 @@ class TermsOptions(OptionGroup):
     ] = None
     allowed_domain: Annotated[
         str | None,
-        _option("--allowed-domain", "HOST", "Set the only host, or *.DOMAIN (enterprise)."),
+        _option("--allowed-domain", "HOST", "Allow only this host or *.DOMAIN (enterprise)."),
     ] = None
 
 

@@ -35,11 +35,13 @@ class CsvOptions(OptionGroup):
     """`--csv`, and the file for it."""
 
     csv: Annotated[
-        bool, typer.Option("--csv", help="CSV for a spreadsheet, on stdout or in --output.")
+        bool, typer.Option("--csv", help="Write CSV for a spreadsheet to stdout or --output.")
     ] = False
     to: Annotated[
         str | None,
-        typer.Option("--output", "-o", metavar="FILE|DIR", help="Write the CSV to a new file."),
+        typer.Option(
+            "--output", "-o", metavar="FILE|DIR", help="Write the CSV to this new file or folder."
+        ),
     ] = None
 
     def asked(self, invocation: Invocation) -> bool:

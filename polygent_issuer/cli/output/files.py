@@ -13,7 +13,8 @@ from polygent_issuer.files import disk
 STDOUT = "-"
 
 OutputFile = Annotated[
-    str | None, option("--output", "FILE|DIR", "Where it goes; else stdout.", short="-o")
+    str | None,
+    option("--output", "FILE|DIR", "Write to this new file or folder, not to stdout.", short="-o"),
 ]
 
 

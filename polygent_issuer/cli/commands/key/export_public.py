@@ -34,7 +34,7 @@ def export_public(
         bool, flag("--all", "Export every key that servers should trust, as JWKS.")
     ] = False,
     form: Annotated[
-        Form | None, option("--format", None, "Set the format (default: pem; jwks with --all).")
+        Form | None, option("--format", None, "Set the format (default: pem, or jwks with --all).")
     ] = None,
     to: OutputFile = None,
 ) -> Report:

@@ -37,7 +37,7 @@ def retire_key(
     key: KeyName,
     *,
     compromised: Annotated[
-        bool, flag("--compromised", "Mark the key as compromised; servers must drop it.")
+        bool, flag("--compromised", "Mark the key as compromised, so that servers drop it.")
     ] = False,
     consents: consent.ConsentOptions,
     yes: consent.Yes = False,
