@@ -24,6 +24,7 @@ from polygent_issuer.registry.errors import (
     tampered,
 )
 from polygent_issuer.registry.records import Actor, text
+from polygent_issuer.registry.row_check import RowCheck
 from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.text import escape
 
@@ -45,6 +46,7 @@ class Registry:
     def __init__(self, connection: Connection) -> None:
         """Take a connection that `create` or `open` has made sure of."""
         self._connection = connection
+        self._last_read: tuple[int, RowCheck] | None = None
 
     @classmethod
     def create(
@@ -162,6 +164,7 @@ class Registry:
             # Takes the snapshot, and the lock that every later read relies on.
             connection.wait_for("SELECT 1 FROM sqlite_schema LIMIT 1").close()
             connection.run("PRAGMA query_only = ON")
+            self._last_read = connection.number("data_version"), db.row_check
             yield db
         finally:
             db.end()
@@ -186,8 +189,12 @@ class Registry:
         connection = self._connection
         connection.begin("BEGIN IMMEDIATE")
         db = Writing(connection, now=now, actor=actor)
+        last_read, self._last_read = self._last_read, None
         try:
             connection.require_in_place()
+            # Rows that the decision compared are as they were, unless somebody else committed.
+            if last_read is not None and last_read[0] == connection.number("data_version"):
+                db.row_check = last_read[1]
             (judge or _require_as_made)(connection)
             yield db
             db.end()

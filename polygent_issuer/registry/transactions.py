@@ -42,13 +42,14 @@ class Reading:
 
     Attributes:
         all_keys: the signing keys, once they were read.
+        row_check: the rows that were compared with the journal.
     """
 
     def __init__(self, connection: Connection, *, checked: bool = True) -> None:
         """Read within the transaction that is open on a connection; `checked` as for `reading`."""
         self.all_keys: tuple[KeyRecord, ...] | None = None
         self._connection = connection
-        self._check = RowCheck(connection)
+        self.row_check = RowCheck(connection)
         self._checked = checked
         self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
         self._ended = False
@@ -57,13 +58,13 @@ class Reading:
         """Check that a row is as the journal last recorded it, unless it is only displayed."""
         if self._checked:
             self._require_open()
-            self._check.require(table, key)
+            self.row_check.require(table, key)
 
     def require_every_recorded(self, table: str, customer_id: int | None) -> None:
         """Check each row of a table that journal rows about a customer, or (None) keys, wrote."""
         if self._checked:
             self._require_open()
-            self._check.require_every(table, customer_id)
+            self.row_check.require_every(table, customer_id)
 
     def execute(self, sql: str, params: Params = ()) -> Iterator[Row]:
         """Run one statement now; its rows are streamed."""
@@ -205,7 +206,7 @@ class Writing(Reading):
         if table in JOURNALED:
             names = [column[0] for column in described]
             # One that something else deleted would be recorded over.
-            self._check.require_new(f"{table}/{row[names.index(KEYS[table])]!s}")
+            self.row_check.require_new(f"{table}/{row[names.index(KEYS[table])]!s}")
         return self._note(table, described, row)
 
     def update(self, table: str, key: Key, only: str = "1", /, **columns: Value) -> bool:
@@ -240,7 +241,7 @@ class Writing(Reading):
         self._connection.run_many(sql, ((key,) for key in keys))
         for key in keys:
             self._written.note_deleted(table, key)
-            self._check.note(f"{table}/{key}")
+            self.row_check.note(f"{table}/{key}")
 
     def record(
         self,
@@ -317,7 +318,7 @@ class Writing(Reading):
 
     def _note(self, table: str, described: tuple[Any, ...], row: Row) -> Key:
         key = self._written.note(table, described, row)
-        self._check.note(f"{table}/{key}")
+        self.row_check.note(f"{table}/{key}")
         if table == "keys":
             self.all_keys = None
         return key
