@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from polygent_issuer import files
 from polygent_issuer.errors import HomeProblem
@@ -24,9 +24,11 @@ from polygent_issuer.registry.errors import (
     tampered,
 )
 from polygent_issuer.registry.records import Actor, text
-from polygent_issuer.registry.row_check import RowCheck
 from polygent_issuer.registry.transactions import Reading, Writing
 from polygent_issuer.text import escape
+
+if TYPE_CHECKING:
+    from polygent_issuer.registry.row_check import RowCheck
 
 REGISTRY_FILE: Final = "registry.db"
 BUSY_TIMEOUT: Final = timedelta(seconds=30)
