@@ -78,7 +78,6 @@ TO_DO: set[str] = {
     "polygent_issuer/enforcement",
     "polygent_issuer/guide",
     "polygent_issuer/registry",
-    "polygent_issuer/verifier",
     "tests/batch",
     "tests/benchmarks",
     "tests/cli/commands",

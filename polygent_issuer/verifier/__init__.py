@@ -1,7 +1,7 @@
-"""Verifies Polygent license files (FORMAT §1 to §3 and §5: `FORMAT.md` beside this file).
+"""Verifies Polygent license files (FORMAT §1 to §3 and §5: `FORMAT.md` in this folder).
 
-Standard library and `cryptography` alone, relative imports, no I/O, no clock: import it, or copy
-the folder.
+It uses only the standard library and `cryptography`, with relative imports and without I/O or a
+clock. Import it, or copy the folder.
 
     >>> from datetime import UTC, datetime
     >>> from pathlib import Path
@@ -16,7 +16,7 @@ the folder.
     machine_mismatch Example GmbH
 
 A file that any 1.x release accepts is accepted by every later 1.x release, on every version of
-Python. The names below are the public face.
+Python. The names below are the public interface.
 """
 
 from .domain import AllowedDomain

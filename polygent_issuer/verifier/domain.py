@@ -20,7 +20,7 @@ class AllowedDomain:
     """An exact host name, or `*.` before a name of at least two labels.
 
     Args:
-        text: the domain as the license carries it: LDH labels, lower case.
+        text: the domain as it is in the license: LDH labels in lower case.
 
     Raises:
         InvalidDomain: (`invalid_domain`) when `text` breaks FORMAT §3.
@@ -29,25 +29,25 @@ class AllowedDomain:
     text: str
 
     def __post_init__(self) -> None:
-        """Let no domain exist that breaks FORMAT §3."""
+        """Check the text against FORMAT §3."""
         if problem := _problem(self.text):
             hint = None if self.text.isascii() else _A_LABELS
             raise InvalidDomain(f"{quoted(self.text)} {problem}", hint=hint)
 
     @classmethod
     def parse(cls, text: str) -> "AllowedDomain":
-        """The domain that `text` writes; nothing is lower-cased or trimmed.
+        """Parse a domain; nothing is lower-cased or trimmed.
 
         Raises:
-            InvalidDomain: (`invalid_domain`) when it breaks FORMAT §3.
+            InvalidDomain: (`invalid_domain`) when `text` breaks FORMAT §3.
         """
         return cls(text)
 
     def matches(self, host: str) -> bool:
-        """Whether a request with this Host header is for the allowed domain.
+        """Return whether a request with this Host header is for the allowed domain.
 
-        One trailing `:port` and then one trailing dot are dropped, ASCII case is ignored; `*`
-        stands for exactly one label. What is no host name in LDH labels never matches.
+        One trailing `:port` and then one trailing dot are dropped, and ASCII case is ignored. `*`
+        matches exactly one label. A text other than a host name in LDH labels never matches.
         """
         name = _PORT.sub("", host, count=1).removesuffix(".")
         if len(name) > MAX_DOMAIN or not name.isascii():
@@ -59,11 +59,11 @@ class AllowedDomain:
         return rest == self.text[2:] and _LABEL.fullmatch(label) is not None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy as the text, which is judged again."""
+        """Pickle and copy as the text, which is checked again."""
         return type(self), (self.text,)
 
     def __str__(self) -> str:
-        """The domain as the license carries it."""
+        """Return the domain as it is in the license."""
         return self.text
 
 
@@ -72,9 +72,9 @@ def _problem(text: str) -> str | None:
         return f"is longer than {MAX_DOMAIN} characters"
     labels = text.removeprefix(_ANY_LABEL).split(".")
     if not all(_LABEL.fullmatch(label) for label in labels):
-        return "is not a lower-case host name, nor one after '*.'"
+        return "is not a lower-case host name, or '*.' before one"
     if _DIGITS.fullmatch(labels[-1]):
-        return "ends in a label of digits alone"
+        return "ends in a label of only digits"
     if text.startswith(_ANY_LABEL) and len(labels) == 1:
         return "needs at least two labels after '*.'"
     return None

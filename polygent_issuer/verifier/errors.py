@@ -1,7 +1,7 @@
-"""The verifier's errors: one root, stable codes, nothing else crosses a public function.
+"""The verifier's errors: one root and stable codes. Public functions raise nothing else.
 
-`CheckCode` is the first column of FORMAT §5's table. Messages are lower case, say what and why,
-and hold text from a file only as `quoted` gives it.
+`CheckCode` is the code column of FORMAT §5's table. A message is in lower case and states what
+happened and why. Text from a file is in it only as `quoted` writes it.
 """
 
 from enum import StrEnum
@@ -11,7 +11,7 @@ _SHOWN: Final = 80
 
 
 class CheckCode(StrEnum):
-    """The ten checks of FORMAT §5, in their order; the values never change."""
+    """The ten checks of FORMAT §5, in order; the values never change."""
 
     MALFORMED = "malformed"
     UNKNOWN_KEY = "unknown_key"
@@ -26,23 +26,23 @@ class CheckCode(StrEnum):
 
 
 class VerifierError(Exception):
-    """The root of what the verifier raises.
+    """The root of the verifier's errors.
 
     Args:
-        message: what and why, in one line without control characters.
-        hint: what puts it right, where one thing does.
+        message: what happened and why, in one line without control characters.
+        hint: the fix, if there is one.
     """
 
     code: str = "verifier_error"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        """Say what and why, and what puts it right."""
+        """Set the message and the hint."""
         super().__init__(message)
         self.message = message
         self.hint = hint
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy by attributes: `__init__` takes other arguments than `args`."""
+        """Pickle and copy by attributes, since `__init__` has other parameters than `args`."""
         return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
@@ -50,9 +50,9 @@ class LicenseError(VerifierError):
     """A license file is not authentic, or its server must not accept it.
 
     Attributes:
-        code: which check of FORMAT §5 failed.
-        license: the decoded `License` once it is authentic (rows 5 to 10), else None: a server
-            must still show whom an expired license belongs to.
+        code: the check of FORMAT §5 that failed.
+        license: the decoded `License` if it is authentic (rows 5 to 10), else None. A server must
+            still show the customer of an expired license.
     """
 
     code: CheckCode
@@ -65,14 +65,14 @@ class LicenseError(VerifierError):
         hint: str | None = None,
         license: Any = None,  # noqa: A002, ANN401 - a public name; its module imports this one
     ) -> None:
-        """Say which check failed, and of which license once that is known."""
+        """Set the check that failed, and the license if it is authentic."""
         super().__init__(message, hint=hint)
         self.code = code
         self.license = license
 
     @property
     def authentic(self) -> bool:
-        """Whether rows 1 to 4 passed: signed by a known key, and its claims are in order."""
+        """Return whether rows 1 to 4 passed: a known key signed it, and its claims are valid."""
         return self.license is not None
 
 
@@ -83,7 +83,7 @@ class NotAuthentic(LicenseError):
 
 
 class InvalidKey(VerifierError):
-    """What was given is no public key that licenses may be verified with."""
+    """An input is not a public key that licenses may be verified with."""
 
     code = "invalid_key"
 
@@ -95,15 +95,15 @@ class InvalidDomain(VerifierError):
 
 
 def malformed(message: str, *, hint: str | None = None) -> NotAuthentic:
-    """Row 1 of FORMAT §5, to be raised."""
+    """Return the error of row 1 of FORMAT §5."""
     return NotAuthentic(CheckCode.MALFORMED, message, hint=hint)
 
 
 def invalid_claim(path: str, why: str, *, hint: str | None = None) -> NotAuthentic:
-    """Row 4 of FORMAT §5, to be raised; `path` is dotted: `limits.users`."""
+    """Return the error of row 4 of FORMAT §5; `path` is dotted, as in `limits.users`."""
     return NotAuthentic(CheckCode.INVALID_CLAIMS, f"{path}: {why}", hint=hint)
 
 
 def quoted(text: str) -> str:
-    """Foreign text as a message may carry it: ASCII, escaped, at most 80 characters of it."""
+    """Quote foreign text for a message: at most 80 characters of it, escaped as ASCII."""
     return ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")

@@ -1,7 +1,7 @@
-"""Hints for malformed files (FORMAT §1): what a file looks like, and what to do about it.
+"""Hints for malformed files (FORMAT §1): the kind of the file, and what to do.
 
-A hint is text for people. What is decoded or repaired here only decides which hint fits; it is
-never used as a license.
+A hint is text for people. The bytes that are decoded or repaired here only select the hint; they
+are never used as a license.
 """
 
 import re
@@ -38,8 +38,8 @@ _KINDS: Final = (
     (
         rb"\x78\x9f\x3e\x22",  # TNEF, [MS-OXTNEF] 2.1.3.1
         (
-            "this is winmail.dat, which Outlook makes of a mail in rich text: have the .lic "
-            "file sent again in a mail in plain text or HTML"
+            "this is winmail.dat, which Outlook makes of a mail in rich text: ask for the .lic "
+            "file in a mail in plain text or HTML"
         ),
     ),
     (
@@ -83,22 +83,22 @@ _KINDS: Final = (
         rb"<(?i:!doctype html|html|head|body|meta|div|p|pre|span|table|script)\b",
         (
             "this is an HTML page, not a license: it may be a sign-in page that was saved "
-            "in place of the file; download the .lic file again"
+            "instead of the file; download the .lic file again"
         ),
     ),
     (rb"<[?!a-zA-Z]", f"this is an XML document, not a license: {_INSTEAD}"),
     (
         rb'\{(?=.*(?i:polygent-machine-info|"(?:machine_?)?fingerprint"))',
-        ("this is a machine-info document, not a license: use the .lic file that is issued for it"),
+        ("this is a machine-info document, not a license: use the .lic file issued for it"),
     ),
     (
         rb"SQLite format 3\0",
-        f"this is a database, a registry perhaps, and not a license: {_INSTEAD}",
+        f"this is a database, perhaps a registry, not a license: {_INSTEAD}",
     ),
     (rb"[\[{]", f"this is a JSON document, not a license: {_INSTEAD}"),
 )
 """Beginnings of files that are not licenses, each with its hint; the first match counts. Patterns
-are compiled when they are first used, since most files are licenses."""
+are compiled at their first use, since most files are licenses."""
 
 _QUOTES: Final = r"\"'`\xab\xbb\u2018-\u201f"
 _MARKS: Final = (
@@ -129,7 +129,7 @@ _MARKS: Final = (
         ),
         "",
         (
-            "there are invisible characters or no-break spaces in the license, which was "
+            "the license has invisible characters or no-break spaces, because it was "
             f"copied from a mail, a page or a document: {_AGAIN}"
         ),
     ),
@@ -138,16 +138,16 @@ _MARKS: Final = (
 
 _WRAPPED: Final = "a mail program re-wrapped the line: use the attachment itself"
 _CUT: Final = f"the end of the license is missing: {_AGAIN}"
-_SEVERAL: Final = "the file holds several licenses: use each in a file of its own"
+_SEVERAL: Final = "the file has several licenses: save each in its own file"
 _ENCODED: Final = (
     "the license is in base64, an encoding for mail: open the mail in a mail program and save the "
     ".lic file that is attached"
 )
-_MIXED: Final = f"there are other characters before, after or in the license: {_AGAIN}"
+_MIXED: Final = f"the license has other characters before, after or in it: {_AGAIN}"
 
 START: Final = "eyJhbGciOiJFUzI1NiIsImtpZCI6I"
 """The beginning of every license that this project issues: base64url of `{"alg":"ES256","kid":"`,
-without the last character, which depends on the kid."""
+except for the last character, which depends on the kid."""
 START_ENCODED: Final = "ZXlKaGJHY2lPaUpGVXpJMU5pSXNJbXRwWkNJ"
 """The base64 of that beginning."""
 _CHARACTERS: Final = r"[A-Za-z0-9_.-]+"
@@ -156,11 +156,11 @@ _LEAST: Final = len("eyJ")
 
 
 def hint(data: bytes, is_token: Callable[[bytes], bool]) -> str | None:
-    """Return what a malformed file looks like and what to do; None when that is not clear.
+    """Return the hint for a malformed file; None if no hint fits.
 
     Args:
         data: the file as received; only its first 16,384 bytes are examined.
-        is_token: whether bytes are a token of the right form.
+        is_token: the function that returns whether bytes are a token of the right form.
     """
     examined = data[:_EXAMINED_BYTES]
     if re.match(_UTF16, examined):
@@ -173,7 +173,7 @@ def hint(data: bytes, is_token: Callable[[bytes], bool]) -> str | None:
 
 
 def _of_license(data: bytes, is_token: Callable[[bytes], bool]) -> str | None:
-    """Return the hint for a license that was changed on its way."""
+    """Return the hint for a license that was changed in transit."""
     text, reason = _text(data), None
     for pattern, replacement, mark in _MARKS:
         undone = re.sub(pattern, replacement, text, flags=re.MULTILINE)

@@ -1,7 +1,7 @@
-"""Tokens as FORMAT §1 wants them: JWS, base64url and JSON without a second spelling.
+"""Tokens of FORMAT §1: JWS, base64url and JSON, each with exactly one valid spelling.
 
-`parse` judges the form alone, row 1 of FORMAT §5, and hands out what was received: a signature is
-checked over those bytes, never over a second spelling of them.
+`parse` checks only the form, row 1 of FORMAT §5, and returns the bytes as received. A signature is
+checked over those bytes, and nothing is serialized again before that.
 """
 
 import binascii
@@ -27,16 +27,17 @@ _FROM_URL = bytes.maketrans(b"-_", b"+/")
 
 
 def to_base64url(data: bytes) -> bytes:
-    """The one spelling of `data`, unpadded."""
+    """Encode bytes without padding."""
     return binascii.b2a_base64(data, newline=False).rstrip(b"=").translate(_TO_URL)
 
 
 def from_base64url(text: bytes) -> bytes:
-    """The bytes that `text` spells.
+    """Decode canonical, unpadded base64url.
 
     Raises:
-        ValueError: `text` is not what `to_base64url` gives for any bytes: a foreign character,
-            padding, white space, an impossible length, or unused low bits that are not zero.
+        ValueError: `text` is not what `to_base64url` returns for any bytes. It has a foreign
+            character, padding, white space, an impossible length, or unused low bits that are not
+            zero.
     """
     data = binascii.a2b_base64(text.translate(_FROM_URL) + b"=" * (-len(text) % 4))
     if to_base64url(data) != text:
@@ -45,14 +46,14 @@ def from_base64url(text: bytes) -> bytes:
 
 
 def loads_object(data: bytes, *, what: str = "the text") -> dict[str, Any]:
-    """The one JSON object that `data` holds.
+    """Parse one JSON object.
 
     Args:
-        data: UTF-8 without BOM; nothing but JSON white space around the object.
-        what: what `data` is, for the message.
+        data: UTF-8 without BOM, with nothing but JSON white space around the object.
+        what: the name of the text, for the message.
 
     Raises:
-        LicenseError: (`malformed`) when FORMAT §1, "JSON", is broken in any way.
+        LicenseError: (`malformed`) when `data` breaks FORMAT §1, "JSON".
     """
     try:
         text = data.decode()
@@ -72,13 +73,13 @@ def loads_object(data: bytes, *, what: str = "the text") -> dict[str, Any]:
 
 
 class _Refused(Exception):
-    """JSON that the profile forbids; the message goes behind the name of the text."""
+    """JSON that FORMAT §1 forbids; the message follows the name of the text."""
 
 
 def _check_depth(data: bytes) -> None:
     """Refuse deep nesting before the parser recurses into it.
 
-    Brackets in strings make the quick count too high, never too low.
+    The quick count also counts brackets in strings, so it may be too high, but never too low.
     """
     if data.count(b"{") + data.count(b"[") <= MAX_DEPTH:
         return
@@ -96,7 +97,7 @@ def _check_surrogates(value: object) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise _Refused("holds a lone surrogate") from None
+        raise _Refused("has a lone surrogate") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -107,14 +108,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int:
-    # the length comes first: int() itself refuses thousands of digits with an error of its own
+    # The length is checked first, since int() raises another error for thousands of digits.
     if len(text) > _MAX_DIGITS or not -MAX_INTEGER <= (number := int(text)) <= MAX_INTEGER:
-        raise _Refused("holds an integer beyond 2^53-1")
+        raise _Refused("has an integer beyond 2^53-1")
     return number
 
 
 def _no_integer(_text: str) -> NoReturn:
-    raise _Refused("holds a number that is not a plain integer")
+    raise _Refused("has a number that is not a plain integer")
 
 
 _DECODER: Final = json.JSONDecoder(
@@ -137,14 +138,14 @@ _SEGMENTS: Final = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Token:
-    """A license file of the right form, nothing of it authenticated yet.
+    """A license file of the right form; nothing in it is authenticated yet.
 
     Attributes:
-        kid: which key is said to have signed it.
+        kid: the key that the header names.
         header: the three parameters.
-        payload: the bytes that the second segment spells; not parsed.
+        payload: the decoded bytes of the second segment; not parsed.
         signature: 64 bytes, R then S.
-        signing_input: the bytes that were signed, as received.
+        signing_input: the signed bytes, as received.
     """
 
     kid: str
@@ -155,16 +156,16 @@ class Token:
 
 
 def parse(data: bytes) -> Token:
-    """The token that a license file holds.
+    """Parse a license file.
 
     Args:
         data: the file as received; one UTF-8 BOM and white space around the token are dropped.
 
     Raises:
-        LicenseError: (`malformed`) when the file or its header breaks FORMAT §1 or the signature
-            is not 64 bytes; the hint says what the file looks like, where that is clear.
+        LicenseError: (`malformed`) when the file or its header breaks FORMAT §1, or the signature
+            is not 64 bytes. The hint names what the file looks like, where that is clear.
     """
-    data = bytes(data[: MAX_FILE_BYTES + 1])  # whatever buffer it came in
+    data = bytes(data[: MAX_FILE_BYTES + 1])  # from any kind of buffer
     try:
         return _parse_file(data)
     except LicenseError as error:
@@ -173,13 +174,13 @@ def parse(data: bytes) -> Token:
 
 
 def signing_input(kid: str, payload: bytes) -> bytes:
-    """The bytes to sign for a payload under the key `kid` (RFC 7515 §5.1)."""
+    """Return the bytes to sign for a payload with the key `kid` (RFC 7515 §5.1)."""
     header = f'{{"alg":"{ALGORITHM}","kid":"{kid}","typ":"{TYPE}"}}'
     return to_base64url(header.encode()) + b"." + to_base64url(payload)
 
 
 def assemble(signing_input: bytes, signature: bytes) -> bytes:
-    """The license file: one line of ASCII and a final newline."""
+    """Return the license file: one line of ASCII and a final newline."""
     return signing_input + b"." + to_base64url(signature) + b"\n"
 
 
@@ -195,7 +196,7 @@ def _parse_file(data: bytes) -> Token:
 def _parse_token(token: bytes) -> Token:
     segments = token.split(b".")
     if len(segments) != _SEGMENTS or not all(segments):
-        raise malformed("the file is not three base64url texts with dots between them")
+        raise malformed("the file is not three base64url texts separated by dots")
     try:
         payload, signature = map(from_base64url, segments[1:])
         header = _header(segments[0])
@@ -212,11 +213,11 @@ def _parse_token(token: bytes) -> Token:
     )
 
 
-@lru_cache(maxsize=16)  # all licenses of one key begin with the same bytes
+@lru_cache(maxsize=16)  # all licenses of one key have the same header
 def _header(segment: bytes) -> Mapping[str, Any]:
     header = loads_object(from_base64url(segment), what="the header")
     if header.keys() != _HEADER_NAMES:
-        raise malformed("the header must hold alg, kid and typ, and nothing else")
+        raise malformed("the header must have exactly alg, kid and typ")
     if header["alg"] != ALGORITHM:
         raise malformed(f"the header's alg is not {ALGORITHM}")
     if header["typ"] != TYPE:

@@ -31,7 +31,7 @@ _PLAIN_HINT: Final = "openssl pkey -pubin -in FILE -pubout -ec_conv_form uncompr
 _REQUIRED: Final = {"kty": "EC", "crv": "P-256"}
 _OPTIONAL: Final = {"use": "sig", "alg": "ES256"}
 _OPERATION: Final = "verify"
-_PRIVATE_HINT: Final = "give the public half alone, and treat the private one as published"
+_PRIVATE_HINT: Final = "give only the public key, and treat the private key as published"
 
 
 def point_from_pem(data: bytes) -> bytes:
@@ -41,15 +41,15 @@ def point_from_pem(data: bytes) -> bytes:
 
     Raises:
         InvalidKey: (`invalid_key`) for a private key, several blocks, another kind of key, or
-            another spelling of the same one (compressed point, explicit parameters).
+            another encoding of a P-256 key (compressed point, explicit parameters).
     """
     if b"PRIVATE KEY" in data:
         raise InvalidKey("this is a private key", hint=_PRIVATE_HINT)
     if data.count(b"-----BEGIN") > 1:
-        raise InvalidKey("the PEM file holds more than one block")
+        raise InvalidKey("the PEM file has more than one block")
     block = _PEM.fullmatch(data.removeprefix(BOM_UTF8))
     if block is None:
-        raise InvalidKey("this is not one PEM block of a PUBLIC KEY")
+        raise InvalidKey("this is not a PEM block of a PUBLIC KEY")
     text = block[1].translate(None, b"\r\n")
     try:
         der = binascii.a2b_base64(text)
@@ -63,14 +63,14 @@ def point_from_pem(data: bytes) -> bytes:
 
 
 def pem(point: bytes) -> bytes:
-    """The PEM file of a point."""
+    """Return the PEM file of a point."""
     text = binascii.b2a_base64(_SPKI_PREFIX + point, newline=False)
     lines = [text[at : at + _LINE] for at in range(0, len(text), _LINE)]
     return b"\n".join([b"-----BEGIN PUBLIC KEY-----", *lines, b"-----END PUBLIC KEY-----", b""])
 
 
 def point_from_jwk(jwk: Mapping[str, object]) -> bytes:
-    """The point that a JWK carries (RFC 7518 §6.2); members that are not named here are ignored.
+    """Return the point of a JWK (RFC 7518 §6.2); members that are not named here are ignored.
 
     Raises:
         InvalidKey: (`invalid_key`) for a private key, another kind of key, another use of it, or
@@ -92,9 +92,9 @@ def point_from_jwk(jwk: Mapping[str, object]) -> bytes:
 def foreign_purpose(jwk: Mapping[str, object]) -> str | None:
     """Return why a key of a JWK Set is not meant for licenses, or None when it may be.
 
-    Such a key is ignored whatever its other members (RFC 7517 §5): any of `kty`, `crv`, `use` and
-    `alg` that is another text shows it, or `key_ops` that lack `verify`. A private key never is
-    ignored: someone has published it.
+    Such a key is ignored whatever its other members are (RFC 7517 §5). It has another text in one
+    of `kty`, `crv`, `use` and `alg`, or its `key_ops` lack `verify`. A private key is never
+    ignored, since someone has published it.
 
     Raises:
         InvalidKey: (`invalid_key`) when `key_ops` is not an array of strings (RFC 7517 §4.3).
@@ -109,7 +109,7 @@ def foreign_purpose(jwk: Mapping[str, object]) -> str | None:
 
 
 def _is_private(jwk: Mapping[str, object]) -> bool:
-    """Whether there is a private part: `d` (RFC 7518 §6), or `priv` of the kty AKP (ML-DSA)."""
+    """Check for a private key: `d` (RFC 7518 §6), or `priv` of the kty AKP (ML-DSA)."""
     return "d" in jwk or ("priv" in jwk and jwk.get("kty") == "AKP")
 
 
@@ -132,7 +132,7 @@ def _coordinate(jwk: Mapping[str, object], name: str) -> bytes:
 
 
 EXAMPLE_KID: Final = "xOflBwxJ7cMYFPZ-Ds2wAkuPUGFkCDjUEQsHLFowaHQ"
-"""The published, throw-away pair in `keys.example/`: its signature proves nothing."""
+"""The kid of the published key pair in `keys.example/`, whose signature proves nothing."""
 
 FIELD_PRIME: Final = 2**256 - 2**224 + 2**192 + 2**96 - 1
 GROUP_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -145,15 +145,15 @@ _ES256: Final = ec.ECDSA(hashes.SHA256())
 
 @dataclass(frozen=True, repr=False)
 class Key:
-    """The public half of a signing key; two are equal when their points, and thumbprints, are.
+    """A public key; two are equal if their points, and so their thumbprints, are equal.
 
-    Made by `from_pem`, `from_jwk` or `from_public_key`.
+    Use `from_pem`, `from_jwk` or `from_public_key` to make one.
 
     Attributes:
         point: 65 bytes, uncompressed (SEC 1 §2.3.3).
 
     Raises:
-        InvalidKey: (`invalid_key`) when the point is not on P-256.
+        InvalidKey: (`invalid_key`) if the point is not on P-256.
     """
 
     point: bytes
@@ -168,17 +168,17 @@ class Key:
 
     @property
     def x(self) -> str:
-        """The coordinate as a JWK writes it: 32 bytes in base64url."""
+        """Return the coordinate for a JWK: 32 bytes in base64url."""
         return to_base64url(self.point[1:33]).decode()
 
     @property
     def y(self) -> str:
-        """The coordinate as a JWK writes it: 32 bytes in base64url."""
+        """Return the coordinate for a JWK: 32 bytes in base64url."""
         return to_base64url(self.point[33:]).decode()
 
     @cached_property
     def kid(self) -> str:
-        """The RFC 7638 thumbprint, by which a license names its key."""
+        """Return the RFC 7638 thumbprint, by which a license names its key."""
         hashed = f'{{"crv":"P-256","kty":"EC","x":"{self.x}","y":"{self.y}"}}'
         return to_base64url(hashlib.sha256(hashed.encode()).digest()).decode()
 
@@ -188,21 +188,21 @@ class Key:
 
     @classmethod
     def from_pem(cls, data: bytes, *, allow_example: bool = False) -> "Key":
-        """The key of a PEM file (SubjectPublicKeyInfo), as `key export-public` writes it.
+        """Read the key of a PEM file (SubjectPublicKeyInfo), as `key export-public` writes it.
 
         Raises:
-            InvalidKey: (`invalid_key`) when it is anything but one P-256 public key, or the
-                example key and that is not allowed.
+            InvalidKey: (`invalid_key`) if it is not exactly one P-256 public key, or is the example
+                key and that is not allowed.
         """
         return _allowed(cls(point_from_pem(data)), allow_example=allow_example)
 
     @classmethod
     def from_jwk(cls, jwk: Mapping[str, object], *, allow_example: bool = False) -> "Key":
-        """The key of a JWK (RFC 7517); a `kid`, if given, must be the thumbprint.
+        """Read the key of a JWK (RFC 7517); its `kid`, if it has one, must be the thumbprint.
 
         Raises:
-            InvalidKey: (`invalid_key`) when it is anything but one P-256 public key, or the
-                example key and that is not allowed.
+            InvalidKey: (`invalid_key`) if it is not a P-256 public key, or is the example key and
+                that is not allowed.
         """
         key = cls(point_from_jwk(jwk))
         if jwk.get("kid", key.kid) != key.kid:
@@ -211,26 +211,26 @@ class Key:
 
     @classmethod
     def from_public_key(cls, public_key: object) -> "Key":
-        """The key that `cryptography` holds.
+        """Convert a key of `cryptography`.
 
         Raises:
-            InvalidKey: (`invalid_key`) when it is not an `ec.EllipticCurvePublicKey` on P-256.
+            InvalidKey: (`invalid_key`) if it is not an `ec.EllipticCurvePublicKey` on P-256.
         """
         if not isinstance(public_key, ec.EllipticCurvePublicKey):
-            raise InvalidKey("this is no public key of an elliptic curve")
+            raise InvalidKey("this is not a public key of an elliptic curve")
         if not isinstance(public_key.curve, ec.SECP256R1):
             raise InvalidKey(f"the key is on {public_key.curve.name}, not on P-256")
         numbers = public_key.public_numbers()
         return cls(b"\4" + numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big"))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy as the point, which is judged again."""
+        """Pickle and copy as the point, which is checked again."""
         return type(self), (self.point,)
 
     def verifies(self, signature: bytes, data: bytes) -> bool:
-        """Whether `signature`, 64 bytes R then S, is ES256 by this key over `data`.
+        """Verify a signature (64 bytes, R then S) with ES256 over `data`.
 
-        Both numbers must be 1 ... n-1; a high s is fine (RFC 7518 §3.4 allows it).
+        Both numbers must be 1 ... n-1. A high s is accepted (RFC 7518 §3.4 allows it).
         """
         r = int.from_bytes(signature[:32], "big")
         s = int.from_bytes(signature[32:], "big")
@@ -245,11 +245,11 @@ class Key:
         return True
 
     def to_pem(self) -> bytes:
-        """SubjectPublicKeyInfo in PEM."""
+        """Return the SubjectPublicKeyInfo in PEM."""
         return pem(self.point)
 
     def to_jwk(self) -> dict[str, str]:
-        """The JWK with its thumbprint as `kid`."""
+        """Return the JWK with its thumbprint as `kid`."""
         return {
             "kty": "EC",
             "crv": "P-256",
@@ -264,31 +264,31 @@ class Key:
 class KeySet:
     """The public keys that a server trusts, chosen by `kid`.
 
-    The example key is refused unless asked for. A key given twice counts once; an empty set
-    knows no key.
+    The example key is refused unless it is allowed. A key that is given twice counts once. A set
+    may be empty.
     """
 
     __slots__ = ("_keys",)
 
     def __init__(self, *keys: Key, allow_example: bool = False) -> None:
-        """Refuse the example key; otherwise as `of`."""
+        """Make the set of these keys, as `of`."""
         self._keys = {_allowed(key, allow_example=allow_example).kid: key for key in keys}
 
     @classmethod
     def of(cls, *keys: Key, allow_example: bool = False) -> "KeySet":
-        """The set of these keys.
+        """Make the set of these keys.
 
         Raises:
-            InvalidKey: (`invalid_key`) when one is the example key and that is not allowed.
+            InvalidKey: (`invalid_key`) if one is the example key and that is not allowed.
         """
         return cls(*keys, allow_example=allow_example)
 
     @classmethod
     def from_pem(cls, *pems: bytes, allow_example: bool = False) -> "KeySet":
-        """The set of keys in these PEM files, one key in each.
+        """Read PEM files with one key each.
 
         Raises:
-            InvalidKey: (`invalid_key`) when one is not a P-256 public key.
+            InvalidKey: (`invalid_key`) if one is not a P-256 public key.
         """
         return cls(
             *(Key.from_pem(pem, allow_example=allow_example) for pem in pems),
@@ -297,15 +297,14 @@ class KeySet:
 
     @classmethod
     def from_jwks(cls, data: bytes, *, allow_example: bool = False) -> "KeySet":
-        """The set of keys in a JWK Set (RFC 7517 §5).
+        """Read a JWK Set (RFC 7517 §5).
 
         Keys of another kind, and keys for another purpose, are ignored: those with another `kty`,
         `crv`, `use` or `alg`, or with `key_ops` that lack `verify`. One UTF-8 BOM is dropped.
 
         Raises:
-            InvalidKey: (`invalid_key`) when it is not strict JSON (FORMAT §1), when one of its keys
-                is a private key, a broken P-256 key or there twice, or when it has keys and all of
-                them were ignored.
+            InvalidKey: (`invalid_key`) if it is not strict JSON (FORMAT §1), if one of its keys is
+                a private key, a broken P-256 key or in it twice, or if all its keys are ignored.
         """
         try:
             jwks = loads_object(data.removeprefix(BOM_UTF8), what="the JWK Set").get("keys")
@@ -323,29 +322,29 @@ class KeySet:
             if not foreign
         ]
         if len({key.kid for key in keys}) != len(keys):
-            raise InvalidKey("the JWK Set holds the same key twice")
+            raise InvalidKey("the JWK Set has the same key twice")
         return cls.of(*keys, allow_example=allow_example)
 
     def get(self, kid: str) -> Key | None:
-        """The key with this thumbprint, or None."""
+        """Return the key with this thumbprint, or None."""
         return self._keys.get(kid)
 
     def to_jwks(self) -> bytes:
-        """The set as a JWK Set, for a server to trust."""
+        """Return the JWK Set, for a server to trust."""
         jwks: dict[str, Any] = {"keys": [key.to_jwk() for key in self]}
         return json.dumps(jwks, indent=2).encode() + b"\n"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy as the keys, which are judged again."""
+        """Pickle and copy as the keys, which are checked again."""
         made = partial(type(self), allow_example=EXAMPLE_KID in self._keys)
         return made, tuple(self)
 
     def __iter__(self) -> Iterator[Key]:
-        """The keys, in the order in which they were given."""
+        """Iterate over the keys in the order in which they were given."""
         return iter(self._keys.values())
 
     def __len__(self) -> int:
-        """How many keys there are."""
+        """Return the number of keys."""
         return len(self._keys)
 
 
@@ -370,6 +369,6 @@ def _allowed(key: Key, *, allow_example: bool) -> Key:
     if key.kid == EXAMPLE_KID and not allow_example:
         raise InvalidKey(
             f"this is the published example key, {quoted(key.kid)}: anyone can sign with it",
-            hint="use your own key; to try things out, allow_example=True",
+            hint="use your own key; for a trial, allow_example=True",
         )
     return key

@@ -1,4 +1,4 @@
-"""A license: what a customer is entitled to, as a value and as a file's payload (FORMAT §1)."""
+"""A license: the entitlements of a customer, as a value and as a file's payload (FORMAT §1)."""
 
 import json
 import re
@@ -47,7 +47,7 @@ _encode = json.JSONEncoder(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """How many may use the product at once: users, and hosts of agents (0: none may connect)."""
+    """The most users and agent hosts at the same time; no host may connect if its limit is 0."""
 
     users: int
     session_hosts: int
@@ -55,7 +55,7 @@ class Limits:
 
     @classmethod
     def from_claims(cls, claims: Mapping[str, object]) -> "Limits":
-        """The claim `limits`.
+        """Read the claim `limits`.
 
         Raises:
             LicenseError: (`invalid_claims`) when it breaks FORMAT §1.
@@ -70,24 +70,24 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class License:
-    """The claims of a license, each by the name that FORMAT §1 gives it, in snake case.
+    """The claims of a license, each by its name in FORMAT §1, in snake case.
 
-    `from_claims` and `from_payload` let nothing pass that breaks FORMAT §1 to §3; the constructor
-    checks nothing, so who builds one by hand reads its payload back.
+    `from_claims` and `from_payload` refuse claims that break FORMAT §1 to §3. The constructor
+    checks nothing: to check a license that you build yourself, read its payload back.
 
     Attributes:
-        iss: who issued it.
+        iss: the issuer.
         sub: the customer's slug.
         jti: the license ID, a UUID in lower case; the license's identity.
         iat: issued at, seconds since 1970 UTC.
-        exp: expires at, likewise; expired from this second on.
+        exp: expires at, seconds since 1970 UTC; the license is expired from this second on.
         customer: the customer's name for people.
         tier: standard (one machine) or enterprise.
-        features: sorted; may hold some that this version does not know.
+        features: sorted; may include some that this version does not know.
         limits: users and hosts.
-        machine_fingerprint: canonical (FORMAT §4); standard only.
-        allowed_domain: enterprise only, if at all.
-        replaces: the ids of licenses that this one supersedes, in the order of the file.
+        machine_fingerprint: canonical (FORMAT §4); only of a standard license.
+        allowed_domain: optional, only of an enterprise license.
+        replaces: the IDs of licenses that this one supersedes, in the order of the file.
         ver: the version of the format.
     """
 
@@ -107,27 +107,27 @@ class License:
 
     @property
     def issued_at(self) -> datetime:
-        """`iat` in UTC."""
+        """Return `iat` in UTC."""
         return EPOCH + timedelta(seconds=self.iat)
 
     @property
     def expires_at(self) -> datetime:
-        """`exp` in UTC: the first instant at which the license no longer holds."""
+        """Return `exp` in UTC, the first instant at which the license is expired."""
         return EPOCH + timedelta(seconds=self.exp)
 
     @classmethod
     def from_payload(cls, payload: bytes) -> "License":
-        """The license that the payload of a file holds.
+        """Read the license in the payload of a file.
 
         Raises:
-            LicenseError: (`malformed`) when it is not JSON as FORMAT §1 wants it;
+            LicenseError: (`malformed`) when the payload is not JSON of FORMAT §1;
                 (`invalid_claims`) when a claim breaks FORMAT §1 to §3.
         """
         return cls.from_claims(loads_object(payload, what="the payload"))
 
     @classmethod
     def from_claims(cls, claims: Mapping[str, object]) -> "License":
-        """The license that these claims describe; names that are not listed are ignored.
+        """Read the license that these claims describe; names that FORMAT lacks are ignored.
 
         Raises:
             LicenseError: (`invalid_claims`) when a claim breaks FORMAT §1 to §3.
@@ -152,7 +152,7 @@ class License:
         )
 
     def to_claims(self) -> dict[str, Any]:
-        """The claims by their names in the file, features sorted, what is absent left out."""
+        """Return the claims by their names in the file, features sorted, absent ones left out."""
         claims: dict[str, Any] = {
             "ver": self.ver,
             "iss": self.iss,
@@ -178,15 +178,15 @@ class License:
         return claims
 
     def to_payload(self) -> bytes:
-        """The payload as FORMAT §1, "Issuing", writes it: sorted names, no white space, UTF-8.
+        """Return the payload of FORMAT §1, "Issuing": sorted names, no white space, UTF-8.
 
         Raises:
-            LicenseError: (`invalid_claims`) when a text cannot be UTF-8 (a lone surrogate).
+            LicenseError: (`invalid_claims`) when a text has a lone surrogate, which UTF-8 lacks.
         """
         try:
             return _encode(self.to_claims()).encode()
         except UnicodeEncodeError:
-            raise invalid_claim("payload", "a claim holds a lone surrogate") from None
+            raise invalid_claim("payload", "a claim has a lone surrogate") from None
 
 
 def _characters(ranges: tuple[tuple[int, int], ...]) -> str:
@@ -204,7 +204,7 @@ _HEXADECIMAL = re.compile(r"(?:sha256:)?[0-9a-f]+", re.ASCII | re.IGNORECASE)
 
 
 def display_name_problem(text: str) -> str | None:
-    """Why `text` is no display name (FORMAT §1), or None when it is one."""
+    """Return why a text is not a display name (FORMAT §1), or None if it is one."""
     if _PLAIN.fullmatch(text):
         return None
     if not 1 <= len(text) <= MAX_DISPLAY_NAME:
@@ -218,34 +218,34 @@ def display_name_problem(text: str) -> str | None:
 
 
 def is_slug(text: str) -> bool:
-    """Whether `text` is a customer's slug (FORMAT §1, `sub`)."""
+    """Return whether a text is a customer's slug (FORMAT §1, `sub`)."""
     return _SLUG.fullmatch(text) is not None
 
 
 def is_feature_name(text: str) -> bool:
-    """Whether `text` can name a feature, known or not (FORMAT §1, `features`)."""
+    """Return whether a text can name a feature, known or not (FORMAT §1, `features`)."""
     return len(text) <= MAX_FEATURE_NAME and _FEATURE.fullmatch(text) is not None
 
 
 def is_license_id(text: str) -> bool:
-    """Whether `text` is a license ID (FORMAT §1, `jti`)."""
+    """Return whether a text is a license ID (FORMAT §1, `jti`)."""
     return _LICENSE_ID.fullmatch(text) is not None
 
 
 def canonical_fingerprint(text: str) -> str | None:
-    """The canonical form of a machine's fingerprint (FORMAT §4), or None when it has none."""
+    """Return the canonical form of a machine's fingerprint (FORMAT §4), or None without one."""
     trimmed = text.strip(" \t\r\n")
     if not _FINGERPRINT.fullmatch(trimmed):
         return None
     return trimmed.lower() if _HEXADECIMAL.fullmatch(trimmed) else trimmed
 
 
-# The rule of each claim: its type, then what it may say. A bool is not an integer, `null` is not an
-# absent claim. Each raises `LicenseError` (`invalid_claims`) with the claim's dotted path.
+# The rule of each claim: its type, then its value. A bool is not an integer, and `null` is not an
+# absent claim. Each function raises `LicenseError` (`invalid_claims`) with the claim's dotted path.
 
 
 def _require(claims: Mapping[str, object], name: str, kind: type[_T]) -> _T:
-    """The claim `name`, which must be there and of this JSON type."""
+    """Return a required claim of this JSON type."""
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, kind):
         why = f"must be {_KINDS[kind]}" if name in claims else "is missing"
@@ -254,7 +254,7 @@ def _require(claims: Mapping[str, object], name: str, kind: type[_T]) -> _T:
 
 
 def _display_name(claims: Mapping[str, object], name: str) -> str:
-    """A claim that people read: `iss`, `customer`."""
+    """Read a claim that people read: `iss`, `customer`."""
     text = _require(claims, name, str)
     if problem := display_name_problem(text):
         raise invalid_claim(name, problem)
@@ -262,7 +262,7 @@ def _display_name(claims: Mapping[str, object], name: str) -> str:
 
 
 def _word(claims: Mapping[str, object], name: str, is_right: Callable[[str], bool]) -> str:
-    """A claim with a grammar: `sub`, `jti`."""
+    """Read a claim with a grammar: `sub`, `jti`."""
     text = _require(claims, name, str)
     if not is_right(text):
         raise invalid_claim(name, f"{quoted(text)} is not of the required form")
@@ -270,7 +270,7 @@ def _word(claims: Mapping[str, object], name: str, is_right: Callable[[str], boo
 
 
 def _integer(claims: Mapping[str, object], name: str, *, least: int, most: int) -> int:
-    """An integer from `least` to `most`, both included: `iat`, `exp`."""
+    """Read an integer from `least` to `most`, both included: `iat`, `exp`."""
     number = _require(claims, name, int)
     if not least <= number <= most:
         raise invalid_claim(name, f"must be {least} to {most}")
@@ -278,7 +278,7 @@ def _integer(claims: Mapping[str, object], name: str, *, least: int, most: int) 
 
 
 def _limit(limits: Mapping[str, object], name: str, *, least: int) -> int:
-    """One of the claim `limits`: an integer from `least` to a million."""
+    """Read a member of the claim `limits`: an integer from `least` to a million."""
     number = limits.get(name)
     if type(number) is not int or not least <= number <= MAX_LIMIT:
         raise invalid_claim(f"limits.{name}", f"must be an integer, {least} to {MAX_LIMIT}")
@@ -288,7 +288,7 @@ def _limit(limits: Mapping[str, object], name: str, *, least: int) -> int:
 def _words(
     claims: Mapping[str, object], name: str, is_right: Callable[[str], bool]
 ) -> Sequence[str]:
-    """An array of unique strings, each with the same grammar: `features`, `replaces`."""
+    """Read an array of unique strings with one grammar: `features`, `replaces`."""
     entries: list[str] = []
     for item in _require(claims, name, list):
         if not isinstance(item, str):
@@ -298,12 +298,12 @@ def _words(
             raise invalid_claim(f"{name}[{len(entries)}]", why)
         entries.append(item)
     if len(set(entries)) != len(entries):
-        raise invalid_claim(name, "holds the same entry twice")
+        raise invalid_claim(name, "has the same entry twice")
     return entries
 
 
 def _check_version(claims: Mapping[str, object]) -> None:
-    """Judge `ver`, before any other claim: a newer file may mean something else by the rest."""
+    """Check `ver` before any other claim, since other versions may define those differently."""
     ver = claims.get("ver")
     if type(ver) is int and ver == VERSION:
         return
@@ -314,26 +314,26 @@ def _check_version(claims: Mapping[str, object]) -> None:
 
 
 def _tier(claims: Mapping[str, object]) -> Tier:
-    """The claim `tier`."""
+    """Read the claim `tier`."""
     tier = _TIERS.get(_require(claims, "tier", str))
     if tier is None:
         raise invalid_claim("tier", "must be standard or enterprise")
     return tier
 
 
-def _features(claims: Mapping[str, object], level: Tier) -> tuple[str, ...]:
-    """The claim `features`, sorted; those of enterprise alone are refused on standard."""
+def _features(claims: Mapping[str, object], tier: Tier) -> tuple[str, ...]:
+    """Read the claim `features`, sorted; a standard license may have none of enterprise."""
     names = _words(claims, "features", is_feature_name)
-    if level is Tier.STANDARD:
+    if tier is Tier.STANDARD:
         for name in ENTERPRISE_FEATURES:
             if name in names:
                 raise invalid_claim("features", f"{name} needs the tier enterprise")
     return tuple(sorted(names))
 
 
-def _machine_fingerprint(claims: Mapping[str, object], level: Tier) -> str | None:
-    """The claim `machineFingerprint`: required on standard, absent from enterprise."""
-    if level is Tier.ENTERPRISE:
+def _machine_fingerprint(claims: Mapping[str, object], tier: Tier) -> str | None:
+    """Read the claim `machineFingerprint`: required on standard, absent from enterprise."""
+    if tier is Tier.ENTERPRISE:
         if "machineFingerprint" in claims:
             raise invalid_claim("machineFingerprint", "must be absent from an enterprise license")
         return None
@@ -343,11 +343,11 @@ def _machine_fingerprint(claims: Mapping[str, object], level: Tier) -> str | Non
     return text
 
 
-def _allowed_domain(claims: Mapping[str, object], level: Tier) -> AllowedDomain | None:
-    """The claim `allowedDomain`: optional on enterprise, absent from standard."""
+def _allowed_domain(claims: Mapping[str, object], tier: Tier) -> AllowedDomain | None:
+    """Read the claim `allowedDomain`: optional on enterprise, absent from standard."""
     if "allowedDomain" not in claims:
         return None
-    if level is Tier.STANDARD:
+    if tier is Tier.STANDARD:
         raise invalid_claim("allowedDomain", "must be absent from a standard license")
     try:
         return AllowedDomain.parse(_require(claims, "allowedDomain", str))
@@ -356,12 +356,12 @@ def _allowed_domain(claims: Mapping[str, object], level: Tier) -> AllowedDomain 
 
 
 def _replaces(claims: Mapping[str, object], jti: str) -> tuple[str, ...]:
-    """The claim `replaces`: 1 to 100 ids, the license's own not among them, or ()."""
+    """Read the claim `replaces`: 1 to 100 other IDs, or () if it is absent."""
     if "replaces" not in claims:
         return ()
     replaced = _words(claims, "replaces", is_license_id)
     if not 1 <= len(replaced) <= MAX_REPLACES:
-        raise invalid_claim("replaces", f"must hold 1 to {MAX_REPLACES} license ids")
+        raise invalid_claim("replaces", f"must have 1 to {MAX_REPLACES} license IDs")
     if jti in replaced:
-        raise invalid_claim("replaces", "holds the license's own id")
+        raise invalid_claim("replaces", "has the license's own ID")
     return tuple(replaced)

@@ -1,7 +1,8 @@
-"""Whether a server may act on an authentic license: rows 5 to 10 of FORMAT §5.
+"""The acceptance of an authentic license by a server: rows 5 to 10 of FORMAT §5.
 
-`CHECKS` is the one table: `verify` stops at the first failure in it, `report` runs it all. Times
-are microseconds since 1970, exactly. `ClockGuard` notices a server's clock that is set back.
+`CHECKS` is the one table of checks. `verify` stops at the first failure in it, `report` runs all of
+them. Times are exact microseconds since 1970. `ClockGuard` detects that a server's clock was set
+back.
 """
 
 import hmac
@@ -18,36 +19,36 @@ SECOND: Final = 1_000_000
 """Microseconds in a second."""
 
 SET_BACK: Final = 86_400 * SECOND
-"""How far, in microseconds, a clock may fall behind the last time seen."""
+"""Microseconds that a clock may be behind the last time seen."""
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def microseconds(span: timedelta) -> int:
-    """The length of `span`, exactly."""
+    """Return the exact length of a span."""
     return span // _MICROSECOND
 
 
 def moment(instant: datetime) -> int:
-    """Microseconds since 1970-01-01T00:00:00Z, exactly; two of them compare in any time zones.
+    """Return the exact microseconds since 1970-01-01T00:00:00Z of an instant in any time zone.
 
     Raises:
-        ValueError: `instant` is naive: a mistake of the caller, whatever the license.
+        ValueError: `instant` is naive, which is a mistake of the caller.
     """
     if instant.utcoffset() is None:
-        raise ValueError("a naive datetime says no instant: give it a time zone")
+        raise ValueError("datetime must be timezone-aware")
     return (instant - EPOCH) // _MICROSECOND
 
 
 @dataclass(frozen=True, slots=True)
 class ClockGuard:
-    """What a server remembers of the time, and whether its clock was set back.
+    """The latest time that a server has seen, and whether its clock was set back.
 
-    A server persists each guard that `observe` gives before it acts on it.
+    A server persists each guard that `observe` returns before it acts on it.
 
     Args:
         last_seen: the latest time seen, aware, or None before the first.
-        tampered: the clock was found more than 86,400 s behind `last_seen`.
+        tampered: whether the clock was more than 86,400 s behind `last_seen`.
 
     Raises:
         ValueError: `last_seen` is naive.
@@ -57,19 +58,19 @@ class ClockGuard:
     tampered: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a naive time at once, not at the first comparison."""
+        """Refuse a naive time here, before the first comparison."""
         if self.last_seen is not None:
             moment(self.last_seen)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy as the arguments, which are judged again."""
+        """Pickle and copy as the arguments, which are checked again."""
         return type(self), (self.last_seen, self.tampered)
 
     def observe(self, now: datetime) -> "ClockGuard":
-        """The guard after the clock read `now`; this one, when nothing changes.
+        """Return the guard after the clock showed `now`; this one if nothing changes.
 
-        Tampering ends only when the clock has passed the last time seen. A guard that says
-        tampered without such a time stays so.
+        Tampering ends only when the clock has passed the last time seen. A tampered guard without
+        such a time stays tampered.
 
         Raises:
             ValueError: `now` is naive.
@@ -86,7 +87,7 @@ class ClockGuard:
 
 
 class Outcome(StrEnum):
-    """How one check went; `not_checked` fails nothing, its message says why."""
+    """The result of one check; `not_checked` is not a failure, and its message states why."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -95,7 +96,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckRow:
-    """One check: its code, its outcome, why, and what puts a failure right."""
+    """One check: its code, its outcome, the reason, and the fix of a failure."""
 
     code: CheckCode
     outcome: Outcome
@@ -108,8 +109,8 @@ class Report:
     """All ten checks of one file.
 
     Attributes:
-        rows: one per `CheckCode`, in that order.
-        license: the decoded license when it is authentic, accepted or not.
+        rows: one for each `CheckCode`, in that order.
+        license: the decoded license if it is authentic, accepted or not.
     """
 
     rows: tuple[CheckRow, ...]
@@ -117,22 +118,22 @@ class Report:
 
     @property
     def authentic(self) -> bool:
-        """Whether rows 1 to 4 passed."""
+        """Return whether rows 1 to 4 passed."""
         return self.license is not None
 
     @property
     def accepted(self) -> bool:
-        """Whether a server may act on the license: authentic, and no check failed."""
+        """Return whether a server may act on the license: no check failed."""
         return self.failure is None
 
     @property
     def failure(self) -> CheckRow | None:
-        """The first row that failed: the code with which `verify` refuses the same file."""
+        """Return the first row that failed; `verify` refuses the same file with its code."""
         return next((row for row in self.rows if row.outcome is Outcome.FAILED), None)
 
 
 SKEW: Final = 300 * SECOND
-"""How far, in microseconds, `iat` may lie ahead of the server's clock."""
+"""Microseconds that `iat` may be ahead of the server's clock."""
 
 _UNITS: Final = (
     ("days", 86_400 * SECOND),
@@ -144,15 +145,15 @@ _UNITS: Final = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Circumstances:
-    """What the server knows at the moment of the check.
+    """The server's time, machine and request at the check.
 
     Attributes:
         now: microseconds since 1970.
-        fingerprint: of the server's machine, in any form; None when it was not given.
-        host: the request's Host header; None when there is no request.
-        freshness_window: microseconds since `iat` in which a file may be installed; None when
-            this is no installation.
-        clock_tampered: what the clock guard says of `now`; None without a guard.
+        fingerprint: that of the server's machine, in any form; None if it was not given.
+        host: the request's Host header; None without a request.
+        freshness_window: microseconds since `iat` in which a file may be installed; None if
+            nothing is being installed.
+        clock_tampered: whether the clock guard is tampered at `now`; None without a guard.
     """
 
     now: int
@@ -170,7 +171,7 @@ class Circumstances:
         freshness_window: timedelta | None,
         clock: ClockGuard | None = None,
     ) -> "Circumstances":
-        """The circumstances in a server's own words, as `Verifier.verify` takes them.
+        """Convert the arguments of `Verifier.verify`.
 
         Raises:
             ValueError: `now` is naive.
@@ -200,7 +201,7 @@ class NotAccepted(LicenseError):
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Why a check failed, and what puts it right."""
+    """The reason why a check failed, and the fix."""
 
     message: str
     hint: str | None = None
@@ -208,14 +209,14 @@ class Failed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """A row of the table; `judge` gives None when the check passed, or the row of what was not."""
+    """A row of the table; `judge` returns None if it passed, or the row of an omitted check."""
 
     code: CheckCode
     judge: Callable[[License, Circumstances], Failed | CheckRow | None]
     passed: CheckRow
 
     def row(self, license_: License, at: Circumstances) -> CheckRow:
-        """The row of a report."""
+        """Return the row of a report."""
         verdict = self.judge(license_, at)
         if verdict is None:
             return self.passed
@@ -227,7 +228,7 @@ class Check:
 
 
 def first_failure(license_: License, at: Circumstances) -> CheckRow | None:
-    """The first row of the table that fails, or None."""
+    """Return the first row of the table that fails, or None."""
     for check in CHECKS:
         row = check.row(license_, at)
         if row.outcome is Outcome.FAILED:
@@ -236,7 +237,7 @@ def first_failure(license_: License, at: Circumstances) -> CheckRow | None:
 
 
 def every_row(license_: License, at: Circumstances) -> tuple[CheckRow, ...]:
-    """All rows of the table, whatever the ones before them say."""
+    """Return all rows of the table, also those after a failure."""
     return tuple(check.row(license_, at) for check in CHECKS)
 
 
@@ -273,14 +274,14 @@ def _machine_mismatch(license_: License, at: Circumstances) -> Failed | CheckRow
     if license_.machine_fingerprint is None:
         return _NO_MACHINE
     if at.fingerprint is None:
-        return Failed("the license is for one machine, and no fingerprint was given")
+        return Failed("the license is bound to a machine, and no fingerprint was given")
     given = canonical_fingerprint(at.fingerprint)
     if given is None:
         return Failed("the given fingerprint has no canonical form")
     if hmac.compare_digest(given.encode(), license_.machine_fingerprint.encode()):
         return None
     return Failed(
-        f"the license is for machine {license_.machine_fingerprint}, this is {given}",
+        f"the license is bound to machine {license_.machine_fingerprint}, this is {given}",
         "ask for a license for this machine",
     )
 
@@ -311,13 +312,13 @@ def _instant(moment: datetime) -> str:
 
 
 def _about(span: int) -> str:
-    """A span for people, in the largest unit of which it has two; `over` what is left out."""
+    """Write a span in the largest unit that it has at least twice; `over` marks a rounded one."""
     name, unit = next((each for each in _UNITS if span >= 2 * each[1]), _UNITS[-1])
     return f"{'over ' if span % unit else ''}{span // unit} {name}"
 
 
 def _exactly(span: int) -> str:
-    """A span for people, in the largest unit of which it is at least twice a multiple."""
+    """Write a span in the largest unit that it is a multiple of, at least twice."""
     fitting = (each for each in _UNITS if span >= 2 * each[1] and not span % each[1])
     name, unit = next(fitting, _UNITS[-1])
     return f"{span // unit} {name}"
@@ -328,16 +329,14 @@ def _not_checked(code: CheckCode, message: str) -> CheckRow:
 
 
 _NO_WINDOW: Final = _not_checked(
-    CheckCode.STALE_ISSUE_DATE, "no freshness window was given: this is no installation"
+    CheckCode.STALE_ISSUE_DATE, "upload window not checked (no freshness window given)"
 )
 _NO_MACHINE: Final = _not_checked(
-    CheckCode.MACHINE_MISMATCH, "an enterprise license is for no one machine"
+    CheckCode.MACHINE_MISMATCH, "an enterprise license is not bound to a machine"
 )
 _NO_DOMAIN: Final = _not_checked(CheckCode.DOMAIN_MISMATCH, "the license allows any domain")
-_NO_REQUEST: Final = _not_checked(
-    CheckCode.DOMAIN_MISMATCH, "no host was given: there is no request"
-)
-_NO_GUARD: Final = _not_checked(CheckCode.CLOCK_TAMPERED, "no clock guard was given")
+_NO_REQUEST: Final = _not_checked(CheckCode.DOMAIN_MISMATCH, "host not checked (no host given)")
+_NO_GUARD: Final = _not_checked(CheckCode.CLOCK_TAMPERED, "clock not checked (no guard given)")
 
 
 def _check(
@@ -355,6 +354,6 @@ CHECKS: Final = (
     _check(CheckCode.STALE_ISSUE_DATE, _stale_issue_date, "within the upload window"),
     _check(CheckCode.MACHINE_MISMATCH, _machine_mismatch, "for this machine"),
     _check(CheckCode.DOMAIN_MISMATCH, _domain_mismatch, "for this host"),
-    _check(CheckCode.CLOCK_TAMPERED, _clock_tampered, "the clock runs on"),
+    _check(CheckCode.CLOCK_TAMPERED, _clock_tampered, "clock not set back"),
 )
-"""Rows 5 to 10 of FORMAT §5, in their order."""
+"""Rows 5 to 10 of FORMAT §5, in order."""

@@ -1,7 +1,7 @@
 """Tables of FORMAT: the features of a license, and characters that no display name may hold.
 
-The characters are frozen for `ver` 1. They ask no Unicode database, whose answers change with the
-version of Python.
+The characters are frozen for `ver` 1. They do not come from a Unicode database, which changes with
+the version of Python.
 """
 
 from typing import Final
@@ -20,10 +20,10 @@ FEATURES: Final = (
     "bots",
     "multiple-active-sessions",
 )
-"""What a license of any tier may have."""
+"""The features that a license of any tier may have."""
 
 ENTERPRISE_FEATURES: Final = ("sso-saml", "audit-export", "multi-tenant")
-"""What only an enterprise license may have."""
+"""The features that only an enterprise license may have."""
 
 FORBIDDEN: Final[tuple[tuple[int, int], ...]] = (
     (0x0000, 0x001F),
@@ -53,7 +53,7 @@ FORBIDDEN: Final[tuple[tuple[int, int], ...]] = (
     (0xE01F0, 0xE0FFF),
     *zip(range(0xFFFE, 0x110000, 0x10000), range(0xFFFF, 0x110000, 0x10000), strict=True),
 )
-"""First and last code point of each range that no display name may hold."""
+"""First and last code point of each range that no display name may contain."""
 
 FORBIDDEN_AT_EDGES: Final[tuple[tuple[int, int], ...]] = (
     (0x0020, 0x0020),
@@ -65,4 +65,4 @@ FORBIDDEN_AT_EDGES: Final[tuple[tuple[int, int], ...]] = (
     (0x3000, 0x3000),
     (0x200C, 0x200D),
 )
-"""More ranges that neither the first nor the last character of a display name may be in."""
+"""More ranges, forbidden only as the first and last character of a display name."""

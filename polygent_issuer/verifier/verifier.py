@@ -1,15 +1,15 @@
-"""What a server asks: may I act on this license file, here and now?
+"""Verification of a license file by a server.
 
-The order of FORMAT §5, the same for `verify` and `report`; the code below carries the numbers.
+`verify` and `report` check in the order of FORMAT §5. The numbers are repeated in the code below.
 
- 1. the file, its header and its signature have their form        `malformed`
- 2. the header's kid names a key that is trusted                  `unknown_key`
- 3. the signature is that key's, over the bytes as received       `bad_signature`
-    and only then (1) the payload is JSON of the profile          `malformed`
+ 1. the file, its header and its signature have the right form    `malformed`
+ 2. the header's kid names a trusted key                          `unknown_key`
+ 3. that key signed the bytes as received                         `bad_signature`
+    and only then (1) the payload is JSON of FORMAT §1            `malformed`
  4. the claims keep their rules                                   `invalid_claims`
  5. ... 10. the checks of acceptance, by `policy.CHECKS`          `expired` ... `clock_tampered`
 
-Rows 1 to 4 make a license authentic; nothing of a payload is parsed before its signature holds.
+Rows 1 to 4 make a license authentic. A payload is parsed only after its signature is verified.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _AUTHENTICITY: Final = {
     CheckCode.MALFORMED: "a signed token of the right form",
     CheckCode.UNKNOWN_KEY: "signed with a trusted key",
     CheckCode.BAD_SIGNATURE: "unchanged since it was signed",
-    CheckCode.INVALID_CLAIMS: "the claims keep their rules",
+    CheckCode.INVALID_CLAIMS: "all claims are valid",
 }
 
 
@@ -34,7 +34,7 @@ _AUTHENTICITY: Final = {
 class Verifier:
     """Verifies license files with the public keys that a server trusts.
 
-    It holds no other state: share one among threads.
+    It has no other state, so threads can share one.
     """
 
     keys: KeySet
@@ -49,35 +49,35 @@ class Verifier:
         freshness_window: timedelta | None = None,
         clock: ClockGuard | None = None,
     ) -> License:
-        """The license that a file holds, if the server may act on it.
+        """Return the license in a file if the server may act on it.
 
         Args:
             data: the file's bytes as received.
             now: the server's time, aware.
-            fingerprint: of the server's machine, in any form that FORMAT §4 can bring to its
-                canonical one; a standard license is refused without.
-            host: the request's Host header ("" when it is missing or repeated); None when there
-                is no request.
-            freshness_window: given at an installation: how long after `iat` a file may be
-                installed.
-            clock: the guard as the server last persisted it; `now` is observed with it, what
-                comes of that is the caller's to persist.
+            fingerprint: that of the server's machine, in any form that FORMAT §4 makes canonical.
+                A standard license is refused without it.
+            host: the request's Host header ("" if it is missing or repeated); None without a
+                request.
+            freshness_window: the time after `iat` in which a file may be installed; only for an
+                installation.
+            clock: the guard as the server last persisted it. `now` is checked against it; the
+                caller persists what its `observe` returns.
 
         Raises:
-            LicenseError: with the code of the first check of FORMAT §5 that fails; from
-                `expired` on it carries the decoded license.
+            LicenseError: with the code of the first check of FORMAT §5 that fails. From `expired`
+                on it carries the decoded license.
             ValueError: `now` is naive.
         """
         at = Circumstances.of(now, fingerprint, host, freshness_window, clock)
-        held = self.authenticate(data)
-        if failure := policy.first_failure(held, at):  # 5 to 10
-            raise policy.NotAccepted(failure, held)
-        return held
+        license_ = self.authenticate(data)
+        if failure := policy.first_failure(license_, at):  # 5 to 10
+            raise policy.NotAccepted(failure, license_)
+        return license_
 
     def authenticate(self, data: bytes) -> License:
-        """The license that a file holds, whoever may act on it: rows 1 to 4 of FORMAT §5 alone.
+        """Return the license in a file after only rows 1 to 4 of FORMAT §5.
 
-        For tools that keep licenses; a server asks `verify`.
+        It is for tools that keep licenses. A server uses `verify`.
 
         Raises:
             LicenseError: with the code of the first of these checks that fails.
@@ -93,11 +93,11 @@ class Verifier:
         host: str | None = None,
         clock: ClockGuard | None = None,
     ) -> CheckRow | None:
-        """The first of rows 5 to 10 of FORMAT §5 that an authentic license fails, or None.
+        """Return the first of rows 5 to 10 of FORMAT §5 that an authentic license fails, or None.
 
-        For a server that judges the same license at every request: it keeps what `verify` or
-        `authenticate` gave, and asks this, which reads no file. The arguments are those of
-        `verify`; the freshness window is for an installation alone.
+        It is for a server that checks the same license at every request. The server keeps the
+        result of `verify` or `authenticate`, and this method reads no file. The arguments are those
+        of `verify`, without the freshness window of an installation.
 
         Raises:
             ValueError: `now` is naive.
@@ -114,10 +114,10 @@ class Verifier:
         freshness_window: timedelta | None = None,
         clock: ClockGuard | None = None,
     ) -> Report:
-        """Every check of a file with its outcome; the arguments are those of `verify`.
+        """Return all checks of a file with their outcomes; the arguments are those of `verify`.
 
-        Rows 5 to 10 are `not_checked` when the file is not authentic. The first failed row is
-        the one with which `verify` refuses the file.
+        Rows 5 to 10 are `not_checked` if the file is not authentic. `verify` refuses the file with
+        the code of the first failed row.
 
         Raises:
             ValueError: `now` is naive.
@@ -129,11 +129,11 @@ class Verifier:
             codes = tuple(_AUTHENTICITY)
             return _not_authentic(refusal, passed=codes[: codes.index(refusal.code)])
         try:
-            held = License.from_payload(payload)  # 1 again, 4
+            license_ = License.from_payload(payload)  # 1 again, 4
         except LicenseError as refusal:
             signed = (CheckCode.MALFORMED, CheckCode.UNKNOWN_KEY, CheckCode.BAD_SIGNATURE)
             return _not_authentic(refusal, passed=signed)
-        return acceptance_report(held, at)  # 5 to 10
+        return acceptance_report(license_, at)  # 5 to 10
 
     def _authentic_payload(self, data: bytes) -> bytes:
         # 1. form
@@ -145,22 +145,22 @@ class Verifier:
             raise NotAuthentic(
                 CheckCode.UNKNOWN_KEY,
                 f"signed with a key that is not trusted here, {quoted(token.kid)}",
-                hint="give the server the public key with this kid",
+                hint="add the public key with this kid to the server",
             )
 
         # 3. signature
         if not key.verifies(token.signature, token.signing_input):
             raise NotAuthentic(
                 CheckCode.BAD_SIGNATURE,
-                "the signature does not fit: the file was changed, or forged",
+                "invalid signature: the file was modified or forged",
                 hint="use the file as it was received",
             )
         return token.payload
 
 
-def acceptance_report(held: License, at: Circumstances) -> Report:
-    """The report on a license that is authentic."""
-    return Report(rows=(*_AUTHENTIC, *policy.every_row(held, at)), license=held)
+def acceptance_report(license_: License, at: Circumstances) -> Report:
+    """Return the report on an authentic license."""
+    return Report(rows=(*_AUTHENTIC, *policy.every_row(license_, at)), license=license_)
 
 
 def _passed(code: CheckCode) -> CheckRow:

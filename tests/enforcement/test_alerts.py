@@ -154,7 +154,7 @@ def test_a_run_is_due_once_a_day(server: Server) -> None:
 
 def test_a_naive_now_has_no_nine() -> None:
     """It is the caller's mistake."""
-    with pytest.raises(ValueError, match="naive"):
+    with pytest.raises(ValueError, match="timezone-aware"):
         next_run(datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
 
 

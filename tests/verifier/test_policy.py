@@ -59,9 +59,9 @@ def test_unchanged_guard_is_itself() -> None:
 def test_naive_times_are_the_callers_mistake() -> None:
     """A naive datetime is a ValueError at once."""
     naive = T.replace(tzinfo=None)
-    with pytest.raises(ValueError, match="naive"):
+    with pytest.raises(ValueError, match="timezone-aware"):
         ClockGuard(naive)
-    with pytest.raises(ValueError, match="naive"):
+    with pytest.raises(ValueError, match="timezone-aware"):
         ClockGuard().observe(naive)
 
 

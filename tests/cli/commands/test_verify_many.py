@@ -64,8 +64,8 @@ def test_a_folder_is_each_license_file_in_it(books: Books, folder: Path) -> None
         f"{folder}/b.lic: authentic, but not accepted: expired: expired at 2026-11-30T10:00:00Z"
     )
     assert told[2] == (
-        f"{folder}/c.lic: not authentic: bad_signature: the signature does not fit: the file was "
-        "changed, or forged (use the file as it was received)"
+        f"{folder}/c.lic: not authentic: bad_signature: invalid signature: the file was "
+        "modified or forged (use the file as it was received)"
     )
     assert told[3].startswith(f"{folder}/d.LIC: not authentic: malformed: ")
     assert " (this is a private key, not a license: keep it secret" in told[3]

@@ -103,7 +103,7 @@ def test_json_has_each_file(new: Desk) -> None:
         "file": str(new.folder / "mailed" / "0.lic"),
         "outcome": "refused",
         "code": "malformed",
-        "message": "the file is not three base64url texts with dots between them",
+        "message": "the file is not three base64url texts separated by dots",
         "hint": None,
     }
     assert [one["outcome"] for one in told["files"][1:]] == ["imported"] * 3
