@@ -96,8 +96,6 @@ TO_DO: set[str] = {
     "tests/runbooks",
     "tests/sandbox",
     "tests/support",
-    "tests/vectors",
-    "tests/verifier",
 }
 
 

@@ -1,4 +1,4 @@
-"""Vectors for what a server accepts, here and now (FORMAT §5 rows 5 to 10)."""
+"""Vectors for the acceptance by a server (FORMAT §5 rows 5 to 10)."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _NOW = "2026-06-01T12:00:00Z"
 
 
 def every() -> list[Case]:
-    """All of them."""
+    """All these vectors."""
     return [*_times(), *_machines(), *_domains(), *_clocks(), *_order()]
 
 
@@ -134,7 +134,7 @@ def _clocks() -> list[Case]:
 
 
 def _order() -> list[Case]:
-    """Each row before the next: two fail, the earlier one is told."""
+    """Files that fail two checks, each with the code of the earlier one."""
     late: dict[str, Any] = {"now": "2027-06-01T00:00:00Z", "fingerprint": None}
     early: dict[str, Any] = {"now": "2025-01-01T00:00:00Z", "fingerprint": None}
     tampered: dict[str, Any] = {"clock": {"lastSeen": None, "tampered": True}}

@@ -1,4 +1,4 @@
-"""One language-neutral vector: a file, the circumstances, the code that a server must give."""
+"""A language-neutral vector: a file, the circumstances, and the code that a server must report."""
 
 import base64
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Case:
     clock: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The vector as `licenses.json` holds it."""
+        """Return the vector's entry in `licenses.json`."""
         return {
             "name": self.name,
             "file": base64.b64encode(self.file).decode(),
@@ -35,5 +35,5 @@ class Case:
 
 
 def cases(expected: str, files: dict[str, bytes]) -> list[Case]:
-    """Files that all get the same answer under the usual circumstances."""
+    """Files that all get the same verdict under the usual circumstances."""
     return [Case(name=name, file=data, expected=expected) for name, data in files.items()]

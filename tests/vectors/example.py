@@ -1,4 +1,4 @@
-"""The files of `keys.example/`: a throw-away pair and what it signs."""
+"""The files of `keys.example/`: a throw-away key pair and a license that it signed."""
 
 import json
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from vectors.key_cases import private_pem, spki_pem
 from vectors.signing import EXAMPLE, FINGERPRINT, file, payload
 
-_EXP: Final = 4_102_444_800  # 2100-01-01T00:00:00Z: the whole of 2099-12-31 is covered
+_EXP: Final = 4_102_444_800  # 2100-01-01T00:00:00Z, so all of 2099-12-31 is covered
 
 _WARNING: Final = b"""\
 THROW-AWAY EXAMPLE KEY. It is published: anyone can sign with it.
@@ -24,7 +24,7 @@ Here, `polygent-issue verify example.lic --public-key jwks.json --machine-info m
 
 
 def files() -> dict[str, bytes]:
-    """What lies in the folder, by name."""
+    """Return the files of the folder by name."""
     machine = {
         "format": "polygent-machine-info/1",
         "fingerprint": FINGERPRINT,

@@ -26,7 +26,7 @@ _LIMIT = 16_384
 
 
 def every() -> list[Case]:
-    """All of them."""
+    """All these vectors."""
     return [*_files(), *_encoding(), *_headers(), *_kids(), *_signatures()]
 
 
@@ -81,10 +81,10 @@ def _texts(plain: bytes) -> list[str]:
 
 
 def _encoding() -> list[Case]:
-    """Where only the spelling is wrong, the signature is right over the wrong spelling."""
+    """Files with a wrong encoding, whose signature is right for that encoding."""
     plain = token(payload())
     head, body, signature = plain.split(b".")
-    question = payload(customer="???>>>")  # its base64 holds a slash and a plus
+    question = payload(customer="???>>>")  # its base64 has a slash and a plus
     standard = base64.b64encode(question).rstrip(b"=")
     assert b"+" in standard
     assert b"/" in standard

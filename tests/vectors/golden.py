@@ -1,4 +1,4 @@
-"""The golden license files: any later release must verify them, whatever else changes."""
+"""The golden license files, which every later release must verify."""
 
 import json
 from typing import Any, Final
@@ -28,7 +28,7 @@ CLAIMS: Final[dict[str, dict[str, Any]]] = {
 
 
 def files() -> dict[str, bytes]:
-    """The license files and, beside them, what each says."""
+    """Return the license files, and `golden.json` with the claims of each."""
     licenses = {f"{name}.lic": file(payload(claims)) for name, claims in CLAIMS.items()}
     said = [
         {"file": f"{name}.lic", "kid": EXAMPLE.kid, "now": "2026-06-01T12:00:00Z",

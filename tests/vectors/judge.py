@@ -1,4 +1,4 @@
-"""Whether this project's verifier gives the verdict that each vector expects."""
+"""The comparison of this project's verdicts with those that the vectors expect."""
 
 import base64
 import json
@@ -25,7 +25,7 @@ from polygent_issuer.verifier.license import (
 
 
 def problems(files: dict[str, bytes]) -> list[str]:
-    """Each vector whose verdict differs, over the JSON documents among these files."""
+    """Describe each vector whose verdict differs, in the JSON documents among these files."""
     judges: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {
         "licenses.json": licenses,
         "domains.json": domains,
@@ -47,7 +47,7 @@ def instant(text: str) -> datetime:
 
 
 def guard(document: dict[str, Any] | None) -> ClockGuard | None:
-    """The clock guard that a vector describes."""
+    """Return the clock guard that a vector describes."""
     if document is None:
         return None
     seen = document["lastSeen"]
@@ -55,7 +55,7 @@ def guard(document: dict[str, Any] | None) -> ClockGuard | None:
 
 
 def circumstances(vector: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of `Verifier.verify` beside the file."""
+    """Return the arguments of `Verifier.verify` other than the file."""
     window = vector["freshnessWindowSeconds"]
     return {
         "now": instant(vector["now"]),
@@ -67,7 +67,7 @@ def circumstances(vector: dict[str, Any]) -> dict[str, Any]:
 
 
 def licenses(document: dict[str, Any]) -> Iterator[str]:
-    """Files: `verify` and the first failure of `report` say the same, the expected."""
+    """Compare the codes of `verify` and `report` with the expected one."""
     trusted = KeySet.from_jwks(json.dumps({"keys": document["keys"]}).encode(), allow_example=True)
     verifier = Verifier(trusted)
     for vector in document["vectors"]:
@@ -146,7 +146,7 @@ def keys(document: dict[str, Any]) -> Iterator[str]:
 
 
 def clocks(document: dict[str, Any]) -> Iterator[str]:
-    """One observation each."""
+    """Compare one observation of each guard."""
     for vector in document["clocks"]:
         before, after = guard(vector["guard"]), guard(vector["then"])
         assert before is not None

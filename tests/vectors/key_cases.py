@@ -1,4 +1,4 @@
-"""Vectors for what may be a public key, and for the clock guard."""
+"""Vectors for public keys, and for the clock guard."""
 
 import base64
 import json
@@ -19,13 +19,13 @@ _SPKI: Final = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d0301070342
 
 
 def spki_pem(key: ec.EllipticCurvePublicKey | None = None) -> bytes:
-    """SubjectPublicKeyInfo as cryptography writes it; the example's unless given."""
+    """SubjectPublicKeyInfo as cryptography writes it; that of the example by default."""
     key = key or EXAMPLE.private.public_key()
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def private_pem(form: PrivateFormat = PrivateFormat.PKCS8) -> bytes:
-    """The example's private half."""
+    """The example's private key."""
     return EXAMPLE.private.private_bytes(Encoding.PEM, form, NoEncryption())
 
 
@@ -34,7 +34,7 @@ def _pem(der: bytes) -> bytes:
 
 
 def pems() -> list[tuple[str, bytes, str]]:
-    """Name, PEM file, expected."""
+    """Name, PEM file and expected result of each vector."""
     plain = spki_pem()
     point = EXAMPLE.private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     x, y = point[1:33], point[33:]
@@ -93,7 +93,7 @@ def pems() -> list[tuple[str, bytes, str]]:
 
 
 def _with_low_bits(pem: bytes) -> bytes:
-    """The same key, the unused low bits of its last character of base64 set."""
+    """The same key, with unused low bits of its last base64 character set."""
     alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     before, _, after = pem.partition(b"==")
     return before[:-1] + alphabet[alphabet.index(before[-1]) + 1 :][:1] + b"==" + after
@@ -111,7 +111,7 @@ def _point_beyond_p() -> bytes:
 
 
 def jwks() -> list[tuple[str, bytes, str]]:
-    """Name, JWK Set, expected."""
+    """Name, JWK Set and expected result of each vector."""
     jwk, second = EXAMPLE.jwk, SECOND.jwk
     number = EXAMPLE.private.private_numbers().private_value
     beyond = _point_beyond_p()
@@ -244,7 +244,7 @@ CLOCKS: Final[list[tuple[str, tuple[str | None, bool], str, tuple[str | None, bo
 
 
 def documents() -> dict[str, dict[str, Any]]:
-    """Both documents by the name of their file."""
+    """Return both documents by the names of their files."""
     return {
         "keys.json": {
             "pem": [_key(*entry) for entry in pems()],

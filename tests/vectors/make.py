@@ -1,10 +1,10 @@
-"""Writes the golden files and vectors, and checks those that lie here.
+"""Writes the golden files and vectors, or checks those in this folder.
 
-    python tests/vectors/make.py            checks: the files are what this script makes
+    python tests/vectors/make.py            checks that the files are what this script makes
     python tests/vectors/make.py --write    writes them
 
-Either way the verdict in every vector is compared with this project's verifier first. Signatures
-are deterministic (RFC 6979), so the files are the same on every machine.
+It first compares the verdict in every vector with that of this project's verifier. Signatures are
+deterministic (RFC 6979), so the files are the same on every machine.
 """
 
 import argparse
@@ -17,7 +17,7 @@ HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parents[1]
 sys.path[:0] = [str(HERE.parent)] if str(HERE.parent) not in sys.path else []
 
-from vectors import (  # noqa: E402 - run as a script, the folder above is not yet on the path
+from vectors import (  # noqa: E402 - as a script, the parent folder must be added to the path first
     acceptance_cases,
     example,
     form_cases,
@@ -27,11 +27,11 @@ from vectors import (  # noqa: E402 - run as a script, the folder above is not y
     payload_cases,
     word_cases,
 )
-from vectors.signing import EXAMPLE, SECOND  # noqa: E402 - likewise
+from vectors.signing import EXAMPLE, SECOND  # noqa: E402 - the same
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Check or write; the number of wrong files and verdicts, at most 1."""
+    """Check or write; return 1 if a file or verdict is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="write the files")
     write = parser.parse_args(argv).write
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def everything() -> dict[Path, bytes]:
-    """Every file that belongs to this script, with its bytes."""
+    """Return the files that this script makes, with their bytes."""
     documents = {
         "licenses.json": licenses(),
         **word_cases.documents(),
@@ -74,7 +74,7 @@ def licenses() -> dict[str, Any]:
 
 
 def _text(document: object) -> bytes:
-    # escaped, so that no editor or checkout changes what is invisible
+    # escaped, so that no editor or checkout changes invisible characters
     return json.dumps(document, indent=1, ensure_ascii=True).encode() + b"\n"
 
 

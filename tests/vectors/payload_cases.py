@@ -22,7 +22,7 @@ _LAST_SECOND = 253_402_300_799
 
 
 def every() -> list[Case]:
-    """All of them."""
+    """All these vectors."""
     return [*_json(), *_types(), *_plain_claims(), *_tiers(), *_collections()]
 
 
@@ -101,7 +101,7 @@ def _json() -> list[Case]:
 
 
 def _types() -> list[Case]:
-    """Each claim absent, null and of another type."""
+    """Vectors with each claim absent, null and of another type."""
     wrong: dict[str, Any] = dict.fromkeys(STANDARD, 1) | {"ver": "1", "iat": "1", "exp": "1"}
     return [
         *_claims("invalid_claims", {f"{name}: absent": {name: ABSENT} for name in STANDARD}),

@@ -1,4 +1,4 @@
-"""What the vectors are made of: fixed throw-away keys, base claims, files of any shape."""
+"""The parts of vectors: fixed throw-away keys, base claims, files of any form."""
 
 import base64
 import hashlib
@@ -22,30 +22,30 @@ FINGERPRINT: Final = "sha256:" + hashlib.sha256(b"an example machine").hexdigest
 
 
 def b64url(data: bytes) -> bytes:
-    """Base64url without padding, made independently of the code under test."""
+    """Encode base64url without padding, independently of the code under test."""
     return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
 def compact(value: object) -> bytes:
-    """JSON as FORMAT §1 writes it."""
+    """Write JSON as FORMAT §1 does."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
-    """A throw-away key pair, derived from a published text: it protects nothing."""
+    """A throw-away key pair, derived from a published text; it protects nothing."""
 
     private: ec.EllipticCurvePrivateKey
 
     @classmethod
     def derived_from(cls, text: str) -> "Pair":
-        """The pair that this text gives, the same on every machine."""
+        """Return the pair of a text, the same on every machine."""
         number = int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
         return cls(private=ec.derive_private_key(number, ec.SECP256R1()))
 
     @property
     def jwk(self) -> dict[str, str]:
-        """The public half, with its RFC 7638 thumbprint as kid."""
+        """The public key, with its RFC 7638 thumbprint as kid."""
         numbers = self.private.public_key().public_numbers()
         x, y = (b64url(n.to_bytes(32, "big")).decode() for n in (numbers.x, numbers.y))
         hashed = compact({"crv": "P-256", "kty": "EC", "x": x, "y": y})
@@ -120,21 +120,21 @@ def with_ignored(text: str | bytes) -> bytes:
 
 
 def seal(signing_input: bytes, pair: Pair = EXAMPLE) -> bytes:
-    """A token over these very bytes, however they spell the header and the payload."""
+    """A signed token of exactly these bytes, whatever the encoding of header and payload."""
     return signing_input + b"." + b64url(pair.sign(signing_input))
 
 
 def token(payload: bytes, head: bytes | None = None, pair: Pair = EXAMPLE) -> bytes:
-    """A signed token over any header and any payload, without a newline."""
+    """A signed token of any header and any payload, without a newline."""
     return seal(b64url(header() if head is None else head) + b"." + b64url(payload), pair)
 
 
 def file(payload: bytes, head: bytes | None = None, pair: Pair = EXAMPLE) -> bytes:
-    """Likewise as a file: with its final newline."""
+    """The same as a file, with its final newline."""
     return token(payload, head, pair) + b"\n"
 
 
 def with_signature(signature: bytes, head: bytes | None = None) -> bytes:
-    """The base file with other bytes for a signature."""
+    """The base file with these bytes as its signature."""
     signed = token(payload(), head).rpartition(b".")[0]
     return signed + b"." + b64url(signature) + b"\n"

@@ -1,4 +1,4 @@
-"""The vectors: this project agrees with each, and the files are what the script makes."""
+"""This project agrees with each vector, and the script makes the files."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def test_script_finds_nothing_wrong() -> None:
-    """The files on disk are, byte for byte, what the script makes."""
+    """The script makes the files on disk, byte for byte."""
     ran = subprocess.run(
         [sys.executable, str(HERE / "make.py")], capture_output=True, text=True, check=False
     )
@@ -56,8 +56,8 @@ def test_verdicts(name: str, check: Any) -> None:
     assert list(check(_read(name))) == []
 
 
-def test_a_wrong_verdict_is_told() -> None:
-    """The judge compares: a vector with another expectation is a problem."""
+def test_a_wrong_verdict_is_reported() -> None:
+    """A vector with another expectation is reported as a problem."""
     document = _read("licenses.json")
     for vector in document["vectors"]:
         vector["expected"] = "expired" if vector["expected"] == "ok" else "ok"
@@ -65,21 +65,21 @@ def test_a_wrong_verdict_is_told() -> None:
 
 
 def test_every_code_has_vectors() -> None:
-    """Each code of FORMAT §5, and acceptance, is expected by at least three vectors."""
+    """At least three vectors expect each code of FORMAT §5, and acceptance."""
     expected = [vector["expected"] for vector in _read("licenses.json")["vectors"]]
     for code in ("ok", *CheckCode):
         assert expected.count(code) >= 3, code
 
 
 def test_names_of_vectors_are_unique() -> None:
-    """A vector can be named when it fails elsewhere."""
+    """The name of a vector identifies it when it fails elsewhere."""
     names = [vector["name"] for vector in _read("licenses.json")["vectors"]]
     assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize("entry", _read("golden/golden.json")["golden"], ids=lambda e: e["file"])
 def test_golden_files_verify(entry: dict[str, Any]) -> None:
-    """A golden license verifies and says what is written beside it."""
+    """A golden license verifies and has the claims in `golden.json`."""
     keys = KeySet.from_jwks(
         (HERE.parents[1] / "keys.example/jwks.json").read_bytes(), allow_example=True
     )

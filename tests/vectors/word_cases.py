@@ -1,4 +1,4 @@
-"""Vectors for single words: domains and hosts, fingerprints, display names, slugs, features."""
+"""Vectors for single texts: domains and hosts, fingerprints, display names, slugs, features."""
 
 from typing import Any
 
@@ -188,7 +188,7 @@ NAMES: dict[str, dict[str, list[str]]] = {
 
 
 def documents() -> dict[str, dict[str, Any]]:
-    """The four documents by the name of their file."""
+    """Return the four documents by the names of their files."""
     return {
         "domains.json": {
             **DOMAINS,

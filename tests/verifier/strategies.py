@@ -1,4 +1,4 @@
-"""What hypothesis makes licenses, names and circumstances of."""
+"""Hypothesis strategies for licenses, names and circumstances."""
 
 from datetime import timedelta, timezone
 from typing import Any
@@ -72,7 +72,7 @@ json_values = st.recursive(
 
 @st.composite
 def any_circumstances(draw: st.DrawFn) -> dict[str, Any]:
-    """Arguments of `Verifier.verify` beside the file, without a clock guard."""
+    """Arguments of `Verifier.verify` other than the file, without a clock guard."""
     return {
         "now": draw(INSTANTS),
         "fingerprint": draw(st.none() | fingerprints | ANY_TEXT),

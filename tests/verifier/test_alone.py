@@ -1,4 +1,4 @@
-"""The folder copied alone into another project works with nothing but `cryptography`."""
+"""The verifier's folder, copied to another project, needs only `cryptography`."""
 
 import ast
 import doctest
@@ -38,7 +38,7 @@ print(json.dumps({"customer": held.customer, "code": code, "modules": roots}))
 
 
 def test_copied_folder_works_in_a_clean_interpreter(tmp_path: Path) -> None:
-    """Under another name, isolated, without site-packages: it verifies and needs nothing else."""
+    """The folder verifies under another name, isolated and without site-packages."""
     project = tmp_path / "project"
     (project / "vendored").mkdir(parents=True)
     shutil.copytree(
@@ -70,7 +70,7 @@ def test_copied_folder_works_in_a_clean_interpreter(tmp_path: Path) -> None:
 
 
 def test_source_has_no_input_output_and_no_clock() -> None:
-    """The folder opens nothing, prints nothing, asks no clock, draws no random numbers."""
+    """The folder opens and prints nothing, reads no clock and draws no random numbers."""
     forbidden_names = {"open", "print", "input", "exec", "eval"}
     forbidden_attributes = {"now", "utcnow", "today", "read_bytes", "read_text", "write_bytes"}
     forbidden_modules = {"os", "sys", "time", "random", "secrets", "pathlib", "io", "socket"}
@@ -87,6 +87,6 @@ def test_source_has_no_input_output_and_no_clock() -> None:
 
 
 def test_package_docstring_is_a_runnable_example(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example in the package's docstring does what it says, from the project's folder."""
+    """The example in the package's docstring gives the result that it shows."""
     monkeypatch.chdir(ROOT)
     assert doctest.testmod(verifier) == doctest.TestResults(failed=0, attempted=7)

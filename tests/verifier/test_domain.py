@@ -13,8 +13,8 @@ LAST = st.from_regex(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 
 
 @given(label=LABEL, middle=LABEL, last=LAST, port=st.sampled_from(["", ":", ":1", ":65535"]))
-def test_star_stands_for_one_label(label: str, middle: str, last: str, port: str) -> None:
-    """One label more matches; none and two do not, with or without a port."""
+def test_star_matches_one_label(label: str, middle: str, last: str, port: str) -> None:
+    """One more label matches; none and two do not, with or without a port."""
     domain = AllowedDomain.parse(f"*.{middle}.{last}")
     assert domain.matches(f"{label}.{middle}.{last}{port}")
     assert domain.matches(f"{label}.{middle}.{last}.{port}".upper())
@@ -23,7 +23,7 @@ def test_star_stands_for_one_label(label: str, middle: str, last: str, port: str
 
 
 @given(label=LABEL, last=LAST)
-def test_exact_name_matches_itself_alone(label: str, last: str) -> None:
+def test_exact_name_matches_only_itself(label: str, last: str) -> None:
     """An exact name matches itself, no name below it and none above."""
     domain = AllowedDomain.parse(f"{label}.{last}")
     assert domain.matches(f"{label}.{last}")
@@ -34,7 +34,7 @@ def test_exact_name_matches_itself_alone(label: str, last: str) -> None:
 @given(host=st.text(st.characters(codec=None)))
 @pytest.mark.parametrize("text", ["*.acme.internal", "acme.internal"])
 def test_any_host_is_answered(text: str, host: str) -> None:
-    """Every text gets a yes or a no; a yes only what FORMAT's grammar allows."""
+    """Any text either matches or not; it matches only if FORMAT's grammar allows it."""
     label = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\." if text[0] == "*" else ""
     expected = re.compile(label + r"(?i:acme\.internal)\.?(?::[0-9]{0,5})?", re.ASCII)
     assert AllowedDomain.parse(text).matches(host) is bool(expected.fullmatch(host))
@@ -42,7 +42,7 @@ def test_any_host_is_answered(text: str, host: str) -> None:
 
 @given(text=st.text(st.characters(codec=None)))
 def test_any_text_is_parsed_or_refused(text: str) -> None:
-    """Parsing ends in a domain that writes itself, or in InvalidDomain with a printable message."""
+    """A text becomes a domain with the same text, or InvalidDomain with a printable message."""
     try:
         assert str(AllowedDomain.parse(text)) == text
     except InvalidDomain as error:
@@ -61,7 +61,7 @@ def test_no_domain_exists_unchecked() -> None:
 
 
 def test_international_name_gets_the_a_label_hint() -> None:
-    """Only a text that is not ASCII is told about A-labels."""
+    """Only a text that is not ASCII gets the hint about A-labels."""
     with pytest.raises(InvalidDomain) as international:
         AllowedDomain.parse("b\u00fccher.example")
     with pytest.raises(InvalidDomain) as plain:

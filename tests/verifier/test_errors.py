@@ -1,4 +1,4 @@
-"""The verifier's errors: one root, stable codes, nothing unprintable."""
+"""The verifier's errors have one root, stable codes and printable texts."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""FORMAT §1: what a malformed file looks like, and what to do about it."""
+"""FORMAT §1: hints for malformed files."""
 
 import base64
 import bz2
@@ -30,7 +30,7 @@ VERIFIER = Verifier(KEYS)
 
 
 def hint(data: bytes) -> str:
-    """The hint of a file that is malformed."""
+    """Return the hint of a malformed file."""
     with pytest.raises(LicenseError) as refused:
         jws.parse(data)
     assert refused.value.code == "malformed"
@@ -147,7 +147,7 @@ FORMS = {
 
 @pytest.mark.parametrize("name", FORMS)
 def test_a_malformed_file_gets_its_hint(name: str) -> None:
-    """Each form that a file comes in is named, with what to do."""
+    """The hint names the form of a file and what to do."""
     data, part = FORMS[name]
     message = hint(data)
     assert part in message
@@ -156,7 +156,7 @@ def test_a_malformed_file_gets_its_hint(name: str) -> None:
 
 @pytest.mark.parametrize("name", FORMS)
 def test_a_file_with_a_hint_is_refused(name: str) -> None:
-    """Nothing that is repaired for a hint is accepted, and the report carries the hint, too."""
+    """Nothing that is repaired for a hint is accepted, and the report has the hint too."""
     data, part = FORMS[name]
     report = VERIFIER.report(data, now=datetime(2026, 6, 1, tzinfo=UTC))
     assert report.failure is not None
@@ -170,7 +170,7 @@ def test_another_token_gets_no_hint() -> None:
 
 
 def test_the_beginning_is_that_of_every_license() -> None:
-    """The beginning by which a license is recognised is what `signing_input` writes."""
+    """`signing_input` writes the beginning by which a license is recognised."""
     for kid in ("A" * 43, "_" * 43, EXAMPLE.kid):
         begins = jws.signing_input(kid, b"{}")
         assert begins.startswith(hints.START.encode())

@@ -1,4 +1,4 @@
-"""Any JOSE library can check what we issue, and names our keys as we do."""
+"""JOSE libraries verify our files, and their thumbprints of our keys are ours."""
 
 import json
 from pathlib import Path

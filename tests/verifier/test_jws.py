@@ -1,4 +1,4 @@
-"""FORMAT §1, the file: hints, what a token hands out, and what we write."""
+"""FORMAT §1, the file: hints, the parts of a token, and written files."""
 
 from pathlib import Path
 
@@ -19,8 +19,8 @@ def _hint(data: bytes) -> str | None:
     return refused.value.hint
 
 
-def test_token_hands_out_what_was_received() -> None:
-    """The parts are those of the file; the signing input is its very bytes."""
+def test_token_has_the_received_bytes() -> None:
+    """The parts are those of the file, and the signing input is its exact bytes."""
     found = jws.parse(b"\xef\xbb\xbf " + PLAIN + b"\r\n")
     assert found.kid == EXAMPLE.kid
     assert found.header == {"alg": "ES256", "kid": EXAMPLE.kid, "typ": "polygent-license+jwt"}
@@ -29,8 +29,8 @@ def test_token_hands_out_what_was_received() -> None:
     assert found.signature == EXAMPLE.sign(found.signing_input)
 
 
-def test_written_file_is_the_formats() -> None:
-    """What is written is, byte for byte, an independent writer's file."""
+def test_written_file_follows_the_format() -> None:
+    """A written file is, byte for byte, that of an independent writer."""
     signed = jws.signing_input(EXAMPLE.kid, payload())
     assert signed == PLAIN.rpartition(b".")[0]
     assert jws.assemble(signed, EXAMPLE.sign(signed)) == file(payload()) == PLAIN + b"\n"
@@ -38,7 +38,7 @@ def test_written_file_is_the_formats() -> None:
 
 @given(kid=st.from_regex(r"[A-Za-z0-9_-]{43}", fullmatch=True), data=st.binary(min_size=1))
 def test_write_and_parse(kid: str, data: bytes) -> None:
-    """Any payload written is the payload read, in one line of ASCII."""
+    """Any payload is read as it was written, from one line of ASCII."""
     written = jws.assemble(jws.signing_input(kid, data), bytes(64))
     found = jws.parse(written)
     assert (found.kid, found.payload, found.signature) == (kid, data, bytes(64))
@@ -50,7 +50,7 @@ def test_write_and_parse(kid: str, data: bytes) -> None:
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n", b" \r\n", b"\n\t"])
 @pytest.mark.parametrize("width", [64, 76])
 def test_rewrapped_file_gets_its_hint(width: int, newline: bytes) -> None:
-    """A line that a mail program broke is refused, and the hint says who did it."""
+    """A line that a mail program broke is refused, and the hint names the mail program."""
     lines = [PLAIN[at : at + width] for at in range(0, len(PLAIN), width)]
     assert "mail program" in str(_hint(newline.join(lines)))
 
@@ -58,7 +58,7 @@ def test_rewrapped_file_gets_its_hint(width: int, newline: bytes) -> None:
 @pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 def test_utf16_file_gets_its_hint(codec: str, end: str) -> None:
-    """A file that a Windows shell wrote is refused, and the hint says so."""
+    """A file that a Windows shell wrote is refused, and the hint names the shell."""
     assert "UTF-16" in str(_hint((PLAIN.decode() + end).encode(codec)))
     assert "UTF-16" in str(_hint(b"\xfe\xff" + PLAIN.decode().encode("utf-16-be")))
 
@@ -75,19 +75,19 @@ def test_utf16_file_gets_its_hint(codec: str, end: str) -> None:
     ],
 )
 def test_other_files_get_no_wrong_hint(data: bytes) -> None:
-    """No hint is given where it is not clear what happened."""
+    """A file gets no hint if it is not clear what happened to it."""
     assert _hint(data) is None
 
 
 @given(st.binary() | st.text("ab.\n=_-").map(str.encode))
 def test_any_bytes_are_a_token_or_malformed(data: bytes) -> None:
-    """No bytes raise anything but LicenseError; a hint is one line of ASCII."""
+    """Any bytes raise at most LicenseError, and a hint is one line of ASCII."""
     hint = _hint(data)
     assert hint is None or (hint.isascii() and hint.isprintable())
 
 
-def test_length_is_judged_first() -> None:
-    """A file over the limit is refused for its length, as received, white space and all."""
+def test_length_is_checked_first() -> None:
+    """A file over the limit is refused for its length as received, including white space."""
     with pytest.raises(LicenseError, match="larger than 16384 bytes"):
         jws.parse(PLAIN.ljust(16_385, b"\n"))
 

@@ -1,4 +1,4 @@
-"""Base64url and JSON as FORMAT §1 wants them."""
+"""Base64url and JSON of FORMAT §1."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 @given(st.binary())
 def test_encode_is_rfc_4648_without_padding(data: bytes) -> None:
-    """The spelling is the standard library's, less its padding; decoding gives the bytes back."""
+    """The encoding is the standard library's without padding, and decoding returns the bytes."""
     spelled = jws.to_base64url(data)
     assert spelled == base64.urlsafe_b64encode(data).rstrip(b"=")
     assert jws.from_base64url(spelled) == data
@@ -26,7 +26,7 @@ def test_encode_is_rfc_4648_without_padding(data: bytes) -> None:
 
 @pytest.mark.parametrize(("length", "right"), [(1, 0), (2, 64 * 4), (3, 64 * 64 * 16)])
 def test_short_texts_that_decode(length: int, right: int) -> None:
-    """Of all short texts over the alphabet exactly those with zero low bits decode."""
+    """Of all short texts over the alphabet, exactly those with zero low bits decode."""
     decoded = 0
     for text in product(ALPHABET, repeat=length):
         try:
@@ -38,8 +38,8 @@ def test_short_texts_that_decode(length: int, right: int) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 3, 5])
-def test_no_other_byte_is_taken(place: int) -> None:
-    """Each byte outside the alphabet is refused wherever it stands."""
+def test_any_other_byte_is_refused(place: int) -> None:
+    """A byte outside the alphabet is refused at any place."""
     for byte in set(range(256)) - set(ALPHABET):
         text = bytearray(b"QUJDREVG")
         text[place] = byte
@@ -70,8 +70,8 @@ def _refusal(data: bytes) -> str:
 
 
 @given(value=st.dictionaries(st.text(), JSON), escaped=st.booleans())
-def test_what_is_allowed_comes_back(value: dict[str, Any], *, escaped: bool) -> None:
-    """Any object within the profile is read as the standard library reads it; deeper is refused."""
+def test_an_allowed_object_is_read(value: dict[str, Any], *, escaped: bool) -> None:
+    """Any object of FORMAT §1 is read as the standard library reads it; a deeper one is refused."""
     data = json.dumps(value, ensure_ascii=escaped).encode()
     if _depth(value) <= 8:
         assert loads_object(data) == value
@@ -81,7 +81,7 @@ def test_what_is_allowed_comes_back(value: dict[str, Any], *, escaped: bool) -> 
 
 @given(st.binary())
 def test_any_bytes_end_in_an_object_or_malformed(data: bytes) -> None:
-    """No bytes raise anything but LicenseError."""
+    """Any bytes raise at most LicenseError."""
     try:
         assert isinstance(loads_object(data), dict)
     except LicenseError as error:
@@ -92,8 +92,8 @@ def test_any_bytes_end_in_an_object_or_malformed(data: bytes) -> None:
 
 
 @given(st.text('[]{}",:\\ u0', max_size=200))
-def test_any_tangle_of_brackets_is_judged(text: str) -> None:
-    """Text made of JSON's own signs: read as the standard library does, or malformed."""
+def test_any_brackets_are_read_or_malformed(text: str) -> None:
+    """A text of JSON's punctuation is read as the standard library reads it, or is malformed."""
     try:
         value = loads_object(text.encode())
     except LicenseError:
@@ -105,7 +105,7 @@ def test_any_tangle_of_brackets_is_judged(text: str) -> None:
 @pytest.mark.parametrize("depth", [7, 8, 9, 100, 8000])
 @pytest.mark.parametrize("pair", [("[", "]"), ('{"a":', "}")])
 def test_depth_counts_the_outermost_as_one(depth: int, pair: tuple[str, str]) -> None:
-    """8 levels pass, 9 do not, in arrays and in objects, however many."""
+    """8 levels of arrays or objects are accepted and 9 are not, however many there are."""
     inner = pair[0] * (depth - 1) + "1" + pair[1] * (depth - 1)
     data = f'{{"x":{inner}}}'.encode()
     if depth <= 8:
@@ -115,7 +115,7 @@ def test_depth_counts_the_outermost_as_one(depth: int, pair: tuple[str, str]) ->
 
 
 def test_unterminated_string_is_one_token() -> None:
-    """A string without an end is scanned once, not once for each escaped quote within it."""
+    """A string without an end is scanned once, not once for each escaped quote in it."""
     data = b'{"a":"' + b"[" * 9 + b'\\"' * 5000
     assert "is not JSON" in _refusal(data)
 
@@ -125,7 +125,7 @@ def test_unterminated_string_is_one_token() -> None:
     [("-0", 0), ("0", 0), (str(MAX_INTEGER), 2**53 - 1), (str(-MAX_INTEGER), -(2**53) + 1)],
 )
 def test_integers_are_exact(number: str, value: int) -> None:
-    """Integers within the range come back as int, -0 as 0."""
+    """Integers in the range are read as int, and -0 as 0."""
     found = loads_object(f'{{"x":{number}}}'.encode())["x"]
     assert found == value
     assert type(found) is int
@@ -134,12 +134,12 @@ def test_integers_are_exact(number: str, value: int) -> None:
 
 @pytest.mark.parametrize("digits", [17, 4300, 4301, 16000])
 def test_long_digit_strings_are_malformed(digits: int) -> None:
-    """Digits beyond the interpreter's own limit are refused like any number too large."""
+    """Digits beyond the interpreter's own limit are refused like any number that is too large."""
     assert "2^53-1" in _refusal(b'{"x":' + b"9" * digits + b"}")
 
 
 def test_message_names_the_text_and_not_its_content() -> None:
-    """A refusal says which text it means and repeats nothing of it."""
+    """A refusal names the text and repeats nothing from it."""
     for data in (b'{"a":1,"a":2}', b"\xff", b"[1]", b'{"a":1e5}', b"SECRET"):
         message = _refusal(data)
         assert message.startswith("the header ")

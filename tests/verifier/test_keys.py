@@ -1,4 +1,4 @@
-"""FORMAT §1 keys, RFC 7517, RFC 7638, and ECDSA against the published vectors."""
+"""Keys of FORMAT §1, RFC 7517, RFC 7638, and ECDSA with the published vectors."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def _key(x: int, y: int) -> Key:
 
 @pytest.mark.parametrize(("message", "r", "s"), RFC_6979)
 def test_rfc_6979_a_2_5(message: bytes, r: int, s: int) -> None:
-    """The signatures of RFC 6979 A.2.5 for P-256 with SHA-256 verify, and are what we sign."""
+    """The signatures of RFC 6979 A.2.5 for P-256 with SHA-256 verify, and we sign the same ones."""
     key = _key(RFC_6979_X, RFC_6979_Y)
     assert key.verifies(raw_signature(r, s), message)
     assert not key.verifies(raw_signature(r, s), message + b"!")
@@ -63,7 +63,7 @@ def _nist(name: str, section: str) -> Iterator[dict[str, str]]:
 
 
 def test_nist_signature_verification() -> None:
-    """NIST's P-256, SHA-256 SigVer vectors: each verdict is ours."""
+    """Our verdicts on NIST's P-256, SHA-256 SigVer vectors are NIST's."""
     records = list(_nist("SigVer.rsp", "P-256,SHA-256"))
     verdicts = []
     for record in records:
@@ -76,7 +76,7 @@ def test_nist_signature_verification() -> None:
 
 
 def test_nist_public_key_validation() -> None:
-    """NIST's P-256 PKV vectors: keys off the curve or out of range are refused, others not."""
+    """Of NIST's P-256 PKV vectors, exactly the keys off the curve or out of range are refused."""
     records = list(_nist("PKV.rsp", "P-256"))
     for record in records:
         x, y = int(record["Qx"], 16), int(record["Qy"], 16)
@@ -89,7 +89,7 @@ def test_nist_public_key_validation() -> None:
 
 
 def test_curve_constants_are_sec_2() -> None:
-    """P and n are those of P-256, as `cryptography` has them."""
+    """P and n are those of P-256 in `cryptography`."""
     assert GROUP_ORDER == ORDER == ec.SECP256R1().group_order
     assert (
         int("FFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF", 16) == FIELD_PRIME
@@ -104,7 +104,7 @@ def test_signature_has_64_bytes(length: int) -> None:
 
 
 class _TakesAnything:
-    """In place of a public key whose library checks no ranges."""
+    """A public key of a library that checks no ranges."""
 
     def verify(self, *_arguments: object) -> None:
         """Accept."""
@@ -123,14 +123,14 @@ class _TakesAnything:
     ],
 )
 def test_range_is_not_left_to_the_library(r: int, s: int, *, right: bool) -> None:
-    """R and s outside 1 ... n-1 are refused before the library is asked."""
+    """R and s outside 1 ... n-1 are refused before the library is called."""
     key = Key.from_public_key(SECOND.private.public_key())
     object.__setattr__(key, "_public", _TakesAnything())
     assert key.verifies(raw_signature(r, s), b"data") is right
 
 
 def test_coordinate_is_not_left_to_the_library() -> None:
-    """A point with a coordinate of p or more is refused as such, before the curve is asked."""
+    """A point with a coordinate of p or more is refused before the library is called."""
     for x, y in ((FIELD_PRIME, 1), (1, FIELD_PRIME)):
         with pytest.raises(InvalidKey, match="not below p"):
             _key(x, y)
@@ -140,15 +140,15 @@ def test_coordinate_is_not_left_to_the_library() -> None:
 
 
 @given(r=st.integers(0, 2**256 - 1), s=st.integers(0, 2**256 - 1))
-def test_any_64_bytes_are_judged(r: int, s: int) -> None:
-    """Any numbers, in range or not, are a verdict and no exception."""
+def test_any_64_bytes_get_a_verdict(r: int, s: int) -> None:
+    """Any numbers, in range or not, get a verdict and raise nothing."""
     key = Key.from_public_key(EXAMPLE.private.public_key())
     assert key.verifies(raw_signature(r, s), b"data") is False
 
 
 @given(private=st.integers(1, ORDER - 1))
 def test_every_form_gives_the_same_key(private: int) -> None:
-    """PEM, JWK and cryptography's object give equal keys, and each form comes back unchanged."""
+    """PEM, JWK and cryptography's object give equal keys, and each form is written unchanged."""
     public = ec.derive_private_key(private, ec.SECP256R1()).public_key()
     key = Key.from_public_key(public)
     assert Key.from_pem(spki_pem(public)) == Key.from_jwk(key.to_jwk()) == key
@@ -159,7 +159,7 @@ def test_every_form_gives_the_same_key(private: int) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_key_or_invalid(data: bytes) -> None:
-    """No bytes raise anything but InvalidKey: neither as PEM nor as JWK Set."""
+    """Any bytes raise at most InvalidKey, as PEM and as a JWK Set."""
     wrapped = b"-----BEGIN PUBLIC KEY-----\n" + data + b"\n-----END PUBLIC KEY-----\n"
     for pem in (data, wrapped):
         with pytest.raises(InvalidKey):
@@ -170,7 +170,7 @@ def test_any_bytes_are_a_key_or_invalid(data: bytes) -> None:
 
 @given(st.integers(0, 90), st.integers(0, 7))
 def test_flipped_public_key_is_another_or_invalid(byte: int, bit: int) -> None:
-    """A damaged PEM is refused, or is plainly another key."""
+    """A damaged PEM is refused, or is another key."""
     key = Key.from_public_key(EXAMPLE.private.public_key())
     pem = bytearray(key.to_pem())
     pem[27 + byte] ^= 1 << bit
@@ -184,7 +184,7 @@ def test_flipped_public_key_is_another_or_invalid(byte: int, bit: int) -> None:
 
 
 def test_example_key_is_refused_unless_allowed() -> None:
-    """The published pair is trusted only where somebody says so, in every form."""
+    """The published pair is trusted only if the caller allows it, in every form."""
     pem, jwk = spki_pem(), EXAMPLE.jwk
     jwks = json.dumps({"keys": [jwk]}).encode()
     key = Key.from_public_key(EXAMPLE.private.public_key())
@@ -215,7 +215,7 @@ def _raises_example(refused: object) -> None:
 
 
 def test_set_chooses_by_kid() -> None:
-    """A set gives the key of a thumbprint and None for any other text."""
+    """A set returns the key of a thumbprint, and None for any other text."""
     keys = KeySet.from_pem(*(spki_pem(p.private.public_key()) for p in (SECOND, STRANGER)))
     assert [key.kid for key in keys] == [SECOND.kid, STRANGER.kid]
     assert len(keys) == 2
@@ -227,14 +227,14 @@ def test_set_chooses_by_kid() -> None:
 
 
 def test_same_pem_twice_counts_once() -> None:
-    """A key given twice as PEM is one key."""
+    """A key that is given twice as PEM is one key."""
     pem = spki_pem(SECOND.private.public_key())
     assert len(KeySet.from_pem(pem, pem)) == 1
     assert len(KeySet.from_pem()) == 0
 
 
-def test_private_key_is_told_and_not_repeated() -> None:
-    """A private key is refused as such; nothing of it is in the message."""
+def test_private_key_is_refused_and_not_repeated() -> None:
+    """A private key is refused as such, and nothing of it is in the message."""
     pem = b"-----BEGIN PRIVATE KEY-----\nMIGHSECRET\n-----END PRIVATE KEY-----\n"
     with pytest.raises(InvalidKey, match="private key") as refused:
         Key.from_pem(pem)
@@ -266,14 +266,14 @@ def _jwks(*keys: object) -> bytes:
 
 
 def test_foreign_keys_of_a_set_are_ignored() -> None:
-    """RFC 7517 §5: what is for another purpose is left out, wherever it is in the set."""
+    """RFC 7517 §5: a key for another purpose is left out, wherever it is in the set."""
     rsa, encryption = {"kty": "RSA", "n": "AQAB", "e": "AQAB"}, {**STRANGER.jwk, "use": "enc"}
     keys = KeySet.from_jwks(_jwks(rsa, SECOND.jwk, encryption, {**SECOND.jwk, "alg": "ES512"}))
     assert [key.kid for key in keys] == [SECOND.kid]
 
 
 def test_a_set_of_foreign_keys_alone_is_refused() -> None:
-    """The message names what the keys are for, three at most, escaped; the hint what is needed."""
+    """The message names at most three purposes of the keys, escaped, and the hint the right one."""
     foreign = [{"kty": "\x1b[31m"}, {"kty": "RSA"}, {"kty": "RSA"}, {**SECOND.jwk, "use": "enc"}]
     more = [{**SECOND.jwk, "key_ops": ["sign"]}, {**SECOND.jwk, "alg": "ES384"}]
     with pytest.raises(InvalidKey) as refused:
@@ -296,7 +296,7 @@ def test_a_private_key_is_never_ignored() -> None:
 
 
 def test_a_key_on_its_own_is_not_ignored() -> None:
-    """A key that a set ignores is refused when it is given alone."""
+    """A key that a set ignores is refused if it is given alone."""
     for name, value in {"kty": "RSA", "use": "enc", "key_ops": ["sign"]}.items():
         with pytest.raises(InvalidKey, match=name):
             Key.from_jwk({**SECOND.jwk, name: value})

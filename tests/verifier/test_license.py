@@ -1,4 +1,4 @@
-"""FORMAT §1, the payload: licenses as values, beyond the vectors."""
+"""FORMAT §1, the payload: licenses as values, in addition to the vectors."""
 
 import json
 from dataclasses import replace
@@ -24,7 +24,7 @@ def _refusal(changed: dict[str, Any]) -> LicenseError:
 
 @given(claims())
 def test_round_trip(made: dict[str, Any]) -> None:
-    """Claims → license → payload → license: nothing is lost, and the payload is canonical."""
+    """Claims → license → payload → license loses nothing, and the payload is canonical."""
     held = License.from_claims(made)
     data = held.to_payload()
     assert License.from_payload(data) == held
@@ -38,8 +38,10 @@ def test_round_trip(made: dict[str, Any]) -> None:
 @given(
     made=claims(), name=st.sampled_from([*STANDARD, "allowedDomain", "replaces"]), value=json_values
 )
-def test_any_value_of_any_claim_is_judged(made: dict[str, Any], name: str, value: Any) -> None:
-    """Whatever stands in a claim: a license, or LicenseError with a printable message."""
+def test_any_value_of_any_claim_is_read_or_refused(
+    made: dict[str, Any], name: str, value: Any
+) -> None:
+    """Any value of a claim gives a license, or LicenseError with a printable message."""
     try:
         held = License.from_claims({**made, name: value})
         License.from_payload(held.to_payload())
@@ -61,7 +63,7 @@ def test_unknown_names_are_ignored(made: dict[str, Any], name: str, value: Any) 
 
 
 def test_fields_are_the_claims() -> None:
-    """Each claim arrives in its own field, in Python's types."""
+    """Each claim is in its own field, in Python's types."""
     replaced = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
     held = License.from_payload(payload(limits={"users": 7, "sessionHosts": 8, "deployHosts": 9}))
     assert held == License(
@@ -85,7 +87,7 @@ def test_fields_are_the_claims() -> None:
 
 
 def test_instants_are_aware() -> None:
-    """`iat` and `exp` as UTC, to the last second of year 9999."""
+    """`iat` and `exp` are in UTC, to the last second of year 9999."""
     held = License.from_claims(STANDARD)
     assert held.issued_at == datetime(2026, 1, 1, tzinfo=UTC)
     assert held.expires_at == datetime(2027, 1, 1, tzinfo=UTC)
@@ -95,15 +97,15 @@ def test_instants_are_aware() -> None:
 
 
 def test_features_are_written_sorted() -> None:
-    """Features come back and go out sorted, in whatever order they were read."""
+    """Features are read and written sorted, whatever their order in the file."""
     held = License.from_claims({**STANDARD, "features": ["workflows", "automations"]})
     assert held.features == ("automations", "workflows")
     by_hand = replace(held, features=("workflows", "automations"))
     assert b'"features":["automations","workflows"]' in by_hand.to_payload()
 
 
-def test_newer_version_is_told_before_anything_else() -> None:
-    """A greater `ver` gets the hint, even when every other claim is missing; a missing one not."""
+def test_a_newer_version_is_reported_first() -> None:
+    """A greater `ver` gets the hint, even without any other claim; a missing one does not."""
     newer = _refusal({"ver": 2})
     assert newer.message == "ver: must be 1"
     assert "newer version" in str(newer.hint)
@@ -112,7 +114,7 @@ def test_newer_version_is_told_before_anything_else() -> None:
 
 @pytest.mark.parametrize("ver", ["1", "2", True, 0, -1, None, [2], {"2": 2}])
 def test_another_ver_gets_no_hint_of_a_newer_version(ver: object) -> None:
-    """A string or a smaller number was not made for a newer version of the product."""
+    """A string or a smaller number is not from a newer version of the product."""
     refusal = _refusal({**STANDARD, "ver": ver})
     assert (refusal.message, refusal.hint) == ("ver: must be 1", None)
 
@@ -136,15 +138,15 @@ def test_message_names_the_claim(changes: dict[str, Any], path: str) -> None:
     assert _refusal({**STANDARD, **changes}).message.startswith(path)
 
 
-def test_missing_claim_is_told_from_a_wrong_one() -> None:
-    """Absent and of the wrong type are two messages."""
+def test_a_missing_claim_and_a_wrong_one_differ() -> None:
+    """An absent claim and one of the wrong type have different messages."""
     absent = {name: value for name, value in STANDARD.items() if name != "sub"}
     assert _refusal(absent).message == "sub: is missing"
     assert _refusal({**STANDARD, "sub": None}).message == "sub: must be a string"
 
 
 def test_payload_refuses_a_lone_surrogate() -> None:
-    """A text that cannot be UTF-8 ends in our own error, not in a UnicodeEncodeError."""
+    """A text that cannot be UTF-8 raises our own error instead of UnicodeEncodeError."""
     held = License.from_claims(STANDARD)
     broken = replace(held, customer="\ud800")
     with pytest.raises(LicenseError) as refused:

@@ -1,4 +1,4 @@
-"""Names, slugs, ids, fingerprints; tiers and features (FORMAT §1, §2, §4)."""
+"""Names, slugs, IDs, fingerprints; tiers and features (FORMAT §1, §2, §4)."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ from polygent_issuer.verifier.tables import (
     FORBIDDEN_AT_EDGES,
 )
 
-# FORMAT §1 in its own words, so that a slip in the module's table shows
+# The list of FORMAT §1, to find a mistake in the module's table
 _FORBIDDEN_TEXT = """
 0000-001F 007F-009F 00AD 0600-0605 061C 06DD 070F 0890-0891 08E2 180E 200B 200E-200F 2028-202E
 2060-206F D800-DFFF FDD0-FDEF FEFF FFF0-FFFB 110BD 110CD 13430-1343F 1BCA0-1BCA3 1D173-1D17A
@@ -43,7 +43,7 @@ FORBIDDEN_POINTS = _code_points(_FORBIDDEN_TEXT) | {
 EDGE_POINTS = _code_points(_EDGES_TEXT)
 
 
-# planes 0 to 2, the tags, and where each plane ends: nowhere else does FORMAT name anything
+# Planes 0 to 2, the tags, and the ends of the planes: FORMAT names no other code points
 PLACES = {
     *range(0x30000),
     *range(0xE0000, 0xE2000),
@@ -59,15 +59,15 @@ def test_every_code_point_within_a_name() -> None:
 
 @pytest.mark.parametrize("pattern", ["{}b", "b{}", "{}"])
 def test_every_code_point_at_an_edge(pattern: str) -> None:
-    """At either edge, and alone, FORMAT's white space and joiners are refused besides."""
+    """FORMAT's white space and joiners are also refused at either edge and alone."""
     refused = {
         n for n in range(0x30000) if display_name_problem(pattern.format(chr(n))) is not None
     }
     assert refused == {n for n in FORBIDDEN_POINTS | EDGE_POINTS if n < 0x30000}
 
 
-def test_tables_hold_no_overlap() -> None:
-    """A code point stands once: the tables can be read as FORMAT's list."""
+def test_tables_do_not_overlap() -> None:
+    """Each code point is in the tables once."""
     for table in (FORBIDDEN, FORBIDDEN_AT_EDGES):
         points = [n for first, last in table for n in range(first, last + 1)]
         assert len(points) == len(set(points))
@@ -76,20 +76,20 @@ def test_tables_hold_no_overlap() -> None:
 @pytest.mark.parametrize(("length", "right"), [(0, False), (1, True), (200, True), (201, False)])
 @pytest.mark.parametrize("character", ["x", "\u6f22", "\U0001f680"])
 def test_length_is_counted_in_code_points(character: str, length: int, *, right: bool) -> None:
-    """1 to 200 code points, in ASCII and beyond the BMP alike."""
+    """A name has 1 to 200 code points, in ASCII and beyond the BMP."""
     assert (display_name_problem(character * length) is None) is right
 
 
 @given(st.text(st.characters(codec=None)))
 def test_problem_is_one_line_of_ascii(text: str) -> None:
-    """What is said of a name never repeats its characters."""
+    """The problem of a name never repeats its characters."""
     problem = display_name_problem(text)
     assert problem is None or (problem.isascii() and problem.isprintable())
 
 
 @given(st.text(st.characters(codec=None)))
 def test_canonical_fingerprint_is_idempotent(text: str) -> None:
-    """The canonical form of any text is its own canonical form, ASCII, 8 to 256 long."""
+    """A canonical form is its own canonical form, in ASCII, 8 to 256 characters long."""
     form = canonical_fingerprint(text)
     if form is not None:
         assert canonical_fingerprint(form) == form
@@ -98,18 +98,18 @@ def test_canonical_fingerprint_is_idempotent(text: str) -> None:
 
 @given(st.from_regex(r"(sha256:)?[0-9a-fA-F]{8,64}", fullmatch=True), st.text(" \t\r\n"))
 def test_hexadecimal_is_folded(text: str, space: str) -> None:
-    """Case and white space around do not tell two hexadecimal fingerprints apart."""
+    """Two hexadecimal fingerprints are equal without regard to case and white space around them."""
     assert canonical_fingerprint(space + text.upper() + space) == text.lower()
 
 
-def test_source_asks_no_unicode_database() -> None:
-    """The verdict on a name depends on no Python version: no unicodedata, no str predicates."""
+def test_source_uses_no_unicode_database() -> None:
+    """The verdict on a name does not depend on the version of Python."""
     source = Path(display_name_problem.__code__.co_filename).read_text(encoding="utf-8")
     assert not re.search(r"unicodedata|\.is(alnum|alpha|digit|print|space)|\.casefold", source)
 
 
-def test_catalogue_is_the_formats() -> None:
-    """Twelve features for any tier, three for enterprise alone, two tiers."""
+def test_catalogue_follows_the_format() -> None:
+    """There are twelve features for any tier, three for enterprise only, and two tiers."""
     assert " ".join(FEATURES) == (
         "workflows automations planner round-table insights ticket-sync deployments"
         " code-review verification memory bots multiple-active-sessions"

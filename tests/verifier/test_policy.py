@@ -17,8 +17,8 @@ INSTANTS = st.datetimes(timezones=ZONES)
 
 
 @given(before=INSTANTS, now=INSTANTS, tampered=st.booleans())
-def test_transition_is_the_formats(before: datetime, now: datetime, *, tampered: bool) -> None:
-    """For any two instants the next guard is the one of FORMAT's words, in exact integers."""
+def test_transition_follows_the_format(before: datetime, now: datetime, *, tampered: bool) -> None:
+    """For any two instants the next guard is that of FORMAT's rule, in exact integers."""
     last, seen = moment(before), moment(now)
     if tampered:
         expected = (seen, False) if seen > last else (last, True)
@@ -33,7 +33,7 @@ def test_transition_is_the_formats(before: datetime, now: datetime, *, tampered:
 
 @given(st.lists(INSTANTS, min_size=1, max_size=20))
 def test_last_seen_never_goes_back(instants: list[datetime]) -> None:
-    """Whatever the clock shows, the last time seen only grows."""
+    """The last time seen never becomes earlier, whatever the clock shows."""
     guard = ClockGuard()
     for now in instants:
         before, guard = guard, guard.observe(now)
@@ -41,8 +41,8 @@ def test_last_seen_never_goes_back(instants: list[datetime]) -> None:
             assert moment(guard.last_seen) >= moment(before.last_seen)
 
 
-def test_repeated_hour_is_told_apart() -> None:
-    """Two wall times of a repeated hour are compared as instants, not as they read."""
+def test_a_repeated_hour_is_two_instants() -> None:
+    """Two equal wall times of a repeated hour are compared as instants."""
     berlin = ZoneInfo("Europe/Berlin")
     first = datetime(2026, 10, 25, 2, 30, tzinfo=berlin)
     later = datetime(2026, 10, 25, 2, 15, tzinfo=berlin, fold=1)
@@ -51,13 +51,13 @@ def test_repeated_hour_is_told_apart() -> None:
 
 
 def test_unchanged_guard_is_itself() -> None:
-    """Nothing to persist when nothing changed."""
+    """A guard that does not change is the same object, so there is nothing to persist."""
     guard = ClockGuard(T)
     assert guard.observe(T - timedelta(hours=1)) is guard
 
 
 def test_naive_times_are_the_callers_mistake() -> None:
-    """A naive datetime is a ValueError at once."""
+    """A naive datetime raises ValueError at once."""
     naive = T.replace(tzinfo=None)
     with pytest.raises(ValueError, match="timezone-aware"):
         ClockGuard(naive)
@@ -66,7 +66,7 @@ def test_naive_times_are_the_callers_mistake() -> None:
 
 
 def test_guard_is_frozen() -> None:
-    """A guard is a value; a transition makes another."""
+    """A guard cannot be changed; a transition makes another one."""
     with pytest.raises(FrozenInstanceError):
         ClockGuard(T).tampered = True  # type: ignore[misc]
 

@@ -38,10 +38,10 @@ def _code(data: bytes) -> CheckCode | None:
 
 @pytest.mark.parametrize("plain", [STANDARD_FILE, ENTERPRISE_FILE], ids=["standard", "enterprise"])
 def test_every_flipped_bit_is_refused(plain: bytes) -> None:
-    """All single-bit flips are refused as not authentic, those of the final newline too.
+    """Each file with one flipped bit is refused as not authentic, also in the final newline.
 
-    None of the eight flips of a newline (0x0A) gives SP, TAB, CR or LF: white space around the
-    token that could be dropped.
+    None of the eight flips of a newline (0x0A) gives SP, TAB, CR or LF, the white space that is
+    dropped around the token.
     """
     assert _code(plain) is None
     accepted = []
@@ -54,7 +54,7 @@ def test_every_flipped_bit_is_refused(plain: bytes) -> None:
 
 
 def test_every_cut_and_every_doubled_byte_is_refused() -> None:
-    """Only the newline may be missing; no byte of the token may be gone or stand twice."""
+    """Only the newline may be missing; no byte of the token may be missing or doubled."""
     whole = len(STANDARD_FILE)
     cuts = [end for end in range(whole) if _code(STANDARD_FILE[:end]) not in AUTHENTICITY]
     assert cuts == [whole - 1]
@@ -66,7 +66,7 @@ def test_every_cut_and_every_doubled_byte_is_refused() -> None:
 
 
 def test_white_space_cannot_be_hidden_inside() -> None:
-    """White space at any place within the token is refused; around it, it is dropped."""
+    """White space at any place in the token is refused; around the token it is dropped."""
     token = STANDARD_FILE.rstrip()
     for space in (b" ", b"\t", b"\r", b"\n"):
         assert _code(space + token + space) is None
@@ -75,7 +75,7 @@ def test_white_space_cannot_be_hidden_inside() -> None:
 
 
 def test_parts_of_two_licenses_do_not_mix() -> None:
-    """Header, payload and signature of two genuine files combine to nothing."""
+    """Header, payload and signature of two genuine files do not combine to a third."""
     one, other = STANDARD_FILE.strip().split(b"."), ENTERPRISE_FILE.strip().split(b".")
     for payload_from, signature_from in ((one, other), (other, one)):
         mixed = b".".join([one[0], payload_from[1], signature_from[2]])
@@ -83,7 +83,7 @@ def test_parts_of_two_licenses_do_not_mix() -> None:
 
 
 def test_high_s_twin_is_the_same_license() -> None:
-    """The one other signature that ES256 allows gives the same license: its identity is its jti."""
+    """The other signature that ES256 allows gives the same license, identified by its jti."""
     signed = STANDARD_FILE.strip().rpartition(b".")[0]
     r, s = EXAMPLE.numbers(signed)
     twin = with_signature(raw_signature(r, ORDER - s))

@@ -1,4 +1,4 @@
-"""FORMAT §5: the order, the report, the evidence in an error, and no foreign exception."""
+"""FORMAT §5: the order, the report, the license in an error, and no foreign exception."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -67,7 +67,7 @@ def _verdict(data: bytes, **arguments: Any) -> LicenseError | License:
 
 @pytest.mark.parametrize("code", CheckCode)
 def test_each_check_refuses_with_its_code(code: CheckCode) -> None:
-    """`verify` raises the code; its evidence is the license from row 5 on, and only then."""
+    """`verify` raises the code of the check, with the license only from row 5 on."""
     data, changes = AT_ROW[code]
     error = _verdict(data, **{**CIRCUMSTANCES, **changes})
     assert isinstance(error, LicenseError)
@@ -81,7 +81,7 @@ def test_each_check_refuses_with_its_code(code: CheckCode) -> None:
 
 @pytest.mark.parametrize("code", CheckCode)
 def test_authenticity_alone(code: CheckCode) -> None:
-    """Rows 1 to 4 are all that `authenticate` judges: whatever follows, the license is given."""
+    """`authenticate` checks only rows 1 to 4, and returns the license whatever follows."""
     data, _ = AT_ROW[code]
     if code in ACCEPTANCE:
         assert VERIFIER.authenticate(data).customer == "Example GmbH"
@@ -94,7 +94,7 @@ def test_authenticity_alone(code: CheckCode) -> None:
 
 @pytest.mark.parametrize("code", ACCEPTANCE)
 def test_acceptance_of_a_license_that_is_authentic(code: CheckCode) -> None:
-    """Rows 5 to 10 are all that `acceptance` judges, but the freshness window."""
+    """`acceptance` checks only rows 5 to 10, except for the freshness window."""
     data, changes = AT_ROW[code]
     held = VERIFIER.authenticate(data)
     arguments = {**CIRCUMSTANCES, **changes}
@@ -109,7 +109,7 @@ def test_acceptance_of_a_license_that_is_authentic(code: CheckCode) -> None:
 
 @pytest.mark.parametrize("code", CheckCode)
 def test_report_has_a_row_for_each_check(code: CheckCode) -> None:
-    """Ten rows in FORMAT's order; what lies beyond the lack of authenticity is not checked."""
+    """The report has ten rows in FORMAT's order; those after a failure of rows 1 to 4 are omitted."""
     data, changes = AT_ROW[code]
     report = VERIFIER.report(data, **{**CIRCUMSTANCES, **changes})
     assert [row.code for row in report.rows] == list(CheckCode)
@@ -127,8 +127,8 @@ def test_report_has_a_row_for_each_check(code: CheckCode) -> None:
     assert list(outcomes.values()).count(Outcome.FAILED) == 1
 
 
-def test_payload_that_is_no_json_fails_row_1_after_row_3() -> None:
-    """Signed nonsense: rows 2 and 3 passed, row 1 failed, the rest was not checked."""
+def test_payload_other_than_json_fails_row_1_after_row_3() -> None:
+    """With a signed text other than JSON, rows 2 and 3 pass, and row 1 fails."""
     outcomes = _outcomes(VERIFIER.report(file(b"{"), now=NOW))
     assert list(outcomes.values())[:4] == [
         Outcome.FAILED,
@@ -139,7 +139,7 @@ def test_payload_that_is_no_json_fails_row_1_after_row_3() -> None:
 
 
 def test_report_runs_every_acceptance_check() -> None:
-    """All that fails at once is told at once; `verify` says the first."""
+    """The report has all failures; `verify` raises the first one."""
     wrong: dict[str, Any] = {
         "now": NOW + timedelta(days=999),
         "fingerprint": None,
@@ -155,7 +155,7 @@ def test_report_runs_every_acceptance_check() -> None:
 
 
 def test_report_of_an_accepted_license() -> None:
-    """Everything given and right: ten passed rows but the one that does not concern the tier."""
+    """All rows pass, except for the one that does not apply to the tier."""
     common: dict[str, Any] = {
         **CIRCUMSTANCES,
         "freshness_window": timedelta(days=365),
@@ -171,8 +171,8 @@ def test_report_of_an_accepted_license() -> None:
         assert unchecked == [left_out]
 
 
-def test_what_was_not_given_is_not_checked() -> None:
-    """Window, host and guard absent: rows that say why, and fail nothing."""
+def test_a_check_without_its_argument_is_omitted() -> None:
+    """Without window, host and guard their rows state why, and none fails."""
     report = VERIFIER.report(file(payload(ENTERPRISE)), now=NOW)
     told = {row.code: row.message for row in report.rows if row.outcome is Outcome.NOT_CHECKED}
     assert set(told) == {
@@ -187,7 +187,7 @@ def test_what_was_not_given_is_not_checked() -> None:
 
 
 def test_rows_carry_the_hint_of_the_error() -> None:
-    """The hint and message of a failed row are those with which `verify` refuses."""
+    """A failed row has the message and hint with which `verify` refuses the file."""
     for code, (data, changes) in AT_ROW.items():
         arguments = {**CIRCUMSTANCES, **changes}
         error = _verdict(data, **arguments)
@@ -227,8 +227,8 @@ def test_rows_carry_the_hint_of_the_error() -> None:
         ("clock_tampered", {"clock": ClockGuard(tampered=True)}, "more than a day"),
     ],
 )
-def test_a_refusal_is_told_for_people(code: str, changes: dict[str, Any], told: str) -> None:
-    """Spans in the unit that fits, none rounded away; the host as it came, escaped."""
+def test_a_refusal_is_readable(code: str, changes: dict[str, Any], told: str) -> None:
+    """Spans have a fitting unit and are not rounded to nothing; the host is escaped."""
     claims = ENTERPRISE if code == "domain_mismatch" else STANDARD
     error = _verdict(file(payload(claims)), **{**CIRCUMSTANCES, **changes})
     assert isinstance(error, LicenseError)
@@ -237,7 +237,7 @@ def test_a_refusal_is_told_for_people(code: str, changes: dict[str, Any], told: 
 
 
 def test_naive_now_is_the_callers_mistake() -> None:
-    """A naive `now` is a ValueError, whatever the file."""
+    """A naive `now` raises ValueError, whatever the file."""
     naive = NOW.replace(tzinfo=None)
     for data in (b"", file(payload())):
         with pytest.raises(ValueError, match="timezone-aware"):
@@ -248,7 +248,9 @@ def test_naive_now_is_the_callers_mistake() -> None:
         VERIFIER.acceptance(VERIFIER.authenticate(data), now=naive)
 
 
-def test_payload_is_not_parsed_before_its_signature_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_payload_is_not_parsed_before_its_signature_is_verified(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """No byte of an unauthenticated payload reaches the parser."""
     parsed: list[bytes] = []
     original = License.from_payload
@@ -275,7 +277,7 @@ def test_other_buffers_are_bytes_too(kind: Any) -> None:
 
 @given(data=st.binary() | st.binary().map(file), arguments=any_circumstances())
 def test_any_bytes_any_circumstances(data: bytes, arguments: dict[str, Any]) -> None:
-    """Any file, signed or not, at any time: a license or LicenseError; the report agrees."""
+    """Any file at any time gives a license or LicenseError, and the report agrees."""
     verdict = _verdict(data, **arguments)
     report = VERIFIER.report(data, **arguments)
     code = verdict.code if isinstance(verdict, LicenseError) else None
@@ -289,7 +291,7 @@ def test_any_bytes_any_circumstances(data: bytes, arguments: dict[str, Any]) -> 
 def test_any_license_any_circumstances(
     made: dict[str, Any], arguments: dict[str, Any], seen: datetime, *, tampered: bool
 ) -> None:
-    """Any valid license at any time is authentic and comes back the same; the report agrees."""
+    """Any valid license at any time is authentic and unchanged, and the report agrees."""
     arguments["clock"] = ClockGuard(seen, tampered)
     data = file(compact(made))
     verdict = _verdict(data, **arguments)
@@ -302,7 +304,7 @@ def test_any_license_any_circumstances(
 
 @given(made=claims())
 def test_issue_then_verify(made: dict[str, Any]) -> None:
-    """What is issued verifies, right after, and is the same license."""
+    """An issued license verifies at once and is unchanged."""
     held = License.from_claims(made)
     signed = file(held.to_payload())
     fingerprint = held.machine_fingerprint
@@ -311,14 +313,14 @@ def test_issue_then_verify(made: dict[str, Any]) -> None:
 
 @given(header=st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit"]), ANY_TEXT | st.none()))
 def test_any_header(header: dict[str, Any]) -> None:
-    """Any header but ours is malformed, or names a key that nobody trusts."""
+    """Any header but ours is malformed, or names an unknown key."""
     error = _verdict(file(payload(), json.dumps(header).encode()), **CIRCUMSTANCES)
     assert isinstance(error, LicenseError)
     assert error.code in {CheckCode.MALFORMED, CheckCode.UNKNOWN_KEY}
 
 
 def test_verifier_is_immutable() -> None:
-    """One verifier can be shared among threads: it has nothing to change."""
+    """Threads can share a verifier, since it cannot be changed."""
     with pytest.raises(AttributeError):
         VERIFIER.keys = KEYS  # type: ignore[misc]
     assert not hasattr(VERIFIER, "__dict__")
