@@ -75,7 +75,6 @@ TO_DO: set[str] = {
     "polygent_issuer/cli/options",
     "polygent_issuer/cli/output",
     "polygent_issuer/cli/prompts.py",
-    "polygent_issuer/enforcement",
     "polygent_issuer/guide",
     "polygent_issuer/registry",
     "tests/batch",

@@ -1,7 +1,7 @@
-"""What a server does with its license: installs it, judges every request, counts, alerts.
+"""Enforcement of a license by a server: installation, requests, limits and alerts.
 
-Standard library and the verifier beside it alone, relative imports; no clock: everything takes
-`now`. Use it from here, or copy both folders.
+It uses only the standard library and the `verifier` folder, with relative imports. It has no clock:
+callers pass `now`. Import it, or copy both folders.
 
     >>> from datetime import UTC, datetime, timedelta
     >>> from pathlib import Path
@@ -25,15 +25,15 @@ Standard library and the verifier beside it alone, relative imports; no clock: e
     <State.CLOCK_TAMPERED: 'clock_tampered'>
     >>> store.close()
 
-`LicenseMiddleware` puts it before any ASGI app. Call `tick` every minute, so that background
-services given to `listen` hear of an expiry without a request; and `alerts` whenever `alerts_due`.
+`LicenseMiddleware` adds it to any ASGI app. Call `tick` every minute, so that background services
+given to `listen` pause at an expiry even without a request. Call `alerts` whenever `alerts_due`.
 
-One process, one store: each worker of a cluster is a node with a file of its own, on each the same
-license is installed, and caps hold per node. A store that is open is locked.
+Each process has its own store. A worker of a cluster is a node with its own file; the same license
+is installed on each, and host limits apply to each node. An open store is locked.
 
-What it does not withstand is an administrator of the server's machine. Restoring an older copy of
-the store, or deleting it, also forgets the last time seen, which licenses were superseded (within
-their upload window an older one can be installed again) and which milestones were sent.
+Enforcement does not protect against an administrator of the server's machine. If an older copy of
+the store is restored, or the store is deleted, the last time seen, the superseded licenses and the
+sent milestones are lost. An older license can then be installed again within its upload window.
 """
 
 from .alerts import Admin, Alert, AlertRun, Banner, Level, next_run

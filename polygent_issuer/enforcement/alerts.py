@@ -1,4 +1,4 @@
-"""Alerts before a license expires: which milestone is due, for whom, and the admins' banner."""
+"""Alerts before a license expires: the milestone that is due, its recipients, and the banner."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -13,12 +13,12 @@ from .store import utc
 MILESTONES: Final = (1, 7, 14, 30)
 """Days before the expiry."""
 HOUR: Final = 9
-"""Of the daily run, in the server's time zone."""
+"""Hour of the daily run, in the server's time zone."""
 _DAY: Final = timedelta(days=1)
 
 
 class Level(StrEnum):
-    """How pressing a banner is: from 30, 14, 7 and 1 days before the expiry."""
+    """The urgency of a banner: from 30, 14, 7 and 1 days before the expiry."""
 
     NOTICE = "notice"
     WARNING = "warning"
@@ -31,7 +31,7 @@ _LEVELS: Final = dict(zip(MILESTONES, reversed(Level), strict=True))
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Admin:
-    """Who is alerted; `address` is None or empty when there is none."""
+    """A recipient of alerts; `address` may be None or empty."""
 
     name: str
     address: str | None
@@ -39,7 +39,7 @@ class Admin:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alert:
-    """A milestone of 30, 14, 7 or 1 days to be sent now; it is handed out once.
+    """A milestone of 30, 14, 7 or 1 days to send now; it is returned once.
 
     Attributes:
         expires_at: UTC.
@@ -56,7 +56,7 @@ class Alert:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AlertRun:
-    """What a daily run found: what to send, and the admins whom no alert can reach."""
+    """The result of a daily run: the alert to send, and the admins without an address."""
 
     alert: Alert | None
     without_address: tuple[Admin, ...]
@@ -64,7 +64,7 @@ class AlertRun:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Banner:
-    """What admins see on every page as the date nears."""
+    """The banner that admins see on every page as the expiry approaches."""
 
     level: Level
     days_left: int
@@ -73,12 +73,12 @@ class Banner:
 
 
 def days_left(license_: License, now: datetime) -> int:
-    """Days until the expiry, a begun one as a whole: 1 on the last day, 0 once expired."""
+    """Return the days until the expiry; a started day counts: 1 on the last day, 0 once expired."""
     return max(0, -((now - license_.expires_at) // _DAY))
 
 
 def milestone(license_: License, now: datetime) -> int | None:
-    """The last milestone that has passed; None before the first."""
+    """Return the last milestone that has passed; None before the first."""
     left = license_.expires_at - now
     return next((days for days in MILESTONES if left <= days * _DAY), None)
 
@@ -86,9 +86,9 @@ def milestone(license_: License, now: datetime) -> int | None:
 def due(
     active: License, now: datetime, admins: Sequence[Admin], sent: AbstractSet[tuple[str, int]]
 ) -> Alert | None:
-    """The alert of the present milestone.
+    """Return the alert of the current milestone.
 
-    None when it or a later one was sent for this license, or no admin has an address.
+    Return None if this or a later milestone was sent for this license, or no admin has an address.
     """
     present = milestone(active, now)
     to = tuple(admin for admin in admins if admin.address)
@@ -107,7 +107,7 @@ def due(
 
 
 def banner(license_: License, now: datetime) -> Banner | None:
-    """The banner of an active license; None more than 30 days before its expiry."""
+    """Return the banner of an active license; None more than 30 days before its expiry."""
     present = milestone(license_, now)
     if present is None:
         return None
@@ -118,19 +118,19 @@ def banner(license_: License, now: datetime) -> Banner | None:
 
 
 def next_run(now: datetime) -> datetime:
-    """The next 09:00 after `now`, in the time zone of `now`.
+    """Return the next 09:00 after `now`, in the time zone of `now`.
 
     Raises:
         ValueError: `now` is naive.
     """
     at = _nine(now)
     while utc(at) <= utc(now):
-        at += _DAY  # of the calendar: 23 or 25 hours when the clocks change
+        at += _DAY  # a calendar day: 23 or 25 hours when the clocks change
     return at
 
 
 def last_run(now: datetime) -> datetime:
-    """The last 09:00 up to `now`, in the time zone of `now`."""
+    """Return the last 09:00 up to `now`, in the time zone of `now`."""
     at = _nine(now)
     while utc(at) > utc(now):
         at -= _DAY
@@ -138,9 +138,9 @@ def last_run(now: datetime) -> datetime:
 
 
 def is_run_due(now: datetime, kept: datetime | None) -> bool:
-    """Whether a 09:00 has passed since the run that was kept last.
+    """Return whether a 09:00 has passed since the last stored run.
 
-    A run that seems to lie ahead was kept by a clock that has been set back since.
+    A run in the future was stored by a clock that has been set back since, so another one is due.
     """
     return kept is None or utc(kept) > utc(now) or utc(last_run(now)) > utc(kept)
 

@@ -1,10 +1,10 @@
-"""The license before any ASGI app, in one line (ASGI 3.0; no dependency).
+"""License enforcement for any ASGI app, in one line (ASGI 3.0; no dependency).
 
     app.add_middleware(LicenseMiddleware, license=server_license, now=lambda: datetime.now(UTC))
 
-It answers for itself what the license refuses, and passes on everything else untouched. A request
-is exempt when method and path are exactly those of a route that passes; whatever else could be
-meant for the API is judged as such.
+The middleware answers the requests that the license refuses, and passes on all others unchanged.
+A request is exempt if its method and path are exactly those of an exempt route. Any other request
+that a server could route to the API is checked as one.
 """
 
 import json
@@ -29,45 +29,45 @@ POLICY_VIOLATION: Final = 1008
 
 
 class LicenseMiddleware(ProcessBound):
-    """Asks the license about every request and websocket."""
+    """Checks every request and websocket against the license."""
 
     def __init__(
         self,
         app: App,
         *,
-        license: ServerLicense,  # noqa: A002 - the noun of the field
+        license: ServerLicense,  # noqa: A002 - the term of the field
         now: Callable[[], datetime],
         routes: Mapping[tuple[str, str], Route] = DEFAULT_ROUTES,
         api: str = "/api/",
         features: Mapping[str, str] | None = None,
     ) -> None:
-        """Stand before an app.
+        """Wrap an app.
 
         Args:
-            license: of this process; a minute's first request stores the time seen, in the event
-                loop's thread: one commit.
+            license: that of this process. The first request of a minute stores the time seen, with
+                one commit in the thread of the event loop.
             now: the server's clock, aware.
-            routes: method (or `WEBSOCKET`) and path of the routes that are more than API.
-            api: what the paths of the API begin with.
-            features: the feature that a path, and all below it, needs; a path that is below two
-                of them needs both.
+            routes: method (or `WEBSOCKET`) and path of the routes other than API and pages.
+            api: the beginning of the paths of the API.
+            features: the feature that a path, and all paths below it, need. A path below two of
+                them needs both features.
 
         Raises:
-            ValueError: `api`, a feature's path or that of a route that is judged does not begin
-                with a slash, or has a parameter (`{…}`): no request would match it.
+            ValueError: `api`, or the path of a feature or of a checked route, does not begin with a
+                slash or has a parameter (`{…}`), so that no request would match it.
         """
         self.app = app
         self._license = license
         self._now = now
         self._paths = Paths(routes=routes, api=api, features=features or {})
-        # The last one that matched: most requests are for the same host.
+        # The last match, since most requests are for the same host.
         self._covered: tuple[AllowedDomain, bytes] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with the refusal."""
         kind = scope["type"]
         if kind == "http":
-            # A client may call its method `WEBSOCKET`: that opens no websocket.
+            # A client may send the method `WEBSOCKET`, which does not open a websocket.
             method = scope["method"]
             refusal = self._refusal(scope, "" if method == WEBSOCKET else method)
         elif kind == "websocket":
@@ -108,7 +108,7 @@ class LicenseMiddleware(ProcessBound):
 
 
 def _host(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The Host header; the empty host when it is missing or repeated (FORMAT §3)."""
+    """Return the Host header; the empty host if it is missing or repeated (FORMAT §3)."""
     hosts = [value for name, value in headers if name == b"host"]
     return hosts[0] if len(hosts) == 1 else b""
 

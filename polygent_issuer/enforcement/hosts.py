@@ -1,4 +1,4 @@
-"""How many hosts of agents are connected, and whether one more may be; nothing is stored."""
+"""Count the connected agent hosts and enforce their limits; nothing is stored."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +10,7 @@ from .store import ProcessBound
 
 
 class HostKind(StrEnum):
-    """The two kinds of agents, each with a cap of its own."""
+    """The two kinds of agents, each with its own limit."""
 
     SESSION = "session"
     DEPLOY = "deploy"
@@ -18,7 +18,7 @@ class HostKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Connection:
-    """One live connection of a host; give it back to `disconnect`."""
+    """A live connection of a host; pass it to `disconnect`."""
 
     kind: HostKind
     host: str
@@ -28,19 +28,19 @@ class Connection:
 class HostCaps(ProcessBound):
     """Counts distinct hosts of each kind, from their first connection to the end of their last.
 
-    Their names are compared exactly and never shown. Safe under many threads.
+    Their names are compared exactly and never shown. Threads may share it.
     """
 
     def __init__(self) -> None:
-        """With no host connected."""
+        """Begin without connected hosts."""
         self._lock = Lock()
         self._numbers = count(1)
         self._live: set[Connection] = set()
 
     def connect(self, kind: HostKind, host: str, *, cap: int) -> Connection | Refusal:
-        """Count a connection, unless its host is one more than the cap.
+        """Count a connection, unless its host would exceed the limit.
 
-        Another one of a host that is connected always succeeds, also above a cap that was lowered.
+        Another connection of a connected host always succeeds, even above a limit that was lowered.
         """
         with self._lock:
             hosts = self._hosts(kind)
@@ -51,12 +51,12 @@ class HostCaps(ProcessBound):
             return connection
 
     def disconnect(self, connection: Connection) -> None:
-        """End a connection; to end it again changes nothing."""
+        """End a connection; a second call changes nothing."""
         with self._lock:
             self._live.discard(connection)
 
     def connected(self, kind: HostKind) -> int:
-        """How many distinct hosts have a live connection."""
+        """Return the number of distinct hosts with a live connection."""
         with self._lock:
             return len(self._hosts(kind))
 

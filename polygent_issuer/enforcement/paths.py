@@ -1,10 +1,10 @@
-"""Routes: what a request is for, read from its method and path.
+"""Routes: the kind of a request, by its method and path.
 
-Only the exact spelling of a route makes a request exempt. Everything else is read as the most
+Only the exact spelling of a route makes a request exempt. Any other path is read as the most
 lenient server, proxy or router would read it. A path of the API with a control character is
-refused, since routers disagree about it: Starlette's patterns end in `$`, which matches before a
-final newline. Whoever builds a URL of a decoded path, as `request.url` did before Starlette 1, ends
-the path at `?` or `#`; werkzeug adds a slash that is missing in front.
+refused, since routers read it differently: Starlette's patterns end in `$`, which matches before a
+final newline. Code that builds a URL of a decoded path, as `request.url` did before Starlette 1,
+ends the path at `?` or `#`. Werkzeug adds a missing slash in front.
 """
 
 import posixpath
@@ -19,7 +19,7 @@ from .refusals import MALFORMED_PATH, Refusal
 
 
 class Route(StrEnum):
-    """The kinds of route of a server; the first six pass in every state, and so does a page."""
+    """The kinds of route of a server; the first six and pages are allowed in every state."""
 
     LICENSE_STATUS = "license_status"
     MACHINE_INFO = "machine_info"
@@ -34,10 +34,10 @@ class Route(StrEnum):
 
 
 JUDGED: Final = frozenset({Route.API, Route.SESSION_AGENT, Route.DEPLOY_AGENT})
-"""The routes that need an active license; whoever adds one above decides about it here."""
+"""The routes that need an active license; decide here about each new route."""
 
 WEBSOCKET: Final = "WEBSOCKET"
-"""Stands in a table of routes where HTTP has its method."""
+"""The method of websockets in a table of routes."""
 DEFAULT_ROUTES: Final[Mapping[tuple[str, str], Route]] = {
     ("GET", "/api/license"): Route.LICENSE_STATUS,
     ("POST", "/api/license"): Route.LICENSE_UPLOAD,
@@ -48,21 +48,20 @@ DEFAULT_ROUTES: Final[Mapping[tuple[str, str], Route]] = {
     (WEBSOCKET, "/api/agents/session"): Route.SESSION_AGENT,
     (WEBSOCKET, "/api/agents/deploy"): Route.DEPLOY_AGENT,
 }
-"""Method and path, both exactly, of the routes that are more than API or page."""
+"""Exact method and path of the routes other than API and pages."""
 
 Needs = tuple[str, ...] | Refusal | None
 """The features that a request needs in addition to an active license, or the refusal of a path that
-no license allows; None when the request passes without a license."""
+no license allows; None if the request needs no license."""
 
 _PLAIN: Final = string.ascii_lowercase + string.digits + "/-_~"
-"""Of these, without a doubled slash, nobody makes another path."""
+"""No software changes a path of these characters without a doubled slash."""
 _SLASHES: Final = re.compile(r"[/\\]+")
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ENDS: Final = re.compile(r"[?#]")
 _ROUNDS: Final = 3
 
-# The requests that were read last: a limited number of limited length, since clients choose method
-# and path.
+# The number and length of cached requests are limited, since clients choose method and path.
 _SEEN: Final = 4_096
 _SHORT: Final = 200
 _UNSEEN: Final = ("",)
@@ -81,7 +80,7 @@ class Paths:
                 raise ValueError(f"{path!a} does not begin with a slash, or has a parameter")
         self._exempt: dict[tuple[str, str], Needs] = dict.fromkeys(routes.keys() - judged)
         self._seen = dict(self._exempt)
-        # Routers run the endpoint of a GET for a HEAD, too.
+        # Routers also run the endpoint of a GET for a HEAD.
         judged |= {("HEAD", path) for method, path in judged if method.upper() == "GET"}
         self._judged = {
             (method.upper(), each)
@@ -90,7 +89,7 @@ class Paths:
         }
         pairs = [(_prefix(path), name) for path, name in features.items()]
         prefixes = {_prefix(api), *(prefix for prefix, _ in pairs)}
-        # A path that is below two features' paths needs both.
+        # A path below the paths of two features needs both.
         self._below = {
             each: frozenset(name for prefix, name in pairs if f"{each}/".startswith(f"{prefix}/"))
             for each in prefixes
@@ -99,10 +98,10 @@ class Paths:
         self._match = re.compile(f"({'|'.join(map(re.escape, longest_first))})(?:/|\\Z)").match
 
     def needs(self, method: str, path: str, root_path: str | None = None) -> Needs:
-        """What a request by a method of HTTP or `WEBSOCKET` needs, for a path as ASGI decodes it.
+        """Return the needs of a request; `path` is as ASGI decodes it, `method` may be `WEBSOCKET`.
 
-        It may begin with the `root_path` of mount or proxy, or a proxy may have taken that off: it
-        is judged each way.
+        The path may begin with the `root_path` of a mount or proxy, or a proxy may have removed
+        that. It is checked both ways.
         """
         if root_path:
             return self._read(method, path, path.removeprefix(root_path), root_path + path)
@@ -120,7 +119,7 @@ class Paths:
             return None
         readings = set().union(*map(_readings, paths))
         matches = [self._below[at[1]] for at in map(self._match, readings) if at]
-        asked = method.upper()  # so do Django and werkzeug
+        asked = method.upper()  # as Django and werkzeug do
         if not matches and not any((asked, reading) in self._judged for reading in readings):
             return None
         if any(map(_CONTROLS.search, readings)):
@@ -133,14 +132,14 @@ def _prefix(path: str) -> str:
 
 
 def _readings(path: str) -> set[str]:
-    """The path as it stands, and as whoever decodes, folds or resolves it would read it."""
+    """Return the path unchanged, and as software that decodes, folds or resolves it reads it."""
     if path.startswith("/") and not path.strip(_PLAIN) and "//" not in path:
         return {path}
     decoded = [path]
     for _ in range(_ROUNDS):
         decoded.append(unquote(decoded[-1]))
     decoded += [_ENDS.split(each, maxsplit=1)[0] for each in decoded]
-    # A router that tolerates a control character removes it, or ends the path there.
+    # A router that accepts a control character removes it, or ends the path there.
     tolerant = {_CONTROLS.sub("", each) for each in decoded}
     tolerant.update(_CONTROLS.split(each, maxsplit=1)[0] for each in decoded)
     return {path, path.lower()}.union(*map(_foldings, tolerant.union(decoded)))

@@ -1,7 +1,7 @@
 """States of a server's license, and the refusals that follow: status, code, message, hint.
 
-The texts go to whoever asked, signed in or not, so they name no machine, domain or customer;
-`Standing.message` and `Status` tell admins more.
+Everyone who sends a request sees these texts, signed in or not, so they name no machine, domain or
+customer. `Standing.message` and `Status` have more details for admins.
 """
 
 import re
@@ -29,13 +29,13 @@ class State(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """What is in force.
+    """The installed license and its state.
 
     Attributes:
-        state: the first check of FORMAT §5 that fails decides.
-        license: the installed one, whatever its state; None without one and when it is not
-            authentic any more.
-        message: why, for the server's admins: it may name machine and license.
+        state: that of the first check of FORMAT §5 that fails.
+        license: the installed license in any state; None without one, and if it is no longer
+            authentic.
+        message: the reason, for the server's admins; it may name machine and license.
     """
 
     state: State
@@ -44,7 +44,7 @@ class Standing:
 
     @property
     def active(self) -> bool:
-        """Whether the product runs."""
+        """Return whether the product runs."""
         return self.state is State.ACTIVE
 
 
@@ -54,21 +54,21 @@ _FORBIDDEN: Final = re.compile(
 
 
 def shown(text: str) -> str:
-    """At most 200 characters, each that no display name may hold (FORMAT §1) as U+FFFD."""
+    """Return at most 200 characters, with U+FFFD for those that FORMAT §1 forbids in names."""
     return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text[:MAX_DISPLAY_NAME])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """A refused request, as a value: return it, or answer with it.
+    """A refused request as a value: return it, or answer with it.
 
     Attributes:
-        status: of HTTP: 503 for the license as a whole, 403 a feature, 400 a user too many or a
-            malformed path.
+        status: the HTTP status: 503 for the license as a whole, 403 for a feature, 400 for the user
+            limit or a malformed path.
         code: stable: `license_` and the state, `license_store_failed`, `domain_mismatch`,
             `feature_missing`, `user_limit`, `host_limit`, `malformed_path`.
-        message, hint: for people: what and why, and what puts it right.
-        feature: the one that is missing.
+        message, hint: for people: what happened and why, and the fix.
+        feature: the missing feature.
     """
 
     status: int
@@ -78,19 +78,19 @@ class Refusal:
     feature: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The machine-readable reason: `{"error": {"code", "message", "hint"?, "feature"?}}`."""
+        """Return the reason for programs: `{"error": {"code", "message", "hint"?, "feature"?}}`."""
         names = "code", "message", "hint", "feature"
         parts = ((name, getattr(self, name)) for name in names)
         return {"error": {name: text for name, text in parts if text is not None}}
 
 
 class InstallRefused(Exception):
-    """A license file was not installed; the present license stays in force.
+    """A license file was not installed; the installed license stays.
 
     Attributes:
         code: a `CheckCode` of FORMAT §5, or `superseded`.
         message, hint: for the admin, each in one line without control characters.
-        license: the decoded license once it is authentic, else None.
+        license: the decoded license if it is authentic, else None.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class InstallRefused(Exception):
         hint: str | None = None,
         license: License | None = None,  # noqa: A002 - as in LicenseError
     ) -> None:
-        """Say which check failed, and of which license once that is known."""
+        """Set the check that failed, and the license if it is authentic."""
         super().__init__(message)
         self.code = code
         self.message = message
@@ -109,7 +109,7 @@ class InstallRefused(Exception):
         self.license = license
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy by attributes: `__init__` takes other arguments than `args`."""
+        """Pickle and copy by attributes, since `__init__` has other parameters than `args`."""
         return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
@@ -119,18 +119,18 @@ OF_STATE: Final = {
         (
             State.NONE,
             "no license is installed",
-            "an admin uploads a license under Settings, License",
+            "ask an admin to upload a license under Settings, License",
         ),
-        (State.EXPIRED, "the license has expired", "an admin uploads a renewed license"),
+        (State.EXPIRED, "the license has expired", "ask an admin to upload a renewed license"),
         (
             State.NOT_YET_VALID,
-            "the license was issued later than this server's clock says",
+            "the license was issued in the future by this server's clock",
             "set the server's clock right",
         ),
         (
             State.MACHINE_CHANGED,
-            "the license is for another machine",
-            "an admin downloads the machine info, asks for a reissued license and uploads it",
+            "the license is bound to another machine",
+            "ask an admin to download the machine info and upload a license reissued for it",
         ),
         (
             State.CLOCK_TAMPERED,
@@ -139,43 +139,43 @@ OF_STATE: Final = {
         ),
         (
             State.NOT_AUTHENTIC,
-            "the installed license is not authentic any more",
-            "an admin asks for a reissued license and uploads it",
+            "the installed license is no longer authentic",
+            "ask an admin to upload a reissued license",
         ),
     )
 }
-"""The answer in every state but active."""
+"""The refusal in every state except active."""
 STORE_FAILED: Final = Refusal(
     status=503,
     code="license_store_failed",
-    message="the server cannot keep its license state",
-    hint="look after the disk and the file of the license store",
+    message="the server cannot store its license state",
+    hint="check the disk and the license store file",
 )
-"""The answer while a transition of the clock guard cannot be made durable."""
+"""The refusal while a transition of the clock guard cannot be stored."""
 DOMAIN_MISMATCH: Final = Refusal(
     status=503,
     code=str(CheckCode.DOMAIN_MISMATCH),
     message="the license does not cover the host name of this request",
     hint="use the server's licensed host name",
 )
-"""The verdict on one request whose Host is not the allowed domain (FORMAT §3)."""
+"""The refusal of a request whose Host does not match the allowed domain (FORMAT §3)."""
 MALFORMED_PATH: Final = Refusal(
     status=400,
     code="malformed_path",
     message="the path of this request contains a control character",
     hint="send the path without line breaks and other control characters",
 )
-"""The answer to a path of the API that servers and routers read in different ways."""
+"""The refusal of an API path that servers and routers read in different ways."""
 HOST_LIMIT: Final = Refusal(
     status=503,
     code="host_limit",
     message="concurrent host limit reached",
-    hint="disconnect another host, or ask for a license for more",
+    hint="disconnect another host, or ask for a license for more hosts",
 )
 
 
 def missing_feature(active: License, feature: str) -> Refusal | None:
-    """403 with the feature's name when the license lacks it."""
+    """Return a 403 with the feature's name if the license lacks it."""
     if feature in active.features:
         return None
     return Refusal(
@@ -188,10 +188,10 @@ def missing_feature(active: License, feature: str) -> Refusal | None:
 
 
 def user_limit(limit: int, active: int) -> Refusal:
-    """400 for a user too many."""
+    """Return a 400 for one user more than the limit."""
     return Refusal(
         status=400,
         code="user_limit",
-        message=f"the license is for {limit} active users, and {active} are",
-        hint="deactivate a user, or ask for a license for more",
+        message=f"the license allows {limit} active users, and {active} are active",
+        hint="deactivate a user, or ask for a license for more users",
     )

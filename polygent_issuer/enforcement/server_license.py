@@ -1,4 +1,4 @@
-"""The license of one server: installed, judged at each instant, and asked about each request."""
+"""The license of one server: its installation, its state at each instant, and its decisions."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -30,12 +30,12 @@ _STATE_OF: Final = {
 
 
 class ServerLicense(ProcessBound):
-    """What a server does with its license; share one among all threads of a process.
+    """The license of a server; all threads of a process share one.
 
-    Every method takes `now`, aware, and raises `ValueError` for a naive one. `active`, `judge`,
-    `feature`, `may_add_user` and `connect` refuse while the store fails (`license_store_failed`),
-    the others raise `StoreFailed`; background services pause then. `hosts` has the live connections
-    of agents.
+    Every method takes `now`, aware, and raises `ValueError` for a naive one. While the store fails,
+    `active`, `judge`, `feature`, `may_add_user` and `connect` refuse (`license_store_failed`), the
+    others raise `StoreFailed`, and background services pause. `hosts` has the live connections of
+    agents.
     """
 
     def __init__(
@@ -49,12 +49,12 @@ class ServerLicense(ProcessBound):
         """Read the store.
 
         Args:
-            fingerprint: of the server's machine; a callable is asked at every judgment, so it
-                is quick, and does not ask the license.
-            freshness_window: how long after `iat` a file may be installed.
+            fingerprint: that of the server's machine. A callable is called at every check, so it
+                must be quick and must not use the license.
+            freshness_window: the time after `iat` in which a file may be installed.
 
         Raises:
-            StoreFailed: when the store cannot be read.
+            StoreFailed: the store cannot be read.
         """
         self._verifier = verifier
         self._store = store
@@ -64,22 +64,22 @@ class ServerLicense(ProcessBound):
         self._services = Services()
         self._memory = StateCache(verifier, store)
         self._memory.read()
-        # Active from when to when, excluded, on which machine; the guard need not be stored.
+        # Active from and until (excluded), and the machine; the guard need not be stored meanwhile.
         self._cached: tuple[datetime, datetime, str, License] | None = None
         self._why_not: Refusal | None = refusals.OF_STATE[State.NONE]
         self.hosts = HostCaps()
 
     def install(self, data: bytes, *, now: datetime, by: str) -> License:
-        """Put a license file in force, at once; a failure leaves the present one.
+        """Install a license file, effective at once; after a failure the previous license stays.
 
         Args:
-            data: the file's bytes as they were uploaded (or another buffer of them).
-            by: who uploads it, for the log.
+            data: the uploaded bytes, or another buffer of them.
+            by: the user who uploads it, for the log.
 
         Raises:
-            InstallRefused: with the code of the first check that fails: FORMAT §5 with machine
-                and freshness window and without a host, then `superseded`, then the clock.
-            StoreFailed: when it cannot be stored.
+            InstallRefused: with the code of the first check that fails: FORMAT §5 with machine and
+                freshness window and without a host, then `superseded`, then the clock.
+            StoreFailed: it cannot be stored.
         """
         at, who = utc(now), shown(by)
         with self._lock:
@@ -93,7 +93,7 @@ class ServerLicense(ProcessBound):
         return installed
 
     def standing(self, now: datetime) -> Standing:
-        """The license and its state; services pause or resume when that has changed."""
+        """Return the license and its state; services pause or resume if that has changed."""
         at = utc(now)
         with self._lock:
             before = self._why_not
@@ -104,19 +104,19 @@ class ServerLicense(ProcessBound):
                 self._why_not = refusals.OF_STATE.get(result.state)
             changed = self._why_not is not before
         if changed:
-            self._services.tell(lambda: self._why_not)
+            self._services.notify(lambda: self._why_not)
         if isinstance(result, StoreFailed):
             raise result
         return result
 
     def active(self, now: datetime) -> License | Refusal:
-        """The license if it is active, else what a request that needs one is answered."""
+        """Return the license if it is active, else the refusal of requests that need one."""
         if (cached := self._cached) is not None:
             since, until, fingerprint, active = cached
             try:
                 if since <= now < until and fingerprint == self._fingerprint():
                     return active
-            except TypeError:  # a naive `now`: `standing` says so
+            except TypeError:  # a naive `now`: `standing` raises ValueError
                 pass
         try:
             standing = self.standing(now)
@@ -127,22 +127,22 @@ class ServerLicense(ProcessBound):
         return refusals.OF_STATE[standing.state]
 
     def tick(self, now: datetime) -> Standing:
-        """Look at the clock, and tell the services; call it every minute."""
+        """Check the clock and notify the services; call it every minute."""
         try:
             return self.standing(now)
         finally:
-            self._services.tell(lambda: self._why_not)
+            self._services.notify(lambda: self._why_not)
 
     def listen(self, service: Pausable, now: datetime) -> None:
-        """Tell a background service to pause or resume: now, and at each transition."""
+        """Add a background service; it is paused or resumed now and at each transition."""
         self._services.add(service)
         self.tick(now)
 
     def judge(self, route: Route, *, now: datetime, host: str | None = None) -> Refusal | None:
-        """Return why the license does not allow a request; None when it does.
+        """Return the refusal of a request; None if the license allows it.
 
-        `host` is the Host header, "" when it is missing or repeated; None judges no host. One that
-        does not match is refused on this request alone (FORMAT §3).
+        `host` is the Host header, "" if it is missing or repeated; with None no host is checked. A
+        host that does not match refuses only this request (FORMAT §3).
         """
         if route not in JUDGED:
             return None
@@ -150,20 +150,21 @@ class ServerLicense(ProcessBound):
         return licensed if isinstance(licensed, Refusal) else None
 
     def feature(self, name: str, now: datetime) -> Refusal | None:
-        """403 with its name when the license lacks a feature, 503 when none is active."""
+        """Return a 403 if the license lacks the feature, a 503 if no license is active."""
         active = self.active(now)
         return active if isinstance(active, Refusal) else refusals.missing_feature(active, name)
 
     def features(self, now: datetime) -> tuple[str, ...]:
-        """The features that a UI shows; none unless the license is active."""
+        """Return the features for a UI; none unless the license is active."""
         active = self._active_license(now)
         return () if active is None else active.features
 
     def may_add_user(self, active: int, now: datetime) -> Refusal | None:
-        """400 at the user limit, or above it after a renewal lowered it; active users stay so.
+        """Return a 400 at the user limit, or above it after a renewal lowered it; else None.
 
-        Ask within the transaction that counts the `active` users and adds one, under its lock: two
-        requests that count at the same time would both be allowed.
+        Active users above the limit stay active. Call this in the transaction that counts the
+        `active` users and adds one, under its lock. Otherwise two requests that count at the same
+        time would both be allowed.
         """
         licensed = self.active(now)
         if isinstance(licensed, Refusal):
@@ -172,9 +173,9 @@ class ServerLicense(ProcessBound):
         return None if active < limit else refusals.user_limit(limit, active)
 
     def sessions_to_revoke(self, others: Sequence[S], now: datetime) -> tuple[S, ...]:
-        """Of a user's other sessions, those that end at a sign-in: all, or none.
+        """Return those of a user's other sessions that end at a sign-in: all, or none.
 
-        The installed license decides, also an expired one: its end signs nobody out.
+        The installed license decides, even if it is expired: its expiry signs out no user.
         """
         installed = self.standing(now).license
         several = installed is not None and _MULTIPLE_ACTIVE_SESSIONS in installed.features
@@ -183,9 +184,9 @@ class ServerLicense(ProcessBound):
     def connect(
         self, kind: HostKind, host: str, now: datetime, *, request_host: str | None = None
     ) -> Connection | Refusal:
-        """Count a host of agents, unless the license or its cap forbids it.
+        """Count an agent host, unless the license or its limit forbids it.
 
-        `request_host` is the Host header of its request, as `judge` takes it.
+        `request_host` is the Host header of its request, as for `judge`.
         """
         licensed = self._licensed(now, request_host)
         if isinstance(licensed, Refusal):
@@ -195,15 +196,15 @@ class ServerLicense(ProcessBound):
         return self.hosts.connect(kind, host, cap=cap)
 
     def alerts_due(self, now: datetime) -> bool:
-        """Whether a 09:00 in the time zone of `now` has passed since the last run."""
+        """Return whether a 09:00 in the time zone of `now` has passed since the last run."""
         with self._lock:
             return alerts.is_run_due(now, self._memory.read()[0].last_run)
 
     def alerts(self, now: datetime, admins: Sequence[Admin]) -> AlertRun:
-        """The daily run: the milestone to be sent now, once per license.
+        """Run the daily alerts: return the milestone to send now, once for each license.
 
-        It is stored as sent before it is handed out, so a crash loses it rather than doubling it;
-        while no admin has an address, it stays due.
+        It is stored as sent before it is returned, so after a crash it is lost rather than sent
+        twice. It stays due while no admin has an address.
         """
         active = self._active_license(now)
         with self._lock:
@@ -215,12 +216,12 @@ class ServerLicense(ProcessBound):
         return AlertRun(alert=alert, without_address=without)
 
     def banner(self, now: datetime) -> Banner | None:
-        """What admins see from 30 days before the expiry; None when the license is not active."""
+        """Return the banner from 30 days before the expiry; None if the license is not active."""
         active = self._active_license(now)
         return None if active is None else alerts.banner(active, now)
 
     def status(self, now: datetime, *, users_active: int) -> Status:
-        """The status view, for admins."""
+        """Return the status view for admins."""
         machine = self._fingerprint()
         return status(
             self.standing(now),

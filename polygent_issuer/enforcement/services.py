@@ -11,9 +11,9 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class Pausable(Protocol):
-    """A queue, automations, a sync: whatever works without a request.
+    """A queue, automations, a sync: any work without a request.
 
-    Both come from the thread that noticed the change, and return at once.
+    Both methods are called in the thread that noticed the change, and must return at once.
     """
 
     def pause(self, reason: Refusal) -> None:
@@ -24,37 +24,40 @@ class Pausable(Protocol):
 
 
 class Services:
-    """Tells each service once per change, in the order of the changes."""
+    """Notifies each service once of each change, in the order of the changes."""
 
     def __init__(self) -> None:
-        """With no service."""
-        self._lock = RLock()  # a service may ask the license meanwhile
+        """Begin without services."""
+        self._lock = RLock()  # a service may use the license meanwhile
         self._services: list[Pausable] = []
         self._running: list[bool | None] = []
 
     def add(self, service: Pausable) -> None:
-        """Tell this one too, from the next `tell` on."""
+        """Add a service, from the next `notify` on."""
         with self._lock:
             self._services.append(service)
             self._running.append(None)
 
-    def tell(self, why_not: Callable[[], Refusal | None]) -> None:
-        """Bring every service to what is true now.
+    def notify(self, why_not: Callable[[], Refusal | None]) -> None:
+        """Pause or resume every service for the current state.
 
-        `why_not` is asked under the lock, so that what a service is told last is the latest. A
-        service that raises is told again at the next call, and keeps no other from being told.
+        `why_not` is called under the lock, so that the last call of a service has the latest
+        reason. A service that raises is called again by the next `notify`. It does not affect the
+        others.
         """
         with self._lock:
             for number, service in enumerate(self._services):
                 reason = why_not()
                 if self._running[number] == (reason is None):
                     continue
-                self._running[number] = reason is None  # first: it may ask the license meanwhile
+                self._running[number] = reason is None  # before the call, which may use the license
                 try:
                     service.resume() if reason is None else service.pause(reason)
                 except Exception as error:  # noqa: BLE001 - one service must not stop the others
                     self._running[number] = None
                     what = "active" if reason is None else reason.code
                     _LOG.error(
-                        "a background service was not told %s: %s", what, type(error).__name__
+                        "a background service was not notified of %s: %s",
+                        what,
+                        type(error).__name__,
                     )

@@ -1,8 +1,8 @@
 """The store as one SQLite file.
 
-One process owns the file, and holds its lock while it is open: a second one would not see what the
-first has installed. `synchronous=EXTRA` makes a commit durable before it returns. Times are
-microseconds since 1970 UTC.
+One process owns the file and keeps it locked while it is open, since a second process would not
+see a license that the first one installs. `synchronous=EXTRA` makes a commit durable before it
+returns. Times are microseconds since 1970 UTC.
 """
 
 import os
@@ -32,12 +32,12 @@ from .store import (
 )
 
 APPLICATION_ID: Final = 0x50474C53
-"""`PGLS` in the file's header: no other application's file is taken for a store."""
+"""`PGLS` in the file's header, to recognise files of other applications."""
 SCHEMA_VERSION: Final = 1
 _OLDEST_SQLITE: Final = (3, 37)
-"""It has STRICT tables."""
+"""The oldest version with STRICT tables."""
 _SMALLEST: Final = 512
-"""Bytes of the smallest database; SQLite would write over a file that has fewer."""
+"""Bytes of the smallest database; SQLite would overwrite a smaller file."""
 
 PRAGMAS: Final = (
     "trusted_schema = OFF",
@@ -145,16 +145,16 @@ _DAMAGED_HINT: Final = "restore a backup of this file, or move it away and uploa
 
 
 class SqliteStore(ProcessBound):
-    """A `Store` in one file, which is made when it is not there; usable from many threads."""
+    """A `Store` in one file, which is created if it is missing; usable from many threads."""
 
     def __init__(self, path: Path, *, patience: timedelta = timedelta(seconds=5)) -> None:
-        """Open the file, or make it, in a folder that exists, on a local disk.
+        """Open or create the file, in an existing folder on a local disk.
 
-        `patience` is how long to wait for another process to let go of it.
+        `patience` is the time to wait for another process to release it.
 
         Raises:
-            StoreFailed: (`license_store_failed`) when it is another application's, in use by
-                another process, damaged, made by a newer version, or cannot be opened.
+            StoreFailed: (`license_store_failed`) it belongs to another application, is in use by
+                another process, is damaged, was made by a newer version, or cannot be opened.
         """
         self._path = path
         self._lock = Lock()
@@ -162,7 +162,7 @@ class SqliteStore(ProcessBound):
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
             raise StoreFailed(
                 f"this Python has SQLite {sqlite3.sqlite_version}; the license store needs 3.37",
-                hint="use a Python built with a newer SQLite: python3 -m sqlite3 --version tells",
+                hint="use a Python built with a newer SQLite: see python3 -m sqlite3 --version",
             )
         with self._failures():
             self._make()
@@ -179,7 +179,7 @@ class SqliteStore(ProcessBound):
                 raise
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file and release its lock."""
         with self._lock:
             self._sqlite.close()
 
@@ -194,7 +194,7 @@ class SqliteStore(ProcessBound):
                 Installation(**row) for row in self._read("installation", _INSTALLATION)
             )
             if kept["in_force"] not in (None, *(each.license_id for each in installations)):
-                raise DamagedStore("it does not have the license that it says is installed")
+                raise DamagedStore("the license that it names as installed is missing")
             sent = self._read("sent_milestone", _SENT)
             return Kept(
                 installations=installations,
@@ -213,7 +213,7 @@ class SqliteStore(ProcessBound):
         """See `Store.install`."""
         made = installation
         with self._transaction():
-            # One that is signed again under its ID adds to what it replaces, and forgets nothing.
+            # A license that was signed again with its ID keeps what it replaced before.
             before = self._read("installation", _INSTALLATION)
             own = (each["replaces"] for each in before if each["license_id"] == made.license_id)
             replaces = dict.fromkeys((*next(own, ()), *made.replaces))
@@ -277,7 +277,7 @@ class SqliteStore(ProcessBound):
         return int(self._rows(f"PRAGMA {name}")[0][0])
 
     def _make(self) -> None:
-        # The rights are there before anything is in the file.
+        # The file gets its mode before its content.
         file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             size = os.fstat(file).st_size
@@ -287,14 +287,14 @@ class SqliteStore(ProcessBound):
             raise self._not_ours()
 
     def _take(self) -> None:
-        """Hold the lock of a file that is ours, or becomes ours."""
+        """Lock a file that is a store, or is new and becomes one."""
         for pragma in PRAGMAS:
             self._rows(f"PRAGMA {pragma}")
         self._require_ours()
         self._rows("PRAGMA locking_mode = EXCLUSIVE")
         self._rows("BEGIN EXCLUSIVE")
         if not self._rows("SELECT 1 FROM sqlite_schema LIMIT 1"):
-            if self._pragma("user_version"):  # as a transaction that made the tables set it
+            if self._pragma("user_version"):  # set by the transaction that made the tables
                 raise DamagedStore("it has no tables")
             for statement in _SCHEMA:
                 self._rows(statement)
@@ -315,7 +315,7 @@ class SqliteStore(ProcessBound):
     def _not_ours(self) -> StoreFailed:
         return StoreFailed(
             f"{str(self._path)!a} is another application's file",
-            hint="give the license store a file of its own",
+            hint="choose another file for the license store",
         )
 
     @contextmanager
@@ -324,7 +324,7 @@ class SqliteStore(ProcessBound):
             if os.getpid() != self._owner:
                 raise StoreFailed(
                     "the license store was opened before this process was forked",
-                    hint="open a store of its own in each process",
+                    hint="open a separate store in each process",
                 )
             self._rows("BEGIN IMMEDIATE")
             try:
@@ -344,14 +344,14 @@ class SqliteStore(ProcessBound):
                 f"{str(self._path)!a} is damaged: {why}", hint=_DAMAGED_HINT
             ) from error
         except (sqlite3.Error, OSError, OverflowError, LookupError, MemoryError) as error:
-            # SQLite quotes what is stored.
+            # SQLite quotes stored text.
             why = shown(str(error)) or type(error).__name__
             hint = _DAMAGED_HINT if _is_damage(error) else None
             raise StoreFailed(f"{str(self._path)!a}: {why}", hint=hint) from error
 
 
 def _is_damage(error: Exception) -> bool:
-    # None: the sqlite3 module could not decode a text.
+    # Without a code, the sqlite3 module could not decode a text.
     code = getattr(error, "sqlite_errorcode", None)
     return isinstance(error, sqlite3.Error) and (code is None or code & 0xFF in _DAMAGED)
 

@@ -1,8 +1,8 @@
-"""What the process knows of its store: always what is stored, never more.
+"""The state of the store in memory, always equal to what is stored.
 
-The clock guard (FORMAT §5) is stored before anything acts on it: `tampered` at once, `last_seen`
-when a minute has passed, since a commit takes longer than a request. So a clock that is set back by
-a day and a minute may go unnoticed, no more.
+The clock guard (FORMAT §5) is stored before it takes effect: `tampered` at once, `last_seen` after
+a minute, since a commit takes longer than a request. So a clock that is set back by at most a day
+and a minute may go unnoticed.
 """
 
 from dataclasses import replace
@@ -16,31 +16,31 @@ from .refusals import Standing, State
 from .store import Installation, Kept, LogEntry, Store, from_moment
 
 _ADVANCE: Final = timedelta(seconds=60)
-"""How far the clock runs on before `last_seen` is stored again."""
+"""The progress of the clock after which `last_seen` is stored again."""
 
 
 class StateCache:
-    """The store, read once and written through; not safe without the lock of its owner.
+    """The store, read once and written through; it needs the lock of its owner.
 
-    Each method raises `StoreFailed` when the store cannot be read or written. After a write that
-    failed nobody knows what is stored, so it is read again.
+    Each method raises `StoreFailed` if the store cannot be read or written. After a failed write
+    the stored state is unknown, so it is read again.
     """
 
     def __init__(self, verifier: Verifier, store: Store) -> None:
-        """Read when first asked."""
+        """Read nothing until the first use."""
         self._verifier = verifier
         self._store = store
         self._known: tuple[Kept, License | Standing] | None = None
 
     def read(self) -> tuple[Kept, License | Standing]:
-        """What is stored, and the license in force, else the standing without one."""
+        """Return the stored state, and the installed license, or the standing without one."""
         if self._known is None:
             kept = self._store.load()
             self._known = kept, self._installed(kept)
         return self._known
 
     def observe(self, now: datetime) -> ClockGuard:
-        """The guard after the clock read `now` (UTC), stored."""
+        """Return the guard after the clock showed `now` (UTC), stored if it changed."""
         kept, installed = self.read()
         seen = kept.guard.observe(now)
         if seen is kept.guard or not _worth_storing(kept.guard, seen):
@@ -51,19 +51,19 @@ class StateCache:
         return seen
 
     def install(self, made: Installation, guard: ClockGuard, entry: LogEntry) -> None:
-        """Put a license in force, with the guard that follows."""
+        """Install a license, with the resulting guard."""
         self._known = None
         self._store.install(made, guard, entry)
 
     def keep_run(self, at: datetime, sent: tuple[str, int] | None) -> None:
-        """Store a daily run, with the milestone that it hands out."""
+        """Store a daily run, with the milestone that it returns."""
         (kept, installed), self._known = self.read(), None
         self._store.keep_run(at, sent)
         milestones = kept.sent if sent is None else kept.sent | {sent}
         self._known = replace(kept, last_run=at, sent=milestones), installed
 
     def unchanging(self, active: License) -> tuple[datetime, datetime]:
-        """From when to when, excluded, an active license stays so and the guard is not stored."""
+        """Return the interval, end excluded, without a change of state or a stored guard."""
         kept, _ = self.read()
         last = 0 if kept.guard.last_seen is None else moment(kept.guard.last_seen)
         since = max(last - SET_BACK, active.iat * SECOND - SKEW)
@@ -77,8 +77,7 @@ class StateCache:
                     return self._verifier.authenticate(each.file)
                 except LicenseError as error:
                     message = (
-                        f"license {quoted(each.license_id)} is not authentic any more: "
-                        f"{error.message}"
+                        f"license {quoted(each.license_id)} is no longer authentic: {error.message}"
                     )
                     return Standing(state=State.NOT_AUTHENTIC, license=None, message=message)
         return Standing(state=State.NONE, license=None, message="no license is installed")

@@ -1,4 +1,4 @@
-"""The status view: what Settings, License shows."""
+"""The status view for the page Settings, License."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,7 +13,7 @@ from .store import LogEntry
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Usage:
-    """How much of a limit is in use; `limit` is None without a license."""
+    """The used part of a limit; without a license `limit` is absent."""
 
     used: int
     limit: int | None
@@ -21,13 +21,13 @@ class Usage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Status:
-    """All that an admin wants to know of the license.
+    """The state of the license for admins.
 
     Attributes:
         expires_at: UTC.
-        days_left: a begun day counts, so 1 on the last and 0 once expired.
+        days_left: a started day counts: 1 on the last day, 0 once expired.
         machine_id: the machine's fingerprint; with a standard license, and without one.
-        allowed_domain, install_log: enterprise only; the log's newest entry first.
+        allowed_domain, install_log: enterprise only; the newest log entry is first.
     """
 
     state: State
@@ -46,7 +46,7 @@ class Status:
     install_log: tuple[LogEntry, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The view for programs; times are RFC 3339 in UTC, what does not apply is null."""
+        """Return the view for programs; times are RFC 3339 in UTC, and absent values are null."""
         return {
             "state": str(self.state),
             "message": self.message,
@@ -83,7 +83,7 @@ def status(
     machine_id: str,
     install_log: tuple[LogEntry, ...],
 ) -> Status:
-    """The view of a standing."""
+    """Return the view of a standing."""
     view = Status(
         state=standing.state,
         message=standing.message,

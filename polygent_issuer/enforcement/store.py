@@ -1,6 +1,6 @@
-"""What a server remembers of its licenses, behind a small protocol.
+"""The stored state of a server's licenses, behind a small protocol.
 
-Every write is atomic and durable before it returns.
+Every write is atomic, and durable before it returns.
 """
 
 from dataclasses import dataclass, field
@@ -16,36 +16,36 @@ LAST: Final = moment(datetime.max.replace(tzinfo=UTC))
 INSTALLED: Final = "installed"
 """The outcome of an installation that succeeded."""
 REFUSALS_KEPT: Final = 1_000
-"""How many refused installations the log keeps: the newest ones."""
+"""The number of refused installations that the log keeps; older ones are dropped."""
 
 
 def from_moment(microseconds: int) -> datetime:
-    """The instant in UTC; one before the year 1 or after 9999 is the first or the last of them."""
+    """Return the instant in UTC, clamped to the years 1 to 9999."""
     return EPOCH + timedelta(microseconds=max(FIRST, min(microseconds, LAST)))
 
 
 def utc(now: datetime) -> datetime:
-    """The same instant in UTC; `ValueError` of a naive one."""
+    """Return the same instant in UTC; a naive one raises `ValueError`."""
     return from_moment(moment(now))
 
 
 class StoreFailed(Exception):
-    """The store cannot be read or written, or is not this server's; `hint` puts it right."""
+    """The store cannot be read or written, or is not this server's; `hint` has the fix."""
 
     code = "license_store_failed"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        """Say what and why, and what puts it right, where one thing does."""
+        """Set the message, and the hint if there is a fix."""
         super().__init__(message)
         self.message = message
         self.hint = hint
 
 
 class ProcessBound:
-    """An object with a lock, an open file or live connections: no other process may get a copy."""
+    """An object with a lock, an open file or live connections, which cannot be copied."""
 
     def __reduce__(self) -> NoReturn:
-        """Refuse pickle and copy, by a `TypeError`."""
+        """Refuse pickle and copy with `TypeError`."""
         raise TypeError(
             f"cannot pickle or copy a {type(self).__name__}: it belongs to one process; "
             "make one in each"
@@ -54,14 +54,14 @@ class ProcessBound:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Installation:
-    """A license that was installed once, with what later ones are compared with.
+    """A license that was installed, with the values that later ones are compared with.
 
     Attributes:
-        file: the bytes as they were uploaded.
-        scope: the machine or domain that it is for, as `supersession.scope` writes it.
+        file: the uploaded bytes.
+        scope: its machine or domain, as `supersession.scope` writes it.
         iat: seconds since 1970 UTC.
-        at: when it was installed first, UTC.
-        by: who did that.
+        at: the time of the first installation, UTC.
+        by: the user who installed it.
     """
 
     license_id: str
@@ -76,11 +76,11 @@ class Installation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogEntry:
-    """An attempt to install a license; `license_id` and `customer` of an authentic file.
+    """An attempt to install a license; `license_id` and `customer` are those of an authentic file.
 
     Attributes:
         at: UTC.
-        by: who, without control characters.
+        by: the user, without control characters.
         outcome: `installed`, or the code of the refusal.
     """
 
@@ -93,13 +93,13 @@ class LogEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kept:
-    """All that a server remembers, but the log.
+    """The stored state of a server, except for the log.
 
     Attributes:
-        installations: every license ever installed, in the order of their first time.
-        in_force: the ID of the one installed last.
-        sent: license ID and days of each milestone that was handed out.
-        last_run: of the daily alerts, UTC.
+        installations: every license ever installed, in the order of their first installation.
+        in_force: the ID of the license installed last.
+        sent: license ID and days of each sent milestone.
+        last_run: time of the last daily alerts, UTC.
     """
 
     installations: tuple[Installation, ...] = ()
@@ -110,30 +110,30 @@ class Kept:
 
 
 class Store(Protocol):
-    """Where a server keeps it; one process at a time, any number of threads.
+    """The storage of a server; one process at a time, any number of threads.
 
-    Each method raises `StoreFailed` when it cannot do its work; a write that raises has left
-    either what was before or what was to be.
+    Each method raises `StoreFailed` if it fails. A write that raises has left either the old state
+    or the new one.
     """
 
     def load(self) -> Kept:
-        """What was kept last."""
+        """Return the state that was stored last."""
 
     def keep_guard(self, guard: ClockGuard) -> None:
-        """Keep the clock guard."""
+        """Store the clock guard."""
 
     def install(self, installation: Installation, guard: ClockGuard, entry: LogEntry) -> None:
-        """Put a license in force, with guard and log entry, all or nothing.
+        """Install a license with guard and log entry, all or nothing.
 
-        One that was installed before keeps its first time, takes the new bytes, and replaces what
-        it replaced and what it replaces now.
+        A license that was installed before keeps its first time and gets the new bytes. It replaces
+        the licenses that it replaced before, and those that it replaces now.
         """
 
     def log_refusal(self, entry: LogEntry) -> None:
-        """Log a refused installation; of these the newest `REFUSALS_KEPT` are kept."""
+        """Log a refused installation; the newest `REFUSALS_KEPT` of them are kept."""
 
     def install_log(self) -> tuple[LogEntry, ...]:
-        """Every kept attempt, the newest first."""
+        """Return the attempts that are kept, the newest first."""
 
     def keep_run(self, at: datetime, sent: tuple[str, int] | None) -> None:
-        """Keep when the daily alerts ran last, with the milestone that is handed out now."""
+        """Store the time of the last daily alerts, with the milestone that is sent now."""

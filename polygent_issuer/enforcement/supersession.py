@@ -1,6 +1,7 @@
-"""Which license may follow which on one server, and what that does to the clock guard.
+"""The order in which licenses may be installed on a server, and its effect on the clock guard.
 
-Without these rules an older, more generous file could come back while its upload window is open.
+Without these rules an older license with more rights could be installed again while its upload
+window is open.
 """
 
 from collections.abc import Sequence
@@ -13,18 +14,18 @@ from .store import Installation, from_moment
 
 
 def scope(license_: License) -> str:
-    """What a license is for: its machine, its domain, or any."""
+    """Return the scope of a license: its machine, its domain, or any."""
     if license_.machine_fingerprint is not None:
         return f"machine {license_.machine_fingerprint}"
     return "any" if license_.allowed_domain is None else f"domain {license_.allowed_domain}"
 
 
 def require_not_superseded(uploaded: License, installed: Sequence[Installation]) -> None:
-    """Check that no installed license has taken this one's place.
+    """Check that no installed license supersedes this one.
 
     Raises:
-        InstallRefused: (`superseded`) when one of the same customer and scope was issued later,
-            or any of them replaces it.
+        InstallRefused: (`superseded`) one of the same customer and scope was issued later, or an
+            installed license replaces this one.
     """
     own = uploaded.sub, scope(uploaded)
     if any(
@@ -33,8 +34,8 @@ def require_not_superseded(uploaded: License, installed: Sequence[Installation])
     ):
         raise InstallRefused(
             "superseded",
-            "a later license has taken this one's place on this server",
-            hint="upload the newest license that you were sent",
+            "a newer license has replaced this one on this server",
+            hint="upload the newest license that you received",
             license=uploaded,
         )
 
@@ -42,14 +43,15 @@ def require_not_superseded(uploaded: License, installed: Sequence[Installation])
 def guard_after(
     uploaded: License, installed: Sequence[Installation], guard: ClockGuard, now: datetime
 ) -> ClockGuard:
-    """The clock guard once the license is installed; `guard` has observed `now`.
+    """Return the clock guard after the installation; `guard` has observed `now`.
 
-    A license that was issued after all that were installed here shows that the time is at least its
-    `iat`: it ends tampering, and is the way out for a server whose clock once jumped ahead by
-    years. It winds the guard back to its own `iat` at most, once. Any other leaves it as it is.
+    A license that was issued after all those installed here proves that the time is at least its
+    `iat`. So it ends tampering, also for a server whose clock once was years ahead. It sets the
+    guard back to its own `iat` at most, and only once. Any other license leaves the guard
+    unchanged.
 
     Raises:
-        InstallRefused: (`clock_tampered`) when it stays tampered.
+        InstallRefused: (`clock_tampered`) the guard stays tampered.
     """
     if all(uploaded.iat > each.iat for each in installed):
         return ClockGuard(from_moment(max(moment(now), uploaded.iat * SECOND)))

@@ -89,7 +89,7 @@ def test_one_line_in_an_app(app: App, server: Server) -> None:
         "error": {
             "code": "license_none",
             "message": "no license is installed",
-            "hint": "an admin uploads a license under Settings, License",
+            "hint": "ask an admin to upload a license under Settings, License",
         }
     }
     server.install(0)

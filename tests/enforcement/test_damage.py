@@ -134,7 +134,7 @@ def read_all(path: Path) -> None:
             "UPDATE install_log SET by = CAST(x'ff' AS TEXT)",
             "Could not decode to UTF-8 column 'by'",
         ),
-        ("UPDATE kept SET in_force = 'x'", "does not have the license that it says is installed"),
+        ("UPDATE kept SET in_force = 'x'", "the license that it names as installed is missing"),
         ("DELETE FROM kept", "its table kept has 0 rows instead of 1"),
         ("PRAGMA user_version = 0", "its tables cannot be version 0"),
     ],

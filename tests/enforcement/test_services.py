@@ -117,8 +117,8 @@ def test_a_service_that_raises_stops_no_other(
     server.license.tick(server.now)
     assert broken.told == []
     assert {each.getMessage() for each in caplog.records} == {
-        "a background service was not told license_none: RuntimeError",
-        "a background service was not told active: RuntimeError",
+        "a background service was not notified of license_none: RuntimeError",
+        "a background service was not notified of active: RuntimeError",
     }
     assert all(each.exc_info is None for each in caplog.records)
 
@@ -144,7 +144,7 @@ def test_nothing_is_told_from_within_a_judgment(server: Server) -> None:
     services = server.license._services
 
     def asked() -> str:
-        services.tell(lambda: server.license._why_not)
+        services.notify(lambda: server.license._why_not)
         return server.fingerprint
 
     server.license._fingerprint = asked

@@ -12,7 +12,7 @@ def test_one_more_at_the_limit_is_400(server: Server) -> None:
     refusal = server.license.may_add_user(25, server.now)
     assert refusal is not None
     assert (refusal.status, refusal.code) == (400, "user_limit")
-    assert refusal.message == "the license is for 25 active users, and 25 are"
+    assert refusal.message == "the license allows 25 active users, and 25 are active"
 
 
 def test_a_lowered_limit_blocks_activations_alone(server: Server) -> None:

@@ -109,7 +109,7 @@ def test_acceptance_of_a_license_that_is_authentic(code: CheckCode) -> None:
 
 @pytest.mark.parametrize("code", CheckCode)
 def test_report_has_a_row_for_each_check(code: CheckCode) -> None:
-    """The report has ten rows in FORMAT's order; those after a failure of rows 1 to 4 are omitted."""
+    """The report has ten rows in FORMAT's order; after a failure of rows 1 to 4 none is checked."""
     data, changes = AT_ROW[code]
     report = VERIFIER.report(data, **{**CIRCUMSTANCES, **changes})
     assert [row.code for row in report.rows] == list(CheckCode)
