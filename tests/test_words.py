@@ -85,7 +85,6 @@ TO_DO: set[str] = {
     "tests/contract",
     "tests/delivery",
     "tests/doctor",
-    "tests/enforcement",
     "tests/faults",
     "tests/guide",
     "tests/issuing",

@@ -1,4 +1,4 @@
-"""What tests of enforcement share."""
+"""Fixtures of the tests of enforcement."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +9,6 @@ from support.servers import Server, running
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """A server on which nothing is installed, an hour after the issuer's first file."""
+    """A server without a license, an hour after the issuer's first file."""
     with running(tmp_path / "license.db") as made:
         yield made

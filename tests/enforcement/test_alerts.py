@@ -1,4 +1,4 @@
-"""Expiry alerts, as issue 5 has them."""
+"""Expiry alerts."""
 
 from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
@@ -19,14 +19,14 @@ MICRO = timedelta(microseconds=1)
 
 
 def sent(server: Server, before: timedelta) -> int | None:
-    """The milestone that a run so long before the end sends."""
+    """Return the milestone that a run at this time before the expiry sends."""
     server.now = END - before
     alert = server.license.alerts(server.now, [ADA]).alert
     return None if alert is None else alert.milestone
 
 
 def test_milestones(server: Server) -> None:
-    """Milestones 30, 14, 7, 1 days; each milestone once per license."""
+    """The milestones are 30, 14, 7 and 1 days, each sent once for a license."""
     server.install(0)
     days = [sent(server, each * DAY) for each in (31, 30, 29, 15, 14, 13, 8, 7, 6, 2, 1)]
     assert days == [None, 30, None, None, 14, None, None, 7, None, None, 1]
@@ -35,28 +35,28 @@ def test_milestones(server: Server) -> None:
 
 
 def test_a_milestone_begins_exactly(server: Server) -> None:
-    """30 days before the expiry, to the microsecond."""
+    """A milestone begins 30 days before the expiry, to the microsecond."""
     server.install(0)
     assert sent(server, 30 * DAY + MICRO) is None
     assert sent(server, 30 * DAY) == 30
 
 
 def test_a_missed_run_sends_only_the_present_milestone(server: Server) -> None:
-    """A missed run sends only the present milestone, never old ones."""
+    """After a missed run only the current milestone is sent, never older ones."""
     server.install(0)
     assert sent(server, 6 * DAY) == 7
     assert sent(server, 6 * DAY) is None
 
 
 def test_a_clock_that_goes_back_sends_no_older_milestone(server: Server) -> None:
-    """...never old ones, also when the present one is an old one again."""
+    """An older milestone is not sent, even if it is the current one again."""
     server.install(0)
     assert sent(server, 7 * DAY) == 7
     assert sent(server, 7 * DAY + timedelta(hours=1)) is None
 
 
 def test_of_many_runs_at_once_one_sends(server: Server) -> None:
-    """Each milestone once: the run that keeps it is the one that hands it out."""
+    """Of many concurrent runs only the one that stores a milestone returns it."""
     server.install(0)
     server.now = END - 7 * DAY
     barrier, found = Barrier(8), []
@@ -75,7 +75,7 @@ def test_of_many_runs_at_once_one_sends(server: Server) -> None:
 
 
 def test_a_renewed_license_has_milestones_of_its_own(server: Server) -> None:
-    """Each milestone once *per license*."""
+    """A renewed license has its own milestones."""
     server.install(0)
     assert sent(server, 7 * DAY) == 7
     server.install(358, exp=int(END.timestamp()))
@@ -83,7 +83,7 @@ def test_a_renewed_license_has_milestones_of_its_own(server: Server) -> None:
 
 
 def test_only_while_active(server: Server) -> None:
-    """Neither before a license nor after its end is there anything to send."""
+    """Nothing is sent before a license begins or after it has expired."""
     assert sent(server, DAY) is None
     server.now = ISSUED
     server.restart()
@@ -93,7 +93,7 @@ def test_only_while_active(server: Server) -> None:
 
 
 def test_admins_without_an_address_are_reported(server: Server) -> None:
-    """Admins without an address are reported; the others are written to."""
+    """Admins without an address are reported, and the others get the alert."""
     server.install(0)
     server.now = END - 14 * DAY
     nobody = Admin(name="Cy", address="")
@@ -108,7 +108,7 @@ def test_admins_without_an_address_are_reported(server: Server) -> None:
 
 
 def test_a_milestone_waits_for_an_admin_with_an_address(server: Server) -> None:
-    """What nobody can be sent is not sent."""
+    """A milestone without a recipient is not marked as sent."""
     server.install(0)
     server.now = END - 14 * DAY
     assert server.license.alerts(server.now, [BOB]).alert is None
@@ -121,17 +121,17 @@ def test_a_milestone_waits_for_an_admin_with_an_address(server: Server) -> None:
     [
         ("UTC", "2026-03-01T08:59:59.999999", "2026-03-01T09:00:00+00:00"),
         ("UTC", "2026-03-01T09:00:00", "2026-03-02T09:00:00+00:00"),
-        # 23 hours, and 25.
+        # Days of 23 and 25 hours.
         ("Europe/Berlin", "2026-03-28T09:00:00", "2026-03-29T09:00:00+02:00"),
         ("Europe/Berlin", "2026-10-24T09:00:00", "2026-10-25T09:00:00+01:00"),
-        # Both of the hours that the clock says twice.
+        # Both occurrences of a repeated hour.
         ("Europe/Berlin", "2026-10-25T02:30:00", "2026-10-25T09:00:00+01:00"),
-        # The island had no 30 December.
+        # The island skipped 30 December.
         ("Pacific/Apia", "2011-12-29T09:00:00", "2011-12-31T09:00:00+14:00"),
     ],
 )
 def test_a_daily_run_at_nine(zone: str, now: str, then: str) -> None:
-    """A daily run at 09:00 server time: in the time zone of `now`."""
+    """A daily run is at 09:00 in the time zone of `now`."""
     local = datetime.fromisoformat(now).replace(tzinfo=ZoneInfo(zone))
     assert next_run(local).astimezone(UTC) == datetime.fromisoformat(then)
     assert next_run(local.replace(fold=1)).astimezone(UTC) == datetime.fromisoformat(then)
@@ -153,13 +153,13 @@ def test_a_run_is_due_once_a_day(server: Server) -> None:
 
 
 def test_a_naive_now_has_no_nine() -> None:
-    """It is the caller's mistake."""
+    """A naive `now` raises ValueError."""
     with pytest.raises(ValueError, match="timezone-aware"):
         next_run(datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
 
 
 def test_a_banner_as_the_date_nears(server: Server) -> None:
-    """A banner for admins as the date nears."""
+    """Admins get a banner as the expiry approaches."""
     server.install(0)
     found = []
     for days in (30.001, 30, 14, 7, 1, 0.5):
@@ -177,7 +177,7 @@ def test_a_banner_as_the_date_nears(server: Server) -> None:
 
 
 def test_the_operator_sees_the_same_milestones(server: Server) -> None:
-    """`polygent-issue expiring` and the server agree on which milestone is present."""
+    """`polygent-issue expiring` and the server agree on the current milestone."""
     held = server.install(0)
     for days in MILESTONES:
         for now in (END - days * DAY - MICRO, END - days * DAY, END - days * DAY + MICRO):

@@ -1,4 +1,4 @@
-"""The folder beside the verifier's, copied elsewhere, works with nothing but `cryptography`."""
+"""The folder and the verifier's, copied to another project, need only `cryptography`."""
 
 import doctest
 import json
@@ -36,7 +36,7 @@ print(json.dumps({"customer": held.active(now).customer, "modules": roots}))
 
 
 def test_copied_folders_work_in_a_clean_interpreter(tmp_path: Path) -> None:
-    """Under another name, isolated, without site-packages: both folders and nothing else."""
+    """Both folders work under another name, isolated and without site-packages."""
     project, beside = tmp_path / "project", tmp_path / "beside"
     licensing = project / "vendored" / "licensing"
     licensing.mkdir(parents=True)
@@ -72,7 +72,7 @@ def test_copied_folders_work_in_a_clean_interpreter(tmp_path: Path) -> None:
 def test_package_docstring_is_a_runnable_example(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The example in the package's docstring does what it says."""
+    """The example in the package's docstring gives the result that it shows."""
     for name in ("public.pem", "example.lic"):
         shutil.copy(ROOT / "keys.example" / name, tmp_path)
     monkeypatch.chdir(tmp_path)

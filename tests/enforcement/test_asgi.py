@@ -26,24 +26,24 @@ FEATURES = {"/api/workflows": "workflows"}
 
 
 def page(request: Request) -> PlainTextResponse:
-    """What every page answers."""
+    """Answer any page."""
     return PlainTextResponse(f"page {request.url.path}")
 
 
 async def api(request: Request) -> PlainTextResponse:
-    """What every route of the API answers."""
+    """Answer any route of the API."""
     return PlainTextResponse(f"api {request.method}")
 
 
 async def agent(websocket: WebSocket) -> None:
-    """An agent's connection."""
+    """Accept an agent's connection."""
     await websocket.accept()
     await websocket.send_text("welcome")
     await websocket.close()
 
 
 def starlette(server: Server) -> App:
-    """An app of pages, an API and agents, and one line for the license."""
+    """A Starlette app of pages, an API and agents, with one line for the license."""
     methods = ["GET", "POST", "PUT"]
     app = Starlette(
         routes=[
@@ -60,7 +60,7 @@ def starlette(server: Server) -> App:
 
 
 def fastapi(server: Server) -> App:
-    """The same of FastAPI."""
+    """The same app in FastAPI."""
     app = FastAPI()
     app.add_middleware(
         LicenseMiddleware, license=server.license, now=lambda: server.now, features=FEATURES
@@ -74,13 +74,13 @@ def fastapi(server: Server) -> App:
 
 @pytest.fixture(params=[starlette, fastapi])
 def app(request: pytest.FixtureRequest, server: Server) -> App:
-    """An app of either kind."""
+    """An app of either framework."""
     made: App = request.param(server)
     return made
 
 
 def test_one_line_in_an_app(app: App, server: Server) -> None:
-    """In every state but active, API requests get 503; active, they pass untouched."""
+    """API requests get 503 in every state except active, in which they pass unchanged."""
     refused = asked(app, "GET", "/api/items")
     assert refused.status_code == 503
     assert refused.headers["content-type"] == "application/json"
@@ -99,8 +99,8 @@ def test_one_line_in_an_app(app: App, server: Server) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), [at for at in DEFAULT_ROUTES if at[0] != "WEBSOCKET"])
-def test_what_passes_in_every_state(app: App, method: str, path: str) -> None:
-    """...except license status, machine info, license upload, sign-in, sign-out, current user."""
+def test_exempt_routes_pass_in_every_state(app: App, method: str, path: str) -> None:
+    """Status, machine info, upload, sign-in, sign-out and current user pass in every state."""
     assert asked(app, method, path).text == f"api {method}"
     assert asked(app, "PUT", path).status_code == 503
     assert asked(app, method, f"{path}/").status_code == 503
@@ -108,12 +108,12 @@ def test_what_passes_in_every_state(app: App, method: str, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/settings/license", "/apiary"])
 def test_pages_pass(app: App, path: str) -> None:
-    """Non-API routes pass."""
+    """Routes outside the API pass."""
     assert asked(app, "GET", path).text == f"page {path}"
 
 
 def test_a_missing_feature_is_403(app: App, server: Server) -> None:
-    """A missing feature gives 403 with its name; the state comes first."""
+    """A missing feature gives 403 with its name, after the check of the state."""
     assert asked(app, "GET", "/api/workflows/1").status_code == 503
     server.install(0)
     refused = asked(app, "GET", "/api/workflows/1")
@@ -124,7 +124,7 @@ def test_a_missing_feature_is_403(app: App, server: Server) -> None:
 
 
 def test_a_control_character_in_a_path_of_the_api_is_400(app: App, server: Server) -> None:
-    """The state comes first; a page with such a path passes."""
+    """The state is checked first, and a page with such a path passes."""
     assert asked(app, "GET", "/api/workflows%0A").status_code == 503
     server.install(0, features=("workflows",))
     assert asked(app, "GET", "/api/workflows").status_code == 200
@@ -150,7 +150,7 @@ HOSTS = [
 
 
 def test_a_domain_is_a_verdict_on_one_request(app: App, server: Server) -> None:
-    """A verdict on one request, never a state: a missing or repeated Host is the empty host."""
+    """The allowed domain decides about one request; a missing or repeated Host is empty."""
     server.install(0, fingerprint=None, allowed_domain=AllowedDomain("*.acme.internal"))
     for hosts, expected in [*HOSTS, *reversed(HOSTS)]:
         headers = [(b"accept", b"*/*"), *((b"host", host) for host in hosts)]
@@ -161,7 +161,7 @@ def test_a_domain_is_a_verdict_on_one_request(app: App, server: Server) -> None:
 
 
 def test_a_host_that_matched_before_may_not_match_now(app: App, server: Server) -> None:
-    """What is remembered of a Host ends with its license."""
+    """The cached match of a Host ends with its license."""
     server.install(0, fingerprint=None, allowed_domain=AllowedDomain("a.internal"))
     scope = http_scope("/api/x", headers=[(b"host", b"a.internal")])
     assert status(app, scope) == 200
@@ -174,7 +174,7 @@ def test_a_host_that_matched_before_may_not_match_now(app: App, server: Server) 
 
 
 def test_agents_are_refused_with_a_license_error(app: App, server: Server) -> None:
-    """At connect: closed with the reason, or with 503 where the server can send that."""
+    """Agents are closed with the reason, or get 503 if the server can send that."""
     scope = websocket_scope("/api/agents/session")
     assert messages(app, scope, "websocket.connect") == [
         {
@@ -194,21 +194,21 @@ def test_agents_are_refused_with_a_license_error(app: App, server: Server) -> No
 
 
 def test_other_websockets(app: App) -> None:
-    """Below the API they are judged, elsewhere they pass."""
+    """Websockets below the API are checked; others pass."""
     refused = messages(app, websocket_scope("/api/me"), "websocket.connect")
     assert refused[0]["type"] == "websocket.close"
     passed = messages(app, websocket_scope("/live"), "websocket.connect")
     assert passed[0]["type"] == "websocket.accept"
 
 
-def test_who_is_gone_is_answered_nothing(app: App) -> None:
-    """A client that left before it was refused is no error."""
+def test_a_client_that_left_gets_no_answer(app: App) -> None:
+    """A client that left before its refusal is not an error."""
     assert messages(app, websocket_scope("/api/x"), "websocket.disconnect") == []
 
 
 def test_a_close_reason_fits_into_its_frame(server: Server) -> None:
-    """RFC 6455 §5.5: at most 123 bytes."""
-    from polygent_issuer.enforcement import refusals  # noqa: PLC0415 - beside what it is about
+    """A close reason has at most 123 bytes (RFC 6455 §5.5)."""
+    from polygent_issuer.enforcement import refusals  # noqa: PLC0415 - only this test uses it
 
     all_of_them = (
         *refusals.OF_STATE.values(),
@@ -221,7 +221,7 @@ def test_a_close_reason_fits_into_its_frame(server: Server) -> None:
 
 
 def test_a_failing_store_is_503(app: App, server: Server) -> None:
-    """A transition that cannot be kept is not acted on; exempt routes pass."""
+    """A transition that cannot be stored has no effect, and exempt routes pass."""
     server.install(0)
     server.store.close()
     server.now += DAY
@@ -231,7 +231,7 @@ def test_a_failing_store_is_503(app: App, server: Server) -> None:
 
 
 def test_a_lifespan_passes(server: Server) -> None:
-    """What is neither request nor websocket is the app's."""
+    """An event other than a request or websocket is passed to the app."""
     seen = []
 
     async def inner(scope: MutableMapping[str, Any], _receive: Any, _send: Any) -> None:
@@ -243,7 +243,7 @@ def test_a_lifespan_passes(server: Server) -> None:
 
 
 def test_a_naive_clock_is_the_integrators_mistake(server: Server) -> None:
-    """It is an error at the first request, not a license that never ends."""
+    """A naive clock is an error at the first request."""
     server.install(0)
     app = LicenseMiddleware(
         starlette(server), license=server.license, now=lambda: server.now.replace(tzinfo=None)
@@ -263,7 +263,7 @@ TRICKS = st.lists(
 @given(path=TRICKS | st.text(max_size=8), root_path=st.sampled_from(["", "/app", "/api", "/ap"]))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_router_never_reaches_the_api(server: Server, path: str, root_path: str) -> None:
-    """Whatever path a client sends, Starlette runs no endpoint of the API without a license."""
+    """Starlette runs no endpoint of the API without a license, whatever the path."""
     reached = []
 
     async def guarded(request: Request) -> PlainTextResponse:
@@ -286,7 +286,7 @@ def test_the_router_never_reaches_the_api(server: Server, path: str, root_path: 
 
 @pytest.mark.slow
 def test_requests_leave_no_memory_behind(server: Server) -> None:
-    """Long methods, paths and hosts are not kept, refused or not."""
+    """Long methods, paths and hosts are not cached, refused or not."""
     server.install(0, fingerprint=None, allowed_domain=AllowedDomain("*.acme.internal"))
 
     async def inner(_scope: Any, _receive: Any, _send: Any) -> None:
@@ -308,7 +308,7 @@ def test_requests_leave_no_memory_behind(server: Server) -> None:
 
 
 def test_mounted_below_another_app(server: Server) -> None:
-    """The middleware of a mounted app knows the whole path."""
+    """The middleware of a mounted app checks the whole path."""
     inner = Starlette(routes=[AppRoute("/x", api), AppRoute("/me", api)])
     inner.add_middleware(LicenseMiddleware, license=server.license, now=lambda: server.now)
     outer = Starlette(routes=[Mount("/api", app=inner), Mount("/pages", app=inner)])
@@ -317,7 +317,7 @@ def test_mounted_below_another_app(server: Server) -> None:
 
 
 def test_behind_a_proxy_that_takes_the_prefix_off(server: Server) -> None:
-    """The server's `root_path` is part of the path that is judged."""
+    """The server's `root_path` is part of the path that is checked."""
     app = FastAPI()
     app.add_middleware(LicenseMiddleware, license=server.license, now=lambda: server.now)
     app.add_route("/x", api)
@@ -328,7 +328,7 @@ def test_behind_a_proxy_that_takes_the_prefix_off(server: Server) -> None:
 
 
 def test_on_a_real_server(server: Server) -> None:
-    """uvicorn: requests, a websocket's handshake, and a repeated Host."""
+    """Uvicorn passes requests, a websocket's handshake and a repeated Host to the middleware."""
     with served(starlette(server)) as port:
         request = ("GET /api/x HTTP/1.1", "Host: localhost")
         handshake = (
@@ -350,7 +350,7 @@ def test_on_a_real_server(server: Server) -> None:
 
 
 def test_a_method_called_websocket(server: Server) -> None:
-    """A client chooses its method: the exemption of a websocket is not that of a request."""
+    """The exemption of a websocket does not apply to a request with the method WEBSOCKET."""
     routes = {(WEBSOCKET, "/api/live"): Route.PAGE}
     reached: list[str] = []
 

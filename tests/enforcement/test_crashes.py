@@ -1,6 +1,6 @@
-"""A process that ends between keeping a transition and acting on it, and one that cannot keep it.
+"""A process that is killed between storing a transition and its effect, or cannot store it.
 
-The process is a real one and ends as by kill -9; what it kept is what the next one finds.
+The process is real and is killed as by kill -9. The next process reads what it stored.
 """
 
 import subprocess
@@ -57,7 +57,7 @@ else:
 
 
 def dies(server: Server, write: str, when: str, now: datetime, data: bytes = b"") -> None:
-    """A process that ends `before` the commit of a write, or `after` it; the server stands."""
+    """Run a process that is killed `before` or `after` the commit of a write."""
     server.store.close()
     pem = server.path.with_name("key.pem")
     pem.write_bytes(server.issuer.signer.public_key.to_pem())
@@ -70,8 +70,8 @@ def dies(server: Server, write: str, when: str, now: datetime, data: bytes = b""
     server.now = now
 
 
-def test_an_install_is_kept_or_not(server: Server) -> None:
-    """License, guard and log entry are there together, or none of them is."""
+def test_an_install_is_stored_completely_or_not_at_all(server: Server) -> None:
+    """License, guard and log entry are all stored, or none of them is."""
     server.install(0)
     then = server.now + DAY
     dies(server, "install", "before", then, server.issuer.file(1))
@@ -83,8 +83,8 @@ def test_an_install_is_kept_or_not(server: Server) -> None:
     assert server.refused(server.issuer.file(0)).code == "superseded"
 
 
-def test_tampering_is_kept_before_it_is_acted_on(server: Server) -> None:
-    """A crash does not make a server forget that its clock was set back."""
+def test_tampering_is_stored_before_its_effect(server: Server) -> None:
+    """After a crash the server still knows that its clock was set back."""
     server.install(0)
     server.now += 9 * DAY
     server.held()
@@ -96,7 +96,7 @@ def test_tampering_is_kept_before_it_is_acted_on(server: Server) -> None:
 
 
 def test_a_milestone_is_lost_rather_than_doubled(server: Server) -> None:
-    """It is kept as sent before it is handed out; one that was not kept is still due."""
+    """A milestone is stored as sent before it is returned; one that was not stored is still due."""
     server.install(0)
     then = ISSUED + 351 * DAY
     dies(server, "keep_run", "before", then)
@@ -105,7 +105,7 @@ def test_a_milestone_is_lost_rather_than_doubled(server: Server) -> None:
 
 
 class Failing(SqliteStore):
-    """A disk that refuses, before the commit or right after it."""
+    """A store whose disk fails, before the commit or right after it."""
 
     fails: str | None = None
 
@@ -133,14 +133,14 @@ class ServerOnAFailingDisk(Server):
 
 @pytest.fixture
 def failing(tmp_path: Path) -> ServerOnAFailingDisk:
-    """A server with a license, whose disk is full next."""
+    """A server with a license, whose next write fails on a full disk."""
     server = ServerOnAFailingDisk(tmp_path / "license.db")
     server.install(0)
     return server
 
 
 def test_a_full_disk_refuses(failing: ServerOnAFailingDisk) -> None:
-    """Nothing is acted on that cannot be kept; once it can, everything is as it was."""
+    """A change that cannot be stored has no effect; once it can, everything is as before."""
     failing.disk.fails = "before"
     failing.held()
     failing.now += 9 * DAY
@@ -158,8 +158,8 @@ def test_a_full_disk_refuses(failing: ServerOnAFailingDisk) -> None:
     failing.store.close()
 
 
-def test_a_commit_of_which_nobody_knows(failing: ServerOnAFailingDisk) -> None:
-    """What the server goes by afterwards is what is stored."""
+def test_a_commit_with_an_unknown_result(failing: ServerOnAFailingDisk) -> None:
+    """After an uncertain commit the server uses the stored state."""
     failing.now += DAY
     failing.held()
     failing.disk.fails = "after"
@@ -171,8 +171,8 @@ def test_a_commit_of_which_nobody_knows(failing: ServerOnAFailingDisk) -> None:
     failing.store.close()
 
 
-def test_a_kept_guard_of_which_nobody_knows(failing: ServerOnAFailingDisk) -> None:
-    """A time that was kept after all is a time seen."""
+def test_a_guard_with_an_unknown_commit(failing: ServerOnAFailingDisk) -> None:
+    """A time that was stored after all counts as seen."""
     failing.now += 9 * DAY
     failing.disk.fails = "after"
     assert failing.answer().code == "license_store_failed"
@@ -182,7 +182,7 @@ def test_a_kept_guard_of_which_nobody_knows(failing: ServerOnAFailingDisk) -> No
     failing.store.close()
 
 
-def test_a_setback_that_cannot_be_kept_is_not_forgotten(failing: ServerOnAFailingDisk) -> None:
+def test_a_setback_that_cannot_be_stored_is_not_forgotten(failing: ServerOnAFailingDisk) -> None:
     """A full disk does not hide that the clock was set back."""
     failing.now += 9 * DAY
     failing.held()
@@ -195,7 +195,7 @@ def test_a_setback_that_cannot_be_kept_is_not_forgotten(failing: ServerOnAFailin
 
 
 def test_two_servers_share_nothing(tmp_path: Path) -> None:
-    """A cluster: the same file on each node, no coordination."""
+    """Nodes of a cluster install the same file without coordination."""
     issuer = Issuer()
     with (
         running(tmp_path / "one.db", issuer=issuer) as one,

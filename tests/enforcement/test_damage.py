@@ -1,6 +1,6 @@
-"""A damaged license store: `StoreFailed` and nothing else, or what is stored is read as it is.
+"""A damaged license store raises `StoreFailed` and nothing else, or its values are read unchanged.
 
-All of it: POLYGENT_FAULTS=full pytest tests/enforcement/test_damage.py
+To run all cases: POLYGENT_FAULTS=full pytest tests/enforcement/test_damage.py
 """
 
 import json
@@ -42,7 +42,7 @@ KINDS: dict[str, tuple[type, ...]] = {
 
 @contextmanager
 def worked(path: Path) -> Iterator[tuple[Server, bytes]]:
-    """Yield a server whose store has rows in every table, closed, and a file to install next."""
+    """Yield a closed server whose store has rows in every table, and a file to install next."""
     server = Server(path)
     server.install(0)
     server.now += DAY
@@ -57,14 +57,14 @@ def worked(path: Path) -> Iterator[tuple[Server, bytes]]:
 
 
 def try_to(act: Callable[..., Any], *given: Any, **named: Any) -> Any:
-    """Return what an act gives, or None where it was refused in our own words."""
+    """Return the result of a call, or None if it raised one of our own errors."""
     with suppress(InstallRefused, StoreFailed):
         return act(*given, **named)
     return None
 
 
 def use(server: Server, newer: bytes) -> None:
-    """Do all that a server does with its store."""
+    """Use the store as a server does."""
     verifier = Verifier(KeySet(server.issuer.signer.public_key))
     with closing(SqliteStore(server.path, patience=timedelta())) as store:
         kept: Kept | None = try_to(store.load)
@@ -89,7 +89,7 @@ def use(server: Server, newer: bytes) -> None:
 
 
 def outcome(server: Server, newer: bytes) -> StoreFailed | None:
-    """Return what the store failed with as it was opened, or None; anything else is raised."""
+    """Return the error of opening the store, or None; any other error is raised."""
     try:
         use(server, newer)
     except StoreFailed as failed:
@@ -99,7 +99,7 @@ def outcome(server: Server, newer: bytes) -> StoreFailed | None:
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_damaged_store_fails_as_a_store(tmp_path: Path, part: int) -> None:
-    """Wrong bits, lost pages, impossible values: no error of SQLite, no wrong type gets out."""
+    """Wrong bits, lost pages and impossible values raise only `StoreFailed`."""
     with worked(tmp_path / "license.db") as (server, newer):
         corruptions = Corruptions(server.path.read_bytes())
         failures = []
@@ -119,7 +119,7 @@ def test_a_damaged_store_fails_as_a_store(tmp_path: Path, part: int) -> None:
 
 
 def read_all(path: Path) -> None:
-    """Read everything that a store has."""
+    """Read everything in a store."""
     with closing(SqliteStore(path)) as store:
         store.install_log()
         store.load()
@@ -140,7 +140,7 @@ def read_all(path: Path) -> None:
     ],
 )
 def test_the_damage_is_named(server: Server, statement: str, why: str) -> None:
-    """The message names file, table and row, the hint both ways on."""
+    """The message names file, table and row, and the hint both fixes."""
     server.install(0)
     server.store.close()
     with closing(sqlite3.connect(server.path)) as raw:
@@ -156,7 +156,7 @@ def test_the_damage_is_named(server: Server, statement: str, why: str) -> None:
 
 
 def test_a_store_that_lost_its_tables_is_not_a_new_one(server: Server) -> None:
-    """It would forget the license, what was superseded and the last time seen."""
+    """A store that lost its tables, and so its license, is refused."""
     server.install(0)
     server.store.close()
     with server.path.open("r+b") as file:
@@ -171,7 +171,7 @@ def test_a_store_that_lost_its_tables_is_not_a_new_one(server: Server) -> None:
 
 
 def test_stored_text_in_a_message_of_sqlite_is_harmless(server: Server) -> None:
-    """SQLite quotes the schema: no escape sequence of it reaches a log."""
+    """SQLite quotes the schema, but no escape sequence from it reaches a log."""
     server.store.close()
     with closing(sqlite3.connect(server.path)) as raw:
         raw.execute("PRAGMA writable_schema = ON")

@@ -1,4 +1,4 @@
-"""Features, as issue 5 has them."""
+"""Features of the license."""
 
 from support.servers import DAY, Server
 
@@ -15,8 +15,8 @@ def test_a_missing_feature_is_403_with_its_name(server: Server) -> None:
     assert refusal.to_json()["error"]["feature"] == "sso-saml"
 
 
-def test_the_list_tells_a_ui_what_to_hide(server: Server) -> None:
-    """The list tells a UI what to hide: everything, unless the license is active."""
+def test_the_list_has_the_features_for_a_ui(server: Server) -> None:
+    """The list is empty unless the license is active, so that a UI hides everything."""
     server.install(0, features=("a-newer-module", "insights"))
     assert server.license.features(server.now) == ("a-newer-module", "insights")
     server.now += 365 * DAY
@@ -27,7 +27,7 @@ def test_the_list_tells_a_ui_what_to_hide(server: Server) -> None:
 
 
 def test_a_new_sign_in_revokes_the_others(server: Server) -> None:
-    """`multiple-active-sessions` off: a new sign-in revokes the user's other sessions."""
+    """Without `multiple-active-sessions` a new sign-in revokes the user's other sessions."""
     server.install(0)
     assert server.license.sessions_to_revoke(["a", "b"], server.now) == ("a", "b")
     server.now += DAY
@@ -35,8 +35,8 @@ def test_a_new_sign_in_revokes_the_others(server: Server) -> None:
     assert server.license.sessions_to_revoke(["a", "b"], server.now) == ()
 
 
-def test_the_end_of_a_license_signs_nobody_out(server: Server) -> None:
-    """The installed license decides, also an expired one; without any, one session remains."""
+def test_an_expiry_signs_no_user_out(server: Server) -> None:
+    """The installed license decides even if it is expired; without one, one session remains."""
     assert server.license.sessions_to_revoke(["a"], server.now) == ("a",)
     server.install(0, features=(WITH,))
     server.now += 365 * DAY

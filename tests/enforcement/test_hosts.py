@@ -1,4 +1,4 @@
-"""Host caps, as issue 5 has them: each docstring is a sentence of it."""
+"""Limits of connected hosts."""
 
 from datetime import timedelta
 from threading import Barrier, Thread
@@ -13,14 +13,14 @@ SESSION, DEPLOY = HostKind.SESSION, HostKind.DEPLOY
 
 
 def connected(caps: HostCaps, kind: HostKind, host: str, cap: int) -> Connection:
-    """A connection that is not refused."""
+    """Return a connection, which must not be refused."""
     connection = caps.connect(kind, host, cap=cap)
     assert isinstance(connection, Connection)
     return connection
 
 
 def test_kinds_are_counted_apart(server: Server) -> None:
-    """Session-agents and deploy-agents counted apart, each by the license's own cap."""
+    """Session agents and deploy agents are counted separately, each by its limit in the license."""
     server.install(0, limits=Limits(users=1, session_hosts=2, deploy_hosts=1))
     for kind, hosts, cap in ((SESSION, "abc", 2), (DEPLOY, "ab", 1)):
         answers = [server.license.connect(kind, host, server.now) for host in hosts]
@@ -32,7 +32,7 @@ def test_kinds_are_counted_apart(server: Server) -> None:
 
 
 def test_one_more_than_the_cap(server: Server) -> None:
-    """One more than the cap: "concurrent host limit reached"."""
+    """One host more than the limit gets "concurrent host limit reached"."""
     server.install(0, limits=Limits(users=1, session_hosts=0, deploy_hosts=1))
     refused = server.license.connect(SESSION, "a", server.now)
     assert isinstance(refused, Refusal)
@@ -41,7 +41,7 @@ def test_one_more_than_the_cap(server: Server) -> None:
 
 
 def test_a_reconnect_is_not_counted_twice() -> None:
-    """A reconnect of a host that has a live connection always succeeds and is not counted twice."""
+    """A host with a live connection can always connect again, and is counted once."""
     caps = HostCaps()
     first = connected(caps, SESSION, "a", 1)
     second = connected(caps, SESSION, "a", 1)
@@ -53,8 +53,8 @@ def test_a_reconnect_is_not_counted_twice() -> None:
     connected(caps, SESSION, "b", 1)
 
 
-def test_a_lowered_cap_disconnects_nobody(server: Server) -> None:
-    """A lowered cap disconnects nobody; a host with a live connection may still reconnect."""
+def test_a_lowered_cap_disconnects_no_host(server: Server) -> None:
+    """A lowered limit disconnects no host, and a connected host may connect again."""
     server.install(0, limits=Limits(users=1, session_hosts=3, deploy_hosts=0))
     live = [server.license.connect(SESSION, host, server.now) for host in "abc"]
     server.now += DAY
@@ -69,7 +69,7 @@ def test_a_lowered_cap_disconnects_nobody(server: Server) -> None:
 
 
 def test_to_disconnect_twice_changes_nothing() -> None:
-    """A connection ends once, also when its host has another, and one of another process never."""
+    """A connection ends once, even if its host has another; one of another process never ends."""
     caps, another = HostCaps(), HostCaps()
     first = connected(caps, SESSION, "a", 1)
     connected(caps, SESSION, "a", 1)
@@ -84,7 +84,7 @@ def test_to_disconnect_twice_changes_nothing() -> None:
 
 @pytest.mark.parametrize("host", ["", "A", "a\x00", "\x1b[2J", "\ud800", "a" * 10_000])
 def test_any_name_is_a_host(host: str) -> None:
-    """Names are compared exactly, and never shown."""
+    """Names of hosts are compared exactly, and never shown."""
     caps = HostCaps()
     connected(caps, DEPLOY, "a", 1)
     refused = caps.connect(DEPLOY, host, cap=1)
@@ -95,7 +95,7 @@ def test_any_name_is_a_host(host: str) -> None:
 
 
 def test_agents_are_refused_in_every_other_state(server: Server) -> None:
-    """Session- and deploy-agents are refused at connect with a license error."""
+    """Session and deploy agents are refused at connect unless the license is active."""
     refused = server.license.connect(SESSION, "a", server.now)
     assert isinstance(refused, Refusal)
     assert refused.code == "license_none"
@@ -109,7 +109,7 @@ def test_agents_are_refused_in_every_other_state(server: Server) -> None:
 
 
 def test_agents_of_another_domain_are_refused(server: Server) -> None:
-    """The verdict on a request is one on an agent's too."""
+    """The allowed domain also applies to an agent's request."""
     server.install(0, fingerprint=None, allowed_domain=AllowedDomain("acme.internal"))
     refused = server.license.connect(SESSION, "a", server.now, request_host="other.internal")
     assert isinstance(refused, Refusal)
@@ -119,7 +119,7 @@ def test_agents_of_another_domain_are_refused(server: Server) -> None:
 
 
 def test_exact_counts_from_eight_threads() -> None:
-    """10,000 host connects/disconnects from 8 threads: exact counts, the cap never exceeded."""
+    """Counts are exact after 10,000 connects and disconnects in 8 threads."""
     caps, cap, each = HostCaps(), 5, 1_250
     barrier = Barrier(8)
     seen: list[int] = []
@@ -150,7 +150,7 @@ def test_exact_counts_from_eight_threads() -> None:
 
 
 def test_connects_race_with_installs(server: Server) -> None:
-    """No cap but the greater of two is ever exceeded while a renewal lowers it."""
+    """While a renewal lowers the limit, the greater of the two is never exceeded."""
     files = [
         server.issuer.file(number, limits=Limits(users=1, session_hosts=cap, deploy_hosts=0))
         for number, cap in ((0, 8), (1, 4))

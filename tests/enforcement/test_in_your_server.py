@@ -1,4 +1,4 @@
-"""The guide's topic *server*: its code runs as printed."""
+"""The code of the guide's topic *server* runs as printed."""
 
 import re
 from contextlib import closing
@@ -19,7 +19,7 @@ MACHINE = "sha256:" + "ab" * 32
 def test_it_verifies_gates_a_feature_and_serves_the_status(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lines run, given an app and what is said to be the reader's own."""
+    """The lines run with an app and the names that the reader supplies."""
     code = re.search(r"```python\n(.*?)```", markdown("server"), re.DOTALL)
     assert code is not None
     issuer = Issuer()
@@ -30,7 +30,7 @@ def test_it_verifies_gates_a_feature_and_serves_the_status(
         "fingerprint": MACHINE,
         "count_users": lambda: 7,
     }
-    exec(code[1], names)  # noqa: S102 - that is the point
+    exec(code[1], names)  # noqa: S102 - the test runs the printed code
     app, held, now = names["app"], names["license"], datetime.now(UTC)
     with closing(held._store):
         assert asked(app, "GET", "/api/workflows").json()["error"]["code"] == "license_none"

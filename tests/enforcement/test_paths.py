@@ -1,4 +1,4 @@
-"""Only the exact spelling of a route is exempt; any other of the API's paths is judged."""
+"""Only the exact spelling of a route is exempt; other paths of the API are checked."""
 
 import tracemalloc
 
@@ -60,8 +60,8 @@ def test_exempt_routes(method: str, path: str) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), EXEMPT)
-def test_another_method_is_judged(method: str, path: str) -> None:
-    """The exemption is of a method and a path, exactly."""
+def test_another_method_is_checked(method: str, path: str) -> None:
+    """The exemption is for an exact method and path."""
     others = {"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", method.lower(), "", WEBSOCKET}
     for other in others - {each for each, at in EXEMPT if at == path}:
         assert PATHS.needs(other, path) == ()
@@ -69,14 +69,14 @@ def test_another_method_is_judged(method: str, path: str) -> None:
 
 @pytest.mark.parametrize(("method", "path"), EXEMPT)
 @pytest.mark.parametrize("written", ["{}/", "{}//", "/{}", "{}/.", "{}?", "{};a", "{}%20"])
-def test_another_spelling_is_judged(method: str, path: str, written: str) -> None:
-    """...and what only resembles it is part of the API."""
+def test_another_spelling_is_checked(method: str, path: str, written: str) -> None:
+    """A path that only resembles an exempt one belongs to the API."""
     assert PATHS.needs(method, written.format(path)) == ()
 
 
 @pytest.mark.parametrize("path", API)
 def test_no_spelling_of_the_api_is_a_page(path: str) -> None:
-    """Encoded, doubled, folded, resolved, with parameters: judged."""
+    """An encoded, doubled, folded or resolved path, or one with parameters, is checked."""
     for method in ("GET", "POST", WEBSOCKET):
         assert PATHS.needs(method, path) == ()
 
@@ -90,7 +90,7 @@ def test_a_control_character_in_a_path_of_the_api_is_refused(path: str) -> None:
 
 @pytest.mark.parametrize("path", PAGES)
 def test_pages_pass(path: str) -> None:
-    """Non-API routes pass."""
+    """Routes outside the API pass."""
     assert PATHS.needs("GET", path) is None
     assert PATHS.needs(WEBSOCKET, path) is None
 
@@ -118,12 +118,12 @@ def test_pages_pass(path: str) -> None:
     ],
 )
 def test_features(path: str, needs: tuple[str, ...]) -> None:
-    """A path and all below it need a feature; one that can be read twice needs both."""
+    """A path and all below it need a feature; one with two readings needs both features."""
     assert PATHS.needs("GET", path) == needs
 
 
 def test_two_spellings_of_one_path() -> None:
-    """Features of `/api/a` and `/api/A/` are both needed there."""
+    """A path below `/api/a` and `/api/A/` needs the features of both."""
     features = {"/api/a": "planner", "/api/A/": "bots", "/": "insights"}
     paths = Paths(routes={}, api="/api/", features=features)
     assert paths.needs("GET", "/api/a/1") == ("bots", "insights", "planner")
@@ -132,7 +132,7 @@ def test_two_spellings_of_one_path() -> None:
 
 @pytest.mark.parametrize("path", ["api/bots", "", "/api/bots/{id}"])
 def test_a_path_that_no_request_has(path: str) -> None:
-    """It is an error at the start, not a gate that stays open."""
+    """A path that no request can match is an error at the start."""
     with pytest.raises(ValueError, match="slash"):
         Paths(routes={}, api="/api/", features={path: "bots"})
     with pytest.raises(ValueError, match="slash"):
@@ -144,14 +144,14 @@ def test_a_path_that_no_request_has(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/Export/", "/Export", "//export", "/x/../EXPORT", "/export?x"])
 def test_another_spelling_of_a_route_outside_the_api(path: str) -> None:
-    """It is judged as the route is, also where a framework raises the method to upper case."""
+    """It is checked like the route, even if a framework converts the method to upper case."""
     paths = Paths(routes={("GET", "/Export/"): Route.API}, api="/api/", features={})
     for method in ("GET", "get", "HEAD", "head"):
         assert paths.needs(method, path) == ()
 
 
-def test_a_head_is_judged_as_a_get() -> None:
-    """Routers run the endpoint of a GET for it."""
+def test_a_head_is_checked_as_a_get() -> None:
+    """Routers run the endpoint of a GET for a HEAD."""
     routes = {("GET", "/health"): Route.API, ("POST", "/jobs"): Route.API}
     paths = Paths(routes=routes, api="/api/", features={})
     assert paths.needs("HEAD", "/health") == ()
@@ -159,7 +159,7 @@ def test_a_head_is_judged_as_a_get() -> None:
 
 
 def test_agents() -> None:
-    """An agent's websocket is judged wherever it is, and may need a feature."""
+    """An agent's websocket is checked at any path, and may need a feature."""
     routes = {(WEBSOCKET, "/agents/deploy"): Route.DEPLOY_AGENT, ("GET", "/health"): Route.PAGE}
     paths = Paths(routes=routes, api="/api", features={"/agents": "deployments"})
     assert paths.needs(WEBSOCKET, "/agents/deploy") == ("deployments",)
@@ -170,7 +170,7 @@ def test_agents() -> None:
 
 
 def test_a_route_may_be_exempted() -> None:
-    """A health check below the API passes when the table calls it a page."""
+    """A health check below the API passes if the table has it as a page."""
     routes = {**DEFAULT_ROUTES, ("GET", "/api/health"): Route.PAGE}
     paths = Paths(routes=routes, api="/api/", features={})
     assert paths.needs("GET", "/api/health") is None
@@ -178,7 +178,7 @@ def test_a_route_may_be_exempted() -> None:
 
 
 def test_a_server_that_is_all_api() -> None:
-    """`api="/"`: everything is judged but the table's routes."""
+    """With `api="/"` everything is checked except for the table's routes."""
     paths = Paths(routes=DEFAULT_ROUTES, api="/", features={})
     assert paths.needs("GET", "/") == paths.needs("GET", "/x") == paths.needs("GET", "") == ()
     assert paths.needs("GET", "/api/me") is None
@@ -200,20 +200,20 @@ def test_a_server_that_is_all_api() -> None:
     ],
 )
 def test_mounts_and_proxies(root_path: str, path: str, needs: tuple[str, ...] | None) -> None:
-    """A path is judged with its `root_path` and without, whoever took it off."""
+    """A path is checked with and without its `root_path`."""
     assert PATHS.needs("GET", path, root_path) == needs
 
 
 @given(st.text(st.sampled_from("/\\.;%2fFaApPiI5cCeE 1x"), max_size=12), st.booleans())
-def test_what_is_below_the_api_is_never_a_page(text: str, again: bool) -> None:  # noqa: FBT001
-    """Whatever follows, also when it was asked for before."""
+def test_a_path_below_the_api_is_never_a_page(text: str, again: bool) -> None:  # noqa: FBT001
+    """A path below the API is checked whatever follows, also from the cache."""
     for path in (f"/api/{text}", f"//api/{text}"):
         for _ in range(1 + again):
             assert PATHS.needs("PATCH", path) is not None
 
 
-def test_what_is_remembered_is_bounded() -> None:
-    """Clients choose method and path: neither many nor long ones fill the memory."""
+def test_the_cache_is_bounded() -> None:
+    """Clients choose method and path, but cannot fill the memory."""
     paths = Paths(routes=DEFAULT_ROUTES, api="/api", features=FEATURES)
     tracemalloc.start()
     for number in range(10_000):

@@ -1,4 +1,4 @@
-"""Public values and errors reach another process: pickle and copy keep all that they say."""
+"""Pickle and copy keep all parts of public values and errors."""
 
 import copy
 import inspect
@@ -36,7 +36,7 @@ PROTOCOL_CLASSES = {"Pausable", "Store"}
 
 
 def pickled(value: Any, protocol: int) -> Any:
-    """Return what comes out of a pickle."""
+    """Return the unpickled copy of an object."""
     return pickle.loads(pickle.dumps(value, protocol))  # noqa: S301 - made in this line
 
 
@@ -48,7 +48,7 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 
 
 def raised(act: Callable[[], object]) -> Exception:
-    """Return what an act raises."""
+    """Return the error that a call raises."""
     try:
         act()
     except Exception as error:  # noqa: BLE001 - the tests compare it
@@ -97,7 +97,7 @@ def of_enforcement(server: Server) -> Iterator[object]:
 
 
 def parts(value: Any) -> object:
-    """Return all that a value or an error says, for comparison."""
+    """Return all parts of a value or an error, for comparison."""
     if isinstance(value, BaseException):
         return type(value), value.args, vars(value)
     if isinstance(value, Verifier | KeySet):
@@ -115,7 +115,7 @@ def parts(value: Any) -> object:
 def test_every_public_value_survives(
     server: Server, face: ModuleType, examples: Callable[[Server], Iterator[object]], way: str
 ) -> None:
-    """Each public name, and each example of its class, comes back as it was."""
+    """Each public name, and each example of its class, is unpickled unchanged."""
     public = [getattr(face, name) for name in face.__all__]
     members = [each for kind in public if isinstance(kind, type(HostKind)) for each in kind]
     values = [*public, *members, *examples(server)]
@@ -128,7 +128,7 @@ def test_every_public_value_survives(
 
 @pytest.mark.parametrize("way", [*WAYS, "pickle 0", "pickle 1"])
 def test_objects_of_one_process_are_refused(server: Server, way: str) -> None:
-    """An open store, and what holds a lock or connections, says so in one TypeError."""
+    """An open store, and an object with a lock or connections, raises TypeError."""
     live = {
         "SqliteStore": server.store,
         "ServerLicense": server.license,
@@ -146,8 +146,8 @@ def test_objects_of_one_process_are_refused(server: Server, way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_changed_pickle_is_judged_again(server: Server, way: str) -> None:
-    """Unpickling trusts nothing: no key off the curve, wrong domain or naive time comes out."""
+def test_a_changed_pickle_is_checked_again(server: Server, way: str) -> None:
+    """No key off the curve, wrong domain or naive time is unpickled."""
     key = server.issuer.signer.public_key
     off_the_curve = key.point[:-1] + bytes([key.point[-1] ^ 1])
     changes: list[tuple[Any, str, object, type[Exception]]] = [
@@ -162,13 +162,13 @@ def test_a_changed_pickle_is_judged_again(server: Server, way: str) -> None:
 
 
 def test_a_pickled_key_names_itself(server: Server) -> None:
-    """The thumbprint is made of the point: a pickle does not even carry one to be changed."""
+    """The thumbprint is computed from the point, so a pickle has none that could be changed."""
     key = server.issuer.signer.public_key
     assert key.kid.encode() not in pickle.dumps(KeySet(key))
 
 
 def test_a_pool_of_processes_verifies(server: Server) -> None:
-    """A refused file is an error with all its parts for its own caller, and ends no pool."""
+    """The error of a refused file reaches its caller with all parts, and the pool goes on."""
     verify = partial(
         Verifier(KeySet(server.issuer.signer.public_key)).verify, now=NOW, fingerprint=MACHINE
     )

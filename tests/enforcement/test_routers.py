@@ -62,11 +62,11 @@ OF_MOUNTED: dict[str, AbstractSet[str]] = {
 CONCRETE = [path.replace("{id}", "7").replace("{id:int}", "7") for path in OF_ENDPOINTS]
 
 Reached = list[AbstractSet[str]]
-"""The features that each endpoint that ran needs."""
+"""The features of each endpoint that ran."""
 
 
 def endpoint(reached: Reached, needs: AbstractSet[str]) -> Callable[[Request], Any]:
-    """An endpoint that notes that it ran."""
+    """An endpoint that records its call."""
 
     async def run(request: Request) -> PlainTextResponse:  # noqa: ARG001 - as routers call it
         reached.append(needs)
@@ -108,7 +108,7 @@ def starlette(reached: Reached) -> Starlette:
 
 
 def fastapi(reached: Reached) -> FastAPI:
-    """The same of FastAPI: routers with a prefix, its own routes and Starlette's."""
+    """The same in FastAPI: routers with a prefix, its own routes and Starlette's."""
     app = FastAPI(openapi_url=None)
     sub = FastAPI(openapi_url=None)
     for at, needs in OF_MOUNTED.items():
@@ -131,7 +131,7 @@ KINDS = [starlette, fastapi]
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[tuple[Server, set[str]]]]:
-    """A server without a license and one with a feature, each with what its endpoints may need."""
+    """Servers without a license and with a feature, each with the features that may be needed."""
     folder = tmp_path_factory.mktemp("servers")
     with running(folder / "none.db") as none, running(folder / "one.db") as one:
         one.install(0, features=("insights",))
@@ -190,7 +190,7 @@ LOOSE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, Hea
 def test_the_router_reaches_nothing_that_the_gate_refuses(
     servers: list[tuple[Server, set[str]]], kind: Any, target: str, method: str, root: str
 ) -> None:
-    """Any path, encoding and prefix of a proxy: only allowed endpoints run."""
+    """Only allowed endpoints run, with any path, encoding and prefix of a proxy."""
     for server, may_need in servers:
         reached: Reached = []
         app = gated(kind(reached), server)
@@ -209,7 +209,7 @@ def test_the_router_reaches_nothing_that_the_gate_refuses(
 def test_a_mounted_app(
     servers: list[tuple[Server, set[str]]], kind: Any, target: str, method: str, prefix: str
 ) -> None:
-    """The gate of a mounted app judges what its own router sees."""
+    """The gate of a mounted app checks the path that its router uses."""
     for server, may_need in servers:
         reached: Reached = []
         outer = Starlette(routes=[Mount(prefix, app=gated(kind(reached), server))])
@@ -239,7 +239,7 @@ REACHED = [
 def test_paths_that_a_router_accepts(
     servers: list[tuple[Server, set[str]]], kind: Any, method: str, target: str, needs: set[str]
 ) -> None:
-    """These reach their endpoint without the gate, and behind it only with all that it needs."""
+    """These paths reach their endpoint without the gate, and with it only if its needs are met."""
     reached: Reached = []
     ask(kind(reached), method, target)
     assert reached == [needs]

@@ -1,4 +1,4 @@
-"""Random sequences of what happens to a server, against a model of what must be true."""
+"""Random sequences of a server's events, compared with a model."""
 
 import shutil
 import tempfile
@@ -29,7 +29,7 @@ KINDS = st.sampled_from(HostKind)
 
 
 class Life(RuleBasedStateMachine):
-    """A server's life: what it may do is compared with what it did before."""
+    """A server's events; each result is compared with the events before it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Life(RuleBasedStateMachine):
         replaces=st.sets(st.integers(0, 5), max_size=2),
     )
     def install(self, back: int, hosts: int, days: int, replaces: set[int]) -> None:
-        """A file that was issued up to 40 days before the server's date, or the day after."""
+        """Install a file issued up to 40 days before the server's date, or the day after."""
         today = (self.server.now - ISSUED).days
         self.upload(max(0, today + 1 - back), hosts, days, tuple(replaces))
 
@@ -86,12 +86,12 @@ class Life(RuleBasedStateMachine):
 
     @rule(hours=st.integers(-100, 400), micro=st.integers(-1, 1))
     def clock(self, hours: int, micro: int) -> None:
-        """The clock moves on, or back by up to four days."""
+        """Move the clock forward, or back by up to four days."""
         self.move(timedelta(hours=hours, microseconds=micro))
 
     @rule(days=st.sampled_from([30, 14, 7, 1, 0]), micro=st.integers(-1, 1))
     def approach(self, days: int, micro: int) -> None:
-        """The clock goes to a milestone of the license in force."""
+        """Move the clock to a milestone of the installed license."""
         held = self.server.license.standing(self.server.now).license
         if held is not None:
             then = held.expires_at - days * DAY + timedelta(microseconds=micro)
@@ -146,7 +146,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        """A restart changes nothing but that connections end with the process."""
+        """A restart changes nothing, except that connections end with the process."""
         before = self.seen()
         self.server.restart()
         assert self.seen() == before

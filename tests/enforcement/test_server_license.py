@@ -1,4 +1,4 @@
-"""What an integrator asks of a route by its kind."""
+"""Decisions about routes by their kind."""
 
 import pytest
 from support.servers import Server
@@ -14,7 +14,7 @@ PASS = (
 
 @pytest.mark.parametrize("route", Route)
 def test_routes(server: Server, route: Route) -> None:
-    """In every state but active API and agents are refused; the issue's six and pages pass."""
+    """In every state except active, API and agents are refused; exempt routes and pages pass."""
     refusal = server.license.judge(route, now=server.now, host="a.example")
     assert (refusal is None) == (route in PASS)
     server.install(0)
@@ -22,8 +22,8 @@ def test_routes(server: Server, route: Route) -> None:
 
 
 @pytest.mark.parametrize("route", Route)
-def test_a_domain_is_judged_on_the_same_routes(server: Server, route: Route) -> None:
-    """...against `allowedDomain`; where no host is given, none is judged."""
+def test_a_domain_is_checked_on_the_same_routes(server: Server, route: Route) -> None:
+    """The host is compared with `allowedDomain` if one is given."""
     server.install(0, fingerprint=None, allowed_domain=AllowedDomain("acme.example"))
     for host, matches in (("acme.example:443", True), ("a.example", False), ("", False)):
         refusal = server.license.judge(route, now=server.now, host=host)
@@ -33,6 +33,6 @@ def test_a_domain_is_judged_on_the_same_routes(server: Server, route: Route) -> 
 
 
 def test_a_reason_without_a_hint() -> None:
-    """What is not there is left out."""
+    """An absent part of a reason is left out."""
     told = Refusal(status=400, code="x", message="y").to_json()
     assert told == {"error": {"code": "x", "message": "y"}}

@@ -1,4 +1,4 @@
-"""Installed license, states and clock, as issue 5 has them: each docstring is a sentence of it."""
+"""Installed license, states and clock."""
 
 from datetime import datetime, timedelta
 from threading import Barrier, Thread
@@ -15,7 +15,7 @@ YEARS = timedelta(days=3650)
 
 
 def test_success_takes_effect_at_once(server: Server) -> None:
-    """Success takes effect at once, no restart; and a restart finds it."""
+    """An installation takes effect without a restart, and is still there after one."""
     assert server.state() is State.NONE
     server.install(0)
     assert server.held().jti == license_id(0)
@@ -32,10 +32,10 @@ REFUSED: list[tuple[str, dict[str, Any], timedelta]] = [
 
 
 @pytest.mark.parametrize(("code", "claims", "later"), REFUSED)
-def test_failure_leaves_the_present_license_in_force(
+def test_failure_leaves_the_installed_license(
     server: Server, code: str, claims: dict[str, Any], later: timedelta
 ) -> None:
-    """`install` runs the verifier with machine, freshness window and expiry; failure leaves it."""
+    """`install` checks machine, freshness window and expiry; after a failure the license stays."""
     server.install(0)
     server.now += DAY + later
     refused = server.refused(server.issuer.file(1, **claims))
@@ -46,14 +46,14 @@ def test_failure_leaves_the_present_license_in_force(
     assert server.store.load().in_force == license_id(0)
 
 
-def test_install_asks_for_no_host(server: Server) -> None:
-    """...and without a host: a license for a domain is installed under any name."""
+def test_install_checks_no_host(server: Server) -> None:
+    """A license for a domain can be installed under any host name."""
     held = server.install(0, fingerprint=None, allowed_domain=AllowedDomain("*.acme.internal"))
     assert server.held() == held
 
 
 def test_the_last_moment_of_the_freshness_window(server: Server) -> None:
-    """The window is the server's own, and its last microsecond still counts."""
+    """The window is the server's own and includes its last microsecond."""
     server.now = ISSUED + 14 * DAY + timedelta(microseconds=1)
     assert server.refused(server.issuer.file(0)).code == CheckCode.STALE_ISSUE_DATE
     server.now = ISSUED + 14 * DAY
@@ -61,15 +61,15 @@ def test_the_last_moment_of_the_freshness_window(server: Server) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00\xff", b"a.b.c", b"x" * 1_000_000])
-def test_what_is_no_license_is_refused(server: Server, data: bytes) -> None:
-    """Any bytes may be uploaded; the log says that somebody tried."""
+def test_a_file_other_than_a_license_is_refused(server: Server, data: bytes) -> None:
+    """Any bytes may be uploaded, and the log has the attempt."""
     assert server.refused(data).code == CheckCode.MALFORMED
     assert [(each.license_id, each.outcome) for each in server.log()] == [(None, "malformed")]
 
 
 @pytest.mark.parametrize("kind", [bytearray, memoryview])
 def test_other_buffers_are_bytes_too(server: Server, kind: Any) -> None:
-    """What a web framework hands over is copied: what it does with it later changes nothing."""
+    """A buffer of a web framework is copied, so later changes to it have no effect."""
     data = kind(bytearray(server.issuer.file(0)))
     server.upload(data)
     data[:] = b"x" * len(data)
@@ -79,7 +79,7 @@ def test_other_buffers_are_bytes_too(server: Server, kind: Any) -> None:
 
 
 def test_superseded_by_issue_date(server: Server) -> None:
-    """`superseded`: the same `sub` and machine scope, and `iat` below the installed one's."""
+    """A license with the same `sub` and machine, and a lower `iat`, is `superseded`."""
     server.now += 2 * DAY
     server.install(2)
     generous = server.issuer.file(1, limits=Limits(users=999, session_hosts=99, deploy_hosts=99))
@@ -88,7 +88,7 @@ def test_superseded_by_issue_date(server: Server) -> None:
 
 
 def test_superseded_by_domain_scope(server: Server) -> None:
-    """`superseded` likewise for the same domain; another domain is another scope."""
+    """The same applies to the same domain; another domain is another scope."""
     enterprise = {"fingerprint": None, "allowed_domain": AllowedDomain("*.acme.internal")}
     server.now += 2 * DAY
     server.install(2, **enterprise)
@@ -99,14 +99,14 @@ def test_superseded_by_domain_scope(server: Server) -> None:
 
 
 def test_another_customer_is_another_scope(server: Server) -> None:
-    """`superseded` is about the same `sub`."""
+    """A license of another `sub` is not `superseded`."""
     server.now += 2 * DAY
     server.install(2, sub="globex")
     assert server.install(1) == server.held()
 
 
 def test_superseded_by_being_replaced(server: Server) -> None:
-    """...or `replaces` of an installed one names it, whatever the scope and however long ago."""
+    """A license in `replaces` of an installed one is `superseded`, in any scope and at any time."""
     old = server.issuer.file(0)
     server.upload(old)
     server.now += 3 * DAY
@@ -119,8 +119,8 @@ def test_superseded_by_being_replaced(server: Server) -> None:
     assert server.refused(old).code == "superseded"
 
 
-def test_a_mangled_upload_says_what_to_do(server: Server) -> None:
-    """The refusal carries the verifier's hint: a ZIP, a saved mail, a quoted copy."""
+def test_a_mangled_upload_gets_its_hint(server: Server) -> None:
+    """The refusal has the verifier's hint: a ZIP, a saved mail, a quoted copy."""
     text = server.issuer.file(0).decode()
     for data, hint in (
         (b"PK\x03\x04", "this is a ZIP archive: unpack it"),
@@ -132,22 +132,22 @@ def test_a_mangled_upload_says_what_to_do(server: Server) -> None:
 
 
 def test_of_two_from_the_same_second_either_may_follow(server: Server) -> None:
-    """`iat` below the installed one's is refused, an equal one is not."""
+    """An `iat` below the installed one's is refused, an equal one is not."""
     server.install(0)
     server.install(0, jti=license_id(7))
     assert server.install(0) == server.held()
 
 
-def test_the_license_in_force_may_be_installed_again(server: Server) -> None:
-    """It stays in force, is one installation, and is logged."""
+def test_the_installed_license_may_be_installed_again(server: Server) -> None:
+    """It stays installed, is one installation, and is logged."""
     server.install(0)
     server.install(0)
     assert len(server.store.load().installations) == 1
     assert [each.outcome for each in server.log()] == ["installed", "installed"]
 
 
-def test_a_removed_key_takes_no_history_along(server: Server) -> None:
-    """An older file does not come back because the newer one's key is not trusted any more."""
+def test_a_removed_key_keeps_the_history(server: Server) -> None:
+    """An older file stays refused after the newer one's key was removed."""
     other = Issuer()
     both = Verifier(KeySet(server.issuer.signer.public_key, other.signer.public_key))
     server.restart(both)
@@ -160,7 +160,7 @@ def test_a_removed_key_takes_no_history_along(server: Server) -> None:
 
 
 def test_a_license_that_was_signed_again_with_another_key(server: Server) -> None:
-    """A license's identity is its `jti`: the bytes that came last are those that are kept."""
+    """The identity of a license is its `jti`, and the last bytes are stored."""
     server.install(0)
     other = Issuer()
     server.restart(Verifier(KeySet(other.signer.public_key)))
@@ -171,7 +171,7 @@ def test_a_license_that_was_signed_again_with_another_key(server: Server) -> Non
 
 
 def test_a_license_that_is_signed_again_replaces_both_times(server: Server) -> None:
-    """What it named the first time stays named, and what it names now is, too."""
+    """It replaces the licenses that it named the first time and those that it names now."""
     server.now += 3 * DAY
     server.install(0, replaces=(1,))
     server.install(0, replaces=(2,))
@@ -183,7 +183,7 @@ def test_a_license_that_is_signed_again_replaces_both_times(server: Server) -> N
 
 
 def test_one_of_two_concurrent_installs_is_superseded(server: Server) -> None:
-    """Judging and keeping are one step: whoever comes last, the newer license ends in force."""
+    """Check and storage are one step, so the newer license remains in any order."""
     server.now += 9 * DAY
     files = [server.issuer.file(number) for number in range(8)]
     barrier = Barrier(len(files))
@@ -207,7 +207,7 @@ def test_one_of_two_concurrent_installs_is_superseded(server: Server) -> None:
 
 
 def test_every_attempt_is_logged(server: Server) -> None:
-    """Every install is kept in an install log (who, when, license, outcome)."""
+    """The install log has every attempt with time, user, license and outcome."""
     server.now += DAY
     server.install(1, fingerprint=None)
     server.now += timedelta(minutes=1)
@@ -224,7 +224,7 @@ def test_every_attempt_is_logged(server: Server) -> None:
 
 
 def test_no_control_character_gets_into_the_log(server: Server) -> None:
-    """Who uploads is the server's word for a user, and may be anything."""
+    """The name of the user who uploads may be any text."""
     data = server.issuer.file(0)
     server.license.install(data, now=server.now, by="a\x1b[2J\r\n\u202eb\ud800" + "c" * 999)
     (entry,) = server.log()
@@ -237,32 +237,32 @@ def at_none(_server: Server) -> None:
 
 
 def at_expired(server: Server) -> None:
-    """Its last second has passed."""
+    """The license has expired."""
     server.install(0)
     server.now = ISSUED + 365 * DAY
 
 
 def at_not_yet_valid(server: Server) -> None:
-    """The clock is over five minutes behind its issue."""
+    """The clock is more than five minutes before the issue."""
     server.install(0)
     server.now = ISSUED - timedelta(minutes=5, microseconds=1)
 
 
 def at_machine_changed(server: Server) -> None:
-    """The machine has another identity."""
+    """The machine's identity has changed."""
     server.install(0)
     server.fingerprint = ANOTHER_MACHINE
 
 
 def at_clock_tampered(server: Server) -> None:
-    """The clock was set back by over a day, though not to before the issue."""
+    """The clock was set back by more than a day, but not to before the issue."""
     server.now += 2 * DAY
     server.install(0)
     server.now -= DAY + timedelta(microseconds=1)
 
 
 def at_not_authentic(server: Server) -> None:
-    """The key is not trusted any more."""
+    """The key is no longer trusted."""
     server.install(0)
     server.restart(Verifier(KeySet(Issuer().signer.public_key)))
 
@@ -279,7 +279,7 @@ INACTIVE = {
 
 @pytest.mark.parametrize("state", State)
 def test_states(server: Server, state: State) -> None:
-    """None, active, expired, not yet valid, machine changed, clock tampered, not authentic."""
+    """A server has one of seven states, from no license to a license that is not authentic."""
     if state is State.ACTIVE:
         server.install(0)
     else:
@@ -296,7 +296,7 @@ def test_states(server: Server, state: State) -> None:
 
 @pytest.mark.parametrize("state", [State.EXPIRED, State.MACHINE_CHANGED, State.CLOCK_TAMPERED])
 def test_a_state_names_the_license(server: Server, state: State) -> None:
-    """A server must still show whom an expired license belongs to."""
+    """A server can show the customer of an expired license."""
     INACTIVE[state](server)
     standing = server.license.standing(server.now)
     assert standing.license is not None
@@ -304,7 +304,7 @@ def test_a_state_names_the_license(server: Server, state: State) -> None:
 
 
 def test_a_state_ends_with_its_cause(server: Server) -> None:
-    """The machine's identity is back, the clock runs on: the license is active again."""
+    """The license is active again once the machine's identity or the clock is right again."""
     at_machine_changed(server)
     assert server.state() is State.MACHINE_CHANGED
     server.fingerprint = MACHINE
@@ -312,7 +312,7 @@ def test_a_state_ends_with_its_cause(server: Server) -> None:
 
 
 def test_between_commits_every_boundary_is_exact(server: Server) -> None:
-    """What is answered without a look at the guard is what a fresh look finds."""
+    """A cached decision is the same as a new one."""
     server.install(0, exp=int(ISSUED.timestamp()) + 3_630)
     last = ISSUED + timedelta(seconds=3_630)
     server.held()
@@ -327,7 +327,7 @@ def test_between_commits_every_boundary_is_exact(server: Server) -> None:
 
 
 def test_a_changed_machine_is_seen_between_commits(server: Server) -> None:
-    """A fingerprint is asked for at every judgment."""
+    """The fingerprint is read at every check."""
     server.install(0)
     server.held()
     server.fingerprint = ANOTHER_MACHINE
@@ -335,7 +335,7 @@ def test_a_changed_machine_is_seen_between_commits(server: Server) -> None:
 
 
 def test_a_way_out_for_a_clock_that_jumped_ahead(server: Server) -> None:
-    """A license never installed before with the greatest `iat` clears the guard."""
+    """A license that was never installed, with the greatest `iat`, clears the guard."""
     server.install(0)
     server.now += YEARS
     server.state()
@@ -349,7 +349,7 @@ def test_a_way_out_for_a_clock_that_jumped_ahead(server: Server) -> None:
 
 
 def test_clearing_sets_last_seen_to_the_greater(server: Server) -> None:
-    """...and sets last-seen to max(now, `iat`)."""
+    """Clearing the guard sets last-seen to max(now, `iat`)."""
     server.now = ISSUED - timedelta(minutes=4)
     server.install(0)
     assert server.guard().last_seen == ISSUED
@@ -359,7 +359,7 @@ def test_clearing_sets_last_seen_to_the_greater(server: Server) -> None:
 
 
 def test_neither_the_same_license_nor_an_older_one_clears_the_guard(server: Server) -> None:
-    """While the guard says tampered, an install takes effect at once or is refused."""
+    """While the guard is tampered, an install takes effect at once or is refused."""
     server.now += 3 * DAY
     server.install(2)
     server.now += 40 * DAY
@@ -374,7 +374,7 @@ def test_neither_the_same_license_nor_an_older_one_clears_the_guard(server: Serv
 
 
 def test_a_tampered_guard_is_sticky(server: Server) -> None:
-    """Back and forth below last-seen changes nothing; only a clock beyond it does."""
+    """Changes of the clock below last-seen have no effect; only a later clock clears the guard."""
     server.install(0)
     server.now += 9 * DAY
     server.state()
@@ -393,8 +393,8 @@ def test_a_tampered_guard_is_sticky(server: Server) -> None:
     assert not server.guard().tampered
 
 
-def test_each_transition_is_kept_before_it_is_acted_on(server: Server) -> None:
-    """The guard of FORMAT §5; `last_seen` alone is kept once a minute."""
+def test_each_transition_is_stored_before_its_effect(server: Server) -> None:
+    """The guard of FORMAT §5 is stored; a later `last_seen` only once a minute."""
     server.install(0)
     begun = server.now
     server.now = begun + timedelta(seconds=60) - timedelta(microseconds=1)
@@ -413,7 +413,7 @@ def test_each_transition_is_kept_before_it_is_acted_on(server: Server) -> None:
 
 
 def test_a_set_back_is_seen_between_commits(server: Server) -> None:
-    """A request is enough to notice it: exactly a day passes, a microsecond more does not."""
+    """A request detects it: exactly a day back is accepted, a microsecond more is not."""
     server.install(0)
     server.now += 9 * DAY
     server.held()
@@ -426,7 +426,7 @@ def test_a_set_back_is_seen_between_commits(server: Server) -> None:
 
 
 def test_a_naive_now_is_the_callers_mistake(server: Server) -> None:
-    """It is refused before anything is judged, kept or logged, also between commits."""
+    """A naive `now` is refused before any check, write or log entry, also between commits."""
     server.install(0)
     server.held()
     naive = server.now.replace(tzinfo=None)
@@ -440,8 +440,8 @@ def test_a_naive_now_is_the_callers_mistake(server: Server) -> None:
 
 
 @pytest.mark.parametrize("now", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59.999999-23:59"])
-def test_any_aware_now_is_judged(server: Server, now: str) -> None:
-    """Instants that are outside the calendar in UTC too."""
+def test_any_aware_now_is_checked(server: Server, now: str) -> None:
+    """Instants outside the calendar in UTC are accepted too."""
     server.install(0)
     server.now = datetime.fromisoformat(now)
     assert server.state() in {State.NOT_YET_VALID, State.EXPIRED}

@@ -1,4 +1,4 @@
-"""Background services, as issue 5 has them: told to pause, and to resume."""
+"""Background services pause and resume."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from polygent_issuer.enforcement import Refusal, StoreFailed
 
 @dataclass
 class Queue:
-    """A service that remembers what it was told."""
+    """A service that records its calls."""
 
     told: list[str] = field(default_factory=list)
     meanwhile: Callable[[], object] = lambda: None
@@ -27,8 +27,8 @@ class Queue:
         self.meanwhile()
 
 
-def test_told_at_once_and_at_each_transition(server: Server) -> None:
-    """Background services are told to pause, and to resume."""
+def test_notified_at_once_and_at_each_transition(server: Server) -> None:
+    """Background services pause and resume at each transition."""
     queue = Queue()
     server.license.listen(queue, server.now)
     assert queue.told == ["license_none"]
@@ -49,7 +49,7 @@ def test_told_at_once_and_at_each_transition(server: Server) -> None:
 
 
 def test_a_request_notices_a_transition(server: Server) -> None:
-    """Nobody has to wait for the next tick."""
+    """A request notifies the services before the next tick."""
     server.install(0)
     queue = Queue()
     server.license.listen(queue, server.now)
@@ -59,7 +59,7 @@ def test_a_request_notices_a_transition(server: Server) -> None:
 
 
 def test_a_small_step_back_resumes(server: Server) -> None:
-    """What was noticed last is what the services are told, and what requests are answered."""
+    """Services and requests get the state that was found last."""
     server.install(0)
     queue = Queue()
     server.license.listen(queue, server.now)
@@ -69,8 +69,8 @@ def test_a_small_step_back_resumes(server: Server) -> None:
     assert queue.told == [*["resume", "license_expired"] * 2, "resume"]
 
 
-def test_a_wrong_host_pauses_nobody(server: Server) -> None:
-    """One forged Host must not pause a site."""
+def test_a_wrong_host_pauses_no_service(server: Server) -> None:
+    """A forged Host does not pause a site."""
     queue = Queue()
     server.license.listen(queue, server.now)
     server.install(0)
@@ -78,8 +78,8 @@ def test_a_wrong_host_pauses_nobody(server: Server) -> None:
     assert queue.told == ["license_none", "resume"]
 
 
-def test_a_service_may_ask_the_license(server: Server) -> None:
-    """...while it is told, also what makes it notice something else."""
+def test_a_service_may_use_the_license(server: Server) -> None:
+    """A service may use the license while it is notified, even if that causes a transition."""
     queue = Queue()
     server.install(0)
     server.license.listen(queue, server.now)
@@ -96,7 +96,7 @@ def test_a_service_may_ask_the_license(server: Server) -> None:
 def test_a_service_that_raises_stops_no_other(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is told again at the next tick; the log says so in one line."""
+    """It is notified again at the next tick, and the log has one line."""
 
     def fail() -> None:
         raise RuntimeError("\x1b[2J secret")
@@ -124,7 +124,7 @@ def test_a_service_that_raises_stops_no_other(
 
 
 def test_they_pause_while_the_store_fails(server: Server) -> None:
-    """What cannot be kept is not acted on: neither by requests nor in the background."""
+    """A transition that cannot be stored has no effect on requests or services."""
     server.install(0)
     queue = Queue()
     server.license.listen(queue, server.now)
@@ -136,8 +136,8 @@ def test_they_pause_while_the_store_fails(server: Server) -> None:
     assert queue.told == ["resume", "license_store_failed"]
 
 
-def test_nothing_is_told_from_within_a_judgment(server: Server) -> None:
-    """Another thread that tells the services meanwhile tells them what held before it."""
+def test_another_thread_notifies_the_last_state(server: Server) -> None:
+    """A thread that notifies the services during a check passes on the state before it."""
     server.install(0)
     queue = Queue()
     server.license.listen(queue, server.now)
@@ -152,8 +152,8 @@ def test_nothing_is_told_from_within_a_judgment(server: Server) -> None:
     assert queue.told == ["resume"]
 
 
-def test_the_last_word_is_the_latest(server: Server) -> None:
-    """Many threads notice transitions at once: services end as the license does."""
+def test_the_last_notification_is_the_latest(server: Server) -> None:
+    """After concurrent transitions the services have the state of the license."""
     server.install(0)
     queue = Queue()
     server.license.listen(queue, server.now)

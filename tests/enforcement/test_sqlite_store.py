@@ -1,4 +1,4 @@
-"""The store in SQLite: durable, its own, and one process's."""
+"""The store in SQLite is durable, checks its file, and belongs to one process."""
 
 import os
 import sqlite3
@@ -31,17 +31,17 @@ MADE = Installation(
 
 
 def entry(number: int, outcome: str) -> LogEntry:
-    """An entry that a test knows again."""
+    """A log entry that a test recognises."""
     return LogEntry(at=AT, by=str(number), license_id=None, customer=None, outcome=outcome)
 
 
 def open_(path: Path) -> SqliteStore:
-    """Without waiting for another process."""
+    """Open a store without waiting for another process."""
     return SqliteStore(path, patience=timedelta())
 
 
 def test_a_restart_forgets_nothing(tmp_path: Path) -> None:
-    """Everything is read back as it was kept, to the microsecond."""
+    """Everything is read as it was stored, to the microsecond."""
     with closing(open_(tmp_path / "x")) as store:
         store.install(MADE, ClockGuard(AT), entry(1, INSTALLED))
         store.keep_guard(ClockGuard(AT + DAY, tampered=True))
@@ -78,8 +78,8 @@ def test_refusals_are_bounded(tmp_path: Path) -> None:
     assert log == [-1, *range(REFUSALS_KEPT + 4, 4, -1), 0]
 
 
-def test_the_file_is_the_servers_alone(tmp_path: Path) -> None:
-    """It holds a customer's license: nobody else may read it."""
+def test_only_the_server_may_read_the_file(tmp_path: Path) -> None:
+    """The file has a customer's license, so other users may not read it."""
     before = os.umask(0)
     try:
         open_(tmp_path / "x").close()
@@ -116,7 +116,7 @@ def foreign(path: Path, *statements: str) -> bytes:
 def test_another_applications_file_is_left_alone(
     tmp_path: Path, statements: tuple[str, ...], why: str
 ) -> None:
-    """It is refused, and not a byte of it changes."""
+    """It is refused, and not one byte of it changes."""
     path = tmp_path / "x"
     before = foreign(path, *statements)
     with pytest.raises(StoreFailed, match=why):
@@ -128,8 +128,8 @@ def test_another_applications_file_is_left_alone(
 @pytest.mark.parametrize(
     "content", [b"no database" * 100, b"x", b"SQLite format 3\x00" + b"\x00" * 600]
 )
-def test_what_is_no_database_is_refused(tmp_path: Path, content: bytes) -> None:
-    """...and left alone too."""
+def test_a_file_other_than_a_database_is_refused(tmp_path: Path, content: bytes) -> None:
+    """It is refused and not changed."""
     path = tmp_path / "x"
     path.write_bytes(content)
     with pytest.raises(StoreFailed):
@@ -138,7 +138,7 @@ def test_what_is_no_database_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_an_old_sqlite_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some systems' Python has one without STRICT tables: no file is made."""
+    """A SQLite without STRICT tables is refused, and no file is made."""
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 36, 9))
     with pytest.raises(StoreFailed, match=r"needs 3\.37"):
         open_(tmp_path / "x")
@@ -154,7 +154,7 @@ def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_second_process_is_refused(server: Server) -> None:
-    """It would not see what the first has installed."""
+    """A second process would not see a license that the first one installs."""
     script = (
         "import sys; from datetime import timedelta; from pathlib import Path;"
         "from polygent_issuer.enforcement import SqliteStore, StoreFailed\n"
@@ -195,8 +195,8 @@ def test_a_forked_process_is_refused(tmp_path: Path) -> None:
     ]
 
 
-def test_a_damaged_file_is_no_traceback_of_sqlite(server: Server) -> None:
-    """Whatever SQLite finds wrong crosses as our own error."""
+def test_a_damaged_file_raises_our_own_error(server: Server) -> None:
+    """Any error of SQLite is raised as our own error."""
     server.install(0)
     server.store.close()
     with closing(sqlite3.connect(server.path)) as other:
@@ -208,7 +208,7 @@ def test_a_damaged_file_is_no_traceback_of_sqlite(server: Server) -> None:
 
 
 def test_many_threads_write(tmp_path: Path) -> None:
-    """One connection and one lock: no write is lost, none fails."""
+    """With one connection and one lock no write is lost or fails."""
     with closing(open_(tmp_path / "x")) as store:
 
         def write(number: int) -> None:
@@ -226,7 +226,7 @@ def test_many_threads_write(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("unhurried")
 def test_commits_are_durable(tmp_path: Path) -> None:
-    """Synchronous EXTRA, no trust in the schema, and the lock held."""
+    """The connection has synchronous EXTRA, no trusted schema, and the lock."""
     with closing(open_(tmp_path / "x")) as store:
         found = {
             name: store._sqlite.execute(f"PRAGMA {name}").fetchone()[0]

@@ -1,4 +1,4 @@
-"""Status view, as issue 5 has it."""
+"""The status view."""
 
 import json
 
@@ -11,7 +11,7 @@ from polygent_issuer.verifier.license import MAX_EXP
 
 
 def test_a_standard_license(server: Server) -> None:
-    """License ID and customer, tier, expiry and days left, users, hosts, features, machine ID."""
+    """The view has license ID, customer, tier, expiry, limits, features and machine ID."""
     server.install(0)
     server.license.connect(HostKind.SESSION, "a", server.now)
     server.license.connect(HostKind.DEPLOY, "a", server.now)
@@ -36,7 +36,7 @@ def test_a_standard_license(server: Server) -> None:
 
 
 def test_an_enterprise_license(server: Server) -> None:
-    """Allowed domain (enterprise), install log (enterprise), and no machine ID."""
+    """The view has allowed domain and install log, and no machine ID."""
     server.now += DAY
     server.install(1, fingerprint=None, allowed_domain=AllowedDomain("*.acme.internal"))
     server.refused(b"nothing")
@@ -61,7 +61,7 @@ def test_an_enterprise_license(server: Server) -> None:
 
 
 def test_without_a_license(server: Server) -> None:
-    """Who has none needs the machine ID to ask for one."""
+    """An admin without a license needs the machine ID to ask for one."""
     server.fingerprint = "SHA256:" + "AB" * 32
     status = server.license.status(server.now, users_active=3)
     assert (status.state, status.machine_id, status.license_id) == (State.NONE, MACHINE, None)
@@ -69,7 +69,7 @@ def test_without_a_license(server: Server) -> None:
 
 
 def test_of_an_expired_license(server: Server) -> None:
-    """It still says whose it was, and that no day is left."""
+    """The view still has the customer, and no days left."""
     server.install(0)
     server.now = ISSUED + 400 * DAY
     status = server.license.status(server.now, users_active=0)
@@ -78,7 +78,7 @@ def test_of_an_expired_license(server: Server) -> None:
 
 
 def test_of_a_changed_machine(server: Server) -> None:
-    """The machine ID is the one that the server has now."""
+    """The machine ID is the current one of the server."""
     server.install(0)
     server.fingerprint = ANOTHER_MACHINE
     status = server.license.status(server.now, users_active=0)
@@ -86,7 +86,7 @@ def test_of_a_changed_machine(server: Server) -> None:
 
 
 def test_of_a_license_whose_key_was_removed(server: Server) -> None:
-    """The message names the license; nothing that cannot be verified is shown."""
+    """The message names the license, and nothing unverified is shown."""
     server.install(0)
     server.restart(Verifier(KeySet()))
     status = server.license.status(server.now, users_active=0)
@@ -95,7 +95,7 @@ def test_of_a_license_whose_key_was_removed(server: Server) -> None:
 
 
 def test_until_the_end_of_time(server: Server) -> None:
-    """The latest expiry has its days too."""
+    """The latest possible expiry has its days too."""
     server.install(0, exp=MAX_EXP)
     told = server.license.status(server.now, users_active=0).to_json()
     assert told["expiresAt"] == "9999-12-31T23:59:59Z"

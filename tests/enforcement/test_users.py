@@ -1,4 +1,4 @@
-"""User limit, as issue 5 has it."""
+"""The user limit."""
 
 from support.servers import DAY, Server
 
@@ -16,7 +16,7 @@ def test_one_more_at_the_limit_is_400(server: Server) -> None:
 
 
 def test_a_lowered_limit_blocks_activations_alone(server: Server) -> None:
-    """A renewal lowers the limit: only activations are blocked, until the count is below."""
+    """A lowered limit blocks only activations, until the count is below it."""
     server.install(0)
     server.now += DAY
     server.install(1, limits=Limits(users=20, session_hosts=0, deploy_hosts=0))
@@ -25,8 +25,8 @@ def test_a_lowered_limit_blocks_activations_alone(server: Server) -> None:
     assert [answer and answer.status for answer in answers] == [400, 400, 400, None]
 
 
-def test_without_an_active_license_nobody_is_added(server: Server) -> None:
-    """The state comes first: 503."""
+def test_without_an_active_license_no_user_is_added(server: Server) -> None:
+    """The state is checked first: 503."""
     refusal = server.license.may_add_user(0, server.now)
     assert refusal is not None
     assert (refusal.status, refusal.code) == (503, "license_none")
