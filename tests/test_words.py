@@ -87,7 +87,6 @@ TO_DO: set[str] = {
     "tests/doctor",
     "tests/faults",
     "tests/guide",
-    "tests/issuing",
     "tests/keys",
     "tests/machine_info",
     "tests/registry",

@@ -1,7 +1,4 @@
-"""Verification of license files as the customer's server does it, as far as this machine can know.
-
-One judge of files for `verify`, for one file and for many.
-"""
+"""Verification of license files as the customer's server does it, with the data of this machine."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -41,7 +38,7 @@ _MACHINE: Final = _CODES.index(CheckCode.MACHINE_MISMATCH)
 
 
 class Verdict(StrEnum):
-    """The result for a file in a word."""
+    """The result for a file."""
 
     ACCEPTED = "accepted"
     NOT_ACCEPTED = "not_accepted"
@@ -51,12 +48,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LicenseFile:
-    """One license file, or why it cannot be read.
+    """A license file, or the error of reading it.
 
     Attributes:
-        name: what a person calls it: its path, or its line of stdin.
+        name: its path, or its line of stdin.
         data: its bytes as received, at most one more than a license file may have.
-        problem: why there are none.
+        problem: the error if it cannot be read.
     """
 
     name: str
@@ -76,7 +73,7 @@ def read_file(named: str | LicenseFile) -> LicenseFile:
 
 
 def peek_kid(data: bytes) -> str | None:
-    """The key that a file of the right form names; nothing of it is checked."""
+    """Return the key that a file of the right form names, unchecked."""
     try:
         return jws.parse(data).kid
     except LicenseError:
@@ -89,9 +86,9 @@ class ServerContext:
 
     Attributes:
         now: its time, aware.
-        fingerprint: its machine's; `None` when the operator gave none.
+        fingerprint: that of its machine; `None` if the operator gave none.
         host: the request's Host header; `None` without a request.
-        window: the upload window of an installation; `None` when it is not one.
+        window: the upload window of an installation; `None` without one.
     """
 
     now: datetime
@@ -100,19 +97,19 @@ class ServerContext:
     window: timedelta | None
 
     def circumstances(self) -> policy.Circumstances:
-        """Return them as the verifier takes them."""
+        """Return the context for the verifier."""
         return policy.Circumstances.of(self.now, self.fingerprint, self.host, self.window)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UploadWindow:
-    """How long after its issue a server installs a file, and whether that is only assumed."""
+    """The time after issue in which a server installs a file; `assumed` without a setting."""
 
     span: timedelta
     assumed: bool
 
     def deadline(self, issued_at: datetime) -> datetime:
-        """Return until when a server installs a license."""
+        """Return the upload deadline of a license."""
         return dates.upload_deadline(issued_at, self.span)
 
 
@@ -121,7 +118,7 @@ class CompromisedKey:
     """A key that the registry pins and marks as compromised.
 
     Attributes:
-        since: since when it is marked so; `None` where nothing tells.
+        since: the time of that mark; `None` if the registry has none.
     """
 
     kid: str
@@ -130,21 +127,21 @@ class CompromisedKey:
 
     @property
     def message(self) -> str:
-        """Why a file that names it is nobody's word."""
+        """The reason why a file that names the key cannot be trusted."""
         since = "" if self.since is None else f" since {dates.instant(self.since)}"
         return (
             f"it names the key {escape(self.label)}, which is marked as compromised{since}: "
-            "whoever holds that key can write such a file, so servers must refuse it"
+            "anyone with that key can write such a file, so servers must refuse it"
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The key for programs."""
+        """Return the key for programs."""
         since = None if self.since is None else dates.instant(self.since)
         return {"kid": self.kid, "label": self.label, "since": since}
 
 
 def find_compromised_key(db: "Reading", kid: str) -> CompromisedKey | None:
-    """The key of exactly this kid, whoever wrote that, if the registry marks it as compromised."""
+    """Return the key with exactly this kid if the registry marks it as compromised."""
     from polygent_issuer.registry import keys  # noqa: PLC0415  # 20 ms
 
     for key in keys.every(db):
@@ -161,13 +158,13 @@ class VerificationResult:
         name: the file as it was named.
         at: the time of the check.
         failure: the first check that failed; `None` if the file is accepted.
-        kid: the key that a file which is not authentic names, whoever wrote that; else `None`.
+        kid: the key that a file which is not authentic names, unchecked; else `None`.
         own_keys: whether the registry's keys were trusted, and not those of `--public-key`.
-        example_key: whether only the example key makes it authentic, with which anybody can sign.
-        stored: its state in the registry, if it is there.
-        latest: the last license in the chain that replaced it, itself when nothing did; `None`
-            when no check failed or the registry does not have it.
-        fingerprint_from: where the fingerprint that was compared came from; `None` if none was.
+        example_key: whether the published example key signed it, which proves nothing.
+        stored: its state in the registry, if the registry has it.
+        latest: the last license in its chain of replacements, possibly itself; `None` if no check
+            failed or the registry does not have it.
+        fingerprint_from: the source of the compared fingerprint; `None` without one.
         compromised: the key that it names, if this registry marks it as compromised; `stored` is
             then the license that was issued as exactly these bytes.
     """
@@ -186,12 +183,12 @@ class VerificationResult:
 
     @property
     def license(self) -> License | None:
-        """The license, once authentic."""
+        """The license if it is authentic."""
         return self.report.license
 
     @property
     def verdict(self) -> Verdict:
-        """The result in a word."""
+        """The result without its reasons."""
         if self.license is None:
             return Verdict.NOT_AUTHENTIC
         return Verdict.ACCEPTED if self.failure is None else Verdict.NOT_ACCEPTED
@@ -206,7 +203,7 @@ class UnreadableFile:
 
     @property
     def verdict(self) -> Verdict:
-        """That it cannot be read."""
+        """Always `UNREADABLE`."""
         return Verdict.UNREADABLE
 
 
@@ -216,20 +213,20 @@ def verify_files(
     server: ServerContext,
     registry: "Registry | None" = None,
 ) -> list[VerificationResult | UnreadableFile]:
-    """Run every check of FORMAT §5 on each file as the server would; results in their order.
+    """Run every check of FORMAT §5 on each file as the server would; results are in their order.
 
-    Without a fingerprint the one that the registry has for the license is compared; where it has
-    none the check is reported as not checked, though a server would refuse.
+    Without a fingerprint the one in the registry is compared. Without that too, the check is
+    reported as not checked, though a server would refuse the license.
 
     Args:
-        files: at most some hundreds, for whose licenses the registry is asked at once.
+        files: at most some hundreds, since their licenses are read from the registry at once.
         keys: the trusted public keys.
         server: the server's time, machine, host and upload window.
-        registry: read in one snapshot, after the signatures are checked; `None` when the keys are
-            not the registry's.
+        registry: read in one snapshot, after the signatures are checked; `None` if the keys are not
+            the registry's.
 
     Raises:
-        RegistryLocked: (`registry_locked`) when another process locks it for too long.
+        RegistryLocked: (`registry_locked`) another process locks the registry for too long.
     """
     verifier = Verifier(keys)
     licenses = [_authenticate(verifier, file) for file in files]
@@ -240,7 +237,7 @@ def verify_files(
 
 
 def alert_days(issued_at: datetime, expires_at: datetime) -> tuple[datetime, ...]:
-    """Return when the product warns its admins of a license's expiry."""
+    """Return the times at which the product warns its admins of a license's expiry."""
     moments = (expires_at - timedelta(days=days) for days in reversed(dates.ALERT_DAYS))
     return tuple(moment for moment in moments if moment > issued_at)
 
@@ -356,33 +353,33 @@ def _of_file(db: "Reading", kid: str, data: bytes) -> "LicenseState | None":
 
 
 def _explained_unknown(row: CheckRow, compromised: CompromisedKey | None) -> CheckRow:
-    """Replace a server's hint on an unknown key: here the key may be a forger's."""
+    """Replace a server's hint on an unknown key, which may be a forger's key."""
     if row.code is not CheckCode.UNKNOWN_KEY:
         return row
     message = row.message if compromised is None else compromised.message
     return replace(row, message=message, hint=None)
 
 
-@lru_cache(maxsize=16)  # most files of a folder have the same
+@lru_cache(maxsize=16)  # most files of a folder have the same row
 def _machine_row(row: CheckRow, source: str | None) -> CheckRow:
-    """Explain which machine was compared with that of a standard license, if any was."""
+    """Explain which machine a standard license was compared with, if any."""
     if source is None:
         return _NO_MACHINE
     if source == "the command line":
         return row
-    # The registry's own proves nothing about the customer's machine.
-    note = "no machine was given, so the one that the registry holds was taken"
+    # The registry's fingerprint may differ from that of the customer's machine.
+    note = "no machine given; compared with the machine in the registry"
     return replace(row, message=f"{row.message} ({note})")
 
 
 _NO_INSTALLATION: Final = CheckRow(
     code=CheckCode.STALE_ISSUE_DATE,
     outcome=Outcome.NOT_CHECKED,
-    message="upload window: --install checks it",
+    message="upload window not checked; --install checks it",
 )
 _NO_MACHINE: Final = CheckRow(
     code=CheckCode.MACHINE_MISMATCH,
     outcome=Outcome.NOT_CHECKED,
-    message="no machine was given, and the registry knows none for it",
+    message="no machine given, and the registry has none for this license",
     hint="--machine-info FILE or --fingerprint TEXT",
 )

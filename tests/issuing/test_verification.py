@@ -1,4 +1,4 @@
-"""Verification of files as the server does it, with what the registry knows."""
+"""Verification of files as the server does it, with the registry's data."""
 
 import json
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ NOW = ISSUED + timedelta(days=30)
 OTHER = "sha256:" + "cd" * 32
 COMPROMISED, STRANGER = Issuer(), Issuer()
 SERVERS: dict[str, dict[str, Any]] = {
-    "nobody said": {},
+    "nothing given": {},
     "the machine": {"fingerprint": "sha256:" + "ab" * 32},
     "another machine": {"fingerprint": OTHER},
     "no fingerprint": {"fingerprint": "short"},
@@ -77,7 +77,7 @@ def _fill(registry: Registry, issuer: Issuer) -> None:
 
 @pytest.fixture
 def registry(tmp_path: Path, issuer: Issuer) -> Iterator[Registry]:
-    """License 1 for a machine that is another today, 2 replaced by 3, 3 retired; a leaked key."""
+    """License 1 for a machine that has changed, 2 replaced by 3, 3 retired; a compromised key."""
     with new_registry(tmp_path) as registry:
         _fill(registry, issuer)
         yield registry
@@ -88,7 +88,7 @@ def license_files(issuer: Issuer) -> list[LicenseFile]:
     """A file of each kind."""
     good = issuer.file(1)
     token = jws.parse(good)
-    found = {
+    files = {
         "machine known": good,
         "replaced": issuer.file(2),
         "retired": issuer.file(3, fingerprint=None),
@@ -102,7 +102,7 @@ def license_files(issuer: Issuer) -> list[LicenseFile]:
         "a document": json.dumps({"format": "polygent-machine-info/1"}).encode(),
         "empty": b"",
     }
-    return [LicenseFile(name=name, data=data) for name, data in found.items()]
+    return [LicenseFile(name=name, data=data) for name, data in files.items()]
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["registry", "keys alone"])
@@ -115,7 +115,7 @@ def test_the_failed_check_is_the_one_of_the_server(
     *,
     known: bool,
 ) -> None:
-    """Of many files and of one: the code with which the server's verifier refuses it."""
+    """One file and many have the code with which the server's verifier refuses them."""
     server = ServerContext(
         **{"now": NOW, "fingerprint": None, "host": None, "window": None, **given}
     )
@@ -138,7 +138,7 @@ def test_the_failed_check_is_the_one_of_the_server(
 
 
 def refusal(file: LicenseFile, keys: KeySet, server: ServerContext, *, known: bool) -> str | None:
-    """The code of a server that is the machine which the registry has, if nothing else is given."""
+    """Return the code of a server that has the registry's machine, unless another is given."""
     fingerprint = server.fingerprint
     try:
         issued = Verifier(keys).authenticate(file.data)
@@ -157,10 +157,10 @@ def refusal(file: LicenseFile, keys: KeySet, server: ServerContext, *, known: bo
     return None
 
 
-def test_what_the_registry_knows(
+def test_the_data_of_the_registry(
     registry: Registry, issuer: Issuer, license_files: list[LicenseFile]
 ) -> None:
-    """The state of each license, the machine that was compared, the last successor of a failure."""
+    """A result has the state of the license, the compared machine, and the last successor."""
     server = ServerContext(now=NOW, fingerprint=None, host=None, window=None)
     later = ServerContext(now=NOW + timedelta(days=400), fingerprint=OTHER, host=None, window=None)
     trusted = KeySet.of(issuer.signer.public_key)
@@ -185,7 +185,7 @@ def test_what_the_registry_knows(
 
 
 def test_a_file_that_cannot_be_read_is_a_result(registry: Registry, issuer: Issuer) -> None:
-    """With its reason, in its place; no files are no results."""
+    """An unreadable file is a result with its reason, in its place."""
     problem = UnreadableInput("cannot read the license file x: gone")
     server = ServerContext(now=NOW, fingerprint=None, host=None, window=None)
     trusted = KeySet.of(issuer.signer.public_key)
@@ -198,7 +198,7 @@ def test_a_file_that_cannot_be_read_is_a_result(registry: Registry, issuer: Issu
 
 
 def test_only_a_compromised_key_of_exactly_this_kid(books: Books) -> None:
-    """A forger may write a label there, or the beginning of a kid: that names no key."""
+    """A label or the beginning of a kid, which a forger may write, names no key."""
     kid = books.signer.kid
     with books.reading() as db:
         assert find_compromised_key(db, kid) is None
@@ -215,8 +215,8 @@ def test_only_a_compromised_key_of_exactly_this_kid(books: Books) -> None:
             assert find_compromised_key(db, other) is None
 
 
-def test_where_nothing_tells_since_when(books: Books) -> None:
-    """A row that was never retired, as no command of ours leaves it, is not made up for."""
+def test_a_compromised_key_without_a_time(books: Books) -> None:
+    """A key without a retirement, which no command leaves, has no time."""
     kid = books.signer.kid
     with books.writing() as db:
         db.update("keys", kid, compromised=1)
@@ -224,5 +224,5 @@ def test_where_nothing_tells_since_when(books: Books) -> None:
     with books.reading() as db:
         found = find_compromised_key(db, kid)
     assert found is not None
-    assert "marked as compromised: whoever" in found.message
+    assert "marked as compromised: anyone" in found.message
     assert found.to_json() == {"kid": kid, "label": "main", "since": None}

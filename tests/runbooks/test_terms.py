@@ -149,7 +149,7 @@ def test_the_machine_changed(office: Desk) -> None:
     Path("old.lic").write_bytes(bytes_of(office, old["id"]))
     wrong = office.run("verify", "old.lic", "--machine-info", "new-machine-info.json")
     assert wrong.code == 11
-    assert f"its successor is {new['id'][:8]}" in wrong.text
+    assert f"this license was replaced by {new['id'][:8]}" in wrong.text
     assert f"polygent-issue license show {new['id'][:8]}" in wrong.text
 
 
@@ -271,7 +271,7 @@ def test_several_machines_become_enterprise(cluster: Desk) -> None:
     for old in olds:
         Path("old.lic").write_bytes(bytes_of(cluster, old["id"]))
         wrong = cluster.run("verify", "old.lic", "--at", "2029-01-01")
-        assert f"its successor is {new['id'][:8]}" in wrong.text
+        assert f"this license was replaced by {new['id'][:8]}" in wrong.text
 
 
 def test_enterprise_becomes_standard(office: Desk) -> None:

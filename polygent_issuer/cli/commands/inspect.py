@@ -1,4 +1,4 @@
-"""`polygent-issue inspect`: what a file says, and what of it was and was not checked."""
+"""`polygent-issue inspect`: show a license file, and which parts of it were checked."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,8 +23,8 @@ def inspect(
 ) -> Report:
     """Show the content of a license file.
 
-    The signature is checked with the registry's keys, or with --public-key. Where that is not
-    possible the claims are shown all the same, and said to be nobody's word.
+    The signature is checked with the registry's keys, or with --public-key. If that is not
+    possible, the claims are shown as unverified.
     """
     from polygent_issuer.issuing.verification import peek_kid, read_file
     from polygent_issuer.verifier import EXAMPLE_KID, CheckCode, Verifier
@@ -37,7 +37,7 @@ def inspect(
     report = Verifier(keys).report(file.data, now=invocation.now)
     failure = None if report.authentic else report.failure
     unknown = failure is not None and failure.code is CheckCode.UNKNOWN_KEY
-    unchecked = (reason or "its key is none of ours") if unknown else None
+    unchecked = (reason or "signed with an unknown key") if unknown else None
     claims = report.license or _unverified(file.data)
     members = {
         "file": license_file,
@@ -69,7 +69,7 @@ def _text(
     from polygent_issuer.cli.output.verification import EXAMPLE_KEY
 
     if claims is not None:
-        yield Line(f"{members['file']} says:", "title")
+        yield Line(f"{members['file']}:", "title")
         yield Fields(tuple(claim_rows(claims)))
     if unchecked is not None:
         yield Line(f"NOT CHECKED: the signature: {unchecked}", "warn")
@@ -82,14 +82,14 @@ def _text(
         yield Line(f"checked: form, signature (key {members['kid']}), claims", "good")
     if members["example_key"]:
         yield Line(EXAMPLE_KEY, "bad")
-    rest = "expiry, upload window, machine, host, clock: polygent-issue verify checks those"
+    rest = "expiry, upload window, machine, host, clock (polygent-issue verify checks them)"
     yield Line(f"not checked: {rest}", "dim")
 
 
 def _keys(
     invocation: Invocation, public_key: list[Path] | None, kid: str | None
 ) -> "tuple[KeySet, CompromisedKey | None, str | None]":
-    """The keys that are trusted, and why that of the file is none of them, if that is known."""
+    """Return the trusted keys, and the reason why the file's key is not trusted, if it is known."""
     if public_key:
         return read_public_keys(invocation, public_key), None, None
     from polygent_issuer.issuing.verification import find_compromised_key
@@ -102,11 +102,11 @@ def _keys(
             reason = None if compromised is None else compromised.message
             return keys.key_set(db), compromised, reason
     except HomeMissing:
-        return KeySet.of(), None, "there is no home with public keys, and no --public-key"
+        return KeySet.of(), None, "no home with public keys, and no --public-key"
 
 
 def _unverified(data: bytes) -> "License | None":
-    """What the bytes say, whoever wrote them."""
+    """Return the claims of the file without checking its signature."""
     from polygent_issuer.verifier import License, LicenseError, jws
 
     try:

@@ -8,12 +8,13 @@ from polygent_issuer.cli.output.result import Result
 def verify(invocation: Invocation, options: VerifyOptions) -> Result:
     """Check license files as a server would.
 
-    All checks run; each failure says what the customer sees and which command mends it. Without
-    --machine-info or --fingerprint the machine that the registry holds for the license is taken.
+    All checks run. Each failure states what the customer sees, and the command that fixes it.
+    Without --machine-info or --fingerprint the license is compared with its machine in the
+    registry.
 
-    Of several files, or of a folder, each is one line as soon as it is judged (with --json an
-    object), and a summary ends them. In a folder a file is a license by its ending (.lic) or by its
-    content; what else is in it is counted and named.
+    For several files, or a folder, one line for each file (with --json an object) is printed as
+    soon as it is verified, then a summary. In a folder a file is a license if its name ends in .lic
+    or its content is a license. Other files are counted and listed.
     """
     from polygent_issuer.cli.flows.verify import run_verify  # not for --help
 

@@ -1,4 +1,4 @@
-"""What `polygent-issue verify` does: a report of one license, a line for each of many."""
+"""Verification of license files: a report for one, a line for each of many."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,10 +38,10 @@ from polygent_issuer.terms import dates
 from polygent_issuer.verifier import Key, KeySet
 
 MANY: Final[dict[processes.Method, int]] = {"fork": 1_000, "spawn": 5_000}
-"""From how many files on other processes are worth their start, by how they are started.
+"""The least number of files that are verified in several processes, by their start method.
 
-Measured: a file takes 0.13 ms, of which a second core saves half; a start costs some 40 ms by fork
-and some 250 ms anew. Below twice the break-even a busy machine would only lose.
+Measured: a file takes 0.13 ms, and a second core saves half of that. A start costs some 40 ms by
+fork and some 250 ms by spawn. Twice the break-even also pays on a busy machine.
 """
 _WORST_FIRST: Final = (
     (Verdict.NOT_AUTHENTIC, ExitCode.NOT_AUTHENTIC),
@@ -50,7 +50,7 @@ _WORST_FIRST: Final = (
 )
 
 FileLine = tuple[Verdict, str, Style]
-"""A file's verdict, and the line about it."""
+"""A file's verdict, and its line."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,18 +63,18 @@ class Verification(Result):
 
     @property
     def exit_code(self) -> ExitCode:
-        """The worst of the verdicts."""
+        """The exit code of the worst verdict."""
         return _worst_exit(each.verdict for each in self.results)
 
     def to_json(self) -> Mapping[str, Any]:
-        """`files`, each with its checks in FORMAT §5's order."""
+        """Return `files`, each with its checks in FORMAT §5's order."""
         return {
             "at": dates.instant(self.now),
             "files": [verification.file_json(each, self.window) for each in self.results],
         }
 
     def blocks(self) -> Iterable[Block]:
-        """For each file: the verdict, the license, the checks, what to do, the timeline."""
+        """Yield for each file the verdict, the license, the checks with fixes, and the timeline."""
         for number, each in enumerate(self.results):
             if number:
                 yield Line()
@@ -83,12 +83,12 @@ class Verification(Result):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerificationJob:
-    """How files are verified, as it reaches the processes that do it.
+    """The verification of files, for the processes that do it.
 
     Attributes:
-        points: the trusted keys, all of one moment.
-        registry: what else is known of a license; each process opens it, and reads it once for a
-            chunk, so that no writer waits for whoever reads the results.
+        points: the trusted keys, from one snapshot.
+        registry: the source of further data about a license. Each process opens it, and reads it
+            once for a chunk, so that a slow reader of the results blocks no writer.
     """
 
     points: tuple[bytes, ...]
@@ -99,7 +99,7 @@ class VerificationJob:
 
     @contextmanager
     def begin(self) -> Iterator[Callable[[Sequence[str | LicenseFile]], list[FileLine]]]:
-        """Open the registry, and yield what reads and verifies a chunk of files."""
+        """Open the registry, and yield the function that reads and verifies a chunk of files."""
         keys = KeySet.of(*map(Key, self.points), allow_example=True)
         line = self._json_line if self.as_json else _text_line
         with ExitStack() as opened:
@@ -121,7 +121,7 @@ class VerificationJob:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ManyVerifications(Result):
-    """A line for each file as it is verified, and a summary; counted while it is written."""
+    """A line for each file as it is verified, and a summary, counted while it is written."""
 
     job: VerificationJob
     listing: Listing
@@ -129,14 +129,14 @@ class ManyVerifications(Result):
 
     @property
     def exit_code(self) -> ExitCode:
-        """The worst of the verdicts, once everything is written."""
+        """The exit code of the worst verdict, after everything is written."""
         return _worst_exit(self.counts)
 
     writes_itself = True
 
     @property
     def in_lines(self) -> bool:
-        """Whether programs read it, a line at a time."""
+        """Return whether the output is JSON lines."""
         return self.job.as_json
 
     def write(self, stream: TextIO) -> None:
@@ -171,7 +171,7 @@ class ManyVerifications(Result):
 
 
 def _worst_exit(verdicts: Iterable[Verdict]) -> ExitCode:
-    """Return 10 for one that is not authentic, else 3 for an unread one, else 11."""
+    """Return 10 if a file is not authentic, else 3 if one is unreadable, else 11."""
     seen = set(verdicts)
     return next((code for verdict, code in _WORST_FIRST if verdict in seen), ExitCode.DONE)
 
@@ -186,8 +186,8 @@ def run_verify(invocation: Invocation, options: VerifyOptions) -> Result:
 
     Raises:
         UsageProblem: (`usage`) as `VerifyOptions.check`.
-        UnreadableInput: (`unreadable_input`) the only file cannot be read; of several it is one
-            of the results.
+        UnreadableInput: (`unreadable_input`) the only file cannot be read; one of several becomes a
+            result.
         NotFound, Ambiguous: (`not_found`, `ambiguous`) the license or the customer.
     """
     options.check()
@@ -251,7 +251,7 @@ def _files(invocation: Invocation, options: VerifyOptions) -> list[LicenseFile]:
 
 
 def _upload_window(invocation: Invocation, options: VerifyOptions) -> UploadWindow:
-    """Return that of the settings; --public-key needs no home, so there it is assumed."""
+    """Return the window of the settings; --public-key needs no home, so there it is assumed."""
     if options.public_key:
         return UploadWindow(span=dates.ASSUMED_UPLOAD_WINDOW, assumed=True)
     settings = invocation.settings
@@ -265,7 +265,7 @@ def _listing(names: Iterable[str], *, recursive: bool, registry: Path | None) ->
     for name in names:
         if disk.names_folder(name):
             listing.add_folder(name, recursive=recursive, registry=registry)
-        else:  # stdin is read here: another process may not have it
+        else:  # stdin is read here, since another process may not have it
             listing.sources.append(read_file(name) if name == sources.STDIN else name)
     return listing
 

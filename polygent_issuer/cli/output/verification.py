@@ -1,4 +1,4 @@
-"""The result of a verification as text and JSON, and what fixes a failed check."""
+"""Text and JSON of a verification, and the fixes of failed checks."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -22,33 +22,33 @@ from polygent_issuer.verifier import CheckCode, CheckRow, License, Outcome
 from polygent_issuer.verifier.errors import quoted
 
 _OF_A_FILE = frozenset({CheckCode.MALFORMED, CheckCode.UNKNOWN_KEY, CheckCode.BAD_SIGNATURE})
-"""The checks that the same bytes, sent again or read with another key, would pass."""
+"""The checks that the original file, or the same file with another key, would pass."""
 
-_NOT_OURS = "none of this home's keys signed it: another operator's license, or a forgery"
+_NOT_OURS = "no key of this home signed it: it is another operator's license, or a forgery"
 _FORGED = (
-    "no such file was issued here, so take it for a forgery; what was issued with that key is "
-    "issued again with another"
+    "this file was not issued by this registry, so treat it as forged; reissue the licenses signed "
+    "with that key"
 )
-_OURS = "this very file was issued here: issue it again with the key that signs now"
+_OURS = "this file was issued by this registry: reissue the license with the active key"
 
 
 def explanation(result: VerificationResult, row: CheckRow) -> str:
-    """Return what to do, in words."""
+    """Return the fix of a failed check in words."""
     latest, stored = result.latest, result.stored
     if row.code is CheckCode.UNKNOWN_KEY and stored is None:
         return _unknown(result)
     if latest is not None and stored is not None and latest.id != stored.id:
         successor = latest.id[:8]
-        return f"this license was replaced; its successor is {successor}, see whether it was sent"
+        return f"this license was replaced by {successor}: check whether the new one was sent"
     if stored is not None and not stored.is_current:
-        return "this license was retired; see what the customer has instead"
+        return "this license was retired: check which licenses the customer has"
     if row.code is CheckCode.UNKNOWN_KEY:
         return _OURS
     return remedies.FOR[row.code].do
 
 
 def command(result: VerificationResult, row: CheckRow) -> Hint:
-    """Return the command that does it; for a known license, that of it or its last successor."""
+    """Return the command of the fix; for a known license, that of its last successor."""
     license_, latest = result.license, result.latest
     if row.code is CheckCode.UNKNOWN_KEY and latest is None:
         return _which_key(result)
@@ -70,15 +70,15 @@ def command(result: VerificationResult, row: CheckRow) -> Hint:
 
 
 def _unknown(result: VerificationResult) -> str:
-    """Return what to do with a file whose key is not trusted, and that we know nothing of."""
+    """Return the fix for a file with an untrusted key that the registry does not know."""
     if result.compromised is not None:
         return _FORGED
     if result.own_keys:
         return _NOT_OURS
     kid = quoted(result.kid or "")
     return (
-        f"this public key is not the signer's: name the one of the file's kid {kid}; a server that "
-        "has only this one refuses the file until it is given that one"
+        f"the file was signed with another key: verify it with the public key {kid}; a server "
+        "without that key refuses the file"
     )
 
 
@@ -177,8 +177,10 @@ def _timeline_json(
     }
 
 
-EXAMPLE_KEY: Final = "signed with the EXAMPLE key, whose private half is public: it proves nothing"
-"""What is printed of a file that only the example key makes authentic."""
+EXAMPLE_KEY: Final = (
+    "signed with the EXAMPLE key, whose private key is published: it proves nothing"
+)
+"""The text about a file that only the example key makes authentic."""
 
 _MARKS: Final[dict[Outcome, tuple[str, Style]]] = {
     Outcome.PASSED: ("ok", "good"),
@@ -188,7 +190,7 @@ _MARKS: Final[dict[Outcome, tuple[str, Style]]] = {
 
 
 def file_line(result: VerificationResult | UnreadableFile) -> str:
-    """Return one file's verdict, the first check that failed, and its state in the registry."""
+    """Return one file's verdict, its first failed check, and its state in the registry."""
     if isinstance(result, UnreadableFile):  # its name once
         return f"{result.name}: cannot be read: {result.error.message.rpartition(': ')[2]}"
     line, failure, stored = _heading(result), result.failure, result.stored
@@ -205,7 +207,7 @@ def file_line(result: VerificationResult | UnreadableFile) -> str:
 
 
 def file_blocks(result: VerificationResult, window: UploadWindow, now: datetime) -> Iterable[Block]:
-    """Yield the verdict, the license, the checks with what to do, and the timeline."""
+    """Yield the verdict, the license, the checks with their fixes, and the timeline."""
     yield Line(_heading(result), "good" if result.failure is None else "bad")
     if result.example_key:
         yield Line(EXAMPLE_KEY, "bad", 1)
@@ -249,7 +251,7 @@ def _checks(result: VerificationResult) -> Iterable[Line]:
         yield Line(f"{mark:<11}  {row.code}: {row.message}", style, 1)
         yield from _remedy(result, row)
         if not result.report.authentic:
-            yield Line("not checked  the rest: nothing in it can be believed", "dim", 1)
+            yield Line("not checked  remaining checks: the file is not authentic", "dim", 1)
             return
 
 

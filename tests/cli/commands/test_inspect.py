@@ -1,4 +1,4 @@
-"""`polygent-issue inspect`: what a file says, and what of it was checked."""
+"""`polygent-issue inspect`: the content of a file, and which parts were checked."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ EXAMPLE = str(Path(__file__).parents[3] / "keys.example" / "example.lic")
 KEY = str(Path(__file__).parents[3] / "keys.example" / "public.pem")
 
 
-def test_without_a_key_the_claims_are_nobodys_word(empty_desk: Desk) -> None:
-    """They are shown all the same, and it is said loudly."""
+def test_without_a_key_the_claims_are_unverified(empty_desk: Desk) -> None:
+    """The claims are shown, with a clear warning."""
     outcome = empty_desk.ok("inspect", EXAMPLE)
     assert "NOT CHECKED: the signature" in outcome.text
     assert "anyone could have written this file" in outcome.text
@@ -19,7 +19,7 @@ def test_without_a_key_the_claims_are_nobodys_word(empty_desk: Desk) -> None:
 
 
 def test_with_its_key_the_signature_is_checked(empty_desk: Desk) -> None:
-    """And what was not checked is named."""
+    """The output names the checks that were made and those that were not."""
     outcome = empty_desk.ok("inspect", EXAMPLE, "--public-key", KEY)
     assert "checked: form, signature" in outcome.text
     assert "not checked: expiry" in outcome.text
@@ -28,14 +28,14 @@ def test_with_its_key_the_signature_is_checked(empty_desk: Desk) -> None:
     assert "signed with the EXAMPLE key" in outcome.text
 
 
-def test_a_claimed_example_key_is_not_said_to_have_signed(empty_desk: Desk) -> None:
-    """Only a checked signature tells who signed."""
+def test_a_claimed_example_key_is_not_named_as_signer(empty_desk: Desk) -> None:
+    """Only a checked signature shows who signed."""
     assert "EXAMPLE" not in empty_desk.ok("inspect", EXAMPLE).text
     assert empty_desk.ok("inspect", EXAMPLE, "--json").json["example_key"] is False
 
 
 def test_a_forged_file_is_exit_10(empty_desk: Desk) -> None:
-    """Its claims are shown for the support case, its signature does not fit."""
+    """The claims of a forged file are shown for the support case, with its bad signature."""
     head, payload, signature = Path(EXAMPLE).read_text().strip().split(".")
     forged = empty_desk.folder / "forged.lic"
     forged.write_text(f"{head}.{payload}.{signature[1:]}{signature[0]}"[: len(EXAMPLE) + 9999])
@@ -44,8 +44,8 @@ def test_a_forged_file_is_exit_10(empty_desk: Desk) -> None:
     assert "NOT AUTHENTIC: " in outcome.text
 
 
-def test_what_is_no_license_at_all(empty_desk: Desk) -> None:
-    """One error line and exit 10."""
+def test_a_file_other_than_a_license(empty_desk: Desk) -> None:
+    """Another file is one error line and exit 10."""
     other = empty_desk.folder / "x.lic"
     other.write_bytes(b"\x00\x01" * 40)
     outcome = empty_desk.run("inspect", str(other))

@@ -1,4 +1,4 @@
-"""`polygent-issue verify`: the customer's server's words, and what mends each failure."""
+"""`polygent-issue verify`: the checks of the customer's server, and the fix of each failure."""
 
 import json
 from datetime import timedelta
@@ -18,26 +18,26 @@ EXAMPLES = Path(__file__).parents[3] / "keys.example"
 @pytest.fixture
 def issued(desk: Desk) -> dict[str, Any]:
     """A standard license, signed at this desk."""
-    [found] = desk.ok("sign", "--machine-info", desk.machine_info(), "--json").json["licenses"]
-    return dict(found)
+    [license_] = desk.ok("sign", "--machine-info", desk.machine_info(), "--json").json["licenses"]
+    return dict(license_)
 
 
 def check(outcome: Outcome, code: str) -> dict[str, Any]:
-    """The row of one check, of the one file in a JSON answer."""
+    """Return the row of one check of the only file in a JSON output."""
     [file] = outcome.json["files"]
     return next(dict(row) for row in file["checks"] if row["code"] == code)
 
 
 def test_an_issued_file_is_accepted(desk: Desk, issued: dict[str, Any]) -> None:
-    """Every check has a row; the machine is the registry's; the timeline is told."""
+    """Every check has a row, the machine is the registry's, and the timeline is printed."""
     outcome = desk.ok("verify", issued["file"], "--install")
     assert f"{issued['file']}: accepted" in outcome.text
-    for told in ("2027-12-01T00:00:00Z, last full day 2027-11-30", "2026-12-07T09:30:00Z"):
-        assert told in outcome.text
+    for text in ("2027-12-01T00:00:00Z, last full day 2027-11-30", "2026-12-07T09:30:00Z"):
+        assert text in outcome.text
     assert "admins are warned on  2027-11-01, 2027-11-17, 2027-11-24, 2027-11-30" in outcome.text
-    assert "upload window: --install checks it" not in outcome.text
+    assert "upload window not checked; --install checks it" not in outcome.text
     text = desk.ok("verify", issued["file"]).text
-    assert "  not checked  upload window: --install checks it\n" in text
+    assert "  not checked  upload window not checked; --install checks it\n" in text
     as_json = desk.ok("verify", issued["file"], "--json")
     assert as_json.json["files"][0]["fingerprint_from"] == "the registry"
     assert check(as_json, "machine_mismatch")["outcome"] == "passed"
@@ -65,10 +65,10 @@ def test_an_issued_file_is_accepted(desk: Desk, issued: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_each_refusal_says_what_the_customer_sees_and_what_mends_it(
+def test_each_refusal_has_what_the_customer_sees_and_the_fix(
     desk: Desk, issued: dict[str, Any], argv: tuple[str, ...], code: str, mend: str
 ) -> None:
-    """Exit 11: authentic, but the server would not accept it."""
+    """A file that is authentic, but that the server would not accept, is exit 11."""
     mend = mend.format(id=issued["id"][:8])
     outcome = desk.run("verify", issued["file"], *argv)
     assert outcome.code == 11
@@ -87,12 +87,12 @@ def test_each_refusal_says_what_the_customer_sees_and_what_mends_it(
 def test_the_last_moment_is_accepted(
     desk: Desk, issued: dict[str, Any], argv: tuple[str, ...]
 ) -> None:
-    """Up to the last second of the term and of the window."""
+    """A license is accepted up to the last second of the term and of the window."""
     desk.ok("verify", issued["file"], *argv)
 
 
-def test_the_host_is_judged(desk: Desk) -> None:
-    """An allowed domain stands for one label; without a host there is no request."""
+def test_the_host_is_checked(desk: Desk) -> None:
+    """An allowed domain matches one label; without a host it is not checked."""
     argv = ("sign", "--customer", "Globex", "--tier", "enterprise", "--allowed-domain")
     [issued] = desk.ok(*argv, "*.acme.internal", "--json").json["licenses"]
     file = issued["file"]
@@ -104,7 +104,7 @@ def test_the_host_is_judged(desk: Desk) -> None:
 
 
 def test_a_changed_file_is_not_authentic(desk: Desk, issued: dict[str, Any]) -> None:
-    """Exit 10; the mending command writes the original again."""
+    """A changed file is exit 10, and the command of the fix writes the original again."""
     token = bytearray(Path(issued["file"]).read_bytes())
     token[len(token) // 2] ^= 1
     forged = desk.folder / "forged.lic"
@@ -116,7 +116,7 @@ def test_a_changed_file_is_not_authentic(desk: Desk, issued: dict[str, Any]) -> 
 
 
 def test_a_file_that_a_mail_program_wrapped(desk: Desk, issued: dict[str, Any]) -> None:
-    """Malformed, and the reason is said."""
+    """The file is malformed, and the reason is printed."""
     text = Path(issued["file"]).read_text()
     wrapped = desk.folder / "wrapped.lic"
     wrapped.write_text("\n".join(text[i : i + 76] for i in range(0, len(text), 76)))
@@ -128,11 +128,11 @@ def test_a_file_that_a_mail_program_wrapped(desk: Desk, issued: dict[str, Any]) 
 def test_a_standard_license_of_nowhere_is_not_checked_for_its_machine(
     empty_desk: Desk,
 ) -> None:
-    """With a public key and no registry the row reads not checked and does not fail."""
+    """With a public key and no registry the machine is not checked, and the row does not fail."""
     key = str(EXAMPLES / "public.pem")
     outcome = empty_desk.ok("verify", str(EXAMPLES / "example.lic"), "--public-key", key)
     assert "not checked" in outcome.text
-    assert "its private half is public" in outcome.err
+    assert "its private key is published" in outcome.err
     assert "Z (assumed)" in outcome.text
     row = check(
         empty_desk.ok("verify", str(EXAMPLES / "example.lic"), "--public-key", key, "--json"),
@@ -142,7 +142,7 @@ def test_a_standard_license_of_nowhere_is_not_checked_for_its_machine(
 
 
 def test_the_example_verifies_with_its_machine_and_its_jwks(empty_desk: Desk) -> None:
-    """PEM and JWKS are both public keys."""
+    """A JWK Set and the machine-info document of the example verify it."""
     empty_desk.ok(
         *("verify", str(EXAMPLES / "example.lic")),
         *("--public-key", str(EXAMPLES / "jwks.json")),
@@ -164,12 +164,12 @@ def test_a_public_key_file_from_windows(empty_desk: Desk) -> None:
 
 
 def test_an_unknown_key(desk: Desk) -> None:
-    """The registry never trusts the example key; a server's advice would help a forger."""
+    """The registry never trusts the example key, and the advice for a server is left out."""
     outcome = desk.run("verify", str(EXAMPLES / "example.lic"))
     assert outcome.code == 10
     assert "not authentic: unknown_key" in outcome.text
     assert (
-        "do: none of this home's keys signed it: another operator's license, or a forgery"
+        "do: no key of this home signed it: it is another operator's license, or a forgery"
         in outcome.text
     )
     assert "with: polygent-issue key list\n" in outcome.text
@@ -177,31 +177,31 @@ def test_an_unknown_key(desk: Desk) -> None:
 
 
 def test_a_public_key_that_is_not_the_signers(desk: Desk, issued: dict[str, Any]) -> None:
-    """The file says which one it names; what a forger wrote there is escaped."""
+    """The output names the kid in the file, escaped, since a forger may have written it."""
     forged = desk.folder / "forged.lic"
     key = ("--public-key", str(EXAMPLES / "public.pem"))
     token = jws.signing_input("k\\u001b[2J", b"{}")
     forged.write_bytes(jws.assemble(token, b"\1" * 64))
     kid = jws.parse(Path(issued["file"]).read_bytes()).kid
-    for file, told_kid in ((issued["file"], f"'{kid}'"), (str(forged), r"'k\x1b[2J'")):
+    for file, quoted_kid in ((issued["file"], f"'{kid}'"), (str(forged), r"'k\x1b[2J'")):
         outcome = desk.run("verify", file, *key)
         assert outcome.code == 10
-        told = "do: this public key is not the signer's: name the one of the file's kid "
-        assert told + told_kid in outcome.text
+        advice = "do: the file was signed with another key: verify it with the public key "
+        assert advice + quoted_kid in outcome.text
 
 
 def test_the_example_key_is_loud_in_the_verdict(empty_desk: Desk) -> None:
-    """Also where warnings are left out, and for programs; never of another key."""
+    """The verdict names the example key even with --quiet, and in JSON."""
     argv = ("verify", str(EXAMPLES / "example.lic"), "--public-key", str(EXAMPLES / "public.pem"))
-    told = "signed with the EXAMPLE key, whose private half is public: it proves nothing"
+    message = "signed with the EXAMPLE key, whose private key is published: it proves nothing"
     quiet = empty_desk.ok(*argv, "--quiet")
     assert quiet.err == ""
-    assert quiet.text.splitlines()[1] == f"  {told}"
+    assert quiet.text.splitlines()[1] == f"  {message}"
     assert empty_desk.ok(*argv, "--json").json["files"][0]["example_key"] is True
 
 
-def test_an_issued_file_is_of_no_example_key(desk: Desk, issued: dict[str, Any]) -> None:
-    """A forgery that names it is no more than a forgery either."""
+def test_an_issued_file_does_not_have_the_example_key(desk: Desk, issued: dict[str, Any]) -> None:
+    """A forgery that names the example key is not signed with it."""
     outcome = desk.ok("verify", issued["file"], "--json")
     assert outcome.json["files"][0]["example_key"] is False
     assert "EXAMPLE" not in desk.ok("verify", issued["file"]).text
@@ -209,8 +209,8 @@ def test_an_issued_file_is_of_no_example_key(desk: Desk, issued: dict[str, Any])
     assert unknown.json["files"][0]["example_key"] is False
 
 
-def test_a_window_that_was_told_is_not_assumed(desk: Desk, issued: dict[str, Any]) -> None:
-    """The deadline says on what it rests."""
+def test_a_window_from_the_settings_is_not_assumed(desk: Desk, issued: dict[str, Any]) -> None:
+    """The deadline is marked as assumed until the setting has the upload window."""
     assert "upload before         2026-12-07T09:30:00Z (assumed)\n" in (
         desk.ok("verify", issued["file"]).text
     )
@@ -236,10 +236,8 @@ def test_a_window_that_was_told_is_not_assumed(desk: Desk, issued: dict[str, Any
         (b"<HTML>", "an HTML page"),
     ],
 )
-def test_what_is_obviously_something_else_is_named(
-    empty_desk: Desk, data: bytes, kind: str
-) -> None:
-    """By its first bytes, in `verify` and `inspect`."""
+def test_another_kind_of_file_is_named(empty_desk: Desk, data: bytes, kind: str) -> None:
+    """`verify` and `inspect` name the kind of a file by its first bytes."""
     other = empty_desk.folder / "x"
     other.write_bytes(data)
     key = ("--public-key", str(EXAMPLES / "public.pem"))
@@ -256,13 +254,13 @@ def test_by_license_and_by_customer(desk: Desk, issued: dict[str, Any]) -> None:
     desk.ok("verify", "--customer", "Acme GmbH")
     assert desk.run("verify", "--customer", "nobody").code == 5
     nothing = desk.run("verify")
-    assert (nothing.code, "error: nothing says which" in nothing.err) == (2, True)
+    assert (nothing.code, "error: no license given" in nothing.err) == (2, True)
     twice = desk.run("verify", "x.lic", "--customer", "Acme GmbH")
-    assert (twice.code, "error: more than one thing says which" in twice.err) == (2, True)
+    assert (twice.code, "are mutually exclusive" in twice.err) == (2, True)
 
 
-def test_a_replaced_file_says_so(desk: Desk, issued: dict[str, Any]) -> None:
-    """It still works where it is installed, and the registry knows its successor."""
+def test_a_replaced_file_names_its_successor(desk: Desk, issued: dict[str, Any]) -> None:
+    """A replaced license still works where it is installed, and the registry has its successor."""
     [new] = desk.ok("reissue", "acme-gmbh", "--json").json["licenses"]
     assert f"replaced by {new['id'][:8]}" in desk.ok("verify", issued["file"]).text
 
@@ -270,36 +268,36 @@ def test_a_replaced_file_says_so(desk: Desk, issued: dict[str, Any]) -> None:
 def test_of_a_replaced_license_the_last_successor_is_named(
     desk: Desk, issued: dict[str, Any]
 ) -> None:
-    """However long the chain; nobody shall mail a file that is superseded itself."""
+    """The last license of a chain is named, so that no replaced file is sent."""
     desk.ok("reissue", "acme-gmbh")
     [last] = desk.ok("reissue", "acme-gmbh", "--json").json["licenses"]
     text = desk.run("verify", issued["file"], "--at", "2028-01-01").text
-    assert f"its successor is {last['id'][:8]}" in text
+    assert f"this license was replaced by {last['id'][:8]}" in text
     assert f"with: polygent-issue license show {last['id'][:8]}\n" in text
 
 
 def test_of_a_retired_license_nothing_is_renewed(desk: Desk, issued: dict[str, Any]) -> None:
-    """The hint shows what the customer has instead."""
+    """The fix of a retired license shows the customer's licenses."""
     desk.ok("license", "retire", issued["id"], "--reason", "gone", "--yes")
     text = desk.run("verify", issued["file"], "--at", "2028-01-01").text
     assert "with: polygent-issue customer show acme-gmbh\n" in text
 
 
-def test_the_registrys_own_machine_is_said_to_be_that(desk: Desk, issued: dict[str, Any]) -> None:
-    """Compared with itself, it proves nothing about the customer's machine."""
-    told = "the one that the registry holds was taken"
-    assert told in desk.ok("verify", issued["file"]).text
-    assert told not in desk.ok("verify", issued["file"], "--fingerprint", FIRST).text
+def test_the_machine_of_the_registry_is_named_as_such(desk: Desk, issued: dict[str, Any]) -> None:
+    """A comparison with the registry's own machine proves nothing about the customer's."""
+    note = "no machine given; compared with the machine in the registry"
+    assert note in desk.ok("verify", issued["file"]).text
+    assert note not in desk.ok("verify", issued["file"], "--fingerprint", FIRST).text
 
 
-def test_a_clock_that_nobody_looked_at_is_not_checked(desk: Desk, issued: dict[str, Any]) -> None:
-    """FORMAT §5, row 10: there is no guard here."""
+def test_the_clock_is_not_checked(desk: Desk, issued: dict[str, Any]) -> None:
+    """FORMAT §5, row 10, needs a guard, which only a server has."""
     row = check(desk.ok("verify", issued["file"], "--json"), "clock_tampered")
     assert row["outcome"] == "not_checked"
 
 
 def test_a_large_file_is_malformed(desk: Desk, issued: dict[str, Any]) -> None:
-    """Judged like any other, beside others; not refused unread."""
+    """A large file is verified like any other, and does not affect other files."""
     large = desk.folder / "large.lic"
     large.write_bytes(b"a" * 200_000)
     outcome = desk.run("verify", issued["file"], str(large))
@@ -310,31 +308,31 @@ def test_a_large_file_is_malformed(desk: Desk, issued: dict[str, Any]) -> None:
 
 
 def test_stdin_is_read_once(desk: Desk) -> None:
-    """Two names for it would judge an empty file."""
+    """Stdin cannot be two files."""
     assert desk.run("verify", "-", "-").code == 2
     assert desk.run("verify", "-", "--machine-info", "-").code == 2
 
 
 def test_a_file_that_cannot_be_read(desk: Desk) -> None:
-    """Alone it is an error as elsewhere."""
+    """An unreadable file alone is an error."""
     alone = desk.run("verify", str(desk.folder / "none.lic"), "--json")
     assert (alone.code, alone.json["error"]["code"]) == (3, "unreadable_input")
 
 
 def test_stdin(desk: Desk, issued: dict[str, Any]) -> None:
-    """`-` is a license file."""
+    """`-` is a license file from stdin."""
     desk.ok("verify", "-", stdin=Path(issued["file"]).read_bytes())
 
 
 def test_without_a_home_the_hint_names_both_ways(empty_desk: Desk) -> None:
-    """A public key, or a home."""
+    """Without a home the hint names a public key and `init`."""
     outcome = empty_desk.run("verify", str(EXAMPLES / "example.lic"))
     assert outcome.code == 7
     assert "polygent-issue init" in outcome.err
 
 
-def test_the_machine_as_the_registry_holds_it_today(desk: Desk, issued: dict[str, Any]) -> None:
-    """After a machine change the old file fails as it does at the customer's."""
+def test_the_machine_is_the_current_one_of_the_registry(desk: Desk, issued: dict[str, Any]) -> None:
+    """After a machine change the old file fails as it does on the customer's server."""
     desk.now += timedelta(hours=1)
     desk.ok("reissue", "acme-gmbh", "--machine-info", desk.machine_info("n", fingerprint=OTHER))
     outcome = desk.run("verify", issued["file"])

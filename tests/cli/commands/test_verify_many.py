@@ -1,4 +1,4 @@
-"""`polygent-issue verify` of a folder or several files: a line for each as it comes, a summary."""
+"""`polygent-issue verify` of a folder or several files: a line for each, and a summary."""
 
 import json
 import os
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 EXAMPLES = Path(__file__).parents[3] / "keys.example"
 KEY = ("--public-key", str(EXAMPLES / "public.pem"))
-# Enough for other processes, and for more text than two pipes hold.
+# Enough for other processes, and for more text than two pipes can buffer.
 MANY = 4_000
 
 
 @pytest.fixture
 def folder(books: Books) -> Path:
-    """Five files: accepted, expired, forged, no license, and one that is a folder."""
+    """Five files: accepted, expired, forged, not a license, and a folder."""
     customer = books.customer()
     good = books.license(customer, books.machine(customer))
     late = books.license(customer, expires_at=books.desk.now.replace(hour=10, minute=0))
@@ -55,22 +55,22 @@ def many(tmp_path: Path) -> Path:
 
 
 def test_a_folder_is_each_license_file_in_it(books: Books, folder: Path) -> None:
-    """In the order of their names: verdict, code and reason on a line, then how many of each."""
+    """Each file has a line with verdict, code and reason, by name, then come the counts."""
     outcome = books.desk.run("verify", str(folder), "--at", "2026-11-30T10:00:00Z")
-    *told, summary = outcome.text.splitlines()
+    *lines, summary = outcome.text.splitlines()
     assert (outcome.code, outcome.err) == (10, "")
-    assert told[0] == f"{folder}/a.lic: accepted"
-    assert told[1] == (
+    assert lines[0] == f"{folder}/a.lic: accepted"
+    assert lines[1] == (
         f"{folder}/b.lic: authentic, but not accepted: expired: expired at 2026-11-30T10:00:00Z"
     )
-    assert told[2] == (
+    assert lines[2] == (
         f"{folder}/c.lic: not authentic: bad_signature: invalid signature: the file was "
         "modified or forged (use the file as it was received)"
     )
-    assert told[3].startswith(f"{folder}/d.LIC: not authentic: malformed: ")
-    assert " (this is a private key, not a license: keep it secret" in told[3]
-    assert told[4] == f"{folder}/e.lic: cannot be read: it is a folder"
-    assert told[5:] == [
+    assert lines[3].startswith(f"{folder}/d.LIC: not authentic: malformed: ")
+    assert " (this is a private key, not a license: keep it secret" in lines[3]
+    assert lines[4] == f"{folder}/e.lic: cannot be read: it is a folder"
+    assert lines[5:] == [
         "skipped: 1",
         f"  {folder}/f.txt: not a license",
     ]
@@ -78,7 +78,7 @@ def test_a_folder_is_each_license_file_in_it(books: Books, folder: Path) -> None
 
 
 def test_json_is_a_line_for_each_file_and_a_summary(books: Books, folder: Path) -> None:
-    """Each with the members of a file that is verified alone."""
+    """Each line has the members of a file that is verified alone."""
     argv = ("--at", "2026-11-30T10:00:00Z", "--json")
     *files, last = books.desk.run("verify", str(folder), *argv).json_lines
     assert [Path(each["file"]).name for each in files] == [
@@ -109,8 +109,8 @@ def test_json_is_a_line_for_each_file_and_a_summary(books: Books, folder: Path) 
     assert files[0].keys() == files[4].keys()
 
 
-def test_the_worst_decides_how_it_ends(books: Books, folder: Path) -> None:
-    """10 when any is not authentic, else 3 when any is unread, else 11 when not accepted."""
+def test_the_worst_verdict_is_the_exit_code(books: Books, folder: Path) -> None:
+    """A file that is not authentic is 10, else an unreadable one 3, else one not accepted 11."""
     at = ("--at", "2026-11-30T10:00:00Z")
     for names, code in (("aa", 0), ("ab", 11), ("abe", 3), ("ea", 3), ("eabc", 10)):
         named = [f"{folder}/{name}.lic" for name in names]
@@ -119,7 +119,7 @@ def test_the_worst_decides_how_it_ends(books: Books, folder: Path) -> None:
 
 
 def test_files_folders_and_stdin_come_as_they_were_named(books: Books, folder: Path) -> None:
-    """`-` is one file among them."""
+    """Files, folders and `-` are verified in the order of the command line."""
     for name in ("b.lic", "c.lic", "d.LIC", "f.txt"):
         (folder / name).unlink()
     good = (folder / "a.lic").read_bytes()
@@ -130,8 +130,8 @@ def test_files_folders_and_stdin_come_as_they_were_named(books: Books, folder: P
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_a_folder_of_one_and_of_none(desk: Desk, options: tuple[str, ...]) -> None:
-    """A folder is told in lines however many files it holds; where there is none, that is said."""
+def test_a_folder_with_one_license_or_without(desk: Desk, options: tuple[str, ...]) -> None:
+    """A folder with one license prints lines, and a folder without one an error."""
     made = desk.folder / "files"
     made.mkdir()
     empty = desk.run("verify", str(made), *options)
@@ -143,7 +143,7 @@ def test_a_folder_of_one_and_of_none(desk: Desk, options: tuple[str, ...]) -> No
 
 
 def test_nothing_is_left_out_silently(books: Books, folder: Path) -> None:
-    """A license is known by its content, mangled or not; of the rest five are named."""
+    """A license is found by its content, even mangled; the first five other files are listed."""
     good = (folder / "a.lic").read_bytes()
     (folder / "Globex.lic.txt").write_bytes(good)
     (folder / "g.eml").write_bytes(b"Subject: license\n\n" + good)
@@ -158,13 +158,13 @@ def test_nothing_is_left_out_silently(books: Books, folder: Path) -> None:
     assert lines[7] == "skipped: 7"
     zipped = "this is a ZIP archive: unpack it and use the .lic file in it"
     assert lines[9] == f"  {folder}/old-0.zip: {zipped}"
-    assert lines[13] == "  and 2 more (--json names all)"
+    assert lines[13] == "  and 2 more (--json lists all)"
     *_, last = books.desk.run("verify", str(folder), *at, "--json").json_lines
     assert len(last["summary"]["skipped"]) == 7
 
 
-def test_our_own_drafts_are_no_malformed_licenses(desk: Desk) -> None:
-    """Files and mail drafts may be written into one folder, and read from there."""
+def test_our_own_drafts_are_skipped(desk: Desk) -> None:
+    """License files and mail drafts may be written to one folder, and read from there."""
     desk.ok("customer", "add", "Acme", "--contact", "ops@acme.example")
     argv = ("sign", "--customer", "acme", "--tier", "enterprise", "--eml", str(desk.output))
     desk.ok(*argv)
@@ -176,7 +176,7 @@ def test_our_own_drafts_are_no_malformed_licenses(desk: Desk) -> None:
 
 @pytest.mark.parametrize("option", ["-r", "--recursive"])
 def test_folders_in_a_folder(books: Books, folder: Path, option: str) -> None:
-    """Read where that is asked for; otherwise each is named with the option."""
+    """Sub-folders are read with the option; otherwise each is listed with it."""
     (folder / "deeper").mkdir()
     (folder / "a.lic").rename(folder / "deeper" / "a.lic")
     for name in ("b.lic", "c.lic", "d.LIC", "f.txt"):
@@ -190,7 +190,7 @@ def test_folders_in_a_folder(books: Books, folder: Path, option: str) -> None:
 
 
 def test_the_home_as_a_folder(books: Books) -> None:
-    """Its registry is skipped while it is open, though it is below the folder."""
+    """The open registry is skipped if it is below the folder."""
     (books.desk.folder / "x.lic").write_bytes(books.license(books.customer()).file)
     *_, last = books.desk.ok("verify", str(books.desk.folder), "-r", "--json").json_lines
     others = {each["file"]: each["message"] for each in last["summary"]["skipped"]}
@@ -199,8 +199,8 @@ def test_the_home_as_a_folder(books: Books) -> None:
     assert others == {each["file"]: each["message"] for each in imported["skipped"]}
 
 
-def test_what_the_registry_says_of_a_license(books: Books) -> None:
-    """That it is superseded or retired, and the machine that it was compared with."""
+def test_the_state_in_the_registry_is_printed(books: Books) -> None:
+    """The line names a replaced or retired license, and the registry's machine is compared."""
     customer = books.customer()
     machine = books.machine(customer)
     old = books.license(customer, machine)
@@ -220,13 +220,13 @@ def test_what_the_registry_says_of_a_license(books: Books) -> None:
 
 
 def test_the_example_key_is_loud(empty_desk: Desk, many: Path) -> None:
-    """On each line."""
+    """Each line names the example key."""
     text = empty_desk.ok("verify", str(many), *KEY).text
-    assert "accepted (signed with the EXAMPLE key, whose private half is public" in text
+    assert "accepted (signed with the EXAMPLE key, whose private key is published" in text
 
 
 def test_names_are_escaped_and_coloured(books: Books, folder: Path) -> None:
-    """At a terminal a verdict has its colour; what could steer it is escaped."""
+    """On a terminal a verdict has its colour, and control characters are escaped."""
     (folder / "\x1b[2Ja.lic").write_bytes(b"")
     code, screen = finish(at_terminal(books.desk.home, "verify", str(folder)))
     assert code == 10
@@ -237,7 +237,7 @@ def test_names_are_escaped_and_coloured(books: Books, folder: Path) -> None:
 
 @contextmanager
 def started(*argv: str, **more: Any) -> "Iterator[subprocess.Popen[bytes]]":
-    """The command in a process group of its own, as a shell starts it."""
+    """Run the command in its own process group, as a shell does."""
     given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
     command = [sys.executable, "-m", "polygent_issuer", "verify", *argv]
     with subprocess.Popen(command, start_new_session=True, **given) as process:
@@ -246,14 +246,14 @@ def started(*argv: str, **more: Any) -> "Iterator[subprocess.Popen[bytes]]":
 
 
 def group(leader: int) -> list[int]:
-    """The processes of a group that are not its leader."""
+    """Return the processes of a group other than its leader."""
     listed = subprocess.run(["ps", "-eo", "pid=,pgid=,stat="], capture_output=True, check=True)
     rows = [line.split() for line in listed.stdout.decode().splitlines()]
     return [int(pid) for pid, pgid, _ in rows if int(pgid) == leader and int(pid) != leader]
 
 
 def await_idleness(leader: int) -> None:
-    """Wait until every thread of a group sleeps: its pipe is full, and nobody has work left."""
+    """Wait until every thread of a group sleeps: its pipe is full, and no work is left."""
     end = time.monotonic() + WAIT
     while True:
         listed = subprocess.run(["ps", "-eLo", "pgid=,stat="], capture_output=True, check=True)
@@ -266,7 +266,7 @@ def await_idleness(leader: int) -> None:
 
 @pytest.mark.slow
 def test_very_many_by_several_processes(empty_desk: Desk, many: Path) -> None:
-    """The same answers in the same order as by one; something goes wrong in the middle."""
+    """Several processes print the same lines in the same order as one, also after an error."""
     assert verify.MANY["fork"] < MANY
     (many / "0555.lic").unlink()
     (many / "0555.lic").write_bytes(b"x")
@@ -275,16 +275,16 @@ def test_very_many_by_several_processes(empty_desk: Desk, many: Path) -> None:
     with started(str(many), *KEY) as process:
         out, _ = process.communicate()
     assert process.returncode == 10
-    *told, summary = out.decode().splitlines()
-    assert told[:900] == alone.text.splitlines()[:900]
-    assert [line.partition(": ")[0] for line in told] == sorted(map(str, many.iterdir()))
+    *lines, summary = out.decode().splitlines()
+    assert lines[:900] == alone.text.splitlines()[:900]
+    assert [line.partition(": ")[0] for line in lines] == sorted(map(str, many.iterdir()))
     assert summary == (
         f"{MANY:,} files: {MANY - 1:,} accepted, 0 not accepted, 1 not authentic, 0 unreadable"
     )
 
 
 def test_very_many_of_the_registry(books: Books, folder: Path) -> None:
-    """Each process asks the registry by itself: the machine, and what was replaced."""
+    """Each process reads machines and replacements from the registry."""
     customer = books.customer("Other", "other")
     old = books.license(customer)
     new = books.license(customer, replaces=old)
@@ -300,7 +300,7 @@ def test_very_many_of_the_registry(books: Books, folder: Path) -> None:
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_ctrl_c_ends_all_processes(many: Path, options: tuple[str, ...]) -> None:
-    """Exit 130, nothing of the others is on the screen, and none of them is left."""
+    """Ctrl-C is exit 130, prints nothing from the other processes, and leaves none."""
     with started(str(many), *KEY, "--quiet", *options) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
@@ -314,13 +314,14 @@ def test_ctrl_c_ends_all_processes(many: Path, options: tuple[str, ...]) -> None
         assert json.loads(last)["error"]["code"] == "interrupted"
         assert err == b""
     else:
-        assert err == b"error: interrupted; what was acknowledged is kept\n"
+        assert err == b"error: interrupted; what was reported as done is kept\n"
 
 
 def test_a_killed_process_is_one_error(many: Path) -> None:
-    """What was judged is there; the command does not wait for what never comes.
+    """The results so far are printed, and the command does not wait for missing ones.
 
-    It is killed at a moment when it writes no result: whoever reads half of one waits for the rest.
+    The process is killed while it writes no result, since a reader of half a result waits for the
+    rest.
     """
     with started(str(many), *KEY, "--quiet") as process:
         assert process.stdout is not None
@@ -335,8 +336,8 @@ def test_a_killed_process_is_one_error(many: Path) -> None:
     )
 
 
-def test_a_reader_that_has_seen_enough(many: Path) -> None:
-    """`| head -1` is exit 8 without a word, and every process ends."""
+def test_a_reader_that_leaves(many: Path) -> None:
+    """`| head -1` is exit 8 without a message, and every process ends."""
     with started(str(many), *KEY, "--quiet") as process:
         assert process.stdout is not None
         assert process.stdout.readline()
@@ -347,7 +348,7 @@ def test_a_reader_that_has_seen_enough(many: Path) -> None:
 
 
 def test_a_full_stdout(many: Path) -> None:
-    """Said once, on stderr."""
+    """A full stdout is reported once, on stderr."""
     with (
         Path("/dev/full").open("wb") as full,
         started(str(many), *KEY, "--quiet", stdout=full) as process,
