@@ -25,7 +25,6 @@ import sys
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
-from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -122,14 +121,15 @@ class NotRegular(OSError):
     """A path is not a regular file, but a FIFO, a socket or a device."""
 
 
-def open_file(source: str) -> BufferedReader:
+def open_file(source: str) -> BinaryIO:
     """Open a regular file, or an open descriptor of this process, for reading.
 
     Raise OSError and ValueError like `open`, and NotRegular for a FIFO, a socket or a device.
     """
     match = _DESCRIPTOR.fullmatch(source)
-    descriptor = open_regular(source) if match is None else os.dup(int(match[1] or 0))
-    return os.fdopen(descriptor, "rb")
+    if match is None:  # `read_stream` reads a regular file in one piece
+        return os.fdopen(open_regular(source), "rb", buffering=0)
+    return os.fdopen(os.dup(int(match[1] or 0)), "rb")
 
 
 def open_regular(path: str | os.PathLike[str]) -> int:
