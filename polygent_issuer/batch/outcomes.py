@@ -1,6 +1,6 @@
 """What a batch does with each of its items: a job, and the outcome that it ends with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -8,7 +8,7 @@ from polygent_issuer.errors import IssuerError
 from polygent_issuer.findings import Consent
 from polygent_issuer.issuing.proposal import Proposal
 from polygent_issuer.issuing.signing import Issued
-from polygent_issuer.registry import LicenseRecord, Reading
+from polygent_issuer.registry import LicenseRecord, Reading, licenses
 from polygent_issuer.registry.errors import RegistryFailed, RegistryLocked, RegistryMisuse
 
 OF_ALL: Final = (RegistryFailed, RegistryLocked, RegistryMisuse)
@@ -41,6 +41,7 @@ class Job:
         consent: what was accepted for it, and why.
         own: what the item itself says of that, such as a row of a file; whether that counts or
             not, it is a part of what is reviewed.
+        license_id: the license that it rests on, where that is known; it is read ahead.
     """
 
     place: str
@@ -48,6 +49,12 @@ class Job:
     decide: Callable[[Reading], Decision]
     consent: Consent
     own: Consent = field(default_factory=Consent)
+    license_id: str | None = None
+
+
+def read_ahead(db: Reading, jobs: Iterable[Job]) -> None:
+    """Read at once what many jobs will decide on, as far as that is known."""
+    licenses.read_ahead(db, [job.license_id for job in jobs if job.license_id is not None])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,7 @@ from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from polygent_issuer.batch.outcomes import OF_ALL, Decision, Job
+from polygent_issuer.batch.outcomes import OF_ALL, Decision, Job, read_ahead
 from polygent_issuer.errors import IssuerError
 from polygent_issuer.findings import Consent, Finding
 from polygent_issuer.issuing.proposal import Proposal
@@ -106,6 +106,7 @@ def preview(
     while chunk := list(islice(jobs, _CHUNK)):
         items = []
         with registry.reading() as db:
+            read_ahead(db, chunk)
             for job in chunk:
                 try:
                     decision = job.decide(db)

@@ -122,7 +122,13 @@ class Renewals:
             return self._decided([self._next(db, request, (now_kept,))], (now_kept,))
 
         place = f"{record.customer_slug}, {label}"
-        return Job(place=place, subject=place, decide=decide, consent=self.consent)
+        return Job(
+            place=place,
+            subject=place,
+            decide=decide,
+            consent=self.consent,
+            license_id=record.id,
+        )
 
     def _next(
         self, db: Reading, request: RenewalRequest, records: tuple[LicenseRecord, ...]

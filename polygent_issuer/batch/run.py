@@ -25,7 +25,16 @@ from time import monotonic
 from typing import Any, Final
 
 from polygent_issuer import files
-from polygent_issuer.batch.outcomes import OF_ALL, Decision, Done, Failed, Job, Kept, Outcome
+from polygent_issuer.batch.outcomes import (
+    OF_ALL,
+    Decision,
+    Done,
+    Failed,
+    Job,
+    Kept,
+    Outcome,
+    read_ahead,
+)
 from polygent_issuer.batch.preview import REVIEW, digest, shortened
 from polygent_issuer.errors import HomeProblem, IssuerError, OutputProblem, RegistryChanged
 from polygent_issuer.findings import Finding, require
@@ -133,12 +142,12 @@ class BatchRunner:
 
     def _group(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """Carry out these jobs, in as many transactions as it takes."""
-        decided = change.decide(
-            self._registry,
-            lambda db: [self._ready(db, job) for job in jobs],
-            now=self._now,
-            actor=self._actor,
-        )
+
+        def decide(db: Reading) -> list[_Ready]:
+            read_ahead(db, jobs)
+            return [self._ready(db, job) for job in jobs]
+
+        decided = change.decide(self._registry, decide, now=self._now, actor=self._actor)
         if self._behind is None:
             self._behind = decided.behind
         group = _Group(decided=replace(decided, behind=self._behind), rest=decided.decision)

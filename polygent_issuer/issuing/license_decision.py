@@ -283,7 +283,9 @@ def propose_renewal(
     """
     old = tuple(load_license(db, record) for record in records)
     records = tuple(
-        replace(record, expires_at=license_.expires_at)
+        record
+        if record.expires_at == license_.expires_at
+        else replace(record, expires_at=license_.expires_at)
         for record, license_ in zip(records, old, strict=True)
     )
     action, changes = request.action, request.changes

@@ -32,8 +32,9 @@ from polygent_issuer.text import (
     without_accents,
 )
 
-COLUMNS: Final = """id, slug, name, created_at, archived_at, time_zone, crm, contacts,
-    (SELECT group_concat(slug, ' ') FROM aliases WHERE customer_id = customers.id) AS aliases"""
+_ALIASES: Final = "group_concat(slug, ' ') FROM aliases WHERE customer_id = "
+COLUMNS: Final = f"""id, slug, name, created_at, archived_at, time_zone, crm, contacts,
+    (SELECT {_ALIASES} customers.id) AS aliases"""
 SELECT: Final = f"SELECT {COLUMNS} FROM customers"  # noqa: S608  # columns of our own
 """What `of_row` reads, as SQL."""
 of_row: Final = reader(
@@ -58,8 +59,9 @@ def checked(db: Reading, customer: Customer) -> Customer:
 
 def by_id(db: Reading, customer_id: int) -> Customer:
     """Return the customer of a row id, which another row names, as the journal recorded it."""
-    customer = db.one(of_row, f"{SELECT} WHERE id = ?", (customer_id,))
-    return checked(db, db.present(customer, f"customer {customer_id}"))
+    row = db.present(db.recorded("customers", customer_id), f"customer {customer_id}")
+    aliases = db.value(maybe_text, f"SELECT {_ALIASES} ?", (customer_id,))
+    return db.built(of_row, "customers", {**row, "aliases": aliases})
 
 
 def by_slug(db: Reading, slug: str) -> Customer | None:

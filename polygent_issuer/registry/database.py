@@ -166,7 +166,8 @@ class Registry:
             # Takes the snapshot, and the lock that every later read relies on.
             connection.wait_for("SELECT 1 FROM sqlite_schema LIMIT 1").close()
             connection.run("PRAGMA query_only = ON")
-            self._last_read = connection.number("data_version"), db.row_check
+            version = connection.number("data_version")
+            self._last_read = (version, db.row_check) if checked else None
             yield db
         finally:
             db.end()

@@ -1,6 +1,6 @@
 """Licenses: every one that was ever issued, with the exact bytes of its file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
@@ -15,6 +15,7 @@ from polygent_issuer.registry.records import (
     LicenseStatus,
     Value,
     as_int,
+    as_optional_int,
     reader,
     seconds,
     whole_seconds,
@@ -43,9 +44,22 @@ _license: Final = reader(LicenseRecord, issued_at=seconds, expires_at=seconds)
 
 def by_id(db: Reading, license_id: str) -> LicenseRecord | None:
     """Return the license of exactly this id, as the journal recorded it."""
-    db.require_recorded("licenses", license_id)
-    record = db.one(_license, f"{_SELECT} WHERE id = ?", (license_id,))
-    return None if record is None else checked(db, record)
+    row = db.recorded("licenses", license_id)
+    if row is None:
+        return None
+    customer = db.recorded("customers", as_int(row["customer_id"])) or {}
+    machine_id = as_optional_int(row["machine_id"])
+    machine = (machine_id is not None and db.recorded("machines", machine_id)) or {}
+    names = {"customer_slug": customer.get("slug"), "machine_label": machine.get("label")}
+    return db.built(_license, "licenses", {**row, **names})
+
+
+def read_ahead(db: Reading, license_ids: Iterable[str]) -> None:
+    """Read many licenses, their customers and machines at once, for `get` of each."""
+    rows = db.read_ahead("licenses", license_ids)
+    db.read_ahead("customers", {as_int(row["customer_id"]) for row in rows})
+    machine_ids = {row["machine_id"] for row in rows}
+    db.read_ahead("machines", map(as_int, machine_ids - {None}))
 
 
 def checked(db: Reading, record: LicenseRecord) -> LicenseRecord:

@@ -48,10 +48,8 @@ def select(db: Reading, rest: str, params: Params) -> Iterator[Machine]:
 
 def by_id(db: Reading, machine_id: int) -> Machine:
     """Return the machine of a row id, which another row names."""
-    machine = db.one(of_row, f"{SELECT} WHERE id = ?", (machine_id,))
-    machine = db.present(machine, f"machine {machine_id}")
-    db.require_recorded("machines", machine_id)
-    return machine
+    row = db.present(db.recorded("machines", machine_id), f"machine {machine_id}")
+    return db.built(of_row, "machines", row)
 
 
 def with_fingerprint(db: Reading, fingerprint: str) -> tuple[KnownFingerprint, ...]:

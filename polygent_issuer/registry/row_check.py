@@ -12,6 +12,7 @@ noted elsewhere.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import closing
 from functools import cache
 from hashlib import sha256
@@ -27,8 +28,13 @@ from polygent_issuer.registry.errors import (
     damaged,
     tampered,
 )
-from polygent_issuer.registry.records import Row, Value, as_bytes, as_int
+from polygent_issuer.registry.records import Fields, Row, Value, as_bytes, as_int
 from polygent_issuer.registry.schema import JOURNALED, KEYS
+
+Key = str | int
+
+_K = TypeVar("_K")
+_CHUNK: Final = 256
 
 # What the first journal row follows.
 GENESIS: Final = bytes(32)
@@ -95,15 +101,18 @@ _CUSTOMER: Final[dict[str, str | None]] = {
     "licenses": "customer_id",
     "machines": "customer_id",
 }
-_ABOUT_A_CUSTOMER: Final = """SELECT seq, bytes FROM journal WHERE customer IN (
-    SELECT slug FROM customers WHERE id = ? UNION ALL
-    SELECT slug FROM aliases WHERE customer_id = ?) ORDER BY seq"""
+_ABOUT_CUSTOMERS: Final = """SELECT customer_id, seq, bytes FROM (
+    SELECT id AS customer_id, slug FROM customers WHERE id IN ({0}) UNION ALL
+    SELECT customer_id, slug FROM aliases WHERE customer_id IN ({0}))
+    CROSS JOIN journal ON journal.customer = slug ORDER BY seq"""
 # In so many words, as the index has it.
-_ABOUT_KEYS: Final = """SELECT seq, bytes FROM journal
+_ABOUT_KEYS: Final = """SELECT NULL, seq, bytes FROM journal
     WHERE license IS NULL AND kid IS NOT NULL ORDER BY seq"""
-_WITH_JOURNAL: Final = """SELECT {0}.*, journal.seq, journal.bytes FROM {0}
-    LEFT JOIN row_journal ON row_journal.name = ? LEFT JOIN journal ON journal.seq = row_journal.seq
-    WHERE {0}.{1} = ?"""
+_ROWS_OF: Final = "SELECT *, NULL FROM {0} WHERE {1} IN ({2})"
+_WITH_SEQ: Final = """SELECT {0}.*, row_journal.seq FROM {0}
+    LEFT JOIN row_journal ON row_journal.name = '{0}/' || {0}.{1} WHERE {0}.{1} IN ({2})"""
+_NEWEST: Final = """INSERT INTO row_journal (name, seq) VALUES (?, ?)
+    ON CONFLICT (name) DO UPDATE SET seq = excluded.seq"""
 _RECORDED: Final = """SELECT bytes FROM journal
     WHERE seq = (SELECT seq FROM row_journal WHERE name = ?)"""
 
@@ -111,51 +120,85 @@ _RECORDED: Final = """SELECT bytes FROM journal
 class RowCheck:
     """The rows of one transaction that are as the journal last recorded them."""
 
-    def __init__(self, connection: Connection) -> None:
-        """Compare within the transaction that is open on a connection."""
+    def __init__(self, connection: Connection, *, checked: bool = True) -> None:
+        """Compare within the transaction that is open on a connection, or (not `checked`) read."""
         self._connection = connection
+        self._checked = checked
         self._names: dict[str, tuple[str, ...]] = {}
+        # Rows as they were read, each followed by the number of its newest journal row.
+        self._read: dict[str, Row] = {}
         self._sound: set[str] = set()
-        self._newest: dict[int | None, dict[str, int]] = {}
+        # The newest of the journal rows about a customer, or (None) about keys, by the row it
+        # wrote: its number, and the digest that it gives.
+        self._newest: dict[Value, dict[str, tuple[int, str | None]]] = {}
         self._complete: set[tuple[str, int | None]] = set()
 
     def note(self, name: str) -> None:
         """Note a row that this transaction wrote and journals itself."""
         self._sound.add(name)
+        self._read.pop(name, None)
 
     def require_new(self, name: str) -> None:
         """Check that the journal has no row in the place of one that was just inserted."""
         if name not in self._sound:
             self._require_no_row(name)
 
-    def require(self, table: str, key: str | int) -> None:
+    def read_ahead(self, table: str, keys: Iterable[Key]) -> list[Fields]:
+        """Read many rows in a few queries; each is compared alone when it is required."""
+        rows: list[Row] = []
+        for some in _chunks(keys):
+            sql = _WITH_SEQ if self._checked else _ROWS_OF
+            sql = sql.format(table, JOURNALED[table], _marks(some))
+            with closing(self._connection.run(sql, some)) as cursor:
+                names = tuple(column[0] for column in cursor.description)[:-1]
+                rows += self._connection.fetch(cursor, len(some))
+            self._names[table] = names
+        if not rows:
+            return []
+        place = names.index(JOURNALED[table])
+        self._read.update((f"{table}/{row[place]!s}", row) for row in rows)
+        if self._checked and (column := _CUSTOMER.get(table)) is not None:
+            self._read_newest({row[names.index(column)] for row in rows})
+        return [dict(zip(names, row, strict=False)) for row in rows]
+
+    def require(self, table: str, key: Key) -> None:
         """Check that a row, or its absence, is what the journal last recorded."""
         name = f"{table}/{key}"
-        if name in self._sound:
+        if name in self._sound or not self._checked:
             return
-        sql = _WITH_JOURNAL.format(table, JOURNALED[table])
-        described, row = self._connection.first(sql, (name, key))
+        if name not in self._read:
+            self.read_ahead(table, (key,))
+        row = self._read.get(name)
         if row is None:
             self._require_no_row(name)
             return
-        names = self._names.get(table)
-        if names is None:
-            names = self._names[table] = tuple(column[0] for column in described)[:-2]
-        if row[-2] is None or self._rows(row[-1]).get(name) != row_digests(names)(row):
-            raise changed_row(self._connection.path, name)
+        names, seq = self._names[table], row[-1]
+        newest: tuple[int, str | None] = (0, None)
         if table in _CUSTOMER:
             column = _CUSTOMER[table]
-            about = None if column is None else as_int(row[names.index(column)])
-            if self._newest_of(about).get(name, 0) > as_int(row[-2]):
-                raise changed_row(self._connection.path, name)
+            about = None if column is None else row[names.index(column)]
+            newest = self._newest_of(about).get(name, newest)
+        if seq is None or as_int(seq) < newest[0]:
+            raise changed_row(self._connection.path, name)
+        recorded = newest[1] if seq == newest[0] else self._recorded(name)
+        if recorded != row_digests(names)(row):
+            raise changed_row(self._connection.path, name)
         self._sound.add(name)
+
+    def fields(self, table: str, key: Key) -> Fields | None:
+        """Return a row by the names of its columns, or None."""
+        name = f"{table}/{key}"
+        if name not in self._read:
+            self.read_ahead(table, (key,))
+        row = self._read.get(name)
+        return None if row is None else dict(zip(self._names[table], row, strict=False))
 
     def require_every(self, table: str, customer_id: int | None) -> None:
         """Check each row of a table that journal rows about a customer wrote.
 
         A row that was moved away, deleted or marked as replaced would not be looked for else.
         """
-        if (table, customer_id) in self._complete:
+        if (table, customer_id) in self._complete or not self._checked:
             return
         for name in self._newest_of(customer_id):
             of, _, key = name.partition("/")
@@ -163,23 +206,31 @@ class RowCheck:
                 self.require(table, key)
         self._complete.add((table, customer_id))
 
-    def _newest_of(self, customer_id: int | None) -> Mapping[str, int]:
-        """The newest of the journal rows about a customer, or about keys, by the row it wrote."""
-        if customer_id not in self._newest:
-            newest: dict[str, int] = {}
-            about_keys = customer_id is None
-            sql = _ABOUT_KEYS if about_keys else _ABOUT_A_CUSTOMER
-            params = () if about_keys else (customer_id, customer_id)
+    def _newest_of(self, about: Value) -> Mapping[str, tuple[int, str | None]]:
+        if about not in self._newest:
+            self._read_newest({about})
+        return self._newest[about]
+
+    def _read_newest(self, about: AbstractSet[Value]) -> None:
+        """Read the journal rows about customers, or those about keys."""
+        for some in _chunks(about):
+            self._newest.update((each, {}) for each in some)
+            sql, params = _ABOUT_CUSTOMERS.format(_marks(some)), some * 2
+            if some == (None,):
+                sql, params = _ABOUT_KEYS, ()
             with closing(self._connection.run(sql, params)) as cursor:
-                while rows := self._connection.fetch(cursor, 256):
-                    for row in rows:
-                        newest.update(dict.fromkeys(self._rows(row[1]), as_int(row[0])))
-            self._newest[customer_id] = newest
-        return self._newest[customer_id]
+                while rows := self._connection.fetch(cursor, _CHUNK):
+                    for of, seq, body in rows:
+                        written = self._rows(body).items()
+                        self._newest[of].update((name, (as_int(seq), to)) for name, to in written)
+
+    def _recorded(self, name: str) -> str | None:
+        """Return the digest that the newest journal row gives a row; None: there is no row."""
+        _, row = self._connection.first(_RECORDED, (name,))
+        return None if row is None else self._rows(row[0]).get(name, "")
 
     def _require_no_row(self, name: str) -> None:
-        _, recorded = self._connection.first(_RECORDED, (name,))
-        if recorded is not None and self._rows(recorded[0]).get(name, "") is not None:
+        if self._recorded(name) is not None:
             raise changed_row(self._connection.path, name)
 
     def _rows(self, body: Value) -> Mapping[str, str | None]:
@@ -188,12 +239,6 @@ class RowCheck:
         except (ValueError, TypeError, RecursionError):
             what = "is damaged: a journal row cannot be read"
             raise damaged(self._connection.path, what) from None
-
-
-Key = str | int
-
-_Key = TypeVar("_Key", str, Key)
-_CHUNK: Final = 256
 
 
 class WrittenRows:
@@ -235,14 +280,16 @@ class WrittenRows:
         if table in JOURNALED:
             self.digests[f"{table}/{key}"] = None
 
-    def chain(self, seq: int, hashed: bytes) -> Iterable[tuple[str, int]]:
-        """Note the journal row that records what was written; the new rows of `row_journal`."""
-        newest = [(name, seq) for name in self.digests]
+    def chain(self, seq: int, hashed: bytes) -> None:
+        """Note the journal row that records what was written."""
         self._chained.append((seq, hashed))
-        self._newest += newest
+        self._newest += ((name, seq) for name in self.digests)
         self.digests.clear()
         self.files.clear()
-        return newest
+
+    def write_newest(self) -> None:
+        """Write the newest journal row of each row."""
+        self._connection.run_many(_NEWEST, dict(self._newest).items())
 
     def mark(self) -> tuple[int, int, int]:
         """Return a mark for `undo`."""
@@ -315,7 +362,7 @@ class WrittenRows:
                 yield from rows
 
 
-def _chunks(keys: Iterable[_Key]) -> Iterator[tuple[_Key, ...]]:
+def _chunks(keys: Iterable[_K]) -> Iterator[tuple[_K, ...]]:
     rest = iter(keys)
     while some := tuple(islice(rest, _CHUNK)):
         yield some

@@ -49,22 +49,35 @@ class Reading:
         """Read within the transaction that is open on a connection; `checked` as for `reading`."""
         self.all_keys: tuple[KeyRecord, ...] | None = None
         self._connection = connection
-        self.row_check = RowCheck(connection)
-        self._checked = checked
+        self.row_check = RowCheck(connection, checked=checked)
         self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
         self._ended = False
 
     def require_recorded(self, table: str, key: Key) -> None:
         """Check that a row is as the journal last recorded it, unless it is only displayed."""
-        if self._checked:
-            self._require_open()
-            self.row_check.require(table, key)
+        self._require_open()
+        self.row_check.require(table, key)
 
     def require_every_recorded(self, table: str, customer_id: int | None) -> None:
         """Check each row of a table that journal rows about a customer, or (None) keys, wrote."""
-        if self._checked:
-            self._require_open()
-            self.row_check.require_every(table, customer_id)
+        self._require_open()
+        self.row_check.require_every(table, customer_id)
+
+    def read_ahead(self, table: str, keys: Iterable[Key]) -> list[Fields]:
+        """Read many rows in a few queries, unchecked; `recorded` then needs none for them."""
+        self._require_open()
+        return self.row_check.read_ahead(table, keys)
+
+    def recorded(self, table: str, key: Key) -> Fields | None:
+        """Return a row as the journal last recorded it (`require_recorded`), or None."""
+        self.require_recorded(table, key)
+        return self.row_check.fields(table, key)
+
+    def built(self, build: Callable[[Fields], _Record], table: str, fields: Fields) -> _Record:
+        """Return the record that `build` makes of a row of a table."""
+        key = KEYS[table]
+        sql = f"SELECT {key}, * FROM {table}"  # noqa: S608  # names of our own
+        return self._built(build, sql, (fields[key],), fields)
 
     def execute(self, sql: str, params: Params = ()) -> Iterator[Row]:
         """Run one statement now; its rows are streamed."""
@@ -159,10 +172,6 @@ class Reading:
         finally:
             if not self._ended:  # its end closes every cursor, and perhaps the connection is gone
                 cursor.close()
-
-
-_NEWEST: Final = """INSERT INTO row_journal (name, seq) VALUES (?, ?)
-    ON CONFLICT (name) DO UPDATE SET seq = excluded.seq"""
 
 
 @cache
@@ -286,7 +295,7 @@ class Writing(Reading):
         sql = "INSERT INTO journal (seq, previous, bytes, hash) VALUES (?, ?, ?, ?)"
         self._first(sql, (seq + 1, previous, body, chained))
         self._head = seq + 1, chained
-        self._connection.run_many(_NEWEST, self._written.chain(seq + 1, chained))
+        self._written.chain(seq + 1, chained)
 
     @contextmanager
     def part(self) -> Iterator[None]:
@@ -314,6 +323,7 @@ class Writing(Reading):
         A trigger can swallow or change a row without an error: `registry_damaged`.
         """
         self._written.require_journaled()
+        self._written.write_newest()
         self._written.require_kept()
 
     def _note(self, table: str, described: tuple[Any, ...], row: Row) -> Key:
