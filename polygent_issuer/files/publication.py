@@ -185,15 +185,16 @@ def require_folder(folder: Path, elsewhere: str) -> None:
 
 def require_free(target: Path, elsewhere: str) -> None:
     """Check that a path is free for a new file; else `output_exists` or `output_failed`."""
-    place = escape(str(target))
     try:
         target.lstat()
     except FileNotFoundError:
         return
     except OSError as problem:
-        reason = (problem.strerror or "").lower()
+        place, reason = escape(str(target)), (problem.strerror or "").lower()
         raise OutputProblem(f"cannot write {place}: {reason}", hint=elsewhere) from None
-    raise OutputExists(f"{place} exists already; files are never overwritten", hint=elsewhere)
+    raise OutputExists(
+        f"{escape(str(target))} exists already; files are never overwritten", hint=elsewhere
+    )
 
 
 def set_aside(path: Path, kept: Path) -> Callable[[], object]:

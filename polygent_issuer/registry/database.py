@@ -48,7 +48,8 @@ class Registry:
     def __init__(self, connection: Connection) -> None:
         """Take a connection that `create` or `open` has made sure of."""
         self._connection = connection
-        self._last_read: tuple[int, RowCheck] | None = None
+        # Of the last transaction: the state of the file, and the rows that were compared.
+        self._last_check: tuple[int, RowCheck] | None = None
 
     @classmethod
     def create(
@@ -167,7 +168,7 @@ class Registry:
             connection.wait_for("SELECT 1 FROM sqlite_schema LIMIT 1").close()
             connection.run("PRAGMA query_only = ON")
             version = connection.number("data_version")
-            self._last_read = (version, db.row_check) if checked else None
+            self._last_check = (version, db.row_check) if checked else None
             yield db
         finally:
             db.end()
@@ -192,16 +193,19 @@ class Registry:
         connection = self._connection
         connection.begin("BEGIN IMMEDIATE")
         db = Writing(connection, now=now, actor=actor)
-        last_read, self._last_read = self._last_read, None
+        last, self._last_check = self._last_check, None
         try:
             connection.require_in_place()
-            # Rows that the decision compared are as they were, unless somebody else committed.
-            if last_read is not None and last_read[0] == connection.number("data_version"):
-                db.row_check = last_read[1]
+            version = connection.number("data_version")
+            # Rows that were compared are as they were, unless another connection committed.
+            if last is not None and last[0] == version:
+                db.row_check = last[1]
             (judge or _require_as_made)(connection)
             yield db
             db.end()
             connection.wait_for("COMMIT")
+            db.row_check.forget_journal()
+            self._last_check = version, db.row_check
         except BaseException as error:
             Reading.end(db)
             connection.roll_back()

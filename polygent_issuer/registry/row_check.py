@@ -138,6 +138,11 @@ class RowCheck:
         self._sound.add(name)
         self._read.pop(name, None)
 
+    def forget_journal(self) -> None:
+        """Forget the journal rows that were read: this transaction wrote newer ones."""
+        self._newest.clear()
+        self._complete.clear()
+
     def require_new(self, name: str) -> None:
         """Check that the journal has no row in the place of one that was just inserted."""
         if name not in self._sound:

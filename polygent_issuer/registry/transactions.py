@@ -302,7 +302,8 @@ class Writing(Reading):
         """Undo all that the block wrote, and only that, if it raises anything."""
         self._written.require_journaled()
         mark = self._written.mark()
-        self._run("SAVEPOINT part", ()).close()
+        self._require_open()
+        self._connection.run("SAVEPOINT part").close()
         try:
             yield
         except BaseException:
@@ -310,7 +311,7 @@ class Writing(Reading):
             self.all_keys = self._head = None
             self._connection.undo_part()
             raise
-        self._run("RELEASE part", ()).close()
+        self._connection.run("RELEASE part").close()
 
     def end(self) -> None:
         """As `Reading.end`, after `check_written`."""

@@ -60,7 +60,7 @@ def known_zone(name: str | None) -> "ZoneInfo | None":
 
 def instant(moment: datetime) -> str:
     """Format an instant as RFC 3339 in UTC, in whole seconds: `2027-12-01T00:00:00Z`."""
-    return f"{in_utc(moment).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+    return f"{in_utc(moment).isoformat(timespec='seconds').removesuffix('+00:00')}Z"
 
 
 def optional_instant(moment: datetime | None) -> str | None:

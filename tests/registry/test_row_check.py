@@ -52,6 +52,44 @@ def current_of(slug: str) -> Callable[[Reading], object]:
     return lambda db: licenses.current(db, customers.find(db, slug))
 
 
+EDITED_TERM = f"UPDATE licenses SET term = '34mo' WHERE id = '{NEW}'"  # noqa: S608  # our own
+
+
+def test_a_row_that_is_edited_between_decision_and_write_is_found(
+    filled: Path, registry: Registry
+) -> None:
+    """A row that a decision compared is compared again once another connection has committed."""
+    with registry.reading() as db:
+        licenses.get(db, NEW)
+    change(filled, EDITED_TERM)
+
+    with pytest.raises(RegistryDamaged, match=NEW), writing(registry) as db:
+        licenses.mark_sent(db, NEW)
+
+
+def test_a_row_that_is_edited_between_two_writes_is_found(filled: Path, registry: Registry) -> None:
+    """A row that one transaction wrote is compared again once another connection has committed."""
+    with registry.writing(now=NOW, actor=ACTOR) as db:
+        licenses.mark_sent(db, NEW, undo=True)
+        db.record("test", customer="acme", license=NEW)
+    change(filled, EDITED_TERM)
+
+    with pytest.raises(RegistryDamaged, match=NEW), writing(registry) as db:
+        licenses.mark_sent(db, NEW)
+
+
+def test_a_row_that_was_read_ahead_is_compared_alone(filled: Path, registry: Registry) -> None:
+    """An edited license that is read ahead with others is refused, and the others are not."""
+    change(filled, EDITED_TERM)
+
+    with registry.reading() as db:
+        licenses.read_ahead(db, [OLD, NEW, license_id(99)])
+
+        assert licenses.get(db, OLD).id == OLD
+        with pytest.raises(RegistryDamaged, match=NEW):
+            licenses.get(db, NEW)
+
+
 READERS: dict[str, Callable[[Reading], object]] = {
     "by slug": lambda db: customers.get(db, "acme"),
     "by name": lambda db: customers.find(db, "acme gmbh"),
