@@ -87,7 +87,6 @@ TO_DO: set[str] = {
     "tests/doctor",
     "tests/faults",
     "tests/guide",
-    "tests/keys",
     "tests/machine_info",
     "tests/registry",
     "tests/runbooks",

@@ -1,4 +1,4 @@
-"""A home with a registry, and a custodian over it."""
+"""A home with a registry, and the key lifecycle on it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +13,13 @@ from polygent_issuer.keys.lifecycle import KeyLifecycle
 
 @pytest.fixture
 def passphrase() -> Given:
-    """What key files and backups are sealed with."""
+    """The passphrase of key files and backups."""
     return Given(b"correct horse battery staple")
 
 
 @pytest.fixture
-def custodian(tmp_path: Path, passphrase: Given) -> Iterator[KeyLifecycle]:
-    """Whoever makes keys in a fresh home."""
+def key_lifecycle(tmp_path: Path, passphrase: Given) -> Iterator[KeyLifecycle]:
+    """The key lifecycle of a new home."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     with new_registry(home) as registry:

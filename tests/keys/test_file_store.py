@@ -1,4 +1,4 @@
-"""Key files: sealed, private, compared with the pin; everything else is refused."""
+"""Key files are encrypted, private and compared with the pinned key; other files are refused."""
 
 import base64
 import codecs
@@ -35,10 +35,10 @@ KEY = Key.from_public_key(PRIVATE.public_key())
 
 
 class Opened:
-    """A file store with what it warned of and asked for."""
+    """A file store, with its warnings and its passphrase prompts."""
 
     def __init__(self, path: Path | str, secret: bytes = PASSPHRASE) -> None:
-        """Open it."""
+        """Open the store of a path."""
         place = store_uri.parse(f"file:{path}")
         assert isinstance(place, store_uri.FileLocation)
         self.warnings: list[str] = []
@@ -46,7 +46,7 @@ class Opened:
         self.store = FileStore(place, passphrase=self.passphrase, warn=self.warnings.append)
 
     def refusal(self, pinned: Key = KEY) -> KeyUnavailable:
-        """The error that loading ends with."""
+        """Return the error of loading a key."""
         with pytest.raises(KeyUnavailable) as raised:
             self.store.load(pinned)
         return raised.value
@@ -59,8 +59,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "main.key"
 
 
-def test_saves_loads_and_signs(tmp_path: Path) -> None:
-    """A saved key comes back and signs; the URI names this very file."""
+def test_a_saved_key_is_loaded_and_signs(tmp_path: Path) -> None:
+    """A saved key is read back and signs; its URI names this file."""
     opened = Opened(tmp_path / "main.key")
     assert opened.store.uri == f"file:{tmp_path}/main.key"
     assert opened.store.presence(KEY.kid) is Presence.ABSENT
@@ -74,8 +74,8 @@ def test_saves_loads_and_signs(tmp_path: Path) -> None:
     assert opened.warnings == []
 
 
-def test_the_file_is_private_and_sealed(path: Path) -> None:
-    """Mode 0600, alone in its folder, the OpenSSH format under bcrypt."""
+def test_the_file_is_private_and_encrypted(path: Path) -> None:
+    """A key file has mode 0600 and the OpenSSH format with bcrypt."""
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [entry.name for entry in path.parent.iterdir()] == ["main.key"]
     envelope = file_store.parse_openssh(path.read_bytes())
@@ -85,7 +85,7 @@ def test_the_file_is_private_and_sealed(path: Path) -> None:
 
 @pytest.mark.usefixtures("unhurried")
 def test_64_rounds_are_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store opened without saying otherwise seals with 64 rounds (one is run here)."""
+    """A store encrypts with 64 rounds by default (one is run here)."""
     asked: list[int] = []
     seal = file_store.seal_openssh
 
@@ -102,7 +102,7 @@ def test_64_rounds_are_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_folder_holds_one_file_per_key(tmp_path: Path) -> None:
-    """In a folder the file is named by label and kid, and found by the kid."""
+    """In a folder a file is named by label and kid, and found by the kid."""
     folder = tmp_path / "keys"
     opened = Opened(f"{folder}/")
     other = generate_private_key()
@@ -119,8 +119,8 @@ def test_a_folder_holds_one_file_per_key(tmp_path: Path) -> None:
         assert Opened(folder).store.presence(key.kid) is Presence.PRESENT
 
 
-def test_a_folder_without_the_key_says_so(tmp_path: Path) -> None:
-    """A file that is only named like the key does not count."""
+def test_a_folder_without_the_key_is_reported(tmp_path: Path) -> None:
+    """A file with only the name of the key does not count."""
     folder = tmp_path / "keys"
     other = generate_private_key()
     Opened(f"{folder}/").store.save(other, label="other")
@@ -132,8 +132,8 @@ def test_a_folder_without_the_key_says_so(tmp_path: Path) -> None:
     assert Opened(folder).store.presence(KEY.kid) is Presence.ABSENT
 
 
-def test_a_missing_file_or_folder_says_so(tmp_path: Path, path: Path) -> None:
-    """No such file is no such key, with its path."""
+def test_a_missing_file_or_folder_is_reported(tmp_path: Path, path: Path) -> None:
+    """A missing file is a missing key; the error names its path."""
     for place in (tmp_path / "none.key", f"{tmp_path}/none/", path / "below"):
         refused = Opened(place).refusal()
         assert refused.code == "no_such_key"
@@ -142,14 +142,14 @@ def test_a_missing_file_or_folder_says_so(tmp_path: Path, path: Path) -> None:
 
 
 def test_a_wrong_passphrase_is_refused(path: Path) -> None:
-    """The file stays closed, and the passphrase is in no message."""
+    """A wrong passphrase does not open the file, and is in no message."""
     refused = Opened(path, b"another secret").refusal()
     assert refused.code == "wrong_passphrase"
     assert "another secret" not in f"{refused.message}{refused.hint}{refused!r}"
 
 
 def test_another_key_is_refused_before_the_passphrase(path: Path) -> None:
-    """The clear part says that it is not the pinned key: nobody is asked."""
+    """A file with another public key is refused without a prompt."""
     other = Key.from_public_key(generate_private_key().public_key())
     opened = Opened(path)
     refused = opened.refusal(other)
@@ -161,7 +161,7 @@ def test_another_key_is_refused_before_the_passphrase(path: Path) -> None:
 
 
 def test_a_flipped_bit_never_loads_another_key(path: Path) -> None:
-    """Throughout the file: refused, and what still loads is the pinned key."""
+    """A file with a flipped bit is refused, or still loads the pinned key."""
     data = path.read_bytes()
     codes = set()
     for index in range(0, len(data), 4):
@@ -178,8 +178,8 @@ def test_a_flipped_bit_never_loads_another_key(path: Path) -> None:
     assert {"wrong_passphrase", "key_damaged", "key_mismatch"} <= codes
 
 
-def test_a_changed_private_number_is_found_out(path: Path) -> None:
-    """A flip in the sealed private number loads as another key, and the pin stops it."""
+def test_a_changed_private_number_is_detected(path: Path) -> None:
+    """A flip in the private number loads another key, which the pinned key reveals."""
     sealed = file_store.parse_openssh(path.read_bytes()).sealed
     codes = []
     for offset in range(1, 80):
@@ -196,7 +196,7 @@ def test_a_changed_private_number_is_found_out(path: Path) -> None:
 def test_too_many_rounds_are_refused_before_bcrypt(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """2,000 rounds: refused before anybody is asked and before bcrypt is run."""
+    """2,000 rounds are refused before a prompt and before bcrypt runs."""
     sealed = file_store.parse_openssh(path.read_bytes()).sealed
     at = sealed.index(b"bcrypt") + 6 + 4 + 4 + 16
     body = base64.encodebytes(sealed[:at] + (2000).to_bytes(4, "big") + sealed[at + 4 :])
@@ -215,7 +215,7 @@ def test_too_many_rounds_are_refused_before_bcrypt(
     "kind", [PrivateFormat.OpenSSH, PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL]
 )
 def test_a_plaintext_file_is_refused(path: Path, kind: PrivateFormat) -> None:
-    """A key without a passphrase is no store, in whatever format; import reads it."""
+    """A key file without a passphrase is refused in every format; the hint is to import it."""
     path.write_bytes(PRIVATE.private_bytes(Encoding.PEM, kind, NoEncryption()))
     opened = Opened(path)
     refused = opened.refusal()
@@ -230,15 +230,15 @@ def test_a_plaintext_file_is_refused(path: Path, kind: PrivateFormat) -> None:
     [b"", b"\0" * 100, b"no key", b"x" * (file_store.FILE_LIMIT + 1), KEY.to_pem()],
     ids=["empty", "zeros", "text", "large", "public"],
 )
-def test_a_file_that_is_no_key_is_refused(path: Path, data: bytes) -> None:
-    """Anything else says that it is no key file."""
+def test_a_file_without_a_key_is_refused(path: Path, data: bytes) -> None:
+    """A file without a key is reported as damaged."""
     path.write_bytes(data)
     assert Opened(path).refusal().code == "key_damaged"
     assert Opened(path).store.presence(KEY.kid) is Presence.UNAVAILABLE
 
 
-def test_whether_there_is_room(tmp_path: Path) -> None:
-    """A name that is taken, a link too, or a folder that is not there is refused; no question."""
+def test_a_path_is_checked_before_a_key_is_saved(tmp_path: Path) -> None:
+    """An existing file, a link or a missing folder is refused without a prompt."""
     (tmp_path / "taken.key").symlink_to(tmp_path / "nowhere")
     for place, error in (
         (tmp_path / "taken.key", OutputExists),
@@ -256,22 +256,22 @@ def test_whether_there_is_room(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["taken.key"]
 
 
-def test_an_oversized_file_is_not_read_on(path: Path) -> None:
-    """A file with the right beginning and no end in sight is refused."""
+def test_an_oversized_file_is_refused(path: Path) -> None:
+    """A file with a valid beginning that is too large is refused."""
     path.write_bytes(path.read_bytes() + b"\n" * file_store.FILE_LIMIT)
     assert Opened(path).refusal().code == "key_damaged"
 
 
 def test_an_encrypted_pkcs8_file_points_to_import(path: Path) -> None:
-    """Not plain text, and not our format."""
+    """An encrypted file in another format is refused; the hint is to import it."""
     path.write_bytes(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
     refused = Opened(path).refusal()
     assert refused.code == "key_damaged"
     assert "key import" in str(refused.hint)
 
 
-def test_a_pipe_in_its_place_does_not_hang(path: Path) -> None:
-    """A FIFO that nobody writes to is no key file; nothing waits for it."""
+def test_a_pipe_does_not_hang(path: Path) -> None:
+    """A FIFO without a writer is refused at once."""
     path.unlink()
     os.mkfifo(path)
     refused = Opened(path).refusal()
@@ -280,7 +280,7 @@ def test_a_pipe_in_its_place_does_not_hang(path: Path) -> None:
 
 
 def test_a_key_file_that_an_editor_saved_in_another_encoding(path: Path) -> None:
-    """A byte order mark and CRLF are read; UTF-16 is refused by name."""
+    """A byte order mark and CRLF are accepted; UTF-16 is refused with its name."""
     text = path.read_text().replace("\n", "\r\n")
     path.write_bytes(text.encode("utf-8-sig"))
     assert Opened(path).store.load(KEY).kid == KEY.kid
@@ -292,7 +292,7 @@ def test_a_key_file_that_an_editor_saved_in_another_encoding(path: Path) -> None
 
 @pytest.mark.parametrize("mark", [codecs.BOM_UTF8, codecs.BOM_UTF16_LE])
 def test_bytes_that_an_earlier_version_used_open_an_existing_key(path: Path, mark: bytes) -> None:
-    """The passphrase is tried first, then once what earlier versions took; a warning says so."""
+    """The bytes that earlier versions used are tried second, with a warning."""
     source = path.with_name("passphrase")
     source.write_bytes(mark + PASSPHRASE + b"\n")
     source.chmod(0o600)
@@ -311,7 +311,7 @@ def test_bytes_that_an_earlier_version_used_open_an_existing_key(path: Path, mar
 
 
 def test_a_new_key_never_gets_the_bytes_of_an_earlier_version(tmp_path: Path) -> None:
-    """A byte order mark is no part of its passphrase, and UTF-16 is refused before it is made."""
+    """A new passphrase has no byte order mark; UTF-16 is refused first."""
     source = tmp_path / "passphrase"
     source.write_bytes(codecs.BOM_UTF8 + PASSPHRASE + b"\r\n")
     source.chmod(0o600)
@@ -330,16 +330,16 @@ def test_a_new_key_never_gets_the_bytes_of_an_earlier_version(tmp_path: Path) ->
     assert warnings == []
 
 
-def test_a_folder_in_its_place_is_searched(path: Path) -> None:
-    """A path that became a folder is a store with a file per key, an empty one here."""
+def test_a_folder_instead_of_a_file_is_searched(path: Path) -> None:
+    """A path that became a folder is a store with a file per key."""
     path.unlink()
     path.mkdir()
     assert Opened(path).refusal().code == "no_such_key"
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
-def test_a_looser_mode_warns(path: Path, mode: int) -> None:
-    """Containers mount secrets so: it works, and the warning names the file and the mending."""
+def test_a_readable_mode_warns(path: Path, mode: int) -> None:
+    """A file that others can read still works; the warning names the file and the fix."""
     path.chmod(mode)
     opened = Opened(path)
     assert opened.store.load(KEY).kid == KEY.kid
@@ -348,7 +348,7 @@ def test_a_looser_mode_warns(path: Path, mode: int) -> None:
 
 @pytest.mark.parametrize("mode", [0o666, 0o602])
 def test_a_file_that_every_user_may_write_to_is_refused(path: Path, mode: int) -> None:
-    """Exit 7, before the passphrase is asked for; a look at it does not say that it is there."""
+    """A world-writable file is refused with exit 7, before the prompt."""
     path.chmod(mode)
     opened = Opened(path)
     with pytest.raises(UnsafeFile, match=f"^every user may write to the key file {path}$"):
@@ -359,8 +359,10 @@ def test_a_file_that_every_user_may_write_to_is_refused(path: Path, mode: int) -
     assert opened.passphrase.asked == []
 
 
-def test_a_disk_that_lets_every_user_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new key file there is removed again: it would be refused whenever it is to sign."""
+def test_a_new_file_on_a_disk_without_modes_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new key file that every user can change is removed again."""
     create = os.open
 
     def without_modes(path: Path, flags: int, mode: int = 0) -> int:
@@ -379,7 +381,7 @@ def test_a_disk_that_lets_every_user_write(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_file_of_another_user_is_refused(path: Path) -> None:
-    """Also one of several in a folder, which is not passed over in silence."""
+    """A file of another user is refused, also as one of several in a folder."""
     folder = path.parent / "keys"
     folder.mkdir()
     path.rename(folder / f"main-{KEY.kid[:8]}.key")
@@ -390,7 +392,7 @@ def test_a_file_of_another_user_is_refused(path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o600, 0o400])
 def test_a_private_mode_does_not_warn(path: Path, mode: int) -> None:
-    """0600 and stricter are as they should be."""
+    """Mode 0600 or stricter gives no warning."""
     path.chmod(mode)
     opened = Opened(path)
     opened.store.load(KEY)
@@ -398,7 +400,7 @@ def test_a_private_mode_does_not_warn(path: Path, mode: int) -> None:
 
 
 def test_reading_follows_a_link(path: Path, tmp_path: Path) -> None:
-    """Containers mount secrets as links; the pin says whether it is the right key."""
+    """A link is followed, since containers mount secrets as links; the pinned key decides."""
     link = tmp_path / "link.key"
     link.symlink_to(path)
     assert Opened(link).store.load(KEY).kid == KEY.kid
@@ -406,7 +408,7 @@ def test_reading_follows_a_link(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", ["elsewhere.key", "main.key"])
 def test_saving_never_follows_a_link(path: Path, tmp_path: Path, target: str) -> None:
-    """A link laid in the place of the new file is refused, dangling or not."""
+    """A link at the path of a new file is refused, dangling or not."""
     before = path.read_bytes()
     link = tmp_path / "link.key"
     link.symlink_to(tmp_path / target)
@@ -418,7 +420,7 @@ def test_saving_never_follows_a_link(path: Path, tmp_path: Path, target: str) ->
 
 
 def test_saving_never_overwrites(path: Path) -> None:
-    """A file that is there stays as it is."""
+    """An existing file is not changed."""
     before = path.read_bytes()
     with pytest.raises(OutputExists):
         Opened(path).store.save(generate_private_key(), label="main")
@@ -426,17 +428,17 @@ def test_saving_never_overwrites(path: Path) -> None:
 
 
 def test_saving_into_a_missing_folder_is_refused(tmp_path: Path) -> None:
-    """Folders are made only where the URI says that there is one."""
+    """A folder is created only if the URI names it as a folder."""
     with pytest.raises(OutputProblem):
         Opened(tmp_path / "none" / "main.key").store.save(PRIVATE, label="main")
     with pytest.raises(OutputProblem):
         Opened(f"{tmp_path}/none/none/").store.save(PRIVATE, label="main")
 
 
-def test_a_key_that_does_not_come_back_is_not_saved(
+def test_a_key_that_reads_back_differently_is_not_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that loses or changes what it was given is found out at once."""
+    """A disk that loses or changes the file is detected at once."""
     other = file_store.seal_openssh(generate_private_key(), PASSPHRASE, rounds=1)
 
     def write_another(_data: bytes, path: Path) -> Path:
@@ -450,27 +452,27 @@ def test_a_key_that_does_not_come_back_is_not_saved(
 
 
 def test_nothing_secret_is_in_the_file_or_the_errors(path: Path) -> None:
-    """Neither the private number, in any spelling, nor the passphrase."""
+    """The file and the errors contain neither the private number nor the passphrase."""
     number = PRIVATE.private_numbers().private_value
     der = PRIVATE.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     raw = number.to_bytes(32, "big")
     secrets = [raw, base64.b64encode(raw), raw.hex().encode(), der, base64.b64encode(der)]
-    told = b""
+    messages = b""
     for refuse in (
         lambda: Opened(path, b"wrong").store.load(KEY),
         lambda: Opened(path).store.save(PRIVATE, label="main"),
     ):
         with pytest.raises(IssuerError) as raised:
             refuse()
-        told += f"{raised.value!r}{raised.value.message}{raised.value.hint}".encode()
+        messages += f"{raised.value!r}{raised.value.message}{raised.value.hint}".encode()
     for secret in [*secrets, PASSPHRASE, str(number).encode()]:
         assert secret not in path.read_bytes()
         assert secret not in base64.b64decode(b"".join(path.read_bytes().split(b"\n")[1:-2]))
-        assert secret not in told
+        assert secret not in messages
 
 
 def test_ssh_keygen_opens_it_in_an_emergency(path: Path) -> None:
-    """`ssh-keygen -p -m PKCS8` makes a key of it that any library reads."""
+    """`ssh-keygen -p -m PKCS8` converts a key file for other libraries."""
     tool = require_tool("ssh-keygen", "openssh-client")
     command = [tool, "-p", "-m", "PKCS8", "-P", PASSPHRASE.decode(), "-N", "", "-f", str(path)]
     subprocess.run(command, check=True, capture_output=True)
@@ -481,7 +483,7 @@ def test_ssh_keygen_opens_it_in_an_emergency(path: Path) -> None:
 
 @pytest.mark.parametrize("cipher", ["aes256-ctr", "aes256-cbc", "aes256-gcm@openssh.com"])
 def test_a_file_of_ssh_keygen_is_a_store(tmp_path: Path, cipher: str) -> None:
-    """What ssh-keygen made, with whichever of these ciphers, loads as it is."""
+    """A key file that ssh-keygen made, with each of these ciphers, is loaded."""
     tool = require_tool("ssh-keygen", "openssh-client")
     path = tmp_path / "made.key"
     kind = [tool, "-q", "-t", "ecdsa", "-b", "256", "-a", "2", "-Z", cipher]
@@ -493,8 +495,8 @@ def test_a_file_of_ssh_keygen_is_a_store(tmp_path: Path, cipher: str) -> None:
     assert re.fullmatch(r"[\w-]{43}", key.kid)
 
 
-def test_a_file_that_may_not_be_read_is_not_a_missing_one(path: Path) -> None:
-    """Without permission the error names the file and says why."""
+def test_an_unreadable_file_is_not_a_missing_one(path: Path) -> None:
+    """Without permission the error names the file and the reason."""
     path.chmod(0)
     before = os.geteuid()
     if before == 0:  # root reads everything
@@ -509,8 +511,8 @@ def test_a_file_that_may_not_be_read_is_not_a_missing_one(path: Path) -> None:
     assert presence is Presence.UNAVAILABLE
 
 
-def test_a_folder_that_may_not_be_read_is_not_an_empty_one(tmp_path: Path) -> None:
-    """Likewise for a folder."""
+def test_an_unreadable_folder_is_not_an_empty_one(tmp_path: Path) -> None:
+    """A folder without permission is not reported as a missing key."""
     opened = Opened(f"{tmp_path}/")
     tmp_path.chmod(0)
     before = os.geteuid()

@@ -33,7 +33,7 @@ from polygent_issuer.verifier.keys import Key
     ],
 )
 def test_any_other_backend_is_refused(name: str) -> None:
-    """Only the four classes of the list; null, fail, chainer and plain text are not on it."""
+    """Only the four listed classes are accepted; null, fail, chainer and plain text are not."""
     with pytest.raises(KeyUnavailable) as raised:
         keyring_backends.make(name)
     assert raised.value.code == "unsafe_backend"
@@ -52,10 +52,10 @@ def test_a_class_that_poses_as_an_allowed_one_is_refused(monkeypatch: pytest.Mon
 
 
 def test_a_subclass_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A class derived from an allowed one is another class."""
+    """A class derived from a supported one is refused."""
 
     class Derived(SecretService.Keyring):
-        """Could do anything."""
+        """A subclass, which could do anything."""
 
     monkeypatch.setattr(SecretService, "Keyring", Derived)
     with pytest.raises(
@@ -65,7 +65,7 @@ def test_a_subclass_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_backend_that_is_not_installed_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module without the class says what else can be done."""
+    """A module without the class is reported with an alternative."""
     monkeypatch.delattr(SecretService, "Keyring")
     with pytest.raises(KeyUnavailable) as raised:
         keyring_backends.make(keyring_backends.SECRET_SERVICE)
@@ -91,14 +91,14 @@ def test_a_backend_that_is_not_installed_is_absent(monkeypatch: pytest.MonkeyPat
 def test_an_instance_has_our_attributes_and_no_others(
     name: str, kept: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What KEYRING_PROPERTY_* put into the instance is gone."""
+    """Attributes from KEYRING_PROPERTY_* are removed from the instance."""
     for attribute in (*kept, "get_password", "preferred_collection", "schemes", "wallet"):
         monkeypatch.setenv(f"KEYRING_PROPERTY_{attribute.upper()}", "elsewhere")
     assert vars(keyring_backends.make(name)) == kept
 
 
-def test_the_class_itself_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PYTHON_KEYRING_BACKEND, which `keyring` goes by, is not asked."""
+def test_the_environment_does_not_choose_the_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PYTHON_KEYRING_BACKEND, which `keyring` uses, is ignored."""
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     assert type(keyring_backends.make(keyring_backends.SECRET_SERVICE)) is SecretService.Keyring
     assert type(keyring_backends.make(keyring_backends.KWALLET)) is kwallet.DBusKeyring
@@ -118,12 +118,12 @@ def pair() -> Pair:
 
 
 def store(platform: str) -> KeyringStore:
-    """The keyring store as it would be on that platform."""
+    """Return the keyring store of a platform."""
     return KeyringStore(timeout=AMPLE, keyrings=keyring_backends.for_platform(platform))
 
 
 def saved_and_loaded(platform: str, pair: Pair) -> None:
-    """The whole way of a key through a keyring."""
+    """Save a key in a keyring and load it."""
     private_key, key = pair
     assert store(platform).presence(key.kid) is Presence.ABSENT
     store(platform).save(private_key, label="main")
@@ -133,19 +133,19 @@ def saved_and_loaded(platform: str, pair: Pair) -> None:
 
 @pytest.mark.parametrize("platform", ["linux", "freebsd14"])
 def test_on_unix_the_secret_service_comes_before_kwallet(platform: str) -> None:
-    """Two keyrings, in this order."""
+    """Unix has two keyrings, the Secret Service first."""
     first, second = keyring_backends.for_platform(platform)
     assert isinstance(first, keyring_backends.SecretServiceKeyring)
     assert isinstance(second, keyring_backends.KWalletKeyring)
 
 
 class _SecurityError(Exception):
-    """What keyring's `api` raises."""
+    """The exception of keyring's `api` module."""
 
 
 @pytest.fixture
 def keychain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Entries:
-    """A feigned keychain: the Security framework's functions and security(1)."""
+    """A simulated keychain: the Security framework's functions and security(1)."""
     entries: Entries = {}
     security = tmp_path / "security"
     listing = tmp_path / "listing"
@@ -177,19 +177,19 @@ def keychain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Entries:
     return entries
 
 
-def test_macos_keeps_a_key_in_the_keychain(
+def test_macos_stores_a_key_in_the_keychain(
     keychain: Entries, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Our service and the kid name the entry; security(1) sees it without its secret."""
+    """The entry is named by our service and the kid; security(1) finds it without its secret."""
     monkeypatch.setattr(macOS.Keyring, "keychain", "/elsewhere")  # as KEYCHAIN_PATH would
     saved_and_loaded("darwin", pair)
     assert list(keychain) == [("polygent-issuer", pair[1].kid)]
 
 
-def test_macos_says_when_the_person_refuses(
+def test_macos_reports_a_refused_prompt(
     keychain: Entries, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A refused keychain is locked, not empty."""
+    """A refused keychain is reported as locked, not as empty."""
     store("darwin").save(pair[0], label="main")
     assert len(keychain) == 1
 
@@ -202,10 +202,10 @@ def test_macos_says_when_the_person_refuses(
     assert raised.value.code == "keyring_locked"
 
 
-def test_macos_without_security_is_no_keyring(
+def test_macos_without_security_has_no_keyring(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """When security(1) fails in another way than "not found", nothing is said of the key."""
+    """If security(1) fails otherwise than with "not found", the keyring is absent."""
     security = tmp_path / "security"
     security.write_text("#!/bin/sh\nexit 36\n")
     security.chmod(0o700)
@@ -215,7 +215,7 @@ def test_macos_without_security_is_no_keyring(
 
 @dataclass
 class _Credentials:
-    """Windows' Credential Manager as pywin32 shows it."""
+    """A simulated Windows Credential Manager with the interface of pywin32."""
 
     CRED_TYPE_GENERIC: int = 1
     CRED_PERSIST_SESSION: int = 1
@@ -224,12 +224,12 @@ class _Credentials:
     kept: dict[str, dict[str, object]] = field(default_factory=dict)
 
     def CredWrite(self, credential: dict[str, object], _flags: int) -> None:  # noqa: N802
-        """Keep one, the secret in UTF-16 as Windows does."""
+        """Store a credential, with the secret in UTF-16 as on Windows."""
         secret = str(credential["CredentialBlob"]).encode("utf-16")
         self.kept[str(credential["TargetName"])] = {**credential, "CredentialBlob": secret}
 
     def CredRead(self, *, Type: int, TargetName: str) -> dict[str, object]:  # noqa: N802, N803
-        """Give one, or say with 1168 that there is none."""
+        """Return a credential, or raise error 1168 if it does not exist."""
         assert Type == self.CRED_TYPE_GENERIC
         if TargetName not in self.kept:
             raise _WindowsError
@@ -243,7 +243,7 @@ class _WindowsError(Exception):
 
 @pytest.fixture
 def credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Credentials]:
-    """A feigned Credential Manager under keyring's own backend."""
+    """A simulated Credential Manager below keyring's own backend."""
     manager = _Credentials()
     pywin32 = ModuleType("win32ctypes.pywin32")
     vars(pywin32).update(
@@ -259,10 +259,10 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Credentials]:
     sys.modules.pop("keyring.backends.Windows", None)
 
 
-def test_windows_keeps_a_key_on_this_machine(
+def test_windows_stores_a_key_on_this_machine(
     credentials: _Credentials, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Local-machine persistence, whatever the environment says: no roaming profile gets it."""
+    """A key has local-machine persistence, whatever the environment sets; it does not roam."""
     monkeypatch.setenv("KEYRING_PROPERTY_PERSIST", "enterprise")
     saved_and_loaded("win32", pair)
     (credential,) = credentials.kept.values()
@@ -271,8 +271,8 @@ def test_windows_keeps_a_key_on_this_machine(
     assert credential["Persist"] == credentials.CRED_PERSIST_LOCAL_MACHINE
 
 
-def test_windows_keeps_several_keys(credentials: _Credentials) -> None:
-    """A second key moves the first entry aside; both load."""
+def test_windows_stores_several_keys(credentials: _Credentials) -> None:
+    """A second key moves the first entry to another name; both load."""
     for _ in range(3):
         private_key = generate_private_key()
         key = Key.from_public_key(private_key.public_key())
@@ -282,7 +282,7 @@ def test_windows_keeps_several_keys(credentials: _Credentials) -> None:
 
 
 class _KWallet:
-    """The KWallet daemon's interface, and the bus it is on."""
+    """A simulated KWallet daemon and its bus."""
 
     def __init__(self) -> None:
         self.entries: Entries = {}
@@ -291,61 +291,61 @@ class _KWallet:
         self.applications: set[str] = set()
 
     def name_has_owner(self, name: str) -> bool:
-        """Running."""
+        """Report a running daemon."""
         return name == "org.kde.kwalletd5"
 
     def list_activatable_names(self) -> list[str]:
-        """Activatable."""
+        """Report an activatable daemon."""
         return ["org.kde.kwalletd5"]
 
     def get_object(self, name: str, path: str) -> "_KWallet":
-        """The daemon."""
+        """Return the daemon."""
         assert (name, path) == ("org.kde.kwalletd5", "/modules/kwalletd5")
         return self
 
     def networkWallet(self) -> str:  # noqa: N802 -- KWallet's name
-        """Its default wallet."""
+        """Return the default wallet."""
         return "kdewallet"
 
     def isOpen(self, wallet: object) -> bool:  # noqa: N802 -- KWallet's name
-        """By name or by handle."""
+        """Accept a name or a handle."""
         assert wallet in ("kdewallet", 7)
         return self.is_open
 
     def keyDoesNotExist(self, wallet: str, folder: str, key: str) -> bool:  # noqa: N802
-        """Needs no open wallet."""
+        """Look up a key; works with a closed wallet."""
         assert wallet == "kdewallet"
         return (folder, key) not in self.entries
 
     def open(self, _wallet: str, _window: int, application: str) -> int:
-        """Ask the person."""
+        """Ask the operator."""
         self.applications.add(application)
         self.is_open = self.is_open or self.opens
         return 7 if self.is_open else -1
 
     def hasFolder(self, *_: object) -> bool:  # noqa: N802 -- KWallet's name
-        """No folder of old versions."""
+        """Report no folder of an old version."""
         return False
 
     def hasEntry(self, _handle: int, folder: str, key: str, _application: str) -> bool:  # noqa: N802
-        """In the open wallet."""
+        """Look up an entry in the open wallet."""
         return (folder, key) in self.entries
 
     def readPassword(self, _handle: int, folder: str, key: str, _application: str) -> str:  # noqa: N802
-        """From the open wallet."""
+        """Read from the open wallet."""
         return self.entries[folder, key]
 
     def writePassword(  # noqa: N802 -- KWallet's name
         self, _handle: int, folder: str, key: str, secret: str, _application: str
     ) -> int:
-        """Into the open wallet."""
+        """Write to the open wallet."""
         self.entries[folder, key] = secret
         return 0
 
 
 @pytest.fixture
 def wallet(monkeypatch: pytest.MonkeyPatch) -> _KWallet:
-    """A feigned KWallet, and no Secret Service."""
+    """A simulated KWallet, without a Secret Service."""
     daemon = _KWallet()
     dbus = ModuleType("dbus")
     vars(dbus).update(
@@ -360,15 +360,15 @@ def wallet(monkeypatch: pytest.MonkeyPatch) -> _KWallet:
     return daemon
 
 
-def test_kwallet_keeps_a_key_where_there_is_no_secret_service(wallet: _KWallet, pair: Pair) -> None:
-    """The second keyring of the list takes over, under our name."""
+def test_kwallet_stores_a_key_without_a_secret_service(wallet: _KWallet, pair: Pair) -> None:
+    """KWallet is used, under our name, without a Secret Service."""
     saved_and_loaded("linux", pair)
     assert list(wallet.entries) == [("polygent-issuer", pair[1].kid)]
     assert wallet.applications == {"polygent-issuer"}
 
 
-def test_kwallet_says_when_it_is_closed(wallet: _KWallet, pair: Pair) -> None:
-    """A closed wallet shows the key and needs the person to open it."""
+def test_kwallet_reports_a_closed_wallet(wallet: _KWallet, pair: Pair) -> None:
+    """A closed wallet shows that the key exists, and must be opened by the operator."""
     store("linux").save(pair[0], label="main")
     wallet.is_open = wallet.opens = False
     assert store("linux").presence(pair[1].kid) is Presence.LOCKED
@@ -382,15 +382,15 @@ def test_kwallet_says_when_it_is_closed(wallet: _KWallet, pair: Pair) -> None:
 def test_kwallet_without_dbus_python_is_not_running(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is not installed is not asked."""
+    """Without dbus-python, KWallet counts as not running."""
     monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
     monkeypatch.delattr(kwallet, "dbus", raising=False)
     assert store("linux").presence(pair[1].kid) is Presence.UNAVAILABLE
 
 
-def test_without_secretstorage_there_is_no_secret_service(
+def test_without_secretstorage_the_secret_service_is_absent(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A missing library is a keyring that is not running, not a crash."""
+    """A missing library counts as a keyring that is not running."""
     monkeypatch.setitem(sys.modules, "secretstorage", None)
     assert store("linux").presence(pair[1].kid) is Presence.UNAVAILABLE

@@ -1,4 +1,4 @@
-"""Keys in a real Secret Service: there, locked, hung, absent, bent; each is told apart."""
+"""Keys in a real Secret Service: available, locked, hung, absent or damaged."""
 
 import base64
 import secrets
@@ -35,14 +35,14 @@ Pair = tuple[ec.EllipticCurvePrivateKey, Key]
 
 
 def keyring(timeout: timedelta = AMPLE) -> KeyringStore:
-    """The keyring store as the command line opens it."""
+    """Return the keyring store as the command line opens it."""
     store = open_store(Settings(keyring_timeout=timeout), "keyring:", warn=pytest.fail)
     assert isinstance(store, KeyringStore)
     return store
 
 
 def items(path: str | None = None) -> Iterator[tuple[dict[str, str], bytes]]:
-    """Attributes and secret of every item in a collection, read past the package."""
+    """Return attributes and secret of each item, read without the package."""
     with closing(secretstorage.dbus_init()) as bus:
         collection = (
             secretstorage.Collection(bus) if path is None else secretstorage.Collection(bus, path)
@@ -52,7 +52,7 @@ def items(path: str | None = None) -> Iterator[tuple[dict[str, str], bytes]]:
 
 
 def put(kid: str, secret: bytes) -> None:
-    """Write an entry past the package."""
+    """Write an entry without the package."""
     with closing(secretstorage.dbus_init()) as bus:
         collection = secretstorage.Collection(bus)
         attributes = {"service": "polygent-issuer", "username": kid, "application": "else"}
@@ -60,7 +60,7 @@ def put(kid: str, secret: bytes) -> None:
 
 
 def refusal(store: KeyringStore, pinned: Key) -> KeyUnavailable:
-    """The error that loading a key ends with."""
+    """Return the error of loading a key."""
     with pytest.raises(KeyUnavailable) as raised:
         store.load(pinned)
     return raised.value
@@ -73,8 +73,8 @@ def pair() -> Pair:
     return private_key, Key.from_public_key(private_key.public_key())
 
 
-def test_saves_loads_and_signs(service: SecretService, pair: Pair) -> None:
-    """A saved key comes back and signs what its public half verifies."""
+def test_a_saved_key_is_loaded_and_signs(service: SecretService, pair: Pair) -> None:
+    """A saved key is loaded and signs; its public key verifies the signature."""
     private_key, key = pair
     assert not service.is_locked()
     assert keyring().presence(key.kid) is Presence.ABSENT
@@ -86,7 +86,7 @@ def test_saves_loads_and_signs(service: SecretService, pair: Pair) -> None:
 
 
 def test_the_entry_is_pkcs8_der_in_base64(service: SecretService, pair: Pair) -> None:
-    """One entry per key: our service, the kid as user name, PKCS#8 DER in base64."""
+    """An entry has our service, the kid as user name, and PKCS#8 DER in base64."""
     private_key, key = pair
     keyring().save(private_key, label="main")
     der = private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
@@ -99,7 +99,7 @@ def test_the_entry_is_pkcs8_der_in_base64(service: SecretService, pair: Pair) ->
 
 
 @pytest.mark.usefixtures("service")
-def test_keeps_several_keys_apart() -> None:
+def test_each_key_has_its_own_entry() -> None:
     """Each kid has its own entry; saving a key again adds none."""
     private_keys = [generate_private_key() for _ in range(3)]
     for private_key in [*private_keys, private_keys[0]]:
@@ -111,23 +111,23 @@ def test_keeps_several_keys_apart() -> None:
 
 
 @pytest.mark.usefixtures("service")
-def test_says_when_there_is_no_such_key(pair: Pair) -> None:
-    """A keyring that answers without the key is not an absent keyring."""
+def test_a_missing_key_is_reported(pair: Pair) -> None:
+    """A running keyring without the key is not an absent keyring."""
     refused = refusal(keyring(), pair[1])
     assert refused.code == "no_such_key"
     assert pair[1].kid in refused.message
     assert str(refused.hint).endswith(": polygent-issue key import BACKUP")
 
 
-def test_a_locked_keyring_has_room(service: SecretService) -> None:
-    """That it answers is seen without a prompt; `save` unlocks it."""
+def test_a_locked_keyring_can_store_a_key(service: SecretService) -> None:
+    """A locked keyring passes the check without a prompt; `save` unlocks it."""
     service.lock()
     keyring().require_room()
     assert service.is_locked()
 
 
-def test_says_when_the_keyring_is_locked(service: SecretService, pair: Pair) -> None:
-    """Locked, and nobody there to unlock it: the key is seen all the same, without a prompt."""
+def test_a_locked_keyring_is_reported(service: SecretService, pair: Pair) -> None:
+    """A key in a locked keyring is found without a prompt, but cannot be loaded."""
     private_key, key = pair
     keyring().save(private_key, label="main")
     service.lock()
@@ -143,7 +143,7 @@ def test_says_when_the_keyring_is_locked(service: SecretService, pair: Pair) -> 
 
 
 def test_an_unanswered_unlock_prompt_has_a_deadline(service: SecretService, pair: Pair) -> None:
-    """A prompt on an unattended screen ends as locked, not as a hang."""
+    """An unanswered prompt is reported as locked after the deadline."""
     private_key, key = pair
     keyring().save(private_key, label="main")
     service.lock()
@@ -156,8 +156,8 @@ def test_an_unanswered_unlock_prompt_has_a_deadline(service: SecretService, pair
     assert raised.value.code == "keyring_locked"
 
 
-def test_looking_never_prompts(service: SecretService, pair: Pair) -> None:
-    """`presence` of a locked keyring answers while a prompt would hang."""
+def test_presence_never_prompts(service: SecretService, pair: Pair) -> None:
+    """`presence` of a locked keyring returns although a prompt would hang."""
     private_key, key = pair
     keyring().save(private_key, label="main")
     service.lock()
@@ -167,7 +167,7 @@ def test_looking_never_prompts(service: SecretService, pair: Pair) -> None:
 
 
 def test_a_hung_keyring_has_a_deadline(service: SecretService, pair: Pair) -> None:
-    """A daemon that is stopped in its tracks ends as a timeout, for every call."""
+    """With a stopped daemon, every call ends with a timeout."""
     private_key, key = pair
     keyring().save(private_key, label="main")
     service.stop()
@@ -188,7 +188,7 @@ def test_a_hung_keyring_has_a_deadline(service: SecretService, pair: Pair) -> No
 def test_a_keyring_that_hangs_later_has_a_deadline(
     service: SecretService, pair: Pair, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever the daemon stops, the next call ends in time."""
+    """If the daemon stops between two calls, the next call ends in time."""
     original = getattr(SecretServiceKeyring, step)
 
     def stop_after(*arguments: object) -> object:
@@ -206,10 +206,10 @@ def test_a_keyring_that_hangs_later_has_a_deadline(
 @pytest.mark.parametrize(
     "address", [None, "", "nonsense", "unix:path=/nowhere/bus", "tcp:host=localhost"]
 )
-def test_says_when_there_is_no_keyring(
+def test_a_missing_session_bus_is_an_absent_keyring(
     address: str | None, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No session bus, or one that cannot be reached: absent, for reading and for writing."""
+    """Without a reachable session bus the keyring is absent, for reading and writing."""
     monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
     if address is not None:
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
@@ -224,16 +224,20 @@ def test_says_when_there_is_no_keyring(
     assert keyring().presence(pair[1].kid) is Presence.UNAVAILABLE
 
 
-def test_a_bus_without_a_keyring_is_no_keyring(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session bus where nobody offers secrets: absent."""
+def test_a_bus_without_a_secret_service_is_an_absent_keyring(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a session bus without a Secret Service the keyring is absent."""
     with secret_service(daemon=False) as bus:
         bus.enter(monkeypatch)
         assert refusal(keyring(), pair[1]).code == "keyring_absent"
         assert keyring().presence(pair[1].kid) is Presence.UNAVAILABLE
 
 
-def test_a_keyring_that_was_never_set_up(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a default keyring there is no such key, and making one needs the person."""
+def test_a_keyring_without_a_default_collection(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a default collection the key is missing, and saving needs the operator."""
     with secret_service(unlocked=False) as fresh:
         fresh.enter(monkeypatch)
         assert keyring().presence(pair[1].kid) is Presence.ABSENT
@@ -258,10 +262,10 @@ def test_a_keyring_that_was_never_set_up(pair: Pair, monkeypatch: pytest.MonkeyP
     ids="-".join,
 )
 @pytest.mark.usefixtures("service")
-def test_the_environment_does_not_choose(
+def test_the_environment_does_not_choose_the_keyring(
     bent: dict[str, str], pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No variable of `keyring` moves the key: it lies in the default keyring, as always."""
+    """Variables of `keyring` have no effect: the key is in the default keyring."""
     for name, value in bent.items():
         monkeypatch.setenv(name, value)
     private_key, key = pair
@@ -278,7 +282,7 @@ def test_the_environment_does_not_choose(
 def test_a_variable_that_stops_the_backend_is_named(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A property that cannot be set is refused with what to unset, not passed on."""
+    """A property that breaks the backend is refused, and the hint is to unset it."""
     monkeypatch.setenv("KEYRING_PROPERTY_PRIORITY", "9")
     with pytest.raises(KeyUnavailable) as raised:
         keyring().load(pair[1])
@@ -286,8 +290,10 @@ def test_a_variable_that_stops_the_backend_is_named(
     assert raised.value.hint == "unset every KEYRING_PROPERTY_* variable"
 
 
-def test_the_configuration_file_does_not_choose(service: SecretService, pair: Pair) -> None:
-    """`keyringrc.cfg` with the null backend and a path of its own is not read."""
+def test_the_configuration_file_does_not_choose_the_keyring(
+    service: SecretService, pair: Pair
+) -> None:
+    """`keyringrc.cfg` with the null backend is ignored."""
     folder = Path(service.environ["XDG_CONFIG_HOME"]) / "python_keyring"
     folder.mkdir(parents=True)
     (folder / "keyringrc.cfg").write_text(f"[backend]\ndefault-keyring={NULL}\n")
@@ -297,10 +303,10 @@ def test_the_configuration_file_does_not_choose(service: SecretService, pair: Pa
 
 
 @pytest.mark.usefixtures("service")
-def test_a_plug_in_does_not_choose(
+def test_a_plug_in_does_not_choose_the_keyring(
     tmp_path: Path, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A backend that registers itself by an entry point is not even imported."""
+    """A backend from an entry point is not even imported."""
     (tmp_path / "evil_backend.py").write_text("raise SystemExit('imported')\n")
     information = tmp_path / "evil-1.0.dist-info"
     information.mkdir()
@@ -315,8 +321,8 @@ def test_a_plug_in_does_not_choose(
 @pytest.mark.parametrize(
     "entry", [b"", b"null", b"!!!!", base64.b64encode(b"no key"), "schlüssel".encode()]
 )
-def test_refuses_an_entry_that_is_no_key(entry: bytes, pair: Pair) -> None:
-    """What somebody else wrote under our name is not taken for a key."""
+def test_an_entry_without_a_key_is_refused(entry: bytes, pair: Pair) -> None:
+    """An entry of another program under our name is not accepted as a key."""
     put(pair[1].kid, entry)
     assert refusal(keyring(), pair[1]).code == "key_damaged"
 
@@ -325,8 +331,8 @@ def test_refuses_an_entry_that_is_no_key(entry: bytes, pair: Pair) -> None:
 @pytest.mark.parametrize(
     ("curve", "code"), [(ec.SECP256R1(), "key_mismatch"), (ec.SECP384R1(), "unsupported_key")]
 )
-def test_refuses_another_key(curve: ec.EllipticCurve, code: str, pair: Pair) -> None:
-    """A sound key that is not the pinned one never signs."""
+def test_another_key_is_refused(curve: ec.EllipticCurve, code: str, pair: Pair) -> None:
+    """A valid key that is not the pinned one never signs."""
     other = ec.generate_private_key(curve)
     der = other.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     put(pair[1].kid, base64.b64encode(der))
@@ -335,18 +341,18 @@ def test_refuses_another_key(curve: ec.EllipticCurve, code: str, pair: Pair) -> 
 
 @pytest.mark.usefixtures("service")
 @pytest.mark.parametrize("kept", [None, "another"])
-def test_a_key_that_does_not_come_back_is_not_saved(
+def test_a_key_that_reads_back_differently_is_not_saved(
     kept: str | None, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A keyring that accepts a key and loses or changes it is found out at once."""
+    """A keyring that loses or changes a key is detected at once."""
     monkeypatch.setattr(SecretServiceKeyring, "read", lambda _vault, _kid: kept)
     with pytest.raises(KeyUnavailable) as raised:
         keyring().save(pair[0], label="main")
     assert raised.value.code == "not_kept"
 
 
-class _Blurting(SystemKeyring):
-    """A keyring whose errors quote what it was given."""
+class _Revealing(SystemKeyring):
+    """A keyring whose errors quote the secret."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
@@ -359,9 +365,9 @@ class _Blurting(SystemKeyring):
 
 
 def test_an_error_of_the_keyring_is_not_passed_on(pair: Pair) -> None:
-    """Whatever the libraries raise becomes ours, without their text and without a chain."""
+    """The libraries' errors are replaced by ours, without their text and without a chain."""
     secret = secrets.token_hex(16)
-    refused = refusal(KeyringStore(timeout=AMPLE, keyrings=[_Blurting(secret)]), pair[1])
+    refused = refusal(KeyringStore(timeout=AMPLE, keyrings=[_Revealing(secret)]), pair[1])
     assert refused.code == "keyring_failed"
     assert "UnicodeDecodeError" in refused.message
     assert str(refused.hint).endswith(f"; {INTO_FILE}")
@@ -371,7 +377,7 @@ def test_an_error_of_the_keyring_is_not_passed_on(pair: Pair) -> None:
 
 
 class _Missing(SystemKeyring):
-    """A keyring that is not running here."""
+    """A keyring that is not running."""
 
     def __init__(self) -> None:
         pass
@@ -381,16 +387,16 @@ class _Missing(SystemKeyring):
 
 
 @pytest.mark.usefixtures("service")
-def test_the_next_keyring_is_asked_when_one_is_not_running(pair: Pair) -> None:
-    """The first keyring that runs takes the key; a key is looked for in each."""
+def test_the_next_keyring_is_used_when_one_is_not_running(pair: Pair) -> None:
+    """The first running keyring stores the key; loading looks in each."""
     store = KeyringStore(timeout=AMPLE, keyrings=[_Missing(), SecretServiceKeyring()])
     store.save(pair[0], label="main")
     assert store.load(pair[1]).kid == pair[1].kid
     assert store.presence(pair[1].kid) is Presence.PRESENT
 
 
-class _Held(SystemKeyring):
-    """A keyring of this process, for the place of the second."""
+class _InMemory(SystemKeyring):
+    """A keyring in this process, in second place."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -402,8 +408,8 @@ class _Held(SystemKeyring):
 def test_a_bus_without_a_keyring_does_not_hide_the_next_one(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A Secret Service that nobody offers is passed over, not an end."""
-    held = _Held(keyring_store.to_text(pair[0]))
+    """Without a Secret Service the next keyring is used."""
+    held = _InMemory(keyring_store.to_text(pair[0]))
     with secret_service(daemon=False) as bus:
         bus.enter(monkeypatch)
         store = KeyringStore(timeout=AMPLE, keyrings=[SecretServiceKeyring(), held])
@@ -411,8 +417,8 @@ def test_a_bus_without_a_keyring_does_not_hide_the_next_one(
 
 
 @pytest.mark.usefixtures("service")
-def test_a_key_may_lie_in_the_second_keyring(pair: Pair) -> None:
-    """A keyring that runs without holding the key does not hide the one that does."""
+def test_a_key_can_be_in_the_second_keyring(pair: Pair) -> None:
+    """A running keyring without the key does not hide the next one."""
     keyring().save(pair[0], label="main")
 
     class _Empty(SecretServiceKeyring):

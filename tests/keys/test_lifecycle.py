@@ -1,4 +1,4 @@
-"""Generating, importing and backing up keys."""
+"""Generate, import and back up keys."""
 
 import base64
 import dataclasses
@@ -44,95 +44,95 @@ from polygent_issuer.registry import JournalRow, KeyRecord, journal, keys
 from polygent_issuer.verifier.keys import Key
 
 
-def pinned(custodian: KeyLifecycle) -> tuple[KeyRecord, ...]:
-    """Every key of the registry."""
-    with custodian.registry.reading() as db:
+def pinned(key_lifecycle: KeyLifecycle) -> tuple[KeyRecord, ...]:
+    """Return every key of the registry."""
+    with key_lifecycle.registry.reading() as db:
         return keys.every(db)
 
 
-def journalled(custodian: KeyLifecycle) -> list[JournalRow]:
-    """What was journalled after the registry was made."""
-    with custodian.registry.reading() as db:
+def journalled(key_lifecycle: KeyLifecycle) -> list[JournalRow]:
+    """Return the journal events after the registry was created."""
+    with key_lifecycle.registry.reading() as db:
         return [row for row in journal.rows(db) if row.event != "registry-created"]
 
 
-def places(custodian: KeyLifecycle) -> dict[str, str]:
-    """Each key's place as the settings have it on disk."""
-    return dict(settings.load(custodian.home, {}).settings.stores)
+def places(key_lifecycle: KeyLifecycle) -> dict[str, str]:
+    """Return the stores in the settings file."""
+    return dict(settings.load(key_lifecycle.home, {}).settings.stores)
 
 
 def pem(private_key: ec.EllipticCurvePrivateKey) -> bytes:
-    """PKCS#8, not encrypted."""
+    """Return a private key as unencrypted PKCS#8."""
     return private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def incoming(custodian: KeyLifecycle, data: bytes) -> ImportedKey:
-    """The key of a file, as `import_key` takes it."""
-    return read_private_key(data, custodian.passphrase)
+def imported_key(key_lifecycle: KeyLifecycle, data: bytes) -> ImportedKey:
+    """Return a private key as `import_key` expects it."""
+    return read_private_key(data, key_lifecycle.passphrase)
 
 
-def nothing_recorded(custodian: KeyLifecycle) -> bool:
-    """Neither registry, journal nor settings know a key."""
-    return not (pinned(custodian) or journalled(custodian) or places(custodian))
+def nothing_recorded(key_lifecycle: KeyLifecycle) -> bool:
+    """Return whether registry, journal and settings have no key."""
+    return not (pinned(key_lifecycle) or journalled(key_lifecycle) or places(key_lifecycle))
 
 
 @pytest.mark.usefixtures("service")
-def test_generates_into_the_keyring(custodian: KeyLifecycle, passphrase: Given) -> None:
-    """Saved, named in the settings, pinned, active, journalled; no passphrase is asked."""
-    kept = custodian.generate(label="Main", store_uri=None, backup=None)
-    assert kept.uri == "keyring:"
-    assert kept.backup is None
-    assert kept.is_new
-    assert pinned(custodian) == (kept.key,)
-    assert (kept.key.label, kept.key.active, kept.key.backed_up_at) == ("Main", True, None)
-    assert kept.key.created_at == NOW
-    assert places(custodian) == {kept.key.kid: "keyring:"}
-    (row,) = journalled(custodian)
-    assert (row.event, row.kid, row.operator) == ("key-generated", kept.key.kid, ACTOR.operator)
+def test_a_key_is_generated_in_the_keyring(key_lifecycle: KeyLifecycle, passphrase: Given) -> None:
+    """The key is saved, named in the settings, pinned, active and journalled, without a prompt."""
+    stored = key_lifecycle.generate(label="Main", store_uri=None, backup=None)
+    assert stored.uri == "keyring:"
+    assert stored.backup is None
+    assert stored.is_new
+    assert pinned(key_lifecycle) == (stored.key,)
+    assert (stored.key.label, stored.key.active, stored.key.backed_up_at) == ("Main", True, None)
+    assert stored.key.created_at == NOW
+    assert places(key_lifecycle) == {stored.key.kid: "keyring:"}
+    (row,) = journalled(key_lifecycle)
+    assert (row.event, row.kid, row.operator) == ("key-generated", stored.key.kid, ACTOR.operator)
     assert passphrase.asked == []
     signer = signer_for(
-        custodian.settings, kept.key, passphrase=passphrases.NoPassphrase(), warn=pytest.fail
+        key_lifecycle.settings, stored.key, passphrase=passphrases.NoPassphrase(), warn=pytest.fail
     )
-    assert kept.key.public_key.verifies(signer.sign(b"data"), b"data")
+    assert stored.key.public_key.verifies(signer.sign(b"data"), b"data")
 
 
-def test_generates_into_a_file_with_a_backup(
-    custodian: KeyLifecycle, passphrase: Given, tmp_path: Path
+def test_a_key_is_generated_in_a_file_with_a_backup(
+    key_lifecycle: KeyLifecycle, passphrase: Given, tmp_path: Path
 ) -> None:
-    """Both are sealed files of their own, 0600; the registry notes the backup."""
+    """Key and backup are two encrypted files with mode 0600; the registry records the backup."""
     folder = tmp_path / "with space"
     folder.mkdir()
-    kept = custodian.generate(
+    stored = key_lifecycle.generate(
         label="Main", store_uri=f"file:{folder}/main.key", backup=tmp_path / "backup.key"
     )
-    assert kept.uri == f"file:{folder}/main.key"
-    assert kept.backup == tmp_path / "backup.key"
-    assert kept.key.backed_up_at == NOW
-    assert places(custodian) == {kept.key.kid: kept.uri}
-    for path in (folder / "main.key", kept.backup):
+    assert stored.uri == f"file:{folder}/main.key"
+    assert stored.backup == tmp_path / "backup.key"
+    assert stored.key.backed_up_at == NOW
+    assert places(key_lifecycle) == {stored.key.kid: stored.uri}
+    for path in (folder / "main.key", stored.backup):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert read_private_key(path.read_bytes(), passphrase).private_key.curve.name == "secp256r1"
-        assert file_store.parse_openssh(path.read_bytes()).public_key == kept.key.public_key
+        assert file_store.parse_openssh(path.read_bytes()).public_key == stored.key.public_key
     assert passphrase.asked[:2] == [
         ("the new backup backup.key", True),
         ("the new key file main.key", True),
     ]
-    (row,) = journalled(custodian)
+    (row,) = journalled(key_lifecycle)
     assert {"store": "file", "backup": True} in row.body.values()
 
 
-def test_the_settings_choose_the_place(custodian: KeyLifecycle, tmp_path: Path) -> None:
-    """Without `--store` the key goes where the settings say; a folder names the file."""
-    chosen = dataclasses.replace(custodian, settings=Settings(store=f"file:{tmp_path}/keys/"))
-    kept = chosen.generate(label="Main", store_uri=None, backup=None)
-    assert kept.uri == f"file:{tmp_path}/keys/main-{kept.key.kid[:8]}.key"
-    assert places(custodian) == {kept.key.kid: kept.uri}
+def test_the_settings_choose_the_store(key_lifecycle: KeyLifecycle, tmp_path: Path) -> None:
+    """Without `--store` the store of the settings is used; in a folder the file gets a name."""
+    chosen = dataclasses.replace(key_lifecycle, settings=Settings(store=f"file:{tmp_path}/keys/"))
+    stored = chosen.generate(label="Main", store_uri=None, backup=None)
+    assert stored.uri == f"file:{tmp_path}/keys/main-{stored.key.kid[:8]}.key"
+    assert places(key_lifecycle) == {stored.key.kid: stored.uri}
 
 
-def test_only_the_first_key_becomes_active(custodian: KeyLifecycle, tmp_path: Path) -> None:
-    """Later keys wait."""
+def test_only_the_first_key_becomes_active(key_lifecycle: KeyLifecycle, tmp_path: Path) -> None:
+    """Later keys are not activated."""
     first, second = (
-        custodian.generate(label=label, store_uri=f"file:{tmp_path}/{label}.key", backup=None)
+        key_lifecycle.generate(label=label, store_uri=f"file:{tmp_path}/{label}.key", backup=None)
         for label in ("one", "two")
     )
     assert (first.key.active, second.key.active) == (True, False)
@@ -140,49 +140,51 @@ def test_only_the_first_key_becomes_active(custodian: KeyLifecycle, tmp_path: Pa
 
 @pytest.mark.parametrize("label", ["", " Main", "Ma\x1bin", "x" * 201, "Main"])
 def test_a_label_is_refused_before_a_key_is_made(
-    label: str, custodian: KeyLifecycle, tmp_path: Path
+    label: str, key_lifecycle: KeyLifecycle, tmp_path: Path
 ) -> None:
-    """No display name, or another key's: nothing is written anywhere."""
-    custodian.generate(label="Main", store_uri=f"file:{tmp_path}/main.key", backup=None)
+    """An invalid or used label is refused, and nothing is written."""
+    key_lifecycle.generate(label="Main", store_uri=f"file:{tmp_path}/main.key", backup=None)
     with pytest.raises(InputRefused):
-        custodian.generate(label=label, store_uri=f"file:{tmp_path}/new.key", backup=None)
+        key_lifecycle.generate(label=label, store_uri=f"file:{tmp_path}/new.key", backup=None)
     assert not (tmp_path / "new.key").exists()
-    assert len(pinned(custodian)) == 1
+    assert len(pinned(key_lifecycle)) == 1
 
 
 def test_a_backup_that_exists_is_refused_before_a_key_is_made(
-    custodian: KeyLifecycle, passphrase: Given, tmp_path: Path
+    key_lifecycle: KeyLifecycle, passphrase: Given, tmp_path: Path
 ) -> None:
-    """A taken name, a dangling link too, stops everything before any question."""
+    """An existing file or link as backup path is refused before any prompt."""
     (tmp_path / "taken.key").symlink_to(tmp_path / "nowhere")
     with pytest.raises(OutputExists):
-        custodian.generate(
+        key_lifecycle.generate(
             label="Main", store_uri=f"file:{tmp_path}/main.key", backup=tmp_path / "taken.key"
         )
     assert not (tmp_path / "main.key").exists()
     assert passphrase.asked == []
-    assert nothing_recorded(custodian)
+    assert nothing_recorded(key_lifecycle)
 
 
 @pytest.mark.usefixtures("service")
-def test_a_missing_passphrase_leaves_no_key_behind(custodian: KeyLifecycle, tmp_path: Path) -> None:
-    """The backup's passphrase is asked for before the keyring gets a key."""
+def test_a_missing_passphrase_leaves_no_key_behind(
+    key_lifecycle: KeyLifecycle, tmp_path: Path
+) -> None:
+    """The passphrase of the backup is read before the keyring gets a key."""
     saved: list[object] = []
-    nobody = dataclasses.replace(custodian, passphrase=passphrases.NoPassphrase())
+    nobody = dataclasses.replace(key_lifecycle, passphrase=passphrases.NoPassphrase())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(KeyringStore, "save", lambda *_, **__: saved.append(1))
         with pytest.raises(KeyUnavailable) as raised:
             nobody.generate(label="Main", store_uri=None, backup=tmp_path / "backup.key")
     assert raised.value.code == "passphrase_needed"
     assert saved == []
-    assert nothing_recorded(custodian)
+    assert nothing_recorded(key_lifecycle)
 
 
 @pytest.mark.parametrize("step", ["key file", "backup", "settings", "registry"])
 def test_a_failure_at_any_step_pins_nothing(
-    step: str, custodian: KeyLifecycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    step: str, key_lifecycle: KeyLifecycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever fails, no key is pinned whose private half is not kept and named."""
+    """After any failure, no key is pinned without a stored private key."""
     written: list[Path] = []
     write_private = files.write_private
 
@@ -202,45 +204,45 @@ def test_a_failure_at_any_step_pins_nothing(
     else:
         monkeypatch.setattr(files, "write_private", write)
     with pytest.raises(IssuerError, match="failed here"):
-        custodian.generate(
+        key_lifecycle.generate(
             label="Main", store_uri=f"file:{tmp_path}/main.key", backup=tmp_path / "backup.key"
         )
-    assert pinned(custodian) == ()
-    assert journalled(custodian) == []
-    assert places(custodian) == {}
+    assert pinned(key_lifecycle) == ()
+    assert journalled(key_lifecycle) == []
+    assert places(key_lifecycle) == {}
     assert not [path for path in written if path.exists()]
     assert written == ([tmp_path / "main.key"] if step == "backup" else [])
 
 
 @pytest.mark.usefixtures("service")
-def test_a_backup_that_fails_leaves_a_key_with_a_name(custodian: KeyLifecycle) -> None:
-    """Nothing takes a key out of the keyring again, so it is pinned; the error says what lacks."""
+def test_a_failed_backup_leaves_a_recorded_key(key_lifecycle: KeyLifecycle) -> None:
+    """A key in the keyring is not removed, so it is pinned; the error names the missing backup."""
     with pytest.raises(
         OutputProblem,
         check=lambda error: error.code == "backup_failed",
         match="the key -x was stored, but its backup failed",
     ) as no:
-        custodian.generate(label="-x", store_uri=None, backup=Path("/proc/backup.key"))
-    (key,) = pinned(custodian)
+        key_lifecycle.generate(label="-x", store_uri=None, backup=Path("/proc/backup.key"))
+    (key,) = pinned(key_lifecycle)
     assert (no.value.code, no.value.exit_code) == ("backup_failed", 8)
     assert no.value.hint == "back it up now: polygent-issue key backup -- -x FILE"
-    assert (key.backed_up_at, places(custodian)[key.kid]) == (None, "keyring:")
+    assert (key.backed_up_at, places(key_lifecycle)[key.kid]) == (None, "keyring:")
 
 
-def test_imports_a_key(custodian: KeyLifecycle, passphrase: Given, tmp_path: Path) -> None:
-    """The public half of the file is pinned, its private half kept in our own form."""
+def test_a_key_is_imported(key_lifecycle: KeyLifecycle, passphrase: Given, tmp_path: Path) -> None:
+    """The public key is pinned, and the private key is stored in our format."""
     private_key = generate_private_key()
     key = Key.from_public_key(private_key.public_key())
-    kept = custodian.import_key(
-        incoming(custodian, pem(private_key)),
+    stored = key_lifecycle.import_key(
+        imported_key(key_lifecycle, pem(private_key)),
         label="Old",
         store_uri=f"file:{tmp_path}/old.key",
         backup=None,
     )
-    assert kept.is_new
-    assert kept.key.public_key == key
-    assert places(custodian) == {key.kid: kept.uri}
-    assert [row.event for row in journalled(custodian)] == ["key-imported"]
+    assert stored.is_new
+    assert stored.key.public_key == key
+    assert places(key_lifecycle) == {key.kid: stored.uri}
+    assert [row.event for row in journalled(key_lifecycle)] == ["key-imported"]
     sealed = (tmp_path / "old.key").read_bytes()
     assert (
         read_private_key(sealed, passphrase).private_key.private_numbers()
@@ -248,67 +250,69 @@ def test_imports_a_key(custodian: KeyLifecycle, passphrase: Given, tmp_path: Pat
     )
 
 
-def test_an_import_without_a_label_gets_a_free_one(custodian: KeyLifecycle, tmp_path: Path) -> None:
-    """As a key that is made does."""
+def test_an_import_without_a_label_gets_a_free_one(
+    key_lifecycle: KeyLifecycle, tmp_path: Path
+) -> None:
+    """An imported key without a label gets a free one."""
     for number, label in enumerate(("main", "main-2")):
-        kept = custodian.import_key(
-            incoming(custodian, pem(generate_private_key())),
+        stored = key_lifecycle.import_key(
+            imported_key(key_lifecycle, pem(generate_private_key())),
             label=None,
             store_uri=f"file:{tmp_path}/{number}.key",
             backup=None,
         )
-        assert kept.key.label == label
+        assert stored.key.label == label
 
 
-def test_a_backup_is_imported_again(custodian: KeyLifecycle, tmp_path: Path) -> None:
-    """A restored backup, or a second operator's copy, keeps label and pin; its place is noted."""
-    made = custodian.generate(
+def test_a_backup_is_imported_again(key_lifecycle: KeyLifecycle, tmp_path: Path) -> None:
+    """A restored backup keeps label and pin; its store is recorded."""
+    made = key_lifecycle.generate(
         label="Main", store_uri=f"file:{tmp_path}/main.key", backup=tmp_path / "backup.key"
     )
     (tmp_path / "main.key").unlink()
-    again = custodian.import_key(
-        incoming(custodian, (tmp_path / "backup.key").read_bytes()),
+    again = key_lifecycle.import_key(
+        imported_key(key_lifecycle, (tmp_path / "backup.key").read_bytes()),
         label=None,
         store_uri=f"file:{tmp_path}/again.key",
         backup=None,
     )
     assert not again.is_new
     assert again.key == made.key
-    assert places(custodian) == {made.key.kid: f"file:{tmp_path}/again.key"}
-    assert [row.event for row in journalled(custodian)] == ["key-generated", "key-imported"]
+    assert places(key_lifecycle) == {made.key.kid: f"file:{tmp_path}/again.key"}
+    assert [row.event for row in journalled(key_lifecycle)] == ["key-generated", "key-imported"]
 
 
 def test_the_example_key_is_not_imported(
-    custodian: KeyLifecycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    key_lifecycle: KeyLifecycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Anybody can sign with it; a key of our own plays its part here."""
+    """The example key, simulated by another key here, is refused."""
     private_key = generate_private_key()
     kid = Key.from_public_key(private_key.public_key()).kid
     monkeypatch.setattr(signing, "EXAMPLE_KID", kid)
     with pytest.raises(KeyUnavailable) as raised:
-        custodian.import_key(
-            incoming(custodian, pem(private_key)),
+        key_lifecycle.import_key(
+            imported_key(key_lifecycle, pem(private_key)),
             label="Old",
             store_uri=f"file:{tmp_path}/a.key",
             backup=None,
         )
     assert raised.value.code == "example_key"
     assert not (tmp_path / "a.key").exists()
-    assert nothing_recorded(custodian)
+    assert nothing_recorded(key_lifecycle)
 
 
 def test_a_compromised_key_is_not_imported_again(
-    custodian: KeyLifecycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    key_lifecycle: KeyLifecycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What may not sign is not taken over once more."""
-    made = custodian.generate(
+    """A key that may not sign cannot be imported again."""
+    made = key_lifecycle.generate(
         label="Main", store_uri=f"file:{tmp_path}/main.key", backup=tmp_path / "backup.key"
     )
     marked = dataclasses.replace(made.key, compromised=True)
     monkeypatch.setattr(keys, "every", lambda _db: (marked,))
     with pytest.raises(KeyUnavailable) as raised:
-        custodian.import_key(
-            incoming(custodian, (tmp_path / "backup.key").read_bytes()),
+        key_lifecycle.import_key(
+            imported_key(key_lifecycle, (tmp_path / "backup.key").read_bytes()),
             label=None,
             store_uri=f"file:{tmp_path}/again.key",
             backup=None,
@@ -318,50 +322,51 @@ def test_a_compromised_key_is_not_imported_again(
 
 
 @pytest.mark.usefixtures("service")
-def test_backs_up_a_key_of_the_keyring(custodian: KeyLifecycle, tmp_path: Path) -> None:
-    """A sealed copy that imports, noted with its instant."""
-    kept = custodian.generate(label="Main", store_uri=None, backup=None)
-    written = custodian.back_up(kept.key, tmp_path)
-    assert written == tmp_path / f"main-{kept.key.kid[:8]}.key"
-    copy = read_private_key(written.read_bytes(), custodian.passphrase).private_key
-    assert public_key_of(copy) == kept.key.public_key
-    (record,) = pinned(custodian)
+def test_a_key_of_the_keyring_is_backed_up(key_lifecycle: KeyLifecycle, tmp_path: Path) -> None:
+    """The backup is encrypted, can be imported, and is recorded with its time."""
+    stored = key_lifecycle.generate(label="Main", store_uri=None, backup=None)
+    written = key_lifecycle.back_up(stored.key, tmp_path)
+    assert written == tmp_path / f"main-{stored.key.kid[:8]}.key"
+    copy = read_private_key(written.read_bytes(), key_lifecycle.passphrase).private_key
+    assert public_key_of(copy) == stored.key.public_key
+    (record,) = pinned(key_lifecycle)
     assert record.backed_up_at == NOW
-    assert [row.event for row in journalled(custodian)] == ["key-generated", "key-backed-up"]
+    assert [row.event for row in journalled(key_lifecycle)] == ["key-generated", "key-backed-up"]
 
 
 @pytest.mark.usefixtures("service")
-def test_a_backup_that_cannot_be_written_is_not_noted(
-    custodian: KeyLifecycle, tmp_path: Path
-) -> None:
-    """`doctor` goes on nagging."""
-    kept = custodian.generate(label="Main", store_uri=None, backup=None)
+def test_a_failed_backup_is_not_recorded(key_lifecycle: KeyLifecycle, tmp_path: Path) -> None:
+    """`doctor` keeps reporting the missing backup."""
+    stored = key_lifecycle.generate(label="Main", store_uri=None, backup=None)
     with pytest.raises(IssuerError):
-        custodian.back_up(kept.key, tmp_path / "none" / "backup.key")
-    (record,) = pinned(custodian)
+        key_lifecycle.back_up(stored.key, tmp_path / "none" / "backup.key")
+    (record,) = pinned(key_lifecycle)
     assert record.backed_up_at is None
-    assert [row.event for row in journalled(custodian)] == ["key-generated"]
+    assert [row.event for row in journalled(key_lifecycle)] == ["key-generated"]
 
 
 def test_nothing_secret_is_left_anywhere(
-    service: SecretService, custodian: KeyLifecycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: SecretService,
+    key_lifecycle: KeyLifecycle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No file of the home, the folders or the keyring holds the key or the passphrase."""
+    """Neither home, folders nor keyring contain the unencrypted key or the passphrase."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
     private_key = generate_private_key()
     raw = private_key.private_numbers().private_value.to_bytes(32, "big")
     der = private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    kept = custodian.import_key(
-        incoming(custodian, pem(private_key)),
+    stored = key_lifecycle.import_key(
+        imported_key(key_lifecycle, pem(private_key)),
         label="Main",
         store_uri="keyring:",
         backup=tmp_path / "backup.key",
     )
-    custodian.back_up(kept.key, tmp_path / "second.key")
+    key_lifecycle.back_up(stored.key, tmp_path / "second.key")
     secrets = [raw, raw.hex().encode(), base64.b64encode(raw), der, base64.b64encode(der)]
-    secrets.append(custodian.passphrase.get("the search"))
+    secrets.append(key_lifecycle.passphrase.get("the search"))
     folders = (tmp_path, Path(service.environ["HOME"]), Path(service.environ["XDG_RUNTIME_DIR"]))
     searched = 0
     for folder in folders:
@@ -371,11 +376,11 @@ def test_nothing_secret_is_left_anywhere(
                 assert not any(secret in path.read_bytes() for secret in secrets), path
     assert searched >= 5
     assert list(temporary.iterdir()) == []
-    assert not any(secret in f"{kept!r}{custodian!r}".encode() for secret in secrets)
+    assert not any(secret in f"{stored!r}{key_lifecycle!r}".encode() for secret in secrets)
 
 
 class Meanwhile(Given):
-    """Somebody to whom something happens while she types the passphrase of the key file."""
+    """A passphrase source that runs an action while the passphrase is typed."""
 
     def __init__(self, secret: bytes, happens: Callable[[], object]) -> None:
         super().__init__(secret)
@@ -388,10 +393,12 @@ class Meanwhile(Given):
 
 
 def fails_after(
-    custodian: KeyLifecycle, folder: Path, happens: Callable[[], object]
+    key_lifecycle: KeyLifecycle, folder: Path, happens: Callable[[], object]
 ) -> IssuerError:
-    """How a key with a backup is refused to which that happens meanwhile."""
-    careful = dataclasses.replace(custodian, passphrase=Meanwhile(b"a long passphrase", happens))
+    """Return the error of generating a key with a backup after an action at the prompt."""
+    careful = dataclasses.replace(
+        key_lifecycle, passphrase=Meanwhile(b"a long passphrase", happens)
+    )
     store, backup = f"file:{folder}/main.key", folder / "backup" / "main.key"
     backup.parent.mkdir()
     with pytest.raises(IssuerError) as caught:
@@ -400,40 +407,42 @@ def fails_after(
 
 
 @pytest.mark.parametrize("lost", ["backup", "settings", "label"])
-def test_what_fails_half_way_is_taken_back(
-    custodian: KeyLifecycle, tmp_path: Path, lost: str
+def test_a_failure_half_way_is_rolled_back(
+    key_lifecycle: KeyLifecycle, tmp_path: Path, lost: str
 ) -> None:
-    """A disk that is pulled out, settings that break, a label that somebody takes: as before.
+    """A removed disk, broken settings or a used label leave everything as before.
 
-    So the same command can be given again.
+    The same command can then be repeated.
     """
-    path = settings.settings_path(custodian.home)
+    path = settings.settings_path(key_lifecycle.home)
     store = f"file:{tmp_path}/other.key"
     happens: dict[str, Callable[[], object]] = {
         "backup": (tmp_path / "backup").rmdir,
         "settings": lambda: path.write_text("["),
-        "label": lambda: custodian.generate(label="Main", store_uri=store, backup=None),
+        "label": lambda: key_lifecycle.generate(label="Main", store_uri=store, backup=None),
     }
-    fails_after(custodian, tmp_path, happens[lost])
+    fails_after(key_lifecycle, tmp_path, happens[lost])
     assert not (tmp_path / "main.key").exists()
     assert not list(tmp_path.glob("backup/*"))
-    assert len(pinned(custodian)) == len(places_or_none(path)) == (1 if lost == "label" else 0)
+    assert len(pinned(key_lifecycle)) == len(places_or_none(path)) == (1 if lost == "label" else 0)
 
 
 def places_or_none(path: Path) -> dict[str, str]:
-    """The places of a settings file that may be broken."""
+    """Return the stores of a settings file that may be broken."""
     if path.exists() and path.read_text() == "[":
         return {}
     return dict(settings.load(path.parent, {}).settings.stores)
 
 
-def test_what_is_taken_back_forgets_no_earlier_place(
-    custodian: KeyLifecycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_roll_back_restores_the_earlier_store(
+    key_lifecycle: KeyLifecycle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The registry was lost, the settings say where the key is: a failed import keeps that."""
-    coming = incoming(custodian, pem(generate_private_key()))
-    settings_editing.set_value(custodian.home, f"stores.{coming.kid}", "keyring:")
-    again = dataclasses.replace(custodian, settings=settings.load(custodian.home, {}).settings)
+    """After the registry is lost, a failed import keeps the store in the settings."""
+    coming = imported_key(key_lifecycle, pem(generate_private_key()))
+    settings_editing.set_value(key_lifecycle.home, f"stores.{coming.kid}", "keyring:")
+    again = dataclasses.replace(
+        key_lifecycle, settings=settings.load(key_lifecycle.home, {}).settings
+    )
 
     def fail(*_: object, **__: object) -> None:
         raise IssuerError("failed here")
@@ -442,24 +451,26 @@ def test_what_is_taken_back_forgets_no_earlier_place(
     with pytest.raises(IssuerError, match="failed here"):
         again.import_key(coming, label="Main", store_uri=f"file:{tmp_path}/main.key", backup=None)
     assert not (tmp_path / "main.key").exists()
-    assert places(custodian) == {coming.kid: "keyring:"}
+    assert places(key_lifecycle) == {coming.kid: "keyring:"}
 
 
-def test_what_may_be_recorded_is_never_taken_back(custodian: KeyLifecycle, tmp_path: Path) -> None:
-    """When the registry cannot be asked whether it knows the key, its file stays."""
-    fails_after(custodian, tmp_path, custodian.registry.close)
+def test_a_key_that_may_be_recorded_is_not_removed(
+    key_lifecycle: KeyLifecycle, tmp_path: Path
+) -> None:
+    """If the registry cannot be read, the key file is not removed."""
+    fails_after(key_lifecycle, tmp_path, key_lifecycle.registry.close)
     assert file_store.OPENSSH in (tmp_path / "main.key").read_bytes()
     assert file_store.OPENSSH in (tmp_path / "backup" / "main.key").read_bytes()
 
 
-def test_a_copy_of_a_pinned_key_stays(custodian: KeyLifecycle, tmp_path: Path) -> None:
-    """A second operator's copy, though her settings could not be written: nothing is removed."""
+def test_a_copy_of_a_pinned_key_stays(key_lifecycle: KeyLifecycle, tmp_path: Path) -> None:
+    """A second operator's copy is not removed, even if the settings could not be written."""
     data = pem(generate_private_key())
-    first = incoming(custodian, data)
-    custodian.import_key(first, label="Main", store_uri=f"file:{tmp_path}/1.key", backup=None)
-    settings.settings_path(custodian.home).write_text("[")
+    first = imported_key(key_lifecycle, data)
+    key_lifecycle.import_key(first, label="Main", store_uri=f"file:{tmp_path}/1.key", backup=None)
+    settings.settings_path(key_lifecycle.home).write_text("[")
     with pytest.raises(InvalidSettings):
-        custodian.import_key(first, label=None, store_uri=f"file:{tmp_path}/2.key", backup=None)
+        key_lifecycle.import_key(first, label=None, store_uri=f"file:{tmp_path}/2.key", backup=None)
     assert (tmp_path / "1.key").exists()
     assert (tmp_path / "2.key").exists()
 
@@ -471,30 +482,34 @@ SECRET = b"correct horse battery staple"
     "form", [PrivateFormat.OpenSSH, PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL]
 )
 @pytest.mark.parametrize("sealed", [True, False])
-def test_what_the_file_is(form: PrivateFormat, *, sealed: bool) -> None:
-    """In plain text or not; a backup is what is both encrypted and in the format of backups."""
+def test_the_format_and_encryption_of_a_file_are_recognised(
+    form: PrivateFormat, *, sealed: bool
+) -> None:
+    """Only an encrypted file in the OpenSSH format counts as a backup."""
     private_key = generate_private_key()
     encryption = BestAvailableEncryption(SECRET) if sealed else NoEncryption()
     given = Given(SECRET)
-    incoming = read_private_key(private_key.private_bytes(Encoding.PEM, form, encryption), given)
-    assert incoming.kid == Key.from_public_key(private_key.public_key()).kid
-    assert incoming.private_key.private_numbers() == private_key.private_numbers()
-    assert incoming.plaintext is not sealed
-    assert incoming.is_backup is (sealed and form is PrivateFormat.OpenSSH)
+    imported_key = read_private_key(
+        private_key.private_bytes(Encoding.PEM, form, encryption), given
+    )
+    assert imported_key.kid == Key.from_public_key(private_key.public_key()).kid
+    assert imported_key.private_key.private_numbers() == private_key.private_numbers()
+    assert imported_key.plaintext is not sealed
+    assert imported_key.is_backup is (sealed and form is PrivateFormat.OpenSSH)
     assert given.asked == ([("the key file", False)] if sealed else [])
 
 
 def test_nothing_of_the_key_is_shown() -> None:
-    """`repr` has its kid alone."""
+    """`repr` shows only the kid."""
     private_key = generate_private_key()
     pem = private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    incoming = read_private_key(pem, Given(SECRET))
-    assert "private_key" not in repr(incoming)
-    assert incoming.kid in repr(incoming)
+    imported_key = read_private_key(pem, Given(SECRET))
+    assert "private_key" not in repr(imported_key)
+    assert imported_key.kid in repr(imported_key)
 
 
-def test_the_label_that_a_key_will_have() -> None:
-    """A pinned key keeps its own; a new one has what was said, else the wish if free, else main."""
+def test_the_label_of_an_imported_key() -> None:
+    """A pinned key keeps its label; a new one gets the given, the suggested or a free one."""
     key = Key.from_public_key(generate_private_key().public_key())
     pinned = KeyRecord(
         kid=key.kid,

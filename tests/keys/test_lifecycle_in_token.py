@@ -1,4 +1,4 @@
-"""What is special about keys in a token: no copy, and a PIN that is not a passphrase."""
+"""The lifecycle of keys in tokens: no backup, and a PIN that is not a passphrase."""
 
 import dataclasses
 from pathlib import Path
@@ -23,65 +23,74 @@ from polygent_issuer.store_uri import parse_token_uri
 
 
 @pytest.fixture
-def holder(custodian: KeyLifecycle, hsm: SoftHsm) -> KeyLifecycle:
-    """Whoever makes keys in that token."""
+def token_lifecycle(key_lifecycle: KeyLifecycle, hsm: SoftHsm) -> KeyLifecycle:
+    """The key lifecycle with a token as the default store."""
     return dataclasses.replace(
-        custodian, passphrase=Given(PIN.encode()), settings=settings_of(custodian, store=hsm.uri)
+        key_lifecycle,
+        passphrase=Given(PIN.encode()),
+        settings=settings_of(key_lifecycle, store=hsm.uri),
     )
 
 
-def settings_of(custodian: KeyLifecycle, **changes: object) -> Settings:
-    """The custodian's settings with changes."""
-    return dataclasses.replace(custodian.settings, **changes)  # type: ignore[arg-type]
+def settings_of(key_lifecycle: KeyLifecycle, **changes: object) -> Settings:
+    """Return the settings of a lifecycle with changes."""
+    return dataclasses.replace(key_lifecycle.settings, **changes)  # type: ignore[arg-type]
 
 
-def test_the_store_of_the_settings(holder: KeyLifecycle) -> None:
-    """Made in the token that they name, pinned, found again by what was recorded, and signing."""
-    kept = holder.generate(label="Main", store_uri=None, backup=None)
-    assert kept.is_new
-    loaded = settings.load(holder.home, {}).settings
-    assert loaded.stores == {kept.key.kid: kept.uri}
-    assert presence(loaded, kept.key.kid) is Presence.PRESENT
-    signer = signer_for(loaded, kept.key, passphrase=holder.passphrase, warn=pytest.fail)
-    assert kept.key.public_key.verifies(signer.sign(b"x"), b"x")
+def test_a_key_is_generated_in_the_token_of_the_settings(token_lifecycle: KeyLifecycle) -> None:
+    """The key is pinned, found again by the recorded URI, and signs."""
+    stored = token_lifecycle.generate(label="Main", store_uri=None, backup=None)
+    assert stored.is_new
+    loaded = settings.load(token_lifecycle.home, {}).settings
+    assert loaded.stores == {stored.key.kid: stored.uri}
+    assert presence(loaded, stored.key.kid) is Presence.PRESENT
+    signer = signer_for(loaded, stored.key, passphrase=token_lifecycle.passphrase, warn=pytest.fail)
+    assert stored.key.public_key.verifies(signer.sign(b"x"), b"x")
     signer.close()
 
 
-def test_a_key_that_no_entry_names_is_looked_for(holder: KeyLifecycle) -> None:
-    """In the default token, by its public half."""
-    kept = holder.generate(label="Main", store_uri=None, backup=None)
-    assert presence(holder.settings, kept.key.kid) is Presence.PRESENT
-    signer = signer_for(holder.settings, kept.key, passphrase=holder.passphrase, warn=pytest.fail)
+def test_a_key_without_a_recorded_store_is_found(token_lifecycle: KeyLifecycle) -> None:
+    """A key without a store in the settings is found in the default token by its public key."""
+    stored = token_lifecycle.generate(label="Main", store_uri=None, backup=None)
+    assert presence(token_lifecycle.settings, stored.key.kid) is Presence.PRESENT
+    signer = signer_for(
+        token_lifecycle.settings,
+        stored.key,
+        passphrase=token_lifecycle.passphrase,
+        warn=pytest.fail,
+    )
     signer.close()
 
 
-def test_no_backup(holder: KeyLifecycle, hsm: SoftHsm, tmp_path: Path) -> None:
-    """Neither with the key nor later; nothing is made, nobody asked."""
+def test_a_key_in_a_token_has_no_backup(
+    token_lifecycle: KeyLifecycle, hsm: SoftHsm, tmp_path: Path
+) -> None:
+    """A backup is refused at generation and later, without a prompt and without changes."""
     with pytest.raises(IssuerError) as raised:
-        holder.generate(label="Main", store_uri=None, backup=tmp_path / "b")
+        token_lifecycle.generate(label="Main", store_uri=None, backup=tmp_path / "b")
     assert raised.value.code == "not_extractable"
     assert hsm.objects() == []
-    kept = holder.generate(label="Main", store_uri=None, backup=None)
-    nobody = dataclasses.replace(holder, passphrase=passphrases.NoPassphrase())
+    stored = token_lifecycle.generate(label="Main", store_uri=None, backup=None)
+    nobody = dataclasses.replace(token_lifecycle, passphrase=passphrases.NoPassphrase())
     with pytest.raises(IssuerError) as raised:
-        nobody.back_up(kept.key, tmp_path / "b")
+        nobody.back_up(stored.key, tmp_path / "b")
     assert raised.value.code == "not_extractable"
     assert not (tmp_path / "b").exists()
 
 
 def test_the_example_key_is_not_adopted(
-    holder: KeyLifecycle, hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch
+    token_lifecycle: KeyLifecycle, hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a token holds; a key of our own plays its part here."""
-    kept = holder.generate(label="Main", store_uri=None, backup=None)
-    monkeypatch.setattr(signing, "EXAMPLE_KID", kept.key.kid)
+    """The example key in a token, simulated by another key here, is refused."""
+    stored = token_lifecycle.generate(label="Main", store_uri=None, backup=None)
+    monkeypatch.setattr(signing, "EXAMPLE_KID", stored.key.kid)
     with pytest.raises(IssuerError) as raised:
-        holder.adopt(parse_token_uri(hsm.uri), label=None)
+        token_lifecycle.adopt(parse_token_uri(hsm.uri), label=None)
     assert raised.value.code == "example_key"
 
 
-def test_room_for_a_new_key() -> None:
-    """Any store but the place of one key in a token."""
+def test_the_store_of_a_new_key_names_no_existing_key() -> None:
+    """Every store is accepted except the URI of one key in a token."""
     token = "pkcs11:token=t?module-path=/m"
     for store in ("keyring:", "file:/x", token):
         check_new_key_uri(store)
@@ -94,8 +103,8 @@ def test_room_for_a_new_key() -> None:
     )
 
 
-def test_two_secrets_need_two_answers(tmp_path: Path) -> None:
-    """A source that gives one secret for all may give the PIN, and nothing beside it."""
+def test_a_pin_and_a_passphrase_need_two_sources(tmp_path: Path) -> None:
+    """A source with one secret may supply the PIN only if nothing else needs a passphrase."""
     (tmp_path / "secret").write_text("x")
     one = passphrases.from_file(tmp_path / "secret", warn=ignore)
     require_secret_for_token(one, [])

@@ -20,7 +20,7 @@ AMPLE = timedelta(seconds=60)
 
 
 def refusal(source: Passphrase) -> KeyUnavailable:
-    """The error that asking ends with."""
+    """Return the error of reading a passphrase."""
     with pytest.raises(KeyUnavailable) as raised:
         source.get("the key")
     assert raised.value.__context__ is None or raised.value.__suppress_context__
@@ -29,7 +29,7 @@ def refusal(source: Passphrase) -> KeyUnavailable:
 
 @pytest.fixture
 def stdin(tmp_path: Path) -> Iterator[None]:
-    """A file with a passphrase as the stdin of this process."""
+    """Make a file with a passphrase the stdin of this process."""
     path = tmp_path / "stdin"
     path.write_bytes(b"correct horse\n")
     before = os.dup(0)
@@ -43,7 +43,7 @@ def stdin(tmp_path: Path) -> Iterator[None]:
 
 
 def python(code: str) -> str:
-    """A command line that runs Python code."""
+    """Return a command line that runs Python code."""
     return shlex.join([sys.executable, "-c", code])
 
 
@@ -89,7 +89,7 @@ def test_a_mark_and_one_line_end_are_dropped(
 def test_text_that_is_not_one_line_of_utf8_is_refused(
     written: bytes, problem: str, tmp_path: Path
 ) -> None:
-    """By what it is, and for a new key before one is made."""
+    """The error names the problem, before a new key is made."""
     path = tmp_path / "passphrase"
     path.write_bytes(written)
     refused = refusal(passphrases.from_file(path, warn=ignore))
@@ -103,14 +103,14 @@ def test_text_that_is_not_one_line_of_utf8_is_refused(
 
 
 class Lock:
-    """A key that one passphrase opens; `tried` has every attempt."""
+    """A key that one passphrase opens; `tried` lists the attempts."""
 
     def __init__(self, secret: bytes) -> None:
         self.secret = secret
         self.tried: list[bytes] = []
 
     def __call__(self, secret: bytes) -> str:
-        """Open it."""
+        """Try a passphrase."""
         self.tried.append(secret)
         if secret != self.secret:
             raise WrongPassphrase("wrong")
@@ -128,10 +128,10 @@ class Lock:
         (b"h\xf6rse\r\n", b"h\xf6rse", [b"h\xf6rse"]),
     ],
 )
-def test_an_existing_key_is_tried_with_what_earlier_versions_took(
+def test_an_existing_key_is_tried_with_the_bytes_of_earlier_versions(
     written: bytes, secret: bytes, tried: list[bytes], tmp_path: Path
 ) -> None:
-    """Once, after the passphrase; a warning then says that only those bytes open it."""
+    """These bytes are tried once, after the passphrase, and a warning follows."""
     path = tmp_path / "passphrase"
     path.write_bytes(written)
     path.chmod(0o600)
@@ -159,7 +159,7 @@ def test_an_existing_key_is_tried_with_what_earlier_versions_took(
 def test_a_refused_passphrase_that_opens_nothing_keeps_its_error(
     written: bytes, code: str, tried: int, tmp_path: Path
 ) -> None:
-    """The error is that of the passphrase, without a warning."""
+    """The error of the passphrase is raised, without a warning."""
     path = tmp_path / "passphrase"
     path.write_bytes(written)
     path.chmod(0o600)
@@ -172,8 +172,8 @@ def test_a_refused_passphrase_that_opens_nothing_keeps_its_error(
     assert warnings == []
 
 
-def test_a_file_that_others_can_read_is_warned_of_once(tmp_path: Path) -> None:
-    """The warning comes once, even if the passphrase is needed again."""
+def test_a_readable_passphrase_file_warns_once(tmp_path: Path) -> None:
+    """The warning appears once, even if the passphrase is needed again."""
     path = tmp_path / "passphrase"
     path.write_bytes(b"correct horse")
     path.chmod(0o640)
@@ -184,8 +184,8 @@ def test_a_file_that_others_can_read_is_warned_of_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("written", [b"", b"\n", b"\r\n", b"x" * 1024, b"x" * 1024 + b"\n"])
-def test_an_empty_or_too_long_one_is_refused(written: bytes, tmp_path: Path) -> None:
-    """An empty file is no passphrase; 1,023 bytes are the most."""
+def test_an_empty_or_too_long_passphrase_is_refused(written: bytes, tmp_path: Path) -> None:
+    """A passphrase has 1 to 1,023 bytes."""
     path = tmp_path / "passphrase"
     path.write_bytes(written)
     refused = refusal(passphrases.from_file(path, warn=ignore))
@@ -196,7 +196,7 @@ def test_an_empty_or_too_long_one_is_refused(written: bytes, tmp_path: Path) -> 
 
 
 def test_a_device_is_refused() -> None:
-    """An endless one is not read on."""
+    """An endless device is not read to its end."""
     refused = refusal(passphrases.from_file(Path("/dev/zero"), warn=ignore))
     assert refused.code == "passphrase_refused"
     assert refused.message.endswith("it is a device, not a regular file")
@@ -204,7 +204,7 @@ def test_a_device_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["missing", ".", "nul\0"])
 def test_a_file_that_cannot_be_read_is_refused(name: str, tmp_path: Path) -> None:
-    """Missing, a folder, or no name at all."""
+    """A missing file, a folder or an invalid name is refused."""
     refused = refusal(passphrases.from_file(tmp_path / name, warn=ignore))
     assert refused.code == "passphrase_refused"
     assert refused.message.isprintable()
@@ -212,8 +212,8 @@ def test_a_file_that_cannot_be_read_is_refused(name: str, tmp_path: Path) -> Non
     assert "check the path" in str(refused.hint)
 
 
-def test_a_missing_file_is_said_in_words(tmp_path: Path) -> None:
-    """As the system says it."""
+def test_a_missing_file_is_reported_with_its_reason(tmp_path: Path) -> None:
+    """The message contains the reason of the system."""
     refused = refusal(passphrases.from_file(tmp_path / "nope", warn=ignore))
     assert refused.message == (
         f"the passphrase file {tmp_path}/nope cannot be read: no such file or directory"
@@ -221,8 +221,8 @@ def test_a_missing_file_is_said_in_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("new", [False, True])
-def test_enter_is_no_passphrase(monkeypatch: pytest.MonkeyPatch, *, new: bool) -> None:
-    """At a prompt: nothing was typed; only who makes up a new one is told how."""
+def test_an_empty_line_is_refused(monkeypatch: pytest.MonkeyPatch, *, new: bool) -> None:
+    """An empty line at the prompt is refused; only a new passphrase gets advice."""
     monkeypatch.setattr(terminal, "ask", lambda _prompt: b"")
     with pytest.raises(KeyUnavailable) as raised:
         passphrases.TerminalPassphrase().get("the key", confirm=new)
@@ -232,7 +232,7 @@ def test_enter_is_no_passphrase(monkeypatch: pytest.MonkeyPatch, *, new: bool) -
 
 
 def test_a_descriptor_is_read_once_and_closed() -> None:
-    """The same passphrase serves each purpose; the descriptor does not stay open."""
+    """The passphrase serves each purpose, and the descriptor is closed."""
     reading, writing = os.pipe()
     os.write(writing, b"correct horse\n")
     os.close(writing)
@@ -252,14 +252,14 @@ def test_the_standard_descriptors_stay_open() -> None:
 
 @pytest.mark.parametrize("descriptor", [-1, 9999, 2**40])
 def test_a_descriptor_that_is_not_open_is_refused(descriptor: int) -> None:
-    """The message says which."""
+    """The message names the descriptor."""
     refused = refusal(passphrases.from_fd(descriptor, warn=ignore))
     assert refused.code == "passphrase_refused"
     assert str(descriptor) in refused.message
 
 
-def test_a_command_gives_its_output() -> None:
-    """One newline stripped, run once for all purposes."""
+def test_a_command_supplies_its_output() -> None:
+    """One newline is dropped, and the command runs once for all purposes."""
     source = passphrases.from_command(python("import os; print(os.getpid())"), warn=ignore)
     first = source.get("the key")
     assert int(first) > 0
@@ -267,7 +267,7 @@ def test_a_command_gives_its_output() -> None:
 
 
 def test_no_shell_runs_the_command(tmp_path: Path) -> None:
-    """Quotes group, and nothing else is special."""
+    """Quotes group words; no other character is special."""
     marker = tmp_path / "marker"
     source = passphrases.from_command(f"echo '$HOME;' a`touch {marker}`b >x | & *", warn=ignore)
     assert source.get("the key") == f"$HOME; a`touch {marker}`b >x | & *".encode()
@@ -276,7 +276,7 @@ def test_no_shell_runs_the_command(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("stdin")
 def test_a_command_gets_no_stdin() -> None:
-    """What is piped into this tool is not its to read."""
+    """The command cannot read data that is piped into this tool."""
     source = passphrases.from_command(
         python("import sys; print(len(sys.stdin.read()))"), warn=ignore
     )
@@ -284,14 +284,14 @@ def test_a_command_gets_no_stdin() -> None:
 
 
 @pytest.mark.parametrize("line", ["", "  ", "'unbalanced"])
-def test_no_command_at_all_is_wrong_usage(line: str) -> None:
-    """Said when the option is read, not when the passphrase is needed."""
+def test_an_empty_command_is_wrong_usage(line: str) -> None:
+    """The error is raised when the option is read, not when the passphrase is needed."""
     with pytest.raises(UsageProblem):
         passphrases.from_command(line, warn=ignore)
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "reason"),
     [
         (python("import sys; print('t0psecret'); sys.exit(3)"), "status 3"),
         ("/nowhere/t0psecret", "cannot be started"),
@@ -299,16 +299,16 @@ def test_no_command_at_all_is_wrong_usage(line: str) -> None:
         (python("pass"), "empty"),
     ],
 )
-def test_a_command_that_fails_is_refused(line: str, told: str) -> None:
-    """Its status is told; neither the command line nor its output is."""
+def test_a_command_that_fails_is_refused(line: str, reason: str) -> None:
+    """The message has the exit status, but neither the command line nor its output."""
     refused = refusal(passphrases.from_command(line, warn=ignore))
     assert refused.code == "passphrase_refused"
-    assert told in refused.message
+    assert reason in refused.message
     assert "t0psecret" not in f"{refused!r}{refused.message}{refused.hint}"
 
 
-def test_a_command_that_talks_for_ever_is_cut() -> None:
-    """No more is read than a passphrase may have, and the command is ended."""
+def test_a_command_with_endless_output_is_stopped() -> None:
+    """No more than the longest passphrase is read, and the command is ended."""
     start = time.monotonic()
     endless = python("import sys\nwhile True: sys.stdout.write('x' * 9999)")
     assert (
@@ -319,8 +319,8 @@ def test_a_command_that_talks_for_ever_is_cut() -> None:
 
 
 @pytest.mark.parametrize("stdout", ["", ">&-"], ids=["open", "closed"])
-def test_a_command_that_hangs_is_ended(stdout: str, tmp_path: Path) -> None:
-    """At the deadline it is refused and its process is gone, stdout still open or not."""
+def test_a_command_that_hangs_is_stopped(stdout: str, tmp_path: Path) -> None:
+    """At the deadline the command is refused and its process has ended."""
     record = tmp_path / "pid"
     script = f"echo $$ >{shlex.quote(str(record))}; exec sleep 600 {stdout}"
     hanging = shlex.join(["/bin/sh", "-c", script])
@@ -333,8 +333,8 @@ def test_a_command_that_hangs_is_ended(stdout: str, tmp_path: Path) -> None:
         os.kill(int(record.read_text()), 0)
 
 
-def test_without_a_source_the_ways_are_named() -> None:
-    """The hint lists every option, and argv is none of them."""
+def test_without_a_source_the_options_are_named() -> None:
+    """The hint lists every option; a passphrase is never an argument."""
     refused = refusal(passphrases.NoPassphrase())
     assert refused.code == "passphrase_needed"
     assert "the key" in refused.message
@@ -343,7 +343,7 @@ def test_without_a_source_the_ways_are_named() -> None:
 
 
 def test_nothing_is_read_before_it_is_needed(tmp_path: Path) -> None:
-    """A source that is never asked runs and opens nothing."""
+    """An unused source runs and opens nothing."""
     marker = tmp_path / "marker"
     passphrases.from_command(f"touch {marker}", warn=ignore)
     passphrases.from_file(tmp_path / "missing", warn=ignore)
@@ -352,7 +352,7 @@ def test_nothing_is_read_before_it_is_needed(tmp_path: Path) -> None:
 
 
 def test_no_source_shows_its_passphrase(tmp_path: Path) -> None:
-    """`repr` of a source that was read has nothing of it."""
+    """`repr` of a source does not contain its passphrase."""
     path = tmp_path / "passphrase"
     path.write_bytes(b"correct horse")
     source = passphrases.from_file(path, warn=ignore)
@@ -360,8 +360,8 @@ def test_no_source_shows_its_passphrase(tmp_path: Path) -> None:
     assert "correct horse" not in repr(source)
 
 
-def test_off_a_terminal_the_terminal_cannot_be_asked() -> None:
-    """A process without a controlling terminal needs another way; stdin is not read instead."""
+def test_a_process_without_a_terminal_cannot_prompt() -> None:
+    """Without a controlling terminal there is an error; stdin is not read instead."""
     code = (
         "from polygent_issuer.keys import passphrases\n"
         "from polygent_issuer.errors import KeyUnavailable\n"
@@ -379,7 +379,7 @@ def test_off_a_terminal_the_terminal_cannot_be_asked() -> None:
 
 
 def test_a_new_passphrase_is_typed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once for a known one, twice the same for a new one; each purpose is asked anew."""
+    """An existing passphrase is typed once, a new one twice, for each purpose."""
     prompts: list[str] = []
     typed = iter([b"one", b"two", b"two", b"three", b"four", b""])
 
@@ -403,10 +403,10 @@ def test_a_new_passphrase_is_typed_twice(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(("written", "kept"), [(b"correct horse\n", True), (b"a\nb\n", False)])
-def test_a_new_key_gets_what_the_source_holds_if_it_can(
+def test_a_new_key_falls_back_to_the_terminal(
     tmp_path: Path, written: bytes, *, kept: bool
 ) -> None:
-    """Else the terminal is asked; what is asked already stays."""
+    """If the source is not usable for a new key, the terminal is used."""
     path = tmp_path / "passphrase"
     path.write_bytes(written)
     source = passphrases.from_file(path, warn=ignore)
@@ -415,32 +415,32 @@ def test_a_new_key_gets_what_the_source_holds_if_it_can(
     assert passphrases.or_terminal(typed) is typed
 
 
-TOLD = "weak passphrase: use at least 12 characters"
+WEAK = "weak passphrase: use at least 12 characters"
 
 
 @pytest.mark.parametrize(
-    ("secret", "told"),
-    [("x" * 11, [TOLD]), ("x" * 12, []), ("ü" * 11, [TOLD]), ("ü" * 12, [])],
+    ("secret", "expected"),
+    [("x" * 11, [WEAK]), ("x" * 12, []), ("ü" * 11, [WEAK]), ("ü" * 12, [])],
 )
-def test_a_short_new_one_is_warned_of(secret: str, told: list[str]) -> None:
-    """Fewer than 12 characters, whatever their bytes; it is taken all the same."""
+def test_a_short_new_passphrase_warns(secret: str, expected: list[str]) -> None:
+    """Fewer than 12 characters give a warning, but are accepted."""
     warnings: list[str] = []
     source = NewPassphrase(Given(secret.encode()), warnings.append)
     assert source.get("the new key file", confirm=True) == secret.encode()
-    assert warnings == told
+    assert warnings == expected
 
 
-def test_it_is_said_once() -> None:
-    """A key and its backup under one passphrase are one warning."""
+def test_a_short_passphrase_warns_once() -> None:
+    """A key and its backup with one passphrase give one warning."""
     warnings: list[str] = []
     source = NewPassphrase(Given(b"short"), warnings.append)
     source.get("the new key file", confirm=True)
     source.get("the new backup", confirm=True)
-    assert warnings == [TOLD]
+    assert warnings == [WEAK]
 
 
-def test_an_old_one_is_not_judged() -> None:
-    """It is as it is; and the purpose reaches whoever asks."""
+def test_an_existing_passphrase_does_not_warn() -> None:
+    """An existing short passphrase gives no warning; its purpose is in the prompt."""
     given = Given(b"short")
     assert NewPassphrase(given, pytest.fail).get("the key file") == b"short"
     assert given.asked == [("the key file", False)]

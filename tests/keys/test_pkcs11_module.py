@@ -42,8 +42,8 @@ from polygent_issuer.keys.pkcs11_module import Pkcs11Module
         (UnicodeDecodeError, "token_failed"),
     ],
 )
-def test_what_the_librarys_errors_mean(raised: type[Exception], code: str) -> None:
-    """Each has one meaning; its text, which may quote what was given, is dropped."""
+def test_errors_of_the_library_are_translated(raised: type[Exception], code: str) -> None:
+    """Each error has one code; its text, which may quote a secret, is dropped."""
     arguments = ("utf-8", b"4711", 0, 1, "4711") if raised is UnicodeDecodeError else ("4711",)
     problem = pkcs11_module.translate(raised(*arguments))
     assert (problem.code, problem.exit_code) == (code, 6)
@@ -53,7 +53,7 @@ def test_what_the_librarys_errors_mean(raised: type[Exception], code: str) -> No
 
 @pytest.fixture
 def hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftHsm]:
-    """A fresh token; the module is let go of even when it counts as stuck."""
+    """A new token; its module is released even if it counts as stuck."""
     made = softhsm.softhsm(tmp_path / "hsm")
     made.enter(monkeypatch)
     yield made
@@ -61,8 +61,8 @@ def hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftHsm]:
         pkcs11.lib(str(MODULE)).finalize()
 
 
-def test_one_that_does_not_answer_is_left_alone(hsm: SoftHsm) -> None:
-    """The deadline passes once; nothing is called any more, not even to close."""
+def test_a_module_that_does_not_answer_is_not_called_again(hsm: SoftHsm) -> None:
+    """After one timeout nothing is called, not even to close it."""
     module = Pkcs11Module(hsm.place, timeout=timedelta(milliseconds=50))
     never, called = threading.Event(), threading.Event()
     try:
@@ -79,8 +79,8 @@ def test_one_that_does_not_answer_is_left_alone(hsm: SoftHsm) -> None:
         never.set()
 
 
-def test_ctrl_c_leaves_it_alone_too(hsm: SoftHsm) -> None:
-    """The call goes on in its thread: nobody may call beside it."""
+def test_an_interrupted_module_is_not_called_again(hsm: SoftHsm) -> None:
+    """After Ctrl-C the call continues in its thread, so no other call is made."""
     module = Pkcs11Module(hsm.place, timeout=timedelta(seconds=20))
 
     def interrupted() -> None:
@@ -93,8 +93,8 @@ def test_ctrl_c_leaves_it_alone_too(hsm: SoftHsm) -> None:
     module.close()
 
 
-def test_the_last_one_out_finalises(hsm: SoftHsm) -> None:
-    """A process has a module once, whoever uses it."""
+def test_the_last_user_finalises_the_module(hsm: SoftHsm) -> None:
+    """A process initialises a module once for all its users."""
     one, two = (Pkcs11Module(hsm.place, timeout=timedelta(seconds=20)) for _ in range(2))
     one.close()
     assert softhsm.still_initialised() == [str(MODULE)]
@@ -103,8 +103,8 @@ def test_the_last_one_out_finalises(hsm: SoftHsm) -> None:
     assert softhsm.still_initialised() == []
 
 
-def test_one_that_cannot_be_closed(hsm: SoftHsm) -> None:
-    """Somebody else has finalised it: nothing is left to do, and nobody is bothered."""
+def test_a_module_that_is_already_finalised(hsm: SoftHsm) -> None:
+    """Closing a module that was finalised elsewhere raises no error."""
     module = Pkcs11Module(hsm.place, timeout=timedelta(seconds=20))
     module.call(pkcs11.lib(str(MODULE)).finalize)
     with pytest.raises(KeyUnavailable):

@@ -36,7 +36,7 @@ TWO = [("a", "01", "EC:prime256v1"), ("a", "02", "EC:prime256v1")]
 
 
 class Opened:
-    """A store with what it warned of and asked for."""
+    """A store, with its warnings and its PIN prompts."""
 
     def __init__(
         self, place: TokenUri | str, pin: str | bytes = PIN, timeout: timedelta = TIMEOUT
@@ -51,32 +51,32 @@ class Opened:
         )
 
     def generate(self, label: str = "main") -> StoreEntry:
-        """A new key, kept."""
+        """Generate a key and return it."""
         with self.store.generating(label=label) as held:
             return held
 
     def refusal(self, call: Callable[[Pkcs11Store], object]) -> IssuerError:
-        """What the store refuses a call with; whatever it is, the PIN is no part of it."""
+        """Return the error of a call, which never contains the PIN."""
         with pytest.raises(IssuerError) as raised:
             call(self.store)
         problem = raised.value
         assert problem.__cause__ is None
         assert problem.__context__ is None or problem.__suppress_context__
-        told = f"{problem.message} {problem.hint} {self.warnings}"
-        assert PIN not in told
-        assert WRONG not in told
+        messages = f"{problem.message} {problem.hint} {self.warnings}"
+        assert PIN not in messages
+        assert WRONG not in messages
         assert problem.hint
         return problem
 
 
 def put(store: Pkcs11Store, label: str) -> str:
-    """The URI of our key, put into a token."""
+    """Store our key in a token and return its URI."""
     with store.taking(PRIVATE, label=label) as entry:
         return entry.uri
 
 
-def test_a_key_is_made_inside(hsm: SoftHsm) -> None:
-    """Both halves under the kid's id; the private one does not come out; the URI names them."""
+def test_a_key_is_generated_in_the_token(hsm: SoftHsm) -> None:
+    """Both objects have an id from the kid; the private key is not extractable."""
     opened = Opened(hsm.place)
     held = opened.generate("Main key")
     key_id = pkcs11_objects.id_of(held.key)
@@ -91,8 +91,8 @@ def test_a_key_is_made_inside(hsm: SoftHsm) -> None:
     assert opened.warnings == []
 
 
-def test_it_signs_after_a_login(hsm: SoftHsm) -> None:
-    """64 bytes R‖S that verify; each time other ones are fine; nothing of it is shown."""
+def test_a_key_signs_after_a_login(hsm: SoftHsm) -> None:
+    """Each signature is 64 bytes R‖S and verifies; `repr` shows only the kid."""
     held = Opened(hsm.place).generate()
     opened = Opened(held.uri)
     signer: Signer = opened.store.load(held.key)
@@ -108,7 +108,7 @@ def test_it_signs_after_a_login(hsm: SoftHsm) -> None:
 def test_every_session_is_closed(
     hsm: SoftHsm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As many as were opened, and the module is finalised, by the log of a real spy."""
+    """The log of PKCS#11 Spy has as many closed as opened sessions, and the finalisation."""
     log = tmp_path / "spy"
     place = hsm.spied(monkeypatch, log)
     held = Opened(place).generate()
@@ -125,15 +125,15 @@ def test_every_session_is_closed(
 def spied_place(
     hsm: SoftHsm, held: StoreEntry, monkeypatch: pytest.MonkeyPatch, log: Path
 ) -> TokenUri:
-    """Return the place of a key, with a module that logs every call."""
+    """Return the URI of a key with a module that logs every call."""
     module = hsm.spied(monkeypatch, log).module
     return dataclasses.replace(store_uri.parse_token_uri(held.uri), module=module)
 
 
-def test_a_wrong_pin_is_given_once(
+def test_a_wrong_pin_is_tried_once(
     hsm: SoftHsm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One C_Login, by the log of a real spy; the session that the library leaves open is closed."""
+    """The log has one C_Login, and the open session is closed."""
     held = Opened(hsm.place).generate()
     log = tmp_path / "spy"
     place = spied_place(hsm, held, monkeypatch, log)
@@ -146,10 +146,10 @@ def test_a_wrong_pin_is_given_once(
     assert hsm.noted_a_wrong_pin()
 
 
-def test_a_pin_from_a_file_is_given_once(
+def test_a_pin_from_a_file_is_tried_once(
     hsm: SoftHsm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without its byte order mark and line end; the bytes of the file are not tried, too."""
+    """The PIN has no byte order mark and no line end; the raw bytes are not tried."""
     held = Opened(hsm.place).generate()
     log = tmp_path / "spy"
     place = spied_place(hsm, held, monkeypatch, log)
@@ -168,8 +168,8 @@ def test_a_pin_from_a_file_is_given_once(
         assert calls(log, "C_Login") == number
 
 
-def test_a_wrong_pin_before_is_told(hsm: SoftHsm) -> None:
-    """Somebody tried: the operator hears of it before the right PIN clears the note."""
+def test_an_earlier_wrong_pin_warns(hsm: SoftHsm) -> None:
+    """The warning appears before the right PIN resets the flag."""
     held = Opened(hsm.place).generate()
     Opened(held.uri, WRONG).refusal(lambda store: store.load(held.key))
     opened = Opened(held.uri)
@@ -182,10 +182,10 @@ def test_a_wrong_pin_before_is_told(hsm: SoftHsm) -> None:
     ("flags", "code"), [(softhsm.LOCKED, "pin_locked"), (softhsm.FINAL_TRY, "pin_final_try")]
 )
 @pytest.mark.parametrize("what", ["load", "make", "room", "adopt", "ready"])
-def test_the_state_of_the_pin_is_looked_at_first(
+def test_the_state_of_the_pin_is_checked_first(
     hsm: SoftHsm, flags: int, code: str, what: str
 ) -> None:
-    """Locked, or one try left: nobody is asked, and nothing is tried."""
+    """A locked PIN or a final attempt is reported without a prompt and without an attempt."""
     hsm.set_flags(flags)
     opened = Opened(hsm.place)
     problem = opened.refusal(
@@ -202,8 +202,8 @@ def test_the_state_of_the_pin_is_looked_at_first(
     assert LABEL in problem.message
 
 
-def test_a_token_without_a_pin(hsm: SoftHsm) -> None:
-    """Initialised by the security officer and never given to anybody."""
+def test_a_token_without_a_user_pin_is_refused(hsm: SoftHsm) -> None:
+    """A token that has no user PIN yet is refused without a prompt."""
     hsm.initialise_without_pin("new")
     opened = Opened(dataclasses.replace(hsm.place, token="new"))
     problem = opened.refusal(lambda store: store.require_room())
@@ -211,24 +211,24 @@ def test_a_token_without_a_pin(hsm: SoftHsm) -> None:
     assert opened.pin.asked == []
 
 
-def test_the_final_try_is_made_elsewhere(hsm: SoftHsm) -> None:
-    """The hint names the token's own way, as it is typed."""
+def test_the_final_attempt_is_not_made(hsm: SoftHsm) -> None:
+    """The hint is the command of the token's own software."""
     hsm.set_flags(softhsm.FINAL_TRY)
     problem = Opened(hsm.place).refusal(lambda store: store.load(KEY))
     command = f"pkcs11-tool --module {MODULE} --token-label {LABEL} --login --list-objects"
     assert str(problem.hint).endswith(command)
 
 
-def test_a_write_protected_token(hsm: SoftHsm) -> None:
-    """It takes no key, which is known without the PIN."""
+def test_a_write_protected_token_is_refused(hsm: SoftHsm) -> None:
+    """A write-protected token is refused without the PIN."""
     hsm.set_flags(softhsm.WRITE_PROTECTED)
     opened = Opened(hsm.place)
     assert opened.refusal(lambda store: store.require_room()).code == "token_read_only"
     assert opened.pin.asked == []
 
 
-def test_room_for_a_key(hsm: SoftHsm) -> None:
-    """A sound token has room; nobody is asked, nothing is made."""
+def test_a_usable_token_passes_the_check(hsm: SoftHsm) -> None:
+    """The check of a usable token needs no prompt and changes nothing."""
     opened = Opened(hsm.place)
     opened.store.require_room()
     opened.store.require_ready()
@@ -236,8 +236,8 @@ def test_room_for_a_key(hsm: SoftHsm) -> None:
     assert hsm.objects() == []
 
 
-def test_a_key_of_this_process_is_put_there(hsm: SoftHsm) -> None:
-    """It signs, does not come out again, and is not put there twice."""
+def test_a_key_is_imported_into_the_token(hsm: SoftHsm) -> None:
+    """The key signs, is not extractable, and cannot be imported twice."""
     opened = Opened(hsm.place)
     uri = put(opened.store, label="moved")
     signer = Opened(uri).store.load(KEY)
@@ -250,8 +250,8 @@ def test_a_key_of_this_process_is_put_there(hsm: SoftHsm) -> None:
     assert len(hsm.objects()) == 2
 
 
-def test_a_key_goes_back_to_where_it_was(hsm: SoftHsm) -> None:
-    """A recorded place names a key that may be lost; what counts then is the token."""
+def test_a_lost_key_is_restored_to_its_token(hsm: SoftHsm) -> None:
+    """The id in the recorded URI is ignored for a new object; only the token counts."""
     hsm.ceremony("old", "aabb")
     lost = dataclasses.replace(hsm.place, id=b"\xaa\xbb")
     uri = put(Opened(lost).store, label="back")
@@ -259,8 +259,8 @@ def test_a_key_goes_back_to_where_it_was(hsm: SoftHsm) -> None:
 
 
 @pytest.mark.parametrize("named", [{"id": b"\xaa\xbb"}, {"label": "root"}, {}])
-def test_a_key_of_a_ceremony(hsm: SoftHsm, named: dict[str, Any]) -> None:
-    """By id, by label, or as the only one: it proves itself and its exact place is told."""
+def test_an_existing_key_is_adopted(hsm: SoftHsm, named: dict[str, Any]) -> None:
+    """A key that is found by id, by label or as the only one is tested and returned."""
     hsm.ceremony("root", "aabb")
     opened = Opened(dataclasses.replace(hsm.place, **named))
     held = opened.store.adopt()
@@ -272,8 +272,8 @@ def test_a_key_of_a_ceremony(hsm: SoftHsm, named: dict[str, Any]) -> None:
     signer.close()
 
 
-def test_one_without_an_id_goes_by_its_label(hsm: SoftHsm) -> None:
-    """Its place is told by the label then, and it signs."""
+def test_a_key_without_an_id_is_named_by_its_label(hsm: SoftHsm) -> None:
+    """The recorded URI has the label, and the key signs."""
     hsm.ceremony("root", "aabb")
     for kind in ("privkey", "pubkey"):
         hsm.tool("--set-id", "", "--type", kind, "--id", "aabb")
@@ -283,10 +283,10 @@ def test_one_without_an_id_goes_by_its_label(hsm: SoftHsm) -> None:
     Opened(held.uri).store.load(held.key).close()
 
 
-def test_one_that_asks_for_the_pin_each_time(
+def test_a_key_that_needs_the_pin_each_time(
     hsm: SoftHsm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It gets the accepted PIN again with each signature, without a question."""
+    """The accepted PIN is sent again with each signature, without a prompt."""
     hsm.ceremony("each", "aabb", "--always-auth")
     log = tmp_path / "spy"
     opened = Opened(hsm.spied(monkeypatch, log))
@@ -299,8 +299,8 @@ def test_one_that_asks_for_the_pin_each_time(
     assert log.read_text(errors="replace").count("CKU_CONTEXT_SPECIFIC") == 3
 
 
-def test_one_that_comes_out(hsm: SoftHsm) -> None:
-    """A key that was made extractable is taken, and the operator told what it is worth."""
+def test_an_extractable_key_is_adopted_with_a_warning(hsm: SoftHsm) -> None:
+    """An extractable key is accepted, with a warning."""
     hsm.ceremony("loose", "aabb", "--extractable")
     opened = Opened(hsm.place)
     opened.store.adopt()
@@ -320,10 +320,10 @@ def test_one_that_comes_out(hsm: SoftHsm) -> None:
         (TWO, {"label": "a"}, "key_ambiguous"),
     ],
 )
-def test_no_key_or_not_just_one(
+def test_the_uri_must_match_exactly_one_key(
     hsm: SoftHsm, made: list[tuple[str, str, str]], named: dict[str, Any], code: str
 ) -> None:
-    """None, several, another kind: each is said for what it is."""
+    """No key, several keys and another type of key each have their own error."""
     for label, key_id, kind in made:
         hsm.ceremony(label, key_id, kind=kind)
     problem = Opened(dataclasses.replace(hsm.place, **named)).refusal(lambda store: store.adopt())
@@ -332,8 +332,8 @@ def test_no_key_or_not_just_one(
         assert "id=%01, id=%02" in problem.message
 
 
-def test_halves_that_do_not_belong_together(hsm: SoftHsm) -> None:
-    """The private key of one pair under the id of another's public one: the probe tells."""
+def test_keys_that_do_not_match_are_refused(hsm: SoftHsm) -> None:
+    """A private key with the id of another public key fails its test signature."""
     hsm.ceremony("a", "01")
     hsm.ceremony("b", "02")
     hsm.tool("--delete-object", "--type", "privkey", "--id", "01")
@@ -342,8 +342,8 @@ def test_halves_that_do_not_belong_together(hsm: SoftHsm) -> None:
     assert Opened(hsm.place).refusal(lambda store: store.adopt()).code == "key_mismatch"
 
 
-def test_a_half_that_lacks_the_other(hsm: SoftHsm) -> None:
-    """A public key alone signs nothing; presence, which asks for no PIN, cannot tell."""
+def test_a_public_key_without_its_private_key_is_refused(hsm: SoftHsm) -> None:
+    """A public key alone cannot sign; `presence` without a PIN cannot detect that."""
     held = Opened(hsm.place).generate()
     key_id = pkcs11_objects.id_of(held.key).hex()
     hsm.tool("--delete-object", "--type", "privkey", "--id", key_id)
@@ -352,8 +352,8 @@ def test_a_half_that_lacks_the_other(hsm: SoftHsm) -> None:
     assert opened.refusal(lambda store: store.load(held.key)).code == "no_such_key"
 
 
-def test_two_private_halves_under_one_id(hsm: SoftHsm) -> None:
-    """Which one would sign is chance, so neither does."""
+def test_two_private_keys_with_one_id_are_refused(hsm: SoftHsm) -> None:
+    """The token could use either one, so none is used."""
     hsm.ceremony("a", "01")
     hsm.ceremony("b", "02")
     hsm.tool("--set-id", "01", "--type", "privkey", "--id", "02")
@@ -362,7 +362,7 @@ def test_two_private_halves_under_one_id(hsm: SoftHsm) -> None:
 
 
 def test_the_pinned_key_and_no_other(hsm: SoftHsm) -> None:
-    """Another key at the recorded place, or none: known before the PIN is asked for."""
+    """Another key, or no key, at the recorded URI is detected before the PIN prompt."""
     held = Opened(hsm.place).generate()
     for place, code in ((held.uri, "key_mismatch"), (hsm.uri, "no_such_key")):
         opened = Opened(place)
@@ -372,14 +372,14 @@ def test_the_pinned_key_and_no_other(hsm: SoftHsm) -> None:
 
 
 def test_an_empty_token_has_no_key(hsm: SoftHsm) -> None:
-    """A public half may be hidden, so the PIN is asked for before that is said."""
+    """Public keys may be hidden, so the PIN is needed before a key is reported as missing."""
     opened = Opened(hsm.place)
     assert opened.refusal(lambda store: store.load(KEY)).code == "no_such_key"
     assert len(opened.pin.asked) == 1
 
 
-def test_presence_asks_nobody(hsm: SoftHsm) -> None:
-    """There, not there, no token: without the PIN."""
+def test_presence_needs_no_pin(hsm: SoftHsm) -> None:
+    """A key, no key and no token are distinguished without the PIN."""
     held = Opened(hsm.place).generate()
     opened = Opened(held.uri, WRONG)
     assert opened.store.presence(held.key.kid) is Presence.PRESENT
@@ -390,8 +390,8 @@ def test_presence_asks_nobody(hsm: SoftHsm) -> None:
     assert not opened.warnings
 
 
-def test_which_token(hsm: SoftHsm) -> None:
-    """Two of one label are told apart by serial; whatever else is said must be true, too."""
+def test_the_uri_selects_the_token(hsm: SoftHsm) -> None:
+    """Two tokens with one label are selected by serial; all other attributes must match."""
     hsm.initialise(LABEL)
     problem = Opened(hsm.place).refusal(lambda store: store.require_ready())
     assert problem.code == "token_ambiguous"
@@ -407,8 +407,8 @@ def test_which_token(hsm: SoftHsm) -> None:
 
 
 @pytest.mark.parametrize("module", ["missing", "text", "program", "library", "folder"], ids=str)
-def test_what_is_no_module(tmp_path: Path, module: str) -> None:
-    """Not there, a text, a program, another library, a folder."""
+def test_a_file_that_is_not_a_module_is_refused(tmp_path: Path, module: str) -> None:
+    """A missing file, a text, a program, another library and a folder are refused."""
     path = {"program": "/bin/true", "library": "/lib/x86_64-linux-gnu/libm.so.6"}.get(
         module, str(tmp_path / module)
     )
@@ -424,8 +424,8 @@ def test_what_is_no_module(tmp_path: Path, module: str) -> None:
     assert opened.pin.asked == []
 
 
-def test_a_module_that_anybody_may_change(hsm: SoftHsm, tmp_path: Path) -> None:
-    """It would get the PIN, so it is not even loaded; what mends it is said."""
+def test_a_module_that_others_can_change_is_refused(hsm: SoftHsm, tmp_path: Path) -> None:
+    """The module would get the PIN, so it is not loaded; the hint has the fix."""
     copy = tmp_path / "it's mine.so"
     copy.write_bytes(MODULE.read_bytes())
     place = dataclasses.replace(hsm.place, module=copy)
@@ -438,8 +438,10 @@ def test_a_module_that_anybody_may_change(hsm: SoftHsm, tmp_path: Path) -> None:
     Opened(place).store.require_ready()
 
 
-def test_a_module_that_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """SoftHSM without its folder of tokens."""
+def test_a_module_that_cannot_be_initialised_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """SoftHSM without its token folder is refused."""
     (tmp_path / "c").write_text(f"directories.tokendir = {tmp_path}/none\n")
     monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "c"))
     place = TokenUri(module=MODULE, token=LABEL)
@@ -447,8 +449,8 @@ def test_a_module_that_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert Opened(place).refusal(lambda store: store.require_ready()).code == "module_unusable"
 
 
-def test_a_token_that_is_pulled_out(hsm: SoftHsm) -> None:
-    """Between login and signature: no signature, and said for what it is."""
+def test_a_token_that_is_removed_before_signing(hsm: SoftHsm) -> None:
+    """Between login and signature the removal is reported, and nothing is signed."""
     held = Opened(hsm.place).generate()
     signer = Opened(held.uri).store.load(held.key)
     hsm.remove()
@@ -458,8 +460,8 @@ def test_a_token_that_is_pulled_out(hsm: SoftHsm) -> None:
     signer.close()
 
 
-def test_a_token_of_another_machine(hsm: SoftHsm) -> None:
-    """The settings came along, the token did not."""
+def test_a_token_that_is_not_connected_is_reported(hsm: SoftHsm) -> None:
+    """The settings name a token that this machine does not have."""
     held = Opened(hsm.place).generate()
     hsm.remove()
     hsm.initialise(LABEL)
@@ -468,8 +470,8 @@ def test_a_token_of_another_machine(hsm: SoftHsm) -> None:
     assert opened.store.presence(held.key.kid) is Presence.UNAVAILABLE
 
 
-def test_two_keys_of_one_token(hsm: SoftHsm) -> None:
-    """The second is unlocked while the first still is: the token allows one login a process."""
+def test_two_keys_of_one_token_can_be_unlocked(hsm: SoftHsm) -> None:
+    """A token allows one login per process, which both keys share."""
     opened = Opened(hsm.place)
     one, two = opened.generate("one"), opened.generate("two")
     signers = [opened.store.load(held.key) for held in (one, two)]
@@ -480,8 +482,8 @@ def test_two_keys_of_one_token(hsm: SoftHsm) -> None:
 
 
 @pytest.mark.parametrize("how", ["generating", "taking"])
-def test_what_fails_afterwards_leaves_nothing(hsm: SoftHsm, how: str) -> None:
-    """Whatever goes wrong while a key is recorded, Ctrl-C too, its objects are destroyed."""
+def test_a_later_failure_deletes_the_new_key(hsm: SoftHsm, how: str) -> None:
+    """If recording a key fails, also by Ctrl-C, its objects are deleted."""
     store = Opened(hsm.place).store
     make = store.generating if how == "generating" else partial(store.taking, PRIVATE)
 
@@ -496,8 +498,8 @@ def test_what_fails_afterwards_leaves_nothing(hsm: SoftHsm, how: str) -> None:
         assert hsm.objects() == []
 
 
-def test_what_cannot_be_destroyed_is_named(hsm: SoftHsm) -> None:
-    """The token is gone when the half-made key should be: the operator hears what it may hold."""
+def test_a_key_that_cannot_be_deleted_is_reported(hsm: SoftHsm) -> None:
+    """If the token is removed before the deletion, a warning names the key."""
     opened = Opened(hsm.place)
 
     def record() -> None:
@@ -512,22 +514,22 @@ def test_what_cannot_be_destroyed_is_named(hsm: SoftHsm) -> None:
     assert f"pkcs11-tool --module {MODULE} --token-label {LABEL} --login" in warning
 
 
-def test_a_key_that_would_come_out_is_not_kept(
+def test_an_extractable_new_key_is_not_recorded(
     hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A token that makes extractable keys whatever it is told: here it is told so."""
-    told = {**pkcs11_objects._PRIVATE, pkcs11.Attribute.EXTRACTABLE: True}
-    monkeypatch.setattr(pkcs11_objects, "_PRIVATE", told)
+    """A token that generates extractable keys, simulated here, is refused."""
+    template = {**pkcs11_objects._PRIVATE, pkcs11.Attribute.EXTRACTABLE: True}
+    monkeypatch.setattr(pkcs11_objects, "_PRIVATE", template)
     opened = Opened(hsm.place)
     problem = opened.refusal(lambda store: store.generating(label="x").__enter__())
     assert problem.code == "not_kept"
     assert hsm.objects() == []
 
 
-def test_a_key_that_signs_wrongly_is_not_kept(
+def test_a_key_with_invalid_signatures_is_not_recorded(
     hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The probe is verified before a key is recorded; the signatures of this token are bent."""
+    """The test signature is verified before a key is recorded."""
     monkeypatch.setattr(TokenSigner, "sign", lambda *_given: bytes(63) + b"1")
     for make in (
         lambda store: store.generating(label="x").__enter__(),
@@ -537,8 +539,10 @@ def test_a_key_that_signs_wrongly_is_not_kept(
         assert hsm.objects() == []
 
 
-def test_a_token_that_makes_another_curve(hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key is read back, and one that is not on P-256 does not stay."""
+def test_a_key_on_another_curve_is_not_recorded(
+    hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new key is read back, and deleted if it is not a P-256 key."""
     p384 = bytes.fromhex("06052b81040022")
     template = {pkcs11.Attribute.EC_PARAMS: p384}
     monkeypatch.setattr(pkcs11_objects, "_CURVE", template)
@@ -547,8 +551,8 @@ def test_a_token_that_makes_another_curve(hsm: SoftHsm, monkeypatch: pytest.Monk
     assert hsm.objects() == []
 
 
-def test_a_token_that_cannot_sign(hsm: SoftHsm) -> None:
-    """It does not offer ECDSA: known before anybody is asked for the PIN."""
+def test_a_token_without_ecdsa_is_refused(hsm: SoftHsm) -> None:
+    """The missing mechanism is detected before the PIN prompt."""
     hsm.ceremony("root", "aabb")
     hsm.offer_only("CKM_EC_KEY_PAIR_GEN")
     opened = Opened(hsm.place)
@@ -559,8 +563,8 @@ def test_a_token_that_cannot_sign(hsm: SoftHsm) -> None:
     assert opened.pin.asked == []
 
 
-def test_a_signature_of_another_length(hsm: SoftHsm) -> None:
-    """96 bytes of P-384 are none of ours, whatever key the token took it for."""
+def test_a_signature_of_another_length_is_refused(hsm: SoftHsm) -> None:
+    """A signature of 96 bytes (P-384) is refused."""
     hsm.ceremony("root", "aabb", kind="EC:secp384r1")
     with TokenSession(hsm.place, timeout=TIMEOUT) as session:
         session.log_in(Given(PIN.encode()), warn=pytest.fail)
@@ -570,8 +574,8 @@ def test_a_signature_of_another_length(hsm: SoftHsm) -> None:
     assert raised.value.code == "token_failed"
 
 
-def test_a_point_off_the_curve(hsm: SoftHsm) -> None:
-    """A public half that no key has is none of ours."""
+def test_a_point_off_the_curve_is_not_a_key(hsm: SoftHsm) -> None:
+    """An invalid public key is ignored."""
     broken = b"\x04\x41\x04" + bytes(64)
     with TokenSession(hsm.place, timeout=TIMEOUT) as session:
         session.log_in(Given(PIN.encode()), warn=pytest.fail, writing=True)
@@ -587,16 +591,18 @@ def test_a_point_off_the_curve(hsm: SoftHsm) -> None:
 
 
 @pytest.mark.parametrize("pin", [b"\xff\xfe", "1", "9" * 300])
-def test_what_is_no_pin(hsm: SoftHsm, pin: str | bytes) -> None:
-    """Not UTF-8: not even given. Too short or too long: the token says that it is wrong."""
+def test_an_invalid_pin_is_refused(hsm: SoftHsm, pin: str | bytes) -> None:
+    """A PIN that is not UTF-8 is not sent; the token rejects one that is too short or too long."""
     held = Opened(hsm.place).generate()
     problem = Opened(held.uri, pin).refusal(lambda store: store.load(held.key))
     assert problem.code == ("passphrase_refused" if isinstance(pin, bytes) else "pin_incorrect")
     assert hsm.noted_a_wrong_pin() is isinstance(pin, str)
 
 
-def test_without_the_library(hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An extra that few install: the hint is the command that does."""
+def test_without_the_library_the_hint_installs_it(
+    hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hint is the command that installs the extra."""
     for module in ("module", "objects", "session", "store"):
         monkeypatch.delitem(sys.modules, f"polygent_issuer.keys.pkcs11_{module}", raising=False)
     monkeypatch.setitem(sys.modules, "pkcs11", None)
@@ -608,8 +614,8 @@ def test_without_the_library(hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch) -> N
     assert opened.store.presence(KEY.kid) is Presence.UNAVAILABLE
 
 
-def test_modules_that_load_without_the_library() -> None:
-    """Key commands and doctor work for keys in other stores."""
+def test_other_stores_work_without_the_library() -> None:
+    """Key commands and doctor can be imported without the library."""
     code = (
         "import sys; sys.modules['pkcs11'] = None; "
         "import polygent_issuer.keys.lifecycle, polygent_issuer.doctor"
@@ -617,8 +623,8 @@ def test_modules_that_load_without_the_library() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_uri_opens_it(hsm: SoftHsm) -> None:
-    """`open_store` gives this store for a `pkcs11:` URI, and asks nothing yet."""
+def test_a_pkcs11_uri_opens_this_store(hsm: SoftHsm) -> None:
+    """`open_store` returns this store for a `pkcs11:` URI, without a prompt."""
     store = open_store(Settings(), hsm.uri, passphrase=Given(b""), warn=pytest.fail)
     assert isinstance(store, Pkcs11Store)
     assert store.uri == hsm.uri

@@ -37,7 +37,7 @@ PARAMETERS = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARA
 def exported(
     encoding: Encoding, kind: PrivateFormat, encryption: KeySerializationEncryption
 ) -> bytes:
-    """The key in one of the formats."""
+    """Return the key in one of the formats."""
     return PRIVATE.private_bytes(encoding, kind, encryption)
 
 
@@ -59,21 +59,21 @@ SEALED_FILES = {
 
 
 def read(data: bytes, source: Passphrase) -> ec.EllipticCurvePrivateKey:
-    """The private key of a file."""
+    """Read the private key of a file."""
     return lifecycle.read_private_key(data, source).private_key
 
 
 @pytest.mark.parametrize("name", PLAIN_FILES)
-def test_reads_a_plain_file(name: str) -> None:
-    """PKCS#8, SEC1 and OpenSSH, without asking for a passphrase."""
+def test_an_unencrypted_file_is_read(name: str) -> None:
+    """PKCS#8, SEC1 and OpenSSH are read without a prompt."""
     source = Given(PASSPHRASE)
     assert read(PLAIN_FILES[name], source).private_numbers() == NUMBERS
     assert source.asked == []
 
 
 @pytest.mark.parametrize("name", SEALED_FILES)
-def test_reads_a_sealed_file(name: str) -> None:
-    """Likewise encrypted; the passphrase is asked once."""
+def test_an_encrypted_file_is_read(name: str) -> None:
+    """An encrypted file is read with one prompt."""
     source = Given(PASSPHRASE)
     assert read(SEALED_FILES[name], source).private_numbers() == NUMBERS
     assert source.asked == [("the key file", False)]
@@ -81,7 +81,7 @@ def test_reads_a_sealed_file(name: str) -> None:
 
 @pytest.mark.parametrize("name", SEALED_FILES)
 def test_a_wrong_passphrase_is_refused(name: str) -> None:
-    """With one code for all formats, and without a chain."""
+    """The error has the same code for all formats, and no chain."""
     with pytest.raises(KeyUnavailable) as raised:
         lifecycle.read_private_key(SEALED_FILES[name], Given(b"wrong"))
     assert raised.value.code == "wrong_passphrase"
@@ -89,8 +89,8 @@ def test_a_wrong_passphrase_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SEALED_FILES)
-def test_without_a_passphrase_the_need_is_said(name: str) -> None:
-    """Nobody to ask: the source's own error comes through."""
+def test_a_missing_passphrase_is_reported(name: str) -> None:
+    """The error of the passphrase source is raised."""
     with pytest.raises(KeyUnavailable) as raised:
         lifecycle.read_private_key(SEALED_FILES[name], passphrases.NoPassphrase())
     assert raised.value.code == "passphrase_needed"
@@ -107,7 +107,7 @@ def test_without_a_passphrase_the_need_is_said(name: str) -> None:
     ids=["P-384", "secp256k1", "Ed25519", "RSA"],
 )
 def test_another_kind_of_key_is_refused(make: Callable[[], Any]) -> None:
-    """Only P-256 signs licenses."""
+    """Only a P-256 key can sign licenses."""
     data = make().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with pytest.raises(KeyUnavailable) as raised:
         lifecycle.read_private_key(data, Given(PASSPHRASE))
@@ -128,8 +128,8 @@ def test_another_kind_of_key_is_refused(make: Callable[[], Any]) -> None:
     ],
     ids=["empty", "text", "DER", "public", "cut PEM", "cut DER", "twice", "two"],
 )
-def test_a_file_without_one_key_is_damaged(data: bytes) -> None:
-    """None, a public one, a cut one, or two."""
+def test_a_file_must_contain_exactly_one_private_key(data: bytes) -> None:
+    """No key, a public key, a truncated key or two keys are refused."""
     source = Given(PASSPHRASE)
     with pytest.raises(KeyUnavailable) as raised:
         lifecycle.read_private_key(data, source)
@@ -137,8 +137,8 @@ def test_a_file_without_one_key_is_damaged(data: bytes) -> None:
     assert source.asked == []
 
 
-def test_a_private_half_that_belongs_to_another_public_half_is_refused() -> None:
-    """No stored public half is believed."""
+def test_a_private_key_with_another_public_key_is_refused() -> None:
+    """A stored public key is not trusted."""
     other = generate_private_key().public_key().public_numbers()
     der = bytearray(PLAIN_FILES["PKCS#8 DER"])
     der[-64:] = other.x.to_bytes(32, "big") + other.y.to_bytes(32, "big")
@@ -146,8 +146,8 @@ def test_a_private_half_that_belongs_to_another_public_half_is_refused() -> None
         lifecycle.read_private_key(bytes(der), Given(PASSPHRASE))
 
 
-def test_an_openssh_file_with_another_clear_half_is_refused() -> None:
-    """Both copies of the public half replaced: the private number decides."""
+def test_an_openssh_file_with_another_public_key_is_refused() -> None:
+    """Both copies of the public key are replaced; the private number decides."""
     other = generate_private_key().public_key()
     stranger = Key.from_public_key(other).point
     sealed = file_store.parse_openssh(PLAIN_FILES["OpenSSH"]).sealed.replace(KEY.point, stranger)
@@ -159,7 +159,7 @@ def test_an_openssh_file_with_another_clear_half_is_refused() -> None:
 
 
 def test_a_signer_is_made_only_for_the_pinned_key() -> None:
-    """The public half is derived and compared."""
+    """The public key is derived from the private key and compared."""
     assert pinned_signer(PRIVATE, KEY).public_key == KEY
     pinned = Key.from_public_key(generate_private_key().public_key())
     with pytest.raises(KeyUnavailable) as raised:
@@ -170,7 +170,7 @@ def test_a_signer_is_made_only_for_the_pinned_key() -> None:
 
 
 def test_text_is_pkcs8_der_in_base64() -> None:
-    """What goes into a keyring comes back as the same key."""
+    """The text of a keyring entry is decoded to the same key."""
     text = keyring_store.to_text(PRIVATE)
     assert base64.b64decode(text, validate=True) == PLAIN_FILES["PKCS#8 DER"]
     assert keyring_store.from_text(text).private_numbers() == NUMBERS
@@ -178,7 +178,7 @@ def test_text_is_pkcs8_der_in_base64() -> None:
 
 @given(data=st.binary(max_size=300))
 def test_no_bytes_raise_a_foreign_error(data: bytes) -> None:
-    """Whatever a file holds, the error is ours."""
+    """For any content of a file the error is one of ours."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for prefix in (
@@ -192,7 +192,7 @@ def test_no_bytes_raise_a_foreign_error(data: bytes) -> None:
 
 @given(index=st.integers(0, len(PLAIN_FILES["PKCS#8 DER"]) - 1), bit=st.integers(0, 7))
 def test_a_flipped_bit_in_an_entry_never_passes_the_pin(index: int, bit: int) -> None:
-    """A changed entry is damaged or another key, unless the change meant nothing."""
+    """A changed entry is damaged or another key, unless the bit has no meaning."""
     der = bytearray(PLAIN_FILES["PKCS#8 DER"])
     der[index] ^= 1 << bit
     try:
@@ -209,7 +209,7 @@ ROUNDS_AT = (
 
 
 def armoured(sealed: bytes) -> bytes:
-    """A key file around any bytes."""
+    """Return a key file around any bytes."""
     return (
         b"-----BEGIN OPENSSH PRIVATE KEY-----\n"
         + base64.encodebytes(sealed)
@@ -218,26 +218,26 @@ def armoured(sealed: bytes) -> bytes:
 
 
 def with_rounds(rounds: int) -> bytes:
-    """The key file, asking for another round count."""
+    """Return the key file with another round count."""
     sealed = file_store.parse_openssh(SEALED_FILE).sealed
     return armoured(sealed[:ROUNDS_AT] + rounds.to_bytes(4, "big") + sealed[ROUNDS_AT + 4 :])
 
 
 def refusal(data: bytes) -> KeyUnavailable:
-    """The error that reading the clear part ends with."""
+    """Return the error of reading the envelope."""
     with pytest.raises(KeyUnavailable) as raised:
         file_store.parse_openssh(data)
     assert raised.value.__context__ is None or raised.value.__suppress_context__
     return raised.value
 
 
-def test_what_is_sealed_opens() -> None:
-    """The private half comes back under the passphrase."""
+def test_an_encrypted_key_is_decrypted() -> None:
+    """The passphrase decrypts the private key."""
     unsealed = file_store.unseal_openssh(file_store.parse_openssh(SEALED_FILE), PASSPHRASE)
     assert unsealed.private_numbers() == PRIVATE.private_numbers()
 
 
-def test_the_clear_part_says_which_key_and_how_many_rounds() -> None:
+def test_the_envelope_has_the_public_key_and_the_rounds() -> None:
     """Both are read without the passphrase."""
     envelope = file_store.parse_openssh(SEALED_FILE)
     assert envelope.public_key == KEY
@@ -251,20 +251,20 @@ def test_the_clear_part_says_which_key_and_how_many_rounds() -> None:
 
 @pytest.mark.usefixtures("unhurried")
 def test_64_rounds_are_written() -> None:
-    """The default of what we write."""
+    """A new file has 64 rounds."""
     assert file_store.ROUNDS == 64
 
 
-def test_a_wrong_passphrase_is_told_from_a_damaged_file() -> None:
-    """The two check numbers inside tell them apart."""
+def test_a_wrong_passphrase_differs_from_a_damaged_file() -> None:
+    """The two check numbers inside distinguish them."""
     with pytest.raises(KeyUnavailable) as raised:
         file_store.unseal_openssh(file_store.parse_openssh(SEALED_FILE), b"wrong")
     assert raised.value.code == "wrong_passphrase"
     assert raised.value.__context__ is None
 
 
-def test_a_plaintext_file_says_so() -> None:
-    """Rounds 0: anybody can read it."""
+def test_an_unencrypted_file_is_recognised() -> None:
+    """Rounds 0 means that the file is not encrypted."""
     plain = PRIVATE.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
     envelope = file_store.parse_openssh(plain)
     assert envelope.is_plaintext
@@ -275,7 +275,7 @@ def test_a_plaintext_file_says_so() -> None:
 def test_a_round_count_out_of_bounds_is_refused_before_bcrypt(
     rounds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file cannot keep this machine busy: 1,024 rounds at most are run."""
+    """At most 1,024 rounds are run, so that a file cannot block the machine."""
     monkeypatch.setattr(bcrypt, "kdf", pytest.fail)
     monkeypatch.setattr("cryptography.hazmat.primitives.serialization.ssh._bcrypt_kdf", pytest.fail)
     refused = refusal(with_rounds(rounds))
@@ -284,18 +284,18 @@ def test_a_round_count_out_of_bounds_is_refused_before_bcrypt(
 
 
 def test_1024_rounds_are_still_read() -> None:
-    """The bound itself is allowed."""
+    """The limit itself is allowed."""
     assert file_store.parse_openssh(with_rounds(1024)).rounds == 1024
 
 
-def test_the_loader_sees_the_bytes_that_were_judged() -> None:
-    """A second block in the file cannot be the one that is loaded."""
+def test_the_loader_gets_the_bytes_that_were_checked() -> None:
+    """A second block in the file cannot be loaded instead."""
     assert refusal(SEALED_FILE + with_rounds(2000)).code == "key_damaged"
     assert refusal(with_rounds(2000) + SEALED_FILE).code == "key_damaged"
 
 
-def test_text_around_the_block_is_no_matter() -> None:
-    """Line ends of Windows and a comment before the block are fine."""
+def test_text_around_the_block_is_ignored() -> None:
+    """CRLF line ends and a comment before the block are accepted."""
     assert (
         file_store.parse_openssh(b"# main key\r\n" + SEALED_FILE.replace(b"\n", b"\r\n")).public_key
         == KEY
@@ -317,29 +317,29 @@ def test_text_around_the_block_is_no_matter() -> None:
     ids=["empty", "no body", "cut", "no end", "not base64", "magic", "cut body", "lengths"],
 )
 def test_a_broken_file_is_damaged(data: bytes) -> None:
-    """Empty, cut, re-armoured and foreign files end with one code."""
+    """Empty, truncated, re-encoded and foreign files have one code."""
     assert refusal(data).code == "key_damaged"
 
 
 def test_another_kind_of_key_is_unsupported() -> None:
-    """Ed25519 and P-384 are recognised and refused."""
+    """Ed25519 and P-384 keys are recognised and refused."""
     for other in (ed25519.Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP384R1())):
         data = other.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
         assert refusal(data).code == "unsupported_key"
 
 
 def test_another_key_derivation_is_unsupported() -> None:
-    """Only bcrypt's cost can be read, so only bcrypt is accepted."""
+    """Only bcrypt is accepted, since only its cost can be read."""
     sealed = file_store.parse_openssh(SEALED_FILE).sealed.replace(b"bcrypt", b"scrypt", 1)
     assert refusal(armoured(sealed)).code == "unsupported_key"
 
 
 @pytest.mark.slow
-def test_no_bit_flip_loads_another_key() -> None:
-    """Each bit position and each byte of the file: an error of ours, or a key that differs.
+def test_a_bit_flip_gives_an_error_or_a_different_key() -> None:
+    """Flips at each byte and each bit position are tried.
 
-    The format has no MAC, so flips within the private number do load, as another key: that is
-    why what comes out is compared with the pin.
+    The format has no MAC, so a flip in the private number loads another key. Therefore the result
+    is compared with the pinned key.
     """
     sealed = file_store.parse_openssh(SEALED_FILE).sealed
     loaded_others = 0

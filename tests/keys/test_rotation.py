@@ -26,7 +26,7 @@ from polygent_issuer.verifier.keys import Key
 
 
 def key(label: str) -> KeyRecord:
-    """A pinned key of this label."""
+    """Return a pinned key with this label."""
     public_key = Key.from_public_key(generate_private_key().public_key())
     return KeyRecord(
         kid=public_key.kid,
@@ -40,16 +40,16 @@ def key(label: str) -> KeyRecord:
     )
 
 
-def test_a_free_label_is_the_first_that_is_free() -> None:
-    """main, then main-2; a gap is filled."""
+def test_the_first_free_label_is_used() -> None:
+    """The labels are main, main-2 and so on; a gap is filled."""
     assert free_label(()) == "main"
     assert free_label((key("other"),)) == "main"
     assert free_label((key("main"), key("main-3"))) == "main-2"
     assert free_label((key("main"), key("main-2"))) == "main-3"
 
 
-def test_a_label_is_of_one_key() -> None:
-    """Neither the label nor the kid of another one; an empty one is refused, too."""
+def test_a_label_belongs_to_one_key() -> None:
+    """The label or kid of another key, and an empty label, are refused."""
     other = key("main")
     require_free_label("second", (other,))
     for label in ("main", other.kid, "", "a\x1bb"):
@@ -61,34 +61,34 @@ def test_a_label_is_of_one_key() -> None:
 AGREED = Consent(accepted=frozenset({FindingCode.KEY_ROLLOUT}), reason="rolled out")
 
 
-def two_keys(custodian: KeyLifecycle) -> tuple[KeyRecord, KeyRecord]:
-    """The one that signs, and another."""
-    folder = custodian.home
+def two_keys(key_lifecycle: KeyLifecycle) -> tuple[KeyRecord, KeyRecord]:
+    """Generate an active key and another one."""
+    folder = key_lifecycle.home
     first, second = (
-        custodian.generate(label=name, store_uri=f"file:{folder}/{name}", backup=None).key
+        key_lifecycle.generate(label=name, store_uri=f"file:{folder}/{name}", backup=None).key
         for name in ("one", "two")
     )
     return first, second
 
 
-def activation(custodian: KeyLifecycle, named: str) -> Decided[Activation]:
-    """What would follow."""
+def activation(key_lifecycle: KeyLifecycle, named: str) -> Decided[Activation]:
+    """Decide an activation."""
     return change.decide(
-        custodian.registry, lambda db: decide_activation(db, named), now=NOW, actor=ACTOR
+        key_lifecycle.registry, lambda db: decide_activation(db, named), now=NOW, actor=ACTOR
     )
 
 
-def signing(custodian: KeyLifecycle) -> str:
-    """The label of the key that signs."""
-    with custodian.registry.reading() as db:
+def signing(key_lifecycle: KeyLifecycle) -> str:
+    """Return the label of the active key."""
+    with key_lifecycle.registry.reading() as db:
         active = keys.active(db)
     assert active is not None
     return active.label
 
 
-def test_the_finding_names_both(custodian: KeyLifecycle) -> None:
-    """What happens to a server that is not ready, what signs until then, and what to do first."""
-    one, two = two_keys(custodian)
+def test_the_finding_names_both_keys(key_lifecycle: KeyLifecycle) -> None:
+    """The finding has the risk for servers, the key that stays active, and the first step."""
+    one, two = two_keys(key_lifecycle)
     finding = Activation(key=two, active=one).finding
     assert finding.code == "key-rollout"
     assert "servers need the public key of two" in finding.message
@@ -98,63 +98,65 @@ def test_the_finding_names_both(custodian: KeyLifecycle) -> None:
     assert "stays active" not in Activation(key=two, active=None).finding.message
 
 
-def test_a_change_is_journalled(custodian: KeyLifecycle) -> None:
-    """Who accepted what, why, and which key signed before."""
-    one, two = two_keys(custodian)
-    shown = activation(custodian, "two")
+def test_an_activation_is_journalled(key_lifecycle: KeyLifecycle) -> None:
+    """The journal row has the accepted finding, the reason, and the key that was active."""
+    one, two = two_keys(key_lifecycle)
+    shown = activation(key_lifecycle, "two")
     changed = activate(shown, consent=AGREED)
     assert (changed.kid, changed.active) == (two.kid, True)
-    with custodian.registry.reading() as db:
+    with key_lifecycle.registry.reading() as db:
         *_, row = journal.rows(db)
     assert (row.event, row.kid, row.operator) == ("key-activated", two.kid, "Ada")
     assert (row.accepted, row.reason) == (("key-rollout",), "rolled out")
     assert row.details == {"before": one.kid}
 
 
-def test_nothing_changes_without_consent(custodian: KeyLifecycle) -> None:
-    """The core asks for it, too, not the command line alone."""
-    two_keys(custodian)
-    shown = activation(custodian, "two")
+def test_nothing_changes_without_consent(key_lifecycle: KeyLifecycle) -> None:
+    """The core also requires consent, not only the command line."""
+    two_keys(key_lifecycle)
+    shown = activation(key_lifecycle, "two")
     with pytest.raises(ConsentNeeded):
         activate(shown, consent=Consent())
-    assert signing(custodian) == "one"
+    assert signing(key_lifecycle) == "one"
 
 
-def test_a_change_in_the_meantime_stops_it(custodian: KeyLifecycle) -> None:
-    """The consent was given for another situation: another key signs by now."""
-    two_keys(custodian)
-    custodian.generate(label="three", store_uri=f"file:{custodian.home}/three", backup=None)
-    shown = activation(custodian, "two")
-    other = activation(custodian, "three")
+def test_an_activation_stops_if_the_active_key_changed(key_lifecycle: KeyLifecycle) -> None:
+    """The consent was for another situation."""
+    two_keys(key_lifecycle)
+    key_lifecycle.generate(label="three", store_uri=f"file:{key_lifecycle.home}/three", backup=None)
+    shown = activation(key_lifecycle, "two")
+    other = activation(key_lifecycle, "three")
     activate(other, consent=AGREED)
     with pytest.raises(RegistryChanged) as changed:
         activate(shown, consent=AGREED)
     assert changed.value.hint == "check the keys: polygent-issue key list"
-    assert signing(custodian) == "three"
+    assert signing(key_lifecycle) == "three"
 
 
-def test_a_key_that_was_retired_in_the_meantime(custodian: KeyLifecycle) -> None:
-    """What may not sign does not become the one that does; decided anew, it is refused."""
-    _, two = two_keys(custodian)
-    shown = activation(custodian, "two")
-    with custodian.registry.writing(now=NOW, actor=ACTOR) as db:
+def test_a_key_that_was_retired_meanwhile_is_not_activated(key_lifecycle: KeyLifecycle) -> None:
+    """A new decision is refused, too."""
+    _, two = two_keys(key_lifecycle)
+    shown = activation(key_lifecycle, "two")
+    with key_lifecycle.registry.writing(now=NOW, actor=ACTOR) as db:
         db.update("keys", two.kid, retired_at=db.at)
         db.record("key-retired", kid=two.kid)
     with pytest.raises(RegistryChanged):
         activate(shown, consent=AGREED)
     with pytest.raises(KeyUnavailable, check=lambda error: error.code == "key_retired"):
-        activation(custodian, "two")
-    assert signing(custodian) == "one"
+        activation(key_lifecycle, "two")
+    assert signing(key_lifecycle) == "one"
 
 
 @pytest.fixture
-def two(custodian: KeyLifecycle) -> tuple[KeyRecord, KeyRecord]:
-    """The key that signs, with two licenses, and another."""
+def two(key_lifecycle: KeyLifecycle) -> tuple[KeyRecord, KeyRecord]:
+    """The active key, with two licenses, and another key."""
     one, other = (
-        custodian.generate(label=name, store_uri=f"file:{custodian.home}/{name}", backup=None).key
+        key_lifecycle.generate(
+            label=name, store_uri=f"file:{key_lifecycle.home}/{name}", backup=None
+        ).key
         for name in ("one", "two")
     )
-    with writing(custodian.registry) as db:
+    with writing(key_lifecycle.registry) as db:
         zeta = customers.add(db, slug="zeta", name="Zeta")
         acme = customers.add(db, slug="acme", name="Acme")
         add_license(db, 1, zeta, one.kid, expires_at=NOW + YEAR)
@@ -163,106 +165,108 @@ def two(custodian: KeyLifecycle) -> tuple[KeyRecord, KeyRecord]:
 
 
 def proposed(
-    custodian: KeyLifecycle, named: str, *, compromised: bool = False, now: datetime = NOW
+    key_lifecycle: KeyLifecycle, named: str, *, compromised: bool = False, now: datetime = NOW
 ) -> Decided[Retirement]:
-    """What would follow, as it is shown."""
+    """Decide a retirement to carry out."""
     return change.decide(
-        custodian.registry,
+        key_lifecycle.registry,
         lambda db: decide_retirement(db, named, compromised=compromised),
         now=now,
         actor=ACTOR,
     )
 
 
-def retirement(custodian: KeyLifecycle, named: str, *, compromised: bool = False) -> Retirement:
-    """What would follow."""
-    return proposed(custodian, named, compromised=compromised).decision
+def retirement(key_lifecycle: KeyLifecycle, named: str, *, compromised: bool = False) -> Retirement:
+    """Decide a retirement."""
+    return proposed(key_lifecycle, named, compromised=compromised).decision
 
 
 def carry_out(shown: Decided[Retirement], **more: object) -> Retirement:
-    """Retire what was shown."""
+    """Carry out a retirement."""
     given: dict[str, object] = {"consent": Consent(), **more}
     return retire(shown, reason="stolen", **given)  # type: ignore[arg-type]
 
 
-def test_what_hangs_on_it_is_told_by_customer(
-    custodian: KeyLifecycle, two: tuple[KeyRecord, KeyRecord]
+def test_a_retirement_lists_the_licenses_by_customer(
+    key_lifecycle: KeyLifecycle, two: tuple[KeyRecord, KeyRecord]
 ) -> None:
-    """With the end of the last file, what signs instead, and what lets another one sign."""
+    """The decision has the last expiry, the active key, and the command that activates another."""
     one, other = two
-    found = retirement(custodian, "one", compromised=True)
-    assert [record.customer_slug for record in found.licenses] == ["acme", "zeta"]
-    assert found.last_end == (NOW + 2 * YEAR).replace(microsecond=0)
-    assert (found.needed, found.since, found.active) == (True, None, None)
-    assert found.signing_command == "polygent-issue key use two"
-    spare = retirement(custodian, other.kid)
+    decision = retirement(key_lifecycle, "one", compromised=True)
+    assert [record.customer_slug for record in decision.licenses] == ["acme", "zeta"]
+    assert decision.last_end == (NOW + 2 * YEAR).replace(microsecond=0)
+    assert (decision.needed, decision.since, decision.active) == (True, None, None)
+    assert decision.signing_command == "polygent-issue key use two"
+    spare = retirement(key_lifecycle, other.kid)
     assert (spare.active, spare.signing_command) == (one, None)
     assert (spare.licenses, spare.last_end) == ((), None)
 
 
 @pytest.mark.usefixtures("two")
-def test_the_one_that_signs_is_not_retired(custodian: KeyLifecycle) -> None:
-    """Unless it is compromised: then nothing signs, and the journal counts what hangs on it."""
+def test_the_active_key_is_not_retired(key_lifecycle: KeyLifecycle) -> None:
+    """Only a compromised active key is retired; the journal counts its current licenses."""
     with pytest.raises(InputRefused, check=lambda error: error.code == "key_signs"):
-        retirement(custodian, "one")
-    done = carry_out(proposed(custodian, "one", compromised=True))
+        retirement(key_lifecycle, "one")
+    done = carry_out(proposed(key_lifecycle, "one", compromised=True))
     assert (done.key.active, done.key.compromised, done.since) == (False, True, NOW)
     assert not done.needed
-    with custodian.registry.reading() as db:
+    with key_lifecycle.registry.reading() as db:
         assert keys.active(db) is None
         *_, row = journal.rows(db)
     assert (row.event, row.kid, row.reason) == ("key-compromised", done.key.kid, "stolen")
     assert row.details == {"current_licenses": 2, "signed": True}
-    assert not retirement(custodian, "one").needed
+    assert not retirement(key_lifecycle, "one").needed
 
 
 @pytest.mark.usefixtures("two")
-def test_a_finding_needs_consent(custodian: KeyLifecycle) -> None:
-    """The core asks for it, too, not the command line alone."""
-    shown = proposed(custodian, "two", now=NOW - timedelta(days=1))
+def test_a_finding_needs_consent(key_lifecycle: KeyLifecycle) -> None:
+    """The core also requires consent, not only the command line."""
+    shown = proposed(key_lifecycle, "two", now=NOW - timedelta(days=1))
     with pytest.raises(ConsentNeeded):
         carry_out(shown)
     consent = Consent(accepted=frozenset({FindingCode.CLOCK_BEHIND}))
     carry_out(shown, consent=consent)
-    with custodian.registry.reading() as db:
+    with key_lifecycle.registry.reading() as db:
         *_, row = journal.rows(db)
     assert (row.event, row.accepted) == ("key-retired", ("clock-behind",))
 
 
-def test_a_key_that_was_changed_in_the_meantime(
-    custodian: KeyLifecycle, two: tuple[KeyRecord, KeyRecord]
+def test_a_retirement_stops_if_the_key_changed(
+    key_lifecycle: KeyLifecycle, two: tuple[KeyRecord, KeyRecord]
 ) -> None:
-    """What was shown no longer holds."""
-    shown = proposed(custodian, "two")
-    with writing(custodian.registry) as db:
+    """The preview is outdated if the key was changed meanwhile."""
+    shown = proposed(key_lifecycle, "two")
+    with writing(key_lifecycle.registry) as db:
         keys.activate(db, two[1].kid)
     with pytest.raises(RegistryChanged) as changed:
         carry_out(shown)
     assert changed.value.hint == "check the key: polygent-issue key show two"
 
 
-def test_a_license_in_the_meantime_stops_no_retirement(
-    custodian: KeyLifecycle, two: tuple[KeyRecord, KeyRecord]
+def test_a_license_issued_meanwhile_does_not_stop_a_retirement(
+    key_lifecycle: KeyLifecycle, two: tuple[KeyRecord, KeyRecord]
 ) -> None:
-    """A leaked key is retired all the same, and the new license is told with the others."""
-    shown = proposed(custodian, "one", compromised=True)
-    with writing(custodian.registry) as db:
+    """A leaked key is still retired, and the result lists the new license."""
+    shown = proposed(key_lifecycle, "one", compromised=True)
+    with writing(key_lifecycle.registry) as db:
         add_license(db, 3, customers.get(db, "acme"), two[0].kid)
     done = carry_out(shown)
     assert done.key.compromised
     assert (len(shown.decision.licenses), len(done.licenses)) == (2, 3)
 
 
-def test_what_lets_a_key_sign(custodian: KeyLifecycle, two: tuple[KeyRecord, KeyRecord]) -> None:
-    """One that may, the newest first and at most three; else a new one, under a free label."""
+def test_the_command_that_activates_a_key(
+    key_lifecycle: KeyLifecycle, two: tuple[KeyRecord, KeyRecord]
+) -> None:
+    """At most three usable keys are named, the newest first, else a new one with a free label."""
     use = "polygent-issue key use"
     assert signing_command(()) == "polygent-issue key generate main --backup FILE"
     assert signing_command(two) == f"{use} two, or {use} one"
     assert signing_command(two, instead_of=two[1]) == f"{use} one"
     assert signing_command(two * 2).count(use) == 3
-    carry_out(proposed(custodian, "one", compromised=True))
-    carry_out(proposed(custodian, "two"))
-    with custodian.registry.reading() as db:
+    carry_out(proposed(key_lifecycle, "one", compromised=True))
+    carry_out(proposed(key_lifecycle, "two"))
+    with key_lifecycle.registry.reading() as db:
         ended = keys.every(db)
     make = "polygent-issue key generate main --backup FILE"
     assert signing_command(ended) == f"{make}, then {use} main"

@@ -1,4 +1,4 @@
-"""Signing in this process, and calls with a deadline."""
+"""Signers in this process, and calls with a deadline."""
 
 import statistics
 import threading
@@ -31,14 +31,14 @@ VECTORS = {
 
 
 @pytest.mark.parametrize("data", VECTORS)
-def test_signs_the_vectors_of_rfc_6979(data: bytes) -> None:
-    """The signature is the one of RFC 6979 A.2.5, R then S."""
+def test_the_vectors_of_rfc_6979_are_signed(data: bytes) -> None:
+    """The signature is that of RFC 6979 A.2.5, R then S."""
     signer = SoftwareSigner(ec.derive_private_key(PRIVATE, ec.SECP256R1()))
     assert signer.sign(data).hex().upper() == VECTORS[data]
 
 
-def test_signs_the_same_bytes_alike_in_64_bytes() -> None:
-    """The same bytes give the same signature, of 64 bytes, whatever r and s are."""
+def test_signatures_are_deterministic_and_64_bytes_long() -> None:
+    """The same bytes give the same signature for all values of r and s."""
     signer = SoftwareSigner(generate_private_key())
     for number in range(600):  # one in 128 has a leading zero in r or s
         data = b"%d" % number
@@ -49,35 +49,35 @@ def test_signs_the_same_bytes_alike_in_64_bytes() -> None:
         assert not signer.public_key.verifies(signature, data + b"x")
 
 
-def test_is_named_by_its_public_half() -> None:
-    """`kid` and `public_key` are those of the private key that signs."""
+def test_a_signer_has_the_kid_of_its_public_key() -> None:
+    """`kid` and `public_key` belong to the private key."""
     private_key = generate_private_key()
     signer: Signer = SoftwareSigner(private_key)
     assert signer.public_key == Key.from_public_key(private_key.public_key())
     assert signer.kid == signer.public_key.kid
 
 
-def test_generates_a_new_p256_key_each_time() -> None:
-    """Two generated keys differ, and both are on P-256."""
+def test_each_generated_key_is_a_new_p256_key() -> None:
+    """Two generated keys differ."""
     first, second = generate_private_key(), generate_private_key()
     assert {first.curve.name, second.curve.name} == {"secp256r1"}
     assert first.private_numbers() != second.private_numbers()
 
 
-def test_shows_nothing_of_the_private_half() -> None:
-    """`repr` and `str` name the kid and nothing else."""
+def test_a_signer_does_not_show_its_private_key() -> None:
+    """`repr` and `str` show only the kid."""
     signer = SoftwareSigner(ec.derive_private_key(PRIVATE, ec.SECP256R1()))
     assert repr(signer) == str(signer) == f"SoftwareSigner(kid={signer.kid!r})"
 
 
-def test_refuses_another_curve() -> None:
-    """A key that is not on P-256 is refused when the signer is made."""
+def test_another_curve_is_refused() -> None:
+    """The signer of a key that is not on P-256 is refused."""
     with pytest.raises(KeyUnavailable, match="this one is on secp384r1"):
         SoftwareSigner(ec.generate_private_key(ec.SECP384R1()))
 
 
-def test_says_when_signatures_cannot_be_deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without OpenSSL 3.2 (feigned here) the error is ours, and names what to install."""
+def test_missing_deterministic_signatures_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without OpenSSL 3.2, simulated here, the error names the package to install."""
 
     def refuse(*_: object, **__: object) -> None:
         raise UnsupportedAlgorithm("not here")
@@ -88,8 +88,8 @@ def test_says_when_signatures_cannot_be_deterministic(monkeypatch: pytest.Monkey
     assert "OpenSSL 3.2" in str(raised.value.hint)
 
 
-def test_costs_little_more_than_the_bare_signature() -> None:
-    """Signing keeps at least 0.55 of the rate of bare deterministic signatures."""
+def test_signing_is_about_as_fast_as_the_library() -> None:
+    """Signing reaches at least 0.55 of the rate of the library alone."""
     private_key = generate_private_key()
     signer = SoftwareSigner(private_key)
     algorithm = ec.ECDSA(SHA256(), deterministic_signing=True)
@@ -110,14 +110,14 @@ SOON = timedelta(milliseconds=50)
 AMPLE = timedelta(seconds=30)
 
 
-def test_gives_what_the_call_returns() -> None:
-    """A call in time gives its result, None included."""
+def test_the_result_of_a_call_is_returned() -> None:
+    """A call that ends in time returns its result, also None."""
     assert run_with_timeout(AMPLE, lambda: "result") == "result"
     assert run_with_timeout(AMPLE, lambda: None) is None
 
 
-def test_raises_what_the_call_raises() -> None:
-    """A call that fails in time fails with its own error, in the caller's thread."""
+def test_the_error_of_a_call_is_raised() -> None:
+    """A call that fails in time raises its own error in the caller's thread."""
 
     def fail() -> None:
         raise ValueError("its own")
@@ -126,8 +126,8 @@ def test_raises_what_the_call_raises() -> None:
         run_with_timeout(AMPLE, fail)
 
 
-def test_leaves_a_hanging_call_behind() -> None:
-    """A call that hangs is given up at the deadline and does not keep the process alive."""
+def test_a_hanging_call_is_abandoned() -> None:
+    """At the deadline the call is abandoned, and does not keep the process alive."""
     release = threading.Event()
     threads: list[threading.Thread] = []
 

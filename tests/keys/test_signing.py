@@ -1,4 +1,4 @@
-"""From a pinned key to its signer."""
+"""Signers of pinned keys."""
 
 import dataclasses
 from pathlib import Path
@@ -16,38 +16,38 @@ from polygent_issuer.keys.signing import place_of, presence, require_usable, sig
 
 
 @pytest.fixture
-def kept(custodian: KeyLifecycle, tmp_path: Path) -> StoredKey:
+def stored(key_lifecycle: KeyLifecycle, tmp_path: Path) -> StoredKey:
     """A key in a file."""
-    return custodian.generate(label="Main", store_uri=f"file:{tmp_path}/main.key", backup=None)
+    return key_lifecycle.generate(label="Main", store_uri=f"file:{tmp_path}/main.key", backup=None)
 
 
-def test_the_settings_name_the_place(kept: StoredKey, passphrase: Given) -> None:
-    """A key's own place comes before the default one."""
-    named = Settings(stores={kept.key.kid: kept.uri}, store="file:/nowhere/")
-    default = Settings(store=kept.uri)
+def test_the_settings_name_the_store(stored: StoredKey, passphrase: Given) -> None:
+    """The store of a key takes precedence over the default store."""
+    named = Settings(stores={stored.key.kid: stored.uri}, store="file:/nowhere/")
+    default = Settings(store=stored.uri)
     for chosen in (named, default):
-        assert place_of(chosen, kept.key.kid) == kept.uri
-        assert presence(chosen, kept.key.kid) is Presence.PRESENT
-        signer = signer_for(chosen, kept.key, passphrase=passphrase, warn=pytest.fail)
-        assert kept.key.public_key.verifies(signer.sign(b"data"), b"data")
+        assert place_of(chosen, stored.key.kid) == stored.uri
+        assert presence(chosen, stored.key.kid) is Presence.PRESENT
+        signer = signer_for(chosen, stored.key, passphrase=passphrase, warn=pytest.fail)
+        assert stored.key.public_key.verifies(signer.sign(b"data"), b"data")
 
 
-def test_a_key_of_another_place_is_absent(kept: StoredKey) -> None:
-    """Presence speaks of this operator's settings, and never raises."""
-    assert presence(Settings(store="file:/nowhere/"), kept.key.kid) is Presence.ABSENT
-    assert presence(Settings(store="nonsense"), kept.key.kid) is Presence.UNAVAILABLE
+def test_a_key_in_another_store_is_absent(stored: StoredKey) -> None:
+    """`presence` uses only the operator's settings, and never raises."""
+    assert presence(Settings(store="file:/nowhere/"), stored.key.kid) is Presence.ABSENT
+    assert presence(Settings(store="nonsense"), stored.key.kid) is Presence.UNAVAILABLE
 
 
-def test_the_store_must_give_the_pinned_key(
-    custodian: KeyLifecycle, kept: StoredKey, passphrase: Given, tmp_path: Path
+def test_the_store_must_return_the_pinned_key(
+    key_lifecycle: KeyLifecycle, stored: StoredKey, passphrase: Given, tmp_path: Path
 ) -> None:
-    """A file that was exchanged for another key of the registry does not sign."""
-    other = custodian.generate(label="Two", store_uri=f"file:{tmp_path}/two.key", backup=None)
-    exchanged = Settings(stores={kept.key.kid: other.uri})
+    """A file that was replaced by that of another pinned key does not sign."""
+    other = key_lifecycle.generate(label="Two", store_uri=f"file:{tmp_path}/two.key", backup=None)
+    exchanged = Settings(stores={stored.key.kid: other.uri})
     with pytest.raises(KeyUnavailable) as raised:
-        signer_for(exchanged, kept.key, passphrase=passphrase, warn=pytest.fail)
+        signer_for(exchanged, stored.key, passphrase=passphrase, warn=pytest.fail)
     assert raised.value.code == "key_mismatch"
-    assert presence(exchanged, kept.key.kid) is Presence.ABSENT
+    assert presence(exchanged, stored.key.kid) is Presence.ABSENT
 
 
 @pytest.mark.parametrize(
@@ -58,14 +58,14 @@ def test_the_store_must_give_the_pinned_key(
         ({"compromised": True, "retired_at": NOW}, "key_compromised"),
     ],
 )
-def test_a_key_that_shall_not_sign_is_refused(
-    change: dict[str, object], code: str, kept: StoredKey, passphrase: Given
+def test_a_retired_or_compromised_key_is_refused(
+    change: dict[str, object], code: str, stored: StoredKey, passphrase: Given
 ) -> None:
-    """Retired, compromised: refused before any passphrase is asked."""
+    """The key is refused before the passphrase prompt."""
     passphrase.asked.clear()
-    marked = dataclasses.replace(kept.key, **change)  # type: ignore[arg-type]
+    marked = dataclasses.replace(stored.key, **change)  # type: ignore[arg-type]
     with pytest.raises(KeyUnavailable) as raised:
-        signer_for(Settings(store=kept.uri), marked, passphrase=passphrase, warn=pytest.fail)
+        signer_for(Settings(store=stored.uri), marked, passphrase=passphrase, warn=pytest.fail)
     assert raised.value.code == code
     assert "Main" in raised.value.message
     assert "key list" in str(raised.value.hint)
@@ -73,11 +73,11 @@ def test_a_key_that_shall_not_sign_is_refused(
 
 
 def test_the_example_key_is_refused(
-    kept: StoredKey, passphrase: Given, monkeypatch: pytest.MonkeyPatch
+    stored: StoredKey, passphrase: Given, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the registry says of it; a key of our own plays its part here."""
-    require_usable(kept.key)
-    monkeypatch.setattr(signing, "EXAMPLE_KID", kept.key.kid)
+    """The example key, simulated by another key here, is refused even if the registry has it."""
+    require_usable(stored.key)
+    monkeypatch.setattr(signing, "EXAMPLE_KID", stored.key.kid)
     with pytest.raises(KeyUnavailable) as raised:
-        signer_for(Settings(store=kept.uri), kept.key, passphrase=passphrase, warn=pytest.fail)
+        signer_for(Settings(store=stored.uri), stored.key, passphrase=passphrase, warn=pytest.fail)
     assert raised.value.code == "example_key"

@@ -1,4 +1,4 @@
-"""Asking at a real terminal: no echo, no stdin, and the terminal is left as it was."""
+"""Prompts at a real terminal, without echo and without stdin."""
 
 import shlex
 import sys
@@ -22,7 +22,7 @@ SECRET = "größer als ein Pferd"
 
 
 def started(what: str) -> "pexpect.spawn[str]":
-    """A process with a terminal, whose stdin is something else."""
+    """Start a process with a terminal and another stdin."""
     code = shlex.quote(CODE.format(secret=SECRET, what=what))
     command = f"echo from-stdin | {shlex.quote(sys.executable)} -c {code}; echo end"
     return pexpect.spawn("/bin/sh", ["-c", command], encoding="utf-8", timeout=30)
@@ -30,7 +30,7 @@ def started(what: str) -> "pexpect.spawn[str]":
 
 @pytest.fixture
 def child() -> "pexpect.spawn[str]":
-    """It asks for the passphrase of a key."""
+    """A process that prompts for the passphrase of a key."""
     return started("the key")
 
 
@@ -41,8 +41,8 @@ def answer(child: "pexpect.spawn[str]", prompt: str, line: str) -> None:
     child.sendline(line)
 
 
-def test_types_without_echo(child: "pexpect.spawn[str]") -> None:
-    """The passphrase comes from the terminal, never from stdin, and is not shown."""
+def test_a_passphrase_is_typed_without_echo(child: "pexpect.spawn[str]") -> None:
+    """The passphrase comes from the terminal, not from stdin, and is not shown."""
     answer(child, "passphrase for the key: ", SECRET)
     answer(child, "repeat the passphrase: ", SECRET)
     child.expect_exact(f"got {len(SECRET.encode())} True")
@@ -52,8 +52,8 @@ def test_types_without_echo(child: "pexpect.spawn[str]") -> None:
     child.expect(pexpect.EOF)
 
 
-def test_two_that_differ_are_refused(child: "pexpect.spawn[str]") -> None:
-    """A typing error is found out before a key is sealed with it."""
+def test_two_different_passphrases_are_refused(child: "pexpect.spawn[str]") -> None:
+    """A typing error is detected before a key is encrypted."""
     answer(child, "passphrase for the key: ", SECRET)
     answer(child, "repeat the passphrase: ", "another")
     child.expect_exact("refused passphrase_refused")
@@ -61,7 +61,7 @@ def test_two_that_differ_are_refused(child: "pexpect.spawn[str]") -> None:
 
 
 def test_an_end_of_input_is_refused(child: "pexpect.spawn[str]") -> None:
-    """Ctrl-D at once is no passphrase."""
+    """Ctrl-D at the prompt is refused."""
     child.expect_exact("passphrase for the key: ")
     assert child.waitnoecho(timeout=30)
     child.sendeof()
@@ -70,7 +70,7 @@ def test_an_end_of_input_is_refused(child: "pexpect.spawn[str]") -> None:
 
 
 def test_an_interruption_leaves_the_echo_on(child: "pexpect.spawn[str]") -> None:
-    """Ctrl-C in the prompt gives the terminal back as it was."""
+    """After Ctrl-C at the prompt the echo of the terminal is on again."""
     child.expect_exact("passphrase for the key: ")
     assert child.waitnoecho(timeout=30)
     child.sendintr()
@@ -79,8 +79,8 @@ def test_an_interruption_leaves_the_echo_on(child: "pexpect.spawn[str]") -> None
     child.close(force=True)
 
 
-def test_a_prompt_steers_no_terminal() -> None:
-    """A key file's name comes from others, too."""
+def test_a_prompt_contains_no_control_characters() -> None:
+    """The name of a key file, which may come from others, is escaped."""
     child = started(r"the key file a\x1b[2J\u202e")
     answer(child, r"passphrase for the key file a\x1b[2J\u202e: ", SECRET)
     answer(child, "repeat the passphrase: ", SECRET)
