@@ -1,4 +1,4 @@
-"""Licenses that end as a calendar, judged by another implementation of RFC 5545."""
+"""Calendars of expiring licenses, checked by another implementation of RFC 5545."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -18,8 +18,8 @@ ID = "1f3a9c2e-0000-4000-8000-000000000000"
 FIRST = "0e2b8d1f-0000-4000-8000-000000000000"
 
 
-def made(whose: str = "Acme GmbH (prod-1)", end: datetime = END, **more: Any) -> bytes:
-    """A calendar with one event."""
+def make_calendar(whose: str = "Acme GmbH (prod-1)", end: datetime = END, **more: Any) -> bytes:
+    """Return a calendar with one event."""
     command = "polygent-issue renew acme --license 1f3a9c2e"
     which = {"license_id": ID, "first_id": FIRST, "sequence": 2}
     given = {**which, "whose": whose, "expires_at": end, "note": command, **more}
@@ -27,18 +27,18 @@ def made(whose: str = "Acme GmbH (prod-1)", end: datetime = END, **more: Any) ->
 
 
 def event(data: bytes) -> Any:
-    """The one event, as the other implementation reads it."""
-    found: Any = Calendar.from_ical(data)
-    [one] = found.walk("VEVENT")
-    assert found.walk("VCALENDAR")[0]["VERSION"] == "2.0"
-    assert not found.errors
+    """Return the one event, read by the other implementation."""
+    parsed: Any = Calendar.from_ical(data)
+    [one] = parsed.walk("VEVENT")
+    assert parsed.walk("VCALENDAR")[0]["VERSION"] == "2.0"
+    assert not parsed.errors
     assert not one.errors
     return one
 
 
 def test_an_event_on_the_last_full_day() -> None:
-    """All day, with what ends, the command that renews, and an ID that stays."""
-    one = event(made())
+    """An all-day event has the license, the command that renews it, and a stable ID."""
+    one = event(make_calendar())
     assert one["SUMMARY"] == "Acme GmbH (prod-1): license expires"
     assert one["DTSTART"].dt == date(2027, 11, 30)
     assert one["DTSTAMP"].dt == NOW.replace(microsecond=0)
@@ -51,9 +51,9 @@ def test_an_event_on_the_last_full_day() -> None:
 
 
 def test_alarms_at_the_milestones_of_the_product() -> None:
-    """A license that ends at midnight UTC has them at the very days before."""
+    """A license that expires at midnight UTC has alarms on exactly the days before."""
     begin = datetime(2027, 11, 30, tzinfo=UTC)
-    alarms = event(made()).walk("VALARM")
+    alarms = event(make_calendar()).walk("VALARM")
     assert [END - (begin + alarm["TRIGGER"].dt) for alarm in alarms] == [
         timedelta(days=days) for days in (30, 14, 7, 1)
     ]
@@ -69,29 +69,29 @@ def test_alarms_at_the_milestones_of_the_product() -> None:
         (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), date(9999, 12, 30)),
     ],
 )
-def test_days(end: datetime, day: date) -> None:
-    """Of the UTC calendar, up to the last year."""
-    assert event(made(end=end))["DTSTART"].dt == day
+def test_events_are_on_days_in_utc(end: datetime, day: date) -> None:
+    """The day is in UTC, up to the last year."""
+    assert event(make_calendar(end=end))["DTSTART"].dt == day
 
 
-def test_several_and_none() -> None:
-    """In the order in which they are given; without any it is still a calendar."""
+def test_a_calendar_can_have_several_events_or_none() -> None:
+    """The events are in the given order."""
     ids = [ID.replace("1f3a", each) for each in ("aaaa", "bbbb")]
     endings = [
         Ending(license_id=i, first_id=i, sequence=0, whose="A", expires_at=END, note="c")
         for i in ids
     ]
-    found: Any = Calendar.from_ical(b"".join(calendar(endings, alarms=(), now=NOW)))
-    assert [each["UID"].partition("@")[0] for each in found.walk("VEVENT")] == ids
-    assert found.walk("VALARM") == []
+    parsed: Any = Calendar.from_ical(b"".join(calendar(endings, alarms=(), now=NOW)))
+    assert [each["UID"].partition("@")[0] for each in parsed.walk("VEVENT")] == ids
+    assert parsed.walk("VALARM") == []
     empty = b"".join(calendar([], alarms=(1,), now=NOW))
     assert empty.startswith(b"BEGIN:VCALENDAR\r\nVERSION:2.0\r\n")
     assert empty.endswith(b"END:VCALENDAR\r\n")
 
 
 def test_a_cancelled_event_has_no_alarm() -> None:
-    """A cancelled event has the reason in place of a command."""
-    one = event(made(note="retired", cancelled=True))
+    """A cancelled event has the reason instead of a command."""
+    one = event(make_calendar(note="retired", cancelled=True))
     assert one["STATUS"] == "CANCELLED"
     assert one.walk("VALARM") == []
     assert one["DESCRIPTION"].split("\n")[0] == "retired"
@@ -99,10 +99,10 @@ def test_a_cancelled_event_has_no_alarm() -> None:
 
 @pytest.mark.parametrize("field", ["whose", "note", "license_id", "first_id"])
 def test_line_breaks_are_escaped(field: str) -> None:
-    """No text makes another property or line, or steers the screen of a calendar."""
+    """No text can add a property or a line, or control a terminal."""
     text = "A\r\nATTENDEE:mailto:x@y.example\x1b[31m\u202e\u2028\x85"
     more: dict[str, Any] = {field: text}
-    data = made(**more)
+    data = make_calendar(**more)
     one = event(data)
     assert "ATTENDEE" not in one
     escaped = r"A\x0d\x0aATTENDEE:mailto:x@y.example\x1b[31m\u202e\u2028\x85"
@@ -112,17 +112,17 @@ def test_line_breaks_are_escaped(field: str) -> None:
 
 
 def test_texts_are_escaped() -> None:
-    """As RFC 5545 §3.3.11 has it; other readers are stricter than the one above."""
-    assert rb'SUMMARY:A\; B\, C\\ "D": license expires' in made('A; B, C\\ "D"')
+    """Texts are escaped as in RFC 5545 §3.3.11, since other readers are stricter."""
+    assert rb'SUMMARY:A\; B\, C\\ "D": license expires' in make_calendar('A; B, C\\ "D"')
 
 
 NAMES = st.text(min_size=1, max_size=200).filter(lambda name: display_name_problem(name) is None)
 
 
 @given(NAMES | st.text(alphabet='\\;,:"nNé漢🚀 a', min_size=1, max_size=200))
-def test_every_name_comes_back(name: str) -> None:
-    """Escaped and folded: lines of at most 75 octets, CR LF, whole characters."""
-    data = made(name)
+def test_every_name_is_read_back(name: str) -> None:
+    """Names are escaped and folded: lines of at most 75 octets, CR LF, whole characters."""
+    data = make_calendar(name)
     assert event(data)["SUMMARY"] == f"{name}: license expires"
     lines = data.split(b"\r\n")
     assert lines.pop() == b""

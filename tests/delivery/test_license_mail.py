@@ -1,4 +1,4 @@
-"""What a mail rests on: read from the registry, verified."""
+"""The facts of a mail, read from the registry and verified."""
 
 from datetime import timedelta
 
@@ -13,20 +13,20 @@ from polygent_issuer.registry.errors import RegistryDamaged
 
 
 def read(books: Books, license_id: str, window: timedelta | None = None) -> LicenseMail:
-    """The letter of a license."""
+    """Return the mail of a license."""
     with books.reading() as db:
         return license_mail(db, license_id, Settings(upload_window=window))
 
 
-def test_a_new_license(books: Books) -> None:
-    """Its bytes, its name, its deadline; and what it allows, without what says nothing."""
+def test_a_new_license_lists_what_it_allows(books: Books) -> None:
+    """The mail has the file, its name, the deadline and the terms."""
     acme = books.customer()
-    kept = books.license(acme, books.machine(acme))
-    letter = read(books, kept.id, timedelta(days=2))
-    assert letter.file == kept.file
-    assert letter.file_name == f"acme-prod-1-2027-11-29-{kept.id[:8]}.lic"
+    record = books.license(acme, books.machine(acme))
+    letter = read(books, record.id, timedelta(days=2))
+    assert letter.file == record.file
+    assert letter.file_name == f"acme-prod-1-2027-11-29-{record.id[:8]}.lic"
     assert letter.stem + ".lic" == letter.file_name
-    assert letter.upload_before == kept.issued_at + timedelta(days=2)
+    assert letter.upload_before == record.issued_at + timedelta(days=2)
     assert letter.kind is Kind.NEW
     named = [term.name for term in letter.differences]
     assert named == ["tier", "users", "session hosts", "deploy hosts", "features"]
@@ -35,8 +35,8 @@ def test_a_new_license(books: Books) -> None:
 @pytest.mark.parametrize(
     ("longer", "kind"), [(YEAR, Kind.RENEWAL), (timedelta(), Kind.REPLACEMENT)]
 )
-def test_what_follows_another(books: Books, longer: timedelta, kind: Kind) -> None:
-    """More time is a renewal; the same time is another file for it."""
+def test_a_later_expiry_is_a_renewal(books: Books, longer: timedelta, kind: Kind) -> None:
+    """A license with the same expiry is a replacement."""
     acme = books.customer()
     old = books.license(acme)
     new = books.license(acme, replaces=old, expires_at=old.expires_at + longer)
@@ -46,8 +46,8 @@ def test_what_follows_another(books: Books, longer: timedelta, kind: Kind) -> No
     assert letter.differences == ()
 
 
-def test_what_is_replaced_may_be_unknown(books: Books) -> None:
-    """A registry rebuilt from files need not hold it: then all terms are told."""
+def test_a_replaced_license_may_be_missing(books: Books) -> None:
+    """In a registry that was rebuilt from files all terms are listed."""
     acme = books.customer()
     old = books.license(acme)
     new = books.license(acme, replaces=old)
@@ -61,7 +61,7 @@ def test_what_is_replaced_may_be_unknown(books: Books) -> None:
 
 
 def test_contacts_with_and_without_an_address(books: Books) -> None:
-    """Each address once, in order; what cannot be mailed to is told apart."""
+    """Each address is listed once, in order; other contacts are listed separately."""
     contacts = (
         "Ada <ada@acme.example>",
         "+49 30 1234",
@@ -69,18 +69,18 @@ def test_contacts_with_and_without_an_address(books: Books) -> None:
         "ADA@ACME.example",
         "ops@bücher.example",
     )
-    kept = books.license(books.customer(contacts=contacts))
-    letter = read(books, kept.id)
+    record = books.license(books.customer(contacts=contacts))
+    letter = read(books, record.id)
     assert [box.address for box in letter.recipients] == ["ada@acme.example", "ops@acme.example"]
     assert letter.unreachable == ("+49 30 1234", "ops@bücher.example")
 
 
-def test_what_is_not_what_was_issued_is_not_mailed(books: Books) -> None:
-    """A stored file that does not verify; a license that is not there."""
-    kept = books.license(books.customer())
+def test_an_invalid_or_missing_license_is_not_mailed(books: Books) -> None:
+    """A stored file must verify, and the license must exist."""
+    record = books.license(books.customer())
     with pytest.raises(NotFound):
         read(books, "0" * 8)
     with tampering(books.path) as raw:
         raw.execute("UPDATE licenses SET file = CAST(replace(file, 'a', 'b') AS BLOB)")
     with pytest.raises(RegistryDamaged):
-        read(books, kept.id)
+        read(books, record.id)

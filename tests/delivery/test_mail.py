@@ -26,16 +26,16 @@ SENDER = Mailbox(name="Polygent", address="licenses@polygent.example")
 
 @pytest.fixture
 def letter(books: Books) -> LicenseMail:
-    """Of a license whose customer has two contacts with an address, and one without."""
+    """A license whose customer has two contacts with an address and one without."""
     contacts = ("Zoë Müller <zoe@acme.example>", "+49 30 1234", "ops@acme.example")
     acme = books.customer("Müller & Söhne", contacts=contacts)
-    kept = books.license(acme, books.machine(acme))
+    record = books.license(acme, books.machine(acme))
     with books.reading() as db:
-        return license_mail(db, kept.id, Settings())
+        return license_mail(db, record.id, Settings())
 
 
 def read(data: bytes) -> EmailMessage:
-    """A draft as a mail program reads it."""
+    """Parse a draft like a mail program."""
     message = BytesParser(policy=policy.default).parsebytes(data)
     assert isinstance(message, EmailMessage)
     assert not any(part.defects for part in message.walk())
@@ -43,12 +43,12 @@ def read(data: bytes) -> EmailMessage:
 
 
 def to(contact: str, letter: LicenseMail) -> LicenseMail:
-    """The same letter to one contact."""
+    """Return the same mail to one contact."""
     return replace(letter, customer=replace(letter.customer, contacts=(contact,)))
 
 
 def addresses(data: bytes, header: str) -> list[tuple[str, str]]:
-    """Names and addresses of a header.
+    """Return names and addresses of a header.
 
     The newer parser puts a space between two encoded words of a name, which RFC 2047 §6.2 forbids.
     """
@@ -57,7 +57,7 @@ def addresses(data: bytes, header: str) -> list[tuple[str, str]]:
 
 
 def test_a_draft_for_each_contact(letter: LicenseMail) -> None:
-    """One address each, a name each; the file is named by the license and the contact."""
+    """Each draft has one address; its file is named after the license and the contact."""
     made = drafts(letter, SHIPS, SENDER)
     stem = letter.file_name.removesuffix(".lic")
     assert [draft.name for draft in made] == [
@@ -76,8 +76,8 @@ def test_a_draft_for_each_contact(letter: LicenseMail) -> None:
         assert not {"Cc", "Bcc", "Reply-To"} & set(message.keys())
 
 
-def test_the_subject_and_the_text(letter: LicenseMail) -> None:
-    """What ships, with the contact's name and the customer's."""
+def test_a_draft_has_the_default_text(letter: LicenseMail) -> None:
+    """The default template is filled with the names of the contact and the customer."""
     message = read(drafts(letter, SHIPS, None)[0].data)
     assert message["Subject"] == (
         "Polygent license for Müller & Söhne (prod-1): new license, upload before 2026-12-07"
@@ -91,8 +91,8 @@ def test_the_subject_and_the_text(letter: LicenseMail) -> None:
     assert body.get_content_type() == "text/plain"
 
 
-def test_the_license_is_attached_to_the_byte(letter: LicenseMail) -> None:
-    """One attachment, under the name of the file."""
+def test_the_license_is_attached_unchanged(letter: LicenseMail) -> None:
+    """A draft has one attachment with the name and the exact bytes of the file."""
     for draft in drafts(letter, SHIPS, None):
         [part] = read(draft.data).iter_attachments()
         assert part.get_content() == letter.file
@@ -101,7 +101,7 @@ def test_the_license_is_attached_to_the_byte(letter: LicenseMail) -> None:
         assert part["Content-Transfer-Encoding"] == "base64"
 
 
-def test_the_longest_file_name_is_whole(letter: LicenseMail) -> None:
+def test_the_longest_file_name_is_complete(letter: LicenseMail) -> None:
     """A header that must be folded loses nothing."""
     slug, label = "a" * 64, "b" * 64
     long = replace(letter, license=replace(letter.license, sub=slug), machine=label)
@@ -111,8 +111,8 @@ def test_the_longest_file_name_is_whole(letter: LicenseMail) -> None:
         assert len(draft.name) <= 255
 
 
-def test_the_bytes_are_those_of_a_mail(letter: LicenseMail) -> None:
-    """ASCII, CR LF, no line over 998 octets (RFC 5322 §2.1.1)."""
+def test_a_draft_has_the_bytes_of_a_mail(letter: LicenseMail) -> None:
+    """A draft is ASCII with CR LF, and no line is over 998 octets (RFC 5322 §2.1.1)."""
     for draft in drafts(letter, SHIPS, SENDER):
         assert draft.data.isascii()
         assert b"\n" not in draft.data.replace(b"\r\n", b"")
@@ -121,7 +121,7 @@ def test_the_bytes_are_those_of_a_mail(letter: LicenseMail) -> None:
 
 
 def test_the_same_draft_has_the_same_bytes(letter: LicenseMail) -> None:
-    """And each its own Message-ID, of a domain that is ours or nobody's."""
+    """Each draft has its own Message-ID, in the sender's domain or an invalid one."""
     assert drafts(letter, SHIPS, SENDER) == drafts(letter, SHIPS, SENDER)
     ids = [read(draft.data)["Message-ID"] for draft in drafts(letter, SHIPS, SENDER)]
     assert len(set(ids)) == 2
@@ -131,8 +131,8 @@ def test_the_same_draft_has_the_same_bytes(letter: LicenseMail) -> None:
     assert read(first.data)["From"] is None
 
 
-def test_without_an_address_there_is_one_draft_to_nobody(letter: LicenseMail) -> None:
-    """The operator fills it in."""
+def test_without_an_address_a_draft_has_no_recipient(letter: LicenseMail) -> None:
+    """The operator adds the recipient."""
     [draft] = drafts(to("+49 30 1234", letter), SHIPS, None)
     assert draft.name == letter.file_name.replace(".lic", ".eml")
     message = read(draft.data)
@@ -140,8 +140,8 @@ def test_without_an_address_there_is_one_draft_to_nobody(letter: LicenseMail) ->
     assert message["X-Unsent"] == "1"
 
 
-def test_two_contacts_alike_have_two_files(letter: LicenseMail) -> None:
-    """Their addresses differ in what no file name shows."""
+def test_two_similar_contacts_have_two_files(letter: LicenseMail) -> None:
+    """Addresses that give the same file name get different files."""
     several = ("a.b@acme.example", "a-b@acme.example", "a+b@acme.example")
     alike = replace(letter, customer=replace(letter.customer, contacts=several))
     names = [draft.name for draft in drafts(alike, SHIPS, None)]
@@ -149,8 +149,8 @@ def test_two_contacts_alike_have_two_files(letter: LicenseMail) -> None:
     assert names[1].endswith("-a-b-acme-example_2.eml")
 
 
-def test_a_text_like_a_boundary_ends_nothing(letter: LicenseMail) -> None:
-    """The attachment is found whatever the operator writes."""
+def test_a_text_like_a_boundary_has_no_effect(letter: LicenseMail) -> None:
+    """The attachment is found, whatever the operator's template contains."""
     [plain, _] = drafts(letter, SHIPS, None)
     boundary = read(plain.data).get_boundary()
     own = Template(text=f"Subject: x\n\n--{boundary}\n\n--{boundary}--\nmine", edited=True)
@@ -168,25 +168,23 @@ TRICKY = st.text(alphabet=' ",;:\\()=?_éa漢🚀\u0301', min_size=20, max_size=
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=NAMES | TRICKY, address=st.sampled_from(["a@b.example", "x" * 64 + "@b.example"]))
-def test_whatever_the_name_there_is_one_address(
-    letter: LicenseMail, name: str, address: str
-) -> None:
-    """No comma, quote, encoded word or folded line makes another recipient of it."""
-    found = parse_address(f"{name} <{address}>")
-    if found is None:
+def test_a_name_adds_no_recipient(letter: LicenseMail, name: str, address: str) -> None:
+    """No comma, quote, encoded word or folded line in a name adds a recipient."""
+    sender = parse_address(f"{name} <{address}>")
+    if sender is None:
         return
-    data = drafts(letter, SHIPS, found)[0].data
-    assert addresses(data, "From") == [(" ".join(found.name.split()), address)]
+    data = drafts(letter, SHIPS, sender)[0].data
+    assert addresses(data, "From") == [(" ".join(sender.name.split()), address)]
     assert [each.addr_spec for each in read(data)["From"].addresses] == [address]
 
 
 @pytest.mark.parametrize(
     "name", ["Ada  Lovelace", "Lovelace, Ada", 'Ada "the" L', "東京 太郎", "Zoë, CEO", "東京 " * 60]
 )
-def test_a_name_of_people_is_kept(letter: LicenseMail, name: str) -> None:
-    """A subject in any script and of any length reads back."""
-    found = parse_address(f"{name.strip()} <ada@acme.example>")
-    data = drafts(letter, SHIPS, found)[0].data
+def test_a_name_in_any_script_is_read_back(letter: LicenseMail, name: str) -> None:
+    """A subject in any script and of any length is read back."""
+    sender = parse_address(f"{name.strip()} <ada@acme.example>")
+    data = drafts(letter, SHIPS, sender)[0].data
     assert addresses(data, "From") == [(" ".join(name.split()), "ada@acme.example")]
     assert all(len(line) <= 76 for line in data.split(b"\r\n") if b"=?" in line)
 
@@ -203,10 +201,8 @@ NAMED = ["X-Unsent", "From", "To", "Subject", "Date", "Message-ID"]
 
 @pytest.mark.parametrize("text", ENCODED)
 @pytest.mark.parametrize("where", ["customer", "machine", "sender", "contact", "template"])
-def test_an_encoded_word_is_shown_as_it_is_written(
-    letter: LicenseMail, text: str, where: str
-) -> None:
-    """Foreign text is no header and no address, and a mail program shows it as it is."""
+def test_an_encoded_word_is_shown_unchanged(letter: LicenseMail, text: str, where: str) -> None:
+    """Foreign text becomes neither a header nor an address."""
     template, sender, one = SHIPS, SENDER, to("Ada <ada@acme.example>", letter)
     if where == "customer":
         one = replace(one, license=replace(one.license, customer=text))
@@ -236,7 +232,7 @@ def test_an_encoded_word_is_shown_as_it_is_written(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=NAMES | TRICKY | st.text(alphabet="=?utf-8qb_0DA :,<>@", min_size=1, max_size=190))
 def test_the_subject_names_every_customer(letter: LicenseMail, text: str) -> None:
-    """One header, which both of Python's parsers read as it was meant."""
+    """Both of Python's parsers read the subject back unchanged."""
     if display_name_problem(text):
         return
     own = Template(text="Subject: for $customer\n\n$customer", edited=True)
@@ -254,23 +250,23 @@ def test_the_subject_names_every_customer(letter: LicenseMail, text: str) -> Non
         ("a@b.example,thief@x.example", "an address"),
     ],
 )
-def test_a_draft_that_reads_back_otherwise_is_refused(
+def test_a_draft_that_reads_back_differently_is_refused(
     letter: LicenseMail, address: str, why: str
 ) -> None:
-    """Each draft is compared with its fields, even for a mailbox that `parse` would refuse."""
+    """A draft is compared with its fields, also for a mailbox that `parse` would refuse."""
     with pytest.raises(InternalError, match=f"^{why} of the mail draft changed when"):
         drafts(letter, SHIPS, Mailbox(name="", address=address))
 
 
 def test_parts_are_compared(letter: LicenseMail) -> None:
-    """A text with a lone CR has other lines once it is read."""
+    """A text with a lone CR reads back with other lines, and is refused."""
     own = Template(text="Subject: x\n\na\rb", edited=True)
     with pytest.raises(InternalError, match=r"^a part of the mail draft"):
         drafts(letter, own, None)
 
 
 def test_a_long_word_in_a_subject_is_folded(letter: LicenseMail) -> None:
-    """No line grows over the limit of RFC 5322 §2.1.1."""
+    """No line exceeds the limit of RFC 5322 §2.1.1."""
     own = Template(text=f"Subject: {'x' * 2000}\n\nx", edited=True)
     [first, _] = drafts(letter, own, None)
     assert read(first.data)["Subject"] == "x" * 2000
@@ -290,10 +286,8 @@ HOST = f"{'b' * 60}.{'c' * 60}.{'d' * 40}.example"
         ("é" * 190, f"{'a' * 64}@{HOST}"),
     ],
 )
-def test_a_long_address_or_word_has_a_line_of_its_own(
-    letter: LicenseMail, name: str, address: str
-) -> None:
-    """As sender, whose host is in the Message-ID, and as contact."""
+def test_a_long_address_has_its_own_line(letter: LicenseMail, name: str, address: str) -> None:
+    """A long sender, whose host is in the Message-ID, and a long contact are folded."""
     box = Mailbox(name=name, address=address)
     for draft in drafts(to(f"{name} <{address}>" if name else address, letter), SHIPS, box):
         for header in ("From", "To"):

@@ -1,4 +1,4 @@
-"""The text of mail drafts, and the operator's own."""
+"""The default template of mail drafts, and the operator's own."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ WORDS = {name: f"<{name}>" for name in PLACEHOLDERS}
 
 
 def refused(home: Path, text: str | bytes) -> InputRefused:
-    """How a text is refused."""
+    """Return the error of an invalid template."""
     template_path(home).write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(InputRefused) as caught:
         load(home)
@@ -32,15 +32,15 @@ def refused(home: Path, text: str | bytes) -> InputRefused:
     return caught.value
 
 
-def test_without_a_file_it_is_the_one_that_ships(tmp_path: Path) -> None:
-    """Which is itself a right template: written into the home it loads."""
+def test_without_a_file_the_default_template_is_used(tmp_path: Path) -> None:
+    """The default template is valid: written into the home it loads."""
     assert load(tmp_path) == Template(text=DEFAULT, edited=False)
     template_path(tmp_path).write_text(DEFAULT, encoding="utf-8")
     assert load(tmp_path) == Template(text=DEFAULT, edited=True)
 
 
-def test_what_ships_says_what_matters() -> None:
-    """What it is, until when, what changes, the deadline, how to upload, what if it is missed."""
+def test_the_default_template_is_complete() -> None:
+    """It has the license, its validity, the changes, the deadline, and how to upload."""
     ships = Template(text=DEFAULT, edited=False)
     body = ships.body(WORDS)
     for name in ("greeting", "what", "valid_until", "changes", "upload_before", "file", "machine"):
@@ -54,8 +54,8 @@ def test_what_ships_says_what_matters() -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_an_edited_text(tmp_path: Path, encoding: str, end: str) -> None:
-    """With a BOM and the line ends of Windows, too; $$ is a dollar, a subject is one line."""
+def test_an_edited_template_is_used(tmp_path: Path, encoding: str, end: str) -> None:
+    """A BOM and CRLF are accepted; $$ is a dollar sign; a subject is one line."""
     lines = ("Subject:  Für ${customer}: $changes", "", "$greeting", "5 $$ für Zoë", "")
     template_path(tmp_path).write_bytes(end.join(lines).encode(encoding))
     text = load(tmp_path)
@@ -63,8 +63,8 @@ def test_an_edited_text(tmp_path: Path, encoding: str, end: str) -> None:
     assert text.body(WORDS) == "<greeting>\n5 $ für Zoë\n"
 
 
-def test_what_is_filled_in_is_not_read_again(tmp_path: Path) -> None:
-    """A customer who is called $issuer stays so."""
+def test_values_are_not_substituted_again(tmp_path: Path) -> None:
+    """A customer with the name $issuer keeps it."""
     template_path(tmp_path).write_text("Subject: x\n\n$customer")
     assert load(tmp_path).body({**WORDS, "customer": "$issuer $"}) == "$issuer $\n"
 
@@ -102,15 +102,15 @@ def test_what_is_filled_in_is_not_read_again(tmp_path: Path) -> None:
         ("Subject: x\n".encode("utf-16"), "it is in UTF-16", "save it as UTF-8"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, text: str | bytes, why: str, hint: str) -> None:
-    """File, line, and what to do."""
+def test_an_error_names_the_line(tmp_path: Path, text: str | bytes, why: str, hint: str) -> None:
+    """The error has the file, the line and the fix."""
     problem = refused(tmp_path, text)
     assert why in problem.message
     assert hint in str(problem.hint)
 
 
-def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    """Too large, a folder, a link to nowhere: none is silently the text that ships."""
+def test_an_unreadable_template_is_refused(tmp_path: Path) -> None:
+    """The default template is not used if the file is too large, a folder or a dangling link."""
     path = template_path(tmp_path)
     path.write_bytes(b"Subject: x\n" + b"x" * LIMIT)
     with pytest.raises(UnreadableInput):
@@ -126,13 +126,15 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 @given(text=st.text(alphabet="$ {}\nabcustomer\u00e9", max_size=60))
-def test_what_loads_can_be_filled_in(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    """Nothing that was accepted fails once a license is signed."""
+def test_a_valid_template_can_be_filled_in(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    """No accepted template fails after a license is signed."""
     home = tmp_path_factory.mktemp("home")
     template_path(home).write_text(f"Subject: {text}", encoding="utf-8")
     try:
-        found = load(home)
+        template = load(home)
     except InputRefused:
         return
-    assert "\n" not in found.subject(WORDS)
-    assert found.body(WORDS).endswith("\n")
+    assert "\n" not in template.subject(WORDS)
+    assert template.body(WORDS).endswith("\n")

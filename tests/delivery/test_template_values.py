@@ -1,4 +1,4 @@
-"""A letter in plain words."""
+"""The values of the placeholders."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,39 +17,39 @@ END = datetime(2027, 12, 1, tzinfo=UTC)
 
 
 def letter(books: Books, **customer: Any) -> LicenseMail:
-    """The letter of a license for a machine."""
+    """The mail of a license for a machine."""
     acme = books.customer(**customer)
-    kept = books.license(acme, books.machine(acme), expires_at=END)
+    record = books.license(acme, books.machine(acme), expires_at=END)
     with books.reading() as db:
-        return license_mail(db, kept.id, Settings())
+        return license_mail(db, record.id, Settings())
 
 
-def followed(first: LicenseMail, **claims: Any) -> LicenseMail:
-    """The letter of a license that differs in these claims from the one that it replaces."""
+def renewed(first: LicenseMail, **claims: Any) -> LicenseMail:
+    """Return the mail of a license that differs in these claims from the one that it replaces."""
     old = first.license
     new = replace(old, jti=old.jti[::-1], replaces=(old.jti,), **claims)
     return replace(first, license=new, replaced=(old,))
 
 
-def test_every_placeholder_has_its_words(books: Books) -> None:
-    """Those that are documented, and no other; none is empty."""
-    told = template_values(letter(books), ADA)
-    assert list(told) == [*[name for name in PLACEHOLDERS if name != "changes"], "changes"]
-    assert all(told.values())
+def test_every_placeholder_has_a_value(books: Books) -> None:
+    """Exactly the documented placeholders have a value, and none is empty."""
+    values = template_values(letter(books), ADA)
+    assert list(values) == [*[name for name in PLACEHOLDERS if name != "changes"], "changes"]
+    assert all(values.values())
 
 
-def test_a_new_license(books: Books) -> None:
-    """What it is, until when, until when to upload, what it allows."""
+def test_a_new_license_lists_its_terms(books: Books) -> None:
+    """The values have the expiry, the deadline and the terms."""
     first = letter(books)
-    told = template_values(first, ADA)
-    assert told["greeting"] == "Hello Ada,"
-    assert (told["kind"], told["what"]) == ("new license", "your new Polygent license")
-    assert (told["machine"], told["customer"]) == ("prod-1", "Acme GmbH")
-    assert told["valid_until"] == "2027-12-01T00:00:00Z, last full day 2027-11-30"
-    assert told["last_day"] == "2027-11-30"
-    assert told["upload_before"] == "2026-12-07T09:30:00Z"
-    assert told["upload_day"] == "2026-12-07"
-    assert told["changes"].splitlines() == [
+    values = template_values(first, ADA)
+    assert values["greeting"] == "Hello Ada,"
+    assert (values["kind"], values["what"]) == ("new license", "your new Polygent license")
+    assert (values["machine"], values["customer"]) == ("prod-1", "Acme GmbH")
+    assert values["valid_until"] == "2027-12-01T00:00:00Z, last full day 2027-11-30"
+    assert values["last_day"] == "2027-11-30"
+    assert values["upload_before"] == "2026-12-07T09:30:00Z"
+    assert values["upload_day"] == "2026-12-07"
+    assert values["changes"].splitlines() == [
         "Your license includes:",
         "  tier: standard",
         "  users: 25",
@@ -59,22 +59,22 @@ def test_a_new_license(books: Books) -> None:
     ]
 
 
-def test_the_customers_time_zone(books: Books) -> None:
-    """Both moments as they are there, too; a zone that this machine lacks changes nothing."""
+def test_times_are_also_in_the_customers_zone(books: Books) -> None:
+    """A zone that this machine does not know is omitted."""
     first = letter(books, time_zone="Asia/Kathmandu")
-    told = template_values(first, None)
-    assert told["greeting"] == "Hello,"
-    assert "in Asia/Kathmandu 2027-12-01T05:45:00+05:45" in told["valid_until"]
+    values = template_values(first, None)
+    assert values["greeting"] == "Hello,"
+    assert "in Asia/Kathmandu 2027-12-01T05:45:00+05:45" in values["valid_until"]
     there = "2026-12-07T09:30:00Z (in Asia/Kathmandu 2026-12-07T15:15:00+05:45)"
-    assert told["upload_before"] == there
+    assert values["upload_before"] == there
     lost = replace(first, customer=replace(first.customer, time_zone="Mars/Base"))
     assert template_values(lost, None)["upload_before"] == "2026-12-07T09:30:00Z"
 
 
-def test_what_changes(books: Books) -> None:
-    """New for old, features by what happens to them, the end by its day."""
-    told = template_values(
-        followed(
+def test_a_renewal_lists_its_changes(books: Books) -> None:
+    """The values have the new and old terms, the changed features, and the last day."""
+    values = template_values(
+        renewed(
             letter(books),
             exp=int((END + timedelta(days=366)).timestamp()),
             features=("bots", "planner"),
@@ -83,8 +83,8 @@ def test_what_changes(books: Books) -> None:
         ),
         ADA,
     )
-    assert told["kind"] == "renewal"
-    assert told["changes"].splitlines() == [
+    assert values["kind"] == "renewal"
+    assert values["changes"].splitlines() == [
         "What changes:",
         "  last full day: 2028-11-30 instead of 2027-11-30",
         f"  machine fingerprint: {'cd' * 32} instead of sha256:{'ab' * 32}",
@@ -94,23 +94,23 @@ def test_what_changes(books: Books) -> None:
     ]
 
 
-def test_only_the_file_is_new(books: Books) -> None:
-    """A reissue past the upload window changes no term."""
-    told = template_values(followed(letter(books)), ADA)
-    assert told["kind"] == "replacement"
-    assert told["changes"] == "What changes:\n  only the file itself"
+def test_a_reissue_has_no_changes(books: Books) -> None:
+    """A reissue after the upload window changes no term."""
+    values = template_values(renewed(letter(books)), ADA)
+    assert values["kind"] == "replacement"
+    assert values["changes"] == "What changes:\n  only the file itself"
 
 
-def test_an_enterprise_license_is_for_any_machine(books: Books) -> None:
-    """There is no label."""
-    kept = books.license(books.customer())
+def test_an_enterprise_license_has_no_machine(books: Books) -> None:
+    """The machine is `any machine`."""
+    record = books.license(books.customer())
     with books.reading() as db:
-        found = license_mail(db, kept.id, Settings())
-    assert template_values(found, None)["machine"] == "any machine"
+        mail = license_mail(db, record.id, Settings())
+    assert template_values(mail, None)["machine"] == "any machine"
 
 
-def test_foreign_characters_are_escaped(books: Books) -> None:
-    """Should one have come past the registry."""
+def test_control_characters_are_escaped(books: Books) -> None:
+    """Control characters in the registry are escaped."""
     first = letter(books)
     odd = replace(first, machine="prod\x1b[31m\u202e\r\nBcc: x@y.example")
     assert template_values(odd, None)["machine"] == "prod\\x1b[31m\\u202e\\x0d\\x0aBcc: x@y.example"

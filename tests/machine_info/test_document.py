@@ -1,4 +1,4 @@
-"""Every row of FORMAT §4's table."""
+"""Every row of the table in FORMAT §4."""
 
 import codecs
 import json
@@ -25,7 +25,7 @@ ABSENT: Any = object()
 
 
 def document(**changes: object) -> bytes:
-    """Write a document with some fields set, or left out."""
+    """Return a document with some fields changed or removed."""
     fields = {**LEAST, **changes}
     return json.dumps(
         {name: value for name, value in fields.items() if value is not ABSENT}
@@ -33,7 +33,7 @@ def document(**changes: object) -> bytes:
 
 
 def refused(data: bytes) -> InvalidMachineInfo:
-    """Parse what is refused; returns the error, whose message may go to any screen."""
+    """Parse an invalid document; return the error, whose message must be safe to display."""
     with pytest.raises(InvalidMachineInfo) as caught:
         parse(data)
     error = caught.value
@@ -45,8 +45,8 @@ def refused(data: bytes) -> InvalidMachineInfo:
     return error
 
 
-def test_everything() -> None:
-    """A full document gives each field, in canonical form and UTC."""
+def test_a_full_document() -> None:
+    """Each field is returned in its canonical form and in UTC."""
     info = parse(
         document(
             format="polygent-machine-info/1",
@@ -71,16 +71,16 @@ def test_everything() -> None:
     assert list(info.components) == ["board", "machineId"]
 
 
-def test_least() -> None:
-    """Fingerprint and time are enough; the rest is absent."""
+def test_the_smallest_document() -> None:
+    """Fingerprint and time are sufficient; the other fields are absent."""
     info = parse(document())
     assert (info.format, info.hostname, info.os) == (None, None, None)
     assert (info.product_version, info.customer, info.components) == (None, None, {})
     assert info.extra == ()
 
 
-def test_result_cannot_be_changed() -> None:
-    """What was judged stays what it was."""
+def test_a_parsed_document_cannot_be_changed() -> None:
+    """A parsed document is immutable."""
     info = parse(document(components={"board": "x"}))
     with pytest.raises(ValidationError):
         info.fingerprint = "other"  # type: ignore[misc] # that is the point
@@ -89,8 +89,8 @@ def test_result_cannot_be_changed() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_encodings(encoding: str) -> None:
-    """What a Windows editor saves is read."""
+def test_the_encodings_of_windows_editors_are_read(encoding: str) -> None:
+    """UTF-8 and UTF-16 files of a Windows editor are read."""
     text = document(customer="Größe 日本").decode()
     text = json.dumps(json.loads(text), ensure_ascii=False)
     assert parse(text.encode(encoding)).customer == "Größe 日本"
@@ -104,7 +104,7 @@ def test_encodings(encoding: str) -> None:
     ],
 )
 def test_spellings_of_fingerprint(name: str) -> None:
-    """Each spelling is read."""
+    """Each spelling of `fingerprint` is read."""
     assert parse(document(**{"fingerprint": ABSENT, name: FINGERPRINT})).fingerprint == FINGERPRINT
 
 
@@ -116,20 +116,20 @@ def test_spellings_of_fingerprint(name: str) -> None:
     ],
 )
 def test_spellings_of_generated_at(name: str) -> None:
-    """Each spelling is read."""
+    """Each spelling of `generatedAt` is read."""
     data = document(**{"generatedAt": ABSENT, name: "2026-11-23T09:30:00Z"})
     assert parse(data).generated_at == datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("name", ["machineName", "Hostname", "HostName", "MachineName"])
 def test_spellings_of_hostname(name: str) -> None:
-    """.NET says machineName, or MachineName."""
+    """`machineName` and `MachineName` of .NET are read."""
     assert parse(document(**{name: "prod-1"})).hostname == "prod-1"
 
 
 @pytest.mark.parametrize("system", ["Os", "OS"])
 def test_a_document_in_pascal_case(system: str) -> None:
-    """As .NET writes the properties of a class: each field is read, and none is ignored."""
+    """Each field in the spelling of .NET properties is read, and none is ignored."""
     fields = {
         "Fingerprint": FINGERPRINT,
         "GeneratedAt": "2026-11-23T09:30:00Z",
@@ -152,7 +152,7 @@ def test_a_document_in_pascal_case(system: str) -> None:
 
 
 def test_the_spellings_are_those_of_the_format() -> None:
-    """FORMAT §4 lists each name that is read."""
+    """FORMAT §4 lists each accepted name."""
     text = (resources.files("polygent_issuer.verifier") / "FORMAT.md").read_text("utf-8")
     section = text.partition("## 4.")[2].partition("## 5.")[0]
     rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
@@ -172,8 +172,8 @@ def test_the_spellings_are_those_of_the_format() -> None:
         ("~!opaque!~", "~!opaque!~"),
     ],
 )
-def test_fingerprint_is_canonical(given_: str, canonical: str) -> None:
-    """Trimmed; hexadecimal ones in lower case, others as they are."""
+def test_a_fingerprint_is_canonical(given_: str, canonical: str) -> None:
+    """A fingerprint is trimmed; a hexadecimal one is returned in lower case."""
     assert parse(document(fingerprint=given_)).fingerprint == canonical
 
 
@@ -181,16 +181,16 @@ def test_fingerprint_is_canonical(given_: str, canonical: str) -> None:
     "wrong",
     ["x" * 7, "x" * 257, "", " " * 20, "with space", "ü" * 9, "\u00a0" + "x" * 9, "a\x00" * 9],
 )
-def test_fingerprint_without_canonical_form(wrong: str) -> None:
-    """Too short, too long, not visible ASCII: refused, and not repeated."""
+def test_a_fingerprint_without_a_canonical_form_is_refused(wrong: str) -> None:
+    """The error does not repeat a fingerprint that is too short, too long or not visible ASCII."""
     error = refused(document(fingerprint=wrong))
     assert "fingerprint must be 8 to 256 characters of visible ASCII" in error.message
 
 
 @pytest.mark.parametrize("field", ["fingerprint", "generatedAt"])
 @pytest.mark.parametrize("wrong", [ABSENT, None, 1, True, [], {}, ["x" * 9]])
-def test_required_fields(field: str, wrong: object) -> None:
-    """Both are required, and strings; null is not a string."""
+def test_required_fields_are_strings(field: str, wrong: object) -> None:
+    """Both fields are required strings; null is refused."""
     error = refused(document(**{field: wrong}))
     assert field in error.message
     assert ("is missing" if wrong is ABSENT else "must be a string") in error.message
@@ -210,7 +210,7 @@ def test_required_fields(field: str, wrong: object) -> None:
     ],
 )
 def test_generated_at(text: str, moment: datetime) -> None:
-    """The grammar of FORMAT §4; .NET's seventh digit is dropped."""
+    """Times follow the grammar of FORMAT §4; the seventh digit of .NET is dropped."""
     assert parse(document(generatedAt=text)).generated_at == moment
 
 
@@ -248,13 +248,13 @@ def test_generated_at(text: str, moment: datetime) -> None:
         "1764000000",
     ],
 )
-def test_other_times(wrong: str) -> None:
-    """Another grammar, or a time that does not exist, or that UTC has not: refused."""
+def test_an_invalid_time_is_refused(wrong: str) -> None:
+    """Another grammar, or a time that does not exist in UTC, is refused."""
     assert "generatedAt" in refused(document(generatedAt=wrong)).message
 
 
-def test_format() -> None:
-    """The one format, or none said; another is refused."""
+def test_the_format_name() -> None:
+    """Only this format name, or none, is accepted."""
     assert parse(document(format=None)).format is None
     for wrong in ("polygent-machine-info/2", "", "POLYGENT-machine-info/1", 1, True, ["x"]):
         error = refused(document(format=wrong))
@@ -266,20 +266,20 @@ OPTIONAL = ["hostname", "machineName", "os", "productVersion", "customer"]
 
 @pytest.mark.parametrize("name", [*OPTIONAL, "format", "components"])
 def test_null_counts_as_absent(name: str) -> None:
-    """.NET writes null for what it does not know."""
+    """Null in an optional field, as .NET writes it, counts as absent."""
     assert parse(document(**{name: None})) == parse(document())
 
 
 @pytest.mark.parametrize("name", OPTIONAL)
 @pytest.mark.parametrize("wrong", [1, 1.5, True, [], {}, ["x"]])
 def test_optional_fields_are_strings(name: str, wrong: object) -> None:
-    """Anything else but a string or null is refused."""
+    """Anything but a string or null is refused."""
     assert "must be a string" in refused(document(**{name: wrong})).message
 
 
 @pytest.mark.parametrize("name", OPTIONAL)
 def test_text_for_people_is_trimmed_and_composed(name: str) -> None:
-    """White space around is dropped, NFC; nothing left counts as absent."""
+    """Text is trimmed and in NFC; empty text counts as absent."""
     info = parse(document(**{name: " Mu\u0308ller\r\n"}))
     assert "M\u00fcller" in (info.hostname, info.os, info.product_version, info.customer)
     assert parse(document(**{name: " \t"})) == parse(document())
@@ -290,22 +290,22 @@ def test_text_for_people_is_trimmed_and_composed(name: str) -> None:
     "wrong", ["\x1b[31mred", "a\nb", "a\u202eb", "zero\u200bwidth", "a\x00", "x" * 201, "\u00a0x"]
 )
 def test_text_that_could_mislead_is_refused(name: str, wrong: str) -> None:
-    """Control, bidi, hidden characters and overlong text; said with the field, not the text."""
+    """Control, bidi and hidden characters and overlong text are refused without quoting them."""
     error = refused(document(**{name: wrong}))
     assert wrong not in error.message
     assert "U+" in error.message or "200 characters" in error.message
 
 
 def test_every_forbidden_character_is_refused() -> None:
-    """FORMAT §1's list, at both ends of each range."""
+    """Both ends of each range in the list of FORMAT §1 are refused."""
     for first, last in FORBIDDEN:
         for point in (first, last):
             refused(document(customer=f"a{chr(point)}b"))
 
 
 @pytest.mark.parametrize("name", ["[/red]", "../Acme", "CON", "日本" * 100])
-def test_odd_names_are_names(name: str) -> None:
-    """Markup, paths, devices, 200 Chinese characters: a name like any other."""
+def test_unusual_names_are_accepted(name: str) -> None:
+    """Markup, paths, device names and 200 Chinese characters are valid names."""
     assert parse(document(customer=name)).customer == name
 
 
@@ -314,20 +314,20 @@ def test_odd_names_are_names(name: str) -> None:
     [[], "x", 1, True, {"a": 1}, {"a": None}, {"a": []}, {"a": {}}, {"a": "\x1b"}, {"\x1b": "a"}],
 )
 def test_components_are_strings_by_name(wrong: object) -> None:
-    """An object of strings that people may see, nothing else."""
+    """Components are an object of displayable strings."""
     assert "components" in refused(document(components=wrong)).message
 
 
-def test_components_that_say_nothing() -> None:
-    """An empty value says no more than an absent one."""
+def test_empty_components_are_dropped() -> None:
+    """An empty value counts as absent."""
     assert parse(document(components={"board": "", "machineId": "x"})).components == {
         "machineId": "x"
     }
     assert parse(document(components={})).components == {}
 
 
-def test_components_named_alike() -> None:
-    """Two names that differ only in what is dropped: refused, since one would hide the other."""
+def test_components_with_equal_names_are_refused() -> None:
+    """Names that differ only in dropped characters are refused, since one would hide the other."""
     assert "white space" in refused(document(components={"a": "x", "a ": "y"})).message
     assert "white space" in refused(document(components={"\u00e9": "x", "e\u0301": "y"})).message
 
@@ -346,8 +346,8 @@ def test_components_named_alike() -> None:
         {"components": {"a": "x"}, "Components": {"a ": "x", "b": ""}},
     ],
 )
-def test_spellings_that_agree(pair: dict[str, object]) -> None:
-    """The same in canonical form is the same."""
+def test_equal_values_in_several_spellings_are_accepted(pair: dict[str, object]) -> None:
+    """Values are compared in canonical form."""
     expected = parse(document(hostname="prod-1" if "hostname" in pair else ABSENT)).hostname
     assert parse(document(**pair)).hostname == expected
 
@@ -371,15 +371,15 @@ def test_spellings_that_agree(pair: dict[str, object]) -> None:
         {"components": {"a": "x"}, "Components": {"a": "x", "a ": "x"}},
     ],
 )
-def test_spellings_that_disagree(pair: dict[str, object]) -> None:
-    """Which of two is meant cannot be known: refused, naming both."""
+def test_different_values_in_two_spellings_are_refused(pair: dict[str, object]) -> None:
+    """The error names both spellings."""
     error = refused(document(**pair))
     assert "is contradictory" in error.message
     assert all(name in error.message for name, value in pair.items() if value is not ABSENT)
 
 
-def test_spellings_of_another_type() -> None:
-    """A null or a number beside a good fingerprint is refused, not overlooked."""
+def test_a_spelling_with_another_type_is_refused() -> None:
+    """A null or a number in addition to a valid fingerprint is refused."""
     assert "must be a string" in refused(document(machineFingerprint=None)).message
     assert "must be a string" in refused(document(timestamp=1764000000)).message
     assert "must be a string" in refused(document(customer="Acme", Customer={"a": "x"})).message
@@ -387,21 +387,21 @@ def test_spellings_of_another_type() -> None:
     assert "must be a string" in refused(document(components={}, Components={"a": 1})).message
 
 
-def test_ignored_names() -> None:
-    """They may hold anything, and are listed."""
+def test_ignored_names_are_listed() -> None:
+    """Ignored names may have any value, and are listed."""
     info = parse(document(zeta=1.5, alpha={"a": [None, 10**400]}, machineID="x"))
     assert info.extra == ("alpha", "machineID", "zeta")
     assert info.fingerprint == FINGERPRINT
 
 
 def nested(name: str, levels: int, *, closed: bool = True) -> bytes:
-    """Write a document with a list in which each level has two members."""
+    """Return a document with nested lists that have two members at each level."""
     deep = '["]\\"",' * levels + "0" + "]" * levels * closed
     return (document().decode()[:-1] + f', "{name}": {deep}}}').encode()
 
 
-def test_depth() -> None:
-    """64 levels are read, the document among them; one more is refused, wherever it is."""
+def test_at_most_64_levels_are_read() -> None:
+    """64 levels including the document are read; one more is refused anywhere."""
     assert parse(nested("ignored", 63)).extra == ("ignored",)
     assert "must be a string" in refused(nested("hostname", 63)).message
     for name in ("ignored", "components", "hostname", "machineFingerprint"):
@@ -410,16 +410,16 @@ def test_depth() -> None:
         )
 
 
-def test_depth_that_would_exhaust_the_stack() -> None:
-    """An unfinished document of very many levels is refused, too."""
+def test_very_deep_nesting_is_refused() -> None:
+    """An unfinished document with very many levels is refused without recursion."""
     assert "64 levels" in refused(b"[" * 60_000).message
     assert "64 levels" in refused(b'{"a":' * 12_000).message
     assert "64 levels" in refused(nested("x", 8_000, closed=False)).message
     assert "not JSON: see line 1" in refused(b'{"a": "' + b"[" * 60_000).message
 
 
-def test_brackets_in_strings_are_no_levels() -> None:
-    """Only those of arrays and objects count."""
+def test_brackets_in_strings_are_not_levels() -> None:
+    """Only brackets of arrays and objects are counted."""
     assert parse(document(ignored="[{" * 20_000)).extra == ("ignored",)
 
 
@@ -431,49 +431,49 @@ def test_brackets_in_strings_are_no_levels() -> None:
         *("[}", "1 2", "// x\n1", "\u00a01", "\uff11", "1\uff11", "NaN", "Infinity", "-Infinity"),
     ],
 )
-def test_what_is_not_json(text: str) -> None:
-    """RFC 8259 to the letter, also in what is ignored."""
+def test_invalid_json_is_refused(text: str) -> None:
+    """RFC 8259 is applied strictly, also to ignored values."""
     data = f'{document().decode()[:-1]}, "ignored": {text}}}'.encode()
     assert refused(data).message.startswith("the machine info is not JSON: ")
 
 
-def test_place_of_a_fault() -> None:
-    """The message says the line and the column, from 1."""
+def test_the_place_of_a_syntax_error_is_named() -> None:
+    """The message has the line and the column, counted from 1."""
     message = refused(b'{\n  "a": 1,\n  "b" 2\n}').message
     assert message == "the machine info is not JSON: see line 3, column 7"
 
 
-def test_hostile_repeated_name_is_escaped() -> None:
-    """It is cut, too."""
+def test_a_hostile_repeated_name_is_escaped() -> None:
+    """The repeated name is escaped and shortened in the message."""
     name = "\\u001b]0;" + "x" * 1000
     message = refused(f'{{"{name}":1,"{name}":2}}'.encode()).message
     assert message.isprintable()
     assert len(message) < 200
 
 
-def test_surrogate_pairs() -> None:
-    """Both halves are one character."""
+def test_a_surrogate_pair_is_one_character() -> None:
+    """An escaped surrogate pair is read as one character."""
     body = document().decode()[:-1]
     assert parse(f'{body}, "customer": "\\ud83d\\ude00"}}'.encode()).customer == "\U0001f600"
 
 
-def test_huge_numbers() -> None:
-    """60,000 digits in an ignored name are free; in a listed one they are no string."""
+def test_huge_numbers_are_ignored() -> None:
+    """60,000 digits are accepted in an ignored name; in a field they are not a string."""
     digits = "9" * 60_000
     body = document().decode()[:-1]
     assert parse(f'{body}, "ignored": {digits}}}'.encode()).extra == ("ignored",)
     assert "must be a string" in refused(f'{body}, "os": {digits}}}'.encode()).message
 
 
-def test_repeated_name() -> None:
-    """A name twice is refused, also in what is ignored."""
+def test_a_repeated_name_is_refused() -> None:
+    """A repeated name is refused, also in ignored values."""
     body = document().decode()[:-1]
     assert "repeated" in refused(f'{body}, "fingerprint": "{FINGERPRINT}"}}'.encode()).message
     assert "repeated" in refused(f'{body}, "x": {{"a": 1, "\\u0061": 1}}}}'.encode()).message
 
 
-def test_lone_surrogate() -> None:
-    """Half a character is refused, also in what is ignored."""
+def test_a_lone_surrogate_is_refused() -> None:
+    """A lone surrogate is refused, also in ignored values."""
     body = document().decode()[:-1]
     assert "surrogate" in refused(f'{body}, "ignored": "\\ud800"}}'.encode()).message
     assert (
@@ -481,16 +481,16 @@ def test_lone_surrogate() -> None:
     )
 
 
-def test_too_large() -> None:
-    """64 KiB are allowed, one byte more is not."""
+def test_a_document_over_64_kib_is_refused() -> None:
+    """64 KiB are accepted; one byte more is refused."""
     data = document()
     assert parse(data + b" " * (LIMIT - len(data))).fingerprint == FINGERPRINT
     assert "larger" in refused(data + b" " * (LIMIT - len(data) + 1)).message
 
 
 @pytest.mark.parametrize("data", [b"[]", b'"x"', b"null", b"1"])
-def test_not_an_object(data: bytes) -> None:
-    """Other JSON is no document."""
+def test_a_document_must_be_an_object(data: bytes) -> None:
+    """Other JSON values are refused."""
     assert refused(data).message == "the machine info is not a JSON object"
 
 
@@ -513,27 +513,27 @@ def test_not_an_object(data: bytes) -> None:
         (b"\xff", "Download machine info"),
     ],
 )
-def test_wrong_file_is_recognised(data: bytes, hint: str) -> None:
-    """A license, a web page, a mail, a key, an archive: the hint says what it looks like."""
+def test_a_wrong_file_is_recognised(data: bytes, hint: str) -> None:
+    """A license, an HTML page, a mail, a key and an archive each have their own hint."""
     assert hint in str(refused(data).hint)
 
 
-def test_all_problems_are_told_at_once() -> None:
-    """A customer is asked once; beyond five, they are counted."""
+def test_all_problems_are_reported_together() -> None:
+    """The message lists five problems and the number of the others."""
     error = refused(document(fingerprint="x", generatedAt="y", os=1))
     assert error.message.count(";") == 2
     names = {f"part{number}": number for number in range(20)}
     assert refused(document(components=names)).message.endswith("15 more")
 
 
-def test_hostile_component_name_is_escaped() -> None:
-    """The name of a wrong component goes into the message, escaped and cut."""
+def test_a_hostile_component_name_is_escaped() -> None:
+    """The name of an invalid component is escaped and shortened in the message."""
     error = refused(document(components={"\x1b]0;" + "x" * 5000: 1}))
     assert len(error.message) < 250
 
 
 def test_no_value_is_repeated() -> None:
-    """A document may hold secrets by mistake: no message, chain or repr repeats a value."""
+    """No message, chain or repr repeats a value, which could be a secret."""
     error = refused(document(fingerprint="SECRET ü", os=["SECRET"], customer="SECRET\x00"))
     assert "SECRET" not in f"{error!r} {error.message} {error.hint} {error.__context__!r}"
 
@@ -555,8 +555,10 @@ DOCUMENTS: st.SearchStrategy[Mapping[str, Any]] = st.dictionaries(
     st.sampled_from(["utf-8", "utf-16", "utf-32", "utf-8-sig"]),
     st.sampled_from([{}, LEAST]),
 )
-def test_any_document(fields: Mapping[str, Any], encoding: str, more: Mapping[str, str]) -> None:
-    """Any JSON in any encoding is a document or our error."""
+def test_any_json_is_a_document_or_our_error(
+    fields: Mapping[str, Any], encoding: str, more: Mapping[str, str]
+) -> None:
+    """Any JSON in any encoding is a document or raises our error."""
     data = json.dumps({**fields, **more}).encode(encoding)
     try:
         info = parse(data)
@@ -569,6 +571,6 @@ def test_any_document(fields: Mapping[str, Any], encoding: str, more: Mapping[st
 
 
 @given(st.binary(max_size=500))
-def test_any_bytes(data: bytes) -> None:
-    """No bytes raise a foreign exception, nor are taken for a document."""
+def test_any_bytes_raise_only_our_error(data: bytes) -> None:
+    """Random bytes raise no foreign exception, and are not accepted as a document."""
     refused(data)

@@ -1,4 +1,4 @@
-"""From bytes to text, and files that were taken for machine info."""
+"""Decode received bytes, and recognise files of another type."""
 
 import codecs
 
@@ -14,7 +14,7 @@ TEXT = '{"os": "Größe 日本 \U0001f600"}'
 
 
 def refused(data: bytes) -> InvalidMachineInfo:
-    """Decode what cannot be; returns the error."""
+    """Decode invalid bytes; return the error."""
     with pytest.raises(InvalidMachineInfo) as caught:
         decode(data)
     assert caught.value.code == "invalid_machine_info"
@@ -32,14 +32,14 @@ def refused(data: bytes) -> InvalidMachineInfo:
         codecs.BOM_UTF16_BE + TEXT.encode("utf-16-be"),
     ],
 )
-def test_encodings(data: bytes) -> None:
-    """UTF-8 with and without BOM, UTF-16 of both orders with BOM."""
+def test_the_allowed_encodings_are_decoded(data: bytes) -> None:
+    """UTF-8 with and without BOM, and UTF-16 of both byte orders with BOM, are decoded."""
     assert decode(data) == TEXT
 
 
 @pytest.mark.parametrize("order", ["le", "be"])
 def test_utf_32_is_refused(order: str) -> None:
-    """Even little-endian, whose BOM begins like that of UTF-16."""
+    """UTF-32 is refused, also little-endian, whose BOM begins like that of UTF-16."""
     mark = codecs.BOM_UTF32_LE if order == "le" else codecs.BOM_UTF32_BE
     assert "UTF-32" in refused(mark + TEXT.encode(f"utf-32-{order}")).message
     refused(TEXT.encode(f"utf-32-{order}"))
@@ -47,7 +47,7 @@ def test_utf_32_is_refused(order: str) -> None:
 
 @pytest.mark.parametrize("order", ["le", "be"])
 def test_utf_16_needs_its_mark(order: str) -> None:
-    """Without BOM it is refused, and the hint says what to save it as."""
+    """UTF-16 without BOM is refused; the hint names UTF-8."""
     error = refused(TEXT.encode(f"utf-16-{order}"))
     assert "UTF-8" in str(error.hint)
 
@@ -64,19 +64,19 @@ def test_utf_16_needs_its_mark(order: str) -> None:
         codecs.BOM_UTF16_BE + b"\xdc\x00\0{\0}",
     ],
 )
-def test_damaged_text(data: bytes) -> None:
-    """Invalid sequences, encoded surrogates, half characters are refused."""
+def test_damaged_text_is_refused(data: bytes) -> None:
+    """Invalid sequences, encoded surrogates and incomplete characters are refused."""
     assert "text" in refused(data).message
 
 
 @pytest.mark.parametrize("data", [b"", b" \r\n", codecs.BOM_UTF8, codecs.BOM_UTF16_LE])
-def test_empty(data: bytes) -> None:
-    """Nothing, or nothing but white space, is called empty."""
+def test_an_empty_file_is_refused(data: bytes) -> None:
+    """An empty file, or only white space, is reported as empty."""
     assert refused(data).message == "the machine info is empty"
 
 
-def test_size_is_judged_in_received_bytes() -> None:
-    """64 KiB with the BOM are allowed, one more is not, whatever it holds."""
+def test_the_limit_counts_received_bytes() -> None:
+    """64 KiB including the BOM are accepted; one byte more is refused."""
     assert LIMIT == 65_536
     full = codecs.BOM_UTF8 + b"{}" + b" " * (LIMIT - 5)
     assert len(full) == LIMIT
@@ -85,8 +85,8 @@ def test_size_is_judged_in_received_bytes() -> None:
 
 
 @given(st.binary() | st.binary().map(codecs.BOM_UTF16_LE.__add__))
-def test_any_bytes(data: bytes) -> None:
-    """Any bytes are text or our error."""
+def test_any_bytes_are_text_or_our_error(data: bytes) -> None:
+    """Random bytes are decoded or raise our error."""
     try:
         text = decode(data)
     except InvalidMachineInfo:

@@ -1,4 +1,4 @@
-"""Keyed hashes of ids; what counts as an id."""
+"""Keyed hashes of ids, and the rules for valid ids."""
 
 import hashlib
 import hmac
@@ -12,7 +12,7 @@ ID = "0123456789abcdef0123456789abcdef"
 
 
 def test_fingerprint_is_a_keyed_hash() -> None:
-    """HMAC-SHA256 keyed with the id over our constant; frozen, since licenses are bound to it."""
+    """The hash is HMAC-SHA256 with the id as key. It is fixed, since licenses are bound to it."""
     message = b"polygent machine info 1: fingerprint"
     expected = "20a05fc1de1aba06abe663a1cc3cc7e82d02a21808f28c7d5373854f6a537af1"
     assert hmac.new(ID.encode(), message, hashlib.sha256).hexdigest() == expected
@@ -20,13 +20,13 @@ def test_fingerprint_is_a_keyed_hash() -> None:
 
 
 def test_fingerprint_is_canonical() -> None:
-    """FORMAT §4: it is its own canonical form."""
+    """The fingerprint is in the canonical form of FORMAT §4."""
     fingerprint = MachineId(machine=ID).fingerprint
     assert canonical_fingerprint(fingerprint) == fingerprint
 
 
 def test_board_does_not_change_the_fingerprint() -> None:
-    """An ordinary user cannot read the board; she gets the same fingerprint as root."""
+    """An ordinary user, who cannot read the board, gets the same fingerprint as root."""
     plain, full = MachineId(machine=ID), MachineId(machine=ID, board="b-1")
     assert plain.fingerprint == full.fingerprint
     assert plain.components.keys() == {"machineId"}
@@ -34,8 +34,8 @@ def test_board_does_not_change_the_fingerprint() -> None:
     assert plain.components["machineId"] == full.components["machineId"]
 
 
-def test_every_hash_is_another() -> None:
-    """Nobody can tell one hash from another, even of equal ids."""
+def test_every_hash_is_different() -> None:
+    """Hashes of equal ids for different purposes are different."""
     same = MachineId(machine=ID, board=ID)
     assert len({same.fingerprint, *same.components.values()}) == 3
     other = MachineId(machine=ID[::-1], board="b")
@@ -46,7 +46,7 @@ def test_every_hash_is_another() -> None:
 
 
 def test_id_is_in_no_repr() -> None:
-    """The raw id must not leave the machine by way of a traceback."""
+    """The raw id does not appear in a traceback."""
     assert ID not in repr(MachineId(machine=ID, board=ID))
 
 
@@ -54,8 +54,8 @@ def test_id_is_in_no_repr() -> None:
     "text",
     [ID, f"{ID}\n", ID.upper(), "01234567-89ab-cdef-0123-456789abcdef", f" {{{ID}}}\r\n"],
 )
-def test_ids(text: str) -> None:
-    """Plain or as UUID, any case, braces, a line end: one and the same id."""
+def test_spellings_of_an_id_are_equal(text: str) -> None:
+    """Plain digits, a UUID, any case, braces and a line end give the same id."""
     assert plain_id(text) == ID
 
 
@@ -77,13 +77,13 @@ def test_ids(text: str) -> None:
         ID[:16] + " " + ID[16:],
     ],
 )
-def test_what_is_no_id(text: str) -> None:
-    """Empty, all zero, all F, too short, too long, not hexadecimal."""
+def test_an_invalid_id_is_refused(text: str) -> None:
+    """Empty, all zeros, all F, too short, too long and not hexadecimal ids are refused."""
     assert plain_id(text) is None
 
 
-def test_first_board_that_says_something() -> None:
-    """Placeholders of firmware are passed over; spelling does not matter."""
+def test_the_first_valid_board_is_used() -> None:
+    """Placeholders of firmware are skipped in any spelling."""
     assert board_id(None, "", "To Be Filled By O.E.M.", " {AB-12} \n", "second") == "ab-12"
 
 
@@ -105,6 +105,6 @@ def test_first_board_that_says_something() -> None:
         "...............",
     ],
 )
-def test_placeholders_are_no_board(placeholder: str) -> None:
-    """What thousands of machines say identifies none."""
+def test_placeholders_are_not_a_board(placeholder: str) -> None:
+    """A text that thousands of machines share is not a board id."""
     assert board_id(placeholder) is None

@@ -1,4 +1,4 @@
-"""Linux: files below a root that the test lays out as real systems have them."""
+"""Machine ids on Linux, with files in a root folder that the test creates."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ MOUNTS = (
 )
 
 
-def lay(root: Path, name: str, content: str) -> None:
+def write_file(root: Path, name: str, content: str) -> None:
     """Write one file of the system."""
     path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def lay(root: Path, name: str, content: str) -> None:
 
 
 def refused(root: Path) -> NoMachineId:
-    """Read a system without a valid id; returns the error."""
+    """Read a system without a valid id; return the error."""
     with pytest.raises(NoMachineId) as caught:
         read_linux(root)
     assert caught.value.code == "no_machine_id"
@@ -43,69 +43,67 @@ def refused(root: Path) -> NoMachineId:
     return caught.value
 
 
-def test_machine_id(tmp_path: Path) -> None:
-    """The file of systemd, as machine-id(5) describes it."""
-    lay(tmp_path, "etc/machine-id", f"{ID}\n")
-    lay(tmp_path, "var/lib/dbus/machine-id", f"{OTHER}\n")
+def test_the_machine_id_of_systemd_is_read(tmp_path: Path) -> None:
+    """The file of machine-id(5) is read."""
+    write_file(tmp_path, "etc/machine-id", f"{ID}\n")
+    write_file(tmp_path, "var/lib/dbus/machine-id", f"{OTHER}\n")
     assert read_linux(tmp_path) == MachineId(machine=ID)
 
 
 @pytest.mark.parametrize("first", [None, "", "\n", "uninitialized\n"])
-def test_dbus_knows_it_too(tmp_path: Path, first: str | None) -> None:
-    """Where the first file says nothing yet, D-Bus's older one is asked."""
+def test_the_machine_id_of_dbus_is_read(tmp_path: Path, first: str | None) -> None:
+    """If the first file is empty, the older file of D-Bus is read."""
     if first is not None:
-        lay(tmp_path, "etc/machine-id", first)
-    lay(tmp_path, "var/lib/dbus/machine-id", ID)
+        write_file(tmp_path, "etc/machine-id", first)
+    write_file(tmp_path, "var/lib/dbus/machine-id", ID)
     assert read_linux(tmp_path) == MachineId(machine=ID)
 
 
-@pytest.mark.parametrize("said", ["", "\n", "uninitialized\n"])
-def test_no_id_yet(tmp_path: Path, said: str) -> None:
-    """An image before its first boot has none: refused, with the command that makes one."""
-    lay(tmp_path, "etc/machine-id", said)
+@pytest.mark.parametrize("content", ["", "\n", "uninitialized\n"])
+def test_a_machine_without_an_id_is_refused(tmp_path: Path, content: str) -> None:
+    """An image before its first boot has no id; the hint is the command that creates one."""
+    write_file(tmp_path, "etc/machine-id", content)
     error = refused(tmp_path)
     assert "missing, empty or unreadable" in error.message
     assert "systemd-machine-id-setup" in str(error.hint)
 
 
 @pytest.mark.parametrize(
-    "said", ["0" * 32, ID[:-1], f"{ID}{ID}", "\xff" * 32, f"{ID}\nx", "x" * 9999]
+    "content", ["0" * 32, ID[:-1], f"{ID}{ID}", "\xff" * 32, f"{ID}\nx", "x" * 9999]
 )
-def test_malformed_id_is_refused(tmp_path: Path, said: str) -> None:
-    """Behind a damaged id there is no second opinion: D-Bus is not asked then."""
-    lay(tmp_path, "etc/machine-id", said)
-    lay(tmp_path, "var/lib/dbus/machine-id", ID)
+def test_a_malformed_id_is_refused(tmp_path: Path, content: str) -> None:
+    """If the first file has a malformed id, the file of D-Bus is not read."""
+    write_file(tmp_path, "etc/machine-id", content)
+    write_file(tmp_path, "var/lib/dbus/machine-id", ID)
     error = refused(tmp_path)
     assert error.message == "/etc/machine-id does not contain a valid machine id"
-    assert said not in error.message
+    assert content not in error.message
 
 
 @pytest.mark.parametrize(("mark", "content"), MARKS)
-def test_container_without_an_id(tmp_path: Path, mark: str, content: str) -> None:
-    """Docker, Podman, systemd-nspawn: the error says so, and how to pass the host's id."""
-    lay(tmp_path, mark, content)
+def test_a_container_without_an_id_is_refused(tmp_path: Path, mark: str, content: str) -> None:
+    """The hint for Docker, Podman and systemd-nspawn explains how to mount the host's id."""
+    write_file(tmp_path, mark, content)
     error = refused(tmp_path)
     assert "container" in str(error.hint)
     assert "-v /etc/machine-id:/etc/machine-id:ro" in str(error.hint)
 
 
-def test_container_with_an_id(tmp_path: Path) -> None:
-    """Given an id, a container is a machine like any other."""
-    lay(tmp_path, ".dockerenv", "")
-    lay(tmp_path, "etc/machine-id", ID)
+def test_a_container_with_an_id_is_accepted(tmp_path: Path) -> None:
+    """A container with a mounted id is treated like any machine."""
+    write_file(tmp_path, ".dockerenv", "")
+    write_file(tmp_path, "etc/machine-id", ID)
     assert read_linux(tmp_path) == MachineId(machine=ID)
 
 
 @pytest.mark.parametrize(("mark", "content"), MARKS)
 @pytest.mark.parametrize("file", ["etc/machine-id", "var/lib/dbus/machine-id"])
-def test_an_id_of_the_image_is_warned_of(
-    tmp_path: Path, mark: str, content: str, file: str
-) -> None:
-    """In a container whose id is not mounted: which file it is, and how to pass the host's id."""
-    lay(tmp_path, file, ID)
-    lay(tmp_path, "proc/self/mountinfo", MOUNTS)
+def test_an_id_of_the_image_warns(tmp_path: Path, mark: str, content: str, file: str) -> None:
+    """The warning names the file, and how to mount the host's id."""
+    write_file(tmp_path, file, ID)
+    write_file(tmp_path, "proc/self/mountinfo", MOUNTS)
     assert image_id_warning(system="Linux", root=tmp_path) is None, "no container"
-    lay(tmp_path, mark, content)
+    write_file(tmp_path, mark, content)
     warning = str(image_id_warning(system="Linux", root=tmp_path))
     assert f"/{file} is not mounted" in warning
     assert "-v /etc/machine-id:/etc/machine-id:ro" in warning
@@ -114,30 +112,34 @@ def test_an_id_of_the_image_is_warned_of(
 
 @pytest.mark.parametrize("mount", ["/etc/machine-id", "/etc"])
 def test_a_mounted_id_is_not_of_the_image(tmp_path: Path, mount: str) -> None:
-    """The file itself or its folder; a mount below or elsewhere does not count."""
-    lay(tmp_path, ".dockerenv", "")
-    lay(tmp_path, "proc/self/mountinfo", f"{MOUNTS}31 27 8:1 /x /etc/hosts rw - ext4 /dev/sda rw\n")
-    assert image_id_warning(system="Linux", root=tmp_path) is None, "there is no id"
-    lay(tmp_path, "etc/machine-id", ID)
+    """The file or its folder must be mounted; a mount below or elsewhere does not count."""
+    write_file(tmp_path, ".dockerenv", "")
+    write_file(
+        tmp_path, "proc/self/mountinfo", f"{MOUNTS}31 27 8:1 /x /etc/hosts rw - ext4 /dev/sda rw\n"
+    )
+    assert image_id_warning(system="Linux", root=tmp_path) is None, "the id is missing"
+    write_file(tmp_path, "etc/machine-id", ID)
     assert image_id_warning(system="Linux", root=tmp_path) is not None
-    lay(tmp_path, "proc/self/mountinfo", f"{MOUNTS}31 27 8:1 /x {mount} rw - ext4 /dev/sda rw\n")
+    write_file(
+        tmp_path, "proc/self/mountinfo", f"{MOUNTS}31 27 8:1 /x {mount} rw - ext4 /dev/sda rw\n"
+    )
     assert image_id_warning(system="Linux", root=tmp_path) is None
 
 
-def test_board(tmp_path: Path) -> None:
-    """The firmware's UUID, or the board's serial number where that says nothing."""
-    lay(tmp_path, "etc/machine-id", ID)
-    lay(tmp_path, "sys/class/dmi/id/board_serial", "/7B2/CN12/\n")
-    lay(tmp_path, "sys/class/dmi/id/product_uuid", f"{UUID}\n")
+def test_the_board_is_read(tmp_path: Path) -> None:
+    """The board is the firmware's UUID, or the serial number if the UUID is a placeholder."""
+    write_file(tmp_path, "etc/machine-id", ID)
+    write_file(tmp_path, "sys/class/dmi/id/board_serial", "/7B2/CN12/\n")
+    write_file(tmp_path, "sys/class/dmi/id/product_uuid", f"{UUID}\n")
     assert read_linux(tmp_path).board == UUID.lower()
-    lay(tmp_path, "sys/class/dmi/id/product_uuid", "00000000-0000-0000-0000-000000000000\n")
+    write_file(tmp_path, "sys/class/dmi/id/product_uuid", "00000000-0000-0000-0000-000000000000\n")
     assert read_linux(tmp_path).board == "/7b2/cn12/"
 
 
-def test_unreadable_files(tmp_path: Path) -> None:
-    """A folder where a file should be reads as nothing, without a foreign exception."""
+def test_an_unreadable_file_is_empty(tmp_path: Path) -> None:
+    """A folder instead of a file counts as empty, and raises no foreign exception."""
     (tmp_path / "etc/machine-id").mkdir(parents=True)
     (tmp_path / "sys/class/dmi/id/product_uuid").mkdir(parents=True)
     refused(tmp_path)
-    lay(tmp_path, "var/lib/dbus/machine-id", ID)
+    write_file(tmp_path, "var/lib/dbus/machine-id", ID)
     assert read_linux(tmp_path) == MachineId(machine=ID)

@@ -1,4 +1,4 @@
-"""macOS. Fake here: `ioreg`, whose output is in its printed form with made-up numbers."""
+"""Machine ids on macOS, with a simulated `ioreg` that prints made-up numbers."""
 
 import stat
 from pathlib import Path
@@ -21,30 +21,30 @@ IOREG = """\
 """
 
 
-def test_uuid_and_serial_number() -> None:
-    """The platform's UUID is the machine, its serial number the board."""
+def test_the_platform_uuid_and_the_serial_number_are_read() -> None:
+    """The platform UUID is the machine id, the serial number the board id."""
     expected = MachineId(machine="a8b6c1d23e4f5061728394a5b6c7d8e9", board="c02xk0aajg5h")
     assert machine_id.read_macos(lambda: IOREG) == expected
 
 
-def test_without_a_serial_number() -> None:
-    """A virtual machine may have none: the machine alone."""
+def test_a_missing_serial_number_is_accepted() -> None:
+    """A virtual machine may have no serial number."""
     lines = (line for line in IOREG.splitlines() if "SerialNumber" not in line)
     assert machine_id.read_macos(lambda: "\n".join(lines)).board is None
 
 
 @pytest.mark.parametrize(
-    "told", ["", "garbage", '"IOPlatformUUID" = ""', IOREG.replace("UUID", "U")]
+    "output", ["", "garbage", '"IOPlatformUUID" = ""', IOREG.replace("UUID", "U")]
 )
-def test_no_uuid(told: str) -> None:
-    """Nothing told, or nothing valid: our error, with the command to look oneself."""
+def test_a_missing_uuid_is_refused(output: str) -> None:
+    """Without a valid UUID the error has the command that shows the output."""
     with pytest.raises(NoMachineId, match="IOPlatformUUID") as caught:
-        machine_id.read_macos(lambda: told)
+        machine_id.read_macos(lambda: output)
     assert "/usr/sbin/ioreg -rd1" in str(caught.value.hint)
 
 
 def script(folder: Path, body: str) -> tuple[str, ...]:
-    """Write a program that stands for ioreg."""
+    """Write a program in place of ioreg."""
     path = folder / "ioreg"
     path.write_text(f"#!/bin/sh\n{body}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
@@ -52,22 +52,24 @@ def script(folder: Path, body: str) -> tuple[str, ...]:
 
 
 def test_ioreg_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its output is taken as UTF-8, whatever it holds."""
+    """The output of ioreg is decoded as UTF-8, also if it is invalid."""
     monkeypatch.setattr(machine_id, "_IOREG", script(tmp_path, "printf 'x\\377 %s' $1"))
     assert machine_id.run_ioreg() == "x\ufffd -rd1"
 
 
 @pytest.mark.parametrize("body", ["exit 1", "kill -9 $$", "exec sleep 60"])
-def test_ioreg_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
-    """A program that fails, dies or hangs ends in our error."""
+def test_a_failed_ioreg_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    """A program that fails, dies or hangs raises our error."""
     monkeypatch.setattr(machine_id, "_IOREG", script(tmp_path, body))
     monkeypatch.setattr(machine_id, "_SECONDS", 0.2)
     with pytest.raises(NoMachineId, match="ioreg failed"):
         machine_id.run_ioreg()
 
 
-def test_no_ioreg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A system without it, likewise."""
+def test_a_missing_ioreg_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system without ioreg raises our error."""
     monkeypatch.setattr(machine_id, "_IOREG", (str(tmp_path / "ioreg"),))
     with pytest.raises(NoMachineId, match="ioreg failed"):
         machine_id.run_ioreg()

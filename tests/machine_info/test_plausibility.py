@@ -1,4 +1,4 @@
-"""The age of a document, its parts, and placeholders."""
+"""The age of a document, its components, and placeholders."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -32,8 +32,8 @@ FORTNIGHT = timedelta(days=14)
         (timedelta(days=2_000_000), False),
     ],
 )
-def test_fresh_from_five_minutes_ahead_to_the_setting(age: timedelta, *, fresh: bool) -> None:
-    """FORMAT §4: -5 min ≤ age ≤ the setting, both ends included."""
+def test_a_document_is_fresh_up_to_the_limit(age: timedelta, *, fresh: bool) -> None:
+    """The age is between -5 min and the setting, both included (FORMAT §4)."""
     finding = freshness_finding(INFO, now=MADE + age, max_age=FORTNIGHT)
     assert (finding is None) == fresh
     if finding is not None:
@@ -41,19 +41,19 @@ def test_fresh_from_five_minutes_ahead_to_the_setting(age: timedelta, *, fresh: 
         assert finding.hint == "ask the customer to download the machine info again"
 
 
-def test_age_is_said_both_ways() -> None:
-    """Too old says how old and what is allowed; too new says by how much."""
+def test_the_message_has_the_age() -> None:
+    """An old document is reported with its age and the limit, a future one with the difference."""
     old = freshness_finding(INFO, now=MADE + timedelta(days=20, hours=5), max_age=FORTNIGHT)
     assert old is not None
-    told = "generated at 2026-11-23T09:30:00Z, over 20 days ago; the limit is 14 days"
-    assert old.message == f"the machine info was {told}"
+    expected = "generated at 2026-11-23T09:30:00Z, over 20 days ago; the limit is 14 days"
+    assert old.message == f"the machine info was {expected}"
     new = freshness_finding(INFO, now=MADE - timedelta(hours=3), max_age=FORTNIGHT)
     assert new is not None
     assert new.message.endswith("2026-11-23T09:30:00Z, 3 hours ahead of this machine's clock")
 
 
 @pytest.mark.parametrize(
-    ("ahead", "told"),
+    ("ahead", "expected"),
     [
         (timedelta(days=2), "2 days"),
         (timedelta(days=2) - MICROSECOND, "47 hours"),
@@ -61,15 +61,15 @@ def test_age_is_said_both_ways() -> None:
         (timedelta(minutes=6), "6 minutes"),
     ],
 )
-def test_spans_are_said_in_their_unit(ahead: timedelta, told: str) -> None:
-    """From two of a unit on it is used, rounded down."""
+def test_a_duration_is_in_its_largest_unit(ahead: timedelta, expected: str) -> None:
+    """A unit is used from two of it on, rounded down."""
     finding = freshness_finding(INFO, now=MADE - ahead, max_age=FORTNIGHT)
     assert finding is not None
-    assert f", {told} ahead" in finding.message
+    assert f", {expected} ahead" in finding.message
 
 
-def test_short_limit_is_said_in_seconds() -> None:
-    """A setting below two minutes is said as it is."""
+def test_a_short_limit_is_in_seconds() -> None:
+    """A setting below two minutes is shown in seconds."""
     finding = freshness_finding(
         INFO, now=MADE + timedelta(minutes=5), max_age=timedelta(seconds=90)
     )
@@ -77,14 +77,14 @@ def test_short_limit_is_said_in_seconds() -> None:
     assert finding.message.endswith("over 5 minutes ago; the limit is 90 seconds")
 
 
-def test_naive_now_is_the_callers_mistake() -> None:
-    """A datetime without a zone says no instant."""
+def test_a_naive_datetime_raises() -> None:
+    """A datetime without a time zone is an error of the caller."""
     with pytest.raises(ValueError, match="naive"):
         freshness_finding(INFO, now=datetime(2026, 11, 23), max_age=FORTNIGHT)  # noqa: DTZ001 - the mistake under test
 
 
-def test_changed_components() -> None:
-    """Each part of either document, by name, with what became of it."""
+def test_changed_components_are_listed() -> None:
+    """Each component of either document is listed by name with its change."""
     old = {"machineId": "a", "board": "b", "cpu": "c"}
     new = {"machineId": "a", "board": "x", "disk": "d"}
     changes = [(change.name, change.state) for change in changed_components(old, new)]
@@ -101,7 +101,7 @@ EMPTY = hashlib.sha256(b"").hexdigest()
 
 
 def document(fingerprint: str) -> MachineInfo:
-    """A document with this fingerprint."""
+    """Return a document with this fingerprint."""
     text = f'{{"fingerprint": "{fingerprint}", "generatedAt": "2026-11-23T09:30:00Z"}}'
     return parse(text.encode())
 
@@ -142,7 +142,7 @@ def document(fingerprint: str) -> MachineInfo:
     ],
 )
 def test_a_placeholder_is_a_finding(fingerprint: str, problem: str) -> None:
-    """One repeated character, the hash of nothing, filler text, a hash that was cut."""
+    """Repeated characters, the hash of an empty text, filler text and a cut hash are findings."""
     finding = implausible_fingerprint(document(fingerprint))
     assert finding is not None
     assert finding.code is FindingCode.IMPLAUSIBLE_FINGERPRINT
@@ -165,6 +165,6 @@ def test_a_placeholder_is_a_finding(fingerprint: str, problem: str) -> None:
         "....----",
     ],
 )
-def test_an_opaque_fingerprint_is_none(fingerprint: str) -> None:
-    """Any other fingerprint that the product may use passes."""
+def test_an_opaque_fingerprint_is_not_a_finding(fingerprint: str) -> None:
+    """Any other fingerprint that the product may use is accepted."""
     assert implausible_fingerprint(document(fingerprint)) is None

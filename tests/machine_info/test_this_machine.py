@@ -1,4 +1,4 @@
-"""The document of this machine is one that we accept."""
+"""The document of this machine is valid."""
 
 import json
 import platform
@@ -18,8 +18,8 @@ ID = "0123456789abcdef0123456789abcdef"
 IDENTITY = MachineId(machine=ID, board="board-1")
 
 
-def test_document() -> None:
-    """Everything that was given or can be known stands in it, in UTC."""
+def test_a_document_has_all_known_fields() -> None:
+    """Every given or known value is in the document, with the time in UTC."""
     data = describe(
         now=NOW,
         customer="Größe & Co",
@@ -39,24 +39,24 @@ def test_document() -> None:
     assert data.endswith(b"}\n")
 
 
-def test_least_document() -> None:
-    """What nobody gave is not in it; the host's name is the system's."""
+def test_a_document_omits_unknown_fields() -> None:
+    """A value that was not given is absent; the host name is the system's."""
     fields = json.loads(describe(now=NOW, read=lambda: IDENTITY))
     assert "customer" not in fields
     assert "productVersion" not in fields
     assert fields["hostname"] == platform.node()
 
 
-def test_raw_id_never_leaves() -> None:
-    """Neither the id nor the board occurs in any spelling."""
+def test_a_document_does_not_contain_the_raw_id() -> None:
+    """Neither the id nor the board appears in any spelling."""
     data = describe(now=NOW, read=lambda: IDENTITY).decode().lower()
     assert ID not in data
     assert "board-1" not in data
     assert "01234567-89ab-cdef" not in data
 
 
-def test_linux(tmp_path: Path) -> None:
-    """From the files below a root."""
+def test_linux_reads_files_below_a_root(tmp_path: Path) -> None:
+    """The ids of Linux come from the files below a root folder."""
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/machine-id").write_text(f"{ID}\n")
     info = parse(describe(now=NOW, system="Linux", root=tmp_path))
@@ -64,8 +64,8 @@ def test_linux(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("system", ["Darwin", "Windows"])
-def test_other_systems(monkeypatch: pytest.MonkeyPatch, system: str) -> None:
-    """On macOS and Windows their own way is taken; fake here: those two functions."""
+def test_each_system_has_its_own_reader(monkeypatch: pytest.MonkeyPatch, system: str) -> None:
+    """Readers of macOS and Windows, simulated here, are chosen by the system name."""
     for name, reader in (("Darwin", "read_macos"), ("Windows", "read_windows")):
         machine = MachineId(machine=ID if name == system else ID[::-1])
         monkeypatch.setattr(machine_id, reader, lambda machine=machine: machine)
@@ -73,22 +73,22 @@ def test_other_systems(monkeypatch: pytest.MonkeyPatch, system: str) -> None:
 
 
 def test_this_system_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a name, what Python says of the system decides; fake here: that word."""
+    """By default `platform.system()`, simulated here, decides."""
     monkeypatch.setattr(platform, "system", lambda: "Plan 9")
     with pytest.raises(NoMachineId, match="Plan 9") as caught:
         describe(now=NOW)
     assert caught.value.exit_code is ExitCode.INPUT
 
 
-def test_no_id_is_said(tmp_path: Path) -> None:
-    """A machine without id gets no document."""
+def test_a_machine_without_an_id_has_no_document(tmp_path: Path) -> None:
+    """A machine without an id raises `no_machine_id`."""
     with pytest.raises(NoMachineId):
         describe(now=NOW, system="Linux", root=tmp_path)
 
 
 @pytest.mark.parametrize("wrong", ["\x1b[31m", "a\u202eb", "x" * 201, "\udc80"])
-def test_names_that_no_document_may_hold(wrong: str) -> None:
-    """What `parse` would refuse is refused here already."""
+def test_invalid_names_are_refused(wrong: str) -> None:
+    """A name that `parse` would refuse is refused."""
     with pytest.raises(InvalidMachineInfo):
         describe(now=NOW, customer=wrong, read=lambda: IDENTITY)
     with pytest.raises(InvalidMachineInfo):
@@ -96,13 +96,13 @@ def test_names_that_no_document_may_hold(wrong: str) -> None:
 
 
 @pytest.mark.parametrize("node", ["", "\x1b[31m", " "])
-def test_host_that_cannot_be_shown_is_left_out(monkeypatch: pytest.MonkeyPatch, node: str) -> None:
-    """The system's own word is no reason to fail; fake here: the host's name."""
+def test_an_invalid_host_name_is_omitted(monkeypatch: pytest.MonkeyPatch, node: str) -> None:
+    """An invalid host name of the system, simulated here, causes no error."""
     monkeypatch.setattr(platform, "node", lambda: node)
     assert parse(describe(now=NOW, read=lambda: IDENTITY)).hostname is None
 
 
 def test_customer_is_written_composed() -> None:
-    """NFC and trimmed, as the issuer writes names."""
+    """The customer name is trimmed and in NFC."""
     data = describe(now=NOW, customer=" Mu\u0308ller ", read=lambda: IDENTITY)
     assert json.loads(data)["customer"] == "M\u00fcller"
